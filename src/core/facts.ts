@@ -1,0 +1,55 @@
+/** What `wire` and `transport` find out, and `policy` decides on: the only place where those rooms meet. */
+
+/** Token counts as the provider bills them. `inputTokens` includes `cachedInputTokens`. */
+export interface TokenUsage {
+  readonly inputTokens: number;
+  readonly cachedInputTokens: number;
+  readonly outputTokens: number;
+}
+
+/** How far an attempt had come. */
+export const PHASES = ['connect', 'headers', 'first_content', 'answer', 'committed'] as const;
+export type Phase = (typeof PHASES)[number];
+
+/**
+ * - `status`: the provider answered with an error status
+ * - `error`: a success status whose body or event holds an error
+ * - `connect`: refused, DNS, TLS; nothing was sent
+ * - `reset`: the connection broke before the answer began
+ * - `timeout`: a configured or automatic limit of silence passed; `slow`: the target's own learned limit passed
+ * - `cut`: the answer ended before it was complete
+ * - `malformed`: what came can't be read (bad JSON, wrong content type, an event too large)
+ * - `empty`: complete, and nothing in it
+ */
+export const FAILURE_KINDS = ['status', 'error', 'connect', 'reset', 'timeout', 'slow', 'cut', 'malformed', 'empty'] as const;
+export type FailureKind = (typeof FAILURE_KINDS)[number];
+
+/** How one attempt failed, in facts; what follows from them is decided in `policy/verdict.ts`. */
+export interface Failure {
+  readonly kind: FailureKind;
+  readonly phase: Phase;
+  /** The HTTP status, where there was one. */
+  readonly status: number | null;
+  /** The provider's own words, as found in whatever shape its error had; null where absent. */
+  readonly code: string | null;
+  readonly type: string | null;
+  readonly param: string | null;
+  readonly message: string;
+  /** The wait that the provider asks for, in milliseconds; null: none given, or one that makes no sense. 0 is kept. */
+  readonly retryAfterMs: number | null;
+  /** The error body as it came (bounded, decoded), to be passed on where the design says so. */
+  readonly body: Uint8Array | null;
+  readonly contentType: string | null;
+}
+
+/** What is known of an answer so far, or of a whole one. */
+export interface AnswerFacts {
+  /** The model that the provider says it used. */
+  model: string | null;
+  usage: TokenUsage | null;
+  finishReason: string | null;
+  /** Text, refusal, reasoning or a tool call has been seen. */
+  hasContent: boolean;
+  /** A tool call was begun and its end not seen. */
+  toolCallOpen: boolean;
+}

@@ -1,0 +1,15 @@
+/** What follows from a finished attempt (design section 1). */
+export const VERDICTS = ['success', 'retry', 'switch', 'reject'] as const;
+export type Verdict = (typeof VERDICTS)[number];
+
+/**
+ * Why an attempt or a target was passed over, as one sanitised token: stands in `x-breakwater-fallback`, logs,
+ * metrics and timelines. Never a provider's own text.
+ */
+export const REASONS = [
+  'rate_limited', 'quota', 'auth', 'overloaded', 'server_error', 'timeout', 'slow', 'connection', 'interrupted',
+  'stalled', 'malformed', 'empty', 'context_length', 'model_not_found', 'unsupported', 'content_filter',
+  'too_large', 'invalid_request', 'conflict', 'limited', 'cooling', 'benched', 'open', 'isolated', 'incapable',
+  'busy', 'cancelled', 'deadline', 'quality',
+] as const;
+export type Reason = (typeof REASONS)[number];

@@ -1,0 +1,45 @@
+import { assert } from './assert.ts';
+import type { Instant } from './clock.ts';
+import type { Need, Resource, Settlement } from './resource.ts';
+
+/** The right to run: what was reserved of each resource. Closed exactly once, by `settle` or `cancel`. */
+export class Permit {
+  readonly need: Need;
+  readonly resources: readonly Resource[];
+  readonly #tickets: number[];
+  #open = true;
+
+  private constructor(need: Need, resources: readonly Resource[], tickets: number[]) {
+    this.need = need;
+    this.resources = resources;
+    this.#tickets = tickets;
+  }
+
+  /** Reserves from every resource; the caller has asked each one's `earliest` at this same instant. */
+  static reserve(now: Instant, need: Need, resources: readonly Resource[]): Permit {
+    const tickets: number[] = [];
+    for (const resource of resources) tickets.push(resource.reserve(now, need));
+    return new Permit(need, resources, tickets);
+  }
+
+  get isOpen(): boolean {
+    return this.#open;
+  }
+
+  /** The attempt was sent: each resource corrects its reservation. */
+  settle(now: Instant, settlement: Settlement): void {
+    this.#close();
+    for (let i = 0; i < this.resources.length; i++) this.resources[i]!.settle(now, this.#tickets[i]!, settlement);
+  }
+
+  /** The attempt was not sent: each resource takes its reservation back. */
+  cancel(now: Instant): void {
+    this.#close();
+    for (let i = 0; i < this.resources.length; i++) this.resources[i]!.cancel(now, this.#tickets[i]!);
+  }
+
+  #close(): void {
+    assert(this.#open, 'a permit closes exactly once');
+    this.#open = false;
+  }
+}

@@ -1,0 +1,51 @@
+import type { Instant } from './clock.ts';
+import type { TokenUsage } from './facts.ts';
+
+/** What one attempt needs. */
+export interface Need {
+  readonly requests: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+}
+
+/** `bench`: a credential that is out of order (quota, bad key); `cooldown`: a target asked for a pause. */
+export const RESOURCE_KINDS = ['requests', 'tokens', 'concurrency', 'cooldown', 'bench', 'breaker', 'client', 'budget'] as const;
+export type ResourceKind = (typeof RESOURCE_KINDS)[number];
+
+/** Blocked now, and no clock will free it: the settlement or cancellation of another permit does. */
+export const WHEN_SETTLED = -1;
+
+/** How an attempt ended, for the resources that its permit took from. */
+export interface Settlement {
+  /** Real usage; null where the provider told none: then the reservation stands. */
+  readonly usage: TokenUsage | null;
+  /** `neutral`: says nothing about the target's health (the caller left, the caller's own fault). */
+  readonly health: 'success' | 'failure' | 'neutral';
+}
+
+/**
+ * Anything that a permit takes from. Synchronous and pure but for its own state; `now` is always given.
+ * The contract is tested for every resource in `core/resource.contract.ts`.
+ */
+export interface Resource {
+  /** Unique in the process, stable over reloads: `openai#1:requestsPerMinute`. */
+  readonly id: string;
+  readonly kind: ResourceKind;
+  /**
+   * `now` (or before) if `need` can be taken at once; else the instant from which it can be if nobody else takes
+   * from it; `WHEN_SETTLED` if only another permit's end frees it; `Infinity` if this need can never be met.
+   */
+  earliest(now: Instant, need: Need): Instant;
+  /** Takes `need`; only called when `earliest` allows it now. The ticket comes back at `settle` or `cancel`. */
+  reserve(now: Instant, need: Need): number;
+  /** The attempt was sent and ended: the reservation is corrected to what was really used. */
+  settle(now: Instant, ticket: number, settlement: Settlement): void;
+  /** The attempt was never sent: everything goes back. */
+  cancel(now: Instant, ticket: number): void;
+}
+
+/** What a permit on one target takes from, all together or not at all. */
+export interface Capacity {
+  readonly key: string;
+  readonly resources: readonly Resource[];
+}

@@ -1,0 +1,34 @@
+import type { Instant } from '../core/clock.ts';
+import type { Priority, Protocol, RequestFacts } from '../core/request.ts';
+import type { Resource } from '../core/resource.ts';
+import type { RequestBody } from '../wire/request-body.ts';
+
+/** Who asks. */
+export interface Client {
+  readonly name: string;
+  /** The client's own limits and budget, taken once for a request. */
+  readonly resources: readonly Resource[];
+}
+
+/** One accepted request, decoded as far as we act on it: what `server` hands to the engine. */
+export interface GatewayRequest {
+  readonly id: string;
+  readonly protocol: Protocol;
+  /** The path below the provider's base URL, with its query: `/chat/completions`. */
+  readonly path: string;
+  readonly method: string;
+  readonly facts: RequestFacts;
+  readonly body: RequestBody;
+  readonly client: Client;
+  readonly priority: Priority;
+  readonly receivedAt: Instant;
+  readonly deadline: Instant;
+  /** False: `x-breakwater-fallback: off`, only the first tier. */
+  readonly fallback: boolean;
+  /** The caller's own credential as it came, for `apiKey: caller` providers; null if there was none. */
+  readonly callerCredential: string | null;
+  /** Request headers that may travel on (`openai-organization`, `traceparent`, …), lower case, in turn. */
+  readonly forwardHeaders: readonly string[];
+  /** Aborted when the caller leaves. */
+  readonly signal: AbortSignal;
+}
