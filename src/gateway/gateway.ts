@@ -1,0 +1,69 @@
+import type { Clock } from '../core/clock.ts';
+import type { EventBus } from '../core/events.ts';
+import type { Priority } from '../core/request.ts';
+import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
+import type { AnswerSink } from '../pipeline/sink.ts';
+import type { Config } from './config/index.ts';
+
+/** A client as configured: what it may ask for, beside its limits. */
+export interface KnownClient extends Client {
+  readonly priority: Priority;
+  readonly maxPriority: Priority;
+  /** False: the client's list does not allow this name. */
+  mayUse(model: string): boolean;
+}
+
+export interface ModelEntry {
+  readonly id: string;
+  readonly ownedBy: string;
+}
+
+/** What `/admin/targets` shows of one target. */
+export interface TargetStatus {
+  readonly target: string;
+  readonly provider: string;
+  readonly model: string;
+  readonly credential: number;
+  readonly breaker: { readonly state: string; readonly openForMs: number | null; readonly failureRatio: number };
+  readonly cooldownMs: number;
+  readonly benchedMs: number;
+  readonly health: number;
+  readonly limits: readonly { readonly kind: string; readonly limit: number; readonly available: number }[];
+  readonly inFlight: number;
+}
+
+export interface QueueStatus {
+  readonly waiting: number;
+  readonly waitingByPriority: Readonly<Record<string, number>>;
+  readonly inFlight: number;
+  readonly heldBytes: number;
+  /** Milliseconds that the longest waiting request has waited. */
+  readonly oldestMs: number;
+}
+
+/** A running gateway without its listener: config in, answers out. `server` and `breakwater.fetch` stand on it. */
+export interface Gateway {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly events: EventBus;
+  /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
+  authenticate(credential: string | null): KnownClient | null;
+  /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
+  handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
+  /** The configured model names that the client may use, and what is known of the providers' own lists. */
+  models(client: KnownClient): readonly ModelEntry[];
+  /** Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. */
+  tryHoldBytes(bytes: number): boolean;
+  releaseBytes(bytes: number): void;
+  targets(): readonly TargetStatus[];
+  queue(): QueueStatus;
+  /** False if there is no such target. */
+  isolate(target: string): boolean;
+  reset(target: string): boolean;
+  /** Takes a new config over at once, or throws and leaves the old one serving. Running requests are untouched. */
+  reload(config: Config): Promise<void>;
+  /** From now on new requests are refused with `shutting_down`; resolves when the running ones are over. */
+  drain(): Promise<void>;
+  /** Breaks off what still runs (in-band error), saves the state and closes sockets and store. */
+  close(): Promise<void>;
+}
