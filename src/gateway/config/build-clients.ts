@@ -1,0 +1,53 @@
+/** Clients as written → clients with the hash of their key and all rights filled in. */
+import { createHash } from 'node:crypto';
+import { PRIORITIES } from '../../core/request.ts';
+import { buildLimits } from './build-limits.ts';
+import type { ClientConfig } from './config.ts';
+import type { FaultList, Path } from './faults.ts';
+import type { ClientInput } from './schema.ts';
+
+/** How a client's key is kept and compared: `sha256:` and 64 lower-case hex digits. */
+export function hashKey(key: string): string {
+  return `sha256:${createHash('sha256').update(key).digest('hex')}`;
+}
+
+export function buildClients(inputs: readonly ClientInput[], faults: FaultList): ClientConfig[] {
+  const names = new Map<string, number>();
+  const hashes = new Map<string, number>();
+  return inputs.map((input, index) => {
+    const path: Path = ['clients', index];
+    const client = buildClient(input, path, faults);
+    const sameName = names.get(client.name);
+    if (sameName !== undefined) faults.add([...path, 'name'], `is the name of clients[${sameName}] too`);
+    const sameKey = hashes.get(client.keyHash);
+    if (sameKey !== undefined) faults.add([...path, input.key === undefined ? 'keyHash' : 'key'], `is the key of clients[${sameKey}] too`);
+    if (client.keyHash !== '') hashes.set(client.keyHash, sameKey ?? index);
+    names.set(client.name, sameName ?? index);
+    return client;
+  });
+}
+
+function buildClient(input: ClientInput, path: Path, faults: FaultList): ClientConfig {
+  const key = input.key?.trim();
+  if (input.key === undefined && input.keyHash === undefined) faults.add([...path, 'key'], 'is missing; write key, or keyHash: sha256:…');
+  else if (input.key !== undefined && input.keyHash !== undefined)
+    faults.add([...path, 'keyHash'], 'must not stand beside key; write one of them');
+  else if (key !== undefined && /[^\x21-\x7e]/.test(key))
+    faults.add([...path, 'key'], 'must hold printable ASCII characters only, without spaces');
+  else if (key === '') faults.add([...path, 'key'], 'must not be empty');
+
+  const priority = input.priority ?? 'normal';
+  const maxPriority = input.maxPriority ?? priority;
+  if (PRIORITIES.indexOf(maxPriority) > PRIORITIES.indexOf(priority))
+    faults.add([...path, 'maxPriority'], `must not be lower than priority (${priority})`);
+  return {
+    name: input.name,
+    key: key ?? null,
+    keyHash: key === undefined ? (input.keyHash ?? '').toLowerCase() : hashKey(key),
+    priority,
+    maxPriority,
+    models: input.models ?? null,
+    limits: buildLimits(input.limits),
+    budget: input.budget ?? null,
+  };
+}

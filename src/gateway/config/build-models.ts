@@ -1,0 +1,71 @@
+/** Models as written → routes: tiers of targets whose providers are known. */
+import { gatherPolicy } from './build-policy.ts';
+import { record } from './build-provider.ts';
+import type { ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
+import type { FaultList, Path } from './faults.ts';
+import { nearest } from './faults.ts';
+import { defaultPatienceMs, type ModelInput, type TargetInput } from './model-schema.ts';
+
+/** `provider/model` at the first slash; the model may hold more. Null when a side is missing. */
+export function splitTarget(target: string): { readonly provider: string; readonly model: string } | null {
+  const slash = target.indexOf('/');
+  if (slash < 1 || slash === target.length - 1) return null;
+  return { provider: target.slice(0, slash), model: target.slice(slash + 1) };
+}
+
+export interface ModelContext {
+  /** Every name under `providers`, the faulty ones too: a fault there is none here. */
+  readonly providerNames: ReadonlySet<string>;
+  /** The sound providers. */
+  readonly providers: Readonly<Record<string, ProviderConfig>>;
+  readonly faults: FaultList;
+}
+
+export function buildModel(name: string, input: ModelInput, context: ModelContext): ModelConfig {
+  const path: Path = ['models', name];
+  const isPattern = name.includes('*');
+  if (name.trim() !== name || name === '') context.faults.add(path, 'must have a name without spaces around it', name);
+  if (name.split('*').length > 2) context.faults.add(path, 'must have at most one * in its name', name);
+
+  const isShort = Array.isArray(input);
+  const targets = isShort ? input : input.targets;
+  const listPath = isShort ? path : [...path, 'targets'];
+  const tiers = targets.map((entry, index) => {
+    const at = [...listPath, index];
+    if (!Array.isArray(entry)) return [buildTarget(entry, at, isPattern, context)];
+    return entry.map((target, inner) => buildTarget(target, [...at, inner], isPattern, context));
+  });
+  return {
+    name,
+    tiers,
+    patience: (isShort ? undefined : input.patience) ?? defaultPatienceMs,
+    policy: isShort ? {} : gatherPolicy(input, path, context.faults),
+  };
+}
+
+function buildTarget(input: TargetInput, path: Path, isPattern: boolean, context: ModelContext): TargetSpec {
+  const written = typeof input === 'string' ? { target: input } : input;
+  const at = typeof input === 'string' ? path : [...path, 'target'];
+  const { provider, model } = splitTarget(written.target) ?? { provider: '', model: '' };
+  if (!context.providerNames.has(provider)) {
+    const meant = nearest(provider, context.providerNames);
+    context.faults.add(at, `names a provider that is not configured${meant === null ? '' : `; did you mean ${meant}?`}`);
+  } else if (model.includes('*') && !isPattern) {
+    context.faults.add(at, 'must not hold *, as the name of its model has none to take the place from');
+  }
+  for (const field of ['model', 'stream'] as const) {
+    if (Object.hasOwn(written.set ?? {}, field))
+      context.faults.add([...path, 'set', field], `must not set ${field}: that is not the target's to change`);
+    const dropped = written.drop?.indexOf(field) ?? -1;
+    if (dropped >= 0) context.faults.add([...path, 'drop', dropped], `must not drop ${field}: that is not the target's to change`);
+  }
+  return {
+    provider,
+    model,
+    weight: written.weight ?? 1,
+    set: record(Object.entries(written.set ?? {}), (value) => value),
+    drop: written.drop ?? [],
+    equivalent: written.equivalent ?? false,
+    prefill: written.prefill ?? context.providers[provider]?.prefill ?? false,
+  };
+}

@@ -1,0 +1,52 @@
+import type { Frozen } from './config.ts';
+import type { FaultList, Path } from './faults.ts';
+import { policySettings, type Policy, type PolicyOverrides } from './policy-schema.ts';
+import { overlay } from './resolve-policy.ts';
+
+const policyNames = Object.keys(policySettings.defaults) as (keyof Policy)[];
+
+/** The policy blocks of a provider or a model: those that stand directly in it and those under `policy`. */
+export function gatherPolicy(
+  input: PolicyOverrides & { policy?: PolicyOverrides | undefined },
+  path: Path,
+  faults: FaultList,
+): PolicyOverrides {
+  const direct: Record<string, unknown> = {};
+  for (const name of policyNames) {
+    if (input[name] === undefined) continue;
+    direct[name] = input[name];
+    if (input.policy?.[name] !== undefined) faults.add([...path, 'policy', name], `stands twice; ${name} is also given without policy`);
+  }
+  return overlay(direct, input.policy) as PolicyOverrides;
+}
+
+/** Pairs of settings of which the first may not exceed the second. */
+const ordered = [
+  [['deadline'], ['maxDeadline']],
+  [
+    ['retry', 'baseDelay'],
+    ['retry', 'maxDelay'],
+  ],
+  [
+    ['breaker', 'openFor'],
+    ['breaker', 'maxOpenFor'],
+  ],
+] as const;
+
+function read(policy: object, path: readonly string[]): unknown {
+  return path.reduce<unknown>((value, key) => (value as Record<string, unknown> | undefined)?.[key], policy);
+}
+
+/** Reports settings that contradict each other, at whichever place `given` sets one of them. `resolved` is what then holds. */
+export function checkPolicy(given: Frozen<PolicyOverrides>, resolved: Frozen<Policy>, path: Path, faults: FaultList): void {
+  for (const [lesser, greater] of ordered) {
+    if (Number(read(resolved, lesser)) <= Number(read(resolved, greater))) continue;
+    const at = [lesser, greater].find((place) => read(given, place) !== undefined);
+    if (at === lesser) faults.add([...path, ...lesser], `must not be more than ${greater.at(-1)}`);
+    else if (at === greater) faults.add([...path, ...greater], `must not be less than ${lesser.at(-1)}`);
+  }
+  const { low, normal } = resolved.queue.minShare;
+  if (low + normal >= 1 && given.queue?.minShare !== undefined) {
+    faults.add([...path, 'queue', 'minShare'], 'must sum to less than 1, or nothing is left for high', `${low} + ${normal}`);
+  }
+}

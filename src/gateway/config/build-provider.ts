@@ -1,0 +1,140 @@
+/** A provider as written → a provider as the gateway uses it: what its preset and the environment know is filled in. */
+import { buildLimits } from './build-limits.ts';
+import { gatherPolicy } from './build-policy.ts';
+import type { ProviderConfig } from './config.ts';
+import type { FaultList, Path } from './faults.ts';
+import { nearest } from './faults.ts';
+import type { Environment } from './interpolate.ts';
+import { isPresetName, presets, unknownTraits, type Preset, type PresetName } from './presets.ts';
+import type { ProviderInput } from './provider-schema.ts';
+import { isPresetAvailable, notAvailable } from './unavailable.ts';
+
+/** `apiKey: caller` forwards the caller's own credential. */
+const callerKey = 'caller';
+
+/** Headers that belong to the connection or to Breakwater; a config can't set them. */
+const managedHeaders = new Set(
+  'host connection content-length transfer-encoding keep-alive upgrade te trailer expect content-encoding accept-encoding'.split(' '),
+);
+
+/** Builds one provider; null when it is too faulty to go on with. */
+export function buildProvider(name: string, input: ProviderInput, env: Environment, faults: FaultList): ProviderConfig | null {
+  const path: Path = ['providers', name];
+  if (!/^[A-Za-z0-9][\w.-]{0,99}$/.test(name)) {
+    faults.add(path, 'must be named with letters, digits, dots, dashes and underscores, at most 100', name);
+    return null;
+  }
+  const presetName = findPreset(name, input, faults);
+  if (presetName === undefined) return null;
+  const preset = presetName === null ? null : presets[presetName];
+  const protocol = input.protocol ?? preset?.protocol ?? 'openai';
+  if (presetName !== null && input.protocol === undefined && !isPresetAvailable(presetName)) {
+    faults.add(input.preset === undefined ? path : [...path, 'preset'], notAvailable, presetName);
+    return null;
+  }
+  // Another dialect of a known provider has its own ways, of which nothing is known.
+  const known: Preset | null = preset?.protocol === protocol ? preset : null;
+  const traits = known ?? unknownTraits;
+  return {
+    auth: traits.auth,
+    limitScope: traits.limitScope,
+    countsOutput: traits.countsOutput,
+    enforce: traits.enforce,
+    rateLimitHeaders: traits.rateLimitHeaders,
+    includeUsage: traits.includeUsage,
+    local: traits.local || protocol === 'local',
+    prefill: input.prefill ?? traits.prefill,
+    name,
+    preset: presetName,
+    protocol,
+    baseUrl: protocol === 'local' ? '' : readBaseUrl(name, input.baseUrl ?? known?.baseUrl ?? undefined, path, faults),
+    apiKeys: readKeys(input, known, env, path, faults),
+    headers: readHeaders(input.headers ?? {}, path, faults),
+    limits: buildLimits(input.limits, traits.enforce),
+    models: record(Object.entries(input.models ?? {}), (model) => ({ limits: buildLimits(model.limits, traits.enforce) })),
+    engine: input.engine ?? null,
+    policy: gatherPolicy(input, path, faults),
+  };
+}
+
+/** A record without prototype, so that no name finds what nobody put there. */
+export function record<In, Out>(entries: readonly (readonly [string, In])[], build: (value: In, key: string) => Out): Record<string, Out> {
+  const result = Object.create(null) as Record<string, Out>;
+  for (const [key, value] of entries) result[key] = build(value, key);
+  return result;
+}
+
+function findPreset(name: string, input: ProviderInput, faults: FaultList): PresetName | null | undefined {
+  if (input.preset === undefined) return isPresetName(name) ? name : null;
+  if (isPresetName(input.preset)) return input.preset;
+  const meant = nearest(input.preset, Object.keys(presets));
+  faults.add(
+    ['providers', name, 'preset'],
+    meant === null ? `is not known; known are ${Object.keys(presets).join(', ')}` : `is not known; did you mean ${meant}?`,
+  );
+  return undefined;
+}
+
+function readBaseUrl(name: string, given: string | undefined, providerPath: Path, faults: FaultList): string {
+  const path = [...providerPath, 'baseUrl'];
+  if (given === undefined || given === '') {
+    const meant = isPresetName(name) ? null : nearest(name, Object.keys(presets));
+    faults.add(
+      path,
+      `is missing, and ${name} is no known provider that would bring one${meant === null ? '' : `; did you mean ${meant}?`}`,
+    );
+    return '';
+  }
+  const url = URL.canParse(given) ? new URL(given) : null;
+  if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:'))
+    faults.add(path, 'must be a URL that starts with http:// or https://');
+  else if (url.username !== '' || url.password !== '')
+    faults.add(path, 'must not hold a user or password; write them as apiKey or in headers');
+  else if (url.search !== '' || url.hash !== '') faults.add(path, 'must not hold a query or fragment');
+  else if (/\/(chat\/completions|completions|embeddings|responses|messages)\/?$/.test(url.pathname)) {
+    faults.add(path, 'must be the base that the SDK takes, without the path of one call');
+  }
+  return given.replace(/\/+$/, '');
+}
+
+function readKeys(
+  input: ProviderInput,
+  known: Preset | null,
+  env: Environment,
+  path: Path,
+  faults: FaultList,
+): readonly string[] | 'caller' {
+  if (input.apiKey !== undefined && input.apiKeys !== undefined)
+    faults.add([...path, 'apiKeys'], 'must not stand beside apiKey; write all keys here');
+  if (input.apiKey === callerKey) return callerKey;
+  const given = (input.apiKeys ?? [input.apiKey ?? '']).map((key) => key.trim());
+  const keys = given.filter((key) => key !== '');
+  const at = (index: number) => (input.apiKeys === undefined ? [...path, 'apiKey'] : [...path, 'apiKeys', index]);
+  for (const [index, key] of given.entries()) {
+    if (key === callerKey) faults.add(at(index), 'must not be caller beside other keys; write apiKey: caller');
+    else if (/[^\x21-\x7e]/.test(key)) faults.add(at(index), 'must hold printable ASCII characters only, without spaces');
+    else if (key !== '' && given.indexOf(key) < index) faults.add(at(index), `is the same key as apiKeys[${given.indexOf(key)}]`);
+    else if (key === '' && input.apiKeys !== undefined) faults.add(at(index), 'must not be empty');
+  }
+  // Only to the provider's own address: a key from the environment never goes to a host that somebody configured.
+  if (keys.length === 0 && known?.needsKey === true && input.baseUrl === undefined) {
+    const found = known.keyNames.map((variable) => env[variable]?.trim() ?? '').find((key) => key !== '');
+    if (found !== undefined) return [found];
+    faults.add([...path, 'apiKey'], `is missing; write one, or set ${known.keyNames.join(' or ')}`);
+  }
+  return keys;
+}
+
+function readHeaders(input: Readonly<Record<string, string>>, providerPath: Path, faults: FaultList): Record<string, string> {
+  for (const [name, value] of Object.entries(input)) {
+    const path = [...providerPath, 'headers', name];
+    if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) faults.add(path, 'is not the name of a header', name);
+    else if (managedHeaders.has(name.toLowerCase())) faults.add(path, 'is a header that Breakwater sets itself');
+    // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+    else if (/[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/.test(value)) faults.add(path, 'must not hold control or non-Latin characters');
+  }
+  return record(
+    Object.entries(input).map(([name, value]) => [name.toLowerCase(), value] as const),
+    (value) => value.trim(),
+  );
+}

@@ -1,0 +1,128 @@
+/** Faults of a config: one line each, with the path and the value got, secrets masked. */
+import { isSecretHeader, maskSecret, maskUserinfo } from './mask.ts';
+
+export type Path = readonly (string | number)[];
+
+export interface ConfigFault {
+  /** `models.smart.targets[0].weight`; empty for the config as a whole. */
+  readonly path: string;
+  /** The whole line: `path: what is wrong (got VALUE)`. */
+  readonly message: string;
+}
+
+/** The longest value that is shown. */
+const shownCharsMax = 80;
+/** Shorter secrets are masked only where they are the whole value: they would be found in any text. */
+const secretCharsMin = 4;
+
+/** `models["claude-*"][0].target` of `['models', 'claude-*', 0, 'target']`. */
+export function formatPath(path: Path): string {
+  let text = '';
+  for (const part of path) {
+    if (typeof part === 'number') text += `[${part}]`;
+    else if (/^[\w-]+$/.test(part)) text += text === '' ? part : `.${part}`;
+    else text += `[${JSON.stringify(clean(part))}]`;
+  }
+  return text;
+}
+
+/** What is at the path, or undefined. Only own properties are followed. */
+export function valueAt(root: unknown, path: Path): unknown {
+  let value = root;
+  for (const part of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined;
+    value = (value as Record<string | number, unknown>)[part];
+  }
+  return value;
+}
+
+/** Whether the value at the path is a credential, by its place. */
+export function isSecretPath(path: Path): boolean {
+  const last = path.at(-1);
+  const above = path.at(-2);
+  if (last === 'apiKey' || last === 'adminKey' || last === 'key' || above === 'apiKeys') return true;
+  return path.length === 4 && path[0] === 'providers' && above === 'headers' && isSecretHeader(String(last));
+}
+
+/** Collects the faults of one config. */
+export class FaultList {
+  readonly faults: ConfigFault[] = [];
+  /** The config that the faults are about. */
+  readonly input: unknown;
+  readonly #secrets: ReadonlySet<string>;
+
+  /** `secrets` are values that are masked wherever they appear. */
+  constructor(input: unknown, secrets: ReadonlySet<string>) {
+    this.input = input;
+    this.#secrets = secrets;
+  }
+
+  /** Adds a fault, the first at its path only; the value got is looked up in the input unless it is given. */
+  add(path: Path, what: string, ...got: [value?: unknown]): void {
+    const value = got.length > 0 ? got[0] : valueAt(this.input, path);
+    const where = formatPath(path);
+    if (this.faults.some((fault) => fault.path === where)) return;
+    this.faults.push({ path: where, message: `${where === '' ? 'config' : where}: ${what} (got ${this.#show(path, value)})` });
+  }
+
+  /** Containers are named, not printed: they may hold secrets. */
+  #show(path: Path, value: unknown): string {
+    if (value === undefined) return 'nothing';
+    if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
+    if (typeof value === 'function') return 'a function';
+    if (typeof value === 'object' && value !== null) return 'an object';
+    if (isSecretPath(path)) return JSON.stringify(maskSecret(String(value)));
+    if (typeof value !== 'string') return String(value);
+    let text = value;
+    for (const secret of this.#secrets) {
+      if (secret.length >= secretCharsMin || text === secret) text = text.replaceAll(secret, () => maskSecret(secret));
+    }
+    text = clean(maskUserinfo(maskKeys(text)));
+    return JSON.stringify(text.length > shownCharsMax ? `${text.slice(0, shownCharsMax)}…` : text);
+  }
+}
+
+/** Whatever looks like a provider's key is masked even where it doesn't belong. */
+function maskKeys(text: string): string {
+  return text.replace(/\b(?:sk|gsk|xai|pplx|csk|fw|AIza|r8|hf|key)[-_][\w-]{8,}/g, maskSecret);
+}
+
+/** Control characters would break the line, or drive a terminal. */
+function clean(text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\uFFFD');
+}
+
+/** The candidate most like the word, if it is like enough to be a slip of the pen. */
+export function nearest(word: string, candidates: Iterable<string>): string | null {
+  let best: string | null = null;
+  let bestDistance = Math.max(1, Math.floor(word.length / 3)) + 1;
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+  }
+  return best;
+}
+
+/** Insertions, deletions, replacements and swaps of neighbours that make `a` into `b`. Words above 64 characters are cut. */
+function editDistance(a: string, b: string): number {
+  const [left, right] = [a.slice(0, 64), b.slice(0, 64)];
+  const rows: number[][] = [Array.from({ length: right.length + 1 }, (_, column) => column)];
+  const at = (row: number, column: number) => rows[row]?.[column] ?? Infinity;
+  for (let row = 1; row <= left.length; row++) {
+    const cells = [row];
+    rows.push(cells);
+    for (let column = 1; column <= right.length; column++) {
+      const same = left[row - 1] === right[column - 1];
+      const swapped = left[row - 1] === right[column - 2] && left[row - 2] === right[column - 1];
+      cells.push(
+        Math.min(
+          at(row - 1, column) + 1,
+          at(row, column - 1) + 1,
+          at(row - 1, column - 1) + (same ? 0 : 1),
+          swapped ? at(row - 2, column - 2) + 1 : Infinity,
+        ),
+      );
+    }
+  }
+  return at(left.length, right.length);
+}

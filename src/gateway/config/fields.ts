@@ -1,0 +1,129 @@
+/**
+ * The kinds of value that a config holds, as zod schemas.
+ *
+ * Each kind has one message for everything that can be wrong with it, which states the whole rule, so that a fault is
+ * one line. Numbers and flags are also taken as text: `port: "${PORT}"` arrives as text after the environment was filled in.
+ */
+import * as z from 'zod';
+import { formatDuration, formatSize, parseDuration, parseNumber, parseSize } from './units.ts';
+
+/** What a JSON Schema must let pass besides the written form, because it is filled in later: `${NAME}`. */
+export const templatePattern = String.raw`\$\{.+\}`;
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+function quantity(message: string, range: Range, pattern: string, parse: (text: string) => number | null, whole = false) {
+  const error = message;
+  const number = z.number({ error }).min(range.min, { error }).max(range.max, { error });
+  return z
+    .union([whole ? number.int({ error }) : number, z.string().meta({ pattern: `^(${pattern}|.*${templatePattern}.*)$` })], {
+      error: message,
+    })
+    .transform((given, context): number => {
+      const value = typeof given === 'number' ? given : parse(given);
+      if (value !== null && value >= range.min && value <= range.max && (!whole || Number.isInteger(value))) return value;
+      context.addIssue({ code: 'custom', message, input: given, continue: false });
+      return z.NEVER;
+    });
+}
+
+/** A duration: `250ms`, `30s`, `5m`, `1h`, `1d`; a bare number means milliseconds. Gives milliseconds. */
+export function duration(min: string = '0ms', max: string = '7d') {
+  const range = { min: parseDuration(min) ?? 0, max: parseDuration(max) ?? 0 };
+  const message = `must be a duration from ${formatDuration(range.min)} to ${formatDuration(range.max)}, such as 250ms, 30s or 5m`;
+  return quantity(message, range, String.raw`\d+(\.\d+)?(ms|s|m|h|d)`, (text) => parseDuration(text) ?? parseNumber(text));
+}
+
+/** A duration, or one of the given words (`auto`, `none`), which stays as it is. */
+export function durationOr<const W extends string>(word: W, min: string = '1ms', max: string = '7d') {
+  const inner = duration(min, max);
+  const message = `must be ${word}, or a duration from ${min} to ${max}, such as 250ms, 30s or 5m`;
+  return z.union([z.literal(word), inner], { error: message });
+}
+
+/** A size: `512b`, `16kb`, `64mb`, `1gb`; a bare number means bytes. Gives bytes. */
+export function size(min: string, max: string) {
+  const range = { min: parseSize(min) ?? 0, max: parseSize(max) ?? 0 };
+  const message = `must be a size from ${formatSize(range.min)} to ${formatSize(range.max)}, such as 64kb or 16mb`;
+  return quantity(message, range, String.raw`\d+(\.\d+)?([kKmMgG]?[bB])`, (text) => parseSize(text) ?? parseNumber(text), true);
+}
+
+/** A whole number in a range. */
+export function count(min: number, max: number) {
+  const message = `must be a whole number from ${min} to ${max}`;
+  return quantity(message, { min, max }, String.raw`\d+`, parseNumber, true);
+}
+
+/** A share from 0 to 1; `message` replaces the usual one where it needs explaining. */
+export function ratio(min: number = 0, max: number = 1, message: string = `must be a share from ${min} to ${max}`) {
+  return quantity(message, { min, max }, String.raw`\d+(\.\d+)?`, parseNumber);
+}
+
+/** Any number in a range. */
+export function amount(min: number, max: number, message: string = `must be a number from ${min} to ${max}`) {
+  return quantity(message, { min, max }, String.raw`\d+(\.\d+)?`, parseNumber);
+}
+
+/** true or false. */
+export function flag() {
+  const message = 'must be true or false';
+  return z
+    .union([z.boolean(), z.string().meta({ pattern: `^(true|false|${templatePattern})$` })], { error: message })
+    .transform((given, context): boolean => {
+      if (typeof given === 'boolean') return given;
+      if (given === 'true' || given === 'false') return given === 'true';
+      context.addIssue({ code: 'custom', message, input: given, continue: false });
+      return z.NEVER;
+    });
+}
+
+/** One word out of a set. */
+export function word<const W extends readonly [string, ...string[]]>(...words: W) {
+  return z.enum(words, { error: `must be ${listOf(words)}` });
+}
+
+/** A text that is not empty. */
+export function text() {
+  return z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' });
+}
+
+/** `a`, `a or b`, `a, b or c`. */
+export function listOf(words: readonly string[]): string {
+  return words.length < 2 ? (words[0] ?? '') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`;
+}
+
+/** A setting: how it is checked, and the value that holds where nobody sets it. A block of settings is a setting too. */
+export interface Setting<Full, S extends z.ZodType> {
+  readonly schema: S;
+  readonly defaults: Full;
+}
+
+/** A single setting with its default, given as it would be written in a file. */
+export function setting<S extends z.ZodType>(schema: S, fallback: z.input<S>, text: string): Setting<z.output<S>, S> {
+  const shown = typeof fallback === 'string' && fallback !== '' ? fallback : JSON.stringify(fallback);
+  return {
+    schema: schema.meta({ description: `${text} Default: ${shown}.`, default: fallback as never }),
+    defaults: schema.parse(fallback),
+  };
+}
+
+type Settings = Readonly<Record<string, Setting<unknown, z.ZodType>>>;
+type FullOf<T> = T extends Setting<infer Full, z.ZodType> ? Full : never;
+type SchemaOf<T> = T extends Setting<unknown, infer S> ? S : never;
+
+/** A block of settings, each of which may be left out; `id` names it in the JSON Schema. */
+export function block<const T extends Settings>(id: string, description: string, settings: T) {
+  const shape: Record<string, z.ZodType> = {};
+  const defaults: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(settings)) {
+    shape[key] = value.schema.optional();
+    defaults[key] = value.defaults;
+  }
+  type Shape = { [K in keyof T]: z.ZodOptional<SchemaOf<T[K]>> };
+  type Full = { readonly [K in keyof T]: FullOf<T[K]> };
+  const schema = z.strictObject(shape as Shape).meta({ id, description });
+  return { schema, defaults: defaults as Full };
+}

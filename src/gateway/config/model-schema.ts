@@ -1,0 +1,52 @@
+/** The shapes of `models`, as they are written: lists of targets in tiers. */
+import * as z from 'zod';
+import { amount, duration, flag, text } from './fields.ts';
+import { policyKeys } from './provider-schema.ts';
+
+const targetName = z
+  .string({ error: 'must be a target, provider/model' })
+  .regex(/^[^/\s]+\/\S+$/, { error: 'must be a target, provider/model' });
+
+const targetSchema = z
+  .strictObject({
+    target: targetName.describe('provider/model'),
+    weight: amount(Number.MIN_VALUE, 1e6, 'must be a number above 0').describe('Its part of its tier, above 0. Default: 1.').optional(),
+    set: z
+      .record(z.string(), z.unknown(), { error: 'must be an object of request fields' })
+      .describe('Top-level request fields set for this target. Default: none.')
+      .optional(),
+    drop: z
+      .array(text(), { error: 'must be a list of request fields' })
+      .describe('Top-level request fields left out for this target. Default: none.')
+      .optional(),
+    equivalent: flag().describe('Its embeddings equal those of the other targets. Default: false.').optional(),
+    prefill: flag().describe("Whether it continues a partial answer. Default: the provider's.").optional(),
+  })
+  .meta({ id: 'Target', description: 'A target, with what is adapted for it.' });
+
+const oneTarget = z.union([targetName, targetSchema], { error: 'must be a target: provider/model, or an object with target' });
+const tier = z.array(oneTarget).min(1, { error: 'must not be an empty tier' }).max(1000);
+const targets = z
+  .array(z.union([oneTarget, tier], { error: 'must be a target (provider/model, or an object with target) or a list of them' }), {
+    error: 'must be a list of targets',
+  })
+  .min(1, { error: 'must name at least one target' })
+  .max(1000, { error: 'must name at most 1000 targets' })
+  .meta({ id: 'Targets', description: 'Tried in order; a nested list is one tier, shared by weight.' });
+
+/** How long a better tier is worth waiting for, where a model does not say: 1 s. */
+export const defaultPatienceMs = 1000;
+
+const modelObject = z
+  .strictObject({
+    targets,
+    patience: duration('0ms', '1h').describe('Wait this long for a better tier before using a worse one. Default: 1s.').optional(),
+    ...policyKeys,
+  })
+  .meta({ id: 'Model', description: 'A route: tiers of targets, and policies of its own.' });
+
+export const modelSchema = z.union([targets, modelObject], { error: 'must be a list of targets, or an object with targets' });
+
+export type ModelInput = z.output<typeof modelSchema>;
+export type ModelObjectInput = z.output<typeof modelObject>;
+export type TargetInput = z.output<typeof oneTarget>;

@@ -1,0 +1,166 @@
+/** A config as written → the config that the gateway is built from, or every fault in it. */
+import { resolve } from 'node:path';
+import { buildClients } from './build-clients.ts';
+import { buildModel } from './build-models.ts';
+import { checkPolicy } from './build-policy.ts';
+import { buildProvider, record } from './build-provider.ts';
+import type { Config, ModelConfig, PassThroughConfig, ProviderConfig, StoreConfig } from './config.ts';
+import { FaultList, valueAt, type ConfigFault } from './faults.ts';
+import { interpolate, type Environment } from './interpolate.ts';
+import { isLoopbackHost } from './loopback.ts';
+import { policySettings } from './policy-schema.ts';
+import { overlay } from './resolve-policy.ts';
+import { serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
+import { readShape } from './shape.ts';
+import { refuseUnavailable } from './unavailable.ts';
+
+export interface ParseOptions {
+  /** Where `${NAME}` and providers' keys are looked up. Default: nowhere. */
+  readonly env?: Environment;
+  /**
+   * `file`: `${NAME}` is filled in, `BREAKWATER_*` stand in for what is left unset, and the default store is sqlite.
+   * `environment`: the same without `${NAME}`, and the default store is memory. `library`: none of these.
+   */
+  readonly source: 'file' | 'environment' | 'library';
+  /** The folder that relative paths start from: the config file's. Default: the working directory. */
+  readonly directory?: string;
+  /** What the command line says; it comes before everything else. */
+  readonly overrides?: {
+    readonly host?: string | undefined;
+    readonly port?: number | string | undefined;
+    readonly logLevel?: string | undefined;
+  };
+}
+
+export type ConfigResult = { readonly ok: true; readonly config: Config } | { readonly ok: false; readonly faults: readonly ConfigFault[] };
+
+/** Checks a config and fills in everything that it leaves open. Never throws for what the config holds. */
+export function parseConfig(input: unknown, options: ParseOptions): ConfigResult {
+  const env = options.env ?? {};
+  const filled = interpolate(input ?? {}, options.source === 'file' ? env : null);
+  const value = withStandIns(filled.value, options);
+  const faults = new FaultList(interpolate(value, null).value, filled.secrets);
+  for (const { path, what } of filled.faults) faults.add(path, what, undefined);
+
+  const parsed = readShape(value, faults);
+  if (parsed === null) return { ok: false, faults: faults.faults };
+  refuseUnavailable(parsed, faults);
+  const providerNames = new Set(Object.keys((valueAt(faults.input, ['providers']) ?? {}) as object));
+  const config = build(parsed, providerNames, options, faults);
+  return faults.faults.length > 0 ? { ok: false, faults: faults.faults } : { ok: true, config: freeze(config) };
+}
+
+/** The same object with what the command line and `BREAKWATER_*` say put in place. */
+function withStandIns(value: unknown, options: ParseOptions): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  const root = value as Record<string, unknown>;
+  const env = options.source === 'library' ? {} : (options.env ?? {});
+  const server = section(root, 'server');
+  const { host, port, logLevel } = options.overrides ?? {};
+  const put = (target: Record<string, unknown> | null, key: string, given: unknown) => {
+    if (target !== null && given !== undefined && given !== '') target[key] = given;
+  };
+  const isUnset = (key: string) => (server?.[key] ?? '') === '';
+  if (isUnset('host')) put(server, 'host', env['BREAKWATER_HOST']);
+  if (isUnset('port')) put(server, 'port', env['BREAKWATER_PORT']);
+  if (isUnset('adminKey')) put(server, 'adminKey', env['BREAKWATER_ADMIN_KEY']);
+  put(server, 'host', host);
+  put(server, 'port', port);
+  if (server !== null && Object.keys(server).length > 0) root['server'] = server;
+  if ((root['clients'] ?? undefined) === undefined && (env['BREAKWATER_KEY'] ?? '') !== '') {
+    root['clients'] = [{ name: 'default', key: env['BREAKWATER_KEY'] }];
+  }
+  const telemetry = section(root, 'telemetry');
+  if (telemetry !== null && logLevel !== undefined) {
+    const logs = section(telemetry, 'logs');
+    put(logs, 'level', logLevel);
+    if (logs !== null) Object.assign(telemetry, { logs });
+    root['telemetry'] = telemetry;
+  }
+  return root;
+}
+
+/** A block of the config to add to: empty if it is left out, null if something else stands in its place. */
+function section(root: Record<string, unknown>, key: string): Record<string, unknown> | null {
+  const value = root[key] ?? {};
+  return typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
+}
+
+function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options: ParseOptions, faults: FaultList): Config {
+  const providers = Object.create(null) as Record<string, ProviderConfig>;
+  for (const [name, input] of Object.entries(parsed.providers ?? {})) {
+    const provider = buildProvider(name, input, options.env ?? {}, faults);
+    if (provider !== null) providers[name] = provider;
+  }
+  const models = record(Object.entries(parsed.models ?? {}), (input, name) =>
+    buildModel(name, input, { providerNames, providers, faults }),
+  );
+  const config: Config = {
+    server: buildServer(parsed, providerNames, faults),
+    providers,
+    models,
+    policy: overlay(policySettings.defaults, parsed.policy),
+    clients: buildClients(parsed.clients ?? [], faults),
+    prices: record(Object.entries(parsed.prices ?? {}), (price) => ({
+      input: price.input,
+      cachedInput: price.cachedInput ?? price.input,
+      output: price.output ?? 0,
+    })),
+    store: buildStore(parsed.store, options),
+    telemetry: buildTelemetry(parsed, options),
+  };
+  checkPolicies(config, parsed, faults);
+  checkExposure(config, faults);
+  return config;
+}
+
+function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, faults: FaultList): Config['server'] {
+  const clientNames = new Set((parsed.clients ?? []).map((client) => client.name));
+  const passThrough = (parsed.server?.passThrough ?? []).map((entry, index): PassThroughConfig => {
+    const path = ['server', 'passThrough', index];
+    if (!providerNames.has(entry.provider)) faults.add([...path, 'provider'], 'names a provider that is not configured');
+    for (const [at, name] of (entry.clients ?? []).entries()) {
+      if (!clientNames.has(name)) faults.add([...path, 'clients', at], 'names a client that is not configured');
+    }
+    return { path: entry.path, provider: entry.provider, clients: entry.clients ?? null };
+  });
+  return { ...overlay(serverSettings.defaults, parsed.server), passThrough };
+}
+
+function buildStore(given: string | undefined, { source, directory }: ParseOptions): StoreConfig {
+  const text = given ?? (source === 'file' ? 'sqlite:./breakwater.db' : 'memory:');
+  if (text === 'memory:') return { kind: 'memory' };
+  if (!text.startsWith('sqlite:')) return { kind: 'redis', url: text };
+  const path = text.slice('sqlite:'.length);
+  return { kind: 'sqlite', path: path === ':memory:' ? path : resolve(directory ?? '.', path) };
+}
+
+function buildTelemetry(parsed: ParsedInput, { directory }: ParseOptions): Config['telemetry'] {
+  const telemetry = overlay(telemetrySettings.defaults, parsed.telemetry);
+  const { file } = telemetry.requests;
+  return { ...telemetry, requests: { ...telemetry.requests, file: file === '' ? '' : resolve(directory ?? '.', file) } };
+}
+
+function checkPolicies(config: Config, parsed: ParsedInput, faults: FaultList): void {
+  checkPolicy(parsed.policy ?? {}, config.policy, ['policy'], faults);
+  for (const kind of ['providers', 'models'] as const) {
+    const entries: [string, ProviderConfig | ModelConfig][] = Object.entries(config[kind]);
+    for (const [name, { policy }] of entries) checkPolicy(policy, overlay(config.policy, policy), [kind, name], faults);
+  }
+}
+
+/** A gateway that anybody on the network may use spends its operator's money: that has to be said knowingly. */
+function checkExposure({ server, clients }: Config, faults: FaultList): void {
+  if (isLoopbackHost(server.host) || clients.length > 0 || server.allowAnonymous) return;
+  faults.add(
+    ['server', 'host'],
+    'is open to the network while no client needs a key; add clients (or set BREAKWATER_KEY), or set server.allowAnonymous: true',
+  );
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const item of Object.values(value)) freeze(item);
+  return value;
+}

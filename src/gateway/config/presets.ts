@@ -1,0 +1,288 @@
+/**
+ * What is known of providers, so that a name and a key are enough to use one.
+ *
+ * Base URLs, authentication, headers and ways of counting were read in the providers' documents or SDKs; what stands
+ * under an "assumed" comment is general knowledge that was not checked against the provider.
+ */
+import type { engines, protocols } from './provider-schema.ts';
+
+export type ConfiguredProtocol = (typeof protocols)[number];
+export type Engine = (typeof engines)[number];
+
+/** How a credential is sent: `Authorization: Bearer`, or a header of its own. */
+export type AuthStyle = 'bearer' | 'api-key' | 'x-api-key' | 'x-goog-api-key';
+
+/** The family of rate-limit headers in answers; `none`: the provider sends none. */
+export type RateLimitDialect =
+  | 'openai'
+  | 'groq'
+  | 'mistral'
+  | 'together'
+  | 'fireworks'
+  | 'cerebras'
+  | 'cohere'
+  | 'azure'
+  | 'anthropic'
+  | 'none';
+
+/** The facts about a provider that the config does not ask for. */
+export interface ProviderTraits {
+  readonly auth: AuthStyle;
+  /** What a learned limit belongs to: the whole credential, or one model of it. */
+  readonly limitScope: 'credential' | 'model';
+  /** Whether the caller's bound on output is counted when a request is admitted. */
+  readonly countsOutput: boolean;
+  /** How the provider enforces limits: refilled continuously, over a sliding minute, or in slices of a second. */
+  readonly enforce: 'bucket' | 'sliding' | 'perSecond';
+  readonly rateLimitHeaders: RateLimitDialect;
+  /** Whether it understands `stream_options.include_usage`. */
+  readonly includeUsage: boolean;
+  /** Whether it runs on the operator's own machine: slow first tokens are normal, money is not at stake. */
+  readonly local: boolean;
+  /** Whether it continues a partial answer given as the last message. */
+  readonly prefill: boolean;
+}
+
+export interface Preset extends ProviderTraits {
+  readonly protocol: ConfiguredProtocol;
+  /** As the provider's own SDK takes it; null where it differs for each customer and has to be configured. */
+  readonly baseUrl: string | null;
+  /** Environment variables that hold its key, the first found wins; none where no key is needed. */
+  readonly keyNames: readonly string[];
+  /** Whether it refuses to work without a key. */
+  readonly needsKey: boolean;
+  /** Names of the models that it makes itself; `*` stands for anything. */
+  readonly owns: readonly string[];
+  /** Names, as it takes them, of other makers' models that it serves. */
+  readonly carries: readonly string[];
+  /** The prefix under which OpenRouter lists its own models by the same name; null: the names differ, or it has none. */
+  readonly openrouterPrefix: string | null;
+  /** Models worth showing before its own list is known. */
+  readonly models: readonly string[];
+}
+
+/** What holds for a provider that no preset describes: whatever is safest. */
+export const unknownTraits: ProviderTraits = {
+  auth: 'bearer',
+  limitScope: 'credential',
+  countsOutput: true,
+  enforce: 'bucket',
+  rateLimitHeaders: 'openai',
+  includeUsage: true,
+  local: false,
+  prefill: false,
+};
+
+const hosted = {
+  ...unknownTraits,
+  protocol: 'openai',
+  baseUrl: null,
+  keyNames: [],
+  needsKey: true,
+  owns: [],
+  carries: [],
+  openrouterPrefix: null,
+  models: [],
+} as const satisfies Preset;
+
+const localServer = {
+  ...hosted,
+  needsKey: false,
+  countsOutput: false,
+  rateLimitHeaders: 'none',
+  local: true,
+} as const satisfies Preset;
+
+// Assumed throughout: the names of environment variables (except OpenAI's and Anthropic's), the model names under
+// `owns`, `carries` and `models`, the OpenRouter prefixes, and `limitScope` (read only for Gemini and Azure).
+export const presets = {
+  openai: {
+    ...hosted,
+    baseUrl: 'https://api.openai.com/v1',
+    keyNames: ['OPENAI_API_KEY'],
+    limitScope: 'model',
+    owns: [
+      ...['gpt-*', 'chatgpt-*', 'o1', 'o1-*', 'o3', 'o3-*', 'o4', 'o4-*', 'codex-*', 'computer-use-*', 'ft:gpt-*'],
+      ...['text-embedding-*', 'davinci-002', 'babbage-002', 'dall-e-*', 'sora-*', 'tts-*', 'whisper-*'],
+      ...['omni-moderation-*', 'text-moderation-*'],
+    ],
+    openrouterPrefix: 'openai',
+    models: ['gpt-5', 'gpt-5-mini', 'gpt-4o', 'gpt-4o-mini', 'text-embedding-3-small', 'text-embedding-3-large'],
+  },
+  anthropic: {
+    ...hosted,
+    protocol: 'anthropic',
+    baseUrl: 'https://api.anthropic.com',
+    keyNames: ['ANTHROPIC_API_KEY'],
+    auth: 'x-api-key',
+    limitScope: 'model',
+    rateLimitHeaders: 'anthropic',
+    owns: ['claude-*'],
+    models: ['claude-sonnet-4-5', 'claude-haiku-4-5'],
+  },
+  gemini: {
+    ...hosted,
+    protocol: 'gemini',
+    baseUrl: 'https://generativelanguage.googleapis.com',
+    keyNames: ['GEMINI_API_KEY', 'GOOGLE_API_KEY'],
+    auth: 'x-goog-api-key',
+    limitScope: 'model',
+    countsOutput: false,
+    rateLimitHeaders: 'none',
+    owns: ['gemini-*', 'gemma-*', 'imagen-*'],
+    openrouterPrefix: 'google',
+  },
+  azure: {
+    ...hosted,
+    keyNames: ['AZURE_OPENAI_API_KEY'],
+    auth: 'api-key',
+    limitScope: 'model',
+    enforce: 'perSecond', // assumed: windows of 1 s and 10 s
+    rateLimitHeaders: 'azure',
+  },
+  bedrock: { ...hosted, keyNames: ['AWS_BEARER_TOKEN_BEDROCK'], limitScope: 'model', rateLimitHeaders: 'none' },
+  vertex: { ...hosted, protocol: 'gemini', limitScope: 'model', countsOutput: false, rateLimitHeaders: 'none' },
+  groq: {
+    ...hosted,
+    baseUrl: 'https://api.groq.com/openai/v1',
+    keyNames: ['GROQ_API_KEY'],
+    limitScope: 'model',
+    rateLimitHeaders: 'groq',
+    owns: ['compound-*', 'groq/*'],
+    carries: ['llama-*', 'meta-llama/*', 'openai/gpt-oss-*', 'qwen/*', 'moonshotai/*', 'whisper-large-*'],
+  },
+  mistral: {
+    ...hosted,
+    baseUrl: 'https://api.mistral.ai/v1',
+    keyNames: ['MISTRAL_API_KEY'],
+    rateLimitHeaders: 'mistral',
+    includeUsage: false, // assumed: it refuses unknown request fields with 422, and sends usage in the last chunk unasked
+    prefill: true,
+    owns: [
+      'mistral-*',
+      'ministral-*',
+      'magistral-*',
+      'codestral-*',
+      'devstral-*',
+      'pixtral-*',
+      'voxtral-*',
+      'open-mistral-*',
+      'open-mixtral-*',
+    ],
+    openrouterPrefix: 'mistralai',
+    models: ['mistral-large-latest', 'mistral-small-latest', 'codestral-latest', 'mistral-embed'],
+  },
+  deepseek: {
+    ...hosted,
+    baseUrl: 'https://api.deepseek.com/v1',
+    keyNames: ['DEEPSEEK_API_KEY'],
+    countsOutput: false, // its only limit is concurrency
+    rateLimitHeaders: 'none',
+    owns: ['deepseek-chat', 'deepseek-reasoner', 'deepseek-coder', 'deepseek-v*'],
+    openrouterPrefix: 'deepseek',
+    models: ['deepseek-chat', 'deepseek-reasoner'],
+  },
+  together: {
+    ...hosted,
+    baseUrl: 'https://api.together.xyz/v1',
+    keyNames: ['TOGETHER_API_KEY'],
+    enforce: 'perSecond',
+    rateLimitHeaders: 'together',
+    carries: ['meta-llama/*', 'Qwen/*', 'mistralai/*', 'deepseek-ai/*', 'moonshotai/*', 'zai-org/*', 'togethercomputer/*'],
+  },
+  fireworks: {
+    ...hosted,
+    baseUrl: 'https://api.fireworks.ai/inference/v1',
+    keyNames: ['FIREWORKS_API_KEY'],
+    rateLimitHeaders: 'fireworks',
+    carries: ['accounts/*'],
+  },
+  openrouter: {
+    ...hosted,
+    baseUrl: 'https://openrouter.ai/api/v1',
+    keyNames: ['OPENROUTER_API_KEY'],
+    rateLimitHeaders: 'none',
+    owns: ['openrouter/*'],
+    carries: ['*/*'],
+  },
+  xai: {
+    ...hosted,
+    baseUrl: 'https://api.x.ai/v1',
+    keyNames: ['XAI_API_KEY'],
+    limitScope: 'model',
+    owns: ['grok-*'],
+    openrouterPrefix: 'x-ai',
+  },
+  cohere: {
+    ...hosted,
+    baseUrl: 'https://api.cohere.ai/compatibility/v1',
+    keyNames: ['COHERE_API_KEY', 'CO_API_KEY'],
+    rateLimitHeaders: 'cohere',
+    owns: ['command-*', 'command', 'c4ai-*', 'embed-*', 'rerank-*'],
+    openrouterPrefix: 'cohere',
+  },
+  cerebras: {
+    ...hosted,
+    baseUrl: 'https://api.cerebras.ai/v1',
+    keyNames: ['CEREBRAS_API_KEY'],
+    limitScope: 'model',
+    rateLimitHeaders: 'cerebras',
+    carries: ['llama3*', 'llama-*', 'qwen-3-*', 'gpt-oss-*', 'zai-*'],
+  },
+  perplexity: {
+    ...hosted,
+    baseUrl: 'https://api.perplexity.ai',
+    keyNames: ['PERPLEXITY_API_KEY'],
+    rateLimitHeaders: 'none',
+    owns: ['sonar', 'sonar-*'],
+    openrouterPrefix: 'perplexity',
+    models: ['sonar', 'sonar-pro', 'sonar-reasoning-pro'],
+  },
+  deepinfra: {
+    ...hosted,
+    baseUrl: 'https://api.deepinfra.com/v1/openai',
+    keyNames: ['DEEPINFRA_API_KEY', 'DEEPINFRA_TOKEN'],
+    rateLimitHeaders: 'none',
+    carries: ['meta-llama/*', 'Qwen/*', 'mistralai/*', 'deepseek-ai/*', 'moonshotai/*', 'zai-org/*', 'google/*', 'microsoft/*'],
+  },
+  ollama: { ...localServer, baseUrl: 'http://127.0.0.1:11434/v1' },
+  vllm: { ...localServer, baseUrl: 'http://127.0.0.1:8000/v1' },
+  sglang: { ...localServer, baseUrl: 'http://127.0.0.1:30000/v1' },
+  llamacpp: { ...localServer, baseUrl: 'http://127.0.0.1:8080/v1' },
+  lmstudio: { ...localServer, baseUrl: 'http://127.0.0.1:1234/v1' },
+} as const satisfies Record<string, Preset>;
+
+export type PresetName = keyof typeof presets;
+
+export function isPresetName(name: string): name is PresetName {
+  return Object.hasOwn(presets, name);
+}
+
+/** Models that are known to think silently before they answer, by the end of their name after any `owner/`. Assumed. */
+const thinkingModels = [
+  ...['o1', 'o1-*', 'o3', 'o3-*', 'o4', 'o4-*', 'gpt-5*', 'gpt-oss-*', 'codex-*', 'computer-use-*'],
+  ...['deepseek-reasoner', 'deepseek-r1*', 'qwq*', 'magistral*', 'sonar-reasoning*', 'sonar-deep-research', '*-thinking', '*-thinking-*'],
+  ...['*-reasoning', '*-reasoning-*', '*-reasoner', 'grok-4', 'grok-4-0*', 'gemini-2.5-pro*', 'gemini-3*'],
+];
+
+/** Whether a model is known to think, whatever provider it is asked at; `chat` and non-reasoning variants are not. */
+export function isThinkingModel(model: string): boolean {
+  const name = model.slice(model.lastIndexOf('/') + 1).toLowerCase();
+  if (name.includes('non-reasoning') || /^gpt-5.*-chat/.test(name)) return false;
+  return thinkingModels.some((pattern) => matchesPattern(pattern, name));
+}
+
+/** Whether a name fits a pattern in which every `*` stands for any text, the empty one included. Linear in the name. */
+export function matchesPattern(pattern: string, name: string): boolean {
+  const [head = '', ...parts] = pattern.split('*');
+  const tail = parts.pop();
+  if (tail === undefined) return name === pattern;
+  if (!name.startsWith(head)) return false;
+  let at = head.length;
+  for (const part of parts) {
+    const found = name.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return name.length - tail.length >= at && name.endsWith(tail);
+}

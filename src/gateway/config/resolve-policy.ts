@@ -1,0 +1,30 @@
+import type { Frozen } from './config.ts';
+import type { Policy, PolicyOverrides } from './policy-schema.ts';
+
+type Layer = object | null | undefined;
+
+/** The later layers' values over the earlier ones', key by key through nested objects; lists are taken whole. */
+export function overlay<T extends object>(base: T, ...layers: readonly Layer[]): T {
+  const result = { ...base } as Record<string, unknown>;
+  for (const layer of layers) {
+    for (const [key, value] of Object.entries(layer ?? {})) {
+      if (value === undefined) continue;
+      const below = result[key];
+      result[key] = isPlainObject(value) && isPlainObject(below) ? overlay(below, value) : value;
+    }
+  }
+  return result as T;
+}
+
+function isPlainObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The policy of one target: the model's value, else the provider's, else the global one, key by key. Made once, at build time. */
+export function resolvePolicy(
+  global: Frozen<Policy>,
+  provider?: Frozen<PolicyOverrides> | null,
+  model?: Frozen<PolicyOverrides> | null,
+): Frozen<Policy> {
+  return overlay(global, provider, model);
+}

@@ -1,0 +1,133 @@
+/** The whole config as it is written: one schema for the file and the library. Unknown keys are faults. */
+import * as z from 'zod';
+import { PRIORITIES } from '../../core/request.ts';
+import { amount, block, count, duration, flag, setting, size, text, word } from './fields.ts';
+import { modelSchema } from './model-schema.ts';
+import { policySettings } from './policy-schema.ts';
+import { limitsSchema, providerSchema } from './provider-schema.ts';
+
+/** The port that Breakwater listens on where nobody says another. */
+export const defaultPort = 4747;
+
+const optionalText = z.string({ error: 'must be a text' });
+
+const passThrough = z.array(
+  z.strictObject({
+    path: z
+      .string({ error: 'must be a path' })
+      .regex(/^\/\S*$/, { error: 'must be a path that starts with /' })
+      .describe('The path, from its first /.'),
+    provider: text().describe('The provider that it goes to.'),
+    clients: z.array(text(), { error: 'must be a list of client names' }).describe('The clients that may use it. Default: all.').optional(),
+  }),
+  { error: 'must be a list of { path, provider, clients }' },
+);
+
+export const serverSettings = block('Server', 'The listener.', {
+  host: setting(text(), '127.0.0.1', 'The address to bind.'),
+  port: setting(count(0, 65_535), defaultPort, 'The port; 0 takes any free one.'),
+  maxBodySize: setting(size('1kb', '1gb'), '64mb', 'The largest request body, after decoding.'),
+  maxBufferedBytes: setting(size('1mb', '1024gb'), '512mb', 'The most that all waiting bodies may hold; beyond it: queue_full.'),
+  drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may take to end when the process is asked to stop.'),
+  adminKey: setting(optionalText, '', 'The bearer for /admin and /metrics. Empty: none, and they answer on loopback only.'),
+  allowAnonymous: setting(flag(), false, 'Whether another address than loopback may be bound although no client needs a key.'),
+  passThrough: setting(passThrough, [], 'Further paths that are passed on as they are.'),
+});
+
+export const telemetrySettings = block('Telemetry', 'What is written about requests.', {
+  logs: block('Logs', 'JSON lines on stderr.', {
+    level: setting(word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'The lowest level that is written.'),
+    prompts: setting(flag(), false, 'Whether prompts may be logged.'),
+  }),
+  requests: block('Requests', 'One JSON line per finished request.', {
+    file: setting(optionalText, '', "The file, relative to the config's folder. Empty: none."),
+    bodies: setting(flag(), false, 'Whether the lines hold the bodies too.'),
+  }),
+  metrics: setting(
+    z.union([flag(), z.literal('public')], { error: 'must be true, false or public' }),
+    true,
+    'Prometheus at /metrics. public: without the admin key on every address.',
+  ),
+  traces: block('Traces', 'OpenTelemetry.', {
+    endpoint: setting(optionalText, '', 'The OTLP endpoint. Empty: none.'),
+  }),
+});
+
+const clientSchema = z
+  .strictObject({
+    name: text().max(100, { error: 'must have at most 100 characters' }).describe('Its name in logs, metrics and usage.'),
+    key: text().describe('Its key.').optional(),
+    keyHash: z
+      .string({ error: 'must be sha256: and 64 hex digits' })
+      .regex(/^sha256:[0-9a-fA-F]{64}$/, { error: 'must be sha256: and 64 hex digits' })
+      .describe('The SHA-256 of its key, instead of the key.')
+      .optional(),
+    priority: word(...PRIORITIES)
+      .describe('What its requests have unless they say otherwise. Default: normal.')
+      .optional(),
+    maxPriority: word(...PRIORITIES)
+      .describe('The most that its requests may ask for. Default: its priority.')
+      .optional(),
+    models: z
+      .array(text(), { error: 'must be a list of model names and patterns' })
+      .describe('The models that it may use; * stands for anything. Default: all.')
+      .optional(),
+    limits: limitsSchema.optional(),
+    budget: z
+      .strictObject({
+        usd: amount(0, 1e9).describe('US dollars per period.'),
+        per: word('hour', 'day', 'month').describe('The period.'),
+      })
+      .describe('The money that it may spend. Default: no bound.')
+      .optional(),
+  })
+  .meta({ id: 'Client', description: 'Who may call, with which key and rights.' });
+
+const usdPerMillion = () => amount(0, 1e6);
+const priceSchema = z
+  .strictObject({
+    input: usdPerMillion().describe('USD per million input tokens.'),
+    cachedInput: usdPerMillion().describe('USD per million input tokens read from a cache. Default: the price of input.').optional(),
+    output: usdPerMillion().describe('USD per million output tokens. Default: 0.').optional(),
+  })
+  .meta({ id: 'Price', description: 'US dollars per million tokens.' });
+
+export const configSchema = z
+  .strictObject({
+    server: serverSettings.schema.optional(),
+    providers: z
+      .record(z.string(), providerSchema, { error: 'must be an object of provider names' })
+      .describe('By name. The name of a known preset is enough to have its base URL, protocol and authentication.')
+      .optional(),
+    models: z
+      .record(z.string(), modelSchema, { error: 'must be an object of model names' })
+      .describe('By the name that clients ask for. One * makes the name a pattern; the part that it matched replaces * in the targets.')
+      .optional(),
+    policy: policySettings.schema.optional(),
+    clients: z
+      .array(clientSchema, { error: 'must be a list of clients' })
+      .max(10_000, { error: 'must have at most 10000 clients' })
+      .describe('Default: none; then no key is asked for, and only loopback may be bound.')
+      .optional(),
+    prices: z
+      .record(z.string(), priceSchema, { error: 'must be an object of targets' })
+      .describe('By provider/model, or by model for every provider. They come before the built-in table.')
+      .optional(),
+    store: z
+      .string({ error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
+      .regex(/^(memory:|sqlite:.+|rediss?:\/\/.+)$/, { error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
+      .meta({
+        description:
+          'Where state is kept: memory:, sqlite:PATH (relative to the config) or redis://…. Default: sqlite:./breakwater.db with a file, else memory:.',
+      })
+      .optional(),
+    telemetry: telemetrySettings.schema.optional(),
+  })
+  .meta({ title: 'Breakwater', description: 'The configuration of Breakwater.' });
+
+/** A config as it may be written, in a file or for the library. */
+export type ConfigInput = z.input<typeof configSchema>;
+/** The same with its values read (ms, bytes), before presets and defaults are filled in. */
+export type ParsedInput = z.output<typeof configSchema>;
+export type ClientInput = z.output<typeof clientSchema>;
+export type PriceInput = z.output<typeof priceSchema>;

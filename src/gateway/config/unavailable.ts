@@ -1,0 +1,75 @@
+/**
+ * The one list of what the schema knows and this version can't do yet. Such a setting is refused, never ignored.
+ * Whoever builds the thing deletes its line here.
+ */
+import type { FaultList, Path } from './faults.ts';
+import { valueAt } from './faults.ts';
+import { isPresetName, presets } from './presets.ts';
+
+interface Rule {
+  /** Where: keys with `*` for any one; `POLICY` for every place where a policy may stand. */
+  readonly at: string;
+  readonly refuses: (value: unknown) => boolean;
+}
+
+const isTrue = (value: unknown) => value === true;
+const isFilled = (value: unknown) => (Array.isArray(value) ? value.length > 0 : value !== undefined && value !== null && value !== '');
+const is =
+  (...words: string[]) =>
+  (value: unknown) =>
+    words.includes(String(value));
+
+const rules: readonly Rule[] = [
+  { at: 'POLICY.hedge.enabled', refuses: isTrue },
+  { at: 'POLICY.cache.enabled', refuses: isTrue },
+  { at: 'POLICY.stream.recover', refuses: (value) => value !== 'off' },
+  { at: 'POLICY.quality.rejectTruncated', refuses: isTrue },
+  { at: 'POLICY.quality.rejectRefusal', refuses: isTrue },
+  { at: 'POLICY.quality.minLength', refuses: (value) => value !== 0 },
+  { at: 'POLICY.quality.mustMatch', refuses: isFilled },
+  { at: 'POLICY.quality.mustNotMatch', refuses: isFilled },
+  { at: 'POLICY.quality.buffer', refuses: isTrue },
+  { at: 'POLICY.quality.check', refuses: isFilled },
+  { at: 'providers.*.protocol', refuses: is('anthropic', 'gemini', 'local') },
+  { at: 'providers.*.engine', refuses: isFilled },
+  { at: 'clients.*.budget', refuses: isFilled },
+  { at: 'store', refuses: (value) => /^rediss?:/.test(String(value)) },
+  { at: 'telemetry.traces.endpoint', refuses: isFilled },
+];
+
+/** Presets whose way of signing or addressing is not built; those of an unavailable protocol follow from the rules above. */
+const unavailablePresets = new Set<string>(['azure', 'bedrock', 'vertex']);
+
+const policyPlaces = ['policy', 'providers.*', 'providers.*.policy', 'models.*', 'models.*.policy'];
+
+/** The phrase of every such refusal. */
+export const notAvailable = 'not available in this version';
+
+/** Whether a known provider can be used in this version. */
+export function isPresetAvailable(name: string): boolean {
+  if (!isPresetName(name) || unavailablePresets.has(name)) return false;
+  return !rules.some((rule) => rule.at === 'providers.*.protocol' && rule.refuses(presets[name].protocol));
+}
+
+/** Adds a fault for every setting that would switch on something that is not built. `config` has its values read. */
+export function refuseUnavailable(config: object, faults: FaultList): void {
+  for (const { at, refuses } of rules) {
+    const patterns = at.startsWith('POLICY.') ? policyPlaces.map((place) => at.replace('POLICY', place)) : [at];
+    for (const pattern of patterns) {
+      for (const path of pathsOf(config, pattern.split('.'))) {
+        const value = valueAt(config, path);
+        if (value !== undefined && refuses(value)) faults.add(path, notAvailable);
+      }
+    }
+  }
+}
+
+/** The existing paths that fit a pattern. */
+function pathsOf(root: unknown, pattern: readonly string[], at: Path = []): Path[] {
+  const [next, ...rest] = pattern;
+  if (next === undefined) return [at];
+  const here = valueAt(root, at);
+  if (typeof here !== 'object' || here === null) return [];
+  const keys = next !== '*' ? [next] : Array.isArray(here) ? here.map((_, index) => index) : Object.keys(here);
+  return keys.filter((key) => Object.hasOwn(here, key)).flatMap((key) => pathsOf(root, rest, [...at, key]));
+}
