@@ -1,0 +1,54 @@
+/**
+ * Chance in Storm is a function of the seed and of what is asked, never of the order in which calls happen to arrive:
+ * the same request gets the same answer, and call number 7 meets the same fault in every run.
+ */
+import type { Random } from '../core/random.ts';
+import type { Spread } from './options.ts';
+
+/** Mixes text into a 32-bit hash (FNV-1a). Long texts count by their length, head and tail: a prompt of 1 MB must cost nothing. */
+export function hashText(text: string, start = 0x811c9dc5): number {
+  let hash = start ^ text.length;
+  const { length } = text;
+  const head = Math.min(length, 256);
+  for (let at = 0; at < head; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  for (let at = Math.max(head, length - 256); at < length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return hash >>> 0;
+}
+
+/** Mixes numbers into a 32-bit hash. */
+export function hashNumbers(...numbers: number[]): number {
+  let hash = 0x9e3779b9;
+  for (const number of numbers) {
+    hash = Math.imul(hash ^ number, 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+    hash ^= hash >>> 16;
+  }
+  return hash >>> 0;
+}
+
+/** A small seeded generator (mulberry32). */
+export function createSeededRandom(seed: number): Random {
+  let state = seed >>> 0;
+  return {
+    next() {
+      state = (state + 0x6d2b79f5) >>> 0;
+      let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+      mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+      return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+    },
+  };
+}
+
+/** Draws from a spread: a number as it is, `{min,max}` evenly, `{p50,p99}` log-normally. */
+export function sample(spread: Spread, random: Random): number {
+  if (typeof spread === 'number') return spread;
+  if ('min' in spread) return spread.min + (spread.max - spread.min) * random.next();
+  const sigma = Math.log(spread.p99 / spread.p50) / 2.3263478740408408; // the 99th percentile of the standard normal
+  return spread.p50 * Math.exp(sigma * normal(random));
+}
+
+/** A standard normal draw (Box-Muller). */
+function normal(random: Random): number {
+  const radius = Math.sqrt(-2 * Math.log(1 - random.next()));
+  return radius * Math.cos(2 * Math.PI * random.next());
+}

@@ -1,0 +1,97 @@
+/**
+ * What Storm says: words, an echo, JSON, or a tool call. It depends on the seed, the model and the prompt alone, so the
+ * same request is answered alike by every Storm with the same seed.
+ */
+import type { Random } from '../core/random.ts';
+import { createSeededRandom, hashNumbers, hashText } from './chance.ts';
+import { instanceOf } from './schema-instance.ts';
+
+/** What a request asks to be generated. */
+export interface Prompt {
+  /** The last thing that the user said. `echo ` at its start asks for the rest back. */
+  text: string;
+  /** Number of choices, at least 1. */
+  choices: number;
+  /** JSON is wanted; with a schema where one was given. */
+  json?: { schema: unknown };
+  /** A call of this tool is wanted. */
+  tool?: { name: string; parameters: unknown };
+}
+
+export type Finish = 'stop' | 'length' | 'tool' | 'filter' | 'none';
+
+/** One answer, in pieces: a piece is a token, and is an event of its own in a stream. */
+export interface Choice {
+  /** `text`, a `refusal` or the arguments of a `tool` call; `null` is an answer without content, `absent` no answer at all. */
+  kind: 'text' | 'refusal' | 'tool' | 'null' | 'absent';
+  pieces: string[];
+  tool?: string;
+  finish: Finish;
+}
+
+const WORDS = (
+  'the storm came over the harbour before dawn and every boat that lay at anchor turned its bow to the wind while ' +
+  'waves broke against the wall of stone which men had built there long ago to keep calm water for those who needed it ' +
+  'so the small ships waited and none was lost because the keeper of the light had seen clouds gather in time'
+).split(' ');
+
+/** Makes the choices that answer a prompt. `length` draws the number of tokens of an answer; `bound` is the caller's limit. */
+export function speak(
+  prompt: Prompt,
+  model: string,
+  seed: number,
+  length: (random: Random) => number,
+  bound: number | undefined,
+): Choice[] {
+  const base = hashText(prompt.text, hashText(model, seed));
+  return Array.from({ length: prompt.choices }, (_, index) => {
+    const random = createSeededRandom(hashNumbers(base, index));
+    return cutToBound(oneChoice(prompt, random, length, bound), bound);
+  });
+}
+
+function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => number, bound: number | undefined): Choice {
+  if (prompt.tool !== undefined) {
+    const text = JSON.stringify(instanceOf(prompt.tool.parameters, random));
+    return { kind: 'tool', tool: prompt.tool.name, pieces: toPieces(text), finish: 'tool' };
+  }
+  if (prompt.text.startsWith('echo ')) return { kind: 'text', pieces: toPieces(prompt.text.slice(5)), finish: 'stop' };
+  if (prompt.json !== undefined) {
+    const schema = prompt.json.schema ?? { type: 'object', properties: { answer: { type: 'string' } } };
+    return { kind: 'text', pieces: toPieces(JSON.stringify(instanceOf(schema, random))), finish: 'stop' };
+  }
+  const wanted = Math.max(1, Math.round(length(random)));
+  // One piece more than the bound shows `cutToBound` that something was left out.
+  return { kind: 'text', pieces: words(Math.min(wanted, (bound ?? wanted) + 1), random), finish: 'stop' };
+}
+
+function words(count: number, random: Random): string[] {
+  const pieces = new Array<string>(count);
+  let at = Math.floor(random.next() * WORDS.length);
+  for (let index = 0; index < count; index++) {
+    const word = WORDS[at % WORDS.length]!;
+    // A stride that changes keeps the text from repeating itself.
+    at += index % 7 === 6 ? 1 + Math.floor(random.next() * WORDS.length) : 1;
+    pieces[index] = index === 0 ? word[0]!.toUpperCase() + word.slice(1) : ` ${word}`;
+  }
+  pieces[count - 1] += '.';
+  return pieces;
+}
+
+/** Cuts a text into pieces of about four characters, as tokens are. Never inside a surrogate pair. */
+export function toPieces(text: string): string[] {
+  return text.match(/\s*\S{1,4}|\s+$/gu) ?? [];
+}
+
+/** An answer longer than the caller's bound ends there, with finish `length`. */
+export function cutToBound(choice: Choice, bound: number | undefined): Choice {
+  if (bound === undefined || choice.pieces.length <= bound) return choice;
+  return { ...choice, pieces: choice.pieces.slice(0, Math.max(0, bound)), finish: 'length' };
+}
+
+/** The tokens of all choices together. */
+export function countTokens(choices: readonly Choice[]): number {
+  let sum = 0;
+  for (const choice of choices) sum += choice.pieces.length;
+  return sum;
+}

@@ -1,0 +1,51 @@
+/** `/storm/…`: Storm's own endpoints, for whoever runs it as a process of its own. */
+import type { ServerResponse } from 'node:http';
+import type { Received } from './dialect.ts';
+import type { StormFault } from './options.ts';
+import type { StormStats } from './stats.ts';
+
+export interface Controls {
+  stats(): StormStats;
+  reset(): void;
+  setFaults(faults: readonly StormFault[]): void;
+  /** Goes down for so many milliseconds. */
+  downFor(ms: number): void;
+}
+
+/** Log entries shown over HTTP. */
+const LOG_SHOWN = 100;
+
+/**
+ * Answers `GET /storm/stats`, `POST /storm/reset`, `POST /storm/faults` (an array of faults, replacing the old ones) and
+ * `POST /storm/down` (`{"ms": 5000}`).
+ */
+export function answerControl({ method, path, body }: Received, res: ServerResponse, controls: Controls): void {
+  const route = `${method} ${path}`;
+  try {
+    if (route === 'GET /storm/stats') {
+      const stats = controls.stats();
+      reply(res, 200, { ...stats, log: stats.log.slice(-LOG_SHOWN) });
+    } else if (route === 'POST /storm/reset') {
+      controls.reset();
+      reply(res, 200, { ok: true });
+    } else if (route === 'POST /storm/faults') {
+      const faults: unknown = JSON.parse(body.toString('utf8'));
+      if (!Array.isArray(faults)) throw new Error('an array of faults is wanted');
+      controls.setFaults(faults as StormFault[]);
+      reply(res, 200, { faults: faults.length });
+    } else if (route === 'POST /storm/down') {
+      const { ms } = JSON.parse(body.toString('utf8')) as { ms?: unknown };
+      if (typeof ms !== 'number' || !(ms > 0)) throw new Error('ms above 0 is wanted');
+      res.once('finish', () => controls.downFor(ms));
+      reply(res, 200, { downForMs: ms });
+    } else {
+      reply(res, 404, { error: `no such control: ${route}` });
+    }
+  } catch (error) {
+    reply(res, 400, { error: String(error) });
+  }
+}
+
+function reply(res: ServerResponse, status: number, value: unknown): void {
+  res.writeHead(status, { 'content-type': 'application/json' }).end(`${JSON.stringify(value)}\n`);
+}

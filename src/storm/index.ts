@@ -1,0 +1,80 @@
+/**
+ * Storm, the simulated provider: it speaks OpenAI's API on a real socket, enforces real limits, and fails on demand.
+ * `dialect.ts` says what a protocol must supply, `fault-kinds.ts` lists the faults, `answer.ts` shows how they combine.
+ */
+import { createCallHandler } from './call.ts';
+import { answerControl } from './control.ts';
+import { createFaultPlan } from './faults.ts';
+import { listen } from './listener.ts';
+import { createOpenAiDialect } from './openai/dialect.ts';
+import type { StormFault, StormOptions } from './options.ts';
+import { createTally } from './stats.ts';
+import type { StormStats } from './stats.ts';
+import { createStormClock } from './system.ts';
+
+export type { Spread, StormFault, StormFaultKind, StormLimits, StormOptions, StormTiming } from './options.ts';
+export type { CallRecord, StormStats } from './stats.ts';
+export { FAULT_KINDS } from './fault-kinds.ts';
+
+const MODELS_DEFAULT = ['storm-small', 'storm-large', 'gpt-5-storm'];
+
+export interface Storm {
+  /** Base URL as an SDK takes it, `http://HOST:PORT/v1`. */
+  url: string;
+  port: number;
+  stats(): StormStats;
+  /** Forgets what was counted and what was spent of the limits; faults count their calls anew. Running calls go on. */
+  reset(): void;
+  /** Replaces the faults. Throws on an unknown kind. */
+  setFaults(faults: readonly StormFault[]): void;
+  /** Down: connections are reset and new ones refused, until up again on the same port. */
+  setDown(down: boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts a Storm. Rejects when the port is taken; throws on an unknown fault kind. */
+export async function startStorm(options: StormOptions = {}): Promise<Storm> {
+  const clock = createStormClock();
+  const tally = createTally(clock);
+  const models = options.models ?? MODELS_DEFAULT;
+  const plan = createFaultPlan(options.faults ?? [], options.seed ?? 1);
+  const calls = createCallHandler({ options, models, dialects: [createOpenAiDialect(models)], plan, tally, clock });
+  const host = options.host ?? '127.0.0.1';
+  let closed = false;
+
+  const controls = {
+    stats: () => tally.show(),
+    reset() {
+      tally.reset();
+      plan.reset();
+      calls.reset();
+    },
+    setFaults: (faults: readonly StormFault[]) => plan.set(faults),
+  };
+  function downFor(ms: number): void {
+    void listener.setDown(true);
+    clock.schedule(ms, () => {
+      if (!closed) void listener.setDown(false);
+    });
+  }
+  const listener = await listen(
+    host,
+    options.port ?? 0,
+    (received, req, res) => {
+      if (received.path.startsWith('/storm/')) answerControl(received, res, { ...controls, downFor });
+      else calls.handle(received, req, res);
+    },
+    (by) => tally.connected(by),
+  );
+
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}/v1`,
+    port: listener.port,
+    ...controls,
+    setDown: (down) => listener.setDown(down),
+    close() {
+      closed = true;
+      return listener.close();
+    },
+  };
+}

@@ -1,0 +1,175 @@
+/**
+ * Rate limits as providers enforce them, per API key. Pure: every question takes `now`, in milliseconds.
+ * A request larger than what may be spent at once, but within the limit, starts when nothing is owed and leaves a debt.
+ */
+import type { StormLimits } from './options.ts';
+
+type LimitName = 'requests' | 'tokens' | 'day' | 'concurrency';
+
+/** Why a call was refused. `waitMs` is Infinity when it can never pass, and unknown (undefined) for concurrency. */
+export interface Refusal {
+  by: LimitName;
+  limit: number;
+  used: number;
+  requested: number;
+  waitMs: number | undefined;
+}
+
+/** What a limit has left: `resetMs` is the time until it is whole again. */
+export interface LimitState {
+  limit: number;
+  remaining: number;
+  resetMs: number;
+}
+
+interface Meter {
+  readonly limit: number;
+  /** Milliseconds until `amount` could pass: 0 is now, Infinity never. */
+  waitMs(now: number, amount: number): number;
+  take(now: number, amount: number): void;
+  state(now: number): LimitState;
+}
+
+/** All the limits of one API key. */
+export interface Account {
+  /** Takes one call of `tokens` from every limit, or from none and says why. A call that passed ends with `release`. */
+  admit(now: number, tokens: number): Refusal | undefined;
+  release(): void;
+  requests(now: number): LimitState | undefined;
+  tokens(now: number): LimitState | undefined;
+}
+
+/** Makes the limits of one key; `minuteMs` is the length of the minute. */
+export function createAccount(limits: StormLimits, minuteMs: number): Account {
+  const enforce = limits.enforce ?? 'bucket';
+  const minuteMeter = (limit: number | undefined) =>
+    limit === undefined ? undefined : createMeter(limit, minuteMs, enforce, limits.burst ?? 1);
+  const requests = minuteMeter(limits.requestsPerMinute);
+  const tokenMeter = minuteMeter(limits.tokensPerMinute);
+  const day =
+    limits.requestsPerDay === undefined
+      ? undefined
+      : createMeter(limits.requestsPerDay, minuteMs * 1440, enforce === 'sliding' ? 'sliding' : 'bucket', 1);
+  let running = 0;
+
+  function refusal(now: number, tokens: number): Refusal | undefined {
+    if (limits.concurrency !== undefined && running >= limits.concurrency) {
+      return { by: 'concurrency', limit: limits.concurrency, used: running, requested: 1, waitMs: undefined };
+    }
+    return refusedBy('requests', requests, now, 1) ?? refusedBy('day', day, now, 1) ?? refusedBy('tokens', tokenMeter, now, tokens);
+  }
+
+  return {
+    admit(now, tokens) {
+      const refused = refusal(now, tokens);
+      if (refused === undefined) {
+        requests?.take(now, 1);
+        day?.take(now, 1);
+        tokenMeter?.take(now, tokens);
+        running++;
+      } else if (limits.countFailures === true) {
+        requests?.take(now, 1);
+        day?.take(now, 1);
+      }
+      return refused;
+    },
+    release() {
+      running--;
+    },
+    requests: (now) => (requests ?? day)?.state(now),
+    tokens: (now) => tokenMeter?.state(now),
+  };
+}
+
+function refusedBy(by: LimitName, meter: Meter | undefined, now: number, requested: number): Refusal | undefined {
+  if (meter === undefined) return undefined;
+  const waitMs = meter.waitMs(now, requested);
+  if (waitMs <= 0) return undefined;
+  return { by, limit: meter.limit, used: meter.limit - meter.state(now).remaining, requested, waitMs };
+}
+
+function createMeter(limit: number, windowMs: number, enforce: 'bucket' | 'sliding' | 'perSecond', burst: number): Meter {
+  if (enforce === 'bucket') return createBucket(limit, windowMs, limit * burst);
+  if (enforce === 'sliding') return createWindow(limit, windowMs, limit);
+  const share = Math.max(1, Math.floor(limit / 60));
+  return createWindow(limit, (windowMs * share) / limit, share);
+}
+
+/** Floating-point refill must not make a call wait for a billionth of a token. */
+const EPSILON = 1e-6;
+
+function createBucket(limit: number, windowMs: number, capacity: number): Meter {
+  const perMs = limit / windowMs;
+  let level = capacity;
+  let at: number | undefined;
+  function refill(now: number): void {
+    if (at !== undefined && now > at) level = Math.min(capacity, level + (now - at) * perMs);
+    at = now;
+  }
+  return {
+    limit,
+    waitMs(now, amount) {
+      if (amount > limit) return Infinity;
+      refill(now);
+      const missing = Math.min(amount, capacity) - level;
+      return missing <= EPSILON ? 0 : missing / perMs;
+    },
+    take(now, amount) {
+      refill(now);
+      level -= amount;
+    },
+    state(now) {
+      refill(now);
+      return { limit, remaining: Math.max(0, Math.floor(level + EPSILON)), resetMs: (capacity - level) / perMs };
+    },
+  };
+}
+
+interface Spent {
+  amount: number;
+  until: number;
+}
+
+/** At most `share` in any stretch of `windowMs`; whoever takes more than a share, from an empty window, holds it for longer. */
+function createWindow(limit: number, windowMs: number, share: number): Meter {
+  let spent: Spent[] = [];
+  let first = 0;
+  let sum = 0;
+  function expire(now: number): void {
+    for (let oldest = spent[first]; oldest !== undefined && oldest.until <= now; oldest = spent[first]) {
+      sum -= oldest.amount;
+      first++;
+    }
+    if (first > 1024 && first * 2 > spent.length) {
+      spent = spent.slice(first);
+      first = 0;
+    }
+  }
+  return {
+    limit,
+    waitMs(now, amount) {
+      if (amount > limit) return Infinity;
+      expire(now);
+      let left = sum;
+      let waitMs = 0;
+      for (let at = first; left > 0 && left + amount > share; at++) {
+        const oldest = spent[at];
+        if (oldest === undefined) break;
+        left -= oldest.amount;
+        waitMs = oldest.until - now;
+      }
+      return waitMs;
+    },
+    take(now, amount) {
+      expire(now);
+      spent.push({ amount, until: now + windowMs * Math.max(1, amount / share) });
+      sum += amount;
+    },
+    state(now) {
+      expire(now);
+      const last = spent.at(-1);
+      const resetMs = last === undefined || spent.length === first ? 0 : Math.max(0, last.until - now);
+      return { limit, remaining: Math.max(0, share - sum), resetMs };
+    },
+  };
+}

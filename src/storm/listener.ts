@@ -1,0 +1,83 @@
+/** The sockets: listening, being down, and the receiving of whole requests. */
+import { createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Received } from './dialect.ts';
+
+const BODY_BYTES_MAX = 256 * 1024 * 1024;
+const BACKLOG = 4096;
+
+export type RequestTaker = (received: Received, req: IncomingMessage, res: ServerResponse) => void;
+
+export interface Listener {
+  port: number;
+  /** Closes the listener and destroys every connection, or listens again on the same port. */
+  setDown(down: boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Listens; `take` gets each request once its body is whole, `connected` hears of connections opened and closed. */
+export async function listen(host: string, port: number, take: RequestTaker, connected: (by: 1 | -1) => void): Promise<Listener> {
+  // Storm never ends a connection by a timeout of its own: silence is a fault that must be asked for.
+  const server = createServer({ requestTimeout: 0, headersTimeout: 0, keepAliveTimeout: 0 }, (req, res) => receive(req, res, take));
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    connected(1);
+    socket.once('close', () => {
+      sockets.delete(socket);
+      connected(-1);
+    });
+  });
+  await start(port);
+  const address = server.address() as AddressInfo;
+  let changes = Promise.resolve();
+
+  function start(at: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ port: at, host, backlog: BACKLOG }, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+  }
+
+  function stop(): Promise<void> {
+    if (!server.listening) return Promise.resolve();
+    return new Promise((resolve) => {
+      server.close(() => resolve());
+      for (const socket of sockets) socket.resetAndDestroy();
+    });
+  }
+
+  return {
+    port: address.port,
+    setDown(down) {
+      changes = changes.then(() => (down ? stop() : server.listening ? undefined : start(address.port)));
+      return changes;
+    },
+    close() {
+      changes = changes.then(stop);
+      return changes;
+    },
+  };
+}
+
+function receive(req: IncomingMessage, res: ServerResponse, take: RequestTaker): void {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  req.on('data', (chunk: Buffer) => {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > BODY_BYTES_MAX) req.destroy();
+  });
+  req.on('end', () => {
+    const url = req.url ?? '/';
+    const query = url.indexOf('?');
+    const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
+    take({ method: req.method ?? 'GET', path: query === -1 ? url : url.slice(0, query), headers: req.headers, body }, req, res);
+  });
+  // A caller that leaves while it sends has made no call.
+  req.on('error', () => undefined);
+}

@@ -1,0 +1,132 @@
+/** `POST /v1/chat/completions`. */
+import type { Choice, Finish, Prompt } from '../content.ts';
+import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
+import { countInput, isObject, readFields, wantsUsage, wholeNumber } from './request.ts';
+import type { Fields } from './request.ts';
+import { toUsage } from './usage.ts';
+
+const FINISH: Record<Finish, string | null> = { stop: 'stop', length: 'length', tool: 'tool_calls', filter: 'content_filter', none: null };
+
+/** Reads a chat request. */
+export function readChat(received: Received): Ask | Failure {
+  const read = readFields(received);
+  if ('reason' in read) return read;
+  const { fields } = read;
+  const { messages } = fields;
+  if (!Array.isArray(messages) || messages.length === 0) {
+    return { reason: 'invalid', param: 'messages', message: "Missing required parameter: 'messages'." };
+  }
+  const model = fields['model'] as string;
+  const withUsage = wantsUsage(fields);
+  return {
+    model,
+    stream: fields['stream'] === true,
+    inputTokens: countInput(received),
+    outputBound: wholeNumber(fields['max_completion_tokens']) ?? wholeNumber(fields['max_tokens']),
+    prompt: toPrompt(fields, messages),
+    fields,
+    plain: (choices, facts) => plainAnswer(model, choices, facts),
+    events: (choices, facts) => streamAnswer(model, choices, facts, withUsage),
+  };
+}
+
+function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
+  const prompt: Prompt = { text: lastUserText(messages), choices: Math.max(1, wholeNumber(fields['n']) ?? 1) };
+  const format = fields['response_format'];
+  if (isObject(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema')) {
+    prompt.json = { schema: isObject(format['json_schema']) ? format['json_schema']['schema'] : undefined };
+  }
+  const tool = calledTool(fields);
+  if (tool !== undefined) prompt.tool = tool;
+  return prompt;
+}
+
+function lastUserText(messages: readonly unknown[]): string {
+  for (let at = messages.length - 1; at >= 0; at--) {
+    const message = messages[at];
+    if (!isObject(message) || message['role'] !== 'user') continue;
+    const { content } = message;
+    if (typeof content === 'string') return content;
+    if (!Array.isArray(content)) return '';
+    return content.map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('');
+  }
+  return '';
+}
+
+/** The tool to be called: the named one, or the first where one is required. */
+function calledTool(fields: Fields): { name: string; parameters: unknown } | undefined {
+  const { tools, tool_choice: choice } = fields;
+  if (!Array.isArray(tools)) return undefined;
+  const named = isObject(choice) && isObject(choice['function']) ? choice['function']['name'] : undefined;
+  if (choice !== 'required' && named === undefined) return undefined;
+  for (const tool of tools) {
+    const definition = isObject(tool) ? tool['function'] : undefined;
+    if (!isObject(definition) || typeof definition['name'] !== 'string') continue;
+    if (named === undefined || definition['name'] === named) return { name: definition['name'], parameters: definition['parameters'] };
+  }
+  return undefined;
+}
+
+function plainAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts): PlainBody {
+  const shown = choices
+    .filter((choice) => choice.kind !== 'absent')
+    .map((choice, index) => ({
+      index,
+      message: plainMessage(choice, index, facts),
+      logprobs: null,
+      finish_reason: FINISH[choice.finish],
+    }));
+  const body = `{"id":"chatcmpl-storm${facts.call}","object":"chat.completion","created":${facts.created},"model":${JSON.stringify(model)},"choices":${JSON.stringify(shown)},"usage":${toUsage(facts.usage)},"service_tier":"default","system_fingerprint":${JSON.stringify(`fp_${facts.name}`)}}`;
+  return { contentType: 'application/json', body };
+}
+
+function plainMessage(choice: Choice, index: number, facts: AnswerFacts): Record<string, unknown> {
+  const text = choice.kind === 'null' ? null : choice.pieces.join('');
+  const message = {
+    role: 'assistant',
+    content: choice.kind === 'text' ? text : null,
+    refusal: choice.kind === 'refusal' ? text : null,
+    annotations: [],
+  };
+  if (choice.kind !== 'tool') return message;
+  return { ...message, tool_calls: [{ id: callId(facts, index), type: 'function', function: { name: choice.tool, arguments: text } }] };
+}
+
+function callId(facts: AnswerFacts, index: number): string {
+  return `call_storm${facts.call}_${index}`;
+}
+
+function streamAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts, withUsage: boolean): StreamEvent[] {
+  const start = `data: {"id":"chatcmpl-storm${facts.call}","object":"chat.completion.chunk","created":${facts.created},"model":${JSON.stringify(model)},"service_tier":"default","system_fingerprint":${JSON.stringify(`fp_${facts.name}`)},"choices":[`;
+  const end = withUsage ? '],"usage":null}\n\n' : ']}\n\n';
+  const events: StreamEvent[] = [];
+  choices.forEach((choice, index) => choiceEvents(events, choice, `${start}{"index":${index},"delta":`, end, callId(facts, index)));
+  if (withUsage) events.push({ part: 'usage', text: `${start}],"usage":${toUsage(facts.usage)}}\n\n` });
+  events.push({ part: 'done', text: 'data: [DONE]\n\n' });
+  return events;
+}
+
+/** Adds the events of one choice. `start` ends where the delta begins. */
+function choiceEvents(events: StreamEvent[], choice: Choice, start: string, end: string, id: string): void {
+  if (choice.kind === 'absent') {
+    events.push({ part: 'preamble', text: `${start.slice(0, start.lastIndexOf('['))}[${end}` });
+    return;
+  }
+  const go = `,"logprobs":null,"finish_reason":null}${end}`;
+  events.push({ part: 'preamble', text: start + opening(choice, id) + go });
+  const [before, after] = wrapping(choice);
+  for (const piece of choice.pieces) events.push({ part: 'content', text: start + before + JSON.stringify(piece) + after + go });
+  const finish = FINISH[choice.finish];
+  if (finish !== null) events.push({ part: 'finish', text: `${start}{},"logprobs":null,"finish_reason":"${finish}"}${end}` });
+}
+
+function opening(choice: Choice, id: string): string {
+  if (choice.kind === 'null') return '{"role":"assistant","content":null,"refusal":null}';
+  if (choice.kind !== 'tool') return '{"role":"assistant","content":"","refusal":null}';
+  return `{"role":"assistant","content":null,"tool_calls":[{"index":0,"id":"${id}","type":"function","function":{"name":${JSON.stringify(choice.tool)},"arguments":""}}],"refusal":null}`;
+}
+
+function wrapping(choice: Choice): [string, string] {
+  if (choice.kind === 'tool') return ['{"tool_calls":[{"index":0,"function":{"arguments":', '}}]}'];
+  return choice.kind === 'refusal' ? ['{"refusal":', '}'] : ['{"content":', '}'];
+}

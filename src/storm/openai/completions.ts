@@ -1,0 +1,59 @@
+/** `POST /v1/completions`, the old form. */
+import type { Choice, Finish } from '../content.ts';
+import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
+import { countInput, readFields, wantsUsage, wholeNumber } from './request.ts';
+import { toUsage } from './usage.ts';
+
+const FINISH: Record<Finish, string | null> = { stop: 'stop', length: 'length', tool: 'stop', filter: 'content_filter', none: null };
+
+/** OpenAI's own bound where the request gives none. */
+const OUTPUT_DEFAULT = 16;
+
+/** Reads a completion request. Token arrays are taken as an empty prompt. */
+export function readCompletions(received: Received): Ask | Failure {
+  const read = readFields(received);
+  if ('reason' in read) return read;
+  const { fields } = read;
+  const model = fields['model'] as string;
+  const { prompt } = fields;
+  const text = Array.isArray(prompt) ? prompt.find((item) => typeof item === 'string') : prompt;
+  const withUsage = wantsUsage(fields);
+  return {
+    model,
+    stream: fields['stream'] === true,
+    inputTokens: countInput(received),
+    outputBound: wholeNumber(fields['max_tokens']) ?? OUTPUT_DEFAULT,
+    prompt: { text: typeof text === 'string' ? text : '', choices: Math.max(1, wholeNumber(fields['n']) ?? 1) },
+    fields,
+    plain: (choices, facts) => plainAnswer(model, choices, facts),
+    events: (choices, facts) => streamAnswer(model, choices, facts, withUsage),
+  };
+}
+
+function head(model: string, facts: AnswerFacts): string {
+  return `{"id":"cmpl-storm${facts.call}","object":"text_completion","created":${facts.created},"model":${JSON.stringify(model)},"system_fingerprint":${JSON.stringify(`fp_${facts.name}`)},"choices":`;
+}
+
+function plainAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts): PlainBody {
+  const shown = choices
+    .filter((choice) => choice.kind !== 'absent')
+    .map((choice, index) => ({ text: choice.pieces.join(''), index, logprobs: null, finish_reason: FINISH[choice.finish] }));
+  return { contentType: 'application/json', body: `${head(model, facts)}${JSON.stringify(shown)},"usage":${toUsage(facts.usage)}}` };
+}
+
+function streamAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts, withUsage: boolean): StreamEvent[] {
+  const start = `data: ${head(model, facts)}`;
+  const end = withUsage ? ',"usage":null}\n\n' : '}\n\n';
+  const events: StreamEvent[] = [];
+  choices.forEach((choice, index) => {
+    const one = (text: string, finish: string | null) =>
+      `${start}${JSON.stringify([{ text, index, logprobs: null, finish_reason: finish }])}${end}`;
+    if (choice.kind === 'absent') events.push({ part: 'preamble', text: `${start}[]${end}` });
+    for (const piece of choice.pieces) events.push({ part: 'content', text: one(piece, null) });
+    const finish = FINISH[choice.finish];
+    if (finish !== null && choice.kind !== 'absent') events.push({ part: 'finish', text: one('', finish) });
+  });
+  if (withUsage) events.push({ part: 'usage', text: `${start}[],"usage":${toUsage(facts.usage)}}\n\n` });
+  events.push({ part: 'done', text: 'data: [DONE]\n\n' });
+  return events;
+}

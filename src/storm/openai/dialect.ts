@@ -1,0 +1,48 @@
+/** OpenAI as Storm speaks it: which path is what, who calls, and how limits and failures look. */
+import type { Dialect, Endpoint } from '../dialect.ts';
+import type { LimitState } from '../limits.ts';
+import { byteEndpoints } from './byte-endpoints.ts';
+import { readChat } from './chat.ts';
+import { readCompletions } from './completions.ts';
+import { readEmbeddings } from './embeddings.ts';
+import { toFailureBody, toFailureEvent } from './failures.ts';
+import { toGoDuration } from './go-duration.ts';
+import { readModel, readModels } from './models.ts';
+
+/** Makes the dialect; `models` are those that it lists. */
+export function createOpenAiDialect(models: readonly string[]): Dialect {
+  const posts = new Map<string, Endpoint>([
+    ['/chat/completions', { label: '/v1/chat/completions', counted: true, read: readChat }],
+    ['/completions', { label: '/v1/completions', counted: true, read: readCompletions }],
+    ['/embeddings', { label: '/v1/embeddings', counted: true, read: readEmbeddings }],
+    ...byteEndpoints(),
+  ]);
+  const list: Endpoint = { label: '/v1/models', counted: false, read: readModels(models) };
+  const single: Endpoint = { label: '/v1/models/{id}', counted: false, read: readModel(models) };
+  return {
+    route(method, path) {
+      const bare = path.startsWith('/v1/') ? path.slice(3) : path;
+      if (method === 'POST') return posts.get(bare);
+      if (method !== 'GET') return undefined;
+      if (bare === '/models') return list;
+      return bare.startsWith('/models/') ? single : undefined;
+    },
+    keyOf(headers) {
+      const { authorization, 'api-key': apiKey } = headers;
+      if (authorization?.startsWith('Bearer ')) return authorization.slice(7);
+      return typeof apiKey === 'string' ? apiKey : '';
+    },
+    failure: toFailureBody,
+    failureEvent: toFailureEvent,
+    limitHeaders: (requests, tokens) => ({ ...headersOf('requests', requests), ...headersOf('tokens', tokens) }),
+  };
+}
+
+function headersOf(what: string, state: LimitState | undefined): Record<string, string> {
+  if (state === undefined) return {};
+  return {
+    [`x-ratelimit-limit-${what}`]: String(state.limit),
+    [`x-ratelimit-remaining-${what}`]: String(Math.floor(state.remaining)),
+    [`x-ratelimit-reset-${what}`]: toGoDuration(state.resetMs),
+  };
+}

@@ -1,0 +1,56 @@
+/** `POST /v1/embeddings`: unit vectors that depend on the seed, the model and the text alone. */
+import { createSeededRandom, hashNumbers, hashText } from '../chance.ts';
+import type { AnswerFacts, Ask, Failure, PlainBody, Received } from '../dialect.ts';
+import { countInput, readFields, wholeNumber } from './request.ts';
+import type { Fields } from './request.ts';
+
+const DIMENSIONS_DEFAULT = 256;
+const DIMENSIONS_MAX = 4096;
+const INPUTS_MAX = 2048;
+
+/** Reads an embedding request: a text, texts, or token arrays. */
+export function readEmbeddings(received: Received): Ask | Failure {
+  const read = readFields(received);
+  if ('reason' in read) return read;
+  const { fields } = read;
+  const inputs = toInputs(fields['input']);
+  if (inputs.length === 0 || inputs.length > INPUTS_MAX) {
+    return { reason: 'invalid', param: 'input', message: `'input' must hold 1 to ${INPUTS_MAX} items.` };
+  }
+  const inputTokens = countInput(received);
+  return {
+    model: fields['model'] as string,
+    stream: false,
+    inputTokens,
+    outputBound: 0,
+    fields,
+    plain: (_choices, facts) => embeddingsAnswer(fields, inputs, inputTokens, facts),
+  };
+}
+
+/** One text per vector asked for; tokens are taken by their numbers. */
+function toInputs(input: unknown): string[] {
+  if (typeof input === 'string') return [input];
+  if (!Array.isArray(input)) return [];
+  if (typeof input[0] === 'number') return [input.join(' ')];
+  return input.map((item) => (Array.isArray(item) ? item.join(' ') : String(item)));
+}
+
+function embeddingsAnswer(fields: Fields, inputs: readonly string[], inputTokens: number, facts: AnswerFacts): PlainBody {
+  const model = fields['model'] as string;
+  const dimensions = Math.min(DIMENSIONS_MAX, Math.max(1, wholeNumber(fields['dimensions']) ?? DIMENSIONS_DEFAULT));
+  const inBase64 = fields['encoding_format'] === 'base64';
+  const data = inputs.map((text, index) => {
+    const vector = toVector(hashNumbers(facts.seed, hashText(model), hashText(text)), dimensions);
+    return { object: 'embedding', index, embedding: inBase64 ? Buffer.from(vector.buffer).toString('base64') : Array.from(vector) };
+  });
+  const usage = { prompt_tokens: inputTokens, total_tokens: inputTokens };
+  return { contentType: 'application/json', body: JSON.stringify({ object: 'list', data, model, usage }) };
+}
+
+function toVector(seed: number, dimensions: number): Float32Array<ArrayBuffer> {
+  const random = createSeededRandom(seed);
+  const vector = Float32Array.from({ length: dimensions }, () => random.next() * 2 - 1);
+  const norm = Math.hypot(...vector) || 1;
+  return vector.map((value) => value / norm);
+}

@@ -1,0 +1,40 @@
+/** Reading of OpenAI requests that all endpoints share. */
+import type { Failure, Received } from '../dialect.ts';
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** The JSON object of a request, or why there is none. */
+export function readFields(received: Received): { fields: Fields } | Failure {
+  let value: unknown;
+  try {
+    value = JSON.parse(received.body.toString('utf8'));
+  } catch {
+    return { reason: 'bad-json' };
+  }
+  if (!isObject(value)) return { reason: 'bad-json' };
+  if (typeof value['model'] !== 'string' || value['model'] === '') {
+    return { reason: 'invalid', param: 'model', message: 'you must provide a model parameter' };
+  }
+  return { fields: value };
+}
+
+/** Input tokens as Storm counts them for limits and for `usage`: a quarter of the body's bytes. */
+export function countInput(received: Received): number {
+  return Math.ceil(received.body.length / 4);
+}
+
+/** A whole number field, if it is one. */
+export function wholeNumber(value: unknown): number | undefined {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 ? value : undefined;
+}
+
+/** Whether a JSON value is an object. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Whether `stream_options.include_usage` is set. */
+export function wantsUsage(fields: Fields): boolean {
+  const options = fields['stream_options'];
+  return isObject(options) && options['include_usage'] === true;
+}

@@ -1,0 +1,210 @@
+/** What a Storm saw: the provider's side of the story, for tests to assert on. Instants are ms since the start or last reset. */
+import type { IncomingHttpHeaders } from 'node:http';
+import type { Clock } from '../core/clock.ts';
+import type { Refusal } from './limits.ts';
+
+export interface CallRecord {
+  /** Number of the call, from 1. */
+  call: number;
+  atMs: number;
+  path: string;
+  model: string;
+  /** Value of `x-storm-tag`. */
+  tag: string | undefined;
+  stream: boolean;
+  /** Absent while no head was written. */
+  status?: number;
+  /** Kind of the fault that struck. */
+  fault?: string;
+  /** The limit that refused it. */
+  refusedBy?: Refusal['by'];
+  inputTokens: number;
+  outputTokens: number;
+  /** Absent while it runs. */
+  endMs?: number;
+  /** `broken`: Storm broke the connection, as a fault asked. `aborted`: the caller left before the end. */
+  ending?: 'sent' | 'broken' | 'aborted';
+  /** With `keepBodies` only. */
+  headers?: IncomingHttpHeaders;
+  body?: Buffer;
+}
+
+export interface StormStats {
+  /** Calls of any path but model lists and `/storm/…`, refused and failed ones included. */
+  calls: number;
+  byModel: Record<string, number>;
+  /** By status sent; `none` where no head was written. Calls that ended only. */
+  byStatus: Record<string, number>;
+  byTag: Record<string, number>;
+  /** Model lists included; unknown paths are `other`. */
+  byPath: Record<string, number>;
+  byFault: Record<string, number>;
+  /** Calls that broke a limit. */
+  violations: { total: number } & Record<Refusal['by'], number>;
+  running: number;
+  maxRunning: number;
+  aborted: number;
+  /** When each caller's leaving was noticed, and how long its call had run; the last 1,000. */
+  aborts: { call: number; atMs: number; afterMs: number }[];
+  /** Starts of calls, refused ones included; the last 100,000. */
+  starts: number[];
+  /** Starts of calls that the limits let through; the last 100,000. */
+  admitted: number[];
+  /** Tokens of calls that the limits let through. */
+  tokens: { input: number; output: number };
+  /** Open now, and opened in all. */
+  connections: { open: number; total: number };
+  /** The last 10,000 calls in order of start. */
+  log: CallRecord[];
+}
+
+/** Keeps the numbers. A record is begun once and ended once. */
+export interface Tally {
+  begin(path: string, model: string, tag: string | undefined, stream: boolean): CallRecord;
+  /** Notes that the limits let a call through, or which one did not. */
+  judged(record: CallRecord, refusedBy: Refusal['by'] | undefined): void;
+  end(record: CallRecord, ending: 'sent' | 'broken' | 'aborted', status: number | undefined): void;
+  /** An answer taken for sent did not reach its end. */
+  leftAfterAll(record: CallRecord): void;
+  /** The record of a call, while the log holds it. */
+  find(call: number): CallRecord | undefined;
+  listed(path: string): void;
+  connected(by: 1 | -1): void;
+  sinceMs(): number;
+  show(): StormStats;
+  reset(): void;
+}
+
+const LOG_MAX = 10_000;
+const STARTS_MAX = 100_000;
+const ABORTS_MAX = 1_000;
+const NAMES_MAX = 1_000;
+
+interface Counts {
+  calls: number;
+  names: Record<'model' | 'status' | 'tag' | 'path' | 'fault', Map<string, number>>;
+  violations: StormStats['violations'];
+  maxRunning: number;
+  aborted: number;
+  aborts: StormStats['aborts'];
+  starts: number[];
+  admitted: number[];
+  tokens: { input: number; output: number };
+  log: CallRecord[];
+}
+
+function emptyCounts(): Counts {
+  return {
+    calls: 0,
+    names: { model: new Map(), status: new Map(), tag: new Map(), path: new Map(), fault: new Map() },
+    violations: { total: 0, requests: 0, tokens: 0, day: 0, concurrency: 0 },
+    maxRunning: 0,
+    aborted: 0,
+    aborts: [],
+    starts: [],
+    admitted: [],
+    tokens: { input: 0, output: 0 },
+    log: [],
+  };
+}
+
+/** Makes an empty tally that starts now. */
+export function createTally(clock: Clock): Tally {
+  let counts = emptyCounts();
+  let startedAt = clock.now();
+  let running = 0;
+  const connections = { open: 0, total: 0 };
+  const sinceMs = () => clock.now() - startedAt;
+
+  function left(record: CallRecord): void {
+    counts.aborted++;
+    const atMs = sinceMs();
+    push(counts.aborts, { call: record.call, atMs, afterMs: atMs - record.atMs }, ABORTS_MAX);
+  }
+
+  return {
+    begin(path, model, tag, stream) {
+      counts.calls++;
+      const record: CallRecord = { call: counts.calls, atMs: sinceMs(), path, model, tag, stream, inputTokens: 0, outputTokens: 0 };
+      add(counts.names.path, path);
+      if (model !== '') add(counts.names.model, model);
+      if (tag !== undefined) add(counts.names.tag, tag);
+      push(counts.starts, record.atMs, STARTS_MAX);
+      push(counts.log, record, LOG_MAX);
+      running++;
+      counts.maxRunning = Math.max(counts.maxRunning, running);
+      return record;
+    },
+    judged(record, refusedBy) {
+      if (refusedBy === undefined) {
+        push(counts.admitted, record.atMs, STARTS_MAX);
+        return;
+      }
+      record.refusedBy = refusedBy;
+      counts.violations.total++;
+      counts.violations[refusedBy]++;
+    },
+    end(record, ending, status) {
+      running--;
+      record.endMs = sinceMs();
+      record.ending = ending;
+      if (status !== undefined) record.status = status;
+      if (record.fault !== undefined) add(counts.names.fault, record.fault);
+      add(counts.names.status, String(status ?? 'none'));
+      counts.tokens.input += record.inputTokens;
+      counts.tokens.output += record.outputTokens;
+      if (ending === 'aborted') left(record);
+    },
+    leftAfterAll(record) {
+      record.ending = 'aborted';
+      left(record);
+    },
+    find: (call) => counts.log[call - (counts.log[0]?.call ?? 1)],
+    listed: (path) => add(counts.names.path, path),
+    connected(by) {
+      connections.open += by;
+      if (by === 1) connections.total++;
+    },
+    sinceMs,
+    show: () => shown(counts, running, connections),
+    reset() {
+      counts = emptyCounts();
+      counts.maxRunning = running;
+      connections.total = connections.open;
+      startedAt = clock.now();
+    },
+  };
+}
+
+function shown(counts: Counts, running: number, connections: { open: number; total: number }): StormStats {
+  const { names, calls, maxRunning, aborted } = counts;
+  return {
+    calls,
+    byModel: Object.fromEntries(names.model),
+    byStatus: Object.fromEntries(names.status),
+    byTag: Object.fromEntries(names.tag),
+    byPath: Object.fromEntries(names.path),
+    byFault: Object.fromEntries(names.fault),
+    violations: { ...counts.violations },
+    running,
+    maxRunning,
+    aborted,
+    aborts: counts.aborts.slice(-ABORTS_MAX),
+    starts: counts.starts.slice(-STARTS_MAX),
+    admitted: counts.admitted.slice(-STARTS_MAX),
+    tokens: { ...counts.tokens },
+    connections: { ...connections },
+    log: counts.log.slice(-LOG_MAX).map((record) => ({ ...record })),
+  };
+}
+
+/** Adds to a list that keeps its last `max` entries, at times up to twice as many. */
+function push<T>(list: T[], item: T, max: number): void {
+  if (list.length >= 2 * max) list.splice(0, max);
+  list.push(item);
+}
+
+function add(names: Map<string, number>, name: string): void {
+  const key = names.has(name) || names.size < NAMES_MAX ? name : 'other';
+  names.set(key, (names.get(key) ?? 0) + 1);
+}
