@@ -1,0 +1,181 @@
+/** What no type checker or linter holds: the order of the rooms, the one source of time and chance, sizes and names. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { findInCode, listFiles, readSource } from './tidy/scan.ts';
+
+const codeFolders = ['src', 'test', 'bench', 'scripts', 'examples'];
+const isTest = (path: string): boolean => path.endsWith('.test.ts') || path.startsWith('test/');
+
+const source = listFiles(['src'], /\.ts$/).map(readSource);
+const program = source.filter(({ path }) => !isTest(path));
+const code = listFiles(codeFolders, /\.(?:ts|mjs|js)$/).map(readSource);
+
+function none(offenders: readonly string[], rule: string): void {
+  assert.equal(offenders.length, 0, `${rule}:\n  ${offenders.join('\n  ')}`);
+}
+
+// What each room may know beside itself. Imports point down only.
+const mayKnow: Record<string, readonly string[]> = {
+  core: [],
+  policy: ['core'],
+  wire: ['core'],
+  telemetry: ['core'],
+  transport: ['core', 'policy', 'wire'],
+  store: ['core', 'policy', 'wire'],
+  pipeline: ['core', 'policy', 'wire', 'transport', 'store'],
+  jobs: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline'],
+  gateway: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline', 'jobs', 'telemetry'],
+  server: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline', 'jobs', 'telemetry', 'gateway'],
+  cli: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline', 'jobs', 'telemetry', 'gateway', 'server', 'storm', 'testing'],
+  storm: ['core', 'wire'],
+  testing: ['core', 'store', 'transport'],
+  'index.ts': ['core', 'pipeline', 'gateway', 'server'],
+};
+const forTests = ['testing', 'storm'];
+
+const roomOf = (path: string): string => path.split('/')[1] ?? '';
+
+test('every room is known here', () => {
+  const rooms = new Set(source.map(({ path }) => roomOf(path)));
+  none(
+    [...rooms].filter((room) => !(room in mayKnow)),
+    'a new room needs a place in the order',
+  );
+});
+
+test('imports point down only', () => {
+  const offenders = source.flatMap(({ path, imports }) => {
+    const room = roomOf(path);
+    const known = new Set([room, ...(mayKnow[room] ?? []), ...(isTest(path) ? forTests : [])]);
+    return imports.filter((name) => name.startsWith('src/') && !known.has(roomOf(name))).map((name) => `${path} -> ${name}`);
+  });
+  none(offenders, 'imports that point up or across');
+});
+
+test('no policy knows another', () => {
+  const policyOf = (path: string): string => (path.split('/')[2] ?? '').replace(/(?:\.test)?\.ts$/, '');
+  const offenders = program.flatMap(({ path, imports }) =>
+    imports
+      .filter((name) => path.startsWith('src/policy/') && name.startsWith('src/policy/') && policyOf(name) !== policyOf(path))
+      .map((name) => `${path} -> ${name}`),
+  );
+  none(offenders, 'policies meet in core only');
+});
+
+test('no file imports itself, however long the way round', () => {
+  const graph = new Map(source.map(({ path, imports }) => [path, imports.filter((name) => name.startsWith('src/'))]));
+  const cycles = new Set<string>();
+  const finished = new Set<string>();
+  const visit = (path: string, trail: readonly string[]): void => {
+    if (trail.includes(path)) cycles.add([...trail.slice(trail.indexOf(path)), path].join(' -> '));
+    if (finished.has(path) || trail.includes(path)) return;
+    for (const name of graph.get(path) ?? []) visit(name, [...trail, path]);
+    finished.add(path);
+  };
+  for (const path of graph.keys()) visit(path, []);
+  none([...cycles], 'import cycles');
+});
+
+const ownsTimeOrChance = new Set([
+  'src/gateway/system-clock.ts',
+  'src/gateway/system-random.ts',
+  'src/storm/system.ts',
+  'src/testing/manual-clock.ts', // lets real I/O take its turn between two virtual instants
+]);
+const timeOrChance =
+  /\bDate\.now\b|\bperformance\.now\b|\bnew Date\(\s*\)|\bDate\(\s*\)|(?<![.\w])(?:setTimeout|setInterval|setImmediate)\b|\bAbortSignal\.timeout\b|\bprocess\.hrtime\b|\bMath\.random\b|\brandomUUID\b/g;
+const timers = /^(?:node:)?timers(?:\/promises)?$/;
+
+test('time and chance are made in the system files and nowhere else', () => {
+  const offenders = program
+    .filter(({ path }) => !ownsTimeOrChance.has(path))
+    .flatMap((file) => [
+      ...findInCode(file, timeOrChance),
+      ...file.imports.filter((name) => timers.test(name)).map((name) => `${file.path} imports ${name}`),
+    ]);
+  none(offenders, 'take a Clock or a Random instead');
+});
+
+// Where a real socket, thread or disk is what is tested, a test may wait for it. These only ever go down.
+const waitingTestsMax: Record<string, number> = { storm: 0, store: 0 };
+
+test('no unit test sleeps', () => {
+  const sleeping = source
+    .filter(({ path }) => isTest(path) && path !== 'src/gateway/system-clock.test.ts')
+    .filter(
+      (file) =>
+        findInCode(file, /(?<![.\w])(?:setTimeout|setInterval|AbortSignal\.timeout)\b/g).length > 0 ||
+        file.imports.some((name) => timers.test(name)),
+    )
+    .map(({ path }) => path);
+  const offenders = [...new Set(sleeping.map(roomOf))].flatMap((room) => {
+    const inRoom = sleeping.filter((path) => roomOf(path) === room);
+    return inRoom.length > (waitingTestsMax[room] ?? 0) ? inRoom : [];
+  });
+  none(offenders, 'drive a manual clock instead');
+});
+
+test('no source file is longer than 400 lines', () => {
+  const offenders = source
+    .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
+    .filter(({ lines }) => lines > 400)
+    .map(({ path, lines }) => `${path}: ${lines}`);
+  none(offenders, 'divide it by what it is about');
+});
+
+test('files are named in kebab-case, for what they hold', () => {
+  const offenders = code
+    .map(({ path }) => path)
+    .filter(
+      (path) =>
+        !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*(?:\.test)?\.(?:ts|mjs|js)$/.test(path) ||
+        /(?:^|[/-])(?:utils?|helpers?|misc)\b/.test(path),
+    );
+  none(offenders, 'names');
+});
+
+test('types are named for what they are', () => {
+  const offenders = code.flatMap((file) => findInCode(file, /\bclass \w*(?:Manager|Helper)\b|\bclass Base\w*|\binterface I[A-Z][a-z]\w*/g));
+  none(offenders, 'no Manager, Helper, Base or I');
+});
+
+test('only syntax that can be erased is used', () => {
+  const offenders = code.flatMap((file) =>
+    findInCode(
+      file,
+      /\benum \w+\s*\{|\bnamespace \w+\s*\{|\bconstructor\s*\((?:[^)]*,)?\s*(?:private|public|protected|override|readonly) \w+/g,
+    ),
+  );
+  none(offenders, 'enums, namespaces and parameter properties');
+});
+
+/** Only ever goes down. */
+const anyMax = 0;
+
+test('types are not given up with any', () => {
+  const offenders = program.flatMap((file) => findInCode(file, /\bas any\b|[:<,(|&]\s*any\b(?=\s*[,;)>=|&[])/g));
+  assert.ok(offenders.length <= anyMax, `more than ${anyMax}:\n  ${offenders.join('\n  ')}`);
+});
+
+// Written in pieces, so that this file does not offend.
+const foreign = new RegExp(
+  [
+    String.raw`(?<![\w.}-])/(?:work|tmp|root|home)/`,
+    String.raw`registry\.npm` + 'js',
+    String.raw`deb\.deb` + 'ian',
+    String.raw`(?:files\.python` + String.raw`hosted|pypi\.o)`,
+    String.raw`proxy\.go` + 'lang',
+  ].join('|'),
+  'g',
+);
+const unfinished = new RegExp(String.raw`\b(?:TO` + 'DO|FIX' + String.raw`ME|XX` + String.raw`X)\b`, 'g');
+
+test('nothing names a machine, a registry or unfinished work', () => {
+  const paths = listFiles(['.'], /\.(?:ts|mjs|js|json|ya?ml|md|sh|html|css)$|^(?:run|Dockerfile)$/);
+  const offenders = paths.flatMap((path) => {
+    const { text } = readSource(path);
+    const found = [...text.matchAll(foreign), ...text.matchAll(unfinished)];
+    return found.map((match) => `${path}:${text.slice(0, match.index).split('\n').length} ${match[0]}`);
+  });
+  none(offenders, 'machine paths, registry hosts, unfinished work');
+});
