@@ -29,13 +29,13 @@ export class Permit {
   /** The attempt was sent: each resource corrects its reservation. */
   settle(now: Instant, settlement: Settlement): void {
     this.#close();
-    for (let i = 0; i < this.resources.length; i++) this.resources[i]!.settle(now, this.#tickets[i]!, settlement);
+    for (let i = 0; i < this.resources.length; i++) this.resources[i]!.settle(now, this.#tickets[i]!, this.need, settlement);
   }
 
   /** The attempt was not sent: each resource takes its reservation back. */
   cancel(now: Instant): void {
     this.#close();
-    for (let i = 0; i < this.resources.length; i++) this.resources[i]!.cancel(now, this.#tickets[i]!);
+    for (let i = 0; i < this.resources.length; i++) this.resources[i]!.cancel(now, this.#tickets[i]!, this.need);
   }
 
   #close(): void {

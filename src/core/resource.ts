@@ -36,12 +36,12 @@ export interface Resource {
    * from it; `WHEN_SETTLED` if only another permit's end frees it; `Infinity` if this need can never be met.
    */
   earliest(now: Instant, need: Need): Instant;
-  /** Takes `need`; only called when `earliest` allows it now. The ticket comes back at `settle` or `cancel`. */
+  /** Takes `need`; only called when `earliest` allows it now. The ticket comes back at `settle` or `cancel`, with the same need. */
   reserve(now: Instant, need: Need): number;
   /** The attempt was sent and ended: the reservation is corrected to what was really used. */
-  settle(now: Instant, ticket: number, settlement: Settlement): void;
+  settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void;
   /** The attempt was never sent: everything goes back. */
-  cancel(now: Instant, ticket: number): void;
+  cancel(now: Instant, ticket: number, need: Need): void;
 }
 
 /** What a permit on one target takes from, all together or not at all. */

@@ -1,0 +1,47 @@
+import { assert } from '../../core/assert.ts';
+import type { Instant } from '../../core/clock.ts';
+import { WHEN_SETTLED } from '../../core/resource.ts';
+import type { Resource } from '../../core/resource.ts';
+
+/** At most `limit` calls at once. */
+export class ConcurrencyLimiter implements Resource {
+  readonly id: string;
+  readonly kind = 'concurrency';
+  readonly limit: number;
+  #inUse = 0;
+
+  constructor(id: string, limit: number) {
+    this.id = id;
+    this.limit = limit;
+  }
+
+  get inUse(): number {
+    return this.#inUse;
+  }
+
+  earliest(now: Instant): Instant {
+    return this.#inUse < this.limit ? now : WHEN_SETTLED;
+  }
+
+  reserve(): number {
+    this.#inUse++;
+    return 0;
+  }
+
+  settle(): void {
+    this.#release();
+  }
+
+  cancel(): void {
+    this.#release();
+  }
+
+  available(): number {
+    return this.limit - this.#inUse;
+  }
+
+  #release(): void {
+    assert(this.#inUse > 0, 'a concurrency place is given back once');
+    this.#inUse--;
+  }
+}

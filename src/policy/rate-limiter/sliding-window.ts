@@ -1,0 +1,116 @@
+import type { Instant } from '../../core/clock.ts';
+import type { Need, Resource, ResourceKind, Settlement } from '../../core/resource.ts';
+import { guardMs } from './token-bucket.ts';
+import type { LimitMeasure, LimitOptions } from './token-bucket.ts';
+
+interface Start {
+  readonly at: Instant;
+  amount: number;
+}
+
+const EPSILON = 1e-6;
+
+export interface WindowLevel {
+  /** Amounts still counted, each with the epoch millisecond of its start. */
+  readonly starts: readonly { readonly epochMs: number; readonly amount: number }[];
+}
+
+/**
+ * At most `limit` in any stretch of `windowMs`, for providers that count a sliding window. Keeps every start of the
+ * last window: memory is bounded by the limit itself for requests, and by the requests of a window for tokens.
+ */
+export class SlidingWindow implements Resource {
+  readonly id: string;
+  readonly kind: ResourceKind;
+  readonly limit: number;
+  readonly #measure: LimitMeasure;
+  readonly #windowMs: number;
+  #starts: Start[] = [];
+  /** Index in `#starts` of the oldest that still counts, and its ticket. */
+  #head = 0;
+  #headTicket = 1;
+  #used = 0;
+
+  constructor(options: LimitOptions) {
+    this.id = options.id;
+    this.kind = options.kind;
+    this.limit = options.limit;
+    this.#measure = options.measure;
+    this.#windowMs = options.windowMs + guardMs(options.windowMs);
+  }
+
+  earliest(now: Instant, need: Need): Instant {
+    const amount = this.#measure.of(need);
+    if (amount <= 0) return now;
+    if (amount > this.limit + EPSILON) return Infinity;
+    this.#forget(now);
+    let missing = this.#used + amount - this.limit;
+    if (missing <= EPSILON) return now;
+    for (let i = this.#head; i < this.#starts.length; i++) {
+      const start = this.#starts[i]!;
+      missing -= start.amount;
+      if (missing <= EPSILON) return start.at + this.#windowMs;
+    }
+    return now + this.#windowMs;
+  }
+
+  reserve(now: Instant, need: Need): number {
+    this.#forget(now);
+    const amount = this.#measure.of(need);
+    this.#starts.push({ at: now, amount });
+    this.#used += amount;
+    return this.#headTicket + (this.#starts.length - 1 - this.#head);
+  }
+
+  settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
+    const start = this.#find(now, ticket);
+    if (start === undefined || settlement.usage === null) return;
+    const used = this.#measure.used(settlement.usage, need);
+    if (used !== null) this.#correct(start, used);
+  }
+
+  cancel(now: Instant, ticket: number): void {
+    const start = this.#find(now, ticket);
+    if (start !== undefined) this.#correct(start, 0);
+  }
+
+  available(now: Instant): number {
+    this.#forget(now);
+    return this.limit - this.#used;
+  }
+
+  save(now: Instant, epochMs: number): WindowLevel {
+    this.#forget(now);
+    return { starts: this.#starts.slice(this.#head).map((s) => ({ epochMs: epochMs - (now - s.at), amount: s.amount })) };
+  }
+
+  restore(now: Instant, epochMs: number, saved: WindowLevel): void {
+    this.#starts = saved.starts.map((s) => ({ at: Math.min(now, now - (epochMs - s.epochMs)), amount: s.amount }));
+    this.#head = 0;
+    this.#used = this.#starts.reduce((sum, s) => sum + s.amount, 0);
+  }
+
+  #correct(start: Start, amount: number): void {
+    this.#used += amount - start.amount;
+    start.amount = amount;
+  }
+
+  #find(now: Instant, ticket: number): Start | undefined {
+    this.#forget(now);
+    return ticket < this.#headTicket ? undefined : this.#starts[this.#head + ticket - this.#headTicket];
+  }
+
+  #forget(now: Instant): void {
+    const horizon = now - this.#windowMs;
+    while (this.#head < this.#starts.length && this.#starts[this.#head]!.at <= horizon) {
+      this.#used -= this.#starts[this.#head]!.amount;
+      this.#head++;
+      this.#headTicket++;
+    }
+    if (this.#head > 64 && this.#head * 2 > this.#starts.length) {
+      this.#starts = this.#starts.slice(this.#head);
+      this.#head = 0;
+    }
+    if (this.#head === this.#starts.length) this.#used = 0;
+  }
+}

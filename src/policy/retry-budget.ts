@@ -1,0 +1,65 @@
+import type { Instant } from '../core/clock.ts';
+
+export interface RetryBudgetOptions {
+  /** Repeats allowed per first attempt. */
+  readonly ratio: number;
+  /** Repeats allowed per second however little is sent. */
+  readonly minPerSecond: number;
+}
+
+/** How long what was earned or granted can be saved up. */
+const HORIZON_MS = 10_000;
+
+/**
+ * Bounds the repeats on one target over all requests, so that an outage is never amplified: each first attempt earns
+ * `ratio` of a repeat, and `minPerSecond` are granted in any case; both fade after ten seconds.
+ */
+export class RetryBudget {
+  readonly #options: RetryBudgetOptions;
+  #earned = 0;
+  #granted: number;
+  #at: Instant;
+
+  constructor(options: RetryBudgetOptions, now: Instant) {
+    this.#options = options;
+    this.#granted = this.#grantMax;
+    this.#at = now;
+  }
+
+  get #grantMax(): number {
+    return (this.#options.minPerSecond * HORIZON_MS) / 1000;
+  }
+
+  /** A request asked this target for the first time. */
+  earn(now: Instant): void {
+    this.#advance(now);
+    this.#earned += this.#options.ratio;
+  }
+
+  /** True if one more repeat is within the budget. */
+  allows(now: Instant): boolean {
+    this.#advance(now);
+    return this.#earned + this.#granted >= 1;
+  }
+
+  /** Takes one repeat; the caller has asked `allows`. */
+  take(now: Instant): void {
+    this.#advance(now);
+    const fromGranted = Math.min(1, this.#granted);
+    this.#granted -= fromGranted;
+    this.#earned = Math.max(0, this.#earned - (1 - fromGranted));
+  }
+
+  balance(now: Instant): number {
+    this.#advance(now);
+    return this.#earned + this.#granted;
+  }
+
+  #advance(now: Instant): void {
+    const passedMs = now - this.#at;
+    if (passedMs <= 0) return;
+    this.#at = now;
+    this.#earned *= Math.exp(-passedMs / HORIZON_MS);
+    this.#granted = Math.min(this.#grantMax, this.#granted + (this.#options.minPerSecond * passedMs) / 1000);
+  }
+}

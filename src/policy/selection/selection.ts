@@ -1,0 +1,43 @@
+/** Which of a tier's targets that can start now gets the request. */
+import type { Random } from '../../core/random.ts';
+
+export interface Weighted {
+  /** Share of the tier's requests, above 0. */
+  readonly weight: number;
+  /** Recent share of successes, in (0, 1]. */
+  readonly health: number;
+  /** What affinity hashes: the same for the same place whatever the order of the list. */
+  readonly affinityKey: string;
+}
+
+/** By weight, corrected for health: a target that fails often loses weight before its breaker opens. */
+export function chooseByWeight<T extends Weighted>(startable: readonly T[], random: Random): T {
+  let total = 0;
+  for (const target of startable) total += target.weight * target.health;
+  let left = random.next() * total;
+  for (const target of startable) {
+    left -= target.weight * target.health;
+    if (left < 0) return target;
+  }
+  return startable[startable.length - 1]!;
+}
+
+/** The same place for the same key as long as it is there (rendezvous hashing, weighted), so that prompt caches are used. */
+export function chooseByAffinity<T extends Weighted>(startable: readonly T[], key: string): T {
+  let best = startable[0]!;
+  let bestScore = -Infinity;
+  for (const target of startable) {
+    const unit = (fnv1a(`${key}\u0000${target.affinityKey}`) + 0.5) / 2 ** 32;
+    const score = -target.weight / Math.log(unit);
+    if (score > bestScore) [best, bestScore] = [target, score];
+  }
+  return best;
+}
+
+function fnv1a(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 15), 0x2c1b3c6d);
+  hash = Math.imul(hash ^ (hash >>> 12), 0x297a2d39);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
