@@ -1,0 +1,78 @@
+import { pino, type Logger as PinoLogger } from 'pino';
+import type { Clock } from '../core/clock.ts';
+import type { BreakwaterEvent } from '../core/events.ts';
+import { LineQueue, type LineSink } from './line-queue.ts';
+import { fieldsOf, levelOf, type LineLevel } from './log-lines.ts';
+import { createLineRedact } from './redact.ts';
+
+/** As `telemetry.logs.level` of the config. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Bound on log lines that wait for the sink, in UTF-16 units; beyond it lines are dropped and counted. */
+export const logBufferLengthMax = 4 * 1024 * 1024;
+/** Longest wait for the sink at flush and close. */
+export const logFlushTimeoutMs = 1_000;
+
+/** For what is no event: as pino's, `log.warn('…')` or `log.warn({ field }, '…')`. Whole lines are masked, so it is not for hot paths. */
+export type Logger = Pick<PinoLogger, LineLevel>;
+
+export interface LogsOptions {
+  /** Default `info`. */
+  readonly level: LogLevel;
+  readonly sink: LineSink;
+  readonly clock: Clock;
+  /** Configured keys, masked wherever they stand. */
+  readonly secrets: readonly string[];
+}
+
+/** JSON lines: one for each attempt that ended and each request that finished, both with the request's id; more at `debug`. */
+export interface Logs {
+  /** Takes a cleaned event. */
+  record(event: BreakwaterEvent): void;
+  readonly log: Logger;
+  /** Lines lost so far. */
+  readonly dropped: number;
+  update(change: { level?: LogLevel; secrets?: readonly string[] }): void;
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createLogs(options: LogsOptions): Logs {
+  const { clock, sink } = options;
+  const queue = new LineQueue({
+    sink,
+    clock,
+    bufferedLengthMax: logBufferLengthMax,
+    onRecovered: (dropped) => log.warn({ dropped }, `dropped ${dropped} log lines`),
+  });
+  let redactLine = createLineRedact(options.secrets);
+  const stream = { write: (line: string) => void queue.push(line) };
+  const settings = {
+    level: options.level,
+    base: null,
+    timestamp: () => `,"time":${clock.epochMs()}`,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const events = pino(settings, stream);
+  const log = pino({ ...settings, hooks: { streamWrite: (line: string) => redactLine(line) } }, stream);
+
+  return {
+    record(event) {
+      const level = levelOf(event);
+      if (!events.isLevelEnabled(level)) return;
+      const { message, fields } = fieldsOf(event);
+      events[level](fields, message);
+    },
+    log,
+    get dropped() {
+      return queue.dropped;
+    },
+    update({ level, secrets }) {
+      if (level !== undefined) events.level = log.level = level;
+      if (secrets !== undefined) redactLine = createLineRedact(secrets);
+    },
+    flush: () => queue.flush(logFlushTimeoutMs),
+    close: () => queue.close(logFlushTimeoutMs),
+  };
+}

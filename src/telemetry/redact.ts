@@ -1,0 +1,66 @@
+/**
+ * Masks what looks like a credential in free text. Events hold no keys by construction; but providers echo them in
+ * their error messages, and errors of the system quote URLs. Masking too much costs a word of a message, masking too
+ * little a key, so doubtful tokens go.
+ */
+
+/** Longest text that leaves here, in UTF-16 units; the rest is cut off. */
+export const redactedTextMax = 500;
+/** Longest text that is looked at, so that no message costs more than this to clean. */
+const scannedTextMax = 4_000;
+/** Shorter configured secrets than this would mask ordinary words. */
+const secretLengthMin = 6;
+
+const mask = '[redacted]';
+
+/** None matches a quote or a backslash, so that they can be used on a line of JSON too. */
+const credentialPatterns: readonly (readonly [RegExp, string])[] = [
+  // Keys with a vendor's prefix: sk-, sk_live_, csk-, gsk_, xai-, pplx-, hf_, r8_, nvapi-, fw_, ghp_, github_pat_, xoxb-, tgp_, pa-, AKIA, AIza, ya29., JWTs.
+  [/(?<![A-Za-z0-9])(?:c?sk|rk|pk|gsk|xai|pplx|hf|r8|nvapi|fw|gh[pousr]|github_pat|xox[a-z]|tgp|pa)[-_][\w.*+-]{6,}/g, mask],
+  [/(?<![A-Za-z0-9])(?:AIza|AKIA|ASIA|ya29\.|eyJ)[\w.*+/-]{8,}=*/g, mask],
+  [/\b(bearer|basic)(\s+)[\w.~+/*-]{6,}=*/gi, `$1$2${mask}`],
+  // A value that is named as one: key=…, api_key: "…", x-api-key=….
+  [
+    /((?<![A-Za-z])(?:[a-z]+[-_])*(?:api[-_]?key|key|token|secret|password|passwd|signature|sig|authorization|credential)["']?(?:=|:\s?)["']?)(?!bearer|basic)(?=[\w.~+/*-]*[A-Za-z])(?=[\w.~+/*-]*[\d*])[\w.~+/*-]{6,}=*/gi,
+    `$1${mask}`,
+  ],
+  // user:password@ in a URL.
+  [/(\/\/)[^\s/@"'\\]+(@)/g, `$1${mask}$2`],
+  // Long runs of letters and digits: keys without a prefix, hashes. No hyphens, slashes or dots: those are model names, ids and paths.
+  [/(?<![A-Za-z0-9+_])(?=[A-Za-z0-9+_]*\d)(?=[A-Za-z0-9+_]*[A-Za-z])[A-Za-z0-9+_]{32,}={0,2}/g, mask],
+];
+
+export type Redact = (text: string) => string;
+
+/** Masks the configured secrets and whatever looks like a credential; cuts the text at `redactedTextMax`. */
+export function createRedact(secrets: readonly string[]): Redact {
+  const maskAll = createMask(secrets);
+  return (text) => {
+    let cleaned = text;
+    if (text.length > scannedTextMax) {
+      // The cut may have left a piece of a key that nothing recognises any more.
+      cleaned = text.slice(0, scannedTextMax).replace(/\S+$/, '');
+    }
+    cleaned = maskAll(cleaned);
+    return cleaned.length > redactedTextMax ? `${cleaned.slice(0, redactedTextMax)}…` : cleaned;
+  };
+}
+
+/** As `createRedact`, for a whole line of JSON: nothing is cut, and the line stays JSON. */
+export function createLineRedact(secrets: readonly string[]): Redact {
+  return createMask(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]));
+}
+
+function createMask(secrets: readonly string[]): Redact {
+  const known = secrets.filter((secret) => secret.length >= secretLengthMin).toSorted((a, b) => b.length - a.length);
+  const exact = known.length === 0 ? null : new RegExp(known.map(escapePattern).join('|'), 'g');
+  return (text) => {
+    let cleaned = exact === null ? text : text.replace(exact, mask);
+    for (const [pattern, replacement] of credentialPatterns) cleaned = cleaned.replace(pattern, replacement);
+    return cleaned;
+  };
+}
+
+function escapePattern(text: string): string {
+  return text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+}

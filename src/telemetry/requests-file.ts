@@ -1,0 +1,133 @@
+import type { Clock } from '../core/clock.ts';
+import type { AttemptEndEvent, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import type { TokenUsage } from '../core/facts.ts';
+import type { Reason } from '../core/outcome.ts';
+import type { Operation, Priority, Protocol } from '../core/request.ts';
+import { LineQueue, type LineSink } from './line-queue.ts';
+import { tenths } from './log-lines.ts';
+import type { Logger } from './logs.ts';
+import type { Trace } from './traces.ts';
+
+/** Version of the record; raised when a field changes its meaning. New fields don't raise it. */
+export const REQUEST_RECORD_VERSION = 1;
+/** Bound on records that wait for the disk, in UTF-16 units; beyond it records are dropped and counted. */
+export const requestsBufferLengthMax = 8 * 1024 * 1024;
+const flushTimeoutMs = 2_000;
+
+/** One line of the requests file. Public: documented field by field in docs/requests-file.md. */
+export interface RequestRecord {
+  readonly v: typeof REQUEST_RECORD_VERSION;
+  readonly at: number;
+  readonly id: string;
+  readonly protocol: Protocol;
+  readonly operation: Operation;
+  readonly model: string;
+  readonly client: string;
+  readonly priority: Priority;
+  readonly stream: boolean;
+  readonly deadlineMs: number | null;
+  readonly bodyBytes: number | null;
+  readonly inputTokens: number | null;
+  readonly outputBound: number | null;
+  readonly outcome: RequestOutcome;
+  readonly status: number;
+  readonly code: FinishedEvent['code'];
+  readonly target: string | null;
+  readonly fallback: Reason | null;
+  readonly attemptCount: number;
+  readonly attempts: readonly AttemptRecord[];
+  readonly queueMs: number;
+  readonly durationMs: number;
+  readonly firstContentMs: number | null;
+  readonly usage: TokenUsage | null;
+  readonly costUsd: number | null;
+}
+
+export interface AttemptRecord {
+  readonly attempt: number;
+  readonly target: string;
+  readonly atMs: number;
+  readonly durationMs: number;
+  readonly firstContentMs: number | null;
+  readonly verdict: AttemptEndEvent['verdict'];
+  readonly reason: Reason | null;
+  readonly status: number | null;
+  readonly usage: TokenUsage | null;
+}
+
+export interface RequestsFile {
+  /** Appends the record of a request that finished. Without a trace the record has only what `finished` tells. */
+  record(finished: FinishedEvent, trace: Trace | undefined): void;
+  /** Records lost so far. */
+  readonly dropped: number;
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createRequestsFile(options: { sink: LineSink; path: string; clock: Clock; log: Logger }): RequestsFile {
+  const { sink, path, clock, log } = options;
+  const queue = new LineQueue({
+    sink,
+    clock,
+    bufferedLengthMax: requestsBufferLengthMax,
+    onTrouble: (error) => log.warn({ path, error: error.message }, 'the requests file cannot be written; records are dropped until it can'),
+    onRecovered: (dropped) => log.warn({ path, dropped }, `the requests file lost ${dropped} records`),
+  });
+  return {
+    record(finished, trace) {
+      queue.push(`${JSON.stringify(recordOf(finished, trace, clock))}\n`);
+    },
+    get dropped() {
+      return queue.dropped;
+    },
+    flush: () => queue.flush(flushTimeoutMs),
+    close: () => queue.close(flushTimeoutMs),
+  };
+}
+
+function recordOf(finished: FinishedEvent, trace: Trace | undefined, clock: Clock): RequestRecord {
+  const received = trace?.received;
+  return {
+    v: REQUEST_RECORD_VERSION,
+    at: trace?.startedEpochMs ?? Math.round(clock.epochMs() - finished.durationMs),
+    id: finished.requestId,
+    protocol: finished.protocol,
+    operation: finished.operation,
+    model: finished.model,
+    client: finished.client,
+    priority: finished.priority,
+    stream: finished.stream,
+    deadlineMs: received === undefined ? null : tenths(received.deadlineMs),
+    bodyBytes: received?.bodyBytes ?? null,
+    inputTokens: received?.inputTokens ?? null,
+    outputBound: received?.outputBound ?? null,
+    outcome: finished.outcome,
+    status: finished.status,
+    code: finished.code,
+    target: finished.target,
+    fallback: finished.fallback,
+    attemptCount: finished.attempts,
+    attempts: trace === undefined ? [] : attemptsOf(trace),
+    queueMs: tenths(finished.queueMs),
+    durationMs: tenths(finished.durationMs),
+    firstContentMs: finished.firstContentMs === null ? null : tenths(finished.firstContentMs),
+    usage: finished.usage,
+    costUsd: finished.costUsd,
+  };
+}
+
+function attemptsOf({ received, events }: Trace): AttemptRecord[] {
+  return events
+    .filter((event) => event.type === 'attempt_end')
+    .map((event) => ({
+      attempt: event.attempt,
+      target: event.target,
+      atMs: tenths(event.at - event.durationMs - received.at),
+      durationMs: tenths(event.durationMs),
+      firstContentMs: event.firstContentMs === null ? null : tenths(event.firstContentMs),
+      verdict: event.verdict,
+      reason: event.reason,
+      status: event.status,
+      usage: event.usage,
+    }));
+}

@@ -1,0 +1,109 @@
+import { close, fstatSync, open, write } from 'node:fs';
+import type { Writable } from 'node:stream';
+import type { LineSink } from './line-queue.ts';
+
+type Done = (error: Error | null) => void;
+
+/** Streams whose errors are already listened to; for good, since one may come after the last write. */
+const guardedStreams = new WeakSet<Writable>();
+
+/** Lines to any Node stream. The stream's own buffer holds one write at most; its errors go to `done`. */
+export function streamSink(stream: Writable): LineSink {
+  if (!guardedStreams.has(stream)) {
+    guardedStreams.add(stream);
+    // Without a listener EPIPE would end the process; each write hears of its error by itself.
+    stream.on('error', () => {});
+  }
+  return {
+    write: (text, done) => {
+      stream.write(text, (error) => done(error ?? null));
+    },
+  };
+}
+
+/**
+ * Lines to this process's stderr, never blocking the event loop. Node writes to pipes asynchronously but to files
+ * synchronously, so a file goes through the thread pool. A pipe must not: a write that its reader doesn't take would hold a
+ * thread, and with it the exit of the process.
+ */
+export function stderrSink(): LineSink {
+  return isFile(2) ? descriptorSink(2) : streamSink(process.stderr);
+}
+
+function isFile(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isFile();
+  } catch {
+    return false;
+  }
+}
+
+function descriptorSink(descriptor: number): LineSink {
+  const state: WriteState = { isMidLine: false };
+  return { write: (text, done) => writeAll(descriptor, state, text, done) };
+}
+
+export interface FileSink extends LineSink {
+  /** Lets go of the file; the next write opens the path anew (after a rotation by rename). */
+  reopen(): void;
+}
+
+/** Appends lines to a file, opened at the first write. A failed write closes it, so that the next one starts afresh. */
+export function fileSink(path: string): FileSink {
+  const state: WriteState = { isMidLine: false };
+  let descriptor: number | null = null;
+  let isWriting = false;
+  let mustClose = false;
+
+  function release(): void {
+    if (isWriting) {
+      mustClose = true;
+      return;
+    }
+    mustClose = false;
+    if (descriptor !== null) close(descriptor, () => {});
+    descriptor = null;
+  }
+
+  function finish(error: Error | null, done: Done): void {
+    isWriting = false;
+    if (error !== null || mustClose) release();
+    done(error);
+  }
+
+  return {
+    write(text, done) {
+      isWriting = true;
+      const append = (opened: number): void => writeAll(opened, state, text, (error) => finish(error, done));
+      if (descriptor !== null) return append(descriptor);
+      open(path, 'a', 0o640, (error, opened) => {
+        if (error !== null) return finish(error, done);
+        descriptor = opened;
+        append(opened);
+      });
+    },
+    reopen: release,
+    close: release,
+  };
+}
+
+interface WriteState {
+  /** The last write broke off inside a line: the next one starts a new line, so that only one line is spoilt. */
+  isMidLine: boolean;
+}
+
+function writeAll(descriptor: number, state: WriteState, text: string, done: Done): void {
+  const bytes = Buffer.from(state.isMidLine ? `\n${text}` : text);
+  const writeFrom = (offset: number): void => {
+    write(descriptor, bytes, offset, bytes.length - offset, null, (error, written) => {
+      if (error !== null) return done(error);
+      const end = offset + written;
+      state.isMidLine = bytes[end - 1] !== newline;
+      if (end < bytes.length) writeFrom(end);
+      else done(null);
+    });
+  };
+  writeFrom(0);
+}
+
+const newline = 0x0a;

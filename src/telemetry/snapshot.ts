@@ -1,0 +1,25 @@
+import type { BreakerState } from '../core/events.ts';
+import type { SchedulingClass } from '../core/request.ts';
+import type { ResourceKind } from '../core/resource.ts';
+
+/** What the engine holds at one instant; asked for at a scrape, so it may cost a millisecond but never wait. */
+export interface Snapshot {
+  /** Requests that wait for a permit. */
+  readonly queueLength: Readonly<Record<SchedulingClass, number>>;
+  /** Requests that were received and have not finished. */
+  readonly inFlight: number;
+  /** Bytes of bodies and answers held in memory (`server.maxBufferedBytes` bounds them). */
+  readonly heldBytes: number;
+  readonly resources: readonly ResourceLevel[];
+  readonly breakers: readonly { readonly target: string; readonly state: BreakerState }[];
+}
+
+/** How full a resource is, in its own unit: requests, tokens, places, dollars. */
+export interface ResourceLevel {
+  readonly id: string;
+  readonly kind: ResourceKind;
+  /** Null where there is none, or none is known. */
+  readonly limit: number | null;
+  /** What could be taken now; below zero where more was used than reserved. */
+  readonly available: number;
+}

@@ -1,0 +1,273 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { EventBus } from '../core/events.ts';
+import { createManualClock } from '../testing/manual-clock.ts';
+import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './events.testing.ts';
+import type { LineSink } from './line-queue.ts';
+import { createTelemetry, type TelemetryOptions } from './telemetry.ts';
+
+function memorySink(): LineSink & { lines(): Record<string, unknown>[]; text: string } {
+  return {
+    text: '',
+    write(text, done) {
+      this.text += text;
+      done(null);
+    },
+    lines() {
+      return this.text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line));
+    },
+  };
+}
+
+function setUp(change: Partial<TelemetryOptions> & { level?: 'debug' | 'info' | 'warn' | 'silent' } = {}) {
+  const clock = createManualClock({ epochMs: 1_700_000_000_000 });
+  const sink = memorySink();
+  const telemetry = createTelemetry({
+    logs: { level: change.level ?? 'info', destination: sink },
+    requests: { file: '' },
+    clock,
+    secrets: [],
+    ...change,
+  });
+  const bus = new EventBus((error) => {
+    throw error;
+  });
+  const detach = telemetry.attach(bus);
+  return { bus, clock, detach, sink, telemetry };
+}
+
+test('at info an attempt and its request give one line each, with the same request id', async () => {
+  const { bus, sink, telemetry } = setUp();
+  for (const event of [received(), queued(), attempt(), attemptEnd(), finished()]) bus.emit(event);
+  await telemetry.flush();
+  assert.deepEqual(sink.lines(), [
+    {
+      level: 'info',
+      time: 1_700_000_000_000,
+      event: 'attempt_end',
+      requestId: 'req-1',
+      attempt: 1,
+      target: 'openai/gpt',
+      verdict: 'success',
+      status: 200,
+      durationMs: 500,
+      firstContentMs: 120,
+      inputTokens: 240,
+      outputTokens: 60,
+      upstreamRequestId: 'up-1',
+      msg: 'attempt ended',
+    },
+    {
+      level: 'info',
+      time: 1_700_000_000_000,
+      event: 'finished',
+      requestId: 'req-1',
+      outcome: 'success',
+      status: 200,
+      model: 'fast',
+      client: 'web',
+      priority: 'normal',
+      operation: 'chat',
+      stream: false,
+      target: 'openai/gpt',
+      attempts: 1,
+      queueMs: 0,
+      durationMs: 500,
+      firstContentMs: 120,
+      inputTokens: 240,
+      outputTokens: 60,
+      costUsd: 0.002,
+      msg: 'request finished',
+    },
+  ]);
+});
+
+test('at debug every event gives a line, and a wait says what it waits for', async () => {
+  const { bus, sink, telemetry } = setUp({ level: 'debug' });
+  const told = [received(), queued(), attempt(), attemptEnd(), finished()];
+  for (const event of told) bus.emit(event);
+  await telemetry.flush();
+  assert.deepEqual(
+    sink.lines().map((line) => line['event']),
+    told.map((event) => event.type),
+  );
+  assert.deepEqual(sink.lines()[1]!['blockers'], ['openai/gpt: tokens, free in 1200 ms']);
+});
+
+test('at warn only what an operator may have to look at gives a line', async () => {
+  const { bus, sink, telemetry } = setUp({ level: 'warn' });
+  bus.emit(attemptEnd());
+  bus.emit(finished());
+  bus.emit({ type: 'breaker', at: 0, target: 'a/b', from: 'half-open', to: 'closed', openForMs: null });
+  bus.emit(failedAttempt('slow down'));
+  bus.emit(finished({ outcome: 'failed', status: 502, code: 'all_targets_failed' }));
+  bus.emit({ type: 'breaker', at: 0, target: 'a/b', from: 'closed', to: 'open', openForMs: 5_000 });
+  bus.emit({ type: 'cooldown', at: 0, subject: 'a#1', kind: 'bench', forMs: 60_000, reason: 'auth' });
+  bus.emit({ type: 'lifecycle', at: 0, state: 'reload_failed', detail: 'policy.deadline' });
+  await telemetry.flush();
+  assert.deepEqual(
+    sink.lines().map((line) => [line['level'], line['msg']]),
+    [
+      ['warn', 'attempt ended'],
+      ['warn', 'request finished'],
+      ['warn', 'breaker changed'],
+      ['warn', 'cooling down'],
+      ['error', 'reload failed'],
+    ],
+  );
+});
+
+test('silent writes nothing', async () => {
+  const { bus, sink, telemetry } = setUp({ level: 'silent' });
+  bus.emit(finished());
+  telemetry.log.error('nobody hears this');
+  await telemetry.flush();
+  assert.equal(sink.text, '');
+});
+
+test('the level can change while it runs', async () => {
+  const { bus, sink, telemetry } = setUp({ level: 'warn' });
+  bus.emit(finished());
+  telemetry.update({ level: 'info' });
+  bus.emit(finished({ requestId: 'req-2' }));
+  await telemetry.flush();
+  assert.deepEqual(
+    sink.lines().map((line) => line['requestId']),
+    ['req-2'],
+  );
+});
+
+test('lines go out after the turn, not in it', () => {
+  const { bus, clock, sink } = setUp();
+  bus.emit(finished());
+  assert.equal(sink.text, '');
+  clock.advance(0);
+  assert.equal(sink.lines().length, 1);
+});
+
+test('after detaching nothing is told any more', async () => {
+  const { bus, detach, sink, telemetry } = setUp();
+  detach();
+  bus.emit(finished());
+  await telemetry.flush();
+  assert.equal(sink.text, '');
+});
+
+test('no secret that a provider or an operator echoes reaches the log, the timeline or the requests file', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'requests.jsonl');
+  const secret = 'my "odd" secret';
+  const { bus, sink, telemetry } = setUp({ level: 'debug', secrets: [secret], requests: { file: path } });
+  const echoed = `Incorrect API key provided: sk-proj-abcdef1234567890. You sent ${secret}.`;
+  bus.emit(received());
+  bus.emit(failedAttempt(echoed));
+  bus.emit({ type: 'note', at: 1, requestId: 'req-1', note: echoed });
+  const timeline = telemetry.timelines.get('req-1');
+  bus.emit(finished());
+  bus.emit({ type: 'warning', at: 2, message: echoed, detail: echoed });
+  telemetry.log.warn({ err: new Error(echoed), nested: { text: echoed } }, echoed);
+  await telemetry.close();
+  for (const text of [sink.text, JSON.stringify(timeline), await readFile(path, 'utf8')]) {
+    assert.ok(text.length > 100);
+    assert.doesNotMatch(text, /abcdef1234567890|odd/);
+  }
+  assert.equal(sink.lines().length, 6);
+});
+
+test('secrets that come with a reload are masked too', async () => {
+  const { bus, sink, telemetry } = setUp();
+  telemetry.update({ secrets: ['correct horse'] });
+  bus.emit({ type: 'warning', at: 0, message: 'refused: correct horse' });
+  telemetry.log.info('again: correct horse');
+  await telemetry.flush();
+  assert.deepEqual(
+    sink.lines().map((line) => line['msg']),
+    ['refused: [redacted]', 'again: [redacted]'],
+  );
+});
+
+test('every finished request gives one record, and a renamed file is left behind at reopen', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'requests.jsonl');
+  const { bus, clock, telemetry } = setUp({ requests: { file: path } });
+  clock.advance(250);
+  bus.emit(received({ at: 250, outputBound: 100 }));
+  bus.emit(attemptEnd({ at: 750 }));
+  bus.emit(finished({ at: 750 }));
+  await telemetry.flush();
+  await rename(path, `${path}.1`);
+  telemetry.reopen();
+  bus.emit(received({ requestId: 'req-2' }));
+  bus.emit(finished({ requestId: 'req-2' }));
+  await telemetry.close();
+  const usage = { inputTokens: 240, cachedInputTokens: 40, outputTokens: 60 };
+  assert.deepEqual(JSON.parse(await readFile(`${path}.1`, 'utf8')), {
+    v: 1,
+    at: 1_700_000_000_250,
+    id: 'req-1',
+    protocol: 'openai',
+    operation: 'chat',
+    model: 'fast',
+    client: 'web',
+    priority: 'normal',
+    stream: false,
+    deadlineMs: 600_000,
+    bodyBytes: 1_000,
+    inputTokens: 250,
+    outputBound: 100,
+    outcome: 'success',
+    status: 200,
+    code: null,
+    target: 'openai/gpt',
+    fallback: null,
+    attemptCount: 1,
+    attempts: [
+      {
+        attempt: 1,
+        target: 'openai/gpt',
+        atMs: 0,
+        durationMs: 500,
+        firstContentMs: 120,
+        verdict: 'success',
+        reason: null,
+        status: 200,
+        usage,
+      },
+    ],
+    queueMs: 0,
+    durationMs: 500,
+    firstContentMs: 120,
+    usage,
+    costUsd: 0.002,
+  });
+  assert.equal(JSON.parse(await readFile(path, 'utf8')).id, 'req-2');
+});
+
+test('a requests file that cannot be written is one warning, and the records are counted as lost once it can', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const path = join(folder, 'later', 'requests.jsonl');
+  const { bus, sink, telemetry } = setUp({ level: 'warn', requests: { file: path } });
+  for (const requestId of ['req-1', 'req-2']) {
+    bus.emit(finished({ requestId }));
+    await telemetry.flush();
+  }
+  assert.equal(sink.lines().length, 1);
+  assert.match(String(sink.lines()[0]!['error']), /ENOENT/);
+  await import('node:fs/promises').then(({ mkdir }) => mkdir(join(folder, 'later')));
+  bus.emit(finished({ requestId: 'req-3' }));
+  await telemetry.close();
+  assert.equal(JSON.parse(await readFile(path, 'utf8')).id, 'req-3');
+  assert.deepEqual(
+    sink.lines().map((line) => line['dropped']),
+    [undefined, 2],
+  );
+});

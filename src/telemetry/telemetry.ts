@@ -1,0 +1,89 @@
+import type { Writable } from 'node:stream';
+import type { Clock } from '../core/clock.ts';
+import type { BreakwaterEvent, EventBus } from '../core/events.ts';
+import { cleanEvent } from './clean-event.ts';
+import type { LineSink } from './line-queue.ts';
+import { createLogs, type Logger, type LogLevel } from './logs.ts';
+import { createRedact } from './redact.ts';
+import { createRequestsFile } from './requests-file.ts';
+import { fileSink, stderrSink, streamSink } from './sinks.ts';
+import { createTimelines, type Timelines } from './timelines.ts';
+import { Traces, type TraceBounds } from './traces.ts';
+
+export interface TelemetryOptions {
+  readonly logs: {
+    readonly level: LogLevel;
+    /** Default: this process's stderr. */
+    readonly destination?: LineSink | Writable;
+  };
+  readonly requests: {
+    /** Path of the requests file; empty: none. */
+    readonly file: string;
+    /** Bodies in the requests file. Not available yet: said once in the log. */
+    readonly bodies?: boolean;
+  };
+  readonly clock: Clock;
+  /** Every configured key, ours and the callers': masked wherever it turns up. */
+  readonly secrets: readonly string[];
+  /** Bounds on the timelines kept. */
+  readonly timelines?: TraceBounds;
+}
+
+export interface Telemetry {
+  /** Listens to everything that is emitted; returns how to stop. */
+  attach(bus: EventBus): () => void;
+  readonly timelines: Timelines;
+  readonly log: Logger;
+  /** For a reload of the configuration. */
+  update(change: { readonly level?: LogLevel; readonly secrets?: readonly string[] }): void;
+  /** Opens the requests file anew, after a rotation by rename. */
+  reopen(): void;
+  /** Resolves when what was told so far is written or lost, after three seconds at most. */
+  flush(): Promise<void>;
+  /** Flushes and lets go of the files; the log takes no more lines. */
+  close(): Promise<void>;
+}
+
+export function createTelemetry(options: TelemetryOptions): Telemetry {
+  const { clock } = options;
+  let redact = createRedact(options.secrets);
+  const logs = createLogs({ level: options.logs.level, sink: toSink(options.logs.destination), clock, secrets: options.secrets });
+  const { log } = logs;
+  const traces = new Traces(clock, options.timelines);
+  const file = options.requests.file === '' ? null : fileSink(options.requests.file);
+  const requests = file === null ? null : createRequestsFile({ sink: file, path: options.requests.file, clock, log });
+  if (options.requests.bodies === true) log.warn('telemetry.requests.bodies is not available yet: the requests file holds no bodies');
+
+  function listen(event: BreakwaterEvent): void {
+    const cleaned = cleanEvent(event, redact);
+    logs.record(cleaned);
+    if (!('requestId' in cleaned)) return;
+    const trace = traces.record(cleaned);
+    if (cleaned.type === 'finished') requests?.record(cleaned, trace);
+  }
+
+  return {
+    attach: (bus) => bus.onAny(listen),
+    timelines: createTimelines(traces, clock),
+    log,
+    update(change) {
+      if (change.secrets !== undefined) redact = createRedact(change.secrets);
+      logs.update(change);
+    },
+    reopen: () => file?.reopen(),
+    async flush() {
+      await requests?.flush();
+      await logs.flush();
+    },
+    async close() {
+      // The requests file first: it may have something to tell the log.
+      await requests?.close();
+      await logs.close();
+    },
+  };
+}
+
+function toSink(destination: LineSink | Writable | undefined): LineSink {
+  if (destination === undefined) return stderrSink();
+  return 'pipe' in destination ? streamSink(destination) : destination;
+}

@@ -1,0 +1,97 @@
+import type { AttemptEndEvent, AttemptEvent, Blocker, FinishedEvent, ReceivedEvent } from '../core/events.ts';
+import { blockerText, tenths } from './log-lines.ts';
+import type { RequestScopedEvent, Trace } from './traces.ts';
+
+/** One thing that happened to a request: when, what, in words, and in figures. JSON-ready. */
+export interface TimelineEntry {
+  /** Milliseconds since the request was received. */
+  readonly atMs: number;
+  /** ISO 8601. */
+  readonly at: string;
+  readonly type: RequestScopedEvent['type'];
+  /** A sentence for people; its wording may change. */
+  readonly text: string;
+  /** The event's own fields. */
+  readonly details: Readonly<Record<string, unknown>>;
+}
+
+export function entryOf(event: RequestScopedEvent, trace: Trace): TimelineEntry {
+  const { type, at, requestId: _requestId, ...details } = event;
+  const atMs = tenths(at - trace.received.at);
+  return {
+    atMs,
+    at: new Date(trace.startedEpochMs + atMs).toISOString(),
+    type,
+    text: textOf(event),
+    details: event.type === 'queued' ? { blockers: event.blockers.map(blockerDetails) } : details,
+  };
+}
+
+/** JSON knows no Infinity. */
+function blockerDetails(blocker: Blocker): object {
+  return { ...blocker, waitMs: blocker.waitMs === Infinity ? 'never' : blocker.waitMs };
+}
+
+function textOf(event: RequestScopedEvent): string {
+  switch (event.type) {
+    case 'received':
+      return receivedText(event);
+    case 'queued':
+      return `waits, no target can start: ${event.blockers.map(blockerText).join('; ')}`;
+    case 'attempt':
+      return attemptText(event);
+    case 'attempt_end':
+      return attemptEndText(event);
+    case 'backoff':
+      return `pauses ${duration(event.delayMs)} before it asks again (${event.reason})`;
+    case 'note':
+      return event.target === undefined ? event.note : `${event.target}: ${event.note}`;
+    case 'committed':
+      return `the answer of attempt ${event.attempt} (${event.target}) begins to go to the caller`;
+    case 'finished':
+      return finishedText(event);
+  }
+}
+
+function receivedText(event: ReceivedEvent): string {
+  const what = `${event.stream ? 'streamed' : 'plain'} ${event.operation} for ${event.model}`;
+  return `received from ${event.client}: ${what}, priority ${event.priority}, ${duration(event.deadlineMs)} until the deadline`;
+}
+
+function attemptText(event: AttemptEvent): string {
+  const waited = event.queuedMs > 0 ? `, after ${duration(event.queuedMs)} in the queue` : '';
+  return `attempt ${event.attempt} is sent to ${event.target} (credential ${event.credential})${waited}${event.probe ? ', as a probe' : ''}`;
+}
+
+function attemptEndText(event: AttemptEndEvent): string {
+  const took = `attempt ${event.attempt} on ${event.target} ended after ${duration(event.durationMs)}`;
+  if (event.verdict === 'success') return `${took}: success`;
+  const facts = [
+    event.reason,
+    event.status === null ? null : `status ${event.status}`,
+    event.failure === null ? null : `${event.failure}${event.phase === null ? '' : ` in phase ${event.phase}`}`,
+  ].filter((fact) => fact !== null);
+  const message = event.message === null ? '' : `: ${event.message}`;
+  return `${took}: ${verdictTexts[event.verdict]}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}${message}`;
+}
+
+const verdictTexts = {
+  retry: 'failed, this target may work later',
+  switch: 'failed, only another target may work',
+  reject: 'failed, nothing will work',
+  cancelled: 'cancelled',
+} as const;
+
+function finishedText(event: FinishedEvent): string {
+  const parts = [`${event.outcome} with status ${event.status}`];
+  if (event.code !== null) parts.push(`code ${event.code}`);
+  if (event.target !== null)
+    parts.push(`answered by ${event.target}${event.fallback === null ? '' : ` as a fallback (${event.fallback})`}`);
+  parts.push(`${event.attempts} ${event.attempts === 1 ? 'attempt' : 'attempts'}`);
+  parts.push(`${duration(event.durationMs)} in all, ${duration(event.queueMs)} of it in the queue`);
+  return parts.join(', ');
+}
+
+function duration(ms: number): string {
+  return ms < 10_000 ? `${tenths(ms)} ms` : `${Math.round(ms / 100) / 10} s`;
+}

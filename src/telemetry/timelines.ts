@@ -1,0 +1,193 @@
+import type { Clock } from '../core/clock.ts';
+import type { EventType, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import type { TokenUsage } from '../core/facts.ts';
+import type { Reason } from '../core/outcome.ts';
+import type { Operation, Priority, Protocol } from '../core/request.ts';
+import { tenths } from './log-lines.ts';
+import { entryOf, type TimelineEntry } from './timeline-entry.ts';
+import type { Trace, Traces } from './traces.ts';
+
+/** Most summaries given at once. */
+export const listLimitMax = 1_000;
+const listLimitDefault = 100;
+
+/** One request in a list. Durations in milliseconds. JSON-ready. */
+export interface RequestSummary {
+  readonly id: string;
+  /** Counts the requests from the start; `before` of the next page. */
+  readonly sequence: number;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly protocol: Protocol;
+  readonly operation: Operation;
+  readonly model: string;
+  readonly client: string;
+  readonly priority: Priority;
+  readonly stream: boolean;
+  readonly outcome: RequestOutcome | 'running';
+  /** The last thing that happened. */
+  readonly lastEvent: EventType;
+  readonly status: number | null;
+  readonly code: FinishedEvent['code'];
+  /** Who answered, or while it runs who was asked last. */
+  readonly target: string | null;
+  readonly attempts: number;
+  readonly fallback: Reason | null;
+  readonly queueMs: number;
+  readonly durationMs: number;
+  readonly firstContentMs: number | null;
+  readonly usage: TokenUsage | null;
+  readonly costUsd: number | null;
+}
+
+/** All that is known of one request, in order. JSON-ready. */
+export interface Timeline extends RequestSummary {
+  readonly deadlineMs: number;
+  readonly bodyBytes: number;
+  readonly inputTokens: number;
+  readonly outputBound: number | null;
+  /** Time in attempts that ended, one after the other or side by side. */
+  readonly upstreamMs: number;
+  /** Time in pauses between attempts, as planned. */
+  readonly backoffMs: number;
+  readonly entries: readonly TimelineEntry[];
+  /** Entries that were too many to keep. */
+  readonly skippedEntries: number;
+}
+
+export interface ListOptions {
+  /** Default 100, at most 1,000. */
+  readonly limit?: number;
+  readonly outcome?: RequestOutcome | 'running';
+  readonly status?: number;
+  readonly model?: string;
+  readonly client?: string;
+  /** Only requests received before the one with this `sequence`. */
+  readonly before?: number;
+}
+
+export interface Timelines {
+  /** Newest first. */
+  list(options?: ListOptions): RequestSummary[];
+  /** Null if the request is not known (any more). */
+  get(requestId: string): Timeline | null;
+}
+
+export function createTimelines(traces: Traces, clock: Clock): Timelines {
+  return {
+    list({ limit = listLimitDefault, ...filter } = {}) {
+      const found: RequestSummary[] = [];
+      for (const trace of traces.newestFirst()) {
+        if (found.length >= Math.min(limit, listLimitMax)) break;
+        if (matches(trace, filter)) found.push(summaryOf(trace, clock));
+      }
+      return found;
+    },
+    get(requestId) {
+      const trace = traces.find(requestId);
+      return trace === undefined ? null : timelineOf(trace, clock);
+    },
+  };
+}
+
+function matches(trace: Trace, filter: Omit<ListOptions, 'limit'>): boolean {
+  const { received, finished, sequence } = trace;
+  if (filter.before !== undefined && sequence >= filter.before) return false;
+  if (filter.model !== undefined && received.model !== filter.model) return false;
+  if (filter.client !== undefined && received.client !== filter.client) return false;
+  if (filter.status !== undefined && finished?.status !== filter.status) return false;
+  return filter.outcome === undefined || (finished?.outcome ?? 'running') === filter.outcome;
+}
+
+function summaryOf(trace: Trace, clock: Clock): RequestSummary {
+  const { received, finished } = trace;
+  return {
+    id: received.requestId,
+    sequence: trace.sequence,
+    startedAt: new Date(trace.startedEpochMs).toISOString(),
+    protocol: received.protocol,
+    operation: received.operation,
+    model: received.model,
+    client: received.client,
+    priority: received.priority,
+    stream: received.stream,
+    ...(finished === null ? progressOf(trace, clock) : resultOf(finished)),
+  };
+}
+
+type Progress = Omit<
+  RequestSummary,
+  'id' | 'sequence' | 'startedAt' | 'protocol' | 'operation' | 'model' | 'client' | 'priority' | 'stream'
+>;
+
+function resultOf(finished: FinishedEvent): Progress {
+  return {
+    outcome: finished.outcome,
+    lastEvent: 'finished',
+    status: finished.status,
+    code: finished.code,
+    target: finished.target,
+    attempts: finished.attempts,
+    fallback: finished.fallback,
+    queueMs: tenths(finished.queueMs),
+    durationMs: tenths(finished.durationMs),
+    firstContentMs: finished.firstContentMs === null ? null : tenths(finished.firstContentMs),
+    usage: finished.usage,
+    costUsd: finished.costUsd,
+  };
+}
+
+/** A request that runs: what its events tell so far. */
+function progressOf(trace: Trace, clock: Clock): Progress {
+  const { received, events } = trace;
+  const now = clock.now();
+  let target: string | null = null;
+  let attempts = 0;
+  let queueMs = 0;
+  let queuedAt: number | null = null;
+  for (const event of events) {
+    if (event.type === 'queued') queuedAt ??= event.at;
+    if (event.type !== 'attempt') continue;
+    target = event.target;
+    attempts++;
+    queueMs += event.queuedMs;
+    queuedAt = null;
+  }
+  if (queuedAt !== null) queueMs += now - queuedAt;
+  return {
+    outcome: 'running',
+    lastEvent: events.at(-1)?.type ?? 'received',
+    status: null,
+    code: null,
+    target,
+    attempts,
+    fallback: null,
+    queueMs: tenths(queueMs),
+    durationMs: tenths(now - received.at),
+    firstContentMs: null,
+    usage: null,
+    costUsd: null,
+  };
+}
+
+function timelineOf(trace: Trace, clock: Clock): Timeline {
+  const { received, events, finished } = trace;
+  let upstreamMs = 0;
+  let backoffMs = 0;
+  for (const event of events) {
+    if (event.type === 'attempt_end') upstreamMs += event.durationMs;
+    if (event.type === 'backoff') backoffMs += event.delayMs;
+  }
+  const told = finished === null ? [received, ...events] : [received, ...events, finished];
+  return {
+    ...summaryOf(trace, clock),
+    deadlineMs: tenths(received.deadlineMs),
+    bodyBytes: received.bodyBytes,
+    inputTokens: received.inputTokens,
+    outputBound: received.outputBound,
+    upstreamMs: tenths(upstreamMs),
+    backoffMs: tenths(backoffMs),
+    entries: told.map((event) => entryOf(event, trace)),
+    skippedEntries: trace.skippedEvents,
+  };
+}
