@@ -104,23 +104,31 @@ function readKeys(
   path: Path,
   faults: FaultList,
 ): readonly string[] | 'caller' {
-  if (input.apiKey !== undefined && input.apiKeys !== undefined)
-    faults.add([...path, 'apiKeys'], 'must not stand beside apiKey; write all keys here');
   if (input.apiKey === callerKey) return callerKey;
-  const given = (input.apiKeys ?? [input.apiKey ?? '']).map((key) => key.trim());
-  const keys = given.filter((key) => key !== '');
-  const at = (index: number) => (input.apiKeys === undefined ? [...path, 'apiKey'] : [...path, 'apiKeys', index]);
-  for (const [index, key] of given.entries()) {
-    if (key === callerKey) faults.add(at(index), 'must not be caller beside other keys; write apiKey: caller');
-    else if (/[^\x21-\x7e]/.test(key)) faults.add(at(index), 'must hold printable ASCII characters only, without spaces');
-    else if (key !== '' && given.indexOf(key) < index) faults.add(at(index), `is the same key as apiKeys[${given.indexOf(key)}]`);
-    else if (key === '' && input.apiKeys !== undefined) faults.add(at(index), 'must not be empty');
+  if (input.apiKey !== undefined && input.apiKeys !== undefined) {
+    faults.add([...path, 'apiKeys'], 'must not stand beside apiKey; write all keys here');
   }
-  // Only to the provider's own address: a key from the environment never goes to a host that somebody configured.
-  if (keys.length === 0 && known?.needsKey === true && input.baseUrl === undefined) {
-    const found = known.keyNames.map((variable) => env[variable]?.trim() ?? '').find((key) => key !== '');
-    if (found !== undefined) return [found];
-    faults.add([...path, 'apiKey'], `is missing; write one, or set ${known.keyNames.join(' or ')}`);
+  if (input.apiKeys !== undefined) return checkKeys(input.apiKeys, (index) => [...path, 'apiKeys', index], faults);
+  const single = input.apiKey?.trim() || keyFromEnvironment(input, known, env);
+  if (single !== '') return checkKeys([single], () => [...path, 'apiKey'], faults);
+  if (known?.needsKey !== true) return [];
+  if (input.baseUrl === undefined) faults.add([...path, 'apiKey'], `is missing; write one, or set ${known.keyNames.join(' or ')}`);
+  return [];
+}
+
+/** Only for the provider's own address: a key from the environment never goes to a host that somebody configured. */
+function keyFromEnvironment(input: ProviderInput, known: Preset | null, env: Environment): string {
+  if (known === null || input.baseUrl !== undefined) return '';
+  return known.keyNames.map((name) => env[name]?.trim() ?? '').find((key) => key !== '') ?? '';
+}
+
+function checkKeys(written: readonly string[], pathOf: (index: number) => Path, faults: FaultList): readonly string[] {
+  const keys = written.map((key) => key.trim());
+  for (const [index, key] of keys.entries()) {
+    if (key === '') faults.add(pathOf(index), 'must not be empty');
+    else if (key === callerKey) faults.add(pathOf(index), 'must not be caller beside other keys; write apiKey: caller');
+    else if (/[^\x21-\x7e]/.test(key)) faults.add(pathOf(index), 'must hold printable ASCII characters only, without spaces', key);
+    else if (keys.indexOf(key) < index) faults.add(pathOf(index), `is the same key as apiKeys[${keys.indexOf(key)}]`);
   }
   return keys;
 }

@@ -1,5 +1,5 @@
 /** Faults of a config: one line each, with the path and the value got, secrets masked. */
-import { isSecretHeader, maskSecret, maskUserinfo } from './mask.ts';
+import { isSecretHeader, maskSecret, maskUrls } from './mask.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -77,7 +77,7 @@ export class FaultList {
     for (const secret of this.#secrets) {
       if (secret.length >= secretCharsMin || text === secret) text = text.replaceAll(secret, () => maskSecret(secret));
     }
-    text = clean(maskUserinfo(maskKeys(text)));
+    text = clean(maskUrls(maskKeys(text)));
     return JSON.stringify(text.length > shownCharsMax ? `${text.slice(0, shownCharsMax)}…` : text);
   }
 }

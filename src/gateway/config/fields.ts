@@ -105,7 +105,7 @@ export interface Setting<Full, S extends z.ZodType> {
 export function setting<S extends z.ZodType>(schema: S, fallback: z.input<S>, text: string): Setting<z.output<S>, S> {
   const shown = typeof fallback === 'string' && fallback !== '' ? fallback : JSON.stringify(fallback);
   return {
-    schema: schema.meta({ description: `${text} Default: ${shown}.`, default: fallback as never }),
+    schema: schema.meta({ description: `${text} Default: ${shown}.`, default: fallback }),
     defaults: schema.parse(fallback),
   };
 }

@@ -10,9 +10,16 @@ export function isSecretHeader(name: string): boolean {
   return /auth|key|token|secret|password|passwd|cookie|credential|session|signature/i.test(name);
 }
 
-/** The text with the user and password of every URL in it masked. */
-export function maskUserinfo(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]*:\/\/)[^/?#\s]*@/gi, '$1****@');
+/** The text with the user and password of every URL in it masked, and what its query says of keys and passwords. */
+export function maskUrls(text: string): string {
+  return text
+    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^/?#\s]*@/gi, '$1****@')
+    .replace(/([?&][^=&#\s]*(?:key|token|secret|password|credential)[^=&#\s]*=)[^&#\s]*/gi, '$1****');
+}
+
+/** The value of a header, masked if its name or its form says that it is a credential. */
+export function maskHeader(name: string, value: string): string {
+  return isSecretHeader(name) || /^(bearer|basic|token)\s/i.test(value) ? maskSecret(value) : maskUrls(value);
 }
 
 /** Environment variables whose values are taken for secrets, wherever they are used. */

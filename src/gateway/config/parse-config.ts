@@ -45,7 +45,7 @@ export function parseConfig(input: unknown, options: ParseOptions): ConfigResult
   const parsed = readShape(value, faults);
   if (parsed === null) return { ok: false, faults: faults.faults };
   refuseUnavailable(parsed, faults);
-  const providerNames = new Set(Object.keys((valueAt(faults.input, ['providers']) ?? {}) as object));
+  const providerNames = new Set(Object.keys(valueAt(faults.input, ['providers']) ?? {}));
   const config = build(parsed, providerNames, options, faults);
   return faults.faults.length > 0 ? { ok: false, faults: faults.faults } : { ok: true, config: freeze(config) };
 }

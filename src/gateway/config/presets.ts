@@ -73,6 +73,11 @@ export const unknownTraits: ProviderTraits = {
   prefill: false,
 };
 
+/** Names written side by side. */
+function namesOf(...lines: readonly string[]): readonly string[] {
+  return lines.flatMap((line) => line.split(' '));
+}
+
 const hosted = {
   ...unknownTraits,
   protocol: 'openai',
@@ -101,11 +106,10 @@ export const presets = {
     baseUrl: 'https://api.openai.com/v1',
     keyNames: ['OPENAI_API_KEY'],
     limitScope: 'model',
-    owns: [
-      ...['gpt-*', 'chatgpt-*', 'o1', 'o1-*', 'o3', 'o3-*', 'o4', 'o4-*', 'codex-*', 'computer-use-*', 'ft:gpt-*'],
-      ...['text-embedding-*', 'davinci-002', 'babbage-002', 'dall-e-*', 'sora-*', 'tts-*', 'whisper-*'],
-      ...['omni-moderation-*', 'text-moderation-*'],
-    ],
+    owns: namesOf(
+      'gpt-* chatgpt-* o1 o1-* o3 o3-* o4 o4-* codex-* computer-use-* ft:gpt-* text-embedding-* davinci-002 babbage-002',
+      'dall-e-* sora-* tts-* whisper-1 omni-moderation-* text-moderation-*',
+    ),
     openrouterPrefix: 'openai',
     models: ['gpt-5', 'gpt-5-mini', 'gpt-4o', 'gpt-4o-mini', 'text-embedding-3-small', 'text-embedding-3-large'],
   },
@@ -149,7 +153,7 @@ export const presets = {
     limitScope: 'model',
     rateLimitHeaders: 'groq',
     owns: ['compound-*', 'groq/*'],
-    carries: ['llama-*', 'meta-llama/*', 'openai/gpt-oss-*', 'qwen/*', 'moonshotai/*', 'whisper-large-*'],
+    carries: namesOf('llama-*-versatile llama-*-instant gemma2-* meta-llama/* openai/gpt-oss-* qwen/* moonshotai/* whisper-large-*'),
   },
   mistral: {
     ...hosted,
@@ -158,17 +162,7 @@ export const presets = {
     rateLimitHeaders: 'mistral',
     includeUsage: false, // assumed: it refuses unknown request fields with 422, and sends usage in the last chunk unasked
     prefill: true,
-    owns: [
-      'mistral-*',
-      'ministral-*',
-      'magistral-*',
-      'codestral-*',
-      'devstral-*',
-      'pixtral-*',
-      'voxtral-*',
-      'open-mistral-*',
-      'open-mixtral-*',
-    ],
+    owns: namesOf('mistral-* ministral-* magistral-* codestral-* devstral-* pixtral-* voxtral-* open-mistral-* open-mixtral-*'),
     openrouterPrefix: 'mistralai',
     models: ['mistral-large-latest', 'mistral-small-latest', 'codestral-latest', 'mistral-embed'],
   },
@@ -188,7 +182,7 @@ export const presets = {
     keyNames: ['TOGETHER_API_KEY'],
     enforce: 'perSecond',
     rateLimitHeaders: 'together',
-    carries: ['meta-llama/*', 'Qwen/*', 'mistralai/*', 'deepseek-ai/*', 'moonshotai/*', 'zai-org/*', 'togethercomputer/*'],
+    carries: namesOf('meta-llama/* Qwen/* mistralai/* deepseek-ai/* moonshotai/* zai-org/* togethercomputer/*'),
   },
   fireworks: {
     ...hosted,
@@ -203,7 +197,7 @@ export const presets = {
     keyNames: ['OPENROUTER_API_KEY'],
     rateLimitHeaders: 'none',
     owns: ['openrouter/*'],
-    carries: ['*/*'],
+    carries: ['*/*'], // narrowed in model-owners.ts
   },
   xai: {
     ...hosted,
@@ -227,7 +221,7 @@ export const presets = {
     keyNames: ['CEREBRAS_API_KEY'],
     limitScope: 'model',
     rateLimitHeaders: 'cerebras',
-    carries: ['llama3*', 'llama-*', 'qwen-3-*', 'gpt-oss-*', 'zai-*'],
+    carries: ['llama3.1-*', 'llama-3.3-70b', 'qwen-3-*', 'gpt-oss-*', 'zai-*'],
   },
   perplexity: {
     ...hosted,
@@ -243,7 +237,7 @@ export const presets = {
     baseUrl: 'https://api.deepinfra.com/v1/openai',
     keyNames: ['DEEPINFRA_API_KEY', 'DEEPINFRA_TOKEN'],
     rateLimitHeaders: 'none',
-    carries: ['meta-llama/*', 'Qwen/*', 'mistralai/*', 'deepseek-ai/*', 'moonshotai/*', 'zai-org/*', 'google/*', 'microsoft/*'],
+    carries: namesOf('meta-llama/* Qwen/* mistralai/* deepseek-ai/* moonshotai/* zai-org/* google/* microsoft/*'),
   },
   ollama: { ...localServer, baseUrl: 'http://127.0.0.1:11434/v1' },
   vllm: { ...localServer, baseUrl: 'http://127.0.0.1:8000/v1' },
@@ -256,33 +250,4 @@ export type PresetName = keyof typeof presets;
 
 export function isPresetName(name: string): name is PresetName {
   return Object.hasOwn(presets, name);
-}
-
-/** Models that are known to think silently before they answer, by the end of their name after any `owner/`. Assumed. */
-const thinkingModels = [
-  ...['o1', 'o1-*', 'o3', 'o3-*', 'o4', 'o4-*', 'gpt-5*', 'gpt-oss-*', 'codex-*', 'computer-use-*'],
-  ...['deepseek-reasoner', 'deepseek-r1*', 'qwq*', 'magistral*', 'sonar-reasoning*', 'sonar-deep-research', '*-thinking', '*-thinking-*'],
-  ...['*-reasoning', '*-reasoning-*', '*-reasoner', 'grok-4', 'grok-4-0*', 'gemini-2.5-pro*', 'gemini-3*'],
-];
-
-/** Whether a model is known to think, whatever provider it is asked at; `chat` and non-reasoning variants are not. */
-export function isThinkingModel(model: string): boolean {
-  const name = model.slice(model.lastIndexOf('/') + 1).toLowerCase();
-  if (name.includes('non-reasoning') || /^gpt-5.*-chat/.test(name)) return false;
-  return thinkingModels.some((pattern) => matchesPattern(pattern, name));
-}
-
-/** Whether a name fits a pattern in which every `*` stands for any text, the empty one included. Linear in the name. */
-export function matchesPattern(pattern: string, name: string): boolean {
-  const [head = '', ...parts] = pattern.split('*');
-  const tail = parts.pop();
-  if (tail === undefined) return name === pattern;
-  if (!name.startsWith(head)) return false;
-  let at = head.length;
-  for (const part of parts) {
-    const found = name.indexOf(part, at);
-    if (found < 0) return false;
-    at = found + part.length;
-  }
-  return name.length - tail.length >= at && name.endsWith(tail);
 }

@@ -94,6 +94,7 @@ const priceSchema = z
 
 export const configSchema = z
   .strictObject({
+    $schema: z.string().describe('Where the JSON Schema is, for editors.').optional(),
     server: serverSettings.schema.optional(),
     providers: z
       .record(z.string(), providerSchema, { error: 'must be an object of provider names' })

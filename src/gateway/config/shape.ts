@@ -52,7 +52,7 @@ function flatten(issue: Issue): Issue[] {
   const meant = issue.errors.filter((branch) => !branch.some((inner) => inner.path.length === 0 && isWrongKind(inner)));
   const branch = meant[0];
   if (branch === undefined) return [issue];
-  return branch.flatMap((inner) => flatten({ ...inner, path: [...issue.path, ...inner.path] } as Issue));
+  return branch.flatMap((inner) => flatten({ ...inner, path: [...issue.path, ...inner.path] }));
 }
 
 function isWrongKind(issue: Issue): boolean {

@@ -1,0 +1,81 @@
+/** The config as it is in effect, in the form of a config file: defaults filled in, every secret masked. */
+import type { ClientConfig, Config, ModelConfig, ProviderConfig, StoreConfig, TargetSpec } from './config.ts';
+import { maskHeader, maskSecret, maskUrls } from './mask.ts';
+import { formatDuration, formatSize } from './units.ts';
+
+const durationKeys = new Set(
+  (
+    'deadline maxDeadline connect headers firstContent idle attempt baseDelay maxDelay maxRetryAfter window openFor maxOpenFor delay maxWait ' +
+    'keepAlive ttl staleIfError patience drainTimeout'
+  ).split(' '),
+);
+const sizeKeys = new Set(['maxBodySize', 'maxBufferedBytes', 'maxEventSize']);
+
+/** For `breakwater check` and `GET /admin/config`: plain JSON that a config file could hold, were it not for the masks. */
+export function effectiveConfig(config: Config): Record<string, unknown> {
+  const { adminKey, ...server } = config.server;
+  const { traces, ...telemetry } = config.telemetry;
+  return {
+    server: { ...(withUnits(server) as object), adminKey: adminKey === '' ? '' : maskSecret(adminKey) },
+    providers: mapValues(config.providers, showProvider),
+    models: mapValues(config.models, showModel),
+    policy: withUnits(config.policy),
+    clients: config.clients.map(showClient),
+    prices: mapValues(config.prices, (price) => ({ ...price })),
+    store: showStore(config.store),
+    telemetry: { ...telemetry, traces: { endpoint: maskUrls(traces.endpoint) } },
+  };
+}
+
+function showProvider(provider: ProviderConfig): Record<string, unknown> {
+  const { apiKeys } = provider;
+  return {
+    ...(provider.preset === null ? {} : { preset: provider.preset }),
+    protocol: provider.protocol,
+    ...(provider.baseUrl === '' ? {} : { baseUrl: maskUrls(provider.baseUrl) }),
+    ...(apiKeys === 'caller' ? { apiKey: 'caller' } : apiKeys.length === 0 ? {} : { apiKeys: apiKeys.map(maskSecret) }),
+    headers: mapValues(provider.headers, (value, name) => maskHeader(name, value)),
+    limits: { ...provider.limits },
+    models: mapValues(provider.models, ({ limits }) => ({ limits: { ...limits } })),
+    ...(provider.engine === null ? {} : { engine: provider.engine }),
+    prefill: provider.prefill,
+    ...(withUnits(provider.policy) as object),
+  };
+}
+
+function showModel(model: ModelConfig): Record<string, unknown> {
+  const targets = model.tiers.map((tier) => (tier.length === 1 ? tier.map(showTarget)[0] : tier.map(showTarget)));
+  return { targets, patience: formatDuration(model.patience), ...(withUnits(model.policy) as object) };
+}
+
+function showTarget({ provider, model, set, ...rest }: TargetSpec): Record<string, unknown> {
+  return { target: `${provider}/${model}`, ...rest, set: { ...set } };
+}
+
+function showClient({ key, keyHash, models, budget, ...client }: ClientConfig): Record<string, unknown> {
+  return {
+    ...client,
+    // The hash of a key that was written is not shown: a weak key could be guessed from it.
+    ...(key === null ? { keyHash } : { key: maskSecret(key) }),
+    ...(models === null ? {} : { models }),
+    ...(budget === null ? {} : { budget }),
+  };
+}
+
+function showStore(store: StoreConfig): string {
+  if (store.kind === 'memory') return 'memory:';
+  return store.kind === 'sqlite' ? `sqlite:${store.path}` : maskUrls(store.url);
+}
+
+/** Numbers under the names of durations and sizes, written with their units. Functions are left out. */
+function withUnits(value: unknown, key = ''): unknown {
+  if (typeof value === 'number') return durationKeys.has(key) ? formatDuration(value) : sizeKeys.has(key) ? formatSize(value) : value;
+  if (Array.isArray(value)) return value.map((item) => withUnits(item));
+  if (typeof value !== 'object' || value === null) return value;
+  const shown = Object.entries(value).filter(([, item]) => typeof item !== 'function' && item !== null && item !== undefined);
+  return Object.fromEntries(shown.map(([name, item]) => [name, withUnits(item, name)]));
+}
+
+function mapValues<In, Out>(record: Readonly<Record<string, In>>, show: (value: In, key: string) => Out): Record<string, Out> {
+  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, show(value, key)]));
+}

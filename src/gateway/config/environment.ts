@@ -1,0 +1,61 @@
+/** The config of a start without a config file: whatever keys the environment holds, and whatever model servers run on this machine. */
+import type { Environment } from './interpolate.ts';
+import { parseConfig, type ConfigResult, type ParseOptions } from './parse-config.ts';
+import { presets, type Preset, type PresetName } from './presets.ts';
+import { isPresetAvailable, notAvailable } from './unavailable.ts';
+
+/** Asks a server for its models: their names, or null if it gave no model list in time. Rejecting counts as null. */
+export type Probe = (url: string, timeoutMs: number) => Promise<readonly string[] | null>;
+
+/** How long a local server may take to answer a probe. */
+export const probeTimeoutMs = 300;
+
+/** The local servers that are looked for on their usual ports. */
+const probed = ['ollama', 'llamacpp', 'vllm', 'lmstudio'] as const satisfies readonly PresetName[];
+
+export interface FoundProvider {
+  readonly name: PresetName;
+  /** The environment variable that holds its key, or the base URL that answered. */
+  readonly from: string;
+  /** The models that it listed; empty for one that was not asked. */
+  readonly models: readonly string[];
+}
+
+export interface SkippedProvider {
+  readonly name: PresetName;
+  readonly from: string;
+  readonly why: string;
+}
+
+export interface EnvironmentConfig {
+  /** A config without providers is sound: what to do then is the caller's matter. */
+  readonly result: ConfigResult;
+  readonly found: readonly FoundProvider[];
+  /** Keys that were found for providers that this version can't use. */
+  readonly skipped: readonly SkippedProvider[];
+}
+
+/** Makes a config out of the environment. All servers are probed at once. */
+export async function configFromEnvironment(
+  env: Environment,
+  probe: Probe,
+  overrides: ParseOptions['overrides'] = {},
+): Promise<EnvironmentConfig> {
+  const found: FoundProvider[] = [];
+  const skipped: SkippedProvider[] = [];
+  for (const [name, preset] of Object.entries<Preset>(presets) as [PresetName, Preset][]) {
+    const from = preset.keyNames.find((variable) => (env[variable]?.trim() ?? '') !== '');
+    if (from === undefined) continue;
+    if (!isPresetAvailable(name)) skipped.push({ name, from, why: notAvailable });
+    else if (preset.baseUrl !== null) found.push({ name, from, models: [] });
+  }
+  const servers = await Promise.all(
+    probed.map(async (name): Promise<FoundProvider | null> => {
+      const models = await probe(`${presets[name].baseUrl}/models`, probeTimeoutMs).catch(() => null);
+      return models === null ? null : { name, from: presets[name].baseUrl, models };
+    }),
+  );
+  found.push(...servers.filter((server) => server !== null));
+  const providers = Object.fromEntries(found.map(({ name }) => [name, {}]));
+  return { result: parseConfig({ providers }, { env, source: 'environment', overrides }), found, skipped };
+}

@@ -1,0 +1,48 @@
+/** What a model's name says: whether it fits a pattern, whether the model thinks, and who makes or serves it. */
+import { presets, type Preset, type PresetName } from './presets.ts';
+
+/** Models that are known to think silently before they answer, by the end of their name after any `owner/`. Assumed. */
+const thinkingModels =
+  'o1 o1-* o3 o3-* o4 o4-* gpt-5* gpt-oss-* codex-* computer-use-* deepseek-reasoner deepseek-r1* qwq* magistral* sonar-reasoning* ' +
+  'sonar-deep-research *-thinking *-thinking-* *-reasoning *-reasoning-* *-reasoner grok-4 grok-4-0* gemini-2.5-pro* gemini-3*';
+const thinkingPatterns = thinkingModels.split(' ');
+
+/** Whether a model is known to think, whatever provider it is asked at; chat and non-reasoning variants are not. */
+export function isThinkingModel(model: string): boolean {
+  const name = model.slice(model.lastIndexOf('/') + 1).toLowerCase();
+  if (name.includes('non-reasoning') || /^gpt-5.*-chat/.test(name)) return false;
+  return thinkingPatterns.some((pattern) => matchesPattern(pattern, name));
+}
+
+/** Whether a name fits a pattern in which every `*` stands for any text, the empty one included. */
+export function matchesPattern(pattern: string, name: string): boolean {
+  const [head = '', ...parts] = pattern.split('*');
+  const tail = parts.pop();
+  if (tail === undefined) return name === pattern;
+  if (!name.startsWith(head)) return false;
+  let at = head.length;
+  for (const part of parts) {
+    const found = name.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return name.length - tail.length >= at && name.endsWith(tail);
+}
+
+/** Whether the model is of the preset's own making. */
+export function isOwner(preset: PresetName, model: string): boolean {
+  return presets[preset].owns.some((pattern: string) => matchesPattern(pattern, model));
+}
+
+/** OpenRouter's names: `owner/model`, lower case, with an optional `:variant`. Assumed. */
+const openrouterName = /^[a-z0-9][a-z0-9.-]*\/[a-z0-9][a-z0-9._-]*(:[a-z]+)?$/;
+
+/** The name under which a preset is known to carry another maker's model; null if it is not known to. */
+export function carriedAs(preset: PresetName, model: string): string | null {
+  if (preset !== 'openrouter') return presets[preset].carries.some((pattern: string) => matchesPattern(pattern, model)) ? model : null;
+  if (model.includes('/')) return openrouterName.test(model) ? model : null;
+  const owner = Object.values<Preset>(presets).find(
+    (candidate) => candidate.openrouterPrefix !== null && candidate.owns.some((pattern) => matchesPattern(pattern, model)),
+  );
+  return owner === undefined ? null : `${owner.openrouterPrefix}/${model}`;
+}

@@ -1,0 +1,115 @@
+/** From the name that a client asks for to the tiers of targets that may answer. */
+import { splitTarget } from './build-models.ts';
+import type { Config, Frozen, ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
+import { carriedAs, isOwner, matchesPattern } from './model-names.ts';
+import { defaultPatienceMs } from './model-schema.ts';
+import type { PolicyOverrides } from './policy-schema.ts';
+
+/** By what rule a name was found: a configured model, `provider/model`, a configured pattern, a preset's knowledge, a provider's own list. */
+export type ResolvedBy = 'model' | 'target' | 'pattern' | 'preset' | 'list';
+
+export interface ResolvedModel {
+  /** The name asked for. */
+  readonly name: string;
+  readonly by: ResolvedBy;
+  /** Never empty, and no tier is. */
+  readonly tiers: readonly (readonly TargetSpec[])[];
+  /** In ms. */
+  readonly patience: number;
+  /** What the model's block overrides. */
+  readonly policy: Frozen<PolicyOverrides>;
+}
+
+/** What each provider's own `/models` listed last, by provider name; a provider that was not asked yet is absent. */
+export type ModelLists = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** Longer names are not looked up. */
+const nameCharsMax = 512;
+
+/** Finds the route of a name, by the first rule that knows it; null if none does. Pure. */
+export function resolveModel(
+  config: Pick<Config, 'models' | 'providers'>,
+  name: string,
+  lists: ModelLists = new Map(),
+): ResolvedModel | null {
+  // eslint-disable-next-line no-control-regex -- such a name would end up in headers and logs
+  if (name === '' || name.length > nameCharsMax || /[\x00-\x1f\x7f]/.test(name)) return null;
+  const configured = name.includes('*') ? undefined : config.models[name];
+  if (configured !== undefined) return fromModel(name, 'model', configured, configured.tiers);
+
+  const direct = splitTarget(name);
+  const provider = direct === null ? undefined : config.providers[direct.provider];
+  if (direct !== null && provider !== undefined) return fromTiers(name, 'target', [[targetOf(provider, direct.model)]]);
+
+  return (
+    fromPattern(config.models, name) ??
+    fromTiers(name, 'preset', presetTiers(Object.values(config.providers), name, lists)) ??
+    fromTiers(name, 'list', listTiers(Object.values(config.providers), name, lists))
+  );
+}
+
+function fromModel(name: string, by: ResolvedBy, model: ModelConfig, tiers: ResolvedModel['tiers']): ResolvedModel {
+  return { name, by, tiers, patience: model.patience, policy: model.policy };
+}
+
+function fromTiers(name: string, by: ResolvedBy, tiers: readonly (readonly TargetSpec[])[]): ResolvedModel | null {
+  const filled = tiers.filter((tier) => tier.length > 0);
+  return filled.length === 0 ? null : { name, by, tiers: filled, patience: defaultPatienceMs, policy: {} };
+}
+
+function targetOf(provider: ProviderConfig, model: string): TargetSpec {
+  return { provider: provider.name, model, weight: 1, set: {}, drop: [], equivalent: false, prefill: provider.prefill };
+}
+
+/** The pattern with most text of its own wins; among equals the longer beginning, then the one written first. */
+function fromPattern(models: Config['models'], name: string): ResolvedModel | null {
+  let best: { model: ModelConfig; tiers: ResolvedModel['tiers']; head: number } | null = null;
+  for (const model of Object.values(models)) {
+    const [head = '', tail] = model.name.split('*');
+    if (tail === undefined || !matchesPattern(model.name, name)) continue;
+    const isBetter = best === null || model.name.length > best.model.name.length;
+    if (!isBetter && (model.name.length < best!.model.name.length || head.length <= best!.head)) continue;
+    const tiers = carryOver(model.tiers, name.slice(head.length, name.length - tail.length));
+    if (tiers !== null) best = { model, tiers, head: head.length };
+  }
+  return best === null ? null : fromModel(name, 'pattern', best.model, best.tiers);
+}
+
+/** The tiers with what `*` matched in place of their `*`; null where that leaves a target without a model. */
+function carryOver(tiers: ModelConfig['tiers'], matched: string): ModelConfig['tiers'] | null {
+  const carried = tiers.map((tier) => tier.map((target) => ({ ...target, model: target.model.replaceAll('*', () => matched) })));
+  return carried.some((tier) => tier.some((target) => target.model === '')) ? null : carried;
+}
+
+/** The model's owners, then those that are known to carry it. What a provider listed itself comes before what we believe of it. */
+function presetTiers(providers: readonly ProviderConfig[], name: string, lists: ModelLists): TargetSpec[][] {
+  const owners: TargetSpec[] = [];
+  const carriers: TargetSpec[] = [];
+  for (const provider of providers) {
+    if (provider.preset === null) continue;
+    if (isOwner(provider.preset, name)) {
+      owners.push(targetOf(provider, name));
+      continue;
+    }
+    const carried = carriedAs(provider.preset, name);
+    if (carried !== null && (lists.get(provider.name)?.has(carried) ?? true)) carriers.push(targetOf(provider, carried));
+  }
+  return [owners, carriers];
+}
+
+/** Providers that list the model, or whose config names it, in the order written. */
+function listTiers(providers: readonly ProviderConfig[], name: string, lists: ModelLists): TargetSpec[][] {
+  return providers
+    .filter((provider) => lists.get(provider.name)?.has(name) === true || provider.models[name] !== undefined)
+    .map((provider) => [targetOf(provider, name)]);
+}
+
+/**
+ * Whether a client whose `models` are these may ask for the name; null allows everything. `provider/model` is allowed only where
+ * an entry speaks of it: it holds a `/` itself, or is `*`.
+ */
+export function isModelAllowed(allowed: readonly string[] | null, name: string, providers: Config['providers']): boolean {
+  if (allowed === null) return true;
+  const isDirect = name.includes('/') && providers[name.slice(0, name.indexOf('/'))] !== undefined;
+  return allowed.some((pattern) => matchesPattern(pattern, name) && (!isDirect || pattern === '*' || pattern.includes('/')));
+}
