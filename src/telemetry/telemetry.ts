@@ -4,9 +4,11 @@ import type { BreakwaterEvent, EventBus } from '../core/events.ts';
 import { cleanEvent } from './clean-event.ts';
 import type { LineSink } from './line-queue.ts';
 import { createLogs, type Logger, type LogLevel } from './logs.ts';
+import { createMetrics, type Metrics } from './metrics.ts';
 import { createRedact } from './redact.ts';
 import { createRequestsFile } from './requests-file.ts';
 import { fileSink, stderrSink, streamSink } from './sinks.ts';
+import type { Snapshot } from './snapshot.ts';
 import { createTimelines, type Timelines } from './timelines.ts';
 import { Traces, type TraceBounds } from './traces.ts';
 
@@ -25,6 +27,10 @@ export interface TelemetryOptions {
   readonly clock: Clock;
   /** Every configured key, ours and the callers': masked wherever it turns up. */
   readonly secrets: readonly string[];
+  /** What the engine holds: asked at each scrape. Without it the gauges that need it are absent. */
+  readonly snapshot?: () => Snapshot;
+  /** Whether a model name may be a label of its own in the metrics; the others are `other`. Default: any, up to 200. */
+  readonly isConfiguredModel?: (model: string) => boolean;
   /** Bounds on the timelines kept. */
   readonly timelines?: TraceBounds;
 }
@@ -32,6 +38,7 @@ export interface TelemetryOptions {
 export interface Telemetry {
   /** Listens to everything that is emitted; returns how to stop. */
   attach(bus: EventBus): () => void;
+  readonly metrics: Pick<Metrics, 'contentType' | 'scrape'>;
   readonly timelines: Timelines;
   readonly log: Logger;
   /** For a reload of the configuration. */
@@ -53,10 +60,17 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const file = options.requests.file === '' ? null : fileSink(options.requests.file);
   const requests = file === null ? null : createRequestsFile({ sink: file, path: options.requests.file, clock, log });
   if (options.requests.bodies === true) log.warn('telemetry.requests.bodies is not available yet: the requests file holds no bodies');
+  const metrics = createMetrics({
+    clock,
+    dropped: { logLines: () => logs.dropped, requestRecords: () => requests?.dropped ?? 0 },
+    ...(options.snapshot && { snapshot: options.snapshot }),
+    ...(options.isConfiguredModel && { isConfiguredModel: options.isConfiguredModel }),
+  });
 
   function listen(event: BreakwaterEvent): void {
     const cleaned = cleanEvent(event, redact);
     logs.record(cleaned);
+    metrics.record(cleaned);
     if (!('requestId' in cleaned)) return;
     const trace = traces.record(cleaned);
     if (cleaned.type === 'finished') requests?.record(cleaned, trace);
@@ -64,6 +78,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
 
   return {
     attach: (bus) => bus.onAny(listen),
+    metrics,
     timelines: createTimelines(traces, clock),
     log,
     update(change) {

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { BreakwaterEvent } from '../core/events.ts';
+import { createManualClock } from '../testing/manual-clock.ts';
+import { attempt, attemptEnd, failedAttempt, finished, received } from './events.testing.ts';
+import { createMetrics, type MetricsOptions } from './metrics.ts';
+import { labelValuesMax, seriesMax } from './series.ts';
+import type { Snapshot } from './snapshot.ts';
+
+function setUp(change: Partial<MetricsOptions> = {}) {
+  const clock = createManualClock({ epochMs: 1_700_000_000_000 });
+  const metrics = createMetrics({ clock, dropped: { logLines: () => 3, requestRecords: () => 0 }, ...change });
+  return {
+    metrics,
+    record: (...events: BreakwaterEvent[]) => events.forEach((event) => metrics.record(event)),
+    /** The exposed samples: `name{labels}` to value. */
+    scrape: async (): Promise<Map<string, number>> => {
+      const lines = (await metrics.scrape()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+      return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]));
+    },
+  };
+}
+
+test('requests are counted by model, client, priority, outcome and code', async () => {
+  const { record, scrape } = setUp();
+  record(finished(), finished(), finished({ outcome: 'refused', status: 429, code: 'rate_limited', priority: 'low' }));
+  const samples = await scrape();
+  assert.equal(samples.get('breakwater_requests_total{model="fast",client="web",priority="normal",outcome="success",code="none"}'), 2);
+  assert.equal(samples.get('breakwater_requests_total{model="fast",client="web",priority="low",outcome="refused",code="rate_limited"}'), 1);
+});
+
+test('attempts are counted by target, verdict and reason, and their tokens by kind', async () => {
+  const { record, scrape } = setUp();
+  record(attemptEnd(), failedAttempt('slow down'));
+  const samples = await scrape();
+  assert.equal(samples.get('breakwater_attempts_total{target="openai/gpt",verdict="success",reason="none"}'), 1);
+  assert.equal(samples.get('breakwater_attempts_total{target="openai/gpt",verdict="switch",reason="rate_limited"}'), 1);
+  assert.equal(samples.get('breakwater_tokens_total{target="openai/gpt",kind="input"}'), 240);
+  assert.equal(samples.get('breakwater_tokens_total{target="openai/gpt",kind="cached_input"}'), 40);
+  assert.equal(samples.get('breakwater_tokens_total{target="openai/gpt",kind="output"}'), 60);
+});
+
+test('durations are histograms in seconds whose buckets are cumulative and reach ten minutes', async () => {
+  const { record, scrape } = setUp();
+  record(finished({ durationMs: 40 }), finished({ durationMs: 400_000 }), finished({ durationMs: 700_000 }));
+  const samples = await scrape();
+  const bucket = (le: string) => samples.get(`breakwater_request_duration_seconds_bucket{model="fast",le="${le}"}`);
+  assert.deepEqual([bucket('0.025'), bucket('0.05'), bucket('300'), bucket('600'), bucket('+Inf')], [0, 1, 1, 2, 3]);
+  assert.equal(samples.get('breakwater_request_duration_seconds_count{model="fast"}'), 3);
+  assert.ok(Math.abs(samples.get('breakwater_request_duration_seconds_sum{model="fast"}')! - 1_100.04) < 1e-6);
+});
+
+test('a duration that makes no sense is not counted', async () => {
+  const { record, scrape } = setUp();
+  record(finished({ queueMs: Number.NaN }), finished({ queueMs: -1 }), finished({ queueMs: Infinity }));
+  assert.equal((await scrape()).has('breakwater_queue_wait_seconds_count{priority="normal"}'), false);
+});
+
+test('names that are not configured, or too many, are counted as other', async () => {
+  const { record, scrape } = setUp({ isConfiguredModel: (model) => model === 'fast' });
+  for (let i = 0; i < labelValuesMax + 50; i++) record(finished({ model: `made-up-${i}`, client: `client-${i}` }));
+  record(finished());
+  const lines = [...(await scrape()).keys()].filter((name) => name.startsWith('breakwater_requests_total'));
+  assert.equal(lines.length, labelValuesMax + 2);
+  assert.equal(lines.filter((line) => line.includes('model="other",client="other"')).length, 1);
+  assert.equal(lines.filter((line) => line.includes('model="fast",client="other"')).length, 1);
+});
+
+test('combinations of labels are bounded too, and none is lost', async () => {
+  const { record, scrape } = setUp();
+  for (let i = 0; i < 100; i++) for (let j = 0; j < 100; j++) record(finished({ model: `m${i}`, client: `c${j}` }));
+  const counts = [...(await scrape())].filter(([name]) => name.startsWith('breakwater_requests_total'));
+  assert.equal(counts.length, seriesMax + 1);
+  assert.equal(
+    counts.reduce((sum, [, value]) => sum + value, 0),
+    10_000,
+  );
+});
+
+test('label values are escaped', async () => {
+  const { record, scrape } = setUp();
+  record(finished({ client: 'a "b"\\\n' }));
+  assert.ok(
+    (await scrape()).has(
+      String.raw`breakwater_requests_total{model="fast",client="a \"b\"\\\n",priority="normal",outcome="success",code="none"}`,
+    ),
+  );
+});
+
+test('without a snapshot the events tell what is in flight and how the breakers stand', async () => {
+  const { record, scrape } = setUp();
+  record(received(), received({ requestId: 'req-2' }), attempt(), finished({ requestId: 'req-2' }));
+  record({ type: 'breaker', at: 0, target: 'a/b', from: 'closed', to: 'open', openForMs: 5_000 });
+  const samples = await scrape();
+  assert.equal(samples.get('breakwater_in_flight'), 1);
+  assert.equal(samples.get('breakwater_attempts_in_flight'), 1);
+  assert.equal(samples.get('breakwater_breaker_state{target="a/b"}'), 2);
+  assert.equal(samples.get('breakwater_breaker_changes_total{target="a/b",to="open"}'), 1);
+});
+
+test('the snapshot is asked once at each scrape, and shown', async () => {
+  let askedCount = 0;
+  const snapshot = (): Snapshot => {
+    askedCount++;
+    return {
+      queueLength: { high: 0, normal: 7, low: 0, job: 0 },
+      inFlight: 9,
+      heldBytes: 1_024,
+      resources: [
+        { id: 'openai#1:requestsPerMinute', kind: 'requests', limit: 600, available: 12.5 },
+        { id: 'openai/gpt:cooldown', kind: 'cooldown', limit: null, available: 0 },
+      ],
+      breakers: [{ target: 'openai/gpt', state: 'half-open' }],
+    };
+  };
+  const { scrape } = setUp({ snapshot });
+  await scrape();
+  const samples = await scrape();
+  assert.equal(askedCount, 2);
+  assert.equal(samples.get('breakwater_queue_length{priority="normal"}'), 7);
+  assert.equal(samples.get('breakwater_in_flight'), 9);
+  assert.equal(samples.get('breakwater_held_bytes'), 1_024);
+  assert.equal(samples.get('breakwater_resource_limit{resource="openai#1:requestsPerMinute",kind="requests"}'), 600);
+  assert.equal(samples.get('breakwater_resource_available{resource="openai#1:requestsPerMinute",kind="requests"}'), 12.5);
+  assert.equal(samples.has('breakwater_resource_limit{resource="openai/gpt:cooldown",kind="cooldown"}'), false);
+  assert.equal(samples.get('breakwater_breaker_state{target="openai/gpt"}'), 1);
+});
+
+test('lost log lines and the use of the process are shown', async () => {
+  const { scrape } = setUp();
+  const samples = await scrape();
+  assert.equal(samples.get('breakwater_log_lines_dropped_total'), 3);
+  assert.ok(samples.get('process_resident_memory_bytes')! > 1e6);
+  assert.ok(samples.get('process_cpu_user_seconds_total')! > 0);
+});
+
+test('two sets of metrics in one process know nothing of each other', async () => {
+  const one = setUp();
+  const other = setUp();
+  one.record(finished());
+  assert.equal((await other.scrape()).has('breakwater_queue_wait_seconds_count{priority="normal"}'), false);
+});

@@ -1,0 +1,216 @@
+import type { Metric } from 'prom-client';
+import type { Clock } from '../core/clock.ts';
+import type { AttemptEndEvent, BreakerState, BreakwaterEvent, FinishedEvent } from '../core/events.ts';
+import { SCHEDULING_CLASSES } from '../core/request.ts';
+import { processMetrics } from './process-metrics.ts';
+import { asked, CounterFamily, HistogramFamily, LabelValues, type AskedFamily, type Sample } from './series.ts';
+import type { Snapshot } from './snapshot.ts';
+
+/** Upper bounds in seconds. Calls to models last from milliseconds (refused, cached, simulated) to ten minutes. */
+const durationBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
+/** Most resources or breakers that are shown one by one. */
+const gaugeSamplesMax = 2_000;
+const breakerValues: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2, isolated: 3 };
+const contentType = 'text/plain; version=0.0.4; charset=utf-8';
+
+export interface MetricsOptions {
+  readonly clock: Clock;
+  /** What the engine holds, asked at each scrape. */
+  readonly snapshot?: () => Snapshot;
+  /** Whether a model name may be a label of its own; the others are counted as `other`. Default: any, up to a bound. */
+  readonly isConfiguredModel?: (model: string) => boolean;
+  /** Counters that are kept elsewhere, asked at each scrape. */
+  readonly dropped: { logLines(): number; requestRecords(): number };
+}
+
+/** Prometheus metrics, described in docs/metrics.md. */
+export interface Metrics {
+  record(event: BreakwaterEvent): void;
+  readonly contentType: string;
+  /** The exposition. The first call loads prom-client. */
+  scrape(): Promise<string>;
+}
+
+export function createMetrics(options: MetricsOptions): Metrics {
+  const families = createFamilies();
+  const labels: Labels = {
+    models: new LabelValues(options.isConfiguredModel),
+    clients: new LabelValues(),
+    targets: new LabelValues(),
+    subjects: new LabelValues(),
+  };
+  const engine = createEngineGauges(options.snapshot, labels.targets);
+  const write = createExposition([
+    ...Object.values(families),
+    ...engine.families,
+    asked('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
+    asked('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
+    ...processMetrics(options.clock),
+  ]);
+
+  return {
+    record(event) {
+      engine.record(event);
+      count(event, families, labels);
+    },
+    contentType,
+    scrape() {
+      engine.refresh();
+      return write();
+    },
+  };
+}
+
+type Families = ReturnType<typeof createFamilies>;
+
+interface Labels {
+  readonly models: LabelValues;
+  readonly clients: LabelValues;
+  readonly targets: LabelValues;
+  readonly subjects: LabelValues;
+}
+
+function createFamilies() {
+  const counter = (name: string, help: string, ...labels: string[]) => new CounterFamily(`breakwater_${name}`, help, labels);
+  const seconds = (name: string, help: string, ...labels: string[]) =>
+    new HistogramFamily(`breakwater_${name}_seconds`, help, labels, durationBounds);
+  return {
+    requests: counter('requests_total', 'Finished requests.', 'model', 'client', 'priority', 'outcome', 'code'),
+    attempts: counter('attempts_total', 'Finished attempts.', 'target', 'verdict', 'reason'),
+    tokens: counter('tokens_total', 'Tokens as the providers counted them; cached input is part of input.', 'target', 'kind'),
+    cost: counter('cost_usd_total', 'Cost of finished requests in US dollars, where prices are known.', 'model', 'client'),
+    fallbacks: counter('fallbacks_total', 'Requests that were not answered by their first choice.', 'model', 'reason'),
+    cooldowns: counter('cooldowns_total', 'Targets that cooled down and credentials that were benched.', 'subject', 'kind', 'reason'),
+    breakerChanges: counter('breaker_changes_total', 'Changes of a breaker to a state.', 'target', 'to'),
+    warnings: counter('warnings_total', 'Warnings to the operator.'),
+    requestDuration: seconds('request_duration', 'From arrival to the end of the answer.', 'model'),
+    firstContent: seconds('time_to_first_content', 'From arrival to the first content (streams) or the whole answer (plain).', 'model'),
+    queueWait: seconds('queue_wait', 'Time in the queue of a finished request.', 'priority'),
+    attemptDuration: seconds('attempt_duration', 'From sending an attempt to its end.', 'target'),
+  };
+}
+
+function count(event: BreakwaterEvent, families: Families, labels: Labels): void {
+  switch (event.type) {
+    case 'attempt_end':
+      return countAttempt(event, families, labels);
+    case 'finished':
+      return countRequest(event, families, labels);
+    case 'cooldown':
+      return families.cooldowns.add(1, labels.subjects.admit(event.subject), event.kind, event.reason);
+    case 'breaker':
+      return families.breakerChanges.add(1, labels.targets.admit(event.target), event.to);
+    case 'warning':
+      return families.warnings.add(1);
+    default:
+  }
+}
+
+function countAttempt(event: AttemptEndEvent, families: Families, labels: Labels): void {
+  const target = labels.targets.admit(event.target);
+  families.attempts.add(1, target, event.verdict, event.reason ?? 'none');
+  families.attemptDuration.observe(event.durationMs / 1_000, target);
+  if (event.usage === null) return;
+  families.tokens.add(event.usage.inputTokens, target, 'input');
+  if (event.usage.cachedInputTokens > 0) families.tokens.add(event.usage.cachedInputTokens, target, 'cached_input');
+  families.tokens.add(event.usage.outputTokens, target, 'output');
+}
+
+function countRequest(event: FinishedEvent, families: Families, labels: Labels): void {
+  const model = labels.models.admit(event.model);
+  const client = labels.clients.admit(event.client);
+  families.requests.add(1, model, client, event.priority, event.outcome, event.code ?? 'none');
+  families.requestDuration.observe(event.durationMs / 1_000, model);
+  families.queueWait.observe(event.queueMs / 1_000, event.priority);
+  if (event.firstContentMs !== null) families.firstContent.observe(event.firstContentMs / 1_000, model);
+  if (event.costUsd !== null) families.cost.add(event.costUsd, model, client);
+  if (event.fallback !== null) families.fallbacks.add(1, model, event.fallback);
+}
+
+interface EngineGauges {
+  readonly families: readonly AskedFamily[];
+  record(event: BreakwaterEvent): void;
+  /** Asks for the snapshot that the families are read from. */
+  refresh(): void;
+}
+
+/** Gauges of the engine's state: from its snapshot, and without one from the events as far as they tell it. */
+function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: LabelValues): EngineGauges {
+  let requestsInFlight = 0;
+  let attemptsInFlight = 0;
+  const breakers = new Map<string, BreakerState>();
+  let held: Snapshot | undefined;
+  const ask = (samples: (held: Snapshot) => Sample[]) => () => (held === undefined ? [] : samples(held));
+  const gauge = (name: string, help: string, samples: () => Sample[] | number) => asked('gauge', `breakwater_${name}`, help, samples);
+
+  const families = [
+    gauge('in_flight', 'Requests that were received and have not finished.', () => held?.inFlight ?? requestsInFlight),
+    gauge('attempts_in_flight', 'Attempts that were sent and have not ended.', () => attemptsInFlight),
+    gauge('queue_length', 'Requests that wait for a permit.', ask(queueSamples)),
+    gauge('held_bytes', 'Bytes of bodies and answers held in memory.', ask(heldSamples)),
+    gauge('resource_limit', "A resource's limit, in its own unit.", ask(limitSamples)),
+    gauge('resource_available', 'What could be taken of a resource now, in its own unit.', ask(availableSamples)),
+    gauge('breaker_state', '0 closed, 1 half-open, 2 open, 3 isolated.', () =>
+      breakerSamples(held?.breakers ?? Array.from(breakers, ([target, state]) => ({ target, state }))),
+    ),
+  ];
+  return {
+    families,
+    record(event) {
+      if (event.type === 'received') requestsInFlight++;
+      else if (event.type === 'finished') requestsInFlight--;
+      else if (event.type === 'attempt') attemptsInFlight++;
+      else if (event.type === 'attempt_end') attemptsInFlight--;
+      else if (event.type === 'breaker' && snapshot === undefined) breakers.set(targets.admit(event.target), event.to);
+    },
+    refresh() {
+      held = snapshot?.();
+    },
+  };
+}
+
+function queueSamples(held: Snapshot): Sample[] {
+  return SCHEDULING_CLASSES.map((priority) => ({ labels: { priority }, value: held.queueLength[priority] }));
+}
+
+function heldSamples(held: Snapshot): Sample[] {
+  return [{ labels: {}, value: held.heldBytes }];
+}
+
+function limitSamples({ resources }: Snapshot): Sample[] {
+  return resources
+    .slice(0, gaugeSamplesMax)
+    .flatMap(({ id, kind, limit }) => (limit === null ? [] : [{ labels: { resource: id, kind }, value: limit }]));
+}
+
+function availableSamples({ resources }: Snapshot): Sample[] {
+  return resources.slice(0, gaugeSamplesMax).map(({ id, kind, available }) => ({ labels: { resource: id, kind }, value: available }));
+}
+
+function breakerSamples(breakers: Snapshot['breakers']): Sample[] {
+  return breakers.slice(0, gaugeSamplesMax).map(({ target, state }) => ({ labels: { target }, value: breakerValues[state] }));
+}
+
+interface Exposed {
+  readonly name: string;
+  readonly help: string;
+  readonly type: string;
+  samples(): Sample[];
+}
+
+/** Writes the families by prom-client's registry, loaded at the first scrape: it takes longer to load than all the rest of telemetry. */
+function createExposition(families: readonly Exposed[]): () => Promise<string> {
+  async function load(): Promise<() => Promise<string>> {
+    const { Registry } = await import('prom-client');
+    const registry = new Registry();
+    for (const family of families) {
+      const { name, help, type } = family;
+      const get = () => Promise.resolve({ name, help, type, aggregator: 'sum', values: family.samples() });
+      // A registry asks a metric for its name and `get()` only; its type lists prom-client's own classes.
+      registry.registerMetric({ name, get } as unknown as Metric);
+    }
+    return () => registry.metrics();
+  }
+  let loaded: ReturnType<typeof load> | null = null;
+  return async () => (await (loaded ??= load()))();
+}
