@@ -1,0 +1,35 @@
+/** The gate that every write passes, whatever the driver: what comes in is a sound change or is refused. */
+import type { Change } from './change.ts';
+import type { StoreLimits, WriteOptions } from './store.ts';
+
+/** A key as every driver can keep it: lone surrogates, which UTF-8 has no place for, are replaced. Undefined: too long. */
+export function toKey(key: string, limits: StoreLimits): string | undefined {
+  return key.length <= limits.keyCharactersMax ? key.toWellFormed() : undefined;
+}
+
+export function toPut(value: unknown, options: WriteOptions, limits: StoreLimits): Change | undefined {
+  const expiresAtMs = toExpiry(options);
+  const text = toJson(value);
+  if (expiresAtMs === undefined || text === undefined || text.length > limits.valueCharactersMax) return undefined;
+  return { kind: 'put', text, expiresAtMs };
+}
+
+export function toAdd(deltas: Readonly<Record<string, number>>, options: WriteOptions): Change | undefined {
+  const expiresAtMs = toExpiry(options);
+  if (expiresAtMs === undefined || !Object.values(deltas).every(Number.isFinite)) return undefined;
+  return { kind: 'add', deltas: { ...deltas }, expiresAtMs };
+}
+
+/** Whole milliseconds, null for never, undefined for what is no instant. */
+function toExpiry({ expiresAtMs }: WriteOptions): number | null | undefined {
+  if (expiresAtMs === undefined || expiresAtMs === Infinity) return null;
+  return Number.isSafeInteger(Math.ceil(expiresAtMs)) ? Math.ceil(expiresAtMs) : undefined;
+}
+
+function toJson(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value) as string | undefined; // undefined for a function or undefined itself
+  } catch {
+    return undefined; // a cycle, a BigInt, a throwing toJSON
+  }
+}

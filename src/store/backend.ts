@@ -1,0 +1,66 @@
+/** What a driver with a connection implements; `WriteBehindStore` makes a whole store of it. */
+import type { Clock } from '../core/clock.ts';
+import type { Change, Row } from './change.ts';
+import type { StoreFault } from './store.ts';
+
+export interface KeyedChange {
+  readonly collection: string;
+  readonly key: string;
+  readonly change: Change;
+}
+
+/** Changes that become durable together or not at all. */
+export interface Batch {
+  /** Counts up from 1. The same batch may be sent again on a new connection, and is applied once. */
+  readonly sequence: number;
+  readonly changes: readonly KeyedChange[];
+}
+
+export interface ReadResult {
+  readonly rows: ReadonlyMap<string, Row>;
+  /** The last of this process's batches that these rows contain; 0: none. */
+  readonly applied: number;
+}
+
+/** Every call may be slow, hang, or reject with a `StoreFailure`; after a rejection the connection is abandoned. */
+export interface Connection {
+  /** Resolves when the store was found sound and writable. */
+  readonly ready: Promise<void>;
+  apply(batch: Batch, nowMs: number): Promise<void>;
+  /** The live rows of a collection by key, or of one key. */
+  read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult>;
+  /** Ends in good order. */
+  close(): Promise<void>;
+  /** Lets go at once, whatever hangs. What waits rejects. */
+  abandon(): void;
+}
+
+export interface Backend {
+  /** `onLost` is called if the connection dies between calls. */
+  connect(onLost: (failure: StoreFailure) => void): Connection;
+}
+
+export class StoreFailure extends Error {
+  override readonly name = 'StoreFailure';
+  readonly fault: StoreFault;
+
+  constructor(fault: StoreFault, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.fault = fault;
+  }
+}
+
+export function toStoreFailure(error: unknown): StoreFailure {
+  if (error instanceof StoreFailure) return error;
+  return new StoreFailure('io_error', error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** The promise's outcome, or a `timeout` failure after `timeoutMs`. */
+export function within<T>(clock: Clock, timeoutMs: number, what: string, promise: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = clock.schedule(timeoutMs, () => {
+      reject(new StoreFailure('timeout', `${what} took longer than ${timeoutMs} ms`));
+    });
+    void promise.then(resolve, reject).finally(() => timer.cancel());
+  });
+}

@@ -1,0 +1,79 @@
+/** Entries by collection and key, the one written longest ago first, within a number and a size. */
+
+export interface BoundedEntry<T> {
+  readonly collection: string;
+  readonly key: string;
+  readonly value: T;
+}
+
+export interface BoundedEntriesOptions<T> {
+  readonly entriesMax: number;
+  readonly charactersMax: number;
+  readonly sizeOf: (value: T) => number;
+}
+
+export class BoundedEntries<T> {
+  readonly #options: BoundedEntriesOptions<T>;
+  readonly #entries = new Map<string, BoundedEntry<T>>();
+  #characters = 0;
+  #dropped = 0;
+
+  constructor(options: BoundedEntriesOptions<T>) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** How many were thrown away at a limit. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  get(collection: string, key: string): T | undefined {
+    return this.#entries.get(toName(collection, key))?.value;
+  }
+
+  /** Sets it as the newest; the oldest make room. */
+  set(collection: string, key: string, value: T): void {
+    this.delete(collection, key);
+    const entry = { collection, key, value };
+    this.#entries.set(toName(collection, key), entry);
+    this.#characters += this.#sizeOf(entry);
+    while (this.#entries.size > this.#options.entriesMax || this.#characters > this.#options.charactersMax) {
+      this.takeOldest();
+      this.#dropped++;
+    }
+  }
+
+  delete(collection: string, key: string): void {
+    const name = toName(collection, key);
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return;
+    this.#entries.delete(name);
+    this.#characters -= this.#sizeOf(entry);
+  }
+
+  takeOldest(): BoundedEntry<T> | undefined {
+    for (const entry of this.#entries.values()) {
+      this.delete(entry.collection, entry.key);
+      return entry;
+    }
+    return undefined;
+  }
+
+  /** From the oldest to the newest. Entries may be deleted on the way. */
+  values(): Iterable<BoundedEntry<T>> {
+    return this.#entries.values();
+  }
+
+  #sizeOf(entry: BoundedEntry<T>): number {
+    return entry.collection.length + entry.key.length + this.#options.sizeOf(entry.value);
+  }
+}
+
+/** A collection's name is ours and holds no NUL, so the first one ends it. */
+function toName(collection: string, key: string): string {
+  return `${collection}\0${key}`;
+}

@@ -1,0 +1,77 @@
+import type { Clock } from '../core/clock.ts';
+import type { StoreFailure } from './backend.ts';
+import type { StoreFault, StoreHealth, WarningListener } from './store.ts';
+
+/** A store that breaks and heals in turns warns of the same fault at most once in this time. */
+const warningIntervalMs = 60_000;
+
+export interface HealthBoardOptions {
+  readonly clock: Clock;
+  readonly onWarning: WarningListener;
+  /** Names the store in warnings. */
+  readonly name: string;
+}
+
+/** Keeps a store's health, tells the listeners of changes, and warns once for each fault. */
+export class HealthBoard {
+  readonly #options: HealthBoardOptions;
+  readonly #listeners = new Set<(health: StoreHealth) => void>();
+  readonly #warnedAt = new Map<StoreFault, number>(); // no larger than the list of faults
+  #health: StoreHealth = { state: 'ok' };
+
+  constructor(options: HealthBoardOptions) {
+    this.#options = options;
+  }
+
+  get health(): StoreHealth {
+    return this.#health;
+  }
+
+  onChange(listener: (health: StoreHealth) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  degrade({ fault, message }: StoreFailure): void {
+    const before = this.#health;
+    if (before.state === 'degraded' && before.fault === fault) return;
+    const sinceMs = before.state === 'degraded' ? before.sinceMs : this.#options.clock.epochMs();
+    this.#health = { state: 'degraded', fault, message, sinceMs };
+    // One outage may change its face (a crash, then a lock): that is news for the listeners, but no second warning.
+    if (before.state === 'ok') this.#warnOfFault(fault, message);
+    this.#tell();
+  }
+
+  recover(): void {
+    if (this.#health.state === 'ok') return;
+    this.#health = { state: 'ok' };
+    this.#tell();
+  }
+
+  warn(message: string, detail: Readonly<Record<string, unknown>>): void {
+    try {
+      this.#options.onWarning(message, detail);
+    } catch {
+      // There is nobody left to tell; the store's own state must not suffer from it.
+    }
+  }
+
+  #warnOfFault(fault: StoreFault, message: string): void {
+    const now = this.#options.clock.now();
+    const last = this.#warnedAt.get(fault);
+    if (last !== undefined && now - last < warningIntervalMs) return;
+    this.#warnedAt.set(fault, now);
+    const { name } = this.#options;
+    this.warn(`${name} is degraded (${fault}): ${message}. State is kept in memory until it answers again`, { store: name, fault });
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(this.#health);
+      } catch (error) {
+        this.warn(`a listener for the health of ${this.#options.name} failed`, { error });
+      }
+    }
+  }
+}

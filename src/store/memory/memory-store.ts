@@ -1,0 +1,107 @@
+import type { Clock } from '../../core/clock.ts';
+import { toAdd, toKey, toPut } from '../accept.ts';
+import { BoundedEntries } from '../bounded-entries.ts';
+import { applyChange, isExpired, parseJson, type Change, type Row } from '../change.ts';
+import { STORE_LIMITS, type Store, type StoreCounters, type StoreHealth, type StoreLimits, type WriteOptions } from '../store.ts';
+
+/** Expired entries are looked for at most this often. */
+const sweepIntervalMs = 60_000;
+
+export interface MemoryStoreOptions {
+  readonly clock: Clock;
+  /** Default: `STORE_LIMITS`. */
+  readonly limits?: Partial<StoreLimits>;
+}
+
+/** State that ends with the process. Within the limits; at them the entry written longest ago is dropped. */
+export function createMemoryStore(options: MemoryStoreOptions): Store {
+  return new MemoryStore(options);
+}
+
+class MemoryStore implements Store {
+  readonly kind = 'memory';
+  readonly health: StoreHealth = { state: 'ok' };
+  readonly #clock: Clock;
+  readonly #limits: StoreLimits;
+  readonly #rows: BoundedEntries<Row>;
+  #accepted = 0;
+  #coalesced = 0;
+  #refused = 0;
+  #sweptAtMs: number;
+  #closed = false;
+
+  constructor({ clock, limits }: MemoryStoreOptions) {
+    this.#clock = clock;
+    this.#limits = { ...STORE_LIMITS, ...limits };
+    this.#rows = new BoundedEntries({ ...this.#limits, sizeOf: (row) => row.text.length });
+    this.#sweptAtMs = clock.epochMs();
+  }
+
+  get counters(): StoreCounters {
+    return { accepted: this.#accepted, coalesced: this.#coalesced, dropped: this.#rows.dropped, refused: this.#refused };
+  }
+
+  onHealthChange(): () => void {
+    return () => {}; // memory doesn't fail
+  }
+
+  async get(collection: string, key: string): Promise<unknown> {
+    const name = toKey(key, this.#limits);
+    const row = name === undefined ? undefined : this.#rows.get(collection, name);
+    return row === undefined || isExpired(row, this.#clock.epochMs()) ? undefined : parseJson(row.text);
+  }
+
+  async getAll(collection: string): Promise<ReadonlyMap<string, unknown>> {
+    const nowMs = this.#clock.epochMs();
+    const found = new Map<string, unknown>();
+    for (const entry of this.#rows.values()) {
+      if (entry.collection === collection && !isExpired(entry.value, nowMs)) found.set(entry.key, parseJson(entry.value.text));
+    }
+    return found;
+  }
+
+  put(collection: string, key: string, value: unknown, options: WriteOptions = {}): void {
+    this.#write(collection, key, toPut(value, options, this.#limits));
+  }
+
+  increment(collection: string, key: string, deltas: Readonly<Record<string, number>>, options: WriteOptions = {}): void {
+    this.#write(collection, key, toAdd(deltas, options));
+  }
+
+  delete(collection: string, key: string): void {
+    this.#write(collection, key, { kind: 'delete' });
+  }
+
+  async flush(): Promise<boolean> {
+    return true;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    while (this.#rows.takeOldest() !== undefined);
+  }
+
+  #write(collection: string, key: string, change: Change | undefined): void {
+    const name = toKey(key, this.#limits);
+    if (this.#closed || change === undefined || name === undefined) {
+      this.#refused++;
+      return;
+    }
+    const nowMs = this.#clock.epochMs();
+    this.#sweep(nowMs);
+    const before = this.#rows.get(collection, name);
+    const after = applyChange(before, change, nowMs);
+    this.#accepted++;
+    if (before !== undefined) this.#coalesced++;
+    if (after === undefined) this.#rows.delete(collection, name);
+    else this.#rows.set(collection, name, after);
+  }
+
+  #sweep(nowMs: number): void {
+    if (Math.abs(nowMs - this.#sweptAtMs) < sweepIntervalMs) return;
+    this.#sweptAtMs = nowMs;
+    for (const { collection, key, value } of this.#rows.values()) {
+      if (isExpired(value, nowMs)) this.#rows.delete(collection, key);
+    }
+  }
+}

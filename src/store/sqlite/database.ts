@@ -1,0 +1,132 @@
+/**
+ * The database file. Everything here is synchronous and may block for as long as the disk does: it runs in the worker.
+ *
+ * Write-ahead log, `synchronous = NORMAL`: a killed process loses nothing that was committed; a power cut may cost the
+ * last commits, and never damages the file.
+ */
+import { closeSync, existsSync, openSync } from 'node:fs';
+import { DatabaseSync } from 'node:sqlite';
+import { StoreFailure, type Batch, type KeyedChange, type ReadResult } from '../backend.ts';
+import { applyChange, type Row } from '../change.ts';
+import { prepareSchema } from './schema.ts';
+import { inTransaction } from './transaction.ts';
+
+/** How long a statement waits for another connection's lock. */
+const busyTimeoutMs = 2_000;
+/** Expired rows are deleted at most this often, and so many at a time: they are invisible anyway. */
+const sweepIntervalMs = 60_000;
+const sweepRowsMax = 1_000;
+
+export interface SqliteDatabase {
+  /** This writer's number in the file. */
+  readonly writer: number;
+  /** Commits the batch, unless this writer's batch of that number is in the file already. */
+  apply(batch: Batch, nowMs: number): void;
+  read(collection: string, key: string | undefined, nowMs: number): ReadResult;
+  close(): void;
+}
+
+/**
+ * Opens the file, and creates it (readable by its owner alone) in a folder that exists. Throws a `StoreFailure` for a
+ * file that isn't ours to write, SQLite's or the system's error for all else; the file is then as it was.
+ * `writer`: the number from an earlier connection, or null.
+ */
+export function openDatabase(path: string, writer: number | null, nowMs: number): SqliteDatabase {
+  createPrivately(path);
+  const connection = new DatabaseSync(path, { timeout: busyTimeoutMs });
+  try {
+    return toDatabase(connection, prepareSchema(connection, writer, nowMs), nowMs);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+function createPrivately(path: string): void {
+  if (path.startsWith('file:') || existsSync(path)) return;
+  try {
+    closeSync(openSync(path, 'ax', 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error; // another process was faster
+  }
+}
+
+function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number): SqliteDatabase {
+  const batchOf = connection.prepare('SELECT batch FROM writers WHERE id = ?');
+  const setBatch = connection.prepare(
+    'INSERT INTO writers (id, batch, seen_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, seen_at = excluded.seen_at',
+  );
+  const readOne = connection.prepare('SELECT key, value, expires_at FROM entries WHERE collection = ? AND key = ?');
+  const readAll = connection.prepare(
+    'SELECT key, value, expires_at FROM entries WHERE collection = ? AND (expires_at IS NULL OR expires_at > ?)',
+  );
+  const write = connection.prepare('INSERT OR REPLACE INTO entries (collection, key, value, expires_at) VALUES (?, ?, ?, ?)');
+  const remove = connection.prepare('DELETE FROM entries WHERE collection = ? AND key = ?');
+  const sweep = connection.prepare(
+    'DELETE FROM entries WHERE (collection, key) IN (SELECT collection, key FROM entries WHERE expires_at <= ? LIMIT ?)',
+  );
+  let sweptAtMs = openedAtMs - sweepIntervalMs;
+
+  const lastBatch = (): number => Number(batchOf.get(writer)?.['batch'] ?? 0);
+
+  function applyOne({ collection, key, change }: KeyedChange, nowMs: number): void {
+    const before = change.kind === 'add' ? readOne.get(collection, key) : undefined;
+    const row = applyChange(before && toRow(before), change, nowMs);
+    if (row === undefined) remove.run(collection, key);
+    else write.run(collection, key, row.text, row.expiresAtMs);
+  }
+
+  return {
+    writer,
+    apply(batch, nowMs) {
+      const sweeps = Math.abs(nowMs - sweptAtMs) >= sweepIntervalMs;
+      inTransaction(connection, () => {
+        if (lastBatch() >= batch.sequence) return;
+        for (const change of batch.changes) applyOne(change, nowMs);
+        setBatch.run(writer, batch.sequence, Math.floor(nowMs));
+        if (sweeps) sweep.run(nowMs, sweepRowsMax);
+      });
+      if (sweeps) sweptAtMs = nowMs;
+    },
+    read(collection, key, nowMs) {
+      const found = key === undefined ? readAll.all(collection, nowMs) : readOne.all(collection, key);
+      return { rows: new Map(found.map((record) => [String(record['key']), toRow(record)])), applied: lastBatch() };
+    },
+    close: () => connection.close(),
+  };
+}
+
+function toRow(record: Record<string, unknown>): Row {
+  const expiresAt = record['expires_at'];
+  return { text: String(record['value']), expiresAtMs: typeof expiresAt === 'number' ? expiresAt : null };
+}
+
+/** SQLite's primary result codes and the system's error codes, as faults of a store. */
+const faultsByCode = new Map<unknown, StoreFailure['fault']>([
+  [5, 'locked'],
+  [6, 'locked'],
+  [8, 'read_only'],
+  [10, 'io_error'],
+  [11, 'corrupt'],
+  [13, 'full'],
+  [14, 'unavailable'],
+  [23, 'read_only'],
+  [26, 'corrupt'],
+  ['ENOENT', 'unavailable'],
+  ['ENOTDIR', 'unavailable'],
+  ['EISDIR', 'unavailable'],
+  ['ENOSPC', 'full'],
+  ['EDQUOT', 'full'],
+  ['EACCES', 'read_only'],
+  ['EPERM', 'read_only'],
+  ['EROFS', 'read_only'],
+]);
+
+/** What went wrong in the database, as a fault that the main thread acts on. */
+export function toSqliteFailure(error: unknown): StoreFailure {
+  if (error instanceof StoreFailure) return error;
+  const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message?: unknown };
+  // The lower byte is the primary code; the upper ones say more about it.
+  const fault = faultsByCode.get(typeof errcode === 'number' ? errcode & 0xff : code) ?? 'io_error';
+  return new StoreFailure(fault, String(message), { cause: error });
+}

@@ -1,0 +1,23 @@
+/** What the main thread and the database's worker say to each other. */
+import type { Batch, ReadResult } from '../backend.ts';
+import type { StoreFault } from '../store.ts';
+
+export type SqliteRequest = { readonly id: number } & (
+  | { readonly kind: 'open'; readonly path: string; readonly writer: number | null; readonly nowMs: number }
+  | { readonly kind: 'apply'; readonly batch: Batch; readonly nowMs: number }
+  | { readonly kind: 'read'; readonly collection: string; readonly key: string | undefined; readonly nowMs: number }
+  | { readonly kind: 'close' }
+);
+
+/** What each kind of request is answered with. */
+export interface SqliteResults {
+  /** This process's number in the database; kept over connections, so that a batch sent twice is known. */
+  readonly open: { readonly writer: number };
+  readonly apply: null;
+  readonly read: ReadResult;
+  readonly close: null;
+}
+
+export type SqliteReply =
+  | { readonly id: number; readonly ok: true; readonly result: SqliteResults[keyof SqliteResults] }
+  | { readonly id: number; readonly ok: false; readonly fault: StoreFault; readonly message: string };

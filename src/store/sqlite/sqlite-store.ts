@@ -1,0 +1,25 @@
+import type { Clock } from '../../core/clock.ts';
+import type { Store, StoreLimits, WarningListener } from '../store.ts';
+import { openWriteBehindStore, type StoreTiming } from '../write-behind.ts';
+import { createWorkerBackend } from './worker-backend.ts';
+
+export interface SqliteStoreOptions {
+  readonly clock: Clock;
+  readonly onWarning: WarningListener;
+  /** Default: `STORE_LIMITS`. */
+  readonly limits?: Partial<StoreLimits>;
+  /** Default: `STORE_TIMING`. */
+  readonly timing?: Partial<StoreTiming>;
+  /** The worker's file. Default: our own; tests put another in its place. */
+  readonly workerUrl?: URL;
+}
+
+/**
+ * State in a SQLite file. `path`: a file in a folder that exists (the file is created), or SQLite's `file:` URI.
+ * Never rejects: a file that can't be used gives a degraded store.
+ */
+export function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<Store> {
+  const { clock, workerUrl } = options;
+  const backend = createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) });
+  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', name: `the store sqlite:${path}` });
+}

@@ -1,0 +1,127 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { Clock } from '../../core/clock.ts';
+import { StoreFailure, type Backend, type Batch, type Connection, type ReadResult } from '../backend.ts';
+import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
+
+/** The worker is a `.ts` file in a checkout and `.js` when published. */
+const defaultWorkerUrl = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);
+
+export interface WorkerBackendOptions {
+  readonly path: string;
+  readonly clock: Clock;
+  /** Default: our worker. Tests put one that crashes or hangs in its place. */
+  readonly workerUrl?: URL;
+}
+
+/** A database file behind a worker thread of its own; a new one for each connection, and never two at once. */
+export function createWorkerBackend(options: WorkerBackendOptions): Backend {
+  let writer: number | null = null;
+  let lastExit: Promise<void> = Promise.resolve();
+
+  return {
+    connect(onLost) {
+      const connection = new WorkerConnection(onLost);
+      // A worker that hangs in a system call outlives its termination. Waiting for it keeps one hung disk from
+      // collecting threads: the connect timeout rules until the thread is gone.
+      connection.ready = lastExit.then(async () => {
+        lastExit = connection.start(options.workerUrl ?? defaultWorkerUrl);
+        const nowMs = options.clock.epochMs();
+        ({ writer } = await connection.ask('open', { path: options.path, writer, nowMs }));
+      });
+      return connection;
+    },
+  };
+}
+
+type Kind = keyof SqliteResults;
+type FieldsOf<K extends Kind> = Omit<Extract<SqliteRequest, { kind: K }>, 'id' | 'kind'>;
+
+interface Waiter {
+  readonly resolve: (result: never) => void;
+  readonly reject: (failure: StoreFailure) => void;
+}
+
+class WorkerConnection implements Connection {
+  ready: Promise<void> = Promise.resolve();
+  readonly #onLost: (failure: StoreFailure) => void;
+  readonly #waiters = new Map<number, Waiter>(); // one batch and the reads of the moment; each has a timeout
+  #worker: Worker | undefined;
+  #ended: StoreFailure | undefined;
+  #nextId = 0;
+
+  constructor(onLost: (failure: StoreFailure) => void) {
+    this.#onLost = onLost;
+  }
+
+  /** Starts the thread, unless the connection was abandoned before. Resolves when the thread is gone. */
+  start(workerUrl: URL): Promise<void> {
+    if (this.#ended !== undefined) return Promise.resolve();
+    const worker = new Worker(workerUrl, { name: 'breakwater-store', execArgv: ['--disable-warning=ExperimentalWarning'] });
+    this.#worker = worker;
+    worker.on('message', (reply: SqliteReply) => this.#take(reply));
+    worker.on('error', (error) => this.#die(new StoreFailure('crashed', `its worker failed: ${String(error)}`, { cause: error })));
+    return new Promise((resolve) => {
+      worker.on('exit', (code) => {
+        this.#die(new StoreFailure('crashed', `its worker ended with code ${code}`));
+        resolve();
+      });
+    });
+  }
+
+  ask<K extends Kind>(kind: K, fields: FieldsOf<K>): Promise<SqliteResults[K]> {
+    return new Promise((resolve, reject) => {
+      const worker = this.#worker;
+      if (this.#ended !== undefined || worker === undefined) {
+        reject(this.#ended ?? new StoreFailure('unavailable', 'the database is not open'));
+        return;
+      }
+      const id = this.#nextId++;
+      this.#waiters.set(id, { resolve, reject });
+      worker.ref();
+      worker.postMessage({ ...fields, kind, id });
+    });
+  }
+
+  async apply(batch: Batch, nowMs: number): Promise<void> {
+    await this.ask('apply', { batch, nowMs });
+  }
+
+  read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult> {
+    return this.ask('read', { collection, key, nowMs });
+  }
+
+  async close(): Promise<void> {
+    await this.ask('close', {});
+    this.#end(new StoreFailure('unavailable', 'the connection was closed'));
+    this.#worker?.unref();
+    await this.#worker?.terminate();
+  }
+
+  abandon(): void {
+    if (!this.#end(new StoreFailure('unavailable', 'the connection was given up'))) return;
+    this.#worker?.unref();
+    void this.#worker?.terminate();
+  }
+
+  #take(reply: SqliteReply): void {
+    const waiter = this.#waiters.get(reply.id);
+    this.#waiters.delete(reply.id);
+    // A store at rest does not keep the process alive; an answer on its way does.
+    if (this.#waiters.size === 0) this.#worker?.unref();
+    if (reply.ok) waiter?.resolve(reply.result as never);
+    else waiter?.reject(new StoreFailure(reply.fault, reply.message));
+  }
+
+  #die(failure: StoreFailure): void {
+    if (this.#end(failure)) this.#onLost(failure);
+  }
+
+  #end(failure: StoreFailure): boolean {
+    if (this.#ended !== undefined) return false;
+    this.#ended = failure;
+    for (const waiter of this.#waiters.values()) waiter.reject(failure);
+    this.#waiters.clear();
+    return true;
+  }
+}

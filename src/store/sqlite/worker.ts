@@ -1,0 +1,29 @@
+/** The thread that the database lives in, so that a slow or hung disk never holds up the event loop. */
+import { parentPort } from 'node:worker_threads';
+import { openDatabase, toSqliteFailure, type SqliteDatabase } from './database.ts';
+import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
+
+let database: SqliteDatabase | undefined;
+
+function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
+  if (request.kind === 'open') {
+    database = openDatabase(request.path, request.writer, request.nowMs);
+    return { writer: database.writer };
+  }
+  if (database === undefined) throw new Error('the database is not open');
+  if (request.kind === 'read') return database.read(request.collection, request.key, request.nowMs);
+  if (request.kind === 'apply') database.apply(request.batch, request.nowMs);
+  else database.close();
+  return null;
+}
+
+function reply(request: SqliteRequest): SqliteReply {
+  try {
+    return { id: request.id, ok: true, result: answer(request) };
+  } catch (error) {
+    const { fault, message } = toSqliteFailure(error);
+    return { id: request.id, ok: false, fault, message };
+  }
+}
+
+parentPort?.on('message', (request: SqliteRequest) => parentPort?.postMessage(reply(request)));

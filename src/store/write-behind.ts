@@ -1,0 +1,324 @@
+/**
+ * A store over a connection that may be slow, hang or break. Writes wait in a bounded queue and are committed in groups,
+ * one batch at a time; reads go to the connection, and what isn't durable yet is laid over them. Whatever fails costs
+ * the connection: it is let go, the store is degraded, and a new one is tried with growing pauses. There is no other
+ * way to heal, so there is none that is tested less.
+ */
+import type { Clock, Timer } from '../core/clock.ts';
+import { toAdd, toKey, toPut } from './accept.ts';
+import { StoreFailure, toStoreFailure, within, type Backend, type Connection, type ReadResult } from './backend.ts';
+import { parseJson, type Change, type Row } from './change.ts';
+import { HealthBoard } from './health-board.ts';
+import {
+  STORE_LIMITS,
+  type Store,
+  type StoreCounters,
+  type StoreHealth,
+  type StoreKind,
+  type StoreLimits,
+  type WarningListener,
+  type WriteOptions,
+} from './store.ts';
+import { WriteQueue } from './write-queue.ts';
+
+/** All in milliseconds. */
+export interface StoreTiming {
+  /** The most that a change waits for others to be committed with. Default 25. */
+  readonly groupCommitMs: number;
+  /** Default 5,000. */
+  readonly connectTimeoutMs: number;
+  /** Default 10,000: a slow disk may take its time, since nobody waits. */
+  readonly applyTimeoutMs: number;
+  /** Default 3,000. */
+  readonly readTimeoutMs: number;
+  /** Default 5,000. */
+  readonly flushTimeoutMs: number;
+  /** For the connection to end in good order, after the flush. Default 2,000. */
+  readonly closeTimeoutMs: number;
+  /** The first pause before a new connection is tried; each one doubles. Default 250. */
+  readonly retryDelayMs: number;
+  /** Default 30,000. */
+  readonly retryDelayMaxMs: number;
+}
+
+export const STORE_TIMING: StoreTiming = {
+  groupCommitMs: 25,
+  connectTimeoutMs: 5_000,
+  applyTimeoutMs: 10_000,
+  readTimeoutMs: 3_000,
+  flushTimeoutMs: 5_000,
+  closeTimeoutMs: 2_000,
+  retryDelayMs: 250,
+  retryDelayMaxMs: 30_000,
+};
+
+/** A read is repeated if a batch became durable behind its back; more often than this nothing but chance would do it. */
+const readAttemptsMax = 3;
+
+/** More callers than this can't wait for a flush at once; the others hear `false`. */
+const flushWaitersMax = 10_000;
+
+export interface WriteBehindOptions {
+  readonly clock: Clock;
+  readonly onWarning: WarningListener;
+  readonly kind: StoreKind;
+  /** Names the store in warnings; holds no secret. */
+  readonly name: string;
+  /** Default: `STORE_LIMITS`. */
+  readonly limits?: Partial<StoreLimits>;
+  /** Default: `STORE_TIMING`. */
+  readonly timing?: Partial<StoreTiming>;
+}
+
+/** Resolves when the first connection stands or has failed; never rejects. */
+export async function openWriteBehindStore(backend: Backend, options: WriteBehindOptions): Promise<Store> {
+  const store = new WriteBehindStore(backend, options);
+  await store.opened;
+  return store;
+}
+
+interface FlushWaiter {
+  readonly accepted: number;
+  readonly dropped: number;
+  readonly end: (durable: boolean) => void;
+}
+
+class WriteBehindStore implements Store {
+  readonly kind: StoreKind;
+  readonly opened: Promise<void>;
+  readonly #backend: Backend;
+  readonly #clock: Clock;
+  readonly #limits: StoreLimits;
+  readonly #timing: StoreTiming;
+  readonly #queue: WriteQueue;
+  readonly #board: HealthBoard;
+  readonly #flushWaiters = new Set<FlushWaiter>();
+  #state: 'connecting' | 'up' | 'down' = 'connecting';
+  #connection: Connection | undefined;
+  #sending = false;
+  #failures = 0;
+  #commitTimer: Timer | undefined;
+  #retryTimer: Timer | undefined;
+  #markOpened: () => void = () => {};
+  #closed: Promise<void> | undefined;
+  #refused = 0;
+  #warnedOfDrops = false;
+
+  constructor(backend: Backend, options: WriteBehindOptions) {
+    this.kind = options.kind;
+    this.#backend = backend;
+    this.#clock = options.clock;
+    this.#limits = { ...STORE_LIMITS, ...options.limits };
+    this.#timing = { ...STORE_TIMING, ...options.timing };
+    this.#queue = new WriteQueue(this.#limits);
+    this.#board = new HealthBoard(options);
+    this.opened = new Promise((resolve) => {
+      this.#markOpened = resolve;
+    });
+    this.#connect();
+  }
+
+  get health(): StoreHealth {
+    return this.#board.health;
+  }
+
+  get counters(): StoreCounters {
+    const { accepted, coalesced, dropped } = this.#queue;
+    return { accepted, coalesced, dropped, refused: this.#refused };
+  }
+
+  onHealthChange(listener: (health: StoreHealth) => void): () => void {
+    return this.#board.onChange(listener);
+  }
+
+  async get(collection: string, key: string): Promise<unknown> {
+    const name = toKey(key, this.#limits);
+    if (name === undefined) return undefined;
+    const row = (await this.#read(collection, name)).get(name);
+    return row && parseJson(row.text);
+  }
+
+  async getAll(collection: string): Promise<ReadonlyMap<string, unknown>> {
+    const values = new Map<string, unknown>();
+    for (const [key, row] of await this.#read(collection, undefined)) values.set(key, parseJson(row.text));
+    return values;
+  }
+
+  put(collection: string, key: string, value: unknown, options: WriteOptions = {}): void {
+    this.#write(collection, key, toPut(value, options, this.#limits));
+  }
+
+  increment(collection: string, key: string, deltas: Readonly<Record<string, number>>, options: WriteOptions = {}): void {
+    this.#write(collection, key, toAdd(deltas, options));
+  }
+
+  delete(collection: string, key: string): void {
+    this.#write(collection, key, { kind: 'delete' });
+  }
+
+  flush(): Promise<boolean> {
+    if (this.#queue.length === 0) return Promise.resolve(true);
+    if (this.#state === 'down' || this.#flushWaiters.size >= flushWaitersMax) return Promise.resolve(false);
+    return new Promise((resolve) => {
+      const waiter: FlushWaiter = {
+        accepted: this.#queue.accepted,
+        dropped: this.#queue.dropped,
+        end: (durable) => {
+          timer.cancel();
+          this.#flushWaiters.delete(waiter);
+          resolve(durable);
+        },
+      };
+      const timer = this.#clock.schedule(this.#timing.flushTimeoutMs, () => waiter.end(false));
+      this.#flushWaiters.add(waiter);
+      this.#send();
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#state === 'down' && this.#queue.length > 0) this.#connect(); // a last chance
+    await this.#ready();
+    await this.flush();
+    const connection = this.#connection;
+    this.#letGo();
+    this.#markOpened();
+    if (connection !== undefined) {
+      await within(this.#clock, this.#timing.closeTimeoutMs, 'closing', connection.close()).catch(() => {});
+      connection.abandon();
+    }
+    const { length } = this.#queue;
+    if (length > 0) this.#board.warn('the store was closed before all state was saved', { unsaved: length });
+  }
+
+  /** Waits while a connection is being made; its timeout bounds it. */
+  async #ready(): Promise<void> {
+    const connection = this.#connection;
+    if (this.#state !== 'connecting' || connection === undefined) return;
+    await within(this.#clock, this.#timing.connectTimeoutMs, 'opening', connection.ready).catch(() => {});
+  }
+
+  #write(collection: string, key: string, change: Change | undefined): void {
+    const name = toKey(key, this.#limits);
+    if (this.#closed !== undefined || change === undefined || name === undefined) {
+      this.#refused++;
+      return;
+    }
+    const { dropped } = this.#queue;
+    this.#queue.add(collection, name, change, this.#clock.epochMs());
+    this.#scheduleCommit();
+    if (this.#queue.dropped > dropped && !this.#warnedOfDrops) {
+      this.#warnedOfDrops = true;
+      this.#board.warn('the store drops its oldest unsaved state: too much of it waits', { entriesMax: this.#limits.entriesMax });
+    }
+  }
+
+  async #read(collection: string, key: string | undefined): Promise<ReadonlyMap<string, Row>> {
+    let found: ReadResult = { rows: new Map(), applied: 0 };
+    if (this.#closed !== undefined) return found.rows;
+    for (let attempt = 0; attempt < readAttemptsMax && this.#state === 'up'; attempt++) {
+      const connection = this.#connection as Connection;
+      try {
+        const reading = connection.read(collection, key, this.#clock.epochMs());
+        found = await within(this.#clock, this.#timing.readTimeoutMs, 'reading', reading);
+        if (found.applied >= this.#queue.durableSequence) break;
+      } catch (error) {
+        const failure = toStoreFailure(error);
+        // Behind a batch that a slow disk takes its time for, a read may run out of its own; the batch's timeout rules then.
+        if (failure.fault !== 'timeout' || !this.#sending) this.#lose(connection, failure);
+        break;
+      }
+    }
+    return this.#queue.overlay(found.rows, found.applied, collection, key, this.#clock.epochMs());
+  }
+
+  #connect(): void {
+    this.#retryTimer?.cancel();
+    this.#state = 'connecting';
+    let connection: Connection | undefined = undefined;
+    connection = this.#backend.connect((failure) => connection && this.#lose(connection, failure));
+    this.#connection = connection;
+    const made = connection;
+    within(this.#clock, this.#timing.connectTimeoutMs, 'opening', made.ready).then(
+      () => this.#connected(made),
+      (error: unknown) => this.#lose(made, toStoreFailure(error)),
+    );
+  }
+
+  #connected(connection: Connection): void {
+    if (connection !== this.#connection) return;
+    this.#state = 'up';
+    // With state to save, only saving it shows that the trouble is over (a full disk can be opened).
+    this.#send();
+    this.#markOpened();
+    if (!this.#sending) this.#recover();
+  }
+
+  #recover(): void {
+    this.#failures = 0;
+    this.#warnedOfDrops = false;
+    this.#board.recover();
+  }
+
+  #lose(connection: Connection, failure: StoreFailure): void {
+    if (connection !== this.#connection) return;
+    this.#letGo();
+    connection.abandon();
+    const delayMs = Math.min(this.#timing.retryDelayMs * 2 ** this.#failures, this.#timing.retryDelayMaxMs);
+    this.#failures++;
+    if (this.#closed === undefined) this.#retryTimer = this.#clock.schedule(delayMs, () => this.#connect());
+    for (const waiter of this.#flushWaiters) waiter.end(false);
+    this.#markOpened();
+    this.#board.degrade(failure);
+  }
+
+  #letGo(): void {
+    this.#connection = undefined;
+    this.#state = 'down';
+    this.#sending = false;
+    this.#commitTimer?.cancel();
+    this.#commitTimer = undefined;
+    this.#retryTimer?.cancel();
+  }
+
+  #scheduleCommit(): void {
+    if (this.#state !== 'up' || this.#sending || this.#commitTimer !== undefined) return;
+    this.#commitTimer = this.#clock.schedule(this.#timing.groupCommitMs, () => this.#send());
+  }
+
+  #send(): void {
+    if (this.#state !== 'up' || this.#sending) return;
+    this.#commitTimer?.cancel();
+    this.#commitTimer = undefined;
+    const batch = this.#queue.take();
+    if (batch === undefined) return;
+    this.#sending = true;
+    const connection = this.#connection as Connection;
+    within(this.#clock, this.#timing.applyTimeoutMs, 'saving', connection.apply(batch, this.#clock.epochMs())).then(
+      () => this.#sent(connection),
+      (error: unknown) => this.#lose(connection, toStoreFailure(error)),
+    );
+  }
+
+  #sent(connection: Connection): void {
+    if (connection !== this.#connection) return;
+    this.#sending = false;
+    this.#queue.settle();
+    this.#endFlushes();
+    if (this.#flushWaiters.size > 0) this.#send();
+    else if (this.#queue.length > 0) this.#scheduleCommit();
+    this.#recover();
+  }
+
+  #endFlushes(): void {
+    if (this.#flushWaiters.size === 0) return;
+    const unsaved = this.#queue.oldestUnsaved();
+    for (const waiter of this.#flushWaiters) {
+      if (unsaved > waiter.accepted) waiter.end(this.#queue.dropped === waiter.dropped);
+    }
+  }
+}

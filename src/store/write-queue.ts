@@ -1,0 +1,129 @@
+/**
+ * Changes on their way to durability: those that wait, merged by key, and the one batch that was sent. A batch stays
+ * as it is until it is known to be durable, since a connection that died may or may not have committed it; sent again
+ * under its number it counts once.
+ */
+import type { Batch, KeyedChange } from './backend.ts';
+import { BoundedEntries } from './bounded-entries.ts';
+import { applyChange, combine, isExpired, type Change, type Row } from './change.ts';
+import type { StoreLimits } from './store.ts';
+
+/** The most of one batch, so that handing it over doesn't hold up the event loop; the rest follows in the next. */
+const batchChangesMax = 5_000;
+const batchCharactersMax = 4 * 1024 * 1024;
+
+interface Waiting {
+  readonly change: Change;
+  /** The count of accepted changes at the first of those merged here. */
+  readonly since: number;
+}
+
+export class WriteQueue {
+  readonly #waiting: BoundedEntries<Waiting>;
+  #sent: Batch | undefined;
+  #sentSince = Infinity;
+  #sequence = 0;
+  #durable = 0;
+  #accepted = 0;
+  #coalesced = 0;
+
+  constructor(limits: StoreLimits) {
+    this.#waiting = new BoundedEntries({ ...limits, sizeOf: (waiting) => sizeOf(waiting.change) });
+  }
+
+  get accepted(): number {
+    return this.#accepted;
+  }
+  get coalesced(): number {
+    return this.#coalesced;
+  }
+  get dropped(): number {
+    return this.#waiting.dropped;
+  }
+  /** Keys that are not durable. */
+  get length(): number {
+    return this.#waiting.size + (this.#sent?.changes.length ?? 0);
+  }
+  /** The sequence of the last batch known to be durable. */
+  get durableSequence(): number {
+    return this.#durable;
+  }
+
+  add(collection: string, key: string, change: Change, nowMs: number): void {
+    const before = this.#waiting.get(collection, key);
+    this.#accepted++;
+    if (before === undefined) {
+      this.#waiting.set(collection, key, { change, since: this.#accepted });
+    } else {
+      this.#coalesced++;
+      this.#waiting.set(collection, key, { change: combine(before.change, change, nowMs), since: before.since });
+    }
+  }
+
+  /** The batch to send: the one sent before if it isn't known to be durable, else the oldest that wait. */
+  take(): Batch | undefined {
+    if (this.#sent !== undefined || this.#waiting.size === 0) return this.#sent;
+    const changes: KeyedChange[] = [];
+    let characters = 0;
+    while (changes.length < batchChangesMax && characters < batchCharactersMax) {
+      const entry = this.#waiting.takeOldest();
+      if (entry === undefined) break;
+      const { collection, key, value } = entry;
+      changes.push({ collection, key, change: value.change });
+      characters += sizeOf(value.change);
+      this.#sentSince = Math.min(this.#sentSince, value.since);
+    }
+    this.#sent = { sequence: ++this.#sequence, changes };
+    return this.#sent;
+  }
+
+  /** The batch that was taken is durable. */
+  settle(): void {
+    this.#durable = this.#sequence;
+    this.#sent = undefined;
+    this.#sentSince = Infinity;
+  }
+
+  /** The place, in the count of accepted changes, of the oldest that is neither durable nor dropped; Infinity: none. */
+  oldestUnsaved(): number {
+    let oldest = this.#sentSince;
+    for (const { value } of this.#waiting.values()) oldest = Math.min(oldest, value.since);
+    return oldest;
+  }
+
+  /**
+   * The live rows of the collection, or of the one key, as they will be: what was read, and over it what isn't part of
+   * it yet. `applied` is the last batch that the read contains.
+   */
+  overlay(read: ReadonlyMap<string, Row>, applied: number, collection: string, key: string | undefined, nowMs: number): Map<string, Row> {
+    const rows = new Map(read);
+    for (const entry of this.#changesAfter(applied, collection, key)) {
+      const row = applyChange(rows.get(entry.key), entry.change, nowMs);
+      if (row === undefined) rows.delete(entry.key);
+      else rows.set(entry.key, row);
+    }
+    for (const [name, row] of rows) if (isExpired(row, nowMs)) rows.delete(name);
+    return rows;
+  }
+
+  *#changesAfter(applied: number, collection: string, key: string | undefined): Generator<KeyedChange> {
+    const sent = this.#sent !== undefined && this.#sent.sequence > applied ? this.#sent.changes : [];
+    for (const entry of sent) {
+      if (entry.collection === collection && (key === undefined || entry.key === key)) yield entry;
+    }
+    if (key !== undefined) {
+      const waiting = this.#waiting.get(collection, key);
+      if (waiting !== undefined) yield { collection, key, change: waiting.change };
+      return;
+    }
+    for (const entry of this.#waiting.values()) {
+      if (entry.collection === collection) yield { collection, key: entry.key, change: entry.value.change };
+    }
+  }
+}
+
+function sizeOf(change: Change): number {
+  if (change.kind === 'put') return change.text.length;
+  if (change.kind === 'delete') return 0;
+  return Object.keys(change.deltas).reduce((sum, field) => sum + field.length + 8, 0);
+}
