@@ -1,0 +1,102 @@
+/**
+ * What media inside a request costs in input tokens (design 4.1). Providers bill an image or a page by what it shows
+ * and never by its base64 bytes, so each is counted at a constant; text is counted by its bytes, elsewhere.
+ *
+ * The JSON scanner calls in here for string values only, with the name of the member that holds the string and the
+ * name of the member around that one: `image_url.url`, `input_audio.data`, `file.file_data`.
+ */
+export const IMAGE_TOKENS = 1_500;
+export const PAGE_TOKENS = 2_000;
+/** A document's page count is unknown without reading it; this many bytes are taken for one page, at least one page. */
+export const BYTES_PER_PAGE = 65_536;
+/** 128 kbit/s, what speech is commonly sent at. */
+export const AUDIO_BYTES_PER_SECOND = 16_000;
+export const AUDIO_TOKENS_PER_SECOND = 10;
+/** A video's length is unknown: half a minute at the usual 300 tokens a second. */
+export const VIDEO_TOKENS = 9_000;
+
+/** Strings shorter than this are never looked at for `data:` when their member has no name of the table below. */
+export const DATA_URL_LENGTH_MIN = 128;
+
+export const KEY_NONE = 0;
+const KEY_URL = 1;
+const KEY_DATA = 2;
+const KEY_IMAGE_URL = 3;
+const KEY_VIDEO_URL = 4;
+const KEY_INPUT_AUDIO = 5;
+const KEY_FILE_DATA = 6;
+const KEY_FILE_REFERENCE = 7;
+/** Holds words for the model, whatever they look like. */
+const KEY_TEXT = 8;
+
+/** The kind of a member's name between `start` and `end` (quotes left out). Names with escapes are `KEY_NONE`. */
+export function keyKind(bytes: Uint8Array, start: number, end: number): number {
+  switch (end - start) {
+    case 3:
+      return matches(bytes, start, 'url') ? KEY_URL : KEY_NONE;
+    case 4:
+      if (matches(bytes, start, 'text')) return KEY_TEXT;
+      return matches(bytes, start, 'data') ? KEY_DATA : KEY_NONE;
+    case 7:
+      if (matches(bytes, start, 'content')) return KEY_TEXT;
+      return matches(bytes, start, 'file_id') ? KEY_FILE_REFERENCE : KEY_NONE;
+    case 8:
+      return matches(bytes, start, 'file_url') ? KEY_FILE_REFERENCE : KEY_NONE;
+    case 9:
+      if (matches(bytes, start, 'image_url')) return KEY_IMAGE_URL;
+      if (matches(bytes, start, 'video_url')) return KEY_VIDEO_URL;
+      return matches(bytes, start, 'file_data') ? KEY_FILE_DATA : KEY_NONE;
+    case 11:
+      return matches(bytes, start, 'input_audio') ? KEY_INPUT_AUDIO : KEY_NONE;
+    default:
+      return KEY_NONE;
+  }
+}
+
+/**
+ * Tokens of the string between `start` and `end` (quotes left out) if it is media, or -1 if it is text.
+ * `key` and `parentKey` are kinds as `keyKind` gives them.
+ */
+export function mediaTokens(bytes: Uint8Array, start: number, end: number, key: number, parentKey: number): number {
+  if (key === KEY_TEXT) return -1;
+  if (matches(bytes, start, 'data:')) {
+    const comma = bytes.subarray(start, Math.min(end, start + DATA_URL_LENGTH_MIN)).indexOf(0x2c);
+    if (comma > 0) return dataUrlTokens(bytes, start + 5, start + comma, end - start - comma - 1);
+  }
+  switch (key === KEY_URL ? parentKey : key) {
+    case KEY_IMAGE_URL:
+      return IMAGE_TOKENS;
+    case KEY_VIDEO_URL:
+      return VIDEO_TOKENS;
+    case KEY_FILE_DATA:
+      return pageTokens(end - start);
+    case KEY_FILE_REFERENCE:
+      return PAGE_TOKENS;
+    case KEY_DATA:
+      return parentKey === KEY_INPUT_AUDIO ? audioTokens(end - start) : -1;
+    default:
+      return -1;
+  }
+}
+
+function dataUrlTokens(bytes: Uint8Array, typeStart: number, typeEnd: number, dataLength: number): number {
+  if (matches(bytes, typeStart, 'image/')) return IMAGE_TOKENS;
+  if (matches(bytes, typeStart, 'audio/')) return audioTokens(dataLength);
+  if (matches(bytes, typeStart, 'video/')) return VIDEO_TOKENS;
+  if (!matches(bytes, typeEnd - 7, ';base64')) return -1;
+  if (matches(bytes, typeStart, 'text/')) return Math.ceil((dataLength * 3) / 16);
+  return pageTokens(dataLength);
+}
+
+function pageTokens(base64Length: number): number {
+  return Math.max(1, Math.ceil((base64Length * 3) / 4 / BYTES_PER_PAGE)) * PAGE_TOKENS;
+}
+
+function audioTokens(base64Length: number): number {
+  return Math.max(1, Math.ceil((base64Length * 3) / 4 / AUDIO_BYTES_PER_SECOND)) * AUDIO_TOKENS_PER_SECOND;
+}
+
+function matches(bytes: Uint8Array, start: number, ascii: string): boolean {
+  for (let i = 0; i < ascii.length; i++) if (bytes[start + i] !== ascii.charCodeAt(i)) return false;
+  return true;
+}

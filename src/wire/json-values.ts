@@ -1,0 +1,54 @@
+import { asBuffer } from './bytes.ts';
+import type { BodyMember } from './request-body.ts';
+
+/** Small readers for member values that a scan has found valid. */
+
+/** The member's value, parsed. */
+export function parseMember(bytes: Uint8Array, member: BodyMember): unknown {
+  return JSON.parse(asBuffer(bytes).toString('utf8', member.start, member.end));
+}
+
+/** The member's string, or null if its value is none. */
+export function readString(bytes: Uint8Array, member: BodyMember): string | null {
+  if (bytes[member.start] !== 0x22) return null;
+  const text = asBuffer(bytes).toString('utf8', member.start + 1, member.end - 1);
+  return text.includes('\\') ? (JSON.parse(`"${text}"`) as string) : text;
+}
+
+/** True, false, or null for any other value. */
+export function readBoolean(bytes: Uint8Array, member: BodyMember): boolean | null {
+  // A value that opens with t or f is the whole word, or the scan would have refused it.
+  if (bytes[member.start] === 0x74) return true;
+  return bytes[member.start] === 0x66 ? false : null;
+}
+
+/** True for the value `null`. */
+export function isNull(bytes: Uint8Array, member: BodyMember): boolean {
+  return bytes[member.start] === 0x6e;
+}
+
+/** The whole number of 0 or more that the member holds, or null for any other value. */
+export function readCount(bytes: Uint8Array, member: BodyMember): number | null {
+  const first = bytes[member.start] ?? 0;
+  if (first < 0x30 || first > 0x39) return null;
+  const value = Number(asBuffer(bytes).toString('latin1', member.start, member.end));
+  return Number.isSafeInteger(value) ? value : null;
+}
+
+export type JsonKind = 'object' | 'array' | 'other';
+
+export function kindOf(bytes: Uint8Array, member: BodyMember): JsonKind {
+  if (bytes[member.start] === 0x7b) return 'object';
+  return bytes[member.start] === 0x5b ? 'array' : 'other';
+}
+
+/** True for `[]` and `{}`, with or without white space inside. */
+export function isEmptyContainer(bytes: Uint8Array, member: BodyMember): boolean {
+  for (let i = member.start + 1; i < member.end - 1; i++) if ((bytes[i] ?? 0) > 0x20) return false;
+  return true;
+}
+
+/** True if `value` is an object and no array. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,236 @@
+import { byteOrderMarkLength } from '../bytes.ts';
+import { scanObject } from '../json-scan.ts';
+import type { JsonObjectScan } from '../json-scan.ts';
+import { isEmptyContainer, isNull, isRecord, kindOf, parseMember, readBoolean, readCount, readString } from '../json-values.ts';
+import type { BodyMember, RequestBody } from '../request-body.ts';
+import { countPrompts, countTokenIds } from './prompt-items.ts';
+import type { RequestFacts } from '../../core/request.ts';
+
+export type JsonOperation = 'chat' | 'completions' | 'embeddings';
+
+export type DecodedRequest =
+  | { readonly ok: true; readonly facts: RequestFacts; readonly body: RequestBody }
+  | { readonly ok: false; readonly message: string; readonly param: string | null };
+
+/** Members that are no input of the model, however long their values are. */
+const NOT_INPUT = new Set([
+  'model', 'stream_options', 'stop', 'logit_bias', 'user', 'metadata', 'service_tier', 'prompt_cache_key', 'prompt_cache_options',
+  'prompt_cache_retention', 'safety_identifier', 'reasoning_effort', 'reasoning', 'thinking', 'verbosity', 'modalities', 'encoding_format',
+  'chat_template_kwargs', 'extra_body', 'provider', 'models', 'plugins',
+]); // prettier-ignore
+
+const BYTES_PER_TOKEN = 4;
+
+/**
+ * Reads what we act on from a request body of the OpenAI protocol; everything else is left for the provider to judge.
+ * A fault carries a message for the caller and the name of the field, as in `error.param`.
+ * `body.bytes` are the given bytes, without their byte order mark if they had one.
+ */
+export function decodeRequest(operation: JsonOperation, input: Uint8Array): DecodedRequest {
+  const mark = byteOrderMarkLength(input);
+  const bytes = mark === 0 ? input : input.subarray(mark);
+  const scan = scanObject(bytes);
+  if (!scan.ok) return { ok: false, message: `The request body is ${scan.message}.`, param: null };
+  const fields = new FieldReader(bytes, scan);
+  const fault = fields.fault ?? missingInput(operation, fields);
+  if (fault !== null) return { ok: false, ...fault };
+  return { ok: true, facts: fields.toFacts(operation), body: { bytes, members: scan.members, contentType: null } };
+}
+
+interface Fault {
+  readonly message: string;
+  readonly param: string;
+}
+
+function missingInput(operation: JsonOperation, fields: FieldReader): Fault | null {
+  if (operation === 'chat') {
+    if (fields.messages === null) return { message: "Missing required parameter: 'messages'.", param: 'messages' };
+    if (kindOf(fields.bytes, fields.messages) !== 'array') return { message: "'messages' must be an array.", param: 'messages' };
+  }
+  if (operation === 'embeddings' && fields.input === null) return { message: "Missing required parameter: 'input'.", param: 'input' };
+  return null;
+}
+
+/** Goes once over the members; of a repeated one the last counts, as with JSON.parse. */
+class FieldReader {
+  readonly bytes: Uint8Array;
+  readonly #scan: JsonObjectScan;
+  fault: Fault | null = null;
+  messages: BodyMember | null = null;
+  input: BodyMember | null = null;
+  #prompt: BodyMember | null = null;
+  #model: string | null = null;
+  #stream = false;
+  #includesUsage = false;
+  #maxTokens: number | null = null;
+  #maxCompletionTokens: number | null = null;
+  #choices: number | null = null;
+  #bestOf: number | null = null;
+  #effort = false;
+  #reasoning = false;
+  #thinking = false;
+  #enableThinking = false;
+  #templateThinking = false;
+  #hasTools = false;
+  #hasFunctions = false;
+  #cacheKey: string | null = null;
+  #serviceTier: string | null = null;
+  #inputBytes = 0;
+
+  constructor(bytes: Uint8Array, scan: JsonObjectScan) {
+    this.bytes = bytes;
+    this.#scan = scan;
+    for (const member of scan.members) this.#read(member);
+    if (this.fault === null && (this.#model === null || this.#model === '')) {
+      this.fault = { message: "'model' is required and must be a non-empty string.", param: 'model' };
+    }
+  }
+
+  #read(member: BodyMember): void {
+    const { bytes } = this;
+    if (isInput(bytes, member)) this.#inputBytes += member.end - member.start;
+    switch (member.name) {
+      case 'model':
+        if (this.#model !== null) this.fault = { message: "'model' is given twice.", param: 'model' };
+        this.#model = readString(bytes, member) ?? '';
+        break;
+      case 'messages':
+        this.messages = member;
+        break;
+      case 'prompt':
+        this.#prompt = member;
+        break;
+      case 'input':
+        this.input = member;
+        break;
+      case 'stream':
+        this.#stream = readBoolean(bytes, member) ?? false;
+        if (readBoolean(bytes, member) === null && !isNull(bytes, member)) {
+          this.fault ??= { message: "'stream' must be true or false.", param: 'stream' };
+        }
+        break;
+      case 'stream_options':
+        this.#includesUsage = property(bytes, member, 'include_usage') === true;
+        break;
+      case 'max_tokens':
+        this.#maxTokens = readCount(bytes, member);
+        break;
+      case 'max_completion_tokens':
+        this.#maxCompletionTokens = readCount(bytes, member);
+        break;
+      case 'n':
+        this.#choices = readCount(bytes, member);
+        break;
+      case 'best_of':
+        this.#bestOf = readCount(bytes, member);
+        break;
+      case 'tools':
+        this.#hasTools = kindOf(bytes, member) === 'array' && !isEmptyContainer(bytes, member);
+        break;
+      case 'functions':
+        this.#hasFunctions = kindOf(bytes, member) === 'array' && !isEmptyContainer(bytes, member);
+        break;
+      case 'prompt_cache_key':
+        this.#cacheKey = readString(bytes, member);
+        break;
+      case 'service_tier':
+        this.#serviceTier = readString(bytes, member);
+        break;
+      default:
+        this.#readThinking(member);
+    }
+  }
+
+  /** The ways to ask for thinking: OpenAI, OpenRouter, Anthropic and Gemini compatible, Qwen, vLLM templates. */
+  #readThinking(member: BodyMember): void {
+    const { bytes } = this;
+    switch (member.name) {
+      case 'reasoning_effort':
+        this.#effort = isEffort(readString(bytes, member));
+        break;
+      case 'reasoning':
+        this.#reasoning = asksToReason(bytes, member);
+        break;
+      case 'thinking':
+        this.#thinking = asksToThink(bytes, member);
+        break;
+      case 'enable_thinking':
+        this.#enableThinking = readBoolean(bytes, member) === true;
+        break;
+      case 'chat_template_kwargs':
+        this.#templateThinking = property(bytes, member, 'enable_thinking') === true || property(bytes, member, 'thinking') === true;
+        break;
+      default:
+    }
+  }
+
+  toFacts(operation: JsonOperation): RequestFacts {
+    return {
+      operation,
+      model: this.#model ?? '',
+      stream: operation !== 'embeddings' && this.#stream,
+      wantsUsage: this.#stream && this.#includesUsage,
+      outputBound: this.#outputBound(operation),
+      inputTokens: this.#inputTokens(),
+      thinks: this.#effort || this.#reasoning || this.#thinking || this.#enableThinking || this.#templateThinking,
+      hasTools: this.#hasTools || this.#hasFunctions,
+      cacheKey: this.#cacheKey === '' ? null : this.#cacheKey,
+      serviceTier: this.#serviceTier,
+    };
+  }
+
+  #outputBound(operation: JsonOperation): number | null {
+    if (operation === 'embeddings') return 0;
+    const perChoice = this.#maxCompletionTokens ?? this.#maxTokens;
+    if (perChoice === null) return null;
+    if (operation === 'chat') return perChoice * Math.max(1, this.#choices ?? 1);
+    // best_of answers are generated, and paid for, for each prompt; n of them come back.
+    const answers = Math.max(1, this.#choices ?? 1, this.#bestOf ?? 1);
+    return perChoice * answers * (this.#prompt === null ? 1 : countPrompts(this.bytes, this.#prompt));
+  }
+
+  #inputTokens(): number {
+    let textBytes = this.#inputBytes - this.#scan.mediaBytes;
+    let tokens = this.#scan.mediaTokens;
+    for (const member of [this.input, this.#prompt]) {
+      const ids = member === null ? 0 : countTokenIds(this.bytes, member);
+      if (member === null || ids === 0) continue;
+      textBytes -= member.end - member.start;
+      tokens += ids;
+    }
+    return tokens + Math.ceil(Math.max(0, textBytes) / BYTES_PER_TOKEN);
+  }
+}
+
+/** Strings, arrays and objects are input unless they are known not to be: an unknown field may hold documents. */
+function isInput(bytes: Uint8Array, member: BodyMember): boolean {
+  const first = bytes[member.start];
+  return (first === 0x22 || first === 0x5b || first === 0x7b) && !NOT_INPUT.has(member.name);
+}
+
+function property(bytes: Uint8Array, member: BodyMember, name: string): unknown {
+  if (kindOf(bytes, member) !== 'object') return undefined;
+  const value = parseMember(bytes, member);
+  return isRecord(value) ? value[name] : undefined;
+}
+
+function isEffort(value: unknown): boolean {
+  return typeof value === 'string' && value !== '' && value !== 'none' && value !== 'minimal';
+}
+
+/** `reasoning: { effort | max_tokens | enabled }` (OpenRouter), or a bare `true`. */
+function asksToReason(bytes: Uint8Array, member: BodyMember): boolean {
+  const value = parseMember(bytes, member);
+  if (!isRecord(value)) return value === true;
+  if (value['enabled'] === false) return false;
+  if (typeof value['effort'] === 'string') return isEffort(value['effort']);
+  return value['enabled'] === true || Number(value['max_tokens']) > 0;
+}
+
+/** `thinking: { type: "enabled" | "adaptive" | … }`, `{ budget_tokens }`, or a bare `true`. */
+function asksToThink(bytes: Uint8Array, member: BodyMember): boolean {
+  const value = parseMember(bytes, member);
+  if (!isRecord(value)) return value === true;
+  if (typeof value['type'] === 'string') return value['type'] !== 'disabled';
+  return value['enabled'] === true || Number(value['budget_tokens']) > 0;
+}

@@ -1,0 +1,157 @@
+import { Buffer } from 'node:buffer';
+import { asBuffer } from '../bytes.ts';
+import { scanObject } from '../json-scan.ts';
+import { isNull, isRecord, kindOf, readBoolean, readString } from '../json-values.ts';
+import type { BodyMember, RequestBody } from '../request-body.ts';
+
+export interface RequestEdits {
+  /** The target's own name for the model; replaces the value of `model`. */
+  readonly model: string;
+  /** Members to replace, or to add at the end. Wins over `drop`. */
+  readonly set?: Readonly<Record<string, unknown>>;
+  /** Members to leave out. */
+  readonly drop?: readonly string[];
+  /** Asks for the usage chunk of a stream: `stream_options.include_usage: true`, unless `drop` names `stream_options`. */
+  readonly askUsage?: boolean;
+}
+
+/**
+ * The body for one target: the original bytes with these edits and no other change. If nothing changes, the very same
+ * `Uint8Array` comes back. Where a name is given more than once, every occurrence is edited. `model` in `set` or `drop`
+ * is left unheard: the target's name rules.
+ */
+export function encodeRequest(body: RequestBody, edits: RequestEdits): Uint8Array {
+  const splices = new Splices(body.bytes);
+  const values = valuesToSet(edits);
+  const drops = dropsOf(edits, values);
+  const added = new Map(values);
+  const asksUsage = edits.askUsage === true && !values.has('stream_options') && !drops.has('stream_options');
+  let usageAsked = false;
+  let previous: BodyMember | null = null;
+  let keepsAny = false;
+  for (let i = 0; i < body.members.length; i++) {
+    const member = body.members[i] as BodyMember;
+    if (drops.has(member.name)) {
+      // The comma before it goes too; of a leading run of dropped members the comma after each.
+      if (keepsAny && previous !== null) splices.add(previous.end, member.end, '');
+      else splices.add(member.keyStart, body.members[i + 1]?.keyStart ?? member.end, '');
+    } else {
+      keepsAny = true;
+      const value = values.get(member.name);
+      if (value !== undefined) splices.replace(member, value);
+      else if (member.name === 'model') replaceModel(splices, body.bytes, member, edits.model);
+      else if (asksUsage && member.name === 'stream_options') {
+        usageAsked = true;
+        mergeUsage(splices, body.bytes, member);
+      }
+      added.delete(member.name);
+    }
+    previous = member;
+  }
+  if (asksUsage && !usageAsked) added.set('stream_options', '{"include_usage":true}');
+  if (added.size > 0) splices.insert(insertionPoint(body), membersText(added, keepsAny));
+  return splices.apply();
+}
+
+/** The JSON texts of `set`; a value that JSON can't hold is no edit. */
+function valuesToSet(edits: RequestEdits): ReadonlyMap<string, string> {
+  if (edits.set === undefined) return NO_VALUES;
+  const values = new Map<string, string>();
+  for (const [name, value] of Object.entries(edits.set)) {
+    const asked = name === 'stream_options' && edits.askUsage === true && isRecord(value) ? { ...value, include_usage: true } : value;
+    const text = JSON.stringify(asked) as string | undefined;
+    if (text !== undefined && name !== 'model') values.set(name, text);
+  }
+  return values;
+}
+
+const NO_VALUES: ReadonlyMap<string, string> = new Map();
+const NO_DROPS: ReadonlySet<string> = new Set();
+
+function dropsOf(edits: RequestEdits, values: ReadonlyMap<string, string>): ReadonlySet<string> {
+  if (edits.drop === undefined || edits.drop.length === 0) return NO_DROPS;
+  return new Set(edits.drop.filter((name) => name !== 'model' && !values.has(name)));
+}
+
+function replaceModel(splices: Splices, bytes: Uint8Array, member: BodyMember, model: string): void {
+  if (readString(bytes, member) !== model) splices.replace(member, JSON.stringify(model));
+}
+
+/** Only null and objects are touched: what else stands there is the provider's to refuse. */
+function mergeUsage(splices: Splices, bytes: Uint8Array, options: BodyMember): void {
+  if (kindOf(bytes, options) !== 'object') {
+    if (isNull(bytes, options)) splices.replace(options, '{"include_usage":true}');
+    return;
+  }
+  const scan = scanObject(bytes.subarray(options.start, options.end));
+  if (!scan.ok) return;
+  const found = scan.members.filter((member) => member.name === 'include_usage');
+  for (const member of found) {
+    const start = options.start + member.start;
+    const moved = { ...member, start, end: options.start + member.end };
+    if (readBoolean(bytes, moved) !== true) splices.replace(moved, 'true');
+  }
+  if (found.length > 0) return;
+  const last = scan.members.at(-1);
+  if (last === undefined) splices.insert(options.start + 1, '"include_usage":true');
+  else splices.insert(options.start + last.end, ',"include_usage":true');
+}
+
+/** After the last member, dropped or not; for an empty object after its brace. */
+function insertionPoint(body: RequestBody): number {
+  const last = body.members.at(-1);
+  return last === undefined ? body.bytes.indexOf(0x7b) + 1 : last.end;
+}
+
+function membersText(added: ReadonlyMap<string, string>, afterOthers: boolean): string {
+  const text = Array.from(added, ([name, value]) => `${JSON.stringify(name)}:${value}`).join(',');
+  return afterOthers ? `,${text}` : text;
+}
+
+interface Splice {
+  readonly start: number;
+  readonly end: number;
+  readonly text: string;
+}
+
+/** Replacements in the order of their places, none overlapping; ASCII or not. */
+class Splices {
+  readonly #bytes: Uint8Array;
+  readonly #list: Splice[] = [];
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  add(start: number, end: number, text: string): void {
+    this.#list.push({ start, end, text });
+  }
+
+  insert(at: number, text: string): void {
+    this.add(at, at, text);
+  }
+
+  /** Replaces the member's value, unless it stands there already. */
+  replace(member: BodyMember, text: string): void {
+    const { start, end } = member;
+    if (end - start === Buffer.byteLength(text) && asBuffer(this.#bytes).toString('utf8', start, end) === text) return;
+    this.add(start, end, text);
+  }
+
+  apply(): Uint8Array {
+    if (this.#list.length === 0) return this.#bytes;
+    let length = this.#bytes.length;
+    for (const { start, end, text } of this.#list) length += Buffer.byteLength(text) - (end - start);
+    const source = asBuffer(this.#bytes);
+    const result = Buffer.allocUnsafe(length);
+    let from = 0;
+    let to = 0;
+    for (const { start, end, text } of this.#list) {
+      to += source.copy(result, to, from, start);
+      to += result.write(text, to);
+      from = end;
+    }
+    source.copy(result, to, from);
+    return result;
+  }
+}
