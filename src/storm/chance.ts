@@ -7,7 +7,7 @@ import type { Spread } from './options.ts';
 
 /** Mixes text into a 32-bit hash (FNV-1a). Long texts count by their length, head and tail: a prompt of 1 MB must cost nothing. */
 export function hashText(text: string, start = 0x811c9dc5): number {
-  let hash = start ^ text.length;
+  let hash = start ^ Math.imul(text.length, 0x9e3779b1);
   const { length } = text;
   const head = Math.min(length, 256);
   for (let at = 0; at < head; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

@@ -102,8 +102,9 @@ function parseKind(name: string): StormFault | undefined {
     if (!isFaultKind(kind)) continue;
     const { arg } = FAULT_KINDS[kind] as { arg?: keyof StormFault };
     const value = name.slice(at + 1);
-    if (arg === undefined || value === '') return undefined;
-    return { kind, [arg]: arg === 'param' || arg === 'retryAfter' ? value : Number(value) };
+    const asText = arg === 'param' || arg === 'retryAfter';
+    if (arg === undefined || value === '' || (!asText && !Number.isFinite(Number(value)))) return undefined;
+    return { kind, [arg]: asText ? value : Number(value) };
   }
   return undefined;
 }

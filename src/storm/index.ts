@@ -2,8 +2,10 @@
  * Storm, the simulated provider: it speaks OpenAI's API on a real socket, enforces real limits, and fails on demand.
  * `dialect.ts` says what a protocol must supply, `fault-kinds.ts` lists the faults, `answer.ts` shows how they combine.
  */
+import { createAccounts } from './accounts.ts';
 import { createCallHandler } from './call.ts';
 import { answerControl } from './control.ts';
+import { createDelivery } from './delivery.ts';
 import { createFaultPlan } from './faults.ts';
 import { listen } from './listener.ts';
 import { createOpenAiDialect } from './openai/dialect.ts';
@@ -38,7 +40,10 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
   const tally = createTally(clock);
   const models = options.models ?? MODELS_DEFAULT;
   const plan = createFaultPlan(options.faults ?? [], options.seed ?? 1);
-  const calls = createCallHandler({ options, models, dialects: [createOpenAiDialect(models)], plan, tally, clock });
+  const accounts = createAccounts(options.limits, options.minuteMs ?? 60_000);
+  const delivery = createDelivery(options, tally, clock, () => listener.isDown());
+  const dialects = [createOpenAiDialect(models)] as const;
+  const take = createCallHandler({ options, models, dialects, plan, accounts, tally, delivery, clock });
   const host = options.host ?? '127.0.0.1';
   let closed = false;
 
@@ -47,7 +52,7 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
     reset() {
       tally.reset();
       plan.reset();
-      calls.reset();
+      accounts.reset();
     },
     setFaults: (faults: readonly StormFault[]) => plan.set(faults),
   };
@@ -60,9 +65,9 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
   const listener = await listen(
     host,
     options.port ?? 0,
-    (received, req, res) => {
+    (received, res) => {
       if (received.path.startsWith('/storm/')) answerControl(received, res, { ...controls, downFor });
-      else calls.handle(received, req, res);
+      else take(received, res);
     },
     (by) => tally.connected(by),
   );

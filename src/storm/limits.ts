@@ -56,7 +56,8 @@ export function createAccount(limits: StormLimits, minuteMs: number): Account {
     if (limits.concurrency !== undefined && running >= limits.concurrency) {
       return { by: 'concurrency', limit: limits.concurrency, used: running, requested: 1, waitMs: undefined };
     }
-    return refusedBy('requests', requests, now, 1) ?? refusedBy('day', day, now, 1) ?? refusedBy('tokens', tokenMeter, now, tokens);
+    const refusals = [refusedBy('requests', requests, now, 1), refusedBy('day', day, now, 1), refusedBy('tokens', tokenMeter, now, tokens)];
+    return refusals.reduce((worst, one) => ((one?.waitMs ?? 0) > (worst?.waitMs ?? 0) ? one : worst));
   }
 
   return {

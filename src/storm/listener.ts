@@ -7,12 +7,13 @@ import type { Received } from './dialect.ts';
 const BODY_BYTES_MAX = 256 * 1024 * 1024;
 const BACKLOG = 4096;
 
-export type RequestTaker = (received: Received, req: IncomingMessage, res: ServerResponse) => void;
+export type RequestTaker = (received: Received, res: ServerResponse) => void;
 
 export interface Listener {
   port: number;
   /** Closes the listener and destroys every connection, or listens again on the same port. */
   setDown(down: boolean): Promise<void>;
+  isDown(): boolean;
   close(): Promise<void>;
 }
 
@@ -29,21 +30,35 @@ export async function listen(host: string, port: number, take: RequestTaker, con
       connected(-1);
     });
   });
+  let isDown = false;
   await start(port);
   const address = server.address() as AddressInfo;
-  let changes = Promise.resolve();
+
+  // One change after the other; one that failed (the port was taken meanwhile) does not spoil the next.
+  let changes: Promise<void> = Promise.resolve();
+  function change(task: () => Promise<void>): Promise<void> {
+    const done = changes.then(task);
+    changes = done.catch(() => undefined);
+    return done;
+  }
+
+  function resume(): Promise<void> {
+    return server.listening ? Promise.resolve() : start(address.port);
+  }
 
   function start(at: number): Promise<void> {
     return new Promise((resolve, reject) => {
       server.once('error', reject);
       server.listen({ port: at, host, backlog: BACKLOG }, () => {
         server.off('error', reject);
+        isDown = false;
         resolve();
       });
     });
   }
 
   function stop(): Promise<void> {
+    isDown = true;
     if (!server.listening) return Promise.resolve();
     return new Promise((resolve) => {
       server.close(() => resolve());
@@ -53,14 +68,9 @@ export async function listen(host: string, port: number, take: RequestTaker, con
 
   return {
     port: address.port,
-    setDown(down) {
-      changes = changes.then(() => (down ? stop() : server.listening ? undefined : start(address.port)));
-      return changes;
-    },
-    close() {
-      changes = changes.then(stop);
-      return changes;
-    },
+    isDown: () => isDown,
+    setDown: (down) => change(() => (down ? stop() : resume())),
+    close: () => change(stop),
   };
 }
 
@@ -76,7 +86,7 @@ function receive(req: IncomingMessage, res: ServerResponse, take: RequestTaker):
     const url = req.url ?? '/';
     const query = url.indexOf('?');
     const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-    take({ method: req.method ?? 'GET', path: query === -1 ? url : url.slice(0, query), headers: req.headers, body }, req, res);
+    take({ method: req.method ?? 'GET', path: query === -1 ? url : url.slice(0, query), headers: req.headers, body }, res);
   });
   // A caller that leaves while it sends has made no call.
   req.on('error', () => undefined);

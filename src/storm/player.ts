@@ -3,14 +3,11 @@ import type { ServerResponse } from 'node:http';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Answer, Step } from './answer.ts';
 
-/** How an answer ended: sent to its end, or broken on purpose. */
-export type Ending = 'sent' | 'broken';
-
 /**
  * Plays `answer`; `done` is called once, unless the caller leaves first: then nothing is called and the player stops.
  * Waits are counted from when they were due, so that a late timer does not slow a stream down.
  */
-export function play(res: ServerResponse, answer: Answer, clock: Clock, done: (ending: Ending) => void): void {
+export function play(res: ServerResponse, answer: Answer, clock: Clock, done: (ending: 'sent' | 'broken') => void): void {
   const { steps } = answer;
   let at = 0;
   let due = clock.now();

@@ -12,7 +12,7 @@ export function instanceOf(schema: unknown, random: Random): unknown {
 
 function build(schema: Schema, root: Schema, random: Random, depth: number): unknown {
   if ('const' in schema) return schema['const'];
-  const { enum: values, anyOf, oneOf, allOf, $ref: reference } = schema as { [key: string]: unknown };
+  const { enum: values, anyOf, oneOf, allOf, $ref: reference } = schema;
   if (Array.isArray(values)) return values[Math.floor(random.next() * values.length)];
   if (depth > DEPTH_MAX) return null;
   if (typeof reference === 'string') return build(resolve(reference, root), root, random, depth + 1);

@@ -3,6 +3,9 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 import type { Refusal } from './limits.ts';
 
+/** How a call ended: answered to its end, broken off by Storm, or left by its caller before the end. */
+export type Ending = 'sent' | 'broken' | 'aborted';
+
 export interface CallRecord {
   /** Number of the call, from 1. */
   call: number;
@@ -22,8 +25,7 @@ export interface CallRecord {
   outputTokens: number;
   /** Absent while it runs. */
   endMs?: number;
-  /** `broken`: Storm broke the connection, as a fault asked. `aborted`: the caller left before the end. */
-  ending?: 'sent' | 'broken' | 'aborted';
+  ending?: Ending;
   /** With `keepBodies` only. */
   headers?: IncomingHttpHeaders;
   body?: Buffer;
@@ -63,7 +65,7 @@ export interface Tally {
   begin(path: string, model: string, tag: string | undefined, stream: boolean): CallRecord;
   /** Notes that the limits let a call through, or which one did not. */
   judged(record: CallRecord, refusedBy: Refusal['by'] | undefined): void;
-  end(record: CallRecord, ending: 'sent' | 'broken' | 'aborted', status: number | undefined): void;
+  end(record: CallRecord, ending: Ending, status: number | undefined): void;
   /** An answer taken for sent did not reach its end. */
   leftAfterAll(record: CallRecord): void;
   /** The record of a call, while the log holds it. */

@@ -18,9 +18,22 @@ export function readFields(received: Received): { fields: Fields } | Failure {
   return { fields: value };
 }
 
-/** Input tokens as Storm counts them for limits and for `usage`: a quarter of the body's bytes. */
-export function countInput(received: Received): number {
-  return Math.ceil(received.body.length / 4);
+/** What an image counts, whatever its bytes. */
+const IMAGE_TOKENS = 1500;
+const IMAGE_MARK = ';base64,';
+
+/** Input tokens as Storm counts them for limits and for `usage`: a quarter of the body's bytes; an inline image is 1,500. */
+export function countInput({ body }: Received): number {
+  let bytes = body.length;
+  let images = 0;
+  for (let at = body.indexOf(IMAGE_MARK); at !== -1; at = body.indexOf(IMAGE_MARK, at)) {
+    const end = body.indexOf('"', at);
+    if (end === -1) break;
+    bytes -= end - at;
+    images++;
+    at = end;
+  }
+  return Math.ceil(bytes / 4) + images * IMAGE_TOKENS;
 }
 
 /** A whole number field, if it is one. */

@@ -1,0 +1,66 @@
+/** The end of every call: its answer is sent, and its books are closed exactly once, whoever ends it. */
+import type { ServerResponse } from 'node:http';
+import type { Clock } from '../core/clock.ts';
+import { toBodyAnswer, toPackets } from './answer.ts';
+import type { Answer } from './answer.ts';
+import type { Dialect, Failure } from './dialect.ts';
+import type { Account } from './limits.ts';
+import type { StormOptions } from './options.ts';
+import { play } from './player.ts';
+import type { CallRecord, Ending, Tally } from './stats.ts';
+
+/** A call on its way. */
+export interface Call {
+  dialect: Dialect;
+  record: CallRecord;
+  res: ServerResponse;
+  /** Whose limits the answer shows. */
+  account?: Account;
+  /** True when the limits let it through: then the account gets its place back. */
+  admitted?: boolean;
+}
+
+export interface Delivery {
+  send(call: Call, answer: Answer): void;
+  fail(call: Call, failure: Failure): void;
+}
+
+/** Makes the delivery. `isDown` tells a connection that Storm broke from one that its caller left. */
+export function createDelivery(options: StormOptions, tally: Tally, clock: Clock, isDown: () => boolean): Delivery {
+  const { limits, timing, seed = 1 } = options;
+  const perPacket = timing?.eventsPerPacket ?? Infinity;
+
+  function addHeaders({ record, dialect, account }: Call, { headers }: Answer): void {
+    headers['x-request-id'] = `req_storm${seed}_${record.call}`;
+    if (account === undefined || limits?.advertise === false) return;
+    const now = clock.now();
+    Object.assign(headers, dialect.limitHeaders(account.requests(now), account.tokens(now)));
+  }
+
+  function send(call: Call, answer: Answer): void {
+    const { res, record } = call;
+    addHeaders(call, answer);
+    let open = true;
+    const close = (ending: Ending) => {
+      open = false;
+      if (call.admitted === true) call.account?.release();
+      tally.end(record, ending, res.headersSent || ending === 'sent' ? answer.status : undefined);
+    };
+    res.once('close', () => {
+      if (open) close(isDown() ? 'broken' : 'aborted');
+      else if (record.ending === 'sent' && !res.writableFinished && !isDown()) tally.leftAfterAll(record);
+    });
+    play(res, { ...answer, steps: toPackets(answer.steps, perPacket) }, clock, close);
+  }
+
+  return {
+    send,
+    fail(call, failure) {
+      const { status, body } = call.dialect.failure(failure);
+      const { contentType, body: text } = failure.raw ?? { contentType: 'application/json', body };
+      const answer = toBodyAnswer(status, contentType, text);
+      Object.assign(answer.headers, failure.headers);
+      send(call, answer);
+    },
+  };
+}

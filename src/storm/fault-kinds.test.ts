@@ -1,0 +1,329 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { FAULT_KINDS, startStorm } from './index.ts';
+import type { Storm } from './index.ts';
+import { createStormClock } from './system.ts';
+
+const clock = createStormClock();
+
+let storm: Storm;
+before(async () => {
+  storm = await startStorm({ timing: { tokens: 8 } });
+});
+after(() => storm.close());
+
+interface Raw {
+  status: number;
+  headers: Record<string, string>;
+  /** Bytes after the head, as they came. */
+  rest: Buffer;
+  /** The body without its chunk marks. */
+  body: Buffer;
+  /** Each piece as it was read from the socket. */
+  reads: number[];
+  end: 'FIN' | 'RST' | 'open';
+}
+
+/** Sends a chat request on a socket of its own and reads all that comes, or until `enough` with the connection still open. */
+function call(fault: string, body: object = {}, enough?: (text: string) => boolean): Promise<Raw> {
+  return new Promise((resolve) => {
+    const text = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }], ...body });
+    const socket = connect(storm.port, '127.0.0.1');
+    const pieces: Buffer[] = [];
+    let end: Raw['end'] = 'open';
+    const finish = () => resolve(parse(Buffer.concat(pieces), pieces, end));
+    socket.on('data', (piece: Buffer) => {
+      pieces.push(piece);
+      if (enough?.(Buffer.concat(pieces).toString('latin1')) === true) {
+        finish();
+        socket.destroy();
+      }
+    });
+    socket.on('end', () => (end = 'FIN'));
+    socket.on('error', () => (end = 'RST'));
+    socket.on('close', finish);
+    socket.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nHost: storm\r\nConnection: close\r\nx-storm-fault: ${fault}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+    );
+  });
+}
+
+function parse(bytes: Buffer, pieces: Buffer[], end: Raw['end']): Raw {
+  const headEnd = bytes.indexOf('\r\n\r\n');
+  const [first = '', ...lines] = bytes.subarray(0, Math.max(0, headEnd)).toString('latin1').split('\r\n');
+  const headers = Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)]),
+  );
+  const rest = headEnd === -1 ? Buffer.alloc(0) : bytes.subarray(headEnd + 4);
+  const body = headers['transfer-encoding'] === 'chunked' ? unchunk(rest) : rest;
+  return { status: Number(first.split(' ')[1] ?? 0), headers, rest, body, reads: pieces.map((piece) => piece.length), end };
+}
+
+function unchunk(bytes: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const lineEnd = bytes.indexOf('\r\n', at);
+    if (lineEnd === -1) break;
+    const size = Number.parseInt(bytes.subarray(at, lineEnd).toString('latin1'), 16);
+    parts.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size));
+    at = lineEnd + 2 + size + 2;
+  }
+  return Buffer.concat(parts);
+}
+
+/** Whether the answer reached its proper end. */
+function isWhole(raw: Raw): boolean {
+  if (raw.headers['transfer-encoding'] === 'chunked') return raw.rest.toString('latin1').endsWith('0\r\n\r\n');
+  return raw.rest.length === Number(raw.headers['content-length']);
+}
+
+function count(raw: Raw, text: string): number {
+  return raw.body.toString().split(text).length - 1;
+}
+
+const CONTENT = '"delta":{"content":';
+const STREAM = { stream: true };
+
+describe('failures', () => {
+  const expected: [string, number, string][] = [
+    ['429', 429, '"rate_limit_exceeded"'],
+    ['429-quota', 429, '"type": "insufficient_quota"'],
+    ['429-too-large', 429, 'Request too large'],
+    ['429-slow-down', 429, '"slow_down"'],
+    ['429-text', 429, 'try again in 1.2s'],
+    ['400', 400, '"invalid_request_error"'],
+    ['400-context', 400, '"context_length_exceeded"'],
+    ['400-content-filter', 400, '"content_filter"'],
+    ['401', 401, '"invalid_api_key"'],
+    ['403', 403, 'unsupported_country'],
+    ['404', 404, '"model_not_found"'],
+    ['408', 408, 'error'],
+    ['409', 409, 'error'],
+    ['413', 413, '<html>'],
+    ['500', 500, '"server_error"'],
+    ['500-html', 500, '<html>'],
+    ['502', 502, 'error'],
+    ['502-html', 502, '<html>'],
+    ['503', 503, '"server_is_overloaded"'],
+    ['503-html', 503, '<html>'],
+    ['504', 504, 'error'],
+    ['504-html', 504, '<html>'],
+    ['529', 529, 'overloaded'],
+    ['status-418', 418, 'error'],
+    ['500; status=599; message=as told', 599, 'as told'],
+  ];
+  for (const [fault, status, text] of expected) {
+    test(`${fault} answers ${status}, plain or streamed`, async () => {
+      for (const body of [{}, STREAM]) {
+        const raw = await call(fault, body);
+        assert.equal(raw.status, status);
+        assert.ok(raw.body.toString().includes(text), raw.body.toString());
+        assert.equal(raw.headers['content-type'], text === '<html>' ? 'text/html' : 'application/json');
+        assert.equal(raw.headers['retry-after'], undefined);
+      }
+    });
+  }
+
+  test('a 429 says when to come again in every way that there is', async () => {
+    assert.equal((await call('429-retry-7')).headers['retry-after'], '7');
+    assert.equal((await call('429-ms-33')).headers['retry-after-ms'], '33');
+    const { headers } = await call('429-date-60000');
+    assert.ok(Math.abs(Date.parse(headers['retry-after']!) - Date.parse(headers['date']!) - 60_000) <= 2000);
+    const both = await call('429; retryAfter=1; retryAfterMs=250');
+    assert.deepEqual([both.headers['retry-after'], both.headers['retry-after-ms']], ['1', '250']);
+    const absurd = new Set<string | undefined>();
+    for (let at = 0; at < 7; at++) absurd.add((await call('429-absurd')).headers['retry-after']);
+    assert.equal(absurd.size, 7);
+    assert.equal((await call('429-empty')).body.length, 0);
+  });
+
+  test('an unsupported parameter fails only where it is sent', async () => {
+    const refused = await call('400-parameter-top_k', { top_k: 5 });
+    assert.equal(refused.status, 400);
+    assert.equal(JSON.parse(refused.body.toString()).error.param, 'top_k');
+    assert.equal((await call('400-parameter-top_k')).status, 200);
+  });
+
+  test('an unknown fault is refused by its name', async () => {
+    const raw = await call('nonsense');
+    assert.equal(raw.status, 400);
+    assert.match(raw.body.toString(), /unknown fault kind: nonsense/);
+  });
+});
+
+describe('connections that break', () => {
+  test('reset and close come before any byte', async () => {
+    assert.deepEqual([(await call('reset')).end, (await call('close')).end], ['RST', 'FIN']);
+    assert.equal((await call('reset')).status, 0);
+    assert.equal((await call('close', STREAM)).status, 0);
+  });
+
+  for (const [fault, end] of [
+    ['cut', 'FIN'],
+    ['cut-reset', 'RST'],
+  ] as const) {
+    test(`${fault} breaks a stream after so many tokens and a plain body at half`, async () => {
+      const stream = await call(`${fault}-3`, STREAM);
+      assert.deepEqual([stream.end, count(stream, CONTENT), isWhole(stream)], [end, 3, false]);
+      const plain = await call(fault);
+      assert.equal(plain.end, end);
+      assert.equal(plain.rest.length, Math.floor(Number(plain.headers['content-length']) / 2));
+    });
+  }
+
+  test('a stream cut by default is cut in its midst', async () => {
+    assert.equal(count(await call('cut', STREAM), CONTENT), 4);
+  });
+});
+
+describe('silences', () => {
+  test('silence lasts as long as asked, then the answer comes', async () => {
+    for (const [fault, body] of [
+      ['silence-20', {}],
+      ['silence-content-20', STREAM],
+      ['stall-2; ms=20', STREAM],
+      ['stall; ms=20', {}],
+    ] as const) {
+      const begun = clock.now();
+      assert.ok(isWhole(await call(fault, body)), fault);
+      assert.ok(clock.now() - begun >= 19, fault);
+    }
+  });
+
+  test('silence before content has sent the head and the preamble', async () => {
+    const stream = await call('silence-content', STREAM, (text) => text.includes('"role":"assistant"'));
+    assert.deepEqual([stream.end, count(stream, CONTENT)], ['open', 0]);
+    const plain = await call('silence-content', {}, (text) => text.includes('\r\n\r\n'));
+    assert.deepEqual([plain.status, plain.rest.length], [200, 0]);
+  });
+
+  test('a stall leaves the connection open with what was said', async () => {
+    const stream = await call('stall-2', STREAM, (text) => text.split(CONTENT).length === 3);
+    assert.deepEqual([stream.end, count(stream, CONTENT), isWhole(stream)], ['open', 2, false]);
+  });
+});
+
+describe('streams that go wrong', () => {
+  test('an error event comes first, after the preamble, or after content, and ends the stream', async () => {
+    for (const [fault, contents, role] of [
+      ['error-first', 0, 0],
+      ['error-preamble', 0, 1],
+      ['error-content-3', 3, 1],
+    ] as const) {
+      const stream = await call(fault, STREAM);
+      assert.deepEqual(
+        [count(stream, CONTENT), count(stream, '"role":"assistant"'), count(stream, 'data: {"error":')],
+        [contents, role, 1],
+        fault,
+      );
+      assert.ok(isWhole(stream) && count(stream, '[DONE]') === 0, fault);
+      const plain = await call(fault);
+      assert.equal(plain.status, 200);
+      assert.ok('error' in JSON.parse(plain.body.toString()));
+    }
+  });
+
+  test('ends are left out one by one', async () => {
+    const ends = async (fault: string) => {
+      const stream = await call(fault, STREAM);
+      assert.ok(isWhole(stream));
+      return [count(stream, '"finish_reason":"stop"'), count(stream, '[DONE]')];
+    };
+    assert.deepEqual(await ends('no-done'), [1, 0]);
+    assert.deepEqual(await ends('no-finish'), [0, 1]);
+    assert.deepEqual(await ends('no-end'), [0, 0]);
+  });
+
+  test('a malformed event stands among good ones; a plain body is half a JSON', async () => {
+    const stream = await call('malformed-2', STREAM);
+    const bad = stream.body
+      .toString()
+      .split('\n\n')
+      .filter((event) => event.startsWith('data: {') && !isJson(event.slice(6)));
+    assert.deepEqual([bad.length, count(stream, '[DONE]')], [1, 1]);
+    const plain = await call('malformed');
+    assert.ok(isWhole(plain) && !isJson(plain.body.toString()));
+  });
+
+  test('comments, CR LF, BOM and garbage surround a good answer', async () => {
+    assert.equal(count(await call('comments-1', STREAM), ': STORM PROCESSING\n\n'), 5);
+    const crlf = (await call('crlf', STREAM)).body.toString();
+    assert.ok(crlf.includes('\r\n\r\n') && !/[^\r]\n/.test(crlf));
+    assert.ok((await call('bom')).body.toString().startsWith('\uFEFF\n{'));
+    assert.ok((await call('trailing')).body.toString().endsWith('}garbage'));
+  });
+});
+
+describe('answers that are not good', () => {
+  const choice = async (fault: string) => JSON.parse((await call(fault)).body.toString()).choices[0];
+
+  test('nothing comes in every form of nothing', async () => {
+    assert.equal(await choice('empty-choices'), undefined);
+    assert.equal((await choice('empty-null')).message.content, null);
+    assert.equal((await choice('empty')).message.content, '');
+    const body = await call('empty-body');
+    assert.deepEqual([body.status, body.body.length], [200, 0]);
+    for (const fault of ['empty-choices', 'empty-null', 'empty']) assert.equal(count(await call(fault, STREAM), CONTENT), 0);
+  });
+
+  test('truncated, refused, filtered, repeated, prose for JSON', async () => {
+    assert.deepEqual(
+      [(await choice('truncated-2')).finish_reason, (await choice('truncated-2')).message.content.split(' ').length],
+      ['length', 2],
+    );
+    assert.match((await choice('refusal')).message.refusal, /sorry/);
+    assert.ok(count(await call('refusal', STREAM), '"delta":{"refusal":') > 3);
+    assert.equal((await choice('content-filter')).finish_reason, 'content_filter');
+    assert.ok((await choice('repetition')).message.content.length > 500);
+    const prose = await call('prose', { response_format: { type: 'json_object' } });
+    assert.ok(!isJson(JSON.parse(prose.body.toString()).choices[0].message.content));
+  });
+});
+
+describe('answers in the wrong form', () => {
+  test('HTML, a wrong type, JSON for a stream, a stream for JSON', async () => {
+    const page = await call('html', STREAM);
+    assert.deepEqual([page.status, page.headers['content-type']], [200, 'text/html']);
+    assert.equal((await call('wrong-type')).headers['content-type'], 'text/plain');
+    assert.ok('choices' in JSON.parse((await call('json-for-stream', STREAM)).body.toString()));
+    assert.equal(count(await call('sse-for-plain'), '[DONE]'), 1);
+  });
+
+  test('gzip decodes to the answer, plain and streamed', async () => {
+    for (const body of [{}, STREAM]) {
+      const raw = await call('gzip', body);
+      assert.equal(raw.headers['content-encoding'], 'gzip');
+      assert.match(gunzipSync(raw.body).toString(), body === STREAM ? /\[DONE\]/ : /^\{.*\}$/);
+    }
+  });
+
+  test('a drip and single bytes carry the same bytes in many pieces', async () => {
+    assert.equal(count(await call('bytes', STREAM), CONTENT), 8);
+    const single = await call('bytes');
+    assert.ok(isJson(single.body.toString()) && isWhole(single));
+    assert.ok(single.reads.length > 20, String(single.reads.length));
+    const drip = await call('drip-1');
+    assert.ok(isJson(drip.body.toString()) && drip.reads.length > 5);
+    assert.ok((await call('drip-1', STREAM)).reads.length >= 8);
+  });
+});
+
+test('every kind ends, whatever is asked', async () => {
+  const endless = new Set(['silence', 'silence-content', 'stall']);
+  const kinds = Object.keys(FAULT_KINDS).filter((kind) => !endless.has(kind));
+  const tool = { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }], tool_choice: 'required' };
+  const bodies = [{}, STREAM, { ...STREAM, max_tokens: 0 }, { ...STREAM, ...tool }, tool, { ...STREAM, n: 2 }];
+  await Promise.all(kinds.flatMap((kind) => bodies.map((body) => call(kind, body))));
+  assert.equal(storm.stats().running, 0);
+});
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { FAULT_KINDS } from './fault-kinds.ts';
+import { createFaultPlan, parseFault } from './faults.ts';
+import type { FaultPlan } from './faults.ts';
+import type { StormFault } from './options.ts';
+
+/** Kinds that strike calls 1 to `count` of a model. */
+function strokes(plan: FaultPlan, count: number, model = 'm', header?: string): (string | undefined)[] {
+  return Array.from({ length: count }, (_, index) => {
+    const picked = plan.pick({ call: index + 1, model, header, sinceMs: index * 10 });
+    return typeof picked === 'string' ? 'wrong' : picked?.kind;
+  });
+}
+
+test('a fault is written as kind, argument and settings', () => {
+  assert.deepEqual(parseFault('429'), { kind: '429' });
+  assert.deepEqual(parseFault('429-retry-2'), { kind: '429-retry', retryAfter: '2' });
+  assert.deepEqual(parseFault('stall-5; ms=100'), { kind: 'stall', afterTokens: 5, ms: 100 });
+  assert.deepEqual(parseFault('400-parameter-logit_bias'), { kind: '400-parameter', param: 'logit_bias' });
+  assert.deepEqual(parseFault('500;first=2;every=2'), { kind: '500', calls: { first: 2, every: 2 } });
+  assert.deepEqual(parseFault('429; retryAfter=Thu, 01 Jan 1970 00:00:00 GMT'), {
+    kind: '429',
+    retryAfter: 'Thu, 01 Jan 1970 00:00:00 GMT',
+  });
+});
+
+test('a fault that does not exist, or a setting that makes no sense, is said', () => {
+  for (const text of ['', 'nonsense', '500-9', 'stall-x', 'stall;ms=soon', 'stall;size=3', '429-retry-']) {
+    assert.equal(typeof parseFault(text), 'string', text);
+  }
+  assert.throws(() => createFaultPlan([{ kind: 'nonsense' as StormFault['kind'] }], 1), /unknown fault kind: nonsense/);
+});
+
+test('every kind can be asked for by name', () => {
+  for (const kind of Object.keys(FAULT_KINDS)) assert.deepEqual(parseFault(kind), { kind });
+});
+
+test('the header wins over the model, the model over the list', () => {
+  const plan = createFaultPlan([{ kind: '500' }], 1);
+  assert.deepEqual(strokes(plan, 1, 'fault-502', '503'), ['503']);
+  assert.deepEqual(strokes(plan, 1, 'fault-502'), ['502']);
+  assert.deepEqual(strokes(plan, 1), ['500']);
+  assert.deepEqual(strokes(plan, 1, 'fault-none-such'), ['wrong']);
+});
+
+test('faults strike by call number, first calls, every so many, window and model', () => {
+  const by = (fault: Partial<StormFault>) => strokes(createFaultPlan([{ kind: '500', ...fault }], 1), 4).map((kind) => kind !== undefined);
+  assert.deepEqual(by({ calls: [2, 4] }), [false, true, false, true]);
+  assert.deepEqual(by({ calls: { first: 2 } }), [true, true, false, false]);
+  assert.deepEqual(by({ calls: { every: 3 } }), [false, false, true, false]);
+  assert.deepEqual(by({ from: 10, until: 30 }), [false, true, true, false]);
+  assert.deepEqual(by({ models: ['other'] }), [false, false, false, false]);
+});
+
+test('calls are counted among those of the fault, and anew after a reset', () => {
+  const plan = createFaultPlan([{ kind: '500', models: ['a'], calls: { first: 1 } }], 1);
+  assert.deepEqual([strokes(plan, 1, 'b'), strokes(plan, 2, 'a')], [[undefined], ['500', undefined]]);
+  plan.reset();
+  assert.deepEqual(strokes(plan, 1, 'a'), ['500']);
+  assert.deepEqual(strokes(plan, 3, 'fault-502;first=2'), ['502', '502', undefined]);
+});
+
+test('probability follows the seed and hits its share', () => {
+  const of = (seed: number) => strokes(createFaultPlan([{ kind: '500', probability: 0.3 }], seed), 2000);
+  assert.deepEqual(of(1), of(1));
+  assert.notDeepEqual(of(1), of(2));
+  const share = of(1).filter((kind) => kind !== undefined).length / 2000;
+  assert.ok(share > 0.26 && share < 0.34, String(share));
+});
