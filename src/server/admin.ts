@@ -1,0 +1,97 @@
+/** The admin API: what runs, what waits, what happened, and the few things that are changed by hand. */
+import { REQUEST_OUTCOMES } from '../core/events.ts';
+import { BreakwaterError } from '../core/errors.ts';
+import { effectiveConfig } from '../gateway/config/effective.ts';
+import type { ListOptions } from '../telemetry/timelines.ts';
+import type { Call } from './call.ts';
+
+/** Where the dashboard will be. */
+export function showRoot(call: Call): void {
+  call.sendJson(200, {
+    name: 'breakwater',
+    note: 'the dashboard is not available in this version; the admin API is',
+    admin: ['/admin/requests', '/admin/targets', '/admin/queue', '/admin/config'],
+    health: ['/health/live', '/health/ready'],
+    metrics: '/metrics',
+  });
+}
+
+export function listRequests(call: Call): void {
+  const { timelines } = call.app;
+  call.sendJson(200, { requests: timelines === null ? [] : timelines.list(readFilter(new URLSearchParams(call.place.query))) });
+}
+
+export function showRequest(call: Call): void {
+  const found = call.app.timelines?.get(call.place.rest) ?? null;
+  if (found === null) throw new BreakwaterError('not_found', `no request ${JSON.stringify(call.place.rest)} is remembered`);
+  call.sendJson(200, found);
+}
+
+export function listTargets(call: Call): void {
+  call.sendJson(200, { targets: call.gateway.targets() });
+}
+
+export function showQueue(call: Call): void {
+  call.sendJson(200, call.gateway.queue());
+}
+
+export function showConfig(call: Call): void {
+  call.sendJson(200, effectiveConfig(call.gateway.config));
+}
+
+export function isolateTarget(call: Call): void {
+  changed(call, call.gateway.isolate(call.place.rest), 'isolated');
+}
+
+export function resetTarget(call: Call): void {
+  changed(call, call.gateway.reset(call.place.rest), 'reset');
+}
+
+export async function reloadConfig(call: Call): Promise<void> {
+  const { reload } = call.app;
+  if (reload === null) throw new BreakwaterError('not_found', 'this gateway has no config file to read again');
+  try {
+    await reload();
+  } catch (error) {
+    throw new BreakwaterError('invalid_request', error instanceof Error ? error.message : String(error), { cause: error });
+  }
+  call.sendJson(200, { status: 'reloaded' });
+}
+
+function changed(call: Call, found: boolean, status: string): void {
+  const target = call.place.rest;
+  if (!found) throw new BreakwaterError('not_found', `there is no target ${JSON.stringify(target)}`);
+  call.sendJson(200, { target, status });
+}
+
+function readFilter(query: URLSearchParams): ListOptions {
+  const outcome = readWord(query, 'outcome', [...REQUEST_OUTCOMES, 'running']);
+  const limit = readCount(query, 'limit');
+  const before = readCount(query, 'before');
+  const status = readCount(query, 'status');
+  const model = query.get('model');
+  const client = query.get('client');
+  return {
+    ...(outcome !== null && { outcome }),
+    ...(limit !== null && { limit }),
+    ...(before !== null && { before }),
+    ...(status !== null && { status }),
+    ...(model !== null && { model }),
+    ...(client !== null && { client }),
+  };
+}
+
+function readCount(query: URLSearchParams, name: string): number | null {
+  const text = query.get(name);
+  if (text === null) return null;
+  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text);
+  throw new BreakwaterError('invalid_request', `${name} must be a positive whole number (got ${JSON.stringify(text)})`, { param: name });
+}
+
+function readWord<const W extends string>(query: URLSearchParams, name: string, words: readonly W[]): W | null {
+  const text = query.get(name);
+  if (text === null) return null;
+  const found = words.find((word) => word === text);
+  if (found !== undefined) return found;
+  throw new BreakwaterError('invalid_request', `${name} must be ${words.join(', ')} (got ${JSON.stringify(text)})`, { param: name });
+}

@@ -1,0 +1,114 @@
+/** The gateway's HTTP face without a socket: exchanges in, answers out. */
+import { BreakwaterError } from '../core/errors.ts';
+import type { Random } from '../core/random.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
+import type { Timelines } from '../telemetry/timelines.ts';
+import { admitClient, admitOperator, admitScraper } from './admission.ts';
+import { Call, type AppState } from './call.ts';
+import type { ExchangeHandler } from './exchange.ts';
+import { findListed, passListed } from './pass-through.ts';
+import { protocolOfPath, withVersion } from './path.ts';
+import { createRequestIds } from './request-id.ts';
+import { createRouter, type Match, type Router } from './router.ts';
+import { laterPaths, routes, type Route } from './routes.ts';
+
+export interface AppOptions {
+  readonly gateway: Gateway;
+  readonly random: Random;
+  /** Default: none are kept. */
+  readonly timelines?: Timelines;
+  /** The Prometheus page. Default: none. */
+  readonly scrape?: AppState['scrape'];
+  /** The address that a listener is bound to. Default: none, in process only. */
+  readonly boundHost?: string;
+  /** Every answer says `x-breakwater-simulated: true`. Default false. */
+  readonly simulated?: boolean;
+  /** Reads the config again; rejects, naming the faults, where it is not valid. Default: none to read. */
+  readonly reload?: () => Promise<void>;
+}
+
+export interface App {
+  readonly handle: ExchangeHandler;
+  /** The answer to what is not even HTTP. */
+  readonly answerBroken: (status: number, message: string) => ErrorAnswer;
+  /** From now on `/health/ready` says 503, and new requests are refused with `shutting_down`. */
+  startDraining(): void;
+}
+
+export function createApp(options: AppOptions): App {
+  const state: AppState = {
+    gateway: options.gateway,
+    timelines: options.timelines ?? null,
+    scrape: options.scrape ?? null,
+    boundHost: options.boundHost ?? null,
+    simulated: options.simulated ?? false,
+    reload: options.reload ?? null,
+    nextId: createRequestIds(options.random),
+    draining: false,
+  };
+  const router = createRouter(routes);
+  return {
+    handle: (exchange) => void serve(new Call(state, exchange), router),
+    answerBroken: (status, message) => errorAnswer('openai', new BreakwaterError('invalid_request', message, { status }), state.nextId()),
+    startDraining() {
+      state.draining = true;
+    },
+  };
+}
+
+async function serve(call: Call, router: Router): Promise<void> {
+  try {
+    const match = router.match(call.exchange.target);
+    call.place = match.place;
+    call.protocol = protocolOf(call, match);
+    await (match.routes === null ? serveOther(call, match) : serveRoute(call, match.routes));
+  } catch (error) {
+    call.fail(error);
+  }
+}
+
+function serveRoute(call: Call, candidates: readonly Route[]): void | Promise<void> {
+  const { method } = call.exchange;
+  for (const route of candidates) {
+    if (route.method === method || (method === 'HEAD' && route.method === 'GET')) {
+      admit(call, route);
+      return route.run(call);
+    }
+  }
+  const allow = candidates.map((route) => (route.method === 'GET' ? 'GET, HEAD' : route.method)).join(', ');
+  if (method === 'OPTIONS') call.sendNothing(204, ['allow', `${allow}, OPTIONS`]);
+  else
+    call.fail(new BreakwaterError('invalid_request', `${call.place.path} takes ${allow} only (got ${method})`, { status: 405 }), [
+      'allow',
+      allow,
+    ]);
+}
+
+function admit(call: Call, route: Route): void {
+  switch (route.access) {
+    case 'client':
+      return admitClient(call);
+    case 'operator':
+      return admitOperator(call);
+    case 'scraper':
+      return admitScraper(call);
+    case 'open':
+  }
+}
+
+/** Paths that are not in the table: listed by the operator, of a later version, or unknown. */
+function serveOther(call: Call, { path }: Match): void | Promise<void> {
+  const listed = findListed(call.gateway.config.server.passThrough, path, withVersion(path));
+  if (listed !== null) {
+    admitClient(call);
+    return passListed(call, listed);
+  }
+  const isLater = laterPaths.some((later) => [path, withVersion(path)].some((given) => given === later || given.startsWith(`${later}/`)));
+  throw new BreakwaterError('not_found', isLater ? `${path} is not available in this version` : `there is nothing at ${path}`);
+}
+
+function protocolOf(call: Call, { path, place }: Match): Call['protocol'] {
+  if (place.path.startsWith('/v1/models') && call.exchange.header('anthropic-version') !== undefined) return 'anthropic';
+  return protocolOfPath(path);
+}

@@ -1,0 +1,100 @@
+import { BreakwaterError } from '../core/errors.ts';
+import type { Protocol } from '../core/request.ts';
+import type { Gateway, KnownClient } from '../gateway/gateway.ts';
+import { errorAnswer } from '../pipeline/error-answer.ts';
+import type { HeaderPairs } from '../pipeline/sink.ts';
+import type { Timelines } from '../telemetry/timelines.ts';
+import { CallerLeft, type Exchange } from './exchange.ts';
+
+/** What all requests to one server share. */
+export interface AppState {
+  readonly gateway: Gateway;
+  /** Null: none are kept. */
+  readonly timelines: Timelines | null;
+  /** The Prometheus page; null: no metrics are kept. */
+  readonly scrape: (() => Promise<{ readonly contentType: string; readonly body: string }>) | null;
+  /** The address that the listener is bound to; null: in process only. */
+  readonly boundHost: string | null;
+  /** Every answer says that it is simulated. */
+  readonly simulated: boolean;
+  /** Reads the config again; null where there is none to read. */
+  readonly reload: (() => Promise<void>) | null;
+  readonly nextId: () => string;
+  /** From now on new work is refused with `shutting_down`. */
+  draining: boolean;
+}
+
+/** What was matched of a request's target. */
+export interface Place {
+  /** Decoded and normal; API paths begin with one `/v1`. */
+  readonly path: string;
+  /** With its `?`; empty: none. */
+  readonly query: string;
+  /** What stands where the route's path has its `*`. */
+  readonly rest: string;
+}
+
+const nowhere: Place = { path: '/', query: '', rest: '' };
+
+/** One request on its way through the routes. */
+export class Call {
+  readonly app: AppState;
+  readonly exchange: Exchange;
+  /** As in `x-request-id`. */
+  readonly id: string;
+  /** The dialect of its errors. */
+  protocol: Protocol = 'openai';
+  place: Place = nowhere;
+  /** Who asks, once it is known. */
+  client: KnownClient | null = null;
+  /** The key that was presented, whether one is asked for or not. */
+  credential: string | null = null;
+  /** The engine has taken over and ends the exchange. */
+  handedOver = false;
+
+  constructor(app: AppState, exchange: Exchange) {
+    this.app = app;
+    this.exchange = exchange;
+    this.id = app.nextId();
+  }
+
+  get gateway(): Gateway {
+    return this.app.gateway;
+  }
+
+  sendJson(status: number, value: unknown, headers: HeaderPairs = []): void {
+    this.send(status, 'application/json', Buffer.from(JSON.stringify(value)), headers);
+  }
+
+  send(status: number, contentType: string, body: Uint8Array, headers: HeaderPairs = []): void {
+    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], body);
+  }
+
+  sendNothing(status: number, headers: HeaderPairs): void {
+    this.#end(status, ['x-request-id', this.id, ...headers], undefined);
+  }
+
+  /** Ends the call with an error; what is not an error of ours is a bug, of which the caller is told nothing. */
+  fail(error: unknown, headers: HeaderPairs = []): void {
+    if (error instanceof CallerLeft || this.handedOver) {
+      this.exchange.abort();
+      return;
+    }
+    const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
+    const answer = errorAnswer(this.protocol, known, this.id);
+    this.#end(answer.status, [...answer.headers, ...headers], answer.body);
+  }
+
+  #end(status: number, headers: HeaderPairs, body: Uint8Array | undefined): void {
+    if (this.app.simulated) headers.push('x-breakwater-simulated', 'true');
+    this.exchange.head(status, headers);
+    this.exchange.end(body);
+  }
+
+  #unexpected(error: unknown): BreakwaterError {
+    const { clock, events } = this.gateway;
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${this.id}`, detail });
+    return new BreakwaterError('internal_error', 'an internal error in Breakwater; its log says more');
+  }
+}

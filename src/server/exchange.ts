@@ -1,0 +1,42 @@
+import type { AnswerSink } from '../pipeline/sink.ts';
+
+/** Where a caller sits: on this machine, elsewhere, or in this very process (`breakwater.fetch`). */
+export type CallerPlace = 'loopback' | 'remote' | 'process';
+
+/**
+ * One request and the way back to its caller, free of any HTTP library: what the routes are written against. It is
+ * itself the sink of its answer. Header names are lower case.
+ */
+export interface Exchange extends AnswerSink {
+  readonly method: string;
+  /** Path and query as sent: `/v1/models?limit=2`. */
+  readonly target: string;
+  readonly place: CallerPlace;
+  /** The value of a header; undefined: absent. Repeated ones are joined as HTTP says, which matches no key. */
+  header(name: string): string | undefined;
+  /** True if a header's name begins like this. */
+  hasHeaderLike(prefix: string): boolean;
+  /**
+   * The whole body; once only. Every piece is shown to the gate before it is kept. Rejects with what the gate
+   * throws, or with `CallerLeft`.
+   */
+  readBody(gate: BodyGate): Promise<Uint8Array>;
+  /** Aborted when the caller leaves before its answer is whole. */
+  readonly signal: AbortSignal;
+}
+
+/** Decides how much of a body is taken. */
+export interface BodyGate {
+  /** Called once before anything is read, where the length is told beforehand. Throws to refuse. */
+  announce(bytes: number): void;
+  /** Called for each piece. Throws to refuse. */
+  accept(bytes: number): void;
+}
+
+/** The caller hung up while its body was on the way: nobody is left to answer. */
+export class CallerLeft extends Error {
+  override readonly name = 'CallerLeft';
+}
+
+/** Takes one exchange and ends it, whatever happens. Never throws. */
+export type ExchangeHandler = (exchange: Exchange) => void;

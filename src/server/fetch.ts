@@ -1,0 +1,163 @@
+/** The app as a `fetch`: a Request in, a Response out, in this process and without a socket. */
+import type { HeaderPairs } from '../pipeline/sink.ts';
+import type { App } from './app.ts';
+import { CallerLeft, type BodyGate, type Exchange } from './exchange.ts';
+
+/** Bytes of an answer that may wait for the reader before the writer is held back. */
+const waitingBytesMax = 64 * 1024;
+
+/** Statuses whose Response must have no body (Fetch standard). */
+const bodiless = new Set([204, 205, 304]);
+
+/**
+ * Makes a `fetch` that the app answers, whatever host the URL names. As in undici, it rejects with the signal's
+ * reason when the caller aborts before the head, and the body errors when the answer breaks off.
+ */
+export function createFetch(app: App): typeof fetch {
+  return (input, init) =>
+    new Promise((resolve, reject) => {
+      const request = new Request(input, init);
+      if (request.signal.aborted) throw request.signal.reason;
+      app.handle(new FetchExchange(request, resolve, reject));
+    });
+}
+
+class FetchExchange implements Exchange {
+  readonly place = 'process';
+  readonly method: string;
+  readonly target: string;
+  readonly #request: Request;
+  readonly #resolve: (response: Response) => void;
+  readonly #reject: (error: unknown) => void;
+  readonly #abortController = new AbortController();
+  readonly #onAbort = (): void => this.#callerLeft(this.#request.signal.reason);
+  #status = 0;
+  #headers: HeaderPairs = [];
+  #body: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #over = false;
+  #started = false;
+  #onDrain: (() => void) | null = null;
+  #bodyReader: ReadableStreamDefaultReader<Uint8Array> | null = null;
+
+  constructor(request: Request, resolve: (response: Response) => void, reject: (error: unknown) => void) {
+    const { pathname, search } = new URL(request.url);
+    this.method = request.method;
+    this.target = pathname + search;
+    this.#request = request;
+    this.#resolve = resolve;
+    this.#reject = reject;
+    request.signal.addEventListener('abort', this.#onAbort, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#abortController.signal;
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers.get(name) ?? undefined;
+  }
+
+  hasHeaderLike(prefix: string): boolean {
+    return [...this.#request.headers.keys()].some((name) => name.startsWith(prefix));
+  }
+
+  async readBody(gate: BodyGate): Promise<Uint8Array> {
+    const reader = this.#request.body?.getReader();
+    if (reader === undefined) return new Uint8Array(0);
+    this.#bodyReader = reader;
+    const pieces: Uint8Array[] = [];
+    try {
+      for (let read = await reader.read(); !read.done; read = await reader.read()) {
+        gate.accept(read.value.length);
+        pieces.push(read.value);
+      }
+    } catch (error) {
+      reader.cancel(error).catch(() => {});
+      throw error;
+    }
+    if (this.#over) throw new CallerLeft();
+    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  }
+
+  head(status: number, headers: HeaderPairs): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#over) return true;
+    if (!this.#started) this.#startStream();
+    this.#body?.enqueue(bytes);
+    return (this.#body?.desiredSize ?? 1) > 0;
+  }
+
+  onDrain(listener: () => void): void {
+    if (this.#over || (this.#body?.desiredSize ?? 1) > 0) queueMicrotask(listener);
+    else this.#onDrain = listener;
+  }
+
+  end(bytes?: Uint8Array): void {
+    if (this.#over) return;
+    if (this.#started) {
+      if (bytes !== undefined && bytes.length > 0) this.#body?.enqueue(bytes);
+      this.#body?.close();
+    } else {
+      const body = bytes === undefined || this.#hasNoBody() ? null : (bytes as Uint8Array<ArrayBuffer>);
+      this.#respond(body);
+    }
+    this.#finish();
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    const error = new TypeError('terminated', { cause: new Error('the answer broke off') });
+    if (this.#started) this.#body?.error(error);
+    else this.#reject(error);
+    this.#finish();
+  }
+
+  #startStream(): void {
+    if (this.#hasNoBody()) return this.#respond(null);
+    const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
+      {
+        start: (controller) => void (this.#body = controller as ReadableStreamDefaultController<Uint8Array>),
+        pull: () => this.#wakeWriter(),
+        cancel: (reason) => this.#callerLeft(reason),
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: waitingBytesMax }),
+    );
+    this.#respond(body);
+  }
+
+  #respond(body: ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer> | null): void {
+    this.#started = true;
+    const headers = new Headers();
+    for (let i = 0; i + 1 < this.#headers.length; i += 2) headers.append(this.#headers[i]!, this.#headers[i + 1]!);
+    this.#resolve(new Response(body, { status: this.#status, headers }));
+  }
+
+  #hasNoBody(): boolean {
+    return this.method === 'HEAD' || bodiless.has(this.#status);
+  }
+
+  #callerLeft(reason: unknown): void {
+    if (this.#over) return;
+    if (!this.#started) this.#reject(reason);
+    else if (this.#request.signal.aborted) this.#body?.error(reason);
+    this.#finish();
+    this.#bodyReader?.cancel(reason).catch(() => {});
+    this.#abortController.abort(reason);
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#request.signal.removeEventListener('abort', this.#onAbort);
+    this.#wakeWriter();
+  }
+
+  #wakeWriter(): void {
+    const listener = this.#onDrain;
+    this.#onDrain = null;
+    listener?.();
+  }
+}

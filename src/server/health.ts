@@ -1,0 +1,19 @@
+/** Liveness and readiness: no upstream call, no key, and in `live` no dependency at all. */
+import { BreakwaterError } from '../core/errors.ts';
+import type { Call } from './call.ts';
+
+export function showLive(call: Call): void {
+  call.sendJson(200, { status: 'live' });
+}
+
+export function showReady(call: Call): void {
+  const { draining } = call.app;
+  call.sendJson(draining ? 503 : 200, { status: draining ? 'draining' : 'ready' });
+}
+
+export async function showMetrics(call: Call): Promise<void> {
+  const { scrape } = call.app;
+  if (scrape === null) throw new BreakwaterError('not_found', 'no metrics are kept here');
+  const { contentType, body } = await scrape();
+  call.send(200, contentType, Buffer.from(body));
+}

@@ -1,0 +1,367 @@
+/**
+ * The HTTP listener, and the only file that knows node:http. It is on the hot path: one object per request, shared
+ * functions instead of closures, the head held back until the first bytes so that both leave in one packet.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { HeaderPairs } from '../pipeline/sink.ts';
+import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ExchangeHandler } from './exchange.ts';
+
+/** Longer than the 60 s of common load balancers, so that it is they who hang up on an idle connection, never we. */
+const keepAliveTimeoutMs = 75_000;
+/** A head that does not come within this time is a broken or hostile caller. */
+const headersTimeoutMs = 60_000;
+/** A whole request: 64 MB in this time is 1.7 Mbit/s. */
+const requestTimeoutMs = 300_000;
+/** A caller that takes not one byte of its answer for so long is gone. */
+const stalledReaderMs = 300_000;
+/** Bodies up to this size leave in one string with their head, which saves a vectored write. */
+const joinedBodyBytesMax = 4096;
+
+const noBytes = new Uint8Array(0);
+
+export interface ListenerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly handle: ExchangeHandler;
+  /** The answer to what is not HTTP, or came too slowly. */
+  readonly answerBroken: (status: number, message: string) => { status: number; headers: HeaderPairs; body: Uint8Array };
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** From now on every answer closes its connection, and idle ones are closed at once. New ones are still taken. */
+  windDown(): void;
+  /** Takes no new connection; resolves when the last one is gone. */
+  close(): Promise<void>;
+  /** Breaks off every connection. */
+  destroy(): void;
+}
+
+/** Starts to listen; rejects with Node's own error (`EADDRINUSE`, `EACCES`, …) where that can't be. */
+export function listen(options: ListenerOptions): Promise<Listener> {
+  const state: ListenerState = { handle: options.handle, windingDown: false };
+  const server = createServer({
+    keepAliveTimeout: keepAliveTimeoutMs,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    noDelay: true,
+  });
+  server.on('connection', trackConnection);
+  server.on('request', (request, response) => state.handle(new NodeExchange(request, response, state, false)));
+  server.on('checkContinue', (request, response) => state.handle(new NodeExchange(request, response, state, true)));
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    const answer = options.answerBroken(417, `expectation not supported: ${request.headers.expect}`);
+    response.writeHead(answer.status, answer.headers).end(answer.body);
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBroken(error, socket, options.answerBroken));
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, () => {
+      server.off('error', reject);
+      resolve(toListener(server, state, options.host));
+    });
+  });
+}
+
+interface ListenerState {
+  readonly handle: ExchangeHandler;
+  windingDown: boolean;
+}
+
+function toListener(server: Server, state: ListenerState, host: string): Listener {
+  return {
+    host,
+    port: (server.address() as AddressInfo).port,
+    windDown() {
+      state.windingDown = true;
+      server.closeIdleConnections();
+    },
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+    destroy: () => server.closeAllConnections(),
+  };
+}
+
+const openExchanges = Symbol('open exchanges');
+const ownExchange = Symbol('exchange');
+type TrackedSocket = Socket & { [openExchanges]: NodeExchange[] };
+type TrackedMessage = (IncomingMessage | ServerResponse) & { [ownExchange]: NodeExchange };
+
+function trackConnection(socket: Socket): void {
+  (socket as TrackedSocket)[openExchanges] = [];
+  socket.on('close', onSocketClose);
+}
+
+function onSocketClose(this: Socket): void {
+  const open = (this as TrackedSocket)[openExchanges];
+  for (const exchange of open.splice(0)) exchange.callerLeft();
+}
+
+/** What can't be read as HTTP gets a plain answer, unless one is under way on that connection already. */
+function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, answerBroken: ListenerOptions['answerBroken']): void {
+  const busy = (socket as TrackedSocket)[openExchanges].some((exchange) => exchange.hasStarted);
+  if (error.code === 'ECONNRESET' || !socket.writable || busy) {
+    socket.destroy();
+    return;
+  }
+  const timedOut = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
+  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
+  const [status, message] = timedOut
+    ? [408, 'the request did not come in time']
+    : tooLarge
+      ? [431, 'the request head is too large']
+      : [400, 'the request is not valid HTTP'];
+  const answer = answerBroken(status, message);
+  let head = `HTTP/1.1 ${answer.status} ${status === 400 ? 'Bad Request' : 'Refused'}\r\nconnection: close\r\n`;
+  for (let i = 0; i < answer.headers.length; i += 2) head += `${answer.headers[i]}: ${answer.headers[i + 1]}\r\n`;
+  socket.end(`${head}\r\n${Buffer.from(answer.body).toString('latin1')}`, 'latin1');
+  socket.setTimeout(1000, () => socket.destroy());
+}
+
+class NodeExchange implements Exchange {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #listener: ListenerState;
+  readonly #socket: TrackedSocket;
+  #awaitsContinue: boolean;
+  #status = 0;
+  #headers: HeaderPairs | null = null;
+  #started = false;
+  #over = false;
+  #left = false;
+  #abortController: AbortController | null = null;
+  #onDrain: (() => void) | null = null;
+  #body: BodyReader | null = null;
+
+  constructor(request: IncomingMessage, response: ServerResponse, listener: ListenerState, awaitsContinue: boolean) {
+    this.#request = request;
+    this.#response = response;
+    this.#listener = listener;
+    this.#awaitsContinue = awaitsContinue;
+    this.#socket = request.socket as TrackedSocket;
+    this.#socket[openExchanges].push(this);
+    // A write after the socket broke is reported here first, and to `callerLeft` at once after it.
+    response.on('error', ignore);
+  }
+
+  get method(): string {
+    return this.#request.method ?? 'GET';
+  }
+
+  get target(): string {
+    return this.#request.url ?? '/';
+  }
+
+  get place(): CallerPlace {
+    return isLoopbackAddress(this.#socket.remoteAddress) ? 'loopback' : 'remote';
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers[name] as string | undefined;
+  }
+
+  hasHeaderLike(prefix: string): boolean {
+    for (const name in this.#request.headers) if (name.startsWith(prefix)) return true;
+    return false;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#abortController === null) {
+      this.#abortController = new AbortController();
+      if (this.#left) this.#abortController.abort();
+    }
+    return this.#abortController.signal;
+  }
+
+  get hasStarted(): boolean {
+    return this.#started;
+  }
+
+  readBody(gate: BodyGate): Promise<Uint8Array> {
+    const { headers } = this.#request;
+    const length = headers['content-length'];
+    if (length === undefined && headers['transfer-encoding'] === undefined) return Promise.resolve(noBytes);
+    return new Promise((resolve, reject) => {
+      if (this.#left) throw new CallerLeft();
+      if (length !== undefined) gate.announce(Number(length));
+      if (this.#awaitsContinue) this.#response.writeContinue();
+      this.#awaitsContinue = false;
+      this.#body = new BodyReader(gate, resolve, reject);
+      const request = this.#request as IncomingMessage & TrackedMessage;
+      request[ownExchange] = this;
+      request.on('data', onBodyData);
+      request.on('end', onBodyEnd);
+    });
+  }
+
+  bodyCame(chunk: Uint8Array): void {
+    if (this.#body?.take(chunk) === false) this.#body = null;
+  }
+
+  bodyEnded(): void {
+    this.#body?.finish();
+    this.#body = null;
+  }
+
+  head(status: number, headers: HeaderPairs): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#over) return true;
+    if (!this.#started) this.#start(-1);
+    if (this.#response.write(bytes)) return true;
+    this.#socket.setTimeout(stalledReaderMs);
+    return false;
+  }
+
+  onDrain(listener: () => void): void {
+    if (this.#over) {
+      queueMicrotask(listener);
+      return;
+    }
+    if (this.#onDrain === null) {
+      (this.#response as ServerResponse & TrackedMessage)[ownExchange] = this;
+      this.#response.once('drain', onDrain);
+    }
+    this.#onDrain = listener;
+  }
+
+  drained(): void {
+    this.#socket.setTimeout(0);
+    this.#wakeWriter();
+  }
+
+  end(bytes: Uint8Array = noBytes): void {
+    if (this.#over) return;
+    if (!this.#started) this.#endWhole(bytes);
+    else if (bytes.length > 0) this.#response.end(bytes);
+    else this.#response.end();
+    this.#finish();
+    if (this.#socket.writableNeedDrain) this.#socket.setTimeout(stalledReaderMs);
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.#finish();
+    // What was written is still flushed, for it may tell the reader why; but not for ever.
+    this.#socket.setTimeout(stalledReaderMs);
+    if (this.#started) this.#socket.destroySoon();
+    else this.#socket.destroy();
+  }
+
+  callerLeft(): void {
+    this.#left = true;
+    this.#over = true;
+    this.#body?.fail(new CallerLeft());
+    this.#body = null;
+    this.#abortController?.abort();
+    this.#wakeWriter();
+  }
+
+  #endWhole(bytes: Uint8Array): void {
+    this.#start(bytes.length);
+    if (bytes.length === 0) this.#response.end();
+    else if (bytes.length > joinedBodyBytesMax) this.#response.end(bytes);
+    else this.#response.end(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1'), 'latin1');
+  }
+
+  /** `bodyBytes`: the length of the whole body, -1 where it is not known yet. */
+  #start(bodyBytes: number): void {
+    this.#started = true;
+    const headers = this.#headers ?? [];
+    if (bodyBytes >= 0 && !hasLength(headers) && this.#status !== 204) headers.push('content-length', String(bodyBytes));
+    if (this.#listener.windingDown) headers.push('connection', 'close');
+    try {
+      this.#response.writeHead(this.#status, headers);
+    } catch {
+      this.#response.writeHead(this.#status, headers.filter(isPrintablePair));
+    }
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#wakeWriter();
+    const open = this.#socket[openExchanges];
+    const index = open.indexOf(this);
+    if (index >= 0) open.splice(index, 1);
+  }
+
+  #wakeWriter(): void {
+    const listener = this.#onDrain;
+    this.#onDrain = null;
+    listener?.();
+  }
+}
+
+/** Collects a body; one that came in one piece is not copied. */
+class BodyReader {
+  readonly #gate: BodyGate;
+  readonly #resolve: (bytes: Uint8Array) => void;
+  readonly #reject: (error: unknown) => void;
+  #first: Uint8Array | null = null;
+  #more: Uint8Array[] | null = null;
+
+  constructor(gate: BodyGate, resolve: (bytes: Uint8Array) => void, reject: (error: unknown) => void) {
+    this.#gate = gate;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  /** False: refused; nothing more is wanted. */
+  take(chunk: Uint8Array): boolean {
+    try {
+      this.#gate.accept(chunk.length);
+    } catch (error) {
+      this.#reject(error);
+      return false;
+    }
+    if (this.#first === null) this.#first = chunk;
+    else (this.#more ??= [this.#first]).push(chunk);
+    return true;
+  }
+
+  finish(): void {
+    this.#resolve(this.#more === null ? (this.#first ?? noBytes) : Buffer.concat(this.#more));
+  }
+
+  fail(error: Error): void {
+    this.#reject(error);
+  }
+}
+
+function onBodyData(this: IncomingMessage, chunk: Uint8Array): void {
+  (this as unknown as TrackedMessage)[ownExchange].bodyCame(chunk);
+}
+
+function onBodyEnd(this: IncomingMessage): void {
+  (this as unknown as TrackedMessage)[ownExchange].bodyEnded();
+}
+
+function onDrain(this: ServerResponse): void {
+  (this as unknown as TrackedMessage)[ownExchange].drained();
+}
+
+function ignore(): void {}
+
+function isLoopbackAddress(address: string | undefined): boolean {
+  return address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.'));
+}
+
+function hasLength(headers: HeaderPairs): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    if (name === 'content-length' || name === 'transfer-encoding') return true;
+  }
+  return false;
+}
+
+/** Of a flat list: keeps a name or value if both of its pair may stand in a head. */
+function isPrintablePair(_: string, index: number, headers: string[]): boolean {
+  const name = headers[index - (index % 2)]!;
+  const value = headers[index - (index % 2) + 1] ?? '';
+  return /^[\w!#$%&'*+.^`|~-]+$/.test(name) && !/[^\t\x20-\x7e\x80-\xff]/.test(value);
+}

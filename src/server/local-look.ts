@@ -1,0 +1,45 @@
+/**
+ * What looks local (design 4.10). Where no key is asked for, the address of the socket proves little: behind a proxy
+ * everybody is loopback, and any web page can make a browser post to a local port.
+ */
+import { BreakwaterError } from '../core/errors.ts';
+import { isLoopbackHost } from '../gateway/config/index.ts';
+import type { Exchange } from './exchange.ts';
+
+/** Why the request does not look local, in words; null: it does. */
+export function foreignTrait(exchange: Exchange): string | null {
+  if (exchange.place === 'process') return null;
+  if (exchange.place === 'remote') return 'it comes from another machine';
+  if (!isLoopbackAuthority(exchange.header('host') ?? '')) return `it names the host ${JSON.stringify(exchange.header('host') ?? '')}`;
+  const crossSite = crossSiteTrait(exchange);
+  if (crossSite !== null) return crossSite;
+  if (exchange.header('forwarded') !== undefined || exchange.hasHeaderLike('x-forwarded-')) return 'it came through a proxy';
+  return null;
+}
+
+/** Why the request seems to be made by a foreign web page; null: it doesn't. */
+export function crossSiteTrait(exchange: Exchange): string | null {
+  const origin = exchange.header('origin');
+  if (origin !== undefined && !isLoopbackOrigin(origin)) return `it was made by a page of ${JSON.stringify(origin)}`;
+  if (exchange.header('sec-fetch-site') === 'cross-site') return 'it was made by a page of another site';
+  return null;
+}
+
+/** Throws `not_local`, naming the trait and the cure. */
+export function refuseForeign(exchange: Exchange, cure: string): void {
+  const trait = foreignTrait(exchange);
+  if (trait !== null) throw new BreakwaterError('not_local', `this request does not look local: ${trait}. ${cure}`);
+}
+
+/** A `Host` value: a loopback name or address, with or without a port, and nothing else. */
+function isLoopbackAuthority(host: string): boolean {
+  if (host.length > 255) return false;
+  const match = /^(?:\[([\da-fA-F:.]+)\]|([^\s:/?#@[\]\\]+))(?::\d{1,5})?$/.exec(host);
+  const name = match?.[1] ?? match?.[2];
+  return name !== undefined && isLoopbackHost(name.replace(/\.$/, ''));
+}
+
+function isLoopbackOrigin(origin: string): boolean {
+  const match = /^https?:\/\/(.+)$/i.exec(origin);
+  return match !== null && isLoopbackAuthority(match[1]!);
+}

@@ -1,0 +1,33 @@
+/** `GET /v1/models`: what the caller may ask for, in the shape of the SDK that asks. */
+import { BreakwaterError } from '../core/errors.ts';
+import type { ModelEntry } from '../gateway/gateway.ts';
+import type { Call } from './call.ts';
+
+/** When a model was made is not known here; SDKs want a date all the same. */
+const created = 0;
+
+export function listModels(call: Call): void {
+  const models = call.gateway.models(call.client!);
+  if (call.protocol === 'anthropic') {
+    const data = models.map(toAnthropic);
+    call.sendJson(200, { data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null });
+  } else {
+    call.sendJson(200, { object: 'list', data: models.map(toOpenai) });
+  }
+}
+
+/** The id may hold slashes, raw or encoded. */
+export function showModel(call: Call): void {
+  const id = call.place.rest;
+  const model = call.gateway.models(call.client!).find((entry) => entry.id === id);
+  if (model === undefined) throw new BreakwaterError('model_not_found', `there is no model ${JSON.stringify(id)} here`, { param: 'model' });
+  call.sendJson(200, call.protocol === 'anthropic' ? toAnthropic(model) : toOpenai(model));
+}
+
+function toOpenai({ id, ownedBy }: ModelEntry) {
+  return { id, object: 'model', created, owned_by: ownedBy };
+}
+
+function toAnthropic({ id }: ModelEntry) {
+  return { type: 'model', id, display_name: id, created_at: new Date(created).toISOString() };
+}

@@ -1,0 +1,65 @@
+import { BreakwaterError } from '../core/errors.ts';
+import type { Protocol } from '../core/request.ts';
+
+/** A request's target, taken apart: `path` is decoded and free of dots and doubled slashes; `query` keeps its `?`. */
+export interface ParsedTarget {
+  readonly path: string;
+  readonly query: string;
+}
+
+/**
+ * Takes a request target apart (RFC 9112 3.2: origin form, or absolute form, whose authority means nothing to us).
+ * Throws `invalid_request` where it can't be decoded.
+ */
+export function parseTarget(target: string): ParsedTarget {
+  const withoutFragment = before(target, '#');
+  const origin = withoutFragment.startsWith('/') ? withoutFragment : withoutFragment.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?]*/i, '');
+  const encodedPath = before(origin, '?');
+  return { path: normalise(decode(encodedPath)), query: origin.slice(encodedPath.length) };
+}
+
+/** The path as it may stand in a request line again. */
+export function encodePath(path: string): string {
+  return encodeURI(path).replaceAll('?', '%3F').replaceAll('#', '%23');
+}
+
+/** The spelling under which the table knows an API path: one `/v1` in front. */
+export function withVersion(path: string): string {
+  if (path.startsWith('/v1/v1/')) return path.slice('/v1'.length);
+  return path.startsWith('/v1/') ? path : `/v1${path}`;
+}
+
+/** The dialect that a path's callers speak, for the shape of an error. */
+export function protocolOfPath(path: string): Protocol {
+  if (path.startsWith('/anthropic/')) return 'anthropic';
+  if (path.startsWith('/v1beta/')) return 'gemini';
+  const api = withVersion(path);
+  return api === '/v1/messages' || api.startsWith('/v1/messages/') ? 'anthropic' : 'openai';
+}
+
+function before(text: string, mark: string): string {
+  const at = text.indexOf(mark);
+  return at < 0 ? text : text.slice(0, at);
+}
+
+function decode(path: string): string {
+  let decoded: string;
+  try {
+    decoded = path.includes('%') ? decodeURIComponent(path) : path;
+  } catch {
+    throw new BreakwaterError('invalid_request', 'the path is not properly percent-encoded');
+  }
+  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
+  if (/[\u0000-\u001f\u007f]/.test(decoded)) throw new BreakwaterError('invalid_request', 'the path holds control characters');
+  return decoded;
+}
+
+/** Resolves `.` and `..` (RFC 3986 5.2.4) and drops empty segments, a last slash included. */
+function normalise(path: string): string {
+  const segments: string[] = [];
+  for (const segment of path.split('/')) {
+    if (segment === '..') segments.pop();
+    else if (segment !== '' && segment !== '.') segments.push(segment);
+  }
+  return `/${segments.join('/')}`;
+}

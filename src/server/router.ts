@@ -1,0 +1,63 @@
+/** Finds what a request's target stands for. A path that is spelled as in the table costs one look-up. */
+import type { Place } from './call.ts';
+import { parseTarget, withVersion } from './path.ts';
+import type { Route } from './routes.ts';
+
+/** The routes of one path, by method; null: no such path. */
+export interface Match {
+  readonly routes: readonly Route[] | null;
+  readonly place: Place;
+  /** The path as it came, decoded and normal. */
+  readonly path: string;
+}
+
+export interface Router {
+  /** Throws `invalid_request` where the target can't be read. */
+  match(target: string): Match;
+}
+
+interface Pattern {
+  readonly start: string;
+  readonly end: string;
+  readonly routes: Route[];
+}
+
+export function createRouter(table: readonly Route[]): Router {
+  const exact = new Map<string, Match>();
+  const patterns: Pattern[] = [];
+  for (const [path, routes] of byPath(table)) {
+    const star = path.indexOf('*');
+    if (star >= 0) patterns.push({ start: path.slice(0, star), end: path.slice(star + 1), routes });
+    else for (const spelling of spellings(path)) exact.set(spelling, { routes, place: { path, query: '', rest: '' }, path: spelling });
+  }
+
+  function find(path: string, query: string): Match | null {
+    const found = exact.get(path);
+    if (found !== undefined) return { ...found, place: { ...found.place, query } };
+    for (const { start, end, routes } of patterns) {
+      if (path.length <= start.length + end.length || !path.startsWith(start) || !path.endsWith(end)) continue;
+      return { routes, place: { path, query, rest: path.slice(start.length, path.length - end.length) }, path };
+    }
+    return null;
+  }
+
+  return {
+    match(target) {
+      const direct = exact.get(target);
+      if (direct !== undefined) return direct;
+      const { path, query } = parseTarget(target);
+      const versioned = withVersion(path);
+      return find(path, query) ?? find(versioned, query) ?? { routes: null, place: { path: versioned, query, rest: '' }, path };
+    },
+  };
+}
+
+function byPath(table: readonly Route[]): Map<string, Route[]> {
+  const paths = new Map<string, Route[]>();
+  for (const route of table) paths.set(route.path, [...(paths.get(route.path) ?? []), route]);
+  return paths;
+}
+
+function spellings(path: string): string[] {
+  return path.startsWith('/v1/') ? [path, path.slice('/v1'.length), `/v1${path}`] : [path];
+}

@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { bothWays, chat, overSocket } from '../../test/server/both-ways.ts';
+import { rawExchange } from '../../test/server/raw-socket.ts';
+
+for (const path of [
+  '/v1/chat/completions',
+  '/chat/completions',
+  '/v1/v1/chat/completions',
+  '/v1/chat/completions?beta=true',
+  '/v1//chat/./completions/',
+]) {
+  bothWays(`a chat request is answered at ${path}`, {}, async ({ fetch, gateway }) => {
+    const response = await fetch(path, chat());
+    assert.equal(response.status, 200);
+    assert.deepEqual(await response.json(), { model: 'fast' });
+    const [request] = gateway.requests;
+    assert.equal(request?.path, '/chat/completions');
+    assert.equal(request?.facts.operation, 'chat');
+    assert.equal(response.headers.get('x-request-id'), request?.id);
+    assert.match(request?.id ?? '', /^req_[0-9a-z]{21,}$/);
+  });
+}
+
+bothWays('completions and embeddings reach the engine as such', {}, async ({ fetch, gateway }) => {
+  await fetch('/v1/completions', chat({ prompt: 'hi' }));
+  await fetch('/embeddings', chat({ input: 'hi' }));
+  assert.deepEqual(
+    gateway.requests.map(({ path, facts }) => [path, facts.operation]),
+    [
+      ['/completions', 'completions'],
+      ['/embeddings', 'embeddings'],
+    ],
+  );
+});
+
+bothWays('models are listed, and shown one by one whatever slashes are in their names', {}, async ({ fetch }) => {
+  const list = (await (await fetch('/v1/models')).json()) as { object: string; data: { id: string }[] };
+  assert.equal(list.object, 'list');
+  assert.deepEqual(
+    list.data.map(({ id }) => id),
+    ['fast', 'vendor/one'],
+  );
+  for (const path of ['/v1/models/vendor/one', '/models/vendor%2Fone']) {
+    const one = (await (await fetch(path)).json()) as object;
+    assert.deepEqual(one, { id: 'vendor/one', object: 'model', created: 0, owned_by: 'breakwater' });
+  }
+  const missing = await fetch('/v1/models/none');
+  assert.equal(missing.status, 404);
+  assert.equal(((await missing.json()) as { error: { code: string } }).error.code, 'model_not_found');
+});
+
+bothWays("models are in Anthropic's shape for its SDK", {}, async ({ fetch }) => {
+  const headers = { 'anthropic-version': '2023-06-01' };
+  const list = (await (await fetch('/v1/models', { headers })).json()) as { data: { type: string }[]; has_more: boolean; last_id: string };
+  assert.equal(list.data[0]?.type, 'model');
+  assert.equal(list.has_more, false);
+  assert.equal(list.last_id, 'vendor/one');
+  const missing = await fetch('/v1/models/none', { headers });
+  assert.equal(((await missing.json()) as { type: string }).type, 'error');
+});
+
+bothWays('an unknown path is a 404 in JSON, and never reaches the engine', {}, async ({ fetch, gateway }) => {
+  for (const path of ['/v1/fine_tuning/jobs', '/v1/chat', '/v1/admin/requests', '/x', '/v1/audio']) {
+    const response = await fetch(path, chat());
+    assert.equal(response.status, 404, path);
+    assert.equal(response.headers.get('content-type'), 'application/json');
+    assert.equal(response.headers.get('x-should-retry'), 'false');
+    assert.match(response.headers.get('x-request-id') ?? '', /^req_/);
+    const { error } = (await response.json()) as { error: { code: string; param: null } };
+    assert.equal(error.code, 'not_found');
+    assert.equal(error.param, null);
+  }
+  assert.equal(gateway.requests.length, 0);
+});
+
+bothWays("paths of later versions say so in their own protocol's shape", {}, async ({ fetch }) => {
+  for (const path of ['/v1/messages', '/messages', '/v1/v1/messages', '/anthropic/v1/messages', '/v1/messages/count_tokens']) {
+    const response = await fetch(path, chat());
+    assert.equal(response.status, 404);
+    const body = (await response.json()) as { type: string; error: { type: string; message: string }; request_id: string };
+    assert.equal(body.type, 'error');
+    assert.equal(body.error.type, 'not_found_error');
+    assert.match(body.error.message, /not available in this version/);
+    assert.equal(body.request_id, response.headers.get('x-request-id'));
+  }
+  const gemini = await fetch('/v1beta/models/gemini-pro:generateContent', chat());
+  const { error } = (await gemini.json()) as { error: { code: number; status: string; message: string } };
+  assert.deepEqual([error.code, error.status], [404, 'NOT_FOUND']);
+  for (const path of ['/v1/responses', '/responses/resp_1/cancel', '/v1/files', '/v1/batches/b/cancel', '/admin/usage']) {
+    const response = await fetch(path);
+    assert.match(await response.text(), /not available in this version/, path);
+  }
+});
+
+bothWays('a wrong method is a 405 that names the right ones', {}, async ({ fetch }) => {
+  const response = await fetch('/v1/chat/completions');
+  assert.equal(response.status, 405);
+  assert.equal(response.headers.get('allow'), 'POST');
+  assert.equal(((await response.json()) as { error: { code: string } }).error.code, 'invalid_request');
+  const options = await fetch('/v1/models', { method: 'OPTIONS' });
+  assert.equal(options.status, 204);
+  assert.equal(options.headers.get('allow'), 'GET, HEAD, OPTIONS');
+  const head = await fetch('/health/live', { method: 'HEAD' });
+  assert.equal(head.status, 200);
+  assert.equal(await head.text(), '');
+});
+
+overSocket(
+  'dots, encoded or not, lead nowhere that the plain path does not',
+  { config: { server: { adminKey: 'k' } } },
+  async ({ origin }) => {
+    for (const target of [
+      '/v1/models/../../admin/config',
+      '/v1/audio/%2e%2e/%2e%2e/admin/config',
+      '//admin/config',
+      'http://elsewhere/admin/config',
+    ]) {
+      const answer = await rawExchange(origin, `GET ${target} HTTP/1.1\r\nHost: localhost:4000/#@x\r\nConnection: close\r\n\r\n`);
+      assert.match(answer, /^HTTP\/1\.1 401 /, target);
+    }
+  },
+);
+
+overSocket('a path that is not properly encoded is a 400', {}, async ({ origin }) => {
+  for (const target of ['/v1/models/%zz', '/v1/models/%00']) {
+    const answer = await rawExchange(origin, `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    assert.match(answer, /^HTTP\/1\.1 400 /, target);
+    assert.match(answer, /"code":"invalid_request"/);
+  }
+});
+
+overSocket('what is not HTTP gets a 400 in JSON', {}, async ({ origin }) => {
+  const answer = await rawExchange(origin, 'NONSENSE\r\n\r\n');
+  assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/);
+  assert.match(answer, /x-request-id: req_/);
+  assert.match(answer, /"code":"invalid_request"/);
+});
+
+bothWays('a simulated server says so on every answer of its own', { simulated: true }, async ({ fetch }) => {
+  for (const path of ['/nowhere', '/health/live', '/v1/models']) {
+    assert.equal((await fetch(path)).headers.get('x-breakwater-simulated'), 'true');
+  }
+});

@@ -1,0 +1,33 @@
+import type { Clock } from '../core/clock.ts';
+import { createApp, type AppOptions } from './app.ts';
+import { drain } from './drain.ts';
+import { listen } from './listener.ts';
+
+export interface ServerOptions extends Omit<AppOptions, 'boundHost'> {
+  readonly clock: Clock;
+}
+
+export interface Server {
+  /** `http://127.0.0.1:4747`. */
+  readonly url: string;
+  readonly port: number;
+  /** Refuses what is new, lets what runs end within `server.drainTimeout`, and closes gateway and listener. */
+  drain(): Promise<void>;
+}
+
+/** Listens where the gateway's config says; rejects with Node's own error where that can't be. */
+export async function startServer({ clock, ...options }: ServerOptions): Promise<Server> {
+  const { gateway } = options;
+  const { host, port } = gateway.config.server;
+  const app = createApp({ ...options, boundHost: host });
+  const listener = await listen({ host, port, handle: app.handle, answerBroken: app.answerBroken });
+  let draining: Promise<void> | null = null;
+  return {
+    url: `http://${host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host}:${listener.port}`,
+    port: listener.port,
+    drain() {
+      draining ??= drain({ app, gateway, listener, clock, timeoutMs: gateway.config.server.drainTimeout });
+      return draining;
+    },
+  };
+}

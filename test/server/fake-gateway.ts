@@ -1,0 +1,106 @@
+/** A gateway without an engine, for the server's own tests: it notes what it is given and answers as it is told. */
+import { EventBus } from '../../src/core/events.ts';
+import type { BreakwaterError } from '../../src/core/errors.ts';
+import { createClients } from '../../src/gateway/clients.ts';
+import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/config/index.ts';
+import type { Gateway } from '../../src/gateway/gateway.ts';
+import { errorAnswer } from '../../src/pipeline/error-answer.ts';
+import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
+import type { AnswerSink } from '../../src/pipeline/sink.ts';
+import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.ts';
+
+export type Answer = (request: GatewayRequest, sink: AnswerSink) => void | Promise<void>;
+
+export interface FakeGateway extends Gateway {
+  readonly clock: ManualClock;
+  readonly requests: GatewayRequest[];
+  /** How requests are answered from now on. */
+  answer: Answer;
+  /** Bytes of bodies held just now. */
+  heldBytes: number;
+  heldBytesMax: number;
+  readonly isolated: string[];
+  isDraining: boolean;
+  isClosed: boolean;
+}
+
+export const target = 'backup/big';
+
+/** The library's own reading of a config, so that tests hold the same values as a real start. */
+export function configOf(input: ConfigInput): Config {
+  const providers = { backup: { baseUrl: 'http://127.0.0.1:9/v1', apiKey: 'sk-upstream' } };
+  const parsed = parseConfig({ providers, models: { fast: [target], 'vendor/one': [target] }, ...input }, { source: 'library' });
+  if (!parsed.ok) throw new Error(parsed.faults.map((fault) => fault.message).join('\n'));
+  return parsed.config;
+}
+
+export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
+  let config = configOf(input);
+  let clients = createClients(config, () => []);
+  let running = 0;
+  let onIdle: (() => void) | null = null;
+  const clock = createManualClock();
+  const gateway: FakeGateway = {
+    get config() {
+      return config;
+    },
+    clock,
+    events: new EventBus((error) => {
+      throw error;
+    }),
+    requests: [],
+    answer: (request, sink) => {
+      sink.head(200, ['content-type', 'application/json', 'x-request-id', request.id]);
+      sink.end(Buffer.from(JSON.stringify({ model: request.facts.model })));
+    },
+    heldBytes: 0,
+    heldBytesMax: Infinity,
+    isolated: [],
+    isDraining: false,
+    isClosed: false,
+    authenticate: (credential) => clients.authenticate(credential),
+    async handle(request, sink) {
+      gateway.requests.push(request);
+      running++;
+      await gateway.answer(request, sink);
+      if (--running === 0) onIdle?.();
+    },
+    models: (client) =>
+      Object.keys(config.models)
+        .filter((id) => client.mayUse(id))
+        .map((id) => ({ id, ownedBy: 'breakwater' })),
+    tryHoldBytes(bytes) {
+      if (gateway.heldBytes + bytes > gateway.heldBytesMax) return false;
+      gateway.heldBytes += bytes;
+      return true;
+    },
+    releaseBytes(bytes) {
+      gateway.heldBytes -= bytes;
+    },
+    targets: () => [],
+    queue: () => ({ waiting: 0, waitingByPriority: {}, inFlight: running, heldBytes: gateway.heldBytes, oldestMs: 0 }),
+    isolate: (name) => name === target && gateway.isolated.push(name) > 0,
+    reset: (name) => name === target,
+    async reload(next) {
+      config = next;
+      clients = createClients(config, () => []);
+    },
+    drain() {
+      gateway.isDraining = true;
+      return running === 0 ? Promise.resolve() : new Promise((resolve) => (onIdle = resolve));
+    },
+    async close() {
+      gateway.isClosed = true;
+    },
+  };
+  return gateway;
+}
+
+/** An answer that fails as the engine's do. */
+export function failing(error: BreakwaterError): Answer {
+  return (request, sink) => {
+    const { status, headers, body } = errorAnswer(request.protocol, error, request.id);
+    sink.head(status, headers);
+    sink.end(body);
+  };
+}
