@@ -32,7 +32,7 @@ test('drops members with the right comma, wherever they stand', () => {
   assert.equal(edited(text, { model: 'm', drop: ['a'] }), '{"model":"m", "b":2 ,"c":3}');
   assert.equal(edited(text, { model: 'm', drop: ['b'] }), '{"a":1, "model":"m" ,"c":3}');
   assert.equal(edited(text, { model: 'm', drop: ['c'] }), '{"a":1, "model":"m", "b":2}');
-  assert.equal(edited(text, { model: 'm', drop: ['a', 'b', 'c'] }), '{"model":"m" }');
+  assert.equal(edited(text, { model: 'm', drop: ['a', 'b', 'c'] }), '{"model":"m"}');
   assert.equal(edited('{"b":1,"a":2}', { model: 'm', drop: ['a', 'b'], set: { c: 3 } }), '{"c":3}');
 });
 
