@@ -3,11 +3,12 @@
  * said; `form` answers in the other form than was asked; `answer` changes the answer's program (`answer.ts`).
  * On a plain request a stream fault does its natural equivalent: cut after half of the body, a body that holds an error.
  */
-import { gzipSync } from 'node:zlib';
+import { breakAt, breakIndex, chopped, gzipped, isStream, mapped, pause, rebodied, sendsBefore, without } from './answer-edits.ts';
 import { toBodyAnswer } from './answer.ts';
 import type { Answer, Step } from './answer.ts';
 import type { Choice } from './content.ts';
 import type { Dialect, Failure, FailureReason } from './dialect.ts';
+import type { StormFaultKind } from './fault-names.ts';
 import type { StormFault } from './options.ts';
 
 /** What a fault may look at. */
@@ -35,7 +36,8 @@ const ABSURD = ['-1', 'soon', '99999999999', '1e400', 'NaN', '', 'Thu, 01 Jan 19
 
 const REPEATED = 'and then the storm came back ';
 
-const KINDS = {
+/** Every kind with what it does. A new one needs its name in `fault-names.ts` and an entry here. */
+export const FAULT_KINDS: Readonly<Record<StormFaultKind, FaultBehaviour>> = {
   '429': refusing('rate limit, no word about waiting', 'rate-limit'),
   '429-retry': {
     about: 'rate limit with Retry-After in seconds (ARG, default 1)',
@@ -240,17 +242,7 @@ const KINDS = {
     about: 'garbage after a plain body',
     answer: (answer) => (isStream(answer) ? answer : rebodied(answer, (body) => Buffer.concat([body, Buffer.from('}garbage')]))),
   },
-} satisfies Record<string, FaultBehaviour>;
-
-export type StormFaultKind = keyof typeof KINDS;
-
-/** Every kind with what it does. */
-export const FAULT_KINDS: Readonly<Record<StormFaultKind, FaultBehaviour>> = KINDS;
-
-/** Whether a name is that of a fault. */
-export function isFaultKind(name: string): name is StormFaultKind {
-  return Object.hasOwn(KINDS, name);
-}
+};
 
 function refusing(about: string, reason: FailureReason, raw?: { contentType: string; body: string }, status?: number): FaultBehaviour {
   return {
@@ -278,58 +270,6 @@ function htmlAnswer(status: number, title: string): Answer {
   return toBodyAnswer(status, contentType, body);
 }
 
-function isStream(answer: Answer): boolean {
-  return answer.headers['content-length'] === undefined;
-}
-
-function pause(fault: StormFault): Step[] {
-  return fault.ms === undefined ? [{ do: 'hang' }] : [{ do: 'wait', ms: fault.ms }];
-}
-
-/** Where a stream breaks: after so many content events, by default half of them. */
-function breakIndex(answer: Answer, fault: StormFault): number {
-  const contents = answer.steps.flatMap((step, index) => (step.do === 'send' && step.part === 'content' ? [index] : []));
-  const after = Math.min(contents.length, fault.afterTokens ?? Math.ceil(contents.length / 2));
-  if (after > 0) return contents[after - 1]! + 1;
-  return answer.steps.findIndex((step) => step.do === 'send' && step.part !== 'preamble');
-}
-
-/** Replaces what follows the break; `after` gets what would have followed. */
-function breakAt(answer: Answer, fault: StormFault, after: (rest: Step[]) => Step[]): Answer {
-  if (isStream(answer)) {
-    const at = breakIndex(answer, fault);
-    return { ...answer, steps: [...answer.steps.slice(0, at), ...after(answer.steps.slice(at))] };
-  }
-  const body = bodyOf(answer);
-  const half = Math.floor(body.length / 2);
-  const send = (bytes: Buffer): Step => ({ do: 'send', part: 'body', bytes });
-  const before = answer.steps.slice(0, -1);
-  return { ...answer, steps: [...before, send(body.subarray(0, half)), ...after([send(body.subarray(half))])] };
-}
-
-function bodyOf(answer: Answer): Buffer {
-  const last = answer.steps.at(-1);
-  if (last?.do !== 'send') return Buffer.alloc(0);
-  return typeof last.bytes === 'string' ? Buffer.from(last.bytes) : last.bytes;
-}
-
-function rebodied(answer: Answer, change: (body: Buffer) => Buffer): Answer {
-  const body = change(bodyOf(answer));
-  return {
-    ...answer,
-    headers: { ...answer.headers, 'content-length': String(body.length) },
-    steps: [...answer.steps.slice(0, -1), { do: 'send', part: 'body', bytes: body }],
-  };
-}
-
-function mapped(answer: Answer, change: (text: string) => string): Answer {
-  return { ...answer, steps: answer.steps.map((step) => (step.do === 'send' ? { ...step, bytes: change(String(step.bytes)) } : step)) };
-}
-
-function sendsBefore(answer: Answer, index: number): number {
-  return answer.steps.slice(0, index).filter((step) => step.do === 'send').length;
-}
-
 /** Ends a stream with an error event after `sends` events; a plain answer is the error, with status 200. */
 function withError(answer: Answer, fault: StormFault, { dialect, model }: Scene, sends: number): Answer {
   const failure: Failure = { reason: 'server', model };
@@ -339,32 +279,4 @@ function withError(answer: Answer, fault: StormFault, { dialect, model }: Scene,
   const steps = answer.steps.filter((step) => step.do !== 'send' || seen++ < sends);
   const end = steps.findLastIndex((step) => step.do !== 'wait');
   return { ...answer, steps: [...steps.slice(0, end + 1), { do: 'send', part: 'finish', bytes: dialect.failureEvent(failure) }] };
-}
-
-function without(answer: Answer, parts: readonly string[]): Answer {
-  if (!isStream(answer)) return answer;
-  return { ...answer, steps: answer.steps.filter((step) => step.do !== 'send' || !parts.includes(step.part)) };
-}
-
-/** Each send in pieces of `size` bytes (events stay whole when larger sizes are asked), each after `ms`. */
-function chopped(answer: Answer, size: number, ms: number): Answer {
-  const whole = size > 1 && isStream(answer);
-  const steps = answer.steps.flatMap((step): Step[] => {
-    if (step.do !== 'send') return [step];
-    const bytes = Buffer.from(step.bytes as string);
-    const pieces = whole
-      ? [bytes]
-      : Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) => bytes.subarray(at * size, (at + 1) * size));
-    const gap: Step = ms > 0 ? { do: 'wait', ms } : { do: 'turn' };
-    return pieces.flatMap((piece): Step[] => [gap, { do: 'send', part: 'body', bytes: piece }]);
-  });
-  return { ...answer, steps };
-}
-
-/** Each event is a gzip member of its own: one after the other they are a valid gzip stream (RFC 1952, 2.2). */
-function gzipped(answer: Answer): Answer {
-  const headers = { ...answer.headers, 'content-encoding': 'gzip' };
-  if (!isStream(answer)) return rebodied({ ...answer, headers }, (body) => gzipSync(body));
-  const steps = answer.steps.map((step): Step => (step.do === 'send' ? { ...step, part: 'body', bytes: gzipSync(step.bytes) } : step));
-  return { ...answer, headers, steps };
 }

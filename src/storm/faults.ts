@@ -1,6 +1,7 @@
 /** Which fault strikes which call: by request header, by the model's name, or by the list of faults set. */
 import { createSeededRandom, hashNumbers } from './chance.ts';
-import { FAULT_KINDS, isFaultKind } from './fault-kinds.ts';
+import { FAULT_KINDS } from './fault-kinds.ts';
+import { isFaultKind } from './fault-names.ts';
 import type { StormFault } from './options.ts';
 
 /** What the choice depends on. `header` is the value of `x-storm-fault`; `sinceMs` counts from the start or last reset. */
@@ -100,7 +101,7 @@ function parseKind(name: string): StormFault | undefined {
   for (const at of cut) {
     const kind = name.slice(0, at);
     if (!isFaultKind(kind)) continue;
-    const { arg } = FAULT_KINDS[kind] as { arg?: keyof StormFault };
+    const { arg } = FAULT_KINDS[kind];
     const value = name.slice(at + 1);
     const asText = arg === 'param' || arg === 'retryAfter';
     if (arg === undefined || value === '' || (!asText && !Number.isFinite(Number(value)))) return undefined;

@@ -14,8 +14,9 @@ import { createTally } from './stats.ts';
 import type { StormStats } from './stats.ts';
 import { createStormClock } from './system.ts';
 
-export type { Spread, StormFault, StormFaultKind, StormLimits, StormOptions, StormTiming } from './options.ts';
+export type { Spread, StormFault, StormLimits, StormOptions, StormTiming } from './options.ts';
 export type { CallRecord, StormStats } from './stats.ts';
+export type { StormFaultKind } from './fault-names.ts';
 export { FAULT_KINDS } from './fault-kinds.ts';
 
 const MODELS_DEFAULT = ['storm-small', 'storm-large', 'gpt-5-storm'];

@@ -1,7 +1,5 @@
 /** Everything that can be set on a Storm, with defaults and units. Times are milliseconds. */
-import type { StormFaultKind } from './fault-kinds.ts';
-
-export type { StormFaultKind } from './fault-kinds.ts';
+import type { StormFaultKind } from './fault-names.ts';
 
 /** A fixed number, an even spread, or a log-normal one given by its median and 99th percentile. */
 export type Spread = number | { min: number; max: number } | { p50: number; p99: number };

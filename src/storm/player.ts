@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Answer, Step } from './answer.ts';
+import { nextTurn } from './system.ts';
 
 /**
  * Plays `answer`; `done` is called once, unless the caller leaves first: then nothing is called and the player stops.
@@ -26,7 +27,7 @@ export function play(res: ServerResponse, answer: Answer, clock: Clock, done: (e
         return;
       }
       if (step.do === 'turn') {
-        setImmediate(run);
+        nextTurn(run);
         return;
       }
       if (step.do === 'hang') return;
@@ -58,5 +59,5 @@ function writeHead(res: ServerResponse, answer: Answer, next: Step | undefined):
 /** A turn of the loop first: node holds written chunks back until then, and they must come before the FIN. */
 function breakOff(res: ServerResponse, how: 'fin' | 'reset'): void {
   if (how === 'reset') res.socket?.resetAndDestroy();
-  else setImmediate(() => res.socket?.destroySoon());
+  else nextTurn(() => res.socket?.destroySoon());
 }

@@ -15,3 +15,8 @@ export function createStormClock(): Clock {
     },
   };
 }
+
+/** Runs `task` once the event loop has turned and what was written has left for the socket. */
+export function nextTurn(task: () => void): void {
+  setImmediate(task);
+}
