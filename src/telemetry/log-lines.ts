@@ -1,14 +1,8 @@
 import type { AttemptEndEvent, Blocker, BreakwaterEvent, FinishedEvent } from '../core/events.ts';
+import type { TokenUsage } from '../core/facts.ts';
 
 /** Levels of what is logged; `debug` lines tell every event. */
 export type LineLevel = 'debug' | 'info' | 'warn' | 'error';
-
-/** One line: level, message and fields. A field that is undefined is not written. */
-export interface LogLine {
-  readonly level: LineLevel;
-  readonly message: string;
-  readonly fields: object;
-}
 
 /**
  * At which level an event is logged. Things that go as they should are `info`; what an operator may have to look at is
@@ -33,30 +27,17 @@ export function levelOf(event: BreakwaterEvent): LineLevel {
   }
 }
 
-/** The message and fields of an event's line. Fields are documented in docs/logs.md. */
-export function fieldsOf(event: BreakwaterEvent): { message: string; fields: object } {
-  switch (event.type) {
-    case 'attempt_end':
-      return { message: 'attempt ended', fields: attemptFields(event) };
-    case 'finished':
-      return { message: 'request finished', fields: finishedFields(event) };
-    case 'warning':
-      return { message: event.message, fields: { event: event.type, detail: event.detail } };
-    case 'lifecycle':
-      return { message: event.state.replace('_', ' '), fields: { event: event.type, state: event.state, detail: event.detail } };
-    case 'queued': {
-      const { type, at: _at, blockers, ...rest } = event;
-      return { message: 'queued', fields: { event: type, ...rest, blockers: blockers.map(blockerText) } };
-    }
-    default: {
-      const { type, at: _at, ...rest } = event;
-      return { message: plainMessages[type], fields: { event: type, ...rest } };
-    }
-  }
+/** The message of an event's line. */
+export function messageOf(event: BreakwaterEvent): string {
+  if (event.type === 'warning') return event.message;
+  return event.type === 'lifecycle' ? event.state.replace('_', ' ') : plainMessages[event.type];
 }
 
 const plainMessages = {
+  attempt_end: 'attempt ended',
+  finished: 'request finished',
   received: 'request received',
+  queued: 'queued',
   attempt: 'attempt started',
   backoff: 'backing off',
   note: 'note',
@@ -65,50 +46,81 @@ const plainMessages = {
   cooldown: 'cooling down',
 } as const;
 
-// The two lines of every request are written out field by field: a literal of one shape is what pino is fast on.
-
-function attemptFields(event: AttemptEndEvent): object {
-  return {
-    event: 'attempt_end',
-    requestId: event.requestId,
-    attempt: event.attempt,
-    target: event.target,
-    verdict: event.verdict,
-    reason: event.reason ?? undefined,
-    status: event.status ?? undefined,
-    failure: event.failure ?? undefined,
-    phase: event.phase ?? undefined,
-    error: event.message ?? undefined,
-    durationMs: tenths(event.durationMs),
-    firstContentMs: event.firstContentMs === null ? undefined : tenths(event.firstContentMs),
-    inputTokens: event.usage?.inputTokens,
-    outputTokens: event.usage?.outputTokens,
-    upstreamRequestId: event.upstreamRequestId ?? undefined,
-  };
+/**
+ * The fields of an event's line as a piece of JSON: `,"event":"…","requestId":"…"`. They are documented in docs/logs.md;
+ * one without a value is left out. The two lines that every request has are written out, which takes a quarter of the
+ * time that pino takes for an object.
+ */
+export function fieldsOf(event: BreakwaterEvent): string {
+  switch (event.type) {
+    case 'attempt_end':
+      return attemptFields(event);
+    case 'finished':
+      return finishedFields(event);
+    case 'warning':
+      return objectFields({ event: event.type, detail: event.detail });
+    case 'queued':
+      return objectFields({ event: event.type, requestId: event.requestId, blockers: event.blockers.map(blockerText) });
+    default: {
+      const { type, at: _at, ...rest } = event;
+      return objectFields({ event: type, ...rest });
+    }
+  }
 }
 
-function finishedFields(event: FinishedEvent): object {
-  return {
-    event: 'finished',
-    requestId: event.requestId,
-    outcome: event.outcome,
-    status: event.status,
-    code: event.code ?? undefined,
-    model: event.model,
-    client: event.client,
-    priority: event.priority,
-    operation: event.operation,
-    stream: event.stream,
-    target: event.target ?? undefined,
-    attempts: event.attempts,
-    fallback: event.fallback ?? undefined,
-    queueMs: tenths(event.queueMs),
-    durationMs: tenths(event.durationMs),
-    firstContentMs: event.firstContentMs === null ? undefined : tenths(event.firstContentMs),
-    inputTokens: event.usage?.inputTokens,
-    outputTokens: event.usage?.outputTokens,
-    costUsd: event.costUsd ?? undefined,
-  };
+function objectFields(fields: object): string {
+  return `,${JSON.stringify(fields).slice(1, -1)}`;
+}
+
+// Tokens from our own lists stand as they are; every other text is quoted.
+
+function attemptFields(event: AttemptEndEvent): string {
+  return (
+    `,"event":"attempt_end","requestId":${JSON.stringify(event.requestId)},"attempt":${event.attempt}` +
+    `,"target":${JSON.stringify(event.target)},"verdict":"${event.verdict}"` +
+    (event.reason === null ? '' : `,"reason":"${event.reason}"`) +
+    optional('status', event.status) +
+    (event.failure === null ? '' : `,"failure":"${event.failure}"`) +
+    (event.phase === null ? '' : `,"phase":"${event.phase}"`) +
+    (event.message === null ? '' : `,"error":${JSON.stringify(event.message)}`) +
+    `,"durationMs":${figure(tenths(event.durationMs))}` +
+    milliseconds('firstContentMs', event.firstContentMs) +
+    tokens(event.usage) +
+    (event.upstreamRequestId === null ? '' : `,"upstreamRequestId":${JSON.stringify(event.upstreamRequestId)}`)
+  );
+}
+
+function finishedFields(event: FinishedEvent): string {
+  return (
+    `,"event":"finished","requestId":${JSON.stringify(event.requestId)},"outcome":"${event.outcome}","status":${event.status}` +
+    (event.code === null ? '' : `,"code":"${event.code}"`) +
+    `,"model":${JSON.stringify(event.model)},"client":${JSON.stringify(event.client)},"priority":"${event.priority}"` +
+    `,"operation":"${event.operation}","stream":${event.stream}` +
+    (event.target === null ? '' : `,"target":${JSON.stringify(event.target)}`) +
+    `,"attempts":${event.attempts}` +
+    (event.fallback === null ? '' : `,"fallback":"${event.fallback}"`) +
+    `,"queueMs":${figure(tenths(event.queueMs))},"durationMs":${figure(tenths(event.durationMs))}` +
+    milliseconds('firstContentMs', event.firstContentMs) +
+    tokens(event.usage) +
+    optional('costUsd', event.costUsd)
+  );
+}
+
+function tokens(usage: TokenUsage | null): string {
+  return usage === null ? '' : `,"inputTokens":${figure(usage.inputTokens)},"outputTokens":${figure(usage.outputTokens)}`;
+}
+
+function milliseconds(name: string, value: number | null): string {
+  return value === null ? '' : `,"${name}":${figure(tenths(value))}`;
+}
+
+/** JSON has no word for NaN and the infinities. */
+function figure(value: number): number | null {
+  return Number.isFinite(value) ? value : null;
+}
+
+function optional(name: string, value: number | null): string {
+  return value === null ? '' : `,"${name}":${figure(value)}`;
 }
 
 /** Milliseconds to a tenth: more digits say nothing, and cost. */

@@ -2,7 +2,7 @@ import { pino, type Logger as PinoLogger } from 'pino';
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterEvent } from '../core/events.ts';
 import { LineQueue, type LineSink } from './line-queue.ts';
-import { fieldsOf, levelOf, type LineLevel } from './log-lines.ts';
+import { fieldsOf, levelOf, messageOf, type LineLevel } from './log-lines.ts';
 import { createLineRedact } from './redact.ts';
 
 /** As `telemetry.logs.level` of the config. */
@@ -48,21 +48,22 @@ export function createLogs(options: LogsOptions): Logs {
   });
   let redactLine = createLineRedact(options.secrets);
   const stream = { write: (line: string) => void queue.push(line) };
-  const settings = {
-    level: options.level,
-    base: null,
-    timestamp: () => `,"time":${clock.epochMs()}`,
-    formatters: { level: (label: string) => ({ level: label }) },
-  };
-  const events = pino(settings, stream);
-  const log = pino({ ...settings, hooks: { streamWrite: (line: string) => redactLine(line) } }, stream);
+  /** The fields of the event that is being written. */
+  let fields = '';
+  const settings = { level: options.level, base: null, formatters: { level: (label: string) => ({ level: label }) } };
+  // pino writes what `timestamp` gives as it stands, between the level and the message: the cheapest way in for fields that are JSON already.
+  const events = pino({ ...settings, timestamp: () => `,"time":${clock.epochMs()}${fields}` }, stream);
+  const log = pino(
+    { ...settings, timestamp: () => `,"time":${clock.epochMs()}`, hooks: { streamWrite: (line: string) => redactLine(line) } },
+    stream,
+  );
 
   return {
     record(event) {
       const level = levelOf(event);
       if (!events.isLevelEnabled(level)) return;
-      const { message, fields } = fieldsOf(event);
-      events[level](fields, message);
+      fields = fieldsOf(event);
+      events[level](messageOf(event));
     },
     log,
     get dropped() {

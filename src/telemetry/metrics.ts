@@ -20,7 +20,7 @@ export interface MetricsOptions {
   /** Whether a model name may be a label of its own; the others are counted as `other`. Default: any, up to a bound. */
   readonly isConfiguredModel?: (model: string) => boolean;
   /** Counters that are kept elsewhere, asked at each scrape. */
-  readonly dropped: { logLines(): number; requestRecords(): number };
+  readonly dropped: { readonly logLines: () => number; readonly requestRecords: () => number };
 }
 
 /** Prometheus metrics, described in docs/metrics.md. */

@@ -88,6 +88,20 @@ test('at info an attempt and its request give one line each, with the same reque
   ]);
 });
 
+test('a line stays JSON whatever the names and figures are', async () => {
+  const { bus, sink, telemetry } = setUp({ level: 'debug' });
+  const odd = 'a "b"\\\n\u2028\ud800';
+  bus.emit(received({ model: odd, client: odd, deadlineMs: Infinity }));
+  bus.emit(failedAttempt(odd, { requestId: odd, target: odd, upstreamRequestId: odd, durationMs: Number.NaN }));
+  bus.emit(finished({ model: odd, client: odd, target: odd, queueMs: Infinity, costUsd: Number.NaN }));
+  await telemetry.flush();
+  const [first, second, third] = sink.lines();
+  assert.equal(first!['model'], odd);
+  assert.equal(second!['error'], odd);
+  assert.equal(second!['durationMs'], null);
+  assert.equal(third!['costUsd'], null);
+});
+
 test('at debug every event gives a line, and a wait says what it waits for', async () => {
   const { bus, sink, telemetry } = setUp({ level: 'debug' });
   const told = [received(), queued(), attempt(), attemptEnd(), finished()];
