@@ -30,6 +30,8 @@ test('a fault that does not exist, or a setting that makes no sense, is said', (
     assert.equal(typeof parseFault(text), 'string', text);
   }
   assert.throws(() => createFaultPlan([{ kind: 'nonsense' as StormFault['kind'] }], 1), /unknown fault kind: nonsense/);
+  const mistyped = { kind: '500', probabilty: 0.1 } as StormFault;
+  assert.throws(() => createFaultPlan([mistyped], 1), /unknown key of a fault: probabilty/);
 });
 
 test('every kind can be asked for by name', () => {

@@ -65,13 +65,19 @@ function isChosen(calls: NonNullable<StormFault['calls']>, count: number): boole
   return calls.every === undefined || count % calls.every === 0;
 }
 
-function checked(faults: readonly StormFault[]): StormFault[] {
-  for (const { kind } of faults) if (!isFaultKind(kind)) throw new Error(`storm: unknown fault kind: ${kind}`);
-  return faults.map((fault) => ({ ...fault }));
-}
-
 const NUMBERS = ['retryAfterMs', 'status', 'afterTokens', 'ms', 'probability', 'from', 'until'] as const;
 const TEXTS = ['retryAfter', 'param', 'message'] as const;
+
+const KEYS: readonly string[] = ['kind', 'models', 'calls', ...NUMBERS, ...TEXTS];
+
+/** Faults may come as JSON from a file or a request: a mistyped name must not pass for a fault that never strikes. */
+function checked(faults: readonly StormFault[]): StormFault[] {
+  return faults.map((fault) => {
+    if (!isFaultKind(fault.kind)) throw new Error(`storm: unknown fault kind: ${String(fault.kind)}`);
+    for (const key of Object.keys(fault)) if (!KEYS.includes(key)) throw new Error(`storm: unknown key of a fault: ${key}`);
+    return { ...fault };
+  });
+}
 
 /**
  * Reads `KIND[-ARG][; key=value]…`, as it stands in `x-storm-fault` and, after `fault-`, in a model's name. What ARG

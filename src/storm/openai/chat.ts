@@ -1,7 +1,7 @@
 /** `POST /v1/chat/completions`. */
 import type { Choice, Finish, Prompt } from '../content.ts';
 import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
-import { countInput, isObject, readFields, wantsUsage, wholeNumber } from './request.ts';
+import { countChoices, countInput, isObject, readFields, wantsUsage, wholeNumber } from './request.ts';
 import type { Fields } from './request.ts';
 import { toUsage } from './usage.ts';
 
@@ -31,7 +31,7 @@ export function readChat(received: Received): Ask | Failure {
 }
 
 function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
-  const prompt: Prompt = { text: lastUserText(messages), choices: Math.max(1, wholeNumber(fields['n']) ?? 1) };
+  const prompt: Prompt = { text: lastUserText(messages), choices: countChoices(fields) };
   const format = fields['response_format'];
   if (isObject(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema')) {
     prompt.json = { schema: isObject(format['json_schema']) ? format['json_schema']['schema'] : undefined };

@@ -1,7 +1,7 @@
 /** `POST /v1/completions`, the old form. */
 import type { Choice, Finish } from '../content.ts';
 import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
-import { countInput, readFields, wantsUsage, wholeNumber } from './request.ts';
+import { countChoices, countInput, readFields, wantsUsage, wholeNumber } from './request.ts';
 import { toUsage } from './usage.ts';
 
 const FINISH: Record<Finish, string | null> = { stop: 'stop', length: 'length', tool: 'stop', filter: 'content_filter', none: null };
@@ -23,7 +23,7 @@ export function readCompletions(received: Received): Ask | Failure {
     stream: fields['stream'] === true,
     inputTokens: countInput(received),
     outputBound: wholeNumber(fields['max_tokens']) ?? OUTPUT_DEFAULT,
-    prompt: { text: typeof text === 'string' ? text : '', choices: Math.max(1, wholeNumber(fields['n']) ?? 1) },
+    prompt: { text: typeof text === 'string' ? text : '', choices: countChoices(fields) },
     fields,
     plain: (choices, facts) => plainAnswer(model, choices, facts),
     events: (choices, facts) => streamAnswer(model, choices, facts, withUsage),

@@ -51,3 +51,11 @@ export function wantsUsage(fields: Fields): boolean {
   const options = fields['stream_options'];
   return isObject(options) && options['include_usage'] === true;
 }
+
+/** OpenAI's own limit of `n`. */
+const CHOICES_MAX = 128;
+
+/** The number of choices asked for. */
+export function countChoices(fields: Fields): number {
+  return Math.min(CHOICES_MAX, Math.max(1, wholeNumber(fields['n']) ?? 1));
+}
