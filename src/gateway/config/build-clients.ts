@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { PRIORITIES } from '../../core/request.ts';
 import { buildLimits } from './build-limits.ts';
 import type { ClientConfig } from './config.ts';
-import type { FaultList, Path } from './faults.ts';
+import { valueAt, type FaultList, type Path } from './faults.ts';
 import type { ClientInput } from './schema.ts';
 
 /** How a client's key is kept and compared: `sha256:` and 64 lower-case hex digits. */
@@ -29,17 +29,12 @@ export function buildClients(inputs: readonly ClientInput[], faults: FaultList):
 
 function buildClient(input: ClientInput, path: Path, faults: FaultList): ClientConfig {
   const key = input.key?.trim();
-  if (input.key === undefined && input.keyHash === undefined) faults.add([...path, 'key'], 'is missing; write key, or keyHash: sha256:…');
-  else if (input.key !== undefined && input.keyHash !== undefined)
-    faults.add([...path, 'keyHash'], 'must not stand beside key; write one of them');
-  else if (key !== undefined && /[^\x21-\x7e]/.test(key))
-    faults.add([...path, 'key'], 'must hold printable ASCII characters only, without spaces');
-  else if (key === '') faults.add([...path, 'key'], 'must not be empty');
-
+  checkKey(key, path, faults);
   const priority = input.priority ?? 'normal';
   const maxPriority = input.maxPriority ?? priority;
-  if (PRIORITIES.indexOf(maxPriority) > PRIORITIES.indexOf(priority))
+  if (PRIORITIES.indexOf(maxPriority) > PRIORITIES.indexOf(priority)) {
     faults.add([...path, 'maxPriority'], `must not be lower than priority (${priority})`);
+  }
   return {
     name: input.name,
     key: key ?? null,
@@ -50,4 +45,15 @@ function buildClient(input: ClientInput, path: Path, faults: FaultList): ClientC
     limits: buildLimits(input.limits),
     budget: input.budget ?? null,
   };
+}
+
+function checkKey(key: string | undefined, path: Path, faults: FaultList): void {
+  // Asked of the config as written: a key that is there and of the wrong form has its fault already.
+  const isWritten = (name: string) => (valueAt(faults.input, [...path, name]) ?? null) !== null;
+  if (!isWritten('key') && !isWritten('keyHash')) faults.add([...path, 'key'], 'is missing; write key, or keyHash: sha256:…');
+  else if (isWritten('key') && isWritten('keyHash')) faults.add([...path, 'keyHash'], 'must not stand beside key; write one of them');
+  else if (key === '') faults.add([...path, 'key'], 'must not be empty');
+  else if (key !== undefined && /[^\x21-\x7e]/.test(key)) {
+    faults.add([...path, 'key'], 'must hold printable ASCII characters only, without spaces');
+  }
 }

@@ -47,6 +47,6 @@ export function checkPolicy(given: Frozen<PolicyOverrides>, resolved: Frozen<Pol
   }
   const { low, normal } = resolved.queue.minShare;
   if (low + normal >= 1 && given.queue?.minShare !== undefined) {
-    faults.add([...path, 'queue', 'minShare'], 'must sum to less than 1, or nothing is left for high', `${low} + ${normal}`);
+    faults.add([...path, 'queue', 'minShare'], 'must sum to less than 1, or nothing is left for high', low + normal);
   }
 }

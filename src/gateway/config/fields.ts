@@ -5,7 +5,7 @@
  * one line. Numbers and flags are also taken as text: `port: "${PORT}"` arrives as text after the environment was filled in.
  */
 import * as z from 'zod';
-import { formatDuration, formatSize, parseDuration, parseNumber, parseSize } from './units.ts';
+import { parseDuration, parseNumber, parseSize } from './units.ts';
 
 /** What a JSON Schema must let pass besides the written form, because it is filled in later: `${NAME}`. */
 export const templatePattern = String.raw`\$\{.+\}`;
@@ -15,69 +15,97 @@ interface Range {
   readonly max: number;
 }
 
-function quantity(message: string, range: Range, pattern: string, parse: (text: string) => number | null, whole = false) {
+/**
+ * A number with a unit. `words` are the texts that may stand for themselves instead: one union for all, since a union of unions
+ * would answer with the rule of one branch only.
+ */
+function quantity<W extends string = never>(
+  message: string,
+  range: Range,
+  parse: (text: string) => number | null,
+  written: { readonly pattern: string; readonly whole?: boolean; readonly isWord?: (text: string) => text is W },
+) {
   const error = message;
   const number = z.number({ error }).min(range.min, { error }).max(range.max, { error });
+  const pattern = `^(${written.pattern}|.*${templatePattern}.*)$`;
   return z
-    .union([whole ? number.int({ error }) : number, z.string().meta({ pattern: `^(${pattern}|.*${templatePattern}.*)$` })], {
-      error: message,
-    })
-    .transform((given, context): number => {
+    .union([written.whole === true ? number.int({ error }) : number, z.string().meta({ pattern })], { error })
+    .transform((given, context): number | W => {
+      if (typeof given === 'string' && written.isWord?.(given) === true) return given;
       const value = typeof given === 'number' ? given : parse(given);
-      if (value !== null && value >= range.min && value <= range.max && (!whole || Number.isInteger(value))) return value;
-      context.addIssue({ code: 'custom', message, input: given, continue: false });
+      const isInRange = value !== null && value >= range.min && value <= range.max;
+      if (isInRange && (written.whole !== true || Number.isInteger(value))) return value;
+      context.addIssue({ code: 'custom', message, input: given });
       return z.NEVER;
     });
 }
 
-/** A duration: `250ms`, `30s`, `5m`, `1h`, `1d`; a bare number means milliseconds. Gives milliseconds. */
-export function duration(min: string = '0ms', max: string = '7d') {
-  const range = { min: parseDuration(min) ?? 0, max: parseDuration(max) ?? 0 };
-  const message = `must be a duration from ${formatDuration(range.min)} to ${formatDuration(range.max)}, such as 250ms, 30s or 5m`;
-  return quantity(message, range, String.raw`\d+(\.\d+)?(ms|s|m|h|d)`, (text) => parseDuration(text) ?? parseNumber(text));
+const durationPattern = String.raw`\d+(\.\d+)?(ms|s|m|h|d)?`;
+const readDuration = (given: string) => parseDuration(given) ?? parseNumber(given);
+
+function durationRange(min: string, max: string): Range {
+  return { min: parseDuration(min) ?? 0, max: parseDuration(max) ?? 0 };
 }
 
-/** A duration, or one of the given words (`auto`, `none`), which stays as it is. */
+/** A duration: `250ms`, `30s`, `5m`, `1h`, `1d`; a bare number means milliseconds. Gives milliseconds. */
+export function duration(min: string = '0ms', max: string = '7d') {
+  const message = `must be a duration from ${min} to ${max}, such as 250ms, 30s or 5m`;
+  return quantity(message, durationRange(min, max), readDuration, { pattern: durationPattern });
+}
+
+/** A duration, or one word (`auto`, `none`), which stays as it is. */
 export function durationOr<const W extends string>(word: W, min: string = '1ms', max: string = '7d') {
-  const inner = duration(min, max);
   const message = `must be ${word}, or a duration from ${min} to ${max}, such as 250ms, 30s or 5m`;
-  return z.union([z.literal(word), inner], { error: message });
+  const isWord = (given: string): given is W => given === word;
+  return quantity<W>(message, durationRange(min, max), readDuration, { pattern: `${word}|${durationPattern}`, isWord });
+}
+
+/** `p50` to `p99`. */
+export type Quantile = `p${number}`;
+
+/** A duration, or a quantile, which stays as it is. */
+export function durationOrQuantile(min: string, max: string) {
+  const message = 'must be a duration such as 500ms, or a quantile from p50 to p99';
+  const isWord = (given: string): given is Quantile => /^p[5-9]\d$/.test(given);
+  return quantity<Quantile>(message, durationRange(min, max), readDuration, { pattern: String.raw`p[5-9]\d|${durationPattern}`, isWord });
 }
 
 /** A size: `512b`, `16kb`, `64mb`, `1gb`; a bare number means bytes. Gives bytes. */
 export function size(min: string, max: string) {
   const range = { min: parseSize(min) ?? 0, max: parseSize(max) ?? 0 };
-  const message = `must be a size from ${formatSize(range.min)} to ${formatSize(range.max)}, such as 64kb or 16mb`;
-  return quantity(message, range, String.raw`\d+(\.\d+)?([kKmMgG]?[bB])`, (text) => parseSize(text) ?? parseNumber(text), true);
+  const message = `must be a size from ${min} to ${max}, such as 64kb or 16mb`;
+  const pattern = String.raw`\d+(\.\d+)?([kKmMgG]?[bB])?`;
+  return quantity(message, range, (given) => parseSize(given) ?? parseNumber(given), { pattern, whole: true });
 }
 
 /** A whole number in a range. */
 export function count(min: number, max: number) {
   const message = `must be a whole number from ${min} to ${max}`;
-  return quantity(message, { min, max }, String.raw`\d+`, parseNumber, true);
+  return quantity(message, { min, max }, parseNumber, { pattern: String.raw`\d+`, whole: true });
 }
 
 /** A share from 0 to 1; `message` replaces the usual one where it needs explaining. */
 export function ratio(min: number = 0, max: number = 1, message: string = `must be a share from ${min} to ${max}`) {
-  return quantity(message, { min, max }, String.raw`\d+(\.\d+)?`, parseNumber);
+  return amount(min, max, message);
 }
 
 /** Any number in a range. */
 export function amount(min: number, max: number, message: string = `must be a number from ${min} to ${max}`) {
-  return quantity(message, { min, max }, String.raw`\d+(\.\d+)?`, parseNumber);
+  return quantity(message, { min, max }, parseNumber, { pattern: String.raw`\d+(\.\d+)?` });
 }
 
-/** true or false. */
-export function flag() {
-  const message = 'must be true or false';
-  return z
-    .union([z.boolean(), z.string().meta({ pattern: `^(true|false|${templatePattern})$` })], { error: message })
-    .transform((given, context): boolean => {
-      if (typeof given === 'boolean') return given;
-      if (given === 'true' || given === 'false') return given === 'true';
-      context.addIssue({ code: 'custom', message, input: given, continue: false });
-      return z.NEVER;
-    });
+/** true or false, or one of some words, which stay as they are. */
+export function flag<const W extends string = never>(...words: readonly W[]) {
+  const message = `must be ${listOf(['true', 'false', ...words])}`;
+  const pattern = `^(true|false|${[...words, templatePattern].join('|')})$`;
+  return z.union([z.boolean(), z.string().meta({ pattern })], { error: message }).transform((given, context): boolean | W => {
+    if (typeof given === 'boolean') return given;
+    if (given === 'true' || given === 'false') return given === 'true';
+    const word = words.find((candidate) => candidate === given);
+    if (word !== undefined) return word;
+    context.addIssue({ code: 'custom', message, input: given });
+    return z.NEVER;
+  });
 }
 
 /** One word out of a set. */

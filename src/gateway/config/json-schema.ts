@@ -12,7 +12,7 @@ export function configJsonSchema(): Record<string, unknown> {
       // A function, which only the library can give.
       if (jsonSchema.properties?.['check'] !== undefined) delete jsonSchema.properties['check'];
       const fallback = z.globalRegistry.get(zodSchema)?.['default'];
-      if (fallback !== undefined && jsonSchema.$ref === undefined) jsonSchema.default = fallback as never;
+      if (fallback !== undefined && jsonSchema.$ref === undefined) jsonSchema.default = fallback;
       allowTemplate(jsonSchema);
     },
   });

@@ -1,6 +1,6 @@
 /** The policy blocks. They may stand globally, in a provider and in a model; every default of the project is here. */
 import * as z from 'zod';
-import { amount, block, count, duration, durationOr, flag, ratio, setting, size, word } from './fields.ts';
+import { amount, block, count, duration, durationOr, durationOrQuantile, flag, ratio, setting, size, word } from './fields.ts';
 
 const timeouts = block('Timeouts', 'How long each part of one attempt may take.', {
   connect: setting(duration('1ms', '5m'), '3s', 'Until the connection to the provider is open, TLS included.'),
@@ -38,18 +38,10 @@ const breaker = block('Breaker', 'When a target that fails is left alone, and fo
   probes: setting(count(1, 100), 1, 'Requests let through at once while half-open.'),
 });
 
-/** `p50` to `p99`. */
-const quantile = z
-  .string()
-  .regex(/^p[5-9]\d$/)
-  .transform((given) => given as `p${number}`);
-
 const hedge = block('Hedge', 'A second attempt beside a slow first one.', {
   enabled: setting(flag(), false, 'Whether slow attempts are hedged.'),
   delay: setting(
-    z.union([quantile, duration('1ms', '1h')], {
-      error: 'must be a duration such as 500ms, or a quantile from p50 to p99',
-    }),
+    durationOrQuantile('1ms', '1h'),
     'p95',
     'When the second attempt starts: a duration, or a quantile of the latency learned for the target (p50 to p99).',
   ),

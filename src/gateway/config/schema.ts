@@ -43,11 +43,7 @@ export const telemetrySettings = block('Telemetry', 'What is written about reque
     file: setting(optionalText, '', "The file, relative to the config's folder. Empty: none."),
     bodies: setting(flag(), false, 'Whether the lines hold the bodies too.'),
   }),
-  metrics: setting(
-    z.union([flag(), z.literal('public')], { error: 'must be true, false or public' }),
-    true,
-    'Prometheus at /metrics. public: without the admin key on every address.',
-  ),
+  metrics: setting(flag('public'), true, 'Prometheus at /metrics. public: without the admin key on every address.'),
   traces: block('Traces', 'OpenTelemetry.', {
     endpoint: setting(optionalText, '', 'The OTLP endpoint. Empty: none.'),
   }),

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { configFromEnvironment, type Probe } from './environment.ts';
+
+const nothing: Probe = () => Promise.resolve(null);
+
+test('every known key becomes a provider', async () => {
+  const env = { OPENAI_API_KEY: 'sk-o', GROQ_API_KEY: 'gsk', MISTRAL_API_KEY: ' ', UNKNOWN_API_KEY: 'x', CO_API_KEY: 'c' };
+  const { result, found, skipped } = await configFromEnvironment(env, nothing);
+  assert.ok(result.ok);
+  assert.deepEqual(Object.keys(result.config.providers), ['openai', 'groq', 'cohere']);
+  assert.deepEqual(result.config.providers['groq']?.apiKeys, ['gsk']);
+  assert.deepEqual(
+    found.map(({ name, from }) => `${name} from ${from}`),
+    ['openai from OPENAI_API_KEY', 'groq from GROQ_API_KEY', 'cohere from CO_API_KEY'],
+  );
+  assert.deepEqual(skipped, []);
+  assert.deepEqual(result.config.store, { kind: 'memory' });
+});
+
+test('keys for providers that this version lacks are named, not used', async () => {
+  const { result, found, skipped } = await configFromEnvironment({ ANTHROPIC_API_KEY: 'a', GOOGLE_API_KEY: 'g' }, nothing);
+  assert.ok(result.ok);
+  assert.deepEqual(result.config.providers, Object.create(null));
+  assert.deepEqual(found, []);
+  assert.deepEqual(skipped, [
+    { name: 'anthropic', from: 'ANTHROPIC_API_KEY', why: 'not available in this version' },
+    { name: 'gemini', from: 'GOOGLE_API_KEY', why: 'not available in this version' },
+  ]);
+});
+
+test('local servers that give a model list are picked up, all asked at once', async () => {
+  const asked: string[] = [];
+  let running = 0;
+  let mostAtOnce = 0;
+  const { result, found } = await configFromEnvironment({}, async (url, timeoutMs) => {
+    asked.push(url);
+    assert.equal(timeoutMs, 300);
+    mostAtOnce = Math.max(mostAtOnce, ++running);
+    await Promise.resolve();
+    running--;
+    if (url.includes(':11434')) return ['llama3.2', 'qwen3'];
+    if (url.includes(':8000')) throw new Error('connection refused');
+    return null;
+  });
+  assert.deepEqual(asked, [
+    'http://127.0.0.1:11434/v1/models',
+    'http://127.0.0.1:8080/v1/models',
+    'http://127.0.0.1:8000/v1/models',
+    'http://127.0.0.1:1234/v1/models',
+  ]);
+  assert.equal(mostAtOnce, 4);
+  assert.ok(result.ok);
+  assert.deepEqual(Object.keys(result.config.providers), ['ollama']);
+  assert.equal(result.config.providers['ollama']?.local, true);
+  assert.deepEqual(result.config.providers['ollama']?.apiKeys, []);
+  assert.deepEqual(found, [{ name: 'ollama', from: 'http://127.0.0.1:11434/v1', models: ['llama3.2', 'qwen3'] }]);
+});
+
+test('nothing found is a sound config without providers', async () => {
+  const { result, found } = await configFromEnvironment({}, nothing);
+  assert.ok(result.ok);
+  assert.deepEqual(found, []);
+});
+
+test('BREAKWATER_* and the command line hold here too', async () => {
+  const env = { BREAKWATER_HOST: '0.0.0.0', BREAKWATER_PORT: '80', BREAKWATER_KEY: 'sk-client' };
+  const { result } = await configFromEnvironment(env, nothing, { port: '81' });
+  assert.ok(result.ok);
+  assert.deepEqual([result.config.server.host, result.config.server.port, result.config.clients[0]?.key], ['0.0.0.0', 81, 'sk-client']);
+
+  const open = await configFromEnvironment({ BREAKWATER_HOST: '0.0.0.0' }, nothing);
+  assert.ok(!open.result.ok);
+});
+
+test('a key that no header can carry is a fault that does not show it', async () => {
+  const { result } = await configFromEnvironment({ OPENAI_API_KEY: 'sk-with space in it' }, nothing);
+  assert.ok(!result.ok);
+  assert.match(result.faults[0]?.message ?? '', /^providers\.openai\.apiKey: must hold printable ASCII .* \(got "\*\*\*\*n it"\)$/);
+});

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseConfig } from './parse-config.ts';
+import { presets } from './presets.ts';
+import { isPresetAvailable } from './unavailable.ts';
+
+const x = { baseUrl: 'http://127.0.0.1:1/v1' };
+
+function faultsOf(input: object): string[] {
+  const result = parseConfig(
+    { ...input, providers: { x, ...('providers' in input ? (input.providers as object) : {}) } },
+    { source: 'library' },
+  );
+  return result.ok ? [] : result.faults.map((fault) => fault.message);
+}
+
+const refused: readonly (readonly [input: object, line: string])[] = [
+  [{ policy: { hedge: { enabled: true } } }, 'policy.hedge.enabled: not available in this version (got true)'],
+  [{ policy: { cache: { enabled: 'true' } } }, 'policy.cache.enabled: not available in this version (got "true")'],
+  [{ policy: { stream: { recover: 'continue' } } }, 'policy.stream.recover: not available in this version (got "continue")'],
+  [{ policy: { quality: { minLength: 1 } } }, 'policy.quality.minLength: not available in this version (got 1)'],
+  [{ policy: { quality: { mustMatch: ['a'] } } }, 'policy.quality.mustMatch: not available in this version (got a list)'],
+  [{ policy: { quality: { mustNotMatch: ['a'] } } }, 'policy.quality.mustNotMatch: not available in this version (got a list)'],
+  [{ policy: { quality: { rejectTruncated: true } } }, 'policy.quality.rejectTruncated: not available in this version (got true)'],
+  [{ policy: { quality: { rejectRefusal: true } } }, 'policy.quality.rejectRefusal: not available in this version (got true)'],
+  [{ policy: { quality: { buffer: true } } }, 'policy.quality.buffer: not available in this version (got true)'],
+  [{ policy: { quality: { check: () => true } } }, 'policy.quality.check: not available in this version (got a function)'],
+  [{ providers: { x: { ...x, hedge: { enabled: true } } } }, 'providers.x.hedge.enabled: not available in this version (got true)'],
+  [
+    { providers: { x: { ...x, policy: { cache: { enabled: true } } } } },
+    'providers.x.policy.cache.enabled: not available in this version (got true)',
+  ],
+  [
+    { models: { a: { targets: ['x/a'], quality: { minLength: 40 } } } },
+    'models.a.quality.minLength: not available in this version (got 40)',
+  ],
+  [
+    { models: { 'a-*': { targets: ['x/a'], policy: { stream: { recover: 'continue' } } } } },
+    'models["a-*"].policy.stream.recover: not available in this version (got "continue")',
+  ],
+  [{ providers: { y: { ...x, protocol: 'anthropic' } } }, 'providers.y.protocol: not available in this version (got "anthropic")'],
+  [{ providers: { y: { ...x, protocol: 'gemini' } } }, 'providers.y.protocol: not available in this version (got "gemini")'],
+  [{ providers: { y: { protocol: 'local' } } }, 'providers.y.protocol: not available in this version (got "local")'],
+  [{ providers: { x: { ...x, engine: 'llama' } } }, 'providers.x.engine: not available in this version (got "llama")'],
+  [{ providers: { y: { preset: 'anthropic', apiKey: 'k' } } }, 'providers.y.preset: not available in this version (got "anthropic")'],
+  [{ providers: { gemini: { apiKey: 'k' } } }, 'providers.gemini: not available in this version (got "gemini")'],
+  [
+    { providers: { azure: { apiKey: 'k', baseUrl: 'https://r/openai/v1' } } },
+    'providers.azure: not available in this version (got "azure")',
+  ],
+  [{ providers: { y: { preset: 'bedrock' } } }, 'providers.y.preset: not available in this version (got "bedrock")'],
+  [{ store: 'redis://h' }, 'store: not available in this version (got "redis://h")'],
+  [
+    { clients: [{ name: 'a', key: 'k', budget: { usd: 20, per: 'day' } }] },
+    'clients[0].budget: not available in this version (got an object)',
+  ],
+  [{ telemetry: { traces: { endpoint: 'http://h' } } }, 'telemetry.traces.endpoint: not available in this version (got "http://h")'],
+];
+
+for (const [input, line] of refused) {
+  test(line, () => assert.deepEqual(faultsOf(input), [line]));
+}
+
+test('what is built is not refused', () => {
+  assert.deepEqual(
+    faultsOf({
+      policy: {
+        queue: { maxSize: 1 },
+        retry: { baseDelay: '1s' },
+        breaker: { probes: 2 },
+        timeouts: { headers: '1s' },
+        cache: { coalesce: false },
+      },
+      providers: { x: { ...x, apiKeys: ['a', 'b'], limits: { requestsPerMinute: 1, window: 'sliding' } } },
+      server: { allowAnonymous: true, passThrough: [{ path: '/v1/x', provider: 'x' }] },
+      telemetry: { metrics: 'public', requests: { file: 'x.jsonl', bodies: true } },
+      store: 'sqlite:x.db',
+    }),
+    [],
+  );
+});
+
+test("another provider's OpenAI-compatible endpoint can be used under its own name", () => {
+  assert.deepEqual(faultsOf({ providers: { gemini: { protocol: 'openai', baseUrl: 'https://h/v1beta/openai', apiKey: 'k' } } }), []);
+});
+
+test('a preset is available, or it says so', () => {
+  const missing = Object.keys(presets).filter((name) => !isPresetAvailable(name));
+  assert.deepEqual(missing, ['anthropic', 'gemini', 'azure', 'bedrock', 'vertex']);
+});
