@@ -6,13 +6,12 @@ import { fieldsOf, levelOf, messageOf, type LineLevel } from './log-lines.ts';
 import { createLineRedact } from './redact.ts';
 
 /** As `telemetry.logs.level` of the config. */
-export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
 /** Bound on log lines that wait for the sink, in UTF-16 units; beyond it lines are dropped and counted. */
-export const logBufferLengthMax = 4 * 1024 * 1024;
+const logBufferLengthMax = 4 * 1024 * 1024;
 /** Longest wait for the sink at flush and close. */
-export const logFlushTimeoutMs = 1_000;
+const logFlushTimeoutMs = 1_000;
 
 /** For what is no event: as pino's, `log.warn('…')` or `log.warn({ field }, '…')`. Whole lines are masked, so it is not for hot paths. */
 export type Logger = Pick<PinoLogger, LineLevel>;

@@ -9,14 +9,14 @@ import type { Logger } from './logs.ts';
 import type { Trace } from './traces.ts';
 
 /** Version of the record; raised when a field changes its meaning. New fields don't raise it. */
-export const REQUEST_RECORD_VERSION = 1;
+const recordVersion = 1;
 /** Bound on records that wait for the disk, in UTF-16 units; beyond it records are dropped and counted. */
-export const requestsBufferLengthMax = 8 * 1024 * 1024;
+const requestsBufferLengthMax = 8 * 1024 * 1024;
 const flushTimeoutMs = 2_000;
 
 /** One line of the requests file. Public: documented field by field in docs/requests-file.md. */
 export interface RequestRecord {
-  readonly v: typeof REQUEST_RECORD_VERSION;
+  readonly v: typeof recordVersion;
   readonly at: number;
   readonly id: string;
   readonly protocol: Protocol;
@@ -88,7 +88,7 @@ export function createRequestsFile(options: { sink: LineSink; path: string; cloc
 function recordOf(finished: FinishedEvent, trace: Trace | undefined, clock: Clock): RequestRecord {
   const received = trace?.received;
   return {
-    v: REQUEST_RECORD_VERSION,
+    v: recordVersion,
     at: trace?.startedEpochMs ?? Math.round(clock.epochMs() - finished.durationMs),
     id: finished.requestId,
     protocol: finished.protocol,

@@ -285,3 +285,18 @@ test('a requests file that cannot be written is one warning, and the records are
     [undefined, 2],
   );
 });
+
+test('with a log sink that never moves, events go on, memory is bounded and the loss is counted', async () => {
+  const { bus, clock, telemetry } = setUp({ logs: { level: 'info', destination: { write() {} } } });
+  const before = process.memoryUsage().heapUsed;
+  for (let i = 0; i < 60_000; i++) {
+    bus.emit(finished({ requestId: `req-${i}` }));
+    if (i % 100 === 0) clock.advance(1);
+  }
+  assert.ok(process.memoryUsage().heapUsed - before < 100e6);
+  const dropped = Number(/log_lines_dropped_total (\d+)/.exec(await telemetry.metrics.scrape())![1]);
+  assert.ok(dropped > 40_000 && dropped < 60_000);
+  const closed = telemetry.close();
+  await clock.advanceAsync(5_000);
+  await closed;
+});

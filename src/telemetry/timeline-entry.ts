@@ -69,7 +69,8 @@ function attemptEndText(event: AttemptEndEvent): string {
   const facts = [
     event.reason,
     event.status === null ? null : `status ${event.status}`,
-    event.failure === null ? null : `${event.failure}${event.phase === null ? '' : ` in phase ${event.phase}`}`,
+    event.failure === 'status' ? null : event.failure,
+    event.phase === null ? null : `in phase ${event.phase}`,
   ].filter((fact) => fact !== null);
   const message = event.message === null ? '' : `: ${event.message}`;
   return `${took}: ${verdictTexts[event.verdict]}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}${message}`;

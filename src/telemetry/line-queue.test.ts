@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { createManualClock } from '../testing/manual-clock.ts';
+import { LineQueue, type LineQueueOptions, type LineSink } from './line-queue.ts';
+
+/** A sink that is done with a write when the test says so. */
+function heldSink() {
+  const writes: { text: string; done: (error: Error | null) => void }[] = [];
+  const sink: LineSink = { write: (text, done) => void writes.push({ text, done }) };
+  return { sink, writes };
+}
+
+function setUp(change: Partial<LineQueueOptions> = {}) {
+  const clock = createManualClock();
+  const held = heldSink();
+  const told: string[] = [];
+  const queue = new LineQueue({
+    sink: held.sink,
+    clock,
+    bufferedLengthMax: 100,
+    onTrouble: (error) => told.push(error.message),
+    onRecovered: (dropped) => told.push(`lost ${dropped}`),
+    ...change,
+  });
+  return { clock, queue, told, writes: held.writes };
+}
+
+test('the lines of one turn go out in one write, after it', () => {
+  const { clock, queue, writes } = setUp();
+  queue.push('a\n');
+  queue.push('b\n');
+  assert.equal(writes.length, 0);
+  clock.advance(0);
+  assert.deepEqual(
+    writes.map((write) => write.text),
+    ['a\nb\n'],
+  );
+});
+
+test('one write at a time: what comes meanwhile goes out with the next', () => {
+  const { clock, queue, writes } = setUp();
+  queue.push('a\n');
+  clock.advance(0);
+  queue.push('b\n');
+  queue.push('c\n');
+  clock.advance(10);
+  assert.equal(writes.length, 1);
+  writes[0]!.done(null);
+  assert.deepEqual(
+    writes.map((write) => write.text),
+    ['a\n', 'b\nc\n'],
+  );
+});
+
+test('a sink that never finishes holds no more than the bound, and the rest is counted', () => {
+  const { clock, queue } = setUp();
+  for (let i = 0; i < 1_000; i++) {
+    queue.push('123456789\n');
+    clock.advance(1);
+    assert.ok(queue.bufferedLength <= 100);
+  }
+  assert.equal(queue.dropped, 990);
+});
+
+test('a slow sink that catches up is told how many lines were lost, once', () => {
+  const { clock, queue, told, writes } = setUp();
+  for (let i = 0; i < 15; i++) queue.push('123456789\n');
+  clock.advance(0);
+  writes[0]!.done(null);
+  assert.deepEqual(told, ['lost 5']);
+  queue.push('again\n');
+  clock.advance(0);
+  writes[1]!.done(null);
+  assert.deepEqual(told, ['lost 5']);
+});
+
+test('a sink that failed is asked again after a pause; trouble is told once', () => {
+  const { clock, queue, told, writes } = setUp();
+  queue.push('a\n');
+  clock.advance(0);
+  writes[0]!.done(new Error('EPIPE'));
+  queue.push('b\n');
+  clock.advance(999);
+  assert.equal(writes.length, 1);
+  clock.advance(1);
+  writes[1]!.done(new Error('EPIPE'));
+  queue.push('c\n');
+  clock.advance(1_000);
+  writes[2]!.done(null);
+  assert.deepEqual(told, ['EPIPE', 'lost 2']);
+  assert.equal(queue.dropped, 2);
+});
+
+test('a sink that throws has failed', () => {
+  const { clock, queue, told } = setUp({
+    sink: {
+      write() {
+        throw new Error('gone');
+      },
+    },
+  });
+  queue.push('a\n');
+  clock.advance(0);
+  assert.deepEqual(told, ['gone']);
+});
+
+test('a sink that says twice that it is done is heard once', () => {
+  const { clock, queue, writes } = setUp();
+  queue.push('a\n');
+  clock.advance(0);
+  writes[0]!.done(null);
+  writes[0]!.done(new Error('late'));
+  assert.equal(queue.dropped, 0);
+  assert.equal(queue.bufferedLength, 0);
+});
+
+test('flush resolves when what was pushed before it is written', async () => {
+  const { clock, queue, writes } = setUp();
+  let isFlushed = false;
+  queue.push('a\n');
+  const flushed = queue.flush(1_000).then(() => (isFlushed = true));
+  queue.push('b\n');
+  await clock.advanceAsync(500);
+  assert.equal(isFlushed, false);
+  writes[0]!.done(null);
+  await flushed;
+  assert.deepEqual(
+    writes.map((write) => write.text),
+    ['a\n', 'b\n'],
+  );
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('flush gives up on a sink that does not move', async () => {
+  const { clock, queue } = setUp();
+  queue.push('a\n');
+  const flushed = queue.flush(1_000);
+  clock.advance(1_000);
+  await flushed;
+});
+
+test('flush does not wait for a sink that fails', async () => {
+  const { queue, writes } = setUp();
+  queue.push('a\n');
+  const flushed = queue.flush(1_000);
+  writes[0]!.done(new Error('EPIPE'));
+  await flushed;
+});
+
+test('after close nothing is kept, written or left running', async () => {
+  const { clock, queue, writes } = setUp();
+  queue.push('a\n');
+  const closed = queue.close(1_000);
+  queue.push('b\n');
+  clock.advance(1_000);
+  await closed;
+  assert.equal(queue.push('c\n'), false);
+  writes[0]!.done(new Error('EPIPE'));
+  clock.advance(10_000);
+  assert.equal(writes.length, 1);
+  assert.equal(clock.pendingTimers, 0);
+});
+
+test('whatever the sink does, every line is written, lost or held, and the bound holds', () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('push' as const), length: fc.integer({ min: 1, max: 60 }) }),
+    fc.record({ do: fc.constantFrom('succeed' as const, 'fail' as const, 'wait' as const) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+      const { clock, queue, writes } = setUp();
+      let pushed = 0;
+      let written = 0;
+      const answer = (error: Error | null): void => {
+        const write = writes.shift();
+        if (write === undefined) return;
+        if (error === null) written += write.text.split('\n').length - 1;
+        write.done(error);
+      };
+      for (const next of steps) {
+        if (next.do === 'push') {
+          pushed++;
+          queue.push(`${'x'.repeat(next.length)}\n`);
+        } else if (next.do === 'wait') clock.advance(1_000);
+        else answer(next.do === 'fail' ? new Error('no') : null);
+        assert.ok(queue.bufferedLength <= 100);
+        assert.ok(writes.length <= 1);
+      }
+      for (let i = 0; i < 300; i++) {
+        clock.advance(1_000);
+        answer(null);
+      }
+      assert.equal(queue.bufferedLength, 0);
+      assert.equal(written + queue.dropped, pushed);
+    }),
+  );
+});
