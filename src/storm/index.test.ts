@@ -246,6 +246,21 @@ test('concurrency is bounded and comes back when a call ends or its caller leave
   assert.ok(aborts[0]!.atMs >= aborts[0]!.afterMs);
 });
 
+test('a caller that leaves a stream is counted as gone, with how long it had run', async () => {
+  await using storm = await open();
+  const leaving = new AbortController();
+  const response = await fetch(`${storm.storm.url}/chat/completions`, {
+    method: 'POST',
+    body: JSON.stringify({ model: 'fault-stall-1', stream: true, messages: [{ role: 'user', content: 'x' }] }),
+    signal: leaving.signal,
+  });
+  await response.body!.getReader().read();
+  leaving.abort();
+  await until(() => storm.storm.stats().aborted === 1);
+  const { running, byStatus, log } = storm.storm.stats();
+  assert.deepEqual([running, byStatus, log[0]!.ending], [0, { 200: 1 }, 'aborted']);
+});
+
 test('statistics count by model, status, tag and fault, over HTTP too, and reset', async () => {
   await using storm = await open({ keepBodies: 1 });
   await storm.chat({}, { 'x-storm-tag': 'a' });
@@ -282,6 +297,8 @@ test('down, it resets what is open and refuses what comes; up, it answers on the
   await until(() => storm.storm.stats().running === 1);
   await storm.storm.setDown(true);
   await assert.rejects(running);
+  const { log, aborted } = storm.storm.stats();
+  assert.deepEqual([log[0]!.ending, aborted], ['broken', 0]);
   const socket = connect(storm.storm.port, '127.0.0.1');
   const code = await new Promise((resolve) => socket.once('error', (error: NodeJS.ErrnoException) => resolve(error.code)));
   assert.equal(code, 'ECONNREFUSED');
