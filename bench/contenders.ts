@@ -1,0 +1,108 @@
+/** Who is measured. A further gateway is one more entry: how it is started in front of `upstream`, and where it listens. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { clientKey } from './bodies.ts';
+import { cores, type Start } from './processes.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+export interface Contender {
+  readonly name: string;
+  /** Why it cannot run here; undefined where it can. */
+  missing(): string | undefined;
+  /** How it is started. Files that it needs go into `folder`. */
+  prepare(upstream: string, folder: string): Promise<Start>;
+}
+
+const relay = (name: string, ...options: string[]): Contender => ({
+  name,
+  missing: () => undefined,
+  prepare: async (upstream) => ({
+    command: [process.execPath, join(root, 'bench/relay.ts'), upstream, ...options],
+    core: cores.contender,
+  }),
+});
+
+const nginx: Contender = {
+  name: 'nginx',
+  missing: () => (spawnSync('nginx', ['-v']).error ? 'not installed (Debian: nginx-light)' : undefined),
+  async prepare(upstream, folder) {
+    const port = await freePort();
+    const file = join(folder, 'nginx.conf');
+    writeFileSync(file, nginxConfig(port, upstream, folder));
+    return { command: ['nginx', '-e', 'stderr', '-p', folder, '-c', file], core: cores.contender, url: `http://127.0.0.1:${port}` };
+  },
+};
+
+const breakwaterMain = join(root, 'src/cli/main.ts');
+
+const breakwater: Contender = {
+  name: 'breakwater',
+  missing: () => (existsSync(breakwaterMain) ? undefined : 'src/cli/main.ts is not there'),
+  async prepare(upstream, folder) {
+    const file = join(folder, 'breakwater.yaml');
+    writeFileSync(file, breakwaterConfig(await freePort(), upstream));
+    return { command: [process.execPath, breakwaterMain, '--config', file], core: cores.contender, cwd: folder };
+  },
+};
+
+export const contenders = { relay: relay('relay'), parsingRelay: relay('relay --parse', '--parse'), nginx, breakwater };
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as { port: number };
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** Every policy that is on by default, logs and metrics on, a second tier, a client with limits: none of them binding. */
+function breakwaterConfig(port: number, upstream: string): string {
+  const limits = '{ requestsPerMinute: 100000000, tokensPerMinute: 100000000000, concurrency: 10000 }';
+  return `server: { host: 127.0.0.1, port: ${port} }
+providers:
+  first: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: sk-first, limits: ${limits} }
+  second: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: sk-second, limits: ${limits} }
+models:
+  bench: [first/bench, second/bench]
+clients:
+  - { name: bench, key: ${clientKey}, limits: { requestsPerMinute: 100000000 } }
+telemetry:
+  logs: { level: info }
+  metrics: true
+`;
+}
+
+function nginxConfig(port: number, upstream: string, folder: string): string {
+  return `daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+error_log stderr crit;
+worker_rlimit_nofile 20000;
+events { worker_connections 20000; }
+http {
+  access_log off;
+  client_max_body_size 64m;
+  client_body_buffer_size 2m;
+  keepalive_requests 100000000;
+  client_body_temp_path ${folder}/body;
+  proxy_temp_path ${folder}/proxy;
+  fastcgi_temp_path ${folder}/fastcgi;
+  uwsgi_temp_path ${folder}/uwsgi;
+  scgi_temp_path ${folder}/scgi;
+  upstream provider { server ${new URL(upstream).host}; keepalive 512; keepalive_requests 100000000; }
+  server {
+    listen 127.0.0.1:${port} backlog=4096;
+    location / {
+      proxy_pass http://provider;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_buffering off;
+    }
+  }
+}
+`;
+}

@@ -1,0 +1,113 @@
+/** Starts processes on a core of their own, puts them to sleep and wakes them, and reads what they cost (Linux). */
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+
+/** The contender being measured has the first core to itself; the load and the upstream share the second. */
+export const cores = { contender: 0, load: 1 };
+
+export const canPin = availableParallelism() > 1 && spawnSync('taskset', ['--version']).status === 0;
+
+/** The command with which `command` runs on one core; where that cannot be, `command` itself. */
+export function pinned(core: number, command: readonly string[]): string[] {
+  return canPin ? ['taskset', '--cpu-list', String(core), ...command] : [...command];
+}
+
+export interface Running {
+  readonly url: string;
+  /** From the start of the process to the line that says where it listens. */
+  readonly startMs: number;
+  pause(): void;
+  resume(): void;
+  /** Resident memory now, in MB. */
+  memoryMb(): number;
+  /** Processor time used so far, in milliseconds, in steps of 10. */
+  cpuMs(): number;
+  stop(): Promise<void>;
+}
+
+export interface Start {
+  readonly command: readonly string[];
+  readonly core: number;
+  /** Known beforehand for programs that say nothing when they listen. */
+  readonly url?: string;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+const listeningTimeoutMs = 15_000;
+
+export async function start({ command, core, url, cwd, env }: Start): Promise<Running> {
+  const [file = '', ...args] = pinned(core, command);
+  const startedAt = performance.now();
+  const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const found = await (url === undefined ? listeningUrl(child) : answering(url, child));
+  const startMs = performance.now() - startedAt;
+  child.stderr.removeAllListeners('data').resume();
+  const pid = child.pid ?? 0;
+  return {
+    url: found,
+    startMs,
+    pause: () => void child.kill('SIGSTOP'),
+    resume: () => void child.kill('SIGCONT'),
+    memoryMb: () => residentMb(pid),
+    cpuMs: () => processorMs(pid),
+    async stop() {
+      child.kill('SIGCONT');
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+function listeningUrl(child: ChildProcess): Promise<string> {
+  let said = '';
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => fail('does not listen'), listeningTimeoutMs);
+    const fail = (why: string): void => {
+      clearTimeout(timer);
+      child.kill('SIGKILL');
+      reject(new Error(`${child.spawnargs.join(' ')}: ${why}\n${said.slice(-2000)}`));
+    };
+    child.stderr?.on('data', (bytes: Buffer) => (said += bytes.toString()));
+    child.stdout?.on('data', (bytes: Buffer) => {
+      said += bytes.toString();
+      const url = /listening on (http:\/\/\S+)/.exec(said)?.[1];
+      if (url === undefined) return;
+      clearTimeout(timer);
+      resolve(url.replace(/\/$/, ''));
+    });
+    child.once('error', (error) => fail(error.message));
+    child.once('exit', (code) => fail(`ended with ${code}`));
+  });
+}
+
+async function answering(url: string, child: ChildProcess): Promise<string> {
+  const until = performance.now() + listeningTimeoutMs;
+  while (performance.now() < until && child.exitCode === null) {
+    const isThere = await fetch(url).then(
+      () => true,
+      () => false,
+    );
+    if (isThere) return url;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  child.kill('SIGKILL');
+  throw new Error(`${child.spawnargs.join(' ')} does not answer at ${url}`);
+}
+
+function residentMb(pid: number): number {
+  const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
+  return Number(kb) / 1024;
+}
+
+const tickMs = 10;
+
+function processorMs(pid: number): number {
+  const path = `/proc/${pid}/stat`;
+  if (!existsSync(path)) return Number.NaN;
+  // The fields after the command's name, which may hold blanks: user and system time are the 12th and 13th.
+  const fields = readFileSync(path, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * tickMs;
+}
