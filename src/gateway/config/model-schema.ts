@@ -48,5 +48,4 @@ const modelObject = z
 export const modelSchema = z.union([targets, modelObject], { error: 'must be a list of targets, or an object with targets' });
 
 export type ModelInput = z.output<typeof modelSchema>;
-export type ModelObjectInput = z.output<typeof modelObject>;
 export type TargetInput = z.output<typeof oneTarget>;

@@ -98,8 +98,9 @@ const localServer = {
   local: true,
 } as const satisfies Preset;
 
-// Assumed throughout: the names of environment variables (except OpenAI's and Anthropic's), the model names under
-// `owns`, `carries` and `models`, the OpenRouter prefixes, and `limitScope` (read only for Gemini and Azure).
+// Assumed throughout: the names of environment variables (except OpenAI's, Anthropic's and Azure's), the model names under
+// `owns`, `carries` and `models`, the OpenRouter prefixes, `limitScope` (documented for Azure and Anthropic), and `countsOutput`
+// where nothing else is said: unknown counts as yes, the careful way.
 export const presets = {
   openai: {
     ...hosted,
@@ -161,7 +162,6 @@ export const presets = {
     keyNames: ['MISTRAL_API_KEY'],
     rateLimitHeaders: 'mistral',
     includeUsage: false, // assumed: it refuses unknown request fields with 422, and sends usage in the last chunk unasked
-    prefill: true,
     owns: namesOf('mistral-* ministral-* magistral-* codestral-* devstral-* pixtral-* voxtral-* open-mistral-* open-mixtral-*'),
     openrouterPrefix: 'mistralai',
     models: ['mistral-large-latest', 'mistral-small-latest', 'codestral-latest', 'mistral-embed'],
@@ -180,7 +180,7 @@ export const presets = {
     ...hosted,
     baseUrl: 'https://api.together.xyz/v1',
     keyNames: ['TOGETHER_API_KEY'],
-    enforce: 'perSecond',
+    enforce: 'perSecond', // from a secondary source, as are its headers
     rateLimitHeaders: 'together',
     carries: namesOf('meta-llama/* Qwen/* mistralai/* deepseek-ai/* moonshotai/* zai-org/* togethercomputer/*'),
   },
@@ -197,7 +197,7 @@ export const presets = {
     keyNames: ['OPENROUTER_API_KEY'],
     rateLimitHeaders: 'none',
     owns: ['openrouter/*'],
-    carries: ['*/*'], // narrowed in model-owners.ts
+    carries: ['*/*'], // narrowed in model-names.ts
   },
   xai: {
     ...hosted,

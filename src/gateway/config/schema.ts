@@ -127,4 +127,3 @@ export type ConfigInput = z.input<typeof configSchema>;
 /** The same with its values read (ms, bytes), before presets and defaults are filled in. */
 export type ParsedInput = z.output<typeof configSchema>;
 export type ClientInput = z.output<typeof clientSchema>;
-export type PriceInput = z.output<typeof priceSchema>;
