@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { BreakwaterEvent } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { attempt, attemptEnd, failedAttempt, finished, received } from './events.testing.ts';
+import { attempt, attemptEnd, failedAttempt, finished, received } from './sample-events.ts';
 import { createMetrics, type MetricsOptions } from './metrics.ts';
 import { labelValuesMax, seriesMax } from './series.ts';
 import type { Snapshot } from './snapshot.ts';
