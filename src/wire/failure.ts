@@ -1,0 +1,62 @@
+import type { Failure, FailureKind, Phase } from '../core/facts.ts';
+import { readErrorBody, readErrorValue } from './error-shape.ts';
+import type { ErrorShape } from './error-shape.ts';
+import type { HeaderLookup } from './header-lookup.ts';
+import { retryAfterFromHeaders } from './retry-hints.ts';
+
+/** A failure that no provider had words for: a broken connection, a silence, an answer that can't be read. */
+export function createFailure(kind: FailureKind, phase: Phase, message: string, found: Partial<Failure> = {}): Failure {
+  return {
+    status: null,
+    code: null,
+    type: null,
+    param: null,
+    retryAfterMs: null,
+    body: null,
+    contentType: null,
+    ...found,
+    kind,
+    phase,
+    message,
+  };
+}
+
+export interface ErrorResponse {
+  readonly status: number;
+  readonly headers: HeaderLookup;
+  /** Decoded and bounded; may be empty. */
+  readonly body: Uint8Array;
+  /** Now, for HTTP dates. */
+  readonly epochMs: number;
+}
+
+/** An answer with an error status. Headers rule over the body where both ask for a wait. */
+export function failureFromResponse(response: ErrorResponse): Failure {
+  const { status, headers, body, epochMs } = response;
+  const shape = readErrorBody(body);
+  return createFailure('status', 'headers', shape.message ?? `the provider answered ${status} without a message`, {
+    status,
+    code: shape.code,
+    type: shape.type,
+    param: shape.param,
+    retryAfterMs: retryAfterFromHeaders(headers, epochMs) ?? shape.retryAfterMs,
+    body: body.length > 0 ? body : null,
+    contentType: headers.get('content-type'),
+  });
+}
+
+/** An error inside a success status: the parsed `error` (or whole body), and its bytes where they may be passed on. */
+export function failureFromErrorValue(value: unknown, phase: Phase, body: Uint8Array | null): Failure {
+  return failureFromShape(readErrorValue(value), phase, body, body === null ? null : 'application/json');
+}
+
+/** The same for an error event whose data may be no JSON. */
+export function failureFromErrorText(data: Uint8Array, phase: Phase): Failure {
+  return failureFromShape(readErrorBody(data), phase, data, null);
+}
+
+function failureFromShape(shape: ErrorShape, phase: Phase, body: Uint8Array | null, contentType: string | null): Failure {
+  const { status, code, type, param, retryAfterMs } = shape;
+  const message = shape.message ?? 'the provider sent an error without a message';
+  return createFailure('error', phase, message, { status, code, type, param, retryAfterMs, body, contentType });
+}
