@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
+import { toBodyAnswer } from './answer.ts';
 import { FAULT_KINDS, startStorm } from './index.ts';
 import type { Storm } from './index.ts';
+import { createOpenAiDialect } from './openai/dialect.ts';
 import { createStormClock } from './system.ts';
 
 const clock = createStormClock();
@@ -21,8 +23,6 @@ interface Raw {
   rest: Buffer;
   /** The body without its chunk marks. */
   body: Buffer;
-  /** Each piece as it was read from the socket. */
-  reads: number[];
   end: 'FIN' | 'RST' | 'open';
 }
 
@@ -33,7 +33,7 @@ function call(fault: string, body: object = {}, enough?: (text: string) => boole
     const socket = connect(storm.port, '127.0.0.1');
     const pieces: Buffer[] = [];
     let end: Raw['end'] = 'open';
-    const finish = () => resolve(parse(Buffer.concat(pieces), pieces, end));
+    const finish = () => resolve(parse(Buffer.concat(pieces), end));
     socket.on('data', (piece: Buffer) => {
       pieces.push(piece);
       if (enough?.(Buffer.concat(pieces).toString('latin1')) === true) {
@@ -50,7 +50,7 @@ function call(fault: string, body: object = {}, enough?: (text: string) => boole
   });
 }
 
-function parse(bytes: Buffer, pieces: Buffer[], end: Raw['end']): Raw {
+function parse(bytes: Buffer, end: Raw['end']): Raw {
   const headEnd = bytes.indexOf('\r\n\r\n');
   const [first = '', ...lines] = bytes.subarray(0, Math.max(0, headEnd)).toString('latin1').split('\r\n');
   const headers = Object.fromEntries(
@@ -58,7 +58,7 @@ function parse(bytes: Buffer, pieces: Buffer[], end: Raw['end']): Raw {
   );
   const rest = headEnd === -1 ? Buffer.alloc(0) : bytes.subarray(headEnd + 4);
   const body = headers['transfer-encoding'] === 'chunked' ? unchunk(rest) : rest;
-  return { status: Number(first.split(' ')[1] ?? 0), headers, rest, body, reads: pieces.map((piece) => piece.length), end };
+  return { status: Number(first.split(' ')[1] ?? 0), headers, rest, body, end };
 }
 
 function unchunk(bytes: Buffer): Buffer {
@@ -299,14 +299,23 @@ describe('answers in the wrong form', () => {
     }
   });
 
-  test('a drip and single bytes carry the same bytes in many pieces', async () => {
-    assert.equal(count(await call('bytes', STREAM), CONTENT), 8);
-    const single = await call('bytes');
-    assert.ok(isJson(single.body.toString()) && isWhole(single));
-    assert.ok(single.reads.length > 20, String(single.reads.length));
-    const drip = await call('drip-1');
-    assert.ok(isJson(drip.body.toString()) && drip.reads.length > 5);
-    assert.ok((await call('drip-1', STREAM)).reads.length >= 8);
+  test('a drip and single bytes carry the same answer', async () => {
+    for (const fault of ['bytes', 'drip-1']) {
+      assert.equal(count(await call(fault, STREAM), CONTENT), 8);
+      const plain = await call(fault);
+      assert.ok(isJson(plain.body.toString()) && isWhole(plain));
+    }
+  });
+
+  test('single bytes are sent one by one, each in a turn of its own; a drip pauses before every 64', () => {
+    // How much of it a caller reads at once is the socket's affair, so the program is looked at.
+    const scene = { dialect: createOpenAiDialect([]), model: 'm', call: 1, epochMs: 0, fields: {} };
+    const sizes = (kind: 'bytes' | 'drip') => {
+      const { steps } = FAULT_KINDS[kind].answer!(toBodyAnswer(200, 'text/plain', 'x'.repeat(130)), { kind }, scene);
+      return steps.map((step) => (step.do === 'send' ? step.bytes.length : step.do));
+    };
+    assert.deepEqual(sizes('drip'), ['head', 'wait', 64, 'wait', 64, 'wait', 2]);
+    assert.deepEqual(sizes('bytes'), ['head', ...Array.from({ length: 130 }, () => ['turn', 1]).flat()]);
   });
 });
 

@@ -124,8 +124,9 @@ export const FAULT_KINDS: Readonly<Record<StormFaultKind, FaultBehaviour>> = {
   'cut-reset': {
     about: 'RST after ARG content events, or half of a plain body',
     arg: 'afterTokens',
-    // A reset discards what the caller has not read yet: give it a moment (ms, default 20).
-    answer: (answer, fault) => breakAt(answer, fault, () => [{ do: 'wait', ms: fault.ms ?? 20 }, { do: 'reset' }]),
+    // A reset discards what the caller has not read yet: give it a moment (ms, default 20), and a caller in this very
+    // process a turn of the loop after it.
+    answer: (answer, fault) => breakAt(answer, fault, () => [{ do: 'wait', ms: fault.ms ?? 20 }, { do: 'turn' }, { do: 'reset' }]),
   },
   drip: {
     about: 'every event, or every 64 bytes of a plain body, after a pause of ARG ms (default 10)',
