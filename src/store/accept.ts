@@ -28,7 +28,7 @@ function toExpiry({ expiresAtMs }: WriteOptions): number | null | undefined {
 
 function toJson(value: unknown): string | undefined {
   try {
-    return JSON.stringify(value) as string | undefined; // undefined for a function or undefined itself
+    return JSON.stringify(value); // undefined for a function or undefined itself
   } catch {
     return undefined; // a cycle, a BigInt, a throwing toJSON
   }

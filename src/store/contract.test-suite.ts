@@ -7,229 +7,237 @@ import type { Store, StoreLimits } from './store.ts';
 export interface StoreUnderTest {
   readonly name: string;
   /** Opens a new, empty store. */
-  open(t: TestContext, clock: ManualClock, limits?: Partial<StoreLimits>): Promise<Store>;
+  readonly open: (t: TestContext, clock: ManualClock, limits?: Partial<StoreLimits>) => Promise<Store>;
 }
 
-export function testStoreContract({ name, open }: StoreUnderTest): void {
-  const story = (title: string, run: (store: Store, clock: ManualClock) => Promise<void>, limits?: Partial<StoreLimits>): void => {
-    void test(`${name}: ${title}`, async (t) => {
+export function testStoreContract(driver: StoreUnderTest): void {
+  for (const { title, run, limits } of stories) {
+    void test(`${driver.name}: ${title}`, async (t) => {
       const clock = createManualClock({ epochMs: 1_000_000 });
-      const store = await open(t, clock, limits);
+      const store = await driver.open(t, clock, limits);
       t.after(() => store.close());
       assert.deepEqual(store.health, { state: 'ok' });
       await run(store, clock);
     });
-  };
-
-  /** Looks before and after the writes are durable: a caller must not see the difference. */
-  const bothWays = async (store: Store, look: () => Promise<void>): Promise<void> => {
-    await look();
-    assert.equal(await store.flush(), true);
-    await look();
-  };
-
-  story('an unknown key is undefined, an unknown collection is empty', async (store) => {
-    assert.equal(await store.get('breaker', 'a'), undefined);
-    assert.equal((await store.getAll('breaker')).size, 0);
-  });
-
-  story('a value is read back as JSON carries it', async (store) => {
-    const value = { state: 'open', until: 12.5, ok: true, none: null, list: [1, 'ä', { deep: '😀' }], text: 'a\0b\ud800c' };
-    store.put('breaker', 'openai/gpt-5', value);
-    await bothWays(store, async () => assert.deepEqual(await store.get('breaker', 'openai/gpt-5'), value));
-  });
-
-  story('the last write wins', async (store) => {
-    store.put('bucket', 'a', 1);
-    await store.flush();
-    store.put('bucket', 'a', 2);
-    store.put('bucket', 'a', 3);
-    await bothWays(store, async () => assert.equal(await store.get('bucket', 'a'), 3));
-  });
-
-  story('a value is taken as it is at the call', async (store) => {
-    const value = { level: 1 };
-    store.put('bucket', 'a', value);
-    value.level = 2;
-    await bothWays(store, async () => assert.deepEqual(await store.get('bucket', 'a'), { level: 1 }));
-  });
-
-  story('what is read belongs to the reader', async (store) => {
-    store.put('bucket', 'a', { level: 1 });
-    const read = (await store.get('bucket', 'a')) as { level: number };
-    read.level = 5;
-    assert.deepEqual(await store.get('bucket', 'a'), { level: 1 });
-  });
-
-  story('collections are apart, and keys may be any text', async (store) => {
-    const keys = ['', ' ', 'a/b:c', 'a\0b', "'; --", 'ü😀', '__proto__', 'x'.repeat(1_024)];
-    for (const key of keys) {
-      store.put('one', key, `1${key}`);
-      store.put('two', key, `2${key}`);
-    }
-    await bothWays(store, async () => {
-      for (const key of keys) assert.equal(await store.get('one', key), `1${key}`);
-      assert.deepEqual([...(await store.getAll('two')).keys()].sort(), [...keys].sort());
-    });
-  });
-
-  story('a deleted entry is gone, and can be written again', async (store) => {
-    store.put('bench', 'key', 1);
-    await store.flush();
-    store.delete('bench', 'key');
-    store.delete('bench', 'never there');
-    await bothWays(store, async () => {
-      assert.equal(await store.get('bench', 'key'), undefined);
-      assert.equal((await store.getAll('bench')).size, 0);
-    });
-    store.put('bench', 'key', 2);
-    await bothWays(store, async () => assert.equal(await store.get('bench', 'key'), 2));
-  });
-
-  story('an entry is gone from its expiry on, by the wall clock', async (store, clock) => {
-    store.put('cooldown', 'a', 1, { expiresAtMs: 1_000_500 });
-    store.put('cooldown', 'b', 2);
-    await store.flush();
-    store.put('cooldown', 'c', 3, { expiresAtMs: 1_000_500 });
-    clock.advance(499);
-    assert.equal((await store.getAll('cooldown')).size, 3);
-    assert.equal(await store.get('cooldown', 'a'), 1);
-    clock.advance(1);
-    await bothWays(store, async () => {
-      assert.deepEqual(await store.getAll('cooldown'), new Map([['b', 2]]));
-      assert.equal(await store.get('cooldown', 'a'), undefined);
-      assert.equal(await store.get('cooldown', 'c'), undefined);
-    });
-  });
-
-  story('a later put takes the expiry away', async (store, clock) => {
-    store.put('cooldown', 'a', 1, { expiresAtMs: 1_000_500 });
-    await store.flush();
-    store.put('cooldown', 'a', 2);
-    clock.advance(1_000);
-    await bothWays(store, async () => assert.equal(await store.get('cooldown', 'a'), 2));
-  });
-
-  story('increments add up field by field', async (store) => {
-    store.increment('usage', 'web/gpt-5/2026-01-01', { calls: 1, tokens: 10 });
-    store.increment('usage', 'web/gpt-5/2026-01-01', { calls: 1, tokens: 5 });
-    await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'web/gpt-5/2026-01-01'), { calls: 2, tokens: 15 }));
-    store.increment('usage', 'web/gpt-5/2026-01-01', { calls: 1, usd: 0.25 });
-    await bothWays(store, async () => {
-      assert.deepEqual(await store.get('usage', 'web/gpt-5/2026-01-01'), { calls: 3, tokens: 15, usd: 0.25 });
-    });
-  });
-
-  story('an increment adds to a put, starts anew after a delete, and replaces what is not a number', async (store) => {
-    store.put('usage', 'a', { calls: 5, note: 'x', odd: 'y' });
-    store.increment('usage', 'a', { calls: 1, odd: 2 });
-    store.increment('usage', 'b', { calls: 9 });
-    store.delete('usage', 'b');
-    store.increment('usage', 'b', { calls: 1 });
-    store.put('usage', 'c', [1, 2]);
-    store.increment('usage', 'c', { calls: 1 });
-    await bothWays(store, async () => {
-      assert.deepEqual(await store.get('usage', 'a'), { calls: 6, note: 'x', odd: 2 });
-      assert.deepEqual(await store.get('usage', 'b'), { calls: 1 });
-      assert.deepEqual(await store.get('usage', 'c'), { calls: 1 });
-    });
-  });
-
-  story('an increment keeps the expiry or sets it, and starts anew once it is past', async (store, clock) => {
-    store.increment('usage', 'a', { calls: 1 }, { expiresAtMs: 1_000_100 });
-    await store.flush();
-    store.increment('usage', 'a', { calls: 1 });
-    await store.flush();
-    clock.advance(100);
-    assert.equal(await store.get('usage', 'a'), undefined);
-    store.increment('usage', 'a', { calls: 1 }, { expiresAtMs: 1_000_200 });
-    await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'a'), { calls: 1 }));
-    clock.advance(100);
-    store.increment('usage', 'a', { calls: 7 });
-    await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'a'), { calls: 7 }));
-  });
-
-  story('increments and puts in any rhythm of flushes give what they give in a row', async (store) => {
-    let expected = 0;
-    for (let step = 1; step <= 60; step++) {
-      store.increment('usage', 'a', { calls: step });
-      expected += step;
-      if (step % 7 === 0) await store.flush();
-      if (step % 5 === 0) void store.flush();
-      if (step % 3 === 0) assert.deepEqual(await store.get('usage', 'a'), { calls: expected });
-      if (step % 20 === 0) store.put('usage', 'a', { calls: (expected = 1) });
-    }
-    await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'a'), { calls: expected }));
-  });
-
-  story('what is no sound value is refused and counted, never thrown', async (store) => {
-    const cycle: Record<string, unknown> = {};
-    cycle['self'] = cycle;
-    for (const value of [undefined, () => {}, 1n, cycle]) store.put('bucket', 'a', value);
-    store.put('bucket', 'a', 1, { expiresAtMs: Number.NaN });
-    store.increment('bucket', 'a', { calls: Number.NaN });
-    store.increment('bucket', 'a', { calls: Infinity });
-    store.put('bucket', 'a', 'x'.repeat(300_000));
-    store.put('bucket', 'k'.repeat(1_025), 1);
-    await store.flush();
-    assert.equal(store.counters.refused, 9);
-    assert.equal(store.counters.accepted, 0);
-    assert.equal((await store.getAll('bucket')).size, 0);
-  });
-
-  story('a hundred thousand writes to a hundred keys are merged', async (store) => {
-    for (let index = 0; index < 100_000; index++) store.put('bucket', `key ${index % 100}`, { level: index });
-    assert.equal(await store.flush(), true);
-    assert.deepEqual(store.counters, { accepted: 100_000, coalesced: 99_900, dropped: 0, refused: 0 });
-    const levels = await store.getAll('bucket');
-    assert.equal(levels.size, 100);
-    assert.deepEqual(levels.get('key 99'), { level: 99_999 });
-  });
-
-  story(
-    'beyond the limit of entries the oldest are dropped and counted, and a rewritten one counts as new',
-    async (store) => {
-      for (let index = 0; index < 10; index++) store.put('bucket', `${index}`, index);
-      store.put('bucket', '0', 'again');
-      store.put('bucket', '10', 10);
-      store.put('bucket', '11', 11);
-      assert.equal(store.counters.dropped, 2);
-      const left = await store.getAll('bucket');
-      assert.deepEqual([...left.keys()].sort(), ['0', '10', '11', '3', '4', '5', '6', '7', '8', '9']);
-    },
-    { entriesMax: 10 },
-  );
-
-  story(
-    'beyond the limit of size the oldest are dropped',
-    async (store) => {
-      for (let index = 0; index < 5; index++) store.put('b', `${index}`, 'x'.repeat(300));
-      assert.equal(store.counters.dropped, 2);
-      assert.deepEqual([...(await store.getAll('b')).keys()], ['2', '3', '4']);
-    },
-    { charactersMax: 1_000 },
-  );
-
-  story('after close writes are refused and reads find nothing; closing again changes nothing', async (store) => {
-    store.put('bucket', 'a', 1);
-    await store.close();
-    store.put('bucket', 'a', 2);
-    store.increment('bucket', 'a', { calls: 1 });
-    store.delete('bucket', 'a');
-    assert.equal(store.counters.refused, 3);
-    assert.equal(await store.get('bucket', 'a'), undefined);
-    assert.equal((await store.getAll('bucket')).size, 0);
-    assert.equal(await store.flush(), true);
-    await store.close();
-  });
-
-  story('a store at rest waits for no timer, and a closed one neither', async (store, clock) => {
-    store.put('bucket', 'a', 1);
-    await store.flush();
-    await store.get('bucket', 'a');
-    assert.equal(clock.pendingTimers, 0);
-    store.put('bucket', 'a', 2);
-    await store.close();
-    assert.equal(clock.pendingTimers, 0);
-  });
+  }
 }
+
+type Run = (store: Store, clock: ManualClock) => Promise<void>;
+
+const stories: { title: string; run: Run; limits: Partial<StoreLimits> | undefined }[] = [];
+
+function story(title: string, run: Run, limits?: Partial<StoreLimits>): void {
+  stories.push({ title, run, limits });
+}
+
+/** Looks before and after the writes are durable: a caller must not see the difference. */
+async function bothWays(store: Store, look: () => Promise<void>): Promise<void> {
+  await look();
+  assert.equal(await store.flush(), true);
+  await look();
+}
+
+story('an unknown key is undefined, an unknown collection is empty', async (store) => {
+  assert.equal(await store.get('breaker', 'a'), undefined);
+  assert.equal((await store.getAll('breaker')).size, 0);
+});
+
+story('a value is read back as JSON carries it', async (store) => {
+  const value = { state: 'open', until: 12.5, ok: true, none: null, list: [1, 'ä', { deep: '😀' }], text: 'a\0b\ud800c' };
+  store.put('breaker', 'openai/gpt-5', value);
+  await bothWays(store, async () => assert.deepEqual(await store.get('breaker', 'openai/gpt-5'), value));
+});
+
+story('the last write wins', async (store) => {
+  store.put('bucket', 'a', 1);
+  await store.flush();
+  store.put('bucket', 'a', 2);
+  store.put('bucket', 'a', 3);
+  await bothWays(store, async () => assert.equal(await store.get('bucket', 'a'), 3));
+});
+
+story('a value is taken as it is at the call', async (store) => {
+  const value = { level: 1 };
+  store.put('bucket', 'a', value);
+  value.level = 2;
+  await bothWays(store, async () => assert.deepEqual(await store.get('bucket', 'a'), { level: 1 }));
+});
+
+story('what is read belongs to the reader', async (store) => {
+  store.put('bucket', 'a', { level: 1 });
+  const read = (await store.get('bucket', 'a')) as { level: number };
+  read.level = 5;
+  assert.deepEqual(await store.get('bucket', 'a'), { level: 1 });
+});
+
+story('collections are apart, and keys may be any text', async (store) => {
+  const keys = ['', ' ', 'a/b:c', 'a\0b', "'; --", 'ü😀', '__proto__', 'x'.repeat(1_024)];
+  for (const key of keys) {
+    store.put('one', key, `1${key}`);
+    store.put('two', key, `2${key}`);
+  }
+  await bothWays(store, async () => {
+    for (const key of keys) assert.equal(await store.get('one', key), `1${key}`);
+    assert.deepEqual([...(await store.getAll('two')).keys()].sort(), [...keys].sort());
+  });
+});
+
+story('a deleted entry is gone, and can be written again', async (store) => {
+  store.put('bench', 'key', 1);
+  await store.flush();
+  store.delete('bench', 'key');
+  store.delete('bench', 'never there');
+  await bothWays(store, async () => {
+    assert.equal(await store.get('bench', 'key'), undefined);
+    assert.equal((await store.getAll('bench')).size, 0);
+  });
+  store.put('bench', 'key', 2);
+  await bothWays(store, async () => assert.equal(await store.get('bench', 'key'), 2));
+});
+
+story('an entry is gone from its expiry on, by the wall clock', async (store, clock) => {
+  store.put('cooldown', 'a', 1, { expiresAtMs: 1_000_500 });
+  store.put('cooldown', 'b', 2);
+  await store.flush();
+  store.put('cooldown', 'c', 3, { expiresAtMs: 1_000_500 });
+  clock.advance(499);
+  assert.equal((await store.getAll('cooldown')).size, 3);
+  assert.equal(await store.get('cooldown', 'a'), 1);
+  clock.advance(1);
+  await bothWays(store, async () => {
+    assert.deepEqual(await store.getAll('cooldown'), new Map([['b', 2]]));
+    assert.equal(await store.get('cooldown', 'a'), undefined);
+    assert.equal(await store.get('cooldown', 'c'), undefined);
+  });
+});
+
+story('a later put takes the expiry away', async (store, clock) => {
+  store.put('cooldown', 'a', 1, { expiresAtMs: 1_000_500 });
+  await store.flush();
+  store.put('cooldown', 'a', 2);
+  clock.advance(1_000);
+  await bothWays(store, async () => assert.equal(await store.get('cooldown', 'a'), 2));
+});
+
+story('increments add up field by field', async (store) => {
+  store.increment('usage', 'web/gpt-5/2026-01-01', { calls: 1, tokens: 10 });
+  store.increment('usage', 'web/gpt-5/2026-01-01', { calls: 1, tokens: 5 });
+  await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'web/gpt-5/2026-01-01'), { calls: 2, tokens: 15 }));
+  store.increment('usage', 'web/gpt-5/2026-01-01', { calls: 1, usd: 0.25 });
+  await bothWays(store, async () => {
+    assert.deepEqual(await store.get('usage', 'web/gpt-5/2026-01-01'), { calls: 3, tokens: 15, usd: 0.25 });
+  });
+});
+
+story('an increment adds to a put, starts anew after a delete, and replaces what is not a number', async (store) => {
+  store.put('usage', 'a', { calls: 5, note: 'x', odd: 'y' });
+  store.increment('usage', 'a', { calls: 1, odd: 2 });
+  store.increment('usage', 'b', { calls: 9 });
+  store.delete('usage', 'b');
+  store.increment('usage', 'b', { calls: 1 });
+  store.put('usage', 'c', [1, 2]);
+  store.increment('usage', 'c', { calls: 1 });
+  await bothWays(store, async () => {
+    assert.deepEqual(await store.get('usage', 'a'), { calls: 6, note: 'x', odd: 2 });
+    assert.deepEqual(await store.get('usage', 'b'), { calls: 1 });
+    assert.deepEqual(await store.get('usage', 'c'), { calls: 1 });
+  });
+});
+
+story('an increment keeps the expiry or sets it, and starts anew once it is past', async (store, clock) => {
+  store.increment('usage', 'a', { calls: 1 }, { expiresAtMs: 1_000_100 });
+  await store.flush();
+  store.increment('usage', 'a', { calls: 1 });
+  await store.flush();
+  clock.advance(100);
+  assert.equal(await store.get('usage', 'a'), undefined);
+  store.increment('usage', 'a', { calls: 1 }, { expiresAtMs: 1_000_200 });
+  await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'a'), { calls: 1 }));
+  clock.advance(100);
+  store.increment('usage', 'a', { calls: 7 });
+  await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'a'), { calls: 7 }));
+});
+
+story('increments and puts in any rhythm of flushes give what they give in a row', async (store) => {
+  let expected = 0;
+  for (let step = 1; step <= 60; step++) {
+    store.increment('usage', 'a', { calls: step });
+    expected += step;
+    if (step % 7 === 0) await store.flush();
+    if (step % 5 === 0) void store.flush();
+    if (step % 3 === 0) assert.deepEqual(await store.get('usage', 'a'), { calls: expected });
+    if (step % 20 === 0) store.put('usage', 'a', { calls: (expected = 1) });
+  }
+  await bothWays(store, async () => assert.deepEqual(await store.get('usage', 'a'), { calls: expected }));
+});
+
+story('what is no sound value is refused and counted, never thrown', async (store) => {
+  const cycle: Record<string, unknown> = {};
+  cycle['self'] = cycle;
+  for (const value of [undefined, () => {}, 1n, cycle]) store.put('bucket', 'a', value);
+  store.put('bucket', 'a', 1, { expiresAtMs: Number.NaN });
+  store.increment('bucket', 'a', { calls: Number.NaN });
+  store.increment('bucket', 'a', { calls: Infinity });
+  store.put('bucket', 'a', 'x'.repeat(300_000));
+  store.put('bucket', 'k'.repeat(1_025), 1);
+  await store.flush();
+  assert.equal(store.counters.refused, 9);
+  assert.equal(store.counters.accepted, 0);
+  assert.equal((await store.getAll('bucket')).size, 0);
+});
+
+story('a hundred thousand writes to a hundred keys are merged', async (store) => {
+  for (let index = 0; index < 100_000; index++) store.put('bucket', `key ${index % 100}`, { level: index });
+  assert.equal(await store.flush(), true);
+  assert.deepEqual(store.counters, { accepted: 100_000, coalesced: 99_900, dropped: 0, refused: 0 });
+  const levels = await store.getAll('bucket');
+  assert.equal(levels.size, 100);
+  assert.deepEqual(levels.get('key 99'), { level: 99_999 });
+});
+
+story(
+  'beyond the limit of entries the oldest are dropped and counted, and a rewritten one counts as new',
+  async (store) => {
+    for (let index = 0; index < 10; index++) store.put('bucket', `${index}`, index);
+    store.put('bucket', '0', 'again');
+    store.put('bucket', '10', 10);
+    store.put('bucket', '11', 11);
+    assert.equal(store.counters.dropped, 2);
+    const left = await store.getAll('bucket');
+    assert.deepEqual([...left.keys()].sort(), ['0', '10', '11', '3', '4', '5', '6', '7', '8', '9']);
+  },
+  { entriesMax: 10 },
+);
+
+story(
+  'beyond the limit of size the oldest are dropped',
+  async (store) => {
+    for (let index = 0; index < 5; index++) store.put('b', `${index}`, 'x'.repeat(300));
+    assert.equal(store.counters.dropped, 2);
+    assert.deepEqual([...(await store.getAll('b')).keys()], ['2', '3', '4']);
+  },
+  { charactersMax: 1_000 },
+);
+
+story('after close writes are refused and reads find nothing; closing again changes nothing', async (store) => {
+  store.put('bucket', 'a', 1);
+  await store.close();
+  store.put('bucket', 'a', 2);
+  store.increment('bucket', 'a', { calls: 1 });
+  store.delete('bucket', 'a');
+  assert.equal(store.counters.refused, 3);
+  assert.equal(await store.get('bucket', 'a'), undefined);
+  assert.equal((await store.getAll('bucket')).size, 0);
+  assert.equal(await store.flush(), true);
+  await store.close();
+});
+
+story('a store at rest waits for no timer, and a closed one neither', async (store, clock) => {
+  store.put('bucket', 'a', 1);
+  await store.flush();
+  await store.get('bucket', 'a');
+  assert.equal(clock.pendingTimers, 0);
+  store.put('bucket', 'a', 2);
+  await store.close();
+  assert.equal(clock.pendingTimers, 0);
+});

@@ -6,7 +6,7 @@
  */
 import type { Clock, Timer } from '../core/clock.ts';
 import { toAdd, toKey, toPut } from './accept.ts';
-import { StoreFailure, toStoreFailure, within, type Backend, type Connection, type ReadResult } from './backend.ts';
+import { type StoreFailure, toStoreFailure, within, type Backend, type Connection, type ReadResult } from './backend.ts';
 import { parseJson, type Change, type Row } from './change.ts';
 import { HealthBoard } from './health-board.ts';
 import {

@@ -1,0 +1,26 @@
+/**
+ * Our worker, but the first batch that says `crash before`, `crash after`, `throw before` or `hang before` has it die or
+ * hang before or after the commit. A marker beside the file keeps the next worker from doing so again.
+ */
+import { existsSync, writeFileSync } from 'node:fs';
+import { parentPort } from 'node:worker_threads';
+import type { SqliteRequest } from './messages.ts';
+
+if (parentPort === null) throw new Error('this file is a worker');
+const port = parentPort;
+const listen = port.on.bind(port) as (event: string, listener: (request: SqliteRequest) => void) => typeof port;
+let marker = '';
+
+port.on = ((event: string, work: (request: SqliteRequest) => void) =>
+  listen(event, (request) => {
+    if (request.kind === 'open') marker = `${request.path}.obeyed`;
+    const order = request.kind === 'apply' && !existsSync(marker) ? JSON.stringify(request.batch) : '';
+    if (/(crash|throw|hang) (before|after)/.test(order)) writeFileSync(marker, '');
+    if (order.includes('crash before')) process.exit(3);
+    if (order.includes('throw before')) throw new Error('the worker failed as told');
+    if (order.includes('hang before')) for (;;);
+    if (order.includes('crash after')) port.postMessage = () => process.exit(4);
+    work(request);
+  })) as typeof port.on;
+
+await import('./worker.ts');
