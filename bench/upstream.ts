@@ -87,7 +87,7 @@ createServer({ noDelay: true }, (socket) => {
     if (left < 0) {
       const end = bytes.indexOf('\r\n\r\n');
       const known = /\r\ncontent-length: *(\d+)/i.exec(opening)?.[1];
-      left = known === undefined ? Infinity : end + 4 + Number(known);
+      left = /\r\ntransfer-encoding: *chunked/i.test(opening) ? Infinity : end + 4 + Number(known ?? 0);
     }
     left -= bytes.length;
     if (left === Infinity) tail = (tail + bytes.toString('latin1', Math.max(0, bytes.length - 5))).slice(-5);
