@@ -20,7 +20,8 @@ export class ConcurrencyLimiter implements Resource {
   }
 
   earliest(now: Instant): Instant {
-    return this.#inUse < this.limit ? now : WHEN_SETTLED;
+    if (this.#inUse < this.limit) return now;
+    return this.#inUse > 0 ? WHEN_SETTLED : Infinity;
   }
 
   reserve(): number {

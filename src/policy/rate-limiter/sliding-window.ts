@@ -63,6 +63,7 @@ export class SlidingWindow implements Resource {
   }
 
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
+    if (settlement.unsent === true) return this.cancel(now, ticket);
     const start = this.#find(now, ticket);
     if (start === undefined || settlement.usage === null) return;
     const used = this.#measure.used(settlement.usage, need);
@@ -85,6 +86,7 @@ export class SlidingWindow implements Resource {
   }
 
   restore(now: Instant, epochMs: number, saved: WindowLevel): void {
+    this.#headTicket += this.#starts.length - this.#head; // tickets given out before find nothing any more
     this.#starts = saved.starts.map((s) => ({ at: Math.min(now, now - (epochMs - s.epochMs)), amount: s.amount }));
     this.#head = 0;
     this.#used = this.#starts.reduce((sum, s) => sum + s.amount, 0);

@@ -1,6 +1,7 @@
 import type { Instant } from '../../core/clock.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Need, Resource, ResourceKind, Settlement } from '../../core/resource.ts';
+import { LaggedLevel } from './lagged-level.ts';
 
 /** What a limit counts, and how many of it a request needs or has used. */
 export interface LimitMeasure {
@@ -21,10 +22,7 @@ export interface LimitOptions {
   readonly measure: LimitMeasure;
 }
 
-/**
- * The provider counts when a call arrives, we when it leaves. A call that travels faster than an earlier one finds
- * less refilled than we think; so what is refilled counts with us only after this long.
- */
+/** How far the provider's count may lie behind ours: the longest travel of a call that we reckon with. */
 const GUARD_MS = 100;
 const GUARD_SHARE_MAX = 0.03;
 
@@ -33,8 +31,8 @@ export function guardMs(windowMs: number): number {
   return Math.min(GUARD_MS, windowMs * GUARD_SHARE_MAX);
 }
 
-/** Amounts are sums of floats; below this they are the same. */
-const EPSILON = 1e-6;
+/** Amounts are sums of floats, and instants too: below this share of the limit they are the same. */
+const EPSILON_SHARE = 1e-9;
 
 export interface BucketLevel {
   readonly level: number;
@@ -50,69 +48,55 @@ export class TokenBucket implements Resource {
   readonly kind: ResourceKind;
   readonly limit: number;
   readonly #measure: LimitMeasure;
-  readonly #ratePerMs: number;
-  readonly #capacity: number;
-  readonly #guard: number;
-  #level: number;
-  #at: Instant;
+  readonly #epsilon: number;
+  readonly #level: LaggedLevel;
 
   constructor(options: LimitOptions, now: Instant) {
     this.id = options.id;
     this.kind = options.kind;
     this.limit = options.limit;
     this.#measure = options.measure;
-    this.#ratePerMs = options.limit / options.windowMs;
-    this.#capacity = Math.max(options.limit * options.burst, Math.min(1, options.limit));
-    this.#guard = this.#ratePerMs * guardMs(options.windowMs);
-    this.#level = this.#capacity + this.#guard;
-    this.#at = now;
+    this.#epsilon = Math.max(1e-6, options.limit * EPSILON_SHARE);
+    const capacity = Math.max(options.limit * options.burst, Math.min(1, options.limit));
+    this.#level = new LaggedLevel(capacity, options.limit / options.windowMs, guardMs(options.windowMs), now);
   }
 
   earliest(now: Instant, need: Need): Instant {
     const amount = this.#measure.of(need);
     if (amount <= 0) return now;
-    if (amount > this.limit + EPSILON) return Infinity;
-    const missing = Math.min(amount, this.#capacity) - (this.#levelAt(now) - this.#guard);
-    return missing <= EPSILON ? now : now + missing / this.#ratePerMs;
+    if (amount > this.limit + this.#epsilon) return Infinity;
+    const wanted = Math.min(amount, this.#level.capacity);
+    return wanted - this.#level.at(now) <= this.#epsilon ? now : this.#level.reaches(now, wanted);
   }
 
   reserve(now: Instant, need: Need): number {
-    const amount = this.#measure.of(need);
-    this.#take(now, amount);
+    const amount = Math.max(0, this.#measure.of(need));
+    this.#level.take(now, amount);
     return amount;
   }
 
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     const used = settlement.usage === null ? null : this.#measure.used(settlement.usage, need);
-    if (used !== null) this.#take(now, used - ticket);
+    if (used === null) return;
+    if (used >= ticket) this.#level.take(now, used - ticket);
+    else this.#level.giveBack(now, ticket - used);
   }
 
   cancel(now: Instant, ticket: number): void {
-    this.#take(now, -ticket);
+    this.#level.giveBack(now, ticket);
   }
 
   /** What could be taken now; below zero after a large request. */
   available(now: Instant): number {
-    return Math.min(this.#levelAt(now) - this.#guard, this.#capacity);
+    return this.#level.at(now);
   }
 
   /** The level to save, and to go on from after a restart or reload. */
   save(now: Instant, epochMs: number): BucketLevel {
-    return { level: this.#levelAt(now), epochMs };
+    return { level: this.#level.at(now), epochMs };
   }
 
   restore(now: Instant, epochMs: number, saved: BucketLevel): void {
-    const passedMs = Math.max(0, epochMs - saved.epochMs);
-    this.#level = Math.min(this.#capacity + this.#guard, saved.level + passedMs * this.#ratePerMs);
-    this.#at = now;
-  }
-
-  #levelAt(now: Instant): number {
-    return Math.min(this.#capacity + this.#guard, this.#level + (now - this.#at) * this.#ratePerMs);
-  }
-
-  #take(now: Instant, amount: number): void {
-    this.#level = Math.min(this.#capacity + this.#guard, this.#levelAt(now) - amount);
-    this.#at = now;
+    this.#level.restore(now, saved.level, Math.max(0, epochMs - saved.epochMs));
   }
 }

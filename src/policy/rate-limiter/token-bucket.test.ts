@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { CONTRACT_NEED, testResourceContract } from '../../core/resource.contract.ts';
+import type { Need, Settlement } from '../../core/resource.ts';
+import { requestLimit, tokenLimit } from './measures.fixture.ts';
+import { guardMs, TokenBucket } from './token-bucket.ts';
+
+const MINUTE = 60_000;
+const ONE: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
+const tokens = (input: number, output = 0): Need => ({ requests: 1, inputTokens: input, outputTokens: output });
+const used = (input: number, output: number, cached = 0): Settlement => ({
+  usage: { inputTokens: input, cachedInputTokens: cached, outputTokens: output },
+  health: 'success',
+});
+
+testResourceContract('a request bucket', (now) => new TokenBucket(requestLimit(60, MINUTE), now));
+testResourceContract('a token bucket with a small burst', (now) => new TokenBucket(tokenLimit(10_000, MINUTE, 0.05), now));
+testResourceContract('a bucket for a day', (now) => new TokenBucket(requestLimit(5, 1440 * MINUTE), now));
+
+test('the whole limit may start at once, the next when one is refilled and the provider surely knows', () => {
+  const bucket = new TokenBucket(requestLimit(60, MINUTE), 0);
+  for (let i = 0; i < 60; i++) {
+    assert.equal(bucket.earliest(0, ONE), 0);
+    bucket.reserve(0, ONE);
+  }
+  assert.equal(bucket.earliest(0, ONE), 1000 + guardMs(MINUTE));
+});
+
+test('a burst below one bounds what starts at once, but one always may', () => {
+  const tenth = new TokenBucket(requestLimit(60, MINUTE, 0.1), 0);
+  for (let i = 0; i < 6; i++) tenth.reserve(0, ONE);
+  assert.ok(tenth.earliest(0, ONE) > 0);
+  const tiny = new TokenBucket(requestLimit(60, MINUTE, 0.001), 0);
+  assert.equal(tiny.earliest(0, ONE), 0);
+});
+
+test('a request above the burst but within the limit starts on a full bucket and takes it below zero', () => {
+  const bucket = new TokenBucket(tokenLimit(6000, MINUTE, 0.5), 0);
+  assert.equal(bucket.earliest(0, tokens(5000)), 0);
+  bucket.reserve(0, tokens(5000));
+  assert.equal(bucket.available(0), -2000);
+  const next = bucket.earliest(0, tokens(100));
+  assert.ok(Math.abs(next - (21_000 + guardMs(MINUTE))) < 20, `${next}`);
+});
+
+test('a request above the limit can never start', () => {
+  assert.equal(new TokenBucket(tokenLimit(6000, MINUTE), 0).earliest(0, tokens(6001)), Infinity);
+});
+
+test('settling gives back what was reserved too much, and takes what was used on top', () => {
+  const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
+  const less = bucket.reserve(0, tokens(1000, 2000));
+  bucket.settle(0, less, tokens(1000, 2000), used(1000, 500, 400));
+  assert.equal(bucket.available(0), 6000 - 1100);
+  const more = bucket.reserve(0, tokens(1000));
+  bucket.settle(0, more, tokens(1000), used(2000, 3500));
+  assert.equal(bucket.available(0), 6000 - 1100 - 5500);
+});
+
+test('what is given back never lifts the bucket above its burst', () => {
+  const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
+  const ticket = bucket.reserve(0, tokens(5000));
+  bucket.settle(2 * MINUTE, ticket, tokens(5000), used(0, 0));
+  assert.equal(bucket.available(2 * MINUTE), 6000);
+  bucket.reserve(2 * MINUTE, tokens(6000));
+  assert.equal(bucket.available(2 * MINUTE), 0);
+});
+
+test('a level survives a restart, with what was refilled meanwhile', () => {
+  const bucket = new TokenBucket(requestLimit(60, MINUTE), 0);
+  for (let i = 0; i < 60; i++) bucket.reserve(0, ONE);
+  const saved = bucket.save(0, 1_000_000);
+  const again = new TokenBucket(requestLimit(60, MINUTE), 77);
+  again.restore(77, 1_010_000, saved);
+  assert.ok(Math.abs(again.available(77) - 10) < 1e-6);
+  again.restore(77, 900_000, saved);
+  assert.equal(Math.abs(again.available(77)), 0, 'a clock that was set back refills nothing');
+});
+
+/** A provider's bucket: continuous refill, counts on arrival, refuses nothing but reports what it had not. */
+function worstOverdraft(arrivals: readonly { at: number; amount: number }[], capacity: number, ratePerMs: number): number {
+  let level = capacity;
+  let at = -Infinity;
+  let worst = 0;
+  for (const arrival of [...arrivals].sort((a, b) => a.at - b.at)) {
+    level = Math.min(capacity, level + (at === -Infinity ? 0 : (arrival.at - at) * ratePerMs)) - arrival.amount;
+    at = arrival.at;
+    worst = Math.max(worst, -level);
+  }
+  return worst;
+}
+
+const bucketCase = fc.record({
+  limit: fc.integer({ min: 2, max: 2000 }),
+  windowMs: fc.constantFrom(1000, 10_000, MINUTE),
+  burst: fc.constantFrom(0.05, 0.3, 1),
+  // pauses between wishes, and whether each travels slowly
+  steps: fc.array(
+    fc.record({
+      pauseMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2000 })),
+      travel: fc.double({ min: 0, max: 1, noNaN: true }),
+      amount: fc.integer({ min: 1, max: 5 }),
+    }),
+    {
+      minLength: 20,
+      maxLength: 300,
+    },
+  ),
+});
+
+test('property: no stretch has more starts than burst and refill, and no arrival finds the provider empty, however late', () => {
+  fc.assert(
+    fc.property(bucketCase, ({ limit, windowMs, burst, steps }) => {
+      const bucket = new TokenBucket(tokenLimit(limit, windowMs, burst), 0);
+      const rate = limit / windowMs;
+      const capacity = Math.max(limit * burst, 1);
+      const starts: { at: number; amount: number; travel: number }[] = [];
+      let now = 0;
+      for (const { pauseMs, travel, amount } of steps) {
+        const need = tokens(Math.min(amount, Math.floor(capacity)));
+        now = Math.max(now + pauseMs, bucket.earliest(now + pauseMs, need));
+        bucket.reserve(now, need);
+        starts.push({ at: now, amount: need.inputTokens, travel });
+      }
+      const slack = 1e-3;
+      assert.ok(worstOverdraft(starts, capacity, rate) <= slack, 'starts stay within burst and refill');
+      const late = starts.map(({ at, amount, travel }) => ({ at: at + travel * guardMs(windowMs), amount }));
+      assert.ok(worstOverdraft(late, capacity, rate) <= slack, 'arrivals stay within the provider’s bucket');
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('property: late counting costs no throughput: a busy bucket starts its whole rate', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 30, max: 3000 }), (limit) => {
+      const bucket = new TokenBucket(requestLimit(limit, MINUTE), 0);
+      let now = 0;
+      let count = 0;
+      for (; now <= 5 * MINUTE; now = Math.max(now, bucket.earliest(now, ONE))) {
+        bucket.reserve(now, ONE);
+        count++;
+      }
+      assert.ok(count >= 6 * limit - 1 - (limit / MINUTE) * 2 * guardMs(MINUTE), `${count} of ${6 * limit}`);
+    }),
+    { numRuns: 20 },
+  );
+});
+
+test('property: whatever is reserved, settled and cancelled, the level is what was kept, and never above the burst', () => {
+  const step = fc.record({
+    pauseMs: fc.integer({ min: 0, max: 300 }),
+    end: fc.constantFrom('cancel', 'settle', 'leave'),
+    real: fc.integer({ min: 0, max: 300 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 100 }), (steps) => {
+      const bucket = new TokenBucket(tokenLimit(60_000, MINUTE), 0);
+      let now = 0;
+      let kept = 0;
+      for (const { pauseMs, end, real } of steps) {
+        now += pauseMs;
+        const ticket = bucket.reserve(now, CONTRACT_NEED);
+        kept += end === 'cancel' ? 0 : end === 'settle' ? real : 100;
+        if (end === 'cancel') bucket.cancel(now, ticket);
+        if (end === 'settle') bucket.settle(now, ticket, CONTRACT_NEED, used(real, 0));
+        assert.ok(bucket.available(now) <= 60_000 + 1e-6);
+        assert.ok(bucket.available(now) >= 60_000 - kept - 1e-6);
+      }
+    }),
+  );
+});
