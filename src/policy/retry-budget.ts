@@ -10,9 +10,13 @@ export interface RetryBudgetOptions {
 /** How long what was earned or granted can be saved up. */
 const HORIZON_MS = 10_000;
 
+/** Sums of floats: five times 0.2 is a whole repeat. */
+const EPSILON = 1e-9;
+
 /**
  * Bounds the repeats on one target over all requests, so that an outage is never amplified: each first attempt earns
- * `ratio` of a repeat, and `minPerSecond` are granted in any case; both fade after ten seconds.
+ * `ratio` of a repeat. `minPerSecond` is a floor, not an addition: a repeat is charged to both accounts, so that where
+ * much is sent the ratio alone counts. Both fade after ten seconds.
  */
 export class RetryBudget {
   readonly #options: RetryBudgetOptions;
@@ -27,7 +31,8 @@ export class RetryBudget {
   }
 
   get #grantMax(): number {
-    return (this.#options.minPerSecond * HORIZON_MS) / 1000;
+    const { minPerSecond } = this.#options;
+    return minPerSecond > 0 ? Math.max(1, (minPerSecond * HORIZON_MS) / 1000) : 0;
   }
 
   /** A request asked this target for the first time. */
@@ -38,21 +43,20 @@ export class RetryBudget {
 
   /** True if one more repeat is within the budget. */
   allows(now: Instant): boolean {
-    this.#advance(now);
-    return this.#earned + this.#granted >= 1;
+    return this.balance(now) >= 1 - EPSILON;
   }
 
   /** Takes one repeat; the caller has asked `allows`. */
   take(now: Instant): void {
     this.#advance(now);
-    const fromGranted = Math.min(1, this.#granted);
-    this.#granted -= fromGranted;
-    this.#earned = Math.max(0, this.#earned - (1 - fromGranted));
+    this.#granted = Math.max(0, this.#granted - 1);
+    this.#earned = Math.max(0, this.#earned - 1);
   }
 
+  /** Repeats that are allowed now. */
   balance(now: Instant): number {
     this.#advance(now);
-    return this.#earned + this.#granted;
+    return Math.max(this.#earned, this.#granted);
   }
 
   #advance(now: Instant): void {

@@ -1,0 +1,243 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { CONTRACT_NEED as NEED, testResourceContract } from '../../core/resource.contract.ts';
+import { WHEN_SETTLED } from '../../core/resource.ts';
+import type { Settlement } from '../../core/resource.ts';
+import { CircuitBreaker } from './circuit-breaker.ts';
+import type { BreakerOptions } from './circuit-breaker.ts';
+
+const OPTIONS: BreakerOptions = {
+  windowMs: 30_000,
+  failureRatio: 0.5,
+  minRequests: 10,
+  consecutiveFailures: 5,
+  openForMs: 5000,
+  maxOpenForMs: 60_000,
+  probes: 1,
+};
+const NO_JITTER = { next: () => 0 };
+
+type Health = Settlement['health'];
+
+function makeBreaker(options: Partial<BreakerOptions> = {}, random = NO_JITTER): CircuitBreaker {
+  return new CircuitBreaker('p/m:breaker', { ...OPTIONS, ...options }, random);
+}
+
+function attempt(breaker: CircuitBreaker, now: number, health: Health): void {
+  breaker.settle(now, breaker.reserve(now, NEED), NEED, { usage: null, health });
+}
+
+function attempts(breaker: CircuitBreaker, now: number, health: Health, count: number): void {
+  for (let i = 0; i < count; i++) attempt(breaker, now, health);
+}
+
+function opened(options: Partial<BreakerOptions> = {}, random = NO_JITTER): CircuitBreaker {
+  const breaker = makeBreaker(options, random);
+  attempts(breaker, 0, 'failure', 5);
+  assert.equal(breaker.state, 'open');
+  return breaker;
+}
+
+testResourceContract('a closed breaker', () => makeBreaker());
+testResourceContract('an open breaker', (now) => {
+  const breaker = makeBreaker({ probes: 2 });
+  attempts(breaker, now, 'failure', 5);
+  return breaker;
+});
+
+test('opens after so many failures in a row', () => {
+  const breaker = makeBreaker();
+  attempts(breaker, 0, 'failure', 4);
+  attempt(breaker, 0, 'success');
+  attempts(breaker, 0, 'failure', 4);
+  assert.equal(breaker.state, 'closed');
+  attempt(breaker, 0, 'failure');
+  assert.equal(breaker.state, 'open');
+});
+
+test('opens by ratio once enough was seen in the window', () => {
+  const breaker = makeBreaker();
+  for (let i = 0; i < 4; i++) {
+    attempt(breaker, i, 'success');
+    attempt(breaker, i, 'failure');
+  }
+  attempt(breaker, 5, 'success');
+  assert.equal(breaker.state, 'closed');
+  attempt(breaker, 6, 'failure');
+  assert.equal(breaker.state, 'open');
+});
+
+test('what lies further back than the window no longer counts', () => {
+  const breaker = makeBreaker({ consecutiveFailures: 100 });
+  attempts(breaker, 0, 'failure', 9);
+  attempts(breaker, 31_000, 'success', 8);
+  attempts(breaker, 31_000, 'failure', 2);
+  assert.equal(breaker.state, 'closed');
+  assert.equal(breaker.failureRatio(31_000), 0.2);
+});
+
+test('one failure in fifty never opens it', () => {
+  const breaker = makeBreaker();
+  for (let i = 0; i < 1000; i++) attempt(breaker, i * 100, i % 50 === 0 ? 'failure' : 'success');
+  assert.equal(breaker.state, 'closed');
+});
+
+test('what says nothing about the target changes nothing: a hundred faults of callers', () => {
+  const breaker = makeBreaker();
+  attempts(breaker, 0, 'failure', 4);
+  attempts(breaker, 0, 'neutral', 100);
+  assert.equal(breaker.state, 'closed');
+  attempt(breaker, 0, 'failure');
+  assert.equal(breaker.state, 'open');
+});
+
+test('open, it holds back until its time, then lets a probe through and nobody else', () => {
+  const breaker = opened();
+  assert.equal(breaker.earliest(1000), 5000);
+  assert.equal(breaker.openForMs(1000), 4000);
+  assert.equal(breaker.earliest(5000), 5000);
+  breaker.reserve(5000, NEED);
+  assert.equal(breaker.state, 'half-open');
+  assert.equal(breaker.earliest(5001), WHEN_SETTLED);
+  assert.equal(breaker.openForMs(5001), null);
+});
+
+test('a probe that succeeds closes it with a clean record', () => {
+  const breaker = opened();
+  attempt(breaker, 5000, 'success');
+  assert.equal(breaker.state, 'closed');
+  assert.equal(breaker.failureRatio(5000), 0);
+  attempts(breaker, 5000, 'failure', 4);
+  assert.equal(breaker.state, 'closed');
+});
+
+test('every failed probe doubles the open time up to its maximum, a success starts over', () => {
+  const breaker = opened({ maxOpenForMs: 18_000 });
+  let now = 0;
+  for (const expected of [5000, 10_000, 18_000, 18_000]) {
+    assert.equal(breaker.openForMs(now), expected);
+    now += expected;
+    attempt(breaker, now, 'failure');
+  }
+  attempt(breaker, now + 18_000, 'success');
+  attempts(breaker, now + 18_000, 'failure', 5);
+  assert.equal(breaker.openForMs(now + 18_000), 5000);
+});
+
+test('open times are spread upwards by at most a fifth', () => {
+  assert.equal(opened({}, { next: () => 0.5 }).openForMs(0), 5500);
+  assert.ok(opened({}, { next: () => 0.999 }).openForMs(0)! < 6000);
+});
+
+test('a longer pause asked for extends it, a shorter one changes nothing', () => {
+  const breaker = opened();
+  breaker.extend(3000);
+  assert.equal(breaker.openForMs(0), 5000);
+  breaker.extend(30_000);
+  assert.equal(breaker.openForMs(0), 30_000);
+  const closed = makeBreaker();
+  closed.extend(30_000);
+  assert.equal(closed.earliest(0), 0);
+});
+
+test('a probe comes back on every path: cancelled, nothing learned, failed, succeeded', () => {
+  const breaker = opened();
+  breaker.cancel(5000, breaker.reserve(5000, NEED));
+  assert.equal(breaker.earliest(5000), 5000);
+  attempt(breaker, 5000, 'neutral');
+  assert.equal(breaker.earliest(5000), 5000);
+  attempt(breaker, 5000, 'failure');
+  assert.equal(breaker.earliest(15_000), 15_000);
+  attempt(breaker, 15_000, 'success');
+  assert.equal(breaker.earliest(15_000), 15_000);
+});
+
+test('results of an earlier state are ignored', () => {
+  const breaker = makeBreaker();
+  const late = [breaker.reserve(0, NEED), breaker.reserve(0, NEED), breaker.reserve(0, NEED)];
+  attempts(breaker, 0, 'failure', 5);
+  breaker.settle(1000, late[0]!, NEED, { usage: null, health: 'success' });
+  assert.equal(breaker.state, 'open');
+  breaker.reserve(5000, NEED);
+  breaker.settle(5001, late[1]!, NEED, { usage: null, health: 'success' });
+  breaker.cancel(5001, late[2]!);
+  assert.equal(breaker.state, 'half-open');
+  assert.equal(breaker.earliest(5001), WHEN_SETTLED, 'the probe still runs');
+});
+
+test('of several probes the first verdict decides, the others no longer count', () => {
+  const breaker = opened({ probes: 3 });
+  const probes = [1, 2, 3].map(() => breaker.reserve(5000, NEED));
+  assert.equal(breaker.earliest(5000), WHEN_SETTLED);
+  breaker.settle(5001, probes[0]!, NEED, { usage: null, health: 'failure' });
+  breaker.settle(5002, probes[1]!, NEED, { usage: null, health: 'success' });
+  assert.equal(breaker.state, 'open');
+  assert.equal(breaker.openForMs(5001), 10_000);
+});
+
+test('isolated by hand it stays so until it is reset', () => {
+  const breaker = makeBreaker();
+  const running = breaker.reserve(0, NEED);
+  breaker.isolate();
+  breaker.settle(1, running, NEED, { usage: null, health: 'success' });
+  assert.equal(breaker.earliest(1e9), Infinity);
+  breaker.reset();
+  assert.equal(breaker.state, 'closed');
+  assert.equal(breaker.earliest(1e9), 1e9);
+});
+
+test('open and isolated survive a restart, closed and half-open are not worth saving', () => {
+  const breaker = opened();
+  const record = breaker.save(1000, 500_000)!;
+  assert.deepEqual(record, { state: 'open', openUntilEpochMs: 504_000, openings: 1 });
+  const again = makeBreaker();
+  again.restore(70, 502_000, record);
+  assert.equal(again.openForMs(70), 2000);
+  attempt(again, 2070, 'failure');
+  assert.equal(again.openForMs(2070), 10_000, 'the open time goes on growing');
+  breaker.isolate();
+  again.restore(80, 503_000, breaker.save(1000, 500_000)!);
+  assert.equal(again.state, 'isolated');
+  assert.equal(makeBreaker().save(0, 0), null);
+});
+
+const step = fc.oneof(
+  fc.record({ kind: fc.constant('start' as const) }),
+  fc.record({ kind: fc.constant('end' as const), index: fc.nat(20), health: fc.constantFrom<Health>('success', 'failure', 'neutral') }),
+  fc.record({ kind: fc.constant('cancel' as const), index: fc.nat(20) }),
+  fc.record({ kind: fc.constant('pass' as const), ms: fc.integer({ min: 1, max: 20_000 }) }),
+  fc.record({ kind: fc.constant('extend' as const), ms: fc.integer({ min: 0, max: 20_000 }) }),
+);
+
+test('property: never more than `probes` at once while half-open, none sent while open, and no probe is ever lost', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 3 }), fc.array(step, { maxLength: 200 }), (probes, steps) => {
+      const breaker = makeBreaker({ probes, consecutiveFailures: 2 });
+      const running: { ticket: number; probe: boolean }[] = [];
+      let now = 0;
+      for (const action of steps) {
+        if (action.kind === 'pass') now += action.ms;
+        if (action.kind === 'extend') breaker.extend(now + action.ms);
+        if (action.kind === 'start') {
+          const at = breaker.earliest(now);
+          if (at === WHEN_SETTLED || at > now) continue;
+          const ticket = breaker.reserve(now, NEED);
+          assert.notEqual(breaker.state, 'open');
+          running.push({ ticket, probe: breaker.state === 'half-open' });
+        }
+        if (action.kind === 'end' || action.kind === 'cancel') {
+          const [ended] = running.splice(action.index % Math.max(1, running.length), 1);
+          if (ended === undefined) continue;
+          if (action.kind === 'cancel') breaker.cancel(now, ended.ticket);
+          else breaker.settle(now, ended.ticket, NEED, { usage: null, health: action.health });
+        }
+        if (breaker.state !== 'half-open') for (const attempted of running) attempted.probe = false;
+        const probing = running.filter((attempted) => attempted.probe).length;
+        assert.ok(probing <= probes);
+        if (breaker.state === 'half-open') assert.equal(breaker.earliest(now), probing < probes ? now : WHEN_SETTLED);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { RetryBudget } from './retry-budget.ts';
+
+/** Every request fails and asks for a repeat as often as it may; the repeats made. */
+function steadyFailure(budget: RetryBudget, perSecond: number, seconds: number): number {
+  let repeats = 0;
+  for (let i = 0; i < perSecond * seconds; i++) {
+    const now = (i * 1000) / perSecond;
+    budget.earn(now);
+    for (let tries = 0; tries < 3 && budget.allows(now); tries++) {
+      budget.take(now);
+      repeats++;
+    }
+  }
+  return repeats;
+}
+
+test('at first ten seconds of the grant are there, and no more', () => {
+  const budget = new RetryBudget({ ratio: 0, minPerSecond: 1 }, 0);
+  for (let i = 0; i < 10; i++) {
+    assert.equal(budget.allows(0), true);
+    budget.take(0);
+  }
+  assert.equal(budget.allows(0), false);
+  assert.equal(budget.allows(999), false);
+  assert.equal(budget.allows(1000), true);
+  assert.equal(budget.balance(1e6), 10);
+});
+
+test('requests earn repeats, which fade', () => {
+  const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 0 }, 0);
+  assert.equal(budget.allows(0), false);
+  for (let i = 0; i < 5; i++) budget.earn(0);
+  assert.equal(budget.allows(0), true);
+  assert.equal(budget.allows(10_000), false);
+});
+
+test('a small grant still adds up to a repeat', () => {
+  const budget = new RetryBudget({ ratio: 0, minPerSecond: 0.01 }, 0);
+  budget.take(0);
+  assert.equal(budget.allows(99_000), false);
+  assert.equal(budget.allows(100_000), true);
+});
+
+test('with no ratio and no grant nothing is ever repeated', () => {
+  assert.equal(steadyFailure(new RetryBudget({ ratio: 0, minPerSecond: 0 }, 0), 100, 60), 0);
+});
+
+test('property: in steady failure repeats stay within the larger of ratio and grant, and what was saved up', () => {
+  const options = fc.record({ ratio: fc.double({ min: 0, max: 1, noNaN: true }), minPerSecond: fc.constantFrom(0, 0.5, 1, 5) });
+  fc.assert(
+    fc.property(options, fc.integer({ min: 1, max: 100 }), ({ ratio, minPerSecond }, perSecond) => {
+      const seconds = 120;
+      const repeats = steadyFailure(new RetryBudget({ ratio, minPerSecond }, 0), perSecond, seconds);
+      const saved = Math.max(1, minPerSecond * 10);
+      assert.ok(repeats <= Math.max(ratio * perSecond * seconds, minPerSecond * seconds) + saved + 1, `${repeats}`);
+      assert.ok(repeats >= 0.8 * minPerSecond * seconds * Math.min(1, perSecond / minPerSecond) - 1, `the grant is usable: ${repeats}`);
+    }),
+  );
+});
+
+test('at twenty requests a second or more, a failing target sees hardly more than 1 + ratio calls per request', () => {
+  for (const perSecond of [20, 100]) {
+    const repeats = steadyFailure(new RetryBudget({ ratio: 0.2, minPerSecond: 1 }, 0), perSecond, 300);
+    assert.ok(repeats / (perSecond * 300) <= 0.202, `${repeats / (perSecond * 300)}`);
+  }
+});
