@@ -83,6 +83,7 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     priority: choosePriority(settings.priority, facts, client),
     receivedAt,
     deadline: receivedAt + settings.deadlineMs,
+    deadlineGiven: settings.deadlineGiven,
     fallback: settings.fallback,
     callerCredential: call.credential,
     forwardHeaders: forwardHeadersOf(exchange),

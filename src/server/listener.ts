@@ -238,8 +238,12 @@ class NodeExchange implements Exchange {
   end(bytes: Uint8Array = noBytes): void {
     if (this.#over) return;
     if (!this.#started) this.#endWhole(bytes);
-    else if (bytes.length > 0) this.#response.end(bytes);
-    else this.#response.end();
+    else {
+      // A head that promised to keep the connection was sent before the winding down began.
+      if (this.#listener.windingDown) this.#response.once('finish', () => destroySoon(this.#socket));
+      if (bytes.length > 0) this.#response.end(bytes);
+      else this.#response.end();
+    }
     this.#finish();
     if (this.#socket.writableNeedDrain) this.#socket.setTimeout(stalledReaderMs);
   }
@@ -249,7 +253,8 @@ class NodeExchange implements Exchange {
     this.#finish();
     // What was written is still flushed, for it may tell the reader why; but not for ever.
     this.#socket.setTimeout(stalledReaderMs);
-    if (this.#started) this.#socket.destroySoon();
+    // Node hands what was just written to the socket in its next tick only.
+    if (this.#started) process.nextTick(destroySoon, this.#socket);
     else this.#socket.destroy();
   }
 
@@ -343,6 +348,10 @@ function onBodyEnd(this: IncomingMessage): void {
 
 function onDrain(this: ServerResponse): void {
   (this as unknown as TrackedMessage)[ownExchange].drained();
+}
+
+function destroySoon(socket: Socket): void {
+  socket.destroySoon();
 }
 
 function ignore(): void {}

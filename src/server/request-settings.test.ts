@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { bothWays, chat } from '../../test/server/both-ways.ts';
+
+const clients = [
+  { name: 'web', key: 'web-key-1234', priority: 'normal' },
+  { name: 'nightly', key: 'nightly-key', priority: 'low', maxPriority: 'normal' },
+] as const;
+
+const priorities: [string, object, Record<string, string>, string][] = [
+  ['the client’s own', {}, { 'x-api-key': 'nightly-key' }, 'low'],
+  ['raised by header up to maxPriority', {}, { 'x-api-key': 'nightly-key', 'x-breakwater-priority': 'high' }, 'normal'],
+  ['lowered by header', {}, { 'x-api-key': 'web-key-1234', 'x-breakwater-priority': 'low' }, 'low'],
+  ['not raised above its own by default', {}, { 'x-api-key': 'web-key-1234', 'x-breakwater-priority': 'high' }, 'normal'],
+  ['lowered by service tier', { service_tier: 'flex' }, { 'x-api-key': 'web-key-1234' }, 'low'],
+  ['capped for a service tier too', { service_tier: 'priority' }, { 'x-api-key': 'nightly-key' }, 'normal'],
+  ['by header before service tier', { service_tier: 'priority' }, { 'x-api-key': 'web-key-1234', 'x-breakwater-priority': 'low' }, 'low'],
+];
+
+for (const [story, fields, headers, expected] of priorities) {
+  bothWays(`the priority is ${story}`, { config: { clients: [...clients] } }, async ({ fetch, gateway }) => {
+    assert.equal((await fetch('/v1/chat/completions', chat(fields, headers))).status, 200);
+    assert.equal(gateway.requests[0]?.priority, expected);
+  });
+}
+
+bothWays('without clients any priority may be asked for', {}, async ({ fetch, gateway }) => {
+  await fetch('/v1/chat/completions', chat({}, { 'x-breakwater-priority': 'high' }));
+  await fetch('/v1/chat/completions', chat({ service_tier: 'priority' }));
+  await fetch('/v1/chat/completions', chat({ service_tier: 'default' }));
+  assert.deepEqual(
+    gateway.requests.map(({ priority }) => priority),
+    ['high', 'high', 'normal'],
+  );
+});
+
+const deadlines: [string, Record<string, string>, number][] = [
+  ['the policy’s', {}, 20_000],
+  ['asked for by header', { 'x-breakwater-deadline-ms': '1500' }, 1500],
+  ['longer than the policy’s if asked for', { 'x-breakwater-deadline-ms': '25000' }, 25_000],
+  ['cut to maxDeadline', { 'x-breakwater-deadline-ms': '3600000' }, 30_000],
+  ['a second before the SDK gives up', { 'x-stainless-timeout': '20' }, 19_000],
+  ['5 % before the SDK gives up', { 'x-stainless-timeout': '10' }, 9500],
+  ['the policy’s where the SDK waits longer', { 'x-stainless-timeout': '600' }, 20_000],
+  ['the policy’s where the SDK says nothing of use', { 'x-stainless-timeout': 'NOT_GIVEN' }, 20_000],
+  ['by header before the SDK’s', { 'x-breakwater-deadline-ms': '15000', 'x-stainless-timeout': '1' }, 15_000],
+];
+
+for (const [story, headers, expected] of deadlines) {
+  bothWays(`the deadline is ${story}`, { config: { policy: { deadline: '20s', maxDeadline: '30s' } } }, async ({ fetch, gateway }) => {
+    gateway.clock.advance(500);
+    await fetch('/v1/chat/completions', chat({}, headers));
+    assert.equal(gateway.requests[0]?.receivedAt, 500);
+    assert.equal(gateway.requests[0]?.deadline, 500 + expected);
+  });
+}
+
+bothWays('fallback is on unless it is turned off', {}, async ({ fetch, gateway }) => {
+  for (const headers of [{}, { 'x-breakwater-fallback': 'on' }, { 'x-breakwater-fallback': 'off', 'x-breakwater-cache': 'refresh' }]) {
+    await fetch('/v1/chat/completions', chat({}, headers));
+  }
+  assert.deepEqual(
+    gateway.requests.map(({ fallback }) => fallback),
+    [true, true, false],
+  );
+});
+
+const senseless: [string, string][] = [
+  ['x-breakwater-priority', 'urgent'],
+  ['x-breakwater-deadline-ms', '0'],
+  ['x-breakwater-deadline-ms', '1.5'],
+  ['x-breakwater-deadline-ms', '10s'],
+  ['x-breakwater-fallback', 'no'],
+  ['x-breakwater-cache', 'hit'],
+];
+
+for (const [name, value] of senseless) {
+  bothWays(`${name}: ${value} is refused by name`, {}, async ({ fetch, gateway }) => {
+    const response = await fetch('/v1/chat/completions', chat({}, { [name]: value }));
+    assert.equal(response.status, 400);
+    const { error } = (await response.json()) as { error: { code: string; param: string; message: string } };
+    assert.deepEqual([error.code, error.param], ['invalid_request', name]);
+    assert.ok(error.message.includes(JSON.stringify(value)), error.message);
+    assert.equal(gateway.requests.length, 0);
+  });
+}
+
+bothWays('headers that may travel on do, others stay', {}, async ({ fetch, gateway }) => {
+  const headers = {
+    traceparent: '00-a-b-01',
+    'openai-organization': 'org',
+    'x-stainless-lang': 'js',
+    cookie: 'a=b',
+    accept: 'application/json',
+  };
+  await fetch('/v1/chat/completions', chat({}, headers));
+  assert.deepEqual(gateway.requests[0]?.forwardHeaders, [
+    'openai-organization',
+    'org',
+    'traceparent',
+    '00-a-b-01',
+    'accept',
+    'application/json',
+  ]);
+});
