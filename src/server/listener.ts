@@ -3,7 +3,7 @@
  * functions instead of closures, the head held back until the first bytes so that both leave in one packet.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ExchangeHandler } from './exchange.ts';
 
@@ -42,14 +42,14 @@ export interface Listener {
 
 /** Starts to listen; rejects with Node's own error (`EADDRINUSE`, `EACCES`, …) where that can't be. */
 export function listen(options: ListenerOptions): Promise<Listener> {
-  const state: ListenerState = { handle: options.handle, windingDown: false };
+  const state: ListenerState = { handle: options.handle, connections: new Set(), windingDown: false };
   const server = createServer({
     keepAliveTimeout: keepAliveTimeoutMs,
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
     noDelay: true,
   });
-  server.on('connection', trackConnection);
+  server.on('connection', (socket) => trackConnection(socket, state));
   server.on('request', (request, response) => state.handle(new NodeExchange(request, response, state, false)));
   server.on('checkContinue', (request, response) => state.handle(new NodeExchange(request, response, state, true)));
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
@@ -68,6 +68,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
 
 interface ListenerState {
   readonly handle: ExchangeHandler;
+  readonly connections: Set<TrackedSocket>;
   windingDown: boolean;
 }
 
@@ -77,10 +78,17 @@ function toListener(server: Server, state: ListenerState, host: string): Listene
     port: (server.address() as AddressInfo).port,
     windDown() {
       state.windingDown = true;
-      server.closeIdleConnections();
+      closeIdle(state);
     },
-    close: () => new Promise((resolve) => server.close(() => resolve())),
-    destroy: () => server.closeAllConnections(),
+    close: () =>
+      new Promise((resolve) => {
+        closeIdle(state);
+        // The plain close: the HTTP server's own also cuts off answers that are finished but not flushed yet.
+        NetServer.prototype.close.call(server, () => resolve());
+      }),
+    destroy() {
+      for (const socket of state.connections) socket.destroy();
+    },
   };
 }
 
@@ -89,14 +97,19 @@ const ownExchange = Symbol('exchange');
 type TrackedSocket = Socket & { [openExchanges]: NodeExchange[] };
 type TrackedMessage = (IncomingMessage | ServerResponse) & { [ownExchange]: NodeExchange };
 
-function trackConnection(socket: Socket): void {
-  (socket as TrackedSocket)[openExchanges] = [];
-  socket.on('close', onSocketClose);
+function trackConnection(socket: Socket, { connections }: ListenerState): void {
+  const tracked = socket as TrackedSocket;
+  tracked[openExchanges] = [];
+  connections.add(tracked);
+  socket.on('close', () => {
+    connections.delete(tracked);
+    for (const exchange of tracked[openExchanges].splice(0)) exchange.callerLeft();
+  });
 }
 
-function onSocketClose(this: Socket): void {
-  const open = (this as TrackedSocket)[openExchanges];
-  for (const exchange of open.splice(0)) exchange.callerLeft();
+/** Ends every connection on which no answer is owed, once it has flushed the last one. */
+function closeIdle({ connections }: ListenerState): void {
+  for (const socket of connections) if (socket[openExchanges].length === 0) socket.destroySoon();
 }
 
 /** What can't be read as HTTP gets a plain answer, unless one is under way on that connection already. */

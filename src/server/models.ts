@@ -6,8 +6,8 @@ import type { Call } from './call.ts';
 /** When a model was made is not known here; SDKs want a date all the same. */
 const created = 0;
 
-export function listModels(call: Call): void {
-  const models = call.gateway.models(call.client!);
+export async function listModels(call: Call): Promise<void> {
+  const models = await call.gateway.models(call.client!);
   if (call.protocol === 'anthropic') {
     const data = models.map(toAnthropic);
     call.sendJson(200, { data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null });
@@ -17,9 +17,10 @@ export function listModels(call: Call): void {
 }
 
 /** The id may hold slashes, raw or encoded. */
-export function showModel(call: Call): void {
+export async function showModel(call: Call): Promise<void> {
   const id = call.place.rest;
-  const model = call.gateway.models(call.client!).find((entry) => entry.id === id);
+  const models = await call.gateway.models(call.client!);
+  const model = models.find((entry) => entry.id === id);
   if (model === undefined) throw new BreakwaterError('model_not_found', `there is no model ${JSON.stringify(id)} here`, { param: 'model' });
   call.sendJson(200, call.protocol === 'anthropic' ? toAnthropic(model) : toOpenai(model));
 }

@@ -65,7 +65,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       await gateway.answer(request, sink);
       if (--running === 0) onIdle?.();
     },
-    models: (client) =>
+    models: async (client) =>
       Object.keys(config.models)
         .filter((id) => client.mayUse(id))
         .map((id) => ({ id, ownedBy: 'breakwater' })),
