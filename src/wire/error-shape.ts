@@ -55,7 +55,10 @@ function read(value: unknown, depth: number): ErrorShape | null {
 
 function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
   const words = messageOf(error);
-  const inner = typeof words === 'string' && /^\s*[[{"]/.test(words) ? read(parseJson(words), depth - 1) : read(isRecord(words) ? words : null, depth - 1);
+  const inner =
+    typeof words === 'string' && /^\s*[[{"]/.test(words)
+      ? read(parseJson(words), depth - 1)
+      : read(isRecord(words) ? words : null, depth - 1);
   const text = typeof words === 'string' ? words.slice(0, TEXT_LENGTH_MAX) : null;
   const raw = isRecord(error['metadata']) && typeof error['metadata']['raw'] === 'string' ? error['metadata']['raw'] : null;
   const number = statusNumber(error['code']) ?? statusNumber(error['status']) ?? statusNumber(error['status_code']);
@@ -65,7 +68,10 @@ function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
     param: paramOf(error),
     message: text === null || inner?.message ? null : clean(text),
     status: number,
-    retryAfterMs: retryAfterFromError(error) ?? (text === null ? null : retryAfterFromText(text)) ?? (raw === null ? null : retryAfterFromText(raw.slice(0, TEXT_LENGTH_MAX))),
+    retryAfterMs:
+      retryAfterFromError(error) ??
+      (text === null ? null : retryAfterFromText(text)) ??
+      (raw === null ? null : retryAfterFromText(raw.slice(0, TEXT_LENGTH_MAX))),
   };
   return merge(own, inner);
 }
@@ -134,7 +140,16 @@ function fromText(text: string): ErrorShape {
 }
 
 function unescapeHtml(text: string): string {
-  const entities: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', '#39': "'", nbsp: ' ', mdash: '-', ndash: '-', amp: '&' };
+  const entities: Readonly<Record<string, string>> = {
+    lt: '<',
+    gt: '>',
+    quot: '"',
+    '#39': "'",
+    nbsp: ' ',
+    mdash: '-',
+    ndash: '-',
+    amp: '&',
+  };
   return text.replaceAll(/&(lt|gt|quot|#39|nbsp|mdash|ndash|amp);/g, (_, name: string) => entities[name] ?? ' ');
 }
 

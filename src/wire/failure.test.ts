@@ -21,14 +21,23 @@ const waitOf = (headers: Record<string, string>, body: unknown = ''): number | n
 
 test('reads every shape of an error body', () => {
   const shapes: [unknown, (string | null)[]][] = [
-    [{ error: { message: 'Slow', type: 'requests', param: null, code: 'rate_limit_exceeded' } }, ['rate_limit_exceeded', 'requests', null, 'Slow']],
-    [{ type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' }, request_id: 'r' }, [null, 'overloaded_error', null, 'Overloaded']],
+    [
+      { error: { message: 'Slow', type: 'requests', param: null, code: 'rate_limit_exceeded' } },
+      ['rate_limit_exceeded', 'requests', null, 'Slow'],
+    ],
+    [
+      { type: 'error', error: { type: 'overloaded_error', message: 'Overloaded' }, request_id: 'r' },
+      [null, 'overloaded_error', null, 'Overloaded'],
+    ],
     [
       { type: 'error', error: { type: 'rate_limit_error', message: 'm', details: { error_code: 'ramp_limit_exceeded' } } },
       ['ramp_limit_exceeded', 'rate_limit_error', null, 'm'],
     ],
     [{ object: 'error', message: 'Bad', type: 'invalid_request', param: 'x', code: '1800' }, ['1800', 'invalid_request', 'x', 'Bad']],
-    [{ message: 'Queue', type: 'too_many_requests_error', param: 'queue', code: 'queue_exceeded' }, ['queue_exceeded', 'too_many_requests_error', 'queue', 'Queue']],
+    [
+      { message: 'Queue', type: 'too_many_requests_error', param: 'queue', code: 'queue_exceeded' },
+      ['queue_exceeded', 'too_many_requests_error', 'queue', 'Queue'],
+    ],
     [{ message: 'only words' }, [null, null, null, 'only words']],
     [{ error: 'Unauthorized' }, [null, null, null, 'Unauthorized']],
     [{ error: 'no such key', code: 'invalid-argument' }, ['invalid-argument', null, null, 'no such key']],
@@ -39,14 +48,20 @@ test('reads every shape of an error body', () => {
       ['API_KEY_INVALID', 'INVALID_ARGUMENT', null, 'Key'],
     ],
     [{ error: { code: '401', message: 'Denied' } }, ['401', null, null, 'Denied']],
-    [{ error: { code: 502, message: 'Bad upstream', metadata: { error_type: 'provider_unavailable' } } }, ['502', 'provider_unavailable', null, 'Bad upstream']],
+    [
+      { error: { code: 502, message: 'Bad upstream', metadata: { error_type: 'provider_unavailable' } } },
+      ['502', 'provider_unavailable', null, 'Bad upstream'],
+    ],
     [JSON.stringify(JSON.stringify({ error: { message: 'twice', code: 'c' } })), ['c', null, null, 'twice']],
     [{ error: { message: '{"error":{"message":"inner","code":"deep","type":"t"}}' } }, ['deep', 't', null, 'inner']],
     [{ detail: 'Not Found' }, [null, null, null, 'Not Found']],
     [{ detail: [{ loc: ['body', 'model'], msg: 'field required', type: 'missing' }] }, [null, 'missing', 'body.model', 'field required']],
     [{ errors: [{ code: 10000, message: 'Authentication error' }] }, ['10000', null, null, 'Authentication error']],
     ['upstream connect error', [null, null, null, 'upstream connect error']],
-    ['<!DOCTYPE html><html><head><title>502 Bad &amp; Gateway</title></head></html>', [null, null, null, 'an HTML page: 502 Bad & Gateway']],
+    [
+      '<!DOCTYPE html><html><head><title>502 Bad &amp; Gateway</title></head></html>',
+      [null, null, null, 'an HTML page: 502 Bad & Gateway'],
+    ],
     ['<html></html>', [null, null, null, 'an HTML page']],
     ['', [null, null, null, 'the provider answered 429 without a message']],
     ['{"error":', [null, null, null, '{"error":']],
@@ -142,11 +157,18 @@ test('finds waits in words', () => {
 
 test('reads anything without throwing, and its message is always words', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.json(), fc.string(), fc.jsonValue().map((error) => JSON.stringify({ error }))), (text) => {
-      const found = failure(text);
-      assert.ok(found.message.length > 0 && found.message.length <= 1000);
-      assert.ok(found.retryAfterMs === null || found.retryAfterMs >= 0);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.json(),
+        fc.string(),
+        fc.jsonValue().map((error) => JSON.stringify({ error })),
+      ),
+      (text) => {
+        const found = failure(text);
+        assert.ok(found.message.length > 0 && found.message.length <= 1000);
+        assert.ok(found.retryAfterMs === null || found.retryAfterMs >= 0);
+      },
+    ),
     { numRuns: 1000 },
   );
 });

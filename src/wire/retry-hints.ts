@@ -66,7 +66,10 @@ function nonNegative(value: unknown, unitMs: number): number | null {
 
 const NUMBER_AND_UNIT = String.raw`\d{1,9}(?:\.\d{1,9})?\s?(?:milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)(?![a-z])`;
 // Go prints durations without spaces between the parts (`6m0s`), so a unit may also be followed by a digit.
-const HINT = new RegExp(String.raw`\b(?:try again|retry(?:ing)?)\s+(?:in|after)\s+(${NUMBER_AND_UNIT}(?:\s?(?:and\s)?${NUMBER_AND_UNIT}){0,3})`, 'i');
+const HINT = new RegExp(
+  String.raw`\b(?:try again|retry(?:ing)?)\s+(?:in|after)\s+(${NUMBER_AND_UNIT}(?:\s?(?:and\s)?${NUMBER_AND_UNIT}){0,3})`,
+  'i',
+);
 
 /** From words such as "Please try again in 1.2s", "retry after 7 seconds", "try again in 6m0s"; null: none found. */
 export function retryAfterFromText(text: string): number | null {

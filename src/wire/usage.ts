@@ -13,7 +13,10 @@ export function readUsage(usage: unknown): TokenUsage | null {
   if (inputTokens === null && outputTokens === null) return null;
   const details = usage['prompt_tokens_details'] ?? usage['input_tokens_details'];
   const cached =
-    count(isRecord(details) ? details['cached_tokens'] : null) ?? count(usage['prompt_cache_hit_tokens']) ?? count(usage['cached_tokens']) ?? 0;
+    count(isRecord(details) ? details['cached_tokens'] : null) ??
+    count(usage['prompt_cache_hit_tokens']) ??
+    count(usage['cached_tokens']) ??
+    0;
   return { inputTokens: inputTokens ?? 0, cachedInputTokens: Math.min(cached, inputTokens ?? 0), outputTokens: outputTokens ?? 0 };
 }
 
