@@ -158,6 +158,14 @@ function testClosing(make: MakeResource): void {
     assert.deepEqual(outlook(known, now + 100), outlook(unknown, now + 100));
   });
 
+  test('a call that never left takes nothing of what is counted', () => {
+    const [used, untouched] = [make(BEGIN), make(BEGIN)];
+    const now = startable(used, BEGIN);
+    if (used.kind === 'cooldown' || used.kind === 'bench') return;
+    Permit.reserve(now, CONTRACT_NEED, [used]).settle(now + 1, { ...UNKNOWN_USAGE, unsent: true });
+    assert.deepEqual(outlook(used, now + 1), outlook(untouched, now + 1));
+  });
+
   test('what only a settlement frees is free after every permit was closed, in any order and way', () => {
     const resource = make(BEGIN);
     const { now, permits } = useUp(resource, BEGIN);

@@ -7,12 +7,21 @@ import type { Resource } from '../../core/resource.ts';
 export class ConcurrencyLimiter implements Resource {
   readonly id: string;
   readonly kind = 'concurrency';
-  readonly limit: number;
+  #limit: number;
   #inUse = 0;
 
   constructor(id: string, limit: number) {
     this.id = id;
-    this.limit = limit;
+    this.#limit = limit;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** A lower limit lets those who run already end. */
+  setLimit(limit: number): void {
+    this.#limit = limit;
   }
 
   get inUse(): number {
@@ -20,7 +29,7 @@ export class ConcurrencyLimiter implements Resource {
   }
 
   earliest(now: Instant): Instant {
-    if (this.#inUse < this.limit) return now;
+    if (this.#inUse < this.#limit) return now;
     return this.#inUse > 0 ? WHEN_SETTLED : Infinity;
   }
 
@@ -38,7 +47,7 @@ export class ConcurrencyLimiter implements Resource {
   }
 
   available(): number {
-    return this.limit - this.#inUse;
+    return this.#limit - this.#inUse;
   }
 
   #release(): void {

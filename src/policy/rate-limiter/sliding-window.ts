@@ -80,6 +80,11 @@ export class SlidingWindow implements Resource {
     return this.limit - this.#used;
   }
 
+  isEmpty(now: Instant): boolean {
+    this.#forget(now);
+    return this.#head === this.#starts.length;
+  }
+
   save(now: Instant, epochMs: number): WindowLevel {
     this.#forget(now);
     return { starts: this.#starts.slice(this.#head).map((s) => ({ epochMs: epochMs - (now - s.at), amount: s.amount })) };

@@ -76,6 +76,7 @@ export class TokenBucket implements Resource {
   }
 
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
+    if (settlement.unsent === true) return this.cancel(now, ticket);
     const used = settlement.usage === null ? null : this.#measure.used(settlement.usage, need);
     if (used === null) return;
     if (used >= ticket) this.#level.take(now, used - ticket);
@@ -89,6 +90,11 @@ export class TokenBucket implements Resource {
   /** What could be taken now; below zero after a large request. */
   available(now: Instant): number {
     return this.#level.at(now);
+  }
+
+  /** Nothing is taken: there is nothing to remember. */
+  isFull(now: Instant): boolean {
+    return this.#level.at(now) >= this.#level.capacity - this.#epsilon;
   }
 
   /** The level to save, and to go on from after a restart or reload. */

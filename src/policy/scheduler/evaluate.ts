@@ -15,6 +15,9 @@ const LIMITS: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concur
 /** Kinds that an applicant at the head keeps from those behind it while it waits. */
 const HOLDABLE: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concurrency']);
 
+/** Kinds that are not waited for beyond `maxCooldownWaitMs`. */
+const PAUSES: ReadonlySet<ResourceKind> = new Set(['cooldown', 'bench']);
+
 export type IsHeld = (resource: Resource) => boolean;
 
 export interface Evaluation<T> {
@@ -24,28 +27,29 @@ export interface Evaluation<T> {
   wakeAt: Instant;
   /** False: by what is known it can't start before its wait ends. */
   feasible: boolean;
-  /** True if its own client's limits hold it back, so that other clients may pass. */
+  /** True if its own client's limits hold it back wherever it could start, so that other clients may pass. */
   ownBlocked: boolean;
-  /** What it keeps from those behind it while it waits. */
-  holds: Resource[];
+  /** The target that it waits for and whose capacity it keeps from those behind it; null: it keeps nothing. */
+  waitsFor: T | null;
 }
 
-/** When one target, or the client's own limits, would let it start. */
+/** When one target would let an applicant start, the client's own limits included. */
 interface Outlook {
   /** The instant; Infinity: never. A lower bound where `settles`. */
   at: Instant;
-  /** Blocked by something that only another permit's end frees. */
+  /** Blocked by something that only another permit's end, or another applicant's start, frees. */
   settles: boolean;
+  /** Blocked by the client's own limits, whatever else. */
+  ownBlocked: boolean;
+  /** Nothing but capacity holds it back: what it keeps from others it will use. */
+  onlyCapacity: boolean;
 }
 
-function look(resources: readonly Resource[], need: Need, now: Instant, isHeld: IsHeld, maxCooldownWaitMs: number): Outlook {
-  const outlook: Outlook = { at: now, settles: false };
-  for (const resource of resources) {
-    const at = resource.earliest(now, need);
-    if (at === WHEN_SETTLED || isHeld(resource)) outlook.settles = true;
-    else if (at > outlook.at) outlook.at = resource.kind === 'cooldown' && at - now > maxCooldownWaitMs ? Infinity : at;
-  }
-  return outlook;
+/** What an evaluation has found so far, over the tiers. */
+interface Search<T> {
+  bestAt: Instant;
+  ownFree: boolean;
+  readonly result: Evaluation<T>;
 }
 
 export function evaluate<T extends Capacity, A extends Applicant<T>>(
@@ -55,71 +59,116 @@ export function evaluate<T extends Capacity, A extends Applicant<T>>(
   isHeld: IsHeld,
   choose: Choose<T, A>,
 ): Evaluation<T> {
-  const result: Evaluation<T> = { target: null, wakeAt: Infinity, feasible: false, ownBlocked: false, holds: [] };
+  const result: Evaluation<T> = { target: null, wakeAt: Infinity, feasible: false, ownBlocked: false, waitsFor: null };
+  const search: Search<T> = { bestAt: Infinity, ownFree: false, result };
   const patienceEnds = since + applicant.patienceMs;
-  let bestAt = Infinity;
-  let best: T | null = null;
   let betterTierWorthIt = false;
   for (const tier of applicant.tiers) {
-    const startable: T[] = [];
-    let tierAt = Infinity;
-    let settles = false;
-    for (const target of tier) {
-      const outlook = lookAt(applicant, target, now, isHeld);
-      if (outlook.at <= now && !outlook.settles) {
-        startable.push(target);
-        continue;
-      }
-      if (outlook.at > applicant.waitUntil) continue;
-      result.feasible = true;
-      if (outlook.settles) settles = true;
-      else tierAt = Math.min(tierAt, outlook.at);
-      if (best === null || outlook.at < bestAt) [best, bestAt] = [target, outlook.at];
-    }
-    result.wakeAt = Math.min(result.wakeAt, tierAt);
-    if (startable.length > 0) {
+    const found = searchTier(search, applicant, tier, now, isHeld);
+    if (found.startable.length > 0) {
       result.feasible = true;
       if (!betterTierWorthIt) {
-        const own = lookAtOwn(applicant, startable[0]!, now);
-        if (own.at <= now && !own.settles) {
-          result.target = startable.length === 1 ? startable[0]! : choose(startable, applicant, now);
-          return result;
-        }
-        result.ownBlocked = true;
-        result.feasible = own.at <= applicant.waitUntil;
-        result.wakeAt = own.settles ? Infinity : own.at;
+        result.target = found.startable.length === 1 ? found.startable[0]! : choose(found.startable, applicant, now);
         return result;
       }
+      search.ownFree = true;
       result.wakeAt = Math.min(result.wakeAt, patienceEnds);
       break;
     }
-    if (patienceEnds > now && (settles || tierAt <= patienceEnds)) betterTierWorthIt = true;
+    if (patienceEnds > now && found.at <= patienceEnds) betterTierWorthIt = true;
   }
-  if (best !== null) result.holds = blockingResources(applicant, best, now);
+  result.ownBlocked = result.feasible && !search.ownFree;
   return result;
 }
 
+function searchTier<T extends Capacity>(
+  search: Search<T>,
+  applicant: Applicant<T>,
+  tier: readonly T[],
+  now: Instant,
+  isHeld: IsHeld,
+): { startable: T[]; at: Instant } {
+  const { result } = search;
+  const startable: T[] = [];
+  let tierAt = Infinity;
+  for (const target of tier) {
+    const outlook = lookAt(applicant, target, now, isHeld);
+    if (outlook.at <= now && !outlook.settles) {
+      startable.push(target);
+      continue;
+    }
+    if (outlook.at >= applicant.waitUntil) continue;
+    result.feasible = true;
+    tierAt = Math.min(tierAt, outlook.at);
+    if (!outlook.settles) result.wakeAt = Math.min(result.wakeAt, outlook.at);
+    if (!outlook.ownBlocked) search.ownFree = true;
+    if (outlook.onlyCapacity && outlook.at < search.bestAt) [result.waitsFor, search.bestAt] = [target, outlook.at];
+  }
+  return { startable, at: tierAt };
+}
+
 function lookAt<T extends Capacity>(applicant: Applicant<T>, target: T, now: Instant, isHeld: IsHeld): Outlook {
-  const outlook = look(target.resources, applicant.needOn(target), now, isHeld, applicant.maxCooldownWaitMs);
   const notBefore = applicant.notBefore(target);
-  if (notBefore > outlook.at) outlook.at = notBefore;
+  const outlook: Outlook = { at: Math.max(now, notBefore), settles: false, ownBlocked: false, onlyCapacity: notBefore <= now };
+  if (notBefore === Infinity) return outlook;
+  const need = applicant.needOn(target);
+  for (const resource of target.resources) {
+    let at = resource.earliest(now, need);
+    if (PAUSES.has(resource.kind) && at - now > applicant.maxCooldownWaitMs) at = Infinity;
+    const free = defer(outlook, at, now);
+    if (!free && !HOLDABLE.has(resource.kind)) outlook.onlyCapacity = false;
+    if (isHeld(resource)) outlook.settles = true;
+  }
+  for (const resource of applicant.own) {
+    if (defer(outlook, resource.earliest(now, need), now)) continue;
+    outlook.ownBlocked = true;
+    outlook.onlyCapacity = false;
+  }
   return outlook;
 }
 
-const NOT_HELD: IsHeld = () => false;
-
-function lookAtOwn<T extends Capacity>(applicant: Applicant<T>, target: T, now: Instant): Outlook {
-  if (applicant.own.length === 0) return { at: now, settles: false };
-  return look(applicant.own, applicant.needOn(target), now, NOT_HELD, Infinity);
+/** Puts the outlook off until one more resource is free; true if that is now. */
+function defer(outlook: Outlook, at: Instant, now: Instant): boolean {
+  if (at === WHEN_SETTLED) outlook.settles = true;
+  else if (at > now) outlook.at = Math.max(outlook.at, at);
+  else return true;
+  return false;
 }
 
-function blockingResources<T extends Capacity>(applicant: Applicant<T>, target: T, now: Instant): Resource[] {
+/** The capacity of the target that is missing now: what the applicant keeps from those behind it. */
+export function missingCapacity<T extends Capacity>(applicant: Applicant<T>, target: T, now: Instant): Resource[] {
   const need = applicant.needOn(target);
   return target.resources.filter((resource) => {
     if (!HOLDABLE.has(resource.kind)) return false;
     const at = resource.earliest(now, need);
     return at === WHEN_SETTLED || at > now;
   });
+}
+
+const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
+
+/**
+ * When a target of these tiers could start anything at all, however small: `now` or before if one can, Infinity where
+ * only a settlement, or the start of who holds it, opens one.
+ */
+export function opensAt<T extends Capacity>(tiers: Applicant<T>['tiers'], now: Instant, isHeld: IsHeld): Instant {
+  let soonest = Infinity;
+  for (const tier of tiers) for (const target of tier) soonest = Math.min(soonest, targetOpensAt(target, now, isHeld));
+  return soonest;
+}
+
+function targetOpensAt(target: Capacity, now: Instant, isHeld: IsHeld): Instant {
+  let opens = now;
+  for (const resource of target.resources) {
+    const at = resource.earliest(now, SMALLEST);
+    if (at === WHEN_SETTLED || isHeld(resource)) return Infinity;
+    opens = Math.max(opens, at);
+  }
+  return opens;
+}
+
+function isBlocked(at: Instant, now: Instant): boolean {
+  return at === WHEN_SETTLED || at > now;
 }
 
 /** The refusal's honest words: what holds back each target, and when the first could have started. */
@@ -130,22 +179,28 @@ export function refusal<T extends Capacity>(why: Refusal['why'], applicant: Appl
   for (const tier of applicant.tiers) {
     for (const target of tier) {
       const found = blockersOf(target.key, [...target.resources, ...applicant.own], applicant.needOn(target), now);
+      const at = Math.max(found.at, applicant.notBefore(target));
       blockers.push(...found.blockers);
-      earliest = Math.min(earliest, Math.max(found.at, applicant.notBefore(target)));
-      if (found.blockers.every((b) => LIMITS.has(b.kind as ResourceKind)) && found.at < Infinity) limited = true;
+      if (found.known) earliest = Math.min(earliest, at);
+      if (at < Infinity && found.blockers.every((b) => LIMITS.has(b.kind as ResourceKind))) limited = true;
     }
   }
   return { kind: 'refuse', why, earliest: earliest === Infinity ? null : earliest, limited, blockers };
 }
 
-function blockersOf(key: string, resources: readonly Resource[], need: Need, now: Instant): { blockers: Blocker[]; at: Instant } {
+/** `known` is false where only another permit's end is waited for: nobody can say when that is. */
+function blockersOf(
+  key: string,
+  resources: readonly Resource[],
+  need: Need,
+  now: Instant,
+): { blockers: Blocker[]; at: Instant; known: boolean } {
   const blockers: Blocker[] = [];
   let at = now;
   for (const resource of resources) {
     const free = resource.earliest(now, need);
-    if (free === WHEN_SETTLED) blockers.push({ target: key, kind: resource.kind, waitMs: null });
-    else if (free > now) blockers.push({ target: key, kind: resource.kind, waitMs: free - now });
+    if (isBlocked(free, now)) blockers.push({ target: key, kind: resource.kind, waitMs: free === WHEN_SETTLED ? null : free - now });
     at = Math.max(at, free);
   }
-  return { blockers, at };
+  return { blockers, at, known: at > now || blockers.length === 0 };
 }

@@ -15,8 +15,12 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
   queue: ClientQueue<T, A> | null;
   orderIndex: number;
   expiryIndex: number;
-  /** What it keeps from those behind it; only grows while it waits, so that it can't starve between two resources. */
+  /**
+   * What it keeps from those behind it, on the one target that it waits for; only grows while it waits for that, so
+   * that it can't starve between two resources.
+   */
   holds: Set<Resource> | null;
+  holdsOn: T | null;
 }
 
 export function isDueBefore<T extends Capacity, A extends Applicant<T>>(a: Entry<T, A>, b: Entry<T, A>): boolean {
@@ -33,13 +37,21 @@ export interface ClientQueue<T extends Capacity, A extends Applicant<T>> {
   index: number;
 }
 
-/** The clients of one class in one lane, the one that has used least first. */
+/** A lane remembers what so many absent clients have used; beyond it the oldest of them start afresh. */
+const ABSENT_CLIENTS_MAX = 1024;
+
+/**
+ * The clients of one class in one lane, the one that has used least first (start-time fair queueing). A client that
+ * leaves and comes back goes on where it was: else one that asks for a single large thing at a time would never pay.
+ */
 export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
   readonly #clients = new Map<string, ClientQueue<T, A>>();
   readonly #order = new IndexedHeap<ClientQueue<T, A>>(
     (a, b) => a.virtualTime < b.virtualTime,
     (queue, index) => (queue.index = index),
   );
+  /** The virtual time of clients with nothing waiting, where it lies ahead of the class's. */
+  readonly #absent = new Map<string, number>();
   #virtualTime = 0;
 
   get isEmpty(): boolean {
@@ -50,13 +62,15 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     return this.#order.peek()?.entries.peek();
   }
 
-  add(entry: Entry<T, A>): void {
-    const client = entry.applicant.client;
-    let queue = this.#clients.get(client);
+  /** `virtualTime`: where its client stood when the entry was set aside; absent: the entry is new. */
+  add(entry: Entry<T, A>, virtualTime = this.#virtualTime): void {
+    const key = queueKey(entry.applicant);
+    let queue = this.#clients.get(key);
     if (queue === undefined) {
       const entries = new IndexedHeap<Entry<T, A>>(isDueBefore, (e, index) => (e.orderIndex = index));
-      queue = { client, entries, virtualTime: this.#virtualTime, index: -1 };
-      this.#clients.set(client, queue);
+      queue = { client: key, entries, virtualTime: Math.max(virtualTime, this.#absent.get(key) ?? -Infinity), index: -1 };
+      this.#absent.delete(key);
+      this.#clients.set(key, queue);
       queue.entries.push(entry);
       this.#order.push(queue);
     } else {
@@ -72,6 +86,7 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     if (queue.entries.size > 0) return;
     this.#clients.delete(queue.client);
     if (queue.index >= 0) this.#order.removeAt(queue.index);
+    if (queue.virtualTime > this.#virtualTime) this.#remember(queue);
   }
 
   /** Takes the head out because it starts; its client is charged `tokens`. */
@@ -83,14 +98,38 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     this.remove(entry);
   }
 
+  /** Takes the head out for this pass; `add` it again with what this returns. */
+  setAside(entry: Entry<T, A>): number {
+    const { virtualTime } = entry.queue!;
+    this.remove(entry);
+    return virtualTime;
+  }
+
   /** Puts the first client aside for this pass because only its own limits hold it back. */
-  setAside(): ClientQueue<T, A> {
+  setClientAside(): ClientQueue<T, A> {
     return this.#order.pop()!;
   }
 
-  putBack(queue: ClientQueue<T, A>): void {
-    if (queue.entries.size > 0) this.#order.push(queue);
+  /** What others started meanwhile is no debt to a client that its own limits held back. */
+  putClientBack(queue: ClientQueue<T, A>): void {
+    queue.virtualTime = Math.max(queue.virtualTime, this.#virtualTime);
+    this.#order.push(queue);
   }
+
+  #remember(queue: ClientQueue<T, A>): void {
+    this.#absent.set(queue.client, queue.virtualTime);
+    if (this.#absent.size <= ABSENT_CLIENTS_MAX) return;
+    for (const [key, virtualTime] of this.#absent) if (virtualTime <= this.#virtualTime) this.#absent.delete(key);
+    for (const key of this.#absent.keys()) {
+      if (this.#absent.size <= ABSENT_CLIENTS_MAX / 2) return;
+      this.#absent.delete(key);
+    }
+  }
+}
+
+/** Later attempts no longer take from their client's limits, so they don't wait behind first ones that those hold back. */
+function queueKey<T extends Capacity>(applicant: Applicant<T>): string {
+  return applicant.own.length === 0 ? applicant.client : `${applicant.client}\u0000own`;
 }
 
 /** All that wait for the same targets. */

@@ -3,9 +3,9 @@
  *
  * Waiting requests that may run on the same targets share a lane; in a lane there is a queue for each class, in it the
  * clients by what they have used, and in a client the earliest deadline first. When something frees up, the heads of
- * the lanes are looked at in order; whoever can't start keeps what blocks it from those behind it, so small requests
- * never starve a large one. Strict priority is bent only by `minShare`: every start of a higher class earns a waiting
- * lower class its share of a start, and with a whole one saved up it goes first.
+ * the lanes are looked at in order; whoever can't start keeps what it lacks from those behind it, so small requests
+ * never starve a large one; what it doesn't keep they may take. Strict priority is bent only by `minShare`: every start
+ * earns each waiting class its share of one, and with a whole one saved up a class goes first.
  *
  * Pure and synchronous: `now` is given, no timers, no calls up. `submit` and `poll` return what was decided;
  * `wakeAt` says when to poll next if no permit is closed before.
@@ -15,12 +15,12 @@ import { Permit } from '../../core/permit.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Capacity, Resource } from '../../core/resource.ts';
-import { evaluate, refusal } from './evaluate.ts';
+import { evaluate, missingCapacity, opensAt, refusal } from './evaluate.ts';
 import type { Evaluation } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import { ClassQueue, isDueBefore } from './lane.ts';
 import type { ClientQueue, Entry, Lane } from './lane.ts';
-import type { Applicant, Choose, Decided, Decision, Refusal, Start } from './types.ts';
+import type { Applicant, Choose, Decided, Decision, Start } from './types.ts';
 
 export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   /** At most this many wait; one more is refused with `queue_full`. */
@@ -30,12 +30,28 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   readonly choose: Choose<T, A>;
 }
 
+/**
+ * At most so many of one class in one lane are looked past in one poll where what holds each of them back concerns it
+ * alone (its size, its patience, its own backoff). Beyond that those behind wait until one of these moves.
+ */
+const LOOK_PAST_MAX = 16;
+
+/** Credit is a sum of shares: twenty times 0.05 is a whole start. */
+const WHOLE_START = 1 - 1e-9;
+/** A class can't save up more starts than this while nothing of it could start. */
+const CREDIT_MAX = 2;
+/** A holder with a whole start earned is passed by nobody: it stands before the highest class. */
+const BEFORE_ALL = -1;
+
 interface Pass<T extends Capacity, A extends Applicant<T>> {
   readonly now: Instant;
   readonly decided: Decided<T, A>[];
   /** Lanes still worth looking at, by rank. */
   readonly active: Lane<T, A>[][];
-  readonly aside: { queue: ClassQueue<T, A>; client: ClientQueue<T, A> }[];
+  readonly entriesAside: { entry: Entry<T, A>; virtualTime: number }[];
+  readonly clientsAside: { queue: ClassQueue<T, A>; client: ClientQueue<T, A> }[];
+  /** How many were looked past in a class of a lane. */
+  readonly lookedPast: Map<ClassQueue<T, A>, number>;
 }
 
 export class Scheduler<T extends Capacity, A extends Applicant<T>> {
@@ -86,6 +102,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   /** Starts, refuses or queues. After `wait`, poll: the newcomer may be first in line. */
   submit(now: Instant, applicant: A): Decision<T> {
     const rank = SCHEDULING_CLASSES.indexOf(applicant.class);
+    if (applicant.deadline <= now) return refusal('expired', applicant, now);
     const lane = this.#lanes.get(applicant.tiers);
     const found = evaluate(applicant, now, now, (resource) => this.#isHeldFrom(resource, rank), this.#options.choose);
     if (lane === undefined && found.target !== null) return this.#start(now, applicant, rank, found.target);
@@ -95,17 +112,19 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'wait' };
   }
 
-  /** Takes a waiting applicant out; false if it doesn't wait (any more). */
+  /** Takes a waiting applicant out; false if it doesn't wait (any more). What it kept from others is free: `wakeAt` says so. */
   cancel(applicant: A): boolean {
     const entry = this.#entries.get(applicant);
     if (entry === undefined) return false;
     this.#remove(entry);
+    if (this.#entries.size > 0) this.#wakeAt = Math.min(this.#wakeAt, entry.since);
     return true;
   }
 
   /** Everything that can be decided now: starts, and refusals of those whose wait is over or has become hopeless. */
   poll(now: Instant): Decided<T, A>[] {
-    const pass: Pass<T, A> = { now, decided: [], active: SCHEDULING_CLASSES.map(() => []), aside: [] };
+    const active = SCHEDULING_CLASSES.map((): Lane<T, A>[] => []);
+    const pass: Pass<T, A> = { now, decided: [], active, entriesAside: [], clientsAside: [], lookedPast: new Map() };
     this.#expire(pass);
     this.#held.clear();
     this.#wakeAt = Infinity;
@@ -113,7 +132,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       for (let rank = 0; rank < lane.classes.length; rank++) if (!lane.classes[rank]!.isEmpty) pass.active[rank]!.push(lane);
     }
     for (let rank = this.#nextRank(pass); rank !== null; rank = this.#nextRank(pass)) this.#tryHead(pass, rank);
-    for (const { queue, client } of pass.aside) queue.putBack(client);
+    for (const { entry, virtualTime } of pass.entriesAside) entry.lane.classes[entry.rank]!.add(entry, virtualTime);
+    for (const { queue, client } of pass.clientsAside) queue.putClientBack(client);
     return pass.decided;
   }
 
@@ -129,7 +149,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     let highest: number | null = null;
     for (let rank = pass.active.length - 1; rank >= 0; rank--) {
       if (pass.active[rank]!.length === 0) continue;
-      if (this.#credit[rank]! >= 1) return rank;
+      if (this.#credit[rank]! >= WHOLE_START) return rank;
       highest = rank;
     }
     return highest;
@@ -142,9 +162,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       if (isDueBefore(lanes[i]!.classes[rank]!.head()!, lanes[first]!.classes[rank]!.head()!)) first = i;
     }
     const lane = lanes[first]!;
-    const queue = lane.classes[rank]!;
-    const entry = queue.head()!;
-    const found = evaluate(entry.applicant, entry.since, pass.now, (resource) => this.#held.has(resource), this.#options.choose);
+    const entry = lane.classes[rank]!.head()!;
+    const found = evaluate(entry.applicant, entry.since, pass.now, this.#isHeld, this.#options.choose);
     if (found.target !== null) {
       this.#remove(entry, found.target);
       pass.decided.push({ applicant: entry.applicant, decision: this.#start(pass.now, entry.applicant, rank, found.target) });
@@ -152,22 +171,51 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       this.#remove(entry);
       pass.decided.push({ applicant: entry.applicant, decision: refusal('infeasible', entry.applicant, pass.now) });
     } else {
-      this.#block(entry, found);
-      if (found.ownBlocked) pass.aside.push({ queue, client: queue.setAside() });
-      else lanes.splice(first, 1);
-      if (!found.ownBlocked) return;
+      this.#hold(entry, found, pass.now);
+      this.#passOver(pass, entry, found);
+      if (this.#isDone(pass, lane, rank)) lanes.splice(first, 1);
+      return;
     }
-    if (queue.head() === undefined) lanes.splice(first, 1);
+    if (lane.classes[rank]!.head() === undefined) lanes.splice(first, 1);
   }
 
-  #block(entry: Entry<T, A>, found: Evaluation<T>): void {
+  readonly #isHeld = (resource: Resource): boolean => this.#held.has(resource);
+
+  /** What it lacks on the target that it waits for is kept from those behind it. */
+  #hold(entry: Entry<T, A>, found: Evaluation<T>, now: Instant): void {
     this.#wakeAt = Math.min(this.#wakeAt, found.wakeAt);
-    if (found.holds.length > 0) {
-      entry.holds ??= new Set();
-      for (const resource of found.holds) entry.holds.add(resource);
+    if (found.waitsFor === null || found.ownBlocked) {
+      entry.holds = entry.holdsOn = null;
+      return;
     }
-    if (entry.holds === null) return;
-    for (const resource of entry.holds) this.#held.set(resource, Math.min(entry.rank, this.#held.get(resource) ?? Infinity));
+    if (found.waitsFor !== entry.holdsOn) {
+      entry.holds = new Set();
+      entry.holdsOn = found.waitsFor;
+    }
+    for (const resource of missingCapacity(entry.applicant, found.waitsFor, now)) entry.holds!.add(resource);
+    const rank = this.#credit[entry.rank]! >= WHOLE_START ? BEFORE_ALL : entry.rank;
+    for (const resource of entry.holds!) this.#held.set(resource, Math.min(rank, this.#held.get(resource) ?? Infinity));
+  }
+
+  /** Lets those behind it be looked at in this pass. */
+  #passOver(pass: Pass<T, A>, entry: Entry<T, A>, found: Evaluation<T>): void {
+    const queue = entry.lane.classes[entry.rank]!;
+    if (found.ownBlocked) {
+      pass.clientsAside.push({ queue, client: queue.setClientAside() });
+    } else {
+      pass.lookedPast.set(queue, (pass.lookedPast.get(queue) ?? 0) + 1);
+      pass.entriesAside.push({ entry, virtualTime: queue.setAside(entry) });
+    }
+  }
+
+  /** True if it is no use to look at more of this class in this lane: nobody is left or could start, or enough were passed. */
+  #isDone(pass: Pass<T, A>, lane: Lane<T, A>, rank: number): boolean {
+    const queue = lane.classes[rank]!;
+    if (queue.head() === undefined || (pass.lookedPast.get(queue) ?? 0) >= LOOK_PAST_MAX) return true;
+    const opens = opensAt(lane.tiers, pass.now, this.#isHeld);
+    if (opens <= pass.now) return false;
+    this.#wakeAt = Math.min(this.#wakeAt, opens);
+    return true;
   }
 
   /** A newcomer passes a holder of a lower class, nobody else. */
@@ -181,9 +229,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const permit = Permit.reserve(now, need, target.resources);
     const clientPermit = applicant.own.length === 0 ? null : Permit.reserve(now, need, applicant.own);
     this.#credit[rank] = Math.max(0, this.#credit[rank]! - 1);
-    for (let lower = rank + 1; lower < this.#credit.length; lower++) {
-      const share = this.#options.minShare[SCHEDULING_CLASSES[lower]!] ?? 0;
-      if (this.#waiting[lower]! > 0) this.#credit[lower] = Math.min(1 + share, this.#credit[lower]! + share);
+    for (let earning = 0; earning < this.#credit.length; earning++) {
+      const share = this.#options.minShare[SCHEDULING_CLASSES[earning]!] ?? 0;
+      if (this.#waiting[earning]! > 0) this.#credit[earning] = Math.min(CREDIT_MAX, this.#credit[earning]! + share);
     }
     return { kind: 'start', target, permit, clientPermit };
   }
@@ -204,13 +252,14 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       orderIndex: -1,
       expiryIndex: -1,
       holds: null,
+      holdsOn: null,
     };
     lane.classes[rank]!.add(entry);
     lane.size++;
     this.#entries.set(applicant, entry);
     this.#expiry.push(entry);
     this.#waiting[rank]!++;
-    this.#wakeAt = Math.min(this.#wakeAt, found.wakeAt);
+    this.#wakeAt = Math.min(this.#wakeAt, found.target === null ? found.wakeAt : now);
   }
 
   #remove(entry: Entry<T, A>, startsOn?: T): void {
@@ -227,5 +276,3 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (--entry.lane.size === 0) this.#lanes.delete(entry.lane.tiers);
   }
 }
-
-export type { Refusal };

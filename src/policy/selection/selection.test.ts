@@ -16,23 +16,33 @@ function shares(targets: readonly Weighted[], choose: (i: number) => Weighted): 
 }
 
 function assertShares(found: readonly number[], expected: readonly number[]): void {
-  for (const [i, share] of expected.entries()) assert.ok(Math.abs(found[i]! - share) < 0.02, `${found.join(' ')} for ${expected.join(' ')}`);
+  for (const [i, share] of expected.entries())
+    assert.ok(Math.abs(found[i]! - share) < 0.02, `${found.join(' ')} for ${expected.join(' ')}`);
 }
 
 test('requests are shared by weight', () => {
   const targets = [target('a', 3), target('b', 1)];
   const random = createSeededRandom(5);
-  assertShares(shares(targets, () => chooseByWeight(targets, random)), [0.75, 0.25]);
+  assertShares(
+    shares(targets, () => chooseByWeight(targets, random)),
+    [0.75, 0.25],
+  );
 });
 
 test('a target that fails often gets less', () => {
   const targets = [target('a', 1, 0.25), target('b', 1, 1)];
   const random = createSeededRandom(5);
-  assertShares(shares(targets, () => chooseByWeight(targets, random)), [0.2, 0.8]);
+  assertShares(
+    shares(targets, () => chooseByWeight(targets, random)),
+    [0.2, 0.8],
+  );
 });
 
 test('property: the choice is always one of the targets, whatever chance says', () => {
-  const weights = fc.array(fc.record({ weight: fc.double({ min: 1e-9, max: 1e9, noNaN: true }), health: fc.double({ min: 0.05, max: 1, noNaN: true }) }), { minLength: 1, maxLength: 8 });
+  const weights = fc.array(
+    fc.record({ weight: fc.double({ min: 1e-9, max: 1e9, noNaN: true }), health: fc.double({ min: 0.05, max: 1, noNaN: true }) }),
+    { minLength: 1, maxLength: 8 },
+  );
   fc.assert(
     fc.property(weights, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (list, chance) => {
       const targets = list.map((w, i) => ({ ...w, affinityKey: `${i}` }));
@@ -43,7 +53,10 @@ test('property: the choice is always one of the targets, whatever chance says', 
 
 test('keys spread over the targets by weight', () => {
   const targets = [target('a', 2), target('b', 1), target('c', 1)];
-  assertShares(shares(targets, (i) => chooseByAffinity(targets, `session-${i}`)), [0.5, 0.25, 0.25]);
+  assertShares(
+    shares(targets, (i) => chooseByAffinity(targets, `session-${i}`)),
+    [0.5, 0.25, 0.25],
+  );
 });
 
 test('property: a key keeps its place in any order, and when another target leaves; only those of the one that left move', () => {
