@@ -66,7 +66,7 @@ function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
     code: codeOf(error),
     type: word(error['type']) ?? word(metadataOf(error)['error_type']) ?? statusWord(error['status']),
     param: paramOf(error),
-    message: text === null || inner?.message ? null : clean(text),
+    message: text === null || inner?.message ? null : clean(text) || null,
     status: number,
     retryAfterMs:
       retryAfterFromError(error) ??
@@ -117,7 +117,7 @@ function metadataOf(error: Record<string, unknown>): Record<string, unknown> {
 }
 
 function word(value: unknown): string | null {
-  return typeof value === 'string' && value !== '' ? clean(value) : null;
+  return typeof value === 'string' ? clean(value) || null : null;
 }
 
 /** Google's `status: "RESOURCE_EXHAUSTED"`. */
@@ -133,7 +133,7 @@ function statusNumber(value: unknown): number | null {
 function fromText(text: string): ErrorShape {
   if (text === '') return NO_SHAPE;
   const bounded = text.slice(0, TEXT_LENGTH_MAX);
-  if (!bounded.startsWith('<')) return { ...NO_SHAPE, message: clean(bounded), retryAfterMs: retryAfterFromText(bounded) };
+  if (!bounded.startsWith('<')) return { ...NO_SHAPE, message: clean(bounded) || null, retryAfterMs: retryAfterFromText(bounded) };
   const title = /<title[^>]*>([^<]{1,500})/i.exec(bounded)?.[1] ?? /<h1[^>]*>([^<]{1,500})/i.exec(bounded)?.[1];
   const words = title === undefined ? '' : clean(unescapeHtml(title));
   return { ...NO_SHAPE, message: words === '' ? 'an HTML page' : `an HTML page: ${words}` };

@@ -66,6 +66,7 @@ test('reads every shape of an error body', () => {
     ['', [null, null, null, 'the provider answered 429 without a message']],
     ['{"error":', [null, null, null, '{"error":']],
     ['[]', [null, null, null, 'the provider answered 429 without a message']],
+    ['" "', [null, null, null, 'the provider answered 429 without a message']],
     ['null', [null, null, null, 'null']],
     [{ error: null }, [null, null, null, 'the provider answered 429 without a message']],
     ['\ufeff\n{"error":{"message":"marked"}}', [null, null, null, 'marked']],

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
+import { test } from 'node:test';
+import type { AnswerFacts, Failure } from '../../core/facts.ts';
+import type { Operation } from '../../core/request.ts';
+import { readAnswer } from './read-answer.ts';
+
+const bytesOf = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
+
+function facts(value: unknown, operation: Operation = 'chat'): AnswerFacts {
+  const answer = readAnswer(operation, bytesOf(value));
+  assert.ok(answer.ok, JSON.stringify(answer));
+  return answer.facts;
+}
+
+function failure(value: unknown, operation: Operation = 'chat'): Failure {
+  const answer = readAnswer(operation, bytesOf(value));
+  assert.ok(!answer.ok);
+  return answer.failure;
+}
+
+const chat = (message: unknown, finish: string | null = 'stop', more: object = {}): object => ({
+  id: 'c',
+  model: 'gpt',
+  choices: [{ index: 0, message, finish_reason: finish }],
+  usage: { prompt_tokens: 7, completion_tokens: 3, prompt_tokens_details: { cached_tokens: 2 } },
+  ...more,
+});
+
+test('reads the facts of a chat answer', () => {
+  assert.deepEqual(facts(chat({ role: 'assistant', content: 'Hi' })), {
+    model: 'gpt',
+    usage: { inputTokens: 7, cachedInputTokens: 2, outputTokens: 3 },
+    finishReason: 'stop',
+    hasContent: true,
+    toolCallOpen: false,
+  });
+});
+
+test('tolerates a byte order mark, empty lines and white space around the answer', () => {
+  assert.equal(facts(`\ufeff\n\n\r\n ${JSON.stringify(chat({ content: 'Hi' }))}\n\n`).hasContent, true);
+});
+
+test('trailing garbage, a cut text and anything that is no object are malformed', () => {
+  const good = JSON.stringify(chat({ content: 'Hi' }));
+  for (const bad of [`${good}x`, good + good, good.slice(0, -1), '', '[]', '<html>', 'null', '"text"']) {
+    assert.equal(failure(bad).kind, 'malformed', bad);
+  }
+  assert.equal(readAnswer('chat', Buffer.concat([bytesOf(good.slice(0, -2)), Buffer.from([0xff]), bytesOf('}')])).ok, false);
+});
+
+test('an error under a success status is an error', () => {
+  assert.equal(failure({ error: { message: 'm', code: 503 } }).kind, 'error');
+  assert.equal(failure({ error: { message: 'm', code: 503 } }).status, 503);
+  assert.equal(failure({ error: 'words' }).message, 'words');
+  assert.equal(failure({ ...chat({ content: 'Hi' }), error: { message: 'm', code: 'c' } }).code, 'c');
+  assert.equal(failure({ object: 'error', message: 'flat', code: 40303 }).message, 'flat');
+  assert.equal(failure(chat({ content: 'half' }, 'error')).kind, 'error');
+  assert.equal(facts(chat({ content: 'Hi' }, 'stop', { error: null })).hasContent, true);
+  assert.equal(failure({ error: { message: 'm' } }, 'embeddings').kind, 'error');
+});
+
+test('an answer with nothing in it is empty, and its body is kept', () => {
+  const bodies = [
+    {},
+    { choices: [] },
+    { choices: null },
+    chat({ content: null }),
+    chat({ content: '' }),
+    chat({ content: '', tool_calls: [] }),
+    chat(null),
+    { choices: [{ index: 0, text: '', finish_reason: 'stop' }] },
+  ];
+  for (const body of bodies) {
+    const found = failure(body);
+    assert.equal(found.kind, 'empty', JSON.stringify(body));
+    assert.deepEqual(found.body, bytesOf(body));
+  }
+});
+
+test('tool calls, refusals, reasoning, audio and text of completions are content', () => {
+  const messages = [
+    { content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] },
+    { content: null, function_call: { name: 'f' } },
+    { content: null, refusal: 'No.' },
+    { content: '', reasoning_content: 'hm' },
+    { content: null, audio: { id: 'a', data: 'QQ==' } },
+    { content: [{ type: 'text', text: 'x' }] },
+  ];
+  for (const message of messages) assert.equal(facts(chat(message)).hasContent, true, JSON.stringify(message));
+  assert.equal(facts({ choices: [{ text: 'x', finish_reason: 'length' }] }, 'completions').finishReason, 'length');
+  const second = { choices: [{ message: { content: '' } }, { message: { content: 'x' } }] };
+  assert.equal(facts(second).hasContent, true);
+});
+
+test('a filtered answer without content passes', () => {
+  const found = facts(chat({ content: null }, 'content_filter'));
+  assert.equal(found.hasContent, false);
+  assert.equal(found.finishReason, 'content_filter');
+});
+
+test('embeddings need data; floats and base64 pass alike', () => {
+  const usage = { prompt_tokens: 5, total_tokens: 5 };
+  for (const embedding of [[0.1, -2e-5], 'AAAAAA==']) {
+    const found = facts({ object: 'list', model: 'e', data: [{ object: 'embedding', index: 0, embedding }], usage }, 'embeddings');
+    assert.equal(found.hasContent, true);
+    assert.deepEqual(found.usage, { inputTokens: 5, cachedInputTokens: 0, outputTokens: 0 });
+  }
+  for (const body of [{ data: [] }, { data: null }, {}]) assert.equal(failure(body, 'embeddings').kind, 'empty');
+});
+
+test('bytes are never judged', () => {
+  assert.equal(facts('anything', 'bytes').hasContent, true);
+});
