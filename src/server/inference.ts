@@ -8,6 +8,7 @@ import type { RequestBody } from '../wire/request-body.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
 import type { Call } from './call.ts';
 import type { Exchange } from './exchange.ts';
+import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, type RequestSettings } from './request-settings.ts';
 
 /** Request headers that travel on to the provider. Credentials and what belongs to one hop never do. */
@@ -90,7 +91,7 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     signal: exchange.signal,
   };
   call.handedOver = true;
-  return call.gateway.handle(request, exchange);
+  return call.gateway.handle(request, call.app.simulated ? markSimulated(exchange) : exchange);
 }
 
 function forwardHeadersOf(exchange: Exchange): readonly string[] {

@@ -136,8 +136,9 @@ overSocket('what is not HTTP gets a 400 in JSON', {}, async ({ origin }) => {
   assert.match(answer, /"code":"invalid_request"/);
 });
 
-bothWays('a simulated server says so on every answer of its own', { simulated: true }, async ({ fetch }) => {
+bothWays('a simulated server says so on every answer', { simulated: true }, async ({ fetch }) => {
   for (const path of ['/nowhere', '/health/live', '/v1/models']) {
     assert.equal((await fetch(path)).headers.get('x-breakwater-simulated'), 'true');
   }
+  assert.equal((await fetch('/v1/chat/completions', chat())).headers.get('x-breakwater-simulated'), 'true');
 });

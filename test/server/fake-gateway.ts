@@ -79,6 +79,13 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     targets: () => [],
     queue: () => ({ waiting: 0, waitingByPriority: {}, inFlight: running, heldBytes: gateway.heldBytes, oldestMs: 0 }),
+    snapshot: () => ({
+      queueLength: { high: 0, normal: 0, low: 0, job: 0 },
+      inFlight: running,
+      heldBytes: gateway.heldBytes,
+      resources: [],
+      breakers: [],
+    }),
     isolate: (name) => name === target && gateway.isolated.push(name) > 0,
     reset: (name) => name === target,
     async reload(next) {

@@ -1,0 +1,117 @@
+/** The command line: what may be written, and which file does it. A command's own code is loaded when it is called. */
+import { readFileSync } from 'node:fs';
+import { Command, Option } from 'commander';
+import { fail } from './fail.ts';
+import { addStormOptions } from './storm-options.ts';
+
+const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
+
+export async function run(args: readonly string[]): Promise<void> {
+  const program = createProgram();
+  try {
+    const [first] = args;
+    const isCommand =
+      first === undefined || first.startsWith('-') || first === 'help' || program.commands.some((one) => one.name() === first);
+    if (!isCommand) program.error(`breakwater: unknown command ${JSON.stringify(first)}; see breakwater --help`);
+    await explainFaults(program, args);
+    await program.parseAsync(args, { from: 'user' });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+function createProgram(): Command {
+  const program = new Command('breakwater')
+    .description('Makes flaky LLM APIs dependable: queue, rate limits, retries, circuit breakers and fallbacks in front of your providers.')
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'breakwater: ')) })
+    .option('-V, --version', 'print the version')
+    .on('option:version', () => {
+      process.stdout.write(`${version()}\n`);
+      process.exit(0);
+    })
+    .addHelpText('after', environmentHelp);
+  addServe(program);
+  addCheck(program);
+  addStorm(program);
+  addLater(program, 'batch', 'run a batch file against a gateway, resumable');
+  addLater(program, 'simulate', 'replay a load against a config in virtual time');
+  return program;
+}
+
+const environmentHelp = `
+Without a command, serve is run; its options are listed by breakwater serve --help.
+
+Config: --config FILE, else $BREAKWATER_CONFIG, else breakwater.yaml, breakwater.yml or breakwater.json in the working
+directory, else the environment: every known *_API_KEY becomes a provider, and a local Ollama, llama.cpp server, vLLM or
+LM Studio on its usual port is picked up. What the command line says comes first, then the file, then these variables:
+  BREAKWATER_HOST, BREAKWATER_PORT   server.host, server.port
+  BREAKWATER_KEY                     one client, named default, with this key
+  BREAKWATER_ADMIN_KEY               server.adminKey
+`;
+
+function addServe(program: Command): void {
+  program
+    .command('serve', { isDefault: true })
+    .description('run the gateway (the default)')
+    .option('-c, --config <file>', 'config file, YAML or JSON (default: see breakwater --help)')
+    .option('-p, --port <port>', 'port to listen on; 0 takes any free one (default: 4747)')
+    .option('-H, --host <host>', 'address to bind (default: 127.0.0.1)')
+    .addOption(new Option('-l, --log-level <level>', 'lowest level that is logged (default: info)').choices(logLevels))
+    .option('--demo', 'if no provider is configured, serve simulated ones instead of stopping')
+    .addHelpText(
+      'after',
+      `
+Prints "listening on http://HOST:PORT" on stdout when it listens; then logs JSON lines on stderr.
+SIGTERM or SIGINT: drains (server.drainTimeout), then exits with 0; a second one exits at once.
+SIGHUP: reads the config again, and opens the requests file anew. A changed config file is read by itself.`,
+    )
+    .action(async (options: { config?: string; port?: string; host?: string; logLevel?: string; demo?: boolean }) => {
+      const { serve } = await import('./serve.ts');
+      await serve({ ...options, demo: options.demo ?? false });
+    });
+}
+
+function addCheck(program: Command): void {
+  program
+    .command('check')
+    .description('validate a config; print the effective one with secrets masked')
+    .argument('[file]', 'config file (default: the one that serve would use)')
+    .addHelpText('after', '\nExits with 1 and one line for each fault, with its path.')
+    .action(async (file: string | undefined) => {
+      const { check } = await import('./check.ts');
+      await check(file);
+    });
+}
+
+function addStorm(program: Command): void {
+  const command = program
+    .command('storm')
+    .description('run a simulated provider with real rate limits and injected faults')
+    .action(async (options: object) => {
+      const { storm } = await import('./storm.ts');
+      await storm(options);
+    });
+  addStormOptions(command);
+}
+
+/** The faults are described where they are made; loading them is worth it only for this page. */
+async function explainFaults(program: Command, args: readonly string[]): Promise<void> {
+  if (!args.includes('storm') || !args.some((arg) => arg === '-h' || arg === '--help' || arg === 'help')) return;
+  const { describeFaults } = await import('../storm/command.ts');
+  program.commands.find((command) => command.name() === 'storm')?.addHelpText('after', `\n${describeFaults()}`);
+}
+
+/** Listed, so that nobody looks for them in vain. */
+function addLater(program: Command, name: string, what: string): void {
+  program
+    .command(name)
+    .description(`${what} (not available in this version)`)
+    .allowUnknownOption()
+    .allowExcessArguments()
+    .action(() => program.error(`breakwater: ${name} is not available in this version`));
+}
+
+function version(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

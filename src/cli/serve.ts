@@ -1,0 +1,136 @@
+/** `breakwater serve`: from the command line to a running gateway, and to its orderly end. */
+import { EventBus } from '../core/events.ts';
+import type { Config } from '../gateway/config/index.ts';
+import { createGateway } from '../gateway/create-gateway.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { systemClock } from '../gateway/system-clock.ts';
+import { systemRandom } from '../gateway/system-random.ts';
+import { startServer, type Server } from '../server/server.ts';
+import { openStore } from '../store/open-store.ts';
+import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
+import { OperatorError } from './fail.ts';
+import { findConfig, readConfigFile, type ConfigWish, type FoundConfig } from './find-config.ts';
+import { listenFault } from './listen-fault.ts';
+import { secretsOf } from './secrets.ts';
+import { onSignals } from './signals.ts';
+import { watchFile } from './watch-file.ts';
+
+export interface ServeOptions extends ConfigWish {
+  readonly demo: boolean;
+}
+
+export async function serve(options: ServeOptions): Promise<void> {
+  const source = await findConfig(options);
+  const isDemo = options.demo && hasNoProvider(source.config);
+  if (hasNoProvider(source.config) && !isDemo) throw new OperatorError(waysOn(source));
+  const demo = isDemo ? await import('./demo.ts') : null;
+  const simulation = (await demo?.startDemo(source.config)) ?? null;
+  const config = simulation?.config ?? source.config;
+
+  const running = await start(config, source, options, isDemo);
+  const { server, telemetry, gateway } = running;
+  if (demo !== null) process.stderr.write(demo.demoNotice(server.url, config.clients.length > 0));
+  process.stdout.write(`listening on ${server.url}\n`);
+  gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'started', detail: server.url });
+  tellSource(source, telemetry);
+
+  const stopWatching =
+    source.file === null || isDemo ? null : watchFile(source.file, systemClock, () => void running.reload().catch(() => {}));
+  onSignals({
+    async stop() {
+      stopWatching?.();
+      await server.drain();
+      await simulation?.close();
+      await telemetry.close();
+    },
+    hangUp() {
+      telemetry.reopen();
+      if (source.file !== null && !isDemo) running.reload().catch(() => {});
+    },
+    onCrash(error) {
+      telemetry.log.error({ error: error instanceof Error ? error.stack : String(error) }, 'crashed');
+      return telemetry.flush();
+    },
+  });
+}
+
+interface Running {
+  readonly server: Server;
+  readonly gateway: Gateway;
+  readonly telemetry: Telemetry;
+  /** Reads the file again; rejects, having said why, where it is not valid. */
+  reload(): Promise<void>;
+}
+
+async function start(config: Config, source: FoundConfig, wish: ConfigWish, simulated: boolean): Promise<Running> {
+  const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
+  const telemetry = createTelemetry({
+    logs: config.telemetry.logs,
+    requests: config.telemetry.requests,
+    clock: systemClock,
+    secrets: secretsOf(config),
+    snapshot: () => gateway.snapshot(),
+    isConfiguredModel: (model) => gateway.config.models[model] !== undefined,
+  });
+  telemetry.attach(events);
+  const store = await openStore(storeUrl(config), {
+    clock: systemClock,
+    onWarning: (message, detail) => events.emit({ type: 'warning', at: systemClock.now(), message, detail: JSON.stringify(detail) }),
+  });
+  const gateway = await createGateway({ config, clock: systemClock, random: systemRandom, store, events, simulated, env: process.env });
+  const reload = (): Promise<void> => reloadFrom(source.file!, wish, gateway, telemetry);
+  try {
+    const server = await startServer({
+      gateway,
+      clock: systemClock,
+      random: systemRandom,
+      timelines: telemetry.timelines,
+      scrape: async () => ({ contentType: telemetry.metrics.contentType, body: await telemetry.metrics.scrape() }),
+      simulated,
+      ...(source.file !== null && !simulated && { reload }),
+    });
+    return { server, gateway, telemetry, reload };
+  } catch (error) {
+    throw listenFault(error, config.server.host, config.server.port, 'server.port');
+  }
+}
+
+/** All or nothing: a file that is not valid leaves what is served as it is. */
+async function reloadFrom(file: string, wish: ConfigWish, gateway: Gateway, telemetry: Telemetry): Promise<void> {
+  const before = gateway.config.server;
+  try {
+    const next = await readConfigFile(file, wish);
+    if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none is left`]);
+    await gateway.reload(next);
+    telemetry.update({ level: next.telemetry.logs.level, secrets: secretsOf(next) });
+    if (next.server.host !== before.host || next.server.port !== before.port) {
+      telemetry.log.warn('server.host and server.port are taken over at the next start');
+    }
+  } catch (error) {
+    const detail = error instanceof Error ? error.message.replaceAll('\n', '; ') : String(error);
+    gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'reload_failed', detail });
+    throw error;
+  }
+}
+
+function hasNoProvider(config: Config): boolean {
+  return Object.keys(config.providers).length === 0;
+}
+
+function storeUrl({ store }: Config): string {
+  if (store.kind === 'memory') return 'memory:';
+  return store.kind === 'sqlite' ? `sqlite:${store.path}` : store.url;
+}
+
+function waysOn({ file, skipped }: FoundConfig): string[] {
+  return [
+    file === null ? 'no provider is configured' : `${file}: providers: none is configured`,
+    ...skipped.map(({ name, from, why }) => `${from} is set, but ${name} is ${why}`),
+    'set a key such as OPENAI_API_KEY, or write breakwater.yaml with providers, or start with --demo for simulated ones',
+  ];
+}
+
+function tellSource({ found, skipped }: FoundConfig, { log }: Telemetry): void {
+  for (const { name, from } of found) log.info({ provider: name, from }, 'provider taken from the environment');
+  for (const { name, from, why } of skipped) log.warn({ provider: name, from }, `provider left out: ${why}`);
+}

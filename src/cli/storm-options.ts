@@ -1,0 +1,126 @@
+/** The flags of `breakwater storm`: StormOptions, one by one. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+
+/** What the flags give, before faults are read. */
+export interface StormFlags {
+  readonly name?: string;
+  readonly port?: number;
+  readonly host?: string;
+  readonly models?: string[];
+  readonly strictModels?: boolean;
+  readonly apiKeys?: string[];
+  readonly seed?: number;
+  readonly minuteMs?: number;
+  readonly requestsPerMinute?: number;
+  readonly tokensPerMinute?: number;
+  readonly requestsPerDay?: number;
+  readonly concurrency?: number;
+  readonly enforce?: 'bucket' | 'sliding' | 'perSecond';
+  readonly burst?: number;
+  readonly countFailures?: boolean;
+  readonly countOutput?: boolean;
+  readonly advertise?: boolean;
+  readonly hints?: 'both' | 'seconds' | 'none';
+  readonly headersMs?: SpreadFlag;
+  readonly firstTokenMs?: SpreadFlag;
+  readonly tokensPerSecond?: SpreadFlag;
+  readonly tokens?: number | { min: number; max: number };
+  readonly eventsPerPacket?: number;
+  readonly plainMs?: SpreadFlag;
+  readonly jitter?: number;
+  readonly fault?: string[];
+  readonly keepBodies?: number;
+}
+
+type SpreadFlag = number | { min: number; max: number } | { p50: number; p99: number };
+
+const spreadForm = 'N, MIN-MAX (even), or p50:N,p99:N (log-normal)';
+
+export function addStormOptions(command: Command): void {
+  command
+    .option('-p, --port <port>', 'port to listen on; 0 takes any free one (default: 0)', wholeNumber)
+    .option('-H, --host <host>', 'address to bind (default: 127.0.0.1)')
+    .option('--name <name>', 'stands in answers as system_fingerprint (default: storm)')
+    .option('--models <names>', 'models that are listed, with commas between them', list)
+    .option('--strict-models', 'answer 404 for any other model (default: answer it too)')
+    .option('--api-keys <keys>', 'keys that are known, with commas between them (default: any)', list)
+    .option('--seed <n>', 'seed of everything that is drawn by chance (default: 1)', wholeNumber)
+    .option('--minute-ms <ms>', "length of the limits' minute (default: 60000)", positive);
+  command
+    .option('--requests-per-minute <n>', 'limit per key (default: none)', positive)
+    .option('--tokens-per-minute <n>', 'limit per key (default: none)', positive)
+    .option('--requests-per-day <n>', 'limit per key (default: none)', positive)
+    .option('--concurrency <n>', 'calls that may run at once, per key (default: no limit)', positive)
+    .addOption(
+      new Option(
+        '--enforce <way>',
+        'bucket: continuous refill; sliding: in any minute; perSecond: a sixtieth at a time (default: bucket)',
+      ).choices(['bucket', 'sliding', 'perSecond']),
+    )
+    .option('--burst <share>', "share of the minute's limit that may be spent at once, for bucket (default: 1)", positive)
+    .option('--count-failures', 'calls refused for a limit take from the request limit too')
+    .option('--no-count-output', "do not count the caller's output bound at admission")
+    .option('--no-advertise', 'send no x-ratelimit headers')
+    .addOption(new Option('--hints <kind>', 'what a 429 says about waiting (default: both)').choices(['both', 'seconds', 'none']));
+  command
+    .option('--headers-ms <spread>', `until the headers of a stream: ${spreadForm} (default: 0)`, spread)
+    .option('--first-token-ms <spread>', 'from the headers of a stream to its first content (default: 0)', spread)
+    .option('--tokens-per-second <spread>', 'pace of content (default: as fast as it is taken)', spread)
+    .option('--tokens <spread>', 'length of an answer: N or MIN-MAX (default: 20-60)', range)
+    .option('--events-per-packet <n>', 'stream events in one write', positive)
+    .option('--plain-ms <spread>', 'until the headers of a plain answer (default: as long as its stream)', spread)
+    .option('--jitter <share>', 'each wait varies by up to this share of itself (default: 0)', share)
+    .option(
+      '--fault <fault>',
+      'KIND[-ARG][;key=value]…, such as "503;probability=0.2"; may be repeated, the first that strikes wins',
+      collect,
+    )
+    .option('--keep-bodies <n>', 'keep headers and bodies of this many last calls for GET /storm/stats (default: 0)', wholeNumber);
+}
+
+function number(text: string, rule: string, holds: (value: number) => boolean): number {
+  const value = Number(text);
+  if (text.trim() === '' || !Number.isFinite(value) || !holds(value)) throw new InvalidArgumentError(`must be ${rule}.`);
+  return value;
+}
+
+function wholeNumber(text: string): number {
+  return number(text, 'a whole number, 0 or more', (value) => Number.isInteger(value) && value >= 0);
+}
+
+function positive(text: string): number {
+  return number(text, 'a number above 0', (value) => value > 0);
+}
+
+function share(text: string): number {
+  return number(text, 'a share from 0 to 1', (value) => value >= 0 && value <= 1);
+}
+
+function list(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '');
+}
+
+function collect(text: string, before: string[] = []): string[] {
+  return [...before, text];
+}
+
+function range(text: string): number | { min: number; max: number } {
+  const [min, max] = text.split('-');
+  if (max === undefined) return positive(text);
+  return { min: positive(min ?? ''), max: positive(max) };
+}
+
+function spread(text: string): SpreadFlag {
+  const logNormal = /^p50:([\d.]+),p99:([\d.]+)$/.exec(text);
+  if (logNormal !== null) return { p50: positive(logNormal[1]!), p99: positive(logNormal[2]!) };
+  const even = /^([\d.]+)-([\d.]+)$/.exec(text);
+  if (even !== null) return { min: nonNegative(even[1]!), max: nonNegative(even[2]!) };
+  return nonNegative(text);
+}
+
+function nonNegative(text: string): number {
+  return number(text, spreadForm, (value) => value >= 0);
+}

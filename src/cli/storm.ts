@@ -1,0 +1,60 @@
+/** `breakwater storm`: flags in, a simulated provider out. */
+import { runStorm } from '../storm/command.ts';
+import { parseFault } from '../storm/faults.ts';
+import type { StormFault, StormLimits, StormOptions, StormTiming } from '../storm/index.ts';
+import { OperatorError } from './fail.ts';
+import { listenFault } from './listen-fault.ts';
+import type { StormFlags } from './storm-options.ts';
+
+const limitKeys = [
+  'requestsPerMinute',
+  'tokensPerMinute',
+  'requestsPerDay',
+  'concurrency',
+  'enforce',
+  'burst',
+  'countFailures',
+  'countOutput',
+  'advertise',
+  'hints',
+] as const satisfies readonly (keyof StormLimits & keyof StormFlags)[];
+
+const timingKeys = [
+  'headersMs',
+  'firstTokenMs',
+  'tokensPerSecond',
+  'tokens',
+  'eventsPerPacket',
+  'plainMs',
+  'jitter',
+] as const satisfies readonly (keyof StormTiming & keyof StormFlags)[];
+
+export async function storm(flags: StormFlags): Promise<void> {
+  const { fault, ...rest } = flags;
+  const own = Object.entries(rest).filter(([key]) => !isIn(limitKeys, key) && !isIn(timingKeys, key));
+  const options: StormOptions = {
+    ...(Object.fromEntries(own) as StormOptions),
+    limits: pick(rest, limitKeys),
+    timing: pick(rest, timingKeys),
+    faults: (fault ?? []).map(readFault),
+  };
+  try {
+    await runStorm(options);
+  } catch (error) {
+    throw listenFault(error, options.host ?? '127.0.0.1', options.port ?? 0, '--port');
+  }
+}
+
+function readFault(text: string): StormFault {
+  const fault = parseFault(text);
+  if (typeof fault === 'string') throw new OperatorError([`--fault: ${fault.replace(/^storm: /, '')}; see breakwater storm --help`]);
+  return fault;
+}
+
+function pick<K extends keyof StormFlags>(flags: StormFlags, keys: readonly K[]): Pick<StormFlags, K> {
+  return Object.fromEntries(Object.entries(flags).filter(([key]) => isIn(keys, key))) as Pick<StormFlags, K>;
+}
+
+function isIn(keys: readonly string[], key: string): boolean {
+  return keys.includes(key);
+}

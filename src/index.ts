@@ -1,0 +1,25 @@
+/** Breakwater as a library: a contents page. */
+export type { Clock, Instant, Timer } from './core/clock.ts';
+export type {
+  AttemptEndEvent,
+  AttemptEvent,
+  BackoffEvent,
+  Blocker,
+  BreakerEvent,
+  BreakwaterEvent,
+  CommittedEvent,
+  CooldownEvent,
+  EventOf,
+  EventType,
+  FinishedEvent,
+  LifecycleEvent,
+  Listener,
+  NoteEvent,
+  QueuedEvent,
+  ReceivedEvent,
+  RequestOutcome,
+  WarningEvent,
+} from './core/events.ts';
+export type { Random } from './core/random.ts';
+export type { ConfigInput } from './gateway/config/index.ts';
+export { createBreakwater, type Breakwater, type BreakwaterOptions } from './server/breakwater.ts';

@@ -1,0 +1,72 @@
+/** The library: the whole engine in this process, without a port (design 2.4). */
+import type { Clock } from '../core/clock.ts';
+import { EventBus, type EventType, type Listener } from '../core/events.ts';
+import type { Random } from '../core/random.ts';
+import { createGateway } from '../gateway/create-gateway.ts';
+import { parseConfig, type ConfigInput } from '../gateway/config/index.ts';
+import { systemClock } from '../gateway/system-clock.ts';
+import { systemRandom } from '../gateway/system-random.ts';
+import { openStore } from '../store/open-store.ts';
+import type { Store } from '../store/store.ts';
+import type { Transport } from '../transport/transport.ts';
+import { createApp } from './app.ts';
+import { drain } from './drain.ts';
+import { createFetch } from './fetch.ts';
+
+export interface BreakwaterOptions {
+  /** Default: the system's. */
+  readonly clock?: Clock;
+  /** Default: the system's. */
+  readonly random?: Random;
+  /** Default: what the config's `store` says, else memory. Closed by `close`. */
+  readonly store?: Store;
+  /** What sends upstream requests. Default: HTTP. Closed by `close`. */
+  readonly transport?: Transport;
+}
+
+export interface Breakwater {
+  /**
+   * A `fetch` that this engine answers, whatever host the URL names: hand it to an SDK. No key is asked for unless
+   * `clients` are configured.
+   */
+  readonly fetch: typeof fetch;
+  /** Listens to one type of event; returns how to stop. What a listener throws becomes a process warning. */
+  on<T extends EventType>(type: T, listener: Listener<T>): () => void;
+  /** Refuses what is new, lets what runs end within `server.drainTimeout`, and lets go of sockets and store. */
+  close(): Promise<void>;
+}
+
+/**
+ * Makes a Breakwater from a config of the same form as the file's. Rejects with an Error that lists every fault of the
+ * config by its path.
+ */
+export async function createBreakwater(input: ConfigInput, options: BreakwaterOptions = {}): Promise<Breakwater> {
+  const { clock = systemClock, random = systemRandom } = options;
+  const parsed = parseConfig(input, { env: process.env, source: 'library' });
+  if (!parsed.ok) throw new Error(`the config is not valid:\n${parsed.faults.map((fault) => `  ${fault.message}`).join('\n')}`);
+  const { config } = parsed;
+  const events = new EventBus((error) => process.emitWarning(error instanceof Error ? error : String(error)));
+  const store = options.store ?? (await openStore(storeUrl(config.store), { clock, onWarning: warn }));
+  const transport = options.transport === undefined ? {} : { transport: options.transport };
+  const gateway = await createGateway({ config, clock, random, store, events, env: process.env, ...transport });
+  const app = createApp({ gateway, random });
+  let closing: Promise<void> | null = null;
+
+  function warn(message: string, detail: Readonly<Record<string, unknown>>): void {
+    events.emit({ type: 'warning', at: clock.now(), message, detail: JSON.stringify(detail) });
+  }
+
+  return {
+    fetch: createFetch(app),
+    on: (type, listener) => events.on(type, listener),
+    close() {
+      closing ??= drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout });
+      return closing;
+    },
+  };
+}
+
+/** The store of a config as its URL. */
+function storeUrl(store: { readonly kind: string; readonly path?: string; readonly url?: string }): string {
+  return store.kind === 'sqlite' ? `sqlite:${store.path}` : (store.url ?? 'memory:');
+}

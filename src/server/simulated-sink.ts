@@ -1,0 +1,14 @@
+import type { AnswerSink } from '../pipeline/sink.ts';
+
+const name = 'x-breakwater-simulated';
+
+/** The same sink, whose every answer says that it is simulated. */
+export function markSimulated(sink: AnswerSink): AnswerSink {
+  return {
+    head: (status, headers) => sink.head(status, headers.includes(name) ? headers : [...headers, name, 'true']),
+    write: (bytes) => sink.write(bytes),
+    end: (bytes) => sink.end(bytes),
+    abort: () => sink.abort(),
+    onDrain: (listener) => sink.onDrain(listener),
+  };
+}
