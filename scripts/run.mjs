@@ -10,8 +10,11 @@ import { spawn } from 'node:child_process';
 const sameSignalMs = 300;
 const onWindows = process.platform === 'win32';
 
-/** Runs `command args` with this process's standard streams and ends this process as the child ends. */
-export function runAsThis(command, args, { cwd, env }) {
+/**
+ * Runs `command args` with this process's standard streams and ends this process as the child ends. What the child
+ * leaves running is ended with it. After `limitMs` the child is asked to end, and says what it knows.
+ */
+export function runAsThis(command, args, { cwd, env, limitMs }) {
   const ending = new URL('end-with-parent.mjs', import.meta.url).href;
   const child = spawn(command, ['--import', ending, ...args], {
     cwd,
@@ -21,22 +24,27 @@ export function runAsThis(command, args, { cwd, env }) {
   });
   child.stdio[3]?.on('error', () => {});
   passSignals(child);
+  if (limitMs) setTimeout(() => child.kill('SIGTERM'), limitMs).unref();
   child.on('error', (error) => {
     process.stderr.write(`breakwater: cannot run ${command}: ${error.message}\n`);
     process.exit(1);
   });
   child.on('exit', (code, signal) => {
+    endGroup(child.pid);
     if (!signal) process.exit(code ?? 1);
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);
   });
 }
 
-/** Runs `command args` in this process's own group: for work of which a signal may arrive twice without harm. */
-export function runBeside(command, args, { cwd, env }) {
-  const child = spawn(command, args, { cwd, env, stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-  child.on('exit', (code, signal) => process.exit(code ?? (signal ? 130 : 1)));
+// A thread that spins keeps a process from hearing any signal but this one.
+function endGroup(pid) {
+  if (onWindows) return;
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nothing was left.
+  }
 }
 
 function passSignals(child) {

@@ -1,8 +1,11 @@
 // npm test: install what is missing, then run every test. `npm test -- --unit` runs those under src only; a file
 // or pattern named runs that alone; everything else goes to node's test runner as it is.
 import { availableParallelism } from 'node:os';
-import { runBeside } from './run.mjs';
+import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
+
+/** A test that hangs must not hide what the others found: the runner's summary is printed in any case. */
+const limitMs = 15 * 60_000;
 
 const isFile = (arg) => arg.endsWith('.test.ts') && !arg.startsWith('-');
 
@@ -13,9 +16,9 @@ const args = [
   '--test',
   '--test-reporter=spec',
   `--test-concurrency=${availableParallelism()}`,
-  '--test-timeout=300000',
+  '--test-timeout=180000',
   ...given.filter((arg) => !isFile(arg)),
   ...(files.length > 0 ? files : everything),
 ];
 
-runBeside(setUp(), args, { cwd: root, env: childEnv({ NODE_ENV: 'test' }) });
+runAsThis(setUp(), args, { cwd: root, env: childEnv({ NODE_ENV: 'test' }), limitMs });

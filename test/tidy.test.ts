@@ -4,7 +4,8 @@ import { test } from 'node:test';
 import { findInCode, listFiles, readSource } from './tidy/scan.ts';
 
 const codeFolders = ['src', 'test', 'bench', 'scripts', 'examples'];
-const isTest = (path: string): boolean => path.endsWith('.test.ts') || path.startsWith('test/');
+/** Tests, and what only tests use: suites that every driver of a contract runs. */
+const isTest = (path: string): boolean => /\.(?:test|test-suite|contract|fixture)\.ts$/.test(path) || path.startsWith('test/');
 
 const source = listFiles(['src'], /\.ts$/).map(readSource);
 const program = source.filter(({ path }) => !isTest(path));
@@ -128,8 +129,9 @@ test('files are named in kebab-case, for what they hold', () => {
     .map(({ path }) => path)
     .filter(
       (path) =>
-        !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*(?:\.test)?\.(?:ts|mjs|js)$/.test(path) ||
-        /(?:^|[/-])(?:utils?|helpers?|misc)\b/.test(path),
+        !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*(?:\.property)?(?:\.(?:test|test-suite|contract|fixture))?\.(?:ts|mjs|js)$/.test(
+          path,
+        ) || /(?:^|[/-])(?:utils?|helpers?|misc)\b/.test(path),
     );
   none(offenders, 'names');
 });
