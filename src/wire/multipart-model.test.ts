@@ -65,6 +65,14 @@ test('gives null for multipart bodies that are broken', () => {
   assert.equal(findModel('multipart/form-data', Buffer.from(whole)), null);
 });
 
+test('gives null where readers may differ about what is a part', () => {
+  const field = part('name="model"', 'w');
+  const hidden = '--XX\nContent-Disposition: form-data; name="model"\n\nother\n';
+  for (const body of [`${field}${part('name="x"', `a\n${hidden}`)}--XX--`, `${field}--XXY\r\n\r\n\r\n--XX--`]) {
+    assert.equal(findModel(TYPE, Buffer.from(body)), null);
+  }
+});
+
 test('a model name cannot forge a part', () => {
   const bytes = Buffer.from(`${part('name="model"', 'w')}--XX--\r\n`);
   assert.equal(findModel(TYPE, replaceModel(TYPE, bytes, 'a\r\nb')), 'ab');

@@ -53,25 +53,33 @@ function findInJson(bytes: Uint8Array): Place | null {
 }
 
 function findInMultipart(bytes: Buffer, delimiter: Buffer): Place | null {
-  const lineDelimiter = Buffer.concat([Buffer.from('\r\n'), delimiter]);
+  const lineDelimiter = Buffer.concat([Buffer.from('\n'), delimiter]);
   let found: Place | null = null;
   let at = bytes.subarray(0, delimiter.length).equals(delimiter) ? delimiter.length : after(bytes, lineDelimiter, 0);
   for (let parts = 0; at >= 0 && parts < PARTS_MAX; parts++) {
-    // `--` closes the body; white space may follow the boundary.
     if (bytes[at] === 0x2d && bytes[at + 1] === 0x2d) return found;
-    const headers = bytes.indexOf('\r\n', at);
+    const headers = endOfLine(bytes, at);
     const content = headers < 0 ? -1 : bytes.indexOf('\r\n\r\n', headers);
-    if (content < 0) return null;
-    const end = bytes.indexOf(lineDelimiter, content + 2);
-    if (end < 0) return null;
+    const next = content < 0 ? -1 : after(bytes, lineDelimiter, content + 2);
+    if (next < 0) return null;
     const start = content + 4;
+    const end = next - lineDelimiter.length - 1;
+    // Some readers take a bare LF for a line end, and would see other parts than we do.
+    if (bytes[end] !== 0x0d) return null;
     if (content - headers <= PART_HEADER_LENGTH_MAX && namesModel(bytes.toString('latin1', headers, content))) {
       if (found !== null || end <= start) return null;
       found = { start, end, name: bytes.toString('utf8', start, end), isJson: false };
     }
-    at = end + lineDelimiter.length;
+    at = next;
   }
   return null;
+}
+
+/** The CRLF that ends a delimiter line; only spaces may stand before it (RFC 2046 5.1.1). -1 if there is none. */
+function endOfLine(bytes: Buffer, start: number): number {
+  let at = start;
+  while (bytes[at] === 0x20 || bytes[at] === 0x09) at++;
+  return bytes[at] === 0x0d && bytes[at + 1] === 0x0a ? at : -1;
 }
 
 function after(bytes: Buffer, text: Buffer, from: number): number {

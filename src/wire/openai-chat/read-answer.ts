@@ -1,17 +1,15 @@
+import { isUtf8 } from 'node:buffer';
 import type { AnswerFacts, Failure } from '../../core/facts.ts';
 import type { Operation } from '../../core/request.ts';
+import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import { scanObject } from '../json-scan.ts';
 import { isEmptyContainer, isRecord, kindOf, parseMember } from '../json-values.ts';
-import type { BodyMember } from '../request-body.ts';
 import { readUsage } from '../usage.ts';
 import { findError, isFailedFinish } from './answer-error.ts';
 import { holdsContent } from './content.ts';
 
 export type ReadAnswer = { readonly ok: true; readonly facts: AnswerFacts } | { readonly ok: false; readonly failure: Failure };
-
-/** The members that matter. `data`, the vectors of an embedding, is looked at in place: it may be 20 MB. */
-const READ = new Set(['choices', 'usage', 'model', 'error', 'object', 'message', 'type', 'param', 'code', 'status', 'x_groq']);
 
 /**
  * Judges a whole body that came with a success status (design 4.2): an answer, an error in disguise, nothing, or no JSON.
@@ -20,19 +18,38 @@ const READ = new Set(['choices', 'usage', 'model', 'error', 'object', 'message',
  */
 export function readAnswer(operation: Operation, bytes: Uint8Array): ReadAnswer {
   if (operation === 'bytes') return { ok: true, facts: { ...noFacts(), hasContent: bytes.length > 0 } };
-  const scan = scanObject(bytes);
-  if (!scan.ok) return refuse(createFailure('malformed', 'answer', `the answer is ${scan.message}`));
-  const value: Record<string, unknown> = {};
-  for (const member of scan.members) if (READ.has(member.name)) value[member.name] = parseMember(bytes, member);
-  const data = scan.members.findLast((member) => member.name === 'data');
-  const error = findError(data === undefined ? value : { ...value, data });
+  const value = operation === 'embeddings' ? readAroundVectors(bytes) : parseWhole(bytes);
+  if (value === null) return refuse(createFailure('malformed', 'answer', 'the answer is not one JSON object'));
+  const error = findError(value);
   if (error !== null) return refuse(failureFromErrorValue(error, 'answer', bytes));
   const facts = noFacts();
   facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'] : null;
   const groq = value['x_groq'];
   facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
-  const failure = operation === 'embeddings' ? readVectors(bytes, data, facts) : readChoices(bytes, value['choices'], facts);
+  const failure = operation === 'embeddings' ? readVectors(value['data'], facts, bytes) : readChoices(value['choices'], facts, bytes);
   return failure === null ? { ok: true, facts } : refuse(failure);
+}
+
+function parseWhole(bytes: Uint8Array): Record<string, unknown> | null {
+  if (!isUtf8(bytes)) return null;
+  try {
+    const value: unknown = JSON.parse(asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Vectors may be 20 MB, and nothing in them matters here: they are checked in place, and stand as true if there are any. */
+function readAroundVectors(bytes: Uint8Array): Record<string, unknown> | null {
+  const scan = scanObject(bytes);
+  if (!scan.ok) return null;
+  const value: Record<string, unknown> = {};
+  for (const member of scan.members) {
+    const isData = member.name === 'data';
+    value[member.name] = isData ? kindOf(bytes, member) === 'array' && !isEmptyContainer(bytes, member) : parseMember(bytes, member);
+  }
+  return value;
 }
 
 function noFacts(): AnswerFacts {
@@ -47,14 +64,13 @@ function empty(message: string, bytes: Uint8Array): Failure {
   return createFailure('empty', 'answer', message, { body: bytes, contentType: 'application/json' });
 }
 
-function readVectors(bytes: Uint8Array, data: BodyMember | undefined, facts: AnswerFacts): Failure | null {
-  if (data === undefined || kindOf(bytes, data) !== 'array' || isEmptyContainer(bytes, data))
-    return empty('the answer holds no embedding', bytes);
+function readVectors(hasData: unknown, facts: AnswerFacts, bytes: Uint8Array): Failure | null {
+  if (hasData !== true) return empty('the answer holds no embedding', bytes);
   facts.hasContent = true;
   return null;
 }
 
-function readChoices(bytes: Uint8Array, value: unknown, facts: AnswerFacts): Failure | null {
+function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Failure | null {
   const choices = Array.isArray(value) ? value.filter(isRecord) : [];
   if (choices.length === 0) return empty('the answer has no choices', bytes);
   let filtered = false;
