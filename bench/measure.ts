@@ -8,6 +8,7 @@ import { eventDelaysMs, holdStreams } from './streams.ts';
 export interface Plan {
   readonly rounds: number;
   readonly seconds: number;
+  readonly warmUpSeconds: number;
   /** Where contenders' files go. */
   readonly folder: string;
   readonly upstream: string;
@@ -44,7 +45,7 @@ async function inRounds(keys: readonly ContenderKey[], plan: Plan, measure: Meas
         const process = await start(await contenders[key].prepare(plan.upstream, plan.folder));
         running.set(key, process);
         taken.set(key, []);
-        await measure(process); // warms it up
+        await warmUp(process, measure, plan);
         process.pause();
       });
     }
@@ -59,6 +60,12 @@ async function inRounds(keys: readonly ContenderKey[], plan: Plan, measure: Meas
     await Promise.all([...running.values()].map((process) => process.stop()));
   }
   return Object.fromEntries([...taken].filter(([, all]) => all.length > 0).map(([key, all]) => [key, medians(all)]));
+}
+
+/** Code is compiled as it gets hot: before that, the longer program is measured at a disadvantage that soon passes. */
+async function warmUp(running: Running, measure: Measure, { warmUpSeconds }: Plan): Promise<void> {
+  const until = performance.now() + warmUpSeconds * 1000;
+  while (performance.now() < until) await measure(running);
 }
 
 async function oneByOne(keys: readonly ContenderKey[], plan: Plan, measure: (how: Start) => Promise<Measured>): Promise<Results> {

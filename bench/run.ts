@@ -32,7 +32,12 @@ else say('bench: processes cannot be kept to a core here; the numbers compare le
 
 const folder = mkdtempSync(join(tmpdir(), 'breakwater-bench-'));
 const upstream = await start({ command: [process.execPath, join(here, 'upstream.ts')], core: cores.load });
-const plan: Plan = { ...(options.quick ? { rounds: 2, seconds: 1 } : { rounds: 5, seconds: 3 }), folder, upstream: upstream.url, say };
+const plan: Plan = {
+  ...(options.quick ? { rounds: 2, seconds: 1, warmUpSeconds: 2 } : { rounds: 5, seconds: 3, warmUpSeconds: 6 }),
+  folder,
+  upstream: upstream.url,
+  say,
+};
 const report: { case: string; title: string; results: Results; direct?: number }[] = [];
 const verdicts: Verdict[] = [];
 try {
