@@ -21,6 +21,8 @@ export interface Settlement {
   readonly usage: TokenUsage | null;
   /** `neutral`: says nothing about the target's health (the caller left, the caller's own fault). */
   readonly health: 'success' | 'failure' | 'neutral';
+  /** True if the request never left (no connection): its health counts, what it reserved goes back. */
+  readonly unsent?: boolean;
 }
 
 /**

@@ -4,6 +4,7 @@ import type { Priority } from '../core/request.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Config } from './config/index.ts';
+import type { Snapshot } from '../telemetry/snapshot.ts';
 
 /** A client as configured: what it may ask for, beside its limits. */
 export interface KnownClient extends Client {
@@ -51,12 +52,14 @@ export interface Gateway {
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
   handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */
-  models(client: KnownClient): readonly ModelEntry[];
+  models(client: KnownClient): Promise<readonly ModelEntry[]>;
   /** Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. */
   tryHoldBytes(bytes: number): boolean;
   releaseBytes(bytes: number): void;
   targets(): readonly TargetStatus[];
   queue(): QueueStatus;
+  /** For the gauges of the metrics. */
+  snapshot(): Snapshot;
   /** False if there is no such target. */
   isolate(target: string): boolean;
   reset(target: string): boolean;

@@ -23,6 +23,8 @@ export interface GatewayRequest {
   readonly priority: Priority;
   readonly receivedAt: Instant;
   readonly deadline: Instant;
+  /** True if the caller named the deadline; otherwise the model's own policy may set another. */
+  readonly deadlineGiven: boolean;
   /** False: `x-breakwater-fallback: off`, only the first tier. */
   readonly fallback: boolean;
   /** The caller's own credential as it came, for `apiKey: caller` providers; null if there was none. */

@@ -19,8 +19,8 @@ const targetSchema = z
       .array(text(), { error: 'must be a list of request fields' })
       .describe('Top-level request fields left out for this target. Default: none.')
       .optional(),
-    equivalent: flag().describe('Its embeddings equal those of the other targets. Default: false.').optional(),
-    prefill: flag().describe("Whether it continues a partial answer. Default: the provider's.").optional(),
+    equivalent: flag<never>().describe('Its embeddings equal those of the other targets. Default: false.').optional(),
+    prefill: flag<never>().describe("Whether it continues a partial answer. Default: the provider's.").optional(),
   })
   .meta({ id: 'Target', description: 'A target, with what is adapted for it.' });
 

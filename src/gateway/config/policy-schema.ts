@@ -39,7 +39,7 @@ const breaker = block('Breaker', 'When a target that fails is left alone, and fo
 });
 
 const hedge = block('Hedge', 'A second attempt beside a slow first one.', {
-  enabled: setting(flag(), false, 'Whether slow attempts are hedged.'),
+  enabled: setting(flag<never>(), false, 'Whether slow attempts are hedged.'),
   delay: setting(
     durationOrQuantile('1ms', '1h'),
     'p95',
@@ -88,23 +88,23 @@ const check = z.custom<QualityCheck | null>((value) => value === null || typeof 
 });
 
 const quality = block('Quality', 'What an answer must be before it is sent on; else the next target is asked.', {
-  rejectEmpty: setting(flag(), true, 'Reject an answer without content.'),
-  rejectTruncated: setting(flag(), false, 'Reject an answer that ended at its length limit.'),
-  rejectRefusal: setting(flag(), false, 'Reject a refusal.'),
-  rejectRepetition: setting(flag(), true, 'Reject degenerate repetition in an answer that ended at its length limit.'),
-  jsonSchema: setting(flag(), true, "Reject JSON that does not fit the request's schema."),
+  rejectEmpty: setting(flag<never>(), true, 'Reject an answer without content.'),
+  rejectTruncated: setting(flag<never>(), false, 'Reject an answer that ended at its length limit.'),
+  rejectRefusal: setting(flag<never>(), false, 'Reject a refusal.'),
+  rejectRepetition: setting(flag<never>(), true, 'Reject degenerate repetition in an answer that ended at its length limit.'),
+  jsonSchema: setting(flag<never>(), true, "Reject JSON that does not fit the request's schema."),
   minLength: setting(count(0, 1_000_000), 0, 'The fewest characters.'),
   mustMatch: setting(patterns, [], 'Regular expressions that must all match (flag u; at most 100).'),
   mustNotMatch: setting(patterns, [], 'Regular expressions of which none may match (flag u; at most 100).'),
-  buffer: setting(flag(), false, 'Hold streams back whole, so that they are judged like plain answers.'),
+  buffer: setting(flag<never>(), false, 'Hold streams back whole, so that they are judged like plain answers.'),
   check: setting(check, null, "The library's own function."),
 });
 
 const cache = block('Cache', 'Answers used again.', {
-  enabled: setting(flag(), false, 'Whether answers are kept.'),
+  enabled: setting(flag<never>(), false, 'Whether answers are kept.'),
   ttl: setting(duration('1s', '365d'), '1h', 'How long an answer is fresh.'),
   staleIfError: setting(duration('0ms', '365d'), '24h', 'How long a stale answer may stand in when every target fails.'),
-  coalesce: setting(flag(), true, 'Identical requests in flight share one answer (where the cache is enabled).'),
+  coalesce: setting(flag<never>(), true, 'Identical requests in flight share one answer (where the cache is enabled).'),
 });
 
 /** All policy settings. `schema` takes any part of them, `defaults` is the complete policy of a config that says nothing. */

@@ -76,7 +76,7 @@ export const providerSchema = z
     engine: word(...engines)
       .describe('What runs a local model (protocol local).')
       .optional(),
-    prefill: flag()
+    prefill: flag<never>()
       .describe('Whether it continues a partial answer given as the last message. Default: what the preset says, else false.')
       .optional(),
     ...policyKeys,

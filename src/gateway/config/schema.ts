@@ -30,18 +30,18 @@ export const serverSettings = block('Server', 'The listener.', {
   maxBufferedBytes: setting(size('1mb', '1024gb'), '512mb', 'The most that all waiting bodies may hold; beyond it: queue_full.'),
   drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may take to end when the process is asked to stop.'),
   adminKey: setting(optionalText, '', 'The bearer for /admin and /metrics. Empty: none, and they answer on loopback only.'),
-  allowAnonymous: setting(flag(), false, 'Whether another address than loopback may be bound although no client needs a key.'),
+  allowAnonymous: setting(flag<never>(), false, 'Whether another address than loopback may be bound although no client needs a key.'),
   passThrough: setting(passThrough, [], 'Further paths that are passed on as they are.'),
 });
 
 export const telemetrySettings = block('Telemetry', 'What is written about requests.', {
   logs: block('Logs', 'JSON lines on stderr.', {
     level: setting(word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'The lowest level that is written.'),
-    prompts: setting(flag(), false, 'Whether prompts may be logged.'),
+    prompts: setting(flag<never>(), false, 'Whether prompts may be logged.'),
   }),
   requests: block('Requests', 'One JSON line per finished request.', {
     file: setting(optionalText, '', "The file, relative to the config's folder. Empty: none."),
-    bodies: setting(flag(), false, 'Whether the lines hold the bodies too.'),
+    bodies: setting(flag<never>(), false, 'Whether the lines hold the bodies too.'),
   }),
   metrics: setting(flag('public'), true, 'Prometheus at /metrics. public: without the admin key on every address.'),
   traces: block('Traces', 'OpenTelemetry.', {

@@ -117,7 +117,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const entry = this.#entries.get(applicant);
     if (entry === undefined) return false;
     this.#remove(entry);
-    if (this.#entries.size > 0) this.#wakeAt = Math.min(this.#wakeAt, entry.since);
+    this.#wakeAt = this.#entries.size === 0 ? Infinity : Math.min(this.#wakeAt, entry.since);
     return true;
   }
 

@@ -1,0 +1,99 @@
+/** What providers say of themselves at `GET /models`: asked for only when a name or a list needs it, and kept for a while. */
+import type { Clock, Instant } from '../core/clock.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { Config, ModelLists, ProviderConfig } from './config/index.ts';
+
+const FRESH_MS = 5 * 60_000;
+const ASK_TIMEOUT_MS = 3_000;
+const BODY_MAX = 4 * 1024 * 1024;
+const MODELS_MAX = 10_000;
+
+export class ProviderLists {
+  readonly #transport: Transport;
+  readonly #clock: Clock;
+  readonly #lists = new Map<string, ReadonlySet<string>>();
+  #freshUntil: Instant = -Infinity;
+  #asking: Promise<void> | null = null;
+
+  constructor(transport: Transport, clock: Clock) {
+    this.#transport = transport;
+    this.#clock = clock;
+  }
+
+  /** What is known now, by provider. */
+  get known(): ModelLists {
+    return this.#lists;
+  }
+
+  /** Asks every provider that can be asked, unless that was done a short while ago. Bounded; never rejects. */
+  refresh(config: Config): Promise<void> {
+    if (this.#clock.now() < this.#freshUntil) return Promise.resolve();
+    this.#asking ??= this.#askAll(config).finally(() => {
+      this.#asking = null;
+      this.#freshUntil = this.#clock.now() + FRESH_MS;
+    });
+    return this.#asking;
+  }
+
+  /** The config has changed. */
+  forget(): void {
+    this.#freshUntil = -Infinity;
+    this.#lists.clear();
+  }
+
+  async #askAll(config: Config): Promise<void> {
+    const providers = Object.values(config.providers).filter((provider) => provider.protocol === 'openai');
+    await Promise.all(
+      providers.map(async (provider) => {
+        const list = await this.#ask(provider);
+        if (list !== null) this.#lists.set(provider.name, list);
+      }),
+    );
+  }
+
+  #ask(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
+    if (provider.apiKeys === 'caller') return Promise.resolve(null);
+    const url = new URL(`${provider.baseUrl}/models`);
+    const key = provider.apiKeys[0];
+    const auth = key === undefined ? [] : provider.auth === 'bearer' ? ['authorization', `Bearer ${key}`] : [provider.auth, key];
+    const headers = [...Object.entries(provider.headers).flat(), 'accept', 'application/json', 'accept-encoding', 'identity', ...auth];
+    return new Promise((resolve) => {
+      const chunks: Uint8Array[] = [];
+      let bytes = 0;
+      let isGood = false;
+      const end = (list: ReadonlySet<string> | null) => {
+        timer.cancel();
+        resolve(list);
+      };
+      const timer = this.#clock.schedule(ASK_TIMEOUT_MS, () => {
+        call.abort();
+        end(null);
+      });
+      const request = { origin: url.origin, path: url.pathname, method: 'GET', headers, body: null, connectTimeoutMs: ASK_TIMEOUT_MS };
+      const call = this.#transport.send(request, {
+        onSent() {},
+        onHeaders: (status) => (isGood = status === 200),
+        onData(chunk) {
+          chunks.push(chunk);
+          bytes += chunk.byteLength;
+          if (bytes <= BODY_MAX) return;
+          call.abort();
+          end(null);
+        },
+        onEnd: () => end(isGood ? readList(Buffer.concat(chunks).toString()) : null),
+        onError: () => end(null),
+      });
+    });
+  }
+}
+
+function readList(text: string): ReadonlySet<string> | null {
+  try {
+    const { data } = JSON.parse(text) as { data?: unknown };
+    if (!Array.isArray(data)) return null;
+    const ids = data.map((entry: unknown) => (entry as { id?: unknown } | null)?.id);
+    return new Set(ids.filter((id): id is string => typeof id === 'string').slice(0, MODELS_MAX));
+  } catch {
+    return null;
+  }
+}

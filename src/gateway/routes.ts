@@ -1,0 +1,81 @@
+/** From a requested name to its route, made once for each name. */
+import { Route } from '../pipeline/route.ts';
+import type { RouteTarget, TargetState } from '../pipeline/route.ts';
+import { resolveModel, resolvePolicy } from './config/index.ts';
+import type { Config, ModelLists, ResolvedModel, TargetSpec } from './config/index.ts';
+import type { TargetRegistry } from './targets.ts';
+
+/** Names come from callers: beyond this many routes are made anew. */
+const ROUTES_MAX = 5_000;
+
+export class Routes {
+  readonly #config: Config;
+  readonly #targets: TargetRegistry;
+  readonly #routes = new Map<string, Route>();
+
+  constructor(config: Config, targets: TargetRegistry) {
+    this.#config = config;
+    this.#targets = targets;
+    // Made now so that they are listed, and that their settings don't depend on which name is asked for first.
+    for (const name of Object.keys(config.models)) if (!name.includes('*')) this.find(name);
+  }
+
+  /** The route of a name; null: nobody knows it. */
+  find(name: string, lists?: ModelLists): Route | null {
+    const known = this.#routes.get(name);
+    if (known !== undefined) return known;
+    const resolved = resolveModel(this.#config, name, lists) ?? this.#wholeProvider(name);
+    if (resolved === null) return null;
+    if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
+    const route = this.#make(resolved);
+    this.#routes.set(name, route);
+    return route;
+  }
+
+  /** `NAME/` with no model: a path that is passed through to the provider as it is. */
+  #wholeProvider(name: string): ResolvedModel | null {
+    const provider = name.endsWith('/') ? this.#config.providers[name.slice(0, -1)] : undefined;
+    if (provider === undefined) return null;
+    const target: TargetSpec = { provider: provider.name, model: '', weight: 1, set: {}, drop: [], equivalent: false, prefill: false };
+    return { name, by: 'target', tiers: [[target]], patience: 0, policy: {} };
+  }
+
+  #make(resolved: ResolvedModel): Route {
+    const policy = resolvePolicy(this.#config.policy, null, resolved.policy);
+    return new Route({
+      name: resolved.name,
+      tiers: resolved.tiers.map((tier, i) => tier.flatMap((spec) => this.#targetsOf(spec, i, resolved))),
+      patienceMs: resolved.patience,
+      deadlineMs: policy.deadline,
+      maxAttempts: policy.maxAttempts,
+      maxWaitMs: policy.queue.maxWait === 'none' ? Infinity : policy.queue.maxWait,
+      policy,
+    });
+  }
+
+  #targetsOf(spec: TargetSpec, tier: number, resolved: ResolvedModel): RouteTarget[] {
+    const provider = this.#config.providers[spec.provider]!;
+    const policy = resolvePolicy(this.#config.policy, provider.policy, resolved.policy);
+    const states = this.#targets.forModel(this.#config, provider, spec.model, policy);
+    return states.map((state) => ({
+      key: state.name,
+      resources: resourcesOf(state),
+      state,
+      tier,
+      weight: spec.weight / states.length,
+      get health() {
+        return state.health.value;
+      },
+      affinityKey: `${state.name}#${state.credential.number}`,
+      set: spec.set,
+      drop: spec.drop,
+      equivalent: spec.equivalent,
+      policy,
+    }));
+  }
+}
+
+/** In the order in which a refusal is cheapest to find. */
+function resourcesOf(state: TargetState): RouteTarget['resources'] {
+  return [state.breaker, state.cooldown, state.credential.bench, ...state.limits];
+}

@@ -1,0 +1,68 @@
+/** What the admin pages and the metrics show of the engine at one instant. */
+import type { Instant } from '../core/clock.ts';
+import { SCHEDULING_CLASSES } from '../core/request.ts';
+import type { SchedulingClass } from '../core/request.ts';
+import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
+import type { Scheduler } from '../policy/scheduler/scheduler.ts';
+import type { RouteApplicant } from '../pipeline/admit.ts';
+import type { Engine } from '../pipeline/engine.ts';
+import type { RouteTarget, TargetState } from '../pipeline/route.ts';
+import type { QueueStatus, TargetStatus } from './gateway.ts';
+import type { LimitRegistry, LimitResource } from './limits.ts';
+import type { TargetRegistry } from './targets.ts';
+
+type Queue = Scheduler<RouteTarget, RouteApplicant>;
+
+export function targetStatus(state: TargetState, now: Instant): TargetStatus {
+  return {
+    target: state.name,
+    provider: state.provider,
+    model: state.model,
+    credential: state.credential.number,
+    breaker: {
+      state: state.breaker.state,
+      openForMs: state.breaker.openForMs(now),
+      failureRatio: state.breaker.failureRatio(now),
+    },
+    cooldownMs: state.cooldown.remainingMs(now),
+    benchedMs: state.credential.bench.remainingMs(now),
+    health: state.health.value,
+    limits: (state.limits as readonly LimitResource[]).map((limit) => ({
+      kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),
+      limit: limit.limit,
+      available: availableOf(limit, now),
+    })),
+    inFlight: state.inFlight,
+  };
+}
+
+export function queueStatus(scheduler: Queue, engine: Engine, heldBytes: number): QueueStatus {
+  return {
+    waiting: scheduler.length,
+    waitingByPriority: waitingByClass(scheduler),
+    inFlight: engine.running.size,
+    heldBytes,
+    oldestMs: scheduler.oldestMs(engine.clock.now()),
+  };
+}
+
+export function snapshotOf(scheduler: Queue, engine: Engine, limits: LimitRegistry, targets: TargetRegistry, heldBytes: number) {
+  const now = engine.clock.now();
+  return {
+    queueLength: waitingByClass(scheduler),
+    inFlight: engine.running.size,
+    heldBytes,
+    resources: [...limits.all()].map(([id, { resource }]) => {
+      return { id, kind: resource.kind, limit: resource.limit, available: availableOf(resource, now) };
+    }),
+    breakers: targets.all().map((state) => ({ target: state.name, state: state.breaker.state })),
+  };
+}
+
+function waitingByClass(scheduler: Queue): Record<SchedulingClass, number> {
+  return Object.fromEntries(SCHEDULING_CLASSES.map((name) => [name, scheduler.waiting(name)])) as Record<SchedulingClass, number>;
+}
+
+function availableOf(resource: LimitResource, now: Instant): number {
+  return resource instanceof ConcurrencyLimiter ? resource.available() : resource.available(now);
+}

@@ -1,0 +1,85 @@
+import type { Clock, Instant, Timer } from '../core/clock.ts';
+import type { Permit } from '../core/permit.ts';
+import type { Scheduler } from '../policy/scheduler/scheduler.ts';
+import type { Applicant, Decision, Refusal, Start } from '../policy/scheduler/types.ts';
+import type { RouteTarget } from './route.ts';
+
+export interface RouteApplicant extends Applicant<RouteTarget> {
+  /** What keeps a session at one target, so that prompt caches are used; null: nothing. */
+  readonly affinityKey: string | null;
+}
+export type Admitted = Start<RouteTarget>;
+export type AdmissionResult = Admitted | Refusal | { readonly kind: 'cancelled' };
+
+/** Runs the scheduler: keeps the promises of those who wait, wakes it when it asks, and closes permits through it. */
+export class Admission {
+  readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
+  readonly #clock: Clock;
+  readonly #waiting = new Map<RouteApplicant, (result: AdmissionResult) => void>();
+  #timer: Timer | null = null;
+  #firesAt: Instant = Infinity;
+
+  constructor(scheduler: Scheduler<RouteTarget, RouteApplicant>, clock: Clock) {
+    this.#scheduler = scheduler;
+    this.#clock = clock;
+  }
+
+  /** What can be said at once; after `wait`, call `wait`. */
+  submit(applicant: RouteApplicant): Decision<RouteTarget> {
+    return this.#scheduler.submit(this.#clock.now(), applicant);
+  }
+
+  /** Resolves when the applicant starts, is refused, or is withdrawn. */
+  wait(applicant: RouteApplicant): Promise<AdmissionResult> {
+    return new Promise((resolve) => {
+      this.#waiting.set(applicant, resolve);
+      this.pump();
+    });
+  }
+
+  /** The request is over: its place in the queue is given up. */
+  withdraw(applicant: RouteApplicant): void {
+    const tell = this.#waiting.get(applicant);
+    if (tell === undefined) return;
+    this.#waiting.delete(applicant);
+    this.#scheduler.cancel(applicant);
+    tell({ kind: 'cancelled' });
+    this.pump();
+  }
+
+  cancel(permit: Permit): void {
+    permit.cancel(this.#clock.now());
+    this.pump();
+  }
+
+  /** Something may have become free, or blocked: decides what can be decided now, and sets the alarm for the next time. */
+  pump(): void {
+    if (this.#scheduler.length === 0) return;
+    for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now())) {
+      const tell = this.#waiting.get(applicant);
+      this.#waiting.delete(applicant);
+      tell?.(decision);
+    }
+    this.#setAlarm();
+  }
+
+  /** Everybody who waits is refused, because the gateway closes. */
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #setAlarm(): void {
+    const wakeAt = this.#scheduler.wakeAt;
+    if (wakeAt === this.#firesAt) return;
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#firesAt = wakeAt;
+    if (wakeAt === Infinity) return;
+    this.#timer = this.#clock.schedule(Math.max(0, wakeAt - this.#clock.now()), () => {
+      this.#timer = null;
+      this.#firesAt = Infinity;
+      this.pump();
+    });
+  }
+}

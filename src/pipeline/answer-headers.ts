@@ -1,0 +1,43 @@
+import type { Attempt } from './attempt.ts';
+import type { RouteTarget } from './route.ts';
+import { costUsd } from './run.ts';
+import type { RequestRun } from './run.ts';
+import type { HeaderPairs } from './sink.ts';
+import { headerOf, pushPassedHeaders, upstreamRequestId } from './upstream-headers.ts';
+
+/** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
+export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
+  const headers = ['x-request-id', run.request.id];
+  if (target !== null) headers.push('x-breakwater-target', target.state.name);
+  headers.push('x-breakwater-attempts', String(run.attempts), 'x-breakwater-queue-ms', String(Math.round(run.queueMs)));
+  const fallback = target === null ? null : run.fallbackFor(target);
+  if (fallback !== null) headers.push('x-breakwater-fallback', fallback);
+  if (run.engine.simulated) headers.push('x-breakwater-simulated', 'true');
+  return headers;
+}
+
+/** The headers of a provider's answer, as far as they are known when it is committed. */
+export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
+  const { facts } = run.request;
+  const isBytes = facts.operation === 'bytes';
+  const fallbackType = facts.stream ? 'text/event-stream' : 'application/json';
+  const contentType = headerOf(attempt.headers, 'content-type') ?? (isBytes ? null : fallbackType);
+  const headers = wayHeaders(run, attempt.options.target);
+  if (contentType !== null) headers.push('content-type', contentType);
+  if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
+  const upstreamId = upstreamRequestId(attempt.headers);
+  if (upstreamId !== null) headers.push('x-upstream-request-id', upstreamId);
+  pushPassedHeaders(headers, attempt.headers, isBytes);
+  return headers;
+}
+
+export function costHeader(target: RouteTarget, usage: Attempt['facts']['usage']): HeaderPairs {
+  const cost = costUsd(target, usage);
+  return cost === null ? [] : ['x-breakwater-cost-usd', String(Number(cost.toPrecision(6)))];
+}
+
+/** The same, told in a stream whose headers had to go out before it was known. */
+export function wayComment(run: RequestRun, target: RouteTarget): string {
+  const fallback = run.fallbackFor(target);
+  return `breakwater target=${target.state.name} attempts=${run.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
+}

@@ -1,0 +1,233 @@
+/** One send to one target, from the permit to a candidate or a failure. */
+import type { Clock, Instant } from '../core/clock.ts';
+import type { Failure } from '../core/facts.ts';
+import type { Permit } from '../core/permit.ts';
+import { firstContentLimitMs, headersLimitMs, silenceShareMs } from '../policy/latency/silence.ts';
+import type { CallKind } from '../policy/latency/silence.ts';
+import { AnswerGuard } from '../transport/answer-guard.ts';
+import type { AnswerMode, GuardLimits, GuardListener } from '../transport/answer-guard.ts';
+import type { WatchLimit } from '../transport/answer-watch.ts';
+import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
+import type { AnswerFacts } from '../core/facts.ts';
+import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
+import { readAnswer } from '../wire/openai-chat/read-answer.ts';
+import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
+import { replaceModel } from '../wire/multipart-model.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+import type { RouteTarget } from './route.ts';
+
+/** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
+const REVIEW_MS = 5_000;
+
+/** Headers that belong to an account, and so travel only with the caller's own credential. */
+const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'openai-project']);
+
+export interface AttemptOptions {
+  readonly number: number;
+  readonly request: GatewayRequest;
+  readonly target: RouteTarget;
+  readonly permit: Permit;
+  readonly probe: boolean;
+  readonly deadline: Instant;
+  /** Fields to leave out beside the route's own. */
+  readonly drop: readonly string[];
+  /** True if another target is untried and could answer. */
+  readonly hasOtherAtHand: (now: Instant) => boolean;
+}
+
+/** What comes after the candidate was taken. */
+export interface AnswerConsumer {
+  onPieces(pieces: readonly Uint8Array[]): void;
+  onEnd(): void;
+  onFailure(failure: Failure): void;
+}
+
+export class Attempt implements GuardListener, GuardLimits {
+  readonly options: AttemptOptions;
+  readonly startedAt: Instant;
+  readonly connectMs: number;
+  readonly headersMs: number;
+  readonly firstContentMs: number;
+  readonly idleMs: number;
+  readonly attemptEnds: Instant;
+  readonly #call: CallKind;
+  readonly #clock: Clock;
+  readonly #guard: AnswerGuard;
+  #upstream: UpstreamCall | null = null;
+  #decide: (() => void) | null = null;
+  #consumer: AnswerConsumer | null = null;
+  /** Why it failed, or broke after it was committed; null so far. */
+  failure: Failure | null = null;
+  cancelled = false;
+  sent = false;
+  firstContentAt: Instant | null = null;
+
+  constructor(clock: Clock, options: AttemptOptions) {
+    const { facts } = options.request;
+    const { state, policy } = options.target;
+    this.#clock = clock;
+    this.options = options;
+    this.startedAt = clock.now();
+    this.#call = { stream: facts.stream, thinks: facts.thinks || state.thinks, local: state.local, outputBound: facts.outputBound };
+    this.connectMs = policy.timeouts.connect;
+    this.headersMs = headersLimitMs(policy.timeouts, this.#call);
+    this.firstContentMs = firstContentLimitMs(policy.timeouts, this.#call);
+    this.idleMs = policy.timeouts.idle;
+    this.attemptEnds = Math.min(options.deadline, this.startedAt + policy.timeouts.attempt);
+    this.#guard = new AnswerGuard(clock, modeOf(options), this, this);
+  }
+
+  get facts(): AnswerFacts {
+    return this.#guard.facts;
+  }
+
+  get status(): number {
+    return this.#guard.status;
+  }
+
+  get headers(): ResponseHeaders {
+    return this.#guard.headers;
+  }
+
+  /** True once the whole answer is here. */
+  get isComplete(): boolean {
+    return this.#guard.isComplete;
+  }
+
+  /** Sends; resolves when there is a candidate, a failure, or it was cancelled. */
+  run(transport: Transport): Promise<void> {
+    return new Promise((resolve) => {
+      this.#decide = resolve;
+      const { request, target } = this.options;
+      this.#upstream = transport.send(
+        {
+          origin: target.state.origin,
+          path: target.state.basePath + request.path,
+          method: request.method,
+          headers: headersOf(this.options),
+          body: bodyOf(this.options),
+          connectTimeoutMs: this.connectMs,
+        },
+        this.#guard,
+      );
+    });
+  }
+
+  /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */
+  take(consumer: AnswerConsumer): readonly Uint8Array[] {
+    this.#consumer = consumer;
+    return this.#guard.take();
+  }
+
+  /** After `take`: tells the end if it is here already. */
+  tellEndIfComplete(): void {
+    this.#guard.tellEndIfComplete();
+  }
+
+  pause(): void {
+    this.#guard.setPaused(true);
+    this.#upstream?.pause();
+  }
+
+  resume(): void {
+    this.#guard.setPaused(false);
+    this.#upstream?.resume();
+  }
+
+  /** Nobody wants the answer any more: the upstream connection is closed. */
+  cancel(): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    this.#stop();
+    this.#settleDecision();
+  }
+
+  /** Milliseconds until the first content or the whole plain answer; null: neither came. */
+  get silentMs(): number | null {
+    return this.firstContentAt === null ? null : this.firstContentAt - this.startedAt;
+  }
+
+  shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit {
+    const { timeouts } = this.options.target.policy;
+    const isAuto = (phase === 'headers' ? timeouts.headers : timeouts.firstContent) === 'auto';
+    if (!isAuto) return { at: Infinity, kind: 'timeout', reviewAt: Infinity };
+    const reviewAt = now + REVIEW_MS;
+    if (!this.options.hasOtherAtHand(now)) return { at: Infinity, kind: 'timeout', reviewAt };
+    const shareAt = this.startedAt + silenceShareMs(this.options.deadline - this.startedAt);
+    const slowAt = sentAt + this.options.target.state.silence.slowAfterMs(this.#call);
+    return slowAt < shareAt ? { at: slowAt, kind: 'slow', reviewAt } : { at: shareAt, kind: 'timeout', reviewAt };
+  }
+
+  onSent(): void {
+    this.sent = true;
+  }
+
+  onCandidate(): void {
+    this.firstContentAt = this.#clock.now();
+    this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
+    this.#settleDecision();
+  }
+
+  onPieces(pieces: readonly Uint8Array[]): void {
+    this.#consumer!.onPieces(pieces);
+  }
+
+  onEnd(): void {
+    this.#consumer!.onEnd();
+  }
+
+  onFailure(failure: Failure): void {
+    this.failure = failure;
+    this.#stop();
+    if (this.#consumer !== null) this.#consumer.onFailure(failure);
+    else this.#settleDecision();
+  }
+
+  #stop(): void {
+    this.#guard.stop();
+    this.#upstream?.abort();
+  }
+
+  #settleDecision(): void {
+    this.#decide?.();
+    this.#decide = null;
+  }
+}
+
+function modeOf(options: AttemptOptions): AnswerMode {
+  const { facts } = options.request;
+  if (facts.operation === 'bytes') return { kind: 'bytes' };
+  const { operation } = facts;
+  if (!facts.stream || operation === 'embeddings') return { kind: 'plain', read: (bytes) => readAnswer(operation, bytes) };
+  const maxEventSize = options.target.policy.stream.maxEventSize;
+  return { kind: 'stream', reader: createChatStreamReader({ operation, keepUsage: facts.wantsUsage, maxEventSize }) };
+}
+
+function bodyOf(options: AttemptOptions): Uint8Array | null {
+  const { request, target, drop } = options;
+  const { facts, body } = request;
+  if (facts.operation === 'bytes') {
+    if (body.bytes.byteLength === 0) return null;
+    return facts.model === '' ? body.bytes : replaceModel(body.contentType, body.bytes, target.state.model);
+  }
+  return encodeRequest(body, {
+    model: target.state.model,
+    set: target.set,
+    drop: drop.length === 0 ? target.drop : [...target.drop, ...drop],
+    askUsage: facts.stream && !facts.wantsUsage && target.state.includeUsage,
+  });
+}
+
+function headersOf({ request, target }: AttemptOptions): readonly string[] {
+  const { state } = target;
+  const isCaller = state.credential.auth === 'caller';
+  const headers = [...state.headers];
+  if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
+  if (state.credential.auth !== 'caller') headers.push(...state.credential.auth);
+  else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
+  for (let i = 0; i < request.forwardHeaders.length; i += 2) {
+    const name = request.forwardHeaders[i]!;
+    if (isCaller || !ACCOUNT_HEADERS.has(name)) headers.push(name, request.forwardHeaders[i + 1]!);
+  }
+  return headers;
+}

@@ -1,0 +1,144 @@
+/**
+ * The caller's side of one request: what has gone out, what may still go out, and in which form a failure has to be
+ * told. Before the first byte an error is an answer with its own status; after it, an event in the stream.
+ */
+import { assert } from '../core/assert.ts';
+import type { Clock, Instant, Timer } from '../core/clock.ts';
+import type { BreakwaterError } from '../core/errors.ts';
+import type { Protocol } from '../core/request.ts';
+import { encodeComment, encodeStreamError } from '../wire/openai-chat/encode-error.ts';
+import { errorAnswer } from './error-answer.ts';
+import { streamErrorOf } from './stream-error.ts';
+import type { AnswerSink, HeaderPairs } from './sink.ts';
+
+const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
+const KEEP_ALIVE = encodeComment('keep-alive');
+
+export interface DownstreamOptions {
+  readonly protocol: Protocol;
+  readonly requestId: string;
+  /** Milliseconds without a byte after which a stream is kept alive by a comment; null: not a stream of events. */
+  readonly keepAliveMs: number | null;
+  /** Called once when keeping alive began: the status has gone out. */
+  readonly onKeptAlive: () => void;
+}
+
+export class Downstream {
+  readonly #sink: AnswerSink;
+  readonly #clock: Clock;
+  readonly #options: DownstreamOptions;
+  #state: 'open' | 'kept_alive' | 'committed' | 'over' = 'open';
+  #timer: Timer | null = null;
+  #lastByteAt: Instant;
+  #isEventStream = false;
+
+  constructor(sink: AnswerSink, clock: Clock, options: DownstreamOptions) {
+    this.#sink = sink;
+    this.#clock = clock;
+    this.#options = options;
+    this.#lastByteAt = clock.now();
+    this.#armKeepAlive();
+  }
+
+  get isOver(): boolean {
+    return this.#state === 'over';
+  }
+
+  /** The status line has gone out: 200, or whatever was committed. */
+  get isStarted(): boolean {
+    return this.#state !== 'open';
+  }
+
+  /** A whole answer at once. */
+  answer(status: number, headers: HeaderPairs, body: Uint8Array): void {
+    assert(this.#state === 'open', 'one answer to a request');
+    this.#close();
+    this.#sink.head(status, headers);
+    this.#sink.end(body);
+  }
+
+  /** The stream begins; `known` is told in a comment where the headers are gone already. */
+  commit(status: number, headers: HeaderPairs, isEventStream: boolean, known: string): void {
+    this.#isEventStream = isEventStream;
+    if (this.#state === 'open') this.#sink.head(status, headers);
+    else {
+      assert(this.#state === 'kept_alive', 'a stream is committed once');
+      this.#sink.write(encodeComment(known));
+    }
+    this.#state = 'committed';
+    if (!isEventStream) this.#stopKeepAlive();
+  }
+
+  /** False: the caller is behind; wait for `onDrain`. */
+  write(pieces: readonly Uint8Array[]): boolean {
+    let roomy = true;
+    for (const piece of pieces) roomy = this.#sink.write(piece);
+    this.#lastByteAt = this.#clock.now();
+    return roomy;
+  }
+
+  onDrain(listener: () => void): void {
+    this.#sink.onDrain(listener);
+  }
+
+  end(): void {
+    this.#close();
+    this.#sink.end();
+  }
+
+  /** The request ends with an error of ours, in the form that is still possible. */
+  fail(error: BreakwaterError): void {
+    if (this.#state === 'over') return;
+    if (this.#state === 'open') {
+      const answer = errorAnswer(this.#options.protocol, error, this.#options.requestId);
+      return this.answer(answer.status, answer.headers, Buffer.from(answer.body));
+    }
+    const canTell = this.#state === 'kept_alive' || this.#isEventStream;
+    this.#close();
+    if (canTell) this.#sink.end(encodeStreamError(streamErrorOf(error)));
+    else this.#sink.abort();
+  }
+
+  /** Ends a stream that has begun with these last bytes. */
+  endWith(bytes: Uint8Array): void {
+    this.#close();
+    this.#sink.end(bytes);
+  }
+
+  /** The caller has left: nothing more goes out. */
+  leave(): void {
+    if (this.#state === 'over') return;
+    this.#close();
+    this.#sink.abort();
+  }
+
+  #close(): void {
+    this.#state = 'over';
+    this.#stopKeepAlive();
+  }
+
+  #stopKeepAlive(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #armKeepAlive(): void {
+    const { keepAliveMs } = this.#options;
+    if (keepAliveMs === null) return;
+    const dueMs = this.#lastByteAt + keepAliveMs - this.#clock.now();
+    this.#timer = this.#clock.schedule(dueMs, () => this.#keepAlive(keepAliveMs));
+  }
+
+  #keepAlive(keepAliveMs: number): void {
+    if (this.#clock.now() - this.#lastByteAt >= keepAliveMs) {
+      if (this.#state === 'open') {
+        this.#state = 'kept_alive';
+        this.#sink.head(200, [...STREAM_HEADERS, 'x-request-id', this.#options.requestId]);
+        this.#options.onKeptAlive();
+      }
+      // What has gone out so far is always whole events, so a comment can stand here.
+      this.write([KEEP_ALIVE]);
+    }
+    this.#armKeepAlive();
+  }
+}

@@ -1,0 +1,46 @@
+/** What all requests of one gateway share. */
+import type { Clock } from '../core/clock.ts';
+import type { BreakwaterError } from '../core/errors.ts';
+import type { BreakerState, EventSink } from '../core/events.ts';
+import type { Permit } from '../core/permit.ts';
+import type { Random } from '../core/random.ts';
+import type { Settlement } from '../core/resource.ts';
+import type { Transport } from '../transport/transport.ts';
+import type { Admission } from './admit.ts';
+import type { RouteTarget, TargetState } from './route.ts';
+
+/** A request under way, as far as the engine has to know it. */
+export interface Running {
+  /** Ends it with this error, in whatever form is still possible. */
+  stop(error: BreakwaterError): void;
+}
+
+export interface Engine {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly events: EventSink;
+  readonly transport: Transport;
+  readonly admission: Admission;
+  /** Every answer says that it is simulated (the demo). */
+  readonly simulated: boolean;
+  readonly running: Set<Running>;
+}
+
+/** Closes the permit of an attempt that was sent, and tells what that changed. */
+export function settleAttempt(engine: Engine, target: RouteTarget, permit: Permit, settlement: Settlement): void {
+  const { state } = target;
+  const before = state.breaker.state;
+  state.inFlight--;
+  permit.settle(engine.clock.now(), settlement);
+  if (settlement.health !== 'neutral') state.health.record(settlement.health === 'success');
+  tellBreaker(engine, state, before);
+  engine.admission.pump();
+}
+
+/** Emits a breaker's change of state, if there was one. */
+export function tellBreaker(engine: Engine, state: TargetState, before: BreakerState): void {
+  const { breaker } = state;
+  if (breaker.state === before) return;
+  const at = engine.clock.now();
+  engine.events.emit({ type: 'breaker', at, target: state.name, from: before, to: breaker.state, openForMs: breaker.openForMs(at) });
+}

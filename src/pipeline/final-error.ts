@@ -1,0 +1,108 @@
+/** What the caller is told when a request was sent and failed (design 2.3). */
+import { BreakwaterError } from '../core/errors.ts';
+import type { Failure } from '../core/facts.ts';
+import { encodeErrorBody, encodeStreamError } from '../wire/openai-chat/encode-error.ts';
+import { costHeader, wayHeaders } from './answer-headers.ts';
+import { retryHeaders } from './error-answer.ts';
+import { deadlineError } from './permission.ts';
+import type { FailedAttempt, RequestRun } from './run.ts';
+
+export function tellFailure(run: RequestRun): void {
+  if (run.kept !== null && !run.downstream.isStarted) return answerKept(run);
+  const last = run.failures.at(-1)!;
+  if (run.engine.clock.now() >= run.deadline) return run.fail(deadlineError(run));
+  if (isAuth(last) && allSame(run)) return run.fail(authError(last));
+  if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
+  const status = isAuth(last) ? undefined : statusOf(last.failure);
+  const options = { retryAfterMs: waitMs(run, last), ...(status === undefined ? {} : { status }) };
+  run.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(run)}`, options));
+}
+
+/** One target alone was asked, nothing else could help, or all said the same about the request itself. */
+function keepsUpstreamWords(run: RequestRun, last: FailedAttempt): boolean {
+  if (last.failure.kind !== 'status' && last.failure.kind !== 'error') return false;
+  if (isAuth(last)) return last.target.state.credential.auth === 'caller';
+  if (last.judgement.verdict === 'reject') return true;
+  if (run.failures.every((failed) => failed.target.state.name === last.target.state.name)) return true;
+  return last.judgement.liesInRequest && allSame(run);
+}
+
+function allSame(run: RequestRun): boolean {
+  return run.failures.every((failed) => failed.judgement.reason === run.failures[0]!.judgement.reason);
+}
+
+function isAuth(failed: FailedAttempt): boolean {
+  return failed.judgement.reason === 'auth' && failed.target.state.credential.auth !== 'caller';
+}
+
+function authError(failed: FailedAttempt): BreakwaterError {
+  const { state } = failed.target;
+  return new BreakwaterError(
+    'upstream_auth_failed',
+    `${state.provider} refuses its configured credential (${failed.failure.status ?? 'no status'})`,
+  );
+}
+
+function statusOf(failure: Failure): number | undefined {
+  return failure.status !== null && failure.status >= 400 && failure.status <= 599 ? failure.status : undefined;
+}
+
+/** When the last target may be asked again, where it said so. */
+function waitMs(run: RequestRun, failed: FailedAttempt): number | null {
+  const { failure, target, judgement } = failed;
+  const coolingMs = target.state.cooldown.remainingMs(run.engine.clock.now());
+  if (coolingMs > 0) return coolingMs;
+  return judgement.verdict !== 'reject' && failure.retryAfterMs !== null && failure.retryAfterMs > 0 ? failure.retryAfterMs : null;
+}
+
+function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
+  const { failure } = last;
+  const status = statusOf(failure) ?? 502;
+  const told = { message: failure.message, type: failure.type ?? 'upstream_error', param: failure.param, code: failure.code };
+  if (run.downstream.isStarted) {
+    run.downstream.endWith(encodeStreamError(told));
+    return run.failAsUpstream(status);
+  }
+  const ownBody = isErrorJson(failure) ? failure.body! : null;
+  const body = ownBody ?? encodeErrorBody(told);
+  const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
+  const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(run, last) });
+  const headers = [
+    ...wayHeaders(run, last.target),
+    'content-type',
+    contentType,
+    'content-length',
+    String(body.byteLength),
+    ...retryHeaders(error),
+  ];
+  run.downstream.answer(status, headers, body);
+  run.failAsUpstream(status);
+}
+
+/** An error body that a client of this protocol can read as it is. */
+function isErrorJson(failure: Failure): boolean {
+  if (failure.kind !== 'status' || failure.body === null || failure.body.byteLength === 0) return false;
+  try {
+    const parsed: unknown = JSON.parse(Buffer.from(failure.body).toString());
+    return typeof parsed === 'object' && parsed !== null && typeof (parsed as { error?: unknown }).error === 'object';
+  } catch {
+    return false;
+  }
+}
+
+/** Nothing better came: the best real answer, marked. */
+function answerKept(run: RequestRun): void {
+  const kept = run.kept!;
+  const headers = [...wayHeaders(run, kept.target), ...kept.headers, ...costHeader(kept.target, kept.usage)];
+  headers.push('x-breakwater-quality', 'empty', 'content-length', String(kept.body.byteLength));
+  run.downstream.answer(kept.status, headers, kept.body);
+  run.succeedKept(kept);
+}
+
+function listAttempts(run: RequestRun): string {
+  return run.failures.map(({ target, failure }, i) => `${i + 1}. ${target.state.name}: ${describe(failure)}`).join('; ');
+}
+
+function describe(failure: Failure): string {
+  return failure.status === null ? failure.message : `${failure.status} ${failure.message}`;
+}

@@ -1,0 +1,83 @@
+/** Which targets a request may ask next, and when (design 4.3). */
+import type { Instant } from '../core/clock.ts';
+import { ask } from './permission.ts';
+import type { AdmissionResult } from './admit.ts';
+import type { RouteTarget, Tiers } from './route.ts';
+import type { RequestRun } from './run.ts';
+
+/** Nothing is left to ask: the request has failed. */
+export interface Exhausted {
+  readonly kind: 'exhausted';
+}
+
+const EXHAUSTED: Exhausted = { kind: 'exhausted' };
+
+/**
+ * The first attempt goes to whatever the route says. After failures an untried target is asked at once if one can
+ * start; else a tried one that may work later is asked again after its backoff, the untried ones staying preferred.
+ */
+export async function askNext(run: RequestRun): Promise<AdmissionResult | Exhausted> {
+  const { clock } = run.engine;
+  const waitUntil = clock.now() + run.route.maxWaitMs;
+  if (run.attempts === 0) return ask(run, run.tiers, waitUntil);
+  if (run.attempts >= run.route.maxAttempts) return EXHAUSTED;
+  if (run.mendedFor !== null) return askMended(run, run.mendedFor, waitUntil);
+
+  const again = repeatable(run, clock.now());
+  const untried = untriedTiers(run);
+  if (untried.length > 0) {
+    const result = await ask(run, untried, again.length === 0 ? waitUntil : clock.now());
+    if (result.kind !== 'refuse' || again.length === 0) return result;
+  }
+  if (again.length === 0) return EXHAUSTED;
+
+  const earliest = Math.min(...again.map((target) => run.notBefore.get(target) ?? -Infinity));
+  await pause(run, earliest);
+  if (run.isOver) return { kind: 'cancelled' };
+  return ask(run, withRepeats(run, again), waitUntil);
+}
+
+function askMended(run: RequestRun, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
+  run.mendedFor = null;
+  return ask(
+    run,
+    run.route.select(`only ${indexOf(run, target)}`, (candidate) => candidate === target),
+    waitUntil,
+  );
+}
+
+async function pause(run: RequestRun, until: Instant): Promise<void> {
+  const { clock, events } = run.engine;
+  const at = clock.now();
+  if (until <= at) return;
+  const reason = run.failures.at(-1)!.judgement.reason;
+  events.emit({ type: 'backoff', requestId: run.request.id, at, delayMs: until - at, reason });
+  await run.sleepUntil(until);
+}
+
+function untriedTiers(run: RequestRun): Tiers {
+  return select(run, 'untried', (target) => !run.asked.has(target) && !run.dead.has(target));
+}
+
+function withRepeats(run: RequestRun, again: readonly RouteTarget[]): Tiers {
+  const key = `repeat ${again.map((target) => indexOf(run, target)).join()} after`;
+  return select(run, key, (target) => !run.asked.has(target) && !run.dead.has(target), again);
+}
+
+function select(run: RequestRun, key: string, keep: (target: RouteTarget) => boolean, last: readonly RouteTarget[] = []): Tiers {
+  const allowed = new Set(run.tiers.flat());
+  const kept = [...allowed].filter(keep).map((target) => indexOf(run, target));
+  return run.route.select(`${key} ${kept.join()}`, (target) => allowed.has(target) && keep(target), last);
+}
+
+/** Tried targets that may work later: not before their backoff, within the deadline and their retry budget. */
+function repeatable(run: RequestRun, now: Instant): RouteTarget[] {
+  return run.tiers.flat().filter((target) => {
+    if (!run.asked.has(target) || run.dead.has(target)) return false;
+    return (run.notBefore.get(target) ?? -Infinity) < run.deadline && target.state.retryBudget.allows(now);
+  });
+}
+
+function indexOf(run: RequestRun, target: RouteTarget): number {
+  return run.route.tiers.flat().indexOf(target);
+}

@@ -1,0 +1,177 @@
+/** Asks the scheduler for a permit on behalf of a request, and says no in words that help. */
+import type { Instant } from '../core/clock.ts';
+import { BreakwaterError } from '../core/errors.ts';
+import type { Blocker } from '../core/events.ts';
+import type { Reason } from '../core/outcome.ts';
+import type { Need, Resource, ResourceKind } from '../core/resource.ts';
+import { refusal } from '../policy/scheduler/evaluate.ts';
+import type { Refusal } from '../policy/scheduler/types.ts';
+import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
+import type { RouteTarget, Tiers } from './route.ts';
+import type { RequestRun } from './run.ts';
+
+/** What an answer is reckoned to be where the caller set no bound, in tokens. */
+const OUTPUT_GUESS = 1024;
+const NO_RESOURCES: readonly Resource[] = [];
+
+class RunApplicant implements RouteApplicant {
+  readonly class;
+  readonly client: string;
+  readonly deadline: Instant;
+  readonly waitUntil: Instant;
+  readonly tiers: Tiers;
+  readonly patienceMs: number;
+  readonly maxCooldownWaitMs: number;
+  readonly own: readonly Resource[];
+  readonly #run: RequestRun;
+  #countingNeed: Need | null = null;
+  #otherNeed: Need | null = null;
+
+  constructor(run: RequestRun, tiers: Tiers, waitUntil: Instant) {
+    this.#run = run;
+    this.class = run.request.priority;
+    this.client = run.request.client.name;
+    this.deadline = run.deadline;
+    this.waitUntil = waitUntil;
+    this.tiers = tiers;
+    this.patienceMs = run.route.patienceMs;
+    this.maxCooldownWaitMs = run.route.policy.retry.maxRetryAfter;
+    this.own = run.clientPermit === null ? run.request.client.resources : NO_RESOURCES;
+  }
+
+  get affinityKey(): string | null {
+    return this.#run.request.facts.cacheKey;
+  }
+
+  needOn(target: RouteTarget): Need {
+    const { facts } = this.#run.request;
+    if (target.state.countsOutput) {
+      return (this.#countingNeed ??= {
+        requests: 1,
+        inputTokens: facts.inputTokens,
+        outputTokens: facts.outputBound ?? guess(facts.operation),
+      });
+    }
+    return (this.#otherNeed ??= {
+      requests: 1,
+      inputTokens: facts.inputTokens,
+      outputTokens: Math.min(facts.outputBound ?? Infinity, guess(facts.operation)),
+    });
+  }
+
+  notBefore(target: RouteTarget): Instant {
+    return this.#run.notBefore.get(target) ?? -Infinity;
+  }
+}
+
+function guess(operation: string): number {
+  return operation === 'chat' || operation === 'completions' ? OUTPUT_GUESS : 0;
+}
+
+export type { RunApplicant };
+
+/** Asks for a permit on one of `tiers`, waiting for it until `waitUntil` at most. */
+export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
+  const { admission, clock } = run.engine;
+  const applicant = new RunApplicant(run, tiers, Math.min(waitUntil, run.deadline));
+  const decision = admission.submit(applicant);
+  if (decision.kind !== 'wait') return decision;
+  return waitFor(run, applicant, clock.now());
+}
+
+async function waitFor(run: RequestRun, applicant: RunApplicant, since: Instant): Promise<AdmissionResult> {
+  const { admission, clock, events } = run.engine;
+  events.emit({ type: 'queued', requestId: run.request.id, at: since, blockers: refusal('infeasible', applicant, since).blockers });
+  run.wake = () => admission.withdraw(applicant);
+  const waiting = admission.wait(applicant);
+  if (run.isOver) admission.withdraw(applicant);
+  const result = await waiting;
+  run.wake = null;
+  run.queueMs += clock.now() - since;
+  if (result.kind === 'start' && run.isOver) {
+    admission.cancel(result.permit);
+    if (result.clientPermit !== null) admission.cancel(result.clientPermit);
+    return { kind: 'cancelled' };
+  }
+  return result;
+}
+
+/** The error of a request that was not admitted and never sent. */
+export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError {
+  const now = run.engine.clock.now();
+  const waitMs = refused.earliest === null ? null : Math.max(0, refused.earliest - now);
+  const model = JSON.stringify(run.route.name);
+  if (refused.why === 'queue_full') {
+    return new BreakwaterError('queue_full', 'the queue is full; retry later, or lower the load', {
+      retryAfterMs: waitMs === null ? 1000 : Math.max(1000, waitMs),
+    });
+  }
+  if (refused.why === 'expired' && now >= run.deadline) return deadlineError(run, refused.blockers);
+  if (refused.earliest === null && isIncapable(refused)) {
+    return new BreakwaterError(
+      'capability_unsupported',
+      `the request needs more tokens at once than the limits of any target for ${model} allow`,
+    );
+  }
+  if (refused.limited) {
+    const cure = waitMs === null ? '' : `: ${cureFor(run, waitMs, refused.why)}`;
+    return new BreakwaterError('rate_limited', `every target for ${model} is held back by limits (${describe(refused.blockers)})${cure}`, {
+      retryAfterMs: waitMs,
+    });
+  }
+  return new BreakwaterError('no_target_available', `no target for ${model} can be used (${describe(refused.blockers)})`, {
+    retryAfterMs: waitMs,
+  });
+}
+
+function cureFor(run: RequestRun, waitMs: number, why: Refusal['why']): string {
+  if (why === 'expired') return 'queue.maxWait was over; a longer one, or a batch, would have sufficed';
+  const neededMs = Math.ceil(run.engine.clock.now() + waitMs - run.startedAt);
+  return `a deadline of ${Math.ceil(neededMs / 1000)} s (x-breakwater-deadline-ms: ${neededMs}) would have sufficed, or a batch`;
+}
+
+export function deadlineError(run: RequestRun, blockers: readonly Blocker[] = []): BreakwaterError {
+  const totalMs = Math.round(run.deadline - run.startedAt);
+  const queueMs = Math.round(run.queueMs);
+  const parts = [`${queueMs} ms waiting for capacity${blockers.length === 0 ? '' : ` (${describe(blockers)})`}`];
+  for (const { target, failure } of run.failures) parts.push(`${target.state.name}: ${failure.message}`);
+  return new BreakwaterError('deadline_exceeded', `the deadline of ${totalMs} ms has passed: ${parts.join('; ')}`);
+}
+
+/** Why the first choice was passed over although nobody has failed yet. */
+export function skipReason(run: RequestRun, admitted: Admitted): Reason | null {
+  if (admitted.target.tier === 0) return null;
+  const first = run.tiers[0]![0]!;
+  const now = run.engine.clock.now();
+  if (first.state.credential.bench.remainingMs(now) > 0) return 'benched';
+  if (first.state.breaker.state === 'isolated') return 'isolated';
+  if (first.state.breaker.state !== 'closed') return 'open';
+  return 'rate_limited';
+}
+
+function isIncapable(refused: Refusal): boolean {
+  return refused.blockers.some((b) => b.waitMs === Infinity && (b.kind === 'tokens' || b.kind === 'requests'));
+}
+
+const WORDS: Readonly<Record<ResourceKind | 'incapable', string>> = {
+  requests: 'request limit',
+  tokens: 'token limit',
+  concurrency: 'concurrency limit',
+  cooldown: 'cooling down',
+  bench: 'out of order',
+  breaker: 'breaker open',
+  client: "the client's own limit",
+  budget: 'budget',
+  incapable: 'incapable',
+};
+
+const TOLD_MAX = 8;
+
+function describe(blockers: readonly Blocker[]): string {
+  const told = blockers.slice(0, TOLD_MAX).map((blocker) => {
+    const { waitMs } = blocker;
+    const until = waitMs === null ? '' : waitMs === Infinity ? ', for good' : ` for ${(waitMs / 1000).toFixed(1)} s`;
+    return `${blocker.target}: ${WORDS[blocker.kind]}${until}`;
+  });
+  return told.length === 0 ? 'busy' : told.join('; ');
+}

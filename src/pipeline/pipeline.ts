@@ -1,0 +1,136 @@
+/**
+ * How one request lives (design section 3), in order:
+ *
+ *   admit    a permit on some target: at once, after waiting, or a refusal that says when
+ *   attempt  one send, watched until there is a candidate or a failure; nothing has gone downstream yet
+ *   relay    a candidate is committed: its bytes pass through to the caller, its permit is settled at its end
+ *   verdict  a failure is judged: what it means for target and credential, and whether anybody else can answer
+ *
+ * and again from admit, until the answer went out, nobody is left to ask, or time is up. Whatever happens, the
+ * permit of every attempt is closed, and the caller is told the end exactly once.
+ */
+import { BreakwaterError } from '../core/errors.ts';
+import type { Admitted } from './admit.ts';
+import { Attempt } from './attempt.ts';
+import { settleAttempt, tellBreaker } from './engine.ts';
+import type { Engine } from './engine.ts';
+import { tellFailure } from './final-error.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+import { keepAnswer } from './kept-answer.ts';
+import { askNext } from './next-attempt.ts';
+import { deadlineError, refusalError, skipReason } from './permission.ts';
+import { relay } from './relay.ts';
+import { isOutOfOrder } from './route.ts';
+import type { Route } from './route.ts';
+import { RequestRun } from './run.ts';
+import type { AnswerSink } from './sink.ts';
+import { takeFailure, tellAttemptEnd } from './verdict-effects.ts';
+
+export async function runRequest(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
+  const run = new RequestRun(engine, request, route, sink);
+  run.begin();
+  try {
+    await carryOut(run);
+  } catch (error) {
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    engine.events.emit({ type: 'warning', at: engine.clock.now(), message: `internal error in request ${request.id}`, detail });
+    run.fail(new BreakwaterError('internal_error', 'an internal error in Breakwater; its log says more'));
+  } finally {
+    run.close();
+  }
+}
+
+async function carryOut(run: RequestRun): Promise<void> {
+  for (;;) {
+    const admitted = await admit(run);
+    if (admitted === null) return;
+    const attempt = await send(run, admitted);
+    if (attempt === null) return;
+    if (attempt.failure === null) return relay(run, attempt);
+    const judgement = takeFailure(run, attempt, attempt.failure);
+    keepAnswer(run, attempt, attempt.failure);
+    if (judgement.verdict === 'reject' || run.engine.clock.now() >= run.deadline) return tellFailure(run);
+  }
+}
+
+/** The permit for the next attempt; null: there will be none, and the caller has been told. */
+async function admit(run: RequestRun): Promise<Admitted | null> {
+  const asked = await askNext(run);
+  switch (asked.kind) {
+    case 'start':
+      return asked;
+    case 'cancelled':
+      if (run.stopError !== null) run.fail(run.stopError);
+      return null;
+    case 'refuse':
+      if (run.failures.length === 0) run.fail(refusalError(run, asked));
+      else if (asked.why === 'expired' && run.engine.clock.now() >= run.deadline) run.fail(deadlineError(run, asked.blockers));
+      else tellFailure(run);
+      return null;
+    case 'exhausted':
+      tellFailure(run);
+      return null;
+  }
+}
+
+/** One attempt, until it can be decided on; null: it was cancelled, and the caller has been told. */
+async function send(run: RequestRun, admitted: Admitted): Promise<Attempt | null> {
+  const { engine } = run;
+  const { target, permit } = admitted;
+  const attempt = begin(run, admitted);
+  await attempt.run(engine.transport);
+  run.current = null;
+  if (!attempt.cancelled) return attempt;
+  const settlement = { usage: attempt.facts.usage, health: 'neutral', unsent: !attempt.sent } as const;
+  settleAttempt(engine, target, permit, settlement);
+  tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
+  if (run.stopError !== null) run.fail(run.stopError);
+  return null;
+}
+
+function begin(run: RequestRun, admitted: Admitted): Attempt {
+  const { engine } = run;
+  const { target, permit } = admitted;
+  const { state } = target;
+  const now = engine.clock.now();
+  run.clientPermit ??= admitted.clientPermit;
+  run.attempts++;
+  run.firstTarget ??= target;
+  run.fallback ??= run.attempts === 1 ? skipReason(run, admitted) : null;
+  if (run.asked.has(target)) state.retryBudget.take(now);
+  else state.retryBudget.earn(now);
+  run.asked.add(target);
+  state.inFlight++;
+  // A permit on an open breaker made it half-open: this attempt is its probe.
+  const probe = state.breaker.state === 'half-open';
+  if (probe) tellBreaker(engine, state, 'open');
+  engine.events.emit({
+    type: 'attempt',
+    requestId: run.request.id,
+    at: now,
+    attempt: run.attempts,
+    target: state.name,
+    provider: state.provider,
+    credential: state.credential.number,
+    queuedMs: run.queueMs,
+    probe,
+  });
+  run.current = new Attempt(engine.clock, {
+    number: run.attempts,
+    request: run.request,
+    target,
+    permit,
+    probe,
+    deadline: run.deadline,
+    drop: run.dropped.get(target) ?? [],
+    hasOtherAtHand: (at) => hasOtherAtHand(run, at),
+  });
+  return run.current;
+}
+
+function hasOtherAtHand(run: RequestRun, now: number): boolean {
+  for (const tier of run.tiers) {
+    for (const target of tier) if (!run.asked.has(target) && !run.dead.has(target) && !isOutOfOrder(target, now)) return true;
+  }
+  return false;
+}

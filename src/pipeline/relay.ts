@@ -1,0 +1,121 @@
+/** Commits a candidate and carries its answer to the caller, with back-pressure both ways. */
+import type { Timer } from '../core/clock.ts';
+import { BreakwaterError } from '../core/errors.ts';
+import type { Failure } from '../core/facts.ts';
+import { judge } from '../policy/verdict.ts';
+import { answerHeaders, costHeader, wayComment } from './answer-headers.ts';
+import type { Attempt } from './attempt.ts';
+import { settleAttempt } from './engine.ts';
+import type { RequestRun } from './run.ts';
+import { tellAttemptEnd } from './verdict-effects.ts';
+
+export async function relay(run: RequestRun, attempt: Attempt): Promise<void> {
+  const { clock, events } = run.engine;
+  const { target, number } = attempt.options;
+  run.firstContentMs = (attempt.firstContentAt ?? clock.now()) - run.startedAt;
+  events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number });
+  if (attempt.isComplete && !run.downstream.isStarted) return answerWhole(run, attempt);
+  await new AnswerRelay(run, attempt).run();
+}
+
+/** The whole answer is here: one head, one body, with its length. */
+function answerWhole(run: RequestRun, attempt: Attempt): void {
+  const { target } = attempt.options;
+  const pieces = attempt.take({ onPieces() {}, onEnd() {}, onFailure() {} });
+  const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  const headers = answerHeaders(run, attempt);
+  if (!run.request.facts.stream) headers.push(...costHeader(target, attempt.facts.usage));
+  if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
+  settleSuccess(run, attempt);
+  run.downstream.answer(attempt.status, headers, body);
+  run.succeed(attempt);
+}
+
+function settleSuccess(run: RequestRun, attempt: Attempt): void {
+  const { target, permit } = attempt.options;
+  target.state.rateLimitStreak = 0;
+  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'success' });
+  tellAttemptEnd(run, attempt, 'success', null, null);
+}
+
+class AnswerRelay {
+  readonly #run: RequestRun;
+  readonly #attempt: Attempt;
+  #stall: Timer | null = null;
+  #resolve: () => void = () => {};
+
+  constructor(run: RequestRun, attempt: Attempt) {
+    this.#run = run;
+    this.#attempt = attempt;
+  }
+
+  /** Resolves when the answer has ended, whichever way. */
+  run(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      const { downstream, request } = this.#run;
+      const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
+      const comment = wayComment(this.#run, this.#attempt.options.target);
+      downstream.commit(this.#attempt.status, answerHeaders(this.#run, this.#attempt), isEventStream, comment);
+      this.#run.wake = () => this.#leave();
+      this.onPieces(this.#attempt.take(this));
+      this.#attempt.tellEndIfComplete();
+    });
+  }
+
+  onPieces(pieces: readonly Uint8Array[]): void {
+    if (pieces.length === 0 || this.#run.downstream.write(pieces) || this.#stall !== null) return;
+    this.#attempt.pause();
+    const { clock } = this.#run.engine;
+    // A caller that reads nothing for as long as a provider may be silent is gone for all that we can tell.
+    this.#stall = clock.schedule(this.#attempt.idleMs, () => this.#leave());
+    this.#run.downstream.onDrain(() => this.#drained());
+  }
+
+  onEnd(): void {
+    settleSuccess(this.#run, this.#attempt);
+    this.#run.downstream.end();
+    this.#run.succeed(this.#attempt);
+    this.#finish();
+  }
+
+  onFailure(failure: Failure): void {
+    const { options, facts } = this.#attempt;
+    const judgement = judge(failure);
+    const reason = failure.kind === 'timeout' ? 'stalled' : failure.kind === 'cut' ? 'interrupted' : judgement.reason;
+    settleAttempt(this.#run.engine, options.target, options.permit, { usage: facts.usage, health: judgement.health });
+    tellAttemptEnd(this.#run, this.#attempt, judgement.verdict, reason, failure);
+    const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
+    const error = new BreakwaterError(code, `${options.target.state.name} broke off its answer: ${failure.message}`);
+    this.#run.downstream.fail(error);
+    this.#run.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
+    this.#finish();
+  }
+
+  #drained(): void {
+    this.#stall?.cancel();
+    this.#stall = null;
+    this.#attempt.resume();
+  }
+
+  /** The caller has left, or the gateway closes. */
+  #leave(): void {
+    const { options, facts } = this.#attempt;
+    const { stopError } = this.#run;
+    this.#attempt.cancel();
+    settleAttempt(this.#run.engine, options.target, options.permit, { usage: facts.usage, health: 'neutral' });
+    tellAttemptEnd(this.#run, this.#attempt, 'cancelled', 'cancelled', null);
+    if (stopError !== null) this.#run.downstream.fail(stopError);
+    else this.#run.downstream.leave();
+    if (stopError !== null) this.#run.breakOff('interrupted', this.#attempt.status, stopError.code, this.#attempt);
+    else this.#run.breakOff('cancelled', 499, null, this.#attempt);
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#stall?.cancel();
+    this.#stall = null;
+    this.#run.wake = null;
+    this.#resolve();
+  }
+}

@@ -1,0 +1,132 @@
+/** What a request may be sent to: targets with their state, and routes over them. Made by `gateway`, run by the pipeline. */
+import type { Instant } from '../core/clock.ts';
+import type { Operation } from '../core/request.ts';
+import type { Capacity, Resource } from '../core/resource.ts';
+import type { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
+import type { Cooldown } from '../policy/cooldown/cooldown.ts';
+import type { SilenceRecord } from '../policy/latency/silence.ts';
+import type { RetryBudget } from '../policy/retry-budget.ts';
+import type { Health } from '../policy/selection/health.ts';
+import type { Weighted } from '../policy/selection/selection.ts';
+
+/** The part of the policy that the pipeline acts on, resolved for one target of one route. Milliseconds and bytes. */
+export interface RequestPolicy {
+  readonly timeouts: {
+    readonly connect: number;
+    readonly headers: number | 'auto';
+    readonly firstContent: number | 'auto';
+    readonly idle: number;
+    readonly attempt: number;
+  };
+  readonly retry: { readonly baseDelay: number; readonly maxDelay: number; readonly maxRetryAfter: number };
+  readonly stream: { readonly keepAlive: number; readonly maxEventSize: number };
+  readonly quality: { readonly rejectEmpty: boolean };
+}
+
+/** One credential of a provider, with what is out of order for all its models. */
+export interface Credential {
+  /** Counted from 1. */
+  readonly number: number;
+  /** Names and values in turn that authenticate a request; `caller`: the caller's own credential is sent. */
+  readonly auth: readonly string[] | 'caller';
+  readonly bench: Cooldown;
+}
+
+/** A place to send to, shared by all routes that name it: provider, model and credential, and its state. */
+export interface TargetState {
+  /** `provider/model`, as shown to people. */
+  readonly name: string;
+  readonly provider: string;
+  readonly model: string;
+  readonly credential: Credential;
+  readonly origin: string;
+  /** The path of the base URL, without a slash at its end. */
+  readonly basePath: string;
+  /** The provider's own headers, names and values in turn. */
+  readonly headers: readonly string[];
+  readonly local: boolean;
+  /** The model is known to think before it answers. */
+  readonly thinks: boolean;
+  readonly includeUsage: boolean;
+  readonly countsOutput: boolean;
+  readonly breaker: CircuitBreaker;
+  readonly cooldown: Cooldown;
+  readonly limits: readonly Resource[];
+  readonly retryBudget: RetryBudget;
+  readonly silence: SilenceRecord;
+  readonly health: Health;
+  readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
+  inFlight: number;
+  /** Rate-limit answers in a row, for our own backoff where the provider names no wait. */
+  rateLimitStreak: number;
+}
+
+/** One target in a route's tier, with what is adapted for it there. */
+export interface RouteTarget extends Capacity, Weighted {
+  readonly state: TargetState;
+  readonly tier: number;
+  readonly set: Readonly<Record<string, unknown>>;
+  readonly drop: readonly string[];
+  readonly equivalent: boolean;
+  readonly policy: RequestPolicy;
+}
+
+export type Tiers = readonly (readonly RouteTarget[])[];
+
+const VARIANTS_MAX = 256;
+
+/** A model name as it is routed: tiers of weighted targets and the limits of one request. */
+export class Route {
+  readonly name: string;
+  readonly tiers: Tiers;
+  readonly patienceMs: number;
+  readonly deadlineMs: number;
+  readonly maxAttempts: number;
+  readonly maxWaitMs: number;
+  readonly policy: RequestPolicy;
+  readonly #variants = new Map<string, Tiers>();
+
+  constructor(parts: {
+    name: string;
+    tiers: Tiers;
+    patienceMs: number;
+    deadlineMs: number;
+    maxAttempts: number;
+    maxWaitMs: number;
+    policy: RequestPolicy;
+  }) {
+    this.name = parts.name;
+    this.tiers = parts.tiers;
+    this.patienceMs = parts.patienceMs;
+    this.deadlineMs = parts.deadlineMs;
+    this.maxAttempts = parts.maxAttempts;
+    this.maxWaitMs = parts.maxWaitMs;
+    this.policy = parts.policy;
+  }
+
+  /** The tiers that may carry an operation at all: vectors of another model would ruin an index silently. */
+  tiersFor(operation: Operation, fallback: boolean): Tiers {
+    if (operation !== 'embeddings') return fallback ? this.tiers : this.select('first', (target) => target.tier === 0);
+    const model = this.tiers[0]![0]!.state.model;
+    return this.select(fallback ? 'embeddings' : 'first embeddings', (target) => {
+      return (fallback || target.tier === 0) && (target.state.model === model || target.equivalent);
+    });
+  }
+
+  /** The tiers with only the targets that `keep` allows: the same array for the same key, so that waiting requests share a lane. */
+  select(key: string, keep: (target: RouteTarget) => boolean, last: readonly RouteTarget[] = []): Tiers {
+    const known = this.#variants.get(key);
+    if (known !== undefined) return known;
+    if (this.#variants.size >= VARIANTS_MAX) this.#variants.clear();
+    const tiers: (readonly RouteTarget[])[] = this.tiers.map((tier) => tier.filter(keep)).filter((tier) => tier.length > 0);
+    if (last.length > 0) tiers.push(last);
+    this.#variants.set(key, tiers);
+    return tiers;
+  }
+}
+
+/** True if something other than a limit keeps the target from answering now. */
+export function isOutOfOrder(target: RouteTarget, now: Instant): boolean {
+  const { state } = target;
+  return state.cooldown.remainingMs(now) > 0 || state.credential.bench.remainingMs(now) > 0 || state.breaker.earliest(now) !== now;
+}

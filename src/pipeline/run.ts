@@ -1,0 +1,225 @@
+/** One request under way: what is known of it, what it holds, and how it ends, exactly once. */
+import type { Instant, Timer } from '../core/clock.ts';
+import { BreakwaterError } from '../core/errors.ts';
+import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
+import type { Failure, TokenUsage } from '../core/facts.ts';
+import type { Reason } from '../core/outcome.ts';
+import type { Permit } from '../core/permit.ts';
+import type { Judgement } from '../policy/verdict.ts';
+import type { Attempt } from './attempt.ts';
+import { Downstream } from './downstream.ts';
+import type { Engine, Running } from './engine.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+import type { Route, RouteTarget, Tiers } from './route.ts';
+import type { AnswerSink, HeaderPairs } from './sink.ts';
+
+/** One failed attempt, as the decisions after it and the final error need it. */
+export interface FailedAttempt {
+  readonly target: RouteTarget;
+  readonly failure: Failure;
+  readonly judgement: Judgement;
+}
+
+/** A complete answer that was not good enough; the best of them is better than none. */
+export interface KeptAnswer {
+  readonly target: RouteTarget;
+  readonly status: number;
+  readonly headers: HeaderPairs;
+  readonly body: Uint8Array;
+  readonly usage: TokenUsage | null;
+}
+
+export class RequestRun implements Running {
+  readonly engine: Engine;
+  readonly request: GatewayRequest;
+  readonly route: Route;
+  readonly downstream: Downstream;
+  /** The targets that this kind of request may use. */
+  readonly tiers: Tiers;
+  readonly deadline: Instant;
+  readonly startedAt: Instant;
+  /** Upstream calls made. */
+  attempts = 0;
+  queueMs = 0;
+  /** The tier and reason by which the first choice was passed over; null: it was not. */
+  fallback: Reason | null = null;
+  firstTarget: RouteTarget | null = null;
+  readonly failures: FailedAttempt[] = [];
+  readonly asked = new Set<RouteTarget>();
+  /** Targets that can't answer this request. */
+  readonly dead = new Set<RouteTarget>();
+  /** When a target may be asked again. */
+  readonly notBefore = new Map<RouteTarget, Instant>();
+  /** Fields that a target refused and that are left out from then on. */
+  readonly dropped = new Map<RouteTarget, string[]>();
+  /** The target to ask next in any case, because the request was mended for it. */
+  mendedFor: RouteTarget | null = null;
+  kept: KeptAnswer | null = null;
+  clientPermit: Permit | null = null;
+  current: Attempt | null = null;
+  /** Ends the present wait at once; null: it isn't waiting. */
+  wake: (() => void) | null = null;
+  stopError: BreakwaterError | null = null;
+  firstContentMs: number | null = null;
+  #finished = false;
+  readonly #onAbort = () => this.#interruptWaits();
+
+  constructor(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink) {
+    this.engine = engine;
+    this.request = request;
+    this.route = route;
+    this.startedAt = request.receivedAt;
+    this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
+    this.tiers = route.tiersFor(request.facts.operation, request.fallback);
+    const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
+    this.downstream = new Downstream(sink, engine.clock, {
+      protocol: request.protocol,
+      requestId: request.id,
+      keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
+      onKeptAlive: () => this.note('kept alive by a comment: the status has gone out'),
+    });
+  }
+
+  get isOver(): boolean {
+    return this.request.signal.aborted || this.stopError !== null;
+  }
+
+  begin(): void {
+    const { request, engine } = this;
+    this.request.signal.addEventListener('abort', this.#onAbort, { once: true });
+    engine.running.add(this);
+    engine.events.emit({
+      type: 'received',
+      requestId: request.id,
+      at: this.startedAt,
+      protocol: request.protocol,
+      operation: request.facts.operation,
+      model: request.facts.model,
+      client: request.client.name,
+      priority: request.priority,
+      stream: request.facts.stream,
+      deadlineMs: this.deadline - this.startedAt,
+      bodyBytes: request.body.bytes.byteLength,
+      inputTokens: request.facts.inputTokens,
+      outputBound: request.facts.outputBound,
+    });
+  }
+
+  stop(error: BreakwaterError): void {
+    this.stopError ??= error;
+    this.#interruptWaits();
+  }
+
+  /** Waits until `at`; returns early if the request is over. */
+  sleepUntil(at: Instant): Promise<void> {
+    const { clock } = this.engine;
+    const delayMs = at - clock.now();
+    if (delayMs <= 0 || this.isOver) return Promise.resolve();
+    return new Promise((resolve) => {
+      const timer: Timer = clock.schedule(delayMs, () => this.wake?.());
+      this.wake = () => {
+        timer.cancel();
+        this.wake = null;
+        resolve();
+      };
+    });
+  }
+
+  note(note: string, target?: RouteTarget): void {
+    const at = this.engine.clock.now();
+    const event = { type: 'note', requestId: this.request.id, at, note } as const;
+    this.engine.events.emit(target === undefined ? event : { ...event, target: target.state.name });
+  }
+
+  /** The end of an answer that went out whole. */
+  succeed(attempt: Attempt): void {
+    this.#finish('success', attempt.status, null, attempt.options.target, attempt.facts.usage);
+  }
+
+  /** The caller left, or the answer broke after it was committed. */
+  breakOff(outcome: 'cancelled' | 'interrupted', status: number, code: FinishedEvent['code'], attempt: Attempt | null): void {
+    this.#finish(outcome, status, code, attempt?.options.target ?? null, attempt?.facts.usage ?? null);
+  }
+
+  /** An error of ours, before or after the stream began. */
+  fail(error: BreakwaterError): void {
+    this.downstream.fail(error);
+    this.#finish(error.refused && this.attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, null);
+  }
+
+  /** An answer was sent that is not simply ours or an attempt's. */
+  failAsUpstream(status: number): void {
+    this.#finish('failed', status, 'upstream_error', null, null);
+  }
+
+  succeedKept(kept: KeptAnswer): void {
+    this.#finish('success', kept.status, null, kept.target, kept.usage);
+  }
+
+  /** Gives everything back; called on every path, after the end was told. */
+  close(): void {
+    this.request.signal.removeEventListener('abort', this.#onAbort);
+    this.clientPermit?.settle(this.engine.clock.now(), { usage: null, health: 'neutral' });
+    this.clientPermit = null;
+    this.engine.running.delete(this);
+    if (!this.#finished) this.#finish('cancelled', 499, null, null, null);
+    this.downstream.leave();
+  }
+
+  #interruptWaits(): void {
+    this.wake?.();
+    this.current?.cancel();
+  }
+
+  #finish(
+    outcome: RequestOutcome,
+    status: number,
+    code: FinishedEvent['code'],
+    target: RouteTarget | null,
+    usage: TokenUsage | null,
+  ): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const { request, engine } = this;
+    const at = engine.clock.now();
+    if (this.clientPermit !== null) {
+      this.clientPermit.settle(at, { usage, health: 'neutral' });
+      this.clientPermit = null;
+    }
+    engine.events.emit({
+      type: 'finished',
+      requestId: request.id,
+      at,
+      outcome,
+      protocol: request.protocol,
+      operation: request.facts.operation,
+      model: request.facts.model,
+      client: request.client.name,
+      priority: request.priority,
+      stream: request.facts.stream,
+      status,
+      code,
+      target: target?.state.name ?? null,
+      attempts: this.attempts,
+      fallback: target === null ? null : this.fallbackFor(target),
+      queueMs: this.queueMs,
+      durationMs: at - this.startedAt,
+      firstContentMs: this.firstContentMs,
+      usage,
+      costUsd: target === null ? null : costUsd(target, usage),
+    });
+  }
+
+  /** Why the answer does not come from the first choice; null: it does. */
+  fallbackFor(target: RouteTarget): Reason | null {
+    return target.tier > 0 || (this.firstTarget !== null && this.firstTarget !== target) ? this.fallback : null;
+  }
+}
+
+/** What an answer cost in US dollars; null where usage or prices are not known. */
+export function costUsd(target: RouteTarget, usage: TokenUsage | null): number | null {
+  const { price } = target.state;
+  if (price === null || usage === null) return null;
+  const uncached = usage.inputTokens - usage.cachedInputTokens;
+  return (uncached * price.input + usage.cachedInputTokens * price.cachedInput + usage.outputTokens * price.output) / 1e6;
+}

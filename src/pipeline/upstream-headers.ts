@@ -1,0 +1,36 @@
+/** Which of a provider's response headers go on to the caller. Everything that belongs to one hop or to our account stays here. */
+import type { ResponseHeaders } from '../transport/transport.ts';
+import type { HeaderPairs } from './sink.ts';
+
+const PASSED: ReadonlySet<string> = new Set([
+  'openai-processing-ms',
+  'openai-version',
+  'openai-model',
+  'content-language',
+  'content-disposition',
+]);
+const REQUEST_IDS = ['x-request-id', 'request-id', 'apim-request-id', 'x-amzn-requestid'];
+const LENGTH_MAX = 200;
+
+export function headerOf(headers: ResponseHeaders, name: string): string | null {
+  const value = headers[name];
+  if (value === undefined) return null;
+  return Array.isArray(value) ? (value[0] ?? null) : value;
+}
+
+/** The provider's own id of the request, to be named in a ticket; null where it gave none. */
+export function upstreamRequestId(headers: ResponseHeaders): string | null {
+  for (const name of REQUEST_IDS) {
+    const id = headerOf(headers, name);
+    if (id !== null && id !== '') return id.slice(0, LENGTH_MAX);
+  }
+  return null;
+}
+
+export function pushPassedHeaders(to: HeaderPairs, headers: ResponseHeaders, isBytes: boolean): void {
+  for (const name in headers) {
+    if (!PASSED.has(name) && !(isBytes && name === 'content-encoding')) continue;
+    const value = headerOf(headers, name);
+    if (value !== null) to.push(name, value);
+  }
+}

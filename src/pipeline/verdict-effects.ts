@@ -1,0 +1,134 @@
+/** Acts on a failed attempt: closes its permit, applies what the verdict says to target and credential, and remembers it. */
+import type { Failure, TokenUsage } from '../core/facts.ts';
+import type { Settlement } from '../core/resource.ts';
+import { equalJitter, fullJitter } from '../policy/backoff.ts';
+import { judge } from '../policy/verdict.ts';
+import type { Judgement } from '../policy/verdict.ts';
+import type { Attempt } from './attempt.ts';
+import { settleAttempt } from './engine.ts';
+import type { RequestRun } from './run.ts';
+import { upstreamRequestId } from './upstream-headers.ts';
+
+const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
+
+/** Silence that the caller's own deadline cut shorter than this says nothing about the target, in milliseconds. */
+const TELLING_SILENCE_MS = 10_000;
+
+/** Members without which a request is none; they are never left out to please a target. */
+const ESSENTIAL: ReadonlySet<string> = new Set(['model', 'messages', 'prompt', 'input', 'stream']);
+
+export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
+  const { clock } = run.engine;
+  const { target } = attempt.options;
+  const judgement = judge(failure);
+  const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
+  settleAttempt(run.engine, target, attempt.options.permit, settlementOf(failure, health, attempt));
+  applyEffect(run, attempt, failure, judgement);
+  tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure);
+  run.failures.push({ target, failure, judgement });
+  run.fallback ??= judgement.reason;
+  if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return judgement;
+  if (judgement.verdict === 'retry') run.notBefore.set(target, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
+  else markDead(run, attempt, judgement);
+  return judgement;
+}
+
+export function tellAttemptEnd(
+  run: RequestRun,
+  attempt: Attempt,
+  verdict: Judgement['verdict'] | 'success' | 'cancelled',
+  reason: Judgement['reason'] | null,
+  failure: Failure | null,
+): void {
+  const at = run.engine.clock.now();
+  const { number, target } = attempt.options;
+  run.engine.events.emit({
+    type: 'attempt_end',
+    requestId: run.request.id,
+    at,
+    attempt: number,
+    target: target.state.name,
+    provider: target.state.provider,
+    durationMs: at - attempt.startedAt,
+    firstContentMs: attempt.silentMs,
+    verdict,
+    reason,
+    status: failure?.status ?? (attempt.status === 0 ? null : attempt.status),
+    failure: failure?.kind ?? null,
+    phase: failure?.phase ?? null,
+    message: failure?.message ?? null,
+    usage: attempt.facts.usage,
+    upstreamRequestId: upstreamRequestId(attempt.headers),
+  });
+}
+
+/** The deadline of the caller ended it, and so early that its silence proves nothing. */
+function cutByDeadline(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
+  const now = run.engine.clock.now();
+  return failure.kind === 'timeout' && now >= run.deadline && now - attempt.startedAt < TELLING_SILENCE_MS;
+}
+
+function settlementOf(failure: Failure, health: Settlement['health'], attempt: Attempt): Settlement {
+  if (!attempt.sent) return { usage: null, health, unsent: true };
+  return { usage: failure.kind === 'status' ? NOTHING_USED : attempt.facts.usage, health };
+}
+
+function applyEffect(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
+  const { clock, random } = run.engine;
+  const { state, policy } = attempt.options.target;
+  const now = clock.now();
+  const hintMs = failure.retryAfterMs ?? 0;
+  if (judgement.effect === 'cooldown') {
+    const backoff = { baseDelayMs: policy.retry.baseDelay, maxDelayMs: policy.retry.maxDelay };
+    const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, ++state.rateLimitStreak, random);
+    state.cooldown.coolUntil(now + forMs, 'cooldown');
+    tellCooldown(run, state.name, 'cooldown', forMs, judgement);
+  } else if (judgement.effect === 'bench') {
+    const forMs = hintMs > 0 ? hintMs : judgement.benchMs;
+    if (state.credential.auth === 'caller') return; // the caller's own key says nothing about anybody else's
+    state.credential.bench.coolUntil(now + forMs);
+    tellCooldown(run, `${state.provider}#${state.credential.number}`, 'bench', forMs, judgement);
+  } else if (hintMs > 0 && judgement.verdict === 'retry') {
+    state.cooldown.coolUntil(now + hintMs, 'bench');
+    state.breaker.extend(now + hintMs);
+    tellCooldown(run, state.name, 'cooldown', hintMs, judgement);
+  }
+}
+
+function tellCooldown(run: RequestRun, subject: string, kind: 'cooldown' | 'bench', forMs: number, judgement: Judgement): void {
+  const { clock, events, admission } = run.engine;
+  events.emit({ type: 'cooldown', at: clock.now(), subject, kind, forMs, reason: judgement.reason });
+  admission.pump();
+}
+
+/** Our own backoff; where the target pauses for everybody, that pause is the wait. */
+function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): number {
+  const { retry } = attempt.options.target.policy;
+  const hintMs = failure.retryAfterMs ?? 0;
+  if (hintMs > retry.maxRetryAfter) return Infinity;
+  if (judgement.effect === 'cooldown' || hintMs > 0) return hintMs;
+  const repeats = run.failures.filter((failed) => failed.target === attempt.options.target).length;
+  return fullJitter({ baseDelayMs: retry.baseDelay, maxDelayMs: retry.maxDelay }, repeats, run.engine.random);
+}
+
+/** This target can't answer; where the reason lies in the request, no other credential of the same model can either. */
+function markDead(run: RequestRun, attempt: Attempt, judgement: Judgement): void {
+  const { target } = attempt.options;
+  run.dead.add(target);
+  if (!judgement.liesInRequest) return;
+  for (const other of run.tiers.flat()) if (other.state.name === target.state.name) run.dead.add(other);
+}
+
+/** A field that the target does not take is left out, once for each field, and the target asked again. */
+function mend(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
+  const { target } = attempt.options;
+  const field = failure.param;
+  if (field === null || ESSENTIAL.has(field)) return false;
+  const dropped = run.dropped.get(target) ?? [];
+  if (dropped.includes(field) || !run.request.body.members.some((member) => member.name === field)) return false;
+  if (!target.state.retryBudget.allows(run.engine.clock.now())) return false;
+  run.dropped.set(target, [...dropped, field]);
+  run.mendedFor = target;
+  run.note(`${field} left out: the target does not take it`, target);
+  return true;
+}

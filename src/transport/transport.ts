@@ -1,0 +1,41 @@
+/** The seam to the upstream side: one call out, its answer back as it comes. Everything that sends stands on this. */
+
+/** Response headers by lower-case name. */
+export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+
+export interface UpstreamRequest {
+  /** Scheme, host and port: `https://api.openai.com`. */
+  readonly origin: string;
+  /** With the query. */
+  readonly path: string;
+  readonly method: string;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+  readonly body: Uint8Array | null;
+  /** Until the connection is open, TLS included, in milliseconds. */
+  readonly connectTimeoutMs: number;
+}
+
+/** What a call tells, in this order; after `onEnd` or `onError`, or after `abort`, nothing more. */
+export interface UpstreamListener {
+  /** The connection is open and the request goes out. */
+  onSent(): void;
+  onHeaders(status: number, headers: ResponseHeaders): void;
+  onData(chunk: Uint8Array): void;
+  onEnd(): void;
+  onError(error: Error): void;
+}
+
+export interface UpstreamCall {
+  /** Closes the upstream connection at once; the listener hears nothing more. */
+  abort(): void;
+  /** Stops reading; what the socket holds already may still come. */
+  pause(): void;
+  resume(): void;
+}
+
+export interface Transport {
+  send(request: UpstreamRequest, listener: UpstreamListener): UpstreamCall;
+  /** Closes idle connections and breaks off running calls. */
+  close(): Promise<void>;
+}

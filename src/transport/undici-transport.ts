@@ -1,0 +1,131 @@
+import { EnvHttpProxyAgent, Pool } from 'undici';
+import type { Dispatcher } from 'undici';
+import type { ResponseHeaders, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
+
+/** Headers of an answer above this are an error of the provider, in bytes. */
+const HEADER_SIZE_MAX = 64 * 1024;
+/** undici's own timeouts are off: ours rule (design 4.10). */
+const OFF = 0;
+
+class Aborted extends Error {
+  override readonly name = 'Aborted';
+}
+
+/** One call through undici. It is its own dispatch handler, so that a call costs one object. */
+class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
+  readonly #listener: UpstreamListener;
+  #controller: Dispatcher.DispatchController | null = null;
+  #over = false;
+  #paused = false;
+
+  constructor(listener: UpstreamListener) {
+    this.#listener = listener;
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.#controller = controller;
+    if (this.#over) controller.abort(new Aborted());
+    else {
+      if (this.#paused) controller.pause();
+      this.#listener.onSent();
+    }
+  }
+
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+    if (!this.#over && status >= 200) this.#listener.onHeaders(status, headers);
+  }
+
+  onResponseData(_controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
+    if (!this.#over) this.#listener.onData(chunk);
+  }
+
+  onResponseEnd(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#listener.onEnd();
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    this.fail(error);
+  }
+
+  fail(error: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#listener.onError(error);
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#controller?.abort(new Aborted());
+  }
+
+  pause(): void {
+    this.#paused = true;
+    this.#controller?.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.#controller?.resume();
+  }
+}
+
+export interface UndiciTransportOptions {
+  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read from it. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Sends over HTTP/1.1 with connections kept alive, one pool for an origin and its connect timeout. Redirects are not followed. */
+export function createUndiciTransport(options: UndiciTransportOptions = {}): Transport {
+  const pools = new Map<string, Dispatcher>();
+  const env = options.env ?? {};
+  const usesProxy = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].some((name) => (env[name] ?? '') !== '');
+
+  function makePool(origin: string, connectTimeoutMs: number): Dispatcher {
+    const settings = {
+      headersTimeout: OFF,
+      bodyTimeout: OFF,
+      maxHeaderSize: HEADER_SIZE_MAX,
+      pipelining: 1,
+      allowH2: false,
+      connect: { timeout: connectTimeoutMs },
+    };
+    return usesProxy ? new EnvHttpProxyAgent(settings) : new Pool(origin, settings);
+  }
+
+  function poolFor(request: UpstreamRequest): Dispatcher {
+    const key = `${request.connectTimeoutMs} ${request.origin}`;
+    let pool = pools.get(key);
+    if (pool === undefined) pools.set(key, (pool = makePool(request.origin, request.connectTimeoutMs)));
+    return pool;
+  }
+
+  return {
+    send(request, listener) {
+      const call = new UndiciCall(listener);
+      try {
+        poolFor(request).dispatch(
+          {
+            origin: request.origin,
+            path: request.path,
+            method: request.method as Dispatcher.HttpMethod,
+            headers: request.headers as string[],
+            body: request.body,
+          },
+          call,
+        );
+      } catch (error) {
+        // A header or path that undici refuses: tell it like any other failure, after `send` has returned.
+        queueMicrotask(() => call.fail(error as Error));
+      }
+      return call;
+    },
+    async close() {
+      const closing = [...pools.values()].map((pool) => pool.destroy());
+      pools.clear();
+      await Promise.all(closing);
+    },
+  };
+}

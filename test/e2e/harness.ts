@@ -1,0 +1,79 @@
+/** A whole gateway on a real socket, in this process, for tests against Storm. */
+import OpenAI from 'openai';
+import { EventBus } from '../../src/core/events.ts';
+import type { BreakwaterEvent } from '../../src/core/events.ts';
+import { parseConfig } from '../../src/gateway/config/index.ts';
+import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import { createGateway } from '../../src/gateway/create-gateway.ts';
+import type { Gateway } from '../../src/gateway/gateway.ts';
+import { systemClock } from '../../src/gateway/system-clock.ts';
+import { createApp } from '../../src/server/app.ts';
+import { createFetch } from '../../src/server/fetch.ts';
+import { listen } from '../../src/server/listener.ts';
+import { openStore } from '../../src/store/open-store.ts';
+import type { Store } from '../../src/store/store.ts';
+import { createSeededRandom } from '../../src/testing/seeded-random.ts';
+
+export interface TestGateway {
+  readonly url: string;
+  readonly gateway: Gateway;
+  readonly events: BreakwaterEvent[];
+  /** The same gateway without a socket. */
+  readonly fetch: typeof fetch;
+  /** The official SDK, pointed at the socket; no retries of its own. */
+  readonly openai: OpenAI;
+  post(path: string, body: unknown, init?: { headers?: Record<string, string>; signal?: AbortSignal }): Promise<Response>;
+  chat(body?: Record<string, unknown>, headers?: Record<string, string>): Promise<Response>;
+  eventsOf<T extends BreakwaterEvent['type']>(type: T): Extract<BreakwaterEvent, { type: T }>[];
+  close(): Promise<void>;
+}
+
+export interface TestGatewayOptions {
+  readonly seed?: number;
+  readonly store?: Store;
+}
+
+export async function startGateway(input: ConfigInput, options: TestGatewayOptions = {}): Promise<TestGateway> {
+  const parsed = parseConfig(input, { source: 'library' });
+  if (!parsed.ok) throw new Error(parsed.faults.map((fault) => `${fault.path}: ${fault.message}`).join('\n'));
+  const random = createSeededRandom(options.seed ?? 1);
+  const bus = new EventBus((error) => {
+    throw error;
+  });
+  const events: BreakwaterEvent[] = [];
+  bus.onAny((event) => events.push(event));
+  const store = options.store ?? (await openStore('memory:', { clock: systemClock, onWarning: () => {} }));
+  const gateway = await createGateway({ config: parsed.config, clock: systemClock, random, store, events: bus });
+  const app = createApp({ gateway, random, boundHost: '127.0.0.1' });
+  const listener = await listen({ host: '127.0.0.1', port: 0, handle: app.handle, answerBroken: app.answerBroken });
+  const url = `http://127.0.0.1:${listener.port}`;
+
+  function post(path: string, body: unknown, init: { headers?: Record<string, string>; signal?: AbortSignal } = {}): Promise<Response> {
+    return fetch(`${url}${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...init.headers },
+      body: typeof body === 'string' ? body : JSON.stringify(body),
+      ...(init.signal === undefined ? {} : { signal: init.signal }),
+    });
+  }
+
+  return {
+    url,
+    gateway,
+    events,
+    fetch: createFetch(app),
+    openai: new OpenAI({ baseURL: `${url}/v1`, apiKey: 'unused', maxRetries: 0 }),
+    post,
+    chat: (body = {}, headers = {}) => post('/v1/chat/completions', chatBody(body), { headers }),
+    eventsOf: (type) => events.filter((event) => event.type === type) as never,
+    async close() {
+      await gateway.close();
+      listener.destroy();
+      await listener.close();
+    },
+  };
+}
+
+export function chatBody(more: Record<string, unknown> = {}): Record<string, unknown> {
+  return { model: 'fast', messages: [{ role: 'user', content: 'Say something about harbours.' }], max_tokens: 20, ...more };
+}
