@@ -29,10 +29,19 @@ export function isNull(bytes: Uint8Array, member: BodyMember): boolean {
 
 /** The whole number of 0 or more that the member holds, or null for any other value. */
 export function readCount(bytes: Uint8Array, member: BodyMember): number | null {
-  const first = bytes[member.start] ?? 0;
-  if (first < 0x30 || first > 0x39) return null;
-  const value = Number(asBuffer(bytes).toString('latin1', member.start, member.end));
-  return Number.isSafeInteger(value) ? value : null;
+  let count = 0;
+  for (let i = member.start; i < member.end; i++) {
+    const digit = (bytes[i] ?? 0) - 0x30;
+    if (digit < 0 || digit > 9) return readUnusualCount(bytes, member);
+    count = count * 10 + digit;
+  }
+  return Number.isSafeInteger(count) ? count : null;
+}
+
+/** `1e3`, `10.0`. */
+function readUnusualCount(bytes: Uint8Array, member: BodyMember): number | null {
+  const value: unknown = parseMember(bytes, member);
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null;
 }
 
 export type JsonKind = 'object' | 'array' | 'other';

@@ -24,7 +24,6 @@ export function encodeRequest(body: RequestBody, edits: RequestEdits): Uint8Arra
   const splices = new Splices(body.bytes);
   const values = valuesToSet(edits);
   const drops = dropsOf(edits, values);
-  const added = new Map(values);
   const asksUsage = edits.askUsage === true && !values.has('stream_options') && !drops.has('stream_options');
   let usageAsked = false;
   let previous: BodyMember | null = null;
@@ -44,12 +43,11 @@ export function encodeRequest(body: RequestBody, edits: RequestEdits): Uint8Arra
         usageAsked = true;
         mergeUsage(splices, body.bytes, member);
       }
-      added.delete(member.name);
     }
     previous = member;
   }
-  if (asksUsage && !usageAsked) added.set('stream_options', '{"include_usage":true}');
-  if (added.size > 0) splices.insert(insertionPoint(body), membersText(added, keepsAny));
+  const added = addedMembers(body, values) + (asksUsage && !usageAsked ? USAGE_MEMBER : '');
+  if (added !== '') splices.insert(insertionPoint(body), keepsAny ? added : added.slice(1));
   return splices.apply();
 }
 
@@ -103,9 +101,15 @@ function insertionPoint(body: RequestBody): number {
   return last === undefined ? body.bytes.indexOf(0x7b) + 1 : last.end;
 }
 
-function membersText(added: ReadonlyMap<string, string>, afterOthers: boolean): string {
-  const text = Array.from(added, ([name, value]) => `${JSON.stringify(name)}:${value}`).join(',');
-  return afterOthers ? `,${text}` : text;
+const USAGE_MEMBER = ',"stream_options":{"include_usage":true}';
+
+/** Members to set that the body lacks, each after a comma. */
+function addedMembers(body: RequestBody, values: ReadonlyMap<string, string>): string {
+  let text = '';
+  for (const [name, value] of values) {
+    if (!body.members.some((member) => member.name === name)) text += `,${JSON.stringify(name)}:${value}`;
+  }
+  return text;
 }
 
 interface Splice {
