@@ -105,3 +105,11 @@ bothWays('bytes go to the target of the model that their JSON names', {}, async 
   assert.equal(nameless.status, 400);
   assert.equal(((await nameless.json()) as { error: { param: string } }).error.param, 'model');
 });
+bothWays('bytes go to the target of the model that their form names', {}, async ({ fetch, gateway }) => {
+  const form = new FormData();
+  form.append('file', new Blob([new Uint8Array([0, 255, 13, 10, 45, 45])]), 'a.wav');
+  form.append('model', 'fast');
+  assert.equal((await fetch('/v1/audio/transcriptions', { method: 'POST', body: form })).status, 200);
+  assert.equal(gateway.requests[0]?.facts.model, 'fast');
+  assert.match(gateway.requests[0]?.body.contentType ?? '', /^multipart\/form-data; boundary=/);
+});

@@ -2,7 +2,7 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { RequestFacts } from '../core/request.ts';
 import type { PassThroughConfig } from '../gateway/config/index.ts';
-import { findModel } from './find-model.ts';
+import { findModel } from '../wire/multipart-model.ts';
 import type { Call } from './call.ts';
 import { requireModel, submit, withBody } from './inference.ts';
 import { encodePath } from './path.ts';
@@ -11,7 +11,7 @@ import { encodePath } from './path.ts';
 export function passBytes(call: Call): Promise<void> {
   return withBody(call, (bytes, arrival) => {
     const contentType = call.exchange.header('content-type') ?? null;
-    const model = findModel(bytes, contentType);
+    const model = findModel(contentType, bytes);
     if (model === null) {
       throw new BreakwaterError('invalid_request', 'the body names no model: it says which target this goes to', { param: 'model' });
     }
@@ -27,7 +27,7 @@ export function passListed(call: Call, entry: PassThroughConfig): Promise<void> 
   }
   return withBody(call, (bytes, arrival) => {
     const contentType = call.exchange.header('content-type') ?? null;
-    const model = bytes.length === 0 ? null : findModel(bytes, contentType);
+    const model = bytes.length === 0 ? null : findModel(contentType, bytes);
     // An empty model: the provider's own business, and the body is left as it is.
     const target = `${entry.provider}/${model ?? ''}`;
     return submit(call, { facts: factsOf(target, bytes), body: { bytes, members: [], contentType }, path: upstreamPath(call), ...arrival });

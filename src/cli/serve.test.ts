@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, rename, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { runCli, startCli, type CliProcess, type RunOptions } from '../../test/cli/run-cli.ts';
+
+const ask = { method: 'POST', body: JSON.stringify({ model: 'demo', messages: [{ role: 'user', content: 'hi' }] }) };
+
+async function listening(t: TestContext, args: readonly string[], options?: RunOptions): Promise<{ cli: CliProcess; url: string }> {
+  const cli = startCli(args, options);
+  t.after(() => cli.child.kill('SIGKILL'));
+  const [, url = ''] = await cli.until('stdout', /^listening on (http:\S+)\n/);
+  return { cli, url };
+}
+
+test('without a provider it says the three ways on', async () => {
+  const { code, stdout, stderr } = await runCli(['--port', '0']);
+  assert.deepEqual([code, stdout], [1, '']);
+  assert.match(stderr, /OPENAI_API_KEY/);
+  assert.match(stderr, /breakwater\.yaml/);
+  assert.match(stderr, /--demo/);
+});
+
+test('the demo answers, says that it is one, and ends in order', async (t) => {
+  const { cli, url } = await listening(t, ['--demo', '--port', '0']);
+  await cli.until('stderr', /"msg":"started"/);
+  assert.match(cli.stderr(), new RegExp(`curl ${url}/v1/chat/completions`));
+  const response = await fetch(`${url}/v1/chat/completions`, ask);
+  assert.equal(response.status, 200);
+  assert.equal(response.headers.get('x-breakwater-simulated'), 'true');
+  assert.match(await response.text(), /"choices"/);
+  assert.match(await (await fetch(`${url}/metrics`)).text(), /^# HELP breakwater_/m);
+  const [request] = ((await (await fetch(`${url}/admin/requests`)).json()) as { requests: { id: string }[] }).requests;
+  assert.equal(request?.id, response.headers.get('x-request-id'));
+  cli.child.kill('SIGTERM');
+  assert.equal(await cli.ended, 0);
+  assert.equal(cli.stdout(), `listening on ${url}\n`);
+});
+
+test('a port that is taken is one line', async (t) => {
+  const other = createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  t.after(() => other.close());
+  const { port } = other.address() as AddressInfo;
+  const { code, stderr } = await runCli(['--demo', '--port', String(port)]);
+  assert.equal(code, 1);
+  assert.equal(stderr, `breakwater: server.port: can't listen on 127.0.0.1:${port}: another program listens there (EADDRINUSE)\n`);
+});
+
+test('a changed config is taken over, a broken one is not', async (t) => {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  const file = join(cwd, 'breakwater.yaml');
+  const config = (models: string): string =>
+    `providers: { a: { baseUrl: "http://127.0.0.1:9/v1", apiKey: sk-secret-1234 } }\nstore: "memory:"\nmodels: ${models}\n`;
+  await writeFile(file, config('{ one: [a/b] }'));
+  const { cli, url } = await listening(t, ['--port', '0'], { cwd });
+  const models = async (): Promise<string[]> =>
+    ((await (await fetch(`${url}/v1/models`)).json()) as { data: { id: string }[] }).data.map(({ id }) => id);
+  assert.deepEqual(await models(), ['one']);
+
+  await writeFile(join(cwd, 'next'), config('{ two: [a/b] }'));
+  await rename(join(cwd, 'next'), file);
+  await cli.until('stderr', /"state":"reloaded"/);
+  assert.deepEqual(await models(), ['two']);
+
+  await writeFile(file, config('{ three: a/b }\nserver: { prot: 1 }'));
+  const [line] = await cli.until('stderr', /.*"state":"reload_failed".*/);
+  assert.match(line, /server\.prot.*models\.three|models\.three.*server\.prot/);
+  assert.deepEqual(await models(), ['two']);
+  assert.equal((await fetch(`${url}/admin/reload`, { method: 'POST' })).status, 400);
+
+  await writeFile(file, config('{ four: [a/b] }'));
+  cli.child.kill('SIGHUP');
+  await cli.until('stderr', /"state":"reloaded"[^]*"state":"reloaded"/);
+  assert.deepEqual(await models(), ['four']);
+  assert.doesNotMatch(cli.stderr(), /sk-secret-1234/);
+});
+
+test('a second signal ends it at once', async (t) => {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  const upstream = createServer().listen(0, '127.0.0.1');
+  await once(upstream, 'listening');
+  t.after(() => upstream.close());
+  const { port } = upstream.address() as AddressInfo;
+  await writeFile(
+    join(cwd, 'breakwater.yaml'),
+    `providers: { a: { baseUrl: "http://127.0.0.1:${port}/v1" } }\nstore: "memory:"\nmodels: { demo: [a/b] }\n`,
+  );
+  const { cli, url } = await listening(t, ['--port', '0', '--log-level', 'debug'], { cwd });
+  const asked = fetch(`${url}/v1/chat/completions`, ask).catch(() => null);
+  await cli.until('stderr', /"event":"attempt"/);
+  cli.child.kill('SIGINT');
+  await cli.until('stderr', /"state":"draining"/);
+  cli.child.kill('SIGINT');
+  assert.equal(await cli.ended, 130);
+  await asked;
+});
