@@ -30,6 +30,8 @@ export async function serve(options: ServeOptions): Promise<void> {
   const running = await start(config, source, options, isDemo);
   const { server, telemetry, gateway } = running;
   if (demo !== null) process.stderr.write(demo.demoNotice(server.url, config.clients.length > 0));
+  // Whoever waits for this one line may close the pipe after it.
+  process.stdout.on('error', () => {});
   process.stdout.write(`listening on ${server.url}\n`);
   gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'started', detail: server.url });
   tellSource(source, telemetry);

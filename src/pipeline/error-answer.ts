@@ -3,6 +3,7 @@ import { ERROR_CATALOGUE, type BreakwaterError } from '../core/errors.ts';
 import type { Protocol } from '../core/request.ts';
 import { encodeAnthropicError } from '../wire/anthropic-messages/encode-error.ts';
 import { encodeGeminiError } from '../wire/gemini/encode-error.ts';
+import { encodeErrorBody } from '../wire/openai-chat/encode-error.ts';
 import type { HeaderPairs } from './sink.ts';
 
 /** SDKs obey a longer wait literally, or ignore it and retry at once: such a caller is told not to retry. */
@@ -16,22 +17,24 @@ export interface ErrorAnswer {
 
 /** The whole answer to a request that failed before its first byte went out. */
 export function errorAnswer(protocol: Protocol, error: BreakwaterError, requestId: string): ErrorAnswer {
-  const body = Buffer.from(errorBody(protocol, error, requestId));
-  const headers = ['content-type', 'application/json', 'content-length', String(body.length), 'x-request-id', requestId];
+  const body = errorBody(protocol, error, requestId);
+  const headers = ['content-type', 'application/json', 'content-length', String(body.byteLength), 'x-request-id', requestId];
+  // The name under which Anthropic's own SDK looks for it.
+  if (protocol === 'anthropic') headers.push('request-id', requestId);
   headers.push(...retryHeaders(error));
   return { status: error.status, headers, body };
 }
 
-/** The JSON of an error, as it also stands in a stream. */
-export function errorBody(protocol: Protocol, error: BreakwaterError, requestId: string): string {
-  const entry = ERROR_CATALOGUE[error.code];
+function errorBody(protocol: Protocol, error: BreakwaterError, requestId: string): Uint8Array {
+  const { code, status, message, param } = error;
+  const entry = ERROR_CATALOGUE[code];
   switch (protocol) {
     case 'anthropic':
-      return encodeAnthropicError(entry.anthropicType, error.message, requestId);
+      return Buffer.from(encodeAnthropicError(entry.anthropicType, message, requestId));
     case 'gemini':
-      return encodeGeminiError(error.status, error.message);
+      return Buffer.from(encodeGeminiError(status, message));
     case 'openai':
-      return JSON.stringify({ error: { message: error.message, type: entry.openaiType, param: error.param, code: error.code } });
+      return encodeErrorBody({ message, type: entry.openaiType, param, code });
   }
 }
 

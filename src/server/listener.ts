@@ -27,6 +27,8 @@ export interface ListenerOptions {
   readonly handle: ExchangeHandler;
   /** The answer to what is not HTTP, or came too slowly. */
   readonly answerBroken: (status: number, message: string) => { status: number; headers: HeaderPairs; body: Uint8Array };
+  /** A connection could not be taken (too many open files, …); those that are open go on. */
+  readonly onError: (error: Error) => void;
 }
 
 export interface Listener {
@@ -61,6 +63,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     server.once('error', reject);
     server.listen(options.port, options.host, () => {
       server.off('error', reject);
+      server.on('error', options.onError);
       resolve(toListener(server, state, options.host));
     });
   });

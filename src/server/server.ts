@@ -18,12 +18,18 @@ export interface Server {
 /** Listens where the gateway's config says; rejects with Node's own error where that can't be. */
 export async function startServer({ clock, ...options }: ServerOptions): Promise<Server> {
   const { gateway } = options;
-  const { host, port } = gateway.config.server;
+  const { port } = gateway.config.server;
+  const host = gateway.config.server.host.replace(/^\[(.*)\]$/, '$1');
   const app = createApp({ ...options, boundHost: host });
-  const listener = await listen({ host, port, handle: app.handle, answerBroken: app.answerBroken });
+  const listener = await listen({ host, port, handle: app.handle, answerBroken: app.answerBroken, onError: warn });
   let draining: Promise<void> | null = null;
+
+  function warn(error: Error): void {
+    gateway.events.emit({ type: 'warning', at: clock.now(), message: 'a connection could not be taken', detail: error.message });
+  }
+
   return {
-    url: `http://${host.includes(':') ? `[${host.replace(/^\[|\]$/g, '')}]` : host}:${listener.port}`,
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`,
     port: listener.port,
     drain() {
       draining ??= drain({ app, gateway, listener, clock, timeoutMs: gateway.config.server.drainTimeout });

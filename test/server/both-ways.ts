@@ -1,4 +1,5 @@
 /** Runs one story twice: over a real socket, and in process through `createFetch`. */
+import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
@@ -30,7 +31,7 @@ export function overSocket(name: string, options: StageOptions, story: Story): v
   test(`${name} (socket)`, async (t) => {
     const gateway = createFakeGateway(options.config);
     const app = createApp({ boundHost: '127.0.0.1', ...options, gateway, random: createSeededRandom(1) });
-    const listener = await listen({ host: '127.0.0.1', port: 0, handle: app.handle, answerBroken: app.answerBroken });
+    const listener = await listen({ host: '127.0.0.1', port: 0, handle: app.handle, answerBroken: app.answerBroken, onError: assert.fail });
     t.after(async () => {
       const closed = listener.close();
       listener.destroy();
