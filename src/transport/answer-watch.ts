@@ -21,6 +21,7 @@ export class AnswerWatch {
   readonly #onPassed: (kind: WatchLimit['kind']) => void;
   #timer: Timer | null = null;
   #firesAt: Instant = Infinity;
+  #stopped = false;
 
   constructor(clock: Clock, limit: () => WatchLimit, onPassed: (kind: WatchLimit['kind']) => void) {
     this.#clock = clock;
@@ -30,6 +31,7 @@ export class AnswerWatch {
 
   /** The limit may have come nearer: a phase has begun. */
   review(): void {
+    if (this.#stopped) return;
     const limit = this.#limit();
     const next = Math.min(limit.at, limit.reviewAt);
     if (next >= this.#firesAt) return;
@@ -37,7 +39,9 @@ export class AnswerWatch {
     this.#arm(next);
   }
 
+  /** For good: no phase begins after it. */
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
     this.#timer = null;
     this.#firesAt = Infinity;
