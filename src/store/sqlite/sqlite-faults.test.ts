@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { createManualClock, type ManualClock } from '../../testing/manual-clock.ts';
 import type { Store, StoreFault } from '../store.ts';
@@ -253,11 +254,18 @@ for (const [order, moment] of [
   });
 }
 
+/** The worker has read its order, and hangs. */
+async function untilObeyed(path: string): Promise<void> {
+  while (!existsSync(`${path}.obeyed`)) await setImmediate();
+}
+
 test('a worker that hangs is given up at its timeout, and its successor saves the state', async (t) => {
-  const scene = await open(t, tempFile(t), crashingWorkerUrl);
+  const path = tempFile(t);
+  const scene = await open(t, path, crashingWorkerUrl);
   assert.equal(faultOf(scene.store), 'ok');
   scene.store.put('test', 'order', 'hang before');
   const flushing = scene.store.flush();
+  await untilObeyed(path);
   scene.clock.advance(5_000);
   assert.equal(await flushing, false);
   assert.equal(await nextHealth(scene, 5_000), 'timeout');
@@ -267,9 +275,11 @@ test('a worker that hangs is given up at its timeout, and its successor saves th
 });
 
 test('closing ends although the worker hangs', async (t) => {
-  const scene = await open(t, tempFile(t), crashingWorkerUrl);
+  const path = tempFile(t);
+  const scene = await open(t, path, crashingWorkerUrl);
   scene.store.put('test', 'order', 'hang before');
   scene.clock.advance(25);
+  await untilObeyed(path);
   let isClosed = false;
   const closing = scene.store.close().then(() => (isClosed = true));
   for (let step = 0; step < 20 && !isClosed; step++) await scene.clock.advanceAsync(1_000);
