@@ -44,6 +44,14 @@ test('a shorter one changes nothing, a longer one extends', () => {
   assert.equal(cooldown.earliest(0), 8000);
 });
 
+test('a new one shorter than the gap after the last start does not shorten that gap', () => {
+  const cooldown = cooling(5000);
+  cooldown.reserve(5000);
+  const next = cooldown.earliest(5000);
+  cooldown.coolUntil(5001);
+  assert.equal(cooldown.earliest(5000), next);
+});
+
 test('a reset frees at once and spreads nothing', () => {
   const cooldown = cooling(5000);
   cooldown.reset();

@@ -40,7 +40,7 @@ export class Cooldown implements Resource {
     if (until <= this.#until) return;
     this.#kind = kind;
     this.#until = until;
-    this.#nextStart = until;
+    this.#nextStart = Math.max(this.#nextStart, until);
     this.#gapMs = FIRST_GAP_MS;
     this.#ticket++;
   }
