@@ -1,7 +1,7 @@
 /** The callers that the config names, found by the hash of their key. */
 import { hash, timingSafeEqual } from 'node:crypto';
 import type { Resource } from '../core/resource.ts';
-import { matchesPattern, type ClientConfig, type Config } from './config/index.ts';
+import { isModelAllowed, type ClientConfig, type Config } from './config/index.ts';
 import type { KnownClient } from './gateway.ts';
 
 export interface Clients {
@@ -13,7 +13,10 @@ export interface Clients {
 const anonymousName = 'anonymous';
 
 /** `makeLimits` gives the resources that a client's own limits and budget are; called once per client. */
-export function createClients(config: Pick<Config, 'clients'>, makeLimits: (client: ClientConfig) => readonly Resource[]): Clients {
+export function createClients(
+  config: Pick<Config, 'clients' | 'providers'>,
+  makeLimits: (client: ClientConfig) => readonly Resource[],
+): Clients {
   if (config.clients.length === 0) {
     const anonymous = createAnonymous();
     return { authenticate: () => anonymous };
@@ -21,7 +24,7 @@ export function createClients(config: Pick<Config, 'clients'>, makeLimits: (clie
   const byHash = new Map<string, { digest: Buffer; client: KnownClient }>();
   for (const client of config.clients) {
     const hex = client.keyHash.slice('sha256:'.length);
-    byHash.set(hex, { digest: Buffer.from(hex, 'hex'), client: toKnownClient(client, makeLimits(client)) });
+    byHash.set(hex, { digest: Buffer.from(hex, 'hex'), client: toKnownClient(client, config.providers, makeLimits(client)) });
   }
   return {
     authenticate(credential) {
@@ -34,8 +37,9 @@ export function createClients(config: Pick<Config, 'clients'>, makeLimits: (clie
   };
 }
 
-function toKnownClient({ name, priority, maxPriority, models }: ClientConfig, resources: readonly Resource[]): KnownClient {
-  const mayUse = models === null ? () => true : (model: string) => models.some((pattern) => matchesPattern(pattern, model));
+function toKnownClient(client: ClientConfig, providers: Config['providers'], resources: readonly Resource[]): KnownClient {
+  const { name, priority, maxPriority, models } = client;
+  const mayUse = (model: string): boolean => isModelAllowed(models, model, providers);
   return { name, priority, maxPriority, resources, mayUse };
 }
 

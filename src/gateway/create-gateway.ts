@@ -1,4 +1,5 @@
 /** Config in, running gateway out: makes every part, and puts a changed config in their place without a stop. */
+import { assert } from '../core/assert.ts';
 import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
@@ -8,19 +9,21 @@ import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
 import { chooseByAffinity, chooseByWeight } from '../policy/selection/selection.ts';
 import { Admission } from '../pipeline/admit.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
+import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import { runRequest } from '../pipeline/pipeline.ts';
-import type { Route, RouteTarget } from '../pipeline/route.ts';
+import type { Route, RouteTarget, TargetState } from '../pipeline/route.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Store } from '../store/store.ts';
+import type { Snapshot } from '../telemetry/snapshot.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createUndiciTransport } from '../transport/undici-transport.ts';
 import { createClients } from './clients.ts';
 import type { Clients } from './clients.ts';
 import type { Config } from './config/index.ts';
-import type { Gateway, KnownClient, ModelEntry } from './gateway.ts';
+import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { LimitRegistry } from './limits.ts';
 import { ProviderLists } from './model-lists.ts';
 import { Routes } from './routes.ts';
@@ -46,134 +49,178 @@ export interface CreateGatewayOptions {
 const DRAINING_RETRY_MS = 1_000;
 
 export async function createGateway(options: CreateGatewayOptions): Promise<Gateway> {
-  const { clock, random, store, events } = options;
-  const transport = options.transport ?? createUndiciTransport({ env: options.env ?? {} });
-  const limits = new LimitRegistry(clock);
-  const targets = new TargetRegistry(clock, random, limits);
-  const lists = new ProviderLists(transport, clock);
-  const saved = new SavedState(store, clock, limits, targets);
-  const scheduler = new Scheduler<RouteTarget, RouteApplicant>(schedulerOptions(options.config, random));
-  const admission = new Admission(scheduler, clock);
-  const engine: Engine = { clock, random, events, transport, admission, simulated: options.simulated ?? false, running: new Set() };
+  const gateway = new RunningGateway(options);
+  await gateway.start();
+  return gateway;
+}
 
-  let config = options.config;
-  let routes = new Routes(config, targets);
-  let clients = makeClients(config, limits);
-  let heldBytes = 0;
-  let draining = false;
-  let whenIdle: (() => void) | null = null;
+class RunningGateway implements Gateway {
+  readonly clock: Clock;
+  readonly events: EventBus;
+  readonly #random: Random;
+  readonly #store: Store;
+  readonly #limits: LimitRegistry;
+  readonly #targets: TargetRegistry;
+  readonly #lists: ProviderLists;
+  readonly #saved: SavedState;
+  readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
+  readonly #engine: Engine;
+  #config: Config;
+  #routes: Routes;
+  #clients: Clients;
+  #heldBytes = 0;
+  #draining = false;
+  #whenIdle: (() => void)[] = [];
 
-  await saved.load();
-  saved.start();
-
-  async function findRoute(name: string): Promise<Route | null> {
-    const route = routes.find(name, lists.known);
-    if (route !== null) return route;
-    await lists.refresh(config);
-    return routes.find(name, lists.known);
+  constructor(options: CreateGatewayOptions) {
+    const { clock, random, store, events, config } = options;
+    this.clock = clock;
+    this.events = events;
+    this.#random = random;
+    this.#store = store;
+    this.#config = config;
+    const transport = options.transport ?? createUndiciTransport({ env: options.env ?? {} });
+    this.#limits = new LimitRegistry(clock);
+    this.#targets = new TargetRegistry(clock, random, this.#limits);
+    this.#lists = new ProviderLists(transport, clock);
+    this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
+    this.#scheduler = new Scheduler(schedulerOptions(config, random));
+    const admission = new Admission(this.#scheduler, clock);
+    this.#engine = { clock, random, events, transport, admission, simulated: options.simulated ?? false, running: new Set() };
+    this.#routes = new Routes(config, this.#targets);
+    this.#clients = makeClients(config, this.#limits);
   }
 
-  function refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
+  async start(): Promise<void> {
+    await this.#saved.load();
+    this.#saved.start();
+  }
+
+  get config(): Config {
+    return this.#config;
+  }
+
+  authenticate(credential: string | null): KnownClient | null {
+    return this.#clients.authenticate(credential);
+  }
+
+  async handle(request: GatewayRequest, sink: AnswerSink): Promise<void> {
+    if (this.#draining) return this.#refuse(request, sink, shuttingDown());
+    const { model } = request.facts;
+    const route = this.#routes.find(model, this.#lists.known) ?? (await this.#findLater(model));
+    if (route === null) {
+      const message = `there is no model ${JSON.stringify(model.slice(0, 200))} here: configure it under models, or ask for PROVIDER/MODEL`;
+      return this.#refuse(request, sink, new BreakwaterError('model_not_found', message, { param: 'model' }));
+    }
+    // Where clients have keys of ours, the caller's credential is one of them: it must never reach a provider.
+    const own = this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request;
+    await runRequest(this.#engine, own, route, sink);
+    if (this.#engine.running.size === 0) for (const tell of this.#whenIdle.splice(0)) tell();
+  }
+
+  async models(client: KnownClient): Promise<readonly ModelEntry[]> {
+    const configured = Object.keys(this.#config.models);
+    // With a list of our own nobody has to wait for the providers' lists; they stand in it once they are known.
+    if (configured.length === 0) await this.#lists.refresh(this.#config);
+    const entries = configured.filter((name) => !name.includes('*')).map((id) => ({ id, ownedBy: 'breakwater' }));
+    for (const [provider, list] of this.#lists.known) {
+      for (const model of list) entries.push({ id: `${provider}/${model}`, ownedBy: provider });
+    }
+    return entries.filter((entry) => client.mayUse(entry.id));
+  }
+
+  tryHoldBytes(bytes: number): boolean {
+    if (this.#heldBytes + bytes > this.#config.server.maxBufferedBytes) return false;
+    this.#heldBytes += bytes;
+    return true;
+  }
+
+  releaseBytes(bytes: number): void {
+    this.#heldBytes -= bytes;
+    assert(this.#heldBytes >= 0, 'held bytes are given back once');
+  }
+
+  targets(): readonly TargetStatus[] {
+    return this.#targets.all().map((state) => targetStatus(state, this.clock.now()));
+  }
+
+  queue(): QueueStatus {
+    return queueStatus(this.#scheduler, this.#engine, this.#heldBytes);
+  }
+
+  snapshot(): Snapshot {
+    return snapshotOf(this.#scheduler, this.#engine, this.#limits, this.#targets, this.#heldBytes);
+  }
+
+  isolate(target: string): boolean {
+    return this.#change(target, (state) => state.breaker.isolate());
+  }
+
+  reset(target: string): boolean {
+    return this.#change(target, (state) => {
+      state.breaker.reset();
+      state.cooldown.reset();
+      state.credential.bench.reset();
+      state.health.reset();
+    });
+  }
+
+  async reload(next: Config): Promise<void> {
+    // Made whole before anything is replaced: a fault leaves the old one serving.
+    const routes = new Routes(next, this.#targets);
+    const clients = makeClients(next, this.#limits);
+    [this.#config, this.#routes, this.#clients] = [next, routes, clients];
+    this.#targets.forgetOthers(next);
+    this.#scheduler.configure(schedulerOptions(next, this.#random));
+    this.#lists.forget();
+    this.#engine.admission.pump();
+    this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
+  }
+
+  async drain(): Promise<void> {
+    if (!this.#draining) this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'draining' });
+    this.#draining = true;
+    await this.#idle();
+  }
+
+  async close(): Promise<void> {
+    this.#draining = true;
+    for (const run of this.#engine.running) run.stop(shuttingDown());
+    await this.#idle();
+    this.#engine.admission.close();
+    this.#saved.stop();
+    await this.#engine.transport.close();
+    await this.#store.close();
+    this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });
+  }
+
+  #idle(): Promise<void> {
+    if (this.#engine.running.size === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  /** A name that nobody knows yet may stand in a provider's own list. */
+  async #findLater(name: string): Promise<Route | null> {
+    await this.#lists.refresh(this.#config);
+    return this.#routes.find(name, this.#lists.known);
+  }
+
+  #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
     const answer = errorAnswer(request.protocol, error, request.id);
-    sink.head(answer.status, engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
+    sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);
   }
 
-  async function handle(request: GatewayRequest, sink: AnswerSink): Promise<void> {
-    if (draining) return refuse(request, sink, shuttingDown());
-    const { model } = request.facts;
-    const route = routes.find(model, lists.known) ?? (await findRoute(model));
-    if (route === null) {
-      const message = `there is no model ${JSON.stringify(model.slice(0, 200))} here: configure it under models, or ask for PROVIDER/MODEL`;
-      return refuse(request, sink, new BreakwaterError('model_not_found', message, { param: 'model' }));
+  #change(target: string, change: (state: TargetState) => void): boolean {
+    const states = this.#targets.named(target);
+    for (const state of states) {
+      const before = state.breaker.state;
+      change(state);
+      tellBreaker(this.#engine, state, before);
     }
-    // Where clients have keys of ours, the caller's credential is one of them: it must never reach a provider.
-    const own = config.clients.length > 0 ? { ...request, callerCredential: null } : request;
-    await runRequest(engine, own, route, sink);
-    if (engine.running.size === 0) whenIdle?.();
+    this.#engine.admission.pump();
+    return states.length > 0;
   }
-
-  function models(client: KnownClient): ModelEntry[] {
-    const entries: ModelEntry[] = [];
-    for (const name of Object.keys(config.models)) {
-      if (!name.includes('*') && client.mayUse(name)) entries.push({ id: name, ownedBy: 'breakwater' });
-    }
-    for (const [provider, list] of lists.known) {
-      for (const model of list) {
-        const id = `${provider}/${model}`;
-        if (client.mayUse(id)) entries.push({ id, ownedBy: provider });
-      }
-    }
-    return entries;
-  }
-
-  return {
-    get config() {
-      return config;
-    },
-    clock,
-    events,
-    authenticate: (credential) => clients.authenticate(credential),
-    handle,
-    async models(client) {
-      // With a list of our own nobody has to wait for the providers' lists; they stand in it once they are known.
-      if (Object.keys(config.models).length === 0) await lists.refresh(config);
-      return models(client);
-    },
-    tryHoldBytes(bytes) {
-      if (heldBytes + bytes > config.server.maxBufferedBytes) return false;
-      heldBytes += bytes;
-      return true;
-    },
-    releaseBytes(bytes) {
-      heldBytes -= bytes;
-    },
-    targets: () => targets.all().map((state) => targetStatus(state, clock.now())),
-    queue: () => queueStatus(scheduler, engine, heldBytes),
-    snapshot: () => snapshotOf(scheduler, engine, limits, targets, heldBytes),
-    isolate: (name) => {
-      const states = targets.named(name);
-      for (const state of states) state.breaker.isolate();
-      admission.pump();
-      return states.length > 0;
-    },
-    reset: (name) => {
-      const states = targets.named(name);
-      for (const state of states) {
-        state.breaker.reset();
-        state.cooldown.reset();
-        state.credential.bench.reset();
-        state.health.reset();
-      }
-      admission.pump();
-      return states.length > 0;
-    },
-    async reload(next) {
-      // Made whole before anything is replaced: a fault leaves the old one serving.
-      const nextRoutes = new Routes(next, targets);
-      const nextClients = makeClients(next, limits);
-      [config, routes, clients] = [next, nextRoutes, nextClients];
-      scheduler.configure(schedulerOptions(next, random));
-      lists.forget();
-      admission.pump();
-      events.emit({ type: 'lifecycle', at: clock.now(), state: 'reloaded' });
-    },
-    drain() {
-      if (!draining) events.emit({ type: 'lifecycle', at: clock.now(), state: 'draining' });
-      draining = true;
-      if (engine.running.size === 0) return Promise.resolve();
-      return new Promise((resolve) => (whenIdle = resolve));
-    },
-    async close() {
-      draining = true;
-      for (const run of engine.running) run.stop(shuttingDown());
-      admission.close();
-      saved.stop();
-      await transport.close();
-      await store.close();
-      events.emit({ type: 'lifecycle', at: clock.now(), state: 'stopped' });
-    },
-  };
 }
 
 function makeClients(config: Config, limits: LimitRegistry): Clients {

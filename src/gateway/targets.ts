@@ -39,6 +39,11 @@ export class TargetRegistry {
     return [...this.#targets.values()].map((known) => known.state);
   }
 
+  /** After a reload: targets of providers that are gone are no longer shown; requests under way still hold theirs. */
+  forgetOthers(config: Config): void {
+    for (const [key, { state }] of this.#targets) if (config.providers[state.provider] === undefined) this.#targets.delete(key);
+  }
+
   /** Every credential's state of a target named `provider/model`. */
   named(name: string): TargetState[] {
     return this.all().filter((state) => state.name === name);
