@@ -134,24 +134,31 @@ inProcess('a fetch that is aborted beforehand never starts', {}, async ({ fetch,
   assert.equal(gateway.requests.length, 0);
 });
 
-overSocket('a caller that leaves while it sends its body leaves nothing behind', {}, async ({ origin, gateway }) => {
-  const { hostname, port } = new URL(origin);
-  const socket = connect(Number(port), hostname);
-  let held = (): void => {};
-  let released = (): void => {};
-  const whenHeld = new Promise<void>((resolve) => (held = resolve));
-  const whenReleased = new Promise<void>((resolve) => (released = resolve));
-  const tryHold = gateway.tryHoldBytes.bind(gateway);
-  const release = gateway.releaseBytes.bind(gateway);
-  gateway.tryHoldBytes = (bytes) => (held(), tryHold(bytes));
-  gateway.releaseBytes = (bytes) => (release(bytes), released());
-  socket.write('POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{"model":');
-  await whenHeld;
-  socket.destroy();
-  await whenReleased;
-  assert.equal(gateway.heldBytes, 0);
-  assert.equal(gateway.requests.length, 0);
-});
+for (const [story, more] of [
+  ['leaves while it sends its body', null],
+  ['breaks off its body with nonsense', 'zz\r\n'],
+] as const) {
+  overSocket(`a caller that ${story} leaves nothing behind`, {}, async ({ origin, gateway }) => {
+    const { hostname, port } = new URL(origin);
+    const socket = connect(Number(port), hostname);
+    let held = (): void => {};
+    let released = (): void => {};
+    const whenHeld = new Promise<void>((resolve) => (held = resolve));
+    const whenReleased = new Promise<void>((resolve) => (released = resolve));
+    const tryHold = gateway.tryHoldBytes.bind(gateway);
+    const release = gateway.releaseBytes.bind(gateway);
+    gateway.tryHoldBytes = (bytes) => (held(), tryHold(bytes));
+    gateway.releaseBytes = (bytes) => (release(bytes), released());
+    socket.resume();
+    socket.write('POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{"model":\r\n');
+    await whenHeld;
+    if (more === null) socket.destroy();
+    else socket.write(more);
+    await whenReleased;
+    assert.equal(gateway.heldBytes, 0);
+    assert.equal(gateway.requests.length, 0);
+  });
+}
 
 overSocket('requests sent back to back on one connection are answered in order', {}, async ({ origin }) => {
   const body = (model: string): string => JSON.stringify({ model, messages: [] });

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { HeaderPairs } from '../pipeline/sink.ts';
+import { BodyReader } from './body-reader.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ExchangeHandler } from './exchange.ts';
 
 /** Longer than the 60 s of common load balancers, so that it is they who hang up on an idle connection, never we. */
@@ -50,15 +51,26 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     headersTimeout: headersTimeoutMs,
     requestTimeout: requestTimeoutMs,
     noDelay: true,
+    // It is asked for below, in our own words.
+    requireHostHeader: false,
   });
   server.on('connection', (socket) => trackConnection(socket, state));
-  server.on('request', (request, response) => state.handle(new NodeExchange(request, response, state, false)));
+  server.on('request', (request, response) => {
+    if (request.headers.host !== undefined || request.httpVersion === '1.0')
+      state.handle(new NodeExchange(request, response, state, false));
+    else refuse(response, 400, 'the host header is missing');
+  });
   server.on('checkContinue', (request, response) => state.handle(new NodeExchange(request, response, state, true)));
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    const answer = options.answerBroken(417, `expectation not supported: ${request.headers.expect}`);
-    response.writeHead(answer.status, answer.headers).end(answer.body);
+    refuse(response, 417, `expectation not supported: ${request.headers.expect}`);
   });
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBroken(error, socket, options.answerBroken));
+
+  function refuse(response: ServerResponse, status: number, message: string): void {
+    const answer = options.answerBroken(status, message);
+    response.writeHead(answer.status, answer.headers).end(answer.body);
+  }
+
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(options.port, options.host, () => {
@@ -315,42 +327,6 @@ class NodeExchange implements Exchange {
     const listener = this.#onDrain;
     this.#onDrain = null;
     listener?.();
-  }
-}
-
-/** Collects a body; one that came in one piece is not copied. */
-class BodyReader {
-  readonly #gate: BodyGate;
-  readonly #resolve: (bytes: Uint8Array) => void;
-  readonly #reject: (error: unknown) => void;
-  #first: Uint8Array | null = null;
-  #more: Uint8Array[] | null = null;
-
-  constructor(gate: BodyGate, resolve: (bytes: Uint8Array) => void, reject: (error: unknown) => void) {
-    this.#gate = gate;
-    this.#resolve = resolve;
-    this.#reject = reject;
-  }
-
-  /** False: refused; nothing more is wanted. */
-  take(chunk: Uint8Array): boolean {
-    try {
-      this.#gate.accept(chunk.length);
-    } catch (error) {
-      this.#reject(error);
-      return false;
-    }
-    if (this.#first === null) this.#first = chunk;
-    else (this.#more ??= [this.#first]).push(chunk);
-    return true;
-  }
-
-  finish(): void {
-    this.#resolve(this.#more === null ? (this.#first ?? noBytes) : Buffer.concat(this.#more));
-  }
-
-  fail(error: Error): void {
-    this.#reject(error);
   }
 }
 

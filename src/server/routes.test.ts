@@ -129,6 +129,20 @@ overSocket('a path that is not properly encoded is a 400', {}, async ({ origin }
   }
 });
 
+overSocket('what HTTP forbids is refused in JSON', {}, async ({ origin }) => {
+  const post = 'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n';
+  for (const [text, status] of [
+    ['GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    [`${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400],
+    [`${post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n`, 400],
+    [`${post}Expect: magic\r\nContent-Length: 0\r\n\r\n`, 417],
+    [`${post}X-Long: ${'a'.repeat(40_000)}\r\n\r\n`, 431],
+  ] as const) {
+    const answer = await rawExchange(origin, text);
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} [^]*"code":"invalid_request"`));
+  }
+});
+
 overSocket('what is not HTTP gets a 400 in JSON', {}, async ({ origin }) => {
   const answer = await rawExchange(origin, 'NONSENSE\r\n\r\n');
   assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/);
