@@ -16,6 +16,8 @@ test('an SDK that is handed its fetch is answered without a port', async (t) => 
   const openai = new OpenAI({ baseURL: 'http://breakwater/v1', apiKey: 'unused', fetch: breakwater.fetch });
   const messages = [{ role: 'user' as const, content: 'hi' }];
 
+  const plain = await openai.chat.completions.create({ model: 'fast', messages });
+  assert.ok((plain.choices[0]?.message.content ?? '').length > 0);
   let streamed = '';
   for await (const chunk of await openai.chat.completions.create({ model: 'fast', messages, stream: true })) {
     streamed += chunk.choices[0]?.delta.content ?? '';
@@ -26,7 +28,7 @@ test('an SDK that is handed its fetch is answered without a port', async (t) => 
     ['fast'],
   );
   await assert.rejects(openai.chat.completions.create({ model: 'slow', messages }), { status: 404, code: 'model_not_found' });
-  assert.deepEqual(attempts, ['storm/storm-small']);
+  assert.deepEqual(attempts, ['storm/storm-small', 'storm/storm-small']);
 
   await breakwater.close();
   await assert.rejects(openai.chat.completions.create({ model: 'fast', messages }, { maxRetries: 0 }), {

@@ -1,6 +1,6 @@
 /** `breakwater check`: the effective config, or its faults. */
 import { stringify } from 'yaml';
-import { effectiveConfig } from '../gateway/config/effective.ts';
+import { effectiveConfig } from '../gateway/config/index.ts';
 import { findConfig } from './find-config.ts';
 
 export async function check(file: string | undefined): Promise<void> {

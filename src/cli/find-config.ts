@@ -1,7 +1,13 @@
 /** Which config is served: a file's, else the environment's. */
-import { loadConfigFile, findConfigFile } from '../gateway/config/load-config.ts';
-import { configFromEnvironment, type FoundProvider, type SkippedProvider } from '../gateway/config/environment.ts';
-import type { Config, ConfigResult } from '../gateway/config/index.ts';
+import {
+  configFromEnvironment,
+  findConfigFile,
+  loadConfigFile,
+  type Config,
+  type ConfigResult,
+  type FoundProvider,
+  type SkippedProvider,
+} from '../gateway/config/index.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { OperatorError } from './fail.ts';
 import { createProbe } from './probe.ts';

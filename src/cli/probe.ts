@@ -1,7 +1,7 @@
 /** Asks model servers on this machine what they have. */
 import { get, type IncomingMessage } from 'node:http';
 import type { Clock } from '../core/clock.ts';
-import type { Probe } from '../gateway/config/environment.ts';
+import type { Probe } from '../gateway/config/index.ts';
 
 /** A longer list of models is none that we use. */
 const listBytesMax = 1024 * 1024;

@@ -1,7 +1,7 @@
 /** The admin API: what runs, what waits, what happened, and the few things that are changed by hand. */
 import { REQUEST_OUTCOMES } from '../core/events.ts';
 import { BreakwaterError } from '../core/errors.ts';
-import { effectiveConfig } from '../gateway/config/effective.ts';
+import { effectiveConfig } from '../gateway/config/index.ts';
 import type { ListOptions } from '../telemetry/timelines.ts';
 import type { Call } from './call.ts';
 

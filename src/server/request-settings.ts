@@ -1,5 +1,5 @@
 /** What a caller may wish for in headers (design 2.3). */
-import type { Policy } from '../gateway/config/policy-schema.ts';
+import type { Policy } from '../gateway/config/index.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { PRIORITIES, type Priority, type RequestFacts } from '../core/request.ts';
 import type { KnownClient } from '../gateway/gateway.ts';
