@@ -6,6 +6,8 @@ import type { Applicant } from './types.ts';
 /** One waiting applicant with its places in the queues. */
 export interface Entry<T extends Capacity, A extends Applicant<T>> {
   readonly applicant: A;
+  /** The applicant's, at hand. */
+  readonly deadline: Instant;
   /** Index in SCHEDULING_CLASSES; lower goes first. */
   rank: number;
   readonly since: Instant;
@@ -24,7 +26,7 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
 }
 
 export function isDueBefore<T extends Capacity, A extends Applicant<T>>(a: Entry<T, A>, b: Entry<T, A>): boolean {
-  if (a.applicant.deadline !== b.applicant.deadline) return a.applicant.deadline < b.applicant.deadline;
+  if (a.deadline !== b.deadline) return a.deadline < b.deadline;
   return a.sequence < b.sequence;
 }
 
@@ -34,6 +36,8 @@ export interface ClientQueue<T extends Capacity, A extends Applicant<T>> {
   readonly entries: IndexedHeap<Entry<T, A>>;
   /** The virtual time at which its next request starts: what it has used so far, in tokens. */
   virtualTime: number;
+  /** Running number in its class, for ties. */
+  readonly number: number;
   index: number;
 }
 
@@ -46,13 +50,11 @@ const ABSENT_CLIENTS_MAX = 1024;
  */
 export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
   readonly #clients = new Map<string, ClientQueue<T, A>>();
-  readonly #order = new IndexedHeap<ClientQueue<T, A>>(
-    (a, b) => a.virtualTime < b.virtualTime,
-    (queue, index) => (queue.index = index),
-  );
+  readonly #order = new IndexedHeap<ClientQueue<T, A>>((queue, index) => (queue.index = index));
   /** The virtual time of clients with nothing waiting, where it lies ahead of the class's. */
   readonly #absent = new Map<string, number>();
   #virtualTime = 0;
+  #number = 0;
 
   get isEmpty(): boolean {
     return this.#clients.size === 0;
@@ -67,14 +69,20 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     const key = queueKey(entry.applicant);
     let queue = this.#clients.get(key);
     if (queue === undefined) {
-      const entries = new IndexedHeap<Entry<T, A>>(isDueBefore, (e, index) => (e.orderIndex = index));
-      queue = { client: key, entries, virtualTime: Math.max(virtualTime, this.#absent.get(key) ?? -Infinity), index: -1 };
+      const entries = new IndexedHeap<Entry<T, A>>((e, index) => (e.orderIndex = index));
+      queue = {
+        client: key,
+        entries,
+        virtualTime: Math.max(virtualTime, this.#absent.get(key) ?? -Infinity),
+        number: this.#number++,
+        index: -1,
+      };
       this.#absent.delete(key);
       this.#clients.set(key, queue);
-      queue.entries.push(entry);
-      this.#order.push(queue);
+      queue.entries.push(entry, entry.deadline, entry.sequence);
+      this.#order.push(queue, queue.virtualTime, queue.number);
     } else {
-      queue.entries.push(entry);
+      queue.entries.push(entry, entry.deadline, entry.sequence);
     }
     entry.queue = queue;
   }
@@ -94,7 +102,7 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     const queue = entry.queue!;
     this.#virtualTime = Math.max(this.#virtualTime, queue.virtualTime);
     queue.virtualTime += Math.max(1, tokens);
-    if (queue.index >= 0) this.#order.update(queue.index);
+    if (queue.index >= 0) this.#order.update(queue.index, queue.virtualTime);
     this.remove(entry);
   }
 
@@ -113,7 +121,7 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
   /** What others started meanwhile is no debt to a client that its own limits held back. */
   putClientBack(queue: ClientQueue<T, A>): void {
     queue.virtualTime = Math.max(queue.virtualTime, this.#virtualTime);
-    this.#order.push(queue);
+    this.#order.push(queue, queue.virtualTime, queue.number);
   }
 
   #remember(queue: ClientQueue<T, A>): void {

@@ -69,7 +69,10 @@ const step = fc.oneof(
       waitMs: fc.integer({ min: 0, max: 1500 }),
       patienceMs: fc.constantFrom(0, 50, 300),
       tokens: fc.oneof(fc.integer({ min: 0, max: 10 }), fc.integer({ min: 10, max: 70 })),
-      backoff: fc.record({ key: fc.constantFrom('', 'a', 'b', 'c', 'd'), ms: fc.oneof(fc.constant(Infinity), fc.integer({ min: 0, max: 400 })) }),
+      backoff: fc.record({
+        key: fc.constantFrom('', 'a', 'b', 'c', 'd'),
+        ms: fc.oneof(fc.constant(Infinity), fc.integer({ min: 0, max: 400 })),
+      }),
     }),
   },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('settle' as const), index: fc.nat(30) }) },
@@ -170,7 +173,7 @@ class Model {
   /** All that one of these could be keeping while it lacks something, and what waits behind that. */
   mayBeHeld(others: readonly TestApplicant[]): Set<Resource> {
     const held = new Set<Resource>();
-    for (let size = -1; size !== held.size; ) {
+    for (let size = -1; size !== held.size;) {
       size = held.size;
       for (const other of others) {
         for (const target of other.tiers.flat()) {

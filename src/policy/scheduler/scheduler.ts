@@ -46,7 +46,7 @@ const BEFORE_ALL = -1;
 interface Pass<T extends Capacity, A extends Applicant<T>> {
   readonly now: Instant;
   readonly decided: Decided<T, A>[];
-  /** Lanes still worth looking at, by rank. */
+  /** Lanes still worth looking at, by rank; the one whose head is due first stands last. */
   readonly active: Lane<T, A>[][];
   readonly entriesAside: { entry: Entry<T, A>; virtualTime: number }[];
   readonly clientsAside: { queue: ClassQueue<T, A>; client: ClientQueue<T, A> }[];
@@ -58,10 +58,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #options: SchedulerOptions<T, A>;
   readonly #lanes = new Map<Applicant<T>['tiers'], Lane<T, A>>();
   readonly #entries = new Map<A, Entry<T, A>>();
-  readonly #expiry = new IndexedHeap<Entry<T, A>>(
-    (a, b) => a.applicant.waitUntil < b.applicant.waitUntil,
-    (entry, index) => (entry.expiryIndex = index),
-  );
+  readonly #expiry = new IndexedHeap<Entry<T, A>>((entry, index) => (entry.expiryIndex = index));
   /** Who keeps a resource from those behind it: the best rank among the holders. */
   readonly #held = new Map<Resource, number>();
   readonly #waiting = SCHEDULING_CLASSES.map(() => 0);
@@ -131,6 +128,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     for (const lane of this.#lanes.values()) {
       for (let rank = 0; rank < lane.classes.length; rank++) if (!lane.classes[rank]!.isEmpty) pass.active[rank]!.push(lane);
     }
+    for (let rank = 0; rank < active.length; rank++) active[rank]!.sort((a, b) => (isLaneDueBefore(a, b, rank) ? 1 : -1));
     for (let rank = this.#nextRank(pass); rank !== null; rank = this.#nextRank(pass)) this.#tryHead(pass, rank);
     for (const { entry, virtualTime } of pass.entriesAside) entry.lane.classes[entry.rank]!.add(entry, virtualTime);
     for (const { queue, client } of pass.clientsAside) queue.putClientBack(client);
@@ -157,11 +155,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   #tryHead(pass: Pass<T, A>, rank: number): void {
     const lanes = pass.active[rank]!;
-    let first = 0;
-    for (let i = 1; i < lanes.length; i++) {
-      if (isDueBefore(lanes[i]!.classes[rank]!.head()!, lanes[first]!.classes[rank]!.head()!)) first = i;
-    }
-    const lane = lanes[first]!;
+    const lane = lanes.pop()!;
     const entry = lane.classes[rank]!.head()!;
     const found = evaluate(entry.applicant, entry.since, pass.now, this.#isHeld, this.#options.choose);
     if (found.target !== null) {
@@ -172,11 +166,10 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       pass.decided.push({ applicant: entry.applicant, decision: refusal('infeasible', entry.applicant, pass.now) });
     } else {
       this.#hold(entry, found, pass.now);
+      if (!this.#mayPass(pass, lane, rank)) return;
       this.#passOver(pass, entry, found);
-      if (this.#isDone(pass, lane, rank)) lanes.splice(first, 1);
-      return;
     }
-    if (lane.classes[rank]!.head() === undefined) lanes.splice(first, 1);
+    if (lane.classes[rank]!.head() !== undefined) insertLane(lanes, lane, rank);
   }
 
   readonly #isHeld = (resource: Resource): boolean => this.#held.has(resource);
@@ -208,14 +201,12 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** True if it is no use to look at more of this class in this lane: nobody is left or could start, or enough were passed. */
-  #isDone(pass: Pass<T, A>, lane: Lane<T, A>, rank: number): boolean {
-    const queue = lane.classes[rank]!;
-    if (queue.head() === undefined || (pass.lookedPast.get(queue) ?? 0) >= LOOK_PAST_MAX) return true;
+  /** False if it is no use to look at more of this class in this lane: nobody could start, or enough were passed. */
+  #mayPass(pass: Pass<T, A>, lane: Lane<T, A>, rank: number): boolean {
     const opens = opensAt(lane.tiers, pass.now, this.#isHeld);
-    if (opens <= pass.now) return false;
+    if (opens <= pass.now) return (pass.lookedPast.get(lane.classes[rank]!) ?? 0) < LOOK_PAST_MAX;
     this.#wakeAt = Math.min(this.#wakeAt, opens);
-    return true;
+    return false;
   }
 
   /** A newcomer passes a holder of a lower class, nobody else. */
@@ -244,6 +235,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
     const entry: Entry<T, A> = {
       applicant,
+      deadline: applicant.deadline,
       rank,
       since: now,
       sequence: this.#sequence++,
@@ -257,7 +249,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     lane.classes[rank]!.add(entry);
     lane.size++;
     this.#entries.set(applicant, entry);
-    this.#expiry.push(entry);
+    this.#expiry.push(entry, applicant.waitUntil, entry.sequence);
     this.#waiting[rank]!++;
     this.#wakeAt = Math.min(this.#wakeAt, found.target === null ? found.wakeAt : now);
   }
@@ -275,4 +267,19 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (this.#waiting[entry.rank] === 0) this.#credit[entry.rank] = 0;
     if (--entry.lane.size === 0) this.#lanes.delete(entry.lane.tiers);
   }
+}
+
+function isLaneDueBefore<T extends Capacity, A extends Applicant<T>>(a: Lane<T, A>, b: Lane<T, A>, rank: number): boolean {
+  return isDueBefore(a.classes[rank]!.head()!, b.classes[rank]!.head()!);
+}
+
+/** Keeps the order: the lane whose head is due first stands last. */
+function insertLane<T extends Capacity, A extends Applicant<T>>(lanes: Lane<T, A>[], lane: Lane<T, A>, rank: number): void {
+  let [low, high] = [0, lanes.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isLaneDueBefore(lane, lanes[middle]!, rank)) low = middle + 1;
+    else high = middle;
+  }
+  lanes.splice(low, 0, lane);
 }

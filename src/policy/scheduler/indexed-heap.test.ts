@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { IndexedHeap } from './indexed-heap.ts';
+
+interface Item {
+  key: number;
+  readonly tie: number;
+  index: number;
+}
+
+const action = fc.record({
+  kind: fc.constantFrom('push', 'push', 'pop', 'remove', 'update'),
+  key: fc.integer({ min: 0, max: 20 }),
+  pick: fc.nat(1000),
+});
+
+test('property: gives the least key first, the least tie among equals, whatever was removed or moved between', () => {
+  fc.assert(
+    fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
+      const heap = new IndexedHeap<Item>((item, index) => (item.index = index));
+      let model: Item[] = [];
+      for (const [tie, { kind, key, pick }] of actions.entries()) {
+        const picked = model[pick % Math.max(1, model.length)];
+        if (kind === 'push') {
+          const item = { key, tie, index: -1 };
+          model.push(item);
+          heap.push(item, key, tie);
+        } else if (picked !== undefined && kind === 'update') {
+          picked.key = key;
+          heap.update(picked.index, key);
+        } else if (picked !== undefined) {
+          const gone = kind === 'remove' ? picked : heap.pop()!;
+          if (kind === 'remove') heap.removeAt(gone.index);
+          assert.equal(gone.index, -1);
+          model = model.filter((item) => item !== gone);
+        }
+        model.sort((a, b) => a.key - b.key || a.tie - b.tie);
+        assert.equal(heap.peek(), model[0]);
+        assert.equal(heap.size, model.length);
+      }
+    }),
+  );
+});
