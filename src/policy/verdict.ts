@@ -53,7 +53,7 @@ interface Rule {
   readonly words?: RegExp;
   /** Looked for in the message, where neither code nor type can tell. */
   readonly text?: RegExp;
-  readonly then: Judgement;
+  readonly judgement: Judgement;
 }
 
 const is =
@@ -65,37 +65,41 @@ const any5xx = (status: number) => status >= 500;
 
 const SPENT =
   /^(insufficient_quota|credit_balance_exhausted|billing_error|payment_required|insufficient_balance)$|spend_limit|usage_limit_exceeded|billing/i;
-const SPENT_TEXT = /spend(ing)? limit|credit balance|insufficient (credit|balance|funds)|billing/i;
+/** Not behind a quotation mark: providers quote what the caller sent, and that must never bench a credential. */
+const SPENT_TEXT = /^[^'"`]*(spend(ing)? limit|credit balance|insufficient (credit|balance|funds)|api usage limits?)/i;
+const CONTEXT_TEXT = /context (length|window|size)|prompt is too long|maximum context|token count .*exceeds|too many (input )?tokens/i;
 const UNSUPPORTED_WORDS = /^(unsupported_parameter|unsupported_value|unknown_parameter|unrecognized_parameter)$/i;
 
 export const STATUS_RULES: readonly Rule[] = [
-  { statuses: is(402), then: QUOTA },
-  { statuses: is(400, 403, 429), words: SPENT, then: QUOTA },
-  { statuses: is(429), text: /request too large/i, then: TOO_LARGE },
-  { statuses: is(429), then: RATE_LIMITED },
-  { statuses: is(400, 403), words: /content_filter|content_policy|moderation|invalid_prompt|guardrail/i, then: CONTENT_FILTER },
-  { statuses: is(400, 403, 404), words: /model_not_found|DeploymentNotFound/i, then: MODEL_NOT_FOUND },
-  { statuses: is(400), words: /API_KEY_INVALID|invalid_api_key/i, then: AUTH },
+  { statuses: is(402), judgement: QUOTA },
+  { statuses: is(400, 403, 429), words: SPENT, judgement: QUOTA },
+  { statuses: is(429), text: /request too large/i, judgement: TOO_LARGE },
+  { statuses: is(429), judgement: RATE_LIMITED },
+  { statuses: is(400, 403), words: /content_filter|content_policy|moderation|invalid_prompt|guardrail/i, judgement: CONTENT_FILTER },
+  { statuses: is(400, 403, 404), words: /model_not_found|DeploymentNotFound/i, judgement: MODEL_NOT_FOUND },
+  { statuses: is(400), words: /API_KEY_INVALID|invalid_api_key/i, judgement: AUTH },
   {
     statuses: is(400, 413, 422),
     words: /context_length|exceed_context_size|max_tokens_exceeded|token_limit_exceeded|string_too_long/i,
-    then: CONTEXT_LENGTH,
+    judgement: CONTEXT_LENGTH,
   },
-  { statuses: is(400, 413, 422), text: /context (length|window|size)|prompt is too long|maximum context/i, then: CONTEXT_LENGTH },
-  { statuses: is(400, 422), words: UNSUPPORTED_WORDS, then: UNSUPPORTED },
-  { statuses: is(400), text: SPENT_TEXT, then: QUOTA },
-  { statuses: is(401), then: AUTH },
-  { statuses: is(403), then: AUTH },
-  { statuses: is(404), then: MODEL_NOT_FOUND },
-  { statuses: is(408), then: REQUEST_TIMEOUT },
-  { statuses: is(409, 425), then: CONFLICT },
-  { statuses: is(413), text: /tokens? per minute|TPM/i, then: TOO_LARGE },
-  { statuses: is(424, 498, 499), then: OVERLOADED },
-  { statuses: any4xx, then: INVALID_REQUEST },
-  { statuses: is(503), text: /maximum pending requests|loading model/i, then: BUSY },
-  { statuses: is(501), then: UNSUPPORTED },
-  { statuses: is(503, 529), then: OVERLOADED },
-  { statuses: any5xx, then: SERVER_ERROR },
+  { statuses: is(400, 413, 422), text: CONTEXT_TEXT, judgement: CONTEXT_LENGTH },
+  { statuses: is(400, 422), words: UNSUPPORTED_WORDS, judgement: UNSUPPORTED },
+  { statuses: is(400), text: SPENT_TEXT, judgement: QUOTA },
+  { statuses: is(401), judgement: AUTH },
+  { statuses: is(403), text: /moderation|guardrail|\bflagged\b/i, judgement: CONTENT_FILTER },
+  { statuses: is(403), text: /access to (the |this )?model/i, judgement: MODEL_NOT_FOUND },
+  { statuses: is(403), judgement: AUTH },
+  { statuses: is(404), judgement: MODEL_NOT_FOUND },
+  { statuses: is(408), judgement: REQUEST_TIMEOUT },
+  { statuses: is(409, 425), judgement: CONFLICT },
+  { statuses: is(413), text: /tokens? per minute|TPM/i, judgement: TOO_LARGE },
+  { statuses: is(424, 498, 499), judgement: OVERLOADED },
+  { statuses: any4xx, judgement: INVALID_REQUEST },
+  { statuses: is(503), text: /maximum pending requests|loading model/i, judgement: BUSY },
+  { statuses: is(501), judgement: UNSUPPORTED },
+  { statuses: is(503, 529), judgement: OVERLOADED },
+  { statuses: any5xx, judgement: SERVER_ERROR },
 ];
 
 const CONNECTION = judgement('retry', 'connection', { health: 'failure' });
@@ -107,13 +111,17 @@ const EMPTY = judgement('retry', 'empty');
 
 /** An error inside a success answer often tells no status; these words tell which one it would have been. */
 const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
-  [/rate_?limit|too_many_requests|throttl|resource_exhausted|slow_down/i, 429],
+  [/payment|insufficient_quota|billing|spend_limit|usage_limit|credit_balance/i, 402],
+  [/rate_?limit|too_many_requests|throttl|resource_exhausted|slow_down|quota_exceeded|queue_exceeded/i, 429],
   [/overloaded|unavailable|capacity|busy/i, 503],
-  [/invalid_request|invalid_argument|validation|unsupported_|context_length|content_filter|content_policy|unprocessable/i, 400],
+  [/unsupported_country/i, 403],
+  [/context_length|max_tokens_exceeded|token_limit_exceeded|string_too_long|exceed_context_size/i, 400],
+  [/content_filter|content_policy|invalid_prompt|moderation|guardrail/i, 400],
   [/authentication|invalid_api_key|unauthorized/i, 401],
   [/permission|forbidden/i, 403],
-  [/payment|insufficient_quota|billing|spend_limit/i, 402],
   [/not_found/i, 404],
+  [/payload_too_large|request_too_large/i, 413],
+  [/invalid_|validation|unsupported_|unprocessable|precondition/i, 400],
 ];
 
 export function judge(failure: Failure): Judgement {
@@ -144,7 +152,7 @@ function judgeStatus(status: number, failure: Failure): Judgement {
     if (!rule.statuses(status)) continue;
     if (rule.words !== undefined && !matchesWord(rule.words, failure)) continue;
     if (rule.text !== undefined && !rule.text.test(failure.message) && !rule.text.test(words)) continue;
-    return rule.then;
+    return rule.judgement;
   }
   return MALFORMED; // a status that no answer to a POST should have: a redirect, an informational one
 }
