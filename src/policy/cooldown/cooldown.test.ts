@@ -52,6 +52,16 @@ test('a new one shorter than the gap after the last start does not shorten that 
   assert.equal(cooldown.earliest(5000), next);
 });
 
+test('it names its cause: that of the cooldown that rules, or the usual one', () => {
+  const cooldown = cooling(5000);
+  cooldown.coolUntil(8000, 'bench');
+  assert.equal(cooldown.kind, 'bench');
+  cooldown.coolUntil(6000, 'cooldown');
+  assert.equal(cooldown.kind, 'bench');
+  cooldown.coolUntil(9000);
+  assert.equal(cooldown.kind, 'cooldown');
+});
+
 test('a reset frees at once and spreads nothing', () => {
   const cooldown = cooling(5000);
   cooldown.reset();

@@ -2,7 +2,9 @@ import type { Instant } from '../../core/clock.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
+import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { ConcurrencyLimiter } from '../concurrency-limiter/concurrency-limiter.ts';
+import { Cooldown } from '../cooldown/cooldown.ts';
 import { requestLimit, tokenLimit } from '../rate-limiter/measures.fixture.ts';
 import { TokenBucket } from '../rate-limiter/token-bucket.ts';
 import { Scheduler } from './scheduler.ts';
@@ -127,3 +129,21 @@ export class Driver {
 }
 
 export const CLASSES: readonly SchedulingClass[] = SCHEDULING_CLASSES;
+
+/** One slot that is taken, so that everybody waits; `next` ends whoever runs. */
+export function oneBusySlot(driver: Driver): { tiers: TestApplicant['tiers']; next: () => void } {
+  const tiers = [[capacity('p/m', slots(1))]];
+  driver.submit(applicant('running', tiers));
+  const next = (): void => {
+    const [name] = driver.running.keys();
+    if (name !== undefined) driver.settle(name);
+  };
+  return { tiers, next };
+}
+
+/** A cooldown that runs. */
+export function cooling(until: Instant): Cooldown {
+  const cooldown = new Cooldown('cooldown', 'cooldown', createSeededRandom(1));
+  cooldown.coolUntil(until);
+  return cooldown;
+}
