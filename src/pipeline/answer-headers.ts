@@ -1,6 +1,6 @@
 import type { Attempt } from './attempt.ts';
 import type { RouteTarget } from './route.ts';
-import { costUsd } from './run.ts';
+import { costUsd, countHeaders } from './run.ts';
 import type { RequestRun } from './run.ts';
 import type { HeaderPairs } from './sink.ts';
 import { headerOf, pushPassedHeaders, upstreamRequestId } from './upstream-headers.ts';
@@ -9,7 +9,7 @@ import { headerOf, pushPassedHeaders, upstreamRequestId } from './upstream-heade
 export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
   const headers = ['x-request-id', run.request.id];
   if (target !== null) headers.push('x-breakwater-target', target.state.name);
-  headers.push('x-breakwater-attempts', String(run.attempts), 'x-breakwater-queue-ms', String(Math.round(run.queueMs)));
+  headers.push(...countHeaders(run));
   const fallback = target === null ? null : run.fallbackFor(target);
   if (fallback !== null) headers.push('x-breakwater-fallback', fallback);
   if (run.engine.simulated) headers.push('x-breakwater-simulated', 'true');
@@ -20,8 +20,8 @@ export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderP
 export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
   const { facts } = run.request;
   const isBytes = facts.operation === 'bytes';
-  const fallbackType = facts.stream ? 'text/event-stream' : 'application/json';
-  const contentType = headerOf(attempt.headers, 'content-type') ?? (isBytes ? null : fallbackType);
+  const given = headerOf(attempt.headers, 'content-type');
+  const contentType = isBytes ? given : contentTypeOf(given, facts.stream);
   const headers = wayHeaders(run, attempt.options.target);
   if (contentType !== null) headers.push('content-type', contentType);
   if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
@@ -29,6 +29,12 @@ export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
   if (upstreamId !== null) headers.push('x-upstream-request-id', upstreamId);
   pushPassedHeaders(headers, attempt.headers, isBytes);
   return headers;
+}
+
+/** The provider's own, unless it does not say what the answer was read as: SDKs go by it. */
+function contentTypeOf(given: string | null, isStream: boolean): string {
+  const fitting = isStream ? 'text/event-stream' : 'json';
+  return given !== null && given.toLowerCase().includes(fitting) ? given : isStream ? 'text/event-stream' : 'application/json';
 }
 
 export function costHeader(target: RouteTarget, usage: Attempt['facts']['usage']): HeaderPairs {

@@ -86,12 +86,12 @@ export class Downstream {
     this.#sink.end();
   }
 
-  /** The request ends with an error of ours, in the form that is still possible. */
-  fail(error: BreakwaterError): void {
+  /** The request ends with an error of ours, in the form that is still possible; `headers` beside its own, where they can go. */
+  fail(error: BreakwaterError, headers: HeaderPairs = []): void {
     if (this.#state === 'over') return;
     if (this.#state === 'open') {
       const answer = errorAnswer(this.#options.protocol, error, this.#options.requestId);
-      return this.answer(answer.status, answer.headers, Buffer.from(answer.body));
+      return this.answer(answer.status, [...answer.headers, ...headers], Buffer.from(answer.body));
     }
     const canTell = this.#state === 'kept_alive' || this.#isEventStream;
     this.#close();

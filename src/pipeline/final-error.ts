@@ -6,6 +6,7 @@ import { costHeader, wayHeaders } from './answer-headers.ts';
 import { retryHeaders } from './error-answer.ts';
 import { deadlineError } from './permission.ts';
 import type { FailedAttempt, RequestRun } from './run.ts';
+import { askedWaitMs } from './verdict-effects.ts';
 
 export function tellFailure(run: RequestRun): void {
   if (run.kept !== null && !run.downstream.isStarted) return answerKept(run);
@@ -49,10 +50,11 @@ function statusOf(failure: Failure): number | undefined {
 
 /** When the last target may be asked again, where it said so. */
 function waitMs(run: RequestRun, failed: FailedAttempt): number | null {
-  const { failure, target, judgement } = failed;
+  const { target, judgement } = failed;
   const coolingMs = target.state.cooldown.remainingMs(run.engine.clock.now());
   if (coolingMs > 0) return coolingMs;
-  return judgement.verdict !== 'reject' && failure.retryAfterMs !== null && failure.retryAfterMs > 0 ? failure.retryAfterMs : null;
+  const askedMs = askedWaitMs(failed.failure);
+  return judgement.verdict !== 'reject' && askedMs > 0 ? askedMs : null;
 }
 
 function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {

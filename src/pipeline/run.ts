@@ -1,6 +1,6 @@
 /** One request under way: what is known of it, what it holds, and how it ends, exactly once. */
 import type { Instant, Timer } from '../core/clock.ts';
-import { BreakwaterError } from '../core/errors.ts';
+import type { BreakwaterError } from '../core/errors.ts';
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
@@ -143,7 +143,7 @@ export class RequestRun implements Running {
 
   /** An error of ours, before or after the stream began. */
   fail(error: BreakwaterError): void {
-    this.downstream.fail(error);
+    this.downstream.fail(error, countHeaders(this));
     this.#finish(error.refused && this.attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, null);
   }
 
@@ -214,6 +214,11 @@ export class RequestRun implements Running {
   fallbackFor(target: RouteTarget): Reason | null {
     return target.tier > 0 || (this.firstTarget !== null && this.firstTarget !== target) ? this.fallback : null;
   }
+}
+
+/** How much it took to come to an end, for the headers of every answer. */
+export function countHeaders(run: Pick<RequestRun, 'attempts' | 'queueMs'>): HeaderPairs {
+  return ['x-breakwater-attempts', String(run.attempts), 'x-breakwater-queue-ms', String(Math.round(run.queueMs))];
 }
 
 /** What an answer cost in US dollars; null where usage or prices are not known. */

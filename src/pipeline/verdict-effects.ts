@@ -14,6 +14,12 @@ const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputT
 /** Silence that the caller's own deadline cut shorter than this says nothing about the target, in milliseconds. */
 const TELLING_SILENCE_MS = 10_000;
 
+/** Nobody means a longer wait, in milliseconds: it counts as none, or a slip of the provider would end its use for good. */
+const MEANT_WAIT_MAX_MS = 31 * 86_400_000;
+
+/** An empty answer is asked for once more; a target that is empty twice stays so, and every time is paid for. */
+const EMPTY_ANSWERS_MAX = 2;
+
 /** Members without which a request is none; they are never left out to please a target. */
 const ESSENTIAL: ReadonlySet<string> = new Set(['model', 'messages', 'prompt', 'input', 'stream']);
 
@@ -28,7 +34,8 @@ export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure)
   run.failures.push({ target, failure, judgement });
   run.fallback ??= judgement.reason;
   if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return judgement;
-  if (judgement.verdict === 'retry') run.notBefore.set(target, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
+  if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
+    run.notBefore.set(target, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
   else markDead(run, attempt, judgement);
   return judgement;
 }
@@ -77,7 +84,7 @@ function applyEffect(run: RequestRun, attempt: Attempt, failure: Failure, judgem
   const { clock, random } = run.engine;
   const { state, policy } = attempt.options.target;
   const now = clock.now();
-  const hintMs = failure.retryAfterMs ?? 0;
+  const hintMs = askedWaitMs(failure);
   if (judgement.effect === 'cooldown') {
     const backoff = { baseDelayMs: policy.retry.baseDelay, maxDelayMs: policy.retry.maxDelay };
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, ++state.rateLimitStreak, random);
@@ -101,10 +108,21 @@ function tellCooldown(run: RequestRun, subject: string, kind: 'cooldown' | 'benc
   admission.pump();
 }
 
+/** The wait that the provider asks for, in milliseconds; 0: none, or one that makes no sense. */
+export function askedWaitMs(failure: Failure): number {
+  const waitMs = failure.retryAfterMs ?? 0;
+  return waitMs > MEANT_WAIT_MAX_MS ? 0 : waitMs;
+}
+
+function isEmptyAgain(run: RequestRun, attempt: Attempt): boolean {
+  const { target } = attempt.options;
+  return run.failures.filter((failed) => failed.target === target && failed.failure.kind === 'empty').length >= EMPTY_ANSWERS_MAX;
+}
+
 /** Our own backoff; where the target pauses for everybody, that pause is the wait. */
 function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): number {
   const { retry } = attempt.options.target.policy;
-  const hintMs = failure.retryAfterMs ?? 0;
+  const hintMs = askedWaitMs(failure);
   if (hintMs > retry.maxRetryAfter) return Infinity;
   if (judgement.effect === 'cooldown' || hintMs > 0) return hintMs;
   const repeats = run.failures.filter((failed) => failed.target === attempt.options.target).length;

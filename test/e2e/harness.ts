@@ -1,5 +1,6 @@
 /** A whole gateway on a real socket, in this process, for tests against Storm. */
 import OpenAI from 'openai';
+import type { Clock } from '../../src/core/clock.ts';
 import { EventBus } from '../../src/core/events.ts';
 import type { BreakwaterEvent } from '../../src/core/events.ts';
 import { parseConfig } from '../../src/gateway/config/index.ts';
@@ -13,6 +14,7 @@ import { listen } from '../../src/server/listener.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
+import type { Transport } from '../../src/transport/transport.ts';
 
 export interface TestGateway {
   readonly url: string;
@@ -31,6 +33,10 @@ export interface TestGateway {
 export interface TestGatewayOptions {
   readonly seed?: number;
   readonly store?: Store;
+  /** Default: the system's. */
+  readonly clock?: Clock;
+  /** Default: HTTP over undici. */
+  readonly transport?: Transport;
 }
 
 export async function startGateway(input: ConfigInput, options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -42,10 +48,20 @@ export async function startGateway(input: ConfigInput, options: TestGatewayOptio
   });
   const events: BreakwaterEvent[] = [];
   bus.onAny((event) => events.push(event));
-  const store = options.store ?? (await openStore('memory:', { clock: systemClock, onWarning: () => {} }));
-  const gateway = await createGateway({ config: parsed.config, clock: systemClock, random, store, events: bus });
+  const clock = options.clock ?? systemClock;
+  const store = options.store ?? (await openStore('memory:', { clock, onWarning: () => {} }));
+  const transport = options.transport === undefined ? {} : { transport: options.transport };
+  const gateway = await createGateway({ config: parsed.config, clock, random, store, events: bus, ...transport });
   const app = createApp({ gateway, random, boundHost: '127.0.0.1' });
-  const listener = await listen({ host: '127.0.0.1', port: 0, handle: app.handle, answerBroken: app.answerBroken });
+  const listener = await listen({
+    host: '127.0.0.1',
+    port: 0,
+    handle: app.handle,
+    answerBroken: app.answerBroken,
+    onError(error) {
+      throw error;
+    },
+  });
   const url = `http://127.0.0.1:${listener.port}`;
 
   function post(path: string, body: unknown, init: { headers?: Record<string, string>; signal?: AbortSignal } = {}): Promise<Response> {
