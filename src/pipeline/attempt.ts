@@ -149,8 +149,11 @@ export class Attempt implements GuardListener, GuardLimits {
 
   shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit {
     const { timeouts } = this.options.target.policy;
-    const isAuto = (phase === 'headers' ? timeouts.headers : timeouts.firstContent) === 'auto';
-    if (!isAuto) return { at: Infinity, kind: 'timeout', reviewAt: Infinity };
+    // A plain answer has its content with its headers: what is set for these holds for both.
+    const isSet =
+      (phase === 'first_content' && timeouts.firstContent !== 'auto') ||
+      ((phase === 'headers' || !this.#call.stream) && timeouts.headers !== 'auto');
+    if (isSet) return { at: Infinity, kind: 'timeout', reviewAt: Infinity };
     const reviewAt = now + REVIEW_MS;
     if (!this.options.hasOtherAtHand(now)) return { at: Infinity, kind: 'timeout', reviewAt };
     const shareAt = this.startedAt + silenceShareMs(this.options.deadline - this.startedAt);

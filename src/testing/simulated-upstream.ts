@@ -1,0 +1,157 @@
+/**
+ * Providers that exist on a clock only: a Transport whose answers are scripts. With a manual clock an hour of waiting
+ * takes milliseconds, and every byte comes at the instant that the script says.
+ */
+import type { Clock, Instant, Timer } from '../core/clock.ts';
+import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport/transport.ts';
+
+/** One step of an answer. After the last one the answer ends in good order. */
+export type SimulatedStep =
+  /** Milliseconds; Infinity: the rest never comes. */
+  | { readonly do: 'wait'; readonly ms: number }
+  | { readonly do: 'head'; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
+  | { readonly do: 'send'; readonly bytes: string | Uint8Array }
+  /** The connection breaks, with an error code as Node names it. */
+  | { readonly do: 'break'; readonly code: string };
+
+export interface SimulatedAnswer {
+  /** Until the connection is open, in milliseconds. Default 0; Infinity: never. */
+  readonly connectMs?: number;
+  readonly steps: Iterable<SimulatedStep>;
+}
+
+/** One call as the provider sees it. */
+export interface SimulatedCall {
+  /** Counted from 1 over all origins. */
+  readonly number: number;
+  readonly at: Instant;
+  readonly request: UpstreamRequest;
+  /** The body as text; empty where there is none. */
+  readonly body: string;
+}
+
+export interface SimulatedUpstream extends Transport {
+  /** Every call so far, in order. */
+  readonly calls: readonly SimulatedCall[];
+  /** How many run now, and how many ran at once at most. */
+  readonly running: number;
+  readonly maxRunning: number;
+  /** How many their caller gave up. */
+  readonly aborted: number;
+  /** Calls to one origin, such as `http://a.test`. */
+  callsTo(origin: string): number;
+}
+
+/** Makes an upstream that answers each call as `script` says. */
+export function createSimulatedUpstream(clock: Clock, script: (call: SimulatedCall) => SimulatedAnswer): SimulatedUpstream {
+  const calls: SimulatedCall[] = [];
+  const open = new Set<Play>();
+  let maxRunning = 0;
+  let aborted = 0;
+
+  return {
+    send(request, listener) {
+      const body = request.body === null ? '' : Buffer.from(request.body).toString();
+      const call: SimulatedCall = { number: calls.length + 1, at: clock.now(), request, body };
+      calls.push(call);
+      const play: Play = new Play(clock, script(call), listener, () => open.delete(play));
+      open.add(play);
+      maxRunning = Math.max(maxRunning, open.size);
+      return {
+        abort() {
+          if (open.has(play)) aborted++;
+          play.stop();
+        },
+        pause: () => play.pause(),
+        resume: () => play.resume(),
+      };
+    },
+    close() {
+      for (const play of open) play.stop();
+      return Promise.resolve();
+    },
+    calls,
+    get running() {
+      return open.size;
+    },
+    get maxRunning() {
+      return maxRunning;
+    },
+    get aborted() {
+      return aborted;
+    },
+    callsTo: (origin) => calls.filter((call) => call.request.origin === origin).length,
+  };
+}
+
+/** Plays one answer to its listener. */
+class Play implements UpstreamCall {
+  readonly #clock: Clock;
+  readonly #steps: Iterator<SimulatedStep>;
+  readonly #listener: UpstreamListener;
+  readonly #onOver: () => void;
+  #timer: Timer | null = null;
+  #paused = false;
+  #waiting = true;
+  #over = false;
+
+  constructor(clock: Clock, answer: SimulatedAnswer, listener: UpstreamListener, onOver: () => void) {
+    this.#clock = clock;
+    this.#steps = answer.steps[Symbol.iterator]();
+    this.#listener = listener;
+    this.#onOver = onOver;
+    this.#wait(answer.connectMs ?? 0, () => {
+      listener.onSent();
+      this.#run();
+    });
+  }
+
+  /** The listener hears nothing more. */
+  stop(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#timer?.cancel();
+    this.#onOver();
+  }
+
+  abort(): void {
+    this.stop();
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (!this.#waiting) this.#wait(0, () => this.#run());
+  }
+
+  #run(): void {
+    while (!this.#over) {
+      if (this.#paused) return;
+      const next = this.#steps.next();
+      if (next.done === true) return this.#finish(() => this.#listener.onEnd());
+      const step = next.value;
+      if (step.do === 'wait') return this.#wait(step.ms, () => this.#run());
+      if (step.do === 'head') this.#listener.onHeaders(step.status, step.headers ?? {});
+      else if (step.do === 'send') this.#listener.onData(Buffer.from(step.bytes as string));
+      else return this.#finish(() => this.#listener.onError(Object.assign(new Error(step.code), { code: step.code })));
+    }
+  }
+
+  #wait(ms: number, then: () => void): void {
+    this.#waiting = true;
+    if (ms === Infinity) return;
+    this.#timer = this.#clock.schedule(ms, () => {
+      this.#timer = null;
+      this.#waiting = false;
+      if (!this.#over) then();
+    });
+  }
+
+  #finish(tell: () => void): void {
+    this.stop();
+    tell();
+  }
+}

@@ -1,0 +1,334 @@
+/** Long calls live, hung calls don't: every limit of silence with its default and as configured, in virtual time. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { chatAnswer, chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
+import { startVirtualWorld } from './virtual.ts';
+import type { VirtualSeen, VirtualWorld } from './virtual.ts';
+import { contentOf, errorOf } from './world.ts';
+
+const SECOND = 1_000;
+const MINUTE = 60_000;
+
+const quickAnswer = () => chatAnswer();
+const quickStream = () => chatStream();
+const deadline = (ms: number) => ({ 'x-breakwater-deadline-ms': String(ms) });
+
+/** Asserts that something took this long, give or take a timer's rounding. */
+function took(actualMs: number, expectedMs: number, slackMs = 10): void {
+  assert.ok(actualMs >= expectedMs - 1 && actualMs <= expectedMs + slackMs, `took ${actualMs} ms, not ${expectedMs}`);
+}
+
+function assertSettled(world: VirtualWorld): void {
+  assert.equal(world.upstream.running, 0);
+  assert.equal(world.eventsOf('received').length, world.eventsOf('finished').length);
+  assert.equal(world.eventsOf('attempt').length, world.eventsOf('attempt_end').length);
+  assert.ok(world.gateway.targets().every((target) => target.inFlight === 0));
+  assert.deepEqual([world.gateway.queue().waiting, world.gateway.queue().inFlight, world.gateway.queue().heldBytes], [0, 0, 0]);
+}
+
+function answeredBy(seen: VirtualSeen, target: string, attempts: number, fallback: string | null = null): void {
+  assert.equal(seen.status, 200);
+  assert.equal(seen.headers.get('x-breakwater-target'), target);
+  assert.equal(seen.headers.get('x-breakwater-attempts'), String(attempts));
+  assert.equal(seen.headers.get('x-breakwater-fallback'), fallback);
+}
+
+describe('a call that takes ninety seconds', () => {
+  const plain = () => chatAnswer({ headersAfterMs: 90 * SECOND });
+  const thinking = () => chatStream({ firstContentAfterMs: 90 * SECOND });
+  const cases = [
+    { name: 'plain', body: {}, slow: plain, quick: quickAnswer },
+    { name: 'streamed, by a model that thinks', body: { model: 'deep', stream: true }, slow: thinking, quick: quickStream },
+    { name: 'streamed, asked to think', body: { stream: true, reasoning_effort: 'high' }, slow: thinking, quick: quickStream },
+  ];
+  for (const { name, body, slow, quick } of cases) {
+    it(`succeeds alone: ${name}`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: slow } });
+      const seen = await world.answerTo(body);
+      assert.equal(seen.status, 200);
+      assert.equal(contentOf(seen.text), 'one two three');
+      took(seen.endAtMs, 90 * SECOND);
+      assert.equal(world.upstream.calls.length, 1);
+      assertSettled(world);
+    });
+
+    it(`succeeds with a fallback at hand, which is not asked: ${name}`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: slow, b: quick } });
+      const seen = await world.answerTo(body);
+      assert.equal(contentOf(seen.text), 'one two three');
+      took(seen.endAtMs, 90 * SECOND);
+      assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 0]);
+      assert.equal(world.eventsOf('finished')[0]!.target, body.model === 'deep' ? 'a/gpt-5' : 'a/m');
+    });
+  }
+});
+
+describe('a call that hangs', () => {
+  it('is left after 60 s where a stream has no headers', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: silence, b: quickStream } });
+    const seen = await world.answerTo({ stream: true });
+    took(seen.endAtMs, MINUTE);
+    assert.equal(contentOf(seen.text), 'one two three');
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b'), world.upstream.aborted], [1, 1, 1]);
+    const end = world.eventsOf('attempt_end')[0]!;
+    assert.deepEqual([end.reason, end.phase, end.verdict], ['timeout', 'headers', 'retry']);
+    assertSettled(world);
+  });
+
+  it('is left after 60 s where a stream that does not think has headers and no content', async (t) => {
+    const hangs = () => chatStream({ firstContentAfterMs: Infinity });
+    const world = await startVirtualWorld(t, { providers: { a: hangs, b: quickStream } });
+    took((await world.answerTo({ stream: true })).endAtMs, MINUTE);
+    assert.equal(world.eventsOf('attempt_end')[0]!.phase, 'first_content');
+  });
+
+  it('is left after five minutes where a stream thinks', async (t) => {
+    const hangs = () => chatStream({ firstContentAfterMs: Infinity });
+    const world = await startVirtualWorld(t, { providers: { a: hangs, b: quickStream } });
+    took((await world.answerTo({ model: 'deep', stream: true })).endAtMs, 5 * MINUTE);
+  });
+
+  it('is left after five minutes where it is plain', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: silence, b: quickAnswer } });
+    const seen = await world.answerTo();
+    answeredBy(seen, 'b/m', 2, 'timeout');
+    took(seen.endAtMs, 5 * MINUTE);
+    assertSettled(world);
+  });
+
+  it('is left after 60 % of the deadline while another target is untried', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: silence, b: quickAnswer } });
+    const seen = await world.answerTo({}, deadline(100 * SECOND));
+    answeredBy(seen, 'b/m', 2, 'timeout');
+    took(seen.endAtMs, MINUTE);
+  });
+
+  it('gets the rest of the deadline where it is the last', async (t) => {
+    const slow = () => chatAnswer({ headersAfterMs: 38 * SECOND });
+    const world = await startVirtualWorld(t, { providers: { a: silence, b: slow } });
+    const seen = await world.answerTo({}, deadline(100 * SECOND));
+    answeredBy(seen, 'b/m', 2, 'timeout');
+    took(seen.endAtMs, 98 * SECOND);
+  });
+
+  it('ends with its deadline where nobody else is there', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: silence } });
+    const seen = await world.answerTo({}, deadline(30 * SECOND));
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [504, 'deadline_exceeded']);
+    assert.match(errorOf(seen.text).message, /deadline of 30000 ms.*a\/m: no response headers/);
+    took(seen.endAtMs, 30 * SECOND);
+    assert.deepEqual([world.callsTo('a'), world.upstream.aborted], [1, 1]);
+    assertSettled(world);
+  });
+
+  it('that would make three targets wait their full time ends by the deadline', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: silence, b: silence, c: silence } });
+    const seen = await world.answerTo({}, deadline(20 * SECOND));
+    assert.equal(errorOf(seen.text).code, 'deadline_exceeded');
+    took(seen.endAtMs, 20 * SECOND);
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b'), world.callsTo('c')], [1, 1, 1]);
+  });
+});
+
+describe('a target whose usual time is known', () => {
+  /** Answers fifty times after `ms`, then hangs. */
+  const turnsSilent = (ms: number, answer: (ms: number) => SimulatedAnswer) => {
+    let calls = 0;
+    return () => (++calls <= 50 ? answer(ms) : silence());
+  };
+  const plain = (ms: number) => chatAnswer({ headersAfterMs: ms });
+  const stream = (ms: number) => chatStream({ headersAfterMs: ms });
+  const cases = [
+    { name: 'ten seconds at least, plain', body: {}, usualMs: 500, answer: plain, expectedMs: 10 * SECOND },
+    { name: 'five times its p99, plain', body: {}, usualMs: 6 * SECOND, answer: plain, expectedMs: 30 * SECOND },
+    { name: 'five times its p99, streamed', body: { stream: true }, usualMs: 4 * SECOND, answer: stream, expectedMs: 20 * SECOND },
+  ];
+  for (const { name, body, usualMs, answer, expectedMs } of cases) {
+    it(`is slow beyond ${name}, and another one is asked`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: turnsSilent(usualMs, answer), b: () => answer(0) } });
+      for (let i = 0; i < 50; i++) answeredBy(await world.answerTo(body), 'a/m', 1);
+      const seen = await world.answerTo(body);
+      answeredBy(seen, 'b/m', 2, 'slow');
+      // The learned quantile is that of a histogram, so it may be off by a bucket.
+      assert.ok(seen.endAtMs >= expectedMs - 1 && seen.endAtMs <= expectedMs * 1.25, `${seen.endAtMs} ms`);
+      assert.equal(world.eventsOf('attempt_end').at(-2)!.failure, 'slow');
+      assertSettled(world);
+    });
+  }
+
+  it('is waited for all the same where nobody else could answer', async (t) => {
+    let calls = 0;
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => chatAnswer({ headersAfterMs: ++calls <= 50 ? 100 : 90 * SECOND }) },
+    });
+    for (let i = 0; i < 50; i++) await world.answerTo();
+    const seen = await world.answerTo();
+    answeredBy(seen, 'a/m', 1);
+    took(seen.endAtMs, 90 * SECOND);
+  });
+
+  it('of one kind of call says nothing about another', async (t) => {
+    let calls = 0;
+    const a = () => (++calls <= 50 ? chatAnswer({ headersAfterMs: 100 }) : chatStream({ headersAfterMs: 40 * SECOND }));
+    const world = await startVirtualWorld(t, { providers: { a, b: quickStream } });
+    for (let i = 0; i < 50; i++) await world.answerTo();
+    took((await world.answerTo({ stream: true })).endAtMs, 40 * SECOND);
+    assert.equal(world.callsTo('b'), 0);
+  });
+});
+
+describe('a configured duration', () => {
+  const policyOf = (timeouts: Record<string, string>, more: object = {}) => ({ config: { policy: { timeouts, ...more } } });
+  const half: SimulatedStep[] = [
+    { do: 'head', status: 200, headers: { 'content-type': 'application/json' } },
+    { do: 'send', bytes: '{"choices":[' },
+    { do: 'wait', ms: Infinity },
+  ];
+  const cases = [
+    { name: 'connect, by default', timeouts: {}, a: { connectMs: Infinity, steps: [] }, phase: 'connect', at: 3 * SECOND },
+    { name: 'connect', timeouts: { connect: '500ms' }, a: { connectMs: Infinity, steps: [] }, phase: 'connect', at: 500 },
+    { name: 'headers', timeouts: { headers: '20s' }, a: silence(), phase: 'headers', at: 20 * SECOND },
+    { name: 'headers beyond 60 % of the deadline', timeouts: { headers: '9m' }, a: silence(), phase: 'headers', at: 9 * MINUTE },
+    {
+      name: 'first content',
+      timeouts: { firstContent: '7s' },
+      a: chatAnswer({ firstContentAfterMs: Infinity }),
+      phase: 'first_content',
+      at: 7 * SECOND,
+    },
+    { name: 'idle, by default', timeouts: {}, a: { steps: half }, phase: 'answer', at: 2 * MINUTE },
+    { name: 'idle', timeouts: { idle: '9s' }, a: { steps: half }, phase: 'answer', at: 9 * SECOND },
+    { name: 'attempt', timeouts: { attempt: '15s' }, a: silence(), phase: 'headers', at: 15 * SECOND },
+    {
+      name: 'attempt, over parts that are each in time',
+      timeouts: { attempt: '15s' },
+      a: chatAnswer({ headersAfterMs: 14 * SECOND, firstContentAfterMs: 14 * SECOND }),
+      phase: 'first_content',
+      at: 15 * SECOND,
+    },
+  ] as const;
+  for (const { name, timeouts, a, phase, at } of cases) {
+    it(`is taken as it is: ${name}`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: () => a, b: quickAnswer }, ...policyOf(timeouts) });
+      const seen = await world.answerTo();
+      answeredBy(seen, 'b/m', 2, 'timeout');
+      took(seen.endAtMs, at);
+      assert.equal(world.eventsOf('attempt_end')[0]!.phase, phase);
+      assert.equal(world.gateway.targets().find((target) => target.provider === 'a')!.breaker.failureRatio, 1);
+      assertSettled(world);
+    });
+  }
+
+  it('longer than the learned one is taken as it is', async (t) => {
+    let calls = 0;
+    const a = () => chatAnswer({ headersAfterMs: ++calls <= 50 ? 100 : 50 * SECOND });
+    const world = await startVirtualWorld(t, { providers: { a, b: quickAnswer }, ...policyOf({ headers: '55s' }) });
+    for (let i = 0; i < 50; i++) await world.answerTo();
+    took((await world.answerTo()).endAtMs, 50 * SECOND);
+    assert.equal(world.callsTo('b'), 0);
+  });
+});
+
+describe('the deadline', () => {
+  it('does not touch what is committed', async (t) => {
+    const words = Array.from({ length: 6 }, (_, i) => `word${i} `);
+    const world = await startVirtualWorld(t, { providers: { a: () => chatStream({ headersAfterMs: 5 * SECOND, gapMs: MINUTE, words }) } });
+    const seen = await world.answerTo({ stream: true }, deadline(10 * SECOND));
+    assert.equal(contentOf(seen.text), words.join(''));
+    took(seen.endAtMs, 5 * SECOND + 5 * MINUTE);
+    assert.match(seen.text, /data: \[DONE\]\n\n$/);
+  });
+
+  it('cuts a stream that has not begun, with an answer of its own', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => chatStream({ firstContentAfterMs: Infinity }) } });
+    const seen = await world.answerTo({ stream: true }, deadline(10 * SECOND));
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [504, 'deadline_exceeded']);
+    took(seen.endAtMs, 10 * SECOND);
+    assertSettled(world);
+  });
+
+  it('includes the wait for capacity', async (t) => {
+    const a = () => chatAnswer({ headersAfterMs: 40 * SECOND });
+    const world = await startVirtualWorld(t, { providers: { a }, limits: { concurrency: 1 } });
+    const first = world.ask();
+    const seen = await world.answerTo({}, deadline(30 * SECOND));
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [504, 'deadline_exceeded']);
+    took(seen.endAtMs, 30 * SECOND);
+    assert.equal(world.callsTo('a'), 1);
+    assert.equal((await world.until(first.done)).status, 200);
+    assertSettled(world);
+  });
+});
+
+describe('a stream that is silent for long', () => {
+  const comments = (seen: VirtualSeen) => seen.pieces.filter((piece) => piece.text.startsWith(': keep-alive'));
+
+  it('is kept alive by a comment after 25 s, and again', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => chatStream({ firstContentAfterMs: 90 * SECOND }) } });
+    const seen = await world.answerTo({ model: 'deep', stream: true });
+    took(seen.headAtMs, 25 * SECOND);
+    assert.equal(seen.status, 200);
+    assert.deepEqual(
+      comments(seen).map((piece) => Math.round(piece.atMs / SECOND)),
+      [25, 50, 75],
+    );
+    assert.equal(seen.headers.get('x-breakwater-target'), null, 'not known yet when the head went out');
+    assert.match(seen.text, /: breakwater target=a\/gpt-5 attempts=1\n\n/);
+    assert.equal(contentOf(seen.text), 'one two three');
+  });
+
+  it('is kept alive over a change of target, which its last words tell', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: silence, b: quickStream } });
+    const seen = await world.answerTo({ stream: true });
+    assert.equal(comments(seen).length, 2);
+    assert.match(seen.text, /: breakwater target=b\/m attempts=2 fallback=timeout\n\n/);
+  });
+
+  it('is kept alive while it is queued', async (t) => {
+    const a = () => chatStream({ headersAfterMs: 55 * SECOND });
+    const world = await startVirtualWorld(t, { providers: { a }, limits: { concurrency: 1 } });
+    const first = world.ask({ stream: true });
+    const seen = await world.answerTo({ stream: true });
+    took(seen.endAtMs, 110 * SECOND);
+    assert.equal(comments(seen).length, 4);
+    await world.until(first.done);
+    assertSettled(world);
+  });
+
+  it('tells a failure in band once it was kept alive', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: silence } });
+    const seen = await world.answerTo({ stream: true }, deadline(40 * SECOND));
+    assert.equal(seen.status, 200);
+    took(seen.endAtMs, 40 * SECOND);
+    assert.equal(errorOf(seen.text).code, 'deadline_exceeded');
+    assert.doesNotMatch(seen.text, /\[DONE\]/);
+    assertSettled(world);
+  });
+
+  it('after its first content ends with stream_stalled, whatever comments come', async (t) => {
+    const chatter = Array.from({ length: 30 }, (): SimulatedStep[] => [
+      { do: 'wait', ms: 10 * SECOND },
+      { do: 'send', bytes: ': ping\n\n' },
+    ]).flat();
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => ({ steps: [...streamStart(), ...chatter, ...streamEnd()] }), b: quickStream },
+    });
+    const seen = await world.answerTo({ stream: true });
+    took(seen.endAtMs, 2 * MINUTE);
+    assert.equal(errorOf(seen.text).code, 'stream_stalled');
+    assert.doesNotMatch(seen.text, /\[DONE\]/);
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b'), world.upstream.aborted], [1, 0, 1]);
+    assert.deepEqual([world.eventsOf('finished')[0]!.outcome, world.eventsOf('attempt_end')[0]!.reason], ['interrupted', 'stalled']);
+    assertSettled(world);
+  });
+
+  it('is never cut while each gap is shorter than idle', async (t) => {
+    const words = Array.from({ length: 13 }, (_, i) => `${i} `);
+    const world = await startVirtualWorld(t, { providers: { a: () => chatStream({ gapMs: 0.9 * 2 * MINUTE, words }) } });
+    const seen = await world.answerTo({ stream: true });
+    took(seen.endAtMs, 12 * 0.9 * 2 * MINUTE);
+    assert.equal(contentOf(seen.text), words.join(''));
+    assertSettled(world);
+  });
+});
