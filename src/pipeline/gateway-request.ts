@@ -2,6 +2,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Priority, Protocol, RequestFacts } from '../core/request.ts';
 import type { Resource } from '../core/resource.ts';
 import type { RequestBody } from '../wire/request-body.ts';
+import type { Caller } from './caller.ts';
 
 /** Who asks. */
 export interface Client {
@@ -31,6 +32,5 @@ export interface GatewayRequest {
   readonly callerCredential: string | null;
   /** Request headers that may travel on (`openai-organization`, `traceparent`, …), lower case, in turn. */
   readonly forwardHeaders: readonly string[];
-  /** Aborted when the caller leaves. */
-  readonly signal: AbortSignal;
+  readonly caller: Caller;
 }

@@ -62,7 +62,7 @@ export class RequestRun implements Running {
   stopError: BreakwaterError | null = null;
   firstContentMs: number | null = null;
   #finished = false;
-  readonly #onAbort = () => this.#interruptWaits();
+  readonly #onLeave = () => this.#interruptWaits();
 
   constructor(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink) {
     this.engine = engine;
@@ -81,12 +81,12 @@ export class RequestRun implements Running {
   }
 
   get isOver(): boolean {
-    return this.request.signal.aborted || this.stopError !== null;
+    return this.request.caller.hasLeft || this.stopError !== null;
   }
 
   begin(): void {
     const { request, engine } = this;
-    this.request.signal.addEventListener('abort', this.#onAbort, { once: true });
+    request.caller.onLeave = this.#onLeave;
     engine.running.add(this);
     engine.events.emit({
       type: 'received',
@@ -158,7 +158,7 @@ export class RequestRun implements Running {
 
   /** Gives everything back; called on every path, after the end was told. */
   close(): void {
-    this.request.signal.removeEventListener('abort', this.#onAbort);
+    this.request.caller.onLeave = null;
     this.clientPermit?.settle(this.engine.clock.now(), { usage: null, health: 'neutral' });
     this.clientPermit = null;
     this.engine.running.delete(this);

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { failing } from '../../test/server/fake-gateway.ts';
 import { bothWays, chat, inProcess, overSocket } from '../../test/server/both-ways.ts';
 import { rawExchange } from '../../test/server/raw-socket.ts';
 import { BreakwaterError, ERROR_CATALOGUE, type ErrorCode } from '../core/errors.ts';
+import type { Caller } from '../pipeline/caller.ts';
 
 const event = Buffer.from('data: {"choices":[]}\n\n');
 
@@ -81,7 +81,7 @@ for (const point of ['before the head', 'in the stream'] as const) {
           sink.head(200, ['content-type', 'text/event-stream']);
           sink.write(event);
         } else caller.abort();
-        if (!request.signal.aborted) await once(request.signal, 'abort');
+        await leaving(request.caller);
         sink.write(event);
         sink.end();
         resolve();
@@ -119,7 +119,7 @@ inProcess('cancelling the body is leaving', {}, async ({ fetch, gateway }) => {
     gateway.answer = async (request, sink) => {
       sink.head(200, []);
       sink.write(event);
-      await once(request.signal, 'abort');
+      await leaving(request.caller);
       sink.end();
       resolve();
     };
@@ -216,3 +216,7 @@ bothWays('every error has its status, body and advice on retrying', {}, async ({
     }
   }
 });
+
+function leaving(caller: Caller): Promise<void> {
+  return caller.hasLeft ? Promise.resolve() : new Promise((resolve) => (caller.onLeave = resolve));
+}

@@ -1,3 +1,4 @@
+import type { Caller } from '../pipeline/caller.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 
 /** Where a caller sits: on this machine, elsewhere, or in this very process (`breakwater.fetch`). */
@@ -7,7 +8,7 @@ export type CallerPlace = 'loopback' | 'remote' | 'process';
  * One request and the way back to its caller, free of any HTTP library: what the routes are written against. It is
  * itself the sink of its answer. Header names are lower case.
  */
-export interface Exchange extends AnswerSink {
+export interface Exchange extends AnswerSink, Caller {
   readonly method: string;
   /** Path and query as sent: `/v1/models?limit=2`. */
   readonly target: string;
@@ -21,8 +22,6 @@ export interface Exchange extends AnswerSink {
    * throws, or with `CallerLeft`.
    */
   readBody(gate: BodyGate): Promise<Uint8Array>;
-  /** Aborted when the caller leaves before its answer is whole. */
-  readonly signal: AbortSignal;
 }
 
 /** Decides how much of a body is taken. */

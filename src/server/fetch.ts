@@ -29,7 +29,8 @@ class FetchExchange implements Exchange {
   readonly #request: Request;
   readonly #resolve: (response: Response) => void;
   readonly #reject: (error: unknown) => void;
-  readonly #abortController = new AbortController();
+  onLeave: (() => void) | null = null;
+  hasLeft = false;
   readonly #onAbort = (): void => this.#callerLeft(this.#request.signal.reason);
   #status = 0;
   #headers: HeaderPairs = [];
@@ -47,10 +48,6 @@ class FetchExchange implements Exchange {
     this.#resolve = resolve;
     this.#reject = reject;
     request.signal.addEventListener('abort', this.#onAbort, { once: true });
-  }
-
-  get signal(): AbortSignal {
-    return this.#abortController.signal;
   }
 
   header(name: string): string | undefined {
@@ -146,7 +143,10 @@ class FetchExchange implements Exchange {
     else if (this.#request.signal.aborted) this.#body?.error(reason);
     this.#finish();
     this.#bodyReader?.cancel(reason).catch(() => {});
-    this.#abortController.abort(reason);
+    this.hasLeft = true;
+    const tell = this.onLeave;
+    this.onLeave = null;
+    tell?.();
   }
 
   #finish(): void {

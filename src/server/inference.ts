@@ -88,7 +88,7 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     fallback: settings.fallback,
     callerCredential: call.credential,
     forwardHeaders: forwardHeadersOf(exchange),
-    signal: exchange.signal,
+    caller: exchange,
   };
   call.handedOver = true;
   return call.gateway.handle(request, call.app.simulated ? markSimulated(exchange) : exchange);

@@ -159,7 +159,7 @@ class NodeExchange implements Exchange {
   #started = false;
   #over = false;
   #left = false;
-  #abortController: AbortController | null = null;
+  onLeave: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #body: BodyReader | null = null;
 
@@ -195,12 +195,8 @@ class NodeExchange implements Exchange {
     return false;
   }
 
-  get signal(): AbortSignal {
-    if (this.#abortController === null) {
-      this.#abortController = new AbortController();
-      if (this.#left) this.#abortController.abort();
-    }
-    return this.#abortController.signal;
+  get hasLeft(): boolean {
+    return this.#left;
   }
 
   get hasStarted(): boolean {
@@ -291,7 +287,9 @@ class NodeExchange implements Exchange {
     this.#over = true;
     this.#body?.fail(new CallerLeft());
     this.#body = null;
-    this.#abortController?.abort();
+    const tell = this.onLeave;
+    this.onLeave = null;
+    tell?.();
     this.#wakeWriter();
   }
 
