@@ -1,0 +1,204 @@
+/** The caller hangs up, in every phase: the provider's connection is closed within a second, and nobody is blamed. */
+import assert from 'node:assert/strict';
+import { request } from 'node:http';
+import type { IncomingMessage } from 'node:http';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import type { StormOptions } from '../../src/storm/index.ts';
+import { chatBody } from './harness.ts';
+import { contentOf, eventually, startWorld, WAYS } from './world.ts';
+import type { Way, World } from './world.ts';
+
+const CONCURRENCY = 2;
+
+interface Phase {
+  readonly name: string;
+  readonly storm: StormOptions;
+  readonly stream: boolean;
+  /** When the caller leaves. */
+  readonly reached: (world: World) => boolean;
+  /** Upstream calls made, and how many of them were cut. */
+  readonly calls: number;
+  readonly aborted: number;
+}
+
+const callRuns = (world: World) => world.storms['a']!.stats().running === 1;
+const isCommitted = (world: World) => world.eventsOf('committed').length === 1;
+const isPaused = (world: World) => world.eventsOf('attempt_end').length === 1;
+const paced = { tokens: 1000, tokensPerSecond: 50, eventsPerPacket: 1 };
+
+const PHASES: readonly Phase[] = [
+  {
+    name: 'before the headers of a plain answer',
+    storm: { faults: [{ kind: 'silence' }] },
+    stream: false,
+    reached: callRuns,
+    calls: 1,
+    aborted: 1,
+  },
+  {
+    name: 'before the headers of a stream',
+    storm: { faults: [{ kind: 'silence' }] },
+    stream: true,
+    reached: callRuns,
+    calls: 1,
+    aborted: 1,
+  },
+  { name: 'within a plain answer', storm: { faults: [{ kind: 'stall' }] }, stream: false, reached: callRuns, calls: 1, aborted: 1 },
+  {
+    name: 'before the first content',
+    storm: { faults: [{ kind: 'silence-content' }] },
+    stream: true,
+    reached: callRuns,
+    calls: 1,
+    aborted: 1,
+  },
+  { name: 'in the middle of a stream', storm: { timing: paced }, stream: true, reached: isCommitted, calls: 1, aborted: 1 },
+  { name: 'in a stream that stalls', storm: { faults: [{ kind: 'stall' }] }, stream: true, reached: isCommitted, calls: 1, aborted: 1 },
+  {
+    name: 'while waiting for a second try',
+    storm: { faults: [{ kind: '429-retry', retryAfter: 3 }] },
+    stream: false,
+    reached: isPaused,
+    calls: 1,
+    aborted: 0,
+  },
+];
+
+function post(world: World, stream: boolean, way: Way, signal: AbortSignal): Promise<unknown> {
+  const go = way === 'socket' ? fetch : world.fetch;
+  const base = way === 'socket' ? world.url : 'http://breakwater';
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' }, signal };
+  return go(`${base}/v1/chat/completions`, { ...init, body: JSON.stringify(chatBody({ stream, max_tokens: 2000 })) })
+    .then((response) => response.text())
+    .catch((error: unknown) => error);
+}
+
+async function assertReturned(world: World, requests = 1): Promise<void> {
+  await eventually(() => world.eventsOf('finished').length === requests, 'the end of the request');
+  await eventually(() => world.storms['a']!.stats().running === 0, 'the end of the call');
+  const [target] = world.gateway.targets();
+  assert.equal(target!.limits.find((limit) => limit.kind === 'concurrency')!.available, CONCURRENCY);
+  assert.deepEqual([target!.inFlight, target!.breaker.failureRatio, target!.breaker.state], [0, 0, 'closed']);
+  const queue = world.gateway.queue();
+  assert.deepEqual([queue.waiting, queue.inFlight, queue.heldBytes], [0, 0, 0]);
+  assert.equal(world.eventsOf('attempt').length, world.eventsOf('attempt_end').length);
+}
+
+function start(t: TestContext, storm: StormOptions): Promise<World> {
+  return startWorld(t, { storms: { a: storm }, providers: { a: { limits: { concurrency: CONCURRENCY } } } });
+}
+
+async function leaveIn(t: TestContext, phase: Phase, way: Way): Promise<void> {
+  const world = await start(t, phase.storm);
+  const caller = new AbortController();
+  const answer = post(world, phase.stream, way, caller.signal);
+  await eventually(() => phase.reached(world), phase.name);
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  const leftAt = performance.now();
+  caller.abort();
+  await answer;
+  await eventually(() => world.storms['a']!.stats().aborted === phase.aborted, 'the closed connection');
+  assert.ok(performance.now() - leftAt < 1000, `${performance.now() - leftAt} ms`);
+  await assertReturned(world);
+  assert.equal(world.storms['a']!.stats().calls, phase.calls);
+  const [finished] = world.eventsOf('finished');
+  assert.deepEqual([finished!.outcome, finished!.status, finished!.attempts], ['cancelled', 499, phase.calls]);
+  if (phase.aborted > 0)
+    assert.deepEqual([world.eventsOf('attempt_end')[0]!.verdict, world.eventsOf('attempt_end')[0]!.reason], ['cancelled', 'cancelled']);
+}
+
+describe('a caller who leaves', { concurrency: 4 }, () => {
+  for (const phase of PHASES) {
+    for (const way of WAYS) it(`${phase.name}: the connection is closed and the permit is back, ${way}`, (t) => leaveIn(t, phase, way));
+  }
+
+  for (const way of WAYS) {
+    it(`while it is queued: it is never sent, ${way}`, async (t) => {
+      const world = await start(t, { timing: { plainMs: 400 } });
+      const running = Array.from({ length: CONCURRENCY }, () => world.ask());
+      await eventually(() => world.storms['a']!.stats().running === CONCURRENCY, 'a full house');
+      const caller = new AbortController();
+      const answer = post(world, false, way, caller.signal);
+      await eventually(() => world.gateway.queue().waiting === 1, 'a place in the queue');
+      caller.abort();
+      await answer;
+      await eventually(() => world.gateway.queue().waiting === 0 && world.eventsOf('finished').length === 1, 'an empty queue');
+      assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
+      for (const seen of await Promise.all(running)) assert.equal(seen.status, 200);
+      await assertReturned(world, CONCURRENCY + 1);
+      assert.equal(world.storms['a']!.stats().calls, CONCURRENCY);
+    });
+  }
+
+  it('while its body is on the way: nothing is held, and nothing is sent', async (t) => {
+    const world = await start(t, {});
+    const upload = request(`${world.url}/v1/chat/completions`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'content-length': '100000' },
+    });
+    upload.on('error', () => {});
+    upload.write(' '.repeat(50_000));
+    await eventually(() => world.gateway.queue().heldBytes === 100_000, 'room for the body');
+    upload.destroy();
+    await eventually(() => world.gateway.queue().heldBytes === 0, 'the room given back');
+    assert.equal(world.storms['a']!.stats().calls, 0);
+    assert.equal(world.events.length, 0);
+  });
+});
+
+/** Sends over a socket of its own, whose answer is read only when the test says so. */
+function slowly(world: World): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const ask = request(`${world.url}/v1/chat/completions`, { method: 'POST', headers: { 'content-type': 'application/json' } });
+    ask.on('response', resolve);
+    ask.on('error', reject);
+    ask.end(JSON.stringify(chatBody({ stream: true, max_tokens: 200_000 })));
+  });
+}
+
+/** A stream too large for the buffers on its way. */
+const huge = { timing: { tokens: 100_000, eventsPerPacket: 100 } };
+
+describe('a caller who reads slowly', { concurrency: 4 }, () => {
+  it('holds the provider back and loses nothing', async (t) => {
+    const world = await start(t, huge);
+    const response = await slowly(world);
+    response.pause();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    assert.equal(world.storms['a']!.stats().running, 1, 'the provider waits too');
+    let text = '';
+    for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
+    assert.match(text, /data: \[DONE\]\n\n$/);
+    assert.equal(contentOf(text).trim().split(/\s+/).length, 100_000);
+    await assertReturned(world);
+    assert.equal(world.eventsOf('finished')[0]!.outcome, 'success');
+  });
+
+  it('and leaves: the connection is closed', async (t) => {
+    const world = await start(t, huge);
+    const response = await slowly(world);
+    response.pause();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    response.on('error', () => {});
+    response.destroy();
+    await eventually(() => world.storms['a']!.stats().aborted === 1, 'the closed connection');
+    await assertReturned(world);
+    assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
+  });
+
+  it('not at all is let go after the idle time, and the provider is not blamed', async (t) => {
+    const world = await startWorld(t, {
+      storms: { a: huge },
+      providers: { a: { limits: { concurrency: CONCURRENCY } } },
+      config: { policy: { timeouts: { idle: '300ms' } } },
+    });
+    const response = await slowly(world);
+    response.on('error', () => {});
+    response.pause();
+    await eventually(() => world.storms['a']!.stats().aborted === 1, 'the closed connection');
+    await assertReturned(world);
+    assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
+    response.destroy();
+  });
+});
