@@ -50,6 +50,7 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly firstContentMs: number;
   readonly idleMs: number;
   readonly attemptEnds: Instant;
+  readonly shortestMs: number;
   readonly #call: CallKind;
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
@@ -74,6 +75,8 @@ export class Attempt implements GuardListener, GuardLimits {
     this.firstContentMs = firstContentLimitMs(policy.timeouts, this.#call);
     this.idleMs = policy.timeouts.idle;
     this.attemptEnds = Math.min(options.deadline, this.startedAt + policy.timeouts.attempt);
+    const shareMs = silenceShareMs(options.deadline - this.startedAt);
+    this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     this.#guard = new AnswerGuard(clock, modeOf(options), this, this);
   }
 
@@ -153,12 +156,10 @@ export class Attempt implements GuardListener, GuardLimits {
     const isSet =
       (phase === 'first_content' && timeouts.firstContent !== 'auto') ||
       ((phase === 'headers' || !this.#call.stream) && timeouts.headers !== 'auto');
-    if (isSet) return { at: Infinity, kind: 'timeout', reviewAt: Infinity };
-    const reviewAt = now + REVIEW_MS;
-    if (!this.options.hasOtherAtHand(now)) return { at: Infinity, kind: 'timeout', reviewAt };
+    if (isSet || !this.options.hasOtherAtHand(now)) return { at: Infinity, kind: 'timeout' };
     const shareAt = this.startedAt + silenceShareMs(this.options.deadline - this.startedAt);
     const slowAt = sentAt + this.options.target.state.silence.slowAfterMs(this.#call);
-    return slowAt < shareAt ? { at: slowAt, kind: 'slow', reviewAt } : { at: shareAt, kind: 'timeout', reviewAt };
+    return slowAt < shareAt ? { at: slowAt, kind: 'slow' } : { at: shareAt, kind: 'timeout' };
   }
 
   onSent(): void {

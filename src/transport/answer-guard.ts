@@ -34,7 +34,9 @@ export interface GuardLimits {
   readonly idleMs: number;
   /** The end of the attempt before its first content: its own timeout, or the deadline of the request. */
   readonly attemptEnds: Instant;
-  /** A shorter limit of silence than those above, as things stand now; `reviewAt`: when to ask again at the latest. */
+  /** No limit, counted from the start of its phase, is shorter than this. */
+  readonly shortestMs: number;
+  /** A shorter limit of silence than those above, as things stand now. */
   shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit;
 }
 
@@ -83,10 +85,10 @@ export class AnswerGuard implements UpstreamListener {
     if (mode.kind === 'stream') this.facts = mode.reader.facts;
     this.#watch = new AnswerWatch(
       clock,
-      () => this.#limitNow(),
+      limits.shortestMs,
+      (now) => this.#limitAt(now),
       (kind) => this.#passed(kind),
     );
-    this.#watch.review();
   }
 
   get status(): number {
@@ -128,7 +130,6 @@ export class AnswerGuard implements UpstreamListener {
     this.#paused = paused;
     if (paused) return;
     this.#contentAt = this.#clock.now();
-    this.#watch.review();
   }
 
   /** True once the whole answer has come in, though its owner may not have taken it yet. */
@@ -140,7 +141,6 @@ export class AnswerGuard implements UpstreamListener {
     this.#phase = 'headers';
     this.#sentAt = this.#clock.now();
     this.#listener.onSent();
-    this.#watch.review();
   }
 
   onHeaders(status: number, headers: ResponseHeaders): void {
@@ -161,7 +161,6 @@ export class AnswerGuard implements UpstreamListener {
       const fault = this.#contentTypeFault(single(headers['content-type']) ?? '');
       if (fault !== null) return this.#fail('malformed', fault);
     }
-    this.#watch.review();
   }
 
   onData(chunk: Uint8Array): void {
@@ -213,7 +212,6 @@ export class AnswerGuard implements UpstreamListener {
     if (this.#phase === 'first_content' && hasContentByte(chunk)) {
       this.#phase = 'answer';
       this.#contentAt = this.#clock.now();
-      this.#watch.review();
     } else if (this.#phase === 'answer') this.#contentAt = this.#clock.now();
     this.#held.push(chunk);
     this.#heldBytes += chunk.byteLength;
@@ -253,7 +251,6 @@ export class AnswerGuard implements UpstreamListener {
     if (this.#isCandidate) return;
     this.#isCandidate = true;
     if (this.#phase !== 'committed') this.#phase = 'answer';
-    this.#watch.review();
     this.#listener.onCandidate();
   }
 
@@ -325,8 +322,7 @@ export class AnswerGuard implements UpstreamListener {
     this.#listener.onFailure(failure);
   }
 
-  #limitNow(): WatchLimit {
-    const now = this.#clock.now();
+  #limitAt(now: Instant): WatchLimit {
     switch (this.#phase) {
       case 'connect':
         return this.#cut(this.#startedAt + this.#limits.connectMs, 'timeout');
@@ -337,18 +333,18 @@ export class AnswerGuard implements UpstreamListener {
       case 'answer':
         return this.#cut(this.#contentAt + this.#limits.idleMs, 'timeout');
       case 'committed':
-        return { at: this.#paused ? Infinity : this.#contentAt + this.#limits.idleMs, kind: 'timeout', reviewAt: Infinity };
+        return { at: this.#paused ? Infinity : this.#contentAt + this.#limits.idleMs, kind: 'timeout' };
     }
   }
 
   #silence(now: Instant, limitMs: number, phase: 'headers' | 'first_content'): WatchLimit {
     const limit = this.#cut(this.#sentAt + limitMs, 'timeout');
     const shorter = this.#limits.shorter(now, this.#sentAt, phase);
-    return shorter.at < limit.at ? shorter : { ...limit, reviewAt: shorter.reviewAt };
+    return shorter.at < limit.at ? shorter : limit;
   }
 
   #cut(at: Instant, kind: WatchLimit['kind']): WatchLimit {
-    return { at: Math.min(at, this.#limits.attemptEnds), kind, reviewAt: Infinity };
+    return { at: Math.min(at, this.#limits.attemptEnds), kind };
   }
 
   #passed(kind: WatchLimit['kind']): void {

@@ -7,57 +7,44 @@ export type WatchPhase = 'connect' | 'headers' | 'first_content' | 'idle';
 export interface WatchLimit {
   readonly at: Instant;
   readonly kind: 'timeout' | 'slow';
-  /** Look again at this instant at the latest: the limit itself may have become shorter. */
-  readonly reviewAt: Instant;
 }
 
 /**
- * One timer for all the timeouts of an attempt. It is not moved with every byte: when it fires, the limit is asked
- * again, and only if that has really passed is the attempt over.
+ * One timer for all the timeouts of an attempt, which no byte and no change of phase has to touch: it looks at least
+ * once in every `tickMs`, and no limit is shorter than that, so a limit that began since the last look can't have
+ * passed before the next one.
  */
 export class AnswerWatch {
   readonly #clock: Clock;
-  readonly #limit: () => WatchLimit;
+  readonly #tickMs: number;
+  readonly #limit: (now: Instant) => WatchLimit;
   readonly #onPassed: (kind: WatchLimit['kind']) => void;
   #timer: Timer | null = null;
-  #firesAt: Instant = Infinity;
-  #stopped = false;
 
-  constructor(clock: Clock, limit: () => WatchLimit, onPassed: (kind: WatchLimit['kind']) => void) {
+  /** `tickMs`: the shortest of all the limits that `limit` can ever tell, counted from the start of their phase. */
+  constructor(clock: Clock, tickMs: number, limit: (now: Instant) => WatchLimit, onPassed: (kind: WatchLimit['kind']) => void) {
     this.#clock = clock;
+    this.#tickMs = tickMs;
     this.#limit = limit;
     this.#onPassed = onPassed;
+    this.#sleep(clock.now());
   }
 
-  /** The limit may have come nearer: a phase has begun. */
-  review(): void {
-    if (this.#stopped) return;
-    const limit = this.#limit();
-    const next = Math.min(limit.at, limit.reviewAt);
-    if (next >= this.#firesAt) return;
-    this.#timer?.cancel();
-    this.#arm(next);
-  }
-
-  /** For good: no phase begins after it. */
+  /** For good. */
   stop(): void {
-    this.#stopped = true;
     this.#timer?.cancel();
     this.#timer = null;
-    this.#firesAt = Infinity;
   }
 
-  #arm(at: Instant): void {
-    this.#firesAt = at;
-    this.#timer = at === Infinity ? null : this.#clock.schedule(at - this.#clock.now(), () => this.#fire());
-  }
-
-  #fire(): void {
+  readonly #look = (): void => {
     this.#timer = null;
-    this.#firesAt = Infinity;
     const now = this.#clock.now();
-    const limit = this.#limit();
+    const limit = this.#limit(now);
     if (limit.at <= now) this.#onPassed(limit.kind);
-    else this.#arm(Math.max(now + 1, Math.min(limit.at, limit.reviewAt)));
+    else this.#sleep(now, limit);
+  };
+
+  #sleep(now: Instant, limit = this.#limit(now)): void {
+    this.#timer = this.#clock.schedule(Math.max(0, Math.min(limit.at - now, this.#tickMs)), this.#look);
   }
 }

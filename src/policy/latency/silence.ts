@@ -53,7 +53,7 @@ export function silenceShareMs(remainingMs: number): number {
 
 /** What a target has shown of its silence before first content, for each kind of call. */
 export class SilenceRecord {
-  readonly #byKind = new Map<string, LatencyHistogram>();
+  readonly #byKind = new Map<number, LatencyHistogram>();
 
   record(call: CallKind, silenceMs: number): void {
     const key = keyOf(call);
@@ -71,7 +71,7 @@ export class SilenceRecord {
 }
 
 /** Plain calls are silent as long as they write, so they are told apart by the order of magnitude of their bound. */
-function keyOf(call: CallKind): string {
+function keyOf(call: CallKind): number {
   const size = call.stream ? 0 : call.outputBound === null ? -1 : Math.ceil(Math.log2(Math.max(1, call.outputBound)) / 2);
-  return `${call.stream ? 's' : 'p'}${call.thinks ? 't' : ''}${size}`;
+  return size * 4 + (call.stream ? 2 : 0) + (call.thinks ? 1 : 0);
 }
