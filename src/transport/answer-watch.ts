@@ -1,8 +1,5 @@
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 
-/** The parts of an attempt in which it may be silent, each with a limit of its own (design 4.5). */
-export type WatchPhase = 'connect' | 'headers' | 'first_content' | 'idle';
-
 /** The limit of the phase that runs: an instant, and what passing it means. */
 export interface WatchLimit {
   readonly at: Instant;

@@ -110,7 +110,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
           {
             origin: request.origin,
             path: request.path,
-            method: request.method as Dispatcher.HttpMethod,
+            method: request.method,
             headers: request.headers as string[],
             body: request.body,
           },

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { createManualClock, type ManualClock } from '../../testing/manual-clock.ts';
 import type { Store, StoreFault } from '../store.ts';
@@ -256,7 +256,9 @@ for (const [order, moment] of [
 
 /** The worker has read its order, and hangs. */
 async function untilObeyed(path: string): Promise<void> {
-  while (!existsSync(`${path}.obeyed`)) await setImmediate();
+  const folder = watch(dirname(path));
+  while (!existsSync(`${path}.obeyed`)) await once(folder, 'change');
+  folder.close();
 }
 
 test('a worker that hangs is given up at its timeout, and its successor saves the state', async (t) => {
