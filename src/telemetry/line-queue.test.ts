@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createManualClock } from '../testing/manual-clock.ts';
-import { LineQueue, type LineQueueOptions, type LineSink } from './line-queue.ts';
+import { gatherMs, LineQueue, type LineQueueOptions, type LineSink } from './line-queue.ts';
 
 /** A sink that is done with a write when the test says so. */
 function heldSink() {
@@ -53,6 +53,33 @@ test('one write at a time: what comes meanwhile goes out with the next', () => {
   );
 });
 
+test('under load lines gather: one write per moment, and none waits longer', () => {
+  const { clock, queue, writes } = setUp();
+  for (let turn = 0; turn < 3 * gatherMs; turn++) {
+    queue.push(`${turn}\n`);
+    clock.advance(1);
+    writes.at(-1)!.done(null);
+  }
+  assert.deepEqual(
+    writes.map((write) => write.text.split('\n').length - 1),
+    [1, gatherMs - 1, gatherMs, gatherMs],
+  );
+});
+
+test('a burst goes out after its turn, however short ago the last write was', () => {
+  const { clock, queue, writes } = setUp({ bufferedLengthMax: 1_000_000 });
+  for (const length of [1, 1, 70_000, 70_000]) {
+    queue.push('x'.repeat(length));
+    if (length === 1) clock.advance(0);
+    writes.at(-1)!.done(null);
+  }
+  clock.advance(0);
+  assert.deepEqual(
+    writes.map((write) => write.text.length),
+    [1, 140_001],
+  );
+});
+
 test('a sink that never finishes holds no more than the bound, and the rest is counted', () => {
   const { clock, queue } = setUp();
   for (let i = 0; i < 1_000; i++) {
@@ -70,7 +97,7 @@ test('a slow sink that catches up is told how many lines were lost, once', () =>
   writes[0]!.done(null);
   assert.deepEqual(told, ['lost 5']);
   queue.push('again\n');
-  clock.advance(0);
+  clock.advance(gatherMs);
   writes[1]!.done(null);
   assert.deepEqual(told, ['lost 5']);
 });
