@@ -42,14 +42,12 @@ export interface WorldOptions extends TestGatewayOptions {
 export async function startWorld(t: TestContext, options: WorldOptions): Promise<World> {
   const names = Object.keys(options.storms);
   const started = await Promise.all(names.map((name) => startStorm({ name, ...options.storms[name] })));
+  t.after(() => Promise.all(started.map((storm) => storm.close())));
   const storms = Object.fromEntries(names.map((name, i) => [name, started[i]!]));
   const providers = Object.fromEntries(names.map((name) => [name, providerOf(storms[name]!, options.providers?.[name])]));
   const models = options.models ?? { fast: names.map((name) => `${name}/m`) };
   const gateway = await startGateway({ ...options.config, providers, models }, options);
-  t.after(async () => {
-    await gateway.close();
-    await Promise.all(started.map((storm) => storm.close()));
-  });
+  t.after(() => gateway.close());
   return { ...gateway, storms, ask: (body = {}, headers = {}, way = 'socket') => ask(gateway, chatBody(body), headers, way) };
 }
 
