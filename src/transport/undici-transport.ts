@@ -1,6 +1,12 @@
-import { EnvHttpProxyAgent, Pool } from 'undici';
-import type { Dispatcher } from 'undici';
+import { createRequire } from 'node:module';
+import type { Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import type { ResponseHeaders, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
+
+// The whole of undici (fetch, WebSocket, caches) costs 9 MB and time at the start; of it all we need one class, and
+// behind a proxy a second one (docs/decisions/005).
+const require = createRequire(import.meta.url);
+const PoolClass = require('undici/lib/dispatcher/pool.js') as typeof Pool;
+const loadProxyAgent = () => (require('undici') as { EnvHttpProxyAgent: typeof EnvHttpProxyAgent }).EnvHttpProxyAgent;
 
 /** Headers of an answer above this are an error of the provider, in bytes. */
 const HEADER_SIZE_MAX = 64 * 1024;
@@ -92,7 +98,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       allowH2: false,
       connect: { timeout: connectTimeoutMs },
     };
-    return usesProxy ? new EnvHttpProxyAgent(settings) : new Pool(origin, settings);
+    return usesProxy ? new (loadProxyAgent())(settings) : new PoolClass(origin, settings);
   }
 
   function poolFor(request: UpstreamRequest): Dispatcher {
