@@ -87,7 +87,9 @@ export interface UndiciTransportOptions {
 export function createUndiciTransport(options: UndiciTransportOptions = {}): Transport {
   const pools = new Map<string, Dispatcher>();
   const env = options.env ?? {};
-  const usesProxy = ['HTTPS_PROXY', 'https_proxy', 'HTTP_PROXY', 'http_proxy'].some((name) => (env[name] ?? '') !== '');
+  const fromEnv = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? '';
+  const proxy = { httpProxy: fromEnv('HTTP_PROXY'), httpsProxy: fromEnv('HTTPS_PROXY'), noProxy: fromEnv('NO_PROXY') };
+  const usesProxy = proxy.httpProxy !== '' || proxy.httpsProxy !== '';
 
   function makePool(origin: string, connectTimeoutMs: number): Dispatcher {
     const settings = {
@@ -98,7 +100,8 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       allowH2: false,
       connect: { timeout: connectTimeoutMs },
     };
-    return usesProxy ? new (loadProxyAgent())(settings) : new PoolClass(origin, settings);
+    // As in Go's net/http: a server on this machine is never behind a proxy.
+    return usesProxy && !isLoopback(origin) ? new (loadProxyAgent())({ ...settings, ...proxy }) : new PoolClass(origin, settings);
   }
 
   function poolFor(request: UpstreamRequest): Dispatcher {
@@ -134,4 +137,9 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       await Promise.all(closing);
     },
   };
+}
+
+function isLoopback(origin: string): boolean {
+  const { hostname } = new URL(origin);
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname.startsWith('127.') || hostname === '[::1]';
 }

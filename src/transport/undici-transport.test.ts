@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
+import { connect, createServer as createNetServer } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import type { Transport, UpstreamCall } from './transport.ts';
+import { createUndiciTransport } from './undici-transport.ts';
+
+interface Heard {
+  readonly events: string[];
+  status: number;
+  body: string;
+  error: Error | null;
+  readonly call: UpstreamCall;
+  readonly over: Promise<void>;
+}
+
+async function serve(t: TestContext, server: Server | ReturnType<typeof createNetServer>): Promise<string> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function transportFor(t: TestContext, env: Record<string, string> = {}): Transport {
+  const transport = createUndiciTransport({ env });
+  t.after(() => transport.close());
+  return transport;
+}
+
+function send(transport: Transport, origin: string, onData?: (call: UpstreamCall) => void): Heard {
+  const events: string[] = [];
+  let end = () => {};
+  const over = new Promise<void>((resolve) => (end = resolve));
+  const request = { origin, path: '/v1/x', method: 'POST', headers: ['x-a', '1'], body: Buffer.from('hello'), connectTimeoutMs: 2_000 };
+  const call = transport.send(request, {
+    onSent: () => events.push('sent'),
+    onHeaders(status) {
+      heard.status = status;
+      events.push('headers');
+    },
+    onData(chunk) {
+      heard.body += Buffer.from(chunk).toString();
+      onData?.(heard.call);
+    },
+    onEnd() {
+      events.push('end');
+      end();
+    },
+    onError(error) {
+      heard.error = error;
+      events.push('error');
+      end();
+    },
+  });
+  const heard: Heard = { events, status: 0, body: '', error: null, call, over };
+  return heard;
+}
+
+const echo: RequestListener = (request, response) => {
+  response.writeHead(201, { 'x-seen': String(request.headers['x-a']) });
+  request.pipe(response);
+};
+
+test('an answer is told in order: sent, headers, data, end', async (t) => {
+  const heard = send(transportFor(t), await serve(t, createServer(echo)));
+  await heard.over;
+  assert.deepEqual([heard.events, heard.status, heard.body], [['sent', 'headers', 'end'], 201, 'hello']);
+});
+
+test('a refused connection is an error before anything was sent', async (t) => {
+  const server = createNetServer();
+  const origin = await serve(t, server);
+  server.close();
+  const heard = send(transportFor(t), origin);
+  await heard.over;
+  assert.deepEqual(heard.events, ['error']);
+  assert.equal((heard.error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
+});
+
+test('a redirect is told, not followed', async (t) => {
+  const heard = send(
+    transportFor(t),
+    await serve(
+      t,
+      createServer((_, response) => response.writeHead(307, { location: '/y' }).end()),
+    ),
+  );
+  await heard.over;
+  assert.equal(heard.status, 307);
+});
+
+test('an aborted call closes its connection and tells nothing more', async (t) => {
+  const closed = Promise.withResolvers<void>();
+  const server = createServer((request, response) => {
+    request.socket.on('close', () => closed.resolve());
+    response.write('first');
+  });
+  const heard = send(transportFor(t), await serve(t, server), (call) => call.abort());
+  await closed.promise;
+  assert.deepEqual([heard.events, heard.body], [['sent', 'headers'], 'first']);
+});
+
+test('a call aborted before its connection is open never reaches the provider', async (t) => {
+  let requests = 0;
+  const origin = await serve(
+    t,
+    createServer((_, response) => {
+      requests++;
+      response.end();
+    }),
+  );
+  const transport = transportFor(t);
+  const aborted = send(transport, origin);
+  aborted.call.abort();
+  const after = send(transport, origin);
+  await after.over;
+  assert.deepEqual([requests, aborted.events], [1, []]);
+});
+
+test('a paused call holds the provider back until it is resumed', async (t) => {
+  const size = 32 * 1024 * 1024;
+  const server = createServer((_, response) => response.end(Buffer.alloc(size, 0x61)));
+  let paused = 0;
+  const heard = send(transportFor(t), await serve(t, server), (call) => {
+    paused++;
+    call.pause();
+    setImmediate(() => call.resume());
+  });
+  await heard.over;
+  assert.equal(heard.body.length, size);
+  assert.ok(paused > 1);
+});
+
+test('a header that HTTP forbids is an error, after send has returned', async (t) => {
+  const transport = transportFor(t);
+  const failed = Promise.withResolvers<Error>();
+  const nothing = () => {};
+  const request = { origin: 'http://127.0.0.1:9', path: '/', method: 'POST', headers: ['x', 'a\nb'], body: null, connectTimeoutMs: 100 };
+  transport.send(request, { onSent: nothing, onHeaders: nothing, onData: nothing, onEnd: nothing, onError: failed.resolve });
+  assert.match((await failed.promise).message, /header/);
+});
+
+test('a proxy from the environment is used, but for this machine and what NO_PROXY names', async (t) => {
+  const provider = await serve(t, createServer(echo));
+  const { port } = new URL(provider);
+  const asked: string[] = [];
+  const proxy = createServer((request, response) => {
+    asked.push(request.url!);
+    response.end('from the proxy');
+  });
+  proxy.on('connect', (request, socket: Socket) => {
+    asked.push(request.url!);
+    const target = connect(Number(port), '127.0.0.1', () => {
+      socket.write('HTTP/1.1 200 OK\r\n\r\n');
+      target.pipe(socket).pipe(target);
+    });
+  });
+  const proxyUrl = await serve(t, proxy);
+  const env = { HTTP_PROXY: proxyUrl, HTTPS_PROXY: proxyUrl, NO_PROXY: 'direct.invalid' };
+
+  const through = send(transportFor(t, env), `http://provider.invalid:${port}`);
+  await through.over;
+  assert.equal(asked.length, 1);
+  assert.match(asked[0]!, /provider\.invalid/);
+
+  const local = send(transportFor(t, env), provider);
+  await local.over;
+  const named = send(transportFor(t, env), 'http://direct.invalid');
+  await named.over;
+  assert.deepEqual([local.status, named.events, asked.length], [201, ['error'], 1]);
+});
