@@ -34,7 +34,10 @@ export async function askNext(run: RequestRun): Promise<AdmissionResult | Exhaus
   const earliest = Math.min(...again.map((target) => run.notBefore.get(target) ?? -Infinity));
   await pause(run, earliest);
   if (run.isOver) return { kind: 'cancelled' };
-  return ask(run, withRepeats(run, again), waitUntil);
+  // Others repeated meanwhile: what the budget allowed before the pause may be spent.
+  const still = repeatable(run, clock.now());
+  if (still.length === 0 && untried.length === 0) return EXHAUSTED;
+  return ask(run, withRepeats(run, still), waitUntil);
 }
 
 function askMended(run: RequestRun, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {

@@ -1,0 +1,76 @@
+/** A changed config takes the old one's place while requests run. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseConfig } from '../../src/gateway/config/index.ts';
+import type { Config, ConfigInput } from '../../src/gateway/config/index.ts';
+import { contentOf, eventually, startWorld } from './world.ts';
+import type { World } from './world.ts';
+
+function configOf(input: ConfigInput): Config {
+  const parsed = parseConfig(input, { source: 'library' });
+  assert.ok(parsed.ok);
+  return parsed.config;
+}
+
+function inputOf(world: World, limits: Record<string, number>, more: ConfigInput = {}): ConfigInput {
+  const providers = Object.fromEntries(
+    Object.entries(world.storms).map(([name, storm]) => [
+      name,
+      { protocol: 'openai' as const, baseUrl: storm.url, apiKey: 'sk-test', limits },
+    ]),
+  );
+  return { providers, models: { fast: Object.keys(providers).map((name) => `${name}/m`) }, ...more };
+}
+
+describe('a reload', { concurrency: true }, () => {
+  it('leaves running streams untouched, even of a provider that is gone', async (t) => {
+    const paced = { tokens: 40, tokensPerSecond: 80, eventsPerPacket: 1 };
+    const world = await startWorld(t, { storms: { a: { timing: paced }, b: {} }, models: { fast: ['a/m'] } });
+    const streams = Array.from({ length: 5 }, () => world.ask({ stream: true, max_tokens: 100 }));
+    await eventually(() => world.eventsOf('committed').length === 5, 'five streams');
+    const { b } = inputOf(world, {}).providers!;
+    await world.gateway.reload(configOf({ providers: { b: b! }, models: { fast: ['b/m'] } }));
+    const next = await world.ask();
+    assert.equal(next.headers.get('x-breakwater-target'), 'b/m');
+    for (const seen of await Promise.all(streams)) {
+      assert.match(seen.text, /data: \[DONE\]\n\n$/);
+      assert.equal(contentOf(seen.text).trim().split(/\s+/).length, 40);
+      assert.equal(seen.headers.get('x-breakwater-target'), 'a/m');
+    }
+    assert.deepEqual([world.storms['a']!.stats().calls, world.storms['a']!.stats().aborted], [5, 0]);
+    assert.equal(world.eventsOf('lifecycle').filter((event) => event.state === 'reloaded').length, 1);
+  });
+
+  it('keeps the levels of limits, and of those that were changed', async (t) => {
+    const before = { requestsPerMinute: 60 };
+    const world = await startWorld(t, { storms: { a: {} }, providers: { a: { limits: before } } });
+    await Promise.all(Array.from({ length: 50 }, () => world.ask()));
+    const available = () => world.gateway.targets()[0]!.limits[0]!.available;
+    assert.ok(available() < 15, `${available()}`);
+    await world.gateway.reload(configOf(inputOf(world, before)));
+    assert.ok(available() < 15, `${available()} with the same limits`);
+    await world.gateway.reload(configOf(inputOf(world, { requestsPerMinute: 90 })));
+    assert.ok(available() < 50, `${available()} with a larger limit`);
+    await world.gateway.reload(configOf(inputOf(world, { requestsPerMinute: 30 })));
+    assert.ok(available() < 15, `${available()} with a smaller limit`);
+  });
+
+  it('keeps an open breaker open', async (t) => {
+    const world = await startWorld(t, { storms: { a: { faults: [{ kind: '500' }] } }, config: { policy: { maxAttempts: 1 } } });
+    for (let i = 0; i < 5; i++) await world.ask();
+    await world.gateway.reload(configOf(inputOf(world, { concurrency: 3 })));
+    assert.equal(world.gateway.targets()[0]!.breaker.state, 'open');
+    assert.equal((await world.ask({}, { 'x-breakwater-deadline-ms': '300' })).status, 503);
+    assert.equal(world.storms['a']!.stats().calls, 5);
+  });
+
+  it('that gives more room starts those who wait', async (t) => {
+    const world = await startWorld(t, { storms: { a: { timing: { plainMs: 400 } } }, providers: { a: { limits: { concurrency: 1 } } } });
+    const asked = Array.from({ length: 4 }, () => world.ask());
+    await eventually(() => world.gateway.queue().waiting === 3, 'three who wait');
+    await world.gateway.reload(configOf(inputOf(world, { concurrency: 4 })));
+    await eventually(() => world.storms['a']!.stats().running === 4, 'all four');
+    for (const seen of await Promise.all(asked)) assert.equal(seen.status, 200);
+    assert.equal(world.gateway.targets()[0]!.limits[0]!.available, 4);
+  });
+});
