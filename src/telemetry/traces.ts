@@ -16,7 +16,7 @@ export interface Trace {
   /** Wall clock at `received.at`, in milliseconds since the epoch. */
   readonly startedEpochMs: number;
   /** Everything between received and finished, in order. */
-  readonly events: RequestScopedEvent[];
+  events: RequestScopedEvent[];
   /** Events beyond the bounds, not kept. */
   skippedEvents: number;
   finished: FinishedEvent | null;
@@ -37,14 +37,14 @@ export class Traces {
   readonly #clock: Clock;
   readonly #bounds: Required<TraceBounds>;
   readonly #running = new Map<string, Trace>();
-  /** In the order in which they finished. */
-  readonly #finished = new Map<string, Trace>();
+  readonly #finished: TraceRing;
   #sequence = 0;
   #eventCount = 0;
 
   constructor(clock: Clock, bounds: TraceBounds = {}) {
     this.#clock = clock;
     this.#bounds = { finishedMax: 1_000, runningMax: 10_000, eventsPerRequestMax: 200, eventsMax: 50_000, ...bounds };
+    this.#finished = new TraceRing(this.#bounds.finishedMax);
   }
 
   /** Keeps an event; gives the trace it belongs to, or undefined if that is not kept (any more). */
@@ -58,17 +58,18 @@ export class Traces {
   }
 
   find(requestId: string): Trace | undefined {
-    return this.#running.get(requestId) ?? this.#finished.get(requestId);
+    return this.#running.get(requestId) ?? this.#finished.find(requestId);
   }
 
   /** All traces, the last received first. */
   newestFirst(): Trace[] {
-    return [...this.#running.values(), ...this.#finished.values()].toSorted((a, b) => b.sequence - a.sequence);
+    return [...this.#running.values(), ...this.#finished.all()].toSorted((a, b) => b.sequence - a.sequence);
   }
 
   #begin(received: ReceivedEvent): Trace {
-    this.#forget(this.#running, received.requestId);
-    if (this.#running.size >= this.#bounds.runningMax) this.#forgetOldest(this.#running);
+    const again = this.#running.get(received.requestId);
+    if (again !== undefined) this.#giveUp(again);
+    if (this.#running.size >= this.#bounds.runningMax) this.#giveUp(this.#running.values().next().value);
     const startedEpochMs = this.#clock.epochMs() - Math.round(this.#clock.now() - received.at);
     const trace: Trace = { sequence: ++this.#sequence, received, startedEpochMs, events: [], skippedEvents: 0, finished: null };
     this.#running.set(received.requestId, trace);
@@ -76,7 +77,11 @@ export class Traces {
   }
 
   #append(trace: Trace, event: RequestScopedEvent): void {
-    while (this.#eventCount >= this.#bounds.eventsMax && this.#finished.size > 0) this.#forgetOldest(this.#finished);
+    while (this.#eventCount >= this.#bounds.eventsMax) {
+      const oldest = this.#finished.shift();
+      if (oldest === undefined) break;
+      this.#eventCount -= oldest.events.length;
+    }
     if (trace.events.length >= this.#bounds.eventsPerRequestMax || this.#eventCount >= this.#bounds.eventsMax) {
       trace.skippedEvents++;
       return;
@@ -88,20 +93,54 @@ export class Traces {
   #finish(trace: Trace, event: FinishedEvent): void {
     this.#running.delete(event.requestId);
     trace.finished = event;
-    this.#forget(this.#finished, event.requestId);
-    if (this.#finished.size >= this.#bounds.finishedMax) this.#forgetOldest(this.#finished);
-    this.#finished.set(event.requestId, trace);
+    // A list that grew has room for seventeen; what is kept long has none to spare.
+    trace.events = trace.events.slice();
+    const displaced = this.#finished.push(trace);
+    if (displaced !== undefined) this.#eventCount -= displaced.events.length;
   }
 
-  #forgetOldest(traces: Map<string, Trace>): void {
-    const oldest = traces.keys().next();
-    if (oldest.done !== true) this.#forget(traces, oldest.value);
-  }
-
-  #forget(traces: Map<string, Trace>, requestId: string): void {
-    const trace = traces.get(requestId);
+  #giveUp(trace: Trace | undefined): void {
     if (trace === undefined) return;
-    traces.delete(requestId);
+    this.#running.delete(trace.received.requestId);
     this.#eventCount -= trace.events.length;
+  }
+}
+
+/** The last finished traces, in the order in which they finished. A ring: a Map that forgets its oldest costs a microsecond a request. */
+class TraceRing {
+  readonly #capacity: number;
+  readonly #slots: (Trace | undefined)[] = [];
+  #oldest = 0;
+  #size = 0;
+
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+  }
+
+  /** Keeps a trace; gives the one that had to go. */
+  push(trace: Trace): Trace | undefined {
+    if (this.#capacity === 0) return trace;
+    const displaced = this.#size === this.#capacity ? this.shift() : undefined;
+    this.#slots[(this.#oldest + this.#size++) % this.#capacity] = trace;
+    return displaced;
+  }
+
+  /** Takes out the oldest. */
+  shift(): Trace | undefined {
+    if (this.#size === 0) return undefined;
+    const oldest = this.#slots[this.#oldest];
+    this.#slots[this.#oldest] = undefined;
+    this.#oldest = (this.#oldest + 1) % this.#capacity;
+    this.#size--;
+    return oldest;
+  }
+
+  /** Asked by people only, so it may look at each. */
+  find(requestId: string): Trace | undefined {
+    return this.#slots.find((trace) => trace?.received.requestId === requestId);
+  }
+
+  all(): Trace[] {
+    return this.#slots.filter((trace) => trace !== undefined);
   }
 }
