@@ -11,6 +11,7 @@ import { systemClock } from '../../src/gateway/system-clock.ts';
 import { createApp } from '../../src/server/app.ts';
 import { createFetch } from '../../src/server/fetch.ts';
 import { listen } from '../../src/server/listener.ts';
+import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
@@ -37,6 +38,8 @@ export interface TestGatewayOptions {
   readonly clock?: Clock;
   /** Default: HTTP over undici. */
   readonly transport?: Transport;
+  /** Sees every request before the engine does. */
+  readonly onRequest?: (request: GatewayRequest) => void;
 }
 
 export async function startGateway(input: ConfigInput, options: TestGatewayOptions = {}): Promise<TestGateway> {
@@ -52,6 +55,14 @@ export async function startGateway(input: ConfigInput, options: TestGatewayOptio
   const store = options.store ?? (await openStore('memory:', { clock, onWarning: () => {} }));
   const transport = options.transport === undefined ? {} : { transport: options.transport };
   const gateway = await createGateway({ config: parsed.config, clock, random, store, events: bus, ...transport });
+  const { onRequest } = options;
+  if (onRequest !== undefined) {
+    const handle = gateway.handle.bind(gateway);
+    gateway.handle = (request, sink) => {
+      onRequest(request);
+      return handle(request, sink);
+    };
+  }
   const app = createApp({ gateway, random, boundHost: '127.0.0.1' });
   const listener = await listen({
     host: '127.0.0.1',
