@@ -34,9 +34,15 @@ export interface LineQueueOptions {
   readonly onRecovered?: (dropped: number) => void;
 }
 
+/** What goes out in one write. */
+interface Chunk {
+  text: string;
+  lineCount: number;
+}
+
 export class LineQueue {
   readonly #options: LineQueueOptions;
-  #lines: string[] = [];
+  #chunks: Chunk[] = [];
   #bufferedLength = 0;
   #accepted = 0;
   #ended = 0;
@@ -71,7 +77,7 @@ export class LineQueue {
       this.#countDropped(1);
       return false;
     }
-    this.#lines.push(line);
+    this.#append(line);
     this.#bufferedLength += line.length;
     this.#accepted++;
     if (this.#scheduled === null) {
@@ -108,9 +114,17 @@ export class LineQueue {
     this.#closed = true;
     this.#endPause();
     this.#scheduled?.cancel();
-    this.#countDropped(this.#lines.length);
-    this.#lines = [];
+    for (const chunk of this.#chunks) this.#countDropped(chunk.lineCount);
+    this.#chunks = [];
     this.#options.sink.close?.();
+  }
+
+  #append(line: string): void {
+    let chunk = this.#chunks.at(-1);
+    if (chunk === undefined || chunk.text.length >= writeLengthMax) this.#chunks.push((chunk = { text: '', lineCount: 0 }));
+    // Half the cost of keeping the lines and joining them.
+    chunk.text += line;
+    chunk.lineCount++;
   }
 
   #schedule(delayMs: number): void {
@@ -127,38 +141,25 @@ export class LineQueue {
     if (this.#pumping) return;
     this.#pumping = true;
     // A sink that is done at once brings us back here by the loop, not by recursion.
-    while (!this.#writing && this.#pause === null && this.#lines.length > 0) this.#writeNext();
+    while (!this.#writing && this.#pause === null && this.#chunks.length > 0) this.#writeNext();
     this.#pumping = false;
   }
 
   #writeNext(): void {
-    const lines = this.#takeLines();
-    const text = lines.length === 1 ? lines[0]! : lines.join('');
+    const { text, lineCount } = this.#chunks.shift()!;
     this.#writing = true;
     this.#writeBeganAt = this.#options.clock.now();
     let isDone = false;
     const done = (error: Error | null): void => {
       if (isDone) return;
       isDone = true;
-      this.#afterWrite(lines.length, text.length, error);
+      this.#afterWrite(lineCount, text.length, error);
     };
     try {
       this.#options.sink.write(text, done);
     } catch (error) {
       done(error instanceof Error ? error : new Error(String(error)));
     }
-  }
-
-  #takeLines(): string[] {
-    let length = 0;
-    let count = 0;
-    while (count < this.#lines.length && length < writeLengthMax) length += this.#lines[count++]!.length;
-    if (count === this.#lines.length) {
-      const all = this.#lines;
-      this.#lines = [];
-      return all;
-    }
-    return this.#lines.splice(0, count);
   }
 
   #afterWrite(lineCount: number, length: number, error: Error | null): void {
@@ -173,7 +174,7 @@ export class LineQueue {
 
   /** Goes on after a write with what came meanwhile. */
   #resume(): void {
-    if (this.#pumping || this.#pause !== null || this.#lines.length === 0) return;
+    if (this.#pumping || this.#pause !== null || this.#chunks.length === 0) return;
     const waitMs = this.#waiters.length > 0 || this.#bufferedLength >= gatherLengthMax ? 0 : this.#gatherWaitMs();
     if (waitMs === 0) this.#pump();
     else this.#schedule(waitMs);
