@@ -32,7 +32,7 @@ export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
 }
 
 /** The provider's own, unless it does not say what the answer was read as: SDKs go by it. */
-function contentTypeOf(given: string | null, isStream: boolean): string {
+export function contentTypeOf(given: string | null, isStream: boolean): string {
   const fitting = isStream ? 'text/event-stream' : 'json';
   return given !== null && given.toLowerCase().includes(fitting) ? given : isStream ? 'text/event-stream' : 'application/json';
 }

@@ -9,6 +9,7 @@ import type { AnswerMode, GuardLimits, GuardListener } from '../transport/answer
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerFacts } from '../core/facts.ts';
+import { answerAsStream } from '../wire/openai-chat/answer-as-stream.ts';
 import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
 import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
@@ -202,9 +203,15 @@ function modeOf(options: AttemptOptions): AnswerMode {
   const { facts } = options.request;
   if (facts.operation === 'bytes') return { kind: 'bytes' };
   const { operation } = facts;
-  if (!facts.stream || operation === 'embeddings') return { kind: 'plain', read: (bytes) => readAnswer(operation, bytes) };
+  const read = (bytes: Uint8Array) => readAnswer(operation, bytes);
+  if (!facts.stream || operation === 'embeddings') return { kind: 'plain', read, toStream: null };
   const maxEventSize = options.target.policy.stream.maxEventSize;
-  return { kind: 'stream', reader: createChatStreamReader({ operation, keepUsage: facts.wantsUsage, maxEventSize }) };
+  const keepUsage = facts.wantsUsage;
+  return {
+    kind: 'stream',
+    reader: createChatStreamReader({ operation, keepUsage, maxEventSize }),
+    whole: { kind: 'plain', read, toStream: (bytes) => answerAsStream(bytes, keepUsage) },
+  };
 }
 
 function bodyOf(options: AttemptOptions): Uint8Array | null {

@@ -22,9 +22,16 @@ const PREAMBLE_MAX = 4 * 1024 * 1024;
 
 /** How the answer is read: as an event stream, as one JSON text, or not at all. */
 export type AnswerMode =
-  | { readonly kind: 'stream'; readonly reader: StreamReader }
-  | { readonly kind: 'plain'; readonly read: (bytes: Uint8Array) => ReadAnswer }
+  | { readonly kind: 'stream'; readonly reader: StreamReader; readonly whole: PlainMode }
+  | PlainMode
   | { readonly kind: 'bytes' };
+
+interface PlainMode {
+  readonly kind: 'plain';
+  readonly read: (bytes: Uint8Array) => ReadAnswer;
+  /** The same as events, for a caller who asked for a stream; null: as it is. */
+  readonly toStream: ((bytes: Uint8Array) => Uint8Array) | null;
+}
 
 export interface GuardLimits {
   readonly connectMs: number;
@@ -190,6 +197,8 @@ export class AnswerGuard implements UpstreamListener {
     if (this.#mode.kind === 'bytes' || type === '' || type === 'text/plain') return null;
     const isStream = type === 'text/event-stream';
     const isJson = type.endsWith('json');
+    // Some servers answer a request for a stream with one JSON text, errors above all.
+    if (this.#mode.kind === 'stream' && isJson) this.#mode = this.#mode.whole;
     if (this.#mode.kind === 'stream' ? isStream : isJson) return null;
     return `the answer has the content type ${type.slice(0, 100)}`;
   }
@@ -216,6 +225,7 @@ export class AnswerGuard implements UpstreamListener {
     this.#held.push(chunk);
     this.#heldBytes += chunk.byteLength;
     if (this.#heldBytes <= PLAIN_HELD_MAX) return;
+    if (this.#mode.kind === 'plain' && this.#mode.toStream !== null) return this.#fail('malformed', 'one text of this size is no stream');
     this.#mode = { kind: 'bytes' };
     this.#becomeCandidate();
   }
@@ -268,10 +278,14 @@ export class AnswerGuard implements UpstreamListener {
       return this.#complete();
     }
     const whole = Buffer.concat(this.#held);
-    const answer = this.#mode.read(whole);
-    if (!answer.ok) return this.#failWith({ ...answer.failure, phase: 'answer', body: whole });
+    const { read, toStream } = this.#mode;
+    const answer = read(whole);
+    if (!answer.ok) {
+      const isKept = answer.failure.kind === 'empty' && toStream !== null && whole.length > 0;
+      return this.#failWith({ ...answer.failure, phase: 'answer', body: isKept ? toStream(whole) : whole });
+    }
     this.facts = answer.facts;
-    this.#held = [whole];
+    this.#held = [toStream === null ? whole : toStream(whole)];
     this.#complete();
   }
 

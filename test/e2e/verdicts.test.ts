@@ -7,6 +7,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { StormFault } from '../../src/storm/index.ts';
+import { chatStream } from '../../src/testing/index.ts';
+import { startVirtualWorld } from './virtual.ts';
 import { contentOf, errorOf, idle, startWorld, WAYS } from './world.ts';
 import type { Seen, Way, World } from './world.ts';
 
@@ -198,6 +200,7 @@ const ANSWERS: readonly { readonly fault: StormFault; readonly only?: 'plain' | 
   { fault: { kind: 'crlf' }, only: 'stream' },
   { fault: { kind: 'no-done' }, only: 'stream' },
   { fault: { kind: 'no-finish' } },
+  { fault: { kind: 'json-for-stream' } },
   { fault: { kind: 'bom' }, only: 'plain' },
   { fault: { kind: 'truncated', afterTokens: 3 } },
   { fault: { kind: 'refusal' }, hollow: true },
@@ -287,6 +290,21 @@ describe('a stream that breaks after its first content', { concurrency: 4 }, () 
       });
     }
   }
+});
+
+describe('an error in JSON where a stream was asked', () => {
+  it('is judged by its own words (virtual time)', async (t) => {
+    const error = JSON.stringify({ error: { message: 'slow down', code: 'rate_limit_exceeded', type: 'requests' } });
+    const steps = [
+      { do: 'head', status: 200, headers: { 'content-type': 'application/json' } } as const,
+      { do: 'send', bytes: error } as const,
+    ];
+    const world = await startVirtualWorld(t, { providers: { a: () => ({ steps }), b: () => chatStream() } });
+    const seen = await world.answerTo({ stream: true });
+    assert.equal(seen.headers.get('x-breakwater-fallback'), 'rate_limited');
+    assert.equal(contentOf(seen.text), 'one two three');
+    assert.equal(world.gateway.targets()[0]!.breaker.failureRatio, 0);
+  });
 });
 
 describe('a wait that the provider asks for', { concurrency: 8 }, () => {
