@@ -79,17 +79,31 @@ function objectFields(fields: object): string {
 // Tokens from our own lists stand as they are; every other text is escaped. A line is a tree of its pieces until it is
 // written, and each piece costs then: hence few and long ones, and the memory of what the last line had in common.
 
-function createAttemptFields(): (event: AttemptEndEvent) => string {
-  let last: AttemptEndEvent | null = null;
-  let middle = '';
+/** Most targets whose last line is remembered. */
+const rememberedMax = 100;
+
+/** Remembers what `make` made of a target's last event, until one comes that is not the same. */
+function createMemory<E extends { readonly target: string | null }>(
+  isSame: (a: E, b: E) => boolean,
+  make: (event: E) => string,
+): (event: E) => string {
+  const memory = new Map<string | null, { event: E; text: string }>();
   return (event) => {
-    if (last === null || !isSameAttempt(last, event)) {
-      last = event;
-      middle = attemptMiddle(event);
-    }
+    const held = memory.get(event.target);
+    if (held !== undefined && isSame(held.event, event)) return held.text;
+    if (memory.size >= rememberedMax) memory.clear();
+    const text = make(event);
+    memory.set(event.target, { event, text });
+    return text;
+  };
+}
+
+function createAttemptFields(): (event: AttemptEndEvent) => string {
+  const middleOf = createMemory(isSameAttempt, attemptMiddle);
+  return (event) => {
     return (
       `,"event":"attempt_end","requestId":"${escaped(event.requestId)}` +
-      middle +
+      middleOf(event) +
       (event.message === null ? '' : `,"error":"${escaped(event.message)}"`) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +
@@ -100,7 +114,6 @@ function createAttemptFields(): (event: AttemptEndEvent) => string {
 
 function isSameAttempt(a: AttemptEndEvent, b: AttemptEndEvent): boolean {
   return (
-    a.target === b.target &&
     a.attempt === b.attempt &&
     a.verdict === b.verdict &&
     a.reason === b.reason &&
@@ -122,16 +135,11 @@ function attemptMiddle(event: AttemptEndEvent): string {
 }
 
 function createFinishedFields(): (event: FinishedEvent) => string {
-  let last: FinishedEvent | null = null;
-  let middle = '';
+  const middleOf = createMemory(isSameRequest, finishedMiddle);
   return (event) => {
-    if (last === null || !isSameRequest(last, event)) {
-      last = event;
-      middle = finishedMiddle(event);
-    }
     return (
       `,"event":"finished","requestId":"${escaped(event.requestId)}` +
-      middle +
+      middleOf(event) +
       figure(tenths(event.queueMs)) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +
@@ -142,7 +150,6 @@ function createFinishedFields(): (event: FinishedEvent) => string {
 
 function isSameRequest(a: FinishedEvent, b: FinishedEvent): boolean {
   return (
-    a.target === b.target &&
     a.model === b.model &&
     a.client === b.client &&
     a.outcome === b.outcome &&
