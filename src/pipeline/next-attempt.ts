@@ -24,14 +24,15 @@ export async function askNext(run: RequestRun): Promise<AdmissionResult | Exhaus
   if (run.mendedFor !== null) return askMended(run, run.mendedFor, waitUntil);
 
   const again = repeatable(run, clock.now());
+  const earliest = Math.min(...again.map((target) => run.notBefore.get(target) ?? -Infinity));
   const untried = untriedTiers(run);
   if (untried.length > 0) {
-    const result = await ask(run, untried, again.length === 0 ? waitUntil : clock.now());
+    // An untried one that is busy may come free before a tried one may be asked again.
+    const result = await ask(run, untried, Math.min(waitUntil, Math.max(clock.now(), earliest)));
     if (result.kind !== 'refuse' || again.length === 0) return result;
   }
   if (again.length === 0) return EXHAUSTED;
 
-  const earliest = Math.min(...again.map((target) => run.notBefore.get(target) ?? -Infinity));
   await pause(run, earliest);
   if (run.isOver) return { kind: 'cancelled' };
   // Others repeated meanwhile: what the budget allowed before the pause may be spent.

@@ -157,6 +157,38 @@ describe('a better tier that is busy', { concurrency: 4 }, () => {
   });
 });
 
+describe('a target that is busy when another one asks for a pause', { concurrency: 4 }, () => {
+  const start = (t: Parameters<typeof startWorld>[0], pause: number) =>
+    startWorld(t, {
+      storms: { a: { faults: [{ kind: '429-retry', retryAfter: pause, calls: [1] }] }, b: { timing: { plainMs: 500 } } },
+      providers: { b: { limits: { concurrency: 1 } } },
+      models: { fast: { targets: ['a/m', 'b/m'], patience: '50ms' }, other: ['b/m'] },
+    });
+
+  it('answers as soon as it is free, long before the pause is over', async (t) => {
+    const world = await start(t, 3);
+    const first = world.ask({ model: 'other' });
+    await eventually(() => world.storms['b']!.stats().running === 1, 'a busy target');
+    const seen = await world.ask();
+    allAnswered([await first, seen]);
+    assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
+    assert.ok(seen.ms < 1500, `${seen.ms} ms`);
+    assert.deepEqual([world.storms['a']!.stats().calls, world.storms['b']!.stats().calls], [1, 2]);
+    assertIdle(world);
+  });
+
+  it('is not waited for beyond patience when the pause is over sooner', async (t) => {
+    const world = await start(t, 0.2);
+    const first = world.ask({ model: 'other' });
+    await eventually(() => world.storms['b']!.stats().running === 1, 'a busy target');
+    const seen = await world.ask();
+    allAnswered([await first, seen]);
+    assert.equal(seen.headers.get('x-breakwater-target'), 'a/m');
+    assert.deepEqual([world.storms['a']!.stats().calls, world.storms['b']!.stats().calls], [2, 1]);
+    assertIdle(world);
+  });
+});
+
 describe('a wait that must end', { concurrency: 4 }, () => {
   const busy = { storms: { a: { timing: { plainMs: 600 } } }, providers: { a: { limits: { concurrency: 1 } } } };
 
