@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterEvent, FinishedEvent, ReceivedEvent } from '../core/events.ts';
+import { IdTable } from './id-table.ts';
 
 /**
  * The events of the requests that run and of the last ones that finished, kept as they came: what timelines and the
@@ -36,7 +37,7 @@ export interface TraceBounds {
 export class Traces {
   readonly #clock: Clock;
   readonly #bounds: Required<TraceBounds>;
-  readonly #running = new Map<string, Trace>();
+  readonly #running = new IdTable<Trace>();
   readonly #finished: TraceRing;
   #sequence = 0;
   #eventCount = 0;
@@ -67,9 +68,8 @@ export class Traces {
   }
 
   #begin(received: ReceivedEvent): Trace {
-    const again = this.#running.get(received.requestId);
-    if (again !== undefined) this.#giveUp(again);
-    if (this.#running.size >= this.#bounds.runningMax) this.#giveUp(this.#running.values().next().value);
+    this.#giveUp(this.#running.get(received.requestId));
+    if (this.#running.size >= this.#bounds.runningMax) this.#giveUp(this.#running.oldest);
     const startedEpochMs = this.#clock.epochMs() - Math.round(this.#clock.now() - received.at);
     const trace: Trace = { sequence: ++this.#sequence, received, startedEpochMs, events: [], skippedEvents: 0, finished: null };
     this.#running.set(received.requestId, trace);
