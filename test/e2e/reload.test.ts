@@ -73,4 +73,15 @@ describe('a reload', { concurrency: true }, () => {
     for (const seen of await Promise.all(asked)) assert.equal(seen.status, 200);
     assert.equal(world.gateway.targets()[0]!.limits[0]!.available, 4);
   });
+
+  it('to a config that cannot be built leaves the old one serving', async (t) => {
+    const world = await startWorld(t, { storms: { a: {} } });
+    const before = world.gateway.config;
+    const broken = { ...configOf(inputOf(world, {})), providers: {} };
+    await assert.rejects(world.gateway.reload(broken));
+    assert.equal(world.gateway.config, before);
+    assert.equal((await world.ask()).status, 200);
+    assert.equal((await world.ask({ model: 'a/other' })).status, 200);
+    assert.equal(world.eventsOf('lifecycle').length, 0);
+  });
 });

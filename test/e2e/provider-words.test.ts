@@ -1,0 +1,187 @@
+/** What single providers say in their own ways, which Storm does not speak: one call each, in virtual time. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { chatAnswer, chatStream, silence, streamEnd, streamStart } from '../../src/testing/index.ts';
+import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/index.ts';
+import { startVirtualWorld } from './virtual.ts';
+import { contentOf, errorOf } from './world.ts';
+
+const SECOND = 1_000;
+
+function json(status: number, body: string | object, headers: Record<string, string> = {}): SimulatedAnswer {
+  const bytes = typeof body === 'string' ? body : JSON.stringify(body);
+  return {
+    steps: [
+      { do: 'head', status, headers: { 'content-type': 'application/json', ...headers } },
+      { do: 'send', bytes },
+    ],
+  };
+}
+
+const choice = (message: object, finish = 'stop') => ({ id: 'x', choices: [{ index: 0, message, finish_reason: finish }], usage: null });
+const event = (data: object | string): SimulatedStep => ({
+  do: 'send',
+  bytes: `data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`,
+});
+
+/** The first answer is `first`; the next ones are good. */
+function once(first: SimulatedAnswer): () => SimulatedAnswer {
+  let calls = 0;
+  return () => (++calls === 1 ? first : chatAnswer());
+}
+
+describe('a wait in the words of', () => {
+  const cases = [
+    {
+      name: 'google: retryDelay in the details',
+      answer: json(429, {
+        error: {
+          code: 429,
+          status: 'RESOURCE_EXHAUSTED',
+          message: 'Quota',
+          details: [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '13s' }],
+        },
+      }),
+      expectedMs: 13 * SECOND,
+    },
+    {
+      name: 'azure: x-ms-retry-after-ms',
+      answer: json(429, { error: { message: 'wait' } }, { 'x-ms-retry-after-ms': '1700' }),
+      expectedMs: 1700,
+    },
+    { name: 'HTTP: a date', answer: json(429, {}, { 'retry-after': 'Wed, 01 Jan 2025 00:00:09 GMT' }), expectedMs: 9 * SECOND },
+    { name: 'HTTP: a date of -0000', answer: json(429, {}, { 'retry-after': 'Wed, 01 Jan 2025 00:00:09 -0000' }), expectedMs: 9 * SECOND },
+    { name: 'HTTP: a date that has passed', answer: json(429, {}, { 'retry-after': 'Tue, 31 Dec 2024 00:00:00 GMT' }), expectedMs: 0 },
+    { name: 'a 503 that loads its model', answer: json(503, { error: 'loading model' }, { 'retry-after': '4' }), expectedMs: 4 * SECOND },
+  ];
+  for (const { name, answer, expectedMs } of cases) {
+    it(`${name}: kept to the millisecond`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: once(answer) } });
+      const seen = await world.answerTo();
+      assert.equal(seen.status, 200);
+      const gapMs = world.upstream.calls[1]!.at - world.upstream.calls[0]!.at;
+      // Where no wait is asked, our own backoff takes its place.
+      if (expectedMs === 0) assert.ok(gapMs <= 250, `${gapMs} ms`);
+      else assert.ok(gapMs >= expectedMs && gapMs <= expectedMs + 60, `${gapMs} ms`);
+      assert.equal(world.upstream.calls.length, 2);
+    });
+  }
+
+  it('anybody, where the only target recovers within the deadline: waited for', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: once(json(429, {}, { 'retry-after': '5' })) } });
+    assert.equal((await world.answerTo({}, { 'x-breakwater-deadline-ms': '30000' })).status, 200);
+  });
+});
+
+describe('a whole answer', () => {
+  const call = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
+  const whole = {
+    'with tool calls and no content': json(200, choice({ role: 'assistant', content: null, tool_calls: [call] }, 'tool_calls')),
+    'with empty lines before it': json(200, `\n\n\n${JSON.stringify(choice({ role: 'assistant', content: 'hi' }))}\n`),
+    'with a byte order mark': json(200, `\uFEFF${JSON.stringify(choice({ role: 'assistant', content: 'hi' }))}`),
+    'with reasoning only': json(200, choice({ role: 'assistant', content: '', reasoning_content: 'hm' }, 'length')),
+    'that was filtered': json(200, choice({ role: 'assistant', content: null }, 'content_filter')),
+  };
+  for (const [name, answer] of Object.entries(whole)) {
+    it(`${name} is passed on as it came`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: () => answer, b: silence } });
+      const seen = await world.answerTo();
+      assert.equal(seen.status, 200);
+      assert.equal(seen.headers.get('x-breakwater-quality'), null);
+      const [, sent] = [...answer.steps] as [SimulatedStep, { bytes: string }];
+      assert.equal(seen.text.replace('\uFEFF', ''), sent.bytes.replace('\uFEFF', ''));
+      assert.equal(world.upstream.calls.length, 1);
+    });
+  }
+
+  it('whose error stands in a choice goes to the next target', async (t) => {
+    const broken = json(200, {
+      choices: [{ index: 0, message: { content: '' }, finish_reason: 'error', error: { code: 502, message: 'no' } }],
+    });
+    const world = await startVirtualWorld(t, { providers: { a: () => broken, b: () => chatAnswer() } });
+    assert.equal((await world.answerTo()).headers.get('x-breakwater-fallback'), 'server_error');
+  });
+});
+
+describe('an error', () => {
+  it("of azure's filter keeps its inner details, and is asked once", async (t) => {
+    const body = {
+      error: { code: 'content_filter', message: 'filtered', innererror: { content_filter_result: { hate: { filtered: true } } } },
+    };
+    const world = await startVirtualWorld(t, { providers: { a: () => json(400, body) } });
+    const seen = await world.answerTo();
+    assert.equal(seen.status, 400);
+    assert.deepEqual(JSON.parse(seen.text), body);
+    assert.equal(world.upstream.calls.length, 1);
+  });
+
+  it('of a flat shape is told in the shape that the caller reads', async (t) => {
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => json(422, { object: 'error', message: 'bad temperature', type: 'x' }) },
+    });
+    const seen = await world.answerTo();
+    assert.deepEqual([seen.status, errorOf(seen.text).message], [422, 'bad temperature']);
+  });
+
+  it('401 of a key that the caller brought is passed to the caller', async (t) => {
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => json(401, { error: { message: 'your key', code: 'invalid_api_key' } }) },
+      keys: 'caller',
+    });
+    const seen = await world.answerTo({}, { authorization: 'Bearer sk-mine' });
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [401, 'invalid_api_key']);
+    assert.equal(world.gateway.targets()[0]!.benchedMs, 0);
+    assert.ok(world.upstream.calls[0]!.request.headers.includes('Bearer sk-mine'));
+  });
+});
+
+describe('a stream', () => {
+  it('of azure with its filter results first is not committed by them', async (t) => {
+    const filters = event({ choices: [], prompt_filter_results: [{}] });
+    const [wait, head] = streamStart() as [SimulatedStep, SimulatedStep];
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => ({ steps: [wait, head, filters, { do: 'break', code: 'ECONNRESET' }] }), b: () => chatStream() },
+    });
+    const seen = await world.answerTo({ stream: true });
+    assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
+    assert.doesNotMatch(seen.text, /prompt_filter_results/, 'nothing of the dead attempt is told');
+  });
+
+  it('with comments and blank data is read past them, and they are passed on', async (t) => {
+    const chatter: SimulatedStep = { do: 'send', bytes: ': OPENROUTER PROCESSING\n\ndata:\n\n' };
+    const start = streamStart();
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => ({ steps: [...start.slice(0, 3), chatter, ...start.slice(3), ...streamEnd()] }) },
+    });
+    const seen = await world.answerTo({ stream: true });
+    assert.equal(contentOf(seen.text), 'one two three');
+    assert.match(seen.text, /: OPENROUTER PROCESSING/);
+  });
+
+  it('cut inside a tool call ends with an error, and never as complete', async (t) => {
+    const part = (fragment: string) =>
+      event({
+        choices: [
+          { index: 0, delta: { tool_calls: [{ index: 0, id: 'c', function: { name: 'f', arguments: fragment } }] }, finish_reason: null },
+        ],
+      });
+    const world = await startVirtualWorld(t, {
+      providers: {
+        a: () => ({ steps: [...streamStart({ words: [] }), part('{"a'), part('":'), { do: 'wait', ms: 1 }, event('[DONE]')] }),
+        b: silence,
+      },
+    });
+    const seen = await world.answerTo({ stream: true });
+    assert.equal(errorOf(seen.text).code, 'stream_interrupted');
+    assert.doesNotMatch(seen.text, /\[DONE\]/);
+    assert.equal(world.upstream.calls.length, 1);
+  });
+
+  it('without its last blank line is delivered whole and completed', async (t) => {
+    const last: SimulatedStep = { do: 'send', bytes: 'data: {"choices":[{"index":0,"delta":{"content":"!"},"finish_reason":"stop"}]}' };
+    const world = await startVirtualWorld(t, { providers: { a: () => ({ steps: [...streamStart(), last] }) } });
+    const seen = await world.answerTo({ stream: true });
+    assert.equal(contentOf(seen.text), 'one two three!');
+    assert.match(seen.text, /data: \[DONE\]\n\n$/);
+  });
+});
