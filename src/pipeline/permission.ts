@@ -114,7 +114,7 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
     );
   }
   if (refused.limited) {
-    const cure = waitMs === null ? '' : `: ${cureFor(run, waitMs, refused.why)}`;
+    const cure = cureFor(run, waitMs, refused.why);
     return new BreakwaterError('rate_limited', `every target for ${model} is held back by limits (${describe(refused.blockers)})${cure}`, {
       retryAfterMs: waitMs,
     });
@@ -124,10 +124,11 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
   });
 }
 
-function cureFor(run: RequestRun, waitMs: number, why: Refusal['why']): string {
-  if (why === 'expired') return 'queue.maxWait was over; a longer one, or a batch, would have sufficed';
+function cureFor(run: RequestRun, waitMs: number | null, why: Refusal['why']): string {
+  if (why === 'expired') return ': queue.maxWait was over; a longer one, or a batch, would have sufficed';
+  if (waitMs === null) return '';
   const neededMs = Math.ceil(run.engine.clock.now() + waitMs - run.startedAt);
-  return `a deadline of ${Math.ceil(neededMs / 1000)} s (x-breakwater-deadline-ms: ${neededMs}) would have sufficed, or a batch`;
+  return `: a deadline of ${Math.ceil(neededMs / 1000)} s (x-breakwater-deadline-ms: ${neededMs}) would have sufficed, or a batch`;
 }
 
 export function deadlineError(run: RequestRun, blockers: readonly Blocker[] = []): BreakwaterError {

@@ -198,6 +198,7 @@ describe('a wait that must end', { concurrency: 4 }, () => {
     await eventually(() => world.storms['a']!.stats().running === 1, 'the first call');
     const second = await world.ask();
     assert.deepEqual([second.status, errorOf(second.text).code], [429, 'rate_limited']);
+    assert.match(errorOf(second.text).message, /queue\.maxWait was over; a longer one, or a batch/);
     assert.ok(second.ms >= 199 && second.ms < 400, `${second.ms} ms`);
     assert.equal(second.headers.get('x-breakwater-attempts'), '0');
     allAnswered([await first]);
