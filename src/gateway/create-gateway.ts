@@ -15,6 +15,7 @@ import { errorAnswer } from '../pipeline/error-answer.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route.ts';
+import { RunningList } from '../pipeline/running-list.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
@@ -86,7 +87,7 @@ class RunningGateway implements Gateway {
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
-    this.#engine = { clock, random, events, transport, admission, simulated: options.simulated ?? false, running: new Set() };
+    this.#engine = { clock, random, events, transport, admission, simulated: options.simulated ?? false, running: new RunningList() };
     this.#routes = new Routes(config, this.#targets);
     this.#clients = makeClients(config, this.#limits);
   }
@@ -185,7 +186,7 @@ class RunningGateway implements Gateway {
 
   async close(): Promise<void> {
     this.#draining = true;
-    for (const run of this.#engine.running) run.stop(shuttingDown());
+    for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
     this.#engine.admission.close();
     this.#saved.stop();

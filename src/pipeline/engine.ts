@@ -1,6 +1,5 @@
 /** What all requests of one gateway share. */
 import type { Clock } from '../core/clock.ts';
-import type { BreakwaterError } from '../core/errors.ts';
 import type { BreakerState, EventSink } from '../core/events.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Random } from '../core/random.ts';
@@ -8,12 +7,7 @@ import type { Settlement } from '../core/resource.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
 import type { RouteTarget, TargetState } from './route.ts';
-
-/** A request under way, as far as the engine has to know it. */
-export interface Running {
-  /** Ends it with this error, in whatever form is still possible. */
-  stop(error: BreakwaterError): void;
-}
+import type { RunningList } from './running-list.ts';
 
 export interface Engine {
   readonly clock: Clock;
@@ -23,7 +17,7 @@ export interface Engine {
   readonly admission: Admission;
   /** Every answer says that it is simulated (the demo). */
   readonly simulated: boolean;
-  readonly running: Set<Running>;
+  readonly running: RunningList;
 }
 
 /** Closes the permit of an attempt that was sent, and tells what that changed. */

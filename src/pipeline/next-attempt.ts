@@ -24,7 +24,7 @@ export async function askNext(run: RequestRun): Promise<AdmissionResult | Exhaus
   if (run.mendedFor !== null) return askMended(run, run.mendedFor, waitUntil);
 
   const again = repeatable(run, clock.now());
-  const earliest = Math.min(...again.map((target) => run.notBefore.get(target) ?? -Infinity));
+  const earliest = Math.min(...again.map((target) => run.tried.notBefore(target)));
   const untried = untriedTiers(run);
   if (untried.length > 0) {
     // An untried one that is busy may come free before a tried one may be asked again.
@@ -60,12 +60,12 @@ async function pause(run: RequestRun, until: Instant): Promise<void> {
 }
 
 function untriedTiers(run: RequestRun): Tiers {
-  return select(run, 'untried', (target) => !run.asked.has(target) && !run.dead.has(target));
+  return select(run, 'untried', (target) => !run.tried.isAsked(target) && !run.tried.isDead(target));
 }
 
 function withRepeats(run: RequestRun, again: readonly RouteTarget[]): Tiers {
   const key = `repeat ${again.map((target) => indexOf(run, target)).join()} after`;
-  return select(run, key, (target) => !run.asked.has(target) && !run.dead.has(target), again);
+  return select(run, key, (target) => !run.tried.isAsked(target) && !run.tried.isDead(target), again);
 }
 
 function select(run: RequestRun, key: string, keep: (target: RouteTarget) => boolean, last: readonly RouteTarget[] = []): Tiers {
@@ -77,8 +77,8 @@ function select(run: RequestRun, key: string, keep: (target: RouteTarget) => boo
 /** Tried targets that may work later: not before their backoff, within the deadline and their retry budget. */
 function repeatable(run: RequestRun, now: Instant): RouteTarget[] {
   return run.tiers.flat().filter((target) => {
-    if (!run.asked.has(target) || run.dead.has(target)) return false;
-    return (run.notBefore.get(target) ?? -Infinity) < run.deadline && target.state.retryBudget.allows(now);
+    if (!run.tried.isAsked(target) || run.tried.isDead(target)) return false;
+    return run.tried.notBefore(target) < run.deadline && target.state.retryBudget.allows(now);
   });
 }
 

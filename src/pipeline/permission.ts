@@ -60,7 +60,7 @@ class RunApplicant implements RouteApplicant {
   }
 
   notBefore(target: RouteTarget): Instant {
-    return this.#run.notBefore.get(target) ?? -Infinity;
+    return this.#run.tried.notBefore(target);
   }
 }
 

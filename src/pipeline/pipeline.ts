@@ -97,9 +97,9 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
   run.attempts++;
   run.firstTarget ??= target;
   run.fallback ??= run.attempts === 1 ? skipReason(run, admitted) : null;
-  if (run.asked.has(target)) state.retryBudget.take(now);
+  if (run.tried.isAsked(target)) state.retryBudget.take(now);
   else state.retryBudget.earn(now);
-  run.asked.add(target);
+  run.tried.markAsked(target);
   state.inFlight++;
   // A permit on an open breaker made it half-open: this attempt is its probe.
   const probe = state.breaker.state === 'half-open';
@@ -122,7 +122,7 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
     permit,
     probe,
     deadline: run.deadline,
-    drop: run.dropped.get(target) ?? [],
+    drop: run.tried.dropped(target),
     hasOtherAtHand: (at) => hasOtherAtHand(run, at),
   });
   return run.current;
@@ -130,7 +130,7 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
 
 function hasOtherAtHand(run: RequestRun, now: number): boolean {
   for (const tier of run.tiers) {
-    for (const target of tier) if (!run.asked.has(target) && !run.dead.has(target) && !isOutOfOrder(target, now)) return true;
+    for (const target of tier) if (!run.tried.isAsked(target) && !run.tried.isDead(target) && !isOutOfOrder(target, now)) return true;
   }
   return false;
 }

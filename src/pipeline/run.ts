@@ -8,10 +8,12 @@ import type { Permit } from '../core/permit.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import type { Attempt } from './attempt.ts';
 import { Downstream } from './downstream.ts';
-import type { Engine, Running } from './engine.ts';
+import type { Engine } from './engine.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
+import type { Running } from './running-list.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
+import { TriedTargets } from './tried-targets.ts';
 
 /** One failed attempt, as the decisions after it and the final error need it. */
 export interface FailedAttempt {
@@ -45,13 +47,9 @@ export class RequestRun implements Running {
   fallback: Reason | null = null;
   firstTarget: RouteTarget | null = null;
   readonly failures: FailedAttempt[] = [];
-  readonly asked = new Set<RouteTarget>();
-  /** Targets that can't answer this request. */
-  readonly dead = new Set<RouteTarget>();
-  /** When a target may be asked again. */
-  readonly notBefore = new Map<RouteTarget, Instant>();
-  /** Fields that a target refused and that are left out from then on. */
-  readonly dropped = new Map<RouteTarget, string[]>();
+  readonly tried = new TriedTargets();
+  older: Running | null = null;
+  newer: Running | null = null;
   /** The target to ask next in any case, because the request was mended for it. */
   mendedFor: RouteTarget | null = null;
   kept: KeptAnswer | null = null;
@@ -161,7 +159,7 @@ export class RequestRun implements Running {
     this.request.caller.onLeave = null;
     this.clientPermit?.settle(this.engine.clock.now(), { usage: null, health: 'neutral' });
     this.clientPermit = null;
-    this.engine.running.delete(this);
+    this.engine.running.remove(this);
     if (!this.#finished) this.#finish('cancelled', 499, null, null, null);
     this.downstream.leave();
   }

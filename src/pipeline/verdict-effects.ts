@@ -35,7 +35,7 @@ export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure)
   run.fallback ??= judgement.reason;
   if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return judgement;
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
-    run.notBefore.set(target, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
+    run.tried.pause(target, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
   else markDead(run, attempt, judgement);
   return judgement;
 }
@@ -132,9 +132,9 @@ function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judg
 /** This target can't answer; where the reason lies in the request, no other credential of the same model can either. */
 function markDead(run: RequestRun, attempt: Attempt, judgement: Judgement): void {
   const { target } = attempt.options;
-  run.dead.add(target);
+  run.tried.markDead(target);
   if (!judgement.liesInRequest) return;
-  for (const other of run.tiers.flat()) if (other.state.name === target.state.name) run.dead.add(other);
+  for (const other of run.tiers.flat()) if (other.state.name === target.state.name) run.tried.markDead(other);
 }
 
 /** A field that the target does not take is left out, once for each field, and the target asked again. */
@@ -142,10 +142,10 @@ function mend(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
   const { target } = attempt.options;
   const field = failure.param;
   if (field === null || ESSENTIAL.has(field)) return false;
-  const dropped = run.dropped.get(target) ?? [];
+  const dropped = run.tried.dropped(target);
   if (dropped.includes(field) || !run.request.body.members.some((member) => member.name === field)) return false;
   if (!target.state.retryBudget.allows(run.engine.clock.now())) return false;
-  run.dropped.set(target, [...dropped, field]);
+  run.tried.drop(target, field);
   run.mendedFor = target;
   run.note(`${field} left out: the target does not take it`, target);
   return true;
