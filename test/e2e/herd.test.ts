@@ -79,12 +79,13 @@ describe('a herd', { concurrency: true }, () => {
   }
 
   it('before a half-open breaker whose probe fails is not sent', async (t) => {
-    const policy = { maxAttempts: 1, breaker: { openFor: '300ms', maxOpenFor: '10m' } };
+    const policy = { maxAttempts: 1, breaker: { openFor: '500ms', maxOpenFor: '10m' } };
     const world = await startWorld(t, { storms: { a: { faults: [{ kind: '500' }] } }, config: { policy } });
     for (let i = 0; i < 5; i++) await world.ask();
-    const seen = await Promise.all(Array.from({ length: HERD }, () => world.ask({}, { 'x-breakwater-deadline-ms': '600' })));
+    const seen = await Promise.all(Array.from({ length: HERD }, () => world.ask({}, { 'x-breakwater-deadline-ms': '900' })));
     const calls = world.storms['a']!.stats().calls - 5;
-    assert.equal(calls, 1, 'one probe, and the next one lies beyond the deadline');
+    const story = world.eventsOf('breaker').map((event) => `${Math.round(event.at)} ${event.to} ${event.openForMs}`);
+    assert.equal(calls, 1, `one probe, and the next one lies beyond the deadline: ${story.join(', ')}`);
     const codes = seen.map((answer) => (answer.status === 500 ? 'the probe itself' : errorOf(answer.text).code));
     assert.deepEqual(
       codes.toSorted((a, b) => String(a).localeCompare(String(b))).filter((code, i, all) => code !== all[i - 1]),
