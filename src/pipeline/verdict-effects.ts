@@ -91,7 +91,7 @@ function applyEffect(run: RequestRun, attempt: Attempt, failure: Failure, judgem
     state.cooldown.coolUntil(now + forMs, 'cooldown');
     tellCooldown(run, state.name, 'cooldown', forMs, judgement);
   } else if (judgement.effect === 'bench') {
-    const forMs = hintMs > 0 ? hintMs : judgement.benchMs;
+    const forMs = Math.max(hintMs, judgement.benchMs); // a hint is a floor, and money does not come back within a second
     if (state.credential.auth === 'caller') return; // the caller's own key says nothing about anybody else's
     state.credential.bench.coolUntil(now + forMs);
     tellCooldown(run, `${state.provider}#${state.credential.number}`, 'bench', forMs, judgement);
