@@ -108,7 +108,13 @@ class RunningGateway implements Gateway {
   async handle(request: GatewayRequest, sink: AnswerSink): Promise<void> {
     if (this.#draining) return this.#refuse(request, sink, shuttingDown());
     const { model } = request.facts;
-    const route = this.#routes.find(model, this.#lists.known) ?? (await this.#findLater(model));
+    let route = this.#routes.find(model, this.#lists.known);
+    if (route === null) {
+      route = await this.#findLater(model);
+      // Much may have happened while the providers were asked for their lists.
+      if (this.#draining) return this.#refuse(request, sink, shuttingDown());
+      if (request.caller.hasLeft) return sink.abort();
+    }
     if (route === null) {
       const message = `there is no model ${JSON.stringify(model.slice(0, 200))} here: configure it under models, or ask for PROVIDER/MODEL`;
       return this.#refuse(request, sink, new BreakwaterError('model_not_found', message, { param: 'model' }));
@@ -188,7 +194,6 @@ class RunningGateway implements Gateway {
     this.#draining = true;
     for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
-    this.#engine.admission.close();
     this.#saved.stop();
     await this.#engine.transport.close();
     await this.#store.close();
@@ -215,9 +220,8 @@ class RunningGateway implements Gateway {
   #change(target: string, change: (state: TargetState) => void): boolean {
     const states = this.#targets.named(target);
     for (const state of states) {
-      const before = state.breaker.state;
       change(state);
-      tellBreaker(this.#engine, state, before);
+      tellBreaker(this.#engine, state);
     }
     this.#engine.admission.pump();
     return states.length > 0;

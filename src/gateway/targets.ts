@@ -115,6 +115,7 @@ export class TargetRegistry {
       retryBudget: new RetryBudget(policy.retry.budget, this.#clock.now()),
       silence: new SilenceRecord(),
       health: new Health(),
+      toldBreaker: 'closed',
       inFlight: 0,
       rateLimitStreak: 0,
     };

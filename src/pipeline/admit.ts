@@ -1,3 +1,4 @@
+import { assert } from '../core/assert.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
@@ -29,11 +30,10 @@ export class Admission {
     return this.#scheduler.submit(this.#clock.now(), applicant);
   }
 
-  /** Resolves when the applicant starts, is refused, or is withdrawn. */
+  /** Resolves when the applicant starts, is refused, or is withdrawn. Pump after it: the newcomer may be first in line. */
   wait(applicant: RouteApplicant): Promise<AdmissionResult> {
     return new Promise((resolve) => {
       this.#waiting.set(applicant, resolve);
-      this.pump();
     });
   }
 
@@ -54,19 +54,14 @@ export class Admission {
 
   /** Something may have become free, or blocked: decides what can be decided now, and sets the alarm for the next time. */
   pump(): void {
-    if (this.#scheduler.length === 0) return;
+    if (this.#scheduler.length === 0 && this.#timer === null) return;
     for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now())) {
       const tell = this.#waiting.get(applicant);
       this.#waiting.delete(applicant);
-      tell?.(decision);
+      assert(tell !== undefined, 'whoever waits in the scheduler has somebody to be told');
+      tell(decision);
     }
     this.#setAlarm();
-  }
-
-  /** Everybody who waits is refused, because the gateway closes. */
-  close(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
   }
 
   #setAlarm(): void {

@@ -15,6 +15,7 @@ import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { replaceModel } from '../wire/multipart-model.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import { maskCredential } from './mask-credential.ts';
 import type { RouteTarget } from './route.ts';
 
 /** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
@@ -28,7 +29,6 @@ export interface AttemptOptions {
   readonly request: GatewayRequest;
   readonly target: RouteTarget;
   readonly permit: Permit;
-  readonly probe: boolean;
   readonly deadline: Instant;
   /** Fields to leave out beside the route's own. */
   readonly drop: readonly string[];
@@ -100,6 +100,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** Sends; resolves when there is a candidate, a failure, or it was cancelled. */
   run(transport: Transport): Promise<void> {
+    if (this.cancelled) return Promise.resolve();
     return new Promise((resolve) => {
       this.#decide = resolve;
       const { request, target } = this.options;
@@ -181,7 +182,8 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#consumer!.onEnd();
   }
 
-  onFailure(failure: Failure): void {
+  onFailure(found: Failure): void {
+    const failure = maskCredential(found, this.options.target.state.credential);
     this.failure = failure;
     this.#stop();
     if (this.#consumer !== null) this.#consumer.onFailure(failure);

@@ -130,6 +130,7 @@ export class Downstream {
   }
 
   #keepAlive(keepAliveMs: number): void {
+    if (this.#state === 'over') return;
     if (this.#clock.now() - this.#lastByteAt >= keepAliveMs) {
       if (this.#state === 'open') {
         this.#state = 'kept_alive';
@@ -139,6 +140,6 @@ export class Downstream {
       // What has gone out so far is always whole events, so a comment can stand here.
       this.write([KEEP_ALIVE]);
     }
-    this.#armKeepAlive();
+    if (!this.isOver) this.#armKeepAlive();
   }
 }

@@ -1,6 +1,6 @@
 /** What all requests of one gateway share. */
 import type { Clock } from '../core/clock.ts';
-import type { BreakerState, EventSink } from '../core/events.ts';
+import type { EventSink } from '../core/events.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
@@ -23,18 +23,18 @@ export interface Engine {
 /** Closes the permit of an attempt that was sent, and tells what that changed. */
 export function settleAttempt(engine: Engine, target: RouteTarget, permit: Permit, settlement: Settlement): void {
   const { state } = target;
-  const before = state.breaker.state;
   state.inFlight--;
   permit.settle(engine.clock.now(), settlement);
   if (settlement.health !== 'neutral') state.health.record(settlement.health === 'success');
-  tellBreaker(engine, state, before);
+  tellBreaker(engine, state);
   engine.admission.pump();
 }
 
-/** Emits a breaker's change of state, if there was one. */
-export function tellBreaker(engine: Engine, state: TargetState, before: BreakerState): void {
-  const { breaker } = state;
+/** Emits a breaker's change of state, if there was one since the last time. */
+export function tellBreaker(engine: Engine, state: TargetState): void {
+  const { breaker, toldBreaker: before } = state;
   if (breaker.state === before) return;
+  state.toldBreaker = breaker.state;
   const at = engine.clock.now();
   engine.events.emit({ type: 'breaker', at, target: state.name, from: before, to: breaker.state, openForMs: breaker.openForMs(at) });
 }

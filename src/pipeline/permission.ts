@@ -72,6 +72,7 @@ export type { RunApplicant };
 
 /** Asks for a permit on one of `tiers`, waiting for it until `waitUntil` at most. */
 export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
+  if (run.isOver) return { kind: 'cancelled' };
   const { admission, clock } = run.engine;
   const applicant = new RunApplicant(run, tiers, Math.min(waitUntil, run.deadline));
   const decision = admission.submit(applicant);
@@ -81,18 +82,14 @@ export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): Admissio
 
 async function waitFor(run: RequestRun, applicant: RunApplicant, since: Instant): Promise<AdmissionResult> {
   const { admission, clock, events } = run.engine;
-  events.emit({ type: 'queued', requestId: run.request.id, at: since, blockers: refusal('infeasible', applicant, since).blockers });
+  const blockers = refusal('infeasible', applicant, since).blockers;
   run.wake = () => admission.withdraw(applicant);
   const waiting = admission.wait(applicant);
-  if (run.isOver) admission.withdraw(applicant);
+  events.emit({ type: 'queued', requestId: run.request.id, at: since, blockers });
+  admission.pump();
   const result = await waiting;
   run.wake = null;
   run.queueMs += clock.now() - since;
-  if (result.kind === 'start' && run.isOver) {
-    admission.cancel(result.permit);
-    if (result.clientPermit !== null) admission.cancel(result.clientPermit);
-    return { kind: 'cancelled' };
-  }
   return result;
 }
 

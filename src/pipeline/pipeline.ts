@@ -58,10 +58,13 @@ async function admit(run: RequestRun): Promise<Admitted | null> {
   const asked = await askNext(run);
   switch (asked.kind) {
     case 'start':
-      return asked;
+      run.clientPermit ??= asked.clientPermit;
+      if (!run.isOver) return asked;
+      // The caller left, or the gateway stopped, between the decision and now.
+      run.engine.admission.cancel(asked.permit);
+      return tellOver(run);
     case 'cancelled':
-      if (run.stopError !== null) run.fail(run.stopError);
-      return null;
+      return tellOver(run);
     case 'refuse':
       if (run.failures.length === 0) run.fail(refusalError(run, asked));
       else if (asked.why === 'expired' && run.engine.clock.now() >= run.deadline) run.fail(deadlineError(run, asked.blockers));
@@ -73,19 +76,33 @@ async function admit(run: RequestRun): Promise<Admitted | null> {
   }
 }
 
-/** One attempt, until it can be decided on; null: it was cancelled, and the caller has been told. */
-async function send(run: RequestRun, admitted: Admitted): Promise<Attempt | null> {
-  const { engine } = run;
-  const { target, permit } = admitted;
-  const attempt = begin(run, admitted);
-  await attempt.run(engine.transport);
-  run.current = null;
-  if (!attempt.cancelled) return attempt;
-  const settlement = { usage: attempt.facts.usage, health: 'neutral', unsent: !attempt.sent } as const;
-  settleAttempt(engine, target, permit, settlement);
-  tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
+/** Nobody waits for an answer any more, or the gateway stops and says so. */
+function tellOver(run: RequestRun): null {
   if (run.stopError !== null) run.fail(run.stopError);
   return null;
+}
+
+/** One attempt, until it can be decided on; null: it was cancelled, and the caller has been told. */
+async function send(run: RequestRun, admitted: Admitted): Promise<Attempt | null> {
+  const attempt = begin(run, admitted);
+  try {
+    await attempt.run(run.engine.transport);
+  } catch (error) {
+    attempt.cancel();
+    settleCancelled(run, attempt);
+    throw error;
+  } finally {
+    run.current = null;
+  }
+  if (!attempt.cancelled) return attempt;
+  settleCancelled(run, attempt);
+  return tellOver(run);
+}
+
+function settleCancelled(run: RequestRun, attempt: Attempt): void {
+  const { target, permit } = attempt.options;
+  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral', unsent: !attempt.sent });
+  tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
 }
 
 function begin(run: RequestRun, admitted: Admitted): Attempt {
@@ -93,7 +110,6 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
   const { target, permit } = admitted;
   const { state } = target;
   const now = engine.clock.now();
-  run.clientPermit ??= admitted.clientPermit;
   run.attempts++;
   run.firstTarget ??= target;
   run.fallback ??= run.attempts === 1 ? skipReason(run, admitted) : null;
@@ -101,9 +117,17 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
   else state.retryBudget.earn(now);
   run.tried.markAsked(target);
   state.inFlight++;
-  // A permit on an open breaker made it half-open: this attempt is its probe.
-  const probe = state.breaker.state === 'half-open';
-  if (probe) tellBreaker(engine, state, 'open');
+  const attempt = new Attempt(engine.clock, {
+    number: run.attempts,
+    request: run.request,
+    target,
+    permit,
+    deadline: run.deadline,
+    drop: run.tried.dropped(target),
+    hasOtherAtHand: (at) => hasOtherAtHand(run, at),
+  });
+  run.current = attempt;
+  tellBreaker(engine, state); // a permit on an open breaker has made it half-open
   engine.events.emit({
     type: 'attempt',
     requestId: run.request.id,
@@ -113,22 +137,13 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
     provider: state.provider,
     credential: state.credential.number,
     queuedMs: run.queueMs,
-    probe,
+    probe: state.breaker.state === 'half-open',
   });
-  run.current = new Attempt(engine.clock, {
-    number: run.attempts,
-    request: run.request,
-    target,
-    permit,
-    probe,
-    deadline: run.deadline,
-    drop: run.tried.dropped(target),
-    hasOtherAtHand: (at) => hasOtherAtHand(run, at),
-  });
-  return run.current;
+  return attempt;
 }
 
 function hasOtherAtHand(run: RequestRun, now: number): boolean {
+  if (run.attempts >= run.route.maxAttempts) return false;
   for (const tier of run.tiers) {
     for (const target of tier) if (!run.tried.isAsked(target) && !run.tried.isDead(target) && !isOutOfOrder(target, now)) return true;
   }

@@ -7,15 +7,27 @@ import { answerHeaders, costHeader, wayComment } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
 import type { RequestRun } from './run.ts';
-import { tellAttemptEnd } from './verdict-effects.ts';
+import { settleFailure, tellAttemptEnd } from './verdict-effects.ts';
 
 export async function relay(run: RequestRun, attempt: Attempt): Promise<void> {
   const { clock, events } = run.engine;
   const { target, number } = attempt.options;
   run.firstContentMs = (attempt.firstContentAt ?? clock.now()) - run.startedAt;
-  events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number });
-  if (attempt.isComplete && !run.downstream.isStarted) return answerWhole(run, attempt);
-  await new AnswerRelay(run, attempt).run();
+  const relaying = new AnswerRelay(run, attempt);
+  run.wake = () => relaying.leave();
+  try {
+    events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number });
+    if (run.isOver) return relaying.leave();
+    if (attempt.isComplete && !run.downstream.isStarted) return answerWhole(run, attempt);
+    await relaying.run();
+  } catch (error) {
+    attempt.cancel();
+    if (attempt.options.permit.isOpen)
+      settleAttempt(run.engine, target, attempt.options.permit, { usage: attempt.facts.usage, health: 'neutral' });
+    throw error;
+  } finally {
+    run.wake = null;
+  }
 }
 
 /** The whole answer is here: one head, one body, with its length. */
@@ -42,6 +54,7 @@ class AnswerRelay {
   readonly #run: RequestRun;
   readonly #attempt: Attempt;
   #stall: Timer | null = null;
+  #over = false;
   #resolve: () => void = () => {};
 
   constructor(run: RequestRun, attempt: Attempt) {
@@ -57,18 +70,17 @@ class AnswerRelay {
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
       const comment = wayComment(this.#run, this.#attempt.options.target);
       downstream.commit(this.#attempt.status, answerHeaders(this.#run, this.#attempt), isEventStream, comment);
-      this.#run.wake = () => this.#leave();
       this.onPieces(this.#attempt.take(this));
       this.#attempt.tellEndIfComplete();
     });
   }
 
   onPieces(pieces: readonly Uint8Array[]): void {
-    if (pieces.length === 0 || this.#run.downstream.write(pieces) || this.#stall !== null) return;
+    if (this.#over || pieces.length === 0 || this.#run.downstream.write(pieces) || this.#stall !== null || this.#over) return;
     this.#attempt.pause();
     const { clock } = this.#run.engine;
     // A caller that reads nothing for as long as a provider may be silent is gone for all that we can tell.
-    this.#stall = clock.schedule(this.#attempt.idleMs, () => this.#leave());
+    this.#stall = clock.schedule(this.#attempt.idleMs, () => this.leave());
     this.#run.downstream.onDrain(() => this.#drained());
   }
 
@@ -83,7 +95,7 @@ class AnswerRelay {
     const { options, facts } = this.#attempt;
     const judgement = judge(failure);
     const reason = failure.kind === 'timeout' ? 'stalled' : failure.kind === 'cut' ? 'interrupted' : judgement.reason;
-    settleAttempt(this.#run.engine, options.target, options.permit, { usage: facts.usage, health: judgement.health });
+    settleFailure(this.#run, this.#attempt, failure, judgement, { usage: facts.usage, health: judgement.health });
     tellAttemptEnd(this.#run, this.#attempt, judgement.verdict, reason, failure);
     const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
     const error = new BreakwaterError(code, `${options.target.state.name} broke off its answer: ${failure.message}`);
@@ -99,7 +111,8 @@ class AnswerRelay {
   }
 
   /** The caller has left, or the gateway closes. */
-  #leave(): void {
+  leave(): void {
+    if (this.#over) return;
     const { options, facts } = this.#attempt;
     const { stopError } = this.#run;
     this.#attempt.cancel();
@@ -115,7 +128,7 @@ class AnswerRelay {
   #finish(): void {
     this.#stall?.cancel();
     this.#stall = null;
-    this.#run.wake = null;
+    this.#over = true;
     this.#resolve();
   }
 }

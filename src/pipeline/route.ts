@@ -1,5 +1,6 @@
 /** What a request may be sent to: targets with their state, and routes over them. Made by `gateway`, run by the pipeline. */
 import type { Instant } from '../core/clock.ts';
+import type { BreakerState } from '../core/events.ts';
 import type { Operation } from '../core/request.ts';
 import type { Capacity, Resource } from '../core/resource.ts';
 import type { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
@@ -56,6 +57,8 @@ export interface TargetState {
   readonly silence: SilenceRecord;
   readonly health: Health;
   readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
+  /** The state of the breaker that was last told in an event. */
+  toldBreaker: BreakerState;
   inFlight: number;
   /** Rate-limit answers in a row, for our own backoff where the provider names no wait. */
   rateLimitStreak: number;

@@ -157,8 +157,7 @@ export class RequestRun implements Running {
   /** Gives everything back; called on every path, after the end was told. */
   close(): void {
     this.request.caller.onLeave = null;
-    this.clientPermit?.settle(this.engine.clock.now(), { usage: null, health: 'neutral' });
-    this.clientPermit = null;
+    this.#closeClientPermit(null);
     this.engine.running.remove(this);
     if (!this.#finished) this.#finish('cancelled', 499, null, null, null);
     this.downstream.leave();
@@ -180,10 +179,7 @@ export class RequestRun implements Running {
     this.#finished = true;
     const { request, engine } = this;
     const at = engine.clock.now();
-    if (this.clientPermit !== null) {
-      this.clientPermit.settle(at, { usage, health: 'neutral' });
-      this.clientPermit = null;
-    }
+    this.#closeClientPermit(usage);
     engine.events.emit({
       type: 'finished',
       requestId: request.id,
@@ -206,6 +202,13 @@ export class RequestRun implements Running {
       usage,
       costUsd: target === null ? null : costUsd(target, usage),
     });
+  }
+
+  #closeClientPermit(usage: TokenUsage | null): void {
+    if (this.clientPermit === null) return;
+    this.clientPermit.settle(this.engine.clock.now(), { usage, health: 'neutral' });
+    this.clientPermit = null;
+    this.engine.admission.pump();
   }
 
   /** Why the answer does not come from the first choice; null: it does. */

@@ -1,4 +1,5 @@
 /** Acts on a failed attempt: closes its permit, applies what the verdict says to target and credential, and remembers it. */
+import type { CooldownEvent } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Settlement } from '../core/resource.ts';
 import { equalJitter, fullJitter } from '../policy/backoff.ts';
@@ -28,8 +29,7 @@ export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure)
   const { target } = attempt.options;
   const judgement = judge(failure);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
-  settleAttempt(run.engine, target, attempt.options.permit, settlementOf(failure, health, attempt));
-  applyEffect(run, attempt, failure, judgement);
+  settleFailure(run, attempt, failure, judgement, settlementOf(failure, health, attempt));
   tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure);
   run.failures.push({ target, failure, judgement });
   run.fallback ??= judgement.reason;
@@ -80,7 +80,22 @@ function settlementOf(failure: Failure, health: Settlement['health'], attempt: A
   return { usage: failure.kind === 'status' ? NOTHING_USED : attempt.facts.usage, health };
 }
 
-function applyEffect(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
+/**
+ * Closes the permit of a failed attempt with what its verdict says of target and credential. The pauses come first: those who wait
+ * for the place that becomes free must not be sent where nobody may go.
+ */
+export function settleFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement, settlement: Settlement): void {
+  const { engine } = run;
+  const { target, permit } = attempt.options;
+  const paused = pauseFor(run, attempt, failure, judgement);
+  settleAttempt(engine, target, permit, settlement);
+  if (paused === null) return;
+  target.state.breaker.extend(engine.clock.now() + askedWaitMs(failure));
+  engine.events.emit(paused);
+}
+
+/** Pauses the target or benches its credential; tells what was done, null: nothing. */
+function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
   const { clock, random } = run.engine;
   const { state, policy } = attempt.options.target;
   const now = clock.now();
@@ -89,23 +104,18 @@ function applyEffect(run: RequestRun, attempt: Attempt, failure: Failure, judgem
     const backoff = { baseDelayMs: policy.retry.baseDelay, maxDelayMs: policy.retry.maxDelay };
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, ++state.rateLimitStreak, random);
     state.cooldown.coolUntil(now + forMs, 'cooldown');
-    tellCooldown(run, state.name, 'cooldown', forMs, judgement);
-  } else if (judgement.effect === 'bench') {
-    const forMs = Math.max(hintMs, judgement.benchMs); // a hint is a floor, and money does not come back within a second
-    if (state.credential.auth === 'caller') return; // the caller's own key says nothing about anybody else's
-    state.credential.bench.coolUntil(now + forMs);
-    tellCooldown(run, `${state.provider}#${state.credential.number}`, 'bench', forMs, judgement);
-  } else if (hintMs > 0 && judgement.verdict === 'retry') {
-    state.cooldown.coolUntil(now + hintMs, 'bench');
-    state.breaker.extend(now + hintMs);
-    tellCooldown(run, state.name, 'cooldown', hintMs, judgement);
+    return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs, reason: judgement.reason };
   }
-}
-
-function tellCooldown(run: RequestRun, subject: string, kind: 'cooldown' | 'bench', forMs: number, judgement: Judgement): void {
-  const { clock, events, admission } = run.engine;
-  events.emit({ type: 'cooldown', at: clock.now(), subject, kind, forMs, reason: judgement.reason });
-  admission.pump();
+  if (judgement.effect === 'bench') {
+    const forMs = Math.max(hintMs, judgement.benchMs); // a hint is a floor, and money does not come back within a second
+    if (state.credential.auth === 'caller') return null; // the caller's own key says nothing about anybody else's
+    state.credential.bench.coolUntil(now + forMs);
+    const subject = `${state.provider}#${state.credential.number}`;
+    return { type: 'cooldown', at: now, subject, kind: 'bench', forMs, reason: judgement.reason };
+  }
+  if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
+  state.cooldown.coolUntil(now + hintMs, 'bench');
+  return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };
 }
 
 /** The wait that the provider asks for, in milliseconds; 0: none, or one that makes no sense. */

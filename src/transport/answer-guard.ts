@@ -135,6 +135,7 @@ export class AnswerGuard implements UpstreamListener {
   /** The caller is behind: silence is ours now, not the provider's. */
   setPaused(paused: boolean): void {
     this.#paused = paused;
+    this.#decoder?.setPaused(paused);
     if (paused) return;
     this.#contentAt = this.#clock.now();
   }

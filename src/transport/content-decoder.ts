@@ -3,6 +3,8 @@ import type { Transform } from 'node:stream';
 
 export interface ContentDecoder {
   push(chunk: Uint8Array): void;
+  /** Holds the decoded bytes back: little encoded can be very much decoded. */
+  setPaused(paused: boolean): void;
   end(): void;
   destroy(): void;
 }
@@ -35,6 +37,7 @@ export function createContentDecoder(
   stream.on('error', (error) => listener.onError(error));
   return {
     push: (chunk) => void stream.write(chunk),
+    setPaused: (paused) => void (paused ? stream.pause() : stream.resume()),
     end: () => void stream.end(),
     destroy: () => void stream.destroy(),
   };

@@ -111,10 +111,12 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
     return pool;
   }
 
+  let closed = false;
   return {
     send(request, listener) {
       const call = new UndiciCall(listener);
       try {
+        if (closed) throw new Error('the transport is closed');
         poolFor(request).dispatch(
           {
             origin: request.origin,
@@ -132,6 +134,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       return call;
     },
     async close() {
+      closed = true;
       const closing = [...pools.values()].map((pool) => pool.destroy());
       pools.clear();
       await Promise.all(closing);
