@@ -1,11 +1,13 @@
-// Loaded before the program by run.mjs: the other end of the pipe closes only when that process is gone. The
-// variable is taken away at once, so that workers and further children, which load this file too, leave it alone.
+// Loaded before the program by run.mjs: the other end of the pipe closes only when that process is gone. Workers and
+// further children load this file too, and may have the variable: only the one whose parent set it has the pipe.
 import { Socket } from 'node:net';
+import { isMainThread } from 'node:worker_threads';
 
-const fd = Number(process.env.BREAKWATER_PARENT_PIPE);
-delete process.env.BREAKWATER_PARENT_PIPE;
-if (fd > 0) {
-  const parent = new Socket({ fd, readable: true, writable: false });
+const pipe = 3;
+const parentPid = Number(process.env.BREAKWATER_PARENT);
+delete process.env.BREAKWATER_PARENT;
+if (isMainThread && parentPid === process.ppid) {
+  const parent = new Socket({ fd: pipe, readable: true, writable: false });
   parent.on('error', () => {});
   parent.on('close', () => process.kill(process.pid, 'SIGKILL'));
   parent.resume();

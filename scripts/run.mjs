@@ -18,7 +18,7 @@ export function runAsThis(command, args, { cwd, env, limitMs }) {
   const ending = new URL('end-with-parent.mjs', import.meta.url).href;
   const child = spawn(command, ['--import', ending, ...args], {
     cwd,
-    env: { ...env, BREAKWATER_PARENT_PIPE: '3' },
+    env: { ...env, BREAKWATER_PARENT: String(process.pid) },
     detached: !onWindows,
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
   });
