@@ -11,18 +11,28 @@ const ROUTES_MAX = 5_000;
 export class Routes {
   readonly #config: Config;
   readonly #targets: TargetRegistry;
+  readonly #configured = new Map<string, Route>();
+  /** Made for names that callers asked for. */
   readonly #routes = new Map<string, Route>();
 
   constructor(config: Config, targets: TargetRegistry) {
     this.#config = config;
     this.#targets = targets;
-    // Made now so that they are listed, and that their settings don't depend on which name is asked for first.
-    for (const name of Object.keys(config.models)) if (!name.includes('*')) this.find(name);
+    // Made now so that they are listed, and that their settings don't depend on which name is asked for first. Routes that set
+    // a breaker or a retry budget of their own come first: a target has one of each, whoever asks it.
+    const names = Object.keys(config.models).filter((name) => !name.includes('*'));
+    const setsOwn = (name: string): boolean =>
+      config.models[name]!.policy.breaker !== undefined || config.models[name]!.policy.retry !== undefined;
+    for (const name of [...names.filter(setsOwn), ...names]) {
+      const route = this.#configured.get(name) ?? this.#make(resolveModel(config, name)!);
+      this.#configured.set(name, route);
+      targets.keep(route.tiers.flat().map((target) => target.state));
+    }
   }
 
   /** The route of a name; null: nobody knows it. */
   find(name: string, lists?: ModelLists): Route | null {
-    const known = this.#routes.get(name);
+    const known = this.#configured.get(name) ?? this.#routes.get(name);
     if (known !== undefined) return known;
     const resolved = resolveModel(this.#config, name, lists) ?? this.#wholeProvider(name);
     if (resolved === null) return null;

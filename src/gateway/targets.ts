@@ -1,4 +1,5 @@
 /** The state of everything that can be sent to, made from the config and kept over reloads. */
+import { hash } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
@@ -14,11 +15,16 @@ import type { LimitRegistry } from './limits.ts';
 /** Beyond this many, targets that were made for names nobody configured are forgotten, the oldest first. */
 const TARGETS_MAX = 10_000;
 
+/** The part of a policy that belongs to the target, whatever route it is asked through. */
+type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
+
 export class TargetRegistry {
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #limits: LimitRegistry;
-  readonly #targets = new Map<string, { settings: string; state: TargetState }>();
+  readonly #targets = new Map<string, { config: Config; settings: string; state: TargetState }>();
+  /** Keys of the targets that the config itself names: they are never forgotten to make room. */
+  readonly #configured = new Set<string>();
   readonly #benches = new Map<string, Cooldown>();
 
   constructor(clock: Clock, random: Random, limits: LimitRegistry) {
@@ -28,11 +34,16 @@ export class TargetRegistry {
   }
 
   /** One state for each credential of the provider. */
-  forModel(config: Config, provider: ProviderConfig, model: string, policy: Pick<Policy, 'breaker' | 'retry'>): TargetState[] {
+  forModel(config: Config, provider: ProviderConfig, model: string, policy: TargetPolicy): TargetState[] {
     const auths: Credential['auth'][] =
       provider.apiKeys === 'caller' ? ['caller'] : provider.apiKeys.map((key) => authHeaders(provider, key));
     if (auths.length === 0) auths.push([]); // a server that asks for no key
     return auths.map((auth, i) => this.#target(config, provider, model, policy, auth, i + 1));
+  }
+
+  /** These are named in the config, and stay whatever names callers invent. */
+  keep(states: readonly TargetState[]): void {
+    for (const state of states) this.#configured.add(`${state.name}#${state.credential.number}`);
   }
 
   all(): TargetState[] {
@@ -64,33 +75,41 @@ export class TargetRegistry {
     config: Config,
     provider: ProviderConfig,
     model: string,
-    policy: Pick<Policy, 'breaker' | 'retry'>,
+    policy: TargetPolicy,
     auth: Credential['auth'],
     number: number,
   ): TargetState {
     const name = `${provider.name}/${model}`;
     const key = `${name}#${number}`;
+    const known = this.#targets.get(key);
+    // One state for a target, however many routes name it: within one config the first of them says how its breaker is set.
+    if (known?.config === config) return known.state;
     const price = config.prices[name] ?? config.prices[model] ?? null;
     const settings = JSON.stringify([provider, policy.breaker, policy.retry.budget, price]);
-    const known = this.#targets.get(key);
-    if (known?.settings === settings) return known.state;
-    if (known === undefined && this.#targets.size >= TARGETS_MAX) this.#targets.delete(this.#targets.keys().next().value!);
-    const state = {
-      ...this.#make(provider, name, model, policy, { number, auth, bench: this.bench(`${provider.name}#${number}`) }),
-      price,
-    };
+    if (known?.settings === settings) {
+      known.config = config;
+      return known.state;
+    }
+    if (known === undefined && this.#targets.size >= TARGETS_MAX) this.#forgetOne();
+    const bench = this.bench(`${provider.name}#${number}${fingerprint(auth)}`);
+    const state = { ...this.#make(provider, name, model, policy, { number, auth, bench }), price };
     if (known !== undefined) this.#carryOver(known.state, state);
-    this.#targets.set(key, { settings, state });
+    this.#targets.set(key, { config, settings, state });
     return state;
   }
 
-  #make(
-    provider: ProviderConfig,
-    name: string,
-    model: string,
-    policy: Pick<Policy, 'breaker' | 'retry'>,
-    credential: Credential,
-  ): Omit<TargetState, 'price'> {
+  /** Forgets the oldest target that no configured route names and that nothing is known of. */
+  #forgetOne(): void {
+    const now = this.#clock.now();
+    for (const [key, { state }] of this.#targets) {
+      const isIdle = state.inFlight === 0 && state.breaker.state === 'closed' && state.cooldown.remainingMs(now) === 0;
+      if (!isIdle || this.#configured.has(key)) continue;
+      this.#targets.delete(key);
+      return;
+    }
+  }
+
+  #make(provider: ProviderConfig, name: string, model: string, policy: TargetPolicy, credential: Credential): Omit<TargetState, 'price'> {
     const url = new URL(provider.baseUrl);
     const key = `${name}#${credential.number}`;
     const own = provider.models[model];
@@ -132,7 +151,7 @@ export class TargetRegistry {
   }
 }
 
-function breakerOptions({ breaker }: Pick<Policy, 'breaker'>) {
+function breakerOptions({ breaker }: TargetPolicy) {
   return {
     windowMs: breaker.window,
     failureRatio: breaker.failureRatio,
@@ -142,6 +161,11 @@ function breakerOptions({ breaker }: Pick<Policy, 'breaker'>) {
     maxOpenForMs: breaker.maxOpenFor,
     probes: breaker.probes,
   };
+}
+
+/** Tells keys apart without telling what they are: a bench belongs to the key, not to its place in the list. */
+function fingerprint(auth: Credential['auth']): string {
+  return auth === 'caller' || auth.length === 0 ? '' : `:${hash('sha256', auth.join(), 'hex').slice(0, 8)}`;
 }
 
 function authHeaders(provider: ProviderConfig, key: string): string[] {

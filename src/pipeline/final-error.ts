@@ -2,14 +2,15 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
 import { encodeErrorBody, encodeStreamError } from '../wire/openai-chat/encode-error.ts';
-import { costHeader, wayHeaders } from './answer-headers.ts';
+import { wayHeaders } from './answer-headers.ts';
 import { retryHeaders } from './error-answer.ts';
+import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
 import type { FailedAttempt, RequestRun } from './run.ts';
 import { askedWaitMs } from './verdict-effects.ts';
 
 export function tellFailure(run: RequestRun): void {
-  if (run.kept !== null && !run.downstream.isStarted) return answerKept(run);
+  if (run.kept !== null) return answerKept(run, run.kept);
   const last = run.failures.at(-1)!;
   if (run.engine.clock.now() >= run.deadline) return run.fail(deadlineError(run));
   if (isAuth(last) && allSame(run)) return run.fail(authError(last));
@@ -92,19 +93,12 @@ function isErrorJson(failure: Failure): boolean {
   }
 }
 
-/** Nothing better came: the best real answer, marked. */
-function answerKept(run: RequestRun): void {
-  const kept = run.kept!;
-  const headers = [...wayHeaders(run, kept.target), ...kept.headers, ...costHeader(kept.target, kept.usage)];
-  headers.push('x-breakwater-quality', 'empty', 'content-length', String(kept.body.byteLength));
-  run.downstream.answer(kept.status, headers, kept.body);
-  run.succeedKept(kept);
-}
-
 function listAttempts(run: RequestRun): string {
-  return run.failures.map(({ target, failure }, i) => `${i + 1}. ${target.state.name}: ${describe(failure)}`).join('; ');
+  return run.failures.map((failed, i) => `${i + 1}. ${failed.target.state.name}: ${describe(failed.failure, isAuth(failed))}`).join('; ');
 }
 
-function describe(failure: Failure): string {
+/** What a provider says of our credential is nobody else's business. */
+function describe(failure: Failure, isOurCredential: boolean): string {
+  if (isOurCredential) return `${failure.status ?? 'it'} refused our credential`;
   return failure.status === null ? failure.message : `${failure.status} ${failure.message}`;
 }

@@ -132,7 +132,9 @@ export function deadlineError(run: RequestRun, blockers: readonly Blocker[] = []
   const totalMs = Math.round(run.deadline - run.startedAt);
   const queueMs = Math.round(run.queueMs);
   const parts = [`${queueMs} ms waiting for capacity${blockers.length === 0 ? '' : ` (${describe(blockers)})`}`];
-  for (const { target, failure } of run.failures) parts.push(`${target.state.name}: ${failure.message}`);
+  for (const { target, failure, judgement } of run.failures) {
+    parts.push(`${target.state.name}: ${judgement.reason === 'auth' ? 'refused our credential' : failure.message}`);
+  }
   return new BreakwaterError('deadline_exceeded', `the deadline of ${totalMs} ms has passed: ${parts.join('; ')}`);
 }
 

@@ -16,7 +16,7 @@ import { settleAttempt, tellBreaker } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { keepAnswer } from './kept-answer.ts';
+import { answerEmpty, isWelcomeEmpty, keepAnswer } from './kept-answer.ts';
 import { askNext } from './next-attempt.ts';
 import { deadlineError, refusalError, skipReason } from './permission.ts';
 import { relay } from './relay.ts';
@@ -47,6 +47,7 @@ async function carryOut(run: RequestRun): Promise<void> {
     const attempt = await send(run, admitted);
     if (attempt === null) return;
     if (attempt.failure === null) return relay(run, attempt);
+    if (isWelcomeEmpty(attempt, attempt.failure)) return answerEmpty(run, attempt, attempt.failure);
     const judgement = takeFailure(run, attempt, attempt.failure);
     keepAnswer(run, attempt, attempt.failure);
     if (judgement.verdict === 'reject' || run.engine.clock.now() >= run.deadline) return tellFailure(run);

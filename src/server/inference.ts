@@ -66,7 +66,9 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
 /** Throws `model_not_allowed` where the client's list leaves the model out. */
 export function requireModel(call: Call, model: string): void {
   if (call.client!.mayUse(model)) return;
-  throw new BreakwaterError('model_not_allowed', `this API key may not use the model ${JSON.stringify(model)}`, { param: 'model' });
+  throw new BreakwaterError('model_not_allowed', `this API key may not use the model ${JSON.stringify(model.slice(0, 200))}`, {
+    param: 'model',
+  });
 }
 
 /** Hands the request to the engine, which ends the exchange whatever happens. */
