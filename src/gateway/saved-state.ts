@@ -2,6 +2,7 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
 import { TokenBucket } from '../policy/rate-limiter/token-bucket.ts';
+import type { TargetState } from '../pipeline/route.ts';
 import type { Store } from '../store/store.ts';
 import type { LimitRegistry } from './limits.ts';
 import type { TargetRegistry } from './targets.ts';
@@ -14,6 +15,8 @@ const BREAKERS = 'breaker';
 const BUCKETS = 'bucket';
 const COOLDOWNS = 'cooldown';
 
+type Saved = ReadonlyMap<string, unknown>;
+
 export class SavedState {
   readonly #store: Store;
   readonly #clock: Clock;
@@ -21,6 +24,8 @@ export class SavedState {
   readonly #targets: TargetRegistry;
   /** What was saved last, so that only changes are written. */
   readonly #saved = new Map<string, string>();
+  /** Targets that have taken over what an earlier process knew; at most as many as it had saved. */
+  readonly #restored = new Set<string>();
   #timer: Timer | null = null;
 
   constructor(store: Store, clock: Clock, limits: LimitRegistry, targets: TargetRegistry) {
@@ -35,12 +40,9 @@ export class SavedState {
     const [breakers, buckets, cooldowns] = await Promise.all([BREAKERS, BUCKETS, COOLDOWNS].map((name) => this.#store.getAll(name)));
     const now = this.#clock.now();
     const epochMs = this.#clock.epochMs();
-    for (const state of this.#targets.all()) {
-      const key = `${state.name}#${state.credential.number}`;
-      const breaker = readBreaker(breakers!.get(key));
-      if (breaker !== null) state.breaker.restore(now, epochMs, breaker);
-      this.#restoreCooldown(state.cooldown, cooldowns!.get(key), now, epochMs);
-    }
+    for (const state of this.#targets.all()) this.#restoreTarget(state, breakers!, cooldowns!);
+    // Most targets that nobody configured are made when they are first asked for.
+    this.#targets.onMade = (state) => this.#restoreTarget(state, breakers!, cooldowns!);
     for (const [id, bench] of this.#targets.benches()) this.#restoreCooldown(bench, cooldowns!.get(id), now, epochMs);
     for (const [id, { resource }] of this.#limits.all()) {
       const level = buckets!.get(id);
@@ -76,6 +78,20 @@ export class SavedState {
       if (resource instanceof TokenBucket) this.#put(BUCKETS, id, resource.isFull(now) ? null : resource.save(now, epochMs));
       if (resource instanceof SlidingWindow) this.#put(BUCKETS, id, resource.isEmpty(now) ? null : resource.save(now, epochMs));
     }
+  }
+
+  #restoreTarget(state: TargetState, breakers: Saved, cooldowns: Saved): void {
+    const now = this.#clock.now();
+    const epochMs = this.#clock.epochMs();
+    const key = `${state.name}#${state.credential.number}`;
+    // What runs in this process knows better from now on than what an earlier one has left.
+    if (this.#restored.has(key)) return;
+    const breaker = readBreaker(breakers.get(key));
+    const cooldown = cooldowns.get(key);
+    if (breaker === null && cooldown === undefined) return;
+    this.#restored.add(key);
+    if (breaker !== null) state.breaker.restore(now, epochMs, breaker);
+    this.#restoreCooldown(state.cooldown, cooldown, now, epochMs);
   }
 
   #saveCooldown(key: string, cooldown: { readonly kind: string; remainingMs(now: number): number }, now: number, epochMs: number): void {

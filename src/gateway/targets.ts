@@ -26,6 +26,8 @@ export class TargetRegistry {
   /** Keys of the targets that the config itself names: they are never forgotten to make room. */
   readonly #configured = new Set<string>();
   readonly #benches = new Map<string, Cooldown>();
+  /** Hears of every target that is made anew. */
+  onMade: ((state: TargetState) => void) | null = null;
 
   constructor(clock: Clock, random: Random, limits: LimitRegistry) {
     this.#clock = clock;
@@ -92,8 +94,10 @@ export class TargetRegistry {
     }
     if (known === undefined && this.#targets.size >= TARGETS_MAX) this.#forgetOne();
     const bench = this.bench(`${provider.name}#${number}${fingerprint(auth)}`);
-    const state = { ...this.#make(provider, name, model, policy, { number, auth, bench }), price };
+    const secrets = auth === 'caller' || auth.length === 0 ? [] : [auth[1]!.replace(/^Bearer /, '')];
+    const state = { ...this.#make(provider, name, model, policy, { number, auth, bench, secrets }), price };
     if (known !== undefined) this.#carryOver(known.state, state);
+    else this.onMade?.(state);
     this.#targets.set(key, { config, settings, state });
     return state;
   }

@@ -3,7 +3,7 @@ import type { RouteTarget } from './route.ts';
 import { costUsd, countHeaders } from './run.ts';
 import type { RequestRun } from './run.ts';
 import type { HeaderPairs } from './sink.ts';
-import { headerOf, pushPassedHeaders, upstreamRequestId } from './upstream-headers.ts';
+import { headerOf, pushPassedHeaders } from './upstream-headers.ts';
 
 /** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
 export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
@@ -25,7 +25,7 @@ export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
   const headers = wayHeaders(run, attempt.options.target);
   if (contentType !== null) headers.push('content-type', contentType);
   if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
-  const upstreamId = upstreamRequestId(attempt.headers);
+  const { upstreamId } = attempt;
   if (upstreamId !== null) headers.push('x-upstream-request-id', upstreamId);
   pushPassedHeaders(headers, attempt.headers, isBytes);
   return headers;

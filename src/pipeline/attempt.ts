@@ -15,8 +15,9 @@ import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { replaceModel } from '../wire/multipart-model.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { maskCredential } from './mask-credential.ts';
+import { maskBytes, maskFailure, maskText } from './mask-credential.ts';
 import type { RouteTarget } from './route.ts';
+import { upstreamRequestId } from './upstream-headers.ts';
 
 /** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
 const REVIEW_MS = 5_000;
@@ -93,6 +94,12 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.#guard.headers;
   }
 
+  /** The provider's own id of the request; null where it gave none. */
+  get upstreamId(): string | null {
+    const id = upstreamRequestId(this.#guard.headers);
+    return id === null ? null : maskText(id, this.options.target.state.credential);
+  }
+
   /** True once the whole answer is here. */
   get isComplete(): boolean {
     return this.#guard.isComplete;
@@ -121,7 +128,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */
   take(consumer: AnswerConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
-    return this.#guard.take();
+    return this.#masked(this.#guard.take());
   }
 
   /** After `take`: tells the end if it is here already. */
@@ -175,7 +182,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onPieces(pieces: readonly Uint8Array[]): void {
-    this.#consumer!.onPieces(pieces);
+    this.#consumer!.onPieces(this.#masked(pieces));
   }
 
   onEnd(): void {
@@ -183,11 +190,18 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onFailure(found: Failure): void {
-    const failure = maskCredential(found, this.options.target.state.credential);
+    const failure = maskFailure(found, this.options.target.state.credential);
     this.failure = failure;
     this.#stop();
     if (this.#consumer !== null) this.#consumer.onFailure(failure);
     else this.#settleDecision();
+  }
+
+  /** Pieces of JSON and events hold whole values, so an echoed key stands in one of them. Bytes we don't read stay as they are. */
+  #masked(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+    const { credential } = this.options.target.state;
+    if (credential.secrets.length === 0 || this.options.request.facts.operation === 'bytes') return pieces;
+    return pieces.map((piece) => maskBytes(piece, credential));
   }
 
   #stop(): void {

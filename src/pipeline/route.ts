@@ -31,6 +31,8 @@ export interface Credential {
   /** Names and values in turn that authenticate a request; `caller`: the caller's own credential is sent. */
   readonly auth: readonly string[] | 'caller';
   readonly bench: Cooldown;
+  /** The key itself, to be taken out of whatever a provider says. */
+  readonly secrets: readonly string[];
 }
 
 /** A place to send to, shared by all routes that name it: provider, model and credential, and its state. */

@@ -8,7 +8,6 @@ import type { Judgement } from '../policy/verdict.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
 import type { RequestRun } from './run.ts';
-import { upstreamRequestId } from './upstream-headers.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
@@ -65,7 +64,7 @@ export function tellAttemptEnd(
     phase: failure?.phase ?? null,
     message: failure?.message ?? null,
     usage: attempt.facts.usage,
-    upstreamRequestId: upstreamRequestId(attempt.headers),
+    upstreamRequestId: attempt.upstreamId,
   });
 }
 

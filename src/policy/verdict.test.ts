@@ -172,7 +172,7 @@ const STATUS_ROWS: readonly Row[] = [
   ['vLLM: unauthorised', 401, { message: 'Unauthorized' }, 'switch auth bench'],
   ['an error of the model behind Bedrock', 424, {}, 'retry overloaded breaker'],
   ['a method that is not built', 501, {}, 'switch unsupported request'],
-  ['a redirect', 302, {}, 'retry malformed breaker'],
+  ['a redirect', 302, {}, 'switch malformed breaker'],
 ];
 
 describe('an error status', () => {

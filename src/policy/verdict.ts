@@ -107,6 +107,8 @@ const TIMEOUT = judgement('retry', 'timeout', { health: 'failure' });
 const SLOW = judgement('retry', 'slow', { health: 'failure' });
 const INTERRUPTED = judgement('retry', 'interrupted', { health: 'failure' });
 const MALFORMED = judgement('retry', 'malformed', { health: 'failure' });
+/** Redirects are not followed, and asking again leads to the same one: the base URL is wrong. */
+const REDIRECTED = judgement('switch', 'malformed', { health: 'failure' });
 const EMPTY = judgement('retry', 'empty');
 
 /** An error inside a success answer often tells no status; these words tell which one it would have been. */
@@ -154,7 +156,7 @@ function judgeStatus(status: number, failure: Failure): Judgement {
     if (rule.text !== undefined && !rule.text.test(failure.message) && !rule.text.test(words)) continue;
     return rule.judgement;
   }
-  return MALFORMED; // a status that no answer to a POST should have: a redirect, an informational one
+  return REDIRECTED; // a status that no answer to a POST should have
 }
 
 function matchesWord(words: RegExp, failure: Failure): boolean {

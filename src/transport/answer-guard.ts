@@ -325,6 +325,8 @@ export class AnswerGuard implements UpstreamListener {
   }
 
   #fail(kind: FailureKind, message: string): void {
+    // An error status says enough, even if its body broke off or stalled.
+    if (this.#isError && kind !== 'malformed') return this.#failWith(this.#errorFailure());
     this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));
   }
 

@@ -241,11 +241,11 @@ test('BREAKWATER_* stand in for what a file leaves unset, and only for that', ()
 
 test('the command line comes before the file and the environment', () => {
   const config = read(
-    { server: { port: 1, host: '::1' }, telemetry: { logs: { prompts: true } } },
+    { server: { port: 1, host: '::1' }, telemetry: { logs: { prompts: false } } },
     { env: { BREAKWATER_PORT: '2' }, overrides: { host: 'localhost', port: '3', logLevel: 'debug' } },
   );
   assert.deepEqual([config.server.host, config.server.port], ['localhost', 3]);
-  assert.deepEqual(config.telemetry.logs, { level: 'debug', prompts: true });
+  assert.deepEqual(config.telemetry.logs, { level: 'debug', prompts: false });
 });
 
 test('the library takes text as it is, the file fills in ${NAME}', () => {

@@ -73,7 +73,7 @@ test('what is built is not refused', () => {
       },
       providers: { x: { ...x, apiKeys: ['a', 'b'], limits: { requestsPerMinute: 1, window: 'sliding' } } },
       server: { allowAnonymous: true, passThrough: [{ path: '/v1/x', provider: 'x' }] },
-      telemetry: { metrics: 'public', requests: { file: 'x.jsonl', bodies: true } },
+      telemetry: { metrics: 'public', requests: { file: 'x.jsonl' } },
       store: 'sqlite:x.db',
     }),
     [],

@@ -34,6 +34,8 @@ const rules: readonly Rule[] = [
   { at: 'providers.*.engine', refuses: isFilled },
   { at: 'clients.*.budget', refuses: isFilled },
   { at: 'store', refuses: (value) => /^rediss?:/.test(String(value)) },
+  { at: 'telemetry.logs.prompts', refuses: isTrue },
+  { at: 'telemetry.requests.bodies', refuses: isTrue },
   { at: 'telemetry.traces.endpoint', refuses: isFilled },
 ];
 
