@@ -14,7 +14,7 @@ export async function relay(run: RequestRun, attempt: Attempt): Promise<void> {
   const { target, number } = attempt.options;
   run.firstContentMs = (attempt.firstContentAt ?? clock.now()) - run.startedAt;
   const relaying = new AnswerRelay(run, attempt);
-  run.wake = () => relaying.leave();
+  run.relaying = relaying;
   try {
     events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number });
     if (run.isOver) return relaying.leave();
@@ -26,7 +26,7 @@ export async function relay(run: RequestRun, attempt: Attempt): Promise<void> {
       settleAttempt(run.engine, target, attempt.options.permit, { usage: attempt.facts.usage, health: 'neutral' });
     throw error;
   } finally {
-    run.wake = null;
+    run.relaying = null;
   }
 }
 

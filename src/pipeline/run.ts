@@ -57,6 +57,11 @@ export class RequestRun implements Running {
   current: Attempt | null = null;
   /** Ends the present wait at once; null: it isn't waiting. */
   wake: (() => void) | null = null;
+  /**
+   * What carries the answer, once it is committed. An object and not a closure in `wake`: V8 allocates a closure that every request
+   * makes in its old generation, where it keeps the whole finished request alive until the next major collection.
+   */
+  relaying: { leave(): void } | null = null;
   stopError: BreakwaterError | null = null;
   firstContentMs: number | null = null;
   #finished = false;
@@ -165,6 +170,7 @@ export class RequestRun implements Running {
 
   #interruptWaits(): void {
     this.wake?.();
+    this.relaying?.leave();
     this.current?.cancel();
   }
 
