@@ -16,7 +16,7 @@ export async function startDemo(base: Config): Promise<Demo> {
     limits: { requestsPerMinute: 60, concurrency: 8 },
     timing: { firstTokenMs: { p50: 200, p99: 1500 }, tokensPerSecond: 80, jitter: 0.2 },
     faults: [
-      { kind: '503', probability: 0.3 },
+      { kind: '503', calls: { every: 2 } },
       { kind: '429-retry', probability: 0.15, retryAfter: 1 },
       { kind: 'cut', probability: 0.05 },
     ],
