@@ -2,6 +2,7 @@
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Config, ModelLists, ProviderConfig } from './config/index.ts';
+import { authHeaders } from './targets.ts';
 
 const FRESH_MS = 5 * 60_000;
 const ASK_TIMEOUT_MS = 3_000;
@@ -55,7 +56,7 @@ export class ProviderLists {
     if (provider.apiKeys === 'caller') return Promise.resolve(null);
     const url = new URL(`${provider.baseUrl}/models`);
     const key = provider.apiKeys[0];
-    const auth = key === undefined ? [] : provider.auth === 'bearer' ? ['authorization', `Bearer ${key}`] : [provider.auth, key];
+    const auth = key === undefined ? [] : authHeaders(provider, key);
     const headers = [...Object.entries(provider.headers).flat(), 'accept', 'application/json', 'accept-encoding', 'identity', ...auth];
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];

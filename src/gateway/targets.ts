@@ -172,6 +172,7 @@ function fingerprint(auth: Credential['auth']): string {
   return auth === 'caller' || auth.length === 0 ? '' : `:${hash('sha256', auth.join(), 'hex').slice(0, 8)}`;
 }
 
-function authHeaders(provider: ProviderConfig, key: string): string[] {
+/** Names and values in turn that authenticate a request to the provider. */
+export function authHeaders(provider: ProviderConfig, key: string): string[] {
   return provider.auth === 'bearer' ? ['authorization', `Bearer ${key}`] : [provider.auth, key];
 }
