@@ -86,7 +86,14 @@ test('a line of JSON stays JSON and holds no secret', () => {
       assert.doesNotMatch(JSON.stringify(cleaned), /abcdefgh12345/);
       assert.notEqual(cleaned.text, `<${secret}>`);
     }),
+    { examples: [[[{ key: -5e-324 }], '        ']] },
   );
+});
+
+test('a number in JSON stays a number, even one with letters under the name of a key', () => {
+  const line = '{"key":-5e-324,"token":[{"secret":1.5e+300}],"credential":2e20}';
+  assert.equal(createLineRedact([])(line), line);
+  assert.doesNotMatch(createLineRedact([])('{"key":"5e-324abc"}'), /324/);
 });
 
 test('a hostile message costs little', () => {

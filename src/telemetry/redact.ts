@@ -19,9 +19,9 @@ const credentialPatterns: readonly (readonly [RegExp, string])[] = [
   [/(?<![A-Za-z0-9])(?:c?sk|rk|pk|gsk|xai|pplx|hf|r8|nvapi|fw|gh[pousr]|github_pat|xox[a-z]|tgp|pa)[-_][\w.*+-]{6,}/g, mask],
   [/(?<![A-Za-z0-9])(?:AIza|AKIA|ASIA|ya29\.|eyJ)[\w.*+/-]{8,}=*/g, mask],
   [/\b(bearer|basic)(\s+)[\w.~+/*-]{6,}=*/gi, `$1$2${mask}`],
-  // A value that is named as one: key=…, api_key: "…", x-api-key=….
+  // A value that is named as one: key=…, api_key: "…", x-api-key=…. A bare number in JSON (5e-324) is none, and must stay one.
   [
-    /((?<![A-Za-z])(?:[a-z]+[-_])*(?:api[-_]?key|key|token|secret|password|passwd|signature|sig|authorization|credential)["']?(?:=|:\s?)["']?)(?!bearer|basic)(?=[\w.~+/*-]*[A-Za-z])(?=[\w.~+/*-]*[\d*])[\w.~+/*-]{6,}=*/gi,
+    /((?<![A-Za-z])(?:[a-z]+[-_])*(?:api[-_]?key|key|token|secret|password|passwd|signature|sig|authorization|credential)["']?(?:=|:\s?)["']?)(?!bearer|basic)(?!(?<=":)-?\d+(?:\.\d+)?(?:e[-+]?\d+)?[,}\]])(?=[\w.~+/*-]*[A-Za-z])(?=[\w.~+/*-]*[\d*])[\w.~+/*-]{6,}=*/gi,
     `$1${mask}`,
   ],
   // user:password@ in a URL.
