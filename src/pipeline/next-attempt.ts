@@ -15,17 +15,21 @@ const EXHAUSTED: Exhausted = { kind: 'exhausted' };
 /**
  * The first attempt goes to whatever the route says. After failures an untried target is asked at once if one can
  * start; else a tried one that may work later is asked again after its backoff, the untried ones staying preferred.
+ * A target for which the request was mended comes first, but is not waited for while another is untried.
  */
 export async function askNext(run: RequestRun): Promise<AdmissionResult | Exhausted> {
   const { clock } = run.engine;
   const waitUntil = clock.now() + run.route.maxWaitMs;
   if (run.attempts === 0) return ask(run, run.tiers, waitUntil);
   if (run.attempts >= run.route.maxAttempts) return EXHAUSTED;
-  if (run.mendedFor !== null) return askMended(run, run.mendedFor, waitUntil);
+  const untried = untriedTiers(run);
+  if (run.mendedFor !== null) {
+    const result = await askMended(run, run.mendedFor, untried.length > 0 ? clock.now() : waitUntil);
+    if (result.kind !== 'refuse' || untried.length === 0) return result;
+  }
 
   const again = repeatable(run, clock.now());
   const earliest = Math.min(...again.map((target) => run.tried.notBefore(target)));
-  const untried = untriedTiers(run);
   if (untried.length > 0) {
     // An untried one that is busy may come free before a tried one may be asked again.
     const result = await ask(run, untried, Math.min(waitUntil, Math.max(clock.now(), earliest)));

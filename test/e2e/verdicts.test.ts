@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { StormFault } from '../../src/storm/index.ts';
-import { chatStream } from '../../src/testing/index.ts';
+import { chatAnswer, chatStream } from '../../src/testing/index.ts';
+import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { contentOf, errorOf, idle, startWorld, WAYS } from './world.ts';
 import type { Seen, Way, World } from './world.ts';
@@ -474,6 +475,33 @@ describe('several targets that fail', { concurrency: 4 }, () => {
     assert.equal(world.storms['b']!.stats().calls, 0);
     assert.match(world.eventsOf('note')[0]!.note, /temperature left out/);
   });
+
+  for (const [name, retryAfter] of [
+    ['for half a minute', '30'],
+    ['for a day', '86400'],
+  ] as const) {
+    it(`a target that does not take a field, and pauses ${name}, is not waited for (virtual time)`, async (t) => {
+      const failure = (afterMs: number, status: number, headers: Record<string, string>, error: object): SimulatedAnswer => ({
+        steps: [
+          { do: 'wait', ms: afterMs },
+          { do: 'head', status, headers: { 'content-type': 'application/json', ...headers } },
+          { do: 'send', bytes: JSON.stringify({ error }) },
+        ],
+      });
+      const unsupported = { message: 'no', type: 'invalid_request_error', code: 'unsupported_parameter', param: 'temperature' };
+      const a = (call: SimulatedCall) =>
+        call.body.includes('temperature')
+          ? failure(50, 400, {}, unsupported)
+          : failure(20, 429, { 'retry-after': retryAfter }, { message: 'slow down', code: 'rate_limit_exceeded' });
+      const world = await startVirtualWorld(t, { providers: { a, b: () => chatAnswer() } });
+      const asked = world.ask({ temperature: 0.2 });
+      world.ask();
+      const seen = await world.until(asked.done);
+      assert.deepEqual([seen.status, seen.headers.get('x-breakwater-target')], [200, 'b/m']);
+      assert.ok(seen.endAtMs < 100, `${seen.endAtMs} ms`);
+      assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [2, 2]);
+    });
+  }
 });
 
 describe('a target that cannot be reached', { concurrency: 4 }, () => {
