@@ -131,7 +131,8 @@ export class Downstream {
 
   #keepAlive(keepAliveMs: number): void {
     if (this.#state === 'over') return;
-    if (this.#clock.now() - this.#lastByteAt >= keepAliveMs) {
+    // The same sum as in `#armKeepAlive`: a difference rounds otherwise, and the timer would come again at this very instant.
+    if (this.#clock.now() >= this.#lastByteAt + keepAliveMs) {
       if (this.#state === 'open') {
         this.#state = 'kept_alive';
         this.#sink.head(200, [...STREAM_HEADERS, 'x-request-id', this.#options.requestId]);
