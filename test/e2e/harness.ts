@@ -14,6 +14,9 @@ import { listen } from '../../src/server/listener.ts';
 import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
+import { createTimelines } from '../../src/telemetry/timelines.ts';
+import type { Timelines } from '../../src/telemetry/timelines.ts';
+import { Traces } from '../../src/telemetry/traces.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import type { Transport } from '../../src/transport/transport.ts';
 
@@ -38,6 +41,8 @@ export interface TestGatewayOptions {
   readonly clock?: Clock;
   /** Default: HTTP over undici. */
   readonly transport?: Transport;
+  /** Keeps timelines, so that `/admin/requests` tells them. Default false. */
+  readonly timelines?: boolean;
   /** Sees every request before the engine does. */
   readonly onRequest?: (request: GatewayRequest) => void;
 }
@@ -63,7 +68,8 @@ export async function startGateway(input: ConfigInput, options: TestGatewayOptio
       return handle(request, sink);
     };
   }
-  const app = createApp({ gateway, random, boundHost: '127.0.0.1' });
+  const timelines = options.timelines === true ? { timelines: keepTimelines(bus, clock) } : {};
+  const app = createApp({ gateway, random, boundHost: '127.0.0.1', ...timelines });
   const listener = await listen({
     host: '127.0.0.1',
     port: 0,
@@ -99,6 +105,14 @@ export async function startGateway(input: ConfigInput, options: TestGatewayOptio
       await listener.close();
     },
   };
+}
+
+function keepTimelines(bus: EventBus, clock: Clock): Timelines {
+  const traces = new Traces(clock);
+  bus.onAny((event) => {
+    if ('requestId' in event) traces.record(event);
+  });
+  return createTimelines(traces, clock);
 }
 
 export function chatBody(more: Record<string, unknown> = {}): Record<string, unknown> {

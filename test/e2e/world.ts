@@ -111,8 +111,3 @@ export async function eventually(isSo: () => boolean, what: string): Promise<voi
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
-
-/** Waits until the provider has noticed that nobody wants an answer of it any more. */
-export function idle(storm: Storm): Promise<void> {
-  return eventually(() => storm.stats().running === 0, 'nothing runs at the provider');
-}
