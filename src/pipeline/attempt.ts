@@ -5,15 +5,13 @@ import type { Permit } from '../core/permit.ts';
 import { firstContentLimitMs, headersLimitMs, silenceShareMs } from '../policy/latency/silence.ts';
 import type { CallKind } from '../policy/latency/silence.ts';
 import { AnswerGuard } from '../transport/answer-guard.ts';
-import type { AnswerMode, GuardLimits, GuardListener } from '../transport/answer-guard.ts';
+import type { GuardLimits, GuardListener } from '../transport/guard-listener.ts';
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerFacts } from '../core/facts.ts';
-import { answerAsStream } from '../wire/openai-chat/answer-as-stream.ts';
 import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
-import { readAnswer } from '../wire/openai-chat/read-answer.ts';
-import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { replaceModel } from '../wire/multipart-model.ts';
+import { ChatAnswerForm } from './answer-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { maskBytes, maskFailure, maskText } from './mask-credential.ts';
 import type { RouteTarget } from './route.ts';
@@ -59,6 +57,9 @@ export class Attempt implements GuardListener, GuardLimits {
   #upstream: UpstreamCall | null = null;
   #decide: (() => void) | null = null;
   #consumer: AnswerConsumer | null = null;
+  /** Either holds the upstream back. */
+  #callerBehind = false;
+  #decoderFull = false;
   /** Why it failed, or broke after it was committed; null so far. */
   failure: Failure | null = null;
   cancelled = false;
@@ -79,7 +80,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.attemptEnds = Math.min(options.deadline, this.startedAt + policy.timeouts.attempt);
     const shareMs = silenceShareMs(options.deadline - this.startedAt);
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
-    this.#guard = new AnswerGuard(clock, modeOf(options), this, this);
+    this.#guard = new AnswerGuard(clock, new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize), this, this);
   }
 
   get facts(): AnswerFacts {
@@ -137,13 +138,25 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   pause(): void {
+    this.#callerBehind = true;
     this.#guard.setPaused(true);
     this.#upstream?.pause();
   }
 
   resume(): void {
+    this.#callerBehind = false;
     this.#guard.setPaused(false);
-    this.#upstream?.resume();
+    if (!this.#decoderFull) this.#upstream?.resume();
+  }
+
+  onDecoderFull(full: boolean): void {
+    this.#decoderFull = full;
+    if (full) this.#upstream?.pause();
+    else if (!this.#callerBehind) this.#upstream?.resume();
+  }
+
+  onLinger(): void {
+    this.#upstream?.abort();
   }
 
   /** Nobody wants the answer any more: the upstream connection is closed. */
@@ -213,21 +226,6 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#decide?.();
     this.#decide = null;
   }
-}
-
-function modeOf(options: AttemptOptions): AnswerMode {
-  const { facts } = options.request;
-  if (facts.operation === 'bytes') return { kind: 'bytes' };
-  const { operation } = facts;
-  const read = (bytes: Uint8Array) => readAnswer(operation, bytes);
-  if (!facts.stream || operation === 'embeddings') return { kind: 'plain', read, toStream: null };
-  const maxEventSize = options.target.policy.stream.maxEventSize;
-  const keepUsage = facts.wantsUsage;
-  return {
-    kind: 'stream',
-    reader: createChatStreamReader({ operation, keepUsage, maxEventSize }),
-    whole: { kind: 'plain', read, toStream: (bytes) => answerAsStream(bytes, keepUsage) },
-  };
 }
 
 function bodyOf(options: AttemptOptions): Uint8Array | null {

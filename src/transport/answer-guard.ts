@@ -6,11 +6,14 @@ import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
-import { AnswerWatch } from './answer-watch.ts';
+import { contentTypeFault, isAllBlank, isHollow, sniff } from './answer-form.ts';
+import type { AnswerForm } from './answer-form.ts';
+import { AnswerWatch, MISSING } from './answer-watch.ts';
 import type { WatchLimit } from './answer-watch.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
-import type { ContentDecoder } from './content-decoder.ts';
+import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
+import type { GuardLimits, GuardListener } from './guard-listener.ts';
+import { firstValue } from './transport.ts';
 import type { ResponseHeaders, UpstreamListener } from './transport.ts';
 
 /** Plain answers up to this are held whole and judged; larger ones are passed on as they come, in bytes. */
@@ -20,53 +23,22 @@ const ERROR_BODY_MAX = 1024 * 1024;
 /** A stream may say this much before its first content, in bytes. */
 const PREAMBLE_MAX = 4 * 1024 * 1024;
 
-/** How the answer is read: as an event stream, as one JSON text, or not at all. */
-export type AnswerMode =
-  | { readonly kind: 'stream'; readonly reader: StreamReader; readonly whole: PlainMode }
-  | PlainMode
-  | { readonly kind: 'bytes' };
+/** After the last word of a stream its upstream may close in good order, so that its connection serves again; then it is closed, in ms. */
+const LINGER_MS = 1000;
 
-interface PlainMode {
-  readonly kind: 'plain';
-  readonly read: (bytes: Uint8Array) => ReadAnswer;
-  /** The same as events, for a caller who asked for a stream; null: as it is. */
-  readonly toStream: ((bytes: Uint8Array) => Uint8Array) | null;
-}
-
-export interface GuardLimits {
-  readonly connectMs: number;
-  readonly headersMs: number;
-  readonly firstContentMs: number;
-  /** Between two pieces of content. */
-  readonly idleMs: number;
-  /** The end of the attempt before its first content: its own timeout, or the deadline of the request. */
-  readonly attemptEnds: Instant;
-  /** No limit, counted from the start of its phase, is shorter than this. */
-  readonly shortestMs: number;
-  /** A shorter limit of silence than those above, as things stand now. */
-  shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit;
-}
-
-export interface GuardListener {
-  onSent(): void;
-  /** The first content of a stream, or a whole plain answer: what came so far waits in `take`. */
-  onCandidate(): void;
-  /** After `take`: more of the answer. */
-  onPieces(pieces: readonly Uint8Array[]): void;
-  /** The answer is complete. */
-  onEnd(): void;
-  onFailure(failure: Failure): void;
-}
-
-export class AnswerGuard implements UpstreamListener {
+export class AnswerGuard implements UpstreamListener, DecoderListener {
   readonly #clock: Clock;
   readonly #limits: GuardLimits;
   readonly #listener: GuardListener;
   readonly #watch: AnswerWatch;
   readonly #startedAt: Instant;
-  #mode: AnswerMode;
+  readonly #form: AnswerForm;
+  /** What the answer turned out to be; null: nothing has been seen of it yet. */
+  #reading: AnswerForm['wants'] | null;
+  #reader: StreamReader | null = null;
   #phase: Phase = 'connect';
   #sentAt: Instant = 0;
+  #endedAt: Instant = 0;
   #contentAt: Instant = 0;
   #status = 0;
   #headers: ResponseHeaders = {};
@@ -79,17 +51,19 @@ export class AnswerGuard implements UpstreamListener {
   #ended = false;
   #endTold = false;
   #paused = false;
+  /** The upstream's call is over, whatever became of the answer. */
+  #upstreamOver = false;
 
   /** What is known of the answer; grows until its end. */
   facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 
-  constructor(clock: Clock, mode: AnswerMode, limits: GuardLimits, listener: GuardListener) {
+  constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener) {
     this.#clock = clock;
-    this.#mode = mode;
+    this.#form = form;
+    this.#reading = form.wants === 'bytes' ? 'bytes' : null;
     this.#limits = limits;
     this.#listener = listener;
     this.#startedAt = clock.now();
-    if (mode.kind === 'stream') this.facts = mode.reader.facts;
     this.#watch = new AnswerWatch(
       clock,
       limits.shortestMs,
@@ -156,19 +130,14 @@ export class AnswerGuard implements UpstreamListener {
     this.#headers = headers;
     this.#phase = 'first_content';
     this.#isError = status < 200 || status > 299;
-    const encoding = single(headers['content-encoding']);
-    if (!isIdentity(encoding) && (this.#isError || this.#mode.kind !== 'bytes')) {
-      this.#decoder = createContentDecoder(encoding!, {
-        onData: (chunk) => this.#take(chunk),
-        onEnd: () => this.#finish(),
-        onError: () => this.#fail('malformed', `the body is not valid ${encoding}`),
-      });
+    const encoding = firstValue(headers['content-encoding']);
+    if (!isIdentity(encoding) && (this.#isError || this.#form.wants !== 'bytes')) {
+      this.#decoder = createContentDecoder(encoding!, this);
       if (this.#decoder === null) return this.#fail('malformed', 'the answer has an unknown content encoding');
     }
-    if (!this.#isError) {
-      const fault = this.#contentTypeFault(single(headers['content-type']) ?? '');
-      if (fault !== null) return this.#fail('malformed', fault);
-    }
+    if (this.#isError || this.#form.wants === 'bytes') return;
+    const fault = contentTypeFault(firstValue(headers['content-type']));
+    if (fault !== null) this.#fail('malformed', fault);
   }
 
   onData(chunk: Uint8Array): void {
@@ -178,13 +147,15 @@ export class AnswerGuard implements UpstreamListener {
   }
 
   onEnd(): void {
-    if (this.#ended) return;
+    this.#upstreamOver = true;
+    if (this.#ended) return this.#watch.stop();
     if (this.#decoder !== null) this.#decoder.end();
     else this.#finish();
   }
 
   onError(error: Error): void {
-    if (this.#ended) return;
+    this.#upstreamOver = true;
+    if (this.#ended) return this.#watch.stop();
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
     if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
@@ -193,23 +164,53 @@ export class AnswerGuard implements UpstreamListener {
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }
 
-  #contentTypeFault(contentType: string): string | null {
-    const type = contentType.split(';')[0]!.trim().toLowerCase();
-    if (this.#mode.kind === 'bytes' || type === '' || type === 'text/plain') return null;
-    const isStream = type === 'text/event-stream';
-    const isJson = type.endsWith('json');
-    // Some servers answer a request for a stream with one JSON text, errors above all.
-    if (this.#mode.kind === 'stream' && isJson) this.#mode = this.#mode.whole;
-    if (this.#mode.kind === 'stream' ? isStream : isJson) return null;
-    return `the answer has the content type ${type.slice(0, 100)}`;
+  onDecoded(chunk: Uint8Array): void {
+    this.#take(chunk);
+  }
+
+  onDecodedEnd(): void {
+    this.#finish();
+  }
+
+  onUndecodable(cutOff: boolean): void {
+    if (cutOff) this.#fail('cut', 'the encoded answer ended before it was complete');
+    else this.#fail('malformed', 'the answer can not be decoded as its content encoding says');
+  }
+
+  onDecoderFull(full: boolean): void {
+    this.#listener.onDecoderFull(full);
   }
 
   #take(chunk: Uint8Array): void {
     if (this.#ended) return;
     if (this.#isError) this.#collectError(chunk);
-    else if (this.#mode.kind === 'stream') this.#takePush(this.#mode.reader.push(chunk));
-    else if (this.#mode.kind === 'plain') this.#collectPlain(chunk);
-    else this.#passBytes([chunk]);
+    else if (this.#reading === null) this.#takeFirst(chunk);
+    else if (this.#reading === 'stream') this.#takePush(this.#reader!.push(chunk));
+    else if (this.#reading === 'plain') this.#collectPlain(chunk);
+    else this.#passBytes(chunk);
+  }
+
+  /** Servers answer in the form that was not asked for, and call it what they like: the body itself says what it is. */
+  #takeFirst(chunk: Uint8Array): void {
+    const found = sniff(chunk);
+    if (found === 'page') return this.#fail('malformed', 'the answer is a page, and no JSON');
+    if (found === null) {
+      this.#deliver([chunk]);
+      if (this.#heldBytes > PREAMBLE_MAX) this.#fail('malformed', 'the answer begins with blanks without end');
+      return;
+    }
+    this.#readAs(found);
+    const blanks = this.#held;
+    this.#held = [];
+    this.#heldBytes = 0;
+    for (const blank of blanks) this.#take(blank);
+    this.#take(chunk);
+  }
+
+  #readAs(form: 'stream' | 'plain'): void {
+    this.#reader = form === 'stream' ? this.#form.createReader() : null;
+    this.#reading = this.#reader === null ? 'plain' : 'stream';
+    if (this.#reader !== null) this.facts = this.#reader.facts;
   }
 
   #collectError(chunk: Uint8Array): void {
@@ -219,22 +220,22 @@ export class AnswerGuard implements UpstreamListener {
   }
 
   #collectPlain(chunk: Uint8Array): void {
-    if (this.#phase === 'first_content' && hasContentByte(chunk)) {
-      this.#phase = 'answer';
+    if (!isAllBlank(chunk)) {
+      if (this.#phase === 'first_content') this.#phase = 'answer';
       this.#contentAt = this.#clock.now();
-    } else if (this.#phase === 'answer') this.#contentAt = this.#clock.now();
+    }
     this.#held.push(chunk);
     this.#heldBytes += chunk.byteLength;
     if (this.#heldBytes <= PLAIN_HELD_MAX) return;
-    if (this.#mode.kind === 'plain' && this.#mode.toStream !== null) return this.#fail('malformed', 'one text of this size is no stream');
-    this.#mode = { kind: 'bytes' };
+    if (this.#form.wants === 'stream') return this.#fail('malformed', 'one text of this size is no stream');
+    this.#reading = 'bytes';
     this.#becomeCandidate();
   }
 
-  #passBytes(pieces: readonly Uint8Array[]): void {
+  #passBytes(chunk: Uint8Array): void {
     this.#contentAt = this.#clock.now();
     this.facts.hasContent = true;
-    this.#deliver(pieces);
+    this.#deliver([chunk]);
     this.#becomeCandidate();
   }
 
@@ -245,9 +246,17 @@ export class AnswerGuard implements UpstreamListener {
       // What came before the failure is content all the same, but nobody has seen it yet if it is still held.
       return this.#failWith({ ...push.failure, phase: this.#phase, status: push.failure.status ?? null });
     }
+    if (this.#form.wants === 'plain') return this.#takeFolded(push);
     if (push.hasContent) this.#becomeCandidate();
     if (push.done) this.#complete();
     else if (!this.#isCandidate && this.#heldBytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has a preamble without end');
+  }
+
+  /** Events for one who asked for a plain answer: held until they are complete. */
+  #takeFolded(push: StreamPush): void {
+    if (push.hasContent) this.#phase = 'answer';
+    if (push.done) this.#judgeWhole(this.#form.toPlain(Buffer.concat(this.#held)));
+    else if (this.#heldBytes > PLAIN_HELD_MAX) this.#fail('malformed', 'a stream of this size is no plain answer');
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {
@@ -269,31 +278,31 @@ export class AnswerGuard implements UpstreamListener {
   #finish(): void {
     if (this.#ended) return;
     if (this.#isError) return this.#failWith(this.#errorFailure());
-    if (this.#mode.kind === 'stream') {
-      const push = this.#mode.reader.end();
-      this.#takePush(push);
-      return;
-    }
-    if (this.#mode.kind === 'bytes') {
-      this.facts.hasContent = true;
-      return this.#complete();
-    }
-    const whole = Buffer.concat(this.#held);
-    const { read, toStream } = this.#mode;
-    const answer = read(whole);
+    if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
+    if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
+    if (this.#reading === 'plain') return this.#judgeWhole(Buffer.concat(this.#held));
+    this.facts.hasContent = true;
+    this.#complete();
+  }
+
+  #judgeWhole(whole: Uint8Array): void {
+    const isStream = this.#form.wants === 'stream';
+    const answer = this.#form.read(whole);
     if (!answer.ok) {
-      const isKept = answer.failure.kind === 'empty' && toStream !== null && whole.length > 0;
-      return this.#failWith({ ...answer.failure, phase: 'answer', body: isKept ? toStream(whole) : whole });
+      const { kind, body } = answer.failure;
+      // What is empty may be the best there is, if it is an answer at all.
+      const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? this.#form.toStream(whole) : whole;
+      return this.#failWith({ ...answer.failure, phase: 'answer', body: kept });
     }
     this.facts = answer.facts;
-    this.#held = [toStream === null ? whole : toStream(whole)];
+    this.#held = [isStream ? this.#form.toStream(whole) : whole];
     this.#complete();
   }
 
   #errorFailure(): Failure {
     return failureFromResponse({
       status: this.#status,
-      headers: { get: (name) => single(this.#headers[name]) ?? null },
+      headers: { get: (name) => firstValue(this.#headers[name]) ?? null },
       body: Buffer.concat(this.#held),
       epochMs: this.#clock.epochMs(),
     });
@@ -302,12 +311,14 @@ export class AnswerGuard implements UpstreamListener {
   #complete(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#watch.stop();
-    if (this.#mode.kind === 'stream' && !this.#isCandidate && isHollow(this.facts)) {
+    this.#endedAt = this.#clock.now();
+    this.#decoder?.destroy();
+    if (this.#upstreamOver) this.#watch.stop();
+    if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts)) {
+      this.#watch.stop();
       this.#endTold = true;
-      return this.#listener.onFailure(
-        createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body: Buffer.concat(this.#held) }),
-      );
+      const body = Buffer.concat(this.#held);
+      return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body }));
     }
     this.#becomeCandidate();
     if (this.#taken) this.#tellEnd();
@@ -327,6 +338,8 @@ export class AnswerGuard implements UpstreamListener {
   #fail(kind: FailureKind, message: string): void {
     // An error status says enough, even if its body broke off or stalled.
     if (this.#isError && kind !== 'malformed') return this.#failWith(this.#errorFailure());
+    // So does an answer that has come to its end, if only the stream's own end is missing.
+    if (this.#reader?.isComplete === true) return this.#finish();
     this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));
   }
 
@@ -340,6 +353,7 @@ export class AnswerGuard implements UpstreamListener {
   }
 
   #limitAt(now: Instant): WatchLimit {
+    if (this.#ended) return { at: this.#endedAt + LINGER_MS, kind: 'timeout' };
     switch (this.#phase) {
       case 'connect':
         return this.#cut(this.#startedAt + this.#limits.connectMs, 'timeout');
@@ -365,31 +379,10 @@ export class AnswerGuard implements UpstreamListener {
   }
 
   #passed(kind: WatchLimit['kind']): void {
+    if (this.#ended) return this.#listener.onLinger();
     const silentMs = Math.round(
       this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.#contentAt : this.#startedAt),
     );
-    const what = {
-      connect: 'no connection',
-      headers: 'no response headers',
-      first_content: 'no content',
-      answer: 'no further content',
-      committed: 'no further content',
-    };
-    this.#fail(kind, `${what[this.#phase]} within ${silentMs} ms`);
+    this.#fail(kind, `${MISSING[this.#phase]} within ${silentMs} ms`);
   }
-}
-
-function single(value: string | string[] | undefined): string | undefined {
-  return Array.isArray(value) ? value[0] : value;
-}
-
-/** Some providers send empty lines until they begin: those are liveness, not content. */
-function hasContentByte(chunk: Uint8Array): boolean {
-  for (const byte of chunk) if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return true;
-  return false;
-}
-
-/** Complete but without anything in it; a filtered answer is empty for a reason that the caller should see. */
-function isHollow(facts: AnswerFacts): boolean {
-  return !facts.hasContent && facts.finishReason !== 'content_filter';
 }

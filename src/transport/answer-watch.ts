@@ -1,10 +1,20 @@
 import type { Clock, Instant, Timer } from '../core/clock.ts';
+import type { Phase } from '../core/facts.ts';
 
 /** The limit of the phase that runs: an instant, and what passing it means. */
 export interface WatchLimit {
   readonly at: Instant;
   readonly kind: 'timeout' | 'slow';
 }
+
+/** What did not come in time, by phase. */
+export const MISSING: Readonly<Record<Phase, string>> = {
+  connect: 'no connection',
+  headers: 'no response headers',
+  first_content: 'no content',
+  answer: 'no further content',
+  committed: 'no further content',
+};
 
 /**
  * One timer for all the timeouts of an attempt, which no byte and no change of phase has to touch: it looks at least

@@ -9,6 +9,15 @@ export interface ContentDecoder {
   destroy(): void;
 }
 
+export interface DecoderListener {
+  onDecoded(chunk: Uint8Array): void;
+  onDecodedEnd(): void;
+  /** `cutOff`: the encoded bytes ended before their end. */
+  onUndecodable(cutOff: boolean): void;
+  /** True: more encoded bytes wait than should; hold back until false. */
+  onDecoderFull(full: boolean): void;
+}
+
 const DECODERS: Readonly<Record<string, () => Transform>> = {
   gzip: createUnzip,
   'x-gzip': createUnzip,
@@ -25,18 +34,18 @@ export function isIdentity(encoding: string | undefined): boolean {
  * Undoes a content encoding as the bytes come; null: an encoding that nobody asked for and we don't know.
  * We ask for none, but some providers encode all the same.
  */
-export function createContentDecoder(
-  encoding: string,
-  listener: { onData(chunk: Uint8Array): void; onEnd(): void; onError(error: Error): void },
-): ContentDecoder | null {
+export function createContentDecoder(encoding: string, listener: DecoderListener): ContentDecoder | null {
   const make = DECODERS[encoding.trim().toLowerCase()];
   if (make === undefined) return null;
   const stream = make();
-  stream.on('data', (chunk: Uint8Array) => listener.onData(chunk));
-  stream.on('end', () => listener.onEnd());
-  stream.on('error', (error) => listener.onError(error));
+  stream.on('data', (chunk: Uint8Array) => listener.onDecoded(chunk));
+  stream.on('end', () => listener.onDecodedEnd());
+  stream.on('error', (error: NodeJS.ErrnoException) => listener.onUndecodable(error.code === 'Z_BUF_ERROR'));
+  stream.on('drain', () => listener.onDecoderFull(false));
   return {
-    push: (chunk) => void stream.write(chunk),
+    push(chunk) {
+      if (!stream.write(chunk)) listener.onDecoderFull(true);
+    },
     setPaused: (paused) => void (paused ? stream.pause() : stream.resume()),
     end: () => void stream.end(),
     destroy: () => void stream.destroy(),

@@ -3,6 +3,11 @@
 /** Response headers by lower-case name. */
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
+/** The first of a header's values. */
+export function firstValue(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
 export interface UpstreamRequest {
   /** Scheme, host and port: `https://api.openai.com`. */
   readonly origin: string;
@@ -23,7 +28,8 @@ export interface UpstreamListener {
   onHeaders(status: number, headers: ResponseHeaders): void;
   onData(chunk: Uint8Array): void;
   onEnd(): void;
-  onError(error: Error): void;
+  /** `wasIdle`: it went out on a connection that had carried others before, and that the provider may have given up meanwhile. */
+  onError(error: Error, wasIdle?: boolean): void;
 }
 
 export interface UpstreamCall {

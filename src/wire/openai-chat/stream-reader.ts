@@ -29,6 +29,8 @@ export interface StreamPush {
 export interface StreamReader {
   /** What is known so far; goes on changing. */
   readonly facts: AnswerFacts;
+  /** True if every choice has ended: only usage and terminator may follow. */
+  readonly isComplete: boolean;
   /** After `done` or a failure it gives nothing more. */
   push(chunk: Uint8Array): StreamPush;
   /** The upstream closed cleanly. */
@@ -77,6 +79,10 @@ class ChatStreamReader implements StreamReader {
     this.#maxEventSize = options.maxEventSize;
     this.#framer = new SseFramer(options.maxEventSize);
     this.#uselessTemplates = options.shortcut === false ? USELESS_TEMPLATES_MAX : 0;
+  }
+
+  get isComplete(): boolean {
+    return this.#choices.complete;
   }
 
   push(chunk: Uint8Array): StreamPush {

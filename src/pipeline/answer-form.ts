@@ -1,0 +1,41 @@
+import type { RequestFacts } from '../core/request.ts';
+import type { AnswerForm } from '../transport/answer-form.ts';
+import { answerAsStream } from '../wire/openai-chat/answer-as-stream.ts';
+import { readAnswer } from '../wire/openai-chat/read-answer.ts';
+import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
+import { streamAsAnswer } from '../wire/openai-chat/stream-as-answer.ts';
+import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
+import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
+
+/** Answers of the OpenAI protocol in the form that the caller asked for. */
+export class ChatAnswerForm implements AnswerForm {
+  readonly wants: AnswerForm['wants'];
+  readonly #facts: RequestFacts;
+  readonly #maxEventSize: number;
+
+  /** `maxEventSize` in bytes. */
+  constructor(facts: RequestFacts, maxEventSize: number) {
+    this.#facts = facts;
+    this.#maxEventSize = maxEventSize;
+    if (facts.operation === 'bytes') this.wants = 'bytes';
+    else this.wants = facts.stream && facts.operation !== 'embeddings' ? 'stream' : 'plain';
+  }
+
+  createReader(): StreamReader | null {
+    const { operation, wantsUsage } = this.#facts;
+    if (operation !== 'chat' && operation !== 'completions') return null;
+    return createChatStreamReader({ operation, keepUsage: wantsUsage || this.wants === 'plain', maxEventSize: this.#maxEventSize });
+  }
+
+  read(answer: Uint8Array): ReadAnswer {
+    return readAnswer(this.#facts.operation, answer);
+  }
+
+  toStream(answer: Uint8Array): Uint8Array {
+    return answerAsStream(answer, this.#facts.wantsUsage);
+  }
+
+  toPlain(events: Uint8Array): Uint8Array {
+    return streamAsAnswer(events);
+  }
+}

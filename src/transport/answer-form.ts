@@ -1,0 +1,51 @@
+import type { AnswerFacts } from '../core/facts.ts';
+import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
+import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
+
+/** What the caller asked for, and how an answer in the other form becomes it. */
+export interface AnswerForm {
+  readonly wants: 'stream' | 'plain' | 'bytes';
+  /** Reads the answer as events; null: an answer of this kind never is. */
+  createReader(): StreamReader | null;
+  /** Judges a whole JSON text. */
+  read(answer: Uint8Array): ReadAnswer;
+  /** A whole JSON text as events. */
+  toStream(answer: Uint8Array): Uint8Array;
+  /** The events of a complete answer as one JSON text. */
+  toPlain(events: Uint8Array): Uint8Array;
+}
+
+/** What a body is by its first byte that says anything: one JSON text, events, or a page; null: only blanks so far. */
+export function sniff(chunk: Uint8Array): 'plain' | 'stream' | 'page' | null {
+  for (const byte of chunk) {
+    if (isBlank(byte) || byte === 0xef || byte === 0xbb || byte === 0xbf) continue; // a byte order mark is blank too
+    if (byte === 0x7b || byte === 0x5b) return 'plain';
+    return byte === 0x3c ? 'page' : 'stream';
+  }
+  return null;
+}
+
+/** Some providers send empty lines until they begin: those are liveness, not content. */
+export function isAllBlank(chunk: Uint8Array): boolean {
+  for (const byte of chunk) if (!isBlank(byte)) return false;
+  return true;
+}
+
+function isBlank(byte: number): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
+}
+
+/** The fault of a content type that no answer of a model has; null: what the body is, it says itself. */
+export function contentTypeFault(contentType: string | undefined): string | null {
+  const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
+  if (type === 'text/event-stream' || type.endsWith('json') || UNTOLD.has(type)) return null;
+  return `the answer has the content type ${type.slice(0, 100)}`;
+}
+
+/** Types that say nothing of what the body is. */
+const UNTOLD: ReadonlySet<string> = new Set(['', 'text/plain', 'application/octet-stream', 'binary/octet-stream']);
+
+/** Complete but without anything in it; a filtered answer is empty for a reason that the caller should see. */
+export function isHollow(facts: AnswerFacts): boolean {
+  return !facts.hasContent && facts.finishReason !== 'content_filter';
+}

@@ -1,0 +1,34 @@
+import type { Instant } from '../core/clock.ts';
+import type { Failure } from '../core/facts.ts';
+import type { WatchLimit } from './answer-watch.ts';
+
+/** How long each phase of an answer may last. */
+export interface GuardLimits {
+  readonly connectMs: number;
+  readonly headersMs: number;
+  readonly firstContentMs: number;
+  /** Between two pieces of content. */
+  readonly idleMs: number;
+  /** The end of the attempt before its first content: its own timeout, or the deadline of the request. */
+  readonly attemptEnds: Instant;
+  /** No limit, counted from the start of its phase, is shorter than this. */
+  readonly shortestMs: number;
+  /** A shorter limit of silence than those above, as things stand now. */
+  shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit;
+}
+
+/** Whom the guard tells. */
+export interface GuardListener {
+  onSent(): void;
+  /** The first content of a stream, or a whole plain answer: what came so far waits in `take`. */
+  onCandidate(): void;
+  /** After `take`: more of the answer. */
+  onPieces(pieces: readonly Uint8Array[]): void;
+  /** The answer is complete. */
+  onEnd(): void;
+  onFailure(failure: Failure): void;
+  /** True: what came waits to be decoded, so hold the upstream back until false. */
+  onDecoderFull(full: boolean): void;
+  /** The answer has ended, but its upstream neither closes nor lets go: close it. */
+  onLinger(): void;
+}
