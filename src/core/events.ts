@@ -146,7 +146,7 @@ export interface BreakerEvent {
 export interface CooldownEvent {
   readonly type: 'cooldown';
   readonly at: Instant;
-  /** A target's name, or `provider#credential`. */
+  /** A target's name, one of its credentials (`provider/model#2`), or a credential for all its models (`provider#2`). */
   readonly subject: string;
   readonly kind: 'cooldown' | 'bench';
   readonly forMs: number;

@@ -4,6 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
 import type { Random } from '../core/random.ts';
+import type { Resource } from '../core/resource.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
 import { chooseByAffinity, chooseByWeight } from '../policy/selection/selection.ts';
@@ -23,7 +24,7 @@ import type { Transport } from '../transport/transport.ts';
 import { createUndiciTransport } from '../transport/undici-transport.ts';
 import { createClients } from './clients.ts';
 import type { Clients } from './clients.ts';
-import type { Config } from './config/index.ts';
+import type { ClientConfig, Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { LimitRegistry } from './limits.ts';
 import { ProviderLists } from './model-lists.ts';
@@ -167,6 +168,7 @@ class RunningGateway implements Gateway {
     return this.#change(target, (state) => {
       state.breaker.reset();
       state.cooldown.reset();
+      state.overload.reset();
       state.credential.bench.reset();
       state.health.reset();
     });
@@ -178,6 +180,12 @@ class RunningGateway implements Gateway {
     const clients = makeClients(next, this.#limits);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
     this.#targets.forgetOthers(next);
+    this.#limits.showOnly(
+      new Set<Resource>([
+        ...this.#targets.all().flatMap((state) => state.limits),
+        ...next.clients.flatMap((client) => clientLimits(client, this.#limits)),
+      ]),
+    );
     this.#scheduler.configure(schedulerOptions(next, this.#random));
     this.#lists.forget();
     this.#engine.admission.pump();
@@ -229,7 +237,12 @@ class RunningGateway implements Gateway {
 }
 
 function makeClients(config: Config, limits: LimitRegistry): Clients {
-  return createClients(config, (client) => limits.make(`client ${client.name}`, client.limits, 'client'));
+  return createClients(config, (client) => clientLimits(client, limits));
+}
+
+function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Resource[] {
+  const scope = `client ${client.name}`;
+  return limits.make(scope, scope, client.limits, 'client');
 }
 
 function shuttingDown(): BreakwaterError {

@@ -1,5 +1,5 @@
 /** From configured limits to resources. */
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Instant } from '../core/clock.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
@@ -40,38 +40,63 @@ const KINDS = {
 
 type RateKind = keyof typeof KINDS;
 
+interface KnownLimit {
+  settings: string;
+  readonly resource: LimitResource;
+  /** Its id as people are told it; null: nothing in the config has it any more. */
+  shownAs: string | null;
+}
+
 /**
  * Limits by their id, the same object for the same id and settings, so that what they know outlives a reload. Where a
  * setting changed, the new limit goes on from the old one's level.
  */
 export class LimitRegistry {
   readonly #clock: Clock;
-  readonly #limits = new Map<string, { settings: string; resource: LimitResource }>();
+  readonly #limits = new Map<string, KnownLimit>();
+  /** Hears of every limit that is made anew. */
+  onMade: ((id: string, resource: LimitResource) => void) | null = null;
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** One resource for each limit that is set. `scope` names what they belong to; `kind` replaces their own kind. */
-  make(scope: string, limits: LimitsConfig, kind?: ResourceKind): Resource[] {
-    const made: Resource[] = [];
+  /**
+   * One resource for each limit that is set. `scope` is what they belong to, `shownAs` how people are told of it; `kind` replaces
+   * their own kind.
+   */
+  make(scope: string, shownAs: string, limits: LimitsConfig, kind?: ResourceKind): LimitResource[] {
+    const made: LimitResource[] = [];
     for (const name of Object.keys(KINDS) as RateKind[]) {
       const limit = limits[name];
-      if (limit !== undefined) made.push(this.#rate(`${scope}:${name}`, name, limit, limits, kind));
+      if (limit !== undefined) made.push(this.#shown(`${shownAs}:${name}`, this.#rate(`${scope}:${name}`, name, limit, limits, kind)));
     }
-    if (limits.concurrency !== undefined) made.push(this.#concurrency(`${scope}:concurrency`, limits.concurrency));
+    if (limits.concurrency !== undefined) {
+      made.push(this.#shown(`${shownAs}:concurrency`, this.#concurrency(`${scope}:concurrency`, limits.concurrency)));
+    }
     return made;
   }
 
-  all(): IterableIterator<[string, { readonly resource: LimitResource }]> {
+  all(): IterableIterator<[string, KnownLimit]> {
     return this.#limits.entries();
   }
 
-  get(id: string): LimitResource | undefined {
-    return this.#limits.get(id)?.resource;
+  /** After a reload: limits that are not among these are no longer shown, and are forgotten where nothing is taken from them. */
+  showOnly(used: ReadonlySet<Resource>): void {
+    const now = this.#clock.now();
+    for (const [id, known] of this.#limits) {
+      if (used.has(known.resource)) continue;
+      known.shownAs = null;
+      if (isUntouched(known.resource, now)) this.#limits.delete(id);
+    }
   }
 
-  #rate(id: string, name: RateKind, limit: number, limits: LimitsConfig, kind: ResourceKind | undefined): Resource {
+  #shown(shownAs: string, resource: LimitResource): LimitResource {
+    this.#limits.get(resource.id)!.shownAs = shownAs;
+    return resource;
+  }
+
+  #rate(id: string, name: RateKind, limit: number, limits: LimitsConfig, kind: ResourceKind | undefined): LimitResource {
     const settings = `${limit} ${limits.burst} ${limits.window} ${kind ?? ''}`;
     const known = this.#limits.get(id);
     if (known?.settings === settings) return known.resource;
@@ -79,7 +104,12 @@ export class LimitRegistry {
     const options: LimitOptions = { id, kind: kind ?? ownKind, limit, windowMs, burst: limits.burst, measure };
     const resource = limits.window === 'sliding' ? new SlidingWindow(options) : new TokenBucket(options, this.#clock.now());
     this.#carryOver(known?.resource, resource);
-    this.#limits.set(id, { settings, resource });
+    return this.#keep(id, settings, resource, known === undefined);
+  }
+
+  #keep(id: string, settings: string, resource: LimitResource, isNew: boolean): LimitResource {
+    this.#limits.set(id, { settings, resource, shownAs: id });
+    if (isNew) this.onMade?.(id, resource);
     return resource;
   }
 
@@ -90,14 +120,18 @@ export class LimitRegistry {
     if (from instanceof SlidingWindow && to instanceof SlidingWindow) to.restore(now, epochMs, from.save(now, epochMs));
   }
 
-  #concurrency(id: string, limit: number): Resource {
+  #concurrency(id: string, limit: number): LimitResource {
     const known = this.#limits.get(id);
     if (known?.resource instanceof ConcurrencyLimiter) {
       known.resource.setLimit(limit);
       return known.resource;
     }
-    const resource = new ConcurrencyLimiter(id, limit);
-    this.#limits.set(id, { settings: '', resource });
-    return resource;
+    return this.#keep(id, '', new ConcurrencyLimiter(id, limit), known === undefined);
   }
+}
+
+/** Nothing is taken from it: a new one would be the same. */
+export function isUntouched(resource: LimitResource, now: Instant): boolean {
+  if (resource instanceof ConcurrencyLimiter) return resource.inUse === 0;
+  return resource instanceof TokenBucket ? resource.isFull(now) : resource.isEmpty(now);
 }

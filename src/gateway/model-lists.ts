@@ -2,7 +2,7 @@
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Config, ModelLists, ProviderConfig } from './config/index.ts';
-import { authHeaders } from './targets.ts';
+import { authHeaders } from './credentials.ts';
 
 const FRESH_MS = 5 * 60_000;
 const ASK_TIMEOUT_MS = 3_000;

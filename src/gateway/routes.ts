@@ -76,7 +76,7 @@ export class Routes {
       get health() {
         return state.health.value;
       },
-      affinityKey: `${state.name}#${state.credential.number}`,
+      affinityKey: `${state.name} ${state.credential.id}`,
       set: spec.set,
       drop: spec.drop,
       equivalent: spec.equivalent,
@@ -87,5 +87,5 @@ export class Routes {
 
 /** In the order in which a refusal is cheapest to find. */
 function resourcesOf(state: TargetState): RouteTarget['resources'] {
-  return [state.breaker, state.cooldown, state.credential.bench, ...state.limits];
+  return [state.breaker, state.overload, state.cooldown, state.credential.bench, ...state.limits];
 }

@@ -1,10 +1,15 @@
 /** What is known of targets, limits and credentials survives a restart: read once at the start, saved while it runs. */
 import type { Clock, Timer } from '../core/clock.ts';
+import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
+import type { BenchRecord } from '../policy/cooldown/bench.ts';
+import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
 import { TokenBucket } from '../policy/rate-limiter/token-bucket.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import type { Store } from '../store/store.ts';
-import type { LimitRegistry } from './limits.ts';
+import type { KeptCredential } from './credentials.ts';
+import { isUntouched } from './limits.ts';
+import type { LimitRegistry, LimitResource } from './limits.ts';
 import type { TargetRegistry } from './targets.ts';
 
 const SAVE_EVERY_MS = 1_000;
@@ -14,8 +19,17 @@ const KEPT_MS = 2 * 86_400_000;
 const BREAKERS = 'breaker';
 const BUCKETS = 'bucket';
 const COOLDOWNS = 'cooldown';
+const BENCHES = 'bench';
 
 type Saved = ReadonlyMap<string, unknown>;
+
+/** What an earlier process has left, by collection. */
+interface Left {
+  readonly breakers: Saved;
+  readonly buckets: Saved;
+  readonly cooldowns: Saved;
+  readonly benches: Saved;
+}
 
 export class SavedState {
   readonly #store: Store;
@@ -24,7 +38,7 @@ export class SavedState {
   readonly #targets: TargetRegistry;
   /** What was saved last, so that only changes are written. */
   readonly #saved = new Map<string, string>();
-  /** Targets that have taken over what an earlier process knew; at most as many as it had saved. */
+  /** What has taken over what an earlier process knew; at most as many as it had saved. */
   readonly #restored = new Set<string>();
   #timer: Timer | null = null;
 
@@ -37,18 +51,17 @@ export class SavedState {
 
   /** Takes over what an earlier process knew, as far as it still makes sense. */
   async load(): Promise<void> {
-    const [breakers, buckets, cooldowns] = await Promise.all([BREAKERS, BUCKETS, COOLDOWNS].map((name) => this.#store.getAll(name)));
-    const now = this.#clock.now();
-    const epochMs = this.#clock.epochMs();
-    for (const state of this.#targets.all()) this.#restoreTarget(state, breakers!, cooldowns!);
-    // Most targets that nobody configured are made when they are first asked for.
-    this.#targets.onMade = (state) => this.#restoreTarget(state, breakers!, cooldowns!);
-    for (const [id, bench] of this.#targets.benches()) this.#restoreCooldown(bench, cooldowns!.get(id), now, epochMs);
-    for (const [id, { resource }] of this.#limits.all()) {
-      const level = buckets!.get(id);
-      if (resource instanceof TokenBucket && isBucketLevel(level)) resource.restore(now, epochMs, level);
-      if (resource instanceof SlidingWindow && isWindowLevel(level)) resource.restore(now, epochMs, level);
-    }
+    const names = [BREAKERS, BUCKETS, COOLDOWNS, BENCHES];
+    const [breakers, buckets, cooldowns, benches] = await Promise.all(names.map((name) => this.#store.getAll(name)));
+    const left: Left = { breakers: breakers!, buckets: buckets!, cooldowns: cooldowns!, benches: benches! };
+    const { credentials } = this.#targets;
+    for (const credential of credentials.all()) this.#restoreCredential(credential, left);
+    for (const state of this.#targets.all()) this.#restoreTarget(state, left);
+    for (const [id, { resource }] of this.#limits.all()) this.#restoreLimit(id, resource, left);
+    // Most targets that nobody configured are made when they are first asked for, their limits with them.
+    credentials.onMade = (credential) => this.#restoreCredential(credential, left);
+    this.#targets.onMade = (state) => this.#restoreTarget(state, left);
+    this.#limits.onMade = (id, resource) => this.#restoreLimit(id, resource, left);
   }
 
   start(): void {
@@ -67,52 +80,70 @@ export class SavedState {
   save(): void {
     const now = this.#clock.now();
     const epochMs = this.#clock.epochMs();
-    for (const state of this.#targets.all()) {
-      const key = `${state.name}#${state.credential.number}`;
-      const record = state.breaker.save(now, epochMs);
-      this.#put(BREAKERS, key, record === null ? null : { ...record, openUntilEpochMs: Math.round(record.openUntilEpochMs) });
-      this.#saveCooldown(key, state.cooldown, now, epochMs);
+    for (const { bench, cooldown, id } of this.#targets.credentials.all()) {
+      const record = bench.save(now, epochMs);
+      this.#put(BENCHES, id, record === null ? null : { ...record, untilEpochMs: tenths(record.untilEpochMs) }, bench.remainingMs(now));
+      this.#saveCooldown(cooldown, now, epochMs);
     }
-    for (const [id, bench] of this.#targets.benches()) this.#saveCooldown(id, bench, now, epochMs);
+    for (const { name, breaker, cooldown, overload } of this.#targets.all()) {
+      const record = breaker.save(now, epochMs);
+      this.#put(BREAKERS, name, record === null ? null : { ...record, openUntilEpochMs: tenths(record.openUntilEpochMs) });
+      this.#saveCooldown(cooldown, now, epochMs);
+      this.#saveCooldown(overload, now, epochMs);
+    }
     for (const [id, { resource }] of this.#limits.all()) {
-      if (resource instanceof TokenBucket) this.#put(BUCKETS, id, resource.isFull(now) ? null : resource.save(now, epochMs));
-      if (resource instanceof SlidingWindow) this.#put(BUCKETS, id, resource.isEmpty(now) ? null : resource.save(now, epochMs));
+      if (resource instanceof ConcurrencyLimiter) continue;
+      this.#put(BUCKETS, id, isUntouched(resource, now) ? null : resource.save(now, epochMs));
     }
   }
 
-  #restoreTarget(state: TargetState, breakers: Saved, cooldowns: Saved): void {
+  /** True the first time: what runs in this process knows better from then on than what an earlier one has left. */
+  #isFirst(collection: string, key: string, saved: Saved): boolean {
+    const at = `${collection} ${key}`;
+    if (!saved.has(key) || this.#restored.has(at)) return false;
+    this.#restored.add(at);
+    return true;
+  }
+
+  #restoreCredential(credential: KeptCredential, { benches, cooldowns }: Left): void {
+    this.#restoreCooldown(credential.cooldown, cooldowns);
+    const record = readBench(benches.get(credential.id));
+    if (record === null || !this.#isFirst(BENCHES, credential.id, benches)) return;
+    credential.bench.restore(this.#clock.now(), this.#clock.epochMs(), record);
+  }
+
+  #restoreTarget(state: TargetState, { breakers, cooldowns }: Left): void {
+    this.#restoreCooldown(state.cooldown, cooldowns);
+    this.#restoreCooldown(state.overload, cooldowns);
+    const breaker = readBreaker(breakers.get(state.name));
+    if (breaker === null || !this.#isFirst(BREAKERS, state.name, breakers)) return;
+    state.breaker.restore(this.#clock.now(), this.#clock.epochMs(), breaker);
+  }
+
+  #restoreLimit(id: string, resource: LimitResource, { buckets }: Left): void {
+    if (!this.#isFirst(BUCKETS, id, buckets)) return;
+    const level = buckets.get(id);
     const now = this.#clock.now();
     const epochMs = this.#clock.epochMs();
-    const key = `${state.name}#${state.credential.number}`;
-    // What runs in this process knows better from now on than what an earlier one has left.
-    if (this.#restored.has(key)) return;
-    const breaker = readBreaker(breakers.get(key));
-    const cooldown = cooldowns.get(key);
-    if (breaker === null && cooldown === undefined) return;
-    this.#restored.add(key);
-    if (breaker !== null) state.breaker.restore(now, epochMs, breaker);
-    this.#restoreCooldown(state.cooldown, cooldown, now, epochMs);
+    if (resource instanceof TokenBucket && isBucketLevel(level)) resource.restore(now, epochMs, level);
+    if (resource instanceof SlidingWindow && isWindowLevel(level)) resource.restore(now, epochMs, level);
   }
 
-  #saveCooldown(key: string, cooldown: { readonly kind: string; remainingMs(now: number): number }, now: number, epochMs: number): void {
+  #saveCooldown(cooldown: Cooldown, now: number, epochMs: number): void {
     const leftMs = cooldown.remainingMs(now);
-    // Rounded to tenths of a second: the two clocks drift by fractions, and that alone is no change.
-    const untilEpochMs = Math.round((epochMs + leftMs) / 100) * 100;
-    this.#put(COOLDOWNS, key, leftMs > 0 ? { untilEpochMs, kind: cooldown.kind } : null);
+    const value = leftMs > 0 ? { untilEpochMs: tenths(epochMs + leftMs), kind: cooldown.kind } : null;
+    this.#put(COOLDOWNS, cooldown.id, value, leftMs);
   }
 
-  #restoreCooldown(
-    cooldown: { coolUntil(until: number, kind?: 'cooldown' | 'bench'): void },
-    saved: unknown,
-    now: number,
-    epochMs: number,
-  ): void {
-    if (!isRecord(saved) || typeof saved['untilEpochMs'] !== 'number') return;
-    const leftMs = saved['untilEpochMs'] - epochMs;
-    if (leftMs > 0) cooldown.coolUntil(now + leftMs, saved['kind'] === 'bench' ? 'bench' : 'cooldown');
+  #restoreCooldown(cooldown: Cooldown, cooldowns: Saved): void {
+    const saved = cooldowns.get(cooldown.id);
+    if (!isRecord(saved) || typeof saved['untilEpochMs'] !== 'number' || !this.#isFirst(COOLDOWNS, cooldown.id, cooldowns)) return;
+    const leftMs = saved['untilEpochMs'] - this.#clock.epochMs();
+    if (leftMs > 0) cooldown.coolUntil(this.#clock.now() + leftMs, saved['kind'] === 'bench' ? 'bench' : 'cooldown');
   }
 
-  #put(collection: string, key: string, value: object | null): void {
+  /** `lastsMs`: how long it is still of use, beyond the usual time. */
+  #put(collection: string, key: string, value: object | null, lastsMs = 0): void {
     const at = `${collection} ${key}`;
     const text = value === null ? '' : JSON.stringify(value);
     if ((this.#saved.get(at) ?? '') === text) return;
@@ -121,9 +152,14 @@ export class SavedState {
       this.#store.delete(collection, key);
     } else {
       this.#saved.set(at, text);
-      this.#store.put(collection, key, value, { expiresAtMs: this.#clock.epochMs() + KEPT_MS });
+      this.#store.put(collection, key, value, { expiresAtMs: this.#clock.epochMs() + lastsMs + KEPT_MS });
     }
   }
+}
+
+/** Rounded to tenths of a second: the two clocks drift by fractions, and that alone is no change. */
+function tenths(epochMs: number): number {
+  return Math.round(epochMs / 100) * 100;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -135,6 +171,13 @@ function readBreaker(value: unknown): { state: 'open' | 'isolated'; openUntilEpo
   const { state, openUntilEpochMs, openings } = value;
   if ((state !== 'open' && state !== 'isolated') || typeof openUntilEpochMs !== 'number' || typeof openings !== 'number') return null;
   return { state, openUntilEpochMs, openings };
+}
+
+function readBench(value: unknown): BenchRecord | null {
+  if (!isRecord(value)) return null;
+  const { untilEpochMs, strikes } = value;
+  if (!Number.isFinite(untilEpochMs) || !Number.isInteger(strikes) || (strikes as number) < 1) return null;
+  return { untilEpochMs: untilEpochMs as number, strikes: strikes as number };
 }
 
 function isBucketLevel(value: unknown): value is { level: number; epochMs: number } {

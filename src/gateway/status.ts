@@ -6,6 +6,7 @@ import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-li
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
 import type { Engine } from '../pipeline/engine.ts';
+import { pausedMs } from '../pipeline/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route.ts';
 import type { QueueStatus, TargetStatus } from './gateway.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
@@ -24,7 +25,7 @@ export function targetStatus(state: TargetState, now: Instant): TargetStatus {
       openForMs: state.breaker.openForMs(now),
       failureRatio: state.breaker.failureRatio(now),
     },
-    cooldownMs: state.cooldown.remainingMs(now),
+    cooldownMs: pausedMs(state, now),
     benchedMs: state.credential.bench.remainingMs(now),
     health: state.health.value,
     limits: (state.limits as readonly LimitResource[]).map((limit) => ({
@@ -52,10 +53,11 @@ export function snapshotOf(scheduler: Queue, engine: Engine, limits: LimitRegist
     queueLength: waitingByClass(scheduler),
     inFlight: engine.running.size,
     heldBytes,
-    resources: [...limits.all()].map(([id, { resource }]) => {
-      return { id, kind: resource.kind, limit: resource.limit, available: availableOf(resource, now) };
+    resources: [...limits.all()].flatMap(([, { resource, shownAs }]) => {
+      if (shownAs === null) return [];
+      return [{ id: shownAs, kind: resource.kind, limit: resource.limit, available: availableOf(resource, now) }];
     }),
-    breakers: targets.all().map((state) => ({ target: state.name, state: state.breaker.state })),
+    breakers: [...new Map(targets.all().map((state) => [state.name, state.breaker.state]))].map(([target, state]) => ({ target, state })),
   };
 }
 

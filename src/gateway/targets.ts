@@ -1,5 +1,4 @@
 /** The state of everything that can be sent to, made from the config and kept over reloads. */
-import { hash } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
@@ -7,9 +6,12 @@ import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
 import { Health } from '../policy/selection/health.ts';
-import type { Credential, TargetState } from '../pipeline/route.ts';
+import { pausedMs } from '../pipeline/route.ts';
+import type { TargetState } from '../pipeline/route.ts';
 import { isThinkingModel } from './config/index.ts';
 import type { Config, Policy, ProviderConfig } from './config/index.ts';
+import { CredentialRegistry } from './credentials.ts';
+import type { KeptCredential } from './credentials.ts';
 import type { LimitRegistry } from './limits.ts';
 
 /** Beyond this many, targets that were made for names nobody configured are forgotten, the oldest first. */
@@ -18,14 +20,32 @@ const TARGETS_MAX = 10_000;
 /** The part of a policy that belongs to the target, whatever route it is asked through. */
 type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
 
+/** What all credentials of a provider's model have in common. */
+type SharedState = Pick<TargetState, 'breaker' | 'overload' | 'retryBudget' | 'silence' | 'told'>;
+
+interface KnownPlace {
+  /** The config in which the first route has said how it is set. */
+  config: Config;
+  settings: string;
+  shared: SharedState;
+  /** How many targets share it. */
+  targets: number;
+}
+
+interface KnownTarget {
+  config: Config;
+  readonly state: TargetState;
+}
+
 export class TargetRegistry {
+  readonly credentials: CredentialRegistry;
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #limits: LimitRegistry;
-  readonly #targets = new Map<string, { config: Config; settings: string; state: TargetState }>();
+  readonly #places = new Map<string, KnownPlace>();
+  readonly #targets = new Map<string, KnownTarget>();
   /** Keys of the targets that the config itself names: they are never forgotten to make room. */
-  readonly #configured = new Set<string>();
-  readonly #benches = new Map<string, Cooldown>();
+  #configured = new Set<string>();
   /** Hears of every target that is made anew. */
   onMade: ((state: TargetState) => void) | null = null;
 
@@ -33,28 +53,29 @@ export class TargetRegistry {
     this.#clock = clock;
     this.#random = random;
     this.#limits = limits;
+    this.credentials = new CredentialRegistry(random);
   }
 
   /** One state for each credential of the provider. */
   forModel(config: Config, provider: ProviderConfig, model: string, policy: TargetPolicy): TargetState[] {
-    const auths: Credential['auth'][] =
-      provider.apiKeys === 'caller' ? ['caller'] : provider.apiKeys.map((key) => authHeaders(provider, key));
-    if (auths.length === 0) auths.push([]); // a server that asks for no key
-    return auths.map((auth, i) => this.#target(config, provider, model, policy, auth, i + 1));
+    const credentials = this.credentials.of(provider);
+    return credentials.map((credential) => this.#target(config, provider, model, policy, credential, credentials.length));
   }
 
   /** These are named in the config, and stay whatever names callers invent. */
   keep(states: readonly TargetState[]): void {
-    for (const state of states) this.#configured.add(`${state.name}#${state.credential.number}`);
+    for (const state of states) this.#configured.add(keyOf(state.name, state.credential));
   }
 
   all(): TargetState[] {
     return [...this.#targets.values()].map((known) => known.state);
   }
 
-  /** After a reload: targets of providers that are gone are no longer shown; requests under way still hold theirs. */
+  /** After a reload: targets of providers and keys that are gone are no longer shown; requests under way still hold theirs. */
   forgetOthers(config: Config): void {
-    for (const [key, { state }] of this.#targets) if (config.providers[state.provider] === undefined) this.#targets.delete(key);
+    this.credentials.forgetOthers(config);
+    const kept = new Set(Object.values(config.providers).flatMap((provider) => this.credentials.of(provider)));
+    for (const [key, { state }] of this.#targets) if (!kept.has(state.credential as KeptCredential)) this.#forget(key, state);
   }
 
   /** Every credential's state of a target named `provider/model`. */
@@ -62,60 +83,98 @@ export class TargetRegistry {
     return this.all().filter((state) => state.name === name);
   }
 
-  benches(): IterableIterator<[string, Cooldown]> {
-    return this.#benches.entries();
-  }
-
-  /** The bench of a credential, made if it is not there yet. */
-  bench(id: string): Cooldown {
-    let bench = this.#benches.get(id);
-    if (bench === undefined) this.#benches.set(id, (bench = new Cooldown(`${id}:bench`, 'bench', this.#random)));
-    return bench;
-  }
-
   #target(
     config: Config,
     provider: ProviderConfig,
     model: string,
     policy: TargetPolicy,
-    auth: Credential['auth'],
-    number: number,
+    credential: KeptCredential,
+    credentials: number,
   ): TargetState {
     const name = `${provider.name}/${model}`;
-    const key = `${name}#${number}`;
+    const key = keyOf(name, credential);
     const known = this.#targets.get(key);
-    // One state for a target, however many routes name it: within one config the first of them says how its breaker is set.
+    // One state for a target, however many routes name it: within one config the first of them says how it is set.
     if (known?.config === config) return known.state;
-    const price = config.prices[name] ?? config.prices[model] ?? null;
-    const settings = JSON.stringify([provider, policy.breaker, policy.retry.budget, price]);
-    if (known?.settings === settings) {
-      known.config = config;
-      return known.state;
-    }
     if (known === undefined && this.#targets.size >= TARGETS_MAX) this.#forgetOne();
-    const bench = this.bench(`${provider.name}#${number}${fingerprint(auth)}`);
-    const secrets = auth === 'caller' || auth.length === 0 ? [] : [auth[1]!.replace(/^Bearer /, '')];
-    const state = { ...this.#make(provider, name, model, policy, { number, auth, bench, secrets }), price };
-    if (known !== undefined) this.#carryOver(known.state, state);
-    else this.onMade?.(state);
-    this.#targets.set(key, { config, settings, state });
+    const place = this.#place(config, name, policy);
+    const settings = this.#settings(config, provider, model, credential, credentials);
+    // A known target takes new settings over where it stands: requests under way and what was learned stay with it.
+    const state: TargetState = Object.assign(
+      known?.state ?? { health: new Health(), cooldown: this.#rateCooldown(provider, key, credential), inFlight: 0, rateLimitStreak: 0 },
+      place.shared,
+      settings,
+    );
+    this.#targets.delete(key); // and in again: shown in the order of the config
+    this.#targets.set(key, { config, state });
+    if (known !== undefined) return state;
+    place.targets++;
+    this.onMade?.(state);
     return state;
+  }
+
+  /** What all credentials share; a changed setting makes a new breaker, which goes on from the old one. */
+  #place(config: Config, name: string, policy: TargetPolicy): KnownPlace {
+    const known = this.#places.get(name);
+    if (known?.config === config) return known;
+    const settings = JSON.stringify([policy.breaker, policy.retry.budget]);
+    const now = this.#clock.now();
+    const place = known ?? {
+      config,
+      settings: '',
+      targets: 0,
+      shared: {
+        breaker: this.#breaker(name, policy),
+        overload: new Cooldown(`${name}:overload`, 'cooldown', this.#random),
+        retryBudget: new RetryBudget(policy.retry.budget, now),
+        silence: new SilenceRecord(),
+        told: { breaker: 'closed' as const },
+      },
+    };
+    if (known !== undefined && known.settings !== settings) {
+      const breaker = this.#breaker(name, policy);
+      const epochMs = this.#clock.epochMs();
+      const record = known.shared.breaker.save(now, epochMs);
+      if (record !== null) breaker.restore(now, epochMs, record);
+      known.shared = { ...known.shared, breaker, retryBudget: new RetryBudget(policy.retry.budget, now) };
+    }
+    place.config = config;
+    place.settings = settings;
+    this.#places.set(name, place);
+    return place;
+  }
+
+  #breaker(name: string, policy: TargetPolicy): CircuitBreaker {
+    return new CircuitBreaker(`${name}:breaker`, breakerOptions(policy), this.#random);
+  }
+
+  /** Where the preset says that all models of a key are limited together, one of them that is limited pauses all. */
+  #rateCooldown(provider: ProviderConfig, key: string, credential: KeptCredential): Cooldown {
+    return isLimitedWhole(provider) ? credential.cooldown : new Cooldown(`${key}:cooldown`, 'cooldown', this.#random);
   }
 
   /** Forgets the oldest target that no configured route names and that nothing is known of. */
   #forgetOne(): void {
     const now = this.#clock.now();
     for (const [key, { state }] of this.#targets) {
-      const isIdle = state.inFlight === 0 && state.breaker.state === 'closed' && state.cooldown.remainingMs(now) === 0;
+      const isIdle = state.inFlight === 0 && state.breaker.state === 'closed' && pausedMs(state, now) === 0;
       if (!isIdle || this.#configured.has(key)) continue;
-      this.#targets.delete(key);
+      this.#forget(key, state);
       return;
     }
   }
 
-  #make(provider: ProviderConfig, name: string, model: string, policy: TargetPolicy, credential: Credential): Omit<TargetState, 'price'> {
+  #forget(key: string, { name }: TargetState): void {
+    this.#targets.delete(key);
+    this.#configured.delete(key);
+    const place = this.#places.get(name);
+    if (place !== undefined && --place.targets === 0) this.#places.delete(name);
+  }
+
+  #settings(config: Config, provider: ProviderConfig, model: string, credential: KeptCredential, credentials: number) {
     const url = new URL(provider.baseUrl);
-    const key = `${name}#${credential.number}`;
+    const name = `${provider.name}/${model}`;
+    const number = credential.number;
     const own = provider.models[model];
     return {
       name,
@@ -129,30 +188,24 @@ export class TargetRegistry {
       thinks: isThinkingModel(model),
       includeUsage: provider.includeUsage,
       countsOutput: provider.countsOutput,
-      breaker: new CircuitBreaker(`${key}:breaker`, breakerOptions(policy), this.#random),
-      cooldown: new Cooldown(`${key}:cooldown`, 'cooldown', this.#random),
+      limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
       limits: [
-        ...this.#limits.make(`${provider.name}#${credential.number}`, provider.limits),
-        ...(own === undefined ? [] : this.#limits.make(key, own.limits)),
+        ...this.#limits.make(credential.id, `${provider.name}#${number}`, provider.limits),
+        ...(own === undefined ? [] : this.#limits.make(keyOf(name, credential), `${name}#${number}`, own.limits)),
       ],
-      retryBudget: new RetryBudget(policy.retry.budget, this.#clock.now()),
-      silence: new SilenceRecord(),
-      health: new Health(),
-      toldBreaker: 'closed',
-      inFlight: 0,
-      rateLimitStreak: 0,
+      price: config.prices[name] ?? config.prices[model] ?? null,
     };
   }
+}
 
-  /** A target whose settings changed is another object; what held it back still does. */
-  #carryOver(from: TargetState, to: TargetState): void {
-    const now = this.#clock.now();
-    const epochMs = this.#clock.epochMs();
-    const record = from.breaker.save(now, epochMs);
-    if (record !== null) to.breaker.restore(now, epochMs, record);
-    const coolingMs = from.cooldown.remainingMs(now);
-    if (coolingMs > 0) to.cooldown.coolUntil(now + coolingMs, from.cooldown.kind);
-  }
+/** The model's name may hold anything, the id of the credential holds no space. */
+function keyOf(name: string, credential: { readonly id: string }): string {
+  return `${credential.id} ${name}`;
+}
+
+/** Of a provider without a preset nothing is known: there a limit concerns the model that was limited. */
+function isLimitedWhole(provider: ProviderConfig): boolean {
+  return provider.preset !== null && provider.limitScope === 'credential';
 }
 
 function breakerOptions({ breaker }: TargetPolicy) {
@@ -165,14 +218,4 @@ function breakerOptions({ breaker }: TargetPolicy) {
     maxOpenForMs: breaker.maxOpenFor,
     probes: breaker.probes,
   };
-}
-
-/** Tells keys apart without telling what they are: a bench belongs to the key, not to its place in the list. */
-function fingerprint(auth: Credential['auth']): string {
-  return auth === 'caller' || auth.length === 0 ? '' : `:${hash('sha256', auth.join(), 'hex').slice(0, 8)}`;
-}
-
-/** Names and values in turn that authenticate a request to the provider. */
-export function authHeaders(provider: ProviderConfig, key: string): string[] {
-  return provider.auth === 'bearer' ? ['authorization', `Bearer ${key}`] : [provider.auth, key];
 }

@@ -32,9 +32,15 @@ export function settleAttempt(engine: Engine, target: RouteTarget, permit: Permi
 
 /** Emits a breaker's change of state, if there was one since the last time. */
 export function tellBreaker(engine: Engine, state: TargetState): void {
-  const { breaker, toldBreaker: before } = state;
+  const { breaker, told } = state;
+  const before = told.breaker;
   if (breaker.state === before) return;
-  state.toldBreaker = breaker.state;
+  told.breaker = breaker.state;
   const at = engine.clock.now();
   engine.events.emit({ type: 'breaker', at, target: state.name, from: before, to: breaker.state, openForMs: breaker.openForMs(at) });
+}
+
+/** An answer has begun: a credential that was on trial is in order, and those who waited for the outcome may go on. */
+export function proveCredential(engine: Engine, state: TargetState): void {
+  if (state.credential.bench.prove()) engine.admission.pump();
 }

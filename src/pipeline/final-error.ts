@@ -6,6 +6,7 @@ import { wayHeaders } from './answer-headers.ts';
 import { retryHeaders } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
+import { pausedMs } from './route.ts';
 import type { FailedAttempt, RequestRun } from './run.ts';
 import { askedWaitMs } from './verdict-effects.ts';
 
@@ -52,7 +53,7 @@ function statusOf(failure: Failure): number | undefined {
 /** When the last target may be asked again, where it said so. */
 function waitMs(run: RequestRun, failed: FailedAttempt): number | null {
   const { target, judgement } = failed;
-  const coolingMs = target.state.cooldown.remainingMs(run.engine.clock.now());
+  const coolingMs = pausedMs(target.state, run.engine.clock.now());
   if (coolingMs > 0) return coolingMs;
   const askedMs = askedWaitMs(failed.failure);
   return judgement.verdict !== 'reject' && askedMs > 0 ? askedMs : null;

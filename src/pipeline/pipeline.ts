@@ -12,7 +12,7 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
-import { settleAttempt, tellBreaker } from './engine.ts';
+import { proveCredential, settleAttempt, tellBreaker } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -46,7 +46,10 @@ async function carryOut(run: RequestRun): Promise<void> {
     if (admitted === null) return;
     const attempt = await send(run, admitted);
     if (attempt === null) return;
-    if (attempt.failure === null) return relay(run, attempt);
+    if (attempt.failure === null) {
+      proveCredential(run.engine, admitted.target.state);
+      return relay(run, attempt);
+    }
     if (isWelcomeEmpty(attempt, attempt.failure)) return answerEmpty(run, attempt, attempt.failure);
     const judgement = takeFailure(run, attempt, attempt.failure);
     keepAnswer(run, attempt, attempt.failure);

@@ -4,6 +4,7 @@ import type { BreakerState } from '../core/events.ts';
 import type { Operation } from '../core/request.ts';
 import type { Capacity, Resource } from '../core/resource.ts';
 import type { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
+import type { Bench } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import type { SilenceRecord } from '../policy/latency/silence.ts';
 import type { RetryBudget } from '../policy/retry-budget.ts';
@@ -26,16 +27,21 @@ export interface RequestPolicy {
 
 /** One credential of a provider, with what is out of order for all its models. */
 export interface Credential {
-  /** Counted from 1. */
+  /** Its place among the provider's keys, from 1: how people are told which one is meant. A reload may move it. */
   readonly number: number;
+  /** Stays the same wherever the key stands in the list; tells nothing of the key. Not for people: `provider#0123abcd…`. */
+  readonly id: string;
   /** Names and values in turn that authenticate a request; `caller`: the caller's own credential is sent. */
   readonly auth: readonly string[] | 'caller';
-  readonly bench: Cooldown;
+  readonly bench: Bench;
   /** The key itself, to be taken out of whatever a provider says. */
   readonly secrets: readonly string[];
 }
 
-/** A place to send to, shared by all routes that name it: provider, model and credential, and its state. */
+/**
+ * A place to send to, shared by all routes that name it: provider, model and credential, and its state. What an outage tells
+ * (breaker, overload, silence, retry budget) is the same object for all credentials of a provider's model.
+ */
 export interface TargetState {
   /** `provider/model`, as shown to people. */
   readonly name: string;
@@ -53,14 +59,19 @@ export interface TargetState {
   readonly includeUsage: boolean;
   readonly countsOutput: boolean;
   readonly breaker: CircuitBreaker;
+  /** The pause that the target asked for, whoever calls. */
+  readonly overload: Cooldown;
+  /** The pause of a rate limit: of this credential and model, or of the whole credential where the preset says so. */
   readonly cooldown: Cooldown;
+  /** What `cooldown` holds back, as told to people: `provider/model`, with `#number` where there are several keys, or `provider#number`. */
+  readonly limitedAs: string;
   readonly limits: readonly Resource[];
   readonly retryBudget: RetryBudget;
   readonly silence: SilenceRecord;
   readonly health: Health;
   readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
-  /** The state of the breaker that was last told in an event. */
-  toldBreaker: BreakerState;
+  /** The state of the breaker that was last told in an event; one object for all credentials. */
+  readonly told: { breaker: BreakerState };
   inFlight: number;
   /** Rate-limit answers in a row, for our own backoff where the provider names no wait. */
   rateLimitStreak: number;
@@ -133,5 +144,10 @@ export class Route {
 /** True if something other than a limit keeps the target from answering now. */
 export function isOutOfOrder(target: RouteTarget, now: Instant): boolean {
   const { state } = target;
-  return state.cooldown.remainingMs(now) > 0 || state.credential.bench.remainingMs(now) > 0 || state.breaker.earliest(now) !== now;
+  return pausedMs(state, now) > 0 || state.credential.bench.earliest(now) !== now || state.breaker.earliest(now) !== now;
+}
+
+/** How long the target, or this credential's rate limit, asked not to be called, in milliseconds; 0: not at all. */
+export function pausedMs(state: TargetState, now: Instant): number {
+  return Math.max(state.cooldown.remainingMs(now), state.overload.remainingMs(now));
 }

@@ -1,4 +1,5 @@
 /** Acts on a failed attempt: closes its permit, applies what the verdict says to target and credential, and remembers it. */
+import type { Instant } from '../core/clock.ts';
 import type { CooldownEvent } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Settlement } from '../core/resource.ts';
@@ -7,6 +8,7 @@ import { judge } from '../policy/verdict.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
+import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
@@ -34,7 +36,7 @@ export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure)
   run.fallback ??= judgement.reason;
   if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return judgement;
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
-    run.tried.pause(target, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
+    pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
   else markDead(run, attempt, judgement);
   return judgement;
 }
@@ -100,20 +102,24 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
   const now = clock.now();
   const hintMs = askedWaitMs(failure);
   if (judgement.effect === 'cooldown') {
+    const ofCredential = isOfCredential(judgement);
+    if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
     const backoff = { baseDelayMs: policy.retry.baseDelay, maxDelayMs: policy.retry.maxDelay };
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, ++state.rateLimitStreak, random);
-    state.cooldown.coolUntil(now + forMs, 'cooldown');
-    return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs, reason: judgement.reason };
+    const cooldown = ofCredential ? state.cooldown : state.overload;
+    cooldown.coolUntil(now + forMs, 'cooldown');
+    const subject = ofCredential ? state.limitedAs : state.name;
+    return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
   if (judgement.effect === 'bench') {
-    const forMs = Math.max(hintMs, judgement.benchMs); // a hint is a floor, and money does not come back within a second
     if (state.credential.auth === 'caller') return null; // the caller's own key says nothing about anybody else's
-    state.credential.bench.coolUntil(now + forMs);
+    const forMs = state.credential.bench.strike(now, judgement.benchMs, hintMs); // a hint is a floor: money does not come back within a second
+    if (forMs === null) return null;
     const subject = `${state.provider}#${state.credential.number}`;
     return { type: 'cooldown', at: now, subject, kind: 'bench', forMs, reason: judgement.reason };
   }
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
-  state.cooldown.coolUntil(now + hintMs, 'bench');
+  state.overload.coolUntil(now + hintMs, 'bench');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };
 }
 
@@ -125,7 +131,7 @@ export function askedWaitMs(failure: Failure): number {
 
 function isEmptyAgain(run: RequestRun, attempt: Attempt): boolean {
   const { target } = attempt.options;
-  return run.failures.filter((failed) => failed.target === target && failed.failure.kind === 'empty').length >= EMPTY_ANSWERS_MAX;
+  return run.failures.filter((failed) => isSamePlace(failed.target, target) && failed.failure.kind === 'empty').length >= EMPTY_ANSWERS_MAX;
 }
 
 /** Our own backoff; where the target pauses for everybody, that pause is the wait. */
@@ -133,17 +139,44 @@ function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judg
   const { retry } = attempt.options.target.policy;
   const hintMs = askedWaitMs(failure);
   if (hintMs > retry.maxRetryAfter) return Infinity;
-  if (judgement.effect === 'cooldown' || hintMs > 0) return hintMs;
-  const repeats = run.failures.filter((failed) => failed.target === attempt.options.target).length;
+  const isPaused = judgement.effect === 'cooldown' && attempt.options.target.state.credential.auth !== 'caller';
+  if (isPaused || hintMs > 0) return hintMs;
+  const repeats = run.failures.filter((failed) => isSamePlace(failed.target, attempt.options.target)).length;
   return fullJitter({ baseDelayMs: retry.baseDelay, maxDelayMs: retry.maxDelay }, repeats, run.engine.random);
 }
 
-/** This target can't answer; where the reason lies in the request, no other credential of the same model can either. */
+/** This target can't answer; unless the reason lies in its credential, no other one of the same model can either. */
 function markDead(run: RequestRun, attempt: Attempt, judgement: Judgement): void {
   const { target } = attempt.options;
   run.tried.markDead(target);
-  if (!judgement.liesInRequest) return;
-  for (const other of run.tiers.flat()) if (other.state.name === target.state.name) run.tried.markDead(other);
+  if (isOfCredential(judgement)) return;
+  for (const other of run.tiers.flat()) if (isSamePlace(other, target)) run.tried.markDead(other);
+}
+
+/**
+ * When this request may ask the target again. What lies in the target itself is no better with another key: its other credentials
+ * count as asked too, so that an outage uses up neither the attempts meant for other targets nor more than the retry budget.
+ */
+function pauseForRun(run: RequestRun, target: RouteTarget, judgement: Judgement, until: Instant): void {
+  run.tried.pause(target, until);
+  if (isOfCredential(judgement)) return;
+  for (const tier of run.tiers) {
+    for (const other of tier) {
+      if (other === target || !isSamePlace(other, target)) continue;
+      run.tried.markAsked(other);
+      run.tried.pause(other, until);
+    }
+  }
+}
+
+/** Limits, quota and keys belong to a credential: another one of the same provider may well be served. */
+function isOfCredential(judgement: Judgement): boolean {
+  return judgement.effect === 'bench' || (judgement.effect === 'cooldown' && judgement.reason === 'rate_limited');
+}
+
+/** The same model of the same provider, by whatever credential. */
+function isSamePlace(a: RouteTarget, b: RouteTarget): boolean {
+  return a.state.name === b.state.name;
 }
 
 /** A field that the target does not take is left out, once for each field, and the target asked again. */

@@ -1,0 +1,82 @@
+/** The credentials of every provider: what is known of a key follows the key, wherever a reload puts it in the list. */
+import { hash } from 'node:crypto';
+import type { Random } from '../core/random.ts';
+import { Bench } from '../policy/cooldown/bench.ts';
+import { Cooldown } from '../policy/cooldown/cooldown.ts';
+import type { Credential } from '../pipeline/route.ts';
+import type { Config, ProviderConfig } from './config/index.ts';
+
+/** A credential with the pause of its rate limit, for providers that limit all its models together. */
+export interface KeptCredential extends Credential {
+  number: number;
+  auth: Credential['auth'];
+  readonly cooldown: Cooldown;
+}
+
+export class CredentialRegistry {
+  readonly #random: Random;
+  readonly #known = new Map<string, KeptCredential>();
+  /** By provider, in the order of its keys; made once for each config. */
+  #lists = new WeakMap<ProviderConfig, readonly KeptCredential[]>();
+  /** Hears of every credential that is made anew. */
+  onMade: ((credential: KeptCredential) => void) | null = null;
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  of(provider: ProviderConfig): readonly KeptCredential[] {
+    let list = this.#lists.get(provider);
+    if (list === undefined) {
+      // A server that asks for no key has one credential all the same: nothing is sent with it.
+      const keys = provider.apiKeys === 'caller' || provider.apiKeys.length === 0 ? [null] : provider.apiKeys;
+      list = keys.map((key, i) => this.#numbered(provider, key, i + 1));
+      this.#lists.set(provider, list);
+    }
+    return list;
+  }
+
+  all(): IterableIterator<KeptCredential> {
+    return this.#known.values();
+  }
+
+  /** After a reload: keys that are gone are forgotten, unless they are out of order, which a key that comes back still is. */
+  forgetOthers(config: Config): void {
+    const kept = new Set(Object.values(config.providers).flatMap((provider) => this.of(provider)));
+    for (const credential of this.#known.values()) {
+      if (!kept.has(credential) && credential.bench.save(0, 0) === null) this.#known.delete(credential.id);
+    }
+  }
+
+  #numbered(provider: ProviderConfig, key: string | null, number: number): KeptCredential {
+    const isCaller = provider.apiKeys === 'caller';
+    const id = `${provider.name}#${key === null ? (isCaller ? 'caller' : 'none') : fingerprint(key)}`;
+    const auth = key === null ? (isCaller ? ('caller' as const) : []) : authHeaders(provider, key);
+    let credential = this.#known.get(id);
+    if (credential === undefined) {
+      credential = {
+        id,
+        number,
+        auth,
+        bench: new Bench(`${id}:bench`),
+        cooldown: new Cooldown(`${id}:cooldown`, 'cooldown', this.#random),
+        secrets: key === null ? [] : [key],
+      };
+      this.#known.set(id, credential);
+      this.onMade?.(credential);
+    }
+    credential.number = number;
+    credential.auth = auth;
+    return credential;
+  }
+}
+
+/** Tells keys apart without telling what they are. */
+function fingerprint(key: string): string {
+  return hash('sha256', key, 'hex').slice(0, 16);
+}
+
+/** Names and values in turn that authenticate a request to the provider. */
+export function authHeaders(provider: ProviderConfig, key: string): string[] {
+  return provider.auth === 'bearer' ? ['authorization', `Bearer ${key}`] : [provider.auth, key];
+}
