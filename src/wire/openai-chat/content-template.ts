@@ -3,42 +3,67 @@
  * would be most of what a stream costs us. A template holds the bytes of such an event around its text; an event that has
  * the same bytes around another text is known to mean the same, without parsing.
  *
- * It is exact. The text is accepted only if it is the inside of one JSON string (no quote, backslash or control character),
- * so such an event parses to the same value but for that string. That the hole really is the string in question is not
- * guessed: at the making a marker is put in its place, parsed, and looked for. OpenAI's `obfuscation` (random padding) is a
- * second hole.
+ * It is exact. The text is accepted only if it is the inside of one valid JSON string, so such an event parses to the same
+ * value but for that string. That the hole really is the string in question is not guessed: at the making a marker is put
+ * in its place, parsed, and looked for. OpenAI's `obfuscation` (random padding) is a second hole.
  */
 import { isRecord } from '../json-values.ts';
 
-const HOLES = ['content', 'reasoning_content', 'reasoning', 'text'] as const;
+const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning'] as const;
+/** What grows by pieces: texts of a delta, the `text` of a choice, the arguments of a tool call. */
+const HOLES = [...DELTA_TEXTS, 'text', 'arguments'] as const;
 const PADDING = 'obfuscation';
 const MARKER = 'breakwater marks this';
 const PADDING_MARKER = 'breakwater marks that';
+/** Longer events are few, and no template is worth keeping so much. */
+const BLOCK_LENGTH_MAX = 65_536;
 
 export class ContentTemplate {
   /** What stands before, between and after the holes; the last with the event's blank line. */
   readonly #literals: readonly string[];
   /** The hole that holds the content. */
   readonly #contentHole: number;
+  readonly #first: string;
+  readonly #last: string;
+  /** The end of one event and the beginning of the next, compared at once. */
+  readonly #seam: string;
 
   constructor(literals: readonly string[], contentHole: number) {
     this.#literals = literals;
     this.#contentHole = contentHole;
+    this.#first = literals[0] as string;
+    this.#last = literals.at(-1) as string;
+    this.#seam = this.#last + this.#first;
   }
 
-  /** The end of the event of this form, with content in it, that begins at `start`; -1 if there is none. */
-  match(text: string, start: number): number {
-    const first = this.#literals[0] as string;
-    if (!standsAt(text, start, first)) return -1;
-    let pos = start + first.length;
-    for (let hole = 0; hole < this.#literals.length - 1; hole++) {
-      const end = endOfPlainString(text, pos);
-      if (end < 0 || (end === pos && hole === this.#contentHole)) return -1;
+  /**
+   * The end of the run of events of this form, each with content in it and none longer than `sizeMax`, that begins at
+   * `start`; `start` itself if there is none.
+   */
+  match(text: string, start: number, sizeMax: number): number {
+    if (!standsAt(text, start, this.#first)) return start;
+    let begin = start;
+    for (;;) {
+      const last = this.#endOfHoles(text, begin + this.#first.length);
+      const end = last + this.#last.length;
+      if (last < 0 || end - begin > sizeMax) return begin;
+      if (!standsAt(text, last, this.#seam)) return standsAt(text, last, this.#last) ? end : begin;
+      begin = end;
+    }
+  }
+
+  /** The end of the last hole, or -1; the first begins at `start`. */
+  #endOfHoles(text: string, start: number): number {
+    let end = start;
+    for (let hole = 0; ; hole++) {
+      const from = end;
+      end = endOfString(text, from);
+      if (end < 0 || (end === from && hole === this.#contentHole)) return -1;
+      if (hole === this.#literals.length - 2) return end;
       const literal = this.#literals[hole + 1] as string;
       if (!standsAt(text, end, literal)) return -1;
-      pos = end + literal.length;
+      end += literal.length;
     }
-    return pos;
   }
 }
 
@@ -47,27 +72,38 @@ function standsAt(text: string, at: number, literal: string): boolean {
   return text.slice(at, at + literal.length) === literal;
 }
 
-/** Where the quote stands that ends a string without escapes; -1 if there is an escape, a control character, or no end. */
-function endOfPlainString(text: string, start: number): number {
+/** Where the quote stands that ends the JSON string whose inside begins at `start`; -1 if it is no valid one, or has no end. */
+function endOfString(text: string, start: number): number {
   for (let pos = start; pos < text.length; pos++) {
     const code = text.charCodeAt(pos);
     if (code === 0x22) return pos;
-    if (code < 0x20 || code === 0x5c) return -1;
+    if (code < 0x20) return -1;
+    if (code !== 0x5c) continue;
+    const length = escapeLength(text, pos);
+    if (length === 0) return -1;
+    pos += length - 1;
   }
   return -1;
 }
 
+/** Of the escape that begins with the backslash at `pos`; 0 if there is none of that kind. */
+function escapeLength(text: string, pos: number): number {
+  const code = text[pos + 1];
+  if (code === undefined) return 0;
+  if (code !== 'u') return '"\\/bfnrt'.includes(code) ? 2 : 0;
+  return /^[\da-fA-F]{4}$/.test(text.slice(pos + 2, pos + 6)) ? 6 : 0;
+}
+
 /**
  * The template of an event, or null if it isn't of the plain kind. `block` is the whole event as Latin-1, one character
- * for a byte. The caller has read it and found in it content of one unfinished choice and nothing else of note.
+ * for a byte. The caller has read it and found in it one unfinished choice and nothing else of note.
  */
 export function createContentTemplate(block: string): ContentTemplate | null {
-  const shape = /^data: ?([^\r\n]+)(?:\n\n|\r\n\r\n)$/.exec(block);
-  if (shape === null) return null;
+  if (block.length > BLOCK_LENGTH_MAX || !/^data: ?[^\r\n]+(?:\n\n|\r\n\r\n)$/.test(block)) return null;
+  const padding = findString(block, PADDING);
   for (const name of HOLES) {
     const content = findString(block, name);
-    if (content === null) continue;
-    const padding = findString(block, PADDING);
+    if (content === null || content.start === content.end) continue;
     const template =
       padding === null ? cut(block, [content]) : cut(block, padding.start > content.start ? [content, padding] : [padding, content]);
     if (template !== null) return template;
@@ -82,7 +118,7 @@ interface Hole {
   readonly isContent: boolean;
 }
 
-/** The last member of that name with a plain string, wherever it is nested. */
+/** The last member of that name with a string, wherever it is nested. */
 function findString(block: string, name: string): Hole | null {
   const key = `"${name}"`;
   const at = block.lastIndexOf(key);
@@ -91,7 +127,7 @@ function findString(block: string, name: string): Hole | null {
   opening.lastIndex = at + key.length;
   if (!opening.test(block)) return null;
   const start = opening.lastIndex;
-  const end = endOfPlainString(block, start);
+  const end = endOfString(block, start);
   const isContent = name !== PADDING;
   return end < 0 ? null : { start, end, marker: isContent ? MARKER : PADDING_MARKER, isContent };
 }
@@ -125,5 +161,11 @@ function isMarkedEvent(block: string, hasPadding: boolean): boolean {
   if (!isRecord(choice)) return false;
   if (choice['text'] === MARKER) return true;
   const { delta } = choice;
-  return isRecord(delta) && HOLES.some((name) => delta[name] === MARKER);
+  return isRecord(delta) && (DELTA_TEXTS.some((name) => delta[name] === MARKER) || isMarkedCall(delta['tool_calls']));
+}
+
+function isMarkedCall(calls: unknown): boolean {
+  if (!Array.isArray(calls) || calls.length !== 1) return false;
+  const call: unknown = calls[0];
+  return isRecord(call) && isRecord(call['function']) && call['function']['arguments'] === MARKER;
 }

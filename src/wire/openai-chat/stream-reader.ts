@@ -10,10 +10,10 @@ import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
 import { ChoiceProgress } from './choice-progress.ts';
 import { holdsContent, holdsToolCall } from './content.ts';
-import { createContentTemplate } from './content-template.ts';
-import type { ContentTemplate } from './content-template.ts';
 import { findError, isFailedFinish } from './answer-error.ts';
+import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
+import { findWrappedError } from './wrapped-error.ts';
 
 export interface StreamPush {
   /** Original bytes of whole events that may go downstream, in order. */
@@ -51,12 +51,13 @@ export function createChatStreamReader(options: StreamReaderOptions): StreamRead
   return new ChatStreamReader(options);
 }
 
-/** Templates made in a row that no event matched; then the stream isn't of the kind that has them. */
-const USELESS_TEMPLATES_MAX = 4;
-const NOTHING: StreamPush = { pieces: [], hasContent: false, done: false, failure: null };
+/** Smaller rests of a chunk hold no event that a template knows. */
+const KNOWN_EVENT_MIN = 32;
+const NO_PIECES: readonly Uint8Array[] = [];
+const NOTHING: StreamPush = { pieces: NO_PIECES, hasContent: false, done: false, failure: null };
 
-/** What becomes of an event: it passes, is taken out, or ends the stream. */
-type Step = 'pass' | 'strip' | 'done' | Failure;
+/** What becomes of an event: it passes, is taken out, ends the stream, ends it with a terminator of ours, or fails it. */
+type Step = 'pass' | 'strip' | 'done' | 'end' | Failure;
 
 class ChatStreamReader implements StreamReader {
   readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
@@ -64,76 +65,74 @@ class ChatStreamReader implements StreamReader {
   readonly #maxEventSize: number;
   readonly #framer: SseFramer;
   readonly #choices = new ChoiceProgress();
-  #template: ContentTemplate | null = null;
-  /** The model that its events name, if they do. */
-  #templateModel: string | null = null;
-  #uselessTemplates: number;
+  /** Null: every event is read in full. */
+  readonly #templates: TemplateList | null;
   #closed = false;
+  /** The terminator is through, but for the LF of its last CRLF. */
+  #awaitsLineFeed = false;
   #sawEvent = false;
+  /** What became of the last whole block. */
+  #lastStep: 'pass' | 'strip' = 'pass';
   /** Of the current push. */
-  #pieces: Uint8Array[] = [];
+  #pieces: Uint8Array[] | null = null;
   #hasContent = false;
 
   constructor(options: StreamReaderOptions) {
     this.#keepUsage = options.keepUsage;
     this.#maxEventSize = options.maxEventSize;
     this.#framer = new SseFramer(options.maxEventSize);
-    this.#uselessTemplates = options.shortcut === false ? USELESS_TEMPLATES_MAX : 0;
+    this.#templates = options.shortcut === false ? null : new TemplateList();
   }
 
   get isComplete(): boolean {
-    return this.#choices.complete;
+    return this.#awaitsLineFeed || this.#choices.complete;
   }
 
   push(chunk: Uint8Array): StreamPush {
     if (this.#closed) return NOTHING;
     const framer = this.#framer;
     framer.push(chunk);
+    if (this.#awaitsLineFeed) return this.#endWithLineFeed();
     const bytes = framer.chunk.length === chunk.length ? chunk : framer.chunk;
-    this.#pieces = [];
-    this.#hasContent = false;
     // The events that may pass lie in runs of the chunk; `runStart` is where the current run begins.
     let runStart = 0;
     for (;;) {
-      if (this.#skipTemplateEvents()) continue;
+      if (this.#skipKnownEvents()) continue;
       if (!framer.next()) break;
-      const step = this.#readBlock();
+      const step = framer.isLateLineFeed ? this.#lastStep : this.#readBlock();
       if (step === 'pass') {
-        if (framer.joined) {
-          this.#pieces.push(framer.bytes);
-          runStart = framer.position;
-        }
-        continue;
+        this.#lastStep = step;
+        if (!framer.joined) continue;
+        this.#addPiece(framer.bytes);
+      } else {
+        if (!framer.joined) this.#addRun(bytes, runStart, step === 'done' ? framer.end : framer.start);
+        else if (step === 'done') this.#addPiece(framer.bytes);
+        if (step === 'done' && framer.awaitsLineFeed) return this.#waitForLineFeed();
+        if (step !== 'strip') return this.#close(step);
+        this.#lastStep = step;
       }
-      if (!framer.joined) this.#addRun(bytes, runStart, step === 'done' ? framer.end : framer.start);
-      else if (step === 'done') this.#pieces.push(withLastLineFeed(framer.bytes));
-      if (step !== 'strip') return this.#close(step);
       runStart = framer.position;
     }
     this.#addRun(bytes, runStart, framer.blockEnd);
     if (framer.tooLarge) {
       return this.#close(createFailure('malformed', this.#phase, `an event of the stream is larger than ${this.#maxEventSize} bytes`));
     }
-    return { pieces: this.#pieces, hasContent: this.#hasContent, done: false, failure: null };
+    return this.#give(false, null);
   }
 
   end(): StreamPush {
     if (this.#closed) return NOTHING;
+    if (this.#awaitsLineFeed) return this.#close('done');
     const framer = this.#framer;
-    this.#pieces = [];
-    this.#hasContent = false;
     if (framer.finish()) {
       const step = this.#readBlock();
       // An event cut short is no event: what the stream lacks is judged below.
       if (typeof step === 'object' && step.kind !== 'malformed') return this.#close(step);
-      if (isSecondHalf(framer.bytes)) this.#pieces.push(framer.bytes);
-      else if ((step === 'pass' && framer.readData() !== null) || step === 'done') this.#pieces.push(completed(framer.bytes));
-      if (step === 'done') return this.#close('done');
+      if (step === 'end') return this.#close(step);
+      if (step === 'done' || (step === 'pass' && framer.readData() !== null)) this.#addPiece(completed(framer.bytes));
+      if (step === 'done') return this.#close(step);
     }
-    if (this.#choices.complete) {
-      this.#pieces.push(TERMINATOR);
-      return this.#close('done');
-    }
+    if (this.#choices.complete) return this.#close('end');
     if (!this.#sawEvent) return this.#close(createFailure('empty', this.#phase, 'the stream ended without an event'));
     return this.#close(createFailure('cut', this.#phase, 'the stream ended before the answer was complete'));
   }
@@ -142,57 +141,102 @@ class ChatStreamReader implements StreamReader {
     return this.facts.hasContent ? 'answer' : 'first_content';
   }
 
-  #close(step: 'done' | Failure): StreamPush {
+  #close(step: 'done' | 'end' | Failure): StreamPush {
+    if (step === 'end') this.#addPiece(TERMINATOR);
     this.#closed = true;
-    this.#template = null;
-    const failure = step === 'done' ? null : step;
-    return { pieces: this.#pieces, hasContent: this.#hasContent, done: failure === null, failure };
+    this.#templates?.clear();
+    return typeof step === 'object' ? this.#give(false, step) : this.#give(true, null);
+  }
+
+  /** The terminator goes out now; that the stream is done is told when it is known whether an LF belongs to it. */
+  #waitForLineFeed(): StreamPush {
+    this.#awaitsLineFeed = true;
+    return this.#give(false, null);
+  }
+
+  #endWithLineFeed(): StreamPush {
+    const framer = this.#framer;
+    if (framer.chunk.length === 0) return NOTHING;
+    if (framer.next() && framer.isLateLineFeed) this.#addPiece(framer.bytes.subarray(framer.start, framer.end));
+    return this.#close('done');
+  }
+
+  #give(done: boolean, failure: Failure | null): StreamPush {
+    const pieces = this.#pieces;
+    const hasContent = this.#hasContent;
+    if (pieces === null && !hasContent && !done && failure === null) return NOTHING;
+    // The reader of a silent stream holds on to nothing.
+    this.#pieces = null;
+    this.#hasContent = false;
+    return { pieces: pieces ?? NO_PIECES, hasContent, done, failure };
+  }
+
+  #addPiece(piece: Uint8Array): void {
+    if (this.#pieces === null) this.#pieces = [piece];
+    else this.#pieces.push(piece);
   }
 
   #addRun(bytes: Uint8Array, start: number, end: number): void {
-    if (end > start) this.#pieces.push(end - start === bytes.length ? bytes : bytes.subarray(start, end));
+    if (end > start) this.#addPiece(end - start === bytes.length ? bytes : bytes.subarray(start, end));
   }
 
-  /** Passes the events that the template knows; true if there was one. */
-  #skipTemplateEvents(): boolean {
-    const template = this.#template;
+  /** Passes events of a known form; true if there were some. */
+  #skipKnownEvents(): boolean {
+    const templates = this.#templates;
     const framer = this.#framer;
-    if (template === null || !framer.atBoundary) return false;
     const start = framer.position;
-    const end = template.match(framer.text, start);
-    if (end < 0 || end - start > this.#maxEventSize) return false;
+    if (templates === null || !framer.atBoundary || framer.chunk.length - start < KNOWN_EVENT_MIN) return false;
+    const end = templates.match(framer.text, start, this.#maxEventSize);
+    if (end === start) return false;
     framer.skipTo(end);
-    this.#noteTemplateEvent();
+    this.#lastStep = 'pass';
+    this.#noteKnownEvents(templates);
     return true;
   }
 
-  #noteTemplateEvent(): void {
-    this.#uselessTemplates = 0;
+  #noteKnownEvents(templates: TemplateList): void {
     this.#hasContent = true;
     this.facts.hasContent = true;
-    this.facts.model = this.#templateModel ?? this.facts.model;
+    this.facts.model = templates.model ?? this.facts.model;
   }
 
   #readBlock(): Step {
     const framer = this.#framer;
-    if (framer.joined && this.#template?.match(framer.readText(), 0) === framer.end) {
-      this.#noteTemplateEvent();
+    const templates = this.#templates;
+    if (framer.joined && templates !== null && templates.match(framer.readText(), 0, this.#maxEventSize) === framer.end) {
+      this.#noteKnownEvents(templates);
       return 'pass';
     }
     const data = framer.readData();
-    // Comments, and events without words, say that the provider lives and nothing else.
-    if (data === null) return 'pass';
-    if (framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.#phase);
-    if (/^\s*$/.test(data)) return 'pass';
+    if (data === null) return this.#readWordless();
+    // It says that the provider lives and nothing else, and the official clients would choke on it.
+    if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.#phase) : 'strip';
     this.#sawEvent = true;
-    if (data.startsWith('[DONE]')) return this.#readTerminator();
-    const value = parseObject(data);
-    if (value === null) return createFailure('malformed', this.#phase, 'an event of the stream is not a JSON object');
-    return this.#readChunk(value, data);
+    if (/^\s*\[DONE\]/.test(data)) return this.#readTerminator(data);
+    if (framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.#phase);
+    const value = parse(data);
+    if (isRecord(value)) return this.#readChunk(value, data);
+    const error = findWrappedError(value);
+    if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(data));
+    return createFailure('malformed', this.#phase, 'an event of the stream is not a JSON object');
   }
 
-  #readTerminator(): Step {
-    if (!this.#choices.toolCallOpen) return 'done';
+  /** A block without data is no event: a comment, or fields of no consequence; but some servers throw a bare JSON error into a stream. */
+  #readWordless(): Step {
+    const framer = this.#framer;
+    const first = framer.bytes[framer.start];
+    if (first === 0x7b || first === 0x5b) {
+      const text = framer.bytes.toString('utf8', framer.start, framer.end);
+      const error = findWrappedError(parse(text));
+      if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(text.trim()));
+    }
+    // The official clients take a name without data for an event, and choke on it.
+    return framer.eventName === '' ? 'pass' : 'strip';
+  }
+
+  /** The official clients know one spelling only; any other is replaced. */
+  #readTerminator(data: string): Step {
+    if (!this.#choices.toolCallOpen) return data === '[DONE]' ? 'done' : 'end';
     return createFailure('cut', this.#phase, 'the stream ended inside a tool call');
   }
 
@@ -208,7 +252,7 @@ class ChatStreamReader implements StreamReader {
     if (choices.length === 0) return isRecord(chunk['usage']) && !this.#keepUsage ? 'strip' : 'pass';
     const failure = this.#readChoices(choices, data);
     if (failure !== null) return failure;
-    if (usage === null && groq === undefined && choices.length === 1) this.#renewTemplate(choices[0], model);
+    if (usage === null && groq === undefined && choices.length === 1) this.#learnForm(choices[0], model);
     return 'pass';
   }
 
@@ -245,35 +289,22 @@ class ChatStreamReader implements StreamReader {
   }
 
   /** Takes the event just read as the form of those to come, if it is of the plain kind. */
-  #renewTemplate(choice: unknown, model: string | null): void {
+  #learnForm(choice: unknown, model: string | null): void {
     const framer = this.#framer;
-    if (this.#uselessTemplates >= USELESS_TEMPLATES_MAX || framer.eventName !== '' || !isRecord(choice)) return;
-    const delta = choice['delta'];
-    if (typeof choice['finish_reason'] === 'string' || (isRecord(delta) && holdsToolCall(delta)) || choice['message'] !== undefined) return;
-    const template = createContentTemplate(framer.readText());
-    if (template === null) return;
-    this.#uselessTemplates++;
-    this.#template = template;
-    this.#templateModel = model;
+    const templates = this.#templates;
+    if (templates === null || framer.eventName !== '' || !isRecord(choice)) return;
+    if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !templates.isDue()) return;
+    templates.add(framer.readText(), model);
   }
 }
 
-function parseObject(data: string): Record<string, unknown> | null {
+/** Undefined if it is no JSON. */
+function parse(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(data);
-    return isRecord(value) ? value : null;
+    return JSON.parse(text) as unknown;
   } catch {
-    return null;
+    return undefined;
   }
-}
-
-/** A CRLF may come in two packets; its LF says nothing by itself, but careless readers look for both. */
-function isSecondHalf(block: Buffer): boolean {
-  return block.length === 1 && block[0] === 0x0a;
-}
-
-function withLastLineFeed(block: Buffer): Uint8Array {
-  return block.at(-1) === 0x0d && block.at(-2) === 0x0a ? Buffer.concat([block, Buffer.from('\n')]) : block;
 }
 
 /** The last event with the blank line that it lacks. After a CR the first LF is its second half. */

@@ -90,13 +90,28 @@ test('reads events as the specification says', () => {
   }
 });
 
-test('an event is given as soon as its blank line is there, even if a CR may have its LF to come', () => {
+test('an event is given as soon as its blank line is there; the LF that may belong to it follows by itself', () => {
   const framer = new SseFramer(1000);
   framer.push(Buffer.from('data: a\r\n\r'));
   assert.equal(framer.next(), true);
   assert.equal(framer.readData(), 'a');
+  assert.equal(framer.awaitsLineFeed, true);
+  assert.equal(framer.next(), false);
   framer.push(Buffer.from('\ndata: b\n\n'));
   assert.equal(framer.next(), true);
+  assert.deepEqual([framer.isLateLineFeed, framer.start, framer.end, framer.readData()], [true, 0, 1, null]);
+  assert.equal(framer.next(), true);
+  assert.deepEqual([framer.isLateLineFeed, framer.readData()], [false, 'b']);
+});
+
+test('waits for no LF in a stream that ends its lines with CR alone', () => {
+  const framer = new SseFramer(1000);
+  framer.push(Buffer.from('data: a\r\r'));
+  assert.equal(framer.next(), true);
+  assert.equal(framer.awaitsLineFeed, false);
+  framer.push(Buffer.from('data: b\r\r'));
+  assert.equal(framer.next(), true);
+  assert.equal(framer.isLateLineFeed, false);
   assert.equal(framer.readData(), 'b');
 });
 
@@ -128,9 +143,50 @@ test('an event larger than the limit stops the stream, whole or in parts; one of
   assert.equal(framed([Buffer.from(`data: ${'x'.repeat(200)}`)], 100).tooLarge, true);
 });
 
-test('single bytes of a large event cost no more than linear time', () => {
-  const text = `data: ${'x'.repeat(300_000)}\n\n`;
-  assert.equal(framed(split(Buffer.from(text), [1])).events[0]?.data.length, 300_000);
+test('the limit is the same under every chunking and line end, and counts bytes, not characters', () => {
+  for (const newline of ['\n', '\r\n', '\r']) {
+    const event = Buffer.from(`: é€😀${newline}data: ${'😀'.repeat(30)}${newline}${newline}`);
+    // Whether the LF of the last CRLF comes in time must not matter.
+    const size = event.length - (newline === '\r\n' ? 1 : 0);
+    for (let cut = 1; cut < event.length; cut++) {
+      const chunks = [event.subarray(0, cut), event.subarray(cut)];
+      assert.equal(framed(chunks, size).tooLarge, false);
+      assert.equal(framed(chunks, size - 1).tooLarge, true);
+    }
+  }
+});
+
+test('a comment without end and a field name without end are bounded too', () => {
+  for (const text of [': ping ', 'no-colon', 'data: x\ndata: y\n', 'id: 1\r']) {
+    const framer = new SseFramer(10_000);
+    for (let i = 0; i < 10_000 && !framer.tooLarge; i++) {
+      framer.push(Buffer.from(text));
+      while (framer.next());
+    }
+    assert.equal(framer.tooLarge, true, text);
+  }
+});
+
+test('a large event in pieces of any size costs linear time', () => {
+  const sizes = [1, 7, 100, 65_536];
+  const msFor = (length: number, size: number): number => {
+    const chunks = split(Buffer.from(`data: ${'x'.repeat(length)}\n\n`), [size]);
+    const startedAt = performance.now();
+    assert.equal(framed(chunks, 1e9).events[0]?.data.length, length);
+    return performance.now() - startedAt;
+  };
+  // What is quadratic would take minutes here.
+  for (const size of sizes) assert.ok(msFor(size === 1 ? 1_000_000 : 8_000_000, size) < 5_000, `pieces of ${size}`);
+});
+
+test('holds no memory of what has gone by', () => {
+  const framer = new SseFramer(64 * 1024 * 1024);
+  framer.push(Buffer.from(`data: ${'x'.repeat(10_000_000)}`));
+  assert.equal(framer.next(), false);
+  framer.push(Buffer.from('\n\n'));
+  assert.equal(framer.next(), true);
+  assert.equal(framer.next(), false);
+  assert.equal(framer.bytes.length + framer.chunk.length + framer.text.length, 0);
 });
 
 const line = fc.oneof(

@@ -4,18 +4,25 @@
  *
  * The unit is the block: the bytes up to and with the blank line that ends an event; a comment, or a bare blank line, is
  * a block too. Blocks that lie whole in a chunk are ranges of it and nothing is allocated for them; one that is spread over
- * chunks is joined in memory of its own. Usual streams end lines with LF alone, so there the blank line is searched
- * natively, on a Latin-1 view of the chunk; a chunk that holds a CR is read byte by byte.
+ * chunks is joined in memory of its own. A CR ends a block at once, for its LF may never come; if it comes with the next
+ * chunk, it is a block of its own and says so, and whoever took the event takes it too: so every byte has the same fate
+ * under every chunking.
+ *
+ * Usual streams end lines with LF alone, so there the blank line is searched natively, on a Latin-1 view of the chunk; a
+ * chunk that holds a CR, or is tiny, is read byte by byte.
  */
 import { Buffer } from 'node:buffer';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import { SseFields } from './sse-fields.ts';
 
 const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
-const SPACE = 0x20;
-const COLON = 0x3a;
 const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const NO_BYTES = Buffer.alloc(0);
+/** Up to so many bytes a native call costs more than a loop. */
+const TINY = 24;
+/** The first memory for a block that comes in pieces, in bytes; it grows by doubling. */
+const HELD_AT_FIRST = 512;
 
 /**
  * Use: `push(chunk)`, then `next()` until it gives false; the fields tell of the current block until the following `next`.
@@ -27,31 +34,30 @@ export class SseFramer {
   start = 0;
   end = 0;
   joined = false;
+  /** The block is the LF of a CRLF whose CR ended the block before, and belongs to that. */
+  isLateLineFeed = false;
   /** A block went beyond the limit; nothing more comes. */
   tooLarge = false;
-  /** The last chunk, without the stream's byte order mark. */
+  /** The last chunk, without the stream's byte order mark, and where in it the next block begins. */
   chunk: Buffer = NO_BYTES;
-  /** The chunk as Latin-1 (one character for a byte), and where in it the next block begins. */
-  text = '';
   position = 0;
 
   readonly #maxEventSize: number;
-  #hasCarriageReturn = false;
+  readonly #fields = new SseFields();
+  /** The chunk as Latin-1; made when it is first needed. */
+  #text: string | null = null;
+  #isReadByBytes = false;
   /** The state at `position`: is the line empty so far, and was the last byte the CR that ended one. */
   #lineEmpty = true;
   #afterCarriageReturn = false;
+  #sawLineFeed = false;
   /** The beginning of a block whose end has not come. */
   #held: Buffer = NO_BYTES;
   #heldLength = 0;
   #atStreamStart = true;
   /** First bytes of the stream that may be part of a byte order mark. */
   #mark: Buffer = NO_BYTES;
-
   #blockEnd = 0;
-  /** Fields are read when they are asked for. */
-  #fieldsRead = false;
-  #eventName = '';
-  #dataLines: number[] = [];
 
   /** `maxEventSize` in bytes, framing included. */
   constructor(maxEventSize: number) {
@@ -61,10 +67,15 @@ export class SseFramer {
   push(bytes: Uint8Array): void {
     const chunk = this.#atStreamStart ? this.#withoutMark(asBuffer(bytes)) : asBuffer(bytes);
     this.chunk = chunk;
-    this.text = chunk.toString('latin1');
+    this.#text = null;
     this.position = 0;
     this.#blockEnd = 0;
-    this.#hasCarriageReturn = this.text.includes('\r');
+    this.#isReadByBytes = chunk.length <= TINY || this.text.includes('\r');
+  }
+
+  /** The chunk as Latin-1: one character for a byte. */
+  get text(): string {
+    return (this.#text ??= this.chunk.toString('latin1'));
   }
 
   /** True if `position` is at the beginning of a block and no part of one is held. */
@@ -77,21 +88,28 @@ export class SseFramer {
     return this.#blockEnd;
   }
 
-  /** Moves past a block that the caller has read by itself from `text`, and that ended with LF. */
+  /** The block ended with the last byte of the chunk, a CR, in a stream that knows LF: the next byte may belong to it. */
+  get awaitsLineFeed(): boolean {
+    return this.#afterCarriageReturn && this.#sawLineFeed && this.position === this.chunk.length;
+  }
+
+  /** Moves past blocks that the caller has read by itself from `text`, and that ended with LF. */
   skipTo(end: number): void {
     this.position = end;
     this.#blockEnd = end;
     this.#lineEmpty = true;
     this.#afterCarriageReturn = false;
+    this.#sawLineFeed = true;
   }
 
   /** Goes to the next whole block; false when more bytes are needed or `tooLarge`. */
   next(): boolean {
     if (this.tooLarge) return false;
     const start = this.position;
-    const end = this.#hasCarriageReturn ? this.#findEndByBytes() : this.#findEnd();
+    if (this.#afterCarriageReturn && this.#heldLength === 0 && start < this.chunk.length && this.#takeLateLineFeed(start)) return true;
+    const end = this.#isReadByBytes ? this.#findEndByBytes() : this.#findEnd();
     const size = this.#heldLength + (end < 0 ? this.chunk.length : end) - start;
-    if (size > this.#maxEventSize) {
+    if (size > this.#maxEventSize && !(size === this.#maxEventSize + 1 && this.#endsWithBoth(end))) {
       this.tooLarge = true;
       this.#release();
       return false;
@@ -112,7 +130,7 @@ export class SseFramer {
   finish(): boolean {
     if (this.tooLarge || this.#heldLength === 0) return false;
     this.chunk = NO_BYTES;
-    this.text = '';
+    this.#text = null;
     this.position = 0;
     this.#join(0);
     return true;
@@ -125,18 +143,12 @@ export class SseFramer {
 
   /** The block's `event` field; empty if it has none. */
   get eventName(): string {
-    if (!this.#fieldsRead) this.#readFields();
-    return this.#eventName;
+    return this.#fields.of(this).eventName;
   }
 
   /** The block's data with its lines joined by LF, or null if it has no `data` field (then it is no event). */
   readData(): string | null {
-    if (!this.#fieldsRead) this.#readFields();
-    const lines = this.#dataLines;
-    if (lines.length === 0) return null;
-    let data = this.bytes.toString('utf8', lines[0], lines[1]);
-    for (let i = 2; i < lines.length; i += 2) data += `\n${this.bytes.toString('utf8', lines[i], lines[i + 1])}`;
-    return data;
+    return this.#fields.of(this).readData();
   }
 
   #withoutMark(chunk: Buffer): Buffer {
@@ -150,9 +162,25 @@ export class SseFramer {
     return byteOrderMarkLength(bytes) === 0 ? bytes : bytes.subarray(3);
   }
 
+  #takeLateLineFeed(start: number): boolean {
+    this.#afterCarriageReturn = false;
+    if (this.chunk[start] !== LINE_FEED) return false;
+    this.position = start + 1;
+    this.#blockEnd = start + 1;
+    this.#sawLineFeed = true;
+    this.#setBlock(this.chunk, start, start + 1, false);
+    this.isLateLineFeed = true;
+    return true;
+  }
+
+  /** An LF that might have come too late to be counted never counts. */
+  #endsWithBoth(end: number): boolean {
+    return end > 1 && this.chunk[end - 1] === LINE_FEED && this.chunk[end - 2] === CARRIAGE_RETURN;
+  }
+
   /** For chunks without CR. */
   #findEnd(): number {
-    const { text } = this;
+    const text = this.text;
     let from = this.position;
     if (from === text.length) return -1;
     if (this.#afterCarriageReturn) {
@@ -161,60 +189,79 @@ export class SseFramer {
       if (text.charCodeAt(from) === LINE_FEED) from++;
       if (from === text.length) return -1;
     }
-    if (this.#lineEmpty && text.charCodeAt(from) === LINE_FEED) return from + 1;
+    if (this.#lineEmpty && text.charCodeAt(from) === LINE_FEED) {
+      this.#sawLineFeed = true;
+      return from + 1;
+    }
     const pair = text.indexOf('\n\n', from);
-    if (pair >= 0) return pair + 2;
+    if (pair >= 0) {
+      this.#sawLineFeed = true;
+      return pair + 2;
+    }
     this.#lineEmpty = text.charCodeAt(text.length - 1) === LINE_FEED;
     return -1;
   }
 
   #findEndByBytes(): number {
     const chunk = this.chunk;
-    for (let pos = this.position; pos < chunk.length; pos++) {
-      const byte = chunk[pos];
-      const secondHalf = this.#afterCarriageReturn && byte === LINE_FEED;
-      this.#afterCarriageReturn = byte === CARRIAGE_RETURN;
-      if (secondHalf) continue;
+    let afterCarriageReturn = this.#afterCarriageReturn;
+    let lineEmpty = this.#lineEmpty;
+    let end = -1;
+    for (let pos = this.position; pos < chunk.length && end < 0; pos++) {
+      const byte = chunk[pos] as number;
       if (byte !== LINE_FEED && byte !== CARRIAGE_RETURN) {
-        this.#lineEmpty = false;
-      } else if (!this.#lineEmpty) {
-        this.#lineEmpty = true;
+        lineEmpty = false;
+        afterCarriageReturn = false;
+      } else if (byte === LINE_FEED) {
+        this.#sawLineFeed = true;
+        // The second half of a CRLF is no line of its own.
+        if (!afterCarriageReturn && lineEmpty) end = pos + 1;
+        if (!afterCarriageReturn) lineEmpty = true;
+        afterCarriageReturn = false;
       } else {
-        // A CR ends the block at once: its LF may never come. If it is here already it belongs to the block.
-        if (byte === LINE_FEED || chunk[pos + 1] !== LINE_FEED) return pos + 1;
-        this.#afterCarriageReturn = false;
-        return pos + 2;
+        // An empty line ends here: with its LF, if that is in the chunk.
+        afterCarriageReturn = !lineEmpty || chunk[pos + 1] !== LINE_FEED;
+        if (lineEmpty) end = afterCarriageReturn ? pos + 1 : pos + 2;
+        if (!afterCarriageReturn) this.#sawLineFeed = true;
+        lineEmpty = true;
       }
     }
-    return -1;
+    this.#afterCarriageReturn = afterCarriageReturn;
+    this.#lineEmpty = lineEmpty;
+    return end;
   }
 
-  /** Keeps the rest of the chunk; the memory grows by doubling, so that single bytes cost no more than large chunks. */
+  /** Keeps the rest of the chunk, and lets the chunk itself go: thousands of streams may be open and silent. */
   #hold(start: number): void {
-    const rest = this.chunk.subarray(start);
-    // Thousands of streams may be open and silent: the chunk itself is let go.
+    if (start < this.chunk.length) this.#append(start, this.chunk.length);
     this.chunk = NO_BYTES;
-    this.text = '';
+    this.bytes = NO_BYTES;
+    this.#text = null;
     this.position = 0;
-    if (rest.length === 0) return;
-    const length = this.#heldLength + rest.length;
-    if (this.#heldLength === 0) {
-      this.#held = Buffer.from(rest);
-    } else {
-      if (length > this.#held.length) {
-        const grown = Buffer.allocUnsafe(length * 2);
-        this.#held.copy(grown, 0, 0, this.#heldLength);
-        this.#held = grown;
-      }
-      this.#held.set(rest, this.#heldLength);
-    }
+  }
+
+  #append(start: number, end: number): void {
+    const { chunk } = this;
+    const length = this.#heldLength + end - start;
+    if (length > this.#held.length) this.#grow(length);
+    const held = this.#held;
+    if (end - start > TINY) chunk.copy(held, this.#heldLength, start, end);
+    else for (let from = start, to = this.#heldLength; from < end; from++, to++) held[to] = chunk[from] as number;
     this.#heldLength = length;
   }
 
+  /** By doubling, so that single bytes cost no more than large chunks; but not beyond what an event may have. */
+  #grow(length: number): void {
+    const grown = Buffer.allocUnsafe(
+      Math.max(length, Math.min(length * 2, this.#maxEventSize), Math.min(HELD_AT_FIRST, this.#maxEventSize)),
+    );
+    this.#held.copy(grown, 0, 0, this.#heldLength);
+    this.#held = grown;
+  }
+
   #join(end: number): void {
-    const block = Buffer.allocUnsafe(this.#heldLength + end);
-    this.#held.copy(block, 0, 0, this.#heldLength);
-    this.chunk.copy(block, this.#heldLength, 0, end);
+    this.#append(0, end);
+    const block = this.#held.subarray(0, this.#heldLength);
     this.#release();
     this.#setBlock(block, 0, block.length, true);
   }
@@ -229,35 +276,7 @@ export class SseFramer {
     this.start = start;
     this.end = end;
     this.joined = joined;
-    this.#fieldsRead = false;
-  }
-
-  #readFields(): void {
-    const { bytes, end } = this;
-    this.#fieldsRead = true;
-    this.#eventName = '';
-    this.#dataLines = [];
-    let lineStart = this.start;
-    for (let pos = lineStart; pos < end; pos++) {
-      const byte = bytes[pos];
-      if (byte !== LINE_FEED && byte !== CARRIAGE_RETURN) continue;
-      if (pos > lineStart) this.#readLine(lineStart, pos);
-      lineStart = pos + 1;
-    }
-    if (end > lineStart) this.#readLine(lineStart, end);
-  }
-
-  /** `id` and `retry` are for clients that connect again by themselves; here they and unknown fields say nothing. */
-  #readLine(start: number, end: number): void {
-    const { bytes } = this;
-    let colon = start;
-    while (colon < end && bytes[colon] !== COLON) colon++;
-    const length = colon - start;
-    if (length !== 4 && length !== 5) return;
-    const name = bytes.toString('latin1', start, colon);
-    let value = Math.min(colon + 1, end);
-    if (value < end && bytes[value] === SPACE) value++;
-    if (name === 'data') this.#dataLines.push(value, end);
-    else if (name === 'event') this.#eventName = bytes.toString('utf8', value, end);
+    this.isLateLineFeed = false;
+    this.#fields.forget();
   }
 }

@@ -1,0 +1,20 @@
+import { isRecord } from '../json-values.ts';
+import { findError } from './answer-error.ts';
+
+/** The error in a value that may be an object, a list (Google's) or a string of JSON, or null: what is no object is looked into, twice at most. */
+export function findWrappedError(value: unknown): unknown {
+  for (let depth = 0, inner = value; depth < 3; depth++) {
+    if (isRecord(inner)) return findError(inner);
+    inner = Array.isArray(inner) ? inner[0] : parseString(inner);
+  }
+  return null;
+}
+
+function parseString(value: unknown): unknown {
+  if (typeof value !== 'string' || !/^\s*[[{"]/.test(value)) return null;
+  try {
+    return JSON.parse(value) as unknown;
+  } catch {
+    return null;
+  }
+}

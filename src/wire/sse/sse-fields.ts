@@ -1,0 +1,80 @@
+import { Buffer } from 'node:buffer';
+
+const LINE_FEED = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+const SPACE = 0x20;
+const COLON = 0x3a;
+const DATA = Buffer.from('data');
+const EVENT = Buffer.from('event');
+
+/** Where a block lies in its bytes. */
+export interface Block {
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The fields of one block of an event stream, read when they are asked for. */
+export class SseFields {
+  /** The `event` field; empty if there is none. */
+  eventName = '';
+  #bytes: Buffer | null = null;
+  /** Start and end of each line of data, by turns; usually there is one. */
+  #dataLines: number[] = [];
+
+  /** Another block is current. */
+  forget(): void {
+    this.#bytes = null;
+  }
+
+  /** Reads the block, unless that is done. */
+  of(block: Block): this {
+    if (this.#bytes !== null) return this;
+    this.#bytes = block.bytes;
+    this.eventName = '';
+    this.#dataLines = [];
+    const { bytes, end } = block;
+    let lineStart = block.start;
+    for (let pos = lineStart; pos < end; pos++) {
+      const byte = bytes[pos];
+      if (byte !== LINE_FEED && byte !== CARRIAGE_RETURN) continue;
+      if (pos > lineStart) this.#readLine(bytes, lineStart, pos);
+      lineStart = pos + 1;
+    }
+    if (end > lineStart) this.#readLine(bytes, lineStart, end);
+    return this;
+  }
+
+  /** The lines of data joined by LF, or null if there are none. */
+  readData(): string | null {
+    const lines = this.#dataLines;
+    const bytes = this.#bytes;
+    if (bytes === null || lines.length === 0) return null;
+    if (lines.length === 2) return bytes.toString('utf8', lines[0], lines[1]);
+    const texts: string[] = [];
+    for (let i = 0; i < lines.length; i += 2) texts.push(bytes.toString('utf8', lines[i], lines[i + 1]));
+    return texts.join('\n');
+  }
+
+  /** `id` and `retry` are for clients that connect again by themselves; here they and unknown fields say nothing. */
+  #readLine(bytes: Buffer, start: number, end: number): void {
+    if (isNamed(DATA, bytes, start, end)) this.#dataLines.push(valueStart(bytes, start + DATA.length, end), end);
+    else if (isNamed(EVENT, bytes, start, end)) {
+      this.eventName = bytes.toString('utf8', valueStart(bytes, start + EVENT.length, end), end);
+    }
+  }
+}
+
+/** The line's field is of that name: a colon follows it, or nothing. */
+function isNamed(name: Buffer, bytes: Buffer, start: number, end: number): boolean {
+  const colon = start + name.length;
+  if (colon > end || (colon < end && bytes[colon] !== COLON)) return false;
+  for (let i = 0; i < name.length; i++) if (bytes[start + i] !== name[i]) return false;
+  return true;
+}
+
+/** One space after the colon is no part of the value. */
+function valueStart(bytes: Buffer, colon: number, end: number): number {
+  if (colon === end) return end;
+  return colon + 1 < end && bytes[colon + 1] === SPACE ? colon + 2 : colon + 1;
+}
