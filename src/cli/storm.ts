@@ -1,6 +1,6 @@
 /** `breakwater storm`: flags in, a simulated provider out. */
 import { runStorm } from '../storm/command.ts';
-import { parseFault } from '../storm/faults.ts';
+import { parseFault } from '../storm/fault-text.ts';
 import type { StormFault, StormLimits, StormOptions, StormTiming } from '../storm/index.ts';
 import { OperatorError } from './fail.ts';
 import { listenFault } from './listen-fault.ts';

@@ -1,12 +1,7 @@
-/** Changes to the program of an answer that the faults are made of. */
-import { gzipSync } from 'node:zlib';
+/** Changes to the program of an answer that the faults are made of. What needs JSON is in `event-edits.ts`, bytes in `byte-edits.ts`. */
 import type { Answer, Step } from './answer.ts';
+import type { EventPart } from './dialect.ts';
 import type { StormFault } from './options.ts';
-
-/** Whether an answer is a stream; a plain one has a length. */
-export function isStream(answer: Answer): boolean {
-  return answer.headers['content-length'] === undefined;
-}
 
 /** A silence as long as the fault asks, or for ever. */
 export function pause(fault: StormFault): Step[] {
@@ -17,13 +12,12 @@ export function pause(fault: StormFault): Step[] {
 export function breakIndex(answer: Answer, fault: StormFault): number {
   const contents = answer.steps.flatMap((step, index) => (step.do === 'send' && step.part === 'content' ? [index] : []));
   const after = Math.min(contents.length, fault.afterTokens ?? Math.ceil(contents.length / 2));
-  if (after > 0) return contents[after - 1]! + 1;
-  return answer.steps.findIndex((step) => step.do === 'send' && step.part !== 'preamble');
+  return after > 0 ? contents[after - 1]! + 1 : contentIndex(answer);
 }
 
 /** Replaces what follows the break; `after` gets what would have followed. */
 export function breakAt(answer: Answer, fault: StormFault, after: (rest: Step[]) => Step[]): Answer {
-  if (isStream(answer)) {
+  if (answer.streamed) {
     const at = breakIndex(answer, fault);
     return { ...answer, steps: [...answer.steps.slice(0, at), ...after(answer.steps.slice(at))] };
   }
@@ -34,7 +28,8 @@ export function breakAt(answer: Answer, fault: StormFault, after: (rest: Step[])
   return { ...answer, steps: [...before, send(body.subarray(0, half)), ...after([send(body.subarray(half))])] };
 }
 
-function bodyOf(answer: Answer): Buffer {
+/** The bytes of a plain answer. */
+export function bodyOf(answer: Answer): Buffer {
   const last = answer.steps.at(-1);
   if (last?.do !== 'send') return Buffer.alloc(0);
   return typeof last.bytes === 'string' ? Buffer.from(last.bytes) : last.bytes;
@@ -52,7 +47,8 @@ export function rebodied(answer: Answer, change: (body: Buffer) => Buffer): Answ
 
 /** Every text sent, changed. */
 export function mapped(answer: Answer, change: (text: string) => string): Answer {
-  return { ...answer, steps: answer.steps.map((step) => (step.do === 'send' ? { ...step, bytes: change(String(step.bytes)) } : step)) };
+  const steps = answer.steps.map((step) => ('bytes' in step ? { ...step, bytes: change(String(step.bytes)) } : step));
+  return { ...answer, steps };
 }
 
 /** How many sends come before a step. */
@@ -62,29 +58,47 @@ export function sendsBefore(answer: Answer, index: number): number {
 
 /** A stream without some of its parts. */
 export function without(answer: Answer, parts: readonly string[]): Answer {
-  if (!isStream(answer)) return answer;
+  if (!answer.streamed) return answer;
   return { ...answer, steps: answer.steps.filter((step) => step.do !== 'send' || !parts.includes(step.part)) };
 }
 
-/** Each send in pieces of `size` bytes (events stay whole when larger sizes are asked), each after `ms`. */
-export function chopped(answer: Answer, size: number, ms: number): Answer {
-  const whole = size > 1 && isStream(answer);
-  const steps = answer.steps.flatMap((step): Step[] => {
-    if (step.do !== 'send') return [step];
-    const bytes = Buffer.from(step.bytes as string);
-    const pieces = whole
-      ? [bytes]
-      : Array.from({ length: Math.ceil(bytes.length / size) }, (_, at) => bytes.subarray(at * size, (at + 1) * size));
-    const gap: Step = ms > 0 ? { do: 'wait', ms } : { do: 'turn' };
-    return pieces.flatMap((piece): Step[] => [gap, { do: 'send', part: 'body', bytes: piece }]);
-  });
-  return { ...answer, steps };
+/** Where a stream's content begins. */
+export function contentIndex(answer: Answer): number {
+  const at = answer.steps.findIndex((step) => step.do === 'send' && step.part !== 'preamble');
+  return at === -1 ? answer.steps.length : at;
 }
 
-/** Each event is a gzip member of its own: one after the other they are a valid gzip stream (RFC 1952, 2.2). */
-export function gzipped(answer: Answer): Answer {
-  const headers = { ...answer.headers, 'content-encoding': 'gzip' };
-  if (!isStream(answer)) return rebodied({ ...answer, headers }, (body) => gzipSync(body));
-  const steps = answer.steps.map((step): Step => (step.do === 'send' ? { ...step, part: 'body', bytes: gzipSync(step.bytes) } : step));
-  return { ...answer, headers, steps };
+/** Where the closing of a stream begins: its first finish, usage or terminator. */
+export function closingIndex(answer: Answer): number {
+  const at = answer.steps.findIndex((step) => step.do === 'send' && step.part !== 'preamble' && step.part !== 'content');
+  return at === -1 ? answer.steps.length : at;
+}
+
+/** A stream with further steps at an index; a plain answer as it is. */
+export function inserted(answer: Answer, index: number, ...steps: Step[]): Answer {
+  return answer.streamed ? { ...answer, steps: answer.steps.toSpliced(index, 0, ...steps) } : answer;
+}
+
+/** A stream that breaks off at an index and goes on with other steps; a plain answer as it is. */
+export function endedAt(answer: Answer, index: number, ...steps: Step[]): Answer {
+  return answer.streamed ? { ...answer, steps: [...answer.steps.slice(0, index), ...steps] } : answer;
+}
+
+/** A stream with further steps at its end; a plain answer as it is. */
+export function appended(answer: Answer, ...steps: Step[]): Answer {
+  return inserted(answer, answer.steps.length, ...steps);
+}
+
+/** A step that sends an event, or anything else, in a stream. */
+export function say(bytes: string | Buffer, part: EventPart = 'content'): Step {
+  return { do: 'send', part, bytes };
+}
+
+/** With other headers; those that are undefined are left out. */
+export function headed(answer: Answer, headers: Readonly<Record<string, string | undefined>>): Answer {
+  const all = { ...answer.headers, ...headers };
+  return {
+    ...answer,
+    headers: Object.fromEntries(Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined)),
+  };
 }

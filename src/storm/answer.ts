@@ -13,6 +13,10 @@ export type Step =
   | { do: 'turn' }
   | { do: 'head' }
   | { do: 'send'; part: EventPart | 'body'; bytes: string | Buffer }
+  /** Sends the same again and again until the caller leaves, each after `ms`; no faster than it is taken. */
+  | { do: 'repeat'; bytes: string | Buffer; ms: number }
+  /** An informational answer before the real one (RFC 9110, 15.2). */
+  | { do: 'inform'; status: 100 | 103 }
   /** Nothing more, until the caller leaves. */
   | { do: 'hang' }
   /** Closes the connection without ending the answer. */
@@ -23,8 +27,19 @@ export type Step =
 export interface Answer {
   status: number;
   headers: Record<string, string>;
-  /** Plain bodies and streams are told apart by `content-length`. */
+  /** Whether it is a stream of events. */
+  streamed: boolean;
   steps: Step[];
+  /** Set when a fault must hold every byte of the wire itself: see `wire.ts`. */
+  wire?: Wire;
+}
+
+/** An answer written past node's HTTP: head, framing and body are bytes like any others. The connection ends with it. */
+export interface Wire {
+  /** `chunked` marks each send as a chunk; `plain` leaves the bytes as they are. */
+  framing: 'chunked' | 'plain';
+  /** Changes the program once it is nothing but bytes: the first send is the head. */
+  edit?: (steps: Step[]) => Step[];
 }
 
 const SSE_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' };
@@ -43,6 +58,7 @@ export function toBodyAnswer(status: number, contentType: string, body: string |
   return {
     status,
     headers: { 'content-type': contentType, 'content-length': String(Buffer.byteLength(body)) },
+    streamed: false,
     steps: [{ do: 'head' }, { do: 'send', part: 'body', bytes: body }],
   };
 }
@@ -64,7 +80,7 @@ export function toStreamAnswer(events: readonly StreamEvent[], timing: StormTimi
     }
     steps.push({ do: 'send', part, bytes: text });
   }
-  return { status: 200, headers: { ...SSE_HEADERS }, steps };
+  return { status: 200, headers: { ...SSE_HEADERS }, streamed: true, steps };
 }
 
 /** Joins neighbouring sends into packets of at most `perPacket` events: one write for many events is what real servers do. */

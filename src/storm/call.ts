@@ -5,11 +5,10 @@ import type { Accounts } from './accounts.ts';
 import type { Call, Delivery } from './delivery.ts';
 import { isFailure } from './dialect.ts';
 import type { Ask, Dialect, Endpoint, Failure, Received } from './dialect.ts';
+import type { Scene } from './fault-behaviour.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
-import type { Scene } from './fault-kinds.ts';
 import type { FaultPlan } from './faults.ts';
 import { generate } from './generate.ts';
-import type { Strike } from './generate.ts';
 import { toLimitFailure } from './limit-failure.ts';
 import type { StormFault, StormOptions } from './options.ts';
 import type { CallRecord, Tally } from './stats.ts';
@@ -85,8 +84,8 @@ function begin({ options, tally }: CallParts, endpoint: Endpoint | undefined, re
 /** Answers a list: neither counted as a call nor limited. */
 function answerList(dialect: Dialect, read: Ask | Failure, res: ServerResponse): void {
   if (isFailure(read)) {
-    const { status, body } = dialect.failure(read);
-    res.writeHead(status, { 'content-type': 'application/json' }).end(body);
+    const { status, contentType, body } = dialect.failure(read);
+    res.writeHead(status, { 'content-type': contentType }).end(body);
     return;
   }
   const { contentType, body } = read.plain([], { call: 0, created: 0, name: '', seed: 0, usage: { input: 0, output: 0 } });
@@ -104,21 +103,22 @@ function serve(parts: CallParts, call: Call, ask: Ask, header: string | undefine
     return;
   }
   call.admitted = true;
-  const fault = plan.pick({ call: record.call, model: ask.model, header, sinceMs: tally.sinceMs() });
-  if (typeof fault === 'string') {
-    delivery.fail(call, { reason: 'invalid', message: fault });
+  const strikes = plan.pick({ call: record.call, model: ask.model, header, sinceMs: tally.sinceMs() });
+  if (typeof strikes === 'string') {
+    delivery.fail(call, { reason: 'invalid', message: strikes });
     return;
   }
-  const strike: Strike | undefined = fault && { fault, behaviour: FAULT_KINDS[fault.kind] };
-  if (fault !== undefined) record.fault = fault.kind;
-  const scene: Scene = { dialect: call.dialect, model: ask.model, call: record.call, epochMs: clock.epochMs(), fields: ask.fields };
-  const failure = strike?.behaviour.refuse?.(strike.fault, scene);
+  if (strikes.length > 0) record.fault = strikes.map(({ kind }) => kind).join('+');
+  const { model, stream, fields } = ask;
+  const scene: Scene = { dialect: call.dialect, model, call: record.call, epochMs: clock.epochMs(), stream, fields };
   record.inputTokens = ask.inputTokens;
-  if (failure !== undefined && fault !== undefined) {
+  for (const fault of strikes) {
+    const failure = FAULT_KINDS[fault.kind].refuse?.(fault, scene);
+    if (failure === undefined) continue;
     delivery.fail(call, withOverrides(failure, fault));
     return;
   }
-  const { answer, tokens } = generate(ask, scene, strike, options);
+  const { answer, tokens } = generate(ask, scene, strikes, options);
   record.outputTokens = tokens;
   delivery.send(call, answer);
 }
@@ -135,6 +135,11 @@ function withOverrides(failure: Failure, fault: StormFault): Failure {
   const result: Failure = { ...failure, headers };
   if (fault.status !== undefined) result.status = fault.status;
   if (fault.message !== undefined) result.message = fault.message;
+  if (fault.reason !== undefined) result.reason = fault.reason;
+  if (fault.shape !== undefined) {
+    result.shape = fault.shape;
+    delete result.raw;
+  }
   return result;
 }
 

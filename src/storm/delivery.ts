@@ -8,6 +8,7 @@ import type { Account } from './limits.ts';
 import type { StormOptions } from './options.ts';
 import { play } from './player.ts';
 import type { CallRecord, Ending, Tally } from './stats.ts';
+import { toWireSteps } from './wire.ts';
 
 /** A call on its way. */
 export interface Call {
@@ -44,22 +45,22 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
     const close = (ending: Ending) => {
       open = false;
       if (call.admitted === true) call.account?.release();
-      tally.end(record, ending, res.headersSent || ending === 'sent' ? answer.status : undefined);
+      tally.end(record, ending, res.headersSent || ending === 'sent' || answer.wire !== undefined ? answer.status : undefined);
     };
     res.once('close', () => {
       if (open) close(isDown() ? 'broken' : 'aborted');
-      else if (record.ending === 'sent' && !res.writableFinished && !isDown()) tally.leftAfterAll(record);
+      else if (record.ending === 'sent' && answer.wire === undefined && !res.writableFinished && !isDown()) tally.leftAfterAll(record);
     });
-    play(res, { ...answer, steps: toPackets(answer.steps, perPacket) }, clock, close);
+    const steps = answer.wire === undefined ? toPackets(answer.steps, perPacket) : toWireSteps(answer, answer.wire);
+    play(res, { ...answer, steps }, clock, close);
   }
 
   return {
     send,
     fail(call, failure) {
-      const { status, body } = call.dialect.failure(failure);
-      const { contentType, body: text } = failure.raw ?? { contentType: 'application/json', body };
-      const answer = toBodyAnswer(status, contentType, text);
-      Object.assign(answer.headers, failure.headers);
+      const { status, contentType, body, headers } = call.dialect.failure(failure);
+      const answer = toBodyAnswer(status, contentType, body);
+      Object.assign(answer.headers, headers, failure.headers);
       send(call, answer);
     },
   };

@@ -53,31 +53,62 @@ export interface Ask {
 }
 
 /** Why a call fails, in words that belong to no protocol. */
-export type FailureReason =
-  | 'bad-json'
-  | 'bad-key'
-  | 'bad-gateway'
-  | 'conflict'
-  | 'content-filter'
-  | 'context-length'
-  | 'forbidden'
-  | 'gateway-timeout'
-  | 'invalid'
-  | 'no-model'
-  | 'not-found'
-  | 'overloaded'
-  | 'parameter'
-  | 'quota'
-  | 'rate-limit'
-  | 'request-timeout'
-  | 'server'
-  | 'slow-down'
-  | 'status'
-  | 'too-large'
-  | 'unavailable';
+export const FAILURE_REASONS = [
+  'bad-json',
+  'bad-key',
+  'bad-gateway',
+  'conflict',
+  'content-filter',
+  'context-length',
+  'forbidden',
+  'gateway-timeout',
+  'invalid',
+  'no-model',
+  'not-found',
+  'overloaded',
+  'parameter',
+  'quota',
+  'rate-limit',
+  'request-timeout',
+  'server',
+  'slow-down',
+  'status',
+  'too-large',
+  'unavailable',
+] as const;
+
+export type FailureReason = (typeof FAILURE_REASONS)[number];
+
+/**
+ * How a failure is written down. `nested` is OpenAI's own; `flat` (Mistral, Cerebras), `message` (Cohere), `string` (xAI,
+ * Ollama), `array` (Gemini), `double` (a gateway that wraps the JSON of another in its message), `quoted` (JSON in a JSON
+ * string), `numeric` (OpenRouter), `google`, `detail` (FastAPI) and `event` (SSE's `event: error`) are those of others.
+ */
+export const ERROR_SHAPES = [
+  'nested',
+  'flat',
+  'message',
+  'string',
+  'array',
+  'double',
+  'quoted',
+  'numeric',
+  'google',
+  'detail',
+  'words',
+  'html',
+  'empty',
+  'gzip',
+  'event',
+] as const;
+
+export type ErrorShape = (typeof ERROR_SHAPES)[number];
 
 export interface Failure {
   reason: FailureReason;
+  shape?: ErrorShape;
+  /** Google's RetryInfo, in seconds. */
+  retryDelay?: string;
   /** Instead of the reason's own. */
   status?: number;
   /** Instead of the reason's own. */
@@ -86,6 +117,12 @@ export interface Failure {
   param?: string;
   refusal?: Refusal;
   headers?: Record<string, string>;
+  /** Instead of the reason's own. */
+  code?: string;
+  /** Instead of the reason's own. */
+  type?: string;
+  /** Further fields of the error object. */
+  extra?: Readonly<Record<string, unknown>>;
   /** The body as it is, instead of the dialect's. */
   raw?: { contentType: string; body: string };
 }
@@ -98,11 +135,19 @@ export interface Endpoint {
   read(received: Received): Ask | Failure;
 }
 
+/** A failure, ready to be sent. */
+export interface FailureAnswer {
+  status: number;
+  contentType: string;
+  body: string | Buffer;
+  headers?: Record<string, string>;
+}
+
 export interface Dialect {
   route(method: string, path: string): Endpoint | undefined;
   /** The caller's key, or an empty string. */
   keyOf(headers: IncomingHttpHeaders): string;
-  failure(failure: Failure): { status: number; body: string };
+  failure(failure: Failure): FailureAnswer;
   /** An in-band error, ready to be written into a stream. */
   failureEvent(failure: Failure): string;
   limitHeaders(requests: LimitState | undefined, tokens: LimitState | undefined): Record<string, string>;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FAULT_KINDS } from './fault-kinds.ts';
-import { createFaultPlan, parseFault } from './faults.ts';
+import { parseFault } from './fault-text.ts';
+import { createFaultPlan } from './faults.ts';
 import type { FaultPlan } from './faults.ts';
 import type { StormFault } from './options.ts';
 
@@ -9,7 +10,7 @@ import type { StormFault } from './options.ts';
 function strokes(plan: FaultPlan, count: number, model = 'm', header?: string): (string | undefined)[] {
   return Array.from({ length: count }, (_, index) => {
     const picked = plan.pick({ call: index + 1, model, header, sinceMs: index * 10 });
-    return typeof picked === 'string' ? 'wrong' : picked?.kind;
+    return typeof picked === 'string' ? 'wrong' : picked[0]?.kind;
   });
 }
 

@@ -1,7 +1,10 @@
 /** Which fault strikes which call: by request header, by the model's name, or by the list of faults set. */
+import type { Random } from '../core/random.ts';
 import { createSeededRandom, hashNumbers } from './chance.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
-import { isFaultKind } from './fault-names.ts';
+import { FAULT_NAMES } from './fault-names.ts';
+import type { StormFaultKind } from './fault-names.ts';
+import { checkedFaults, parseFault, parseKind, parseNames } from './fault-text.ts';
 import type { StormFault } from './options.ts';
 
 /** What the choice depends on. `header` is the value of `x-storm-fault`; `sinceMs` counts from the start or last reset. */
@@ -12,9 +15,12 @@ export interface Stroke {
   sinceMs: number;
 }
 
+/** A fault of one kind. */
+export type Strike = StormFault & { kind: StormFaultKind };
+
 export interface FaultPlan {
-  /** The fault that strikes, none, or a text that says what is wrong with the wish for one. */
-  pick(stroke: Stroke): StormFault | string | undefined;
+  /** The faults that strike, in the order in which they act; often none. A text says what is wrong with the wish for one. */
+  pick(stroke: Stroke): readonly Strike[] | string;
   set(faults: readonly StormFault[]): void;
   reset(): void;
 }
@@ -22,9 +28,12 @@ export interface FaultPlan {
 /** Texts remembered for `first` and `every` in headers and model names. */
 const WISHES_MAX = 1000;
 
+/** Keeps the draw of a mix apart from that of a probability. */
+const MIX = 0x6d6978;
+
 /** Makes the plan. Throws on a fault of an unknown kind. */
 export function createFaultPlan(initial: readonly StormFault[], seed: number): FaultPlan {
-  let faults = checked(initial);
+  let faults = checkedFaults(initial);
   let counts = new Map<StormFault | string, number>();
 
   function strikes(fault: StormFault, key: StormFault | string, index: number, { call, model, sinceMs }: Stroke): boolean {
@@ -39,18 +48,21 @@ export function createFaultPlan(initial: readonly StormFault[], seed: number): F
     return createSeededRandom(hashNumbers(seed, call, index)).next() < fault.probability;
   }
 
+  const mixRandom = ({ call }: Stroke, index: number) => createSeededRandom(hashNumbers(seed, call, index, MIX));
+
   return {
     pick(stroke) {
       const wish = stroke.header ?? (stroke.model.startsWith('fault-') ? stroke.model.slice('fault-'.length) : undefined);
       if (wish !== undefined) {
         const fault = parseFault(wish);
         if (typeof fault === 'string') return fault;
-        return strikes(fault, wish, -1, stroke) ? fault : undefined;
+        return strikes(fault, wish, -1, stroke) ? resolved(fault, mixRandom(stroke, -1)) : [];
       }
-      return faults.find((fault, index) => strikes(fault, fault, index, stroke));
+      const index = faults.findIndex((fault, at) => strikes(fault, fault, at, stroke));
+      return index === -1 ? [] : resolved(faults[index]!, mixRandom(stroke, index));
     },
     set(wanted) {
-      faults = checked(wanted);
+      faults = checkedFaults(wanted);
       counts = new Map();
     },
     reset() {
@@ -65,53 +77,27 @@ function isChosen(calls: NonNullable<StormFault['calls']>, count: number): boole
   return calls.every === undefined || count % calls.every === 0;
 }
 
-const NUMBERS = ['retryAfterMs', 'status', 'afterTokens', 'ms', 'probability', 'from', 'until'] as const;
-const TEXTS = ['retryAfter', 'param', 'message'] as const;
+/** What `mix` draws from where nothing is said: every kind that ends by itself, each alike. */
+const ALL_THAT_END: Readonly<Record<string, number>> = Object.fromEntries(
+  FAULT_NAMES.filter((kind) => FAULT_KINDS[kind].endless !== true).map((kind) => [kind, 1]),
+);
 
-const KEYS: readonly string[] = ['kind', 'models', 'calls', ...NUMBERS, ...TEXTS];
-
-/** Faults may come as JSON from a file or a request: a mistyped name must not pass for a fault that never strikes. */
-function checked(faults: readonly StormFault[]): StormFault[] {
-  return faults.map((fault) => {
-    if (!isFaultKind(fault.kind)) throw new Error(`storm: unknown fault kind: ${String(fault.kind)}`);
-    for (const key of Object.keys(fault)) if (!KEYS.includes(key)) throw new Error(`storm: unknown key of a fault: ${key}`);
-    return { ...fault };
-  });
+/** The kinds that a fault stands for, one by one, each with the settings that all share. None where a mix drew `none`. */
+function resolved(fault: StormFault, random: Random): Strike[] {
+  const { kind, also = [], of = ALL_THAT_END, ...shared } = fault;
+  const drawn = kind === 'mix' ? parseNames(draw(of, random)) : fault;
+  if (typeof drawn === 'string' || drawn.kind === 'mix') return [];
+  const first: Strike = { ...shared, ...drawn, kind: drawn.kind };
+  const others = [...also, ...(kind === 'mix' ? (drawn.also ?? []) : [])].map((text) => ({ ...shared, ...parseKind(text) }) as Strike);
+  return [first, ...others];
 }
 
-/**
- * Reads `KIND[-ARG][; key=value]…`, as it stands in `x-storm-fault` and, after `fault-`, in a model's name. What ARG
- * means is the kind's own. Keys are those of StormFault, with `first` and `every` for `calls`. A text says what is wrong.
- */
-export function parseFault(text: string): StormFault | string {
-  const [name = '', ...settings] = text.split(';').map((part) => part.trim());
-  const fault = parseKind(name);
-  if (fault === undefined) return `storm: unknown fault kind: ${name}`;
-  const values: Record<string, unknown> = {};
-  for (const setting of settings) {
-    if (setting === '') continue;
-    const [key = '', ...rest] = setting.split('=');
-    const value = rest.join('=').trim();
-    if ((TEXTS as readonly string[]).includes(key)) values[key] = value;
-    else if ((NUMBERS as readonly string[]).includes(key) && Number.isFinite(Number(value))) values[key] = Number(value);
-    else if ((key === 'first' || key === 'every') && Number(value) > 0)
-      values['calls'] = { ...(values['calls'] as object), [key]: Number(value) };
-    else return `storm: bad fault setting: ${setting}`;
+function draw(weights: Readonly<Record<string, number>>, random: Random): string {
+  const entries = Object.entries(weights);
+  let left = random.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
+  for (const [name, weight] of entries) {
+    left -= weight;
+    if (left < 0) return name;
   }
-  return { ...fault, ...values };
-}
-
-function parseKind(name: string): StormFault | undefined {
-  if (isFaultKind(name)) return { kind: name };
-  const cut = [...name.matchAll(/-/g)].map((match) => match.index).toReversed();
-  for (const at of cut) {
-    const kind = name.slice(0, at);
-    if (!isFaultKind(kind)) continue;
-    const { arg } = FAULT_KINDS[kind];
-    const value = name.slice(at + 1);
-    const asText = arg === 'param' || arg === 'retryAfter';
-    if (arg === undefined || value === '' || (!asText && !Number.isFinite(Number(value)))) return undefined;
-    return { kind, [arg]: asText ? value : Number(value) };
-  }
-  return undefined;
+  return 'none';
 }

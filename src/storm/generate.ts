@@ -5,21 +5,17 @@ import { createSeededRandom, hashNumbers, sample } from './chance.ts';
 import { countTokens, speak } from './content.ts';
 import type { Choice } from './content.ts';
 import type { AnswerFacts, Ask } from './dialect.ts';
-import type { FaultBehaviour, Scene } from './fault-kinds.ts';
-import type { StormFault, StormOptions } from './options.ts';
+import type { Scene } from './fault-behaviour.ts';
+import { FAULT_KINDS } from './fault-kinds.ts';
+import type { Strike } from './faults.ts';
+import type { StormOptions } from './options.ts';
 
 const LENGTH_DEFAULT = { min: 20, max: 60 };
 
-/** A fault that strikes, with what its kind does. */
-export interface Strike {
-  fault: StormFault;
-  behaviour: FaultBehaviour;
-}
-
 /** The answer, and the tokens that it holds. */
-export function generate(ask: Ask, scene: Scene, strike: Strike | undefined, options: StormOptions): { answer: Answer; tokens: number } {
+export function generate(ask: Ask, scene: Scene, strikes: readonly Strike[], options: StormOptions): { answer: Answer; tokens: number } {
   const { timing = {}, seed = 1, name = 'storm' } = options;
-  const choices = toChoices(ask, strike, options);
+  const choices = toChoices(ask, strikes, options);
   const tokens = countTokens(choices);
   const facts: AnswerFacts = {
     call: scene.call,
@@ -28,20 +24,23 @@ export function generate(ask: Ask, scene: Scene, strike: Strike | undefined, opt
     seed,
     usage: { input: ask.inputTokens, output: tokens },
   };
-  const form = strike?.behaviour.form;
+  const form = strikes.map(({ kind }) => FAULT_KINDS[kind].form).findLast((wanted) => wanted !== undefined);
   const streamed = form === undefined ? ask.stream : form === 'stream';
   const random = createSeededRandom(hashNumbers(seed, scene.call));
   const answer =
     streamed && ask.events !== undefined
       ? toStreamAnswer(ask.events(choices, facts), timing, random)
       : toPlainAnswer(ask.plain(choices, facts), timing, tokens, random);
-  return { answer: strike?.behaviour.answer?.(answer, strike.fault, scene) ?? answer, tokens };
+  const struck = strikes.reduce((made, fault) => FAULT_KINDS[fault.kind].answer?.(made, fault, scene) ?? made, answer);
+  return { answer: struck, tokens };
 }
 
-function toChoices(ask: Ask, strike: Strike | undefined, { timing, seed = 1 }: StormOptions): Choice[] {
+function toChoices(ask: Ask, strikes: readonly Strike[], { timing, seed = 1 }: StormOptions): Choice[] {
   if (ask.prompt === undefined) return [];
   const length = timing?.tokens ?? LENGTH_DEFAULT;
   const choices = speak(ask.prompt, ask.model, seed, (random) => sample(length, random), ask.outputBound);
-  if (strike?.behaviour.content === undefined) return choices;
-  return choices.map((choice) => strike.behaviour.content?.(choice, strike.fault) ?? choice);
+  return strikes.reduce((said, fault) => {
+    const behaviour = FAULT_KINDS[fault.kind];
+    return behaviour.content === undefined ? said : said.map((choice) => behaviour.content?.(choice, fault) ?? choice);
+  }, choices);
 }

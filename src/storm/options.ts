@@ -1,4 +1,5 @@
 /** Everything that can be set on a Storm, with defaults and units. Times are milliseconds. */
+import type { ErrorShape, FailureReason } from './dialect.ts';
 import type { StormFaultKind } from './fault-names.ts';
 
 /** A fixed number, an even spread, or a log-normal one given by its median and 99th percentile. */
@@ -47,7 +48,12 @@ export interface StormTiming {
 
 /** One fault and when it strikes. All conditions given must hold; the first fault that strikes wins. */
 export interface StormFault {
-  kind: StormFaultKind;
+  /** One kind, or `mix`: each call draws one from `of`. */
+  kind: StormFaultKind | 'mix';
+  /** Faults that act on the same answer after this one, each as KIND[-ARG]; all share the other settings. */
+  also?: string[];
+  /** What `mix` draws from: KIND[-ARG] with its weight, and `none` for no fault. Default: every kind that ends by itself. */
+  of?: Record<string, number>;
   /** Share of calls hit, drawn from the seed and the call's number. Default 1. */
   probability?: number;
   /** Only these models. Default all. */
@@ -63,6 +69,14 @@ export interface StormFault {
   retryAfterMs?: string | number;
   /** Status instead of the kind's own. */
   status?: number;
+  /** Why a refusal or an error event says that it fails, instead of the kind's own reason. */
+  reason?: FailureReason;
+  /** How a refusal or an error event is written down, instead of the kind's own shape. */
+  shape?: ErrorShape;
+  /** Content type for `type`. */
+  contentType?: string;
+  /** A number of bytes: an offset in the body, or a size; what it counts is the kind's own. */
+  bytes?: number;
   /** Content events before the fault; default about half of the answer. */
   afterTokens?: number;
   /** Length of the kind's silence or delay; without it a silence lasts until the caller leaves. */

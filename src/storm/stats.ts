@@ -17,7 +17,7 @@ export interface CallRecord {
   stream: boolean;
   /** Absent while no head was written. */
   status?: number;
-  /** Kind of the fault that struck. */
+  /** Kind of the fault that struck; several with `+` between them. */
   fault?: string;
   /** The limit that refused it. */
   refusedBy?: Refusal['by'];
@@ -40,6 +40,7 @@ export interface StormStats {
   byTag: Record<string, number>;
   /** Model lists included; unknown paths are `other`. */
   byPath: Record<string, number>;
+  /** Each of several kinds that acted together is counted. */
   byFault: Record<string, number>;
   /** Calls that broke a limit. */
   violations: { total: number } & Record<Refusal['by'], number>;
@@ -151,7 +152,7 @@ export function createTally(clock: Clock): Tally {
       record.endMs = sinceMs();
       record.ending = ending;
       if (status !== undefined) record.status = status;
-      if (record.fault !== undefined) add(counts.names.fault, record.fault);
+      for (const kind of record.fault?.split('+') ?? []) add(counts.names.fault, kind);
       add(counts.names.status, String(status ?? 'none'));
       counts.tokens.input += record.inputTokens;
       counts.tokens.output += record.outputTokens;

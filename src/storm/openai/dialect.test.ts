@@ -52,7 +52,7 @@ test('whatever stands in a request, it is answered with JSON or refused', () => 
       const received = { method: 'POST', path, headers: {}, body: Buffer.from(JSON.stringify(fields)) };
       const read = dialect.route('POST', path)!.read(received);
       if (isFailure(read)) {
-        JSON.parse(dialect.failure(read).body);
+        JSON.parse(dialect.failure(read).body.toString());
         return;
       }
       const choices = read.prompt === undefined ? [] : speak(read.prompt, read.model, 1, () => 10, read.outputBound);

@@ -5,7 +5,7 @@ import { byteEndpoints } from './byte-endpoints.ts';
 import { readChat } from './chat.ts';
 import { readCompletions } from './completions.ts';
 import { readEmbeddings } from './embeddings.ts';
-import { toFailureBody, toFailureEvent } from './failures.ts';
+import { toFailureAnswer, toFailureEvent } from './failures.ts';
 import { toGoDuration } from './go-duration.ts';
 import { readModel, readModels } from './models.ts';
 
@@ -32,7 +32,7 @@ export function createOpenAiDialect(models: readonly string[]): Dialect {
       if (authorization?.startsWith('Bearer ')) return authorization.slice(7);
       return typeof apiKey === 'string' ? apiKey : '';
     },
-    failure: toFailureBody,
+    failure: toFailureAnswer,
     failureEvent: toFailureEvent,
     limitHeaders: (requests, tokens) => ({ ...headersOf('requests', requests), ...headersOf('tokens', tokens) }),
   };

@@ -1,5 +1,7 @@
 /** Failures in OpenAI's words: status, type, code and message per reason. */
-import type { Failure, FailureReason } from '../dialect.ts';
+import type { Failure, FailureAnswer, FailureReason } from '../dialect.ts';
+import { toShapedBody, toShapedEvent } from './error-shapes.ts';
+import type { ErrorFields } from './error-shapes.ts';
 import { toGoDuration } from './go-duration.ts';
 
 interface Shape {
@@ -80,22 +82,30 @@ function rateLimitMessage(failure: Failure): string {
   return `Rate limit reached for ${model(failure)} on ${PER[refusal.by]}: Limit ${refusal.limit}, Used ${refusal.used}, Requested ${refusal.requested}.${wait}`;
 }
 
-function errorObject(failure: Failure): { status: number; error: Record<string, unknown> } {
+function errorObject(failure: Failure): { status: number; error: ErrorFields } {
   const found = SHAPES[failure.reason];
   const type = failure.reason === 'rate-limit' && failure.refusal?.by === 'tokens' ? 'tokens' : found.type;
   return {
     status: failure.status ?? found.status,
-    error: { message: failure.message ?? found.message(failure), type, param: failure.param ?? null, code: found.code },
+    error: {
+      message: failure.message ?? found.message(failure),
+      type: failure.type ?? type,
+      param: failure.param ?? null,
+      code: failure.code ?? found.code,
+      ...failure.extra,
+    },
   };
 }
 
 /** The failure as a whole answer. */
-export function toFailureBody(failure: Failure): { status: number; body: string } {
+export function toFailureAnswer(failure: Failure): FailureAnswer {
   const { status, error } = errorObject(failure);
-  return { status, body: `${JSON.stringify({ error }, null, 2)}\n` };
+  if (failure.raw !== undefined) return { status, ...failure.raw };
+  return toShapedBody(failure.shape ?? 'nested', error, status, failure.retryDelay);
 }
 
 /** The failure as an event in a stream that has begun. */
 export function toFailureEvent(failure: Failure): string {
-  return `data: ${JSON.stringify({ error: errorObject(failure).error })}\n\n`;
+  const { status, error } = errorObject(failure);
+  return toShapedEvent(failure.shape ?? 'nested', error, status);
 }

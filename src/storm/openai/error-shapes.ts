@@ -1,0 +1,98 @@
+/** The same failure in the writing of other providers, as a body and as an event. */
+import { STATUS_CODES } from 'node:http';
+import { gzipSync } from 'node:zlib';
+import type { ErrorShape, FailureAnswer } from '../dialect.ts';
+
+/** The error object as OpenAI has it. */
+export interface ErrorFields {
+  message: string;
+  type: string;
+  param: string | null;
+  code: string | null;
+  [more: string]: unknown;
+}
+
+const JSON_TYPE = 'application/json';
+
+/** The body of an error answer. */
+export function toShapedBody(shape: ErrorShape, error: ErrorFields, status: number, retryDelay?: string): FailureAnswer {
+  const nested = `${JSON.stringify({ error }, null, 2)}\n`;
+  switch (shape) {
+    case 'nested':
+    case 'event':
+      return { status, contentType: JSON_TYPE, body: nested };
+    case 'gzip':
+      return { status, contentType: JSON_TYPE, body: gzipSync(nested), headers: { 'content-encoding': 'gzip' } };
+    case 'words':
+      return { status, contentType: 'text/plain', body: error.message };
+    case 'html':
+      return { status, contentType: 'text/html', body: toHtmlPage(status) };
+    case 'empty':
+      return { status, contentType: 'text/plain', body: '' };
+    default:
+      return { status, contentType: JSON_TYPE, body: JSON.stringify(toValue(shape, error, status, retryDelay)) };
+  }
+}
+
+/** The error as an event of a stream. What has no form of its own there is an event whose data is the body. */
+export function toShapedEvent(shape: ErrorShape, error: ErrorFields, status: number): string {
+  if (shape === 'nested' || shape === 'gzip') return `data: ${JSON.stringify({ error })}\n\n`;
+  if (shape === 'event') return `event: error\ndata: ${JSON.stringify(error)}\n\n`;
+  if (shape === 'words') return `data: ${error.message}\n\n`;
+  if (shape === 'html') return `data: ${toHtmlPage(status).replaceAll('\r\n', '')}\n\n`;
+  if (shape === 'empty') return 'event: error\ndata:\n\n';
+  return `data: ${JSON.stringify(toValue(shape, error, status))}\n\n`;
+}
+
+function toValue(shape: ErrorShape, error: ErrorFields, status: number, retryDelay?: string): unknown {
+  const { message, type, code } = error;
+  switch (shape) {
+    case 'flat':
+      return { object: 'error', ...error };
+    case 'message':
+      return { message };
+    case 'string':
+      return { error: message, code: code ?? type };
+    case 'array':
+      return [{ error: retryDelay === undefined ? error : google(error, status, retryDelay) }];
+    case 'double':
+      return { error: { message: JSON.stringify({ error }), type: null, param: null, code: status } };
+    case 'quoted':
+      return JSON.stringify({ error });
+    case 'numeric':
+      return {
+        error: { code: status, message: 'Provider returned error', metadata: { provider_name: 'Storm', raw: JSON.stringify({ error }) } },
+        user_id: 'user_storm',
+      };
+    case 'google':
+      return { error: google(error, status, retryDelay) };
+    case 'detail':
+      return {
+        detail: status === 422 ? [{ type: 'missing', loc: ['body', error.param ?? 'messages'], msg: message, input: null }] : message,
+      };
+    default:
+      return { error };
+  }
+}
+
+const GOOGLE_STATUS: Readonly<Record<number, string>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  429: 'RESOURCE_EXHAUSTED',
+  503: 'UNAVAILABLE',
+  504: 'DEADLINE_EXCEEDED',
+};
+
+function google({ message, details }: ErrorFields, status: number, retryDelay?: string): Record<string, unknown> {
+  const known = Array.isArray(details) ? (details as unknown[]) : [];
+  const wait = retryDelay === undefined ? [] : [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay }];
+  return { code: status, message, status: GOOGLE_STATUS[status] ?? 'INTERNAL', details: [...known, ...wait] };
+}
+
+/** The page of a proxy in front. */
+export function toHtmlPage(status: number): string {
+  const title = `${status} ${STATUS_CODES[status] ?? 'Error'}`;
+  return `<html>\r\n<head><title>${title}</title></head>\r\n<body>\r\n<center><h1>${title}</h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n`;
+}
