@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Choice, Prompt } from './content.ts';
+import type { ErrorShape, FailureReason } from './failure-words.ts';
 import type { LimitState, Refusal } from './limits.ts';
 
 /** One request, wholly received. `path` is without its query. */
@@ -51,58 +52,6 @@ export interface Ask {
   plain(choices: readonly Choice[], facts: AnswerFacts): PlainBody;
   events?(choices: readonly Choice[], facts: AnswerFacts): StreamEvent[];
 }
-
-/** Why a call fails, in words that belong to no protocol. */
-export const FAILURE_REASONS = [
-  'bad-json',
-  'bad-key',
-  'bad-gateway',
-  'conflict',
-  'content-filter',
-  'context-length',
-  'forbidden',
-  'gateway-timeout',
-  'invalid',
-  'no-model',
-  'not-found',
-  'overloaded',
-  'parameter',
-  'quota',
-  'rate-limit',
-  'request-timeout',
-  'server',
-  'slow-down',
-  'status',
-  'too-large',
-  'unavailable',
-] as const;
-
-export type FailureReason = (typeof FAILURE_REASONS)[number];
-
-/**
- * How a failure is written down. `nested` is OpenAI's own; `flat` (Mistral, Cerebras), `message` (Cohere), `string` (xAI,
- * Ollama), `array` (Gemini), `double` (a gateway that wraps the JSON of another in its message), `quoted` (JSON in a JSON
- * string), `numeric` (OpenRouter), `google`, `detail` (FastAPI) and `event` (SSE's `event: error`) are those of others.
- */
-export const ERROR_SHAPES = [
-  'nested',
-  'flat',
-  'message',
-  'string',
-  'array',
-  'double',
-  'quoted',
-  'numeric',
-  'google',
-  'detail',
-  'words',
-  'html',
-  'empty',
-  'gzip',
-  'event',
-] as const;
-
-export type ErrorShape = (typeof ERROR_SHAPES)[number];
 
 export interface Failure {
   reason: FailureReason;

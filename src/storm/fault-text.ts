@@ -1,5 +1,5 @@
 /** Faults as they are written in a header, in a model's name, on the command line and in lists. */
-import { ERROR_SHAPES, FAILURE_REASONS } from './dialect.ts';
+import { ERROR_SHAPES, FAILURE_REASONS } from './failure-words.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
 import { isFaultKind } from './fault-names.ts';
 import type { StormFault } from './options.ts';

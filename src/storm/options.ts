@@ -1,5 +1,5 @@
 /** Everything that can be set on a Storm, with defaults and units. Times are milliseconds. */
-import type { ErrorShape, FailureReason } from './dialect.ts';
+import type { ErrorShape, FailureReason } from './failure-words.ts';
 import type { StormFaultKind } from './fault-names.ts';
 
 /** A fixed number, an even spread, or a log-normal one given by its median and 99th percentile. */

@@ -1,6 +1,7 @@
 /** Failures by status: what a provider, or the proxy in front of it, answers instead of an answer. */
 import { toBodyAnswer } from '../answer.ts';
-import type { Failure, FailureReason } from '../dialect.ts';
+import type { Failure } from '../dialect.ts';
+import type { FailureReason } from '../failure-words.ts';
 import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
 import { PRODUCTS } from '../fault-names.ts';
 import type { RefusalKind, ShapedRefusalKind } from '../fault-names.ts';

@@ -2,7 +2,8 @@
 import { appended, breakIndex, closingIndex, contentIndex, say } from '../answer-edits.ts';
 import { toBodyAnswer } from '../answer.ts';
 import type { Answer } from '../answer.ts';
-import type { ErrorShape, Failure } from '../dialect.ts';
+import type { Failure } from '../dialect.ts';
+import type { ErrorShape } from '../failure-words.ts';
 import { patternOf, toEvent } from '../event-edits.ts';
 import type { Family, FaultBehaviour, Scene } from '../fault-behaviour.ts';
 import { PRODUCTS } from '../fault-names.ts';

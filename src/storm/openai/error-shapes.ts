@@ -1,7 +1,8 @@
 /** The same failure in the writing of other providers, as a body and as an event. */
 import { STATUS_CODES } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import type { ErrorShape, FailureAnswer } from '../dialect.ts';
+import type { FailureAnswer } from '../dialect.ts';
+import type { ErrorShape } from '../failure-words.ts';
 
 /** The error object as OpenAI has it. */
 export interface ErrorFields {

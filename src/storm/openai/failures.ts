@@ -1,5 +1,6 @@
 /** Failures in OpenAI's words: status, type, code and message per reason. */
-import type { Failure, FailureAnswer, FailureReason } from '../dialect.ts';
+import type { Failure, FailureAnswer } from '../dialect.ts';
+import type { FailureReason } from '../failure-words.ts';
 import { toShapedBody, toShapedEvent } from './error-shapes.ts';
 import type { ErrorFields } from './error-shapes.ts';
 import { toGoDuration } from './go-duration.ts';
