@@ -9,7 +9,7 @@ test('a silent stream is kept alive once for each span, at whatever fraction of 
   for (let round = 0; round < 300; round++) {
     const clock = createManualClock({ now: Math.sqrt(random.next()) * 100_000 });
     let comments = 0;
-    const sink = { head() {}, write: () => ++comments > 0, end() {}, abort() {}, onDrain() {} };
+    const sink = { head() {}, write: () => ++comments > 0, end() {}, abort() {}, onDrain() {}, readerMoved: () => false };
     const options = { protocol: 'openai', requestId: 'r', keepAliveMs: 25_000, onKeptAlive() {} } as const;
     const downstream = new Downstream(sink, clock, options);
     clock.advance(Math.sqrt(random.next()) * 20_000);

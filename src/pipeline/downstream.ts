@@ -31,6 +31,8 @@ export class Downstream {
   #timer: Timer | null = null;
   #lastByteAt: Instant;
   #isEventStream = false;
+  /** The caller has bytes of ours to take: one more comment would keep nothing alive. */
+  #behind = false;
 
   constructor(sink: AnswerSink, clock: Clock, options: DownstreamOptions) {
     this.#sink = sink;
@@ -73,12 +75,21 @@ export class Downstream {
   write(pieces: readonly Uint8Array[]): boolean {
     let roomy = true;
     for (const piece of pieces) roomy = this.#sink.write(piece);
+    this.#behind = !roomy;
     this.#lastByteAt = this.#clock.now();
     return roomy;
   }
 
   onDrain(listener: () => void): void {
-    this.#sink.onDrain(listener);
+    this.#sink.onDrain(() => {
+      this.#behind = false;
+      listener();
+    });
+  }
+
+  /** True if the caller took anything of its answer since this was last asked, or could not. */
+  readerMoved(): boolean {
+    return this.#sink.readerMoved();
   }
 
   end(): void {
@@ -139,7 +150,8 @@ export class Downstream {
         this.#options.onKeptAlive();
       }
       // What has gone out so far is always whole events, so a comment can stand here.
-      this.write([KEEP_ALIVE]);
+      if (!this.#behind) this.write([KEEP_ALIVE]);
+      else this.#lastByteAt = this.#clock.now();
     }
     if (!this.isOver) this.#armKeepAlive();
   }

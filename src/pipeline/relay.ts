@@ -9,6 +9,12 @@ import { settleAttempt } from './engine.ts';
 import type { RequestRun } from './run.ts';
 import { settleFailure, tellAttemptEnd } from './verdict-effects.ts';
 
+/**
+ * A caller who takes not one byte of its answer for so long is gone for all that we can tell, in milliseconds. Its own limit, for the
+ * provider's silence says nothing of callers: a person may stop a pipe for a while, a laptop may sleep.
+ */
+const STALLED_CALLER_MS = 120_000;
+
 export async function relay(run: RequestRun, attempt: Attempt): Promise<void> {
   const { clock, events } = run.engine;
   const { target, number } = attempt.options;
@@ -78,9 +84,8 @@ class AnswerRelay {
   onPieces(pieces: readonly Uint8Array[]): void {
     if (this.#over || pieces.length === 0 || this.#run.downstream.write(pieces) || this.#stall !== null || this.#over) return;
     this.#attempt.pause();
-    const { clock } = this.#run.engine;
-    // A caller that reads nothing for as long as a provider may be silent is gone for all that we can tell.
-    this.#stall = clock.schedule(this.#attempt.idleMs, () => this.leave());
+    this.#run.downstream.readerMoved(); // from here on
+    this.#watchCaller();
     this.#run.downstream.onDrain(() => this.#drained());
   }
 
@@ -102,6 +107,14 @@ class AnswerRelay {
     this.#run.downstream.fail(error);
     this.#run.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
     this.#finish();
+  }
+
+  #watchCaller(): void {
+    this.#stall = this.#run.engine.clock.schedule(STALLED_CALLER_MS, () => {
+      if (this.#run.downstream.readerMoved()) return this.#watchCaller();
+      this.#run.note(`the caller took nothing of its answer for ${STALLED_CALLER_MS} ms and was let go`);
+      this.leave();
+    });
   }
 
   #drained(): void {

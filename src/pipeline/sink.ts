@@ -14,4 +14,6 @@ export interface AnswerSink {
   abort(): void;
   /** Called once when there is room again after a `write` that returned false. */
   onDrain(listener: () => void): void;
+  /** True if the reader took anything since this was last asked, or if nothing could be expected of it. */
+  readerMoved(): boolean;
 }

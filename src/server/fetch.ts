@@ -37,6 +37,8 @@ class FetchExchange implements Exchange {
   #body: ReadableStreamDefaultController<Uint8Array> | null = null;
   #over = false;
   #started = false;
+  /** In the body's queue, when it was last asked. */
+  #roomSeen: number | null = null;
   #onDrain: (() => void) | null = null;
   #bodyReader: ReadableStreamDefaultReader<Uint8Array> | null = null;
 
@@ -91,6 +93,13 @@ class FetchExchange implements Exchange {
   onDrain(listener: () => void): void {
     if (this.#over || (this.#body?.desiredSize ?? 1) > 0) queueMicrotask(listener);
     else this.#onDrain = listener;
+  }
+
+  readerMoved(): boolean {
+    const room = this.#body?.desiredSize ?? 0;
+    const moved = room !== this.#roomSeen;
+    this.#roomSeen = room;
+    return moved;
   }
 
   end(bytes?: Uint8Array): void {

@@ -14,8 +14,8 @@ const keepAliveTimeoutMs = 75_000;
 const headersTimeoutMs = 60_000;
 /** A whole request: 64 MB in this time is 1.7 Mbit/s. */
 const requestTimeoutMs = 300_000;
-/** A caller that takes not one byte of its answer for so long is gone. */
-const stalledReaderMs = 300_000;
+/** What is left of an answer that has ended waits so long for a caller that takes not one byte of it. */
+const flushStallMs = 120_000;
 /** Bodies up to this size leave in one string with their head, which saves a vectored write. */
 const joinedBodyBytesMax = 4096;
 
@@ -159,6 +159,8 @@ class NodeExchange implements Exchange {
   #started = false;
   #over = false;
   #left = false;
+  /** Bytes of its connection that the caller had taken when it was last asked. */
+  #takenSeen = -1;
   onLeave: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #body: BodyReader | null = null;
@@ -237,9 +239,18 @@ class NodeExchange implements Exchange {
   write(bytes: Uint8Array): boolean {
     if (this.#over) return true;
     if (!this.#started) this.#start(-1);
-    if (this.#response.write(bytes)) return true;
-    this.#socket.setTimeout(stalledReaderMs);
-    return false;
+    return this.#response.write(bytes);
+  }
+
+  readerMoved(): boolean {
+    // An answer that waits for another one on its connection can't move.
+    if (this.#response.socket === null) return true;
+    // As net's own timeouts do, for of a large write nothing else tells what is left.
+    const { _handle: handle } = this.#socket as unknown as { _handle: { writeQueueSize?: number } | null };
+    const taken = this.#socket.bytesWritten - this.#socket.writableLength - (handle?.writeQueueSize ?? 0);
+    const moved = taken !== this.#takenSeen;
+    this.#takenSeen = taken;
+    return moved;
   }
 
   onDrain(listener: () => void): void {
@@ -255,13 +266,18 @@ class NodeExchange implements Exchange {
   }
 
   drained(): void {
-    this.#socket.setTimeout(0);
     this.#wakeWriter();
+  }
+
+  flushed(): void {
+    // Node has set its own for an idle connection; another answer on its way must not be measured by this one.
+    if (this.#socket[openExchanges].length > 0) this.#socket.setTimeout(0);
   }
 
   end(bytes: Uint8Array = noBytes): void {
     if (this.#over) return;
-    if (!this.#started) this.#endWhole(bytes);
+    const wasStarted = this.#started;
+    if (!wasStarted) this.#endWhole(bytes);
     else {
       // A head that promised to keep the connection was sent before the winding down began.
       if (this.#listener.windingDown) this.#response.once('finish', () => destroySoon(this.#socket));
@@ -269,17 +285,20 @@ class NodeExchange implements Exchange {
       else this.#response.end();
     }
     this.#finish();
-    if (this.#socket.writableNeedDrain) this.#socket.setTimeout(stalledReaderMs);
+    if (this.#socket.writableNeedDrain || (wasStarted && this.#socket.writableLength > 0)) this.#limitFlush();
   }
 
   abort(): void {
     if (this.#over) return;
     this.#finish();
-    // What was written is still flushed, for it may tell the reader why; but not for ever.
-    this.#socket.setTimeout(stalledReaderMs);
-    // Node hands what was just written to the socket in its next tick only.
-    if (this.#started) process.nextTick(destroySoon, this.#socket);
-    else this.#socket.destroy();
+    // Without chunks only a reset tells the end of an answer from its being broken off (RFC 9112 6.3).
+    if (this.#started && this.#request.httpVersionMinor === 0) this.#socket.resetAndDestroy();
+    else if (!this.#started || this.#socket.writableNeedDrain) this.#socket.destroy();
+    else {
+      this.#socket.setTimeout(flushStallMs);
+      // Node hands what was just written to the socket in its next tick only.
+      process.nextTick(destroySoon, this.#socket);
+    }
   }
 
   callerLeft(): void {
@@ -291,6 +310,14 @@ class NodeExchange implements Exchange {
     this.onLeave = null;
     tell?.();
     this.#wakeWriter();
+  }
+
+  /** Bytes of an ended answer are left; they are still flushed, but don't wait for ever. */
+  #limitFlush(): void {
+    this.#socket.setTimeout(flushStallMs);
+    const response = this.#response as ServerResponse & TrackedMessage;
+    response[ownExchange] = this;
+    response.once('finish', onFlushed);
   }
 
   #endWhole(bytes: Uint8Array): void {
@@ -338,6 +365,10 @@ function onBodyEnd(this: IncomingMessage): void {
 
 function onDrain(this: ServerResponse): void {
   (this as unknown as TrackedMessage)[ownExchange].drained();
+}
+
+function onFlushed(this: ServerResponse): void {
+  (this as ServerResponse & TrackedMessage)[ownExchange].flushed();
 }
 
 function destroySoon(socket: Socket): void {

@@ -10,5 +10,6 @@ export function markSimulated(sink: AnswerSink): AnswerSink {
     end: (bytes) => sink.end(bytes),
     abort: () => sink.abort(),
     onDrain: (listener) => sink.onDrain(listener),
+    readerMoved: () => sink.readerMoved(),
   };
 }

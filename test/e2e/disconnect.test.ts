@@ -1,9 +1,11 @@
 /** The caller hangs up, in every phase: the provider's connection is closed within a second, and nobody is blamed. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { systemClock } from '../../src/gateway/system-clock.ts';
 import type { StormOptions } from '../../src/storm/index.ts';
 import { chatBody } from './harness.ts';
 import { contentOf, eventually, startWorld, WAYS } from './world.ts';
@@ -187,11 +189,27 @@ describe('a caller who reads slowly', { concurrency: 4 }, () => {
     assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
   });
 
-  it('not at all is let go after the idle time, and the provider is not blamed', async (t) => {
+  it('longer than the provider may be silent loses nothing, and the provider is not blamed', async (t) => {
     const world = await startWorld(t, {
       storms: { a: huge },
       providers: { a: { limits: { concurrency: CONCURRENCY } } },
-      config: { policy: { timeouts: { idle: '300ms' } } },
+      config: { policy: { timeouts: { idle: '200ms' } } },
+    });
+    const response = await slowly(world);
+    response.pause();
+    await new Promise((resolve) => setTimeout(resolve, 700));
+    let text = '';
+    for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
+    assert.equal(contentOf(text).trim().split(/\s+/).length, 100_000);
+    assert.match(text, /data: \[DONE\]\n\n$/);
+    await assertReturned(world);
+  });
+
+  it('not at all is let go after two minutes, and the provider is not blamed', async (t) => {
+    const world = await startWorld(t, {
+      storms: { a: huge },
+      providers: { a: { limits: { concurrency: CONCURRENCY } } },
+      clock: { ...systemClock, schedule: (ms, task) => systemClock.schedule(ms === 120_000 ? 300 : ms, task) },
     });
     const response = await slowly(world);
     response.on('error', () => {});
@@ -199,6 +217,27 @@ describe('a caller who reads slowly', { concurrency: 4 }, () => {
     await eventually(() => world.storms['a']!.stats().aborted === 1, 'the closed connection');
     await assertReturned(world);
     assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
+    assert.match(world.eventsOf('note').at(-1)!.note, /took nothing of its answer for 120000 ms/);
+    response.resume();
+    await eventually(() => response.closed, 'the closed connection of the caller');
+    assert.equal(response.complete, false, 'the caller sees that it is not whole');
+  });
+
+  it('but reads a little in every two minutes is served to the end', async (t) => {
+    const world = await startWorld(t, {
+      storms: { a: { timing: { tokens: 200_000, eventsPerPacket: 1000 } } },
+      providers: { a: { limits: { concurrency: CONCURRENCY } } },
+      clock: { ...systemClock, schedule: (ms, task) => systemClock.schedule(ms === 120_000 ? 400 : ms, task) },
+    });
+    const response = await slowly(world);
+    response.on('error', () => {});
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => setTimeout(resolve, 250));
+      for (let bytes = 0; bytes < 4_000_000;)
+        bytes += ((response.read() as Buffer | null) ?? (await once(response, 'readable'), Buffer.alloc(0))).length;
+    }
+    assert.deepEqual(world.eventsOf('finished'), []);
     response.destroy();
+    await assertReturned(world);
   });
 });
