@@ -17,7 +17,7 @@ export function tellFailure(run: RequestRun): void {
   if (isAuth(last) && allSame(run)) return run.fail(authError(last));
   if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
-  const options = { retryAfterMs: waitMs(run, last), ...(status === undefined ? {} : { status }) };
+  const options = { retryAfterMs: waitMs(run), ...(status === undefined ? {} : { status }) };
   run.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(run)}`, options));
 }
 
@@ -50,12 +50,16 @@ function statusOf(failure: Failure): number | undefined {
   return failure.status !== null && failure.status >= 400 && failure.status <= 599 ? failure.status : undefined;
 }
 
-/** When the last target may be asked again, where it said so. */
-function waitMs(run: RequestRun, failed: FailedAttempt): number | null {
-  const { target, judgement } = failed;
+/** When the first of the targets that failed may be asked again, where one said so. */
+function waitMs(run: RequestRun): number | null {
+  const waits = run.failures.map((failed) => waitFor(run, failed)).filter((wait) => wait !== null);
+  return waits.length === 0 ? null : Math.min(...waits);
+}
+
+function waitFor(run: RequestRun, { target, failure, judgement }: FailedAttempt): number | null {
   const coolingMs = pausedMs(target.state, run.engine.clock.now());
   if (coolingMs > 0) return coolingMs;
-  const askedMs = askedWaitMs(failed.failure);
+  const askedMs = askedWaitMs(failure);
   return judgement.verdict !== 'reject' && askedMs > 0 ? askedMs : null;
 }
 
@@ -70,7 +74,7 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const ownBody = isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? encodeErrorBody(told);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
-  const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(run, last) });
+  const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(run) });
   const headers = [
     ...wayHeaders(run, last.target),
     'content-type',

@@ -1,4 +1,7 @@
-/** Complete answers without content (design 4.6): not good enough, but better than none, if all fall short. */
+/**
+ * Complete answers without content (design 4.6): not good enough, but better than none, if all fall short. What holds no
+ * answer at all (no bytes, `choices: []`, no choice that came to its end) comes without its body, and is never one of them.
+ */
 import type { Failure } from '../core/facts.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
 import { contentTypeOf, costHeader, wayComment, wayHeaders } from './answer-headers.ts';

@@ -16,14 +16,21 @@ const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputT
 /** Silence that the caller's own deadline cut shorter than this says nothing about the target, in milliseconds. */
 const TELLING_SILENCE_MS = 10_000;
 
-/** Nobody means a longer wait, in milliseconds: it counts as none, or a slip of the provider would end its use for good. */
-const MEANT_WAIT_MAX_MS = 31 * 86_400_000;
-
 /** An empty answer is asked for once more; a target that is empty twice stays so, and every time is paid for. */
 const EMPTY_ANSWERS_MAX = 2;
 
-/** Members without which a request is none; they are never left out to please a target. */
-const ESSENTIAL: ReadonlySet<string> = new Set(['model', 'messages', 'prompt', 'input', 'stream']);
+/** Members that make the answer what was asked for; they are never left out to please a target: another one may take them. */
+const ESSENTIAL: ReadonlySet<string> = new Set([
+  'model',
+  'messages',
+  'prompt',
+  'input',
+  'stream',
+  'tools',
+  'functions',
+  'response_format',
+  'n',
+]);
 
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
   const { clock } = run.engine;
@@ -104,7 +111,8 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
   if (judgement.effect === 'cooldown') {
     const ofCredential = isOfCredential(judgement);
     if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
-    const backoff = { baseDelayMs: policy.retry.baseDelay, maxDelayMs: policy.retry.maxDelay };
+    const { baseDelay, maxDelay } = policy.retry;
+    const backoff = { baseDelayMs: judgement.longestPause ? maxDelay : baseDelay, maxDelayMs: maxDelay };
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, ++state.rateLimitStreak, random);
     const cooldown = ofCredential ? state.cooldown : state.overload;
     cooldown.coolUntil(now + forMs, 'cooldown');
@@ -125,8 +133,7 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
 
 /** The wait that the provider asks for, in milliseconds; 0: none, or one that makes no sense. */
 export function askedWaitMs(failure: Failure): number {
-  const waitMs = failure.retryAfterMs ?? 0;
-  return waitMs > MEANT_WAIT_MAX_MS ? 0 : waitMs;
+  return failure.retryAfterMs ?? 0;
 }
 
 function isEmptyAgain(run: RequestRun, attempt: Attempt): boolean {
@@ -182,13 +189,24 @@ function isSamePlace(a: RouteTarget, b: RouteTarget): boolean {
 /** A field that the target does not take is left out, once for each field, and the target asked again. */
 function mend(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
   const { target } = attempt.options;
-  const field = failure.param;
+  const field = memberOf(failure.param);
   if (field === null || ESSENTIAL.has(field)) return false;
   const dropped = run.tried.dropped(target);
-  if (dropped.includes(field) || !run.request.body.members.some((member) => member.name === field)) return false;
+  if (dropped.includes(field) || !isSent(run, target, field)) return false;
   if (!target.state.retryBudget.allows(run.engine.clock.now())) return false;
   run.tried.drop(target, field);
   run.mendedFor = target;
   run.note(`${field} left out: the target does not take it`, target);
   return true;
+}
+
+/** The member of the request in which a named field stands: `reasoning.effort`, `messages[0].name`, `body.top_k`. */
+function memberOf(param: string | null): string | null {
+  return /^(?:body\.)?(\w+)/.exec(param ?? '')?.[1] ?? null;
+}
+
+/** The caller sent it, or we ask for it: the usage of a stream. */
+function isSent(run: RequestRun, { state }: RouteTarget, field: string): boolean {
+  if (run.request.body.members.some((member) => member.name === field)) return true;
+  return field === 'stream_options' && run.request.facts.stream && state.includeUsage;
 }

@@ -1,9 +1,10 @@
 /**
- * What follows from a failed attempt: a table from its facts to a verdict and its side effects (design 4.2).
- * The first rule that matches decides. Statuses and codes come before texts; texts only tell apart what providers
- * put under one status.
+ * What follows from a failed attempt: a table from its facts to a verdict and its side effects (design 4.2). The first
+ * rule that matches decides. Statuses and codes come before texts; texts only tell apart what providers put under one
+ * status, and only where a caller can't have written them: providers quote prompts, so nothing behind a quotation mark
+ * counts. `docs/failures.md` says the same in plain words, and a test compares the two.
  */
-import type { Failure } from '../core/facts.ts';
+import type { Failure, FailureKind } from '../core/facts.ts';
 import type { Reason, Verdict } from '../core/outcome.ts';
 
 export interface Judgement {
@@ -13,28 +14,36 @@ export interface Judgement {
   readonly health: 'failure' | 'neutral';
   /**
    * - `cooldown`: the target pauses for the time asked, else by our own backoff
-   * - `bench`: the credential is out of order for `benchMs`
-   * - `none`
+   * - `bench`: the credential is out of order for `benchMs`, or longer where that is asked
+   * - `none`: though a `retry` that asks for a time is given it
    */
   readonly effect: 'cooldown' | 'bench' | 'none';
   readonly benchMs: number;
+  /** A cooldown without a time asked begins at our longest backoff: the target wants fewer requests, not later ones. */
+  readonly longestPause: boolean;
   /** Every other target would say the same unless it is another model: credentials of the same model are passed over too. */
   readonly liesInRequest: boolean;
 }
 
 const MINUTE = 60_000;
 const QUOTA_BENCH_MS = 10 * MINUTE;
+/** The day ends at midnight somewhere; one call in an hour finds out. */
+const DAILY_BENCH_MS = 60 * MINUTE;
 const AUTH_BENCH_MS = 5 * MINUTE;
 
 type Parts = Partial<Omit<Judgement, 'verdict' | 'reason'>>;
 
 function judgement(verdict: Judgement['verdict'], reason: Reason, parts: Parts = {}): Judgement {
-  return { verdict, reason, health: 'neutral', effect: 'none', benchMs: 0, liesInRequest: false, ...parts };
+  return { verdict, reason, health: 'neutral', effect: 'none', benchMs: 0, longestPause: false, liesInRequest: false, ...parts };
 }
 
 const RATE_LIMITED = judgement('retry', 'rate_limited', { effect: 'cooldown' });
+const SLOW_DOWN = judgement('retry', 'rate_limited', { effect: 'cooldown', longestPause: true });
+/** Only this kind of request finds no room: the others go on. */
+const NO_FLEX = judgement('retry', 'rate_limited');
 const BUSY = judgement('retry', 'busy', { effect: 'cooldown' });
 const QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: QUOTA_BENCH_MS });
+const DAILY_QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: DAILY_BENCH_MS });
 const AUTH = judgement('switch', 'auth', { effect: 'bench', benchMs: AUTH_BENCH_MS });
 const OVERLOADED = judgement('retry', 'overloaded', { health: 'failure' });
 const SERVER_ERROR = judgement('retry', 'server_error', { health: 'failure' });
@@ -47,12 +56,20 @@ const UNSUPPORTED = judgement('switch', 'unsupported', { liesInRequest: true });
 const CONTENT_FILTER = judgement('switch', 'content_filter', { liesInRequest: true });
 const INVALID_REQUEST = judgement('reject', 'invalid_request', { liesInRequest: true });
 
-interface Rule {
+export interface Rule {
+  /** In plain words, as `docs/failures.md` has it. */
+  readonly when: string;
   readonly statuses: (status: number) => boolean;
   /** Looked for in code and type. */
   readonly words?: RegExp;
-  /** Looked for in the message, where neither code nor type can tell. */
+  /** Looked for in the message up to its first quotation mark, where neither code nor type can tell. */
   readonly text?: RegExp;
+  /** How the whole message begins. */
+  readonly opening?: RegExp;
+  /** Only where the error names no field: one that does speaks of the request, whatever else its words say. */
+  readonly namesNoField?: true;
+  /** Only where its code says no more than that the request is bad. */
+  readonly codeTellsNothing?: true;
   readonly judgement: Judgement;
 }
 
@@ -64,108 +81,224 @@ const any4xx = (status: number) => status >= 400 && status < 500;
 const any5xx = (status: number) => status >= 500;
 
 const SPENT =
-  /^(insufficient_quota|credit_balance_exhausted|billing_error|payment_required|insufficient_balance)$|spend_limit|usage_limit_exceeded|billing/i;
-/** Not behind a quotation mark: providers quote what the caller sent, and that must never bench a credential. */
-const SPENT_TEXT = /^[^'"`]*(spend(ing)? limit|credit balance|insufficient (credit|balance|funds)|api usage limits?)/i;
-const CONTEXT_TEXT = /context (length|window|size)|prompt is too long|maximum context|token count .*exceeds|too many (input )?tokens/i;
-const UNSUPPORTED_WORDS = /^(unsupported_parameter|unsupported_value|unknown_parameter|unrecognized_parameter)$/i;
+  /^(insufficient_quota|credit_balance_exhausted|payment_required|insufficient_balance|ServiceQuotaExceededException)$|spend_limit|usage_limit_exceeded|billing/i;
+const SPENT_TEXT = /spend(ing)? limit|credit balance|insufficient (credit|balance|funds)|api usage limits?/i;
+const LIMITED = /rate_?limit|too_many_requests|throttl|resource_exhausted|quota_exceeded|queue_exceeded/i;
+const FILTERED =
+  /content_filter|content_policy|moderation|invalid_prompt|guardrail|ResponsibleAIPolicyViolation|data_inspection_failed|content_moderation/i;
+const CONTEXT = /context_length|exceed_context_size|max_tokens_exceeded|token_limit_exceeded|string_too_long/i;
+const CONTEXT_TEXT =
+  /context (length|window|size|limit)|(prompt|input) is too long|maximum context|token count .*exceeds|too many (input )?tokens|reduce the length of/i;
+const CONTEXT_OPENING = /^input length and .max_tokens. exceed context limit/i;
+const UNSUPPORTED_WORDS = /^(unsupported_(parameter|value)|(unknown|unrecognized)_(parameter|field|argument)|extra_forbidden)$/i;
+const UNSUPPORTED_TEXT =
+  /(does not|doesn't|do not) support |(is|are) (not (currently |yet )?supported|only supported)|extra inputs are not permitted/i;
+const UNSUPPORTED_OPENING =
+  /^(invalid json payload received\. )?(unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30} ?(parameter|argument|field|property|value|name)s?\b|^((the )?(parameter|property|field|argument) )?["'`]?\w{1,64}["'`]?:? (: )?(this )?((parameter|property|field|feature) )?((is|are) )?(not supported|unsupported|deprecated for|extra inputs are not permitted)|^\[\{'type': 'extra_forbidden'|^"auto" tool choice requires/i;
+const LOADING_TEXT =
+  /maximum pending requests|loading (the )?model|model .{0,200}is (still |currently )?(loading|starting)|no slots? available/i;
 
 export const STATUS_RULES: readonly Rule[] = [
-  { statuses: is(402), judgement: QUOTA },
-  { statuses: is(400, 403, 429), words: SPENT, judgement: QUOTA },
-  { statuses: is(429), text: /request too large/i, judgement: TOO_LARGE },
-  { statuses: is(429), judgement: RATE_LIMITED },
-  { statuses: is(400, 403), words: /content_filter|content_policy|moderation|invalid_prompt|guardrail/i, judgement: CONTENT_FILTER },
-  { statuses: is(400, 403, 404), words: /model_not_found|DeploymentNotFound/i, judgement: MODEL_NOT_FOUND },
-  { statuses: is(400), words: /API_KEY_INVALID|invalid_api_key/i, judgement: AUTH },
+  { when: '402', statuses: is(402), judgement: QUOTA },
   {
+    when: '400, 403 or 429 whose code says that quota, credit or a spend limit is used up',
+    statuses: is(400, 403, 429),
+    words: SPENT,
+    judgement: QUOTA,
+  },
+  { when: '429 for the quota of a day (`…PerDay…`)', statuses: is(403, 429), words: /PerDay|dailyLimitExceeded/i, judgement: DAILY_QUOTA },
+  { when: '429 "request too large"', statuses: is(429), text: /request too large/i, judgement: TOO_LARGE },
+  {
+    when: '429 or 503 `slow_down`, `ramp_limit_exceeded`',
+    statuses: is(429, 503),
+    words: /^(slow_?down|ramp_limit_exceeded)$/i,
+    judgement: SLOW_DOWN,
+  },
+  { when: '429 `resource_unavailable` (no flex capacity)', statuses: is(429), words: /^resource_unavailable$/i, judgement: NO_FLEX },
+  { when: '429 `ModelNotReadyException`', statuses: is(429), words: /^ModelNotReady/i, judgement: BUSY },
+  { when: 'any other 429', statuses: is(429), judgement: RATE_LIMITED },
+  { when: '400, 403 or 503 whose code says rate limit', statuses: is(400, 403, 503), words: LIMITED, judgement: RATE_LIMITED },
+  { when: '400 or 403 of a content filter or moderation', statuses: is(400, 403), words: FILTERED, judgement: CONTENT_FILTER },
+  {
+    when: '400 or 403 for an unknown model',
+    statuses: is(400, 403),
+    words: /model_not_found|DeploymentNotFound/i,
+    judgement: MODEL_NOT_FOUND,
+  },
+  {
+    when: '400 whose code says that the key is bad',
+    statuses: is(400),
+    words: /API_KEY_INVALID|invalid_api_key|authentication_error|UnrecognizedClient|ExpiredToken/i,
+    judgement: AUTH,
+  },
+  {
+    when: '400, 413 or 422 whose code says that the context is too long',
     statuses: is(400, 413, 422),
-    words: /context_length|exceed_context_size|max_tokens_exceeded|token_limit_exceeded|string_too_long/i,
+    words: CONTEXT,
     judgement: CONTEXT_LENGTH,
   },
-  { statuses: is(400, 413, 422), text: CONTEXT_TEXT, judgement: CONTEXT_LENGTH },
-  { statuses: is(400, 422), words: UNSUPPORTED_WORDS, judgement: UNSUPPORTED },
-  { statuses: is(400), text: SPENT_TEXT, judgement: QUOTA },
-  { statuses: is(401), judgement: AUTH },
-  { statuses: is(403), text: /moderation|guardrail|\bflagged\b/i, judgement: CONTENT_FILTER },
-  { statuses: is(403), text: /access to (the |this )?model/i, judgement: MODEL_NOT_FOUND },
-  { statuses: is(403), judgement: AUTH },
-  { statuses: is(404), judgement: MODEL_NOT_FOUND },
-  { statuses: is(408), judgement: REQUEST_TIMEOUT },
-  { statuses: is(409, 425), judgement: CONFLICT },
-  { statuses: is(413), text: /tokens? per minute|TPM/i, judgement: TOO_LARGE },
-  { statuses: is(424, 498, 499), judgement: OVERLOADED },
-  { statuses: any4xx, judgement: INVALID_REQUEST },
-  { statuses: is(503), text: /maximum pending requests|loading model/i, judgement: BUSY },
-  { statuses: is(501), judgement: UNSUPPORTED },
-  { statuses: is(503, 529), judgement: OVERLOADED },
-  { statuses: any5xx, judgement: SERVER_ERROR },
+  {
+    when: '400 or 422 whose code says that a field is not supported',
+    statuses: is(400, 422),
+    words: UNSUPPORTED_WORDS,
+    judgement: UNSUPPORTED,
+  },
+  { when: '400 `ConflictException`', statuses: is(400), words: /^conflict(exception|_error)?$/i, judgement: CONFLICT },
+  {
+    when: '400, 413 or 422 whose text says that the context is too long',
+    statuses: is(400, 413, 422),
+    text: CONTEXT_TEXT,
+    judgement: CONTEXT_LENGTH,
+  },
+  {
+    when: '400 "input length and `max_tokens` exceed context limit"',
+    statuses: is(400),
+    opening: CONTEXT_OPENING,
+    judgement: CONTEXT_LENGTH,
+  },
+  {
+    when: '400 whose text says that credit or a spend limit is used up',
+    statuses: is(400),
+    text: SPENT_TEXT,
+    namesNoField: true,
+    judgement: QUOTA,
+  },
+  {
+    when: '400 `FAILED_PRECONDITION` for billing',
+    statuses: is(400),
+    words: /^FAILED_PRECONDITION$/i,
+    text: /billing/i,
+    judgement: QUOTA,
+  },
+  { when: '400 `FAILED_PRECONDITION` (a region, a state)', statuses: is(400), words: /^FAILED_PRECONDITION$/i, judgement: UNSUPPORTED },
+  {
+    when: '400 or 422 whose text says that something is not supported',
+    statuses: is(400, 422),
+    text: UNSUPPORTED_TEXT,
+    codeTellsNothing: true,
+    judgement: UNSUPPORTED,
+  },
+  {
+    when: '400 or 422 that begins with the name of a field that is not supported',
+    statuses: is(400, 422),
+    opening: UNSUPPORTED_OPENING,
+    codeTellsNothing: true,
+    judgement: UNSUPPORTED,
+  },
+  { when: '401', statuses: is(401), judgement: AUTH },
+  { when: '403 whose text says moderation', statuses: is(403), text: /moderation|guardrail|\bflagged\b/i, judgement: CONTENT_FILTER },
+  {
+    when: '403 whose text says no access to the model',
+    statuses: is(403),
+    text: /access to (the |this )?model/i,
+    judgement: MODEL_NOT_FOUND,
+  },
+  { when: 'any other 403', statuses: is(403), judgement: AUTH },
+  { when: '404', statuses: is(404), judgement: MODEL_NOT_FOUND },
+  { when: '408', statuses: is(408), judgement: REQUEST_TIMEOUT },
+  { when: '409 or 425', statuses: is(409, 425), judgement: CONFLICT },
+  { when: '413 whose code says rate limit', statuses: is(413), words: /rate_?limit|^tokens$/i, judgement: TOO_LARGE },
+  { when: '413 whose text says tokens per minute', statuses: is(413), text: /tokens? per minute|TPM/i, judgement: TOO_LARGE },
+  { when: '424, 498 or 499', statuses: is(424, 498, 499), judgement: OVERLOADED },
+  { when: 'any other 4xx', statuses: any4xx, judgement: INVALID_REQUEST },
+  { when: '503 of a local server that loads its model or has a full queue', statuses: is(503), text: LOADING_TEXT, judgement: BUSY },
+  { when: '501', statuses: is(501), judgement: UNSUPPORTED },
+  { when: 'any other 503, or 529', statuses: is(503, 529), judgement: OVERLOADED },
+  { when: 'any other 5xx', statuses: any5xx, judgement: SERVER_ERROR },
 ];
 
-const CONNECTION = judgement('retry', 'connection', { health: 'failure' });
-const TIMEOUT = judgement('retry', 'timeout', { health: 'failure' });
-const SLOW = judgement('retry', 'slow', { health: 'failure' });
-const INTERRUPTED = judgement('retry', 'interrupted', { health: 'failure' });
-const MALFORMED = judgement('retry', 'malformed', { health: 'failure' });
 /** Redirects are not followed, and asking again leads to the same one: the base URL is wrong. */
-const REDIRECTED = judgement('switch', 'malformed', { health: 'failure' });
-const EMPTY = judgement('retry', 'empty');
+export const OTHER_STATUS: Pick<Rule, 'when' | 'judgement'> = {
+  when: 'a redirect, or a status that no answer should have',
+  judgement: judgement('switch', 'malformed', { health: 'failure' }),
+};
+
+const CONNECTION = judgement('retry', 'connection', { health: 'failure' });
+
+/** The failures without an error status. */
+export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'>, Pick<Rule, 'when' | 'judgement'>>> = {
+  connect: { when: 'no connection: refused, DNS, TLS', judgement: CONNECTION },
+  reset: { when: 'the connection breaks before the answer begins', judgement: CONNECTION },
+  timeout: { when: 'silence: a limit passes', judgement: judgement('retry', 'timeout', { health: 'failure' }) },
+  slow: { when: 'silence far beyond what this target usually needs', judgement: judgement('retry', 'slow', { health: 'failure' }) },
+  cut: { when: 'the answer ends before it is complete', judgement: judgement('retry', 'interrupted', { health: 'failure' }) },
+  malformed: {
+    when: 'what comes is no answer: bad JSON, garbage, a web page',
+    judgement: judgement('retry', 'malformed', { health: 'failure' }),
+  },
+  empty: { when: 'a complete answer with nothing in it', judgement: judgement('retry', 'empty') },
+};
+
+/** A server may close an idle connection in the moment in which we use it again: that tells nothing of its health. */
+export const STALE_CONNECTION: Pick<Rule, 'when' | 'judgement'> = {
+  when: 'the same, on a connection that had been idle',
+  judgement: judgement('retry', 'connection'),
+};
 
 /** An error inside a success answer often tells no status; these words tell which one it would have been. */
 const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
-  [/payment|insufficient_quota|billing|spend_limit|usage_limit|credit_balance/i, 402],
-  [/rate_?limit|too_many_requests|throttl|resource_exhausted|slow_down|quota_exceeded|queue_exceeded/i, 429],
+  [/payment|insufficient_quota|insufficient_balance|billing|spend_limit|usage_limit|credit_balance/i, 402],
+  [
+    /rate_?limit|too_many_requests|throttl|resource_exhausted|resource_unavailable|slow_?down|ramp_limit|quota_exceeded|queue_exceeded|PerDay/i,
+    429,
+  ],
   [/overloaded|unavailable|capacity|busy/i, 503],
   [/unsupported_country/i, 403],
-  [/context_length|max_tokens_exceeded|token_limit_exceeded|string_too_long|exceed_context_size/i, 400],
-  [/content_filter|content_policy|invalid_prompt|moderation|guardrail/i, 400],
+  [CONTEXT, 400],
+  [FILTERED, 400],
   [/authentication|invalid_api_key|unauthorized/i, 401],
   [/permission|forbidden/i, 403],
   [/not_found/i, 404],
+  [/^conflict/i, 409],
   [/payload_too_large|request_too_large/i, 413],
-  [/invalid_|validation|unsupported_|unprocessable|precondition/i, 400],
+  [/invalid_|validation|unsupported_|unprocessable|precondition|string_above|missing_required/i, 400],
+];
+
+/** The same for an error that is nothing but a text; only what has no lasting effect is believed of words. */
+const TEXT_AS_STATUS: readonly (readonly [RegExp, number])[] = [
+  [/rate limit|too many requests/i, 429],
+  [/overloaded|server (is )?busy|at capacity/i, 503],
+  [CONTEXT_TEXT, 400],
 ];
 
 export function judge(failure: Failure): Judgement {
-  switch (failure.kind) {
-    case 'status':
-      return judgeStatus(failure.status ?? 500, failure);
-    case 'error':
-      return judgeStatus(statusInside(failure), failure);
-    case 'connect':
-    case 'reset':
-      return CONNECTION;
-    case 'timeout':
-      return TIMEOUT;
-    case 'slow':
-      return SLOW;
-    case 'cut':
-      return INTERRUPTED;
-    case 'malformed':
-      return MALFORMED;
-    case 'empty':
-      return EMPTY;
-  }
+  if (failure.kind === 'status') return ruleFor(failure.status ?? 500, failure).judgement;
+  if (failure.kind === 'error') return ruleFor(statusInside(failure), failure).judgement;
+  if (failure.kind === 'reset' && failure.code === 'stale_connection') return STALE_CONNECTION.judgement;
+  return KIND_RULES[failure.kind].judgement;
 }
 
-function judgeStatus(status: number, failure: Failure): Judgement {
-  const words = `${failure.code ?? ''} ${failure.type ?? ''}`;
-  for (const rule of STATUS_RULES) {
-    if (!rule.statuses(status)) continue;
-    if (rule.words !== undefined && !matchesWord(rule.words, failure)) continue;
-    if (rule.text !== undefined && !rule.text.test(failure.message) && !rule.text.test(words)) continue;
-    return rule.judgement;
-  }
-  return REDIRECTED; // a status that no answer to a POST should have
+/** The rule that decides on an error with this status. */
+export function ruleFor(status: number, failure: Failure): Pick<Rule, 'when' | 'judgement'> {
+  return STATUS_RULES.find((rule) => rule.statuses(status) && matches(rule, failure)) ?? OTHER_STATUS;
+}
+
+/** None, a number, or only that the request is bad. */
+const PLAIN_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request(_?error)?)$/i;
+
+function matches(rule: Rule, failure: Failure): boolean {
+  if (rule.namesNoField === true && failure.param !== null) return false;
+  if (rule.codeTellsNothing === true && !PLAIN_CODE.test(failure.code ?? '')) return false;
+  if (rule.words !== undefined && !matchesWord(rule.words, failure)) return false;
+  if (rule.opening !== undefined && !rule.opening.test(failure.message)) return false;
+  return rule.text === undefined || rule.text.test(beforeQuote(failure.message));
 }
 
 function matchesWord(words: RegExp, failure: Failure): boolean {
   return (failure.code !== null && words.test(failure.code)) || (failure.type !== null && words.test(failure.type));
 }
 
+/** The provider's own words: from the first quotation mark on they may be the caller's. An apostrophe within a word is none. */
+function beforeQuote(message: string): string {
+  const quote = /(?<![\p{L}\p{N}])["'`‘“«]/u.exec(message);
+  return quote === null ? message : message.slice(0, quote.index);
+}
+
 function statusInside(failure: Failure): number {
   if (failure.status !== null && failure.status >= 400) return failure.status;
-  const words = `${failure.code ?? ''} ${failure.type ?? ''}`;
-  for (const [pattern, status] of WORDS_AS_STATUS) if (pattern.test(words)) return status;
+  for (const [words, status] of WORDS_AS_STATUS) if (matchesWord(words, failure)) return status;
+  if (failure.code !== null || failure.type !== null) return 500;
+  const text = beforeQuote(failure.message);
+  for (const [words, status] of TEXT_AS_STATUS) if (words.test(text)) return status;
   return 500;
 }

@@ -4,7 +4,7 @@
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
-import { createFailure, failureFromResponse } from '../wire/failure.ts';
+import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { contentTypeFault, isAllBlank, isHollow, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
@@ -25,6 +25,9 @@ const PREAMBLE_MAX = 4 * 1024 * 1024;
 
 /** After the last word of a stream its upstream may close in good order, so that its connection serves again; then it is closed, in ms. */
 const LINGER_MS = 1000;
+
+/** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
+const STALE_WITHIN_MS = 500;
 
 export class AnswerGuard implements UpstreamListener, DecoderListener {
   readonly #clock: Clock;
@@ -153,14 +156,14 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
     else this.#finish();
   }
 
-  onError(error: Error): void {
+  onError(error: Error, wasIdle = false): void {
     this.#upstreamOver = true;
     if (this.#ended) return this.#watch.stop();
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
     if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
     else if (named.startsWith('HPE_')) this.#fail('malformed', `the answer is not HTTP (${named})`);
-    else if (this.#phase === 'headers') this.#fail('reset', `the connection broke before the answer began (${named})`);
+    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }
 
@@ -302,7 +305,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
   #errorFailure(): Failure {
     return failureFromResponse({
       status: this.#status,
-      headers: { get: (name) => firstValue(this.#headers[name]) ?? null },
+      headers: { get: (name) => this.#headers[name]?.toString() ?? null },
       body: Buffer.concat(this.#held),
       epochMs: this.#clock.epochMs(),
     });
@@ -317,7 +320,8 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
     if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts)) {
       this.#watch.stop();
       this.#endTold = true;
-      const body = Buffer.concat(this.#held);
+      // Without a choice that came to its end it is no answer that anybody could be given.
+      const body = this.facts.finishReason === null ? null : Buffer.concat(this.#held);
       return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body }));
     }
     this.#becomeCandidate();

@@ -1,11 +1,12 @@
 import { createRequire } from 'node:module';
-import type { Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
+import type { Client, Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import type { ResponseHeaders, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
-// The whole of undici (fetch, WebSocket, caches) costs 9 MB and time at the start; of it all we need one class, and
-// behind a proxy a second one (docs/decisions/005).
+// The whole of undici (fetch, WebSocket, caches) costs 9 MB and time at the start; of it all we need two classes, and
+// behind a proxy a third one (docs/decisions/005).
 const require = createRequire(import.meta.url);
 const PoolClass = require('undici/lib/dispatcher/pool.js') as typeof Pool;
+const ClientClass = require('undici/lib/dispatcher/client.js') as typeof Client;
 const loadProxyAgent = () => (require('undici') as { EnvHttpProxyAgent: typeof EnvHttpProxyAgent }).EnvHttpProxyAgent;
 
 /** Headers of an answer above this are an error of the provider, in bytes. */
@@ -23,6 +24,9 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
   #paused = false;
+  #wasIdle = false;
+  /** The connection that carries it; null: not known (behind a proxy). */
+  carrier: CountingClient | null = null;
 
   constructor(listener: UpstreamListener) {
     this.#listener = listener;
@@ -30,6 +34,7 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#wasIdle = this.carrier !== null && this.carrier.carried++ > 0;
     if (this.#over) controller.abort(new Aborted());
     else {
       if (this.#paused) controller.pause();
@@ -58,7 +63,7 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   fail(error: Error): void {
     if (this.#over) return;
     this.#over = true;
-    this.#listener.onError(error);
+    this.#listener.onError(error, this.#wasIdle);
   }
 
   abort(): void {
@@ -75,6 +80,23 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   resume(): void {
     this.#paused = false;
     this.#controller?.resume();
+  }
+}
+
+/** One connection at a time, which counts what it has carried since it was opened. */
+class CountingClient extends ClientClass {
+  carried = 0;
+
+  constructor(origin: URL, options: Client.Options) {
+    super(origin, options);
+    this.on('connect', () => {
+      this.carried = 0;
+    });
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    if (handler instanceof UndiciCall) handler.carrier = this;
+    return super.dispatch(options, handler);
   }
 }
 
@@ -101,7 +123,9 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       connect: { timeout: connectTimeoutMs },
     };
     // As in Go's net/http: a server on this machine is never behind a proxy.
-    return usesProxy && !isLoopback(origin) ? new (loadProxyAgent())({ ...settings, ...proxy }) : new PoolClass(origin, settings);
+    return usesProxy && !isLoopback(origin)
+      ? new (loadProxyAgent())({ ...settings, ...proxy })
+      : new PoolClass(origin, { ...settings, factory: makeClient });
   }
 
   function poolFor(request: UpstreamRequest): Dispatcher {
@@ -141,6 +165,8 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
     },
   };
 }
+
+const makeClient = (origin: URL, options: object): CountingClient => new CountingClient(origin, options);
 
 function isLoopback(origin: string): boolean {
   const { hostname } = new URL(origin);

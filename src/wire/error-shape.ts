@@ -24,14 +24,29 @@ const NO_SHAPE: ErrorShape = { code: null, type: null, param: null, message: nul
 const MESSAGE_LENGTH_MAX = 1_000;
 /** No error says more than this before its point; longer bodies are cut before they are looked at as text. */
 const TEXT_LENGTH_MAX = 65_536;
-const NESTING_MAX = 4;
+const NESTING_MAX = 5;
+/** As many of a list of details are looked at. */
+const LIST_LENGTH_MAX = 50;
 
-/** An error body of any kind. */
-export function readErrorBody(body: Uint8Array): ErrorShape {
-  const text = asBuffer(body).toString('utf8', byteOrderMarkLength(body)).trim();
+/** An error body of any kind. `charset`: as its content type names it; default UTF-8. */
+export function readErrorBody(body: Uint8Array, charset: string | null = null): ErrorShape {
+  const text = decodeText(body, charset).trim();
   const value = parseJson(text);
   if (value === undefined) return fromText(text);
   return readErrorValue(value);
+}
+
+function decodeText(body: Uint8Array, charset: string | null): string {
+  const mark = body.length >= 2 && ((body[0] === 0xff && body[1] === 0xfe) || (body[0] === 0xfe && body[1] === 0xff));
+  const label = mark ? (body[0] === 0xff ? 'utf-16le' : 'utf-16be') : charset;
+  if (label !== null && !/^(utf-?8|us-ascii)$/i.test(label)) {
+    try {
+      return new TextDecoder(label).decode(body);
+    } catch {
+      // No charset that anybody knows: most of it will be ASCII.
+    }
+  }
+  return asBuffer(body).toString('utf8', byteOrderMarkLength(body));
 }
 
 /** An error that is already parsed: the whole body, or the value of its `error` member. */
@@ -48,7 +63,13 @@ function read(value: unknown, depth: number): ErrorShape | null {
   if (Array.isArray(value)) return value.length === 0 ? null : read(value[0], depth - 1);
   if (!isRecord(value)) return null;
   const { error } = value;
-  if (isRecord(error) || Array.isArray(error)) return read(error, depth - 1) ?? fromRecord(value, depth);
+  if (isRecord(error) || Array.isArray(error)) {
+    const around = fromRecord({ ...value, error: undefined }, depth);
+    const inner = read(error, depth - 1);
+    // What stands beside a nested error tells a status or a wait, but `type: "error"` tells nothing.
+    return inner === null ? around : merge(inner, { ...around, type: around.type === 'error' ? null : around.type });
+  }
+  if (typeof error === 'number') return merge(fromRecord({ ...value, error: undefined }, depth), fromRecord({ code: error }, depth));
   if (typeof error === 'string' && error !== '') return merge(fromRecord({ ...value, error: undefined }, depth), read(error, depth - 1));
   return fromRecord(value, depth);
 }
@@ -60,8 +81,8 @@ function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
       ? read(parseJson(words), depth - 1)
       : read(isRecord(words) ? words : null, depth - 1);
   const text = typeof words === 'string' ? words.slice(0, TEXT_LENGTH_MAX) : null;
-  const raw = isRecord(error['metadata']) && typeof error['metadata']['raw'] === 'string' ? error['metadata']['raw'] : null;
-  const number = statusNumber(error['code']) ?? statusNumber(error['status']) ?? statusNumber(error['status_code']);
+  const raw = metadataOf(error)['raw'];
+  const number = STATUS_NAMES.map((name) => statusNumber(error[name])).find((found) => found !== null) ?? null;
   const own: ErrorShape = {
     code: codeOf(error),
     type: word(error['type']) ?? word(metadataOf(error)['error_type']) ?? statusWord(error['status']),
@@ -71,9 +92,18 @@ function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
     retryAfterMs:
       retryAfterFromError(error) ??
       (text === null ? null : retryAfterFromText(text)) ??
-      (raw === null ? null : retryAfterFromText(raw.slice(0, TEXT_LENGTH_MAX))),
+      (typeof raw === 'string' ? rawHint(raw, depth) : null),
   };
   return merge(own, inner);
+}
+
+/** Where an HTTP status may stand; the last one is what Bedrock's model answered to it. */
+const STATUS_NAMES = ['code', 'status', 'status_code', 'statusCode', 'originalStatusCode'] as const;
+
+/** OpenRouter passes on what the provider behind it said, as a text: it may hold the wait. */
+function rawHint(raw: string, depth: number): number | null {
+  const text = raw.slice(0, TEXT_LENGTH_MAX);
+  return read(parseJson(text), depth - 1)?.retryAfterMs ?? retryAfterFromText(text);
 }
 
 /** Where `first` says nothing, `second` does. */
@@ -89,22 +119,44 @@ function merge(first: ErrorShape, second: ErrorShape | null): ErrorShape {
   };
 }
 
+const MESSAGE_NAMES = ['message', 'Message', 'detail', 'error_description', 'title', 'msg', 'status_msg', 'error_msg', 'reason'] as const;
+
 function messageOf(error: Record<string, unknown>): unknown {
-  const found = error['message'] ?? error['Message'] ?? error['detail'] ?? error['error_description'] ?? error['title'] ?? error['msg'];
+  const name = MESSAGE_NAMES.find((known) => error[known] !== undefined && error[known] !== null);
+  const found = name === undefined ? null : error[name];
   if (found !== undefined && found !== null) return Array.isArray(found) ? found[0] : found;
   const errors = error['errors'];
   return Array.isArray(errors) ? errors[0] : null;
 }
 
-/** The most telling word: the code itself, Anthropic's `details.error_code`, google's reason or status, else a number. */
+/**
+ * The most telling word: google's quota of a day, the code itself, Anthropic's `details.error_code`, google's reason or
+ * status, what OpenRouter says of a moderated input, else a number.
+ */
 function codeOf(error: Record<string, unknown>): string | null {
   const { code, details } = error;
+  const daily = Array.isArray(details) ? dailyQuota(details) : null;
+  if (daily !== null) return daily;
   const named = typeof code === 'string' && !/^\d+$/.test(code) ? word(code) : null;
   if (named !== null) return named;
   if (isRecord(details) && typeof details['error_code'] === 'string') return word(details['error_code']);
   const info = Array.isArray(details) ? details.find((detail) => isRecord(detail) && typeof detail['reason'] === 'string') : undefined;
   if (isRecord(info)) return word(info['reason']);
-  return statusWord(error['status']) ?? (typeof code === 'number' ? String(code) : word(code));
+  if (metadataOf(error)['flagged_input'] !== undefined) return 'moderation';
+  return statusWord(error['status']) ?? (typeof code === 'number' ? String(code) : word(code)) ?? null;
+}
+
+/** The id of the quota where it is one of a whole day: `GenerateRequestsPerDayPerProjectPerModel-FreeTier`. */
+function dailyQuota(details: readonly unknown[]): string | null {
+  for (const detail of details.slice(0, LIST_LENGTH_MAX)) {
+    const violations = isRecord(detail) ? detail['violations'] : null;
+    if (!Array.isArray(violations)) continue;
+    for (const violation of violations.slice(0, LIST_LENGTH_MAX)) {
+      const id: unknown = isRecord(violation) ? violation['quotaId'] : null;
+      if (typeof id === 'string' && id.includes('PerDay')) return word(id);
+    }
+  }
+  return null;
 }
 
 function paramOf(error: Record<string, unknown>): string | null {
@@ -134,7 +186,7 @@ function fromText(text: string): ErrorShape {
   if (text === '') return NO_SHAPE;
   const bounded = text.slice(0, TEXT_LENGTH_MAX);
   if (!bounded.startsWith('<')) return { ...NO_SHAPE, message: clean(bounded) || null, retryAfterMs: retryAfterFromText(bounded) };
-  const title = /<title[^>]*>([^<]{1,500})/i.exec(bounded)?.[1] ?? /<h1[^>]*>([^<]{1,500})/i.exec(bounded)?.[1];
+  const title = /<title[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1] ?? /<h1[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1];
   const words = title === undefined ? '' : clean(unescapeHtml(title));
   return { ...NO_SHAPE, message: words === '' ? 'an HTML page' : `an HTML page: ${words}` };
 }

@@ -106,7 +106,17 @@ test('reads retry-after as seconds, fractions and every form of HTTP date', () =
     ['0', 0],
     ['1.5', 1500],
     ['86400', 86_400_000],
-    ['99999999999', 99_999_999_999_000],
+    ['99999999999', null],
+    ['2678400', 2_678_400_000],
+    ['2678401', null],
+    [' 2 ', 2000],
+    ['2s', 2000],
+    ['1m30s', 90_000],
+    ['2, 5', null],
+    ['Infinity', null],
+    ['1e400', null],
+    ['0x10', null],
+    ['+5', null],
     ['Sun, 22 Nov 2026 12:00:30 GMT', 30_000],
     ['Sun, 22 Nov 2026 12:00:30 -0000', 30_000],
     ['Sun, 22 Nov 2026 13:00:30 +0100', 30_000],
@@ -126,6 +136,9 @@ test('reads retry-after as seconds, fractions and every form of HTTP date', () =
 });
 
 test('a hint that makes no sense gives way to the next one', () => {
+  assert.equal(waitOf({ 'retry-after-ms': '99999999999999', 'retry-after': '2' }), 2000);
+  assert.equal(waitOf({ 'retry-after-ms': '', 'x-ms-retry-after-ms': 'NaN', 'retry-after': '1' }), 1000);
+  assert.equal(waitOf({ 'retry-after': '99999999999' }, { error: { message: 'try again in 3s' } }), 3000);
   assert.equal(waitOf({ 'retry-after-ms': '-1', 'retry-after': '2' }), 2000);
   assert.equal(waitOf({ 'retry-after': 'never' }, { error: { message: 'x', details: [{ retryDelay: '1.5s' }] } }), 1500);
   assert.equal(waitOf({ 'retry-after-ms': '0', 'retry-after': '2' }), 0);
@@ -138,8 +151,43 @@ test('finds waits in bodies', () => {
   assert.equal(waitOf({}, { error: { message: 'm', details: [{ retryDelay: '-3s' }] } }), null);
 });
 
+test('finds waits in bodies at any depth, and only where a provider speaks', () => {
+  const info = { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '13s' };
+  const google = { error: { code: 429, message: 'm', status: 'RESOURCE_EXHAUSTED', details: [{ violations: [] }, info] } };
+  const bodies: unknown[] = [
+    google,
+    [google],
+    { error: google },
+    JSON.stringify(google),
+    { error: { message: JSON.stringify(google) } },
+    { error: { message: 'm', details: [{ details: [info] }] } },
+    { error: { message: 'm', metadata: { raw: JSON.stringify(google) } } },
+    { error: { message: 'm', innererror: { retry_after: 13 } } },
+    { error: { message: 'm' }, retry_after: 13 },
+    { error: 'm', retry_after_ms: 13_000 },
+    { errors: [{ message: 'm', retry_after: '13' }] },
+  ];
+  for (const body of bodies) assert.equal(waitOf({}, body), 13_000, JSON.stringify(body));
+  // What was sent may be quoted back, and says nothing of the provider.
+  assert.equal(waitOf({}, { detail: [{ msg: 'm', input: { retry_after: 13, details: [info] } }] }), null);
+  for (const absurd of [-3, Infinity, 'soon', null, true, {}, 99_999_999]) {
+    assert.equal(waitOf({}, { error: { message: 'm', retry_after: absurd } }), null, String(absurd));
+  }
+});
+
 test('finds waits in words', () => {
   const cases: [string, number | null][] = [
+    ['Rate limited. Try again in 450ms', 450],
+    ['Please try again in 1m30s.', 90_000],
+    ['try again in 6 minutes', 360_000],
+    ['retry after 30 seconds', 30_000],
+    ['Please wait 20 seconds before you ask again', 20_000],
+    ['Please retry after: 2 hours', 7_200_000],
+    ['try your request again in about 5s', 5000],
+    ['Limit of model `x` reached. Please try again in 9m38.8s.', 578_800],
+    ['try again in 99999999 hours', null],
+    ['try again in -5s', null],
+    ['try again in NaNs', null],
     ['Rate limit reached. Limit 500, Used 499. Please try again in 1.2s. Visit x', 1200],
     ['Please try again in 250ms.', 250],
     ['Please try again in 6m0s.', 360_000],
@@ -154,6 +202,76 @@ test('finds waits in words', () => {
   ];
   for (const [text, expected] of cases) assert.equal(waitOf({}, { error: { message: text } }), expected, text);
   assert.equal(waitOf({}, 'Too many requests, try again in 4s'), 4000);
+});
+
+test('tells the words that decide: of a day, of a moderated input, of Amazon, of a number', () => {
+  const quota = { '@type': 'x', violations: [{ quotaId: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier' }] };
+  const daily = { error: { code: 429, message: 'm', status: 'RESOURCE_EXHAUSTED', details: [quota] } };
+  assert.equal(failure([daily]).code, 'GenerateRequestsPerDayPerProjectPerModel-FreeTier');
+  const minute = { error: { ...daily.error, details: [{ violations: [{ quotaId: 'GenerateRequestsPerMinutePerProject' }] }] } };
+  assert.equal(failure(minute).code, 'RESOURCE_EXHAUSTED');
+  assert.equal(failure({ error: { code: 403, message: 'm', metadata: { reasons: ['x'], flagged_input: 'y' } } }).code, 'moderation');
+  assert.equal(failure({ message: 'm' }, { 'x-amzn-errortype': 'ThrottlingException:http://x/' }).code, 'ThrottlingException');
+  const mapped = failure({ message: 'm', originalStatusCode: 400 }, { 'x-amzn-errortype': 'ModelErrorException' }, 424);
+  assert.deepEqual([mapped.status, mapped.code], [400, 'ModelErrorException']);
+  assert.deepEqual([failure({ error: 503 }).code, failure({ error: 503, message: 'm' }).message], ['503', 'm']);
+});
+
+test('the field that is not supported is found where only the message names it', () => {
+  const cases: [string, string | null][] = [
+    ["Unsupported parameter: 'max_tokens' is not supported with this model.", 'max_tokens'],
+    ["Unsupported value: 'temperature' does not support 0.2 with this model.", 'temperature'],
+    ['Unrecognized request argument supplied: top_k', 'top_k'],
+    ['Unknown parameter: `logprobs`.', 'logprobs'],
+    ['Invalid JSON payload received. Unknown name "seed": Cannot find field.', 'seed'],
+    ['temperature: Extra inputs are not permitted', 'temperature'],
+    ['`top_p` is deprecated for this model.', 'top_p'],
+    ["property 'logit_bias' is unsupported", 'logit_bias'],
+    ["'logprobs' : this feature is not supported", 'logprobs'],
+    ['logit_bias is not yet supported by any model', 'logit_bias'],
+    ['This model does not support the parameter `penalty`', 'penalty'],
+    ["[{'type': 'extra_forbidden', 'loc': ('body', 'foo'), 'msg': 'Extra inputs are not permitted'}]", 'foo'],
+    ["Invalid value: 'temperature is not supported'. Supported values are: 'system'", null],
+    ['Slow down', null],
+  ];
+  for (const [message, expected] of cases) assert.equal(failure({ error: { message } }, {}, 400).param, expected, message);
+  const own = failure({ error: { message: "Unsupported parameter: 'b'", param: 'a' } }, {}, 400);
+  assert.equal(own.param, 'a', 'its own word for it comes first');
+});
+
+test('reads other charsets by name and by mark', () => {
+  const text = '{"error":{"message":"Zu viele Anfragen, bitte später"}}';
+  const of = (body: Buffer, type: string) =>
+    failureFromResponse({ status: 429, headers: new Headers({ 'content-type': type }), body, epochMs: NOW }).message;
+  const expected = 'Zu viele Anfragen, bitte später';
+  assert.equal(of(Buffer.from(text, 'latin1'), 'application/json; charset=ISO-8859-1'), expected);
+  assert.equal(of(Buffer.from(`\ufeff${text}`, 'utf16le'), 'application/json'), expected);
+  assert.equal(of(Buffer.from(text, 'utf16le'), 'application/json;charset="utf-16le"'), expected);
+  assert.equal(of(Buffer.from(text), 'application/json; charset=klingon'), expected);
+});
+
+test('a hostile body costs little', () => {
+  const megabyte = 1024 * 1024;
+  const deep = (open: string, close: string, inner: string) => {
+    const levels = Math.floor(megabyte / (open.length + close.length));
+    return open.repeat(levels) + inner + close.repeat(levels);
+  };
+  const bodies = [
+    deep('[', ']', ''),
+    deep('{"error":', '}', '1'),
+    deep('{"details":[', ']}', '1'),
+    `{"error":{"message":"m","details":[${'{"details":[{},{}]},'.repeat(megabyte / 20)}{}]}}`,
+    '<title'.repeat(megabyte / 6),
+    `<title ${'<h1 '.repeat(megabyte / 4)}`,
+    'try again in '.repeat(megabyte / 13),
+    `retry after ${'1'.repeat(megabyte)}`,
+    JSON.stringify('\\"'.repeat(megabyte / 4)),
+    `{"error":{"message":"${'1s '.repeat(megabyte / 3)}"}}`,
+  ];
+  const startedAt = process.hrtime.bigint();
+  for (const body of bodies) assert.ok(failure(body).message.length <= 1000);
+  const ms = Number(process.hrtime.bigint() - startedAt) / 1e6;
+  assert.ok(ms < 3000, `${ms} ms`);
 });
 
 test('reads anything without throwing, and its message is always words', () => {

@@ -1,4 +1,5 @@
 import type { Failure, FailureKind, Phase } from '../core/facts.ts';
+import { fieldNamedIn } from './error-field.ts';
 import { readErrorBody, readErrorValue } from './error-shape.ts';
 import type { ErrorShape } from './error-shape.ts';
 import type { HeaderLookup } from './header-lookup.ts';
@@ -21,6 +22,12 @@ export function createFailure(kind: FailureKind, phase: Phase, message: string, 
   };
 }
 
+/** The connection broke before the answer began. One that had lain idle was closed before the request came: `stale_connection`. */
+export function resetFailure(named: string, isStale: boolean): Failure {
+  const message = `the connection broke before the answer began (${named})`;
+  return createFailure('reset', 'headers', message, isStale ? { code: 'stale_connection' } : {});
+}
+
 export interface ErrorResponse {
   readonly status: number;
   readonly headers: HeaderLookup;
@@ -32,17 +39,33 @@ export interface ErrorResponse {
 
 /** An answer with an error status. Headers rule over the body where both ask for a wait. */
 export function failureFromResponse(response: ErrorResponse): Failure {
-  const { status, headers, body, epochMs } = response;
-  const shape = readErrorBody(body);
+  const { headers, body, epochMs } = response;
+  const contentType = headers.get('content-type');
+  const shape = readErrorBody(body, charsetOf(contentType));
+  // Bedrock: 424, and inside what its model answered.
+  const status = response.status === 424 && shape.status !== null ? shape.status : response.status;
   return createFailure('status', 'headers', shape.message ?? `the provider answered ${status} without a message`, {
     status,
-    code: shape.code,
+    code: isTelling(shape.code) ? shape.code : (amazonErrorName(headers) ?? shape.code),
     type: shape.type,
-    param: shape.param,
+    param: shape.param ?? (status === 400 || status === 422 ? fieldNamedIn(shape.message ?? '') : null),
     retryAfterMs: retryAfterFromHeaders(headers, epochMs) ?? shape.retryAfterMs,
     body: body.length > 0 ? body : null,
-    contentType: headers.get('content-type'),
+    contentType,
   });
+}
+
+function isTelling(code: string | null): boolean {
+  return code !== null && !/^\d+$/.test(code);
+}
+
+/** Amazon names the error in a header: `ThrottlingException:http://internal.amazon.com/…`. */
+function amazonErrorName(headers: HeaderLookup): string | null {
+  return /^[A-Za-z]{1,100}/.exec(headers.get('x-amzn-errortype') ?? '')?.[0] ?? null;
+}
+
+function charsetOf(contentType: string | null): string | null {
+  return /;\s{0,10}charset=["']?([\w.:-]{1,40})/i.exec(contentType ?? '')?.[1] ?? null;
 }
 
 /** An error inside a success status: the parsed `error` (or whole body), and its bytes where they may be passed on. */

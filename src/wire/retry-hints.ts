@@ -1,27 +1,35 @@
 /**
  * How long a provider asks us to wait, in whatever way it says so (design 4.2). A hint that makes no sense (negative, not a
- * number) counts as absent, and the next one is taken; 0 stays 0, and huge values are kept: policy decides on them.
+ * number, two values at once, more than a month) counts as absent, and the next one is taken; 0 stays 0.
  */
 import { parseGoDuration } from './go-duration.ts';
 import type { HeaderLookup } from './header-lookup.ts';
 import { isRecord } from './json-values.ts';
 
+/** Nobody means a longer wait, in milliseconds: a slip of the provider must not end its use for good. */
+const MEANT_WAIT_MAX_MS = 31 * 86_400_000;
+
+/** The wait, if anybody can mean it. */
+function meant(waitMs: number | null): number | null {
+  return waitMs !== null && waitMs >= 0 && waitMs <= MEANT_WAIT_MAX_MS ? waitMs : null;
+}
+
 /** From headers, in milliseconds: `retry-after-ms` before `x-ms-retry-after-ms` before `retry-after`; null: none. */
 export function retryAfterFromHeaders(headers: HeaderLookup, epochMs: number): number | null {
   return (
-    parseNumber(headers.get('retry-after-ms'), 1) ??
-    parseNumber(headers.get('x-ms-retry-after-ms'), 1) ??
-    parseRetryAfter(headers.get('retry-after'), epochMs)
+    meant(parseNumber(headers.get('retry-after-ms'), 1)) ??
+    meant(parseNumber(headers.get('x-ms-retry-after-ms'), 1)) ??
+    meant(parseRetryAfter(headers.get('retry-after'), epochMs))
   );
 }
 
-/** `Retry-After`: seconds, with or without a fraction, or an HTTP date (RFC 9110 10.2.3); a past date is 0. */
+/** `Retry-After`: seconds, with or without a fraction, or an HTTP date (RFC 9110 10.2.3); a past date is 0. `2s` is understood too. */
 function parseRetryAfter(value: string | null, epochMs: number): number | null {
   if (value === null) return null;
   const delay = parseNumber(value, 1_000);
   if (delay !== null) return delay;
   const date = parseHttpDate(value.trim());
-  return date === null ? null : Math.max(0, date - epochMs);
+  return date === null ? parseGoDuration(value) : Math.max(0, date - epochMs);
 }
 
 function parseNumber(value: string | null, unitMs: number): number | null {
@@ -40,14 +48,39 @@ function parseHttpDate(value: string): number | null {
   return Number.isNaN(date) ? null : date;
 }
 
-/** From an error object: google RetryInfo in its details (`"13s"`), or a plain `retry_after(_ms)`; null: none. */
+/** Members of an error in which providers nest a wait. What a provider may echo of the request (`input`) is not among them. */
+const PLACES = ['error', 'errors', 'details', 'detail', 'metadata', 'raw', 'innererror', 'cause'] as const;
+const NESTING_MAX = 6;
+const LOOKED_AT_MAX = 200;
+
+/** From an error object: google RetryInfo wherever its details stand (`"13s"`), or a plain `retry_after(_ms)`; null: none. */
 export function retryAfterFromError(error: Record<string, unknown>): number | null {
-  const details: unknown[] = Array.isArray(error['details']) ? error['details'] : [];
-  for (const detail of details) {
-    const delay = isRecord(detail) ? protobufDuration(detail['retryDelay']) : null;
-    if (delay !== null) return delay;
+  return search(error, NESTING_MAX, { left: LOOKED_AT_MAX });
+}
+
+function search(value: unknown, depth: number, looks: { left: number }): number | null {
+  if (depth === 0 || --looks.left < 0) return null;
+  if (Array.isArray(value)) return searchEach(value, depth, looks);
+  if (!isRecord(value)) return null;
+  return (
+    meant(protobufDuration(value['retryDelay'])) ??
+    meant(nonNegative(value['retry_after_ms'], 1)) ??
+    meant(nonNegative(value['retry_after'], 1_000)) ??
+    searchEach(
+      PLACES.map((name) => value[name]),
+      depth,
+      looks,
+    )
+  );
+}
+
+function searchEach(values: readonly unknown[], depth: number, looks: { left: number }): number | null {
+  for (const value of values.slice(0, LOOKED_AT_MAX)) {
+    if (typeof value !== 'object' || value === null) continue;
+    const found = search(value, depth - 1, looks);
+    if (found !== null) return found;
   }
-  return protobufDuration(error['retryDelay']) ?? nonNegative(error['retry_after_ms'], 1) ?? nonNegative(error['retry_after'], 1_000);
+  return null;
 }
 
 /** `"1.5s"` in JSON; `{ seconds, nanos }` where a server prints the message as it is. */
@@ -67,17 +100,17 @@ function nonNegative(value: unknown, unitMs: number): number | null {
 const NUMBER_AND_UNIT = String.raw`\d{1,9}(?:\.\d{1,9})?\s?(?:milliseconds?|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h)(?![a-z])`;
 // Go prints durations without spaces between the parts (`6m0s`), so a unit may also be followed by a digit.
 const HINT = new RegExp(
-  String.raw`\b(?:try again|retry(?:ing)?)\s+(?:in|after)\s+(${NUMBER_AND_UNIT}(?:\s?(?:and\s)?${NUMBER_AND_UNIT}){0,3})`,
+  String.raw`\b(?:(?:try(?: your request)? again|retry(?:ing)?)[ ,]{1,2}(?:in|after)|(?:please )?wait(?: for)?(?: at least)?)[ :]{1,2}(?:about |approximately |another )?(${NUMBER_AND_UNIT}(?:[ ,]{0,2}(?:and )?${NUMBER_AND_UNIT}){0,3})`,
   'i',
 );
 
-/** From words such as "Please try again in 1.2s", "retry after 7 seconds", "try again in 6m0s"; null: none found. */
+/** From words such as "Please try again in 1.2s", "retry after 7 seconds", "wait for 6m0s"; null: none found. */
 export function retryAfterFromText(text: string): number | null {
   const words = HINT.exec(text)?.[1];
   if (words === undefined) return null;
   let total = 0;
   for (const [, number, unit] of words.matchAll(/(\d+(?:\.\d+)?)\s?([a-z]+)/gi)) total += Number(number) * unitMilliseconds(unit ?? '');
-  return Number.isFinite(total) ? total : null;
+  return meant(total);
 }
 
 function unitMilliseconds(unit: string): number {

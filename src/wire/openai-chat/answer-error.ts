@@ -5,8 +5,21 @@
 export function findError(value: Record<string, unknown>): unknown {
   if (value['error']) return value;
   if (value['object'] === 'error') return value;
-  // No chunk and no answer has words at its top level.
-  return value['choices'] === undefined && value['data'] === undefined && typeof value['message'] === 'string' ? value : null;
+  if (isSet(value['choices']) || isSet(value['data'])) return null;
+  // No chunk and no answer has words at its top level, nor a list of errors.
+  return WORDS.some((name) => typeof value[name] === 'string') || isFilledArray(value['errors']) || isFilledArray(value['detail'])
+    ? value
+    : null;
+}
+
+const WORDS = ['message', 'detail', 'msg', 'error_msg'] as const;
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+function isFilledArray(value: unknown): boolean {
+  return Array.isArray(value) && value.length > 0;
 }
 
 /** OpenRouter's `error`, and DeepSeek's word for running out of machines in the middle: the answer is not whole. */

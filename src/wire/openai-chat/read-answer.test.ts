@@ -43,7 +43,7 @@ test('tolerates a byte order mark, empty lines and white space around the answer
 
 test('trailing garbage, a cut text and anything that is no object are malformed', () => {
   const good = JSON.stringify(chat({ content: 'Hi' }));
-  for (const bad of [`${good}x`, good + good, good.slice(0, -1), '', '[]', '<html>', 'null', '"text"']) {
+  for (const bad of [`${good}x`, good + good, good.slice(0, -1), '[]', '<html>', 'null', '"text"']) {
     assert.equal(failure(bad).kind, 'malformed', bad);
   }
   assert.equal(readAnswer('chat', Buffer.concat([bytesOf(good.slice(0, -2)), Buffer.from([0xff]), bytesOf('}')])).ok, false);
@@ -61,13 +61,13 @@ test('an error under a success status is an error', () => {
 });
 
 test('an answer with nothing in it is empty, and its body is kept', () => {
+  const generated = { usage: { prompt_tokens: 5, completion_tokens: 3, total_tokens: 8 } };
   const bodies = [
-    {},
-    { choices: [] },
-    { choices: null },
     chat({ content: null }),
+    chat({ content: null }, 'stop', generated),
     chat({ content: '' }),
     chat({ content: '', tool_calls: [] }),
+    chat({ content: '' }, 'stop', { usage: { prompt_tokens: 5, completion_tokens: 0, total_tokens: 5 } }),
     chat(null),
     { choices: [{ index: 0, text: '', finish_reason: 'stop' }] },
   ];
@@ -76,6 +76,29 @@ test('an answer with nothing in it is empty, and its body is kept', () => {
     assert.equal(found.kind, 'empty', JSON.stringify(body));
     assert.deepEqual(found.body, bytesOf(body));
   }
+});
+
+test('what holds no answer at all is empty too, and leaves nothing to keep', () => {
+  const unfinished = { choices: [{ index: 0, message: { role: 'assistant', content: '' }, finish_reason: null }] };
+  const bodies = ['', ' \n\n', '\ufeff', {}, { choices: [] }, { choices: null }, unfinished];
+  for (const body of bodies) {
+    const found = failure(body);
+    assert.deepEqual([found.kind, found.body], ['empty', null], JSON.stringify(body));
+  }
+});
+
+test('an error in any shape under a success status is found', () => {
+  const errors = [
+    { message: 'm' },
+    { msg: 'm', code: 50501, data: null },
+    { error_msg: 'm' },
+    { detail: 'm' },
+    { detail: [{ msg: 'm' }] },
+    { success: false, errors: [{ message: 'm' }], data: null },
+    { choices: null, message: 'm' },
+  ];
+  for (const body of errors) assert.deepEqual([failure(body).kind, failure(body).message], ['error', 'm'], JSON.stringify(body));
+  assert.equal(facts({ ...chat({ content: 'Hi' }), message: 'fine', detail: 'fine' }).hasContent, true);
 });
 
 test('tool calls, refusals, reasoning, audio and text of completions are content', () => {

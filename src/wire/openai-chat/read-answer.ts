@@ -14,10 +14,11 @@ export type ReadAnswer = { readonly ok: true; readonly facts: AnswerFacts } | { 
 /**
  * Judges a whole body that came with a success status (design 4.2): an answer, an error in disguise, nothing, or no JSON.
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
- * An `empty` failure keeps the body: should all else fail, it is the best there is.
+ * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
 export function readAnswer(operation: Operation, bytes: Uint8Array): ReadAnswer {
   if (operation === 'bytes') return { ok: true, facts: { ...noFacts(), hasContent: bytes.length > 0 } };
+  if (isBlank(bytes)) return refuse(empty('the answer has no body', null));
   const value = operation === 'embeddings' ? readAroundVectors(bytes) : parseWhole(bytes);
   if (value === null) return refuse(createFailure('malformed', 'answer', 'the answer is not one JSON object'));
   const error = findError(value);
@@ -26,7 +27,7 @@ export function readAnswer(operation: Operation, bytes: Uint8Array): ReadAnswer 
   facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'] : null;
   const groq = value['x_groq'];
   facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
-  const failure = operation === 'embeddings' ? readVectors(value['data'], facts, bytes) : readChoices(value['choices'], facts, bytes);
+  const failure = operation === 'embeddings' ? readVectors(value['data'], facts) : readChoices(value['choices'], facts, bytes);
   return failure === null ? { ok: true, facts } : refuse(failure);
 }
 
@@ -60,19 +61,26 @@ function refuse(failure: Failure): ReadAnswer {
   return { ok: false, failure };
 }
 
-function empty(message: string, bytes: Uint8Array): Failure {
+/** Nothing but white space, a mark or no bytes at all. */
+function isBlank(bytes: Uint8Array): boolean {
+  for (let i = byteOrderMarkLength(bytes); i < bytes.length; i++) if (bytes[i]! > 0x20) return false;
+  return true;
+}
+
+/** `bytes`: null where they hold no answer that anybody could be given. */
+function empty(message: string, bytes: Uint8Array | null): Failure {
   return createFailure('empty', 'answer', message, { body: bytes, contentType: 'application/json' });
 }
 
-function readVectors(hasData: unknown, facts: AnswerFacts, bytes: Uint8Array): Failure | null {
-  if (hasData !== true) return empty('the answer holds no embedding', bytes);
+function readVectors(hasData: unknown, facts: AnswerFacts): Failure | null {
+  if (hasData !== true) return empty('the answer holds no embedding', null);
   facts.hasContent = true;
   return null;
 }
 
 function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Failure | null {
   const choices = Array.isArray(value) ? value.filter(isRecord) : [];
-  if (choices.length === 0) return empty('the answer has no choices', bytes);
+  if (choices.length === 0) return empty('the answer has no choices', null);
   let filtered = false;
   for (const choice of choices) {
     const finish = typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null;
@@ -83,7 +91,9 @@ function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Fai
     if (hasText || (isRecord(choice['message']) && holdsContent(choice['message']))) facts.hasContent = true;
   }
   // A filtered answer is the provider's last word, and empty by nature.
-  return facts.hasContent || filtered ? null : empty('the answer has no content', bytes);
+  if (facts.hasContent || filtered) return null;
+  // Without a choice that came to its end it is no answer that anybody could be given.
+  return empty('the answer has no content', facts.finishReason === null ? null : bytes);
 }
 
 function failureOfChoice(choice: Record<string, unknown>, finish: string, bytes: Uint8Array): Failure {
