@@ -29,7 +29,7 @@ export interface RequestFacts {
   /** True if the request itself asks the model to think (a reasoning effort other than none). */
   readonly thinks: boolean;
   readonly hasTools: boolean;
-  /** `prompt_cache_key`, if any: what affinity hangs on. */
+  /** `prompt_cache_key`, if any: what affinity hangs on where no header names the session. */
   readonly cacheKey: string | null;
   /** `service_tier` as asked, or null. */
   readonly serviceTier: string | null;

@@ -7,8 +7,9 @@ import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
-import { chooseByAffinity, chooseByWeight } from '../policy/selection/selection.ts';
+import { takeTurn } from '../policy/selection/selection.ts';
 import { Admission } from '../pipeline/admit.ts';
+import { choose } from '../pipeline/home.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
@@ -254,7 +255,7 @@ function schedulerOptions(config: Config, random: Random): SchedulerOptions<Rout
   return {
     queueLengthMax: queue.maxSize,
     minShare: { low: queue.minShare.low, normal: queue.minShare.normal },
-    choose: (startable, applicant) =>
-      applicant.affinityKey === null ? chooseByWeight(startable, random) : chooseByAffinity(startable, applicant.affinityKey),
+    choose: (startable, applicant) => choose(startable, applicant, random),
+    onStart: takeTurn,
   };
 }

@@ -1,4 +1,5 @@
 /** From a requested name to its route, made once for each name. */
+import type { TierTime } from '../policy/selection/selection.ts';
 import { Route } from '../pipeline/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route.ts';
 import { resolveModel, resolvePolicy } from './config/index.ts';
@@ -54,7 +55,10 @@ export class Routes {
     const policy = resolvePolicy(this.#config.policy, null, resolved.policy);
     return new Route({
       name: resolved.name,
-      tiers: resolved.tiers.map((tier, i) => tier.flatMap((spec) => this.#targetsOf(spec, i, resolved))),
+      tiers: resolved.tiers.map((tier, i) => {
+        const time: TierTime = { now: 0 };
+        return tier.flatMap((spec) => this.#targetsOf(spec, i, time, resolved));
+      }),
       patienceMs: resolved.patience,
       deadlineMs: policy.deadline,
       maxAttempts: policy.maxAttempts,
@@ -63,7 +67,7 @@ export class Routes {
     });
   }
 
-  #targetsOf(spec: TargetSpec, tier: number, resolved: ResolvedModel): RouteTarget[] {
+  #targetsOf(spec: TargetSpec, tier: number, time: TierTime, resolved: ResolvedModel): RouteTarget[] {
     const provider = this.#config.providers[spec.provider]!;
     const policy = resolvePolicy(this.#config.policy, provider.policy, resolved.policy);
     const states = this.#targets.forModel(this.#config, provider, spec.model, policy);
@@ -76,6 +80,8 @@ export class Routes {
       get health() {
         return state.health.value;
       },
+      time,
+      turn: 0,
       affinityKey: `${state.name} ${state.credential.id}`,
       set: spec.set,
       drop: spec.drop,

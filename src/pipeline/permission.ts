@@ -7,6 +7,7 @@ import type { Need, Resource, ResourceKind } from '../core/resource.ts';
 import { refusal } from '../policy/scheduler/evaluate.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
+import { withHomeFirst } from './home.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 
@@ -19,7 +20,7 @@ class RunApplicant implements RouteApplicant {
   readonly client: string;
   readonly deadline: Instant;
   readonly waitUntil: Instant;
-  readonly tiers: Tiers;
+  tiers: Tiers;
   readonly patienceMs: number;
   readonly maxCooldownWaitMs: number;
   readonly own: readonly Resource[];
@@ -34,13 +35,18 @@ class RunApplicant implements RouteApplicant {
     this.deadline = run.deadline;
     this.waitUntil = waitUntil;
     this.tiers = tiers;
-    this.patienceMs = run.route.patienceMs;
+    // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.
+    this.patienceMs = Math.min(run.route.patienceMs, (waitUntil - run.engine.clock.now()) / 2);
     this.maxCooldownWaitMs = run.route.policy.retry.maxRetryAfter;
     this.own = run.clientPermit === null ? run.request.client.resources : NO_RESOURCES;
   }
 
   get affinityKey(): string | null {
-    return this.#run.request.facts.cacheKey;
+    return this.#run.request.sessionKey;
+  }
+
+  get isLast(): boolean {
+    return this.#run.attempts + 1 >= this.#run.route.maxAttempts;
   }
 
   needOn(target: RouteTarget): Need {
@@ -75,6 +81,7 @@ export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): Admissio
   if (run.isOver) return { kind: 'cancelled' };
   const { admission, clock } = run.engine;
   const applicant = new RunApplicant(run, tiers, Math.min(waitUntil, run.deadline));
+  applicant.tiers = withHomeFirst(tiers, applicant, clock.now(), applicant.patienceMs);
   const decision = admission.submit(applicant);
   if (decision.kind !== 'wait') return decision;
   return waitFor(run, applicant, clock.now());

@@ -128,7 +128,7 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
     permit,
     deadline: run.deadline,
     drop: run.tried.dropped(target),
-    hasOtherAtHand: (at) => hasOtherAtHand(run, at),
+    hasOtherAtHand: (at) => hasOtherAtHand(run, state.name, at),
   });
   run.current = attempt;
   tellBreaker(engine, state); // a permit on an open breaker has made it half-open
@@ -146,10 +146,14 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
   return attempt;
 }
 
-function hasOtherAtHand(run: RequestRun, now: number): boolean {
+/** Another credential of the same target is no other: its silence would be the same. */
+function hasOtherAtHand(run: RequestRun, name: string, now: number): boolean {
   if (run.attempts >= run.route.maxAttempts) return false;
   for (const tier of run.tiers) {
-    for (const target of tier) if (!run.tried.isAsked(target) && !run.tried.isDead(target) && !isOutOfOrder(target, now)) return true;
+    for (const target of tier) {
+      if (target.state.name === name || run.tried.isAsked(target) || run.tried.isDead(target)) continue;
+      if (!isOutOfOrder(target, now)) return true;
+    }
   }
   return false;
 }

@@ -5,6 +5,7 @@ import type { RequestFacts } from '../core/request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import { decodeRequest } from '../wire/openai-chat/decode-request.ts';
 import type { RequestBody } from '../wire/request-body.ts';
+import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
 import type { Call } from './call.ts';
 import type { Exchange } from './exchange.ts';
@@ -89,6 +90,7 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     deadlineGiven: settings.deadlineGiven,
     fallback: settings.fallback,
     callerCredential: call.credential,
+    sessionKey: sessionKeyOf(exchange, facts.cacheKey),
     forwardHeaders: forwardHeadersOf(exchange),
     caller: exchange,
   };

@@ -43,9 +43,13 @@ export interface VirtualOptions {
   /** Default: `fast`, over the model `m` of every provider in turn; `deep`, over `gpt-5`. */
   readonly models?: ConfigInput['models'];
   readonly limits?: Record<string, number>;
-  /** `caller`: every provider gets the caller's own credential. */
-  readonly keys?: 'caller';
+  /** `caller`: every provider gets the caller's own credential; a list: every provider has these. */
+  readonly keys?: 'caller' | readonly string[];
   readonly config?: Omit<ConfigInput, 'providers' | 'models'>;
+}
+
+function keysOf({ keys }: VirtualOptions): { apiKey: string } | { apiKeys: string[] } {
+  return keys === undefined || keys === 'caller' ? { apiKey: keys ?? 'sk-test' } : { apiKeys: [...keys] };
 }
 
 const DAY_MS = 86_400_000;
@@ -56,10 +60,7 @@ export async function startVirtualWorld(t: TestContext, options: VirtualOptions)
   const upstream = createSimulatedUpstream(clock, (call) => options.providers[new URL(call.request.origin).hostname]!(call));
   const limits = options.limits === undefined ? {} : { limits: options.limits };
   const providers = Object.fromEntries(
-    names.map((name) => [
-      name,
-      { protocol: 'openai' as const, baseUrl: `http://${name}/v1`, apiKey: options.keys ?? 'sk-test', ...limits },
-    ]),
+    names.map((name) => [name, { protocol: 'openai' as const, baseUrl: `http://${name}/v1`, ...keysOf(options), ...limits }]),
   );
   const models = options.models ?? { fast: names.map((name) => `${name}/m`), deep: names.map((name) => `${name}/gpt-5`) };
   const gateway = await startGateway({ ...options.config, providers, models }, { clock, transport: upstream });

@@ -48,6 +48,11 @@ export class Bench implements Resource {
     return forMs;
   }
 
+  /** Refused, and nothing has been answered since. */
+  get isInDoubt(): boolean {
+    return this.#strikes > 0;
+  }
+
   /** An answer has begun: it is in order. Returns true if that is news. */
   prove(): boolean {
     if (!this.#trying) return false;

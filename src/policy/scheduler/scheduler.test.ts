@@ -16,6 +16,17 @@ test('starts at once where there is room, and takes from every resource of the t
   assert.deepEqual([bucket.available(0), limiter.inUse, driver.scheduler.length], [9, 1, 0]);
 });
 
+test('every start is told of, whether it was chosen, the only one that could, or waited for', () => {
+  const told: string[] = [];
+  const driver = new Driver(makeScheduler({ onStart: (target) => told.push(target.key) }));
+  const [a, b] = [capacity('a/m', slots(1)), capacity('b/m', slots(1))];
+  const tiers = [[a, b]];
+  for (const name of ['x', 'y', 'z']) driver.submit(applicant(name, tiers));
+  assert.deepEqual(told, ['a/m', 'b/m']);
+  driver.settle('x');
+  assert.deepEqual(told, ['a/m', 'b/m', 'a/m']);
+});
+
 test('what cannot start in time is refused at once, with the instant at which it could and what is in the way', () => {
   const driver = new Driver();
   driver.submit(applicant('x', [[capacity('a/m', cooling(9000))], [capacity('b/m', cooling(7000), requests(10))]], { deadline: 5000 }));

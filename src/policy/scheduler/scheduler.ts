@@ -28,6 +28,8 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   /** Share of starts that a waiting class keeps while higher ones are served, by class; absent: none. */
   readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
   readonly choose: Choose<T, A>;
+  /** Told of every start, chosen or the only one that could: what `choose` goes by may depend on it. */
+  readonly onStart?: (target: T) => void;
 }
 
 /**
@@ -219,6 +221,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const need = applicant.needOn(target);
     const permit = Permit.reserve(now, need, target.resources);
     const clientPermit = applicant.own.length === 0 ? null : Permit.reserve(now, need, applicant.own);
+    this.#options.onStart?.(target);
     this.#credit[rank] = Math.max(0, this.#credit[rank]! - 1);
     for (let earning = 0; earning < this.#credit.length; earning++) {
       const share = this.#options.minShare[SCHEDULING_CLASSES[earning]!] ?? 0;

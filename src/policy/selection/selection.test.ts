@@ -3,10 +3,34 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { Health } from './health.ts';
-import { chooseByAffinity, chooseByWeight } from './selection.ts';
+import { chooseByAffinity, chooseByWeight, takeTurn } from './selection.ts';
 import type { Weighted } from './selection.ts';
 
-const target = (affinityKey: string, weight = 1, health = 1): Weighted => ({ affinityKey, weight, health });
+const target = (affinityKey: string, weight = 1, health = 1, time = { now: 0 }): Weighted => ({
+  affinityKey,
+  weight,
+  health,
+  time,
+  turn: 0,
+});
+
+function tier(...weights: readonly (readonly [weight: number, health?: number])[]): Weighted[] {
+  const time = { now: 0 };
+  return weights.map(([weight, health], i) => target(`${i}`, weight, health, time));
+}
+
+/** Which of the startable ones each of the next requests starts on, by index in the tier. */
+function starts(targets: readonly Weighted[], count: number, seed = 5, startable: readonly Weighted[] = targets): number[] {
+  const random = createSeededRandom(seed);
+  return Array.from({ length: count }, () => {
+    const chosen = chooseByWeight(startable, random);
+    takeTurn(chosen);
+    return targets.indexOf(chosen);
+  });
+}
+
+const countsOf = (chosen: readonly number[], targets: readonly Weighted[]) =>
+  targets.map((_, i) => chosen.filter((index) => index === i).length);
 
 function shares(targets: readonly Weighted[], choose: (i: number) => Weighted): number[] {
   const counts = targets.map(() => 0);
@@ -20,21 +44,43 @@ function assertShares(found: readonly number[], expected: readonly number[]): vo
     assert.ok(Math.abs(found[i]! - share) < 0.02, `${found.join(' ')} for ${expected.join(' ')}`);
 }
 
-test('requests are shared by weight', () => {
-  const targets = [target('a', 3), target('b', 1)];
-  const random = createSeededRandom(5);
-  assertShares(
-    shares(targets, () => chooseByWeight(targets, random)),
-    [0.75, 0.25],
-  );
+test('requests are shared by weight, to the request', () => {
+  const targets = tier([3], [1]);
+  assert.deepEqual(countsOf(starts(targets, 40), targets), [30, 10]);
+});
+
+test('equal ones are served in turn; chance decides who is first', () => {
+  const firsts = new Set<number>();
+  for (let seed = 0; seed < 20; seed++) {
+    const targets = tier([1], [1], [1]);
+    const chosen = starts(targets, 30, seed);
+    for (let round = 0; round < 30; round += 3) assert.equal(new Set(chosen.slice(round, round + 3)).size, 3);
+    firsts.add(chosen[0]!);
+  }
+  assert.equal(firsts.size, 3);
 });
 
 test('a target that fails often gets less', () => {
-  const targets = [target('a', 1, 0.25), target('b', 1, 1)];
-  const random = createSeededRandom(5);
-  assertShares(
-    shares(targets, () => chooseByWeight(targets, random)),
-    [0.2, 0.8],
+  const targets = tier([1, 0.25], [1, 1]);
+  assert.deepEqual(countsOf(starts(targets, 100), targets), [20, 80]);
+});
+
+test('a target that was out does not catch up on what it missed', () => {
+  const targets = tier([1], [1]);
+  starts(targets, 100, 5, [targets[0]!]);
+  const [first, second] = countsOf(starts(targets, 20), targets);
+  assert.ok(Math.abs(first! - second!) <= 2, `${first} and ${second}`);
+});
+
+test('property: over any weights the shares are right to a request each', () => {
+  fc.assert(
+    fc.property(fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 6 }), fc.integer(), (weights, seed) => {
+      const targets = tier(...weights.map((weight) => [weight] as const));
+      const total = weights.reduce((sum, weight) => sum + weight, 0);
+      const counts = countsOf(starts(targets, total * 10, seed), targets);
+      for (const [i, weight] of weights.entries())
+        assert.ok(Math.abs(counts[i]! - weight * 10) <= weights.length, `${counts.join()} for ${weights.join()}`);
+    }),
   );
 });
 
@@ -45,7 +91,8 @@ test('property: the choice is always one of the targets, whatever chance says', 
   );
   fc.assert(
     fc.property(weights, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (list, chance) => {
-      const targets = list.map((w, i) => ({ ...w, affinityKey: `${i}` }));
+      const time = { now: 0 };
+      const targets = list.map((w, i) => ({ ...w, affinityKey: `${i}`, time, turn: 0 }));
       assert.ok(targets.includes(chooseByWeight(targets, { next: () => chance })));
     }),
   );

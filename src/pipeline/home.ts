@@ -1,0 +1,56 @@
+/**
+ * Affinity: a conversation has a home, one credential of one target, so that the provider's prompt cache is used (design 4.1).
+ *
+ * Its home stands before the rest of its tier like a better tier of its own: `patience` says how long it is worth waiting for, and
+ * beyond that the rest of the tier answers. Nobody else is held up by those who wait for their home: they stand in a lane of their
+ * own. What is out of order for longer than that is nobody's home: then the next one in the conversation's own order is, so that it
+ * stays there until the first comes back.
+ */
+import type { Instant } from '../core/clock.ts';
+import type { Random } from '../core/random.ts';
+import { chooseByAffinity, chooseByWeight } from '../policy/selection/selection.ts';
+import type { RouteApplicant } from './admit.ts';
+import { pausedMs } from './route.ts';
+import type { RouteTarget, Tiers } from './route.ts';
+
+/** The same tiers for the same home, so that those who wait share a lane; gone with the route. */
+const known = new WeakMap<Tiers, Map<RouteTarget, Tiers>>();
+
+/** Which of a tier's targets that can start now gets the request: the conversation's own, else by weight. */
+export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, random: Random): RouteTarget {
+  const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.bench.isInDoubt) : startable;
+  const from = safe.length === 0 ? startable : safe;
+  return applicant.affinityKey === null ? chooseByWeight(from, random) : chooseByAffinity(from, applicant.affinityKey);
+}
+
+/** `tiers` with the home of the conversation split off from its tier; `tiers` itself where there is no choice. */
+export function withHomeFirst(
+  tiers: Tiers,
+  { affinityKey, isLast }: Pick<RouteApplicant, 'affinityKey' | 'isLast'>,
+  now: Instant,
+  patienceMs: number,
+): Tiers {
+  if (affinityKey === null) return tiers;
+  for (const tier of tiers) {
+    const inOrder = tier.filter((target) => canBeHome(target, now, patienceMs) && !(isLast && target.state.credential.bench.isInDoubt));
+    if (inOrder.length === 0) continue;
+    return tier.length === 1 ? tiers : split(tiers, tier, chooseByAffinity(inOrder, affinityKey));
+  }
+  return tiers;
+}
+
+/** Nothing but its limits keeps it from starting within patience; a credential that another request is just trying is no home. */
+function canBeHome({ state }: RouteTarget, now: Instant, patienceMs: number): boolean {
+  return pausedMs(state, now) <= patienceMs && state.credential.bench.earliest(now) === now && state.breaker.earliest(now) === now;
+}
+
+function split(tiers: Tiers, at: Tiers[number], home: RouteTarget): Tiers {
+  let homes = known.get(tiers);
+  if (homes === undefined) known.set(tiers, (homes = new Map()));
+  let made = homes.get(home);
+  if (made === undefined) {
+    made = tiers.flatMap((tier) => (tier === at ? [[home], tier.filter((target) => target !== home)] : [tier]));
+    homes.set(home, made);
+  }
+  return made;
+}

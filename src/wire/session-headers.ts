@@ -1,0 +1,35 @@
+/**
+ * How agents say which conversation a request belongs to: what keeps it at one credential, so that the provider's prompt cache is
+ * used. This is the one list; the first header that is there counts, before the body's `prompt_cache_key`.
+ *
+ * `user` and `safety_identifier` are not among them: they name a person, who may have many conversations, and an application that
+ * sends one name for everybody would put its whole load on one credential.
+ */
+export const SESSION_HEADERS = [
+  'x-claude-code-session-id', // Claude Code
+  'session_id', // Codex CLI
+  'session-id', // Codex CLI, later versions
+  'conversation_id', // Codex CLI, earlier versions
+  'x-session-affinity', // OpenCode; Fireworks' own header for the same end
+  'x-opencode-session', // OpenCode
+  'x-session-id', // OpenRouter's own, and what many tools send
+  'x-openwebui-chat-id', // Open WebUI, where it forwards user headers
+  'x-litellm-session-id', // clients of the LiteLLM proxy
+  'helicone-session-id', // clients of Helicone
+] as const;
+
+/** More of a key than this says nothing more. */
+const KEY_LENGTH_MAX = 256;
+
+interface HasHeaders {
+  header(name: string): string | undefined;
+}
+
+/** What a request's conversation is known by; null: nothing tells. */
+export function sessionKeyOf(request: HasHeaders, cacheKey: string | null): string | null {
+  for (const name of SESSION_HEADERS) {
+    const value = request.header(name);
+    if (value !== undefined && value !== '') return value.slice(0, KEY_LENGTH_MAX);
+  }
+  return cacheKey === null ? null : cacheKey.slice(0, KEY_LENGTH_MAX);
+}

@@ -1,0 +1,348 @@
+/** Several keys of one provider: whose turn it is, and what a refusal of one means. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseConfig } from '../../src/gateway/config/index.ts';
+import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { ascending, badKey, keyed, keyOf, KEYS, limited, MINUTE, refusing, spent, statuses, targetsOf, times } from './keyed.ts';
+import { startVirtualWorld } from './virtual.ts';
+import { startWorld } from './world.ts';
+import type { World } from './world.ts';
+
+describe('keys without anything that ties a request to one', () => {
+  it('are used in turn', async (t) => {
+    const world = await keyed(t, 3, () => null);
+    for (let i = 0; i < 30; i++) assert.equal((await world.answerTo()).status, 200);
+    assert.deepEqual(world.byKey(), [10, 10, 10]);
+    assert.deepEqual(await statuses(world, 60), [200]);
+    assert.deepEqual(world.byKey(), [30, 30, 30]);
+  });
+
+  it('each have the limits of the provider, and no key goes beyond its own', async (t) => {
+    const world = await keyed(t, 2, () => null, { limits: { requestsPerMinute: 60 } });
+    const startedAt = world.clock.now();
+    const seen = world.until(Promise.all(times(140, () => world.ask().done)));
+    await world.clock.advanceAsync(0);
+    assert.deepEqual(world.byKey(), [60, 60]);
+    assert.ok((await seen).every((answer) => answer.status === 200));
+    assert.deepEqual(world.byKey(), [70, 70]);
+    const took = world.clock.now() - startedAt;
+    assert.ok(took >= 10_000 && took < 12_000, `${took} ms for 20 at 2 a second`);
+  });
+
+  it('each have the limits of a model on top', async (t) => {
+    const world = await keyed(t, 2, () => null);
+    const input: ConfigInput = {
+      providers: {
+        a: {
+          protocol: 'openai',
+          baseUrl: 'http://a/v1',
+          apiKeys: KEYS.slice(0, 2),
+          limits: { requestsPerMinute: 100 },
+          models: { m: { limits: { requestsPerMinute: 10 } } },
+        },
+      },
+      models: { fast: ['a/m'], other: ['a/other'] },
+    };
+    await world.gateway.reload(configOf(input));
+    const asked = world.until(Promise.all(times(24, () => world.ask().done)));
+    await world.clock.advanceAsync(0);
+    assert.deepEqual(world.byKey(), [10, 10]);
+    await asked;
+    assert.equal((await world.answerTo({ model: 'other' })).headers.get('x-breakwater-queue-ms'), '0');
+  });
+});
+
+describe('a key that is rate limited', () => {
+  it('is rested for the time given while another one answers at once, and then comes back', async (t) => {
+    let limitedUntil = Infinity;
+    const world = await keyed(t, 2, (key, _nth, call) => (key === 0 && call.at < limitedUntil ? limited('30') : null));
+    limitedUntil = world.clock.now() + 30_000;
+    for (let i = 0; i < 20; i++) {
+      const seen = await world.answerTo();
+      assert.deepEqual([seen.status, seen.endAtMs], [200, 0]);
+      assert.equal(seen.headers.get('x-breakwater-target'), 'a/m');
+    }
+    assert.deepEqual(world.byKey(), [1, 20]);
+    await world.clock.advanceAsync(29_900);
+    assert.equal((await world.answerTo()).status, 200);
+    assert.deepEqual(world.byKey(), [1, 21]);
+    await world.clock.advanceAsync(10_000);
+    for (let i = 0; i < 20; i++) {
+      assert.equal((await world.answerTo()).headers.get('x-breakwater-attempts'), '1');
+      await world.clock.advanceAsync(1000);
+    }
+    const [first, second] = world.byKey();
+    assert.ok(first! + second! === 42 && first! >= 11 && first! <= 12, `${first} and ${second}`);
+  });
+
+  it('rests alone: the other models of the key go on, and so does the same model of other keys', async (t) => {
+    const world = await keyed(t, 2, (key, _nth, call) => (key === 0 && call.body.includes('"m"') ? limited('30') : null), {
+      models: { fast: ['a/m'], other: ['a/n'] },
+    });
+    for (let i = 0; i < 10; i++) await world.answerTo();
+    for (let i = 0; i < 10; i++) await world.answerTo({ model: 'other' });
+    assert.deepEqual(world.byKey(), [6, 15]);
+    assert.deepEqual(
+      world.eventsOf('cooldown').map(({ subject, reason, forMs }) => [subject, reason, forMs]),
+      [['a/m#1', 'rate_limited', 30_000]],
+    );
+    const byCredential = targetsOf(world, 'a/m', 'a/n').map(({ target, credential, cooldownMs }) => [target, credential, cooldownMs > 0]);
+    assert.deepEqual(byCredential, [
+      ['a/m', 1, true],
+      ['a/m', 2, false],
+      ['a/n', 1, false],
+      ['a/n', 2, false],
+    ]);
+  });
+
+  it('is waited for where all of them are, and each was asked once', async (t) => {
+    const world = await keyed(t, 3, (_key, nth) => (nth === 1 ? limited('5') : null));
+    const seen = await world.answerTo();
+    assert.equal(seen.status, 200);
+    assert.ok(seen.endAtMs >= 5000 && seen.endAtMs < 5200, `${seen.endAtMs} ms`);
+    assert.deepEqual(world.byKey().sort(ascending), [1, 1, 2]);
+  });
+});
+
+for (const [what, refusal, benchMs] of [
+  ['refused', badKey, 5 * MINUTE],
+  ['spent', spent, 10 * MINUTE],
+] as const) {
+  describe(`a key that is ${what}`, () => {
+    it('is benched for all its models after one call, and no caller learns of it', async (t) => {
+      const world = await keyed(t, 2, (key) => (key === 0 ? refusal() : null), { models: { fast: ['a/m'], other: ['a/n'] } });
+      for (let i = 0; i < 20; i++) assert.equal((await world.answerTo({ model: i % 2 === 0 ? 'fast' : 'other' })).status, 200);
+      assert.deepEqual(world.byKey(), [1, 20]);
+      const benched = targetsOf(world, 'a/m', 'a/n').filter((target) => target.benchedMs > 0);
+      assert.deepEqual(
+        benched.map(({ target, credential }) => `${target}#${credential}`),
+        ['a/m#1', 'a/n#1'],
+      );
+    });
+
+    it('is tried by one request when the time is over, and rests twice as long each time, up to an hour', async (t) => {
+      const world = await keyed(t, 2, (key) => (key === 0 ? refusal() : chatAnswer({ headersAfterMs: 50 })));
+      await statuses(world, 2);
+      assert.equal(world.byKey()[0], 1);
+      const rests: number[] = [];
+      for (let round = 2; round <= 7; round++) {
+        const benchedMs = targetsOf(world)[0]!.benchedMs;
+        rests.push(Math.round(benchedMs / MINUTE));
+        await world.clock.advanceAsync(benchedMs + 1);
+        assert.deepEqual(await statuses(world, 100), [200]);
+        assert.equal(world.byKey()[0], round);
+      }
+      const growing = [1, 2, 4, 8, 16, 32].map((factor) => Math.min(60, (benchMs / MINUTE) * factor));
+      assert.deepEqual(rests, growing);
+    });
+
+    it('that is in order again carries its half after one trial', async (t) => {
+      let good = false;
+      const world = await keyed(t, 2, (key) => (key === 0 && !good ? refusal() : null));
+      await statuses(world, 2);
+      good = true;
+      await world.clock.advanceAsync(benchMs + 1);
+      for (let i = 0; i < 20; i++) await world.answerTo();
+      assert.deepEqual(world.byKey(), [11, 12]);
+    });
+  });
+}
+
+describe('a key that dies', () => {
+  it('under a hundred requests is called by those that were on the way and by nobody else, and rests once', async (t) => {
+    const world = await keyed(t, 2, (key) => (key === 0 ? refusing(401, 'invalid_api_key', {}, 20) : chatAnswer({ headersAfterMs: 20 })), {
+      limits: { concurrency: 10 },
+    });
+    assert.deepEqual(await statuses(world, 100), [200]);
+    assert.deepEqual(world.byKey(), [10, 100]);
+    assert.equal(world.eventsOf('cooldown').length, 1);
+    assert.ok(targetsOf(world)[0]!.benchedMs <= 5 * MINUTE);
+  });
+
+  it('as the only one costs each rest a single call, whoever comes', async (t) => {
+    const world = await keyed(t, 1, badKey);
+    assert.deepEqual(await statuses(world, 1), [502]);
+    assert.deepEqual(await statuses(world, 50), [503]);
+    assert.deepEqual(world.byKey(), [1]);
+    await world.clock.advanceAsync(5 * MINUTE + 1);
+    assert.deepEqual(new Set(await statuses(world, 50)), new Set([502, 503]));
+    assert.deepEqual(world.byKey(), [2]);
+  });
+
+  it('is tried again at once after a reset by hand', async (t) => {
+    let good = false;
+    const world = await keyed(t, 1, () => (good ? null : badKey()));
+    await statuses(world, 1);
+    good = true;
+    assert.deepEqual(await statuses(world, 1), [503]);
+    assert.ok(world.gateway.reset('a/m'));
+    assert.deepEqual(await statuses(world, 20), [200]);
+    assert.deepEqual(world.byKey(), [21]);
+  });
+
+  it('is not tried by a request that may be sent once only, while another key can answer', async (t) => {
+    const world = await keyed(t, 2, (key) => (key === 0 ? badKey() : null), { config: { policy: { maxAttempts: 1 } } });
+    await statuses(world, 2);
+    await world.clock.advanceAsync(6 * MINUTE);
+    for (let i = 0; i < 10; i++) assert.equal((await world.answerTo({}, { 'session-id': `s${i}` })).status, 200);
+    assert.equal(world.byKey()[0], 1);
+  });
+
+  it('lets the other keys answer while its trial hangs', async (t) => {
+    const world = await keyed(t, 2, (key, nth) => (key !== 0 ? null : nth === 1 ? badKey() : chatAnswer({ headersAfterMs: 30_000 })));
+    await statuses(world, 2);
+    await world.clock.advanceAsync(6 * MINUTE);
+    const asked = times(20, (i) => world.ask({}, i % 2 === 0 ? { 'session-id': `s${i}` } : {}).done);
+    await world.clock.advanceAsync(1);
+    const soon = await Promise.race([Promise.all(asked.slice(1)).then(() => 'answered'), Promise.resolve().then(() => world.byKey()[1])]);
+    assert.ok(soon === 'answered' || (soon as number) >= 19);
+    assert.equal(world.byKey()[0], 2);
+    await world.until(Promise.all(asked));
+  });
+});
+
+describe('an outage of a provider with many keys', () => {
+  it('is no reason to ask with each of them before the next provider', async (t) => {
+    const world = await keyed(t, 3, () => refusing(500, 'server_error'), { providers: { b: () => chatAnswer() } });
+    for (let i = 0; i < 20; i++) assert.equal((await world.answerTo()).status, 200);
+    assert.equal(
+      world.byKey().reduce((sum, calls) => sum + calls, 0),
+      5,
+      'one breaker, and one call for each request before it opened',
+    );
+    assert.equal(world.callsTo('b'), 20);
+  });
+
+  it('is one breaker, told of once', async (t) => {
+    const world = await keyed(t, 3, () => refusing(500, 'server_error'), { config: { policy: { maxAttempts: 1 } } });
+    for (let i = 0; i < 6; i++) await world.answerTo({}, { 'x-breakwater-deadline-ms': '1000' });
+    assert.equal(
+      world.byKey().reduce((sum, calls) => sum + calls, 0),
+      5,
+    );
+    assert.deepEqual(
+      targetsOf(world).map((target) => target.breaker.state),
+      ['open', 'open', 'open'],
+    );
+    assert.equal(world.eventsOf('breaker').length, 1);
+    assert.equal(world.gateway.snapshot().breakers.filter(({ target }) => target === 'a/m').length, 1);
+  });
+});
+
+function configOf(input: ConfigInput) {
+  const parsed = parseConfig(input, { source: 'library' });
+  assert.ok(parsed.ok);
+  return parsed.config;
+}
+
+const withKeys = (keys: readonly string[], limits = {}) =>
+  configOf({ providers: { a: { protocol: 'openai', baseUrl: 'http://a/v1', apiKeys: [...keys], limits } }, models: { fast: ['a/m'] } });
+
+describe('a reload that changes the keys', () => {
+  it('leaves to each key what is known of it, wherever it stands', async (t) => {
+    const limits = { requestsPerMinute: 60 };
+    const world = await keyed(t, 2, (key) => (key === 0 ? badKey() : null), { limits });
+    for (let i = 0; i < 20; i++) await world.answerTo();
+    assert.deepEqual(world.byKey(), [1, 20]);
+    await world.gateway.reload(withKeys([KEYS[2]!, KEYS[1]!, KEYS[0]!], limits));
+    const shown = () =>
+      targetsOf(world).map(({ credential, benchedMs, limits: [limit] }) => [credential, benchedMs > 0, Math.round(limit!.available)]);
+    assert.deepEqual(shown(), [
+      [1, false, 60],
+      [2, false, 40],
+      [3, true, 59],
+    ]);
+    await world.gateway.reload(withKeys([KEYS[1]!], limits));
+    assert.deepEqual(shown(), [[1, false, 40]]);
+    assert.deepEqual(
+      world.gateway.snapshot().resources.map(({ id, available }) => [id, Math.round(available)]),
+      [['a#1:requestsPerMinute', 40]],
+    );
+    await world.gateway.reload(withKeys([KEYS[0]!, KEYS[1]!], limits));
+    assert.deepEqual(shown(), [
+      [1, true, 59],
+      [2, false, 40],
+    ]);
+    for (let i = 0; i < 5; i++) assert.equal((await world.answerTo()).status, 200);
+    assert.equal(world.byKey()[0], 1);
+  });
+
+  it('lets requests on the way with a key that is gone end in peace', async (t) => {
+    const world = await keyed(t, 2, () => chatAnswer({ headersAfterMs: 100 }));
+    const asked = times(4, () => world.ask().done);
+    await world.clock.advanceAsync(1);
+    assert.deepEqual(world.byKey(), [2, 2]);
+    await world.gateway.reload(withKeys([KEYS[1]!]));
+    assert.equal(targetsOf(world)[0]!.inFlight, 2);
+    for (const seen of await world.until(Promise.all(asked))) assert.equal(seen.status, 200);
+    assert.equal(targetsOf(world)[0]!.inFlight, 0);
+    await world.answerTo();
+    assert.deepEqual(world.byKey(), [2, 3]);
+  });
+});
+
+describe("the caller's own key", () => {
+  it('that is limited or refused holds nobody else back', async (t) => {
+    const world = await startVirtualWorld(t, {
+      keys: 'caller',
+      providers: { a: (call) => (keyOf(call) === 'limited' ? limited('30') : keyOf(call) === 'bad' ? badKey() : chatAnswer()) },
+      config: { policy: { maxAttempts: 2 } },
+    });
+    const as = (key: string) => world.answerTo({}, { authorization: `Bearer ${key}`, 'x-breakwater-deadline-ms': '1000' });
+    assert.equal((await as('limited')).status, 429);
+    assert.equal((await as('bad')).status, 401);
+    const good = await as('good');
+    assert.deepEqual([good.status, good.endAtMs], [200, 0]);
+    assert.deepEqual(
+      targetsOf(world).map(({ cooldownMs, benchedMs }) => [cooldownMs, benchedMs]),
+      [[0, 0]],
+    );
+    assert.equal(world.eventsOf('cooldown').length, 0);
+  });
+});
+
+describe('on real sockets', { concurrency: 4 }, () => {
+  const keys = KEYS.slice(0, 2);
+  const callsBy = (world: World) =>
+    keys.map((key) => world.storms['a']!.stats().log.filter((call) => call.headers?.authorization === `Bearer ${key}`).length);
+
+  it('two keys with real limits carry twice as much, and the provider sees no violation', async (t) => {
+    const limits = { requestsPerMinute: 60 };
+    const world = await startWorld(t, { storms: { a: { limits, keepBodies: 200 } }, providers: { a: { limits, apiKeys: keys } } });
+    const seen = await Promise.all(times(110, () => world.ask()));
+    assert.ok(seen.every((answer) => answer.status === 200));
+    assert.equal(world.storms['a']!.stats().violations.total, 0);
+    assert.deepEqual(callsBy(world), [55, 55]);
+  });
+
+  it('limits that only the provider knows are found out by one refusal for each key', async (t) => {
+    const storm = { limits: { requestsPerMinute: 20 }, keepBodies: 200 };
+    const world = await startWorld(t, { storms: { a: storm }, providers: { a: { apiKeys: keys } } });
+    for (let i = 0; i < 40; i++) assert.equal((await world.ask()).status, 200);
+    assert.deepEqual(callsBy(world), [20, 20]);
+    const late = await world.ask({}, { 'x-breakwater-deadline-ms': '1000' });
+    assert.equal(late.status, 429);
+    assert.equal(world.storms['a']!.stats().violations.total, 2);
+  });
+
+  it('a key that the provider refuses costs one call, and neither key is told to anybody', async (t) => {
+    const world = await startWorld(t, {
+      storms: { a: { apiKeys: [keys[1]!], keepBodies: 200 } },
+      providers: { a: { apiKeys: keys } },
+    });
+    const seen = [];
+    for (let i = 0; i < 20; i++) seen.push(await world.ask({ stream: i % 2 === 0 }));
+    assert.ok(seen.every((answer) => answer.status === 200));
+    assert.deepEqual(callsBy(world), [1, 20]);
+    const told = JSON.stringify([
+      seen,
+      seen.map((answer) => [...answer.headers]),
+      world.events,
+      targetsOf(world),
+      world.gateway.snapshot(),
+    ]);
+    for (const key of keys) assert.ok(!told.includes(key));
+    assert.ok(!/[0-9a-f]{16}/.test(JSON.stringify([targetsOf(world), world.gateway.snapshot(), world.eventsOf('cooldown')])));
+  });
+});
