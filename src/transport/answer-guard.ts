@@ -69,7 +69,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
     this.#startedAt = clock.now();
     this.#watch = new AnswerWatch(
       clock,
-      limits.shortestMs,
+      Math.min(limits.shortestMs, LINGER_MS),
       (now) => this.#limitAt(now),
       (kind) => this.#passed(kind),
     );
@@ -162,7 +162,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
     if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
-    else if (named.startsWith('HPE_')) this.#fail('malformed', `the answer is not HTTP (${named})`);
+    else if (error.name === 'HTTPParserError') this.#fail('malformed', `the answer is not HTTP (${named})`);
     else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }
@@ -388,5 +388,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
       this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.#contentAt : this.#startedAt),
     );
     this.#fail(kind, `${MISSING[this.#phase]} within ${silentMs} ms`);
+    // Where all but the stream's own end was there it is complete, and nobody watches its connection any more.
+    if (!this.#upstreamOver) this.#listener.onLinger();
   }
 }
