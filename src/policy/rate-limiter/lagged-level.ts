@@ -7,8 +7,13 @@ import type { Instant } from '../../core/clock.ts';
  * T + lag; so what leaves in any stretch must stay within capacity + rate · (stretch − lag). A smaller capacity would
  * do that too, but costs a start of every small limit. Instead refill is counted late: the level is that of a plain
  * bucket `lagMs` ago, less what was taken since. Takes are kept in slots, each counted at its end: late, never early.
+ *
+ * What is given back was never taken, as the provider sees it; but a bucket that was less empty was full sooner, and what
+ * flows into a full bucket is lost. So no more comes back than had room at the fullest moment since it was taken.
  */
 const SLOTS = 10;
+/** So many peaks are kept apart; beyond that the oldest count for longer than they should, and less is given back. */
+const PEAKS_MAX = 64;
 
 interface Slot {
   /** The end of the slot. */
@@ -27,6 +32,8 @@ export class LaggedLevel {
   /** What was taken since, oldest first: at most one more than there are slots. */
   readonly #pending: Slot[] = [];
   #pendingSum = 0;
+  /** The fullest moments: each entry is the highest level since the one before it, and they only fall. */
+  readonly #peaks: { at: Instant; level: number }[] = [];
 
   constructor(capacity: number, ratePerMs: number, lagMs: number, now: Instant) {
     this.capacity = capacity;
@@ -62,34 +69,43 @@ export class LaggedLevel {
     return at + Math.max(0, wanted - level) / this.#ratePerMs + this.#lagMs;
   }
 
-  take(now: Instant, amount: number): void {
+  /** Tells when it counts as taken: to be shown where some of it is given back. */
+  take(now: Instant, amount: number): Instant {
     this.#advance(now);
     const at = this.#slotMs === 0 ? now : Math.ceil(now / this.#slotMs) * this.#slotMs;
-    const last = this.#pending.at(-1);
-    if (last !== undefined && last.at >= at) last.amount += amount;
-    else this.#pending.push({ at, amount });
     this.#pendingSum += amount;
+    const last = this.#pending.at(-1);
+    if (last === undefined || last.at < at) this.#pending.push({ at, amount });
+    else last.amount += amount;
+    return this.#pending.at(-1)!.at;
   }
 
-  /** Gives back what was taken before; never above the capacity. */
-  giveBack(now: Instant, amount: number): void {
+  /** Gives back of what was taken and counts since `takenAt`; never above the capacity. */
+  giveBack(now: Instant, amount: number, takenAt: Instant): void {
     this.#advance(now);
-    let left = amount;
-    for (let slot = this.#pending.at(-1); slot !== undefined && left > 0; slot = this.#pending.at(-1)) {
-      const back = Math.min(left, slot.amount);
-      slot.amount -= back;
-      left -= back;
-      this.#pendingSum -= back;
-      if (slot.amount <= 0) this.#pending.pop();
+    for (const slot of this.#pending) {
+      if (slot.at !== takenAt) continue;
+      slot.amount -= amount;
+      this.#pendingSum -= amount;
+      return;
     }
-    if (this.#pending.length === 0) this.#pendingSum = 0;
-    this.#level = Math.min(this.capacity, this.#level + left);
+    let from = 0;
+    while (from < this.#peaks.length && this.#peaks[from]!.at <= takenAt) from++;
+    // Peaks only fall: the first since then is the highest.
+    const fullest = Math.max(this.#level, this.#peaks[from]?.level ?? -Infinity);
+    const back = Math.max(0, Math.min(amount, this.capacity - fullest));
+    if (back === 0) return;
+    this.#level += back;
+    // With the smaller take, later moments would have been as much fuller.
+    const raised = this.#peaks.splice(from);
+    for (const { at, level } of raised) this.#notePeak(at, level + back);
   }
 
   /** Starts over with a level that was saved `passedMs` ago. */
   restore(now: Instant, level: number, passedMs: number): void {
     this.#pending.length = 0;
     this.#pendingSum = 0;
+    this.#peaks.length = 0;
     this.#level = this.#refilled(Math.min(this.capacity, level), passedMs);
     this.#at = now - this.#lagMs;
   }
@@ -101,7 +117,9 @@ export class LaggedLevel {
   #advance(now: Instant): void {
     const seen = now - this.#lagMs;
     for (let slot = this.#pending[0]; slot !== undefined && slot.at <= seen; slot = this.#pending[0]) {
-      this.#level = this.#refilled(this.#level, slot.at - this.#at) - slot.amount;
+      const level = this.#refilled(this.#level, slot.at - this.#at);
+      this.#notePeak(slot.at, level);
+      this.#level = level - slot.amount;
       this.#at = slot.at;
       this.#pendingSum -= slot.amount;
       this.#pending.shift();
@@ -110,5 +128,13 @@ export class LaggedLevel {
     if (seen <= this.#at) return;
     this.#level = this.#refilled(this.#level, seen - this.#at);
     this.#at = seen;
+  }
+
+  #notePeak(at: Instant, level: number): void {
+    while (this.#peaks.length > 0 && this.#peaks.at(-1)!.level <= level) this.#peaks.pop();
+    this.#peaks.push({ at, level });
+    if (this.#peaks.length <= PEAKS_MAX) return;
+    const [oldest] = this.#peaks.splice(0, 1);
+    this.#peaks[0]!.level = oldest!.level;
   }
 }

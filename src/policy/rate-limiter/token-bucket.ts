@@ -71,20 +71,20 @@ export class TokenBucket implements Resource {
 
   reserve(now: Instant, need: Need): number {
     const amount = Math.max(0, this.#measure.of(need));
-    this.#level.take(now, amount);
-    return amount;
+    return this.#level.take(now, amount);
   }
 
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
-    if (settlement.unsent === true) return this.cancel(now, ticket);
+    if (settlement.unsent === true) return this.cancel(now, ticket, need);
+    const reserved = Math.max(0, this.#measure.of(need));
     const used = settlement.usage === null ? null : this.#measure.used(settlement.usage, need);
     if (used === null) return;
-    if (used >= ticket) this.#level.take(now, used - ticket);
-    else this.#level.giveBack(now, ticket - used);
+    if (used >= reserved) this.#level.take(now, used - reserved);
+    else this.#level.giveBack(now, reserved - used, ticket);
   }
 
-  cancel(now: Instant, ticket: number): void {
-    this.#level.giveBack(now, ticket);
+  cancel(now: Instant, ticket: number, need: Need): void {
+    this.#level.giveBack(now, Math.max(0, this.#measure.of(need)), ticket);
   }
 
   /** What could be taken now; below zero after a large request. */
