@@ -23,6 +23,8 @@ export interface ManualClock extends Clock {
   advance(durationMs: number): void;
   /** As `advance`, but lets promises and immediates run before the first timer, after each one, and at the end. */
   advanceAsync(durationMs: number): Promise<void>;
+  /** As `advanceAsync`, from timer to timer until `isSo`, at `giveUpAt` at the latest. False: it was not so until then, or no timer is left. */
+  runUntil(isSo: () => boolean, giveUpAt: Instant): Promise<boolean>;
   /** Moves the wall clock alone, as when an operator or NTP sets it. May be negative. */
   shiftEpoch(durationMs: number): void;
   /** How many timers wait to run. */
@@ -74,6 +76,18 @@ export function createManualClock(options: ManualClockOptions = {}): ManualClock
         await settled();
       }
       now = until;
+    },
+    async runUntil(isSo, giveUpAt) {
+      const guard = createLoopGuard();
+      await settled();
+      while (!isSo()) {
+        const due = takeDue(giveUpAt);
+        if (due === undefined) return false;
+        guard(now);
+        due.task();
+        await settled();
+      }
+      return true;
     },
     shiftEpoch(durationMs) {
       epochAtStart += durationMs;

@@ -17,6 +17,8 @@ export type SimulatedStep =
 export interface SimulatedAnswer {
   /** Until the connection is open, in milliseconds. Default 0; Infinity: never. */
   readonly connectMs?: number;
+  /** The connection is not opened: this error code comes after `connectMs`, and no step is taken. */
+  readonly refuse?: string;
   readonly steps: Iterable<SimulatedStep>;
 }
 
@@ -84,7 +86,11 @@ export function createSimulatedUpstream(clock: Clock, script: (call: SimulatedCa
   };
 }
 
-/** Plays one answer to its listener. */
+/** Plays one answer to its listener; `onOver` is told of its end, whoever ended it. The steps are asked for as time reaches them. */
+export function playAnswer(clock: Clock, answer: SimulatedAnswer, listener: UpstreamListener, onOver: () => void): UpstreamCall {
+  return new Play(clock, answer, listener, onOver);
+}
+
 class Play implements UpstreamCall {
   readonly #clock: Clock;
   readonly #steps: Iterator<SimulatedStep>;
@@ -101,6 +107,7 @@ class Play implements UpstreamCall {
     this.#listener = listener;
     this.#onOver = onOver;
     this.#wait(answer.connectMs ?? 0, () => {
+      if (answer.refuse !== undefined) return this.#break(answer.refuse);
       listener.onSent();
       this.#run();
     });
@@ -136,8 +143,12 @@ class Play implements UpstreamCall {
       if (step.do === 'wait') return this.#wait(step.ms, () => this.#run());
       if (step.do === 'head') this.#listener.onHeaders(step.status, step.headers ?? {});
       else if (step.do === 'send') this.#listener.onData(Buffer.from(step.bytes as string));
-      else return this.#finish(() => this.#listener.onError(Object.assign(new Error(step.code), { code: step.code })));
+      else return this.#break(step.code);
     }
+  }
+
+  #break(code: string): void {
+    this.#finish(() => this.#listener.onError(Object.assign(new Error(code), { code })));
   }
 
   #wait(ms: number, then: () => void): void {

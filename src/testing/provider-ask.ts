@@ -1,0 +1,65 @@
+import type { UpstreamRequest } from '../transport/transport.ts';
+
+/** A request as a simulated provider understands it. */
+export interface ProviderAsk {
+  /** `user` of the body: what a simulation marks its requests with; empty: none. */
+  readonly id: string;
+  readonly model: string;
+  readonly stream: boolean;
+  readonly includeUsage: boolean;
+  readonly inputTokens: number;
+  readonly outputBound: number | null;
+}
+
+/** Images count alike, whatever their bytes. */
+const IMAGE_TOKENS = 1_000;
+const BYTES_PER_TOKEN = 4;
+
+/** Reads a chat body; what is no JSON counts as an empty request. */
+export function readAsk(request: UpstreamRequest): ProviderAsk {
+  const body = parse(request.body);
+  const bound = body['max_completion_tokens'] ?? body['max_tokens'];
+  const options = body['stream_options'];
+  return {
+    id: text(body['user']),
+    model: text(body['model']),
+    stream: body['stream'] === true,
+    includeUsage: isRecord(options) && options['include_usage'] === true,
+    inputTokens: Math.max(1, inputTokensOf(body['messages'])),
+    outputBound: typeof bound === 'number' ? bound : null,
+  };
+}
+
+function inputTokensOf(messages: unknown): number {
+  let bytes = 0;
+  let media = 0;
+  const add = (content: unknown): void => {
+    if (typeof content === 'string') bytes += content.length;
+    else if (Array.isArray(content)) for (const part of content) addPart(part);
+  };
+  const addPart = (part: unknown): void => {
+    if (!isRecord(part)) return;
+    if (part['type'] === 'image_url') media += IMAGE_TOKENS;
+    else add(part['text']);
+  };
+  if (Array.isArray(messages)) for (const message of messages) if (isRecord(message)) add(message['content']);
+  return Math.ceil(bytes / BYTES_PER_TOKEN) + media;
+}
+
+function parse(bytes: Uint8Array | null): Record<string, unknown> {
+  if (bytes === null) return {};
+  try {
+    const value: unknown = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
+    return isRecord(value) ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+function text(value: unknown): string {
+  return typeof value === 'string' ? value : '';
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,207 @@
+/** A caller within this process: sends one request, takes the answer as it comes, leaves when it has had enough. */
+import type { Clock, Instant } from '../core/clock.ts';
+import type { BodyGate, Exchange } from '../server/exchange.ts';
+import { faultOfContent } from './provider-wire.ts';
+import { bodyOf, type SimulatedRequest } from './workload.ts';
+
+/** How the answer looked to its caller: `left` means that the caller did not wait for it. */
+export type AnswerEnd = 'ended' | 'broken' | 'left';
+
+export class SimulatedCaller implements Exchange {
+  readonly place = 'process';
+  readonly method = 'POST';
+  readonly target = '/v1/chat/completions';
+  readonly request: SimulatedRequest;
+  readonly startedAt: Instant;
+  onLeave: (() => void) | null = null;
+  hasLeft = false;
+  /** 0: no head has come. */
+  status = 0;
+  #headers: readonly string[] = [];
+  firstByteAt: Instant | null = null;
+  endedAt: Instant | null = null;
+  /** Null: not yet. */
+  answerEnd: AnswerEnd | null = null;
+  /** What must never happen: a second head, bytes after the end. */
+  readonly faults: string[] = [];
+  #text = '';
+  readonly #clock: Clock;
+  readonly #headersSent: ReadonlyMap<string, string>;
+  readonly #onOver: (caller: SimulatedCaller) => void;
+  #isReading = false;
+  #hasMoved = false;
+  #onDrain: (() => void) | null = null;
+
+  constructor(request: SimulatedRequest, key: string | null, clock: Clock, onOver: (caller: SimulatedCaller) => void) {
+    this.request = request;
+    this.#clock = clock;
+    this.startedAt = clock.now();
+    this.#onOver = onOver;
+    this.#headersSent = headersOf(request, key);
+  }
+
+  header(name: string): string | undefined {
+    return this.#headersSent.get(name);
+  }
+
+  hasHeaderLike(prefix: string): boolean {
+    return [...this.#headersSent.keys()].some((name) => name.startsWith(prefix));
+  }
+
+  async readBody(gate: BodyGate): Promise<Uint8Array> {
+    const bytes = Buffer.from(bodyOf(this.request));
+    gate.accept(bytes.byteLength);
+    return bytes;
+  }
+
+  /** A header of the answer. */
+  answerHeader(name: string): string | null {
+    const at = this.#headers.indexOf(name);
+    return at < 0 ? null : (this.#headers[at + 1] ?? null);
+  }
+
+  /** The answer so far, as text. */
+  get text(): string {
+    return this.#text;
+  }
+
+  leave(): void {
+    if (this.answerEnd !== null) return;
+    this.hasLeft = true;
+    this.#over('left');
+    const tell = this.onLeave;
+    this.onLeave = null;
+    tell?.();
+    this.#wakeWriter();
+  }
+
+  head(status: number, headers: readonly string[]): void {
+    if (this.status !== 0) this.faults.push('a second head came');
+    this.status = status;
+    this.#headers = headers;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.hasLeft) return true;
+    this.#take(bytes);
+    const { readMs = 0 } = this.request;
+    if (readMs <= 0) return true;
+    if (!this.#isReading) {
+      this.#isReading = true;
+      this.#clock.schedule(readMs, () => this.#wakeWriter());
+    }
+    return false;
+  }
+
+  onDrain(listener: () => void): void {
+    if (this.#isReading && !this.hasLeft) this.#onDrain = listener;
+    else queueMicrotask(listener);
+  }
+
+  readerMoved(): boolean {
+    const moved = this.#hasMoved || !this.#isReading;
+    this.#hasMoved = false;
+    return moved;
+  }
+
+  end(bytes?: Uint8Array): void {
+    if (this.hasLeft) return;
+    if (bytes !== undefined) this.#take(bytes);
+    this.#over('ended');
+  }
+
+  abort(): void {
+    if (this.hasLeft || this.answerEnd !== null) return;
+    this.#over('broken');
+  }
+
+  /** Says what is wrong with the whole answer as its caller sees it; null: nothing. */
+  faultOfAnswer(): string | null {
+    if (this.faults.length > 0) return this.faults.join('; ');
+    if (this.answerEnd === 'left') return null;
+    if (this.status === 0) return 'ended without a head';
+    const { content, isWhole, hasError } = readAnswer(this.#text, this.request.stream);
+    if (this.status !== 200 && !hasError) return `status ${this.status} without an error in its body`;
+    if (isWhole && hasError) return 'is said to be whole and holds an error';
+    if (this.answerEnd === 'ended' && !isWhole && !hasError) return 'ended in good order, neither whole nor with an error';
+    return faultOfContent(content, isWhole);
+  }
+
+  #take(bytes: Uint8Array): void {
+    if (this.answerEnd !== null) this.faults.push('bytes came after the end');
+    if (this.status === 0) this.faults.push('bytes came before the head');
+    this.firstByteAt ??= this.#clock.now();
+    this.#text += Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString();
+  }
+
+  #over(end: AnswerEnd): void {
+    if (this.answerEnd !== null) this.faults.push('a second end came');
+    this.answerEnd = end;
+    this.endedAt = this.#clock.now();
+    this.#onOver(this);
+  }
+
+  #wakeWriter(): void {
+    this.#isReading = false;
+    this.#hasMoved = true;
+    const listener = this.#onDrain;
+    this.#onDrain = null;
+    listener?.();
+  }
+}
+
+function headersOf(request: SimulatedRequest, key: string | null): ReadonlyMap<string, string> {
+  const headers = new Map([['content-type', 'application/json']]);
+  if (key !== null) headers.set('authorization', `Bearer ${key}`);
+  if (request.priority !== null) headers.set('x-breakwater-priority', request.priority);
+  if (request.deadlineMs !== null) headers.set('x-breakwater-deadline-ms', String(request.deadlineMs));
+  return headers;
+}
+
+interface ReadAnswer {
+  readonly content: string;
+  /** It has everything by which a client takes it for complete. */
+  readonly isWhole: boolean;
+  readonly hasError: boolean;
+}
+
+function readAnswer(text: string, isStream: boolean): ReadAnswer {
+  if (!isStream || text.startsWith('{')) return readPlain(text);
+  let [content, finished, done, hasError] = ['', false, false, false];
+  for (const line of text.split('\n')) {
+    if (!line.startsWith('data: ')) continue;
+    if (line === 'data: [DONE]') {
+      done = true;
+      continue;
+    }
+    const event = parse(line.slice(6));
+    if (event.error !== undefined) hasError = true;
+    const choice = event.choices?.[0];
+    content += choice?.delta?.content ?? '';
+    if (choice?.finish_reason != null) finished = true;
+  }
+  return { content, isWhole: finished || done, hasError };
+}
+
+function readPlain(text: string): ReadAnswer {
+  const body = parse(text);
+  const choice = body.choices?.[0];
+  return { content: choice?.message?.content ?? '', isWhole: choice !== undefined, hasError: body.error !== undefined };
+}
+
+interface Parsed {
+  readonly error?: unknown;
+  readonly choices?: readonly {
+    readonly message?: { readonly content?: string | null };
+    readonly delta?: { readonly content?: string | null };
+    readonly finish_reason?: string | null;
+  }[];
+}
+
+function parse(text: string): Parsed {
+  try {
+    return JSON.parse(text) as Parsed;
+  } catch {
+    return {};
+  }
+}

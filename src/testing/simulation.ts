@@ -1,0 +1,192 @@
+/**
+ * A whole gateway on virtual time: the real engine behind its real routes, with callers and providers in this process, no
+ * socket, and every chance from one seed. Ten minutes pass in a fraction of a second, the same way every time.
+ */
+import { hash } from 'node:crypto';
+import type { Instant, Timer } from '../core/clock.ts';
+import { EventBus } from '../core/events.ts';
+import { parseConfig, type Config, type ConfigInput } from '../gateway/config/index.ts';
+import { createGateway } from '../gateway/create-gateway.ts';
+import type { Gateway } from '../gateway/gateway.ts';
+import { createApp, type App } from '../server/app.ts';
+import { openStore } from '../store/open-store.ts';
+import type { Store } from '../store/store.ts';
+import type { Transport } from '../transport/transport.ts';
+import { createManualClock, type ManualClock } from './manual-clock.ts';
+import { createSeededRandom } from './seeded-random.ts';
+import { SimulatedCaller } from './simulated-caller.ts';
+import { SimulatedProvider, type ProviderBehaviour, type ProviderCall } from './simulated-provider.ts';
+import type { SimulatedRequest } from './workload.ts';
+
+export interface SimulationOptions {
+  /** As written, or as read from a file. Addresses and keys in it are replaced; nothing is sent anywhere. */
+  readonly config: ConfigInput | Config;
+  /** By the provider's name in the config; those left out behave by default, without limits or faults. */
+  readonly providers?: Readonly<Record<string, ProviderBehaviour>>;
+  /** Default 1. */
+  readonly seed?: number;
+  /** Default: memory. Closed with the simulation. */
+  readonly store?: Store;
+  readonly clock?: ManualClock;
+  /** Hears of every call that reached a provider. */
+  readonly onCall?: (provider: string, call: ProviderCall) => void;
+}
+
+/** Virtual time after the last arrival within which everything has to be over: longer than any deadline. */
+const PATIENCE_MS = 3 * 3_600_000;
+
+/** Starts a gateway with simulated providers. Rejects with an Error that lists the faults of the config. */
+export async function createSimulation(options: SimulationOptions): Promise<Simulation> {
+  const config = sealed(isRead(options.config) ? options.config : read(options.config));
+  const clock = options.clock ?? createManualClock();
+  const seed = options.seed ?? 1;
+  const events = new EventBus((error) => {
+    throw error;
+  });
+  const lengths = new Map<string, number>();
+  const providers = makeProviders(config, options, clock, seed, lengths);
+  const store = options.store ?? (await openStore('memory:', { clock, onWarning: () => {} }));
+  const random = createSeededRandom(seed + 0.5);
+  const gateway = await createGateway({ config, clock, random, store, events, transport: transportOver(providers) });
+  const app = createApp({ gateway, random });
+  return new Simulation(clock, gateway, app, events, providers, lengths);
+}
+
+export class Simulation {
+  readonly clock: ManualClock;
+  readonly gateway: Gateway;
+  readonly events: EventBus;
+  readonly providers: ReadonlyMap<string, SimulatedProvider>;
+  readonly #app: App;
+  readonly #lengths: Map<string, number>;
+  #running = 0;
+
+  constructor(
+    clock: ManualClock,
+    gateway: Gateway,
+    app: App,
+    events: EventBus,
+    providers: ReadonlyMap<string, SimulatedProvider>,
+    lengths: Map<string, number>,
+  ) {
+    this.clock = clock;
+    this.gateway = gateway;
+    this.events = events;
+    this.providers = providers;
+    this.#app = app;
+    this.#lengths = lengths;
+  }
+
+  /** Callers whose answer has not ended. */
+  get running(): number {
+    return this.#running;
+  }
+
+  /** Sends a request now; `onOver` is told of its end. It goes on as time does. */
+  send(request: SimulatedRequest, onOver: (caller: SimulatedCaller) => void = () => {}): SimulatedCaller {
+    if (request.outputTokens !== undefined) this.#lengths.set(request.id, request.outputTokens);
+    const key = request.client === null ? null : keyOf(request.client);
+    let leaving: Timer | null = null;
+    const caller = new SimulatedCaller(request, key, this.clock, (one) => {
+      this.#running--;
+      leaving?.cancel();
+      onOver(one);
+    });
+    this.#running++;
+    if (request.leavesAfterMs !== null) leaving = this.clock.schedule(request.leavesAfterMs, () => caller.leave());
+    this.#app.handle(caller);
+    return caller;
+  }
+
+  /**
+   * Sends each request at its instant, counted from now, and goes on until all have ended. `onOver` is told of each end.
+   * Rejects where requests never end.
+   */
+  async play(requests: readonly SimulatedRequest[], onOver: (caller: SimulatedCaller) => void = () => {}): Promise<void> {
+    let unsent = requests.length;
+    for (const request of requests) {
+      this.clock.schedule(request.atMs, () => {
+        unsent--;
+        this.send(request, onOver);
+      });
+    }
+    const lastMs = requests.reduce((last, request) => Math.max(last, request.atMs), 0);
+    await this.until(() => unsent === 0 && this.#running === 0, lastMs + PATIENCE_MS);
+  }
+
+  /** Goes from timer to timer until `isSo`; rejects after `limitMs`. */
+  async until(isSo: () => boolean, limitMs = PATIENCE_MS): Promise<void> {
+    const giveUpAt: Instant = this.clock.now() + limitMs;
+    if (await this.clock.runUntil(isSo, giveUpAt)) return;
+    throw new Error(`at ${Math.round(this.clock.now())} ms ${this.#running} requests have not ended, and nothing more will happen to them`);
+  }
+
+  /** Lets time pass. */
+  pass(durationMs: number): Promise<void> {
+    return this.clock.advanceAsync(durationMs);
+  }
+
+  close(): Promise<void> {
+    return this.gateway.close();
+  }
+}
+
+function isRead(config: ConfigInput | Config): config is Config {
+  return typeof config.store === 'object';
+}
+
+function read(input: ConfigInput): Config {
+  const parsed = parseConfig(input, { source: 'library' });
+  if (parsed.ok) return parsed.config;
+  throw new Error(`the config is not valid:\n${parsed.faults.map((fault) => `  ${fault.message}`).join('\n')}`);
+}
+
+/** Every provider at an address that exists nowhere, every client with a key that is known here. */
+function sealed(config: Config): Config {
+  const providers = Object.fromEntries(
+    Object.entries(config.providers).map(([name, provider], i) => {
+      const apiKeys = provider.apiKeys === 'caller' ? provider.apiKeys : provider.apiKeys.map((_, k) => `simulated-${i}-${k}`);
+      return [name, { ...provider, baseUrl: `http://p${i}.invalid/v1`, apiKeys }];
+    }),
+  );
+  const clients = config.clients.map((client) => {
+    const key = keyOf(client.name);
+    return { ...client, key, keyHash: `sha256:${hash('sha256', key, 'hex')}` };
+  });
+  return { ...config, providers, clients };
+}
+
+function keyOf(client: string): string {
+  return `simulated-client-${client}`;
+}
+
+function makeProviders(
+  config: Config,
+  options: SimulationOptions,
+  clock: ManualClock,
+  seed: number,
+  lengths: ReadonlyMap<string, number>,
+): ReadonlyMap<string, SimulatedProvider> {
+  const providers = new Map<string, SimulatedProvider>();
+  for (const [i, name] of Object.keys(config.providers).entries()) {
+    const random = createSeededRandom(seed * 1_009 + i + 1);
+    const { onCall } = options;
+    const provider = new SimulatedProvider(options.providers?.[name] ?? {}, {
+      name,
+      clock,
+      random,
+      lengthOf: (id) => lengths.get(id),
+      ...(onCall === undefined ? {} : { onCall: (call: ProviderCall) => onCall(name, call) }),
+    });
+    providers.set(name, provider);
+  }
+  return providers;
+}
+
+function transportOver(providers: ReadonlyMap<string, SimulatedProvider>): Transport {
+  const byOrigin = new Map([...providers.values()].map((provider, i) => [`http://p${i}.invalid`, provider]));
+  return {
+    send: (request, listener) => byOrigin.get(request.origin)!.send(request, listener),
+    close: () => Promise.resolve(),
+  };
+}

@@ -1,0 +1,140 @@
+/** Requests as callers send them: by hand, or generated from a seed. */
+import type { Priority } from '../core/request.ts';
+import type { Random } from '../core/random.ts';
+import { draw, type Spread } from './spread.ts';
+
+export interface SimulatedRequest {
+  /** Marks the request at the provider too; unique in its simulation. */
+  readonly id: string;
+  /** Milliseconds from the start of the simulation. */
+  readonly atMs: number;
+  readonly model: string;
+  /** A client of the config by its name; null: no key is sent. */
+  readonly client: string | null;
+  /** By header; null: none is sent. */
+  readonly priority: Priority | null;
+  readonly deadlineMs: number | null;
+  readonly stream: boolean;
+  /** Text of the prompt, in tokens of four bytes. */
+  readonly inputTokens: number;
+  /** Images of a megabyte each. Default 0. */
+  readonly images?: number;
+  readonly outputBound: number | null;
+  /** How long the answer is, in tokens; absent: as the provider likes. */
+  readonly outputTokens?: number;
+  /** The caller gives up after so long; null: never. */
+  readonly leavesAfterMs: number | null;
+  /** The caller needs so long for each piece of an answer. Default 0: it takes all at once. */
+  readonly readMs?: number;
+}
+
+/** One kind of request in a load. */
+export interface LoadKind {
+  /** Its part of all requests, relative to the others. Default 1. */
+  readonly weight?: number;
+  readonly model: string;
+  readonly client?: string;
+  readonly priority?: Priority;
+  /** Default: none is sent. */
+  readonly deadlineMs?: Spread;
+  /** Share of streams. Default 0.5. */
+  readonly stream?: number;
+  /** Default p50 300, p95 2,000. */
+  readonly inputTokens?: Spread;
+  readonly images?: number;
+  /** Default: no bound. */
+  readonly outputBound?: Spread;
+  readonly outputTokens?: Spread;
+  /** Share of callers who leave early. Default 0. */
+  readonly leaves?: number;
+  /** When those leave. Default p50 3 s, p95 20 s. */
+  readonly leavesAfterMs?: Spread;
+  /** Share of callers who read slowly. Default 0. */
+  readonly slowReaders?: number;
+}
+
+export interface Load {
+  readonly durationMs: number;
+  readonly requestsPerMinute: number;
+  /** Times the even rate, one factor after the other over equal parts of the duration. Default [1]. */
+  readonly shape?: readonly number[];
+  readonly kinds: readonly LoadKind[];
+}
+
+const DEFAULT_INPUT: Spread = { p50: 300, p95: 2_000 };
+const DEFAULT_LEAVING: Spread = { p50: 3_000, p95: 20_000 };
+const SLOW_READ: Spread = { p50: 200, p95: 2_000 };
+
+/** The requests of a load in the order of their arrival: a Poisson process whose rate follows the shape. */
+export function generateLoad(load: Load, random: Random): SimulatedRequest[] {
+  const requests: SimulatedRequest[] = [];
+  const shape = load.shape ?? [1];
+  const partMs = load.durationMs / shape.length;
+  for (const [part, factor] of shape.entries()) {
+    const meanGapMs = 60_000 / (load.requestsPerMinute * factor);
+    if (!(meanGapMs < Infinity)) continue;
+    const endMs = (part + 1) * partMs;
+    for (let atMs = part * partMs + gap(meanGapMs, random); atMs < endMs; atMs += gap(meanGapMs, random)) {
+      requests.push(makeRequest(`r${requests.length + 1}`, atMs, pick(load.kinds, random), random));
+    }
+  }
+  return requests;
+}
+
+function gap(meanMs: number, random: Random): number {
+  return -Math.log(1 - random.next()) * meanMs;
+}
+
+function pick(kinds: readonly LoadKind[], random: Random): LoadKind {
+  const sum = kinds.reduce((all, kind) => all + (kind.weight ?? 1), 0);
+  let at = random.next() * sum;
+  for (const kind of kinds) {
+    at -= kind.weight ?? 1;
+    if (at < 0) return kind;
+  }
+  return kinds.at(-1)!;
+}
+
+function makeRequest(id: string, atMs: number, kind: LoadKind, random: Random): SimulatedRequest {
+  const isHit = (share = 0): boolean => random.next() < share;
+  const whole = (spread: Spread): number => Math.max(1, Math.round(draw(spread, random)));
+  return {
+    id,
+    atMs,
+    model: kind.model,
+    client: kind.client ?? null,
+    priority: kind.priority ?? null,
+    deadlineMs: kind.deadlineMs === undefined ? null : whole(kind.deadlineMs),
+    stream: isHit(kind.stream ?? 0.5),
+    inputTokens: whole(kind.inputTokens ?? DEFAULT_INPUT),
+    images: kind.images ?? 0,
+    outputBound: kind.outputBound === undefined ? null : whole(kind.outputBound),
+    ...(kind.outputTokens === undefined ? {} : { outputTokens: whole(kind.outputTokens) }),
+    leavesAfterMs: isHit(kind.leaves) ? draw(kind.leavesAfterMs ?? DEFAULT_LEAVING, random) : null,
+    readMs: isHit(kind.slowReaders) ? draw(SLOW_READ, random) : 0,
+  };
+}
+
+const IMAGE_BYTES = 1_000_000;
+let filler = 'The ships lay in the harbour and waited for the tide. ';
+
+/** The body of a chat request as JSON text. */
+export function bodyOf(request: SimulatedRequest): string {
+  const text = fill(request.inputTokens * 4);
+  const images = request.images ?? 0;
+  const content = images === 0 ? `"${text}"` : `[{"type":"text","text":"${text}"}${imagePart().repeat(images)}]`;
+  const bound = request.outputBound === null ? '' : `,"max_tokens":${request.outputBound}`;
+  const stream = request.stream ? ',"stream":true' : '';
+  return `{"model":${JSON.stringify(request.model)},"user":${JSON.stringify(request.id)},"messages":[{"role":"user","content":${content}}]${bound}${stream}}`;
+}
+
+function fill(length: number): string {
+  while (filler.length < length) filler += filler;
+  return filler.slice(0, length);
+}
+
+let image = '';
+function imagePart(): string {
+  if (image === '') image = `,{"type":"image_url","image_url":{"url":"data:image/png;base64,${'A'.repeat(IMAGE_BYTES)}"}}`;
+  return image;
+}

@@ -1,0 +1,263 @@
+/** What must hold at every instant of every simulation (design section 8). What does not is told with its instant and its request. */
+import type { BreakerState, BreakwaterEvent, EventOf } from '../../src/core/events.ts';
+import { PRIORITIES, type Priority } from '../../src/core/request.ts';
+import type { SimulatedCaller } from '../../src/testing/simulated-caller.ts';
+import { isDown } from '../../src/testing/simulated-faults.ts';
+import type { ProviderCall } from '../../src/testing/simulated-provider.ts';
+import type { Simulation } from '../../src/testing/simulation.ts';
+
+export interface Rules {
+  readonly maxAttempts: number;
+  readonly probes: number;
+  readonly retryRatio: number;
+  readonly retryPerSecond: number;
+  readonly minShare: Readonly<Partial<Record<Priority, number>>>;
+  /** How long a breaker stays open the first time. */
+  readonly openForMs: number;
+}
+
+interface Story {
+  readonly received: EventOf<'received'>;
+  attempts: number;
+  attemptsEnded: number;
+  readonly targets: Set<string>;
+  /** Targets that it waits for; null: it does not wait. */
+  waitsFor: ReadonlySet<string> | null;
+  isCommitted: boolean;
+  outcome: string | null;
+}
+
+/** Timers run at their instant, but sums of fractions round. */
+const TOLERANCE_MS = 1;
+const FAULTS_MAX = 20;
+/** A breaker needs some failures before it opens, and calls that were under way come in late. */
+const OUTAGE_GRACE_MS = 20_000;
+const OUTAGE_SLACK = 12;
+/** Starts of higher classes that a waiting class may see: several times what its share promises. */
+const PASSES_PER_SHARE = 3;
+const PASSES_SLACK = 40;
+
+export class Invariants {
+  readonly faults: string[] = [];
+  readonly #simulation: Simulation;
+  readonly #rules: Rules;
+  readonly #stories = new Map<string, Story>();
+  readonly #breakers = new Map<string, BreakerState>();
+  readonly #probing = new Map<string, number>();
+  readonly #firstAttempts = new Map<string, number>();
+  readonly #repeats = new Map<string, number>();
+  readonly #callsById = new Map<string, number>();
+  /** Since when a provider fails everything, and the calls it saw after the grace. */
+  readonly #outages = new Map<string, { readonly since: number; calls: number }>();
+  readonly #waiting = new Map<Priority, Set<Story>>(PRIORITIES.map((priority) => [priority, new Set()]));
+  readonly #passed = new Map<Priority, number>();
+  readonly #probeAttempts = new Set<string>();
+
+  constructor(simulation: Simulation, rules: Rules) {
+    this.#simulation = simulation;
+    this.#rules = rules;
+    simulation.events.onAny((event) => this.#onEvent(event));
+  }
+
+  /** Every request that the engine accepted has ended. */
+  get accepted(): number {
+    return this.#stories.size;
+  }
+
+  onCall(provider: string, call: ProviderCall): void {
+    const { count, behaviour } = this.#simulation.providers.get(provider)!;
+    if (call.fate !== null && call.fate in count.violationsBy)
+      this.#fault(`limit: ${provider} was sent more than its ${call.fate} allow`, call.ask.id);
+    const calls = (this.#callsById.get(call.ask.id) ?? 0) + 1;
+    this.#callsById.set(call.ask.id, calls);
+    if (calls > this.#rules.maxAttempts) this.#fault(`attempts: providers saw ${calls} calls`, call.ask.id);
+    this.#watchOutage(provider, isDown(behaviour.faults ?? [], call.at), call);
+  }
+
+  onOver(caller: SimulatedCaller): void {
+    const fault = caller.faultOfAnswer();
+    if (fault !== null) this.#fault(`answer: ${fault}`, caller.request.id);
+  }
+
+  /** Everything is over and time has passed: what was taken has come back. */
+  checkRest(): void {
+    const { gateway, providers } = this.#simulation;
+    for (const [id, story] of this.#stories) if (story.outcome === null) this.#fault('end: accepted and never finished', id);
+    const { resources, inFlight, heldBytes, queueLength } = gateway.snapshot();
+    for (const { id, limit, available } of resources) {
+      if (limit !== null && Math.abs(available - limit) > limit * 1e-6 + 1e-3 && !isPartial(available, limit, id, gateway.config)) {
+        this.#fault(`permits: ${id} has ${available} of ${limit} at rest`, null);
+      }
+    }
+    const waiting = Object.values(queueLength).reduce((sum, count) => sum + count, 0);
+    if (inFlight + heldBytes + waiting > 0) this.#fault(`permits: ${inFlight} run, ${waiting} wait, ${heldBytes} bytes held at rest`, null);
+    for (const target of gateway.targets())
+      if (target.inFlight !== 0) this.#fault(`permits: ${target.target} has ${target.inFlight} in flight`, null);
+    for (const { name, count } of providers.values())
+      if (count.running !== 0) this.#fault(`permits: ${count.running} calls still run at ${name}`, null);
+    this.#checkRepeats();
+  }
+
+  #onEvent(event: BreakwaterEvent): void {
+    switch (event.type) {
+      case 'breaker':
+        this.#breakers.set(event.target, event.to);
+        return;
+      case 'warning':
+        if (event.message.startsWith('internal error')) this.#fault(`${event.message}: ${event.detail ?? ''}`, null);
+        return;
+      case 'cooldown':
+      case 'lifecycle':
+        return;
+      case 'received':
+        return this.#onReceived(event);
+      default:
+        return this.#onStory(event);
+    }
+  }
+
+  #onReceived(event: EventOf<'received'>): void {
+    if (this.#stories.has(event.requestId)) this.#fault('end: received twice', event.requestId);
+    const targets = new Set<string>();
+    this.#stories.set(event.requestId, {
+      received: event,
+      attempts: 0,
+      attemptsEnded: 0,
+      targets,
+      waitsFor: null,
+      isCommitted: false,
+      outcome: null,
+    });
+  }
+
+  #onStory(event: EventOf<'queued' | 'attempt' | 'attempt_end' | 'backoff' | 'note' | 'committed' | 'finished'>): void {
+    const story = this.#stories.get(event.requestId);
+    if (story === undefined) return this.#fault(`end: ${event.type} of a request that was not received`, event.requestId);
+    if (story.outcome !== null) return this.#fault(`end: ${event.type} after the request was finished`, event.requestId);
+    if (event.type === 'queued') this.#wait(story, new Set(event.blockers.map((blocker) => blocker.target)));
+    else if (event.type === 'attempt') this.#onAttempt(story, event);
+    else if (event.type === 'attempt_end') this.#onAttemptEnd(story, event);
+    else if (event.type === 'committed') this.#onCommitted(story, event);
+    else if (event.type === 'finished') this.#onFinished(story, event);
+    else if (event.type === 'backoff') this.#wait(story, null);
+  }
+
+  #onAttempt(story: Story, event: EventOf<'attempt'>): void {
+    story.attempts++;
+    if (event.attempt !== story.attempts) this.#fault(`attempts: number ${event.attempt} came as the ${story.attempts}th`, event.requestId);
+    if (story.attempts > this.#rules.maxAttempts) this.#fault(`attempts: ${story.attempts} of ${this.#rules.maxAttempts}`, event.requestId);
+    if (story.attempts - story.attemptsEnded > 1) this.#fault('attempts: two at once', event.requestId);
+    if (story.isCommitted) this.#fault('commit: another attempt after it', event.requestId);
+    if (event.at > this.#deadlineOf(story) + TOLERANCE_MS) this.#fault('deadline: an attempt began after it', event.requestId);
+    this.#wait(story, null);
+    const repeats = story.targets.has(event.target) ? this.#repeats : this.#firstAttempts;
+    repeats.set(event.target, (repeats.get(event.target) ?? 0) + 1);
+    story.targets.add(event.target);
+    this.#watchBreaker(event);
+    this.#watchShares(story, event.target);
+  }
+
+  #watchBreaker({ target, probe, requestId, attempt }: EventOf<'attempt'>): void {
+    const state = this.#breakers.get(target) ?? 'closed';
+    if (state === 'open' || state === 'isolated') this.#fault(`breaker: ${target} was asked while ${state}`, requestId);
+    if (!probe) return;
+    const probing = (this.#probing.get(target) ?? 0) + 1;
+    this.#probing.set(target, probing);
+    this.#probeAttempts.add(`${requestId} ${attempt}`);
+    if (probing > this.#rules.probes) this.#fault(`breaker: ${probing} probes at ${target} at once`, requestId);
+  }
+
+  #onAttemptEnd(story: Story, event: EventOf<'attempt_end'>): void {
+    story.attemptsEnded++;
+    if (story.attemptsEnded > story.attempts) this.#fault('attempts: one ended twice', event.requestId);
+    if (this.#probeAttempts.delete(`${event.requestId} ${event.attempt}`))
+      this.#probing.set(event.target, this.#probing.get(event.target)! - 1);
+  }
+
+  #onCommitted(story: Story, event: EventOf<'committed'>): void {
+    if (story.isCommitted) this.#fault('commit: twice', event.requestId);
+    story.isCommitted = true;
+    if (event.at > this.#deadlineOf(story) + TOLERANCE_MS) this.#fault('deadline: committed after it', event.requestId);
+  }
+
+  #onFinished(story: Story, event: EventOf<'finished'>): void {
+    story.outcome = event.outcome;
+    this.#wait(story, null);
+    const lateMs = event.at - this.#deadlineOf(story);
+    if (!story.isCommitted && lateMs > TOLERANCE_MS) this.#fault(`deadline: ended ${lateMs.toFixed(1)} ms after it`, event.requestId);
+    if (story.attemptsEnded !== story.attempts) this.#fault('attempts: one has not ended', event.requestId);
+    if (event.attempts !== story.attempts) this.#fault(`attempts: ${event.attempts} told, ${story.attempts} made`, event.requestId);
+  }
+
+  #deadlineOf({ received }: Story): number {
+    return received.at + received.deadlineMs;
+  }
+
+  #wait(story: Story, targets: ReadonlySet<string> | null): void {
+    const { priority } = story.received;
+    const waiting = this.#waiting.get(priority)!;
+    story.waitsFor = targets;
+    if (targets === null) waiting.delete(story);
+    else waiting.add(story);
+    if (waiting.size === 0) this.#passed.set(priority, 0);
+  }
+
+  /** A class that waits is passed by higher ones only so often. */
+  #watchShares(starter: Story, target: string): void {
+    const rank = PRIORITIES.indexOf(starter.received.priority);
+    this.#passed.set(starter.received.priority, 0);
+    for (let lower = rank + 1; lower < PRIORITIES.length; lower++) {
+      const priority = PRIORITIES[lower]!;
+      const share = this.#rules.minShare[priority] ?? 0;
+      if (share === 0 || !this.#anyWaitsFor(priority, target)) continue;
+      const passed = (this.#passed.get(priority) ?? 0) + 1;
+      this.#passed.set(priority, passed);
+      if (passed > PASSES_PER_SHARE / share + PASSES_SLACK) {
+        this.#fault(`share: ${priority} waited while ${passed} of higher classes started`, starter.received.requestId);
+        this.#passed.set(priority, 0);
+      }
+    }
+  }
+
+  #anyWaitsFor(priority: Priority, target: string): boolean {
+    for (const story of this.#waiting.get(priority)!) if (story.waitsFor!.has(target)) return true;
+    return false;
+  }
+
+  /** A provider that fails everything is left alone but for probes, once its breakers have had time to open. */
+  #watchOutage(provider: string, isOut: boolean, call: ProviderCall): void {
+    if (!isOut) return void this.#outages.delete(provider);
+    let outage = this.#outages.get(provider);
+    if (outage === undefined) this.#outages.set(provider, (outage = { since: call.at, calls: 0 }));
+    const lastingMs = call.at - outage.since - OUTAGE_GRACE_MS;
+    if (lastingMs < 0) return;
+    outage.calls++;
+    const targets = this.#simulation.gateway.targets().filter((target) => target.provider === provider).length;
+    const probes = targets * this.#rules.probes * (lastingMs / this.#rules.openForMs);
+    if (outage.calls > probes + targets * OUTAGE_SLACK) {
+      this.#fault(`breaker: ${provider} fails everything, and saw ${outage.calls} calls in ${Math.round(lastingMs)} ms`, call.ask.id);
+      outage.calls = -Infinity;
+    }
+  }
+
+  #checkRepeats(): void {
+    const seconds = this.#simulation.clock.now() / 1000;
+    const { retryRatio, retryPerSecond } = this.#rules;
+    for (const [target, repeats] of this.#repeats) {
+      const allowed = retryRatio * (this.#firstAttempts.get(target) ?? 0) + retryPerSecond * (seconds + 10) + 1;
+      if (repeats > allowed)
+        this.#fault(`attempts: ${target} was asked again ${repeats} times, its budget allows ${Math.floor(allowed)}`, null);
+    }
+  }
+
+  #fault(what: string, request: string | null): void {
+    if (this.faults.length >= FAULTS_MAX) return;
+    this.faults.push(`${what} (at ${Math.round(this.#simulation.clock.now())} ms${request === null ? '' : `, ${request}`})`);
+  }
+}
+
+/** A bucket whose burst is a part of its limit is full with that part. */
+function isPartial(available: number, limit: number, id: string, config: Simulation['gateway']['config']): boolean {
+  const burst = config.providers[id.slice(0, id.indexOf('#'))]?.limits.burst ?? 1;
+  return Math.abs(available - Math.max(limit * burst, Math.min(1, limit))) <= limit * 1e-6 + 1e-3;
+}

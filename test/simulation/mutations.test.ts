@@ -1,0 +1,19 @@
+/** A simulation that finds nothing proves nothing: each of these faults, put into the source, has to be found by its invariant. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { MUTATIONS } from './mutations.ts';
+import { runSeeds } from './pool.ts';
+
+/** Within so many seeds; most are found in the first few. */
+const SEEDS_MAX = 60;
+const seeds = Array.from({ length: SEEDS_MAX }, (_, i) => i + 1);
+
+for (const [name, { foundBy }] of Object.entries(MUTATIONS)) {
+  test(`the simulation finds it: ${name}`, { timeout: 300_000 }, async (t) => {
+    const isFound = (faults: readonly string[]): boolean => faults.some((fault) => foundBy.test(fault));
+    const reports = await runSeeds({ seeds, mutation: name, isEnough: (report) => isFound(report.faults) });
+    const found = reports.find(({ faults }) => isFound(faults));
+    assert.ok(found !== undefined, `not found in ${reports.length} seeds`);
+    t.diagnostic(`seed ${found.seed}: ${found.faults.find((fault) => foundBy.test(fault))}`);
+  });
+}

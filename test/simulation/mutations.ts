@@ -1,0 +1,119 @@
+/**
+ * Faults put into the source as it is loaded, to see that the simulation finds them. Nothing of this is in the product: a loader
+ * replaces a few words of one file, and fails where they are not there any more.
+ */
+import { registerHooks } from 'node:module';
+
+export interface Mutation {
+  /** What is broken, in words. */
+  readonly what: string;
+  /** Below src. */
+  readonly file: string;
+  readonly from: string;
+  readonly to: string;
+  /** The invariant that has to find it: how its messages begin. */
+  readonly foundBy: RegExp;
+}
+
+export const MUTATIONS: Readonly<Record<string, Mutation>> = {
+  'limiter: refills a fifth too fast': {
+    what: 'limiter',
+    file: 'policy/rate-limiter/token-bucket.ts',
+    from: 'options.limit / options.windowMs, guardMs',
+    to: '(options.limit * 1.2) / options.windowMs, guardMs',
+    foundBy: /^limit: /,
+  },
+  'limiter: gives back what has flowed over': {
+    what: 'limiter',
+    file: 'policy/rate-limiter/lagged-level.ts',
+    from: 'Math.min(amount, this.capacity - fullest)',
+    to: 'Math.min(amount, this.capacity - this.#level)',
+    foundBy: /^limit: /,
+  },
+  'limiter: one more at once': {
+    what: 'limiter',
+    file: 'policy/concurrency-limiter/concurrency-limiter.ts',
+    from: 'this.#inUse < this.#limit',
+    to: 'this.#inUse <= this.#limit',
+    foundBy: /^limit: /,
+  },
+  'breaker: never opens': {
+    what: 'breaker',
+    file: 'policy/circuit-breaker/circuit-breaker.ts',
+    from: 'else if (this.#mustOpen(now)) this.#open(now);',
+    to: '',
+    foundBy: /^breaker: /,
+  },
+  'breaker: lets everybody through': {
+    what: 'breaker',
+    file: 'policy/circuit-breaker/circuit-breaker.ts',
+    from: 'return Math.max(now, this.#openUntil);',
+    to: 'return now;',
+    foundBy: /^breaker: /,
+  },
+  'permit: a cancelled one keeps what it took': {
+    what: 'permit',
+    file: 'core/permit.ts',
+    from: 'this.resources[i]!.cancel(now, this.#tickets[i]!, this.need);',
+    to: '{}',
+    foundBy: /^permits: /,
+  },
+  'permit: the last resource is not settled': {
+    what: 'permit',
+    file: 'core/permit.ts',
+    from: 'for (let i = 0; i < this.resources.length; i++) this.resources[i]!.settle',
+    to: 'for (let i = 0; i < this.resources.length - 1; i++) this.resources[i]!.settle',
+    foundBy: /^permits: /,
+  },
+  'deadline: an attempt ignores it': {
+    what: 'deadline',
+    file: 'pipeline/attempt.ts',
+    from: 'Math.min(options.deadline, this.startedAt + policy.timeouts.attempt)',
+    to: 'this.startedAt + policy.timeouts.attempt',
+    foundBy: /^deadline: /,
+  },
+  'deadline: the queue ignores it': {
+    what: 'deadline',
+    file: 'pipeline/permission.ts',
+    from: 'Math.min(waitUntil, run.deadline)',
+    to: 'waitUntil',
+    foundBy: /^deadline: /,
+  },
+  'fairness: no class keeps a share': {
+    what: 'fairness',
+    file: 'policy/scheduler/scheduler.ts',
+    from: 'Math.min(CREDIT_MAX, this.#credit[earning]! + share)',
+    to: 'Math.min(CREDIT_MAX, this.#credit[earning]! + 0 * share)',
+    foundBy: /^share: /,
+  },
+  'attempts: one more than allowed': {
+    what: 'attempts',
+    file: 'pipeline/next-attempt.ts',
+    from: 'run.attempts >= run.route.maxAttempts',
+    to: 'run.attempts > run.route.maxAttempts',
+    foundBy: /^attempts: /,
+  },
+  'commit: a broken stream ends as if it were whole': {
+    what: 'commit',
+    file: 'pipeline/relay.ts',
+    from: 'this.#run.downstream.fail(error);',
+    to: "this.#run.downstream.endWith(Buffer.from('data: [DONE]\\n\\n'));",
+    foundBy: /^answer: /,
+  },
+};
+
+/** Loads the mutated file in place of its own from now on, in this thread. Throws where the words to replace are gone. */
+export function applyMutation(name: string): void {
+  const mutation = MUTATIONS[name];
+  if (mutation === undefined) throw new Error(`there is no mutation ${name}`);
+  const url = new URL(`../../src/${mutation.file}`, import.meta.url).href;
+  registerHooks({
+    load(loaded, context, nextLoad) {
+      const found = nextLoad(loaded, context);
+      if (loaded !== url) return found;
+      const source = String(found.source);
+      if (!source.includes(mutation.from)) throw new Error(`${mutation.file} has no ${JSON.stringify(mutation.from)} to mutate any more`);
+      return { ...found, source: source.replace(mutation.from, mutation.to) };
+    },
+  });
+}

@@ -1,0 +1,84 @@
+/** One seed from its beginning to its end, with what was wrong in it. */
+import { createFaultyDisk, openFaultyStore } from '../../src/testing/faulty-store.ts';
+import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.ts';
+import { createSeededRandom } from '../../src/testing/seeded-random.ts';
+import { createSimulation } from '../../src/testing/simulation.ts';
+import { generateLoad } from '../../src/testing/workload.ts';
+import { Invariants } from './invariants.ts';
+import { MIN_SHARE, sceneOf } from './scene.ts';
+
+export interface SeedReport {
+  readonly seed: number;
+  readonly faults: readonly string[];
+  readonly requests: number;
+  /** Requests by status as their callers saw it; `left` where they did not wait. */
+  readonly seen: Readonly<Record<string, number>>;
+  readonly calls: number;
+  readonly cpuMs: number;
+}
+
+/** Whatever was spent has come back after this long: buckets and windows are a minute, breakers may need a probe that never comes. */
+const REST_MS = 130_000;
+
+export async function runSeed(seed: number): Promise<SeedReport> {
+  const cpu = process.threadCpuUsage();
+  const scene = sceneOf(seed);
+  const clock = createManualClock();
+  const requests = generateLoad(scene.load, createSeededRandom(seed + 0.25));
+  const seen: Record<string, number> = {};
+  const faults: string[] = [];
+  let invariants: Invariants | null = null;
+  let calls = 0;
+  try {
+    const disk = createFaultyDisk({ clock, random: createSeededRandom(seed + 0.75) });
+    const simulation = await createSimulation({
+      seed,
+      clock,
+      config: scene.config,
+      providers: scene.providers,
+      ...(scene.storeFaults === null ? {} : { store: await openFaultyStore({ clock, disk }) }),
+      onCall: (provider, call) => {
+        calls++;
+        invariants?.onCall(provider, call);
+      },
+    });
+    // Opening takes time on a slow disk, and nobody lets it pass before there is a simulation.
+    disk.setFaults(scene.storeFaults ?? {});
+    const { policy } = simulation.gateway.config;
+    invariants = new Invariants(simulation, {
+      maxAttempts: policy.maxAttempts,
+      probes: policy.breaker.probes,
+      retryRatio: policy.retry.budget.ratio,
+      retryPerSecond: policy.retry.budget.minPerSecond,
+      minShare: MIN_SHARE,
+      openForMs: policy.breaker.openFor,
+    });
+    await simulation.play(requests, (caller) => {
+      const what = caller.answerEnd === 'left' ? 'left' : String(caller.status);
+      seen[what] = (seen[what] ?? 0) + 1;
+      invariants!.onOver(caller);
+    });
+    await simulation.pass(REST_MS);
+    invariants.checkRest();
+    await closeWith(clock, simulation.close());
+    if (clock.pendingTimers > 0) faults.push(`permits: ${clock.pendingTimers} timers are left after the end`);
+  } catch (error) {
+    faults.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  }
+  faults.unshift(...(invariants?.faults ?? []));
+  const { user, system } = process.threadCpuUsage(cpu);
+  return { seed, faults, requests: requests.length, seen, calls, cpuMs: (user + system) / 1000 };
+}
+
+/** What a person types to see it again. */
+export function commandOf(seed: number): string {
+  return `SEED=${seed} npm test -- test/simulation/seeds.test.ts`;
+}
+
+/** A store that is slow to close needs time to pass. */
+async function closeWith(clock: ManualClock, closing: Promise<void>): Promise<void> {
+  let closed = false;
+  void closing.then(() => (closed = true));
+  await clock.runUntil(() => closed, clock.now() + 600_000);
+  await closing;
+}

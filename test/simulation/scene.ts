@@ -1,0 +1,180 @@
+/** What a seed stands for: a config, providers with their faults, and ten minutes of requests. */
+import type { Random } from '../../src/core/random.ts';
+import type { Priority } from '../../src/core/request.ts';
+import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import type { StoreFaults } from '../../src/testing/faulty-store.ts';
+import type { ProviderLimits } from '../../src/testing/provider-limits.ts';
+import { createSeededRandom } from '../../src/testing/seeded-random.ts';
+import type { SimulatedFault, SimulatedFaultKind } from '../../src/testing/simulated-faults.ts';
+import type { ProviderBehaviour } from '../../src/testing/simulated-provider.ts';
+import type { Load, LoadKind } from '../../src/testing/workload.ts';
+
+export interface Scene {
+  readonly seed: number;
+  readonly config: ConfigInput;
+  readonly providers: Readonly<Record<string, ProviderBehaviour>>;
+  readonly load: Load;
+  /** Null: a store that does as it should. */
+  readonly storeFaults: Partial<StoreFaults> | null;
+}
+
+export const SCENE_MS = 600_000;
+/** Every seed has at least a thousand requests; a Poisson count varies, so a little more is asked for. */
+const REQUESTS_MIN = 1_120;
+
+export const MIN_SHARE = { low: 0.05, normal: 0.2 } as const;
+
+/** One number or another, from one seed. */
+class Dice {
+  readonly random: Random;
+
+  constructor(random: Random) {
+    this.random = random;
+  }
+
+  hits(share: number): boolean {
+    return this.random.next() < share;
+  }
+
+  between(min: number, max: number): number {
+    return min + this.random.next() * (max - min);
+  }
+
+  whole(min: number, max: number): number {
+    return Math.floor(this.between(min, max + 1));
+  }
+
+  one<T>(values: readonly T[]): T {
+    return values[this.whole(0, values.length - 1)]!;
+  }
+}
+
+export function sceneOf(seed: number): Scene {
+  const dice = new Dice(createSeededRandom(seed));
+  const names = ['a', 'b', 'c'].slice(0, dice.one([1, 2, 2, 2, 3, 3]));
+  const loadFactor = dice.one([0.4, 0.8, 1, 1.3, 2, 3]);
+  const requestsPerMinute = (REQUESTS_MIN / SCENE_MS) * 60_000 * dice.between(1, 1.3);
+  const limits = names.map(() => limitsOf(dice, requestsPerMinute / names.length / loadFactor));
+  const behaviours = names.map((_, i) => behaviourOf(dice, limits[i]!));
+  const clients = dice.hits(0.7) ? CLIENTS : [];
+  return {
+    seed,
+    config: {
+      providers: Object.fromEntries(names.map((name, i) => [name, providerOf(name, limits[i]!)])),
+      models: modelsOf(dice, names),
+      clients,
+      policy: policyOf(dice),
+    },
+    providers: Object.fromEntries(names.map((name, i) => [name, behaviours[i]!])),
+    load: loadOf(dice, requestsPerMinute, clients.length > 0, Object.keys(modelsOf(dice, names))),
+    storeFaults: dice.hits(0.2) ? { delayMs: [0, 50], failureRatio: 0.05, lostAnswerRatio: 0.05, freezeRatio: 0.01 } : null,
+  };
+}
+
+const CLIENTS = [
+  { name: 'web', key: 'k-web', priority: 'high' as Priority },
+  { name: 'app', key: 'k-app', priority: 'normal' as Priority, maxPriority: 'high' as Priority },
+  { name: 'desk', key: 'k-desk', priority: 'normal' as Priority },
+  { name: 'night', key: 'k-night', priority: 'low' as Priority },
+];
+
+function limitsOf(dice: Dice, requestsPerMinute: number): ProviderLimits {
+  const enforce = dice.one(['bucket', 'bucket', 'sliding'] as const);
+  const rate = Math.max(10, Math.round(requestsPerMinute));
+  const limited = dice.whole(1, 7);
+  return {
+    ...(limited & 1 ? { requestsPerMinute: rate } : {}),
+    ...(limited & 2 ? { tokensPerMinute: Math.round(rate * dice.between(700, 1_400)) + 5_000 } : {}),
+    ...(limited & 4 ? { concurrency: Math.max(2, Math.round((rate / 60) * dice.between(2, 8))) } : {}),
+    enforce,
+    ...(enforce === 'bucket' ? { burst: dice.one([1, 1, 0.5, 0.2]) } : {}),
+  };
+}
+
+function providerOf(name: string, { enforce, burst, ...limits }: ProviderLimits) {
+  const { givesBack: _, ...counted } = limits;
+  const how = { window: enforce ?? 'bucket', ...(burst === undefined ? {} : { burst }) } as const;
+  return { protocol: 'openai' as const, baseUrl: `http://${name}.invalid/v1`, apiKey: `sk-${name}`, limits: { ...counted, ...how } };
+}
+
+function behaviourOf(dice: Dice, limits: ProviderLimits): ProviderBehaviour {
+  return {
+    limits,
+    networkMs: dice.whole(1, 60),
+    // Within what the gateway reckons with for a call's travel.
+    jitterMs: { samples: [0, 1, 5, 20, 60] },
+    hints: dice.one(['header', 'header', 'text', 'none'] as const),
+    advertise: dice.hits(0.7),
+    firstTokenMs: { p50: dice.between(100, 900), p95: dice.between(1_000, 4_000) },
+    tokensPerSecond: { p50: dice.between(30, 120), p95: 150 },
+    outputTokens: { samples: [5, 20, 60, 120, 200, 400, 800] },
+    ...(dice.hits(0.2) ? { knee: { concurrency: dice.whole(5, 20), refuseAbove: 60 } } : {}),
+    faults: faultsOf(dice),
+  };
+}
+
+const RARE: readonly SimulatedFaultKind[] = ['rate_limit', 'server_error', 'overloaded', 'refused', 'reset', 'silence', 'stall', 'cut'];
+const RARER: readonly SimulatedFaultKind[] = ['error_event', 'empty'];
+
+function faultsOf(dice: Dice): SimulatedFault[] {
+  const faults: SimulatedFault[] = [];
+  if (dice.hits(0.4)) {
+    // A whole outage, that ends.
+    const fromMs = dice.between(30_000, 300_000);
+    const kind = dice.one(['server_error', 'overloaded', 'refused', 'reset', 'silence', 'rate_limit'] as const);
+    const untilMs = fromMs + dice.between(20_000, 200_000);
+    faults.push({ kind, fromMs, untilMs, ...(kind === 'rate_limit' && dice.hits(0.5) ? { retryAfterMs: 5_000 } : {}) });
+  }
+  if (dice.hits(0.3)) return faults;
+  for (const kind of [...RARE, ...RARER]) {
+    if (!dice.hits(0.4)) continue;
+    const probability = dice.one([0.003, 0.01, 0.03, 0.1]);
+    faults.push({ kind, probability, ...(kind === 'rate_limit' && dice.hits(0.5) ? { retryAfterMs: dice.between(100, 9_000) } : {}) });
+  }
+  return faults;
+}
+
+function modelsOf(dice: Dice, names: readonly string[]): NonNullable<ConfigInput['models']> {
+  const tiered = names.map((name) => `${name}/m`);
+  return {
+    fast: { targets: tiered, patience: dice.one(['0ms', '1s', '5s']) },
+    wide: { targets: [names.map((name, i) => ({ target: `${name}/m`, weight: i + 1 }))] },
+    sole: [`${names.at(-1)}/n`],
+  };
+}
+
+function policyOf(dice: Dice): NonNullable<ConfigInput['policy']> {
+  return {
+    deadline: dice.one(['20s', '60s', '3m']),
+    maxAttempts: dice.whole(1, 5),
+    queue: {
+      minShare: MIN_SHARE,
+      ...(dice.hits(0.2) ? { maxSize: dice.whole(5, 60) } : {}),
+      ...(dice.hits(0.2) ? { maxWait: dice.one(['2s', '20s']) } : {}),
+    },
+    ...(dice.hits(0.3) ? { timeouts: { firstContent: '6s', headers: '20s', idle: '10s' } } : {}),
+    ...(dice.hits(0.3) ? { stream: { keepAlive: '5s' } } : {}),
+  };
+}
+
+function loadOf(dice: Dice, requestsPerMinute: number, hasClients: boolean, models: readonly string[]): Load {
+  const kinds: LoadKind[] = [];
+  for (const model of models) {
+    for (const priority of ['high', 'normal', 'low'] as const) {
+      const client = priority === 'high' ? 'web' : priority === 'low' ? 'night' : dice.one(['app', 'desk']);
+      kinds.push({
+        weight: dice.between(0.2, 2),
+        model,
+        ...(hasClients ? { client } : { priority }),
+        ...(dice.hits(0.7) ? { deadlineMs: { p50: dice.between(3_000, 60_000), p95: 120_000 } } : {}),
+        stream: dice.one([0, 0.5, 1]),
+        inputTokens: { p50: dice.between(30, 600), p95: 3_000 },
+        ...(dice.hits(0.7) ? { outputBound: { p50: dice.between(20, 300), p95: 900 } } : {}),
+        leaves: dice.one([0, 0.03, 0.2]),
+        slowReaders: dice.one([0, 0, 0.2]),
+      });
+    }
+  }
+  const shape = dice.one([[1], [1, 1, 1, 1], [0.5, 2, 0.5, 1], [0.2, 0.2, 3, 0.6], [2, 2, 0, 0]]);
+  return { durationMs: SCENE_MS, requestsPerMinute, shape, kinds };
+}

@@ -1,0 +1,44 @@
+/**
+ * The whole gateway through ten virtual minutes, once for every seed. `SEED=17` runs that one alone; `SEEDS=1000` runs so many
+ * (default 60), `FIRST_SEED` says where they begin.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { runSeeds } from './pool.ts';
+import { commandOf, runSeed, type SeedReport } from './run-seed.ts';
+
+const env = process.env;
+const first = Number(env['FIRST_SEED'] ?? 1);
+const count = Number(env['SEEDS'] ?? 60);
+const seeds = env['SEED'] === undefined ? Array.from({ length: count }, (_, i) => first + i) : [Number(env['SEED'])];
+
+/** What one seed may cost on the average, in milliseconds of a core; 1,000 seeds in four minutes on two cores are 480. */
+const CPU_MS_MAX = 480;
+/** Shared machines are slow at times; a test must not fail for that. */
+const SLOWNESS_MAX = 3;
+
+function explain({ seed, faults }: SeedReport): string {
+  return `seed ${seed} broke what must always hold:\n  ${faults.join('\n  ')}\n  again with: ${commandOf(seed)}`;
+}
+
+test(`what must always hold does, in ${seeds.length} seeds of ten virtual minutes`, { timeout: 900_000 }, async (t) => {
+  const startedAt = performance.now();
+  const reports = await runSeeds({ seeds });
+  const broken = reports.filter(({ faults }) => faults.length > 0);
+  const requests = reports.reduce((sum, report) => sum + report.requests, 0);
+  const cpuMs = reports.reduce((sum, report) => sum + report.cpuMs, 0) / reports.length;
+  t.diagnostic(
+    `${reports.length} seeds, ${requests} requests, ${Math.round(performance.now() - startedAt)} ms, ${Math.round(cpuMs)} ms of a core for each seed`,
+  );
+  assert.equal(broken.length, 0, broken.slice(0, 5).map(explain).join('\n'));
+  assert.equal(reports.length, seeds.length);
+  for (const report of reports) assert.ok(report.requests >= 1_000, `seed ${report.seed} has ${report.requests} requests only`);
+  if (seeds.length > 1) assert.ok(cpuMs < CPU_MS_MAX * SLOWNESS_MAX, `a seed takes ${Math.round(cpuMs)} ms of a core`);
+});
+
+test('a seed tells the same story every time, and another seed another', async () => {
+  const [once, again, other] = [await runSeed(11), await runSeed(11), await runSeed(12)];
+  const storyOf = ({ seen, calls, requests, faults }: SeedReport) => ({ seen, calls, requests, faults });
+  assert.deepEqual(storyOf(again), storyOf(once));
+  assert.notDeepEqual(storyOf(other), storyOf(once));
+});
