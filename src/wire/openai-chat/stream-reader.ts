@@ -288,14 +288,19 @@ class ChatStreamReader implements StreamReader {
     this.facts.hasContent = true;
   }
 
-  /** Takes the event just read as the form of those to come, if it is of the plain kind. */
+  /** Takes the event just read as the form of those to come, if it is of the plain kind: content and nothing else of note. */
   #learnForm(choice: unknown, model: string | null): void {
     const framer = this.#framer;
     const templates = this.#templates;
     if (templates === null || framer.eventName !== '' || !isRecord(choice)) return;
-    if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !templates.isDue()) return;
-    templates.add(framer.readText(), model);
+    if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !holdsPiece(choice)) return;
+    if (templates.isDue()) templates.add(framer.readText(), model);
   }
+}
+
+function holdsPiece(choice: Record<string, unknown>): boolean {
+  const { delta, text } = choice;
+  return isRecord(delta) ? holdsContent(delta) : typeof text === 'string' && text !== '';
 }
 
 /** Undefined if it is no JSON. */
