@@ -1,0 +1,119 @@
+/** docs/failures.md says in plain words what the verdict table and the error catalogue do: row by row, with the same words. */
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { ERROR_CATALOGUE } from '../src/core/errors.ts';
+import type { ErrorCode } from '../src/core/errors.ts';
+import { FAILURE_KINDS } from '../src/core/facts.ts';
+import type { FailureKind } from '../src/core/facts.ts';
+import { BENCH_MAX_MS } from '../src/policy/cooldown/bench.ts';
+import { KIND_RULES, OTHER_STATUS, STALE_CONNECTION, STATUS_RULES } from '../src/policy/verdict.ts';
+import type { Judgement, Rule } from '../src/policy/verdict.ts';
+
+type Row = Pick<Rule, 'when' | 'judgement'>;
+
+const doc = readFileSync(new URL('../docs/failures.md', import.meta.url), 'utf8');
+
+const cells = (...texts: string[]): string => `| ${texts.join(' | ')} |`;
+
+function whoIsNext({ verdict, liesInRequest, reason }: Judgement): string {
+  if (verdict === 'reject') return 'nobody';
+  if (reason === 'unsupported') return 'the same target without the field, once; else another model or provider';
+  if (verdict === 'switch')
+    return liesInRequest ? 'another model or provider; this one not again' : 'another key or target; this one not again';
+  if (reason === 'empty') return 'another target; else the same one, once';
+  return 'another target; else the same one after a pause';
+}
+
+function whatItDoes({ effect, health, benchMs, longestPause, reason, verdict }: Judgement, hasWords: boolean): string {
+  if (effect === 'bench') return `its key is benched for ${benchMs / 60_000} min${benchMs < BENCH_MAX_MS ? ', longer each time' : ''}`;
+  if (effect === 'cooldown') {
+    const who = reason === 'rate_limited' ? 'its key' : 'the target';
+    return `${who} pauses: the time asked, else our ${longestPause ? 'longest backoff' : 'backoff'}`;
+  }
+  const mark = health === 'failure' ? 'breaker mark' : 'nothing';
+  return verdict === 'retry' && hasWords ? `${mark}; a time asked is kept` : mark;
+}
+
+/** Told if nobody else answers. */
+function whatIsTold({ verdict, reason, liesInRequest }: Judgement, hasWords: boolean): string {
+  if (verdict === 'reject') return "the provider's own error";
+  if (reason === 'auth') return '502 `upstream_auth_failed`';
+  if (reason === 'empty') return 'the answer, marked `x-breakwater-quality: empty`; 502 `all_targets_failed` if there was none';
+  if (!hasWords) return '502 `all_targets_failed`';
+  return liesInRequest
+    ? "the provider's own error, if all said so; else `all_targets_failed`"
+    : "the provider's own error, if it alone was asked; else `all_targets_failed`";
+}
+
+function line({ when, judgement }: Row, hasWords: boolean): string {
+  const { verdict, reason } = judgement;
+  return cells(
+    when,
+    `\`${verdict}\``,
+    `\`${reason}\``,
+    whoIsNext(judgement),
+    whatItDoes(judgement, hasWords),
+    whatIsTold(judgement, hasWords),
+  );
+}
+
+/** With the word that the timeline has for it. */
+function named(kind: FailureKind, row: Row): Row {
+  return { ...row, when: `\`${kind}\`: ${row.when}` };
+}
+
+/** The lines of the table under a heading, without its head. */
+function tableUnder(heading: string): string[] {
+  const start = doc.indexOf(`\n## ${heading}\n`);
+  assert.ok(start >= 0, heading);
+  const section = doc.slice(start + 4).split('\n## ')[0]!;
+  return section
+    .split('\n')
+    .filter((text) => text.startsWith('|'))
+    .slice(2);
+}
+
+const told = (lines: readonly string[]): string => `\n${lines.join('\n')}\n`;
+
+test('every rule for an error status has its row, in the order in which they are looked at', () => {
+  const expected = [...STATUS_RULES.map((rule) => line(rule, true)), line(OTHER_STATUS, true)];
+  assert.equal(told(tableUnder('Before the first content: the provider answers with an error')), told(expected));
+});
+
+test('every failure without an error status has its row', () => {
+  const rows: Row[] = [];
+  for (const kind of FAILURE_KINDS) {
+    if (kind === 'status' || kind === 'error') continue;
+    rows.push(named(kind, KIND_RULES[kind]));
+    if (kind === 'reset') rows.push(named(kind, STALE_CONNECTION));
+  }
+  assert.equal(
+    told(tableUnder('Before the first content: the connection or the answer breaks')),
+    told(rows.map((row) => line(row, false))),
+  );
+});
+
+test('every way in which a stream that has begun can break has its row', () => {
+  const ends = {
+    error: 'stream_interrupted',
+    cut: 'stream_interrupted',
+    malformed: 'stream_interrupted',
+    timeout: 'stream_stalled',
+  } as const;
+  const reasons = { error: 'as its words say', cut: '`interrupted`', malformed: '`malformed`', timeout: '`stalled`' } as const;
+  const lines = tableUnder('After the first content');
+  for (const kind of ['error', 'cut', 'malformed', 'timeout'] as const) {
+    const found = lines.find((text) => text.startsWith(`| \`${kind}\`: `));
+    assert.ok(found?.includes(`\`${ends[kind]}\``), kind);
+    assert.ok(found.includes(reasons[kind]), kind);
+    const marks = kind === 'error' || KIND_RULES[kind].judgement.health === 'failure';
+    assert.equal(found.includes('breaker mark'), marks, kind);
+  }
+});
+
+test('every error of ours is explained, with its status', () => {
+  const lines = tableUnder('Our own errors');
+  const expected = (Object.keys(ERROR_CATALOGUE) as ErrorCode[]).map((code) => `| \`${code}\` | ${ERROR_CATALOGUE[code].status} |`);
+  assert.deepEqual(lines.map((text) => text.split(' |').slice(0, 2).join(' |') + ' |').toSorted(), expected.toSorted());
+});
