@@ -222,6 +222,13 @@ test('an end before the answer is complete is a cut, and one without any event i
   assert.equal(read(': ping\n\n').failure?.kind, 'empty');
 });
 
+test('what is neither events nor comments is malformed, not empty', () => {
+  for (const body of ['null', '<p>', 'upstream timed out\n', '\x1f\x8b\x08\x00garbage\n\nmore']) {
+    assert.deepEqual([read(body).failure?.kind, read(body).failure?.phase], ['malformed', 'first_content'], body);
+  }
+  for (const body of ['', '\n\n', ': ping', 'retry: 10\n\nid', 'event: x\n']) assert.equal(read(body).failure?.kind, 'empty', body);
+});
+
 test('with several choices all must have finished', () => {
   const two = chunk({ content: 'a' }) + chunk({ content: 'b' }, null, {}, 1) + STOP;
   assert.equal(read(two).failure?.kind, 'cut');

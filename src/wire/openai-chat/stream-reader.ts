@@ -53,6 +53,8 @@ export function createChatStreamReader(options: StreamReaderOptions): StreamRead
 
 /** Smaller rests of a chunk hold no event that a template knows. */
 const KNOWN_EVENT_MIN = 32;
+/** A line of a stream of events: a field that it may have, a comment, or nothing. */
+const FIELD = /^$|^:|^(data|event|id|retry)(:|$)/;
 const NO_PIECES: readonly Uint8Array[] = [];
 const NOTHING: StreamPush = { pieces: NO_PIECES, hasContent: false, done: false, failure: null };
 
@@ -124,8 +126,10 @@ class ChatStreamReader implements StreamReader {
     if (this.#closed) return NOTHING;
     if (this.#awaitsLineFeed) return this.#close('done');
     const framer = this.#framer;
+    let isStrange = false;
     if (framer.finish()) {
       const step = this.#readBlock();
+      isStrange = !isFields(framer.bytes);
       // An event cut short is no event: what the stream lacks is judged below.
       if (typeof step === 'object' && step.kind !== 'malformed') return this.#close(step);
       if (step === 'end') return this.#close(step);
@@ -133,6 +137,8 @@ class ChatStreamReader implements StreamReader {
       if (step === 'done') return this.#close(step);
     }
     if (this.#choices.complete) return this.#close('end');
+    if (!this.#sawEvent && isStrange)
+      return this.#close(createFailure('malformed', this.#phase, 'the answer is neither JSON nor a stream of events'));
     if (!this.#sawEvent) return this.#close(createFailure('empty', this.#phase, 'the stream ended without an event'));
     return this.#close(createFailure('cut', this.#phase, 'the stream ended before the answer was complete'));
   }
@@ -310,6 +316,13 @@ function parse(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+function isFields(block: Buffer): boolean {
+  return block
+    .toString('latin1')
+    .split(/\r\n?|\n/)
+    .every((line) => FIELD.test(line));
 }
 
 /** The last event with the blank line that it lacks. After a CR the first LF is its second half. */
