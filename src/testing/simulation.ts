@@ -59,7 +59,7 @@ export class Simulation {
   readonly providers: ReadonlyMap<string, SimulatedProvider>;
   readonly #app: App;
   readonly #lengths: Map<string, number>;
-  #running = 0;
+  readonly #callers = new Set<SimulatedCaller>();
 
   constructor(
     clock: ManualClock,
@@ -77,9 +77,9 @@ export class Simulation {
     this.#lengths = lengths;
   }
 
-  /** Callers whose answer has not ended. */
-  get running(): number {
-    return this.#running;
+  /** Callers whose answer has not ended, in the order in which they came. */
+  get callers(): ReadonlySet<SimulatedCaller> {
+    return this.#callers;
   }
 
   /** Sends a request now; `onOver` is told of its end. It goes on as time does. */
@@ -88,11 +88,11 @@ export class Simulation {
     const key = request.client === null ? null : keyOf(request.client);
     let leaving: Timer | null = null;
     const caller = new SimulatedCaller(request, key, this.clock, (one) => {
-      this.#running--;
+      this.#callers.delete(one);
       leaving?.cancel();
       onOver(one);
     });
-    this.#running++;
+    this.#callers.add(caller);
     if (request.leavesAfterMs !== null) leaving = this.clock.schedule(request.leavesAfterMs, () => caller.leave());
     this.#app.handle(caller);
     return caller;
@@ -111,14 +111,16 @@ export class Simulation {
       });
     }
     const lastMs = requests.reduce((last, request) => Math.max(last, request.atMs), 0);
-    await this.until(() => unsent === 0 && this.#running === 0, lastMs + PATIENCE_MS);
+    await this.until(() => unsent === 0 && this.#callers.size === 0, lastMs + PATIENCE_MS);
   }
 
   /** Goes from timer to timer until `isSo`; rejects after `limitMs`. */
   async until(isSo: () => boolean, limitMs = PATIENCE_MS): Promise<void> {
     const giveUpAt: Instant = this.clock.now() + limitMs;
     if (await this.clock.runUntil(isSo, giveUpAt)) return;
-    throw new Error(`at ${Math.round(this.clock.now())} ms ${this.#running} requests have not ended, and nothing more will happen to them`);
+    throw new Error(
+      `at ${Math.round(this.clock.now())} ms ${this.#callers.size} requests have not ended, and nothing more will happen to them`,
+    );
   }
 
   /** Lets time pass. */

@@ -1,7 +1,9 @@
 /** One seed from its beginning to its end, with what was wrong in it. */
+import type { Random } from '../../src/core/random.ts';
 import { createFaultyDisk, openFaultyStore } from '../../src/testing/faulty-store.ts';
 import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
+import type { SimulatedCaller } from '../../src/testing/simulated-caller.ts';
 import { createSimulation } from '../../src/testing/simulation.ts';
 import { generateLoad } from '../../src/testing/workload.ts';
 import { Invariants } from './invariants.ts';
@@ -53,10 +55,12 @@ export async function runSeed(seed: number): Promise<SeedReport> {
       minShare: MIN_SHARE,
       openForMs: policy.breaker.openFor,
     });
+    const chance = createSeededRandom(seed + 0.125);
     await simulation.play(requests, (caller) => {
       const what = caller.answerEnd === 'left' ? 'left' : String(caller.status);
       seen[what] = (seen[what] ?? 0) + 1;
       invariants!.onOver(caller);
+      if (chance.next() < scene.jostling) pick(simulation.callers, chance)?.leave();
     });
     await simulation.pass(REST_MS);
     invariants.checkRest();
@@ -73,6 +77,10 @@ export async function runSeed(seed: number): Promise<SeedReport> {
 /** What a person types to see it again. */
 export function commandOf(seed: number): string {
   return `SEED=${seed} npm test -- test/simulation/seeds.test.ts`;
+}
+
+function pick(callers: ReadonlySet<SimulatedCaller>, chance: Random): SimulatedCaller | undefined {
+  return [...callers][Math.floor(chance.next() * callers.size)];
 }
 
 /** A store that is slow to close needs time to pass. */

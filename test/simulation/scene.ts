@@ -14,6 +14,8 @@ export interface Scene {
   readonly config: ConfigInput;
   readonly providers: Readonly<Record<string, ProviderBehaviour>>;
   readonly load: Load;
+  /** How often the end of one answer makes another caller leave at that very instant: between a decision and what follows from it. */
+  readonly jostling: number;
   /** Null: a store that does as it should. */
   readonly storeFaults: Partial<StoreFaults> | null;
 }
@@ -67,6 +69,7 @@ export function sceneOf(seed: number): Scene {
     },
     providers: Object.fromEntries(names.map((name, i) => [name, behaviours[i]!])),
     load: loadOf(dice, requestsPerMinute, clients.length > 0, Object.keys(modelsOf(dice, names))),
+    jostling: dice.one([0, 0, 0.05]),
     storeFaults: dice.hits(0.2) ? { delayMs: [0, 50], failureRatio: 0.05, lostAnswerRatio: 0.05, freezeRatio: 0.01 } : null,
   };
 }
