@@ -6,13 +6,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import { BodyReader } from './body-reader.ts';
+import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './head-pairs.ts';
+import { probeCaller, type Probed } from './half-closed.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ExchangeHandler } from './exchange.ts';
 
 /** Longer than the 60 s of common load balancers, so that it is they who hang up on an idle connection, never we. */
 const keepAliveTimeoutMs = 75_000;
-/** A head that does not come within this time is a broken or hostile caller. */
+/** For a head: beyond it the caller is broken or hostile. For a whole request: 64 MB in this time is 1.7 Mbit/s. */
 const headersTimeoutMs = 60_000;
-/** A whole request: 64 MB in this time is 1.7 Mbit/s. */
 const requestTimeoutMs = 300_000;
 /** What is left of an answer that has ended waits so long for a caller that takes not one byte of it. */
 const flushStallMs = 120_000;
@@ -20,6 +21,8 @@ const flushStallMs = 120_000;
 const joinedBodyBytesMax = 4096;
 
 const noBytes = new Uint8Array(0);
+/** What goes out is always whole events, so a comment can stand anywhere. */
+const probeComment = ':\n\n';
 
 export interface ListenerOptions {
   readonly host: string;
@@ -55,6 +58,8 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     requireHostHeader: false,
   });
   server.on('connection', (socket) => trackConnection(socket, state));
+  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
+  server.on('timeout', probeOrClose);
   server.on('request', (request, response) => {
     if (request.headers.host !== undefined || request.httpVersion === '1.0')
       state.handle(new NodeExchange(request, response, state, false));
@@ -116,10 +121,18 @@ function trackConnection(socket: Socket, { connections }: ListenerState): void {
   const tracked = socket as TrackedSocket;
   tracked[openExchanges] = [];
   connections.add(tracked);
+  socket.on('end', () => {
+    if (tracked[openExchanges].length > 0) probeOrClose(socket);
+  });
   socket.on('close', () => {
     connections.delete(tracked);
     for (const exchange of tracked[openExchanges].splice(0)) exchange.callerLeft();
   });
+}
+
+/** A caller that closed its side may still read; any other has let its time pass. */
+function probeOrClose(socket: Socket): void {
+  if (!socket.readableEnded || !probeCaller(socket, (socket as TrackedSocket)[openExchanges])) socket.destroy();
 }
 
 /** Ends every connection on which no answer is owed, once it has flushed the last one. */
@@ -148,7 +161,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, answerBroken
   socket.setTimeout(1000, () => socket.destroy());
 }
 
-class NodeExchange implements Exchange {
+class NodeExchange implements Exchange, Probed {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #listener: ListenerState;
@@ -242,6 +255,15 @@ class NodeExchange implements Exchange {
     return this.#response.write(bytes);
   }
 
+  probe(): boolean {
+    if (this.#response.socket === null || this.#request.httpVersionMinor === 0) return false;
+    // Every client knows this interim answer, and may simply discard it (RFC 9110 15.2.1).
+    if (!this.#started) this.#response.writeContinue();
+    else if (this.#headers?.some(isEventStream) === true) this.#response.write(probeComment);
+    else return false;
+    return true;
+  }
+
   readerMoved(): boolean {
     // An answer that waits for another one on its connection can't move.
     if (this.#response.socket === null) return true;
@@ -270,7 +292,7 @@ class NodeExchange implements Exchange {
   }
 
   flushed(): void {
-    // Node has set its own for an idle connection; another answer on its way must not be measured by this one.
+    // Another answer on its way must not be measured by this one; for an idle connection Node has set its own.
     if (this.#socket[openExchanges].length > 0) this.#socket.setTimeout(0);
   }
 
@@ -376,22 +398,3 @@ function destroySoon(socket: Socket): void {
 }
 
 function ignore(): void {}
-
-function isLoopbackAddress(address: string | undefined): boolean {
-  return address !== undefined && (address.startsWith('127.') || address === '::1' || address.startsWith('::ffff:127.'));
-}
-
-function hasLength(headers: HeaderPairs): boolean {
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i]!;
-    if (name === 'content-length' || name === 'transfer-encoding') return true;
-  }
-  return false;
-}
-
-/** Of a flat list: keeps a name or value if both of its pair may stand in a head. */
-function isPrintablePair(_: string, index: number, headers: string[]): boolean {
-  const name = headers[index - (index % 2)]!;
-  const value = headers[index - (index % 2) + 1] ?? '';
-  return /^[\w!#$%&'*+.^`|~-]+$/.test(name) && !/[^\t\x20-\x7e\x80-\xff]/.test(value);
-}

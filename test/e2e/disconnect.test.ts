@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
+import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/gateway/system-clock.ts';
@@ -146,6 +148,85 @@ describe('a caller who leaves', { concurrency: 4 }, () => {
     await eventually(() => world.gateway.queue().heldBytes === 0, 'the room given back');
     assert.equal(world.storms['a']!.stats().calls, 0);
     assert.equal(world.events.length, 0);
+  });
+});
+
+/** Sends a request as it is over a socket of its own; `send` is the socket's write, or its end, which closes the caller's side. */
+function raw(
+  world: World,
+  how: 'write' | 'end',
+  body: Record<string, unknown>,
+  version = '1.1',
+  times = 1,
+): { socket: Socket; text: Promise<string> } {
+  const json = JSON.stringify(chatBody(body));
+  const head = `POST /v1/chat/completions HTTP/${version}\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: ${json.length}`;
+  const socket = connect({ port: Number(new URL(world.url).port), allowHalfOpen: true });
+  socket[how](`${head}\r\n\r\n${json}`.repeat(times));
+  const text = new Promise<string>((resolve) => {
+    let all = '';
+    socket.setEncoding('latin1').on('data', (piece: string) => (all += piece));
+    socket.on('error', (error: NodeJS.ErrnoException) => (all += `[${error.code}]`));
+    socket.on('end', () => socket.end());
+    socket.on('close', () => resolve(all));
+  });
+  return { socket, text };
+}
+
+describe('a caller who closes only its own side', { concurrency: 4 }, () => {
+  it('gets its plain answer', async (t) => {
+    const world = await start(t, { timing: { plainMs: 400 } });
+    const text = await raw(world, 'end', {}).text;
+    assert.match(text, /^(HTTP\/1\.1 100 Continue\r\n\r\n)+HTTP\/1\.1 200 OK\r\n/);
+    assert.match(text, /"finish_reason":"length"/);
+    await assertReturned(world);
+    assert.equal(world.eventsOf('finished')[0]!.outcome, 'success');
+  });
+
+  it('gets its stream to the end, with comments for its pauses', async (t) => {
+    const world = await start(t, { timing: { firstTokenMs: 200, tokensPerSecond: 20, eventsPerPacket: 1 } });
+    const text = await raw(world, 'end', { stream: true, max_tokens: 10 }).text;
+    assert.match(text, /data: \[DONE\]/);
+    await assertReturned(world);
+  });
+
+  for (const phase of PHASES.filter(({ aborted }) => aborted > 0)) {
+    it(`and then leaves ${phase.name}: the connection is closed`, async (t) => {
+      const world = await start(t, phase.storm);
+      const { socket, text } = raw(world, 'end', { stream: phase.stream, max_tokens: 2000 });
+      await eventually(() => phase.reached(world), phase.name);
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      assert.equal(world.storms['a']!.stats().running, 1, 'it is still there');
+      const leftAt = performance.now();
+      socket.destroy();
+      await text;
+      await eventually(() => world.storms['a']!.stats().aborted === 1, 'the closed connection');
+      assert.ok(performance.now() - leftAt < 1200, `${performance.now() - leftAt} ms`);
+      await assertReturned(world);
+      assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
+    });
+  }
+});
+
+describe('a caller of the old kind', () => {
+  it('whose HTTP is 1.0 gets its stream without chunks, ended by the close', async (t) => {
+    const world = await start(t, {});
+    const text = await raw(world, 'write', { stream: true }, '1.0').text;
+    const [head, body] = [text.slice(0, text.indexOf('\r\n\r\n')), text.slice(text.indexOf('\r\n\r\n') + 4)];
+    assert.match(head, /^HTTP\/1\.1 200 OK/);
+    assert.doesNotMatch(head, /transfer-encoding/i);
+    assert.match(body, /^data: \{[^]*data: \[DONE\]\n\n$/);
+    await assertReturned(world);
+  });
+
+  it('who sends two requests at once gets both answers in order', async (t) => {
+    const world = await start(t, { faults: [{ kind: 'silence', ms: 200, calls: [1] }] });
+    const { socket, text } = raw(world, 'write', {}, '1.1', 2);
+    await eventually(() => world.eventsOf('finished').length === 2, 'two answers');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.end();
+    assert.equal((await text).match(/HTTP\/1\.1 200 OK/g)!.length, 2);
+    await assertReturned(world, 2);
   });
 });
 
