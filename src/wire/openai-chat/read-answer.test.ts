@@ -101,6 +101,13 @@ test('an error in any shape under a success status is found', () => {
   assert.equal(facts({ ...chat({ content: 'Hi' }), message: 'fine', detail: 'fine' }).hasContent, true);
 });
 
+test('an error in a list of one is an error; an answer in a list is none', () => {
+  const found = failure([{ error: { message: 'slow down', code: 429 } }]);
+  assert.deepEqual([found.kind, found.status, found.message], ['error', 429, 'slow down']);
+  assert.equal(failure([chat({ role: 'assistant', content: 'Hi' })]).kind, 'malformed');
+  assert.equal(failure([]).kind, 'malformed');
+});
+
 test('tool calls, refusals, reasoning, audio and text of completions are content', () => {
   const messages = [
     { content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } }] },

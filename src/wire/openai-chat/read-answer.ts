@@ -35,6 +35,9 @@ function parseWhole(bytes: Uint8Array): Record<string, unknown> | null {
   if (!isUtf8(bytes)) return null;
   try {
     const value: unknown = JSON.parse(asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
+    // Google's errors come in a list; no answer does.
+    const first: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
+    if (isRecord(first) && findError(first) !== null) return first;
     return isRecord(value) ? value : null;
   } catch {
     return null;
