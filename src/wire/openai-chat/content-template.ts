@@ -16,7 +16,7 @@ const PADDING = 'obfuscation';
 const MARKER = 'breakwater marks this';
 const PADDING_MARKER = 'breakwater marks that';
 /** Longer events are few, and no template is worth keeping so much. */
-const BLOCK_LENGTH_MAX = 65_536;
+const BLOCK_LENGTH_MAX = 8_192;
 
 export class ContentTemplate {
   /** What stands before, between and after the holes; the last with the event's blank line. */

@@ -20,11 +20,12 @@ export class SseFields {
   eventName = '';
   #bytes: Buffer | null = null;
   /** Start and end of each line of data, by turns; usually there is one. */
-  #dataLines: number[] = [];
+  readonly #dataLines: number[] = [];
 
   /** Another block is current. */
   forget(): void {
     this.#bytes = null;
+    this.#dataLines.length = 0;
   }
 
   /** Reads the block, unless that is done. */
@@ -32,7 +33,6 @@ export class SseFields {
     if (this.#bytes !== null) return this;
     this.#bytes = block.bytes;
     this.eventName = '';
-    this.#dataLines = [];
     const { bytes, end } = block;
     let lineStart = block.start;
     for (let pos = lineStart; pos < end; pos++) {

@@ -189,6 +189,20 @@ test('holds no memory of what has gone by', () => {
   assert.equal(framer.bytes.length + framer.chunk.length + framer.text.length, 0);
 });
 
+test('an event that came in pieces takes at most twice its size', () => {
+  for (const length of [1, 20, 300, 5_000, 100_000]) {
+    const bytes = Buffer.from(`: ${'x'.repeat(length)}\n\n`);
+    const framer = new SseFramer(1_000_000);
+    for (const chunk of split(bytes, [1])) {
+      framer.push(chunk);
+      if (!framer.next()) continue;
+      // Small ones share memory with others of their kind.
+      const { buffer } = framer.bytes;
+      assert.ok(buffer.byteLength <= Math.max(bytes.length * 2, Buffer.poolSize + 64), `${length}: ${buffer.byteLength}`);
+    }
+  }
+});
+
 const line = fc.oneof(
   fc.constantFrom(
     '',

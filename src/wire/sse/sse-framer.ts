@@ -259,11 +259,13 @@ export class SseFramer {
     this.#held = grown;
   }
 
+  /** The block may be kept for long by a slow caller, so its memory is at most twice its size. */
   #join(end: number): void {
     this.#append(0, end);
     const block = this.#held.subarray(0, this.#heldLength);
+    const joined = block.length * 2 > this.#held.length ? block : Buffer.from(block);
     this.#release();
-    this.#setBlock(block, 0, block.length, true);
+    this.#setBlock(joined, 0, joined.length, true);
   }
 
   #release(): void {
