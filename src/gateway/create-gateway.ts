@@ -85,7 +85,7 @@ class RunningGateway implements Gateway {
     const transport = options.transport ?? createUndiciTransport({ env: options.env ?? {} });
     this.#limits = new LimitRegistry(clock);
     this.#targets = new TargetRegistry(clock, random, this.#limits);
-    this.#lists = new ProviderLists(transport, clock);
+    this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);

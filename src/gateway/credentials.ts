@@ -1,5 +1,6 @@
 /** The credentials of every provider: what is known of a key follows the key, wherever a reload puts it in the list. */
 import { hash } from 'node:crypto';
+import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { Bench } from '../policy/cooldown/bench.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
@@ -34,6 +35,12 @@ export class CredentialRegistry {
       this.#lists.set(provider, list);
     }
     return list;
+  }
+
+  /** The first that is in order, else the first. */
+  inOrder(provider: ProviderConfig, now: Instant): KeptCredential {
+    const list = this.of(provider);
+    return list.find(({ bench }) => bench.earliest(now) === now) ?? list[0]!;
   }
 
   all(): IterableIterator<KeptCredential> {
@@ -77,6 +84,6 @@ function fingerprint(key: string): string {
 }
 
 /** Names and values in turn that authenticate a request to the provider. */
-export function authHeaders(provider: ProviderConfig, key: string): string[] {
+function authHeaders(provider: ProviderConfig, key: string): string[] {
   return provider.auth === 'bearer' ? ['authorization', `Bearer ${key}`] : [provider.auth, key];
 }

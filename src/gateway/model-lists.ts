@@ -2,7 +2,7 @@
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Config, ModelLists, ProviderConfig } from './config/index.ts';
-import { authHeaders } from './credentials.ts';
+import type { CredentialRegistry } from './credentials.ts';
 
 const FRESH_MS = 5 * 60_000;
 const ASK_TIMEOUT_MS = 3_000;
@@ -12,13 +12,15 @@ const MODELS_MAX = 10_000;
 export class ProviderLists {
   readonly #transport: Transport;
   readonly #clock: Clock;
+  readonly #credentials: CredentialRegistry;
   readonly #lists = new Map<string, ReadonlySet<string>>();
   #freshUntil: Instant = -Infinity;
   #asking: Promise<void> | null = null;
 
-  constructor(transport: Transport, clock: Clock) {
+  constructor(transport: Transport, clock: Clock, credentials: CredentialRegistry) {
     this.#transport = transport;
     this.#clock = clock;
+    this.#credentials = credentials;
   }
 
   /** What is known now, by provider. */
@@ -53,10 +55,9 @@ export class ProviderLists {
   }
 
   #ask(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
-    if (provider.apiKeys === 'caller') return Promise.resolve(null);
+    const { auth } = this.#credentials.inOrder(provider, this.#clock.now());
+    if (auth === 'caller') return Promise.resolve(null);
     const url = new URL(`${provider.baseUrl}/models`);
-    const key = provider.apiKeys[0];
-    const auth = key === undefined ? [] : authHeaders(provider, key);
     const headers = [...Object.entries(provider.headers).flat(), 'accept', 'application/json', 'accept-encoding', 'identity', ...auth];
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];

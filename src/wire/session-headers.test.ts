@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { SESSION_HEADERS, sessionKeyOf } from './session-headers.ts';
 
@@ -19,4 +20,9 @@ test('what begins alike for hundreds of characters is taken for the same', () =>
   const long = 'k'.repeat(100_000);
   assert.equal(sessionKeyOf(request(), long)!.length, 256);
   assert.equal(sessionKeyOf(request({ 'session-id': long }), null)!.length, 256);
+});
+
+test('the documentation names every header of the list', () => {
+  const page = readFileSync(new URL('../../docs/credentials.md', import.meta.url), 'utf8');
+  for (const name of SESSION_HEADERS) assert.ok(page.includes(`\`${name}\``), name);
 });

@@ -5,6 +5,7 @@ import { parseConfig } from '../../src/gateway/config/index.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { chatAnswer } from '../../src/testing/simulated-chat.ts';
 import { ascending, badKey, keyed, keyOf, KEYS, limited, MINUTE, refusing, spent, statuses, targetsOf, times } from './keyed.ts';
+import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { startWorld } from './world.ts';
 import type { World } from './world.ts';
@@ -102,6 +103,24 @@ describe('a key that is rate limited', () => {
     assert.equal(seen.status, 200);
     assert.ok(seen.endAtMs >= 5000 && seen.endAtMs < 5200, `${seen.endAtMs} ms`);
     assert.deepEqual(world.byKey().sort(ascending), [1, 1, 2]);
+  });
+});
+
+describe('a key of a provider whose preset limits all models of a key together', () => {
+  it('that is rate limited for one model rests for all, and the other keys answer', async (t) => {
+    const world = await keyed(t, 2, (key) => (key === 0 ? limited('30') : null));
+    const provider = { preset: 'deepseek' as const, baseUrl: 'http://a/v1', apiKeys: KEYS.slice(0, 2) };
+    await world.gateway.reload(configOf({ providers: { a2: provider }, models: { fast: ['a2/m'], other: ['a2/n'] } }));
+    for (let i = 0; i < 10; i++) assert.equal((await world.answerTo({ model: i % 2 === 0 ? 'fast' : 'other' })).status, 200);
+    assert.deepEqual(world.byKey(), [1, 10]);
+    assert.deepEqual(
+      world.eventsOf('cooldown').map(({ subject }) => subject),
+      ['a2#1'],
+    );
+    assert.ok(world.gateway.reset('a2/n'));
+    await world.answerTo({ model: 'fast' });
+    await world.answerTo({ model: 'fast' });
+    assert.equal(world.byKey()[0], 2);
   });
 });
 
@@ -300,6 +319,27 @@ describe("the caller's own key", () => {
     );
     assert.equal(world.eventsOf('cooldown').length, 0);
   });
+});
+
+describe('the list of models of a provider', () => {
+  it('is asked for with a key that is in order', async (t) => {
+    const world = await keyed(t, 2, (key, _nth, call) => {
+      if (key === 0) return badKey();
+      return call.request.method === 'GET' ? listing('late') : null;
+    });
+    await statuses(world, 2);
+    assert.equal((await world.answerTo({ model: 'late' })).status, 200);
+    assert.equal(world.byKey()[0], 1);
+  });
+
+  function listing(id: string): SimulatedAnswer {
+    return {
+      steps: [
+        { do: 'head', status: 200 },
+        { do: 'send', bytes: JSON.stringify({ data: [{ id }] }) },
+      ],
+    };
+  }
 });
 
 describe('on real sockets', { concurrency: 4 }, () => {

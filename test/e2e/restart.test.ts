@@ -21,17 +21,20 @@ async function stage(t: TestContext, storm: StormOptions, provider: Provider = {
   t.after(() => rm(folder, { recursive: true, force: true }));
   const world = await startWorld(t, { storms: { a: storm }, providers: { a: provider } });
   const config = {
-    providers: { a: { protocol: 'openai', baseUrl: world.storms['a']!.url, apiKey: 'sk-test', ...provider } },
+    providers: {
+      a: { protocol: 'openai', baseUrl: world.storms['a']!.url, ...('apiKeys' in provider ? {} : { apiKey: 'sk-test' }), ...provider },
+    },
     models: { fast: ['a/m'] },
     policy: { maxAttempts: 1 },
   } as Parameters<typeof startGateway>[0];
-  const start = async (): Promise<TestGateway> => {
+  const start = async (changed: Provider = {}): Promise<TestGateway> => {
     const warnings: string[] = [];
     const store = await openStore(`sqlite:${join(folder, 'state.db')}`, {
       clock: systemClock,
       onWarning: (warning) => warnings.push(String(warning)),
     });
-    return startGateway(config, { store });
+    const a = { ...config.providers!['a']!, ...changed };
+    return startGateway({ ...config, providers: { a } }, { store });
   };
   const calls = () => world.storms['a']!.stats().calls;
   return { start, calls, storm: world.storms['a']! };
@@ -112,6 +115,30 @@ describe('after a restart', { concurrency: true }, () => {
       assert.equal(storm.stats().violations.total, 0);
     });
   }
+
+  it('a key that was refused still rests, wherever it stands now; what a limit has left follows it too', async (t) => {
+    const limits = { requestsPerMinute: 6 };
+    const keys = ['sk-bad-1234567890', 'sk-good-123456789'];
+    const { start, calls, storm } = await stage(t, { apiKeys: [keys[1]!], keepBodies: 100 }, { apiKeys: keys, limits });
+    const before = await start();
+    // One of the first two requests may meet the bad key, and can't be sent twice: all others never do.
+    for (let i = 0; i < 6; i++) await before.chat({}, soon);
+    const spent = before.gateway.targets().find((target) => target.credential === 2)!.limits[0]!.available;
+    const benchedMs = before.gateway.targets()[0]!.benchedMs;
+    assert.ok(benchedMs > 290_000, `${benchedMs} ms`);
+    await before.close();
+
+    const after = await start({ apiKeys: [...keys].reverse() });
+    t.after(() => after.close());
+    const [first, second] = after.gateway.targets();
+    assert.deepEqual([first!.credential, first!.benchedMs], [1, 0]);
+    assert.ok(first!.limits[0]!.available < spent + 1);
+    assert.equal(second!.credential, 2);
+    assert.ok(second!.benchedMs > benchedMs - 5000 && second!.benchedMs <= benchedMs, `${second!.benchedMs} of ${benchedMs} ms`);
+    await after.chat({}, soon);
+    const bad = storm.stats().log.filter((call) => call.headers?.authorization === `Bearer ${keys[0]}`);
+    assert.deepEqual([bad.length, calls() <= 7], [1, true]);
+  });
 
   it('nothing is left of what is over', async (t) => {
     const { start } = await stage(t, { faults: [{ kind: '429-retry', retryAfter: 1, calls: [1] }] });

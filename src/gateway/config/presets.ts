@@ -195,6 +195,7 @@ export const presets = {
     ...hosted,
     baseUrl: 'https://openrouter.ai/api/v1',
     keyNames: ['OPENROUTER_API_KEY'],
+    limitScope: 'model', // most of its refusals are those of the provider behind one model
     rateLimitHeaders: 'none',
     owns: ['openrouter/*'],
     carries: ['*/*'], // narrowed in model-names.ts
