@@ -104,8 +104,8 @@ test('every way in which a stream that has begun can break has its row', () => {
   const reasons = { error: 'as its words say', cut: '`interrupted`', malformed: '`malformed`', timeout: '`stalled`' } as const;
   const lines = tableUnder('After the first content');
   for (const kind of ['error', 'cut', 'malformed', 'timeout'] as const) {
-    const found = lines.find((text) => text.startsWith(`| \`${kind}\`: `));
-    assert.ok(found?.includes(`\`${ends[kind]}\``), kind);
+    const found = lines.find((text) => text.startsWith(`| \`${kind}\`: `)) ?? '';
+    assert.ok(found.includes(`\`${ends[kind]}\``), kind);
     assert.ok(found.includes(reasons[kind]), kind);
     const marks = kind === 'error' || KIND_RULES[kind].judgement.health === 'failure';
     assert.equal(found.includes('breaker mark'), marks, kind);

@@ -14,6 +14,7 @@ interface Heard {
   status: number;
   body: string;
   error: Error | null;
+  wasIdle: boolean;
   readonly call: UpstreamCall;
   readonly over: Promise<void>;
 }
@@ -50,13 +51,14 @@ function send(transport: Transport, origin: string, onData?: (call: UpstreamCall
       events.push('end');
       end();
     },
-    onError(error) {
+    onError(error, wasIdle) {
       heard.error = error;
+      heard.wasIdle = wasIdle === true;
       events.push('error');
       end();
     },
   });
-  const heard: Heard = { events, status: 0, body: '', error: null, call, over };
+  const heard: Heard = { events, status: 0, body: '', error: null, wasIdle: false, call, over };
   return heard;
 }
 
@@ -79,6 +81,25 @@ test('a refused connection is an error before anything was sent', async (t) => {
   await heard.over;
   assert.deepEqual(heard.events, ['error']);
   assert.equal((heard.error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
+});
+
+test('a connection that breaks tells whether it had carried others before', async (t) => {
+  let calls = 0;
+  const server = createServer((request, response) => {
+    calls++;
+    if (calls === 2 || calls === 3) return request.socket.destroy();
+    request.resume().on('end', () => response.end('fine'));
+  });
+  const transport = transportFor(t);
+  const origin = await serve(t, server);
+  const told: unknown[] = [];
+  for (let i = 0; i < 5; i++) {
+    const heard = send(transport, origin);
+    await heard.over;
+    await new Promise((resolve) => setImmediate(resolve)); // the connection is free again a turn after its answer
+    told.push(heard.error === null ? heard.body : heard.wasIdle);
+  }
+  assert.deepEqual(told, ['fine', true, false, 'fine', 'fine']);
 });
 
 test('a redirect is told, not followed', async (t) => {

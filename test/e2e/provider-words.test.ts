@@ -3,20 +3,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { chatAnswer, chatStream, silence, streamEnd, streamStart } from '../../src/testing/index.ts';
 import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/index.ts';
+import { DAILY_QUOTA, google, json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
 
 const SECOND = 1_000;
-
-function json(status: number, body: string | object, headers: Record<string, string> = {}): SimulatedAnswer {
-  const bytes = typeof body === 'string' ? body : JSON.stringify(body);
-  return {
-    steps: [
-      { do: 'head', status, headers: { 'content-type': 'application/json', ...headers } },
-      { do: 'send', bytes },
-    ],
-  };
-}
 
 const choice = (message: object, finish = 'stop') => ({ id: 'x', choices: [{ index: 0, message, finish_reason: finish }], usage: null });
 const event = (data: object | string): SimulatedStep => ({
@@ -132,6 +123,134 @@ describe('an error', () => {
     assert.deepEqual([seen.status, errorOf(seen.text).code], [401, 'invalid_api_key']);
     assert.equal(world.gateway.targets()[0]!.benchedMs, 0);
     assert.ok(world.upstream.calls[0]!.request.headers.includes('Bearer sk-mine'));
+  });
+});
+
+describe('a field that a target does not take', () => {
+  const forms: Record<string, SimulatedAnswer> = {
+    'named by param': openai(400, 'unsupported_parameter', 'invalid_request_error', 'm', 'seed'),
+    'with 422': openai(422, 'unsupported_value', 'invalid_request_error', 'm', 'seed'),
+    'named by the message': openai(400, null, 'invalid_request_error', "Unsupported parameter: 'seed' is not supported with this model."),
+    'named by the message, as Groq has it': openai(400, null, 'invalid_request_error', "property 'seed' is unsupported"),
+    'named by the message, as Google has it': google(
+      400,
+      'INVALID_ARGUMENT',
+      'Invalid JSON payload received. Unknown name "seed": Cannot find field.',
+    ),
+    'named by a place': json(422, { detail: [{ type: 'extra_forbidden', loc: ['body', 'seed'], msg: 'Extra inputs are not permitted' }] }),
+    'named with what is in it': openai(400, 'unknown_parameter', 'invalid_request_error', 'm', 'seed.deep[0]'),
+  };
+  for (const [name, answer] of Object.entries(forms)) {
+    it(`${name}: is left out for it, once`, async (t) => {
+      const world = await startVirtualWorld(t, {
+        providers: { a: ({ body }) => ('seed' in (JSON.parse(body) as object) ? answer : chatAnswer()), b: () => chatAnswer() },
+      });
+      const seen = await world.answerTo({ seed: 1, top_p: 0.5 });
+      assert.deepEqual([seen.status, world.callsTo('a'), world.callsTo('b')], [200, 2, 0]);
+      assert.deepEqual(Object.keys(JSON.parse(world.upstream.calls[1]!.body) as object), ['model', 'messages', 'max_tokens', 'top_p']);
+      assert.equal(world.gateway.targets()[0]!.breaker.failureRatio, 0);
+    });
+  }
+
+  it('and that we asked for ourselves is left out too', async (t) => {
+    const refused = openai(400, 'unknown_parameter', 'invalid_request_error', 'm', 'stream_options.include_usage');
+    const world = await startVirtualWorld(t, {
+      providers: { a: ({ body }) => (body.includes('stream_options') ? refused : chatStream()) },
+    });
+    assert.equal(contentOf((await world.answerTo({ stream: true })).text), 'one two three');
+    assert.equal(world.callsTo('a'), 2);
+  });
+
+  it('but that makes the answer what was asked for is not: another target is asked', async (t) => {
+    for (const field of ['tools', 'response_format', 'n', 'messages']) {
+      const refused = openai(400, 'unsupported_parameter', 'invalid_request_error', 'm', field);
+      const world = await startVirtualWorld(t, { providers: { a: () => refused, b: () => chatAnswer() } });
+      const seen = await world.answerTo({ tools: [], response_format: { type: 'text' }, n: 1 });
+      assert.equal(seen.headers.get('x-breakwater-fallback'), 'unsupported', field);
+      assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 1]);
+    }
+  });
+
+  it('and is refused for good: no more than one call for each field', async (t) => {
+    const refused = openai(400, 'unsupported_parameter', 'invalid_request_error', 'm', 'seed');
+    const world = await startVirtualWorld(t, { providers: { a: () => refused } });
+    const seen = await world.answerTo({ seed: 1 });
+    assert.deepEqual([seen.status, world.callsTo('a')], [400, 2]);
+    assert.equal(errorOf(seen.text).code, 'unsupported_parameter');
+  });
+});
+
+describe('an answer that holds none', () => {
+  const none: Record<string, SimulatedAnswer> = {
+    'no bytes': json(200, ''),
+    'white space': json(200, '\n\n'),
+    'no choices': json(200, { id: 'x', choices: [], usage: { prompt_tokens: 1, completion_tokens: 0 } }),
+    'a choice without an end': json(200, { choices: [{ index: 0, message: { content: '' }, finish_reason: null }] }),
+    'no content (204)': { steps: [{ do: 'head', status: 204, headers: {} }] },
+  };
+  for (const [name, answer] of Object.entries(none)) {
+    for (const stream of [false, true]) {
+      it(`${name}, ${stream ? 'streamed' : 'plain'}: asked twice, then told as a failure`, async (t) => {
+        const world = await startVirtualWorld(t, { providers: { a: () => answer } });
+        const seen = await world.answerTo({ stream });
+        assert.deepEqual([seen.status, errorOf(seen.text).code, world.callsTo('a')], [502, 'all_targets_failed', 2]);
+        assert.equal(world.eventsOf('attempt_end')[0]!.reason, 'empty');
+        assert.equal(world.gateway.targets()[0]!.breaker.failureRatio, 0);
+      });
+
+      it(`${name}, ${stream ? 'streamed' : 'plain'}: the next target answers`, async (t) => {
+        const good = () => (stream ? chatStream() : chatAnswer());
+        const world = await startVirtualWorld(t, { providers: { a: () => answer, b: good } });
+        assert.equal(contentOf((await world.answerTo({ stream })).text), 'one two three');
+        assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 1]);
+      });
+    }
+  }
+
+  it('is passed over for an empty one that is an answer', async (t) => {
+    const blank = json(200, choice({ role: 'assistant', content: '' }));
+    const world = await startVirtualWorld(t, { providers: { a: () => none['no choices']!, b: () => blank } });
+    const seen = await world.answerTo();
+    assert.deepEqual([seen.status, seen.headers.get('x-breakwater-quality')], [200, 'empty']);
+    assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
+  });
+});
+
+describe('a wait', () => {
+  it('asked for by several targets: the caller is told the shortest', async (t) => {
+    const limited = (seconds: number) => json(429, { error: { message: 'm' } }, { 'retry-after': String(seconds) });
+    const world = await startVirtualWorld(t, { providers: { a: () => limited(40), b: () => limited(90) } });
+    const seen = await world.answerTo({}, { 'x-breakwater-deadline-ms': '5000' });
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [429, 'all_targets_failed']);
+    assert.equal(seen.headers.get('retry-after'), '40');
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 1]);
+  });
+
+  it('that is given twice, as two values, is not believed', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: once(json(429, {}, { 'retry-after': '30, 60' })) } });
+    const seen = await world.answerTo();
+    assert.equal(seen.status, 200);
+    assert.ok(world.upstream.calls[1]!.at - world.upstream.calls[0]!.at <= 310);
+  });
+
+  it('of slow_down without a time is our longest', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: once(openai(429, 'slow_down', 'rate_limit_error')) } });
+    assert.equal((await world.answerTo()).status, 200);
+    const gapMs = world.upstream.calls[1]!.at - world.upstream.calls[0]!.at;
+    assert.ok(gapMs >= 4 * SECOND && gapMs <= 8.1 * SECOND, `${gapMs} ms`);
+  });
+
+  it('of a missing flex capacity holds only the request that met it', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: once(openai(429, 'resource_unavailable', 'x')) } });
+    assert.equal((await world.answerTo()).status, 200);
+    assert.equal(world.eventsOf('cooldown').length, 0);
+  });
+
+  it('with a quota of a day is an hour, for that key alone', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: once(DAILY_QUOTA), b: () => chatAnswer() } });
+    for (let i = 0; i < 5; i++) assert.equal((await world.answerTo()).status, 200);
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 5]);
+    assert.equal(world.eventsOf('cooldown')[0]!.forMs, 3_600 * SECOND);
   });
 });
 
