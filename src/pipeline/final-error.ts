@@ -50,17 +50,18 @@ function statusOf(failure: Failure): number | undefined {
   return failure.status !== null && failure.status >= 400 && failure.status <= 599 ? failure.status : undefined;
 }
 
-/** When the first of the targets that failed may be asked again, where one said so. */
+/** When the first of the targets that failed may be asked again, where one said so; null also where nothing would help. */
 function waitMs(run: RequestRun): number | null {
+  if (run.failures.at(-1)!.judgement.verdict === 'reject') return null;
   const waits = run.failures.map((failed) => waitFor(run, failed)).filter((wait) => wait !== null);
   return waits.length === 0 ? null : Math.min(...waits);
 }
 
-function waitFor(run: RequestRun, { target, failure, judgement }: FailedAttempt): number | null {
+function waitFor(run: RequestRun, { target, failure }: FailedAttempt): number | null {
   const coolingMs = pausedMs(target.state, run.engine.clock.now());
   if (coolingMs > 0) return coolingMs;
   const askedMs = askedWaitMs(failure);
-  return judgement.verdict !== 'reject' && askedMs > 0 ? askedMs : null;
+  return askedMs > 0 ? askedMs : null;
 }
 
 function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {

@@ -89,6 +89,8 @@ export const STATUS_ROWS: readonly Row[] = [
   ['an unknown model', 404, { code: 'model_not_found', type: 'invalid_request_error' }, 'switch model_not_found request'],
   ['an unknown path', 404, { message: 'an HTML page' }, 'switch model_not_found request'],
   ['too large a body', 413, { message: 'an HTML page: 413 Request Entity Too Large' }, 'reject invalid_request request'],
+  ['a firewall', 403, { message: 'an HTML page: Attention Required! | Cloudflare' }, 'switch auth'],
+  ['Moonshot: no money', 429, { type: 'exceeded_current_quota_error' }, 'switch quota bench'],
   // Azure
   ['a content filter', 400, { code: 'content_filter', message: 'The response was filtered' }, 'switch content_filter request'],
   ['an unknown deployment', 404, { code: 'DeploymentNotFound' }, 'switch model_not_found request'],

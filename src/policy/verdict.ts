@@ -45,6 +45,8 @@ const BUSY = judgement('retry', 'busy', { effect: 'cooldown' });
 const QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: QUOTA_BENCH_MS });
 const DAILY_QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: DAILY_BENCH_MS });
 const AUTH = judgement('switch', 'auth', { effect: 'bench', benchMs: AUTH_BENCH_MS });
+/** Not the provider's own word on the key, so the key stays. */
+const BLOCKED = judgement('switch', 'auth');
 const OVERLOADED = judgement('retry', 'overloaded', { health: 'failure' });
 const SERVER_ERROR = judgement('retry', 'server_error', { health: 'failure' });
 const CONFLICT = judgement('retry', 'conflict');
@@ -81,7 +83,7 @@ const any4xx = (status: number) => status >= 400 && status < 500;
 const any5xx = (status: number) => status >= 500;
 
 const SPENT =
-  /^(insufficient_quota|credit_balance_exhausted|payment_required|insufficient_balance|ServiceQuotaExceededException)$|spend_limit|usage_limit_exceeded|billing/i;
+  /^(insufficient_quota|credit_balance_exhausted|payment_required|insufficient_balance|ServiceQuotaExceededException|arrearage)$|exceeded_current_quota|spend_limit|usage_limit_exceeded|billing/i;
 const SPENT_TEXT = /spend(ing)? limit|credit balance|insufficient (credit|balance|funds)|api usage limits?/i;
 const LIMITED = /rate_?limit|too_many_requests|throttl|resource_exhausted|quota_exceeded|queue_exceeded/i;
 const FILTERED =
@@ -192,6 +194,12 @@ export const STATUS_RULES: readonly Rule[] = [
     statuses: is(403),
     text: /access to (the |this )?model/i,
     judgement: MODEL_NOT_FOUND,
+  },
+  {
+    when: '403 as a web page (a firewall that may not like the prompt)',
+    statuses: is(403),
+    opening: /^an HTML page/,
+    judgement: BLOCKED,
   },
   { when: 'any other 403', statuses: is(403), judgement: AUTH },
   { when: '404', statuses: is(404), judgement: MODEL_NOT_FOUND },

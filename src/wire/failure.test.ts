@@ -166,6 +166,7 @@ test('finds waits in bodies at any depth, and only where a provider speaks', () 
     { error: { message: 'm' }, retry_after: 13 },
     { error: 'm', retry_after_ms: 13_000 },
     { errors: [{ message: 'm', retry_after: '13' }] },
+    { error: 'Model m is currently loading', estimated_time: 13 },
   ];
   for (const body of bodies) assert.equal(waitOf({}, body), 13_000, JSON.stringify(body));
   // What was sent may be quoted back, and says nothing of the provider.

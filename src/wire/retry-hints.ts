@@ -66,6 +66,7 @@ function search(value: unknown, depth: number, looks: { left: number }): number 
     meant(protobufDuration(value['retryDelay'])) ??
     meant(nonNegative(value['retry_after_ms'], 1)) ??
     meant(nonNegative(value['retry_after'], 1_000)) ??
+    meant(nonNegative(value['estimated_time'], 1_000)) ?? // Hugging Face, while it loads a model
     searchEach(
       PLACES.map((name) => value[name]),
       depth,

@@ -226,6 +226,14 @@ describe('a wait', () => {
     assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 1]);
   });
 
+  it('is not told where the request itself is refused in the end', async (t) => {
+    const limited = json(429, { error: { message: 'm' } }, { 'retry-after': '40' });
+    const world = await startVirtualWorld(t, { providers: { a: () => limited, b: () => openai(400, 'invalid_value', 'x') } });
+    const seen = await world.answerTo();
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [400, 'invalid_value']);
+    assert.equal(seen.headers.get('retry-after'), null);
+  });
+
   it('that is given twice, as two values, is not believed', async (t) => {
     const world = await startVirtualWorld(t, { providers: { a: once(json(429, {}, { 'retry-after': '30, 60' })) } });
     const seen = await world.answerTo();

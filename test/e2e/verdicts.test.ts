@@ -259,6 +259,24 @@ describe('a target that cannot be reached', { concurrency: 4 }, () => {
   }
 });
 
+describe('a connection that the provider closes while it lies idle', () => {
+  it('costs an attempt, but is no mark against its target', async (t) => {
+    const world = await startWorld(t, { storms: { a: { faults: [{ kind: 'reset', calls: [2, 5] }] } }, config });
+    for (const attempts of [1, 2, 1, 2]) {
+      assertAnswered(await world.ask(), 'a/m', attempts, null);
+      assert.equal(world.gateway.targets()[0]!.breaker.failureRatio, 0);
+    }
+    const reasons = world.eventsOf('attempt_end').map((end) => end.reason);
+    assert.deepEqual(reasons, [null, 'connection', null, null, 'connection', null]);
+  });
+
+  it('is not taken for one that breaks on a fresh connection', async (t) => {
+    const world = await startWorld(t, { storms: { a: { faults: [{ kind: 'reset', calls: { first: 1 } }] } }, config });
+    assertAnswered(await world.ask(), 'a/m', 2, null);
+    assert.ok(world.gateway.targets()[0]!.breaker.failureRatio > 0);
+  });
+});
+
 describe('the breaker of a target', { concurrency: 4 }, () => {
   const quick = { policy: { ...config.policy, maxAttempts: 1, breaker: { openFor: '300ms' } } };
 
