@@ -52,7 +52,6 @@ test('help explains every command', async () => {
 test('what is not there is said in one line', async () => {
   for (const [args, line] of [
     [['batch', 'run', 'x.jsonl'], 'breakwater: batch is not available in this version\n'],
-    [['simulate', '--seed', '1'], 'breakwater: simulate is not available in this version\n'],
     [['sevre'], 'breakwater: unknown command "sevre"; see breakwater --help\n'],
     [['storm', '--fault', 'nope'], 'breakwater: --fault: unknown fault kind: nope; see breakwater storm --help\n'],
   ] as const) {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { fail } from './fail.ts';
+import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
@@ -34,7 +35,7 @@ function createProgram(): Command {
   addCheck(program);
   addStorm(program);
   addLater(program, 'batch', 'run a batch file against a gateway, resumable');
-  addLater(program, 'simulate', 'replay a load against a config in virtual time');
+  addSimulate(program);
   return program;
 }
 
@@ -92,6 +93,17 @@ function addStorm(program: Command): void {
       await storm(options);
     });
   addStormOptions(command);
+}
+
+function addSimulate(program: Command): void {
+  const command = program
+    .command('simulate')
+    .description('replay a recorded or generated load against a config, in virtual time')
+    .action(async (options: SimulateFlags) => {
+      const { simulate } = await import('./simulate.ts');
+      await simulate(options);
+    });
+  addSimulateOptions(command);
 }
 
 /** The faults are described where they are made; loading them is worth it only for this page. */

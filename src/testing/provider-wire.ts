@@ -87,6 +87,13 @@ export function* errorSteps(
   yield { do: 'send', bytes: body };
 }
 
+/** The answer to whoever asks what models there are: none that anybody need know. */
+export function* listSteps(networkMs: number): Generator<SimulatedStep> {
+  yield { do: 'wait', ms: networkMs };
+  yield { do: 'head', status: 200, headers: { 'content-type': 'application/json' } };
+  yield { do: 'send', bytes: '{"object":"list","data":[]}' };
+}
+
 /** OpenAI's names; resets in seconds with a fraction. */
 export function limitHeaders(requests: LimitLevel | null, tokens: LimitLevel | null): Record<string, string> {
   return { ...headersOf('requests', requests), ...headersOf('tokens', tokens) };

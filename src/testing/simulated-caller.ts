@@ -115,6 +115,17 @@ export class SimulatedCaller implements Exchange {
     this.#over('broken');
   }
 
+  /** The code of the error that came, in the body or in the stream; `broken` where the answer broke off; null: none. */
+  errorCode(): string | null {
+    if (this.answerEnd === 'left') return null;
+    if (this.answerEnd === 'broken') return 'broken';
+    const text = this.#text.slice(Math.max(0, this.#text.lastIndexOf('{"error"')));
+    const { error } = parse(text.startsWith('{"error"') ? (text.split('\n')[0] ?? '') : '');
+    if (error === undefined) return null;
+    const { code, type } = error as { readonly code?: string | null; readonly type?: string };
+    return code ?? type ?? 'error';
+  }
+
   /** Says what is wrong with the whole answer as its caller sees it; null: nothing. */
   faultOfAnswer(): string | null {
     if (this.faults.length > 0) return this.faults.join('; ');

@@ -7,7 +7,7 @@ import type { Random } from '../core/random.ts';
 import type { UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport/transport.ts';
 import { LimitAccount, type CallCount, type Held, type LimitRefusal, type ProviderLimits } from './provider-limits.ts';
 import { readAsk, type ProviderAsk } from './provider-ask.ts';
-import { errorSteps, limitHeaders, plainBody, streamEvents, wordsOf, type AnswerParts } from './provider-wire.ts';
+import { errorSteps, limitHeaders, listSteps, plainBody, streamEvents, wordsOf, type AnswerParts } from './provider-wire.ts';
 import { strike, type SimulatedFault } from './simulated-faults.ts';
 import { playAnswer, type SimulatedStep } from './simulated-upstream.ts';
 import { draw, type Spread } from './spread.ts';
@@ -36,9 +36,14 @@ export interface ProviderBehaviour {
   /** Above so many calls at once all get slower in proportion, and above `refuseAbove` new ones get a 503. Default none. */
   readonly knee?: { readonly concurrency: number; readonly refuseAbove?: number };
   readonly faults?: readonly SimulatedFault[];
+  /** What is different for one of its models. */
+  readonly models?: Readonly<Record<string, ModelBehaviour>>;
   /** Events with content in one stream, at most. Default 5. */
   readonly eventsMax?: number;
 }
+
+/** Latencies and faults of one model; a model's faults are drawn instead of the provider's, not beside them. */
+export type ModelBehaviour = Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'outputTokens' | 'faults'>;
 
 /** One call as the provider sees it. */
 export interface ProviderCall {
@@ -130,30 +135,32 @@ export class SimulatedProvider {
 
   send(request: UpstreamRequest, listener: UpstreamListener): UpstreamCall {
     const { clock, random } = this.#parts;
-    const { networkMs = 10, jitterMs = 0, faults = [] } = this.behaviour;
+    const { networkMs = 10, jitterMs = 0 } = this.behaviour;
+    if (request.method !== 'POST') return playAnswer(clock, { connectMs: networkMs, steps: listSteps(networkMs) }, listener, () => {});
+    const ask = readAsk(request);
+    const faults = this.#behaviourOf(ask.model).faults ?? [];
     const visit = new Visit();
     const fault = strike(faults, clock.now(), random);
     const connectMs = networkMs + draw(jitterMs, random);
-    const answer = { connectMs, steps: this.#serve(request, fault, visit) };
+    const answer = { connectMs, steps: this.#serve(request, ask, fault, visit) };
     if (fault?.kind === 'refused') {
       this.count.faults++;
-      this.#parts.onCall?.({ number: ++this.count.calls, at: clock.now(), ask: readAsk(request), fate: 'refused' });
+      this.#parts.onCall?.({ number: ++this.count.calls, at: clock.now(), ask, fate: 'refused' });
       return playAnswer(clock, { ...answer, refuse: 'ECONNREFUSED' }, listener, () => {});
     }
     return playAnswer(clock, answer, listener, () => this.#hungUp(visit));
   }
 
   /** Runs from the call's arrival on, as far as time has come. */
-  *#serve(request: UpstreamRequest, fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
+  *#serve(request: UpstreamRequest, ask: ProviderAsk, fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
     const { clock } = this.#parts;
     const { networkMs = 10 } = this.behaviour;
-    const ask = readAsk(request);
     const accounts = this.#accountsOf(request, ask.model);
     const number = ++this.count.calls;
     const tell = (fate: string | null): void => this.#parts.onCall?.({ number, at: clock.now(), ask, fate });
     const natural = Math.max(
       1,
-      Math.round(this.#parts.lengthOf?.(ask.id) ?? draw(this.behaviour.outputTokens ?? DEFAULT_OUTPUT, this.#parts.random)),
+      Math.round(this.#parts.lengthOf?.(ask.id) ?? draw(this.#behaviourOf(ask.model).outputTokens ?? DEFAULT_OUTPUT, this.#parts.random)),
     );
     const work: Work = { ask, number, natural, taken: { inputTokens: ask.inputTokens, outputTokens: ask.outputBound ?? natural } };
     const refusal = this.#refusalOf(accounts, work.taken);
@@ -194,9 +201,10 @@ export class SimulatedProvider {
     const outputTokens = fault?.kind === 'empty' ? 0 : Math.min(ask.outputBound ?? Infinity, work.natural);
     const headers = this.#begin(work, outputTokens, accounts, visit);
     const slowdown = knee === undefined ? 1 : Math.max(1, this.count.running / knee.concurrency);
-    const own = draw(this.behaviour.firstTokenMs ?? DEFAULT_FIRST_TOKEN, random);
+    const { firstTokenMs, tokensPerSecond } = this.#behaviourOf(ask.model);
+    const own = draw(firstTokenMs ?? DEFAULT_FIRST_TOKEN, random);
     const firstMs = (own + (msPerThousandInput * ask.inputTokens) / 1000) * slowdown;
-    const paceMs = (1000 / Math.max(0.1, draw(this.behaviour.tokensPerSecond ?? DEFAULT_PACE, random))) * slowdown;
+    const paceMs = (1000 / Math.max(0.1, draw(tokensPerSecond ?? DEFAULT_PACE, random))) * slowdown;
     const workMs = firstMs + paceMs * outputTokens;
     const isBroken = fault !== null && fault.kind !== 'empty';
     if (fault !== null) this.count.faults++;
@@ -260,6 +268,12 @@ export class SimulatedProvider {
       if (refusal !== null) return refusal;
     }
     return null;
+  }
+
+  #behaviourOf(model: string): ModelBehaviour {
+    const { models } = this.behaviour;
+    const own = models === undefined || !Object.hasOwn(models, model) ? undefined : models[model];
+    return own === undefined ? this.behaviour : { ...this.behaviour, ...own };
   }
 
   #accountsOf(request: UpstreamRequest, model: string): readonly LimitAccount[] {

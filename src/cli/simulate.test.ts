@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { runCli } from '../../test/cli/run-cli.ts';
+
+const config = `
+providers:
+  main: { baseUrl: "https://main.example/v1", apiKey: "\${MAIN_API_KEY}", limits: { requestsPerMinute: 60 } }
+  backup: { baseUrl: "https://backup.example/v1", apiKey: sk-1, limits: { requestsPerMinute: 30 } }
+models: { fast: [main/big, backup/small] }
+prices: { main/big: { input: 1, output: 2 } }
+`;
+
+async function folder(files: Readonly<Record<string, string>> = {}): Promise<string> {
+  const made = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  for (const [name, text] of Object.entries({ 'breakwater.yaml': config, ...files })) await writeFile(join(made, name), text);
+  return made;
+}
+
+interface Report {
+  readonly notes: readonly string[];
+  readonly scenarios: readonly {
+    readonly without: string | null;
+    readonly requests: number;
+    readonly success: number;
+    readonly costUsd: number | null;
+    readonly byPriority: Readonly<Record<string, { readonly requests: number; readonly firstContentMs: { readonly p50: number } | null }>>;
+    readonly targets: readonly {
+      readonly target: string;
+      readonly calls: number;
+      readonly rateLimited: number;
+      readonly outputTokens: number;
+    }[];
+    readonly errors: Readonly<Record<string, number>>;
+  }[];
+}
+
+async function report(cwd: string, ...args: string[]): Promise<Report> {
+  const { code, stdout, stderr } = await runCli(['simulate', '--json', ...args], { cwd });
+  assert.equal(code, 0, stderr);
+  return JSON.parse(stdout) as Report;
+}
+
+test('a load is played against the config without a key, and what it would be without a provider stands beside it', async () => {
+  const cwd = await folder();
+  const args = ['simulate', '--load', 'rate=80,minutes=5,output=50,deadline=60s', '--without', 'main'];
+  const { code, stdout, stderr } = await runCli(args, { cwd });
+  assert.equal(code, 0, stderr);
+  for (const words of ['with all', 'without main', 'priority high', 'wait', 'target main/big: calls', 'tokens in / out', 'seed 1']) {
+    assert.ok(stdout.includes(words), `${words} in\n${stdout}`);
+  }
+  assert.equal((await runCli(args, { cwd })).stdout, stdout, 'the same seed tells the same');
+  const { scenarios } = await report(cwd, ...args.slice(1));
+  const [all, less] = scenarios;
+  assert.deepEqual([all?.without, less?.without], [null, 'main']);
+  assert.equal(less?.requests, all?.requests);
+  assert.ok(less!.success < all!.success);
+  assert.deepEqual(
+    less!.targets.map(({ target }) => target),
+    ['backup/small'],
+  );
+  assert.ok((less!.errors['rate_limited'] ?? 0) > 0);
+  assert.ok(all!.costUsd! > 0);
+  assert.equal(
+    all!.targets.reduce((sum, { rateLimited }) => sum + rateLimited, 0),
+    0,
+  );
+});
+
+function record(i: number, more: object = {}): string {
+  const attempt = { attempt: 1, target: 'main/big', atMs: 0, durationMs: 2_500, firstContentMs: 1_500, verdict: 'success', status: 200 };
+  const usage = { inputTokens: 100, cachedInputTokens: 0, outputTokens: 50 };
+  return JSON.stringify({
+    v: 1,
+    at: 1_760_000_000_000 + i * 2_000,
+    id: `req_${i}`,
+    operation: 'chat',
+    model: 'fast',
+    client: 'anonymous',
+    priority: i % 2 === 0 ? 'high' : 'low',
+    stream: true,
+    deadlineMs: 600_000,
+    inputTokens: 120,
+    outputBound: null,
+    outcome: 'success',
+    durationMs: 2_500,
+    attempts: [{ ...attempt, usage }],
+    usage,
+    ...more,
+  });
+}
+
+test('a requests file is replayed with the latencies that it shows; what can not be replayed is told', async () => {
+  const lines = Array.from({ length: 40 }, (_, i) => record(i));
+  const text = [...lines, '{"v":1,"half', record(41, { operation: 'embeddings' }), ''].join('\n');
+  const { scenarios, notes } = await report(await folder({ 'r.jsonl': text }), '--requests', 'r.jsonl');
+  const [all] = scenarios;
+  assert.deepEqual([all?.requests, all?.success], [40, 40]);
+  assert.equal(all?.byPriority['high']?.requests, 20);
+  const firstMs = all!.byPriority['high']!.firstContentMs!.p50;
+  assert.ok(firstMs >= 1_500 && firstMs < 1_600, `${firstMs}`);
+  assert.equal(all!.targets[0]?.outputTokens, 40 * 50);
+  assert.ok(notes.some((note) => note.startsWith('1 lines that are no request record')));
+  assert.ok(notes.some((note) => note.startsWith('1 requests that are neither chats nor completions')));
+});
+
+test('what is wrong is said in one line for each fault, with exit code 1', async () => {
+  const cwd = await folder({ 'old.jsonl': record(1, { v: 2 }), 'none.jsonl': 'hello\n' });
+  const empty = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  for (const [args, said, where] of [
+    [['--load', 'rate=1', '--requests', 'r'], /^breakwater: give --requests or --load, not both\n$/, cwd],
+    [['--load', 'rate=fast,speed=1'], /one of rate, minutes[^]*speed=1[^]*rate must be a number from /, cwd],
+    [['--load', 'high=0.7,low=0.7'], /high and low together/, cwd],
+    [['--load', 'deadline=soon'], /deadline must be a duration such as 30s \(got "soon"\)/, cwd],
+    [['--without', 'nobody'], /there is no provider "nobody"; there are main, backup/, cwd],
+    [['--requests', 'nowhere.jsonl'], /nowhere\.jsonl: can't be read \(got ENOENT\)/, cwd],
+    [['--requests', 'old.jsonl'], /records of version 2; this Breakwater knows version 1/, cwd],
+    [['--requests', 'none.jsonl'], /holds no request that can be replayed/, cwd],
+    [['--config', 'nowhere.yaml'], /nowhere\.yaml: can't be read/, cwd],
+    [['--seed', 'x'], /--seed/, cwd],
+    [[], /there is no config here: name one with --config FILE/, empty],
+  ] as const) {
+    const { code, stdout, stderr } = await runCli(['simulate', ...args], { cwd: where });
+    assert.deepEqual([code, stdout], [1, ''], stderr);
+    assert.match(stderr, said);
+    assert.doesNotMatch(stderr, /\n\s+at /);
+  }
+});
+
+test('help explains loads and what is assumed of providers', async () => {
+  const { code, stdout } = await runCli(['simulate', '--help']);
+  assert.equal(code, 0);
+  for (const words of ['--requests', '--without', '--seed', '--json', 'deadline', '400 ms', 'Examples'])
+    assert.ok(stdout.includes(words), words);
+});

@@ -1,0 +1,97 @@
+/** The figures as a page for people: one column for each scenario. */
+import { PRIORITIES } from '../../core/request.ts';
+import type { Quantiles, ScenarioFigures, TargetFigures } from './scenario.ts';
+
+type Row = readonly [name: string, cell: (figures: ScenarioFigures) => string];
+
+export function renderReport(scenarios: readonly ScenarioFigures[], notes: readonly string[]): string {
+  const rows: (Row | null)[] = [
+    ['', ({ without }) => (without === null ? 'with all' : `without ${without}`)],
+    ['requests', ({ requests }) => count(requests)],
+    ['success', ({ success, requests }) => share(success, requests)],
+    ['time, first arrival to last end', ({ durationMs }) => time(durationMs)],
+    ['cost', ({ costUsd }) => (costUsd === null ? '-' : money(costUsd))],
+    null,
+    ...PRIORITIES.flatMap((priority) => priorityRows(priority, scenarios)),
+    ...targetsOf(scenarios).flatMap((target) => targetRows(target)),
+    ...errorRows(scenarios),
+  ];
+  const told = notes.map((note) => `- ${note}\n`).join('');
+  return `${table(rows, scenarios)}\nwait, first content and whole answer are p50 / p95 / p99\n${told}`;
+}
+
+function priorityRows(priority: (typeof PRIORITIES)[number], scenarios: readonly ScenarioFigures[]): (Row | null)[] {
+  if (scenarios.every(({ byPriority }) => byPriority[priority].requests === 0)) return [];
+  const of = ({ byPriority }: ScenarioFigures) => byPriority[priority];
+  return [
+    [`priority ${priority}`, (figures) => count(of(figures).requests)],
+    ['  success', (figures) => share(of(figures).success, of(figures).requests)],
+    ['  refused / failed / broken / left', (figures) => lost(of(figures))],
+    ['  wait', (figures) => times(of(figures).waitMs)],
+    ['  first content', (figures) => times(of(figures).firstContentMs)],
+    ['  whole answer', (figures) => times(of(figures).durationMs)],
+    null,
+  ];
+}
+
+function lost({ refused, failed, interrupted, cancelled }: ScenarioFigures['byPriority']['high']): string {
+  return [refused, failed, interrupted, cancelled].map(count).join(' / ');
+}
+
+function targetsOf(scenarios: readonly ScenarioFigures[]): string[] {
+  return [...new Set(scenarios.flatMap(({ targets }) => targets.map(({ target }) => target)))];
+}
+
+function targetRows(name: string): (Row | null)[] {
+  const cell =
+    (tell: (target: TargetFigures) => string) =>
+    ({ targets }: ScenarioFigures): string => {
+      const found = targets.find(({ target }) => target === name);
+      return found === undefined ? '-' : tell(found);
+    };
+  return [
+    [`target ${name}: calls`, cell(({ calls }) => count(calls))],
+    ['  success', cell(({ success, calls }) => share(success, calls))],
+    ['  rate limited by it', cell(({ rateLimited }) => count(rateLimited))],
+    ['  tokens in / out', cell(({ inputTokens, outputTokens }) => `${count(inputTokens)} / ${count(outputTokens)}`)],
+    ['  cost', cell(({ costUsd }) => (costUsd === null ? '-' : money(costUsd)))],
+    null,
+  ];
+}
+
+function errorRows(scenarios: readonly ScenarioFigures[]): Row[] {
+  const codes = [...new Set(scenarios.flatMap(({ errors }) => Object.keys(errors)))];
+  return codes.map((code) => [`error ${code}`, ({ errors }) => count(errors[code] ?? 0)]);
+}
+
+function table(rows: readonly (Row | null)[], scenarios: readonly ScenarioFigures[]): string {
+  const cells = rows.map((row) => (row === null ? null : [row[0], ...scenarios.map((figures) => row[1](figures))]));
+  const widths = Array.from({ length: scenarios.length + 1 }, (_, i) => Math.max(...cells.map((line) => line?.[i]?.length ?? 0)));
+  const render = (line: readonly string[] | null): string =>
+    line === null ? '' : line.map((cell, i) => (i === 0 ? cell.padEnd(widths[0]!) : cell.padStart(widths[i]! + 2))).join('');
+  return `${cells
+    .map((line) => render(line).trimEnd())
+    .join('\n')
+    .trimEnd()}\n`;
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en-GB');
+}
+
+function share(part: number, whole: number): string {
+  return whole === 0 ? '-' : `${((part / whole) * 100).toFixed(1)} %`;
+}
+
+function money(usd: number): string {
+  return `$${usd.toFixed(usd < 1 ? 4 : 2)}`;
+}
+
+function times(quantiles: Quantiles | null): string {
+  return quantiles === null ? '-' : [quantiles.p50, quantiles.p95, quantiles.p99].map(time).join(' / ');
+}
+
+function time(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  return ms < 120_000 ? `${(ms / 1_000).toFixed(1)} s` : `${(ms / 60_000).toFixed(1)} min`;
+}

@@ -1,0 +1,200 @@
+/** One run of a load against a config, and the figures that came of it. */
+import type { AttemptEndEvent, FinishedEvent } from '../../core/events.ts';
+import { PRIORITIES, type Priority } from '../../core/request.ts';
+import type { Config, LimitsConfig } from '../../gateway/config/index.ts';
+import type { ModelBehaviour, ProviderBehaviour } from '../../testing/simulated-provider.ts';
+import type { ProviderLimits } from '../../testing/provider-limits.ts';
+import type { SimulatedCaller } from '../../testing/simulated-caller.ts';
+import { createSimulation, type Simulation } from '../../testing/simulation.ts';
+import type { SimulatedRequest } from '../../testing/workload.ts';
+
+export interface Quantiles {
+  readonly p50: number;
+  readonly p95: number;
+  readonly p99: number;
+}
+
+export interface PriorityFigures {
+  readonly requests: number;
+  readonly success: number;
+  readonly refused: number;
+  readonly failed: number;
+  /** Broken off after the answer had begun. */
+  readonly interrupted: number;
+  readonly cancelled: number;
+  /** Milliseconds in the queue, of all that were not refused; null: nobody. */
+  readonly waitMs: Quantiles | null;
+  /** Milliseconds from arrival, of the successful. For plain requests the first content is the whole answer. */
+  readonly firstContentMs: Quantiles | null;
+  readonly durationMs: Quantiles | null;
+}
+
+export interface TargetFigures {
+  readonly target: string;
+  readonly calls: number;
+  readonly success: number;
+  readonly rateLimited: number;
+  readonly inputTokens: number;
+  readonly outputTokens: number;
+  /** Of the successful answers; null: no price is known. */
+  readonly costUsd: number | null;
+}
+
+export interface ScenarioFigures {
+  /** The provider that was taken away; null: none. */
+  readonly without: string | null;
+  readonly requests: number;
+  readonly success: number;
+  /** From the first arrival to the last end, in milliseconds. */
+  readonly durationMs: number;
+  readonly byPriority: Readonly<Record<Priority, PriorityFigures>>;
+  readonly targets: readonly TargetFigures[];
+  /** Errors that callers got, by code. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly costUsd: number | null;
+}
+
+export interface ScenarioOptions {
+  readonly config: Config;
+  readonly requests: readonly SimulatedRequest[];
+  readonly targets: ReadonlyMap<string, ModelBehaviour>;
+  readonly seed: number;
+  readonly without: string | null;
+}
+
+export async function runScenario({ config, requests, targets, seed, without }: ScenarioOptions): Promise<ScenarioFigures> {
+  const used = without === null ? config : withoutProvider(config, without);
+  const simulation = await createSimulation({ config: used, seed, providers: behavioursOf(used, targets) });
+  if (without !== null) isolate(simulation, without);
+  const tally = new Tally(simulation);
+  await simulation.play(requests, (caller) => tally.onOver(caller));
+  const durationMs = simulation.clock.now();
+  await simulation.close();
+  return tally.figures(without, durationMs);
+}
+
+function behavioursOf(config: Config, targets: ReadonlyMap<string, ModelBehaviour>): Record<string, ProviderBehaviour> {
+  const entries = Object.values(config.providers).map(({ name, limits, models }) => {
+    const modelLimits = Object.fromEntries(Object.entries(models).map(([model, own]) => [model, toProviderLimits(own.limits)]));
+    const own = [...targets].filter(([target]) => target.startsWith(`${name}/`));
+    const byModel = Object.fromEntries(own.map(([target, behaviour]) => [target.slice(name.length + 1), behaviour]));
+    return [name, { limits: toProviderLimits(limits), modelLimits, models: byModel }] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+function toProviderLimits({ window, burst, ...limits }: LimitsConfig): ProviderLimits {
+  return { ...limits, enforce: window, burst };
+}
+
+/** Its targets are taken from every route; where nothing else is left they stay, and are held open by `isolate`. */
+function withoutProvider(config: Config, provider: string): Config {
+  const models = Object.fromEntries(
+    Object.entries(config.models).map(([name, model]) => {
+      const tiers = model.tiers.map((tier) => tier.filter((spec) => spec.provider !== provider)).filter((tier) => tier.length > 0);
+      return [name, tiers.length === 0 ? model : { ...model, tiers }];
+    }),
+  );
+  return { ...config, models };
+}
+
+function isolate({ gateway }: Simulation, provider: string): void {
+  for (const target of gateway.targets()) if (target.provider === provider) gateway.isolate(target.target);
+}
+
+interface TargetCount {
+  calls: number;
+  success: number;
+  rateLimited: number;
+  inputTokens: number;
+  outputTokens: number;
+  costUsd: number | null;
+}
+
+class Tally {
+  readonly #byPriority = new Map<Priority, FinishedEvent[]>(PRIORITIES.map((priority) => [priority, []]));
+  readonly #targets = new Map<string, TargetCount>();
+  readonly #errors = new Map<string, number>();
+  #requests = 0;
+  #success = 0;
+  #costUsd: number | null = null;
+
+  constructor({ events }: Simulation) {
+    events.on('finished', (event) => this.#onFinished(event));
+    events.on('attempt_end', (event) => this.#onAttemptEnd(event));
+  }
+
+  onOver(caller: SimulatedCaller): void {
+    this.#requests++;
+    const code = caller.errorCode();
+    if (code !== null) this.#errors.set(code, (this.#errors.get(code) ?? 0) + 1);
+  }
+
+  figures(without: string | null, durationMs: number): ScenarioFigures {
+    const targets = [...this.#targets].map(([target, count]) => ({ target, ...count })).toSorted((a, b) => b.calls - a.calls);
+    const errors = [...this.#errors].toSorted((a, b) => b[1] - a[1]);
+    return {
+      without,
+      requests: this.#requests,
+      success: this.#success,
+      durationMs,
+      byPriority: Object.fromEntries(PRIORITIES.map((priority) => [priority, figuresOf(this.#byPriority.get(priority)!)])) as Record<
+        Priority,
+        PriorityFigures
+      >,
+      targets,
+      errors: Object.fromEntries(errors),
+      costUsd: this.#costUsd,
+    };
+  }
+
+  #onFinished(event: FinishedEvent): void {
+    this.#byPriority.get(event.priority)!.push(event);
+    if (event.outcome === 'success') this.#success++;
+    if (event.costUsd === null || event.target === null) return;
+    this.#costUsd = (this.#costUsd ?? 0) + event.costUsd;
+    const target = this.#target(event.target);
+    target.costUsd = (target.costUsd ?? 0) + event.costUsd;
+  }
+
+  #onAttemptEnd({ target, verdict, status, usage }: AttemptEndEvent): void {
+    const count = this.#target(target);
+    count.calls++;
+    if (verdict === 'success') count.success++;
+    if (status === 429) count.rateLimited++;
+    count.inputTokens += usage?.inputTokens ?? 0;
+    count.outputTokens += usage?.outputTokens ?? 0;
+  }
+
+  #target(name: string): TargetCount {
+    let count = this.#targets.get(name);
+    if (count === undefined) {
+      count = { calls: 0, success: 0, rateLimited: 0, inputTokens: 0, outputTokens: 0, costUsd: null };
+      this.#targets.set(name, count);
+    }
+    return count;
+  }
+}
+
+function figuresOf(finished: readonly FinishedEvent[]): PriorityFigures {
+  const having = (outcome: FinishedEvent['outcome']): FinishedEvent[] => finished.filter((event) => event.outcome === outcome);
+  const successful = having('success');
+  return {
+    requests: finished.length,
+    success: successful.length,
+    refused: having('refused').length,
+    failed: having('failed').length,
+    interrupted: having('interrupted').length,
+    cancelled: having('cancelled').length,
+    waitMs: quantiles(finished.filter(({ outcome }) => outcome !== 'refused').map(({ queueMs }) => queueMs)),
+    firstContentMs: quantiles(successful.flatMap(({ firstContentMs }) => (firstContentMs === null ? [] : [firstContentMs]))),
+    durationMs: quantiles(successful.map(({ durationMs }) => durationMs)),
+  };
+}
+
+function quantiles(values: readonly number[]): Quantiles | null {
+  if (values.length === 0) return null;
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = (share: number): number => Math.round(sorted[Math.ceil(share * sorted.length) - 1]!);
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
+}
