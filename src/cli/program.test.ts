@@ -49,10 +49,17 @@ test('help explains every command', async () => {
   assert.match((await runCli(['storm', '--help'])).stdout, /--requests-per-minute[^]*silence-content/);
 });
 
+test('storm lists its faults with what each does', async () => {
+  const { code, stdout } = await runCli(['storm', '--list-faults']);
+  assert.equal(code, 0);
+  assert.match(stdout, /\n {2}cut-character +both +after +FIN in the middle of a character/);
+});
+
 test('what is not there is said in one line', async () => {
   for (const [args, line] of [
     [['batch', 'run', 'x.jsonl'], 'breakwater: batch is not available in this version\n'],
     [['sevre'], 'breakwater: unknown command "sevre"; see breakwater --help\n'],
+    [['storm', '--fault-mix', 'nope:1'], 'breakwater: --fault-mix: unknown fault kind: nope; see breakwater storm --help\n'],
     [['storm', '--fault', 'nope'], 'breakwater: --fault: unknown fault kind: nope; see breakwater storm --help\n'],
   ] as const) {
     const { code, stdout, stderr } = await runCli(args);

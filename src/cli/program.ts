@@ -109,8 +109,8 @@ function addSimulate(program: Command): void {
 /** The faults are described where they are made; loading them is worth it only for this page. */
 async function explainFaults(program: Command, args: readonly string[]): Promise<void> {
   if (!args.includes('storm') || !args.some((arg) => arg === '-h' || arg === '--help' || arg === 'help')) return;
-  const { describeFaults } = await import('../storm/command.ts');
-  program.commands.find((command) => command.name() === 'storm')?.addHelpText('after', `\n${describeFaults()}`);
+  const { summariseFaults } = await import('../storm/command.ts');
+  program.commands.find((command) => command.name() === 'storm')?.addHelpText('after', `\n${summariseFaults()}`);
 }
 
 /** Listed, so that nobody looks for them in vain. */

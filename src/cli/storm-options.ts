@@ -29,6 +29,8 @@ export interface StormFlags {
   readonly plainMs?: SpreadFlag;
   readonly jitter?: number;
   readonly fault?: string[];
+  readonly faultMix?: string | true;
+  readonly listFaults?: boolean;
   readonly keepBodies?: number;
 }
 
@@ -75,6 +77,11 @@ export function addStormOptions(command: Command): void {
       'KIND[-ARG][;key=value]…, such as "503;probability=0.2"; may be repeated, the first that strikes wins',
       collect,
     )
+    .option(
+      '--fault-mix [weights]',
+      'a fault drawn for each call, such as "503:1,cut:1,any:2,none:16" (default: any); comes after every --fault',
+    )
+    .option('--list-faults', 'print every kind of fault with what it does, and exit')
     .option('--keep-bodies <n>', 'keep headers and bodies of this many last calls for GET /storm/stats (default: 0)', wholeNumber);
 }
 

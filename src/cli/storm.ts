@@ -1,5 +1,5 @@
 /** `breakwater storm`: flags in, a simulated provider out. */
-import { runStorm } from '../storm/command.ts';
+import { describeFaults, runStorm } from '../storm/command.ts';
 import { parseFault } from '../storm/fault-text.ts';
 import type { StormFault, StormLimits, StormOptions, StormTiming } from '../storm/index.ts';
 import { OperatorError } from './fail.ts';
@@ -30,13 +30,17 @@ const timingKeys = [
 ] as const satisfies readonly (keyof StormTiming & keyof StormFlags)[];
 
 export async function storm(flags: StormFlags): Promise<void> {
-  const { fault, ...rest } = flags;
+  const { fault = [], faultMix, listFaults, ...rest } = flags;
+  if (listFaults === true) {
+    process.stdout.write(describeFaults());
+    return;
+  }
   const own = Object.entries(rest).filter(([key]) => !isIn(limitKeys, key) && !isIn(timingKeys, key));
   const options: StormOptions = {
     ...(Object.fromEntries(own) as StormOptions),
     limits: pick(rest, limitKeys),
     timing: pick(rest, timingKeys),
-    faults: (fault ?? []).map(readFault),
+    faults: [...fault.map((text) => readFault('--fault', text)), ...readMix(faultMix)],
   };
   try {
     await runStorm(options);
@@ -45,9 +49,14 @@ export async function storm(flags: StormFlags): Promise<void> {
   }
 }
 
-function readFault(text: string): StormFault {
+function readMix(weights: string | true | undefined): StormFault[] {
+  if (weights === undefined) return [];
+  return [readFault('--fault-mix', weights === true ? 'mix' : `mix-${weights}`)];
+}
+
+function readFault(flag: '--fault' | '--fault-mix', text: string): StormFault {
   const fault = parseFault(text);
-  if (typeof fault === 'string') throw new OperatorError([`--fault: ${fault.replace(/^storm: /, '')}; see breakwater storm --help`]);
+  if (typeof fault === 'string') throw new OperatorError([`${flag}: ${fault.replace(/^storm: /, '')}; see breakwater storm --help`]);
   return fault;
 }
 

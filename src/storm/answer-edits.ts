@@ -51,11 +51,6 @@ export function mapped(answer: Answer, change: (text: string) => string): Answer
   return { ...answer, steps };
 }
 
-/** How many sends come before a step. */
-export function sendsBefore(answer: Answer, index: number): number {
-  return answer.steps.slice(0, index).filter((step) => step.do === 'send').length;
-}
-
 /** A stream without some of its parts. */
 export function without(answer: Answer, parts: readonly string[]): Answer {
   if (!answer.streamed) return answer;

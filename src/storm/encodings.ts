@@ -74,7 +74,7 @@ export function encoded(answer: Answer, coding: Coding): Answer {
     const bytes = Buffer.from(step.bytes as string);
     sent.push(bytes);
     const piece = coding.piece(bytes);
-    return { ...step, part: 'body', bytes: sent.length === 1 ? Buffer.concat([coding.begin, piece]) : piece };
+    return { ...step, bytes: sent.length === 1 ? Buffer.concat([coding.begin, piece]) : piece };
   });
   if (coding.token !== 'gzip' || coding.begin.length > 0) steps.push({ do: 'send', part: 'body', bytes: coding.end(Buffer.concat(sent)) });
   return { ...named, steps };

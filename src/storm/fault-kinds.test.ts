@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { toBodyAnswer } from './answer.ts';
 import { FAULT_KINDS, startStorm } from './index.ts';
 import type { Storm } from './index.ts';
 import { createOpenAiDialect } from './openai/dialect.ts';
+import { isWhole, rawCall } from './raw-call.fixture.ts';
+import type { Raw } from './raw-call.fixture.ts';
 import { createStormClock } from './system.ts';
 
 const clock = createStormClock();
@@ -16,68 +17,8 @@ before(async () => {
 });
 after(() => storm.close());
 
-interface Raw {
-  status: number;
-  headers: Record<string, string>;
-  /** Bytes after the head, as they came. */
-  rest: Buffer;
-  /** The body without its chunk marks. */
-  body: Buffer;
-  end: 'FIN' | 'RST' | 'open';
-}
-
-/** Sends a chat request on a socket of its own and reads all that comes, or until `enough` with the connection still open. */
-function call(fault: string, body: object = {}, enough?: (text: string) => boolean): Promise<Raw> {
-  return new Promise((resolve) => {
-    const text = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }], ...body });
-    const socket = connect(storm.port, '127.0.0.1');
-    const pieces: Buffer[] = [];
-    let end: Raw['end'] = 'open';
-    const finish = () => resolve(parse(Buffer.concat(pieces), end));
-    socket.on('data', (piece: Buffer) => {
-      pieces.push(piece);
-      if (enough?.(Buffer.concat(pieces).toString('latin1')) === true) {
-        finish();
-        socket.destroy();
-      }
-    });
-    socket.on('end', () => (end = 'FIN'));
-    socket.on('error', () => (end = 'RST'));
-    socket.on('close', finish);
-    socket.write(
-      `POST /v1/chat/completions HTTP/1.1\r\nHost: storm\r\nConnection: close\r\nx-storm-fault: ${fault}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
-    );
-  });
-}
-
-function parse(bytes: Buffer, end: Raw['end']): Raw {
-  const headEnd = bytes.indexOf('\r\n\r\n');
-  const [first = '', ...lines] = bytes.subarray(0, Math.max(0, headEnd)).toString('latin1').split('\r\n');
-  const headers = Object.fromEntries(
-    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)]),
-  );
-  const rest = headEnd === -1 ? Buffer.alloc(0) : bytes.subarray(headEnd + 4);
-  const body = headers['transfer-encoding'] === 'chunked' ? unchunk(rest) : rest;
-  return { status: Number(first.split(' ')[1] ?? 0), headers, rest, body, end };
-}
-
-function unchunk(bytes: Buffer): Buffer {
-  const parts: Buffer[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const lineEnd = bytes.indexOf('\r\n', at);
-    if (lineEnd === -1) break;
-    const size = Number.parseInt(bytes.subarray(at, lineEnd).toString('latin1'), 16);
-    parts.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size));
-    at = lineEnd + 2 + size + 2;
-  }
-  return Buffer.concat(parts);
-}
-
-/** Whether the answer reached its proper end. */
-function isWhole(raw: Raw): boolean {
-  if (raw.headers['transfer-encoding'] === 'chunked') return raw.rest.toString('latin1').endsWith('0\r\n\r\n');
-  return raw.rest.length === Number(raw.headers['content-length']);
-}
+const call = (fault: string, body: object = {}, enough?: (text: string) => boolean): Promise<Raw> =>
+  rawCall(storm.port, fault, body, enough);
 
 function count(raw: Raw, text: string): number {
   return raw.body.toString().split(text).length - 1;

@@ -33,7 +33,7 @@ function wrongIn({ also = [], of }: StormFault): string | undefined {
   if (of === undefined) return undefined;
   let sum = 0;
   for (const [text, weight] of Object.entries(of)) {
-    if (text !== 'none' && typeof parseNames(text) === 'string') return `storm: unknown fault kind: ${text}`;
+    if (text !== 'none' && text !== 'any' && typeof parseNames(text) === 'string') return `storm: unknown fault kind: ${text}`;
     if (!(weight >= 0) || weight === Infinity) return `storm: bad weight of ${text}: ${String(weight)}`;
     sum += weight;
   }

@@ -35,6 +35,64 @@ test('a fault that does not exist, or a setting that makes no sense, is said', (
   assert.throws(() => createFaultPlan([mistyped], 1), /unknown key of a fault: probabilty/);
 });
 
+test('several kinds are written with + between them and share the settings', () => {
+  assert.deepEqual(parseFault('unicode+cut-3; ms=5'), { kind: 'unicode', also: ['cut-3'], ms: 5 });
+  const plan = createFaultPlan([{ kind: 'crlf', also: ['split-3', 'gzip'], ms: 1 }], 1);
+  assert.deepEqual(plan.pick({ call: 1, model: 'm', header: undefined, sinceMs: 0 }), [
+    { kind: 'crlf', ms: 1 },
+    { kind: 'split', bytes: 3, ms: 1 },
+    { kind: 'gzip', ms: 1 },
+  ]);
+});
+
+test('a mix draws by weight, the same for the same seed, and may draw nothing', () => {
+  const drawn = (fault: StormFault, seed: number) => strokes(createFaultPlan([fault], seed), 2000);
+  const mix: StormFault = { kind: 'mix', of: { '503': 3, 'cut-2': 1, 'crlf+bytes': 1, none: 5 } };
+  assert.deepEqual(drawn(mix, 1), drawn(mix, 1));
+  assert.notDeepEqual(drawn(mix, 1), drawn(mix, 2));
+  const share = (kind: string | undefined) => drawn(mix, 1).filter((one) => one === kind).length / 2000;
+  for (const [kind, expected] of [
+    ['503', 0.3],
+    ['cut', 0.1],
+    ['crlf', 0.1],
+    [undefined, 0.5],
+  ] as const) {
+    assert.ok(Math.abs(share(kind) - expected) < 0.04, `${kind}: ${share(kind)}`);
+  }
+  const halved = drawn({ ...mix, of: { '503': 1 }, probability: 0.5 }, 1).filter((kind) => kind === '503').length;
+  assert.ok(halved > 900 && halved < 1100, 'a probability comes before the draw');
+});
+
+test('a mix of anything draws every kind that ends by itself', () => {
+  const ending = Object.entries(FAULT_KINDS).flatMap(([kind, { endless }]) => (endless === true ? [] : [kind]));
+  const drawn = new Set(strokes(createFaultPlan([{ kind: 'mix' }], 1), 10_000));
+  assert.deepEqual(drawn, new Set(ending));
+  const half = strokes(createFaultPlan([{ kind: 'mix', of: { any: 1, none: 1 } }], 1), 2000).filter((kind) => kind === undefined).length;
+  assert.ok(half > 900 && half < 1100);
+});
+
+test('a mix is asked for in a header, a model name or a list', () => {
+  assert.deepEqual(parseFault('mix-503:1,none; ms=3'), { kind: 'mix', of: { '503': 1, none: 1 }, ms: 3 });
+  const plan = createFaultPlan([], 1);
+  assert.deepEqual(strokes(plan, 2, 'm', 'mix-503:1'), ['503', '503']);
+  assert.deepEqual(strokes(plan, 2, 'fault-mix-cut-2:1'), ['cut', 'cut']);
+  for (const text of [
+    'mix-nope:1',
+    'mix-503:x',
+    'mix-503:0',
+    'mix-503:-1',
+    'crlf+nope',
+    '503; shape=round',
+    '503; reason=whim',
+    '503; ms=',
+  ]) {
+    assert.equal(typeof parseFault(text), 'string', text);
+  }
+  assert.throws(() => createFaultPlan([{ kind: 'mix', of: { nope: 1 } }], 1), /unknown fault kind: nope/);
+  assert.throws(() => createFaultPlan([{ kind: 'crlf', also: ['nope'] }], 1), /unknown fault kind: nope/);
+  assert.throws(() => createFaultPlan([{ kind: '503', shape: 'round' as 'flat' }], 1), /unknown shape/);
+});
+
 test('every kind can be asked for by name', () => {
   for (const kind of Object.keys(FAULT_KINDS)) assert.deepEqual(parseFault(kind), { kind });
 });

@@ -85,19 +85,21 @@ const ALL_THAT_END: Readonly<Record<string, number>> = Object.fromEntries(
 /** The kinds that a fault stands for, one by one, each with the settings that all share. None where a mix drew `none`. */
 function resolved(fault: StormFault, random: Random): Strike[] {
   const { kind, also = [], of = ALL_THAT_END, ...shared } = fault;
-  const drawn = kind === 'mix' ? parseNames(draw(of, random)) : fault;
+  const drawn = kind === 'mix' ? parseNames(draw(of, random)) : ({ kind } as StormFault);
   if (typeof drawn === 'string' || drawn.kind === 'mix') return [];
-  const first: Strike = { ...shared, ...drawn, kind: drawn.kind };
-  const others = [...also, ...(kind === 'mix' ? (drawn.also ?? []) : [])].map((text) => ({ ...shared, ...parseKind(text) }) as Strike);
+  const { also: alsoDrawn = [], ...own } = drawn;
+  const first: Strike = { ...shared, ...own, kind: drawn.kind };
+  const others = [...also, ...alsoDrawn].map((text) => ({ ...shared, ...parseKind(text) }) as Strike);
   return [first, ...others];
 }
 
+/** A name by its weight; `any` stands for all that end, each alike. */
 function draw(weights: Readonly<Record<string, number>>, random: Random): string {
   const entries = Object.entries(weights);
   let left = random.next() * entries.reduce((sum, [, weight]) => sum + weight, 0);
   for (const [name, weight] of entries) {
     left -= weight;
-    if (left < 0) return name;
+    if (left < 0) return name === 'any' ? draw(ALL_THAT_END, random) : name;
   }
   return 'none';
 }

@@ -52,7 +52,10 @@ export interface StormFault {
   kind: StormFaultKind | 'mix';
   /** Faults that act on the same answer after this one, each as KIND[-ARG]; all share the other settings. */
   also?: string[];
-  /** What `mix` draws from: KIND[-ARG] with its weight, and `none` for no fault. Default: every kind that ends by itself. */
+  /**
+   * What `mix` draws from, with weights: KIND[-ARG], several with `+` between them, `any` for any kind that ends by itself, or
+   * `none` for no fault. Default: `any`. The draw depends on the seed and the call's number alone.
+   */
   of?: Record<string, number>;
   /** Share of calls hit, drawn from the seed and the call's number. Default 1. */
   probability?: number;

@@ -1,0 +1,105 @@
+/** A caller that sees every byte: for tests that look at what a fault does on the wire. */
+import { connect } from 'node:net';
+import { brotliDecompressSync, gunzipSync, inflateSync, zstdDecompressSync } from 'node:zlib';
+
+export interface Raw {
+  /** All that came, from the first byte of the head. */
+  bytes: Buffer;
+  status: number;
+  headers: Record<string, string>;
+  /** Bytes after the head, as they came. */
+  rest: Buffer;
+  /** The body without its chunk marks. */
+  body: Buffer;
+  end: 'FIN' | 'RST' | 'open';
+}
+
+/** Sends a chat request on a socket of its own and reads all that comes, or until `enough` with the connection still open. */
+export function rawCall(port: number, fault: string, body: object = {}, enough?: (text: string) => boolean): Promise<Raw> {
+  return new Promise((resolve) => {
+    const text = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }], ...body });
+    const socket = connect(port, '127.0.0.1');
+    const pieces: Buffer[] = [];
+    let end: Raw['end'] = 'open';
+    const finish = () => resolve(parse(Buffer.concat(pieces), end));
+    socket.on('data', (piece: Buffer) => {
+      pieces.push(piece);
+      if (enough?.(Buffer.concat(pieces).toString('latin1')) === true) {
+        finish();
+        socket.destroy();
+      }
+    });
+    socket.on('end', () => (end = 'FIN'));
+    socket.on('error', () => (end = 'RST'));
+    socket.on('close', finish);
+    socket.write(
+      `POST /v1/chat/completions HTTP/1.1\r\nHost: storm\r\nConnection: close\r\nx-storm-fault: ${fault}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+    );
+  });
+}
+
+function parse(bytes: Buffer, end: Raw['end']): Raw {
+  const from = afterInformation(bytes);
+  const headEnd = bytes.indexOf('\r\n\r\n', from);
+  const [first = '', ...lines] = bytes.subarray(from, Math.max(0, headEnd)).toString('latin1').split('\r\n');
+  const headers = Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)]),
+  );
+  const rest = headEnd === -1 ? Buffer.alloc(0) : bytes.subarray(headEnd + 4);
+  const body = headers['transfer-encoding'] === 'chunked' ? unchunk(rest) : rest;
+  return { bytes, status: Number(first.split(' ')[1] ?? 0), headers, rest, body, end };
+}
+
+/** Where the real answer begins. */
+function afterInformation(bytes: Buffer): number {
+  let from = 0;
+  while (/^HTTP\/1.1 10[03] /.test(bytes.subarray(from, from + 13).toString('latin1'))) from = bytes.indexOf('\r\n\r\n', from) + 4;
+  return from;
+}
+
+function unchunk(bytes: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const lineEnd = bytes.indexOf('\r\n', at);
+    const size = Number.parseInt(bytes.subarray(at, lineEnd).toString('latin1'), 16);
+    if (lineEnd === -1 || !(size > 0)) break;
+    parts.push(bytes.subarray(lineEnd + 2, lineEnd + 2 + size));
+    at = lineEnd + 2 + size + 2;
+  }
+  return Buffer.concat(parts);
+}
+
+/** Whether the answer reached its proper end. */
+export function isWhole(raw: Raw): boolean {
+  if (raw.headers['transfer-encoding'] === 'chunked') return /(?:^|\n)0\r\n(?:[\w-]+: .*\r\n)*\r\n$/.test(raw.rest.toString('latin1'));
+  return raw.headers['content-length'] === undefined ? raw.end === 'FIN' : raw.rest.length === Number(raw.headers['content-length']);
+}
+
+/** The body as text, without its content coding. */
+export function textOf({ body, headers }: Raw): string {
+  const coding = headers['content-encoding'];
+  if (coding === 'gzip') return gunzipSync(body).toString();
+  if (coding === 'br') return brotliDecompressSync(body).toString();
+  if (coding === 'zstd') return zstdDecompressSync(body).toString();
+  if (coding === 'deflate') return inflateSync(body).toString();
+  if (coding === 'gzip, br') return gunzipSync(brotliDecompressSync(body)).toString();
+  return body.toString();
+}
+
+/** The data of each event: the algorithm of the HTML standard, 9.2.6, on a whole text. */
+export function readSse(text: string): { event: string; data: string }[] {
+  const events: { event: string; data: string }[] = [];
+  let event = '';
+  let data: string[] = [];
+  for (const line of [...text.replace(/^\uFEFF/, '').split(/\r\n|\n|\r/), '']) {
+    if (line === '') {
+      if (data.length > 0) events.push({ event, data: data.join('\n') });
+      event = '';
+      data = [];
+    }
+    const [, field = line, value = ''] = /^([^:]*): ?(.*)$/s.exec(line) ?? [];
+    if (field === 'data') data.push(value);
+    if (field === 'event') event = value;
+  }
+  return events;
+}
