@@ -65,6 +65,8 @@ export interface AttemptEndEvent extends RequestEvent {
   readonly attempt: number;
   readonly target: string;
   readonly provider: string;
+  /** Which of the provider's keys, counted from 1. */
+  readonly credential: number;
   readonly durationMs: number;
   /** Until the first content (streams) or the whole answer (plain); null if neither came. */
   readonly firstContentMs: number | null;

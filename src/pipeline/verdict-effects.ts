@@ -64,6 +64,7 @@ export function tellAttemptEnd(
     attempt: number,
     target: target.state.name,
     provider: target.state.provider,
+    credential: target.state.credential.number,
     durationMs: at - attempt.startedAt,
     firstContentMs: attempt.silentMs,
     verdict,

@@ -104,6 +104,7 @@ function createAttemptFields(): (event: AttemptEndEvent) => string {
     return (
       `,"event":"attempt_end","requestId":"${escaped(event.requestId)}` +
       middleOf(event) +
+      `,"credential":${event.credential}` + // beside the memory: keys are used in turn
       (event.message === null ? '' : `,"error":"${escaped(event.message)}"`) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +

@@ -46,6 +46,7 @@ export interface RequestRecord {
 export interface AttemptRecord {
   readonly attempt: number;
   readonly target: string;
+  readonly credential: number;
   readonly atMs: number;
   readonly durationMs: number;
   readonly firstContentMs: number | null;
@@ -122,6 +123,7 @@ function attemptsOf({ received, events }: Trace): AttemptRecord[] {
     .map((event) => ({
       attempt: event.attempt,
       target: event.target,
+      credential: event.credential,
       atMs: tenths(event.at - event.durationMs - received.at),
       durationMs: tenths(event.durationMs),
       firstContentMs: event.firstContentMs === null ? null : tenths(event.firstContentMs),

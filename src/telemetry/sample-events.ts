@@ -48,6 +48,7 @@ export function attemptEnd(change: Partial<AttemptEndEvent> = {}): AttemptEndEve
     attempt: 1,
     target: 'openai/gpt',
     provider: 'openai',
+    credential: 1,
     durationMs: 500,
     firstContentMs: 120,
     verdict: 'success',

@@ -54,6 +54,7 @@ test('at info an attempt and its request give one line each, with the same reque
       requestId: 'req-1',
       attempt: 1,
       target: 'openai/gpt',
+      credential: 1,
       verdict: 'success',
       status: 200,
       durationMs: 500,
@@ -247,6 +248,7 @@ test('every finished request gives one record, and a renamed file is left behind
       {
         attempt: 1,
         target: 'openai/gpt',
+        credential: 1,
         atMs: 0,
         durationMs: 500,
         firstContentMs: 120,
