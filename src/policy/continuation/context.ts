@@ -1,0 +1,56 @@
+/** What kind of text breaks off where: prose, code or JSON, in the middle of a sentence or at its end. */
+
+export interface Context {
+  /** Inside a fenced block of code. */
+  readonly inCode: boolean;
+  /** The line that breaks off, without its beginning white space. */
+  readonly lastLine: string;
+  /** Where a new paragraph may follow without a full stop: a heading, an item of a list, a row of a table. */
+  readonly isLoose: boolean;
+}
+
+const FENCE = /^\s*(?:```|~~~)/gm;
+const LOOSE_LINE = /^(?:#{1,6}\s|[-*+•–]\s|\d+[.)]\s|\||>|\*\*[^*]*\*\*:?\s*$)/;
+
+export function contextOf(text: string): Context {
+  const lastLine = text.slice(text.lastIndexOf('\n') + 1).trimStart();
+  return { inCode: (text.match(FENCE)?.length ?? 0) % 2 === 1, lastLine, isLoose: LOOSE_LINE.test(lastLine) };
+}
+
+/** The words of a text in lower case, letters and digits only. */
+export function wordsOf(text: string): string[] {
+  return text.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+}
+
+const UNSPACED = /[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Thai}\p{sc=Lao}\p{sc=Khmer}\p{sc=Myanmar}]/u;
+
+/** True for a character of a script that puts no spaces between words. */
+export function isUnspaced(char: string): boolean {
+  return UNSPACED.test(char);
+}
+
+/** True if most letters are of such a script. */
+export function isMostlyUnspaced(text: string): boolean {
+  const letters = text.match(/\p{L}/gu) ?? [];
+  return letters.filter(isUnspaced).length * 2 > letters.length;
+}
+
+/** What is language in a text: without code, addresses, markup and numbers. */
+export function proseOf(text: string, startsInCode = false): string {
+  const open = startsInCode ? `\`\`\`\n${text}` : text;
+  return open
+    .replaceAll(/^\s*(?:```|~~~)[\s\S]*?(?:^\s*(?:```|~~~)|$(?![\s\S]))/gm, ' ')
+    .replaceAll(/`[^`\n]*`/g, ' ')
+    .replaceAll(/\b(?:https?:\/\/|www\.)\S+|\S+@\S+|<[^>\n]{1,200}>/g, ' ')
+    .replaceAll(/\S*[\p{N}_/\\=(){}[\]]\S*/gu, ' ')
+    .replaceAll(/[#*>|~]+/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
+}
+
+/** Letters, those of scripts whose letter is about a word counted three times. */
+export function weightOf(text: string): number {
+  let weight = 0;
+  for (const letter of text.match(/\p{L}/gu) ?? []) weight += isUnspaced(letter) ? 3 : 1;
+  return weight;
+}

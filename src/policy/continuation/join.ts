@@ -1,0 +1,84 @@
+/**
+ * Whether a text can stand directly behind another. Targets get the text so far without its last white space, because
+ * many providers refuse any there; who goes on with it begins with a space of their own or in the middle of the word, and
+ * who begins anew begins with a capital.
+ */
+import { contextOf, isMostlyUnspaced, isUnspaced, wordsOf } from './context.ts';
+import type { Context } from './context.ts';
+
+const SENTENCE_END = /[.!?…。！？]["'”’»)\]*_]*$/u;
+/** After these a text may go on with whatever it likes, without a space. */
+const OPENERS = /["'“‘«„([{*_#/\\@$<>=+\-–—&~^|`]$/u;
+/** Addresses and abbreviations go on right after their dots and colons. */
+const DOTTED_WORD = /(?:[./@:_]\S*|\b\p{L})[.:]$/u;
+/** A heading, or a block of code. */
+const BLOCK_BEGIN = /^(?:#{1,6}\s+\S|```\w|~~~\w)/;
+/** Punctuation of scripts without spaces. */
+const UNSPACED_MARK = /[、。「」『』，！？：；（）]/u;
+const CODE_BEHIND_NAME = /^[\p{L}\p{N}_]*\s*[(.,;:=[\])}{<>"'`]/u;
+
+/** `told` as it went out, with its white space; `next` without what repeats. */
+export function isJoinable(told: string, next: string): boolean {
+  const sent = told.trimEnd();
+  const context = contextOf(sent);
+  const between = told.slice(sent.length) + (/^\s*/.exec(next)?.[0] ?? '');
+  const begin = next.trimStart();
+  const supplied = begin.length < next.length;
+  if (between === '') return canTouch(sent, begin, context);
+  if (!supplied && (/^[\p{Lu}\p{Lt}\p{Lo}]/u.test(begin) || BLOCK_BEGIN.test(begin))) return false;
+  if (context.inCode) return !isSentenceInCode(begin, context);
+  return between.includes('\n') ? canFollowInNewLine(sent, begin, between, context) : canFollowInLine(sent, begin, context);
+}
+
+function canTouch(sent: string, begin: string, context: Context): boolean {
+  const first = String.fromCodePoint(begin.codePointAt(0)!);
+  if (BLOCK_BEGIN.test(begin) || (UNSPACED_MARK.test(first) && !isMostlyUnspaced(sent))) return false;
+  if (!/\p{L}/u.test(first) || isUnspaced(first)) return true;
+  const isCapital = /[\p{Lu}\p{Lt}]/u.test(first);
+  if (/^`+$/.test(context.lastLine)) return !isCapital;
+  if (context.inCode) return (!isCapital || /["'`]$/.test(sent) || CODE_BEHIND_NAME.test(begin)) && !isSentenceInCode(begin, context);
+  if (isAcronym(sent, begin)) return true;
+  if (isCapital) return OPENERS.test(sent);
+  if (/[.!?…,;:)\]]$/u.test(sent)) return DOTTED_WORD.test(sent);
+  return !losesSpace(sent, begin);
+}
+
+/** `NA|SA`, `U|RL` */
+function isAcronym(sent: string, begin: string): boolean {
+  const left = /\p{Lu}+$/u.exec(sent)?.[0] ?? '';
+  const right = /^\p{Lu}+(?!\p{Ll})/u.exec(begin)?.[0] ?? '';
+  return left !== '' && right !== '' && left.length + right.length > 2;
+}
+
+/** Words and nothing else, where there is neither a comment nor a string. */
+function isSentenceInCode(begin: string, { lastLine }: Context): boolean {
+  return /^[\p{L}\p{M}\s,'’-]{30,}/u.test(begin) && !/^(?:\/\/|\/?\*|#|--|;|%|<!--|\/\/\/)|["'`]/.test(lastLine);
+}
+
+/** Two words that both stood alone before, and never as one: the space between them is missing. */
+function losesSpace(sent: string, begin: string): boolean {
+  const left = /[\p{L}\p{M}]+$/u.exec(sent)?.[0].toLowerCase();
+  const right = /^[\p{L}\p{M}]+/u.exec(begin)?.[0].toLowerCase();
+  // Single letters are words and beginnings of words in many languages.
+  if (left === undefined || right === undefined || left.length < 2 || right.length < 2) return false;
+  const known = new Set(wordsOf(sent.slice(0, -left.length)));
+  return known.has(left) && known.has(right) && !known.has(left + right);
+}
+
+/** A paragraph ends with a sentence, or is one of those lines that have none. */
+function canFollowInNewLine(sent: string, begin: string, between: string, context: Context): boolean {
+  if (context.isLoose || SENTENCE_END.test(sent) || /[:;)\]"”»|`>*_-]$/u.test(sent)) return true;
+  if (/\n[^\S\n]*\n/.test(between)) return false;
+  // A single line break within a sentence: verse, or lines broken by hand, as there are others before.
+  return /[\p{L},]\n\p{L}/u.test(sent) || /^[^\p{Lu}]/u.test(begin);
+}
+
+/** A capital in the middle of a sentence, on a word that needs none, begins another sentence. */
+function canFollowInLine(sent: string, begin: string, context: Context): boolean {
+  if (BLOCK_BEGIN.test(begin)) return false;
+  if (SENTENCE_END.test(sent) || context.isLoose || OPENERS.test(sent) || /[:)\]]$/u.test(sent)) return true;
+  const word = /^\p{Lu}[\p{Ll}\p{M}]*(?![\p{L}\p{N}])/u.exec(begin)?.[0];
+  if (word === undefined || word.toLowerCase() === word) return true;
+  const small = word.toLowerCase();
+  return !new RegExp(`(?<![\\p{L}\\p{N}])${small}(?![\\p{L}\\p{N}])`, 'u').test(sent);
+}

@@ -1,0 +1,82 @@
+/** Finds out whether a text tells again, in the same or similar words, what was told before. */
+import { isMostlyUnspaced, wordsOf } from './context.ts';
+
+/** Characters that nobody says twice by chance; code does. */
+const EXACT_CHARS = 40;
+const EXACT_CHARS_IN_CODE = 100;
+/** Neighbouring words (or characters, where words have no spaces) that make one shingle. */
+const WORDS_IN_SHINGLE = 3;
+const CHARS_IN_SHINGLE = 4;
+/** The fewest shingles that say anything. */
+const SHINGLES_MIN = 12;
+/** The share of shingles known from the text before, from which on it is told again. */
+const KNOWN_MAX = 0.2;
+const KNOWN_MAX_IN_CODE = 0.6;
+/** The first of the new text are judged by themselves too. */
+const HEAD_CHARS = 100;
+const KNOWN_MAX_AT_HEAD = 0.3;
+/** The same for words of some length that stand together in one place of the text before. */
+const LONG_WORD = 4;
+const LONG_WORDS_MIN = 8;
+const LONG_KNOWN_MAX = 0.5;
+
+export function startsOver(told: string, next: string, inCode: boolean): boolean {
+  const head = next.trimStart();
+  const exact = inCode ? EXACT_CHARS_IN_CODE : EXACT_CHARS;
+  if (head.length >= exact && told.includes(head.slice(0, exact))) return true;
+  const known = shinglesOf(told, isMostlyUnspaced(head));
+  const max = inCode ? KNOWN_MAX_IN_CODE : KNOWN_MAX;
+  if (knownShare(known, head) > max || knownShare(known, head.slice(0, HEAD_CHARS)) > Math.max(max, KNOWN_MAX_AT_HEAD)) return true;
+  return !inCode && isRetold(told, head);
+}
+
+function knownShare(known: { readonly unspaced: boolean; readonly shingles: ReadonlySet<string> }, next: string): number {
+  const after = shinglesOf(next, known.unspaced).shingles;
+  if (after.size < SHINGLES_MIN) return 0;
+  let count = 0;
+  for (const shingle of after) if (known.shingles.has(shingle)) count++;
+  return count / after.size;
+}
+
+function shinglesOf(text: string, unspaced: boolean) {
+  return { unspaced, shingles: new Set(unspaced ? charShingles(text) : wordShingles(text)) };
+}
+
+function wordShingles(text: string): string[] {
+  const words = wordsOf(text);
+  return words.slice(WORDS_IN_SHINGLE - 1).map((_, index) => words.slice(index, index + WORDS_IN_SHINGLE).join(' '));
+}
+
+function charShingles(text: string): string[] {
+  const chars = Array.from(wordsOf(text).join(''));
+  return chars.slice(CHARS_IN_SHINGLE - 1).map((_, index) => chars.slice(index, index + CHARS_IN_SHINGLE).join(''));
+}
+
+/** Most of the longer words stand close together somewhere in the text before: the same in other words. */
+function isRetold(told: string, next: string): boolean {
+  const after = new Set(longWords(next));
+  if (after.size < LONG_WORDS_MIN) return false;
+  const before = longWords(told);
+  const span = Math.ceil(after.size * 1.5);
+  const counts = new Map<string, number>();
+  let known = 0;
+  for (const [at, word] of before.entries()) {
+    if (after.has(word)) {
+      const count = counts.get(word) ?? 0;
+      counts.set(word, count + 1);
+      if (count === 0) known++;
+    }
+    const old = before[at - span];
+    if (old !== undefined && after.has(old)) {
+      const count = counts.get(old)! - 1;
+      counts.set(old, count);
+      if (count === 0) known--;
+    }
+    if (known / after.size >= LONG_KNOWN_MAX) return true;
+  }
+  return false;
+}
+
+function longWords(text: string): string[] {
+  return wordsOf(text).filter((word) => word.length >= LONG_WORD);
+}
