@@ -4,12 +4,15 @@
  */
 import type { Random } from '../core/random.ts';
 import { createSeededRandom, hashNumbers, hashText } from './chance.ts';
+import { carryOn, proseFor } from './continuation.ts';
 import { instanceOf } from './schema-instance.ts';
 
 /** What a request asks to be generated. */
 export interface Prompt {
-  /** The last thing that the user said. `echo ` at its start asks for the rest back. */
+  /** The last thing that the user said. `echo ` at its start asks for the rest back, `prose LANGUAGE SEED` for such. */
   text: string;
+  /** The last message is the assistant's own: what it says so far. */
+  partial?: string;
   /** Number of choices, at least 1. */
   choices: number;
   /** JSON is wanted; with a schema where one was given. */
@@ -46,7 +49,10 @@ export function speak(
   const base = hashText(prompt.text, hashText(model, seed));
   return Array.from({ length: prompt.choices }, (_, index) => {
     const random = createSeededRandom(hashNumbers(base, index));
-    return cutToBound(oneChoice(prompt, random, length, bound), bound);
+    if (prompt.partial === undefined) return cutToBound(oneChoice(prompt, random, length, bound), bound);
+    const whole = oneChoice(prompt, random, length, undefined);
+    const partial = { whole: whole.pieces.join(''), told: prompt.partial, prompt: prompt.text };
+    return cutToBound({ ...whole, pieces: toPieces(carryOn(partial, model)) }, bound);
   });
 }
 
@@ -56,6 +62,8 @@ function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => n
     return { kind: 'tool', tool: prompt.tool.name, pieces: toPieces(text), finish: 'tool' };
   }
   if (prompt.text.startsWith('echo ')) return { kind: 'text', pieces: toPieces(prompt.text.slice(5)), finish: 'stop' };
+  const prose = proseFor(prompt.text);
+  if (prose !== null) return { kind: 'text', pieces: toPieces(prose), finish: 'stop' };
   if (prompt.json !== undefined) {
     const schema = prompt.json.schema ?? { type: 'object', properties: { answer: { type: 'string' } } };
     return { kind: 'text', pieces: toPieces(JSON.stringify(instanceOf(schema, random))), finish: 'stop' };

@@ -36,6 +36,8 @@ function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   if (isObject(format) && (format['type'] === 'json_object' || format['type'] === 'json_schema')) {
     prompt.json = { schema: isObject(format['json_schema']) ? format['json_schema']['schema'] : undefined };
   }
+  const latest = messages.at(-1);
+  if (isObject(latest) && latest['role'] === 'assistant' && typeof latest['content'] === 'string') prompt.partial = latest['content'];
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
   return prompt;
