@@ -86,6 +86,7 @@ export class Routes {
       set: spec.set,
       drop: spec.drop,
       equivalent: spec.equivalent,
+      prefill: spec.prefill,
       policy,
     }));
   }

@@ -12,6 +12,7 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
+import { continueAnswer } from './continue-answer.ts';
 import { proveCredential, settleAttempt, tellBreaker } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
@@ -48,7 +49,8 @@ async function carryOut(run: RequestRun): Promise<void> {
     if (attempt === null) return;
     if (attempt.failure === null) {
       proveCredential(run.engine, admitted.target.state);
-      return relay(run, attempt);
+      const continuation = await relay(run, attempt);
+      return continuation === null ? undefined : continueAnswer(run, continuation, send);
     }
     if (isWelcomeEmpty(attempt, attempt.failure)) return answerEmpty(run, attempt, attempt.failure);
     const judgement = takeFailure(run, attempt, attempt.failure);

@@ -2,9 +2,11 @@
 import type { Timer } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
+import type { SpliceRefusal } from '../policy/continuation/splice.ts';
 import { judge } from '../policy/verdict.ts';
 import { answerHeaders, costHeader, wayComment } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
+import { Continuation } from './continuation.ts';
 import { settleAttempt } from './engine.ts';
 import type { RequestRun } from './run.ts';
 import { settleFailure, tellAttemptEnd } from './verdict-effects.ts';
@@ -15,25 +17,47 @@ import { settleFailure, tellAttemptEnd } from './verdict-effects.ts';
  */
 const STALLED_CALLER_MS = 120_000;
 
-export async function relay(run: RequestRun, attempt: Attempt): Promise<void> {
+/** What is told in the end: how to go on, should `run.broken` be set; null: nobody is to. */
+export async function relay(run: RequestRun, attempt: Attempt): Promise<Continuation | null> {
   const { clock, events } = run.engine;
   const { target, number } = attempt.options;
   run.firstContentMs = (attempt.firstContentAt ?? clock.now()) - run.startedAt;
-  const relaying = new AnswerRelay(run, attempt);
+  const continuation = Continuation.for(run, attempt);
+  const relaying = new AnswerRelay(run, attempt, continuation);
   run.relaying = relaying;
   try {
     events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number });
-    if (run.isOver) return relaying.leave();
-    if (attempt.isComplete && !run.downstream.isStarted) return answerWhole(run, attempt);
-    await relaying.run();
+    if (run.isOver) relaying.leave();
+    else if (attempt.isComplete && !run.downstream.isStarted) answerWhole(run, attempt);
+    else await relaying.run();
+    return continuation;
   } catch (error) {
-    attempt.cancel();
-    if (attempt.options.permit.isOpen)
-      settleAttempt(run.engine, target, attempt.options.permit, { usage: attempt.facts.usage, health: 'neutral' });
+    giveBack(run, attempt);
     throw error;
   } finally {
     run.relaying = null;
   }
+}
+
+/** Goes on with an answer that is committed and broke off, as far as the seam between them lets it. */
+export async function relayOnward(run: RequestRun, attempt: Attempt, continuation: Continuation): Promise<void> {
+  const relaying = new AnswerRelay(run, attempt, continuation);
+  run.relaying = relaying;
+  try {
+    if (run.isOver) return relaying.leave();
+    await relaying.runOnward();
+  } catch (error) {
+    giveBack(run, attempt);
+    throw error;
+  } finally {
+    run.relaying = null;
+  }
+}
+
+function giveBack(run: RequestRun, attempt: Attempt): void {
+  attempt.cancel();
+  const { target, permit } = attempt.options;
+  if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
 }
 
 /** The whole answer is here: one head, one body, with its length. */
@@ -59,13 +83,16 @@ function settleSuccess(run: RequestRun, attempt: Attempt): void {
 class AnswerRelay {
   readonly #run: RequestRun;
   readonly #attempt: Attempt;
+  /** Null: whatever comes goes down, and nobody goes on with it. */
+  readonly #continuation: Continuation | null;
   #stall: Timer | null = null;
   #over = false;
   #resolve: () => void = () => {};
 
-  constructor(run: RequestRun, attempt: Attempt) {
+  constructor(run: RequestRun, attempt: Attempt, continuation: Continuation | null) {
     this.#run = run;
     this.#attempt = attempt;
+    this.#continuation = continuation;
   }
 
   /** Resolves when the answer has ended, whichever way. */
@@ -81,7 +108,25 @@ class AnswerRelay {
     });
   }
 
+  /** The same behind an answer that broke off. */
+  runOnward(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+      this.onPieces(this.#attempt.take(this));
+      if (!this.#over) this.#attempt.tellEndIfComplete();
+    });
+  }
+
   onPieces(pieces: readonly Uint8Array[]): void {
+    if (this.#continuation === null) return this.#write(pieces);
+    if (this.#over) return;
+    const { passage } = this.#continuation;
+    const passed = passage.pass(pieces);
+    if (passage.refused === null) this.#write(passed);
+    else this.#refuse(this.#continuation, passage.refused);
+  }
+
+  #write(pieces: readonly Uint8Array[]): void {
     if (this.#over || pieces.length === 0 || this.#run.downstream.write(pieces) || this.#stall !== null || this.#over) return;
     this.#attempt.pause();
     this.#run.downstream.readerMoved(); // from here on
@@ -104,6 +149,7 @@ class AnswerRelay {
     tellAttemptEnd(this.#run, this.#attempt, judgement.verdict, reason, failure);
     const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
     const error = new BreakwaterError(code, `${options.target.state.name} broke off its answer: ${failure.message}`);
+    if (this.#continuation?.tryBreak(this.#attempt, failure, judgement, error)) return this.#finish();
     this.#run.downstream.fail(error);
     this.#run.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
     this.#finish();
@@ -115,6 +161,16 @@ class AnswerRelay {
       this.#run.note(`the caller took nothing of its answer for ${STALLED_CALLER_MS} ms and was let go`);
       this.leave();
     });
+  }
+
+  /** It was asked to go on with an answer, and does something else. */
+  #refuse(continuation: Continuation, why: SpliceRefusal): void {
+    const { target, permit } = this.#attempt.options;
+    this.#attempt.cancel();
+    settleAttempt(this.#run.engine, target, permit, { usage: this.#attempt.facts.usage, health: 'neutral' });
+    tellAttemptEnd(this.#run, this.#attempt, 'switch', 'quality', null);
+    continuation.noteRefusal(this.#attempt, why);
+    this.#finish();
   }
 
   #drained(): void {

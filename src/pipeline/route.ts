@@ -21,7 +21,7 @@ export interface RequestPolicy {
     readonly attempt: number;
   };
   readonly retry: { readonly baseDelay: number; readonly maxDelay: number; readonly maxRetryAfter: number };
-  readonly stream: { readonly keepAlive: number; readonly maxEventSize: number };
+  readonly stream: { readonly keepAlive: number; readonly maxEventSize: number; readonly recover: 'off' | 'continue' };
   readonly quality: { readonly rejectEmpty: boolean };
 }
 
@@ -84,6 +84,8 @@ export interface RouteTarget extends Capacity, Weighted {
   readonly set: Readonly<Record<string, unknown>>;
   readonly drop: readonly string[];
   readonly equivalent: boolean;
+  /** It continues a partial answer given as the last message. */
+  readonly prefill: boolean;
   readonly policy: RequestPolicy;
 }
 

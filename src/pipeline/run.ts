@@ -33,12 +33,14 @@ export interface KeptAnswer {
 
 export class RequestRun implements Running {
   readonly engine: Engine;
-  readonly request: GatewayRequest;
+  /** As it came; a broken answer is continued with another body. */
+  request: GatewayRequest;
   readonly route: Route;
   readonly downstream: Downstream;
   /** The targets that this kind of request may use. */
-  readonly tiers: Tiers;
-  readonly deadline: Instant;
+  tiers: Tiers;
+  /** Until commit; from a break that is mended, until somebody goes on. */
+  deadline: Instant;
   readonly startedAt: Instant;
   /** Upstream calls made. */
   attempts = 0;
@@ -62,6 +64,8 @@ export class RequestRun implements Running {
    * makes in its old generation, where it keeps the whole finished request alive until the next major collection.
    */
   relaying: { leave(): void } | null = null;
+  /** Whose committed answer broke off, while somebody is asked to go on with it; null: nobody's. */
+  broken: Attempt | null = null;
   stopError: BreakwaterError | null = null;
   firstContentMs: number | null = null;
   #finished = false;
@@ -147,6 +151,7 @@ export class RequestRun implements Running {
   /** An error of ours, before or after the stream began. */
   fail(error: BreakwaterError): void {
     this.downstream.fail(error, countHeaders(this));
+    if (this.broken !== null) return this.breakOff('interrupted', this.broken.status, error.code, this.broken);
     this.#finish(error.refused && this.attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, null);
   }
 

@@ -33,19 +33,24 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
 ]);
 
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
-  const { clock } = run.engine;
-  const { target } = attempt.options;
   const judgement = judge(failure);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   settleFailure(run, attempt, failure, judgement, settlementOf(failure, health, attempt));
   tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure);
+  rememberFailure(run, attempt, failure, judgement);
+  return judgement;
+}
+
+/** What the failure means for the attempts to come. */
+export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
+  const { clock } = run.engine;
+  const { target } = attempt.options;
   run.failures.push({ target, failure, judgement });
   run.fallback ??= judgement.reason;
-  if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return judgement;
+  if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return;
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
     pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
   else markDead(run, attempt, judgement);
-  return judgement;
 }
 
 export function tellAttemptEnd(

@@ -59,6 +59,7 @@ function buildTarget(input: TargetInput, path: Path, isPattern: boolean, context
     const dropped = written.drop?.indexOf(field) ?? -1;
     if (dropped >= 0) context.faults.add([...path, 'drop', dropped], `must not drop ${field}: that is not the target's to change`);
   }
+  const known = context.providers[provider];
   return {
     provider,
     model,
@@ -66,6 +67,6 @@ function buildTarget(input: TargetInput, path: Path, isPattern: boolean, context
     set: record(Object.entries(written.set ?? {}), (value) => value),
     drop: written.drop ?? [],
     equivalent: written.equivalent ?? false,
-    prefill: written.prefill ?? context.providers[provider]?.prefill ?? false,
+    prefill: written.prefill ?? known?.models[model]?.prefill ?? known?.prefill ?? false,
   };
 }

@@ -35,6 +35,7 @@ export function buildProvider(name: string, input: ProviderInput, env: Environme
   // Another dialect of a known provider has its own ways, of which nothing is known.
   const known: Preset | null = preset?.protocol === protocol ? preset : null;
   const traits = known ?? unknownTraits;
+  const prefill = input.prefill ?? traits.prefill;
   return {
     auth: traits.auth,
     limitScope: traits.limitScope,
@@ -43,7 +44,7 @@ export function buildProvider(name: string, input: ProviderInput, env: Environme
     rateLimitHeaders: traits.rateLimitHeaders,
     includeUsage: traits.includeUsage,
     local: traits.local || protocol === 'local',
-    prefill: input.prefill ?? traits.prefill,
+    prefill,
     name,
     preset: presetName,
     protocol,
@@ -51,7 +52,10 @@ export function buildProvider(name: string, input: ProviderInput, env: Environme
     apiKeys: readKeys(input, known, env, path, faults),
     headers: readHeaders(input.headers ?? {}, path, faults),
     limits: buildLimits(input.limits, traits.enforce),
-    models: record(Object.entries(input.models ?? {}), (model) => ({ limits: buildLimits(model.limits, traits.enforce) })),
+    models: record(Object.entries(input.models ?? {}), (model) => ({
+      limits: buildLimits(model.limits, traits.enforce),
+      prefill: model.prefill ?? prefill,
+    })),
     engine: input.engine ?? null,
     policy: gatherPolicy(input, path, faults),
   };

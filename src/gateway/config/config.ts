@@ -30,6 +30,8 @@ export interface LimitsConfig {
 
 export interface ProviderModelConfig {
   readonly limits: LimitsConfig;
+  /** It continues a partial answer. */
+  readonly prefill: boolean;
 }
 
 /** A provider, with what its preset knows filled in. */

@@ -36,7 +36,7 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
     ...(apiKeys === 'caller' ? { apiKey: 'caller' } : apiKeys.length === 0 ? {} : { apiKeys: apiKeys.map(maskSecret) }),
     headers: mapValues(provider.headers, (value, name) => maskHeader(name, value)),
     limits: { ...provider.limits },
-    models: mapValues(provider.models, ({ limits }) => ({ limits: { ...limits } })),
+    models: mapValues(provider.models, ({ limits, prefill }) => ({ limits: { ...limits }, prefill })),
     ...(provider.engine === null ? {} : { engine: provider.engine }),
     prefill: provider.prefill,
     ...(withUnits(provider.policy) as object),

@@ -68,9 +68,18 @@ export const providerSchema = z
       .optional(),
     limits: limitsSchema.optional(),
     models: z
-      .record(z.string(), z.strictObject({ limits: limitsSchema.optional() }).describe('What is said of one model.'), {
-        error: 'must be an object of model names',
-      })
+      .record(
+        z.string(),
+        z
+          .strictObject({
+            limits: limitsSchema.optional(),
+            prefill: flag<never>().describe("Whether this model continues a partial answer. Default: the provider's.").optional(),
+          })
+          .describe('What is said of one model.'),
+        {
+          error: 'must be an object of model names',
+        },
+      )
       .describe('What is said of single models. Default: nothing.')
       .optional(),
     engine: word(...engines)

@@ -58,7 +58,15 @@ function fromTiers(name: string, by: ResolvedBy, tiers: readonly (readonly Targe
 }
 
 function targetOf(provider: ProviderConfig, model: string): TargetSpec {
-  return { provider: provider.name, model, weight: 1, set: {}, drop: [], equivalent: false, prefill: provider.prefill };
+  return {
+    provider: provider.name,
+    model,
+    weight: 1,
+    set: {},
+    drop: [],
+    equivalent: false,
+    prefill: provider.models[model]?.prefill ?? provider.prefill,
+  };
 }
 
 /** The pattern with most text of its own wins; among equals the longer beginning, then the one written first. */

@@ -17,7 +17,6 @@ function faultsOf(input: object): string[] {
 const refused: readonly (readonly [input: object, line: string])[] = [
   [{ policy: { hedge: { enabled: true } } }, 'policy.hedge.enabled: not available in this version (got true)'],
   [{ policy: { cache: { enabled: 'true' } } }, 'policy.cache.enabled: not available in this version (got "true")'],
-  [{ policy: { stream: { recover: 'continue' } } }, 'policy.stream.recover: not available in this version (got "continue")'],
   [{ policy: { quality: { minLength: 1 } } }, 'policy.quality.minLength: not available in this version (got 1)'],
   [{ policy: { quality: { mustMatch: ['a'] } } }, 'policy.quality.mustMatch: not available in this version (got a list)'],
   [{ policy: { quality: { mustNotMatch: ['a'] } } }, 'policy.quality.mustNotMatch: not available in this version (got a list)'],
@@ -35,8 +34,8 @@ const refused: readonly (readonly [input: object, line: string])[] = [
     'models.a.quality.minLength: not available in this version (got 40)',
   ],
   [
-    { models: { 'a-*': { targets: ['x/a'], policy: { stream: { recover: 'continue' } } } } },
-    'models["a-*"].policy.stream.recover: not available in this version (got "continue")',
+    { models: { 'a-*': { targets: ['x/a'], policy: { quality: { minLength: 7 } } } } },
+    'models["a-*"].policy.quality.minLength: not available in this version (got 7)',
   ],
   [{ providers: { y: { ...x, protocol: 'anthropic' } } }, 'providers.y.protocol: not available in this version (got "anthropic")'],
   [{ providers: { y: { ...x, protocol: 'gemini' } } }, 'providers.y.protocol: not available in this version (got "gemini")'],

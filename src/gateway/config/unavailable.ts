@@ -22,7 +22,6 @@ const is =
 const rules: readonly Rule[] = [
   { at: 'POLICY.hedge.enabled', refuses: isTrue },
   { at: 'POLICY.cache.enabled', refuses: isTrue },
-  { at: 'POLICY.stream.recover', refuses: (value) => value !== 'off' },
   { at: 'POLICY.quality.rejectTruncated', refuses: isTrue },
   { at: 'POLICY.quality.rejectRefusal', refuses: isTrue },
   { at: 'POLICY.quality.minLength', refuses: (value) => value !== 0 },
