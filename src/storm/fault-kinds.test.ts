@@ -260,6 +260,19 @@ describe('answers in the wrong form', () => {
   });
 });
 
+test('every kind is asked for by model name and by list, over HTTP too, and counted by its name', async () => {
+  const kinds = Object.entries(FAULT_KINDS).flatMap(([kind, { endless }]) => (endless === true ? [] : [kind]));
+  const other = await startStorm({ timing: { tokens: 3 } });
+  await Promise.all(kinds.map((kind) => rawCall(other.port, '', { model: `fault-${kind}` })));
+  const control = other.url.replace('/v1', '/storm');
+  const faults = kinds.map((kind) => ({ kind, models: [kind] }));
+  assert.equal((await fetch(`${control}/faults`, { method: 'POST', body: JSON.stringify(faults) })).status, 200);
+  await Promise.all(kinds.map((kind) => rawCall(other.port, '', { model: kind })));
+  const { byFault } = (await (await fetch(`${control}/stats`)).json()) as { byFault: Record<string, number> };
+  assert.deepEqual(byFault, Object.fromEntries(kinds.map((kind) => [kind, 2])));
+  await other.close();
+});
+
 test('every kind ends, whatever is asked', async () => {
   const kinds = Object.entries(FAULT_KINDS).flatMap(([kind, { endless }]) => (endless === true ? [] : [kind]));
   const tool = { tools: [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }], tool_choice: 'required' };
