@@ -18,6 +18,8 @@ import type { World } from './world.ts';
 const REQUESTS = 1000;
 const CONCURRENCY = 12;
 const SEED = 20;
+/** Share of the upstream calls that a fault strikes. */
+const FAULTY = 0.32;
 
 /** The system's clock, counting the timers that are neither run nor cancelled. */
 function createCountingClock(): { clock: Clock; pending: () => number } {
@@ -43,10 +45,11 @@ function createCountingClock(): { clock: Clock; pending: () => number } {
   return { clock, pending: () => pending.size };
 }
 
-/** Every kind, each a share of the calls; those that name a time name a short one. */
+/** Every kind, each the same small share of the calls; those that name a time name a short one. */
 function everyFault(): StormFault[] {
+  const probability = 1 - (1 - FAULTY) ** (1 / FAULT_NAMES.length);
   return FAULT_NAMES.map((kind) => {
-    const fault: StormFault = { kind, probability: 0.006 };
+    const fault: StormFault = { kind, probability };
     if (kind === 'status') fault.status = 418;
     if (kind === '429-retry') fault.retryAfter = '0.2';
     if (kind === '429-date' || kind === '429-text') fault.ms = 200;
