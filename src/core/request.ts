@@ -22,6 +22,8 @@ export interface RequestFacts {
   readonly stream: boolean;
   /** True if the caller of a stream asked for the usage chunk itself. */
   readonly wantsUsage: boolean;
+  /** How many choices were asked for, over all prompts; at least 1. */
+  readonly choices: number;
   /** The caller's bound on output tokens over all choices, or null if there is none. */
   readonly outputBound: number | null;
   /** Estimated input tokens: text as bytes / 4, media at constants (design 4.1). Not corrected per target. */

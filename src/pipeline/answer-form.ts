@@ -22,9 +22,14 @@ export class ChatAnswerForm implements AnswerForm {
   }
 
   createReader(): StreamReader | null {
-    const { operation, wantsUsage } = this.#facts;
+    const { operation, wantsUsage, choices } = this.#facts;
     if (operation !== 'chat' && operation !== 'completions') return null;
-    return createChatStreamReader({ operation, keepUsage: wantsUsage || this.wants === 'plain', maxEventSize: this.#maxEventSize });
+    return createChatStreamReader({
+      operation,
+      choices,
+      keepUsage: wantsUsage || this.wants === 'plain',
+      maxEventSize: this.#maxEventSize,
+    });
   }
 
   read(answer: Uint8Array): ReadAnswer {

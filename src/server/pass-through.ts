@@ -53,6 +53,7 @@ function factsOf(model: string, bytes: Uint8Array): RequestFacts {
     model,
     stream: false,
     wantsUsage: false,
+    choices: 1,
     outputBound: null,
     inputTokens: Math.ceil(bytes.length / 4),
     thinks: false,

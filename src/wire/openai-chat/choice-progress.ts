@@ -3,8 +3,14 @@ export class ChoiceProgress {
   /** Beyond any `n` that providers take; a stream with more distinct choices is not believed. */
   static readonly choicesMax = 1_024;
   readonly #open = new Map<number, { finished: boolean; calling: boolean }>();
+  readonly #asked: number;
   #finished = 0;
   #callsOpen = 0;
+
+  /** `asked`: as many were asked for. */
+  constructor(asked: number) {
+    this.#asked = asked;
+  }
 
   /** False if there are too many. */
   see(index: number): boolean {
@@ -34,8 +40,8 @@ export class ChoiceProgress {
     return this.#callsOpen > 0;
   }
 
-  /** At least one choice came, and all that came have ended. */
+  /** As many came as were asked for, and all that came have ended. */
   get complete(): boolean {
-    return this.#finished > 0 && this.#finished === this.#open.size;
+    return this.#finished >= this.#asked && this.#finished === this.#open.size;
   }
 }

@@ -46,6 +46,7 @@ test('reads the facts of a full chat request', () => {
     model: 'm',
     stream: true,
     wantsUsage: true,
+    choices: 2,
     outputBound: 200,
     thinks: true,
     hasTools: true,
@@ -62,12 +63,20 @@ test('has calm defaults', () => {
     model: 'm',
     stream: false,
     wantsUsage: false,
+    choices: 1,
     outputBound: null,
     thinks: false,
     hasTools: false,
     cacheKey: null,
     serviceTier: null,
   });
+});
+
+test('knows how many choices were asked for', () => {
+  assert.equal(chat({ n: 3 }).choices, 3);
+  assert.equal(chat({ n: 0 }).choices, 1);
+  const facts = factsOf('completions', { model: 'm', prompt: ['a', 'b'], n: 2, best_of: 5 });
+  assert.equal(facts.choices, 4);
 });
 
 test('refuses what is not a JSON object with the fields that we act on, and names the field', () => {

@@ -170,6 +170,7 @@ class FieldReader {
       model: this.#model ?? '',
       stream: operation !== 'embeddings' && this.#stream,
       wantsUsage: this.#stream && this.#includesUsage,
+      choices: operation === 'embeddings' ? 1 : this.#asked(operation),
       outputBound: this.#outputBound(operation),
       inputTokens: this.#inputTokens(),
       thinks: this.#effort || this.#reasoning || this.#thinking || this.#enableThinking || this.#templateThinking,
@@ -179,6 +180,15 @@ class FieldReader {
     };
   }
 
+  #asked(operation: JsonOperation): number {
+    const each = Math.max(1, this.#choices ?? 1);
+    return operation === 'chat' ? each : each * this.#prompts();
+  }
+
+  #prompts(): number {
+    return this.#prompt === null ? 1 : countPrompts(this.bytes, this.#prompt);
+  }
+
   #outputBound(operation: JsonOperation): number | null {
     if (operation === 'embeddings') return 0;
     const perChoice = this.#maxCompletionTokens ?? this.#maxTokens;
@@ -186,7 +196,7 @@ class FieldReader {
     if (operation === 'chat') return perChoice * Math.max(1, this.#choices ?? 1);
     // best_of answers are generated, and paid for, for each prompt; n of them come back.
     const answers = Math.max(1, this.#choices ?? 1, this.#bestOf ?? 1);
-    return perChoice * answers * (this.#prompt === null ? 1 : countPrompts(this.bytes, this.#prompt));
+    return perChoice * answers * this.#prompts();
   }
 
   #inputTokens(): number {

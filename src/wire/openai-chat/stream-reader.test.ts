@@ -21,12 +21,13 @@ interface Settings {
   readonly maxEventSize?: number;
   readonly end?: boolean;
   readonly operation?: 'chat' | 'completions';
+  readonly choices?: number;
 }
 
 function read(stream: string | Uint8Array, settings: Settings = {}): Outcome {
   const bytes = Buffer.from(stream);
-  const { keepUsage = false, shortcut = true, sizes = [], maxEventSize = 1_000_000, operation = 'chat' } = settings;
-  const reader = createChatStreamReader({ operation, keepUsage, maxEventSize, shortcut });
+  const { keepUsage = false, shortcut = true, sizes = [], maxEventSize = 1_000_000, operation = 'chat', choices = 1 } = settings;
+  const reader = createChatStreamReader({ operation, choices, keepUsage, maxEventSize, shortcut });
   const pieces: Uint8Array[] = [];
   const content: boolean[] = [];
   let done = false;
@@ -233,6 +234,11 @@ test('with several choices all must have finished', () => {
   const two = chunk({ content: 'a' }) + chunk({ content: 'b' }, null, {}, 1) + STOP;
   assert.equal(read(two).failure?.kind, 'cut');
   assert.equal(read(two + chunk({}, 'length', {}, 1)).done, true);
+  // One after the other: where the first has ended, the second may not have begun.
+  const first = chunk({ content: 'a' }) + STOP;
+  assert.equal(read(first, { choices: 2 }).failure?.kind, 'cut');
+  assert.equal(read(first + DONE, { choices: 2 }).done, true);
+  assert.equal(read(first + chunk({ content: 'b' }, 'stop', {}, 1), { choices: 2 }).done, true);
 });
 
 test('every way to frame a stream gives the same facts', () => {

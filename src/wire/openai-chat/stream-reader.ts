@@ -39,6 +39,8 @@ export interface StreamReader {
 
 export interface StreamReaderOptions {
   readonly operation: 'chat' | 'completions';
+  /** How many were asked for: with fewer, only [DONE] ends the stream well. Default 1. */
+  readonly choices?: number;
   /** False: the caller didn't ask for the usage chunk, and it is taken out. */
   readonly keepUsage: boolean;
   /** Bytes of one event; a larger one is `malformed`. */
@@ -66,7 +68,7 @@ class ChatStreamReader implements StreamReader {
   readonly #keepUsage: boolean;
   readonly #maxEventSize: number;
   readonly #framer: SseFramer;
-  readonly #choices = new ChoiceProgress();
+  readonly #choices: ChoiceProgress;
   /** Null: every event is read in full. */
   readonly #templates: TemplateList | null;
   #closed = false;
@@ -81,6 +83,7 @@ class ChatStreamReader implements StreamReader {
 
   constructor(options: StreamReaderOptions) {
     this.#keepUsage = options.keepUsage;
+    this.#choices = new ChoiceProgress(options.choices ?? 1);
     this.#maxEventSize = options.maxEventSize;
     this.#framer = new SseFramer(options.maxEventSize);
     this.#templates = options.shortcut === false ? null : new TemplateList();
