@@ -9,6 +9,8 @@ import type { ChunkKind } from '../fault-names.ts';
 
 const USAGE = { prompt_tokens: 11, completion_tokens: 22, total_tokens: 33 };
 
+const ODD_USAGE = { prompt_tokens: '11', completion_tokens: -1, total_tokens: 3.5, prompt_tokens_details: null };
+
 const FILTERED = { hate: { filtered: false, severity: 'safe' }, self_harm: { filtered: false, severity: 'safe' } };
 
 /** A kind that changes the chunks of a stream and takes nothing from what they say. */
@@ -27,19 +29,16 @@ function usageIn(about: string, change: (chunk: Chunk, part: EventPart) => Chunk
 }
 
 /** The usage chunks of a stream, asked for or not, are these. */
+function withUsageChunks(answer: Answer, toChunks: (pattern: Chunk) => Chunk[]): Answer {
+  if (!answer.streamed) return answer;
+  const bare = withEvents(answer, (chunk, part) => (part === 'usage' ? [] : [{ chunk }]));
+  const done = bare.steps.findIndex((step) => step.do === 'send' && step.part === 'done');
+  const events = toChunks(patternOf(answer)).map((chunk) => say(toEvent(chunk), 'usage'));
+  return inserted(bare, done === -1 ? bare.steps.length : done, ...events);
+}
+
 function usageChunks(about: string, toChunks: (pattern: Chunk) => Chunk[]): FaultBehaviour {
-  return {
-    about,
-    on: 'stream',
-    harm: 'none',
-    answer(answer) {
-      if (!answer.streamed) return answer;
-      const bare = withEvents(answer, (chunk, part) => (part === 'usage' ? [] : [{ chunk }]));
-      const done = bare.steps.findIndex((step) => step.do === 'send' && step.part === 'done');
-      const events = toChunks(patternOf(answer)).map((chunk) => say(toEvent(chunk), 'usage'));
-      return inserted(bare, done === -1 ? bare.steps.length : done, ...events);
-    },
-  };
+  return { about, on: 'stream', harm: 'none', answer: (answer) => withUsageChunks(answer, toChunks) };
 }
 
 /** Chunks without choices before the content and after its half, as Azure sends its annotations. */
@@ -102,10 +101,13 @@ export const CHUNKS: Family<ChunkKind> = {
       ),
   },
   'usage-odd': {
-    ...usageChunks('usage in numbers that are texts, fractions, negative or missing', (pattern) => [
-      { ...pattern, usage: { prompt_tokens: '11', completion_tokens: -1, total_tokens: 3.5, prompt_tokens_details: null } },
-    ]),
+    about: 'usage in numbers that are texts, fractions, negative or missing',
     on: 'both',
+    harm: 'none',
+    answer: (answer) =>
+      answer.streamed
+        ? withUsageChunks(answer, (pattern) => [{ ...pattern, usage: ODD_USAGE }])
+        : withBody(answer, (body) => ({ ...body, usage: ODD_USAGE })),
   },
   'filter-first': {
     about: 'a first chunk with choices: [] and prompt_filter_results, as Azure sends it',
