@@ -82,7 +82,7 @@ class RunningGateway implements Gateway {
     this.#random = random;
     this.#store = store;
     this.#config = config;
-    const transport = options.transport ?? createUndiciTransport({ env: options.env ?? {} });
+    const transport = options.transport ?? createUndiciTransport({ clock, env: options.env ?? {} });
     this.#limits = new LimitRegistry(clock);
     this.#targets = new TargetRegistry(clock, random, this.#limits);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);

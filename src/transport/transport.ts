@@ -28,7 +28,7 @@ export interface UpstreamListener {
   onHeaders(status: number, headers: ResponseHeaders): void;
   onData(chunk: Uint8Array): void;
   onEnd(): void;
-  /** `wasIdle`: it went out on a connection that had carried others before, and that the provider may have given up meanwhile. */
+  /** `wasIdle`: it went out on a connection that had lain idle, and that the provider may have given up meanwhile. */
   onError(error: Error, wasIdle?: boolean): void;
 }
 

@@ -6,6 +6,7 @@ import { connect, createServer as createNetServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
+import { createManualClock } from '../testing/manual-clock.ts';
 import type { Transport, UpstreamCall } from './transport.ts';
 import { createUndiciTransport } from './undici-transport.ts';
 
@@ -83,23 +84,26 @@ test('a refused connection is an error before anything was sent', async (t) => {
   assert.equal((heard.error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
 });
 
-test('a connection that breaks tells whether it had carried others before', async (t) => {
+test('a connection that breaks tells whether it had lain idle for a while', async (t) => {
   let calls = 0;
   const server = createServer((request, response) => {
     calls++;
-    if (calls === 2 || calls === 3) return request.socket.destroy();
+    if (calls % 3 !== 1) return request.socket.destroy();
     request.resume().on('end', () => response.end('fine'));
   });
-  const transport = transportFor(t);
+  const clock = createManualClock();
+  const transport = createUndiciTransport({ clock });
+  t.after(() => transport.close());
   const origin = await serve(t, server);
-  const told: unknown[] = [];
-  for (let i = 0; i < 5; i++) {
+  const ask = async (idleMs: number): Promise<unknown> => {
+    await new Promise((resolve) => setImmediate(resolve)); // the connection is free again a turn after its answer
+    clock.advance(idleMs);
     const heard = send(transport, origin);
     await heard.over;
-    await new Promise((resolve) => setImmediate(resolve)); // the connection is free again a turn after its answer
-    told.push(heard.error === null ? heard.body : heard.wasIdle);
-  }
-  assert.deepEqual(told, ['fine', true, false, 'fine', 'fine']);
+    return heard.error === null ? heard.body : heard.wasIdle;
+  };
+  assert.deepEqual([await ask(0), await ask(1000), await ask(1000)], ['fine', true, false], 'the second one is a fresh connection');
+  assert.deepEqual([await ask(0), await ask(999), await ask(1000)], ['fine', false, false], 'closed over this very request');
 });
 
 test('a redirect is told, not followed', async (t) => {

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Client, Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
+import type { Clock, Instant } from '../core/clock.ts';
 import type { ResponseHeaders, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
 // The whole of undici (fetch, WebSocket, caches) costs 9 MB and time at the start; of it all we need two classes, and
@@ -11,6 +12,8 @@ const loadProxyAgent = () => (require('undici') as { EnvHttpProxyAgent: typeof E
 
 /** Headers of an answer above this are an error of the provider, in bytes. */
 const HEADER_SIZE_MAX = 64 * 1024;
+/** No server closes a connection that has been idle for less, in milliseconds. */
+const IDLE_MIN_MS = 1000;
 /** undici's own timeouts are off: ours rule (design 4.10). */
 const OFF = 0;
 
@@ -26,7 +29,7 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   #paused = false;
   #wasIdle = false;
   /** The connection that carries it; null: not known (behind a proxy). */
-  carrier: CountingClient | null = null;
+  carrier: WatchedClient | null = null;
 
   constructor(listener: UpstreamListener) {
     this.#listener = listener;
@@ -34,7 +37,7 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
-    this.#wasIdle = this.carrier !== null && this.carrier.carried++ > 0;
+    this.#wasIdle = this.carrier?.isIdle === true;
     if (this.#over) controller.abort(new Aborted());
     else {
       if (this.#paused) controller.pause();
@@ -51,6 +54,7 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   }
 
   onResponseEnd(): void {
+    this.carrier?.rest();
     if (this.#over) return;
     this.#over = true;
     this.#listener.onEnd();
@@ -83,15 +87,27 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   }
 }
 
-/** One connection at a time, which counts what it has carried since it was opened. */
-class CountingClient extends ClientClass {
-  carried = 0;
+/** One connection at a time, which knows since when it lies idle. */
+class WatchedClient extends ClientClass {
+  readonly #clock: Clock;
+  /** Infinity: it has carried nothing yet. */
+  #idleSince: Instant = Infinity;
 
-  constructor(origin: URL, options: Client.Options) {
+  constructor(origin: URL, options: Client.Options, clock: Clock) {
     super(origin, options);
+    this.#clock = clock;
     this.on('connect', () => {
-      this.carried = 0;
+      this.#idleSince = Infinity;
     });
+  }
+
+  get isIdle(): boolean {
+    return this.#clock.now() - this.#idleSince >= IDLE_MIN_MS;
+  }
+
+  /** An answer has ended. */
+  rest(): void {
+    this.#idleSince = this.#clock.now();
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
@@ -101,12 +117,17 @@ class CountingClient extends ClientClass {
 }
 
 export interface UndiciTransportOptions {
+  /** Tells for how long a connection lay idle; none: that stays unknown. */
+  readonly clock?: Clock;
   /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read from it. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Sends over HTTP/1.1 with connections kept alive, one pool for an origin and its connect timeout. Redirects are not followed. */
 export function createUndiciTransport(options: UndiciTransportOptions = {}): Transport {
+  const { clock } = options;
+  const makeClient = (origin: URL, settings: object): Client =>
+    clock === undefined ? new ClientClass(origin, settings) : new WatchedClient(origin, settings, clock);
   const pools = new Map<string, Dispatcher>();
   const env = options.env ?? {};
   const fromEnv = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? '';
@@ -165,8 +186,6 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
     },
   };
 }
-
-const makeClient = (origin: URL, options: object): CountingClient => new CountingClient(origin, options);
 
 function isLoopback(origin: string): boolean {
   const { hostname } = new URL(origin);
