@@ -323,12 +323,141 @@ describe('a stream that is silent for long', () => {
     assertSettled(world);
   });
 
+  const LIVENESS = {
+    comments: ': ping\n\n',
+    'empty data': 'data:\n\n',
+    'roles alone': 'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n',
+    'usage alone': 'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n',
+    'events with nothing in them': 'data: {"choices":[{"index":0,"delta":{"content":null,"tool_calls":[]}}]}\n\n',
+    'an event that never ends': 'data: {"choices":[{"index":0,"delta":{"content":"',
+  };
+  for (const [name, bytes] of Object.entries(LIVENESS)) {
+    it(`is not kept from its idle time by ${name}`, async (t) => {
+      const chatter = Array.from({ length: 30 }, (): SimulatedStep[] => [
+        { do: 'wait', ms: 10 * SECOND },
+        { do: 'send', bytes },
+      ]).flat();
+      const world = await startVirtualWorld(t, { providers: { a: () => ({ steps: [...streamStart(), ...chatter, ...streamEnd()] }) } });
+      const seen = await world.answerTo({ stream: true });
+      took(seen.endAtMs, 2 * MINUTE);
+      assert.equal(errorOf(seen.text).code, 'stream_stalled');
+      assertSettled(world);
+    });
+  }
+
+  const CONTENT = {
+    reasoning: '{"reasoning_content":"hm"}',
+    refusal: '{"refusal":"no"}',
+    'tool calls': '{"tool_calls":[{"index":0,"function":{"arguments":"1"}}]}',
+  };
+  for (const [name, delta] of Object.entries(CONTENT)) {
+    it(`goes on for as long as ${name} come`, async (t) => {
+      const parts = Array.from({ length: 5 }, (): SimulatedStep[] => [
+        { do: 'wait', ms: 100 * SECOND },
+        { do: 'send', bytes: `data: {"choices":[{"index":0,"delta":${delta},"finish_reason":null}]}\n\n` },
+      ]).flat();
+      const world = await startVirtualWorld(t, { providers: { a: () => ({ steps: [...streamStart(), ...parts, ...streamEnd()] }) } });
+      const seen = await world.answerTo({ stream: true });
+      took(seen.endAtMs, 500 * SECOND);
+      assert.match(seen.text, /data: \[DONE\]\n\n$/);
+    });
+  }
+
+  const CUTS = { 'amid an event': 30, 'between CR and LF': -1 };
+  for (const [name, at] of Object.entries(CUTS)) {
+    for (const lineEnd of ['\n', '\r\n']) {
+      it(`is kept alive between events only, its bytes ending ${name} (${JSON.stringify(lineEnd)})`, async (t) => {
+        const event = `data: {"choices":[{"index":0,"delta":{"content":"four"},"finish_reason":null}]}${lineEnd}${lineEnd}`;
+        const steps: SimulatedStep[] = [
+          { do: 'send', bytes: event.slice(0, at) },
+          { do: 'wait', ms: 60 * SECOND },
+          { do: 'send', bytes: event.slice(at) },
+        ];
+        const world = await startVirtualWorld(t, { providers: { a: () => ({ steps: [...streamStart(), ...steps, ...streamEnd()] }) } });
+        const seen = await world.answerTo({ stream: true });
+        assert.equal(comments(seen).length, 2);
+        assert.equal(contentOf(seen.text), 'one two threefour');
+        assert.match(seen.text, /data: \[DONE\]\n\n$/);
+      });
+    }
+  }
+
   it('is never cut while each gap is shorter than idle', async (t) => {
     const words = Array.from({ length: 13 }, (_, i) => `${i} `);
     const world = await startVirtualWorld(t, { providers: { a: () => chatStream({ gapMs: 0.9 * 2 * MINUTE, words }) } });
     const seen = await world.answerTo({ stream: true });
     took(seen.endAtMs, 12 * 0.9 * 2 * MINUTE);
     assert.equal(contentOf(seen.text), words.join(''));
+    assertSettled(world);
+  });
+});
+
+describe('a stream whose last word has come', () => {
+  const LAST = streamEnd()[0]!;
+  const cases: { name: string; rest: SimulatedStep[]; endsAfterMs: number; aborted: number }[] = [
+    { name: 'ends well though nothing closes it', rest: [LAST, { do: 'wait', ms: Infinity }], endsAfterMs: 2 * MINUTE, aborted: 1 },
+    { name: 'ends well though its connection breaks', rest: [LAST, { do: 'break', code: 'ECONNRESET' }], endsAfterMs: 0, aborted: 0 },
+    { name: 'ends well though half an event follows', rest: [LAST, { do: 'send', bytes: 'data: {"cho' }], endsAfterMs: 0, aborted: 0 },
+    {
+      name: 'and its terminator ends at once, and its upstream is closed if it does not close by itself',
+      rest: [...streamEnd(), { do: 'wait', ms: Infinity }],
+      endsAfterMs: 0,
+      aborted: 1,
+    },
+  ];
+  for (const { name, rest, endsAfterMs, aborted } of cases) {
+    it(name, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: () => ({ steps: [...streamStart(), ...rest] }), b: quickStream } });
+      const seen = await world.answerTo({ stream: true });
+      took(seen.endAtMs, endsAfterMs);
+      assert.equal(contentOf(seen.text), 'one two three');
+      assert.match(seen.text, /data: \[DONE\]\n\n$/);
+      world.clock.advance(10 * SECOND);
+      assert.deepEqual([world.upstream.running, world.upstream.aborted, world.callsTo('b')], [0, aborted, 0]);
+      assert.deepEqual([world.eventsOf('finished')[0]!.outcome, world.gateway.targets()[0]!.breaker.failureRatio], ['success', 0]);
+      assertSettled(world);
+    });
+  }
+});
+
+describe('a caller who is behind', () => {
+  const big = Array.from({ length: 200 }, (_, i) => `${i}`.padEnd(1000, '.'));
+  const init = { method: 'POST', headers: { 'content-type': 'application/json' } };
+  const askFor = (world: VirtualWorld) =>
+    world.until(
+      world.fetch('http://breakwater/v1/chat/completions', {
+        ...init,
+        body: JSON.stringify({ model: 'fast', messages: [], stream: true }),
+      }),
+    );
+
+  it('is let go after two minutes without a byte taken, not before, and the provider is not blamed', async (t) => {
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => chatStream({ words: big }) },
+      config: { policy: { timeouts: { idle: '20s' } } },
+    });
+    const response = await askFor(world);
+    await world.until(new Promise((resolve) => world.clock.schedule(119 * SECOND, () => resolve(null))));
+    assert.deepEqual([world.upstream.running, world.eventsOf('finished').length], [1, 0]);
+    await world.until(new Promise((resolve) => world.clock.schedule(2 * SECOND, () => resolve(null))));
+    assert.deepEqual([world.upstream.running, world.upstream.aborted], [0, 1]);
+    assert.deepEqual([world.eventsOf('finished')[0]!.outcome, world.gateway.targets()[0]!.breaker.failureRatio], ['cancelled', 0]);
+    await assert.rejects(response.text(), TypeError);
+    assertSettled(world);
+  });
+
+  it('may let a provider wait beyond its idle time, which begins anew when it reads on', async (t) => {
+    const silent: SimulatedStep[] = [{ do: 'wait', ms: 15 * SECOND }];
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => ({ steps: [...streamStart({ words: big }), ...silent, ...streamEnd()] }) },
+      config: { policy: { timeouts: { idle: '20s' } } },
+    });
+    const response = await askFor(world);
+    await world.until(new Promise((resolve) => world.clock.schedule(100 * SECOND, () => resolve(null))));
+    const text = await world.until(response.text());
+    assert.equal(contentOf(text), big.join(''));
+    assert.match(text, /data: \[DONE\]\n\n$/);
+    assert.doesNotMatch(text, /keep-alive/, 'no comment is added to what waits');
     assertSettled(world);
   });
 });
