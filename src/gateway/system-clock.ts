@@ -10,25 +10,47 @@ export const systemClock: Clock = {
   epochMs: () => Date.now(),
   schedule(delayMs, task) {
     if (Number.isNaN(delayMs)) throw new RangeError('delayMs is not a number');
-    return delayMs > 0 ? scheduleAt(performance.now() + delayMs, task) : scheduleSoon(task);
+    return delayMs > 0 ? new LaterTimer(performance.now() + delayMs, task) : new SoonTimer(task);
   },
 };
 
-function scheduleSoon(task: () => void): Timer {
-  const immediate = setImmediate(task);
-  return { cancel: () => clearImmediate(immediate) };
-}
+class SoonTimer implements Timer {
+  readonly #immediate: NodeJS.Immediate;
 
-function scheduleAt(dueAt: number, task: () => void): Timer {
-  let timeout = setTimeout(onTimeout, delayUntil(dueAt));
-
-  function onTimeout(): void {
-    // Node counts from the start of the loop's turn, and so may be early by some of a millisecond.
-    if (performance.now() < dueAt) timeout = setTimeout(onTimeout, delayUntil(dueAt));
-    else task();
+  constructor(task: () => void) {
+    this.#immediate = setImmediate(task);
   }
 
-  return { cancel: () => clearTimeout(timeout) };
+  cancel(): void {
+    clearImmediate(this.#immediate);
+  }
+}
+
+/** Every attempt has one: an object without closures, which V8 would keep in its old generation together with all they see. */
+class LaterTimer implements Timer {
+  readonly #dueAt: number;
+  readonly #task: () => void;
+  #timeout: NodeJS.Timeout;
+
+  constructor(dueAt: number, task: () => void) {
+    this.#dueAt = dueAt;
+    this.#task = task;
+    this.#timeout = setTimeout(ring, delayUntil(dueAt), this);
+  }
+
+  cancel(): void {
+    clearTimeout(this.#timeout);
+  }
+
+  ring(): void {
+    // Node counts from the start of the loop's turn, and so may be early by some of a millisecond.
+    if (performance.now() < this.#dueAt) this.#timeout = setTimeout(ring, delayUntil(this.#dueAt), this);
+    else this.#task();
+  }
+}
+
+function ring(timer: LaterTimer): void {
+  timer.ring();
 }
 
 function delayUntil(dueAt: number): number {

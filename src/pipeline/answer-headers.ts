@@ -1,6 +1,6 @@
 import type { Attempt } from './attempt.ts';
 import type { RouteTarget } from './route.ts';
-import { costUsd, countHeaders } from './run.ts';
+import { addCountHeaders, costUsd } from './run.ts';
 import type { RequestRun } from './run.ts';
 import type { HeaderPairs } from './sink.ts';
 import { headerOf, pushPassedHeaders } from './upstream-headers.ts';
@@ -9,7 +9,7 @@ import { headerOf, pushPassedHeaders } from './upstream-headers.ts';
 export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
   const headers = ['x-request-id', run.request.id];
   if (target !== null) headers.push('x-breakwater-target', target.state.name);
-  headers.push(...countHeaders(run));
+  addCountHeaders(headers, run);
   const fallback = target === null ? null : run.fallbackFor(target);
   if (fallback !== null) headers.push('x-breakwater-fallback', fallback);
   if (run.engine.simulated) headers.push('x-breakwater-simulated', 'true');
@@ -37,9 +37,9 @@ export function contentTypeOf(given: string | null, isStream: boolean): string {
   return given !== null && given.toLowerCase().includes(fitting) ? given : isStream ? 'text/event-stream' : 'application/json';
 }
 
-export function costHeader(target: RouteTarget, usage: Attempt['facts']['usage']): HeaderPairs {
+export function addCostHeader(to: HeaderPairs, target: RouteTarget, usage: Attempt['facts']['usage']): void {
   const cost = costUsd(target, usage);
-  return cost === null ? [] : ['x-breakwater-cost-usd', String(Number(cost.toPrecision(6)))];
+  if (cost !== null) to.push('x-breakwater-cost-usd', String(Number(cost.toPrecision(6))));
 }
 
 /** The same, told in a stream whose headers had to go out before it was known. */

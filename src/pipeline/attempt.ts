@@ -13,7 +13,7 @@ import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
 import { replaceModel } from '../wire/multipart-model.ts';
 import { ChatAnswerForm } from './answer-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { maskBytes, maskFailure, maskText } from './mask-credential.ts';
+import { maskFailure, maskPieces, maskText } from './mask-credential.ts';
 import type { RouteTarget } from './route.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
 
@@ -23,6 +23,11 @@ const REVIEW_MS = 5_000;
 /** Headers that belong to an account, and so travel only with the caller's own credential. */
 const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'openai-project']);
 
+export interface OtherTargets {
+  /** True if a target of another name is untried and could answer. */
+  hasOtherAtHand(name: string, now: Instant): boolean;
+}
+
 export interface AttemptOptions {
   readonly number: number;
   readonly request: GatewayRequest;
@@ -31,8 +36,7 @@ export interface AttemptOptions {
   readonly deadline: Instant;
   /** Fields to leave out beside the route's own. */
   readonly drop: readonly string[];
-  /** True if another target is untried and could answer. */
-  readonly hasOtherAtHand: (now: Instant) => boolean;
+  readonly others: OtherTargets;
 }
 
 /** What comes after the candidate was taken. */
@@ -60,6 +64,8 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Either holds the upstream back. */
   #callerBehind = false;
   #decoderFull = false;
+  /** Undefined: not looked for yet. */
+  #upstreamId: string | null | undefined;
   /** Why it failed, or broke after it was committed; null so far. */
   failure: Failure | null = null;
   cancelled = false;
@@ -97,8 +103,9 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** The provider's own id of the request; null where it gave none. */
   get upstreamId(): string | null {
+    if (this.#upstreamId !== undefined) return this.#upstreamId;
     const id = upstreamRequestId(this.#guard.headers);
-    return id === null ? null : maskText(id, this.options.target.state.credential);
+    return (this.#upstreamId = id === null ? null : maskText(id, this.options.target.state.credential));
   }
 
   /** True once the whole answer is here. */
@@ -178,7 +185,7 @@ export class Attempt implements GuardListener, GuardLimits {
     const isSet =
       (phase === 'first_content' && timeouts.firstContent !== 'auto') ||
       ((phase === 'headers' || !this.#call.stream) && timeouts.headers !== 'auto');
-    if (isSet || !this.options.hasOtherAtHand(now)) return { at: Infinity, kind: 'timeout' };
+    if (isSet || !this.options.others.hasOtherAtHand(this.options.target.state.name, now)) return { at: Infinity, kind: 'timeout' };
     const shareAt = this.startedAt + silenceShareMs(this.options.deadline - this.startedAt);
     const slowAt = sentAt + this.options.target.state.silence.slowAfterMs(this.#call);
     return slowAt < shareAt ? { at: slowAt, kind: 'slow' } : { at: shareAt, kind: 'timeout' };
@@ -214,7 +221,7 @@ export class Attempt implements GuardListener, GuardLimits {
   #masked(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
     const { credential } = this.options.target.state;
     if (credential.secrets.length === 0 || this.options.request.facts.operation === 'bytes') return pieces;
-    return pieces.map((piece) => maskBytes(piece, credential));
+    return maskPieces(pieces, credential);
   }
 
   #stop(): void {
@@ -248,7 +255,7 @@ function headersOf({ request, target }: AttemptOptions): readonly string[] {
   const isCaller = state.credential.auth === 'caller';
   const headers = [...state.headers];
   if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
-  if (state.credential.auth !== 'caller') headers.push(...state.credential.auth);
+  if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
   else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;

@@ -4,7 +4,7 @@
  */
 import type { Failure } from '../core/facts.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
-import { contentTypeOf, costHeader, wayComment, wayHeaders } from './answer-headers.ts';
+import { addCostHeader, contentTypeOf, wayComment, wayHeaders } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
 import type { KeptAnswer, RequestRun } from './run.ts';
@@ -51,7 +51,7 @@ function answerWith(run: RequestRun, kept: KeptAnswer, mark: string[]): void {
     run.downstream.endWith(Buffer.concat([encodeComment(wayComment(run, kept.target) + told), kept.body]));
   } else {
     const headers = [...wayHeaders(run, kept.target), ...kept.headers, ...mark];
-    if (!run.request.facts.stream) headers.push(...costHeader(kept.target, kept.usage));
+    if (!run.request.facts.stream) addCostHeader(headers, kept.target, kept.usage);
     headers.push('content-length', String(kept.body.byteLength));
     run.downstream.answer(kept.status, headers, kept.body);
   }

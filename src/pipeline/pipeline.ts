@@ -10,7 +10,7 @@
  * permit of every attempt is closed, and the caller is told the end exactly once.
  */
 import { BreakwaterError } from '../core/errors.ts';
-import type { Admitted } from './admit.ts';
+import type { AdmissionResult, Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
 import { continueAnswer } from './continue-answer.ts';
 import { proveCredential, settleAttempt, tellBreaker } from './engine.ts';
@@ -19,9 +19,9 @@ import { tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { answerEmpty, isWelcomeEmpty, keepAnswer } from './kept-answer.ts';
 import { askNext } from './next-attempt.ts';
+import type { Exhausted } from './next-attempt.ts';
 import { deadlineError, refusalError, skipReason } from './permission.ts';
 import { relay } from './relay.ts';
-import { isOutOfOrder } from './route.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
 import type { AnswerSink } from './sink.ts';
@@ -43,7 +43,8 @@ export async function runRequest(engine: Engine, request: GatewayRequest, route:
 
 async function carryOut(run: RequestRun): Promise<void> {
   for (;;) {
-    const admitted = await admit(run);
+    const asked = askNext(run);
+    const admitted = admit(run, asked instanceof Promise ? await asked : asked);
     if (admitted === null) return;
     const attempt = await send(run, admitted);
     if (attempt === null) return;
@@ -60,8 +61,7 @@ async function carryOut(run: RequestRun): Promise<void> {
 }
 
 /** The permit for the next attempt; null: there will be none, and the caller has been told. */
-async function admit(run: RequestRun): Promise<Admitted | null> {
-  const asked = await askNext(run);
+function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | null {
   switch (asked.kind) {
     case 'start':
       run.clientPermit ??= asked.clientPermit;
@@ -130,7 +130,7 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
     permit,
     deadline: run.deadline,
     drop: run.tried.dropped(target),
-    hasOtherAtHand: (at) => hasOtherAtHand(run, state.name, at),
+    others: run,
   });
   run.current = attempt;
   tellBreaker(engine, state); // a permit on an open breaker has made it half-open
@@ -146,16 +146,4 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
     probe: state.breaker.state === 'half-open',
   });
   return attempt;
-}
-
-/** Another credential of the same target is no other: its silence would be the same. */
-function hasOtherAtHand(run: RequestRun, name: string, now: number): boolean {
-  if (run.attempts >= run.route.maxAttempts) return false;
-  for (const tier of run.tiers) {
-    for (const target of tier) {
-      if (target.state.name === name || run.tried.isAsked(target) || run.tried.isDead(target)) continue;
-      if (!isOutOfOrder(target, now)) return true;
-    }
-  }
-  return false;
 }

@@ -4,8 +4,8 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
 import type { SpliceRefusal } from '../policy/continuation/splice.ts';
 import { judge } from '../policy/verdict.ts';
-import { answerHeaders, costHeader, wayComment } from './answer-headers.ts';
-import type { Attempt } from './attempt.ts';
+import { addCostHeader, answerHeaders, wayComment } from './answer-headers.ts';
+import type { AnswerConsumer, Attempt } from './attempt.ts';
 import { Continuation } from './continuation.ts';
 import { settleAttempt } from './engine.ts';
 import type { RequestRun } from './run.ts';
@@ -60,13 +60,14 @@ function giveBack(run: RequestRun, attempt: Attempt): void {
   if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
 }
 
+const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {} };
+
 /** The whole answer is here: one head, one body, with its length. */
 function answerWhole(run: RequestRun, attempt: Attempt): void {
-  const { target } = attempt.options;
-  const pieces = attempt.take({ onPieces() {}, onEnd() {}, onFailure() {} });
+  const pieces = attempt.take(NOBODY);
   const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
   const headers = answerHeaders(run, attempt);
-  if (!run.request.facts.stream) headers.push(...costHeader(target, attempt.facts.usage));
+  if (!run.request.facts.stream) addCostHeader(headers, attempt.options.target, attempt.facts.usage);
   if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
   settleSuccess(run, attempt);
   run.downstream.answer(attempt.status, headers, body);

@@ -25,6 +25,12 @@ export interface RequestPolicy {
   readonly quality: { readonly rejectEmpty: boolean };
 }
 
+/** A key that nobody may see, in the forms it is looked for. */
+export interface Secret {
+  readonly text: string;
+  readonly bytes: Buffer;
+}
+
 /** One credential of a provider, with what is out of order for all its models. */
 export interface Credential {
   /** Its place among the provider's keys, from 1: how people are told which one is meant. A reload may move it. */
@@ -35,7 +41,7 @@ export interface Credential {
   readonly auth: readonly string[] | 'caller';
   readonly bench: Bench;
   /** The key itself, to be taken out of whatever a provider says. */
-  readonly secrets: readonly string[];
+  readonly secrets: readonly Secret[];
 }
 
 /**

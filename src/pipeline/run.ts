@@ -6,10 +6,11 @@ import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Judgement } from '../policy/verdict.ts';
-import type { Attempt } from './attempt.ts';
+import type { Attempt, OtherTargets } from './attempt.ts';
 import { Downstream } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import { isOutOfOrder } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
@@ -31,7 +32,7 @@ export interface KeptAnswer {
   readonly usage: TokenUsage | null;
 }
 
-export class RequestRun implements Running {
+export class RequestRun implements Running, OtherTargets {
   readonly engine: Engine;
   /** As it came; a broken answer is continued with another body. */
   request: GatewayRequest;
@@ -117,6 +118,18 @@ export class RequestRun implements Running {
     this.#interruptWaits();
   }
 
+  /** Another credential of the same target is no other: its silence would be the same. */
+  hasOtherAtHand(name: string, now: Instant): boolean {
+    if (this.attempts >= this.route.maxAttempts) return false;
+    for (const tier of this.tiers) {
+      for (const target of tier) {
+        if (target.state.name === name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;
+        if (!isOutOfOrder(target, now)) return true;
+      }
+    }
+    return false;
+  }
+
   /** Waits until `at`; returns early if the request is over. */
   sleepUntil(at: Instant): Promise<void> {
     const { clock } = this.engine;
@@ -150,7 +163,9 @@ export class RequestRun implements Running {
 
   /** An error of ours, before or after the stream began. */
   fail(error: BreakwaterError): void {
-    this.downstream.fail(error, countHeaders(this));
+    const headers: HeaderPairs = [];
+    addCountHeaders(headers, this);
+    this.downstream.fail(error, headers);
     if (this.broken !== null) return this.breakOff('interrupted', this.broken.status, error.code, this.broken);
     this.#finish(error.refused && this.attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, null);
   }
@@ -229,8 +244,8 @@ export class RequestRun implements Running {
 }
 
 /** How much it took to come to an end, for the headers of every answer. */
-export function countHeaders(run: Pick<RequestRun, 'attempts' | 'queueMs'>): HeaderPairs {
-  return ['x-breakwater-attempts', String(run.attempts), 'x-breakwater-queue-ms', String(Math.round(run.queueMs))];
+export function addCountHeaders(to: HeaderPairs, run: Pick<RequestRun, 'attempts' | 'queueMs'>): void {
+  to.push('x-breakwater-attempts', String(run.attempts), 'x-breakwater-queue-ms', String(Math.round(run.queueMs)));
 }
 
 /** What an answer cost in US dollars; null where usage or prices are not known. */

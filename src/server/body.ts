@@ -64,9 +64,13 @@ export class BodyAllowance implements BodyGate {
 }
 
 /** The whole body, decoded. Throws `request_too_large`, `queue_full`, `invalid_request`; `CallerLeft`. */
-export async function readDecodedBody(exchange: Exchange, allowance: BodyAllowance): Promise<Uint8Array> {
+export function readDecodedBody(exchange: Exchange, allowance: BodyAllowance): Promise<Uint8Array> {
   const encoding = exchange.header('content-encoding')?.trim().toLowerCase();
-  if (encoding === undefined || encoding === '' || encoding === 'identity') return exchange.readBody(allowance);
+  const isPlain = encoding === undefined || encoding === '' || encoding === 'identity';
+  return isPlain ? exchange.readBody(allowance) : readEncodedBody(exchange, encoding, allowance);
+}
+
+async function readEncodedBody(exchange: Exchange, encoding: string, allowance: BodyAllowance): Promise<Uint8Array> {
   const open = decoderOf(encoding);
   const bytes = await exchange.readBody(allowance);
   return bytes.length === 0 ? bytes : decode(bytes, open(bytes), encoding, allowance);
