@@ -25,11 +25,11 @@ function whoIsNext({ verdict, liesInRequest, reason }: Judgement): string {
   return 'another target; else the same one after a pause';
 }
 
-function whatItDoes({ effect, health, benchMs, longestPause, reason, verdict }: Judgement, hasWords: boolean): string {
+function whatItDoes({ effect, health, benchMs, longerPause, reason, verdict }: Judgement, hasWords: boolean): string {
   if (effect === 'bench') return `its key is benched for ${benchMs / 60_000} min${benchMs < BENCH_MAX_MS ? ', longer each time' : ''}`;
   if (effect === 'cooldown') {
     const who = reason === 'rate_limited' ? 'its key' : 'the target';
-    return `${who} pauses: the time asked, else our ${longestPause ? 'longest backoff' : 'backoff'}`;
+    return `${who} pauses: the time asked, else our backoff${longerPause ? ' fourfold' : ''}`;
   }
   const mark = health === 'failure' ? 'breaker mark' : 'nothing';
   return verdict === 'retry' && hasWords ? `${mark}; a time asked is kept` : mark;

@@ -19,6 +19,9 @@ const TELLING_SILENCE_MS = 10_000;
 /** An empty answer is asked for once more; a target that is empty twice stays so, and every time is paid for. */
 const EMPTY_ANSWERS_MAX = 2;
 
+/** How much longer a target pauses that wants fewer requests altogether. */
+const LONGER_PAUSE = 4;
+
 /** Members that make the answer what was asked for; they are never left out to please a target: another one may take them. */
 const ESSENTIAL: ReadonlySet<string> = new Set([
   'model',
@@ -118,7 +121,7 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
     const ofCredential = isOfCredential(judgement);
     if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
     const { baseDelay, maxDelay } = policy.retry;
-    const backoff = { baseDelayMs: judgement.longestPause ? maxDelay : baseDelay, maxDelayMs: maxDelay };
+    const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, ++state.rateLimitStreak, random);
     const cooldown = ofCredential ? state.cooldown : state.overload;
     cooldown.coolUntil(now + forMs, 'cooldown');

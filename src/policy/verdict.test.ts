@@ -7,8 +7,8 @@ import type { Judgement } from './verdict.ts';
 
 /** Verdict and reason, then what else follows: `breaker`, `cooldown`, `bench`, `request` (it lies in the request). */
 function words(judgement: Judgement): string {
-  const { verdict, reason, health, effect, liesInRequest, longestPause } = judgement;
-  const then = longestPause ? 'long cooldown' : effect === 'none' ? '' : effect;
+  const { verdict, reason, health, effect, liesInRequest, longerPause } = judgement;
+  const then = longerPause ? 'long cooldown' : effect === 'none' ? '' : effect;
   return [verdict, reason, health === 'failure' ? 'breaker' : '', then, liesInRequest ? 'request' : ''].filter(Boolean).join(' ');
 }
 

@@ -19,8 +19,8 @@ export interface Judgement {
    */
   readonly effect: 'cooldown' | 'bench' | 'none';
   readonly benchMs: number;
-  /** A cooldown without a time asked begins at our longest backoff: the target wants fewer requests, not later ones. */
-  readonly longestPause: boolean;
+  /** A cooldown without a time asked is four times as long: the target wants fewer requests, not the same ones later. */
+  readonly longerPause: boolean;
   /** Every other target would say the same unless it is another model: credentials of the same model are passed over too. */
   readonly liesInRequest: boolean;
 }
@@ -34,11 +34,11 @@ const AUTH_BENCH_MS = 5 * MINUTE;
 type Parts = Partial<Omit<Judgement, 'verdict' | 'reason'>>;
 
 function judgement(verdict: Judgement['verdict'], reason: Reason, parts: Parts = {}): Judgement {
-  return { verdict, reason, health: 'neutral', effect: 'none', benchMs: 0, longestPause: false, liesInRequest: false, ...parts };
+  return { verdict, reason, health: 'neutral', effect: 'none', benchMs: 0, longerPause: false, liesInRequest: false, ...parts };
 }
 
 const RATE_LIMITED = judgement('retry', 'rate_limited', { effect: 'cooldown' });
-const SLOW_DOWN = judgement('retry', 'rate_limited', { effect: 'cooldown', longestPause: true });
+const SLOW_DOWN = judgement('retry', 'rate_limited', { effect: 'cooldown', longerPause: true });
 /** Only this kind of request finds no room: the others go on. */
 const NO_FLEX = judgement('retry', 'rate_limited');
 const BUSY = judgement('retry', 'busy', { effect: 'cooldown' });

@@ -241,11 +241,11 @@ describe('a wait', () => {
     assert.ok(world.upstream.calls[1]!.at - world.upstream.calls[0]!.at <= 310);
   });
 
-  it('of slow_down without a time is our longest', async (t) => {
+  it('of slow_down without a time is longer than others', async (t) => {
     const world = await startVirtualWorld(t, { providers: { a: once(openai(429, 'slow_down', 'rate_limit_error')) } });
     assert.equal((await world.answerTo()).status, 200);
     const gapMs = world.upstream.calls[1]!.at - world.upstream.calls[0]!.at;
-    assert.ok(gapMs >= 4 * SECOND && gapMs <= 8.1 * SECOND, `${gapMs} ms`);
+    assert.ok(gapMs >= 0.5 * SECOND && gapMs <= 1.1 * SECOND, `${gapMs} ms`);
   });
 
   it('of a missing flex capacity holds only the request that met it', async (t) => {
