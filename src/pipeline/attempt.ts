@@ -1,6 +1,6 @@
 /** One send to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../core/clock.ts';
-import type { Failure } from '../core/facts.ts';
+import type { Failure, Phase } from '../core/facts.ts';
 import type { Permit } from '../core/permit.ts';
 import { firstContentLimitMs, headersLimitMs, silenceShareMs } from '../policy/latency/silence.ts';
 import type { CallKind } from '../policy/latency/silence.ts';
@@ -177,6 +177,14 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Milliseconds until the first content or the whole plain answer; null: neither came. */
   get silentMs(): number | null {
     return this.firstContentAt === null ? null : this.firstContentAt - this.startedAt;
+  }
+
+  /** How long it might have been silent in this phase by the settings alone, whatever its caller's deadline; in milliseconds. */
+  ownLimitMs(phase: Phase): number {
+    const { attempt } = this.options.target.policy.timeouts;
+    if (phase === 'connect') return Math.min(this.connectMs, attempt);
+    if (phase === 'headers') return Math.min(this.headersMs, attempt);
+    return Math.min(phase === 'first_content' ? this.firstContentMs : this.idleMs, attempt);
   }
 
   shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit {

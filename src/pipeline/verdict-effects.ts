@@ -16,6 +16,9 @@ const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputT
 /** Silence that the caller's own deadline cut shorter than this says nothing about the target, in milliseconds. */
 const TELLING_SILENCE_MS = 10_000;
 
+/** A timer may be late or early by this, in milliseconds. */
+const ROUNDING_MS = 1;
+
 /** An empty answer is asked for once more; a target that is empty twice stays so, and every time is paid for. */
 const EMPTY_ANSWERS_MAX = 2;
 
@@ -86,10 +89,15 @@ export function tellAttemptEnd(
   });
 }
 
-/** The deadline of the caller ended it, and so early that its silence proves nothing. */
+/**
+ * The deadline of the caller ended it, or the share of it that one attempt may spend in silence, and so early that its silence proves
+ * nothing. Under overload many start late: if these counted, they would open the breaker of a healthy target.
+ */
 function cutByDeadline(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
   const now = run.engine.clock.now();
-  return failure.kind === 'timeout' && now >= run.deadline && now - attempt.startedAt < TELLING_SILENCE_MS;
+  const silentMs = now - attempt.startedAt;
+  if (failure.kind !== 'timeout' || silentMs >= TELLING_SILENCE_MS) return false;
+  return now >= run.deadline || silentMs < attempt.ownLimitMs(failure.phase) - ROUNDING_MS;
 }
 
 function settlementOf(failure: Failure, health: Settlement['health'], attempt: Attempt): Settlement {

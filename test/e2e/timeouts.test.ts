@@ -220,6 +220,21 @@ describe('a configured duration', () => {
     });
   }
 
+  it('cut short by a caller in a hurry says nothing about the target', async (t) => {
+    const slow = () => chatAnswer({ headersAfterMs: 5 * SECOND });
+    for (const [timeouts, headers, failureRatio] of [
+      [{}, deadline(3 * SECOND), 0],
+      [{ headers: '1s' }, deadline(3 * SECOND), 1],
+      [{ attempt: '1s' }, deadline(3 * SECOND), 1],
+      [{ headers: '4s' }, deadline(3 * SECOND), 0],
+    ] as const) {
+      const world = await startVirtualWorld(t, { providers: { a: slow, b: quickAnswer }, ...policyOf(timeouts) });
+      const asked = await world.answerTo({}, headers);
+      const { breaker } = world.gateway.targets().find((target) => target.provider === 'a')!;
+      assert.equal(breaker.failureRatio, failureRatio, JSON.stringify({ timeouts, headers, status: asked.status }));
+    }
+  });
+
   it('longer than the learned one is taken as it is', async (t) => {
     let calls = 0;
     const a = () => chatAnswer({ headersAfterMs: ++calls <= 50 ? 100 : 50 * SECOND });
