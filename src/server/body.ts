@@ -1,15 +1,22 @@
 /** Reading a request body within its limits: one request's own, and that of all bodies together (design 4.10). */
 import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib';
+import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { formatSize } from '../gateway/config/units.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import type { Running } from '../pipeline/running-list.ts';
 import type { BodyGate, Exchange } from './exchange.ts';
+import type { Upload } from './upload-watch.ts';
 
 /** When a caller who found no room may well find it. */
 const roomRetryMs = 1000;
 
 /** What one request holds of the room for bodies. `release` gives everything back, once, on every path. */
-export class BodyAllowance implements BodyGate {
+export class BodyAllowance implements BodyGate, Upload {
+  older: Running | null = null;
+  newer: Running | null = null;
+  readonly endsAt: Instant;
+  readonly #exchange: Exchange;
   readonly #gateway: Gateway;
   readonly #limit: number;
   #received = 0;
@@ -18,9 +25,16 @@ export class BodyAllowance implements BodyGate {
   /** Held for its encoded form, while the decoded one is made. */
   #heldEncoded = 0;
 
-  constructor(gateway: Gateway) {
+  /** `endsAt`: the deadline of the request. */
+  constructor(gateway: Gateway, exchange: Exchange, endsAt: Instant) {
     this.#gateway = gateway;
+    this.#exchange = exchange;
+    this.endsAt = endsAt;
     this.#limit = gateway.config.server.maxBodySize;
+  }
+
+  stop(error: BreakwaterError): void {
+    this.#exchange.stopBody(error);
   }
 
   announce(bytes: number): void {

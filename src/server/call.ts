@@ -4,6 +4,7 @@ import type { Gateway, KnownClient } from '../gateway/gateway.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
+import type { UploadWatch } from './upload-watch.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
 
 /** What all requests to one server share. */
@@ -20,6 +21,7 @@ export interface AppState {
   /** Reads the config again; null where there is none to read. */
   readonly reload: (() => Promise<void>) | null;
   readonly nextId: () => string;
+  readonly uploads: UploadWatch;
   /** From now on new work is refused with `shutting_down`. */
   draining: boolean;
 }

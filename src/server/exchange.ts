@@ -22,6 +22,8 @@ export interface Exchange extends AnswerSink, Caller {
    * throws, or with `CallerLeft`.
    */
   readBody(gate: BodyGate): Promise<Uint8Array>;
+  /** Nothing more of the body is wanted: `readBody` rejects with this error. */
+  stopBody(error: Error): void;
 }
 
 /** Decides how much of a body is taken. */

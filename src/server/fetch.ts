@@ -40,6 +40,7 @@ class FetchExchange implements Exchange {
   /** In the body's queue, when it was last asked. */
   #roomSeen: number | null = null;
   #onDrain: (() => void) | null = null;
+  #bodyError: Error | null = null;
   #bodyReader: ReadableStreamDefaultReader<Uint8Array> | null = null;
 
   constructor(request: Request, resolve: (response: Response) => void, reject: (error: unknown) => void) {
@@ -74,8 +75,14 @@ class FetchExchange implements Exchange {
       reader.cancel(error).catch(() => {});
       throw error;
     }
+    if (this.#bodyError !== null) throw this.#bodyError;
     if (this.#over) throw new CallerLeft();
     return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  }
+
+  stopBody(error: Error): void {
+    this.#bodyError = error;
+    this.#bodyReader?.cancel(error).catch(() => {});
   }
 
   head(status: number, headers: HeaderPairs): void {

@@ -52,12 +52,19 @@ interface Submission extends Arrival {
 
 /** Reads settings and body, lets `run` go on, and gives the room for the body back on every path. */
 export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arrival) => Promise<void>): Promise<void> {
-  const { gateway, exchange } = call;
+  const { app, gateway, exchange } = call;
   const receivedAt = gateway.clock.now();
   const settings = readSettings(exchange, gateway.config.policy);
-  const allowance = new BodyAllowance(gateway);
+  const allowance = new BodyAllowance(gateway, exchange, receivedAt + settings.deadlineMs);
   try {
-    const bytes = await readDecodedBody(exchange, allowance);
+    // A deadline of the caller's own bounds its upload too; the policy's may be another for the model, which nobody knows yet.
+    if (settings.deadlineGiven) app.uploads.add(allowance);
+    let bytes: Uint8Array;
+    try {
+      bytes = await readDecodedBody(exchange, allowance);
+    } finally {
+      if (settings.deadlineGiven) app.uploads.remove(allowance);
+    }
     await run(bytes, { receivedAt, settings });
   } finally {
     allowance.release();

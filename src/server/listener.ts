@@ -149,12 +149,9 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, answerBroken
   }
   const timedOut = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
-  const [status, message] = timedOut
-    ? [408, 'the request did not come in time']
-    : tooLarge
-      ? [431, 'the request head is too large']
-      : [400, 'the request is not valid HTTP'];
-  const answer = answerBroken(status, message);
+  const status = timedOut ? 408 : tooLarge ? 431 : 400;
+  const messages = { 408: 'the request did not come in time', 431: 'the request head is too large', 400: 'the request is not valid HTTP' };
+  const answer = answerBroken(status, messages[status]);
   let head = `HTTP/1.1 ${answer.status} ${status === 400 ? 'Bad Request' : 'Refused'}\r\nconnection: close\r\n`;
   for (let i = 0; i < answer.headers.length; i += 2) head += `${answer.headers[i]}: ${answer.headers[i + 1]}\r\n`;
   socket.end(`${head}\r\n${Buffer.from(answer.body).toString('latin1')}`, 'latin1');
@@ -177,6 +174,7 @@ class NodeExchange implements Exchange, Probed {
   onLeave: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #body: BodyReader | null = null;
+  #bodyStopped = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, listener: ListenerState, awaitsContinue: boolean) {
     this.#request = request;
@@ -235,6 +233,12 @@ class NodeExchange implements Exchange, Probed {
     });
   }
 
+  stopBody(error: Error): void {
+    this.#body?.fail(error);
+    this.#body = null;
+    this.#bodyStopped = true;
+  }
+
   bodyCame(chunk: Uint8Array): void {
     if (this.#body?.take(chunk) === false) this.#body = null;
   }
@@ -287,10 +291,6 @@ class NodeExchange implements Exchange, Probed {
     this.#onDrain = listener;
   }
 
-  drained(): void {
-    this.#wakeWriter();
-  }
-
   flushed(): void {
     // Another answer on its way must not be measured by this one; for an idle connection Node has set its own.
     if (this.#socket[openExchanges].length > 0) this.#socket.setTimeout(0);
@@ -331,7 +331,7 @@ class NodeExchange implements Exchange, Probed {
     const tell = this.onLeave;
     this.onLeave = null;
     tell?.();
-    this.#wakeWriter();
+    this.wakeWriter();
   }
 
   /** Bytes of an ended answer are left; they are still flushed, but don't wait for ever. */
@@ -354,7 +354,7 @@ class NodeExchange implements Exchange, Probed {
     this.#started = true;
     const headers = this.#headers ?? [];
     if (bodyBytes >= 0 && !hasLength(headers) && this.#status !== 204) headers.push('content-length', String(bodyBytes));
-    if (this.#listener.windingDown) headers.push('connection', 'close');
+    if (this.#listener.windingDown || this.#bodyStopped) headers.push('connection', 'close');
     try {
       this.#response.writeHead(this.#status, headers);
     } catch {
@@ -364,13 +364,13 @@ class NodeExchange implements Exchange, Probed {
 
   #finish(): void {
     this.#over = true;
-    this.#wakeWriter();
+    this.wakeWriter();
     const open = this.#socket[openExchanges];
     const index = open.indexOf(this);
     if (index >= 0) open.splice(index, 1);
   }
 
-  #wakeWriter(): void {
+  wakeWriter(): void {
     const listener = this.#onDrain;
     this.#onDrain = null;
     listener?.();
@@ -386,7 +386,7 @@ function onBodyEnd(this: IncomingMessage): void {
 }
 
 function onDrain(this: ServerResponse): void {
-  (this as unknown as TrackedMessage)[ownExchange].drained();
+  (this as unknown as TrackedMessage)[ownExchange].wakeWriter();
 }
 
 function onFlushed(this: ServerResponse): void {

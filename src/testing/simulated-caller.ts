@@ -48,6 +48,8 @@ export class SimulatedCaller implements Exchange {
     return [...this.#headersSent.keys()].some((name) => name.startsWith(prefix));
   }
 
+  stopBody(): void {}
+
   async readBody(gate: BodyGate): Promise<Uint8Array> {
     const bytes = Buffer.from(bodyOf(this.request));
     gate.accept(bytes.byteLength);

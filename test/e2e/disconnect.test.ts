@@ -151,6 +151,28 @@ describe('a caller who leaves', { concurrency: 4 }, () => {
   });
 });
 
+describe('an upload that never ends', () => {
+  it('is answered at the deadline of its caller, and its connection is closed', async (t) => {
+    const world = await start(t, {});
+    const socket = connect(Number(new URL(world.url).port));
+    const head = 'POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-breakwater-deadline-ms: 400\r\ncontent-length: 100000\r\n\r\n';
+    socket.write(`${head}{"model":"fast"`);
+    const drip = setInterval(() => socket.write(' '), 50);
+    t.after(() => clearInterval(drip));
+    const askedAt = performance.now();
+    let text = '';
+    socket.setEncoding('latin1').on('data', (piece: string) => (text += piece));
+    socket.on('error', () => {});
+    await eventually(() => text.includes('}'), 'an answer');
+    assert.ok(performance.now() - askedAt < 900);
+    assert.match(text, /^HTTP\/1\.1 504 /);
+    assert.match(text, /deadline_exceeded/);
+    await eventually(() => socket.closed, 'the closed connection');
+    assert.equal(world.gateway.queue().heldBytes, 0);
+    assert.equal(world.storms['a']!.stats().calls, 0);
+  });
+});
+
 /** Sends a request as it is over a socket of its own; `send` is the socket's write, or its end, which closes the caller's side. */
 function raw(
   world: World,

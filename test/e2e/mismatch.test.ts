@@ -118,7 +118,7 @@ describe('a plain answer was asked', () => {
   }
 
   it('and events came one byte at a time, with comments between them', async (t) => {
-    const steps = [...EVENTS.replaceAll('\n\n', '\n\n: ping\n\n')].map((byte) => ({ do: 'send', bytes: byte }) as const);
+    const steps = Array.from(EVENTS.replaceAll('\n\n', '\n\n: ping\n\n'), (byte) => ({ do: 'send', bytes: byte }) as const);
     const head = { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } } as const;
     const world = await asked(t, { steps: [head, ...steps] }, chatAnswer());
     assertPlain(await world.answerTo());
