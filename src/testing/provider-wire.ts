@@ -7,7 +7,7 @@ export interface AnswerParts {
   /** The content, in the pieces in which a stream brings it. */
   readonly words: readonly string[];
   readonly model: string;
-  readonly usage: { readonly prompt: number; readonly completion: number };
+  readonly usage: { readonly prompt: number; readonly cached: number; readonly completion: number };
   readonly finish: 'stop' | 'length';
   readonly includeUsage: boolean;
   readonly headers: Readonly<Record<string, string>>;
@@ -132,6 +132,11 @@ function chunk({ model }: AnswerParts, delta: string, finish: string | null): Si
   };
 }
 
-function usageOf({ usage }: AnswerParts): Record<string, number> {
-  return { prompt_tokens: usage.prompt, completion_tokens: usage.completion, total_tokens: usage.prompt + usage.completion };
+function usageOf({ usage }: AnswerParts): object {
+  return {
+    prompt_tokens: usage.prompt,
+    completion_tokens: usage.completion,
+    total_tokens: usage.prompt + usage.completion,
+    ...(usage.cached === 0 ? {} : { prompt_tokens_details: { cached_tokens: usage.cached } }),
+  };
 }

@@ -38,6 +38,8 @@ export interface ProviderBehaviour {
   readonly faults?: readonly SimulatedFault[];
   /** What is different for one of its models. */
   readonly models?: Readonly<Record<string, ModelBehaviour>>;
+  /** Prompts above so many tokens are found in the cache for this share: told in the usage, and not counted by limits. Default none. */
+  readonly cached?: { readonly aboveTokens: number; readonly share: number };
   /** Events with content in one stream, at most. Default 5. */
   readonly eventsMax?: number;
 }
@@ -96,14 +98,15 @@ interface Work {
   readonly number: number;
   /** How long the answer is if nobody bounds it, in tokens. */
   readonly natural: number;
-  /** Counted at admission: the bound where there is one, else what will come. */
+  /** Counted at admission: the bound where there is one, else what will come. Cached input does not count. */
   readonly taken: CallCount;
+  readonly cachedTokens: number;
 }
 
 interface Running {
   readonly accounts: readonly LimitAccount[];
   readonly held: readonly Held[];
-  readonly ask: ProviderAsk;
+  readonly taken: CallCount;
   outputTokens: number;
 }
 
@@ -162,7 +165,9 @@ export class SimulatedProvider {
       1,
       Math.round(this.#parts.lengthOf?.(ask.id) ?? draw(this.#behaviourOf(ask.model).outputTokens ?? DEFAULT_OUTPUT, this.#parts.random)),
     );
-    const work: Work = { ask, number, natural, taken: { inputTokens: ask.inputTokens, outputTokens: ask.outputBound ?? natural } };
+    const cachedTokens = this.#cachedOf(ask);
+    const taken = { inputTokens: ask.inputTokens - cachedTokens, outputTokens: ask.outputBound ?? natural };
+    const work: Work = { ask, number, natural, taken, cachedTokens };
     const refusal = this.#refusalOf(accounts, work.taken);
     if (refusal !== null) {
       this.count.violations++;
@@ -211,7 +216,7 @@ export class SimulatedProvider {
     const parts: AnswerParts = {
       words: outputTokens === 0 ? [] : wordsOf(name, number, Math.min(eventsMax, outputTokens)),
       model: ask.model,
-      usage: { prompt: ask.inputTokens, completion: outputTokens },
+      usage: { prompt: ask.inputTokens, cached: work.cachedTokens, completion: outputTokens },
       finish: ask.outputBound !== null && outputTokens >= ask.outputBound ? 'length' : 'stop',
       includeUsage: ask.includeUsage,
       headers,
@@ -224,13 +229,13 @@ export class SimulatedProvider {
   }
 
   /** Takes from the limits; gives the headers that tell what is left. */
-  #begin({ ask, taken }: Work, outputTokens: number, accounts: readonly LimitAccount[], visit: Visit): Record<string, string> {
+  #begin({ taken }: Work, outputTokens: number, accounts: readonly LimitAccount[], visit: Visit): Record<string, string> {
     const now = this.#parts.clock.now();
-    visit.running = { accounts, held: accounts.map((account) => account.take(now, taken)), ask, outputTokens };
+    visit.running = { accounts, held: accounts.map((account) => account.take(now, taken)), taken, outputTokens };
     this.count.started++;
     this.count.running++;
     this.count.maxRunning = Math.max(this.count.maxRunning, this.count.running);
-    this.count.inputTokens += ask.inputTokens;
+    this.count.inputTokens += taken.inputTokens;
     return this.#headers(accounts);
   }
 
@@ -253,12 +258,12 @@ export class SimulatedProvider {
   }
 
   #release(visit: Visit): void {
-    const { accounts, held, ask, outputTokens } = visit.running!;
+    const { accounts, held, taken, outputTokens } = visit.running!;
     const now = this.#parts.clock.now();
     visit.running = null;
     this.count.running--;
     this.count.outputTokens += outputTokens;
-    accounts.forEach((account, i) => account.release(now, held[i]!, { inputTokens: ask.inputTokens, outputTokens }));
+    accounts.forEach((account, i) => account.release(now, held[i]!, { inputTokens: taken.inputTokens, outputTokens }));
   }
 
   #refusalOf(accounts: readonly LimitAccount[], count: CallCount): LimitRefusal | null {
@@ -268,6 +273,11 @@ export class SimulatedProvider {
       if (refusal !== null) return refusal;
     }
     return null;
+  }
+
+  #cachedOf({ inputTokens }: ProviderAsk): number {
+    const { cached } = this.behaviour;
+    return cached === undefined || inputTokens <= cached.aboveTokens ? 0 : Math.floor(inputTokens * cached.share);
   }
 
   #behaviourOf(model: string): ModelBehaviour {

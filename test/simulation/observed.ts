@@ -1,0 +1,85 @@
+/** One scenario played, with what its callers, the gateway and the providers saw of it. */
+import type { EventOf } from '../../src/core/events.ts';
+import type { Priority } from '../../src/core/request.ts';
+import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import { createSeededRandom } from '../../src/testing/seeded-random.ts';
+import type { ProviderBehaviour, ProviderCall } from '../../src/testing/simulated-provider.ts';
+import { createSimulation, type Simulation } from '../../src/testing/simulation.ts';
+import { generateLoad, type Load } from '../../src/testing/workload.ts';
+
+/** One request from the gateway's side. */
+export interface Told {
+  readonly received: EventOf<'received'>;
+  readonly startedAt: readonly number[];
+  readonly finished: EventOf<'finished'>;
+}
+
+export interface SeenCall extends ProviderCall {
+  readonly provider: string;
+}
+
+export interface Observed {
+  readonly told: readonly Told[];
+  readonly calls: readonly SeenCall[];
+  readonly breakers: readonly EventOf<'breaker'>[];
+  readonly simulation: Simulation;
+}
+
+export interface ScenarioParts {
+  readonly config: ConfigInput;
+  readonly providers: Readonly<Record<string, ProviderBehaviour>>;
+  readonly load: Load;
+  readonly seed?: number;
+  /** Called at every whole second of the clock. */
+  readonly everySecond?: (simulation: Simulation, second: number) => void;
+}
+
+export async function observe({ config, providers, load, seed = 1, everySecond }: ScenarioParts): Promise<Observed> {
+  const calls: SeenCall[] = [];
+  const onCall = (provider: string, call: ProviderCall): void => void calls.push({ ...call, provider });
+  const simulation = await createSimulation({ config, providers, seed, onCall });
+  const told: Told[] = [];
+  const open = new Map<string, { received: EventOf<'received'>; startedAt: number[] }>();
+  const breakers: EventOf<'breaker'>[] = [];
+  simulation.events.on('received', (received) => void open.set(received.requestId, { received, startedAt: [] }));
+  simulation.events.on('attempt', ({ requestId, at }) => void open.get(requestId)!.startedAt.push(at));
+  simulation.events.on('breaker', (event) => void breakers.push(event));
+  simulation.events.on('finished', (finished) => {
+    told.push({ ...open.get(finished.requestId)!, finished });
+    open.delete(finished.requestId);
+  });
+  if (everySecond !== undefined) {
+    for (let second = 1; second * 1000 <= load.durationMs; second++) {
+      simulation.clock.schedule(second * 1000, () => everySecond(simulation, second));
+    }
+  }
+  await simulation.play(generateLoad(load, createSeededRandom(seed + 0.25)));
+  await simulation.close();
+  return { told, calls, breakers, simulation };
+}
+
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0;
+}
+
+/** Calls that a provider let in, within a stretch of time. */
+export function startsOf(calls: readonly SeenCall[], fromMs: number, untilMs: number): SeenCall[] {
+  return calls.filter(({ fate, at }) => !isRefusal(fate) && at >= fromMs && at < untilMs);
+}
+
+export function refusalsOf(calls: readonly SeenCall[], fromMs: number, untilMs: number): SeenCall[] {
+  return calls.filter(({ fate, at }) => isRefusal(fate) && at >= fromMs && at < untilMs);
+}
+
+function isRefusal(fate: string | null): boolean {
+  return fate !== null && (/PerMinute$|PerSecond$|PerDay$/.test(fate) || fate === 'concurrency');
+}
+
+export function ofPriority(told: readonly Told[], priority: Priority): Told[] {
+  return told.filter(({ received }) => received.priority === priority);
+}
+
+export function percent(part: number, whole: number): string {
+  return `${((part / whole) * 100).toFixed(1)} %`;
+}
