@@ -93,6 +93,8 @@ export interface NoteEvent extends RequestEvent {
   readonly type: 'note';
   readonly note: string;
   readonly target?: string;
+  /** What an operator should find in the log without asking for every step. */
+  readonly notable?: true;
 }
 
 /** The first byte of the one answer goes downstream. */

@@ -63,7 +63,7 @@ export class Continuation {
     run.request = request;
     run.tiers = this.#tiers;
     run.deadline = run.engine.clock.now() + attempt.idleMs;
-    run.note(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
+    run.tell(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
     return true;
   }
 
@@ -83,14 +83,14 @@ export class Continuation {
     this.noteFailure(attempt, REFUSALS[why]);
     const { name } = attempt.options.target.state;
     for (const other of this.#tiers.flat()) if (other.state.name === name) this.#run.tried.markDead(other);
-    this.#run.note(`does not continue the answer: it ${REFUSALS[why]}`, attempt.options.target);
+    this.#run.tell(`does not continue the answer: it ${REFUSALS[why]}`, attempt.options.target);
   }
 
   /** The text of the attempt under way has begun to go down. */
   join(attempt: Attempt): void {
     const run = this.#run;
     run.broken = null;
-    run.note(`continues the answer from character ${this.delivered.text.length} on`, attempt.options.target);
+    run.tell(`continues the answer from character ${this.delivered.text.length} on`, attempt.options.target);
   }
 
   /** Nobody goes on: the caller is told what broke. */

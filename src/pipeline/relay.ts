@@ -175,6 +175,7 @@ class AnswerRelay {
   }
 
   #drained(): void {
+    if (this.#over) return;
     this.#stall?.cancel();
     this.#stall = null;
     this.#attempt.resume();

@@ -151,6 +151,12 @@ export class RequestRun implements Running, OtherTargets {
     this.engine.events.emit(target === undefined ? event : { ...event, target: target.state.name });
   }
 
+  /** A note that stands in the log at its usual level too. */
+  tell(note: string, target: RouteTarget): void {
+    const at = this.engine.clock.now();
+    this.engine.events.emit({ type: 'note', requestId: this.request.id, at, note, target: target.state.name, notable: true });
+  }
+
   /** The end of an answer that went out whole. */
   succeed(attempt: Attempt): void {
     this.#finish('success', attempt.status, null, attempt.options.target, attempt.facts.usage);

@@ -14,6 +14,8 @@ export function levelOf(event: BreakwaterEvent): LineLevel {
       return event.verdict === 'success' || event.verdict === 'cancelled' ? 'info' : 'warn';
     case 'finished':
       return event.outcome === 'success' || event.outcome === 'cancelled' ? 'info' : 'warn';
+    case 'note':
+      return event.notable === true ? 'info' : 'debug';
     case 'breaker':
       return event.to === 'open' ? 'warn' : 'info';
     case 'cooldown':
@@ -64,6 +66,8 @@ export function createFieldsWriter(): (event: BreakwaterEvent) => string {
         return objectFields({ event: event.type, detail: event.detail });
       case 'queued':
         return objectFields({ event: event.type, requestId: event.requestId, blockers: event.blockers.map(blockerText) });
+      case 'note':
+        return objectFields({ event: event.type, requestId: event.requestId, note: event.note, target: event.target });
       default: {
         const { type, at: _at, ...rest } = event;
         return objectFields({ event: type, ...rest });

@@ -8,6 +8,7 @@ import { PROSE_LANGUAGES } from '../../src/storm/continuation-prose.ts';
 import type { StormOptions } from '../../src/storm/index.ts';
 import { askBySdk } from './sdk-caller.ts';
 import type { SdkSeen } from './sdk-caller.ts';
+import { startVirtualWorld } from './virtual.ts';
 import { contentOf, errorOf, eventually, startWorld } from './world.ts';
 import type { World, WorldOptions } from './world.ts';
 
@@ -274,6 +275,43 @@ describe('a stream that breaks off ends in an error, after what was said,', () =
   });
 });
 
+describe('while nobody goes on yet', () => {
+  const chunk = (delta: object, finish: string | null = null) =>
+    `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', created: 1, model: 'm', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+  const head = { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } } as const;
+  const says = (text: string) => ({ do: 'send', bytes: chunk({ content: text }) }) as const;
+  const breaks = { steps: [head, says(TOLD), { do: 'wait', ms: 1 }, { do: 'break', code: 'ECONNRESET' }] } as const;
+  const models: Models = { fast: ['a/m', goesOn('b/m')] };
+  const policy: Policy = {
+    deadline: '5s',
+    stream: { recover: 'continue', keepAlive: '10s' },
+    timeouts: { idle: '60s', firstContent: '50s' },
+  };
+
+  it('comments keep the stream alive, and the deadline of its beginning is over', async (t) => {
+    const rest = [says(WHOLE.slice(TOLD.length)), { do: 'send', bytes: `${chunk({}, 'stop')}data: [DONE]\n\n` }] as const;
+    const late = { steps: [head, { do: 'wait', ms: 35_000 }, ...rest] } as const;
+    const world = await startVirtualWorld(t, { providers: { a: () => breaks, b: () => late }, models, config: { policy } });
+    const seen = await world.answerTo({ stream: true, max_tokens: undefined });
+    assert.equal(contentOf(seen.text), WHOLE);
+    assert.equal(seen.text.match(/^: keep-alive$/gm)?.length, 3);
+    assert.ok(seen.endAtMs > 35_000 && seen.endAtMs < 36_000);
+  });
+
+  it('no more than one idle timeout passes, however many are asked', async (t) => {
+    const silent = { steps: [head, { do: 'wait', ms: Infinity }] } as const;
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => breaks, b: () => silent, c: () => silent, d: () => silent },
+      models: { fast: ['a/m', goesOn('b/m'), goesOn('c/m'), goesOn('d/m')] },
+      config: { policy },
+    });
+    const seen = await world.answerTo({ stream: true, max_tokens: undefined });
+    assert.equal(errorOf(seen.text).code, 'stream_interrupted');
+    assert.ok(seen.endAtMs <= 60_100, `ended after ${seen.endAtMs} ms`);
+    assert.equal(world.upstream.running, 0);
+  });
+});
+
 describe('the caller of a broken stream leaves', () => {
   it('while somebody is asked to go on: everything is closed', async (t) => {
     const world = await start(t, { a: CUT, b: { faults: [{ kind: 'silence-content' }] } }, ['a/m', goesOn('b/m')]);
@@ -336,7 +374,8 @@ describe('1,000 broken streams, in ten languages, at any place', () => {
       models: Object.fromEntries(runs.map(({ targets }, index) => [`run-${index}`, targets])),
       config: { policy: { stream: { recover: 'continue' }, breaker: { consecutiveFailures: 100_000, minRequests: 100_000 } } },
     });
-    const fates: Record<string, { kept: number; refused: number }> = {};
+    /** `unbroken`: it broke before a byte of it had gone down, which is an ordinary fallback. */
+    const fates: Record<string, { unbroken: number; kept: number; refused: number }> = {};
     let next = 0;
     const worker = async () => {
       for (let index = next++; index < runs.length; index = next++) {
@@ -348,11 +387,12 @@ describe('1,000 broken streams, in ten languages, at any place', () => {
         );
         const whole = proseFor(prompt)!;
         const said = contentOf(seen.text);
-        const fate = (fates[way] ??= { kept: 0, refused: 0 });
+        const fate = (fates[way] ??= { unbroken: 0, kept: 0, refused: 0 });
         assert.ok(whole.startsWith(said), `run ${index} (${way}) went on wrongly: ${JSON.stringify(said.slice(-200))}`);
         if (seen.text.endsWith('data: [DONE]\n\n')) {
           assert.equal(said, whole, `run ${index} (${way}) ended as if it were whole`);
-          fate.kept++;
+          if (seen.text.includes('\n: breakwater continued ')) fate.kept++;
+          else fate.unbroken++;
         } else {
           assert.match(String(errorOf(seen.text).code), /^stream_/);
           fate.refused++;
@@ -362,7 +402,9 @@ describe('1,000 broken streams, in ten languages, at any place', () => {
     await Promise.all(Array.from({ length: 8 }, worker));
     t.diagnostic(JSON.stringify(fates));
     const { kept, refused } = fates['m']!;
+    assert.ok(kept + refused >= 200);
     assert.ok(kept >= 0.9 * (kept + refused), `kept ${kept} of ${kept + refused} true continuations`);
+    assert.ok(world.eventsOf('finished').every((event) => event.attempts <= 4));
     await assertAllBack(world);
   });
 });
