@@ -1,6 +1,7 @@
 /** Long calls live, hung calls don't: every limit of silence with its default and as configured, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { chatAnswer, chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
 import type { SimulatedAnswer, SimulatedStep } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -430,6 +431,30 @@ describe('a stream whose last word has come', () => {
       world.clock.advance(10 * SECOND);
       assert.deepEqual([world.upstream.running, world.upstream.aborted, world.callsTo('b')], [0, aborted, 0]);
       assert.deepEqual([world.eventsOf('finished')[0]!.outcome, world.gateway.targets()[0]!.breaker.failureRatio], ['success', 0]);
+      assertSettled(world);
+    });
+  }
+});
+
+describe('a caller who leaves', () => {
+  const phases: { name: string; a: SimulatedAnswer; afterMs: number }[] = [
+    { name: 'before the connection is open', a: { connectMs: Infinity, steps: [] }, afterMs: 100 },
+    { name: 'before the headers', a: silence(), afterMs: 100 },
+    { name: 'in a preamble that was kept alive', a: chatStream({ firstContentAfterMs: Infinity }), afterMs: 30 * SECOND },
+    { name: 'between two words', a: chatStream({ gapMs: MINUTE }), afterMs: 90 * SECOND },
+  ];
+  for (const { name, a, afterMs } of phases) {
+    it(`${name} closes the upstream at that instant`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: () => a, b: quickStream } });
+      const asked = world.ask({ stream: true });
+      asked.done.catch(() => {});
+      await world.until(new Promise((resolve) => world.clock.schedule(afterMs, () => resolve(null))));
+      assert.equal(world.upstream.running, 1);
+      asked.leave();
+      await assert.rejects(asked.done);
+      await setImmediate(); // its room is given back on the way out
+      assert.deepEqual([world.upstream.running, world.upstream.aborted, world.callsTo('b')], [0, 1, 0]);
+      assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
       assertSettled(world);
     });
   }
