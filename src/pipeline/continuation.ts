@@ -6,7 +6,7 @@
  */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
-import { CONTINUABLE_CHARS_MIN } from '../policy/continuation/splice.ts';
+import { isContinuable } from '../policy/continuation/splice.ts';
 import type { SpliceRefusal } from '../policy/continuation/splice.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import { encodeContinuation } from '../wire/openai-chat/continuation-request.ts';
@@ -107,7 +107,7 @@ export class Continuation {
   #nextRequest(): GatewayRequest | null {
     const { text, contentEvents } = this.delivered;
     const sent = text.trimEnd();
-    if (sent.replaceAll(/\s/g, '').length < CONTINUABLE_CHARS_MIN) return null;
+    if (!isContinuable(sent)) return null;
     const { facts } = this.#original;
     const body = encodeContinuation(this.#original.body, facts.model, sent, contentEvents);
     if (body === null) return null;

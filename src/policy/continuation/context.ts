@@ -1,7 +1,7 @@
 /** What kind of text breaks off where: prose, code or JSON, in the middle of a sentence or at its end. */
 
 export interface Context {
-  /** Inside a fenced block of code. */
+  /** Inside a fenced block of code, or in a text of as many signs as code has. */
   readonly inCode: boolean;
   /** The line that breaks off, without its beginning white space. */
   readonly lastLine: string;
@@ -10,11 +10,28 @@ export interface Context {
 }
 
 const FENCE = /^\s*(?:```|~~~)/gm;
+/** Links, mail addresses and tags: repeated for a good reason, and of no language. */
+export const ADDRESS = /\b(?:https?:\/\/|www\.)\S+|\S+@\S+|<[^>\n]{1,200}>/g;
+const SIGNS_CHARS = 300;
+const SIGNS_MIN = 3;
+const SIGNS_SHARE = 0.06;
 const LOOSE_LINE = /^(?:#{1,6}\s|[-*+•–]\s|\d+[.)]\s|\||>|\*\*[^*]*\*\*:?\s*$)/;
 
 export function contextOf(text: string): Context {
   const lastLine = text.slice(text.lastIndexOf('\n') + 1).trimStart();
-  return { inCode: (text.match(FENCE)?.length ?? 0) % 2 === 1, lastLine, isLoose: LOOSE_LINE.test(lastLine) };
+  return { inCode: isInFence(text) || hasSignsOfCode(text), lastLine, isLoose: LOOSE_LINE.test(lastLine) };
+}
+
+/** True if a fenced block of code is open at the end. */
+export function isInFence(text: string): boolean {
+  return (text.match(FENCE)?.length ?? 0) % 2 === 1;
+}
+
+/** Judged by the paragraph that breaks off, so that prose behind a block of code is prose. */
+function hasSignsOfCode(text: string): boolean {
+  const from = Math.max(text.lastIndexOf('\n\n'), text.lastIndexOf('\n```'), text.length - SIGNS_CHARS);
+  const end = text.slice(Math.max(0, from));
+  return (end.match(/[{}()[\];=<>|&$\\]/g)?.length ?? 0) > Math.max(SIGNS_MIN, end.length * SIGNS_SHARE);
 }
 
 /** The words of a text in lower case, letters and digits only. */
@@ -41,7 +58,7 @@ export function proseOf(text: string, startsInCode = false): string {
   return open
     .replaceAll(/^\s*(?:```|~~~)[\s\S]*?(?:^\s*(?:```|~~~)|$(?![\s\S]))/gm, ' ')
     .replaceAll(/`[^`\n]*`/g, ' ')
-    .replaceAll(/\b(?:https?:\/\/|www\.)\S+|\S+@\S+|<[^>\n]{1,200}>/g, ' ')
+    .replaceAll(ADDRESS, ' ')
     .replaceAll(/\S*[\p{N}_/\\=(){}[\]]\S*/gu, ' ')
     .replaceAll(/[#*>|~]+/g, ' ')
     .replaceAll(/\s+/g, ' ')

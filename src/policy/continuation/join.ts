@@ -21,9 +21,9 @@ const CODE_BEHIND_NAME = /^[\p{L}\p{N}_]*\s*[(.,;:=[\])}{<>"'`]/u;
 export function isJoinable(told: string, next: string): boolean {
   const sent = told.trimEnd();
   const context = contextOf(sent);
-  const between = told.slice(sent.length) + (/^\s*/.exec(next)?.[0] ?? '');
   const begin = next.trimStart();
   const supplied = begin.length < next.length;
+  const between = told.slice(sent.length) + next.slice(knownSpace(told.slice(sent.length), next), next.length - begin.length);
   if (between === '') return canTouch(sent, begin, context);
   if (!supplied && (/^[\p{Lu}\p{Lt}\p{Lo}]/u.test(begin) || BLOCK_BEGIN.test(begin))) return false;
   if (context.inCode) return !isSentenceInCode(begin, context);
@@ -81,4 +81,11 @@ function canFollowInLine(sent: string, begin: string, context: Context): boolean
   if (word === undefined || word.toLowerCase() === word) return true;
   const small = word.toLowerCase();
   return !new RegExp(`(?<![\\p{L}\\p{N}])${small}(?![\\p{L}\\p{N}])`, 'u').test(sent);
+}
+
+/** How much of the white space that the new text begins with went out before: targets don't see the last of it. */
+export function knownSpace(trimmed: string, next: string): number {
+  const space = /^\s*/.exec(next)![0];
+  if (space.startsWith(trimmed)) return trimmed.length;
+  return trimmed.startsWith(space) ? space.length : 0;
 }

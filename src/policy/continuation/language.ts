@@ -15,8 +15,8 @@ const NEAR_SHORT = 0.96;
 const NEAR_LONG = 0.97;
 const LONG_WEIGHT = 50;
 
-/** `unknown`: there is too little of it, and it could be. */
-export function sameLanguage(told: string, next: string, nextInCode: boolean, scores: LanguageScores): 'yes' | 'no' | 'unknown' {
+/** `none`: there is no prose in it; `unknown`: there is too little, and it could be. */
+export function sameLanguage(told: string, next: string, nextInCode: boolean, scores: LanguageScores): 'yes' | 'no' | 'none' | 'unknown' {
   const before = proseOf(told).slice(-TOLD_CHARS);
   const after = proseOf(next, nextInCode);
   const weight = weightOf(after);
@@ -24,6 +24,7 @@ export function sameLanguage(told: string, next: string, nextInCode: boolean, sc
   if (weightOf(before) < TOLD_WEIGHT_MIN) return told.length > WORDLESS_CHARS ? 'yes' : 'unknown';
   if (hasOtherScript(before, after)) return 'no';
   if (!/\p{L}/u.test(next)) return 'yes';
+  if (weight === 0) return 'none';
   if (weight < NEXT_WEIGHT_MIN) return areKnown(told, next) ? 'yes' : 'unknown';
   const expected = scores(before)[0]?.[0];
   if (expected === undefined) return 'unknown';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import type { LanguageScores } from './language.ts';
-import { decideSplice, HELD_CHARS, HELD_CHARS_MAX } from './splice.ts';
+import { decideSplice, HELD_CHARS, HELD_CHARS_MAX, isContinuable } from './splice.ts';
 import type { SpliceDecision } from './splice.ts';
 
 /** Knows German by its articles; everything else is English to it. */
@@ -47,6 +47,8 @@ describe('the new text is held back', () => {
   });
 });
 
+const CODE = Array.from({ length: 8 }, (_, i) => `  fields[${i}] = read(${i * 7}) ?? 0;\n`).join('');
+
 const JOINS: readonly (readonly [told: string, next: string, as: string])[] = [
   [TOLD, REST, 'ded and unlo'],
   [`${TOLD}ded `, ' and unloaded, which takes a day.', 'and unloaded'],
@@ -54,6 +56,8 @@ const JOINS: readonly (readonly [told: string, next: string, as: string])[] = [
   [`${TOLD}ded.\n\n`, '\n\nThe oldest ones were natural bays.', 'The oldest o'],
   [`${TOLD}ded.\n\n- one for the boats\n- `, ' another for all the people who come', 'another for '],
   [`${TOLD}ded at 12:`, '30 and at 18:45 by those who live there.', '30 and at 18'],
+  [`${TOLD}ded, see https://a.test/x and <b>, see https://a.test/`, 'x and https://a.test/y for what they cost there.', 'x and https:'],
+  [`${CODE}  const ropes = boats.map((boat) => {\n    const length = boat.length * 2;\n`, '\n    return { boat, length };\n  });\n', '    return { '],
   ['{"title": "A harbour for ships", "days": [1, 2', ', 3], "open": true}', ', 3], "open"'],
   ['{"title": "A harbour for ships and the', ' people who live there", "open": true}', ' people who '],
 ]; // prettier-ignore
@@ -85,6 +89,16 @@ const REFUSALS: readonly (readonly [why: string, told: string, next: string])[] 
   ['nothing', TOLD, ' \n'],
   ['nothing', TOLD, TOLD.slice(-40)],
 ]; // prettier-ignore
+
+describe('a text can be continued', () => {
+  it('if there is enough of it, and its last character is whole', () => {
+    assert.ok(isContinuable(TOLD));
+    assert.ok(isContinuable(`${TOLD} 🌊`));
+    assert.ok(!isContinuable('A harbour protects.     '));
+    assert.ok(!isContinuable(`${TOLD} ${'🌊'[0]}`));
+    assert.ok(!isContinuable(`${TOLD} \ufffd`));
+  });
+});
 
 describe('a continuation joins, without what is there already', () => {
   for (const [told, next, as] of JOINS) {

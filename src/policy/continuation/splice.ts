@@ -4,9 +4,9 @@
  * nobody sees it. So nothing is taken on trust: a text is held back until there is enough of it, and where a doubt remains it
  * is refused. The caller gets an honest error then.
  */
-import { contextOf } from './context.ts';
+import { contextOf, isInFence } from './context.ts';
 import { JsonPrefix } from './json-prefix.ts';
-import { isJoinable } from './join.ts';
+import { isJoinable, knownSpace } from './join.ts';
 import { sameLanguage } from './language.ts';
 import type { LanguageScores } from './language.ts';
 import { repeatedTail } from './overlap.ts';
@@ -36,9 +36,14 @@ export const HELD_CHARS = 240;
 /** The same at most, where code comes first and no language shows yet; a longer block of code is trusted. */
 export const HELD_CHARS_MAX = 2_000;
 /** With less than this nobody can say what goes on with it, in characters without white space. */
-export const CONTINUABLE_CHARS_MIN = 24;
+const CONTINUABLE_CHARS_MIN = 24;
 
 const WAIT: SpliceDecision = { kind: 'wait' };
+
+/** True if it can be told what goes on with a text: there is enough of it, and it does not break off within a character. */
+export function isContinuable(told: string): boolean {
+  return told.replaceAll(/\s/g, '').length >= CONTINUABLE_CHARS_MIN && !/[\ud800-\udbff\ufffd]$/.test(told);
+}
 
 /** `told`: the text that went out. `next`: what the target says to it, so far; `isAll`: that is all it says. */
 export function decideSplice(told: string, next: string, isAll: boolean, scores: LanguageScores): SpliceDecision {
@@ -57,19 +62,12 @@ export function decideSplice(told: string, next: string, isAll: boolean, scores:
   const json = JsonPrefix.of(sent);
   const isJson = json !== null && !json.isComplete;
   if (isJson ? !json.read(rest) || (isAll && !json.isComplete) : !isJoinable(told, rest)) return refuse('break');
-  const language = sameLanguage(told, rest, inCode, scores);
-  if (language === 'unknown' && !isAll && next.length < HELD_CHARS_MAX) return WAIT;
+  const language = sameLanguage(told, rest, isInFence(sent), scores);
+  if ((language === 'unknown' || language === 'none') && !isAll && next.length < HELD_CHARS_MAX) return WAIT;
   if (language === 'no' || (language === 'unknown' && isAll && !isJson)) return refuse('language');
   return { kind: 'join', drop: repeated + knownSpace(told.slice(sent.length), rest) };
 }
 
 function refuse(why: SpliceRefusal): SpliceDecision {
   return { kind: 'refuse', why };
-}
-
-/** How much of the white space that the new text begins with went out before: targets don't see the last of it. */
-function knownSpace(trimmed: string, rest: string): number {
-  const space = /^\s*/.exec(rest)![0];
-  if (space.startsWith(trimmed)) return trimmed.length;
-  return trimmed.startsWith(space) ? space.length : 0;
 }

@@ -1,9 +1,11 @@
 /** Finds out whether a text tells again, in the same or similar words, what was told before. */
-import { isMostlyUnspaced, wordsOf } from './context.ts';
+import { ADDRESS, isMostlyUnspaced, wordsOf } from './context.ts';
 
 /** Characters that nobody says twice by chance; code does. */
 const EXACT_CHARS = 40;
 const EXACT_CHARS_IN_CODE = 100;
+/** An address is no sentence. */
+const WORDS_MIN = 4;
 /** Neighbouring words (or characters, where words have no spaces) that make one shingle. */
 const WORDS_IN_SHINGLE = 3;
 const CHARS_IN_SHINGLE = 4;
@@ -21,13 +23,19 @@ const LONG_WORDS_MIN = 8;
 const LONG_KNOWN_MAX = 0.5;
 
 export function startsOver(told: string, next: string, inCode: boolean): boolean {
-  const head = next.trimStart();
-  const exact = inCode ? EXACT_CHARS_IN_CODE : EXACT_CHARS;
-  if (head.length >= exact && told.includes(head.slice(0, exact))) return true;
-  const known = shinglesOf(told, isMostlyUnspaced(head));
+  if (repeatsExactly(told, next.trimStart(), inCode ? EXACT_CHARS_IN_CODE : EXACT_CHARS)) return true;
+  const head = next.trimStart().replaceAll(ADDRESS, ' ');
+  const known = shinglesOf(told.replaceAll(ADDRESS, ' '), isMostlyUnspaced(head));
   const max = inCode ? KNOWN_MAX_IN_CODE : KNOWN_MAX;
   if (knownShare(known, head) > max || knownShare(known, head.slice(0, HEAD_CHARS)) > Math.max(max, KNOWN_MAX_AT_HEAD)) return true;
   return !inCode && isRetold(told, head);
+}
+
+function repeatsExactly(told: string, head: string, count: number): boolean {
+  if (head.length < count) return false;
+  const begin = head.slice(0, count);
+  const says = isMostlyUnspaced(begin) || wordsOf(begin.replaceAll(/\S*[/@<>=]\S*/g, ' ')).length >= WORDS_MIN;
+  return says && told.includes(begin);
 }
 
 function knownShare(known: { readonly unspaced: boolean; readonly shingles: ReadonlySet<string> }, next: string): number {
