@@ -296,11 +296,11 @@ describe('a caller who reads slowly', { concurrency: 4 }, () => {
     const world = await startWorld(t, {
       storms: { a: huge },
       providers: { a: { limits: { concurrency: CONCURRENCY } } },
-      config: { policy: { timeouts: { idle: '200ms' } } },
+      config: { policy: { timeouts: { idle: '600ms' } } },
     });
     const response = await slowly(world);
     response.pause();
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await new Promise((resolve) => setTimeout(resolve, 1500));
     let text = '';
     for await (const chunk of response.setEncoding('utf8')) text += chunk as string;
     assert.equal(contentOf(text).trim().split(/\s+/).length, 100_000);
