@@ -1,134 +1,111 @@
 /**
  * What becomes of a request when one of its providers has a fault: one entry for every kind that Storm knows. A fault is
- * passed on, falls back, is told, or breaks a stream that has begun; the words below say which, for both forms.
+ * passed on, falls back, is told, or breaks a stream that has begun; `fault-fates.ts` has the words.
  */
-import type { StormFault, StormFaultKind } from '../../src/storm/index.ts';
+import { PRODUCTS } from '../../src/storm/fault-names.ts';
+import type { StormFaultKind } from '../../src/storm/index.ts';
+import {
+  bodiless,
+  both,
+  breaks,
+  breaksAtEnd,
+  breaksByError,
+  broken,
+  busy,
+  byteByByte,
+  conflict,
+  cut,
+  hollow,
+  inRequest,
+  invalid,
+  limited,
+  malformed,
+  other,
+  overloaded,
+  page,
+  passes,
+  plainly,
+  refused,
+  saysOther,
+  serverError,
+  silent,
+  spent,
+  stalls,
+  streamed,
+  toldInside,
+  unheld,
+  within,
+} from './fault-fates.ts';
+import type { Breaks, Expectation, Fails } from './fault-fates.ts';
 
-/** The answer goes to the caller as Storm said it. */
-export interface Passes {
-  readonly end: 'passes';
-  /** Default: what a provider without the fault says. Else what Storm says with it, asked directly. */
-  readonly says?: 'as the fault has it';
-  /** Calls until it came. Default 1. */
-  readonly calls?: number;
-}
+type Table<Name extends string> = Partial<Record<Name, Expectation | readonly Expectation[]>>;
 
-/** Nothing has gone out: the next target answers. Alone it is asked again where that may help, and then the caller is told. */
-export interface Fails {
-  readonly end: 'fails';
-  readonly verdict: 'retry' | 'switch' | 'reject';
-  /** As in the timeline and in x-breakwater-fallback. */
-  readonly reason: string;
-  /** Told to the caller where no other target is there. */
-  readonly status: number;
-  /** The provider's own error as it came; its words in our form; or an error of ours by its code. */
-  readonly told: 'its bytes' | 'its words' | 'all_targets_failed' | 'upstream_auth_failed';
-  readonly health?: 'failure';
-  readonly holds?: 'cooldown' | 'bench';
-  /** Calls while it is alone, where they are not one (switch, reject) or all that are allowed (retry). */
-  readonly calls?: number;
-}
-
-/** A complete answer with nothing in it: the next target answers. Alone it is asked once more, then the answer is passed on and marked. */
-export interface Hollow {
-  readonly end: 'hollow';
-}
-
-/** Content has gone out: the stream ends with an error in band, and nobody else is asked. */
-export interface Breaks {
-  readonly end: 'breaks';
-  readonly code: 'stream_interrupted' | 'stream_stalled';
-  readonly reason: string;
-  /** What has gone out before. Default: a part of the answer. */
-  readonly after?: 'all of its content';
-}
-
-export type Fate = Passes | Fails | Hollow | Breaks;
-
-export interface Expectation {
-  /** Settings of the fault beside its kind. */
-  readonly with?: Omit<StormFault, 'kind'>;
-  readonly plain: Fate;
-  readonly stream: Fate;
-  /** Members of the request beside the usual ones. */
-  readonly body?: Readonly<Record<string, unknown>>;
-  /** Megabytes go over the wire, so it does not belong among thousands. */
-  readonly isLarge?: boolean;
-}
-
-const passes: Fate = { end: 'passes' };
-const saysOther: Fate = { end: 'passes', says: 'as the fault has it' };
-const hollow: Fate = { end: 'hollow' };
-
-const health = 'failure';
-const limited: Fails = { end: 'fails', reason: 'rate_limited', verdict: 'retry', status: 429, told: 'its bytes', holds: 'cooldown' };
-const spent: Fails = { end: 'fails', reason: 'quota', verdict: 'switch', status: 429, told: 'its bytes', holds: 'bench' };
-const refused: Fails = { end: 'fails', reason: 'auth', verdict: 'switch', status: 502, told: 'upstream_auth_failed', holds: 'bench' };
-const serverError: Fails = { end: 'fails', reason: 'server_error', verdict: 'retry', status: 500, told: 'its bytes', health };
-const overloaded: Fails = { ...serverError, reason: 'overloaded', status: 503 };
-const toldInside: Fails = { ...serverError, status: 502, told: 'its words' };
-const broken: Fails = { end: 'fails', reason: 'connection', verdict: 'retry', status: 502, told: 'all_targets_failed', health };
-const cut: Fails = { ...broken, reason: 'interrupted' };
-const silent: Fails = { ...broken, reason: 'timeout' };
-const malformed: Fails = { ...broken, reason: 'malformed' };
-const bodiless: Fails = { end: 'fails', reason: 'empty', verdict: 'retry', status: 502, told: 'all_targets_failed', calls: 2 };
-const conflict: Fails = { end: 'fails', reason: 'conflict', verdict: 'retry', status: 409, told: 'its bytes' };
-const inRequest = { end: 'fails', verdict: 'switch', status: 400, told: 'its bytes' } as const;
-const invalid: Fails = { end: 'fails', reason: 'invalid_request', verdict: 'reject', status: 400, told: 'its bytes' };
-
-const breaks: Breaks = { end: 'breaks', code: 'stream_interrupted', reason: 'interrupted' };
-const stalls: Breaks = { end: 'breaks', code: 'stream_stalled', reason: 'stalled' };
-
-/** The same in both forms. */
-function both(fate: Fate, settings?: Expectation['with'], body?: Expectation['body']): Expectation {
-  return { plain: fate, stream: fate, ...(settings && { with: settings }), ...(body && { body }) };
-}
-
-/** A page of words instead of JSON. */
-const page = (fate: Fails): Expectation => both({ ...fate, told: 'its words' });
-
-/** Breaks within: before the first content, and after some of it, which only a stream tells apart. */
-function within(before: Fate, after: Breaks, settings: Expectation['with'] = {}): readonly Expectation[] {
-  return [
-    { with: { ...settings, afterTokens: 4 }, plain: before, stream: after },
-    { with: { ...settings, afterTokens: 0 }, plain: before, stream: before },
-  ];
-}
-
-/** By kind. `fault-kinds.ts` says what each does. */
-export const EXPECTATIONS: Partial<Record<StormFaultKind, Expectation | readonly Expectation[]>> = {
+const WAITS: Table<string> = {
   '429': both(limited),
   '429-retry': [both(limited, { retryAfter: 0 }), both(limited, { retryAfter: 'Wed, 21 Oct 2015 07:28:00 -0000' })],
   '429-date': both(limited, { ms: 0 }),
+  '429-date-past': both(limited),
+  '429-date-minus': both(limited, { ms: 0 }),
   '429-ms': both(limited, { retryAfterMs: 30 }),
+  '429-x-ms': both(limited, { ms: 30 }),
+  '429-both': both(limited, { retryAfterMs: 30 }),
+  '429-zero': both(limited),
+  '429-long': both({ ...limited, calls: 1 }),
+  '429-reset': both(limited, { ms: 30 }),
+  '429-retry-info': both(limited, { ms: 30 }),
+  '429-retry-info-array': page(limited, { ms: 30 }),
   '429-text': both(limited, { ms: 30 }),
+  '429-text-go': both(limited, { ms: 30 }),
+  '429-text-plain': both(limited, { ms: 30 }),
   '429-absurd': [both(limited), both(limited, { retryAfter: '99999999999' })],
   '429-empty': page(limited),
+  '429-html': page(limited),
+  '429-tokens': both(limited),
   '429-slow-down': both(limited),
+  '429-flex': both(unheld),
   '429-quota': both(spent),
+  '429-quota-day': both(spent),
   '429-too-large': both({ ...inRequest, reason: 'too_large', status: 429 }),
+};
+
+const REFUSALS: Table<string> = {
   '400': [both(invalid), both({ ...spent, status: 400 }, { message: 'You have reached your spend limit.' })],
   '400-context': both({ ...inRequest, reason: 'context_length' }),
   '400-content-filter': both({ ...inRequest, reason: 'content_filter' }),
+  '400-azure-filter': both({ ...inRequest, reason: 'content_filter' }),
+  '400-spend-limit': both({ ...spent, status: 400 }),
+  '400-empty': page(invalid),
+  '400-html': page(invalid),
   '400-parameter': [
     both({ ...inRequest, reason: 'unsupported' }, { param: 'messages' }),
     both({ end: 'passes', calls: 2 }, {}, { temperature: 0.2 }),
     both(passes),
   ],
   '401': both(refused),
+  '401-string': both(refused),
+  '402': both({ ...spent, status: 402 }),
   '403': both(refused),
   '404': both({ ...inRequest, reason: 'model_not_found', status: 404 }),
+  '404-deployment': both({ ...inRequest, reason: 'model_not_found', status: 404 }),
   '408': both({ ...conflict, reason: 'timeout', status: 408 }),
   '409': both(conflict),
   '413': page({ ...invalid, status: 413 }),
+  '422-detail': page({ ...invalid, status: 422 }),
+  '425': both({ ...conflict, status: 425 }),
+  '498': both({ ...overloaded, status: 498 }),
   '500': both(serverError),
   '500-html': page(serverError),
   '502': both({ ...serverError, status: 502 }),
   '502-html': page({ ...serverError, status: 502 }),
   '503': both(overloaded),
   '503-html': page(overloaded),
+  '503-empty': page(overloaded),
+  '503-retry': both({ ...overloaded, holds: 'cooldown' }, { retryAfter: '0.05' }),
+  '503-loading': both(busy),
+  '503-busy': both(busy),
   '504': both({ ...serverError, status: 504 }),
   '504-html': page({ ...serverError, status: 504 }),
+  '524': page({ ...serverError, status: 524 }),
   '529': both({ ...overloaded, status: 529 }),
   status: [
     both({ ...invalid, status: 418 }, { status: 418 }),
@@ -136,7 +113,23 @@ export const EXPECTATIONS: Partial<Record<StormFaultKind, Expectation | readonly
     both({ ...spent, status: 402 }, { status: 402 }),
     both({ ...conflict, status: 425 }, { status: 425 }),
   ],
+  redirect: both({ ...malformed, verdict: 'switch', told: 'its words' }),
+  'no-content': both(bodiless),
+};
 
+/** A proxy between us and an SDK of another kind keeps these bodies only where an SDK of ours can read them. */
+const READABLE: ReadonlySet<string> = new Set(['double', 'numeric', 'google', 'gzip']);
+
+function shapedRefusals(): Table<string> {
+  const fates = { '400': invalid, '429': limited, '503': overloaded };
+  return Object.fromEntries(
+    Object.entries(fates).flatMap(([status, fate]) =>
+      PRODUCTS.SHAPED.map((shape) => [`${status}-${shape}`, READABLE.has(shape) ? both(fate) : page(fate)]),
+    ),
+  );
+}
+
+const CONNECTIONS: Table<string> = {
   reset: both(broken),
   close: both(broken),
   silence: both(silent),
@@ -144,35 +137,252 @@ export const EXPECTATIONS: Partial<Record<StormFaultKind, Expectation | readonly
   stall: within(silent, stalls),
   cut: within(cut, breaks),
   'cut-reset': within(cut, breaks),
+  'cut-byte': [{ plain: cut, stream: breaks }, both(cut, { bytes: 100 })],
+  'reset-byte': [{ plain: cut, stream: breaks }, both(cut, { bytes: 100 })],
+  'cut-event': within(cut, breaks),
+  'reset-event': within(cut, breaks),
+  'cut-character': within(cut, { ...breaks, says: 'as the fault has it' }),
+  'reset-character': within(cut, { ...breaks, says: 'as the fault has it' }),
+  'cut-last': { plain: cut, stream: breaksAtEnd },
   drip: both(passes, { ms: 3 }),
-  bytes: both(passes),
+  bytes: byteByByte,
+  split: byteByByte,
+  'split-at': both(passes),
+  'one-packet': both(passes),
+};
 
+const FRAMINGS: Table<string> = {
+  'wire-bytes': byteByByte,
+  'wire-split': byteByByte,
+  'wire-cut': [{ plain: cut, stream: breaks }, both(broken, { bytes: 20 })],
+  'wire-reset': [{ plain: cut, stream: breaks }, both(broken, { bytes: 20 })],
+  'chunk-cut': within(cut, breaks),
+  'chunk-cut-size': within(cut, breaks),
+  'chunk-cut-end': { with: { afterTokens: 4 }, plain: cut, stream: breaks },
+  'chunk-reset': within(cut, breaks),
+  'chunk-bad': within(cut, breaks),
+  'chunk-no-end': plainly(cut),
+  'chunk-extension': both(passes),
+  trailers: both(passes),
+  'close-delimited': both(passes),
+  'close-delimited-cut': { plain: malformed, stream: breaks },
+  'close-after': both(passes),
+  'length-long': plainly(cut),
+  'length-long-open': plainly(silent),
+  'length-short': plainly(malformed),
+  'head-cut': both(broken),
+  'head-garbage': both(broken),
+  'head-huge': both(broken),
+  continue: both(broken),
+  'early-hints': both(passes),
+  upgrade: both(broken),
+};
+
+const ENCODINGS: Table<string> = {
+  gzip: both(passes),
+  'gzip-one': both(passes),
+  br: both(passes),
+  zstd: both(passes),
+  deflate: both(passes),
+  'gzip-cut': { plain: cut, stream: breaks },
+  'gzip-truncated': { plain: cut, stream: breaks },
+  'gzip-corrupt': { plain: malformed, stream: { ...breaks, reason: 'malformed' } },
+  'gzip-false': both(malformed),
+  'gzip-unnamed': both(malformed),
+  'encoding-unknown': both(malformed),
+  'encoding-identity': both(passes),
+  'encoding-two': { plain: malformed, stream: passes },
+};
+
+const STREAM_ERRORS: Table<string> = {
   'error-first': both(toldInside),
+  'error-before': both(toldInside),
   'error-preamble': both(toldInside),
-  'error-content': within(toldInside, { ...breaks, reason: 'server_error' }),
+  'error-content': within(toldInside, breaksByError),
+  'error-finish': { plain: toldInside, stream: { ...breaksByError, after: 'all of it' } },
+  'error-choice': [
+    { with: { afterTokens: 4 }, plain: { ...toldInside, status: 500 }, stream: breaksByError },
+    { with: { afterTokens: 0 }, plain: { ...toldInside, status: 500 }, stream: toldInside },
+  ],
+  'error-done': within(toldInside, breaksByError),
+  'error-after-done': both(passes),
+};
+
+/** A number for the code is a status, and is told as such. */
+function shapedEvents(): Table<string> {
+  return Object.fromEntries(
+    PRODUCTS.EVENT_SHAPES.flatMap((shape) => {
+      const before: Fails = shape === 'double' ? { ...toldInside, status: 500 } : toldInside;
+      return [
+        [`error-first-${shape}`, both(before)],
+        [`error-preamble-${shape}`, both(before)],
+        [`error-content-${shape}`, within(before, breaksByError)],
+        [`error-finish-${shape}`, { plain: before, stream: { ...breaksByError, after: 'all of it' } }],
+      ];
+    }),
+  );
+}
+
+const ENDS: Table<string> = {
   'no-done': both(passes),
-  'no-finish': both(saysOther),
-  'no-end': { plain: passes, stream: { ...breaks, after: 'all of its content' } },
+  'no-finish': other,
+  'no-end': streamed(breaksAtEnd),
+  'no-blank': both(passes),
+  'no-newline': both(passes),
+  'no-blank-finish': both(passes),
+  'after-done': both(passes),
+  'done-twice': both(passes),
+  'done-only': streamed(bodiless),
+  'done-open': both(passes),
+  'finish-open': streamed({ end: 'passes', isSilent: true }),
+  'finish-only': streamed(hollow),
+  'finish-twice': both(passes),
+  'finish-late': both(passes),
+  'finish-joined': both(passes),
+  'finish-odd': { plain: toldInside, stream: { ...breaksByError, after: 'all of its content' } },
+  'finish-fields': both(passes),
   malformed: within(malformed, { ...breaks, reason: 'malformed' }),
-  'empty-choices': both(hollow),
+  'empty-stream': streamed(bodiless),
+  'comments-only': streamed(bodiless),
+};
+
+const LETTERS: Table<string> = {
+  comments: both(passes, { ms: 2 }),
+  'comments-between': both(passes),
+  'comments-endless': streamed(silent),
+  'comments-endless-content': streamed(stalls, { afterTokens: 4 }),
+  'comment-long': both(passes),
+  crlf: both(passes),
+  cr: both(passes),
+  'mixed-lines': both(passes),
+  bom: both(passes),
+  'blank-lines': both(passes),
+  'data-empty': both(passes),
+  'data-multi': both(passes),
+  'data-no-space': both(passes),
+  'event-lines': both(passes),
+  'event-unknown': both(passes),
+  'id-retry': both(passes),
+  'field-unknown': both(passes),
+  'line-long': { ...both(passes), isLarge: true },
+  // Of a tool call the preamble is content: then it is as endless as `endless`.
+  'preamble-endless': { ...streamed(silent), isLarge: true },
+  endless: { ...streamed({ end: 'endless' }), isLarge: true },
+  'invalid-utf8': { plain: malformed, stream: saysOther },
+  separators: other,
+  surrogates: streamed(saysOther),
+  'spaced-json': both(passes),
+};
+
+const CHUNKS: Table<string> = {
+  'usage-each': both(passes),
+  'usage-finish': both(passes),
+  'usage-no-choices': both(passes),
+  'usage-null': both(passes),
+  'usage-missing': both(passes),
+  'usage-groq': both(passes),
+  'usage-twice': both(passes),
+  'usage-first': both(passes),
+  'usage-odd': both(passes),
+  'filter-first': both(passes),
+  'filter-between': both(passes),
+  'choices-null': both(passes),
+  duplicate: streamed(saysOther),
+  'ids-change': both(passes),
+  'role-each': both(passes),
+  'role-missing': both(passes),
+  'index-missing': { ...both(passes), oneChoiceOnly: true },
+  'delta-missing': both(passes),
+  'deltas-empty': both(passes),
+  'fields-unknown': both(passes),
+  deep: both(passes),
+};
+
+const breaksInTool: Breaks = { ...breaks, says: 'as the fault has it' };
+
+const TOOLS: Table<string> = {
+  tool: other,
+  'tool-whole': other,
+  'tool-whole-finish': other,
+  'tool-id-repeated': other,
+  'tool-id-empty': other,
+  'tool-id-missing': other,
+  'tool-name-split': other,
+  'tool-two': other,
+  'tool-interleaved': other,
+  'tool-index-missing': other,
+  'tool-index-same': other,
+  'tool-arguments-empty': other,
+  'tool-arguments-null': other,
+  'tool-arguments-object': other,
+  'tool-arguments-broken': other,
+  'tool-after-text': other,
+  'tool-stop': other,
+  'tool-no-finish': { plain: saysOther, stream: breaksInTool },
+  'tool-cut': { with: { afterTokens: 4 }, plain: saysOther, stream: breaksInTool },
+  'tool-error': { with: { afterTokens: 4 }, plain: saysOther, stream: { ...breaksInTool, reason: 'server_error' } },
+  'function-call': other,
+};
+
+const CONTENTS: Table<string> = {
+  'empty-choices': both(bodiless),
   'empty-null': both(hollow),
   empty: both(hollow),
-  'empty-body': { plain: malformed, stream: bodiless },
   truncated: [both(saysOther, { afterTokens: 3 }), both(hollow, { afterTokens: 0 })],
-  refusal: both(saysOther),
-  'content-filter': both(saysOther),
-  repetition: both(saysOther),
-  prose: both(saysOther),
+  refusal: other,
+  'refusal-late': streamed(saysOther),
+  'content-filter': other,
+  repetition: other,
+  prose: other,
+  unicode: other,
+  marks: other,
+  reasoning: other,
+  'reasoning-content': other,
+  'reasoning-only': other,
+  'reasoning-cut': { plain: saysOther, stream: { ...breaks, says: 'as the fault has it' } },
+};
 
+const BODIES: Table<string> = {
+  'empty-body': both(bodiless),
   html: both(malformed),
+  type: both(passes),
   'wrong-type': both(passes),
+  'type-missing': both(passes),
+  'type-json': both(passes),
+  'type-sse': both(passes),
+  'type-html': both(malformed),
+  'type-case': both(passes),
   'json-for-stream': both(passes),
-  'sse-for-plain': { plain: malformed, stream: passes },
-  gzip: both(passes),
-  comments: both(passes, { ms: 2 }),
-  crlf: both(passes),
-  bom: both(passes),
-  trailing: { plain: malformed, stream: passes },
+  'json-for-stream-pretty': both(passes),
+  'sse-for-plain': both(passes),
+  'sse-for-plain-cut': plainly(cut),
+  'lines-for-stream': streamed(malformed),
+  'two-json': plainly(malformed),
+  trailing: plainly(malformed),
+  'trailing-space': both(passes),
+  'leading-lines': both(passes),
+  pretty: both(passes),
+  'array-wrapped': plainly(malformed),
+  'null-body': plainly(malformed),
+  'long-body': { ...both(passes), isLarge: true },
+};
+
+/** By kind. What each does stands with it in Storm. */
+const EXPECTATIONS: Table<string> = {
+  ...REFUSALS,
+  ...shapedRefusals(),
+  ...WAITS,
+  ...CONNECTIONS,
+  ...FRAMINGS,
+  ...ENCODINGS,
+  ...STREAM_ERRORS,
+  ...shapedEvents(),
+  ...ENDS,
+  ...LETTERS,
+  ...CHUNKS,
+  ...TOOLS,
+  ...CONTENTS,
+  ...BODIES,
 };
 
 /** All that is expected of a kind; none where nobody has said yet. */

@@ -5,6 +5,8 @@ import OpenAI from 'openai';
 export interface Said {
   content: string;
   refusal: string;
+  /** In whatever field. */
+  reasoning: string;
   tools: { id: string | undefined; name: string; arguments: string }[];
   finish: string | null;
 }
@@ -44,13 +46,13 @@ export type SdkSeen = Common &
 
 type Body = Record<string, unknown>;
 
-/** Asks once, and reads the answer to its end. */
-export async function askBySdk(openai: OpenAI, body: Body, headers: Record<string, string> = {}): Promise<SdkSeen> {
+/** Asks once, and reads the answer to its end, or leaves a stream after so many chunks with content. */
+export async function askBySdk(openai: OpenAI, body: Body, headers: Record<string, string> = {}, leaveAfter = Infinity): Promise<SdkSeen> {
   const startedAt = performance.now();
   const gathered: Gathered = { said: [], deltas: 0, usage: null, headers: new Headers() };
   const seen = () => ({ ...gathered, ms: performance.now() - startedAt });
   try {
-    if (body['stream'] === true) await readStream(openai, body, headers, gathered);
+    if (body['stream'] === true) await readStream(openai, body, headers, gathered, leaveAfter);
     else await readPlain(openai, body, headers, gathered);
     return { ...seen(), end: 'answer' };
   } catch (thrown) {
@@ -87,7 +89,13 @@ async function readPlain(openai: OpenAI, body: Body, headers: Record<string, str
   if (answer.usage) gathered.usage = [answer.usage.prompt_tokens, answer.usage.completion_tokens];
 }
 
-async function readStream(openai: OpenAI, body: Body, headers: Record<string, string>, gathered: Gathered): Promise<void> {
+async function readStream(
+  openai: OpenAI,
+  body: Body,
+  headers: Record<string, string>,
+  gathered: Gathered,
+  leaveAfter: number,
+): Promise<void> {
   const asked = openai.chat.completions.create({ ...body, stream: true } as never, { headers }) as unknown as {
     withResponse(): Promise<{ data: AsyncIterable<OpenAI.ChatCompletionChunk>; response: Response }>;
   };
@@ -100,7 +108,7 @@ async function readStream(openai: OpenAI, body: Body, headers: Record<string, st
       hasContent = addTo(said, delta ?? {}) || hasContent;
       said.finish = finish ?? said.finish;
     }
-    if (hasContent) gathered.deltas++;
+    if (hasContent && ++gathered.deltas >= leaveAfter) return;
     if (chunk.usage) gathered.usage = [chunk.usage.prompt_tokens, chunk.usage.completion_tokens];
   }
 }
@@ -108,11 +116,14 @@ async function readStream(openai: OpenAI, body: Body, headers: Record<string, st
 interface Delta {
   content?: string | null;
   refusal?: string | null;
+  reasoning?: string | null;
+  reasoning_content?: string | null;
+  function_call?: { name?: string; arguments?: string } | null;
   tool_calls?: { index?: number; id?: string; function?: { name?: string; arguments?: string } }[] | null;
 }
 
 function choiceOf({ said }: Gathered, index: number): Said {
-  while (said.length <= index) said.push({ content: '', refusal: '', tools: [], finish: null });
+  while (said.length <= index) said.push({ content: '', refusal: '', reasoning: '', tools: [], finish: null });
   return said[index]!;
 }
 
@@ -120,7 +131,10 @@ function choiceOf({ said }: Gathered, index: number): Said {
 function addTo(said: Said, delta: Delta): boolean {
   said.content += delta.content ?? '';
   said.refusal += delta.refusal ?? '';
-  for (const [position, call] of (delta.tool_calls ?? []).entries()) {
+  const reasoning = delta.reasoning ?? delta.reasoning_content ?? '';
+  said.reasoning += reasoning;
+  const calls = delta.tool_calls ?? (delta.function_call ? [{ function: delta.function_call }] : []);
+  for (const [position, call] of calls.entries()) {
     const index = call.index ?? position;
     while (said.tools.length <= index) said.tools.push({ id: undefined, name: '', arguments: '' });
     const tool = said.tools[index]!;
@@ -128,5 +142,5 @@ function addTo(said: Said, delta: Delta): boolean {
     tool.name += call.function?.name ?? '';
     tool.arguments += call.function?.arguments ?? '';
   }
-  return Boolean(delta.content) || Boolean(delta.refusal) || (delta.tool_calls?.length ?? 0) > 0;
+  return Boolean(delta.content) || Boolean(delta.refusal) || reasoning !== '' || calls.length > 0;
 }
