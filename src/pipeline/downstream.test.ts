@@ -16,7 +16,7 @@ test('a silent stream is kept alive once for each span, at whatever fraction of 
     downstream.commit(200, [], true, '');
     downstream.write([]);
     let timers = 0;
-    const { schedule } = clock;
+    const schedule = clock.schedule.bind(clock);
     clock.schedule = (delayMs, task) => {
       assert.ok(++timers < 100, 'the timer is set again and again without time passing');
       return schedule(delayMs, task);
