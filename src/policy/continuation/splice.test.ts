@@ -57,7 +57,7 @@ const JOINS: readonly (readonly [told: string, next: string, as: string])[] = [
   [`${TOLD}ded.\n\n- one for the boats\n- `, ' another for all the people who come', 'another for '],
   [`${TOLD}ded at 12:`, '30 and at 18:45 by those who live there.', '30 and at 18'],
   [`${TOLD}ded, see https://a.test/x and <b>, see https://a.test/`, 'x and https://a.test/y for what they cost there.', 'x and https:'],
-  [`${CODE}  const ropes = boats.map((boat) => {\n    const length = boat.length * 2;\n`, '\n    return { boat, length };\n  });\n', '    return { '],
+  [`${CODE}  const ropes = boats.map((boat) => {\n    const length = boat.length * 2;\n`, '\n    return { boat, length };\n  });\n', '    return {'],
   ['{"title": "A harbour for ships", "days": [1, 2', ', 3], "open": true}', ', 3], "open"'],
   ['{"title": "A harbour for ships and the', ' people who live there", "open": true}', ' people who '],
 ]; // prettier-ignore

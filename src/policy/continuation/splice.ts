@@ -64,7 +64,9 @@ export function decideSplice(told: string, next: string, isAll: boolean, scores:
   if (isJson ? !json.read(rest) || (isAll && !json.isComplete) : !isJoinable(told, rest)) return refuse('break');
   const language = sameLanguage(told, rest, isInFence(sent), scores);
   if ((language === 'unknown' || language === 'none') && !isAll && next.length < HELD_CHARS_MAX) return WAIT;
-  if (language === 'no' || (language === 'unknown' && isAll && !isJson)) return refuse('language');
+  // Code and JSON have few words, and those of no language.
+  const isWordless = isJson || (inCode && !isInFence(sent));
+  if (language === 'no' || (language === 'unknown' && isAll && !isWordless)) return refuse('language');
   return { kind: 'join', drop: repeated + knownSpace(told.slice(sent.length), rest) };
 }
 
