@@ -307,6 +307,6 @@ test('ten thousand requests against everything that can go wrong', async (t) => 
   );
   assert.equal(tally.whole + tally.inBand, REQUESTS);
   const unseen = new Set(mix.map(({ kind }) => kind).filter((kind) => byFault[kind] === undefined));
-  assert.deepEqual([...unseen], [], 'every fault struck');
+  if (REQUESTS >= 10_000) assert.deepEqual([...unseen], [], 'every fault struck');
   assert.ok(grown < GROWTH_MAX, `${grown} bytes`);
 });
