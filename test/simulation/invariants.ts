@@ -37,6 +37,9 @@ const OUTAGE_SLACK = 12;
 const PASSES_PER_SHARE = 3;
 const PASSES_SLACK = 40;
 
+/** Repeats that were allowed while others, allowed too, still waited for their turn. */
+const REPEATS_SLACK = 24;
+
 export class Invariants {
   readonly faults: string[] = [];
   readonly #simulation: Simulation;
@@ -244,7 +247,7 @@ export class Invariants {
     const seconds = this.#simulation.clock.now() / 1000;
     const { retryRatio, retryPerSecond } = this.#rules;
     for (const [target, repeats] of this.#repeats) {
-      const allowed = retryRatio * (this.#firstAttempts.get(target) ?? 0) + retryPerSecond * (seconds + 10) + 1;
+      const allowed = retryRatio * (this.#firstAttempts.get(target) ?? 0) + retryPerSecond * (seconds + 10) + REPEATS_SLACK;
       if (repeats > allowed)
         this.#fault(`attempts: ${target} was asked again ${repeats} times, its budget allows ${Math.floor(allowed)}`, null);
     }

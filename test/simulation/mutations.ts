@@ -37,6 +37,13 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     to: 'this.#inUse <= this.#limit',
     foundBy: /^limit: /,
   },
+  'limiter: the window is a tenth too short': {
+    what: 'limiter',
+    file: 'policy/rate-limiter/sliding-window.ts',
+    from: 'options.windowMs + guardMs(options.windowMs)',
+    to: 'options.windowMs * 0.9',
+    foundBy: /^limit: /,
+  },
   'breaker: never opens': {
     what: 'breaker',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
@@ -50,6 +57,13 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     from: 'return Math.max(now, this.#openUntil);',
     to: 'return now;',
     foundBy: /^breaker: /,
+  },
+  'breaker: any number of probes': {
+    what: 'breaker',
+    file: 'policy/circuit-breaker/circuit-breaker.ts',
+    from: 'this.#probing < this.#options.probes',
+    to: 'this.#probing < 100',
+    foundBy: /^breaker: \d+ probes/,
   },
   'permit: a cancelled one keeps what it took': {
     what: 'permit',
@@ -92,6 +106,20 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     from: 'run.attempts >= run.route.maxAttempts',
     to: 'run.attempts > run.route.maxAttempts',
     foundBy: /^attempts: /,
+  },
+  'attempts: the retry budget has no end': {
+    what: 'attempts',
+    file: 'policy/retry-budget.ts',
+    from: 'return this.balance(now) >= 1 - EPSILON;',
+    to: 'return true;',
+    foundBy: /^attempts: .* was asked again/,
+  },
+  'queue: whoever leaves keeps the place': {
+    what: 'permit',
+    file: 'pipeline/admit.ts',
+    from: 'this.#scheduler.cancel(applicant);',
+    to: '',
+    foundBy: /invariant broken|^permits: /,
   },
   'commit: a broken stream ends as if it were whole': {
     what: 'commit',

@@ -150,6 +150,7 @@ function policyOf(dice: Dice): NonNullable<ConfigInput['policy']> {
   return {
     deadline: dice.one(['20s', '60s', '3m']),
     maxAttempts: dice.whole(1, 5),
+    retry: { budget: dice.one([{}, {}, { ratio: 0.05, minPerSecond: 0 }, { ratio: 0.1, minPerSecond: 0.02 }]) },
     queue: {
       minShare: MIN_SHARE,
       ...(dice.hits(0.2) ? { maxSize: dice.whole(5, 60) } : {}),
