@@ -262,7 +262,7 @@ class NodeExchange implements Exchange, Probed {
   probe(): boolean {
     if (this.#response.socket === null || this.#request.httpVersionMinor === 0) return false;
     // Every client knows this interim answer, and may simply discard it (RFC 9110 15.2.1).
-    if (!this.#started) this.#response.writeContinue();
+    if (!this.#started) this.#response.writeProcessing();
     else if (this.#headers?.some(isEventStream) === true) this.#response.write(probeComment);
     else return false;
     return true;

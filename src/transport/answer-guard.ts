@@ -9,7 +9,7 @@ import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader
 import { contentTypeFault, isAllBlank, isHollow, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { AnswerWatch, MISSING } from './answer-watch.ts';
-import type { WatchLimit } from './answer-watch.ts';
+import type { Watched, WatchLimit } from './answer-watch.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
@@ -29,7 +29,7 @@ const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
 
-export class AnswerGuard implements UpstreamListener, DecoderListener {
+export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   readonly #clock: Clock;
   readonly #limits: GuardLimits;
   readonly #listener: GuardListener;
@@ -67,12 +67,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
     this.#limits = limits;
     this.#listener = listener;
     this.#startedAt = clock.now();
-    this.#watch = new AnswerWatch(
-      clock,
-      Math.min(limits.shortestMs, LINGER_MS),
-      (now) => this.#limitAt(now),
-      (kind) => this.#passed(kind),
-    );
+    this.#watch = new AnswerWatch(clock, Math.min(limits.shortestMs, LINGER_MS), this);
   }
 
   get status(): number {
@@ -356,7 +351,8 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
     this.#listener.onFailure(failure);
   }
 
-  #limitAt(now: Instant): WatchLimit {
+  /** For the watch. */
+  limitAt(now: Instant): WatchLimit {
     if (this.#ended) return { at: this.#endedAt + LINGER_MS, kind: 'timeout' };
     switch (this.#phase) {
       case 'connect':
@@ -382,7 +378,8 @@ export class AnswerGuard implements UpstreamListener, DecoderListener {
     return { at: Math.min(at, this.#limits.attemptEnds), kind };
   }
 
-  #passed(kind: WatchLimit['kind']): void {
+  /** For the watch. */
+  onPassed(kind: WatchLimit['kind']): void {
     if (this.#ended) return this.#listener.onLinger();
     const silentMs = Math.round(
       this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.#contentAt : this.#startedAt),

@@ -16,6 +16,13 @@ export const MISSING: Readonly<Record<Phase, string>> = {
   committed: 'no further content',
 };
 
+/** What is watched: an answer that comes, or not. */
+export interface Watched {
+  limitAt(now: Instant): WatchLimit;
+  /** The limit has passed. */
+  onPassed(kind: WatchLimit['kind']): void;
+}
+
 /**
  * One timer for all the timeouts of an attempt, which no byte and no change of phase has to touch: it looks at least
  * once in every `tickMs`, and no limit is shorter than that, so a limit that began since the last look can't have
@@ -24,17 +31,16 @@ export const MISSING: Readonly<Record<Phase, string>> = {
 export class AnswerWatch {
   readonly #clock: Clock;
   readonly #tickMs: number;
-  readonly #limit: (now: Instant) => WatchLimit;
-  readonly #onPassed: (kind: WatchLimit['kind']) => void;
+  readonly #watched: Watched;
   #timer: Timer | null = null;
 
-  /** `tickMs`: the shortest of all the limits that `limit` can ever tell, counted from the start of their phase. */
-  constructor(clock: Clock, tickMs: number, limit: (now: Instant) => WatchLimit, onPassed: (kind: WatchLimit['kind']) => void) {
+  /** `tickMs`: the shortest of all the limits that `watched` can ever tell, counted from the start of their phase. */
+  constructor(clock: Clock, tickMs: number, watched: Watched) {
     this.#clock = clock;
     this.#tickMs = tickMs;
-    this.#limit = limit;
-    this.#onPassed = onPassed;
-    this.#sleep(clock.now());
+    this.#watched = watched;
+    const now = clock.now();
+    this.#sleep(now, watched.limitAt(now));
   }
 
   /** For good. */
@@ -43,15 +49,15 @@ export class AnswerWatch {
     this.#timer = null;
   }
 
-  readonly #look = (): void => {
+  #look(): void {
     this.#timer = null;
     const now = this.#clock.now();
-    const limit = this.#limit(now);
-    if (limit.at <= now) this.#onPassed(limit.kind);
+    const limit = this.#watched.limitAt(now);
+    if (limit.at <= now) this.#watched.onPassed(limit.kind);
     else this.#sleep(now, limit);
-  };
+  }
 
-  #sleep(now: Instant, limit = this.#limit(now)): void {
-    this.#timer = this.#clock.schedule(Math.max(0, Math.min(limit.at - now, this.#tickMs)), this.#look);
+  #sleep(now: Instant, limit: WatchLimit): void {
+    this.#timer = this.#clock.schedule(Math.max(0, Math.min(limit.at - now, this.#tickMs)), () => this.#look());
   }
 }
