@@ -8,13 +8,14 @@ import type { Context } from './context.ts';
 
 const SENTENCE_END = /[.!?…。！？]["'”’»)\]*_]*$/u;
 /** After these a text may go on with whatever it likes, without a space. */
-const OPENERS = /["'“‘«„([{*_#/\\@$<>=+\-–—&~^|`]$/u;
+const OPENERS = /["'“‘«„([{*_#/\\@$<\-&~`]$/u;
 /** Addresses and abbreviations go on right after their dots and colons. */
 const DOTTED_WORD = /(?:[./@:_]\S*|\b\p{L})[.:]$/u;
 /** A heading, or a block of code. */
 const BLOCK_BEGIN = /^(?:#{1,6}\s+\S|```\w|~~~\w)/;
 /** Punctuation of scripts without spaces. */
 const UNSPACED_MARK = /[、。「」『』，！？：；（）]/u;
+const ONLY_WORDS = /^[\p{L}\p{M}\s,'’-]{30,}/u;
 const CODE_BEHIND_NAME = /^[\p{L}\p{N}_]*\s*[(.,;:=[\])}{<>"'`]/u;
 
 /** `told` as it went out, with its white space; `next` without what repeats. */
@@ -24,6 +25,7 @@ export function isJoinable(told: string, next: string): boolean {
   const begin = next.trimStart();
   const supplied = begin.length < next.length;
   const between = told.slice(sent.length) + next.slice(knownSpace(told.slice(sent.length), next), next.length - begin.length);
+  if (UNSPACED_MARK.test(begin[0] ?? '') && !isMostlyUnspaced(sent)) return false;
   if (between === '') return canTouch(sent, begin, context);
   if (!supplied && (/^[\p{Lu}\p{Lt}\p{Lo}]/u.test(begin) || BLOCK_BEGIN.test(begin))) return false;
   if (context.inCode) return !isSentenceInCode(begin, context);
@@ -32,13 +34,18 @@ export function isJoinable(told: string, next: string): boolean {
 
 function canTouch(sent: string, begin: string, context: Context): boolean {
   const first = String.fromCodePoint(begin.codePointAt(0)!);
-  if (BLOCK_BEGIN.test(begin) || (UNSPACED_MARK.test(first) && !isMostlyUnspaced(sent))) return false;
+  if (BLOCK_BEGIN.test(begin)) return false;
   if (!/\p{L}/u.test(first) || isUnspaced(first)) return true;
   const isCapital = /[\p{Lu}\p{Lt}]/u.test(first);
   if (/^`+$/.test(context.lastLine)) return !isCapital;
-  if (context.inCode) return (!isCapital || /["'`]$/.test(sent) || CODE_BEHIND_NAME.test(begin)) && !isSentenceInCode(begin, context);
+  if (context.inCode) {
+    // In a string too: a long sentence with a capital may be one, or the answer begun anew.
+    if (isCapital && (!(/["'`]$/.test(sent) || CODE_BEHIND_NAME.test(begin)) || ONLY_WORDS.test(begin))) return false;
+    return !isSentenceInCode(begin, context);
+  }
   if (isAcronym(sent, begin)) return true;
-  if (isCapital) return OPENERS.test(sent);
+  // An elided article, and the mark of an item, want a small letter or a space.
+  if (isCapital) return OPENERS.test(sent) && !/\p{L}['’]$/u.test(sent) && !/^(?:[-+#]+|\*)$/.test(context.lastLine);
   if (/[.!?…,;:)\]]$/u.test(sent)) return DOTTED_WORD.test(sent);
   return !losesSpace(sent, begin);
 }
@@ -52,7 +59,7 @@ function isAcronym(sent: string, begin: string): boolean {
 
 /** Words and nothing else, where there is neither a comment nor a string. */
 function isSentenceInCode(begin: string, { lastLine }: Context): boolean {
-  return /^[\p{L}\p{M}\s,'’-]{30,}/u.test(begin) && !/^(?:\/\/|\/?\*|#|--|;|%|<!--|\/\/\/)|["'`]/.test(lastLine);
+  return ONLY_WORDS.test(begin) && !/^(?:\/\/|\/?\*|#|--|;|%|<!--|\/\/\/)|["'`]/.test(lastLine);
 }
 
 /** Two words that both stood alone before, and never as one: the space between them is missing. */

@@ -11,12 +11,18 @@ const TOLD_WEIGHT_MIN = 16;
 const WORDLESS_CHARS = 200;
 const NEXT_WEIGHT_MIN = 20;
 /** A language whose score is this near to the best one is as likely, in a short and in a longer text. */
-const NEAR_SHORT = 0.96;
+const NEAR_SHORT = 0.99;
 const NEAR_LONG = 0.97;
 const LONG_WEIGHT = 50;
 
 /** `none`: there is no prose in it; `unknown`: there is too little, and it could be. */
-export function sameLanguage(told: string, next: string, nextInCode: boolean, scores: LanguageScores): 'yes' | 'no' | 'none' | 'unknown' {
+export function sameLanguage(
+  told: string,
+  next: string,
+  nextInCode: boolean,
+  isAll: boolean,
+  scores: LanguageScores,
+): 'yes' | 'no' | 'none' | 'unknown' {
   const before = proseOf(told).slice(-TOLD_CHARS);
   const after = proseOf(next, nextInCode);
   const weight = weightOf(after);
@@ -25,7 +31,8 @@ export function sameLanguage(told: string, next: string, nextInCode: boolean, sc
   if (hasOtherScript(before, after)) return 'no';
   if (!/\p{L}/u.test(next)) return 'yes';
   if (weight === 0) return 'none';
-  if (weight < NEXT_WEIGHT_MIN) return areKnown(told, next) ? 'yes' : 'unknown';
+  // Where more will come, more is waited for.
+  if (weight < (isAll ? NEXT_WEIGHT_MIN : LONG_WEIGHT)) return isAll && areKnown(told, next) ? 'yes' : 'unknown';
   const expected = scores(before)[0]?.[0];
   if (expected === undefined) return 'unknown';
   const found = scores(after);
@@ -54,6 +61,8 @@ function shares(text: string): number[] {
 /** Every word was said before, the one that broke off too. */
 function areKnown(told: string, next: string): boolean {
   const fragment = /[\p{L}\p{M}\p{N}]*$/u.exec(told)![0];
+  // A single letter is a word here and the beginning of one there.
+  if (fragment.length === 1 && /^\s/.test(next)) return false;
   const known = new Set(wordsOf(told.slice(0, told.length - fragment.length)));
   return wordsOf(fragment + next).every((word) => known.has(word));
 }

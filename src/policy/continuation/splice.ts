@@ -62,7 +62,7 @@ export function decideSplice(told: string, next: string, isAll: boolean, scores:
   const json = JsonPrefix.of(sent);
   const isJson = json !== null && !json.isComplete;
   if (isJson ? !json.read(rest) || (isAll && !json.isComplete) : !isJoinable(told, rest)) return refuse('break');
-  const language = sameLanguage(told, rest, isInFence(sent), scores);
+  const language = sameLanguage(told, rest, isInFence(sent), isAll, scores);
   if ((language === 'unknown' || language === 'none') && !isAll && next.length < HELD_CHARS_MAX) return WAIT;
   // Code and JSON have few words, and those of no language.
   const isWordless = isJson || (inCode && !isInFence(sent));
