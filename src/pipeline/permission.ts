@@ -66,7 +66,10 @@ class RunApplicant implements RouteApplicant {
   }
 
   notBefore(target: RouteTarget): Instant {
-    return this.#run.tried.notBefore(target);
+    const { tried, engine } = this.#run;
+    // Others have repeated while this one waited for its turn: what the budget allowed then may be spent.
+    if (tried.isAsked(target) && !target.state.retryBudget.allows(engine.clock.now())) return Infinity;
+    return tried.notBefore(target);
   }
 }
 

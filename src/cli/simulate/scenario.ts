@@ -78,7 +78,9 @@ function behavioursOf(config: Config, targets: ReadonlyMap<string, ModelBehaviou
     const modelLimits = Object.fromEntries(Object.entries(models).map(([model, own]) => [model, toProviderLimits(own.limits)]));
     const own = [...targets].filter(([target]) => target.startsWith(`${name}/`));
     const byModel = Object.fromEntries(own.map(([target, behaviour]) => [target.slice(name.length + 1), behaviour]));
-    return [name, { limits: toProviderLimits(limits), modelLimits, models: byModel }] as const;
+    // What was recorded holds the way to the provider and back.
+    const network = own.length > 0 ? { networkMs: 0 } : {};
+    return [name, { limits: toProviderLimits(limits), modelLimits, models: byModel, ...network }] as const;
   });
   return Object.fromEntries(entries);
 }
