@@ -66,10 +66,7 @@ class RunApplicant implements RouteApplicant {
   }
 
   notBefore(target: RouteTarget): Instant {
-    const { tried, engine } = this.#run;
-    // Others have repeated while this one waited for its turn: what the budget allowed then may be spent.
-    if (tried.isAsked(target) && !target.state.retryBudget.allows(engine.clock.now())) return Infinity;
-    return tried.notBefore(target);
+    return this.#run.tried.notBefore(target);
   }
 }
 
