@@ -90,7 +90,7 @@ function limitsOf(dice: Dice, requestsPerMinute: number): ProviderLimits {
     ...(limited & 2 ? { tokensPerMinute: Math.round(rate * dice.between(700, 1_400)) + 5_000 } : {}),
     ...(limited & 4 ? { concurrency: Math.max(2, Math.round((rate / 60) * dice.between(2, 8))) } : {}),
     enforce,
-    ...(enforce === 'bucket' ? { burst: dice.one([1, 1, 0.5, 0.2]) } : {}),
+    ...(enforce === 'bucket' ? { burst: dice.one([1, 0.5, 0.2, 0.1]) } : {}),
   };
 }
 
@@ -179,6 +179,6 @@ function loadOf(dice: Dice, requestsPerMinute: number, hasClients: boolean, mode
       });
     }
   }
-  const shape = dice.one([[1], [1, 1, 1, 1], [0.5, 2, 0.5, 1], [0.2, 0.2, 3, 0.6], [2, 2, 0, 0]]);
+  const shape = dice.one([[1], [1, 1, 1, 1], [0.5, 2, 0.5, 1], [0.2, 0.2, 3, 0.6], [2, 2, 0, 0], [0.1, 1.9, 0.1, 1.9, 0.1, 1.9]]);
   return { durationMs: SCENE_MS, requestsPerMinute, shape, kinds };
 }
