@@ -13,7 +13,7 @@ export function chatBody(size: number, stream: boolean, prompt = ''): string {
 export const prompts = {
   /** The first event, then silence until the caller leaves. */
   hold: 'bench:hold ',
-  /** Fifty events, 5 ms apart, each with the nanosecond at which it was sent. */
+  /** Fifty events, 10 ms apart, each with the nanosecond at which it was sent. */
   paced: 'bench:paced ',
 };
 

@@ -1,5 +1,5 @@
 /** What is measured, how, and the budgets of the design that it is held against. */
-import { chatBody } from './bodies.ts';
+import { chatBody, prompts } from './bodies.ts';
 import type { contenders } from './contenders.ts';
 
 export type ContenderKey = keyof typeof contenders;
@@ -59,6 +59,13 @@ function ratio(key: keyof Measured, to: ContenderKey): (results: Results) => num
   };
 }
 
+function inverse(value: (results: Results) => number | undefined): (results: Results) => number | undefined {
+  return (results) => {
+    const found = value(results);
+    return found === undefined ? undefined : 1 / found;
+  };
+}
+
 function over(key: keyof Measured, to: ContenderKey): (results: Results) => number | undefined {
   return (results) => {
     const [ours, theirs] = [results.breakwater?.[key], results[to]?.[key]];
@@ -107,8 +114,18 @@ export const cases: readonly Case[] = [
     budgets: [{ what: 'streams per second over the relay', value: ratio('perSecond', 'relay'), unit: '×', atLeast: 0.7 }],
   },
   {
+    name: 'paced',
+    title: 'streams of 100 events a second, each in a packet of its own, 32 connections',
+    kind: 'load',
+    body: chatBody(1024, true, prompts.paced),
+    connections: 32,
+    contenders: three,
+    // The pace is the upstream's, so speed is what is left of the processor.
+    budgets: [{ what: "the relay's processor time over ours", value: inverse(ratio('cpuMs', 'relay')), unit: '×', atLeast: 0.7 }],
+  },
+  {
     name: 'events',
-    title: 'delay of each event, one stream with an event every 5 ms',
+    title: 'delay of each event, one stream with an event every 10 ms',
     kind: 'events',
     contenders: three,
     budgets: [{ what: 'median delay added to the relay', value: over('medianMs', 'relay'), unit: 'ms', atMost: 0.05 }],

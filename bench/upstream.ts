@@ -8,7 +8,7 @@ import { prompts } from './bodies.ts';
 const eventCount = 100;
 const packetCount = 4;
 const pacedCount = 50;
-const pacedGapMs = 5;
+const pacedGapMs = 10;
 
 const usage = { prompt_tokens: 250, completion_tokens: 120, total_tokens: 370 };
 const created = 1_790_000_000;
