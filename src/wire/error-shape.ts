@@ -161,7 +161,12 @@ function dailyQuota(details: readonly unknown[]): string | null {
 
 function paramOf(error: Record<string, unknown>): string | null {
   const place = error['param'] ?? error['loc'];
-  return Array.isArray(place) ? word(place.join('.')) : word(place);
+  return word(Array.isArray(place) ? place.slice(0, LIST_LENGTH_MAX).filter(isStep).join('.') : place);
+}
+
+/** Of a path such as Pydantic's: anything else could have no text, or text without end. */
+function isStep(value: unknown): value is string | number {
+  return typeof value === 'string' || typeof value === 'number';
 }
 
 function metadataOf(error: Record<string, unknown>): Record<string, unknown> {

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { isRecord } from '../json-values.ts';
+import { writeJson } from '../write-json.ts';
 import { TERMINATOR } from './terminator.ts';
 
 /**
@@ -14,7 +15,7 @@ export function answerAsStream(bytes: Uint8Array, keepUsage: boolean): Uint8Arra
   const isText = object === 'text_completion' || all.some((choice) => typeof choice['text'] === 'string');
   const head = { ...rest, object: isText ? 'text_completion' : 'chat.completion.chunk' };
   const events: Uint8Array[] = [];
-  const say = (more: Record<string, unknown>): void => void events.push(Buffer.from(`data: ${JSON.stringify({ ...head, ...more })}\n\n`));
+  const say = (more: Record<string, unknown>): void => void events.push(Buffer.from(`data: ${writeJson({ ...head, ...more })}\n\n`));
   for (const [index, choice] of all.entries()) {
     if (isText) say({ choices: [{ index, ...choice, finish_reason: finishOf(choice, false) }] });
     else for (const part of chunksOf(choice, index)) say({ choices: [part] });

@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
+import { writeJson } from '../write-json.ts';
 import { holdsContent, holdsToolCall } from './content.ts';
 
 /** One event: a chunk, or the terminator. Comments and events without words are left out. */
@@ -87,7 +88,7 @@ export function headOf(chunk: Record<string, unknown>): ChunkHead {
  * characters of its text. Log probabilities of a text that was cut would be those of another.
  */
 export function encodeChunk(chunk: Record<string, unknown>, head: ChunkHead, dropped = 0): Uint8Array {
-  return Buffer.from(`data: ${JSON.stringify({ ...chunk, ...defined(head), ...choicesOf(chunk, dropped) })}\n\n`);
+  return Buffer.from(`data: ${writeJson({ ...chunk, ...defined(head), ...choicesOf(chunk, dropped) })}\n\n`);
 }
 
 function choicesOf(chunk: Record<string, unknown>, dropped: number): object {

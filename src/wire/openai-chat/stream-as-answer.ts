@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
+import { writeJson } from '../write-json.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -14,6 +15,9 @@ const WHOLE: ReadonlySet<string> = new Set(['role', 'type', 'id', 'index', 'name
 const OF_THE_EVENT: ReadonlySet<string> = new Set(['choices', 'usage', 'object', 'obfuscation']);
 /** The first event names them; some servers make up new ones for every event. */
 const SAID_FIRST: ReadonlySet<string> = new Set(['id', 'created']);
+
+/** Deeper inside what an event says, the last word counts: no provider nests fragments, and the joining must end. */
+const NESTING_MAX = 20;
 
 /** `events`: whole events that a stream reader has found complete, in order. The result is for `readAnswer` to judge. */
 export function streamAsAnswer(events: Uint8Array): Uint8Array {
@@ -26,7 +30,7 @@ export function streamAsAnswer(events: Uint8Array): Uint8Array {
     const chunk: unknown = JSON.parse(data);
     if (isRecord(chunk)) fold.add(chunk);
   }
-  return Buffer.from(JSON.stringify(fold.finish()));
+  return Buffer.from(writeJson(fold.finish()));
 }
 
 class AnswerFold {
@@ -136,11 +140,11 @@ function isOther(call: Fields, delta: Fields): boolean {
 }
 
 /** Adds what a delta says to what was said before. */
-function join(known: Fields, delta: Fields): void {
+function join(known: Fields, delta: Fields, depth = NESTING_MAX): void {
   for (const [name, value] of Object.entries(delta)) {
     // Names come from outside: this one would reach what all objects share.
     if (isNothing(value) || name === '__proto__') continue;
-    known[name] = WHOLE.has(name) ? lastWord(known[name], value) : joined(known[name], value);
+    known[name] = WHOLE.has(name) ? lastWord(known[name], value) : joined(known[name], value, depth);
   }
 }
 
@@ -148,26 +152,27 @@ function lastWord(known: unknown, value: unknown): unknown {
   return value === '' && known !== undefined ? known : value;
 }
 
-function joined(known: unknown, value: unknown): unknown {
+function joined(known: unknown, value: unknown, depth: number): unknown {
   if (typeof value === 'string') {
     if (typeof known === 'string') return known + value;
-    if (Array.isArray(known)) return value === '' ? known : joinedLists(known, [textPart(value)]);
+    if (Array.isArray(known)) return value === '' ? known : joinedLists(known, [textPart(value)], depth);
     return value;
   }
   if (Array.isArray(value)) {
-    if (typeof known === 'string') return joinedLists(known === '' ? [] : [textPart(known)], value);
-    return joinedLists(Array.isArray(known) ? known : [], value);
+    if (typeof known === 'string') return joinedLists(known === '' ? [] : [textPart(known)], value, depth);
+    return joinedLists(Array.isArray(known) ? known : [], value, depth);
   }
-  if (!isRecord(value) || !isRecord(known)) return value;
-  join(known, value);
+  if (depth === 0 || !isRecord(value) || !isRecord(known)) return value;
+  join(known, value, depth - 1);
   return known;
 }
 
 /** Items with an index go on where they left off; all others follow each other. */
-function joinedLists(known: unknown[], more: readonly unknown[]): unknown[] {
+function joinedLists(known: unknown[], more: readonly unknown[], depth: number): unknown[] {
   for (const item of more) {
     const last: unknown = known.at(-1);
-    if (isRecord(item) && isRecord(last) && typeof item['index'] === 'number' && item['index'] === last['index']) join(last, item);
+    const goesOn = depth > 0 && isRecord(item) && isRecord(last) && typeof item['index'] === 'number' && item['index'] === last['index'];
+    if (goesOn) join(last, item, depth - 1);
     else known.push(item);
   }
   return known;

@@ -1,0 +1,21 @@
+import { JSON_DEPTH_MAX } from './json-scan.ts';
+
+/**
+ * As JSON. `JSON.parse` reads any depth but `JSON.stringify` recurses, and providers may send what they like: where a value is
+ * too deep to be written, all that lies below `JSON_DEPTH_MAX` levels is null.
+ */
+export function writeJson(value: object): string {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return JSON.stringify(pruned(value, JSON_DEPTH_MAX));
+  }
+}
+
+function pruned(value: unknown, depth: number): unknown {
+  if (typeof value !== 'object' || value === null) return value;
+  if (depth === 0) return null;
+  if (Array.isArray(value)) return value.map((item) => pruned(item, depth - 1));
+  return Object.fromEntries(Object.entries(value).map(([name, inner]) => [name, pruned(inner, depth - 1)]));
+}
