@@ -24,7 +24,6 @@ export async function relay(run: RequestRun, attempt: Attempt): Promise<Continua
   run.firstContentMs = (attempt.firstContentAt ?? clock.now()) - run.startedAt;
   const continuation = Continuation.for(run, attempt);
   const relaying = new AnswerRelay(run, attempt, continuation);
-  run.relaying = relaying;
   try {
     events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number });
     if (run.isOver) relaying.leave();
@@ -34,27 +33,23 @@ export async function relay(run: RequestRun, attempt: Attempt): Promise<Continua
   } catch (error) {
     giveBack(run, attempt);
     throw error;
-  } finally {
-    run.relaying = null;
   }
 }
 
 /** Goes on with an answer that is committed and broke off, as far as the seam between them lets it. */
 export async function relayOnward(run: RequestRun, attempt: Attempt, continuation: Continuation): Promise<void> {
   const relaying = new AnswerRelay(run, attempt, continuation);
-  run.relaying = relaying;
   try {
     if (run.isOver) return relaying.leave();
     await relaying.runOnward();
   } catch (error) {
     giveBack(run, attempt);
     throw error;
-  } finally {
-    run.relaying = null;
   }
 }
 
 function giveBack(run: RequestRun, attempt: Attempt): void {
+  run.relaying = null;
   attempt.cancel();
   const { target, permit } = attempt.options;
   if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
@@ -99,7 +94,7 @@ class AnswerRelay {
   /** Resolves when the answer has ended, whichever way. */
   run(): Promise<void> {
     return new Promise((resolve) => {
-      this.#resolve = resolve;
+      this.#begin(resolve);
       const { downstream, request } = this.#run;
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
       const comment = wayComment(this.#run, this.#attempt.options.target);
@@ -112,10 +107,15 @@ class AnswerRelay {
   /** The same behind an answer that broke off. */
   runOnward(): Promise<void> {
     return new Promise((resolve) => {
-      this.#resolve = resolve;
+      this.#begin(resolve);
       this.onPieces(this.#attempt.take(this));
-      if (!this.#over) this.#attempt.tellEndIfComplete();
+      this.#attempt.tellEndIfComplete();
     });
+  }
+
+  #begin(resolve: () => void): void {
+    this.#resolve = resolve;
+    this.#run.relaying = this;
   }
 
   onPieces(pieces: readonly Uint8Array[]): void {
@@ -136,13 +136,15 @@ class AnswerRelay {
   }
 
   onEnd(): void {
+    this.#decide();
     settleSuccess(this.#run, this.#attempt);
     this.#run.downstream.end();
     this.#run.succeed(this.#attempt);
-    this.#finish();
+    this.#resolve();
   }
 
   onFailure(failure: Failure): void {
+    this.#decide();
     const { options, facts } = this.#attempt;
     const judgement = judge(failure);
     const reason = failure.kind === 'timeout' ? 'stalled' : failure.kind === 'cut' ? 'interrupted' : judgement.reason;
@@ -150,10 +152,11 @@ class AnswerRelay {
     tellAttemptEnd(this.#run, this.#attempt, judgement.verdict, reason, failure);
     const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
     const error = new BreakwaterError(code, `${options.target.state.name} broke off its answer: ${failure.message}`);
-    if (this.#continuation?.tryBreak(this.#attempt, failure, judgement, error)) return this.#finish();
-    this.#run.downstream.fail(error);
-    this.#run.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
-    this.#finish();
+    if (this.#continuation?.tryBreak(this.#attempt, failure, judgement, error) !== true) {
+      this.#run.downstream.fail(error);
+      this.#run.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
+    }
+    this.#resolve();
   }
 
   #watchCaller(): void {
@@ -166,12 +169,13 @@ class AnswerRelay {
 
   /** It was asked to go on with an answer, and does something else. */
   #refuse(continuation: Continuation, why: SpliceRefusal): void {
+    this.#decide();
     const { target, permit } = this.#attempt.options;
     this.#attempt.cancel();
     settleAttempt(this.#run.engine, target, permit, { usage: this.#attempt.facts.usage, health: 'neutral' });
     tellAttemptEnd(this.#run, this.#attempt, 'switch', 'quality', null);
     continuation.noteRefusal(this.#attempt, why);
-    this.#finish();
+    this.#resolve();
   }
 
   #drained(): void {
@@ -184,6 +188,7 @@ class AnswerRelay {
   /** The caller has left, or the gateway closes. */
   leave(): void {
     if (this.#over) return;
+    this.#decide();
     const { options, facts } = this.#attempt;
     const { stopError } = this.#run;
     this.#attempt.cancel();
@@ -193,13 +198,14 @@ class AnswerRelay {
     else this.#run.downstream.leave();
     if (stopError !== null) this.#run.breakOff('interrupted', this.#attempt.status, stopError.code, this.#attempt);
     else this.#run.breakOff('cancelled', 499, null, this.#attempt);
-    this.#finish();
+    this.#resolve();
   }
 
-  #finish(): void {
+  /** How it ends is known: who hears of it, and leaves or stops the gateway then, comes too late to change that. */
+  #decide(): void {
+    this.#over = true;
     this.#stall?.cancel();
     this.#stall = null;
-    this.#over = true;
-    this.#resolve();
+    this.#run.relaying = null;
   }
 }
