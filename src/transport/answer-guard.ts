@@ -335,8 +335,8 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   }
 
   #fail(kind: FailureKind, message: string): void {
-    // An error status says enough, even if its body broke off or stalled.
-    if (this.#isError && kind !== 'malformed') return this.#failWith(this.#errorFailure());
+    // An error status says enough, even if its body broke off, stalled, or can't be read.
+    if (this.#isError) return this.#failWith(this.#errorFailure());
     // So does an answer that has come to its end, if only the stream's own end is missing.
     if (this.#reader?.isComplete === true) return this.#finish();
     this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));

@@ -186,6 +186,17 @@ const SAID: readonly Said[] = [
   },
   { who: 'a number', answer: json(500, { error: 42 }), expected: 'retry server_error breaker' },
   { who: 'nothing', answer: json(429, ''), expected: 'retry rate_limited cooldown' },
+  {
+    who: 'bytes in a coding that nobody knows',
+    answer: json(429, 'x', { 'content-encoding': 'compress' }),
+    expected: 'retry rate_limited cooldown',
+  },
+  {
+    who: 'bytes that are not in the coding they name',
+    answer: json(401, 'no gzip', { 'content-encoding': 'gzip' }),
+    expected: 'switch auth bench',
+    told: 502,
+  },
 ];
 
 describe('an error in the words of', () => {
