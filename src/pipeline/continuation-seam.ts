@@ -1,10 +1,15 @@
 import type { LanguageScores } from '../policy/continuation/language.ts';
-import { decideSplice } from '../policy/continuation/splice.ts';
+import { decideSplice, HELD_CHARS } from '../policy/continuation/splice.ts';
 import type { SpliceRefusal } from '../policy/continuation/splice.ts';
 import { ChatEventReader, contentOf, encodeChunk } from '../wire/openai-chat/continuation-chunk.ts';
 import type { ChatEvent } from '../wire/openai-chat/continuation-chunk.ts';
 import type { DeliveredText } from '../wire/openai-chat/continuation-text.ts';
 import { TERMINATOR } from '../wire/openai-chat/terminator.ts';
+
+/** Every look at a text reads all that was told: until the next one it has to grow by this, in characters. */
+const LOOK_EVERY_CHARS = 120;
+/** As much may come before it is known whether it goes on, in bytes: thoughts, and events without words. */
+const HELD_BYTES_MAX = 4 * 1024 * 1024;
 
 /** What lies between an answer and its caller where it may have to be continued. */
 export interface Passage {
@@ -36,7 +41,10 @@ export class Seam implements Passage {
   readonly #onJoin: () => Uint8Array;
   readonly #reader = new ChatEventReader();
   #held: ChatEvent[] = [];
+  #heldBytes = 0;
   #next = '';
+  /** Length of the text from which on it is looked at. */
+  #lookAt = HELD_CHARS;
   /** Characters at the beginning that do not go down. */
   #drop = 0;
   #joined = false;
@@ -51,11 +59,13 @@ export class Seam implements Passage {
 
   pass(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
     const out: Uint8Array[] = [];
+    if (!this.#joined) for (const piece of pieces) this.#heldBytes += piece.byteLength;
     for (const event of this.#reader.read(pieces)) {
       if (this.refused !== null) return [];
       if (this.#joined) out.push(this.#encode(event, 0));
       else if (this.#hold(event)) out.push(...this.#release());
     }
+    if (!this.#joined && this.#heldBytes > HELD_BYTES_MAX) this.#refuse('nothing');
     return out;
   }
 
@@ -72,6 +82,8 @@ export class Seam implements Passage {
       this.#next += text;
     }
     this.#held.push(event);
+    if (this.#next.length < this.#lookAt && !isAll) return false;
+    this.#lookAt = this.#next.length + LOOK_EVERY_CHARS;
     const decision = decideSplice(this.#delivered.text, this.#next, isAll, this.#scores);
     if (decision.kind === 'wait') return false;
     if (decision.kind === 'refuse') return this.#refuse(decision.why);
