@@ -20,6 +20,8 @@ import type { ResponseHeaders, UpstreamListener } from './transport.ts';
 const PLAIN_HELD_MAX = 16 * 1024 * 1024;
 /** As much of an error body is read, in bytes. */
 const ERROR_BODY_MAX = 1024 * 1024;
+/** The status has said what matters: its body is waited for this long, in ms. */
+const ERROR_BODY_WAIT_MS = 2000;
 /** A stream may say this much before its first content, in bytes. */
 const PREAMBLE_MAX = 4 * 1024 * 1024;
 
@@ -42,6 +44,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   #phase: Phase = 'connect';
   #sentAt: Instant = 0;
   #endedAt: Instant = 0;
+  #errorAt: Instant = 0;
   #contentAt: Instant = 0;
   #status = 0;
   #headers: ResponseHeaders = {};
@@ -128,6 +131,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     this.#headers = headers;
     this.#phase = 'first_content';
     this.#isError = status < 200 || status > 299;
+    if (this.#isError) this.#errorAt = this.#clock.now();
     const encoding = firstValue(headers['content-encoding']);
     if (!isIdentity(encoding) && (this.#isError || this.#form.wants !== 'bytes')) {
       this.#decoder = createContentDecoder(encoding!, this);
@@ -360,6 +364,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
       case 'headers':
         return this.#silence(now, this.#limits.headersMs, 'headers');
       case 'first_content':
+        if (this.#isError) return this.#cut(this.#errorAt + Math.min(ERROR_BODY_WAIT_MS, this.#limits.firstContentMs), 'timeout');
         return this.#silence(now, this.#limits.firstContentMs, 'first_content');
       case 'answer':
         return this.#cut(this.#contentAt + this.#limits.idleMs, 'timeout');

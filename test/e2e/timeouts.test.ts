@@ -105,6 +105,37 @@ describe('a call that hangs', () => {
     took(seen.endAtMs, MINUTE);
   });
 
+  for (const stream of [true, false]) {
+    it(`is left two seconds after an error status whose body does not come${stream ? ', of a stream' : ''}`, async (t) => {
+      const hangs = (): SimulatedAnswer => ({
+        steps: [
+          { do: 'head', status: 500 },
+          { do: 'send', bytes: '{"error":' },
+          { do: 'wait', ms: Infinity },
+        ],
+      });
+      const world = await startVirtualWorld(t, { providers: { a: hangs, b: stream ? quickStream : quickAnswer } });
+      const seen = await world.answerTo({ stream });
+      answeredBy(seen, 'b/m', 2, 'server_error');
+      took(seen.endAtMs, 2 * SECOND);
+      const end = world.eventsOf('attempt_end')[0]!;
+      assert.deepEqual([end.reason, end.status], ['server_error', 500]);
+      assert.equal(world.upstream.aborted, 1);
+      assertSettled(world);
+    });
+  }
+
+  it('is left two seconds after an error status whose body drips', async (t) => {
+    function* drip(): Generator<SimulatedStep> {
+      yield { do: 'head', status: 429, headers: { 'retry-after': '5' } };
+      for (let i = 0; i < 600; i++) yield* [{ do: 'send', bytes: '.' } as const, { do: 'wait', ms: 100 } as const];
+    }
+    const world = await startVirtualWorld(t, { providers: { a: () => ({ steps: drip() }), b: quickAnswer } });
+    const seen = await world.answerTo();
+    answeredBy(seen, 'b/m', 2, 'rate_limited');
+    took(seen.endAtMs, 2 * SECOND);
+  });
+
   it('gets the rest of the deadline where it is the last', async (t) => {
     const slow = () => chatAnswer({ headersAfterMs: 38 * SECOND });
     const world = await startVirtualWorld(t, { providers: { a: silence, b: slow } });
