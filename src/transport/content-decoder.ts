@@ -26,8 +26,11 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   zstd: createZstdDecompress,
 };
 
+/** What servers write where nothing is encoded: `none` is what many write to keep a proxy from compressing their stream. */
+const NOT_ENCODED = new Set(['', 'identity', 'none', 'utf-8']);
+
 export function isIdentity(encoding: string | undefined): boolean {
-  return encoding === undefined || encoding === '' || encoding.toLowerCase() === 'identity';
+  return encoding === undefined || NOT_ENCODED.has(encoding.trim().toLowerCase());
 }
 
 /**
