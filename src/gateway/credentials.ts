@@ -52,7 +52,7 @@ export class CredentialRegistry {
   forgetOthers(config: Config): void {
     const kept = new Set(Object.values(config.providers).flatMap((provider) => this.of(provider)));
     for (const credential of this.#known.values()) {
-      if (!kept.has(credential) && credential.bench.save(0, 0) === null) this.#known.delete(credential.id);
+      if (!kept.has(credential) && !credential.bench.isInDoubt) this.#known.delete(credential.id);
     }
   }
 

@@ -27,3 +27,14 @@ test('a silent stream is kept alive once for each span, at whatever fraction of 
     assert.equal(clock.pendingTimers, 0);
   }
 });
+
+test('a stream goes on being kept alive when a comment was the byte too much for its caller', () => {
+  const clock = createManualClock();
+  let comments = 0;
+  const sink = { head() {}, write: () => ++comments > 1, end() {}, abort() {}, onDrain() {}, readerMoved: () => false };
+  const options = { protocol: 'openai', requestId: 'r', keepAliveMs: 25_000, onKeptAlive() {} } as const;
+  const downstream = new Downstream(sink, clock, options);
+  clock.advance(110_000);
+  assert.equal(comments, 4);
+  downstream.leave();
+});

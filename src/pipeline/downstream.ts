@@ -150,8 +150,8 @@ export class Downstream {
         this.#options.onKeptAlive();
       }
       // What has gone out so far is always whole events, so a comment can stand here.
-      if (!this.#behind) this.write([KEEP_ALIVE]);
-      else this.#lastByteAt = this.#clock.now();
+      if (!this.#behind) this.#sink.write(KEEP_ALIVE);
+      this.#lastByteAt = this.#clock.now();
     }
     if (!this.isOver) this.#armKeepAlive();
   }
