@@ -9,9 +9,15 @@ export interface Context {
   readonly isLoose: boolean;
 }
 
-const FENCE = /^\s*(?:```|~~~)/gm;
+/*
+ * Texts are long, and some are one run without a space (base64, DNA, Chinese, a model that has gone mad), so no pattern here may
+ * look at a run again from each of its characters: patterns begin where a run begins, or see the end of the text alone.
+ */
+
+const FENCE = /^[^\S\n]*(?:```|~~~)/gm;
 /** Links, mail addresses and tags: repeated for a good reason, and of no language. */
-export const ADDRESS = /\b(?:https?:\/\/|www\.)\S+|\S+@\S+|<[^>\n]{1,200}>/g;
+export const ADDRESS = /\b(?:https?:\/\/|www\.)\S+|(?<!\S)\S+@\S+|<[^<>\n]{1,200}>/g;
+const TAIL_CHARS = 200;
 const SIGNS_CHARS = 300;
 const SIGNS_MIN = 3;
 const SIGNS_SHARE = 0.06;
@@ -32,6 +38,11 @@ function hasSignsOfCode(text: string): boolean {
   const from = Math.max(text.lastIndexOf('\n\n'), text.lastIndexOf('\n```'), text.length - SIGNS_CHARS);
   const end = text.slice(Math.max(0, from));
   return (end.match(/[{}()[\];=<>|&$\\]/g)?.length ?? 0) > Math.max(SIGNS_MIN, end.length * SIGNS_SHARE);
+}
+
+/** The end of a text, with its last word: what is longer is no word. */
+export function tailOf(text: string): string {
+  return text.slice(-TAIL_CHARS);
 }
 
 /** The words of a text in lower case, letters and digits only. */
@@ -56,10 +67,10 @@ export function isMostlyUnspaced(text: string): boolean {
 export function proseOf(text: string, startsInCode = false): string {
   const open = startsInCode ? `\`\`\`\n${text}` : text;
   return open
-    .replaceAll(/^\s*(?:```|~~~)[\s\S]*?(?:^\s*(?:```|~~~)|$(?![\s\S]))/gm, ' ')
+    .replaceAll(/^[^\S\n]*(?:```|~~~)[\s\S]*?(?:^[^\S\n]*(?:```|~~~)|$(?![\s\S]))/gm, ' ')
     .replaceAll(/`[^`\n]*`/g, ' ')
     .replaceAll(ADDRESS, ' ')
-    .replaceAll(/\S*[\p{N}_/\\=(){}[\]]\S*/gu, ' ')
+    .replaceAll(/(?<!\S)\S*[\p{N}_/\\=(){}[\]]\S*/gu, ' ')
     .replaceAll(/[#*>|~]+/g, ' ')
     .replaceAll(/\s+/g, ' ')
     .trim();

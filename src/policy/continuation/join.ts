@@ -3,7 +3,7 @@
  * many providers refuse any there; who goes on with it begins with a space of their own or in the middle of the word, and
  * who begins anew begins with a capital.
  */
-import { contextOf, isMostlyUnspaced, isUnspaced, wordsOf } from './context.ts';
+import { contextOf, isMostlyUnspaced, isUnspaced, tailOf, wordsOf } from './context.ts';
 import type { Context } from './context.ts';
 
 const SENTENCE_END = /[.!?…。！？]["'”’»)\]*_]*$/u;
@@ -33,6 +33,7 @@ export function isJoinable(told: string, next: string): boolean {
 }
 
 function canTouch(sent: string, begin: string, context: Context): boolean {
+  const tail = tailOf(sent);
   const first = String.fromCodePoint(begin.codePointAt(0)!);
   if (BLOCK_BEGIN.test(begin)) return false;
   if (!/\p{L}/u.test(first) || isUnspaced(first)) return true;
@@ -40,13 +41,13 @@ function canTouch(sent: string, begin: string, context: Context): boolean {
   if (/^`+$/.test(context.lastLine)) return !isCapital;
   if (context.inCode) {
     // In a string too: a long sentence with a capital may be one, or the answer begun anew.
-    if (isCapital && (!(/["'`]$/.test(sent) || CODE_BEHIND_NAME.test(begin)) || ONLY_WORDS.test(begin))) return false;
+    if (isCapital && (!(/["'`]$/.test(tail) || CODE_BEHIND_NAME.test(begin)) || ONLY_WORDS.test(begin))) return false;
     return !isSentenceInCode(begin, context);
   }
-  if (isAcronym(sent, begin)) return true;
+  if (isAcronym(tail, begin)) return true;
   // An elided article, and the mark of an item, want a small letter or a space.
-  if (isCapital) return OPENERS.test(sent) && !/\p{L}['’]$/u.test(sent) && !/^(?:[-+#]+|\*)$/.test(context.lastLine);
-  if (/[.!?…,;:)\]]$/u.test(sent)) return DOTTED_WORD.test(sent);
+  if (isCapital) return OPENERS.test(tail) && !/\p{L}['’]$/u.test(tail) && !/^(?:[-+#]+|\*)$/.test(context.lastLine);
+  if (/[.!?…,;:)\]]$/u.test(tail)) return DOTTED_WORD.test(tail);
   return !losesSpace(sent, begin);
 }
 
@@ -64,7 +65,7 @@ function isSentenceInCode(begin: string, { lastLine }: Context): boolean {
 
 /** Two words that both stood alone before, and never as one: the space between them is missing. */
 function losesSpace(sent: string, begin: string): boolean {
-  const left = /[\p{L}\p{M}]+$/u.exec(sent)?.[0].toLowerCase();
+  const left = /[\p{L}\p{M}]+$/u.exec(tailOf(sent))?.[0].toLowerCase();
   const right = /^[\p{L}\p{M}]+/u.exec(begin)?.[0].toLowerCase();
   // Single letters are words and beginnings of words in many languages.
   if (left === undefined || right === undefined || left.length < 2 || right.length < 2) return false;
@@ -74,7 +75,7 @@ function losesSpace(sent: string, begin: string): boolean {
 
 /** A paragraph ends with a sentence, or is one of those lines that have none. */
 function canFollowInNewLine(sent: string, begin: string, between: string, context: Context): boolean {
-  if (context.isLoose || SENTENCE_END.test(sent) || /[:;)\]"”»|`>*_-]$/u.test(sent)) return true;
+  if (context.isLoose || SENTENCE_END.test(tailOf(sent)) || /[:;)\]"”»|`>*_-]$/u.test(tailOf(sent))) return true;
   if (/\n[^\S\n]*\n/.test(between)) return false;
   // A single line break within a sentence: verse, or lines broken by hand, as there are others before.
   return /[\p{L},]\n\p{L}/u.test(sent) || /^[^\p{Lu}]/u.test(begin);
@@ -83,7 +84,8 @@ function canFollowInNewLine(sent: string, begin: string, between: string, contex
 /** A capital in the middle of a sentence, on a word that needs none, begins another sentence. */
 function canFollowInLine(sent: string, begin: string, context: Context): boolean {
   if (BLOCK_BEGIN.test(begin)) return false;
-  if (SENTENCE_END.test(sent) || context.isLoose || OPENERS.test(sent) || /[:)\]]$/u.test(sent)) return true;
+  const tail = tailOf(sent);
+  if (SENTENCE_END.test(tail) || context.isLoose || OPENERS.test(tail) || /[:)\]]$/u.test(tail)) return true;
   const word = /^\p{Lu}[\p{Ll}\p{M}]*(?![\p{L}\p{N}])/u.exec(begin)?.[0];
   if (word === undefined || word.toLowerCase() === word) return true;
   const small = word.toLowerCase();

@@ -1,5 +1,7 @@
 /** Whether a text is the beginning of one JSON value, and whether another carries it on: where that holds, grammar decides. */
 
+/** A longer number or word means nothing, in characters. */
+const TOKEN_CHARS_MAX = 400;
 const WORDS = ['true', 'false', 'null'];
 const NUMBER_PREFIX = /^-?(?:0|[1-9]\d*)?(?:(?<=\d)\.\d*)?(?:(?<=\d)[eE][+-]?\d*)?$/;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
@@ -91,6 +93,7 @@ export class JsonPrefix {
   }
 
   #isScalar(token: string): boolean {
+    if (token.length > TOKEN_CHARS_MAX) return false;
     return NUMBER_PREFIX.test(token) || WORDS.some((word) => word.startsWith(token));
   }
 

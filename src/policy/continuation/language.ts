@@ -1,5 +1,5 @@
 /** Whether a text goes on in the language of another. A detector gives scores for languages; what they prove is decided here. */
-import { proseOf, weightOf, wordsOf } from './context.ts';
+import { proseOf, tailOf, weightOf, wordsOf } from './context.ts';
 
 /** From a text to scores by language, the best first; the most likely near 1. */
 export type LanguageScores = (text: string) => readonly (readonly [language: string, score: number])[];
@@ -60,7 +60,7 @@ function shares(text: string): number[] {
 
 /** Every word was said before, the one that broke off too. */
 function areKnown(told: string, next: string): boolean {
-  const fragment = /[\p{L}\p{M}\p{N}]*$/u.exec(told)![0];
+  const fragment = /[\p{L}\p{M}\p{N}]*$/u.exec(tailOf(told))![0];
   // A single letter is a word here and the beginning of one there.
   if (fragment.length === 1 && /^\s/.test(next)) return false;
   const known = new Set(wordsOf(told.slice(0, told.length - fragment.length)));

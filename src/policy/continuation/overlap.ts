@@ -2,7 +2,7 @@
  * Some targets say the last words once more before they go on. What is repeated is dropped if there is no doubt about it;
  * where the same characters could stand there twice for a good reason, nobody can tell, and the text is refused.
  */
-import { contextOf, wordsOf } from './context.ts';
+import { contextOf, tailOf, wordsOf } from './context.ts';
 
 /** A longer repetition is no repeated tail, in characters. */
 export const OVERLAP_MAX = 400;
@@ -59,7 +59,7 @@ function repeatsWords(told: string, next: string): boolean {
 
 /** The broken word begun anew: `har| harbour`. A whole short word before another that begins alike is no such thing. */
 function restartsWord(told: string, next: string): boolean {
-  const fragment = /[\p{L}\p{M}]+$/u.exec(told)?.[0].toLowerCase();
+  const fragment = /[\p{L}\p{M}]+$/u.exec(tailOf(told))?.[0].toLowerCase();
   const word = /^[^\p{L}\p{N}]+([\p{L}\p{M}]+)/u.exec(next)?.[1]?.toLowerCase();
   if (fragment === undefined || word === undefined || word === fragment || !word.startsWith(fragment)) return false;
   return fragment.length > 3 || !wordsOf(told.slice(0, -fragment.length)).includes(fragment);

@@ -149,3 +149,31 @@ describe('wherever a text breaks', () => {
     );
   });
 });
+
+describe('a text that is one long run is judged as fast as any other', () => {
+  const count = 200_000;
+  const sentence =
+    ' and so it goes on, with more of a kind that nobody has heard in this place before; even the cat has turned away from it.';
+  const next = sentence.repeat(3);
+  const RUNS: Record<string, [told: string, next: string]> = {
+    'capitals, and a small letter': ['ACGT'.repeat(count / 4) + 'x', `B${next}`],
+    'letters, and a full stop': [`${'a'.repeat(count)}.`, `b${next}`],
+    'base64': [`data:image/png;base64,${'q83vEjRW/+'.repeat(count / 10)}.`, `b${next}`],
+    'paths': [`${'a.b/'.repeat(count / 4)}x`, `y${next}`],
+    'at signs, tags and quotes': [`${'@'.repeat(count / 4)} ${'<'.repeat(count / 4)} ${'."'.repeat(count / 8)}x`, `y${next}`],
+    'white space': [`x${' '.repeat(count / 2)}${'\n'.repeat(count / 2)}y`, next],
+    'accents': [`${'\u0301'.repeat(count)}.`, next],
+    'fences and backticks': [`x${'\n~~~'.repeat(count / 8)}${'`'.repeat(count / 2)}y`, next],
+    'one ideograph': ['哈'.repeat(count), '明天的天气怎么样呢'.repeat(40)],
+    'digits in JSON': [`{"a":${'1'.repeat(count)}`, '1'.repeat(600)],
+  }; // prettier-ignore
+  for (const [name, [told, more]] of Object.entries(RUNS)) {
+    it(name, () => {
+      const startedAt = performance.now();
+      decide(`Here is what you asked for, in full: ${told}`, more, false);
+      decide(told, more, true);
+      // What is quadratic takes minutes here.
+      assert.ok(performance.now() - startedAt < 10_000);
+    });
+  }
+});
