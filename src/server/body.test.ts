@@ -130,3 +130,17 @@ bothWays('a body that is no request is refused', {}, async ({ fetch }) => {
     assert.equal(((await response.json()) as { error: { code: string } }).error.code, 'invalid_request');
   }
 });
+
+bothWays('a body whose own stream fails fails its call, as with any fetch, and nothing is held', {}, async ({ fetch, gateway }) => {
+  let pulls = 0;
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (++pulls > 1) return controller.error(new Error('the disk is gone'));
+      controller.enqueue(Uint8Array.from(json.subarray(0, 9)));
+    },
+  });
+  await assert.rejects(fetch('/v1/chat/completions', post(body)));
+  for (let turn = 0; gateway.heldBytes > 0 && turn < 1000; turn++) await new Promise(setImmediate);
+  assert.equal(gateway.heldBytes, 0);
+  assert.equal(gateway.requests.length, 0);
+});

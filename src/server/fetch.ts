@@ -67,7 +67,7 @@ class FetchExchange implements Exchange {
     this.#bodyReader = reader;
     const pieces: Uint8Array[] = [];
     try {
-      for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      for (let read = await this.#readPiece(reader); !read.done; read = await this.#readPiece(reader)) {
         gate.accept(read.value.length);
         pieces.push(read.value);
       }
@@ -78,6 +78,16 @@ class FetchExchange implements Exchange {
     if (this.#bodyError !== null) throw this.#bodyError;
     if (this.#over) throw new CallerLeft();
     return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  }
+
+  /** What the caller's own stream fails with is no fault of ours: its call ends with it. */
+  async #readPiece(reader: ReadableStreamDefaultReader<Uint8Array>): ReturnType<typeof reader.read> {
+    try {
+      return await reader.read();
+    } catch (error) {
+      this.#callerLeft(error);
+      throw new CallerLeft();
+    }
   }
 
   stopBody(error: Error): void {
