@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url';
 import { clientKey } from './bodies.ts';
 import { cores, type Start } from './processes.ts';
 
+/** As long as those of real providers: every answer is searched for them, and short words take longer to find. */
+const keys = { first: `sk-bench-first-${'0123456789abcdef'.repeat(2)}`, second: `sk-bench-second-${'0123456789abcdef'.repeat(2)}` };
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 export interface Contender {
@@ -64,8 +67,8 @@ function breakwaterConfig(port: number, upstream: string): string {
   const limits = '{ requestsPerMinute: 100000000, tokensPerMinute: 100000000000, concurrency: 10000 }';
   return `server: { host: 127.0.0.1, port: ${port} }
 providers:
-  first: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: sk-first, limits: ${limits} }
-  second: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: sk-second, limits: ${limits} }
+  first: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: ${keys.first}, limits: ${limits} }
+  second: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: ${keys.second}, limits: ${limits} }
 models:
   bench: [first/bench, second/bench]
 clients:
