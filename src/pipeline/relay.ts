@@ -97,7 +97,7 @@ class AnswerRelay {
       this.#begin(resolve);
       const { downstream, request } = this.#run;
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
-      const comment = wayComment(this.#run, this.#attempt.options.target);
+      const comment = downstream.isStarted ? wayComment(this.#run, this.#attempt.options.target) : '';
       downstream.commit(this.#attempt.status, answerHeaders(this.#run, this.#attempt), isEventStream, comment);
       this.onPieces(this.#attempt.take(this));
       this.#attempt.tellEndIfComplete();
