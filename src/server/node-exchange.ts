@@ -1,0 +1,272 @@
+/**
+ * One request and its answer over node:http. It is on the hot path: one object per request, shared functions instead of
+ * closures, the head held back until the first bytes so that both leave in one packet.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { HeaderPairs } from '../pipeline/sink.ts';
+import { BodyReader } from './body-reader.ts';
+import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './head-pairs.ts';
+import type { Probed } from './half-closed.ts';
+import { CallerLeft, type BodyGate, type CallerPlace, type Exchange } from './exchange.ts';
+
+/** What is left of an answer that has ended waits so long for a caller that takes not one byte of it. */
+const flushStallMs = 120_000;
+/** Bodies up to this size leave in one string with their head, which saves a vectored write. */
+const joinedBodyBytesMax = 4096;
+const noBytes = new Uint8Array(0);
+/** What goes out is always whole events, so a comment can stand anywhere. */
+const probeComment = ':\n\n';
+
+/** What an exchange has to know of its listener. */
+export interface Winding {
+  /** Every answer closes its connection. */
+  readonly windingDown: boolean;
+}
+
+/** The exchanges on a connection whose answers are owed, in order. */
+export const openExchanges = Symbol('open exchanges');
+const ownExchange = Symbol('exchange');
+export type TrackedSocket = Socket & { [openExchanges]: NodeExchange[] };
+type TrackedMessage = (IncomingMessage | ServerResponse) & { [ownExchange]: NodeExchange };
+
+export class NodeExchange implements Exchange, Probed {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+  readonly #listener: Winding;
+  readonly #socket: TrackedSocket;
+  #awaitsContinue: boolean;
+  #status = 0;
+  #headers: HeaderPairs | null = null;
+  #started = false;
+  #over = false;
+  #left = false;
+  /** Bytes of its connection that the caller had taken when it was last asked. */
+  #takenSeen = -1;
+  onLeave: (() => void) | null = null;
+  #onDrain: (() => void) | null = null;
+  #body: BodyReader | null = null;
+  #bodyStopped = false;
+
+  constructor(request: IncomingMessage, response: ServerResponse, listener: Winding, awaitsContinue: boolean) {
+    this.#request = request;
+    this.#response = response;
+    this.#listener = listener;
+    this.#awaitsContinue = awaitsContinue;
+    this.#socket = request.socket as TrackedSocket;
+    this.#socket[openExchanges].push(this);
+    // A write after the socket broke is reported here first, and to `callerLeft` at once after it.
+    response.on('error', ignore);
+  }
+
+  get method(): string {
+    return this.#request.method ?? 'GET';
+  }
+
+  get target(): string {
+    return this.#request.url ?? '/';
+  }
+
+  get place(): CallerPlace {
+    return isLoopbackAddress(this.#socket.remoteAddress) ? 'loopback' : 'remote';
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers[name] as string | undefined;
+  }
+
+  hasHeaderLike(prefix: string): boolean {
+    for (const name in this.#request.headers) if (name.startsWith(prefix)) return true;
+    return false;
+  }
+
+  get hasLeft(): boolean {
+    return this.#left;
+  }
+
+  get hasStarted(): boolean {
+    return this.#started;
+  }
+
+  readBody(gate: BodyGate): Promise<Uint8Array> {
+    const { headers } = this.#request;
+    const length = headers['content-length'];
+    if (length === undefined && headers['transfer-encoding'] === undefined) return Promise.resolve(noBytes);
+    return new Promise((resolve, reject) => {
+      if (this.#left) throw new CallerLeft();
+      if (length !== undefined) gate.announce(Number(length));
+      if (this.#awaitsContinue) this.#response.writeContinue();
+      this.#awaitsContinue = false;
+      this.#body = new BodyReader(gate, resolve, reject);
+      const request = this.#request as IncomingMessage & TrackedMessage;
+      request[ownExchange] = this;
+      request.on('data', onBodyData);
+      request.on('end', onBodyEnd);
+    });
+  }
+
+  stopBody(error: Error): void {
+    this.#body?.fail(error);
+    this.#body = null;
+    this.#bodyStopped = true;
+  }
+
+  bodyCame(chunk: Uint8Array): void {
+    if (this.#body?.take(chunk) === false) this.#body = null;
+  }
+
+  bodyEnded(): void {
+    this.#body?.finish();
+    this.#body = null;
+  }
+
+  head(status: number, headers: HeaderPairs): void {
+    this.#status = status;
+    this.#headers = headers;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#over) return true;
+    if (!this.#started) this.#start(-1);
+    return this.#response.write(bytes);
+  }
+
+  probe(): boolean {
+    if (this.#response.socket === null || this.#request.httpVersionMinor === 0) return false;
+    // Every client knows this interim answer, and may simply discard it (RFC 9110 15.2.1).
+    if (!this.#started) this.#response.writeProcessing();
+    else if (this.#headers?.some(isEventStream) === true) this.#response.write(probeComment);
+    else return false;
+    return true;
+  }
+
+  readerMoved(): boolean {
+    // An answer that waits for another one on its connection can't move.
+    if (this.#response.socket === null) return true;
+    // As net's own timeouts do, for of a large write nothing else tells what is left.
+    const { _handle: handle } = this.#socket as unknown as { _handle: { writeQueueSize?: number } | null };
+    const taken = this.#socket.bytesWritten - this.#socket.writableLength - (handle?.writeQueueSize ?? 0);
+    const moved = taken !== this.#takenSeen;
+    this.#takenSeen = taken;
+    return moved;
+  }
+
+  onDrain(listener: () => void): void {
+    if (this.#over) {
+      queueMicrotask(listener);
+      return;
+    }
+    if (this.#onDrain === null) {
+      (this.#response as ServerResponse & TrackedMessage)[ownExchange] = this;
+      this.#response.once('drain', onDrain);
+    }
+    this.#onDrain = listener;
+  }
+
+  flushed(): void {
+    // Another answer on its way must not be measured by this one; for an idle connection Node has set its own.
+    if (this.#socket[openExchanges].length > 0) this.#socket.setTimeout(0);
+  }
+
+  end(bytes: Uint8Array = noBytes): void {
+    if (this.#over) return;
+    const wasStarted = this.#started;
+    if (!wasStarted) this.#endWhole(bytes);
+    else {
+      // A head that promised to keep the connection was sent before the winding down began.
+      if (this.#listener.windingDown) this.#response.once('finish', () => destroySoon(this.#socket));
+      if (bytes.length > 0) this.#response.end(bytes);
+      else this.#response.end();
+    }
+    this.#finish();
+    if (this.#socket.writableNeedDrain || (wasStarted && this.#socket.writableLength > 0)) this.#limitFlush();
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    this.#finish();
+    // Without chunks only a reset tells the end of an answer from its being broken off (RFC 9112 6.3).
+    if (this.#started && this.#request.httpVersionMinor === 0) this.#socket.resetAndDestroy();
+    else if (!this.#started || this.#socket.writableNeedDrain) this.#socket.destroy();
+    else {
+      this.#socket.setTimeout(flushStallMs);
+      // Node hands what was just written to the socket in its next tick only.
+      process.nextTick(destroySoon, this.#socket);
+    }
+  }
+
+  callerLeft(): void {
+    this.#left = true;
+    this.#over = true;
+    this.#body?.fail(new CallerLeft());
+    this.#body = null;
+    const tell = this.onLeave;
+    this.onLeave = null;
+    tell?.();
+    this.wakeWriter();
+  }
+
+  /** Bytes of an ended answer are left; they are still flushed, but don't wait for ever. */
+  #limitFlush(): void {
+    this.#socket.setTimeout(flushStallMs);
+    const response = this.#response as ServerResponse & TrackedMessage;
+    response[ownExchange] = this;
+    response.once('finish', onFlushed);
+  }
+
+  #endWhole(bytes: Uint8Array): void {
+    this.#start(bytes.length);
+    if (bytes.length === 0) this.#response.end();
+    else if (bytes.length > joinedBodyBytesMax) this.#response.end(bytes);
+    else this.#response.end(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1'), 'latin1');
+  }
+
+  /** `bodyBytes`: the length of the whole body, -1 where it is not known yet. */
+  #start(bodyBytes: number): void {
+    this.#started = true;
+    const headers = this.#headers ?? [];
+    if (bodyBytes >= 0 && !hasLength(headers) && this.#status !== 204) headers.push('content-length', String(bodyBytes));
+    if (this.#listener.windingDown || this.#bodyStopped) headers.push('connection', 'close');
+    try {
+      this.#response.writeHead(this.#status, headers);
+    } catch {
+      this.#response.writeHead(this.#status, headers.filter(isPrintablePair));
+    }
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.wakeWriter();
+    const open = this.#socket[openExchanges];
+    const index = open.indexOf(this);
+    if (index >= 0) open.splice(index, 1);
+  }
+
+  wakeWriter(): void {
+    const listener = this.#onDrain;
+    this.#onDrain = null;
+    listener?.();
+  }
+}
+
+function onBodyData(this: IncomingMessage, chunk: Uint8Array): void {
+  (this as unknown as TrackedMessage)[ownExchange].bodyCame(chunk);
+}
+
+function onBodyEnd(this: IncomingMessage): void {
+  (this as unknown as TrackedMessage)[ownExchange].bodyEnded();
+}
+
+function onDrain(this: ServerResponse): void {
+  (this as unknown as TrackedMessage)[ownExchange].wakeWriter();
+}
+
+function onFlushed(this: ServerResponse): void {
+  (this as ServerResponse & TrackedMessage)[ownExchange].flushed();
+}
+
+function destroySoon(socket: Socket): void {
+  socket.destroySoon();
+}
+
+function ignore(): void {}
