@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Received } from './dialect.ts';
+import { resetSocket } from './reset-socket.ts';
 
 const BODY_BYTES_MAX = 256 * 1024 * 1024;
 const BACKLOG = 4096;
@@ -62,7 +63,7 @@ export async function listen(host: string, port: number, take: RequestTaker, con
     if (!server.listening) return Promise.resolve();
     return new Promise((resolve) => {
       server.close(() => resolve());
-      for (const socket of sockets) socket.resetAndDestroy();
+      for (const socket of sockets) resetSocket(socket);
     });
   }
 

@@ -2,6 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import type { Clock, Timer } from '../core/clock.ts';
 import type { Answer, Step } from './answer.ts';
+import { resetSocket } from './reset-socket.ts';
 import { nextTurn } from './system.ts';
 
 /** How a call was played: to its end, or broken off by its own program. */
@@ -110,6 +111,6 @@ function inform(res: ServerResponse, status: 100 | 103): void {
 
 /** A turn of the loop first: node holds written chunks back until then, and they must come before the FIN. */
 function breakOff(res: ServerResponse, how: 'fin' | 'reset'): void {
-  if (how === 'reset') res.socket?.resetAndDestroy();
-  else nextTurn(() => res.socket?.destroySoon());
+  if (how === 'fin') nextTurn(() => res.socket?.destroySoon());
+  else if (res.socket !== null) resetSocket(res.socket);
 }
