@@ -25,10 +25,14 @@ export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
   const headers = wayHeaders(run, attempt.options.target);
   if (contentType !== null) headers.push('content-type', contentType);
   if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
-  const { upstreamId } = attempt;
-  if (upstreamId !== null) headers.push('x-upstream-request-id', upstreamId);
+  pushUpstreamId(headers, attempt.upstreamId);
   pushPassedHeaders(headers, attempt.headers, isBytes);
   return headers;
+}
+
+/** The provider's own id of the request, by which its support finds it. */
+export function pushUpstreamId(to: HeaderPairs, upstreamId: string | null): void {
+  if (upstreamId !== null) to.push('x-upstream-request-id', upstreamId);
 }
 
 /** The provider's own, unless it does not say what the answer was read as: SDKs go by it. */

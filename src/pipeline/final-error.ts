@@ -2,7 +2,7 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
 import { encodeErrorBody, encodeStreamError } from '../wire/openai-chat/encode-error.ts';
-import { wayHeaders } from './answer-headers.ts';
+import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
 import { retryHeaders } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
@@ -84,6 +84,7 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
     String(body.byteLength),
     ...retryHeaders(error),
   ];
+  pushUpstreamId(headers, last.upstreamId);
   run.downstream.answer(status, headers, body);
   run.failAsUpstream(status);
 }

@@ -4,7 +4,7 @@
  */
 import type { Failure } from '../core/facts.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
-import { addCostHeader, contentTypeOf, wayComment, wayHeaders } from './answer-headers.ts';
+import { addCostHeader, contentTypeOf, pushUpstreamId, wayComment, wayHeaders } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
 import type { KeptAnswer, RequestRun } from './run.ts';
@@ -36,10 +36,12 @@ export function answerKept(run: RequestRun, kept: KeptAnswer): void {
 
 function keptFrom(run: RequestRun, attempt: Attempt, failure: Failure): KeptAnswer | null {
   if (failure.body === null) return null;
+  const headers = ['content-type', contentTypeOf(headerOf(attempt.headers, 'content-type'), run.request.facts.stream)];
+  pushUpstreamId(headers, attempt.upstreamId);
   return {
     target: attempt.options.target,
     status: attempt.status,
-    headers: ['content-type', contentTypeOf(headerOf(attempt.headers, 'content-type'), run.request.facts.stream)],
+    headers,
     body: failure.body,
     usage: attempt.facts.usage,
   };

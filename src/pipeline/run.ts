@@ -21,6 +21,8 @@ export interface FailedAttempt {
   readonly target: RouteTarget;
   readonly failure: Failure;
   readonly judgement: Judgement;
+  /** The provider's own id of the request. */
+  readonly upstreamId: string | null;
 }
 
 /** A complete answer that was not good enough; the best of them is better than none. */

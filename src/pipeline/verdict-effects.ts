@@ -51,7 +51,7 @@ export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure)
 export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
   const { clock } = run.engine;
   const { target } = attempt.options;
-  run.failures.push({ target, failure, judgement });
+  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId });
   run.fallback ??= judgement.reason;
   if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return;
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))

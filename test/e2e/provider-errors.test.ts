@@ -231,3 +231,25 @@ describe('an error in the words of', () => {
     });
   }
 });
+
+describe("the provider's own id of the request", () => {
+  const identified = { 'x-request-id': 'req_theirs' };
+  const empty = { choices: [{ index: 0, message: { role: 'assistant', content: '' }, finish_reason: 'stop' }] };
+  const answers: Record<string, SimulatedAnswer> = {
+    'an error told as it came': json(400, { error: { message: 'm', type: 't', param: null, code: 'c' } }, identified),
+    'an error in a shape that is not passed on': json(400, { message: 'm' }, identified),
+    'an empty answer that is better than none': json(200, empty, identified),
+  };
+  for (const [what, answer] of Object.entries(answers)) {
+    it(`stands beside ${what}`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: () => answer } });
+      assert.equal((await world.answerTo()).headers.get('x-upstream-request-id'), 'req_theirs');
+    });
+  }
+
+  it('is absent where the last target gave none', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => json(500, {}, identified), b: () => json(418, { error: {} }) } });
+    const seen = await world.answerTo();
+    assert.deepEqual([seen.status, seen.headers.get('x-upstream-request-id')], [418, null]);
+  });
+});
