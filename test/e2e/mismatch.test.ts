@@ -166,6 +166,13 @@ describe('what is neither is a failure, and another target answers', () => {
     { name: 'events that end too early', bytes: delta(0, { content: 'one' }), kind: 'cut', asks: ['plain'] },
     { name: 'events that end within a tool call', bytes: `${BEGINNING}data: [DONE]\n\n`, kind: 'cut', asks: ['plain'] },
     { name: 'an event that is no JSON', bytes: `${BEGINNING}data: {"id"\n\n${ENDING}`, kind: 'malformed', asks: ['plain'] },
+    { name: 'blanks without end', bytes: ' '.repeat(5_000_000), kind: 'malformed' },
+    {
+      name: 'events before the content without end',
+      bytes: delta(0, { role: 'assistant' }).repeat(40_000),
+      kind: 'malformed',
+      asks: ['stream'],
+    },
     { name: 'events without content', bytes: `${delta(0, {}, 'stop')}data: [DONE]\n\n`, kind: 'empty' },
     {
       name: 'more than 16 MB of events',
@@ -186,4 +193,26 @@ describe('what is neither is a failure, and another target answers', () => {
       });
     }
   }
+});
+
+describe('a provider that never comes to its end', () => {
+  const send = (bytes: string) => ({ do: 'send', bytes }) as const;
+  const head = (status: number) => ({ do: 'head', status, headers: { 'content-type': 'application/json' } }) as const;
+  const second = { do: 'wait', ms: 1000 } as const;
+
+  it('is told from one that answers: blanks within a plain answer are no content', async (t) => {
+    const blanks = Array.from({ length: 600 }, () => [second, send('\n')] as const).flat();
+    const world = await asked(t, { steps: [head(200), send(JSON_TEXT.slice(0, 50)), ...blanks, send(JSON_TEXT.slice(50))] }, chatAnswer());
+    const seen = await world.answerTo();
+    assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
+    assert.equal(world.eventsOf('attempt_end')[0]!.failure, 'timeout');
+  });
+
+  it('is not listened to for more than 1 MB of an error', async (t) => {
+    const words = send('x'.repeat(300_000));
+    const world = await asked(t, { steps: [head(500), ...Array.from({ length: 1000 }, () => words)] }, chatAnswer());
+    const seen = await world.answerTo();
+    assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
+    assert.equal(world.upstream.aborted, 1);
+  });
 });
