@@ -16,7 +16,9 @@ const doc = readFileSync(new URL('../docs/failures.md', import.meta.url), 'utf8'
 
 const cells = (...texts: string[]): string => `| ${texts.join(' | ')} |`;
 
-function whoIsNext({ verdict, liesInRequest, reason }: Judgement): string {
+function whoIsNext(judgement: Judgement): string {
+  const { verdict, liesInRequest, reason } = judgement;
+  if (judgement === STALE_CONNECTION.judgement) return 'another target; else the same one at once';
   if (verdict === 'reject') return 'nobody';
   if (reason === 'unsupported') return 'the same target without the field, once; else another model or provider';
   if (verdict === 'switch')
@@ -25,7 +27,9 @@ function whoIsNext({ verdict, liesInRequest, reason }: Judgement): string {
   return 'another target; else the same one after a pause';
 }
 
-function whatItDoes({ effect, health, benchMs, longerPause, reason, verdict }: Judgement, hasWords: boolean): string {
+function whatItDoes(judgement: Judgement, hasWords: boolean): string {
+  const { effect, health, benchMs, longerPause, reason, verdict } = judgement;
+  if (judgement === STALE_CONNECTION.judgement) return 'nothing, not even its retry budget';
   if (effect === 'bench') return `its key is benched for ${benchMs / 60_000} min${benchMs < BENCH_MAX_MS ? ', longer each time' : ''}`;
   if (effect === 'cooldown') {
     const who = reason === 'rate_limited' ? 'its key' : 'the target';

@@ -82,7 +82,7 @@ function select(run: RequestRun, key: string, keep: (target: RouteTarget) => boo
 function repeatable(run: RequestRun, now: Instant): RouteTarget[] {
   return run.tiers.flat().filter((target) => {
     if (!run.tried.isAsked(target) || run.tried.isDead(target)) return false;
-    return run.tried.notBefore(target) < run.deadline && target.state.retryBudget.allows(now);
+    return run.tried.notBefore(target) < run.deadline && (run.tried.isFree(target) || target.state.retryBudget.allows(now));
   });
 }
 

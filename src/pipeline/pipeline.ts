@@ -119,8 +119,8 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
   run.attempts++;
   run.firstTarget ??= target;
   run.fallback ??= run.attempts === 1 ? skipReason(run, admitted) : null;
-  if (run.tried.isAsked(target)) state.retryBudget.take(now);
-  else state.retryBudget.earn(now);
+  if (!run.tried.isAsked(target)) state.retryBudget.earn(now);
+  else if (!run.tried.isFree(target)) state.retryBudget.take(now);
   run.tried.markAsked(target);
   state.inFlight++;
   const attempt = new Attempt(engine.clock, {

@@ -4,6 +4,7 @@ import type { RouteTarget } from './route.ts';
 interface Tried {
   readonly target: RouteTarget;
   asked: boolean;
+  free: boolean;
   dead: boolean;
   notBefore: Instant;
   dropped: readonly string[];
@@ -18,6 +19,11 @@ export class TriedTargets {
   /** An attempt was sent to it. */
   isAsked(target: RouteTarget): boolean {
     return this.#find(target)?.asked ?? false;
+  }
+
+  /** The last attempt did not reach it: the next one is no repeat that its retry budget has to pay for. */
+  isFree(target: RouteTarget): boolean {
+    return this.#find(target)?.free ?? false;
   }
 
   /** It can't answer this request, now or later. */
@@ -36,7 +42,13 @@ export class TriedTargets {
   }
 
   markAsked(target: RouteTarget): void {
-    this.#of(target).asked = true;
+    const tried = this.#of(target);
+    tried.asked = true;
+    tried.free = false;
+  }
+
+  markFree(target: RouteTarget): void {
+    this.#of(target).free = true;
   }
 
   markDead(target: RouteTarget): void {
@@ -59,7 +71,7 @@ export class TriedTargets {
 
   #of(target: RouteTarget): Tried {
     let tried = this.#find(target);
-    if (tried === undefined) this.#list.push((tried = { target, asked: false, dead: false, notBefore: -Infinity, dropped: NOTHING }));
+    if (tried === undefined) this.#list.push((tried = { target, asked: false, free: false, dead: false, notBefore: -Infinity, dropped: NOTHING }));
     return tried;
   }
 }

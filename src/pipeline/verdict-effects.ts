@@ -4,7 +4,7 @@ import type { CooldownEvent } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Settlement } from '../core/resource.ts';
 import { equalJitter, fullJitter } from '../policy/backoff.ts';
-import { judge } from '../policy/verdict.ts';
+import { STALE_CONNECTION, judge } from '../policy/verdict.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
@@ -54,6 +54,7 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
   run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId });
   run.fallback ??= judgement.reason;
   if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return;
+  if (judgement === STALE_CONNECTION.judgement) run.tried.markFree(target);
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
     pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
   else markDead(run, attempt, judgement);
@@ -163,6 +164,7 @@ function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judg
   const { retry } = attempt.options.target.policy;
   const hintMs = askedWaitMs(failure);
   if (hintMs > retry.maxRetryAfter) return Infinity;
+  if (judgement === STALE_CONNECTION.judgement) return 0;
   const isPaused = judgement.effect === 'cooldown' && attempt.options.target.state.credential.auth !== 'caller';
   if (isPaused || hintMs > 0) return hintMs;
   const repeats = run.failures.filter((failed) => isSamePlace(failed.target, attempt.options.target)).length;

@@ -274,6 +274,15 @@ describe('a connection that the provider closes while it lies idle', { concurren
     assert.equal(world.eventsOf('attempt_end')[1]!.reason, 'connection');
   });
 
+  it('is asked again at once, whatever is left of the retry budget', async (t) => {
+    const retry = { baseDelay: '5s', maxDelay: '5s', budget: { ratio: 0, minPerSecond: 0 } };
+    const world = await startWorld(t, { storms: { a: { faults: [...faults] } }, config: { policy: { ...config.policy, retry } } });
+    assertAnswered(await world.ask(), 'a/m', 1, null);
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+    assertAnswered(await world.ask(), 'a/m', 2, null);
+    assert.equal(world.eventsOf('backoff').length, 0);
+  });
+
   it('is not taken for one that breaks over the request itself', async (t) => {
     const world = await startWorld(t, { storms: { a: { faults: [...faults] } }, config });
     assertAnswered(await world.ask(), 'a/m', 1, null);
