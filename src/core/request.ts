@@ -22,7 +22,7 @@ export interface RequestFacts {
   readonly stream: boolean;
   /** True if the caller of a stream asked for the usage chunk itself. */
   readonly wantsUsage: boolean;
-  /** How many choices were asked for, over all prompts; at least 1. */
+  /** How many choices (or vectors) were asked for, over all prompts; at least 1. */
   readonly choices: number;
   /** The caller's bound on output tokens over all choices, or null if there is none. */
   readonly outputBound: number | null;

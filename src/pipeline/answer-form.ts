@@ -33,7 +33,7 @@ export class ChatAnswerForm implements AnswerForm {
   }
 
   read(answer: Uint8Array): ReadAnswer {
-    return readAnswer(this.#facts.operation, answer);
+    return readAnswer(this.#facts.operation, answer, this.#facts.choices);
   }
 
   toStream(answer: Uint8Array): Uint8Array {

@@ -71,7 +71,8 @@ export class TriedTargets {
 
   #of(target: RouteTarget): Tried {
     let tried = this.#find(target);
-    if (tried === undefined) this.#list.push((tried = { target, asked: false, free: false, dead: false, notBefore: -Infinity, dropped: NOTHING }));
+    if (tried === undefined)
+      this.#list.push((tried = { target, asked: false, free: false, dead: false, notBefore: -Infinity, dropped: NOTHING }));
     return tried;
   }
 }

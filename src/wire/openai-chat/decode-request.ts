@@ -170,7 +170,7 @@ class FieldReader {
       model: this.#model ?? '',
       stream: operation !== 'embeddings' && this.#stream,
       wantsUsage: this.#stream && this.#includesUsage,
-      choices: operation === 'embeddings' ? 1 : this.#asked(operation),
+      choices: this.#asked(operation),
       outputBound: this.#outputBound(operation),
       inputTokens: this.#inputTokens(),
       thinks: this.#effort || this.#reasoning || this.#thinking || this.#enableThinking || this.#templateThinking,
@@ -181,6 +181,7 @@ class FieldReader {
   }
 
   #asked(operation: JsonOperation): number {
+    if (operation === 'embeddings') return this.input === null ? 1 : countPrompts(this.bytes, this.input);
     const each = Math.max(1, this.#choices ?? 1);
     return operation === 'chat' ? each : each * this.#prompts();
   }

@@ -3,7 +3,7 @@ import type { BodyMember } from '../request-body.ts';
 
 /** `prompt` and `input` are a string, strings, one prompt as token ids, or several such. */
 
-/** How many prompts a completions request holds; 1 for anything else. */
+/** How many prompts or inputs a request holds; 1 for anything but a list of them. */
 export function countPrompts(bytes: Uint8Array, member: BodyMember): number {
   if (kindOf(bytes, member) !== 'array' || isEmptyContainer(bytes, member)) return 1;
   const value = parseMember(bytes, member);

@@ -139,6 +139,18 @@ test('embeddings need data; floats and base64 pass alike', () => {
   for (const body of [{ data: [] }, { data: null }, {}]) assert.equal(failure(body, 'embeddings').kind, 'empty');
 });
 
+test('an answer with fewer embeddings than inputs is none', () => {
+  const vectors = (count: number) => Array.from({ length: count }, (_, index) => ({ object: 'embedding', index, embedding: [0.5, 1] }));
+  for (const indent of [0, 2]) {
+    const read = (count: number, asked: number) =>
+      readAnswer('embeddings', Buffer.from(JSON.stringify({ object: 'list', data: vectors(count) }, null, indent)), asked);
+    assert.equal(read(3, 3).ok, true);
+    assert.equal(read(4, 3).ok, true);
+    const short = read(2, 3);
+    assert.equal(short.ok ? null : short.failure.kind, 'malformed');
+  }
+});
+
 test('bytes are never judged', () => {
   assert.equal(facts('anything', 'bytes').hasContent, true);
 });

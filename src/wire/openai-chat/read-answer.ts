@@ -5,6 +5,7 @@ import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import { scanObject } from '../json-scan.ts';
 import { isEmptyContainer, isRecord, kindOf, parseMember } from '../json-values.ts';
+import type { BodyMember } from '../request-body.ts';
 import { readUsage } from '../usage.ts';
 import { findError, isFailedFinish } from './answer-error.ts';
 import { holdsContent } from './content.ts';
@@ -14,9 +15,10 @@ export type ReadAnswer = { readonly ok: true; readonly facts: AnswerFacts } | { 
 /**
  * Judges a whole body that came with a success status (design 4.2): an answer, an error in disguise, nothing, or no JSON.
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
+ * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
-export function readAnswer(operation: Operation, bytes: Uint8Array): ReadAnswer {
+export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1): ReadAnswer {
   if (operation === 'bytes') return { ok: true, facts: { ...noFacts(), hasContent: bytes.length > 0 } };
   if (isBlank(bytes)) return refuse(empty('the answer has no body', null));
   const value = operation === 'embeddings' ? readAroundVectors(bytes) : parseWhole(bytes);
@@ -27,7 +29,7 @@ export function readAnswer(operation: Operation, bytes: Uint8Array): ReadAnswer 
   facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'] : null;
   const groq = value['x_groq'];
   facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
-  const failure = operation === 'embeddings' ? readVectors(value['data'], facts) : readChoices(value['choices'], facts, bytes);
+  const failure = operation === 'embeddings' ? readVectors(value['data'], choices, facts) : readChoices(value['choices'], facts, bytes);
   return failure === null ? { ok: true, facts } : refuse(failure);
 }
 
@@ -44,16 +46,32 @@ function parseWhole(bytes: Uint8Array): Record<string, unknown> | null {
   }
 }
 
-/** Vectors may be 20 MB, and nothing in them matters here: they are checked in place, and stand as true if there are any. */
+/** Vectors may be 20 MB, and nothing in them matters here: they are checked in place, and their number stands for them. */
 function readAroundVectors(bytes: Uint8Array): Record<string, unknown> | null {
   const scan = scanObject(bytes);
   if (!scan.ok) return null;
   const value: Record<string, unknown> = {};
   for (const member of scan.members) {
     const isData = member.name === 'data';
-    value[member.name] = isData ? kindOf(bytes, member) === 'array' && !isEmptyContainer(bytes, member) : parseMember(bytes, member);
+    value[member.name] = isData ? countVectors(bytes, member) : parseMember(bytes, member);
   }
   return value;
+}
+
+const VECTOR_KEY = Buffer.from('"embedding"');
+const COLON = 0x3a;
+
+/** The key `embedding` in a list; the same word is a value too. */
+function countVectors(bytes: Uint8Array, member: BodyMember): number {
+  if (kindOf(bytes, member) !== 'array' || isEmptyContainer(bytes, member)) return 0;
+  const data = asBuffer(bytes).subarray(member.start, member.end);
+  let count = 0;
+  for (let at = data.indexOf(VECTOR_KEY); at >= 0; at = data.indexOf(VECTOR_KEY, at)) {
+    at += VECTOR_KEY.length;
+    while (data[at]! <= 0x20) at++;
+    if (data[at] === COLON) count++;
+  }
+  return count;
 }
 
 function noFacts(): AnswerFacts {
@@ -75,8 +93,9 @@ function empty(message: string, bytes: Uint8Array | null): Failure {
   return createFailure('empty', 'answer', message, { body: bytes, contentType: 'application/json' });
 }
 
-function readVectors(hasData: unknown, facts: AnswerFacts): Failure | null {
-  if (hasData !== true) return empty('the answer holds no embedding', null);
+function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure | null {
+  if (typeof count !== 'number' || count === 0) return empty('the answer holds no embedding', null);
+  if (count < asked) return createFailure('malformed', 'answer', `the answer holds ${count} embeddings for ${asked} inputs`);
   facts.hasContent = true;
   return null;
 }
