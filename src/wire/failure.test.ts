@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { readErrorBody } from './error-shape.ts';
 import { failureFromResponse } from './failure.ts';
 import type { Failure } from '../core/facts.ts';
 
@@ -72,6 +73,12 @@ test('reads every shape of an error body', () => {
     ['\ufeff\n{"error":{"message":"marked"}}', [null, null, null, 'marked']],
   ];
   for (const [body, expected] of shapes) assert.deepEqual(words(body), expected, JSON.stringify(body));
+});
+
+test('the word that only says that it is an error is no type', () => {
+  const typeIn = (body: object): string | null => readErrorBody(Buffer.from(JSON.stringify(body))).type;
+  assert.equal(typeIn({ type: 'error', error: { message: 'no' } }), null);
+  assert.equal(typeIn({ type: 'overloaded_error', error: { message: 'no' } }), 'overloaded_error');
 });
 
 test('keeps status, body and content type', () => {
