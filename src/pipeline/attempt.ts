@@ -23,9 +23,12 @@ const REVIEW_MS = 5_000;
 /** Headers that belong to an account, and so travel only with the caller's own credential. */
 const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'openai-project']);
 
-export interface OtherTargets {
+/** The request that an attempt is made for. */
+export interface AttemptOwner {
   /** True if a target of another name is untried and could answer. */
   hasOtherAtHand(name: string, now: Instant): boolean;
+  /** A fault of ours is told to the operator. */
+  warn(error: unknown): void;
 }
 
 export interface AttemptOptions {
@@ -36,7 +39,7 @@ export interface AttemptOptions {
   readonly deadline: Instant;
   /** Fields to leave out beside the route's own. */
   readonly drop: readonly string[];
-  readonly others: OtherTargets;
+  readonly owner: AttemptOwner;
 }
 
 /** What comes after the candidate was taken. */
@@ -44,6 +47,8 @@ export interface AnswerConsumer {
   onPieces(pieces: readonly Uint8Array[]): void;
   onEnd(): void;
   onFailure(failure: Failure): void;
+  /** Its own work threw, in the middle of an end: no other end will be told. */
+  onThrown(error: unknown): void;
 }
 
 export class Attempt implements GuardListener, GuardLimits {
@@ -193,7 +198,7 @@ export class Attempt implements GuardListener, GuardLimits {
     const isSet =
       (phase === 'first_content' && timeouts.firstContent !== 'auto') ||
       ((phase === 'headers' || !this.#call.stream) && timeouts.headers !== 'auto');
-    if (isSet || !this.options.others.hasOtherAtHand(this.options.target.state.name, now)) return { at: Infinity, kind: 'timeout' };
+    if (isSet || !this.options.owner.hasOtherAtHand(this.options.target.state.name, now)) return { at: Infinity, kind: 'timeout' };
     const shareAt = this.startedAt + silenceShareMs(this.options.deadline - this.startedAt);
     const slowAt = sentAt + this.options.target.state.silence.slowAfterMs(this.#call);
     return slowAt < shareAt ? { at: slowAt, kind: 'slow' } : { at: shareAt, kind: 'timeout' };
@@ -215,6 +220,11 @@ export class Attempt implements GuardListener, GuardLimits {
 
   onEnd(): void {
     this.#consumer!.onEnd();
+  }
+
+  onThrown(error: unknown, isOver: boolean): void {
+    if (isOver && this.#consumer !== null) this.#consumer.onThrown(error);
+    else this.options.owner.warn(error);
   }
 
   onFailure(found: Failure): void {

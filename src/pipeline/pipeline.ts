@@ -9,7 +9,6 @@
  * and again from admit, until the answer went out, nobody is left to ask, or time is up. Whatever happens, the
  * permit of every attempt is closed, and the caller is told the end exactly once.
  */
-import { BreakwaterError } from '../core/errors.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
 import { continueAnswer } from './continue-answer.ts';
@@ -33,9 +32,7 @@ export async function runRequest(engine: Engine, request: GatewayRequest, route:
   try {
     await carryOut(run);
   } catch (error) {
-    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    engine.events.emit({ type: 'warning', at: engine.clock.now(), message: `internal error in request ${request.id}`, detail });
-    run.fail(new BreakwaterError('internal_error', 'an internal error in Breakwater; its log says more'));
+    run.failInside(error);
   } finally {
     run.close();
   }
@@ -130,7 +127,7 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
     permit,
     deadline: run.deadline,
     drop: run.tried.dropped(target),
-    others: run,
+    owner: run,
   });
   run.current = attempt;
   tellBreaker(engine, state); // a permit on an open breaker has made it half-open

@@ -55,7 +55,7 @@ function giveBack(run: RequestRun, attempt: Attempt): void {
   if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
 }
 
-const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {} };
+const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };
 
 /** The whole answer is here: one head, one body, with its length. */
 function answerWhole(run: RequestRun, attempt: Attempt): void {
@@ -84,6 +84,7 @@ class AnswerRelay {
   #stall: Timer | null = null;
   #over = false;
   #resolve: () => void = () => {};
+  #reject: (error: unknown) => void = () => {};
 
   constructor(run: RequestRun, attempt: Attempt, continuation: Continuation | null) {
     this.#run = run;
@@ -93,8 +94,8 @@ class AnswerRelay {
 
   /** Resolves when the answer has ended, whichever way. */
   run(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#begin(resolve);
+    return new Promise((resolve, reject) => {
+      this.#begin(resolve, reject);
       const { downstream, request } = this.#run;
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
       const comment = downstream.isStarted ? wayComment(this.#run, this.#attempt.options.target) : '';
@@ -106,15 +107,16 @@ class AnswerRelay {
 
   /** The same behind an answer that broke off. */
   runOnward(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#begin(resolve);
+    return new Promise((resolve, reject) => {
+      this.#begin(resolve, reject);
       this.onPieces(this.#attempt.take(this));
       this.#attempt.tellEndIfComplete();
     });
   }
 
-  #begin(resolve: () => void): void {
+  #begin(resolve: () => void, reject: (error: unknown) => void): void {
     this.#resolve = resolve;
+    this.#reject = reject;
     this.#run.relaying = this;
   }
 
@@ -157,6 +159,11 @@ class AnswerRelay {
       this.#run.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
     }
     this.#resolve();
+  }
+
+  onThrown(error: unknown): void {
+    this.#decide();
+    this.#reject(error);
   }
 
   #watchCaller(): void {

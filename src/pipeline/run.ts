@@ -1,12 +1,12 @@
 /** One request under way: what is known of it, what it holds, and how it ends, exactly once. */
 import type { Instant, Timer } from '../core/clock.ts';
-import type { BreakwaterError } from '../core/errors.ts';
+import { BreakwaterError } from '../core/errors.ts';
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Judgement } from '../policy/verdict.ts';
-import type { Attempt, OtherTargets } from './attempt.ts';
+import type { Attempt, AttemptOwner } from './attempt.ts';
 import { Downstream } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -34,7 +34,7 @@ export interface KeptAnswer {
   readonly usage: TokenUsage | null;
 }
 
-export class RequestRun implements Running, OtherTargets {
+export class RequestRun implements Running, AttemptOwner {
   readonly engine: Engine;
   /** As it came; a broken answer is continued with another body. */
   request: GatewayRequest;
@@ -132,6 +132,13 @@ export class RequestRun implements Running, OtherTargets {
     return false;
   }
 
+  /** A fault of ours is told to the operator. */
+  warn(error: unknown): void {
+    const { events, clock } = this.engine;
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${this.request.id}`, detail });
+  }
+
   /** Waits until `at`; returns early if the request is over. */
   sleepUntil(at: Instant): Promise<void> {
     const { clock } = this.engine;
@@ -176,6 +183,16 @@ export class RequestRun implements Running, OtherTargets {
     this.downstream.fail(error, headers);
     if (this.broken !== null) return this.breakOff('interrupted', this.broken.status, error.code, this.broken);
     this.#finish(error.refused && this.attempts === 0 ? 'refused' : 'failed', error.status, error.code, null, null);
+  }
+
+  /** A fault of ours ended it. */
+  failInside(fault: unknown): void {
+    this.warn(fault);
+    try {
+      this.fail(new BreakwaterError('internal_error', 'an internal error in Breakwater; its log says more'));
+    } catch (again) {
+      this.warn(again); // what can't be told to the caller is told to the operator
+    }
   }
 
   /** An answer was sent that is not simply ours or an attempt's. */

@@ -1,4 +1,4 @@
-import type { AnswerFacts } from '../core/facts.ts';
+import type { AnswerFacts, Failure } from '../core/facts.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
 
@@ -13,6 +13,17 @@ export interface AnswerForm {
   toStream(answer: Uint8Array): Uint8Array;
   /** The events of a complete answer as one JSON text. */
   toPlain(events: Uint8Array): Uint8Array;
+}
+
+/** A whole JSON text: as the answer that was asked for, or why it is none. */
+export function judgeWhole(form: AnswerForm, whole: Uint8Array): { facts: AnswerFacts; bytes: Uint8Array } | { failure: Failure } {
+  const isStream = form.wants === 'stream';
+  const answer = form.read(whole);
+  if (answer.ok) return { facts: answer.facts, bytes: isStream ? form.toStream(whole) : whole };
+  const { kind, body } = answer.failure;
+  // What is empty may be the best there is, if it is an answer at all.
+  const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(whole) : whole;
+  return { failure: { ...answer.failure, phase: 'answer', body: kept } };
 }
 
 /** What a body is by its first byte that says anything: one JSON text, events, or a page; null: only blanks so far. */

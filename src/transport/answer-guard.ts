@@ -6,7 +6,7 @@ import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
 import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { contentTypeFault, isAllBlank, isHollow, sniff } from './answer-form.ts';
+import { contentTypeFault, isAllBlank, isHollow, judgeWhole, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { AnswerWatch, MISSING } from './answer-watch.ts';
 import type { Watched, WatchLimit } from './answer-watch.ts';
@@ -24,10 +24,8 @@ const ERROR_BODY_MAX = 1024 * 1024;
 const ERROR_BODY_WAIT_MS = 2000;
 /** A stream may say this much before its first content, in bytes. */
 const PREAMBLE_MAX = 4 * 1024 * 1024;
-
 /** After the last word of a stream its upstream may close in good order, so that its connection serves again; then it is closed, in ms. */
 const LINGER_MS = 1000;
-
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
 
@@ -145,14 +143,14 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   onData(chunk: Uint8Array): void {
     if (this.#ended) return;
     if (this.#decoder !== null) this.#decoder.push(chunk);
-    else this.#take(chunk);
+    else this.onDecoded(chunk);
   }
 
   onEnd(): void {
     this.#upstreamOver = true;
     if (this.#ended) return this.#watch.stop();
     if (this.#decoder !== null) this.#decoder.end();
-    else this.#finish();
+    else this.onDecodedEnd();
   }
 
   onError(error: Error, wasIdle = false): void {
@@ -167,11 +165,19 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   }
 
   onDecoded(chunk: Uint8Array): void {
-    this.#take(chunk);
+    try {
+      this.#take(chunk);
+    } catch (error) {
+      this.#thrown(error);
+    }
   }
 
   onDecodedEnd(): void {
-    this.#finish();
+    try {
+      this.#finish();
+    } catch (error) {
+      this.#thrown(error);
+    }
   }
 
   onUndecodable(cutOff: boolean): void {
@@ -288,26 +294,16 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   }
 
   #judgeWhole(whole: Uint8Array): void {
-    const isStream = this.#form.wants === 'stream';
-    const answer = this.#form.read(whole);
-    if (!answer.ok) {
-      const { kind, body } = answer.failure;
-      // What is empty may be the best there is, if it is an answer at all.
-      const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? this.#form.toStream(whole) : whole;
-      return this.#failWith({ ...answer.failure, phase: 'answer', body: kept });
-    }
-    this.facts = answer.facts;
-    this.#held = [isStream ? this.#form.toStream(whole) : whole];
+    const judged = judgeWhole(this.#form, whole);
+    if ('failure' in judged) return this.#failWith(judged.failure);
+    this.facts = judged.facts;
+    this.#held = [judged.bytes];
     this.#complete();
   }
 
   #errorFailure(): Failure {
-    return failureFromResponse({
-      status: this.#status,
-      headers: { get: (name) => this.#headers[name]?.toString() ?? null },
-      body: Buffer.concat(this.#held),
-      epochMs: this.#clock.epochMs(),
-    });
+    const headers = { get: (name: string) => this.#headers[name]?.toString() ?? null };
+    return failureFromResponse({ status: this.#status, headers, body: Buffer.concat(this.#held), epochMs: this.#clock.epochMs() });
   }
 
   #complete(): void {
@@ -339,11 +335,10 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   }
 
   #fail(kind: FailureKind, message: string): void {
-    // An error status says enough, even if its body broke off, stalled, or can't be read.
-    if (this.#isError) return this.#failWith(this.#errorFailure());
-    // So does an answer that has come to its end, if only the stream's own end is missing.
-    if (this.#reader?.isComplete === true) return this.#finish();
-    this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));
+    // An error status says enough, even if its body broke off, stalled, or can't be read. So does an answer that has come to its
+    // end, if only the stream's own end is missing.
+    if (this.#isError || this.#reader?.isComplete === true) this.onDecodedEnd();
+    else this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));
   }
 
   #failWith(failure: Failure): void {
@@ -352,7 +347,17 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     this.#endTold = true;
     this.#watch.stop();
     this.#decoder?.destroy();
-    this.#listener.onFailure(failure);
+    try {
+      this.#listener.onFailure(failure);
+    } catch (error) {
+      this.#thrown(error);
+    }
+  }
+
+  /** A fault of ours. Nobody above would catch it: what calls us is a socket, a decoder or a timer. */
+  #thrown(error: unknown): void {
+    this.#listener.onThrown(error, this.#ended);
+    this.#failWith(createFailure('malformed', this.#phase, 'the answer could not be read', { status: this.#status }));
   }
 
   /** For the watch. */
@@ -383,7 +388,6 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     return { at: Math.min(at, this.#limits.attemptEnds), kind };
   }
 
-  /** For the watch. */
   onPassed(kind: WatchLimit['kind']): void {
     if (this.#ended) return this.#listener.onLinger();
     const silentMs = Math.round(

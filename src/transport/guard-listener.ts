@@ -29,6 +29,8 @@ export interface GuardListener {
   onFailure(failure: Failure): void;
   /** True: what came waits to be decoded, so hold the upstream back until false. */
   onDecoderFull(full: boolean): void;
+  /** Reading or passing on the answer threw. `isOver`: no failure or end will be told any more. */
+  onThrown(error: unknown, isOver: boolean): void;
   /** The answer has ended, but its upstream neither closes nor lets go: close it. */
   onLinger(): void;
 }

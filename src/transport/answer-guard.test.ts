@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Failure } from '../core/facts.ts';
+import { createManualClock } from '../testing/manual-clock.ts';
+import { readAnswer } from '../wire/openai-chat/read-answer.ts';
+import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
+import { AnswerGuard } from './answer-guard.ts';
+import type { AnswerForm } from './answer-form.ts';
+import type { GuardLimits, GuardListener } from './guard-listener.ts';
+
+const limits: GuardLimits = {
+  connectMs: 1000,
+  headersMs: 1000,
+  firstContentMs: 1000,
+  idleMs: 1000,
+  attemptEnds: Infinity,
+  shortestMs: 1000,
+  shorter: () => ({ at: Infinity, kind: 'timeout' }),
+};
+
+/** What the guard told, in order. */
+function listen(change: Partial<GuardListener> = {}) {
+  const told: string[] = [];
+  const failures: Failure[] = [];
+  const listener: GuardListener = {
+    onSent: () => told.push('sent'),
+    onCandidate: () => told.push('candidate'),
+    onPieces: () => told.push('pieces'),
+    onEnd: () => told.push('end'),
+    onFailure(failure) {
+      told.push('failure');
+      failures.push(failure);
+    },
+    onThrown: (_, isOver) => told.push(isOver ? 'thrown, over' : 'thrown'),
+    onDecoderFull: () => {},
+    onLinger: () => {},
+    ...change,
+  };
+  return { told, failures, listener };
+}
+
+const throwing = (): never => {
+  throw new RangeError('an odd byte');
+};
+
+function formOf(change: Partial<AnswerForm>): AnswerForm {
+  return {
+    wants: 'plain',
+    createReader: () => null,
+    read: (bytes) => readAnswer('chat', bytes),
+    toStream: throwing,
+    toPlain: throwing,
+    ...change,
+  };
+}
+
+const oddReader = { push: throwing, end: throwing, isComplete: false, facts: {} } as unknown as StreamReader;
+
+test('a reader that throws over a stream makes a failure of the answer, and the fault is told', () => {
+  const { told, failures, listener } = listen();
+  const guard = new AnswerGuard(createManualClock(), formOf({ wants: 'stream', createReader: () => oddReader }), limits, listener);
+  guard.onSent();
+  guard.onHeaders(200, { 'content-type': 'text/event-stream' });
+  guard.onData(Buffer.from('data: {}\n\n'));
+  guard.onData(Buffer.from('data: {}\n\n'));
+  guard.onEnd();
+  assert.deepEqual(told, ['sent', 'thrown', 'failure']);
+  assert.equal(failures[0]!.kind, 'malformed');
+});
+
+test('so does one that throws over a whole answer, at its end or when time is over', () => {
+  for (const end of ['end', 'silence']) {
+    const clock = createManualClock();
+    const { told, failures, listener } = listen();
+    const guard = new AnswerGuard(clock, formOf({ wants: 'stream', createReader: () => oddReader, read: throwing }), limits, listener);
+    guard.onSent();
+    guard.onHeaders(200, {});
+    if (end === 'end') guard.onEnd();
+    else clock.advance(5000);
+    assert.deepEqual(told.filter((word) => word === 'failure').length, 1, end);
+    assert.equal(failures[0]!.kind, end === 'end' ? 'malformed' : 'timeout');
+  }
+});
+
+test('who throws when told of a failure hears that nothing else will be told', () => {
+  const { told, listener } = listen({ onFailure: throwing });
+  const guard = new AnswerGuard(createManualClock(), formOf({}), limits, listener);
+  guard.onSent();
+  guard.onError(new Error('reset'));
+  guard.onEnd();
+  assert.deepEqual(told, ['sent', 'thrown, over']);
+});
