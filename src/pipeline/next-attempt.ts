@@ -14,14 +14,18 @@ const EXHAUSTED: Exhausted = { kind: 'exhausted' };
 
 /**
  * The first attempt goes to whatever the route says. After failures an untried target is asked at once if one can
- * start; else a tried one that may work later is asked again after its backoff, the untried ones staying preferred.
+ * start; else a tried one that may work later is asked again after its backoff, the untried ones staying preferred. The
+ * last attempt is theirs, if one can start within half of the time left: no request should fail without having asked everybody.
  * A target for which the request was mended comes first, but is not waited for while another is untried.
  */
-export async function askNext(run: RequestRun): Promise<AdmissionResult | Exhausted> {
-  const { clock } = run.engine;
-  const waitUntil = clock.now() + run.route.maxWaitMs;
+export function askNext(run: RequestRun): AdmissionResult | Exhausted | Promise<AdmissionResult | Exhausted> {
+  const waitUntil = run.engine.clock.now() + run.route.maxWaitMs;
   if (run.attempts === 0) return ask(run, run.tiers, waitUntil);
-  if (run.attempts >= run.route.maxAttempts) return EXHAUSTED;
+  return run.attempts >= run.route.maxAttempts ? EXHAUSTED : askAgain(run, waitUntil);
+}
+
+async function askAgain(run: RequestRun, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {
+  const { clock } = run.engine;
   const untried = untriedTiers(run);
   if (run.mendedFor !== null) {
     const result = await askMended(run, run.mendedFor, untried.length > 0 ? clock.now() : waitUntil);
@@ -32,7 +36,10 @@ export async function askNext(run: RequestRun): Promise<AdmissionResult | Exhaus
   const earliest = Math.min(...again.map((target) => run.tried.notBefore(target)));
   if (untried.length > 0) {
     // An untried one that is busy may come free before a tried one may be asked again.
-    const result = await ask(run, untried, Math.min(waitUntil, Math.max(clock.now(), earliest)));
+    const now = clock.now();
+    const isLast = run.attempts + 1 >= run.route.maxAttempts;
+    const theirTime = isLast ? now + (run.deadline - now) / 2 : now;
+    const result = await ask(run, untried, Math.min(waitUntil, Math.max(theirTime, earliest)));
     if (result.kind !== 'refuse' || again.length === 0) return result;
   }
   if (again.length === 0) return EXHAUSTED;
