@@ -1,6 +1,9 @@
 import type { TokenUsage } from '../core/facts.ts';
 import { isRecord } from './json-values.ts';
 
+/** No call uses more tokens than this; a higher count is a slip of the provider, and limits would wait for it for ever. */
+const TOKENS_MAX = 10_000_000;
+
 /**
  * Token counts of a `usage` object in any dialect of the OpenAI protocol, or null if it holds none. Cached input stands in
  * `prompt_tokens_details` (OpenAI), `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot), and is part of
@@ -21,5 +24,5 @@ export function readUsage(usage: unknown): TokenUsage | null {
 }
 
 function count(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) && value >= 0 ? value : null;
+  return typeof value === 'number' && value >= 0 && value <= TOKENS_MAX ? value : null;
 }

@@ -1,6 +1,6 @@
 import type { Instant } from '../../core/clock.ts';
 import type { Need, Resource, ResourceKind, Settlement } from '../../core/resource.ts';
-import { guardMs } from './token-bucket.ts';
+import { guardMs, settledAmount } from './token-bucket.ts';
 import type { LimitMeasure, LimitOptions } from './token-bucket.ts';
 
 interface Start {
@@ -65,9 +65,8 @@ export class SlidingWindow implements Resource {
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     if (settlement.unsent === true) return this.cancel(now, ticket);
     const start = this.#find(now, ticket);
-    if (start === undefined || settlement.usage === null) return;
-    const used = this.#measure.used(settlement.usage, need);
-    if (used !== null) this.#correct(start, used);
+    const used = settledAmount(this.#measure, this.limit, settlement.usage, need);
+    if (start !== undefined && used !== null) this.#correct(start, used);
   }
 
   cancel(now: Instant, ticket: number): void {

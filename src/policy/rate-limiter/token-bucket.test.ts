@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { CONTRACT_NEED, testResourceContract } from '../../core/resource.contract.ts';
 import type { Need, Settlement } from '../../core/resource.ts';
 import { requestLimit, tokenLimit } from './measures.fixture.ts';
+import { SlidingWindow } from './sliding-window.ts';
 import { guardMs, TokenBucket } from './token-bucket.ts';
 
 const MINUTE = 60_000;
@@ -110,6 +111,16 @@ test('settling gives back what was reserved too much, and takes what was used on
   const more = bucket.reserve(0, tokens(1000));
   bucket.settle(0, more, tokens(1000), used(2000, 3500));
   assert.equal(bucket.available(0), 6000 - 1100 - 5500);
+});
+
+test('a count beyond all measure puts the limit out of use for ten windows at most', () => {
+  for (const limiter of [new TokenBucket(tokenLimit(6000, MINUTE), 0), new SlidingWindow(tokenLimit(6000, MINUTE))]) {
+    const ticket = limiter.reserve(0, tokens(1000));
+    limiter.settle(0, ticket, tokens(1000), used(9_000_000, 0));
+    assert.ok(limiter.available(0) >= -60_000, limiter.constructor.name);
+    assert.ok(limiter.available(0) < -50_000);
+    assert.ok(limiter.earliest(0, tokens(1)) <= 11 * MINUTE);
+  }
 });
 
 test('what is given back never lifts the bucket above its burst', () => {

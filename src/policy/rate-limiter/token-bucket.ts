@@ -22,6 +22,15 @@ export interface LimitOptions {
   readonly measure: LimitMeasure;
 }
 
+/** One call settles at most this many times the limit: a provider that miscounts must not put a target out of use for days. */
+const SETTLED_LIMITS_MAX = 10;
+
+/** What a settled call counts; null: its reservation stands. */
+export function settledAmount(measure: LimitMeasure, limit: number, usage: TokenUsage | null, need: Need): number | null {
+  const used = usage === null ? null : measure.used(usage, need);
+  return used === null ? null : Math.min(used, limit * SETTLED_LIMITS_MAX);
+}
+
 /** How far the provider's count may lie behind ours: the longest travel of a call that we reckon with. */
 const GUARD_MS = 100;
 const GUARD_SHARE_MAX = 0.03;
@@ -77,7 +86,7 @@ export class TokenBucket implements Resource {
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     if (settlement.unsent === true) return this.cancel(now, ticket, need);
     const reserved = Math.max(0, this.#measure.of(need));
-    const used = settlement.usage === null ? null : this.#measure.used(settlement.usage, need);
+    const used = settledAmount(this.#measure, this.limit, settlement.usage, need);
     if (used === null) return;
     if (used >= reserved) this.#level.take(now, used - reserved);
     else this.#level.giveBack(now, reserved - used, ticket);
