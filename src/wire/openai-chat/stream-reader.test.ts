@@ -185,6 +185,14 @@ test('an error in the stream is a failure, and its bytes are not passed on', () 
   assert.equal(read(chunk({ content: 'a' }, null, { error: null }) + STOP + DONE).done, true);
 });
 
+test('an error event that only says [DONE] ends no answer well, unless that was whole', () => {
+  const odd = `event: error\n${DONE}`;
+  const broken = read(ROLE + words('a b') + odd);
+  assert.deepEqual([broken.text, broken.done, broken.failure?.kind], [ROLE + words('a b'), false, 'cut']);
+  const whole = read(ROLE + words('a b') + STOP + odd);
+  assert.deepEqual([whole.text, whole.done], [ROLE + words('a b') + STOP + odd, true]);
+});
+
 test('a malformed or too large event is a failure, never skipped', () => {
   for (const bad of ['data: {"choices":[\n\n', 'data: hello\n\n', 'data: 1\n\n', 'data: [1]\n\n', event({}).replace('{', '{ {')]) {
     const outcome = read(words('a') + bad + words('b') + STOP + DONE);

@@ -245,6 +245,8 @@ class ChatStreamReader implements StreamReader {
 
   /** The official clients know one spelling only; any other is replaced. */
   #readTerminator(data: string): Step {
+    if (this.#framer.eventName === 'error' && !this.#choices.complete)
+      return createFailure('cut', this.#phase, 'the stream ended with an error event without words');
     if (!this.#choices.toolCallOpen) return data === '[DONE]' ? 'done' : 'end';
     return createFailure('cut', this.#phase, 'the stream ended inside a tool call');
   }
