@@ -52,7 +52,9 @@ function giveBack(run: RequestRun, attempt: Attempt): void {
   run.relaying = null;
   attempt.cancel();
   const { target, permit } = attempt.options;
-  if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
+  if (!permit.isOpen) return;
+  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
+  tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
 }
 
 const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };

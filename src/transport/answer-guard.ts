@@ -159,7 +159,6 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
     if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
-    else if (named.startsWith('HPE_')) this.#fail('malformed', `the answer is not HTTP (${named})`);
     else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }

@@ -153,6 +153,7 @@ describe('a stream that breaks off', () => {
     assert.ok(WHOLE.startsWith(textOf(seen)) && textOf(seen).length > TOLD.length);
     assert.deepEqual(callsOf(world), [1, 1, 0]);
     assert.equal(world.eventsOf('finished')[0]!.attempts, 2);
+    assert.equal(world.eventsOf('note').filter(({ note }) => note.endsWith('to be continued')).length, 1, 'nobody is promised a third');
     await assertAllBack(world);
   });
 
@@ -196,6 +197,18 @@ describe('a stream that breaks off', () => {
 });
 
 describe('a stream that breaks off ends in an error, after what was said,', () => {
+  it('where the next one says that nobody can answer', async (t) => {
+    // At once, and when some of its text has come but none has gone down yet.
+    for (const timing of [{}, { tokensPerSecond: 100, eventsPerPacket: 1 }]) {
+      const b: StormOptions = { faults: [{ kind: 'error-content', afterTokens: 5, reason: 'invalid' }], timing };
+      const world = await start(t, { a: CUT, b, c: {} }, ['a/m', goesOn('b/m'), goesOn('c/m')]);
+      assertBroken(await ask(world), 'stream_interrupted');
+      assert.deepEqual(callsOf(world), [1, 1, 0]);
+      assert.equal(world.eventsOf('attempt_end').at(-1)!.verdict, 'reject');
+      await assertAllBack(world);
+    }
+  });
+
   const ODD = ['over', 'reworded', 'repeat-3', 'chat', 'language-de', 'language-ja', 'nothing'];
   for (const way of ODD) {
     it(`where the next one answers by ${way}`, async (t) => {

@@ -64,6 +64,7 @@ describe('a sink that throws', () => {
       assert.equal(target!.limits.find((limit) => limit.kind === 'concurrency')!.available, 2);
       assert.equal(world.gateway.queue().inFlight, 0);
       assert.equal(world.eventsOf('finished').length, 1);
+      assert.equal(world.eventsOf('attempt_end').length, 1, 'its story has an end');
       assert.ok(world.eventsOf('warning').length > 0, 'the operator hears of it');
       assert.match(world.eventsOf('warning')[0]!.detail!, new RegExp(`${method} is broken`));
     });
