@@ -12,9 +12,10 @@ const onWindows = process.platform === 'win32';
 
 /**
  * Runs `command args` with this process's standard streams and ends this process as the child ends. What the child
- * leaves running is ended with it. After `limitMs` the child is asked to end, and says what it knows.
+ * leaves running is ended with it. After `limitMs` the child is asked to end, and says what it knows. `onFailure` is asked
+ * when it ended with an error: it returns true where something else goes on.
  */
-export function runAsThis(command, args, { cwd, env, limitMs }) {
+export function runAsThis(command, args, { cwd, env, limitMs, onFailure }) {
   const ending = new URL('end-with-parent.mjs', import.meta.url).href;
   const child = spawn(command, ['--import', ending, ...args], {
     cwd,
@@ -24,13 +25,15 @@ export function runAsThis(command, args, { cwd, env, limitMs }) {
   });
   child.stdio[3]?.on('error', () => {});
   passSignals(child);
-  if (limitMs) setTimeout(() => child.kill('SIGTERM'), limitMs).unref();
+  const limit = limitMs && setTimeout(() => child.kill('SIGTERM'), limitMs).unref();
   child.on('error', (error) => {
     process.stderr.write(`breakwater: cannot run ${command}: ${error.message}\n`);
     process.exit(1);
   });
   child.on('exit', (code, signal) => {
     endGroup(child.pid);
+    clearTimeout(limit);
+    if (!signal && code !== 0 && onFailure?.()) return;
     if (!signal) process.exit(code ?? 1);
     process.removeAllListeners(signal);
     process.kill(process.pid, signal);

@@ -1,24 +1,51 @@
 // npm test: install what is missing, then run every test. `npm test -- --unit` runs those under src only; a file
 // or pattern named runs that alone; everything else goes to node's test runner as it is.
-import { availableParallelism } from 'node:os';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join, relative } from 'node:path';
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
 
 /** A test that hangs must not hide what the others found: the runner's summary is printed in any case. */
-const limitMs = 15 * 60_000;
+const limitMs = 12 * 60_000;
+
+/** More than these are no accident. */
+const failedFilesMax = 5;
 
 const isFile = (arg) => arg.endsWith('.test.ts') && !arg.startsWith('-');
 
 const given = process.argv.slice(2).filter((arg) => arg !== '--unit');
 const everything = process.argv.includes('--unit') ? ['src/**/*.test.ts'] : ['src/**/*.test.ts', 'test/**/*.test.ts'];
 const files = given.filter(isFile);
-const args = [
-  '--test',
-  '--test-reporter=spec',
+const once = ['--test', '--test-reporter=spec', '--test-timeout=180000'];
+const record = join(mkdtempSync(join(tmpdir(), 'breakwater-test-')), 'failed-files');
+const recording = [
+  '--test-reporter-destination=stdout',
+  `--test-reporter=${new URL('failed-files.mjs', import.meta.url)}`,
+  `--test-reporter-destination=${record}`,
+];
+const options = given.filter((arg) => !isFile(arg));
+const isWhole = files.length === 0 && options.length === 0;
+const node = setUp();
+const env = childEnv({ NODE_ENV: 'test' });
+
+const first = [
+  ...once,
+  ...recording,
   `--test-concurrency=${availableParallelism()}`,
-  '--test-timeout=180000',
-  ...given.filter((arg) => !isFile(arg)),
+  ...options,
   ...(files.length > 0 ? files : everything),
 ];
+runAsThis(node, first, { cwd: root, env, limitMs, onFailure: isWhole ? repeatAlone : undefined });
 
-runAsThis(setUp(), args, { cwd: root, env: childEnv({ NODE_ENV: 'test' }), limitMs });
+/**
+ * Some tests measure time or memory, and the machine is shared with the other tests: a file that failed gets one more run,
+ * with the machine to itself, and is named in any case. Returns true where it was repeated.
+ */
+function repeatAlone() {
+  const failed = existsSync(record) ? readFileSync(record, 'utf8').split('\n').filter(Boolean) : [];
+  if (failed.length === 0 || failed.length > failedFilesMax) return false;
+  process.stdout.write(`\ntest: failed beside others, repeated alone:\n${failed.map((file) => `  ${relative(root, file)}\n`).join('')}\n`);
+  runAsThis(node, [...once, '--test-concurrency=1', ...failed], { cwd: root, env, limitMs });
+  return true;
+}

@@ -1,0 +1,13 @@
+// A reporter for node's test runner: writes the path of each file in which a test failed, one a line.
+import { fileURLToPath } from 'node:url';
+
+export default async function* failedFiles(events) {
+  const files = new Set();
+  for await (const { type, data } of events) {
+    if (type !== 'test:fail' || data.todo || data.skip || !data.file) continue;
+    const file = data.file.startsWith('file:') ? fileURLToPath(data.file) : data.file;
+    if (files.has(file)) continue;
+    files.add(file);
+    yield `${file}\n`;
+  }
+}
