@@ -22,7 +22,9 @@ function whoIsNext(judgement: Judgement): string {
   if (verdict === 'reject') return 'nobody';
   if (reason === 'unsupported') return 'the same target without the field, once; else another model or provider';
   if (verdict === 'switch')
-    return liesInRequest ? 'another model or provider; this one not again' : 'another key or target; this one not again';
+    return liesInRequest || reason === 'quality'
+      ? 'another model or provider; this one not again'
+      : 'another key or target; this one not again';
   if (reason === 'empty') return 'another target; else the same one, once';
   return 'another target; else the same one after a pause';
 }
@@ -43,6 +45,7 @@ function whatItDoes(judgement: Judgement, hasWords: boolean): string {
 function whatIsTold({ verdict, reason, liesInRequest }: Judgement, hasWords: boolean): string {
   if (verdict === 'reject') return "the provider's own error";
   if (reason === 'auth') return '502 `upstream_auth_failed`';
+  if (reason === 'quality') return 'the best answer, marked with what it lacks (`x-breakwater-quality`)';
   if (reason === 'empty') return 'the answer, marked `x-breakwater-quality: empty`; 502 `all_targets_failed` if there was none';
   if (!hasWords) return '502 `all_targets_failed`';
   return liesInRequest

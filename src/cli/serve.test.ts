@@ -51,6 +51,15 @@ test('a port that is taken is one line', async (t) => {
   assert.equal(stderr, `breakwater: server.port: can't listen on 127.0.0.1:${port}: another program listens there (EADDRINUSE)\n`);
 });
 
+test('a check that is not there is one line', async () => {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  const config = 'providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\npolicy: { quality: { check: ./own.mjs } }\nstore: "memory:"\n';
+  await writeFile(join(cwd, 'breakwater.yaml'), config);
+  const { code, stderr } = await runCli(['--port', '0'], { cwd });
+  assert.equal(code, 1);
+  assert.match(stderr, /^breakwater: quality\.check: the module .*own\.mjs can't be loaded: .*\n$/);
+});
+
 test('a changed config is taken over, a broken one is not', async (t) => {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   const file = join(cwd, 'breakwater.yaml');

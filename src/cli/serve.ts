@@ -3,6 +3,7 @@ import { EventBus } from '../core/events.ts';
 import type { Config } from '../gateway/config/index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import { CheckFault } from '../gateway/quality-checks.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
 import { startServer, type Server } from '../server/server.ts';
@@ -79,7 +80,17 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
     clock: systemClock,
     onWarning: (message, detail) => events.emit({ type: 'warning', at: systemClock.now(), message, detail: JSON.stringify(detail) }),
   });
-  const gateway = await createGateway({ config, clock: systemClock, random: systemRandom, store, events, simulated, env: process.env });
+  const gateway = await createGateway({
+    config,
+    clock: systemClock,
+    random: systemRandom,
+    store,
+    events,
+    simulated,
+    env: process.env,
+  }).catch((error: unknown) => {
+    throw error instanceof CheckFault ? new OperatorError([error.message]) : error;
+  });
   const reload = (): Promise<void> => reloadFrom(source.file!, wish, gateway, telemetry);
   try {
     const server = await startServer({

@@ -2,6 +2,7 @@ import type { Instant } from './clock.ts';
 import type { ErrorCode } from './errors.ts';
 import type { FailureKind, Phase, TokenUsage } from './facts.ts';
 import type { Reason, Verdict } from './outcome.ts';
+import type { Shortfall } from './quality.ts';
 import type { Operation, Priority, Protocol } from './request.ts';
 import type { ResourceKind } from './resource.ts';
 
@@ -74,6 +75,8 @@ export interface AttemptEndEvent extends RequestEvent {
   readonly reason: Reason | null;
   readonly status: number | null;
   readonly failure: FailureKind | null;
+  /** What a whole answer lacked; null: nothing, or there was none. */
+  readonly quality: Shortfall | null;
   readonly phase: Phase | null;
   /** Sanitised, bounded. */
   readonly message: string | null;

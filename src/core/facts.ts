@@ -20,8 +20,9 @@ export type Phase = (typeof PHASES)[number];
  * - `cut`: the answer ended before it was complete
  * - `malformed`: what came can't be read (bad JSON, wrong content type, an event too large)
  * - `empty`: complete, and nothing in it
+ * - `poor`: complete, and not good enough for the quality policy
  */
-export const FAILURE_KINDS = ['status', 'error', 'connect', 'reset', 'timeout', 'slow', 'cut', 'malformed', 'empty'] as const;
+export const FAILURE_KINDS = ['status', 'error', 'connect', 'reset', 'timeout', 'slow', 'cut', 'malformed', 'empty', 'poor'] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 
 /** How one attempt failed, in facts; what follows from them is decided in `policy/verdict.ts`. */

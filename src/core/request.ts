@@ -31,6 +31,8 @@ export interface RequestFacts {
   /** True if the request itself asks the model to think (a reasoning effort other than none). */
   readonly thinks: boolean;
   readonly hasTools: boolean;
+  /** True if the request says in which form it wants its answer (`response_format`): perhaps JSON, perhaps by a schema. */
+  readonly namesFormat: boolean;
   /** `prompt_cache_key`, if any: what affinity hangs on where no header names the session. */
   readonly cacheKey: string | null;
   /** `service_tier` as asked, or null. */

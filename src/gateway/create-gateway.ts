@@ -15,10 +15,13 @@ import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
+import type { ModelAnswer, ModelQuestion } from '../pipeline/model-question.ts';
+import { askModel } from '../pipeline/nested-request.ts';
 import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route.ts';
 import { loadLanguageScores } from '../pipeline/continuation-languages.ts';
 import { RunningList } from '../pipeline/running-list.ts';
+import { SchemaCheck } from '../pipeline/schema-check.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
@@ -30,6 +33,7 @@ import type { ClientConfig, Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { LimitRegistry } from './limits.ts';
 import { ProviderLists } from './model-lists.ts';
+import { QualityChecks } from './quality-checks.ts';
 import { Routes } from './routes.ts';
 import { SavedState } from './saved-state.ts';
 import { queueStatus, snapshotOf, targetStatus } from './status.ts';
@@ -54,7 +58,12 @@ const DRAINING_RETRY_MS = 1_000;
 
 export async function createGateway(options: CreateGatewayOptions): Promise<Gateway> {
   const gateway = new RunningGateway(options);
-  await gateway.start();
+  try {
+    await gateway.start();
+  } catch (error) {
+    await gateway.abandon();
+    throw error;
+  }
   return gateway;
 }
 
@@ -66,6 +75,7 @@ class RunningGateway implements Gateway {
   readonly #limits: LimitRegistry;
   readonly #targets: TargetRegistry;
   readonly #lists: ProviderLists;
+  readonly #checks = new QualityChecks();
   readonly #saved: SavedState;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: Engine;
@@ -90,16 +100,33 @@ class RunningGateway implements Gateway {
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
-    this.#engine = { clock, random, events, transport, admission, simulated: options.simulated ?? false, running: new RunningList() };
-    this.#routes = new Routes(config, this.#targets);
+    this.#engine = {
+      clock,
+      random,
+      events,
+      transport,
+      admission,
+      simulated: options.simulated ?? false,
+      running: new RunningList(),
+      schemas: new SchemaCheck(),
+      askModel: (question) => this.#askModel(question),
+    };
+    this.#routes = new Routes(config, this.#targets, this.#checks);
     this.#clients = makeClients(config, this.#limits);
   }
 
   async start(): Promise<void> {
     // It holds up the loop for a fifth of a second: now, where nobody waits, and not in the first stream.
     if (wantsContinuation(this.#config)) await loadLanguageScores();
+    await this.#checks.load(this.#config);
     await this.#saved.load();
     this.#saved.start();
+  }
+
+  /** It could not be started: what it was given is closed all the same. */
+  async abandon(): Promise<void> {
+    await this.#engine.transport.close();
+    await this.#store.close();
   }
 
   get config(): Config {
@@ -127,7 +154,7 @@ class RunningGateway implements Gateway {
     // Where clients have keys of ours, the caller's credential is one of them: it must never reach a provider.
     const own = this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request;
     await runRequest(this.#engine, own, route, sink);
-    if (this.#engine.running.size === 0) for (const tell of this.#whenIdle.splice(0)) tell();
+    this.#tellIdle();
   }
 
   async models(client: KnownClient): Promise<readonly ModelEntry[]> {
@@ -180,7 +207,8 @@ class RunningGateway implements Gateway {
 
   async reload(next: Config): Promise<void> {
     // Made whole before anything is replaced: a fault leaves the old one serving.
-    const routes = new Routes(next, this.#targets);
+    await this.#checks.load(next);
+    const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
     this.#targets.forgetOthers(next);
@@ -210,6 +238,17 @@ class RunningGateway implements Gateway {
     await this.#engine.transport.close();
     await this.#store.close();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });
+  }
+
+  async #askModel(question: ModelQuestion): Promise<ModelAnswer> {
+    const answer = await askModel(this.#engine, this.#routes.find(question.model, this.#lists.known), question);
+    // It may be the last that ran, if nobody waited for it any more.
+    this.#tellIdle();
+    return answer;
+  }
+
+  #tellIdle(): void {
+    if (this.#engine.running.size === 0) for (const tell of this.#whenIdle.splice(0)) tell();
   }
 
   #idle(): Promise<void> {

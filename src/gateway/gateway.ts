@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { EventBus } from '../core/events.ts';
+import type { Shortfall } from '../core/quality.ts';
 import type { Priority } from '../core/request.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
@@ -31,6 +32,8 @@ export interface TargetStatus {
   readonly health: number;
   readonly limits: readonly { readonly kind: string; readonly limit: number; readonly available: number }[];
   readonly inFlight: number;
+  /** Answers that were not good enough, by what they lacked, since the start. */
+  readonly shortfalls: Readonly<Partial<Record<Shortfall, number>>>;
 }
 
 export interface QueueStatus {

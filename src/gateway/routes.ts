@@ -4,6 +4,7 @@ import { Route } from '../pipeline/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route.ts';
 import { resolveModel, resolvePolicy } from './config/index.ts';
 import type { Config, ModelLists, ResolvedModel, TargetSpec } from './config/index.ts';
+import type { QualityChecks } from './quality-checks.ts';
 import type { TargetRegistry } from './targets.ts';
 
 /** Names come from callers: beyond this many routes are made anew. */
@@ -12,13 +13,15 @@ const ROUTES_MAX = 5_000;
 export class Routes {
   readonly #config: Config;
   readonly #targets: TargetRegistry;
+  readonly #checks: QualityChecks;
   readonly #configured = new Map<string, Route>();
   /** Made for names that callers asked for. */
   readonly #routes = new Map<string, Route>();
 
-  constructor(config: Config, targets: TargetRegistry) {
+  constructor(config: Config, targets: TargetRegistry, checks: QualityChecks) {
     this.#config = config;
     this.#targets = targets;
+    this.#checks = checks;
     // Made now so that they are listed, and that their settings don't depend on which name is asked for first. Routes that set
     // a breaker or a retry budget of their own come first: a target has one of each, whoever asks it.
     const names = Object.keys(config.models).filter((name) => !name.includes('*'));
@@ -71,6 +74,7 @@ export class Routes {
     const provider = this.#config.providers[spec.provider]!;
     const policy = resolvePolicy(this.#config.policy, provider.policy, resolved.policy);
     const states = this.#targets.forModel(this.#config, provider, spec.model, policy);
+    const quality = this.#checks.qualityOf(policy.quality);
     return states.map((state) => ({
       key: state.name,
       resources: resourcesOf(state),
@@ -88,6 +92,7 @@ export class Routes {
       equivalent: spec.equivalent,
       prefill: spec.prefill,
       policy,
+      quality,
     }));
   }
 }

@@ -34,6 +34,7 @@ export function targetStatus(state: TargetState, now: Instant): TargetStatus {
       available: availableOf(limit, now),
     })),
     inFlight: state.inFlight,
+    shortfalls: { ...state.shortfalls },
   };
 }
 

@@ -101,7 +101,13 @@ export class TargetRegistry {
     const settings = this.#settings(config, provider, model, credential, credentials);
     // A known target takes new settings over where it stands: requests under way and what was learned stay with it.
     const state: TargetState = Object.assign(
-      known?.state ?? { health: new Health(), cooldown: this.#rateCooldown(provider, key, credential), inFlight: 0, rateLimitStreak: 0 },
+      known?.state ?? {
+        health: new Health(),
+        cooldown: this.#rateCooldown(provider, key, credential),
+        inFlight: 0,
+        rateLimitStreak: 0,
+        shortfalls: {},
+      },
       place.shared,
       settings,
     );

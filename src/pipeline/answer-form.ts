@@ -1,22 +1,26 @@
 import type { RequestFacts } from '../core/request.ts';
-import type { AnswerForm } from '../transport/answer-form.ts';
+import type { AnswerForm, StreamHold } from '../transport/answer-form.ts';
 import { answerAsStream } from '../wire/openai-chat/answer-as-stream.ts';
 import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
 import { streamAsAnswer } from '../wire/openai-chat/stream-as-answer.ts';
 import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
+import { createAnswerHold } from './answer-hold.ts';
+import type { TargetQuality } from './target-quality.ts';
 
 /** Answers of the OpenAI protocol in the form that the caller asked for. */
 export class ChatAnswerForm implements AnswerForm {
   readonly wants: AnswerForm['wants'];
   readonly #facts: RequestFacts;
   readonly #maxEventSize: number;
+  readonly #quality: TargetQuality | null;
 
-  /** `maxEventSize` in bytes. */
-  constructor(facts: RequestFacts, maxEventSize: number) {
+  /** `maxEventSize` in bytes. `quality`: what a stream is held back for; null: nothing. */
+  constructor(facts: RequestFacts, maxEventSize: number, quality: TargetQuality | null) {
     this.#facts = facts;
     this.#maxEventSize = maxEventSize;
+    this.#quality = quality;
     if (facts.operation === 'bytes') this.wants = 'bytes';
     else this.wants = facts.stream && facts.operation !== 'embeddings' ? 'stream' : 'plain';
   }
@@ -30,6 +34,10 @@ export class ChatAnswerForm implements AnswerForm {
       keepUsage: wantsUsage || this.wants === 'plain',
       maxEventSize: this.#maxEventSize,
     });
+  }
+
+  createHold(): StreamHold | null {
+    return this.#quality === null ? null : createAnswerHold(this.#quality);
   }
 
   read(answer: Uint8Array): ReadAnswer {

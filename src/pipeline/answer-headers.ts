@@ -18,16 +18,27 @@ export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderP
 
 /** The headers of a provider's answer, as far as they are known when it is committed. */
 export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
+  const headers = wayHeaders(run, attempt.options.target);
+  pushOwnHeaders(headers, run, attempt);
+  return headers;
+}
+
+/** The same without what they say of its way here. */
+export function ownHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
+  const headers: HeaderPairs = [];
+  pushOwnHeaders(headers, run, attempt);
+  return headers;
+}
+
+function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt): void {
   const { facts } = run.request;
   const isBytes = facts.operation === 'bytes';
   const given = headerOf(attempt.headers, 'content-type');
   const contentType = isBytes ? given : contentTypeOf(given, facts.stream);
-  const headers = wayHeaders(run, attempt.options.target);
   if (contentType !== null) headers.push('content-type', contentType);
   if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
   pushUpstreamId(headers, attempt.upstreamId);
   pushPassedHeaders(headers, attempt.headers, isBytes);
-  return headers;
 }
 
 /** The provider's own id of the request, by which its support finds it. */
@@ -36,7 +47,7 @@ export function pushUpstreamId(to: HeaderPairs, upstreamId: string | null): void
 }
 
 /** The provider's own, unless it does not say what the answer was read as: SDKs go by it. */
-export function contentTypeOf(given: string | null, isStream: boolean): string {
+function contentTypeOf(given: string | null, isStream: boolean): string {
   const fitting = isStream ? 'text/event-stream' : 'json';
   return given !== null && given.toLowerCase().includes(fitting) ? given : isStream ? 'text/event-stream' : 'application/json';
 }

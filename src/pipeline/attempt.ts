@@ -40,6 +40,8 @@ export interface AttemptOptions {
   /** Fields to leave out beside the route's own. */
   readonly drop: readonly string[];
   readonly owner: AttemptOwner;
+  /** It goes on with an answer that broke off: no quality of its own. */
+  readonly isOnward: boolean;
 }
 
 /** What comes after the candidate was taken. */
@@ -50,6 +52,8 @@ export interface AnswerConsumer {
   /** Its own work threw, in the middle of an end: no other end will be told. */
   onThrown(error: unknown): void;
 }
+
+const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };
 
 export class Attempt implements GuardListener, GuardLimits {
   readonly options: AttemptOptions;
@@ -63,6 +67,7 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly #call: CallKind;
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
+  readonly #form: ChatAnswerForm;
   #upstream: UpstreamCall | null = null;
   #decide: (() => void) | null = null;
   #consumer: AnswerConsumer | null = null;
@@ -74,6 +79,8 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Why it failed, or broke after it was committed; null so far. */
   failure: Failure | null = null;
   cancelled = false;
+  /** Its end stands in the timeline. */
+  endTold = false;
   sent = false;
   firstContentAt: Instant | null = null;
 
@@ -91,7 +98,9 @@ export class Attempt implements GuardListener, GuardLimits {
     this.attemptEnds = Math.min(options.deadline, this.startedAt + policy.timeouts.attempt);
     const shareMs = silenceShareMs(options.deadline - this.startedAt);
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
-    this.#guard = new AnswerGuard(clock, new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize), this, this);
+    const hold = options.isOnward ? null : options.target.quality;
+    this.#form = new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize, hold);
+    this.#guard = new AnswerGuard(clock, this.#form, this, this);
   }
 
   get facts(): AnswerFacts {
@@ -138,10 +147,27 @@ export class Attempt implements GuardListener, GuardLimits {
     });
   }
 
+  /** A complete answer as one JSON text, to be judged before it is taken. */
+  wholeAnswer(): Uint8Array {
+    const held = this.#guard.held.peek();
+    return this.#form.wants === 'stream' ? this.#form.toPlain(held) : held;
+  }
+
+  /** Puts another JSON text in the place of a complete answer that has not been taken. */
+  replaceAnswer(answer: Uint8Array): void {
+    this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(answer) : answer);
+  }
+
   /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */
   take(consumer: AnswerConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
     return this.#masked(this.#guard.take());
+  }
+
+  /** Takes a complete answer, in one piece. */
+  takeWhole(): Uint8Array {
+    const pieces = this.take(NOBODY);
+    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
   }
 
   /** After `take`: tells the end if it is here already. */
@@ -184,6 +210,11 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.firstContentAt === null ? null : this.firstContentAt - this.startedAt;
   }
 
+  /** When it last said something; before it said anything, when it began. */
+  get heardAt(): Instant {
+    return Math.max(this.startedAt, this.#guard.contentAt);
+  }
+
   /** How long it might have been silent in this phase by the settings alone, whatever its caller's deadline; in milliseconds. */
   ownLimitMs(phase: Phase): number {
     const { attempt } = this.options.target.policy.timeouts;
@@ -209,7 +240,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onCandidate(): void {
-    this.firstContentAt = this.#clock.now();
+    this.firstContentAt = this.#guard.held.since ?? this.#clock.now();
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
     this.#settleDecision();
   }

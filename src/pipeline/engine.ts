@@ -6,8 +6,10 @@ import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
+import type { ModelAnswer, ModelQuestion } from './model-question.ts';
 import type { RouteTarget, TargetState } from './route.ts';
 import type { RunningList } from './running-list.ts';
+import type { SchemaCheck } from './schema-check.ts';
 
 export interface Engine {
   readonly clock: Clock;
@@ -18,6 +20,9 @@ export interface Engine {
   /** Every answer says that it is simulated (the demo). */
   readonly simulated: boolean;
   readonly running: RunningList;
+  readonly schemas: SchemaCheck;
+  /** Asks a model on behalf of a request; never rejects. */
+  readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
 }
 
 /** Closes the permit of an attempt that was sent, and tells what that changed. */

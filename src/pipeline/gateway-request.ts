@@ -35,4 +35,6 @@ export interface GatewayRequest {
   /** Request headers that may travel on (`openai-organization`, `traceparent`, …), lower case, in turn. */
   readonly forwardHeaders: readonly string[];
   readonly caller: Caller;
+  /** A question of our own, whose answer is not checked by another one. */
+  readonly isNested?: true;
 }

@@ -1,58 +1,60 @@
 /**
- * Complete answers without content (design 4.6): not good enough, but better than none, if all fall short. What holds no
- * answer at all (no bytes, `choices: []`, no choice that came to its end) comes without its body, and is never one of them.
+ * Whole answers that are not good enough (design 4.6): better than none, if all fall short. One is kept, that with the longest real
+ * content, else the earliest. What holds no answer at all (no bytes, `choices: []`, no choice that came to its end) comes without its
+ * body, and is never one of them.
  */
 import type { Failure } from '../core/facts.ts';
+import type { Shortfall } from '../core/quality.ts';
+import { realLength } from '../policy/quality/quality.ts';
+import { readChoices } from '../wire/openai-chat/answer-choices.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
-import { addCostHeader, contentTypeOf, pushUpstreamId, wayComment, wayHeaders } from './answer-headers.ts';
+import { addCostHeader, ownHeaders, wayComment, wayHeaders } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
-import { settleAttempt } from './engine.ts';
 import type { KeptAnswer, RequestRun } from './run.ts';
-import { headerOf } from './upstream-headers.ts';
+import { settleAnswered } from './settle-answer.ts';
 import { tellAttemptEnd } from './verdict-effects.ts';
 
-/** Keeps a complete but empty answer; the earliest stays. */
-export function keepAnswer(run: RequestRun, attempt: Attempt, failure: Failure): void {
-  if (failure.kind === 'empty' && run.kept === null) run.kept = keptFrom(run, attempt, failure);
+/** Keeps a complete but empty answer; any other is better. */
+export function keepEmpty(run: RequestRun, attempt: Attempt, failure: Failure): void {
+  if (failure.kind === 'empty' && failure.body !== null && run.kept === null) run.kept = keptFrom(run, attempt, failure.body, 'empty', 0);
+}
+
+/** Keeps a complete answer that falls short, unless a better one is there. */
+export function keepPoor(run: RequestRun, attempt: Attempt, shortfall: Shortfall): void {
+  const length = realLength(readChoices(attempt.wholeAnswer()), shortfall);
+  if (run.kept === null || length > run.kept.length) run.kept = keptFrom(run, attempt, attempt.takeWhole(), shortfall, length);
 }
 
 /** True if the answer is empty and the policy has nothing against that. */
 export function isWelcomeEmpty(attempt: Attempt, failure: Failure): boolean {
-  return failure.kind === 'empty' && failure.body !== null && !attempt.options.target.policy.quality.rejectEmpty;
+  return failure.kind === 'empty' && failure.body !== null && attempt.options.target.quality.rules.welcomesEmpty;
 }
 
 /** An empty answer where empty ones are welcome. */
 export function answerEmpty(run: RequestRun, attempt: Attempt, failure: Failure): void {
-  const { target, permit } = attempt.options;
-  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'success' });
+  settleAnswered(run, attempt);
   tellAttemptEnd(run, attempt, 'success', null, null);
-  answerWith(run, keptFrom(run, attempt, failure)!, []);
+  answerWith(run, keptFrom(run, attempt, failure.body!, 'empty', 0), null);
 }
 
 /** Nothing better came: the best real answer, marked. */
 export function answerKept(run: RequestRun, kept: KeptAnswer): void {
-  answerWith(run, kept, ['x-breakwater-quality', 'empty']);
+  run.note(`nothing better came: its answer goes out, marked ${kept.shortfall}`, kept.target);
+  answerWith(run, kept, kept.shortfall);
 }
 
-function keptFrom(run: RequestRun, attempt: Attempt, failure: Failure): KeptAnswer | null {
-  if (failure.body === null) return null;
-  const headers = ['content-type', contentTypeOf(headerOf(attempt.headers, 'content-type'), run.request.facts.stream)];
-  pushUpstreamId(headers, attempt.upstreamId);
-  return {
-    target: attempt.options.target,
-    status: attempt.status,
-    headers,
-    body: failure.body,
-    usage: attempt.facts.usage,
-  };
+function keptFrom(run: RequestRun, attempt: Attempt, body: Uint8Array, shortfall: Shortfall, length: number): KeptAnswer {
+  const { target } = attempt.options;
+  return { target, status: attempt.status, headers: ownHeaders(run, attempt), body, usage: attempt.facts.usage, shortfall, length };
 }
 
-function answerWith(run: RequestRun, kept: KeptAnswer, mark: string[]): void {
+function answerWith(run: RequestRun, kept: KeptAnswer, mark: Shortfall | null): void {
   if (run.downstream.isStarted) {
-    const told = mark.length === 0 ? '' : ' quality=empty';
+    const told = mark === null ? '' : ` quality=${mark}`;
     run.downstream.endWith(Buffer.concat([encodeComment(wayComment(run, kept.target) + told), kept.body]));
   } else {
-    const headers = [...wayHeaders(run, kept.target), ...kept.headers, ...mark];
+    const headers = [...wayHeaders(run, kept.target), ...kept.headers];
+    if (mark !== null) headers.push('x-breakwater-quality', mark);
     if (!run.request.facts.stream) addCostHeader(headers, kept.target, kept.usage);
     headers.push('content-length', String(kept.body.byteLength));
     run.downstream.answer(kept.status, headers, kept.body);

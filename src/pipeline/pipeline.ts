@@ -3,12 +3,14 @@
  *
  *   admit    a permit on some target: at once, after waiting, or a refusal that says when
  *   attempt  one send, watched until there is a candidate or a failure; nothing has gone downstream yet
+ *   judge    a candidate that is whole is held against the quality policy; one that falls short is kept, should none be better
  *   relay    a candidate is committed: its bytes pass through to the caller, its permit is settled at its end
  *   verdict  a failure is judged: what it means for target and credential, and whether anybody else can answer
  *
  * and again from admit, until the answer went out, nobody is left to ask, or time is up. Whatever happens, the
  * permit of every attempt is closed, and the caller is told the end exactly once.
  */
+import type { Shortfall } from '../core/quality.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
 import { continueAnswer } from './continue-answer.ts';
@@ -16,15 +18,17 @@ import { proveCredential, settleAttempt, tellBreaker } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { answerEmpty, isWelcomeEmpty, keepAnswer } from './kept-answer.ts';
+import { judgeCandidate } from './judge-answer.ts';
+import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './kept-answer.ts';
 import { askNext } from './next-attempt.ts';
 import type { Exhausted } from './next-attempt.ts';
 import { deadlineError, refusalError, skipReason } from './permission.ts';
 import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
+import { settleUntaken } from './settle-answer.ts';
 import type { AnswerSink } from './sink.ts';
-import { takeFailure, tellAttemptEnd } from './verdict-effects.ts';
+import { takeFailure, takeShortfall, tellAttemptEnd } from './verdict-effects.ts';
 
 export async function runRequest(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
   const run = new RequestRun(engine, request, route, sink);
@@ -47,13 +51,38 @@ async function carryOut(run: RequestRun): Promise<void> {
     if (attempt === null) return;
     if (attempt.failure === null) {
       proveCredential(run.engine, admitted.target.state);
+      const judged = judgeOrGiveBack(run, attempt);
+      const shortfall = judged instanceof Promise ? await judged : judged;
+      if (shortfall !== null) {
+        takeShortfall(run, attempt, shortfall);
+        keepPoor(run, attempt, shortfall);
+        if (run.isOver) return void tellOver(run);
+        if (run.engine.clock.now() >= run.deadline) return tellFailure(run);
+        continue;
+      }
       const continuation = await relay(run, attempt);
       return continuation === null ? undefined : continueAnswer(run, continuation, send);
     }
     if (isWelcomeEmpty(attempt, attempt.failure)) return answerEmpty(run, attempt, attempt.failure);
     const judgement = takeFailure(run, attempt, attempt.failure);
-    keepAnswer(run, attempt, attempt.failure);
+    keepEmpty(run, attempt, attempt.failure);
     if (judgement.verdict === 'reject' || run.engine.clock.now() >= run.deadline) return tellFailure(run);
+  }
+}
+
+/** What the candidate lacks; should that not be found out, its permit is given back all the same. */
+function judgeOrGiveBack(run: RequestRun, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
+  const giveBack = (error: unknown): never => {
+    attempt.cancel();
+    settleUntaken(run, attempt);
+    tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
+    throw error;
+  };
+  try {
+    const judged = judgeCandidate(run, attempt);
+    return judged instanceof Promise ? judged.catch(giveBack) : judged;
+  } catch (error) {
+    return giveBack(error);
   }
 }
 
@@ -70,7 +99,8 @@ function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | 
       return tellOver(run);
     case 'refuse':
       if (run.failures.length === 0) run.fail(refusalError(run, asked));
-      else if (asked.why === 'expired' && run.engine.clock.now() >= run.deadline) run.fail(deadlineError(run, asked.blockers));
+      else if (run.kept === null && asked.why === 'expired' && run.engine.clock.now() >= run.deadline)
+        run.fail(deadlineError(run, asked.blockers));
       else tellFailure(run);
       return null;
     case 'exhausted':
@@ -128,6 +158,7 @@ function begin(run: RequestRun, admitted: Admitted): Attempt {
     deadline: run.deadline,
     drop: run.tried.dropped(target),
     owner: run,
+    isOnward: run.broken !== null,
   });
   run.current = attempt;
   tellBreaker(engine, state); // a permit on an open breaker has made it half-open

@@ -5,10 +5,10 @@ import type { Failure } from '../core/facts.ts';
 import type { SpliceRefusal } from '../policy/continuation/splice.ts';
 import { judge } from '../policy/verdict.ts';
 import { addCostHeader, answerHeaders, wayComment } from './answer-headers.ts';
-import type { AnswerConsumer, Attempt } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
 import { Continuation } from './continuation.ts';
-import { settleAttempt } from './engine.ts';
 import type { RequestRun } from './run.ts';
+import { settleAnswered, settleUntaken } from './settle-answer.ts';
 import { settleFailure, tellAttemptEnd } from './verdict-effects.ts';
 
 /**
@@ -21,7 +21,7 @@ const STALLED_CALLER_MS = 120_000;
 export async function relay(run: RequestRun, attempt: Attempt): Promise<Continuation | null> {
   const { clock, events } = run.engine;
   const { target, number } = attempt.options;
-  run.firstContentMs = (attempt.firstContentAt ?? clock.now()) - run.startedAt;
+  run.firstContentMs = clock.now() - run.startedAt;
   const continuation = Continuation.for(run, attempt);
   const relaying = new AnswerRelay(run, attempt, continuation);
   try {
@@ -51,18 +51,13 @@ export async function relayOnward(run: RequestRun, attempt: Attempt, continuatio
 function giveBack(run: RequestRun, attempt: Attempt): void {
   run.relaying = null;
   attempt.cancel();
-  const { target, permit } = attempt.options;
-  if (!permit.isOpen) return;
-  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
-  tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
+  settleUntaken(run, attempt);
+  if (!attempt.endTold) tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
 }
-
-const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };
 
 /** The whole answer is here: one head, one body, with its length. */
 function answerWhole(run: RequestRun, attempt: Attempt): void {
-  const pieces = attempt.take(NOBODY);
-  const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  const body = attempt.takeWhole();
   const headers = answerHeaders(run, attempt);
   if (!run.request.facts.stream) addCostHeader(headers, attempt.options.target, attempt.facts.usage);
   if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
@@ -72,9 +67,7 @@ function answerWhole(run: RequestRun, attempt: Attempt): void {
 }
 
 function settleSuccess(run: RequestRun, attempt: Attempt): void {
-  const { target, permit } = attempt.options;
-  target.state.rateLimitStreak = 0;
-  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'success' });
+  settleAnswered(run, attempt);
   tellAttemptEnd(run, attempt, 'success', null, null);
 }
 
@@ -179,9 +172,8 @@ class AnswerRelay {
   /** It was asked to go on with an answer, and does something else. */
   #refuse(continuation: Continuation, why: SpliceRefusal): void {
     this.#decide();
-    const { target, permit } = this.#attempt.options;
     this.#attempt.cancel();
-    settleAttempt(this.#run.engine, target, permit, { usage: this.#attempt.facts.usage, health: 'neutral' });
+    settleUntaken(this.#run, this.#attempt);
     tellAttemptEnd(this.#run, this.#attempt, 'switch', 'quality', null);
     continuation.noteRefusal(this.#attempt, why);
     this.#resolve();
@@ -198,10 +190,9 @@ class AnswerRelay {
   leave(): void {
     if (this.#over) return;
     this.#decide();
-    const { options, facts } = this.#attempt;
     const { stopError } = this.#run;
     this.#attempt.cancel();
-    settleAttempt(this.#run.engine, options.target, options.permit, { usage: facts.usage, health: 'neutral' });
+    settleUntaken(this.#run, this.#attempt);
     tellAttemptEnd(this.#run, this.#attempt, 'cancelled', 'cancelled', null);
     if (stopError !== null) this.#run.downstream.fail(stopError);
     else this.#run.downstream.leave();

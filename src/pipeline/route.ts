@@ -1,6 +1,7 @@
 /** What a request may be sent to: targets with their state, and routes over them. Made by `gateway`, run by the pipeline. */
 import type { Instant } from '../core/clock.ts';
 import type { BreakerState } from '../core/events.ts';
+import type { Shortfall } from '../core/quality.ts';
 import type { Operation } from '../core/request.ts';
 import type { Capacity, Resource } from '../core/resource.ts';
 import type { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
@@ -10,6 +11,7 @@ import type { SilenceRecord } from '../policy/latency/silence.ts';
 import type { RetryBudget } from '../policy/retry-budget.ts';
 import type { Health } from '../policy/selection/health.ts';
 import type { Weighted } from '../policy/selection/selection.ts';
+import type { TargetQuality } from './target-quality.ts';
 
 /** The part of the policy that the pipeline acts on, resolved for one target of one route. Milliseconds and bytes. */
 export interface RequestPolicy {
@@ -22,7 +24,6 @@ export interface RequestPolicy {
   };
   readonly retry: { readonly baseDelay: number; readonly maxDelay: number; readonly maxRetryAfter: number };
   readonly stream: { readonly keepAlive: number; readonly maxEventSize: number; readonly recover: 'off' | 'continue' };
-  readonly quality: { readonly rejectEmpty: boolean };
 }
 
 /** A key that nobody may see, in the forms it is looked for. */
@@ -81,6 +82,8 @@ export interface TargetState {
   inFlight: number;
   /** Rate-limit answers in a row, for our own backoff where the provider names no wait. */
   rateLimitStreak: number;
+  /** Answers that were not good enough, since the start. */
+  readonly shortfalls: Partial<Record<Shortfall, number>>;
 }
 
 /** One target in a route's tier, with what is adapted for it there. */
@@ -93,6 +96,7 @@ export interface RouteTarget extends Capacity, Weighted {
   /** It continues a partial answer given as the last message. */
   readonly prefill: boolean;
   readonly policy: RequestPolicy;
+  readonly quality: TargetQuality;
 }
 
 export type Tiers = readonly (readonly RouteTarget[])[];

@@ -4,6 +4,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
+import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import type { Attempt, AttemptOwner } from './attempt.ts';
@@ -32,6 +33,9 @@ export interface KeptAnswer {
   readonly headers: HeaderPairs;
   readonly body: Uint8Array;
   readonly usage: TokenUsage | null;
+  readonly shortfall: Shortfall;
+  /** Of its real content, in characters. */
+  readonly length: number;
 }
 
 export class RequestRun implements Running, AttemptOwner {
@@ -58,6 +62,8 @@ export class RequestRun implements Running, AttemptOwner {
   /** The target to ask next in any case, because the request was mended for it. */
   mendedFor: RouteTarget | null = null;
   kept: KeptAnswer | null = null;
+  /** Checks of the operator's own that were made. */
+  checks = 0;
   clientPermit: Permit | null = null;
   current: Attempt | null = null;
   /** Ends the present wait at once; null: it isn't waiting. */

@@ -2,14 +2,17 @@
 import type { Instant } from '../core/clock.ts';
 import type { CooldownEvent } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
+import type { Shortfall } from '../core/quality.ts';
 import type { Settlement } from '../core/resource.ts';
 import { equalJitter, fullJitter } from '../policy/backoff.ts';
 import { STALE_CONNECTION, judge } from '../policy/verdict.ts';
 import type { Judgement } from '../policy/verdict.ts';
+import { createFailure } from '../wire/failure.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
+import { settleAnswered } from './settle-answer.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
@@ -42,9 +45,36 @@ export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure)
   const judgement = judge(failure);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   settleFailure(run, attempt, failure, judgement, settlementOf(failure, health, attempt));
-  tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure);
+  const shortfall = failure.kind === 'empty' ? failure.kind : null;
+  if (shortfall !== null) countShortfall(attempt, shortfall);
+  tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure, shortfall);
   rememberFailure(run, attempt, failure, judgement);
   return judgement;
+}
+
+const POOR: Readonly<Record<Shortfall, string>> = {
+  empty: 'the answer has no content',
+  truncated: 'the answer ended at its length limit',
+  refused: 'the model refused',
+  repetition: 'the answer says the same again and again',
+  short: 'the answer is shorter than asked',
+  mismatch: 'the answer does not match what the policy asks',
+  schema: 'the answer is not the JSON that was asked for',
+};
+
+/** A whole answer that is not good enough: its target is in order, but not the one for this request. */
+export function takeShortfall(run: RequestRun, attempt: Attempt, shortfall: Shortfall): void {
+  const failure = createFailure('poor', 'answer', POOR[shortfall], { status: attempt.status });
+  const judgement = judge(failure);
+  settleAnswered(run, attempt);
+  countShortfall(attempt, shortfall);
+  tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure, shortfall);
+  rememberFailure(run, attempt, failure, judgement);
+}
+
+function countShortfall(attempt: Attempt, shortfall: Shortfall): void {
+  const { shortfalls } = attempt.options.target.state;
+  shortfalls[shortfall] = (shortfalls[shortfall] ?? 0) + 1;
 }
 
 /** What the failure means for the attempts to come. */
@@ -66,9 +96,11 @@ export function tellAttemptEnd(
   verdict: Judgement['verdict'] | 'success' | 'cancelled',
   reason: Judgement['reason'] | null,
   failure: Failure | null,
+  quality: Shortfall | null = null,
 ): void {
   const at = run.engine.clock.now();
   const { number, target } = attempt.options;
+  attempt.endTold = true;
   run.engine.events.emit({
     type: 'attempt_end',
     requestId: run.request.id,
@@ -83,6 +115,7 @@ export function tellAttemptEnd(
     reason,
     status: failure?.status ?? (attempt.status === 0 ? null : attempt.status),
     failure: failure?.kind ?? null,
+    quality,
     phase: failure?.phase ?? null,
     message: failure?.message ?? null,
     usage: attempt.facts.usage,
@@ -96,7 +129,8 @@ export function tellAttemptEnd(
  */
 function cutByDeadline(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
   const now = run.engine.clock.now();
-  const silentMs = now - attempt.startedAt;
+  // A stream that is held back whole may have gone on well until now.
+  const silentMs = now - (failure.phase === 'answer' ? attempt.heardAt : attempt.startedAt);
   if (failure.kind !== 'timeout' || silentMs >= TELLING_SILENCE_MS) return false;
   return now >= run.deadline || silentMs < attempt.ownLimitMs(failure.phase) - ROUNDING_MS;
 }

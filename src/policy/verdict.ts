@@ -235,6 +235,7 @@ export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'
     judgement: judgement('retry', 'malformed', { health: 'failure' }),
   },
   empty: { when: 'a complete answer with nothing in it', judgement: judgement('retry', 'empty') },
+  poor: { when: 'a complete answer that is not good enough', judgement: judgement('switch', 'quality') },
 };
 
 /** A server may close an idle connection in the moment in which we use it again: that tells nothing of its health. */

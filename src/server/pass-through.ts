@@ -58,6 +58,7 @@ function factsOf(model: string, bytes: Uint8Array): RequestFacts {
     inputTokens: Math.ceil(bytes.length / 4),
     thinks: false,
     hasTools: false,
+    namesFormat: false,
     cacheKey: null,
     serviceTier: null,
   };

@@ -77,6 +77,7 @@ function createFamilies() {
   return {
     requests: counter('requests_total', 'Finished requests.', 'model', 'client', 'priority', 'outcome', 'code'),
     attempts: counter('attempts_total', 'Finished attempts.', 'target', 'verdict', 'reason'),
+    poor: counter('poor_answers_total', 'Whole answers that were not good enough.', 'target', 'quality'),
     tokens: counter('tokens_total', 'Tokens as the providers counted them; cached input is part of input.', 'target', 'kind'),
     cost: counter('cost_usd_total', 'Cost of finished requests in US dollars, where prices are known.', 'model', 'client'),
     fallbacks: counter('fallbacks_total', 'Requests that were not answered by their first choice.', 'model', 'reason'),
@@ -110,6 +111,7 @@ function countAttempt(event: AttemptEndEvent, families: Families, labels: Labels
   const target = labels.targets.admit(event.target);
   families.attempts.add(1, target, event.verdict, event.reason ?? 'none');
   families.attemptDuration.observe(event.durationMs / 1_000, target);
+  if (event.quality !== null) families.poor.add(1, target, event.quality);
   if (event.usage === null) return;
   families.tokens.add(event.usage.inputTokens, target, 'input');
   if (event.usage.cachedInputTokens > 0) families.tokens.add(event.usage.cachedInputTokens, target, 'cached_input');

@@ -55,6 +55,7 @@ export function attemptEnd(change: Partial<AttemptEndEvent> = {}): AttemptEndEve
     reason: null,
     status: 200,
     failure: null,
+    quality: null,
     phase: null,
     message: null,
     usage: { inputTokens: 240, cachedInputTokens: 40, outputTokens: 60 },

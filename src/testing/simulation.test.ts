@@ -108,3 +108,14 @@ test('requests that never end are told, not waited for', async () => {
   simulation.gateway.handle = () => new Promise(() => {});
   await assert.rejects(simulation.play([request()]), /1 requests have not ended/);
 });
+
+test('what a simulated provider says is not judged, whatever the config asks of words', async () => {
+  const quality = { minLength: 100_000, mustMatch: ['the moon'], check: './no-such-check.mjs' };
+  const models = { fast: { targets: ['a/m', 'b/m'], quality: { ...quality, check: { model: 'fast', instruction: 'Is it good?' } } } };
+  const simulation = await createSimulation({ config: { ...config, models, policy: { quality } } });
+  await simulation.play([request({ stream: false })]);
+  await simulation.pass(1_000);
+  const [a, b] = ['a', 'b'].map((name) => simulation.providers.get(name)!.count.calls);
+  assert.deepEqual([a, b], [1, 0]);
+  await simulation.close();
+});

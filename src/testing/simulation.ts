@@ -148,14 +148,31 @@ function sealed(config: Config): Config {
   const providers = Object.fromEntries(
     Object.entries(config.providers).map(([name, provider], i) => {
       const apiKeys = provider.apiKeys === 'caller' ? provider.apiKeys : provider.apiKeys.map((_, k) => `simulated-${i}-${k}`);
-      return [name, { ...provider, baseUrl: `http://p${i}.invalid/v1`, apiKeys }];
+      return [name, { ...unjudged(provider), baseUrl: `http://p${i}.invalid/v1`, apiKeys }];
     }),
   );
   const clients = config.clients.map((client) => {
     const key = keyOf(client.name);
     return { ...client, key, keyHash: `sha256:${hash('sha256', key, 'hex')}` };
   });
-  return { ...config, providers, clients };
+  const models = Object.fromEntries(Object.entries(config.models).map(([name, model]) => [name, unjudged(model)]));
+  return { ...unjudged(config), providers, models, clients };
+}
+
+/** Nothing is asked of what simulated providers say: their words mean nothing. */
+function unjudged<T extends { readonly policy: { readonly quality?: object | undefined } }>(owner: T): T {
+  const { quality } = owner.policy;
+  if (quality === undefined) return owner;
+  const calm = {
+    rejectRefusal: false,
+    rejectRepetition: false,
+    jsonSchema: false,
+    minLength: 0,
+    mustMatch: [],
+    mustNotMatch: [],
+    check: null,
+  };
+  return { ...owner, policy: { ...owner.policy, quality: { ...quality, ...calm } } };
 }
 
 function keyOf(client: string): string {

@@ -11,8 +11,16 @@ export interface AnswerForm {
   read(answer: Uint8Array): ReadAnswer;
   /** A whole JSON text as events. */
   toStream(answer: Uint8Array): Uint8Array;
+  /** What decides how long a stream is held back beyond its first content; null: not at all. */
+  createHold(): StreamHold | null;
   /** The events of a complete answer as one JSON text. */
   toPlain(events: Uint8Array): Uint8Array;
+}
+
+/** Looks at a stream that nobody has seen yet. */
+export interface StreamHold {
+  /** Is shown every piece in turn; false: it need not be held back any longer. */
+  holds(pieces: readonly Uint8Array[]): boolean;
 }
 
 /** A whole JSON text: as the answer that was asked for, or why it is none. */

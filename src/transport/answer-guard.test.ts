@@ -47,6 +47,7 @@ function formOf(change: Partial<AnswerForm>): AnswerForm {
   return {
     wants: 'plain',
     createReader: () => null,
+    createHold: () => null,
     read: (bytes) => readAnswer('chat', bytes),
     toStream: throwing,
     toPlain: throwing,

@@ -13,11 +13,9 @@ import type { Watched, WatchLimit } from './answer-watch.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
-import { firstValue } from './transport.ts';
-import type { ResponseHeaders, UpstreamListener } from './transport.ts';
+import { HELD_MAX, HeldAnswer } from './held-answer.ts';
+import { firstValue, type ResponseHeaders, type UpstreamListener } from './transport.ts';
 
-/** Plain answers up to this are held whole and judged; larger ones are passed on as they come, in bytes. */
-const PLAIN_HELD_MAX = 16 * 1024 * 1024;
 /** As much of an error body is read, in bytes. */
 const ERROR_BODY_MAX = 1024 * 1024;
 /** The status has said what matters: its body is waited for this long, in ms. */
@@ -43,15 +41,15 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   #sentAt: Instant = 0;
   #endedAt: Instant = 0;
   #errorAt: Instant = 0;
-  #contentAt: Instant = 0;
+  /** When content came last. */
+  contentAt: Instant = 0;
   #status = 0;
   #headers: ResponseHeaders = {};
   #decoder: ContentDecoder | null = null;
-  #held: Uint8Array[] = [];
-  #heldBytes = 0;
+  /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
+  readonly held = new HeldAnswer();
   #isError = false;
   #isCandidate = false;
-  #taken = false;
   #ended = false;
   #endTold = false;
   #paused = false;
@@ -79,21 +77,14 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     return this.#headers;
   }
 
-  get phase(): Phase {
-    return this.#phase;
-  }
-
   get sentAt(): Instant {
     return this.#sentAt;
   }
 
   /** What was held back until now; from here `onPieces` and `onEnd` tell the rest. */
   take(): readonly Uint8Array[] {
-    const held = this.#held;
-    this.#held = [];
-    this.#taken = true;
     this.#phase = 'committed';
-    return held;
+    return this.held.take();
   }
 
   /** Nothing held or kept: the attempt is over for its owner. */
@@ -102,15 +93,14 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     this.#endTold = true;
     this.#watch.stop();
     this.#decoder?.destroy();
-    this.#held = [];
+    this.held.take();
   }
 
   /** The caller is behind: silence is ours now, not the provider's. */
   setPaused(paused: boolean): void {
     this.#paused = paused;
     this.#decoder?.setPaused(paused);
-    if (paused) return;
-    this.#contentAt = this.#clock.now();
+    if (!paused) this.contentAt = this.#clock.now();
   }
 
   /** True once the whole answer has come in, though its owner may not have taken it yet. */
@@ -203,13 +193,11 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     if (found === 'page') return this.#fail('malformed', 'the answer is a page, and no JSON');
     if (found === null) {
       this.#deliver([chunk]);
-      if (this.#heldBytes > PREAMBLE_MAX) this.#fail('malformed', 'the answer begins with blanks without end');
+      if (this.held.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the answer begins with blanks without end');
       return;
     }
     this.#readAs(found);
-    const blanks = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
+    const blanks = this.held.take();
     for (const blank of blanks) this.#take(blank);
     this.#take(chunk);
   }
@@ -217,61 +205,59 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   #readAs(form: 'stream' | 'plain'): void {
     this.#reader = form === 'stream' ? this.#form.createReader() : null;
     this.#reading = this.#reader === null ? 'plain' : 'stream';
-    if (this.#reader !== null) this.facts = this.#reader.facts;
+    if (this.#reader === null) return;
+    this.facts = this.#reader.facts;
+    if (this.#form.wants === 'stream') this.held.hold = this.#form.createHold();
   }
 
   #collectError(chunk: Uint8Array): void {
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.byteLength;
-    if (this.#heldBytes > ERROR_BODY_MAX) this.#finish();
+    this.held.add(chunk);
+    if (this.held.bytes > ERROR_BODY_MAX) this.#finish();
   }
 
   #collectPlain(chunk: Uint8Array): void {
     if (!isAllBlank(chunk)) {
       if (this.#phase === 'first_content') this.#phase = 'answer';
-      this.#contentAt = this.#clock.now();
+      this.contentAt = this.#clock.now();
     }
-    this.#held.push(chunk);
-    this.#heldBytes += chunk.byteLength;
-    if (this.#heldBytes <= PLAIN_HELD_MAX) return;
+    this.held.add(chunk);
+    if (this.held.bytes <= HELD_MAX) return;
     if (this.#form.wants === 'stream') return this.#fail('malformed', 'one text of this size is no stream');
     this.#reading = 'bytes';
     this.#becomeCandidate();
   }
 
   #passBytes(chunk: Uint8Array): void {
-    this.#contentAt = this.#clock.now();
+    this.contentAt = this.#clock.now();
     this.facts.hasContent = true;
     this.#deliver([chunk]);
     this.#becomeCandidate();
   }
 
   #takePush(push: StreamPush): void {
-    if (push.hasContent) this.#contentAt = this.#clock.now();
+    if (push.hasContent) this.contentAt = this.#clock.now();
     if (push.pieces.length > 0) this.#deliver(push.pieces);
     if (push.failure !== null) {
       // What came before the failure is content all the same, but nobody has seen it yet if it is still held.
       return this.#failWith({ ...push.failure, phase: this.#phase, status: push.failure.status ?? null });
     }
     if (this.#form.wants === 'plain') return this.#takeFolded(push);
-    if (push.hasContent) this.#becomeCandidate();
+    if (!this.#isCandidate && this.held.lets(push, this.contentAt)) this.#becomeCandidate();
+    if (push.hasContent && this.#phase === 'first_content') this.#phase = 'answer';
     if (push.done) this.#complete();
-    else if (!this.#isCandidate && this.#heldBytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has a preamble without end');
+    else if (this.held.since === null && this.held.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has a preamble without end');
   }
 
   /** Events for one who asked for a plain answer: held until they are complete. */
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
-    if (push.done) this.#judgeWhole(this.#form.toPlain(Buffer.concat(this.#held)));
-    else if (this.#heldBytes > PLAIN_HELD_MAX) this.#fail('malformed', 'a stream of this size is no plain answer');
+    if (push.done) this.#judgeWhole(this.#form.toPlain(this.held.peek()));
+    else if (this.held.bytes > HELD_MAX) this.#fail('malformed', 'a stream of this size is no plain answer');
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {
-    if (this.#taken) return this.#listener.onPieces(pieces);
-    for (const piece of pieces) {
-      this.#held.push(piece);
-      this.#heldBytes += piece.byteLength;
-    }
+    if (this.#phase === 'committed') return this.#listener.onPieces(pieces);
+    for (const piece of pieces) this.held.add(piece);
   }
 
   #becomeCandidate(): void {
@@ -287,7 +273,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     if (this.#isError) return this.#failWith(this.#errorFailure());
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
-    if (this.#reading === 'plain') return this.#judgeWhole(Buffer.concat(this.#held));
+    if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek());
     this.facts.hasContent = true;
     this.#complete();
   }
@@ -296,13 +282,13 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     const judged = judgeWhole(this.#form, whole);
     if ('failure' in judged) return this.#failWith(judged.failure);
     this.facts = judged.facts;
-    this.#held = [judged.bytes];
+    this.held.replace(judged.bytes);
     this.#complete();
   }
 
   #errorFailure(): Failure {
     const headers = { get: (name: string) => this.#headers[name]?.toString() ?? null };
-    return failureFromResponse({ status: this.#status, headers, body: Buffer.concat(this.#held), epochMs: this.#clock.epochMs() });
+    return failureFromResponse({ status: this.#status, headers, body: this.held.peek(), epochMs: this.#clock.epochMs() });
   }
 
   #complete(): void {
@@ -315,11 +301,11 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
       this.#watch.stop();
       this.#endTold = true;
       // Without a choice that came to its end it is no answer that anybody could be given.
-      const body = this.facts.finishReason === null ? null : Buffer.concat(this.#held);
+      const body = this.facts.finishReason === null ? null : this.held.peek();
       return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body }));
     }
     this.#becomeCandidate();
-    if (this.#taken) this.#tellEnd();
+    if (this.#phase === 'committed') this.#tellEnd();
   }
 
   /** For the owner, after `take`: tells the end if it has come already. */
@@ -371,9 +357,9 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
         if (this.#isError) return this.#cut(this.#errorAt + Math.min(ERROR_BODY_WAIT_MS, this.#limits.firstContentMs), 'timeout');
         return this.#silence(now, this.#limits.firstContentMs, 'first_content');
       case 'answer':
-        return this.#cut(this.#contentAt + this.#limits.idleMs, 'timeout');
+        return this.#cut(this.contentAt + this.#limits.idleMs, 'timeout');
       case 'committed':
-        return { at: this.#paused ? Infinity : this.#contentAt + this.#limits.idleMs, kind: 'timeout' };
+        return { at: this.#paused ? Infinity : this.contentAt + this.#limits.idleMs, kind: 'timeout' };
     }
   }
 
@@ -390,7 +376,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   onPassed(kind: WatchLimit['kind']): void {
     if (this.#ended) return this.#listener.onLinger();
     const silentMs = Math.round(
-      this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.#contentAt : this.#startedAt),
+      this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.#startedAt),
     );
     this.#fail(kind, `${MISSING[this.#phase]} within ${silentMs} ms`);
     // Where all but the stream's own end was there it is complete, and nobody watches its connection any more.

@@ -11,7 +11,7 @@ import { FAULT_NAMES } from '../../src/storm/fault-names.ts';
 import type { StormFault, StormFaultKind } from '../../src/storm/index.ts';
 import type { Timeline } from '../../src/telemetry/timelines.ts';
 import { expectationsOf } from './fault-expectations.ts';
-import type { Breaks, Expectation, Fails, Fate, Passes } from './fault-fates.ts';
+import type { Breaks, Expectation, Fails, Fate, Passes, Poor } from './fault-fates.ts';
 import { askBySdk } from './sdk-caller.ts';
 import type { Said, SdkSeen } from './sdk-caller.ts';
 import { eventually, startWorld } from './world.ts';
@@ -193,6 +193,16 @@ async function playHollow(stage: Stage, isAlone: boolean): Promise<void> {
   await assertAnswered(stage, isAlone ? 'a' : 'b', isAlone ? 'what it says' : 'the truth', 2, isAlone ? null : 'empty');
 }
 
+async function playPoor(stage: Stage, { mark }: Poor, isAlone: boolean): Promise<void> {
+  assertCalls(stage, 1, 1);
+  const story = [...failedAt('a/m', { verdict: 'switch', reason: 'quality' }), ...(isAlone ? ['success 200'] : answeredBy('b/m'))];
+  assert.deepEqual(storyOf(stage.timeline), ['received', ...story]);
+  assertEffects(stage, {}, undefined);
+  assert.equal(stage.seen.headers.get('x-breakwater-quality'), isAlone ? mark : null);
+  const attempts = isAlone ? 1 : 2;
+  await assertAnswered(stage, isAlone ? 'a' : 'b', isAlone ? 'what it says' : 'the truth', attempts, isAlone ? null : 'quality');
+}
+
 async function playFails(stage: Stage, fate: Fails, isAlone: boolean): Promise<void> {
   const isOver = isAlone || fate.verdict === 'reject';
   const calls = isAlone ? (fate.calls ?? (fate.verdict === 'retry' ? MAX_ATTEMPTS : 1)) : 1;
@@ -232,6 +242,7 @@ async function check(t: TestContext, given: Case, isAlone: boolean): Promise<voi
   const { fate } = given;
   if (fate.end === 'passes') await playPasses(stage, fate);
   else if (fate.end === 'hollow') await playHollow(stage, isAlone);
+  else if (fate.end === 'poor') await playPoor(stage, fate, isAlone);
   else if (fate.end === 'fails') await playFails(stage, fate, isAlone);
   else if (fate.end === 'breaks') await playBreaks(stage, fate);
   else await playEndless(stage);

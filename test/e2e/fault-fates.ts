@@ -33,6 +33,12 @@ export interface Hollow {
   readonly end: 'hollow';
 }
 
+/** A whole answer that is not good enough by default: the next target answers. Alone it is passed on at once, and marked. */
+export interface Poor {
+  readonly end: 'poor';
+  readonly mark: string;
+}
+
 /** Content has gone out: the stream ends with an error in band, and nobody else is asked. */
 export interface Breaks {
   readonly end: 'breaks';
@@ -49,7 +55,7 @@ export interface Endless {
   readonly end: 'endless';
 }
 
-export type Fate = Passes | Fails | Hollow | Breaks | Endless;
+export type Fate = Passes | Fails | Hollow | Poor | Breaks | Endless;
 
 export interface Expectation {
   /** Settings of the fault beside its kind. */
@@ -69,6 +75,7 @@ export interface Expectation {
 export const passes: Fate = { end: 'passes' };
 export const saysOther: Fate = { end: 'passes', says: 'as the fault has it' };
 export const hollow: Fate = { end: 'hollow' };
+export const repetitive: Fate = { end: 'poor', mark: 'repetition' };
 
 const health = 'failure';
 export const limited: Fails = { end: 'fails', reason: 'rate_limited', verdict: 'retry', status: 429, told: 'its bytes', holds: 'cooldown' };

@@ -6,7 +6,7 @@ import { formatDuration, formatSize } from './units.ts';
 const durationKeys = new Set(
   (
     'deadline maxDeadline connect headers firstContent idle attempt baseDelay maxDelay maxRetryAfter window openFor maxOpenFor delay maxWait ' +
-    'keepAlive ttl staleIfError patience drainTimeout'
+    'keepAlive ttl staleIfError patience drainTimeout checkTimeout'
   ).split(' '),
 );
 const sizeKeys = new Set(['maxBodySize', 'maxBufferedBytes', 'maxEventSize']);

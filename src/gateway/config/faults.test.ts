@@ -84,7 +84,11 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     'policy.quality.mustMatch[1]: is not a regular expression: Unterminated group (got "(")',
   ],
   [{ policy: { quality: { mustMatch: 'ok' } } }, 'policy.quality.mustMatch: must be a list of regular expressions (got "ok")'],
-  [{ policy: { quality: { check: 'judge' } } }, 'policy.quality.check: must be a function, which only the library can give (got "judge")'],
+  [
+    { policy: { quality: { check: 5 } } },
+    'policy.quality.check: must be the path of a module, a model and an instruction, or (in the library) a function (got 5)',
+  ],
+  [{ policy: { quality: { check: { model: 'm' } } } }, 'policy.quality.check.instruction: must be a text (got nothing)'],
 
   // Providers
   [{ providers: [] }, 'providers: must be an object of provider names (got an empty list)'],

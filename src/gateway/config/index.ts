@@ -1,6 +1,6 @@
 /** The configuration of Breakwater: a contents page for the other rooms. */
 export type { ClientConfig, Config, LimitsConfig, PassThroughConfig, ProviderConfig, TargetSpec } from './config.ts';
-export type { Policy } from './policy-schema.ts';
+export { patternFlags, type Policy } from './policy-schema.ts';
 export type { ConfigInput } from './schema.ts';
 export type { FoundProvider, Probe, SkippedProvider } from './environment.ts';
 export type { ModelLists, ResolvedModel } from './resolve-model.ts';

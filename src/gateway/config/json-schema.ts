@@ -9,8 +9,8 @@ export function configJsonSchema(): Record<string, unknown> {
     io: 'input',
     unrepresentable: 'any',
     override: ({ jsonSchema, zodSchema }) => {
-      // A function, which only the library can give.
-      if (jsonSchema.properties?.['check'] !== undefined) delete jsonSchema.properties['check'];
+      // A function can be one of several things that a setting takes; only the library can give it.
+      if (jsonSchema.anyOf !== undefined) jsonSchema.anyOf = jsonSchema.anyOf.filter((branch) => Object.keys(branch).length > 0);
       const fallback = z.globalRegistry.get(zodSchema)?.['default'];
       if (fallback !== undefined && jsonSchema.$ref === undefined) jsonSchema.default = fallback;
       allowTemplate(jsonSchema);

@@ -45,6 +45,7 @@ export function parseConfig(input: unknown, options: ParseOptions): ConfigResult
   const parsed = readShape(value, faults);
   if (parsed === null) return { ok: false, faults: faults.faults };
   refuseUnavailable(parsed, faults);
+  resolveChecks(parsed, options.directory ?? '.');
   const providerNames = new Set(Object.keys(valueAt(faults.input, ['providers']) ?? {}));
   const config = build(parsed, providerNames, options, faults);
   return faults.faults.length > 0 ? { ok: false, faults: faults.faults } : { ok: true, config: freeze(config) };
@@ -112,6 +113,15 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
   checkPolicies(config, parsed, faults);
   checkExposure(config, faults);
   return config;
+}
+
+/** Modules of checks are named relative to the config, wherever a policy may stand. */
+function resolveChecks(parsed: ParsedInput, directory: string): void {
+  const owners = [...Object.values(parsed.providers ?? {}), ...Object.values(parsed.models ?? {})];
+  const policies = owners.flatMap((owner) => (Array.isArray(owner) ? [] : [owner, owner.policy ?? {}]));
+  for (const { quality } of [parsed.policy ?? {}, ...policies]) {
+    if (typeof quality?.check === 'string') quality.check = resolve(directory, quality.check);
+  }
 }
 
 function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, faults: FaultList): Config['server'] {

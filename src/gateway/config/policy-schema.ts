@@ -1,6 +1,7 @@
 /** The policy blocks. They may stand globally, in a provider and in a model; every default of the project is here. */
 import * as z from 'zod';
-import { amount, block, count, duration, durationOr, durationOrQuantile, flag, ratio, setting, size, word } from './fields.ts';
+import type { QualityCheck } from '../../core/quality.ts';
+import { amount, block, count, duration, durationOr, durationOrQuantile, flag, ratio, setting, size, text, word } from './fields.ts';
 
 const timeouts = block('Timeouts', 'How long each part of one attempt may take.', {
   connect: setting(duration('1ms', '5m'), '3s', 'Until the connection to the provider is open, TLS included.'),
@@ -80,12 +81,24 @@ const pattern = z.string({ error: 'must be a regular expression' }).superRefine(
 });
 const patterns = z.array(pattern, { error: 'must be a list of regular expressions' }).max(100, { error: 'must have at most 100 items' });
 
-/** A user's own check of an answer; a function, so only the library can give it. Its arguments are the pipeline's matter. */
-export type QualityCheck = (answer: never) => boolean | Promise<boolean>;
-
-const check = z.custom<QualityCheck | null>((value) => value === null || typeof value === 'function', {
-  error: 'must be a function, which only the library can give',
-});
+const ownCheck = 'must be the path of a module, a model and an instruction, or (in the library) a function';
+const judgeModel = z
+  .strictObject({
+    model: text().meta({ description: 'The model that judges, as a caller would ask for it.' }),
+    instruction: text()
+      .max(10_000, { error: 'must have at most 10000 characters' })
+      .meta({ description: 'What makes an answer good, in words for the judge.' }),
+  })
+  .meta({ id: 'Judge', description: 'Another model that is asked whether an answer is good enough.' });
+/** An operator's own check of an answer. */
+const check = z.union(
+  [
+    judgeModel,
+    text().meta({ description: 'The path of a module whose default export is the check; relative to the config.' }),
+    z.custom<QualityCheck | null>((value) => value === null || typeof value === 'function', { error: ownCheck }),
+  ],
+  { error: ownCheck },
+);
 
 const quality = block('Quality', 'What an answer must be before it is sent on; else the next target is asked.', {
   rejectEmpty: setting(flag<never>(), true, 'Reject an answer without content.'),
@@ -97,7 +110,8 @@ const quality = block('Quality', 'What an answer must be before it is sent on; e
   mustMatch: setting(patterns, [], 'Regular expressions that must all match (flag u; at most 100).'),
   mustNotMatch: setting(patterns, [], 'Regular expressions of which none may match (flag u; at most 100).'),
   buffer: setting(flag<never>(), false, 'Hold streams back whole, so that they are judged like plain answers.'),
-  check: setting(check, null, "The library's own function."),
+  check: setting(check, null, 'A check of your own.'),
+  checkTimeout: setting(duration('1ms', '10m'), '30s', 'How long the check may take; a late one says nothing.'),
 });
 
 const cache = block('Cache', 'Answers used again.', {

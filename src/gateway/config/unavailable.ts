@@ -22,13 +22,6 @@ const is =
 const rules: readonly Rule[] = [
   { at: 'POLICY.hedge.enabled', refuses: isTrue },
   { at: 'POLICY.cache.enabled', refuses: isTrue },
-  { at: 'POLICY.quality.rejectTruncated', refuses: isTrue },
-  { at: 'POLICY.quality.rejectRefusal', refuses: isTrue },
-  { at: 'POLICY.quality.minLength', refuses: (value) => value !== 0 },
-  { at: 'POLICY.quality.mustMatch', refuses: isFilled },
-  { at: 'POLICY.quality.mustNotMatch', refuses: isFilled },
-  { at: 'POLICY.quality.buffer', refuses: isTrue },
-  { at: 'POLICY.quality.check', refuses: isFilled },
   { at: 'providers.*.protocol', refuses: is('anthropic', 'gemini', 'local') },
   { at: 'providers.*.engine', refuses: isFilled },
   { at: 'clients.*.budget', refuses: isFilled },

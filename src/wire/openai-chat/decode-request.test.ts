@@ -35,6 +35,7 @@ test('reads the facts of a full chat request', () => {
     max_tokens: 7,
     n: 2,
     tools: [{ type: 'function', function: { name: 'f' } }],
+    response_format: { type: 'json_object' },
     reasoning_effort: 'high',
     prompt_cache_key: 'k"1',
     service_tier: 'flex',
@@ -50,6 +51,7 @@ test('reads the facts of a full chat request', () => {
     outputBound: 200,
     thinks: true,
     hasTools: true,
+    namesFormat: true,
     cacheKey: 'k"1',
     serviceTier: 'flex',
   });
@@ -67,6 +69,7 @@ test('has calm defaults', () => {
     outputBound: null,
     thinks: false,
     hasTools: false,
+    namesFormat: false,
     cacheKey: null,
     serviceTier: null,
   });

@@ -73,6 +73,7 @@ class FieldReader {
   #templateThinking = false;
   #hasTools = false;
   #hasFunctions = false;
+  #namesFormat = false;
   #cacheKey: string | null = null;
   #serviceTier: string | null = null;
   #inputBytes = 0;
@@ -130,6 +131,9 @@ class FieldReader {
       case 'functions':
         this.#hasFunctions = kindOf(bytes, member) === 'array' && !isEmptyContainer(bytes, member);
         break;
+      case 'response_format':
+        this.#namesFormat = kindOf(bytes, member) === 'object';
+        break;
       case 'prompt_cache_key':
         this.#cacheKey = readString(bytes, member);
         break;
@@ -175,6 +179,7 @@ class FieldReader {
       inputTokens: this.#inputTokens(),
       thinks: this.#effort || this.#reasoning || this.#thinking || this.#enableThinking || this.#templateThinking,
       hasTools: this.#hasTools || this.#hasFunctions,
+      namesFormat: this.#namesFormat,
       cacheKey: this.#cacheKey === '' ? null : this.#cacheKey,
       serviceTier: this.#serviceTier,
     };

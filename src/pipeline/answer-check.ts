@@ -1,0 +1,88 @@
+/**
+ * The operator's own check of an answer, which may take its time: a function, or another model that is asked. It runs within the deadline of
+ * the request and a limit of its own, outside `maxAttempts`. Only a clear no counts: a check that throws, is late, or gives no verdict is told in
+ * the log, and the answer goes out. There is one, and a check out of order must not become an outage.
+ */
+import type { AnswerChoice, JudgeModel, QualityCheck } from '../core/quality.ts';
+import type { Attempt } from './attempt.ts';
+import { judgeMessages, readJudgement } from './judge-prompt.ts';
+import type { RequestRun } from './run.ts';
+import type { TargetQuality } from './target-quality.ts';
+
+/** Checks for one request; further answers pass without. */
+export const CHECKS_MAX = 4;
+
+type Checking = TargetQuality & { readonly check: QualityCheck | JudgeModel };
+
+/** False: the check says no. */
+export async function passesCheck(
+  run: RequestRun,
+  attempt: Attempt,
+  choices: readonly AnswerChoice[],
+  checking: Checking,
+): Promise<boolean> {
+  const { clock } = run.engine;
+  const { target } = attempt.options;
+  const endsAt = Math.min(run.deadline, clock.now() + checking.checkTimeoutMs);
+  run.checks++;
+  const abort = new AbortController();
+  const work =
+    typeof checking.check === 'function'
+      ? callCheck(run, attempt, choices, checking.check, abort.signal)
+      : askJudge(run, choices, checking.check, endsAt, abort.signal);
+  const result = await ended(run, work, endsAt - clock.now());
+  abort.abort();
+  if (typeof result === 'boolean') return result;
+  if (result !== null) run.tell(`its answer could not be checked: ${result}`, target);
+  return true;
+}
+
+/** What the check says; a text: why it says nothing; null: nobody waits for it any more. */
+function ended(run: RequestRun, work: Promise<boolean | string>, limitMs: number): Promise<boolean | string | null> {
+  if (run.isOver) return Promise.resolve(null);
+  return new Promise((resolve) => {
+    const late = `no verdict within ${Math.round(limitMs)} ms`;
+    const timer = run.engine.clock.schedule(Math.max(0, limitMs), () => end(late));
+    const wake = (): void => end(null);
+    const end = (result: boolean | string | null): void => {
+      timer.cancel();
+      // A check that comes too late must not undo what the request waits for by then.
+      if (run.wake === wake) run.wake = null;
+      resolve(result);
+    };
+    run.wake = wake;
+    work.then(end, (error: unknown) => end(error instanceof Error ? error.message.slice(0, 200) : 'it threw'));
+  });
+}
+
+async function callCheck(
+  run: RequestRun,
+  attempt: Attempt,
+  choices: readonly AnswerChoice[],
+  check: QualityCheck,
+  signal: AbortSignal,
+): Promise<boolean | string> {
+  const { request } = run;
+  const passed: unknown = await check({
+    text: choices[0]?.text ?? '',
+    choices,
+    model: request.facts.model,
+    target: attempt.options.target.state.name,
+    request: JSON.parse(Buffer.from(request.body.bytes).toString()) as Record<string, unknown>,
+    signal,
+  });
+  return typeof passed === 'boolean' ? passed : 'the check gave neither true nor false';
+}
+
+async function askJudge(
+  run: RequestRun,
+  choices: readonly AnswerChoice[],
+  judge: JudgeModel,
+  deadline: number,
+  signal: AbortSignal,
+): Promise<boolean | string> {
+  const messages = judgeMessages(judge.instruction, run.request.body.bytes, choices);
+  const answer = await run.engine.askModel({ parent: run.request, number: run.checks, model: judge.model, messages, deadline, signal });
+  if (!answer.ok) return `the judge ${judge.model} did not answer (${answer.why})`;
+  return readJudgement(answer.text) ?? `the judge ${judge.model} said neither PASS nor FAIL`;
+}

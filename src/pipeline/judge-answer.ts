@@ -1,0 +1,87 @@
+/**
+ * Judges a candidate before it is committed (design 4.6): the rules of the policy, then the JSON that the request asks for, then the
+ * operator's own check. What nobody asked for costs nothing: by default an answer is read again only if it ended at its length limit,
+ * or its request names a format.
+ */
+import type { AnswerChoice, Shortfall } from '../core/quality.ts';
+import { isAtLimit } from '../policy/quality/quality.ts';
+import { readChoices, withTexts } from '../wire/openai-chat/answer-choices.ts';
+import { insideFence, readFormat } from '../wire/openai-chat/answer-format.ts';
+import { CHECKS_MAX, passesCheck } from './answer-check.ts';
+import type { Attempt } from './attempt.ts';
+import { tryWithin } from './bounded-work.ts';
+import type { RequestRun } from './run.ts';
+import { settleAnswered } from './settle-answer.ts';
+import type { TargetQuality } from './target-quality.ts';
+
+/** How long all patterns together may take on one answer, in milliseconds. */
+const PATTERNS_MS_MAX = 50;
+
+/** What the answer lacks; null: it is good enough, or can't be judged before it goes on. */
+export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
+  const { quality } = attempt.options.target;
+  const { facts, isNested } = attempt.options.request;
+  if (facts.operation !== 'chat' && facts.operation !== 'completions') return null;
+  if (!attempt.isComplete) {
+    if (quality.buffer || !facts.stream) run.note('the answer is too large to be judged', attempt.options.target);
+    return null;
+  }
+  const isCutOff = isAtLimit(attempt.facts.finishReason) || facts.choices > 1;
+  const readsByRules = quality.rules.readsAll || (quality.rules.readsCutOff && isCutOff);
+  const readsFormat = quality.jsonSchema && facts.namesFormat;
+  const readsByCheck = quality.check !== null && isNested !== true && run.checks < CHECKS_MAX;
+  if (!readsByRules && !readsFormat && !readsByCheck) return null;
+  const choices = readChoices(attempt.wholeAnswer());
+  const shortfall = readsByRules ? judgeByRules(run, attempt, choices) : null;
+  if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
+  return judgeFurther(run, attempt, choices, readsFormat, readsByCheck);
+}
+
+function judgeByRules(run: RequestRun, attempt: Attempt, choices: readonly AnswerChoice[]): Shortfall | null {
+  const { rules } = attempt.options.target.quality;
+  if (!rules.hasPatterns) return rules.judge(choices);
+  const shortfall = tryWithin(PATTERNS_MS_MAX, () => rules.judge(choices));
+  if (shortfall === undefined) run.tell(`quality patterns took longer than ${PATTERNS_MS_MAX} ms, and say nothing`, attempt.options.target);
+  return shortfall ?? null;
+}
+
+async function judgeFurther(
+  run: RequestRun,
+  attempt: Attempt,
+  choices: readonly AnswerChoice[],
+  readsFormat: boolean,
+  readsByCheck: boolean,
+): Promise<Shortfall | null> {
+  if (readsFormat) {
+    const shortfall = await judgeFormat(run, attempt, choices);
+    if (shortfall !== null) return shortfall;
+  }
+  if (!readsByCheck) return null;
+  // The provider is done: nobody waits for its place until a check has been made, least of all a judge at the same provider.
+  settleAnswered(run, attempt);
+  return (await passesCheck(run, attempt, choices, attempt.options.target.quality as Checking)) ? null : 'mismatch';
+}
+
+type Checking = TargetQuality & { check: NonNullable<TargetQuality['check']> };
+
+async function judgeFormat(run: RequestRun, attempt: Attempt, choices: readonly AnswerChoice[]): Promise<Shortfall | null> {
+  const format = readFormat(attempt.options.request.body);
+  if (format === null) return null;
+  const { schemas } = run.engine;
+  if (!schemas.isLoaded) await schemas.load();
+  const texts: (string | null)[] = [];
+  for (const { text, callsTool, refusal } of choices) {
+    // A call of a tool, or a refusal in its own field, is an answer of another kind.
+    if (callsTool || refusal !== '') {
+      texts.push(null);
+      continue;
+    }
+    const inside = insideFence(text);
+    if (schemas.fit(format, inside ?? text) === 'differs') return 'schema';
+    texts.push(inside);
+  }
+  if (texts.every((text) => text === null)) return null;
+  attempt.replaceAnswer(withTexts(attempt.wholeAnswer(), texts));
+  run.note('its JSON was taken out of a code fence', attempt.options.target);
+  return null;
+}

@@ -1,0 +1,106 @@
+/** A question of our own to a model, asked like any request: admitted, limited, retried and told in the timeline under an id beside its parent's. */
+import { decodeRequest } from '../wire/openai-chat/decode-request.ts';
+import { readChoices } from '../wire/openai-chat/answer-choices.ts';
+import type { Caller } from './caller.ts';
+import type { Engine } from './engine.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+import type { ModelAnswer, ModelQuestion } from './model-question.ts';
+import { runRequest } from './pipeline.ts';
+import type { Route } from './route.ts';
+import type { AnswerSink } from './sink.ts';
+
+/** More of an answer than this is not kept, in bytes. */
+const ANSWER_BYTES_MAX = 1024 * 1024;
+
+/** `route`: null where nobody knows the model. Never rejects. */
+export async function askModel(engine: Engine, route: Route | null, question: ModelQuestion): Promise<ModelAnswer> {
+  if (route === null) return { ok: false, why: 'there is no such model' };
+  const caller = new NestedCaller();
+  const request = requestOf(engine, question, caller);
+  if (request === null) return { ok: false, why: 'it can not be asked' };
+  const leave = (): void => caller.leave();
+  if (question.signal.aborted) return { ok: false, why: 'nobody waits for it' };
+  question.signal.addEventListener('abort', leave, { once: true });
+  const sink = new WholeSink();
+  try {
+    await runRequest(engine, request, route, sink);
+  } finally {
+    question.signal.removeEventListener('abort', leave);
+  }
+  if (sink.status !== 200) return { ok: false, why: sink.status === 0 ? 'it broke off' : `status ${sink.status}` };
+  try {
+    return { ok: true, text: readChoices(sink.body)[0]?.text ?? '' };
+  } catch {
+    return { ok: false, why: 'its answer can not be read' };
+  }
+}
+
+function requestOf(engine: Engine, question: ModelQuestion, caller: Caller): GatewayRequest | null {
+  const { parent, model, messages } = question;
+  const decoded = decodeRequest('chat', Buffer.from(JSON.stringify({ model, messages })));
+  if (!decoded.ok) return null;
+  return {
+    id: `${parent.id}.${question.number}`,
+    protocol: 'openai',
+    path: '/chat/completions',
+    method: 'POST',
+    facts: decoded.facts,
+    body: decoded.body,
+    // The caller's own limits have been taken from once.
+    client: { name: parent.client.name, resources: [] },
+    priority: parent.priority,
+    receivedAt: engine.clock.now(),
+    deadline: question.deadline,
+    deadlineGiven: true,
+    fallback: true,
+    callerCredential: parent.callerCredential,
+    sessionKey: null,
+    forwardHeaders: [],
+    caller,
+    isNested: true,
+  };
+}
+
+class NestedCaller implements Caller {
+  hasLeft = false;
+  onLeave: (() => void) | null = null;
+
+  leave(): void {
+    this.hasLeft = true;
+    this.onLeave?.();
+  }
+}
+
+class WholeSink implements AnswerSink {
+  status = 0;
+  readonly #pieces: Uint8Array[] = [];
+  #bytes = 0;
+
+  get body(): Uint8Array {
+    return Buffer.concat(this.#pieces);
+  }
+
+  head(status: number): void {
+    this.status = status;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.#bytes += bytes.byteLength;
+    if (this.#bytes <= ANSWER_BYTES_MAX) this.#pieces.push(bytes);
+    return true;
+  }
+
+  end(bytes?: Uint8Array): void {
+    if (bytes !== undefined) this.write(bytes);
+  }
+
+  abort(): void {
+    this.status = 0;
+  }
+
+  onDrain(): void {}
+
+  readerMoved(): boolean {
+    return true;
+  }
+}

@@ -1,0 +1,17 @@
+import type { Attempt } from './attempt.ts';
+import { settleAttempt } from './engine.ts';
+import type { RequestRun } from './run.ts';
+
+/** The target has answered, whatever its answer is worth: its permit is closed, unless that was done before a check that waits. */
+export function settleAnswered(run: RequestRun, attempt: Attempt): void {
+  const { target, permit } = attempt.options;
+  if (!permit.isOpen) return;
+  target.state.rateLimitStreak = 0;
+  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'success' });
+}
+
+/** An attempt whose answer nobody takes any more, through no fault of its own. */
+export function settleUntaken(run: RequestRun, attempt: Attempt): void {
+  const { target, permit } = attempt.options;
+  if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
+}

@@ -1,0 +1,127 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import * as fc from 'fast-check';
+import type { AnswerChoice } from '../../core/quality.ts';
+import { isAtLimit, QualityRules, realLength } from './quality.ts';
+import type { QualitySettings } from './quality.ts';
+
+const nothing: QualitySettings = {
+  rejectEmpty: true,
+  rejectTruncated: false,
+  rejectRefusal: false,
+  rejectRepetition: false,
+  minLength: 0,
+  mustMatch: [],
+  mustNotMatch: [],
+};
+const LOOP = 'and then the storm came back '.repeat(40);
+
+const rules = (change: Partial<QualitySettings> = {}): QualityRules => new QualityRules({ ...nothing, ...change }, 'u');
+const said = (text: string, change: Partial<AnswerChoice> = {}): AnswerChoice => ({
+  text,
+  refusal: '',
+  reasoning: '',
+  callArguments: '',
+  callsTool: false,
+  hasMedia: false,
+  finishReason: 'stop',
+  ...change,
+});
+const called = (callArguments: string, change: Partial<AnswerChoice> = {}) => said('', { callsTool: true, callArguments, ...change });
+
+const cases: readonly (readonly [name: string, settings: Partial<QualitySettings>, choice: AnswerChoice, expected: string | null])[] = [
+  ['anything, where nothing is asked', {}, said(LOOP, { finishReason: 'length' }), null],
+  ['an answer that ended by itself', { rejectTruncated: true }, said('Done.'), null],
+  ['an answer that ended at its limit', { rejectTruncated: true }, said('Not d', { finishReason: 'length' }), 'truncated'],
+  ['the same in the words of other providers', { rejectTruncated: true }, said('Not d', { finishReason: 'max_tokens' }), 'truncated'],
+  ['a tool call that ended at its limit', { rejectTruncated: true }, called('{"a":', { finishReason: 'length' }), 'truncated'],
+  ['a loop at the limit', { rejectRepetition: true }, said(LOOP, { finishReason: 'length' }), 'repetition'],
+  ['a loop that ended by itself', { rejectRepetition: true }, said(LOOP), null],
+  ['a loop of thoughts', { rejectRepetition: true }, said('', { reasoning: LOOP, finishReason: 'length' }), 'repetition'],
+  ['a loop in the arguments of a tool', { rejectRepetition: true }, called(`{"a":"${LOOP}`, { finishReason: 'length' }), 'repetition'],
+  ['a loop is the graver fault', { rejectRepetition: true, rejectTruncated: true }, said(LOOP, { finishReason: 'length' }), 'repetition'],
+  ['a refusal in its field', { rejectRefusal: true }, said('', { refusal: 'No.' }), 'refused'],
+  ['a refusal in words', { rejectRefusal: true }, said("I'm sorry, I can't assist with that."), 'refused'],
+  ['an answer that was withheld', { rejectRefusal: true }, said('', { finishReason: 'content_filter' }), 'refused'],
+  ['words of refusal beside a tool call', { rejectRefusal: true }, called('{}', { text: "I can't help with that." }), null],
+  ['a short text', { minLength: 10 }, said('123456789'), 'short'],
+  ['a text that is just long enough', { minLength: 10 }, said('1234567890'), null],
+  ['blanks around a text', { minLength: 10 }, said(`  12345 ${'\n'.repeat(20)}`), 'short'],
+  ['characters of two code units', { minLength: 10 }, said('🌩'.repeat(9)), 'short'],
+  ['enough of them', { minLength: 10 }, said('🌩'.repeat(10)), null],
+  ['a tool call, which has no length', { minLength: 10 }, called('{}'), null],
+  ['a picture, which has no length', { minLength: 10 }, said('', { hasMedia: true }), null],
+  ['a text that matches', { mustMatch: ['^A', 'z$'] }, said('A to z'), null],
+  ['a text that matches one of two', { mustMatch: ['^A', 'z$'] }, said('A to y'), 'mismatch'],
+  ['a text that holds what it must not', { mustNotMatch: ['b', 'LOREM'] }, said('a LOREM'), 'mismatch'],
+  ['a text without it', { mustNotMatch: ['b', 'LOREM'] }, said('a'), null],
+  ['a text too long to be searched', { mustNotMatch: ['a'] }, said('a'.repeat(200_001)), null],
+];
+
+describe('an answer is judged by what the policy asks', () => {
+  for (const [name, settings, choice, expected] of cases) {
+    test(`${name}: ${expected ?? 'good enough'}`, () => assert.equal(rules(settings).judge([choice]), expected));
+  }
+
+  test('one poor choice among several is enough', () => {
+    assert.equal(rules({ minLength: 3 }).judge([said('long enough'), said('no')]), 'short');
+    assert.equal(rules({ minLength: 3 }).judge([]), null);
+  });
+});
+
+describe('a stream that has begun', () => {
+  test('is undecided until its text is long enough', () => {
+    const five = rules({ minLength: 5 });
+    assert.deepEqual(
+      ['', '1234', '12345'].map((text) => five.isUndecided(text)),
+      [true, true, false],
+    );
+    assert.equal(rules({ minLength: 1_000_000 }).isUndecided('x'.repeat(4_000)), false);
+  });
+
+  test('is undecided while it may be a refusal', () => {
+    const noRefusal = rules({ rejectRefusal: true });
+    assert.deepEqual(
+      ['', "I'm s", "I'm sorry, but I can't", 'The harbour'].map((text) => noRefusal.isUndecided(text)),
+      [true, true, true, false],
+    );
+  });
+
+  test('is of no interest where nothing is asked that its beginning could tell', () => {
+    assert.equal(rules({ rejectTruncated: true, mustMatch: ['a'] }).looksAtOpenings, false);
+    assert.equal(rules({ minLength: 1 }).looksAtOpenings, true);
+  });
+
+  test('is never undecided once it can be judged good (any text, by any cut)', () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1, maxLength: 400 }), fc.nat(60), (text, minLength) => {
+        const both = rules({ rejectRefusal: true, minLength });
+        const released = Array.from({ length: text.length + 1 }, (_, end) => text.slice(0, end)).find((begun) => !both.isUndecided(begun));
+        // What was let go is never found too short, or a refusal, in the end.
+        if (released !== undefined) assert.equal(both.judge([said(text.trimEnd().length < text.length ? `${text}.` : text)]), null);
+      }),
+    );
+  });
+});
+
+test('what an answer ended at', () => {
+  assert.deepEqual(['length', 'MAX_TOKENS', 'stop', null, 'tool_calls'].map(isAtLimit), [true, true, false, false, false]);
+});
+
+test('empty answers are welcome only where nothing is asked of their text', () => {
+  assert.equal(rules({ rejectEmpty: false }).welcomesEmpty, true);
+  assert.equal(rules({ rejectEmpty: false, minLength: 1 }).welcomesEmpty, false);
+  assert.equal(rules().welcomesEmpty, false);
+});
+
+describe('how much of a poor answer is real', () => {
+  test('a text counts by its length', () => assert.equal(realLength([said('12345')], 'short'), 5));
+  test('a loop does not count', () => {
+    const real = realLength([said(`Once upon a time. ${LOOP}`, { finishReason: 'length' })], 'repetition');
+    assert.ok(real < 100, String(real));
+  });
+  test('a refusal counts less than any answer, and more than none', () => {
+    assert.equal(realLength([said('', { refusal: 'No, and for a long reason.' })], 'refused'), 1);
+    assert.equal(realLength([said('', { finishReason: 'content_filter' })], 'refused'), 0);
+  });
+});

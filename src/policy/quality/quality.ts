@@ -1,0 +1,125 @@
+/** What an answer must be before it is sent on (design 4.6): pure rules on a whole answer, made once for each target of a route. */
+import type { AnswerChoice, Shortfall } from '../../core/quality.ts';
+import { isRefusal, mayBeRefusal } from './refusal.ts';
+import { loopLength } from './repetition.ts';
+
+/** The settings that these rules follow. Lengths in characters, patterns as regular expressions. */
+export interface QualitySettings {
+  readonly rejectEmpty: boolean;
+  readonly rejectTruncated: boolean;
+  readonly rejectRefusal: boolean;
+  readonly rejectRepetition: boolean;
+  readonly minLength: number;
+  readonly mustMatch: readonly string[];
+  readonly mustNotMatch: readonly string[];
+}
+
+/** Longer texts are not searched with patterns: not every expression is done in reasonable time. In characters. */
+export const PATTERN_TEXT_MAX = 200_000;
+
+/** A stream is not held back for longer than this to see whether its text is long enough, in characters. */
+export const OPENING_MAX = 4_000;
+
+/** What providers write when an answer ends at its length limit. */
+const LENGTH_REASONS: ReadonlySet<string> = new Set(['length', 'max_tokens', 'MAX_TOKENS', 'model_length']);
+/** What they write when the answer was withheld. */
+const REFUSAL_REASONS: ReadonlySet<string> = new Set(['content_filter', 'refusal', 'safety', 'SAFETY']);
+
+export function isAtLimit(finishReason: string | null): boolean {
+  return finishReason !== null && LENGTH_REASONS.has(finishReason);
+}
+
+export class QualityRules {
+  readonly #settings: QualitySettings;
+  readonly #mustMatch: readonly RegExp[];
+  readonly #mustNotMatch: readonly RegExp[];
+  /** An answer has to be read for these rules, however it ended. */
+  readonly readsAll: boolean;
+  /** An answer has to be read if it ended at its limit. */
+  readonly readsCutOff: boolean;
+  readonly hasPatterns: boolean;
+
+  /** `flags` of the patterns. */
+  constructor(settings: QualitySettings, flags: string) {
+    this.#settings = settings;
+    this.#mustMatch = settings.mustMatch.map((source) => new RegExp(source, flags));
+    this.#mustNotMatch = settings.mustNotMatch.map((source) => new RegExp(source, flags));
+    this.hasPatterns = settings.mustMatch.length + settings.mustNotMatch.length > 0;
+    this.readsAll = settings.rejectRefusal || settings.minLength > 0 || this.hasPatterns;
+    this.readsCutOff = settings.rejectTruncated || settings.rejectRepetition;
+  }
+
+  /** True if nothing is asked that an empty answer can't be. */
+  get welcomesEmpty(): boolean {
+    const { rejectEmpty, minLength } = this.#settings;
+    return !rejectEmpty && minLength === 0 && this.#mustMatch.length === 0;
+  }
+
+  /** The first fault that any of the choices has, the gravest first; null: good enough. */
+  judge(choices: readonly AnswerChoice[]): Shortfall | null {
+    for (const [shortfall, isSo] of this.#faults) if (choices.some(isSo)) return shortfall;
+    return null;
+  }
+
+  /**
+   * Of a stream that has only begun, with `text` of its first choice: true if the rest decides whether a refusal or too short a text
+   * is on its way, so that it is held back a while.
+   */
+  isUndecided(text: string): boolean {
+    const { rejectRefusal, minLength } = this.#settings;
+    return !isLongEnough(text, Math.min(minLength, OPENING_MAX)) || (rejectRefusal && mayBeRefusal(text));
+  }
+
+  /** True if `isUndecided` can ever be. */
+  get looksAtOpenings(): boolean {
+    return this.#settings.rejectRefusal || this.#settings.minLength > 0;
+  }
+
+  readonly #faults: readonly (readonly [Shortfall, (choice: AnswerChoice) => boolean])[] = [
+    ['refused', (choice) => this.#settings.rejectRefusal && refuses(choice)],
+    ['repetition', (choice) => this.#settings.rejectRepetition && isAtLimit(choice.finishReason) && loopIn(choice) > 0],
+    ['truncated', (choice) => this.#settings.rejectTruncated && isAtLimit(choice.finishReason)],
+    ['short', (choice) => isText(choice) && !isLongEnough(choice.text, this.#settings.minLength)],
+    ['mismatch', (choice) => this.hasPatterns && isText(choice) && this.#mismatches(choice.text)],
+  ];
+
+  #mismatches(text: string): boolean {
+    if (text.length > PATTERN_TEXT_MAX) return false;
+    return this.#mustMatch.some((pattern) => !pattern.test(text)) || this.#mustNotMatch.some((pattern) => pattern.test(text));
+  }
+}
+
+/**
+ * How much of an answer is real content, in characters, to find the best of several poor ones: without the loop that it ended in. A refusal
+ * counts as 1: it says more than nothing, and less than any answer.
+ */
+export function realLength(choices: readonly AnswerChoice[], shortfall: Shortfall): number {
+  let length = 0;
+  for (const choice of choices)
+    length += choice.text.length + choice.callArguments.length - (shortfall === 'repetition' ? loopIn(choice) : 0);
+  if (shortfall === 'refused') return Math.min(1, length + choices.reduce((sum, { refusal }) => sum + refusal.length, 0));
+  return Math.max(0, length);
+}
+
+function refuses({ refusal, finishReason, callsTool, text }: AnswerChoice): boolean {
+  if (refusal !== '' || (finishReason !== null && REFUSAL_REASONS.has(finishReason))) return true;
+  return !callsTool && isRefusal(text);
+}
+
+/** In what it says last: arguments, else text, else thoughts. */
+function loopIn({ text, callArguments, reasoning }: AnswerChoice): number {
+  return loopLength(callArguments !== '' ? callArguments : text !== '' ? text : reasoning);
+}
+
+/** A tool call, a picture or a refusal has no text that could be short or wrong. */
+function isText({ callsTool, hasMedia, refusal }: AnswerChoice): boolean {
+  return !callsTool && !hasMedia && refusal === '';
+}
+
+/** In characters as people count them, blanks around it left out. */
+function isLongEnough(text: string, min: number): boolean {
+  if (min === 0) return true;
+  const said = text.trim();
+  if (said.length < min) return false;
+  return said.length >= 2 * min || Array.from(said).length >= min;
+}

@@ -1,0 +1,47 @@
+import type { Instant } from '../core/clock.ts';
+import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
+import type { StreamHold } from './answer-form.ts';
+
+/** Plain answers, and streams that are to be judged, are held whole up to this; larger ones are passed on as they come, in bytes. */
+export const HELD_MAX = 16 * 1024 * 1024;
+
+/** What has come of an answer and nobody has taken yet. */
+export class HeldAnswer {
+  #pieces: Uint8Array[] = [];
+  bytes = 0;
+  /** Decides how long a stream is held beyond its first content; null: not at all. */
+  hold: StreamHold | null = null;
+  /** When the first content of a stream came; null: it has not. */
+  since: Instant | null = null;
+
+  add(piece: Uint8Array): void {
+    this.#pieces.push(piece);
+    this.bytes += piece.byteLength;
+  }
+
+  /** True: there is content, and it may go on. `at`: when the last content came. */
+  lets({ pieces, hasContent }: StreamPush, at: Instant): boolean {
+    const holds = this.hold !== null && this.hold.holds(pieces);
+    if (hasContent) this.since ??= at;
+    return this.since !== null && !(holds && this.bytes <= HELD_MAX);
+  }
+
+  /** Everything, which is held no longer. */
+  take(): Uint8Array[] {
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.bytes = 0;
+    return pieces;
+  }
+
+  /** Everything in one piece; it stays held. */
+  peek(): Uint8Array {
+    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces)];
+    return this.#pieces[0]!;
+  }
+
+  /** Holds this in place of what it held. */
+  replace(bytes: Uint8Array): void {
+    this.#pieces = [bytes];
+  }
+}

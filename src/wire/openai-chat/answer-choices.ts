@@ -1,0 +1,68 @@
+import { Buffer } from 'node:buffer';
+import type { AnswerChoice } from '../../core/quality.ts';
+import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import { isRecord } from '../json-values.ts';
+import { writeJson } from '../write-json.ts';
+
+type Fields = Record<string, unknown>;
+
+/** The choices of a whole JSON answer, to be judged; `answer` has been read as one before. */
+export function readChoices(answer: Uint8Array): AnswerChoice[] {
+  return choicesOf(parse(answer)).map(readChoice);
+}
+
+/** The same answer with other texts: `texts[i]` for the choice at place i, null: as it is. */
+export function withTexts(answer: Uint8Array, texts: readonly (string | null)[]): Uint8Array {
+  const value = parse(answer);
+  for (const [i, choice] of choicesOf(value).entries()) {
+    const text = texts[i] ?? null;
+    if (text === null) continue;
+    if (isRecord(choice['message'])) choice['message']['content'] = text;
+    else choice['text'] = text;
+  }
+  return Buffer.from(writeJson(value));
+}
+
+function parse(answer: Uint8Array): Fields {
+  return JSON.parse(asBuffer(answer).toString('utf8', byteOrderMarkLength(answer))) as Fields;
+}
+
+function choicesOf({ choices }: Fields): Fields[] {
+  return Array.isArray(choices) ? choices.filter(isRecord) : [];
+}
+
+function readChoice(choice: Fields): AnswerChoice {
+  const message = isRecord(choice['message']) ? choice['message'] : {};
+  const calls: unknown[] = Array.isArray(message['tool_calls']) ? message['tool_calls'] : [];
+  const callArguments = [...calls.map((call) => (isRecord(call) ? call['function'] : null)), message['function_call']]
+    .map((call) => (isRecord(call) && typeof call['arguments'] === 'string' ? call['arguments'] : ''))
+    .join('');
+  const text = textOf(message['content']);
+  return {
+    text: text !== '' || typeof choice['text'] !== 'string' ? text : choice['text'],
+    refusal: textOf(message['refusal']) || refusalPart(message['content']),
+    reasoning: textOf(message['reasoning_content']) || textOf(message['reasoning']),
+    callArguments,
+    callsTool: calls.length > 0 || isRecord(message['function_call']),
+    hasMedia: isRecord(message['audio']) || (Array.isArray(message['images']) && message['images'].length > 0),
+    finishReason: typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null,
+  };
+}
+
+/** A text, or the parts that some providers send in its place. */
+function textOf(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return partsOf(value)
+    .map((part) => (typeof part['text'] === 'string' ? part['text'] : ''))
+    .join('');
+}
+
+function refusalPart(content: unknown): string {
+  return partsOf(content)
+    .map((part) => (part['type'] === 'refusal' && typeof part['refusal'] === 'string' ? part['refusal'] : ''))
+    .join('');
+}
+
+function partsOf(value: unknown): Fields[] {
+  return Array.isArray(value) ? value.filter(isRecord) : [];
+}
