@@ -28,7 +28,8 @@ const HANGS_MS = 30_000;
 /** Growth of the process after the first tenth, callers and providers included, in bytes. */
 const GROWTH_MAX = 128 * 1024 * 1024;
 
-const changesWords = (fate: Fate) => 'says' in fate;
+/** A poor answer is another one too, if it goes out: of a stream only what came whole is judged. */
+const changesWords = (fate: Fate) => 'says' in fate || fate.end === 'poor';
 const isReject = (fate: Fate) => fate.end === 'fails' && fate.verdict === 'reject';
 
 /** Left out: what makes another answer of it and leaves nothing to compare with, what is the end of the request, and what is too large or slow. */

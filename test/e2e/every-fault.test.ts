@@ -27,6 +27,8 @@ const LONGEST_MS = 5000;
 const policy = { retry: { baseDelay: '4ms', maxDelay: '16ms' } };
 /** Only where a silence is the story: a busy machine is silent for as long at times. */
 const impatient = { ...policy, timeouts: { headers: '250ms', firstContent: '250ms', idle: '250ms' } };
+/** Where only the whole answer tells: a stream that came in pieces is on its way before. */
+const buffered = { ...policy, quality: { buffer: true } };
 /** Where the fault strikes after content, that is on its way before, even on a busy machine. */
 const paced = { tokensPerSecond: 10, plainMs: 0, eventsPerPacket: 1 };
 
@@ -62,7 +64,7 @@ async function play(t: TestContext, given: Case, names: readonly ('a' | 'b')[]):
       names.map((name) => [name, name === 'a' ? { faults: [fault], timing: fate.end === 'breaks' ? paced : {} } : {}]),
     ),
     providers: { a: provider, b: provider },
-    config: { policy: isSilent ? impatient : policy },
+    config: { policy: isSilent ? impatient : fate.end === 'poor' ? buffered : policy },
     timelines: true,
   });
   const body = { messages: [{ role: 'user', content: MESSAGE }], max_tokens: 100, stream, ...given.body };
