@@ -84,7 +84,7 @@ async function makeWishes(world: World, random: () => number): Promise<Wish[]> {
     const length = 2 + Math.floor(random() * 40);
     const text = Array.from({ length }, () => PIECES[Math.floor(random() * PIECES.length)]).join('');
     const body: Record<string, unknown> = {
-      messages: [{ role: 'user', content: i % 3 === 0 ? `prompt ${i}` : `echo ${text}.` }],
+      messages: [{ role: 'user', content: i % 3 === 0 || i % 10 === 9 ? `prompt ${i}` : `echo ${text}.` }],
       max_tokens: 200,
     };
     if (i % 10 === 3) Object.assign(body, { tools: [TOOL], tool_choice: 'required' });
