@@ -38,6 +38,11 @@ export interface Resource {
    * from it; `WHEN_SETTLED` if only another permit's end frees it; `Infinity` if this need can never be met.
    */
   earliest(now: Instant, need: Need): Instant;
+  /**
+   * When `need` can be taken once `ahead` has been taken by others, each as soon as it can be: not before, and about then. Absent:
+   * the resource does not fill with time.
+   */
+  earliestAfter?(now: Instant, ahead: Need, need: Need): Instant;
   /** Takes `need`; only called when `earliest` allows it now. The ticket comes back at `settle` or `cancel`, with the same need. */
   reserve(now: Instant, need: Need): number;
   /** The attempt was sent and ended: the reservation is corrected to what was really used. */

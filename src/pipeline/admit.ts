@@ -10,15 +10,16 @@ export interface RouteApplicant extends Applicant<RouteTarget> {
   readonly affinityKey: string | null;
   /** No other attempt may follow: a credential that is in doubt is tried by somebody else, if there is a choice. */
   readonly isLast: boolean;
+  /** Who is to be told once it has waited; null: nobody waits. */
+  tell: ((result: AdmissionResult) => void) | null;
 }
 export type Admitted = Start<RouteTarget>;
 export type AdmissionResult = Admitted | Refusal | { readonly kind: 'cancelled' };
 
-/** Runs the scheduler: keeps the promises of those who wait, wakes it when it asks, and closes permits through it. */
+/** Runs the scheduler: keeps in touch with those who wait, wakes it when it asks, and closes permits through it. */
 export class Admission {
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #clock: Clock;
-  readonly #waiting = new Map<RouteApplicant, (result: AdmissionResult) => void>();
   #timer: Timer | null = null;
   #firesAt: Instant = Infinity;
 
@@ -35,16 +36,16 @@ export class Admission {
   /** Resolves when the applicant starts, is refused, or is withdrawn. Pump after it: the newcomer may be first in line. */
   wait(applicant: RouteApplicant): Promise<AdmissionResult> {
     return new Promise((resolve) => {
-      this.#waiting.set(applicant, resolve);
+      applicant.tell = resolve;
     });
   }
 
   /** The request is over: its place in the queue is given up. */
   withdraw(applicant: RouteApplicant): void {
-    const tell = this.#waiting.get(applicant);
-    if (tell === undefined) return;
-    this.#waiting.delete(applicant);
-    this.#scheduler.cancel(applicant);
+    const { tell } = applicant;
+    if (tell === null) return;
+    applicant.tell = null;
+    this.#scheduler.cancel(this.#clock.now(), applicant);
     tell({ kind: 'cancelled' });
     this.pump();
   }
@@ -58,9 +59,9 @@ export class Admission {
   pump(): void {
     if (this.#scheduler.length === 0 && this.#timer === null) return;
     for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now())) {
-      const tell = this.#waiting.get(applicant);
-      this.#waiting.delete(applicant);
-      assert(tell !== undefined, 'whoever waits in the scheduler has somebody to be told');
+      const { tell } = applicant;
+      applicant.tell = null;
+      assert(tell !== null, 'whoever waits in the scheduler has somebody to be told');
       tell(decision);
     }
     this.#setAlarm();

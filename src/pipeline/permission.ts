@@ -4,7 +4,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Blocker } from '../core/events.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
-import { refusal } from '../policy/scheduler/evaluate.ts';
+import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
 import { withHomeFirst } from './home.ts';
@@ -20,6 +20,8 @@ class RunApplicant implements RouteApplicant {
   readonly client: string;
   readonly deadline: Instant;
   readonly waitUntil: Instant;
+  waiting: object | null = null;
+  tell: RouteApplicant['tell'] = null;
   tiers: Tiers;
   readonly patienceMs: number;
   readonly maxCooldownWaitMs: number;

@@ -40,7 +40,19 @@ export class SlidingWindow implements Resource {
   }
 
   earliest(now: Instant, need: Need): Instant {
+    return this.#earliest(now, this.#measure.of(need));
+  }
+
+  earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
     const amount = this.#measure.of(need);
+    if (amount <= 0 || amount > this.limit + EPSILON) return this.#earliest(now, amount);
+    // Whatever fills one window can be taken again in the next.
+    const total = amount + Math.max(0, this.#measure.of(ahead));
+    const windows = Math.max(0, Math.ceil((total - EPSILON) / this.limit) - 1);
+    return this.#earliest(now, total - windows * this.limit) + windows * this.#windowMs;
+  }
+
+  #earliest(now: Instant, amount: number): Instant {
     if (amount <= 0) return now;
     if (amount > this.limit + EPSILON) return Infinity;
     this.#forget(now);

@@ -57,6 +57,7 @@ export class TokenBucket implements Resource {
   readonly kind: ResourceKind;
   readonly limit: number;
   readonly #measure: LimitMeasure;
+  readonly #windowMs: number;
   readonly #epsilon: number;
   readonly #level: LaggedLevel;
 
@@ -65,6 +66,7 @@ export class TokenBucket implements Resource {
     this.kind = options.kind;
     this.limit = options.limit;
     this.#measure = options.measure;
+    this.#windowMs = options.windowMs;
     this.#epsilon = Math.max(1e-6, options.limit * EPSILON_SHARE);
     const capacity = Math.max(options.limit * options.burst, Math.min(1, options.limit));
     this.#level = new LaggedLevel(capacity, options.limit / options.windowMs, guardMs(options.windowMs), now);
@@ -76,6 +78,13 @@ export class TokenBucket implements Resource {
     if (amount > this.limit + this.#epsilon) return Infinity;
     const wanted = Math.min(amount, this.#level.capacity);
     return wanted - this.#level.at(now) <= this.#epsilon ? now : this.#level.reaches(now, wanted);
+  }
+
+  earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
+    const [before, amount] = [Math.max(0, this.#measure.of(ahead)), this.#measure.of(need)];
+    const missing = before + Math.min(amount, this.#level.capacity) - this.#level.at(now);
+    if (amount <= 0 || before <= 0 || missing <= this.#epsilon) return this.earliest(now, need);
+    return Math.max(this.earliest(now, need), now + (missing * this.#windowMs) / this.limit);
   }
 
   reserve(now: Instant, need: Need): number {

@@ -1,41 +1,55 @@
+/**
+ * Looks at one applicant at one instant: can it start, on which target, and if not, in which lines does it stand, and when is it
+ * to be looked at again? Reads resources and lines, changes nothing.
+ */
 import type { Instant } from '../../core/clock.ts';
-import type { Blocker } from '../../core/events.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource, ResourceKind } from '../../core/resource.ts';
-import type { Applicant, Choose, Refusal } from './types.ts';
+import type { Entry, Lane, Place } from './lane.ts';
+import type { Line } from './line.ts';
+import type { Applicant, Choose } from './types.ts';
 
-/**
- * Looks at one applicant at one instant: can it start, on which target, and if not, what is worth waiting for?
- * Reads resources, changes nothing.
- */
-
-/** Kinds that count as "held back by limits" when a refusal is told apart (design 2.3, `rate_limited`). */
-const LIMITS: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concurrency', 'cooldown', 'client', 'budget']);
-
-/** Kinds that an applicant at the head keeps from those behind it while it waits. */
+/** Kinds that an applicant keeps from those behind it while it waits. */
 const HOLDABLE: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concurrency']);
 
 /** Kinds that are not waited for beyond `maxCooldownWaitMs`. */
 const PAUSES: ReadonlySet<ResourceKind> = new Set(['cooldown', 'bench']);
 
-export type IsHeld = (resource: Resource) => boolean;
-
-export interface Evaluation<T> {
-  /** Where it can start now; null: nowhere. */
-  target: T | null;
-  /** While it can't: the soonest instant at which to look again without any settlement; Infinity: only on one. */
-  wakeAt: Instant;
-  /** False: by what is known it can't start before its wait ends. */
-  feasible: boolean;
-  /** True if its own client's limits hold it back wherever it could start, so that other clients may pass. */
-  ownBlocked: boolean;
-  /** The target that it waits for and whose capacity it keeps from those behind it; null: it keeps nothing. */
-  waitsFor: T | null;
+export function isHoldable(resource: Resource): boolean {
+  return HOLDABLE.has(resource.kind);
 }
 
-/** When one target would let an applicant start, the client's own limits included. */
-interface Outlook {
-  /** The instant; Infinity: never. A lower bound where `settles`. */
+export function isClosed(resource: Resource, now: Instant, need: Need): boolean {
+  const at = resource.earliest(now, need);
+  return at === WHEN_SETTLED || at > now;
+}
+
+/** What one look has found; one object, filled anew by every look. */
+export interface Look<T extends Capacity, A extends Applicant<T>> {
+  /** Where it can start now; null: nowhere. */
+  place: Place<T, A> | null;
+  /** False: by what is known it can't start before its wait ends. */
+  feasible: boolean;
+  /** While it can't start: when to look again whatever the lines do (patience, backoff); Infinity: no need. */
+  wakeAt: Instant;
+  /** The target that it waits for and whose capacity it keeps from those behind it; null: it keeps nothing. */
+  waitsFor: Place<T, A> | null;
+  /** Where it will start, as things stand, and when. */
+  soonest: Place<T, A> | null;
+  soonestAt: Instant;
+  /** Nothing but its client's own limits keeps it back. */
+  ownBlocked: boolean;
+  /** The lines it stands in, one for each target that it may start on later. */
+  readonly lines: Line<T, A>[];
+  /** For which target it stands there; null: for several. */
+  readonly places: (Place<T, A> | null)[];
+  /** When each of the resources opens for it, if nobody else takes; `WHEN_SETTLED`: unknown. */
+  readonly opensAt: Instant[];
+}
+
+/** When one target would let an applicant start; the same object for every target. */
+interface Outlook<T extends Capacity, A extends Applicant<T>> {
+  /** Infinity: never. A lower bound where `settles`. */
   at: Instant;
   /** Blocked by something that only another permit's end, or another applicant's start, frees. */
   settles: boolean;
@@ -43,164 +57,189 @@ interface Outlook {
   ownBlocked: boolean;
   /** Nothing but capacity holds it back: what it keeps from others it will use. */
   onlyCapacity: boolean;
+  obstacle: Line<T, A> | null;
 }
 
-/** What an evaluation has found so far, over the tiers. */
-interface Search<T> {
-  bestAt: Instant;
-  ownFree: boolean;
-  readonly result: Evaluation<T>;
-}
+export class Evaluator<T extends Capacity, A extends Applicant<T>> {
+  choose: Choose<T, A>;
+  shares: readonly number[];
+  /** Something may have opened for those who wait that they have not been told of. */
+  isOverdue = false;
+  readonly look: Look<T, A> = {
+    place: null,
+    feasible: false,
+    wakeAt: Infinity,
+    waitsFor: null,
+    soonest: null,
+    soonestAt: Infinity,
+    ownBlocked: false,
+    lines: [],
+    places: [],
+    opensAt: [],
+  };
+  readonly #lineOf: (resource: Resource) => Line<T, A>;
+  readonly #outlook: Outlook<T, A> = { at: 0, settles: false, ownBlocked: false, onlyCapacity: true, obstacle: null };
+  readonly #startable: Place<T, A>[] = [];
+  #waitsForAt: Instant = Infinity;
+  #ownFree = false;
+  /** Those who wait before it count: a newcomer's look. */
+  #withPromises = false;
 
-export function evaluate<T extends Capacity, A extends Applicant<T>>(
-  applicant: A,
-  since: Instant,
-  now: Instant,
-  isHeld: IsHeld,
-  choose: Choose<T, A>,
-): Evaluation<T> {
-  const result: Evaluation<T> = { target: null, wakeAt: Infinity, feasible: false, ownBlocked: false, waitsFor: null };
-  const search: Search<T> = { bestAt: Infinity, ownFree: false, result };
-  const patienceEnds = since + applicant.patienceMs;
-  let betterTierWorthIt = false;
-  for (const tier of applicant.tiers) {
-    const found = searchTier(search, applicant, tier, now, isHeld);
-    if (found.startable.length > 0) {
-      result.feasible = true;
-      if (!betterTierWorthIt) {
-        result.target = found.startable.length === 1 ? found.startable[0]! : choose(found.startable, applicant, now);
-        return result;
+  constructor(choose: Choose<T, A>, shares: readonly number[], lineOf: (resource: Resource) => Line<T, A>) {
+    this.choose = choose;
+    this.shares = shares;
+    this.#lineOf = lineOf;
+  }
+
+  evaluate(entry: Entry<T, A>, now: Instant, withPromises: boolean): Look<T, A> {
+    const { look } = this;
+    this.#reset(withPromises);
+    const patienceEnds = entry.since + entry.applicant.patienceMs;
+    let betterTierWorthIt = false;
+    for (const tier of entry.queue.lane.tiers) {
+      const tierAt = this.#searchTier(entry, tier, now);
+      if (this.#startable.length > 0) {
+        look.feasible = true;
+        if (!betterTierWorthIt) {
+          look.place = this.#pick(entry.applicant, now);
+          return look;
+        }
+        this.#ownFree = true;
+        look.wakeAt = Math.min(look.wakeAt, patienceEnds);
+        break;
       }
-      search.ownFree = true;
-      result.wakeAt = Math.min(result.wakeAt, patienceEnds);
-      break;
+      if (patienceEnds > now && tierAt <= patienceEnds) betterTierWorthIt = true;
     }
-    if (patienceEnds > now && found.at <= patienceEnds) betterTierWorthIt = true;
+    if (look.feasible && !this.#ownFree) this.#standInOwnLine(entry, now);
+    return look;
   }
-  result.ownBlocked = result.feasible && !search.ownFree;
-  return result;
-}
 
-function searchTier<T extends Capacity>(
-  search: Search<T>,
-  applicant: Applicant<T>,
-  tier: readonly T[],
-  now: Instant,
-  isHeld: IsHeld,
-): { startable: T[]; at: Instant } {
-  const { result } = search;
-  const startable: T[] = [];
-  let tierAt = Infinity;
-  for (const target of tier) {
-    const outlook = lookAt(applicant, target, now, isHeld);
-    if (outlook.at <= now && !outlook.settles) {
-      startable.push(target);
-      continue;
+  #reset(withPromises: boolean): void {
+    const { look } = this;
+    look.place = look.waitsFor = look.soonest = null;
+    look.feasible = look.ownBlocked = false;
+    look.wakeAt = look.soonestAt = this.#waitsForAt = Infinity;
+    look.lines.length = look.places.length = look.opensAt.length = this.#startable.length = 0;
+    this.#ownFree = false;
+    this.#withPromises = withPromises;
+  }
+
+  /** Fills `#startable` with those of the tier that can start now; the soonest instant of the others. */
+  #searchTier(entry: Entry<T, A>, tier: readonly Place<T, A>[], now: Instant): Instant {
+    const { look } = this;
+    let tierAt = Infinity;
+    for (const place of tier) {
+      const { at, settles, ownBlocked, onlyCapacity, obstacle } = this.#lookAt(entry, place, now);
+      if (at <= now && !settles) {
+        this.#startable.push(place);
+        continue;
+      }
+      // What is out of order may be put right by hand; what is too small for it stays so.
+      if (at === Infinity && (obstacle === null || HOLDABLE.has(obstacle.resource.kind))) continue;
+      if (obstacle !== null) this.#standIn(obstacle, place, obstacle.resource.earliest(now, entry.applicant.needOn(place.target)));
+      if (at < look.soonestAt) [look.soonest, look.soonestAt] = [place, at];
+      if (at >= entry.waitUntil) continue;
+      look.feasible = true;
+      tierAt = Math.min(tierAt, at);
+      if (obstacle === null) look.wakeAt = Math.min(look.wakeAt, at);
+      if (!ownBlocked) this.#ownFree = true;
+      if (onlyCapacity && at < this.#waitsForAt) [look.waitsFor, this.#waitsForAt] = [place, at];
     }
-    if (outlook.at >= applicant.waitUntil) continue;
-    result.feasible = true;
-    tierAt = Math.min(tierAt, outlook.at);
-    if (!outlook.settles) result.wakeAt = Math.min(result.wakeAt, outlook.at);
-    if (!outlook.ownBlocked) search.ownFree = true;
-    if (outlook.onlyCapacity && outlook.at < search.bestAt) [result.waitsFor, search.bestAt] = [target, outlook.at];
+    return tierAt;
   }
-  return { startable, at: tierAt };
-}
 
-function lookAt<T extends Capacity>(applicant: Applicant<T>, target: T, now: Instant, isHeld: IsHeld): Outlook {
-  const notBefore = applicant.notBefore(target);
-  const outlook: Outlook = { at: Math.max(now, notBefore), settles: false, ownBlocked: false, onlyCapacity: notBefore <= now };
-  if (notBefore === Infinity) return outlook;
-  const need = applicant.needOn(target);
-  for (const resource of target.resources) {
+  #lookAt(entry: Entry<T, A>, place: Place<T, A>, now: Instant): Outlook<T, A> {
+    const { applicant } = entry;
+    const outlook = this.#outlook;
+    const notBefore = applicant.notBefore(place.target);
+    outlook.at = Math.max(now, notBefore);
+    outlook.onlyCapacity = notBefore <= now;
+    outlook.settles = outlook.ownBlocked = false;
+    outlook.obstacle = null;
+    if (notBefore === Infinity) return outlook;
+    const need = applicant.needOn(place.target);
+    const { resources } = place.target;
+    for (let i = 0; i < resources.length; i++) this.#meet(entry, place.lines[i]!, need, now, false);
+    for (const resource of applicant.own) this.#meet(entry, this.#lineOf(resource), need, now, true);
+    return outlook;
+  }
+
+  /** Puts the outlook off until one more resource is free. */
+  #meet(entry: Entry<T, A>, line: Line<T, A>, need: Need, now: Instant, own: boolean): void {
+    const outlook = this.#outlook;
+    const { resource } = line;
     let at = resource.earliest(now, need);
-    if (PAUSES.has(resource.kind) && at - now > applicant.maxCooldownWaitMs) at = Infinity;
-    const free = defer(outlook, at, now);
-    if (!free && !HOLDABLE.has(resource.kind)) outlook.onlyCapacity = false;
-    if (isHeld(resource)) outlook.settles = true;
+    const isFree = at !== WHEN_SETTLED && at <= now;
+    if (!isFree && PAUSES.has(resource.kind) && at - now > entry.applicant.maxCooldownWaitMs) at = Infinity;
+    if (at === WHEN_SETTLED) outlook.settles = true;
+    else if (at > outlook.at) outlook.at = at;
+    if (this.#withPromises && (!isFree || line.length > 0) && (own || HOLDABLE.has(resource.kind))) {
+      outlook.at = Math.max(outlook.at, line.expect(now, entry, need, this.shares, true));
+    }
+    if (isFree) {
+      if (line.length === 0 || !isHeld(line, entry, this.isOverdue)) return;
+      outlook.settles = true;
+    } else if (own) {
+      outlook.ownBlocked = true;
+      outlook.onlyCapacity = false;
+    } else if (!HOLDABLE.has(resource.kind)) outlook.onlyCapacity = false;
+    outlook.obstacle ??= line;
   }
-  for (const resource of applicant.own) {
-    if (defer(outlook, resource.earliest(now, need), now)) continue;
-    outlook.ownBlocked = true;
-    outlook.onlyCapacity = false;
+
+  #pick(applicant: A, now: Instant): Place<T, A> {
+    const startable = this.#startable;
+    if (startable.length === 1) return startable[0]!;
+    const target = this.choose(
+      startable.map((place) => place.target),
+      applicant,
+      now,
+    );
+    return startable.find((place) => place.target === target)!;
   }
-  return outlook;
+
+  #standIn(line: Line<T, A>, place: Place<T, A>, opensAt: Instant): void {
+    const { look } = this;
+    const known = look.lines.indexOf(line);
+    if (known < 0) {
+      look.lines.push(line);
+      look.places.push(place);
+      look.opensAt.push(opensAt);
+    } else {
+      look.places[known] = null;
+      look.opensAt[known] = Math.min(look.opensAt[known]!, opensAt);
+    }
+  }
+
+  /** Only its own client's limits hold it back: it stands in nobody else's way. */
+  #standInOwnLine(entry: Entry<T, A>, now: Instant): void {
+    const { look } = this;
+    look.lines.length = look.places.length = look.opensAt.length = 0;
+    look.waitsFor = null;
+    look.ownBlocked = true;
+    const { applicant } = entry;
+    for (const tier of entry.queue.lane.tiers) {
+      for (const place of tier) {
+        const need = applicant.needOn(place.target);
+        const blocked = applicant.own.find((resource) => isClosed(resource, now, need));
+        if (blocked !== undefined) this.#standIn(this.#lineOf(blocked), place, blocked.earliest(now, need));
+      }
+    }
+  }
 }
 
-/** Puts the outlook off until one more resource is free; true if that is now. */
-function defer(outlook: Outlook, at: Instant, now: Instant): boolean {
-  if (at === WHEN_SETTLED) outlook.settles = true;
-  else if (at > now) outlook.at = Math.max(outlook.at, at);
-  else return true;
-  return false;
-}
-
-/** The capacity of the target that is missing now: what the applicant keeps from those behind it. */
-export function missingCapacity<T extends Capacity>(applicant: Applicant<T>, target: T, now: Instant): Resource[] {
-  const need = applicant.needOn(target);
-  return target.resources.filter((resource) => {
-    if (!HOLDABLE.has(resource.kind)) return false;
-    const at = resource.earliest(now, need);
-    return at === WHEN_SETTLED || at > now;
-  });
+function isHeld<T extends Capacity, A extends Applicant<T>>(line: Line<T, A>, entry: Entry<T, A>, isOverdue: boolean): boolean {
+  const holder = line.holder ?? (isOverdue ? line.front() : null);
+  return holder !== null && holder.queue.entries.peek() !== entry && line.goesBefore(holder, entry);
 }
 
 const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
-/**
- * When a target of these tiers could start anything at all, however small: `now` or before if one can, Infinity where
- * only a settlement, or the start of who holds it, opens one.
- */
-export function opensAt<T extends Capacity>(tiers: Applicant<T>['tiers'], now: Instant, isHeld: IsHeld): Instant {
-  let soonest = Infinity;
-  for (const tier of tiers) for (const target of tier) soonest = Math.min(soonest, targetOpensAt(target, now, isHeld));
-  return soonest;
+/** True if something of this lane, however small, could start now beside whoever keeps what from others. */
+export function opensForSome<T extends Capacity, A extends Applicant<T>>(lane: Lane<T, A>, now: Instant): boolean {
+  return lane.tiers.some((tier) => tier.some(({ lines }) => lines.every((line) => line.holder === null && !isClosed(line.resource, now, SMALLEST))));
 }
 
-function targetOpensAt(target: Capacity, now: Instant, isHeld: IsHeld): Instant {
-  let opens = now;
-  for (const resource of target.resources) {
-    const at = resource.earliest(now, SMALLEST);
-    if (at === WHEN_SETTLED || isHeld(resource)) return Infinity;
-    opens = Math.max(opens, at);
-  }
-  return opens;
-}
-
-function isBlocked(at: Instant, now: Instant): boolean {
-  return at === WHEN_SETTLED || at > now;
-}
-
-/** The refusal's honest words: what holds back each target, and when the first could have started. */
-export function refusal<T extends Capacity>(why: Refusal['why'], applicant: Applicant<T>, now: Instant): Refusal {
-  const blockers: Blocker[] = [];
-  let earliest = Infinity;
-  let limited = false;
-  for (const tier of applicant.tiers) {
-    for (const target of tier) {
-      const found = blockersOf(target.key, [...target.resources, ...applicant.own], applicant.needOn(target), now);
-      const at = Math.max(found.at, applicant.notBefore(target));
-      blockers.push(...found.blockers);
-      if (found.known) earliest = Math.min(earliest, at);
-      if (at < Infinity && found.blockers.every((b) => LIMITS.has(b.kind as ResourceKind))) limited = true;
-    }
-  }
-  return { kind: 'refuse', why, earliest: earliest === Infinity ? null : earliest, limited, blockers };
-}
-
-/** `known` is false where only another permit's end is waited for: nobody can say when that is. */
-function blockersOf(
-  key: string,
-  resources: readonly Resource[],
-  need: Need,
-  now: Instant,
-): { blockers: Blocker[]; at: Instant; known: boolean } {
-  const blockers: Blocker[] = [];
-  let at = now;
-  for (const resource of resources) {
-    const free = resource.earliest(now, need);
-    if (isBlocked(free, now)) blockers.push({ target: key, kind: resource.kind, waitMs: free === WHEN_SETTLED ? null : free - now });
-    at = Math.max(at, free);
-  }
-  return { blockers, at, known: at > now || blockers.length === 0 };
+/** False if the line's resource keeps everybody back, however little each needs. */
+export function isClosedForAll<T extends Capacity, A extends Applicant<T>>(line: Line<T, A>, now: Instant): boolean {
+  return isClosed(line.resource, now, SMALLEST);
 }

@@ -28,7 +28,7 @@ test('property: gives the least key first, the least tie among equals, whatever 
           heap.push(item, key, tie);
         } else if (picked !== undefined && kind === 'update') {
           picked.key = key;
-          heap.update(picked.index, key);
+          heap.update(picked.index, key, picked.tie);
         } else if (picked !== undefined) {
           const gone = kind === 'remove' ? picked : heap.pop()!;
           if (kind === 'remove') heap.removeAt(gone.index);

@@ -1,7 +1,7 @@
 import { assert } from '../../core/assert.ts';
 
 /** Children of a node: a flat heap reads fewer scattered items than a binary one. */
-const ARITY = 4;
+const ARITY = 4; // a parent is found by `>> 2`
 
 /**
  * A heap whose items know their place, so that any one can be removed or moved in O(log n). Ordered by `key`, then by
@@ -12,9 +12,12 @@ export class IndexedHeap<T> {
   readonly #keys: number[] = [];
   readonly #ties: number[] = [];
   readonly #setIndex: (item: T, index: number) => void;
+  readonly #settle: ((a: T, b: T) => boolean) | null;
 
-  constructor(setIndex: (item: T, index: number) => void) {
+  /** `settle`: whether `a` goes before `b` where key and tie are the same; absent: as it comes. */
+  constructor(setIndex: (item: T, index: number) => void, settle: ((a: T, b: T) => boolean) | null = null) {
     this.#setIndex = setIndex;
+    this.#settle = settle;
   }
 
   get size(): number {
@@ -23,6 +26,11 @@ export class IndexedHeap<T> {
 
   peek(): T | undefined {
     return this.#items[0];
+  }
+
+  /** The least key; Infinity: it is empty. */
+  peekKey(): number {
+    return this.#keys.length === 0 ? Infinity : this.#keys[0]!;
   }
 
   push(item: T, key: number, tie: number): void {
@@ -46,21 +54,27 @@ export class IndexedHeap<T> {
     if (index < this.#items.length) this.#place(index, last, key, tie);
   }
 
-  /** Gives the item at `index` another key. */
-  update(index: number, key: number): void {
-    this.#place(index, this.#items[index]!, key, this.#ties[index]!);
+  /** Gives the item at `index` another key and tie. */
+  update(index: number, key: number, tie: number): void {
+    if (this.#settle === null && this.#keys[index] === key && this.#ties[index] === tie) return;
+    this.#place(index, this.#items[index]!, key, tie);
+  }
+
+  /** In no order. */
+  items(): readonly T[] {
+    return this.#items;
   }
 
   #place(index: number, item: T, key: number, tie: number): void {
-    if (index > 0 && this.#isBefore(key, tie, Math.floor((index - 1) / ARITY))) this.#up(index, item, key, tie);
+    if (index > 0 && this.#isBefore(item, key, tie, (index - 1) >> 2)) this.#up(index, item, key, tie);
     else this.#down(index, item, key, tie);
   }
 
   #up(start: number, item: T, key: number, tie: number): void {
     let index = start;
     while (index > 0) {
-      const parent = Math.floor((index - 1) / ARITY);
-      if (!this.#isBefore(key, tie, parent)) break;
+      const parent = (index - 1) >> 2;
+      if (!this.#isBefore(item, key, tie, parent)) break;
       this.#move(parent, index);
       index = parent;
     }
@@ -76,23 +90,20 @@ export class IndexedHeap<T> {
       let child = first;
       const end = Math.min(first + ARITY, size);
       for (let other = first + 1; other < end; other++) {
-        if (this.#isBefore(this.#keys[other]!, this.#ties[other]!, child)) child = other;
+        if (this.#isBefore(this.#items[other]!, this.#keys[other]!, this.#ties[other]!, child)) child = other;
       }
-      if (!this.#isAfter(key, tie, child)) break;
+      if (this.#isBefore(item, key, tie, child)) break;
       this.#move(child, index);
       index = child;
     }
     this.#set(index, item, key, tie);
   }
 
-  #isBefore(key: number, tie: number, index: number): boolean {
+  #isBefore(item: T, key: number, tie: number, index: number): boolean {
     const other = this.#keys[index]!;
-    return key < other || (key === other && tie < this.#ties[index]!);
-  }
-
-  #isAfter(key: number, tie: number, index: number): boolean {
-    const other = this.#keys[index]!;
-    return key > other || (key === other && tie > this.#ties[index]!);
+    if (key !== other) return key < other;
+    if (tie !== this.#ties[index]!) return tie < this.#ties[index]!;
+    return this.#settle !== null && this.#settle(item, this.#items[index]!);
   }
 
   #move(from: number, to: number): void {

@@ -45,6 +45,7 @@ export function applicant(name: string, tiers: Applicant<Capacity>['tiers'], wis
     client: wish.client ?? 'client',
     deadline,
     waitUntil: wish.waitUntil ?? deadline,
+    waiting: null,
     tiers,
     patienceMs: wish.patienceMs ?? 1000,
     maxCooldownWaitMs: wish.maxCooldownWaitMs ?? 60_000,

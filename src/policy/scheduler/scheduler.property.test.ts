@@ -110,7 +110,7 @@ class Model {
       const leaver = waiting[action.index % Math.max(1, waiting.length)];
       if (leaver === undefined) return;
       this.left.add(leaver);
-      assert.equal(driver.scheduler.cancel(leaver), true);
+      assert.equal(driver.scheduler.cancel(driver.now, leaver), true);
     }
     driver.advanceTo(driver.now);
     this.check();

@@ -123,8 +123,8 @@ test('one that leaves is never started, and what it kept from others is theirs',
   const large = applicant('large', tiers, { tokens: 5000 });
   driver.submit(applicant('first', tiers, { tokens: 3000 }), large, applicant('small', tiers, { tokens: 10 }));
   assert.deepEqual(driver.names, ['first']);
-  assert.equal(driver.scheduler.cancel(large), true);
-  assert.equal(driver.scheduler.cancel(large), false);
+  assert.equal(driver.scheduler.cancel(driver.now, large), true);
+  assert.equal(driver.scheduler.cancel(driver.now, large), false);
   driver.advanceTo(1);
   assert.deepEqual(driver.names, ['first', 'small']);
   assert.deepEqual([driver.scheduler.length, driver.scheduler.wakeAt], [0, Infinity]);

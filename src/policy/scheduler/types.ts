@@ -12,6 +12,8 @@ export interface Applicant<T extends Capacity> {
   readonly deadline: Instant;
   /** The end of waiting: the deadline, or sooner by `queue.maxWait`. */
   readonly waitUntil: Instant;
+  /** The scheduler's own note of where it waits; null while it doesn't. */
+  waiting: object | null;
   /**
    * The targets it may run on, best tier first. Applicants with the same array wait in the same lane, so pass one array
    * for one route, not a copy for each request.
@@ -26,6 +28,15 @@ export interface Applicant<T extends Capacity> {
   needOn(target: T): Need;
   /** The instant before which this request must not ask the target again. */
   notBefore(target: T): Instant;
+}
+
+/** What a better reader brings to a request that waits already; only the better of old and new counts. */
+export interface Raise {
+  readonly class?: SchedulingClass;
+  /** By when it is wanted: the sooner. */
+  readonly deadline?: Instant;
+  /** How long somebody wants it: the later. */
+  readonly waitUntil?: Instant;
 }
 
 /** Everything was reserved: the attempt may be sent. */

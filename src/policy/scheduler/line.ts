@@ -1,0 +1,278 @@
+/**
+ * The waiting line of one resource: everybody whom it keeps from starting, in the order in which they go.
+ *
+ * Each resource that is short has a line of its own, so shares and fairness hold on that resource, over all routes that use it, and
+ * nobody who does not want it is asked. In a line stand not requests but queues (`lane.ts`), each with its first request:
+ * the classes, in a class the clients by what they have used of this resource (start-time fair queueing: virtual time in tokens), in a
+ * client the earliest deadline, then the first that came.
+ *
+ * Every start on the resource earns each class that waits in the line its minimum share of one; with a whole one saved up a class
+ * goes first.
+ */
+import type { Instant } from '../../core/clock.ts';
+import { SCHEDULING_CLASSES } from '../../core/request.ts';
+import type { Capacity, Need, Resource } from '../../core/resource.ts';
+import { IndexedHeap } from './indexed-heap.ts';
+import type { Entry, Place, Queue } from './lane.ts';
+import { Pace } from './pace.ts';
+import { Promises } from './promises.ts';
+import type { Amount, ClientPromise } from './promises.ts';
+import type { Applicant } from './types.ts';
+
+/** Credit is a sum of shares: twenty times 0.05 is a whole start. */
+const WHOLE_START = 1 - 1e-9;
+/** A class can't save up more starts than this while nothing of it could start. */
+const CREDIT_MAX = 2;
+/** A line remembers what so many absent clients have used; beyond it those who owe nothing are forgotten, then anybody. */
+const ABSENT_CLIENTS_MAX = 1024;
+
+/** Where a queue stands in one line. */
+export interface Spot<T extends Capacity, A extends Applicant<T>> {
+  readonly queue: Queue<T, A>;
+  readonly line: Line<T, A>;
+  readonly flow: Flow<T, A>;
+  /** On which target it is kept back here; null: on several. */
+  place: Place<T, A> | null;
+  /** When the resource opens for its first request, without a settlement; `now` or before: unknown. */
+  opensAt: Instant;
+  /** Its first request will use what it lacks here, and keeps it from those behind it. */
+  holds: boolean;
+  /** Passed over in this poll. */
+  isAside: boolean;
+  /** The last look that found it here. */
+  look: number;
+  index: number;
+}
+
+/** One client's place in one class of a line. */
+export interface Flow<T extends Capacity, A extends Applicant<T>> extends ClientPromise {
+  readonly client: string;
+  /** What it has used so far, in tokens: the least goes first. */
+  virtualTime: number;
+  readonly spots: IndexedHeap<Spot<T, A>>;
+  index: number;
+}
+
+class LineClass<T extends Capacity, A extends Applicant<T>> {
+  flows = new Map<string, Flow<T, A>>();
+  readonly order = new IndexedHeap<Flow<T, A>>(setFlowIndex, cameBefore);
+  readonly promises = new Promises();
+  virtualTime = 0;
+  /** Queues that stand in the line. */
+  length = 0;
+  credit = 0;
+
+  flow(client: string): Flow<T, A> {
+    let flow = this.flows.get(client);
+    if (flow === undefined) {
+      if (this.flows.size >= ABSENT_CLIENTS_MAX + 2 * this.order.size) this.#forget();
+      flow = { client, virtualTime: this.virtualTime, spots: new IndexedHeap<Spot<T, A>>(setSpotIndex), index: -1, promised: 0 };
+      this.flows.set(client, flow);
+    }
+    return flow;
+  }
+
+  /** Makes the table anew: one from which much was deleted keeps its old forms alive. */
+  #forget(): void {
+    const used = (flow: Flow<T, A>): boolean => flow.index >= 0 || flow.promised > 0 || flow.spots.size > 0;
+    let kept = [...this.flows.values()].filter((flow) => used(flow) || flow.virtualTime > this.virtualTime);
+    if (kept.length >= ABSENT_CLIENTS_MAX + this.order.size) kept = kept.filter((flow, i) => used(flow) || i > kept.length / 2);
+    this.flows = new Map(kept.map((flow) => [flow.client, flow]));
+  }
+}
+
+const NOTHING: Amount = { requests: 0, inputTokens: 0, outputTokens: 0 };
+const ahead: Amount = { ...NOTHING };
+
+export class Line<T extends Capacity, A extends Applicant<T>> {
+  readonly resource: Resource;
+  readonly #classes: (LineClass<T, A> | null)[] = SCHEDULING_CLASSES.map(() => null);
+  readonly #pace = new Pace();
+  /** Queues that stand here. */
+  length = 0;
+  /** Place among the lines in which somebody stands. */
+  index = -1;
+  /** When it opens for whoever is first, without a settlement. */
+  wakeAt: Instant = Infinity;
+  /** The first who keeps the resource from those behind it; found by the last poll. */
+  holder: Spot<T, A> | null = null;
+  /** Somebody here may be able to start: to be looked at in this poll. */
+  isOpen = false;
+  /** Passed over in this poll, to stand here again after it. */
+  readonly asides: Spot<T, A>[] = [];
+
+  constructor(resource: Resource) {
+    this.resource = resource;
+  }
+
+  /** Who goes first: of a class that has earned a whole start, else of the highest. */
+  front(): Spot<T, A> | null {
+    let highest: LineClass<T, A> | null = null;
+    for (let rank = this.#classes.length - 1; rank >= 0; rank--) {
+      const each = this.#classes[rank]!;
+      if (each === null || each.order.size === 0) continue;
+      if (each.credit >= WHOLE_START) return each.order.peek()!.spots.peek()!;
+      highest = each;
+    }
+    return highest === null ? null : highest.order.peek()!.spots.peek()!;
+  }
+
+  /** When a class goes: lower goes first. */
+  turn(rank: number): number {
+    const each = this.#classes[rank]!;
+    return each !== null && each.credit >= WHOLE_START ? -1 - rank : rank;
+  }
+
+  /** True if `spot` goes before `entry`, which stands in another queue or in none. */
+  goesBefore(spot: Spot<T, A>, entry: Entry<T, A>): boolean {
+    const { rank, client } = entry.queue;
+    if (spot.queue.rank !== rank) return this.turn(spot.queue.rank) < this.turn(rank);
+    const head = spot.queue.entries.peek();
+    if (head === undefined) return false;
+    const each = this.#classes[rank]!;
+    const flow = each.flows.get(client);
+    if (flow !== spot.flow) {
+      const virtualTime = flow === undefined ? each.virtualTime : flow.index >= 0 ? flow.virtualTime : Math.max(flow.virtualTime, each.virtualTime);
+      if (virtualTime !== spot.flow.virtualTime) return spot.flow.virtualTime < virtualTime;
+    }
+    return head.deadline !== entry.deadline ? head.deadline < entry.deadline : head.sequence < entry.sequence;
+  }
+
+  enter(queue: Queue<T, A>): Spot<T, A> {
+    const each = this.#class(queue.rank);
+    const flow = each.flow(queue.client);
+    const spot: Spot<T, A> = { queue, line: this, flow, place: null, opensAt: -1, holds: false, isAside: false, look: 0, index: -1 };
+    if (flow.spots.size === 0) flow.virtualTime = Math.max(flow.virtualTime, each.virtualTime);
+    this.#add(each, spot);
+    each.length++;
+    this.length++;
+    return spot;
+  }
+
+  leave(spot: Spot<T, A>): void {
+    const each = this.#classes[spot.queue.rank]!;
+    if (spot.isAside) this.asides.splice(this.asides.indexOf(spot), 1);
+    else this.#take(each, spot);
+    spot.isAside = false;
+    if (this.holder === spot) this.holder = null;
+    this.length--;
+    if (--each.length === 0) each.credit = 0;
+  }
+
+  /** Another request is first in the queue. */
+  rekey(spot: Spot<T, A>): void {
+    if (this.holder === spot) this.holder = null;
+    if (spot.isAside) return;
+    const head = spot.queue.entries.peek()!;
+    spot.flow.spots.update(spot.index, head.deadline, head.sequence);
+    this.#sort(this.#classes[spot.queue.rank]!, spot.flow);
+  }
+
+  setAside(spot: Spot<T, A>): void {
+    this.#take(this.#classes[spot.queue.rank]!, spot);
+    spot.isAside = true;
+    this.asides.push(spot);
+  }
+
+  putBack(): void {
+    for (const spot of this.asides) {
+      spot.isAside = false;
+      this.#add(this.#classes[spot.queue.rank]!, spot);
+    }
+    this.asides.length = 0;
+  }
+
+  /** Somebody starts and takes from the resource while others wait for it. */
+  noteStart(now: Instant, rank: number, client: string, tokens: number, shares: readonly number[]): void {
+    this.#pace.note(now);
+    const own = this.#class(rank);
+    const flow = own.flow(client);
+    if (flow.index < 0) flow.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
+    own.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
+    flow.virtualTime += Math.max(1, tokens);
+    if (flow.index >= 0) this.#sort(own, flow);
+    own.credit = Math.max(0, own.credit - 1);
+    for (let earning = 0; earning < this.#classes.length; earning++) {
+      const each = this.#classes[earning]!;
+      if (each !== null && each.length > 0) each.credit = Math.min(CREDIT_MAX, each.credit + shares[earning]!);
+    }
+  }
+
+  /** What is taken by those who wait is known before they start; `sign` -1 takes it back. */
+  promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void {
+    const each = this.#class(entry.queue.rank);
+    each.promises.add(now, entry.bucket, entry.promisedDeadline, need, each.flow(entry.queue.client), sign);
+  }
+
+  /**
+   * When `need` can be taken after all those who go before it; `now` or before: at once, as far as is known. `least`: the soonest
+   * that can be, where the pace of others is only guessed.
+   */
+  expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant {
+    const { rank, client } = entry.queue;
+    const own = this.#classes[rank]!;
+    if (own === null || own.promises.isEmpty) Object.assign(ahead, NOTHING);
+    else own.promises.before(now, entry.deadline, own.flows.get(client)?.promised ?? 0, ahead);
+    this.#addHigher(rank, shares[rank]!);
+    if (ahead.requests <= 0) return now;
+    if (this.resource.kind === 'concurrency') return this.#pace.expect(now, ahead.requests + 1, least);
+    return this.resource.earliestAfter === undefined ? now : this.resource.earliestAfter(now, ahead, need);
+  }
+
+  /** All of the higher classes goes before, but for the share of starts that this one keeps. */
+  #addHigher(rank: number, share: number): void {
+    let [requests, input, output] = [0, 0, 0];
+    for (let higher = 0; higher < rank; higher++) {
+      const each = this.#classes[higher]!;
+      if (each === null) continue;
+      requests += each.promises.total.requests;
+      input += each.promises.total.inputTokens;
+      output += each.promises.total.outputTokens;
+    }
+    if (requests <= 0) return;
+    const most = share > 0 ? ((ahead.requests + 1) * (1 - share)) / share : Infinity;
+    const part = Math.min(1, most / requests);
+    ahead.requests += requests * part;
+    ahead.inputTokens += input * part;
+    ahead.outputTokens += output * part;
+  }
+
+  #class(rank: number): LineClass<T, A> {
+    return (this.#classes[rank] ??= new LineClass<T, A>());
+  }
+
+  #add(each: LineClass<T, A>, spot: Spot<T, A>): void {
+    const head = spot.queue.entries.peek()!;
+    spot.flow.spots.push(spot, head.deadline, head.sequence);
+    this.#sort(each, spot.flow);
+  }
+
+  #take(each: LineClass<T, A>, spot: Spot<T, A>): void {
+    spot.flow.spots.removeAt(spot.index);
+    if (spot.flow.spots.size > 0) this.#sort(each, spot.flow);
+    else each.order.removeAt(spot.flow.index);
+  }
+
+  #sort(each: LineClass<T, A>, flow: Flow<T, A>): void {
+    const { deadline } = headOf(flow);
+    if (flow.index < 0) each.order.push(flow, flow.virtualTime, deadline);
+    else each.order.update(flow.index, flow.virtualTime, deadline);
+  }
+}
+
+function headOf<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A>): Entry<T, A> {
+  return flow.spots.peek()!.queue.entries.peek()!;
+}
+
+/** Of clients with the same virtual time and deadline, the one whose request came first. */
+function cameBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
+  return headOf(a).sequence < headOf(b).sequence;
+}
+
+function setFlowIndex(flow: { index: number }, index: number): void {
+  flow.index = index;
+}
+
+function setSpotIndex(spot: { index: number }, index: number): void {
+  spot.index = index;
+}
