@@ -130,8 +130,10 @@ function memory(): number {
   return process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers;
 }
 
+/** Processor time of this thread: the same as the clock's on a quiet machine. */
 function seconds(work: () => void): number {
-  const begin = performance.now();
+  const begin = process.threadCpuUsage();
   work();
-  return (performance.now() - begin) / 1000;
+  const { user, system } = process.threadCpuUsage(begin);
+  return (user + system) / 1e6;
 }

@@ -31,7 +31,7 @@ test('property: gives the least key first, the least tie among equals, whatever 
           heap.update(picked.index, key, picked.tie);
         } else if (picked !== undefined) {
           const gone = kind === 'remove' ? picked : heap.pop()!;
-          if (kind === 'remove') heap.removeAt(gone.index);
+          if (kind === 'remove') heap.remove(gone.index);
           assert.equal(gone.index, -1);
           model = model.filter((item) => item !== gone);
         }

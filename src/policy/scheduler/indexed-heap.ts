@@ -1,31 +1,39 @@
 import { assert } from '../../core/assert.ts';
 
-/** Children of a node: a flat heap reads fewer scattered items than a binary one. */
-const ARITY = 4; // a parent is found by `>> 2`
-
 /**
- * A heap whose items know their place, so that any one can be removed or moved in O(log n). Ordered by `key`, then by
- * `tie`, both kept apart from the items: with a million of them every look at an item is a cache miss.
+ * A heap out of which any item can be taken, or moved, in O(log n). Ordered by `key`, then by `tie`.
+ *
+ * With a million items every look at one is a cache miss, so none is looked at while others move: what moves are numbers. An item
+ * gets a handle when it comes in, the same until it leaves; where that stands is kept beside the heap, not in the item.
+ * A node has four children, found by shifts: a flat heap reads fewer scattered numbers than a binary one.
  */
 export class IndexedHeap<T> {
-  readonly #items: T[] = [];
+  /** By place: a complete tree. */
   readonly #keys: number[] = [];
   readonly #ties: number[] = [];
-  readonly #setIndex: (item: T, index: number) => void;
+  readonly #handles: number[] = [];
+  /** By handle. */
+  readonly #items: (T | null)[] = [];
+  readonly #places: number[] = [];
+  readonly #freeHandles: number[] = [];
+  readonly #setHandle: (item: T, handle: number) => void;
   readonly #settle: ((a: T, b: T) => boolean) | null;
 
-  /** `settle`: whether `a` goes before `b` where key and tie are the same; absent: as it comes. */
-  constructor(setIndex: (item: T, index: number) => void, settle: ((a: T, b: T) => boolean) | null = null) {
-    this.#setIndex = setIndex;
+  /**
+   * `setHandle` is told an item's handle when it comes in, and -1 when it leaves. `settle`: whether `a` goes before `b` where key and
+   * tie are the same; absent: as it comes.
+   */
+  constructor(setHandle: (item: T, handle: number) => void, settle: ((a: T, b: T) => boolean) | null = null) {
+    this.#setHandle = setHandle;
     this.#settle = settle;
   }
 
   get size(): number {
-    return this.#items.length;
+    return this.#keys.length;
   }
 
   peek(): T | undefined {
-    return this.#items[0];
+    return this.#keys.length === 0 ? undefined : this.#items[this.#handles[0]!]!;
   }
 
   /** The least key; Infinity: it is empty. */
@@ -33,87 +41,99 @@ export class IndexedHeap<T> {
     return this.#keys.length === 0 ? Infinity : this.#keys[0]!;
   }
 
+  /** The tie of the item with the least key. */
+  peekTie(): number {
+    return this.#keys.length === 0 ? Infinity : this.#ties[0]!;
+  }
+
   push(item: T, key: number, tie: number): void {
-    this.#items.push(item);
+    const handle = this.#freeHandles.pop() ?? this.#items.length;
+    const place = this.#keys.length;
+    this.#items[handle] = item;
+    this.#places[handle] = place;
     this.#keys.push(key);
     this.#ties.push(tie);
-    this.#up(this.#items.length - 1, item, key, tie);
+    this.#handles.push(handle);
+    this.#setHandle(item, handle);
+    this.#up(place, handle, key, tie);
   }
 
   pop(): T | undefined {
-    const first = this.#items[0];
-    if (first !== undefined) this.removeAt(0);
+    const first = this.peek();
+    if (first !== undefined) this.remove(this.#handles[0]!);
     return first;
   }
 
-  removeAt(index: number): void {
-    const removed = this.#items[index];
-    assert(removed !== undefined, 'a heap item is where it says');
-    const [last, key, tie] = [this.#items.pop()!, this.#keys.pop()!, this.#ties.pop()!];
-    this.#setIndex(removed, -1);
-    if (index < this.#items.length) this.#place(index, last, key, tie);
+  remove(handle: number): void {
+    const removed = this.#items[handle];
+    assert(removed !== undefined && removed !== null, 'a heap item is where it says');
+    const place = this.#places[handle]!;
+    const [key, tie, last] = [this.#keys.pop()!, this.#ties.pop()!, this.#handles.pop()!];
+    this.#items[handle] = null;
+    this.#freeHandles.push(handle);
+    this.#setHandle(removed, -1);
+    if (place < this.#keys.length) this.#put(place, last, key, tie);
+    else if (this.#keys.length === 0) this.#items.length = this.#places.length = this.#freeHandles.length = 0;
   }
 
-  /** Gives the item at `index` another key and tie. */
-  update(index: number, key: number, tie: number): void {
-    if (this.#settle === null && this.#keys[index] === key && this.#ties[index] === tie) return;
-    this.#place(index, this.#items[index]!, key, tie);
+  /** Gives an item another key and tie. */
+  update(handle: number, key: number, tie: number): void {
+    const place = this.#places[handle]!;
+    if (this.#settle === null && this.#keys[place] === key && this.#ties[place] === tie) return;
+    this.#put(place, handle, key, tie);
   }
 
-  /** In no order. */
-  items(): readonly T[] {
-    return this.#items;
+  /** Every item, in no order. */
+  *items(): Generator<T> {
+    for (const handle of this.#handles) yield this.#items[handle]!;
   }
 
-  #place(index: number, item: T, key: number, tie: number): void {
-    if (index > 0 && this.#isBefore(item, key, tie, (index - 1) >> 2)) this.#up(index, item, key, tie);
-    else this.#down(index, item, key, tie);
+  #put(place: number, handle: number, key: number, tie: number): void {
+    if (place > 0 && this.#isBefore(handle, key, tie, (place - 1) >> 2)) this.#up(place, handle, key, tie);
+    else this.#down(place, handle, key, tie);
   }
 
-  #up(start: number, item: T, key: number, tie: number): void {
-    let index = start;
-    while (index > 0) {
-      const parent = (index - 1) >> 2;
-      if (!this.#isBefore(item, key, tie, parent)) break;
-      this.#move(parent, index);
-      index = parent;
+  #up(start: number, handle: number, key: number, tie: number): void {
+    let place = start;
+    while (place > 0) {
+      const parent = (place - 1) >> 2;
+      if (!this.#isBefore(handle, key, tie, parent)) break;
+      this.#set(place, this.#handles[parent]!, this.#keys[parent]!, this.#ties[parent]!);
+      place = parent;
     }
-    this.#set(index, item, key, tie);
+    this.#set(place, handle, key, tie);
   }
 
-  #down(start: number, item: T, key: number, tie: number): void {
-    const size = this.#items.length;
-    let index = start;
+  #down(start: number, handle: number, key: number, tie: number): void {
+    const size = this.#keys.length;
+    let place = start;
     for (;;) {
-      const first = ARITY * index + 1;
+      const first = 4 * place + 1;
       if (first >= size) break;
       let child = first;
-      const end = Math.min(first + ARITY, size);
+      const end = Math.min(first + 4, size);
       for (let other = first + 1; other < end; other++) {
-        if (this.#isBefore(this.#items[other]!, this.#keys[other]!, this.#ties[other]!, child)) child = other;
+        if (this.#isBefore(this.#handles[other]!, this.#keys[other]!, this.#ties[other]!, child)) child = other;
       }
-      if (this.#isBefore(item, key, tie, child)) break;
-      this.#move(child, index);
-      index = child;
+      if (this.#isBefore(handle, key, tie, child)) break;
+      this.#set(place, this.#handles[child]!, this.#keys[child]!, this.#ties[child]!);
+      place = child;
     }
-    this.#set(index, item, key, tie);
+    this.#set(place, handle, key, tie);
   }
 
-  #isBefore(item: T, key: number, tie: number, index: number): boolean {
-    const other = this.#keys[index]!;
+  #isBefore(handle: number, key: number, tie: number, place: number): boolean {
+    const other = this.#keys[place]!;
     if (key !== other) return key < other;
-    if (tie !== this.#ties[index]!) return tie < this.#ties[index]!;
-    return this.#settle !== null && this.#settle(item, this.#items[index]!);
+    const otherTie = this.#ties[place]!;
+    if (tie !== otherTie) return tie < otherTie;
+    return this.#settle !== null && this.#settle(this.#items[handle]!, this.#items[this.#handles[place]!]!);
   }
 
-  #move(from: number, to: number): void {
-    this.#set(to, this.#items[from]!, this.#keys[from]!, this.#ties[from]!);
-  }
-
-  #set(index: number, item: T, key: number, tie: number): void {
-    this.#items[index] = item;
-    this.#keys[index] = key;
-    this.#ties[index] = tie;
-    this.#setIndex(item, index);
+  #set(place: number, handle: number, key: number, tie: number): void {
+    this.#handles[place] = handle;
+    this.#keys[place] = key;
+    this.#ties[place] = tie;
+    this.#places[handle] = place;
   }
 }

@@ -2,7 +2,7 @@ import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { Capacity } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import type { Line, Spot } from './line.ts';
+import type { Flow, Line, Spot } from './line.ts';
 import type { Applicant } from './types.ts';
 
 /** One waiting applicant with its places in the queues. */
@@ -21,7 +21,6 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
   expiryIndex: number;
   /** On which target it is counted on to start; null: on none. */
   promisedOn: Place<T, A> | null;
-  promisedDeadline: Instant;
   /** Where its deadline is counted (`promises.ts`). */
   bucket: number;
 }
@@ -45,6 +44,10 @@ export class Queue<T extends Capacity, A extends Applicant<T>> {
   readonly apartFrom: Queue<T, A> | null;
   readonly entries = new IndexedHeap<Entry<T, A>>(setOrderIndex);
   readonly spots: Spot<T, A>[] = [];
+  /** Its client's account in each line that has counted it. */
+  readonly flows: { readonly line: Line<T, A>; readonly flow: Flow<T, A> }[] = [];
+  /** How many in it have a wait that ends apart from their deadline. */
+  expiring = 0;
   /** How many were set apart out of it and still wait. */
   apart = 0;
   /** The target whose capacity its first request keeps from those behind it. */

@@ -49,7 +49,12 @@ export interface Flow<T extends Capacity, A extends Applicant<T>> extends Client
   readonly client: string;
   /** What it has used so far, in tokens: the least goes first. */
   virtualTime: number;
-  readonly spots: IndexedHeap<Spot<T, A>>;
+  /** Its queue that is due first. */
+  first: Spot<T, A> | null;
+  /** The others; null: there have been none. */
+  others: IndexedHeap<Spot<T, A>> | null;
+  /** Queues that know it: while there are any it is not forgotten. */
+  uses: number;
   index: number;
 }
 
@@ -61,12 +66,13 @@ class LineClass<T extends Capacity, A extends Applicant<T>> {
   /** Queues that stand in the line. */
   length = 0;
   credit = 0;
+  #forgetsAt = ABSENT_CLIENTS_MAX;
 
   flow(client: string): Flow<T, A> {
     let flow = this.flows.get(client);
     if (flow === undefined) {
-      if (this.flows.size >= ABSENT_CLIENTS_MAX + 2 * this.order.size) this.#forget();
-      flow = { client, virtualTime: this.virtualTime, spots: new IndexedHeap<Spot<T, A>>(setSpotIndex), index: -1, promised: 0 };
+      if (this.flows.size >= this.#forgetsAt) this.#forget();
+      flow = { client, virtualTime: this.virtualTime, first: null, others: null, uses: 0, index: -1, promised: 0 };
       this.flows.set(client, flow);
     }
     return flow;
@@ -74,10 +80,15 @@ class LineClass<T extends Capacity, A extends Applicant<T>> {
 
   /** Makes the table anew: one from which much was deleted keeps its old forms alive. */
   #forget(): void {
-    const used = (flow: Flow<T, A>): boolean => flow.index >= 0 || flow.promised > 0 || flow.spots.size > 0;
-    let kept = [...this.flows.values()].filter((flow) => used(flow) || flow.virtualTime > this.virtualTime);
-    if (kept.length >= ABSENT_CLIENTS_MAX + this.order.size) kept = kept.filter((flow, i) => used(flow) || i > kept.length / 2);
-    this.flows = new Map(kept.map((flow) => [flow.client, flow]));
+    const kept: Flow<T, A>[] = [];
+    let absent: Flow<T, A>[] = [];
+    for (const flow of this.flows.values()) {
+      if (flow.uses > 0) kept.push(flow);
+      else if (flow.virtualTime > this.virtualTime) absent.push(flow);
+    }
+    if (absent.length > ABSENT_CLIENTS_MAX / 2) absent = absent.slice(-ABSENT_CLIENTS_MAX / 2);
+    this.flows = new Map([...absent, ...kept].map((flow) => [flow.client, flow]));
+    this.#forgetsAt = ABSENT_CLIENTS_MAX + 2 * kept.length;
   }
 }
 
@@ -111,10 +122,10 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
     for (let rank = this.#classes.length - 1; rank >= 0; rank--) {
       const each = this.#classes[rank]!;
       if (each === null || each.order.size === 0) continue;
-      if (each.credit >= WHOLE_START) return each.order.peek()!.spots.peek()!;
+      if (each.credit >= WHOLE_START) return each.order.peek()!.first;
       highest = each;
     }
-    return highest === null ? null : highest.order.peek()!.spots.peek()!;
+    return highest === null ? null : highest.order.peek()!.first;
   }
 
   /** When a class goes: lower goes first. */
@@ -127,22 +138,22 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
   goesBefore(spot: Spot<T, A>, entry: Entry<T, A>): boolean {
     const { rank, client } = entry.queue;
     if (spot.queue.rank !== rank) return this.turn(spot.queue.rank) < this.turn(rank);
-    const head = spot.queue.entries.peek();
-    if (head === undefined) return false;
+    const { entries } = spot.queue;
+    if (entries.size === 0) return false;
     const each = this.#classes[rank]!;
     const flow = each.flows.get(client);
     if (flow !== spot.flow) {
       const virtualTime = flow === undefined ? each.virtualTime : flow.index >= 0 ? flow.virtualTime : Math.max(flow.virtualTime, each.virtualTime);
       if (virtualTime !== spot.flow.virtualTime) return spot.flow.virtualTime < virtualTime;
     }
-    return head.deadline !== entry.deadline ? head.deadline < entry.deadline : head.sequence < entry.sequence;
+    return entries.peekKey() !== entry.deadline ? entries.peekKey() < entry.deadline : entries.peekTie() < entry.sequence;
   }
 
   enter(queue: Queue<T, A>): Spot<T, A> {
     const each = this.#class(queue.rank);
-    const flow = each.flow(queue.client);
+    const flow = this.flow(queue);
     const spot: Spot<T, A> = { queue, line: this, flow, place: null, opensAt: -1, holds: false, isAside: false, look: 0, index: -1 };
-    if (flow.spots.size === 0) flow.virtualTime = Math.max(flow.virtualTime, each.virtualTime);
+    if (flow.first === null) flow.virtualTime = Math.max(flow.virtualTime, each.virtualTime);
     this.#add(each, spot);
     each.length++;
     this.length++;
@@ -163,9 +174,10 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
   rekey(spot: Spot<T, A>): void {
     if (this.holder === spot) this.holder = null;
     if (spot.isAside) return;
-    const head = spot.queue.entries.peek()!;
-    spot.flow.spots.update(spot.index, head.deadline, head.sequence);
-    this.#sort(this.#classes[spot.queue.rank]!, spot.flow);
+    const { flow, queue } = spot;
+    if (flow.first !== spot) flow.others!.update(spot.index, queue.entries.peekKey(), queue.entries.peekTie());
+    chooseFirst(flow);
+    this.#sort(this.#classes[queue.rank]!, flow);
   }
 
   setAside(spot: Spot<T, A>): void {
@@ -183,10 +195,10 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
   }
 
   /** Somebody starts and takes from the resource while others wait for it. */
-  noteStart(now: Instant, rank: number, client: string, tokens: number, shares: readonly number[]): void {
+  noteStart(now: Instant, queue: Queue<T, A>, tokens: number, shares: readonly number[]): void {
     this.#pace.note(now);
-    const own = this.#class(rank);
-    const flow = own.flow(client);
+    const own = this.#class(queue.rank);
+    const flow = queue.flows.find((each) => each.line === this)?.flow ?? own.flow(queue.client);
     if (flow.index < 0) flow.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     own.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     flow.virtualTime += Math.max(1, tokens);
@@ -200,8 +212,8 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
 
   /** What is taken by those who wait is known before they start; `sign` -1 takes it back. */
   promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void {
-    const each = this.#class(entry.queue.rank);
-    each.promises.add(now, entry.bucket, entry.promisedDeadline, need, each.flow(entry.queue.client), sign);
+    const flow = this.flow(entry.queue);
+    this.#classes[entry.queue.rank]!.promises.add(now, entry.bucket, entry.deadline, need, flow, sign);
   }
 
   /**
@@ -237,36 +249,62 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
     ahead.outputTokens += output * part;
   }
 
+  /** The account of a queue's client, known to the queue while anybody waits in it. */
+  flow(queue: Queue<T, A>): Flow<T, A> {
+    for (const known of queue.flows) if (known.line === this) return known.flow;
+    const flow = this.#class(queue.rank).flow(queue.client);
+    flow.uses++;
+    queue.flows.push({ line: this, flow });
+    return flow;
+  }
+
   #class(rank: number): LineClass<T, A> {
     return (this.#classes[rank] ??= new LineClass<T, A>());
   }
 
   #add(each: LineClass<T, A>, spot: Spot<T, A>): void {
-    const head = spot.queue.entries.peek()!;
-    spot.flow.spots.push(spot, head.deadline, head.sequence);
-    this.#sort(each, spot.flow);
+    const { flow, queue } = spot;
+    spot.index = 0;
+    if (flow.first === null) flow.first = spot;
+    else (flow.others ??= new IndexedHeap<Spot<T, A>>(setSpotIndex)).push(spot, queue.entries.peekKey(), queue.entries.peekTie());
+    chooseFirst(flow);
+    this.#sort(each, flow);
   }
 
   #take(each: LineClass<T, A>, spot: Spot<T, A>): void {
-    spot.flow.spots.removeAt(spot.index);
-    if (spot.flow.spots.size > 0) this.#sort(each, spot.flow);
-    else each.order.removeAt(spot.flow.index);
+    const { flow } = spot;
+    if (flow.first !== spot) flow.others!.remove(spot.index);
+    else flow.first = flow.others?.pop() ?? null;
+    if (flow.first === null) each.order.remove(flow.index);
+    else {
+      flow.first.index = 0;
+      this.#sort(each, flow);
+    }
+    spot.index = -1;
   }
 
   #sort(each: LineClass<T, A>, flow: Flow<T, A>): void {
-    const { deadline } = headOf(flow);
+    const deadline = flow.first!.queue.entries.peekKey();
     if (flow.index < 0) each.order.push(flow, flow.virtualTime, deadline);
     else each.order.update(flow.index, flow.virtualTime, deadline);
   }
 }
 
-function headOf<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A>): Entry<T, A> {
-  return flow.spots.peek()!.queue.entries.peek()!;
+/** The first and the best of the others change places where that one is due sooner. */
+function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A>): void {
+  const { first, others } = flow;
+  if (first === null || others === null || others.size === 0) return;
+  const { entries } = first.queue;
+  const [key, tie] = [entries.peekKey(), entries.peekTie()];
+  if (others.peekKey() > key || (others.peekKey() === key && others.peekTie() > tie)) return;
+  flow.first = others.pop()!;
+  flow.first.index = 0;
+  others.push(first, key, tie);
 }
 
 /** Of clients with the same virtual time and deadline, the one whose request came first. */
 function cameBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
-  return headOf(a).sequence < headOf(b).sequence;
+  return a.first!.queue.entries.peekTie() < b.first!.queue.entries.peekTie();
 }
 
 function setFlowIndex(flow: { index: number }, index: number): void {

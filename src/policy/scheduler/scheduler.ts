@@ -329,11 +329,14 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const { queue } = entry;
     if (queue.apartFrom !== null || queue.apart >= LOOK_PAST_MAX || look.ownBlocked || !opensForSome(queue.lane, now)) return false;
     queue.apart++;
-    queue.entries.removeAt(entry.orderIndex);
-    this.#headChanged(queue);
+    queue.entries.remove(entry.orderIndex);
+    const isExpiring = entry.expiryIndex >= 0 ? 1 : 0;
+    queue.expiring -= isExpiring;
     entry.queue = new Queue<T, A>(queue.lane, queue.rank, queue.client, queue);
+    entry.queue.expiring = isExpiring;
+    for (const { line } of queue.flows) line.flow(entry.queue);
     entry.queue.entries.push(entry, entry.deadline, entry.sequence);
-    this.#looks.push(entry.queue, Infinity, 0);
+    this.#headChanged(queue);
     this.#stand(now, entry.queue, look);
     return true;
   }
@@ -353,8 +356,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       return;
     }
     for (const spot of queue.spots) this.#leave(spot);
-    queue.spots.length = 0;
-    if (queue.lookIndex >= 0) this.#looks.removeAt(queue.lookIndex);
+    for (const { flow } of queue.flows) flow.uses--;
+    queue.spots.length = queue.flows.length = 0;
+    if (queue.lookIndex >= 0) this.#looks.remove(queue.lookIndex);
     if (queue.apartFrom === null) return;
     queue.apartFrom.apart--;
     if (queue.apartFrom.entries.size > 0) this.#lookAfresh(queue.apartFrom);
@@ -371,8 +375,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   /** Sets the time at which a queue is looked at by itself: then, or when the wait of its first request ends. */
   #lookNotBefore(queue: Queue<T, A>, at: Instant): void {
-    const head = queue.entries.peek()!;
-    const until = Math.min(at, head.expiryIndex < 0 ? head.waitUntil : Infinity);
+    const { entries, expiring } = queue;
+    const until = expiring > 0 && entries.peek()!.expiryIndex >= 0 ? at : Math.min(at, entries.peekKey());
     if (queue.lookIndex < 0) this.#looks.push(queue, until, 0);
     else this.#looks.update(queue.lookIndex, until, 0);
   }
@@ -388,7 +392,6 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       orderIndex: -1,
       expiryIndex: -1,
       promisedOn: null,
-      promisedDeadline: 0,
       bucket: 0,
     };
   }
@@ -399,7 +402,10 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     this.#length++;
     this.#waiting[queue.rank]!++;
     this.#promise(now, entry, look.soonest);
-    if (entry.waitUntil !== entry.deadline) this.#expiry.push(entry, entry.waitUntil, entry.sequence);
+    if (entry.waitUntil !== entry.deadline) {
+      this.#expiry.push(entry, entry.waitUntil, entry.sequence);
+      queue.expiring++;
+    }
     queue.entries.push(entry, entry.deadline, entry.sequence);
     if (queue.entries.peek() !== entry) return;
     if (queue.entries.size > 1) this.#headChanged(queue);
@@ -413,8 +419,11 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const { queue } = entry;
     const wasFirst = queue.entries.peek() === entry;
     this.#unpromise(now, entry);
-    queue.entries.removeAt(entry.orderIndex);
-    if (entry.expiryIndex >= 0) this.#expiry.removeAt(entry.expiryIndex);
+    queue.entries.remove(entry.orderIndex);
+    if (entry.expiryIndex >= 0) {
+      this.#expiry.remove(entry.expiryIndex);
+      queue.expiring--;
+    }
     entry.applicant.waiting = null;
     this.#length--;
     this.#waiting[queue.rank]!--;
@@ -434,7 +443,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     this.#options.onStart?.(target);
     if (this.#length > 0) {
       for (const line of lines) {
-        if (line.length > 0) line.noteStart(now, queue.rank, queue.client, need.inputTokens + need.outputTokens, this.#shares);
+        if (line.length > 0) line.noteStart(now, queue, need.inputTokens + need.outputTokens, this.#shares);
       }
     }
     if (entry.orderIndex >= 0) this.#remove(now, entry);
@@ -444,7 +453,6 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   /** It is counted on to start there: those who come after it are judged by what is left. */
   #promise(now: Instant, entry: Entry<T, A>, place: Place<T, A> | null): void {
     entry.promisedOn = place;
-    entry.promisedDeadline = entry.deadline;
     entry.bucket = bucketOf(now, entry.deadline);
     this.#count(now, entry, 1);
   }
