@@ -88,9 +88,7 @@ function overload(n: number, clients: number, routes: number, credentials = 1): 
   const slots = Array.from({ length: credentials }, (_, i) => new ConcurrencyLimiter(`slots ${i}`, 1));
   const lanes: Tiers[] = Array.from({ length: routes }, (_, i) => [slots.map((each, j) => target(`p/${i}/${j}`, each))]);
   const running = slots.map(() => scheduler.submit(0, request(lanes[0]!, 'first', 'high', 2e9)) as Start<Capacity>);
-  const rows = Array.from({ length: n }, (_, i) =>
-    request(lanes[i % routes]!, `c${i % clients}`, CLASSES[i % 3]!, 1e9 + ((i * 7919) % n)),
-  );
+  const rows = Array.from({ length: n }, (_, i) => request(lanes[i % routes]!, `c${i % clients}`, CLASSES[i % 3]!, 1e9 + ((i * 7919) % n)));
   const memoryBefore = memory();
   const queueing = seconds(() => {
     for (const row of rows) scheduler.submit(0, row);

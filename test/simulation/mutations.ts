@@ -95,9 +95,9 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   'fairness: no class keeps a share': {
     what: 'fairness',
-    file: 'policy/scheduler/scheduler.ts',
-    from: 'Math.min(CREDIT_MAX, this.#credit[earning]! + share)',
-    to: 'Math.min(CREDIT_MAX, this.#credit[earning]! + 0 * share)',
+    file: 'policy/scheduler/line.ts',
+    from: 'Math.min(CREDIT_MAX, each.credit + shares[earning]!)',
+    to: 'Math.min(CREDIT_MAX, each.credit + 0 * shares[earning]!)',
     foundBy: /^share: /,
   },
   'attempts: one more than allowed': {

@@ -37,6 +37,8 @@ export interface Look<T extends Capacity, A extends Applicant<T>> {
   /** Where it will start, as things stand, and when. */
   soonest: Place<T, A> | null;
   soonestAt: Instant;
+  /** What is scarcest there; null: nothing. Only for a newcomer. */
+  scarcest: Line<T, A> | null;
   /** Nothing but its client's own limits keeps it back. */
   ownBlocked: boolean;
   /** The lines it stands in, one for each target that it may start on later. */
@@ -58,6 +60,9 @@ interface Outlook<T extends Capacity, A extends Applicant<T>> {
   /** Nothing but capacity holds it back: what it keeps from others it will use. */
   onlyCapacity: boolean;
   obstacle: Line<T, A> | null;
+  /** The scarcest of what a start uses up, and when that is to be had. */
+  scarcest: Line<T, A> | null;
+  scarcestAt: Instant;
 }
 
 export class Evaluator<T extends Capacity, A extends Applicant<T>> {
@@ -71,6 +76,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     wakeAt: Infinity,
     waitsFor: null,
     soonest: null,
+    scarcest: null,
     soonestAt: Infinity,
     ownBlocked: false,
     lines: [],
@@ -78,7 +84,15 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     opensAt: [],
   };
   readonly #lineOf: (resource: Resource) => Line<T, A>;
-  readonly #outlook: Outlook<T, A> = { at: 0, settles: false, ownBlocked: false, onlyCapacity: true, obstacle: null };
+  readonly #outlook: Outlook<T, A> = {
+    at: 0,
+    settles: false,
+    ownBlocked: false,
+    onlyCapacity: true,
+    obstacle: null,
+    scarcest: null,
+    scarcestAt: 0,
+  };
   readonly #startable: Place<T, A>[] = [];
   #waitsForAt: Instant = Infinity;
   #ownFree = false;
@@ -114,9 +128,21 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return look;
   }
 
+  /** The shortest way, for when nobody waits: a target of the first tier that can start now; null: none, or look closer. */
+  startable(now: Instant, applicant: A): T | null {
+    let found: T | null = null;
+    let several: T[] | null = null;
+    for (const target of applicant.tiers[0] ?? []) {
+      if (!isOpen(now, applicant, target as T)) continue;
+      if (found === null) found = target as T;
+      else (several ??= [found]).push(target as T);
+    }
+    return several === null ? found : this.choose(several, applicant, now);
+  }
+
   #reset(withPromises: boolean): void {
     const { look } = this;
-    look.place = look.waitsFor = look.soonest = null;
+    look.place = look.waitsFor = look.soonest = look.scarcest = null;
     look.feasible = look.ownBlocked = false;
     look.wakeAt = look.soonestAt = this.#waitsForAt = Infinity;
     look.lines.length = look.places.length = look.opensAt.length = this.#startable.length = 0;
@@ -129,7 +155,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     const { look } = this;
     let tierAt = Infinity;
     for (const place of tier) {
-      const { at, settles, ownBlocked, onlyCapacity, obstacle } = this.#lookAt(entry, place, now);
+      const { at, settles, ownBlocked, onlyCapacity, obstacle, scarcest } = this.#lookAt(entry, place, now);
       if (at <= now && !settles) {
         this.#startable.push(place);
         continue;
@@ -137,7 +163,10 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
       // What is out of order may be put right by hand; what is too small for it stays so.
       if (at === Infinity && (obstacle === null || HOLDABLE.has(obstacle.resource.kind))) continue;
       if (obstacle !== null) this.#standIn(obstacle, place, obstacle.resource.earliest(now, entry.applicant.needOn(place.target)));
-      if (at < look.soonestAt) [look.soonest, look.soonestAt] = [place, at];
+      if (at < look.soonestAt) {
+        [look.soonest, look.soonestAt] = [place, at];
+        look.scarcest = scarcest;
+      }
       if (at >= entry.waitUntil) continue;
       look.feasible = true;
       tierAt = Math.min(tierAt, at);
@@ -155,7 +184,8 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     outlook.at = Math.max(now, notBefore);
     outlook.onlyCapacity = notBefore <= now;
     outlook.settles = outlook.ownBlocked = false;
-    outlook.obstacle = null;
+    outlook.obstacle = outlook.scarcest = null;
+    outlook.scarcestAt = -Infinity;
     if (notBefore === Infinity) return outlook;
     const need = applicant.needOn(place.target);
     const { resources } = place.target;
@@ -173,8 +203,12 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     if (!isFree && PAUSES.has(resource.kind) && at - now > entry.applicant.maxCooldownWaitMs) at = Infinity;
     if (at === WHEN_SETTLED) outlook.settles = true;
     else if (at > outlook.at) outlook.at = at;
-    if (this.#withPromises && (!isFree || line.length > 0) && (own || HOLDABLE.has(resource.kind))) {
-      outlook.at = Math.max(outlook.at, line.expect(now, entry, need, this.shares, true));
+    if (this.#withPromises && (own || HOLDABLE.has(resource.kind))) {
+      const expected = isFree && line.length === 0 ? now : Math.max(at, line.expect(now, entry, need, this.shares, true));
+      if (expected > outlook.at) outlook.at = expected;
+      if (expected > outlook.scarcestAt || (expected === outlook.scarcestAt && outlook.obstacle === null && !isFree)) {
+        [outlook.scarcest, outlook.scarcestAt] = [line, expected];
+      }
     }
     if (isFree) {
       if (line.length === 0 || !isHeld(line, entry, this.isOverdue)) return;
@@ -227,6 +261,14 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
+function isOpen<T extends Capacity>(now: Instant, applicant: Applicant<T>, target: T): boolean {
+  if (applicant.notBefore(target) > now) return false;
+  const need = applicant.needOn(target);
+  for (const resource of target.resources) if (isClosed(resource, now, need)) return false;
+  for (const resource of applicant.own) if (isClosed(resource, now, need)) return false;
+  return true;
+}
+
 function isHeld<T extends Capacity, A extends Applicant<T>>(line: Line<T, A>, entry: Entry<T, A>, isOverdue: boolean): boolean {
   const holder = line.holder ?? (isOverdue ? line.front() : null);
   return holder !== null && holder.queue.entries.peek() !== entry && line.goesBefore(holder, entry);
@@ -236,7 +278,9 @@ const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
 /** True if something of this lane, however small, could start now beside whoever keeps what from others. */
 export function opensForSome<T extends Capacity, A extends Applicant<T>>(lane: Lane<T, A>, now: Instant): boolean {
-  return lane.tiers.some((tier) => tier.some(({ lines }) => lines.every((line) => line.holder === null && !isClosed(line.resource, now, SMALLEST))));
+  return lane.tiers.some((tier) =>
+    tier.some(({ lines }) => lines.every((line) => line.holder === null && !isClosed(line.resource, now, SMALLEST))),
+  );
 }
 
 /** False if the line's resource keeps everybody back, however little each needs. */

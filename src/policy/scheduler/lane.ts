@@ -19,8 +19,9 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
   orderIndex: number;
   /** Place among those whose wait ends apart from their deadline; -1: with the deadline. */
   expiryIndex: number;
-  /** On which target it is counted on to start; null: on none. */
+  /** On which target it is counted on to start, and of what of it that is taken into account; null: of nothing. */
   promisedOn: Place<T, A> | null;
+  promisedOf: Line<T, A> | null;
   /** Where its deadline is counted (`promises.ts`). */
   bucket: number;
 }

@@ -143,7 +143,8 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
     const each = this.#classes[rank]!;
     const flow = each.flows.get(client);
     if (flow !== spot.flow) {
-      const virtualTime = flow === undefined ? each.virtualTime : flow.index >= 0 ? flow.virtualTime : Math.max(flow.virtualTime, each.virtualTime);
+      const virtualTime =
+        flow === undefined ? each.virtualTime : flow.index >= 0 ? flow.virtualTime : Math.max(flow.virtualTime, each.virtualTime);
       if (virtualTime !== spot.flow.virtualTime) return spot.flow.virtualTime < virtualTime;
     }
     return entries.peekKey() !== entry.deadline ? entries.peekKey() < entry.deadline : entries.peekTie() < entry.sequence;

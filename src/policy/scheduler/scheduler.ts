@@ -111,9 +111,13 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   submit(now: Instant, applicant: A): Decision<T> {
     const rank = SCHEDULING_CLASSES.indexOf(applicant.class);
     if (applicant.deadline <= now) return refusal('expired', applicant, now);
+    if (this.#length === 0) {
+      const target = this.#evaluator.startable(now, applicant);
+      if (target !== null) return this.#reserve(now, applicant, target);
+    }
     const entry = this.#entry(now, applicant, rank);
     this.#evaluator.isOverdue = this.wakeAt <= now;
-    const look = this.#evaluator.evaluate(entry, now, this.#length > 0);
+    const look = this.#evaluator.evaluate(entry, now, true);
     this.#evaluator.isOverdue = false;
     if (look.place !== null) return this.#start(now, entry, look.place);
     if (!look.feasible) return refusal('infeasible', applicant, now, this.#expected(now, entry, look));
@@ -392,6 +396,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       orderIndex: -1,
       expiryIndex: -1,
       promisedOn: null,
+      promisedOf: null,
       bucket: 0,
     };
   }
@@ -401,7 +406,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     entry.applicant.waiting = entry;
     this.#length++;
     this.#waiting[queue.rank]!++;
-    this.#promise(now, entry, look.soonest);
+    this.#promise(now, entry, look);
     if (entry.waitUntil !== entry.deadline) {
       this.#expiry.push(entry, entry.waitUntil, entry.sequence);
       queue.expiring++;
@@ -418,7 +423,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #remove(now: Instant, entry: Entry<T, A>): void {
     const { queue } = entry;
     const wasFirst = queue.entries.peek() === entry;
-    this.#unpromise(now, entry);
+    this.#count(now, entry, -1);
     queue.entries.remove(entry.orderIndex);
     if (entry.expiryIndex >= 0) {
       this.#expiry.remove(entry.expiryIndex);
@@ -437,35 +442,35 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   #start(now: Instant, entry: Entry<T, A>, { target, lines }: Place<T, A>): Start<T> {
     const { applicant, queue } = entry;
+    const start = this.#reserve(now, applicant, target);
+    const { inputTokens, outputTokens } = start.permit.need;
+    for (const line of lines) if (line.length > 0) line.noteStart(now, queue, inputTokens + outputTokens, this.#shares);
+    if (entry.orderIndex >= 0) this.#remove(now, entry);
+    return start;
+  }
+
+  #reserve(now: Instant, applicant: A, target: T): Start<T> {
     const need = applicant.needOn(target);
     const permit = Permit.reserve(now, need, target.resources);
     const clientPermit = applicant.own.length === 0 ? null : Permit.reserve(now, need, applicant.own);
     this.#options.onStart?.(target);
-    if (this.#length > 0) {
-      for (const line of lines) {
-        if (line.length > 0) line.noteStart(now, queue, need.inputTokens + need.outputTokens, this.#shares);
-      }
-    }
-    if (entry.orderIndex >= 0) this.#remove(now, entry);
     return { kind: 'start', target, permit, clientPermit };
   }
 
-  /** It is counted on to start there: those who come after it are judged by what is left. */
-  #promise(now: Instant, entry: Entry<T, A>, place: Place<T, A> | null): void {
-    entry.promisedOn = place;
+  /**
+   * It is counted on to take what is scarcest of the target on which it will start soonest: those who come after it are judged by
+   * what is left. Of what it will use besides there is enough, or it comes to that too late to be in anybody's way.
+   */
+  #promise(now: Instant, entry: Entry<T, A>, look: Look<T, A>): void {
+    entry.promisedOn = look.soonest;
+    entry.promisedOf = look.scarcest;
     entry.bucket = bucketOf(now, entry.deadline);
     this.#count(now, entry, 1);
   }
 
-  #unpromise(now: Instant, entry: Entry<T, A>): void {
-    this.#count(now, entry, -1);
-  }
-
   #count(now: Instant, entry: Entry<T, A>, sign: 1 | -1): void {
-    if (entry.promisedOn === null) return;
-    const need = entry.applicant.needOn(entry.promisedOn.target);
-    for (const line of entry.promisedOn.lines) if (isHoldable(line.resource)) line.promise(now, entry, need, sign);
-    for (const resource of entry.applicant.own) this.#lineOf(resource).promise(now, entry, need, sign);
+    const { promisedOf, promisedOn } = entry;
+    if (promisedOf !== null) promisedOf.promise(now, entry, entry.applicant.needOn(promisedOn!.target), sign);
   }
 
   /** When it would start at the pace at which others do. */
@@ -473,7 +478,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (soonest === null) return null;
     let expected = soonestAt;
     const need = entry.applicant.needOn(soonest.target);
-    for (const line of soonest.lines) if (isHoldable(line.resource)) expected = Math.max(expected, line.expect(now, entry, need, this.#shares, false));
+    for (const line of soonest.lines)
+      if (isHoldable(line.resource)) expected = Math.max(expected, line.expect(now, entry, need, this.#shares, false));
     return expected > now ? expected : null;
   }
 
