@@ -22,16 +22,17 @@ import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Resource } from '../../core/resource.ts';
-import { Evaluator, isClosed, isClosedForAll, isHoldable, opensForSome } from './evaluate.ts';
+import { Evaluator, isClosedForAll, isHoldable } from './evaluate.ts';
 import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import { Lane, Queue } from './lane.ts';
-import type { Entry, Place } from './lane.ts';
+import { Lane } from './lane.ts';
+import type { Entry, Place, Queue } from './lane.ts';
 import { Line } from './line.ts';
 import type { Spot } from './line.ts';
 import { bucketOf } from './promises.ts';
 import { refusal } from './refusal.ts';
 import type { Applicant, Choose, Decided, Decision, Raise, Refusal, Start } from './types.ts';
+import { LOOK_PAST_MAX, WaitingRoom } from './waiting-room.ts';
 
 export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   /** At most this many wait; one more is refused with `queue_full`. */
@@ -43,11 +44,6 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   readonly onStart?: (target: T) => void;
 }
 
-/**
- * So many are looked past in one line, or out of one queue, where what keeps each of them back concerns it alone. Beyond that
- * those behind wait until one of these moves.
- */
-const LOOK_PAST_MAX = 16;
 /** So many are looked at in vain in one poll; the next one goes on. */
 const VAIN_LOOKS_MAX = 4096;
 
@@ -57,21 +53,14 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   readonly #evaluator: Evaluator<T, A>;
   readonly #lanes = new WeakMap<Applicant<T>['tiers'], Lane<T, A>>();
   readonly #lines = new WeakMap<Resource, Line<T, A>>();
-  /** Lines in which somebody stands. */
-  readonly #active: Line<T, A>[] = [];
-  /** Queues that are to be looked at by themselves: the end of a wait, a patience, a backoff. */
-  readonly #looks = new IndexedHeap<Queue<T, A>>((queue, index) => (queue.lookIndex = index));
+  readonly #room = new WaitingRoom<T, A>();
   /** Those whose wait ends apart from their deadline. */
   readonly #expiry = new IndexedHeap<Entry<T, A>>((entry, index) => (entry.expiryIndex = index));
   readonly #waiting = SCHEDULING_CLASSES.map(() => 0);
   #length = 0;
   #sequence = 0;
-  #look = 0;
   #wakeAt: Instant = Infinity;
   #vainLooks = 0;
-  #isAnyOpen = false;
-  /** Queues that are to be looked at whatever the lines do. */
-  readonly #fresh: Queue<T, A>[] = [];
   #decided: Decided<T, A>[] = [];
 
   constructor(options: SchedulerOptions<T, A>) {
@@ -97,13 +86,13 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   /** When to `poll` if nothing else happens; Infinity: no need. */
   get wakeAt(): Instant {
-    return Math.min(this.#wakeAt, this.#looks.peekKey(), this.#expiry.peekKey());
+    return Math.min(this.#wakeAt, this.#room.looks.peekKey(), this.#expiry.peekKey());
   }
 
   /** The longest that anybody waiting has waited, in milliseconds. O(n): for status pages. */
   oldestMs(now: Instant): number {
     let oldest = now;
-    for (const queue of this.#looks.items()) for (const entry of queue.entries.items()) oldest = Math.min(oldest, entry.since);
+    for (const queue of this.#room.looks.items()) for (const entry of queue.entries.items()) oldest = Math.min(oldest, entry.since);
     return now - oldest;
   }
 
@@ -158,16 +147,16 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     this.#expire(now);
     this.#wakeAt = Infinity;
     this.#vainLooks = 0;
-    for (const line of this.#active) line.holder = null;
-    for (const line of this.#active) this.#open(now, line);
+    for (const line of this.#room.active) line.holder = null;
+    for (const line of this.#room.active) this.#open(now, line);
     for (;;) {
       this.#lookAtLines(now);
-      const queue = this.#fresh.pop();
+      const queue = this.#room.fresh.pop();
       if (queue === undefined) break;
       queue.isFresh = false;
       if (queue.entries.size > 0 && !queue.isLooked) this.#tryHead(now, queue);
     }
-    for (const line of this.#active) {
+    for (const line of this.#room.active) {
       line.isOpen = false;
       line.putBack();
       this.#wakeAt = Math.min(this.#wakeAt, line.wakeAt);
@@ -181,11 +170,11 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     for (let entry = this.#expiry.peek(); entry !== undefined && entry.waitUntil <= now; entry = this.#expiry.peek()) {
       this.#refuse(now, entry, 'expired');
     }
-    while (this.#looks.peekKey() <= now) {
-      const queue = this.#looks.peek()!;
+    while (this.#room.looks.peekKey() <= now) {
+      const queue = this.#room.looks.peek()!;
       const head = queue.entries.peek()!;
       if (head.expiryIndex < 0 && head.waitUntil <= now) this.#refuse(now, head, 'expired');
-      else this.#lookAfresh(queue);
+      else this.#room.lookAfresh(queue);
     }
   }
 
@@ -194,9 +183,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     line.wakeAt = Infinity;
     const front = line.front()!;
     line.isOpen = !front.queue.isLooked || this.#isOpenFor(now, front);
-    if (!line.isOpen && front.holds) this.#keep(front.queue);
+    if (!line.isOpen && front.holds) this.#room.keep(front.queue);
     else if (!line.isOpen) line.isOpen = !isClosedForAll(line, now);
-    if (line.isOpen) this.#isAnyOpen = true;
+    if (line.isOpen) this.#room.isAnyOpen = true;
   }
 
   /** False if the resource is closed for the first of a queue; then the line is to be looked at again when it opens. */
@@ -209,10 +198,11 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   /** Class by class over all lines, so that of two that open together the higher class is served first. */
   #lookAtLines(now: Instant): void {
-    while (this.#isAnyOpen && this.#vainLooks < VAIN_LOOKS_MAX) {
-      this.#isAnyOpen = false;
+    while (this.#room.isAnyOpen && this.#vainLooks < VAIN_LOOKS_MAX) {
+      this.#room.isAnyOpen = false;
       for (let rank = 0; rank < SCHEDULING_CLASSES.length; rank++) {
-        for (let i = 0; i < this.#active.length; i++) if (this.#active[i]!.isOpen) this.#lookAlong(now, this.#active[i]!, rank);
+        for (let i = 0; i < this.#room.active.length; i++)
+          if (this.#room.active[i]!.isOpen) this.#lookAlong(now, this.#room.active[i]!, rank);
       }
     }
   }
@@ -229,7 +219,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
         this.#vainLooks++;
         if (spot.index < 0) continue; // it waits in another line now
         if (spot.opensAt > now) line.wakeAt = Math.min(line.wakeAt, spot.opensAt);
-      } else if (spot.holds) this.#keep(queue);
+      } else if (spot.holds) this.#room.keep(queue);
       if (spot.holds || line.asides.length >= LOOK_PAST_MAX || isClosedForAll(line, now)) break;
       line.setAside(spot);
     }
@@ -248,141 +238,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       this.#refuse(now, entry, 'infeasible');
       return true;
     }
-    this.#stand(now, queue, look);
-    return this.#setApart(now, entry, look);
-  }
-
-  /** Puts a queue into the lines that its first request waits in, and out of all others. */
-  #stand(now: Instant, queue: Queue<T, A>, look: Look<T, A>): void {
-    const { waitsFor } = look;
-    const mark = ++this.#look;
-    if (queue.holdsOn !== waitsFor) for (const spot of queue.spots) spot.holds = false;
-    queue.holdsOn = waitsFor;
-    for (let i = 0; i < look.lines.length; i++) {
-      const spot = this.#spot(queue, look.lines[i]!, mark);
-      spot.place = look.places[i]!;
-      spot.opensAt = look.opensAt[i]!;
-    }
-    if (waitsFor !== null) this.#hold(now, queue, waitsFor, mark);
-    for (let i = queue.spots.length - 1; i >= 0; i--) {
-      const spot = queue.spots[i]!;
-      if (spot.look === mark) continue;
-      this.#leave(spot);
-      queue.spots[i] = queue.spots.at(-1)!;
-      queue.spots.pop();
-    }
-    for (const { line, opensAt } of queue.spots) if (opensAt > now) line.wakeAt = Math.min(line.wakeAt, opensAt);
-    queue.isLooked = true;
-    this.#lookNotBefore(queue, look.wakeAt);
-    if (waitsFor !== null) this.#keep(queue);
-  }
-
-  /** What it lacks on the target that it waits for it keeps, from now until it starts there or waits for another. */
-  #hold(now: Instant, queue: Queue<T, A>, { target, lines }: Place<T, A>, mark: number): void {
-    const need = queue.entries.peek()!.applicant.needOn(target);
-    for (const line of lines) {
-      if (!isHoldable(line.resource)) continue;
-      const known = queue.spots.find((spot) => spot.line === line);
-      if (known?.holds !== true && !isClosed(line.resource, now, need)) continue;
-      const spot = this.#spot(queue, line, mark);
-      spot.holds = true;
-      if (spot !== known) spot.opensAt = line.resource.earliest(now, need);
-    }
-  }
-
-  /** Those behind it may not take what it holds. */
-  #keep(queue: Queue<T, A>): void {
-    for (const spot of queue.spots) {
-      if (!spot.holds) continue;
-      const holder = spot.line.holder;
-      if (holder === null || spot.line.goesBefore(spot, holder.queue.entries.peek()!)) spot.line.holder = spot;
-    }
-  }
-
-  #spot(queue: Queue<T, A>, line: Line<T, A>, mark: number): Spot<T, A> {
-    let spot = queue.spots.find((each) => each.line === line);
-    if (spot === undefined) {
-      spot = line.enter(queue);
-      queue.spots.push(spot);
-      if (line.index < 0) {
-        line.index = this.#active.push(line) - 1;
-        line.wakeAt = Infinity;
-      }
-    }
-    spot.look = mark;
-    return spot;
-  }
-
-  #leave(spot: Spot<T, A>): void {
-    const { line } = spot;
-    line.leave(spot);
-    if (line.length > 0) return this.#openLine(line);
-    const last = this.#active.pop()!;
-    if (last !== line) this.#active[(last.index = line.index)] = last;
-    line.index = -1;
-    line.isOpen = false;
-  }
-
-  #openLine(line: Line<T, A>): void {
-    line.isOpen = true;
-    this.#isAnyOpen = true;
-  }
-
-  /** Something of its own keeps it back where another of its queue might start: those behind it are looked at too. */
-  #setApart(now: Instant, entry: Entry<T, A>, look: Look<T, A>): boolean {
-    const { queue } = entry;
-    if (queue.apartFrom !== null || queue.apart >= LOOK_PAST_MAX || look.ownBlocked || !opensForSome(queue.lane, now)) return false;
-    queue.apart++;
-    queue.entries.remove(entry.orderIndex);
-    const isExpiring = entry.expiryIndex >= 0 ? 1 : 0;
-    queue.expiring -= isExpiring;
-    entry.queue = new Queue<T, A>(queue.lane, queue.rank, queue.client, queue);
-    entry.queue.expiring = isExpiring;
-    for (const { line } of queue.flows) line.flow(entry.queue);
-    entry.queue.entries.push(entry, entry.deadline, entry.sequence);
-    this.#headChanged(queue);
-    this.#stand(now, entry.queue, look);
-    return true;
-  }
-
-  /** Somebody else is first in the queue, or nobody. */
-  #headChanged(queue: Queue<T, A>): void {
-    queue.isLooked = false;
-    queue.holdsOn = null;
-    if (queue.entries.size > 0) {
-      for (const spot of queue.spots) {
-        spot.holds = false;
-        spot.line.rekey(spot);
-        this.#openLine(spot.line);
-      }
-      this.#lookNotBefore(queue, Infinity);
-      if (queue.lane.single === null || queue.spots.length === 0) this.#lookAfresh(queue);
-      return;
-    }
-    for (const spot of queue.spots) this.#leave(spot);
-    for (const { flow } of queue.flows) flow.uses--;
-    queue.spots.length = queue.flows.length = 0;
-    if (queue.lookIndex >= 0) this.#looks.remove(queue.lookIndex);
-    if (queue.apartFrom === null) return;
-    queue.apartFrom.apart--;
-    if (queue.apartFrom.entries.size > 0) this.#lookAfresh(queue.apartFrom);
-  }
-
-  /** To be looked at in this poll, or in the next one. */
-  #lookAfresh(queue: Queue<T, A>): void {
-    queue.isLooked = false;
-    this.#lookNotBefore(queue, Infinity);
-    if (queue.isFresh) return;
-    queue.isFresh = true;
-    this.#fresh.push(queue);
-  }
-
-  /** Sets the time at which a queue is looked at by itself: then, or when the wait of its first request ends. */
-  #lookNotBefore(queue: Queue<T, A>, at: Instant): void {
-    const { entries, expiring } = queue;
-    const until = expiring > 0 && entries.peek()!.expiryIndex >= 0 ? at : Math.min(at, entries.peekKey());
-    if (queue.lookIndex < 0) this.#looks.push(queue, until, 0);
-    else this.#looks.update(queue.lookIndex, until, 0);
+    this.#room.stand(now, queue, look);
+    return this.#room.setApart(now, entry, look);
   }
 
   #entry(now: Instant, applicant: A, rank: number): Entry<T, A> {
@@ -413,9 +270,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
     queue.entries.push(entry, entry.deadline, entry.sequence);
     if (queue.entries.peek() !== entry) return;
-    if (queue.entries.size > 1) this.#headChanged(queue);
-    this.#stand(now, queue, look);
-    this.#setApart(now, entry, look);
+    if (queue.entries.size > 1) this.#room.headChanged(queue);
+    this.#room.stand(now, queue, look);
+    this.#room.setApart(now, entry, look);
     for (const spot of entry.queue.spots) if (spot.opensAt > now) this.#wakeAt = Math.min(this.#wakeAt, spot.opensAt);
   }
 
@@ -432,7 +289,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     entry.applicant.waiting = null;
     this.#length--;
     this.#waiting[queue.rank]!--;
-    if (wasFirst) this.#headChanged(queue);
+    if (wasFirst) this.#room.headChanged(queue);
   }
 
   #refuse(now: Instant, entry: Entry<T, A>, why: Refusal['why']): void {
