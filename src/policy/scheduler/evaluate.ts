@@ -108,9 +108,10 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   evaluate(entry: Entry<T, A>, now: Instant, withPromises: boolean): Look<T, A> {
     const { look } = this;
     this.#reset(withPromises);
-    const patienceEnds = entry.since + entry.applicant.patienceMs;
+    const { tiers } = entry.queue.lane;
+    const patienceEnds = tiers.length === 1 ? now : entry.since + entry.applicant.patienceMs;
     let betterTierWorthIt = false;
-    for (const tier of entry.queue.lane.tiers) {
+    for (const tier of tiers) {
       const tierAt = this.#searchTier(entry, tier, now);
       if (this.#startable.length > 0) {
         look.feasible = true;

@@ -171,6 +171,16 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
     if (--each.length === 0) each.credit = 0;
   }
 
+  /** Every queue that stands here. */
+  *queues(): Generator<Queue<T, A>> {
+    for (const each of this.#classes) {
+      for (const { first, others } of each?.order.items() ?? []) {
+        yield first!.queue;
+        for (const spot of others?.items() ?? []) yield spot.queue;
+      }
+    }
+  }
+
   /** Another request is first in the queue. */
   rekey(spot: Spot<T, A>): void {
     if (this.holder === spot) this.holder = null;
@@ -199,7 +209,7 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
   noteStart(now: Instant, queue: Queue<T, A>, tokens: number, shares: readonly number[]): void {
     this.#pace.note(now);
     const own = this.#class(queue.rank);
-    const flow = queue.flows.find((each) => each.line === this)?.flow ?? own.flow(queue.client);
+    const flow = this.#knownFlow(queue) ?? own.flow(queue.client);
     if (flow.index < 0) flow.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     own.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     flow.virtualTime += Math.max(1, tokens);
@@ -252,11 +262,17 @@ export class Line<T extends Capacity, A extends Applicant<T>> {
 
   /** The account of a queue's client, known to the queue while anybody waits in it. */
   flow(queue: Queue<T, A>): Flow<T, A> {
-    for (const known of queue.flows) if (known.line === this) return known.flow;
+    const known = this.#knownFlow(queue);
+    if (known !== null) return known;
     const flow = this.#class(queue.rank).flow(queue.client);
     flow.uses++;
     queue.flows.push({ line: this, flow });
     return flow;
+  }
+
+  #knownFlow(queue: Queue<T, A>): Flow<T, A> | null {
+    for (const known of queue.flows) if (known.line === this) return known.flow;
+    return null;
   }
 
   #class(rank: number): LineClass<T, A> {

@@ -47,6 +47,9 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
 /** So many are looked at in vain in one poll; the next one goes on. */
 const VAIN_LOOKS_MAX = 4096;
 
+/** What opens later by no more than this is no news to those who wait for it, in milliseconds. */
+const NEWS_MS = 1000;
+
 export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #options: SchedulerOptions<T, A>;
   #shares: readonly number[];
@@ -184,7 +187,10 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const front = line.front()!;
     line.isOpen = !front.queue.isLooked || this.#isOpenFor(now, front);
     if (!line.isOpen && front.holds) this.#room.keep(front.queue);
-    else if (!line.isOpen) line.isOpen = !isClosedForAll(line, now);
+    else if (!line.isOpen) {
+      line.isOpen = !isClosedForAll(line, now);
+      if (!line.isOpen && this.#closesLonger(now, line, front)) for (const queue of [...line.queues()]) this.#room.lookAfresh(queue);
+    }
     if (line.isOpen) this.#room.isAnyOpen = true;
   }
 
@@ -194,6 +200,13 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const at = spot.line.resource.earliest(now, spot.queue.entries.peek()!.applicant.needOn(spot.place.target));
     if (at > now) spot.line.wakeAt = Math.min(spot.line.wakeAt, at);
     return at !== WHEN_SETTLED && at <= now;
+  }
+
+  /** A breaker has opened again, or a pause was made longer: many may wait in vain now, and should hear of it at once. */
+  #closesLonger(now: Instant, { resource }: Line<T, A>, front: Spot<T, A>): boolean {
+    if (isHoldable(resource) || front.place === null) return false;
+    const at = resource.earliest(now, front.queue.entries.peek()!.applicant.needOn(front.place.target));
+    return at > Math.max(now, front.opensAt) + NEWS_MS;
   }
 
   /** Class by class over all lines, so that of two that open together the higher class is served first. */
@@ -236,6 +249,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
     if (!look.feasible) {
       this.#refuse(now, entry, 'infeasible');
+      if (queue.entries.size > 0) this.#room.lookAfresh(queue);
       return true;
     }
     this.#room.stand(now, queue, look);

@@ -59,7 +59,7 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
     const need = queue.entries.peek()!.applicant.needOn(target);
     for (const line of lines) {
       if (!isHoldable(line.resource)) continue;
-      const known = queue.spots.find((spot) => spot.line === line);
+      const known = spotIn(queue, line);
       if (known?.holds !== true && !isClosed(line.resource, now, need)) continue;
       const spot = this.#spot(queue, line, mark);
       spot.holds = true;
@@ -77,7 +77,7 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
   }
 
   #spot(queue: Queue<T, A>, line: Line<T, A>, mark: number): Spot<T, A> {
-    let spot = queue.spots.find((each) => each.line === line);
+    let spot = spotIn(queue, line);
     if (spot === undefined) {
       spot = line.enter(queue);
       queue.spots.push(spot);
@@ -161,4 +161,9 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
     if (queue.lookIndex < 0) this.looks.push(queue, until, 0);
     else this.looks.update(queue.lookIndex, until, 0);
   }
+}
+
+function spotIn<T extends Capacity, A extends Applicant<T>>({ spots }: Queue<T, A>, line: Line<T, A>): Spot<T, A> | undefined {
+  for (const spot of spots) if (spot.line === line) return spot;
+  return undefined;
 }
