@@ -54,13 +54,14 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
     if (waitsFor !== null) this.keep(queue);
   }
 
-  /** What it lacks on the target that it waits for it keeps, from now until it starts there or waits for another. */
+  /** What it lacks on the target that it waits for, or others keep from it, it keeps until it starts there or waits for another. */
   #hold(now: Instant, queue: Queue<T, A>, { target, lines }: Place<T, A>, mark: number): void {
     const need = queue.entries.peek()!.applicant.needOn(target);
     for (const line of lines) {
       if (!isHoldable(line.resource)) continue;
       const known = spotIn(queue, line);
-      if (known?.holds !== true && !isClosed(line.resource, now, need)) continue;
+      const isHeld = line.holder !== null && line.holder.queue !== queue;
+      if (known?.holds !== true && !isHeld && !isClosed(line.resource, now, need)) continue;
       const spot = this.#spot(queue, line, mark);
       spot.holds = true;
       if (spot !== known) spot.opensAt = line.resource.earliest(now, need);
