@@ -6,7 +6,7 @@ import type { Instant } from '../../core/clock.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource, ResourceKind } from '../../core/resource.ts';
 import type { Entry, Lane, Place } from './lane.ts';
-import type { Line } from './line.ts';
+import type { Line, Spot } from './line.ts';
 import type { Applicant, Choose } from './types.ts';
 
 /** Kinds that an applicant keeps from those behind it while it waits. */
@@ -204,21 +204,28 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     if (!isFree && PAUSES.has(resource.kind) && at - now > entry.applicant.maxCooldownWaitMs) at = Infinity;
     if (at === WHEN_SETTLED) outlook.settles = true;
     else if (at > outlook.at) outlook.at = at;
-    if (this.#withPromises && (own || HOLDABLE.has(resource.kind))) {
-      const expected = isFree && line.length === 0 ? now : Math.max(at, line.expect(now, entry, need, this.shares, true));
-      if (expected > outlook.at) outlook.at = expected;
-      if (expected > outlook.scarcestAt || (expected === outlook.scarcestAt && outlook.obstacle === null && !isFree)) {
-        [outlook.scarcest, outlook.scarcestAt] = [line, expected];
-      }
-    }
+    const holder = isFree && line.length > 0 ? holderBefore(line, entry, this.isOverdue) : null;
+    if (this.#withPromises && (own || HOLDABLE.has(resource.kind))) this.#reckon(entry, line, need, now, at, holder);
     if (isFree) {
-      if (line.length === 0 || !isHeld(line, entry, this.isOverdue)) return;
+      if (holder === null) return;
       outlook.settles = true;
     } else if (own) {
       outlook.ownBlocked = true;
       outlook.onlyCapacity = false;
     } else if (!HOLDABLE.has(resource.kind)) outlook.onlyCapacity = false;
     outlook.obstacle ??= line;
+  }
+
+  /** For a newcomer: when can it have this, after those who go before it? What it will have last is the scarcest. */
+  #reckon(entry: Entry<T, A>, line: Line<T, A>, need: Need, now: Instant, at: Instant, holder: Spot<T, A> | null): void {
+    const outlook = this.#outlook;
+    const isBlocked = holder !== null || at === WHEN_SETTLED || at > now;
+    let expected = now;
+    if (isBlocked || line.length > 0) expected = Math.max(now, at, line.expect(now, entry, need, this.shares, true));
+    if (holder !== null) expected = Math.max(expected, holder.opensAt);
+    if (expected > outlook.at) outlook.at = expected;
+    if (expected < outlook.scarcestAt || (expected === outlook.scarcestAt && (outlook.obstacle !== null || !isBlocked))) return;
+    [outlook.scarcest, outlook.scarcestAt] = [line, expected];
   }
 
   #pick(applicant: A, now: Instant): Place<T, A> {
@@ -270,9 +277,14 @@ function isOpen<T extends Capacity>(now: Instant, applicant: Applicant<T>, targe
   return true;
 }
 
-function isHeld<T extends Capacity, A extends Applicant<T>>(line: Line<T, A>, entry: Entry<T, A>, isOverdue: boolean): boolean {
+/** Who keeps the line's resource from an entry; null: nobody. */
+function holderBefore<T extends Capacity, A extends Applicant<T>>(
+  line: Line<T, A>,
+  entry: Entry<T, A>,
+  isOverdue: boolean,
+): Spot<T, A> | null {
   const holder = line.holder ?? (isOverdue ? line.front() : null);
-  return holder !== null && holder.queue.entries.peek() !== entry && line.goesBefore(holder, entry);
+  return holder !== null && holder.queue.entries.peek() !== entry && line.goesBefore(holder, entry) ? holder : null;
 }
 
 const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
