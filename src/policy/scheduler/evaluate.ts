@@ -5,8 +5,7 @@
 import type { Instant } from '../../core/clock.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource, ResourceKind } from '../../core/resource.ts';
-import type { Entry, Lane, Place } from './lane.ts';
-import type { Line, Spot } from './line.ts';
+import type { Entry, Lane, Line, Place, Spot } from './lane.ts';
 import type { Applicant, Choose } from './types.ts';
 
 /** Kinds that an applicant keeps from those behind it while it waits. */
@@ -134,9 +133,9 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     let found: T | null = null;
     let several: T[] | null = null;
     for (const target of applicant.tiers[0] ?? []) {
-      if (!isOpen(now, applicant, target as T)) continue;
-      if (found === null) found = target as T;
-      else (several ??= [found]).push(target as T);
+      if (!isOpen(now, applicant, target)) continue;
+      if (found === null) found = target;
+      else (several ??= [found]).push(target);
     }
     return several === null ? found : this.choose(several, applicant, now);
   }

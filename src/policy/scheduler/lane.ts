@@ -1,8 +1,8 @@
 import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
-import type { Capacity } from '../../core/resource.ts';
+import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import type { Flow, Line, Spot } from './line.ts';
+import type { ClientPromise } from './promises.ts';
 import type { Applicant } from './types.ts';
 
 /** One waiting applicant with its places in the queues. */
@@ -30,6 +30,68 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
 export interface Place<T extends Capacity, A extends Applicant<T>> {
   readonly target: T;
   readonly lines: readonly Line<T, A>[];
+}
+
+/** Where a queue stands in one line. */
+export interface Spot<T extends Capacity, A extends Applicant<T>> {
+  readonly queue: Queue<T, A>;
+  readonly line: Line<T, A>;
+  readonly flow: Flow<T, A>;
+  /** On which target it is kept back here; null: on several. */
+  place: Place<T, A> | null;
+  /** When the resource opens for its first request, without a settlement; `now` or before: unknown. */
+  opensAt: Instant;
+  /** Its first request will use what it lacks here, and keeps it from those behind it. */
+  holds: boolean;
+  /** Passed over in this poll. */
+  isAside: boolean;
+  /** The last look that found it here. */
+  look: number;
+  index: number;
+}
+
+/** One client's place in one class of a line. */
+export interface Flow<T extends Capacity, A extends Applicant<T>> extends ClientPromise {
+  readonly client: string;
+  /** What it has used so far, in tokens: the least goes first. */
+  virtualTime: number;
+  /** Its queue that is due first. */
+  first: Spot<T, A> | null;
+  /** The others; null: there have been none. */
+  others: IndexedHeap<Spot<T, A>> | null;
+  /** Queues that know it: while there are any it is not forgotten. */
+  uses: number;
+  index: number;
+}
+
+/** The waiting line of one resource, as those who stand in it know it (`line.ts`). */
+export interface Line<T extends Capacity, A extends Applicant<T>> {
+  readonly resource: Resource;
+  /** Queues that stand here. */
+  readonly length: number;
+  /** Place among the lines in which somebody stands; -1: nobody does. */
+  index: number;
+  /** When it opens for whoever is first, without a settlement. */
+  wakeAt: Instant;
+  /** The first who keeps the resource from those behind it; found by the last poll. */
+  holder: Spot<T, A> | null;
+  /** Somebody here may be able to start: to be looked at in this poll. */
+  isOpen: boolean;
+  /** Passed over in this poll, to stand here again after it. */
+  readonly asides: readonly Spot<T, A>[];
+  front(): Spot<T, A> | null;
+  turn(rank: number): number;
+  goesBefore(spot: Spot<T, A>, entry: Entry<T, A>): boolean;
+  enter(queue: Queue<T, A>): Spot<T, A>;
+  leave(spot: Spot<T, A>): void;
+  rekey(spot: Spot<T, A>): void;
+  setAside(spot: Spot<T, A>): void;
+  putBack(): void;
+  queues(): Iterable<Queue<T, A>>;
+  noteStart(now: Instant, queue: Queue<T, A>, tokens: number, shares: readonly number[]): void;
+  promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void;
+  expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant;
+  flow(queue: Queue<T, A>): Flow<T, A>;
 }
 
 /**

@@ -13,10 +13,10 @@ import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import type { Entry, Place, Queue } from './lane.ts';
+import type { Entry, Flow, Line, Queue, Spot } from './lane.ts';
 import { Pace } from './pace.ts';
 import { Promises } from './promises.ts';
-import type { Amount, ClientPromise } from './promises.ts';
+import type { Amount } from './promises.ts';
 import type { Applicant } from './types.ts';
 
 /** Credit is a sum of shares: twenty times 0.05 is a whole start. */
@@ -25,38 +25,6 @@ const WHOLE_START = 1 - 1e-9;
 const CREDIT_MAX = 2;
 /** A line remembers what so many absent clients have used; beyond it those who owe nothing are forgotten, then anybody. */
 const ABSENT_CLIENTS_MAX = 1024;
-
-/** Where a queue stands in one line. */
-export interface Spot<T extends Capacity, A extends Applicant<T>> {
-  readonly queue: Queue<T, A>;
-  readonly line: Line<T, A>;
-  readonly flow: Flow<T, A>;
-  /** On which target it is kept back here; null: on several. */
-  place: Place<T, A> | null;
-  /** When the resource opens for its first request, without a settlement; `now` or before: unknown. */
-  opensAt: Instant;
-  /** Its first request will use what it lacks here, and keeps it from those behind it. */
-  holds: boolean;
-  /** Passed over in this poll. */
-  isAside: boolean;
-  /** The last look that found it here. */
-  look: number;
-  index: number;
-}
-
-/** One client's place in one class of a line. */
-export interface Flow<T extends Capacity, A extends Applicant<T>> extends ClientPromise {
-  readonly client: string;
-  /** What it has used so far, in tokens: the least goes first. */
-  virtualTime: number;
-  /** Its queue that is due first. */
-  first: Spot<T, A> | null;
-  /** The others; null: there have been none. */
-  others: IndexedHeap<Spot<T, A>> | null;
-  /** Queues that know it: while there are any it is not forgotten. */
-  uses: number;
-  index: number;
-}
 
 class LineClass<T extends Capacity, A extends Applicant<T>> {
   flows = new Map<string, Flow<T, A>>();
@@ -95,7 +63,7 @@ class LineClass<T extends Capacity, A extends Applicant<T>> {
 const NOTHING: Amount = { requests: 0, inputTokens: 0, outputTokens: 0 };
 const ahead: Amount = { ...NOTHING };
 
-export class Line<T extends Capacity, A extends Applicant<T>> {
+export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements Line<T, A> {
   readonly resource: Resource;
   readonly #classes: (LineClass<T, A> | null)[] = SCHEDULING_CLASSES.map(() => null);
   readonly #pace = new Pace();

@@ -26,9 +26,8 @@ import { Evaluator, isClosedForAll, isHoldable } from './evaluate.ts';
 import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import { Lane } from './lane.ts';
-import type { Entry, Place, Queue } from './lane.ts';
-import { Line } from './line.ts';
-import type { Spot } from './line.ts';
+import type { Entry, Line, Place, Queue, Spot } from './lane.ts';
+import { ResourceLine } from './line.ts';
 import { bucketOf } from './promises.ts';
 import { refusal } from './refusal.ts';
 import type { Applicant, Choose, Decided, Decision, Raise, Refusal, Start } from './types.ts';
@@ -189,7 +188,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (!line.isOpen && front.holds) this.#room.keep(front.queue);
     else if (!line.isOpen) {
       line.isOpen = !isClosedForAll(line, now);
-      if (!line.isOpen && this.#closesLonger(now, line, front)) for (const queue of [...line.queues()]) this.#room.lookAfresh(queue);
+      if (!line.isOpen && this.#closesLonger(now, line, front)) for (const queue of line.queues()) this.#room.lookAfresh(queue);
     }
     if (line.isOpen) this.#room.isAnyOpen = true;
   }
@@ -358,7 +357,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     let lane = this.#lanes.get(tiers);
     if (lane === undefined) {
       const place = (target: T): Place<T, A> => ({ target, lines: target.resources.map((resource) => this.#lineOf(resource)) });
-      lane = new Lane<T, A>(tiers.map((tier) => (tier as readonly T[]).map(place)));
+      lane = new Lane<T, A>(tiers.map((tier) => tier.map(place)));
       this.#lanes.set(tiers, lane);
     }
     return lane;
@@ -366,7 +365,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   #lineOf(resource: Resource): Line<T, A> {
     let line = this.#lines.get(resource);
-    if (line === undefined) this.#lines.set(resource, (line = new Line<T, A>(resource)));
+    if (line === undefined) this.#lines.set(resource, (line = new ResourceLine<T, A>(resource)));
     return line;
   }
 }

@@ -8,8 +8,7 @@ import { isClosed, isHoldable, opensForSome } from './evaluate.ts';
 import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import { Queue } from './lane.ts';
-import type { Entry, Place } from './lane.ts';
-import type { Line, Spot } from './line.ts';
+import type { Entry, Line, Place, Spot } from './lane.ts';
 import type { Applicant } from './types.ts';
 
 /**
