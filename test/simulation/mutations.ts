@@ -117,7 +117,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'queue: whoever leaves keeps the place': {
     what: 'permit',
     file: 'pipeline/admit.ts',
-    from: 'this.#scheduler.cancel(applicant);',
+    from: 'this.#scheduler.cancel(this.#clock.now(), applicant);',
     to: '',
     foundBy: /invariant broken|^permits: /,
   },
