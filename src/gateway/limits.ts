@@ -41,15 +41,14 @@ const KINDS = {
 type RateKind = keyof typeof KINDS;
 
 interface KnownLimit {
-  settings: string;
   readonly resource: LimitResource;
   /** Its id as people are told it; null: nothing in the config has it any more. */
   shownAs: string | null;
 }
 
 /**
- * Limits by their id, the same object for the same id and settings, so that what they know outlives a reload. Where a
- * setting changed, the new limit goes on from the old one's level.
+ * Limits by their id, the same object over reloads: what they know stays, and a changed limit holds at once for those who wait for
+ * it already. Only another way of counting makes a new one, which begins full.
  */
 export class LimitRegistry {
   readonly #clock: Clock;
@@ -97,27 +96,26 @@ export class LimitRegistry {
   }
 
   #rate(id: string, name: RateKind, limit: number, limits: LimitsConfig, kind: ResourceKind | undefined): LimitResource {
-    const settings = `${limit} ${limits.burst} ${limits.window} ${kind ?? ''}`;
-    const known = this.#limits.get(id);
-    if (known?.settings === settings) return known.resource;
+    const known = this.#limits.get(id)?.resource;
+    const now = this.#clock.now();
+    if (known instanceof TokenBucket && limits.window !== 'sliding') {
+      known.setLimit(now, limit, limits.burst);
+      return known;
+    }
+    if (known instanceof SlidingWindow && limits.window === 'sliding') {
+      known.setLimit(limit);
+      return known;
+    }
     const { windowMs, measure, kind: ownKind } = KINDS[name];
     const options: LimitOptions = { id, kind: kind ?? ownKind, limit, windowMs, burst: limits.burst, measure };
-    const resource = limits.window === 'sliding' ? new SlidingWindow(options) : new TokenBucket(options, this.#clock.now());
-    this.#carryOver(known?.resource, resource);
-    return this.#keep(id, settings, resource, known === undefined);
+    const resource = limits.window === 'sliding' ? new SlidingWindow(options) : new TokenBucket(options, now);
+    return this.#keep(id, resource, known === undefined);
   }
 
-  #keep(id: string, settings: string, resource: LimitResource, isNew: boolean): LimitResource {
-    this.#limits.set(id, { settings, resource, shownAs: id });
+  #keep(id: string, resource: LimitResource, isNew: boolean): LimitResource {
+    this.#limits.set(id, { resource, shownAs: id });
     if (isNew) this.onMade?.(id, resource);
     return resource;
-  }
-
-  #carryOver(from: LimitResource | undefined, to: LimitResource): void {
-    const now = this.#clock.now();
-    const epochMs = this.#clock.epochMs();
-    if (from instanceof TokenBucket && to instanceof TokenBucket) to.restore(now, epochMs, from.save(now, epochMs));
-    if (from instanceof SlidingWindow && to instanceof SlidingWindow) to.restore(now, epochMs, from.save(now, epochMs));
   }
 
   #concurrency(id: string, limit: number): LimitResource {
@@ -126,7 +124,7 @@ export class LimitRegistry {
       known.resource.setLimit(limit);
       return known.resource;
     }
-    return this.#keep(id, '', new ConcurrencyLimiter(id, limit), known === undefined);
+    return this.#keep(id, new ConcurrencyLimiter(id, limit), known === undefined);
   }
 }
 

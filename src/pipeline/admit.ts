@@ -2,7 +2,7 @@ import { assert } from '../core/assert.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
-import type { Applicant, Decision, Refusal, Start } from '../policy/scheduler/types.ts';
+import type { Applicant, Decision, Raise, Refusal, Start } from '../policy/scheduler/types.ts';
 import type { RouteTarget } from './route.ts';
 
 export interface RouteApplicant extends Applicant<RouteTarget> {
@@ -48,6 +48,13 @@ export class Admission {
     this.#scheduler.cancel(this.#clock.now(), applicant);
     tell({ kind: 'cancelled' });
     this.pump();
+  }
+
+  /** A better reader has joined whoever waits: it moves to where that one would stand. False: it doesn't wait (any more). */
+  raise(applicant: RouteApplicant, by: Raise): boolean {
+    const waits = this.#scheduler.raise(this.#clock.now(), applicant, by);
+    if (waits) this.pump();
+    return waits;
   }
 
   cancel(permit: Permit): void {

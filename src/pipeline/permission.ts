@@ -32,9 +32,9 @@ class RunApplicant implements RouteApplicant {
 
   constructor(run: RequestRun, tiers: Tiers, waitUntil: Instant) {
     this.#run = run;
-    this.class = run.request.priority;
+    this.class = run.priority;
     this.client = run.request.client.name;
-    this.deadline = run.deadline;
+    this.deadline = Math.min(run.deadline, run.wantedBy);
     this.waitUntil = waitUntil;
     this.tiers = tiers;
     // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.
@@ -92,12 +92,13 @@ export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): Admissio
 async function waitFor(run: RequestRun, applicant: RunApplicant, since: Instant): Promise<AdmissionResult> {
   const { admission, clock, events } = run.engine;
   const blockers = refusal('infeasible', applicant, since).blockers;
+  run.applicant = applicant;
   run.wake = () => admission.withdraw(applicant);
   const waiting = admission.wait(applicant);
   events.emit({ type: 'queued', requestId: run.request.id, at: since, blockers });
   admission.pump();
   const result = await waiting;
-  run.wake = null;
+  run.wake = run.applicant = null;
   run.queueMs += clock.now() - since;
   return result;
 }

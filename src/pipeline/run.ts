@@ -1,12 +1,15 @@
 /** One request under way: what is known of it, what it holds, and how it ends, exactly once. */
 import type { Instant, Timer } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
+import { SCHEDULING_CLASSES } from '../core/request.ts';
+import type { SchedulingClass } from '../core/request.ts';
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Judgement } from '../policy/verdict.ts';
+import type { RouteApplicant } from './admit.ts';
 import type { Attempt, AttemptOwner } from './attempt.ts';
 import { Downstream } from './downstream.ts';
 import type { Engine } from './engine.ts';
@@ -66,6 +69,12 @@ export class RequestRun implements Running, AttemptOwner {
   checks = 0;
   clientPermit: Permit | null = null;
   current: Attempt | null = null;
+  /** The class that it waits in: its own, or a better reader's. */
+  priority: SchedulingClass;
+  /** By when somebody wants the answer, where that is sooner than its deadline; Infinity: nobody does. */
+  wantedBy: Instant = Infinity;
+  /** What waits for a permit on its behalf; null: nothing does. */
+  applicant: RouteApplicant | null = null;
   /** Ends the present wait at once; null: it isn't waiting. */
   wake: (() => void) | null = null;
   /**
@@ -86,6 +95,7 @@ export class RequestRun implements Running, AttemptOwner {
     this.route = route;
     this.startedAt = request.receivedAt;
     this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
+    this.priority = request.priority;
     this.tiers = route.tiersFor(request.facts.operation, request.fallback);
     const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
     this.downstream = new Downstream(sink, engine.clock, {
@@ -124,6 +134,19 @@ export class RequestRun implements Running, AttemptOwner {
   stop(error: BreakwaterError): void {
     this.stopError ??= error;
     this.#interruptWaits();
+  }
+
+  /**
+   * A better reader has joined: from now on it waits in the better class, as if it were due by the sooner deadline, and until the
+   * later one. What was sent already keeps the deadline it was sent with.
+   */
+  raise(by: { readonly priority: SchedulingClass; readonly deadline: Instant }): void {
+    if (SCHEDULING_CLASSES.indexOf(by.priority) < SCHEDULING_CLASSES.indexOf(this.priority)) this.priority = by.priority;
+    this.wantedBy = Math.min(this.wantedBy, this.deadline, by.deadline);
+    this.deadline = Math.max(this.deadline, by.deadline);
+    if (this.applicant === null) return;
+    const waitUntil = this.applicant.waitUntil < this.applicant.deadline ? this.applicant.waitUntil : by.deadline;
+    this.engine.admission.raise(this.applicant, { class: this.priority, deadline: this.wantedBy, waitUntil });
   }
 
   /** Another credential of the same target is no other: its silence would be the same. */

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/gateway/config/index.ts';
 import type { Config, ConfigInput } from '../../src/gateway/config/index.ts';
+import { chatAnswer } from '../../src/testing/index.ts';
+import { startVirtualWorld } from './virtual.ts';
 import { contentOf, eventually, startWorld } from './world.ts';
 import type { World } from './world.ts';
 
@@ -72,6 +74,20 @@ describe('a reload', { concurrency: true }, () => {
     await eventually(() => world.storms['a']!.stats().running === 4, 'all four');
     for (const seen of await Promise.all(asked)) assert.equal(seen.status, 200);
     assert.equal(world.gateway.targets()[0]!.limits[0]!.available, 4);
+  });
+
+  it('tells those who wait for a rate limit of its new value', async (t) => {
+    const limits = { requestsPerMinute: 1 };
+    const world = await startVirtualWorld(t, { providers: { a: () => chatAnswer() }, limits });
+    await world.answerTo();
+    const waiting = world.ask();
+    await world.clock.advanceAsync(100);
+    assert.equal(world.gateway.queue().waiting, 1);
+    const providers = { a: { protocol: 'openai' as const, baseUrl: 'http://a/v1', apiKey: 'sk-test', limits: { requestsPerMinute: 60 } } };
+    await world.gateway.reload(configOf({ providers, models: { fast: ['a/m'] } }));
+    const { status, endAtMs } = await world.until(waiting.done);
+    assert.equal(status, 200);
+    assert.ok(endAtMs < 2000, `${endAtMs}`);
   });
 
   it('to a config that cannot be built leaves the old one serving', async (t) => {

@@ -22,8 +22,8 @@ interface Slot {
 }
 
 export class LaggedLevel {
-  readonly capacity: number;
-  readonly #ratePerMs: number;
+  #capacity: number;
+  #ratePerMs: number;
   readonly #lagMs: number;
   readonly #slotMs: number;
   /** The plain bucket as it was at `#at`, about `lagMs` ago. */
@@ -36,12 +36,25 @@ export class LaggedLevel {
   readonly #peaks: { at: Instant; level: number }[] = [];
 
   constructor(capacity: number, ratePerMs: number, lagMs: number, now: Instant) {
-    this.capacity = capacity;
+    this.#capacity = capacity;
     this.#ratePerMs = ratePerMs;
     this.#lagMs = lagMs;
     this.#slotMs = lagMs / SLOTS;
     this.#level = capacity;
     this.#at = now - lagMs;
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** What is there stays, up to the new capacity; what can come back, too. */
+  configure(now: Instant, capacity: number, ratePerMs: number): void {
+    this.#advance(now);
+    for (const peak of this.#peaks) peak.level += capacity - this.#capacity;
+    this.#level = Math.min(capacity, this.#level);
+    this.#capacity = capacity;
+    this.#ratePerMs = ratePerMs;
   }
 
   /** At most `capacity`; below zero where more was taken than there was. */
@@ -58,7 +71,7 @@ export class LaggedLevel {
     let pending = this.#pendingSum;
     for (const slot of this.#pending) {
       // Above the capacity the bucket does not fill, so it has to drain first of what is still to be counted.
-      if (wanted + pending <= this.capacity) {
+      if (wanted + pending <= this.#capacity) {
         const reached = at + (wanted + pending - level) / this.#ratePerMs;
         if (reached <= slot.at) return reached + this.#lagMs;
       }
@@ -93,7 +106,7 @@ export class LaggedLevel {
     while (from < this.#peaks.length && this.#peaks[from]!.at <= takenAt) from++;
     // Peaks only fall: the first since then is the highest.
     const fullest = Math.max(this.#level, this.#peaks[from]?.level ?? -Infinity);
-    const back = Math.max(0, Math.min(amount, this.capacity - fullest));
+    const back = Math.max(0, Math.min(amount, this.#capacity - fullest));
     if (back === 0) return;
     this.#level += back;
     // With the smaller take, later moments would have been as much fuller.
@@ -106,12 +119,12 @@ export class LaggedLevel {
     this.#pending.length = 0;
     this.#pendingSum = 0;
     this.#peaks.length = 0;
-    this.#level = this.#refilled(Math.min(this.capacity, level), passedMs);
+    this.#level = this.#refilled(Math.min(this.#capacity, level), passedMs);
     this.#at = now - this.#lagMs;
   }
 
   #refilled(level: number, passedMs: number): number {
-    return Math.min(this.capacity, level + passedMs * this.#ratePerMs);
+    return Math.min(this.#capacity, level + passedMs * this.#ratePerMs);
   }
 
   #advance(now: Instant): void {

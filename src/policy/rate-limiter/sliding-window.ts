@@ -22,7 +22,7 @@ export interface WindowLevel {
 export class SlidingWindow implements Resource {
   readonly id: string;
   readonly kind: ResourceKind;
-  readonly limit: number;
+  #limit: number;
   readonly #measure: LimitMeasure;
   readonly #windowMs: number;
   #starts: Start[] = [];
@@ -34,9 +34,18 @@ export class SlidingWindow implements Resource {
   constructor(options: LimitOptions) {
     this.id = options.id;
     this.kind = options.kind;
-    this.limit = options.limit;
+    this.#limit = options.limit;
     this.#measure = options.measure;
     this.#windowMs = options.windowMs + guardMs(options.windowMs);
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** From now on: what was taken stays taken, and those who wait for it wait for the new limit. */
+  setLimit(limit: number): void {
+    this.#limit = limit;
   }
 
   earliest(now: Instant, need: Need): Instant {

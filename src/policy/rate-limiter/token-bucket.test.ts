@@ -236,3 +236,16 @@ test('property: whatever is reserved, settled and cancelled, the level is what w
     }),
   );
 });
+
+test('a changed limit holds at once: what was taken stays taken, and what a call did not use comes back to it', () => {
+  const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
+  const ticket = bucket.reserve(0, tokens(6000));
+  assert.ok(bucket.earliest(1000, tokens(3000)) > 30_000);
+  bucket.setLimit(1000, 60_000, 1);
+  const sooner = bucket.earliest(1000, tokens(3000));
+  assert.ok(sooner > 3000 && sooner < 4100, `${sooner}`);
+  bucket.setLimit(1000, 600, 1);
+  assert.equal(bucket.earliest(1000, tokens(3000)), Infinity);
+  bucket.settle(1000, ticket, tokens(6000), used(0, 0));
+  assert.ok(bucket.available(1000) <= 600, `${bucket.available(1000)}`);
+});

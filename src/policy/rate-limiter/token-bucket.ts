@@ -43,6 +43,15 @@ export function guardMs(windowMs: number): number {
 /** Amounts are sums of floats, and instants too: below this share of the limit they are the same. */
 const EPSILON_SHARE = 1e-9;
 
+function epsilonOf(limit: number): number {
+  return Math.max(1e-6, limit * EPSILON_SHARE);
+}
+
+/** At least one whole, so that something can start. */
+function capacityOf(limit: number, burst: number): number {
+  return Math.max(limit * burst, Math.min(1, limit));
+}
+
 export interface BucketLevel {
   readonly level: number;
   readonly epochMs: number;
@@ -55,21 +64,36 @@ export interface BucketLevel {
 export class TokenBucket implements Resource {
   readonly id: string;
   readonly kind: ResourceKind;
-  readonly limit: number;
+  #limit: number;
+  #epsilon: number;
   readonly #measure: LimitMeasure;
   readonly #windowMs: number;
-  readonly #epsilon: number;
   readonly #level: LaggedLevel;
 
   constructor(options: LimitOptions, now: Instant) {
     this.id = options.id;
     this.kind = options.kind;
-    this.limit = options.limit;
+    this.#limit = options.limit;
+    this.#epsilon = epsilonOf(options.limit);
     this.#measure = options.measure;
     this.#windowMs = options.windowMs;
-    this.#epsilon = Math.max(1e-6, options.limit * EPSILON_SHARE);
-    const capacity = Math.max(options.limit * options.burst, Math.min(1, options.limit));
-    this.#level = new LaggedLevel(capacity, options.limit / options.windowMs, guardMs(options.windowMs), now);
+    this.#level = new LaggedLevel(
+      capacityOf(options.limit, options.burst),
+      options.limit / options.windowMs,
+      guardMs(options.windowMs),
+      now,
+    );
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  /** From now on: what was taken stays taken, and those who wait for it wait for the new limit. */
+  setLimit(now: Instant, limit: number, burst: number): void {
+    this.#limit = limit;
+    this.#epsilon = epsilonOf(limit);
+    this.#level.configure(now, capacityOf(limit, burst), limit / this.#windowMs);
   }
 
   earliest(now: Instant, need: Need): Instant {

@@ -101,7 +101,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   /** Starts, refuses or queues. After `wait`, poll: the newcomer may be first in line. */
   submit(now: Instant, applicant: A): Decision<T> {
     const rank = SCHEDULING_CLASSES.indexOf(applicant.class);
-    if (applicant.deadline <= now) return refusal('expired', applicant, now);
+    if (Math.max(applicant.deadline, applicant.waitUntil) <= now) return refusal('expired', applicant, now);
     if (this.#length === 0) {
       const target = this.#evaluator.startable(now, applicant);
       if (target !== null) return this.#reserve(now, applicant, target);
