@@ -1,4 +1,5 @@
 import type { UpstreamRequest } from '../transport/transport.ts';
+import { PROMPT_MARKS } from './workload.ts';
 
 /** A request as a simulated provider understands it. */
 export interface ProviderAsk {
@@ -42,7 +43,10 @@ function inputTokensOf(messages: unknown): number {
     if (part['type'] === 'image_url') media += IMAGE_TOKENS;
     else add(part['text']);
   };
-  if (Array.isArray(messages)) for (const message of messages) if (isRecord(message)) add(message['content']);
+  if (Array.isArray(messages)) {
+    for (const message of messages) if (isRecord(message)) add(message['content']);
+    bytes += messages.length * PROMPT_MARKS;
+  }
   return Math.ceil(bytes / BYTES_PER_TOKEN) + media;
 }
 

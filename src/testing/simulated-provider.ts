@@ -184,6 +184,8 @@ export class SimulatedProvider {
     tell(fault?.kind ?? null);
     if (fault !== null && isFront(fault)) {
       this.count.faults++;
+      // It was let in, and counts as a request; no token of it was worked on.
+      for (const account of accounts) account.release(clock.now(), account.take(clock.now(), NOTHING), null);
       return yield* this.#failAtFront(fault, networkMs);
     }
     yield* this.#answer(work, accounts, fault, visit);
@@ -323,6 +325,8 @@ class Visit {
 }
 
 const STATUS: Readonly<Partial<Record<SimulatedFault['kind'], number>>> = { rate_limit: 429, server_error: 500, overloaded: 503 };
+
+const NOTHING: CallCount = { inputTokens: 0, outputTokens: 0 };
 
 /** Struck before any work was done. */
 function isFront(fault: SimulatedFault): boolean {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createSeededRandom } from './seeded-random.ts';
 import { draw } from './spread.ts';
-import { bodyOf, generateLoad } from './workload.ts';
+import { bodyOf, generateLoad, PROMPT_MARKS } from './workload.ts';
 
 test('a spread has the median and the tail that it names', () => {
   const random = createSeededRandom(1);
@@ -41,7 +41,7 @@ test('a body is a chat request of the size asked for', () => {
     user: string;
   };
   const [part, ...images] = body.messages[0]!.content;
-  assert.equal(part!.text!.length, 4_000);
+  assert.equal(part!.text!.length + PROMPT_MARKS, 4_000);
   assert.deepEqual(
     images.map(({ type }) => type),
     ['image_url', 'image_url'],

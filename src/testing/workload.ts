@@ -15,7 +15,7 @@ export interface SimulatedRequest {
   readonly priority: Priority | null;
   readonly deadlineMs: number | null;
   readonly stream: boolean;
-  /** Text of the prompt, in tokens of four bytes. */
+  /** The prompt without its images, in tokens of four bytes, as gateway and providers count them: with its marks of JSON. At least 8. */
   readonly inputTokens: number;
   /** Images of a megabyte each. Default 0. */
   readonly images?: number;
@@ -118,9 +118,12 @@ function makeRequest(id: string, atMs: number, kind: LoadKind, random: Random): 
 const IMAGE_BYTES = 1_000_000;
 let filler = 'The ships lay in the harbour and waited for the tide. ';
 
+/** What stands around the text of a prompt: `[{"role":"user","content":"…"}]`. */
+export const PROMPT_MARKS = 30;
+
 /** The body of a chat request as JSON text. */
 export function bodyOf(request: SimulatedRequest): string {
-  const text = fill(request.inputTokens * 4);
+  const text = fill(Math.max(0, request.inputTokens * 4 - PROMPT_MARKS));
   const images = request.images ?? 0;
   const content = images === 0 ? `"${text}"` : `[{"type":"text","text":"${text}"}${imagePart().repeat(images)}]`;
   const bound = request.outputBound === null ? '' : `,"max_tokens":${request.outputBound}`;

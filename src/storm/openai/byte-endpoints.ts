@@ -43,7 +43,7 @@ function reader(make: Maker): (received: Received) => Ask | Failure {
     return {
       model,
       stream: false,
-      inputTokens: multipart === undefined ? countInput(received) : 0,
+      inputTokens: multipart === undefined ? countInput(received, fields) : 0,
       outputBound: 0,
       fields,
       plain(_choices, facts) {

@@ -21,7 +21,7 @@ export function readChat(received: Received): Ask | Failure {
   return {
     model,
     stream: fields['stream'] === true,
-    inputTokens: countInput(received),
+    inputTokens: countInput(received, fields),
     outputBound: wholeNumber(fields['max_completion_tokens']) ?? wholeNumber(fields['max_tokens']),
     prompt: toPrompt(fields, messages),
     fields,

@@ -21,7 +21,7 @@ export function readCompletions(received: Received): Ask | Failure {
   return {
     model,
     stream: fields['stream'] === true,
-    inputTokens: countInput(received),
+    inputTokens: countInput(received, fields),
     outputBound: wholeNumber(fields['max_tokens']) ?? OUTPUT_DEFAULT,
     prompt: { text: typeof text === 'string' ? text : '', choices: countChoices(fields) },
     fields,

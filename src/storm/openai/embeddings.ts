@@ -17,7 +17,7 @@ export function readEmbeddings(received: Received): Ask | Failure {
   if (inputs.length === 0 || inputs.length > INPUTS_MAX) {
     return { reason: 'invalid', param: 'input', message: `'input' must hold 1 to ${INPUTS_MAX} items.` };
   }
-  const inputTokens = countInput(received);
+  const inputTokens = countInput(received, fields);
   return {
     model: fields['model'] as string,
     stream: false,
