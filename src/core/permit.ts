@@ -26,6 +26,19 @@ export class Permit {
     return this.#open;
   }
 
+  /** What it holds of a resource; null: nothing. */
+  ticketOf(resource: Resource): number | null {
+    const at = this.resources.indexOf(resource);
+    return at < 0 ? null : this.#tickets[at]!;
+  }
+
+  /** An answer has begun; true if others may start by that who could not before. */
+  prove(now: Instant): boolean {
+    let isNews = false;
+    for (let i = 0; i < this.resources.length; i++) if (this.resources[i]!.prove?.(now, this.#tickets[i]!) === true) isNews = true;
+    return isNews;
+  }
+
   /** The attempt was sent: each resource corrects its reservation. */
   settle(now: Instant, settlement: Settlement): void {
     this.#close();

@@ -47,6 +47,11 @@ export interface Resource {
   reserve(now: Instant, need: Need): number;
   /** The attempt was sent and ended: the reservation is corrected to what was really used. */
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void;
+  /**
+   * An answer to the attempt has begun. Returns true if that lets others start who could not before. Absent: it tells the resource
+   * nothing.
+   */
+  prove?(now: Instant, ticket: number): boolean;
   /** The attempt was never sent: everything goes back. */
   cancel(now: Instant, ticket: number, need: Need): void;
 }

@@ -1,6 +1,7 @@
 /** What is known of targets, limits and credentials survives a restart: read once at the start, saved while it runs. */
 import type { Clock, Timer } from '../core/clock.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
+import type { BreakerRecord } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { BenchRecord } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
@@ -87,7 +88,7 @@ export class SavedState {
     }
     for (const { name, breaker, cooldown, overload } of this.#targets.all()) {
       const record = breaker.save(now, epochMs);
-      this.#put(BREAKERS, name, record === null ? null : { ...record, openUntilEpochMs: tenths(record.openUntilEpochMs) });
+      this.#put(BREAKERS, name, record === null ? null : roundedBreaker(record));
       this.#saveCooldown(cooldown, now, epochMs);
       this.#saveCooldown(overload, now, epochMs);
     }
@@ -166,11 +167,20 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-function readBreaker(value: unknown): { state: 'open' | 'isolated'; openUntilEpochMs: number; openings: number } | null {
+function roundedBreaker(record: BreakerRecord): BreakerRecord {
+  return { ...record, openUntilEpochMs: tenths(record.openUntilEpochMs), missedUntilEpochMs: tenths(record.missedUntilEpochMs) };
+}
+
+function readBreaker(value: unknown): BreakerRecord | null {
   if (!isRecord(value)) return null;
-  const { state, openUntilEpochMs, openings } = value;
+  const { state, openUntilEpochMs, missedUntilEpochMs, openings } = value;
   if ((state !== 'open' && state !== 'isolated') || typeof openUntilEpochMs !== 'number' || typeof openings !== 'number') return null;
-  return { state, openUntilEpochMs, openings };
+  return {
+    state,
+    openUntilEpochMs,
+    missedUntilEpochMs: typeof missedUntilEpochMs === 'number' ? missedUntilEpochMs : openUntilEpochMs,
+    openings,
+  };
 }
 
 function readBench(value: unknown): BenchRecord | null {

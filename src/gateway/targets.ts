@@ -107,6 +107,7 @@ export class TargetRegistry {
         inFlight: 0,
         rateLimitStreak: 0,
         shortfalls: {},
+        rateLimitedAt: -Infinity,
       },
       place.shared,
       settings,

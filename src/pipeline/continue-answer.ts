@@ -6,7 +6,7 @@ import type { Attempt } from './attempt.ts';
 import type { Continuation } from './continuation.ts';
 import { loadLanguageScores } from './continuation-languages.ts';
 import { Seam } from './continuation-seam.ts';
-import { proveCredential } from './engine.ts';
+import { proveAnswer } from './engine.ts';
 import { askNext } from './next-attempt.ts';
 import { relayOnward } from './relay.ts';
 import type { RequestRun } from './run.ts';
@@ -26,7 +26,7 @@ export async function continueAnswer(
     const attempt = await send(run, admitted);
     if (attempt === null) return;
     if (attempt.failure === null) {
-      proveCredential(run.engine, admitted.target.state);
+      proveAnswer(run.engine, admitted.permit);
       continuation.passage = seamFor(run, continuation, attempt, scores);
       await relayOnward(run, attempt, continuation);
       continue;

@@ -45,7 +45,7 @@ export function tellBreaker(engine: Engine, state: TargetState): void {
   engine.events.emit({ type: 'breaker', at, target: state.name, from: before, to: breaker.state, openForMs: breaker.openForMs(at) });
 }
 
-/** An answer has begun: a credential that was on trial is in order, and those who waited for the outcome may go on. */
-export function proveCredential(engine: Engine, state: TargetState): void {
-  if (state.credential.bench.prove()) engine.admission.pump();
+/** An answer has begun: what was on trial has done well so far, and those who waited for that may go on. */
+export function proveAnswer(engine: Engine, permit: Permit): void {
+  if (permit.prove(engine.clock.now())) engine.admission.pump();
 }

@@ -8,6 +8,7 @@ import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
 import { withHomeFirst } from './home.ts';
+import { noteMissed } from './missed.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 
@@ -85,6 +86,7 @@ export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): Admissio
   const applicant = new RunApplicant(run, tiers, Math.min(waitUntil, run.deadline));
   applicant.tiers = withHomeFirst(tiers, applicant, clock.now(), applicant.patienceMs);
   const decision = admission.submit(applicant);
+  if (run.attempts === 0 && noteMissed(applicant.tiers, decision.kind === 'start' ? decision : null)) admission.pump();
   if (decision.kind !== 'wait') return decision;
   return waitFor(run, applicant, clock.now());
 }
@@ -155,7 +157,7 @@ export function skipReason(run: RequestRun, admitted: Admitted): Reason | null {
   const now = run.engine.clock.now();
   if (first.state.credential.bench.remainingMs(now) > 0) return 'benched';
   if (first.state.breaker.state === 'isolated') return 'isolated';
-  if (first.state.breaker.state !== 'closed') return 'open';
+  if (first.state.breaker.state !== 'closed' || first.state.breaker.isRamping) return 'open';
   return 'rate_limited';
 }
 

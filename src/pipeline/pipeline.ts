@@ -14,7 +14,7 @@ import type { Shortfall } from '../core/quality.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
 import { continueAnswer } from './continue-answer.ts';
-import { proveCredential, settleAttempt, tellBreaker } from './engine.ts';
+import { proveAnswer, settleAttempt, tellBreaker } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -50,7 +50,7 @@ async function carryOut(run: RequestRun): Promise<void> {
     const attempt = await send(run, admitted);
     if (attempt === null) return;
     if (attempt.failure === null) {
-      proveCredential(run.engine, admitted.target.state);
+      proveAnswer(run.engine, admitted.permit);
       const judged = judgeOrGiveBack(run, attempt);
       const shortfall = judged instanceof Promise ? await judged : judged;
       if (shortfall !== null) {

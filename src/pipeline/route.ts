@@ -84,6 +84,8 @@ export interface TargetState {
   rateLimitStreak: number;
   /** Answers that were not good enough, since the start. */
   readonly shortfalls: Partial<Record<Shortfall, number>>;
+  /** When the last of them came: what had begun before it and is refused too belongs to it. */
+  rateLimitedAt: Instant;
 }
 
 /** One target in a route's tier, with what is adapted for it there. */

@@ -157,6 +157,7 @@ export function settleFailure(run: RequestRun, attempt: Attempt, failure: Failur
 /** Pauses the target or benches its credential; tells what was done, null: nothing. */
 function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
   const { clock, random } = run.engine;
+  const { permit } = attempt.options;
   const { state, policy } = attempt.options.target;
   const now = clock.now();
   const hintMs = askedWaitMs(failure);
@@ -165,15 +166,21 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
     if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
-    const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, ++state.rateLimitStreak, random);
+    if (hintMs === 0) {
+      if (attempt.startedAt < state.rateLimitedAt) return null; // it ran when the target began to pause: of that we know
+      state.rateLimitStreak++;
+      state.rateLimitedAt = now;
+    }
+    const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, state.rateLimitStreak, random);
     const cooldown = ofCredential ? state.cooldown : state.overload;
     cooldown.coolUntil(now + forMs, 'cooldown');
     const subject = ofCredential ? state.limitedAs : state.name;
     return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
   if (judgement.effect === 'bench') {
-    if (state.credential.auth === 'caller') return null; // the caller's own key says nothing about anybody else's
-    const forMs = state.credential.bench.strike(now, judgement.benchMs, hintMs); // a hint is a floor: money does not come back within a second
+    const { auth, bench } = state.credential;
+    if (auth === 'caller') return null; // the caller's own key says nothing about anybody else's
+    const forMs = bench.strike(now, permit.ticketOf(bench)!, judgement.benchMs, hintMs); // a hint is a floor: money does not come back within a second
     if (forMs === null) return null;
     const subject = `${state.provider}#${state.credential.number}`;
     return { type: 'cooldown', at: now, subject, kind: 'bench', forMs, reason: judgement.reason };

@@ -39,7 +39,24 @@ function opened(options: Partial<BreakerOptions> = {}, random = NO_JITTER): Circ
   return breaker;
 }
 
+/** Opened 5 s before `now`, and closed by a probe at `now`. */
+function recovered(options: Partial<BreakerOptions> = {}, now = 5000): CircuitBreaker {
+  const breaker = makeBreaker(options);
+  attempts(breaker, now - 5000, 'failure', 5);
+  attempt(breaker, now, 'success');
+  assert.equal(breaker.state, 'closed');
+  return breaker;
+}
+
+/** How many it lets through at once. */
+function startAll(breaker: CircuitBreaker, now: number): number[] {
+  const tickets: number[] = [];
+  while (tickets.length < 1000 && breaker.earliest(now) === now) tickets.push(breaker.reserve(now, NEED));
+  return tickets;
+}
+
 testResourceContract('a closed breaker', () => makeBreaker());
+testResourceContract('a breaker that ramps', (now) => recovered({}, now));
 testResourceContract('an open breaker', (now) => {
   const breaker = makeBreaker({ probes: 2 });
   attempts(breaker, now, 'failure', 5);
@@ -108,11 +125,69 @@ test('a probe that succeeds closes it with a clean record', () => {
   attempt(breaker, 5000, 'success');
   assert.equal(breaker.state, 'closed');
   assert.equal(breaker.failureRatio(5000), 0);
-  attempts(breaker, 5000, 'failure', 4);
-  assert.equal(breaker.state, 'closed');
 });
 
-test('every failed probe doubles the open time up to its maximum, a success starts over', () => {
+test('closed by a probe, it lets two through, and more with every answer that begins or ends well', () => {
+  const breaker = recovered();
+  assert.equal(breaker.isRamping, true);
+  let running = startAll(breaker, 5000);
+  assert.equal(running.length, 2);
+  assert.equal(breaker.earliest(5000), WHEN_SETTLED);
+  assert.equal(breaker.prove(5100, running[0]!), true);
+  assert.equal(startAll(breaker, 5100).length, 1);
+  const sizes: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    const again = recovered();
+    for (let done = 0; done < round; done++) {
+      running = startAll(again, 5000);
+      for (const ticket of running) again.settle(5000, ticket, NEED, { usage: null, health: 'success' });
+    }
+    sizes.push(startAll(again, 5000).length);
+  }
+  assert.deepEqual(sizes, [2, 4, 8, 16]);
+});
+
+test('a ramp is over when enough was answered and there is room to spare', () => {
+  const breaker = recovered();
+  attempts(breaker, 5000, 'success', 9);
+  assert.equal(breaker.isRamping, true);
+  attempt(breaker, 5000, 'success');
+  assert.equal(breaker.isRamping, false);
+  assert.equal(startAll(breaker, 5000).length, 1000);
+});
+
+test('a ramp goes on as long as it holds somebody back, wave by wave or one by one', () => {
+  for (const wave of [true, false]) {
+    const breaker = recovered();
+    const running = startAll(breaker, 5000);
+    for (let done = 0; done < 200; done++) {
+      breaker.settle(5000, running.shift()!, NEED, { usage: null, health: 'success' });
+      assert.equal(breaker.isRamping, true, `after ${done}`);
+      if (!wave || running.length === 0) running.push(...startAll(breaker, 5000));
+    }
+  }
+});
+
+test('failures narrow a ramp, and open it when they have used up what good answers earned', () => {
+  const breaker = recovered();
+  attempt(breaker, 5000, 'success');
+  assert.equal(startAll(breaker, 5000).length, 3);
+  const again = recovered();
+  attempt(again, 5000, 'success');
+  attempts(again, 5000, 'failure', 2);
+  assert.equal(again.state, 'closed');
+  attempt(again, 5000, 'failure');
+  assert.equal(again.state, 'open');
+  assert.equal(again.openForMs(5000), 10_000, 'for longer than the last time');
+});
+
+test('what says nothing about the target neither widens nor narrows a ramp', () => {
+  const breaker = recovered();
+  attempts(breaker, 5000, 'neutral', 20);
+  assert.equal(startAll(breaker, 5000).length, 2);
+});
+
+test('every failed probe doubles the open time up to its maximum, the end of a ramp starts over', () => {
   const breaker = opened({ maxOpenForMs: 18_000 });
   let now = 0;
   for (const expected of [5000, 10_000, 18_000, 18_000]) {
@@ -120,9 +195,39 @@ test('every failed probe doubles the open time up to its maximum, a success star
     now += expected;
     attempt(breaker, now, 'failure');
   }
-  attempt(breaker, now + 18_000, 'success');
+  attempts(breaker, now + 18_000, 'success', 11);
   attempts(breaker, now + 18_000, 'failure', 5);
   assert.equal(breaker.openForMs(now + 18_000), 5000);
+});
+
+test('a target that is missed is asked again after 25 seconds, however long its open time has grown', () => {
+  const breaker = opened({ maxOpenForMs: 300_000 });
+  let now = 0;
+  for (let probes = 0; probes < 5; probes++) {
+    now += breaker.openForMs(now)!;
+    attempt(breaker, now, 'failure');
+  }
+  assert.equal(breaker.openForMs(now), 160_000);
+  for (let i = 0; i < 19; i++) assert.equal(breaker.miss(), false);
+  assert.equal(breaker.openForMs(now), 160_000, 'a few go without it: a probe would cost them more');
+  assert.equal(breaker.miss(), true);
+  assert.equal(breaker.openForMs(now), 25_000);
+  assert.equal(breaker.miss(), false, 'that is no news any more');
+  attempt(breaker, now + 25_000, 'failure');
+  assert.equal(breaker.openForMs(now + 25_000), 300_000, 'missed anew from every opening on');
+});
+
+test('missing it makes no open time longer, and no pause that was asked for shorter', () => {
+  const short = opened();
+  for (let i = 0; i < 20; i++) assert.equal(short.miss(), false);
+  assert.equal(short.openForMs(0), 5000);
+  const long = opened({ openForMs: 60_000 });
+  for (let i = 0; i < 20; i++) long.miss();
+  assert.equal(long.openForMs(0), 60_000);
+  const asked = opened({ maxOpenForMs: 300_000 });
+  asked.extend(200_000);
+  for (let i = 0; i < 20; i++) asked.miss();
+  assert.equal(asked.openForMs(0), 200_000);
 });
 
 test('open times are spread upwards by at most a fifth', () => {
@@ -187,10 +292,10 @@ test('isolated by hand it stays so until it is reset', () => {
   assert.equal(breaker.earliest(1e9), 1e9);
 });
 
-test('open and isolated survive a restart, closed and half-open are not worth saving', () => {
+test('open and isolated survive a restart; a probe that was under way is due again', () => {
   const breaker = opened();
   const record = breaker.save(1000, 500_000)!;
-  assert.deepEqual(record, { state: 'open', openUntilEpochMs: 504_000, openings: 1 });
+  assert.deepEqual(record, { state: 'open', openUntilEpochMs: 504_000, missedUntilEpochMs: 504_000, openings: 1 });
   const again = makeBreaker();
   again.restore(70, 502_000, record);
   assert.equal(again.openForMs(70), 2000);
@@ -200,6 +305,10 @@ test('open and isolated survive a restart, closed and half-open are not worth sa
   again.restore(80, 503_000, breaker.save(1000, 500_000)!);
   assert.equal(again.state, 'isolated');
   assert.equal(makeBreaker().save(0, 0), null);
+  const probed = opened();
+  probed.reserve(5000, NEED);
+  again.restore(90, 600_000, probed.save(6000, 600_000)!);
+  assert.equal(again.openForMs(90), 0);
 });
 
 const step = fc.oneof(

@@ -22,9 +22,25 @@ export interface BreakerOptions {
 /** Open times are longer by up to this share, so that many instances don't probe in step. */
 const JITTER = 0.2;
 
+/**
+ * A target that is missed is asked again after this long, however long its open time has grown, in milliseconds. What makes a rare
+ * probe worth having is that every probe costs somebody an attempt; where many go without the target, it is the other way round.
+ */
+const MISSED_OPEN_MS = 25_000;
+/** It is missed once so many requests have gone without it: at most one in so many of them pays for a probe. */
+const MISSED_MIN = 20;
+
+/** What a good answer adds to what may run at once, from the first failure of a ramp on: it has come near to what the target can take. */
+const CAREFUL_STEP = 0.5;
+
+/** A ramp ends after so many good answers, and one for each place, in which it held nobody back. */
+const GOOD_MIN = 10;
+
 export interface BreakerRecord {
   readonly state: 'open' | 'isolated';
   readonly openUntilEpochMs: number;
+  /** When it is asked again if it is missed. */
+  readonly missedUntilEpochMs: number;
   readonly openings: number;
 }
 
@@ -32,6 +48,11 @@ export interface BreakerRecord {
  * A circuit breaker as a resource: it takes nothing, but holds back while open, lets `probes` through while half-open,
  * and learns from settlements. A ticket is the generation of the state in which an attempt began; results of an
  * earlier generation are ignored.
+ *
+ * Closed by a probe, it ramps: each answer that begins and each that ends well lets one more through at once, each failure one
+ * less, so that a target which has just come up is not hit with all who waited for it, and one that breaks down under them sees no
+ * more. It is open again when its failures have used up what its good answers have earned, and for longer than before: only the end
+ * of the ramp forgives.
  */
 export class CircuitBreaker implements Resource {
   readonly id: string;
@@ -42,10 +63,21 @@ export class CircuitBreaker implements Resource {
   #state: BreakerState = 'closed';
   #generation = 1;
   #openUntil: Instant = -Infinity;
-  /** Openings in a row, without a success in between. */
+  /** The same, once it is missed; never later. */
+  #missedUntil: Instant = -Infinity;
+  /** Requests that went without it since it opened. */
+  #missed = 0;
+  /** Openings in a row, until a ramp has come to its end. */
   #openings = 0;
   #consecutive = 0;
-  #probing = 0;
+  /** Attempts of this generation that have not ended. */
+  #running = 0;
+  /** How many may run at once while closed; Infinity: it does not ramp. */
+  #allowed = Infinity;
+  /** A ramp without a failure so far grows fast. */
+  #careful = false;
+  /** Good answers that are still wanted: since it was last full. */
+  #wanted = 0;
 
   constructor(id: string, options: BreakerOptions, random: Random) {
     this.id = id;
@@ -58,9 +90,14 @@ export class CircuitBreaker implements Resource {
     return this.#state;
   }
 
+  /** It has come back and is being loaded again, step by step. */
+  get isRamping(): boolean {
+    return this.#state === 'closed' && this.#allowed < Infinity;
+  }
+
   /** Milliseconds until a probe may start; null while not open. */
   openForMs(now: Instant): number | null {
-    return this.#state === 'open' ? Math.max(0, this.#openUntil - now) : null;
+    return this.#state === 'open' ? Math.max(0, this.#opensAt - now) : null;
   }
 
   failureRatio(now: Instant): number {
@@ -70,11 +107,11 @@ export class CircuitBreaker implements Resource {
   earliest(now: Instant): Instant {
     switch (this.#state) {
       case 'closed':
-        return now;
+        return this.#running < this.#allowed ? now : WHEN_SETTLED;
       case 'open':
-        return Math.max(now, this.#openUntil);
+        return Math.max(now, this.#opensAt);
       case 'half-open':
-        return this.#probing < this.#options.probes ? now : WHEN_SETTLED;
+        return this.#running < this.#options.probes ? now : WHEN_SETTLED;
       case 'isolated':
         return Infinity;
     }
@@ -82,23 +119,37 @@ export class CircuitBreaker implements Resource {
 
   reserve(_now: Instant, _need: Need): number {
     if (this.#state === 'open') this.#enter('half-open');
-    if (this.#state === 'half-open') this.#probing++;
+    if (++this.#running >= this.#allowed) this.#wanted = this.#allowed + GOOD_MIN;
     return this.#generation;
+  }
+
+  prove(_now: Instant, ticket: number): boolean {
+    return ticket === this.#generation && !this.#careful && this.#widen(1);
   }
 
   settle(now: Instant, ticket: number, _need: Need, settlement: Settlement): void {
     if (ticket !== this.#generation) return;
+    this.#running--;
     if (this.#state === 'half-open') this.#settleProbe(now, settlement);
     else if (this.#state === 'closed') this.#settleClosed(now, settlement);
   }
 
   cancel(_now: Instant, ticket: number): void {
-    if (ticket === this.#generation && this.#state === 'half-open') this.#probing--;
+    if (ticket === this.#generation) this.#running--;
+  }
+
+  /** A request that would have had it goes without, or waits. True if it may be asked sooner by that. */
+  miss(): boolean {
+    if (this.#state !== 'open') return false;
+    this.#missed++;
+    return this.#missed === MISSED_MIN && this.#missedUntil < this.#openUntil;
   }
 
   /** The target itself asked for a longer pause; a shorter one changes nothing. */
   extend(until: Instant): void {
-    if (this.#state === 'open') this.#openUntil = Math.max(this.#openUntil, until);
+    if (this.#state !== 'open') return;
+    this.#openUntil = Math.max(this.#openUntil, until);
+    this.#missedUntil = Math.max(this.#missedUntil, until);
   }
 
   /** Held open by hand, until `reset`. */
@@ -108,20 +159,30 @@ export class CircuitBreaker implements Resource {
 
   /** Closed by hand, with a clean record. */
   reset(): void {
+    this.#openings = 0;
     this.#close();
   }
 
-  /** What is worth keeping over a restart; null while closed or half-open. */
+  /** What is worth keeping over a restart; null while closed. Nobody will hear of a probe that is under way: it is due again. */
   save(now: Instant, epochMs: number): BreakerRecord | null {
-    if (this.#state !== 'open' && this.#state !== 'isolated') return null;
-    const openUntilEpochMs = this.#state === 'open' ? epochMs + (this.#openUntil - now) : 0;
-    return { state: this.#state, openUntilEpochMs, openings: this.#openings };
+    const openings = this.#openings;
+    if (this.#state === 'closed') return null;
+    if (this.#state === 'isolated') return { state: 'isolated', openUntilEpochMs: 0, missedUntilEpochMs: 0, openings };
+    const openUntilEpochMs = epochMs + (this.#openUntil - now);
+    const missedUntilEpochMs = epochMs + (this.#missedUntil - now);
+    return { state: 'open', openUntilEpochMs, missedUntilEpochMs, openings };
   }
 
   restore(now: Instant, epochMs: number, record: BreakerRecord): void {
     this.#enter(record.state);
     this.#openings = record.openings;
-    this.#openUntil = Math.min(now + (record.openUntilEpochMs - epochMs), now + this.#options.maxOpenForMs);
+    const latest = now + this.#options.maxOpenForMs;
+    this.#openUntil = Math.min(now + (record.openUntilEpochMs - epochMs), latest);
+    this.#missedUntil = Math.min(now + (record.missedUntilEpochMs - epochMs), this.#openUntil);
+  }
+
+  get #opensAt(): Instant {
+    return this.#missed >= MISSED_MIN ? this.#missedUntil : this.#openUntil;
   }
 
   #settleClosed(now: Instant, settlement: Settlement): void {
@@ -129,30 +190,50 @@ export class CircuitBreaker implements Resource {
     const failed = settlement.health === 'failure';
     this.#window.record(now, failed);
     this.#consecutive = failed ? this.#consecutive + 1 : 0;
-    if (!failed) this.#openings = 0;
-    else if (this.#mustOpen(now)) this.#open(now);
+    if (!failed) return this.#noteGood();
+    this.#allowed--;
+    this.#careful = true;
+    if (this.#mustOpen(now)) this.#open(now);
   }
 
   #settleProbe(now: Instant, settlement: Settlement): void {
-    if (settlement.health === 'success') this.#close();
-    else if (settlement.health === 'failure') this.#open(now);
-    else this.#probing--;
+    if (settlement.health === 'success') {
+      this.#close();
+      this.#allowed = this.#options.probes + 1;
+      this.#wanted = GOOD_MIN;
+    } else if (settlement.health === 'failure') this.#open(now);
+  }
+
+  #noteGood(): void {
+    if (!this.#widen(this.#careful ? CAREFUL_STEP : 1)) return;
+    if (--this.#wanted > 0) return;
+    this.#allowed = Infinity;
+    this.#openings = 0;
+  }
+
+  #widen(by: number): boolean {
+    if (!this.isRamping) return false;
+    this.#allowed += by;
+    return true;
   }
 
   #mustOpen(now: Instant): boolean {
+    if (this.isRamping) return this.#allowed < 1;
     if (this.#consecutive >= this.#options.consecutiveFailures) return true;
     return this.#window.count(now) >= this.#options.minRequests && this.#window.failureRatio(now) >= this.#options.failureRatio;
   }
 
   #open(now: Instant): void {
     this.#openings++;
-    const openForMs = Math.min(this.#options.maxOpenForMs, this.#options.openForMs * 2 ** (this.#openings - 1));
-    this.#openUntil = now + openForMs * (1 + JITTER * this.#random.next());
+    const { openForMs, maxOpenForMs } = this.#options;
+    const grownMs = Math.min(maxOpenForMs, openForMs * 2 ** (this.#openings - 1));
+    const jitter = 1 + JITTER * this.#random.next();
+    this.#openUntil = now + grownMs * jitter;
+    this.#missedUntil = now + Math.min(grownMs, Math.max(openForMs, MISSED_OPEN_MS)) * jitter;
     this.#enter('open');
   }
 
   #close(): void {
-    this.#openings = 0;
     this.#consecutive = 0;
     this.#window.clear();
     this.#enter('closed');
@@ -161,6 +242,8 @@ export class CircuitBreaker implements Resource {
   #enter(state: BreakerState): void {
     this.#state = state;
     this.#generation++;
-    this.#probing = 0;
+    this.#running = this.#missed = 0;
+    this.#allowed = Infinity;
+    this.#careful = false;
   }
 }

@@ -12,10 +12,20 @@ const NEED: Need = { requests: 1, inputTokens: 10, outputTokens: 10 };
 const ended = (health: Settlement['health']): Settlement => ({ usage: null, health });
 const start = (bench: Bench, now: number) => Permit.reserve(now, NEED, [bench]);
 
+/** The credential is refused to a request that was under way. */
+function refuse(bench: Bench, permit: Permit, now: number, benchMs: number, floorMs?: number): number | null {
+  const forMs = bench.strike(now, permit.ticketOf(bench)!, benchMs, floorMs);
+  if (permit.isOpen) permit.settle(now, ended('neutral'));
+  return forMs;
+}
+
+/** Somebody asks with it now, and it is refused. */
+const refused = (bench: Bench, now: number, benchMs: number, floorMs?: number) => refuse(bench, start(bench, now), now, benchMs, floorMs);
+
 testResourceContract('a credential in order', () => new Bench('p#1'));
 testResourceContract('a benched credential', (now) => {
   const bench = new Bench('p#1');
-  bench.strike(now, 5000);
+  refused(bench, now, 5000);
   return bench;
 });
 
@@ -28,7 +38,7 @@ test('a credential in order lets everybody through', () => {
 
 test('a refused one is out for its time, then one request at a time tries it', () => {
   const bench = new Bench('p#1');
-  assert.equal(bench.strike(1000, 5000), 5000);
+  assert.equal(refused(bench, 1000, 5000), 5000);
   assert.equal(bench.earliest(1000), 6000);
   assert.equal(bench.remainingMs(2000), 4000);
   const trial = start(bench, 6000);
@@ -41,7 +51,7 @@ test('a refused one is out for its time, then one request at a time tries it', (
 for (const health of ['neutral', 'failure'] as const) {
   test(`a trial that says nothing of the credential (${health}) lets the next one try`, () => {
     const bench = new Bench('p#1');
-    bench.strike(0, 5000);
+    refused(bench, 0, 5000);
     start(bench, 5000).settle(6000, ended(health));
     assert.equal(bench.earliest(6000), 6000);
     start(bench, 6000).cancel(6500);
@@ -52,11 +62,13 @@ for (const health of ['neutral', 'failure'] as const) {
 
 test('an answer that begins proves it before it has ended', () => {
   const bench = new Bench('p#1');
-  assert.equal(bench.prove(), false);
-  bench.strike(0, 5000);
-  assert.equal(bench.prove(), false, 'an answer to an older request says nothing');
+  const older = start(bench, 0);
+  assert.equal(start(bench, 0).prove(0), false);
+  refused(bench, 0, 5000);
   const trial = start(bench, 5000);
-  assert.equal(bench.prove(), true);
+  assert.equal(older.prove(5000), false, 'an answer to an older request says nothing');
+  assert.equal(bench.earliest(5000), WHEN_SETTLED);
+  assert.equal(trial.prove(5000), true);
   assert.equal(bench.earliest(5000), 5000);
   trial.settle(9000, ended('failure'));
   assert.equal(bench.earliest(9000), 9000);
@@ -67,32 +79,27 @@ test('it is out for twice as long each time, up to the maximum, and a success fo
   const out: number[] = [];
   let now = 0;
   for (let i = 0; i < 6; i++) {
-    const permit = start(bench, now);
-    out.push(bench.strike(now, 5 * MINUTE)! / MINUTE);
-    permit.settle(now, ended('neutral'));
+    out.push(refused(bench, now, 5 * MINUTE)! / MINUTE);
     now = bench.earliest(now);
   }
   assert.deepEqual(out, [5, 10, 20, 40, 60, 60]);
   start(bench, now).settle(now, ended('success'));
-  assert.equal(bench.strike(now, 5 * MINUTE), 5 * MINUTE);
+  assert.equal(refused(bench, now, 5 * MINUTE), 5 * MINUTE);
 });
 
 test("the provider's own word may be longer than the maximum, and never shortens", () => {
   const bench = new Bench('p#1');
-  assert.equal(bench.strike(0, MINUTE, 3 * BENCH_MAX_MS), 3 * BENCH_MAX_MS);
-  assert.equal(bench.strike(10, MINUTE, MINUTE), null);
+  const [first, second, third] = [start(bench, 0), start(bench, 0), start(bench, 0)];
+  assert.equal(refuse(bench, first, 0, MINUTE, 3 * BENCH_MAX_MS), 3 * BENCH_MAX_MS);
+  assert.equal(refuse(bench, second, 10, MINUTE, MINUTE), null);
   assert.equal(bench.remainingMs(10), 3 * BENCH_MAX_MS - 10);
-  assert.equal(bench.strike(10, MINUTE, 4 * BENCH_MAX_MS), 4 * BENCH_MAX_MS);
+  assert.equal(refuse(bench, third, 10, MINUTE, 4 * BENCH_MAX_MS), 4 * BENCH_MAX_MS);
 });
 
 test('a hundred refusals of requests that were under way are one', () => {
   const bench = new Bench('p#1');
   const permits = Array.from({ length: 100 }, () => start(bench, 0));
-  const told = permits.map((permit, i) => {
-    const forMs = bench.strike(100 + i, 5 * MINUTE);
-    permit.settle(100 + i, ended('neutral'));
-    return forMs;
-  });
+  const told = permits.map((permit, i) => refuse(bench, permit, 100 + i, 5 * MINUTE));
   assert.deepEqual(
     told.filter((forMs) => forMs !== null),
     [5 * MINUTE],
@@ -102,30 +109,38 @@ test('a hundred refusals of requests that were under way are one', () => {
 
 test('a late success of a request from before does not lift it', () => {
   const bench = new Bench('p#1');
-  const [refused, late] = [start(bench, 0), start(bench, 0)];
-  bench.strike(100, 5000);
-  refused.settle(100, ended('neutral'));
+  const [early, late] = [start(bench, 0), start(bench, 0)];
+  refuse(bench, early, 100, 5000);
   late.settle(200, ended('success'));
   assert.equal(bench.earliest(200), 5100);
 });
 
+test('a late refusal of a request from before it was in order again does not bench it anew', () => {
+  const bench = new Bench('p#1');
+  const [early, late, latest] = [start(bench, 0), start(bench, 0), start(bench, 0)];
+  refuse(bench, early, 100, 5000);
+  assert.equal(refuse(bench, late, 6000, 5000), null, 'its time is over, and nobody has tried it yet');
+  assert.equal(bench.earliest(6000), 6000);
+  start(bench, 6000).settle(6001, ended('success'));
+  assert.equal(refuse(bench, latest, 7000, 5000), null);
+  assert.equal(bench.earliest(7000), 7000);
+});
+
 test('a reset by hand frees it at once; the next refusal is the first again', () => {
   const bench = new Bench('p#1');
-  bench.strike(0, 5000);
-  const trial = start(bench, 5000);
-  bench.strike(5000, 5000);
-  trial.settle(5000, ended('neutral'));
+  refused(bench, 0, 5000);
+  refused(bench, 5000, 5000);
   bench.reset();
   assert.equal(bench.earliest(5001), 5001);
   start(bench, 5001);
   assert.equal(bench.earliest(5001), 5001);
-  assert.equal(bench.strike(5001, 5000), 5000);
+  assert.equal(refused(bench, 5001, 5000), 5000);
 });
 
 test('what is known outlives a restart: the time, the refusals, and that it is still to be tried', () => {
   const bench = new Bench('p#1');
   assert.equal(bench.save(0, 0), null);
-  bench.strike(1000, 5000);
+  refused(bench, 1000, 5000);
   const record = bench.save(2000, 1_000_000)!;
   assert.deepEqual(record, { untilEpochMs: 1_004_000, strikes: 1 });
   const early = new Bench('p#1');
@@ -134,9 +149,9 @@ test('what is known outlives a restart: the time, the refusals, and that it is s
   const late = new Bench('p#1');
   late.restore(50, 2_000_000, record);
   assert.equal(late.earliest(50), 50);
-  start(late, 50);
+  const trial = start(late, 50);
   assert.equal(late.earliest(50), WHEN_SETTLED);
-  assert.equal(late.strike(60, 5000), 10_000);
+  assert.equal(refuse(late, trial, 60, 5000), 10_000);
 });
 
 test('property: while it is to be tried at most one request is on the way, whatever happens', () => {
@@ -163,9 +178,10 @@ test('property: while it is to be tried at most one request is on the way, whate
           const one = running.shift();
           if (one === undefined) continue;
           if (what === 'refused') {
-            bench.strike(now, 1000);
-            out = true;
-            for (const other of running) other.trial = false;
+            if (bench.strike(now, one.permit.ticketOf(bench)!, 1000) !== null) {
+              out = true;
+              for (const other of running) other.trial = false;
+            }
           }
           if (what === 'cancel') one.permit.cancel(now);
           else one.permit.settle(now, ended(what === 'refused' ? 'neutral' : what));

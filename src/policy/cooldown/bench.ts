@@ -32,12 +32,12 @@ export class Bench implements Resource {
 
   /**
    * Refused: out for `benchMs`, doubled for each refusal in a row up to `BENCH_MAX_MS`, and for `floorMs` at least. The
-   * answers of requests that were under way when it was benched count as one refusal. Returns how long it is out by
-   * this; null: that was known.
+   * answers of requests that were under way when it was benched, or put in order since, count as one refusal with the first: they
+   * may make its time longer by the provider's own word only. Returns how long it is out by this; null: that was known.
    */
-  strike(now: Instant, benchMs: number, floorMs = 0): number | null {
-    if (now < this.#until) {
-      if (now + floorMs <= this.#until) return null;
+  strike(now: Instant, ticket: number, benchMs: number, floorMs = 0): number | null {
+    if (ticket !== this.#generation) {
+      if (now >= this.#until || now + floorMs <= this.#until) return null;
       this.#until = now + floorMs;
       return floorMs;
     }
@@ -53,9 +53,9 @@ export class Bench implements Resource {
     return this.#strikes > 0;
   }
 
-  /** An answer has begun: it is in order. Returns true if that is news. */
-  prove(): boolean {
-    if (!this.#trying) return false;
+  /** An answer has begun: it is in order. */
+  prove(_now: Instant, ticket: number): boolean {
+    if (ticket !== this.#generation || this.#strikes === 0) return false;
     this.reset();
     return true;
   }
