@@ -20,7 +20,11 @@ function world() {
   const scheduler = new Scheduler<RouteTarget, RouteApplicant>({ queueLengthMax: 100, minShare: {}, choose: ([first]) => first! });
   const admission = new Admission(scheduler, clock);
   const engine = { clock, admission, events: { emit: () => {} } } as unknown as Engine;
-  const target = { key: 'p/m', resources: [new ConcurrencyLimiter('place', 1)], state: { countsOutput: true } } as unknown as RouteTarget;
+  const target = {
+    key: 'p/m',
+    resources: [new ConcurrencyLimiter('place', 1)],
+    state: { countsOutput: true, breaker: { state: 'closed' } },
+  } as unknown as RouteTarget;
   const tiers = [[target]];
   const route = {
     name: 'm',
