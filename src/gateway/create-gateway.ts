@@ -25,6 +25,7 @@ import { SchemaCheck } from '../pipeline/schema-check.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
+import { LocalTransport } from '../transport/local/local-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createUndiciTransport } from '../transport/undici-transport.ts';
 import { createClients } from './clients.ts';
@@ -32,6 +33,7 @@ import type { Clients } from './clients.ts';
 import type { ClientConfig, Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { LimitRegistry } from './limits.ts';
+import { localModels } from './local-models.ts';
 import { ProviderLists } from './model-lists.ts';
 import { QualityChecks } from './quality-checks.ts';
 import { Routes } from './routes.ts';
@@ -79,6 +81,7 @@ class RunningGateway implements Gateway {
   readonly #saved: SavedState;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: Engine;
+  readonly #transport: LocalTransport;
   #config: Config;
   #routes: Routes;
   #clients: Clients;
@@ -93,7 +96,9 @@ class RunningGateway implements Gateway {
     this.#random = random;
     this.#store = store;
     this.#config = config;
-    const transport = options.transport ?? createUndiciTransport({ clock, env: options.env ?? {} });
+    const http = options.transport ?? createUndiciTransport({ clock, env: options.env ?? {} });
+    const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);
+    this.#transport = transport;
     this.#limits = new LimitRegistry(clock);
     this.#targets = new TargetRegistry(clock, random, this.#limits);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
@@ -119,6 +124,7 @@ class RunningGateway implements Gateway {
     // It holds up the loop for a fifth of a second: now, where nobody waits, and not in the first stream.
     if (wantsContinuation(this.#config)) await loadLanguageScores();
     await this.#checks.load(this.#config);
+    this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     this.#saved.start();
   }
@@ -180,7 +186,8 @@ class RunningGateway implements Gateway {
   }
 
   targets(): readonly TargetStatus[] {
-    return this.#targets.all().map((state) => targetStatus(state, this.clock.now()));
+    const engines = new Map(this.#transport.status().map((engine) => [engine.name, engine]));
+    return this.#targets.all().map((state) => targetStatus(state, engines.get(state.name), this.clock.now()));
   }
 
   queue(): QueueStatus {
@@ -188,7 +195,9 @@ class RunningGateway implements Gateway {
   }
 
   snapshot(): Snapshot {
-    return snapshotOf(this.#scheduler, this.#engine, this.#limits, this.#targets, this.#heldBytes);
+    // One that was never asked takes nothing, and nobody may even know of it.
+    const engines = this.#transport.status().filter(({ state }) => state !== 'idle');
+    return snapshotOf(this.#scheduler, this.#engine, this.#limits, this.#targets, engines, this.#heldBytes);
   }
 
   isolate(target: string): boolean {
@@ -212,6 +221,7 @@ class RunningGateway implements Gateway {
     const clients = makeClients(next, this.#limits);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
     this.#targets.forgetOthers(next);
+    this.#transport.configure(localModels(next));
     this.#limits.showOnly(
       new Set<Resource>([
         ...this.#targets.all().flatMap((state) => state.limits),
@@ -235,7 +245,7 @@ class RunningGateway implements Gateway {
     for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
     this.#saved.stop();
-    await this.#engine.transport.close();
+    await this.#transport.close();
     await this.#store.close();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });
   }

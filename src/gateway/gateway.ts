@@ -34,6 +34,16 @@ export interface TargetStatus {
   readonly inFlight: number;
   /** Answers that were not good enough, by what they lacked, since the start. */
   readonly shortfalls: Readonly<Partial<Record<Shortfall, number>>>;
+  /** What runs a model on this machine; null: it runs elsewhere. */
+  readonly engine: {
+    readonly state: 'idle' | 'loading' | 'ready' | 'failed';
+    /** Its thread's JavaScript, heap and buffers. */
+    readonly heapBytes: number;
+    /** By how much the process grew while it loaded: about what weights and run time take. */
+    readonly loadedBytes: number;
+    readonly crashes: number;
+    readonly error: string | null;
+  } | null;
 }
 
 export interface QueueStatus {

@@ -2,7 +2,7 @@
 import type { TierTime } from '../policy/selection/selection.ts';
 import { Route } from '../pipeline/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route.ts';
-import { resolveModel, resolvePolicy } from './config/index.ts';
+import { providerNamed, resolveModel, resolvePolicy } from './config/index.ts';
 import type { Config, ModelLists, ResolvedModel, TargetSpec } from './config/index.ts';
 import type { QualityChecks } from './quality-checks.ts';
 import type { TargetRegistry } from './targets.ts';
@@ -71,7 +71,7 @@ export class Routes {
   }
 
   #targetsOf(spec: TargetSpec, tier: number, time: TierTime, resolved: ResolvedModel): RouteTarget[] {
-    const provider = this.#config.providers[spec.provider]!;
+    const provider = providerNamed(this.#config.providers, spec.provider)!;
     const policy = resolvePolicy(this.#config.policy, provider.policy, resolved.policy);
     const states = this.#targets.forModel(this.#config, provider, spec.model, policy);
     const quality = this.#checks.qualityOf(policy.quality);

@@ -8,13 +8,15 @@ import type { RouteApplicant } from '../pipeline/admit.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { pausedMs } from '../pipeline/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route.ts';
+import type { EngineStatus } from '../transport/local/local-engine.ts';
+import type { Snapshot } from '../telemetry/snapshot.ts';
 import type { QueueStatus, TargetStatus } from './gateway.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import type { TargetRegistry } from './targets.ts';
 
 type Queue = Scheduler<RouteTarget, RouteApplicant>;
 
-export function targetStatus(state: TargetState, now: Instant): TargetStatus {
+export function targetStatus(state: TargetState, engine: EngineStatus | undefined, now: Instant): TargetStatus {
   return {
     target: state.name,
     provider: state.provider,
@@ -35,6 +37,7 @@ export function targetStatus(state: TargetState, now: Instant): TargetStatus {
     })),
     inFlight: state.inFlight,
     shortfalls: { ...state.shortfalls },
+    engine: engine === undefined ? null : { state: engine.state, ...engine.memory, crashes: engine.crashes, error: engine.error },
   };
 }
 
@@ -48,7 +51,14 @@ export function queueStatus(scheduler: Queue, engine: Engine, heldBytes: number)
   };
 }
 
-export function snapshotOf(scheduler: Queue, engine: Engine, limits: LimitRegistry, targets: TargetRegistry, heldBytes: number) {
+export function snapshotOf(
+  scheduler: Queue,
+  engine: Engine,
+  limits: LimitRegistry,
+  targets: TargetRegistry,
+  engines: readonly EngineStatus[],
+  heldBytes: number,
+): Snapshot {
   const now = engine.clock.now();
   return {
     queueLength: waitingByClass(scheduler),
@@ -58,6 +68,7 @@ export function snapshotOf(scheduler: Queue, engine: Engine, limits: LimitRegist
       if (shownAs === null) return [];
       return [{ id: shownAs, kind: resource.kind, limit: resource.limit, available: availableOf(resource, now) }];
     }),
+    engines: engines.map(({ name, state, memory }) => ({ target: name, loaded: state === 'ready', ...memory })),
     breakers: [...new Map(targets.all().map((state) => [state.name, state.breaker.state]))].map(([target, state]) => ({ target, state })),
   };
 }

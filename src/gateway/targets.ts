@@ -8,6 +8,7 @@ import { RetryBudget } from '../policy/retry-budget.ts';
 import { Health } from '../policy/selection/health.ts';
 import { pausedMs } from '../pipeline/route.ts';
 import type { TargetState } from '../pipeline/route.ts';
+import { localBasePath, localOrigin } from '../transport/local/local-transport.ts';
 import { isThinkingModel } from './config/index.ts';
 import type { Config, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
@@ -179,7 +180,6 @@ export class TargetRegistry {
   }
 
   #settings(config: Config, provider: ProviderConfig, model: string, credential: KeptCredential, credentials: number) {
-    const url = new URL(provider.baseUrl);
     const name = `${provider.name}/${model}`;
     const number = credential.number;
     const own = provider.models[model];
@@ -188,8 +188,7 @@ export class TargetRegistry {
       provider: provider.name,
       model,
       credential,
-      origin: url.origin,
-      basePath: url.pathname.replace(/\/+$/, ''),
+      ...addressOf(provider, model),
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
       local: provider.local,
       thinks: isThinkingModel(model),
@@ -203,6 +202,13 @@ export class TargetRegistry {
       price: config.prices[name] ?? config.prices[model] ?? null,
     };
   }
+}
+
+/** Where its requests go. A model of our own is an address like any other. */
+function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<TargetState, 'origin' | 'basePath'> {
+  if (baseUrl === '') return { origin: localOrigin(name), basePath: localBasePath(model) };
+  const url = new URL(baseUrl);
+  return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') };
 }
 
 /** The model's name may hold anything, the id of the credential holds no space. */

@@ -152,6 +152,8 @@ function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: Lab
     gauge('held_bytes', 'Bytes of bodies and answers held in memory.', ask(heldSamples)),
     gauge('resource_limit', "A resource's limit, in its own unit.", ask(limitSamples)),
     gauge('resource_available', 'What could be taken of a resource now, in its own unit.', ask(availableSamples)),
+    gauge('local_engine_loaded', '1 while a model that runs on this machine is loaded.', ask(engineSamples)),
+    gauge('local_engine_memory_bytes', 'Memory of a model that runs on this machine.', ask(engineMemorySamples)),
     gauge('breaker_state', '0 closed, 1 half-open, 2 open, 3 isolated.', () =>
       breakerSamples(held?.breakers ?? Array.from(breakers, ([target, state]) => ({ target, state }))),
     ),
@@ -187,6 +189,17 @@ function limitSamples({ resources }: Snapshot): Sample[] {
 
 function availableSamples({ resources }: Snapshot): Sample[] {
   return resources.slice(0, gaugeSamplesMax).map(({ id, kind, available }) => ({ labels: { resource: id, kind }, value: available }));
+}
+
+function engineSamples({ engines }: Snapshot): Sample[] {
+  return engines.slice(0, gaugeSamplesMax).map(({ target, loaded }) => ({ labels: { target }, value: loaded ? 1 : 0 }));
+}
+
+function engineMemorySamples({ engines }: Snapshot): Sample[] {
+  return engines.slice(0, gaugeSamplesMax).flatMap(({ target, heapBytes, loadedBytes }) => [
+    { labels: { target, part: 'heap' }, value: heapBytes },
+    { labels: { target, part: 'loaded' }, value: loadedBytes },
+  ]);
 }
 
 function breakerSamples(breakers: Snapshot['breakers']): Sample[] {

@@ -11,6 +11,8 @@ export interface Snapshot {
   /** Bytes of bodies and answers held in memory (`server.maxBufferedBytes` bounds them). */
   readonly heldBytes: number;
   readonly resources: readonly ResourceLevel[];
+  /** Models that run on this machine. */
+  readonly engines: readonly EngineLevel[];
   readonly breakers: readonly { readonly target: string; readonly state: BreakerState }[];
 }
 
@@ -22,4 +24,14 @@ export interface ResourceLevel {
   readonly limit: number | null;
   /** What could be taken now; below zero where more was used than reserved. */
   readonly available: number;
+}
+
+/** What one model on this machine takes, in bytes. */
+export interface EngineLevel {
+  readonly target: string;
+  readonly loaded: boolean;
+  /** Its thread's JavaScript. */
+  readonly heapBytes: number;
+  /** By how much the process grew while it loaded. */
+  readonly loadedBytes: number;
 }

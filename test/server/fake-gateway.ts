@@ -84,6 +84,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       inFlight: running,
       heldBytes: gateway.heldBytes,
       resources: [],
+      engines: [],
       breakers: [],
     }),
     isolate: (name) => name === target && gateway.isolated.push(name) > 0,

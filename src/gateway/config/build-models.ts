@@ -1,6 +1,6 @@
 /** Models as written → routes: tiers of targets whose providers are known. */
 import { gatherPolicy } from './build-policy.ts';
-import { record } from './build-provider.ts';
+import { record } from './record.ts';
 import type { ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
 import type { FaultList, Path } from './faults.ts';
 import { nearest } from './faults.ts';

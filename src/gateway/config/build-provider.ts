@@ -1,4 +1,5 @@
 /** A provider as written → a provider as the gateway uses it: what its preset and the environment know is filled in. */
+import { buildEngine } from './build-engine.ts';
 import { buildLimits } from './build-limits.ts';
 import { gatherPolicy } from './build-policy.ts';
 import type { ProviderConfig } from './config.ts';
@@ -7,6 +8,7 @@ import { nearest } from './faults.ts';
 import type { Environment } from './interpolate.ts';
 import { isPresetName, presets, unknownTraits, type Preset, type PresetName } from './presets.ts';
 import type { ProviderInput } from './provider-schema.ts';
+import { record } from './record.ts';
 import { isPresetAvailable, notAvailable } from './unavailable.ts';
 
 /** `apiKey: caller` forwards the caller's own credential. */
@@ -17,8 +19,15 @@ const managedHeaders = new Set(
   'host connection content-length transfer-encoding keep-alive upgrade te trailer expect content-encoding accept-encoding'.split(' '),
 );
 
+export interface ProviderContext {
+  readonly env: Environment;
+  /** The folder that relative paths start from, absolute. */
+  readonly directory: string;
+  readonly faults: FaultList;
+}
+
 /** Builds one provider; null when it is too faulty to go on with. */
-export function buildProvider(name: string, input: ProviderInput, env: Environment, faults: FaultList): ProviderConfig | null {
+export function buildProvider(name: string, input: ProviderInput, { env, directory, faults }: ProviderContext): ProviderConfig | null {
   const path: Path = ['providers', name];
   if (!/^[A-Za-z0-9][\w.-]{0,99}$/.test(name)) {
     faults.add(path, 'must be named with letters, digits, dots, dashes and underscores, at most 100', name);
@@ -36,6 +45,7 @@ export function buildProvider(name: string, input: ProviderInput, env: Environme
   const known: Preset | null = preset?.protocol === protocol ? preset : null;
   const traits = known ?? unknownTraits;
   const prefill = input.prefill ?? traits.prefill;
+  const isLocal = protocol === 'local';
   return {
     auth: traits.auth,
     limitScope: traits.limitScope,
@@ -43,33 +53,31 @@ export function buildProvider(name: string, input: ProviderInput, env: Environme
     enforce: traits.enforce,
     rateLimitHeaders: traits.rateLimitHeaders,
     includeUsage: traits.includeUsage,
-    local: traits.local || protocol === 'local',
+    local: traits.local || isLocal,
     prefill,
     name,
     preset: presetName,
     protocol,
-    baseUrl: protocol === 'local' ? '' : readBaseUrl(name, input.baseUrl ?? known?.baseUrl ?? undefined, path, faults),
+    baseUrl: isLocal ? '' : readBaseUrl(name, input.baseUrl ?? known?.baseUrl ?? undefined, path, faults),
     apiKeys: readKeys(input, known, env, path, faults),
     headers: readHeaders(input.headers ?? {}, path, faults),
-    limits: buildLimits(input.limits, traits.enforce),
+    // A model of our own does one thing at a time.
+    limits: buildLimits(isLocal ? { concurrency: 1, ...input.limits } : input.limits, traits.enforce),
     models: record(Object.entries(input.models ?? {}), (model) => ({
       limits: buildLimits(model.limits, traits.enforce),
       prefill: model.prefill ?? prefill,
     })),
-    engine: input.engine ?? null,
+    engine: buildEngine(input, presetName, isLocal, { directory, path, faults }),
     policy: gatherPolicy(input, path, faults),
   };
 }
 
-/** A record without prototype, so that no name finds what nobody put there. */
-export function record<In, Out>(entries: readonly (readonly [string, In])[], build: (value: In, key: string) => Out): Record<string, Out> {
-  const result = Object.create(null) as Record<string, Out>;
-  for (const [key, value] of entries) result[key] = build(value, key);
-  return result;
-}
-
 function findPreset(name: string, input: ProviderInput, faults: FaultList): PresetName | null | undefined {
-  if (input.preset === undefined) return isPresetName(name) ? name : null;
+  if (input.preset === undefined) {
+    // Many call their own server `local`.
+    const isOther = name === 'local' && (input.baseUrl !== undefined || (input.protocol ?? 'local') !== 'local');
+    return isPresetName(name) && !isOther ? name : null;
+  }
   if (isPresetName(input.preset)) return input.preset;
   const meant = nearest(input.preset, Object.keys(presets));
   faults.add(

@@ -1,7 +1,8 @@
 /** The config that the gateway is built from: complete, checked, frozen. Durations are in ms, sizes in bytes. */
 import type { Priority } from '../../core/request.ts';
 import type { Policy, PolicyOverrides } from './policy-schema.ts';
-import type { ConfiguredProtocol, Engine, PresetName, ProviderTraits } from './presets.ts';
+import type { EngineName, LocalTask } from '../../transport/local/engine.ts';
+import type { ConfiguredProtocol, PresetName, ProviderTraits } from './presets.ts';
 import type { serverSettings, telemetrySettings } from './schema.ts';
 
 /** Recursively readonly. */
@@ -34,6 +35,34 @@ export interface ProviderModelConfig {
   readonly prefill: boolean;
 }
 
+/** A model that runs on this machine. */
+export interface LocalModelConfig {
+  readonly task: LocalTask;
+  /** Absolute; null: not from a path. */
+  readonly weights: string | null;
+  /** Its name at the hub; null: not from there. */
+  readonly hub: string | null;
+  readonly mayDownload: boolean;
+  readonly dtype: string | null;
+  readonly contextSize: number | null;
+  readonly maxTokens: number;
+}
+
+/** What runs the models of a provider with protocol local. */
+export interface EngineConfig {
+  readonly name: EngineName;
+  readonly warm: boolean;
+  /** Null: all of the machine's but one. */
+  readonly threads: number | null;
+  /** In bytes. */
+  readonly maxHeap: number;
+  readonly cacheDir: string;
+  /** The folder of the config, from which the engine's package is looked for too. */
+  readonly directory: string;
+  /** By name, a record without prototype. */
+  readonly models: Readonly<Record<string, LocalModelConfig>>;
+}
+
 /** A provider, with what its preset knows filled in. */
 export interface ProviderConfig extends ProviderTraits {
   readonly name: string;
@@ -49,7 +78,8 @@ export interface ProviderConfig extends ProviderTraits {
   readonly limits: LimitsConfig;
   /** By model name, a record without prototype. */
   readonly models: Readonly<Record<string, ProviderModelConfig>>;
-  readonly engine: Engine | null;
+  /** Null unless the protocol is local. */
+  readonly engine: EngineConfig | null;
   readonly policy: Frozen<PolicyOverrides>;
 }
 

@@ -34,13 +34,33 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
     protocol: provider.protocol,
     ...(provider.baseUrl === '' ? {} : { baseUrl: maskUrls(provider.baseUrl) }),
     ...(apiKeys === 'caller' ? { apiKey: 'caller' } : apiKeys.length === 0 ? {} : { apiKeys: apiKeys.map(maskSecret) }),
-    headers: mapValues(provider.headers, (value, name) => maskHeader(name, value)),
+    ...(provider.engine === null && { headers: mapValues(provider.headers, (value, name) => maskHeader(name, value)) }),
     limits: { ...provider.limits },
-    models: mapValues(provider.models, ({ limits, prefill }) => ({ limits: { ...limits }, prefill })),
-    ...(provider.engine === null ? {} : { engine: provider.engine }),
+    models: mapValues(provider.models, ({ limits, prefill }, name) => ({
+      limits: { ...limits },
+      prefill,
+      ...showLocalModel(provider, name),
+    })),
+    ...showEngine(provider.engine),
     prefill: provider.prefill,
     ...(withUnits(provider.policy) as object),
   };
+}
+
+function showEngine(engine: ProviderConfig['engine']): Record<string, unknown> {
+  if (engine === null) return {};
+  const { name, warm, threads, maxHeap, cacheDir } = engine;
+  const packaged = name === 'extract' ? {} : { cacheDir, ...(threads === null ? {} : { threads }) };
+  return { engine: name, warm, maxHeap: formatSize(maxHeap), ...packaged };
+}
+
+function showLocalModel({ engine }: ProviderConfig, name: string): Record<string, unknown> {
+  const model = engine?.models[name];
+  if (engine === null || model === undefined || engine.name === 'extract') return {};
+  const { mayDownload, task, ...rest } = model;
+  const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
+  if (!mayDownload) delete given['hub'];
+  return { ...given, ...(engine.name === 'transformers' && { task }) };
 }
 
 function showModel(model: ModelConfig): Record<string, unknown> {

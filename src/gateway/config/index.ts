@@ -5,6 +5,7 @@ export type { ConfigInput } from './schema.ts';
 export type { FoundProvider, Probe, SkippedProvider } from './environment.ts';
 export type { ModelLists, ResolvedModel } from './resolve-model.ts';
 export type { ConfigResult } from './parse-config.ts';
+export { builtinProvider, providerNamed } from './builtin-provider.ts';
 export { hashKey } from './build-clients.ts';
 export { effectiveConfig } from './effective.ts';
 export { configFromEnvironment } from './environment.ts';

@@ -3,7 +3,9 @@ import { resolve } from 'node:path';
 import { buildClients } from './build-clients.ts';
 import { buildModel } from './build-models.ts';
 import { checkPolicy } from './build-policy.ts';
-import { buildProvider, record } from './build-provider.ts';
+import { buildProvider } from './build-provider.ts';
+import { record } from './record.ts';
+import { builtinProvider, builtinProviderName } from './builtin-provider.ts';
 import type { Config, ModelConfig, PassThroughConfig, ProviderConfig, StoreConfig } from './config.ts';
 import { FaultList, valueAt, type ConfigFault } from './faults.ts';
 import { interpolate, type Environment } from './interpolate.ts';
@@ -90,12 +92,14 @@ function section(root: Record<string, unknown>, key: string): Record<string, unk
 function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options: ParseOptions, faults: FaultList): Config {
   const providers = Object.create(null) as Record<string, ProviderConfig>;
   for (const [name, input] of Object.entries(parsed.providers ?? {})) {
-    const provider = buildProvider(name, input, options.env ?? {}, faults);
+    const provider = buildProvider(name, input, { env: options.env ?? {}, directory: resolve(options.directory ?? '.'), faults });
     if (provider !== null) providers[name] = provider;
   }
   const models = record(Object.entries(parsed.models ?? {}), (input, name) =>
-    buildModel(name, input, { providerNames, providers, faults }),
+    buildModel(name, input, { providerNames: new Set([...providerNames, builtinProviderName]), providers, faults }),
   );
+  const isNamed = Object.values(models).some((model) => model.tiers.flat().some(({ provider }) => provider === builtinProviderName));
+  if (isNamed && !providerNames.has(builtinProviderName)) providers[builtinProviderName] = builtinProvider;
   const config: Config = {
     server: buildServer(parsed, providerNames, faults),
     providers,

@@ -4,10 +4,9 @@
  * Base URLs, authentication, headers and ways of counting were read in the providers' documents or SDKs; what stands
  * under an "assumed" comment is general knowledge that was not checked against the provider.
  */
-import type { engines, protocols } from './provider-schema.ts';
+import type { protocols } from './provider-schema.ts';
 
 export type ConfiguredProtocol = (typeof protocols)[number];
-export type Engine = (typeof engines)[number];
 
 /** How a credential is sent: `Authorization: Bearer`, or a header of its own. */
 export type AuthStyle = 'bearer' | 'api-key' | 'x-api-key' | 'x-goog-api-key';
@@ -245,6 +244,7 @@ export const presets = {
   sglang: { ...localServer, baseUrl: 'http://127.0.0.1:30000/v1' },
   llamacpp: { ...localServer, baseUrl: 'http://127.0.0.1:8080/v1' },
   lmstudio: { ...localServer, baseUrl: 'http://127.0.0.1:1234/v1' },
+  local: { ...localServer, protocol: 'local' },
 } as const satisfies Record<string, Preset>;
 
 export type PresetName = keyof typeof presets;

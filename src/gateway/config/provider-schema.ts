@@ -1,10 +1,10 @@
 /** The shapes of `providers`, as they are written. What presets and the environment add is filled in by `build-provider.ts`. */
 import * as z from 'zod';
-import { amount, count, flag, ratio, text, word } from './fields.ts';
+import { ENGINES, LOCAL_TASKS } from '../../transport/local/engine.ts';
+import { amount, count, flag, ratio, size, text, word } from './fields.ts';
 import { policySettings } from './policy-schema.ts';
 
 export const protocols = ['openai', 'anthropic', 'gemini', 'local'] as const;
-export const engines = ['transformers', 'llama'] as const;
 
 const perSpan = (span: string) => count(1, 1e12).describe(`At most this many ${span}. Default: no limit but what is learned.`);
 
@@ -74,6 +74,28 @@ export const providerSchema = z
           .strictObject({
             limits: limitsSchema.optional(),
             prefill: flag<never>().describe("Whether this model continues a partial answer. Default: the provider's.").optional(),
+            weights: text()
+              .describe('Protocol local: the folder (transformers) or .gguf file (llama) of the weights, from the folder of the config.')
+              .optional(),
+            hub: text()
+              .describe('Protocol local: the name of the model at the hub, from where it is downloaded when it is first loaded.')
+              .optional(),
+            task: word(...LOCAL_TASKS)
+              .describe(
+                'Protocol local, transformers: what the model does. Default: text-generation; for the name `summarize` summarization.',
+              )
+              .optional(),
+            dtype: text()
+              .describe('Protocol local, transformers: the precision of the weights, such as q8 or fp32. Default: q8.')
+              .optional(),
+            contextSize: count(16, 10_000_000)
+              .describe(
+                'Protocol local: tokens of prompt and answer together. Default: what the model was made for, for llama at most 4096.',
+              )
+              .optional(),
+            maxTokens: count(1, 1_000_000)
+              .describe('Protocol local: tokens of an answer whose caller sets no bound. Default: 512.')
+              .optional(),
           })
           .describe('What is said of one model.'),
         {
@@ -82,8 +104,16 @@ export const providerSchema = z
       )
       .describe('What is said of single models. Default: nothing.')
       .optional(),
-    engine: word(...engines)
-      .describe('What runs a local model (protocol local).')
+    engine: word(...ENGINES)
+      .describe('Protocol local: what runs its models. extract needs no weights and no package, and makes summaries only.')
+      .optional(),
+    warm: flag<never>().describe('Protocol local: models are loaded at the start, not with their first call. Default: false.').optional(),
+    threads: count(1, 1024).describe('Protocol local: processor threads that a model computes with. Default: all but one.').optional(),
+    maxHeap: size('32mb', '64gb')
+      .describe('Protocol local: the most memory of its JavaScript, the weights not counted; beyond it its thread ends. Default: 1gb.')
+      .optional(),
+    cacheDir: text()
+      .describe('Protocol local: where models of the hub are kept, from the folder of the config. Default: ./models.')
       .optional(),
     prefill: flag<never>()
       .describe('Whether it continues a partial answer given as the last message. Default: what the preset says, else false.')

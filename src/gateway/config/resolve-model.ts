@@ -1,5 +1,6 @@
 /** From the name that a client asks for to the tiers of targets that may answer. */
 import { splitTarget } from './build-models.ts';
+import { providerNamed } from './builtin-provider.ts';
 import type { Config, Frozen, ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
 import { carriedAs, isOwner, matchesPattern } from './model-names.ts';
 import { defaultPatienceMs } from './model-schema.ts';
@@ -38,7 +39,7 @@ export function resolveModel(
   if (configured !== undefined) return fromModel(name, 'model', configured, configured.tiers);
 
   const direct = splitTarget(name);
-  const provider = direct === null ? undefined : config.providers[direct.provider];
+  const provider = direct === null ? undefined : providerNamed(config.providers, direct.provider);
   if (direct !== null && provider !== undefined) return fromTiers(name, 'target', [[targetOf(provider, direct.model)]]);
 
   return (
@@ -118,6 +119,6 @@ function listTiers(providers: readonly ProviderConfig[], name: string, lists: Mo
  */
 export function isModelAllowed(allowed: readonly string[] | null, name: string, providers: Config['providers']): boolean {
   if (allowed === null) return true;
-  const isDirect = name.includes('/') && providers[name.slice(0, name.indexOf('/'))] !== undefined;
+  const isDirect = name.includes('/') && providerNamed(providers, name.slice(0, name.indexOf('/'))) !== undefined;
   return allowed.some((pattern) => matchesPattern(pattern, name) && (!isDirect || pattern === '*' || pattern.includes('/')));
 }

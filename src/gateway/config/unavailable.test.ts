@@ -29,8 +29,6 @@ const refused: readonly (readonly [input: object, line: string])[] = [
   ],
   [{ providers: { y: { ...x, protocol: 'anthropic' } } }, 'providers.y.protocol: not available in this version (got "anthropic")'],
   [{ providers: { y: { ...x, protocol: 'gemini' } } }, 'providers.y.protocol: not available in this version (got "gemini")'],
-  [{ providers: { y: { protocol: 'local' } } }, 'providers.y.protocol: not available in this version (got "local")'],
-  [{ providers: { x: { ...x, engine: 'llama' } } }, 'providers.x.engine: not available in this version (got "llama")'],
   [{ providers: { y: { preset: 'anthropic', apiKey: 'k' } } }, 'providers.y.preset: not available in this version (got "anthropic")'],
   [{ providers: { gemini: { apiKey: 'k' } } }, 'providers.gemini: not available in this version (got "gemini")'],
   [

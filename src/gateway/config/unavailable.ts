@@ -22,8 +22,7 @@ const is =
 const rules: readonly Rule[] = [
   { at: 'POLICY.hedge.enabled', refuses: isTrue },
   { at: 'POLICY.cache.enabled', refuses: isTrue },
-  { at: 'providers.*.protocol', refuses: is('anthropic', 'gemini', 'local') },
-  { at: 'providers.*.engine', refuses: isFilled },
+  { at: 'providers.*.protocol', refuses: is('anthropic', 'gemini') },
   { at: 'clients.*.budget', refuses: isFilled },
   { at: 'store', refuses: (value) => /^rediss?:/.test(String(value)) },
   { at: 'telemetry.logs.prompts', refuses: isTrue },

@@ -1,0 +1,74 @@
+/** One worker thread with an engine in it, from its start to its end. Knows nothing of calls but their numbers. */
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { messageOf } from './engine.ts';
+import type { EngineSpec } from './engine.ts';
+import type { FromThread, ThreadData, ToThread } from './messages.ts';
+
+/** The worker is a `.ts` file in a checkout and `.js` when published. */
+const defaultWorkerUrl = new URL(`./engine-worker${extname(import.meta.url)}`, import.meta.url);
+
+const MEGABYTE = 2 ** 20;
+
+export interface ThreadListener {
+  onMessage(message: FromThread): void;
+  /** The thread is gone, and why; told once. */
+  onExit(reason: string): void;
+}
+
+export class EngineThread {
+  readonly #worker: Worker;
+  readonly #stopped: Int32Array;
+  /** Resolves when the thread is gone. */
+  readonly gone: Promise<void>;
+
+  constructor(spec: EngineSpec, listener: ThreadListener, workerUrl: URL = defaultWorkerUrl) {
+    const stopped = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
+    this.#stopped = new Int32Array(stopped);
+    const workerData: ThreadData = { spec, stopped };
+    this.#worker = new Worker(workerUrl, {
+      name: `breakwater-${spec.name}`.slice(0, 60),
+      workerData,
+      execArgv: ['--disable-warning=ExperimentalWarning'],
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(spec.maxHeap / MEGABYTE) },
+      // What a library prints is no line of ours.
+      stdout: true,
+      stderr: true,
+    });
+    this.#worker.stdout.resume();
+    this.#worker.stderr.resume();
+    let reason: string | null = null;
+    this.#worker.on('message', (message: FromThread) => listener.onMessage(message));
+    this.#worker.on('error', (error) => (reason ??= messageOf(error)));
+    this.gone = new Promise((resolve) => {
+      this.#worker.on('exit', (code) => {
+        listener.onExit(reason ?? `it ended with code ${code}`);
+        resolve();
+      });
+    });
+    this.rest();
+  }
+
+  post(message: ToThread): void {
+    if (message.kind === 'call') this.#worker.postMessage(message, [message.body.buffer as ArrayBuffer]);
+    else this.#worker.postMessage(message);
+  }
+
+  /** The call of this number, and all before it, should write no more: heard between two tokens. */
+  stop(id: number): void {
+    Atomics.store(this.#stopped, 0, id);
+  }
+
+  /** An answer on its way keeps the process alive; an engine at rest does not. */
+  work(): void {
+    this.#worker.ref();
+  }
+
+  rest(): void {
+    this.#worker.unref();
+  }
+
+  terminate(): void {
+    void this.#worker.terminate();
+  }
+}

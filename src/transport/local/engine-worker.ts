@@ -1,0 +1,101 @@
+/** The thread of one local model: loads it when told, and answers one call at a time. */
+import { readlinkSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
+import { parentPort, workerData } from 'node:worker_threads';
+import { answerCall } from './answer-call.ts';
+import type { Engine, EngineSpec } from './engine.ts';
+import { EngineRefusal, messageOf, unavailable } from './engine.ts';
+import type { FromThread, ThreadData, ThreadError, ThreadMemory, ToThread } from './messages.ts';
+
+const { spec, stopped } = workerData as ThreadData;
+const stoppedId = new Int32Array(stopped);
+const text = new TextEncoder();
+let loading: Promise<Engine> | null = null;
+let loadedBytes = 0;
+
+function tell(message: FromThread): void {
+  if (message.kind === 'data') parentPort!.postMessage(message, [message.bytes.buffer as ArrayBuffer]);
+  else parentPort!.postMessage(message);
+}
+
+/**
+ * Computing must not take the processor from the thread that serves everybody: this thread, and those that a library
+ * makes from it, stand back. Only Linux knows threads by number.
+ */
+function standBack(): void {
+  if (process.platform !== 'linux') return;
+  try {
+    const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
+    if (thread > 0 && thread !== process.pid) setPriority(thread, constants.priority.PRIORITY_LOW);
+  } catch {
+    // Not allowed here: it competes as an equal.
+  }
+}
+
+async function load(): Promise<Engine> {
+  standBack();
+  const before = process.memoryUsage.rss();
+  const engine = await loadEngine(spec);
+  loadedBytes = Math.max(0, process.memoryUsage.rss() - before);
+  return engine;
+}
+
+async function loadEngine(of: EngineSpec): Promise<Engine> {
+  switch (of.engine) {
+    case 'extract':
+      return (await import('./extract/extract-engine.ts')).createExtractEngine();
+    case 'transformers':
+    case 'llama':
+      throw unavailable(`engine ${of.engine} is not available in this version`);
+  }
+}
+
+function memory(): ThreadMemory {
+  const { heapTotal, external } = process.memoryUsage();
+  return { heapBytes: heapTotal + external, loadedBytes };
+}
+
+function toError(error: unknown): ThreadError {
+  if (error instanceof EngineRefusal) return { status: error.status, code: error.code, message: error.message };
+  return { status: 503, code: 'engine_not_loaded', message: `${spec.name} could not be loaded: ${messageOf(error)}` };
+}
+
+async function answer({ id, path, body, epochMs }: Extract<ToThread, { kind: 'call' }>): Promise<void> {
+  const engine = await (loading ??= load());
+  const call = {
+    id: `chatcmpl-local-${epochMs.toString(36)}-${id}`,
+    path,
+    body,
+    created: Math.floor(epochMs / 1000),
+    isStopped: () => Atomics.load(stoppedId, 0) >= id,
+  };
+  try {
+    await answerCall(engine, spec, call, {
+      head: (status, contentType) => tell({ kind: 'head', id, status, contentType }),
+      data: (written) => tell({ kind: 'data', id, bytes: text.encode(written) }),
+    });
+  } catch (error) {
+    tell({ kind: 'broken', id, message: messageOf(error) });
+  }
+  tell({ kind: 'end', id, memory: memory() });
+}
+
+async function begin(): Promise<void> {
+  try {
+    await (loading ??= load());
+    tell({ kind: 'loaded', memory: memory() });
+  } catch (error) {
+    tell({ kind: 'unloadable', error: toError(error) });
+  }
+}
+
+async function close(): Promise<void> {
+  await loading?.then((engine) => engine.close()).catch(() => {});
+  parentPort!.close();
+}
+
+parentPort!.on('message', (message: ToThread) => {
+  if (message.kind === 'load') void begin();
+  else if (message.kind === 'call') void answer(message);
+  else void close();
+});

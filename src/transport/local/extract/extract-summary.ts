@@ -1,0 +1,116 @@
+/**
+ * A summary of a text's own sentences, by LexRank (Erkan and Radev 2004): a sentence matters if it is like others that
+ * matter. Words that stand in many sentences count little, so no list of stop words is needed, and any language will do.
+ * We have our own hundred lines because the packages on npm that do this are for English only, or are not kept any more.
+ */
+import { toSentences } from './sentences.ts';
+import type { Sentence } from './sentences.ts';
+
+export interface Summary {
+  /** In the order of the text, each with the blank before it where its language has one. */
+  readonly sentences: readonly string[];
+  /** Not even its first sentence fits `bytesMax`. */
+  readonly isCut: boolean;
+}
+
+/** A summary has a fifth of the sentences, within these. */
+const SHARE = 0.2;
+const LENGTH_MIN = 3;
+const LENGTH_MAX = 6;
+/** And no more characters than a paragraph. */
+const CHARACTERS_MAX = 1_200;
+/** Below this two sentences are not alike; above the other they say the same. */
+const ALIKE = 0.05;
+const THE_SAME = 0.6;
+const DAMPING = 0.85;
+const ROUNDS = 30;
+/** Fewer words are a heading or an exclamation. */
+const WORDS_MIN = 4;
+
+type Vector = ReadonlyMap<string, number>;
+
+/** `bytesMax`: of UTF-8; the first sentence is cut where even it is longer. */
+export function extractSummary(text: string, bytesMax = Infinity): Summary {
+  const sentences = toSentences(text);
+  const vectors = toVectors(sentences);
+  const ranks = rank(sentences, vectors);
+  const order = ranks.map((_, i) => i).sort((a, b) => ranks[b]! - ranks[a]! || a - b);
+  const wanted = Math.min(LENGTH_MAX, Math.max(LENGTH_MIN, Math.round(sentences.length * SHARE)));
+  const chosen: number[] = [];
+  let characters = 0;
+  let bytes = 0;
+  for (const i of order) {
+    if (chosen.length >= wanted) break;
+    const { text: candidate } = sentences[i]!;
+    const size = Buffer.byteLength(candidate) + 1;
+    if (chosen.length > 0 && (characters + candidate.length > CHARACTERS_MAX || bytes + size > bytesMax)) continue;
+    if (chosen.some((other) => likeness(vectors[i]!, vectors[other]!) > THE_SAME)) continue;
+    chosen.push(i);
+    characters += candidate.length;
+    bytes += size;
+  }
+  const texts = chosen.sort((a, b) => a - b).map((i) => sentences[i]!.text);
+  if (Buffer.byteLength(texts[0] ?? '') > bytesMax) return { sentences: [cutAt(texts[0]!, bytesMax)], isCut: true };
+  return { sentences: texts.map((each, i) => (i === 0 || /[。！？]$/u.test(texts[i - 1]!) ? each : ` ${each}`)), isCut: false };
+}
+
+/** Words by how often they stand in the sentence and how few sentences have them; of length 1. */
+function toVectors(sentences: readonly Sentence[]): Vector[] {
+  const having = new Map<string, number>();
+  for (const { words } of sentences) for (const word of new Set(words)) having.set(word, (having.get(word) ?? 0) + 1);
+  return sentences.map(({ words }) => {
+    const vector = new Map<string, number>();
+    for (const word of words) vector.set(word, (vector.get(word) ?? 0) + Math.log(1 + sentences.length / having.get(word)!));
+    const length = Math.hypot(...vector.values());
+    for (const [word, weight] of vector) vector.set(word, weight / length);
+    return vector;
+  });
+}
+
+function likeness(a: Vector, b: Vector): number {
+  const [few, many] = a.size < b.size ? [a, b] : [b, a];
+  let sum = 0;
+  for (const [word, weight] of few) sum += weight * (many.get(word) ?? 0);
+  return sum;
+}
+
+/** How much each sentence matters. Chance visits begin with what a text begins with: writers say first what it is about. */
+function rank(sentences: readonly Sentence[], vectors: readonly Vector[]): number[] {
+  const count = sentences.length;
+  const links: { readonly to: number; readonly weight: number }[][] = sentences.map(() => []);
+  const sums = sentences.map(() => 0);
+  for (let a = 0; a < count; a++) {
+    for (let b = a + 1; b < count; b++) {
+      const weight = likeness(vectors[a]!, vectors[b]!);
+      if (weight < ALIKE) continue;
+      links[a]!.push({ to: b, weight });
+      links[b]!.push({ to: a, weight });
+      sums[a] = sums[a]! + weight;
+      sums[b] = sums[b]! + weight;
+    }
+  }
+  const visits = share(sentences.map((sentence, i) => (isSlight(sentence) ? 0.01 : (sentence.isFirst ? 1.2 : 1) * (1 + 2 / (1 + i)))));
+  let ranks = visits;
+  for (let round = 0; round < ROUNDS; round++) {
+    const next = visits.map((visit) => (1 - DAMPING) * visit);
+    for (const [from, to] of links.entries()) {
+      for (const link of to) next[link.to] = next[link.to]! + (DAMPING * ranks[from]! * link.weight) / sums[from]!;
+    }
+    ranks = next;
+  }
+  return ranks.map((value, i) => (isSlight(sentences[i]!) ? value / 10 : value));
+}
+
+function isSlight({ words }: Sentence): boolean {
+  return words.length < WORDS_MIN;
+}
+
+function share(values: readonly number[]): number[] {
+  const sum = values.reduce((total, value) => total + value, 0);
+  return values.map((value) => value / sum);
+}
+
+function cutAt(text: string, bytesMax: number): string {
+  const decoder = new TextDecoder();
+  return decoder.decode(Buffer.from(text).subarray(0, bytesMax), { stream: true });
+}
