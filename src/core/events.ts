@@ -110,6 +110,9 @@ export interface CommittedEvent extends RequestEvent {
 export const REQUEST_OUTCOMES = ['success', 'failed', 'refused', 'cancelled', 'interrupted'] as const;
 export type RequestOutcome = (typeof REQUEST_OUTCOMES)[number];
 
+export const CACHE_USES = ['hit', 'stale', 'coalesced'] as const;
+export type CacheUse = (typeof CACHE_USES)[number];
+
 /** The request is over; nothing follows. Emitted exactly once for every `received`. */
 export interface FinishedEvent extends RequestEvent {
   readonly type: 'finished';
@@ -128,6 +131,8 @@ export interface FinishedEvent extends RequestEvent {
   /** Upstream calls made. */
   readonly attempts: number;
   readonly fallback: Reason | null;
+  /** Where the answer was not made for this request: kept (`hit`; `stale` beyond its time), or made for another at the same time. */
+  readonly cache: CacheUse | null;
   readonly queueMs: number;
   readonly durationMs: number;
   readonly firstContentMs: number | null;

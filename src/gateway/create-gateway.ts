@@ -8,6 +8,7 @@ import type { Resource } from '../core/resource.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
 import { takeTurn } from '../policy/selection/selection.ts';
+import { AnswerBook } from '../pipeline/answer-book.ts';
 import { Admission } from '../pipeline/admit.ts';
 import { choose } from '../pipeline/home.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
@@ -114,6 +115,7 @@ class RunningGateway implements Gateway {
       simulated: options.simulated ?? false,
       running: new RunningList(),
       schemas: new SchemaCheck(),
+      answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
       askModel: (question) => this.#askModel(question),
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
@@ -230,6 +232,7 @@ class RunningGateway implements Gateway {
     );
     this.#scheduler.configure(schedulerOptions(next, this.#random));
     this.#lists.forget();
+    this.#engine.answers.resize(next.server.maxCacheBytes);
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
   }

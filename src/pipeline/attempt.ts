@@ -62,7 +62,7 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly headersMs: number;
   readonly firstContentMs: number;
   readonly idleMs: number;
-  readonly attemptEnds: Instant;
+  attemptEnds: Instant;
   readonly shortestMs: number;
   readonly #call: CallKind;
   readonly #clock: Clock;
@@ -156,6 +156,12 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Puts another JSON text in the place of a complete answer that has not been taken. */
   replaceAnswer(answer: Uint8Array): void {
     this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(answer) : answer);
+  }
+
+  /** Somebody wants the answer for longer than the request that it was made for. */
+  raiseDeadline(deadline: Instant): void {
+    if (this.firstContentAt !== null) return;
+    this.attemptEnds = Math.min(deadline, this.startedAt + this.options.target.policy.timeouts.attempt);
   }
 
   /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */

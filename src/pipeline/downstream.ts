@@ -5,14 +5,52 @@
 import { assert } from '../core/assert.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { BreakwaterError } from '../core/errors.ts';
+import type { TokenUsage } from '../core/facts.ts';
 import type { Protocol } from '../core/request.ts';
-import { encodeComment, encodeStreamError } from '../wire/openai-chat/encode-error.ts';
+import { encodeComment, encodeStreamError, type WireError } from '../wire/openai-chat/encode-error.ts';
 import { errorAnswer } from './error-answer.ts';
 import { streamErrorOf } from './stream-error.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
 const KEEP_ALIVE = encodeComment('keep-alive');
+
+/** A provider's own error, for answers of every form. */
+export interface UpstreamRefusal {
+  readonly status: number;
+  readonly headers: HeaderPairs;
+  readonly body: Uint8Array;
+  /** The same inside a stream. */
+  readonly told: WireError;
+  /** Nothing would change it: the verdict is `reject`. */
+  readonly isFinal: boolean;
+}
+
+/** Where a run puts its answer: to its caller, or into a log that several read. */
+export interface Outlet {
+  readonly isOver: boolean;
+  /** The status line has gone out: 200, or whatever was committed. */
+  readonly isStarted: boolean;
+  /** A whole answer at once; `isPoor`: it goes out for want of a better one. */
+  answer(status: number, headers: HeaderPairs, body: Uint8Array, isPoor?: boolean): void;
+  /** The answer begins; `known` is told in a comment where the headers are gone already. */
+  commit(status: number, headers: HeaderPairs, isEventStream: boolean, known: string): void;
+  /** False: whoever reads is behind; wait for `onDrain`. */
+  write(pieces: readonly Uint8Array[]): boolean;
+  onDrain(listener: () => void): void;
+  /** True if whoever reads took anything since this was last asked, or could not. */
+  readerMoved(): boolean;
+  /** The answer that was begun is whole; `isMended`: it was put together from two. */
+  end(usage?: TokenUsage | null, isMended?: boolean): void;
+  /** Ends a stream that has begun with these last bytes. */
+  endWith(bytes: Uint8Array): void;
+  /** The request ends with an error of ours, in the form that is still possible; `headers` beside its own, where they can go. */
+  fail(error: BreakwaterError, headers?: HeaderPairs): void;
+  /** The request ends with a provider's own words. */
+  refuse(refusal: UpstreamRefusal): void;
+  /** Nothing more goes out. */
+  leave(): void;
+}
 
 export interface DownstreamOptions {
   readonly protocol: Protocol;
@@ -23,7 +61,7 @@ export interface DownstreamOptions {
   readonly onKeptAlive: () => void;
 }
 
-export class Downstream {
+export class Downstream implements Outlet {
   readonly #sink: AnswerSink;
   readonly #clock: Clock;
   readonly #options: DownstreamOptions;
@@ -46,12 +84,10 @@ export class Downstream {
     return this.#state === 'over';
   }
 
-  /** The status line has gone out: 200, or whatever was committed. */
   get isStarted(): boolean {
     return this.#state !== 'open';
   }
 
-  /** A whole answer at once. */
   answer(status: number, headers: HeaderPairs, body: Uint8Array): void {
     assert(this.#state === 'open', 'one answer to a request');
     this.#close();
@@ -59,7 +95,6 @@ export class Downstream {
     this.#sink.end(body);
   }
 
-  /** The stream begins; `known` is told in a comment where the headers are gone already. */
   commit(status: number, headers: HeaderPairs, isEventStream: boolean, known: string): void {
     this.#isEventStream = isEventStream;
     if (this.#state === 'open') this.#sink.head(status, headers);
@@ -71,7 +106,6 @@ export class Downstream {
     if (!isEventStream) this.#stopKeepAlive();
   }
 
-  /** False: the caller is behind; wait for `onDrain`. */
   write(pieces: readonly Uint8Array[]): boolean {
     let roomy = true;
     for (const piece of pieces) roomy = this.#sink.write(piece);
@@ -87,7 +121,6 @@ export class Downstream {
     });
   }
 
-  /** True if the caller took anything of its answer since this was last asked, or could not. */
   readerMoved(): boolean {
     return this.#sink.readerMoved();
   }
@@ -97,7 +130,6 @@ export class Downstream {
     this.#sink.end();
   }
 
-  /** The request ends with an error of ours, in the form that is still possible; `headers` beside its own, where they can go. */
   fail(error: BreakwaterError, headers: HeaderPairs = []): void {
     if (this.#state === 'over') return;
     if (this.#state === 'open') {
@@ -110,13 +142,16 @@ export class Downstream {
     else this.#sink.abort();
   }
 
-  /** Ends a stream that has begun with these last bytes. */
+  refuse({ status, headers, body, told }: UpstreamRefusal): void {
+    if (this.isStarted) this.endWith(encodeStreamError(told));
+    else this.answer(status, headers, body);
+  }
+
   endWith(bytes: Uint8Array): void {
     this.#close();
     this.#sink.end(bytes);
   }
 
-  /** The caller has left: nothing more goes out. */
   leave(): void {
     if (this.#state === 'over') return;
     this.#close();

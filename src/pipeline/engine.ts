@@ -6,6 +6,7 @@ import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
+import type { AnswerBook } from './answer-book.ts';
 import type { ModelAnswer, ModelQuestion } from './model-question.ts';
 import type { RouteTarget, TargetState } from './route.ts';
 import type { RunningList } from './running-list.ts';
@@ -20,6 +21,8 @@ export interface Engine {
   /** Every answer says that it is simulated (the demo). */
   readonly simulated: boolean;
   readonly running: RunningList;
+  /** Answers that are given more than once. */
+  readonly answers: AnswerBook;
   readonly schemas: SchemaCheck;
   /** Asks a model on behalf of a request; never rejects. */
   readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;

@@ -1,7 +1,7 @@
 /** What the caller is told when a request was sent and failed (design 2.3). */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
-import { encodeErrorBody, encodeStreamError } from '../wire/openai-chat/encode-error.ts';
+import { encodeErrorBody } from '../wire/openai-chat/encode-error.ts';
 import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
 import { retryHeaders } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
@@ -68,10 +68,6 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
   const told = { message: failure.message, type: failure.type ?? 'upstream_error', param: failure.param, code: failure.code };
-  if (run.downstream.isStarted) {
-    run.downstream.endWith(encodeStreamError(told));
-    return run.failAsUpstream(status);
-  }
   const ownBody = isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? encodeErrorBody(told);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
@@ -85,7 +81,7 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
     ...retryHeaders(error),
   ];
   pushUpstreamId(headers, last.upstreamId);
-  run.downstream.answer(status, headers, body);
+  run.downstream.refuse({ status, headers, body, told, isFinal: last.judgement.verdict === 'reject' });
   run.failAsUpstream(status);
 }
 

@@ -35,6 +35,10 @@ export interface GatewayRequest {
   /** Request headers that may travel on (`openai-organization`, `traceparent`, …), lower case, in turn. */
   readonly forwardHeaders: readonly string[];
   readonly caller: Caller;
+  /** What makes repeating it safe: the same key gets the same answer; null: none was given. */
+  readonly idempotencyKey: string | null;
+  /** `off`: neither a kept answer nor one to be kept; `refresh`: a new one, to be kept. */
+  readonly cache: 'on' | 'off' | 'refresh';
   /** A question of our own, whose answer is not checked by another one. */
   readonly isNested?: true;
 }

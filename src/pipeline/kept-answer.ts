@@ -57,7 +57,7 @@ function answerWith(run: RequestRun, kept: KeptAnswer, mark: Shortfall | null): 
     if (mark !== null) headers.push('x-breakwater-quality', mark);
     if (!run.request.facts.stream) addCostHeader(headers, kept.target, kept.usage);
     headers.push('content-length', String(kept.body.byteLength));
-    run.downstream.answer(kept.status, headers, kept.body);
+    run.downstream.answer(kept.status, headers, kept.body, mark !== null);
   }
   run.succeedKept(kept);
 }

@@ -57,6 +57,8 @@ function requestOf(engine: Engine, question: ModelQuestion, caller: Caller): Gat
     sessionKey: null,
     forwardHeaders: [],
     caller,
+    idempotencyKey: null,
+    cache: 'off',
     isNested: true,
   };
 }

@@ -1,6 +1,8 @@
 /**
  * How one request lives (design section 3), in order:
  *
+ *   share    an answer that was kept goes out at once, and one that another request waits for is shared; where there is neither, it is
+ *            made, for all who ask for the same until it is there. Only with a cache or an idempotency key
  *   admit    a permit on some target: at once, after waiting, or a refusal that says when
  *   attempt  one send, watched until there is a candidate or a failure; nothing has gone downstream yet
  *   judge    a candidate that is whole is held against the quality policy; one that falls short is kept, should none be better
@@ -26,13 +28,22 @@ import { deadlineError, refusalError, skipReason } from './permission.ts';
 import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
+import { isShared, share } from './share.ts';
+import type { SharedAnswer } from './shared-answer.ts';
 import { settleUntaken } from './settle-answer.ts';
 import type { AnswerSink } from './sink.ts';
 import { takeFailure, takeShortfall, tellAttemptEnd } from './verdict-effects.ts';
 
 export async function runRequest(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
-  const run = new RequestRun(engine, request, route, sink);
+  let shared: SharedAnswer | null = null;
+  if (isShared(request, route)) {
+    const found = share(engine, request, route, sink);
+    shared = found instanceof Promise ? await found : found;
+    if (shared === null) return;
+  }
+  const run = new RequestRun(engine, shared === null ? request : { ...request, caller: shared }, route, sink, shared);
   run.begin();
+  shared?.begin(run);
   try {
     await carryOut(run);
   } catch (error) {

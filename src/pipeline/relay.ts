@@ -78,6 +78,8 @@ class AnswerRelay {
   readonly #continuation: Continuation | null;
   #stall: Timer | null = null;
   #over = false;
+  /** It goes on with what another one began. */
+  #isOnward = false;
   #resolve: () => void = () => {};
   #reject: (error: unknown) => void = () => {};
 
@@ -102,6 +104,7 @@ class AnswerRelay {
 
   /** The same behind an answer that broke off. */
   runOnward(): Promise<void> {
+    this.#isOnward = true;
     return new Promise((resolve, reject) => {
       this.#begin(resolve, reject);
       this.onPieces(this.#attempt.take(this));
@@ -135,7 +138,7 @@ class AnswerRelay {
   onEnd(): void {
     this.#decide();
     settleSuccess(this.#run, this.#attempt);
-    this.#run.downstream.end();
+    this.#run.downstream.end(this.#attempt.facts.usage, this.#isOnward);
     this.#run.succeed(this.#attempt);
     this.#resolve();
   }

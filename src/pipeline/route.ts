@@ -5,6 +5,7 @@ import type { Shortfall } from '../core/quality.ts';
 import type { Operation } from '../core/request.ts';
 import type { Capacity, Resource } from '../core/resource.ts';
 import type { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
+import type { CachePolicy } from '../policy/cache/freshness.ts';
 import type { Bench } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import type { SilenceRecord } from '../policy/latency/silence.ts';
@@ -24,6 +25,7 @@ export interface RequestPolicy {
   };
   readonly retry: { readonly baseDelay: number; readonly maxDelay: number; readonly maxRetryAfter: number };
   readonly stream: { readonly keepAlive: number; readonly maxEventSize: number; readonly recover: 'off' | 'continue' };
+  readonly cache: CachePolicy;
 }
 
 /** A key that nobody may see, in the forms it is looked for. */

@@ -12,11 +12,13 @@ import type { Judgement } from '../policy/verdict.ts';
 import type { RouteApplicant } from './admit.ts';
 import type { Attempt, AttemptOwner } from './attempt.ts';
 import { Downstream } from './downstream.ts';
+import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { isOutOfOrder } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
+import type { SharedAnswer } from './shared-answer.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 import { TriedTargets } from './tried-targets.ts';
 
@@ -46,7 +48,9 @@ export class RequestRun implements Running, AttemptOwner {
   /** As it came; a broken answer is continued with another body. */
   request: GatewayRequest;
   readonly route: Route;
-  readonly downstream: Downstream;
+  readonly downstream: Outlet;
+  /** The answer is read by others too, or kept for them; null: it is its caller's alone. */
+  readonly shared: SharedAnswer | null;
   /** The targets that this kind of request may use. */
   tiers: Tiers;
   /** Until commit; from a break that is mended, until somebody goes on. */
@@ -89,16 +93,22 @@ export class RequestRun implements Running, AttemptOwner {
   #finished = false;
   readonly #onLeave = () => this.#interruptWaits();
 
-  constructor(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink) {
+  constructor(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink, shared: SharedAnswer | null = null) {
     this.engine = engine;
     this.request = request;
+    this.shared = shared;
     this.route = route;
     this.startedAt = request.receivedAt;
     this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
     this.priority = request.priority;
     this.tiers = route.tiersFor(request.facts.operation, request.fallback);
+    this.downstream = shared ?? this.#ownDownstream(sink);
+  }
+
+  #ownDownstream(sink: AnswerSink): Downstream {
+    const { request, route, engine } = this;
     const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
-    this.downstream = new Downstream(sink, engine.clock, {
+    return new Downstream(sink, engine.clock, {
       protocol: request.protocol,
       requestId: request.id,
       keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
@@ -138,12 +148,13 @@ export class RequestRun implements Running, AttemptOwner {
 
   /**
    * A better reader has joined: from now on it waits in the better class, as if it were due by the sooner deadline, and until the
-   * later one. What was sent already keeps the deadline it was sent with.
+   * later one.
    */
   raise(by: { readonly priority: SchedulingClass; readonly deadline: Instant }): void {
     if (SCHEDULING_CLASSES.indexOf(by.priority) < SCHEDULING_CLASSES.indexOf(this.priority)) this.priority = by.priority;
     this.wantedBy = Math.min(this.wantedBy, this.deadline, by.deadline);
     this.deadline = Math.max(this.deadline, by.deadline);
+    this.current?.raiseDeadline(this.deadline);
     if (this.applicant === null) return;
     const waitUntil = this.applicant.waitUntil < this.applicant.deadline ? this.applicant.waitUntil : by.deadline;
     this.engine.admission.raise(this.applicant, { class: this.priority, deadline: this.wantedBy, waitUntil });
@@ -259,23 +270,26 @@ export class RequestRun implements Running, AttemptOwner {
     this.#finished = true;
     const { request, engine } = this;
     const at = engine.clock.now();
+    // Its own caller's end may have been another than that of the answer, which others read.
+    const own = this.shared?.firstEnd ?? null;
     this.#closeClientPermit(usage);
     engine.events.emit({
       type: 'finished',
       requestId: request.id,
       at,
-      outcome,
+      outcome: own?.outcome ?? outcome,
       protocol: request.protocol,
       operation: request.facts.operation,
       model: request.facts.model,
       client: request.client.name,
       priority: request.priority,
       stream: request.facts.stream,
-      status,
-      code,
-      target: target?.state.name ?? null,
+      status: own?.status ?? status,
+      code: own === null ? code : own.code,
+      target: target?.state.name ?? own?.target ?? null,
       attempts: this.attempts,
       fallback: target === null ? null : this.fallbackFor(target),
+      cache: own?.cache ?? null,
       queueMs: this.queueMs,
       durationMs: at - this.startedAt,
       firstContentMs: this.firstContentMs,

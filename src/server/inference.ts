@@ -100,6 +100,8 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     sessionKey: sessionKeyOf(exchange, facts.cacheKey),
     forwardHeaders: forwardHeadersOf(exchange),
     caller: exchange,
+    idempotencyKey: settings.idempotencyKey,
+    cache: settings.cache,
   };
   call.handedOver = true;
   return call.gateway.handle(request, call.app.simulated ? markSimulated(exchange) : exchange);

@@ -13,17 +13,33 @@ export interface RequestSettings {
   readonly deadlineGiven: boolean;
   /** False: only the first tier. */
   readonly fallback: boolean;
+  readonly cache: 'on' | 'off' | 'refresh';
+  /** Null: none was given. */
+  readonly idempotencyKey: string | null;
 }
+
+/** A longer idempotency key is refused, in characters. */
+const KEY_LENGTH_MAX = 255;
 
 type DeadlinePolicy = Pick<Policy, 'deadline' | 'maxDeadline'>;
 
 /** Reads the headers; throws `invalid_request` for a value that means nothing. */
 export function readSettings(exchange: Exchange, policy: DeadlinePolicy): RequestSettings {
-  oneOf(exchange, 'x-breakwater-cache', ['off', 'refresh']);
+  const cache = oneOf(exchange, 'x-breakwater-cache', ['off', 'refresh']) ?? 'on';
+  const idempotencyKey = readKey(exchange);
   const fallback = oneOf(exchange, 'x-breakwater-fallback', ['on', 'off']) !== 'off';
   const priority = oneOf(exchange, 'x-breakwater-priority', PRIORITIES);
   const wishMs = deadlineWish(exchange, policy);
-  return { priority, deadlineMs: wishMs ?? policy.deadline, deadlineGiven: wishMs !== null, fallback };
+  return { priority, deadlineMs: wishMs ?? policy.deadline, deadlineGiven: wishMs !== null, fallback, cache, idempotencyKey };
+}
+
+/** Only what changes something can be repeated by mistake: a key with any other method means nothing. */
+function readKey(exchange: Exchange): string | null {
+  const name = 'idempotency-key';
+  const key = exchange.header(name);
+  if (key === undefined || exchange.method !== 'POST') return null;
+  if (key === '' || key.length > KEY_LENGTH_MAX) throw badHeader(name, `a text of 1 to ${KEY_LENGTH_MAX} characters`, key);
+  return key;
 }
 
 /** The header's, else what the service tier means, else the client's; never above what the client may have. */

@@ -8,11 +8,11 @@
  * Room for what comes later, each a further member of `Store` over the same connection:
  * - jobs (rows: queued → leased → done) and files (bytes) as `store.jobs` and `store.files`. They write through their own
  *   calls that resolve when durable, since a checkpoint has to be on disk before a dispatch;
- * - shared answers as `store.answers`: key → bytes with expiry, outside the write queue's limits;
- * - idempotency keys: a collection with expiry and one more call, `putIfAbsent`, which resolves with the winner;
  * - many instances: leases, membership and messages as `store.shared`, absent where a driver serves one machine only.
  *   Collections map to Redis keys one to one, and `increment` to one script, so nothing here speaks against it.
  */
+
+import type { AnswerStore } from './answer-store.ts';
 
 export const STORE_KINDS = ['memory', 'sqlite', 'redis'] as const;
 export type StoreKind = (typeof STORE_KINDS)[number];
@@ -85,6 +85,8 @@ export interface Store {
   readonly kind: StoreKind;
   readonly health: StoreHealth;
   readonly counters: StoreCounters;
+  /** Answers that were kept; null: this store does not keep them, as they would end with the process anyway. */
+  readonly answers: AnswerStore | null;
   /** Hears every change between `ok` and `degraded`, and of the fault. Returns how to stop hearing. */
   onHealthChange(listener: (health: StoreHealth) => void): () => void;
 

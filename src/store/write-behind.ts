@@ -86,6 +86,7 @@ interface FlushWaiter {
 class WriteBehindStore implements Store {
   readonly kind: StoreKind;
   readonly opened: Promise<void>;
+  readonly answers = null;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #limits: StoreLimits;

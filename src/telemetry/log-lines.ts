@@ -164,7 +164,8 @@ function isSameRequest(a: FinishedEvent, b: FinishedEvent): boolean {
     a.operation === b.operation &&
     a.stream === b.stream &&
     a.attempts === b.attempts &&
-    a.fallback === b.fallback
+    a.fallback === b.fallback &&
+    a.cache === b.cache
   );
 }
 
@@ -178,6 +179,7 @@ function finishedMiddle(event: FinishedEvent): string {
     event.target === null ? '' : `,"target":"${escaped(event.target)}"`,
     `,"attempts":${event.attempts}`,
     event.fallback === null ? '' : `,"fallback":"${event.fallback}"`,
+    event.cache === null ? '' : `,"cache":"${event.cache}"`,
     ',"queueMs":',
   );
 }

@@ -81,6 +81,7 @@ function createFamilies() {
     tokens: counter('tokens_total', 'Tokens as the providers counted them; cached input is part of input.', 'target', 'kind'),
     cost: counter('cost_usd_total', 'Cost of finished requests in US dollars, where prices are known.', 'model', 'client'),
     fallbacks: counter('fallbacks_total', 'Requests that were not answered by their first choice.', 'model', 'reason'),
+    cache: counter('cache_answers_total', 'Requests answered from what was kept, or by an answer made for another.', 'model', 'use'),
     cooldowns: counter('cooldowns_total', 'Targets that cooled down and credentials that were benched.', 'subject', 'kind', 'reason'),
     breakerChanges: counter('breaker_changes_total', 'Changes of a breaker to a state.', 'target', 'to'),
     warnings: counter('warnings_total', 'Warnings to the operator.'),
@@ -126,6 +127,7 @@ function countRequest(event: FinishedEvent, families: Families, labels: Labels):
   families.queueWait.observe(event.queueMs / 1_000, event.priority);
   if (event.firstContentMs !== null) families.firstContent.observe(event.firstContentMs / 1_000, model);
   if (event.costUsd !== null) families.cost.add(event.costUsd, model, client);
+  if (event.cache !== null) families.cache.add(1, model, event.cache);
   if (event.fallback !== null) families.fallbacks.add(1, model, event.fallback);
 }
 

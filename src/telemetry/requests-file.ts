@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { AttemptEndEvent, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import type { AttemptEndEvent, CacheUse, FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Priority, Protocol } from '../core/request.ts';
@@ -34,6 +34,7 @@ export interface RequestRecord {
   readonly code: FinishedEvent['code'];
   readonly target: string | null;
   readonly fallback: Reason | null;
+  readonly cache: CacheUse | null;
   readonly attemptCount: number;
   readonly attempts: readonly AttemptRecord[];
   readonly queueMs: number;
@@ -107,6 +108,7 @@ function recordOf(finished: FinishedEvent, trace: Trace | undefined, clock: Cloc
     code: finished.code,
     target: finished.target,
     fallback: finished.fallback,
+    cache: finished.cache,
     attemptCount: finished.attempts,
     attempts: trace === undefined ? [] : attemptsOf(trace),
     queueMs: tenths(finished.queueMs),

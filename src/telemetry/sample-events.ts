@@ -81,6 +81,7 @@ export function finished(change: Partial<FinishedEvent> = {}): FinishedEvent {
     target: 'openai/gpt',
     attempts: 1,
     fallback: null,
+    cache: null,
     queueMs: 0,
     durationMs: 500,
     firstContentMs: 120,

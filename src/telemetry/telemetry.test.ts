@@ -243,6 +243,7 @@ test('every finished request gives one record, and a renamed file is left behind
     code: null,
     target: 'openai/gpt',
     fallback: null,
+    cache: null,
     attemptCount: 1,
     attempts: [
       {

@@ -88,10 +88,17 @@ function finishedText(event: FinishedEvent): string {
   if (event.code !== null) parts.push(`code ${event.code}`);
   if (event.target !== null)
     parts.push(`answered by ${event.target}${event.fallback === null ? '' : ` as a fallback (${event.fallback})`}`);
+  if (event.cache !== null) parts.push(cacheTexts[event.cache]);
   parts.push(`${event.attempts} ${event.attempts === 1 ? 'attempt' : 'attempts'}`);
   parts.push(`${duration(event.durationMs)} in all, ${duration(event.queueMs)} of it in the queue`);
   return parts.join(', ');
 }
+
+const cacheTexts = {
+  hit: 'from what was kept',
+  stale: 'from what was kept, beyond its time',
+  coalesced: 'by an answer that another request asked for at the same time',
+} as const;
 
 function duration(ms: number): string {
   return ms < 10_000 ? `${tenths(ms)} ms` : `${Math.round(ms / 100) / 10} s`;

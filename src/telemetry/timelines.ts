@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { EventType, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import type { CacheUse, EventType, FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Priority, Protocol } from '../core/request.ts';
@@ -33,6 +33,7 @@ export interface RequestSummary {
   readonly target: string | null;
   readonly attempts: number;
   readonly fallback: Reason | null;
+  readonly cache: CacheUse | null;
   readonly queueMs: number;
   readonly durationMs: number;
   readonly firstContentMs: number | null;
@@ -129,6 +130,7 @@ function resultOf(finished: FinishedEvent): Progress {
     target: finished.target,
     attempts: finished.attempts,
     fallback: finished.fallback,
+    cache: finished.cache,
     queueMs: tenths(finished.queueMs),
     durationMs: tenths(finished.durationMs),
     firstContentMs: finished.firstContentMs === null ? null : tenths(finished.firstContentMs),
@@ -162,6 +164,7 @@ function progressOf(trace: Trace, clock: Clock): Progress {
     target,
     attempts,
     fallback: null,
+    cache: null,
     queueMs: tenths(queueMs),
     durationMs: tenths(now - received.at),
     firstContentMs: null,

@@ -43,6 +43,8 @@ async function runInto(world: VirtualWorld, method: keyof AnswerSink, nth: numbe
       sessionKey: null,
       forwardHeaders: [],
       caller: { hasLeft: false, onLeave: null },
+      idempotencyKey: null,
+      cache: 'on',
     },
     sink,
   );

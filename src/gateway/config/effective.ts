@@ -9,7 +9,7 @@ const durationKeys = new Set(
     'keepAlive ttl staleIfError patience drainTimeout checkTimeout'
   ).split(' '),
 );
-const sizeKeys = new Set(['maxBodySize', 'maxBufferedBytes', 'maxEventSize']);
+const sizeKeys = new Set(['maxBodySize', 'maxBufferedBytes', 'maxCacheBytes', 'maxEventSize']);
 
 /** For `breakwater check` and `GET /admin/config`: plain JSON that a config file could hold, were it not for the masks. */
 export function effectiveConfig(config: Config): Record<string, unknown> {

@@ -22,6 +22,7 @@ test('an empty config is complete, with the defaults that are written in the doc
       port: 4747,
       maxBodySize: 64 * 1024 ** 2,
       maxBufferedBytes: 512 * 1024 ** 2,
+      maxCacheBytes: 64 * 1024 ** 2,
       drainTimeout: 30_000,
       adminKey: '',
       allowAnonymous: false,

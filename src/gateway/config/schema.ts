@@ -28,6 +28,11 @@ export const serverSettings = block('Server', 'The listener.', {
   port: setting(count(0, 65_535), defaultPort, 'The port; 0 takes any free one.'),
   maxBodySize: setting(size('1kb', '1gb'), '64mb', 'The largest request body, after decoding.'),
   maxBufferedBytes: setting(size('1mb', '1024gb'), '512mb', 'The most that all waiting bodies may hold; beyond it: queue_full.'),
+  maxCacheBytes: setting(
+    size('1kb', '1024gb'),
+    '64mb',
+    'The most that kept answers may hold in memory: the cache, and as much for idempotency keys.',
+  ),
   drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may take to end when the process is asked to stop.'),
   adminKey: setting(optionalText, '', 'The bearer for /admin and /metrics. Empty: none, and they answer on loopback only.'),
   allowAnonymous: setting(flag<never>(), false, 'Whether another address than loopback may be bound although no client needs a key.'),

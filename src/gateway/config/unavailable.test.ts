@@ -16,13 +16,11 @@ function faultsOf(input: object): string[] {
 
 const refused: readonly (readonly [input: object, line: string])[] = [
   [{ policy: { hedge: { enabled: true } } }, 'policy.hedge.enabled: not available in this version (got true)'],
-  [{ policy: { cache: { enabled: 'true' } } }, 'policy.cache.enabled: not available in this version (got "true")'],
   [{ providers: { x: { ...x, hedge: { enabled: true } } } }, 'providers.x.hedge.enabled: not available in this version (got true)'],
   [
     { providers: { x: { ...x, policy: { cache: { enabled: true } } } } },
     'providers.x.policy.cache.enabled: not available in this version (got true)',
   ],
-  [{ models: { a: { targets: ['x/a'], cache: { enabled: true } } } }, 'models.a.cache.enabled: not available in this version (got true)'],
   [
     { models: { 'a-*': { targets: ['x/a'], policy: { hedge: { enabled: true } } } } },
     'models["a-*"].policy.hedge.enabled: not available in this version (got true)',
@@ -56,7 +54,7 @@ test('what is built is not refused', () => {
         retry: { baseDelay: '1s' },
         breaker: { probes: 2 },
         timeouts: { headers: '1s' },
-        cache: { coalesce: false },
+        cache: { enabled: true, coalesce: false },
         quality: {
           rejectTruncated: true,
           rejectRefusal: true,

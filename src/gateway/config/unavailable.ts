@@ -21,7 +21,9 @@ const is =
 
 const rules: readonly Rule[] = [
   { at: 'POLICY.hedge.enabled', refuses: isTrue },
-  { at: 'POLICY.cache.enabled', refuses: isTrue },
+  // Answers are kept for a model, whoever gave them.
+  { at: 'providers.*.cache.enabled', refuses: isTrue },
+  { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
   { at: 'providers.*.protocol', refuses: is('anthropic', 'gemini') },
   { at: 'clients.*.budget', refuses: isFilled },
   { at: 'store', refuses: (value) => /^rediss?:/.test(String(value)) },

@@ -21,6 +21,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly health: StoreHealth = { state: 'ok' };
+  readonly answers = null;
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
   readonly #rows: BoundedEntries<Row>;

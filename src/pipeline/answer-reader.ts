@@ -1,0 +1,305 @@
+/**
+ * One request that reads an answer which it shares with others, or which was kept: its own identity, deadline, headers, and its own
+ * side of the connection. Whoever brought the answer about has a run besides, which tells the story of both.
+ */
+import type { Clock, Instant, Timer } from '../core/clock.ts';
+import type { BreakwaterError } from '../core/errors.ts';
+import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import { encodeComment } from '../wire/openai-chat/encode-error.ts';
+import { Downstream, type UpstreamRefusal } from './downstream.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+import type { Route } from './route.ts';
+import type { Running, RunningList } from './running-list.ts';
+import type { AnswerSink, HeaderPairs } from './sink.ts';
+import { bodyFor, headerIn, headersAgain, headersInForm, type WholeAnswer } from './whole-answer.ts';
+
+/** What readers need of the engine. */
+export interface ReaderParts {
+  readonly clock: Clock;
+  readonly events: EventSink;
+  readonly running: RunningList;
+}
+
+/** How it ended for one reader. */
+export interface ReaderEnd {
+  readonly outcome: RequestOutcome;
+  readonly status: number;
+  readonly code: FinishedEvent['code'];
+  readonly target: string | null;
+  readonly cache: CacheUse | null;
+}
+
+/** What a reader tells the answer that it reads. */
+export interface ReadAnswerOwner {
+  /** It has no use for the answer any more. */
+  onGone(reader: AnswerReader): void;
+  onDrained(): void;
+}
+
+/** The beginning of an answer that is read while it comes. */
+export interface AnswerHead {
+  readonly status: number;
+  readonly headers: HeaderPairs;
+  /** Without what is told anew to each request. */
+  readonly shared: readonly string[];
+  readonly isEventStream: boolean;
+}
+
+export class AnswerReader implements Running {
+  older: Running | null = null;
+  newer: Running | null = null;
+  readonly request: GatewayRequest;
+  readonly deadline: Instant;
+  readonly #engine: ReaderParts;
+  readonly #downstream: Downstream;
+  #answer: ReadAnswerOwner | null = null;
+  #timer: Timer | null = null;
+  #resolve: (() => void) | null = null;
+  #firstContentMs: number | null = null;
+  #isOpen = false;
+  /** Its caller has bytes to take; what comes meanwhile waits in the log. */
+  isBehind = false;
+  isOver = false;
+  /** Of the log: what it has taken, in pieces and in bytes. */
+  pieces = 0;
+  bytes = 0;
+  /** It brought the answer about: its run tells its story. */
+  isFirst = false;
+  /** How it ended, where that was not by the end of its own run. */
+  ownEnd: ReaderEnd | null = null;
+
+  constructor(engine: ReaderParts, request: GatewayRequest, route: Route, sink: AnswerSink) {
+    this.#engine = engine;
+    this.request = request;
+    this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
+    const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
+    this.#downstream = new Downstream(sink, engine.clock, {
+      protocol: request.protocol,
+      requestId: request.id,
+      keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
+      onKeptAlive: () => this.note('kept alive by a comment: the status has gone out'),
+    });
+    request.caller.onLeave = () => this.leave();
+  }
+
+  /** It tells its own story from here on. */
+  begin(): void {
+    const { request } = this;
+    const { facts } = request;
+    this.#engine.running.add(this);
+    this.#engine.events.emit({
+      type: 'received',
+      requestId: request.id,
+      at: request.receivedAt,
+      protocol: request.protocol,
+      operation: facts.operation,
+      model: facts.model,
+      client: request.client.name,
+      priority: request.priority,
+      stream: facts.stream,
+      deadlineMs: this.deadline - request.receivedAt,
+      bodyBytes: request.body.bytes.byteLength,
+      inputTokens: facts.inputTokens,
+      outputBound: facts.outputBound,
+    });
+  }
+
+  /** No run is needed that would tell it. */
+  tellOwnStory(): void {
+    this.isFirst = false;
+    this.begin();
+    if (this.ownEnd !== null) this.#tellEnd(this.ownEnd);
+  }
+
+  /** Reads what comes of `answer` from its beginning. */
+  follow(answer: ReadAnswerOwner): void {
+    this.#answer = answer;
+  }
+
+  /** Until the answer begins it waits no longer than its own deadline. */
+  watchDeadline(onDeadline: (reader: AnswerReader) => void): void {
+    if (this.#timer !== null || this.isOver || this.#isOpen) return;
+    this.#timer = this.#engine.clock.schedule(this.deadline - this.#engine.clock.now(), () => onDeadline(this));
+  }
+
+  /** Resolves when it is over. */
+  whenOver(): Promise<void> {
+    if (this.isOver) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+  }
+
+  note(note: string): void {
+    this.#engine.events.emit({ type: 'note', requestId: this.request.id, at: this.#engine.clock.now(), note });
+  }
+
+  /** True if the log's own bytes are what it asked for. */
+  canFollow(head: AnswerHead): boolean {
+    const { stream, operation } = this.request.facts;
+    return operation === 'bytes' || (head.isEventStream && stream);
+  }
+
+  open(head: AnswerHead): void {
+    this.#begins();
+    const headers = this.isFirst ? head.headers : headersAgain(this.request.id, head.shared, 'coalesced', null);
+    this.#downstream.commit(head.status, headers, head.isEventStream, wayComment(head.shared, this.isFirst));
+  }
+
+  /** False: its caller is behind. */
+  write(pieces: readonly Uint8Array[]): boolean {
+    if (this.#downstream.write(pieces)) return true;
+    this.isBehind = true;
+    this.#downstream.onDrain(() => {
+      this.isBehind = false;
+      if (!this.isOver) this.#answer?.onDrained();
+    });
+    return false;
+  }
+
+  readerMoved(): boolean {
+    return this.#downstream.readerMoved();
+  }
+
+  /** All of the answer that it followed has gone out. */
+  end(head: AnswerHead): void {
+    this.#downstream.end();
+    this.#finish('success', head.status, null, headerIn(head.shared, 'x-breakwater-target'), 'coalesced', false);
+  }
+
+  /** The whole answer at once, which goes out under the first one's own headers where it is that one's. */
+  takeOwn(status: number, headers: HeaderPairs, body: Uint8Array): void {
+    this.#begins();
+    this.#sendWhole(status, headers, body);
+    this.#over();
+  }
+
+  /** A whole answer at once that somebody else brought about. */
+  take(answer: WholeAnswer, mark: CacheUse): void {
+    const { request } = this;
+    const ageMs = mark === 'coalesced' ? null : this.#engine.clock.epochMs() - answer.madeAtMs;
+    const target = headerIn(answer.headers, 'x-breakwater-target');
+    if (answer.refusal !== null) {
+      const headers = [...headersAgain(request.id, answer.headers, mark, ageMs), 'content-length', String(answer.body.byteLength)];
+      this.#downstream.refuse({ status: answer.status, headers, body: answer.body, told: answer.refusal, isFinal: true });
+      return this.#finish('failed', answer.status, 'upstream_error', null, mark, true);
+    }
+    this.#begins();
+    const body = bodyFor(answer, request);
+    const isStream = request.facts.stream && request.facts.operation !== 'bytes';
+    const headers = headersAgain(request.id, headersInForm(answer.headers, answer.isStream, isStream), mark, ageMs);
+    if (answer.status !== 204) headers.push('content-length', String(body.byteLength));
+    this.#sendWhole(answer.status, headers, body);
+    this.#finish('success', answer.status, null, target, mark, true);
+  }
+
+  fail(error: BreakwaterError, ownHeaders: HeaderPairs | null, isEarly = true): void {
+    const headers = this.isFirst && ownHeaders !== null ? ownHeaders : ['x-breakwater-attempts', '0', 'x-breakwater-queue-ms', '0'];
+    const outcome = this.#isOpen ? 'interrupted' : error.refused ? 'refused' : 'failed';
+    this.#downstream.fail(error, headers);
+    this.#finish(outcome, error.status, error.code, null, null, isEarly);
+  }
+
+  refuse(refusal: UpstreamRefusal, shared: readonly string[]): void {
+    const { body } = refusal;
+    const own = this.isFirst ? refusal.headers : headersAgain(this.request.id, shared, 'coalesced', null);
+    this.#downstream.refuse({ ...refusal, headers: this.isFirst ? own : [...own, 'content-length', String(body.byteLength)] });
+    this.#finish('failed', refusal.status, 'upstream_error', null, this.isFirst ? null : 'coalesced', false);
+  }
+
+  /** Its caller left; or the answer ends without a word. */
+  leave(isEarly = true): void {
+    this.#downstream.leave();
+    this.#finish('cancelled', 499, null, null, null, isEarly);
+  }
+
+  /** Something of ours broke: whatever can still be done is that it ends. */
+  drop(): void {
+    try {
+      this.leave();
+    } catch {
+      this.#finish('cancelled', 499, null, null, null, true);
+    }
+  }
+
+  /** The gateway stops. */
+  stop(error: BreakwaterError): void {
+    if (!this.isOver) this.fail(error, null);
+  }
+
+  #begins(): void {
+    this.#isOpen = true;
+    this.#stopTimer();
+    this.#firstContentMs = this.#engine.clock.now() - this.request.receivedAt;
+  }
+
+  #sendWhole(status: number, headers: HeaderPairs, body: Uint8Array): void {
+    if (!this.#downstream.isStarted) return this.#downstream.answer(status, headers, body);
+    this.#downstream.endWith(Buffer.concat([encodeComment(wayComment(headers, this.isFirst)), body]));
+  }
+
+  #finish(
+    outcome: RequestOutcome,
+    status: number,
+    code: FinishedEvent['code'],
+    target: string | null,
+    cache: CacheUse | null,
+    isEarly: boolean,
+  ): void {
+    if (this.isOver) return;
+    this.#over();
+    if (this.isFirst) {
+      if (isEarly) this.ownEnd = { outcome, status, code, target, cache };
+    } else this.#tellEnd({ outcome, status, code, target, cache });
+    this.#answer?.onGone(this);
+    this.#resolve?.();
+  }
+
+  #over(): void {
+    this.isOver = true;
+    this.#stopTimer();
+    this.request.caller.onLeave = null;
+  }
+
+  #stopTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #tellEnd({ outcome, status, code, target, cache }: ReaderEnd): void {
+    const { request } = this;
+    const at = this.#engine.clock.now();
+    this.#engine.running.remove(this);
+    this.#engine.events.emit({
+      type: 'finished',
+      requestId: request.id,
+      at,
+      outcome,
+      protocol: request.protocol,
+      operation: request.facts.operation,
+      model: request.facts.model,
+      client: request.client.name,
+      priority: request.priority,
+      stream: request.facts.stream,
+      status,
+      code,
+      target,
+      attempts: 0,
+      fallback: null,
+      cache,
+      queueMs: 0,
+      durationMs: at - request.receivedAt,
+      firstContentMs: this.#firstContentMs,
+      usage: null,
+      costUsd: outcome === 'success' ? 0 : null,
+    });
+  }
+}
+
+/** What the headers can't tell any more where keeping alive has begun. */
+function wayComment(headers: readonly string[], isFirst: boolean): string {
+  const target = headerIn(headers, 'x-breakwater-target') ?? '';
+  const fallback = headerIn(headers, 'x-breakwater-fallback');
+  const cache = isFirst ? null : (headerIn(headers, 'x-breakwater-cache') ?? 'coalesced');
+  return `breakwater target=${target}${fallback === null ? '' : ` fallback=${fallback}`}${cache === null ? '' : ` cache=${cache}`}`;
+}

@@ -1,0 +1,145 @@
+/** Before a run: is the answer there already, or on its way, or must it be made? */
+import { BreakwaterError } from '../core/errors.ts';
+import { AnswerReader } from './answer-reader.ts';
+import type { Engine } from './engine.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+import { cacheKeyOf, fingerprintOf, scopeOf } from './request-identity.ts';
+import type { Route } from './route.ts';
+import { SharedAnswer } from './shared-answer.ts';
+import type { AnswerSink } from './sink.ts';
+import type { WholeAnswer } from './whole-answer.ts';
+
+/** True if the answer may be given to more than this request, or may come from another one. */
+export function isShared(request: GatewayRequest, route: Route): boolean {
+  return request.idempotencyKey !== null || (route.policy.cache.enabled && request.cache !== 'off');
+}
+
+/** What the request is known by. */
+interface Identity {
+  /** Null: none was given. */
+  readonly keyName: string | null;
+  readonly fingerprint: string;
+  /** Null: not for the cache. */
+  readonly cacheKey: string | null;
+}
+
+/** The answer that is to be made, with this request as its first reader; null: the request was answered. */
+export function share(
+  engine: Engine,
+  request: GatewayRequest,
+  route: Route,
+  sink: AnswerSink,
+): Promise<SharedAnswer | null> | SharedAnswer {
+  const { answers } = engine;
+  const identity = identify(request, route);
+  const { keyName, fingerprint, cacheKey } = identity;
+  const reader = new AnswerReader(engine, request, route, sink);
+
+  const keyed = keyName === null ? null : answers.findKeyed(keyName);
+  if (keyed !== null) {
+    if (keyed.fingerprint !== fingerprint) return refuse(reader, conflict());
+    if ('whole' in keyed) return replay(reader, keyed.whole);
+    if (keyed.answer.canJoin) return join(reader, keyed.answer);
+  }
+
+  const wantsKept = cacheKey !== null && request.cache === 'on';
+  const cached = wantsKept ? answers.findCached(cacheKey) : null;
+  const freshness = cached === null ? 'gone' : answers.freshness(cached, route.policy.cache);
+  if (cached !== null && freshness === 'fresh') {
+    if (keyName !== null) answers.keepKeyed(keyName, fingerprint, cached);
+    return replay(reader, cached);
+  }
+  const flying = wantsKept && route.policy.cache.coalesce ? answers.findFlying(cacheKey, formsFor(request)) : null;
+  if (flying !== null) {
+    if (keyName !== null) answers.key(keyName, fingerprint, flying);
+    return join(reader, flying);
+  }
+
+  const answer = new SharedAnswer(engine, answers, reader);
+  answers.open(answer, { cacheKey, policy: route.policy.cache }, cacheKey !== null && route.policy.cache.coalesce ? formOf(request) : null);
+  if (keyName !== null && keyed === null) answers.key(keyName, fingerprint, answer);
+  if (freshness === 'stale') answer.stale = cached;
+  const asksStore =
+    (keyName !== null && answers.mayBeStored(`i:${keyName}`)) || (wantsKept && cached === null && answers.mayBeStored(`c:${cacheKey}`));
+  return asksStore ? lookUp(engine, answer, reader, identity, route) : answer;
+}
+
+/** An earlier process may have left it. */
+async function lookUp(
+  engine: Engine,
+  answer: SharedAnswer,
+  reader: AnswerReader,
+  { keyName, fingerprint, cacheKey }: Identity,
+  route: Route,
+): Promise<SharedAnswer | null> {
+  const { answers } = engine;
+  engine.running.add(reader);
+  const keyed = keyName !== null && answers.mayBeStored(`i:${keyName}`) ? await answers.findStoredKeyed(keyName) : null;
+  const cached = keyed === null && cacheKey !== null && reader.request.cache === 'on' ? await answers.findStoredCached(cacheKey) : null;
+  engine.running.remove(reader);
+  if (keyed !== null && keyed.fingerprint !== fingerprint) {
+    answers.settleConflict(answer, keyName!, keyed);
+    answer.conflict(conflict());
+    return null;
+  }
+  const freshness = cached === null ? 'gone' : answers.freshness(cached, route.policy.cache);
+  const whole = keyed?.whole ?? (freshness === 'fresh' ? cached : null);
+  if (whole !== null) {
+    answers.settle(answer, whole);
+    answer.replay(whole);
+    return null;
+  }
+  if (freshness === 'stale') answer.stale = cached;
+  return answer;
+}
+
+function identify(request: GatewayRequest, route: Route): Identity {
+  const { idempotencyKey, cache, facts } = request;
+  const isForCache = cache !== 'off' && facts.operation !== 'bytes' && route.policy.cache.enabled;
+  return {
+    keyName: idempotencyKey === null ? null : `${scopeOf(request, route)}\0${idempotencyKey}`,
+    fingerprint: idempotencyKey === null ? '' : fingerprintOf(request),
+    cacheKey: isForCache ? cacheKeyOf(request, route) : null,
+  };
+}
+
+/** The forms of one answer: a stream with the usage at its end, a stream without, and a plain one. */
+function formOf({ facts }: GatewayRequest): string {
+  return facts.stream ? (facts.wantsUsage ? 'usage' : 'stream') : 'plain';
+}
+
+/** Which of the forms under way serve a request, the best first. Two streams that end otherwise don't serve each other. */
+function formsFor(request: GatewayRequest): readonly string[] {
+  const own = formOf(request);
+  return own === 'plain' ? ['plain', 'usage', 'stream'] : [own, 'plain'];
+}
+
+function conflict(): BreakwaterError {
+  return new BreakwaterError(
+    'idempotency_conflict',
+    'this idempotency key was used with another request: use a new key for a new request',
+    {
+      param: 'idempotency-key',
+    },
+  );
+}
+
+async function refuse(reader: AnswerReader, error: BreakwaterError): Promise<null> {
+  reader.begin();
+  reader.fail(error, null);
+  return null;
+}
+
+async function replay(reader: AnswerReader, whole: WholeAnswer): Promise<null> {
+  reader.begin();
+  reader.take(whole, 'hit');
+  return null;
+}
+
+async function join(reader: AnswerReader, answer: SharedAnswer): Promise<null> {
+  reader.begin();
+  reader.note(`shares the answer to the same request, ${answer.firstId}, which is under way`);
+  answer.join(reader);
+  await reader.whenOver();
+  return null;
+}

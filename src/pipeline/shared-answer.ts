@@ -1,0 +1,387 @@
+/**
+ * One upstream answer with several readers: an append-only, bounded log (design 4.8). It stands where a run's own caller would:
+ * the run puts its answer in here, and stops when nobody wants it any more. Serves those who ask for the same at the same time, those
+ * who repeat a request under its idempotency key, and the filling of the cache.
+ *
+ * Back-pressure: while one reader keeps up, those behind are carried for `READER_BEHIND_MAX` and then let go, so that nobody is slowed by
+ * them; when all are behind, the provider is held back as for a single caller. The log is kept from its beginning as long as there is room,
+ * so that a late reader gets everything; without room it keeps what its readers have still to take, and nobody can join any more.
+ */
+import type { Instant, Timer } from '../core/clock.ts';
+import { BreakwaterError } from '../core/errors.ts';
+import type { TokenUsage } from '../core/facts.ts';
+import type { Priority } from '../core/request.ts';
+import type { AnswerHead, AnswerReader, ReadAnswerOwner, ReaderParts } from './answer-reader.ts';
+import type { Caller } from './caller.ts';
+import type { Outlet, UpstreamRefusal } from './downstream.ts';
+import type { HeaderPairs } from './sink.ts';
+import { sharedHeaders, type WholeAnswer } from './whole-answer.ts';
+
+/** A reader further behind than this is let go while others keep up, in bytes. */
+export const READER_BEHIND_MAX = 1024 * 1024;
+/** A larger answer is kept by nobody, in bytes. */
+export const LOG_BYTES_MAX = 16 * 1024 * 1024;
+/** How long an answer under an idempotency key runs on after its last reader left, in milliseconds. */
+export const KEYED_RUNS_ON_MS = 60_000;
+
+/** Who keeps shared answers, and is told how they end. */
+export interface AnswerKeeper {
+  /** Room for bytes of a log; false: there is none. */
+  tryHold(bytes: number): boolean;
+  release(bytes: number): void;
+  /** Complete, and the same for everybody who asks; `isGood`: worth to be kept for others too. */
+  onWhole(answer: SharedAnswer, whole: WholeAnswer, isGood: boolean): void;
+  /** Nobody can join it any more, and it is not to be replayed. */
+  onLost(answer: SharedAnswer): void;
+}
+
+/** What makes the answer. */
+export interface AnswerRun {
+  readonly deadline: Instant;
+  /** Somebody else wants the answer too: it waits in the better class of both, and until the later deadline. */
+  raise(by: { readonly priority: Priority; readonly deadline: Instant }): void;
+  note(note: string): void;
+}
+
+/** Ends that a kept answer beyond its time is better than. The others lie in the request, or in the gateway's own end. */
+const STALE_STANDS_IN: ReadonlySet<string> = new Set([
+  'all_targets_failed', 'no_target_available', 'rate_limited', 'queue_full', 'budget_exceeded', 'deadline_exceeded', 'upstream_auth_failed', 'internal_error',
+]); // prettier-ignore
+
+export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
+  readonly #engine: ReaderParts;
+  readonly #keeper: AnswerKeeper;
+  readonly #first: AnswerReader;
+  readonly #readers: AnswerReader[] = [];
+  #run: AnswerRun | null = null;
+  hasLeft = false;
+  onLeave: (() => void) | null = null;
+  /** Names under which it is known to its keeper. */
+  readonly names: string[] = [];
+  flyingAs: string | null = null;
+  /** Somebody may repeat the request under its key: it runs on without readers. */
+  isKeyed = false;
+  /** What may stand in if nobody answers. */
+  stale: WholeAnswer | null = null;
+  #head: AnswerHead | null = null;
+  #isOver = false;
+  #log: Uint8Array[] = [];
+  /** Pieces and bytes at the log's beginning that are gone. */
+  #pastPieces = 0;
+  #pastBytes = 0;
+  #bytes = 0;
+  #heldBytes = 0;
+  #keepsAll = true;
+  #onDrained: (() => void) | null = null;
+  #grace: Timer | null = null;
+
+  /** `first`: whose request brings the answer about. */
+  constructor(engine: ReaderParts, keeper: AnswerKeeper, first: AnswerReader) {
+    this.#engine = engine;
+    this.#keeper = keeper;
+    this.#first = first;
+    first.isFirst = true;
+    first.follow(this);
+    this.#readers.push(first);
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  get isStarted(): boolean {
+    return this.#head !== null;
+  }
+
+  get firstId(): string {
+    return this.#first.request.id;
+  }
+
+  /** How it ended for the one whose run this is, where that was not by the run's own end. */
+  get firstEnd(): AnswerReader['ownEnd'] {
+    return this.#first.ownEnd;
+  }
+
+  /** False: it is over, given up, or its beginning is gone. */
+  get canJoin(): boolean {
+    return !this.#isOver && !this.hasLeft && this.#keepsAll;
+  }
+
+  /** The run that makes the answer has begun. */
+  begin(run: AnswerRun): void {
+    this.#run = run;
+    for (const reader of this.#readers) if (reader !== this.#first) this.#raise(run, reader);
+  }
+
+  /** One more who asks for the same: gets what there is so far, and then the rest as it comes. */
+  join(reader: AnswerReader): void {
+    reader.follow(this);
+    this.#readers.push(reader);
+    this.#grace?.cancel();
+    this.#grace = null;
+    if (this.#head === null) {
+      reader.watchDeadline((late) => this.#missDeadline(late));
+      if (this.#run !== null) this.#raise(this.#run, reader);
+      return;
+    }
+    this.#guarded(reader, () => this.#openFor(reader, this.#head!));
+    this.#resumeIfRead();
+  }
+
+  /** Its key turned out to belong to another request. */
+  conflict(error: BreakwaterError): void {
+    this.#over();
+    this.#first.tellOwnStory();
+    this.#each((reader) => reader.fail(error, null));
+  }
+
+  /** A kept answer was found after all: everybody gets that one. */
+  replay(whole: WholeAnswer): void {
+    this.#over();
+    this.#first.tellOwnStory();
+    this.#each((reader) => reader.take(whole, 'hit'));
+  }
+
+  answer(status: number, headers: HeaderPairs, body: Uint8Array, isPoor = false): void {
+    const { facts } = this.#first.request;
+    const isStream = facts.stream && facts.operation !== 'bytes';
+    const whole = this.#makeWhole(status, sharedHeaders(headers), body, isStream, null);
+    this.#over();
+    this.#keeper.onWhole(this, whole, !isPoor);
+    this.#each((reader) => (reader === this.#first ? reader.takeOwn(status, headers, body) : reader.take(whole, 'coalesced')));
+  }
+
+  commit(status: number, headers: HeaderPairs, isEventStream: boolean): void {
+    const head: AnswerHead = { status, headers, shared: sharedHeaders(headers), isEventStream };
+    this.#head = head;
+    this.#each((reader) => this.#openFor(reader, head));
+  }
+
+  write(pieces: readonly Uint8Array[]): boolean {
+    let bytes = 0;
+    for (const piece of pieces) {
+      this.#log.push(piece);
+      bytes += piece.byteLength;
+    }
+    this.#bytes += bytes;
+    this.#hold(bytes);
+    this.#each((reader) => this.#advance(reader));
+    this.#letGoOfLaggards();
+    if (!this.#keepsAll) this.#trim();
+    return !this.#allBehind;
+  }
+
+  onDrain(listener: () => void): void {
+    this.#onDrained = listener;
+  }
+
+  readerMoved(): boolean {
+    let moved = this.#readers.length === 0;
+    for (const reader of this.#readers) if (reader.readerMoved()) moved = true;
+    return moved;
+  }
+
+  end(usage: TokenUsage | null = null, isMended = false): void {
+    const head = this.#head!;
+    const whole = this.#keepsAll ? this.#makeWhole(head.status, head.shared, Buffer.concat(this.#log), head.isEventStream, usage) : null;
+    const log = this.#log;
+    const pastPieces = this.#pastPieces;
+    this.#over();
+    if (whole === null) this.#keeper.onLost(this);
+    else this.#keeper.onWhole(this, whole, !isMended);
+    this.#each((reader) => {
+      if (!reader.canFollow(head)) return this.#takeAtEnd(reader, whole);
+      if (reader.isBehind) reader.write(log.slice(reader.pieces - pastPieces));
+      reader.end(head);
+    });
+  }
+
+  endWith(bytes: Uint8Array): void {
+    this.write([bytes]);
+    this.end(null, true);
+  }
+
+  fail(error: BreakwaterError, headers: HeaderPairs = []): void {
+    this.#over();
+    this.#keeper.onLost(this);
+    this.#each((reader) => this.#failOne(reader, error, headers, false));
+  }
+
+  refuse(refusal: UpstreamRefusal): void {
+    const { status, headers, body, told, isFinal } = refusal;
+    const shared = sharedHeaders(headers);
+    this.#over();
+    if (isFinal) this.#keeper.onWhole(this, { ...this.#makeWhole(status, shared, body, false, null), refusal: told }, false);
+    else this.#keeper.onLost(this);
+    const { stale } = this;
+    this.#each((reader) => (isFinal || stale === null ? reader.refuse(refusal, shared) : reader.take(stale, 'stale')));
+  }
+
+  leave(): void {
+    if (this.#isOver) return;
+    this.#over();
+    this.#keeper.onLost(this);
+    this.#each((reader) => reader.leave(false));
+  }
+
+  onDrained(): void {
+    this.#each((reader) => this.#advance(reader));
+    if (!this.#keepsAll) this.#trim();
+    this.#resumeIfRead();
+  }
+
+  onGone(reader: AnswerReader): void {
+    const at = this.#readers.indexOf(reader);
+    if (at >= 0) this.#readers.splice(at, 1);
+    if (this.#isOver) return;
+    if (this.#readers.length > 0) {
+      if (reader === this.#first) this.#run?.note(`its own caller has its end; ${this.#readers.length} more wait for the answer`);
+      return this.#resumeIfRead();
+    }
+    // Without readers an answer is only of use whole.
+    if (!this.isKeyed || !this.#keepsAll) return this.#giveUp();
+    this.#run?.note(`nobody reads it any more: it runs on for ${KEYED_RUNS_ON_MS} ms under its idempotency key`);
+    this.#grace = this.#engine.clock.schedule(KEYED_RUNS_ON_MS, () => this.#giveUp());
+    this.#resumeIfRead();
+  }
+
+  #giveUp(): void {
+    if (this.hasLeft || this.#isOver) return;
+    this.hasLeft = true;
+    this.#keeper.onLost(this);
+    this.onLeave?.();
+  }
+
+  #openFor(reader: AnswerReader, head: AnswerHead): void {
+    if (!reader.canFollow(head)) return;
+    reader.open(head);
+    this.#advance(reader);
+  }
+
+  /** Gives a reader what it has not had, as much as its caller takes. */
+  #advance(reader: AnswerReader): void {
+    if (reader.isOver || reader.isBehind || this.#head === null || !reader.canFollow(this.#head)) return;
+    while (reader.pieces < this.#pastPieces + this.#log.length) {
+      const next = this.#log.slice(reader.pieces - this.#pastPieces, reader.pieces - this.#pastPieces + PIECES_AT_ONCE);
+      reader.pieces += next.length;
+      for (const piece of next) reader.bytes += piece.byteLength;
+      if (!reader.write(next)) return;
+    }
+  }
+
+  #letGoOfLaggards(): void {
+    if (this.#allBehind) return;
+    this.#each((reader) => {
+      if (!reader.isBehind || this.#bytes - reader.bytes <= READER_BEHIND_MAX) return;
+      reader.fail(new BreakwaterError('stream_interrupted', LEFT_BEHIND), null);
+    });
+  }
+
+  get #allBehind(): boolean {
+    return this.#readers.length > 0 && this.#readers.every((reader) => reader.isBehind);
+  }
+
+  #resumeIfRead(): void {
+    if (this.#onDrained === null || this.#allBehind) return;
+    const listener = this.#onDrained;
+    this.#onDrained = null;
+    listener();
+  }
+
+  #hold(bytes: number): void {
+    if (!this.#keepsAll) return;
+    if (this.#bytes <= LOG_BYTES_MAX && this.#keeper.tryHold(bytes)) {
+      this.#heldBytes += bytes;
+      return;
+    }
+    this.#keepsAll = false;
+    this.#keeper.onLost(this);
+    this.#each((reader) => {
+      if (this.#head !== null && reader.canFollow(this.#head)) return;
+      reader.fail(new BreakwaterError('stream_interrupted', TOO_LARGE), null);
+    });
+    if (this.#readers.length === 0) this.#giveUp();
+  }
+
+  /** What every reader has taken need not be kept any more. */
+  #trim(): void {
+    let least = this.#pastPieces + this.#log.length;
+    for (const reader of this.#readers) least = Math.min(least, reader.pieces);
+    const taken = this.#log.splice(0, least - this.#pastPieces);
+    for (const piece of taken) this.#pastBytes += piece.byteLength;
+    this.#pastPieces = least;
+    const rest = Math.min(this.#heldBytes, this.#bytes - this.#pastBytes);
+    if (rest < this.#heldBytes) this.#keeper.release(this.#heldBytes - rest);
+    this.#heldBytes = rest;
+  }
+
+  #takeAtEnd(reader: AnswerReader, whole: WholeAnswer | null): void {
+    if (whole !== null) return reader.take(whole, 'coalesced');
+    reader.fail(new BreakwaterError('stream_interrupted', TOO_LARGE), null);
+  }
+
+  #missDeadline(reader: AnswerReader): void {
+    const waitedMs = Math.round(reader.deadline - reader.request.receivedAt);
+    const message = `the deadline of ${waitedMs} ms has passed while the answer to the same request of ${this.firstId} was waited for`;
+    this.#guarded(reader, () => this.#failOne(reader, new BreakwaterError('deadline_exceeded', message), null, true));
+  }
+
+  #failOne(reader: AnswerReader, error: BreakwaterError, headers: HeaderPairs | null, isEarly: boolean): void {
+    if (this.stale !== null && this.#head === null && STALE_STANDS_IN.has(error.code)) reader.take(this.stale, 'stale');
+    else reader.fail(error, headers, isEarly);
+  }
+
+  /** The run is wanted as long and as urgently as its most patient and most urgent readers want it. */
+  #raise(run: AnswerRun, reader: AnswerReader): void {
+    if (reader.deadline > run.deadline) this.#first.watchDeadline((late) => this.#missDeadline(late));
+    run.raise({ priority: reader.request.priority, deadline: reader.deadline });
+  }
+
+  #makeWhole(status: number, shared: readonly string[], body: Uint8Array, isStream: boolean, usage: TokenUsage | null): WholeAnswer {
+    const { wantsUsage } = this.#first.request.facts;
+    return {
+      status,
+      headers: shared,
+      body,
+      isStream,
+      tellsUsage: wantsUsage,
+      usage,
+      refusal: null,
+      madeAtMs: this.#engine.clock.epochMs(),
+    };
+  }
+
+  /** Readers may go while they are told. */
+  #each(tell: (reader: AnswerReader) => void): void {
+    for (const reader of this.#readers.slice()) this.#guarded(reader, () => tell(reader));
+  }
+
+  /** What goes wrong with one reader hurts no other. */
+  #guarded(reader: AnswerReader, work: () => void): void {
+    if (reader.isOver) return;
+    try {
+      work();
+    } catch (error) {
+      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      const { clock, events } = this.#engine;
+      events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${reader.request.id}`, detail });
+      reader.drop();
+    }
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#grace?.cancel();
+    this.#grace = null;
+    this.#log = [];
+    if (this.#heldBytes > 0) this.#keeper.release(this.#heldBytes);
+    this.#heldBytes = 0;
+    this.#onDrained = null;
+  }
+}
+
+/** A reader that catches up is given so many pieces before it is asked again whether it has room. */
+const PIECES_AT_ONCE = 16;
+
+const LEFT_BEHIND = 'this caller fell more than 1 MB behind the others who read the same answer, and was let go';
+const TOO_LARGE = 'the answer has become too large to be kept for a caller who asks for it in another form';

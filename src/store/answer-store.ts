@@ -1,0 +1,12 @@
+/**
+ * Answers that outlive the process: bytes by key with an expiry, outside the limits of the small state beside them. A write returns at
+ * once and may be lost at a limit or by a fault of the disk: an answer that is gone is made again.
+ */
+export interface AnswerStore {
+  /** False: it is not there, so that asking is no use. */
+  mayHold(key: string): boolean;
+  /** Null: none, expired, or not to be had now. Never rejects, and always ends within the driver's read timeout. */
+  get(key: string): Promise<Uint8Array | null>;
+  /** `expiresAtMs`: milliseconds since the Unix epoch. `bytes` stay as they are from here on. */
+  put(key: string, bytes: Uint8Array, expiresAtMs: number): void;
+}

@@ -1,0 +1,49 @@
+/** When two requests ask for the same: one text for all the ways in which the same can be written. */
+import { asBuffer } from '../bytes.ts';
+import { isRecord } from '../json-values.ts';
+import type { RequestBody } from '../request-body.ts';
+
+/**
+ * Members that do not change what is answered: the form (a kept answer is given in either), who is served, how fast, and what the
+ * provider keeps of it.
+ */
+const NO_DIFFERENCE: ReadonlySet<string> = new Set([
+  'stream', 'stream_options', 'user', 'safety_identifier', 'metadata', 'store', 'service_tier',
+  'prompt_cache_key', 'prompt_cache_options', 'prompt_cache_retention',
+]); // prettier-ignore
+
+/** Numbers of so many digits are told apart by their text: two of them may be one JavaScript number. */
+const LONG_NUMBER = /\d{16}/;
+
+/** The body without order, white space and ways to write a value; `body` has been decoded before. */
+export function normalForm(body: RequestBody): string {
+  const text = asBuffer(body.bytes).toString('utf8');
+  const value: unknown = LONG_NUMBER.test(text) ? JSON.parse(text, keepLongNumber) : JSON.parse(text);
+  if (!isRecord(value)) return text;
+  const names = Object.keys(value).filter((name) => !NO_DIFFERENCE.has(name) && value[name] !== null);
+  return writeMembers(value, names.sort());
+}
+
+function keepLongNumber(this: unknown, _key: string, value: unknown, context?: { source?: string }): unknown {
+  if (typeof value !== 'number' || context?.source === undefined) return value;
+  return Math.abs(value) > Number.MAX_SAFE_INTEGER ? new LongNumber(context.source) : value;
+}
+
+class LongNumber {
+  readonly source: string;
+
+  constructor(source: string) {
+    this.source = source;
+  }
+}
+
+function write(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (Array.isArray(value)) return `[${value.map(write).join()}]`;
+  if (value instanceof LongNumber) return value.source;
+  return isRecord(value) ? writeMembers(value, Object.keys(value).sort()) : String(value);
+}
+
+function writeMembers(value: Record<string, unknown>, names: readonly string[]): string {
+  return `{${names.map((name) => `${JSON.stringify(name)}:${write(value[name])}`).join()}}`;
+}
