@@ -213,6 +213,10 @@ class RunningGateway implements Gateway {
       state.overload.reset();
       state.credential.bench.reset();
       state.health.reset();
+      state.rates?.reset();
+      state.concurrency.reset();
+      state.input.reset();
+      state.output.reset();
     });
   }
 

@@ -5,6 +5,7 @@ import type { Priority } from '../core/request.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Config } from './config/index.ts';
+import type { LearnedStatus } from './learning.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 
 /** A client as configured: what it may ask for, beside its limits. */
@@ -44,6 +45,7 @@ export interface TargetStatus {
     readonly crashes: number;
     readonly error: string | null;
   } | null;
+  readonly learned: LearnedStatus;
 }
 
 export interface QueueStatus {

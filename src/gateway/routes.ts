@@ -99,5 +99,6 @@ export class Routes {
 
 /** In the order in which a refusal is cheapest to find. */
 function resourcesOf(state: TargetState): RouteTarget['resources'] {
-  return [state.breaker, state.overload, state.cooldown, state.credential.bench, ...state.limits];
+  const learned = state.rates === null ? [state.concurrency] : [...state.rates.resources, state.concurrency];
+  return [state.breaker, state.overload, state.cooldown, state.credential.bench, ...learned, ...state.limits];
 }

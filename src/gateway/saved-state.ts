@@ -6,11 +6,13 @@ import type { BenchRecord } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
 import { TokenBucket } from '../policy/rate-limiter/token-bucket.ts';
+import type { LimitLearner } from '../pipeline/limit-learner.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import type { Store } from '../store/store.ts';
 import type { KeptCredential } from './credentials.ts';
 import { isUntouched } from './limits.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
+import { restoreRates, restoreTarget, saveRates, saveTarget } from './saved-learning.ts';
 import type { TargetRegistry } from './targets.ts';
 
 const SAVE_EVERY_MS = 1_000;
@@ -21,6 +23,8 @@ const BREAKERS = 'breaker';
 const BUCKETS = 'bucket';
 const COOLDOWNS = 'cooldown';
 const BENCHES = 'bench';
+const RATES = 'learned-rate';
+const LEARNINGS = 'learned-target';
 
 type Saved = ReadonlyMap<string, unknown>;
 
@@ -30,6 +34,8 @@ interface Left {
   readonly buckets: Saved;
   readonly cooldowns: Saved;
   readonly benches: Saved;
+  readonly rates: Saved;
+  readonly learnings: Saved;
 }
 
 export class SavedState {
@@ -52,16 +58,25 @@ export class SavedState {
 
   /** Takes over what an earlier process knew, as far as it still makes sense. */
   async load(): Promise<void> {
-    const names = [BREAKERS, BUCKETS, COOLDOWNS, BENCHES];
-    const [breakers, buckets, cooldowns, benches] = await Promise.all(names.map((name) => this.#store.getAll(name)));
-    const left: Left = { breakers: breakers!, buckets: buckets!, cooldowns: cooldowns!, benches: benches! };
-    const { credentials } = this.#targets;
+    const names = [BREAKERS, BUCKETS, COOLDOWNS, BENCHES, RATES, LEARNINGS];
+    const [breakers, buckets, cooldowns, benches, rates, learnings] = await Promise.all(names.map((name) => this.#store.getAll(name)));
+    const left: Left = {
+      breakers: breakers!,
+      buckets: buckets!,
+      cooldowns: cooldowns!,
+      benches: benches!,
+      rates: rates!,
+      learnings: learnings!,
+    };
+    const { credentials, learners } = this.#targets;
     for (const credential of credentials.all()) this.#restoreCredential(credential, left);
     for (const state of this.#targets.all()) this.#restoreTarget(state, left);
+    for (const [scope, learner] of learners.all()) this.#restoreRates(scope, learner, left);
     for (const [id, { resource }] of this.#limits.all()) this.#restoreLimit(id, resource, left);
     // Most targets that nobody configured are made when they are first asked for, their limits with them.
     credentials.onMade = (credential) => this.#restoreCredential(credential, left);
     this.#targets.onMade = (state) => this.#restoreTarget(state, left);
+    learners.onMade = (scope, learner) => this.#restoreRates(scope, learner, left);
     this.#limits.onMade = (id, resource) => this.#restoreLimit(id, resource, left);
   }
 
@@ -86,12 +101,15 @@ export class SavedState {
       this.#put(BENCHES, id, record === null ? null : { ...record, untilEpochMs: tenths(record.untilEpochMs) }, bench.remainingMs(now));
       this.#saveCooldown(cooldown, now, epochMs);
     }
-    for (const { name, breaker, cooldown, overload } of this.#targets.all()) {
+    for (const state of this.#targets.all()) {
+      const { name, breaker, cooldown, overload } = state;
       const record = breaker.save(now, epochMs);
       this.#put(BREAKERS, name, record === null ? null : roundedBreaker(record));
       this.#saveCooldown(cooldown, now, epochMs);
       this.#saveCooldown(overload, now, epochMs);
+      this.#put(LEARNINGS, name, saveTarget(state, epochMs));
     }
+    for (const [scope, learner] of this.#targets.learners.all()) this.#put(RATES, scope, saveRates(learner, now, epochMs));
     for (const [id, { resource }] of this.#limits.all()) {
       if (resource instanceof ConcurrencyLimiter) continue;
       this.#put(BUCKETS, id, isUntouched(resource, now) ? null : resource.save(now, epochMs));
@@ -113,12 +131,20 @@ export class SavedState {
     credential.bench.restore(this.#clock.now(), this.#clock.epochMs(), record);
   }
 
-  #restoreTarget(state: TargetState, { breakers, cooldowns }: Left): void {
+  #restoreTarget(state: TargetState, { breakers, cooldowns, learnings }: Left): void {
     this.#restoreCooldown(state.cooldown, cooldowns);
     this.#restoreCooldown(state.overload, cooldowns);
+    if (this.#isFirst(LEARNINGS, state.name, learnings)) {
+      restoreTarget(state, this.#clock.now(), this.#clock.epochMs(), learnings.get(state.name));
+    }
     const breaker = readBreaker(breakers.get(state.name));
     if (breaker === null || !this.#isFirst(BREAKERS, state.name, breakers)) return;
     state.breaker.restore(this.#clock.now(), this.#clock.epochMs(), breaker);
+  }
+
+  #restoreRates(scope: string, learner: LimitLearner, { rates }: Left): void {
+    if (!this.#isFirst(RATES, scope, rates)) return;
+    restoreRates(learner, this.#clock.now(), this.#clock.epochMs(), rates.get(scope));
   }
 
   #restoreLimit(id: string, resource: LimitResource, { buckets }: Left): void {

@@ -11,6 +11,7 @@ import type { RouteTarget, TargetState } from '../pipeline/route.ts';
 import type { EngineStatus } from '../transport/local/local-engine.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 import type { QueueStatus, TargetStatus } from './gateway.ts';
+import { learnedStatus } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import type { TargetRegistry } from './targets.ts';
 
@@ -38,6 +39,7 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
     inFlight: state.inFlight,
     shortfalls: { ...state.shortfalls },
     engine: engine === undefined ? null : { state: engine.state, ...engine.memory, crashes: engine.crashes, error: engine.error },
+    learned: learnedStatus(state, now),
   };
 }
 

@@ -13,6 +13,7 @@ import { isThinkingModel } from './config/index.ts';
 import type { Config, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
 import type { KeptCredential } from './credentials.ts';
+import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry } from './limits.ts';
 
 /** Beyond this many, targets that were made for names nobody configured are forgotten, the oldest first. */
@@ -22,7 +23,7 @@ const TARGETS_MAX = 10_000;
 type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
 
 /** What all credentials of a provider's model have in common. */
-type SharedState = Pick<TargetState, 'breaker' | 'overload' | 'retryBudget' | 'silence' | 'told'>;
+type SharedState = Pick<TargetState, 'breaker' | 'overload' | 'retryBudget' | 'silence' | 'told' | 'concurrency' | 'input' | 'output'>;
 
 interface KnownPlace {
   /** The config in which the first route has said how it is set. */
@@ -40,6 +41,7 @@ interface KnownTarget {
 
 export class TargetRegistry {
   readonly credentials: CredentialRegistry;
+  readonly learners = new LimitLearners();
   readonly #clock: Clock;
   readonly #random: Random;
   readonly #limits: LimitRegistry;
@@ -77,6 +79,7 @@ export class TargetRegistry {
     this.credentials.forgetOthers(config);
     const kept = new Set(Object.values(config.providers).flatMap((provider) => this.credentials.of(provider)));
     for (const [key, { state }] of this.#targets) if (!kept.has(state.credential as KeptCredential)) this.#forget(key, state);
+    this.learners.keepOnly(new Set(this.all().map(({ rates }) => rates)));
   }
 
   /** Every credential's state of a target named `provider/model`. */
@@ -137,6 +140,7 @@ export class TargetRegistry {
         retryBudget: new RetryBudget(policy.retry.budget, now),
         silence: new SilenceRecord(),
         told: { breaker: 'closed' as const },
+        ...createTargetLearning(name),
       },
     };
     if (known !== undefined && known.settings !== settings) {
@@ -175,6 +179,7 @@ export class TargetRegistry {
   #forget(key: string, { name }: TargetState): void {
     this.#targets.delete(key);
     this.#configured.delete(key);
+    this.learners.forget(key);
     const place = this.#places.get(name);
     if (place !== undefined && --place.targets === 0) this.#places.delete(name);
   }
@@ -194,11 +199,18 @@ export class TargetRegistry {
       thinks: isThinkingModel(model),
       includeUsage: provider.includeUsage,
       countsOutput: provider.countsOutput,
+      countsCached: provider.countsCached,
       limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
       limits: [
         ...this.#limits.make(credential.id, `${provider.name}#${number}`, provider.limits),
         ...(own === undefined ? [] : this.#limits.make(keyOf(name, credential), `${name}#${number}`, own.limits)),
       ],
+      rates:
+        credential.auth === 'caller'
+          ? null
+          : isLimitedWhole(provider)
+            ? this.learners.of(credential.id, provider, [provider.limits])
+            : this.learners.of(keyOf(name, credential), provider, own === undefined ? [provider.limits] : [provider.limits, own.limits]),
       price: config.prices[name] ?? config.prices[model] ?? null,
     };
   }

@@ -83,12 +83,15 @@ export class Attempt implements GuardListener, GuardLimits {
   endTold = false;
   sent = false;
   firstContentAt: Instant | null = null;
+  /** How many calls ran at the target when this one started, itself among them. */
+  readonly running: number;
 
   constructor(clock: Clock, options: AttemptOptions) {
     const { facts } = options.request;
     const { state, policy } = options.target;
     this.#clock = clock;
     this.options = options;
+    this.running = state.concurrency.inUse;
     this.startedAt = clock.now();
     this.#call = { stream: facts.stream, thinks: facts.thinks || state.thinks, local: state.local, outputBound: facts.outputBound };
     this.connectMs = policy.timeouts.connect;
@@ -219,6 +222,15 @@ export class Attempt implements GuardListener, GuardLimits {
   /** When it last said something; before it said anything, when it began. */
   get heardAt(): Instant {
     return Math.max(this.startedAt, this.#guard.contentAt);
+  }
+
+  /** Milliseconds from the send to the first content of a stream; null: it came whole, or not at all. */
+  get streamedFirstMs(): number | null {
+    return this.firstContentAt === null || this.#guard.isComplete ? null : this.firstContentAt - this.#guard.sentAt;
+  }
+
+  get thinks(): boolean {
+    return this.#call.thinks;
   }
 
   /** How long it might have been silent in this phase by the settings alone, whatever its caller's deadline; in milliseconds. */

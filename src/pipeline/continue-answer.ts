@@ -6,7 +6,7 @@ import type { Attempt } from './attempt.ts';
 import type { Continuation } from './continuation.ts';
 import { loadLanguageScores } from './continuation-languages.ts';
 import { Seam } from './continuation-seam.ts';
-import { proveAnswer } from './engine.ts';
+import { learnFromAnswer } from './learn.ts';
 import { askNext } from './next-attempt.ts';
 import { relayOnward } from './relay.ts';
 import type { RequestRun } from './run.ts';
@@ -26,7 +26,7 @@ export async function continueAnswer(
     const attempt = await send(run, admitted);
     if (attempt === null) return;
     if (attempt.failure === null) {
-      proveAnswer(run.engine, admitted.permit);
+      learnFromAnswer(run, attempt);
       continuation.passage = seamFor(run, continuation, attempt, scores);
       await relayOnward(run, attempt, continuation);
       continue;

@@ -4,6 +4,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Blocker } from '../core/events.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
+import { OUTPUT_FIRST } from '../policy/token-estimate.ts';
 import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
@@ -12,8 +13,6 @@ import { noteMissed } from './missed.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 
-/** What an answer is reckoned to be where the caller set no bound, in tokens. */
-const OUTPUT_GUESS = 1024;
 const NO_RESOURCES: readonly Resource[] = [];
 
 class RunApplicant implements RouteApplicant {
@@ -28,8 +27,11 @@ class RunApplicant implements RouteApplicant {
   readonly maxCooldownWaitMs: number;
   readonly own: readonly Resource[];
   readonly #run: RequestRun;
-  #countingNeed: Need | null = null;
-  #otherNeed: Need | null = null;
+  /** For the two targets that were asked about last: most requests have no more, and the scheduler asks for each again and again. */
+  #need: Need | null = null;
+  #needOf: RouteTarget | null = null;
+  #olderNeed: Need | null = null;
+  #olderNeedOf: RouteTarget | null = null;
 
   constructor(run: RequestRun, tiers: Tiers, waitUntil: Instant) {
     this.#run = run;
@@ -53,18 +55,21 @@ class RunApplicant implements RouteApplicant {
   }
 
   needOn(target: RouteTarget): Need {
-    const { facts } = this.#run.request;
-    if (target.state.countsOutput) {
-      return (this.#countingNeed ??= {
-        requests: 1,
-        inputTokens: facts.inputTokens,
-        outputTokens: facts.outputBound ?? guess(facts.operation),
-      });
-    }
-    return (this.#otherNeed ??= {
+    if (this.#needOf === target) return this.#need!;
+    if (this.#olderNeedOf === target) return this.#olderNeed!;
+    this.#olderNeed = this.#need;
+    this.#olderNeedOf = this.#needOf;
+    const { facts, client } = this.#run.request;
+    const { state } = target;
+    const guess = hasOutput(facts.operation) ? state.output.of(client.name) : 0;
+    const bound = facts.outputBound;
+    // A provider that counts bounds counts something where there is none, and nobody knows what: never less than at first.
+    const counted = bound ?? (guess === 0 ? 0 : Math.max(OUTPUT_FIRST, guess));
+    this.#needOf = target;
+    return (this.#need = {
       requests: 1,
-      inputTokens: facts.inputTokens,
-      outputTokens: Math.min(facts.outputBound ?? Infinity, guess(facts.operation)),
+      inputTokens: state.input.of(facts.inputTokens),
+      outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
     });
   }
 
@@ -73,8 +78,8 @@ class RunApplicant implements RouteApplicant {
   }
 }
 
-function guess(operation: string): number {
-  return operation === 'chat' || operation === 'completions' ? OUTPUT_GUESS : 0;
+function hasOutput(operation: string): boolean {
+  return operation === 'chat' || operation === 'completions';
 }
 
 export type { RunApplicant };

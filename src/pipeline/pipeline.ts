@@ -16,12 +16,13 @@ import type { Shortfall } from '../core/quality.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
 import { continueAnswer } from './continue-answer.ts';
-import { proveAnswer, settleAttempt, tellBreaker } from './engine.ts';
+import { settleAttempt, tellBreaker } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { judgeCandidate } from './judge-answer.ts';
 import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './kept-answer.ts';
+import { learnFromAnswer } from './learn.ts';
 import { askNext } from './next-attempt.ts';
 import type { Exhausted } from './next-attempt.ts';
 import { deadlineError, refusalError, skipReason } from './permission.ts';
@@ -61,7 +62,7 @@ async function carryOut(run: RequestRun): Promise<void> {
     const attempt = await send(run, admitted);
     if (attempt === null) return;
     if (attempt.failure === null) {
-      proveAnswer(run.engine, admitted.permit);
+      learnFromAnswer(run, attempt);
       const judged = judgeOrGiveBack(run, attempt);
       const shortfall = judged instanceof Promise ? await judged : judged;
       if (shortfall !== null) {

@@ -6,13 +6,16 @@ import type { Operation } from '../core/request.ts';
 import type { Capacity, Resource } from '../core/resource.ts';
 import type { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { CachePolicy } from '../policy/cache/freshness.ts';
+import type { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
 import type { Bench } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import type { SilenceRecord } from '../policy/latency/silence.ts';
 import type { RetryBudget } from '../policy/retry-budget.ts';
+import type { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
 import type { Health } from '../policy/selection/health.ts';
 import type { Weighted } from '../policy/selection/selection.ts';
 import type { TargetQuality } from './target-quality.ts';
+import type { LimitLearner } from './limit-learner.ts';
 
 /** The part of the policy that the pipeline acts on, resolved for one target of one route. Milliseconds and bytes. */
 export interface RequestPolicy {
@@ -67,6 +70,8 @@ export interface TargetState {
   readonly thinks: boolean;
   readonly includeUsage: boolean;
   readonly countsOutput: boolean;
+  /** Its limits count input that it has cached like any other. */
+  readonly countsCached: boolean;
   readonly breaker: CircuitBreaker;
   /** The pause that the target asked for, whoever calls. */
   readonly overload: Cooldown;
@@ -75,6 +80,12 @@ export interface TargetState {
   /** What `cooldown` holds back, as told to people: `provider/model`, with `#number` where there are several keys, or `provider#number`. */
   readonly limitedAs: string;
   readonly limits: readonly Resource[];
+  /** What is learned of its rate limits; null: the key is the caller's, and its limits are too. */
+  readonly rates: LimitLearner | null;
+  /** What is learned of how much it takes at once, whoever calls. */
+  readonly concurrency: AdaptiveConcurrency;
+  readonly input: InputEstimate;
+  readonly output: OutputEstimate;
   readonly retryBudget: RetryBudget;
   readonly silence: SilenceRecord;
   readonly health: Health;

@@ -1,5 +1,6 @@
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
+import { learnFromUsage } from './learn.ts';
 import type { RequestRun } from './run.ts';
 
 /** The target has answered, whatever its answer is worth: its permit is closed, unless that was done before a check that waits. */
@@ -7,6 +8,7 @@ export function settleAnswered(run: RequestRun, attempt: Attempt): void {
   const { target, permit } = attempt.options;
   if (!permit.isOpen) return;
   target.state.rateLimitStreak = 0;
+  learnFromUsage(run, attempt);
   settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'success' });
 }
 

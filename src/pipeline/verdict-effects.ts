@@ -10,6 +10,7 @@ import type { Judgement } from '../policy/verdict.ts';
 import { createFailure } from '../wire/failure.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
+import { learnFromFailure } from './learn.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
@@ -44,6 +45,7 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
   const judgement = judge(failure);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
+  learnFromFailure(run, attempt, failure, judgement, health);
   settleFailure(run, attempt, failure, judgement, settlementOf(failure, health, attempt));
   const shortfall = failure.kind === 'empty' ? failure.kind : null;
   if (shortfall !== null) countShortfall(attempt, shortfall);

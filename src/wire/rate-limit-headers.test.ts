@@ -4,7 +4,15 @@ import { readRateLimitHeaders } from './rate-limit-headers.ts';
 import type { RateLimitHint } from './rate-limit-headers.ts';
 
 const NOW = 1_795_000_000_000;
-const read = (headers: Record<string, string>): RateLimitHint[] => readRateLimitHeaders(new Headers(headers), NOW);
+type Told = Omit<RateLimitHint, 'family'>;
+const read = (headers: Record<string, string>): Told[] =>
+  readRateLimitHeaders(new Headers(headers), NOW).map(({ kind, window, limit, remaining, resetMs }) => ({
+    kind,
+    window,
+    limit,
+    remaining,
+    resetMs,
+  }));
 
 test('reads the headers of OpenAI and Groq', () => {
   assert.deepEqual(
@@ -71,4 +79,37 @@ test('what makes no sense is unknown', () => {
   assert.deepEqual(read({}), []);
   assert.deepEqual(read({ 'x-ratelimit-limit-requests': 'unlimited', 'x-ratelimit-remaining-requests': 'NaN' }), []);
   assert.deepEqual(read({ 'x-ratelimit-limit-requests': '5', 'x-ratelimit-reset-requests': 'soon' })[0]?.resetMs, null);
+});
+
+test('reads Anthropic, with its resets as dates', () => {
+  const date = new Date(NOW + 12_000).toISOString();
+  assert.deepEqual(
+    read({
+      'anthropic-ratelimit-requests-limit': '50',
+      'anthropic-ratelimit-requests-remaining': '49',
+      'anthropic-ratelimit-requests-reset': date,
+      'anthropic-ratelimit-input-tokens-limit': '30000',
+      'anthropic-ratelimit-output-tokens-remaining': '8000',
+    }),
+    [
+      { kind: 'requests', window: null, limit: 50, remaining: 49, resetMs: 12_000 },
+      { kind: 'inputTokens', window: null, limit: 30_000, remaining: null, resetMs: null },
+      { kind: 'outputTokens', window: null, limit: null, remaining: 8000, resetMs: null },
+    ],
+  );
+});
+
+test("reads OpenAI's rows for a project beside those of the organisation", () => {
+  const headers = {
+    'x-ratelimit-limit-tokens': '10',
+    'x-ratelimit-limit-project-tokens': '7',
+    'x-ratelimit-remaining-project-tokens': '6',
+  };
+  assert.deepEqual(
+    read(headers).map(({ kind, limit, remaining }) => [kind, limit, remaining]),
+    [
+      ['tokens', 10, null],
+      ['tokens', 7, 6],
+    ],
+  );
 });

@@ -17,23 +17,25 @@ describe('a herd in virtual time', () => {
       // The breaker is another story: here a herd of 503s must be seen to wait.
       const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 } };
       const world = await startVirtualWorld(t, {
-        providers: { a: (call) => (call.number <= HERD ? refuse : chatAnswer()) },
+        // The first call is answered: a target that nobody has heard of yet would get a part of the herd only.
+        providers: { a: (call) => (call.number > 1 && call.number <= 1 + HERD ? refuse : chatAnswer()) },
         config: { policy },
       });
+      await world.answerTo();
       const asked = Array.from({ length: HERD }, () => world.ask().done);
       const seen = await world.until(Promise.all(asked));
       assert.deepEqual(Object.keys(statuses(seen)), ['200'], seen.find((answer) => answer.status !== 200)?.text ?? '');
-      const starts = world.upstream.calls.map((call) => call.at);
+      const starts = world.upstream.calls.slice(1).map((call) => call.at);
       assert.equal(starts.length, 2 * HERD, 'each came twice');
       assert.equal(starts[HERD - 1], starts[0], 'all at once');
       const resumed = starts.slice(HERD);
-      assert.ok(resumed[0]! >= 1100, `the first came back at ${resumed[0]} ms`);
+      assert.ok(resumed[0]! - starts[0]! >= 1100, `the first came back at ${resumed[0]} ms`);
       const spreadMs = resumed.at(-1)! - resumed[0]!;
       assert.ok(spreadMs >= 500 && spreadMs < 6000, `came back over ${spreadMs} ms`);
       const early = resumed.filter((at) => at < resumed[0]! + 200).length;
       assert.ok(early <= 10, `${early} in the first fifth of a second`);
       assert.equal(world.gateway.queue().waiting, 0);
-      assert.equal(world.eventsOf('finished').length, HERD);
+      assert.equal(world.eventsOf('finished').length, 1 + HERD);
     });
   }
 

@@ -64,6 +64,24 @@ describe('after a restart', { concurrency: true }, () => {
     assert.equal(after.gateway.targets()[0]!.breaker.state, 'closed');
   });
 
+  it('what was learned is still known', async (t) => {
+    const { start } = await stage(t, { limits: { requestsPerMinute: 100 } });
+    const before = await start();
+    for (let i = 0; i < 30; i++) await before.chat();
+    const [told] = before.gateway.targets()[0]!.learned.limits;
+    assert.deepEqual([told!.kind, told!.source, told!.limit], ['requests', 'told', 100]);
+    const { outputTokens } = before.gateway.targets()[0]!.learned;
+    assert.ok(Object.values(outputTokens)[0]! > 0);
+    await before.close();
+
+    const after = await start();
+    t.after(() => after.close());
+    const { learned } = after.gateway.targets()[0]!;
+    assert.equal(learned.limits[0]!.limit, 100);
+    assert.ok(learned.limits[0]!.available < 80, `${learned.limits[0]!.available}`);
+    assert.ok(Math.abs(Object.values(learned.outputTokens)[0]! - Object.values(outputTokens)[0]!) <= 1, 'to a token');
+  });
+
   it('a benched credential is still benched', async (t) => {
     const { start, calls } = await stage(t, { faults: [{ kind: '429-quota', calls: [1] }] });
     const before = await start();

@@ -50,6 +50,7 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
     auth: traits.auth,
     limitScope: traits.limitScope,
     countsOutput: traits.countsOutput,
+    countsCached: traits.countsCached,
     enforce: traits.enforce,
     rateLimitHeaders: traits.rateLimitHeaders,
     includeUsage: traits.includeUsage,

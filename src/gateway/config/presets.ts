@@ -31,6 +31,8 @@ export interface ProviderTraits {
   readonly limitScope: 'credential' | 'model';
   /** Whether the caller's bound on output is counted when a request is admitted. */
   readonly countsOutput: boolean;
+  /** Whether input that it has cached counts like any other. */
+  readonly countsCached: boolean;
   /** How the provider enforces limits: refilled continuously, over a sliding minute, or in slices of a second. */
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
   readonly rateLimitHeaders: RateLimitDialect;
@@ -65,6 +67,7 @@ export const unknownTraits: ProviderTraits = {
   auth: 'bearer',
   limitScope: 'credential',
   countsOutput: true,
+  countsCached: true,
   enforce: 'bucket',
   rateLimitHeaders: 'openai',
   includeUsage: true,
@@ -120,6 +123,7 @@ export const presets = {
     keyNames: ['ANTHROPIC_API_KEY'],
     auth: 'x-api-key',
     limitScope: 'model',
+    countsCached: false,
     rateLimitHeaders: 'anthropic',
     owns: ['claude-*'],
     models: ['claude-sonnet-4-5', 'claude-haiku-4-5'],
@@ -151,6 +155,7 @@ export const presets = {
     baseUrl: 'https://api.groq.com/openai/v1',
     keyNames: ['GROQ_API_KEY'],
     limitScope: 'model',
+    countsCached: false,
     rateLimitHeaders: 'groq',
     owns: ['compound-*', 'groq/*'],
     carries: namesOf('llama-*-versatile llama-*-instant gemma2-* meta-llama/* openai/gpt-oss-* qwen/* moonshotai/* whisper-large-*'),

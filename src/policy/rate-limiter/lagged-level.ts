@@ -85,7 +85,7 @@ export class LaggedLevel {
   /** Tells when it counts as taken: to be shown where some of it is given back. */
   take(now: Instant, amount: number): Instant {
     this.#advance(now);
-    const at = this.#slotMs === 0 ? now : Math.ceil(now / this.#slotMs) * this.#slotMs;
+    const at = this.ticketAt(now);
     this.#pendingSum += amount;
     const last = this.#pending.at(-1);
     if (last === undefined || last.at < at) this.#pending.push({ at, amount });
@@ -112,6 +112,16 @@ export class LaggedLevel {
     // With the smaller take, later moments would have been as much fuller.
     const raised = this.#peaks.splice(from);
     for (const { at, level } of raised) this.#notePeak(at, level + back);
+  }
+
+  /** What `take` would tell of an amount taken at that instant. */
+  ticketAt(takenAt: Instant): Instant {
+    return this.#slotMs === 0 ? takenAt : Math.ceil(takenAt / this.#slotMs) * this.#slotMs;
+  }
+
+  /** Somebody who knows better says what is there now, all that was taken already counted. */
+  set(now: Instant, level: number): void {
+    this.restore(now, Math.min(this.capacity, level) - this.#lagMs * this.#ratePerMs, 0);
   }
 
   /** Starts over with a level that was saved `passedMs` ago. */

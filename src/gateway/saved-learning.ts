@@ -1,0 +1,70 @@
+/** What was learned, as it is saved and read back. What makes no sense is not taken over. */
+import type { Instant } from '../core/clock.ts';
+import type { LearnedLevel } from '../policy/rate-limiter/learned-rate.ts';
+import type { ToldLevel } from '../policy/rate-limiter/told-limit.ts';
+import type { SavedOutput } from '../policy/token-estimate.ts';
+import type { LimitLearner } from '../pipeline/limit-learner.ts';
+import type { TargetState } from '../pipeline/route.ts';
+
+export function saveRates({ requests, tokens }: LimitLearner, now: Instant, epochMs: number): object | null {
+  const saved = { requests: requests.save(now, epochMs), tokens: tokens.save(now, epochMs) };
+  return saved.requests === null && saved.tokens === null ? null : saved;
+}
+
+export function restoreRates({ requests, tokens }: LimitLearner, now: Instant, epochMs: number, saved: unknown): void {
+  if (!isRecord(saved)) return;
+  const [ofRequests, ofTokens] = [readLevel(saved['requests']), readLevel(saved['tokens'])];
+  if (ofRequests !== null) requests.restore(now, epochMs, ofRequests);
+  if (ofTokens !== null) tokens.restore(now, epochMs, ofTokens);
+}
+
+/** Rounded to the minute, so that an unchanged limit is not written again and again. */
+const MINUTE_MS = 60_000;
+
+export function saveTarget({ concurrency, input, output }: TargetState, epochMs: number): object | null {
+  const limit = concurrency.save(Math.ceil(epochMs / MINUTE_MS) * MINUTE_MS);
+  const factors = input.save();
+  const outputs = output.save();
+  if (limit === null && outputs.length === 0 && factors.every((factor) => factor === null)) return null;
+  return { concurrency: limit, input: factors, output: outputs };
+}
+
+export function restoreTarget({ concurrency, input, output }: TargetState, now: Instant, epochMs: number, saved: unknown): void {
+  if (!isRecord(saved)) return;
+  const limit = saved['concurrency'];
+  if (isRecord(limit) && isNumber(limit['limit']) && isNumber(limit['epochMs'])) {
+    concurrency.restore(now, epochMs, { limit: limit['limit'], epochMs: limit['epochMs'] });
+  }
+  if (Array.isArray(saved['input'])) input.restore(saved['input'].map((factor) => (isNumber(factor) ? factor : null)));
+  if (Array.isArray(saved['output'])) output.restore(saved['output'].filter(isOutput));
+}
+
+function readLevel(value: unknown): LearnedLevel | null {
+  if (!isRecord(value) || !Array.isArray(value['told'])) return null;
+  const paced = value['paced'];
+  const isPaced = isRecord(paced) && isNumber(paced['perMinute']) && paced['perMinute'] > 0 && isNumber(paced['confirmed']);
+  return {
+    told: value['told'].filter(isTold),
+    paced: isPaced ? { perMinute: paced['perMinute'] as number, confirmed: paced['confirmed'] as number } : null,
+  };
+}
+
+function isTold(value: unknown): value is ToldLevel {
+  if (!isRecord(value)) return false;
+  const { counts, windowMs, limit, isGuess } = value;
+  const isCounted = counts === 'all' || counts === 'input' || counts === 'output';
+  const isLimit = isNumber(windowMs) && windowMs > 0 && isNumber(limit) && limit > 0 && typeof isGuess === 'boolean';
+  return isCounted && isLimit && ['family', 'level', 'epochMs', 'confirmedEpochMs'].every((name) => isNumber(value[name]));
+}
+
+function isOutput(value: unknown): value is SavedOutput {
+  return isRecord(value) && typeof value['client'] === 'string' && isNumber(value['tokens']);
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isFinite(value);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

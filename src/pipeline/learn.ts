@@ -1,0 +1,69 @@
+/** Hands what an attempt has shown of its target to those who learn from it. Every attempt passes here: nothing is made anew. */
+import type { Failure } from '../core/facts.ts';
+import type { Settlement } from '../core/resource.ts';
+import type { Judgement } from '../policy/verdict.ts';
+import { limitedKind } from '../wire/limited-kind.ts';
+import type { Attempt } from './attempt.ts';
+import { proveAnswer } from './engine.ts';
+import type { RequestRun } from './run.ts';
+
+/** An answer has begun. Those who waited for what it tells may go on. */
+export function learnFromAnswer(run: RequestRun, attempt: Attempt): void {
+  const { clock, admission } = run.engine;
+  const { target, request, permit } = attempt.options;
+  const { state } = target;
+  const now = clock.now();
+  proveAnswer(run.engine, permit);
+  state.concurrency.served(now, attempt.startedAt);
+  if (request.facts.stream && attempt.streamedFirstMs !== null) {
+    state.concurrency.began(now, attempt.startedAt, kindOf(run, attempt), attempt.running, attempt.streamedFirstMs);
+  }
+  if (state.rates === null) return;
+  state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, false);
+  if (state.rates.served(now, attempt.startedAt)) admission.pump();
+}
+
+/** Before its permit is settled: those who wait must not be sent where there is no room. */
+export function learnFromFailure(
+  run: RequestRun,
+  attempt: Attempt,
+  failure: Failure,
+  judgement: Judgement,
+  health: Settlement['health'],
+): void {
+  const { clock } = run.engine;
+  const { target, permit } = attempt.options;
+  const { state } = target;
+  const now = clock.now();
+  if (attempt.sent && isOverload(failure, judgement, health)) state.concurrency.refused(now, attempt.startedAt, attempt.running);
+  if (state.rates === null || attempt.status === 0) return;
+  const isLimited = judgement.reason === 'rate_limited' && judgement.effect === 'cooldown';
+  state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, isLimited);
+  if (isLimited) state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure));
+  state.rates.heard(now);
+}
+
+/** An answer has come to its end: what it really took corrects what the next one like it is taken for. */
+export function learnFromUsage(run: RequestRun, attempt: Attempt): void {
+  const { usage } = attempt.facts;
+  if (usage === null) return;
+  const { state } = attempt.options.target;
+  const counted = state.countsCached ? usage.inputTokens : usage.inputTokens - usage.cachedInputTokens;
+  state.input.learn(run.request.facts.inputTokens, counted);
+  state.output.learn(run.request.client.name, usage.outputTokens);
+}
+
+/** It says that it is too much, or was silent for longer than it may be. Silence within an answer is no word on the next one. */
+function isOverload(failure: Failure, judgement: Judgement, health: Settlement['health']): boolean {
+  if (judgement.reason === 'overloaded' || judgement.reason === 'busy') return true;
+  const isSilence = failure.kind === 'timeout' || failure.kind === 'slow';
+  return isSilence && health === 'failure' && (failure.phase === 'headers' || failure.phase === 'first_content');
+}
+
+/** Kinds below 64: prompts of the same order of magnitude, thinking or not. */
+const SIZES = 32;
+
+function kindOf({ request }: RequestRun, attempt: Attempt): number {
+  const size = Math.min(SIZES - 1, Math.max(0, Math.round(Math.log2(Math.max(1, request.facts.inputTokens)))));
+  return attempt.thinks ? SIZES + size : size;
+}

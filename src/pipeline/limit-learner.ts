@@ -1,0 +1,70 @@
+import type { Instant } from '../core/clock.ts';
+import type { Need, Resource } from '../core/resource.ts';
+import type { CountedAs } from '../policy/rate-limiter/told-limit.ts';
+import type { LearnedRate } from '../policy/rate-limiter/learned-rate.ts';
+import { RateLimitReader } from '../wire/rate-limit-reader.ts';
+import type { HeaderRecord, LimitListener, ReaderOptions } from '../wire/rate-limit-reader.ts';
+import type { LimitKind, RateLimitHint } from '../wire/rate-limit-headers.ts';
+
+const COUNTED: Readonly<Record<LimitKind, CountedAs>> = { requests: 'all', tokens: 'all', inputTokens: 'input', outputTokens: 'output' };
+
+/** What is learned of the rate limits of one scope: a credential, or one model of it, as the preset says. Shared by its targets. */
+export class LimitLearner implements LimitListener {
+  readonly requests: LearnedRate;
+  readonly tokens: LearnedRate;
+  readonly resources: readonly Resource[];
+  #reader: RateLimitReader;
+  /** Of the answer that is being read. */
+  #now: Instant = 0;
+  #startedAt: Instant = 0;
+
+  constructor(requests: LearnedRate, tokens: LearnedRate, reader: ReaderOptions) {
+    this.requests = requests;
+    this.tokens = tokens;
+    this.resources = [requests, tokens];
+    this.#reader = new RateLimitReader(reader);
+  }
+
+  /** The headers of an answer, good or bad. `startedAt`: of its call. */
+  read(now: Instant, epochMs: number, startedAt: Instant, headers: HeaderRecord, thoroughly: boolean): void {
+    this.#now = now;
+    this.#startedAt = startedAt;
+    this.#reader.read(headers, epochMs, this, thoroughly);
+  }
+
+  /** After `read`: an answer has begun. True if somebody may start sooner. */
+  served(now: Instant, startedAt: Instant): boolean {
+    const requests = this.requests.served(now, startedAt);
+    return this.tokens.served(now, startedAt) || requests;
+  }
+
+  /** After `read`: a rate limit has refused the call; of which kind, where the provider says so. */
+  refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null): void {
+    if (kind !== 'tokens') this.requests.refused(now, startedAt, need);
+    if (kind !== 'requests') this.tokens.refused(now, startedAt, need);
+  }
+
+  /** After `read`: the provider has answered, whatever it was. */
+  heard(now: Instant): void {
+    this.requests.heard(now);
+    this.tokens.heard(now);
+  }
+
+  reset(): void {
+    this.requests.reset();
+    this.tokens.reset();
+  }
+
+  onLimit(hint: RateLimitHint, windowMs: number): void {
+    const { family, kind, limit, remaining } = hint;
+    this.#rateOf(kind).tell(this.#now, this.#startedAt, { family, counts: COUNTED[kind], windowMs, limit, remaining });
+  }
+
+  onRemaining(family: number, kind: LimitKind, remaining: number): void {
+    this.#rateOf(kind).remains(this.#now, this.#startedAt, family, remaining);
+  }
+
+  #rateOf(kind: LimitKind): LearnedRate {
+    return kind === 'requests' ? this.requests : this.tokens;
+  }
+}

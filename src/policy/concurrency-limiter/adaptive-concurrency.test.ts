@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { testResourceContract } from '../../core/resource.contract.ts';
+import { WHEN_SETTLED } from '../../core/resource.ts';
+import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
+
+/** Chance that is the same every time, near enough to normal. */
+function noiseOf(seed: number): () => number {
+  let state = seed;
+  const next = (): number => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647;
+  return () => next() + next() + next() + next() + next() + next() - 3;
+}
+
+interface Play {
+  readonly limiter: AdaptiveConcurrency;
+  readonly wanted: number;
+  readonly minutes: number;
+  /** Time to first content by running calls and kind of prompt. */
+  readonly firstMs: (running: number, kind: number) => number;
+  readonly kinds?: readonly number[];
+  readonly spread?: number;
+  readonly fromMs?: number;
+}
+
+/** Keeps as many calls running as are wanted and allowed, each for about three seconds; how many ran, once a second. */
+function play({ limiter, wanted, minutes, firstMs, kinds = [10], spread = 0.4, fromMs = 0 }: Play): number[] {
+  const noise = noiseOf(7);
+  const ran: number[] = [];
+  let running: { startedAt: number; begins: number; ends: number; kind: number; running: number; begun: boolean }[] = [];
+  const STEP_MS = 50;
+  for (let now = fromMs; now < fromMs + minutes * 60_000; now += STEP_MS) {
+    for (const call of running) {
+      if (call.begun || call.begins > now) continue;
+      call.begun = true;
+      limiter.served(now, call.startedAt);
+      limiter.began(now, call.startedAt, call.kind, call.running, call.begins - call.startedAt);
+    }
+    for (const call of running) if (call.ends <= now) limiter.settle();
+    running = running.filter(({ ends }) => ends > now);
+    for (let starts = 0; starts < 10 && running.length < wanted && limiter.earliest(now) === now; starts++) {
+      limiter.reserve(now);
+      const kind = kinds[(running.length + starts) % kinds.length]!;
+      const ms = firstMs(limiter.inUse, kind) * Math.exp(spread * noise());
+      running.push({ startedAt: now, begins: now + ms, ends: now + ms + 2500, kind, running: limiter.inUse, begun: false });
+    }
+    if (now % 1000 === 0) ran.push(limiter.inUse);
+  }
+  for (const _ of running) limiter.cancel();
+  return ran;
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+const knee = (at: number) => (running: number, kind: number) => (kind > 12 ? 2500 : 400) * Math.max(1, running / at);
+
+testResourceContract('a concurrency of which nothing is known', () => new AdaptiveConcurrency('p'));
+testResourceContract('a concurrency that was refused', (now) => {
+  const limiter = new AdaptiveConcurrency('p');
+  for (let i = 0; i < 8; i++) limiter.refused(now - 900 + i * 100, now - 850 + i * 100, 10);
+  return limiter;
+});
+
+test('limits nobody as long as nothing is wrong, however many run', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  const ran = play({ limiter, wanted: 300, minutes: 10, firstMs: () => 400 });
+  assert.equal(limiter.limit, Infinity);
+  assert.equal(median(ran), 300);
+});
+
+test('settles at the knee of a target that gets slower, within three minutes', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  const settled = median(play({ limiter, wanted: 80, minutes: 8, firstMs: knee(20) }).slice(180));
+  assert.ok(settled >= 15 && settled <= 25, `${settled}`);
+});
+
+test('a mixture of short and long prompts settles at the same', () => {
+  const at = (kinds: readonly number[]) =>
+    median(play({ limiter: new AdaptiveConcurrency('p'), wanted: 80, minutes: 8, firstMs: knee(20), kinds }).slice(180));
+  const [short, mixed] = [at([10]), at([10, 10, 10, 17])];
+  assert.ok(Math.abs(mixed - short) <= Math.max(2, 0.1 * short), `${short} and ${mixed}`);
+});
+
+test('long prompts that come later are no sign of too much', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  play({ limiter, wanted: 40, minutes: 3, firstMs: knee(1000) });
+  play({ limiter, wanted: 60, minutes: 3, firstMs: knee(1000), kinds: [10, 17], fromMs: 180_000 });
+  assert.equal(limiter.limit, Infinity);
+});
+
+test('a target that gets slower for its own reasons is not held back for long', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  play({ limiter, wanted: 40, minutes: 5, firstMs: () => 400 });
+  const ran = play({ limiter, wanted: 40, minutes: 12, firstMs: () => 1200, fromMs: 300_000 });
+  assert.ok(median(ran.slice(-120)) >= 36, `${median(ran.slice(-120))}`);
+});
+
+test('a refusal lowers it by a fifth, and others that were under way at the time by no more', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  for (let i = 0; i < 50; i++) limiter.reserve(0);
+  for (let i = 0; i < 10; i++) limiter.refused(100 + i, 0, 50);
+  assert.equal(limiter.limit, 40);
+  assert.equal(limiter.earliest(200), WHEN_SETTLED);
+});
+
+test('one refusal of a target that has little to do hardly limits it', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  limiter.refused(100, 50, 1);
+  assert.equal(limiter.limit, 8);
+});
+
+test('grows back fast to near where the refusal came, and only while somebody waits', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  limiter.refused(0, -1, 100);
+  limiter.served(10, 1);
+  assert.equal(limiter.limit, 80, 'nobody waits');
+  for (let i = 0; i < 80; i++) limiter.reserve(20);
+  for (let i = 0; i < 10; i++) limiter.served(30 + i, 20);
+  assert.ok(limiter.limit >= 85 && limiter.limit <= 90, `${limiter.limit}`);
+});
+
+test('without a sign and with nobody waiting it limits nobody after ten minutes', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  limiter.refused(0, -1, 10);
+  limiter.served(11 * 60_000, 10 * 60_000);
+  assert.equal(limiter.limit, Infinity);
+});
+
+test('survives a restart for a while', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  limiter.refused(0, -1, 50);
+  const saved = limiter.save(1_000_000)!;
+  const again = new AdaptiveConcurrency('p');
+  again.restore(0, 1_060_000, saved);
+  assert.equal(again.limit, 40);
+  const late = new AdaptiveConcurrency('p');
+  late.restore(0, 5_000_000, saved);
+  assert.equal(late.limit, Infinity);
+});

@@ -1,0 +1,83 @@
+/**
+ * How the time to first content depends on how many calls run, whatever the length of the prompts.
+ *
+ * The logarithm of each time is taken for the sum of what its kind of call takes (its prompt's order of magnitude), what that many
+ * calls at once add, and chance. Both are kept as moving averages and fitted in turn, so that a change in the mixture of prompts is
+ * no change in load.
+ */
+const KINDS = 64;
+/** Steps of the number of calls at once: a quarter each. */
+const STEP = Math.log(1.25);
+const LEVELS = 48;
+/** Observations that an average is made of. */
+const LEVEL_MEMORY = 60;
+const KIND_MEMORY = 200;
+const NOISE_MEMORY = 200;
+/** Noise before any is known: a 95th percentile of three medians. */
+const NOISE_FIRST = 0.67;
+
+export class LatencyByLoad {
+  readonly #kindMean = new Float64Array(KINDS);
+  readonly #kindCount = new Float64Array(KINDS);
+  /** How often each kind was seen lately, and all of them. */
+  readonly #kindShare = new Float64Array(KINDS);
+  #shares = 0;
+  readonly #levelMean = new Float64Array(LEVELS);
+  readonly #levelCount = new Float64Array(LEVELS);
+  #variance = NOISE_FIRST * NOISE_FIRST;
+
+  /** Standard deviation of the logarithm of one observation. */
+  get noise(): number {
+    return Math.sqrt(this.#variance);
+  }
+
+  /** Gives the logarithm of how much longer than usual for its kind it took. `kind` is below 64. */
+  record(kind: number, running: number, ms: number): number {
+    const log = Math.log(Math.max(1, ms));
+    const level = levelOf(running);
+    if (this.#kindCount[kind] === 0) this.#kindMean[kind] = log - this.#levelMean[level]!;
+    const excess = log - this.#kindMean[kind]!;
+    this.#levelMean[level]! += (excess - this.#levelMean[level]!) / Math.min(LEVEL_MEMORY, ++this.#levelCount[level]!);
+    const left = excess - this.#levelMean[level]!;
+    this.#moveKind(kind, left / Math.min(KIND_MEMORY, ++this.#kindCount[kind]! + 1));
+    if (this.#levelCount[level]! > 3) this.#variance += (left * left - this.#variance) / NOISE_MEMORY;
+    return excess;
+  }
+
+  /** What it is where so many or fewer run, as an average; `weight`: how many observations that stands on. The same object every time. */
+  upTo(running: number): { mean: number; weight: number } {
+    const end = levelOf(running);
+    let [sum, weight] = [0, 0];
+    for (let level = 0; level <= end; level++) {
+      const count = Math.min(LEVEL_MEMORY, this.#levelCount[level]!);
+      sum += count * this.#levelMean[level]!;
+      weight += count;
+    }
+    this.#below.mean = weight === 0 ? 0 : sum / weight;
+    this.#below.weight = weight;
+    return this.#below;
+  }
+  readonly #below = { mean: 0, weight: 0 };
+
+  reset(): void {
+    for (const counts of [this.#kindMean, this.#kindCount, this.#kindShare, this.#levelMean, this.#levelCount]) counts.fill(0);
+    this.#shares = 0;
+  }
+
+  /**
+   * What is added to all kinds alike is no difference between them, and is taken from all levels: else those that have not been seen
+   * lately would seem to change.
+   */
+  #moveKind(kind: number, by: number): void {
+    for (let i = 0; i < KINDS; i++) this.#kindShare[i]! *= 1 - 1 / KIND_MEMORY;
+    this.#kindShare[kind]!++;
+    this.#shares += 1 - this.#shares / KIND_MEMORY;
+    this.#kindMean[kind]! += by;
+    const common = (by * this.#kindShare[kind]!) / this.#shares;
+    for (let level = 0; level < LEVELS; level++) this.#levelMean[level]! -= common;
+  }
+}
+
+function levelOf(running: number): number {
+  return Math.min(LEVELS - 1, Math.max(0, Math.round(Math.log(Math.max(1, running)) / STEP)));
+}

@@ -1,0 +1,56 @@
+import type { Instant } from '../../core/clock.ts';
+
+const SLOT_MS = 5_000;
+const SLOTS = 12;
+const MINUTE_MS = SLOT_MS * SLOTS;
+
+/** What was started and not refused within about the last minute, in slots of five seconds. Most starts that end badly were counted all the same. */
+export class AcceptedCount {
+  readonly #amounts = new Float64Array(SLOTS);
+  readonly #calls = new Float64Array(SLOTS);
+  /** The number of the newest slot since the beginning of time. */
+  #slot = -Infinity;
+  /** Since when anything was started without a pause of a minute. */
+  #since: Instant = 0;
+
+  /** Below zero: what was added turns out to be refused, or was never sent. */
+  add(now: Instant, amount: number, calls: number): void {
+    this.#advance(now);
+    this.#amounts[this.#slot % SLOTS]! += amount;
+    this.#calls[this.#slot % SLOTS]! += calls;
+  }
+
+  /** A shorter time than a minute counts as if it went on like this. */
+  perMinute(now: Instant): number {
+    return this.#rate(now, this.#amounts);
+  }
+
+  callsPerMinute(now: Instant): number {
+    return this.#rate(now, this.#calls);
+  }
+
+  reset(): void {
+    this.#slot = -Infinity;
+  }
+
+  #rate(now: Instant, counts: Float64Array): number {
+    this.#advance(now);
+    const sum = counts.reduce((all, count) => all + count, 0);
+    return (sum * MINUTE_MS) / Math.min(MINUTE_MS, Math.max(SLOT_MS, now - this.#since));
+  }
+
+  #advance(now: Instant): void {
+    const slot = Math.floor(now / SLOT_MS);
+    if (slot - this.#slot >= SLOTS) {
+      this.#amounts.fill(0);
+      this.#calls.fill(0);
+      this.#since = now;
+      this.#slot = slot;
+    }
+    while (this.#slot < slot) {
+      this.#slot++;
+      this.#amounts[this.#slot % SLOTS] = 0;
+      this.#calls[this.#slot % SLOTS] = 0;
+    }
+  }
+}

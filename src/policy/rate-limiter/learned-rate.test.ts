@@ -1,0 +1,276 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { CONTRACT_NEED, testResourceContract } from '../../core/resource.contract.ts';
+import type { Need } from '../../core/resource.ts';
+import { LearnedRate } from './learned-rate.ts';
+import type { LearnedRateOptions } from './learned-rate.ts';
+import type { ToldWord } from './told-limit.ts';
+
+const MINUTE = 60_000;
+const ONE: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
+const tokens = (input: number, output = 0): Need => ({ requests: 1, inputTokens: input, outputTokens: output });
+
+function make(options: Partial<LearnedRateOptions> = {}): LearnedRate {
+  const kind = options.kind ?? 'requests';
+  return new LearnedRate({
+    id: `p:${kind}`,
+    kind,
+    enforce: 'bucket',
+    startsCarefully: false,
+    isConfigured: false,
+    countsCached: true,
+    ...options,
+  });
+}
+
+const word = (limit: number | null, remaining: number | null, more: Partial<ToldWord> = {}): ToldWord => ({
+  family: 0,
+  counts: 'all',
+  windowMs: MINUTE,
+  limit,
+  remaining,
+  ...more,
+});
+
+/** As one whose provider has told a limit just before. */
+function told(now: number, options: Partial<LearnedRateOptions>, ...words: readonly ToldWord[]): LearnedRate {
+  const rate = make(options);
+  for (const one of words) rate.tell(now - 1, now - 1, one);
+  return rate;
+}
+
+/** Calls one after the other, each as soon as it may; a true limit refuses those that come when its bucket is empty. */
+function drive(rate: LearnedRate, perMinute: number, fromMs: number, untilMs: number, state = { level: perMinute, at: fromMs }) {
+  let [now, served, refused] = [fromMs, 0, 0];
+  for (;;) {
+    now = Math.max(now + 1, rate.earliest(now + 1, ONE));
+    if (now >= untilMs) return { served, refused, state };
+    const ticket = rate.reserve(now, ONE);
+    state.level = Math.min(perMinute, state.level + ((now - state.at) * perMinute) / MINUTE);
+    state.at = now;
+    if (state.level >= 1) {
+      state.level -= 1;
+      served++;
+      rate.served(now + 20, now);
+    } else {
+      refused++;
+      rate.refused(now + 20, now, ONE);
+      now += 500; // its cooldown
+    }
+    rate.settle(now + 20, ticket, ONE, { usage: null, health: 'neutral' });
+  }
+}
+
+testResourceContract('a learned rate of which nothing is known', () => make());
+testResourceContract('a request limit that was told', (now) => told(now, {}, word(20, 20)));
+testResourceContract('a token limit that was told', (now) => told(now, { kind: 'tokens' }, word(5000, 5000)));
+testResourceContract('limits on input, output and both, over a minute and a day', (now) =>
+  told(
+    now,
+    { kind: 'tokens' },
+    word(4000, 3000, { family: 1, counts: 'input' }),
+    word(900, 900, { family: 2, counts: 'output' }),
+    word(100_000, 60_000, { family: 3, windowMs: 1440 * MINUTE }),
+  ),
+);
+testResourceContract('a limit that was told, counted over a sliding window', (now) => told(now, { enforce: 'sliding' }, word(200, 200)));
+testResourceContract('a target that starts carefully', () => make({ startsCarefully: true }));
+testResourceContract('a rate that was felt out', (now) => {
+  const rate = make();
+  for (const at of [now - 300, now - 200, now - 100]) {
+    rate.served(at, at);
+    rate.refused(at + 50, at + 20, ONE);
+  }
+  rate.reserve(now - 30_000, ONE);
+  return rate;
+});
+
+test('nothing is limited before anything is known', () => {
+  const rate = make();
+  for (let i = 0; i < 10_000; i++) rate.reserve(0, ONE);
+  assert.equal(rate.earliest(0, ONE), 0);
+  assert.deepEqual(rate.known(0), []);
+});
+
+test('a cold start sends a few, more each second, and all once the first is answered', () => {
+  const rate = make({ startsCarefully: true });
+  const startsAt = (now: number): number => {
+    let count = 0;
+    for (; count < 1000 && rate.earliest(now, ONE) <= now; count++) rate.reserve(now, ONE);
+    return count;
+  };
+  assert.equal(startsAt(0), 16);
+  assert.equal(startsAt(1000), 16);
+  assert.ok(rate.served(1200, 0), 'others may go now');
+  assert.equal(startsAt(1200), 1000);
+});
+
+test('a request of any size may be the first', () => {
+  const rate = make({ kind: 'tokens', startsCarefully: true });
+  assert.equal(rate.earliest(0, tokens(1_000_000)), 0);
+  rate.reserve(0, tokens(1_000_000));
+  assert.ok(rate.earliest(0, tokens(10)) > 0);
+});
+
+test('the limit is what the provider tells, and what remains of it', () => {
+  const rate = make();
+  rate.reserve(0, ONE);
+  rate.tell(500, 0, word(120, 100));
+  assert.deepEqual(
+    rate.known(500).map(({ source, limit, windowMs }) => [source, limit, windowMs]),
+    [['told', 120, MINUTE]],
+  );
+  let starts = 0;
+  for (; rate.earliest(500, ONE) <= 500; starts++) rate.reserve(500, ONE);
+  assert.ok(starts >= 99 && starts <= 100, `${starts}`);
+});
+
+test('less than we thought is believed, whoever used it', () => {
+  const rate = told(0, {}, word(120, 120));
+  rate.reserve(100, ONE);
+  rate.remains(200, 100, 0, 40);
+  assert.ok(rate.known(200)[0]!.available <= 40.5);
+});
+
+test('more than we thought is believed as far as it does not depend on calls that it may not have counted', () => {
+  const rate = told(0, { kind: 'tokens' }, word(10_000, 10_000));
+  rate.reserve(100, tokens(6000));
+  rate.reserve(200, tokens(3000));
+  assert.ok(rate.known(300)[0]!.available <= 1100);
+  rate.remains(300, 200, 0, 9000); // the first took next to nothing: it was cached
+  const { available } = rate.known(300)[0]!;
+  assert.ok(available >= 5900 && available <= 9100, `${available}`);
+});
+
+test('an old word changes nothing', () => {
+  const rate = told(0, {}, word(1000, 1000));
+  for (let at = 0; at < 300; at++) rate.reserve(at, ONE);
+  const before = rate.known(300)[0]!.available;
+  rate.remains(300, 10, 0, 5);
+  assert.equal(rate.known(300)[0]!.available, before);
+});
+
+test('another limit than before takes its place at once, with what was used of the old one', () => {
+  const rate = told(0, {}, word(100, 40));
+  rate.tell(10, 10, word(200, null));
+  const [known, ...others] = rate.known(10);
+  assert.equal(others.length, 0);
+  assert.equal(known!.limit, 200);
+  assert.ok(known!.available > 138 && known!.available < 142, `${known!.available}`);
+});
+
+test('where only what remains is told, the most that ever did is the limit, and a larger request still starts', () => {
+  const rate = told(0, { kind: 'tokens' }, word(null, 5000));
+  assert.equal(rate.known(0)[0]!.limit, 5000);
+  assert.equal(rate.earliest(0, tokens(9000)), 0);
+  rate.remains(10, 10, 0, 8000);
+  assert.equal(rate.known(10)[0]!.limit, 8000);
+});
+
+test('what nobody confirms for a quarter of an hour is forgotten', () => {
+  const rate = told(0, {}, word(10, 0));
+  assert.ok(rate.earliest(0, ONE) > 0);
+  rate.served(14 * MINUTE, 14 * MINUTE);
+  assert.equal(rate.known(14 * MINUTE).length, 1);
+  rate.served(16 * MINUTE, 16 * MINUTE);
+  assert.equal(rate.known(16 * MINUTE).length, 0);
+});
+
+test('settling gives back what was reserved too much, less what is cached where that is not counted', () => {
+  const rate = told(0, { kind: 'tokens', countsCached: false }, word(10_000, 10_000));
+  const need = tokens(4000, 1000);
+  const ticket = rate.reserve(100, need);
+  rate.settle(100, ticket, need, { usage: { inputTokens: 4000, cachedInputTokens: 3500, outputTokens: 200 }, health: 'success' });
+  assert.ok(Math.abs(rate.known(100)[0]!.available - 9300) < 20);
+});
+
+test('what was reserved before the limit was known is not given back to it', () => {
+  const rate = make({ kind: 'tokens' });
+  const ticket = rate.reserve(0, tokens(100, 1000));
+  rate.tell(100, 0, word(5000, 3000));
+  const before = rate.known(100)[0]!.available;
+  rate.settle(100, ticket, tokens(100, 1000), { usage: { inputTokens: 1, cachedInputTokens: 0, outputTokens: 1 }, health: 'success' });
+  assert.equal(rate.known(100)[0]!.available, before);
+});
+
+test('property: whenever its words come, no call finds a provider empty that counts it when it starts', () => {
+  const step = fc.record({ gapMs: fc.nat(1500), answersMs: fc.integer({ min: 10, max: 20_000 }) });
+  fc.assert(
+    fc.property(fc.integer({ min: 5, max: 200 }), fc.array(step, { minLength: 5, maxLength: 300 }), (limit, steps) => {
+      const rate = told(0, {}, word(limit, limit));
+      let [now, level] = [0, limit];
+      const answers: { at: number; startedAt: number; remaining: number }[] = [];
+      for (const { gapMs, answersMs } of steps) {
+        now += gapMs;
+        level = Math.min(limit, level + (gapMs * limit) / MINUTE);
+        const due = answers.filter(({ at }) => at <= now && at > now - gapMs).sort((a, b) => a.at - b.at);
+        for (const answer of due) rate.remains(answer.at, answer.startedAt, 0, answer.remaining);
+        for (; rate.earliest(now, ONE) <= now; level -= 1) {
+          assert.ok(level >= 1 - 1e-6, `${level} left at ${now}`);
+          rate.reserve(now, ONE);
+          answers.push({ at: now + answersMs, startedAt: now, remaining: Math.floor(level - 1) });
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('refusals without a word: few after two minutes, and nearly all of the limit used', () => {
+  for (const perMinute of [30, 120, 1000]) {
+    const rate = make();
+    const { state } = drive(rate, perMinute, 0, 2 * MINUTE);
+    const { served, refused } = drive(rate, perMinute, 2 * MINUTE, 22 * MINUTE, state);
+    const share = refused / (served + refused);
+    assert.ok(share < 0.02, `${(share * 100).toFixed(2)} % refused at ${perMinute} a minute`);
+    assert.ok(served >= 0.9 * 20 * perMinute, `${served} of ${20 * perMinute}`);
+  }
+});
+
+test('a limit that is gone is outgrown within minutes', () => {
+  const rate = make();
+  drive(rate, 60, 0, 4 * MINUTE);
+  assert.equal(rate.known(4 * MINUTE)[0]!.source, 'paced');
+  drive(rate, 1_000_000, 4 * MINUTE, 20 * MINUTE);
+  assert.deepEqual(rate.known(20 * MINUTE), []);
+});
+
+test('one refusal alone, or a row of them in which nothing was served, limits nobody', () => {
+  const rate = make();
+  rate.served(100, 0);
+  for (let i = 0; i < 100; i++) rate.refused(200 + i, 150 + i, ONE);
+  assert.deepEqual(rate.known(300), []);
+  rate.served(400, 350);
+  rate.refused(3 * MINUTE, 3 * MINUTE - 10, ONE);
+  assert.deepEqual(rate.known(3 * MINUTE), []);
+});
+
+test('where the limit is configured, or told, refusals teach nothing beside it', () => {
+  for (const rate of [make({ isConfigured: true }), told(0, {}, word(100, 50))]) {
+    for (const at of [100, 1000, 2000]) {
+      rate.served(at, at);
+      rate.refused(at + 50, at + 20, ONE);
+    }
+    assert.ok(rate.known(3000).every(({ source }) => source === 'told'));
+  }
+});
+
+test('what was learned survives a restart, refilled, and not when it is too old', () => {
+  const rate = told(0, {}, word(60, 10));
+  const saved = rate.save(0, 1_000_000)!;
+  const again = make({ startsCarefully: true });
+  again.restore(500, 1_010_000, saved);
+  const [known] = again.known(500);
+  assert.ok(known!.limit === 60 && known!.available > 19 && known!.available < 21.5, `${known!.available}`);
+  const late = make();
+  late.restore(500, 1_000_000 + 60 * MINUTE, saved);
+  assert.deepEqual(late.known(500), []);
+});
+
+test('a reset forgets it all', () => {
+  const rate = told(0, {}, word(60, 0));
+  rate.reset();
+  assert.equal(rate.earliest(0, CONTRACT_NEED), 0);
+  assert.equal(rate.save(0, 0), null);
+});

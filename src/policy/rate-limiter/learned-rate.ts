@@ -1,0 +1,272 @@
+/**
+ * What is learned of a provider's limits on requests, or on tokens, where nobody has configured them. It is a resource of every
+ * target of its scope from the start, and limits nobody until something is known. Three things are, one after the other:
+ *
+ *   unheard   before the first answer has begun, so that a cold start does not run blindly into a limit: a first flight of some
+ *             calls, and some more each second, until the first of them has been answered
+ *   told      the provider's words in its headers: a bucket of that limit, whose level is kept near to what they say remains
+ *   paced     where nothing is told and calls are refused: a rate that backs off and feels its way up again (`paced-rate.ts`)
+ */
+import type { Instant } from '../../core/clock.ts';
+import type { TokenUsage } from '../../core/facts.ts';
+import type { Need, Resource, Settlement } from '../../core/resource.ts';
+import { PacedRate } from './paced-rate.ts';
+import type { PacedLevel } from './paced-rate.ts';
+import { AcceptedCount } from './accepted-count.ts';
+import { StartHistory } from './start-history.ts';
+import { ToldLimit } from './told-limit.ts';
+import type { ToldLevel, ToldShape, ToldWord } from './told-limit.ts';
+
+export interface LearnedRateOptions extends ToldShape {
+  readonly id: string;
+  readonly kind: 'requests' | 'tokens';
+  /** Nothing else bounds a cold start. */
+  readonly startsCarefully: boolean;
+  /** The config says what the limit is: refusals teach nothing beside it. */
+  readonly isConfigured: boolean;
+  /** The provider's limits do not count input that it has cached. */
+  readonly countsCached: boolean;
+}
+
+/** At once, and again each second, before anything is known. A need above it goes alone. */
+const FIRST_FLIGHT = { requests: 16, tokens: 16_000 } as const;
+const SECOND_MS = 1_000;
+const MINUTE_MS = 60_000;
+/** Words that no answer has confirmed for so long are out of date. */
+const STALE_MS = 15 * MINUTE_MS;
+/** Refusals further apart than this have nothing to do with each other. */
+const TOGETHER_MS = MINUTE_MS;
+/** No provider is taken to allow less than this a minute because of refusals without a word; at first not even near it. */
+const PACED_MIN = { requests: 6, tokens: 3_000 } as const;
+const PACED_FIRST_MIN = { requests: 30, tokens: 15_000 } as const;
+/** A provider tells of so many limits of one kind at most. */
+const TOLD_MAX = 4;
+
+export interface LearnedLevel {
+  readonly told: readonly ToldLevel[];
+  readonly paced: PacedLevel | null;
+}
+
+/** One learned limit as it is shown. */
+export interface LearnedLimit {
+  readonly source: 'told' | 'paced';
+  readonly counts: ToldWord['counts'];
+  readonly windowMs: number;
+  readonly limit: number;
+  readonly available: number;
+}
+
+export class LearnedRate implements Resource {
+  readonly id: string;
+  readonly kind: 'requests' | 'tokens';
+  #options: LearnedRateOptions;
+  readonly #starts = new StartHistory();
+  readonly #accepted = new AcceptedCount();
+  #told: readonly ToldLimit[] = [];
+  #paced: PacedRate | null = null;
+  /** Something was answered. */
+  #heard: boolean;
+  #firstStartAt: Instant | null = null;
+  #inFirstFlight = 0;
+  /** The last refusal that was taken for news. */
+  #backedOffAt: Instant = -Infinity;
+  #servedSince = false;
+
+  constructor(options: LearnedRateOptions) {
+    this.id = options.id;
+    this.kind = options.kind;
+    this.#options = options;
+    this.#heard = !options.startsCarefully;
+  }
+
+  configure(options: LearnedRateOptions): void {
+    this.#options = options;
+    if (options.isConfigured) this.#paced = null;
+    if (!options.startsCarefully) this.#heard = true;
+  }
+
+  earliest(now: Instant, need: Need): Instant {
+    if (this.#heard && this.#paced === null && this.#told.length === 0) return now;
+    let at = now;
+    for (const told of this.#told) at = Math.max(at, told.earliest(now, told.amountOf(this.#inputOf(need), this.#outputOf(need))));
+    const amount = this.#amountOf(need);
+    if (amount <= 0) return at;
+    if (this.#paced !== null) at = Math.max(at, this.#paced.earliest(now, amount));
+    return this.#heard ? at : Math.max(at, this.#flightAt(now, amount));
+  }
+
+  reserve(now: Instant, need: Need): number {
+    const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
+    this.#starts.take(now, input, output);
+    this.#accepted.add(now, input + output, 1);
+    for (const told of this.#told) told.take(now, told.amountOf(input, output));
+    this.#paced?.take(now, input + output);
+    if (!this.#heard) {
+      this.#firstStartAt ??= now;
+      this.#inFirstFlight += input + output;
+    }
+    return now;
+  }
+
+  settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
+    if (settlement.unsent === true) return this.cancel(now, ticket, need);
+    const { usage } = settlement;
+    if (usage === null || this.kind === 'requests') return;
+    this.#correct(now, ticket, need.inputTokens - this.#counted(usage), need.outputTokens - usage.outputTokens);
+  }
+
+  cancel(now: Instant, ticket: number, need: Need): void {
+    const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
+    this.#correct(now, ticket, input, output);
+    this.#paced?.giveBack(now, input + output);
+    this.#accepted.add(now, -input - output, -1);
+    if (!this.#heard) this.#inFirstFlight -= input + output;
+  }
+
+  /** An answer has begun: what a provider does not tell of now, it did not mean to. True if somebody may start sooner. */
+  served(now: Instant, startedAt: Instant): boolean {
+    this.#paced?.advance(now);
+    if (startedAt > this.#backedOffAt) this.#servedSince = true;
+    return this.heard(now);
+  }
+
+  /** Any answer at all came, good or bad, and its words have been told. */
+  heard(now: Instant): boolean {
+    this.#forgetStale(now);
+    if (this.#paced?.isOutgrown === true) this.#paced = null;
+    if (this.#heard) return false;
+    this.#heard = true;
+    return true;
+  }
+
+  /** The provider's own word; see `ToldLimit.correct`. `startedAt`: of the call with whose answer it came. */
+  tell(now: Instant, startedAt: Instant, word: ToldWord): void {
+    let told = this.#told.find((one) => one.family === word.family);
+    const limit = word.limit ?? Math.max(told?.limit ?? 0, word.remaining ?? 0);
+    if (limit > 0 && (told?.limit !== limit || told.windowMs !== word.windowMs)) told = this.#know(now, word, limit, told);
+    if (told === undefined) return;
+    told.confirmedAt = now;
+    const taken = word.remaining === null ? null : this.#starts.since(startedAt);
+    if (taken !== null) told.correct(now, startedAt, word.remaining!, taken);
+  }
+
+  /** The same limit as before, and no more is told than what remains: the common case, without any allocation. */
+  remains(now: Instant, startedAt: Instant, family: number, remaining: number): void {
+    for (const told of this.#told) {
+      if (told.family !== family) continue;
+      // Where only what remains is told, more of it than ever is a larger limit.
+      if (told.isGuess && remaining > told.limit) return this.tell(now, startedAt, told.wordOf(remaining));
+      told.confirmedAt = now;
+      const taken = this.#starts.since(startedAt);
+      if (taken !== null) told.correct(now, startedAt, remaining, taken);
+      return;
+    }
+  }
+
+  /** A call was refused by a rate limit. Where nothing tells what the limit is, the rate is felt out. */
+  refused(now: Instant, startedAt: Instant, need: Need): void {
+    this.#accepted.add(now, -this.#amountOf(need), -1);
+    if (this.#options.isConfigured || this.#told.length > 0) return;
+    // Calls that were under way at the last one say nothing new; nor does a row of refusals in which nothing was served.
+    if (startedAt <= this.#backedOffAt || !this.#servedSince) return;
+    const isFirst = now - this.#backedOffAt > TOGETHER_MS;
+    this.#backedOffAt = now;
+    this.#servedSince = false;
+    if (this.#paced === null && isFirst) return; // one alone may be anything
+    const calls = this.#accepted.callsPerMinute(now);
+    const sustained = Math.max((this.#paced === null ? PACED_FIRST_MIN : PACED_MIN)[this.kind], this.#accepted.perMinute(now));
+    if (this.#paced === null) this.#paced = new PacedRate(sustained, calls, now);
+    else this.#paced.refused(now, sustained, calls);
+  }
+
+  /** Nothing is known of it any more. */
+  reset(): void {
+    this.#told = [];
+    this.#paced = null;
+    this.#heard = !this.#options.startsCarefully;
+    this.#firstStartAt = null;
+    this.#inFirstFlight = 0;
+    this.#backedOffAt = -Infinity;
+    this.#servedSince = false;
+    this.#accepted.reset();
+  }
+
+  known(now: Instant): LearnedLimit[] {
+    const told = this.#told.map((one): LearnedLimit => {
+      return { source: 'told', counts: one.counts, windowMs: one.windowMs, limit: one.limit, available: one.available(now) };
+    });
+    if (this.#paced === null) return told;
+    const { perMinute } = this.#paced;
+    return [...told, { source: 'paced', counts: 'all', windowMs: MINUTE_MS, limit: perMinute, available: this.#paced.level(now) }];
+  }
+
+  /** Null: there is nothing to remember. */
+  save(now: Instant, epochMs: number): LearnedLevel | null {
+    if (this.#told.length === 0 && this.#paced === null) return null;
+    return { told: this.#told.map((one) => one.save(now, epochMs)), paced: this.#paced?.save() ?? null };
+  }
+
+  restore(now: Instant, epochMs: number, saved: LearnedLevel): void {
+    const told: ToldLimit[] = [];
+    for (const one of saved.told.slice(0, TOLD_MAX)) {
+      if (epochMs - one.confirmedEpochMs > Math.max(STALE_MS, one.windowMs)) continue;
+      const limit = new ToldLimit({ ...one, limit: one.isGuess ? null : one.limit }, one.limit, this.#options, now);
+      limit.restore(now, epochMs, one);
+      told.push(limit);
+    }
+    this.#told = told;
+    if (saved.paced !== null && !this.#options.isConfigured) this.#paced = PacedRate.restore(saved.paced, now);
+    if (told.length > 0 || this.#paced !== null) this.#heard = true;
+  }
+
+  #know(now: Instant, word: ToldWord, limit: number, before: ToldLimit | undefined): ToldLimit | undefined {
+    if (before === undefined && this.#told.length >= TOLD_MAX) return undefined;
+    const told = new ToldLimit(word, limit, this.#options, now);
+    // Another limit than before, with nothing said of what remains: what was used of the old one is used of the new one.
+    if (before !== undefined) told.set(now, limit - (before.limit - before.available(now)));
+    this.#told = [...this.#told.filter((one) => one !== before), told];
+    this.#paced = null;
+    return told;
+  }
+
+  #forgetStale(now: Instant): void {
+    for (const told of this.#told) {
+      if (now - told.confirmedAt <= Math.max(STALE_MS, told.windowMs)) continue;
+      this.#told = this.#told.filter((one) => one !== told);
+    }
+  }
+
+  /** Gives back what was reserved too much; below zero: takes what was used on top. */
+  #correct(now: Instant, ticket: number, input: number, output: number): void {
+    this.#starts.giveBack(input, output);
+    for (const told of this.#told) {
+      const amount = told.amountOf(input, output);
+      if (amount >= 0) told.giveBack(now, amount, ticket);
+      else if (ticket > told.since) told.take(now, -amount);
+    }
+  }
+
+  /** When so much belongs to the first flight: its bound grows until somebody answers. */
+  #flightAt(now: Instant, amount: number): Instant {
+    if (this.#firstStartAt === null || this.#inFirstFlight <= 0) return now;
+    const flight = FIRST_FLIGHT[this.kind];
+    const flown = this.#inFirstFlight + Math.min(amount, flight);
+    return this.#firstStartAt + Math.max(0, flown / flight - 1) * SECOND_MS;
+  }
+
+  #counted(usage: TokenUsage): number {
+    return this.#options.countsCached ? usage.inputTokens : usage.inputTokens - usage.cachedInputTokens;
+  }
+
+  #amountOf(need: Need): number {
+    return this.kind === 'requests' ? need.requests : need.inputTokens + need.outputTokens;
+  }
+
+  #inputOf(need: Need): number {
+    return this.kind === 'requests' ? need.requests : need.inputTokens;
+  }
+
+  #outputOf(need: Need): number {
+    return this.kind === 'requests' ? 0 : need.outputTokens;
+  }
+}

@@ -1,0 +1,142 @@
+import type { Instant } from '../../core/clock.ts';
+import { LaggedLevel } from './lagged-level.ts';
+import type { TakenSince } from './start-history.ts';
+import { guardMs } from './token-bucket.ts';
+
+/** What a limit of tokens counts; of requests it is always `all`. */
+export type CountedAs = 'all' | 'input' | 'output';
+
+/** One limit as a provider has told it. */
+export interface ToldWord {
+  /** Tells the limits of one provider apart, however alike they are. */
+  readonly family: number;
+  readonly counts: CountedAs;
+  readonly windowMs: number;
+  /** Null: only what remains was told, and what the limit is was told before, or is not known. */
+  readonly limit: number | null;
+  /** Null: not told. */
+  readonly remaining: number | null;
+}
+
+/** How the provider spends a window's limit: all at once, evenly over any window, or in slices. */
+export interface ToldShape {
+  readonly enforce: 'bucket' | 'sliding' | 'perSecond';
+}
+
+/** Of a sliding window so much may go at once: with the refill of a whole window that is never more than the limit. */
+const SLIDING_BURST = 0.1;
+const SLICE_MS = 1_000;
+/** A level that differs by less than this share of the limit is the same: words are rounded, and a little old. */
+const SAME_SHARE = 0.005;
+
+export interface ToldLevel {
+  readonly family: number;
+  readonly counts: CountedAs;
+  readonly windowMs: number;
+  readonly limit: number;
+  readonly isGuess: boolean;
+  readonly level: number;
+  readonly epochMs: number;
+  readonly confirmedEpochMs: number;
+}
+
+/** A limit that the provider's own words have told, and its level, kept near to what they say remains. */
+export class ToldLimit {
+  readonly family: number;
+  readonly counts: CountedAs;
+  readonly windowMs: number;
+  readonly limit: number;
+  /** Only what remains was told: the limit is the most that ever did. */
+  readonly isGuess: boolean;
+  /** What started before knows nothing of it. */
+  readonly since: Instant;
+  confirmedAt: Instant;
+  readonly #level: LaggedLevel;
+  readonly #ratePerMs: number;
+
+  constructor(word: Omit<ToldWord, 'remaining'>, limit: number, { enforce }: ToldShape, now: Instant) {
+    const { windowMs } = word;
+    this.family = word.family;
+    this.counts = word.counts;
+    this.windowMs = windowMs;
+    this.limit = limit;
+    this.isGuess = word.limit === null;
+    this.since = now;
+    this.confirmedAt = now;
+    const isSliding = enforce === 'sliding';
+    const share = isSliding ? SLIDING_BURST : enforce === 'perSecond' ? Math.min(1, SLICE_MS / windowMs) : 1;
+    this.#ratePerMs = (limit * (isSliding ? 1 - SLIDING_BURST : 1)) / windowMs;
+    this.#level = new LaggedLevel(Math.max(limit * share, Math.min(1, limit)), this.#ratePerMs, guardMs(windowMs), now);
+  }
+
+  amountOf(input: number, output: number): number {
+    return this.counts === 'input' ? input : this.counts === 'output' ? output : input + output;
+  }
+
+  available(now: Instant): number {
+    return this.#level.at(now);
+  }
+
+  /** The same word again, with nothing said but what remains. */
+  wordOf(remaining: number): ToldWord {
+    const { family, counts, windowMs } = this;
+    return { family, counts, windowMs, limit: null, remaining };
+  }
+
+  /** When an amount can be taken; one above the burst starts on a full bucket, one above the limit never. */
+  earliest(now: Instant, amount: number): Instant {
+    if (amount <= 0) return now;
+    const epsilon = Math.max(1e-6, this.limit * 1e-9);
+    if (amount > this.limit + epsilon && !this.isGuess) return Infinity;
+    const wanted = Math.min(amount, this.#level.capacity);
+    return wanted - this.#level.at(now) <= epsilon ? now : this.#level.reaches(now, wanted);
+  }
+
+  take(now: Instant, amount: number): void {
+    this.#level.take(now, amount);
+  }
+
+  /** Of what was reserved at `takenAt`; ignored where that was before the limit was known. */
+  giveBack(now: Instant, amount: number, takenAt: Instant): void {
+    if (takenAt > this.since && amount > 0) this.#level.giveBack(now, amount, this.#level.ticketAt(takenAt));
+  }
+
+  /**
+   * The provider says what remains, in the answer to a call that started at `startedAt`. Nobody knows whether it was counted when the
+   * call came or when its answer went, so two bounds hold: it has no more than what remains and what flowed in since, and no less than
+   * what remains but for all that started meanwhile. Ours is corrected to be within them.
+   */
+  correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): void {
+    const refilled = Math.max(0, now - startedAt) * this.#ratePerMs;
+    const most = remaining + Math.max(0, refilled - this.amountOf(taken.netInput, taken.netOutput));
+    const least = remaining - this.amountOf(taken.input, taken.output);
+    const same = this.limit * SAME_SHARE;
+    const level = this.#level.at(now);
+    if (level > most + same) this.#level.set(now, most);
+    else if (level < least - same && level < this.#level.capacity) this.#level.set(now, least);
+  }
+
+  /** From here on: what is known of another limit's level, or what somebody has saved. */
+  set(now: Instant, level: number): void {
+    this.#level.set(now, Math.min(level, this.#level.capacity));
+  }
+
+  save(now: Instant, epochMs: number): ToldLevel {
+    const { family, counts, windowMs, limit, isGuess } = this;
+    return {
+      family,
+      counts,
+      windowMs,
+      limit,
+      isGuess,
+      level: this.#level.at(now),
+      epochMs,
+      confirmedEpochMs: epochMs - (now - this.confirmedAt),
+    };
+  }
+
+  restore(now: Instant, epochMs: number, saved: ToldLevel): void {
+    this.#level.restore(now, saved.level, Math.max(0, epochMs - saved.epochMs));
+    this.confirmedAt = now - Math.max(0, epochMs - saved.confirmedEpochMs);
+  }
+}

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { InputEstimate, OUTPUT_FIRST, OutputEstimate } from './token-estimate.ts';
+
+const learn = (estimate: InputEstimate, estimated: number, counted: number, times = 20): void => {
+  for (let i = 0; i < times; i++) estimate.learn(estimated, counted);
+};
+
+test('a quarter of the bytes stands until a few answers have come', () => {
+  const estimate = new InputEstimate();
+  learn(estimate, 1000, 1500, 4);
+  assert.equal(estimate.of(1000), 1000);
+  estimate.learn(1000, 1500);
+  assert.equal(estimate.of(1000), 1500);
+});
+
+test('what was learned of one size holds for others of which nothing is known', () => {
+  const estimate = new InputEstimate();
+  learn(estimate, 1000, 1500);
+  assert.equal(estimate.of(100_000), 150_000);
+});
+
+test('long prompts that are cached make short ones no cheaper', () => {
+  const estimate = new InputEstimate();
+  learn(estimate, 250, 250);
+  learn(estimate, 100_000, 10_000);
+  assert.equal(estimate.of(100_000), 10_000);
+  assert.equal(estimate.of(250), 250);
+});
+
+test('a little too much stays, and where answers differ it is more', () => {
+  const estimate = new InputEstimate();
+  learn(estimate, 1000, 950);
+  assert.equal(estimate.of(1000), 1000);
+  const varied = new InputEstimate();
+  for (let i = 0; i < 200; i++) varied.learn(1000, i % 2 === 0 ? 1000 : 2000);
+  assert.ok(varied.of(1000) > 1800, `${varied.of(1000)}`);
+});
+
+test('what makes no sense is not learned', () => {
+  const estimate = new InputEstimate();
+  for (let i = 0; i < 20; i++) {
+    estimate.learn(0, 100);
+    estimate.learn(100, Number.NaN);
+  }
+  assert.equal(estimate.of(100), 100);
+});
+
+test('factors survive a restart', () => {
+  const estimate = new InputEstimate();
+  learn(estimate, 1000, 1400);
+  const again = new InputEstimate();
+  again.restore(estimate.save());
+  assert.equal(again.of(1000), 1400);
+});
+
+test('an answer is taken for 1,024 tokens until twenty have come, and then for what nine in ten stay below', () => {
+  const output = new OutputEstimate();
+  for (let i = 1; i < 20; i++) output.learn('web', 100);
+  assert.equal(output.of('web'), OUTPUT_FIRST);
+  for (let i = 0; i < 2000; i++) output.learn('web', 1 + ((i * 7919) % 1000));
+  assert.ok(output.of('web') > 780 && output.of('web') < 990, `${output.of('web')}`);
+});
+
+test('clients are kept apart; beyond a hundred they share what is known', () => {
+  const output = new OutputEstimate();
+  for (let i = 0; i < 30; i++) output.learn('short', 10);
+  for (let i = 0; i < 30; i++) output.learn('long', 5000);
+  assert.ok(output.of('short') < 20 && output.of('long') > 4000);
+  for (let client = 0; client < 200; client++) for (let i = 0; i < 25; i++) output.learn(`c${client}`, 200);
+  assert.ok(output.save().length <= 101);
+  assert.ok(output.of('c199') < 300);
+});

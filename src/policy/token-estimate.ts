@@ -1,0 +1,153 @@
+/** What a request really takes in tokens, learned from what providers say that requests took. */
+
+/** Prompts are told apart by their order of magnitude: long ones are cached, or are code, where short ones are not. */
+const SIZES = 12;
+/** So many answers before they are believed. */
+const LEARNED_AFTER = 5;
+/** Each answer's weight in the next one's eyes. */
+const FADING = 0.98;
+const FACTOR_MIN = 0.05;
+const FACTOR_MAX = 20;
+/** What is a little too much until it is settled does no harm; what is too little breaks a limit. */
+const LITTLE_BELOW = 0.85;
+const DEVIATION_WEIGHT = 0.05;
+
+/** The ratio of counted tokens to a quarter of the bytes. */
+export class InputEstimate {
+  readonly #estimated = new Float64Array(SIZES);
+  readonly #counted = new Float64Array(SIZES);
+  readonly #answers = new Uint32Array(SIZES);
+  /** How far single answers lie from the ratio, as a moving average. */
+  readonly #deviation = new Float64Array(SIZES);
+
+  /** What is to be reserved for so many estimated tokens. */
+  of(estimated: number): number {
+    const size = sizeOf(estimated);
+    const mean = this.factor(estimated);
+    if (mean === 1) return estimated;
+    const careful = mean + this.#deviation[size]!;
+    const factor = careful < 1 && careful > LITTLE_BELOW ? 1 : careful;
+    return factor === 1 ? estimated : Math.ceil(estimated * factor);
+  }
+
+  /** Of prompts of about that size, else of all that is known; 1 while nothing is. */
+  factor(estimated: number): number {
+    const size = sizeOf(estimated);
+    if (this.#answers[size]! >= LEARNED_AFTER) return bounded(this.#counted[size]! / this.#estimated[size]!);
+    return this.overall;
+  }
+
+  get overall(): number {
+    let [estimated, counted, answers] = [0, 0, 0];
+    for (let size = 0; size < SIZES; size++) {
+      estimated += this.#estimated[size]!;
+      counted += this.#counted[size]!;
+      answers += this.#answers[size]!;
+    }
+    return answers < LEARNED_AFTER ? 1 : bounded(counted / estimated);
+  }
+
+  learn(estimated: number, counted: number): void {
+    if (!(estimated > 0) || !(counted > 0)) return;
+    const size = sizeOf(estimated);
+    this.#estimated[size] = this.#estimated[size]! * FADING + estimated;
+    this.#counted[size] = this.#counted[size]! * FADING + counted;
+    if (this.#answers[size]!++ === 0) return;
+    const deviation = Math.abs(counted / estimated - this.#counted[size] / this.#estimated[size]);
+    this.#deviation[size]! += DEVIATION_WEIGHT * (deviation - this.#deviation[size]!);
+  }
+
+  reset(): void {
+    this.#estimated.fill(0);
+    this.#counted.fill(0);
+    this.#answers.fill(0);
+    this.#deviation.fill(0);
+  }
+
+  /** Factor by size; null where it is not known. */
+  save(): (number | null)[] {
+    return Array.from({ length: SIZES }, (_, size) =>
+      this.#answers[size]! < LEARNED_AFTER ? null : Math.round((this.#counted[size]! / this.#estimated[size]!) * 1000) / 1000,
+    );
+  }
+
+  restore(saved: readonly (number | null)[]): void {
+    for (let size = 0; size < SIZES; size++) {
+      const factor = saved[size];
+      if (typeof factor !== 'number' || !(factor > 0)) continue;
+      const usual = 4 ** size;
+      this.#estimated[size] = usual * LEARNED_AFTER;
+      this.#counted[size] = usual * LEARNED_AFTER * bounded(factor);
+      this.#answers[size] = LEARNED_AFTER;
+    }
+  }
+}
+
+function bounded(factor: number): number {
+  return Math.min(FACTOR_MAX, Math.max(FACTOR_MIN, factor));
+}
+
+function sizeOf(tokens: number): number {
+  return Math.min(SIZES - 1, Math.max(0, Math.round(Math.log2(Math.max(1, tokens)) / 2)));
+}
+
+/** What an answer is taken for where nothing is known yet, in tokens. */
+export const OUTPUT_FIRST = 1024;
+const OUTPUT_SHARE = 0.9;
+const OUTPUT_LEARNED_AFTER = 20;
+/** Clients kept apart; those beyond share what is known of all. */
+const CLIENTS_MAX = 100;
+
+interface OutputQuantile {
+  log: number;
+  count: number;
+}
+
+export interface SavedOutput {
+  readonly client: string;
+  readonly tokens: number;
+}
+
+/**
+ * The 90th percentile of the length of answers, for each client of one model. Kept as one number that goes up a little with a longer
+ * answer and down a ninth of that with a shorter one, so that nine in ten are shorter (Robbins and Monro, 1951).
+ */
+export class OutputEstimate {
+  readonly #clients = new Map<string, OutputQuantile>();
+
+  /** In tokens. */
+  of(client: string): number {
+    const known = this.#clients.get(client) ?? this.#clients.get('');
+    return known === undefined || known.count < OUTPUT_LEARNED_AFTER ? OUTPUT_FIRST : Math.ceil(Math.exp(known.log));
+  }
+
+  learn(client: string, tokens: number): void {
+    if (!(tokens > 0)) return;
+    let known = this.#clients.get(client);
+    if (known === undefined) {
+      const name = this.#clients.size >= CLIENTS_MAX ? '' : client;
+      known = this.#clients.get(name) ?? { log: Math.log(tokens), count: 0 };
+      this.#clients.set(name, known);
+    }
+    known.count++;
+    const step = Math.max(0.05, 2 / (known.count + 1));
+    known.log += step * (Math.log(tokens) > known.log ? OUTPUT_SHARE : OUTPUT_SHARE - 1);
+    known.log = Math.max(0, known.log);
+  }
+
+  reset(): void {
+    this.#clients.clear();
+  }
+
+  save(): SavedOutput[] {
+    return [...this.#clients]
+      .filter(([, { count }]) => count >= OUTPUT_LEARNED_AFTER)
+      .map(([client, { log }]) => ({ client, tokens: Math.ceil(Math.exp(log)) }));
+  }
+
+  restore(saved: readonly SavedOutput[]): void {
+    for (const { client, tokens } of saved.slice(0, CLIENTS_MAX)) {
+      if (tokens > 0) this.#clients.set(client, { log: Math.log(tokens), count: OUTPUT_LEARNED_AFTER });
+    }
+  }
+}

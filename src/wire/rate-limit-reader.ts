@@ -1,0 +1,119 @@
+/**
+ * Reads the rate-limit headers of one provider's answers, one after the other. Most say what the one before said, but for what
+ * remains: that is read without a trace on the heap, and only for names that this provider is known to use.
+ */
+import type { HeaderLookup } from './header-lookup.ts';
+import { parseCount, RATE_LIMIT_FAMILIES, readRateLimitFamily } from './rate-limit-headers.ts';
+import type { LimitKind, LimitWindow, RateLimitHint } from './rate-limit-headers.ts';
+
+/** Response headers by lower-case name. */
+export type HeaderRecord = Readonly<Record<string, string | string[] | undefined>>;
+
+/** What the headers' names leave open, by provider. */
+export interface ReaderOptions {
+  /** What a limit without a window in its name is counted over. */
+  windowOf(kind: LimitKind): LimitWindow;
+  /** Bare names (`x-ratelimit-limit`) mean a second whatever their reset says. */
+  readonly bareIsSecond: boolean;
+}
+
+export interface LimitListener {
+  /** A limit that is new, or has changed, or is told again in full. */
+  onLimit(hint: RateLimitHint, windowMs: number): void;
+  /** The limit is as it was told last. */
+  onRemaining(family: number, kind: LimitKind, remaining: number): void;
+}
+
+const WINDOW_MS: Readonly<Record<LimitWindow, number>> = { second: 1_000, minute: 60_000, day: 86_400_000 };
+/** No window of a minute takes longer than this to be whole again. */
+const MINUTE_RESET_MAX_MS = 90_000;
+const SECOND_RESET_MAX_MS = 1_500;
+/** All names are looked for in the first answers, and then once in so many. */
+const FIRST = 4;
+const EVERY = 64;
+
+interface Known {
+  readonly family: number;
+  limitText: string | undefined;
+  windowMs: number;
+}
+
+export class RateLimitReader {
+  readonly #options: ReaderOptions;
+  #known: Known[] = [];
+  #reads = 0;
+
+  constructor(options: ReaderOptions) {
+    this.#options = options;
+  }
+
+  /** `epochMs`: for resets that are dates. `thoroughly`: look for every name. */
+  read(headers: HeaderRecord, epochMs: number, listener: LimitListener, thoroughly = false): void {
+    const isThorough = thoroughly || this.#reads < FIRST || this.#reads % EVERY === 0;
+    this.#reads++;
+    if (isThorough) return this.#readAll(headers, epochMs, listener);
+    for (const known of this.#known) {
+      const names = RATE_LIMIT_FAMILIES[known.family]!;
+      const limitText = textOf(headers[names.limit]);
+      const remainingText = textOf(headers[names.remaining]);
+      if (limitText === undefined && remainingText === undefined) continue;
+      if (limitText !== known.limitText) {
+        this.#tell(headers, epochMs, known, listener);
+        continue;
+      }
+      const remaining = remainingText === undefined ? null : wholeNumber(remainingText);
+      if (remaining !== null) listener.onRemaining(known.family, names.kind, remaining);
+    }
+  }
+
+  #readAll(headers: HeaderRecord, epochMs: number, listener: LimitListener): void {
+    for (let family = 0; family < RATE_LIMIT_FAMILIES.length; family++) {
+      const names = RATE_LIMIT_FAMILIES[family]!;
+      if (headers[names.limit] === undefined && headers[names.remaining] === undefined) continue;
+      let known = this.#known.find((one) => one.family === family);
+      if (known === undefined) this.#known.push((known = { family, limitText: undefined, windowMs: 0 }));
+      this.#tell(headers, epochMs, known, listener);
+    }
+  }
+
+  #tell(headers: HeaderRecord, epochMs: number, known: Known, listener: LimitListener): void {
+    const hint = readRateLimitFamily(lookupIn(headers), known.family, epochMs);
+    if (hint === null) return;
+    known.limitText = textOf(headers[RATE_LIMIT_FAMILIES[known.family]!.limit]);
+    known.windowMs = Math.max(known.windowMs, this.#windowMs(hint));
+    listener.onLimit(hint, known.windowMs);
+  }
+
+  /** A window that was once seen to be long stays so: just after it has become whole its reset is short. */
+  #windowMs({ kind, window, resetMs }: RateLimitHint): number {
+    if (window === 'second' && !this.#options.bareIsSecond && resetMs !== null && resetMs > SECOND_RESET_MAX_MS) {
+      return resetMs > MINUTE_RESET_MAX_MS ? WINDOW_MS.day : WINDOW_MS.minute;
+    }
+    if (window !== null) return WINDOW_MS[window];
+    const usual = this.#options.windowOf(kind);
+    return usual === 'minute' && resetMs !== null && resetMs > MINUTE_RESET_MAX_MS ? WINDOW_MS.day : WINDOW_MS[usual];
+  }
+}
+
+function lookupIn(headers: HeaderRecord): HeaderLookup {
+  return { get: (name) => textOf(headers[name]) ?? null };
+}
+
+function textOf(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value[0] : value;
+}
+
+const ZERO = 48;
+const DIGITS_MAX = 15;
+
+/** The same as `parseCount`, without its cost for what providers really send: digits. */
+function wholeNumber(text: string): number | null {
+  if (text.length === 0 || text.length > DIGITS_MAX) return parseCount(text);
+  let number = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - ZERO;
+    if (digit < 0 || digit > 9) return parseCount(text);
+    number = number * 10 + digit;
+  }
+  return number;
+}

@@ -1,0 +1,72 @@
+/** What was learned of a target is shown, holds at once, and is forgotten on demand; that it outlives the process stands in `restart.test.ts`. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { keyed, targetsOf, times } from './keyed.ts';
+import { startVirtualWorld } from './virtual.ts';
+
+const TOLD = { 'x-ratelimit-limit-requests': '100', 'x-ratelimit-remaining-requests': '40', 'x-ratelimit-limit-tokens': '9000' };
+
+function withHeaders(answer: SimulatedAnswer, headers: Record<string, string>): SimulatedAnswer {
+  const steps = [...answer.steps].map((step) => (step.do === 'head' ? { ...step, headers: { ...step.headers, ...headers } } : step));
+  return { ...answer, steps };
+}
+
+describe('what was learned', () => {
+  it('is shown with the target, and forgotten when it is reset', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => withHeaders(chatAnswer(), TOLD) } });
+    await world.answerTo();
+    const limits = () => targetsOf(world)[0]!.learned.limits;
+    assert.deepEqual(
+      limits().map(({ kind, source, limit }) => [kind, source, limit]),
+      [
+        ['requests', 'told', 100],
+        ['tokens', 'told', 9000],
+      ],
+    );
+    assert.ok(limits()[0]!.available <= 41);
+    assert.ok(world.gateway.reset('a/m'));
+    assert.deepEqual(limits(), []);
+  });
+
+  it('holds what comes after it, without a restart', async (t) => {
+    const told = { 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '60s' };
+    const world = await startVirtualWorld(t, { providers: { a: (call) => withHeaders(chatAnswer(), call.number === 1 ? told : {}) } });
+    await world.answerTo();
+    const at = world.clock.now();
+    await world.answerTo();
+    const waitedMs = world.upstream.calls[1]!.at - at;
+    assert.ok(waitedMs >= 1000 && waitedMs < 1300, `${waitedMs} ms for one of sixty a minute`);
+  });
+
+  it('belongs to one key and model where nothing says otherwise', async (t) => {
+    const world = await keyed(t, 2, (key) => withHeaders(chatAnswer(), key === 0 ? TOLD : {}));
+    for (let i = 0; i < 2; i++) await world.answerTo();
+    assert.deepEqual(
+      targetsOf(world).map(({ learned }) => learned.limits.length),
+      [2, 0],
+    );
+  });
+
+  it('of a caller’s own key is nothing', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => withHeaders(chatAnswer(), TOLD) }, keys: 'caller' });
+    await world.answerTo();
+    assert.deepEqual(targetsOf(world)[0]!.learned.limits, []);
+  });
+
+  it('of an overload holds back the next ones, not those that run', async (t) => {
+    const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 }, maxAttempts: 1 };
+    let refuses = false;
+    const slow = { steps: [{ do: 'wait', ms: 5000 } as const, ...chatAnswer().steps] };
+    const world = await startVirtualWorld(t, { providers: { a: () => (refuses ? chatError(503) : slow) }, config: { policy } });
+    await world.answerTo();
+    const running = times(50, () => world.ask().done);
+    await world.clock.advanceAsync(100);
+    refuses = true;
+    assert.equal((await world.answerTo()).status, 503);
+    assert.equal(targetsOf(world)[0]!.learned.concurrency, 40);
+    refuses = false;
+    for (const { status } of await world.until(Promise.all(running))) assert.equal(status, 200);
+  });
+});
