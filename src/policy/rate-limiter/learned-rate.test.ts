@@ -143,6 +143,13 @@ test('more than we thought is believed as far as it does not depend on calls tha
   assert.ok(available >= 5900 && available <= 9100, `${available}`);
 });
 
+test('of a sliding window no more is believed: what it has left now it need not have in a moment', () => {
+  const rate = told(0, { enforce: 'sliding' }, word(100, 100));
+  for (let i = 0; i < 10; i++) rate.reserve(0, ONE);
+  rate.remains(500, 500, 0, 90);
+  assert.ok(rate.known(500)[0]!.available < 1);
+});
+
 test('an old word changes nothing', () => {
   const rate = told(0, {}, word(1000, 1000));
   for (let at = 0; at < 300; at++) rate.reserve(at, ONE);

@@ -53,6 +53,7 @@ export class ToldLimit {
   confirmedAt: Instant;
   readonly #level: LaggedLevel;
   readonly #ratePerMs: number;
+  readonly #isBucket: boolean;
 
   constructor(word: Omit<ToldWord, 'remaining'>, limit: number, { enforce }: ToldShape, now: Instant) {
     const { windowMs } = word;
@@ -64,6 +65,7 @@ export class ToldLimit {
     this.since = now;
     this.confirmedAt = now;
     const isSliding = enforce === 'sliding';
+    this.#isBucket = enforce === 'bucket';
     const share = isSliding ? SLIDING_BURST : enforce === 'perSecond' ? Math.min(1, SLICE_MS / windowMs) : 1;
     this.#ratePerMs = (limit * (isSliding ? 1 - SLIDING_BURST : 1)) / windowMs;
     this.#level = new LaggedLevel(Math.max(limit * share, Math.min(1, limit)), this.#ratePerMs, guardMs(windowMs), now);
@@ -104,7 +106,8 @@ export class ToldLimit {
   /**
    * The provider says what remains, in the answer to a call that started at `startedAt`. Nobody knows whether it was counted when the
    * call came or when its answer went, so two bounds hold: it has no more than what remains and what flowed in since, and no less than
-   * what remains but for all that started meanwhile. Ours is corrected to be within them.
+   * what remains but for all that started meanwhile. Ours is corrected to be within them; upwards only for a bucket, for what a window
+   * has left now it need not have in a moment.
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): void {
     const refilled = Math.max(0, now - startedAt) * this.#ratePerMs;
@@ -113,7 +116,7 @@ export class ToldLimit {
     const same = this.limit * SAME_SHARE;
     const level = this.#level.at(now);
     if (level > most + same) this.#level.set(now, most);
-    else if (level < least - same && level < this.#level.capacity) this.#level.set(now, least);
+    else if (this.#isBucket && level < least - same && level < this.#level.capacity) this.#level.set(now, least);
   }
 
   /** From here on: what is known of another limit's level, or what somebody has saved. */
