@@ -54,7 +54,13 @@ function isTold(value: unknown): value is ToldLevel {
   const { counts, windowMs, limit, isGuess } = value;
   const isCounted = counts === 'all' || counts === 'input' || counts === 'output';
   const isLimit = isNumber(windowMs) && windowMs > 0 && isNumber(limit) && limit > 0 && typeof isGuess === 'boolean';
+  const { taken } = value;
+  if (taken !== undefined && !(Array.isArray(taken) && taken.every(isTaken))) return false;
   return isCounted && isLimit && ['family', 'level', 'epochMs', 'confirmedEpochMs'].every((name) => isNumber(value[name]));
+}
+
+function isTaken(value: unknown): boolean {
+  return isRecord(value) && isNumber(value['epochMs']) && isNumber(value['amount']) && value['amount'] >= 0;
 }
 
 function isOutput(value: unknown): value is SavedOutput {

@@ -143,11 +143,40 @@ test('more than we thought is believed as far as it does not depend on calls tha
   assert.ok(available >= 5900 && available <= 9100, `${available}`);
 });
 
-test('of a sliding window no more is believed: what it has left now it need not have in a moment', () => {
+test('of a sliding window nothing flows back before a window has passed, but what was never taken does at once', () => {
+  const rate = told(0, { enforce: 'sliding', kind: 'tokens' }, word(1000, 1000));
+  rate.reserve(0, tokens(600));
+  rate.reserve(500, tokens(300));
+  rate.remains(1000, 500, 0, 800); // the first took next to nothing: it was cached
+  assert.ok(rate.known(1000)[0]!.available >= 499, `${rate.known(1000)[0]!.available}`);
+  assert.ok(rate.known(59_000)[0]!.available <= 501, 'the second still counts');
+  assert.ok(rate.known(61_500)[0]!.available >= 999);
+});
+
+test('what others have taken of a sliding window comes back after a window', () => {
   const rate = told(0, { enforce: 'sliding' }, word(100, 100));
-  for (let i = 0; i < 10; i++) rate.reserve(0, ONE);
-  rate.remains(500, 500, 0, 90);
-  assert.ok(rate.known(500)[0]!.available < 1);
+  rate.reserve(0, ONE);
+  rate.remains(500, 0, 0, 10);
+  assert.ok(rate.known(59_000)[0]!.available <= 11);
+  assert.ok(rate.known(61_500)[0]!.available >= 99);
+});
+
+test('property: a sliding window that was told is never exceeded, and all of it is used', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 3, max: 300 }), fc.array(fc.nat(3000), { minLength: 20, maxLength: 400 }), (limit, gaps) => {
+      const rate = told(0, { enforce: 'sliding' }, word(limit, limit));
+      const starts: number[] = [];
+      let now = 0;
+      for (const gapMs of gaps) {
+        now += gapMs;
+        for (; rate.earliest(now, ONE) <= now; starts.push(now)) rate.reserve(now, ONE);
+        const inWindow = starts.filter((at) => at > now - MINUTE).length;
+        assert.ok(inWindow <= limit, `${inWindow} of ${limit}`);
+        const at = rate.earliest(now, ONE);
+        assert.ok(at > now && at <= now + MINUTE * 1.02 + 1000);
+      }
+    }),
+  );
 });
 
 test('an old word changes nothing', () => {

@@ -2,6 +2,8 @@ import type { Instant } from '../../core/clock.ts';
 import { LaggedLevel } from './lagged-level.ts';
 import type { TakenSince } from './start-history.ts';
 import { guardMs } from './token-bucket.ts';
+import { WindowedLevel } from './windowed-level.ts';
+import type { SavedSlot } from './windowed-level.ts';
 
 /** What a limit of tokens counts; of requests it is always `all`. */
 export type CountedAs = 'all' | 'input' | 'output';
@@ -23,8 +25,6 @@ export interface ToldShape {
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
 }
 
-/** Of a sliding window so much may go at once: with the refill of a whole window that is never more than the limit. */
-const SLIDING_BURST = 0.1;
 const SLICE_MS = 1_000;
 /** A level that differs by less than this share of the limit is the same: words are rounded, and a little old. */
 const SAME_SHARE = 0.005;
@@ -36,6 +36,8 @@ export interface ToldLevel {
   readonly limit: number;
   readonly isGuess: boolean;
   readonly level: number;
+  /** Of a sliding window: what still counts. */
+  readonly taken?: readonly SavedSlot[];
   readonly epochMs: number;
   readonly confirmedEpochMs: number;
 }
@@ -51,9 +53,9 @@ export class ToldLimit {
   /** What started before knows nothing of it. */
   readonly since: Instant;
   confirmedAt: Instant;
-  readonly #level: LaggedLevel;
+  readonly #level: LaggedLevel | WindowedLevel;
+  /** What flows back of itself; of a sliding window nothing is known to. */
   readonly #ratePerMs: number;
-  readonly #isBucket: boolean;
 
   constructor(word: Omit<ToldWord, 'remaining'>, limit: number, { enforce }: ToldShape, now: Instant) {
     const { windowMs } = word;
@@ -64,11 +66,13 @@ export class ToldLimit {
     this.isGuess = word.limit === null;
     this.since = now;
     this.confirmedAt = now;
-    const isSliding = enforce === 'sliding';
-    this.#isBucket = enforce === 'bucket';
-    const share = isSliding ? SLIDING_BURST : enforce === 'perSecond' ? Math.min(1, SLICE_MS / windowMs) : 1;
-    this.#ratePerMs = (limit * (isSliding ? 1 - SLIDING_BURST : 1)) / windowMs;
-    this.#level = new LaggedLevel(Math.max(limit * share, Math.min(1, limit)), this.#ratePerMs, guardMs(windowMs), now);
+    this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;
+    const share = enforce === 'perSecond' ? Math.min(1, SLICE_MS / windowMs) : 1;
+    const capacity = Math.max(limit * share, Math.min(1, limit));
+    this.#level =
+      enforce === 'sliding'
+        ? new WindowedLevel(limit, windowMs, guardMs(windowMs))
+        : new LaggedLevel(capacity, this.#ratePerMs, guardMs(windowMs), now);
   }
 
   amountOf(input: number, output: number): number {
@@ -106,8 +110,7 @@ export class ToldLimit {
   /**
    * The provider says what remains, in the answer to a call that started at `startedAt`. Nobody knows whether it was counted when the
    * call came or when its answer went, so two bounds hold: it has no more than what remains and what flowed in since, and no less than
-   * what remains but for all that started meanwhile. Ours is corrected to be within them; upwards only for a bucket, for what a window
-   * has left now it need not have in a moment.
+   * what remains but for all that started meanwhile. Ours is corrected to be within them.
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): void {
     const refilled = Math.max(0, now - startedAt) * this.#ratePerMs;
@@ -116,7 +119,7 @@ export class ToldLimit {
     const same = this.limit * SAME_SHARE;
     const level = this.#level.at(now);
     if (level > most + same) this.#level.set(now, most);
-    else if (this.#isBucket && level < least - same && level < this.#level.capacity) this.#level.set(now, least);
+    else if (level < least - same && level < this.#level.capacity) this.#level.set(now, Math.min(least, this.#level.capacity));
   }
 
   /** From here on: what is known of another limit's level, or what somebody has saved. */
@@ -133,13 +136,16 @@ export class ToldLimit {
       limit,
       isGuess,
       level: this.#level.at(now),
+      ...(this.#level instanceof WindowedLevel ? { taken: this.#level.save(now, epochMs) } : {}),
       epochMs,
       confirmedEpochMs: epochMs - (now - this.confirmedAt),
     };
   }
 
   restore(now: Instant, epochMs: number, saved: ToldLevel): void {
-    this.#level.restore(now, saved.level, Math.max(0, epochMs - saved.epochMs));
+    if (this.#level instanceof WindowedLevel) {
+      this.#level.restore(now, epochMs, saved.taken ?? [{ epochMs: saved.epochMs, amount: Math.max(0, this.limit - saved.level) }]);
+    } else this.#level.restore(now, saved.level, Math.max(0, epochMs - saved.epochMs));
     this.confirmedAt = now - Math.max(0, epochMs - saved.confirmedEpochMs);
   }
 }
