@@ -1,6 +1,7 @@
 /** Makes what learns of targets, and keeps it over reloads: of rate limits by their scope, of a target by its name. */
 import type { Instant } from '../core/clock.ts';
 import { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
+import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import { LearnedRate } from '../policy/rate-limiter/learned-rate.ts';
 import type { LearnedRateOptions } from '../policy/rate-limiter/learned-rate.ts';
 import { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
@@ -8,6 +9,7 @@ import { LimitLearner } from '../pipeline/limit-learner.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import type { ReaderOptions } from '../wire/rate-limit-reader.ts';
 import type { LimitsConfig, ProviderConfig } from './config/index.ts';
+import type { LimitResource } from './limits.ts';
 
 /** What is learned of a target whoever calls it. */
 export type TargetLearning = Pick<TargetState, 'concurrency' | 'input' | 'output'>;
@@ -22,9 +24,10 @@ export class LimitLearners {
   /** Hears of every one that is made anew. */
   onMade: ((scope: string, learner: LimitLearner) => void) | null = null;
 
-  /** `limits`: those that are configured for the scope. */
-  of(scope: string, provider: ProviderConfig, limits: readonly LimitsConfig[]): LimitLearner {
-    const options = (['requests', 'tokens'] as const).map((kind) => optionsOf(`${scope}:learned ${kind}`, kind, provider, limits));
+  /** `limits`: those that are configured for the scope; `resources`: what was made of them. */
+  of(scope: string, provider: ProviderConfig, limits: readonly LimitsConfig[], resources: readonly LimitResource[]): LimitLearner {
+    const configured = resources.filter(isRate);
+    const options = KINDS.map((kind) => optionsOf(`${scope}:learned ${kind}`, kind, provider, limits, configured));
     let learner = this.#known.get(scope);
     if (learner === undefined) {
       const [requests, tokens] = options.map((one) => new LearnedRate(one));
@@ -52,6 +55,11 @@ export class LimitLearners {
   }
 }
 
+function isRate(resource: LimitResource): resource is Exclude<LimitResource, ConcurrencyLimiter> {
+  return !(resource instanceof ConcurrencyLimiter);
+}
+
+const KINDS = ['requests', 'tokens'] as const;
 const REQUEST_LIMITS = ['requestsPerSecond', 'requestsPerMinute', 'requestsPerDay'] as const;
 const TOKEN_LIMITS = ['tokensPerMinute', 'tokensPerDay', 'inputTokensPerMinute', 'outputTokensPerMinute'] as const;
 
@@ -60,6 +68,7 @@ function optionsOf(
   kind: LearnedRateOptions['kind'],
   provider: ProviderConfig,
   limits: readonly LimitsConfig[],
+  configured: LearnedRateOptions['configured'],
 ): LearnedRateOptions {
   const isSet = (names: readonly (keyof LimitsConfig)[]): boolean => limits.some((one) => names.some((name) => one[name] !== undefined));
   const isAnySet = isSet([...REQUEST_LIMITS, ...TOKEN_LIMITS, 'concurrency']);
@@ -68,6 +77,7 @@ function optionsOf(
     id,
     kind,
     enforce: isSliding ? 'sliding' : provider.enforce,
+    configured,
     isConfigured: isSet(kind === 'requests' ? REQUEST_LIMITS : TOKEN_LIMITS),
     startsCarefully: !isAnySet && !provider.local,
     countsCached: provider.countsCached,

@@ -7,14 +7,15 @@ import { SilenceRecord } from '../policy/latency/silence.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
 import { Health } from '../policy/selection/health.ts';
 import { pausedMs } from '../pipeline/route.ts';
+import type { LimitLearner } from '../pipeline/limit-learner.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import { localBasePath, localOrigin } from '../transport/local/local-transport.ts';
 import { isThinkingModel } from './config/index.ts';
-import type { Config, Policy, ProviderConfig } from './config/index.ts';
+import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
 import type { KeptCredential } from './credentials.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
-import type { LimitRegistry } from './limits.ts';
+import type { LimitRegistry, LimitResource } from './limits.ts';
 
 /** Beyond this many, targets that were made for names nobody configured are forgotten, the oldest first. */
 const TARGETS_MAX = 10_000;
@@ -184,10 +185,27 @@ export class TargetRegistry {
     if (place !== undefined && --place.targets === 0) this.#places.delete(name);
   }
 
+  /** What is learned of a key's limits belongs to the key, or to one model of it. */
+  #rates(
+    provider: ProviderConfig,
+    key: string,
+    credential: KeptCredential,
+    own: LimitsConfig | undefined,
+    shared: readonly LimitResource[],
+    ownLimits: readonly LimitResource[],
+  ): LimitLearner | null {
+    if (credential.auth === 'caller') return null;
+    if (isLimitedWhole(provider)) return this.learners.of(credential.id, provider, [provider.limits], shared);
+    const limits = own === undefined ? [provider.limits] : [own, provider.limits];
+    return this.learners.of(key, provider, limits, [...ownLimits, ...shared]);
+  }
+
   #settings(config: Config, provider: ProviderConfig, model: string, credential: KeptCredential, credentials: number) {
     const name = `${provider.name}/${model}`;
     const number = credential.number;
     const own = provider.models[model];
+    const shared = this.#limits.make(credential.id, `${provider.name}#${number}`, provider.limits);
+    const ownLimits = own === undefined ? [] : this.#limits.make(keyOf(name, credential), `${name}#${number}`, own.limits);
     return {
       name,
       provider: provider.name,
@@ -201,16 +219,8 @@ export class TargetRegistry {
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,
       limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
-      limits: [
-        ...this.#limits.make(credential.id, `${provider.name}#${number}`, provider.limits),
-        ...(own === undefined ? [] : this.#limits.make(keyOf(name, credential), `${name}#${number}`, own.limits)),
-      ],
-      rates:
-        credential.auth === 'caller'
-          ? null
-          : isLimitedWhole(provider)
-            ? this.learners.of(credential.id, provider, [provider.limits])
-            : this.learners.of(keyOf(name, credential), provider, own === undefined ? [provider.limits] : [provider.limits, own.limits]),
+      limits: [...shared, ...ownLimits],
+      rates: this.#rates(provider, keyOf(name, credential), credential, own?.limits, shared, ownLimits),
       price: config.prices[name] ?? config.prices[model] ?? null,
     };
   }

@@ -19,6 +19,7 @@ function make(options: Partial<LearnedRateOptions> = {}): LearnedRate {
     enforce: 'bucket',
     startsCarefully: false,
     isConfigured: false,
+    configured: [],
     countsCached: true,
     ...options,
   });
@@ -159,6 +160,14 @@ test('what others have taken of a sliding window comes back after a window', () 
   rate.remains(500, 0, 0, 10);
   assert.ok(rate.known(59_000)[0]!.available <= 11);
   assert.ok(rate.known(61_500)[0]!.available >= 99);
+});
+
+test('what has come back to a sliding window since a call began is not taken for used by others', () => {
+  const rate = told(0, { enforce: 'sliding' }, word(100, 100));
+  for (let i = 0; i < 99; i++) rate.reserve(1000, ONE);
+  rate.reserve(60_000, ONE);
+  rate.remains(63_000, 60_000, 0, 0);
+  assert.ok(rate.known(63_000)[0]!.available >= 98, `${rate.known(63_000)[0]!.available}`);
 });
 
 test('property: a sliding window that was told is never exceeded, and all of it is used', () => {

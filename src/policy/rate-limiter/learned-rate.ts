@@ -15,7 +15,7 @@ import type { PacedLevel } from './paced-rate.ts';
 import { AcceptedCount } from './accepted-count.ts';
 import { StartHistory } from './start-history.ts';
 import { ToldLimit } from './told-limit.ts';
-import type { ToldLevel, ToldShape, ToldWord } from './told-limit.ts';
+import type { ConfiguredLimit, ToldLevel, ToldShape, ToldWord } from './told-limit.ts';
 
 export interface LearnedRateOptions extends ToldShape {
   readonly id: string;
@@ -24,12 +24,17 @@ export interface LearnedRateOptions extends ToldShape {
   readonly startsCarefully: boolean;
   /** The config says what the limit is: refusals teach nothing beside it. */
   readonly isConfigured: boolean;
+  /** What is configured for it, of any kind. */
+  readonly configured: readonly ConfiguredLimit[];
   /** The provider's limits do not count input that it has cached. */
   readonly countsCached: boolean;
 }
 
 /** At once, and again each second, before anything is known. A need above it goes alone. */
 const FIRST_FLIGHT = { requests: 16, tokens: 16_000 } as const;
+const ONE_REQUEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
+const ONE_INPUT: Need = { requests: 0, inputTokens: 1, outputTokens: 0 };
+const ONE_OUTPUT: Need = { requests: 0, inputTokens: 0, outputTokens: 1 };
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
 /** Words that no answer has confirmed for so long are out of date. */
@@ -83,16 +88,29 @@ export class LearnedRate implements Resource {
     this.#options = options;
     if (options.isConfigured) this.#paced = null;
     if (!options.startsCarefully) this.#heard = true;
+    for (const told of this.#told) this.#compare(told);
   }
 
   earliest(now: Instant, need: Need): Instant {
     if (this.#heard && this.#paced === null && this.#told.length === 0) return now;
     let at = now;
-    for (const told of this.#told) at = Math.max(at, told.earliest(now, told.amountOf(this.#inputOf(need), this.#outputOf(need))));
+    for (const told of this.#told) {
+      if (!told.isCovered(now)) at = Math.max(at, told.earliest(now, told.amountOf(this.#inputOf(need), this.#outputOf(need))));
+    }
     const amount = this.#amountOf(need);
     if (amount <= 0) return at;
     if (this.#paced !== null) at = Math.max(at, this.#paced.earliest(now, amount));
     return this.#heard ? at : Math.max(at, this.#flightAt(now, amount));
+  }
+
+  earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
+    let at = this.earliest(now, need);
+    const [input, output] = [this.#inputOf(ahead), this.#outputOf(ahead)];
+    for (const told of this.#told) {
+      if (told.isCovered(now)) continue;
+      at = Math.max(at, told.earliestAfter(now, told.amountOf(input, output), told.amountOf(this.#inputOf(need), this.#outputOf(need))));
+    }
+    return this.#paced === null ? at : Math.max(at, this.#paced.earliestAfter(now, input + output, this.#amountOf(need)));
   }
 
   reserve(now: Instant, need: Need): number {
@@ -212,6 +230,7 @@ export class LearnedRate implements Resource {
       if (epochMs - one.confirmedEpochMs > Math.max(STALE_MS, one.windowMs)) continue;
       const limit = new ToldLimit({ ...one, limit: one.isGuess ? null : one.limit }, one.limit, this.#options, now);
       limit.restore(now, epochMs, one);
+      this.#compare(limit);
       told.push(limit);
     }
     this.#told = told;
@@ -224,9 +243,20 @@ export class LearnedRate implements Resource {
     const told = new ToldLimit(word, limit, this.#options, now);
     // Another limit than before, with nothing said of what remains: what was used of the old one is used of the new one.
     if (before !== undefined) told.set(now, limit - (before.limit - before.available(now)));
+    this.#compare(told);
     this.#told = [...this.#told.filter((one) => one !== before), told];
     this.#paced = null;
     return told;
+  }
+
+  /** Finds what is configured for the same thing, and no wider. */
+  #compare(told: ToldLimit): void {
+    const isSame = (one: ConfiguredLimit): boolean => {
+      if (one.windowMs !== told.windowMs || one.limit > told.limit) return false;
+      if (this.kind === 'requests') return one.counts(ONE_REQUEST) > 0;
+      return one.counts(ONE_INPUT) > 0 === (told.counts !== 'output') && one.counts(ONE_OUTPUT) > 0 === (told.counts !== 'input');
+    };
+    told.configured = this.#options.configured.find(isSame) ?? null;
   }
 
   #forgetStale(now: Instant): void {

@@ -98,6 +98,13 @@ export class PacedRate {
     return missing <= 1e-6 ? now : now + (missing * MINUTE_MS) / this.#perMinute;
   }
 
+  /** When an amount can go after those who go before it have taken theirs. */
+  earliestAfter(now: Instant, before: number, amount: number): Instant {
+    if (amount <= 0 || before <= 0) return this.earliest(now, amount);
+    const missing = before + Math.min(amount, this.#capacity) - this.level(now);
+    return missing <= 0 ? now : now + (missing * MINUTE_MS) / this.#perMinute;
+  }
+
   take(now: Instant, amount: number): void {
     this.#level = this.level(now) - amount;
     this.#at = now;

@@ -24,7 +24,9 @@ export class SlidingWindow implements Resource {
   readonly kind: ResourceKind;
   #limit: number;
   readonly #measure: LimitMeasure;
-  readonly #windowMs: number;
+  readonly windowMs: number;
+  /** With what we lag behind the provider. */
+  readonly #countedMs: number;
   #starts: Start[] = [];
   /** Index in `#starts` of the oldest that still counts, and its ticket. */
   #head = 0;
@@ -36,7 +38,8 @@ export class SlidingWindow implements Resource {
     this.kind = options.kind;
     this.#limit = options.limit;
     this.#measure = options.measure;
-    this.#windowMs = options.windowMs + guardMs(options.windowMs);
+    this.windowMs = options.windowMs;
+    this.#countedMs = options.windowMs + guardMs(options.windowMs);
   }
 
   get limit(): number {
@@ -58,7 +61,7 @@ export class SlidingWindow implements Resource {
     // Whatever fills one window can be taken again in the next.
     const total = amount + Math.max(0, this.#measure.of(ahead));
     const windows = Math.max(0, Math.ceil((total - EPSILON) / this.limit) - 1);
-    return this.#earliest(now, total - windows * this.limit) + windows * this.#windowMs;
+    return this.#earliest(now, total - windows * this.limit) + windows * this.#countedMs;
   }
 
   #earliest(now: Instant, amount: number): Instant {
@@ -70,9 +73,9 @@ export class SlidingWindow implements Resource {
     for (let i = this.#head; i < this.#starts.length; i++) {
       const start = this.#starts[i]!;
       missing -= start.amount;
-      if (missing <= EPSILON) return start.at + this.#windowMs;
+      if (missing <= EPSILON) return start.at + this.#countedMs;
     }
-    return now + this.#windowMs;
+    return now + this.#countedMs;
   }
 
   reserve(now: Instant, need: Need): number {
@@ -93,6 +96,10 @@ export class SlidingWindow implements Resource {
   cancel(now: Instant, ticket: number): void {
     const start = this.#find(now, ticket);
     if (start !== undefined) this.#correct(start, 0);
+  }
+
+  counts(need: Need): number {
+    return this.#measure.of(need);
   }
 
   available(now: Instant): number {
@@ -128,7 +135,7 @@ export class SlidingWindow implements Resource {
   }
 
   #forget(now: Instant): void {
-    const horizon = now - this.#windowMs;
+    const horizon = now - this.#countedMs;
     while (this.#head < this.#starts.length && this.#starts[this.#head]!.at <= horizon) {
       this.#used -= this.#starts[this.#head]!.amount;
       this.#head++;

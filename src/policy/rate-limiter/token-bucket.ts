@@ -67,7 +67,7 @@ export class TokenBucket implements Resource {
   #limit: number;
   #epsilon: number;
   readonly #measure: LimitMeasure;
-  readonly #windowMs: number;
+  readonly windowMs: number;
   readonly #level: LaggedLevel;
 
   constructor(options: LimitOptions, now: Instant) {
@@ -76,7 +76,7 @@ export class TokenBucket implements Resource {
     this.#limit = options.limit;
     this.#epsilon = epsilonOf(options.limit);
     this.#measure = options.measure;
-    this.#windowMs = options.windowMs;
+    this.windowMs = options.windowMs;
     this.#level = new LaggedLevel(
       capacityOf(options.limit, options.burst),
       options.limit / options.windowMs,
@@ -93,7 +93,7 @@ export class TokenBucket implements Resource {
   setLimit(now: Instant, limit: number, burst: number): void {
     this.#limit = limit;
     this.#epsilon = epsilonOf(limit);
-    this.#level.configure(now, capacityOf(limit, burst), limit / this.#windowMs);
+    this.#level.configure(now, capacityOf(limit, burst), limit / this.windowMs);
   }
 
   earliest(now: Instant, need: Need): Instant {
@@ -108,7 +108,7 @@ export class TokenBucket implements Resource {
     const [before, amount] = [Math.max(0, this.#measure.of(ahead)), this.#measure.of(need)];
     const missing = before + Math.min(amount, this.#level.capacity) - this.#level.at(now);
     if (amount <= 0 || before <= 0 || missing <= this.#epsilon) return this.earliest(now, need);
-    return Math.max(this.earliest(now, need), now + (missing * this.#windowMs) / this.limit);
+    return Math.max(this.earliest(now, need), now + (missing * this.windowMs) / this.limit);
   }
 
   reserve(now: Instant, need: Need): number {
@@ -123,6 +123,10 @@ export class TokenBucket implements Resource {
     if (used === null) return;
     if (used >= reserved) this.#level.take(now, used - reserved);
     else this.#level.giveBack(now, reserved - used, ticket);
+  }
+
+  counts(need: Need): number {
+    return this.#measure.of(need);
   }
 
   cancel(now: Instant, ticket: number, need: Need): void {

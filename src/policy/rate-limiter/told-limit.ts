@@ -1,4 +1,5 @@
 import type { Instant } from '../../core/clock.ts';
+import type { Need } from '../../core/resource.ts';
 import { LaggedLevel } from './lagged-level.ts';
 import type { TakenSince } from './start-history.ts';
 import { guardMs } from './token-bucket.ts';
@@ -20,6 +21,15 @@ export interface ToldWord {
   readonly remaining: number | null;
 }
 
+/** A limit that somebody has configured, as far as a told one is to be compared with it. */
+export interface ConfiguredLimit {
+  readonly limit: number;
+  readonly windowMs: number;
+  /** How much of it a need takes. */
+  counts(need: Need): number;
+  available(now: Instant): number;
+}
+
 /** How the provider spends a window's limit: all at once, evenly over any window, or in slices. */
 export interface ToldShape {
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
@@ -28,6 +38,10 @@ export interface ToldShape {
 const SLICE_MS = 1_000;
 /** A level that differs by less than this share of the limit is the same: words are rounded, and a little old. */
 const SAME_SHARE = 0.005;
+/** Beside a configured limit that is no wider a told one says something new only where so much less remains: words are whole numbers, and late. */
+const NEWS_SHARE = 0.03;
+const NEWS_MIN = 3;
+const NEWS_SHARE_MAX = 0.25;
 
 export interface ToldLevel {
   readonly family: number;
@@ -53,9 +67,12 @@ export class ToldLimit {
   /** What started before knows nothing of it. */
   readonly since: Instant;
   confirmedAt: Instant;
+  /** One that is no wider than this. */
+  configured: ConfiguredLimit | null = null;
   readonly #level: LaggedLevel | WindowedLevel;
   /** What flows back of itself; of a sliding window nothing is known to. */
   readonly #ratePerMs: number;
+  readonly #news: number;
 
   constructor(word: Omit<ToldWord, 'remaining'>, limit: number, { enforce }: ToldShape, now: Instant) {
     const { windowMs } = word;
@@ -66,6 +83,7 @@ export class ToldLimit {
     this.isGuess = word.limit === null;
     this.since = now;
     this.confirmedAt = now;
+    this.#news = Math.min(NEWS_SHARE_MAX * limit, Math.max(NEWS_MIN, NEWS_SHARE * limit));
     this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;
     const share = enforce === 'perSecond' ? Math.min(1, SLICE_MS / windowMs) : 1;
     const capacity = Math.max(limit * share, Math.min(1, limit));
@@ -73,6 +91,17 @@ export class ToldLimit {
       enforce === 'sliding'
         ? new WindowedLevel(limit, windowMs, guardMs(windowMs))
         : new LaggedLevel(capacity, this.#ratePerMs, guardMs(windowMs), now);
+  }
+
+  /**
+   * True where somebody has configured a limit that is no wider, and what remains of that one is no more than here: then this one keeps
+   * nobody back, so that whoever waits stands in one line for both. It does where others use up what is left.
+   */
+  isCovered(now: Instant): boolean {
+    const { configured } = this;
+    if (configured === null) return false;
+    const level = this.#level instanceof WindowedLevel ? this.#level.atMost(now) : this.#level.at(now);
+    return level + this.#news >= configured.available(now);
   }
 
   amountOf(input: number, output: number): number {
@@ -98,6 +127,20 @@ export class ToldLimit {
     return wanted - this.#level.at(now) <= epsilon ? now : this.#level.reaches(now, wanted);
   }
 
+  /** When an amount can be taken after another one has been, by those who go before. */
+  earliestAfter(now: Instant, before: number, amount: number): Instant {
+    const at = this.earliest(now, amount);
+    if (amount <= 0 || before <= 0 || at === Infinity) return at;
+    const total = before + Math.min(amount, this.#level.capacity);
+    if (this.#level instanceof LaggedLevel) {
+      const missing = total - this.#level.at(now);
+      return missing <= 0 ? at : Math.max(at, now + missing / this.#ratePerMs);
+    }
+    // Whatever fills one window can be taken again in the next.
+    const windows = Math.max(0, Math.ceil(total / this.limit) - 1);
+    return this.earliest(now, total - windows * this.limit) + windows * this.windowMs;
+  }
+
   take(now: Instant, amount: number): void {
     this.#level.take(now, amount);
   }
@@ -113,7 +156,8 @@ export class ToldLimit {
    * what remains but for all that started meanwhile. Ours is corrected to be within them.
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): void {
-    const refilled = Math.max(0, now - startedAt) * this.#ratePerMs;
+    const refilled =
+      this.#level instanceof LaggedLevel ? Math.max(0, now - startedAt) * this.#ratePerMs : this.#level.returnedSince(now, startedAt);
     const most = remaining + Math.max(0, refilled - this.amountOf(taken.netInput, taken.netOutput));
     const least = remaining - this.amountOf(taken.input, taken.output);
     const same = this.limit * SAME_SHARE;

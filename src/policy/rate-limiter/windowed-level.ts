@@ -1,9 +1,16 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** A window is counted in so many slots, each as if all of it had come at its end: late, never early. */
-const SLOTS = 120;
+/** A window is counted in so many slots, each as if all of it had come with its last: late, never early. */
+const SLOTS = 300;
 /** So many parts of it are saved. */
 const SAVED_SLOTS = 12;
+
+interface Slot {
+  readonly number: number;
+  /** Of the last that came in it. */
+  at: Instant;
+  amount: number;
+}
 
 /** What was taken at an instant and still counts, as it is saved. */
 export interface SavedSlot {
@@ -20,9 +27,11 @@ export class WindowedLevel {
   readonly capacity: number;
   readonly #windowMs: number;
   readonly #slotMs: number;
-  /** Oldest first; `at` is the end of the slot. */
-  #slots: { readonly at: Instant; amount: number }[] = [];
+  /** Oldest first. */
+  #slots: Slot[] = [];
   #sum = 0;
+  /** Those that count no more, for another window. */
+  #past: Slot[] = [];
 
   constructor(limit: number, windowMs: number, lagMs: number) {
     this.capacity = limit;
@@ -49,20 +58,23 @@ export class WindowedLevel {
   take(now: Instant, amount: number): void {
     this.#forget(now);
     this.#sum += amount;
-    const at = this.ticketAt(now);
+    const number = this.ticketAt(now);
     const last = this.#slots.at(-1);
-    if (last === undefined || last.at < at) this.#slots.push({ at, amount });
-    else last.amount += amount;
+    if (last === undefined || last.number < number) this.#slots.push({ number, at: now, amount });
+    else {
+      last.amount += amount;
+      last.at = now;
+    }
   }
 
   /** Gives back of what was taken at `takenAt`, while that still counts. */
   giveBack(now: Instant, amount: number, takenAt: Instant): void {
     this.#forget(now);
-    const at = this.ticketAt(takenAt);
+    const number = this.ticketAt(takenAt);
     for (let i = this.#slots.length - 1; i >= 0; i--) {
       const slot = this.#slots[i]!;
-      if (slot.at < at) return;
-      if (slot.at > at) continue;
+      if (slot.number < number) return;
+      if (slot.number > number) continue;
       const back = Math.min(amount, slot.amount);
       slot.amount -= back;
       this.#sum -= back;
@@ -70,8 +82,24 @@ export class WindowedLevel {
     }
   }
 
-  ticketAt(takenAt: Instant): Instant {
-    return Math.ceil(takenAt / this.#slotMs) * this.#slotMs;
+  /** The level as it may be by a finer count: with the slot that is just about to come back. */
+  atMost(now: Instant): number {
+    const level = this.at(now);
+    const [first] = this.#slots;
+    return first === undefined || first.at + this.#windowMs - now > this.#slotMs ? level : level + first.amount;
+  }
+
+  /** What has come back since an instant not longer than a window ago. */
+  returnedSince(now: Instant, since: Instant): number {
+    this.#forget(now);
+    let sum = 0;
+    for (let i = this.#past.length - 1; i >= 0 && this.#past[i]!.at + this.#windowMs > since; i--) sum += this.#past[i]!.amount;
+    return sum;
+  }
+
+  /** The slot that an instant belongs to. */
+  ticketAt(takenAt: Instant): number {
+    return Math.ceil(takenAt / this.#slotMs);
   }
 
   /**
@@ -107,8 +135,8 @@ export class WindowedLevel {
     this.#slots = [];
     this.#sum = 0;
     for (const { epochMs: takenMs, amount } of saved.toSorted((a, b) => a.epochMs - b.epochMs)) {
-      const at = this.ticketAt(Math.min(now, now - (epochMs - takenMs)));
-      this.#slots.push({ at, amount });
+      const at = Math.min(now, now - (epochMs - takenMs));
+      this.#slots.push({ number: this.ticketAt(at), at, amount });
       this.#sum += amount;
     }
   }
@@ -116,7 +144,11 @@ export class WindowedLevel {
   #forget(now: Instant): void {
     let gone = 0;
     while (gone < this.#slots.length && this.#slots[gone]!.at + this.#windowMs <= now) this.#sum -= this.#slots[gone++]!.amount;
-    if (gone > 0) this.#slots.splice(0, gone);
+    if (gone === 0) return;
+    this.#past.push(...this.#slots.splice(0, gone));
+    let over = 0;
+    while (this.#past[over]!.at + 2 * this.#windowMs <= now && over + 1 < this.#past.length) over++;
+    if (over > 0) this.#past.splice(0, over);
     if (this.#slots.length === 0) this.#sum = 0;
   }
 }
