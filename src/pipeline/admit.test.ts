@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import type { Priority } from '../core/request.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
+import { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { Admission } from './admit.ts';
 import type { AdmissionResult, RouteApplicant } from './admit.ts';
@@ -23,7 +24,7 @@ function world() {
   const target = {
     key: 'p/m',
     resources: [new ConcurrencyLimiter('place', 1)],
-    state: { countsOutput: true, breaker: { state: 'closed' } },
+    state: { countsOutput: true, breaker: { state: 'closed' }, input: new InputEstimate(), output: new OutputEstimate() },
   } as unknown as RouteTarget;
   const tiers = [[target]];
   const route = {

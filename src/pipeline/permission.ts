@@ -91,9 +91,11 @@ export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): Admissio
   const applicant = new RunApplicant(run, tiers, Math.min(waitUntil, run.deadline));
   applicant.tiers = withHomeFirst(tiers, applicant, clock.now(), applicant.patienceMs);
   const decision = admission.submit(applicant);
-  if (run.attempts === 0 && noteMissed(applicant.tiers, decision.kind === 'start' ? decision : null)) admission.pump();
-  if (decision.kind !== 'wait') return decision;
-  return waitFor(run, applicant, clock.now());
+  const isNews = run.attempts === 0 && noteMissed(applicant.tiers, decision.kind === 'start' ? decision : null);
+  // Who waits is told of by a pump, too, and must be there to be told then.
+  if (decision.kind === 'wait') return waitFor(run, applicant, clock.now());
+  if (isNews) admission.pump();
+  return decision;
 }
 
 async function waitFor(run: RequestRun, applicant: RunApplicant, since: Instant): Promise<AdmissionResult> {

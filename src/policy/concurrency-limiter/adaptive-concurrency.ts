@@ -17,6 +17,8 @@ import { LatencyByLoad } from './latency-by-load.ts';
 
 /** After a refusal. */
 const BACK_OFF = 0.8;
+/** A refusal with far fewer at once than allowed says little of how many may be. */
+const FEWEST = 0.5;
 /** One refusal alone may be anything: it does not go below this. */
 const FIRST_FLOOR = 8;
 /** Refusals further apart than this have nothing to do with each other. */
@@ -159,9 +161,10 @@ export class AdaptiveConcurrency implements Resource {
     if (startedAt <= this.#changedAt) return;
     const isFirst = now - this.#lastRefusalAt > TOGETHER_MS;
     this.#lastRefusalAt = now;
-    const at = Math.min(this.#limit, Math.max(1, running));
-    // In a row of refusals without any answer the first is the one that tells where there was too much.
-    if (this.#servedSince) this.#refusedAt = at;
+    // In a row of refusals without any answer the first tells where there was too much; the others tell of an outage.
+    if (!this.#servedSince) return;
+    const at = this.#limit === Infinity ? Math.max(1, running) : Math.min(this.#limit, Math.max(1, running, FEWEST * this.#limit));
+    this.#refusedAt = at;
     this.#servedSince = false;
     this.#set(now, Math.max(isFirst ? FIRST_FLOOR : 1, at * BACK_OFF));
   }
