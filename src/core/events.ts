@@ -96,8 +96,8 @@ export interface NoteEvent extends RequestEvent {
   readonly type: 'note';
   readonly note: string;
   readonly target?: string;
-  /** What an operator should find in the log without asking for every step. */
-  readonly notable?: true;
+  /** What an operator should find in the log without asking for every step; `warn`: and may have to look at. */
+  readonly notable?: 'info' | 'warn';
 }
 
 /** The first byte of the one answer goes downstream. */

@@ -53,4 +53,6 @@ export interface AnswerFacts {
   hasContent: boolean;
   /** A tool call was begun and its end not seen. */
   toolCallOpen: boolean;
+  /** All that a plain answer holds are thoughts. */
+  onlyThoughts?: true;
 }

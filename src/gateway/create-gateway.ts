@@ -1,8 +1,8 @@
 /** Config in, running gateway out: makes every part, and puts a changed config in their place without a stop. */
-import { assert } from '../core/assert.ts';
 import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
+import { HeldBytes } from '../core/held-bytes.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
@@ -22,7 +22,7 @@ import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route.ts';
 import { loadLanguageScores } from '../pipeline/continuation-languages.ts';
 import { RunningList } from '../pipeline/running-list.ts';
-import { SchemaCheck } from '../pipeline/schema-check.ts';
+import { SchemaCheck } from '../pipeline/schema/schema-check.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
@@ -86,7 +86,7 @@ class RunningGateway implements Gateway {
   #config: Config;
   #routes: Routes;
   #clients: Clients;
-  #heldBytes = 0;
+  readonly #held = new HeldBytes(() => this.#config.server.maxBufferedBytes);
   #draining = false;
   #whenIdle: (() => void)[] = [];
 
@@ -114,6 +114,7 @@ class RunningGateway implements Gateway {
       admission,
       simulated: options.simulated ?? false,
       running: new RunningList(),
+      held: this.#held,
       schemas: new SchemaCheck(),
       answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
       askModel: (question) => this.#askModel(question),
@@ -133,6 +134,7 @@ class RunningGateway implements Gateway {
 
   /** It could not be started: what it was given is closed all the same. */
   async abandon(): Promise<void> {
+    await this.#engine.schemas.close();
     await this.#engine.transport.close();
     await this.#store.close();
   }
@@ -177,14 +179,11 @@ class RunningGateway implements Gateway {
   }
 
   tryHoldBytes(bytes: number): boolean {
-    if (this.#heldBytes + bytes > this.#config.server.maxBufferedBytes) return false;
-    this.#heldBytes += bytes;
-    return true;
+    return this.#held.tryHold(bytes);
   }
 
   releaseBytes(bytes: number): void {
-    this.#heldBytes -= bytes;
-    assert(this.#heldBytes >= 0, 'held bytes are given back once');
+    this.#held.release(bytes);
   }
 
   targets(): readonly TargetStatus[] {
@@ -193,13 +192,13 @@ class RunningGateway implements Gateway {
   }
 
   queue(): QueueStatus {
-    return queueStatus(this.#scheduler, this.#engine, this.#heldBytes);
+    return queueStatus(this.#scheduler, this.#engine, this.#held.total);
   }
 
   snapshot(): Snapshot {
     // One that was never asked takes nothing, and nobody may even know of it.
     const engines = this.#transport.status().filter(({ state }) => state !== 'idle');
-    return snapshotOf(this.#scheduler, this.#engine, this.#limits, this.#targets, engines, this.#heldBytes);
+    return snapshotOf(this.#scheduler, this.#engine, this.#limits, this.#targets, engines, this.#held.total);
   }
 
   isolate(target: string): boolean {
@@ -252,6 +251,7 @@ class RunningGateway implements Gateway {
     for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
     this.#saved.stop();
+    await this.#engine.schemas.close();
     await this.#transport.close();
     await this.#store.close();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });

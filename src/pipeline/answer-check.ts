@@ -8,6 +8,8 @@ import type { Attempt } from './attempt.ts';
 import { judgeMessages, readJudgement } from './judge-prompt.ts';
 import type { RequestRun } from './run.ts';
 import type { TargetQuality } from './target-quality.ts';
+import { waitForWork } from './wait-for-work.ts';
+import type { Waited } from './wait-for-work.ts';
 
 /** Checks for one request; further answers pass without. */
 export const CHECKS_MAX = 4;
@@ -30,29 +32,21 @@ export async function passesCheck(
     typeof checking.check === 'function'
       ? callCheck(run, attempt, choices, checking.check, abort.signal)
       : askJudge(run, choices, checking.check, endsAt, abort.signal);
-  const result = await ended(run, work, endsAt - clock.now());
+  const limitMs = endsAt - clock.now();
+  const waited = await waitForWork(run, work, limitMs);
   abort.abort();
-  if (typeof result === 'boolean') return result;
-  if (result !== null) run.tell(`its answer could not be checked: ${result}`, target);
+  if (waited.kind === 'said' && typeof waited.value === 'boolean') return waited.value;
+  const fault = faultOf(waited, limitMs);
+  if (fault !== null) run.tell(`its answer could not be checked: ${fault}`, target, 'warn');
   return true;
 }
 
-/** What the check says; a text: why it says nothing; null: nobody waits for it any more. */
-function ended(run: RequestRun, work: Promise<boolean | string>, limitMs: number): Promise<boolean | string | null> {
-  if (run.isOver) return Promise.resolve(null);
-  return new Promise((resolve) => {
-    const late = `no verdict within ${Math.round(limitMs)} ms`;
-    const timer = run.engine.clock.schedule(Math.max(0, limitMs), () => end(late));
-    const wake = (): void => end(null);
-    const end = (result: boolean | string | null): void => {
-      timer.cancel();
-      // A check that comes too late must not undo what the request waits for by then.
-      if (run.wake === wake) run.wake = null;
-      resolve(result);
-    };
-    run.wake = wake;
-    work.then(end, (error: unknown) => end(error instanceof Error ? error.message.slice(0, 200) : 'it threw'));
-  });
+/** What there is to say against a check that gave no verdict; null: nothing, or nobody waits for it any more. */
+function faultOf(waited: Waited<unknown>, limitMs: number): string | null {
+  if (waited.kind === 'late') return `no verdict within ${Math.round(limitMs)} ms`;
+  if (waited.kind === 'said') return String(waited.value);
+  if (waited.kind !== 'thrown') return null;
+  return waited.error instanceof Error ? waited.error.message.slice(0, 200) : 'it threw';
 }
 
 async function callCheck(

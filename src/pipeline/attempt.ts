@@ -1,6 +1,7 @@
 /** One send to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Failure, Phase } from '../core/facts.ts';
+import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
 import { firstContentLimitMs, headersLimitMs, silenceShareMs } from '../policy/latency/silence.ts';
 import type { CallKind } from '../policy/latency/silence.ts';
@@ -25,6 +26,8 @@ const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'op
 
 /** The request that an attempt is made for. */
 export interface AttemptOwner {
+  /** Where what is held of its answer is counted. */
+  readonly held: HeldBytes;
   /** True if a target of another name is untried and could answer. */
   hasOtherAtHand(name: string, now: Instant): boolean;
   /** A fault of ours is told to the operator. */
@@ -103,7 +106,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     const hold = options.isOnward ? null : options.target.quality;
     this.#form = new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize, hold);
-    this.#guard = new AnswerGuard(clock, this.#form, this, this);
+    this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }
 
   get facts(): AnswerFacts {
@@ -171,6 +174,11 @@ export class Attempt implements GuardListener, GuardLimits {
   take(consumer: AnswerConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
     return this.#masked(this.#guard.take());
+  }
+
+  /** Nobody wants a complete answer. */
+  drop(): void {
+    this.#guard.held.take();
   }
 
   /** Takes a complete answer, in one piece. */

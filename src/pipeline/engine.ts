@@ -1,6 +1,7 @@
 /** What all requests of one gateway share. */
 import type { Clock } from '../core/clock.ts';
 import type { EventSink } from '../core/events.ts';
+import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
@@ -10,7 +11,7 @@ import type { AnswerBook } from './answer-book.ts';
 import type { ModelAnswer, ModelQuestion } from './model-question.ts';
 import type { RouteTarget, TargetState } from './route.ts';
 import type { RunningList } from './running-list.ts';
-import type { SchemaCheck } from './schema-check.ts';
+import type { SchemaCheck } from './schema/schema-check.ts';
 
 export interface Engine {
   readonly clock: Clock;
@@ -23,6 +24,8 @@ export interface Engine {
   readonly running: RunningList;
   /** Answers that are given more than once. */
   readonly answers: AnswerBook;
+  /** Bodies and answers in memory. */
+  readonly held: HeldBytes;
   readonly schemas: SchemaCheck;
   /** Asks a model on behalf of a request; never rejects. */
   readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;

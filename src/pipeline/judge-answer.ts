@@ -5,6 +5,7 @@
  */
 import type { AnswerChoice, Shortfall } from '../core/quality.ts';
 import { isAtLimit } from '../policy/quality/quality.ts';
+import type { AnswerFormat } from '../wire/openai-chat/answer-format.ts';
 import { readChoices, withTexts } from '../wire/openai-chat/answer-choices.ts';
 import { insideFence, readFormat } from '../wire/openai-chat/answer-format.ts';
 import { CHECKS_MAX, passesCheck } from './answer-check.ts';
@@ -12,7 +13,12 @@ import type { Attempt } from './attempt.ts';
 import { tryWithin } from './bounded-work.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
+import type { Fit } from './schema/messages.ts';
 import type { TargetQuality } from './target-quality.ts';
+import { waitForWork } from './wait-for-work.ts';
+
+/** How long a request waits to hear whether an answer fits its schema, in milliseconds. */
+const SCHEMA_WAIT_MS_MAX = 5_000;
 
 /** How long all patterns together may take on one answer, in milliseconds. */
 const PATTERNS_MS_MAX = 50;
@@ -23,11 +29,15 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   const { facts, isNested } = attempt.options.request;
   if (facts.operation !== 'chat' && facts.operation !== 'completions') return null;
   if (!attempt.isComplete) {
-    if (quality.buffer || !facts.stream) run.note('the answer is too large to be judged', attempt.options.target);
+    if (quality.buffer || !facts.stream)
+      run.note('the answer is too large, or memory too full, for it to be judged', attempt.options.target);
     return null;
   }
-  const isCutOff = isAtLimit(attempt.facts.finishReason) || facts.choices > 1;
-  const readsByRules = quality.rules.readsAll || (quality.rules.readsCutOff && isCutOff);
+  const { rules } = quality;
+  const hasMore = facts.choices > 1;
+  const isCutOff = hasMore || isAtLimit(attempt.facts.finishReason);
+  const mayOnlyThink = hasMore || attempt.facts.onlyThoughts === true || (facts.stream && quality.buffer);
+  const readsByRules = rules.readsAll || (rules.readsCutOff && isCutOff) || (rules.readsThoughts && mayOnlyThink);
   const readsFormat = quality.jsonSchema && facts.namesFormat;
   const readsByCheck = quality.check !== null && isNested !== true && run.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
@@ -41,7 +51,8 @@ function judgeByRules(run: RequestRun, attempt: Attempt, choices: readonly Answe
   const { rules } = attempt.options.target.quality;
   if (!rules.hasPatterns) return rules.judge(choices);
   const shortfall = tryWithin(PATTERNS_MS_MAX, () => rules.judge(choices));
-  if (shortfall === undefined) run.tell(`quality patterns took longer than ${PATTERNS_MS_MAX} ms, and say nothing`, attempt.options.target);
+  if (shortfall === undefined)
+    run.tell(`quality patterns took longer than ${PATTERNS_MS_MAX} ms, and say nothing`, attempt.options.target, 'warn');
   return shortfall ?? null;
 }
 
@@ -52,13 +63,13 @@ async function judgeFurther(
   readsFormat: boolean,
   readsByCheck: boolean,
 ): Promise<Shortfall | null> {
-  if (readsFormat) {
-    const shortfall = await judgeFormat(run, attempt, choices);
-    if (shortfall !== null) return shortfall;
-  }
-  if (!readsByCheck) return null;
   // The provider is done: nobody waits for its place until a check has been made, least of all a judge at the same provider.
   settleAnswered(run, attempt);
+  if (readsFormat) {
+    const shortfall = await judgeFormat(run, attempt, choices);
+    if (shortfall !== null || run.isOver) return shortfall;
+  }
+  if (!readsByCheck) return null;
   return (await passesCheck(run, attempt, choices, attempt.options.target.quality as Checking)) ? null : 'mismatch';
 }
 
@@ -67,21 +78,29 @@ type Checking = TargetQuality & { check: NonNullable<TargetQuality['check']> };
 async function judgeFormat(run: RequestRun, attempt: Attempt, choices: readonly AnswerChoice[]): Promise<Shortfall | null> {
   const format = readFormat(attempt.options.request.body);
   if (format === null) return null;
-  const { schemas } = run.engine;
-  if (!schemas.isLoaded) await schemas.load();
   const texts: (string | null)[] = [];
-  for (const { text, callsTool, refusal } of choices) {
-    // A call of a tool, or a refusal in its own field, is an answer of another kind.
-    if (callsTool || refusal !== '') {
+  for (const { text, callsTool, hasMedia, refusal } of choices) {
+    // A call of a tool, audio, or a refusal in its own field is an answer of another kind.
+    if (callsTool || hasMedia || refusal !== '') {
       texts.push(null);
       continue;
     }
     const inside = insideFence(text);
-    if (schemas.fit(format, inside ?? text) === 'differs') return 'schema';
+    const fit = await fitOf(run, format, inside ?? text);
+    if (fit === 'differs') return 'schema';
+    if (fit !== 'fits') run.note(`its JSON was not judged: ${fit}`, attempt.options.target);
     texts.push(inside);
   }
   if (texts.every((text) => text === null)) return null;
   attempt.replaceAnswer(withTexts(attempt.wholeAnswer(), texts));
   run.note('its JSON was taken out of a code fence', attempt.options.target);
   return null;
+}
+
+async function fitOf(run: RequestRun, format: AnswerFormat, text: string): Promise<Fit> {
+  const { engine, request } = run;
+  const fit = engine.schemas.fit(request.client.name, format, text);
+  if (!(fit instanceof Promise)) return fit;
+  const waited = await waitForWork(run, fit, Math.min(SCHEMA_WAIT_MS_MAX, run.deadline - engine.clock.now()));
+  return waited.kind === 'said' ? waited.value : 'it took too long';
 }

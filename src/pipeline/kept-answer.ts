@@ -16,13 +16,14 @@ import { tellAttemptEnd } from './verdict-effects.ts';
 
 /** Keeps a complete but empty answer; any other is better. */
 export function keepEmpty(run: RequestRun, attempt: Attempt, failure: Failure): void {
-  if (failure.kind === 'empty' && failure.body !== null && run.kept === null) run.kept = keptFrom(run, attempt, failure.body, 'empty', 0);
+  if (failure.kind === 'empty' && failure.body !== null && run.kept === null) run.keep(keptFrom(run, attempt, failure.body, 'empty', 0));
 }
 
 /** Keeps a complete answer that falls short, unless a better one is there. */
 export function keepPoor(run: RequestRun, attempt: Attempt, shortfall: Shortfall): void {
   const length = realLength(readChoices(attempt.wholeAnswer()), shortfall);
-  if (run.kept === null || length > run.kept.length) run.kept = keptFrom(run, attempt, attempt.takeWhole(), shortfall, length);
+  if (run.kept === null || length > run.kept.length) run.keep(keptFrom(run, attempt, attempt.takeWhole(), shortfall, length));
+  else attempt.drop();
 }
 
 /** True if the answer is empty and the policy has nothing against that. */

@@ -5,6 +5,7 @@ import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { SchedulingClass } from '../core/request.ts';
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
+import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
@@ -68,7 +69,7 @@ export class RequestRun implements Running, AttemptOwner {
   newer: Running | null = null;
   /** The target to ask next in any case, because the request was mended for it. */
   mendedFor: RouteTarget | null = null;
-  kept: KeptAnswer | null = null;
+  #kept: KeptAnswer | null = null;
   /** Checks of the operator's own that were made. */
   checks = 0;
   clientPermit: Permit | null = null;
@@ -114,6 +115,21 @@ export class RequestRun implements Running, AttemptOwner {
       keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
       onKeptAlive: () => this.note('kept alive by a comment: the status has gone out'),
     });
+  }
+
+  get held(): HeldBytes {
+    return this.engine.held;
+  }
+
+  /** The best complete answer so far that was not good enough; null: there is none. */
+  get kept(): KeptAnswer | null {
+    return this.#kept;
+  }
+
+  keep(answer: KeptAnswer | null): void {
+    if (this.#kept !== null) this.held.release(this.#kept.body.byteLength);
+    if (answer !== null) this.held.hold(answer.body.byteLength);
+    this.#kept = answer;
   }
 
   get isOver(): boolean {
@@ -200,10 +216,10 @@ export class RequestRun implements Running, AttemptOwner {
     this.engine.events.emit(target === undefined ? event : { ...event, target: target.state.name });
   }
 
-  /** A note that stands in the log at its usual level too. */
-  tell(note: string, target: RouteTarget): void {
+  /** A note that stands in the log too. */
+  tell(note: string, target: RouteTarget, notable: 'info' | 'warn' = 'info'): void {
     const at = this.engine.clock.now();
-    this.engine.events.emit({ type: 'note', requestId: this.request.id, at, note, target: target.state.name, notable: true });
+    this.engine.events.emit({ type: 'note', requestId: this.request.id, at, note, target: target.state.name, notable });
   }
 
   /** The end of an answer that went out whole. */
@@ -249,6 +265,7 @@ export class RequestRun implements Running, AttemptOwner {
     this.request.caller.onLeave = null;
     this.#closeClientPermit(null);
     this.engine.running.remove(this);
+    this.keep(null);
     if (!this.#finished) this.#finish('cancelled', 499, null, null, null);
     this.downstream.leave();
   }

@@ -15,7 +15,7 @@ export function levelOf(event: BreakwaterEvent): LineLevel {
     case 'finished':
       return event.outcome === 'success' || event.outcome === 'cancelled' ? 'info' : 'warn';
     case 'note':
-      return event.notable === true ? 'info' : 'debug';
+      return event.notable ?? 'debug';
     case 'breaker':
       return event.to === 'open' ? 'warn' : 'info';
     case 'cooldown':

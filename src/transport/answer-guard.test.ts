@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Failure } from '../core/facts.ts';
+import { HeldBytes } from '../core/held-bytes.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
@@ -55,11 +56,13 @@ function formOf(change: Partial<AnswerForm>): AnswerForm {
   };
 }
 
+const held = new HeldBytes(() => Infinity);
+
 const oddReader = { push: throwing, end: throwing, isComplete: false, facts: {} } as unknown as StreamReader;
 
 test('a reader that throws over a stream makes a failure of the answer, and the fault is told', () => {
   const { told, failures, listener } = listen();
-  const guard = new AnswerGuard(createManualClock(), formOf({ wants: 'stream', createReader: () => oddReader }), limits, listener);
+  const guard = new AnswerGuard(createManualClock(), formOf({ wants: 'stream', createReader: () => oddReader }), limits, listener, held);
   guard.onSent();
   guard.onHeaders(200, { 'content-type': 'text/event-stream' });
   guard.onData(Buffer.from('data: {}\n\n'));
@@ -73,7 +76,13 @@ test('so does one that throws over a whole answer, at its end or when time is ov
   for (const end of ['end', 'silence']) {
     const clock = createManualClock();
     const { told, failures, listener } = listen();
-    const guard = new AnswerGuard(clock, formOf({ wants: 'stream', createReader: () => oddReader, read: throwing }), limits, listener);
+    const guard = new AnswerGuard(
+      clock,
+      formOf({ wants: 'stream', createReader: () => oddReader, read: throwing }),
+      limits,
+      listener,
+      held,
+    );
     guard.onSent();
     guard.onHeaders(200, {});
     if (end === 'end') guard.onEnd();
@@ -85,7 +94,7 @@ test('so does one that throws over a whole answer, at its end or when time is ov
 
 test('who throws when told of a failure hears that nothing else will be told', () => {
   const { told, listener } = listen({ onFailure: throwing });
-  const guard = new AnswerGuard(createManualClock(), formOf({}), limits, listener);
+  const guard = new AnswerGuard(createManualClock(), formOf({}), limits, listener, held);
   guard.onSent();
   guard.onError(new Error('reset'));
   guard.onEnd();

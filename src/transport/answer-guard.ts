@@ -4,6 +4,7 @@
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
+import type { HeldBytes } from '../core/held-bytes.ts';
 import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { contentTypeFault, isAllBlank, isHollow, judgeWhole, sniff } from './answer-form.ts';
@@ -13,7 +14,7 @@ import type { Watched, WatchLimit } from './answer-watch.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
-import { HELD_MAX, HeldAnswer } from './held-answer.ts';
+import { HeldAnswer } from './held-answer.ts';
 import { firstValue, type ResponseHeaders, type UpstreamListener } from './transport.ts';
 
 /** As much of an error body is read, in bytes. */
@@ -47,7 +48,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   #headers: ResponseHeaders = {};
   #decoder: ContentDecoder | null = null;
   /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
-  readonly held = new HeldAnswer();
+  readonly held: HeldAnswer;
   #isError = false;
   #isCandidate = false;
   #ended = false;
@@ -59,7 +60,8 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   /** What is known of the answer; grows until its end. */
   facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 
-  constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener) {
+  constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener, held: HeldBytes) {
+    this.held = new HeldAnswer(held);
     this.#clock = clock;
     this.#form = form;
     this.#reading = form.wants === 'bytes' ? 'bytes' : null;
@@ -221,8 +223,11 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
       this.contentAt = this.#clock.now();
     }
     this.held.add(chunk);
-    if (this.held.bytes <= HELD_MAX) return;
-    if (this.#form.wants === 'stream') return this.#fail('malformed', 'one text of this size is no stream');
+    if (this.#form.wants === 'stream') {
+      if (this.held.isTooLarge) this.#fail('malformed', 'one text of this size is no stream');
+      return;
+    }
+    if (!this.held.isFull) return;
     this.#reading = 'bytes';
     this.#becomeCandidate();
   }
@@ -252,7 +257,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
     if (push.done) this.#judgeWhole(this.#form.toPlain(this.held.peek()));
-    else if (this.held.bytes > HELD_MAX) this.#fail('malformed', 'a stream of this size is no plain answer');
+    else if (this.held.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {

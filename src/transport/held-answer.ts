@@ -1,12 +1,17 @@
 import type { Instant } from '../core/clock.ts';
+import type { HeldBytes } from '../core/held-bytes.ts';
 import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamHold } from './answer-form.ts';
 
 /** Plain answers, and streams that are to be judged, are held whole up to this; larger ones are passed on as they come, in bytes. */
-export const HELD_MAX = 16 * 1024 * 1024;
+const HELD_MAX = 16 * 1024 * 1024;
+
+/** And up to this where memory is full already, in bytes: most answers are smaller. */
+const HELD_MAX_WHEN_FULL = 1024 * 1024;
 
 /** What has come of an answer and nobody has taken yet. */
 export class HeldAnswer {
+  readonly #held: HeldBytes;
   #pieces: Uint8Array[] = [];
   bytes = 0;
   /** Decides how long a stream is held beyond its first content; null: not at all. */
@@ -14,23 +19,36 @@ export class HeldAnswer {
   /** When the first content of a stream came; null: it has not. */
   since: Instant | null = null;
 
+  constructor(held: HeldBytes) {
+    this.#held = held;
+  }
+
   add(piece: Uint8Array): void {
     this.#pieces.push(piece);
-    this.bytes += piece.byteLength;
+    this.#count(piece.byteLength);
+  }
+
+  get isTooLarge(): boolean {
+    return this.bytes > HELD_MAX;
+  }
+
+  /** No more of it should be held. */
+  get isFull(): boolean {
+    return this.isTooLarge || (this.bytes > HELD_MAX_WHEN_FULL && this.#held.isFull);
   }
 
   /** True: there is content, and it may go on. `at`: when the last content came. */
   lets({ pieces, hasContent }: StreamPush, at: Instant): boolean {
     const holds = this.hold !== null && this.hold.holds(pieces);
     if (hasContent) this.since ??= at;
-    return this.since !== null && !(holds && this.bytes <= HELD_MAX);
+    return this.since !== null && (!holds || this.isFull);
   }
 
   /** Everything, which is held no longer. */
   take(): Uint8Array[] {
     const pieces = this.#pieces;
     this.#pieces = [];
-    this.bytes = 0;
+    this.#count(-this.bytes);
     return pieces;
   }
 
@@ -43,5 +61,12 @@ export class HeldAnswer {
   /** Holds this in place of what it held. */
   replace(bytes: Uint8Array): void {
     this.#pieces = [bytes];
+    this.#count(bytes.byteLength - this.bytes);
+  }
+
+  #count(bytes: number): void {
+    this.bytes += bytes;
+    if (bytes > 0) this.#held.hold(bytes);
+    else if (bytes < 0) this.#held.release(-bytes);
   }
 }

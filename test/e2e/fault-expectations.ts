@@ -339,7 +339,7 @@ const CONTENTS: Table<string> = {
   marks: other,
   reasoning: other,
   'reasoning-content': other,
-  'reasoning-only': other,
+  'reasoning-only': both({ end: 'poor', mark: 'empty' }),
   'reasoning-cut': { plain: saysOther, stream: { ...breaks, says: 'as the fault has it' } },
 };
 

@@ -298,13 +298,13 @@ describe('the JSON that a request asks for', { concurrency: 4 }, () => {
     const world = await worldOf(t, nested(60));
     const branch = { type: 'array', items: { $ref: '#/$defs/x' } };
     const doubling = { $ref: '#/$defs/x', $defs: { x: { anyOf: [branch, branch] } } };
-    const started = process.cpuUsage();
+    const started = process.threadCpuUsage();
     for (let i = 0; i < 3; i++)
       assert.equal((await world.ask({ max_tokens: 500, ...format(doubling) })).headers.get('x-breakwater-target'), 'a/m');
     const slow = await worldOf(t, JSON.stringify(`${'a'.repeat(60)}!`));
     const pattern = { type: 'string', pattern: '^(a+)+$' };
     assert.equal((await slow.ask({ max_tokens: 500, ...format(pattern) })).headers.get('x-breakwater-target'), 'a/m');
-    assert.ok(process.cpuUsage(started).user < 1_500_000);
+    assert.ok(process.threadCpuUsage(started).user < 2_500_000, 'of this thread; theirs is another');
   });
 });
 

@@ -27,7 +27,11 @@ export const serverSettings = block('Server', 'The listener.', {
   host: setting(text(), '127.0.0.1', 'The address to bind.'),
   port: setting(count(0, 65_535), defaultPort, 'The port; 0 takes any free one.'),
   maxBodySize: setting(size('1kb', '1gb'), '64mb', 'The largest request body, after decoding.'),
-  maxBufferedBytes: setting(size('1mb', '1024gb'), '512mb', 'The most that all waiting bodies may hold; beyond it: queue_full.'),
+  maxBufferedBytes: setting(
+    size('1mb', '1024gb'),
+    '512mb',
+    'The most that bodies and answers in memory may hold; beyond it a new body is refused: queue_full.',
+  ),
   maxCacheBytes: setting(
     size('1kb', '1024gb'),
     '64mb',

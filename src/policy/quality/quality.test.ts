@@ -31,6 +31,20 @@ const called = (callArguments: string, change: Partial<AnswerChoice> = {}) => sa
 
 const cases: readonly (readonly [name: string, settings: Partial<QualitySettings>, choice: AnswerChoice, expected: string | null])[] = [
   ['anything, where nothing is asked', {}, said(LOOP, { finishReason: 'length' }), null],
+  ['nothing at all', {}, said(''), 'empty'],
+  ['nothing at all, where that is welcome', { rejectEmpty: false }, said(''), null],
+  ['thoughts alone', {}, said('', { reasoning: 'hm' }), 'empty'],
+  ['thoughts that the limit cut off', {}, said('', { reasoning: 'hm', finishReason: 'length' }), null],
+  [
+    'thoughts that the limit cut off, where it may not',
+    { rejectTruncated: true },
+    said('', { reasoning: 'hm', finishReason: 'length' }),
+    'truncated',
+  ],
+  ['a tool call without content', {}, called('{}'), null],
+  ['a refusal without content', {}, said('', { refusal: 'No.' }), null],
+  ['audio without content', {}, said('', { hasMedia: true }), null],
+  ['an answer that a filter emptied', {}, said('', { finishReason: 'content_filter' }), null],
   ['an answer that ended by itself', { rejectTruncated: true }, said('Done.'), null],
   ['an answer that ended at its limit', { rejectTruncated: true }, said('Not d', { finishReason: 'length' }), 'truncated'],
   ['the same in the words of other providers', { rejectTruncated: true }, said('Not d', { finishReason: 'max_tokens' }), 'truncated'],

@@ -37,6 +37,8 @@ export class QualityRules {
   readonly readsAll: boolean;
   /** An answer has to be read if it ended at its limit. */
   readonly readsCutOff: boolean;
+  /** An answer has to be read if there may be nothing but thoughts in one of its choices. */
+  readonly readsThoughts: boolean;
   readonly hasPatterns: boolean;
 
   /** `flags` of the patterns. */
@@ -47,6 +49,7 @@ export class QualityRules {
     this.hasPatterns = settings.mustMatch.length + settings.mustNotMatch.length > 0;
     this.readsAll = settings.rejectRefusal || settings.minLength > 0 || this.hasPatterns;
     this.readsCutOff = settings.rejectTruncated || settings.rejectRepetition;
+    this.readsThoughts = settings.rejectEmpty;
   }
 
   /** True if nothing is asked that an empty answer can't be. */
@@ -76,6 +79,7 @@ export class QualityRules {
   }
 
   readonly #faults: readonly (readonly [Shortfall, (choice: AnswerChoice) => boolean])[] = [
+    ['empty', (choice) => this.#settings.rejectEmpty && isEmpty(choice)],
     ['refused', (choice) => this.#settings.rejectRefusal && refuses(choice)],
     ['repetition', (choice) => this.#settings.rejectRepetition && isAtLimit(choice.finishReason) && loopIn(choice) > 0],
     ['truncated', (choice) => this.#settings.rejectTruncated && isAtLimit(choice.finishReason)],
@@ -104,6 +108,12 @@ export function realLength(choices: readonly AnswerChoice[], shortfall: Shortfal
 function refuses({ refusal, finishReason, callsTool, text }: AnswerChoice): boolean {
   if (refusal !== '' || (finishReason !== null && REFUSAL_REASONS.has(finishReason))) return true;
   return !callsTool && isRefusal(text);
+}
+
+/** Thoughts alone are no answer, and of several choices each is to be one. What the length limit or a filter ended is judged as such. */
+function isEmpty({ text, refusal, callsTool, hasMedia, finishReason }: AnswerChoice): boolean {
+  if (text !== '' || refusal !== '' || callsTool || hasMedia) return false;
+  return !isAtLimit(finishReason) && (finishReason === null || !REFUSAL_REASONS.has(finishReason));
 }
 
 /** In what it says last: arguments, else text, else thoughts. */

@@ -16,11 +16,17 @@ export function readFormat(body: RequestBody): AnswerFormat | null {
   if (member === undefined) return null;
   const format = parseMember(body.bytes, member);
   if (!isRecord(format)) return null;
-  const named = isRecord(format['json_schema']) ? format['json_schema']['schema'] : format['schema'];
   const isJson = format['type'] === 'json_object';
-  const schema = isRecord(named) ? named : null;
+  const schema = schemaOf(format);
   if (!isJson && (format['type'] !== 'json_schema' || schema === null)) return null;
   return { schema, written: asBuffer(body.bytes).toString('utf8', member.start, member.end) };
+}
+
+/** The schema in a `response_format`; null: there is none. */
+export function schemaOf(format: unknown): Readonly<Record<string, unknown>> | null {
+  if (!isRecord(format)) return null;
+  const schema = isRecord(format['json_schema']) ? format['json_schema']['schema'] : format['schema'];
+  return isRecord(schema) ? schema : null;
 }
 
 /**

@@ -1,18 +1,26 @@
 import { isRecord } from '../json-values.ts';
 
-const TEXTS = ['content', 'refusal', 'reasoning_content', 'reasoning'] as const;
-
 /**
  * True if a message, or a stream's delta, holds something of an answer: text, refusal, reasoning, a tool call, audio, an
  * image. A role alone, empty strings and nulls are none (design 4.5).
  */
 export function holdsContent(message: Record<string, unknown>): boolean {
-  for (const name of TEXTS) if (isFilled(message[name])) return true;
   return (
+    holdsAnswer(message) ||
+    isFilled(message['reasoning_content']) ||
+    isFilled(message['reasoning']) ||
+    isFilledArray(message['reasoning_details'])
+  );
+}
+
+/** The same without thoughts: those alone are no answer to anybody. */
+export function holdsAnswer(message: Record<string, unknown>): boolean {
+  return (
+    isFilled(message['content']) ||
+    isFilled(message['refusal']) ||
     holdsToolCall(message) ||
     holdsAudio(message['audio']) ||
-    isFilledArray(message['images']) ||
-    isFilledArray(message['reasoning_details'])
+    isFilledArray(message['images'])
   );
 }
 

@@ -8,7 +8,7 @@ import { isEmptyContainer, isRecord, kindOf, parseMember } from '../json-values.
 import type { BodyMember } from '../request-body.ts';
 import { readUsage } from '../usage.ts';
 import { findError, isFailedFinish } from './answer-error.ts';
-import { holdsContent } from './content.ts';
+import { holdsAnswer, holdsContent } from './content.ts';
 
 export type ReadAnswer = { readonly ok: true; readonly facts: AnswerFacts } | { readonly ok: false; readonly failure: Failure };
 
@@ -104,14 +104,18 @@ function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Fai
   const choices = Array.isArray(value) ? value.filter(isRecord) : [];
   if (choices.length === 0) return empty('the answer has no choices', null);
   let filtered = false;
+  let answers = false;
   for (const choice of choices) {
     const finish = typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null;
     if (isFailedFinish(finish)) return failureOfChoice(choice, finish, bytes);
     facts.finishReason ??= finish;
     filtered ||= finish === 'content_filter';
     const hasText = typeof choice['text'] === 'string' && choice['text'] !== '';
-    if (hasText || (isRecord(choice['message']) && holdsContent(choice['message']))) facts.hasContent = true;
+    const message = isRecord(choice['message']) ? choice['message'] : null;
+    answers ||= hasText || (message !== null && holdsAnswer(message));
+    if (answers || (message !== null && holdsContent(message))) facts.hasContent = true;
   }
+  if (facts.hasContent && !answers) facts.onlyThoughts = true;
   // A filtered answer is the provider's last word, and empty by nature.
   if (facts.hasContent || filtered) return null;
   // Without a choice that came to its end it is no answer that anybody could be given.

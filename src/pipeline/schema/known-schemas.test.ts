@@ -1,0 +1,66 @@
+/** Schemas of callers, held to limits: no schema and no text takes more than them, and none is anybody else's matter. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { KnownSchemas } from './known-schemas.ts';
+
+const formatOf = (schema: unknown): string => JSON.stringify({ type: 'json_schema', json_schema: { name: 'x', schema } });
+const fitOf = (schema: unknown, text: string): string => new KnownSchemas().fit('a', formatOf(schema), text);
+const boats = { type: 'object', properties: { boats: { type: 'integer' } }, required: ['boats'], additionalProperties: false };
+
+describe('a schema', () => {
+  it('says what fits, with hundreds of members too', () => {
+    assert.equal(fitOf(boats, '{"boats":7}'), 'fits');
+    assert.equal(fitOf(boats, '{"boats":"seven"}'), 'differs');
+    const properties = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`member${i}`, boats]));
+    assert.equal(fitOf({ type: 'object', properties }, '{"member59":{"boats":0.5}}'), 'differs');
+  });
+
+  it('of one caller is nobody else’s, whatever it calls itself', () => {
+    const schemas = new KnownSchemas();
+    const named = (type: string): string => formatOf({ $id: 'https://example.com/x', type });
+    assert.equal(schemas.fit('a', named('string'), '"x"'), 'fits');
+    assert.equal(schemas.fit('b', named('number'), '"x"'), 'differs');
+    assert.equal(schemas.fit('a', named('string'), '"x"'), 'fits');
+    assert.equal(schemas.fit('a', named('number'), '"x"'), 'differs');
+  });
+
+  it('is kept ready, but not without bounds', () => {
+    const schemas = new KnownSchemas();
+    for (let i = 0; i < 230; i++) assert.equal(schemas.fit('a', formatOf({ const: i }), String(i)), 'fits');
+    assert.equal(schemas.size, 200);
+    const long = (i: number): string => formatOf({ const: i, description: 'x'.repeat(100_000) });
+    for (let i = 0; i < 20; i++) assert.equal(schemas.fit('a', long(i), String(i)), 'fits');
+    assert.ok(schemas.size <= 10, `${schemas.size} of them`);
+  });
+});
+
+describe('a hostile schema says nothing, and takes no more than its limit:', () => {
+  let deep: unknown = { type: 'string' };
+  for (let i = 0; i < 20_000; i++) deep = { not: deep };
+  const branch = { type: 'array', items: { $ref: '#/$defs/x' } };
+  const nested = (depth: number): string => `${'['.repeat(depth)}1${']'.repeat(depth)}`;
+  const cases: readonly (readonly [name: string, schema: unknown, text: string])[] = [
+    ['a remote reference is never fetched', { $ref: 'http://127.0.0.1:9/schema.json' }, '1'],
+    ['one without end', { $ref: '#/properties/nowhere' }, '1'],
+    ['no schema at all', { type: 'no such type' }, '1'],
+    ['one that is too deep', deep, '1'],
+    ['a text that is too deep', { $ref: '#/$defs/x', $defs: { x: branch } }, nested(100_000)],
+    ['an expression that goes back for ever', { type: 'string', pattern: '^(a+)+$' }, JSON.stringify(`${'a'.repeat(60)}!`)],
+    ['members by such an expression', { patternProperties: { '^(a+)+$': {} } }, JSON.stringify({ [`${'a'.repeat(60)}!`]: 1 })],
+    ['branches that double', { $ref: '#/$defs/x', $defs: { x: { anyOf: [branch, branch] } } }, nested(60)],
+    [
+      'a list of objects that must all differ',
+      { type: 'array', uniqueItems: true },
+      JSON.stringify(Array.from({ length: 50_000 }, (_, i) => ({ i }))),
+    ],
+  ];
+  for (const [name, schema, text] of cases) {
+    it(name, () => {
+      const schemas = new KnownSchemas();
+      const startedAt = process.threadCpuUsage();
+      for (let i = 0; i < 50; i++) assert.match(schemas.fit('a', formatOf(schema), text), /can not be read|took too long/);
+      const { user } = process.threadCpuUsage(startedAt);
+      assert.ok(user < 10_000_000, `${user} µs for fifty of them`);
+    });
+  }
+});

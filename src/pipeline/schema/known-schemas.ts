@@ -1,0 +1,88 @@
+/** Schemas ready to judge by, in the worker. Callers write them, and models the texts: both are held to limits, and nothing is ever fetched. */
+import { createHash } from 'node:crypto';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { schemaOf } from '../../wire/openai-chat/answer-format.ts';
+import { tryWithin } from '../bounded-work.ts';
+import type { Fit, Unjudged } from './messages.ts';
+
+/** How long a schema may take to be read, and a text to be held against it, in milliseconds. */
+const READING_MS_MAX = 500;
+const JUDGING_MS_MAX = 100;
+/** Schemas that are kept ready, and how long they may be altogether, in characters; the one that was longest unused makes room. */
+const SCHEMAS_MAX = 200;
+const SCHEMAS_CHARS_MAX = 1024 * 1024;
+/** A schema that took too long so often is not asked again. */
+const SLOW_MAX = 3;
+
+interface KnownSchema {
+  /** Null: can't be read, or takes too long. */
+  validate: ((value: unknown) => boolean) | null;
+  readonly chars: number;
+  /** How often it took too long. */
+  slow: number;
+  why: Unjudged;
+}
+
+export class KnownSchemas {
+  readonly #known = new Map<string, KnownSchema>();
+  #chars = 0;
+
+  /** What `text` is by the schema in `format`, both as JSON. */
+  fit(owner: string, format: string, text: string): Fit {
+    const known = this.#find(owner, format);
+    if (known.validate === null && known.slow > 0 && known.slow < SLOW_MAX) readAgain(known, format);
+    const { validate } = known;
+    if (validate === null) return known.why;
+    const value: unknown = JSON.parse(text);
+    const fits = attempt(JUDGING_MS_MAX, () => validate(value));
+    if (typeof fits === 'boolean') return fits ? 'fits' : 'differs';
+    if (++known.slow >= SLOW_MAX) [known.validate, known.why] = [null, fits];
+    return fits;
+  }
+
+  get size(): number {
+    return this.#known.size;
+  }
+
+  #find(owner: string, format: string): KnownSchema {
+    const key = createHash('sha256').update(owner).update('\0').update(format).digest('base64');
+    let known = this.#known.get(key);
+    if (known === undefined) {
+      known = read(format);
+      this.#chars += known.chars;
+    } else this.#known.delete(key); // and in again, as the last used
+    this.#known.set(key, known);
+    for (const [oldest, { chars }] of this.#known) {
+      if ((this.#known.size <= SCHEMAS_MAX && this.#chars <= SCHEMAS_CHARS_MAX) || oldest === key) break;
+      this.#known.delete(oldest);
+      this.#chars -= chars;
+    }
+    return known;
+  }
+}
+
+function read(format: string): KnownSchema {
+  const { $schema: _a, $async: _b, ...schema } = schemaOf(JSON.parse(format)) ?? {};
+  // Other people's schemas hold what ajv would warn of, and what only drafts before this know.
+  const options = { strict: false, validateSchema: false, meta: false, logger: false, validateFormats: false, inlineRefs: false } as const;
+  // One of its own for each: an `$id` of one schema is nobody else's.
+  const validate = attempt(READING_MS_MAX, () => new Ajv2020(options).compile(schema) as (value: unknown) => boolean);
+  if (typeof validate === 'function') return { chars: format.length, validate, slow: 0, why: 'it took too long' };
+  return { chars: format.length, validate: null, slow: validate === 'it took too long' ? 1 : 0, why: validate };
+}
+
+/** The machine may have been busy, that time. */
+function readAgain(known: KnownSchema, format: string): void {
+  const { validate, why, slow } = read(format);
+  known.validate = validate;
+  known.why = why;
+  known.slow += slow;
+}
+
+function attempt<T>(limitMs: number, work: () => T): T | Unjudged {
+  try {
+    return tryWithin(limitMs, work) ?? 'it took too long';
+  } catch {
+    return 'its schema can not be read';
+  }
+}

@@ -1,0 +1,57 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { SchemaCheck } from './schema-check.ts';
+
+const formatOf = (schema: Record<string, unknown>) => ({
+  schema,
+  written: JSON.stringify({ type: 'json_schema', json_schema: { schema } }),
+});
+const hostile = formatOf({ type: 'string', pattern: '^(a+)+$' });
+const endless = JSON.stringify(`${'a'.repeat(60)}!`);
+
+function createCheck(t: TestContext): SchemaCheck {
+  const check = new SchemaCheck();
+  t.after(() => check.close());
+  return check;
+}
+
+describe('a text is held against a schema', () => {
+  it('in a thread, and without one where no schema is needed', async (t) => {
+    const check = createCheck(t);
+    assert.equal(check.fit('a', formatOf({ type: 'string' }), '{"cut'), 'differs');
+    assert.equal(check.fit('a', { schema: null, written: '{}' }, '{"any":1}'), 'fits');
+    assert.equal(check.fit('a', { schema: null, written: '{}' }, '[1]'), 'differs');
+    assert.equal(check.fit('a', formatOf({}), '1'.repeat(1024 * 1024 + 1)), 'it is too large');
+    assert.equal(check.fit('a', formatOf({ description: 'x'.repeat(200_000) }), '1'), 'it is too large');
+    assert.deepEqual(await Promise.all(['"x"', '7'].map(async (text) => check.fit('a', formatOf({ type: 'string' }), text))), [
+      'fits',
+      'differs',
+    ]);
+  });
+
+  it('while the process goes on, and others have their turn', async (t) => {
+    const check = createCheck(t);
+    const told: string[] = [];
+    const slow = Array.from({ length: 100 }, async () => (await check.fit('a', hostile, endless), told.push('a')));
+    assert.equal(check.fit('a', hostile, endless), 'too many others wait');
+    const looping = new AbortController();
+    let turns = 0;
+    const loop = (): unknown => (turns++, looping.signal.aborted || setImmediate(loop));
+    loop();
+    const fit = await check.fit('b', formatOf({ type: 'string' }), '"x"');
+    told.push('b');
+    looping.abort();
+    assert.equal(fit, 'fits');
+    assert.ok(told.indexOf('b') <= 3, `${told.indexOf('b')} of the other client's were judged before`);
+    await Promise.all(slow);
+    assert.ok(turns > 10, `${turns} turns of the loop`);
+  });
+
+  it('or not at all once it is closed', async (t) => {
+    const check = createCheck(t);
+    const asked = check.fit('a', hostile, endless);
+    await check.close();
+    assert.equal(await asked, 'it took too long');
+  });
+});
