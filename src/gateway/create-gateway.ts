@@ -135,7 +135,7 @@ class RunningGateway implements Gateway {
   /** It could not be started: what it was given is closed all the same. */
   async abandon(): Promise<void> {
     await this.#engine.schemas.close();
-    await this.#engine.transport.close();
+    await this.#transport.close();
     await this.#store.close();
   }
 
