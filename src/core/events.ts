@@ -47,6 +47,12 @@ export interface Blocker {
   readonly waitMs: number | null;
 }
 
+/** - `hedge`: `policy.hedge` says so
+ *  - `probe`: the other one is the probe of a half-open breaker
+ */
+export const RACE_CAUSES = ['hedge', 'probe'] as const;
+export type RaceCause = (typeof RACE_CAUSES)[number];
+
 /** An attempt is sent. `attempt` counts from 1 over all targets. */
 export interface AttemptEvent extends RequestEvent {
   readonly type: 'attempt';
@@ -58,6 +64,8 @@ export interface AttemptEvent extends RequestEvent {
   /** Time spent in the queue before this attempt, in milliseconds. */
   readonly queuedMs: number;
   readonly probe: boolean;
+  /** Why it runs beside another one that is still silent; null: it doesn't. */
+  readonly race: RaceCause | null;
 }
 
 /** An attempt ended, well or not. */
@@ -105,6 +113,8 @@ export interface CommittedEvent extends RequestEvent {
   readonly type: 'committed';
   readonly target: string;
   readonly attempt: number;
+  /** Why the attempt was sent beside another one, which it has outrun; null: it was sent alone. */
+  readonly race: RaceCause | null;
 }
 
 export const REQUEST_OUTCOMES = ['success', 'failed', 'refused', 'cancelled', 'interrupted'] as const;

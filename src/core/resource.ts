@@ -43,6 +43,8 @@ export interface Resource {
    * the resource does not fill with time.
    */
   earliestAfter?(now: Instant, ahead: Need, need: Need): Instant;
+  /** How much could be taken now, in its own unit. Absent: it has none. */
+  available?(now: Instant): number;
   /** Takes `need`; only called when `earliest` allows it now. The ticket comes back at `settle` or `cancel`, with the same need. */
   reserve(now: Instant, need: Need): number;
   /** The attempt was sent and ended: the reservation is corrected to what was really used. */

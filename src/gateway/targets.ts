@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
+import { HedgeBudget } from '../policy/hedge.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
 import { Health } from '../policy/selection/health.ts';
@@ -24,7 +25,10 @@ const TARGETS_MAX = 10_000;
 type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
 
 /** What all credentials of a provider's model have in common. */
-type SharedState = Pick<TargetState, 'breaker' | 'overload' | 'retryBudget' | 'silence' | 'told' | 'concurrency' | 'input' | 'output'>;
+type SharedState = Pick<
+  TargetState,
+  'breaker' | 'overload' | 'retryBudget' | 'hedgeBudget' | 'silence' | 'told' | 'concurrency' | 'input' | 'output'
+>;
 
 interface KnownPlace {
   /** The config in which the first route has said how it is set. */
@@ -139,6 +143,7 @@ export class TargetRegistry {
         breaker: this.#breaker(name, policy),
         overload: new Cooldown(`${name}:overload`, 'cooldown', this.#random),
         retryBudget: new RetryBudget(policy.retry.budget, now),
+        hedgeBudget: new HedgeBudget(),
         silence: new SilenceRecord(),
         told: { breaker: 'closed' as const },
         ...createTargetLearning(name),

@@ -1,5 +1,6 @@
 /** One send to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../core/clock.ts';
+import type { RaceCause } from '../core/events.ts';
 import type { Failure, Phase } from '../core/facts.ts';
 import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
@@ -45,6 +46,8 @@ export interface AttemptOptions {
   readonly owner: AttemptOwner;
   /** It goes on with an answer that broke off: no quality of its own. */
   readonly isOnward: boolean;
+  /** Why it runs beside another one; null: it doesn't. */
+  readonly race: RaceCause | null;
 }
 
 /** What comes after the candidate was taken. */
@@ -220,6 +223,22 @@ export class Attempt implements GuardListener, GuardLimits {
     this.cancelled = true;
     this.#stop();
     this.#settleDecision();
+  }
+
+  /** Another attempt was there first. That its target was silent for so long is known all the same. */
+  loseRace(): void {
+    if (this.sent && this.isSilent) this.options.target.state.silence.record(this.#call, this.#clock.now() - this.#guard.sentAt);
+    this.cancel();
+  }
+
+  /** It runs, and has said nothing that anybody asked for. */
+  get isSilent(): boolean {
+    return this.firstContentAt === null && this.#guard.contentAt === 0 && this.failure === null && !this.cancelled;
+  }
+
+  /** How long calls like this one are silent at its target, by quantile, in milliseconds; null: too little is known. */
+  usualSilenceMs(quantile: number): number | null {
+    return this.options.target.state.silence.quantileMs(this.#call, quantile);
   }
 
   /** Milliseconds until the first content or the whole plain answer; null: neither came. */

@@ -12,13 +12,18 @@ import { askedWaitMs } from './verdict-effects.ts';
 
 export function tellFailure(run: RequestRun): void {
   if (run.kept !== null) return answerKept(run, run.kept);
-  const last = run.failures.at(-1)!;
+  const last = lastWord(run);
   if (run.engine.clock.now() >= run.deadline) return run.fail(deadlineError(run));
   if (isAuth(last) && allSame(run)) return run.fail(authError(last));
   if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
   const options = { retryAfterMs: waitMs(run), ...(status === undefined ? {} : { status }) };
   run.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(run)}`, options));
+}
+
+/** Of two attempts beside each other, the one that says that nothing will work may have ended first. */
+function lastWord({ failures }: RequestRun): FailedAttempt {
+  return failures.find(({ judgement }) => judgement.verdict === 'reject') ?? failures.at(-1)!;
 }
 
 /** One target alone was asked, nothing else could help, or all said the same about the request itself. */
@@ -52,7 +57,7 @@ function statusOf(failure: Failure): number | undefined {
 
 /** When the first of the targets that failed may be asked again, where one said so; null also where nothing would help. */
 function waitMs(run: RequestRun): number | null {
-  if (run.failures.at(-1)!.judgement.verdict === 'reject') return null;
+  if (run.isRejected) return null;
   const waits = run.failures.map((failed) => waitFor(run, failed)).filter((wait) => wait !== null);
   return waits.length === 0 ? null : Math.min(...waits);
 }

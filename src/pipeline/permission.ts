@@ -3,6 +3,7 @@ import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Blocker } from '../core/events.ts';
 import type { Reason } from '../core/outcome.ts';
+import type { SchedulingClass } from '../core/request.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
 import { OUTPUT_FIRST } from '../policy/token-estimate.ts';
 import { refusal } from '../policy/scheduler/refusal.ts';
@@ -15,8 +16,8 @@ import type { RequestRun } from './run.ts';
 
 const NO_RESOURCES: readonly Resource[] = [];
 
-class RunApplicant implements RouteApplicant {
-  readonly class;
+export class RunApplicant implements RouteApplicant {
+  readonly class: SchedulingClass;
   readonly client: string;
   readonly deadline: Instant;
   readonly waitUntil: Instant;
@@ -81,8 +82,6 @@ class RunApplicant implements RouteApplicant {
 function hasOutput(operation: string): boolean {
   return operation === 'chat' || operation === 'completions';
 }
-
-export type { RunApplicant };
 
 /** Asks for a permit on one of `tiers`, waiting for it until `waitUntil` at most. */
 export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {

@@ -4,7 +4,8 @@
  *   share    an answer that was kept goes out at once, and one that another request waits for is shared; where there is neither, it is
  *            made, for all who ask for the same until it is there. Only with a cache or an idempotency key
  *   admit    a permit on some target: at once, after waiting, or a refusal that says when
- *   attempt  one send, watched until there is a candidate or a failure; nothing has gone downstream yet
+ *   attempt  one send, watched until there is a candidate or a failure; nothing has gone downstream yet. Beside one that is silent for
+ *            too long another may run (a race): what is said below goes for whichever is decided first, then for the other one
  *   judge    a candidate that is whole is held against the quality policy; one that falls short is kept, should none be better
  *   relay    a candidate is committed: its bytes pass through to the caller, its permit is settled at its end
  *   verdict  a failure is judged: what it means for target and credential, and whether anybody else can answer
@@ -14,9 +15,9 @@
  */
 import type { Shortfall } from '../core/quality.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
-import { Attempt } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
+import { beginAttempt, endCancelled } from './begin-attempt.ts';
 import { continueAnswer } from './continue-answer.ts';
-import { settleAttempt, tellBreaker } from './engine.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -25,10 +26,12 @@ import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './kept-answer.
 import { learnFromAnswer } from './learn.ts';
 import { askNext } from './next-attempt.ts';
 import type { Exhausted } from './next-attempt.ts';
-import { deadlineError, refusalError, skipReason } from './permission.ts';
+import { deadlineError, refusalError } from './permission.ts';
+import { raceFor } from './race.ts';
 import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
+import type { Race } from './run.ts';
 import { isShared, share } from './share.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import { settleUntaken } from './settle-answer.ts';
@@ -56,10 +59,13 @@ export async function runRequest(engine: Engine, request: GatewayRequest, route:
 
 async function carryOut(run: RequestRun): Promise<void> {
   for (;;) {
-    const asked = askNext(run);
-    const admitted = admit(run, asked instanceof Promise ? await asked : asked);
-    if (admitted === null) return;
-    const attempt = await send(run, admitted);
+    let attempt: Attempt | null;
+    if (run.race === null) {
+      const asked = askNext(run);
+      const admitted = admit(run, asked instanceof Promise ? await asked : asked);
+      if (admitted === null) return;
+      attempt = await send(run, admitted);
+    } else attempt = await goOn(run, run.race);
     if (attempt === null) return;
     if (attempt.failure === null) {
       learnFromAnswer(run, attempt);
@@ -72,13 +78,17 @@ async function carryOut(run: RequestRun): Promise<void> {
         if (run.engine.clock.now() >= run.deadline) return tellFailure(run);
         continue;
       }
+      run.race?.win(attempt);
       const continuation = await relay(run, attempt);
       return continuation === null ? undefined : continueAnswer(run, continuation, send);
     }
-    if (isWelcomeEmpty(attempt, attempt.failure)) return answerEmpty(run, attempt, attempt.failure);
-    const judgement = takeFailure(run, attempt, attempt.failure);
+    if (isWelcomeEmpty(attempt, attempt.failure)) {
+      run.race?.win(attempt);
+      return answerEmpty(run, attempt, attempt.failure);
+    }
+    takeFailure(run, attempt, attempt.failure);
     keepEmpty(run, attempt, attempt.failure);
-    if (judgement.verdict === 'reject' || run.engine.clock.now() >= run.deadline) return tellFailure(run);
+    if (run.engine.clock.now() >= run.deadline || (run.isRejected && run.race === null)) return tellFailure(run);
   }
 }
 
@@ -127,63 +137,27 @@ function tellOver(run: RequestRun): null {
   return null;
 }
 
-/** One attempt, until it can be decided on; null: it was cancelled, and the caller has been told. */
+/** The next of the attempts that run beside each other, once it can be decided on; null: as `send`. */
+async function goOn(run: RequestRun, race: Race): Promise<Attempt | null> {
+  return (await race.next()) ?? tellOver(run);
+}
+
+/** One attempt, until it can be decided on, or another one beside it; null: it was cancelled, and the caller has been told. */
 async function send(run: RequestRun, admitted: Admitted): Promise<Attempt | null> {
-  const attempt = begin(run, admitted);
+  const attempt = beginAttempt(run, admitted, null);
+  const race = raceFor(run, attempt);
+  if (race !== null) return (await race.start()) ?? tellOver(run);
+  run.current = attempt;
   try {
     await attempt.run(run.engine.transport);
   } catch (error) {
     attempt.cancel();
-    settleCancelled(run, attempt);
+    endCancelled(run, attempt);
     throw error;
   } finally {
     run.current = null;
   }
   if (!attempt.cancelled) return attempt;
-  settleCancelled(run, attempt);
+  endCancelled(run, attempt);
   return tellOver(run);
-}
-
-function settleCancelled(run: RequestRun, attempt: Attempt): void {
-  const { target, permit } = attempt.options;
-  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral', unsent: !attempt.sent });
-  tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
-}
-
-function begin(run: RequestRun, admitted: Admitted): Attempt {
-  const { engine } = run;
-  const { target, permit } = admitted;
-  const { state } = target;
-  const now = engine.clock.now();
-  run.attempts++;
-  run.firstTarget ??= target;
-  run.fallback ??= run.attempts === 1 ? skipReason(run, admitted) : null;
-  if (!run.tried.isAsked(target)) state.retryBudget.earn(now);
-  else if (!run.tried.isFree(target)) state.retryBudget.take(now);
-  run.tried.markAsked(target);
-  state.inFlight++;
-  const attempt = new Attempt(engine.clock, {
-    number: run.attempts,
-    request: run.request,
-    target,
-    permit,
-    deadline: run.deadline,
-    drop: run.tried.dropped(target),
-    owner: run,
-    isOnward: run.broken !== null,
-  });
-  run.current = attempt;
-  tellBreaker(engine, state); // a permit on an open breaker has made it half-open
-  engine.events.emit({
-    type: 'attempt',
-    requestId: run.request.id,
-    at: now,
-    attempt: run.attempts,
-    target: state.name,
-    provider: state.provider,
-    credential: state.credential.number,
-    queuedMs: run.queueMs,
-    probe: state.breaker.state === 'half-open',
-  });
-  return attempt;
 }

@@ -20,12 +20,12 @@ const STALLED_CALLER_MS = 120_000;
 /** What is told in the end: how to go on, should `run.broken` be set; null: nobody is to. */
 export async function relay(run: RequestRun, attempt: Attempt): Promise<Continuation | null> {
   const { clock, events } = run.engine;
-  const { target, number } = attempt.options;
+  const { target, number, race } = attempt.options;
   run.firstContentMs = clock.now() - run.startedAt;
   const continuation = Continuation.for(run, attempt);
   const relaying = new AnswerRelay(run, attempt, continuation);
   try {
-    events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number });
+    events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number, race });
     if (run.isOver) relaying.leave();
     else if (attempt.isComplete && !run.downstream.isStarted) answerWhole(run, attempt);
     else await relaying.run();

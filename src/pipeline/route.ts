@@ -9,6 +9,7 @@ import type { CachePolicy } from '../policy/cache/freshness.ts';
 import type { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
 import type { Bench } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
+import type { HedgeBudget, HedgeQuantile } from '../policy/hedge.ts';
 import type { SilenceRecord } from '../policy/latency/silence.ts';
 import type { RetryBudget } from '../policy/retry-budget.ts';
 import type { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
@@ -27,6 +28,7 @@ export interface RequestPolicy {
     readonly attempt: number;
   };
   readonly retry: { readonly baseDelay: number; readonly maxDelay: number; readonly maxRetryAfter: number };
+  readonly hedge: { readonly enabled: boolean; readonly delay: number | HedgeQuantile; readonly budget: number };
   readonly stream: { readonly keepAlive: number; readonly maxEventSize: number; readonly recover: 'off' | 'continue' };
   readonly cache: CachePolicy;
 }
@@ -52,7 +54,7 @@ export interface Credential {
 
 /**
  * A place to send to, shared by all routes that name it: provider, model and credential, and its state. What an outage tells
- * (breaker, overload, silence, retry budget) is the same object for all credentials of a provider's model.
+ * (breaker, overload, silence, budgets) is the same object for all credentials of a provider's model.
  */
 export interface TargetState {
   /** `provider/model`, as shown to people. */
@@ -87,6 +89,7 @@ export interface TargetState {
   readonly input: InputEstimate;
   readonly output: OutputEstimate;
   readonly retryBudget: RetryBudget;
+  readonly hedgeBudget: HedgeBudget;
   readonly silence: SilenceRecord;
   readonly health: Health;
   readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;

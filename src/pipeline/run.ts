@@ -44,6 +44,13 @@ export interface KeptAnswer {
   readonly length: number;
 }
 
+/** Two attempts beside each other (`race.ts`). */
+export interface Race {
+  next(): Promise<Attempt | null>;
+  win(winner: Attempt): void;
+  leave(): void;
+}
+
 export class RequestRun implements Running, AttemptOwner {
   readonly engine: Engine;
   /** As it came; a broken answer is continued with another body. */
@@ -74,6 +81,8 @@ export class RequestRun implements Running, AttemptOwner {
   checks = 0;
   clientPermit: Permit | null = null;
   current: Attempt | null = null;
+  /** Two attempts beside each other, or one that may get another beside it; null: there is none. */
+  race: Race | null = null;
   /** The class that it waits in: its own, or a better reader's. */
   priority: SchedulingClass;
   /** By when somebody wants the answer, where that is sooner than its deadline; Infinity: nobody does. */
@@ -130,6 +139,11 @@ export class RequestRun implements Running, AttemptOwner {
     if (this.#kept !== null) this.held.release(this.#kept.body.byteLength);
     if (answer !== null) this.held.hold(answer.body.byteLength);
     this.#kept = answer;
+  }
+
+  /** Somebody has said that nothing will work. */
+  get isRejected(): boolean {
+    return this.failures.some(({ judgement }) => judgement.verdict === 'reject');
   }
 
   get isOver(): boolean {
@@ -274,6 +288,7 @@ export class RequestRun implements Running, AttemptOwner {
     this.wake?.();
     this.relaying?.leave();
     this.current?.cancel();
+    this.race?.leave();
   }
 
   #finish(
@@ -285,6 +300,7 @@ export class RequestRun implements Running, AttemptOwner {
   ): void {
     if (this.#finished) return;
     this.#finished = true;
+    this.race?.leave();
     const { request, engine } = this;
     const at = engine.clock.now();
     // Its own caller's end may have been another than that of the answer, which others read.

@@ -143,3 +143,16 @@ test('two sets of metrics in one process know nothing of each other', async () =
   one.record(finished());
   assert.equal((await other.scrape()).has('breakwater_queue_wait_seconds_count{priority="normal"}'), false);
 });
+
+test('attempts beside a silent one are counted by where they went, and so are those that won', async () => {
+  const { record, scrape } = setUp();
+  const committed = { type: 'committed', requestId: 'req-1', at: 1, target: 'openai/gpt', attempt: 2 } as const;
+  record(attempt(), attempt({ attempt: 2, race: 'hedge' }), { ...committed, race: 'hedge' });
+  record(attempt(), attempt({ attempt: 2, race: 'hedge' }), { ...committed, attempt: 1, race: null });
+  record(attempt({ probe: true }), attempt({ attempt: 2, race: 'probe' }), { ...committed, race: 'probe' });
+  const samples = await scrape();
+  assert.equal(samples.get('breakwater_hedges_total{target="openai/gpt",kind="hedge"}'), 2);
+  assert.equal(samples.get('breakwater_hedges_won_total{target="openai/gpt",kind="hedge"}'), 1);
+  assert.equal(samples.get('breakwater_hedges_total{target="openai/gpt",kind="probe"}'), 1);
+  assert.equal(samples.get('breakwater_hedges_won_total{target="openai/gpt",kind="probe"}'), 1);
+});

@@ -78,6 +78,13 @@ function createFamilies() {
     requests: counter('requests_total', 'Finished requests.', 'model', 'client', 'priority', 'outcome', 'code'),
     attempts: counter('attempts_total', 'Finished attempts.', 'target', 'verdict', 'reason'),
     poor: counter('poor_answers_total', 'Whole answers that were not good enough.', 'target', 'quality'),
+    races: counter(
+      'hedges_total',
+      'Attempts beside a silent one; kind: hedge, or probe for that of a half-open breaker.',
+      'target',
+      'kind',
+    ),
+    racesWon: counter('hedges_won_total', 'Those of them whose answer went out.', 'target', 'kind'),
     tokens: counter('tokens_total', 'Tokens as the providers counted them; cached input is part of input.', 'target', 'kind'),
     cost: counter('cost_usd_total', 'Cost of finished requests in US dollars, where prices are known.', 'model', 'client'),
     fallbacks: counter('fallbacks_total', 'Requests that were not answered by their first choice.', 'model', 'reason'),
@@ -94,6 +101,10 @@ function createFamilies() {
 
 function count(event: BreakwaterEvent, families: Families, labels: Labels): void {
   switch (event.type) {
+    case 'attempt':
+      return event.race === null ? undefined : families.races.add(1, labels.targets.admit(event.target), event.race);
+    case 'committed':
+      return event.race === null ? undefined : families.racesWon.add(1, labels.targets.admit(event.target), event.race);
     case 'attempt_end':
       return countAttempt(event, families, labels);
     case 'finished':

@@ -36,6 +36,7 @@ export function attempt(change: Partial<AttemptEvent> = {}): AttemptEvent {
     credential: 1,
     queuedMs: 0,
     probe: false,
+    race: null,
     ...change,
   };
 }

@@ -60,8 +60,14 @@ function receivedText(event: ReceivedEvent): string {
 
 function attemptText(event: AttemptEvent): string {
   const waited = event.queuedMs > 0 ? `, after ${duration(event.queuedMs)} in the queue` : '';
-  return `attempt ${event.attempt} is sent to ${event.target} (credential ${event.credential})${waited}${event.probe ? ', as a probe' : ''}`;
+  return `attempt ${event.attempt} is sent to ${event.target} (credential ${event.credential})${waited}${event.probe ? ', as a probe' : ''}${raceTexts[event.race ?? 'none']}`;
 }
+
+const raceTexts = {
+  none: '',
+  hedge: ', as a hedge beside a silent one',
+  probe: ', beside a silent probe',
+} as const;
 
 function attemptEndText(event: AttemptEndEvent): string {
   const took = `attempt ${event.attempt} on ${event.target} ended after ${duration(event.durationMs)}`;

@@ -30,7 +30,7 @@ test('a timeline tells in order and in words what happened to a request', () => 
     { type: 'backoff', requestId: 'req-1', at: 6_301, delayMs: 250, reason: 'rate_limited' },
     { type: 'note', requestId: 'req-1', at: 6_551, target: 'claude/haiku', note: 'logit_bias dropped' },
     attempt({ at: 6_551, attempt: 2, target: 'claude/haiku' }),
-    { type: 'committed', requestId: 'req-1', at: 7_000, target: 'claude/haiku', attempt: 2 },
+    { type: 'committed', requestId: 'req-1', at: 7_000, target: 'claude/haiku', attempt: 2, race: null },
     attemptEnd({ at: 7_551, attempt: 2, target: 'claude/haiku', durationMs: 1_000 }),
     finished({ at: 7_551, target: 'claude/haiku', attempts: 2, fallback: 'rate_limited', queueMs: 1_200, durationMs: 2_551 }),
   );

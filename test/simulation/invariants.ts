@@ -149,7 +149,8 @@ export class Invariants {
     story.attempts++;
     if (event.attempt !== story.attempts) this.#fault(`attempts: number ${event.attempt} came as the ${story.attempts}th`, event.requestId);
     if (story.attempts > this.#rules.maxAttempts) this.#fault(`attempts: ${story.attempts} of ${this.#rules.maxAttempts}`, event.requestId);
-    if (story.attempts - story.attemptsEnded > 1) this.#fault('attempts: two at once', event.requestId);
+    const atOnce = story.attempts - story.attemptsEnded;
+    if (atOnce > (event.race === null ? 1 : 2)) this.#fault(`attempts: ${atOnce} at once`, event.requestId);
     if (story.isCommitted) this.#fault('commit: another attempt after it', event.requestId);
     if (event.at > this.#deadlineOf(story) + TOLERANCE_MS) this.#fault('deadline: an attempt began after it', event.requestId);
     this.#wait(story, null);

@@ -15,16 +15,11 @@ function faultsOf(input: object): string[] {
 }
 
 const refused: readonly (readonly [input: object, line: string])[] = [
-  [{ policy: { hedge: { enabled: true } } }, 'policy.hedge.enabled: not available in this version (got true)'],
-  [{ providers: { x: { ...x, hedge: { enabled: true } } } }, 'providers.x.hedge.enabled: not available in this version (got true)'],
   [
     { providers: { x: { ...x, policy: { cache: { enabled: true } } } } },
     'providers.x.policy.cache.enabled: not available in this version (got true)',
   ],
-  [
-    { models: { 'a-*': { targets: ['x/a'], policy: { hedge: { enabled: true } } } } },
-    'models["a-*"].policy.hedge.enabled: not available in this version (got true)',
-  ],
+  [{ providers: { x: { ...x, cache: { enabled: true } } } }, 'providers.x.cache.enabled: not available in this version (got true)'],
   [{ providers: { y: { ...x, protocol: 'anthropic' } } }, 'providers.y.protocol: not available in this version (got "anthropic")'],
   [{ providers: { y: { ...x, protocol: 'gemini' } } }, 'providers.y.protocol: not available in this version (got "gemini")'],
   [{ providers: { y: { preset: 'anthropic', apiKey: 'k' } } }, 'providers.y.preset: not available in this version (got "anthropic")'],

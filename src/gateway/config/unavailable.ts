@@ -7,7 +7,7 @@ import { valueAt } from './faults.ts';
 import { isPresetName, presets } from './presets.ts';
 
 interface Rule {
-  /** Where: keys with `*` for any one; `POLICY` for every place where a policy may stand. */
+  /** Where: keys with `*` for any one. */
   readonly at: string;
   readonly refuses: (value: unknown) => boolean;
 }
@@ -20,7 +20,6 @@ const is =
     words.includes(String(value));
 
 const rules: readonly Rule[] = [
-  { at: 'POLICY.hedge.enabled', refuses: isTrue },
   // Answers are kept for a model, whoever gave them.
   { at: 'providers.*.cache.enabled', refuses: isTrue },
   { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
@@ -35,8 +34,6 @@ const rules: readonly Rule[] = [
 /** Presets whose way of signing or addressing is not built; those of an unavailable protocol follow from the rules above. */
 const unavailablePresets = new Set<string>(['azure', 'bedrock', 'vertex']);
 
-const policyPlaces = ['policy', 'providers.*', 'providers.*.policy', 'models.*', 'models.*.policy'];
-
 /** The phrase of every such refusal. */
 export const notAvailable = 'not available in this version';
 
@@ -49,12 +46,9 @@ export function isPresetAvailable(name: string): boolean {
 /** Adds a fault for every setting that would switch on something that is not built. `config` has its values read. */
 export function refuseUnavailable(config: object, faults: FaultList): void {
   for (const { at, refuses } of rules) {
-    const patterns = at.startsWith('POLICY.') ? policyPlaces.map((place) => at.replace('POLICY', place)) : [at];
-    for (const pattern of patterns) {
-      for (const path of pathsOf(config, pattern.split('.'))) {
-        const value = valueAt(config, path);
-        if (value !== undefined && refuses(value)) faults.add(path, notAvailable);
-      }
+    for (const path of pathsOf(config, at.split('.'))) {
+      const value = valueAt(config, path);
+      if (value !== undefined && refuses(value)) faults.add(path, notAvailable);
     }
   }
 }

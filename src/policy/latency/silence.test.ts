@@ -45,3 +45,13 @@ test('slow is five times what the target takes for calls of that length', () => 
   assert.equal(record.slowAfterMs({ ...PLAIN, outputBound: 30_000 }), Infinity);
   assert.equal(record.slowAfterMs({ ...PLAIN, outputBound: null }), Infinity);
 });
+
+test('a quantile is told only after fifty answers of that kind', () => {
+  const record = new SilenceRecord();
+  for (let i = 1; i < 50; i++) record.record(STREAM, i * 10);
+  assert.equal(record.quantileMs(STREAM, 0.95), null);
+  record.record(STREAM, 500);
+  const p95 = record.quantileMs(STREAM, 0.95)!;
+  assert.ok(p95 >= 470 && p95 <= 550, `${p95}`);
+  assert.equal(record.quantileMs(PLAIN, 0.95), null);
+});

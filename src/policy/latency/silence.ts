@@ -62,6 +62,12 @@ export class SilenceRecord {
     histogram.record(silenceMs);
   }
 
+  /** What the share `q` of calls like this one stays below, in milliseconds; null while too little is known. */
+  quantileMs(call: CallKind, q: number): number | null {
+    const histogram = this.#byKind.get(keyOf(call));
+    return histogram === undefined || histogram.count < LEARNED_AFTER ? null : histogram.quantile(q);
+  }
+
   /** Silence beyond this is `slow`, in milliseconds; Infinity while too little is known. */
   slowAfterMs(call: CallKind): number {
     const histogram = this.#byKind.get(keyOf(call));

@@ -1,0 +1,65 @@
+/** An attempt's beginning, with everything that it counts towards, and its end where nobody wants it any more. */
+import type { RaceCause } from '../core/events.ts';
+import type { Admitted } from './admit.ts';
+import { Attempt } from './attempt.ts';
+import { settleAttempt, tellBreaker } from './engine.ts';
+import { skipReason } from './permission.ts';
+import type { RouteTarget } from './route.ts';
+import type { RequestRun } from './run.ts';
+import { tellAttemptEnd } from './verdict-effects.ts';
+
+/** Makes the attempt for a permit; `race`: why it runs beside another one, null: it doesn't. */
+export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCause | null): Attempt {
+  const { engine } = run;
+  const { target, permit } = admitted;
+  const { state } = target;
+  const now = engine.clock.now();
+  run.attempts++;
+  run.firstTarget ??= target;
+  run.fallback ??= run.attempts === 1 ? skipReason(run, admitted) : null;
+  countForBudgets(run, target, race);
+  run.tried.markAsked(target);
+  state.inFlight++;
+  const attempt = new Attempt(engine.clock, {
+    number: run.attempts,
+    request: run.request,
+    target,
+    permit,
+    deadline: run.deadline,
+    drop: run.tried.dropped(target),
+    owner: run,
+    isOnward: run.broken !== null,
+    race,
+  });
+  tellBreaker(engine, state); // a permit on an open breaker has made it half-open
+  engine.events.emit({
+    type: 'attempt',
+    requestId: run.request.id,
+    at: now,
+    attempt: run.attempts,
+    target: state.name,
+    provider: state.provider,
+    credential: state.credential.number,
+    queuedMs: run.queueMs,
+    probe: state.breaker.state === 'half-open',
+    race,
+  });
+  return attempt;
+}
+
+/** A hedge earns nothing: whoever it runs beside has paid for it. */
+function countForBudgets(run: RequestRun, target: RouteTarget, race: RaceCause | null): void {
+  if (race === 'hedge') return;
+  const { state, policy } = target;
+  const now = run.engine.clock.now();
+  if (!run.tried.isAsked(target)) state.retryBudget.earn(now);
+  else if (!run.tried.isFree(target)) state.retryBudget.take(now);
+  if (run.attempts === 1 && policy.hedge.enabled) state.hedgeBudget.earn(policy.hedge.budget);
+}
+
+/** The attempt was cancelled: its permit goes back, and it says nothing of its target. */
+export function endCancelled(run: RequestRun, attempt: Attempt): void {
+  const { target, permit } = attempt.options;
+  if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral', unsent: !attempt.sent });
+  tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
+}

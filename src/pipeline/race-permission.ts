@@ -1,0 +1,72 @@
+/** Where a second attempt may run beside a silent one. It never waits, and never takes what somebody else may need a moment later. */
+import { assert } from '../core/assert.ts';
+import type { Instant } from '../core/clock.ts';
+import type { RaceCause } from '../core/events.ts';
+import type { Need } from '../core/resource.ts';
+import { WHEN_SETTLED } from '../core/resource.ts';
+import type { Admitted } from './admit.ts';
+import { RunApplicant } from './permission.ts';
+import type { RouteTarget } from './route.ts';
+import type { RequestRun } from './run.ts';
+
+type Fits = (target: RouteTarget, beside: RouteTarget) => boolean;
+
+const isOther: Fits = (target, beside) => target.state.name !== beside.state.name;
+const isOtherKey: Fits = (target, beside) => target !== beside && !isOther(target, beside);
+const isSame: Fits = (target, beside) => target === beside;
+
+/**
+ * In this order. A hedge to the same target helps where one of its machines is slow and not all of them; a probe asks whether the
+ * target is well, and a second call to it would ask the same.
+ */
+const PLACES: Readonly<Record<RaceCause, readonly Fits[]>> = { hedge: [isOther, isOtherKey, isSame], probe: [isOther] };
+
+/** A permit for an attempt beside the one on `beside`, if one is to be had at once; null: there is none. */
+export function permitBeside(run: RequestRun, beside: RouteTarget, cause: RaceCause): Admitted | null {
+  const { admission, clock } = run.engine;
+  for (const fits of PLACES[cause]) {
+    if (!run.tiers.some((tier) => tier.some((target) => fits(target, beside)))) continue;
+    const decision = admission.submit(new BesideApplicant(run, beside, fits, clock.now()));
+    assert(decision.kind !== 'wait', 'who has no time to wait is not let wait');
+    if (decision.kind === 'start') return decision;
+  }
+  return null;
+}
+
+/** Of the lowest class: whoever waits stands before it. */
+class BesideApplicant extends RunApplicant {
+  override readonly class = 'job';
+  readonly #run: RequestRun;
+  readonly #beside: RouteTarget;
+  readonly #fits: Fits;
+  readonly #now: Instant;
+
+  constructor(run: RequestRun, beside: RouteTarget, fits: Fits, now: Instant) {
+    super(run, run.tiers, now);
+    this.#run = run;
+    this.#beside = beside;
+    this.#fits = fits;
+    this.#now = now;
+  }
+
+  override notBefore(target: RouteTarget): Instant {
+    const { tried } = this.#run;
+    const { breaker, credential } = target.state;
+    if (!this.#fits(target, this.#beside) || tried.isDead(target)) return Infinity;
+    if (target !== this.#beside && tried.isAsked(target)) return Infinity;
+    // What is in doubt is tried by who has nothing better.
+    if (breaker.state !== 'closed' || breaker.isRamping || credential.bench.isInDoubt) return Infinity;
+    return leavesRoom(target, this.needOn(target), this.#now) ? -Infinity : Infinity;
+  }
+}
+
+/** After it, another request of its size could still start at once. */
+function leavesRoom(target: RouteTarget, need: Need, now: Instant): boolean {
+  const twice: Need = { requests: 2 * need.requests, inputTokens: 2 * need.inputTokens, outputTokens: 2 * need.outputTokens };
+  for (const resource of target.resources) {
+    const at = resource.earliest(now, twice);
+    if (at === WHEN_SETTLED || at > now) return false;
+    if (resource.kind === 'concurrency' && (resource.available?.(now) ?? Infinity) < 2) return false;
+  }
+  return true;
+}

@@ -1,0 +1,54 @@
+/**
+ * When a second attempt beside a silent first one is worth its cost (docs/hedging.md). A hedge buys time with calls, so it is
+ * bounded by a budget of its own; a probe that is silent for too long is raced whatever the budget, for it is nobody's wish.
+ */
+
+/** `p50` to `p99`: of what a target has shown of its silence before first content. */
+export type HedgeQuantile = `p${number}`;
+
+/** A probe is not raced before it has been silent for so long, in milliseconds. */
+const PROBE_SILENCE_MIN_MS = 1000;
+const PROBE_SILENCE_FACTOR = 2;
+
+/** What a target has shown, in milliseconds, by quantile; null: too little is known of calls like this one. */
+export type KnownLatency = (quantile: number) => number | null;
+
+/** The silence after which a hedge starts, in milliseconds from the start of the attempt; null: nobody can say. */
+export function hedgeDelayMs(delay: number | HedgeQuantile, latencyMs: KnownLatency): number | null {
+  return typeof delay === 'number' ? delay : latencyMs(Number(delay.slice(1)) / 100);
+}
+
+/** The silence after which a half-open probe is raced, in milliseconds from its start; null: nobody can say. */
+export function probeRaceDelayMs(latencyMs: KnownLatency): number | null {
+  const p95 = latencyMs(0.95);
+  return p95 === null ? null : Math.max(PROBE_SILENCE_MIN_MS, PROBE_SILENCE_FACTOR * p95);
+}
+
+/** Hedges that can be saved up: a quiet hour must not end in a burst of them. */
+const SAVED_MAX = 10;
+
+/** Sums of floats: twenty times 0.05 is a whole hedge. */
+const EPSILON = 1e-9;
+
+/**
+ * Hedges on account of one target, as a share of the requests that it was the first to be asked for: each earns its share, each hedge
+ * costs a whole one. It begins with nothing, so at any time no more were made than their share of all requests.
+ */
+export class HedgeBudget {
+  #saved = 0;
+
+  /** A request has asked this target first. `share`: hedges for each request, from 0 to 1. */
+  earn(share: number): void {
+    this.#saved = Math.min(SAVED_MAX, this.#saved + share);
+  }
+
+  /** True if one more hedge is within the budget. */
+  get allows(): boolean {
+    return this.#saved >= 1 - EPSILON;
+  }
+
+  /** Takes one hedge; the caller has asked `allows`. */
+  take(): void {
+    this.#saved = Math.max(0, this.#saved - 1);
+  }
+}

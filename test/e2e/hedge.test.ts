@@ -1,0 +1,375 @@
+/** Two attempts beside each other: who starts, who wins, who pays, and that nothing is left of the other one. In virtual time. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import { chatAnswer, chatError, chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { startVirtualWorld } from './virtual.ts';
+import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
+import { contentOf, errorOf } from './world.ts';
+
+type Script = (call: SimulatedCall) => SimulatedAnswer;
+
+/** The form that was asked for, after so long. */
+const after =
+  (ms: number, word = 'well'): Script =>
+  ({ body }) =>
+    body.includes('"stream":true')
+      ? chatStream({ headersAfterMs: ms / 2, firstContentAfterMs: ms / 2, words: [word] })
+      : chatAnswer({ headersAfterMs: ms, words: [word] });
+const failing =
+  (ms: number, status = 500, error: Record<string, unknown> = {}): Script =>
+  () => {
+    const { steps } = chatError(status, error);
+    return { steps: [{ do: 'wait', ms }, ...steps] };
+  };
+
+const HEDGE = { enabled: true, delay: '500ms', budget: 1 } as const;
+
+interface HedgedOptions extends Omit<VirtualOptions, 'config'> {
+  readonly policy?: NonNullable<ConfigInput['policy']>;
+}
+
+function startHedged(t: TestContext, { policy, ...options }: HedgedOptions): Promise<VirtualWorld> {
+  return startVirtualWorld(t, { ...options, config: { policy: { hedge: HEDGE, ...policy } } });
+}
+
+function assertSettled(world: VirtualWorld): void {
+  assert.equal(world.upstream.running, 0);
+  assert.equal(world.eventsOf('received').length, world.eventsOf('finished').length);
+  assert.equal(world.eventsOf('attempt').length, world.eventsOf('attempt_end').length);
+  assert.ok(world.gateway.targets().every((target) => target.inFlight === 0));
+  assert.deepEqual([world.gateway.queue().waiting, world.gateway.queue().inFlight, world.gateway.queue().heldBytes], [0, 0, 0]);
+  const { resources } = world.gateway.snapshot();
+  for (const { id, kind, limit, available } of resources) if (kind === 'concurrency') assert.equal(available, limit, id);
+  const last = world.events.filter((event) => 'requestId' in event).at(-1);
+  assert.equal(last?.type, 'finished');
+}
+
+function answeredBy(seen: VirtualSeen, target: string, attempts: number, fallback: string | null): void {
+  assert.equal(seen.status, 200);
+  assert.equal(seen.headers.get('x-breakwater-target'), target);
+  assert.equal(seen.headers.get('x-breakwater-attempts'), String(attempts));
+  assert.equal(seen.headers.get('x-breakwater-fallback'), fallback);
+}
+
+/** How each attempt ended, in the order in which they were sent. */
+function endsOf(world: VirtualWorld): string[] {
+  const ends = world
+    .eventsOf('attempt_end')
+    .map(({ attempt, target, verdict, reason }) => ({ attempt, text: `${target} ${reason ?? verdict}` }));
+  return ends.toSorted((a, b) => a.attempt - b.attempt).map(({ text }) => text);
+}
+
+for (const stream of [false, true]) {
+  describe(stream ? 'a stream without content so far' : 'a plain request', () => {
+    it('is answered by another target once the first one is silent for too long', async (t) => {
+      const world = await startHedged(t, { providers: { a: silence, b: after(100) } });
+      const seen = await world.answerTo({ stream });
+      answeredBy(seen, 'b/m', 2, 'slow');
+      assert.equal(contentOf(seen.text), 'well');
+      assert.equal(seen.endAtMs, 600);
+      assert.deepEqual(endsOf(world), ['a/m cancelled', 'b/m success']);
+      assert.deepEqual(
+        world.eventsOf('attempt').map(({ race }) => race),
+        [null, 'hedge'],
+      );
+      assert.equal(world.eventsOf('committed')[0]!.race, 'hedge');
+      assert.equal(world.upstream.aborted, 1);
+      assertSettled(world);
+    });
+
+    it('has one attempt where the first one answers in time', async (t) => {
+      const world = await startHedged(t, { providers: { a: after(499), b: after(0) } });
+      answeredBy(await world.answerTo({ stream }), 'a/m', 1, null);
+      assert.equal(world.callsTo('b'), 0);
+      await world.clock.advanceAsync(10_000);
+      assert.equal(world.callsTo('b'), 0);
+      assertSettled(world);
+    });
+
+    it('is answered by the first one if that is there before the hedge', async (t) => {
+      const world = await startHedged(t, { providers: { a: after(700, 'first'), b: after(1000) } });
+      const seen = await world.answerTo({ stream });
+      answeredBy(seen, 'a/m', 2, null);
+      assert.equal(contentOf(seen.text), 'first');
+      assert.equal(seen.endAtMs, 700);
+      assert.deepEqual(endsOf(world), ['a/m success', 'b/m cancelled']);
+      assert.equal(world.eventsOf('committed')[0]!.race, null);
+      assert.equal(world.upstream.aborted, 1);
+      assertSettled(world);
+    });
+
+    it('goes on with the hedge if the first one fails', async (t) => {
+      const world = await startHedged(t, { providers: { a: failing(600), b: after(2000), c: after(0) } });
+      const seen = await world.answerTo({ stream });
+      answeredBy(seen, 'b/m', 2, 'server_error');
+      assert.equal(seen.endAtMs, 2500);
+      assert.equal(world.callsTo('c'), 0);
+      assertSettled(world);
+    });
+
+    it('goes on with the first one if the hedge fails', async (t) => {
+      const world = await startHedged(t, { providers: { a: after(3000), b: failing(100), c: after(0) } });
+      const seen = await world.answerTo({ stream });
+      answeredBy(seen, 'a/m', 2, null);
+      assert.equal(seen.endAtMs, 3000);
+      assert.equal(world.callsTo('c'), 0);
+      assertSettled(world);
+    });
+
+    it('asks the next target once both have failed', async (t) => {
+      const world = await startHedged(t, { providers: { a: failing(700), b: failing(100), c: after(50) } });
+      const seen = await world.answerTo({ stream });
+      answeredBy(seen, 'c/m', 3, 'server_error');
+      assert.equal(seen.endAtMs, 750);
+      assertSettled(world);
+    });
+
+    it('outlives a hedge that is told that nothing will work', async (t) => {
+      const world = await startHedged(t, { providers: { a: after(1000), b: failing(0, 400, { code: 'bad' }) } });
+      answeredBy(await world.answerTo({ stream }), 'a/m', 2, null);
+      assertSettled(world);
+    });
+
+    it('ends with what says that nothing will work, if the other one fails too', async (t) => {
+      const world = await startHedged(t, { providers: { a: failing(1000), b: failing(0, 400, { code: 'bad' }), c: after(0) } });
+      const seen = await world.answerTo({ stream });
+      assert.equal(seen.status, 400);
+      assert.equal(errorOf(seen.text).code, 'bad');
+      assert.equal(world.upstream.calls.length, 2);
+      assertSettled(world);
+    });
+
+    it('closes both when its caller leaves, whenever that is', async (t) => {
+      const world = await startHedged(t, { providers: { a: silence, b: after(1000) }, limits: { concurrency: 9 } });
+      const timersAtRest = world.clock.pendingTimers;
+      for (const [leaveAfterMs, calls] of [
+        [0, 1],
+        [499, 1],
+        [500, 2],
+        [900, 2],
+        [1499, 2],
+      ] as const) {
+        const before = world.upstream.calls.length;
+        const asked = world.ask({ stream });
+        await world.clock.advanceAsync(leaveAfterMs);
+        asked.leave();
+        await assert.rejects(asked.done);
+        await world.clock.advanceAsync(0);
+        assert.equal(world.upstream.calls.length - before, calls, `after ${leaveAfterMs} ms`);
+        assert.equal(world.eventsOf('finished').at(-1)!.outcome, 'cancelled');
+        assert.equal(world.clock.pendingTimers, timersAtRest);
+        assertSettled(world);
+      }
+    });
+
+    it('ends at its deadline with both closed', async (t) => {
+      const world = await startHedged(t, { providers: { a: silence, b: silence } });
+      const seen = await world.answerTo({ stream }, { 'x-breakwater-deadline-ms': '2000' });
+      assert.equal(seen.status, 504);
+      assert.ok(Math.abs(seen.endAtMs - 2000) <= 1, `${seen.endAtMs}`);
+      assert.equal(world.upstream.calls.length, 2);
+      assertSettled(world);
+    });
+
+    it('ends when the gateway closes, with both closed', async (t) => {
+      const world = await startHedged(t, { providers: { a: silence, b: silence } });
+      const { done } = world.ask({ stream });
+      await world.clock.advanceAsync(800);
+      assert.equal(world.upstream.running, 2);
+      const closed = world.gateway.close();
+      const seen = await world.until(done);
+      assert.equal(seen.status, 503);
+      await world.until(closed);
+      assertSettled(world);
+    });
+
+    it('is finished by a drain that began while both ran', async (t) => {
+      const world = await startHedged(t, { providers: { a: silence, b: after(1000) } });
+      const { done } = world.ask({ stream });
+      await world.clock.advanceAsync(800);
+      const drained = world.gateway.drain();
+      answeredBy(await world.until(done), 'b/m', 2, 'slow');
+      await world.until(drained);
+      assertSettled(world);
+    });
+  });
+}
+
+describe('a stream', () => {
+  it('is not hedged after its first content, however slow it goes on', async (t) => {
+    const slow = () => chatStream({ firstContentAfterMs: 100, gapMs: 5000 });
+    const world = await startHedged(t, { providers: { a: slow, b: after(0) } });
+    answeredBy(await world.answerTo({ stream: true }), 'a/m', 1, null);
+    assertSettled(world);
+  });
+
+  it('is not hedged while its content is held back to be judged', async (t) => {
+    const slow = () => chatStream({ firstContentAfterMs: 100, gapMs: 2000 });
+    const world = await startHedged(t, { providers: { a: slow, b: after(0) }, policy: { quality: { buffer: true } } });
+    answeredBy(await world.answerTo({ stream: true }), 'a/m', 1, null);
+    assertSettled(world);
+  });
+
+  it('breaks off like any other after its hedge was committed', async (t) => {
+    const broken = (): SimulatedAnswer => ({ steps: [...streamStart(), { do: 'break', code: 'ECONNRESET' }] });
+    const world = await startHedged(t, { providers: { a: silence, b: broken } });
+    const seen = await world.answerTo({ stream: true });
+    assert.equal(errorOf(seen.text).code, 'stream_interrupted');
+    assert.deepEqual(endsOf(world), ['a/m cancelled', 'b/m interrupted']);
+    assertSettled(world);
+  });
+
+  it('is let go by its caller while the winner still writes', async (t) => {
+    const slow = (): SimulatedAnswer => ({ steps: [...streamStart({ gapMs: 10_000 }), ...streamEnd()] });
+    const world = await startHedged(t, { providers: { a: silence, b: slow } });
+    const asked = world.ask({ stream: true });
+    await world.clock.advanceAsync(5000);
+    assert.equal(world.upstream.running, 1);
+    asked.leave();
+    await assert.rejects(asked.done);
+    await world.clock.advanceAsync(0);
+    assertSettled(world);
+  });
+});
+
+describe('where a hedge goes', () => {
+  it('to the same target by another key where there is no other target', async (t) => {
+    const keys: unknown[] = [];
+    const script: Script = (call) => {
+      const { headers } = call.request;
+      keys.push(headers[headers.indexOf('authorization') + 1]);
+      return call.number === 1 ? silence() : after(10)(call);
+    };
+    const world = await startHedged(t, { providers: { a: script }, keys: ['one', 'two'] });
+    const seen = await world.answerTo();
+    assert.equal(seen.headers.get('x-breakwater-attempts'), '2');
+    assert.equal(new Set(keys).size, 2);
+    assertSettled(world);
+  });
+
+  it('to the same target once more where there is one with one key', async (t) => {
+    const world = await startHedged(t, { providers: { a: (call) => (call.number === 1 ? silence() : after(10)(call)) } });
+    answeredBy(await world.answerTo(), 'a/m', 2, null);
+    assertSettled(world);
+  });
+
+  it('not to a target that the caller does not want', async (t) => {
+    const world = await startHedged(t, { providers: { a: after(2000), b: after(0) } });
+    answeredBy(await world.answerTo({}, { 'x-breakwater-fallback': 'off' }), 'a/m', 2, null);
+    assert.equal(world.callsTo('b'), 0);
+    assertSettled(world);
+  });
+
+  it('not to a target that has failed for this request', async (t) => {
+    const world = await startHedged(t, { providers: { a: failing(0), b: silence, c: after(0) } });
+    answeredBy(await world.answerTo(), 'c/m', 3, 'server_error');
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b'), world.callsTo('c')], [1, 1, 1]);
+    assertSettled(world);
+  });
+
+  it('not to a target whose breaker is not closed', async (t) => {
+    const world = await startHedged(t, { providers: { a: after(1000), b: after(0) } });
+    world.gateway.isolate('b/m');
+    answeredBy(await world.answerTo(), 'a/m', 2, null);
+    assert.equal(world.callsTo('b'), 0);
+    assertSettled(world);
+  });
+});
+
+describe('a hedge does not start', () => {
+  const slow = after(5000);
+  const alone = async (t: TestContext, options: Omit<HedgedOptions, 'providers'>, body = {}): Promise<void> => {
+    const world = await startHedged(t, { providers: { a: slow }, ...options });
+    answeredBy(await world.answerTo(body), 'a/m', 1, null);
+    assert.equal(world.upstream.calls.length, 1);
+    assertSettled(world);
+  };
+
+  it('where it is off', (t) => alone(t, { policy: { hedge: { ...HEDGE, enabled: false } } }));
+  it('beyond maxAttempts', (t) => alone(t, { policy: { maxAttempts: 1 } }));
+  it('beyond its own budget', (t) => alone(t, { policy: { hedge: { ...HEDGE, budget: 0.9 } } }));
+  it('beyond the retry budget', (t) => alone(t, { policy: { retry: { budget: { ratio: 0, minPerSecond: 0 } } } }));
+  it('where there is no place', (t) => alone(t, { limits: { concurrency: 1 } }));
+  it('on the last place', (t) => alone(t, { limits: { concurrency: 2 } }));
+  it('on the last request of a minute', (t) => alone(t, { limits: { requestsPerMinute: 2 } }));
+  it('on the last tokens of a minute', (t) => alone(t, { limits: { tokensPerMinute: 70 } }));
+  it('before a quantile of its target is known', (t) => alone(t, { policy: { hedge: { ...HEDGE, delay: 'p50' } } }));
+
+  it('while others wait for the same', async (t) => {
+    const world = await startHedged(t, { providers: { a: after(5000), b: after(5000) }, limits: { concurrency: 3 } });
+    const asked = Array.from({ length: 8 }, () => world.ask());
+    await world.clock.advanceAsync(4000);
+    assert.equal(world.upstream.calls.length, 6);
+    await world.until(Promise.all(asked.map(({ done }) => done)));
+    assertSettled(world);
+  });
+});
+
+it('where there was no place at first, a hedge starts once there is one', async (t) => {
+  const world = await startHedged(t, { providers: { a: silence, b: after(1200) }, limits: { concurrency: 2 } });
+  const other = world.ask({ model: 'b/m' });
+  await world.clock.advanceAsync(10);
+  const seen = await world.answerTo();
+  answeredBy(seen, 'b/m', 2, 'slow');
+  assert.equal(seen.endAtMs, 2700);
+  await other.done;
+  assertSettled(world);
+});
+
+it('hedges are a share of the requests, however many are slow', async (t) => {
+  const world = await startHedged(t, { providers: { a: after(1000), b: after(100) }, policy: { hedge: { ...HEDGE, budget: 0.05 } } });
+  for (let i = 0; i < 200; i++) await world.answerTo();
+  assert.equal(world.upstream.calls.length, 210);
+  assert.equal(world.callsTo('b'), 10);
+  assertSettled(world);
+});
+
+it('a quantile is of the target that is slow, and hedges do not lower it', async (t) => {
+  let asked = 0;
+  const everyTenth: Script = (call) => after(++asked % 10 === 0 ? 8000 : 400 + (asked % 7))(call);
+  const world = await startHedged(t, {
+    providers: { a: everyTenth, b: after(50) },
+    policy: { hedge: { enabled: true, delay: 'p90', budget: 1 } },
+  });
+  for (let i = 0; i < 50; i++) await world.answerTo();
+  assert.equal(world.callsTo('b'), 0);
+  const seen: VirtualSeen[] = [];
+  for (let i = 0; i < 500; i++) seen.push(await world.answerTo());
+  assert.equal(world.callsTo('b'), 50);
+  assert.ok(seen.every(({ endAtMs }) => endAtMs < 600));
+  assertSettled(world);
+});
+
+it('an answer that falls short of the policy is not the winner while the other one runs', async (t) => {
+  const world = await startHedged(t, {
+    providers: { a: after(3000, 'a much longer answer'), b: after(10, 'short') },
+    policy: { quality: { minLength: 10 } },
+  });
+  const seen = await world.answerTo();
+  answeredBy(seen, 'a/m', 2, null);
+  assert.equal(contentOf(seen.text), 'a much longer answer');
+  assertSettled(world);
+});
+
+it('what is passed through unread is not hedged', async (t) => {
+  const image = (): SimulatedAnswer => ({
+    steps: [
+      { do: 'wait', ms: 5000 },
+      { do: 'head', status: 200 },
+      { do: 'send', bytes: '{}' },
+    ],
+  });
+  const world = await startHedged(t, { providers: { a: image, b: image } });
+  const answer = world.fetch('http://breakwater/v1/images/generations', {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model: 'fast', prompt: 'a harbour' }),
+  });
+  const response = await world.until(answer.then(async (one) => ({ status: one.status, text: await one.text() })));
+  assert.equal(response.status, 200);
+  assert.equal(world.upstream.calls.length, 1);
+  assertSettled(world);
+});
