@@ -1,0 +1,24 @@
+/** The newsletter with Breakwater in this process: no port, no service. */
+import { join } from 'node:path';
+import OpenAI from 'openai';
+import { createBreakwater } from '../../src/index.ts'; // 'breakwater', where it is installed
+import { newsletter } from './newsletter.ts';
+
+const { FIRST_URL = 'http://127.0.0.1:9001/v1', FIRST_KEY = 'unused' } = process.env;
+const { SECOND_URL = 'http://127.0.0.1:9002/v1', SECOND_KEY = 'unused' } = process.env;
+
+const breakwater = await createBreakwater({
+  providers: {
+    first: { protocol: 'openai', baseUrl: FIRST_URL, apiKey: FIRST_KEY },
+    second: { protocol: 'openai', baseUrl: SECOND_URL, apiKey: SECOND_KEY },
+  },
+  models: {
+    summary: {
+      targets: ['first/small', 'second/small', 'local/extract'],
+      quality: { minLength: 80, rejectTruncated: true, rejectRefusal: true },
+    },
+  },
+});
+const openai = new OpenAI({ baseURL: 'http://breakwater/v1', apiKey: 'unused', fetch: breakwater.fetch });
+console.log(await newsletter(openai, process.argv[2] ?? join(import.meta.dirname, 'articles')));
+await breakwater.close();
