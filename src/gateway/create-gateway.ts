@@ -100,6 +100,7 @@ class RunningGateway implements Gateway {
     const http = options.transport ?? createUndiciTransport({ clock, env: options.env ?? {} });
     const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);
     this.#transport = transport;
+    transport.onTrouble = (message) => events.emit({ type: 'warning', at: clock.now(), message });
     this.#limits = new LimitRegistry(clock);
     this.#targets = new TargetRegistry(clock, random, this.#limits);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);

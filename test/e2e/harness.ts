@@ -35,6 +35,8 @@ export interface TestGateway {
 }
 
 export interface TestGatewayOptions {
+  /** Where relative paths of the config start, and engines look for their packages. Default: the working directory. */
+  readonly directory?: string;
   readonly seed?: number;
   readonly store?: Store;
   /** Default: the system's. */
@@ -48,7 +50,8 @@ export interface TestGatewayOptions {
 }
 
 export async function startGateway(input: ConfigInput, options: TestGatewayOptions = {}): Promise<TestGateway> {
-  const parsed = parseConfig(input, { source: 'library' });
+  const { directory } = options;
+  const parsed = parseConfig(input, { source: 'library', ...(directory !== undefined && { directory }) });
   if (!parsed.ok) throw new Error(parsed.faults.map((fault) => `${fault.path}: ${fault.message}`).join('\n'));
   const random = createSeededRandom(options.seed ?? 1);
   const bus = new EventBus((error) => {

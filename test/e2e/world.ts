@@ -31,7 +31,7 @@ type ProviderInput = NonNullable<ConfigInput['providers']>[string];
 
 export interface WorldOptions extends TestGatewayOptions {
   readonly storms: Readonly<Record<string, StormOptions>>;
-  /** Settings of a provider beside its address, by the Storm's name. */
+  /** Settings of a provider beside its address, by the Storm's name; of others everything. */
   readonly providers?: Readonly<Record<string, Partial<ProviderInput>>>;
   /** Default: `fast`, over a model `m` of every Storm in turn. */
   readonly models?: ConfigInput['models'];
@@ -44,7 +44,11 @@ export async function startWorld(t: TestContext, options: WorldOptions): Promise
   const started = await Promise.all(names.map((name) => startStorm({ name, ...options.storms[name] })));
   t.after(() => Promise.all(started.map((storm) => storm.close())));
   const storms = Object.fromEntries(names.map((name, i) => [name, started[i]!]));
-  const providers = Object.fromEntries(names.map((name) => [name, providerOf(storms[name]!, options.providers?.[name])]));
+  // Those without a Storm stand as they are.
+  const providers = {
+    ...options.providers,
+    ...Object.fromEntries(names.map((name) => [name, providerOf(storms[name]!, options.providers?.[name])])),
+  };
   const models = options.models ?? { fast: names.map((name) => `${name}/m`) };
   const gateway = await startGateway({ ...options.config, providers, models }, options);
   t.after(() => gateway.close());

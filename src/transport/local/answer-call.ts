@@ -16,6 +16,7 @@ export interface LocalCall {
   /** Seconds since the epoch. */
   readonly created: number;
   isStopped(): boolean;
+  readonly signal: AbortSignal;
 }
 
 /** Answers in whole, or throws where the answer broke after it had begun: its stream must not look complete. */
@@ -35,6 +36,7 @@ export async function answerCall(engine: Engine, spec: EngineSpec, call: LocalCa
     const generated = await engine.generate(request.prompt, {
       emit: (text) => emit(stops.push(text)),
       isStopped: () => stops.isMet || call.isStopped(),
+      signal: call.signal,
     });
     if (call.isStopped()) return;
     emit(stops.end());

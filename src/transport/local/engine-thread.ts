@@ -19,12 +19,14 @@ export interface ThreadListener {
 export class EngineThread {
   readonly #worker: Worker;
   readonly #stopped: Int32Array;
+  readonly #isNative: boolean;
   /** Resolves when the thread is gone. */
   readonly gone: Promise<void>;
 
   constructor(spec: EngineSpec, listener: ThreadListener, workerUrl: URL = defaultWorkerUrl) {
     const stopped = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
     this.#stopped = new Int32Array(stopped);
+    this.#isNative = spec.engine === 'llama';
     const workerData: ThreadData = { spec, stopped };
     this.#worker = new Worker(workerUrl, {
       name: `breakwater-${spec.name}`.slice(0, 60),
@@ -54,9 +56,10 @@ export class EngineThread {
     else this.#worker.postMessage(message);
   }
 
-  /** The call of this number, and all before it, should write no more: heard between two tokens. */
+  /** The call of this number, and all before it, should write no more: heard between two tokens at the latest. */
   stop(id: number): void {
     Atomics.store(this.#stopped, 0, id);
+    this.post({ kind: 'stop', id });
   }
 
   /** An answer on its way keeps the process alive; an engine at rest does not. */
@@ -68,7 +71,13 @@ export class EngineThread {
     this.#worker.unref();
   }
 
-  terminate(): void {
-    void this.#worker.terminate();
+  /**
+   * It ends by itself when it has stopped, or at once where that is safe: llama.cpp computes in threads of its own, and to take
+   * their worker away meanwhile ends the whole process.
+   */
+  end(): void {
+    this.rest();
+    if (this.#isNative) this.post({ kind: 'close' });
+    else void this.#worker.terminate();
   }
 }

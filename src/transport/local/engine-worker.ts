@@ -4,7 +4,7 @@ import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { answerCall } from './answer-call.ts';
 import type { Engine, EngineSpec } from './engine.ts';
-import { EngineRefusal, messageOf, unavailable } from './engine.ts';
+import { EngineRefusal, messageOf } from './engine.ts';
 import type { FromThread, ThreadData, ThreadError, ThreadMemory, ToThread } from './messages.ts';
 
 const { spec, stopped } = workerData as ThreadData;
@@ -12,6 +12,9 @@ const stoppedId = new Int32Array(stopped);
 const text = new TextEncoder();
 let loading: Promise<Engine> | null = null;
 let loadedBytes = 0;
+let answering: Promise<void> = Promise.resolve();
+/** Of the call that runs. */
+let stopping: { readonly id: number; readonly controller: AbortController } | null = null;
 
 function tell(message: FromThread): void {
   if (message.kind === 'data') parentPort!.postMessage(message, [message.bytes.buffer as ArrayBuffer]);
@@ -26,7 +29,7 @@ function standBack(): void {
   if (process.platform !== 'linux') return;
   try {
     const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
-    if (thread > 0 && thread !== process.pid) setPriority(thread, constants.priority.PRIORITY_LOW);
+    if (thread > 0 && thread !== process.pid) setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
   } catch {
     // Not allowed here: it competes as an equal.
   }
@@ -45,8 +48,9 @@ async function loadEngine(of: EngineSpec): Promise<Engine> {
     case 'extract':
       return (await import('./extract/extract-engine.ts')).createExtractEngine();
     case 'transformers':
+      return (await import('./transformers/transformers-engine.ts')).loadTransformersEngine(of);
     case 'llama':
-      throw unavailable(`engine ${of.engine} is not available in this version`);
+      return (await import('./llama/llama-engine.ts')).loadLlamaEngine(of);
   }
 }
 
@@ -56,13 +60,16 @@ function memory(): ThreadMemory {
 }
 
 function toError(error: unknown): ThreadError {
-  if (error instanceof EngineRefusal) return { status: error.status, code: error.code, message: error.message };
-  return { status: 503, code: 'engine_not_loaded', message: `${spec.name} could not be loaded: ${messageOf(error)}` };
+  if (error instanceof EngineRefusal) return { status: error.status, code: error.code, message: error.message, detail: error.detail };
+  return { status: 503, code: 'engine_not_loaded', message: `${spec.name} could not be loaded`, detail: messageOf(error) };
 }
 
 async function answer({ id, path, body, epochMs }: Extract<ToThread, { kind: 'call' }>): Promise<void> {
   const engine = await (loading ??= load());
+  const controller = new AbortController();
+  stopping = { id, controller };
   const call = {
+    signal: controller.signal,
     id: `chatcmpl-local-${epochMs.toString(36)}-${id}`,
     path,
     body,
@@ -80,6 +87,10 @@ async function answer({ id, path, body, epochMs }: Extract<ToThread, { kind: 'ca
   tell({ kind: 'end', id, memory: memory() });
 }
 
+function stop(id: number): void {
+  if (stopping !== null && stopping.id <= id) stopping.controller.abort();
+}
+
 async function begin(): Promise<void> {
   try {
     await (loading ??= load());
@@ -90,12 +101,15 @@ async function begin(): Promise<void> {
 }
 
 async function close(): Promise<void> {
+  // What a library computes with is not taken from under it.
+  await answering;
   await loading?.then((engine) => engine.close()).catch(() => {});
   parentPort!.close();
 }
 
 parentPort!.on('message', (message: ToThread) => {
   if (message.kind === 'load') void begin();
-  else if (message.kind === 'call') void answer(message);
+  else if (message.kind === 'call') answering = answer(message).catch(() => {});
+  else if (message.kind === 'stop') stop(message.id);
   else void close();
 });

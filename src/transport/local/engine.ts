@@ -66,6 +66,8 @@ export interface Writing {
   emit(text: string): void;
   /** True: nobody wants any more of it. Asked between two tokens. */
   isStopped(): boolean;
+  /** The same for the caller who left, told while nothing is written: heard by an engine that computes elsewhere. */
+  readonly signal: AbortSignal;
 }
 
 export interface Engine {
@@ -80,12 +82,15 @@ export class EngineRefusal extends Error {
   readonly status: number;
   readonly code: string;
   readonly param: string | null;
+  /** For the operator only. */
+  readonly detail: string | null;
 
-  constructor(status: number, code: string, message: string, param: string | null = null) {
+  constructor(status: number, code: string, message: string, param: string | null = null, detail: string | null = null) {
     super(message);
     this.status = status;
     this.code = code;
     this.param = param;
+    this.detail = detail;
   }
 }
 
@@ -95,8 +100,8 @@ export function unsupported(message: string, param: string): EngineRefusal {
 }
 
 /** It can't run on this machine as things stand: nothing that a breaker or a wait would mend. */
-export function unavailable(message: string): EngineRefusal {
-  return new EngineRefusal(501, 'engine_unavailable', message);
+export function unavailable(message: string, detail: string | null = null): EngineRefusal {
+  return new EngineRefusal(501, 'engine_unavailable', message, null, detail);
 }
 
 /** In one line, without the stack. */

@@ -43,14 +43,15 @@ const engine: Engine = {
 
 parentPort!.on('message', (message: ToThread) => {
   if (message.kind === 'load') {
-    if (spec.weights === 'missing') tell({ kind: 'unloadable', error: { status: 501, code: 'engine_unavailable', message: 'no weights' } });
+    if (spec.weights === 'missing')
+      tell({ kind: 'unloadable', error: { status: 501, code: 'engine_unavailable', message: 'no weights', detail: null } });
     else tell({ kind: 'loaded', memory });
   } else if (message.kind === 'close') parentPort!.close();
-  else void answer(message);
+  else if (message.kind === 'call') void answer(message);
 });
 
 async function answer({ id, path, body }: Extract<ToThread, { kind: 'call' }>): Promise<void> {
-  const call = { id: 'c', path, body, created: 0, isStopped: () => Atomics.load(stoppedId, 0) >= id };
+  const call = { id: 'c', path, body, created: 0, signal: new AbortController().signal, isStopped: () => Atomics.load(stoppedId, 0) >= id };
   try {
     await answerCall(engine, spec, call, {
       head: (status, contentType) => tell({ kind: 'head', id, status, contentType }),

@@ -35,6 +35,7 @@ export class LocalEngine {
   readonly spec: EngineSpec;
   readonly #clock: Clock;
   readonly #workerUrl: URL | undefined;
+  readonly #onTrouble: (message: string) => void;
   #thread: EngineThread | null = null;
   #isLoaded = false;
   #memory = NOTHING;
@@ -53,9 +54,10 @@ export class LocalEngine {
   #whenIdle: (() => void) | null = null;
 
   /** `after`: nothing is started before it. */
-  constructor(spec: EngineSpec, clock: Clock, after: Promise<void> | null = null, workerUrl?: URL) {
+  constructor(spec: EngineSpec, clock: Clock, onTrouble: (message: string) => void, after: Promise<void> | null = null, workerUrl?: URL) {
     this.spec = spec;
     this.#clock = clock;
+    this.#onTrouble = onTrouble;
     this.#workerUrl = workerUrl;
     if (after !== null) this.#startAfter(after);
   }
@@ -63,7 +65,7 @@ export class LocalEngine {
   status(): EngineStatus {
     const { name } = this.spec;
     const state = this.#thread === null ? (this.#failed === null ? 'idle' : 'failed') : this.#isLoaded ? 'ready' : 'loading';
-    return { name, state, memory: this.#memory, crashes: this.#crashes, error: this.#failed?.message ?? null };
+    return { name, state, memory: this.#memory, crashes: this.#crashes, error: this.#failed === null ? null : inWords(this.#failed) };
   }
 
   /** Loads now what the first call would load. */
@@ -101,9 +103,16 @@ export class LocalEngine {
     thread.stop(this.#nextId);
     thread.work();
     thread.post({ kind: 'close' });
-    const timer = this.#clock.schedule(CLOSE_WAIT_MS, () => thread.terminate());
-    await thread.gone;
-    timer.cancel();
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.schedule(CLOSE_WAIT_MS, () => {
+        thread.end();
+        resolve();
+      });
+      void thread.gone.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
   }
 
   #pump(): void {
@@ -198,7 +207,7 @@ export class LocalEngine {
     this.#thread = null;
     this.#memory = NOTHING;
     this.#release();
-    thread.terminate();
+    thread.end();
     this.#startAfter(thread.gone);
   }
 
@@ -216,7 +225,7 @@ export class LocalEngine {
     this.#memory = NOTHING;
     this.#release();
     if (this.#isClosing) return;
-    const error = { status: 500, code: 'engine_crashed', message: `${this.spec.name} crashed: ${reason}` };
+    const error = { status: 500, code: 'engine_crashed', message: `${this.spec.name} crashed: ${reason}`, detail: null };
     this.#failWith(error, 0);
     call?.fail(error, null);
     this.#pump();
@@ -227,6 +236,7 @@ export class LocalEngine {
     this.#crashes++;
     this.#failures++;
     this.#failed = error;
+    this.#onTrouble(inWords(error));
     const doublings = this.#failures - 2 + pausesFrom;
     if (doublings >= 0) this.#restartAt = this.#clock.now() + Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** doublings);
   }
@@ -245,4 +255,8 @@ export class LocalEngine {
     if (at >= 0) this.#waiting.splice(at, 1);
     this.#pump();
   }
+}
+
+function inWords({ message, detail }: ThreadError): string {
+  return detail === null ? message : `${message}: ${detail}`;
 }

@@ -28,6 +28,8 @@ export class LocalTransport implements Transport {
   readonly #http: Transport;
   readonly #clock: Clock;
   readonly #workerUrl: URL | undefined;
+  /** Hears of a thread that crashed, or could not load its model: words for the operator. */
+  onTrouble: ((message: string) => void) | null = null;
   readonly #engines = new Map<string, { settings: string; engine: LocalEngine }>();
   /** By name: the ends of engines that the config no longer has, or has otherwise. */
   readonly #retiring = new Map<string, { engine: LocalEngine; gone: Promise<void> }>();
@@ -49,7 +51,7 @@ export class LocalTransport implements Transport {
       let known = this.#engines.get(name);
       if (known === undefined) {
         const before = this.#retiring.get(name)?.gone ?? null;
-        const engine = new LocalEngine(spec, this.#clock, before, this.#workerUrl);
+        const engine = new LocalEngine(spec, this.#clock, (message) => this.onTrouble?.(message), before, this.#workerUrl);
         this.#engines.set(name, (known = { settings: JSON.stringify(spec), engine }));
       }
       if (warm) known.engine.warm();
@@ -92,7 +94,12 @@ function refuse(name: string, listener: UpstreamListener): UpstreamCall {
     if (call.isOver) return;
     listener.onSent();
     call.fail(
-      { status: 404, code: 'model_not_found', message: `there is no local model ${name}: write it under models of its provider` },
+      {
+        status: 404,
+        code: 'model_not_found',
+        message: `there is no local model ${name}: write it under models of its provider`,
+        detail: null,
+      },
       null,
     );
   });

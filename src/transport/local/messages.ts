@@ -18,6 +18,8 @@ export type ToThread =
       /** Milliseconds since the epoch. */
       readonly epochMs: number;
     }
+  /** The call of this number is wanted no more. */
+  | { readonly kind: 'stop'; readonly id: number }
   | { readonly kind: 'close' };
 
 /** What a thread holds, in bytes. */
@@ -41,5 +43,8 @@ export type FromThread =
 export interface ThreadError {
   readonly status: number;
   readonly code: string;
+  /** May be shown to callers. */
   readonly message: string;
+  /** What the operator should know beside that; null: nothing. */
+  readonly detail: string | null;
 }

@@ -1,0 +1,54 @@
+/** The packages that engines stand on: optional, because they weigh hundreds of megabytes and few need them. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { unavailable } from './engine.ts';
+import type { EngineName } from './engine.ts';
+
+const PEERS: Readonly<Record<EngineName, string | null>> = {
+  extract: null,
+  transformers: '@huggingface/transformers',
+  llama: 'node-llama-cpp',
+};
+
+/** What is missing for an engine, with its cure; null: nothing. `directory`: where it is looked for beside our own place. */
+export function missingPeer(engine: EngineName, directory: string): string | null {
+  const name = PEERS[engine];
+  if (name === null || find(name, directory) !== null) return null;
+  return `engine ${engine} needs the package ${name}, which is not installed; install it with: npm install ${name}`;
+}
+
+/** Loads an engine's package. Throws an EngineRefusal where it is missing. */
+export async function importPeer(engine: EngineName, directory: string): Promise<unknown> {
+  const missing = missingPeer(engine, directory);
+  if (missing !== null) throw unavailable(missing);
+  return import(find(PEERS[engine]!, directory)!);
+}
+
+/** The URL of the package's entry for imports; null: it isn't installed. */
+function find(name: string, directory: string): string | null {
+  for (const from of [import.meta.url, pathToFileURL(join(directory, 'config')).href]) {
+    for (const folder of createRequire(from).resolve.paths(name) ?? []) {
+      const place = join(folder, name);
+      if (existsSync(join(place, 'package.json'))) return entryOf(place);
+    }
+  }
+  return null;
+}
+
+/** `require.resolve` would give the entry for `require`, which a package may not have. */
+function entryOf(place: string): string | null {
+  const manifest = createRequire(join(place, 'package.json'))('./package.json') as { exports?: unknown; main?: string };
+  const entry = importCondition(manifest.exports) ?? manifest.main ?? null;
+  return entry === null ? null : pathToFileURL(join(place, entry)).href;
+}
+
+const CONDITIONS = ['.', 'node', 'import', 'default'];
+
+function importCondition(exports: unknown): string | null {
+  if (typeof exports === 'string') return exports;
+  if (typeof exports !== 'object' || exports === null) return null;
+  const found = Object.entries(exports).find(([condition]) => CONDITIONS.includes(condition));
+  return found === undefined ? null : importCondition(found[1]);
+}
