@@ -40,6 +40,14 @@ test('attempts are counted by target, verdict and reason, and their tokens by ki
   assert.equal(samples.get('breakwater_tokens_total{target="openai/gpt",kind="output"}'), 60);
 });
 
+test('answers that were not good enough are counted by target and by what they lacked', async () => {
+  const { record, scrape } = setUp();
+  record(attemptEnd(), attemptEnd({ quality: 'short' }), attemptEnd({ quality: 'short' }), attemptEnd({ quality: 'empty' }));
+  const samples = await scrape();
+  assert.equal(samples.get('breakwater_poor_answers_total{target="openai/gpt",quality="short"}'), 2);
+  assert.equal(samples.get('breakwater_poor_answers_total{target="openai/gpt",quality="empty"}'), 1);
+});
+
 test('durations are histograms in seconds whose buckets are cumulative and reach ten minutes', async () => {
   const { record, scrape } = setUp();
   record(finished({ durationMs: 40 }), finished({ durationMs: 400_000 }), finished({ durationMs: 700_000 }));

@@ -216,3 +216,24 @@ it('nobody is told of an error where a real answer was there', async (t) => {
   assert.equal(seen.status, 200, JSON.stringify(seen.status === 200 ? '' : errorOf(seen.text)));
   assert.equal(contentOf(seen.text), 'Short.');
 });
+
+it('a poor answer is never kept for those who ask the same, whoever gave it', async (t) => {
+  let calls = 0;
+  const world = await startVirtualWorld(t, {
+    providers: { a: () => chatAnswer({ words: [++calls < 3 ? 'Short.' : GOOD] }) },
+    config: { policy: { quality: { minLength: 20 }, cache: { enabled: true } } },
+  });
+  const marks: unknown[] = [];
+  for (let i = 0; i < 5; i++) {
+    const { headers } = await world.answerTo();
+    marks.push([headers.get('x-breakwater-quality'), headers.get('x-breakwater-cache')]);
+  }
+  assert.deepEqual(marks, [
+    ['short', null],
+    ['short', null],
+    [null, null],
+    [null, 'hit'],
+    [null, 'hit'],
+  ]);
+  assert.equal(calls, 3);
+});

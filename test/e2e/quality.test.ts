@@ -2,57 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { StormFault } from '../../src/storm/index.ts';
+import { CASES, poorAt } from './quality-cases.ts';
+import type { Quality } from './quality-cases.ts';
+import { askBySdk } from './sdk-caller.ts';
 import { contentOf, startWorld } from './world.ts';
-import type { Seen, World, WorldOptions } from './world.ts';
+import type { Seen, World } from './world.ts';
 
-type Quality = NonNullable<NonNullable<NonNullable<WorldOptions['config']>['policy']>['quality']>;
-
-const poorAt = (kind: StormFault['kind']): { faults: StormFault[] } => ({ faults: [{ kind }] });
 const callsOf = (world: World): number[] => Object.values(world.storms).map((storm) => storm.stats().calls);
-
-interface Case {
-  readonly name: string;
-  readonly kind: StormFault['kind'];
-  readonly quality: Quality;
-  readonly mark: string;
-  readonly body?: Record<string, unknown>;
-}
-
-const schema = {
-  type: 'json_schema',
-  json_schema: { name: 'x', schema: { type: 'object', properties: { answer: { type: 'string' } }, required: ['answer'] } },
-};
-
-const CASES: readonly Case[] = [
-  { name: 'truncated', kind: 'truncated', quality: { rejectTruncated: true }, mark: 'truncated', body: { max_tokens: 200 } },
-  { name: 'a refusal in its own field', kind: 'refusal', quality: { rejectRefusal: true }, mark: 'refused' },
-  { name: 'withheld by a filter', kind: 'content-filter', quality: { rejectRefusal: true }, mark: 'refused' },
-  { name: 'degenerate repetition, by default', kind: 'repetition', quality: {}, mark: 'repetition', body: { max_tokens: 200 } },
-  { name: 'too short', kind: 'prose', quality: { minLength: 60 }, mark: 'short', body: { max_tokens: 200 } },
-  {
-    name: 'lacking a pattern',
-    kind: 'prose',
-    quality: { mustMatch: ['storm|wind|boat|wall|light|harbour|sea|ships|calm'] },
-    mark: 'mismatch',
-    body: { max_tokens: 200 },
-  },
-  { name: 'holding a pattern', kind: 'prose', quality: { mustNotMatch: ['^Here is what you asked for'] }, mark: 'mismatch' },
-  {
-    name: 'no JSON where a schema asks for it, by default',
-    kind: 'prose',
-    quality: {},
-    mark: 'schema',
-    body: { response_format: schema, max_tokens: 200 },
-  },
-  {
-    name: 'no JSON where an object is asked for, by default',
-    kind: 'prose',
-    quality: {},
-    mark: 'schema',
-    body: { response_format: { type: 'json_object' }, max_tokens: 200 },
-  },
-];
 
 function assertAnswered(seen: Seen, by: string, attempts: number, fallback: string | null, mark: string | null): void {
   assert.equal(seen.status, 200);
@@ -207,10 +163,11 @@ it('of a thousand answers, three in ten of them bad, none that is bad is deliver
   const quality = { rejectTruncated: true, rejectRefusal: true, minLength: 60, buffer: true };
   const world = await startWorld(t, { storms: { a: { faults: [bad] }, b: {} }, config: { policy: { quality } } });
   const ask = async (i: number): Promise<void> => {
-    const seen = await world.ask({ stream: i % 2 === 0, max_tokens: 200, messages: [{ role: 'user', content: `Say something, ${i}.` }] });
-    assert.deepEqual([seen.status, seen.headers.get('x-breakwater-quality')], [200, null]);
-    assert.match(seen.text, /"finish_reason":"stop"/);
-    assert.ok(contentOf(seen.text).length >= 60);
+    const messages = [{ role: 'user', content: `Say something, ${i}.` }];
+    const seen = await askBySdk(world.openai, { model: 'fast', stream: i % 2 === 0, max_tokens: 200, messages });
+    assert.equal(seen.end, 'answer');
+    assert.deepEqual([seen.headers.get('x-breakwater-quality'), seen.said.length, seen.said[0]?.finish], [null, 1, 'stop']);
+    assert.ok(seen.said[0]!.content.length >= 60 && seen.said[0]!.refusal === '');
   };
   for (let i = 0; i < 1_000; i += 10) await Promise.all(Array.from({ length: 10 }, (_, k) => ask(i + k)));
   const shortfalls = world.gateway.targets()[0]!.shortfalls;

@@ -13,7 +13,7 @@ const example = join(import.meta.dirname, '../../examples/newsletter');
 type Env = Record<string, string>;
 
 /** A command of ours that listens, and its address. */
-async function start(t: TestContext, args: readonly string[], env: Env = {}): Promise<{ url: string; stop(): Promise<unknown> }> {
+async function start(t: TestContext, args: readonly string[], env: Env = {}): Promise<{ url: string; stop: () => Promise<unknown> }> {
   const cli = startCli(args, { env });
   t.after(() => cli.child.kill('SIGKILL'));
   const [, url = ''] = await cli.until('stdout', /listening on (http:\S+)\n/);
@@ -23,7 +23,7 @@ async function start(t: TestContext, args: readonly string[], env: Env = {}): Pr
 interface Provider {
   readonly url: string;
   calls(): Promise<number>;
-  stop(): Promise<unknown>;
+  stop: () => Promise<unknown>;
 }
 
 async function startStorm(t: TestContext, ...faults: string[]): Promise<Provider> {
