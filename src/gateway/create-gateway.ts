@@ -315,7 +315,7 @@ function schedulerOptions(config: Config, random: Random): SchedulerOptions<Rout
   return {
     queueLengthMax: queue.maxSize,
     minShare: { low: queue.minShare.low, normal: queue.minShare.normal },
-    choose: (startable, applicant) => choose(startable, applicant, random),
+    choose: (startable, applicant, now) => choose(startable, applicant, now, random),
     onStart: takeTurn,
   };
 }

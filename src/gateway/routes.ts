@@ -81,11 +81,11 @@ export class Routes {
       state,
       tier,
       weight: spec.weight / states.length,
-      get health() {
-        return state.health.value;
-      },
+      healthAt: (now) => state.health.valueAt(now),
+      expectedMs: (kind, now) => state.firstContent.expectedMs(kind, now),
       time,
       turn: 0,
+      slowness: 1,
       affinityKey: `${state.name} ${state.credential.id}`,
       set: spec.set,
       drop: spec.drop,

@@ -30,7 +30,7 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
     },
     cooldownMs: pausedMs(state, now),
     benchedMs: state.credential.bench.remainingMs(now),
-    health: state.health.value,
+    health: state.health.valueAt(now),
     limits: (state.limits as readonly LimitResource[]).map((limit) => ({
       kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),
       limit: limit.limit,

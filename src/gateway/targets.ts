@@ -6,6 +6,7 @@ import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { HedgeBudget } from '../policy/hedge.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
+import { FirstContentEstimate } from '../policy/selection/first-content.ts';
 import { Health } from '../policy/selection/health.ts';
 import { pausedMs } from '../pipeline/route.ts';
 import type { LimitLearner } from '../pipeline/limit-learner.ts';
@@ -27,7 +28,7 @@ type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
 /** What all credentials of a provider's model have in common. */
 type SharedState = Pick<
   TargetState,
-  'breaker' | 'overload' | 'retryBudget' | 'hedgeBudget' | 'silence' | 'told' | 'concurrency' | 'input' | 'output'
+  'breaker' | 'overload' | 'retryBudget' | 'hedgeBudget' | 'silence' | 'firstContent' | 'told' | 'concurrency' | 'input' | 'output'
 >;
 
 interface KnownPlace {
@@ -145,6 +146,7 @@ export class TargetRegistry {
         retryBudget: new RetryBudget(policy.retry.budget, now),
         hedgeBudget: new HedgeBudget(),
         silence: new SilenceRecord(),
+        firstContent: new FirstContentEstimate(),
         told: { breaker: 'closed' as const },
         ...createTargetLearning(name),
       },

@@ -8,6 +8,8 @@ import type { RouteTarget } from './route.ts';
 export interface RouteApplicant extends Applicant<RouteTarget> {
   /** What keeps a session at one target, so that prompt caches are used; null: nothing. */
   readonly affinityKey: string | null;
+  /** What answers of its kind may be compared by. */
+  readonly kind: number;
   /** No other attempt may follow: a credential that is in doubt is tried by somebody else, if there is a choice. */
   readonly isLast: boolean;
   /** Who is to be told once it has waited; null: nobody waits. */

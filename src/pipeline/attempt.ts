@@ -13,6 +13,7 @@ import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/tran
 import type { AnswerFacts } from '../core/facts.ts';
 import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
 import { replaceModel } from '../wire/multipart-model.ts';
+import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { maskFailure, maskPieces, maskText } from './mask-credential.ts';
@@ -71,6 +72,9 @@ export class Attempt implements GuardListener, GuardLimits {
   attemptEnds: Instant;
   readonly shortestMs: number;
   readonly #call: CallKind;
+  readonly #kind: number;
+  /** There is no first content yet, nor an end. */
+  #isSilent = true;
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
   readonly #form: ChatAnswerForm;
@@ -99,6 +103,8 @@ export class Attempt implements GuardListener, GuardLimits {
     this.options = options;
     this.running = state.concurrency.inUse;
     this.startedAt = clock.now();
+    this.#kind = answerKind(facts);
+    state.firstContent.began(this.#kind, this.startedAt);
     this.#call = { stream: facts.stream, thinks: facts.thinks || state.thinks, local: state.local, outputBound: facts.outputBound };
     this.connectMs = policy.timeouts.connect;
     this.headersMs = headersLimitMs(policy.timeouts, this.#call);
@@ -286,6 +292,8 @@ export class Attempt implements GuardListener, GuardLimits {
 
   onCandidate(): void {
     this.firstContentAt = this.#guard.held.since ?? this.#clock.now();
+    this.#isSilent = false;
+    this.options.target.state.firstContent.answered(this.#kind, this.firstContentAt, this.startedAt);
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
     this.#settleDecision();
   }
@@ -321,6 +329,9 @@ export class Attempt implements GuardListener, GuardLimits {
   #stop(): void {
     this.#guard.stop();
     this.#upstream?.abort();
+    if (!this.#isSilent) return;
+    this.#isSilent = false;
+    this.options.target.state.firstContent.gaveUp(this.#kind, this.#clock.now(), this.startedAt);
   }
 
   #settleDecision(): void {

@@ -34,9 +34,10 @@ export interface Engine {
 /** Closes the permit of an attempt that was sent, and tells what that changed. */
 export function settleAttempt(engine: Engine, target: RouteTarget, permit: Permit, settlement: Settlement): void {
   const { state } = target;
+  const now = engine.clock.now();
   state.inFlight--;
-  permit.settle(engine.clock.now(), settlement);
-  if (settlement.health !== 'neutral') state.health.record(settlement.health === 'success');
+  permit.settle(now, settlement);
+  if (settlement.health !== 'neutral') state.health.record(now, settlement.health === 'success');
   tellBreaker(engine, state);
   engine.admission.pump();
 }

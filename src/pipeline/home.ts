@@ -17,10 +17,10 @@ import type { RouteTarget, Tiers } from './route.ts';
 const known = new WeakMap<Tiers, Map<RouteTarget, Tiers>>();
 
 /** Which of a tier's targets that can start now gets the request: the conversation's own, else by weight. */
-export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, random: Random): RouteTarget {
+export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, now: Instant, random: Random): RouteTarget {
   const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.bench.isInDoubt) : startable;
   const from = safe.length === 0 ? startable : safe;
-  return applicant.affinityKey === null ? chooseByWeight(from, random) : chooseByAffinity(from, applicant.affinityKey);
+  return applicant.affinityKey === null ? chooseByWeight(from, applicant.kind, now, random) : chooseByAffinity(from, applicant.affinityKey);
 }
 
 /** `tiers` with the home of the conversation split off from its tier; `tiers` itself where there is no choice. */

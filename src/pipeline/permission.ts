@@ -9,6 +9,7 @@ import { OUTPUT_FIRST } from '../policy/token-estimate.ts';
 import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
+import { answerKind } from './answer-kind.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
 import type { RouteTarget, Tiers } from './route.ts';
@@ -45,6 +46,10 @@ export class RunApplicant implements RouteApplicant {
     this.patienceMs = Math.min(run.route.patienceMs, (waitUntil - run.engine.clock.now()) / 2);
     this.maxCooldownWaitMs = run.route.policy.retry.maxRetryAfter;
     this.own = run.clientPermit === null ? run.request.client.resources : NO_RESOURCES;
+  }
+
+  get kind(): number {
+    return answerKind(this.#run.request.facts);
   }
 
   get affinityKey(): string | null {

@@ -12,6 +12,7 @@ import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import type { HedgeBudget, HedgeQuantile } from '../policy/hedge.ts';
 import type { SilenceRecord } from '../policy/latency/silence.ts';
 import type { RetryBudget } from '../policy/retry-budget.ts';
+import type { FirstContentEstimate } from '../policy/selection/first-content.ts';
 import type { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
 import type { Health } from '../policy/selection/health.ts';
 import type { Weighted } from '../policy/selection/selection.ts';
@@ -91,6 +92,7 @@ export interface TargetState {
   readonly retryBudget: RetryBudget;
   readonly hedgeBudget: HedgeBudget;
   readonly silence: SilenceRecord;
+  readonly firstContent: FirstContentEstimate;
   readonly health: Health;
   readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
   /** The state of the breaker that was last told in an event; one object for all credentials. */

@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { CONTRACT_NEED as NEED, testResourceContract } from '../../core/resource.contract.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Settlement } from '../../core/resource.ts';
+import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { CircuitBreaker } from './circuit-breaker.ts';
 import type { BreakerOptions } from './circuit-breaker.ts';
 
@@ -85,6 +86,30 @@ test('opens by ratio once enough was seen in the window', () => {
   assert.equal(breaker.state, 'open');
 });
 
+test('failures in a row that come by chance open nothing; more of them than chance brings do', () => {
+  const breaker = makeBreaker();
+  const random = createSeededRandom(1);
+  for (let i = 0; i < 300; i++) {
+    if (breaker.state === 'closed') attempt(breaker, i * 50, i % 10 < 3 ? 'failure' : 'success');
+  }
+  assert.equal(breaker.state, 'closed');
+  attempt(breaker, 15_000, 'success');
+  attempts(breaker, 15_000, 'failure', 5);
+  assert.equal(breaker.state, 'closed', 'a target that fails three in ten does that every few hundred calls');
+  attempts(breaker, 15_000, 'failure', 5);
+  assert.equal(breaker.state, 'open');
+  const busy = makeBreaker();
+  let opened = 0;
+  for (let i = 0; i < 5000; i++) {
+    attempt(busy, i * 50, random.next() < 0.3 ? 'failure' : 'success');
+    if (busy.state === 'open') {
+      opened++;
+      busy.reset();
+    }
+  }
+  assert.ok(opened <= 5, `${opened} times in 5,000 calls`);
+});
+
 test('what lies further back than the window no longer counts', () => {
   const breaker = makeBreaker({ consecutiveFailures: 100 });
   attempts(breaker, 0, 'failure', 9);
@@ -121,8 +146,7 @@ test('open, it holds back until its time, then lets a probe through and nobody e
 });
 
 test('a probe that succeeds closes it with a clean record', () => {
-  const breaker = opened();
-  attempt(breaker, 5000, 'success');
+  const breaker = recovered();
   assert.equal(breaker.state, 'closed');
   assert.equal(breaker.failureRatio(5000), 0);
 });
@@ -168,17 +192,44 @@ test('a ramp goes on as long as it holds somebody back, wave by wave or one by o
   }
 });
 
-test('failures narrow a ramp, and open it when they have used up what good answers earned', () => {
+test('failures narrow a ramp, and open it when they are half of all, for longer than the last time', () => {
   const breaker = recovered();
-  attempt(breaker, 5000, 'success');
-  assert.equal(startAll(breaker, 5000).length, 3);
+  attempts(breaker, 5000, 'success', 2);
+  assert.equal(startAll(breaker, 5000).length, 4);
   const again = recovered();
-  attempt(again, 5000, 'success');
+  attempts(again, 5000, 'success', 2);
   attempts(again, 5000, 'failure', 2);
   assert.equal(again.state, 'closed');
-  attempt(again, 5000, 'failure');
-  assert.equal(again.state, 'open');
-  assert.equal(again.openForMs(5000), 10_000, 'for longer than the last time');
+  assert.equal(startAll(again, 5000).length, 2);
+  const opening = recovered();
+  attempts(opening, 5000, 'success', 2);
+  attempts(opening, 5000, 'failure', 3);
+  assert.equal(opening.state, 'open');
+  assert.equal(opening.openForMs(5000), 10_000);
+});
+
+test('a ramp under which everything breaks down sees no more than was let through', () => {
+  const breaker = recovered();
+  for (let round = 0; round < 4; round++)
+    for (const ticket of startAll(breaker, 5000)) breaker.settle(5000, ticket, NEED, { usage: null, health: 'success' });
+  const running = startAll(breaker, 5000);
+  assert.ok(running.length >= 30);
+  for (const ticket of running) {
+    breaker.settle(5001, ticket, NEED, { usage: null, health: 'failure' });
+    if (breaker.state === 'closed' && ticket !== running.at(-1)) assert.equal(startAll(breaker, 5001).length, 0);
+  }
+  assert.equal(breaker.state, 'open');
+});
+
+test('a ramp comes to its end although three in ten fail, most times', () => {
+  let ended = 0;
+  const random = createSeededRandom(3);
+  for (let run = 0; run < 100; run++) {
+    const breaker = recovered();
+    for (let i = 0; i < 400 && breaker.isRamping; i++) attempt(breaker, 5000, random.next() < 0.3 ? 'failure' : 'success');
+    if (breaker.state === 'closed' && !breaker.isRamping) ended++;
+  }
+  assert.ok(ended >= 70, `${ended} of 100`);
 });
 
 test('what says nothing about the target neither widens nor narrows a ramp', () => {
@@ -214,7 +265,9 @@ test('a target that is missed is asked again after 25 seconds, however long its 
   assert.equal(breaker.openForMs(now), 25_000);
   assert.equal(breaker.miss(), false, 'that is no news any more');
   attempt(breaker, now + 25_000, 'failure');
-  assert.equal(breaker.openForMs(now + 25_000), 300_000, 'missed anew from every opening on');
+  assert.equal(breaker.openForMs(now + 25_000), 25_000, 'it will be missed again');
+  attempt(breaker, now + 50_000, 'failure');
+  assert.equal(breaker.openForMs(now + 50_000), 300_000, 'nobody has missed it meanwhile');
 });
 
 test('missing it makes no open time longer, and no pause that was asked for shorter', () => {

@@ -27,11 +27,16 @@ const JITTER = 0.2;
  * probe worth having is that every probe costs somebody an attempt; where many go without the target, it is the other way round.
  */
 const MISSED_OPEN_MS = 25_000;
-/** It is missed once so many requests have gone without it: at most one in so many of them pays for a probe. */
+/** It is missed once so many requests have gone without it, now or the last time: about one in so many of them pays for a probe. */
 const MISSED_MIN = 20;
 
-/** What a good answer adds to what may run at once, from the first failure of a ramp on: it has come near to what the target can take. */
-const CAREFUL_STEP = 0.5;
+/** So many failures in a row as come by chance more often than this are no sign of anything new. */
+const CHANCE_MAX = 0.05;
+
+/** What a good answer adds to what may run at once, from the first failure of a ramp on: it may have come near to what the target can take. */
+const CAREFUL_STEP = 0.75;
+/** In a ramp fewer failures tell: the ratio counts from so many on. */
+const RAMP_FAILURES_MIN = 3;
 
 /** A ramp ends after so many good answers, and one for each place, in which it held nobody back. */
 const GOOD_MIN = 10;
@@ -51,8 +56,8 @@ export interface BreakerRecord {
  *
  * Closed by a probe, it ramps: each answer that begins and each that ends well lets one more through at once, each failure one
  * less, so that a target which has just come up is not hit with all who waited for it, and one that breaks down under them sees no
- * more. It is open again when its failures have used up what its good answers have earned, and for longer than before: only the end
- * of the ramp forgives.
+ * more. It is open again when its failures reach the ratio, or all that was let through has failed, and for longer than before: only
+ * the end of the ramp forgives.
  */
 export class CircuitBreaker implements Resource {
   readonly id: string;
@@ -67,9 +72,12 @@ export class CircuitBreaker implements Resource {
   #missedUntil: Instant = -Infinity;
   /** Requests that went without it since it opened. */
   #missed = 0;
+  #isMissed = false;
   /** Openings in a row, until a ramp has come to its end. */
   #openings = 0;
   #consecutive = 0;
+  /** How many might run at once when these failures began. */
+  #allowedBefore = Infinity;
   /** Attempts of this generation that have not ended. */
   #running = 0;
   /** How many may run at once while closed; Infinity: it does not ramp. */
@@ -141,8 +149,9 @@ export class CircuitBreaker implements Resource {
   /** A request that would have had it goes without, or waits. True if it may be asked sooner by that. */
   miss(): boolean {
     if (this.#state !== 'open') return false;
-    this.#missed++;
-    return this.#missed === MISSED_MIN && this.#missedUntil < this.#openUntil;
+    if (++this.#missed < MISSED_MIN || this.#isMissed) return false;
+    this.#isMissed = true;
+    return this.#missedUntil < this.#openUntil;
   }
 
   /** The target itself asked for a longer pause; a shorter one changes nothing. */
@@ -182,7 +191,7 @@ export class CircuitBreaker implements Resource {
   }
 
   get #opensAt(): Instant {
-    return this.#missed >= MISSED_MIN ? this.#missedUntil : this.#openUntil;
+    return this.#isMissed ? this.#missedUntil : this.#openUntil;
   }
 
   #settleClosed(now: Instant, settlement: Settlement): void {
@@ -191,7 +200,8 @@ export class CircuitBreaker implements Resource {
     this.#window.record(now, failed);
     this.#consecutive = failed ? this.#consecutive + 1 : 0;
     if (!failed) return this.#noteGood();
-    this.#allowed--;
+    if (this.#consecutive === 1) this.#allowedBefore = this.#allowed;
+    this.#allowed = Math.max(1, this.#allowed - 1);
     this.#careful = true;
     if (this.#mustOpen(now)) this.#open(now);
   }
@@ -199,6 +209,7 @@ export class CircuitBreaker implements Resource {
   #settleProbe(now: Instant, settlement: Settlement): void {
     if (settlement.health === 'success') {
       this.#close();
+      this.#window.record(now, false);
       this.#allowed = this.#options.probes + 1;
       this.#wanted = GOOD_MIN;
     } else if (settlement.health === 'failure') this.#open(now);
@@ -218,13 +229,26 @@ export class CircuitBreaker implements Resource {
   }
 
   #mustOpen(now: Instant): boolean {
-    if (this.isRamping) return this.#allowed < 1;
-    if (this.#consecutive >= this.#options.consecutiveFailures) return true;
-    return this.#window.count(now) >= this.#options.minRequests && this.#window.failureRatio(now) >= this.#options.failureRatio;
+    const { consecutiveFailures, failureRatio, minRequests } = this.#options;
+    const isTold = this.#window.failureRatio(now) >= failureRatio;
+    if (!this.isRamping)
+      return (this.#consecutive >= consecutiveFailures && !this.#isChance(now)) || (isTold && this.#window.count(now) >= minRequests);
+    if (this.#consecutive >= Math.max(consecutiveFailures, this.#allowedBefore)) return true;
+    return isTold && this.#window.failures >= RAMP_FAILURES_MIN;
+  }
+
+  /** A target that fails three calls in ten fails five in a row every few hundred calls. */
+  #isChance(now: Instant): boolean {
+    const before = this.#window.count(now) - this.#consecutive;
+    if (before < this.#options.minRequests) return false;
+    const failureRatio = (this.#window.failures - this.#consecutive) / before;
+    return before * failureRatio ** this.#consecutive > CHANCE_MAX;
   }
 
   #open(now: Instant): void {
     this.#openings++;
+    this.#isMissed = this.#openings > 1 && this.#missed >= MISSED_MIN;
+    this.#missed = 0;
     const { openForMs, maxOpenForMs } = this.#options;
     const grownMs = Math.min(maxOpenForMs, openForMs * 2 ** (this.#openings - 1));
     const jitter = 1 + JITTER * this.#random.next();
@@ -242,7 +266,7 @@ export class CircuitBreaker implements Resource {
   #enter(state: BreakerState): void {
     this.#state = state;
     this.#generation++;
-    this.#running = this.#missed = 0;
+    this.#running = 0;
     this.#allowed = Infinity;
     this.#careful = false;
   }

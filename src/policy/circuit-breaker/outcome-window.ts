@@ -25,6 +25,11 @@ export class OutcomeWindow {
     return sum(this.#successes) + sum(this.#failures);
   }
 
+  /** Of those that `count` or `failureRatio` has counted last. */
+  get failures(): number {
+    return sum(this.#failures);
+  }
+
   /** 0 where nothing was counted. */
   failureRatio(now: Instant): number {
     const count = this.count(now);

@@ -40,7 +40,7 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
   readonly choose: Choose<T, A>;
   /** Told of every start, chosen or the only one that could: what `choose` goes by may depend on it. */
-  readonly onStart?: (target: T) => void;
+  readonly onStart?: (target: T, now: Instant) => void;
 }
 
 /** So many are looked at in vain in one poll; the next one goes on. */
@@ -323,7 +323,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const need = applicant.needOn(target);
     const permit = Permit.reserve(now, need, target.resources);
     const clientPermit = applicant.own.length === 0 ? null : Permit.reserve(now, need, applicant.own);
-    this.#options.onStart?.(target);
+    this.#options.onStart?.(target, now);
     return { kind: 'start', target, permit, clientPermit };
   }
 

@@ -6,15 +6,27 @@ import { Health } from './health.ts';
 import { chooseByAffinity, chooseByWeight, takeTurn } from './selection.ts';
 import type { Weighted } from './selection.ts';
 
-const target = (affinityKey: string, weight = 1, health = 1, time = { now: 0 }): Weighted => ({
+const KIND = 0;
+
+interface Seen extends Weighted {
+  /** What it is expected to need. */
+  expected: number | null;
+}
+
+const target = (affinityKey: string, weight = 1, health = 1, time = { now: 0 }): Seen => ({
   affinityKey,
   weight,
-  health,
   time,
   turn: 0,
+  slowness: 1,
+  healthAt: () => health,
+  expected: null,
+  expectedMs() {
+    return this.expected;
+  },
 });
 
-function tier(...weights: readonly (readonly [weight: number, health?: number])[]): Weighted[] {
+function tier(...weights: readonly (readonly [weight: number, health?: number])[]): Seen[] {
   const time = { now: 0 };
   return weights.map(([weight, health], i) => target(`${i}`, weight, health, time));
 }
@@ -23,8 +35,8 @@ function tier(...weights: readonly (readonly [weight: number, health?: number])[
 function starts(targets: readonly Weighted[], count: number, seed = 5, startable: readonly Weighted[] = targets): number[] {
   const random = createSeededRandom(seed);
   return Array.from({ length: count }, () => {
-    const chosen = chooseByWeight(startable, random);
-    takeTurn(chosen);
+    const chosen = chooseByWeight(startable, KIND, 0, random);
+    takeTurn(chosen, 0);
     return targets.indexOf(chosen);
   });
 }
@@ -61,8 +73,34 @@ test('equal ones are served in turn; chance decides who is first', () => {
 });
 
 test('a target that fails often gets less', () => {
-  const targets = tier([1, 0.25], [1, 1]);
+  const targets = tier([1, 0.5], [1, 1]);
   assert.deepEqual(countsOf(starts(targets, 100), targets), [20, 80]);
+});
+
+test('one that is far slower than the quickest gets much less, but never nothing', () => {
+  const targets = tier([1], [1]);
+  targets[0]!.expected = 500;
+  const shares: number[] = [];
+  for (const expected of [250, 1000, 1500, 2000, 1e9]) {
+    targets[1]!.expected = expected;
+    for (const one of targets) one.turn = 0;
+    targets[0]!.time.now = 0;
+    shares.push(countsOf(starts(targets, 210), targets)[1]!);
+  }
+  assert.deepEqual(shares, [105, 105, 48, 24, 10]);
+});
+
+test('what is not known, or quick enough for anybody, makes no difference', () => {
+  const targets = tier([3], [1]);
+  for (const [first, second] of [
+    [null, 50_000],
+    [50_000, null],
+    [1, 190],
+    [190, 1],
+  ] as const) {
+    [targets[0]!.expected, targets[1]!.expected] = [first, second];
+    assert.deepEqual(countsOf(starts(targets, 40), targets), [30, 10]);
+  }
 });
 
 test('a target that was out does not catch up on what it missed', () => {
@@ -92,8 +130,8 @@ test('property: the choice is always one of the targets, whatever chance says', 
   fc.assert(
     fc.property(weights, fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (list, chance) => {
       const time = { now: 0 };
-      const targets = list.map((w, i) => ({ ...w, affinityKey: `${i}`, time, turn: 0 }));
-      assert.ok(targets.includes(chooseByWeight(targets, { next: () => chance })));
+      const targets = list.map((w, i) => target(`${i}`, w.weight, w.health, time));
+      assert.ok(targets.includes(chooseByWeight(targets, KIND, 0, { next: () => chance })));
     }),
   );
 });
@@ -120,14 +158,21 @@ test('property: a key keeps its place in any order, and when another target leav
 
 test('health is the recent share of successes; it never reaches nothing, and recovers', () => {
   const health = new Health();
-  assert.equal(health.value, 1);
-  for (let i = 0; i < 200; i++) health.record(i % 2 === 0);
-  assert.ok(Math.abs(health.value - 0.5) < 0.1);
-  for (let i = 0; i < 200; i++) health.record(false);
-  assert.equal(health.value, 0.05);
-  for (let i = 0; i < 50; i++) health.record(true);
-  assert.ok(health.value > 0.95);
-  health.record(false);
+  assert.equal(health.valueAt(0), 1);
+  for (let i = 0; i < 200; i++) health.record(0, i % 2 === 0);
+  assert.ok(Math.abs(health.valueAt(0) - 0.5) < 0.1);
+  for (let i = 0; i < 200; i++) health.record(0, false);
+  assert.equal(health.valueAt(0), 0.05);
+  for (let i = 0; i < 50; i++) health.record(0, true);
+  assert.ok(health.valueAt(0) > 0.95);
+  health.record(0, false);
   health.reset();
-  assert.equal(health.value, 1);
+  assert.equal(health.valueAt(0), 1);
+});
+
+test('health comes back with time where nobody asks', () => {
+  const health = new Health();
+  for (let i = 0; i < 200; i++) health.record(0, false);
+  const after = [60_000, 300_000, 1_200_000].map((now) => health.valueAt(now));
+  assert.ok(after[0]! < 0.25 && after[1]! > 0.6 && after[2]! > 0.95, after.join(' '));
 });
