@@ -107,6 +107,31 @@ test('advanceAsync lets promises continue between timers', async () => {
   assert.equal(clock.now(), 100);
 });
 
+test('runUntil goes on until it is so, until a given instant, or until nothing is left', async () => {
+  const clock = createManualClock();
+  let steps = 0;
+  const step = async (): Promise<void> => {
+    // What comes of a timer goes on before the next one runs.
+    await Promise.resolve();
+    if (++steps < 1_000) clock.schedule(1, () => void step());
+  };
+  clock.schedule(0, () => void step());
+  clock.schedule(499.5, () => assert.equal(steps, 500));
+  assert.equal(await clock.runUntil(() => steps === 300, 10_000), true);
+  assert.equal(clock.now(), 299);
+  assert.equal(await clock.runUntil(() => false, 700), false);
+  assert.deepEqual([clock.now(), steps], [700, 701]);
+  assert.equal(await clock.runUntil(() => false, 10_000), false);
+  assert.deepEqual([clock.pendingTimers, steps], [0, 1_000]);
+  clock.schedule(0, () => {
+    throw new Error('broken');
+  });
+  await assert.rejects(
+    clock.runUntil(() => false, 10_000),
+    /broken/,
+  );
+});
+
 test('the wall clock can jump without the monotonic one', () => {
   const clock = createManualClock({ epochMs: 10_000 });
   clock.shiftEpoch(-4_000);

@@ -23,7 +23,7 @@ export interface ManualClock extends Clock {
   advance(durationMs: number): void;
   /** As `advance`, but lets promises and immediates run before the first timer, after each one, and at the end. */
   advanceAsync(durationMs: number): Promise<void>;
-  /** As `advanceAsync`, from timer to timer until `isSo`, at `giveUpAt` at the latest. False: it was not so until then, or no timer is left. */
+  /** Lets promises run between timers, and goes from timer to timer until `isSo`, at `giveUpAt` at the latest. False: it was not so until then, or no timer is left. */
   runUntil(isSo: () => boolean, giveUpAt: Instant): Promise<boolean>;
   /** Moves the wall clock alone, as when an operator or NTP sets it. May be negative. */
   shiftEpoch(durationMs: number): void;
@@ -77,17 +77,16 @@ export function createManualClock(options: ManualClockOptions = {}): ManualClock
       }
       now = until;
     },
-    async runUntil(isSo, giveUpAt) {
+    runUntil(isSo, giveUpAt) {
       const guard = createLoopGuard();
-      await settled();
-      while (!isSo()) {
+      return inTurns((isFirst) => {
+        if (isSo()) return true;
         const due = takeDue(giveUpAt);
-        if (due === undefined) return false;
+        if (due === undefined) return isFirst ? false : null;
         guard(now);
         due.task();
-        await settled();
-      }
-      return true;
+        return null;
+      });
     },
     shiftEpoch(durationMs) {
       epochAtStart += durationMs;
@@ -122,5 +121,38 @@ function createLoopGuard(): (now: Instant) => void {
 function settled(): Promise<void> {
   return new Promise((resolve) => {
     setImmediate(resolve);
+  });
+}
+
+/** A turn of the event loop costs as much as what a timer does in a simulation; so many share one. */
+const STEPS_PER_TURN = 64;
+
+/**
+ * Calls `step` until it gives something else than null, each time as an immediate of its own, so that promises are continued in
+ * between. `isFirst`: other people's immediates have run too.
+ */
+function inTurns<T>(step: (isFirst: boolean) => T | null): Promise<T> {
+  return new Promise((resolve, reject) => {
+    let isOver = false;
+    let left = 0;
+    const run = (): void => {
+      if (isOver) return;
+      try {
+        const result = step(left === STEPS_PER_TURN);
+        if (result !== null) {
+          isOver = true;
+          return resolve(result);
+        }
+      } catch (error) {
+        isOver = true;
+        return reject(error);
+      }
+      if (--left === 0) turn();
+    };
+    const turn = (): void => {
+      left = STEPS_PER_TURN;
+      for (let i = 0; i < STEPS_PER_TURN; i++) setImmediate(run);
+    };
+    turn();
   });
 }

@@ -1,6 +1,6 @@
 /**
  * The whole gateway through ten virtual minutes, once for every seed. `SEED=17` runs that one alone; `SEEDS=1000` runs so many
- * (default 60), `FIRST_SEED` says where they begin.
+ * (default 60, and 1,000 where `CI` is set), `FIRST_SEED` says where they begin.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -9,8 +9,16 @@ import { commandOf, runSeed, type SeedReport } from './run-seed.ts';
 
 const env = process.env;
 const first = Number(env['FIRST_SEED'] ?? 1);
-const count = Number(env['SEEDS'] ?? 60);
+const isCi = !['', '0', 'false'].includes(env['CI'] ?? '');
+const count = Number(env['SEEDS'] ?? (isCi ? 1_000 : 60));
 const seeds = env['SEED'] === undefined ? Array.from({ length: count }, (_, i) => first + i) : [Number(env['SEED'])];
+
+/**
+ * 1,000 seeds take two to three minutes of two cores. Where other tests need these too, or the cores are slow, no further seed is
+ * begun after so long, unless `SEEDS` asks for them: a thousand seeds must not keep the other tests from their end.
+ */
+const TIME_MS_MAX = env['SEEDS'] === undefined ? 300_000 : Infinity;
+const SEEDS_MIN = 60;
 
 /** What one seed may cost on the average, in milliseconds of a core; 1,000 seeds in four minutes on two cores are 480. */
 const CPU_MS_MAX = 480;
@@ -23,15 +31,15 @@ function explain({ seed, faults }: SeedReport): string {
 
 test(`what must always hold does, in ${seeds.length} seeds of ten virtual minutes`, { timeout: 900_000 }, async (t) => {
   const startedAt = performance.now();
-  const reports = await runSeeds({ seeds });
+  const reports = await runSeeds({ seeds, isEnough: () => performance.now() - startedAt > TIME_MS_MAX });
   const broken = reports.filter(({ faults }) => faults.length > 0);
   const requests = reports.reduce((sum, report) => sum + report.requests, 0);
   const cpuMs = reports.reduce((sum, report) => sum + report.cpuMs, 0) / reports.length;
   t.diagnostic(
-    `${reports.length} seeds, ${requests} requests, ${Math.round(performance.now() - startedAt)} ms, ${Math.round(cpuMs)} ms of a core for each seed`,
+    `${reports.length} of ${seeds.length} seeds, ${requests} requests, ${Math.round(performance.now() - startedAt)} ms, ${Math.round(cpuMs)} ms of a core for each seed`,
   );
   assert.equal(broken.length, 0, broken.slice(0, 5).map(explain).join('\n'));
-  assert.equal(reports.length, seeds.length);
+  assert.ok(reports.length >= Math.min(SEEDS_MIN, seeds.length), `${reports.length} seeds only`);
   for (const report of reports) assert.ok(report.requests >= 1_000, `seed ${report.seed} has ${report.requests} requests only`);
   if (seeds.length > 1) assert.ok(cpuMs < CPU_MS_MAX * SLOWNESS_MAX, `a seed takes ${Math.round(cpuMs)} ms of a core`);
 });
