@@ -41,6 +41,8 @@ A load is a list of key=value with commas between; without --requests and --load
   input, output   tokens, the median; one in twenty has four times as many (default 500 and 200)
   bound     output bound in tokens (default: none)   stream    share of streams (default 0.5)
   deadline  a duration such as 30s (default: policy.deadline)
+  retries   times that callers ask again where they are told to, as the official SDKs do (default 0; the SDKs' is 2);
+            each counts as a request of its own
 
 Providers enforce the limits of the config, as its window says, and nothing else: without limits they take everything.
 Their latencies, answer lengths and error rates come from the requests file, by target; for targets that it does not

@@ -92,9 +92,10 @@ function record(i: number, more: object = {}): string {
   });
 }
 
-test('a requests file is replayed with the latencies that it shows; what can not be replayed is told', async () => {
+test('a requests file is replayed with the latencies that it shows; what can not be replayed is told with its line', async () => {
   const lines = Array.from({ length: 40 }, (_, i) => record(i));
-  const text = [...lines, '{"v":1,"half', record(41, { operation: 'embeddings' }), ''].join('\n');
+  const others = ['{"v":1,"half', record(41, { durationMs: 'long' }), record(42, { attempts: [{ target: 'main/big' }] })];
+  const text = [...lines, ...others, record(43, { operation: 'bytes' }), ''].join('\n');
   const { scenarios, notes } = await report(await folder({ 'r.jsonl': text }), '--requests', 'r.jsonl');
   const [all] = scenarios;
   assert.deepEqual([all?.requests, all?.success], [40, 40]);
@@ -102,8 +103,33 @@ test('a requests file is replayed with the latencies that it shows; what can not
   const firstMs = all.byPriority['high']?.firstContentMs?.p50 ?? 0;
   assert.ok(firstMs >= 1_500 && firstMs < 1_600, `${firstMs}`);
   assert.equal(all.targets[0]?.outputTokens, 40 * 50);
-  assert.ok(notes.some((note) => note.startsWith('1 lines that are no request record')));
-  assert.ok(notes.some((note) => note.startsWith('1 requests that are neither chats nor completions')));
+  assert.deepEqual(notes.slice(1, 6), [
+    '3 lines that are no request record are left out',
+    '  line 41: no JSON object (got {"v":1,"half)',
+    '  line 42: `durationMs` must be a number (got "long")',
+    '  line 43: `attempts` must be a list of objects with target, durationMs and usage (got [{"target":"main/big"}])',
+    '1 requests that are neither chats, completions nor embeddings are left out',
+  ]);
+});
+
+test('the report begins with who waits, for what, and who is not served', async () => {
+  const cwd = await folder();
+  const args = ['simulate', '--load', 'rate=80,minutes=5,output=50,deadline=60s,high=0'];
+  const { stdout } = await runCli([...args, '--without', 'main'], { cwd });
+  const [first = '', ...others] = stdout.split('\n');
+  assert.match(others.join('\n'), /^without main: `normal` waits \S+ \S+ at p95: backup's requestsPerMinute is the bottleneck$/m);
+  assert.match(others.join('\n'), /^without main: \S+ % of `low` are not served, (all|most) of them \w+$/m);
+  assert.doesNotMatch(first, /without/);
+  const calm = await runCli(['simulate', '--load', 'rate=10,minutes=2'], { cwd });
+  assert.match(calm.stdout, /^everybody is served, and nobody waits a second at p95\n\n/);
+});
+
+test('callers who ask again are played too', async () => {
+  const cwd = await folder();
+  const [never] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=5s')).scenarios;
+  const [twice] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=5s,retries=2')).scenarios;
+  assert.ok(twice!.requests > never!.requests * 1.1, `${twice!.requests} and ${never!.requests}`);
+  assert.ok(twice!.success >= never!.success, 'some find room when they come again');
 });
 
 test('what is wrong is said in one line for each fault, with exit code 1', async () => {
@@ -116,7 +142,7 @@ test('what is wrong is said in one line for each fault, with exit code 1', async
     [['--load', 'deadline=soon'], /deadline must be a duration such as 30s \(got "soon"\)/, cwd],
     [['--without', 'nobody'], /there is no provider "nobody"; there are main, backup/, cwd],
     [['--requests', 'nowhere.jsonl'], /nowhere\.jsonl: can't be read \(got ENOENT\)/, cwd],
-    [['--requests', 'old.jsonl'], /records of version 2; this Breakwater knows version 1/, cwd],
+    [['--requests', 'old.jsonl'], /line 1: a record of version 2; this Breakwater knows version 1/, cwd],
     [['--requests', 'none.jsonl'], /holds no request that can be replayed/, cwd],
     [['--config', 'nowhere.yaml'], /nowhere\.yaml: can't be read/, cwd],
     [['--seed', 'x'], /--seed/, cwd],

@@ -1,10 +1,11 @@
 import type { UpstreamRequest } from '../transport/transport.ts';
-import { PROMPT_MARKS } from './workload.ts';
+import { PROMPT_MARKS, TEXT_MARKS } from './workload.ts';
 
 /** A request as a simulated provider understands it. */
 export interface ProviderAsk {
   /** `user` of the body: what a simulation marks its requests with; empty: none. */
   readonly id: string;
+  readonly isEmbedding: boolean;
   readonly model: string;
   readonly stream: boolean;
   readonly includeUsage: boolean;
@@ -16,17 +17,18 @@ export interface ProviderAsk {
 const IMAGE_TOKENS = 1_000;
 const BYTES_PER_TOKEN = 4;
 
-/** Reads a chat body; what is no JSON counts as an empty request. */
+/** Reads the body of a chat or of an embeddings request; what is no JSON counts as an empty request. */
 export function readAsk(request: UpstreamRequest): ProviderAsk {
   const body = parse(request.body);
   const bound = body['max_completion_tokens'] ?? body['max_tokens'];
   const options = body['stream_options'];
   return {
     id: text(body['user']),
+    isEmbedding: 'input' in body,
     model: text(body['model']),
     stream: body['stream'] === true,
     includeUsage: isRecord(options) && options['include_usage'] === true,
-    inputTokens: Math.max(1, inputTokensOf(body['messages'])),
+    inputTokens: Math.max(1, 'input' in body ? textTokensOf(body['input']) : inputTokensOf(body['messages'])),
     outputBound: typeof bound === 'number' ? bound : null,
   };
 }
@@ -48,6 +50,10 @@ function inputTokensOf(messages: unknown): number {
     bytes += messages.length * PROMPT_MARKS;
   }
   return Math.ceil(bytes / BYTES_PER_TOKEN) + media;
+}
+
+function textTokensOf(input: unknown): number {
+  return Math.ceil((text(input).length + TEXT_MARKS) / BYTES_PER_TOKEN);
 }
 
 function parse(bytes: Uint8Array | null): Record<string, unknown> {

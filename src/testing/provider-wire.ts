@@ -31,20 +31,32 @@ export function faultOfContent(text: string, isWhole: boolean): string | null {
   return isWhole && words.length !== Number(total) ? `has ${words.length} of ${total} pieces and is said to be whole` : null;
 }
 
-export function* plainBody(parts: AnswerParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
-  const broken = fault?.kind === 'cut' || fault?.kind === 'stall';
-  yield { do: 'wait', ms: workMs };
-  yield head('application/json', parts);
-  if (fault?.kind === 'error_event') return yield { do: 'send', bytes: ERROR_JSON };
-  const body = JSON.stringify({
+export function plainBody(parts: AnswerParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
+  const body = {
     id: 'chatcmpl-simulated',
     object: 'chat.completion',
     model: parts.model,
     choices: [{ index: 0, message: { role: 'assistant', content: parts.words.join('') }, finish_reason: parts.finish }],
     usage: usageOf(parts),
-  });
-  yield { do: 'send', bytes: broken ? body.slice(0, body.length >> 1) : body };
-  if (broken) yield* breakOff(fault);
+  };
+  return wholeBody(parts, body, workMs, fault);
+}
+
+/** One vector of one number: nobody looks at it. */
+export function embeddingBody(parts: AnswerParts, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
+  const data = fault?.kind === 'empty' ? [] : [{ object: 'embedding', index: 0, embedding: [1] }];
+  const usage = { prompt_tokens: parts.usage.prompt, total_tokens: parts.usage.prompt };
+  return wholeBody(parts, { object: 'list', data, model: parts.model, usage }, workMs, fault);
+}
+
+function* wholeBody(parts: AnswerParts, value: object, workMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {
+  const isBroken = fault?.kind === 'cut' || fault?.kind === 'stall';
+  yield { do: 'wait', ms: workMs };
+  yield head('application/json', parts);
+  if (fault?.kind === 'error_event') return yield { do: 'send', bytes: ERROR_JSON };
+  const body = JSON.stringify(value);
+  yield { do: 'send', bytes: isBroken ? body.slice(0, body.length >> 1) : body };
+  if (isBroken) yield* breakOff(fault);
 }
 
 export function* streamEvents(parts: AnswerParts, firstMs: number, paceMs: number, fault: SimulatedFault | null): Generator<SimulatedStep> {

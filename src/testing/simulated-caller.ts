@@ -10,7 +10,7 @@ export type AnswerEnd = 'ended' | 'broken' | 'left';
 export class SimulatedCaller implements Exchange {
   readonly place = 'process';
   readonly method = 'POST';
-  readonly target = '/v1/chat/completions';
+  readonly target: string;
   readonly request: SimulatedRequest;
   readonly startedAt: Instant;
   onLeave: (() => void) | null = null;
@@ -34,6 +34,7 @@ export class SimulatedCaller implements Exchange {
 
   constructor(request: SimulatedRequest, key: string | null, clock: Clock, onOver: (caller: SimulatedCaller) => void) {
     this.request = request;
+    this.target = request.operation === 'embeddings' ? '/v1/embeddings' : '/v1/chat/completions';
     this.#clock = clock;
     this.startedAt = clock.now();
     this.#onOver = onOver;
@@ -199,11 +200,17 @@ function readAnswer(text: string, isStream: boolean): ReadAnswer {
 function readPlain(text: string): ReadAnswer {
   const body = parse(text);
   const choice = body.choices?.[0];
-  return { content: choice?.message?.content ?? '', isWhole: choice !== undefined, hasError: body.error !== undefined };
+  return {
+    content: choice?.message?.content ?? '',
+    isWhole: choice !== undefined || body.data !== undefined,
+    hasError: body.error !== undefined,
+  };
 }
 
 interface Parsed {
   readonly error?: unknown;
+  /** Of embeddings. */
+  readonly data?: readonly unknown[];
   readonly choices?: readonly {
     readonly message?: { readonly content?: string | null };
     readonly delta?: { readonly content?: string | null };

@@ -1,5 +1,5 @@
 /**
- * A provider of the OpenAI chat protocol that exists on a clock only: real limits, latencies that vary, a knee under too many
+ * A provider of the OpenAI protocol (chat and embeddings) that exists on a clock only: real limits, latencies that vary, a knee under too many
  * calls at once, and faults, all from one seed. It counts what it saw, so that a test can assert on its side of the story.
  */
 import type { Clock, Instant } from '../core/clock.ts';
@@ -7,7 +7,7 @@ import type { Random } from '../core/random.ts';
 import type { UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport/transport.ts';
 import { LimitAccount, type CallCount, type Held, type LimitRefusal, type ProviderLimits } from './provider-limits.ts';
 import { readAsk, type ProviderAsk } from './provider-ask.ts';
-import { errorSteps, limitHeaders, listSteps, plainBody, streamEvents, wordsOf, type AnswerParts } from './provider-wire.ts';
+import { embeddingBody, errorSteps, limitHeaders, listSteps, plainBody, streamEvents, wordsOf, type AnswerParts } from './provider-wire.ts';
 import { strike, type SimulatedFault } from './simulated-faults.ts';
 import { playAnswer, type SimulatedStep } from './simulated-upstream.ts';
 import { draw, type Spread } from './spread.ts';
@@ -161,10 +161,7 @@ export class SimulatedProvider {
     const accounts = this.#accountsOf(request, ask.model);
     const number = ++this.count.calls;
     const tell = (fate: string | null): void => this.#parts.onCall?.({ number, at: clock.now(), ask, fate });
-    const natural = Math.max(
-      1,
-      Math.round(this.#parts.lengthOf?.(ask.id) ?? draw(this.#behaviourOf(ask.model).outputTokens ?? DEFAULT_OUTPUT, this.#parts.random)),
-    );
+    const natural = ask.isEmbedding ? 0 : this.#lengthOf(ask);
     const cachedTokens = this.#cachedOf(ask);
     const taken = { inputTokens: ask.inputTokens - cachedTokens, outputTokens: ask.outputBound ?? natural };
     const work: Work = { ask, number, natural, taken, cachedTokens };
@@ -189,6 +186,11 @@ export class SimulatedProvider {
       return yield* this.#failAtFront(fault, networkMs);
     }
     yield* this.#answer(work, accounts, fault, visit);
+  }
+
+  #lengthOf({ id, model }: ProviderAsk): number {
+    const { lengthOf, random } = this.#parts;
+    return Math.max(1, Math.round(lengthOf?.(id) ?? draw(this.#behaviourOf(model).outputTokens ?? DEFAULT_OUTPUT, random)));
   }
 
   *#failAtFront(fault: SimulatedFault, networkMs: number): Generator<SimulatedStep> {
@@ -226,7 +228,8 @@ export class SimulatedProvider {
     if (!isBroken) visit.timer = clock.schedule(workMs, () => this.#complete(visit));
     yield { do: 'wait', ms: networkMs };
     if (fault?.kind === 'silence') return yield { do: 'wait', ms: Infinity };
-    if (ask.stream) yield* streamEvents(parts, firstMs, paceMs, isBroken ? fault : null);
+    if (ask.isEmbedding) yield* embeddingBody(parts, workMs, fault);
+    else if (ask.stream) yield* streamEvents(parts, firstMs, paceMs, isBroken ? fault : null);
     else yield* plainBody(parts, workMs, isBroken ? fault : null);
   }
 

@@ -12,6 +12,7 @@ import { createApp, type App } from '../server/app.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
 import type { Transport } from '../transport/transport.ts';
+import { retryDelayMs } from './client-retries.ts';
 import { createManualClock, type ManualClock } from './manual-clock.ts';
 import { createSeededRandom } from './seeded-random.ts';
 import { SimulatedCaller } from './simulated-caller.ts';
@@ -99,17 +100,23 @@ export class Simulation {
   }
 
   /**
-   * Sends each request at its instant, counted from now, and goes on until all have ended. `onOver` is told of each end.
-   * Rejects where requests never end.
+   * Sends each request at its instant, counted from now, and goes on until all have ended. `onOver` is told of each end, those of
+   * callers who ask again included. Rejects where requests never end.
    */
   async play(requests: readonly SimulatedRequest[], onOver: (caller: SimulatedCaller) => void = () => {}): Promise<void> {
-    let unsent = requests.length;
-    for (const request of requests) {
-      this.clock.schedule(request.atMs, () => {
+    let unsent = 0;
+    const sendLater = (request: SimulatedRequest, delayMs: number, tries: number): void => {
+      unsent++;
+      this.clock.schedule(delayMs, () => {
         unsent--;
-        this.send(request, onOver);
+        this.send(request, (caller) => {
+          onOver(caller);
+          const againMs = retryDelayMs(caller, tries);
+          if (againMs !== null) sendLater({ ...request, id: `${request.id}+` }, againMs, tries + 1);
+        });
       });
-    }
+    };
+    for (const request of requests) sendLater(request, request.atMs, 1);
     const lastMs = requests.reduce((last, request) => Math.max(last, request.atMs), 0);
     await this.until(() => unsent === 0 && this.#callers.size === 0, lastMs + PATIENCE_MS);
   }

@@ -8,6 +8,8 @@ export interface SimulatedRequest {
   readonly id: string;
   /** Milliseconds from the start of the simulation. */
   readonly atMs: number;
+  /** Default `chat`. */
+  readonly operation?: 'chat' | 'embeddings';
   readonly model: string;
   /** A client of the config by its name; null: no key is sent. */
   readonly client: string | null;
@@ -24,6 +26,8 @@ export interface SimulatedRequest {
   readonly outputTokens?: number;
   /** The caller gives up after so long; null: never. */
   readonly leavesAfterMs: number | null;
+  /** How often its caller asks again where it is told to, as the official SDKs do; each time is a request of its own. Default 0. */
+  readonly retries?: number;
   /** The caller needs so long for each piece of an answer. Default 0: it takes all at once. */
   readonly readMs?: number;
 }
@@ -51,6 +55,8 @@ export interface LoadKind {
   readonly leavesAfterMs?: Spread;
   /** Share of callers who read slowly. Default 0. */
   readonly slowReaders?: number;
+  /** How often callers ask again. Default 0. */
+  readonly retries?: number;
 }
 
 export interface Load {
@@ -111,6 +117,7 @@ function makeRequest(id: string, atMs: number, kind: LoadKind, random: Random): 
     outputBound: kind.outputBound === undefined ? null : whole(kind.outputBound),
     ...(kind.outputTokens === undefined ? {} : { outputTokens: whole(kind.outputTokens) }),
     leavesAfterMs: isHit(kind.leaves) ? draw(kind.leavesAfterMs ?? DEFAULT_LEAVING, random) : null,
+    retries: kind.retries ?? 0,
     readMs: isHit(kind.slowReaders) ? draw(SLOW_READ, random) : 0,
   };
 }
@@ -120,9 +127,15 @@ let filler = 'The ships lay in the harbour and waited for the tide. ';
 
 /** What stands around the text of a prompt: `[{"role":"user","content":"…"}]`. */
 export const PROMPT_MARKS = 30;
+/** The same around the text of an embeddings request. */
+export const TEXT_MARKS = 2;
 
-/** The body of a chat request as JSON text. */
+/** The body of a request as JSON text. */
 export function bodyOf(request: SimulatedRequest): string {
+  if (request.operation === 'embeddings') {
+    const input = fill(Math.max(0, request.inputTokens * 4 - TEXT_MARKS));
+    return `{"model":${JSON.stringify(request.model)},"user":${JSON.stringify(request.id)},"input":"${input}"}`;
+  }
   const text = fill(Math.max(0, request.inputTokens * 4 - PROMPT_MARKS));
   const images = request.images ?? 0;
   const content = images === 0 ? `"${text}"` : `[{"type":"text","text":"${text}"}${imagePart().repeat(images)}]`;

@@ -8,7 +8,7 @@ export const DEFAULT_LOAD = 'rate=60,minutes=10';
 
 /** How much more one request in twenty has than the median. */
 const TAIL = 4;
-const KEYS = ['rate', 'minutes', 'model', 'peak', 'high', 'low', 'input', 'output', 'bound', 'stream', 'deadline'] as const;
+const KEYS = ['rate', 'minutes', 'model', 'peak', 'high', 'low', 'input', 'output', 'bound', 'stream', 'deadline', 'retries'] as const;
 type Key = (typeof KEYS)[number];
 
 /** Throws an OperatorError with a line for each fault. */
@@ -34,6 +34,7 @@ export function readLoad(spec: string, config: Config): Load {
     stream: number('stream', 0.5, 0, 1),
     inputTokens: { p50: input, p95: input * TAIL },
     outputTokens: { p50: output, p95: output * TAIL },
+    retries: Math.round(number('retries', 0, 0, 10)),
     ...(bound === 0 ? {} : { outputBound: bound }),
     ...(deadlineMs === null ? {} : { deadlineMs }),
   });

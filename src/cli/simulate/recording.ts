@@ -1,10 +1,11 @@
 /** A requests file (docs/requests-file.md) as a load, and what it tells of the targets. */
-import { readFile } from 'node:fs/promises';
+import type { Operation } from '../../core/request.ts';
 import type { Config } from '../../gateway/config/index.ts';
-import type { RequestRecord } from '../../telemetry/requests-file.ts';
 import type { ModelBehaviour } from '../../testing/simulated-provider.ts';
 import type { SimulatedRequest } from '../../testing/workload.ts';
 import { OperatorError } from '../fail.ts';
+import { linesOf, readLine, type RecordLine } from './record-line.ts';
+import { RecordedTargets } from './recorded-targets.ts';
 
 export interface Recording {
   readonly requests: readonly SimulatedRequest[];
@@ -14,75 +15,98 @@ export interface Recording {
   readonly notes: readonly string[];
 }
 
-/** More is too much for one run. */
+/** More is too much for one run; a simulated hour of 50 a second. */
 const REQUESTS_MAX = 200_000;
-/** Samples of one target beyond this are left out. */
-const SAMPLES_MAX = 20_000;
-/** Of a plain answer only the whole time is known; so much of it counts as the wait for the first token. */
-const PLAIN_FIRST_SHARE = 0.2;
+const FAULTS_TOLD_MAX = 5;
+const REPLAYED: ReadonlySet<string> = new Set<Operation>(['chat', 'completions', 'embeddings']);
 
-type Line = Pick<RequestRecord, 'at' | 'model' | 'client' | 'operation' | 'outcome' | 'durationMs'> & Partial<RequestRecord>;
-
-/** Throws an OperatorError where the file can't be read, or holds nothing that can be replayed. */
+/**
+ * Reads it line by line: what is kept of a request is a few numbers, and of a target a bounded number of samples. Throws an
+ * OperatorError where the file can't be read, or holds nothing that can be replayed.
+ */
 export async function readRecording(path: string, config: Config): Promise<Recording> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new OperatorError([`${path}: can't be read (got ${error.code ?? error.message})`]);
-  });
-  const { lines, broken } = readLines(text, path);
-  const notes: string[] = [];
-  if (broken > 0) notes.push(`${broken} lines that are no request record are left out`);
-  const chats = lines.filter(({ operation }) => operation === 'chat' || operation === 'completions');
-  if (chats.length < lines.length)
-    notes.push(`${lines.length - chats.length} requests that are neither chats nor completions are left out`);
-  const known = chats.filter(({ client }) => config.clients.length === 0 || config.clients.some((one) => one.name === client));
-  if (known.length < chats.length)
-    notes.push(`${chats.length - known.length} requests of clients that the config does not have are left out`);
-  if (known.length === 0) throw new OperatorError([`${path}: holds no request that can be replayed`, ...notes]);
-  if (known.length > REQUESTS_MAX)
-    throw new OperatorError([`${path}: holds ${known.length} requests; at most ${REQUESTS_MAX} can be replayed`]);
-  const firstAt = known.reduce((first, { at }) => Math.min(first, at), Infinity);
-  const requests = known.map((line, i) => toRequest(line, i, firstAt, config));
-  return { requests, targets: behavioursOf(known), notes };
-}
-
-function readLines(text: string, path: string): { lines: Line[]; broken: number } {
-  const lines: Line[] = [];
-  let broken = 0;
-  for (const line of text.split('\n')) {
-    if (line.trim() === '') continue;
-    const record = parse(line);
-    if (record !== null && typeof record['v'] === 'number' && record['v'] !== 1) {
-      throw new OperatorError([`${path}: holds records of version ${record['v']}; this Breakwater knows version 1`]);
-    }
-    if (record !== null && isLine(record)) lines.push(record);
-    else broken++;
-  }
-  return { lines, broken };
-}
-
-function parse(line: string): Record<string, unknown> | null {
+  const reader = new RecordingReader(path, config);
   try {
-    const value: unknown = JSON.parse(line);
-    return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : null;
-  } catch {
-    return null;
+    for await (const line of linesOf(path)) reader.take(line);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new OperatorError([`${path}: can't be read (got ${code ?? message})`]);
+  }
+  return reader.recording();
+}
+
+interface Kept {
+  readonly at: number;
+  readonly request: Omit<SimulatedRequest, 'atMs'>;
+}
+
+class RecordingReader {
+  readonly #path: string;
+  readonly #config: Config;
+  readonly #clients: ReadonlySet<string>;
+  readonly #kept: Kept[] = [];
+  readonly #targets = new RecordedTargets();
+  readonly #faults: string[] = [];
+  #line = 0;
+  #broken = 0;
+  #otherOperations = 0;
+  #unknownClients = 0;
+  #beyond = 0;
+
+  constructor(path: string, config: Config) {
+    this.#path = path;
+    this.#config = config;
+    this.#clients = new Set(config.clients.map(({ name }) => name));
+  }
+
+  take(text: string): void {
+    this.#line++;
+    if (text.trim() === '') return;
+    const read = readLine(text);
+    if (typeof read !== 'string') return this.#keep(read);
+    this.#broken++;
+    if (this.#faults.length < FAULTS_TOLD_MAX) this.#faults.push(`line ${this.#line}: ${read}`);
+  }
+
+  recording(): Recording {
+    const notes = this.#notes();
+    if (this.#kept.length === 0) throw new OperatorError([`${this.#path}: holds no request that can be replayed`, ...notes]);
+    const firstAt = this.#kept.reduce((first, { at }) => Math.min(first, at), Infinity);
+    const requests = this.#kept.map(({ at, request }) => ({ ...request, atMs: at - firstAt }));
+    return { requests, targets: this.#targets.behaviours, notes };
+  }
+
+  #keep(line: RecordLine): void {
+    if (!REPLAYED.has(line.operation)) return void this.#otherOperations++;
+    if (this.#clients.size > 0 && !this.#clients.has(line.client)) return void this.#unknownClients++;
+    if (this.#kept.length === REQUESTS_MAX) return void this.#beyond++;
+    this.#kept.push({ at: line.at, request: toRequest(line, this.#kept.length, this.#config) });
+    this.#targets.take(line);
+  }
+
+  #notes(): string[] {
+    const notes: string[] = [];
+    const leftOut = (count: number, what: string): void => {
+      if (count > 0) notes.push(`${count} ${what} are left out`);
+    };
+    leftOut(this.#broken, 'lines that are no request record');
+    notes.push(...this.#faults.map((fault) => `  ${fault}`));
+    leftOut(this.#otherOperations, 'requests that are neither chats, completions nor embeddings');
+    leftOut(this.#unknownClients, 'requests of clients that the config does not have');
+    leftOut(this.#beyond, `requests beyond the first ${REQUESTS_MAX}`);
+    return notes;
   }
 }
 
-function isLine(record: Record<string, unknown>): record is Record<string, unknown> & Line {
-  const texts = ['model', 'client', 'operation', 'outcome'].every((key) => typeof record[key] === 'string');
-  return texts && Number.isFinite(record['at']) && Number.isFinite(record['durationMs']);
-}
-
-function toRequest(line: Line, index: number, firstAt: number, config: Config): SimulatedRequest {
+function toRequest(line: RecordLine, index: number, config: Config): Kept['request'] {
   const length = line.usage?.outputTokens;
   return {
     id: `r${index + 1}`,
-    atMs: line.at - firstAt,
     model: line.model,
     client: config.clients.length === 0 ? null : line.client,
     priority: line.priority ?? null,
     deadlineMs: deadlineOf(line, config),
+    ...(line.operation === 'embeddings' ? { operation: 'embeddings' } : {}),
     stream: line.stream ?? false,
     inputTokens: Math.max(1, Math.round(line.usage?.inputTokens ?? line.inputTokens ?? 500)),
     outputBound: line.outputBound ?? null,
@@ -92,59 +116,8 @@ function toRequest(line: Line, index: number, firstAt: number, config: Config): 
 }
 
 /** A deadline that is the policy's own was not the caller's wish, and follows the config that is tried out. */
-function deadlineOf({ deadlineMs, model }: Line, config: Config): number | null {
+function deadlineOf({ deadlineMs, model }: RecordLine, config: Config): number | null {
   if (deadlineMs === null || deadlineMs === undefined) return null;
   const own = config.models[model]?.policy.deadline;
   return deadlineMs === config.policy.deadline || deadlineMs === own ? null : Math.max(1, Math.round(deadlineMs));
-}
-
-interface Seen {
-  readonly firstMs: number[];
-  readonly plainFirstMs: number[];
-  readonly pace: number[];
-  readonly plainPace: number[];
-  readonly lengths: number[];
-  attempts: number;
-  failures: number;
-}
-
-function behavioursOf(lines: readonly Line[]): ReadonlyMap<string, ModelBehaviour> {
-  const seen = new Map<string, Seen>();
-  for (const line of lines) {
-    for (const attempt of line.attempts ?? []) {
-      let of = seen.get(attempt.target);
-      if (of === undefined) {
-        of = { firstMs: [], plainFirstMs: [], pace: [], plainPace: [], lengths: [], attempts: 0, failures: 0 };
-        seen.set(attempt.target, of);
-      }
-      takeAttempt(of, attempt, line.stream ?? false);
-    }
-  }
-  return new Map([...seen].map(([target, of]) => [target, toBehaviour(of)]));
-}
-
-function takeAttempt(of: Seen, attempt: RequestRecord['attempts'][number], isStream: boolean): void {
-  // Rate limits are what the simulation is about, and what a caller does is not the target's doing.
-  if (attempt.status === 429 || attempt.verdict === 'cancelled' || attempt.verdict === 'reject') return;
-  of.attempts++;
-  if (attempt.verdict !== 'success') return void of.failures++;
-  if (of.lengths.length >= SAMPLES_MAX) return;
-  const { durationMs, firstContentMs, usage } = attempt;
-  const tokens = usage?.outputTokens ?? 0;
-  const firstMs = isStream && firstContentMs !== null ? firstContentMs : durationMs * PLAIN_FIRST_SHARE;
-  (isStream ? of.firstMs : of.plainFirstMs).push(firstMs);
-  if (tokens <= 0) return;
-  of.lengths.push(tokens);
-  if (durationMs > firstMs) (isStream ? of.pace : of.plainPace).push((tokens * 1000) / (durationMs - firstMs));
-}
-
-function toBehaviour({ firstMs, plainFirstMs, pace, plainPace, lengths, attempts, failures }: Seen): ModelBehaviour {
-  const firstTokenMs = firstMs.length > 0 ? firstMs : plainFirstMs;
-  const tokensPerSecond = pace.length > 0 ? pace : plainPace;
-  return {
-    ...(firstTokenMs.length === 0 ? {} : { firstTokenMs: { samples: firstTokenMs } }),
-    ...(tokensPerSecond.length === 0 ? {} : { tokensPerSecond: { samples: tokensPerSecond } }),
-    ...(lengths.length === 0 ? {} : { outputTokens: { samples: lengths } }),
-    faults: failures === 0 ? [] : [{ kind: 'server_error', probability: failures / attempts }],
-  };
 }

@@ -1,6 +1,8 @@
 /** The figures as a page for people: one column for each scenario. */
 import { PRIORITIES } from '../../core/request.ts';
+import { count, money, share, time } from './figures-text.ts';
 import type { Quantiles, ScenarioFigures, TargetFigures } from './scenario.ts';
+import { verdictOf } from './verdict.ts';
 
 type Row = readonly [name: string, cell: (figures: ScenarioFigures) => string];
 
@@ -17,7 +19,8 @@ export function renderReport(scenarios: readonly ScenarioFigures[], notes: reado
     ...errorRows(scenarios),
   ];
   const told = notes.map((note) => `- ${note}\n`).join('');
-  return `${table(rows, scenarios)}\nwait, first content and whole answer are p50 / p95 / p99\n${told}`;
+  const verdict = scenarios.flatMap(verdictOf).map((sentence) => `${sentence}\n`);
+  return `${verdict.join('')}\n${table(rows, scenarios)}\nwait, first content and whole answer are p50 / p95 / p99\n${told}`;
 }
 
 function priorityRows(priority: (typeof PRIORITIES)[number], scenarios: readonly ScenarioFigures[]): (Row | null)[] {
@@ -75,23 +78,6 @@ function table(rows: readonly (Row | null)[], scenarios: readonly ScenarioFigure
     .trimEnd()}\n`;
 }
 
-function count(value: number): string {
-  return value.toLocaleString('en-GB');
-}
-
-function share(part: number, whole: number): string {
-  return whole === 0 ? '-' : `${((part / whole) * 100).toFixed(1)} %`;
-}
-
-function money(usd: number): string {
-  return `$${usd.toFixed(usd < 1 ? 4 : 2)}`;
-}
-
 function times(quantiles: Quantiles | null): string {
   return quantiles === null ? '-' : [quantiles.p50, quantiles.p95, quantiles.p99].map(time).join(' / ');
-}
-
-function time(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`;
-  return ms < 120_000 ? `${(ms / 1_000).toFixed(1)} s` : `${(ms / 60_000).toFixed(1)} min`;
 }

@@ -1,5 +1,5 @@
 /** One run of a load against a config, and the figures that came of it. */
-import type { AttemptEndEvent, FinishedEvent } from '../../core/events.ts';
+import type { AttemptEndEvent, Blocker, FinishedEvent } from '../../core/events.ts';
 import { PRIORITIES, type Priority } from '../../core/request.ts';
 import type { Config, LimitsConfig } from '../../gateway/config/index.ts';
 import type { ModelBehaviour, ProviderBehaviour } from '../../testing/simulated-provider.ts';
@@ -7,6 +7,7 @@ import type { ProviderLimits } from '../../testing/provider-limits.ts';
 import type { SimulatedCaller } from '../../testing/simulated-caller.ts';
 import { createSimulation, type Simulation } from '../../testing/simulation.ts';
 import type { SimulatedRequest } from '../../testing/workload.ts';
+import { Bottlenecks } from './bottleneck.ts';
 
 export interface Quantiles {
   readonly p50: number;
@@ -27,6 +28,10 @@ export interface PriorityFigures {
   /** Milliseconds from arrival, of the successful. For plain requests the first content is the whole answer. */
   readonly firstContentMs: Quantiles | null;
   readonly durationMs: Quantiles | null;
+  /** What was waited for most, in words. */
+  readonly bottlenecks: readonly string[];
+  /** Of those that were not served, by code, the most frequent first. */
+  readonly errors: Readonly<Record<string, number>>;
 }
 
 export interface TargetFigures {
@@ -66,7 +71,7 @@ export async function runScenario({ config, requests, targets, seed, without }: 
   const used = without === null ? config : withoutProvider(config, without);
   const simulation = await createSimulation({ config: used, seed, providers: behavioursOf(used, targets) });
   if (without !== null) isolate(simulation, without);
-  const tally = new Tally(simulation);
+  const tally = new Tally(simulation, used);
   await simulation.play(requests, (caller) => tally.onOver(caller));
   const durationMs = simulation.clock.now();
   await simulation.close();
@@ -115,13 +120,18 @@ interface TargetCount {
 
 class Tally {
   readonly #byPriority = new Map<Priority, FinishedEvent[]>(PRIORITIES.map((priority) => [priority, []]));
+  readonly #bottlenecks: ReadonlyMap<Priority, Bottlenecks>;
+  /** What those wait for who have not ended yet. */
+  readonly #blockers = new Map<string, readonly Blocker[]>();
   readonly #targets = new Map<string, TargetCount>();
   readonly #errors = new Map<string, number>();
   #requests = 0;
   #success = 0;
   #costUsd: number | null = null;
 
-  constructor({ events }: Simulation) {
+  constructor({ events }: Simulation, config: Config) {
+    this.#bottlenecks = new Map(PRIORITIES.map((priority) => [priority, new Bottlenecks(config)]));
+    events.on('queued', ({ requestId, blockers }) => void this.#blockers.set(requestId, blockers));
     events.on('finished', (event) => this.#onFinished(event));
     events.on('attempt_end', (event) => this.#onAttemptEnd(event));
   }
@@ -134,23 +144,30 @@ class Tally {
 
   figures(without: string | null, durationMs: number): ScenarioFigures {
     const targets = [...this.#targets].map(([target, count]) => ({ target, ...count })).toSorted((a, b) => b.calls - a.calls);
-    const errors = [...this.#errors].toSorted((a, b) => b[1] - a[1]);
+    const errors = ranked(this.#errors);
     return {
       without,
       requests: this.#requests,
       success: this.#success,
       durationMs,
-      byPriority: Object.fromEntries(PRIORITIES.map((priority) => [priority, figuresOf(this.#byPriority.get(priority)!)])) as Record<
+      byPriority: Object.fromEntries(PRIORITIES.map((priority) => [priority, this.#figuresOf(priority)])) as Record<
         Priority,
         PriorityFigures
       >,
       targets,
-      errors: Object.fromEntries(errors),
+      errors,
       costUsd: this.#costUsd,
     };
   }
 
+  #figuresOf(priority: Priority): PriorityFigures {
+    return figuresOf(this.#byPriority.get(priority)!, this.#bottlenecks.get(priority)!.names);
+  }
+
   #onFinished(event: FinishedEvent): void {
+    const blockers = this.#blockers.get(event.requestId);
+    this.#blockers.delete(event.requestId);
+    if (blockers !== undefined) this.#bottlenecks.get(event.priority)!.add(blockers, event.queueMs);
     this.#byPriority.get(event.priority)!.push(event);
     if (event.outcome === 'success') this.#success++;
     if (event.costUsd === null || event.target === null) return;
@@ -178,7 +195,7 @@ class Tally {
   }
 }
 
-function figuresOf(finished: readonly FinishedEvent[]): PriorityFigures {
+function figuresOf(finished: readonly FinishedEvent[], bottlenecks: readonly string[]): PriorityFigures {
   const having = (outcome: FinishedEvent['outcome']): FinishedEvent[] => finished.filter((event) => event.outcome === outcome);
   const successful = having('success');
   return {
@@ -191,7 +208,20 @@ function figuresOf(finished: readonly FinishedEvent[]): PriorityFigures {
     waitMs: quantiles(finished.filter(({ outcome }) => outcome !== 'refused').map(({ queueMs }) => queueMs)),
     firstContentMs: quantiles(successful.flatMap(({ firstContentMs }) => (firstContentMs === null ? [] : [firstContentMs]))),
     durationMs: quantiles(successful.map(({ durationMs }) => durationMs)),
+    bottlenecks,
+    errors: ranked(tallied(finished.flatMap(({ outcome, code }) => (outcome === 'success' || code === null ? [] : [code])))),
   };
+}
+
+function tallied(names: readonly string[]): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return counts;
+}
+
+/** The most frequent first. */
+function ranked(counts: ReadonlyMap<string, number>): Record<string, number> {
+  return Object.fromEntries([...counts].toSorted((a, b) => b[1] - a[1]));
 }
 
 function quantiles(values: readonly number[]): Quantiles | null {

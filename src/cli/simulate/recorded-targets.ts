@@ -1,0 +1,69 @@
+/** What a requests file tells of its targets: how fast they are, how long their answers, and how often they fail. */
+import type { AttemptRecord } from '../../telemetry/requests-file.ts';
+import type { ModelBehaviour } from '../../testing/simulated-provider.ts';
+import type { RecordLine } from './record-line.ts';
+
+/** Samples of one target beyond this are left out, and targets beyond that. */
+const SAMPLES_MAX = 20_000;
+const TARGETS_MAX = 1_000;
+/** Of a plain answer only the whole time is known; so much of it counts as the wait for the first token. */
+const PLAIN_FIRST_SHARE = 0.2;
+
+interface Seen {
+  readonly firstMs: number[];
+  readonly plainFirstMs: number[];
+  readonly pace: number[];
+  readonly plainPace: number[];
+  readonly lengths: number[];
+  attempts: number;
+  failures: number;
+}
+
+/** Gathers what attempts tell. */
+export class RecordedTargets {
+  readonly #seen = new Map<string, Seen>();
+
+  take(line: RecordLine): void {
+    for (const attempt of line.attempts ?? []) {
+      let seen = this.#seen.get(attempt.target);
+      if (seen === undefined) {
+        if (this.#seen.size === TARGETS_MAX) continue;
+        seen = { firstMs: [], plainFirstMs: [], pace: [], plainPace: [], lengths: [], attempts: 0, failures: 0 };
+        this.#seen.set(attempt.target, seen);
+      }
+      takeAttempt(seen, attempt, line);
+    }
+  }
+
+  /** By target, `provider/model`. */
+  get behaviours(): ReadonlyMap<string, ModelBehaviour> {
+    return new Map([...this.#seen].map(([target, seen]) => [target, toBehaviour(seen)]));
+  }
+}
+
+function takeAttempt(of: Seen, attempt: AttemptRecord, { stream = false, operation }: RecordLine): void {
+  // Rate limits are what the simulation is about, and what a caller does is not the target's doing.
+  if (attempt.status === 429 || attempt.verdict === 'cancelled' || attempt.verdict === 'reject') return;
+  of.attempts++;
+  if (attempt.verdict !== 'success') return void of.failures++;
+  if (of.firstMs.length + of.plainFirstMs.length >= SAMPLES_MAX) return;
+  const { durationMs, firstContentMs, usage } = attempt;
+  const tokens = usage?.outputTokens ?? 0;
+  const share = operation === 'embeddings' ? 1 : PLAIN_FIRST_SHARE;
+  const firstMs = stream && firstContentMs != null ? firstContentMs : durationMs * share;
+  (stream ? of.firstMs : of.plainFirstMs).push(firstMs);
+  if (tokens <= 0) return;
+  of.lengths.push(tokens);
+  if (durationMs > firstMs) (stream ? of.pace : of.plainPace).push((tokens * 1000) / (durationMs - firstMs));
+}
+
+function toBehaviour({ firstMs, plainFirstMs, pace, plainPace, lengths, attempts, failures }: Seen): ModelBehaviour {
+  const firstTokenMs = firstMs.length > 0 ? firstMs : plainFirstMs;
+  const tokensPerSecond = pace.length > 0 ? pace : plainPace;
+  return {
+    ...(firstTokenMs.length === 0 ? {} : { firstTokenMs: { samples: firstTokenMs } }),
+    ...(tokensPerSecond.length === 0 ? {} : { tokensPerSecond: { samples: tokensPerSecond } }),
+    ...(lengths.length === 0 ? {} : { outputTokens: { samples: lengths } }),
+    faults: failures === 0 ? [] : [{ kind: 'server_error', probability: failures / attempts }],
+  };
+}
