@@ -69,8 +69,10 @@ describe('a check of the library', () => {
       const answer = await world.answerTo();
       assert.equal(contentOf(answer.text), 'bad');
       assert.equal(answer.headers.get('x-breakwater-quality'), null);
-      assert.ok(
-        notesOf(world).some((note) => note.includes(told)),
+      const warned = world.eventsOf('note').filter(({ notable }) => notable === 'warn');
+      assert.deepEqual(
+        warned.map(({ note, target }) => [note.includes(told), target]),
+        [[true, 'a/m']],
         notesOf(world).join('\n'),
       );
     });
