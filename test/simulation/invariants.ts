@@ -11,6 +11,8 @@ export interface Rules {
   readonly probes: number;
   readonly retryRatio: number;
   readonly retryPerSecond: number;
+  /** Hedges for each request; 0: hedging is off. */
+  readonly hedgeBudget: number;
   readonly minShare: Readonly<Partial<Record<Priority, number>>>;
   /** How long a breaker stays open the first time. */
   readonly openForMs: number;
@@ -55,6 +57,8 @@ export class Invariants {
   readonly #waiting = new Map<Priority, Set<Story>>(PRIORITIES.map((priority) => [priority, new Set()]));
   readonly #passed = new Map<Priority, number>();
   readonly #probeAttempts = new Set<string>();
+  #requestsSent = 0;
+  #hedges = 0;
 
   constructor(simulation: Simulation, rules: Rules) {
     this.#simulation = simulation;
@@ -151,6 +155,7 @@ export class Invariants {
     if (story.attempts > this.#rules.maxAttempts) this.#fault(`attempts: ${story.attempts} of ${this.#rules.maxAttempts}`, event.requestId);
     const atOnce = story.attempts - story.attemptsEnded;
     if (atOnce > (event.race === null ? 1 : 2)) this.#fault(`attempts: ${atOnce} at once`, event.requestId);
+    this.#watchHedges(event);
     if (story.isCommitted) this.#fault('commit: another attempt after it', event.requestId);
     if (event.at > this.#deadlineOf(story) + TOLERANCE_MS) this.#fault('deadline: an attempt began after it', event.requestId);
     this.#wait(story, null);
@@ -159,6 +164,18 @@ export class Invariants {
     story.targets.add(event.target);
     this.#watchBreaker(event);
     this.#watchShares(story, event.target);
+  }
+
+  /** They are a share of all requests at any time, take what nobody waits for, and go where all is well. */
+  #watchHedges({ attempt, race, target, requestId }: EventOf<'attempt'>): void {
+    if (attempt === 1) this.#requestsSent++;
+    if (race === null) return;
+    if ((this.#breakers.get(target) ?? 'closed') !== 'closed')
+      this.#fault(`hedges: one to ${target}, whose breaker is not closed`, requestId);
+    if (race !== 'hedge') return;
+    this.#hedges++;
+    if (this.#hedges > this.#rules.hedgeBudget * this.#requestsSent + 1e-6)
+      this.#fault(`hedges: ${this.#hedges} for ${this.#requestsSent} requests`, requestId);
   }
 
   #watchBreaker({ target, probe, requestId, attempt }: EventOf<'attempt'>): void {
@@ -180,6 +197,7 @@ export class Invariants {
 
   #onCommitted(story: Story, event: EventOf<'committed'>): void {
     if (story.isCommitted) this.#fault('commit: twice', event.requestId);
+    if (story.attempts - story.attemptsEnded > 1) this.#fault('commit: while another attempt runs', event.requestId);
     story.isCommitted = true;
     if (event.at > this.#deadlineOf(story) + TOLERANCE_MS) this.#fault('deadline: committed after it', event.requestId);
   }

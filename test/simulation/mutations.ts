@@ -121,6 +121,20 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     to: '',
     foundBy: /invariant broken|^permits: /,
   },
+  'hedges: nobody pays for them': {
+    what: 'hedges',
+    file: 'pipeline/race.ts',
+    from: 'hedgeBudget.take();',
+    to: '',
+    foundBy: /^hedges: /,
+  },
+  'hedges: the one that is outrun goes on': {
+    what: 'hedges',
+    file: 'pipeline/race.ts',
+    from: 'for (const attempt of left) end(attempt);',
+    to: '',
+    foundBy: /^commit: while another attempt runs/,
+  },
   'commit: a broken stream ends as if it were whole': {
     what: 'commit',
     file: 'pipeline/relay.ts',

@@ -22,6 +22,8 @@ export interface Observed {
   readonly told: readonly Told[];
   readonly calls: readonly SeenCall[];
   readonly breakers: readonly EventOf<'breaker'>[];
+  /** Attempts that were sent beside another one. */
+  readonly beside: readonly EventOf<'attempt'>[];
   readonly simulation: Simulation;
 }
 
@@ -42,7 +44,11 @@ export async function observe({ config, providers, load, seed = 1, everySecond }
   const open = new Map<string, { received: EventOf<'received'>; startedAt: number[] }>();
   const breakers: EventOf<'breaker'>[] = [];
   simulation.events.on('received', (received) => void open.set(received.requestId, { received, startedAt: [] }));
-  simulation.events.on('attempt', ({ requestId, at }) => void open.get(requestId)!.startedAt.push(at));
+  const beside: EventOf<'attempt'>[] = [];
+  simulation.events.on('attempt', (event) => {
+    open.get(event.requestId)!.startedAt.push(event.at);
+    if (event.race !== null) beside.push(event);
+  });
   simulation.events.on('breaker', (event) => void breakers.push(event));
   simulation.events.on('finished', (finished) => {
     told.push({ ...open.get(finished.requestId)!, finished });
@@ -55,7 +61,7 @@ export async function observe({ config, providers, load, seed = 1, everySecond }
   }
   await simulation.play(generateLoad(load, createSeededRandom(seed + 0.25)));
   await simulation.close();
-  return { told, calls, breakers, simulation };
+  return { told, calls, breakers, beside, simulation };
 }
 
 export function quantile(values: readonly number[], share: number): number {

@@ -52,6 +52,7 @@ export async function runSeed(seed: number): Promise<SeedReport> {
       probes: policy.breaker.probes,
       retryRatio: policy.retry.budget.ratio,
       retryPerSecond: policy.retry.budget.minPerSecond,
+      hedgeBudget: policy.hedge.enabled ? policy.hedge.budget : 0,
       minShare: MIN_SHARE,
       openForMs: policy.breaker.openFor,
     });

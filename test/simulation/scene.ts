@@ -65,7 +65,7 @@ export function sceneOf(seed: number): Scene {
       providers: Object.fromEntries(names.map((name, i) => [name, providerOf(name, limits[i]!)])),
       models: modelsOf(dice, names),
       clients,
-      policy: policyOf(dice),
+      policy: { ...policyOf(dice), hedge: hedgeOf(new Dice(createSeededRandom(seed + 0.3))) },
     },
     providers: Object.fromEntries(names.map((name, i) => [name, behaviours[i]!])),
     load: loadOf(dice, requestsPerMinute, clients.length > 0, Object.keys(modelsOf(dice, names))),
@@ -158,6 +158,15 @@ function policyOf(dice: Dice): NonNullable<ConfigInput['policy']> {
     },
     ...(dice.hits(0.3) ? { timeouts: { firstContent: '6s', headers: '20s', idle: '10s' } } : {}),
     ...(dice.hits(0.3) ? { stream: { keepAlive: '5s' } } : {}),
+  };
+}
+
+/** From a dice of its own, so that the scenes are what they were without it. */
+function hedgeOf(dice: Dice) {
+  return {
+    enabled: dice.hits(0.4),
+    delay: dice.one(['p50', 'p95', '300ms', '2s'] as const),
+    budget: dice.one([0.05, 0.2, 1]),
   };
 }
 
