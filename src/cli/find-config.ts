@@ -3,6 +3,7 @@ import {
   configFromEnvironment,
   findConfigFile,
   loadConfigFile,
+  missingParts,
   type Config,
   type ConfigResult,
   type FoundProvider,
@@ -47,7 +48,8 @@ export function overridesOf({ host, port, logLevel }: ConfigWish): Pick<ConfigWi
 }
 
 function sound(result: ConfigResult, file: string | null): Config {
-  if (result.ok) return result.config;
+  const faults = result.ok ? missingParts(result.config) : result.faults;
+  if (result.ok && faults.length === 0) return result.config;
   const where = file === null ? '' : `${file}: `;
-  throw new OperatorError(result.faults.map(({ path, message }) => (path === '' ? message : where + message)));
+  throw new OperatorError(faults.map(({ path, message }) => (path === '' ? message : where + message)));
 }

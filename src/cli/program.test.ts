@@ -36,6 +36,18 @@ test('every fault of a config is one line with its path, and no stack', async ()
   }
 });
 
+test('a package or weights that a local model lacks are faults, with the cure', async () => {
+  const cwd = await folderWith('providers: { offline: { protocol: local, engine: llama, models: { chat: { weights: chat.gguf } } } }\n');
+  for (const args of [['check'], ['serve']]) {
+    const { code, stderr } = await runCli(args, { cwd });
+    assert.equal(code, 1);
+    const lines = stderr.trimEnd().split('\n');
+    assert.match(lines.at(-1)!, /providers\.offline\.models\.chat\.weights: there is nothing at .*chat\.gguf$/);
+    // Where somebody has installed the package beside Breakwater, it isn't missing.
+    if (lines.length > 1) assert.match(lines[0]!, /providers\.offline\.engine: engine llama needs .*npm install node-llama-cpp$/);
+  }
+});
+
 test('a config that is not there is one line', async () => {
   const { code, stderr } = await runCli(['--config', 'nowhere.yaml']);
   assert.equal(code, 1);

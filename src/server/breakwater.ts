@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { EventBus, type EventType, type Listener } from '../core/events.ts';
 import type { Random } from '../core/random.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
-import { parseConfig, type ConfigInput } from '../gateway/config/index.ts';
+import { missingParts, parseConfig, type ConfigInput } from '../gateway/config/index.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
 import { openStore } from '../store/open-store.ts';
@@ -43,7 +43,9 @@ export interface Breakwater {
 export async function createBreakwater(input: ConfigInput, options: BreakwaterOptions = {}): Promise<Breakwater> {
   const { clock = systemClock, random = systemRandom } = options;
   const parsed = parseConfig(input, { env: process.env, source: 'library' });
-  if (!parsed.ok) throw new Error(`the config is not valid:\n${parsed.faults.map((fault) => `  ${fault.message}`).join('\n')}`);
+  const faults = parsed.ok ? missingParts(parsed.config) : parsed.faults;
+  if (!parsed.ok || faults.length > 0)
+    throw new Error(`the config is not valid:\n${faults.map((fault) => `  ${fault.message}`).join('\n')}`);
   const { config } = parsed;
   const events = new EventBus((error) => process.emitWarning(error instanceof Error ? error : String(error)));
   const store = options.store ?? (await openStore(storeUrl(config.store), { clock, onWarning: warn }));

@@ -13,5 +13,6 @@ export { findConfigFile, loadConfigFile } from './load-config.ts';
 export { isThinkingModel } from './model-names.ts';
 export { isLoopbackHost } from './loopback.ts';
 export { parseConfig } from './parse-config.ts';
+export { missingParts } from './missing-parts.ts';
 export { isModelAllowed, resolveModel } from './resolve-model.ts';
 export { resolvePolicy } from './resolve-policy.ts';

@@ -1,0 +1,25 @@
+/** What a config needs of the machine that it is started on. Apart from `parseConfig`, which looks at nothing but the config. */
+import { existsSync } from 'node:fs';
+import { missingPeer } from '../../transport/local/peers.ts';
+import type { Config, ProviderConfig } from './config.ts';
+import type { ConfigFault } from './faults.ts';
+
+/** Packages and weights of local models that are not there, as faults of the config. */
+export function missingParts(config: Config): ConfigFault[] {
+  return Object.values(config.providers).flatMap(missingPartsOf);
+}
+
+function missingPartsOf({ name, engine }: ProviderConfig): ConfigFault[] {
+  if (engine === null) return [];
+  const missing = missingPeer(engine.name, engine.directory);
+  const faults = missing === null ? [] : [fault(`providers.${name}.engine`, missing)];
+  for (const [model, { weights }] of Object.entries(engine.models)) {
+    if (weights === null || existsSync(weights)) continue;
+    faults.push(fault(`providers.${name}.models.${model}.weights`, `there is nothing at ${weights}`));
+  }
+  return faults;
+}
+
+function fault(path: string, what: string): ConfigFault {
+  return { path, message: `${path}: ${what}` };
+}
