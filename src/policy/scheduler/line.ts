@@ -136,7 +136,8 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     spot.isAside = false;
     if (this.holder === spot) this.holder = null;
     this.length--;
-    if (--each.length === 0) each.credit = 0;
+    // What it has earned it keeps: whoever waits for several resources moves from line to line, and would never have a whole start.
+    each.length--;
   }
 
   /** Every queue that stands here. */
