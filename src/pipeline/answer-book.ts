@@ -4,10 +4,11 @@
  */
 import type { Clock } from '../core/clock.ts';
 import { freshnessOf, type CachePolicy } from '../policy/cache/freshness.ts';
+import { ByteLog } from '../policy/cache/byte-log.ts';
 import { RecentEntries } from '../policy/cache/recent-entries.ts';
 import type { AnswerStore } from '../store/answer-store.ts';
 import { isUnfinished } from '../wire/openai-chat/answer-again.ts';
-import { decodeKept, encodeKept } from './kept-bytes.ts';
+import { decodeKept, encodeKeptHead } from './kept-bytes.ts';
 import type { AnswerKeeper, SharedAnswer } from './shared-answer.ts';
 import { sizeOf, type WholeAnswer } from './whole-answer.ts';
 
@@ -22,10 +23,13 @@ export interface KeyedAnswer {
   readonly whole: WholeAnswer;
 }
 
-/** A request under its key that is not answered yet. */
-export interface KeyedWork {
+/**
+ * An answer under way, as it is found by a name. It lets go of the answer when that is over: V8's maps under constant coming and going keep
+ * what was ever in them alive for long (see `RunningList`), and so keep these only.
+ */
+export interface WorkTicket {
   readonly fingerprint: string;
-  readonly answer: SharedAnswer;
+  answer: SharedAnswer | null;
 }
 
 /** Room for what is held in memory on behalf of requests (`server.maxBufferedBytes`). */
@@ -43,28 +47,23 @@ export interface AnswerBookOptions {
   readonly bytesMax: number;
 }
 
-/** What a shared answer is kept for, beside its readers. */
-interface Purpose {
-  readonly cacheKey: string | null;
-  readonly policy: CachePolicy;
-}
-
 export class AnswerBook implements AnswerKeeper {
   readonly #clock: Clock;
   readonly #room: ByteRoom;
   readonly #store: AnswerStore | null;
   readonly #cached: RecentEntries<WholeAnswer>;
-  readonly #keyed: RecentEntries<KeyedAnswer>;
-  readonly #keyedWork = new Map<string, KeyedWork>();
-  readonly #flying = new Map<string, SharedAnswer>();
-  readonly #purposes = new Map<SharedAnswer, Purpose>();
+  readonly #keyed: ByteLog;
+  /** By idempotency key. */
+  readonly #keyedWork = new Map<string, WorkTicket>();
+  /** By what they answer. */
+  readonly #flying = new Map<string, WorkTicket>();
 
   constructor({ clock, room, store, bytesMax }: AnswerBookOptions) {
     this.#clock = clock;
     this.#room = room;
     this.#store = store;
     this.#cached = new RecentEntries(KEPT_ANSWERS_MAX, bytesMax);
-    this.#keyed = new RecentEntries(KEPT_ANSWERS_MAX, bytesMax);
+    this.#keyed = new ByteLog(KEPT_ANSWERS_MAX, bytesMax);
   }
 
   /** Bytes of the answers kept in memory. */
@@ -76,25 +75,17 @@ export class AnswerBook implements AnswerKeeper {
     return this.#cached.size + this.#keyed.size;
   }
 
-  /** Answers that are being made. */
-  get underWay(): number {
-    return this.#purposes.size;
-  }
-
   resize(bytesMax: number): void {
     this.#cached.resize(bytesMax);
     this.#keyed.resize(bytesMax);
   }
 
   /** What is known of an idempotency key: its work, its answer, or null. */
-  findKeyed(name: string): KeyedWork | KeyedAnswer | null {
+  findKeyed(name: string): WorkTicket | KeyedAnswer | null {
     const work = this.#keyedWork.get(name);
     if (work !== undefined) return work;
-    const kept = this.#keyed.get(name);
-    if (kept === undefined) return null;
-    if (this.#ageOf(kept.whole) < KEY_LASTS_MS) return kept;
-    this.#keyed.delete(name);
-    return null;
+    const bytes = this.#keyed.get(name);
+    return bytes === null ? null : this.#toKeyed(bytes);
   }
 
   findCached(cacheKey: string): WholeAnswer | null {
@@ -109,31 +100,30 @@ export class AnswerBook implements AnswerKeeper {
   /** One under way that a request in this form can join. */
   findFlying(cacheKey: string, forms: readonly string[]): SharedAnswer | null {
     for (const form of forms) {
-      const answer = this.#flying.get(`${cacheKey} ${form}`);
+      const answer = this.#flying.get(`${cacheKey} ${form}`)?.answer ?? null;
       if (answer?.canJoin === true) return answer;
     }
     return null;
   }
 
   /** From here on it can be found: under its key, and by what it answers. */
-  open(answer: SharedAnswer, purpose: Purpose, flyingAs: string | null): void {
-    this.#purposes.set(answer, purpose);
-    if (flyingAs === null) return;
-    const name = `${purpose.cacheKey} ${flyingAs}`;
+  open(answer: SharedAnswer, form: string): void {
+    const name = `${answer.purpose.cacheKey} ${form}`;
     answer.flyingAs = name;
-    this.#flying.set(name, answer);
+    this.#flying.set(name, { fingerprint: '', answer });
   }
 
   key(name: string, fingerprint: string, answer: SharedAnswer): void {
     answer.isKeyed = true;
-    answer.names.push(name);
+    answer.names = answer.names.length === 0 ? [name] : [...answer.names, name];
     this.#keyedWork.set(name, { fingerprint, answer });
   }
 
   /** Keeps a finished answer under one more key. */
   keepKeyed(name: string, fingerprint: string, whole: WholeAnswer): void {
-    this.#keyed.set(name, { fingerprint, whole }, sizeOf(whole) + name.length);
-    this.#store?.put(`i:${name}`, encodeKept(whole, fingerprint), whole.madeAtMs + KEY_LASTS_MS);
+    const head = encodeKeptHead(whole, fingerprint);
+    this.#keyed.set(name, head, whole.body);
+    this.#store?.put(`i:${name}`, head, whole.body, whole.madeAtMs + KEY_LASTS_MS);
   }
 
   mayBeStored(name: string): boolean {
@@ -143,9 +133,7 @@ export class AnswerBook implements AnswerKeeper {
   /** What the store has under a key of its own; never rejects. */
   async findStoredKeyed(name: string): Promise<KeyedAnswer | null> {
     const bytes = await this.#store!.get(`i:${name}`);
-    const kept = bytes === null ? null : decodeKept(bytes);
-    if (kept === null || kept.fingerprint === null || this.#ageOf(kept.whole) >= KEY_LASTS_MS) return null;
-    return { fingerprint: kept.fingerprint, whole: kept.whole };
+    return bytes === null ? null : this.#toKeyed(bytes);
   }
 
   async findStoredCached(cacheKey: string): Promise<WholeAnswer | null> {
@@ -164,7 +152,7 @@ export class AnswerBook implements AnswerKeeper {
   /** The key belongs to another request of an earlier process. */
   settleConflict(answer: SharedAnswer, name: string, { fingerprint, whole }: KeyedAnswer): void {
     this.onLost(answer);
-    this.#keyed.set(name, { fingerprint, whole }, sizeOf(whole) + name.length);
+    this.#keyed.set(name, encodeKeptHead(whole, fingerprint), whole.body);
   }
 
   tryHold(bytes: number): boolean {
@@ -176,22 +164,19 @@ export class AnswerBook implements AnswerKeeper {
   }
 
   onWhole(answer: SharedAnswer, made: WholeAnswer, isGood: boolean): void {
-    const purpose = this.#purposes.get(answer);
-    const cacheKey = isGood && made.refusal === null && made.status === 200 && !isUnfinishedIn(purpose, made) ? purpose!.cacheKey : null;
-    if (cacheKey !== null || answer.names.length > 0) {
-      const whole = { ...made, body: owned(made.body) };
-      this.#keepUnderKeys(answer, whole);
-      if (cacheKey !== null) this.#keepCached(cacheKey, whole, purpose!.policy);
+    const { cacheKey, policy } = answer.purpose;
+    this.#keepUnderKeys(answer, made);
+    if (cacheKey !== null && isGood && made.refusal === null && made.status === 200 && !isUnfinished(made.body)) {
+      this.#keepCached(cacheKey, { ...made, body: owned(made.body) }, policy);
     }
     this.onLost(answer);
   }
 
   onLost(answer: SharedAnswer): void {
-    this.#purposes.delete(answer);
-    for (const name of answer.names) if (this.#keyedWork.get(name)?.answer === answer) this.#keyedWork.delete(name);
-    answer.names.length = 0;
-    const { flyingAs } = answer;
-    if (flyingAs !== null && this.#flying.get(flyingAs) === answer) this.#flying.delete(flyingAs);
+    for (const name of answer.names) forget(this.#keyedWork, name, answer);
+    if (answer.flyingAs !== null) forget(this.#flying, answer.flyingAs, answer);
+    answer.names = NO_NAMES;
+    answer.flyingAs = null;
   }
 
   #keepUnderKeys(answer: SharedAnswer, whole: WholeAnswer): void {
@@ -203,7 +188,13 @@ export class AnswerBook implements AnswerKeeper {
 
   #keepCached(cacheKey: string, whole: WholeAnswer, { ttl, staleIfError }: CachePolicy): void {
     this.#cached.set(cacheKey, whole, sizeOf(whole));
-    this.#store?.put(`c:${cacheKey}`, encodeKept(whole, null), whole.madeAtMs + ttl + staleIfError);
+    this.#store?.put(`c:${cacheKey}`, encodeKeptHead(whole, null), whole.body, whole.madeAtMs + ttl + staleIfError);
+  }
+
+  #toKeyed(bytes: Uint8Array): KeyedAnswer | null {
+    const kept = decodeKept(bytes);
+    if (kept === null || kept.fingerprint === null || this.#ageOf(kept.whole) >= KEY_LASTS_MS) return null;
+    return { fingerprint: kept.fingerprint, whole: kept.whole };
   }
 
   #ageOf(whole: WholeAnswer): number {
@@ -211,8 +202,13 @@ export class AnswerBook implements AnswerKeeper {
   }
 }
 
-function isUnfinishedIn(purpose: Purpose | undefined, whole: WholeAnswer): boolean {
-  return purpose === undefined || purpose.cacheKey === null || isUnfinished(whole.body);
+const NO_NAMES: readonly string[] = [];
+
+function forget(work: Map<string, WorkTicket>, name: string, answer: SharedAnswer): void {
+  const ticket = work.get(name);
+  if (ticket?.answer !== answer) return;
+  ticket.answer = null;
+  work.delete(name);
 }
 
 /** Bytes that keep nothing but themselves in memory. */

@@ -77,7 +77,7 @@ export class AnswerReader implements Running {
       protocol: request.protocol,
       requestId: request.id,
       keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
-      onKeptAlive: () => this.note('kept alive by a comment: the status has gone out'),
+      owner: this,
     });
     request.caller.onLeave = () => this.leave();
   }

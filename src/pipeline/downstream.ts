@@ -57,8 +57,8 @@ export interface DownstreamOptions {
   readonly requestId: string;
   /** Milliseconds without a byte after which a stream is kept alive by a comment; null: not a stream of events. */
   readonly keepAliveMs: number | null;
-  /** Called once when keeping alive began: the status has gone out. */
-  readonly onKeptAlive: () => void;
+  /** Is told once when keeping alive began. */
+  readonly owner: { note(note: string): void };
 }
 
 export class Downstream implements Outlet {
@@ -182,7 +182,7 @@ export class Downstream implements Outlet {
       if (this.#state === 'open') {
         this.#state = 'kept_alive';
         this.#sink.head(200, [...STREAM_HEADERS, 'x-request-id', this.#options.requestId]);
-        this.#options.onKeptAlive();
+        this.#options.owner.note('kept alive by a comment: the status has gone out');
       }
       // What has gone out so far is always whole events, so a comment can stand here.
       if (!this.#behind) this.#sink.write(KEEP_ALIVE);

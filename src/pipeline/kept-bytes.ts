@@ -4,10 +4,10 @@ import type { WholeAnswer } from './whole-answer.ts';
 const VERSION = 1;
 const LINE_FEED = 0x0a;
 
-/** `fingerprint`: of the request behind an idempotency key; null: it was kept for whoever asks for the same. */
-export function encodeKept(whole: WholeAnswer, fingerprint: string | null): Uint8Array {
-  const { body, ...told } = whole;
-  return Buffer.concat([Buffer.from(`${JSON.stringify({ v: VERSION, ...told, fingerprint })}\n`), body]);
+/** What stands before the body. `fingerprint`: of the request behind an idempotency key; null: it was kept for whoever asks for the same. */
+export function encodeKeptHead(whole: WholeAnswer, fingerprint: string | null): Uint8Array {
+  const { status, headers, isStream, tellsUsage, usage, refusal, madeAtMs } = whole;
+  return Buffer.from(`${JSON.stringify({ v: VERSION, status, headers, isStream, tellsUsage, usage, refusal, madeAtMs, fingerprint })}\n`);
 }
 
 /** Null: another version wrote it, or it was damaged. */

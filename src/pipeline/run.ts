@@ -122,7 +122,7 @@ export class RequestRun implements Running, AttemptOwner {
       protocol: request.protocol,
       requestId: request.id,
       keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
-      onKeptAlive: () => this.note('kept alive by a comment: the status has gone out'),
+      owner: this,
     });
   }
 

@@ -39,7 +39,7 @@ export function share(
   if (keyed !== null) {
     if (keyed.fingerprint !== fingerprint) return refuse(reader, conflict());
     if ('whole' in keyed) return replay(reader, keyed.whole);
-    if (keyed.answer.canJoin) return join(reader, keyed.answer);
+    if (keyed.answer?.canJoin === true) return join(reader, keyed.answer);
   }
 
   const wantsKept = cacheKey !== null && request.cache === 'on';
@@ -55,8 +55,8 @@ export function share(
     return join(reader, flying);
   }
 
-  const answer = new SharedAnswer(engine, answers, reader);
-  answers.open(answer, { cacheKey, policy: route.policy.cache }, cacheKey !== null && route.policy.cache.coalesce ? formOf(request) : null);
+  const answer = new SharedAnswer(engine, answers, reader, { cacheKey, policy: route.policy.cache });
+  if (cacheKey !== null && route.policy.cache.coalesce) answers.open(answer, formOf(request));
   if (keyName !== null && keyed === null) answers.key(keyName, fingerprint, answer);
   if (freshness === 'stale') answer.stale = cached;
   const asksStore =

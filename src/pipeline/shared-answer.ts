@@ -11,6 +11,7 @@ import type { Instant, Timer } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Priority } from '../core/request.ts';
+import type { CachePolicy } from '../policy/cache/freshness.ts';
 import type { AnswerHead, AnswerReader, ReadAnswerOwner, ReaderParts } from './answer-reader.ts';
 import type { Caller } from './caller.ts';
 import type { Outlet, UpstreamRefusal } from './downstream.ts';
@@ -35,6 +36,13 @@ export interface AnswerKeeper {
   onLost(answer: SharedAnswer): void;
 }
 
+/** What an answer is kept for, beside its readers. */
+export interface AnswerPurpose {
+  /** Null: it is not for the cache. */
+  readonly cacheKey: string | null;
+  readonly policy: CachePolicy;
+}
+
 /** What makes the answer. */
 export interface AnswerRun {
   readonly deadline: Instant;
@@ -56,8 +64,9 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   #run: AnswerRun | null = null;
   hasLeft = false;
   onLeave: (() => void) | null = null;
+  readonly purpose: AnswerPurpose;
   /** Names under which it is known to its keeper. */
-  readonly names: string[] = [];
+  names: readonly string[] = [];
   flyingAs: string | null = null;
   /** Somebody may repeat the request under its key: it runs on without readers. */
   isKeyed = false;
@@ -76,7 +85,8 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   #grace: Timer | null = null;
 
   /** `first`: whose request brings the answer about. */
-  constructor(engine: ReaderParts, keeper: AnswerKeeper, first: AnswerReader) {
+  constructor(engine: ReaderParts, keeper: AnswerKeeper, first: AnswerReader, purpose: AnswerPurpose) {
+    this.purpose = purpose;
     this.#engine = engine;
     this.#keeper = keeper;
     this.#first = first;
@@ -148,13 +158,26 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     const whole = this.#makeWhole(status, sharedHeaders(headers), body, isStream, null);
     this.#over();
     this.#keeper.onWhole(this, whole, !isPoor);
-    this.#each((reader) => (reader === this.#first ? reader.takeOwn(status, headers, body) : reader.take(whole, 'coalesced')));
+    for (const reader of this.#readers.slice()) {
+      try {
+        if (reader === this.#first) reader.takeOwn(status, headers, body);
+        else reader.take(whole, 'coalesced');
+      } catch (error) {
+        this.#drop(reader, error);
+      }
+    }
   }
 
   commit(status: number, headers: HeaderPairs, isEventStream: boolean): void {
     const head: AnswerHead = { status, headers, shared: sharedHeaders(headers), isEventStream };
     this.#head = head;
-    this.#each((reader) => this.#openFor(reader, head));
+    for (const reader of this.#readers.slice()) {
+      try {
+        this.#openFor(reader, head);
+      } catch (error) {
+        this.#drop(reader, error);
+      }
+    }
   }
 
   write(pieces: readonly Uint8Array[]): boolean {
@@ -165,7 +188,13 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     }
     this.#bytes += bytes;
     this.#hold(bytes);
-    this.#each((reader) => this.#advance(reader));
+    for (const reader of this.#readers.slice()) {
+      try {
+        this.#advance(reader);
+      } catch (error) {
+        this.#drop(reader, error);
+      }
+    }
     this.#letGoOfLaggards();
     if (!this.#keepsAll) this.#trim();
     return !this.#allBehind;
@@ -189,11 +218,17 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     this.#over();
     if (whole === null) this.#keeper.onLost(this);
     else this.#keeper.onWhole(this, whole, !isMended);
-    this.#each((reader) => {
-      if (!reader.canFollow(head)) return this.#takeAtEnd(reader, whole);
-      if (reader.isBehind) reader.write(log.slice(reader.pieces - pastPieces));
-      reader.end(head);
-    });
+    for (const reader of this.#readers.slice()) {
+      try {
+        if (!reader.canFollow(head)) this.#takeAtEnd(reader, whole);
+        else {
+          if (reader.isBehind) reader.write(log.slice(reader.pieces - pastPieces));
+          reader.end(head);
+        }
+      } catch (error) {
+        this.#drop(reader, error);
+      }
+    }
   }
 
   endWith(bytes: Uint8Array): void {
@@ -270,7 +305,7 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   }
 
   #letGoOfLaggards(): void {
-    if (this.#allBehind) return;
+    if (this.#readers.length < 2 || this.#allBehind) return;
     this.#each((reader) => {
       if (!reader.isBehind || this.#bytes - reader.bytes <= READER_BEHIND_MAX) return;
       reader.fail(new BreakwaterError('stream_interrupted', LEFT_BEHIND), null);
@@ -351,7 +386,7 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     };
   }
 
-  /** Readers may go while they are told. */
+  /** Readers may go while they are told. What every request does is written out above: see `RequestRun.relaying` on closures. */
   #each(tell: (reader: AnswerReader) => void): void {
     for (const reader of this.#readers.slice()) this.#guarded(reader, () => tell(reader));
   }
@@ -362,11 +397,15 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     try {
       work();
     } catch (error) {
-      const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      const { clock, events } = this.#engine;
-      events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${reader.request.id}`, detail });
-      reader.drop();
+      this.#drop(reader, error);
     }
+  }
+
+  #drop(reader: AnswerReader, error: unknown): void {
+    const { clock, events } = this.#engine;
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${reader.request.id}`, detail });
+    reader.drop();
   }
 
   #over(): void {

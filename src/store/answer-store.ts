@@ -7,6 +7,6 @@ export interface AnswerStore {
   mayHold(key: string): boolean;
   /** Null: none, expired, or not to be had now. Never rejects, and always ends within the driver's read timeout. */
   get(key: string): Promise<Uint8Array | null>;
-  /** `expiresAtMs`: milliseconds since the Unix epoch. `bytes` stay as they are from here on. */
-  put(key: string, bytes: Uint8Array, expiresAtMs: number): void;
+  /** Both parts, one behind the other; they are copied. `expiresAtMs`: milliseconds since the Unix epoch. */
+  put(key: string, head: Uint8Array, body: Uint8Array, expiresAtMs: number): void;
 }
