@@ -13,6 +13,9 @@ import type { Running, RunningList } from './running-list.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 import { bodyFor, headerIn, headersAgain, headersInForm, type WholeAnswer } from './whole-answer.ts';
 
+/** A burst is no slowness: once in its life a reader may be waited for so long by the others, in milliseconds. */
+const PATIENCE_MS = 1_000;
+
 /** What readers need of the engine. */
 export interface ReaderParts {
   readonly clock: Clock;
@@ -63,6 +66,8 @@ export class AnswerReader implements Running {
   /** Of the log: what it has taken, in pieces and in bytes. */
   pieces = 0;
   bytes = 0;
+  /** For how long the others may still be held up for it, in milliseconds. */
+  patienceMs = PATIENCE_MS;
   /** It brought the answer about: its run tells its story. */
   isFirst = false;
   /** How it ended, where that was not by the end of its own run. */

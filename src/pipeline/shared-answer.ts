@@ -3,44 +3,31 @@
  * the run puts its answer in here, and stops when nobody wants it any more. Serves those who ask for the same at the same time, those
  * who repeat a request under its idempotency key, and the filling of the cache.
  *
- * Back-pressure: while one reader keeps up, those behind are carried for `READER_BEHIND_MAX` and then let go, so that nobody is slowed by
- * them; when all are behind, the provider is held back as for a single caller. The log is kept from its beginning as long as there is room,
+ * Back-pressure: while one reader keeps up, those behind are carried for a megabyte, waited for a second and then let go, so that
+ * nobody is slowed by them for longer; when all are behind, the provider is held back as for a single caller. The log is kept from its beginning as long as there is room,
  * so that a late reader gets everything; without room it keeps what its readers have still to take, and nobody can join any more.
  */
 import type { Instant, Timer } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Priority } from '../core/request.ts';
-import type { CachePolicy } from '../policy/cache/freshness.ts';
+import { AnswerLog, type LogRoom } from './answer-log.ts';
 import type { AnswerHead, AnswerReader, ReadAnswerOwner, ReaderParts } from './answer-reader.ts';
 import type { Caller } from './caller.ts';
 import type { Outlet, UpstreamRefusal } from './downstream.ts';
+import { LaggardWatch } from './laggard-watch.ts';
 import type { HeaderPairs } from './sink.ts';
-import { sharedHeaders, type WholeAnswer } from './whole-answer.ts';
+import { sharedHeaders, type AnswerPurpose, type WholeAnswer } from './whole-answer.ts';
 
-/** A reader further behind than this is let go while others keep up, in bytes. */
-export const READER_BEHIND_MAX = 1024 * 1024;
-/** A larger answer is kept by nobody, in bytes. */
-export const LOG_BYTES_MAX = 16 * 1024 * 1024;
 /** How long an answer under an idempotency key runs on after its last reader left, in milliseconds. */
 export const KEYED_RUNS_ON_MS = 60_000;
 
 /** Who keeps shared answers, and is told how they end. */
-export interface AnswerKeeper {
-  /** Room for bytes of a log; false: there is none. */
-  tryHold(bytes: number): boolean;
-  release(bytes: number): void;
+export interface AnswerKeeper extends LogRoom {
   /** Complete, and the same for everybody who asks; `isGood`: worth to be kept for others too. */
   onWhole(answer: SharedAnswer, whole: WholeAnswer, isGood: boolean): void;
   /** Nobody can join it any more, and it is not to be replayed. */
   onLost(answer: SharedAnswer): void;
-}
-
-/** What an answer is kept for, beside its readers. */
-export interface AnswerPurpose {
-  /** Null: it is not for the cache. */
-  readonly cacheKey: string | null;
-  readonly policy: CachePolicy;
 }
 
 /** What makes the answer. */
@@ -74,14 +61,10 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   stale: WholeAnswer | null = null;
   #head: AnswerHead | null = null;
   #isOver = false;
-  #log: Uint8Array[] = [];
-  /** Pieces and bytes at the log's beginning that are gone. */
-  #pastPieces = 0;
-  #pastBytes = 0;
-  #bytes = 0;
-  #heldBytes = 0;
-  #keepsAll = true;
+  readonly #log: AnswerLog;
   #onDrained: (() => void) | null = null;
+  /** Null: nobody was ever behind others. */
+  #laggards: LaggardWatch | null = null;
   #grace: Timer | null = null;
 
   /** `first`: whose request brings the answer about. */
@@ -89,6 +72,7 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     this.purpose = purpose;
     this.#engine = engine;
     this.#keeper = keeper;
+    this.#log = new AnswerLog(keeper);
     this.#first = first;
     first.isFirst = true;
     first.follow(this);
@@ -114,7 +98,7 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
 
   /** False: it is over, given up, or its beginning is gone. */
   get canJoin(): boolean {
-    return !this.#isOver && !this.hasLeft && this.#keepsAll;
+    return !this.#isOver && !this.hasLeft && this.#log.keepsAll;
   }
 
   /** The run that makes the answer has begun. */
@@ -171,23 +155,11 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   commit(status: number, headers: HeaderPairs, isEventStream: boolean): void {
     const head: AnswerHead = { status, headers, shared: sharedHeaders(headers), isEventStream };
     this.#head = head;
-    for (const reader of this.#readers.slice()) {
-      try {
-        this.#openFor(reader, head);
-      } catch (error) {
-        this.#drop(reader, error);
-      }
-    }
+    this.#each((reader) => this.#openFor(reader, head));
   }
 
   write(pieces: readonly Uint8Array[]): boolean {
-    let bytes = 0;
-    for (const piece of pieces) {
-      this.#log.push(piece);
-      bytes += piece.byteLength;
-    }
-    this.#bytes += bytes;
-    this.#hold(bytes);
+    if (!this.#log.append(pieces)) this.#stopKeeping();
     for (const reader of this.#readers.slice()) {
       try {
         this.#advance(reader);
@@ -195,9 +167,11 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
         this.#drop(reader, error);
       }
     }
-    this.#letGoOfLaggards();
-    if (!this.#keepsAll) this.#trim();
-    return !this.#allBehind;
+    if (this.#readers.length > 1 && !this.#allBehind) {
+      (this.#laggards ??= new LaggardWatch(this.#engine.clock, (late) => this.#letGo(late))).look(this.#readers, this.#log.bytes);
+    }
+    if (!this.#log.keepsAll) this.#trim();
+    return this.#goesOn;
   }
 
   onDrain(listener: () => void): void {
@@ -212,23 +186,15 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
 
   end(usage: TokenUsage | null = null, isMended = false): void {
     const head = this.#head!;
-    const whole = this.#keepsAll ? this.#makeWhole(head.status, head.shared, Buffer.concat(this.#log), head.isEventStream, usage) : null;
-    const log = this.#log;
-    const pastPieces = this.#pastPieces;
+    const whole = this.#log.keepsAll ? this.#makeWhole(head.status, head.shared, this.#log.toBytes(), head.isEventStream, usage) : null;
+    if (this.#readers.some((reader) => reader.isBehind)) this.#each((reader) => this.#writeRest(reader, head));
     this.#over();
     if (whole === null) this.#keeper.onLost(this);
     else this.#keeper.onWhole(this, whole, !isMended);
-    for (const reader of this.#readers.slice()) {
-      try {
-        if (!reader.canFollow(head)) this.#takeAtEnd(reader, whole);
-        else {
-          if (reader.isBehind) reader.write(log.slice(reader.pieces - pastPieces));
-          reader.end(head);
-        }
-      } catch (error) {
-        this.#drop(reader, error);
-      }
-    }
+    this.#each((reader) => {
+      if (!reader.canFollow(head)) return this.#takeAtEnd(reader, whole);
+      reader.end(head);
+    });
   }
 
   endWith(bytes: Uint8Array): void {
@@ -261,7 +227,8 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
 
   onDrained(): void {
     this.#each((reader) => this.#advance(reader));
-    if (!this.#keepsAll) this.#trim();
+    if (!this.#log.keepsAll) this.#trim();
+    this.#laggards?.lookAgain();
     this.#resumeIfRead();
   }
 
@@ -269,12 +236,13 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     const at = this.#readers.indexOf(reader);
     if (at >= 0) this.#readers.splice(at, 1);
     if (this.#isOver) return;
+    this.#laggards?.lookAgain();
     if (this.#readers.length > 0) {
       if (reader === this.#first) this.#run?.note(`its own caller has its end; ${this.#readers.length} more wait for the answer`);
       return this.#resumeIfRead();
     }
     // Without readers an answer is only of use whole.
-    if (!this.isKeyed || !this.#keepsAll) return this.#giveUp();
+    if (!this.isKeyed || !this.#log.keepsAll) return this.#giveUp();
     this.#run?.note(`nobody reads it any more: it runs on for ${KEYED_RUNS_ON_MS} ms under its idempotency key`);
     this.#grace = this.#engine.clock.schedule(KEYED_RUNS_ON_MS, () => this.#giveUp());
     this.#resumeIfRead();
@@ -296,20 +264,25 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   /** Gives a reader what it has not had, as much as its caller takes. */
   #advance(reader: AnswerReader): void {
     if (reader.isOver || reader.isBehind || this.#head === null || !reader.canFollow(this.#head)) return;
-    while (reader.pieces < this.#pastPieces + this.#log.length) {
-      const next = this.#log.slice(reader.pieces - this.#pastPieces, reader.pieces - this.#pastPieces + PIECES_AT_ONCE);
+    for (;;) {
+      const next = this.#log.from(reader.pieces, PIECES_AT_ONCE);
+      if (next.length === 0) return;
       reader.pieces += next.length;
       for (const piece of next) reader.bytes += piece.byteLength;
       if (!reader.write(next)) return;
     }
   }
 
-  #letGoOfLaggards(): void {
-    if (this.#readers.length < 2 || this.#allBehind) return;
-    this.#each((reader) => {
-      if (!reader.isBehind || this.#bytes - reader.bytes <= READER_BEHIND_MAX) return;
-      reader.fail(new BreakwaterError('stream_interrupted', LEFT_BEHIND), null);
-    });
+  #letGo(late: readonly AnswerReader[]): void {
+    if (!this.#allBehind) {
+      for (const reader of late) this.#guarded(reader, () => reader.fail(new BreakwaterError('stream_interrupted', LEFT_BEHIND), null));
+    }
+    this.#resumeIfRead();
+  }
+
+  /** False: the provider is held back. */
+  get #goesOn(): boolean {
+    return this.#laggards?.isHolding !== true && !this.#allBehind;
   }
 
   get #allBehind(): boolean {
@@ -317,19 +290,14 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   }
 
   #resumeIfRead(): void {
-    if (this.#onDrained === null || this.#allBehind) return;
+    if (this.#onDrained === null || !this.#goesOn) return;
     const listener = this.#onDrained;
     this.#onDrained = null;
     listener();
   }
 
-  #hold(bytes: number): void {
-    if (!this.#keepsAll) return;
-    if (this.#bytes <= LOG_BYTES_MAX && this.#keeper.tryHold(bytes)) {
-      this.#heldBytes += bytes;
-      return;
-    }
-    this.#keepsAll = false;
+  /** It has become too large: only those go on who take it as it comes. */
+  #stopKeeping(): void {
     this.#keeper.onLost(this);
     this.#each((reader) => {
       if (this.#head !== null && reader.canFollow(this.#head)) return;
@@ -340,14 +308,14 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
 
   /** What every reader has taken need not be kept any more. */
   #trim(): void {
-    let least = this.#pastPieces + this.#log.length;
+    let least = Infinity;
     for (const reader of this.#readers) least = Math.min(least, reader.pieces);
-    const taken = this.#log.splice(0, least - this.#pastPieces);
-    for (const piece of taken) this.#pastBytes += piece.byteLength;
-    this.#pastPieces = least;
-    const rest = Math.min(this.#heldBytes, this.#bytes - this.#pastBytes);
-    if (rest < this.#heldBytes) this.#keeper.release(this.#heldBytes - rest);
-    this.#heldBytes = rest;
+    this.#log.trim(least);
+  }
+
+  /** Its caller has time to take it: no more will come. */
+  #writeRest(reader: AnswerReader, head: AnswerHead): void {
+    if (reader.isBehind && reader.canFollow(head)) reader.write(this.#log.from(reader.pieces));
   }
 
   #takeAtEnd(reader: AnswerReader, whole: WholeAnswer | null): void {
@@ -412,9 +380,8 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     this.#isOver = true;
     this.#grace?.cancel();
     this.#grace = null;
-    this.#log = [];
-    if (this.#heldBytes > 0) this.#keeper.release(this.#heldBytes);
-    this.#heldBytes = 0;
+    this.#laggards?.stop();
+    this.#log.clear();
     this.#onDrained = null;
   }
 }

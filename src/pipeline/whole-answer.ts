@@ -1,6 +1,7 @@
 /** One complete answer, kept for those who ask for the same again: what tells of it, and how it goes out. */
 import type { CacheUse } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
+import type { CachePolicy } from '../policy/cache/freshness.ts';
 import { inForm } from '../wire/openai-chat/answer-again.ts';
 import type { WireError } from '../wire/openai-chat/encode-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -19,6 +20,13 @@ export interface WholeAnswer {
   readonly refusal: WireError | null;
   /** When it was whole, in milliseconds since the Unix epoch. */
   readonly madeAtMs: number;
+}
+
+/** What an answer is kept for, beside its readers. */
+export interface AnswerPurpose {
+  /** Null: it is not for the cache. */
+  readonly cacheKey: string | null;
+  readonly policy: CachePolicy;
 }
 
 /** What is said anew to each request, or counted anew. */

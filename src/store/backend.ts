@@ -22,6 +22,26 @@ export interface ReadResult {
   readonly applied: number;
 }
 
+export interface AnswerRow {
+  readonly key: string;
+  readonly bytes: Uint8Array;
+  readonly expiresAtMs: number;
+}
+
+/** Beyond either the oldest answers go. */
+export interface AnswerBounds {
+  readonly rowsMax: number;
+  readonly bytesMax: number;
+}
+
+/** Kept answers over the same connection. */
+export interface AnswerConnection {
+  put(rows: readonly AnswerRow[], bounds: AnswerBounds, nowMs: number): Promise<void>;
+  get(key: string, nowMs: number): Promise<Uint8Array | null>;
+  /** The keys of the live ones, the oldest first. */
+  keys(nowMs: number): Promise<readonly string[]>;
+}
+
 /** Every call may be slow, hang, or reject with a `StoreFailure`; after a rejection the connection is abandoned. */
 export interface Connection {
   /** Resolves when the store was found sound and writable. */
@@ -29,6 +49,8 @@ export interface Connection {
   apply(batch: Batch, nowMs: number): Promise<void>;
   /** The live rows of a collection by key, or of one key. */
   read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult>;
+  /** Absent: this backend keeps no answers. */
+  readonly answers?: AnswerConnection;
   /** Ends in good order. */
   close(): Promise<void>;
   /** Lets go at once, whatever hangs. What waits rejects. */

@@ -8,6 +8,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { toAdd, toKey, toPut } from './accept.ts';
 import { type StoreFailure, toStoreFailure, within, type Backend, type Connection, type ReadResult } from './backend.ts';
 import { parseJson, type Change, type Row } from './change.ts';
+import { ANSWER_LIMITS, AnswerQueue } from './answer-queue.ts';
 import { HealthBoard } from './health-board.ts';
 import {
   STORE_LIMITS,
@@ -64,6 +65,8 @@ export interface WriteBehindOptions {
   readonly kind: StoreKind;
   /** Names the store in warnings; holds no secret. */
   readonly name: string;
+  /** Its connections keep answers. Default false. */
+  readonly keepsAnswers?: boolean;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
@@ -86,7 +89,7 @@ interface FlushWaiter {
 class WriteBehindStore implements Store {
   readonly kind: StoreKind;
   readonly opened: Promise<void>;
-  readonly answers = null;
+  readonly answers: AnswerQueue | null;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
@@ -113,10 +116,21 @@ class WriteBehindStore implements Store {
     this.#timing = { ...STORE_TIMING, ...options.timing };
     this.#queue = new WriteQueue(this.#limits);
     this.#board = new HealthBoard(options);
+    this.answers = options.keepsAnswers === true ? this.#createAnswers() : null;
     this.opened = new Promise((resolve) => {
       this.#markOpened = resolve;
     });
     this.#connect();
+  }
+
+  #createAnswers(): AnswerQueue {
+    return new AnswerQueue({
+      clock: this.#clock,
+      readTimeoutMs: this.#timing.readTimeoutMs,
+      writeTimeoutMs: this.#timing.applyTimeoutMs,
+      limits: ANSWER_LIMITS,
+      onFailure: (connection, failure) => this.#lose(connection, failure),
+    });
   }
 
   get health(): StoreHealth {
@@ -185,6 +199,7 @@ class WriteBehindStore implements Store {
     if (this.#state === 'down' && this.#queue.length > 0) this.#connect(); // a last chance
     await this.#ready();
     await this.flush();
+    await this.answers?.flush();
     const connection = this.#connection;
     this.#letGo();
     this.#markOpened();
@@ -255,7 +270,9 @@ class WriteBehindStore implements Store {
     this.#state = 'up';
     // With state to save, only saving it shows that the trouble is over (a full disk can be opened).
     this.#send();
-    this.#markOpened();
+    // What was kept is to be found from the first request on.
+    if (this.answers === null) this.#markOpened();
+    else void this.answers.attach(connection).then(() => this.#markOpened());
     if (!this.#sending) this.#recover();
   }
 
@@ -279,6 +296,7 @@ class WriteBehindStore implements Store {
 
   #letGo(): void {
     this.#connection = undefined;
+    this.answers?.detach();
     this.#state = 'down';
     this.#sending = false;
     this.#commitTimer?.cancel();

@@ -185,8 +185,8 @@ describe('deadlines', () => {
       seen.map(({ status }) => status),
       [504, 200, 504],
     );
-    assert.deepEqual([seen[0]!.endAtMs, seen[2]!.endAtMs], [5_000, 2_000]);
-    assert.equal(errorOf(seen[0]!.text).code, 'deadline_exceeded');
+    assert.deepEqual([seen[0].endAtMs, seen[2].endAtMs], [5_000, 2_000]);
+    assert.equal(errorOf(seen[0].text).code, 'deadline_exceeded');
     assert.equal(world.callsTo('a'), 1);
     assertNothingHeld(world);
   });

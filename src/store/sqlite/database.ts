@@ -8,6 +8,7 @@ import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import { StoreFailure, type Batch, type KeyedChange, type ReadResult } from '../backend.ts';
 import { applyChange, type Row } from '../change.ts';
+import { AnswerTable } from './answer-table.ts';
 import { prepareSchema } from './schema.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -23,6 +24,7 @@ export interface SqliteDatabase {
   /** Commits the batch, unless this writer's batch of that number is in the file already. */
   apply(batch: Batch, nowMs: number): void;
   read(collection: string, key: string | undefined, nowMs: number): ReadResult;
+  readonly answers: AnswerTable;
   close(): void;
 }
 
@@ -78,6 +80,7 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
 
   return {
     writer,
+    answers: new AnswerTable(connection, openedAtMs),
     apply(batch, nowMs) {
       const sweeps = Math.abs(nowMs - sweptAtMs) >= sweepIntervalMs;
       inTransaction(connection, () => {

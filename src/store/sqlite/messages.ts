@@ -1,11 +1,14 @@
 /** What the main thread and the database's worker say to each other. */
-import type { Batch, ReadResult } from '../backend.ts';
+import type { AnswerBounds, AnswerRow, Batch, ReadResult } from '../backend.ts';
 import type { StoreFault } from '../store.ts';
 
 export type SqliteRequest = { readonly id: number } & (
   | { readonly kind: 'open'; readonly path: string; readonly writer: number | null; readonly nowMs: number }
   | { readonly kind: 'apply'; readonly batch: Batch; readonly nowMs: number }
   | { readonly kind: 'read'; readonly collection: string; readonly key: string | undefined; readonly nowMs: number }
+  | { readonly kind: 'putAnswers'; readonly rows: readonly AnswerRow[]; readonly bounds: AnswerBounds; readonly nowMs: number }
+  | { readonly kind: 'getAnswer'; readonly key: string; readonly nowMs: number }
+  | { readonly kind: 'answerKeys'; readonly nowMs: number }
   | { readonly kind: 'close' }
 );
 
@@ -15,6 +18,9 @@ export interface SqliteResults {
   readonly open: { readonly writer: number };
   readonly apply: null;
   readonly read: ReadResult;
+  readonly putAnswers: null;
+  readonly getAnswer: Uint8Array | null;
+  readonly answerKeys: readonly string[];
   readonly close: null;
 }
 

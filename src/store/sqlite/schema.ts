@@ -21,6 +21,13 @@ const migrations: readonly string[] = [
      batch INTEGER NOT NULL,
      seen_at INTEGER NOT NULL
    ) STRICT;`,
+  `CREATE TABLE answers (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     key TEXT NOT NULL UNIQUE,
+     value BLOB NOT NULL,
+     expires_at INTEGER NOT NULL
+   ) STRICT;
+   CREATE INDEX answers_by_expiry ON answers (expires_at);`,
 ];
 
 /** A process that was not heard of for so long will not send a batch again. */

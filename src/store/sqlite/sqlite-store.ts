@@ -21,5 +21,5 @@ export interface SqliteStoreOptions {
 export function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<Store> {
   const { clock, workerUrl } = options;
   const backend = createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) });
-  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', name: `the store sqlite:${path}` });
+  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}` });
 }

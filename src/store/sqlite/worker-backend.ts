@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../core/clock.ts';
-import { StoreFailure, type Backend, type Batch, type Connection, type ReadResult } from '../backend.ts';
+import { StoreFailure, type AnswerConnection, type Backend, type Batch, type Connection, type ReadResult } from '../backend.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
 
 /** The worker is a `.ts` file in a checkout and `.js` when published. */
@@ -44,6 +44,11 @@ interface Waiter {
 
 class WorkerConnection implements Connection {
   ready: Promise<void> = Promise.resolve();
+  readonly answers: AnswerConnection = {
+    put: async (rows, bounds, nowMs) => void (await this.ask('putAnswers', { rows, bounds, nowMs })),
+    get: (key, nowMs) => this.ask('getAnswer', { key, nowMs }),
+    keys: (nowMs) => this.ask('answerKeys', { nowMs }),
+  };
   readonly #onLost: (failure: StoreFailure) => void;
   readonly #waiters = new Map<number, Waiter>(); // one batch and the reads of the moment; each has a timeout
   #worker: Worker | undefined;

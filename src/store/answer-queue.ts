@@ -1,0 +1,175 @@
+/** Kept answers on their way to a driver with a connection: written in groups, read when asked for, lost rather than waited for. */
+import type { Clock, Timer } from '../core/clock.ts';
+import type { AnswerStore } from './answer-store.ts';
+import { toStoreFailure, within, type AnswerConnection, type AnswerRow, type Connection, type StoreFailure } from './backend.ts';
+
+export interface AnswerLimits {
+  /** Answers that wait to be written, in bytes; beyond it the oldest are dropped. Default 16 MiB. */
+  readonly waitingBytesMax: number;
+  /** Answers kept; beyond it the oldest go. Default 100,000. */
+  readonly rowsMax: number;
+  /** All answers kept, in bytes; beyond it the oldest go. Default 256 MiB. */
+  readonly bytesMax: number;
+  /** One answer, in bytes; a larger one is not kept. Default 16 MiB. */
+  readonly answerBytesMax: number;
+}
+
+export const ANSWER_LIMITS: AnswerLimits = {
+  waitingBytesMax: 16 * 1024 * 1024,
+  rowsMax: 100_000,
+  bytesMax: 256 * 1024 * 1024,
+  answerBytesMax: 16 * 1024 * 1024,
+};
+
+/** Answers are written in larger groups than state: losing the last of them costs nothing but a call. */
+const GROUP_MS = 200;
+/** The most of one group, so that handing it over doesn't hold up the event loop. */
+const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+
+export interface AnswerQueueOptions {
+  readonly clock: Clock;
+  readonly readTimeoutMs: number;
+  readonly writeTimeoutMs: number;
+  readonly limits: AnswerLimits;
+  /** A call on the connection failed. */
+  readonly onFailure: (connection: Connection, failure: StoreFailure) => void;
+}
+
+export class AnswerQueue implements AnswerStore {
+  readonly #options: AnswerQueueOptions;
+  /** What is in the store for all that is known, the oldest first. */
+  readonly #stored = new Set<string>();
+  readonly #waiting = new Map<string, AnswerRow>();
+  #waitingBytes = 0;
+  #connection: Connection | null = null;
+  #timer: Timer | null = null;
+  #sending: Promise<void> | null = null;
+  /** Answers thrown away before they were written. */
+  dropped = 0;
+
+  constructor(options: AnswerQueueOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when what an earlier process has left is known. */
+  async attach(connection: Connection): Promise<void> {
+    if (connection.answers === undefined) return;
+    this.#connection = connection;
+    const keys = await this.#ask(connection, 'reading', this.#options.readTimeoutMs, (answers) =>
+      answers.keys(this.#options.clock.epochMs()),
+    );
+    for (const key of keys ?? []) this.#note(key);
+    if (this.#waiting.size > 0) this.#schedule();
+  }
+
+  detach(): void {
+    this.#connection = null;
+    this.#sending = null;
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  mayHold(key: string): boolean {
+    return this.#stored.has(key) || this.#waiting.has(key);
+  }
+
+  async get(key: string): Promise<Uint8Array | null> {
+    const { clock, readTimeoutMs } = this.#options;
+    const nowMs = clock.epochMs();
+    const waiting = this.#waiting.get(key);
+    if (waiting !== undefined) return waiting.expiresAtMs > nowMs ? waiting.bytes : null;
+    const connection = this.#connection;
+    if (connection === null || !this.#stored.has(key)) return null;
+    const found = await this.#ask(connection, 'reading', readTimeoutMs, (answers) => answers.get(key, nowMs));
+    if (found === null) this.#stored.delete(key);
+    return found ?? null;
+  }
+
+  put(key: string, head: Uint8Array, body: Uint8Array, expiresAtMs: number): void {
+    const length = head.byteLength + body.byteLength;
+    const { answerBytesMax, waitingBytesMax } = this.#options.limits;
+    if (length > answerBytesMax) return;
+    this.#forget(key);
+    const bytes = new Uint8Array(length);
+    bytes.set(head);
+    bytes.set(body, head.byteLength);
+    this.#waiting.set(key, { key, bytes, expiresAtMs });
+    this.#waitingBytes += length;
+    for (const oldest of this.#waiting.keys()) {
+      if (this.#waitingBytes <= waitingBytesMax) break;
+      this.#forget(oldest);
+      this.dropped++;
+    }
+    this.#schedule();
+  }
+
+  /** Writes what waits now. */
+  async flush(): Promise<void> {
+    await this.#sending;
+    while (this.#connection !== null && this.#waiting.size > 0) await this.#send();
+  }
+
+  #schedule(): void {
+    if (this.#connection === null || this.#timer !== null || this.#sending !== null) return;
+    this.#timer = this.#options.clock.schedule(GROUP_MS, () => {
+      this.#timer = null;
+      this.#sending = this.#send();
+    });
+  }
+
+  async #send(): Promise<void> {
+    const connection = this.#connection;
+    const rows = this.#take();
+    if (connection === null || rows.length === 0) return;
+    const { clock, writeTimeoutMs, limits } = this.#options;
+    const written = await this.#ask(connection, 'saving', writeTimeoutMs, (answers) => answers.put(rows, limits, clock.epochMs()));
+    if (connection !== this.#connection) return;
+    this.#sending = null;
+    if (written !== undefined) for (const { key } of rows) this.#note(key);
+    if (this.#waiting.size > 0) this.#schedule();
+  }
+
+  #take(): AnswerRow[] {
+    const rows: AnswerRow[] = [];
+    let bytes = 0;
+    for (const row of this.#waiting.values()) {
+      if (bytes > 0 && bytes + row.bytes.byteLength > GROUP_BYTES_MAX) break;
+      bytes += row.bytes.byteLength;
+      rows.push(row);
+    }
+    for (const { key } of rows) this.#forget(key);
+    return rows;
+  }
+
+  /** Undefined: it failed. */
+  async #ask<T>(
+    connection: Connection,
+    what: string,
+    timeoutMs: number,
+    call: (answers: AnswerConnection) => Promise<T>,
+  ): Promise<T | undefined> {
+    try {
+      return await within(this.#options.clock, timeoutMs, what, call(connection.answers!));
+    } catch (error) {
+      this.#options.onFailure(connection, toStoreFailure(error));
+      return undefined;
+    }
+  }
+
+  #note(key: string): void {
+    this.#stored.delete(key);
+    this.#stored.add(key);
+    if (this.#stored.size <= this.#options.limits.rowsMax) return;
+    for (const oldest of this.#stored) {
+      this.#stored.delete(oldest);
+      return;
+    }
+  }
+
+  #forget(key: string): void {
+    const waiting = this.#waiting.get(key);
+    if (waiting === undefined) return;
+    this.#waiting.delete(key);
+    this.#waitingBytes -= waiting.bytes.byteLength;
+  }
+}

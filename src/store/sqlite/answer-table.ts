@@ -1,0 +1,82 @@
+/** Kept answers in the database file: blobs with an expiry, within a number and a size; the oldest go first. */
+import type { DatabaseSync } from 'node:sqlite';
+import type { AnswerBounds, AnswerRow } from '../backend.ts';
+import { inTransaction } from './transaction.ts';
+
+/** When the bound is reached, so much is freed at once, as a share of it. */
+const FREED_SHARE = 0.1;
+/** Expired answers are deleted at most this often: they are invisible anyway. */
+const SWEEP_INTERVAL_MS = 60_000;
+/** Rows looked at to free space, at a time. */
+const OLDEST_AT_ONCE = 1_000;
+
+export class AnswerTable {
+  readonly #connection: DatabaseSync;
+  #rows: number;
+  #bytes: number;
+  #sweptAtMs: number;
+
+  constructor(connection: DatabaseSync, nowMs: number) {
+    this.#connection = connection;
+    this.#sweptAtMs = nowMs;
+    connection.prepare('DELETE FROM answers WHERE expires_at <= ?').run(nowMs);
+    const found = connection.prepare('SELECT count(*) AS n, coalesce(sum(length(value)), 0) AS bytes FROM answers').get();
+    this.#rows = Number(found?.['n']);
+    this.#bytes = Number(found?.['bytes']);
+  }
+
+  put(rows: readonly AnswerRow[], bounds: AnswerBounds, nowMs: number): void {
+    const before = this.#connection.prepare('SELECT length(value) AS bytes FROM answers WHERE key = ?');
+    const write = this.#connection.prepare('INSERT OR REPLACE INTO answers (key, value, expires_at) VALUES (?, ?, ?)');
+    inTransaction(this.#connection, () => {
+      for (const { key, bytes, expiresAtMs } of rows) {
+        const old = before.get(key);
+        this.#rows += old === undefined ? 1 : 0;
+        this.#bytes += bytes.byteLength - Number(old?.['bytes'] ?? 0);
+        write.run(key, bytes, Math.ceil(expiresAtMs));
+      }
+      if (Math.abs(nowMs - this.#sweptAtMs) >= SWEEP_INTERVAL_MS) this.#sweep(nowMs);
+      if (this.#rows > bounds.rowsMax || this.#bytes > bounds.bytesMax) this.#free(bounds);
+    });
+  }
+
+  get(key: string, nowMs: number): Uint8Array | null {
+    const value = this.#connection.prepare('SELECT value FROM answers WHERE key = ? AND expires_at > ?').get(key, nowMs)?.['value'];
+    return value instanceof Uint8Array ? value : null;
+  }
+
+  /** The oldest first. */
+  keys(nowMs: number): string[] {
+    return this.#connection
+      .prepare('SELECT key FROM answers WHERE expires_at > ? ORDER BY id')
+      .all(nowMs)
+      .map((record) => String(record['key']));
+  }
+
+  #sweep(nowMs: number): void {
+    this.#sweptAtMs = nowMs;
+    const gone = this.#connection
+      .prepare('SELECT count(*) AS n, coalesce(sum(length(value)), 0) AS bytes FROM answers WHERE expires_at <= ?')
+      .get(nowMs);
+    this.#connection.prepare('DELETE FROM answers WHERE expires_at <= ?').run(nowMs);
+    this.#rows -= Number(gone?.['n']);
+    this.#bytes -= Number(gone?.['bytes']);
+  }
+
+  #free({ rowsMax, bytesMax }: AnswerBounds): void {
+    const oldest = this.#connection.prepare('SELECT id, length(value) AS bytes FROM answers ORDER BY id LIMIT ?');
+    const remove = this.#connection.prepare('DELETE FROM answers WHERE id = ?');
+    const rowsKept = rowsMax * (1 - FREED_SHARE);
+    const bytesKept = bytesMax * (1 - FREED_SHARE);
+    while (this.#rows > rowsKept || this.#bytes > bytesKept) {
+      const found = oldest.all(OLDEST_AT_ONCE);
+      if (found.length === 0) return;
+      for (const record of found) {
+        if (this.#rows <= rowsKept && this.#bytes <= bytesKept) return;
+        remove.run(Number(record['id']));
+        this.#rows--;
+        this.#bytes -= Number(record['bytes']);
+      }
+    }
+  }
+}
