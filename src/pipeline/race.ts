@@ -3,7 +3,7 @@
  * another one. Whichever is decided first is handed out; if it is no answer, the request goes on with the other one, and if it is, the
  * other one is closed. Only requests that may come to that have a race: the others send their one attempt as if there were none.
  */
-import type { Timer } from '../core/clock.ts';
+import type { Instant, Timer } from '../core/clock.ts';
 import type { RaceCause } from '../core/events.ts';
 import { hedgeDelayMs, probeRaceDelayMs } from '../policy/hedge.ts';
 import { createFailure } from '../wire/failure.ts';
@@ -77,6 +77,11 @@ export class AttemptRace implements Race {
       takeFailure(this.#run, failed, failed.failure!);
     }
     this.#close((attempt) => this.#lose(attempt));
+  }
+
+  /** Somebody wants the answer for longer. */
+  raiseDeadline(deadline: Instant): void {
+    for (const attempt of this.#running) attempt.raiseDeadline(deadline);
   }
 
   /** Nobody waits for an answer any more. */

@@ -49,6 +49,8 @@ export interface Race {
   next(): Promise<Attempt | null>;
   win(winner: Attempt): void;
   leave(): void;
+  /** Somebody wants the answer for longer. */
+  raiseDeadline(deadline: Instant): void;
 }
 
 export class RequestRun implements Running, AttemptOwner {
@@ -185,6 +187,7 @@ export class RequestRun implements Running, AttemptOwner {
     this.wantedBy = Math.min(this.wantedBy, this.deadline, by.deadline);
     this.deadline = Math.max(this.deadline, by.deadline);
     this.current?.raiseDeadline(this.deadline);
+    this.race?.raiseDeadline(this.deadline);
     if (this.applicant === null) return;
     const waitUntil = this.applicant.waitUntil < this.applicant.deadline ? this.applicant.waitUntil : by.deadline;
     this.engine.admission.raise(this.applicant, { class: this.priority, deadline: this.wantedBy, waitUntil });

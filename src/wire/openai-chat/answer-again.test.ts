@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { inForm, isUnfinished } from './answer-again.ts';
+import { decodeRequest } from './decode-request.ts';
+import { normalForm } from './normal-form.ts';
+
+const usage = { inputTokens: 9, cachedInputTokens: 4, outputTokens: 2 };
+const event = (delta: object, finish: string | null = null) =>
+  `data: ${JSON.stringify({ id: 'x', object: 'chat.completion.chunk', model: 'm', choices: [{ index: 0, delta, finish_reason: finish }] })}\n\n`;
+const usageEvent =
+  'data: {"id":"x","object":"chat.completion.chunk","model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}\n\n';
+const words = event({ role: 'assistant', content: 'two ' }) + event({ content: 'words' }) + event({}, 'stop');
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+const stream = (tellsUsage: boolean) => ({
+  body: Buffer.from(`${words}${tellsUsage ? usageEvent : ''}data: [DONE]\n\n`),
+  isStream: true,
+  tellsUsage,
+  usage,
+});
+
+test('an answer in the form that it has is the same bytes', () => {
+  const kept = stream(true);
+  assert.equal(inForm(kept, { stream: true, usage: true }), kept.body);
+  const plain = { body: Buffer.from('{}'), isStream: false, tellsUsage: false, usage: null };
+  assert.equal(inForm(plain, { stream: false, usage: false }), plain.body);
+});
+
+test('a stream that was kept without its usage tells it where it is asked for', () => {
+  const told = text(inForm(stream(false), { stream: true, usage: true }));
+  assert.ok(told.startsWith(words));
+  assert.match(told, /"choices":\[\],"usage":\{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11/);
+  assert.match(told, /\n\ndata: \[DONE\]\n\n$/);
+  const plain = JSON.parse(text(inForm(stream(false), { stream: false, usage: false }))) as { usage: { total_tokens: number } };
+  assert.equal(plain.usage.total_tokens, 11);
+});
+
+test('and one that was kept with it is silent about it where it is not', () => {
+  assert.equal(text(inForm(stream(true), { stream: true, usage: false })), `${words}data: [DONE]\n\n`);
+});
+
+test('an answer is unfinished by what a choice says, never by what its text says', () => {
+  const answer = (content: string, finish: string) =>
+    Buffer.from(JSON.stringify({ choices: [{ message: { content }, finish_reason: finish }] }, null, 1));
+  assert.equal(isUnfinished(answer('words', 'length')), true);
+  assert.equal(isUnfinished(answer('words', 'content_filter')), true);
+  assert.equal(isUnfinished(answer('"finish_reason": "length"', 'stop')), false);
+});
+
+function formOf(json: string): string {
+  const decoded = decodeRequest('chat', Buffer.from(json));
+  if (!decoded.ok) throw new Error(decoded.message);
+  return normalForm(decoded.body);
+}
+
+test('numbers that JavaScript can’t tell apart are told apart', () => {
+  const ask = (seed: string) => formOf(`{"model":"m","messages":[],"seed":${seed}}`);
+  assert.notEqual(ask('9007199254740993'), ask('9007199254740992'));
+  assert.equal(ask('1.0'), ask('1'));
+});
+
+/** Writes the same value with its members in the order of `rank`, and with white space. */
+function write(value: unknown, rank: (name: string) => number): string {
+  if (Array.isArray(value)) return `[ ${value.map((each) => write(each, rank)).join(' , ')} ]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const names = Object.keys(value).toSorted((a, b) => rank(a) - rank(b));
+  return `{ ${names.map((name) => `${JSON.stringify(name)} :\n${write((value as Record<string, unknown>)[name], rank)}`).join(',\t')} }`;
+}
+
+test('property: the normal form is the same for every order and spacing, and another for every other value', () => {
+  const member = fc.tuple(
+    fc.string().filter((name) => name !== '__proto__'),
+    fc.jsonValue({ maxDepth: 3 }),
+  );
+  fc.assert(
+    fc.property(
+      fc.array(member, { maxLength: 6 }),
+      fc.integer({ min: 1, max: 1e6 }),
+      fc.jsonValue({ maxDepth: 2 }),
+      (members, salt, other) => {
+        const request = { ...Object.fromEntries(members), model: 'm', messages: [{ role: 'user', content: 'x' }] };
+        const rank = (name: string) => [...name].reduce((sum, char) => (sum * 31 + char.charCodeAt(0) * salt) % 9973, salt);
+        const form = formOf(JSON.stringify(request));
+        assert.equal(formOf(write(request, rank)), form);
+        assert.equal(
+          formOf(JSON.stringify({ ...request, stream: true, user: 'u' })),
+          formOf(JSON.stringify({ ...request, stream: false })),
+        );
+        const changed = { ...request, messages: [{ role: 'user', content: 'x' }, other] };
+        assert.notEqual(formOf(JSON.stringify(changed)), form);
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
