@@ -175,46 +175,53 @@ function assertNothingHeld(world: World, callers: readonly Caller[], pendingTime
   assert.equal(pendingTimers, 1, 'only the timer that saves the state');
 }
 
-test('a thousand requests of every fate leave nothing behind', async (t) => {
-  const { clock, pending } = createCountingClock();
-  const callers: Caller[] = [];
-  const limits = { concurrency: CONCURRENCY, requestsPerMinute: 60_000, tokensPerMinute: 60_000_000 };
-  const timing = { plainMs: { min: 5, max: 60 }, firstTokenMs: { min: 1, max: 40 }, tokensPerSecond: 800, eventsPerPacket: 3 };
-  const world = await startWorld(t, {
-    storms: { a: { seed: 1, timing, faults: everyFault() }, b: { seed: 2, timing, faults: everyFault() } },
-    providers: { a: { limits }, b: { limits } },
-    models: { fast: ['a/m', 'b/m'], solo: ['a/m'] },
-    clock,
-    onRequest: (request) => callers.push(request.caller),
-    config: {
-      policy: {
-        timeouts: { headers: '250ms', firstContent: '250ms', idle: '200ms' },
-        retry: { baseDelay: '10ms', maxDelay: '80ms' },
-        breaker: { openFor: '40ms', maxOpenFor: '200ms' },
-        queue: { maxSize: 40 },
+for (const hedges of [false, true]) {
+  test(`a thousand requests of every fate leave nothing behind${hedges ? ', with a second attempt beside each slow one' : ''}`, async (t) => {
+    const { clock, pending } = createCountingClock();
+    const callers: Caller[] = [];
+    const limits = { concurrency: CONCURRENCY, requestsPerMinute: 60_000, tokensPerMinute: 60_000_000 };
+    const timing = { plainMs: { min: 5, max: 60 }, firstTokenMs: { min: 1, max: 40 }, tokensPerSecond: 800, eventsPerPacket: 3 };
+    const world = await startWorld(t, {
+      storms: { a: { seed: 1, timing, faults: everyFault() }, b: { seed: 2, timing, faults: everyFault() } },
+      providers: { a: { limits }, b: { limits } },
+      models: { fast: ['a/m', 'b/m'], solo: ['a/m'] },
+      clock,
+      onRequest: (request) => callers.push(request.caller),
+      config: {
+        policy: {
+          timeouts: { headers: '250ms', firstContent: '250ms', idle: '200ms' },
+          retry: { baseDelay: '10ms', maxDelay: '80ms', budget: hedges ? { ratio: 1, minPerSecond: 10 } : {} },
+          breaker: { openFor: '40ms', maxOpenFor: '200ms' },
+          queue: { maxSize: 40 },
+          hedge: { enabled: hedges, delay: '25ms', budget: 1 },
+        },
       },
-    },
+    });
+    await sendAll(world);
+
+    const [a, b] = [world.storms['a']!, world.storms['b']!];
+    await eventually(() => a.stats().running + b.stats().running === 0, 'the end of the last call');
+    await eventually(() => world.gateway.queue().inFlight === 0, 'the end of the last request');
+    const isFull = () => world.gateway.targets().every((target) => target.limits.every((limit) => limit.available >= limit.limit));
+    await eventually(isFull, 'all that was taken from the limits');
+    await eventually(() => pending() <= 1, 'the end of all timers');
+
+    assertNothingHeld(world, callers, pending());
+    assertOneEndEach(world);
+    assert.deepEqual(world.eventsOf('warning'), [], 'no internal error');
+    const outcomes = countBy(world.eventsOf('finished'), (event) => event.outcome);
+    assert.deepEqual(
+      [...outcomes.keys()].toSorted(),
+      ['cancelled', 'failed', 'interrupted', 'refused', 'success'],
+      'every kind of end was seen',
+    );
+    const attempts = world.eventsOf('attempt').length;
+    const calls = a.stats().calls + b.stats().calls;
+    const cancelled = world.eventsOf('attempt_end').filter((end) => end.verdict === 'cancelled' || end.phase === 'connect').length;
+    assert.equal(
+      world.eventsOf('attempt').some(({ race }) => race === 'hedge'),
+      hedges,
+    );
+    assert.ok(calls <= attempts && calls >= attempts - cancelled, `${calls} calls for ${attempts} attempts`);
   });
-  await sendAll(world);
-
-  const [a, b] = [world.storms['a']!, world.storms['b']!];
-  await eventually(() => a.stats().running + b.stats().running === 0, 'the end of the last call');
-  await eventually(() => world.gateway.queue().inFlight === 0, 'the end of the last request');
-  const isFull = () => world.gateway.targets().every((target) => target.limits.every((limit) => limit.available >= limit.limit));
-  await eventually(isFull, 'all that was taken from the limits');
-  await eventually(() => pending() <= 1, 'the end of all timers');
-
-  assertNothingHeld(world, callers, pending());
-  assertOneEndEach(world);
-  assert.deepEqual(world.eventsOf('warning'), [], 'no internal error');
-  const outcomes = countBy(world.eventsOf('finished'), (event) => event.outcome);
-  assert.deepEqual(
-    [...outcomes.keys()].toSorted(),
-    ['cancelled', 'failed', 'interrupted', 'refused', 'success'],
-    'every kind of end was seen',
-  );
-  const attempts = world.eventsOf('attempt').length;
-  const calls = a.stats().calls + b.stats().calls;
-  const cancelled = world.eventsOf('attempt_end').filter((end) => end.verdict === 'cancelled' || end.phase === 'connect').length;
-  assert.ok(calls <= attempts && calls >= attempts - cancelled, `${calls} calls for ${attempts} attempts`);
-});
+}
