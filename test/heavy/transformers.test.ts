@@ -77,6 +77,26 @@ test('a summarizer answers chat requests with a summary of the last message', as
   }
 });
 
+test('weights of the hub that lie on this machine are used without a network', async (t) => {
+  if (!(await isInstalled(t))) return;
+  const cacheDir = modelFolder(t);
+  writeSummarizer(join(cacheDir, 'Xenova', 'distilbart-cnn-6-6'));
+  const world = await startWorld(t, {
+    storms: { a: {} },
+    providers: {
+      offline: { protocol: 'local', engine: 'transformers', cacheDir, models: { summarize: { dtype: 'fp32' } } },
+      empty: { protocol: 'local', engine: 'transformers' },
+    } as never,
+    directory: heavyFolder,
+  });
+  const wish = [{ role: 'user', content: 'The harbour is full of ships.' }];
+  const seen = await world.ask({ model: 'offline/summarize', messages: wish, max_tokens: 8 });
+  assert.equal(contentOf(seen.text), WORDS);
+  const none = await world.ask({ model: 'empty/summarize', messages: wish });
+  assert.equal(none.status, 501);
+  assert.match(none.text, /hub: Xenova\/distilbart-cnn-6-6 under its models/);
+});
+
 test('a caller that leaves stops the computing within a second, and many are answered one at a time', async (t) => {
   if (!(await isInstalled(t))) return;
   const world = await start(t);

@@ -19,6 +19,8 @@ const onlyLocalModel = ['weights', 'hub', 'task', 'dtype', 'contextSize', 'maxTo
 const notLocal = ['baseUrl', 'apiKey', 'apiKeys', 'headers'] as const;
 
 const maxHeapDefault = 1024 ** 3;
+/** What it reads is bounded, and V8 takes what it may before it collects. */
+const extractHeapDefault = 256 * 1024 ** 2;
 const maxTokensDefault = 512;
 /** The model of `extract`, which is all it has. */
 const extractModel = 'extract';
@@ -47,7 +49,7 @@ export function buildEngine(input: ProviderInput, preset: PresetName | null, isL
     name: name ?? 'extract',
     warm: input.warm ?? false,
     threads: input.threads ?? null,
-    maxHeap: input.maxHeap ?? maxHeapDefault,
+    maxHeap: input.maxHeap ?? (name === 'extract' ? extractHeapDefault : maxHeapDefault),
     cacheDir: resolve(directory, input.cacheDir ?? 'models'),
     directory,
     models,

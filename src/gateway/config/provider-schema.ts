@@ -110,7 +110,9 @@ export const providerSchema = z
     warm: flag<never>().describe('Protocol local: models are loaded at the start, not with their first call. Default: false.').optional(),
     threads: count(1, 1024).describe('Protocol local: processor threads that a model computes with. Default: all but one.').optional(),
     maxHeap: size('32mb', '64gb')
-      .describe('Protocol local: the most memory of its JavaScript, the weights not counted; beyond it its thread ends. Default: 1gb.')
+      .describe(
+        'Protocol local: the most memory of its JavaScript, the weights not counted; beyond it its thread ends. Default: 1gb, for extract 256mb.',
+      )
       .optional(),
     cacheDir: text()
       .describe('Protocol local: where models of the hub are kept, from the folder of the config. Default: ./models.')

@@ -9,6 +9,8 @@ import type { FromThread, ThreadData, ToThread } from './messages.ts';
 const defaultWorkerUrl = new URL(`./engine-worker${extname(import.meta.url)}`, import.meta.url);
 
 const MEGABYTE = 2 ** 20;
+/** Little lives long here, and V8 would take three times as much. */
+const YOUNG_MB = 8;
 
 export interface ThreadListener {
   onMessage(message: FromThread): void;
@@ -32,7 +34,7 @@ export class EngineThread {
       name: `breakwater-${spec.name}`.slice(0, 60),
       workerData,
       execArgv: ['--disable-warning=ExperimentalWarning'],
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(spec.maxHeap / MEGABYTE) },
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(spec.maxHeap / MEGABYTE), maxYoungGenerationSizeMb: YOUNG_MB },
       // What a library prints is no line of ours.
       stdout: true,
       stderr: true,
