@@ -54,5 +54,5 @@ function ring(timer: LaterTimer): void {
 }
 
 function delayUntil(dueAt: number): number {
-  return Math.min(Math.ceil(dueAt - performance.now()), timeoutDelayMaxMs);
+  return Math.min(Math.max(1, Math.ceil(dueAt - performance.now())), timeoutDelayMaxMs);
 }
