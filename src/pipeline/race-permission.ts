@@ -12,6 +12,8 @@ import type { RequestRun } from './run.ts';
 type Fits = (target: RouteTarget, beside: RouteTarget) => boolean;
 
 const isOther: Fits = (target, beside) => target.state.name !== beside.state.name;
+/** Who is merely slow is not replaced by a small model on this machine, which is always quicker. */
+const isPeer: Fits = (target, beside) => isOther(target, beside) && (!target.state.local || beside.state.local);
 const isOtherKey: Fits = (target, beside) => target !== beside && !isOther(target, beside);
 const isSame: Fits = (target, beside) => target === beside;
 
@@ -19,7 +21,7 @@ const isSame: Fits = (target, beside) => target === beside;
  * In this order. A hedge to the same target helps where one of its machines is slow and not all of them; a probe asks whether the
  * target is well, and a second call to it would ask the same.
  */
-const PLACES: Readonly<Record<RaceCause, readonly Fits[]>> = { hedge: [isOther, isOtherKey, isSame], probe: [isOther] };
+const PLACES: Readonly<Record<RaceCause, readonly Fits[]>> = { hedge: [isPeer, isOtherKey, isSame], probe: [isOther] };
 
 /** A permit for an attempt beside the one on `beside`, if one is to be had at once; null: there is none. */
 export function permitBeside(run: RequestRun, beside: RouteTarget, cause: RaceCause): Admitted | null {

@@ -115,3 +115,12 @@ it('of a hundred requests every fifth hangs, and all are answered, those with on
   await eventually(() => world.storms['a']!.stats().aborted >= 20, 'the end of those that hung');
   await assertSettled(world, { a: world.storms['a']!.stats().aborted, b: world.storms['b']!.stats().aborted });
 });
+
+it('a model on this machine does not stand in for one that is merely slow', async (t) => {
+  const slow = { timing: { plainMs: 600 } };
+  const storms = { a: slow, b: {} };
+  const world = await startWorld(t, { storms, providers: { b: { preset: 'ollama' } }, config: { policy: { hedge: HEDGE } } });
+  const seen = await askBySdk(world.openai, chatBody());
+  assert.equal(seen.headers.get('x-breakwater-target'), 'a/m');
+  assert.deepEqual([world.storms['a']!.stats().calls, world.storms['b']!.stats().calls], [2, 0]);
+});
