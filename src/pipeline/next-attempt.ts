@@ -1,5 +1,6 @@
 /** Which targets a request may ask next, and when (design 4.3). */
 import type { Instant } from '../core/clock.ts';
+import type { RepeatTaken, RetryBudget } from '../policy/retry-budget.ts';
 import { ask } from './permission.ts';
 import type { AdmissionResult } from './admit.ts';
 import type { RouteTarget, Tiers } from './route.ts';
@@ -49,7 +50,23 @@ async function askAgain(run: RequestRun, waitUntil: Instant): Promise<AdmissionR
   // Others repeated meanwhile: what the budget allowed before the pause may be spent.
   const still = repeatable(run, clock.now());
   if (still.length === 0 && untried.length === 0) return EXHAUSTED;
-  return ask(run, withRepeats(run, still), waitUntil);
+  return askRepeat(run, still, waitUntil);
+}
+
+/** Who waits for a repeat has paid for it: others who come meanwhile find the budget smaller. What is not made in the end is given back. */
+async function askRepeat(run: RequestRun, again: readonly RouteTarget[], waitUntil: Instant): Promise<AdmissionResult> {
+  const { clock } = run.engine;
+  const held: { readonly budget: RetryBudget; readonly taken: RepeatTaken }[] = [];
+  for (const target of again) {
+    const budget = target.state.retryBudget;
+    // The credentials of a model share one, and only one of them will be asked.
+    if (!run.tried.isFree(target) && !held.some((one) => one.budget === budget)) held.push({ budget, taken: budget.take(clock.now()) });
+  }
+  const result = await ask(run, withRepeats(run, again), waitUntil);
+  const repeated = result.kind === 'start' && again.includes(result.target) && !run.tried.isFree(result.target) ? result.target : null;
+  for (const { budget, taken } of held) if (budget !== repeated?.state.retryBudget) budget.giveBack(clock.now(), taken);
+  run.repeatIsPaid = repeated !== null;
+  return result;
 }
 
 function askMended(run: RequestRun, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {

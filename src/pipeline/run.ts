@@ -78,6 +78,8 @@ export class RequestRun implements Running, AttemptOwner {
   newer: Running | null = null;
   /** The target to ask next in any case, because the request was mended for it. */
   mendedFor: RouteTarget | null = null;
+  /** The retry budget was charged for the next attempt already. */
+  repeatIsPaid = false;
   #kept: KeptAnswer | null = null;
   /** Checks of the operator's own that were made. */
   checks = 0;

@@ -21,7 +21,7 @@ export class TriedTargets {
     return this.#find(target)?.asked ?? false;
   }
 
-  /** The last attempt did not reach it: the next one is no repeat that its retry budget has to pay for. */
+  /** The last attempt did not reach it, or it said when to come back: the next one is no repeat that its retry budget has to pay for. */
   isFree(target: RouteTarget): boolean {
     return this.#find(target)?.free ?? false;
   }

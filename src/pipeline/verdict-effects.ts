@@ -26,6 +26,12 @@ const ROUNDING_MS = 1;
 /** An empty answer is asked for once more; a target that is empty twice stays so, and every time is paid for. */
 const EMPTY_ANSWERS_MAX = 2;
 
+/**
+ * Who comes back after the time that the provider itself has named amplifies nothing: until then nobody calls it, and the first refusal
+ * after that pauses all again. Below this, in milliseconds, so many may come between two pauses that the retry budget has to bound them.
+ */
+const ASKED_WAIT_MIN_MS = 500;
+
 /** How much longer a target pauses that wants fewer requests altogether. */
 const LONGER_PAUSE = 4;
 
@@ -86,7 +92,7 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
   run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId });
   run.fallback ??= judgement.reason;
   if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return;
-  if (judgement === STALE_CONNECTION.judgement) run.tried.markFree(target);
+  if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
     pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
   else markDead(run, attempt, judgement);

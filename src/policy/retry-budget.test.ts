@@ -44,6 +44,21 @@ test('a small grant still adds up to a repeat', () => {
   assert.equal(budget.allows(100_000), true);
 });
 
+test('a repeat that is not made is given back, to the share', () => {
+  const budget = new RetryBudget({ ratio: 0.5, minPerSecond: 0.1 }, 0);
+  for (let i = 0; i < 3; i++) budget.earn(0);
+  const before = budget.balance(0);
+  const taken = budget.take(0);
+  assert.ok(budget.balance(0) < before);
+  budget.giveBack(0, taken);
+  assert.equal(budget.balance(0), before);
+  budget.take(0);
+  const last = budget.take(0);
+  assert.equal(budget.balance(0), 0);
+  budget.giveBack(0, last);
+  assert.equal(budget.balance(0), 0.5, 'no more than was there');
+});
+
 test('with no ratio and no grant nothing is ever repeated', () => {
   assert.equal(steadyFailure(new RetryBudget({ ratio: 0, minPerSecond: 0 }, 0), 100, 60), 0);
 });

@@ -7,6 +7,12 @@ export interface RetryBudgetOptions {
   readonly minPerSecond: number;
 }
 
+/** What one repeat has taken of both accounts. */
+export interface RepeatTaken {
+  readonly granted: number;
+  readonly earned: number;
+}
+
 /** How long what was earned or granted can be saved up. */
 const HORIZON_MS = 10_000;
 
@@ -46,11 +52,19 @@ export class RetryBudget {
     return this.balance(now) >= 1 - EPSILON;
   }
 
-  /** Takes one repeat; the caller has asked `allows`. */
-  take(now: Instant): void {
+  /** Takes one repeat; the caller has asked `allows`. What this returns gives it back if the repeat is not made. */
+  take(now: Instant): RepeatTaken {
     this.#advance(now);
-    this.#granted = Math.max(0, this.#granted - 1);
-    this.#earned = Math.max(0, this.#earned - 1);
+    const taken = { granted: Math.min(1, this.#granted), earned: Math.min(1, this.#earned) };
+    this.#granted -= taken.granted;
+    this.#earned -= taken.earned;
+    return taken;
+  }
+
+  giveBack(now: Instant, taken: RepeatTaken): void {
+    this.#advance(now);
+    this.#granted = Math.min(this.#grantMax, this.#granted + taken.granted);
+    this.#earned += taken.earned;
   }
 
   /** Repeats that are allowed now. */
