@@ -228,6 +228,7 @@ class RunningGateway implements Gateway {
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
+    this.#transport.keepOnly(originsOf(next));
     this.#limits.showOnly(
       new Set<Resource>([
         ...this.#targets.all().flatMap((state) => state.limits),
@@ -304,6 +305,12 @@ function makeClients(config: Config, limits: LimitRegistry): Clients {
 function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Resource[] {
   const scope = `client ${client.name}`;
   return limits.make(scope, scope, client.limits, 'client');
+}
+
+/** Where the config sends to over HTTP. */
+function originsOf({ providers }: Config): ReadonlySet<string> {
+  const urls = Object.values(providers).map(({ baseUrl }) => baseUrl);
+  return new Set(urls.filter((url) => url !== '').map((url) => new URL(url).origin));
 }
 
 function shuttingDown(): BreakwaterError {

@@ -38,13 +38,24 @@ interface Left {
   readonly learnings: Saved;
 }
 
+/** What was written last under one name. */
+interface SavedRecord {
+  readonly collection: string;
+  readonly key: string;
+  readonly text: string;
+  /** The last round that came across it. */
+  round: number;
+}
+
 export class SavedState {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #limits: LimitRegistry;
   readonly #targets: TargetRegistry;
   /** What was saved last, so that only changes are written. */
-  readonly #saved = new Map<string, string>();
+  readonly #saved = new Map<string, SavedRecord>();
+  /** Counts the rounds of saving: what one has not come across belongs to what is forgotten. */
+  #round = 0;
   /** What has taken over what an earlier process knew; at most as many as it had saved. */
   readonly #restored = new Set<string>();
   #timer: Timer | null = null;
@@ -94,6 +105,7 @@ export class SavedState {
   }
 
   save(): void {
+    this.#round++;
     const now = this.#clock.now();
     const epochMs = this.#clock.epochMs();
     for (const { bench, cooldown, id } of this.#targets.credentials.all()) {
@@ -113,6 +125,16 @@ export class SavedState {
     for (const [id, { resource }] of this.#limits.all()) {
       if (resource instanceof ConcurrencyLimiter) continue;
       this.#put(BUCKETS, id, isUntouched(resource, now) ? null : resource.save(now, epochMs));
+    }
+    this.#prune();
+  }
+
+  /** Targets and keys that a reload has removed leave nothing behind. */
+  #prune(): void {
+    for (const [at, { collection, key, round }] of this.#saved) {
+      if (round === this.#round) continue;
+      this.#saved.delete(at);
+      this.#store.delete(collection, key);
     }
   }
 
@@ -173,12 +195,14 @@ export class SavedState {
   #put(collection: string, key: string, value: object | null, lastsMs = 0): void {
     const at = `${collection} ${key}`;
     const text = value === null ? '' : JSON.stringify(value);
-    if ((this.#saved.get(at) ?? '') === text) return;
+    const known = this.#saved.get(at);
+    if (known !== undefined) known.round = this.#round;
+    if ((known?.text ?? '') === text) return;
     if (value === null) {
       this.#saved.delete(at);
       this.#store.delete(collection, key);
     } else {
-      this.#saved.set(at, text);
+      this.#saved.set(at, { collection, key, text, round: this.#round });
       this.#store.put(collection, key, value, { expiresAtMs: this.#clock.epochMs() + lastsMs + KEPT_MS });
     }
   }

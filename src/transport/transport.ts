@@ -42,6 +42,8 @@ export interface UpstreamCall {
 
 export interface Transport {
   send(request: UpstreamRequest, listener: UpstreamListener): UpstreamCall;
+  /** Nothing will be sent elsewhere from now on: idle connections to other origins are closed, running calls go on to their end. */
+  keepOnly?(origins: ReadonlySet<string>): void;
   /** Closes idle connections and breaks off running calls. */
   close(): Promise<void>;
 }

@@ -198,3 +198,35 @@ test('a proxy from the environment is used, but for this machine and what NO_PRO
   await named.over;
   assert.deepEqual([local.status, named.events, asked.length], [201, ['error'], 1]);
 });
+
+test('of an origin that nobody sends to any more idle connections are closed, and a running call ends whole', async (t) => {
+  const open = new Set<Socket>();
+  let finish = (): void => {};
+  const listener: RequestListener = (request, response) => {
+    if (request.headers['x-a'] !== '1') return void response.end();
+    response.write('first');
+    finish = () => response.end(' last');
+  };
+  const gone = createServer(listener);
+  gone.on('connection', (socket) => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
+  });
+  const kept = createServer((_request, response) => void response.end('kept'));
+  let connections = 0;
+  kept.on('connection', () => connections++);
+  const [goneAt, keptAt] = [await serve(t, gone), await serve(t, kept)];
+  const transport = transportFor(t);
+  await send(transport, keptAt).over;
+  let began = (): void => {};
+  const beginning = new Promise<void>((resolve) => (began = resolve));
+  const running = send(transport, goneAt, () => began());
+  await beginning;
+  transport.keepOnly!(new Set([keptAt]));
+  await send(transport, keptAt).over;
+  assert.equal(connections, 1, 'what is kept is used again');
+  finish();
+  await running.over;
+  assert.equal(running.body, 'first last');
+  while (open.size > 0) await once([...open][0]!, 'close');
+});

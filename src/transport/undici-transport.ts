@@ -156,8 +156,19 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
     return pool;
   }
 
+  /** Of origins that nobody sends to any more: their running calls have not ended. */
+  const retiring = new Set<Dispatcher>();
   let closed = false;
   return {
+    keepOnly(origins) {
+      for (const [key, pool] of pools) {
+        if (origins.has(key.slice(key.indexOf(' ') + 1))) continue;
+        pools.delete(key);
+        retiring.add(pool);
+        const forget = (): void => void retiring.delete(pool);
+        pool.close().then(forget, forget);
+      }
+    },
     send(request, listener) {
       const call = new UndiciCall(listener);
       try {
@@ -180,7 +191,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
     },
     async close() {
       closed = true;
-      const closing = [...pools.values()].map((pool) => pool.destroy());
+      const closing = [...pools.values(), ...retiring].map((pool) => pool.destroy());
       pools.clear();
       await Promise.all(closing);
     },

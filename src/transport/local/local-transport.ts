@@ -71,6 +71,10 @@ export class LocalTransport implements Transport {
     return refuse(name, listener);
   }
 
+  keepOnly(origins: ReadonlySet<string>): void {
+    this.#http.keepOnly?.(origins);
+  }
+
   async close(): Promise<void> {
     const engines = [...this.#engines.values(), ...this.#retiring.values()].map(({ engine }) => engine);
     this.#engines.clear();
