@@ -14,6 +14,7 @@ import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
+import { whyUnavailable } from './why-unavailable.ts';
 
 const NO_RESOURCES: readonly Resource[] = [];
 
@@ -139,9 +140,9 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
       retryAfterMs: waitMs,
     });
   }
-  return new BreakwaterError('no_target_available', `no target for ${model} can be used (${describe(refused.blockers)})`, {
-    retryAfterMs: waitMs,
-  });
+  const limitsOf = ({ key }: RouteTarget): string => describe(refused.blockers.filter(({ target }) => target === key));
+  const why = whyUnavailable(run.tiers, now, limitsOf);
+  return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
 }
 
 function cureFor(run: RequestRun, waitMs: number | null, why: Refusal['why']): string {

@@ -169,7 +169,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
       }
       if (at >= entry.waitUntil) continue;
       look.feasible = true;
-      tierAt = Math.min(tierAt, at);
+      if (!isOnTrial(obstacle, settles)) tierAt = Math.min(tierAt, at);
       if (obstacle === null) look.wakeAt = Math.min(look.wakeAt, at);
       if (!ownBlocked) this.#ownFree = true;
       if (onlyCapacity && at < this.#waitsForAt) [look.waitsFor, this.#waitsForAt] = [place, at];
@@ -274,6 +274,15 @@ function isOpen<T extends Capacity>(now: Instant, applicant: Applicant<T>, targe
   for (const resource of target.resources) if (isClosed(resource, now, need)) return false;
   for (const resource of applicant.own) if (isClosed(resource, now, need)) return false;
   return true;
+}
+
+/**
+ * It is out of order, or somebody is just trying whether it is: nobody knows how that ends, and at first few are let through. It is no
+ * better tier that is worth patience.
+ */
+function isOnTrial<T extends Capacity, A extends Applicant<T>>(obstacle: Line<T, A> | null, settles: boolean): boolean {
+  if (obstacle === null) return false;
+  return obstacle.resource.kind === 'breaker' || (settles && obstacle.resource.kind === 'bench');
 }
 
 /** Who keeps the line's resource from an entry; null: nobody. */
