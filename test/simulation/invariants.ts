@@ -5,6 +5,7 @@ import type { SimulatedCaller } from '../../src/testing/simulated-caller.ts';
 import { isDown } from '../../src/testing/simulated-faults.ts';
 import type { ProviderCall } from '../../src/testing/simulated-provider.ts';
 import type { Simulation } from '../../src/testing/simulation.ts';
+import { RampWatch } from './ramp-watch.ts';
 
 export interface Rules {
   readonly maxAttempts: number;
@@ -39,8 +40,8 @@ const OUTAGE_SLACK = 12;
 const PASSES_PER_SHARE = 3;
 const PASSES_SLACK = 40;
 
-/** Repeats that were allowed while others, allowed too, still waited for their turn: a herd is let come back, spread out. */
-const REPEATS_SLACK = 24;
+/** Sums of shares round, and what the budget has saved up at the beginning is a repeat at least. */
+const REPEATS_SLACK = 2;
 
 export class Invariants {
   readonly faults: string[] = [];
@@ -59,10 +60,13 @@ export class Invariants {
   readonly #probeAttempts = new Set<string>();
   #requestsSent = 0;
   #hedges = 0;
+  /** Whose last attempt on a target was refused by a rate limit: who comes back when that is over is no repeat. */
+  readonly #sentAway = new Set<string>();
 
   constructor(simulation: Simulation, rules: Rules) {
     this.#simulation = simulation;
     this.#rules = rules;
+    new RampWatch(simulation, rules.probes, (what, request) => this.#fault(what, request));
     simulation.events.onAny((event) => this.#onEvent(event));
   }
 
@@ -160,7 +164,7 @@ export class Invariants {
     if (event.at > this.#deadlineOf(story) + TOLERANCE_MS) this.#fault('deadline: an attempt began after it', event.requestId);
     this.#wait(story, null);
     const repeats = story.targets.has(event.target) ? this.#repeats : this.#firstAttempts;
-    repeats.set(event.target, (repeats.get(event.target) ?? 0) + 1);
+    if (!this.#sentAway.delete(`${event.requestId} ${event.target}`)) repeats.set(event.target, (repeats.get(event.target) ?? 0) + 1);
     story.targets.add(event.target);
     this.#watchBreaker(event);
     this.#watchShares(story, event.target);
@@ -191,6 +195,7 @@ export class Invariants {
   #onAttemptEnd(story: Story, event: EventOf<'attempt_end'>): void {
     story.attemptsEnded++;
     if (story.attemptsEnded > story.attempts) this.#fault('attempts: one ended twice', event.requestId);
+    if (event.reason === 'rate_limited') this.#sentAway.add(`${event.requestId} ${event.target}`);
     if (this.#probeAttempts.delete(`${event.requestId} ${event.attempt}`))
       this.#probing.set(event.target, this.#probing.get(event.target)! - 1);
   }

@@ -13,6 +13,8 @@ export interface Mutation {
   readonly to: string;
   /** The invariant that has to find it: how its messages begin. */
   readonly foundBy: RegExp;
+  /** The scene to look in (`set-scenes.ts`); absent: the seeds. */
+  readonly scene?: number;
 }
 
 export const MUTATIONS: Readonly<Record<string, Mutation>> = {
@@ -134,6 +136,59 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     from: 'for (const attempt of left) end(attempt);',
     to: '',
     foundBy: /^commit: while another attempt runs/,
+  },
+  'attempts: who waits for a repeat has not paid for it': {
+    what: 'attempts',
+    file: 'pipeline/next-attempt.ts',
+    from: '!held.some((one) => one.budget === budget)',
+    to: 'held.length > 0',
+    foundBy: /^attempts: .* was asked again/,
+  },
+  'ramp: a target that comes back gets everything at once': {
+    what: 'ramp',
+    file: 'policy/circuit-breaker/circuit-breaker.ts',
+    from: 'this.#allowed = this.#options.probes + 1;',
+    to: 'this.#allowed = Infinity;',
+    foundBy: /^ramp: /,
+  },
+  'ramp: answers widen it tenfold': {
+    what: 'ramp',
+    file: 'policy/circuit-breaker/circuit-breaker.ts',
+    from: 'this.#allowed += by;',
+    to: 'this.#allowed += 10 * by;',
+    foundBy: /^ramp: /,
+  },
+  'recovery: a target that is missed is asked no sooner': {
+    what: 'recovery',
+    file: 'policy/circuit-breaker/circuit-breaker.ts',
+    from: 'return this.#isMissed ? this.#missedUntil : this.#openUntil;',
+    to: 'return this.#openUntil;',
+    foundBy: /^choice: .* not asked/,
+    scene: -4,
+  },
+  'choice: weights are ignored': {
+    what: 'choice',
+    file: 'policy/selection/selection.ts',
+    from: 'target.slowness / (target.weight *',
+    to: 'target.slowness / (1 *',
+    foundBy: /^choice: .* weights/,
+    scene: -1,
+  },
+  'choice: failures cost no weight': {
+    what: 'choice',
+    file: 'policy/selection/selection.ts',
+    from: '** HEALTH_POWER',
+    to: '** 0',
+    foundBy: /^choice: .* fails/,
+    scene: -2,
+  },
+  'choice: slowness costs no weight': {
+    what: 'choice',
+    file: 'policy/selection/selection.ts',
+    from: 'target.turn = at + target.slowness /',
+    to: 'target.turn = at + 1 /',
+    foundBy: /^choice: .* slower/,
+    scene: -3,
   },
   'commit: a broken stream ends as if it were whole': {
     what: 'commit',

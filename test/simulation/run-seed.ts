@@ -8,6 +8,7 @@ import { createSimulation } from '../../src/testing/simulation.ts';
 import { generateLoad } from '../../src/testing/workload.ts';
 import { Invariants } from './invariants.ts';
 import { MIN_SHARE, sceneOf } from './scene.ts';
+import { faultsOfScene } from './set-scenes.ts';
 
 export interface SeedReport {
   readonly seed: number;
@@ -24,6 +25,7 @@ const REST_MS = 130_000;
 
 export async function runSeed(seed: number): Promise<SeedReport> {
   const cpu = process.threadCpuUsage();
+  if (seed < 0) return { seed, faults: await faultsOfScene(seed), requests: 0, seen: {}, calls: 0, cpuMs: 0 };
   const scene = sceneOf(seed);
   const clock = createManualClock();
   const requests = generateLoad(scene.load, createSeededRandom(seed + 0.25));
