@@ -13,7 +13,7 @@ const faulty = new URL('../../src/transport/local/faulty-engine-worker.test-suit
 function start(t: TestContext): Promise<World> {
   return startWorld(t, {
     storms: { a: {} },
-    providers: { local: { maxHeap: '64mb' } as never },
+    providers: { local: { maxHeap: '64mb' } },
     config: { policy: { retry: { baseDelay: '1ms' } } },
     models: { fast: ['local/extract', 'a/m'], alone: ['local/extract'] },
     transport: new LocalTransport(createUndiciTransport(), systemClock, faulty),
@@ -63,7 +63,7 @@ test('alone it is asked again within the budget, and then rests as any target th
 test('it hangs: silence ends as with any target, and the next target answers', async (t) => {
   const world = await startWorld(t, {
     storms: { a: {} },
-    providers: { local: { timeouts: { headers: '300ms', firstContent: '300ms' } } as never },
+    providers: { local: { timeouts: { headers: '300ms', firstContent: '300ms' } } },
     models: { fast: ['local/extract', 'a/m'] },
     transport: new LocalTransport(createUndiciTransport(), systemClock, faulty),
   });
