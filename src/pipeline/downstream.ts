@@ -40,7 +40,7 @@ export interface Outlet {
   onDrain(listener: () => void): void;
   /** True if whoever reads took anything since this was last asked, or could not. */
   readerMoved(): boolean;
-  /** The answer that was begun is whole; `isMended`: it was put together from two. */
+  /** The answer that was begun is whole; `isMended`: it was put together from two, or stands in for one. */
   end(usage?: TokenUsage | null, isMended?: boolean): void;
   /** Ends a stream that has begun with these last bytes. */
   endWith(bytes: Uint8Array): void;

@@ -62,7 +62,7 @@ function answerWhole(run: RequestRun, attempt: Attempt): void {
   if (!run.request.facts.stream) addCostHeader(headers, attempt.options.target, attempt.facts.usage);
   if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
   settleSuccess(run, attempt);
-  run.downstream.answer(attempt.status, headers, body);
+  run.downstream.answer(attempt.status, headers, body, attempt.options.target.state.standsIn);
   run.succeed(attempt);
 }
 
@@ -138,7 +138,7 @@ class AnswerRelay {
   onEnd(): void {
     this.#decide();
     settleSuccess(this.#run, this.#attempt);
-    this.#run.downstream.end(this.#attempt.facts.usage, this.#isOnward);
+    this.#run.downstream.end(this.#attempt.facts.usage, this.#isOnward || this.#attempt.options.target.state.standsIn);
     this.#run.succeed(this.#attempt);
     this.#resolve();
   }

@@ -108,3 +108,25 @@ test('a model that the config does not know is told as the provider would', asyn
   assert.equal(seen.status, 404);
   assert.match(seen.text, /no local model local\/other/);
 });
+
+test('what stands in for an answer is kept for nobody: the cache asks again, and the provider is heard when it is back', async (t) => {
+  const world = await startWorld(t, {
+    storms: { a: { faults: [{ kind: '503' }] } },
+    providers: { a: { breaker } },
+    config: { policy: { cache: { enabled: true }, retry: { baseDelay: '1ms' } } },
+    models: { fast: ['a/m', 'local/extract'] },
+  });
+  // One that is not cut at its bound: those are kept for nobody either.
+  const body = { messages, max_tokens: 4_000 };
+  for (const stream of [false, true]) {
+    const seen = await world.ask({ ...body, stream });
+    assert.equal(seen.headers.get('x-breakwater-target'), 'local/extract');
+    assert.equal(seen.headers.get('x-breakwater-cache'), null);
+  }
+  world.storms['a']!.setFaults([]);
+  let target: string | null = null;
+  const until = performance.now() + 10_000;
+  while (target !== 'a/m' && performance.now() < until) target = (await world.ask(body)).headers.get('x-breakwater-target');
+  assert.equal(target, 'a/m');
+  assert.equal((await world.ask(body)).headers.get('x-breakwater-cache'), 'hit');
+});
