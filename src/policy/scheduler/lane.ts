@@ -111,6 +111,8 @@ export class Queue<T extends Capacity, A extends Applicant<T>> {
   readonly flows: { readonly line: Line<T, A>; readonly flow: Flow<T, A> }[] = [];
   /** How many in it have a wait that ends apart from their deadline. */
   expiring = 0;
+  /** Somebody in it may be first beyond its deadline (it was raised), so that everybody's wait is watched apart. */
+  watchesAll = false;
   /** How many were set apart out of it and still wait. */
   apart = 0;
   /** The target whose capacity its first request keeps from those behind it. */

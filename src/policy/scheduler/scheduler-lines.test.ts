@@ -106,6 +106,30 @@ test('a raised request moves to where its better reader would stand, and its wai
   assert.equal(driver.scheduler.raise(6000, raised, { class: 'high' }), false);
 });
 
+test('behind a raised request that waits past its deadline, the others are refused when their own wait ends', () => {
+  const driver = new Driver();
+  const tiers = [[capacity('p/m', slots(1))]];
+  const raised = applicant('raised', tiers, { deadline: 5000, waitUntil: 5000 });
+  driver.submit(applicant('running', tiers), raised, applicant('before', tiers, { deadline: 6000, waitUntil: 6000 }));
+  driver.scheduler.raise(0, raised, { waitUntil: 20_000 });
+  driver.poll();
+  driver.submit(applicant('after', tiers, { deadline: 7000, waitUntil: 7000 }));
+  for (const [at, names] of [
+    [5999, []],
+    [6000, ['before']],
+    [7000, ['before', 'after']],
+    [19_999, ['before', 'after']],
+    [20_000, ['before', 'after', 'raised']],
+  ] as const) {
+    driver.advanceTo(at);
+    assert.deepEqual(
+      driver.refused.map(({ name }) => name),
+      names,
+    );
+  }
+  assert.equal(driver.scheduler.length, 0);
+});
+
 test('nothing is lost with deadlines and waits of any kind', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];

@@ -277,16 +277,23 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     this.#length++;
     this.#waiting[queue.rank]!++;
     this.#promise(now, entry, look);
-    if (entry.waitUntil !== entry.deadline) {
-      this.#expiry.push(entry, entry.waitUntil, entry.sequence);
-      queue.expiring++;
+    if (entry.waitUntil > entry.deadline && !queue.watchesAll) {
+      queue.watchesAll = true;
+      for (const other of queue.entries.items()) if (other.expiryIndex < 0) this.#watchWait(other);
     }
+    if (entry.waitUntil !== entry.deadline || queue.watchesAll) this.#watchWait(entry);
     queue.entries.push(entry, entry.deadline, entry.sequence);
     if (queue.entries.peek() !== entry) return;
     if (queue.entries.size > 1) this.#room.headChanged(queue);
     this.#room.stand(now, queue, look);
     this.#room.setApart(now, entry, look);
     for (const spot of entry.queue.spots) if (spot.opensAt > now) this.#wakeAt = Math.min(this.#wakeAt, spot.opensAt);
+  }
+
+  /** The end of its wait is seen wherever in its queue it stands then. */
+  #watchWait(entry: Entry<T, A>): void {
+    this.#expiry.push(entry, entry.waitUntil, entry.sequence);
+    entry.queue.expiring++;
   }
 
   /** Takes a waiting entry out of everything. */
@@ -299,6 +306,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       this.#expiry.remove(entry.expiryIndex);
       queue.expiring--;
     }
+    if (queue.entries.size === 0) queue.watchesAll = false;
     entry.applicant.waiting = null;
     this.#length--;
     this.#waiting[queue.rank]!--;

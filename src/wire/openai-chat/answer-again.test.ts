@@ -79,7 +79,7 @@ test('property: the normal form is the same for every order and spacing, and ano
       fc.jsonValue({ maxDepth: 2 }),
       (members, salt, other) => {
         const request = { ...Object.fromEntries(members), model: 'm', messages: [{ role: 'user', content: 'x' }] };
-        const rank = (name: string) => [...name].reduce((sum, char) => (sum * 31 + char.charCodeAt(0) * salt) % 9973, salt);
+        const rank = (name: string) => Array.from(name).reduce((sum, char) => (sum * 31 + char.charCodeAt(0) * salt) % 9973, salt);
         const form = formOf(JSON.stringify(request));
         assert.equal(formOf(write(request, rank)), form);
         assert.equal(
