@@ -30,6 +30,8 @@ export interface ReaderEnd {
   readonly code: FinishedEvent['code'];
   readonly target: string | null;
   readonly cache: CacheUse | null;
+  readonly durationMs: number;
+  readonly firstContentMs: number | null;
 }
 
 /** What a reader tells the answer that it reads. */
@@ -253,9 +255,10 @@ export class AnswerReader implements Running {
   ): void {
     if (this.isOver) return;
     this.#over();
-    if (this.isFirst) {
-      if (isEarly) this.ownEnd = { outcome, status, code, target, cache };
-    } else this.#tellEnd({ outcome, status, code, target, cache });
+    const durationMs = this.#engine.clock.now() - this.request.receivedAt;
+    const end: ReaderEnd = { outcome, status, code, target, cache, durationMs, firstContentMs: this.#firstContentMs };
+    if (!this.isFirst) this.#tellEnd(end);
+    else if (isEarly) this.ownEnd = end;
     this.#answer?.onGone(this);
     this.#resolve?.();
   }
@@ -271,32 +274,31 @@ export class AnswerReader implements Running {
     this.#timer = null;
   }
 
-  #tellEnd({ outcome, status, code, target, cache }: ReaderEnd): void {
+  #tellEnd(end: ReaderEnd): void {
     const { request } = this;
-    const at = this.#engine.clock.now();
     this.#engine.running.remove(this);
     this.#engine.events.emit({
       type: 'finished',
       requestId: request.id,
-      at,
-      outcome,
+      at: this.#engine.clock.now(),
+      outcome: end.outcome,
       protocol: request.protocol,
       operation: request.facts.operation,
       model: request.facts.model,
       client: request.client.name,
       priority: request.priority,
       stream: request.facts.stream,
-      status,
-      code,
-      target,
+      status: end.status,
+      code: end.code,
+      target: end.target,
       attempts: 0,
       fallback: null,
-      cache,
+      cache: end.cache,
       queueMs: 0,
-      durationMs: at - request.receivedAt,
-      firstContentMs: this.#firstContentMs,
+      durationMs: end.durationMs,
+      firstContentMs: end.firstContentMs,
       usage: null,
-      costUsd: outcome === 'success' ? 0 : null,
+      costUsd: end.outcome === 'success' ? 0 : null,
     });
   }
 }

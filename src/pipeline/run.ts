@@ -329,8 +329,8 @@ export class RequestRun implements Running, AttemptOwner {
       fallback: target === null ? null : this.fallbackFor(target),
       cache: own?.cache ?? null,
       queueMs: this.queueMs,
-      durationMs: at - this.startedAt,
-      firstContentMs: this.firstContentMs,
+      durationMs: own?.durationMs ?? at - this.startedAt,
+      firstContentMs: own === null ? this.firstContentMs : own.firstContentMs,
       usage,
       costUsd: target === null ? null : costUsd(target, usage),
     });

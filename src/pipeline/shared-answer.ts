@@ -113,12 +113,11 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     this.#readers.push(reader);
     this.#grace?.cancel();
     this.#grace = null;
-    if (this.#head === null) {
-      reader.watchDeadline((late) => this.#missDeadline(late));
-      if (this.#run !== null) this.#raise(this.#run, reader);
-      return;
-    }
-    this.#guarded(reader, () => this.#openFor(reader, this.#head!));
+    const head = this.#head;
+    // Whoever gets it whole has nothing of it before its end.
+    if (head === null || !reader.canFollow(head)) reader.watchDeadline((late) => this.#missDeadline(late));
+    if (head === null && this.#run !== null) this.#raise(this.#run, reader);
+    if (head !== null) this.#guarded(reader, () => this.#openFor(reader, head));
     this.#resumeIfRead();
   }
 

@@ -271,6 +271,18 @@ describe('those who share an answer', () => {
     assert.equal(world.gateway.queue().inFlight, 0);
   });
 
+  it('in another form than it comes in have it by their own deadline, or not at all', async (t) => {
+    const world = await start(t, () => chatStream({ words: Array.from({ length: 20 }, () => 'word '), gapMs: 1_000 }));
+    const streamed = world.ask({ stream: true });
+    await world.until(new Promise<void>((resolve) => void world.clock.schedule(2_000, resolve)));
+    const asks = [world.ask({}, { 'x-breakwater-deadline-ms': '5000' }), world.ask({}, { 'x-breakwater-deadline-ms': '60000' })];
+    const [late, whole] = await world.until(Promise.all(asks.map(({ done }) => done)));
+    assert.deepEqual([late!.status, errorOf(late!.text).code, Math.round(late!.endAtMs)], [504, 'deadline_exceeded', 5_000]);
+    assert.deepEqual([whole!.status, useOf(whole!)], [200, 'coalesced']);
+    assert.match((await world.until(streamed.done)).text, /\[DONE\]/);
+    assert.equal(world.callsTo('a'), 1);
+  });
+
   it('are told when the gateway closes', async (t) => {
     const world = await start(t, () => chatAnswer({ headersAfterMs: 10_000 }));
     const asks = [world.ask(), world.ask()];
