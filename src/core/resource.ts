@@ -43,8 +43,11 @@ export interface Resource {
    * the resource does not fill with time.
    */
   earliestAfter?(now: Instant, ahead: Need, need: Need): Instant;
-  /** How much could be taken now, in its own unit. Absent: it has none. */
+  /** What it allows in all, in its own unit, and what of that is there now; absent: nothing is kept free of it. */
+  readonly limit?: number;
   available?(now: Instant): number;
+  /** What is taken comes back all at once, a window later. */
+  readonly isWindow?: true;
   /** Takes `need`; only called when `earliest` allows it now. The ticket comes back at `settle` or `cancel`, with the same need. */
   reserve(now: Instant, need: Need): number;
   /** The attempt was sent and ended: the reservation is corrected to what was really used. */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Priority } from '../core/request.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
+import { SilenceRecord } from '../policy/latency/silence.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
@@ -24,7 +25,13 @@ function world() {
   const target = {
     key: 'p/m',
     resources: [new ConcurrencyLimiter('place', 1)],
-    state: { countsOutput: true, breaker: { state: 'closed' }, input: new InputEstimate(), output: new OutputEstimate() },
+    state: {
+      countsOutput: true,
+      silence: new SilenceRecord(),
+      breaker: { state: 'closed' },
+      input: new InputEstimate(),
+      output: new OutputEstimate(),
+    },
   } as unknown as RouteTarget;
   const tiers = [[target]];
   const route = {

@@ -10,6 +10,8 @@ export interface RouteApplicant extends Applicant<RouteTarget> {
   readonly affinityKey: string | null;
   /** What answers of its kind may be compared by. */
   readonly kind: number;
+  /** How long an answer to it usually takes, in milliseconds. */
+  readonly usualMs: number;
   /** No other attempt may follow: a credential that is in doubt is tried by somebody else, if there is a choice. */
   readonly isLast: boolean;
   /** Who is to be told once it has waited; null: nobody waits. */

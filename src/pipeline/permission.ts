@@ -5,6 +5,7 @@ import type { Blocker } from '../core/events.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { SchedulingClass } from '../core/request.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
+import { silenceShareMs } from '../policy/latency/silence.ts';
 import { OUTPUT_FIRST } from '../policy/token-estimate.ts';
 import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
@@ -21,8 +22,9 @@ const NO_RESOURCES: readonly Resource[] = [];
 export class RunApplicant implements RouteApplicant {
   readonly class: SchedulingClass;
   readonly client: string;
-  readonly deadline: Instant;
-  readonly waitUntil: Instant;
+  readonly #waitUntil: Instant;
+  #startBy: Instant | null = null;
+  #usualMs: number | null = null;
   waiting: object | null = null;
   tell: RouteApplicant['tell'] = null;
   tiers: Tiers;
@@ -40,8 +42,7 @@ export class RunApplicant implements RouteApplicant {
     this.#run = run;
     this.class = run.priority;
     this.client = run.request.client.name;
-    this.deadline = Math.min(run.deadline, run.wantedBy);
-    this.waitUntil = waitUntil;
+    this.#waitUntil = waitUntil;
     this.tiers = tiers;
     // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.
     this.patienceMs = Math.min(run.route.patienceMs, (waitUntil - run.engine.clock.now()) / 2);
@@ -51,6 +52,37 @@ export class RunApplicant implements RouteApplicant {
 
   get kind(): number {
     return answerKind(this.#run.request.facts);
+  }
+
+  /** By when it has to start, to be answered in time: what it is ordered by. */
+  get deadline(): Instant {
+    return (this.#startBy ??= Math.min(this.#run.deadline, this.#run.wantedBy) - this.usualMs);
+  }
+
+  get waitUntil(): Instant {
+    return Math.min(this.#waitUntil, this.#run.deadline - this.usualMs);
+  }
+
+  /**
+   * How long the fastest of its targets usually takes to answer it, in milliseconds; 0: nobody knows. While another target is at hand,
+   * an attempt may spend only a part of the time left: then it needs more.
+   */
+  get usualMs(): number {
+    return (this.#usualMs ??= this.#reckonUsualMs());
+  }
+
+  #reckonUsualMs(): number {
+    const { facts } = this.#run.request;
+    let least = Infinity;
+    for (const tier of this.tiers) {
+      for (const { state } of tier) {
+        const { stream, outputBound } = facts;
+        least = Math.min(least, state.silence.usualMs({ stream, outputBound, thinks: facts.thinks || state.thinks, local: state.local }));
+        if (least === 0) return 0;
+      }
+    }
+    const isAlone = this.tiers.length === 1 && this.tiers[0]!.length === 1;
+    return isAlone || this.isLast ? least : least / silenceShareMs(1);
   }
 
   get affinityKey(): string | null {
@@ -95,6 +127,7 @@ export function ask(run: RequestRun, tiers: Tiers, waitUntil: Instant): Admissio
   const { admission, clock } = run.engine;
   const applicant = new RunApplicant(run, tiers, Math.min(waitUntil, run.deadline));
   applicant.tiers = withHomeFirst(tiers, applicant, clock.now(), applicant.patienceMs);
+  if (run.deadline <= clock.now()) return refusal('expired', applicant, clock.now());
   const decision = admission.submit(applicant);
   const isNews = run.attempts === 0 && noteMissed(applicant.tiers, decision.kind === 'start' ? decision : null);
   // Who waits is told of by a pump, too, and must be there to be told then.

@@ -191,8 +191,9 @@ export class RequestRun implements Running, AttemptOwner {
     this.current?.raiseDeadline(this.deadline);
     this.race?.raiseDeadline(this.deadline);
     if (this.applicant === null) return;
-    const waitUntil = this.applicant.waitUntil < this.applicant.deadline ? this.applicant.waitUntil : by.deadline;
-    this.engine.admission.raise(this.applicant, { class: this.priority, deadline: this.wantedBy, waitUntil });
+    const { usualMs } = this.applicant;
+    const waitUntil = Math.max(this.applicant.waitUntil, by.deadline - usualMs);
+    this.engine.admission.raise(this.applicant, { class: this.priority, deadline: this.wantedBy - usualMs, waitUntil });
   }
 
   /** Another credential of the same target is no other: its silence would be the same. */

@@ -6,6 +6,9 @@
 import { LatencyHistogram } from './latency-histogram.ts';
 
 const LEARNED_AFTER = 50;
+/** What is `usual`: three in four calls are no slower. It is known sooner than what is slow. */
+const USUAL = 0.75;
+const USUAL_AFTER = 10;
 const SLOW_FLOOR_MS = 10_000;
 const SLOW_FACTOR = 5;
 /** While another target is untried, one attempt may spend this share of what remains of the deadline in silence. */
@@ -66,6 +69,12 @@ export class SilenceRecord {
   quantileMs(call: CallKind, q: number): number | null {
     const histogram = this.#byKind.get(keyOf(call));
     return histogram === undefined || histogram.count < LEARNED_AFTER ? null : histogram.quantile(q);
+  }
+
+  /** Three in four calls have had their first content by then, in milliseconds; 0 while too little is known. */
+  usualMs(call: CallKind): number {
+    const histogram = this.#byKind.get(keyOf(call));
+    return histogram === undefined || histogram.count < USUAL_AFTER ? 0 : histogram.quantile(USUAL);
   }
 
   /** Silence beyond this is `slow`, in milliseconds; Infinity while too little is known. */

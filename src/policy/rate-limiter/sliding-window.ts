@@ -22,6 +22,7 @@ export interface WindowLevel {
 export class SlidingWindow implements Resource {
   readonly id: string;
   readonly kind: ResourceKind;
+  readonly isWindow = true;
   #limit: number;
   readonly #measure: LimitMeasure;
   readonly windowMs: number;

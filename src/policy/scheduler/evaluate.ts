@@ -18,7 +18,7 @@ export function isHoldable(resource: Resource): boolean {
   return HOLDABLE.has(resource.kind);
 }
 
-export function isClosed(resource: Resource, now: Instant, need: Need): boolean {
+export function isClosed(resource: Pick<Resource, 'earliest'>, now: Instant, need: Need): boolean {
   const at = resource.earliest(now, need);
   return at === WHEN_SETTLED || at > now;
 }
@@ -162,7 +162,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
       }
       // What is out of order may be put right by hand; what is too small for it stays so.
       if (at === Infinity && (obstacle === null || HOLDABLE.has(obstacle.resource.kind))) continue;
-      if (obstacle !== null) this.#standIn(obstacle, place, obstacle.resource.earliest(now, entry.applicant.needOn(place.target)));
+      if (obstacle !== null) this.#standIn(obstacle, place, obstacle.earliest(now, entry.applicant.needOn(place.target), entry.queue.rank));
       if (at < look.soonestAt) {
         [look.soonest, look.soonestAt] = [place, at];
         look.scarcest = scarcest;
@@ -198,7 +198,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   #meet(entry: Entry<T, A>, line: Line<T, A>, need: Need, now: Instant, own: boolean): void {
     const outlook = this.#outlook;
     const { resource } = line;
-    let at = resource.earliest(now, need);
+    let at = line.earliest(now, need, entry.queue.rank, this.#withPromises ? Infinity : entry.deadline);
     const isFree = at !== WHEN_SETTLED && at <= now;
     if (!isFree && PAUSES.has(resource.kind) && at - now > entry.applicant.maxCooldownWaitMs) at = Infinity;
     if (at === WHEN_SETTLED) outlook.settles = true;

@@ -36,6 +36,11 @@ export class IndexedHeap<T> {
     return this.#keys.length === 0 ? undefined : this.#items[this.#handles[0]!]!;
   }
 
+  /** By place in the heap: the first is the least, those after it are among the lower ones. */
+  at(place: number): T | undefined {
+    return place < this.#handles.length ? this.#items[this.#handles[place]!]! : undefined;
+  }
+
   /** The least key; Infinity: it is empty. */
   peekKey(): number {
     return this.#keys.length === 0 ? Infinity : this.#keys[0]!;

@@ -64,6 +64,12 @@ export interface Flow<T extends Capacity, A extends Applicant<T>> extends Client
   index: number;
 }
 
+/** What all lines know of the traffic. */
+export interface Traffic {
+  /** When somebody asked last who is no job. */
+  interactiveAt: Instant;
+}
+
 /** The waiting line of one resource, as those who stand in it know it (`line.ts`). */
 export interface Line<T extends Capacity, A extends Applicant<T>> {
   readonly resource: Resource;
@@ -88,7 +94,8 @@ export interface Line<T extends Capacity, A extends Applicant<T>> {
   setAside(spot: Spot<T, A>): void;
   putBack(): void;
   queues(): Iterable<Queue<T, A>>;
-  noteStart(now: Instant, queue: Queue<T, A>, tokens: number, shares: readonly number[]): void;
+  noteStart(now: Instant, queue: Queue<T, A>, need: Need, shares: readonly number[]): void;
+  earliest(now: Instant, need: Need, rank: number, deadline?: Instant): Instant;
   promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void;
   expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant;
   flow(queue: Queue<T, A>): Flow<T, A>;

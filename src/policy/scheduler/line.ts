@@ -11,12 +11,13 @@
  */
 import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
+import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import type { Entry, Flow, Line, Queue, Spot } from './lane.ts';
+import type { Entry, Flow, Line, Queue, Spot, Traffic } from './lane.ts';
 import { Pace } from './pace.ts';
 import { Promises } from './promises.ts';
-import type { Amount } from './promises.ts';
+import { Supply } from './supply.ts';
 import type { Applicant } from './types.ts';
 
 /** Credit is a sum of shares: twenty times 0.05 is a whole start. */
@@ -34,6 +35,9 @@ class LineClass<T extends Capacity, A extends Applicant<T>> {
   /** Queues that stand in the line. */
   length = 0;
   credit = 0;
+  /** What was given to it of late, fading. */
+  given = 0;
+  givenAt: Instant = -Infinity;
   #forgetsAt = ABSENT_CLIENTS_MAX;
 
   flow(client: string): Flow<T, A> {
@@ -60,13 +64,50 @@ class LineClass<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
-const NOTHING: Amount = { requests: 0, inputTokens: 0, outputTokens: 0 };
-const ahead: Amount = { ...NOTHING };
+/** What each class was given of late is remembered about so long, in milliseconds. */
+const RATE_MEMORY_MS = 300_000;
+/** So many units of the asker's own need were given to nobody knows whom: a few starts say little. */
+const RATE_DOUBT = 10;
+/** More than any level that a limit may have. */
+const MANY = 1e9;
+/** A limit that changes is noticed after so long, in milliseconds. */
+const UNIT_KNOWN_MS = 1_000;
+/** Of what is spread over a window so many units may come together. */
+const SPREAD_BURST = 2;
+
+/** Jobs leave this part of every limit free, while others ask too. */
+const JOBS_SPARE = 0.2;
+/** What a class leaves of a rate limit for higher ones, so that these need not wait for each refill. */
+const HIGHER_SPARE = 0.1;
+/** Of that, what is not taken even by those who would be too late else; and all that is left of a window, where what is not used is lost. */
+const HIGHER_SPARE_LEAST = 0.03;
+/** A class that was seen within this may come again, in milliseconds. */
+const SEEN_MS = 60_000;
+const JOBS = SCHEDULING_CLASSES.indexOf('job');
+
+const supply = new Supply();
+const asked = { requests: 0, inputTokens: 0, outputTokens: 0 };
+
+function times({ requests, inputTokens, outputTokens }: Need, many: number): Need {
+  return { requests: requests * many, inputTokens: inputTokens * many, outputTokens: outputTokens * many };
+}
+
+const MANY_REQUESTS: Need = { requests: 1e15, inputTokens: 0, outputTokens: 0 };
 
 export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements Line<T, A> {
   readonly resource: Resource;
   readonly #classes: (LineClass<T, A> | null)[] = SCHEDULING_CLASSES.map(() => null);
   readonly #pace = new Pace();
+  readonly #traffic: Traffic;
+  readonly #countsTokens: boolean;
+  #givenAt: Instant = 0;
+  /**
+   * What fills a window at once comes back at once, and leaves nothing in between to those who are in a hurry. So whoever waits for
+   * a window is let in at the pace at which it would fill evenly: not before this.
+   */
+  #spreadUntil: Instant = -Infinity;
+  #knownUnitMs = 0;
+  #unitKnownUntil: Instant = -Infinity;
   /** Queues that stand here. */
   length = 0;
   /** Place among the lines in which somebody stands. */
@@ -80,8 +121,11 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   /** Passed over in this poll, to stand here again after it. */
   readonly asides: Spot<T, A>[] = [];
 
-  constructor(resource: Resource) {
+  constructor(resource: Resource, traffic: Traffic) {
+    this.#traffic = traffic;
     this.resource = resource;
+    const isMixed = resource.kind === 'client' || resource.kind === 'budget';
+    this.#countsTokens = isMixed ? resource.earliest(0, MANY_REQUESTS) !== Infinity : resource.kind === 'tokens';
   }
 
   /** Who goes first: of a class that has earned a whole start, else of the highest. */
@@ -175,9 +219,11 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   }
 
   /** Somebody starts and takes from the resource while others wait for it. */
-  noteStart(now: Instant, queue: Queue<T, A>, tokens: number, shares: readonly number[]): void {
+  noteStart(now: Instant, queue: Queue<T, A>, need: Need, shares: readonly number[]): void {
     this.#pace.note(now);
     const own = this.#class(queue.rank);
+    this.#noteGiven(now, own, need);
+    const tokens = need.inputTokens + need.outputTokens;
     const flow = this.#knownFlow(queue) ?? own.flow(queue.client);
     if (flow.index < 0) flow.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     own.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
@@ -190,43 +236,126 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     }
   }
 
-  /** What is taken by those who wait is known before they start; `sign` -1 takes it back. */
-  promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void {
-    const flow = this.flow(entry.queue);
-    this.#classes[entry.queue.rank]!.promises.add(now, entry.bucket, entry.deadline, need, flow, sign);
+  #noteGiven(now: Instant, own: LineClass<T, A>, need: Need): void {
+    const fades = Math.exp((this.#givenAt - now) / RATE_MEMORY_MS);
+    this.#givenAt = now;
+    for (const each of this.#classes) if (each !== null) each.given *= fades;
+    const amount = this.#amountOf(need);
+    own.given += amount;
+    own.givenAt = now;
+    if (this.resource.isWindow !== true || amount <= 0) return;
+    const unitMs = this.#unitMs(now, need, amount);
+    this.#spreadUntil = Math.max(this.#spreadUntil, now - (SPREAD_BURST - 1) * amount * unitMs) + amount * unitMs;
   }
 
   /**
-   * When `need` can be taken after all those who go before it; `now` or before: at once, as far as is known. `least`: the soonest
-   * that can be, where the pace of others is only guessed.
+   * When one of a class can have `need`: what is left free for others counts as taken. Who is owed a share takes it of what is there.
+   */
+  earliest(now: Instant, need: Need, rank: number, deadline: Instant = Infinity): Instant {
+    const { resource } = this;
+    const spare = this.#spare(now, rank);
+    if (resource.kind === 'concurrency') {
+      const at = resource.earliest(now, need);
+      return spare > 0 && at !== WHEN_SETTLED && at <= now && resource.available!(now) - spare < 1 ? WHEN_SETTLED : at;
+    }
+    let at = resource.earliest(now, spare > 0 ? this.#withSpare(need, spare) : need);
+    if (at > deadline && spare > 0 && rank !== JOBS)
+      at = resource.earliest(now, this.#withSpare(need, Math.floor(resource.limit! * HIGHER_SPARE_LEAST)));
+    return rank > 0 && this.length > 0 ? Math.max(at, this.#spreadUntil) : at;
+  }
+
+  /** How much a class leaves free. */
+  #spare(now: Instant, rank: number): number {
+    const { limit, kind } = this.resource;
+    if (rank === 0 || limit === undefined || !(kind === 'requests' || kind === 'tokens' || kind === 'concurrency')) return 0;
+    if (rank === JOBS) return now - this.#traffic.interactiveAt < SEEN_MS ? Math.floor(limit * JOBS_SPARE) : 0;
+    if (kind === 'concurrency' || this.turn(rank) < 0) return 0;
+    for (let higher = 0; higher < rank; higher++) {
+      const each = this.#classes[higher];
+      if (each !== undefined && each !== null && now - each.givenAt < SEEN_MS)
+        return Math.floor(limit * (this.resource.isWindow === true ? HIGHER_SPARE_LEAST : HIGHER_SPARE));
+    }
+    return 0;
+  }
+
+  #withSpare(need: Need, spare: number): Need {
+    const more = Math.max(0, Math.min(spare, this.resource.limit! - this.#amountOf(need)));
+    asked.requests = need.requests + (this.#countsTokens ? 0 : more);
+    asked.inputTokens = need.inputTokens + (this.#countsTokens ? more : 0);
+    asked.outputTokens = need.outputTokens;
+    return asked;
+  }
+
+  /** What is taken by those who wait is known before they start; `sign` -1 takes it back. */
+  promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void {
+    const flow = this.flow(entry.queue);
+    this.#classes[entry.queue.rank]!.promises.add(now, entry.bucket, entry.deadline, this.#amountOf(need), flow, sign);
+  }
+
+  /**
+   * When `need` can be taken after all those who go before it, and without breaking a promise made to its own class; `now` or before:
+   * at once, as far as is known. `least`: the soonest that can be, where the pace of others is only guessed.
    */
   expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant {
     const { rank, client } = entry.queue;
+    const amount = this.#amountOf(need);
+    let [higher, given, all, lower] = [0, 0, RATE_DOUBT * amount, 0];
+    for (let each = 0; each < this.#classes.length; each++) {
+      const other = this.#classes[each]!;
+      if (other === null) continue;
+      if (each < rank) {
+        higher += other.promises.total;
+        given += other.given;
+      } else if (each > rank && other.promises.total > 0) lower += shares[each]!;
+      all += other.given;
+    }
     const own = this.#classes[rank]!;
-    if (own === null || own.promises.isEmpty) Object.assign(ahead, NOTHING);
-    else own.promises.before(now, entry.deadline, own.flows.get(client)?.promised ?? 0, ahead);
-    this.#addHigher(rank, shares[rank]!);
-    if (ahead.requests <= 0) return now;
-    if (this.resource.kind === 'concurrency') return this.#pace.expect(now, ahead.requests + 1, least);
-    return this.resource.earliestAfter === undefined ? now : this.resource.earliestAfter(now, ahead, need);
+    if (amount <= 0 || !this.#reckonSupply(now, need, amount, rank, least)) return now;
+    supply.after(higher, given / all + lower, shares[rank]!);
+    return own === null
+      ? supply.when(amount)
+      : own.promises.when(now, entry.deadline, amount, own.flows.get(client)?.promised ?? 0, supply);
   }
 
-  /** All of the higher classes goes before, but for the share of starts that this one keeps. */
-  #addHigher(rank: number, share: number): void {
-    let [requests, input, output] = [0, 0, 0];
-    for (let higher = 0; higher < rank; higher++) {
-      const each = this.#classes[higher]!;
-      if (each === null) continue;
-      requests += each.promises.total.requests;
-      input += each.promises.total.inputTokens;
-      output += each.promises.total.outputTokens;
+  /** False: nobody knows how much there will be. */
+  #reckonSupply(now: Instant, need: Need, amount: number, rank: number, least: boolean): boolean {
+    const { resource } = this;
+    const at = this.earliest(now, need, rank);
+    if (resource.kind === 'concurrency') {
+      const gapMs = this.#pace.gapMs(least);
+      if (gapMs === null) return false;
+      supply.of(at === WHEN_SETTLED ? now + gapMs : now, amount, gapMs);
+      return true;
     }
-    if (requests <= 0) return;
-    const most = share > 0 ? ((ahead.requests + 1) * (1 - share)) / share : Infinity;
-    const part = Math.min(1, most / requests);
-    ahead.requests += requests * part;
-    ahead.inputTokens += input * part;
-    ahead.outputTokens += output * part;
+    if (resource.earliestAfter === undefined || at === Infinity) return false;
+    const firstAt = Math.max(now, at);
+    const unitMs = this.#unitMs(now, need, amount);
+    if (unitMs === 0) return false;
+    supply.of(
+      firstAt,
+      resource.isWindow === true ? amount : amount + Math.max(0, this.#freeBeside(now, need, amount, unitMs) - this.#spare(now, rank)),
+      unitMs,
+    );
+    return true;
+  }
+
+  /** What is there beyond `need`, so that others need not wait for it. */
+  #freeBeside(now: Instant, need: Need, amount: number, unitMs: number): number {
+    const at = this.resource.earliestAfter!(now, times(need, MANY), need);
+    return Math.max(0, MANY * amount - (at - now) / unitMs);
+  }
+
+  /** How long one unit takes to come, once there is nothing left. */
+  #unitMs(now: Instant, need: Need, amount: number): number {
+    if (now < this.#unitKnownUntil) return this.#knownUnitMs;
+    const [some, more] = [times(need, MANY), times(need, 2 * MANY)];
+    this.#knownUnitMs = (this.resource.earliestAfter!(now, more, need) - this.resource.earliestAfter!(now, some, need)) / (MANY * amount);
+    this.#unitKnownUntil = now + UNIT_KNOWN_MS;
+    return this.#knownUnitMs;
+  }
+
+  #amountOf(need: Need): number {
+    return this.#countsTokens ? need.inputTokens + need.outputTokens : need.requests;
   }
 
   /** The account of a queue's client, known to the queue while anybody waits in it. */

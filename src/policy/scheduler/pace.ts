@@ -24,9 +24,9 @@ export class Pace {
     this.#gapMs += (gapMs - this.#gapMs) / this.#gaps;
   }
 
-  /** When the `starts`-th start from now will be; `now`: nobody knows. `least`: not before. */
-  expect(now: Instant, starts: number, least: boolean): Instant {
-    if (this.#gaps < GAPS_MIN) return now;
-    return now + (starts * this.#gapMs) / (least ? HOPE : 1);
+  /** Between two starts, in milliseconds; null: nobody knows. `least`: no less. */
+  gapMs(least: boolean): number | null {
+    if (this.#gaps < GAPS_MIN) return null;
+    return this.#gapMs / (least ? HOPE : 1);
   }
 }

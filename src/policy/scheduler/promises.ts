@@ -1,12 +1,12 @@
 /**
  * What one class of those who wait has been promised of one resource: the backlog that a newcomer is judged by.
  *
- * A newcomer has to know how much is taken before it, without looking at everybody. Sums are therefore kept by deadline, in
- * buckets of a quarter of a second, and by how much each client waits for, in powers of two. What can't be told apart counts as
- * nothing: a newcomer may be told to wait for what it will not get, but nobody is refused who would have started.
+ * A newcomer has to know how much is taken before it, and whether its coming would break a promise, without looking at everybody.
+ * Amounts are therefore summed by deadline, in buckets of a quarter of a second, and by how much each client waits for, in powers of
+ * two. What can't be told apart counts as nothing. Nor does what can't be had by its deadline: it ends then, in vain.
  */
 import type { Instant } from '../../core/clock.ts';
-import type { Need } from '../../core/resource.ts';
+import type { Supply } from './supply.ts';
 
 /** Deadlines nearer to each other than this are told apart only by the latest of them, in milliseconds. */
 const BUCKET_MS = 250;
@@ -14,19 +14,9 @@ const BUCKET_MS = 250;
 const BUCKETS_MAX = 4096;
 const BUCKETS_MIN = 64;
 const BLOCK = 64;
-const FIELDS = 3;
 const SIZES = 40;
-
-/** A sum of needs. */
-export interface Amount extends Need {
-  requests: number;
-  inputTokens: number;
-  outputTokens: number;
-}
-
-export function weightOf(need: Need): number {
-  return need.requests + need.inputTokens + need.outputTokens;
-}
+/** Where higher classes may take more than is reckoned, a newcomer leaves so many times its own need to those before it. */
+const LEEWAY = 2;
 
 /** The bucket of a deadline: kept with whoever waits, so that it is taken out where it was put in. */
 export function bucketOf(now: Instant, deadline: Instant): number {
@@ -36,61 +26,87 @@ export function bucketOf(now: Instant, deadline: Instant): number {
 /** By deadline, how much; a ring that grows with the span of the deadlines. */
 class DeadlineSums {
   #size = BUCKETS_MIN;
-  #sums = new Float64Array(BUCKETS_MIN * FIELDS);
-  #blocks = new Float64Array((BUCKETS_MIN / BLOCK) * FIELDS);
+  #sums = new Float64Array(BUCKETS_MIN);
+  #blocks = new Float64Array(BUCKETS_MIN / BLOCK);
   #latest = new Float64Array(BUCKETS_MIN).fill(-Infinity);
   #counts = new Int32Array(BUCKETS_MIN);
 
-  add(nowBucket: number, bucket: number, deadline: Instant, need: Need, sign: 1 | -1): void {
+  add(nowBucket: number, bucket: number, deadline: Instant, amount: number, sign: 1 | -1): void {
     if (sign === 1 && bucket - nowBucket >= this.#size) this.#grow(nowBucket, bucket);
     const slot = bucket & (this.#size - 1);
-    this.#put(slot, sign * need.requests, sign * need.inputTokens, sign * need.outputTokens);
     this.#counts[slot]! += sign;
     if (sign === 1) this.#latest[slot] = Math.max(this.#latest[slot]!, deadline);
     else if (this.#counts[slot] === 0) this.#latest[slot] = -Infinity;
+    // Sums of floats: what nobody waits for is nothing.
+    const change = this.#counts[slot] === 0 ? -this.#sums[slot]! : sign * amount;
+    this.#sums[slot]! += change;
+    this.#blocks[Math.floor(slot / BLOCK)]! += change;
   }
 
-  /** All that is due before `deadline`, as far as the buckets can tell; written into `out`. */
-  before(nowBucket: number, bucket: number, deadline: Instant, out: Amount): void {
-    let [requests, input, output] = [0, 0, 0];
+  /** All that is due before `deadline` and can be had by then, as far as the buckets can tell. */
+  before(nowBucket: number, bucket: number, deadline: Instant, supply: Supply): number {
     const mask = this.#size - 1;
     const end = deadline >= this.#latest[bucket & mask]! ? bucket + 1 : bucket;
     const last = Math.min(end, nowBucket + this.#size);
+    let sum = 0;
     for (let at = nowBucket; at < last;) {
       const slot = at & mask;
-      const whole = slot % BLOCK === 0 && at + BLOCK <= last;
-      const sums = whole ? this.#blocks : this.#sums;
-      const from = FIELDS * (whole ? slot / BLOCK : slot);
-      requests += sums[from]!;
-      input += sums[from + 1]!;
-      output += sums[from + 2]!;
-      at += whole ? BLOCK : 1;
+      const block = slot % BLOCK === 0 && at + BLOCK <= last ? this.#blocks[slot / BLOCK]! : -1;
+      if (block >= 0 && (block <= 0 || sum + block <= supply.by(at * BUCKET_MS))) {
+        sum += block;
+        at += BLOCK;
+        continue;
+      }
+      if (this.#counts[slot]! > 0) sum = Math.max(sum, Math.min(sum + this.#sums[slot]!, supply.by(this.#latest[slot]!)));
+      at++;
     }
-    out.requests = requests;
-    out.inputTokens = input;
-    out.outputTokens = output;
+    return sum;
   }
 
-  #put(slot: number, requests: number, input: number, output: number): void {
-    const block = FIELDS * Math.floor(slot / BLOCK);
-    this.#sums[FIELDS * slot]! += requests;
-    this.#sums[FIELDS * slot + 1]! += input;
-    this.#sums[FIELDS * slot + 2]! += output;
-    this.#blocks[block]! += requests;
-    this.#blocks[block + 1]! += input;
-    this.#blocks[block + 2]! += output;
+  /**
+   * When one more can have `amount` without breaking a promise: `before` it what is due before it. Later than its deadline: the
+   * soonest with a deadline that would do.
+   */
+  fit(nowBucket: number, bucket: number, deadline: Instant, before: number, amount: number, supply: Supply): Instant {
+    const mask = this.#size - 1;
+    const leeway = supply.isSure ? 0 : LEEWAY * amount;
+    /** What is taken up to here: without the newcomer, and with it where it goes now. */
+    let without = before;
+    let within = before + amount;
+    let at = supply.when(within);
+    const first = deadline >= this.#latest[bucket & mask]! ? bucket + 1 : bucket;
+    for (let each = Math.max(first, nowBucket); each < nowBucket + this.#size; each++) {
+      const slot = each & mask;
+      if (slot % BLOCK === 0 && this.#blocks[slot / BLOCK]! <= 0) {
+        each += BLOCK - 1;
+        continue;
+      }
+      if (this.#counts[slot]! === 0) continue;
+      const sum = this.#sums[slot]!;
+      const supplied = supply.by(this.#latest[slot]!);
+      if (within + sum + leeway > supplied && (without + sum <= supplied || within > supplied)) {
+        without = Math.max(without, Math.min(without + sum, supplied));
+        within = without + amount;
+        at = Math.max(this.#latest[slot]!, supply.when(within));
+      } else {
+        without = Math.max(without, Math.min(without + sum, supplied));
+        within = Math.max(within, Math.min(within + sum, supplied));
+      }
+    }
+    return at;
   }
 
   #grow(nowBucket: number, bucket: number): void {
     const [sums, latest, counts, size] = [this.#sums, this.#latest, this.#counts, this.#size];
     while (bucket - nowBucket >= this.#size && this.#size < BUCKETS_MAX) this.#size *= 2;
-    this.#sums = new Float64Array(this.#size * FIELDS);
-    this.#blocks = new Float64Array((this.#size / BLOCK) * FIELDS);
+    this.#sums = new Float64Array(this.#size);
+    this.#blocks = new Float64Array(this.#size / BLOCK);
     this.#latest = new Float64Array(this.#size).fill(-Infinity);
     this.#counts = new Int32Array(this.#size);
     for (let at = nowBucket; at < nowBucket + size; at++) {
       const [from, to] = [at & (size - 1), at & (this.#size - 1)];
-      this.#put(to, sums[FIELDS * from]!, sums[FIELDS * from + 1]!, sums[FIELDS * from + 2]!);
+      this.#sums[to] = sums[from]!;
+      this.#blocks[Math.floor(to / BLOCK)]! += sums[from]!;
       this.#latest[to] = latest[from]!;
       this.#counts[to] = counts[from]!;
     }
@@ -103,40 +119,43 @@ export interface ClientPromise {
 }
 
 export class Promises {
-  readonly total: Amount = { requests: 0, inputTokens: 0, outputTokens: 0 };
+  total = 0;
+  #count = 0;
   readonly #sums = new DeadlineSums();
   /** Clients by the size of what they wait for: how many, and how much together. */
   readonly #clients = new Float64Array(SIZES);
   readonly #weights = new Float64Array(SIZES);
+  #clientCount = 0;
 
-  add(now: Instant, bucket: number, deadline: Instant, need: Need, client: ClientPromise, sign: 1 | -1): void {
-    this.#sums.add(Math.floor(now / BUCKET_MS), bucket, deadline, need, sign);
-    this.total.requests += sign * need.requests;
-    this.total.inputTokens += sign * need.inputTokens;
-    this.total.outputTokens += sign * need.outputTokens;
-    this.#count(client.promised, -1);
-    client.promised = Math.max(0, client.promised + sign * weightOf(need));
-    this.#count(client.promised, 1);
-  }
-
-  get isEmpty(): boolean {
-    return this.total.requests <= 0;
+  add(now: Instant, bucket: number, deadline: Instant, amount: number, client: ClientPromise, sign: 1 | -1): void {
+    this.#sums.add(Math.floor(now / BUCKET_MS), bucket, deadline, amount, sign);
+    this.#count += sign;
+    this.total = this.#count === 0 ? 0 : this.total + sign * amount;
+    this.#note(client.promised, -1);
+    client.promised = Math.max(0, client.promised + sign * amount);
+    this.#note(client.promised, 1);
   }
 
   /**
-   * What of this class goes before a newcomer, at least; written into `out`. Its own client's earlier deadlines do, and of every
-   * other client as much as its own client gets by then: a client that has used `ahead` more than the least may wait for that, too.
+   * When a newcomer can have `amount`, by what it would find: what of this class goes before it, at least, and where it may not
+   * push others beyond their deadlines. Its own client's earlier deadlines go before it, and of every other client as much as its
+   * own gets by then. A client that waits for less than its fair share breaks whatever promises were made to those with more.
    */
-  before(now: Instant, deadline: Instant, promised: number, out: Amount): void {
+  when(now: Instant, deadline: Instant, amount: number, promised: number, supply: Supply): Instant {
+    if (this.#count === 0) return supply.when(amount);
     const bucket = bucketOf(now, deadline);
-    this.#sums.before(Math.floor(now / BUCKET_MS), bucket, deadline, out);
-    const all = weightOf(this.total);
-    if (promised >= all * (1 - 1e-9)) return;
-    const own = Math.max(0, weightOf(out) - (all - promised));
-    const share = Math.min(1, (own + this.#othersUpTo(own, promised)) / all);
-    out.requests = this.total.requests * share;
-    out.inputTokens = this.total.inputTokens * share;
-    out.outputTokens = this.total.outputTokens * share;
+    const nowBucket = Math.floor(now / BUCKET_MS);
+    const isSole = promised >= this.total * (1 - 1e-9);
+    const isModest = !isSole && promised + amount <= this.total / this.#clientCount;
+    const due = this.#sums.before(nowBucket, bucket, deadline, supply);
+    if (isSole || !isModest) {
+      if (this.total + (1 + LEEWAY) * amount <= supply.by(deadline)) return supply.when(due + amount);
+      if (isSole) return this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply);
+    }
+    const own = Math.max(0, due - (this.total - promised));
+    const share = Math.min(1, (own + this.#othersUpTo(own, promised)) / this.total);
+    const at = supply.when(this.total * share + amount);
+    return isModest ? at : Math.max(at, this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply));
   }
 
   /** At least the sum over all other clients of what each has waiting, but of none more than `limit`. */
@@ -153,10 +172,11 @@ export class Promises {
     return sum;
   }
 
-  #count(promised: number, sign: 1 | -1): void {
+  #note(promised: number, sign: 1 | -1): void {
     if (promised <= 0) return;
     const size = sizeOf(promised);
     this.#clients[size]! += sign;
+    this.#clientCount += sign;
     this.#weights[size]! += sign * promised;
   }
 }

@@ -58,7 +58,7 @@ test('a higher class and an earlier deadline are judged by what goes before them
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers));
-  for (let i = 0; i < 28; i++) driver.submit(applicant(`waits${i}`, tiers, { deadline: 30_000 }));
+  for (let i = 0; i < 24; i++) driver.submit(applicant(`waits${i}`, tiers, { deadline: 30_000 }));
   driver.submit(applicant('high', tiers, { class: 'high', deadline: 2000 }), applicant('hasty', tiers, { deadline: 5000 }));
   assert.equal(driver.refused.length, 0);
   driver.advanceTo(5000);

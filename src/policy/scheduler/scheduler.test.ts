@@ -98,11 +98,13 @@ test('a request that may not wait starts now or never', () => {
   assert.deepEqual([driver.names, driver.refused.length], [['a'], 1]);
 });
 
-test('a request whose deadline has passed is not started, however free the target is', () => {
+test('who should have started already does so if it can at once, and waits for nothing', () => {
   const driver = new Driver();
+  const tiers = [[capacity('p/m', slots(1))]];
   driver.now = 100;
-  driver.submit(applicant('x', [[capacity('p/m')]], { deadline: 100 }));
-  assert.deepEqual([driver.started, driver.refused[0]!.refusal.why], [[], 'expired']);
+  driver.submit(applicant('first', tiers, { deadline: 90 }), applicant('second', tiers, { deadline: 100 }));
+  assert.deepEqual(driver.names, ['first']);
+  assert.deepEqual([driver.refused[0]!.name, driver.refused[0]!.at], ['second', 100]);
 });
 
 test('one more than the queue holds is refused', () => {

@@ -26,7 +26,7 @@ import { Evaluator, isClosedForAll, isHoldable } from './evaluate.ts';
 import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import { Lane } from './lane.ts';
-import type { Entry, Line, Place, Queue, Spot } from './lane.ts';
+import type { Entry, Line, Place, Queue, Spot, Traffic } from './lane.ts';
 import { ResourceLine } from './line.ts';
 import { bucketOf } from './promises.ts';
 import { refusal } from './refusal.ts';
@@ -43,8 +43,13 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   readonly onStart?: (target: T, now: Instant) => void;
 }
 
+const JOBS = SCHEDULING_CLASSES.indexOf('job');
+
 /** So many are looked at in vain in one poll; the next one goes on. */
 const VAIN_LOOKS_MAX = 4096;
+
+/** Among so many of the first in a queue one is looked for to change places with. */
+const EXCHANGE_LOOKS = 21;
 
 /** What opens later by no more than this is no news to those who wait for it, in milliseconds. */
 const NEWS_MS = 1000;
@@ -58,6 +63,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   readonly #room = new WaitingRoom<T, A>();
   /** Those whose wait ends apart from their deadline. */
   readonly #expiry = new IndexedHeap<Entry<T, A>>((entry, index) => (entry.expiryIndex = index));
+  readonly #traffic: Traffic = { interactiveAt: -Infinity };
   readonly #waiting = SCHEDULING_CLASSES.map(() => 0);
   #length = 0;
   #sequence = 0;
@@ -101,8 +107,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   /** Starts, refuses or queues. After `wait`, poll: the newcomer may be first in line. */
   submit(now: Instant, applicant: A): Decision<T> {
     const rank = SCHEDULING_CLASSES.indexOf(applicant.class);
-    if (Math.max(applicant.deadline, applicant.waitUntil) <= now) return refusal('expired', applicant, now);
-    if (this.#length === 0) {
+    if (rank < JOBS) this.#traffic.interactiveAt = now;
+    if (this.#length === 0 && rank < JOBS) {
       const target = this.#evaluator.startable(now, applicant);
       if (target !== null) return this.#reserve(now, applicant, target);
     }
@@ -196,7 +202,12 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   /** False if the resource is closed for the first of a queue; then the line is to be looked at again when it opens. */
   #isOpenFor(now: Instant, spot: Spot<T, A>): boolean {
     if (spot.place === null) return true;
-    const at = spot.line.resource.earliest(now, spot.queue.entries.peek()!.applicant.needOn(spot.place.target));
+    const at = spot.line.earliest(
+      now,
+      spot.queue.entries.peek()!.applicant.needOn(spot.place.target),
+      spot.queue.rank,
+      spot.queue.entries.peekKey(),
+    );
     if (at > now) spot.line.wakeAt = Math.min(spot.line.wakeAt, at);
     return at !== WHEN_SETTLED && at <= now;
   }
@@ -318,13 +329,30 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     this.#decided.push({ applicant: entry.applicant, decision: refusal(why, entry.applicant, now) });
   }
 
-  #start(now: Instant, entry: Entry<T, A>, { target, lines }: Place<T, A>): Start<T> {
+  #start(now: Instant, entry: Entry<T, A>, place: Place<T, A>): Start<T> {
     const { applicant, queue } = entry;
+    const { target, lines } = place;
     const start = this.#reserve(now, applicant, target);
-    const { inputTokens, outputTokens } = start.permit.need;
-    for (const line of lines) if (line.length > 0) line.noteStart(now, queue, inputTokens + outputTokens, this.#shares);
-    if (entry.orderIndex >= 0) this.#remove(now, entry);
+    for (const line of lines) if (line.length > 0) line.noteStart(now, queue, start.permit.need, this.#shares);
+    if (entry.orderIndex >= 0) {
+      this.#remove(now, entry);
+      if (entry.promisedOf !== null && entry.promisedOn !== place) this.#exchange(now, entry, place);
+    }
     return start;
+  }
+
+  /** It started elsewhere than it was counted on: one of those behind it, who was counted on there, is now counted on its place. */
+  #exchange(now: Instant, { queue, promisedOn, promisedOf }: Entry<T, A>, place: Place<T, A>): void {
+    for (let i = 0; i < EXCHANGE_LOOKS; i++) {
+      const other = queue.entries.at(i);
+      if (other === undefined) return;
+      if (other.promisedOn !== place) continue;
+      this.#count(now, other, -1);
+      other.promisedOn = promisedOn;
+      other.promisedOf = promisedOf;
+      this.#count(now, other, 1);
+      return;
+    }
   }
 
   #reserve(now: Instant, applicant: A, target: T): Start<T> {
@@ -373,7 +401,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   #lineOf(resource: Resource): Line<T, A> {
     let line = this.#lines.get(resource);
-    if (line === undefined) this.#lines.set(resource, (line = new ResourceLine<T, A>(resource)));
+    if (line === undefined) this.#lines.set(resource, (line = new ResourceLine<T, A>(resource, this.#traffic)));
     return line;
   }
 }

@@ -9,6 +9,7 @@ export interface Applicant<T extends Capacity> {
   readonly class: SchedulingClass;
   /** Whose share it counts against. */
   readonly client: string;
+  /** By when it has to start, at best: nobody is started sooner for it, and whoever can start at once does even later. */
   readonly deadline: Instant;
   /** The end of waiting: the deadline, or sooner by `queue.maxWait`. */
   readonly waitUntil: Instant;
