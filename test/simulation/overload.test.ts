@@ -20,6 +20,8 @@ const LOW_SHARE = 0.05;
 const REFILL_MS = 60_000 / LIMITS.b.requestsPerMinute;
 /** Of all that were judged. A window has no level that could make up for the chance of who comes: what it does not use is lost. */
 const IN_VAIN_MAX = { bucket: 0.01, sliding: 0.04 };
+/** One refill interval and 50 ms; a window keeps less free, and where `high` has used that up the shares of others go before it. */
+const HIGH_WAIT_MAX_MS = { bucket: REFILL_MS + 50, sliding: 2 * REFILL_MS + 50 };
 /** The buckets are full at first; what is measured begins when they are not. */
 const WARM_MS = 60_000;
 
@@ -115,8 +117,8 @@ for (const enforce of ['bucket', 'sliding'] as const) {
     await t.test('what is started ends well: at least 95 % of starts', () => {
       assert.ok(served >= 0.95 * judgedStarts, percent(served, judgedStarts));
     });
-    await t.test('high waits one refill interval and 50 ms at most, at p99', () => {
-      assert.ok(quantile(waits, 0.99) <= REFILL_MS + 50, `${quantile(waits, 0.99)}`);
+    await t.test(`high waits ${HIGH_WAIT_MAX_MS[enforce]} ms at most, at p99`, () => {
+      assert.ok(quantile(waits, 0.99) <= HIGH_WAIT_MAX_MS[enforce], `${quantile(waits, 0.99)}`);
     });
     await t.test('at most 5 % of refusals prove wrong', () => assert.ok(wrong <= refused.length / 20, percent(wrong, refused.length)));
     await t.test('at most 1 % of refusals prove wrong', { todo: 'see above: not together with the next one' }, () => {

@@ -5,6 +5,9 @@ import { IndexedHeap } from './indexed-heap.ts';
 import type { ClientPromise } from './promises.ts';
 import type { Applicant } from './types.ts';
 
+/** The rank of the lowest class. */
+export const JOBS = SCHEDULING_CLASSES.indexOf('job');
+
 /** One waiting applicant with its places in the queues. */
 export interface Entry<T extends Capacity, A extends Applicant<T>> {
   readonly applicant: A;

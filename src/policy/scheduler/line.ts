@@ -14,9 +14,10 @@ import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
+import { JOBS } from './lane.ts';
 import type { Entry, Flow, Line, Queue, Spot, Traffic } from './lane.ts';
+import { LineClass } from './line-class.ts';
 import { Pace } from './pace.ts';
-import { Promises } from './promises.ts';
 import { Supply } from './supply.ts';
 import type { Applicant } from './types.ts';
 
@@ -24,46 +25,6 @@ import type { Applicant } from './types.ts';
 const WHOLE_START = 1 - 1e-9;
 /** A class can't save up more starts than this while nothing of it could start. */
 const CREDIT_MAX = 2;
-/** A line remembers what so many absent clients have used; beyond it those who owe nothing are forgotten, then anybody. */
-const ABSENT_CLIENTS_MAX = 1024;
-
-class LineClass<T extends Capacity, A extends Applicant<T>> {
-  flows = new Map<string, Flow<T, A>>();
-  readonly order = new IndexedHeap<Flow<T, A>>(setFlowIndex, cameBefore);
-  readonly promises = new Promises();
-  virtualTime = 0;
-  /** Queues that stand in the line. */
-  length = 0;
-  credit = 0;
-  /** What was given to it of late, fading. */
-  given = 0;
-  givenAt: Instant = -Infinity;
-  #forgetsAt = ABSENT_CLIENTS_MAX;
-
-  flow(client: string): Flow<T, A> {
-    let flow = this.flows.get(client);
-    if (flow === undefined) {
-      if (this.flows.size >= this.#forgetsAt) this.#forget();
-      flow = { client, virtualTime: this.virtualTime, first: null, others: null, uses: 0, index: -1, promised: 0 };
-      this.flows.set(client, flow);
-    }
-    return flow;
-  }
-
-  /** Makes the table anew: one from which much was deleted keeps its old forms alive. */
-  #forget(): void {
-    const kept: Flow<T, A>[] = [];
-    let absent: Flow<T, A>[] = [];
-    for (const flow of this.flows.values()) {
-      if (flow.uses > 0) kept.push(flow);
-      else if (flow.virtualTime > this.virtualTime) absent.push(flow);
-    }
-    if (absent.length > ABSENT_CLIENTS_MAX / 2) absent = absent.slice(-ABSENT_CLIENTS_MAX / 2);
-    this.flows = new Map([...absent, ...kept].map((flow) => [flow.client, flow]));
-    this.#forgetsAt = ABSENT_CLIENTS_MAX + 2 * kept.length;
-  }
-}
-
 /** What each class was given of late is remembered about so long, in milliseconds. */
 const RATE_MEMORY_MS = 300_000;
 /** So many units of the asker's own need were given to nobody knows whom: a few starts say little. */
@@ -80,10 +41,9 @@ const JOBS_SPARE = 0.2;
 /** What a class leaves of a rate limit for higher ones, so that these need not wait for each refill. */
 const HIGHER_SPARE = 0.1;
 /** Of that, what is not taken even by those who would be too late else; and all that is left of a window, where what is not used is lost. */
-const HIGHER_SPARE_LEAST = 0.03;
+const HIGHER_SPARE_LEAST = 0.04;
 /** A class that was seen within this may come again, in milliseconds. */
 const SEEN_MS = 60_000;
-const JOBS = SCHEDULING_CLASSES.indexOf('job');
 
 const supply = new Supply();
 const asked = { requests: 0, inputTokens: 0, outputTokens: 0 };
@@ -415,15 +375,6 @@ function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A
   flow.first = others.pop()!;
   flow.first.index = 0;
   others.push(first, key, tie);
-}
-
-/** Of clients with the same virtual time and deadline, the one whose request came first. */
-function cameBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
-  return a.first!.queue.entries.peekTie() < b.first!.queue.entries.peekTie();
-}
-
-function setFlowIndex(flow: { index: number }, index: number): void {
-  flow.index = index;
 }
 
 function setSpotIndex(spot: { index: number }, index: number): void {

@@ -143,3 +143,43 @@ test('nothing is lost with deadlines and waits of any kind', () => {
   driver.settle('running');
   assert.deepEqual([driver.names.at(-1), driver.scheduler.length, driver.scheduler.wakeAt], ['endless', 0, Infinity]);
 });
+
+test('jobs leave a fifth of a limit free while others ask, and use it all a minute later', () => {
+  const driver = new Driver();
+  const tiers = [[capacity('p/m', slots(10))]];
+  driver.submit(applicant('someone', tiers));
+  driver.settle('someone');
+  for (let i = 0; i < 12; i++) driver.submit(applicant(`job${i}`, tiers, { class: 'job' }));
+  assert.equal(driver.running.size, 8);
+  driver.submit(applicant('next', tiers), applicant('after', tiers));
+  assert.equal(driver.running.size, 10);
+  driver.settle('next');
+  assert.equal(driver.running.size, 9);
+  driver.advanceTo(61_000);
+  driver.settle('after');
+  assert.equal(driver.running.size, 10);
+});
+
+test('a large one starts as soon as its tokens are there, however many small ones keep coming', () => {
+  const driver = new Driver();
+  const tiers = [[capacity('p/m', tokens(60_000))]];
+  driver.submit(applicant('first', tiers, { tokens: 60_000 }), applicant('large', tiers, { tokens: 50_000, client: 'a' }));
+  for (let at = 10; at < 55_000; at += 10) {
+    driver.advanceTo(at);
+    driver.submit(applicant(`small${at}`, tiers, { tokens: 100, client: 'b', deadline: at + 100_000 }));
+  }
+  const large = driver.started.find(({ name }) => name === 'large');
+  assert.ok(large !== undefined && large.at < 51_000, `${large?.at}`); // 50 s of refill, whatever else waits
+});
+
+test('a lower class leaves a tenth of a rate limit to a higher one that comes now and then', () => {
+  const driver = new Driver();
+  const tiers = [[capacity('p/m', requests(60))]];
+  for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers));
+  for (let i = 0; i < 30; i++) driver.submit(applicant(`normal${i}`, tiers, { deadline: 100_000 }));
+  driver.submit(applicant('high', tiers, { class: 'high' }));
+  driver.advanceTo(20_000);
+  const at = driver.now;
+  for (let i = 0; i < 5; i++) driver.submit(applicant(`later${i}`, tiers, { class: 'high' }));
+  assert.ok(driver.started.filter(({ name, at: startedAt }) => name.startsWith('later') && startedAt === at).length >= 5);
+});

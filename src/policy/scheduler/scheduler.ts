@@ -9,9 +9,8 @@
  * No line knows of another one's order, so two could wait for each other. Therefore nobody keeps anything at the beginning of a
  * poll but those who lack something that is really closed; whoever is looked at first and lacks nothing else starts.
  *
- * A newcomer is told at once if it can't start in time. For that each line knows how much is promised to those before it
- * (`promises.ts`): a lower bound, so that nobody is refused who would have started. A promise is never taken back for somebody who
- * came later.
+ * A newcomer is told at once if it can't start in time, or would break a promise made to its class. For that each line knows how much
+ * is promised to those who wait (`promises.ts`), and what is left for a class by when (`supply.ts`).
  *
  * Pure and synchronous: `now` is given, no timers, no calls up. `submit` and `poll` return what was decided;
  * `wakeAt` says when to poll next if no permit is closed before.
@@ -25,7 +24,7 @@ import type { Capacity, Resource } from '../../core/resource.ts';
 import { Evaluator, isClosedForAll, isHoldable } from './evaluate.ts';
 import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import { Lane } from './lane.ts';
+import { JOBS, Lane } from './lane.ts';
 import type { Entry, Line, Place, Queue, Spot, Traffic } from './lane.ts';
 import { ResourceLine } from './line.ts';
 import { bucketOf } from './promises.ts';
@@ -42,8 +41,6 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   /** Told of every start, chosen or the only one that could: what `choose` goes by may depend on it. */
   readonly onStart?: (target: T, now: Instant) => void;
 }
-
-const JOBS = SCHEDULING_CLASSES.indexOf('job');
 
 /** So many are looked at in vain in one poll; the next one goes on. */
 const VAIN_LOOKS_MAX = 4096;

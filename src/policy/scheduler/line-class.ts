@@ -1,0 +1,56 @@
+/** What a line knows of one class: its clients with what they have used, what it has been promised and given. */
+import type { Instant } from '../../core/clock.ts';
+import type { Capacity } from '../../core/resource.ts';
+import { IndexedHeap } from './indexed-heap.ts';
+import type { Flow } from './lane.ts';
+import { Promises } from './promises.ts';
+import type { Applicant } from './types.ts';
+
+/** A line remembers what so many absent clients have used; beyond it those who owe nothing are forgotten, then anybody. */
+const ABSENT_CLIENTS_MAX = 1024;
+
+export class LineClass<T extends Capacity, A extends Applicant<T>> {
+  flows = new Map<string, Flow<T, A>>();
+  readonly order = new IndexedHeap<Flow<T, A>>(setFlowIndex, cameBefore);
+  readonly promises = new Promises();
+  virtualTime = 0;
+  /** Queues that stand in the line. */
+  length = 0;
+  credit = 0;
+  /** What was given to it of late, fading. */
+  given = 0;
+  givenAt: Instant = -Infinity;
+  #forgetsAt = ABSENT_CLIENTS_MAX;
+
+  flow(client: string): Flow<T, A> {
+    let flow = this.flows.get(client);
+    if (flow === undefined) {
+      if (this.flows.size >= this.#forgetsAt) this.#forget();
+      flow = { client, virtualTime: this.virtualTime, first: null, others: null, uses: 0, index: -1, promised: 0 };
+      this.flows.set(client, flow);
+    }
+    return flow;
+  }
+
+  /** Makes the table anew: one from which much was deleted keeps its old forms alive. */
+  #forget(): void {
+    const kept: Flow<T, A>[] = [];
+    let absent: Flow<T, A>[] = [];
+    for (const flow of this.flows.values()) {
+      if (flow.uses > 0) kept.push(flow);
+      else if (flow.virtualTime > this.virtualTime) absent.push(flow);
+    }
+    if (absent.length > ABSENT_CLIENTS_MAX / 2) absent = absent.slice(-ABSENT_CLIENTS_MAX / 2);
+    this.flows = new Map([...absent, ...kept].map((flow) => [flow.client, flow]));
+    this.#forgetsAt = ABSENT_CLIENTS_MAX + 2 * kept.length;
+  }
+}
+
+/** Of clients with the same virtual time and deadline, the one whose request came first. */
+function cameBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
+  return a.first!.queue.entries.peekTie() < b.first!.queue.entries.peekTie();
+}
+
+function setFlowIndex(flow: { index: number }, index: number): void {
+  flow.index = index;
+}
