@@ -27,7 +27,7 @@ import { IndexedHeap } from './indexed-heap.ts';
 import { JOBS, Lane } from './lane.ts';
 import type { Entry, Line, Place, Queue, Spot, Traffic } from './lane.ts';
 import { ResourceLine } from './line.ts';
-import { bucketOf } from './promises.ts';
+import { countPromise, exchangePromises, makePromise } from './counted-on.ts';
 import { refusal } from './refusal.ts';
 import type { Applicant, Choose, Decided, Decision, Raise, Refusal, Start } from './types.ts';
 import { LOOK_PAST_MAX, WaitingRoom } from './waiting-room.ts';
@@ -44,9 +44,6 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
 
 /** So many are looked at in vain in one poll; the next one goes on. */
 const VAIN_LOOKS_MAX = 4096;
-
-/** Among so many of the first in a queue one is looked for to change places with. */
-const EXCHANGE_LOOKS = 21;
 
 /** What opens later by no more than this is no news to those who wait for it, in milliseconds. */
 const NEWS_MS = 1000;
@@ -284,7 +281,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     entry.applicant.waiting = entry;
     this.#length++;
     this.#waiting[queue.rank]!++;
-    this.#promise(now, entry, look);
+    makePromise(now, entry, look);
     if (entry.waitUntil > entry.deadline && !queue.watchesAll) {
       queue.watchesAll = true;
       for (const other of queue.entries.items()) if (other.expiryIndex < 0) this.#watchWait(other);
@@ -308,7 +305,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #remove(now: Instant, entry: Entry<T, A>): void {
     const { queue } = entry;
     const wasFirst = queue.entries.peek() === entry;
-    this.#count(now, entry, -1);
+    countPromise(now, entry, -1);
     queue.entries.remove(entry.orderIndex);
     if (entry.expiryIndex >= 0) {
       this.#expiry.remove(entry.expiryIndex);
@@ -333,23 +330,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     for (const line of lines) if (line.length > 0) line.noteStart(now, queue, start.permit.need, this.#shares);
     if (entry.orderIndex >= 0) {
       this.#remove(now, entry);
-      if (entry.promisedOf !== null && entry.promisedOn !== place) this.#exchange(now, entry, place);
+      exchangePromises(now, entry, place);
     }
     return start;
-  }
-
-  /** It started elsewhere than it was counted on: one of those behind it, who was counted on there, is now counted on its place. */
-  #exchange(now: Instant, { queue, promisedOn, promisedOf }: Entry<T, A>, place: Place<T, A>): void {
-    for (let i = 0; i < EXCHANGE_LOOKS; i++) {
-      const other = queue.entries.at(i);
-      if (other === undefined) return;
-      if (other.promisedOn !== place) continue;
-      this.#count(now, other, -1);
-      other.promisedOn = promisedOn;
-      other.promisedOf = promisedOf;
-      this.#count(now, other, 1);
-      return;
-    }
   }
 
   #reserve(now: Instant, applicant: A, target: T): Start<T> {
@@ -358,22 +341,6 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const clientPermit = applicant.own.length === 0 ? null : Permit.reserve(now, need, applicant.own);
     this.#options.onStart?.(target, now);
     return { kind: 'start', target, permit, clientPermit };
-  }
-
-  /**
-   * It is counted on to take what is scarcest of the target on which it will start soonest: those who come after it are judged by
-   * what is left. Of what it will use besides there is enough, or it comes to that too late to be in anybody's way.
-   */
-  #promise(now: Instant, entry: Entry<T, A>, look: Look<T, A>): void {
-    entry.promisedOn = look.soonest;
-    entry.promisedOf = look.scarcest;
-    entry.bucket = bucketOf(now, entry.deadline);
-    this.#count(now, entry, 1);
-  }
-
-  #count(now: Instant, entry: Entry<T, A>, sign: 1 | -1): void {
-    const { promisedOf, promisedOn } = entry;
-    if (promisedOf !== null) promisedOf.promise(now, entry, entry.applicant.needOn(promisedOn!.target), sign);
   }
 
   /** When it would start at the pace at which others do. */
