@@ -2,10 +2,12 @@
 import type { Instant } from '../core/clock.ts';
 import { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
+import { CachedCount } from '../policy/rate-limiter/cached-count.ts';
 import { LearnedRate } from '../policy/rate-limiter/learned-rate.ts';
 import type { LearnedRateOptions } from '../policy/rate-limiter/learned-rate.ts';
 import { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
 import { LimitLearner } from '../pipeline/limit-learner.ts';
+import { countsCached } from '../pipeline/route.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import type { ReaderOptions } from '../wire/rate-limit-reader.ts';
 import type { LimitsConfig, ProviderConfig } from './config/index.ts';
@@ -31,7 +33,7 @@ export class LimitLearners {
     let learner = this.#known.get(scope);
     if (learner === undefined) {
       const [requests, tokens] = options.map((one) => new LearnedRate(one));
-      learner = new LimitLearner(requests!, tokens!, readerOf(provider));
+      learner = new LimitLearner(requests!, tokens!, new CachedCount(provider.countsCached), readerOf(provider));
       this.#known.set(scope, learner);
       this.onMade?.(scope, learner);
     }
@@ -80,7 +82,6 @@ function optionsOf(
     configured,
     isConfigured: isSet(kind === 'requests' ? REQUEST_LIMITS : TOKEN_LIMITS),
     startsCarefully: !isAnySet && !provider.local,
-    countsCached: provider.countsCached,
   };
 }
 
@@ -106,6 +107,10 @@ export interface LearnedStatus {
   readonly concurrency: number | null;
   /** Counted input tokens for each that was estimated; null: too little is known. */
   readonly inputFactor: number | null;
+  /** The part of all input that the provider had in its cache, from 0 to 1; null: too little is known. */
+  readonly cachedShare: number | null;
+  /** Whether its token limits count that part. */
+  readonly countsCached: boolean;
   /** The length that nine in ten answers stay below, in tokens, by client. */
   readonly outputTokens: Readonly<Record<string, number>>;
 }
@@ -113,11 +118,17 @@ export interface LearnedStatus {
 export function learnedStatus(state: TargetState, now: Instant): LearnedStatus {
   const { rates, concurrency, input, output } = state;
   const known = rates === null ? [] : [rates.requests, rates.tokens].flatMap((rate) => rate.known(now).map((one) => ({ rate, one })));
-  const factors = input.save();
+  const isKnown = input.save() !== null;
   return {
     limits: known.map(({ rate, one: { counts, ...one } }) => ({ kind: counts === 'all' ? rate.kind : `${counts}Tokens`, ...one })),
     concurrency: concurrency.limit === Infinity ? null : concurrency.limit,
-    inputFactor: factors.some((factor) => factor !== null) ? Math.round(input.overall * 1000) / 1000 : null,
+    inputFactor: isKnown ? thousandths(input.factor) : null,
+    cachedShare: isKnown ? thousandths(input.cachedShare) : null,
+    countsCached: countsCached(state),
     outputTokens: Object.fromEntries(output.save().map(({ client, tokens }) => [client, tokens])),
   };
+}
+
+function thousandths(value: number): number {
+  return Math.round(value * 1000) / 1000;
 }

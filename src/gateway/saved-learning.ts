@@ -6,13 +6,14 @@ import type { SavedOutput } from '../policy/token-estimate.ts';
 import type { LimitLearner } from '../pipeline/limit-learner.ts';
 import type { TargetState } from '../pipeline/route.ts';
 
-export function saveRates({ requests, tokens }: LimitLearner, now: Instant, epochMs: number): object | null {
-  const saved = { requests: requests.save(now, epochMs), tokens: tokens.save(now, epochMs) };
+export function saveRates({ requests, tokens, cached }: LimitLearner, now: Instant, epochMs: number): object | null {
+  const saved = { requests: requests.save(now, epochMs), tokens: tokens.save(now, epochMs), countsCached: cached.counts };
   return saved.requests === null && saved.tokens === null ? null : saved;
 }
 
-export function restoreRates({ requests, tokens }: LimitLearner, now: Instant, epochMs: number, saved: unknown): void {
+export function restoreRates({ requests, tokens, cached }: LimitLearner, now: Instant, epochMs: number, saved: unknown): void {
   if (!isRecord(saved)) return;
+  if (typeof saved['countsCached'] === 'boolean') cached.restore(saved['countsCached']);
   const [ofRequests, ofTokens] = [readLevel(saved['requests']), readLevel(saved['tokens'])];
   if (ofRequests !== null) requests.restore(now, epochMs, ofRequests);
   if (ofTokens !== null) tokens.restore(now, epochMs, ofTokens);
@@ -25,7 +26,7 @@ export function saveTarget({ concurrency, input, output }: TargetState, epochMs:
   const limit = concurrency.save(Math.ceil(epochMs / MINUTE_MS) * MINUTE_MS);
   const factors = input.save();
   const outputs = output.save();
-  if (limit === null && outputs.length === 0 && factors.every((factor) => factor === null)) return null;
+  if (limit === null && outputs.length === 0 && factors === null) return null;
   return { concurrency: limit, input: factors, output: outputs };
 }
 
@@ -35,8 +36,13 @@ export function restoreTarget({ concurrency, input, output }: TargetState, now: 
   if (isRecord(limit) && isNumber(limit['limit']) && isNumber(limit['epochMs'])) {
     concurrency.restore(now, epochMs, { limit: limit['limit'], epochMs: limit['epochMs'] });
   }
-  if (Array.isArray(saved['input'])) input.restore(saved['input'].map((factor) => (isNumber(factor) ? factor : null)));
+  const factors = saved['input'];
+  if (isRecord(factors)) input.restore({ all: readFactors(factors['all']), uncached: readFactors(factors['uncached']) });
   if (Array.isArray(saved['output'])) output.restore(saved['output'].filter(isOutput));
+}
+
+function readFactors(value: unknown): (number | null)[] {
+  return Array.isArray(value) ? value.map((factor) => (isNumber(factor) ? factor : null)) : [];
 }
 
 function readLevel(value: unknown): LearnedLevel | null {

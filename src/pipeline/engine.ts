@@ -9,6 +9,7 @@ import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
 import type { AnswerBook } from './answer-book.ts';
 import type { ModelAnswer, ModelQuestion } from './model-question.ts';
+import { countsCached } from './route.ts';
 import type { RouteTarget, TargetState } from './route.ts';
 import type { RunningList } from './running-list.ts';
 import type { SchemaCheck } from './schema/schema-check.ts';
@@ -36,10 +37,17 @@ export function settleAttempt(engine: Engine, target: RouteTarget, permit: Permi
   const { state } = target;
   const now = engine.clock.now();
   state.inFlight--;
-  permit.settle(now, settlement);
+  permit.settle(now, asCounted(state, settlement));
   if (settlement.health !== 'neutral') state.health.record(now, settlement.health === 'success');
   tellBreaker(engine, state);
   engine.admission.pump();
+}
+
+/** Limits are settled with what the provider counts, not with what it reports. */
+function asCounted(state: TargetState, settlement: Settlement): Settlement {
+  const { usage } = settlement;
+  if (usage === null || usage.cachedInputTokens === 0 || countsCached(state)) return settlement;
+  return { ...settlement, usage: { ...usage, inputTokens: Math.max(0, usage.inputTokens - usage.cachedInputTokens) } };
 }
 
 /** Emits a breaker's change of state, if there was one since the last time. */

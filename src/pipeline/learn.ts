@@ -48,8 +48,8 @@ export function learnFromUsage(run: RequestRun, attempt: Attempt): void {
   const { usage } = attempt.facts;
   if (usage === null) return;
   const { state } = attempt.options.target;
-  const counted = state.countsCached ? usage.inputTokens : usage.inputTokens - usage.cachedInputTokens;
-  state.input.learn(run.request.facts.inputTokens, counted);
+  state.rates?.used(usage);
+  state.input.learn(run.request.facts.inputTokens, usage.inputTokens, usage.cachedInputTokens);
   state.output.learn(run.request.client.name, usage.outputTokens);
 }
 

@@ -1,5 +1,7 @@
 import type { Instant } from '../core/clock.ts';
+import type { TokenUsage } from '../core/facts.ts';
 import type { Need, Resource } from '../core/resource.ts';
+import { CachedCount } from '../policy/rate-limiter/cached-count.ts';
 import type { CountedAs } from '../policy/rate-limiter/told-limit.ts';
 import type { LearnedRate } from '../policy/rate-limiter/learned-rate.ts';
 import { RateLimitReader } from '../wire/rate-limit-reader.ts';
@@ -12,15 +14,18 @@ const COUNTED: Readonly<Record<LimitKind, CountedAs>> = { requests: 'all', token
 export class LimitLearner implements LimitListener {
   readonly requests: LearnedRate;
   readonly tokens: LearnedRate;
+  /** Whether its token limits count input that it has cached. */
+  readonly cached: CachedCount;
   readonly resources: readonly Resource[];
   #reader: RateLimitReader;
   /** Of the answer that is being read. */
   #now: Instant = 0;
   #startedAt: Instant = 0;
 
-  constructor(requests: LearnedRate, tokens: LearnedRate, reader: ReaderOptions) {
+  constructor(requests: LearnedRate, tokens: LearnedRate, cached: CachedCount, reader: ReaderOptions) {
     this.requests = requests;
     this.tokens = tokens;
+    this.cached = cached;
     this.resources = [requests, tokens];
     this.#reader = new RateLimitReader(reader);
   }
@@ -41,7 +46,9 @@ export class LimitLearner implements LimitListener {
   /** After `read`: a rate limit has refused the call; of which kind, where the provider says so. */
   refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null): void {
     if (kind !== 'tokens') this.requests.refused(now, startedAt, need);
-    if (kind !== 'requests') this.tokens.refused(now, startedAt, need);
+    if (kind === 'requests') return;
+    this.tokens.refused(now, startedAt, need);
+    this.cached.refused();
   }
 
   /** After `read`: the provider has answered, whatever it was. */
@@ -53,15 +60,26 @@ export class LimitLearner implements LimitListener {
   reset(): void {
     this.requests.reset();
     this.tokens.reset();
+    this.cached.reset();
+  }
+
+  /** An answer has come to its end. */
+  used({ cachedInputTokens }: TokenUsage): void {
+    if (cachedInputTokens > 0) this.cached.used(cachedInputTokens, this.tokens.inputLimit);
   }
 
   onLimit(hint: RateLimitHint, windowMs: number): void {
     const { family, kind, limit, remaining } = hint;
-    this.#rateOf(kind).tell(this.#now, this.#startedAt, { family, counts: COUNTED[kind], windowMs, limit, remaining });
+    const by = this.#rateOf(kind).tell(this.#now, this.#startedAt, { family, counts: COUNTED[kind], windowMs, limit, remaining });
+    this.#noteCorrection(kind, by);
   }
 
   onRemaining(family: number, kind: LimitKind, remaining: number): void {
-    this.#rateOf(kind).remains(this.#now, this.#startedAt, family, remaining);
+    this.#noteCorrection(kind, this.#rateOf(kind).remains(this.#now, this.#startedAt, family, remaining));
+  }
+
+  #noteCorrection(kind: LimitKind, by: number): void {
+    if (by !== 0 && (kind === 'tokens' || kind === 'inputTokens')) this.cached.corrected(by);
   }
 
   #rateOf(kind: LimitKind): LearnedRate {

@@ -13,6 +13,7 @@ import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
 import { answerKind } from './answer-kind.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
+import { countsCached } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { whyUnavailable } from './why-unavailable.ts';
@@ -107,7 +108,7 @@ export class RunApplicant implements RouteApplicant {
     this.#needOf = target;
     return (this.#need = {
       requests: 1,
-      inputTokens: state.input.of(facts.inputTokens),
+      inputTokens: state.input.of(facts.inputTokens, countsCached(state)),
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
     });
   }

@@ -75,7 +75,7 @@ export interface TargetState {
   readonly thinks: boolean;
   readonly includeUsage: boolean;
   readonly countsOutput: boolean;
-  /** Its limits count input that it has cached like any other. */
+  /** Its limits are said to count input that it has cached like any other; see `countsCached`. */
   readonly countsCached: boolean;
   readonly breaker: CircuitBreaker;
   /** The pause that the target asked for, whoever calls. */
@@ -184,4 +184,9 @@ export function isOutOfOrder(target: RouteTarget, now: Instant): boolean {
 /** How long the target, or this credential's rate limit, asked not to be called, in milliseconds; 0: not at all. */
 export function pausedMs(state: TargetState, now: Instant): number {
   return Math.max(state.cooldown.remainingMs(now), state.overload.remainingMs(now));
+}
+
+/** Whether the limits of the target count input that it has cached: as found out, else as its preset says. */
+export function countsCached(state: TargetState): boolean {
+  return state.rates === null ? state.countsCached : state.rates.cached.counts;
 }

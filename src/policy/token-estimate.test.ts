@@ -3,55 +3,62 @@ import { test } from 'node:test';
 import { InputEstimate, OUTPUT_FIRST, OutputEstimate } from './token-estimate.ts';
 
 const learn = (estimate: InputEstimate, estimated: number, counted: number, times = 20): void => {
-  for (let i = 0; i < times; i++) estimate.learn(estimated, counted);
+  for (let i = 0; i < times; i++) estimate.learn(estimated, counted, 0);
 };
 
 test('a quarter of the bytes stands until a few answers have come', () => {
   const estimate = new InputEstimate();
   learn(estimate, 1000, 1500, 4);
-  assert.equal(estimate.of(1000), 1000);
-  estimate.learn(1000, 1500);
-  assert.equal(estimate.of(1000), 1500);
+  assert.equal(estimate.of(1000, true), 1000);
+  estimate.learn(1000, 1500, 0);
+  assert.equal(estimate.of(1000, true), 1500);
 });
 
 test('what was learned of one size holds for others of which nothing is known', () => {
   const estimate = new InputEstimate();
   learn(estimate, 1000, 1500);
-  assert.equal(estimate.of(100_000), 150_000);
+  assert.equal(estimate.of(100_000, true), 150_000);
 });
 
-test('long prompts that are cached make short ones no cheaper', () => {
+test('what is cached is left out where it is not counted, and makes prompts of another size no cheaper', () => {
   const estimate = new InputEstimate();
-  learn(estimate, 250, 250);
-  learn(estimate, 100_000, 10_000);
-  assert.equal(estimate.of(100_000), 10_000);
-  assert.equal(estimate.of(250), 250);
+  for (let i = 0; i < 20; i++) estimate.learn(100_000, 100_000, 90_000);
+  assert.equal(estimate.of(100_000, true), 100_000);
+  assert.equal(estimate.of(100_000, false), 10_000);
+  assert.equal(estimate.of(250, false), 250);
+  assert.ok(Math.abs(estimate.cachedShare - 0.9) < 1e-6);
+});
+
+test('where some prompts are cached and some are not, more than the mean is reserved', () => {
+  const estimate = new InputEstimate();
+  for (let i = 0; i < 300; i++) estimate.learn(100_000, 100_000, i % 2 === 0 ? 90_000 : 0);
+  assert.ok(estimate.of(100_000, false) > 90_000, `${estimate.of(100_000, false)}`);
 });
 
 test('a little too much stays, and where answers differ it is more', () => {
   const estimate = new InputEstimate();
   learn(estimate, 1000, 950);
-  assert.equal(estimate.of(1000), 1000);
+  assert.equal(estimate.of(1000, true), 1000);
   const varied = new InputEstimate();
-  for (let i = 0; i < 200; i++) varied.learn(1000, i % 2 === 0 ? 1000 : 2000);
-  assert.ok(varied.of(1000) > 1800, `${varied.of(1000)}`);
+  for (let i = 0; i < 200; i++) varied.learn(1000, i % 2 === 0 ? 1000 : 2000, 0);
+  assert.ok(varied.of(1000, true) > 1800, `${varied.of(1000, true)}`);
 });
 
 test('what makes no sense is not learned', () => {
   const estimate = new InputEstimate();
   for (let i = 0; i < 20; i++) {
-    estimate.learn(0, 100);
-    estimate.learn(100, Number.NaN);
+    estimate.learn(0, 100, 0);
+    estimate.learn(100, Number.NaN, 0);
   }
-  assert.equal(estimate.of(100), 100);
+  assert.equal(estimate.of(100, true), 100);
 });
 
 test('factors survive a restart', () => {
   const estimate = new InputEstimate();
   learn(estimate, 1000, 1400);
   const again = new InputEstimate();
-  again.restore(estimate.save());
-  assert.equal(again.of(1000), 1400);
+  again.restore(estimate.save()!);
+  assert.equal(again.of(1000, true), 1400);
 });
 
 test('an answer is taken for 1,024 tokens until twenty have come, and then for what nine in ten stay below', () => {

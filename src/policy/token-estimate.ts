@@ -12,29 +12,26 @@ const FACTOR_MAX = 20;
 const LITTLE_BELOW = 0.85;
 const DEVIATION_WEIGHT = 0.05;
 
-/** The ratio of counted tokens to a quarter of the bytes. */
-export class InputEstimate {
+/** The ratio of counted tokens to estimated ones. */
+class RatioBySize {
   readonly #estimated = new Float64Array(SIZES);
   readonly #counted = new Float64Array(SIZES);
   readonly #answers = new Uint32Array(SIZES);
   /** How far single answers lie from the ratio, as a moving average. */
   readonly #deviation = new Float64Array(SIZES);
 
-  /** What is to be reserved for so many estimated tokens. */
-  of(estimated: number): number {
-    const size = sizeOf(estimated);
-    const mean = this.factor(estimated);
-    if (mean === 1) return estimated;
-    const careful = mean + this.#deviation[size]!;
-    const factor = careful < 1 && careful > LITTLE_BELOW ? 1 : careful;
-    return factor === 1 ? estimated : Math.ceil(estimated * factor);
+  isKnown(estimated: number): boolean {
+    return this.#answers[sizeOf(estimated)]! >= LEARNED_AFTER;
   }
 
-  /** Of prompts of about that size, else of all that is known; 1 while nothing is. */
-  factor(estimated: number): number {
+  /** Of prompts of about that size, else of all that is known; 1 while nothing is. Leans upwards. */
+  careful(estimated: number): number {
     const size = sizeOf(estimated);
-    if (this.#answers[size]! >= LEARNED_AFTER) return bounded(this.#counted[size]! / this.#estimated[size]!);
-    return this.overall;
+    const isKnown = this.#answers[size]! >= LEARNED_AFTER;
+    const mean = isKnown ? bounded(this.#counted[size]! / this.#estimated[size]!) : this.overall;
+    if (mean === 1) return 1;
+    const careful = mean + this.#deviation[size]!;
+    return careful < 1 && careful > LITTLE_BELOW ? 1 : careful;
   }
 
   get overall(): number {
@@ -64,7 +61,6 @@ export class InputEstimate {
     this.#deviation.fill(0);
   }
 
-  /** Factor by size; null where it is not known. */
   save(): (number | null)[] {
     return Array.from({ length: SIZES }, (_, size) =>
       this.#answers[size]! < LEARNED_AFTER ? null : Math.round((this.#counted[size]! / this.#estimated[size]!) * 1000) / 1000,
@@ -80,6 +76,58 @@ export class InputEstimate {
       this.#counted[size] = usual * LEARNED_AFTER * bounded(factor);
       this.#answers[size] = LEARNED_AFTER;
     }
+  }
+}
+
+export interface SavedInput {
+  /** By size; null where it is not known. */
+  readonly all: readonly (number | null)[];
+  /** The same without what was cached. */
+  readonly uncached: readonly (number | null)[];
+}
+
+/** What a prompt counts of which a quarter of the bytes is known: with what is cached of it, and without. */
+export class InputEstimate {
+  readonly #all = new RatioBySize();
+  readonly #uncached = new RatioBySize();
+
+  /** What is to be reserved for so many estimated tokens. */
+  of(estimated: number, countsCached: boolean): number {
+    // That long prompts are cached says nothing of short ones.
+    const ratio = countsCached || !this.#uncached.isKnown(estimated) ? this.#all : this.#uncached;
+    const factor = ratio.careful(estimated);
+    return factor === 1 ? estimated : Math.ceil(estimated * factor);
+  }
+
+  /** Counted tokens for each estimated one; 1 while nothing is known. */
+  get factor(): number {
+    return this.#all.overall;
+  }
+
+  /** The part of all input that was cached, from 0 to 1. */
+  get cachedShare(): number {
+    return Math.max(0, 1 - this.#uncached.overall / this.#all.overall);
+  }
+
+  learn(estimated: number, input: number, cached: number): void {
+    this.#all.learn(estimated, input);
+    this.#uncached.learn(estimated, Math.max(1, input - cached));
+  }
+
+  reset(): void {
+    this.#all.reset();
+    this.#uncached.reset();
+  }
+
+  /** Null: nothing is known. */
+  save(): SavedInput | null {
+    const all = this.#all.save();
+    return all.every((factor) => factor === null) ? null : { all, uncached: this.#uncached.save() };
+  }
+
+  restore(saved: SavedInput): void {
+    this.#all.restore(saved.all);
+    this.#uncached.restore(saved.uncached);
   }
 }
 

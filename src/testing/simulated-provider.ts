@@ -38,8 +38,8 @@ export interface ProviderBehaviour {
   readonly faults?: readonly SimulatedFault[];
   /** What is different for one of its models. */
   readonly models?: Readonly<Record<string, ModelBehaviour>>;
-  /** Prompts above so many tokens are found in the cache for this share: told in the usage, and not counted by limits. Default none. */
-  readonly cached?: { readonly aboveTokens: number; readonly share: number };
+  /** Prompts above so many tokens are found in the cache for this share: told in the usage, and not counted by limits unless `counts`. Default none. */
+  readonly cached?: { readonly aboveTokens: number; readonly share: number; readonly counts?: boolean };
   /** Events with content in one stream, at most. Default 5. */
   readonly eventsMax?: number;
 }
@@ -163,7 +163,8 @@ export class SimulatedProvider {
     const tell = (fate: string | null): void => this.#parts.onCall?.({ number, at: clock.now(), ask, fate });
     const natural = ask.isEmbedding ? 0 : this.#lengthOf(ask);
     const cachedTokens = this.#cachedOf(ask);
-    const taken = { inputTokens: ask.inputTokens - cachedTokens, outputTokens: ask.outputBound ?? natural };
+    const uncountedTokens = this.behaviour.cached?.counts === true ? 0 : cachedTokens;
+    const taken = { inputTokens: ask.inputTokens - uncountedTokens, outputTokens: ask.outputBound ?? natural };
     const work: Work = { ask, number, natural, taken, cachedTokens };
     const refusal = this.#refusalOf(accounts, work.taken);
     if (refusal !== null) {

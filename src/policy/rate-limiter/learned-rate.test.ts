@@ -20,7 +20,6 @@ function make(options: Partial<LearnedRateOptions> = {}): LearnedRate {
     startsCarefully: false,
     isConfigured: false,
     configured: [],
-    countsCached: true,
     ...options,
   });
 }
@@ -222,11 +221,11 @@ test('what nobody confirms for a quarter of an hour is forgotten', () => {
   assert.equal(rate.known(16 * MINUTE).length, 0);
 });
 
-test('settling gives back what was reserved too much, less what is cached where that is not counted', () => {
-  const rate = told(0, { kind: 'tokens', countsCached: false }, word(10_000, 10_000));
+test('settling gives back what was reserved too much', () => {
+  const rate = told(0, { kind: 'tokens' }, word(10_000, 10_000));
   const need = tokens(4000, 1000);
   const ticket = rate.reserve(100, need);
-  rate.settle(100, ticket, need, { usage: { inputTokens: 4000, cachedInputTokens: 3500, outputTokens: 200 }, health: 'success' });
+  rate.settle(100, ticket, need, { usage: { inputTokens: 500, cachedInputTokens: 0, outputTokens: 200 }, health: 'success' });
   assert.ok(Math.abs(rate.known(100)[0]!.available - 9300) < 20);
 });
 

@@ -8,7 +8,6 @@
  *   paced     where nothing is told and calls are refused: a rate that backs off and feels its way up again (`paced-rate.ts`)
  */
 import type { Instant } from '../../core/clock.ts';
-import type { TokenUsage } from '../../core/facts.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
 import { PacedRate } from './paced-rate.ts';
 import type { PacedLevel } from './paced-rate.ts';
@@ -26,8 +25,6 @@ export interface LearnedRateOptions extends ToldShape {
   readonly isConfigured: boolean;
   /** What is configured for it, of any kind. */
   readonly configured: readonly ConfiguredLimit[];
-  /** The provider's limits do not count input that it has cached. */
-  readonly countsCached: boolean;
 }
 
 /** At once, and again each second, before anything is known. A need above it goes alone. */
@@ -71,6 +68,8 @@ export class LearnedRate implements Resource {
   #paced: PacedRate | null = null;
   /** Something was answered. */
   #heard: boolean;
+  /** Somebody may start sooner than was thought. */
+  #isNews = false;
   #firstStartAt: Instant | null = null;
   #inFirstFlight = 0;
   /** The last refusal that was taken for news. */
@@ -130,7 +129,7 @@ export class LearnedRate implements Resource {
     if (settlement.unsent === true) return this.cancel(now, ticket, need);
     const { usage } = settlement;
     if (usage === null || this.kind === 'requests') return;
-    this.#correct(now, ticket, need.inputTokens - this.#counted(usage), need.outputTokens - usage.outputTokens);
+    this.#correct(now, ticket, need.inputTokens - usage.inputTokens, need.outputTokens - usage.outputTokens);
   }
 
   cancel(now: Instant, ticket: number, need: Need): void {
@@ -148,37 +147,46 @@ export class LearnedRate implements Resource {
     return this.heard(now);
   }
 
-  /** Any answer at all came, good or bad, and its words have been told. */
+  /** Any answer at all came, good or bad, and its words have been told. True if somebody may start sooner. */
   heard(now: Instant): boolean {
     this.#forgetStale(now);
     if (this.#paced?.isOutgrown === true) this.#paced = null;
-    if (this.#heard) return false;
+    const isNews = this.#isNews || !this.#heard;
     this.#heard = true;
-    return true;
+    this.#isNews = false;
+    return isNews;
   }
 
-  /** The provider's own word; see `ToldLimit.correct`. `startedAt`: of the call with whose answer it came. */
-  tell(now: Instant, startedAt: Instant, word: ToldWord): void {
+  /** Of what is told that counts input, the least; 0: nothing is. */
+  get inputLimit(): number {
+    let least = 0;
+    for (const { counts, limit } of this.#told) if (counts !== 'output' && (least === 0 || limit < least)) least = limit;
+    return least;
+  }
+
+  /**
+   * The provider's own word; see `ToldLimit.correct`. `startedAt`: of the call with whose answer it came. Gives by how much more
+   * remains than was thought; below zero: less.
+   */
+  tell(now: Instant, startedAt: Instant, word: ToldWord): number {
     let told = this.#told.find((one) => one.family === word.family);
     const limit = word.limit ?? Math.max(told?.limit ?? 0, word.remaining ?? 0);
     if (limit > 0 && (told?.limit !== limit || told.windowMs !== word.windowMs)) told = this.#know(now, word, limit, told);
-    if (told === undefined) return;
+    if (told === undefined) return 0;
     told.confirmedAt = now;
-    const taken = word.remaining === null ? null : this.#starts.since(startedAt);
-    if (taken !== null) told.correct(now, startedAt, word.remaining!, taken);
+    return word.remaining === null ? 0 : this.#correctTold(now, startedAt, told, word.remaining);
   }
 
   /** The same limit as before, and no more is told than what remains: the common case, without any allocation. */
-  remains(now: Instant, startedAt: Instant, family: number, remaining: number): void {
+  remains(now: Instant, startedAt: Instant, family: number, remaining: number): number {
     for (const told of this.#told) {
       if (told.family !== family) continue;
       // Where only what remains is told, more of it than ever is a larger limit.
       if (told.isGuess && remaining > told.limit) return this.tell(now, startedAt, told.wordOf(remaining));
       told.confirmedAt = now;
-      const taken = this.#starts.since(startedAt);
-      if (taken !== null) told.correct(now, startedAt, remaining, taken);
-      return;
+      return this.#correctTold(now, startedAt, told, remaining);
     }
+    return 0;
   }
 
   /** A call was refused by a rate limit. Where nothing tells what the limit is, the rate is felt out. */
@@ -244,6 +252,7 @@ export class LearnedRate implements Resource {
     // Another limit than before, with nothing said of what remains: what was used of the old one is used of the new one.
     if (before !== undefined) told.set(now, limit - (before.limit - before.available(now)));
     this.#compare(told);
+    this.#isNews = true;
     this.#told = [...this.#told.filter((one) => one !== before), told];
     this.#paced = null;
     return told;
@@ -266,6 +275,13 @@ export class LearnedRate implements Resource {
     }
   }
 
+  #correctTold(now: Instant, startedAt: Instant, told: ToldLimit, remaining: number): number {
+    const taken = this.#starts.since(startedAt);
+    const by = taken === null ? 0 : told.correct(now, startedAt, remaining, taken);
+    if (by > 0) this.#isNews = true;
+    return by;
+  }
+
   /** Gives back what was reserved too much; below zero: takes what was used on top. */
   #correct(now: Instant, ticket: number, input: number, output: number): void {
     this.#starts.giveBack(input, output);
@@ -282,10 +298,6 @@ export class LearnedRate implements Resource {
     const flight = FIRST_FLIGHT[this.kind];
     const flown = this.#inFirstFlight + Math.min(amount, flight);
     return this.#firstStartAt + Math.max(0, flown / flight - 1) * SECOND_MS;
-  }
-
-  #counted(usage: TokenUsage): number {
-    return this.#options.countsCached ? usage.inputTokens : usage.inputTokens - usage.cachedInputTokens;
   }
 
   #amountOf(need: Need): number {

@@ -153,9 +153,9 @@ export class ToldLimit {
   /**
    * The provider says what remains, in the answer to a call that started at `startedAt`. Nobody knows whether it was counted when the
    * call came or when its answer went, so two bounds hold: it has no more than what remains and what flowed in since, and no less than
-   * what remains but for all that started meanwhile. Ours is corrected to be within them.
+   * what remains but for all that started meanwhile. Ours is corrected to be within them; gives by how much.
    */
-  correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): void {
+  correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): number {
     const refilled =
       this.#level instanceof LaggedLevel ? Math.max(0, now - startedAt) * this.#ratePerMs : this.#level.returnedSince(now, startedAt);
     const most = remaining + Math.max(0, refilled - this.amountOf(taken.netInput, taken.netOutput));
@@ -164,6 +164,8 @@ export class ToldLimit {
     const level = this.#level.at(now);
     if (level > most + same) this.#level.set(now, most);
     else if (level < least - same && level < this.#level.capacity) this.#level.set(now, Math.min(least, this.#level.capacity));
+    else return 0;
+    return this.#level.at(now) - level;
   }
 
   /** From here on: what is known of another limit's level, or what somebody has saved. */
