@@ -29,6 +29,17 @@ export class AcceptedCount {
     return this.#rate(now, this.#calls);
   }
 
+  /** The same in parts, oldest first, each at its end. */
+  lately(now: Instant): { at: Instant; amount: number }[] {
+    this.#advance(now);
+    const parts: { at: Instant; amount: number }[] = [];
+    for (let slot = this.#slot - SLOTS + 1; slot <= this.#slot; slot++) {
+      const amount = slot < 0 ? 0 : this.#amounts[slot % SLOTS]!;
+      if (amount > 0) parts.push({ at: Math.min(now, (slot + 1) * SLOT_MS), amount });
+    }
+    return parts;
+  }
+
   reset(): void {
     this.#slot = -Infinity;
   }

@@ -261,6 +261,47 @@ test('property: whenever its words come, no call finds a provider empty that cou
   );
 });
 
+/** A provider that tells what remains, asked as often as ours allows, at most every `gapMs`. */
+function driveTold(rate: LearnedRate, limit: number, gapMs: number, minutes: number, enforce: 'sliding' | { burst: number }) {
+  let [now, served, refused, level] = [0, 0, 0, enforce === 'sliding' ? 0 : limit * enforce.burst];
+  const starts: number[] = [];
+  for (let at = 0; ; at = now) {
+    now = Math.max(now + gapMs, rate.earliest(now + gapMs, ONE));
+    if (now >= minutes * MINUTE) return { served, refused };
+    let remaining: number;
+    if (enforce === 'sliding') remaining = limit - starts.filter((start) => start > now - MINUTE).length;
+    else remaining = level = Math.min(limit * enforce.burst, level + ((now - at) * limit) / MINUTE);
+    const ticket = rate.reserve(now, ONE);
+    const isServed = remaining >= 1;
+    if (isServed) {
+      starts.push(now);
+      level -= 1;
+      served++;
+    } else refused++;
+    rate.tell(now + 5, now, word(limit, Math.floor(Math.max(0, remaining - 1))));
+    if (isServed) rate.served(now + 5, now);
+    else rate.refused(now + 5, now, ONE);
+    rate.settle(now + 5, ticket, ONE, { usage: null, health: 'neutral' });
+  }
+}
+
+test('one refusal shows that a told limit is counted over a sliding window; all of it is used, and no other follows', () => {
+  for (const gapMs of [20, 400]) {
+    const rate = make();
+    const { served, refused } = driveTold(rate, 120, gapMs, 10, 'sliding');
+    assert.ok(refused <= 2, `${refused}`);
+    assert.ok(served >= 0.95 * 1200, `${served}`);
+  }
+});
+
+test('a bucket that is smaller than its limit is not taken for a sliding window', () => {
+  for (const burst of [1, 0.1, 0.02]) {
+    const { served, refused } = driveTold(make(), 120, 20, 10, { burst });
+    assert.ok(refused <= 0.01 * served + 2, `${refused}`);
+    assert.ok(served >= 0.93 * 1200, `${served} of 1200 with a burst of ${burst}`);
+  }
+});
+
 test('refusals without a word: few after two minutes, and nearly all of the limit used', () => {
   for (const perMinute of [30, 120, 1000]) {
     const rate = make();

@@ -29,6 +29,12 @@ export interface LearnedRateOptions extends ToldShape {
 
 /** At once, and again each second, before anything is known. A need above it goes alone. */
 const FIRST_FLIGHT = { requests: 16, tokens: 16_000 } as const;
+/** A sliding window refuses when about so much of its limit was taken within a minute. */
+const WINDOW_SHARE_MIN = 0.85;
+const WINDOW_SHARE_MAX = 1.1;
+/** If so much of the limit had to be put right, it is no sliding window. */
+const WINDOW_WRONG_SHARE = 0.5;
+const SLIDING: ToldShape = { enforce: 'sliding' };
 const ONE_REQUEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
 const ONE_INPUT: Need = { requests: 0, inputTokens: 1, outputTokens: 0 };
 const ONE_OUTPUT: Need = { requests: 0, inputTokens: 0, outputTokens: 1 };
@@ -68,6 +74,12 @@ export class LearnedRate implements Resource {
   #paced: PacedRate | null = null;
   /** Something was answered. */
   #heard: boolean;
+  /** Its minutes were found to be sliding windows, whatever was thought. */
+  #isWindow = false;
+  /** And that was wrong: it is not found again. */
+  #isBucket = false;
+  /** How much more than thought remained of it since. */
+  #putRight = 0;
   /** Somebody may start sooner than was thought. */
   #isNews = false;
   #firstStartAt: Instant | null = null;
@@ -192,6 +204,7 @@ export class LearnedRate implements Resource {
   /** A call was refused by a rate limit. Where nothing tells what the limit is, the rate is felt out. */
   refused(now: Instant, startedAt: Instant, need: Need): void {
     this.#accepted.add(now, -this.#amountOf(need), -1);
+    this.#doubtBuckets(now, startedAt, need);
     if (this.#options.isConfigured || this.#told.length > 0) return;
     // Calls that were under way at the last one say nothing new; nor does a row of refusals in which nothing was served.
     if (startedAt <= this.#backedOffAt || !this.#servedSince) return;
@@ -205,10 +218,41 @@ export class LearnedRate implements Resource {
     else this.#paced.refused(now, sustained, calls);
   }
 
+  /**
+   * What ours still had room for, and the provider had not, may be counted another way than thought: over a sliding window. That must
+   * explain it: about as much as the limit was taken within the last minute.
+   */
+  #doubtBuckets(now: Instant, startedAt: Instant, need: Need): void {
+    if (this.#options.enforce !== 'bucket' || this.#isBucket) return;
+    for (const [i, told] of this.#told.entries()) {
+      const amount = told.amountOf(this.#inputOf(need), this.#outputOf(need));
+      if (told.windowMs !== MINUTE_MS || told.isWindow || startedAt <= told.since || told.remaining >= amount) continue;
+      const lately = this.#accepted.lately(now);
+      const taken = lately.reduce((sum, part) => sum + part.amount, 0);
+      if (taken < WINDOW_SHARE_MIN * told.limit || (this.kind === 'requests' && taken > WINDOW_SHARE_MAX * told.limit)) continue;
+      this.#told = this.#told.with(i, told.asWindow(now, lately));
+      this.#isWindow = true;
+      this.#putRight = 0;
+    }
+  }
+
+  /** In a sliding window nothing comes back but what was taken a window ago: where the provider has more again and again, it is none. */
+  #doubtWindow(now: Instant, told: ToldLimit): void {
+    if (this.#putRight < WINDOW_WRONG_SHARE * told.limit) return;
+    this.#isWindow = false;
+    this.#isBucket = true;
+    const { remaining, confirmedAt } = told;
+    const word = { ...told.wordOf(remaining), limit: told.isGuess ? null : told.limit };
+    const again = this.#know(now, word, told.limit, told);
+    if (again !== undefined) Object.assign(again, { remaining, confirmedAt });
+  }
+
   /** Nothing is known of it any more. */
   reset(): void {
     this.#told = [];
     this.#paced = null;
+    this.#isWindow = false;
+    this.#isBucket = false;
     this.#heard = !this.#options.startsCarefully;
     this.#firstStartAt = null;
     this.#inFirstFlight = 0;
@@ -236,7 +280,8 @@ export class LearnedRate implements Resource {
     const told: ToldLimit[] = [];
     for (const one of saved.told.slice(0, TOLD_MAX)) {
       if (epochMs - one.confirmedEpochMs > Math.max(STALE_MS, one.windowMs)) continue;
-      const limit = new ToldLimit({ ...one, limit: one.isGuess ? null : one.limit }, one.limit, this.#options, now);
+      if (one.taken !== undefined) this.#isWindow = true;
+      const limit = new ToldLimit({ ...one, limit: one.isGuess ? null : one.limit }, one.limit, this.#shape(one.windowMs), now);
       limit.restore(now, epochMs, one);
       this.#compare(limit);
       told.push(limit);
@@ -248,7 +293,7 @@ export class LearnedRate implements Resource {
 
   #know(now: Instant, word: ToldWord, limit: number, before: ToldLimit | undefined): ToldLimit | undefined {
     if (before === undefined && this.#told.length >= TOLD_MAX) return undefined;
-    const told = new ToldLimit(word, limit, this.#options, now);
+    const told = new ToldLimit(word, limit, this.#shape(word.windowMs), now);
     // Another limit than before, with nothing said of what remains: what was used of the old one is used of the new one.
     if (before !== undefined) told.set(now, limit - (before.limit - before.available(now)));
     this.#compare(told);
@@ -256,6 +301,10 @@ export class LearnedRate implements Resource {
     this.#told = [...this.#told.filter((one) => one !== before), told];
     this.#paced = null;
     return told;
+  }
+
+  #shape(windowMs: number): ToldShape {
+    return this.#isWindow && windowMs === MINUTE_MS ? SLIDING : this.#options;
   }
 
   /** Finds what is configured for the same thing, and no wider. */
@@ -278,7 +327,12 @@ export class LearnedRate implements Resource {
   #correctTold(now: Instant, startedAt: Instant, told: ToldLimit, remaining: number): number {
     const taken = this.#starts.since(startedAt);
     const by = taken === null ? 0 : told.correct(now, startedAt, remaining, taken);
-    if (by > 0) this.#isNews = true;
+    if (by <= 0) return by;
+    this.#isNews = true;
+    // What was taken before it was known is known roughly only.
+    if (!this.#isWindow || !told.isWindow || now - told.since <= 1.1 * MINUTE_MS) return by;
+    this.#putRight += by;
+    this.#doubtWindow(now, told);
     return by;
   }
 

@@ -67,6 +67,8 @@ export class ToldLimit {
   /** What started before knows nothing of it. */
   readonly since: Instant;
   confirmedAt: Instant;
+  /** As it was told last; Infinity: never. */
+  remaining = Infinity;
   /** One that is no wider than this. */
   configured: ConfiguredLimit | null = null;
   readonly #level: LaggedLevel | WindowedLevel;
@@ -100,8 +102,11 @@ export class ToldLimit {
   isCovered(now: Instant): boolean {
     const { configured } = this;
     if (configured === null) return false;
-    const level = this.#level instanceof WindowedLevel ? this.#level.atMost(now) : this.#level.at(now);
-    return level + this.#news >= configured.available(now);
+    return this.#atMost(now) + this.#news >= configured.available(now);
+  }
+
+  get isWindow(): boolean {
+    return this.#level instanceof WindowedLevel;
   }
 
   amountOf(input: number, output: number): number {
@@ -156,6 +161,7 @@ export class ToldLimit {
    * what remains but for all that started meanwhile. Ours is corrected to be within them; gives by how much.
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): number {
+    this.remaining = remaining;
     const refilled =
       this.#level instanceof LaggedLevel ? Math.max(0, now - startedAt) * this.#ratePerMs : this.#level.returnedSince(now, startedAt);
     const most = remaining + Math.max(0, refilled - this.amountOf(taken.netInput, taken.netOutput));
@@ -163,9 +169,25 @@ export class ToldLimit {
     const same = this.limit * SAME_SHARE;
     const level = this.#level.at(now);
     if (level > most + same) this.#level.set(now, most);
-    else if (level < least - same && level < this.#level.capacity) this.#level.set(now, Math.min(least, this.#level.capacity));
+    else if (this.#atMost(now) < least - same && level < this.#level.capacity) this.#level.set(now, Math.min(least, this.#level.capacity));
     else return 0;
     return this.#level.at(now) - level;
+  }
+
+  #atMost(now: Instant): number {
+    return this.#level instanceof WindowedLevel ? this.#level.atMost(now) : this.#level.at(now);
+  }
+
+  /** The same limit for a sliding window; `lately`: what was taken of it within a window, as far as that is known apart. */
+  asWindow(now: Instant, lately: readonly { readonly at: Instant; readonly amount: number }[]): ToldLimit {
+    const { family, counts, windowMs, limit, isGuess, configured, remaining, confirmedAt } = this;
+    const window = new ToldLimit({ family, counts, windowMs, limit: isGuess ? null : limit }, limit, { enforce: 'sliding' }, now);
+    const sum = lately.reduce((all, { amount }) => all + amount, 0);
+    const used = Math.max(0, limit - Math.max(0, Math.min(remaining, this.#level.at(now))));
+    const parts =
+      sum > 0 ? lately.map(({ at, amount }) => ({ epochMs: at, amount: (amount * used) / sum })) : [{ epochMs: now, amount: used }];
+    window.restore(now, now, { ...window.save(now, now), taken: parts });
+    return Object.assign(window, { configured, remaining, confirmedAt });
   }
 
   /** From here on: what is known of another limit's level, or what somebody has saved. */

@@ -26,6 +26,7 @@ export interface SavedSlot {
 export class WindowedLevel {
   readonly capacity: number;
   readonly #windowMs: number;
+  readonly #lagMs: number;
   readonly #slotMs: number;
   /** Oldest first. */
   #slots: Slot[] = [];
@@ -35,6 +36,7 @@ export class WindowedLevel {
 
   constructor(limit: number, windowMs: number, lagMs: number) {
     this.capacity = limit;
+    this.#lagMs = lagMs;
     this.#windowMs = windowMs + lagMs;
     this.#slotMs = windowMs / SLOTS;
   }
@@ -82,11 +84,12 @@ export class WindowedLevel {
     }
   }
 
-  /** The level as it may be by a finer count: with the slot that is just about to come back. */
+  /** The level as it may be by a finer count: with what is just about to come back. */
   atMost(now: Instant): number {
-    const level = this.at(now);
-    const [first] = this.#slots;
-    return first === undefined || first.at + this.#windowMs - now > this.#slotMs ? level : level + first.amount;
+    let level = this.at(now);
+    const soon = now - this.#windowMs + this.#slotMs + this.#lagMs;
+    for (let i = 0; i < this.#slots.length && this.#slots[i]!.at <= soon; i++) level += this.#slots[i]!.amount;
+    return level;
   }
 
   /** What has come back since an instant not longer than a window ago. */
