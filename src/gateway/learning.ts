@@ -11,6 +11,7 @@ import { countsCached } from '../pipeline/route.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import type { ReaderOptions } from '../wire/rate-limit-reader.ts';
 import type { LimitsConfig, ProviderConfig } from './config/index.ts';
+import { isOwnNetwork } from './own-network.ts';
 import type { LimitResource } from './limits.ts';
 
 /** What is learned of a target whoever calls it. */
@@ -81,7 +82,7 @@ function optionsOf(
     enforce: isSliding ? 'sliding' : provider.enforce,
     configured,
     isConfigured: isSet(kind === 'requests' ? REQUEST_LIMITS : TOKEN_LIMITS),
-    startsCarefully: !isAnySet && !provider.local,
+    startsCarefully: !isAnySet && !provider.local && !isOwnNetwork(new URL(provider.baseUrl).hostname),
   };
 }
 

@@ -9,9 +9,10 @@ import type { Engine } from '../pipeline/engine.ts';
 import { pausedMs } from '../pipeline/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route.ts';
 import type { EngineStatus } from '../transport/local/local-engine.ts';
-import type { Snapshot } from '../telemetry/snapshot.ts';
+import type { ResourceLevel, Snapshot } from '../telemetry/snapshot.ts';
 import type { QueueStatus, TargetStatus } from './gateway.ts';
 import { learnedStatus } from './learning.ts';
+import { estimateLevels, learnedLevels } from './learned-levels.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import type { TargetRegistry } from './targets.ts';
 
@@ -66,13 +67,18 @@ export function snapshotOf(
     queueLength: waitingByClass(scheduler),
     inFlight: engine.running.size,
     heldBytes,
-    resources: [...limits.all()].flatMap(([, { resource, shownAs }]) => {
-      if (shownAs === null) return [];
-      return [{ id: shownAs, kind: resource.kind, limit: resource.limit, available: availableOf(resource, now) }];
-    }),
+    resources: [...configuredLevels(limits, now), ...learnedLevels(targets, now)],
+    estimates: estimateLevels(targets),
     engines: engines.map(({ name, state, memory }) => ({ target: name, loaded: state === 'ready', ...memory })),
     breakers: [...new Map(targets.all().map((state) => [state.name, state.breaker.state]))].map(([target, state]) => ({ target, state })),
   };
+}
+
+function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
+  return [...limits.all()].flatMap(([, { resource, shownAs }]) => {
+    if (shownAs === null) return [];
+    return [{ id: shownAs, kind: resource.kind, limit: resource.limit, available: availableOf(resource, now) }];
+  });
 }
 
 function waitingByClass(scheduler: Queue): Record<SchedulingClass, number> {

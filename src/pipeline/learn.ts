@@ -20,7 +20,7 @@ export function learnFromAnswer(run: RequestRun, attempt: Attempt): void {
   }
   if (state.rates === null) return;
   state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, false);
-  if (state.rates.served(now, attempt.startedAt)) admission.pump();
+  if (state.rates.served(now, attempt.startedAt, permit.need)) admission.pump();
 }
 
 /** Before its permit is settled: those who wait must not be sent where there is no room. */

@@ -38,9 +38,9 @@ export class LimitLearner implements LimitListener {
   }
 
   /** After `read`: an answer has begun. True if somebody may start sooner. */
-  served(now: Instant, startedAt: Instant): boolean {
-    const requests = this.requests.served(now, startedAt);
-    return this.tokens.served(now, startedAt) || requests;
+  served(now: Instant, startedAt: Instant, need: Need): boolean {
+    const requests = this.requests.served(now, startedAt, need);
+    return this.tokens.served(now, startedAt, need) || requests;
   }
 
   /** After `read`: a rate limit has refused the call; of which kind, where the provider says so. */

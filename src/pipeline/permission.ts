@@ -33,11 +33,10 @@ export class RunApplicant implements RouteApplicant {
   readonly maxCooldownWaitMs: number;
   readonly own: readonly Resource[];
   readonly #run: RequestRun;
-  /** For the two targets that were asked about last: most requests have no more, and the scheduler asks for each again and again. */
+  /** What it needs of one target; of the first that was asked about, and of the others if there are any. The same for as long as it waits. */
   #need: Need | null = null;
   #needOf: RouteTarget | null = null;
-  #olderNeed: Need | null = null;
-  #olderNeedOf: RouteTarget | null = null;
+  #others: Map<RouteTarget, Need> | null = null;
 
   constructor(run: RequestRun, tiers: Tiers, waitUntil: Instant) {
     this.#run = run;
@@ -96,21 +95,27 @@ export class RunApplicant implements RouteApplicant {
 
   needOn(target: RouteTarget): Need {
     if (this.#needOf === target) return this.#need!;
-    if (this.#olderNeedOf === target) return this.#olderNeed!;
-    this.#olderNeed = this.#need;
-    this.#olderNeedOf = this.#needOf;
+    if (this.#needOf === null) {
+      this.#needOf = target;
+      return (this.#need = this.#reckon(target));
+    }
+    this.#others ??= new Map();
+    let need = this.#others.get(target);
+    if (need === undefined) this.#others.set(target, (need = this.#reckon(target)));
+    return need;
+  }
+
+  #reckon({ state }: RouteTarget): Need {
     const { facts, client } = this.#run.request;
-    const { state } = target;
     const guess = hasOutput(facts.operation) ? state.output.of(client.name) : 0;
     const bound = facts.outputBound;
     // A provider that counts bounds counts something where there is none, and nobody knows what: never less than at first.
     const counted = bound ?? (guess === 0 ? 0 : Math.max(OUTPUT_FIRST, guess));
-    this.#needOf = target;
-    return (this.#need = {
+    return {
       requests: 1,
       inputTokens: state.input.of(facts.inputTokens, countsCached(state)),
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
-    });
+    };
   }
 
   notBefore(target: RouteTarget): Instant {

@@ -118,6 +118,7 @@ test('the snapshot is asked once at each scrape, and shown', async () => {
         { id: 'openai#1:requestsPerMinute', kind: 'requests', limit: 600, available: 12.5 },
         { id: 'openai/gpt:cooldown', kind: 'cooldown', limit: null, available: 0 },
       ],
+      estimates: [{ target: 'openai/gpt', inputFactor: 1.25, cachedShare: 0.5 }],
       engines: [{ target: 'offline/chat', loaded: true, heapBytes: 1_000, loadedBytes: 5_000 }],
       breakers: [{ target: 'openai/gpt', state: 'half-open' }],
     };
@@ -133,6 +134,8 @@ test('the snapshot is asked once at each scrape, and shown', async () => {
   assert.equal(samples.get('breakwater_resource_available{resource="openai#1:requestsPerMinute",kind="requests"}'), 12.5);
   assert.equal(samples.has('breakwater_resource_limit{resource="openai/gpt:cooldown",kind="cooldown"}'), false);
   assert.equal(samples.get('breakwater_breaker_state{target="openai/gpt"}'), 1);
+  assert.equal(samples.get('breakwater_input_estimate_factor{target="openai/gpt"}'), 1.25);
+  assert.equal(samples.get('breakwater_cached_input_share{target="openai/gpt"}'), 0.5);
   assert.equal(samples.get('breakwater_local_engine_loaded{target="offline/chat"}'), 1);
   assert.equal(samples.get('breakwater_local_engine_memory_bytes{target="offline/chat",part="loaded"}'), 5_000);
 });

@@ -165,6 +165,8 @@ function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: Lab
     gauge('held_bytes', 'Bytes of bodies and answers held in memory.', ask(heldSamples)),
     gauge('resource_limit', "A resource's limit, in its own unit.", ask(limitSamples)),
     gauge('resource_available', 'What could be taken of a resource now, in its own unit.', ask(availableSamples)),
+    gauge('input_estimate_factor', 'Input tokens as the provider counts them for each that was estimated.', ask(factorSamples)),
+    gauge('cached_input_share', 'Part of the input that the provider had in its cache, lately.', ask(cachedSamples)),
     gauge('local_engine_loaded', '1 while a model that runs on this machine is loaded.', ask(engineSamples)),
     gauge('local_engine_memory_bytes', 'Memory of a model that runs on this machine.', ask(engineMemorySamples)),
     gauge('breaker_state', '0 closed, 1 half-open, 2 open, 3 isolated.', () =>
@@ -202,6 +204,14 @@ function limitSamples({ resources }: Snapshot): Sample[] {
 
 function availableSamples({ resources }: Snapshot): Sample[] {
   return resources.slice(0, gaugeSamplesMax).map(({ id, kind, available }) => ({ labels: { resource: id, kind }, value: available }));
+}
+
+function factorSamples({ estimates }: Snapshot): Sample[] {
+  return estimates.slice(0, gaugeSamplesMax).map(({ target, inputFactor }) => ({ labels: { target }, value: inputFactor }));
+}
+
+function cachedSamples({ estimates }: Snapshot): Sample[] {
+  return estimates.slice(0, gaugeSamplesMax).map(({ target, cachedShare }) => ({ labels: { target }, value: cachedShare }));
 }
 
 function engineSamples({ engines }: Snapshot): Sample[] {

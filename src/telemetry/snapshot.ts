@@ -10,7 +10,9 @@ export interface Snapshot {
   readonly inFlight: number;
   /** Bytes of bodies and answers held in memory (`server.maxBufferedBytes` bounds them). */
   readonly heldBytes: number;
+  /** Those that are configured, and those that were learned. */
   readonly resources: readonly ResourceLevel[];
+  readonly estimates: readonly EstimateLevel[];
   /** Models that run on this machine. */
   readonly engines: readonly EngineLevel[];
   readonly breakers: readonly { readonly target: string; readonly state: BreakerState }[];
@@ -24,6 +26,15 @@ export interface ResourceLevel {
   readonly limit: number | null;
   /** What could be taken now; below zero where more was used than reserved. */
   readonly available: number;
+}
+
+/** What is learned of how requests count at a target. */
+export interface EstimateLevel {
+  readonly target: string;
+  /** Counted input tokens for each that was estimated. */
+  readonly inputFactor: number;
+  /** The part of the input that the provider had in its cache, from 0 to 1. */
+  readonly cachedShare: number;
 }
 
 /** What one model on this machine takes, in bytes. */

@@ -84,6 +84,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       inFlight: running,
       heldBytes: gateway.heldBytes,
       resources: [],
+      estimates: [],
       engines: [],
       breakers: [],
     }),

@@ -52,7 +52,7 @@ function drive(rate: LearnedRate, perMinute: number, fromMs: number, untilMs: nu
     if (state.level >= 1) {
       state.level -= 1;
       served++;
-      rate.served(now + 20, now);
+      rate.served(now + 20, now, ONE);
     } else {
       refused++;
       rate.refused(now + 20, now, ONE);
@@ -79,7 +79,7 @@ testResourceContract('a target that starts carefully', () => make({ startsCarefu
 testResourceContract('a rate that was felt out', (now) => {
   const rate = make();
   for (const at of [now - 300, now - 200, now - 100]) {
-    rate.served(at, at);
+    rate.served(at, at, ONE);
     rate.refused(at + 50, at + 20, ONE);
   }
   rate.reserve(now - 30_000, ONE);
@@ -102,7 +102,7 @@ test('a cold start sends a few, more each second, and all once the first is answ
   };
   assert.equal(startsAt(0), 16);
   assert.equal(startsAt(1000), 16);
-  assert.ok(rate.served(1200, 0), 'others may go now');
+  assert.ok(rate.served(1200, 0, ONE), 'others may go now');
   assert.equal(startsAt(1200), 1000);
 });
 
@@ -215,9 +215,9 @@ test('where only what remains is told, the most that ever did is the limit, and 
 test('what nobody confirms for a quarter of an hour is forgotten', () => {
   const rate = told(0, {}, word(10, 0));
   assert.ok(rate.earliest(0, ONE) > 0);
-  rate.served(14 * MINUTE, 14 * MINUTE);
+  rate.served(14 * MINUTE, 14 * MINUTE, ONE);
   assert.equal(rate.known(14 * MINUTE).length, 1);
-  rate.served(16 * MINUTE, 16 * MINUTE);
+  rate.served(16 * MINUTE, 16 * MINUTE, ONE);
   assert.equal(rate.known(16 * MINUTE).length, 0);
 });
 
@@ -279,7 +279,7 @@ function driveTold(rate: LearnedRate, limit: number, gapMs: number, minutes: num
       served++;
     } else refused++;
     rate.tell(now + 5, now, word(limit, Math.floor(Math.max(0, remaining - 1))));
-    if (isServed) rate.served(now + 5, now);
+    if (isServed) rate.served(now + 5, now, ONE);
     else rate.refused(now + 5, now, ONE);
     rate.settle(now + 5, ticket, ONE, { usage: null, health: 'neutral' });
   }
@@ -323,10 +323,10 @@ test('a limit that is gone is outgrown within minutes', () => {
 
 test('one refusal alone, or a row of them in which nothing was served, limits nobody', () => {
   const rate = make();
-  rate.served(100, 0);
+  rate.served(100, 0, ONE);
   for (let i = 0; i < 100; i++) rate.refused(200 + i, 150 + i, ONE);
   assert.deepEqual(rate.known(300), []);
-  rate.served(400, 350);
+  rate.served(400, 350, ONE);
   rate.refused(3 * MINUTE, 3 * MINUTE - 10, ONE);
   assert.deepEqual(rate.known(3 * MINUTE), []);
 });
@@ -334,7 +334,7 @@ test('one refusal alone, or a row of them in which nothing was served, limits no
 test('where the limit is configured, or told, refusals teach nothing beside it', () => {
   for (const rate of [make({ isConfigured: true }), told(0, {}, word(100, 50))]) {
     for (const at of [100, 1000, 2000]) {
-      rate.served(at, at);
+      rate.served(at, at, ONE);
       rate.refused(at + 50, at + 20, ONE);
     }
     assert.ok(rate.known(3000).every(({ source }) => source === 'told'));

@@ -67,6 +67,12 @@ export class ToldLimit {
   /** What started before knows nothing of it. */
   readonly since: Instant;
   confirmedAt: Instant;
+  /** A refusal has come since it was told: what is hard to believe is believed then. */
+  isProven = false;
+  /** When a call was let through although nothing should have been left; -Infinity: never. */
+  probedAt: Instant = -Infinity;
+  /** How many of those were served. */
+  contradictions = 0;
   /** As it was told last; Infinity: never. */
   remaining = Infinity;
   /** One that is no wider than this. */
@@ -123,11 +129,11 @@ export class ToldLimit {
     return { family, counts, windowMs, limit: null, remaining };
   }
 
-  /** When an amount can be taken; one above the burst starts on a full bucket, one above the limit never. */
+  /** When an amount can be taken; one above the burst starts on a full bucket, and so does one above the limit until a refusal has proven that. */
   earliest(now: Instant, amount: number): Instant {
     if (amount <= 0) return now;
     const epsilon = Math.max(1e-6, this.limit * 1e-9);
-    if (amount > this.limit + epsilon && !this.isGuess) return Infinity;
+    if (amount > this.limit + epsilon && this.isProven && !this.isGuess) return Infinity;
     const wanted = Math.min(amount, this.#level.capacity);
     return wanted - this.#level.at(now) <= epsilon ? now : this.#level.reaches(now, wanted);
   }
