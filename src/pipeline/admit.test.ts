@@ -28,6 +28,8 @@ function world() {
     state: {
       countsOutput: true,
       silence: new SilenceRecord(),
+      countsCached: true,
+      rates: null,
       breaker: { state: 'closed' },
       input: new InputEstimate(),
       output: new OutputEstimate(),

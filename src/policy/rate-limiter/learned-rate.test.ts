@@ -229,13 +229,14 @@ test('settling gives back what was reserved too much', () => {
   assert.ok(Math.abs(rate.known(100)[0]!.available - 9300) < 20);
 });
 
-test('what was reserved before the limit was known is not given back to it', () => {
+test('what was reserved before the limit was told counts in it, and comes back to it', () => {
   const rate = make({ kind: 'tokens' });
   const ticket = rate.reserve(0, tokens(100, 1000));
-  rate.tell(100, 0, word(5000, 3000));
+  rate.tell(100, 0, word(5000, 3900));
   const before = rate.known(100)[0]!.available;
+  assert.ok(before > 3880 && before < 3920, `${before}`);
   rate.settle(100, ticket, tokens(100, 1000), { usage: { inputTokens: 1, cachedInputTokens: 0, outputTokens: 1 }, health: 'success' });
-  assert.equal(rate.known(100)[0]!.available, before);
+  assert.ok(rate.known(100)[0]!.available > before + 1000);
 });
 
 test('property: whenever its words come, no call finds a provider empty that counts it when it starts', () => {

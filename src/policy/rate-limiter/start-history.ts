@@ -67,6 +67,24 @@ export class StartHistory {
     return this.#fill(input![i]!, output![i]!, netInput![i]!, netOutput![i]!);
   }
 
+  /** All that were taken since an instant, oldest first; null where not all are known any more. */
+  list(since: Instant): { at: Instant; input: number; output: number }[] | null {
+    const at = this.#at;
+    if (at === null) return [];
+    const first = this.#indexOf(0);
+    if (this.#length === STARTS_MAX && at[first]! >= since) return null;
+    const list: { at: Instant; input: number; output: number }[] = [];
+    const [inputs, outputs] = [this.#sums[0]!, this.#sums[1]!];
+    for (let nth = 0; nth < this.#length; nth++) {
+      const i = this.#indexOf(nth);
+      if (at[i]! < since) continue;
+      const [endInput, endOutput] =
+        nth + 1 < this.#length ? [inputs[this.#indexOf(nth + 1)]!, outputs[this.#indexOf(nth + 1)]!] : [this.#input, this.#output];
+      list.push({ at: at[i]!, input: endInput - inputs[i]!, output: endOutput - outputs[i]! });
+    }
+    return list;
+  }
+
   #fill(input: number, output: number, netInput: number, netOutput: number): TakenSince {
     this.#since.input = this.#input - input;
     this.#since.output = this.#output - output;

@@ -39,8 +39,8 @@ const SLICE_MS = 1_000;
 /** A level that differs by less than this share of the limit is the same: words are rounded, and a little old. */
 const SAME_SHARE = 0.005;
 /** Beside a configured limit that is no wider a told one says something new only where so much less remains: words are whole numbers, and late. */
-const NEWS_SHARE = 0.03;
-const NEWS_MIN = 3;
+const NEWS_SHARE = 0.05;
+const NEWS_MIN = 5;
 const NEWS_SHARE_MAX = 0.25;
 
 export interface ToldLevel {
@@ -82,14 +82,15 @@ export class ToldLimit {
   readonly #ratePerMs: number;
   readonly #news: number;
 
-  constructor(word: Omit<ToldWord, 'remaining'>, limit: number, { enforce }: ToldShape, now: Instant) {
+  constructor(word: Omit<ToldWord, 'remaining'>, limit: number, { enforce }: ToldShape, now: Instant, countsFirst = false) {
     const { windowMs } = word;
     this.family = word.family;
     this.counts = word.counts;
     this.windowMs = windowMs;
     this.limit = limit;
     this.isGuess = word.limit === null;
-    this.since = now;
+    // What starts at this very instant counts where it is known.
+    this.since = countsFirst ? now - 1 : now;
     this.confirmedAt = now;
     this.#news = Math.min(NEWS_SHARE_MAX * limit, Math.max(NEWS_MIN, NEWS_SHARE * limit));
     this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;

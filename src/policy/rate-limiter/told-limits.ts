@@ -190,7 +190,10 @@ export class ToldLimits {
 
   #know(now: Instant, word: ToldWord, limit: number, before: ToldLimit | undefined): ToldLimit | undefined {
     if (before === undefined && this.#all.length >= TOLD_MAX) return undefined;
-    const told = new ToldLimit(word, limit, this.#shape(word.windowMs), now);
+    // What was taken before anything was told counts from when it was.
+    const taken = before === undefined ? (this.#starts.list(now - word.windowMs) ?? []) : [];
+    const told = new ToldLimit(word, limit, this.#shape(word.windowMs), taken[0]?.at ?? now, taken.length > 0);
+    for (const { at, input, output } of taken) told.take(at, told.amountOf(input, output));
     // Another limit than before, with nothing said of what remains: what was used of the old one is used of the new one.
     if (before !== undefined) {
       told.set(now, limit - (before.limit - before.available(now)));
