@@ -57,6 +57,7 @@ export async function runSeed(seed: number): Promise<SeedReport> {
       hedgeBudget: policy.hedge.enabled ? policy.hedge.budget : 0,
       minShare: MIN_SHARE,
       openForMs: policy.breaker.openFor,
+      unknown: scene.unknown,
     });
     const chance = createSeededRandom(seed + 0.125);
     await simulation.play(requests, (caller) => {

@@ -14,11 +14,15 @@ export interface Scene {
   readonly config: ConfigInput;
   readonly providers: Readonly<Record<string, ProviderBehaviour>>;
   readonly load: Load;
+  /** Providers whose limits nobody has configured: they tell them in headers, or nothing of them. */
+  readonly unknown: ReadonlyMap<string, Unknown>;
   /** How often the end of one answer makes another caller leave at that very instant: between a decision and what follows from it. */
   readonly jostling: number;
   /** Null: a store that does as it should. */
   readonly storeFaults: Partial<StoreFaults> | null;
 }
+
+export type Unknown = 'told' | 'silent';
 
 export const SCENE_MS = 600_000;
 /** Every seed has at least a thousand requests; a Poisson count varies, so a little more is asked for. */
@@ -59,16 +63,18 @@ export function sceneOf(seed: number): Scene {
   const limits = names.map(() => limitsOf(dice, requestsPerMinute / names.length / loadFactor));
   const behaviours = names.map((_, i) => behaviourOf(dice, limits[i]!));
   const clients = dice.hits(0.7) ? CLIENTS : [];
+  const unknown = unknownOf(seed, names);
   return {
     seed,
+    unknown,
     config: {
-      providers: Object.fromEntries(names.map((name, i) => [name, providerOf(name, limits[i]!)])),
-      models: modelsOf(dice, names),
+      providers: Object.fromEntries(names.map((name, i) => [name, providerOf(name, unknown.has(name) ? null : limits[i]!)])),
+      models: modelsOf(dice, names, unknown),
       clients,
       policy: { ...policyOf(dice), hedge: hedgeOf(new Dice(createSeededRandom(seed + 0.3))) },
     },
-    providers: Object.fromEntries(names.map((name, i) => [name, behaviours[i]!])),
-    load: loadOf(dice, requestsPerMinute, clients.length > 0, Object.keys(modelsOf(dice, names))),
+    providers: Object.fromEntries(names.map((name, i) => [name, tellingOf(behaviours[i]!, unknown.get(name))])),
+    load: loadOf(dice, requestsPerMinute, clients.length > 0, Object.keys(modelsOf(dice, names, unknown))),
     jostling: dice.one([0, 0, 0.05]),
     storeFaults: dice.hits(0.2) ? { delayMs: [0, 50], failureRatio: 0.05, lostAnswerRatio: 0.05, freezeRatio: 0.01 } : null,
   };
@@ -94,10 +100,23 @@ function limitsOf(dice: Dice, requestsPerMinute: number): ProviderLimits {
   };
 }
 
-function providerOf(name: string, { enforce, burst, ...limits }: ProviderLimits) {
-  const { givesBack: _, ...counted } = limits;
+/** Drawn apart, so that the other scenes stay as they are. */
+function unknownOf(seed: number, names: readonly string[]): ReadonlyMap<string, Unknown> {
+  const dice = new Dice(createSeededRandom(seed + 0.375));
+  if (!dice.hits(0.25)) return new Map();
+  return new Map(names.filter(() => dice.hits(0.7)).map((name) => [name, dice.one(['told', 'silent'] as const)]));
+}
+
+function tellingOf(behaviour: ProviderBehaviour, unknown: Unknown | undefined): ProviderBehaviour {
+  return unknown === undefined ? behaviour : { ...behaviour, advertise: unknown === 'told' };
+}
+
+function providerOf(name: string, limits: ProviderLimits | null) {
+  const provider = { protocol: 'openai' as const, baseUrl: `http://${name}.invalid/v1`, apiKey: `sk-${name}` };
+  if (limits === null) return provider;
+  const { enforce, burst, givesBack: _, ...counted } = limits;
   const how = { window: enforce ?? 'bucket', ...(burst === undefined ? {} : { burst }) } as const;
-  return { protocol: 'openai' as const, baseUrl: `http://${name}.invalid/v1`, apiKey: `sk-${name}`, limits: { ...counted, ...how } };
+  return { ...provider, limits: { ...counted, ...how } };
 }
 
 function behaviourOf(dice: Dice, limits: ProviderLimits): ProviderBehaviour {
@@ -137,12 +156,13 @@ function faultsOf(dice: Dice): SimulatedFault[] {
   return faults;
 }
 
-function modelsOf(dice: Dice, names: readonly string[]): NonNullable<ConfigInput['models']> {
+function modelsOf(dice: Dice, names: readonly string[], unknown: ReadonlyMap<string, Unknown>): NonNullable<ConfigInput['models']> {
   const tiered = names.map((name) => `${name}/m`);
   return {
     fast: { targets: tiered, patience: dice.one(['0ms', '1s', '5s']) },
     wide: { targets: [names.map((name, i) => ({ target: `${name}/m`, weight: i + 1 }))] },
-    sole: [`${names.at(-1)}/n`],
+    // That two models share a limit of which nobody knows costs more refusals than can be promised.
+    sole: [`${names.at(-1)}/${unknown.has(names.at(-1)!) ? 'm' : 'n'}`],
   };
 }
 

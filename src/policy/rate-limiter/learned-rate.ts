@@ -6,7 +6,8 @@
  *             calls, and some more each second, until the first of them has been answered
  *   told      the provider's words in its headers: a bucket of that limit, whose level is kept near to what they say remains
  *             (`told-limits.ts`)
- *   paced     where nothing is told and calls are refused: a rate that backs off and feels its way up again (`paced-rate.ts`)
+ *   paced     where nothing is told and calls are refused, or are although what is told had room for them (others use the same key):
+ *             a rate that backs off and feels its way up again (`paced-rate.ts`)
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
@@ -152,9 +153,8 @@ export class LearnedRate implements Resource {
    * remains than was thought; below zero: less.
    */
   tell(now: Instant, startedAt: Instant, word: ToldWord): number {
-    const by = this.#told.tell(now, startedAt, word);
-    if (!this.#told.isEmpty) this.#paced = null;
-    return by;
+    if (this.#told.isEmpty) this.#paced = null;
+    return this.#told.tell(now, startedAt, word);
   }
 
   /** The same limit as before, and no more is told than what remains: the common case, without any allocation. */
@@ -162,11 +162,12 @@ export class LearnedRate implements Resource {
     return this.#told.remains(now, startedAt, family, remaining);
   }
 
-  /** A call was refused by a rate limit. Where nothing tells what the limit is, the rate is felt out. */
+  /** A call was refused by a rate limit. Where nothing tells what the limit is, or what is told does not hold, the rate is felt out. */
   refused(now: Instant, startedAt: Instant, need: Need): void {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
     this.#accepted.add(now, -input - output, -1);
-    if (!this.#told.isEmpty) return this.#told.refused(now, startedAt, input, output, this.#accepted.lately(now));
+    // What others take of a limit that was told is felt out, too.
+    if (!this.#told.isEmpty && !this.#told.refused(now, startedAt, input, output, this.#accepted.lately(now))) return;
     if (this.#options.isConfigured) return;
     // Calls that were under way at the last one say nothing new; nor does a row of refusals in which nothing was served.
     if (startedAt <= this.#backedOffAt || !this.#servedSince) return;
@@ -175,7 +176,8 @@ export class LearnedRate implements Resource {
     this.#servedSince = false;
     if (this.#paced === null && isFirst) return; // one alone may be anything
     const calls = this.#accepted.callsPerMinute(now);
-    const sustained = Math.max((this.#paced === null ? PACED_FIRST_MIN : PACED_MIN)[this.kind], this.#accepted.perMinute(now));
+    const isFirstWord = this.#paced === null && this.#told.isEmpty;
+    const sustained = Math.max((isFirstWord ? PACED_FIRST_MIN : PACED_MIN)[this.kind], this.#accepted.perMinute(now));
     if (this.#paced === null) this.#paced = new PacedRate(sustained, calls, now);
     else this.#paced.refused(now, sustained, calls);
   }

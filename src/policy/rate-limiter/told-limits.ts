@@ -148,13 +148,17 @@ export class ToldLimits {
     for (const told of this.#all) if (isDisproved(told, startedAt, told.amountOf(input, output))) this.#distrust(told);
   }
 
-  /** `lately`: what was taken within the last minute and not refused. */
-  refused(now: Instant, startedAt: Instant, input: number, output: number, lately: Lately): void {
+  /** True if the provider had less left of one of them than was asked, and we thought otherwise. `lately`: what was not refused of the last minute. */
+  refused(now: Instant, startedAt: Instant, input: number, output: number, lately: Lately): boolean {
+    let isExplained = false;
     for (const told of this.#all) {
       if (startedAt <= told.since) continue;
       told.isProven = true;
-      if (told.remaining < told.amountOf(input, output)) this.#doubtBucket(now, told, lately);
+      if (told.remaining >= told.amountOf(input, output)) continue;
+      isExplained = true;
+      this.#doubtBucket(now, told, lately);
     }
+    return isExplained;
   }
 
   forgetStale(now: Instant): void {
