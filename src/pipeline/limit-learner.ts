@@ -1,7 +1,7 @@
 import type { Instant } from '../core/clock.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Need, Resource } from '../core/resource.ts';
-import { CachedCount } from '../policy/rate-limiter/cached-count.ts';
+import type { CachedCount } from '../policy/rate-limiter/cached-count.ts';
 import type { CountedAs } from '../policy/rate-limiter/told-limit.ts';
 import type { LearnedRate } from '../policy/rate-limiter/learned-rate.ts';
 import { RateLimitReader } from '../wire/rate-limit-reader.ts';
