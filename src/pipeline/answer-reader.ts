@@ -57,6 +57,7 @@ export class AnswerReader implements Running {
   readonly deadline: Instant;
   readonly #engine: ReaderParts;
   readonly #downstream: Downstream;
+  readonly #seat: Seat;
   #answer: ReadAnswerOwner | null = null;
   #timer: Timer | null = null;
   #resolve: (() => void) | null = null;
@@ -86,7 +87,8 @@ export class AnswerReader implements Running {
       keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
       owner: this,
     });
-    request.caller.onLeave = () => this.leave();
+    this.#seat = { reader: this };
+    request.caller.onLeave = leaverOf(this.#seat);
   }
 
   /** It tells its own story from here on. */
@@ -265,6 +267,7 @@ export class AnswerReader implements Running {
 
   #over(): void {
     this.isOver = true;
+    this.#seat.reader = null;
     this.#stopTimer();
     this.request.caller.onLeave = null;
   }
@@ -301,6 +304,18 @@ export class AnswerReader implements Running {
       costUsd: end.outcome === 'success' ? 0 : null,
     });
   }
+}
+
+/**
+ * Between a caller and its reader. V8 allocates what every request makes a closure of in its old generation: that closure would keep
+ * the reader with all that hangs on it until the next major collection.
+ */
+interface Seat {
+  reader: AnswerReader | null;
+}
+
+function leaverOf(seat: Seat): () => void {
+  return () => seat.reader?.leave();
 }
 
 /** What the headers can't tell any more where keeping alive has begun. */

@@ -26,6 +26,9 @@ const GROUP_MS = 200;
 /** The most of one group, so that handing it over doesn't hold up the event loop. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
+/** At the bound so many keys are kept: to find the first of a set from which the first ones were taken takes as long as many were. */
+const KEPT_SHARE = 0.98;
+
 export interface AnswerQueueOptions {
   readonly clock: Clock;
   readonly readTimeoutMs: number;
@@ -159,10 +162,11 @@ export class AnswerQueue implements AnswerStore {
   #note(key: string): void {
     this.#stored.delete(key);
     this.#stored.add(key);
-    if (this.#stored.size <= this.#options.limits.rowsMax) return;
+    const { rowsMax } = this.#options.limits;
+    if (this.#stored.size <= rowsMax) return;
     for (const oldest of this.#stored) {
+      if (this.#stored.size <= rowsMax * KEPT_SHARE) return;
       this.#stored.delete(oldest);
-      return;
     }
   }
 

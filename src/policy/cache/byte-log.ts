@@ -1,28 +1,27 @@
 /**
- * Small things that are kept for a while in great numbers and hardly ever looked at: the oldest go first. Their bytes lie one behind the
- * other in large blocks, which go as a whole: objects of their own would cost the garbage collector more than the requests they belong to.
+ * Small things that are kept for a while in great numbers and hardly ever looked at: the oldest go first. They lie one behind the other in
+ * the bytes of a few generations, of which the oldest goes as a whole: objects of their own, or one large map out of which things are
+ * taken one by one, would cost more than the requests that they belong to.
  */
 
-/** Bytes of a block; the bound is kept to within one of them. */
-const BLOCK_BYTES = 256 * 1024;
+/** Generations that share the bounds; one of them is lost at a time. */
+const GENERATIONS = 8;
+/** Before each entry stands its length. */
+const LENGTH_BYTES = 4;
 
-interface Block {
+interface Generation {
   readonly bytes: Uint8Array;
+  readonly view: DataView;
   used: number;
-}
-
-interface Place {
-  readonly block: Block;
-  readonly start: number;
-  readonly length: number;
+  /** Where the entry of a key begins. */
+  readonly starts: Map<string, number>;
 }
 
 export class ByteLog {
   readonly #entriesMax: number;
   #bytesMax: number;
-  /** The oldest first; so are the entries. */
-  readonly #blocks: Block[] = [];
-  readonly #places = new Map<string, Place>();
+  /** The newest first. */
+  #generations: Generation[] = [];
   #bytes = 0;
 
   constructor(entriesMax: number, bytesMax: number) {
@@ -31,10 +30,10 @@ export class ByteLog {
   }
 
   get size(): number {
-    return this.#places.size;
+    return this.#generations.reduce((sum, { starts }) => sum + starts.size, 0);
   }
 
-  /** Held in blocks. */
+  /** Held in generations, full or not. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -45,59 +44,52 @@ export class ByteLog {
     this.#makeRoom(0);
   }
 
-  has(key: string): boolean {
-    return this.#places.has(key);
-  }
-
   /** The bytes, which nobody overwrites; null: there are none. */
   get(key: string): Uint8Array | null {
-    const place = this.#places.get(key);
-    return place === undefined ? null : place.block.bytes.subarray(place.start, place.start + place.length);
+    for (const { starts, view, bytes } of this.#generations) {
+      const start = starts.get(key);
+      if (start !== undefined) return bytes.subarray(start + LENGTH_BYTES, start + LENGTH_BYTES + view.getUint32(start));
+    }
+    return null;
   }
 
   /** Keeps a copy of both parts, one behind the other. False: they are larger than everything that may be kept. */
   set(key: string, head: Uint8Array, body: Uint8Array): boolean {
+    this.delete(key);
     const length = head.byteLength + body.byteLength;
-    this.#places.delete(key);
-    if (length > this.#bytesMax) return false;
-    if (this.#places.size >= this.#entriesMax) this.#dropOldestEntry();
-    const block = this.#blockFor(length);
-    const start = block.used;
-    block.bytes.set(head, start);
-    block.bytes.set(body, start + head.byteLength);
-    block.used += length;
-    this.#places.set(key, { block, start, length });
+    if (length + LENGTH_BYTES > this.#bytesMax) return false;
+    const generation = this.#generationFor(length + LENGTH_BYTES);
+    const { bytes, view, used } = generation;
+    view.setUint32(used, length);
+    bytes.set(head, used + LENGTH_BYTES);
+    bytes.set(body, used + LENGTH_BYTES + head.byteLength);
+    generation.used += LENGTH_BYTES + length;
+    generation.starts.set(key, used);
     return true;
   }
 
   delete(key: string): void {
-    this.#places.delete(key);
+    for (const { starts } of this.#generations) if (starts.delete(key)) return;
   }
 
-  #blockFor(length: number): Block {
-    const last = this.#blocks.at(-1);
-    if (last !== undefined && last.used + length <= last.bytes.byteLength) return last;
-    const size = Math.max(length, Math.min(BLOCK_BYTES, this.#bytesMax));
+  #generationFor(length: number): Generation {
+    const newest = this.#generations[0];
+    const isFull = newest === undefined || newest.starts.size >= this.#entriesMax / GENERATIONS;
+    if (!isFull && newest.used + length <= newest.bytes.byteLength) return newest;
+    const size = Math.max(length, Math.floor(this.#bytesMax / GENERATIONS));
     this.#makeRoom(size);
-    const block = { bytes: new Uint8Array(size), used: 0 };
-    this.#blocks.push(block);
+    const bytes = new Uint8Array(size);
+    const made = { bytes, view: new DataView(bytes.buffer), used: 0, starts: new Map<string, number>() };
+    this.#generations = [made, ...this.#generations];
     this.#bytes += size;
-    return block;
+    return made;
   }
 
   #makeRoom(bytes: number): void {
-    while (this.#bytes + bytes > this.#bytesMax) {
-      const oldest = this.#blocks.shift();
+    while (this.#bytes + bytes > this.#bytesMax || this.#generations.length >= GENERATIONS) {
+      const oldest = this.#generations.pop();
       if (oldest === undefined) return;
       this.#bytes -= oldest.bytes.byteLength;
-      for (const [key, { block }] of this.#places) {
-        if (block !== oldest) break;
-        this.#places.delete(key);
-      }
     }
-  }
-
-  #dropOldestEntry(): void {
-    for (const key of this.#places.keys()) return void this.#places.delete(key);
   }
 }

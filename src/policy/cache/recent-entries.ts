@@ -1,5 +1,8 @@
 /** What is kept within a number and a size; the one that nobody asked for longest goes first. */
 
+/** So much is freed at once: to find the first of a map from which the first ones were taken takes as long as many were. */
+const FREED_SHARE = 0.02;
+
 interface Sized<T> {
   readonly value: T;
   readonly bytes: number;
@@ -58,9 +61,11 @@ export class RecentEntries<T> {
 
   #makeRoom(): void {
     if (this.#entries.size <= this.#entriesMax && this.#bytes <= this.#bytesMax) return;
+    const entriesKept = this.#entriesMax - Math.floor(this.#entriesMax * FREED_SHARE);
+    const bytesKept = this.#bytesMax - Math.floor(this.#bytesMax * FREED_SHARE);
     for (const key of this.#entries.keys()) {
       this.delete(key);
-      if (this.#entries.size <= this.#entriesMax && this.#bytes <= this.#bytesMax) return;
+      if (this.#entries.size <= entriesKept && this.#bytes <= bytesKept) return;
     }
   }
 }
