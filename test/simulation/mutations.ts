@@ -21,15 +21,15 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'limiter: refills a fifth too fast': {
     what: 'limiter',
     file: 'policy/rate-limiter/token-bucket.ts',
-    from: 'options.limit / options.windowMs, guardMs',
-    to: '(options.limit * 1.2) / options.windowMs, guardMs',
+    from: 'options.limit / options.windowMs,',
+    to: '(options.limit * 1.2) / options.windowMs,',
     foundBy: /^limit: /,
   },
   'limiter: gives back what has flowed over': {
     what: 'limiter',
     file: 'policy/rate-limiter/lagged-level.ts',
-    from: 'Math.min(amount, this.capacity - fullest)',
-    to: 'Math.min(amount, this.capacity - this.#level)',
+    from: 'Math.min(amount, this.#capacity - fullest)',
+    to: 'Math.min(amount, this.#capacity - this.#level)',
     foundBy: /^limit: /,
   },
   'limiter: one more at once': {
@@ -91,8 +91,8 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'deadline: the queue ignores it': {
     what: 'deadline',
     file: 'pipeline/permission.ts',
-    from: 'Math.min(waitUntil, run.deadline)',
-    to: 'waitUntil',
+    from: 'return Math.min(this.#waitUntil, this.#run.deadline - this.usualMs);',
+    to: 'return 1e9;',
     foundBy: /^deadline: /,
   },
   'fairness: no class keeps a share': {
