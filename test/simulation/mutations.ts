@@ -49,22 +49,22 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'breaker: never opens': {
     what: 'breaker',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
-    from: 'else if (this.#mustOpen(now)) this.#open(now);',
+    from: 'if (this.#mustOpen(now)) this.#open(now);',
     to: '',
     foundBy: /^breaker: /,
   },
   'breaker: lets everybody through': {
     what: 'breaker',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
-    from: 'return Math.max(now, this.#openUntil);',
+    from: 'return Math.max(now, this.#opensAt);',
     to: 'return now;',
     foundBy: /^breaker: /,
   },
   'breaker: any number of probes': {
     what: 'breaker',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
-    from: 'this.#probing < this.#options.probes',
-    to: 'this.#probing < 100',
+    from: 'this.#running < this.#options.probes',
+    to: 'this.#running < 100',
     foundBy: /^breaker: \d+ probes/,
   },
   'permit: a cancelled one keeps what it took': {
