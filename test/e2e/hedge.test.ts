@@ -2,65 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import { chatAnswer, chatError, chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
-import { startVirtualWorld } from './virtual.ts';
-import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
+import { chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { HEDGE, after, answeredBy, assertSettled, endsOf, failing, startHedged } from './hedge-world.ts';
+import type { HedgedOptions, Script } from './hedge-world.ts';
+import type { VirtualSeen } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
-
-type Script = (call: SimulatedCall) => SimulatedAnswer;
-
-/** The form that was asked for, after so long. */
-const after =
-  (ms: number, word = 'well'): Script =>
-  ({ body }) =>
-    body.includes('"stream":true')
-      ? chatStream({ headersAfterMs: ms / 2, firstContentAfterMs: ms / 2, words: [word] })
-      : chatAnswer({ headersAfterMs: ms, words: [word] });
-const failing =
-  (ms: number, status = 500, error: Record<string, unknown> = {}): Script =>
-  () => {
-    const { steps } = chatError(status, error);
-    return { steps: [{ do: 'wait', ms }, ...steps] };
-  };
-
-const HEDGE = { enabled: true, delay: '500ms', budget: 1 } as const;
-
-interface HedgedOptions extends Omit<VirtualOptions, 'config'> {
-  readonly policy?: NonNullable<ConfigInput['policy']>;
-}
-
-function startHedged(t: TestContext, { policy, ...options }: HedgedOptions): Promise<VirtualWorld> {
-  return startVirtualWorld(t, { ...options, config: { policy: { hedge: HEDGE, ...policy } } });
-}
-
-function assertSettled(world: VirtualWorld): void {
-  assert.equal(world.upstream.running, 0);
-  assert.equal(world.eventsOf('received').length, world.eventsOf('finished').length);
-  assert.equal(world.eventsOf('attempt').length, world.eventsOf('attempt_end').length);
-  assert.ok(world.gateway.targets().every((target) => target.inFlight === 0));
-  assert.deepEqual([world.gateway.queue().waiting, world.gateway.queue().inFlight, world.gateway.queue().heldBytes], [0, 0, 0]);
-  const { resources } = world.gateway.snapshot();
-  for (const { id, kind, limit, available } of resources) if (kind === 'concurrency') assert.equal(available, limit, id);
-  const last = world.events.filter((event) => 'requestId' in event).at(-1);
-  assert.equal(last?.type, 'finished');
-}
-
-function answeredBy(seen: VirtualSeen, target: string, attempts: number, fallback: string | null): void {
-  assert.equal(seen.status, 200);
-  assert.equal(seen.headers.get('x-breakwater-target'), target);
-  assert.equal(seen.headers.get('x-breakwater-attempts'), String(attempts));
-  assert.equal(seen.headers.get('x-breakwater-fallback'), fallback);
-}
-
-/** How each attempt ended, in the order in which they were sent. */
-function endsOf(world: VirtualWorld): string[] {
-  const ends = world
-    .eventsOf('attempt_end')
-    .map(({ attempt, target, verdict, reason }) => ({ attempt, text: `${target} ${reason ?? verdict}` }));
-  return ends.toSorted((a, b) => a.attempt - b.attempt).map(({ text }) => text);
-}
 
 for (const stream of [false, true]) {
   describe(stream ? 'a stream without content so far' : 'a plain request', () => {
@@ -352,77 +299,6 @@ it('an answer that falls short of the policy is not the winner while the other o
   answeredBy(seen, 'a/m', 2, null);
   assert.equal(contentOf(seen.text), 'a much longer answer');
   assertSettled(world);
-});
-
-describe('while the answer that came first is checked', () => {
-  const CHECK_MS = 1000;
-  /** A check of the operator's own that takes its time and wants long answers. */
-  async function startChecked(t: TestContext, providers: VirtualOptions['providers']): Promise<VirtualWorld> {
-    const world: VirtualWorld = await startHedged(t, {
-      providers,
-      policy: {
-        quality: {
-          check: ({ text }) => new Promise<boolean>((resolve) => world.clock.schedule(CHECK_MS, () => resolve(text.length > 10))),
-        },
-      },
-    });
-    return world;
-  }
-  const poor = after(700, 'poor');
-
-  for (const stream of [false, true]) {
-    it(`the other one goes on, and is taken if that falls short${stream ? ', as a stream that was held back' : ''}`, async (t) => {
-      const words = ['a much ', 'longer ', 'answer'];
-      const other: Script = stream ? () => chatStream({ firstContentAfterMs: 400, gapMs: 600, words }) : after(400, words.join(''));
-      const world = await startChecked(t, { a: poor, b: other });
-      const seen = await world.answerTo({ stream });
-      answeredBy(seen, 'b/m', 2, 'quality');
-      assert.equal(contentOf(seen.text), words.join(''));
-      assert.deepEqual(endsOf(world), ['a/m quality', 'b/m success']);
-      assertSettled(world);
-    });
-
-    it(`the other one is closed if that is good${stream ? ', as a stream' : ''}`, async (t) => {
-      const world = await startChecked(t, { a: after(700, 'long enough to be good'), b: after(400, 'long enough as well') });
-      const seen = await world.answerTo({ stream });
-      answeredBy(seen, 'a/m', 2, null);
-      assert.deepEqual(endsOf(world), ['a/m success', 'b/m cancelled']);
-      assertSettled(world);
-    });
-
-    it(`a failure of the other one counts for its target${stream ? ', as a stream' : ''}`, async (t) => {
-      const world = await startChecked(t, { a: after(700, 'long enough to be good'), b: failing(400) });
-      answeredBy(await world.answerTo({ stream }), 'a/m', 2, null);
-      assert.deepEqual(endsOf(world), ['a/m success', 'b/m server_error']);
-      assert.ok(world.gateway.targets().find(({ target }) => target === 'b/m')!.health < 1);
-      assertSettled(world);
-    });
-
-    it(`its caller may leave, and all is closed${stream ? ', as a stream' : ''}`, async (t) => {
-      for (const [leaveAfterMs, other] of [
-        [800, silence],
-        [1500, after(400, 'long enough as well')],
-        [1500, failing(400)],
-      ] as const) {
-        const world = await startChecked(t, { a: poor, b: other });
-        const asked = world.ask({ stream });
-        await world.clock.advanceAsync(leaveAfterMs);
-        asked.leave();
-        await assert.rejects(asked.done);
-        await world.clock.advanceAsync(CHECK_MS);
-        assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
-        assertSettled(world);
-      }
-    });
-
-    it(`its deadline may pass, and what there is goes out${stream ? ', as a stream' : ''}`, async (t) => {
-      const world = await startChecked(t, { a: poor, b: silence });
-      const seen = await world.answerTo({ stream }, { 'x-breakwater-deadline-ms': '1800' });
-      assert.equal(seen.status, 200);
-      assert.equal(contentOf(seen.text), 'poor');
-      assertSettled(world);
-    });
-  }
 });
 
 it('what is passed through unread is not hedged', async (t) => {

@@ -1,0 +1,80 @@
+/** Two attempts beside each other, while the answer that came first is checked and the other one goes on. In virtual time. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { chatStream, silence } from '../../src/testing/simulated-chat.ts';
+import { after, answeredBy, assertSettled, endsOf, failing, startHedged } from './hedge-world.ts';
+import type { Script } from './hedge-world.ts';
+import type { VirtualOptions, VirtualWorld } from './virtual.ts';
+import { contentOf } from './world.ts';
+
+describe('while the answer that came first is checked', () => {
+  const CHECK_MS = 1000;
+  /** A check of the operator's own that takes its time and wants long answers. */
+  async function startChecked(t: TestContext, providers: VirtualOptions['providers']): Promise<VirtualWorld> {
+    const world: VirtualWorld = await startHedged(t, {
+      providers,
+      policy: {
+        quality: {
+          check: ({ text }) => new Promise<boolean>((resolve) => world.clock.schedule(CHECK_MS, () => resolve(text.length > 10))),
+        },
+      },
+    });
+    return world;
+  }
+  const poor = after(700, 'poor');
+
+  for (const stream of [false, true]) {
+    it(`the other one goes on, and is taken if that falls short${stream ? ', as a stream that was held back' : ''}`, async (t) => {
+      const words = ['a much ', 'longer ', 'answer'];
+      const other: Script = stream ? () => chatStream({ firstContentAfterMs: 400, gapMs: 600, words }) : after(400, words.join(''));
+      const world = await startChecked(t, { a: poor, b: other });
+      const seen = await world.answerTo({ stream });
+      answeredBy(seen, 'b/m', 2, 'quality');
+      assert.equal(contentOf(seen.text), words.join(''));
+      assert.deepEqual(endsOf(world), ['a/m quality', 'b/m success']);
+      assertSettled(world);
+    });
+
+    it(`the other one is closed if that is good${stream ? ', as a stream' : ''}`, async (t) => {
+      const world = await startChecked(t, { a: after(700, 'long enough to be good'), b: after(400, 'long enough as well') });
+      const seen = await world.answerTo({ stream });
+      answeredBy(seen, 'a/m', 2, null);
+      assert.deepEqual(endsOf(world), ['a/m success', 'b/m cancelled']);
+      assertSettled(world);
+    });
+
+    it(`a failure of the other one counts for its target${stream ? ', as a stream' : ''}`, async (t) => {
+      const world = await startChecked(t, { a: after(700, 'long enough to be good'), b: failing(400) });
+      answeredBy(await world.answerTo({ stream }), 'a/m', 2, null);
+      assert.deepEqual(endsOf(world), ['a/m success', 'b/m server_error']);
+      assert.ok(world.gateway.targets().find(({ target }) => target === 'b/m')!.health < 1);
+      assertSettled(world);
+    });
+
+    it(`its caller may leave, and all is closed${stream ? ', as a stream' : ''}`, async (t) => {
+      for (const [leaveAfterMs, other] of [
+        [800, silence],
+        [1500, after(400, 'long enough as well')],
+        [1500, failing(400)],
+      ] as const) {
+        const world = await startChecked(t, { a: poor, b: other });
+        const asked = world.ask({ stream });
+        await world.clock.advanceAsync(leaveAfterMs);
+        asked.leave();
+        await assert.rejects(asked.done);
+        await world.clock.advanceAsync(CHECK_MS);
+        assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
+        assertSettled(world);
+      }
+    });
+
+    it(`its deadline may pass, and what there is goes out${stream ? ', as a stream' : ''}`, async (t) => {
+      const world = await startChecked(t, { a: poor, b: silence });
+      const seen = await world.answerTo({ stream }, { 'x-breakwater-deadline-ms': '1800' });
+      assert.equal(seen.status, 200);
+      assert.equal(contentOf(seen.text), 'poor');
+      assertSettled(world);
+    });
+  }
+});
