@@ -8,8 +8,11 @@ import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { tellAttemptEnd } from './verdict-effects.ts';
 
-/** Makes the attempt for a permit; `race`: why it runs beside another one, null: it doesn't. */
-export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCause | null): Attempt {
+/**
+ * Makes the attempt for a permit; `race`: why it runs beside another one, null: it doesn't. Null: whoever was told of it has ended the
+ * request at once, and it is not to be sent.
+ */
+export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCause | null): Attempt | null {
   const { engine } = run;
   const { target, permit } = admitted;
   const { state } = target;
@@ -44,7 +47,10 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
     probe: state.breaker.state === 'half-open',
     race,
   });
-  return attempt;
+  if (!run.isOver) return attempt;
+  attempt.cancel();
+  endCancelled(run, attempt);
+  return null;
 }
 
 /** A hedge earns nothing: whoever it runs beside has paid for it. */

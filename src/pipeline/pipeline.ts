@@ -75,7 +75,7 @@ async function carryOut(run: RequestRun): Promise<void> {
         takeShortfall(run, attempt, shortfall);
         keepPoor(run, attempt, shortfall);
         if (run.isOver) return void tellOver(run);
-        if (run.engine.clock.now() >= run.deadline) return tellFailure(run);
+        if (isHopeless(run)) return tellFailure(run);
         continue;
       }
       run.race?.win(attempt);
@@ -88,8 +88,13 @@ async function carryOut(run: RequestRun): Promise<void> {
     }
     takeFailure(run, attempt, attempt.failure);
     keepEmpty(run, attempt, attempt.failure);
-    if (run.engine.clock.now() >= run.deadline || (run.isRejected && run.race === null)) return tellFailure(run);
+    if (isHopeless(run)) return tellFailure(run);
   }
+}
+
+/** Time is up, or nothing will work; of two attempts beside each other, the one that still runs may answer all the same. */
+function isHopeless(run: RequestRun): boolean {
+  return run.engine.clock.now() >= run.deadline || (run.isRejected && run.race === null);
 }
 
 /** What the candidate lacks; should that not be found out, its permit is given back all the same. */
@@ -145,6 +150,7 @@ async function goOn(run: RequestRun, race: Race): Promise<Attempt | null> {
 /** One attempt, until it can be decided on, or another one beside it; null: it was cancelled, and the caller has been told. */
 async function send(run: RequestRun, admitted: Admitted): Promise<Attempt | null> {
   const attempt = beginAttempt(run, admitted, null);
+  if (attempt === null) return tellOver(run);
   const race = raceFor(run, attempt);
   if (race !== null) return (await race.start()) ?? tellOver(run);
   run.current = attempt;

@@ -72,10 +72,6 @@ export class AttemptRace implements Race {
   /** The answer of `winner` goes out: the other attempt, if there is one, is closed at once. */
   win(winner: Attempt): void {
     if (winner !== this.#first) this.#run.fallback ??= 'slow';
-    for (const failed of this.#decided.filter((attempt) => attempt.failure !== null)) {
-      this.#decided.splice(this.#decided.indexOf(failed), 1);
-      takeFailure(this.#run, failed, failed.failure!);
-    }
     this.#close((attempt) => this.#lose(attempt));
   }
 
@@ -174,8 +170,10 @@ export class AttemptRace implements Race {
       hedgeBudget.take();
       retryBudget.take(now);
     }
+    const second = beginAttempt(run, admitted, this.#cause);
+    if (second === null) return;
+    this.#send(second);
     run.tell(`silent for ${Math.round(now - this.#first.startedAt)} ms: another attempt runs beside it (${this.#cause})`, target);
-    this.#send(beginAttempt(run, admitted, this.#cause));
   }
 
   #close(end: (attempt: Attempt) => void): void {
@@ -193,12 +191,13 @@ export class AttemptRace implements Race {
   }
 
   /**
-   * A loser says nothing bad of its target: it may have been about to answer. But a probe was sent to find out whether the target is
-   * well, and one that was silent for twice as long as usual, and then outrun, has shown that it is not: else every request would be
-   * the next probe, and wait for it as long.
+   * A loser says nothing bad of its target, unless it has failed: it may have been about to answer. But a probe was sent to find out
+   * whether the target is well, and one that was silent for twice as long as usual, and then outrun, has shown that it is not: else
+   * every request would be the next probe, and wait for it as long.
    */
   #lose(attempt: Attempt): void {
-    if (this.#cause !== 'probe' || attempt !== this.#first) {
+    if (attempt.failure !== null) return void takeFailure(this.#run, attempt, attempt.failure);
+    if (this.#cause !== 'probe' || attempt !== this.#first || !attempt.isSilent) {
       attempt.loseRace();
       return endCancelled(this.#run, attempt);
     }

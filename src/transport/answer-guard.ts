@@ -28,6 +28,8 @@ const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
 
+const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
+
 export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   readonly #clock: Clock;
   readonly #limits: GuardLimits;
@@ -98,7 +100,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     this.held.take();
   }
 
-  /** The caller is behind: silence is ours now, not the provider's. */
+  /** The caller is behind, or nobody has taken it yet: silence is ours now, not the provider's. */
   setPaused(paused: boolean): void {
     this.#paused = paused;
     this.#decoder?.setPaused(paused);
@@ -362,9 +364,9 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
         if (this.#isError) return this.#cut(this.#errorAt + Math.min(ERROR_BODY_WAIT_MS, this.#limits.firstContentMs), 'timeout');
         return this.#silence(now, this.#limits.firstContentMs, 'first_content');
       case 'answer':
-        return this.#cut(this.contentAt + this.#limits.idleMs, 'timeout');
+        return this.#paused ? NEVER : this.#cut(this.contentAt + this.#limits.idleMs, 'timeout');
       case 'committed':
-        return { at: this.#paused ? Infinity : this.contentAt + this.#limits.idleMs, kind: 'timeout' };
+        return this.#paused ? NEVER : { at: this.contentAt + this.#limits.idleMs, kind: 'timeout' };
     }
   }
 

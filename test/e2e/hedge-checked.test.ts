@@ -8,21 +8,34 @@ import type { Script } from './hedge-world.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
 import { contentOf } from './world.ts';
 
+interface Checked {
+  readonly checkMs?: number;
+  readonly checkTimeout?: string;
+  readonly timeouts?: { readonly idle?: string };
+}
+
 describe('while the answer that came first is checked', () => {
   const CHECK_MS = 1000;
   /** A check of the operator's own that takes its time and wants long answers. */
-  async function startChecked(t: TestContext, providers: VirtualOptions['providers']): Promise<VirtualWorld> {
+  async function startChecked(
+    t: TestContext,
+    providers: VirtualOptions['providers'],
+    { checkMs = CHECK_MS, checkTimeout = '30s', timeouts = {} }: Checked = {},
+  ): Promise<VirtualWorld> {
     const world: VirtualWorld = await startHedged(t, {
       providers,
       policy: {
+        timeouts,
         quality: {
-          check: ({ text }) => new Promise<boolean>((resolve) => world.clock.schedule(CHECK_MS, () => resolve(text.length > 10))),
+          check: ({ text }) => new Promise<boolean>((resolve) => world.clock.schedule(checkMs, () => resolve(text.length > 10))),
+          checkTimeout,
         },
       },
     });
     return world;
   }
   const poor = after(700, 'poor');
+  const longStream: Script = () => chatStream({ firstContentAfterMs: 400, gapMs: 100, words: Array.from({ length: 500 }, () => 'word ') });
 
   for (const stream of [false, true]) {
     it(`the other one goes on, and is taken if that falls short${stream ? ', as a stream that was held back' : ''}`, async (t) => {
@@ -77,4 +90,30 @@ describe('while the answer that came first is checked', () => {
       assertSettled(world);
     });
   }
+
+  it('the other one is not said to be silent while it is we who hold it up', async (t) => {
+    // Longer than any provider may be silent.
+    const world = await startChecked(t, { a: poor, b: longStream }, { checkMs: 8_000, timeouts: { idle: '2s' } });
+    const seen = await world.answerTo({ stream: true }, { 'x-breakwater-deadline-ms': '60000' });
+    answeredBy(seen, 'b/m', 2, 'quality');
+    assert.match(contentOf(seen.text), /^word word /);
+    assertSettled(world);
+  });
+
+  it('the other one is not blamed for the deadline that passes meanwhile', async (t) => {
+    const world = await startChecked(t, { a: poor, b: longStream }, { checkMs: 60_000, checkTimeout: '60s' });
+    const seen = await world.answerTo({ stream: true }, { 'x-breakwater-deadline-ms': '20000' });
+    assert.equal(contentOf(seen.text), 'poor');
+    assert.deepEqual(endsOf(world), ['a/m success', 'b/m cancelled']);
+    assert.equal(world.gateway.targets().find(({ target }) => target === 'b/m')!.health, 1);
+    assertSettled(world);
+  });
+
+  it('what was said to be wrong with the request ends it, if all else falls short', async (t) => {
+    const world = await startChecked(t, { a: failing(700, 400, { code: 'bad' }), b: after(400, 'poor'), c: after(0) });
+    const seen = await world.answerTo();
+    assert.equal(seen.headers.get('x-breakwater-quality'), 'mismatch');
+    assert.equal(world.callsTo('c'), 0);
+    assertSettled(world);
+  });
 });

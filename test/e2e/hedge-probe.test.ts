@@ -143,3 +143,37 @@ it('where the next target has no place yet, the probe is raced once it has one',
   await other.done;
   assertSettled(world);
 });
+
+it('a probe that has begun to answer when the other one is done has not failed', async (t) => {
+  const world = await startHalfOpen(t);
+  // Its answer is on its way, and not whole.
+  const [head, ...body] = [...chatAnswer({ headersAfterMs: 0 }).steps].filter(({ do: what }) => what !== 'wait');
+  world.become(() => ({
+    steps: [{ do: 'wait', ms: 2 * USUAL_MS + 250 }, head!, { do: 'send', bytes: ' { ' }, { do: 'wait', ms: 5000 }, ...body],
+  }));
+  world.answerB(() => chatAnswer({ headersAfterMs: 1000 }));
+  const seen = await world.answerTo();
+  assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
+  assert.equal(world.eventsOf('attempt_end').findLast(({ target }) => target === 'a/m')!.verdict, 'cancelled');
+  assert.notEqual(world.stateOf('a/m'), 'open');
+  assertSettled(world);
+});
+
+it('a probe that answers while the answer of the other one is checked has not failed', async (t) => {
+  const world = await startHalfOpen(t, {
+    config: {
+      policy: {
+        quality: {
+          check: ({ target }) =>
+            target === 'a/m' ? true : new Promise<boolean>((resolve) => world.clock.schedule(2000, () => resolve(true))),
+        },
+      },
+    },
+  });
+  world.become(() => chatAnswer({ headersAfterMs: 2 * USUAL_MS + 1000 }));
+  const seen = await world.answerTo();
+  assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
+  assert.equal(seen.headers.get('x-breakwater-attempts'), '2');
+  assert.notEqual(world.stateOf('a/m'), 'open');
+  assertSettled(world);
+});

@@ -301,6 +301,44 @@ it('an answer that falls short of the policy is not the winner while the other o
   assertSettled(world);
 });
 
+describe('who is told of an attempt may end its request at once, and nothing is sent or left', () => {
+  for (const [type, calls] of [
+    ['attempt', 1],
+    ['note', 2],
+  ] as const) {
+    it(`by a hedge's ${type}`, async (t) => {
+      const world = await startHedged(t, { providers: { a: silence, b: silence }, limits: { concurrency: 9 } });
+      const timersAtRest = world.clock.pendingTimers;
+      const asked = world.ask();
+      const left = assert.rejects(asked.done);
+      world.gateway.events.on(type, (event) => {
+        if (event.type === 'note' || event.race !== null) asked.leave();
+      });
+      await world.clock.advanceAsync(500);
+      await left;
+      assert.equal(world.upstream.calls.length, calls);
+      assert.equal(world.clock.pendingTimers, timersAtRest);
+      assertSettled(world);
+    });
+  }
+
+  it('by the first attempt, hedged or not', async (t) => {
+    for (const enabled of [true, false]) {
+      const world = await startHedged(t, { providers: { a: silence }, policy: { hedge: { ...HEDGE, enabled } } });
+      const timersAtRest = world.clock.pendingTimers;
+      const caller: { leave?: () => void } = {};
+      world.gateway.events.on('attempt', () => caller.leave!());
+      const asked = world.ask();
+      caller.leave = asked.leave;
+      await assert.rejects(asked.done);
+      await world.clock.advanceAsync(0);
+      assert.equal(world.upstream.calls.length, 0);
+      assert.equal(world.clock.pendingTimers, timersAtRest);
+      assertSettled(world);
+    }
+  });
+});
+
 it('what is passed through unread is not hedged', async (t) => {
   const image = (): SimulatedAnswer => ({
     steps: [
