@@ -138,6 +138,17 @@ test('files are named in kebab-case, for what they hold', () => {
   none(offenders, 'names');
 });
 
+test('a decision note has a number of its own, and is where others say it is', () => {
+  const notes = listFiles(['docs/decisions'], /\.md$/).map((path) => path.slice('docs/decisions/'.length));
+  const numbers = notes.map((note) => note.slice(0, 3));
+  const doubled = notes.filter((_, i) => numbers.indexOf(numbers[i]!) < i);
+  const named = listFiles(['docs', ...codeFolders], /\.(?:ts|md)$/).flatMap((path) =>
+    [...readSource(path).text.matchAll(/\bdecisions\/(\d{3}-[a-z0-9-]+\.md)/g)].map((match) => ({ path, note: match[1]! })),
+  );
+  const missing = named.filter(({ note }) => !notes.includes(note)).map(({ path, note }) => `${path} -> ${note}`);
+  none([...doubled, ...missing], 'numbers and links of decision notes');
+});
+
 test('types are named for what they are', () => {
   const offenders = code.flatMap((file) => findInCode(file, /\bclass \w*(?:Manager|Helper)\b|\bclass Base\w*|\binterface I[A-Z][a-z]\w*/g));
   none(offenders, 'no Manager, Helper, Base or I');

@@ -67,12 +67,15 @@ describe('a reload', { concurrency: true }, () => {
   });
 
   it('that gives more room starts those who wait', async (t) => {
-    const world = await startWorld(t, { storms: { a: { timing: { plainMs: 400 } } }, providers: { a: { limits: { concurrency: 1 } } } });
+    const world = await startVirtualWorld(t, { providers: { a: () => chatAnswer({ headersAfterMs: 400 }) }, limits: { concurrency: 1 } });
     const asked = Array.from({ length: 4 }, () => world.ask());
-    await eventually(() => world.gateway.queue().waiting === 3, 'three who wait');
-    await world.gateway.reload(configOf(inputOf(world, { concurrency: 4 })));
-    await eventually(() => world.storms['a']!.stats().running === 4, 'all four');
-    for (const seen of await Promise.all(asked)) assert.equal(seen.status, 200);
+    await world.clock.advanceAsync(100);
+    assert.equal(world.gateway.queue().waiting, 3);
+    const providers = { a: { protocol: 'openai' as const, baseUrl: 'http://a/v1', apiKey: 'sk-test', limits: { concurrency: 4 } } };
+    await world.gateway.reload(configOf({ providers, models: { fast: ['a/m'] } }));
+    await world.clock.advanceAsync(0);
+    assert.equal(world.upstream.running, 4);
+    for (const seen of await world.until(Promise.all(asked.map(({ done }) => done)))) assert.equal(seen.status, 200);
     assert.equal(world.gateway.targets()[0]!.limits[0]!.available, 4);
   });
 
