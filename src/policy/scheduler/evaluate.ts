@@ -40,6 +40,8 @@ export interface Look<T extends Capacity, A extends Applicant<T>> {
   scarcest: Line<T, A> | null;
   /** Nothing but its client's own limits keeps it back. */
   ownBlocked: boolean;
+  /** Some target is out of the question for it, so that it stands in no line of that one. */
+  isBarred: boolean;
   /** The lines it stands in, one for each target that it may start on later. */
   readonly lines: Line<T, A>[];
   /** For which target it stands there; null: for several. */
@@ -78,6 +80,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     scarcest: null,
     soonestAt: Infinity,
     ownBlocked: false,
+    isBarred: false,
     lines: [],
     places: [],
     opensAt: [],
@@ -143,7 +146,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   #reset(withPromises: boolean): void {
     const { look } = this;
     look.place = look.waitsFor = look.soonest = look.scarcest = null;
-    look.feasible = look.ownBlocked = false;
+    look.feasible = look.ownBlocked = look.isBarred = false;
     look.wakeAt = look.soonestAt = this.#waitsForAt = Infinity;
     look.lines.length = look.places.length = look.opensAt.length = this.#startable.length = 0;
     this.#ownFree = false;
@@ -161,7 +164,10 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
         continue;
       }
       // What is out of order may be put right by hand; what is too small for it stays so.
-      if (at === Infinity && (obstacle === null || HOLDABLE.has(obstacle.resource.kind))) continue;
+      if (at === Infinity && (obstacle === null || HOLDABLE.has(obstacle.resource.kind))) {
+        look.isBarred = true;
+        continue;
+      }
       if (obstacle !== null) this.#standIn(obstacle, place, obstacle.earliest(now, entry.applicant.needOn(place.target), entry.queue.rank));
       if (at < look.soonestAt) {
         [look.soonest, look.soonestAt] = [place, at];

@@ -1,7 +1,7 @@
 /** What holds over several routes that share a resource, and what a newcomer is told of those before it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { applicant, capacity, Driver, makeScheduler, requests, slots, tokens } from './scheduler.fixture.ts';
+import { applicant, capacity, cooling, Driver, makeScheduler, requests, slots, tokens } from './scheduler.fixture.ts';
 
 test('clients take turns on a slot that their routes share', () => {
   const driver = new Driver();
@@ -182,4 +182,30 @@ test('a lower class leaves a tenth of a rate limit to a higher one that comes no
   const at = driver.now;
   for (let i = 0; i < 5; i++) driver.submit(applicant(`later${i}`, tiers, { class: 'high' }));
   assert.ok(driver.started.filter(({ name, at: startedAt }) => name.startsWith('later') && startedAt === at).length >= 5);
+});
+
+test('a job that waits in one line is served though another line has become empty in the same moment', () => {
+  const driver = new Driver();
+  const slot = slots(2);
+  const [own, limit] = [requests(2, 'own'), requests(2, 'limit')];
+  const [mine, other] = [[[capacity('p/mine', slots(9, 'wide'))]], [[capacity('p/other', limit, slot)]]];
+  driver.submit(applicant('0', mine, { own: [own] }), applicant('1', mine, { own: [own] }));
+  driver.submit(applicant('2', other), applicant('3', other));
+  driver.settle('2');
+  driver.submit(applicant('mine', mine, { class: 'job', own: [own] }), applicant('other', other, { class: 'job' }));
+  driver.advanceTo(40_000);
+  const at = new Map(driver.started.map((start) => [start.name, start.at]));
+  assert.ok(at.get('mine')! > 0 && at.get('mine') === at.get('other'), `${at.get('mine')} and ${at.get('other')}`);
+});
+
+test('one for which a target is too small, or out of the question, keeps nobody behind it from that target', () => {
+  for (const wish of [{ tokens: 2000 }, { notBefore: (target: { key: string }) => (target.key === 'p/small' ? Infinity : -Infinity) }]) {
+    const driver = new Driver();
+    const pause = cooling(10_000);
+    const tiers = [[capacity('p/small', tokens(1000), slots(1)), capacity('p/large', pause)]];
+    driver.submit(applicant('running', tiers), applicant('first', tiers, { deadline: 20_000, ...wish }));
+    driver.submit(applicant('behind', tiers, { deadline: 30_000 }));
+    driver.settle('running');
+    assert.deepEqual(driver.names, ['running', 'behind']);
+  }
 });

@@ -218,8 +218,11 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     while (this.#room.isAnyOpen && this.#vainLooks < VAIN_LOOKS_MAX) {
       this.#room.isAnyOpen = false;
       for (let rank = 0; rank < SCHEDULING_CLASSES.length; rank++) {
-        for (let i = 0; i < this.#room.active.length; i++)
-          if (this.#room.active[i]!.isOpen) this.#lookAlong(now, this.#room.active[i]!, rank);
+        // From the end: where a line is left empty the last one takes its place, and that one has been looked at then.
+        for (let i = this.#room.active.length - 1; i >= 0; i--) {
+          const line = this.#room.active[i];
+          if (line?.isOpen === true) this.#lookAlong(now, line, rank);
+        }
       }
     }
   }

@@ -108,7 +108,8 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
   /** Something of its own keeps it back where another of its queue might start: those behind it are looked at too. */
   setApart(now: Instant, entry: Entry<T, A>, look: Look<T, A>): boolean {
     const { queue } = entry;
-    if (queue.apartFrom !== null || queue.apart >= LOOK_PAST_MAX || look.ownBlocked || !opensForSome(queue.lane, now)) return false;
+    if (queue.apartFrom !== null || queue.apart >= LOOK_PAST_MAX || look.ownBlocked) return false;
+    if (!look.isBarred && !opensForSome(queue.lane, now)) return false;
     queue.apart++;
     queue.entries.remove(entry.orderIndex);
     const isExpiring = entry.expiryIndex >= 0 ? 1 : 0;
