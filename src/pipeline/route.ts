@@ -163,6 +163,15 @@ export class Route {
     });
   }
 
+  /** The tiers without the models on this machine that only stand in for others: a kept answer of those others is better. */
+  beforeLocal(tiers: Tiers): Tiers {
+    const first = tiers[0]![0]!;
+    if (first.state.local) return tiers;
+    const allowed = new Set(tiers.flat());
+    const key = `before local ${[...allowed].map((target) => this.tiers.flat().indexOf(target)).join()}`;
+    return this.select(key, (target) => allowed.has(target) && (target.tier === first.tier || !target.state.local));
+  }
+
   /** The tiers with only the targets that `keep` allows: the same array for the same key, so that waiting requests share a lane. */
   select(key: string, keep: (target: RouteTarget) => boolean, last: readonly RouteTarget[] = []): Tiers {
     const known = this.#variants.get(key);

@@ -115,7 +115,8 @@ export class RequestRun implements Running, AttemptOwner {
     this.startedAt = request.receivedAt;
     this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
     this.priority = request.priority;
-    this.tiers = route.tiersFor(request.facts.operation, request.fallback);
+    const tiers = route.tiersFor(request.facts.operation, request.fallback);
+    this.tiers = shared === null || shared.stale === null ? tiers : route.beforeLocal(tiers);
     this.downstream = shared ?? this.#ownDownstream(sink);
   }
 

@@ -63,7 +63,7 @@ async function play(t: TestContext, given: Case, names: readonly ('a' | 'b')[]):
     storms: Object.fromEntries(
       names.map((name) => [name, name === 'a' ? { faults: [fault], timing: fate.end === 'breaks' ? paced : {} } : {}]),
     ),
-    providers: { a: provider, b: provider },
+    providers: Object.fromEntries(names.map((name) => [name, provider])),
     config: { policy: isSilent ? impatient : fate.end === 'poor' ? buffered : policy },
     timelines: true,
   });

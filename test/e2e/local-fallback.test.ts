@@ -40,6 +40,37 @@ for (const way of WAYS) {
   });
 }
 
+for (const way of WAYS) {
+  test(`a total outage with a cache: what was answered before comes from there, stale, the rest from here (${way})`, async (t) => {
+    const world = await startWorld(t, {
+      storms: { a: {}, b: {} },
+      providers,
+      config: { policy: { ...config.policy, cache: { enabled: true, ttl: '1ms' } } },
+      models: { fast: ['a/m', 'b/m', 'local/extract'] },
+    });
+    const { a, b } = world.storms;
+    const known = await world.ask({ messages, max_tokens: 200 }, {}, way);
+    await new Promise((resolve) => setTimeout(resolve, 10)); // beyond its time
+    for (const storm of [a!, b!]) storm.setFaults([{ kind: '503' }]);
+    for (let i = 0; i < 10; i++) {
+      const stale = await world.ask({ messages, max_tokens: 200, stream: i % 2 === 0 }, {}, way);
+      assert.equal(stale.status, 200, stale.text);
+      assert.equal(stale.headers.get('x-breakwater-cache'), 'stale');
+      assert.match(stale.headers.get('age') ?? '', /^\d+$/);
+      assert.equal(contentOf(stale.text), contentOf(known.text));
+      const other = await world.ask({ messages: [{ role: 'user', content: `${i}. ${article}` }], stream: i % 2 === 0 }, {}, way);
+      assert.equal(other.headers.get('x-breakwater-target'), 'local/extract');
+      assert.equal(other.headers.get('x-breakwater-cache'), null);
+    }
+    for (const storm of [a!, b!]) storm.setFaults([]);
+    let target: string | null = null;
+    const until = performance.now() + 10_000;
+    while (target !== 'a/m' && performance.now() < until)
+      target = (await world.ask({ messages }, {}, way)).headers.get('x-breakwater-target');
+    assert.equal(target, 'a/m');
+  });
+}
+
 test('legacy completions fall back to it too', async (t) => {
   const world = await startWorld(t, { storms: { a: { faults: [{ kind: '500' }] } }, config, models: { fast: ['a/m', 'local/extract'] } });
   const plain = await world.openai.completions.create({ model: 'fast', prompt: article });

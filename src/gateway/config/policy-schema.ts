@@ -116,7 +116,7 @@ const quality = block('Quality', 'What an answer must be before it is sent on; e
 
 const cache = block('Cache', 'Answers used again.', {
   enabled: setting(flag<never>(), false, 'Whether answers are kept.'),
-  ttl: setting(duration('1s', '365d'), '1h', 'How long an answer is fresh.'),
+  ttl: setting(duration('1ms', '365d'), '1h', 'How long an answer is fresh.'),
   staleIfError: setting(duration('0ms', '365d'), '24h', 'How long a stale answer may stand in when every target fails.'),
   coalesce: setting(flag<never>(), true, 'Identical requests in flight share one answer (where the cache is enabled).'),
 });
