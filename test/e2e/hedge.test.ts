@@ -326,10 +326,8 @@ describe('who is told of an attempt may end its request at once, and nothing is 
     for (const enabled of [true, false]) {
       const world = await startHedged(t, { providers: { a: silence }, policy: { hedge: { ...HEDGE, enabled } } });
       const timersAtRest = world.clock.pendingTimers;
-      const caller: { leave?: () => void } = {};
-      world.gateway.events.on('attempt', () => caller.leave!());
+      world.gateway.events.on('attempt', () => asked.leave());
       const asked = world.ask();
-      caller.leave = asked.leave;
       await assert.rejects(asked.done);
       await world.clock.advanceAsync(0);
       assert.equal(world.upstream.calls.length, 0);
