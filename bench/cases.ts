@@ -17,11 +17,11 @@ export interface Measured {
 
 export type Results = Partial<Record<ContenderKey, Measured>>;
 
-export interface Budget {
+export interface Budget<R = Results> {
   readonly what: string;
-  /** Undefined where a contender that it needs was not measured. */
-  value(results: Results): number | undefined;
-  readonly unit: '×' | 'ms' | 'MB';
+  /** Undefined where a contender or a row that it needs was not measured. */
+  value(results: R): number | undefined;
+  readonly unit: '×' | 'ms' | 'MB' | '/s' | 'bytes' | '%' | 'calls' | 'entries';
   readonly atLeast?: number;
   readonly atMost?: number;
   /** Where we want to be later; missing it is no fault. */

@@ -1,4 +1,5 @@
 /** The tables on stdout. */
+import type { Rows } from './alone.ts';
 import type { Budget, Case, ContenderKey, Measured, Results } from './cases.ts';
 import { contenders } from './contenders.ts';
 
@@ -20,7 +21,12 @@ export interface Verdict {
   readonly isMet: boolean | undefined;
 }
 
-export function judge({ name, budgets }: Case, results: Results): Verdict[] {
+interface Judged<R> {
+  readonly name: string;
+  readonly budgets: readonly Budget<R>[];
+}
+
+export function judge<R>({ name, budgets }: Judged<R>, results: R): Verdict[] {
   return budgets.map((budget) => {
     const value = budget.value(results);
     const isMet = value === undefined ? undefined : value >= (budget.atLeast ?? -Infinity) && value <= (budget.atMost ?? Infinity);
@@ -35,7 +41,7 @@ export function judge({ name, budgets }: Case, results: Results): Verdict[] {
   });
 }
 
-function bound({ atLeast, unit }: Budget, value: number | undefined): string {
+function bound<R>({ atLeast, unit }: Budget<R>, value: number | undefined): string {
   return value === undefined ? '' : `${atLeast === undefined ? '≤' : '≥'} ${value} ${unit}`;
 }
 
@@ -50,6 +56,16 @@ export function casesTable({ title }: Case, results: Results): string {
     }),
   ]);
   return table([[title, ...shown.map(({ head }) => head)], ...cells]);
+}
+
+export function rowsTable({ title }: { readonly title: string }, rows: Rows): string {
+  const heads = [...new Set(Object.values(rows).flatMap((row) => Object.keys(row)))];
+  const cells = Object.entries(rows).map(([name, row]) => [name, ...heads.map((head) => (head in row ? shown(row[head]!) : ''))]);
+  return table([[title, ...heads], ...cells]);
+}
+
+function shown(value: number): string {
+  return value.toFixed(value > 0 && value < 1000 && !Number.isInteger(value) ? 1 : 0);
 }
 
 export function verdictsTable(verdicts: readonly Verdict[]): string {

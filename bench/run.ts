@@ -2,8 +2,8 @@
  * npm run bench: what the design promises about speed and size, measured side by side in one run.
  *
  * Each contender has one core to itself, load and upstream share the other; only the contender being measured is
- * awake, and the rounds of all contenders alternate. `--quick` takes about a minute, `--only plain-1k,stream` runs
- * some cases. Tables go to stdout, the numbers to bench/results/. Exit code 1: a budget was missed.
+ * awake, and the rounds of all contenders alternate. What is ours alone (the queue, and goodput under overload) has a process
+ * of its own. `--quick` takes about a minute and a half, `--only plain-1k,stream` runs some cases. Tables go to stdout, the numbers to bench/results/. Exit code 1: a budget was missed.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,11 +11,12 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { aloneCases, measureAlone, type AloneCase, type Rows } from './alone.ts';
 import { cases, type Case, type Results } from './cases.ts';
 import { sendLoad } from './load.ts';
 import { measureCase, type Plan } from './measure.ts';
 import { canPin, cores, start } from './processes.ts';
-import { casesTable, judge, verdictsTable, type Verdict } from './report.ts';
+import { casesTable, judge, rowsTable, verdictsTable, type Verdict } from './report.ts';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -23,7 +24,7 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false }, only: { type: 'string' } } });
 const chosen = choose(options.only);
 
-if (spawnSync('wrk', ['--version']).error) {
+if (chosen.some(({ kind }) => kind !== 'alone') && spawnSync('wrk', ['--version']).error) {
   process.stderr.write('bench: the load comes from wrk, which is not installed (Debian: apt-get install wrk)\n');
   process.exit(2);
 }
@@ -38,10 +39,14 @@ const plan: Plan = {
   upstream: upstream.url,
   say,
 };
-const report: { case: string; title: string; results: Results; direct?: number }[] = [];
+const report: { case: string; title: string; results: Results | Rows; direct?: number }[] = [];
 const verdicts: Verdict[] = [];
 try {
   for (const one of chosen) {
+    if (one.kind === 'alone') {
+      await runAlone(one);
+      continue;
+    }
     const direct = await loadAlone(one);
     const results = await measureCase(one, plan);
     say(`${casesTable(one, results)}`);
@@ -57,12 +62,20 @@ say(verdictsTable(verdicts));
 save();
 process.exitCode = verdicts.some(({ isMet }) => isMet === false) ? 1 : 0;
 
-function choose(only: string | undefined): readonly Case[] {
-  const names = only?.split(',') ?? cases.map(({ name }) => name);
-  const unknown = names.filter((name) => !cases.some((one) => one.name === name));
-  if (unknown.length === 0) return cases.filter(({ name }) => names.includes(name));
-  process.stderr.write(`bench: there is no case ${unknown.join(', ')}; there are ${cases.map(({ name }) => name).join(', ')}\n`);
+function choose(only: string | undefined): readonly (Case | AloneCase)[] {
+  const all = [...cases, ...aloneCases];
+  const names = only?.split(',') ?? all.map(({ name }) => name);
+  const unknown = names.filter((name) => !all.some((one) => one.name === name));
+  if (unknown.length === 0) return all.filter(({ name }) => names.includes(name));
+  process.stderr.write(`bench: there is no case ${unknown.join(', ')}; there are ${all.map(({ name }) => name).join(', ')}\n`);
   process.exit(2);
+}
+
+async function runAlone(one: AloneCase): Promise<void> {
+  const results = await measureAlone(one, options.quick);
+  say(`${rowsTable(one, results)}\n`);
+  report.push({ case: one.name, title: one.title, results });
+  verdicts.push(...judge(one, results));
 }
 
 /** What the load's core could do if a contender cost nothing: it has to be well above every contender. */

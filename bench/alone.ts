@@ -1,0 +1,77 @@
+/** What is ours alone: measured in a process of its own, without sockets and without anybody to compare with. */
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import type { Budget } from './cases.ts';
+import { cores, pinned } from './processes.ts';
+
+/** Figures by row, then by the head of their column. */
+export type Rows = Readonly<Record<string, Readonly<Record<string, number>>>>;
+
+export interface AloneCase {
+  readonly kind: 'alone';
+  readonly name: string;
+  readonly title: string;
+  /** In this folder; prints its rows as JSON, and takes `--quick`. */
+  readonly script: string;
+  readonly budgets: readonly Budget<Rows>[];
+}
+
+const ADMISSIONS_MIN = 200_000;
+const WAITING = 1_000_000;
+
+/** Of one column over all rows that have it. */
+function least(head: string): (rows: Rows) => number | undefined {
+  return (rows) => extreme(rows, head, Math.min);
+}
+
+function most(head: string): (rows: Rows) => number | undefined {
+  return (rows) => extreme(rows, head, Math.max);
+}
+
+function extreme(rows: Rows, head: string, of: (...values: number[]) => number): number | undefined {
+  const values = Object.values(rows).flatMap((row) => row[head] ?? []);
+  return values.length === 0 ? undefined : of(...values);
+}
+
+function cell(row: string, head: string): (rows: Rows) => number | undefined {
+  return (rows) => rows[row]?.[head];
+}
+
+export const aloneCases: readonly AloneCase[] = [
+  {
+    kind: 'alone',
+    name: 'scheduler',
+    title: 'the queue alone, everybody waits',
+    script: 'scheduler.ts',
+    budgets: [
+      { what: 'entries that wait', value: least('waiting'), unit: 'entries', atLeast: WAITING },
+      { what: 'admissions, the slowest row', value: least('admissions/s'), unit: '/s', atLeast: ADMISSIONS_MIN },
+      { what: 'memory for each that waits, the largest row', value: most('bytes each'), unit: 'bytes', atMost: 400 },
+    ],
+  },
+  {
+    kind: 'alone',
+    name: 'overload',
+    title: 'three times the capacity of two providers, in virtual time',
+    script: 'overload.ts',
+    budgets: [
+      { what: 'capacity used, the lower row', value: least('used %'), unit: '%', atLeast: 95 },
+      { what: 'goodput: capacity that ended in an answer in time', value: least('goodput %'), unit: '%', atLeast: 95 },
+      { what: "calls over a provider's limit", value: most('over limit'), unit: 'calls', atMost: 0 },
+      { what: 'p99 wait of high, buckets', value: cell('bucket', 'high p99 ms'), unit: 'ms', atMost: 1050 },
+      // What a window has given comes back all at once, so less of it can be kept free.
+      { what: 'p99 wait of high, sliding windows', value: cell('sliding', 'high p99 ms'), unit: 'ms', atMost: 2050, goal: 1050 },
+    ],
+  },
+];
+
+export async function measureAlone({ script }: AloneCase, isQuick: boolean): Promise<Rows> {
+  const command = [process.execPath, join(import.meta.dirname, script), ...(isQuick ? ['--quick'] : [])];
+  const [file = '', ...args] = pinned(cores.contender, command);
+  const child = spawn(file, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  child.stdout.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve));
+  if (code !== 0) throw new Error(`${script} ended with ${String(code)}`);
+  return JSON.parse(said) as Rows;
+}
