@@ -74,7 +74,7 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly #call: CallKind;
   readonly #kind: number;
   /** There is no first content yet, nor an end. */
-  #isSilent = true;
+  #isAwaited = true;
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
   readonly #form: ChatAnswerForm;
@@ -292,7 +292,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   onCandidate(): void {
     this.firstContentAt = this.#guard.held.since ?? this.#clock.now();
-    this.#isSilent = false;
+    this.#isAwaited = false;
     this.options.target.state.firstContent.answered(this.#kind, this.firstContentAt, this.startedAt);
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
     this.#settleDecision();
@@ -329,8 +329,8 @@ export class Attempt implements GuardListener, GuardLimits {
   #stop(): void {
     this.#guard.stop();
     this.#upstream?.abort();
-    if (!this.#isSilent) return;
-    this.#isSilent = false;
+    if (!this.#isAwaited) return;
+    this.#isAwaited = false;
     this.options.target.state.firstContent.gaveUp(this.#kind, this.#clock.now(), this.startedAt);
   }
 

@@ -7,6 +7,7 @@ import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { attempt, attempts, opened, recovered, startAll } from './circuit-breaker.fixture.ts';
 
 testResourceContract('a breaker that ramps', (now) => recovered({}, now));
+
 test('closed by a probe, it lets two through, and more with every answer that begins or ends well', () => {
   const breaker = recovered();
   assert.equal(breaker.isRamping, true);
