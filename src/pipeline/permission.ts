@@ -20,6 +20,9 @@ import { whyUnavailable } from './why-unavailable.ts';
 
 const NO_RESOURCES: readonly Resource[] = [];
 
+/** A timer may be early by this, in milliseconds. */
+const ROUNDING_MS = 1;
+
 export class RunApplicant implements RouteApplicant {
   readonly class: SchedulingClass;
   readonly client: string;
@@ -185,9 +188,14 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
 }
 
 function cureFor(run: RequestRun, waitMs: number | null, why: Refusal['why']): string {
-  if (why === 'expired') return ': queue.maxWait was over; a longer one, or a batch, would have sufficed';
+  const { engine, route } = run;
+  const now = engine.clock.now();
+  if (why === 'expired' && run.queueMs + ROUNDING_MS >= route.maxWaitMs)
+    return ': queue.maxWait was over; a longer one, or a batch, would have sufficed';
   if (waitMs === null) return '';
-  const neededMs = Math.ceil(run.engine.clock.now() + waitMs - run.startedAt);
+  // What has to start by then has to be answered, too.
+  const { usualMs } = new RunApplicant(run, run.tiers, run.deadline);
+  const neededMs = Math.ceil(now + waitMs + usualMs - run.startedAt);
   return `: a deadline of ${Math.ceil(neededMs / 1000)} s (x-breakwater-deadline-ms: ${neededMs}) would have sufficed, or a batch`;
 }
 

@@ -131,6 +131,15 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return look;
   }
 
+  /** When a newcomer in its place could start, after those who wait; nothing is chosen. `soonest` is null where one can start now. */
+  outlook(entry: Entry<T, A>, now: Instant): Look<T, A> {
+    const { look } = this;
+    this.#reset(true);
+    for (const tier of entry.queue.lane.tiers) this.#searchTier(entry, tier, now);
+    if (this.#startable.length > 0) look.soonest = null;
+    return look;
+  }
+
   /** The shortest way, for when nobody waits: a target of the first tier that can start now; null: none, or look closer. */
   startable(now: Instant, applicant: A): T | null {
     let found: T | null = null;

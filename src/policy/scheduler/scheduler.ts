@@ -323,7 +323,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   #refuse(now: Instant, entry: Entry<T, A>, why: Refusal['why']): void {
     this.#remove(now, entry);
-    this.#decided.push({ applicant: entry.applicant, decision: refusal(why, entry.applicant, now) });
+    // Whoever comes again finds those who wait still: what is free soonest is not what a newcomer gets.
+    const expected = this.#expected(now, entry, this.#evaluator.outlook(entry, now));
+    this.#decided.push({ applicant: entry.applicant, decision: refusal(why, entry.applicant, now, expected) });
   }
 
   #start(now: Instant, entry: Entry<T, A>, place: Place<T, A>): Start<T> {
