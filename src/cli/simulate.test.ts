@@ -124,6 +124,12 @@ test('the report begins with who waits, for what, and who is not served', async 
   assert.match(calm.stdout, /^everybody is served, and nobody waits a second at p95\n\n/);
 });
 
+test('a load for a model that the config does not know is not said to be served', async () => {
+  const cwd = await folder();
+  const { stdout } = await runCli(['simulate', '--load', 'rate=10,minutes=2,model=nope'], { cwd });
+  assert.match(stdout, /^100\.0 % of all requests are turned away at once: model_not_found\n\n/);
+});
+
 test('callers who ask again are played too', async () => {
   const cwd = await folder();
   const [never] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=5s')).scenarios;

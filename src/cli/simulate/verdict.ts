@@ -13,9 +13,22 @@ export function verdictOf(figures: ScenarioFigures): string[] {
     const of = figures.byPriority[priority];
     return of.requests === 0 ? [] : [...waitSentence(priority, of), ...lossSentence(priority, of)];
   });
+  sentences.push(...strangerSentence(figures));
   const prefix = figures.without === null ? '' : `without ${figures.without}: `;
   if (sentences.length === 0) sentences.push('everybody is served, and nobody waits a second at p95');
   return sentences.map((sentence) => `${prefix}${sentence}`);
+}
+
+/** Requests that never came to have a priority, as for a model that the config does not know. */
+function strangerSentence({ requests, byPriority, errors }: ScenarioFigures): string[] {
+  const known = PRIORITIES.map((priority) => byPriority[priority]);
+  const strangers = requests - known.reduce((sum, of) => sum + of.requests, 0);
+  if (strangers <= 0) return [];
+  const left = Object.entries(errors).map(
+    ([code, count]) => [code, count - known.reduce((sum, of) => sum + (of.errors[code] ?? 0), 0)] as const,
+  );
+  const [code] = left.toSorted(([, one], [, other]) => other - one)[0] ?? ['unknown'];
+  return [`${share(strangers, requests)} of all requests are turned away at once: ${code}`];
 }
 
 function waitSentence(priority: string, { waitMs, bottlenecks }: PriorityFigures): string[] {
