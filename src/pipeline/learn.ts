@@ -14,13 +14,17 @@ export function learnFromAnswer(run: RequestRun, attempt: Attempt): void {
   const { state } = target;
   const now = clock.now();
   proveAnswer(run.engine, permit);
+  const wasFull = state.concurrency.earliest(now) !== now;
   state.concurrency.served(now, attempt.startedAt);
   if (request.facts.stream && attempt.streamedFirstMs !== null) {
     state.concurrency.began(now, attempt.startedAt, kindOf(run, attempt), attempt.running, attempt.streamedFirstMs);
   }
-  if (state.rates === null) return;
-  state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, false);
-  if (state.rates.served(now, attempt.startedAt, permit.need)) admission.pump();
+  let isNews = wasFull && state.concurrency.earliest(now) === now;
+  if (state.rates !== null) {
+    state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, false);
+    isNews = state.rates.served(now, attempt.startedAt, permit.need) || isNews;
+  }
+  if (isNews) admission.pump();
 }
 
 /** Before its permit is settled: those who wait must not be sent where there is no room. */

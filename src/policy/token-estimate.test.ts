@@ -78,3 +78,11 @@ test('clients are kept apart; beyond a hundred they share what is known', () => 
   assert.ok(output.save().length <= 101);
   assert.ok(output.of('c199') < 300);
 });
+
+test('one absurd count is soon forgotten', () => {
+  const estimate = new InputEstimate();
+  for (let i = 0; i < 20; i++) estimate.learn(1000, 1000, 0);
+  estimate.learn(1000, 10_000_000, 0);
+  for (let i = 0; i < 50; i++) estimate.learn(1000, 1000, 0);
+  assert.ok(estimate.of(1000, true) < 3000, `${estimate.of(1000, true)}`);
+});

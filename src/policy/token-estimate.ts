@@ -47,10 +47,11 @@ class RatioBySize {
   learn(estimated: number, counted: number): void {
     if (!(estimated > 0) || !(counted > 0)) return;
     const size = sizeOf(estimated);
+    const ratio = bounded(counted / estimated); // one slip of a provider is not to outweigh all that came before
     this.#estimated[size] = this.#estimated[size]! * FADING + estimated;
-    this.#counted[size] = this.#counted[size]! * FADING + counted;
+    this.#counted[size] = this.#counted[size]! * FADING + estimated * ratio;
     if (this.#answers[size]!++ === 0) return;
-    const deviation = Math.abs(counted / estimated - this.#counted[size] / this.#estimated[size]);
+    const deviation = Math.abs(ratio - this.#counted[size] / this.#estimated[size]);
     this.#deviation[size]! += DEVIATION_WEIGHT * (deviation - this.#deviation[size]!);
   }
 

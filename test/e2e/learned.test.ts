@@ -1,7 +1,7 @@
 /** What was learned of a target is shown, holds at once, and is forgotten on demand; that it outlives the process stands in `restart.test.ts`. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
+import { chatAnswer, chatError, chatStream } from '../../src/testing/simulated-chat.ts';
 import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
 import { keyed, targetsOf, times } from './keyed.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -68,5 +68,29 @@ describe('what was learned', () => {
     assert.equal(targetsOf(world)[0]!.learned.concurrency, 40);
     refuses = false;
     for (const { status } of await world.until(Promise.all(running))) assert.equal(status, 200);
+  });
+
+  it('lets the next one in as soon as an answer begins and shows that there is room, not when one has ended', async (t) => {
+    const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 }, maxAttempts: 1 };
+    let refuses = false;
+    const long = () => chatStream({ headersAfterMs: 1000, gapMs: 60_000 });
+    const world = await startVirtualWorld(t, { providers: { a: () => (refuses ? chatError(503) : long()) }, config: { policy } });
+    const running = times(15, () => world.ask({ stream: true }));
+    await world.clock.advanceAsync(2000);
+    refuses = true;
+    assert.equal((await world.answerTo()).status, 503);
+    refuses = false;
+    const leaving = running.splice(0, 6);
+    for (const one of leaving) one.leave();
+    await Promise.allSettled(leaving.map(({ done }) => done));
+    await world.clock.advanceAsync(100);
+    const limit = targetsOf(world)[0]!.learned.concurrency!;
+    running.push(...times(limit + 3 - running.length, () => world.ask({ stream: true })));
+    await world.clock.advanceAsync(5000);
+    const allowed = targetsOf(world)[0]!.learned.concurrency!;
+    assert.ok(allowed > limit);
+    const { inFlight } = targetsOf(world)[0]!;
+    assert.equal(inFlight, Math.min(allowed, limit + 3));
+    await world.until(Promise.all(running.map(({ done }) => done)));
   });
 });

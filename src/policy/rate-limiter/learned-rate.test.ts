@@ -360,3 +360,17 @@ test('a reset forgets it all', () => {
   assert.equal(rate.earliest(0, CONTRACT_NEED), 0);
   assert.equal(rate.save(0, 0), null);
 });
+
+test('a call larger than a limit that was proven may be tried once nothing has confirmed that for a quarter of an hour, one at a time', () => {
+  const rate = told(0, { kind: 'tokens' }, word(1000, 0));
+  rate.refused(20, 10, tokens(500));
+  const large = tokens(2000);
+  assert.equal(rate.earliest(30, large), Infinity);
+  assert.equal(rate.earliest(14 * MINUTE, large), Infinity);
+  assert.equal(rate.earliest(16 * MINUTE, large), 16 * MINUTE);
+  rate.reserve(16 * MINUTE, large);
+  assert.equal(rate.earliest(16 * MINUTE, large), Infinity);
+  rate.tell(16 * MINUTE + 50, 16 * MINUTE, word(5000, 3000));
+  rate.served(16 * MINUTE + 50, 16 * MINUTE, large);
+  assert.equal(rate.earliest(17 * MINUTE, large), 17 * MINUTE);
+});

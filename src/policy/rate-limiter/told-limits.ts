@@ -78,11 +78,19 @@ export class ToldLimits {
     for (const told of this.#all) {
       if (!this.#isHeeded(told, now)) continue;
       const toldAt = told.earliest(now, told.amountOf(input, output));
-      // Words may be wrong: nobody is held back by them for longer than this without a try.
-      const triedAt = toldAt === Infinity ? Infinity : Math.max(this.#lastStartAt, told.since) + PROBE_MS;
-      at = Math.max(at, Math.min(toldAt, triedAt));
+      at = Math.max(at, toldAt === Infinity ? this.#tooLargeUntil(told, now) : Math.min(toldAt, this.#triedAt(told)));
     }
     return at;
+  }
+
+  /** Words may be wrong: nobody is held back by them for longer than this without a try. */
+  #triedAt(told: ToldLimit): Instant {
+    return Math.max(this.#lastStartAt, told.since) + PROBE_MS;
+  }
+
+  /** What is out of the question is asked by nobody, so that nobody would hear of a larger limit: some time it is tried, too. */
+  #tooLargeUntil(told: ToldLimit, now: Instant): Instant {
+    return now - Math.max(this.#lastStartAt, told.confirmedAt) > staleMs(told) ? now : Infinity;
   }
 
   /** After `aheadInput` and `aheadOutput` have been taken by others. */
@@ -163,7 +171,7 @@ export class ToldLimits {
 
   forgetStale(now: Instant): void {
     for (const told of this.#all) {
-      if (now - told.confirmedAt <= Math.max(STALE_MS, told.windowMs)) continue;
+      if (now - told.confirmedAt <= staleMs(told)) continue;
       this.#all = this.#all.filter((one) => one !== told);
     }
   }
@@ -182,7 +190,7 @@ export class ToldLimits {
   restore(now: Instant, epochMs: number, saved: readonly ToldLevel[]): void {
     const all: ToldLimit[] = [];
     for (const one of saved.slice(0, TOLD_MAX)) {
-      if (epochMs - one.confirmedEpochMs > Math.max(STALE_MS, one.windowMs)) continue;
+      if (epochMs - one.confirmedEpochMs > staleMs(one)) continue;
       if (one.taken !== undefined) this.#isWindow = true;
       const told = new ToldLimit({ ...one, limit: one.isGuess ? null : one.limit }, one.limit, this.#shape(one.windowMs), now);
       told.restore(now, epochMs, one);
@@ -269,6 +277,10 @@ export class ToldLimits {
     };
     told.configured = this.#options.configured.find(isSame) ?? null;
   }
+}
+
+function staleMs({ windowMs }: Pick<ToldLimit, 'windowMs'>): number {
+  return Math.max(STALE_MS, windowMs);
 }
 
 /** An answer to more than the limit, or two to calls for which nothing was left: it is no limit. */

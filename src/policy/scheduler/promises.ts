@@ -30,10 +30,12 @@ class DeadlineSums {
   #blocks = new Float64Array(BUCKETS_MIN / BLOCK);
   #latest = new Float64Array(BUCKETS_MIN).fill(-Infinity);
   #counts = new Int32Array(BUCKETS_MIN);
+  /** When the ring was made larger: what was overdue then has moved. */
+  readonly #grown: { readonly nowBucket: number; readonly size: number }[] = [];
 
   add(nowBucket: number, bucket: number, deadline: Instant, amount: number, sign: 1 | -1): void {
     if (sign === 1 && bucket - nowBucket >= this.#size) this.#grow(nowBucket, bucket);
-    const slot = bucket & (this.#size - 1);
+    const slot = this.#slotOf(bucket);
     this.#counts[slot]! += sign;
     if (sign === 1) this.#latest[slot] = Math.max(this.#latest[slot]!, deadline);
     else if (this.#counts[slot] === 0) this.#latest[slot] = -Infinity;
@@ -96,6 +98,12 @@ class DeadlineSums {
     return at;
   }
 
+  #slotOf(bucket: number): number {
+    let moved = bucket;
+    for (const { nowBucket, size } of this.#grown) if (moved < nowBucket) moved += Math.ceil((nowBucket - moved) / size) * size;
+    return moved & (this.#size - 1);
+  }
+
   #grow(nowBucket: number, bucket: number): void {
     const [sums, latest, counts, size] = [this.#sums, this.#latest, this.#counts, this.#size];
     while (bucket - nowBucket >= this.#size && this.#size < BUCKETS_MAX) this.#size *= 2;
@@ -103,6 +111,7 @@ class DeadlineSums {
     this.#blocks = new Float64Array(this.#size / BLOCK);
     this.#latest = new Float64Array(this.#size).fill(-Infinity);
     this.#counts = new Int32Array(this.#size);
+    this.#grown.push({ nowBucket, size });
     for (let at = nowBucket; at < nowBucket + size; at++) {
       const [from, to] = [at & (size - 1), at & (this.#size - 1)];
       this.#sums[to] = sums[from]!;

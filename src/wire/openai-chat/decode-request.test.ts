@@ -114,6 +114,7 @@ test('bounds the output over all choices, and ignores bounds that make no sense'
   assert.equal(chat({ max_tokens: 10, n: 3 }).outputBound, 30);
   assert.equal(factsOf('chat', '{"model":"m","messages":[],"max_tokens":1.5e3}').outputBound, 1500);
   for (const nonsense of [-1, 1.5, '10', null, 1e300, {}]) assert.equal(chat({ max_tokens: nonsense }).outputBound, null);
+  assert.equal(chat({ max_tokens: 9e15, n: 9e15 }).outputBound, 10_000_000);
   const bound = (fields: object): number | null => factsOf('completions', { model: 'm', max_tokens: 10, ...fields }).outputBound;
   assert.equal(bound({ prompt: 'a', best_of: 4, n: 2 }), 40);
   assert.equal(bound({ prompt: ['a', 'b', 'c'] }), 30);

@@ -20,6 +20,8 @@ const NOT_INPUT = new Set([
 ]); // prettier-ignore
 
 const BYTES_PER_TOKEN = 4;
+/** No answer is longer than this, and sums of numbers beyond all measure would stay so for ever. */
+const OUTPUT_MAX = 10_000_000;
 
 /**
  * Reads what we act on from a request body of the OpenAI protocol; everything else is left for the provider to judge.
@@ -199,10 +201,10 @@ class FieldReader {
     if (operation === 'embeddings') return 0;
     const perChoice = this.#maxCompletionTokens ?? this.#maxTokens;
     if (perChoice === null) return null;
-    if (operation === 'chat') return perChoice * Math.max(1, this.#choices ?? 1);
+    if (operation === 'chat') return Math.min(OUTPUT_MAX, perChoice * Math.max(1, this.#choices ?? 1));
     // best_of answers are generated, and paid for, for each prompt; n of them come back.
     const answers = Math.max(1, this.#choices ?? 1, this.#bestOf ?? 1);
-    return perChoice * answers * this.#prompts();
+    return Math.min(OUTPUT_MAX, perChoice * answers * this.#prompts());
   }
 
   #inputTokens(): number {
