@@ -242,8 +242,6 @@ export class Invariants {
   #watchShares(starter: Story, target: string): void {
     const rank = PRIORITIES.indexOf(starter.received.priority);
     this.#passed.set(starter.received.priority, 0);
-    // Where limits have to be found out, those who lack much of a felt-out rate are passed by more than is promised: not kept yet.
-    if (this.#rules.unknown.size > 0) return;
     for (let lower = rank + 1; lower < PRIORITIES.length; lower++) {
       const priority = PRIORITIES[lower]!;
       const share = this.#rules.minShare[priority] ?? 0;
