@@ -60,6 +60,9 @@ export interface AnswerConsumer {
   onThrown(error: unknown): void;
 }
 
+/** The share of answers that `nearly all` are. */
+const NEARLY_ALL = 0.99;
+
 const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };
 
 export class Attempt implements GuardListener, GuardLimits {
@@ -272,6 +275,12 @@ export class Attempt implements GuardListener, GuardLimits {
     if (phase === 'connect') return Math.min(this.connectMs, attempt);
     if (phase === 'headers') return Math.min(this.headersMs, attempt);
     return Math.min(phase === 'first_content' ? this.firstContentMs : this.idleMs, attempt);
+  }
+
+  /** How long nearly all healthy answers of its kind leave it silent in this phase, in milliseconds; 0: nobody knows. */
+  knownSilenceMs(phase: Phase): number {
+    if (phase !== 'headers' && phase !== 'first_content') return 0;
+    return this.options.target.state.silence.quantileMs(this.#call, NEARLY_ALL) ?? 0;
   }
 
   shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit {

@@ -17,7 +17,7 @@ import { settleAnswered } from './settle-answer.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
-/** Silence that the caller's own deadline cut shorter than this says nothing about the target, in milliseconds. */
+/** Silence that the caller's own deadline cut shorter than this, or than the target's answers take, says nothing about it; in milliseconds. */
 const TELLING_SILENCE_MS = 10_000;
 
 /** A timer may be late or early by this, in milliseconds. */
@@ -139,7 +139,7 @@ function cutByDeadline(run: RequestRun, attempt: Attempt, failure: Failure): boo
   const now = run.engine.clock.now();
   // A stream that is held back whole may have gone on well until now.
   const silentMs = now - (failure.phase === 'answer' ? attempt.heardAt : attempt.startedAt);
-  if (failure.kind !== 'timeout' || silentMs >= TELLING_SILENCE_MS) return false;
+  if (failure.kind !== 'timeout' || silentMs >= Math.max(TELLING_SILENCE_MS, attempt.knownSilenceMs(failure.phase))) return false;
   return now >= run.deadline || silentMs < attempt.ownLimitMs(failure.phase) - ROUNDING_MS;
 }
 
