@@ -221,6 +221,7 @@ export class TargetRegistry {
       ...addressOf(provider, model),
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
       local: provider.local,
+      runsHere: provider.engine !== null,
       standsIn: provider.engine?.name === 'extract',
       thinks: isThinkingModel(model),
       includeUsage: provider.includeUsage,

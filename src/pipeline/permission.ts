@@ -182,7 +182,9 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
       retryAfterMs: waitMs,
     });
   }
-  const limitsOf = ({ key }: RouteTarget): string => describe(refused.blockers.filter(({ target }) => target === key));
+  const limitsOf = ({ key }: RouteTarget): string =>
+    run.failures.find(({ target }) => target.key === key)?.failure.message ??
+    describe(refused.blockers.filter(({ target }) => target === key));
   const why = whyUnavailable(run.tiers, now, limitsOf);
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
 }

@@ -31,7 +31,7 @@ import { raceFor } from './race.ts';
 import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
-import type { Race } from './run.ts';
+import type { FailedAttempt, Race } from './run.ts';
 import { isShared, share } from './share.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import { settleUntaken } from './settle-answer.ts';
@@ -125,7 +125,7 @@ function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | 
     case 'cancelled':
       return tellOver(run);
     case 'refuse':
-      if (run.failures.length === 0) run.fail(refusalError(run, asked));
+      if (run.failures.every(isOurOwnLimit)) run.fail(refusalError(run, asked));
       else if (run.kept === null && asked.why === 'expired' && run.engine.clock.now() >= run.deadline)
         run.fail(deadlineError(run, asked.blockers));
       else tellFailure(run);
@@ -134,6 +134,11 @@ function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | 
       tellFailure(run);
       return null;
   }
+}
+
+/** What a model of this machine can't do says nothing of the request to the targets that can't be used for now. */
+function isOurOwnLimit({ target, judgement }: FailedAttempt): boolean {
+  return target.state.runsHere && judgement.liesInRequest;
 }
 
 /** Nobody waits for an answer any more, or the gateway stops and says so. */

@@ -69,6 +69,8 @@ export interface TargetState {
   /** The provider's own headers, names and values in turn. */
   readonly headers: readonly string[];
   readonly local: boolean;
+  /** A model that this process runs itself. */
+  readonly runsHere: boolean;
   /** What it says stands in for an answer (a summary without a model): it is kept for nobody else. */
   readonly standsIn: boolean;
   /** The model is known to think before it answers. */
