@@ -1,5 +1,5 @@
 /** What all requests of one gateway share. */
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Instant } from '../core/clock.ts';
 import type { EventSink } from '../core/events.ts';
 import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
@@ -32,12 +32,19 @@ export interface Engine {
   readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
 }
 
-/** Closes the permit of an attempt that was sent, and tells what that changed. */
-export function settleAttempt(engine: Engine, target: RouteTarget, permit: Permit, settlement: Settlement): void {
+/** Closes the permit of an attempt that was sent, and tells what that changed. `pauseUntil`: until when the target asks to be left alone. */
+export function settleAttempt(
+  engine: Engine,
+  target: RouteTarget,
+  permit: Permit,
+  settlement: Settlement,
+  pauseUntil: Instant = -Infinity,
+): void {
   const { state } = target;
   const now = engine.clock.now();
   state.inFlight--;
   permit.settle(now, asCounted(state, settlement));
+  state.breaker.extend(pauseUntil);
   if (settlement.health !== 'neutral') state.health.record(now, settlement.health === 'success');
   tellBreaker(engine, state);
   engine.admission.pump();

@@ -156,10 +156,9 @@ export function settleFailure(run: RequestRun, attempt: Attempt, failure: Failur
   const { engine } = run;
   const { target, permit } = attempt.options;
   const paused = pauseFor(run, attempt, failure, judgement);
-  settleAttempt(engine, target, permit, settlement);
-  if (paused === null) return;
-  target.state.breaker.extend(engine.clock.now() + askedWaitMs(failure));
-  engine.events.emit(paused);
+  const pauseUntil = paused === null ? -Infinity : engine.clock.now() + askedWaitMs(failure);
+  settleAttempt(engine, target, permit, settlement, pauseUntil);
+  if (paused !== null) engine.events.emit(paused);
 }
 
 /** Pauses the target or benches its credential; tells what was done, null: nothing. */
