@@ -138,6 +138,8 @@ export class AnswerBook implements AnswerKeeper {
 
   async findStoredCached(cacheKey: string): Promise<WholeAnswer | null> {
     const bytes = await this.#store!.get(`c:${cacheKey}`);
+    const renewed = this.#cached.get(cacheKey);
+    if (renewed !== undefined) return renewed;
     const whole = bytes === null ? null : (decodeKept(bytes)?.whole ?? null);
     if (whole !== null) this.#cached.set(cacheKey, whole, sizeOf(whole));
     return whole;

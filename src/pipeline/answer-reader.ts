@@ -56,7 +56,9 @@ export class AnswerReader implements Running {
   readonly request: GatewayRequest;
   readonly deadline: Instant;
   readonly #engine: ReaderParts;
+  readonly #sink: AnswerSink;
   readonly #downstream: Downstream;
+  readonly #isEventStream: boolean;
   readonly #seat: Seat;
   #answer: ReadAnswerOwner | null = null;
   #timer: Timer | null = null;
@@ -66,6 +68,8 @@ export class AnswerReader implements Running {
   /** Its caller has bytes to take; what comes meanwhile waits in the log. */
   isBehind = false;
   isOver = false;
+  /** The gateway would not wait for its end. */
+  isStopped = false;
   /** Of the log: what it has taken, in pieces and in bytes. */
   pieces = 0;
   bytes = 0;
@@ -80,11 +84,12 @@ export class AnswerReader implements Running {
     this.#engine = engine;
     this.request = request;
     this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
-    const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
+    this.#sink = sink;
+    this.#isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
     this.#downstream = new Downstream(sink, engine.clock, {
       protocol: request.protocol,
       requestId: request.id,
-      keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
+      keepAliveMs: this.#isEventStream ? route.policy.stream.keepAlive : null,
       owner: this,
     });
     this.#seat = { reader: this };
@@ -145,14 +150,13 @@ export class AnswerReader implements Running {
 
   /** True if the log's own bytes are what it asked for. */
   canFollow(head: AnswerHead): boolean {
-    const { stream, operation } = this.request.facts;
-    return operation === 'bytes' || (head.isEventStream && stream);
+    return head.isEventStream === this.#isEventStream;
   }
 
   open(head: AnswerHead): void {
     this.#begins();
     const headers = this.isFirst ? head.headers : headersAgain(this.request.id, head.shared, 'coalesced', null);
-    this.#downstream.commit(head.status, headers, head.isEventStream, wayComment(head.shared, this.isFirst));
+    this.#downstream.commit(head.status, headers, head.isEventStream, wayComment(headers));
   }
 
   /** False: its caller is behind. */
@@ -190,13 +194,19 @@ export class AnswerReader implements Running {
     const target = headerIn(answer.headers, 'x-breakwater-target');
     if (answer.refusal !== null) {
       const headers = [...headersAgain(request.id, answer.headers, mark, ageMs), 'content-length', String(answer.body.byteLength)];
-      this.#downstream.refuse({ status: answer.status, headers, body: answer.body, told: answer.refusal, isFinal: true });
+      this.#downstream.refuse({
+        status: answer.status,
+        headers,
+        body: answer.body,
+        told: answer.refusal,
+        isFinal: true,
+        liesInRequest: true,
+      });
       return this.#finish('failed', answer.status, 'upstream_error', null, mark, true);
     }
     this.#begins();
     const body = bodyFor(answer, request);
-    const isStream = request.facts.stream && request.facts.operation !== 'bytes';
-    const headers = headersAgain(request.id, headersInForm(answer.headers, answer.isStream, isStream), mark, ageMs);
+    const headers = headersAgain(request.id, headersInForm(answer.headers, answer.isStream, this.#isEventStream), mark, ageMs);
     if (answer.status !== 204) headers.push('content-length', String(body.byteLength));
     this.#sendWhole(answer.status, headers, body);
     this.#finish('success', answer.status, null, target, mark, true);
@@ -223,9 +233,13 @@ export class AnswerReader implements Running {
   }
 
   /** Something of ours broke: whatever can still be done is that it ends. */
-  drop(): void {
+  drop(fault: unknown): void {
+    const { clock, events } = this.#engine;
+    const detail = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
+    events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${this.request.id}`, detail });
     try {
       this.leave();
+      this.#sink.abort();
     } catch {
       this.#finish('cancelled', 499, null, null, null, true);
     }
@@ -233,6 +247,7 @@ export class AnswerReader implements Running {
 
   /** The gateway stops. */
   stop(error: BreakwaterError): void {
+    this.isStopped = true;
     if (!this.isOver) this.fail(error, null);
   }
 
@@ -244,7 +259,7 @@ export class AnswerReader implements Running {
 
   #sendWhole(status: number, headers: HeaderPairs, body: Uint8Array): void {
     if (!this.#downstream.isStarted) return this.#downstream.answer(status, headers, body);
-    this.#downstream.endWith(Buffer.concat([encodeComment(wayComment(headers, this.isFirst)), body]));
+    this.#downstream.endWith(Buffer.concat([encodeComment(wayComment(headers)), body]));
   }
 
   #finish(
@@ -319,9 +334,11 @@ function leaverOf(seat: Seat): () => void {
 }
 
 /** What the headers can't tell any more where keeping alive has begun. */
-function wayComment(headers: readonly string[], isFirst: boolean): string {
-  const target = headerIn(headers, 'x-breakwater-target') ?? '';
-  const fallback = headerIn(headers, 'x-breakwater-fallback');
-  const cache = isFirst ? null : (headerIn(headers, 'x-breakwater-cache') ?? 'coalesced');
-  return `breakwater target=${target}${fallback === null ? '' : ` fallback=${fallback}`}${cache === null ? '' : ` cache=${cache}`}`;
+function wayComment(headers: readonly string[]): string {
+  let comment = 'breakwater';
+  for (const name of ['target', 'attempts', 'fallback', 'quality', 'cache']) {
+    const value = headerIn(headers, `x-breakwater-${name}`);
+    if (value !== null) comment += ` ${name}=${value}`;
+  }
+  return comment;
 }

@@ -94,6 +94,8 @@ export class Attempt implements GuardListener, GuardLimits {
   cancelled = false;
   /** Its end stands in the timeline. */
   endTold = false;
+  /** It went out before all was judged that is asked of it. */
+  isUnjudged = false;
   sent = false;
   firstContentAt: Instant | null = null;
   /** How many calls ran at the target when this one started, itself among them. */

@@ -24,6 +24,8 @@ export interface UpstreamRefusal {
   readonly told: WireError;
   /** Nothing would change it: the verdict is `reject`. */
   readonly isFinal: boolean;
+  /** Not the provider is at fault. */
+  readonly liesInRequest: boolean;
 }
 
 /** Where a run puts its answer: to its caller, or into a log that several read. */
@@ -31,8 +33,8 @@ export interface Outlet {
   readonly isOver: boolean;
   /** The status line has gone out: 200, or whatever was committed. */
   readonly isStarted: boolean;
-  /** A whole answer at once; `isPoor`: it goes out for want of a better one. */
-  answer(status: number, headers: HeaderPairs, body: Uint8Array, isPoor?: boolean): void;
+  /** A whole answer at once; `isPoor`: good enough for nobody else, or nobody knows. */
+  answer(status: number, headers: HeaderPairs, body: Uint8Array, usage: TokenUsage | null, isPoor: boolean): void;
   /** The answer begins; `known` is told in a comment where the headers are gone already. */
   commit(status: number, headers: HeaderPairs, isEventStream: boolean, known: string): void;
   /** False: whoever reads is behind; wait for `onDrain`. */
@@ -40,8 +42,8 @@ export interface Outlet {
   onDrain(listener: () => void): void;
   /** True if whoever reads took anything since this was last asked, or could not. */
   readerMoved(): boolean;
-  /** The answer that was begun is whole; `isMended`: it was put together from two, or stands in for one. */
-  end(usage?: TokenUsage | null, isMended?: boolean): void;
+  /** The answer that was begun is whole; `isPoor`: as in `answer`, or it was put together from two. */
+  end(usage?: TokenUsage | null, isPoor?: boolean): void;
   /** Ends a stream that has begun with these last bytes. */
   endWith(bytes: Uint8Array): void;
   /** The request ends with an error of ours, in the form that is still possible; `headers` beside its own, where they can go. */

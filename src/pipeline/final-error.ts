@@ -86,7 +86,8 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
     ...retryHeaders(error),
   ];
   pushUpstreamId(headers, last.upstreamId);
-  run.downstream.refuse({ status, headers, body, told, isFinal: last.judgement.verdict === 'reject' });
+  const { verdict, liesInRequest } = last.judgement;
+  run.downstream.refuse({ status, headers, body, told, isFinal: verdict === 'reject', liesInRequest });
   run.failAsUpstream(status);
 }
 

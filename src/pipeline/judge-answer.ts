@@ -31,6 +31,7 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   if (!attempt.isComplete) {
     if (quality.buffer || !facts.stream)
       run.note('the answer is too large, or memory too full, for it to be judged', attempt.options.target);
+    attempt.isUnjudged = asksMoreThanOpening(attempt);
     return null;
   }
   const { rules } = quality;
@@ -45,6 +46,14 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   const shortfall = readsByRules ? judgeByRules(run, attempt, choices) : null;
   if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
   return judgeFurther(run, attempt, choices, readsFormat, readsByCheck);
+}
+
+/** True if a stream that has passed by its opening may fall short all the same. */
+function asksMoreThanOpening({ options }: Attempt): boolean {
+  const { rules, jsonSchema, check } = options.target.quality;
+  const { facts, isNested } = options.request;
+  if (rules.readsBeyondOpenings || (facts.choices > 1 && rules.readsAll)) return true;
+  return (jsonSchema && facts.namesFormat) || (check !== null && isNested !== true);
 }
 
 function judgeByRules(run: RequestRun, attempt: Attempt, choices: readonly AnswerChoice[]): Shortfall | null {

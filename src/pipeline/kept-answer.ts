@@ -58,7 +58,7 @@ function answerWith(run: RequestRun, kept: KeptAnswer, mark: Shortfall | null): 
     if (mark !== null) headers.push('x-breakwater-quality', mark);
     if (!run.request.facts.stream) addCostHeader(headers, kept.target, kept.usage);
     headers.push('content-length', String(kept.body.byteLength));
-    run.downstream.answer(kept.status, headers, kept.body, mark !== null);
+    run.downstream.answer(kept.status, headers, kept.body, kept.usage, mark !== null);
   }
   run.succeedKept(kept);
 }

@@ -62,8 +62,13 @@ function answerWhole(run: RequestRun, attempt: Attempt): void {
   if (!run.request.facts.stream) addCostHeader(headers, attempt.options.target, attempt.facts.usage);
   if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
   settleSuccess(run, attempt);
-  run.downstream.answer(attempt.status, headers, body, attempt.options.target.state.standsIn);
+  run.downstream.answer(attempt.status, headers, body, attempt.facts.usage, isForOneOnly(attempt));
   run.succeed(attempt);
+}
+
+/** It stands in for an answer, or went out before all was judged that is asked of it: it is kept for nobody else. */
+function isForOneOnly({ options, isUnjudged }: Attempt): boolean {
+  return options.target.state.standsIn || isUnjudged;
 }
 
 function settleSuccess(run: RequestRun, attempt: Attempt): void {
@@ -138,7 +143,7 @@ class AnswerRelay {
   onEnd(): void {
     this.#decide();
     settleSuccess(this.#run, this.#attempt);
-    this.#run.downstream.end(this.#attempt.facts.usage, this.#isOnward || this.#attempt.options.target.state.standsIn);
+    this.#run.downstream.end(this.#attempt.facts.usage, this.#isOnward || isForOneOnly(this.#attempt));
     this.#run.succeed(this.#attempt);
     this.#resolve();
   }

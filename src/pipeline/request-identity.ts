@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import { normalForm } from '../wire/openai-chat/normal-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import type { Route } from './route.ts';
+import type { Route, RouteTarget } from './route.ts';
 
 /** Forwarded headers that say nothing of the answer. */
 const NO_DIFFERENCE: ReadonlySet<string> = new Set(['traceparent', 'tracestate', 'accept']);
@@ -51,10 +51,15 @@ function asksAsCaller(route: Route): boolean {
   return route.tiers.some((tier) => tier.some(({ state }) => state.credential.auth === 'caller'));
 }
 
+/** Who answers there, and what is sent. */
+function placeOf({ state, set, drop }: RouteTarget): string {
+  return JSON.stringify([state.name, state.origin, state.basePath, state.headers, set, drop]);
+}
+
 function placesOf(route: Route): string {
   let places = known.get(route);
   if (places === undefined) {
-    const tiers = route.tiers.map((tier) => [...new Set(tier.map(({ state, set, drop }) => JSON.stringify([state.name, set, drop])))]);
+    const tiers = route.tiers.map((tier) => [...new Set(tier.map(placeOf))]);
     known.set(route, (places = JSON.stringify(tiers)));
   }
   return places;

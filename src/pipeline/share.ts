@@ -34,34 +34,42 @@ export function share(
   const identity = identify(request, route);
   const { keyName, fingerprint, cacheKey } = identity;
   const reader = new AnswerReader(engine, request, route, sink);
+  if (request.caller.hasLeft) return endAtOnce(reader, () => reader.leave());
 
   const keyed = keyName === null ? null : answers.findKeyed(keyName);
   if (keyed !== null) {
-    if (keyed.fingerprint !== fingerprint) return refuse(reader, conflict());
+    if (keyed.fingerprint !== fingerprint) return endAtOnce(reader, () => reader.fail(conflict(), null));
     if ('whole' in keyed) return replay(reader, keyed.whole);
     if (keyed.answer?.canJoin === true) return join(reader, keyed.answer);
   }
 
+  // What an earlier process has left of the key comes before all that the cache knows, and is nobody else's.
+  const asksForKey = keyName !== null && keyed === null && answers.mayBeStored(`i:${keyName}`);
   const wantsKept = cacheKey !== null && request.cache === 'on';
   const cached = wantsKept ? answers.findCached(cacheKey) : null;
   const freshness = cached === null ? 'gone' : answers.freshness(cached, route.policy.cache);
-  if (cached !== null && freshness === 'fresh') {
+  if (cached !== null && freshness === 'fresh' && !asksForKey) {
     if (keyName !== null) answers.keepKeyed(keyName, fingerprint, cached);
     return replay(reader, cached);
   }
-  const flying = wantsKept && route.policy.cache.coalesce ? answers.findFlying(cacheKey, formsFor(request)) : null;
+  const flying = wantsKept && route.policy.cache.coalesce && !asksForKey ? answers.findFlying(cacheKey, formsFor(request)) : null;
   if (flying !== null) {
     if (keyName !== null) answers.key(keyName, fingerprint, flying);
     return join(reader, flying);
   }
 
   const answer = new SharedAnswer(engine, answers, reader, { cacheKey, policy: route.policy.cache });
-  if (cacheKey !== null && route.policy.cache.coalesce) answers.open(answer, formOf(request));
   if (keyName !== null && keyed === null) answers.key(keyName, fingerprint, answer);
+  if (asksForKey) return lookUp(engine, answer, reader, identity, route);
+  openToAll(engine, answer, route, request);
   if (freshness === 'stale') answer.stale = cached;
-  const asksStore =
-    (keyName !== null && answers.mayBeStored(`i:${keyName}`)) || (wantsKept && cached === null && answers.mayBeStored(`c:${cacheKey}`));
+  const asksStore = wantsKept && cached === null && answers.mayBeStored(`c:${cacheKey}`);
   return asksStore ? lookUp(engine, answer, reader, identity, route) : answer;
+}
+
+/** From here on whoever asks for the same may share it. */
+function openToAll({ answers }: Engine, answer: SharedAnswer, { policy }: Route, request: GatewayRequest): void {
+  if (answer.purpose.cacheKey !== null && policy.cache.coalesce && answer.canJoin) answers.open(answer, formOf(request));
 }
 
 /** An earlier process may have left it. */
@@ -75,7 +83,9 @@ async function lookUp(
   const { answers } = engine;
   engine.running.add(reader);
   const keyed = keyName !== null && answers.mayBeStored(`i:${keyName}`) ? await answers.findStoredKeyed(keyName) : null;
-  const cached = keyed === null && cacheKey !== null && reader.request.cache === 'on' ? await answers.findStoredCached(cacheKey) : null;
+  if (keyed === null && answer.flyingAs === null) openToAll(engine, answer, route, reader.request);
+  const wantsKept = keyed === null && cacheKey !== null && reader.request.cache === 'on';
+  const cached = wantsKept ? (answers.findCached(cacheKey) ?? (await answers.findStoredCached(cacheKey))) : null;
   engine.running.remove(reader);
   if (keyed !== null && keyed.fingerprint !== fingerprint) {
     answers.settleConflict(answer, keyName!, keyed);
@@ -90,6 +100,7 @@ async function lookUp(
     return null;
   }
   if (freshness === 'stale') answer.stale = cached;
+  if (reader.isStopped) answer.giveUp();
   return answer;
 }
 
@@ -124,15 +135,17 @@ function conflict(): BreakwaterError {
   );
 }
 
-async function refuse(reader: AnswerReader, error: BreakwaterError): Promise<null> {
-  reader.begin();
-  reader.fail(error, null);
-  return null;
+function replay(reader: AnswerReader, whole: WholeAnswer): Promise<null> {
+  return endAtOnce(reader, () => reader.take(whole, 'hit'));
 }
 
-async function replay(reader: AnswerReader, whole: WholeAnswer): Promise<null> {
+async function endAtOnce(reader: AnswerReader, end: () => void): Promise<null> {
   reader.begin();
-  reader.take(whole, 'hit');
+  try {
+    end();
+  } catch (error) {
+    reader.drop(error);
+  }
   return null;
 }
 

@@ -135,10 +135,10 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     this.#each((reader) => reader.take(whole, 'hit'));
   }
 
-  answer(status: number, headers: HeaderPairs, body: Uint8Array, isPoor = false): void {
+  answer(status: number, headers: HeaderPairs, body: Uint8Array, usage: TokenUsage | null, isPoor: boolean): void {
     const { facts } = this.#first.request;
     const isStream = facts.stream && facts.operation !== 'bytes';
-    const whole = this.#makeWhole(status, sharedHeaders(headers), body, isStream, null);
+    const whole = this.#makeWhole(status, sharedHeaders(headers), body, isStream, usage);
     this.#over();
     this.#keeper.onWhole(this, whole, !isPoor);
     for (const reader of this.#readers.slice()) {
@@ -146,7 +146,7 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
         if (reader === this.#first) reader.takeOwn(status, headers, body);
         else reader.take(whole, 'coalesced');
       } catch (error) {
-        this.#drop(reader, error);
+        reader.drop(error);
       }
     }
   }
@@ -163,7 +163,7 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
       try {
         this.#advance(reader);
       } catch (error) {
-        this.#drop(reader, error);
+        reader.drop(error);
       }
     }
     if (this.#readers.length > 1 && !this.#allBehind) {
@@ -183,13 +183,13 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     return moved;
   }
 
-  end(usage: TokenUsage | null = null, isMended = false): void {
+  end(usage: TokenUsage | null = null, isPoor = false): void {
     const head = this.#head!;
     const whole = this.#log.keepsAll ? this.#makeWhole(head.status, head.shared, this.#log.toBytes(), head.isEventStream, usage) : null;
     if (this.#readers.some((reader) => reader.isBehind)) this.#each((reader) => this.#writeRest(reader, head));
     this.#over();
     if (whole === null) this.#keeper.onLost(this);
-    else this.#keeper.onWhole(this, whole, !isMended);
+    else this.#keeper.onWhole(this, whole, !isPoor);
     this.#each((reader) => {
       if (!reader.canFollow(head)) return this.#takeAtEnd(reader, whole);
       reader.end(head);
@@ -208,13 +208,13 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   }
 
   refuse(refusal: UpstreamRefusal): void {
-    const { status, headers, body, told, isFinal } = refusal;
+    const { status, headers, body, told, isFinal, liesInRequest } = refusal;
     const shared = sharedHeaders(headers);
     this.#over();
     if (isFinal) this.#keeper.onWhole(this, { ...this.#makeWhole(status, shared, body, false, null), refusal: told }, false);
     else this.#keeper.onLost(this);
-    const { stale } = this;
-    this.#each((reader) => (isFinal || stale === null ? reader.refuse(refusal, shared) : reader.take(stale, 'stale')));
+    const stale = isFinal || liesInRequest ? null : this.stale;
+    this.#each((reader) => (stale === null ? reader.refuse(refusal, shared) : reader.take(stale, 'stale')));
   }
 
   leave(): void {
@@ -241,13 +241,14 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
       return this.#resumeIfRead();
     }
     // Without readers an answer is only of use whole.
-    if (!this.isKeyed || !this.#log.keepsAll) return this.#giveUp();
+    if (!this.isKeyed || !this.#log.keepsAll) return this.giveUp();
     this.#run?.note(`nobody reads it any more: it runs on for ${KEYED_RUNS_ON_MS} ms under its idempotency key`);
-    this.#grace = this.#engine.clock.schedule(KEYED_RUNS_ON_MS, () => this.#giveUp());
+    this.#grace = this.#engine.clock.schedule(KEYED_RUNS_ON_MS, () => this.giveUp());
     this.#resumeIfRead();
   }
 
-  #giveUp(): void {
+  /** Nobody is to have it any more. */
+  giveUp(): void {
     if (this.hasLeft || this.#isOver) return;
     this.hasLeft = true;
     this.#keeper.onLost(this);
@@ -302,7 +303,7 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
       if (this.#head !== null && reader.canFollow(this.#head)) return;
       reader.fail(new BreakwaterError('stream_interrupted', TOO_LARGE), null);
     });
-    if (this.#readers.length === 0) this.#giveUp();
+    if (this.#readers.length === 0) this.giveUp();
   }
 
   /** What every reader has taken need not be kept any more. */
@@ -364,15 +365,8 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
     try {
       work();
     } catch (error) {
-      this.#drop(reader, error);
+      reader.drop(error);
     }
-  }
-
-  #drop(reader: AnswerReader, error: unknown): void {
-    const { clock, events } = this.#engine;
-    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${reader.request.id}`, detail });
-    reader.drop();
   }
 
   #over(): void {

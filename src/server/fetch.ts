@@ -153,10 +153,10 @@ class FetchExchange implements Exchange {
   }
 
   #respond(body: ReadableStream<Uint8Array<ArrayBuffer>> | Uint8Array<ArrayBuffer> | null): void {
-    this.#started = true;
     const headers = new Headers();
     for (let i = 0; i + 1 < this.#headers.length; i += 2) headers.append(this.#headers[i]!, this.#headers[i + 1]!);
     this.#resolve(new Response(body, { status: this.#status, headers }));
+    this.#started = true;
   }
 
   #hasNoBody(): boolean {

@@ -26,7 +26,7 @@ const WAYS_TO_SHARE = [
 ] as const;
 
 async function startSlowWorld(t: TestContext, config: object): Promise<World> {
-  const timing = { plainMs: 1_500, firstTokenMs: 1_000, tokensPerSecond: 40 };
+  const timing = { plainMs: 1_500, firstTokenMs: 1_000, tokensPerSecond: 10 };
   return startWorld(t, { storms: { a: { seed: 5, timing } }, config });
 }
 
@@ -177,7 +177,9 @@ describe('a restart', () => {
     const streamed = await first.ask({ max_tokens: 800, stream: true });
     await first.gateway.close();
 
-    const providers = { a: { protocol: 'openai' as const, baseUrl: 'http://127.0.0.1:1/v1', apiKey: 'sk-test' } };
+    const calls = first.storms['a']!.stats().calls;
+
+    const providers = { a: { protocol: 'openai' as const, baseUrl: first.storms['a']!.url, apiKey: 'sk-test' } };
     const config = { providers, models: { fast: ['a/m'] }, policy: { cache: { enabled: true } } };
     const second = await startGateway(config, { store: await open(path) });
     t.after(() => second.close());
@@ -192,6 +194,7 @@ describe('a restart', () => {
       assert.equal(await again.text(), seen.text);
     }
     assert.equal((await second.chat({ max_tokens: 900 }, KEY)).status, 409, 'the key is still another request’s');
+    assert.equal(first.storms['a']!.stats().calls, calls);
     assertNothingHeld(second);
   });
 

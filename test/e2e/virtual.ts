@@ -2,6 +2,7 @@
 import type { TestContext } from 'node:test';
 import type { Instant } from '../../src/core/clock.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import type { Store } from '../../src/store/store.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
 import type { ManualClock } from '../../src/testing/manual-clock.ts';
 import { createSimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
@@ -46,6 +47,8 @@ export interface VirtualOptions {
   /** `caller`: every provider gets the caller's own credential; a list: every provider has these. */
   readonly keys?: 'caller' | readonly string[];
   readonly config?: Omit<ConfigInput, 'providers' | 'models'>;
+  /** Default: in memory. */
+  readonly store?: Store;
 }
 
 function keysOf({ keys }: VirtualOptions): { apiKey: string } | { apiKeys: string[] } {
@@ -63,7 +66,10 @@ export async function startVirtualWorld(t: TestContext, options: VirtualOptions)
     names.map((name) => [name, { protocol: 'openai' as const, baseUrl: `http://${name}/v1`, ...keysOf(options), ...limits }]),
   );
   const models = options.models ?? { fast: names.map((name) => `${name}/m`), deep: names.map((name) => `${name}/gpt-5`) };
-  const gateway = await startGateway({ ...options.config, providers, models }, { clock, transport: upstream });
+  const gateway = await startGateway(
+    { ...options.config, providers, models },
+    { clock, transport: upstream, ...(options.store !== undefined && { store: options.store }) },
+  );
   t.after(() => gateway.close());
 
   const until = <T>(promise: Promise<T>): Promise<T> => drive(clock, promise);

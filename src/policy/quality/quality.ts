@@ -40,6 +40,8 @@ export class QualityRules {
   /** An answer has to be read if there may be nothing but thoughts in one of its choices. */
   readonly readsThoughts: boolean;
   readonly hasPatterns: boolean;
+  /** The opening of a stream does not tell all that these rules ask. */
+  readonly readsBeyondOpenings: boolean;
 
   /** `flags` of the patterns. */
   constructor(settings: QualitySettings, flags: string) {
@@ -47,6 +49,7 @@ export class QualityRules {
     this.#mustMatch = settings.mustMatch.map((source) => new RegExp(source, flags));
     this.#mustNotMatch = settings.mustNotMatch.map((source) => new RegExp(source, flags));
     this.hasPatterns = settings.mustMatch.length + settings.mustNotMatch.length > 0;
+    this.readsBeyondOpenings = this.hasPatterns || settings.minLength > OPENING_MAX;
     this.readsAll = settings.rejectRefusal || settings.minLength > 0 || this.hasPatterns;
     this.readsCutOff = settings.rejectTruncated || settings.rejectRepetition;
     this.readsThoughts = settings.rejectEmpty;
