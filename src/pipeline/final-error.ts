@@ -13,7 +13,7 @@ import { askedWaitMs } from './verdict-effects.ts';
 export function tellFailure(run: RequestRun): void {
   if (run.kept !== null) return answerKept(run, run.kept);
   const last = lastWord(run);
-  if (run.engine.clock.now() >= run.deadline) return run.fail(deadlineError(run));
+  if (run.engine.clock.now() >= run.deadline || run.failures.every(({ ranOut }) => ranOut)) return run.fail(deadlineError(run));
   if (isAuth(last) && allSame(run)) return run.fail(authError(last));
   if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);

@@ -208,7 +208,9 @@ export function deadlineError(run: RequestRun, blockers: readonly Blocker[] = []
   for (const { target, failure, judgement } of run.failures) {
     parts.push(`${target.state.name}: ${judgement.reason === 'auth' ? 'refused our credential' : failure.message}`);
   }
-  return new BreakwaterError('deadline_exceeded', `the deadline of ${totalMs} ms has passed: ${parts.join('; ')}`);
+  const isOver = run.engine.clock.now() >= run.deadline;
+  const what = isOver ? 'has passed' : 'leaves too little time';
+  return new BreakwaterError('deadline_exceeded', `the deadline of ${totalMs} ms ${what}: ${parts.join('; ')}`);
 }
 
 /** Why the first choice was passed over although nobody has failed yet. */

@@ -30,6 +30,8 @@ export interface FailedAttempt {
   readonly judgement: Judgement;
   /** The provider's own id of the request. */
   readonly upstreamId: string | null;
+  /** It was ended by the caller's deadline, or by the share of it that one attempt may spend in silence, not by a limit of its own. */
+  readonly ranOut: boolean;
 }
 
 /** A complete answer that was not good enough; the best of them is better than none. */

@@ -89,7 +89,7 @@ function countShortfall(attempt: Attempt, shortfall: Shortfall): void {
 export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
   const { clock } = run.engine;
   const { target } = attempt.options;
-  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId });
+  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ranOut: endedByDeadline(run, attempt, failure) });
   run.fallback ??= judgement.reason;
   if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return;
   if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);
@@ -136,11 +136,19 @@ export function tellAttemptEnd(
  * nothing. Under overload many start late: if these counted, they would open the breaker of a healthy target.
  */
 function cutByDeadline(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
-  const now = run.engine.clock.now();
-  // A stream that is held back whole may have gone on well until now.
-  const silentMs = now - (failure.phase === 'answer' ? attempt.heardAt : attempt.startedAt);
-  if (failure.kind !== 'timeout' || silentMs >= Math.max(TELLING_SILENCE_MS, attempt.knownSilenceMs(failure.phase))) return false;
-  return now >= run.deadline || silentMs < attempt.ownLimitMs(failure.phase) - ROUNDING_MS;
+  const knownMs = attempt.knownSilenceMs(failure.phase);
+  return silentMs(run, attempt, failure) < Math.max(TELLING_SILENCE_MS, knownMs) && endedByDeadline(run, attempt, failure);
+}
+
+/** Not by its own limits of silence. */
+function endedByDeadline(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
+  if (failure.kind !== 'timeout') return false;
+  return run.engine.clock.now() >= run.deadline || silentMs(run, attempt, failure) < attempt.ownLimitMs(failure.phase) - ROUNDING_MS;
+}
+
+/** A stream that is held back whole may have gone on well until now. */
+function silentMs(run: RequestRun, attempt: Attempt, failure: Failure): number {
+  return run.engine.clock.now() - (failure.phase === 'answer' ? attempt.heardAt : attempt.startedAt);
 }
 
 function settlementOf(failure: Failure, health: Settlement['health'], attempt: Attempt): Settlement {

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { chatAnswer, silence } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
+import { errorOf } from './world.ts';
 
 const ANSWER_MS = 14_000;
 const SHORT = { 'x-breakwater-deadline-ms': '12000' };
@@ -36,4 +37,21 @@ test('silence beyond what answers take opens it all the same', async (t) => {
   hang();
   await all(world, 10, { 'x-breakwater-deadline-ms': '20000' });
   assert.equal(world.gateway.targets()[0]!.breaker.state, 'open');
+});
+
+test('who ran out of time is told so, though the other target could not be asked before the end', async (t) => {
+  const world = await startVirtualWorld(t, {
+    providers: { a: () => silence(), b: () => chatAnswer() },
+    config: { policy: { maxAttempts: 4 } },
+    models: { fast: ['a/m', 'b/m'], other: ['b/m'] },
+    limits: { requestsPerMinute: 1, burst: 1 },
+  });
+  assert.equal((await world.answerTo({ model: 'other' })).status, 200);
+  const seen = await world.answerTo({}, { 'x-breakwater-deadline-ms': '2000' });
+  const { code, message } = errorOf(seen.text);
+  assert.deepEqual([seen.status, code], [504, 'deadline_exceeded']);
+  assert.match(
+    message,
+    /the deadline of 2000 ms leaves too little time: 0 ms waiting for capacity; a\/m: no response headers within 1200 ms/,
+  );
 });
