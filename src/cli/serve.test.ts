@@ -55,9 +55,11 @@ test('a check that is not there is one line', async () => {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   const config = 'providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\npolicy: { quality: { check: ./own.mjs } }\nstore: "memory:"\n';
   await writeFile(join(cwd, 'breakwater.yaml'), config);
-  const { code, stderr } = await runCli(['--port', '0'], { cwd });
-  assert.equal(code, 1);
-  assert.match(stderr, /^breakwater: quality\.check: the module .*own\.mjs can't be loaded: .*\n$/);
+  for (const args of [['--port', '0'], ['check']]) {
+    const { code, stderr } = await runCli(args, { cwd });
+    assert.equal(code, 1);
+    assert.match(stderr, /^breakwater: .*breakwater\.yaml: policy\.quality\.check: there is nothing at .*own\.mjs\n$/);
+  }
 });
 
 test('a changed config is taken over, a broken one is not', async (t) => {

@@ -60,6 +60,12 @@ function buildTarget(input: TargetInput, path: Path, isPattern: boolean, context
     if (dropped >= 0) context.faults.add([...path, 'drop', dropped], `must not drop ${field}: that is not the target's to change`);
   }
   const known = context.providers[provider];
+  const here = known?.engine?.models;
+  if (here !== undefined && model !== '' && !model.includes('*') && !Object.hasOwn(here, model)) {
+    const there = Object.keys(here);
+    const others = there.length === 0 ? '' : `; it has ${there.join(', ')}`;
+    context.faults.add(at, `names a model that is not written under providers.${provider}.models${others}`);
+  }
   return {
     provider,
     model,

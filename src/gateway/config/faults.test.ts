@@ -170,6 +170,10 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     withX({ models: { a: [['x/a', { target: 'other/y' }]] } }),
     'models.a[0][1].target: names a provider that is not configured (got "other/y")',
   ],
+  [
+    withX({ models: { a: ['local/y'] } }),
+    'models.a[0]: names a model that is not written under providers.local.models; it has extract (got "local/y")',
+  ],
   [withX({ models: { a: [{ target: 'x/y', weight: 0 }] } }), 'models.a[0].weight: must be a number above 0 (got 0)'],
   [withX({ models: { a: [[{ target: 'x/y', weight: -2 }]] } }), 'models.a[0][0].weight: must be a number above 0 (got -2)'],
   [withX({ models: { a: [{ target: 'x/y', wieght: 2 }] } }), 'models.a[0].wieght: is an unknown key; did you mean weight? (got 2)'],

@@ -4,9 +4,21 @@ import { missingPeer } from '../../transport/local/peers.ts';
 import type { Config, ProviderConfig } from './config.ts';
 import type { ConfigFault } from './faults.ts';
 
-/** Packages and weights of local models that are not there, as faults of the config. */
+/** Packages and weights of local models, and modules of own checks, that are not there, as faults of the config. */
 export function missingParts(config: Config): ConfigFault[] {
-  return Object.values(config.providers).flatMap(missingPartsOf);
+  return [...Object.values(config.providers).flatMap(missingPartsOf), ...missingChecks(config)];
+}
+
+function missingChecks({ policy, providers, models }: Config): ConfigFault[] {
+  const owners: [string, { readonly quality?: { readonly check?: unknown } | undefined }][] = [
+    ['policy', policy],
+    ...Object.values(providers).map((provider): [string, typeof provider.policy] => [`providers.${provider.name}`, provider.policy]),
+    ...Object.values(models).map((model): [string, typeof model.policy] => [`models.${model.name}`, model.policy]),
+  ];
+  return owners.flatMap(([path, { quality }]) => {
+    const check = quality?.check;
+    return typeof check !== 'string' || existsSync(check) ? [] : [fault(`${path}.quality.check`, `there is nothing at ${check}`)];
+  });
 }
 
 function missingPartsOf({ name, engine }: ProviderConfig): ConfigFault[] {

@@ -95,8 +95,9 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
     const provider = buildProvider(name, input, { env: options.env ?? {}, directory: resolve(options.directory ?? '.'), faults });
     if (provider !== null) providers[name] = provider;
   }
+  const known = providerNames.has(builtinProviderName) ? providers : { ...providers, [builtinProviderName]: builtinProvider };
   const models = record(Object.entries(parsed.models ?? {}), (input, name) =>
-    buildModel(name, input, { providerNames: new Set([...providerNames, builtinProviderName]), providers, faults }),
+    buildModel(name, input, { providerNames: new Set([...providerNames, builtinProviderName]), providers: known, faults }),
   );
   const isNamed = Object.values(models).some((model) => model.tiers.flat().some(({ provider }) => provider === builtinProviderName));
   if (isNamed && !providerNames.has(builtinProviderName)) providers[builtinProviderName] = builtinProvider;
