@@ -342,6 +342,23 @@ test('where the limit is configured, or told, refusals teach nothing beside it',
   }
 });
 
+test('a refusal by chance makes no sliding window of what is configured as a bucket', () => {
+  for (const isSame of [true, false]) {
+    const limit = { limit: 60, windowMs: MINUTE, counts: (need: Need) => need.requests, available: () => 60 };
+    const rate = told(0, { isConfigured: isSame, configured: isSame ? [limit] : [] }, word(60, 60));
+    let now = 0;
+    for (let i = 0; i < 62; i++) {
+      now = Math.max(now, rate.earliest(now, ONE));
+      rate.reserve(now, ONE);
+      if (i < 61) rate.served(now, now, ONE);
+      rate.remains(now, now, 0, Math.max(0, 59 - i));
+    }
+    rate.refused(now + 1, now, ONE);
+    const waitMs = rate.earliest(now + 1, ONE) - now;
+    assert.ok(isSame ? waitMs < 2000 : waitMs > 50_000, `${waitMs}`);
+  }
+});
+
 test('what was learned survives a restart, refilled, and not when it is too old', () => {
   const rate = told(0, {}, word(60, 10));
   const saved = rate.save(0, 1_000_000)!;

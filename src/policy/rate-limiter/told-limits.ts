@@ -233,11 +233,12 @@ export class ToldLimits {
 
   /**
    * What ours still had room for, and the provider had not, may be counted another way than thought: over a sliding window. That must
-   * explain it: about as much as the limit was taken within the last minute.
+   * explain it: about as much as the limit was taken within the last minute. Not where the config says of the same limit how it is
+   * counted: chance refusals look the same.
    */
   #doubtBucket(now: Instant, told: ToldLimit, lately: Lately): void {
     const { enforce, kind } = this.#options;
-    if (enforce !== 'bucket' || this.#isBucket || told.isWindow || told.windowMs !== MINUTE_MS) return;
+    if (enforce !== 'bucket' || this.#isBucket || told.configured !== null || told.isWindow || told.windowMs !== MINUTE_MS) return;
     const taken = lately.reduce((sum, { amount }) => sum + amount, 0);
     if (taken < WINDOW_SHARE_MIN * told.limit || (kind === 'requests' && taken > WINDOW_SHARE_MAX * told.limit)) return;
     this.#all = this.#all.map((one) => (one === told ? told.asWindow(now, lately) : one));
