@@ -391,3 +391,27 @@ test('a call larger than a limit that was proven may be tried once nothing has c
   rate.served(16 * MINUTE + 50, 16 * MINUTE, large);
   assert.equal(rate.earliest(17 * MINUTE, large), 17 * MINUTE);
 });
+
+test('one call that asks for more than any minute holds back those after it by a minute, not for hours', () => {
+  const rate = make({ kind: 'tokens' });
+  for (const at of [0, 1000, 2000]) {
+    rate.reserve(at, tokens(500));
+    rate.served(at, at, tokens(500));
+    rate.reserve(at + 10, tokens(500));
+    rate.refused(at + 100, at + 10, tokens(500));
+  }
+  assert.equal(rate.known(3000)[0]!.source, 'paced');
+  const at = rate.earliest(10_000, tokens(100, 10_000_000));
+  rate.reserve(at, tokens(100, 10_000_000));
+  const next = rate.earliest(at, tokens(500));
+  assert.ok(next > at && next <= at + MINUTE + 5000, `${next - at} ms`);
+});
+
+test('before anything is known one call holds back those after it by a minute at most, whatever it asks for', () => {
+  const rate = make({ kind: 'tokens', startsCarefully: true });
+  const ticket = rate.reserve(0, tokens(100, 10_000_000));
+  const next = rate.earliest(1, tokens(500));
+  assert.ok(next > 1000 && next <= MINUTE + 2000, `${next} ms`);
+  rate.cancel(2, ticket, tokens(100, 10_000_000));
+  assert.equal(rate.earliest(3, tokens(500)), 3);
+});

@@ -26,8 +26,9 @@ export interface LearnedRateOptions extends ToldOptions {
   readonly isConfigured: boolean;
 }
 
-/** At once, and again each second, before anything is known. A need above it goes alone. */
+/** At once, and again each second, before anything is known. A need above it goes alone, and counts for a minute of it at most. */
 const FIRST_FLIGHT = { requests: 16, tokens: 16_000 } as const;
+const FLIGHTS_MAX = 60;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
 /** Refusals further apart than this have nothing to do with each other. */
@@ -105,7 +106,7 @@ export class LearnedRate implements Resource {
     this.#paced?.take(now, input + output);
     if (!this.#heard) {
       this.#firstStartAt ??= now;
-      this.#inFirstFlight += input + output;
+      this.#inFirstFlight += this.#flownBy(input + output);
     }
     return now;
   }
@@ -122,7 +123,7 @@ export class LearnedRate implements Resource {
     this.#told.giveBack(now, ticket, input, output);
     this.#paced?.giveBack(now, input + output);
     this.#accepted.add(now, -input - output, -1);
-    if (!this.#heard) this.#inFirstFlight -= input + output;
+    if (!this.#heard) this.#inFirstFlight -= this.#flownBy(input + output);
   }
 
   /** An answer has begun: what a provider does not tell of now, it did not mean to. True if somebody may start sooner. */
@@ -221,6 +222,10 @@ export class LearnedRate implements Resource {
     const flight = FIRST_FLIGHT[this.kind];
     const flown = this.#inFirstFlight + Math.min(amount, flight);
     return this.#firstStartAt + Math.max(0, flown / flight - 1) * SECOND_MS;
+  }
+
+  #flownBy(amount: number): number {
+    return Math.min(amount, FLIGHTS_MAX * FIRST_FLIGHT[this.kind]);
   }
 
   #inputOf(need: Need): number {

@@ -105,13 +105,14 @@ export class PacedRate {
     return missing <= 0 ? now : now + (missing * MINUTE_MS) / this.#perMinute;
   }
 
+  /** Of one call no more than a minute's worth is counted: what it asked for may be beyond all measure. */
   take(now: Instant, amount: number): void {
-    this.#level = this.level(now) - amount;
+    this.#level = this.level(now) - Math.min(amount, this.#perMinute);
     this.#at = now;
   }
 
   giveBack(now: Instant, amount: number): void {
-    this.#level = Math.min(this.#capacity, this.level(now) + amount);
+    this.#level = Math.min(this.#capacity, this.level(now) + Math.min(amount, this.#perMinute));
     this.#at = now;
   }
 
