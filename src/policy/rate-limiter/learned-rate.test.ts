@@ -415,3 +415,15 @@ test('before anything is known one call holds back those after it by a minute at
   rate.cancel(2, ticket, tokens(100, 10_000_000));
   assert.equal(rate.earliest(3, tokens(500)), 3);
 });
+
+test('what is told and has not changed is saved as it was, however much time has passed', () => {
+  for (const enforce of ['bucket', 'sliding'] as const) {
+    const rate = told(0, { enforce }, word(100, 40));
+    const EPOCH = 1_800_000_000_000;
+    const first = rate.save(2 * MINUTE, EPOCH + 2 * MINUTE);
+    assert.deepEqual(rate.save(5 * MINUTE, EPOCH + 5 * MINUTE + 3), first); // clocks drift
+    const later = make({ enforce });
+    later.restore(MINUTE, EPOCH + 6 * MINUTE, first!);
+    assert.equal(later.known(MINUTE)[0]!.available, 100);
+  }
+});

@@ -35,7 +35,7 @@ export interface ToldShape {
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
 }
 
-const SLICE_MS = 1_000;
+const SECOND_MS = 1_000;
 /** A level that differs by less than this share of the limit is the same: words are rounded, and a little old. */
 const SAME_SHARE = 0.005;
 /** Beside a configured limit that is no wider a told one says something new only where so much less remains: words are whole numbers, and late. */
@@ -94,7 +94,7 @@ export class ToldLimit {
     this.confirmedAt = now;
     this.#news = Math.min(NEWS_SHARE_MAX * limit, Math.max(NEWS_MIN, NEWS_SHARE * limit));
     this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;
-    const share = enforce === 'perSecond' ? Math.min(1, SLICE_MS / windowMs) : 1;
+    const share = enforce === 'perSecond' ? Math.min(1, SECOND_MS / windowMs) : 1;
     const capacity = Math.max(limit * share, Math.min(1, limit));
     this.#level =
       enforce === 'sliding'
@@ -202,18 +202,22 @@ export class ToldLimit {
     this.#level.set(now, Math.min(level, this.#level.capacity));
   }
 
+  /** The same as long as nothing happens, so that it is not written again and again. */
   save(now: Instant, epochMs: number): ToldLevel {
     const { family, counts, windowMs, limit, isGuess } = this;
+    const level = this.#level.at(now);
+    // The two clocks drift by fractions.
+    const confirmedEpochMs = Math.round((epochMs - (now - this.confirmedAt)) / SECOND_MS) * SECOND_MS;
     return {
       family,
       counts,
       windowMs,
       limit,
       isGuess,
-      level: this.#level.at(now),
+      level,
       ...(this.#level instanceof WindowedLevel ? { taken: this.#level.save(now, epochMs) } : {}),
-      epochMs,
-      confirmedEpochMs: epochMs - (now - this.confirmedAt),
+      epochMs: level < this.#level.capacity ? epochMs : confirmedEpochMs,
+      confirmedEpochMs,
     };
   }
 
