@@ -135,3 +135,19 @@ test('survives a restart for a while', () => {
   late.restore(0, 5_000_000, saved);
   assert.equal(late.limit, Infinity);
 });
+
+test('a moment with fewer calls ends in time, though no stream begins any more that could show something', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  const room = (now: number): number => {
+    let taken = 0;
+    while (limiter.earliest(now) === now && taken < 1000) taken += 1 + 0 * limiter.reserve(now);
+    for (let i = 0; i < taken; i++) limiter.cancel();
+    return taken;
+  };
+  play({ limiter, wanted: 60, minutes: 4, firstMs: knee(20) });
+  let now = 240_000;
+  const isDipping = (): boolean => limiter.limit !== Infinity && room(now) < limiter.limit;
+  for (; now < 300_000 && !isDipping(); now += 1000) limiter.began(now, now - 450, 10, limiter.limit, 450);
+  assert.ok(isDipping());
+  assert.equal(room(now + 6000), limiter.limit);
+});

@@ -113,13 +113,13 @@ export class AdaptiveConcurrency implements Resource {
   }
 
   earliest(now: Instant): Instant {
-    if (this.#inUse < this.#allowed) return now;
+    if (this.#inUse < this.#allowed(now)) return now;
     return WHEN_SETTLED;
   }
 
   reserve(now: Instant): number {
     this.#inUse++;
-    if (this.#inUse >= this.#allowed) {
+    if (this.#inUse >= this.#allowed(now)) {
       this.#binding = true;
       this.#boundAt = now;
     }
@@ -193,8 +193,10 @@ export class AdaptiveConcurrency implements Resource {
     this.#refusedAt = saved.limit;
   }
 
-  get #allowed(): number {
-    return this.#dipSince === null ? this.limit : Math.max(1, Math.floor(this.#limit * DIP_SHARE));
+  /** A dip ends in time even if no stream begins any more that could show something. */
+  #allowed(now: Instant): number {
+    const isDipping = this.#dipSince !== null && now - this.#dipSince < DIP_MS;
+    return isDipping ? Math.max(1, Math.floor(this.#limit * DIP_SHARE)) : this.limit;
   }
 
   #release(): void {
