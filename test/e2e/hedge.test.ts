@@ -6,6 +6,7 @@ import { chatStream, silence, streamEnd, streamStart } from '../../src/testing/s
 import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
 import { HEDGE, after, answeredBy, assertSettled, endsOf, failing, startHedged } from './hedge-world.ts';
 import type { HedgedOptions, Script } from './hedge-world.ts';
+import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
 
@@ -356,3 +357,30 @@ it('what is passed through unread is not hedged', async (t) => {
   assert.equal(world.upstream.calls.length, 1);
   assertSettled(world);
 });
+
+for (const [concurrency, busy, hedges] of [
+  [4, 2, 1],
+  [4, 3, 0],
+  [10, 7, 1],
+  [10, 8, 0],
+] as const) {
+  it(`${hedges} of one hedge finds a place where ${busy} of ${concurrency} are taken`, async (t) => {
+    const world = await startVirtualWorld(t, {
+      providers: { a: silence, b: after(60_000) },
+      models: { fast: { targets: ['a/m', 'b/m'], policy: { hedge: HEDGE } } },
+      limits: { concurrency },
+    });
+    const asked = Array.from({ length: busy }, () => world.ask({ model: 'b/m' }));
+    await world.clock.advanceAsync(1);
+    asked.push(world.ask());
+    await world.clock.advanceAsync(499);
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, busy]);
+    await world.clock.advanceAsync(10);
+    const hedged = world.eventsOf('attempt').filter(({ race, target }) => race === 'hedge' && target === 'b/m');
+    assert.equal(hedged.length, hedges);
+    const ended = Promise.allSettled(asked.map(({ done }) => done));
+    for (const each of asked) each.leave();
+    await world.until(ended);
+    assertSettled(world);
+  });
+}
