@@ -1,7 +1,7 @@
 import type { Clock } from '../core/clock.ts';
-import type { EventBus } from '../core/events.ts';
+import type { Blocker, EventBus } from '../core/events.ts';
 import type { Shortfall } from '../core/quality.ts';
-import type { Priority } from '../core/request.ts';
+import type { Priority, SchedulingClass } from '../core/request.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Config } from './config/index.ts';
@@ -48,13 +48,35 @@ export interface TargetStatus {
   readonly learned: LearnedStatus;
 }
 
+/** What `/admin/queue` shows. */
 export interface QueueStatus {
   readonly waiting: number;
   readonly waitingByPriority: Readonly<Record<string, number>>;
   readonly inFlight: number;
   readonly heldBytes: number;
-  /** Milliseconds that the longest waiting request has waited. */
+  /** Milliseconds that the longest waiting request has waited, to the second. */
   readonly oldestMs: number;
+  /** Those who wait by what they wait for, the most first. */
+  readonly groups: readonly QueueGroup[];
+  /** How many wait in groups that are not shown. */
+  readonly others: number;
+}
+
+/** Those of one class who may use the same targets. */
+export interface QueueGroup {
+  /** The model that one of them asked for. */
+  readonly model: string;
+  readonly priority: SchedulingClass;
+  readonly waiting: number;
+  /** In the order of the route; the first few. */
+  readonly targets: readonly string[];
+  /** How long the one that is due first has waited, and how long it may still wait, in milliseconds. */
+  readonly waitedMs: number;
+  readonly leftMs: number;
+  /** When a request like it that comes now would start, in milliseconds from now; null: nobody knows. */
+  readonly startsInMs: number | null;
+  /** What keeps each target from it now; `waitMs` null: until another request ends, `never`: for good, or until somebody puts it right. */
+  readonly why: readonly { readonly target: string; readonly kind: Blocker['kind']; readonly waitMs: number | 'never' | null }[];
 }
 
 /** A running gateway without its listener: config in, answers out. `server` and `breakwater.fetch` stand on it. */

@@ -3,20 +3,27 @@ import type { Instant } from '../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { SchedulingClass } from '../core/request.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
+import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
+import type { WaitingGroup } from '../policy/scheduler/survey.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { pausedMs } from '../pipeline/route.ts';
 import type { RouteTarget, TargetState } from '../pipeline/route.ts';
 import type { EngineStatus } from '../transport/local/local-engine.ts';
 import type { ResourceLevel, Snapshot } from '../telemetry/snapshot.ts';
-import type { QueueStatus, TargetStatus } from './gateway.ts';
+import type { QueueGroup, QueueStatus, TargetStatus } from './gateway.ts';
 import { learnedStatus } from './learning.ts';
 import { estimateLevels, learnedLevels } from './learned-levels.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import type { TargetRegistry } from './targets.ts';
 
 type Queue = Scheduler<RouteTarget, RouteApplicant>;
+
+/** Model names come from callers, so there may be as many groups as requests. */
+const GROUPS_SHOWN_MAX = 50;
+const TARGETS_SHOWN_MAX = 16;
+const NAME_SHOWN_MAX = 200;
 
 export function targetStatus(state: TargetState, engine: EngineStatus | undefined, now: Instant): TargetStatus {
   return {
@@ -45,12 +52,34 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
 }
 
 export function queueStatus(scheduler: Queue, engine: Engine, heldBytes: number): QueueStatus {
+  const now = engine.clock.now();
+  const { groups, others } = scheduler.survey(now, GROUPS_SHOWN_MAX);
   return {
     waiting: scheduler.length,
     waitingByPriority: waitingByClass(scheduler),
     inFlight: engine.running.size,
     heldBytes,
-    oldestMs: scheduler.oldestMs(engine.clock.now()),
+    oldestMs: scheduler.oldestMs(now),
+    groups: groups.map((group) => queueGroup(group, now)),
+    others,
+  };
+}
+
+function queueGroup(group: WaitingGroup<RouteTarget, RouteApplicant>, now: Instant): QueueGroup {
+  const { first, newcomerAt } = group;
+  const targets = new Set(first.tiers.flat().map(({ key }) => key));
+  const { blockers } = refusal('infeasible', first, now);
+  return {
+    model: first.model.slice(0, NAME_SHOWN_MAX),
+    priority: group.class,
+    waiting: group.waiting,
+    targets: [...targets].slice(0, TARGETS_SHOWN_MAX),
+    waitedMs: now - group.since,
+    leftMs: Math.max(0, group.waitUntil - now),
+    startsInMs: newcomerAt === null || newcomerAt === Infinity ? null : Math.max(0, newcomerAt - now),
+    why: blockers.slice(0, TARGETS_SHOWN_MAX).map(({ target, kind, waitMs }) => {
+      return { target, kind, waitMs: waitMs === Infinity ? 'never' : waitMs };
+    }),
   };
 }
 

@@ -6,6 +6,8 @@ import type { Applicant, Decision, Raise, Refusal, Start } from '../policy/sched
 import type { RouteTarget } from './route.ts';
 
 export interface RouteApplicant extends Applicant<RouteTarget> {
+  /** The model asked for. */
+  readonly model: string;
   /** What keeps a session at one target, so that prompt caches are used; null: nothing. */
   readonly affinityKey: string | null;
   /** What answers of its kind may be compared by. */

@@ -53,6 +53,10 @@ export class RunApplicant implements RouteApplicant {
     this.own = run.clientPermit === null ? run.request.client.resources : NO_RESOURCES;
   }
 
+  get model(): string {
+    return this.#run.route.name;
+  }
+
   get kind(): number {
     return answerKind(this.#run.request.facts);
   }

@@ -78,7 +78,15 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       gateway.heldBytes -= bytes;
     },
     targets: () => [],
-    queue: () => ({ waiting: 0, waitingByPriority: {}, inFlight: running, heldBytes: gateway.heldBytes, oldestMs: 0 }),
+    queue: () => ({
+      waiting: 0,
+      waitingByPriority: {},
+      inFlight: running,
+      heldBytes: gateway.heldBytes,
+      oldestMs: 0,
+      groups: [],
+      others: 0,
+    }),
     snapshot: () => ({
       queueLength: { high: 0, normal: 0, low: 0, job: 0 },
       inFlight: running,

@@ -239,3 +239,47 @@ test('tells how many of each class wait, and how long the oldest has', () => {
   driver.settle('running');
   driver.running.get('b')!.permit.settle(300, SUCCESS);
 });
+
+test('tells who waits for what, the most first, and when one more like them would start', () => {
+  const driver = new Driver();
+  const [fast, slow] = [requests(60, 'fast'), requests(6, 'slow')];
+  const quick = [[capacity('p/quick', fast)]];
+  const either = [[capacity('p/slow', slow)], [capacity('p/slower', slow)]];
+  for (let i = 0; i < 60; i++) driver.submit(applicant(`quick ${i}`, quick));
+  for (let i = 0; i < 6; i++) driver.submit(applicant(`slow ${i}`, either));
+  driver.submit(...['a', 'b'].map((client) => applicant(client, either, { client, deadline: 500_000 })));
+  driver.now = 500;
+  driver.submit(...['c', 'd', 'e'].map((name) => applicant(name, quick, { class: 'high', deadline: 400_000 })));
+  driver.submit(applicant('f', quick, { class: 'low', deadline: 400_000 }));
+  const { groups, others } = driver.scheduler.survey(600, 2);
+  assert.equal(others, 1);
+  assert.deepEqual(
+    groups.map(({ class: name, waiting, first, since, waitUntil }) => [name, waiting, first.tiers, since, waitUntil]),
+    [
+      ['high', 3, quick, 500, 400_000],
+      ['normal', 2, either, 0, 500_000],
+    ],
+  );
+  for (const [i, expected] of [4_000, 30_000].entries()) {
+    const at = groups[i]!.newcomerAt!;
+    assert.ok(Math.abs(at - expected) < 0.05 * expected, `${at}`);
+  }
+  assert.equal(driver.scheduler.length, 6);
+});
+
+test('telling who waits costs the same however many do', () => {
+  const costs = [10, 1_000].map((waiting) => {
+    const driver = new Driver();
+    const { tiers } = oneBusySlot(driver);
+    let asked = 0;
+    const need = { requests: 1, inputTokens: 1, outputTokens: 0 };
+    for (let i = 0; i < waiting; i++) {
+      driver.scheduler.submit(0, { ...applicant(`${i}`, tiers, { deadline: 1e6 + i }), needOn: () => (asked++, need) });
+    }
+    asked = 0;
+    assert.equal(driver.scheduler.survey(1, 50).groups[0]!.waiting, waiting);
+    assert.equal(driver.scheduler.oldestMs(1), 1);
+    return asked;
+  });
+  assert.ok(costs[0]! > 0 && costs[0] === costs[1], costs.join(' '));
+});

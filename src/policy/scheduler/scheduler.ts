@@ -21,6 +21,7 @@ import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Resource } from '../../core/resource.ts';
+import { Arrivals } from './arrivals.ts';
 import { Evaluator, isClosedForAll, isHoldable } from './evaluate.ts';
 import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
@@ -29,6 +30,8 @@ import type { Entry, Line, Place, Queue, Spot, Traffic } from './lane.ts';
 import { ResourceLine } from './line.ts';
 import { countPromise, exchangePromises, makePromise } from './counted-on.ts';
 import { refusal } from './refusal.ts';
+import { surveyOf } from './survey.ts';
+import type { Survey } from './survey.ts';
 import type { Applicant, Choose, Decided, Decision, Raise, Refusal, Start } from './types.ts';
 import { LOOK_PAST_MAX, WaitingRoom } from './waiting-room.ts';
 
@@ -59,6 +62,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   readonly #expiry = new IndexedHeap<Entry<T, A>>((entry, index) => (entry.expiryIndex = index));
   readonly #traffic: Traffic = { interactiveAt: -Infinity };
   readonly #waiting = SCHEDULING_CLASSES.map(() => 0);
+  readonly #arrivals = new Arrivals();
   #length = 0;
   #sequence = 0;
   #wakeAt: Instant = Infinity;
@@ -91,11 +95,14 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return Math.min(this.#wakeAt, this.#room.looks.peekKey(), this.#expiry.peekKey());
   }
 
-  /** The longest that anybody waiting has waited, in milliseconds. O(n): for status pages. */
+  /** The longest that anybody waiting has waited, in milliseconds, or a second more at most. However many wait, it costs the same. */
   oldestMs(now: Instant): number {
-    let oldest = now;
-    for (const queue of this.#room.looks.items()) for (const entry of queue.entries.items()) oldest = Math.min(oldest, entry.since);
-    return now - oldest;
+    return now - this.#arrivals.oldest(now);
+  }
+
+  /** Who waits for what, in so many groups at most. */
+  survey(now: Instant, groupsMax: number): Survey<T, A> {
+    return surveyOf(this.#room.looks, this.#length, groupsMax, (entry) => this.#newcomerAt(now, entry));
   }
 
   /** Starts, refuses or queues. After `wait`, poll: the newcomer may be first in line. */
@@ -284,6 +291,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     entry.applicant.waiting = entry;
     this.#length++;
     this.#waiting[queue.rank]!++;
+    this.#arrivals.count(entry.since, 1);
     makePromise(now, entry, look);
     if (entry.waitUntil > entry.deadline && !queue.watchesAll) {
       queue.watchesAll = true;
@@ -318,6 +326,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     entry.applicant.waiting = null;
     this.#length--;
     this.#waiting[queue.rank]!--;
+    this.#arrivals.count(entry.since, -1);
     if (wasFirst) this.#room.headChanged(queue);
   }
 
@@ -356,6 +365,14 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     for (const line of soonest.lines)
       if (isHoldable(line.resource)) expected = Math.max(expected, line.expect(now, entry, need, this.#shares, false));
     return expected > now ? expected : null;
+  }
+
+  /** When one that asks now for the same, with as much time, would start. */
+  #newcomerAt(now: Instant, { applicant, deadline, since, queue }: Entry<T, A>): Instant | null {
+    const later = now - since;
+    const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + later, waitUntil: Infinity };
+    const look = this.#evaluator.evaluate(entry, now, true);
+    return look.place === null ? this.#expected(now, entry, look) : now;
   }
 
   #lane(tiers: Applicant<T>['tiers']): Lane<T, A> {
