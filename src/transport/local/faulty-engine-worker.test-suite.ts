@@ -18,6 +18,8 @@ const engine: Engine = {
     if (what.startsWith('begin, ')) {
       writing.emit('begun');
       await breath();
+      // What it has said is to be heard before it ends, however busy the machine is.
+      Atomics.wait(stoppedId, 0, Atomics.load(stoppedId, 0), 100);
     }
     if (what.endsWith('exit')) process.exit(7);
     if (what.endsWith('throw')) {
@@ -29,6 +31,7 @@ const engine: Engine = {
     if (what.endsWith('reject')) throw new Error('no such layer\nsecond line');
     if (what.endsWith('eat')) for (const eaten: unknown[] = []; ;) eaten.push(new Array(100_000).fill(what));
     if (what.endsWith('spin')) for (;;);
+    if (what.endsWith('doze')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
     if (what.endsWith('drip')) {
       while (!writing.isStopped()) {
         writing.emit('.');

@@ -50,7 +50,9 @@ export class LocalEngine {
   #restartAt: Instant = -Infinity;
   /** A thread that has to be gone before the next is started: two of a model would be twice its memory. */
   #before: Promise<void> | null = null;
+  /** It takes what has come, and is not loaded for more. */
   #isClosing = false;
+  #isClosed = false;
   #whenIdle: (() => void) | null = null;
 
   /** `after`: nothing is started before it. */
@@ -76,11 +78,10 @@ export class LocalEngine {
 
   send(path: string, body: Uint8Array | null, listener: UpstreamListener): UpstreamCall {
     const call = new LocalCall(this.#nextId++, path, body, listener, (one) => this.#abort(one));
+    // It waits from now on, so that nobody takes the engine for idle.
+    this.#waiting.push(call);
     queueMicrotask(() => {
-      if (call.isOver) return;
-      listener.onSent();
-      if (call.isOver) return;
-      this.#waiting.push(call);
+      if (!call.isOver) listener.onSent();
       this.#pump();
     });
     return call;
@@ -97,18 +98,22 @@ export class LocalEngine {
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const call of this.#waiting.splice(0)) call.break('the engine was closed');
+    this.#isClosed = true;
     const thread = this.#thread;
-    if (thread === null) return this.#before ?? Promise.resolve();
-    this.#current?.break('the engine was closed');
-    thread.stop(this.#nextId);
-    thread.work();
-    thread.post({ kind: 'close' });
+    if (thread !== null) {
+      this.#current?.break('the engine was closed');
+      thread.stop(this.#nextId);
+      thread.work();
+      thread.post({ kind: 'close' });
+    }
+    const gone = thread === null ? this.#before : thread.gone;
+    if (gone === null) return;
     await new Promise<void>((resolve) => {
       const timer = this.#clock.schedule(CLOSE_WAIT_MS, () => {
-        thread.end();
+        thread?.end();
         resolve();
       });
-      void thread.gone.then(() => {
+      void gone.then(() => {
         timer.cancel();
         resolve();
       });
@@ -116,7 +121,7 @@ export class LocalEngine {
   }
 
   #pump(): void {
-    if (this.#current !== null) return;
+    if (this.#current !== null || this.#isClosed) return;
     if (this.#waiting.length === 0) return this.#whenIdle?.();
     if (this.#before !== null) return;
     if (this.#thread === null && !this.#tryStart()) return;
@@ -224,7 +229,7 @@ export class LocalEngine {
     this.#thread = null;
     this.#memory = NOTHING;
     this.#release();
-    if (this.#isClosing) return;
+    if (this.#isClosed) return;
     const error = { status: 500, code: 'engine_crashed', message: `${this.spec.name} crashed: ${reason}`, detail: null };
     this.#failWith(error, 0);
     call?.fail(error, null);

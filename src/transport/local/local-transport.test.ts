@@ -334,3 +334,39 @@ test('closing breaks off what runs and ends the threads', async (t) => {
   assert.deepEqual(running.order, ['sent', '200', 'error']);
   assert.deepEqual(waiting.order, ['sent', 'error']);
 });
+
+test('an engine that a reload has replaced crashes for its own callers only', async (t) => {
+  const { send, transport } = setUp(t);
+  const running = send('drip', stream);
+  const crashing = send('exit');
+  await running.firstData;
+  transport.configure([{ spec: specOf({ maxTokens: 5 }), warm: false }]);
+  const next = send('say hello');
+  running.call.abort();
+  await crashing.over;
+  assert.deepEqual(crashing.order, ['sent', '500', 'end']);
+  await next.over;
+  assert.deepEqual(next.order, ['sent', '200', 'end']);
+});
+
+test('a call in the instant of a reload is answered', async (t) => {
+  const { send, transport } = setUp(t);
+  const told = send('say hello');
+  transport.configure([{ spec: specOf({ maxTokens: 5 }), warm: false }]);
+  const next = send('say hello');
+  await Promise.all([told.over, next.over]);
+  for (const { order } of [told, next]) assert.deepEqual(order, ['sent', '200', 'end']);
+});
+
+test('closing does not wait for a thread that can neither be stopped nor ended', async (t) => {
+  const { send, transport, clock } = setUp(t, { engine: 'llama' });
+  await send('say hello').over;
+  const dozing = send('begin, doze', stream);
+  await dozing.firstData;
+  dozing.call.abort();
+  clock.advance(5_000);
+  const closed = transport.close();
+  await clock.advanceAsync(2_000);
+  await closed;
+  assert.deepEqual(dozing.order, ['sent', '200']);
+});
