@@ -3,6 +3,7 @@ import type { Instant } from '../core/clock.ts';
 import type { RepeatTaken, RetryBudget } from '../policy/retry-budget.ts';
 import { ask } from './permission.ts';
 import type { AdmissionResult } from './admit.ts';
+import { isOutOfOrder } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 
@@ -20,9 +21,16 @@ const EXHAUSTED: Exhausted = { kind: 'exhausted' };
  * A target for which the request was mended comes first, but is not waited for while another is untried.
  */
 export function askNext(run: RequestRun): AdmissionResult | Exhausted | Promise<AdmissionResult | Exhausted> {
-  const waitUntil = run.engine.clock.now() + run.route.maxWaitMs;
+  const now = run.engine.clock.now();
+  const waitUntil = now + (hasStandIn(run, now) ? Math.min(run.route.patienceMs, run.route.maxWaitMs) : run.route.maxWaitMs);
   if (run.attempts === 0) return ask(run, run.tiers, waitUntil);
   return run.attempts >= run.route.maxAttempts ? EXHAUSTED : askAgain(run, waitUntil);
+}
+
+/** A kept answer is at hand, and nobody is in order: it is worth as long a wait as a better tier before a worse one. */
+function hasStandIn({ shared, tiers }: RequestRun, now: Instant): boolean {
+  if (shared === null || shared.stale === null) return false;
+  return tiers.every((tier) => tier.every((target) => isOutOfOrder(target, now)));
 }
 
 async function askAgain(run: RequestRun, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {

@@ -224,6 +224,21 @@ describe('an answer beyond its time', () => {
     assert.equal((await world.answerTo()).status, 400);
   });
 
+  it('is waited with no longer than for a better tier while a breaker is open', async (t) => {
+    let isDown = false;
+    const world = await start(t, () => (isDown ? chatError(503) : chatAnswer()), {
+      config: { policy: { cache, breaker: { consecutiveFailures: 2, minRequests: 2, openFor: '1m' }, maxAttempts: 2 } },
+    });
+    await world.answerTo();
+    isDown = true;
+    world.clock.advance(HOUR_MS);
+    await world.answerTo();
+    await world.answerTo();
+    const before = world.clock.now();
+    assert.equal(useOf(await world.answerTo()), 'stale');
+    assert.ok(world.clock.now() - before <= 1_100, `${world.clock.now() - before} ms`);
+  });
+
   it('stands in for all who wait for the same', async (t) => {
     let isDown = false;
     const world = await start(t, () => (isDown ? chatError(503) : chatAnswer()));
