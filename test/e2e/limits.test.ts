@@ -92,7 +92,7 @@ describe('a limit of the provider', { concurrency: 4 }, () => {
 
   it('of one model holds that model alone', async (t) => {
     const world = await startWorld(t, {
-      storms: { a: { timing: { plainMs: 80 } } },
+      storms: { a: { timing: { plainMs: 300 } } },
       providers: { a: { limits: { concurrency: 4 }, models: { big: { limits: { concurrency: 1 } } } } },
       models: { big: ['a/big'], small: ['a/small'] },
     });
