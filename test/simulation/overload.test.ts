@@ -1,16 +1,17 @@
 /**
- * Three times more is asked than two providers allow. `MINUTES=60` plays a whole hour (default 12).
+ * Three times more is asked than two providers allow. `MINUTES=60` plays a whole hour (default 12), `SEED=2` another one.
  *
  * `high` is half of the capacity and comes as it likes: in the 50 seconds that a `normal` one waits 75 of them come, give or take
- * 8.7 (the root of 75). Nobody knows ahead which, so of the 62 starts that `normal` has meanwhile seven, on the average, are too many or
- * too few by what was known when they were promised: too few is a wait in vain, too many a place for somebody later than one who was
- * refused. What lower classes leave free for higher ones takes up most of it; both at once can't be under 1 %.
+ * 8.7 (the root of 75). Nobody knows ahead which. Too few is a place for somebody later than one who was refused, too many a wait in
+ * vain. What lower classes leave in stock (`stock.ts`) takes up most of it; what is left of the doubt is for the newcomer: at most
+ * one refusal in a hundred is wrong, and some more wait in vain.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PRIORITIES } from '../../src/core/request.ts';
 import { observe, ofPriority, percent, quantile, refusalsOf, startsOf, type Observed, type Told } from './observed.ts';
 
+const seed = Number(process.env['SEED'] ?? 1);
 const minutes = Number(process.env['MINUTES'] ?? 12);
 const durationMs = minutes * 60_000;
 const LIMITS = { a: { requestsPerMinute: 120, tokensPerMinute: 150_000 }, b: { requestsPerMinute: 60, tokensPerMinute: 60_000 } };
@@ -18,10 +19,9 @@ const CAPACITY_PER_MINUTE = LIMITS.a.requestsPerMinute + LIMITS.b.requestsPerMin
 const LOW_SHARE = 0.05;
 /** Of the provider that refills more slowly. */
 const REFILL_MS = 60_000 / LIMITS.b.requestsPerMinute;
-/** Of all that were judged. A window has no level that could make up for the chance of who comes: what it does not use is lost. */
-const IN_VAIN_MAX = { bucket: 0.01, sliding: 0.04 };
-/** One refill interval and 50 ms; a window keeps less free, and where `high` has used that up the shares of others go before it. */
-const HIGH_WAIT_MAX_MS = { bucket: REFILL_MS + 50, sliding: 2 * REFILL_MS + 50 };
+/** Of all that were judged. A window has little in stock that could make up for the chance of who comes: what it does not use is lost. */
+const IN_VAIN_MAX = { bucket: 0.04, sliding: 0.08 };
+const HIGH_WAIT_MAX_MS = REFILL_MS + 50;
 /** The buckets are full at first; what is measured begins when they are not. */
 const WARM_MS = 60_000;
 
@@ -34,6 +34,7 @@ function overload(enforce: 'bucket' | 'sliding'): Promise<Observed> {
   });
   const kind = { model: 'fast', inputTokens: { p50: 150, p95: 400 }, outputBound: 200, outputTokens: { p50: 60, p95: 150 } };
   return observe({
+    seed,
     config: {
       providers: { a: provider('a'), b: provider('b') },
       models: { fast: { targets: [['a/m', 'b/m']] } },
@@ -105,10 +106,11 @@ for (const enforce of ['bucket', 'sliding'] as const) {
     const refused = judged.filter(({ finished }) => finished.outcome === 'refused');
     const wrong = wrongRefusals(judged);
     const inVain = refused.filter(({ finished }) => finished.durationMs >= 1).length;
+    const atOnce = refused.length - inVain;
     const served = judged.filter(({ finished }) => finished.outcome === 'success').length;
     t.diagnostic(
-      `${minutes} min, ${told.length} requests: ${percent(starts, capacity)} of the capacity used; high waits p99 ${Math.round(quantile(waits, 0.99))} ms of ${REFILL_MS + 50}; low has ${percent(lowStarts, allStarts)} of starts; ` +
-        `of ${judged.length} judged ${refused.length - inVain} refused at once, ${percent(wrong, refused.length)} wrongly; ${percent(inVain, judged.length)} waited in vain; ${percent(served, judgedStarts)} of starts end well; breakers opened ${breakers.filter(({ to }) => to === 'open').length} times`,
+      `seed ${seed}, ${minutes} min, ${told.length} requests: ${percent(starts, capacity)} of the capacity used; high waits p99 ${Math.round(quantile(waits, 0.99))} ms of ${REFILL_MS + 50}; low has ${percent(lowStarts, allStarts)} of starts; ` +
+        `of ${judged.length} judged ${atOnce} refused at once, ${percent(wrong, atOnce)} wrongly; ${percent(inVain, judged.length)} waited in vain; ${percent(served, judgedStarts)} of starts end well; breakers opened ${breakers.filter(({ to }) => to === 'open').length} times`,
     );
     await t.test("no limit is exceeded, by the provider's own count", () => assert.equal(refusalsOf(calls, 0, Infinity).length, 0));
     await t.test('at least 95 % of the capacity is used', () => assert.ok(starts >= 0.95 * capacity, percent(starts, capacity)));
@@ -117,13 +119,10 @@ for (const enforce of ['bucket', 'sliding'] as const) {
     await t.test('what is started ends well: at least 95 % of starts', () => {
       assert.ok(served >= 0.95 * judgedStarts, percent(served, judgedStarts));
     });
-    await t.test(`high waits ${HIGH_WAIT_MAX_MS[enforce]} ms at most, at p99`, () => {
-      assert.ok(quantile(waits, 0.99) <= HIGH_WAIT_MAX_MS[enforce], `${quantile(waits, 0.99)}`);
+    await t.test(`high waits ${HIGH_WAIT_MAX_MS} ms at most, at p99`, () => {
+      assert.ok(quantile(waits, 0.99) <= HIGH_WAIT_MAX_MS, `${quantile(waits, 0.99)}`);
     });
-    await t.test('at most 5 % of refusals prove wrong', () => assert.ok(wrong <= refused.length / 20, percent(wrong, refused.length)));
-    await t.test('at most 1 % of refusals prove wrong', { todo: 'see above: not together with the next one' }, () => {
-      assert.ok(wrong <= refused.length / 100, percent(wrong, refused.length));
-    });
+    await t.test('at most 1 % of refusals prove wrong', () => assert.ok(wrong <= atOnce / 100, percent(wrong, atOnce)));
     await t.test(`whoever can not be served is told at once: at most ${IN_VAIN_MAX[enforce] * 100} % wait in vain`, () => {
       assert.ok(inVain <= judged.length * IN_VAIN_MAX[enforce], percent(inVain, judged.length));
     });

@@ -6,8 +6,8 @@
 import { LatencyHistogram } from './latency-histogram.ts';
 
 const LEARNED_AFTER = 50;
-/** What is `usual`: three in four calls are no slower. It is known sooner than what is slow. */
-const USUAL = 0.75;
+/** What is `usual`: nine in ten calls are no slower. It is known sooner than what is slow. */
+const USUAL = 0.9;
 const USUAL_AFTER = 10;
 const SLOW_FLOOR_MS = 10_000;
 const SLOW_FACTOR = 5;

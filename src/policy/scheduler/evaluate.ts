@@ -177,7 +177,8 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
         look.isBarred = true;
         continue;
       }
-      if (obstacle !== null) this.#standIn(obstacle, place, obstacle.earliest(now, entry.applicant.needOn(place.target), entry.queue.rank));
+      if (obstacle !== null)
+        this.#standIn(obstacle, place, obstacle.earliest(now, entry.applicant.needOn(place.target), entry.queue.rank, entry.deadline));
       if (at < look.soonestAt) {
         [look.soonest, look.soonestAt] = [place, at];
         look.scarcest = scarcest;
@@ -213,7 +214,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   #meet(entry: Entry<T, A>, line: Line<T, A>, need: Need, now: Instant, own: boolean): void {
     const outlook = this.#outlook;
     const { resource } = line;
-    let at = line.earliest(now, need, entry.queue.rank, this.#withPromises ? Infinity : entry.deadline);
+    let at = line.earliest(now, need, entry.queue.rank, entry.deadline);
     const isFree = at !== WHEN_SETTLED && at <= now;
     if (!isFree && PAUSES.has(resource.kind) && at - now > entry.applicant.maxCooldownWaitMs) at = Infinity;
     if (at === WHEN_SETTLED) outlook.settles = true;

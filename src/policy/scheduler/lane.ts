@@ -65,6 +65,7 @@ export interface Flow<T extends Capacity, A extends Applicant<T>> extends Client
   /** Queues that know it: while there are any it is not forgotten. */
   uses: number;
   index: number;
+  urgencyIndex: number;
 }
 
 /** What all lines know of the traffic. */
@@ -98,7 +99,7 @@ export interface Line<T extends Capacity, A extends Applicant<T>> {
   putBack(): void;
   queues(): Iterable<Queue<T, A>>;
   noteStart(now: Instant, queue: Queue<T, A>, need: Need, shares: readonly number[]): void;
-  earliest(now: Instant, need: Need, rank: number, deadline?: Instant): Instant;
+  earliest(now: Instant, need: Need, rank: number, deadline: Instant): Instant;
   promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void;
   expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant;
   flow(queue: Queue<T, A>): Flow<T, A>;

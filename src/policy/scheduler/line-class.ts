@@ -12,6 +12,8 @@ const ABSENT_CLIENTS_MAX = 1024;
 export class LineClass<T extends Capacity, A extends Applicant<T>> {
   flows = new Map<string, Flow<T, A>>();
   readonly order = new IndexedHeap<Flow<T, A>>(setFlowIndex, cameBefore);
+  /** The same clients, whose first is due first. */
+  readonly urgency = new IndexedHeap<Flow<T, A>>((flow, index) => (flow.urgencyIndex = index));
   readonly promises = new Promises();
   virtualTime = 0;
   /** Queues that stand in the line. */
@@ -26,7 +28,7 @@ export class LineClass<T extends Capacity, A extends Applicant<T>> {
     let flow = this.flows.get(client);
     if (flow === undefined) {
       if (this.flows.size >= this.#forgetsAt) this.#forget();
-      flow = { client, virtualTime: this.virtualTime, first: null, others: null, uses: 0, index: -1, promised: 0 };
+      flow = { client, virtualTime: this.virtualTime, first: null, others: null, uses: 0, index: -1, urgencyIndex: -1, promised: 0 };
       this.flows.set(client, flow);
     }
     return flow;

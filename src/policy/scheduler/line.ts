@@ -18,6 +18,7 @@ import { JOBS } from './lane.ts';
 import type { Entry, Flow, Line, Queue, Spot, Traffic } from './lane.ts';
 import { LineClass } from './line-class.ts';
 import { Pace } from './pace.ts';
+import { flowBesideStock, JOBS_SPARE, PRESSING_MS, SEEN_MS, stockOf } from './stock.ts';
 import { Supply } from './supply.ts';
 import type { Applicant } from './types.ts';
 
@@ -33,17 +34,10 @@ const RATE_DOUBT = 10;
 const MANY = 1e9;
 /** A limit that changes is noticed after so long, in milliseconds. */
 const UNIT_KNOWN_MS = 1_000;
+/** A window opens by fits and starts: what it lets in at first, in units of the asker's need, may be so many. */
+const WINDOW_AHEAD = 2;
 /** Of what is spread over a window so many units may come together. */
 const SPREAD_BURST = 2;
-
-/** Jobs leave this part of every limit free, while others ask too. */
-const JOBS_SPARE = 0.2;
-/** What a class leaves of a rate limit for higher ones, so that these need not wait for each refill. */
-const HIGHER_SPARE = 0.1;
-/** Of that, what is not taken even by those who would be too late else; and all that is left of a window, where what is not used is lost. */
-const HIGHER_SPARE_LEAST = 0.04;
-/** A class that was seen within this may come again, in milliseconds. */
-const SEEN_MS = 60_000;
 
 const supply = new Supply();
 const asked = { requests: 0, inputTokens: 0, outputTokens: 0 };
@@ -211,7 +205,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   /**
    * When one of a class can have `need`: what is left free for others counts as taken. Who is owed a share takes it of what is there.
    */
-  earliest(now: Instant, need: Need, rank: number, deadline: Instant = Infinity): Instant {
+  earliest(now: Instant, need: Need, rank: number, deadline: Instant): Instant {
     const { resource } = this;
     const spare = this.#spare(now, rank);
     if (resource.kind === 'concurrency') {
@@ -219,8 +213,11 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
       return spare > 0 && at !== WHEN_SETTLED && at <= now && resource.available!(now) - spare < 1 ? WHEN_SETTLED : at;
     }
     let at = resource.earliest(now, spare > 0 ? this.#withSpare(need, spare) : need);
-    if (at > deadline && spare > 0 && rank !== JOBS)
-      at = resource.earliest(now, this.#withSpare(need, Math.floor(resource.limit! * HIGHER_SPARE_LEAST)));
+    if (at > now && spare > 0 && rank !== JOBS) {
+      const least = resource.earliest(now, this.#withSpare(need, Math.floor(resource.limit! * stockOf(resource).least)));
+      const due = Math.min(deadline, this.#classes[rank]?.urgency.peekKey() ?? Infinity);
+      at = Math.min(at, Math.max(least, due - PRESSING_MS));
+    }
     return rank > 0 && this.length > 0 ? Math.max(at, this.#spreadUntil) : at;
   }
 
@@ -233,9 +230,17 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     for (let higher = 0; higher < rank; higher++) {
       const each = this.#classes[higher];
       if (each !== undefined && each !== null && now - each.givenAt < SEEN_MS)
-        return Math.floor(limit * (this.resource.isWindow === true ? HIGHER_SPARE_LEAST : HIGHER_SPARE));
+        return Math.floor(limit * stockOf(this.resource).most * this.#evidence());
     }
     return 0;
+  }
+
+  /** How much of what was given of late is known, of what there is to know: a few starts say little of who will come. */
+  #evidence(): number {
+    let all = 0;
+    for (const each of this.#classes) all += each?.given ?? 0;
+    const knownMs = all * this.#knownUnitMs;
+    return knownMs / (knownMs + stockOf(this.resource).doubtMs);
   }
 
   #withSpare(need: Need, spare: number): Need {
@@ -259,7 +264,8 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant {
     const { rank, client } = entry.queue;
     const amount = this.#amountOf(need);
-    let [higher, given, all, lower] = [0, 0, RATE_DOUBT * amount, 0];
+    if (amount <= 0 || !this.#reckonSupply(now, entry, need, amount, least)) return now;
+    let [higher, given, all, lower] = [0, 0, RATE_DOUBT * amount + stockOf(this.resource).doubtMs / supply.unitMs, 0];
     for (let each = 0; each < this.#classes.length; each++) {
       const other = this.#classes[each]!;
       if (other === null) continue;
@@ -270,7 +276,6 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
       all += other.given;
     }
     const own = this.#classes[rank]!;
-    if (amount <= 0 || !this.#reckonSupply(now, need, amount, rank, least)) return now;
     supply.after(higher, given / all + lower, shares[rank]!);
     return own === null
       ? supply.when(amount)
@@ -278,9 +283,10 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   }
 
   /** False: nobody knows how much there will be. */
-  #reckonSupply(now: Instant, need: Need, amount: number, rank: number, least: boolean): boolean {
+  #reckonSupply(now: Instant, entry: Entry<T, A>, need: Need, amount: number, least: boolean): boolean {
     const { resource } = this;
-    const at = this.earliest(now, need, rank);
+    const { rank } = entry.queue;
+    const at = this.earliest(now, need, rank, entry.deadline);
     if (resource.kind === 'concurrency') {
       const gapMs = this.#pace.gapMs(least);
       if (gapMs === null) return false;
@@ -288,12 +294,16 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
       return true;
     }
     if (resource.earliestAfter === undefined || at === Infinity) return false;
-    const firstAt = Math.max(now, at);
     const unitMs = this.#unitMs(now, need, amount);
     if (unitMs === 0) return false;
+    const spare = this.#spare(now, rank);
+    if (spare > 0 && rank !== JOBS) {
+      supply.of(now, at <= now ? amount : 0, unitMs / flowBesideStock(resource));
+      return true;
+    }
     supply.of(
-      firstAt,
-      resource.isWindow === true ? amount : amount + Math.max(0, this.#freeBeside(now, need, amount, unitMs) - this.#spare(now, rank)),
+      Math.max(now, at),
+      resource.isWindow === true ? WINDOW_AHEAD * amount : amount + Math.max(0, this.#freeBeside(now, need, amount, unitMs) - spare),
       unitMs,
     );
     return true;
@@ -350,8 +360,10 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     const { flow } = spot;
     if (flow.first !== spot) flow.others!.remove(spot.index);
     else flow.first = flow.others?.pop() ?? null;
-    if (flow.first === null) each.order.remove(flow.index);
-    else {
+    if (flow.first === null) {
+      each.order.remove(flow.index);
+      each.urgency.remove(flow.urgencyIndex);
+    } else {
       flow.first.index = 0;
       this.#sort(each, flow);
     }
@@ -360,8 +372,13 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
 
   #sort(each: LineClass<T, A>, flow: Flow<T, A>): void {
     const deadline = flow.first!.queue.entries.peekKey();
-    if (flow.index < 0) each.order.push(flow, flow.virtualTime, deadline);
-    else each.order.update(flow.index, flow.virtualTime, deadline);
+    if (flow.index < 0) {
+      each.order.push(flow, flow.virtualTime, deadline);
+      each.urgency.push(flow, deadline, 0);
+    } else {
+      each.order.update(flow.index, flow.virtualTime, deadline);
+      each.urgency.update(flow.urgencyIndex, deadline, 0);
+    }
   }
 }
 

@@ -1,6 +1,7 @@
 /** What holds over several routes that share a resource, and what a newcomer is told of those before it. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { TestApplicant } from './scheduler.fixture.ts';
 import { applicant, capacity, cooling, Driver, makeScheduler, requests, slots, tokens } from './scheduler.fixture.ts';
 
 test('clients take turns on a slot that their routes share', () => {
@@ -172,7 +173,7 @@ test('a large one starts as soon as its tokens are there, however many small one
   assert.ok(large !== undefined && large.at < 51_000, `${large?.at}`); // 50 s of refill, whatever else waits
 });
 
-test('a lower class leaves a tenth of a rate limit to a higher one that comes now and then', () => {
+test('a lower class leaves some of a rate limit to a higher one that comes now and then', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers));
@@ -208,4 +209,27 @@ test('one for which a target is too small, or out of the question, keeps nobody 
     driver.settle('running');
     assert.deepEqual(driver.names, ['running', 'behind']);
   }
+});
+
+/** `high` has come at half of a limit of 60 a minute for a minute, and `normal` has waited: the stock is there, and full. */
+function withStock(clients: readonly string[]): { driver: Driver; tiers: TestApplicant['tiers'] } {
+  const driver = new Driver();
+  const tiers = [[capacity('p/m', requests(60))]];
+  for (let i = 0; i < 60; i++) driver.submit(applicant(`first${i}`, tiers));
+  for (let i = 0; i < 400; i++) driver.submit(applicant(`far${i}`, tiers, { client: clients[i % clients.length]!, deadline: 1e6 + i }));
+  for (let second = 2; second <= 60; second += 2) {
+    driver.advanceTo(second * 1000);
+    driver.submit(applicant(`high${second}`, tiers, { class: 'high' }));
+  }
+  return { driver, tiers };
+}
+
+test('whoever has time leaves the stock to a higher class, and whoever would soon be too late takes of it', () => {
+  const { driver, tiers } = withStock(['x']);
+  driver.submit(...Array.from({ length: 4 }, (_, i) => applicant(`now${i}`, tiers, { class: 'high' })));
+  assert.ok([0, 1, 2, 3].every((i) => driver.names.includes(`now${i}`)), 'the stock is for them');
+  const before = driver.started.length;
+  driver.submit(applicant('hasty', tiers, { client: 'x', deadline: driver.now + 900 }));
+  driver.poll();
+  assert.deepEqual(driver.names.slice(before), ['hasty']);
 });

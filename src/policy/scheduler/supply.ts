@@ -36,13 +36,22 @@ export class Supply {
     return this;
   }
 
+  /** How long each further unit takes to come. */
+  get unitMs(): number {
+    return this.#unitMs;
+  }
+
   by(at: Instant): number {
-    const all = this.#unitMs === 0 ? Infinity : this.#atFirst + (at - this.#firstAt) / this.#unitMs;
-    return Math.max(0, all * this.#left - this.#higher, all * this.#share);
+    if (this.#unitMs === 0) return Infinity;
+    const flow = (at - this.#firstAt) / this.#unitMs;
+    return Math.max(0, this.#atFirst + flow * this.#left - this.#higher, (this.#atFirst + flow) * this.#share);
   }
 
   when(amount: number): Instant {
-    const all = Math.min((amount + this.#higher) / this.#left, this.#share > 0 ? amount / this.#share : Infinity);
-    return this.#firstAt + Math.max(0, all - this.#atFirst) * this.#unitMs;
+    const flow = Math.min(
+      (amount + this.#higher - this.#atFirst) / this.#left,
+      this.#share > 0 ? amount / this.#share - this.#atFirst : Infinity,
+    );
+    return this.#firstAt + Math.max(0, flow) * this.#unitMs;
   }
 }

@@ -63,7 +63,7 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
       if (known?.holds !== true && !isHeld && !isClosed(line.resource, now, need)) continue;
       const spot = this.#spot(queue, line, mark);
       spot.holds = true;
-      if (spot !== known) spot.opensAt = line.earliest(now, need, queue.rank);
+      if (spot !== known) spot.opensAt = line.earliest(now, need, queue.rank, queue.entries.peekKey());
     }
   }
 
