@@ -205,7 +205,7 @@ function judgeMany(world: World, change: (each: Request) => Partial<Request>): {
  */
 const WRONG_MAX = 0.01;
 /** What is kept in stock for higher classes is not needed where these stop coming after four seconds. */
-const WRONG_MAX_CLASSES = { continuous: 0.06, sliding: 0.01 };
+const WRONG_MAX_CLASSES = { continuous: 0.04, sliding: 0.01 };
 
 for (const words of ['continuous', 'sliding'] as const) {
   const world = { isSliding: words === 'sliding', minShare: {} };
