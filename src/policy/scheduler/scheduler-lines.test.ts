@@ -227,9 +227,19 @@ function withStock(clients: readonly string[]): { driver: Driver; tiers: TestApp
 test('whoever has time leaves the stock to a higher class, and whoever would soon be too late takes of it', () => {
   const { driver, tiers } = withStock(['x']);
   driver.submit(...Array.from({ length: 4 }, (_, i) => applicant(`now${i}`, tiers, { class: 'high' })));
-  assert.ok([0, 1, 2, 3].every((i) => driver.names.includes(`now${i}`)), 'the stock is for them');
+  assert.ok(
+    [0, 1, 2, 3].every((i) => driver.names.includes(`now${i}`)),
+    'the stock is for them',
+  );
   const before = driver.started.length;
   driver.submit(applicant('hasty', tiers, { client: 'x', deadline: driver.now + 900 }));
   driver.poll();
   assert.deepEqual(driver.names.slice(before), ['hasty']);
+});
+
+test('whose client has its turn later takes of the stock all the same, once those before it have', () => {
+  const { driver, tiers } = withStock(['x', 'y']);
+  driver.submit(applicant('hasty', tiers, { client: 'y', deadline: driver.now + 4000 }));
+  driver.advanceTo(driver.now + 4000);
+  assert.ok(driver.names.includes('hasty'));
 });
