@@ -132,8 +132,8 @@ test('a load for a model that the config does not know is not said to be served'
 
 test('callers who ask again are played too', async () => {
   const cwd = await folder();
-  const [never] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=5s')).scenarios;
-  const [twice] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=5s,retries=2')).scenarios;
+  const [never] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=20s')).scenarios;
+  const [twice] = (await report(cwd, '--load', 'rate=200,minutes=3,deadline=20s,retries=2')).scenarios;
   assert.ok(twice!.requests > never!.requests * 1.1, `${twice!.requests} and ${never!.requests}`);
   assert.ok(twice!.success >= never!.success, 'some find room when they come again');
 });
