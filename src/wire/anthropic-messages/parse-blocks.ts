@@ -1,0 +1,82 @@
+/** Content blocks of a Messages request as parts. */
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import type { MediaSource, RequestPart } from '../model.ts';
+
+const DIALECT = 'anthropic-messages';
+
+export class BlockReader {
+  /** A block had a `cache_control`. */
+  hasCacheMarks = false;
+  readonly #toolNames = new Map<string, string>();
+
+  /** A text, or a list of blocks. */
+  readContent(content: unknown): RequestPart[] {
+    if (typeof content === 'string') return content === '' ? [] : [{ type: 'text', text: content }];
+    return recordsIn(content).flatMap((block) => this.#read(block));
+  }
+
+  #read(block: Fields): RequestPart[] {
+    if (isRecord(block['cache_control'])) this.hasCacheMarks = true;
+    switch (block['type']) {
+      case 'text':
+        return textIn(block['text']) === '' ? [] : [{ type: 'text', text: textIn(block['text']) }];
+      case 'image':
+        return [{ type: 'image', source: sourceOf(block['source']), detail: null }];
+      case 'document':
+        return this.#document(block);
+      case 'search_result':
+        return this.#searchResult(block);
+      case 'thinking':
+        return [{ type: 'reasoning', text: textIn(block['thinking']), opaque: opaqueOf(block['signature']) }];
+      case 'redacted_thinking':
+        return [{ type: 'reasoning', text: '', opaque: opaqueOf(block['data']) }];
+      case 'tool_use':
+        return [this.#toolUse(block)];
+      case 'tool_result':
+        return [this.#toolResult(block)];
+      default:
+        return [{ type: 'foreign', name: textOrNull(block['type']) ?? 'content' }];
+    }
+  }
+
+  #toolUse(block: Fields): RequestPart {
+    const id = textIn(block['id']);
+    const name = textIn(block['name']);
+    this.#toolNames.set(id, name);
+    return { type: 'tool_call', id, name, kind: 'function', arguments: JSON.stringify(block['input'] ?? {}), opaque: null };
+  }
+
+  #toolResult(block: Fields): RequestPart {
+    const callId = textIn(block['tool_use_id']);
+    const parts = this.readContent(block['content']);
+    return { type: 'tool_result', callId, name: this.#toolNames.get(callId) ?? null, parts, isError: block['is_error'] === true };
+  }
+
+  /** A document of text or of blocks is its text; a file keeps its name. */
+  #document(block: Fields): RequestPart[] {
+    const { source } = block;
+    const name = textOrNull(block['title']);
+    if (isRecord(source) && source['type'] === 'text') return [{ type: 'text', text: textIn(source['data']) }];
+    if (isRecord(source) && source['type'] === 'content') return this.readContent(source['content']);
+    return [{ type: 'file', source: sourceOf(source), name }];
+  }
+
+  #searchResult(block: Fields): RequestPart[] {
+    const head = [textIn(block['title']), textIn(block['source'])].filter((line) => line !== '').join('\n');
+    return [...(head === '' ? [] : [{ type: 'text', text: head } as const]), ...this.readContent(block['content'])];
+  }
+}
+
+function sourceOf(source: unknown): MediaSource {
+  const fields = isRecord(source) ? source : {};
+  if (fields['type'] === 'url') return { kind: 'url', url: textIn(fields['url']), mime: textOrNull(fields['media_type']) };
+  if (fields['type'] === 'file') return { kind: 'file_id', id: textIn(fields['file_id']) };
+  return { kind: 'data', mime: textOrNull(fields['media_type']) ?? 'application/octet-stream', base64: textIn(fields['data']) };
+}
+
+function opaqueOf(value: unknown): { readonly dialect: typeof DIALECT; readonly value: string } | null {
+  const text = textOrNull(value);
+  return text === null ? null : { dialect: DIALECT, value: text };
+}

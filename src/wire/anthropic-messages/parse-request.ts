@@ -1,0 +1,117 @@
+/** A Messages request as what it asks for, to be written in another dialect. */
+import { isRecord } from '../json-values.ts';
+import { numberIn, parseExact } from '../json-exact.ts';
+import { booleanOf, listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { EFFORTS } from '../model.ts';
+import type {
+  Effort,
+  ModelRequest,
+  ModelTool,
+  OutputFormat,
+  ReasoningRequest,
+  RequestPart,
+  ToolChoice,
+  Turn,
+  Unmodelled,
+} from '../model.ts';
+import { BlockReader } from './parse-blocks.ts';
+import { MESSAGES_FIELDS } from './request-fields.ts';
+
+/** The first system block of Claude Code, which names its version and is meant for Anthropic's billing alone. */
+const BILLING_LINE = /^x-anthropic-billing-header:/;
+
+/** `text` is the body of a request that was decoded before: valid JSON, an object, with `messages` an array. */
+export function parseMessagesRequest(text: string): ModelRequest {
+  const body = parseExact(text) as Fields;
+  const rest: Unmodelled[] = [];
+  for (const [name, value] of Object.entries(body)) {
+    const fate = MESSAGES_FIELDS[name] ?? 'drop';
+    if ((fate === 'drop' || fate === 'refuse') && value !== null && value !== false) rest.push({ name, fate });
+  }
+  const blocks = new BlockReader();
+  const turns = [...systemTurn(body['system'], blocks), ...recordsIn(body['messages']).flatMap((message) => turnOf(message, blocks))];
+  if (blocks.hasCacheMarks && !rest.some(({ name }) => name === 'cache_control')) rest.push({ name: 'cache_control', fate: 'drop' });
+  const { metadata, tool_choice: choice } = body;
+  return {
+    stream: body['stream'] === true,
+    includeUsage: true,
+    turns,
+    tools: recordsIn(body['tools']).map(toolOf),
+    toolChoice: toolChoiceOf(choice),
+    parallelToolCalls: isRecord(choice) && choice['disable_parallel_tool_use'] === true ? false : null,
+    outputBound: numberIn(body['max_tokens']),
+    choices: 1,
+    temperature: numberIn(body['temperature']),
+    topP: numberIn(body['top_p']),
+    topK: numberIn(body['top_k']),
+    seed: null,
+    presencePenalty: null,
+    frequencyPenalty: null,
+    stop: listOf(body['stop_sequences']).filter((stop) => typeof stop === 'string'),
+    format: formatOf(body),
+    reasoning: reasoningOf(body),
+    userId: isRecord(metadata) ? textOrNull(metadata['user_id']) : null,
+    cacheKey: null,
+    serviceTier: body['service_tier'] === 'auto' ? null : textOrNull(body['service_tier']),
+    rest,
+  };
+}
+
+function systemTurn(system: unknown, blocks: BlockReader): Turn[] {
+  const parts = blocks.readContent(system).filter((part) => part.type !== 'text' || !BILLING_LINE.test(part.text));
+  return parts.length === 0 ? [] : [{ role: 'system', parts }];
+}
+
+function turnOf(message: Fields, blocks: BlockReader): Turn[] {
+  const { role } = message;
+  if (role !== 'user' && role !== 'assistant' && role !== 'system') return [];
+  const parts: readonly RequestPart[] = blocks.readContent(message['content']);
+  return parts.length === 0 ? [] : [{ role, parts }];
+}
+
+function toolOf(tool: Fields): ModelTool {
+  const type = textOrNull(tool['type']);
+  if (type !== null && type !== 'custom') return { type: 'foreign', name: type };
+  return {
+    type: 'function',
+    name: textIn(tool['name']),
+    description: textOrNull(tool['description']),
+    schema: tool['input_schema'] ?? null,
+    strict: booleanOf(tool['strict']),
+  };
+}
+
+function toolChoiceOf(choice: unknown): ToolChoice | null {
+  if (!isRecord(choice)) return null;
+  switch (choice['type']) {
+    case 'auto':
+    case 'none':
+      return { type: choice['type'] };
+    case 'any':
+      return { type: 'required' };
+    case 'tool':
+      return { type: 'tool', name: textIn(choice['name']) };
+    default:
+      return null;
+  }
+}
+
+function formatOf(body: Fields): OutputFormat | null {
+  const config = body['output_config'];
+  const format = (isRecord(config) ? config['format'] : null) ?? body['output_format'];
+  if (!isRecord(format) || format['type'] !== 'json_schema') return null;
+  return { type: 'json_schema', name: null, description: null, schema: format['schema'] ?? {}, strict: true };
+}
+
+function reasoningOf(body: Fields): ReasoningRequest | null {
+  const { thinking, output_config: config } = body;
+  const effort = isRecord(config) ? effortOf(config['effort']) : null;
+  if (!isRecord(thinking)) return effort === null ? null : { effort, budgetTokens: null };
+  if (thinking['type'] === 'disabled') return { effort: 'none', budgetTokens: null };
+  return { effort, budgetTokens: numberIn(thinking['budget_tokens']) };
+}
+
+function effortOf(value: unknown): Effort | null {
+  return EFFORTS.find((effort) => effort === value) ?? null;
+}

@@ -1,0 +1,149 @@
+/** Writes what a request of another dialect asks for as a Messages request. */
+import { Buffer } from 'node:buffer';
+import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
+import type { TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { isRecord } from '../json-values.ts';
+import type { Fields } from '../loose-values.ts';
+import type { Effort, Encoded, ModelRequest, ModelTool, ToolChoice } from '../model.ts';
+import { FORMAT_TOOL } from './format-tool.ts';
+import { writeTurns } from './write-turns.ts';
+
+/** The API demands a bound; where neither the caller nor the table of models knows one. */
+const OUTPUT_BOUND_DEFAULT = 4_096;
+/** The API's least budget of reasoning, in tokens. */
+const BUDGET_MIN = 1_024;
+/** What each effort may spend on reasoning where the model takes only a budget, in tokens. */
+const EFFORT_BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {
+  minimal: 1_024,
+  low: 2_048,
+  medium: 8_192,
+  high: 16_384,
+  xhigh: 32_768,
+  max: 65_536,
+};
+const USER_ID_MAX = 256;
+const JSON_INSTRUCTION = 'Respond with a single valid JSON object and nothing else.';
+
+export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+  const dropped = new DropList(request.rest);
+  const fault = dropped.refusal ?? (request.choices > 1 ? cantCarry('n') : null) ?? hostedToolFault(request, dropped);
+  if (fault !== null) return { ok: false, ...fault };
+  const bound = request.outputBound ?? can.outputMax ?? OUTPUT_BOUND_DEFAULT;
+  const turns = writeTurns(request.turns, can, dropped);
+  if ('field' in turns) return { ok: false, ...turns };
+  const system = request.format?.type === 'json_object' ? [...turns.system, textBlock(JSON_INSTRUCTION)] : turns.system;
+  const body: Fields = { model: edits.model, max_tokens: bound, messages: turns.messages };
+  if (system.length > 0) body['system'] = system;
+  if (request.stream) body['stream'] = true;
+  writeTools(body, request, can);
+  writeReasoning(body, request, can, bound, dropped);
+  writeSampling(body, request, can, dropped);
+  if (request.userId !== null) body['metadata'] = { user_id: request.userId.slice(0, USER_ID_MAX) };
+  if (request.cacheKey !== null) dropped.add('prompt_cache_key');
+  if (request.serviceTier !== null) dropped.add('service_tier');
+  return { ok: true, body: Buffer.from(JSON.stringify(edits.apply(body))), dropped: dropped.names };
+}
+
+function textBlock(text: string): Fields {
+  return { type: 'text', text };
+}
+
+/** Sampling and reasoning exclude each other; newer models take no sampling parameter at all. */
+function writeSampling(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+  const { temperature, topP, topK } = request;
+  const samples = can.samples && (body['thinking'] === undefined || isOff(body['thinking']));
+  const put = (name: string, value: number | null): void => {
+    if (value === null) return;
+    if (samples) body[name] = value;
+    else dropped.add(name);
+  };
+  put('temperature', temperature === null ? null : Math.min(1, temperature));
+  // Models that take sampling parameters want one of the two.
+  if (temperature === null || topP === 1) put('top_p', topP === 1 ? null : topP);
+  else if (topP !== null) dropped.add('top_p');
+  put('top_k', topK);
+  if (request.seed !== null) dropped.add('seed');
+  if (request.presencePenalty !== null && request.presencePenalty !== 0) dropped.add('presence_penalty');
+  if (request.frequencyPenalty !== null && request.frequencyPenalty !== 0) dropped.add('frequency_penalty');
+  // The API refuses sequences of white space alone.
+  const stop = request.stop.filter((sequence) => sequence.trim() !== '');
+  if (stop.length < request.stop.length) dropped.add('stop');
+  if (stop.length > 0) body['stop_sequences'] = stop;
+}
+
+function isOff(thinking: unknown): boolean {
+  return isRecord(thinking) && thinking['type'] === 'disabled';
+}
+
+function writeReasoning(body: Fields, request: ModelRequest, can: TargetAbilities, bound: number, dropped: DropList): void {
+  const { reasoning } = request;
+  if (reasoning === null) return;
+  const { effort, budgetTokens } = reasoning;
+  if (effort === 'none') return; // the API's default
+  const forcesTool = isRecord(body['tool_choice']) && (body['tool_choice']['type'] === 'any' || body['tool_choice']['type'] === 'tool');
+  if (can.thinking === 'none' || forcesTool) return dropped.add('reasoning');
+  if (can.thinking === 'adaptive') {
+    body['thinking'] = { type: 'adaptive' };
+    const asked = effort ?? effortOfBudget(budgetTokens);
+    if (asked !== null)
+      body['output_config'] = { ...(body['output_config'] as Fields | undefined), effort: asked === 'minimal' ? 'low' : asked };
+    return;
+  }
+  const budget = Math.min(budgetTokens ?? EFFORT_BUDGETS[effort ?? 'medium'], bound - 1);
+  if (budget < BUDGET_MIN) return dropped.add('reasoning');
+  body['thinking'] = { type: 'enabled', budget_tokens: budget };
+}
+
+function effortOfBudget(budgetTokens: number | null): Exclude<Effort, 'none'> | null {
+  if (budgetTokens === null) return null;
+  const efforts = ['low', 'medium', 'high'] as const;
+  return efforts.find((effort) => budgetTokens <= EFFORT_BUDGETS[effort]) ?? 'xhigh';
+}
+
+const NO_ARGUMENTS = { type: 'object', properties: {} };
+
+function writeTools(body: Fields, request: ModelRequest, can: TargetAbilities): void {
+  const { format, toolChoice, parallelToolCalls } = request;
+  const offered = request.tools.filter((tool) => tool.type !== 'foreign');
+  const allowed = toolChoice?.type === 'allowed' ? new Set(toolChoice.names) : null;
+  const tools = offered.filter(({ name }) => allowed === null || allowed.has(name)).map(writeTool);
+  let choice = toolChoice === null ? null : writeChoice(toolChoice);
+  if (format?.type === 'json_schema') {
+    if (can.formats) body['output_config'] = { format: { type: 'json_schema', schema: format.schema } };
+    else if (tools.length === 0) {
+      tools.push({
+        name: FORMAT_TOOL,
+        description: format.description ?? 'The response, in the form asked for.',
+        input_schema: asObject(format.schema),
+      });
+      choice = { type: 'tool', name: FORMAT_TOOL };
+    }
+  }
+  if (tools.length === 0) return;
+  body['tools'] = tools;
+  if (parallelToolCalls === false && choice?.['type'] !== 'none')
+    choice = { ...(choice ?? { type: 'auto' }), disable_parallel_tool_use: true };
+  if (choice !== null) body['tool_choice'] = choice;
+}
+
+function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
+  const described = tool.description === null ? {} : { description: tool.description };
+  if (tool.type === 'custom') {
+    const schema = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };
+    return { name: tool.name, ...described, input_schema: schema };
+  }
+  const strict = tool.strict === true ? { strict: true } : {};
+  return { name: tool.name, ...described, input_schema: asObject(tool.schema), ...strict };
+}
+
+/** The API wants `type: object` at the top of a tool's schema. */
+function asObject(schema: unknown): unknown {
+  if (!isRecord(schema)) return NO_ARGUMENTS;
+  return schema['type'] === 'object' ? schema : { ...schema, type: 'object' };
+}
+
+function writeChoice(choice: ToolChoice): Fields {
+  if (choice.type === 'tool') return { type: 'tool', name: choice.name };
+  const mode = choice.type === 'allowed' ? choice.mode : choice.type;
+  return { type: mode === 'required' ? 'any' : mode };
+}

@@ -1,0 +1,153 @@
+/** Turns as `system` and `messages` of a Messages request. */
+import { cantCarry } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+import { isRecord } from '../json-values.ts';
+import { numberIn, parseExact } from '../json-exact.ts';
+import type { Fields } from '../loose-values.ts';
+import type { MediaSource, RequestPart, Turn } from '../model.ts';
+import { toTargetId } from '../tool-call-ids.ts';
+
+/** What a conversation opens with that the model itself began: the API wants a user's turn first. */
+const OPENING = 'Continue.';
+
+interface Message {
+  readonly role: 'user' | 'assistant';
+  readonly content: Fields[];
+}
+
+export function writeTurns(
+  turns: readonly Turn[],
+  can: TargetAbilities,
+  dropped: DropList,
+): { readonly system: readonly Fields[]; readonly messages: readonly Message[] } | ConversionFault {
+  const writer = new TurnWriter(can, dropped);
+  for (const turn of turns) writer.add(turn);
+  return writer.fault ?? writer.finish();
+}
+
+/** Consecutive turns of one role become one message; system text after the first turn becomes the user's. */
+class TurnWriter {
+  fault: ConversionFault | null = null;
+  readonly #can: TargetAbilities;
+  readonly #dropped: DropList;
+  readonly #system: Fields[] = [];
+  readonly #messages: Message[] = [];
+
+  constructor(can: TargetAbilities, dropped: DropList) {
+    this.#can = can;
+    this.#dropped = dropped;
+  }
+
+  add(turn: Turn): void {
+    const blocks = turn.parts.flatMap((part) => this.#block(part));
+    if (blocks.length === 0) return;
+    if (turn.role === 'system' && this.#messages.length === 0) this.#system.push(...blocks);
+    else this.#append(turn.role === 'assistant' ? 'assistant' : 'user', blocks);
+  }
+
+  finish(): { readonly system: readonly Fields[]; readonly messages: readonly Message[] } {
+    let system: readonly Fields[] = this.#system;
+    const messages = this.#messages;
+    if (messages.length === 0) {
+      messages.push({ role: 'user', content: [...this.#system] });
+      system = [];
+    }
+    if (messages[0]!.role === 'assistant') messages.unshift({ role: 'user', content: [{ type: 'text', text: OPENING }] });
+    for (const { role, content } of messages) if (role === 'user') sortResults(content);
+    trimPrefill(messages.at(-1)!);
+    return { system, messages };
+  }
+
+  #append(role: Message['role'], blocks: readonly Fields[]): void {
+    const last = this.#messages.at(-1);
+    if (last?.role === role) last.content.push(...blocks);
+    else this.#messages.push({ role, content: [...blocks] });
+  }
+
+  #block(part: RequestPart): Fields[] {
+    switch (part.type) {
+      case 'text':
+      case 'refusal':
+        return part.text.trim() === '' ? [] : [{ type: 'text', text: part.text }];
+      case 'image':
+        return this.#can.seesImages ? this.#media('image', part.source) : this.#refuse('image');
+      case 'file':
+        return this.#file(part.source, part.name);
+      case 'tool_call':
+        return [
+          { type: 'tool_use', id: toTargetId('anthropic-messages', part.id), name: part.name, input: inputOf(part.kind, part.arguments) },
+        ];
+      case 'tool_result':
+        return [this.#result(part)];
+      case 'reasoning':
+        return this.#reasoning(part);
+      case 'audio':
+        return this.#refuse('audio');
+      case 'foreign':
+        this.#dropped.add(`messages.${part.name}`);
+        return [];
+    }
+  }
+
+  #result({ callId, parts, isError }: Extract<RequestPart, { type: 'tool_result' }>): Fields {
+    const content = parts.flatMap((part) => this.#block(part));
+    const result: Fields = { type: 'tool_result', tool_use_id: toTargetId('anthropic-messages', callId) };
+    if (content.length > 0) result['content'] = content;
+    if (isError) result['is_error'] = true;
+    return result;
+  }
+
+  /** Only signed reasoning of the same dialect is taken back. */
+  #reasoning({ text, opaque }: Extract<RequestPart, { type: 'reasoning' }>): Fields[] {
+    if (opaque?.dialect === 'anthropic-messages') {
+      return [
+        text === '' ? { type: 'redacted_thinking', data: opaque.value } : { type: 'thinking', thinking: text, signature: opaque.value },
+      ];
+    }
+    this.#dropped.add('reasoning');
+    return [];
+  }
+
+  #file(source: MediaSource, name: string | null): Fields[] {
+    const titled = name === null ? {} : { title: name };
+    if (source.kind === 'data' && source.mime.startsWith('text/')) {
+      const data = Buffer.from(source.base64, 'base64').toString();
+      return [{ type: 'document', source: { type: 'text', media_type: 'text/plain', data }, ...titled }];
+    }
+    if (source.kind === 'data' && source.mime !== 'application/pdf') return this.#refuse('file');
+    return this.#media('document', source).map((block) => ({ ...block, ...titled }));
+  }
+
+  #media(type: 'image' | 'document', source: MediaSource): Fields[] {
+    if (source.kind === 'file_id') return this.#refuse('file_id');
+    if (source.kind === 'url') return [{ type, source: { type: 'url', url: source.url } }];
+    return [{ type, source: { type: 'base64', media_type: source.mime, data: source.base64 } }];
+  }
+
+  #refuse(what: string): Fields[] {
+    this.fault ??= cantCarry(`messages.${what}`);
+    return [];
+  }
+}
+
+/** Tool results come first in their message. */
+function sortResults(content: Fields[]): void {
+  content.sort((a, b) => Number(b['type'] === 'tool_result') - Number(a['type'] === 'tool_result'));
+}
+
+/** A response that the model is to go on with may not end in white space. */
+function trimPrefill({ role, content }: Message): void {
+  const last = content.at(-1);
+  if (role === 'assistant' && last?.['type'] === 'text') last['text'] = String(last['text']).trimEnd();
+}
+
+/** Arguments of a model are mostly a JSON object; what is none is given back under a name of its own. */
+function inputOf(kind: 'function' | 'custom', text: string): unknown {
+  if (kind === 'custom') return { input: text };
+  try {
+    const value = parseExact(text);
+    return isRecord(value) && numberIn(value) === null ? value : { arguments: value };
+  } catch {
+    return { arguments: text };
+  }
+}

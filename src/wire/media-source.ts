@@ -1,0 +1,26 @@
+import type { MediaSource } from './model.ts';
+
+const DATA_URL = /^data:([^;,]*)(?:;[^,]*?)?(;base64)?,/i;
+
+/** An address as a media source: `data:` URLs are taken apart, all others stay. */
+export function sourceOfUrl(url: string): MediaSource {
+  const match = DATA_URL.exec(url.slice(0, 200));
+  if (match === null) return { kind: 'url', url, mime: null };
+  const data = url.slice(match[0].length);
+  const base64 = match[2] === undefined ? Buffer.from(decoded(data)).toString('base64') : data;
+  return { kind: 'data', mime: match[1] || 'text/plain', base64 };
+}
+
+/** A media source as an address; null: it is an upload, which has none. */
+export function urlOfSource(source: MediaSource): string | null {
+  if (source.kind === 'url') return source.url;
+  return source.kind === 'data' ? `data:${source.mime};base64,${source.base64}` : null;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,91 @@
+/** Writes what a request of another dialect asks for as a chat request. */
+import { Buffer } from 'node:buffer';
+import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
+import type { Fields } from '../loose-values.ts';
+import { DropList, hostedToolFault } from '../conversion-loss.ts';
+import type { TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { writeMessages } from './write-messages.ts';
+
+/** Tokens of reasoning up to which a budget counts as each effort. */
+const BUDGET_EFFORTS = [
+  { upTo: 2_048, effort: 'low' },
+  { upTo: 16_384, effort: 'medium' },
+  { upTo: Infinity, effort: 'high' },
+] as const;
+
+export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+  const dropped = new DropList(request.rest);
+  const fault = dropped.refusal ?? hostedToolFault(request, dropped);
+  if (fault !== null) return { ok: false, ...fault };
+  const messages = writeMessages(request.turns, can, dropped);
+  if ('field' in messages) return { ok: false, ...messages };
+  const body: Fields = { model: edits.model, messages: messages.list };
+  if (request.stream) body['stream'] = true;
+  if (request.stream && edits.askUsage) body['stream_options'] = { include_usage: true };
+  writeBounds(body, request, can, dropped);
+  writeTools(body, request);
+  const format = request.format === null ? null : responseFormat(request.format);
+  if (format !== null) body['response_format'] = format;
+  if (request.userId !== null) body['user'] = request.userId;
+  if (request.cacheKey !== null) body['prompt_cache_key'] = request.cacheKey;
+  if (request.serviceTier !== null) dropped.add('service_tier');
+  return { ok: true, body: Buffer.from(JSON.stringify(edits.apply(body))), dropped: dropped.names };
+}
+
+function writeBounds(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+  if (request.outputBound !== null) body[can.outputBoundField] = request.outputBound;
+  if (request.choices > 1) body['n'] = request.choices;
+  if (request.temperature !== null) body['temperature'] = request.temperature;
+  if (request.topP !== null) body['top_p'] = request.topP;
+  if (request.topK !== null) dropped.add('top_k');
+  if (request.seed !== null) body['seed'] = request.seed;
+  if (request.presencePenalty !== null) body['presence_penalty'] = request.presencePenalty;
+  if (request.frequencyPenalty !== null) body['frequency_penalty'] = request.frequencyPenalty;
+  if (request.stop.length > 0) body['stop'] = request.stop;
+  const { reasoning } = request;
+  if (reasoning === null) return;
+  const { budgetTokens } = reasoning;
+  const byBudget = budgetTokens === null ? null : BUDGET_EFFORTS.find(({ upTo }) => budgetTokens <= upTo)!.effort;
+  const effort = reasoning.effort ?? byBudget;
+  // Without an effort the model's own default is what was asked for.
+  if (effort !== null && can.reasons) body['reasoning_effort'] = effort;
+  else if (effort !== null && effort !== 'none') dropped.add('reasoning');
+}
+
+function writeTools(body: Fields, request: ModelRequest): void {
+  const tools = request.tools.filter((tool) => tool.type !== 'foreign').map(writeTool);
+  if (tools.length === 0) return;
+  body['tools'] = tools;
+  if (request.toolChoice !== null) body['tool_choice'] = writeChoice(request.toolChoice);
+  if (request.parallelToolCalls !== null) body['parallel_tool_calls'] = request.parallelToolCalls;
+}
+
+const NO_ARGUMENTS = { type: 'object', properties: {} };
+
+/** A custom tool takes one text: as a function it has that text as its one argument, which hosts of every kind understand. */
+function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
+  const described = tool.description === null ? {} : { description: tool.description };
+  if (tool.type === 'custom') {
+    const parameters = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };
+    return { type: 'function', function: { name: tool.name, ...described, parameters } };
+  }
+  const strict = tool.strict === null ? {} : { strict: tool.strict };
+  return { type: 'function', function: { name: tool.name, ...described, parameters: tool.schema ?? NO_ARGUMENTS, ...strict } };
+}
+
+/** `allowed_tools` is known to OpenAI alone: one name is that tool, several are the choice among all. */
+function writeChoice(choice: ToolChoice): unknown {
+  if (choice.type === 'tool') return { type: 'function', function: { name: choice.name } };
+  if (choice.type !== 'allowed') return choice.type;
+  if (choice.mode === 'required' && choice.names.length === 1) return { type: 'function', function: { name: choice.names[0] } };
+  return choice.mode;
+}
+
+function responseFormat(format: OutputFormat): Fields {
+  if (format.type === 'json_object') return { type: 'json_object' };
+  const { name, description, schema, strict } = format;
+  const json: Fields = { name: name ?? 'response', schema };
+  if (description !== null) json['description'] = description;
+  if (strict !== null) json['strict'] = strict;
+  return { type: 'json_schema', json_schema: json };
+}
