@@ -69,9 +69,22 @@ export type ModelTool =
       /** JSON Schema of the arguments; null: the tool takes none. */
       readonly schema: unknown;
       readonly strict: boolean | null;
+      readonly origin?: ToolOrigin;
     }
-  | { readonly type: 'custom'; readonly name: string; readonly description: string | null; readonly format: unknown }
+  | {
+      readonly type: 'custom';
+      readonly name: string;
+      readonly description: string | null;
+      readonly format: unknown;
+      readonly origin?: ToolOrigin;
+    }
   | { readonly type: 'foreign'; readonly name: string };
+
+/** Where a tool of a namespace (Responses) comes from; its name here is unique over all namespaces. */
+export interface ToolOrigin {
+  readonly namespace: string;
+  readonly name: string;
+}
 
 export type ToolChoice =
   | { readonly type: 'auto' | 'none' | 'required' }
@@ -222,4 +235,8 @@ export interface WriteOptions {
   readonly createdAt: number;
   /** The caller of a stream asked for the usage in it. */
   readonly includeUsage: boolean;
+  /** Of the request that is answered. */
+  readonly tools: readonly ModelTool[];
+  /** Members of the request that its dialect repeats in the response. */
+  readonly echo: Readonly<Record<string, unknown>>;
 }

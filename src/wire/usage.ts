@@ -26,7 +26,8 @@ export function readUsage(usage: unknown): TokenUsage | null {
   return {
     inputTokens: inputTokens ?? 0,
     cachedInputTokens: Math.min(cached, inputTokens ?? 0),
-    outputTokens: outputTokens ?? 0,
+    // Some leave reasoning out of the output, but not out of the total.
+    outputTokens: Math.max(outputTokens ?? 0, (tokenCount(usage['total_tokens']) ?? 0) - (inputTokens ?? 0)),
     ...(written === null || written === 0 ? {} : { cacheWriteTokens: written }),
     ...(reasoning === null || reasoning === 0 ? {} : { reasoningTokens: reasoning }),
   };

@@ -1,7 +1,7 @@
 /** Writes what a request of another dialect asks for as a Messages request. */
 import { Buffer } from 'node:buffer';
 import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
-import type { TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Effort, Encoded, ModelRequest, ModelTool, ToolChoice } from '../model.ts';
@@ -26,7 +26,7 @@ const JSON_INSTRUCTION = 'Respond with a single valid JSON object and nothing el
 
 export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? (request.choices > 1 ? cantCarry('n') : null) ?? hostedToolFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? hostedToolFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const bound = request.outputBound ?? can.outputMax ?? OUTPUT_BOUND_DEFAULT;
   const turns = writeTurns(request.turns, can, dropped);
@@ -42,6 +42,12 @@ export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, c
   if (request.cacheKey !== null) dropped.add('prompt_cache_key');
   if (request.serviceTier !== null) dropped.add('service_tier');
   return { ok: true, body: Buffer.from(JSON.stringify(edits.apply(body))), dropped: dropped.names };
+}
+
+function faultIn(request: ModelRequest): ConversionFault | null {
+  if (request.choices > 1) return cantCarry('n');
+  // The API refuses sequences of white space alone.
+  return request.stop.some((sequence) => sequence.trim() === '') ? cantCarry('stop') : null;
 }
 
 function textBlock(text: string): Fields {
@@ -65,10 +71,7 @@ function writeSampling(body: Fields, request: ModelRequest, can: TargetAbilities
   if (request.seed !== null) dropped.add('seed');
   if (request.presencePenalty !== null && request.presencePenalty !== 0) dropped.add('presence_penalty');
   if (request.frequencyPenalty !== null && request.frequencyPenalty !== 0) dropped.add('frequency_penalty');
-  // The API refuses sequences of white space alone.
-  const stop = request.stop.filter((sequence) => sequence.trim() !== '');
-  if (stop.length < request.stop.length) dropped.add('stop');
-  if (stop.length > 0) body['stop_sequences'] = stop;
+  if (request.stop.length > 0) body['stop_sequences'] = request.stop;
 }
 
 function isOff(thinking: unknown): boolean {

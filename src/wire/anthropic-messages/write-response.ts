@@ -2,10 +2,9 @@
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import { PartOrder } from '../block-order.ts';
-import { isRecord } from '../json-values.ts';
-import { parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, ResponsePart, StreamWriter, WriteOptions } from '../model.ts';
+import { argumentsObject } from '../tool-arguments.ts';
 import { toCallerId } from '../tool-call-ids.ts';
 import { messagesUsage } from './usage.ts';
 
@@ -151,7 +150,7 @@ function blockOf(head: PartHead, text: string, opaque: Opaque | null): Fields | 
     case 'reasoning':
       return { type: 'thinking', thinking: text, signature: text === '' && opaque === null ? '' : signatureOf(opaque) };
     case 'tool_call':
-      return { type: 'tool_use', id: toCallerId('anthropic-messages', head.id), name: head.name, input: inputOf(text) };
+      return { type: 'tool_use', id: toCallerId('anthropic-messages', head.id), name: head.name, input: argumentsObject(text) };
     default:
       return null;
   }
@@ -173,17 +172,6 @@ function deltaOf(head: PartHead, text: string): Fields | null {
 
 function signatureOf(opaque: Opaque | null): string {
   return opaque?.dialect === 'anthropic-messages' ? opaque.value : FOREIGN_SIGNATURE;
-}
-
-/** What a model wrote as arguments is mostly a JSON object; what is none stays readable. */
-function inputOf(text: string): unknown {
-  if (text === '') return {};
-  try {
-    const value = parseExact(text);
-    return isRecord(value) ? value : { arguments: value };
-  } catch {
-    return { arguments: text };
-  }
 }
 
 function eventText(type: string, fields: Fields): string {

@@ -1,10 +1,9 @@
 /** Turns as `system` and `messages` of a Messages request. */
 import { cantCarry } from '../conversion-loss.ts';
 import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
-import { isRecord } from '../json-values.ts';
-import { numberIn, parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, RequestPart, Turn } from '../model.ts';
+import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 
 /** What a conversation opens with that the model itself began: the API wants a user's turn first. */
@@ -75,7 +74,12 @@ class TurnWriter {
         return this.#file(part.source, part.name);
       case 'tool_call':
         return [
-          { type: 'tool_use', id: toTargetId('anthropic-messages', part.id), name: part.name, input: inputOf(part.kind, part.arguments) },
+          {
+            type: 'tool_use',
+            id: toTargetId('anthropic-messages', part.id),
+            name: part.name,
+            input: part.kind === 'custom' ? { input: part.arguments } : argumentsObject(part.arguments),
+          },
         ];
       case 'tool_result':
         return [this.#result(part)];
@@ -139,15 +143,4 @@ function sortResults(content: Fields[]): void {
 function trimPrefill({ role, content }: Message): void {
   const last = content.at(-1);
   if (role === 'assistant' && last?.['type'] === 'text') last['text'] = String(last['text']).trimEnd();
-}
-
-/** Arguments of a model are mostly a JSON object; what is none is given back under a name of its own. */
-function inputOf(kind: 'function' | 'custom', text: string): unknown {
-  if (kind === 'custom') return { input: text };
-  try {
-    const value = parseExact(text);
-    return isRecord(value) && numberIn(value) === null ? value : { arguments: value };
-  } catch {
-    return { arguments: text };
-  }
 }

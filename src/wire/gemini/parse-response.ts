@@ -1,0 +1,238 @@
+/** generateContent responses, streamed or whole, as model events. */
+import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import { isRecord } from '../json-values.ts';
+import { parseExact } from '../json-exact.ts';
+import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { foldEvents } from '../model-fold.ts';
+import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, StreamParser } from '../model.ts';
+import { SseFramer } from '../sse/sse-framer.ts';
+import { PLACE_ID } from './call-ids.ts';
+import { PartialArguments } from './partial-arguments.ts';
+import { readGeminiUsage } from './usage.ts';
+
+/** Events that reach the parser have passed the watcher's limit. */
+const NO_LIMIT = Infinity;
+
+const FILTERED: ReadonlySet<string> = new Set([
+  'SAFETY', 'RECITATION', 'LANGUAGE', 'BLOCKLIST', 'PROHIBITED_CONTENT', 'SPII', 'IMAGE_SAFETY', 'IMAGE_PROHIBITED_CONTENT',
+  'IMAGE_RECITATION', 'MODEL_ARMOR', 'JAILBREAK',
+]); // prettier-ignore
+
+/** Why a candidate ended, by class. A tool call ends with `STOP`. */
+export function finishClassOf(reason: string, hasCall: boolean): FinishClass {
+  if (reason === 'MAX_TOKENS') return 'length';
+  if (FILTERED.has(reason)) return 'content_filter';
+  if (reason === 'CONTINUATION') return 'pause';
+  if (hasCall) return 'tool_calls';
+  return reason === 'STOP' || reason === 'FINISH_REASON_UNSPECIFIED' ? 'stop' : 'other';
+}
+
+export function createGeminiStreamParser(): StreamParser {
+  return new GeminiStreamParser();
+}
+
+/** A whole response, or the list of them that a stream without `alt=sse` is; it has been read as one before. */
+export function parseGeminiResponse(body: Uint8Array): ModelResponse {
+  const value = parseExact(asBuffer(body).toString('utf8', byteOrderMarkLength(body)));
+  const parser = new ResponseParser();
+  for (const chunk of Array.isArray(value) ? recordsIn(value) : [value as Fields]) parser.read(chunk);
+  return foldEvents([...parser.take(), ...parser.end()]);
+}
+
+class GeminiStreamParser implements StreamParser {
+  readonly #framer = new SseFramer(NO_LIMIT);
+  readonly #response = new ResponseParser();
+
+  parse(pieces: readonly Uint8Array[]): readonly ModelEvent[] {
+    for (const piece of pieces) {
+      this.#framer.push(piece);
+      while (this.#framer.next()) this.#readBlock();
+    }
+    return this.#response.take();
+  }
+
+  end(): readonly ModelEvent[] {
+    if (this.#framer.finish()) this.#readBlock();
+    return [...this.#response.take(), ...this.#response.end()];
+  }
+
+  #readBlock(): void {
+    const data = this.#framer.readData();
+    if (data === null || !data.trimStart().startsWith('{')) return;
+    const chunk = parseExact(data);
+    if (isRecord(chunk)) this.#response.read(chunk);
+  }
+}
+
+class ResponseParser {
+  readonly #candidates = new Map<number, CandidateParser>();
+  #events: ModelEvent[] = [];
+  #isStarted = false;
+  #responseId: string | null = null;
+
+  take(): readonly ModelEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  read(chunk: Fields): void {
+    if (!this.#isStarted) {
+      this.#isStarted = true;
+      this.#responseId = textOrNull(chunk['responseId']);
+      this.#events.push({ type: 'start', id: this.#responseId, model: textOrNull(chunk['modelVersion']) });
+    }
+    for (const [position, candidate] of recordsIn(chunk['candidates']).entries()) {
+      this.#candidateOf(typeof candidate['index'] === 'number' ? candidate['index'] : position).read(candidate);
+    }
+    const feedback = chunk['promptFeedback'];
+    const blocked = isRecord(feedback) ? textOrNull(feedback['blockReason']) : null;
+    if (blocked !== null && this.#candidates.size === 0) this.#candidateOf(0).block(blocked);
+    const usage = readGeminiUsage(chunk['usageMetadata']);
+    if (usage !== null) this.#events.push({ type: 'usage', usage });
+  }
+
+  end(): readonly ModelEvent[] {
+    for (const candidate of this.#candidates.values()) candidate.end();
+    this.#events.push({ type: 'end' });
+    return this.take();
+  }
+
+  #candidateOf(index: number): CandidateParser {
+    let candidate = this.#candidates.get(index);
+    if (candidate === undefined) {
+      candidate = new CandidateParser(index, this.#responseId ?? '', (event) => this.#events.push(event));
+      this.#candidates.set(index, candidate);
+    }
+    return candidate;
+  }
+}
+
+interface Call {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: PartialArguments;
+  readonly opaque: Opaque | null;
+  /** More of its arguments will come. */
+  isOpen: boolean;
+}
+
+/**
+ * Calls are given at the end: one that a `functionResponse` of the same response answers was a tool of the server's own, and is not the
+ * caller's to run.
+ */
+class CandidateParser {
+  readonly #choice: number;
+  readonly #responseId: string;
+  readonly #emit: (event: ModelEvent) => void;
+  #partCount = 0;
+  #callCount = 0;
+  #open: { readonly part: number; readonly type: PartHead['type']; opaque: Opaque | null } | null = null;
+  #calls: Call[] = [];
+  #finish = '';
+
+  constructor(choice: number, responseId: string, emit: (event: ModelEvent) => void) {
+    this.#choice = choice;
+    this.#responseId = responseId;
+    this.#emit = emit;
+  }
+
+  read(candidate: Fields): void {
+    const { content } = candidate;
+    for (const part of isRecord(content) ? recordsIn(content['parts']) : []) this.#readPart(part);
+    this.#finish = textOrNull(candidate['finishReason']) ?? this.#finish;
+  }
+
+  block(reason: string): void {
+    this.#finish = FILTERED.has(reason) ? reason : 'SAFETY';
+  }
+
+  end(): void {
+    this.#close();
+    for (const call of this.#calls) {
+      const part = this.#begin({ type: 'tool_call', id: call.id, name: call.name, kind: 'function' });
+      this.#emit({ type: 'delta', choice: this.#choice, part, text: JSON.stringify(call.arguments.value) });
+      this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: call.opaque });
+    }
+    const reason = finishClassOf(this.#finish === '' ? 'STOP' : this.#finish, this.#calls.length > 0);
+    this.#emit({ type: 'finish', choice: this.#choice, reason, raw: this.#finish, stopSequence: null });
+  }
+
+  #readPart(part: Fields): void {
+    const signature = textOrNull(part['thoughtSignature']);
+    const opaque: Opaque | null = signature === null ? null : { dialect: 'gemini', value: signature };
+    const { functionCall, functionResponse, inlineData } = part;
+    if (isRecord(functionCall)) return this.#readCall(functionCall, opaque);
+    if (isRecord(functionResponse)) return this.#answered(functionResponse);
+    if (isRecord(inlineData)) return this.#media(inlineData);
+    const text = textIn(part['text']);
+    if (typeof part['text'] !== 'string') return this.#foreign(part);
+    this.#say(part['thought'] === true ? 'reasoning' : 'text', text, opaque);
+  }
+
+  #say(type: 'text' | 'reasoning', text: string, opaque: Opaque | null): void {
+    if (text === '' && this.#open === null) return;
+    if (text !== '' && this.#open?.type !== type) {
+      this.#close();
+      this.#open = { part: this.#begin({ type }), type, opaque: null };
+    }
+    const open = this.#open!;
+    open.opaque = opaque ?? open.opaque;
+    if (text !== '') this.#emit({ type: 'delta', choice: this.#choice, part: open.part, text });
+  }
+
+  /** With `willContinue` the arguments come in the parts that follow, which may have no name. */
+  #readCall(call: Fields, opaque: Opaque | null): void {
+    const last = this.#calls.at(-1);
+    const name = textOrNull(call['name']);
+    const goesOn = last !== undefined && last.isOpen && name === null;
+    const current = goesOn ? last : this.#beginCall(call, name ?? '', opaque);
+    if (isRecord(call['args'])) current.arguments.replace(call['args']);
+    for (const partial of recordsIn(call['partialArgs'])) current.arguments.add(partial);
+    current.isOpen = call['willContinue'] === true;
+  }
+
+  #beginCall(call: Fields, name: string, opaque: Opaque | null): Call {
+    this.#close();
+    const id = textOrNull(call['id']) ?? `${PLACE_ID}${this.#responseId}_${this.#choice}_${this.#callCount}`;
+    this.#callCount++;
+    const begun = { id, name, arguments: new PartialArguments(), opaque, isOpen: false };
+    this.#calls.push(begun);
+    return begun;
+  }
+
+  #answered(response: Fields): void {
+    const { id, name } = response;
+    const at = this.#calls.findIndex((call) => (typeof id === 'string' && call.id === id) || call.name === name);
+    if (at !== -1) this.#calls.splice(at, 1);
+    this.#foreign({ functionResponse: response });
+  }
+
+  #media(data: Fields): void {
+    this.#close();
+    const mime = textOrNull(data['mimeType']) ?? 'application/octet-stream';
+    const part = this.#begin({ type: 'media', source: { kind: 'data', mime, base64: textIn(data['data']) } });
+    this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: null });
+  }
+
+  #foreign(part: Fields): void {
+    const name = Object.keys(part).find((key) => key !== 'thoughtSignature' && key !== 'thought');
+    if (name === undefined) return;
+    this.#close();
+    const begun = this.#begin({ type: 'foreign', name });
+    this.#emit({ type: 'part_end', choice: this.#choice, part: begun, opaque: null });
+  }
+
+  #begin(head: PartHead): number {
+    const part = this.#partCount++;
+    this.#emit({ type: 'part_start', choice: this.#choice, part, head });
+    return part;
+  }
+
+  #close(): void {
+    if (this.#open === null) return;
+    this.#emit({ type: 'part_end', choice: this.#choice, part: this.#open.part, opaque: this.#open.opaque });
+    this.#open = null;
+  }
+}

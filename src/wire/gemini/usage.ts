@@ -1,0 +1,29 @@
+import type { TokenUsage } from '../../core/facts.ts';
+import { isRecord } from '../json-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { tokenCount } from '../usage.ts';
+
+/** Token counts of `usageMetadata`, or null: it holds none. Thoughts and tool prompts stand beside the candidates there. */
+export function readGeminiUsage(metadata: unknown): TokenUsage | null {
+  if (!isRecord(metadata)) return null;
+  const prompt = tokenCount(metadata['promptTokenCount']);
+  const candidates = tokenCount(metadata['candidatesTokenCount']);
+  const thoughts = tokenCount(metadata['thoughtsTokenCount']) ?? 0;
+  if (prompt === null && candidates === null && thoughts === 0) return null;
+  const inputTokens = (prompt ?? 0) + (tokenCount(metadata['toolUsePromptTokenCount']) ?? 0);
+  const cached = Math.min(tokenCount(metadata['cachedContentTokenCount']) ?? 0, inputTokens);
+  const counts = { inputTokens, cachedInputTokens: cached, outputTokens: (candidates ?? 0) + thoughts };
+  return thoughts === 0 ? counts : { ...counts, reasoningTokens: thoughts };
+}
+
+/** The same counts as `usageMetadata`. */
+export function geminiUsage({ inputTokens, cachedInputTokens, outputTokens, reasoningTokens }: TokenUsage): Fields {
+  const thoughts = reasoningTokens ?? 0;
+  return {
+    promptTokenCount: inputTokens,
+    candidatesTokenCount: Math.max(0, outputTokens - thoughts),
+    totalTokenCount: inputTokens + outputTokens,
+    ...(cachedInputTokens === 0 ? {} : { cachedContentTokenCount: cachedInputTokens }),
+    ...(thoughts === 0 ? {} : { thoughtsTokenCount: thoughts }),
+  };
+}

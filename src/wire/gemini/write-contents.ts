@@ -1,0 +1,153 @@
+/** Turns as `systemInstruction` and `contents` of a generateContent request. */
+import { cantCarry } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+import { isRecord } from '../json-values.ts';
+import { parseExact } from '../json-exact.ts';
+import type { Fields } from '../loose-values.ts';
+import type { MediaSource, RequestPart, ToolCall, ToolResult, Turn } from '../model.ts';
+import { argumentsObject } from '../tool-arguments.ts';
+import { toTargetId } from '../tool-call-ids.ts';
+import { PLACE_ID } from './call-ids.ts';
+
+/** Stands for the signature of a call that another model made; the API accepts it in its place. */
+const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
+
+interface Content {
+  readonly role: 'user' | 'model';
+  readonly parts: Fields[];
+}
+
+export function writeContents(
+  turns: readonly Turn[],
+  can: TargetAbilities,
+  dropped: DropList,
+): { readonly system: readonly Fields[]; readonly contents: readonly Content[] } | ConversionFault {
+  const writer = new ContentWriter(can, dropped);
+  for (const turn of turns) writer.add(turn);
+  return writer.fault ?? writer.finish();
+}
+
+/** Consecutive turns of one role become one content; system text after the first turn becomes the user's. */
+class ContentWriter {
+  fault: ConversionFault | null = null;
+  readonly #can: TargetAbilities;
+  readonly #dropped: DropList;
+  readonly #system: Fields[] = [];
+  readonly #contents: Content[] = [];
+  readonly #toolNames = new Map<string, string>();
+  /** The API wants a signature at the first call of a turn. */
+  #turnHasCall = false;
+
+  constructor(can: TargetAbilities, dropped: DropList) {
+    this.#can = can;
+    this.#dropped = dropped;
+  }
+
+  add(turn: Turn): void {
+    this.#turnHasCall = false;
+    const parts = turn.parts.flatMap((part) => this.#part(part));
+    if (parts.length === 0) return;
+    if (turn.role === 'system' && this.#contents.length === 0) return void this.#system.push(...parts);
+    const role = turn.role === 'assistant' ? 'model' : 'user';
+    const last = this.#contents.at(-1);
+    if (last?.role === role) last.parts.push(...parts);
+    else this.#contents.push({ role, parts });
+  }
+
+  finish(): { readonly system: readonly Fields[]; readonly contents: readonly Content[] } {
+    if (this.#contents.length > 0) return { system: this.#system, contents: this.#contents };
+    return { system: [], contents: [{ role: 'user', parts: this.#system }] };
+  }
+
+  #part(part: RequestPart): Fields[] {
+    switch (part.type) {
+      case 'text':
+      case 'refusal':
+        return part.text === '' ? [] : [{ text: part.text }];
+      case 'image':
+        return this.#can.seesImages ? this.#media(part.source, 'image/png') : this.#refuse('image');
+      case 'audio':
+        return this.#media(part.source, `audio/${part.format}`);
+      case 'file':
+        return this.#media(part.source, 'application/pdf');
+      case 'tool_call':
+        return [this.#call(part)];
+      case 'tool_result':
+        return this.#result(part);
+      case 'reasoning':
+        return this.#reasoning(part);
+      case 'foreign':
+        this.#dropped.add(`messages.${part.name}`);
+        return [];
+    }
+  }
+
+  #call(call: ToolCall): Fields {
+    this.#toolNames.set(call.id, call.name);
+    const args = call.kind === 'custom' ? { input: call.arguments } : argumentsObject(call.arguments);
+    const signature = call.opaque?.dialect === 'gemini' ? call.opaque.value : this.#turnHasCall ? null : FOREIGN_CALL_SIGNATURE;
+    this.#turnHasCall = true;
+    const signed = signature === null || this.#can.thinking === 'none' ? {} : { thoughtSignature: signature };
+    return { functionCall: { ...idOf(call.id), name: call.name, args }, ...signed };
+  }
+
+  #result(result: ToolResult): Fields[] {
+    const name = this.#toolNames.get(result.callId) ?? result.name ?? 'unknown';
+    const text = result.parts.map((part) => (part.type === 'text' ? part.text : '')).join('\n');
+    const response = result.isError ? { error: text } : responseOf(text);
+    const media = result.parts.filter(({ type }) => type !== 'text').flatMap((part) => this.#part(part));
+    return [{ functionResponse: { ...idOf(result.callId), name, response } }, ...media];
+  }
+
+  /** Only signed thoughts of the same dialect are taken back. */
+  #reasoning({ text, opaque }: Extract<RequestPart, { type: 'reasoning' }>): Fields[] {
+    if (opaque?.dialect === 'gemini') return [{ text, thought: true, thoughtSignature: opaque.value }];
+    this.#dropped.add('reasoning');
+    return [];
+  }
+
+  #media(source: MediaSource, mimeDefault: string): Fields[] {
+    if (source.kind === 'file_id') return this.#refuse('file_id');
+    if (source.kind === 'url')
+      return [{ fileData: { fileUri: source.url, mimeType: source.mime ?? mimeOfUrl(source.url) ?? mimeDefault } }];
+    return [{ inlineData: { mimeType: source.mime, data: source.base64 } }];
+  }
+
+  #refuse(what: string): Fields[] {
+    this.fault ??= cantCarry(`messages.${what}`);
+    return [];
+  }
+}
+
+const MIME_BY_ENDING: Readonly<Record<string, string>> = {
+  png: 'image/png',
+  jpg: 'image/jpeg',
+  jpeg: 'image/jpeg',
+  gif: 'image/gif',
+  webp: 'image/webp',
+  pdf: 'application/pdf',
+  mp3: 'audio/mp3',
+  wav: 'audio/wav',
+  mp4: 'video/mp4',
+};
+
+function mimeOfUrl(url: string): string | null {
+  const ending = /\.(\w{2,5})(?:[?#]|$)/.exec(url)?.[1]?.toLowerCase() ?? '';
+  return MIME_BY_ENDING[ending] ?? null;
+}
+
+/** A call to which Gemini gave no id goes back without one. */
+function idOf(id: string): Fields {
+  const own = toTargetId('gemini', id);
+  return own.startsWith(PLACE_ID) ? {} : { id: own };
+}
+
+function responseOf(text: string): Fields {
+  if (!text.trimStart().startsWith('{')) return { output: text };
+  try {
+    const value = parseExact(text);
+    return isRecord(value) ? value : { output: text };
+  } catch {
+    return { output: text };
+  }
+}

@@ -1,0 +1,145 @@
+/** Model events as a generateContent stream, and a whole response as one. */
+import { Buffer } from 'node:buffer';
+import type { TokenUsage } from '../../core/facts.ts';
+import type { Fields } from '../loose-values.ts';
+import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, StreamWriter, WriteOptions } from '../model.ts';
+import { argumentsObject } from '../tool-arguments.ts';
+import { toCallerId } from '../tool-call-ids.ts';
+import { geminiUsage } from './usage.ts';
+
+const FINISH: Readonly<Record<FinishClass, string>> = {
+  stop: 'STOP',
+  length: 'MAX_TOKENS',
+  tool_calls: 'STOP',
+  content_filter: 'SAFETY',
+  pause: 'MAX_TOKENS',
+  other: 'OTHER',
+};
+
+/** `array`: the form without `alt=sse`, one JSON list. */
+export function createGeminiStreamWriter(options: WriteOptions, form: 'sse' | 'array'): StreamWriter {
+  return new GeminiStreamWriter(options, form);
+}
+
+interface OpenPart {
+  readonly head: PartHead;
+  text: string;
+}
+
+/** Calls are written whole; the reasons to end and the usage stand in the last chunk. */
+class GeminiStreamWriter implements StreamWriter {
+  readonly #options: WriteOptions;
+  readonly #form: 'sse' | 'array';
+  readonly #open = new Map<string, OpenPart>();
+  readonly #finishes = new Map<number, FinishClass>();
+  #start: { id: string | null; model: string | null } = { id: null, model: null };
+  #usage: TokenUsage | null = null;
+  #isFirst = true;
+
+  constructor(options: WriteOptions, form: 'sse' | 'array') {
+    this.#options = options;
+    this.#form = form;
+  }
+
+  write(event: ModelEvent): string {
+    switch (event.type) {
+      case 'start':
+        this.#start = event;
+        return '';
+      case 'usage':
+        this.#usage = event.usage;
+        return '';
+      case 'finish':
+        this.#finishes.set(event.choice, event.reason);
+        return '';
+      case 'part_start':
+        this.#open.set(`${event.choice} ${event.part}`, { head: event.head, text: '' });
+        return event.head.type === 'media' ? this.#chunk(event.choice, partOf(event.head, '', null)) : '';
+      case 'delta':
+        return this.#delta(event.choice, event.part, event.text);
+      case 'part_end':
+        return this.#partEnd(event.choice, event.part, event.opaque);
+      case 'end':
+        return this.#end();
+    }
+  }
+
+  #delta(choice: number, part: number, text: string): string {
+    const open = this.#open.get(`${choice} ${part}`);
+    if (open === undefined) return '';
+    if (open.head.type !== 'tool_call') return this.#chunk(choice, partOf(open.head, text, null));
+    open.text += text;
+    return '';
+  }
+
+  #partEnd(choice: number, part: number, opaque: Opaque | null): string {
+    const key = `${choice} ${part}`;
+    const open = this.#open.get(key);
+    this.#open.delete(key);
+    if (open?.head.type === 'tool_call') return this.#chunk(choice, partOf(open.head, open.text, opaque));
+    if (open === undefined || opaque?.dialect !== 'gemini') return '';
+    return this.#chunk(choice, { text: '', thoughtSignature: opaque.value });
+  }
+
+  #end(): string {
+    const finishes = this.#finishes.size === 0 ? new Map<number, FinishClass>([[0, 'stop']]) : this.#finishes;
+    const candidates = [...finishes].map(([index, reason]) => ({
+      content: { role: 'model', parts: [{ text: '' }] },
+      finishReason: FINISH[reason],
+      index,
+    }));
+    const usage = this.#usage === null ? {} : { usageMetadata: geminiUsage(this.#usage) };
+    return this.#event({ candidates, ...usage }) + (this.#form === 'array' ? '\n]' : '');
+  }
+
+  #chunk(index: number, part: Fields | null): string {
+    return part === null ? '' : this.#event({ candidates: [{ content: { role: 'model', parts: [part] }, index }] });
+  }
+
+  #event(fields: Fields): string {
+    const { id, model } = this.#start;
+    const text = JSON.stringify({ ...fields, modelVersion: model ?? this.#options.model, responseId: id ?? this.#options.id });
+    if (this.#form === 'sse') return `data: ${text}\n\n`;
+    const before = this.#isFirst ? '[' : ',\n';
+    this.#isFirst = false;
+    return before + text;
+  }
+}
+
+export function writeGeminiResponse(response: ModelResponse, options: WriteOptions): Uint8Array {
+  const { id, model, choices, usage } = response;
+  const candidates = choices.map(({ index, parts, finish }) => ({
+    content: {
+      role: 'model',
+      parts: parts.flatMap(({ head, text, opaque }) => (text === '' && head.type === 'text' ? [] : (partOf(head, text, opaque) ?? []))),
+    },
+    finishReason: FINISH[finish?.reason ?? 'stop'],
+    index,
+  }));
+  return Buffer.from(
+    JSON.stringify({
+      candidates,
+      ...(usage === null ? {} : { usageMetadata: geminiUsage(usage) }),
+      modelVersion: model ?? options.model,
+      responseId: id ?? options.id,
+    }),
+  );
+}
+
+/** Null: the dialect has no part for it. */
+function partOf(head: PartHead, text: string, opaque: Opaque | null): Fields | null {
+  const signed = opaque?.dialect === 'gemini' ? { thoughtSignature: opaque.value } : {};
+  switch (head.type) {
+    case 'text':
+    case 'refusal':
+      return { text, ...signed };
+    case 'reasoning':
+      return { text, thought: true, ...signed };
+    case 'tool_call':
+      return { functionCall: { id: toCallerId('gemini', head.id), name: head.name, args: argumentsObject(text) }, ...signed };
+    case 'media':
+      return head.source.kind === 'data' ? { inlineData: { mimeType: head.source.mime, data: head.source.base64 } } : null;
+    case 'foreign':
+      return null;
+  }
+}

@@ -1,0 +1,224 @@
+/** Model events as a Responses stream, and a whole response. Every event is named and numbered; there is no `[DONE]`. */
+import { Buffer } from 'node:buffer';
+import type { TokenUsage } from '../../core/facts.ts';
+import { PartOrder } from '../block-order.ts';
+import type { Fields } from '../loose-values.ts';
+import { unfoldResponse } from '../model-fold.ts';
+import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, StreamWriter, WriteOptions } from '../model.ts';
+import { toCallerId } from '../tool-call-ids.ts';
+import { itemOf, partOf } from './output-items.ts';
+
+export function responsesUsage({ inputTokens, cachedInputTokens, outputTokens, reasoningTokens }: TokenUsage): Fields {
+  return {
+    input_tokens: inputTokens,
+    input_tokens_details: { cached_tokens: cachedInputTokens },
+    output_tokens: outputTokens,
+    output_tokens_details: { reasoning_tokens: reasoningTokens ?? 0 },
+    total_tokens: inputTokens + outputTokens,
+  };
+}
+
+export function createResponsesStreamWriter(options: WriteOptions): StreamWriter {
+  const output = new OutputWriter(options);
+  return { write: (event) => output.write(event).map(eventText).join('') };
+}
+
+/** The same response as one JSON text. */
+export function writeResponse(response: ModelResponse, options: WriteOptions): Uint8Array {
+  const output = new OutputWriter(options);
+  for (const event of unfoldResponse(response)) output.write(event);
+  return Buffer.from(JSON.stringify(output.response()));
+}
+
+function eventText(event: Fields): string {
+  return `event: ${String(event['type'])}\ndata: ${JSON.stringify(event)}\n\n`;
+}
+
+interface OpenItem {
+  readonly head: PartHead;
+  readonly id: string;
+  text: string;
+}
+
+/** The deltas of each kind of part, and what ends them. */
+const DELTA: Readonly<Partial<Record<PartHead['type'], string>>> = {
+  text: 'response.output_text',
+  refusal: 'response.refusal',
+  reasoning: 'response.reasoning_summary_text',
+};
+
+class OutputWriter {
+  readonly #options: WriteOptions;
+  readonly #order = new PartOrder();
+  readonly #items: Fields[] = [];
+  #model: string;
+  #sequence = 0;
+  #isBegun = false;
+  #open: OpenItem | null = null;
+  #usage: TokenUsage | null = null;
+  #finish: FinishClass | null = null;
+
+  constructor(options: WriteOptions) {
+    this.#options = options;
+    this.#model = options.model;
+  }
+
+  write(event: ModelEvent): Fields[] {
+    if ('choice' in event && event.choice !== 0) return [];
+    const events: Fields[] = [];
+    for (const next of this.#order.add(event)) events.push(...this.#one(next));
+    return events;
+  }
+
+  /** What is known of the response so far. */
+  response(): Fields {
+    const { id, createdAt, echo } = this.#options;
+    const isCut = this.#finish === 'length' || this.#finish === 'content_filter' || this.#finish === 'pause';
+    const status = this.#finish === null ? 'in_progress' : isCut ? 'incomplete' : 'completed';
+    const reason = this.#finish === 'content_filter' ? 'content_filter' : 'max_output_tokens';
+    return {
+      id,
+      object: 'response',
+      created_at: createdAt,
+      status,
+      background: false,
+      error: null,
+      incomplete_details: isCut ? { reason } : null,
+      ...echo,
+      model: this.#model,
+      output: this.#items,
+      usage: this.#usage === null || this.#finish === null ? null : responsesUsage(this.#usage),
+    };
+  }
+
+  #one(event: ModelEvent): Fields[] {
+    switch (event.type) {
+      case 'start':
+        this.#model = event.model ?? this.#model;
+        return [];
+      case 'usage':
+        this.#usage = event.usage;
+        return [];
+      case 'finish':
+        this.#finish = event.reason;
+        return [];
+      case 'part_start':
+        return this.#partStart(event.part, event.head);
+      case 'delta':
+        return this.#delta(event.text);
+      case 'part_end':
+        return this.#partEnd(event.opaque);
+      case 'end':
+        return this.#end();
+    }
+  }
+
+  #begin(): Fields[] {
+    if (this.#isBegun) return [];
+    this.#isBegun = true;
+    // A reason to end is not known yet at what is the beginning for the caller.
+    const finish = this.#finish;
+    this.#finish = null;
+    const begun = ['response.created', 'response.in_progress'].map((type) =>
+      this.#event(type, { response: { ...this.response(), output: [] } }),
+    );
+    this.#finish = finish;
+    return begun;
+  }
+
+  #partStart(part: number, head: PartHead): Fields[] {
+    if (itemOf(head, '', '', null, this.#options.tools) === null) return [];
+    const { type } = head;
+    const prefix =
+      type === 'tool_call' ? (head.kind === 'custom' ? 'ctc' : 'fc') : type === 'reasoning' ? 'rs' : type === 'media' ? 'ig' : 'msg';
+    const known = type === 'tool_call' ? { ...head, id: toCallerId('openai-responses', head.id) } : head;
+    const open: OpenItem = { head: known, id: `${prefix}_${this.#options.id.replace(/^resp_/, '')}_${part}`, text: '' };
+    this.#open = open;
+    const place = { item_id: open.id, output_index: this.#items.length };
+    const added = this.#event('response.output_item.added', {
+      output_index: place.output_index,
+      item: { ...this.#item(open, null), status: 'in_progress', ...emptyOf(head) },
+    });
+    const events = [...this.#begin(), added];
+    if (type === 'text' || type === 'refusal')
+      events.push(this.#event('response.content_part.added', { ...place, content_index: 0, part: partOf(head, '') }));
+    if (type === 'reasoning')
+      events.push(this.#event('response.reasoning_summary_part.added', { ...place, summary_index: 0, part: partOf(head, '') }));
+    return renumbered(events);
+  }
+
+  #delta(text: string): Fields[] {
+    const open = this.#open;
+    if (open === null) return [];
+    open.text += text;
+    const place = { item_id: open.id, output_index: this.#items.length };
+    const { head } = open;
+    if (head.type === 'tool_call') return [this.#event(`${callEvent(head)}.delta`, { ...place, delta: text })];
+    const name = DELTA[head.type];
+    return name === undefined ? [] : [this.#event(`${name}.delta`, { ...place, ...within(head), delta: text, ...logprobs(head) })];
+  }
+
+  #partEnd(opaque: Opaque | null): Fields[] {
+    const open = this.#open;
+    this.#open = null;
+    if (open === null) return [];
+    const { head, id } = open;
+    if (head.type === 'tool_call' && head.kind === 'function' && open.text === '') open.text = '{}';
+    const place = { item_id: id, output_index: this.#items.length };
+    const events: Fields[] = [];
+    if (head.type === 'tool_call') {
+      const said = head.kind === 'custom' ? { input: open.text } : { name: head.name, arguments: open.text };
+      events.push(this.#event(`${callEvent(head)}.done`, { ...place, ...said }));
+    } else if (DELTA[head.type] !== undefined) {
+      const said = head.type === 'refusal' ? { refusal: open.text } : { text: open.text, ...logprobs(head) };
+      const partEvent = head.type === 'reasoning' ? 'response.reasoning_summary_part.done' : 'response.content_part.done';
+      events.push(
+        this.#event(`${DELTA[head.type]}.done`, { ...place, ...within(head), ...said }),
+        this.#event(partEvent, { ...place, ...within(head), part: partOf(head, open.text) }),
+      );
+    }
+    const item = this.#item(open, opaque);
+    events.push(this.#event('response.output_item.done', { output_index: place.output_index, item }));
+    this.#items.push(item);
+    return events;
+  }
+
+  #end(): Fields[] {
+    const begun = this.#begin();
+    this.#finish ??= 'stop';
+    const response = this.response();
+    return [...begun, this.#event(response['status'] === 'incomplete' ? 'response.incomplete' : 'response.completed', { response })];
+  }
+
+  #item({ head, id, text }: OpenItem, opaque: Opaque | null): Fields {
+    return itemOf(head, id, text, opaque, this.#options.tools)!;
+  }
+
+  #event(type: string, fields: Fields): Fields {
+    return { type, ...fields, sequence_number: this.#sequence++ };
+  }
+}
+
+/** `response.created` is made when the first part is, and goes before it. */
+function renumbered(events: readonly Fields[]): Fields[] {
+  const first = Math.min(...events.map((event) => Number(event['sequence_number'])));
+  return events.map((event, i) => ({ ...event, sequence_number: first + i }));
+}
+
+function emptyOf(head: PartHead): Fields {
+  if (head.type === 'text' || head.type === 'refusal') return { content: [] };
+  if (head.type === 'reasoning') return { summary: [] };
+  return head.type === 'tool_call' ? (head.kind === 'custom' ? { input: '' } : { arguments: '' }) : {};
+}
+
+function within(head: PartHead): Fields {
+  return head.type === 'reasoning' ? { summary_index: 0 } : { content_index: 0 };
+}
+
+function logprobs(head: PartHead): Fields {
+  return head.type === 'text' ? { logprobs: [] } : {};
+}
+
+function callEvent(head: Extract<PartHead, { type: 'tool_call' }>): string {
+  return head.kind === 'custom' ? 'response.custom_tool_call_input' : 'response.function_call_arguments';
+}
