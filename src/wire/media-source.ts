@@ -1,13 +1,14 @@
 import type { MediaSource } from './model.ts';
 
-const DATA_URL = /^data:([^;,]*)(?:;[^,]*?)?(;base64)?,/i;
+const DATA_URL = /^data:([^;,]*)((?:;[^,]*)?),/i;
 
 /** An address as a media source: `data:` URLs are taken apart, all others stay. */
 export function sourceOfUrl(url: string): MediaSource {
   const match = DATA_URL.exec(url.slice(0, 200));
   if (match === null) return { kind: 'url', url, mime: null };
   const data = url.slice(match[0].length);
-  const base64 = match[2] === undefined ? Buffer.from(decoded(data)).toString('base64') : data;
+  const isBase64 = /;base64$/i.test(match[2] ?? '');
+  const base64 = isBase64 ? data : Buffer.from(decoded(data)).toString('base64');
   return { kind: 'data', mime: match[1] || 'text/plain', base64 };
 }
 

@@ -169,7 +169,8 @@ export type PartHead =
   | { readonly type: 'foreign'; readonly name: string };
 
 /**
- * A response in order. Of each choice: parts, each begun, continued by text (for a tool call: of its arguments) and ended, several at a
+ * A response in order. Of each choice: parts, each begun, continued by text (for a tool call: of its arguments, `{}` where it has none)
+ * and ended, several at a
  * time only where the dialect interleaves them; then one `finish`. `usage` grows: the last one counts. `end` comes only after a
  * complete response.
  */

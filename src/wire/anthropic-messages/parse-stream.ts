@@ -143,7 +143,7 @@ class MessageParser {
   blockStop(index: number): void {
     const open = this.#open.get(index);
     if (open === undefined) return;
-    if (!open.hasDelta && open.initialInput !== '{}') this.#say(index, open.initialInput);
+    if (!open.hasDelta && (open.head.type === 'tool_call' || open.initialInput !== '{}')) this.#say(index, open.initialInput);
     this.#open.delete(index);
     this.#events.push({ type: 'part_end', choice: 0, part: open.part, opaque: open.opaque });
   }

@@ -86,6 +86,7 @@ class ChoiceParser {
   /** The text-like part that deltas go on with; null: there is none. */
   #open: { readonly part: number; readonly type: PartHead['type'] } | null = null;
   #openCalls: number[] = [];
+  readonly #callsWithText = new Set<number>();
   #lastCall: number | null = null;
   #hasCall = false;
   #isFinished = false;
@@ -111,8 +112,14 @@ class ChoiceParser {
   #finish(raw: string): void {
     this.#isFinished = true;
     this.#closeOpen(null);
-    for (const part of this.#openCalls) this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: null });
+    for (const part of this.#openCalls) this.#endCall(part);
     this.#emit({ type: 'finish', choice: this.#choice, reason: finishClassOf(raw, this.#hasCall), raw, stopSequence: null });
+  }
+
+  /** A call without arguments has `{}`. */
+  #endCall(part: number): void {
+    if (!this.#callsWithText.has(part)) this.#emit({ type: 'delta', choice: this.#choice, part, text: '{}' });
+    this.#emit({ type: 'part_end', choice: this.#choice, part, opaque: null });
   }
 
   #readDelta(delta: Fields): void {
@@ -173,7 +180,9 @@ class ChoiceParser {
     this.#lastCall = part;
     const value = named['arguments'] ?? named['input'];
     const text = isRecord(value) ? JSON.stringify(value) : textIn(value);
-    if (text !== '') this.#emit({ type: 'delta', choice: this.#choice, part, text });
+    if (text === '') return;
+    this.#callsWithText.add(part);
+    this.#emit({ type: 'delta', choice: this.#choice, part, text });
   }
 
   #beginCall(id: string | null, name: string, kind: 'function' | 'custom', index: number | null): number {
@@ -184,6 +193,7 @@ class ChoiceParser {
     this.#callIds.set(part, known);
     this.#calls.set(index ?? known, part);
     this.#openCalls.push(part);
+    if (kind === 'custom') this.#callsWithText.add(part);
     return part;
   }
 

@@ -42,7 +42,7 @@ class ChatStreamWriter implements StreamWriter {
   /** Choices that have said their role. */
   readonly #begun = new Set<number>();
   /** Open parts by choice and part; for a call its index among the choice's calls. */
-  readonly #parts = new Map<string, { readonly head: PartHead; readonly callIndex: number; isEmpty: boolean }>();
+  readonly #parts = new Map<string, { readonly head: PartHead; readonly callIndex: number }>();
   readonly #calls = new Map<number, number>();
 
   constructor(options: WriteOptions) {
@@ -62,7 +62,8 @@ class ChatStreamWriter implements StreamWriter {
       case 'delta':
         return this.#delta(event.choice, event.part, event.text);
       case 'part_end':
-        return this.#partEnd(event.choice, event.part);
+        this.#parts.delete(`${event.choice} ${event.part}`);
+        return '';
       case 'finish':
         return this.#chunk(event.choice, {}, FINISH[event.reason]);
       case 'usage':
@@ -75,7 +76,7 @@ class ChatStreamWriter implements StreamWriter {
 
   #partStart(choice: number, part: number, head: PartHead): string {
     const callIndex = this.#calls.get(choice) ?? 0;
-    this.#parts.set(`${choice} ${part}`, { head, callIndex, isEmpty: true });
+    this.#parts.set(`${choice} ${part}`, { head, callIndex });
     if (head.type === 'media') return this.#media(choice, head.source);
     if (head.type !== 'tool_call') return '';
     this.#calls.set(choice, callIndex + 1);
@@ -90,7 +91,6 @@ class ChatStreamWriter implements StreamWriter {
 
   #delta(choice: number, part: number, text: string): string {
     const open = this.#parts.get(`${choice} ${part}`);
-    if (open !== undefined) open.isEmpty = false;
     switch (open?.head.type) {
       case 'text':
         return this.#chunk(choice, { content: text }, null);
@@ -103,15 +103,6 @@ class ChatStreamWriter implements StreamWriter {
       default:
         return '';
     }
-  }
-
-  /** A call without arguments has `{}`: clients parse them. */
-  #partEnd(choice: number, part: number): string {
-    const key = `${choice} ${part}`;
-    const open = this.#parts.get(key);
-    const text = open?.head.type === 'tool_call' && open.isEmpty ? this.#delta(choice, part, '{}') : '';
-    this.#parts.delete(key);
-    return text;
   }
 
   #media(choice: number, source: Extract<PartHead, { type: 'media' }>['source']): string {
@@ -164,7 +155,7 @@ function messageOf(parts: readonly ResponsePart[]): Fields {
   if (reasoning !== null && reasoning !== '') message['reasoning_content'] = reasoning;
   const calls = parts.flatMap(({ head, text }) =>
     head.type === 'tool_call'
-      ? [{ id: toCallerId('openai-chat', head.id), type: 'function', function: { name: head.name, arguments: text === '' ? '{}' : text } }]
+      ? [{ id: toCallerId('openai-chat', head.id), type: 'function', function: { name: head.name, arguments: text } }]
       : [],
   );
   if (calls.length > 0) message['tool_calls'] = calls;

@@ -184,7 +184,7 @@ class OutputParser {
           [...recordsIn(item['summary']), ...recordsIn(item['content'])].map((part) => textIn(part['text'])).join('\n\n'),
         );
       case 'function_call':
-        return this.say(at, 0, null, textIn(item['arguments']));
+        return this.say(at, 0, null, textIn(item['arguments']) || '{}');
       case 'custom_tool_call':
         return this.say(at, 0, null, textIn(item['input']));
       case 'image_generation_call':

@@ -163,7 +163,6 @@ class OutputWriter {
     this.#open = null;
     if (open === null) return [];
     const { head, id } = open;
-    if (head.type === 'tool_call' && head.kind === 'function' && open.text === '') open.text = '{}';
     const place = { item_id: id, output_index: this.#items.length };
     const events: Fields[] = [];
     if (head.type === 'tool_call') {
