@@ -5,6 +5,7 @@ import { isRecord } from '../json-values.ts';
 import { parseExact } from '../json-exact.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, RequestPart, ToolCall, ToolResult, Turn } from '../model.ts';
+import { textOf } from '../request-text.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 import { PLACE_ID } from './call-ids.ts';
@@ -93,7 +94,7 @@ class ContentWriter {
 
   #result(result: ToolResult): Fields[] {
     const name = this.#toolNames.get(result.callId) ?? result.name ?? 'unknown';
-    const text = result.parts.map((part) => (part.type === 'text' ? part.text : '')).join('\n');
+    const text = textOf(result.parts);
     const response = result.isError ? { error: text } : responseOf(text);
     const media = result.parts.filter(({ type }) => type !== 'text').flatMap((part) => this.#part(part));
     return [{ functionResponse: { ...idOf(result.callId), name, response } }, ...media];

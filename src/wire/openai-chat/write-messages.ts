@@ -4,6 +4,7 @@ import type { ConversionFault, DropList, TargetAbilities } from '../conversion-l
 import type { Fields } from '../loose-values.ts';
 import { urlOfSource } from '../media-source.ts';
 import type { RequestPart, ToolResult, Turn } from '../model.ts';
+import { textOf } from '../request-text.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 
 export function writeMessages(
@@ -54,7 +55,7 @@ class MessageWriter {
   }
 
   #addResult(result: ToolResult): void {
-    const text = result.parts.map((part) => (part.type === 'text' ? part.text : '')).join('\n');
+    const text = textOf(result.parts);
     const content = result.isError && !/^\W*error/i.test(text) ? `Error: ${text}` : text;
     this.list.push({ role: 'tool', tool_call_id: toTargetId('openai-chat', result.callId), content });
   }

@@ -4,6 +4,7 @@ import type { ConversionFault, DropList, TargetAbilities } from '../conversion-l
 import type { Fields } from '../loose-values.ts';
 import { urlOfSource } from '../media-source.ts';
 import type { MediaSource, RequestPart, ToolCall, ToolResult, Turn } from '../model.ts';
+import { textOf } from '../request-text.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 
 export function writeItems(
@@ -78,7 +79,7 @@ class ItemWriter {
 
   #result({ callId, parts, isError }: ToolResult): Fields {
     const isText = parts.every(({ type }) => type === 'text');
-    const text = parts.map((part) => (part.type === 'text' ? part.text : '')).join('\n');
+    const text = textOf(parts);
     const said = isError && !/^\W*error/i.test(text) ? `Error: ${text}` : text;
     const output = isText ? said : parts.flatMap((part) => this.#content(part));
     return { type: 'function_call_output', call_id: toTargetId('openai-responses', callId), output };

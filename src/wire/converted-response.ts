@@ -1,0 +1,85 @@
+/** A provider's response in the dialect of a caller who speaks another one. */
+import { Buffer } from 'node:buffer';
+import type { AnswerFacts } from '../core/facts.ts';
+import type { Codec } from './codecs.ts';
+import { createCustomToolFilter } from './custom-tools.ts';
+import type { EventFilter } from './custom-tools.ts';
+import { foldEvents, unfoldResponse } from './model-fold.ts';
+import type { ModelEvent, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
+import type { StreamPush, StreamReader } from './openai-chat/stream-reader.ts';
+
+const NO_PIECES: readonly Uint8Array[] = [];
+
+/**
+ * Reads the provider's stream and gives it in the caller's dialect. What is whole, failed or malformed is the watcher's to say; here
+ * its events are only translated.
+ */
+export class ConvertedStreamReader implements StreamReader {
+  readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+  readonly #watcher: StreamReader;
+  readonly #parser: StreamParser;
+  readonly #filter: EventFilter | null;
+  readonly #writer: StreamWriter;
+
+  constructor(watcher: StreamReader, from: Codec, to: Codec, options: WriteOptions) {
+    this.#watcher = watcher;
+    this.#parser = from.createParser();
+    this.#filter = createCustomToolFilter(options.tools);
+    this.#writer = to.createWriter(options);
+  }
+
+  get isComplete(): boolean {
+    return this.#watcher.isComplete;
+  }
+
+  push(chunk: Uint8Array): StreamPush {
+    return this.#convert(this.#watcher.push(chunk));
+  }
+
+  end(): StreamPush {
+    return this.#convert(this.#watcher.end());
+  }
+
+  #convert(push: StreamPush): StreamPush {
+    let text = '';
+    let hasContent = false;
+    const events = this.#parser.parse(push.pieces);
+    for (const event of push.done ? [...events, ...this.#parser.end()] : events) {
+      for (const one of this.#filter?.(event) ?? [event]) {
+        const written = this.#writer.write(one);
+        text += written;
+        hasContent ||= written !== '' && isContent(one);
+      }
+    }
+    this.#learn(hasContent);
+    return { pieces: text === '' ? NO_PIECES : [Buffer.from(text)], hasContent, done: push.done, failure: push.failure };
+  }
+
+  /** What the caller's dialect has no place for is no content. */
+  #learn(hasContent: boolean): void {
+    const { model, usage, finishReason, toolCallOpen } = this.#watcher.facts;
+    Object.assign(this.facts, { model, usage, finishReason, toolCallOpen });
+    this.facts.hasContent ||= hasContent;
+  }
+}
+
+function isContent(event: ModelEvent): boolean {
+  return event.type === 'delta' || (event.type === 'part_start' && (event.head.type === 'tool_call' || event.head.type === 'media'));
+}
+
+/** A whole response, which has been read as one before. `hasContent`: something of it has a place in the caller's dialect. */
+export function convertResponse(
+  body: Uint8Array,
+  from: Codec,
+  to: Codec,
+  options: WriteOptions,
+): { readonly body: Uint8Array; readonly hasContent: boolean } {
+  const parsed = from.parseResponse(body);
+  const filter = createCustomToolFilter(options.tools);
+  const response = filter === null ? parsed : foldEvents([...unfoldResponse(parsed)].flatMap(filter));
+  return { body: to.writeResponse(response, options), hasContent: hasAnything(response) };
+}
+
+function hasAnything({ choices }: ModelResponse): boolean {
+  return choices.some(({ parts }) => parts.some(({ head, text }) => head.type !== 'foreign' && (text !== '' || head.type === 'media')));
+}

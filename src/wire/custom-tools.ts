@@ -1,0 +1,47 @@
+/**
+ * Custom tools take one text. Dialects without them are offered a function whose one argument `input` is that text; its calls are turned
+ * back here. The text of such a call is given whole: it can only be read out of complete JSON.
+ */
+import { isRecord } from './json-values.ts';
+import type { ModelEvent, ModelTool } from './model.ts';
+
+export type EventFilter = (event: ModelEvent) => readonly ModelEvent[];
+
+/** Null: the request offers no custom tool, and events pass as they are. */
+export function createCustomToolFilter(tools: readonly ModelTool[]): EventFilter | null {
+  const names = new Set(tools.flatMap((tool) => (tool.type === 'custom' ? [tool.name] : [])));
+  if (names.size === 0) return null;
+  const open = new Map<string, string>();
+  return (event) => {
+    if (event.type === 'part_start') {
+      const { head } = event;
+      if (head.type !== 'tool_call' || head.kind === 'custom' || !names.has(head.name)) return [event];
+      open.set(keyOf(event), '');
+      return [{ ...event, head: { ...head, kind: 'custom' } }];
+    }
+    if (event.type !== 'delta' && event.type !== 'part_end') return [event];
+    const key = keyOf(event);
+    const text = open.get(key);
+    if (text === undefined) return [event];
+    if (event.type === 'delta') {
+      open.set(key, text + event.text);
+      return [];
+    }
+    open.delete(key);
+    return [{ type: 'delta', choice: event.choice, part: event.part, text: inputIn(text) }, event];
+  };
+}
+
+function keyOf({ choice, part }: { readonly choice: number; readonly part: number }): string {
+  return `${choice} ${part}`;
+}
+
+/** A model may have written the text alone. */
+function inputIn(text: string): string {
+  try {
+    const value: unknown = JSON.parse(text);
+    return isRecord(value) && typeof value['input'] === 'string' ? value['input'] : text;
+  } catch {
+    return text;
+  }
+}
