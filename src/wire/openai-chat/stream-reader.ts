@@ -260,11 +260,19 @@ class ChatStreamReader implements StreamReader {
     const usage = readUsage(chunk['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
     if (usage !== null) this.facts.usage = usage;
     const choices: unknown[] = Array.isArray(chunk['choices']) ? chunk['choices'] : [];
-    if (choices.length === 0) return isRecord(chunk['usage']) && !this.#keepUsage ? 'strip' : 'pass';
+    if (choices.length === 0) return this.#readWithoutChoices(chunk, usage !== null);
     const failure = this.#readChoices(choices, data);
     if (failure !== null) return failure;
     if (usage === null && groq === undefined && choices.length === 1) this.#learnForm(choices[0], model);
     return 'pass';
+  }
+
+  /** Heartbeats and what else says nothing that a caller could use: many clients read the first choice of every chunk. */
+  #readWithoutChoices(chunk: Record<string, unknown>, hasUsage: boolean): 'pass' | 'strip' {
+    if (hasUsage || isRecord(chunk['usage'])) return this.#keepUsage ? 'pass' : 'strip';
+    const choices = chunk['choices'] ?? null;
+    if (Array.isArray(choices)) return Array.isArray(chunk['prompt_filter_results']) ? 'pass' : 'strip';
+    return choices === null ? 'strip' : 'pass'; // something that is not known may mean something
   }
 
   #readChoices(choices: readonly unknown[], data: string): Failure | null {
