@@ -7,6 +7,7 @@ import type { BreakwaterError } from '../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
 import { Downstream, type UpstreamRefusal } from './downstream.ts';
+import { keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { Route } from './route.ts';
 import type { Running, RunningList } from './running-list.ts';
@@ -89,7 +90,7 @@ export class AnswerReader implements Running {
     this.#downstream = new Downstream(sink, engine.clock, {
       protocol: request.protocol,
       requestId: request.id,
-      keepAliveMs: this.#isEventStream ? route.policy.stream.keepAlive : null,
+      keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
     this.#seat = { reader: this };

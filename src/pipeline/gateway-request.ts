@@ -3,6 +3,7 @@ import type { Priority, Protocol, RequestFacts } from '../core/request.ts';
 import type { Resource } from '../core/resource.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import type { Caller } from './caller.ts';
+import type { RequestPolicy } from './route.ts';
 
 /** Who asks. */
 export interface Client {
@@ -26,6 +27,8 @@ export interface GatewayRequest {
   readonly deadline: Instant;
   /** True if the caller named the deadline; otherwise the model's own policy may set another. */
   readonly deadlineGiven: boolean;
+  /** The caller of a stream gives up if it hears nothing for longer than this, in milliseconds; null or absent: that is not known. */
+  readonly keepAliveMaxMs?: number | null;
   /** False: `x-breakwater-fallback: off`, only the first tier. */
   readonly fallback: boolean;
   /** The caller's own credential as it came, for `apiKey: caller` providers; null if there was none. */
@@ -41,4 +44,10 @@ export interface GatewayRequest {
   readonly cache: 'on' | 'off' | 'refresh';
   /** A question of our own, whose answer is not checked by another one. */
   readonly isNested?: true;
+}
+
+/** How long the caller of a stream is left without a byte, in milliseconds; null: it asked for no stream. */
+export function keepAliveMsOf({ facts, keepAliveMaxMs }: GatewayRequest, { stream }: Pick<RequestPolicy, 'stream'>): number | null {
+  if (!facts.stream || facts.operation === 'bytes') return null;
+  return Math.min(stream.keepAlive, keepAliveMaxMs ?? Infinity);
 }

@@ -15,6 +15,7 @@ import type { Attempt, AttemptOwner } from './attempt.ts';
 import { Downstream } from './downstream.ts';
 import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
+import { keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { isOutOfOrder } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
@@ -124,11 +125,10 @@ export class RequestRun implements Running, AttemptOwner {
 
   #ownDownstream(sink: AnswerSink): Downstream {
     const { request, route, engine } = this;
-    const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
     return new Downstream(sink, engine.clock, {
       protocol: request.protocol,
       requestId: request.id,
-      keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
+      keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
   }

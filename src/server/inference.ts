@@ -10,7 +10,7 @@ import { BodyAllowance, readDecodedBody } from './body.ts';
 import type { Call } from './call.ts';
 import type { Exchange } from './exchange.ts';
 import { markSimulated } from './simulated-sink.ts';
-import { choosePriority, readSettings, type RequestSettings } from './request-settings.ts';
+import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
 /** Request headers that travel on to the provider. Credentials and what belongs to one hop never do. */
 const forwarded = [
@@ -83,6 +83,7 @@ export function requireModel(call: Call, model: string): void {
 export function submit(call: Call, { facts, body, path, receivedAt, settings }: Submission): Promise<void> {
   const { exchange } = call;
   const client = call.client!;
+  const waiting = waitingOf(settings, facts.stream && facts.operation !== 'bytes');
   const request: GatewayRequest = {
     id: call.id,
     protocol: call.protocol,
@@ -93,8 +94,9 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     client,
     priority: choosePriority(settings.priority, facts, client),
     receivedAt,
-    deadline: receivedAt + settings.deadlineMs,
-    deadlineGiven: settings.deadlineGiven,
+    deadline: receivedAt + waiting.deadlineMs,
+    deadlineGiven: waiting.deadlineGiven,
+    keepAliveMaxMs: waiting.keepAliveMaxMs,
     fallback: settings.fallback,
     callerCredential: call.credential,
     sessionKey: sessionKeyOf(exchange, facts.cacheKey),
