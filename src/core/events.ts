@@ -49,8 +49,9 @@ export interface Blocker {
 
 /** - `hedge`: `policy.hedge` says so
  *  - `probe`: the other one is the probe of a half-open breaker
+ *  - `rescue`: the other one has been silent for too long
  */
-export const RACE_CAUSES = ['hedge', 'probe'] as const;
+export const RACE_CAUSES = ['hedge', 'probe', 'rescue'] as const;
 export type RaceCause = (typeof RACE_CAUSES)[number];
 
 /** An attempt is sent. `attempt` counts from 1 over all targets. */

@@ -65,4 +65,6 @@ export interface Resource {
 export interface Capacity {
   readonly key: string;
   readonly resources: readonly Resource[];
+  /** Used only when no better one can answer in time. Default: false. */
+  readonly isLastResort?: boolean;
 }

@@ -5,10 +5,18 @@ import type { RouteTarget, TargetState } from '../pipeline/route.ts';
 import { providerNamed, resolveModel, resolvePolicy } from './config/index.ts';
 import type { Config, ModelLists, ResolvedModel, TargetSpec } from './config/index.ts';
 import type { QualityChecks } from './quality-checks.ts';
+import { isOnThisMachine } from './provider-place.ts';
 import type { TargetRegistry } from './targets.ts';
 
 /** Names come from callers: beyond this many routes are made anew. */
 const ROUTES_MAX = 5_000;
+
+/** What all targets of a tier have in common. */
+interface TierCommon {
+  readonly tier: number;
+  readonly time: TierTime;
+  readonly isLastResort: boolean;
+}
 
 export class Routes {
   readonly #config: Config;
@@ -51,7 +59,7 @@ export class Routes {
     const provider = name.endsWith('/') ? this.#config.providers[name.slice(0, -1)] : undefined;
     if (provider === undefined) return null;
     const target: TargetSpec = { provider: provider.name, model: '', weight: 1, set: {}, drop: [], equivalent: false, prefill: false };
-    return { name, by: 'target', tiers: [[target]], patience: 0, policy: {} };
+    return { name, by: 'target', tiers: [[target]], patience: 0, patienceGiven: false, policy: {} };
   }
 
   #make(resolved: ResolvedModel): Route {
@@ -59,8 +67,8 @@ export class Routes {
     return new Route({
       name: resolved.name,
       tiers: resolved.tiers.map((tier, i) => {
-        const time: TierTime = { now: 0 };
-        return tier.flatMap((spec) => this.#targetsOf(spec, i, time, resolved));
+        const common = { tier: i, time: { now: 0 }, isLastResort: this.#isLastResort(resolved, i) };
+        return tier.flatMap((spec) => this.#targetsOf(spec, common, resolved));
       }),
       patienceMs: resolved.patience,
       deadlineMs: policy.deadline,
@@ -70,7 +78,13 @@ export class Routes {
     });
   }
 
-  #targetsOf(spec: TargetSpec, tier: number, time: TierTime, resolved: ResolvedModel): RouteTarget[] {
+  /** Models on this machine below others, unless `patience` says how long those are worth waiting for. */
+  #isLastResort({ tiers, patienceGiven }: ResolvedModel, tier: number): boolean {
+    const isHere = ({ provider }: TargetSpec): boolean => isOnThisMachine(providerNamed(this.#config.providers, provider)!);
+    return !patienceGiven && tiers[tier]!.every(isHere) && tiers.slice(0, tier).some((better) => !better.every(isHere));
+  }
+
+  #targetsOf(spec: TargetSpec, common: TierCommon, resolved: ResolvedModel): RouteTarget[] {
     const provider = providerNamed(this.#config.providers, spec.provider)!;
     const policy = resolvePolicy(this.#config.policy, provider.policy, resolved.policy);
     const states = this.#targets.forModel(this.#config, provider, spec.model, policy);
@@ -79,11 +93,10 @@ export class Routes {
       key: state.name,
       resources: resourcesOf(state),
       state,
-      tier,
+      ...common,
       weight: spec.weight / states.length,
       healthAt: (now) => state.health.valueAt(now),
       expectedMs: (kind, now) => state.firstContent.expectedMs(kind, now),
-      time,
       turn: 0,
       slowness: 1,
       affinityKey: `${state.name} ${state.credential.id}`,

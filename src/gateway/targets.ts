@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
-import { HedgeBudget } from '../policy/hedge.ts';
+import { HedgeBudget, RescueBudget } from '../policy/hedge.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
 import { FirstContentEstimate } from '../policy/selection/first-content.ts';
@@ -18,6 +18,7 @@ import { CredentialRegistry } from './credentials.ts';
 import type { KeptCredential } from './credentials.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
+import { placeOf } from './provider-place.ts';
 
 /** Beyond this many, targets that were made for names nobody configured are forgotten, the oldest first. */
 const TARGETS_MAX = 10_000;
@@ -28,7 +29,17 @@ type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
 /** What all credentials of a provider's model have in common. */
 type SharedState = Pick<
   TargetState,
-  'breaker' | 'overload' | 'retryBudget' | 'hedgeBudget' | 'silence' | 'firstContent' | 'told' | 'concurrency' | 'input' | 'output'
+  | 'breaker'
+  | 'overload'
+  | 'retryBudget'
+  | 'hedgeBudget'
+  | 'rescueBudget'
+  | 'silence'
+  | 'firstContent'
+  | 'told'
+  | 'concurrency'
+  | 'input'
+  | 'output'
 >;
 
 interface KnownPlace {
@@ -145,6 +156,7 @@ export class TargetRegistry {
         overload: new Cooldown(`${name}:overload`, 'cooldown', this.#random),
         retryBudget: new RetryBudget(policy.retry.budget, now),
         hedgeBudget: new HedgeBudget(),
+        rescueBudget: new RescueBudget(),
         silence: new SilenceRecord(),
         firstContent: new FirstContentEstimate(),
         told: { breaker: 'closed' as const },
@@ -221,7 +233,7 @@ export class TargetRegistry {
       ...addressOf(provider, model),
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
       local: provider.local,
-      runsHere: provider.engine !== null,
+      ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
       thinks: isThinkingModel(model),
       includeUsage: provider.includeUsage,

@@ -55,8 +55,9 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
 
 /** A hedge earns nothing: whoever it runs beside has paid for it. */
 function countForBudgets(run: RequestRun, target: RouteTarget, race: RaceCause | null): void {
-  if (race === 'hedge') return;
   const { state, policy } = target;
+  state.rescueBudget.earn();
+  if (race === 'hedge') return;
   const now = run.engine.clock.now();
   if (!run.tried.isAsked(target)) state.retryBudget.earn(now);
   else if (!run.tried.isFree(target) && !run.repeatIsPaid) state.retryBudget.take(now);

@@ -11,6 +11,7 @@ import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
 import { answerKind } from './answer-kind.ts';
+import { callKindOf } from './call-kind.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
 import { countsCached } from './route.ts';
@@ -19,6 +20,9 @@ import type { RequestRun } from './run.ts';
 import { whyUnavailable } from './why-unavailable.ts';
 
 const NO_RESOURCES: readonly Resource[] = [];
+
+/** Better tiers are waited for through this share of `queue.maxWait` before a last resort is used. */
+const LAST_RESORT_SHARE = 0.9;
 
 /** A timer may be early by this, in milliseconds. */
 const ROUNDING_MS = 1;
@@ -36,6 +40,9 @@ export class RunApplicant implements RouteApplicant {
   readonly maxCooldownWaitMs: number;
   readonly own: readonly Resource[];
   readonly #run: RequestRun;
+  /** When a last resort may start: so that it can answer before the deadline, and before `queue.maxWait` is over. */
+  readonly #waitedEnoughAt: Instant;
+  readonly #hasLastResort: boolean;
   /** What it needs of one target; of the first that was asked about, and of the others if there are any. The same for as long as it waits. */
   #need: Need | null = null;
   #needOf: RouteTarget | null = null;
@@ -48,7 +55,10 @@ export class RunApplicant implements RouteApplicant {
     this.#waitUntil = waitUntil;
     this.tiers = tiers;
     // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.
-    this.patienceMs = Math.min(run.route.patienceMs, (waitUntil - run.engine.clock.now()) / 2);
+    const now = run.engine.clock.now();
+    this.patienceMs = Math.min(run.route.patienceMs, (waitUntil - now) / 2);
+    this.#hasLastResort = tiers.at(-1)?.every((target) => target.isLastResort === true) === true;
+    this.#waitedEnoughAt = now + run.route.maxWaitMs * LAST_RESORT_SHARE;
     this.maxCooldownWaitMs = run.route.policy.retry.maxRetryAfter;
     this.own = run.clientPermit === null ? run.request.client.resources : NO_RESOURCES;
   }
@@ -83,13 +93,16 @@ export class RunApplicant implements RouteApplicant {
     let least = Infinity;
     for (const tier of this.tiers) {
       for (const { state } of tier) {
-        const { stream, outputBound } = facts;
-        least = Math.min(least, state.silence.usualMs({ stream, outputBound, thinks: facts.thinks || state.thinks, local: state.local }));
+        least = Math.min(least, state.silence.usualMs(callKindOf(facts, state)));
         if (least === 0) return 0;
       }
     }
     const isAlone = this.tiers.length === 1 && this.tiers[0]!.length === 1;
     return isAlone || this.isLast ? least : least / silenceShareMs(1);
+  }
+
+  get lastResortAt(): Instant {
+    return Math.min(this.#run.standInAt, this.#waitedEnoughAt);
   }
 
   get affinityKey(): string | null {
@@ -126,7 +139,10 @@ export class RunApplicant implements RouteApplicant {
   }
 
   notBefore(target: RouteTarget): Instant {
-    return this.#run.tried.notBefore(target);
+    const run = this.#run;
+    // Where a last resort could still answer, a better target that has too little time left can't.
+    const isTooLate = this.#hasLastResort && target.isLastResort !== true && run.engine.clock.now() > run.latestStartOn(target);
+    return isTooLate ? Infinity : run.tried.notBefore(target);
   }
 }
 

@@ -9,7 +9,7 @@ import type { CachePolicy } from '../policy/cache/freshness.ts';
 import type { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
 import type { Bench } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
-import type { HedgeBudget, HedgeQuantile } from '../policy/hedge.ts';
+import type { HedgeBudget, HedgeQuantile, RescueBudget } from '../policy/hedge.ts';
 import type { SilenceRecord } from '../policy/latency/silence.ts';
 import type { RetryBudget } from '../policy/retry-budget.ts';
 import type { FirstContentEstimate } from '../policy/selection/first-content.ts';
@@ -69,6 +69,10 @@ export interface TargetState {
   /** The provider's own headers, names and values in turn. */
   readonly headers: readonly string[];
   readonly local: boolean;
+  /** The operator's own server by its address: loopback, a private address, a bare name. */
+  readonly ownServer: boolean;
+  /** A model that runs on this machine, in this process or beside it: what it says stands in for a better model's answer. */
+  readonly onThisMachine: boolean;
   /** A model that this process runs itself. */
   readonly runsHere: boolean;
   /** What it says stands in for an answer (a summary without a model): it is kept for nobody else. */
@@ -95,6 +99,7 @@ export interface TargetState {
   readonly output: OutputEstimate;
   readonly retryBudget: RetryBudget;
   readonly hedgeBudget: HedgeBudget;
+  readonly rescueBudget: RescueBudget;
   readonly silence: SilenceRecord;
   readonly firstContent: FirstContentEstimate;
   readonly health: Health;
@@ -180,16 +185,27 @@ export class Route {
     if (known !== undefined) return known;
     if (this.#variants.size >= VARIANTS_MAX) this.#variants.clear();
     const tiers: (readonly RouteTarget[])[] = this.tiers.map((tier) => tier.filter(keep)).filter((tier) => tier.length > 0);
-    if (last.length > 0) tiers.push(last);
+    if (last.length > 0) tiers.splice(placeFor(tiers), 0, last);
     this.#variants.set(key, tiers);
     return tiers;
   }
+}
+
+/** Repeats come last; but while a better tier is untried, whatever is asked again comes before a last resort. */
+function placeFor(tiers: Tiers): number {
+  const lastResort = tiers.findIndex((tier) => tier.every((target) => target.isLastResort === true));
+  return lastResort > 0 ? lastResort : tiers.length;
 }
 
 /** True if something other than a limit keeps the target from answering now. */
 export function isOutOfOrder(target: RouteTarget, now: Instant): boolean {
   const { state } = target;
   return pausedMs(state, now) > 0 || state.credential.bench.earliest(now) !== now || state.breaker.earliest(now) !== now;
+}
+
+/** True if a target is a model on this machine beside one that is elsewhere: quicker and worse. */
+export function isStandInFor(target: RouteTarget, other: RouteTarget): boolean {
+  return target.state.onThisMachine && !other.state.onThisMachine;
 }
 
 /** How long the target, or this credential's rate limit, asked not to be called, in milliseconds; 0: not at all. */

@@ -11,13 +11,15 @@ import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import type { RouteApplicant } from './admit.ts';
-import type { Attempt, AttemptOwner } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
+import type { AtHand, AttemptOwner } from './attempt-options.ts';
+import { callKindOf } from './call-kind.ts';
 import { Downstream } from './downstream.ts';
 import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import { keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { isOutOfOrder } from './route.ts';
+import { isOutOfOrder, isStandInFor } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
 import type { SharedAnswer } from './shared-answer.ts';
@@ -47,14 +49,19 @@ export interface KeptAnswer {
   readonly length: number;
 }
 
-/** Two attempts beside each other (`race.ts`). */
-export interface Race {
+/** The attempts that run at once (`race.ts`). */
+export interface Group {
   next(): Promise<Attempt | null>;
   win(winner: Attempt): void;
   leave(): void;
-  /** Somebody wants the answer for longer. */
+  /** A reader of the answer has joined that waits longer. */
   raiseDeadline(deadline: Instant): void;
+  /** One of them has been silent for too long. */
+  onSilence(): void;
 }
+
+/** What a last resort is left of the deadline: one part of so many. */
+const STAND_IN_PART = 10;
 
 export class RequestRun implements Running, AttemptOwner {
   readonly engine: Engine;
@@ -87,9 +94,8 @@ export class RequestRun implements Running, AttemptOwner {
   /** Checks of the operator's own that were made. */
   checks = 0;
   clientPermit: Permit | null = null;
-  current: Attempt | null = null;
-  /** Two attempts beside each other, or one that may get another beside it; null: there is none. */
-  race: Race | null = null;
+  /** The attempts that run, or are decided and not taken yet; null: there are none. */
+  group: Group | null = null;
   /** The class that it waits in: its own, or a better reader's. */
   priority: SchedulingClass;
   /** By when somebody wants the answer, where that is sooner than its deadline; Infinity: nobody does. */
@@ -191,8 +197,7 @@ export class RequestRun implements Running, AttemptOwner {
     if (SCHEDULING_CLASSES.indexOf(by.priority) < SCHEDULING_CLASSES.indexOf(this.priority)) this.priority = by.priority;
     this.wantedBy = Math.min(this.wantedBy, this.deadline, by.deadline);
     this.deadline = Math.max(this.deadline, by.deadline);
-    this.current?.raiseDeadline(this.deadline);
-    this.race?.raiseDeadline(this.deadline);
+    this.group?.raiseDeadline(this.deadline);
     if (this.applicant === null) return;
     const { usualMs } = this.applicant;
     const waitUntil = Math.max(this.applicant.waitUntil, by.deadline - usualMs);
@@ -200,15 +205,41 @@ export class RequestRun implements Running, AttemptOwner {
   }
 
   /** Another credential of the same target is no other: its silence would be the same. */
-  hasOtherAtHand(name: string, now: Instant): boolean {
-    if (this.attempts >= this.route.maxAttempts) return false;
+  atHand(beside: RouteTarget, now: Instant): AtHand {
+    let found: AtHand = 'none';
+    if (this.attempts >= this.route.maxAttempts) return found;
     for (const tier of this.tiers) {
       for (const target of tier) {
-        if (target.state.name === name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;
-        if (!isOutOfOrder(target, now)) return true;
+        if (target.state.name === beside.state.name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;
+        if (isOutOfOrder(target, now) || now > this.latestStartOn(target)) continue;
+        if (!isStandInFor(target, beside)) return 'peer';
+        found = 'stand-in';
       }
     }
-    return false;
+    return found;
+  }
+
+  /** When a target has to start, to answer before the deadline in its usual time; Infinity: that is not known, or more than there ever was. */
+  latestStartOn({ state }: RouteTarget): Instant {
+    const usualMs = state.silence.usualMs(callKindOf(this.request.facts, state));
+    return usualMs > 0 && usualMs < this.deadline - this.startedAt ? this.deadline - usualMs : Infinity;
+  }
+
+  /** A last resort needs its own usual time, or a tenth of the deadline, whichever is longer. */
+  get standInAt(): Instant {
+    const totalMs = this.deadline - this.startedAt;
+    let neededMs = totalMs / STAND_IN_PART;
+    for (const tier of this.tiers) {
+      for (const { state } of tier) {
+        const usualMs = state.onThisMachine ? state.silence.usualMs(callKindOf(this.request.facts, state)) : 0;
+        if (usualMs < totalMs) neededMs = Math.max(neededMs, usualMs);
+      }
+    }
+    return this.deadline - neededMs;
+  }
+
+  onSilence(): void {
+    this.group?.onSilence();
   }
 
   /** A fault of ours is told to the operator. */
@@ -296,8 +327,7 @@ export class RequestRun implements Running, AttemptOwner {
   #interruptWaits(): void {
     this.wake?.();
     this.relaying?.leave();
-    this.current?.cancel();
-    this.race?.leave();
+    this.group?.leave();
   }
 
   #finish(
@@ -309,7 +339,7 @@ export class RequestRun implements Running, AttemptOwner {
   ): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.race?.leave();
+    this.group?.leave();
     const { request, engine } = this;
     const at = engine.clock.now();
     // Its own caller's end may have been another than that of the answer, which others read.

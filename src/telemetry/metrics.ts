@@ -80,7 +80,7 @@ function createFamilies() {
     poor: counter('poor_answers_total', 'Whole answers that were not good enough.', 'target', 'quality'),
     races: counter(
       'hedges_total',
-      'Attempts beside a silent one; kind: hedge, or probe for that of a half-open breaker.',
+      'Attempts beside a silent one; kind: hedge, probe (beside the probe of a half-open breaker), or rescue (beside one silent for too long).',
       'target',
       'kind',
     ),

@@ -67,6 +67,7 @@ const raceTexts = {
   none: '',
   hedge: ', as a hedge beside a silent one',
   probe: ', beside a silent probe',
+  rescue: ', beside one that has been silent for too long',
 } as const;
 
 function attemptEndText(event: AttemptEndEvent): string {

@@ -34,6 +34,7 @@ function listen(change: Partial<GuardListener> = {}) {
     },
     onThrown: (_, isOver) => told.push(isOver ? 'thrown, over' : 'thrown'),
     onDecoderFull: () => {},
+    onSilence: () => {},
     onLinger: () => {},
     ...change,
   };

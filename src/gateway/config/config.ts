@@ -106,6 +106,8 @@ export interface ModelConfig {
   readonly tiers: readonly (readonly TargetSpec[])[];
   /** In ms. */
   readonly patience: number;
+  /** False: it is the default, which does not go for a last resort. */
+  readonly patienceGiven: boolean;
   readonly policy: Frozen<PolicyOverrides>;
 }
 

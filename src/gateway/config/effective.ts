@@ -65,7 +65,9 @@ function showLocalModel({ engine }: ProviderConfig, name: string): Record<string
 
 function showModel(model: ModelConfig): Record<string, unknown> {
   const targets = model.tiers.map((tier) => (tier.length === 1 ? tier.map(showTarget)[0] : tier.map(showTarget)));
-  return { targets, patience: formatDuration(model.patience), ...(withUnits(model.policy) as object) };
+  // The default differs by tier, so only what was written means the same when it is read again.
+  const patience = model.patienceGiven ? { patience: formatDuration(model.patience) } : {};
+  return { targets, ...patience, ...(withUnits(model.policy) as object) };
 }
 
 function showTarget({ provider, model, set, ...rest }: TargetSpec): Record<string, unknown> {

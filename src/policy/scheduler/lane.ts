@@ -102,6 +102,8 @@ export interface Line<T extends Capacity, A extends Applicant<T>> {
   earliest(now: Instant, need: Need, rank: number, deadline: Instant): Instant;
   promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void;
   expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant;
+  /** How long it usually takes from one start to the next where the resource is short, in milliseconds; null: that is not known. */
+  gapMs(now: Instant, need: Need): number | null;
   flow(queue: Queue<T, A>): Flow<T, A>;
 }
 

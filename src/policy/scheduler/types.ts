@@ -22,6 +22,8 @@ export interface Applicant<T extends Capacity> {
   readonly tiers: readonly (readonly T[])[];
   /** How long a better tier is worth waiting for, in milliseconds. */
   readonly patienceMs: number;
+  /** Until then anything better is worth waiting for before a tier of last resort. Default: `patienceMs` goes for that, too. */
+  readonly lastResortAt?: Instant;
   /** A cooldown longer than this is not waited for, in milliseconds. */
   readonly maxCooldownWaitMs: number;
   /** The client's own limits; taken with the first permit of a request, empty for the later ones. */

@@ -1,0 +1,45 @@
+/** What is sent to a target for a request. */
+import { replaceModel } from '../wire/multipart-model.ts';
+import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+import type { RouteTarget } from './route.ts';
+
+/** Headers that belong to an account, and so travel only with the caller's own credential. */
+const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'openai-project']);
+
+interface UpstreamRequest {
+  readonly request: GatewayRequest;
+  readonly target: RouteTarget;
+  /** Fields to leave out beside the route's own. */
+  readonly drop: readonly string[];
+}
+
+/** The body for the target: the original bytes with only the permitted edits; null: none. */
+export function bodyOf(options: UpstreamRequest): Uint8Array | null {
+  const { request, target, drop } = options;
+  const { facts, body } = request;
+  if (facts.operation === 'bytes') {
+    if (body.bytes.byteLength === 0) return null;
+    return facts.model === '' ? body.bytes : replaceModel(body.contentType, body.bytes, target.state.model);
+  }
+  return encodeRequest(body, {
+    model: target.state.model,
+    set: target.set,
+    drop: drop.length === 0 ? target.drop : [...target.drop, ...drop],
+    askUsage: facts.stream && !facts.wantsUsage && target.state.includeUsage,
+  });
+}
+
+export function headersOf({ request, target }: UpstreamRequest): readonly string[] {
+  const { state } = target;
+  const isCaller = state.credential.auth === 'caller';
+  const headers = [...state.headers];
+  if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
+  if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
+  else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
+  for (let i = 0; i < request.forwardHeaders.length; i += 2) {
+    const name = request.forwardHeaders[i]!;
+    if (isCaller || !ACCOUNT_HEADERS.has(name)) headers.push(name, request.forwardHeaders[i + 1]!);
+  }
+  return headers;
+}
