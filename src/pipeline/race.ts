@@ -229,12 +229,11 @@ export class AttemptGroup implements Group, AttemptListener {
     const run = this.#run;
     const now = run.engine.clock.now();
     const oldest = this.#running[0];
-    if (oldest === undefined || run.isOver) return;
     const late = this.#running.filter((attempt) => attempt.overdue(now) !== null);
     // Where the other one still has time, its silence is what counts.
     const isDue = late.length === this.#running.length;
     for (const attempt of late) attempt.lookAgainAt(isDue || this.#tell === null ? now + RESCUE_AGAIN_MS : Infinity);
-    if (!isDue || this.#tell === null) return;
+    if (oldest === undefined || !isDue || this.#tell === null || run.isOver) return;
     const { target } = oldest.options;
     const atHand = run.atHand(target, now);
     if (atHand === 'none' || (atHand === 'stand-in' && now < run.standInAt)) return oldest.lookAgainAt(-Infinity);
