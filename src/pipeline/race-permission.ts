@@ -2,6 +2,7 @@
 import { assert } from '../core/assert.ts';
 import type { Instant } from '../core/clock.ts';
 import type { RaceCause } from '../core/events.ts';
+import type { SchedulingClass } from '../core/request.ts';
 import type { Need } from '../core/resource.ts';
 import { WHEN_SETTLED } from '../core/resource.ts';
 import type { Admitted } from './admit.ts';
@@ -46,9 +47,12 @@ export function permitBeside(run: RequestRun, beside: RouteTarget, wanted: Wante
   return null;
 }
 
-/** Of the lowest class: whoever waits stands before it. */
+/**
+ * It starts at once or not at all. A spare one is of the lowest class: whatever waits goes before it. A rescue has its request's own class:
+ * it must not wait until lower ones have gone, nor for the stock that jobs leave.
+ */
 class BesideApplicant extends RunApplicant {
-  override readonly class = 'job';
+  override readonly class: SchedulingClass;
   readonly #run: RequestRun;
   readonly #beside: RouteTarget;
   readonly #fits: Fits;
@@ -62,6 +66,7 @@ class BesideApplicant extends RunApplicant {
     this.#beside = beside;
     this.#fits = fits;
     this.#isSpare = isSpare;
+    this.class = isSpare ? 'job' : run.priority;
     this.#now = now;
   }
 
