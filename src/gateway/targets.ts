@@ -5,7 +5,9 @@ import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { HedgeBudget } from '../policy/hedge.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
+import { RepairBook } from '../policy/repair/repair-book.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
+import { RefusalBook } from '../policy/second-opinion/refusal-book.ts';
 import { FirstContentEstimate } from '../policy/selection/first-content.ts';
 import { Health } from '../policy/selection/health.ts';
 import { pausedMs } from '../pipeline/route.ts';
@@ -28,7 +30,18 @@ type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
 /** What all credentials of a provider's model have in common. */
 type SharedState = Pick<
   TargetState,
-  'breaker' | 'overload' | 'retryBudget' | 'hedgeBudget' | 'silence' | 'firstContent' | 'told' | 'concurrency' | 'input' | 'output'
+  | 'breaker'
+  | 'overload'
+  | 'retryBudget'
+  | 'hedgeBudget'
+  | 'silence'
+  | 'firstContent'
+  | 'repairs'
+  | 'refusals'
+  | 'told'
+  | 'concurrency'
+  | 'input'
+  | 'output'
 >;
 
 interface KnownPlace {
@@ -147,6 +160,8 @@ export class TargetRegistry {
         hedgeBudget: new HedgeBudget(),
         silence: new SilenceRecord(),
         firstContent: new FirstContentEstimate(),
+        repairs: new RepairBook(),
+        refusals: new RefusalBook(),
         told: { breaker: 'closed' as const },
         ...createTargetLearning(name),
       },

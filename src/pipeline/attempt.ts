@@ -13,10 +13,12 @@ import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/tran
 import type { AnswerFacts } from '../core/facts.ts';
 import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
 import { replaceModel } from '../wire/multipart-model.ts';
+import type { Repair } from '../policy/repair/repair.ts';
 import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { maskFailure, maskPieces, maskText } from './mask-credential.ts';
+import { editsFor } from './retry/edits.ts';
 import type { RouteTarget } from './route.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
 
@@ -42,8 +44,8 @@ export interface AttemptOptions {
   readonly target: RouteTarget;
   readonly permit: Permit;
   readonly deadline: Instant;
-  /** Fields to leave out beside the route's own. */
-  readonly drop: readonly string[];
+  /** Changes that the target needs, beside the route's own. */
+  readonly repairs: readonly Repair[];
   readonly owner: AttemptOwner;
   /** It goes on with an answer that broke off: no quality of its own. */
   readonly isOnward: boolean;
@@ -352,18 +354,13 @@ export class Attempt implements GuardListener, GuardLimits {
 }
 
 function bodyOf(options: AttemptOptions): Uint8Array | null {
-  const { request, target, drop } = options;
+  const { request, target, repairs } = options;
   const { facts, body } = request;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
     return facts.model === '' ? body.bytes : replaceModel(body.contentType, body.bytes, target.state.model);
   }
-  return encodeRequest(body, {
-    model: target.state.model,
-    set: target.set,
-    drop: drop.length === 0 ? target.drop : [...target.drop, ...drop],
-    askUsage: facts.stream && !facts.wantsUsage && target.state.includeUsage,
-  });
+  return encodeRequest(body, editsFor(request, target, repairs));
 }
 
 function headersOf({ request, target }: AttemptOptions): readonly string[] {

@@ -23,7 +23,7 @@ export function raceFor(run: RequestRun, attempt: Attempt): AttemptRace | null {
   const isProbe = target.state.breaker.state === 'half-open';
   if (!hedge.enabled && !isProbe) return null;
   // What is passed through unread may be an order for a hundred images. An answer that goes on elsewhere has its own time.
-  if (request.facts.operation === 'bytes' || run.broken !== null || run.attempts >= run.route.maxAttempts) return null;
+  if (request.facts.operation === 'bytes' || run.broken !== null || run.attemptsLeft <= 0) return null;
   const usual = (quantile: number): number | null => attempt.usualSilenceMs(quantile);
   const probeMs = isProbe ? probeRaceDelayMs(usual) : null;
   if (probeMs !== null) return new AttemptRace(run, attempt, 'probe', probeMs);
@@ -158,7 +158,7 @@ export class AttemptRace implements Race {
   /** The first one has been silent for so long. */
   #look(): void {
     const run = this.#run;
-    if (run.isOver || !this.#first.isSilent || run.attempts >= run.route.maxAttempts) return;
+    if (run.isOver || !this.#first.isSilent || run.attemptsLeft <= 0) return;
     const { target } = this.#first.options;
     const now = run.engine.clock.now();
     const { hedgeBudget, retryBudget } = target.state;
