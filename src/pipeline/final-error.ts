@@ -12,8 +12,7 @@ import { askedWaitMs } from './verdict-effects.ts';
 
 export function tellFailure(run: RequestRun): void {
   if (run.kept !== null) return answerKept(run, run.kept);
-  const { refusal } = run;
-  if (refusal !== null) return answerAsUpstream(run, refusal);
+  if (run.refusal !== null) return answerAsUpstream(run, firstInRequest(run) ?? run.refusal);
   const last = lastWord(run);
   if (run.engine.clock.now() >= run.deadline || run.failures.every(({ ranOut }) => ranOut)) return run.fail(deadlineError(run));
   if (isAuth(last) && allSame(run)) return run.fail(authError(last));
@@ -21,6 +20,13 @@ export function tellFailure(run: RequestRun): void {
   const status = isAuth(last) ? undefined : statusOf(last.failure);
   const options = { retryAfterMs: waitMs(run), ...(status === undefined ? {} : { status }) };
   run.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(run)}`, options));
+}
+
+/** The first refusal of the request itself; whether a target has the model, and what a model on this machine can do, says nothing of that. */
+function firstInRequest({ failures }: RequestRun): FailedAttempt | undefined {
+  return failures.find(({ target, judgement, isRepaired }) => {
+    return judgement.liesInRequest && judgement.reason !== 'model_not_found' && !isRepaired && !target.state.runsHere;
+  });
 }
 
 /** Of two attempts beside each other, the one that says that nothing will work may have ended first. */

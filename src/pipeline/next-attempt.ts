@@ -24,7 +24,7 @@ export function askNext(run: RequestRun): AdmissionResult | Exhausted | Promise<
   const now = run.engine.clock.now();
   const waitUntil = now + (hasStandIn(run, now) ? Math.min(run.route.patienceMs, run.route.maxWaitMs) : run.route.maxWaitMs);
   if (run.attempts === 0) return ask(run, run.tiers, waitUntil);
-  return run.attemptsLeft <= 0 ? EXHAUSTED : askAgain(run, waitUntil);
+  return run.attempts >= run.route.maxAttempts + run.repairs ? EXHAUSTED : askAgain(run, waitUntil);
 }
 
 /** A kept answer is at hand, and nobody is in order: it is worth as long a wait as a better tier before a worse one. */

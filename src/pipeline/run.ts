@@ -164,7 +164,7 @@ export class RequestRun implements Running, AttemptOwner {
 
   /** Attempts that `maxAttempts` leaves. */
   get attemptsLeft(): number {
-    return this.route.maxAttempts - (this.attempts - this.repairs);
+    return this.route.maxAttempts + this.repairs - this.attempts;
   }
 
   get isOver(): boolean {

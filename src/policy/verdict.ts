@@ -309,6 +309,7 @@ const TEXT_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/rate limit|too many requests/i, 429],
   [/overloaded|server (is )?busy|at capacity/i, 503],
   [CONTEXT_TEXT, 400],
+  [/token limit|prompt length|not a valid model|decommissioned|does not exist/i, 400],
 ];
 
 export function judge(failure: Failure): Judgement {

@@ -145,6 +145,17 @@ describe('a target that refuses stream_options', { concurrency: 4 }, () => {
   });
 });
 
+describe('a caller that sends stream_options itself to a target that refuses it', () => {
+  it('has it left out, and others are not asked for usage', async (t) => {
+    const world = await startWith(t, refuses('stream_options', REFUSALS['its code']!));
+    const own = await world.answerTo({ stream: true, stream_options: { include_obfuscation: false } });
+    assert.deepEqual([own.status, own.headers.get('x-breakwater-dropped')], [200, 'stream_options']);
+    for (let i = 0; i < 5; i++) assert.equal((await world.answerTo({ stream: true })).status, 200);
+    assert.equal((await world.answerTo({ stream: true, stream_options: { include_usage: true } })).status, 200);
+    assert.ok(carrying(world, 'stream_options') <= 3, `${carrying(world, 'stream_options')} refusals`);
+  });
+});
+
 describe('an error that is not about what we added', { concurrency: 4 }, () => {
   const bad = json(400, { error: { message: 'Something is wrong' } });
 
@@ -171,6 +182,21 @@ describe('an error that is not about what we added', { concurrency: 4 }, () => {
     assert.equal(world.callsTo('a'), 6);
     await world.answerTo({ stream: true });
     assert.ok('stream_options' in bodies(world).at(-1)!, 'nothing was learned');
+  });
+
+  it('and sends the request back: what stands in that names nothing', async (t) => {
+    const world = await startWith(t, (body) =>
+      json(422, { detail: [{ type: 'missing', loc: ['body', 'messages'], msg: 'Field required', input: body }] }),
+    );
+    assert.equal((await world.answerTo({ stream: true })).status, 422);
+    assert.equal(world.callsTo('a'), 1);
+  });
+
+  it('is no proof against the next error: a target whose first request was bad gets the same care', async (t) => {
+    const refusal = json(400, { error: { message: 'Bad request' } });
+    const world = await startWith(t, (body) => (body['user'] === 'bad' ? bad : 'stream_options' in body ? refusal : answer(body)));
+    assert.equal((await world.answerTo({ stream: true, user: 'bad' })).status, 400);
+    for (let i = 0; i < 5; i++) assert.equal((await world.answerTo({ stream: true })).status, 200);
   });
 
   it('and that no edit of ours came with costs one call', async (t) => {
@@ -339,6 +365,30 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
       bodies(world).map((body) => body['reasoning_effort']),
       ['minimal', undefined, 'low', undefined, 'low'],
     );
+  });
+
+  it('with every value but the default is left out whatever its value', async (t) => {
+    const message = "Unsupported value: 'temperature' does not support 0.2 with this model. Only the default (1) value is supported.";
+    const refusal = openai(400, 'unsupported_value', 'invalid_request_error', message, 'temperature');
+    const world = await startWith(t, refuses('temperature', refusal));
+    const seen = await load(world, 60, 100, (i) => ({ temperature: i / 60 }));
+    for (const { status } of seen) assert.equal(status, 200);
+    assert.equal(world.callsTo('a'), 61);
+  });
+
+  it('with many values is refused a few times', async (t) => {
+    const world = await startWith(t, refuses('temperature', openai(400, 'unsupported_value', 'x', 'm', 'temperature')));
+    const seen = await load(world, 60, 100, (i) => ({ temperature: i / 60 }));
+    for (const { status } of seen) assert.equal(status, 200);
+    assert.ok(carrying(world, 'temperature') <= 3);
+  });
+
+  it('that changes the shape of vectors is never left out', async (t) => {
+    for (const field of ['dimensions', 'encoding_format']) {
+      const world = await startWith(t, () => openai(400, 'unsupported_parameter', 'x', 'm', field));
+      assert.equal((await world.answerTo({ [field]: 1 })).status, 400);
+      assert.equal(world.callsTo('a'), 1);
+    }
   });
 
   it('is sent to another target as it came', async (t) => {

@@ -142,6 +142,7 @@ describe('a refusal that no rule knows', { concurrency: 4 }, () => {
       inStream({ message: 'm', code: 'tool_use_failed' }),
       inStream({ message: 'm', code: 'model_decommissioned' }),
       inStream({ code: 400, message: 'no' }),
+      inStream({ message: "This model's maximum prompt length is 131072 but the request contains 537812 tokens." }),
     ]) {
       const world = await start(t, { a: refusal, b: healthy });
       const seen = await world.answerTo({ stream: true, stream_options: { include_usage: true } });
@@ -210,6 +211,14 @@ describe('the second opinion', { concurrency: 4 }, () => {
     const seen = await world.answerTo();
     assert.deepEqual([seen.status, errorOf(seen.text).message], [400, 'no, says the first']);
     assert.deepEqual(counts(world, 'a', 'b', 'c', 'd'), [1, 1, 1, 0]);
+  });
+
+  it('leaves the first error that lies in the request, if that was a known one', async (t) => {
+    const context = openai(400, 'context_length_exceeded', 'invalid_request_error', 'too long');
+    const world = await start(t, { a: context, b: no, c: openai(400, null, 'x', 'third') });
+    const seen = await world.answerTo();
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [400, 'context_length_exceeded']);
+    assert.deepEqual(counts(world, 'a', 'b', 'c'), [1, 1, 1]);
   });
 
   it('is not asked of another key of the same target', async (t) => {

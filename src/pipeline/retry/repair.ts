@@ -14,6 +14,7 @@ import { REPAIRED, errorStatusOf } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { fieldOf } from '../../policy/verdict/callers-fault.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
+import { errorTexts } from '../../wire/error-texts.ts';
 import type { Attempt } from '../attempt.ts';
 import type { RouteTarget } from '../route.ts';
 import type { RequestRun } from '../run.ts';
@@ -26,12 +27,9 @@ export const REPAIRS_MAX = 8;
 /** Statuses by which servers refuse a field. */
 const REFUSING: ReadonlySet<number | null> = new Set([400, 422, 500, 501]);
 
-/** As much of an error body is searched for the name of a field, in bytes. */
-const SEARCHED_BYTES_MAX = 65_536;
-
 /** Members that make the response what was asked for; they are never left out to please a target: another one may take them. */
 const ESSENTIAL: ReadonlySet<string> = new Set([
-  'model', 'messages', 'prompt', 'input', 'stream', 'tools', 'functions', 'response_format', 'n',
+  'model', 'messages', 'prompt', 'input', 'stream', 'tools', 'functions', 'response_format', 'n', 'dimensions', 'encoding_format',
 ]); // prettier-ignore
 
 type Found = Pick<RepairTrial, 'repairs' | 'unmade' | 'isNamed'>;
@@ -67,6 +65,10 @@ export function learnAccepted(run: RequestRun, attempt: Attempt): void {
   if (trial !== null && !trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, false);
   for (const { key } of undoable(request, target, repairs)) book.trust(now, key);
   if (book.isEmpty) return;
+  book.takes(
+    now,
+    (field) => memberOf(request, field) !== undefined && !repairs.some((repair) => repair.kind === 'drop' && repair.field === field),
+  );
   book.accepted(
     attempt.startedAt,
     (repair) => concerns(request, target, repair, repairs) && !repairs.some(({ key }) => key === repair.key),
@@ -89,9 +91,11 @@ export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure,
     otherLimitName(run, attempt, failure, judgement) ??
     namedEdits(run, attempt, failure, signature) ??
     unsupportedField(attempt, failure, judgement) ??
-    untestedEdits(run, attempt, failure, judgement);
+    untestedEdits(run, attempt, failure, judgement, signature);
   if (found === null) return null;
-  apply(run, target, { ...found, signature });
+  const isServerError = judgement.reason === 'server_error' && !found.isNamed;
+  if (isServerError && run.attemptsLeft <= 0) return null;
+  apply(run, target, { ...found, signature }, isServerError);
   return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
 }
 
@@ -100,11 +104,10 @@ function acquit(run: RequestRun, target: RouteTarget, { repairs, unmade, signatu
   const { repairs: book } = target.state;
   const now = run.engine.clock.now();
   for (const repair of repairs) {
-    // What the caller sent in its place may be refused as well.
-    if (repair.kind === 'unset' && memberOf(run.request, repair.field) !== undefined) continue;
+    // What the caller sent in its place is refused as well.
+    if (isNamed && memberOf(run.request, repair.field) !== undefined && repair.kind !== 'drop') continue;
     if (isNamed) book.unlearn(repair.key);
     book.clear(now, repair.key, signature);
-    book.trust(now, repair.key);
   }
   for (const repair of unmade) {
     book.learn(now, repair, true);
@@ -113,7 +116,8 @@ function acquit(run: RequestRun, target: RouteTarget, { repairs, unmade, signatu
   run.note(`refused alike without the change of ${listOf([...repairs, ...unmade])}: that was not the reason`, target);
 }
 
-function apply(run: RequestRun, target: RouteTarget, trial: RepairTrial): void {
+/** `isServerError`: most likely no refusal, and so an attempt like any other. */
+function apply(run: RequestRun, target: RouteTarget, trial: RepairTrial, isServerError: boolean): void {
   const { repairs: book } = target.state;
   const now = run.engine.clock.now();
   for (const repair of trial.unmade) book.unlearn(repair.key);
@@ -121,7 +125,7 @@ function apply(run: RequestRun, target: RouteTarget, trial: RepairTrial): void {
   run.tried.repair(target, trial);
   run.tried.markFree(target);
   run.mendedFor = target;
-  run.repairs++;
+  if (!isServerError) run.repairs++;
   for (const repair of trial.repairs) noteRepair(run, target, repair);
   if (trial.unmade.length > 0) run.note(`${listOf(trial.unmade)} sent again as it came: the target asks for it`, target);
 }
@@ -159,14 +163,10 @@ function namedEdits(run: RequestRun, attempt: Attempt, failure: Failure, signatu
   const learnedDrops = repairs.filter((repair) => repair.kind === 'drop' && !own.includes(repair));
   const edits = undoable(request, target, repairs);
   if (edits.length === 0 && learnedDrops.length === 0) return null;
-  const text = `${failure.param ?? ''} ${failure.message} ${textOf(failure.body)}`;
+  const text = `${failure.param ?? ''} ${failure.message} ${failure.body === null ? '' : errorTexts(failure.body)}`;
   const isNamed = ({ key, field }: Repair): boolean => names(text, field) && !book.isCleared(now, key, signature);
   const found = { repairs: edits.filter(isNamed), unmade: learnedDrops.filter(isNamed), isNamed: true };
   return found.repairs.length + found.unmade.length === 0 ? null : found;
-}
-
-function textOf(body: Uint8Array | null): string {
-  return body === null ? '' : Buffer.from(body.subarray(0, SEARCHED_BYTES_MAX)).toString();
 }
 
 function names(text: string, field: string): boolean {
@@ -188,23 +188,22 @@ function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgeme
   if (judgement.reason !== 'unsupported' || field === null || ESSENTIAL.has(field) || otherLimit(field) !== null) return null;
   const member = memberOf(request, field);
   if (member === undefined || repairs.some((repair) => repair.kind === 'drop' && repair.field === field)) return null;
-  const value = isAboutValue(failure) ? valueOf(request, member) : null;
-  // Of numbers that are refused there is no end.
-  const repair = drop(field, value === null || !Number.isNaN(Number(value)) ? null : value);
+  const repair = drop(field, isAboutValue(failure) ? valueOf(request, member) : null);
   return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
 }
 
+/** Only this value of the field is refused, not every one but the default. */
 function isAboutValue({ code, message }: Failure): boolean {
-  return code === 'unsupported_value' || /^unsupported value/i.test(message);
+  return (code === 'unsupported_value' || /^unsupported value/i.test(message)) && !/only the default/i.test(message);
 }
 
 /** Edits that the target has not accepted lately, where an error says nothing of its reason. */
-function untestedEdits(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
+function untestedEdits(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement, signature: string): Found | null {
   const { request, target, repairs } = attempt.options;
   const { repairs: book } = target.state;
   if (failure.param !== null) return null;
   const now = run.engine.clock.now();
-  const edits = undoable(request, target, repairs).filter(({ key }) => !book.isTrusted(now, key));
+  const edits = undoable(request, target, repairs).filter(({ key }) => !book.isTrusted(now, key) && !book.isCleared(now, key, signature));
   if (edits.length === 0) return null;
   if (judgement.reason === 'server_error') {
     const isFirst = !run.failures.some((failed) => failed.target.state.name === target.state.name);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drop, rename, UNASK, unset } from './repair.ts';
-import { LESSON_HOLDS_MS, LESSONS_MAX, PROBE_EVERY_MS, RepairBook, TRUST_HOLDS_MS } from './repair-book.ts';
+import { CLEARED_HOLDS_MS, LESSON_HOLDS_MS, LESSONS_MAX, PROBE_EVERY_MS, RepairBook, TRUST_HOLDS_MS } from './repair-book.ts';
 import type { Repair } from './repair.ts';
 
 const all = (): boolean => true;
@@ -80,8 +80,8 @@ test('trust and acquittals end, and a refusal ends trust', () => {
   const edit = unset('temperature', '1');
   book.trust(0, edit.key);
   book.clear(0, edit.key, 'e');
-  assert.ok(book.isTrusted(TRUST_HOLDS_MS - 1, edit.key) && book.isCleared(TRUST_HOLDS_MS - 1, edit.key, 'e'));
-  assert.ok(!book.isTrusted(TRUST_HOLDS_MS, edit.key) && !book.isCleared(TRUST_HOLDS_MS, edit.key, 'e'));
+  assert.ok(book.isTrusted(TRUST_HOLDS_MS - 1, edit.key) && book.isCleared(CLEARED_HOLDS_MS - 1, edit.key, 'e'));
+  assert.ok(!book.isTrusted(TRUST_HOLDS_MS, edit.key) && !book.isCleared(CLEARED_HOLDS_MS, edit.key, 'e'));
   assert.ok(!book.isCleared(1, edit.key, 'another error'));
   book.learn(1, edit, true);
   assert.ok(!book.isTrusted(2, edit.key));
@@ -94,6 +94,17 @@ test('a server error without words is suspected from the second one on, once a s
     [false, true, false, true],
   );
   assert.equal(book.isVagueAgain(TRUST_HOLDS_MS), false);
+});
+
+test('a field of which three values are refused is refused as a whole, unless another value was taken', () => {
+  const book = new RepairBook();
+  for (const value of ['1', '2', '2', '3']) book.learn(0, drop('top_k', value), true);
+  assert.ok(keysOf(book.for(1, all)).includes('drop top_k'));
+  const other = new RepairBook();
+  for (const value of ['1', '2']) other.learn(0, drop('top_k', value), true);
+  other.takes(1, (field) => field === 'top_k');
+  other.learn(2, drop('top_k', '3'), true);
+  assert.deepEqual(keysOf(other.for(3, all)), ['drop top_k=1', 'drop top_k=2', 'drop top_k=3']);
 });
 
 test('equal repairs have equal keys', () => {

@@ -4,7 +4,7 @@
  * is not suspected where an error does not name it, so that a caller's own faults are not asked twice.
  */
 import type { Instant } from '../../core/clock.ts';
-import { VALUE_LENGTH_MAX } from './repair.ts';
+import { drop, VALUE_LENGTH_MAX } from './repair.ts';
 import type { Repair } from './repair.ts';
 
 const MINUTE = 60_000;
@@ -12,8 +12,12 @@ const MINUTE = 60_000;
 export const PROBE_EVERY_MS = 10 * MINUTE;
 /** How long a lesson holds after the last refusal, in milliseconds. */
 export const LESSON_HOLDS_MS = 60 * MINUTE;
-/** How long an edit that was accepted, or found innocent, is not suspected, in milliseconds. */
+/** How long an edit that was accepted is not suspected of an error that does not name it, in milliseconds. */
 export const TRUST_HOLDS_MS = 10 * MINUTE;
+/** How long an edit is not suspected of an error that stayed the same without it, in milliseconds. */
+export const CLEARED_HOLDS_MS = MINUTE;
+/** So many values of a field are refused one by one; where the target takes none, the field is as a whole from then on. */
+export const VALUES_MAX = 3;
 
 const SUSPECT_EVERY_MS = 1_000;
 
@@ -34,6 +38,8 @@ export class RepairBook {
   readonly #trusted = new Map<string, Instant>();
   /** By edit and error. */
   readonly #cleared = new Map<string, Instant>();
+  /** When the target last took a field of which it refuses single values. */
+  readonly #taken = new Map<string, Instant>();
   #vagueAt: Instant = -Infinity;
   #suspectedAt: Instant = -Infinity;
 
@@ -56,12 +62,30 @@ export class RepairBook {
   }
 
   /** The target refuses what the repair changes. `isNamed`: its words say so; otherwise the lesson is probed at once, the first time. */
-  learn(now: Instant, repair: Repair, isNamed: boolean): void {
+  learn(now: Instant, found: Repair, isNamed: boolean): void {
+    const repair = this.#takesNoValue(now, found) ? drop(found.field, null) : found;
     if (repair.value !== null && repair.value.length > VALUE_LENGTH_MAX) return;
     const isKnown = this.#lessons.delete(repair.key);
     if (this.#lessons.size >= LESSONS_MAX) this.#lessons.delete(this.#lessons.keys().next().value!);
     this.#lessons.set(repair.key, { repair, refusedAt: now, probeAt: isNamed || isKnown ? now + PROBE_EVERY_MS : now });
     this.#trusted.delete(repair.key);
+  }
+
+  /** True if the last of several values of the field is refused, and none was taken. */
+  #takesNoValue(now: Instant, { kind, field, value, key }: Repair): boolean {
+    if (kind !== 'drop' || value === null || now - (this.#taken.get(field) ?? -Infinity) < TRUST_HOLDS_MS) return false;
+    let refused = this.#lessons.has(key) ? 0 : 1;
+    for (const { repair } of this.#lessons.values()) if (repair.kind === 'drop' && repair.field === field) refused++;
+    return refused >= VALUES_MAX;
+  }
+
+  /** A request was answered; `isSent`: whether it had the field. */
+  takes(now: Instant, isSent: (field: string) => boolean): void {
+    for (const { repair } of this.#lessons.values()) {
+      if (repair.kind !== 'drop' || repair.value === null || !isSent(repair.field)) continue;
+      if (this.#taken.size >= LESSONS_MAX && !this.#taken.has(repair.field)) this.#taken.clear();
+      this.#taken.set(repair.field, now);
+    }
   }
 
   knows(key: string): boolean {
@@ -77,7 +101,7 @@ export class RepairBook {
     for (const [key, lesson] of this.#lessons) if (lesson.refusedAt <= startedAt && isMade(lesson.repair)) this.#lessons.delete(key);
   }
 
-  /** The edit that the repair undoes was accepted, or was not to blame. */
+  /** The edit that the repair undoes was accepted. */
   trust(now: Instant, key: string): void {
     if (this.#trusted.size >= TRUSTED_MAX && !this.#trusted.has(key)) this.#trusted.clear();
     this.#trusted.set(key, now);
@@ -96,7 +120,7 @@ export class RepairBook {
   }
 
   isCleared(now: Instant, key: string, signature: string): boolean {
-    return now - (this.#cleared.get(`${key} ${signature}`) ?? -Infinity) < TRUST_HOLDS_MS;
+    return now - (this.#cleared.get(`${key} ${signature}`) ?? -Infinity) < CLEARED_HOLDS_MS;
   }
 
   /**
