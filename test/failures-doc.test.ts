@@ -21,6 +21,7 @@ function whoIsNext(judgement: Judgement): string {
   if (judgement === STALE_CONNECTION.judgement) return 'another target; else the same one at once';
   if (verdict === 'reject') return 'nobody';
   if (reason === 'unsupported') return 'the same target without the field, once; else another model or provider';
+  if (reason === 'refused') return 'one target of another model or provider, for a second opinion';
   if (verdict === 'switch')
     return liesInRequest || reason === 'quality'
       ? 'another model or provider; this one not again'
@@ -44,6 +45,7 @@ function whatItDoes(judgement: Judgement, hasWords: boolean): string {
 /** Told if nobody else answers. */
 function whatIsTold({ verdict, reason, liesInRequest }: Judgement, hasWords: boolean): string {
   if (verdict === 'reject') return "the provider's own error";
+  if (reason === 'refused') return "the provider's own error: the first of this kind";
   if (reason === 'auth') return '502 `upstream_auth_failed`';
   if (reason === 'quality') return 'the best answer, marked with what it lacks (`x-breakwater-quality`)';
   if (reason === 'empty') return 'the answer, marked `x-breakwater-quality: empty`; 502 `all_targets_failed` if there was none';

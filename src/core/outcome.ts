@@ -25,6 +25,7 @@ export const REASONS = [
   'content_filter',
   'too_large',
   'invalid_request',
+  'refused',
   'conflict',
   'limited',
   'cooling',

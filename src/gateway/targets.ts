@@ -5,7 +5,9 @@ import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { HedgeBudget, RescueBudget } from '../policy/hedge.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
+import { RepairBook } from '../policy/repair/repair-book.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
+import { RefusalBook } from '../policy/second-opinion/refusal-book.ts';
 import { FirstContentEstimate } from '../policy/selection/first-content.ts';
 import { Health } from '../policy/selection/health.ts';
 import { pausedMs } from '../pipeline/route.ts';
@@ -36,6 +38,8 @@ type SharedState = Pick<
   | 'rescueBudget'
   | 'silence'
   | 'firstContent'
+  | 'repairs'
+  | 'refusals'
   | 'told'
   | 'concurrency'
   | 'input'
@@ -159,6 +163,8 @@ export class TargetRegistry {
         rescueBudget: new RescueBudget(),
         silence: new SilenceRecord(),
         firstContent: new FirstContentEstimate(),
+        repairs: new RepairBook(),
+        refusals: new RefusalBook(),
         told: { breaker: 'closed' as const },
         ...createTargetLearning(name),
       },

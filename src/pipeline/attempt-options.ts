@@ -3,6 +3,7 @@ import type { RaceCause } from '../core/events.ts';
 import type { Failure } from '../core/facts.ts';
 import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
+import type { Repair } from '../policy/repair/repair.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { RouteTarget } from './route.ts';
 
@@ -31,8 +32,8 @@ export interface AttemptOptions {
   readonly target: RouteTarget;
   readonly permit: Permit;
   readonly deadline: Instant;
-  /** Fields to leave out beside the route's own. */
-  readonly drop: readonly string[];
+  /** Changes that the target needs, beside the route's own. */
+  readonly repairs: readonly Repair[];
   readonly owner: AttemptOwner;
   /** It goes on with an answer that broke off: no quality of its own. */
   readonly isOnward: boolean;

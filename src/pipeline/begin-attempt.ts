@@ -4,6 +4,7 @@ import type { Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
 import { settleAttempt, tellBreaker } from './engine.ts';
 import { skipReason } from './permission.ts';
+import { repairsFor } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { tellAttemptEnd } from './verdict-effects.ts';
@@ -29,7 +30,7 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
     target,
     permit,
     deadline: run.deadline,
-    drop: run.tried.dropped(target),
+    repairs: repairsFor(run, target),
     owner: run,
     isOnward: run.broken !== null,
     race,

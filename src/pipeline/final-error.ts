@@ -12,6 +12,7 @@ import { askedWaitMs } from './verdict-effects.ts';
 
 export function tellFailure(run: RequestRun): void {
   if (run.kept !== null) return answerKept(run, run.kept);
+  if (run.refusal !== null) return answerAsUpstream(run, firstInRequest(run) ?? run.refusal);
   const last = lastWord(run);
   if (run.engine.clock.now() >= run.deadline || run.failures.every(({ ranOut }) => ranOut)) return run.fail(deadlineError(run));
   if (isAuth(last) && allSame(run)) return run.fail(authError(last));
@@ -21,9 +22,17 @@ export function tellFailure(run: RequestRun): void {
   run.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(run)}`, options));
 }
 
+/** The first refusal of the request itself; whether a target has the model, and what a model on this machine can do, says nothing of that. */
+function firstInRequest({ failures }: RequestRun): FailedAttempt | undefined {
+  return failures.find(({ target, judgement, isRepaired }) => {
+    return judgement.liesInRequest && judgement.reason !== 'model_not_found' && !isRepaired && !target.state.runsHere;
+  });
+}
+
 /** Of two attempts beside each other, the one that says that nothing will work may have ended first. */
 function lastWord({ failures }: RequestRun): FailedAttempt {
-  return failures.find(({ judgement }) => judgement.verdict === 'reject') ?? failures.at(-1)!;
+  const unrepaired = failures.filter(({ isRepaired }) => !isRepaired);
+  return unrepaired.find(({ judgement }) => judgement.verdict === 'reject') ?? unrepaired.at(-1) ?? failures.at(-1)!;
 }
 
 /** One target alone was asked, nothing else could help, or all said the same about the request itself. */
@@ -36,7 +45,8 @@ function keepsUpstreamWords(run: RequestRun, last: FailedAttempt): boolean {
 }
 
 function allSame(run: RequestRun): boolean {
-  return run.failures.every((failed) => failed.judgement.reason === run.failures[0]!.judgement.reason);
+  const failures = run.failures.filter(({ isRepaired }) => !isRepaired);
+  return failures.every((failed) => failed.judgement.reason === failures[0]!.judgement.reason);
 }
 
 function isAuth(failed: FailedAttempt): boolean {
@@ -57,7 +67,7 @@ function statusOf(failure: Failure): number | undefined {
 
 /** When the first of the targets that failed may be asked again, where one said so; null also where nothing would help. */
 function waitMs(run: RequestRun): number | null {
-  if (run.isRejected) return null;
+  if (run.isRejected || run.refusal !== null) return null;
   const waits = run.failures.map((failed) => waitFor(run, failed)).filter((wait) => wait !== null);
   return waits.length === 0 ? null : Math.min(...waits);
 }
@@ -86,8 +96,8 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
     ...retryHeaders(error),
   ];
   pushUpstreamId(headers, last.upstreamId);
-  const { verdict, liesInRequest } = last.judgement;
-  run.downstream.refuse({ status, headers, body, told, isFinal: verdict === 'reject', liesInRequest });
+  const { liesInRequest } = last.judgement;
+  run.downstream.refuse({ status, headers, body, told, isFinal: run.isRejected, liesInRequest });
   run.failAsUpstream(status);
 }
 

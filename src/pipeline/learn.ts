@@ -5,6 +5,7 @@ import type { Judgement } from '../policy/verdict.ts';
 import { limitedKind } from '../wire/limited-kind.ts';
 import type { Attempt } from './attempt.ts';
 import { proveAnswer } from './engine.ts';
+import { learnAccepted } from './retry/repair.ts';
 import type { RequestRun } from './run.ts';
 
 /** An answer has begun. Those who waited for what it tells may go on. */
@@ -14,6 +15,8 @@ export function learnFromAnswer(run: RequestRun, attempt: Attempt): void {
   const { state } = target;
   const now = clock.now();
   proveAnswer(run.engine, permit);
+  learnAccepted(run, attempt);
+  state.refusals.answered();
   const wasFull = state.concurrency.earliest(now) !== now;
   state.concurrency.served(now, attempt.startedAt);
   if (request.facts.stream && attempt.streamedFirstMs !== null) {

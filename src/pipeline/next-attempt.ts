@@ -24,7 +24,7 @@ export function askNext(run: RequestRun): AdmissionResult | Exhausted | Promise<
   const now = run.engine.clock.now();
   const waitUntil = now + (hasStandIn(run, now) ? Math.min(run.route.patienceMs, run.route.maxWaitMs) : run.route.maxWaitMs);
   if (run.attempts === 0) return ask(run, run.tiers, waitUntil);
-  return run.attempts >= run.route.maxAttempts ? EXHAUSTED : askAgain(run, waitUntil);
+  return run.attempts >= run.route.maxAttempts + run.repairs ? EXHAUSTED : askAgain(run, waitUntil);
 }
 
 /** A kept answer is at hand, and nobody is in order: it is worth as long a wait as a better tier before a worse one. */
@@ -46,7 +46,7 @@ async function askAgain(run: RequestRun, waitUntil: Instant): Promise<AdmissionR
   if (untried.length > 0) {
     // An untried one that is busy may come free before a tried one may be asked again.
     const now = clock.now();
-    const isLast = run.attempts + 1 >= run.route.maxAttempts;
+    const isLast = run.attemptsLeft <= 1;
     const theirTime = isLast ? now + (run.deadline - now) / 2 : now;
     const result = await ask(run, untried, Math.min(waitUntil, Math.max(theirTime, earliest)));
     if (result.kind !== 'refuse' || again.length === 0) return result;

@@ -110,7 +110,7 @@ export class RunApplicant implements RouteApplicant {
   }
 
   get isLast(): boolean {
-    return this.#run.attempts + 1 >= this.#run.route.maxAttempts;
+    return this.#run.attemptsLeft <= 1;
   }
 
   needOn(target: RouteTarget): Need {

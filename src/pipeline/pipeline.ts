@@ -126,7 +126,7 @@ function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | 
       return tellOver(run);
     case 'refuse':
       if (run.failures.every(isOurOwnLimit)) run.fail(refusalError(run, asked));
-      else if (run.kept === null && asked.why === 'expired' && run.engine.clock.now() >= run.deadline)
+      else if (run.kept === null && run.refusal === null && asked.why === 'expired' && run.engine.clock.now() >= run.deadline)
         run.fail(deadlineError(run, asked.blockers));
       else tellFailure(run);
       return null;

@@ -39,7 +39,7 @@ function planFor(run: RequestRun, attempt: Attempt): Plan | null {
   const isProbe = target.state.breaker.state === 'half-open';
   if (!hedge.enabled && !isProbe) return null;
   // What is passed through unread may be an order for a hundred images. An answer that goes on elsewhere has its own time.
-  if (request.facts.operation === 'bytes' || run.broken !== null || run.attempts >= run.route.maxAttempts) return null;
+  if (request.facts.operation === 'bytes' || run.broken !== null || run.attemptsLeft <= 0) return null;
   const usual = (quantile: number): number | null => attempt.usualSilenceMs(quantile);
   const probeMs = isProbe ? probeRaceDelayMs(usual) : null;
   if (probeMs !== null) return { cause: 'probe', delayMs: probeMs };
@@ -193,7 +193,7 @@ export class AttemptGroup implements Group, AttemptListener {
   /** The first one has been silent for as long as planned. */
   #followPlan({ cause, delayMs }: Plan): void {
     const run = this.#run;
-    if (run.isOver || !this.#first.isSilent || this.#running.length > 1 || run.attempts >= run.route.maxAttempts) return;
+    if (run.isOver || !this.#first.isSilent || this.#running.length > 1 || run.attemptsLeft <= 0) return;
     const { target } = this.#first.options;
     const now = run.engine.clock.now();
     const { hedgeBudget, retryBudget } = target.state;

@@ -13,6 +13,8 @@ import type { HedgeBudget, HedgeQuantile, RescueBudget } from '../policy/hedge.t
 import type { SilenceRecord } from '../policy/latency/silence.ts';
 import type { RetryBudget } from '../policy/retry-budget.ts';
 import type { FirstContentEstimate } from '../policy/selection/first-content.ts';
+import type { RepairBook } from '../policy/repair/repair-book.ts';
+import type { RefusalBook } from '../policy/second-opinion/refusal-book.ts';
 import type { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
 import type { Health } from '../policy/selection/health.ts';
 import type { Weighted } from '../policy/selection/selection.ts';
@@ -103,6 +105,10 @@ export interface TargetState {
   readonly silence: SilenceRecord;
   readonly firstContent: FirstContentEstimate;
   readonly health: Health;
+  /** What is learned of the edits that it refuses. */
+  readonly repairs: RepairBook;
+  /** Its refusals that no rule knows. */
+  readonly refusals: RefusalBook;
   readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
   /** The state of the breaker that was last told in an event; one object for all credentials. */
   readonly told: { breaker: BreakerState };

@@ -35,6 +35,8 @@ export interface FailedAttempt {
   readonly upstreamId: string | null;
   /** It was ended by the caller's deadline, or by the share of it that one attempt may spend in silence, not by a limit of its own. */
   readonly ranOut: boolean;
+  /** The target was asked again at once with other edits: it is no failure of the request. */
+  readonly isRepaired: boolean;
 }
 
 /** A complete answer that was not good enough; the best of them is better than none. */
@@ -78,6 +80,8 @@ export class RequestRun implements Running, AttemptOwner {
   readonly startedAt: Instant;
   /** Upstream calls made. */
   attempts = 0;
+  /** Those of them that a repair followed; they don't count for `maxAttempts`. */
+  repairs = 0;
   queueMs = 0;
   /** The tier and reason by which the first choice was passed over; null: it was not. */
   fallback: Reason | null = null;
@@ -154,9 +158,19 @@ export class RequestRun implements Running, AttemptOwner {
     this.#kept = answer;
   }
 
-  /** Somebody has said that nothing will work. */
+  /** A target has said that nothing will work. */
   get isRejected(): boolean {
-    return this.failures.some(({ judgement }) => judgement.verdict === 'reject');
+    return this.failures.some(({ judgement, isRepaired }) => judgement.verdict === 'reject' && !isRepaired);
+  }
+
+  /** The first error that no rule knows; it ends the request unless a target answers. */
+  get refusal(): FailedAttempt | null {
+    return this.failures.find(({ judgement, isRepaired }) => judgement.reason === 'refused' && !isRepaired) ?? null;
+  }
+
+  /** Attempts that `maxAttempts` leaves. */
+  get attemptsLeft(): number {
+    return this.route.maxAttempts + this.repairs - this.attempts;
   }
 
   get isOver(): boolean {
@@ -207,7 +221,7 @@ export class RequestRun implements Running, AttemptOwner {
   /** Another credential of the same target is no other: its silence would be the same. */
   atHand(beside: RouteTarget, now: Instant): AtHand {
     let found: AtHand = 'none';
-    if (this.attempts >= this.route.maxAttempts) return found;
+    if (this.attemptsLeft <= 0) return found;
     for (const tier of this.tiers) {
       for (const target of tier) {
         if (target.state.name === beside.state.name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;

@@ -1,7 +1,9 @@
 /** What is sent to a target for a request. */
+import type { Repair } from '../policy/repair/repair.ts';
 import { replaceModel } from '../wire/multipart-model.ts';
 import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import { editsFor } from './retry/edits.ts';
 import type { RouteTarget } from './route.ts';
 
 /** Headers that belong to an account, and so travel only with the caller's own credential. */
@@ -10,24 +12,18 @@ const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'op
 interface UpstreamRequest {
   readonly request: GatewayRequest;
   readonly target: RouteTarget;
-  /** Fields to leave out beside the route's own. */
-  readonly drop: readonly string[];
+  readonly repairs: readonly Repair[];
 }
 
 /** The body for the target: the original bytes with only the permitted edits; null: none. */
 export function bodyOf(options: UpstreamRequest): Uint8Array | null {
-  const { request, target, drop } = options;
+  const { request, target, repairs } = options;
   const { facts, body } = request;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
     return facts.model === '' ? body.bytes : replaceModel(body.contentType, body.bytes, target.state.model);
   }
-  return encodeRequest(body, {
-    model: target.state.model,
-    set: target.set,
-    drop: drop.length === 0 ? target.drop : [...target.drop, ...drop],
-    askUsage: facts.stream && !facts.wantsUsage && target.state.includeUsage,
-  });
+  return encodeRequest(body, editsFor(request, target, repairs));
 }
 
 export function headersOf({ request, target }: UpstreamRequest): readonly string[] {

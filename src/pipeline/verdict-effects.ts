@@ -11,6 +11,8 @@ import { createFailure } from '../wire/failure.ts';
 import type { Attempt } from './attempt.ts';
 import { settleAttempt } from './engine.ts';
 import { learnFromFailure } from './learn.ts';
+import { repairAfter } from './retry/repair.ts';
+import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
@@ -35,28 +37,17 @@ const ASKED_WAIT_MIN_MS = 500;
 /** How much longer a target pauses that wants fewer requests altogether. */
 const LONGER_PAUSE = 4;
 
-/** Members that make the answer what was asked for; they are never left out to please a target: another one may take them. */
-const ESSENTIAL: ReadonlySet<string> = new Set([
-  'model',
-  'messages',
-  'prompt',
-  'input',
-  'stream',
-  'tools',
-  'functions',
-  'response_format',
-  'n',
-]);
-
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
-  const judgement = judge(failure);
+  const found = judge(failure);
+  const repaired = repairAfter(run, attempt, failure, found);
+  const judgement = repaired ?? withSecondOpinion(run, attempt, failure, found);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(run, attempt, failure, judgement, health);
   settleFailure(run, attempt, failure, judgement, settlementOf(failure, health, attempt));
   const shortfall = failure.kind === 'empty' ? failure.kind : null;
   if (shortfall !== null) countShortfall(attempt, shortfall);
   tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure, shortfall);
-  rememberFailure(run, attempt, failure, judgement);
+  rememberFailure(run, attempt, failure, judgement, repaired !== null);
   return judgement;
 }
 
@@ -85,13 +76,14 @@ function countShortfall(attempt: Attempt, shortfall: Shortfall): void {
   shortfalls[shortfall] = (shortfalls[shortfall] ?? 0) + 1;
 }
 
-/** What the failure means for the attempts to come. */
-export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
+/** What the failure means for the attempts to come. `isRepaired`: the same target is asked again with other edits. */
+export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement, isRepaired = false): void {
   const { clock } = run.engine;
   const { target } = attempt.options;
-  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ranOut: endedByDeadline(run, attempt, failure) });
+  const ranOut = endedByDeadline(run, attempt, failure);
+  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ranOut, isRepaired });
+  if (isRepaired) return;
   run.fallback ??= judgement.reason;
-  if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return;
   if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
     pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
@@ -259,29 +251,4 @@ function isOfCredential(judgement: Judgement): boolean {
 /** The same model of the same provider, by whatever credential. */
 function isSamePlace(a: RouteTarget, b: RouteTarget): boolean {
   return a.state.name === b.state.name;
-}
-
-/** A field that the target does not take is left out, once for each field, and the target asked again. */
-function mend(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
-  const { target } = attempt.options;
-  const field = memberOf(failure.param);
-  if (field === null || ESSENTIAL.has(field)) return false;
-  const dropped = run.tried.dropped(target);
-  if (dropped.includes(field) || !isSent(run, target, field)) return false;
-  if (!target.state.retryBudget.allows(run.engine.clock.now())) return false;
-  run.tried.drop(target, field);
-  run.mendedFor = target;
-  run.note(`${field} left out: the target does not take it`, target);
-  return true;
-}
-
-/** The member of the request in which a named field stands: `reasoning.effort`, `messages[0].name`, `body.top_k`. */
-function memberOf(param: string | null): string | null {
-  return /^(?:body\.)?(\w+)/.exec(param ?? '')?.[1] ?? null;
-}
-
-/** The caller sent it, or we ask for it: the usage of a stream. */
-function isSent(run: RequestRun, { state }: RouteTarget, field: string): boolean {
-  if (run.request.body.members.some((member) => member.name === field)) return true;
-  return field === 'stream_options' && run.request.facts.stream && state.includeUsage;
 }

@@ -32,11 +32,13 @@ const INSIDE_ROWS: readonly (readonly [what: string, found: Parameters<typeof fa
   ['max_tokens_exceeded', { type: 'max_tokens_exceeded' }, 'switch context_length request'],
   ['an unknown model', { type: 'invalid_request_error', code: 'model_not_found' }, 'switch model_not_found request'],
   ['a bad key', { type: 'invalid_request_error', code: 'invalid_api_key' }, 'switch auth bench'],
-  ['a bad request', { type: 'invalid_request_error' }, 'reject invalid_request request'],
+  ['a bad request', { type: 'invalid_request_error' }, 'switch refused request'],
+  ['a retired model', { code: 'model_decommissioned' }, 'switch refused request'],
+  ['a slip of the model', { code: 'tool_use_failed' }, 'switch refused request'],
   ['a throttled model mid-stream', { type: 'throttlingException' }, 'retry rate_limited cooldown'],
   ['the quota of a day', { code: 'GenerateRequestsPerDayPerProject' }, 'switch quota bench'],
   ['no flex', { code: 'resource_unavailable' }, 'retry rate_limited'],
-  ['a payload too large', { type: 'payload_too_large' }, 'reject invalid_request request'],
+  ['a payload too large', { type: 'payload_too_large' }, 'switch refused request'],
   ['a refused key', { type: 'authentication' }, 'switch auth bench'],
   ['a policy', { type: 'content_policy_violation' }, 'switch content_filter request'],
   ['a string too long', { type: 'string_too_long' }, 'switch context_length request'],
@@ -99,7 +101,7 @@ describe('what a caller wrote, quoted in an error', () => {
       for (const frame of frames) {
         const message = frame(text);
         assert.equal(words(judge(failure({ status: 400, ...found, message }))), 'reject invalid_request request', message);
-        assert.equal(words(judge(failure({ status: 400, message }))), 'reject invalid_request request', message);
+        assert.equal(words(judge(failure({ status: 400, message }))), 'switch refused request', message);
         assert.equal(words(judge(failure({ status: 503, message }))), 'retry overloaded breaker', message);
         assert.equal(words(judge(failure({ status: 403, message }))), 'switch auth bench', message);
         assert.equal(words(judge(failure({ status: 429, message }))), 'retry rate_limited cooldown', message);
@@ -110,7 +112,7 @@ describe('what a caller wrote, quoted in an error', () => {
 
   test('benches no credential where the error names the field that it stood in', () => {
     const message = 'messages.0.content: spend limit is no role';
-    assert.equal(words(judge(failure({ status: 400, param: 'messages', message }))), 'reject invalid_request request');
+    assert.equal(words(judge(failure({ status: 400, param: 'messages', message }))), 'switch refused request');
   });
 });
 

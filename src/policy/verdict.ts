@@ -6,6 +6,7 @@
  */
 import type { Failure, FailureKind } from '../core/facts.ts';
 import type { Reason, Verdict } from '../core/outcome.ts';
+import { isCallersFault } from './verdict/callers-fault.ts';
 
 export interface Judgement {
   readonly verdict: Exclude<Verdict, 'success'>;
@@ -57,6 +58,13 @@ const MODEL_NOT_FOUND = judgement('switch', 'model_not_found', { liesInRequest: 
 const UNSUPPORTED = judgement('switch', 'unsupported', { liesInRequest: true });
 const CONTENT_FILTER = judgement('switch', 'content_filter', { liesInRequest: true });
 const INVALID_REQUEST = judgement('reject', 'invalid_request', { liesInRequest: true });
+/** No rule knows the error: another target gives a second opinion. */
+const REFUSED = judgement('switch', 'refused', { liesInRequest: true });
+
+/** A refusal that a second target has confirmed, now or lately. */
+export const CONFIRMED_REFUSAL: Judgement = INVALID_REQUEST;
+/** A refusal of what we added or changed: the same target is asked again at once without it. */
+export const REPAIRED: Judgement = judgement('retry', 'unsupported', { liesInRequest: true });
 
 export interface Rule {
   /** In plain words, as `docs/failures.md` has it. */
@@ -72,6 +80,8 @@ export interface Rule {
   readonly namesNoField?: true;
   /** Only where its code says no more than that the request is bad. */
   readonly codeTellsNothing?: true;
+  /** Only where it names a standard field as missing or of the wrong type. */
+  readonly isCallersFault?: true;
   readonly judgement: Judgement;
 }
 
@@ -96,7 +106,12 @@ const UNSUPPORTED_WORDS = /^(unsupported_(parameter|value)|(unknown|unrecognized
 const UNSUPPORTED_TEXT =
   /(does not|doesn't|do not) support |(is|are) (not (currently |yet )?supported|only supported)|extra inputs are not permitted/i;
 const UNSUPPORTED_OPENING =
-  /^(invalid json payload received\. )?(unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30} ?(parameter|argument|field|property|value|name)s?\b|^((the )?(parameter|property|field|argument) )?["'`]?\w{1,64}["'`]?:? (: )?(this )?((parameter|property|field|feature) )?((is|are) )?(not supported|unsupported|deprecated for|extra inputs are not permitted)|^\[\{'type': 'extra_forbidden'|^"auto" tool choice requires/i;
+  /^(invalid json payload received\. |json: )?(unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30} ?(parameter|argument|field|property|value|name)s?\b|^((the )?(parameter|property|field|argument) )?["'`]?\w{1,64}["'`]?:? (: )?(this )?((parameter|property|field|feature) )?((is|are) )?(not supported|unsupported|deprecated for|extra inputs are not permitted)|^\[\{'type': 'extra_forbidden'|^(\w{1,40}(error|exception): )?([\w.]{1,100}\(\) )?got an unexpected keyword argument|^"auto" tool choice requires/i;
+/** Python's words, and Go's. */
+const UNKNOWN_ARGUMENT_OPENING =
+  /^(\w{1,40}(error|exception): )?([\w.]{1,100}\(\) )?got an unexpected keyword argument|^json: unknown field/i;
+const NO_JSON_OPENING =
+  /^(we )?(could not|couldn't|cannot|can't|failed to|unable to) (parse|decode|read) (the |your )?(json|(request )?body)|^(invalid|malformed|bad) json\b|^(the )?(request )?body (is not|must be) (valid )?json/i;
 const LOADING_TEXT =
   /maximum pending requests|loading (the )?model|model .{0,200}is (still |currently )?(loading|starting)|no slots? available/i;
 
@@ -208,7 +223,33 @@ export const STATUS_RULES: readonly Rule[] = [
   { when: '413 whose code says rate limit', statuses: is(413), words: /rate_?limit|^tokens$/i, judgement: TOO_LARGE },
   { when: '413 whose text says tokens per minute', statuses: is(413), text: /tokens? per minute|TPM/i, judgement: TOO_LARGE },
   { when: '424, 498 or 499', statuses: is(424, 498, 499), judgement: OVERLOADED },
-  { when: 'any other 4xx', statuses: any4xx, judgement: INVALID_REQUEST },
+  {
+    when: '400 or 422 that says that the request is no JSON',
+    statuses: is(400, 422),
+    opening: NO_JSON_OPENING,
+    codeTellsNothing: true,
+    judgement: INVALID_REQUEST,
+  },
+  {
+    when: '400 or 422 that names a standard field as missing or of the wrong type',
+    statuses: is(400, 422),
+    isCallersFault: true,
+    judgement: INVALID_REQUEST,
+  },
+  { when: 'any other 4xx', statuses: any4xx, judgement: REFUSED },
+  {
+    when: '500 or 502 whose code says that the context is too long',
+    statuses: is(500, 502),
+    words: CONTEXT,
+    judgement: CONTEXT_LENGTH,
+  },
+  { when: '500 whose text says that the context is too long', statuses: is(500), text: CONTEXT_TEXT, judgement: CONTEXT_LENGTH },
+  {
+    when: '500 for a field or keyword argument that the server does not know',
+    statuses: is(500),
+    opening: UNKNOWN_ARGUMENT_OPENING,
+    judgement: UNSUPPORTED,
+  },
   { when: '503 of a local server that loads its model or has a full queue', statuses: is(503), text: LOADING_TEXT, judgement: BUSY },
   { when: '501', statuses: is(501), judgement: UNSUPPORTED },
   { when: 'any other 503, or 529', statuses: is(503, 529), judgement: OVERLOADED },
@@ -260,7 +301,7 @@ const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/not_found/i, 404],
   [/^conflict/i, 409],
   [/payload_too_large|request_too_large/i, 413],
-  [/invalid_|validation|unsupported_|unprocessable|precondition|string_above|missing_required/i, 400],
+  [/invalid_|validation|unsupported_|unprocessable|precondition|string_above|missing_required|decommissioned|tool_use_failed/i, 400],
 ];
 
 /** The same for an error that is nothing but a text; only what has no lasting effect is believed of words. */
@@ -268,11 +309,11 @@ const TEXT_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/rate limit|too many requests/i, 429],
   [/overloaded|server (is )?busy|at capacity/i, 503],
   [CONTEXT_TEXT, 400],
+  [/token limit|prompt length|not a valid model|decommissioned|does not exist/i, 400],
 ];
 
 export function judge(failure: Failure): Judgement {
-  if (failure.kind === 'status') return ruleFor(failure.status ?? 500, failure).judgement;
-  if (failure.kind === 'error') return ruleFor(statusInside(failure), failure).judgement;
+  if (failure.kind === 'status' || failure.kind === 'error') return ruleFor(errorStatusOf(failure)!, failure).judgement;
   if (failure.kind === 'reset' && failure.code === 'stale_connection') return STALE_CONNECTION.judgement;
   return KIND_RULES[failure.kind].judgement;
 }
@@ -288,6 +329,7 @@ const PLAIN_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request
 function matches(rule: Rule, failure: Failure): boolean {
   if (rule.namesNoField === true && failure.param !== null) return false;
   if (rule.codeTellsNothing === true && !PLAIN_CODE.test(failure.code ?? '')) return false;
+  if (rule.isCallersFault === true && !isCallersFault(failure)) return false;
   if (rule.words !== undefined && !matchesWord(rule.words, failure)) return false;
   if (rule.opening !== undefined && !rule.opening.test(failure.message)) return false;
   return rule.text === undefined || rule.text.test(beforeQuote(failure.message));
@@ -301,6 +343,12 @@ function matchesWord(words: RegExp, failure: Failure): boolean {
 function beforeQuote(message: string): string {
   const quote = /(?<![\p{L}\p{N}])["'`‘“«]/u.exec(message);
   return quote === null ? message : message.slice(0, quote.index);
+}
+
+/** The error status of a failure, or the one that an error inside a success status stands for; null: it is no error of a provider. */
+export function errorStatusOf(failure: Failure): number | null {
+  if (failure.kind === 'status') return failure.status ?? 500;
+  return failure.kind === 'error' ? statusInside(failure) : null;
 }
 
 function statusInside(failure: Failure): number {

@@ -77,6 +77,7 @@ function createFamilies() {
   return {
     requests: counter('requests_total', 'Finished requests.', 'model', 'client', 'priority', 'outcome', 'code'),
     attempts: counter('attempts_total', 'Finished attempts.', 'target', 'verdict', 'reason'),
+    unknown: counter('unknown_errors_total', 'Attempts refused with an error that no rule knows.', 'target'),
     poor: counter('poor_answers_total', 'Whole answers that were not good enough.', 'target', 'quality'),
     races: counter(
       'hedges_total',
@@ -123,6 +124,7 @@ function countAttempt(event: AttemptEndEvent, families: Families, labels: Labels
   const target = labels.targets.admit(event.target);
   families.attempts.add(1, target, event.verdict, event.reason ?? 'none');
   families.attemptDuration.observe(event.durationMs / 1_000, target);
+  if (event.reason === 'refused') families.unknown.add(1, target);
   if (event.quality !== null) families.poor.add(1, target, event.quality);
   if (event.usage === null) return;
   families.tokens.add(event.usage.inputTokens, target, 'input');

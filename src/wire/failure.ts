@@ -48,12 +48,15 @@ export function failureFromResponse(response: ErrorResponse): Failure {
     status,
     code: isTelling(shape.code) ? shape.code : (amazonErrorName(headers) ?? shape.code),
     type: shape.type,
-    param: shape.param ?? (status === 400 || status === 422 ? fieldNamedIn(shape.message ?? '') : null),
+    param: shape.param ?? (NAMING_STATUSES.has(status) ? fieldNamedIn(shape.message ?? '') : null),
     retryAfterMs: retryAfterFromHeaders(headers, epochMs) ?? shape.retryAfterMs,
     body: body.length > 0 ? body : null,
     contentType,
   });
 }
+
+/** Errors of these statuses may name the field that a server does not take. */
+const NAMING_STATUSES: ReadonlySet<number> = new Set([400, 422, 500]);
 
 function isTelling(code: string | null): boolean {
   return code !== null && !/^\d+$/.test(code);
@@ -79,7 +82,8 @@ export function failureFromErrorText(data: Uint8Array, phase: Phase): Failure {
 }
 
 function failureFromShape(shape: ErrorShape, phase: Phase, body: Uint8Array | null, contentType: string | null): Failure {
-  const { status, code, type, param, retryAfterMs } = shape;
+  const { status, code, type, retryAfterMs } = shape;
   const message = shape.message ?? 'the provider sent an error without a message';
+  const param = shape.param ?? (status === null || NAMING_STATUSES.has(status) ? fieldNamedIn(shape.message ?? '') : null);
   return createFailure('error', phase, message, { status, code, type, param, retryAfterMs, body, contentType });
 }

@@ -18,6 +18,8 @@ import {
   hollow,
   inRequest,
   invalid,
+  unknown,
+  unknownStatus,
   limited,
   malformed,
   other,
@@ -70,13 +72,13 @@ const WAITS: Table<string> = {
 };
 
 const REFUSALS: Table<string> = {
-  '400': [both(invalid), both({ ...spent, status: 400 }, { message: 'You have reached your spend limit.' })],
+  '400': [both(unknown), both({ ...spent, status: 400 }, { message: 'You have reached your spend limit.' })],
   '400-context': both({ ...inRequest, reason: 'context_length' }),
   '400-content-filter': both({ ...inRequest, reason: 'content_filter' }),
   '400-azure-filter': both({ ...inRequest, reason: 'content_filter' }),
   '400-spend-limit': both({ ...spent, status: 400 }),
-  '400-empty': page(invalid),
-  '400-html': page(invalid),
+  '400-empty': page(unknown),
+  '400-html': page(unknown),
   '400-parameter': [
     both({ ...inRequest, reason: 'unsupported' }, { param: 'messages' }),
     both({ end: 'passes', calls: 2 }, {}, { temperature: 0.2 }),
@@ -90,7 +92,7 @@ const REFUSALS: Table<string> = {
   '404-deployment': both({ ...inRequest, reason: 'model_not_found', status: 404 }),
   '408': both({ ...conflict, reason: 'timeout', status: 408 }),
   '409': both(conflict),
-  '413': page({ ...invalid, status: 413 }),
+  '413': page({ ...unknownStatus, status: 413 }),
   '422-detail': page({ ...invalid, status: 422 }),
   '425': both({ ...conflict, status: 425 }),
   '498': both({ ...overloaded, status: 498 }),
@@ -109,8 +111,8 @@ const REFUSALS: Table<string> = {
   '524': page({ ...serverError, status: 524 }),
   '529': both({ ...overloaded, status: 529 }),
   status: [
-    both({ ...invalid, status: 418 }, { status: 418 }),
-    both({ ...invalid, status: 422 }, { status: 422 }),
+    both(unknownStatus, { status: 418 }),
+    both({ ...unknown, status: 422 }, { status: 422 }),
     both({ ...spent, status: 402 }, { status: 402 }),
     both({ ...conflict, status: 425 }, { status: 425 }),
   ],
@@ -122,7 +124,7 @@ const REFUSALS: Table<string> = {
 const READABLE: ReadonlySet<string> = new Set(['double', 'numeric', 'google', 'gzip']);
 
 function shapedRefusals(): Table<string> {
-  const fates = { '400': invalid, '429': limited, '503': overloaded };
+  const fates = { '400': unknown, '429': limited, '503': overloaded };
   return Object.fromEntries(
     Object.entries(fates).flatMap(([status, fate]) =>
       PRODUCTS.SHAPED.map((shape) => [`${status}-${shape}`, READABLE.has(shape) ? both(fate) : page(fate)]),

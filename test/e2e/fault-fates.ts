@@ -24,6 +24,8 @@ export interface Fails {
   readonly told: 'its bytes' | 'its words' | 'all_targets_failed' | 'upstream_auth_failed';
   readonly health?: 'failure';
   readonly holds?: 'cooldown' | 'bench';
+  /** It may be about what the gateway adds to a stream: the first one is asked once more without that. */
+  readonly asksStreamAgain?: true;
   /** Calls while it is alone, where they are not one (switch, reject) or all that are allowed (retry). */
   readonly calls?: number;
 }
@@ -101,7 +103,11 @@ export const malformed: Fails = { ...broken, reason: 'malformed' };
 export const bodiless: Fails = { end: 'fails', reason: 'empty', verdict: 'retry', status: 502, told: 'all_targets_failed', calls: 2 };
 export const conflict: Fails = { end: 'fails', reason: 'conflict', verdict: 'retry', status: 409, told: 'its bytes' };
 export const inRequest = { end: 'fails', verdict: 'switch', status: 400, told: 'its bytes' } as const;
+/** Surely the fault of the caller. */
 export const invalid: Fails = { end: 'fails', reason: 'invalid_request', verdict: 'reject', status: 400, told: 'its bytes' };
+/** Nobody knows whose fault it is. */
+export const unknown: Fails = { end: 'fails', reason: 'refused', verdict: 'switch', status: 400, told: 'its bytes', asksStreamAgain: true };
+export const unknownStatus: Fails = { end: 'fails', reason: 'refused', verdict: 'switch', status: 418, told: 'its bytes' };
 
 export const breaks: Breaks = { end: 'breaks', code: 'stream_interrupted', reason: 'interrupted' };
 export const breaksAtEnd: Breaks = { ...breaks, after: 'all of its content' };

@@ -106,7 +106,7 @@ const SAID: readonly Said[] = [
   {
     who: 'Bedrock: a bad request of the model',
     answer: amazon(424, 'ModelErrorException', 'm', { originalStatusCode: 400 }),
-    expected: 'reject invalid_request',
+    expected: 'switch refused',
     told: 400,
   },
   {
@@ -132,7 +132,7 @@ const SAID: readonly Said[] = [
     answer: openai(402, 'invalid_request_error', 'unknown_error', 'Insufficient Balance'),
     expected: 'switch quota bench',
   },
-  { who: 'DeepSeek: bad parameters', answer: openai(422, null, 'invalid_request_error'), expected: 'reject invalid_request' },
+  { who: 'DeepSeek: bad parameters', answer: openai(422, null, 'invalid_request_error'), expected: 'switch refused' },
   {
     who: 'OpenRouter: moderation',
     answer: json(403, { error: { code: 403, message: 'Forbidden', metadata: { reasons: ['x'], flagged_input: 'y' } } }),
@@ -148,7 +148,7 @@ const SAID: readonly Said[] = [
   {
     who: 'Mistral: flat, unprocessable',
     answer: json(422, { object: 'error', message: 'm', type: 'x', code: '1' }),
-    expected: 'reject invalid_request',
+    expected: 'switch refused',
   },
   {
     who: 'Cerebras: flat, queue',

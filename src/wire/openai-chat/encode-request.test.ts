@@ -94,3 +94,11 @@ test('parses to the edited value, and spans that no edit names keep their bytes'
     { numRuns: 1000 },
   );
 });
+
+test('renames members, with the values that they have', () => {
+  const rename = new Map([['max_tokens', 'max_completion_tokens']]);
+  assert.equal(edited('{"model":"m", "max_tokens" : 5 ,"t":1}', { model: 'm', rename }), '{"model":"m", "max_completion_tokens":5 ,"t":1}');
+  assert.equal(edited('{"max\\u005ftokens":5}', { model: 'm', rename }), '{"max_completion_tokens":5}');
+  assert.equal(edited('{"max_tokens":5,"max_tokens":6}', { model: 'm', rename }), '{"max_completion_tokens":5,"max_completion_tokens":6}');
+  assert.equal(edited('{"x":{"max_tokens":5}}', { model: 'm', rename }), '{"x":{"max_tokens":5}}');
+});

@@ -11,6 +11,8 @@ export interface RequestEdits {
   readonly set?: Readonly<Record<string, unknown>>;
   /** Members to leave out. */
   readonly drop?: readonly string[];
+  /** Members to send under another name, with the value that they have. */
+  readonly rename?: ReadonlyMap<string, string>;
   /** Asks for the usage chunk of a stream: `stream_options.include_usage: true`, unless `drop` names `stream_options`. */
   readonly askUsage?: boolean;
 }
@@ -36,6 +38,8 @@ export function encodeRequest(body: RequestBody, edits: RequestEdits): Uint8Arra
       else splices.add(member.keyStart, body.members[i + 1]?.keyStart ?? member.end, '');
     } else {
       keepsAny = true;
+      const name = edits.rename?.get(member.name);
+      if (name !== undefined) splices.add(member.keyStart, member.start, `${JSON.stringify(name)}:`);
       const value = values.get(member.name);
       if (value !== undefined) splices.replace(member, value);
       else if (member.name === 'model') replaceModel(splices, body.bytes, member, edits.model);
