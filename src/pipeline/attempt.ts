@@ -323,7 +323,8 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onFailure(found: Failure): void {
-    const failure = maskFailure(found, this.options.target.state.credential);
+    const { credential, origin } = this.options.target.state;
+    const failure = maskFailure(found.phase === 'connect' ? namingHost(found, origin) : found, credential);
     this.failure = failure;
     this.#stop();
     if (this.#consumer !== null) this.#consumer.onFailure(failure);
@@ -349,6 +350,11 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#decide?.();
     this.#decide = null;
   }
+}
+
+/** `no connection to https://api.example.com: the host name is unknown …` */
+function namingHost(failure: Failure, origin: string): Failure {
+  return { ...failure, message: failure.message.replace(/^no connection\b/, `no connection to ${origin}`) };
 }
 
 function bodyOf(options: AttemptOptions): Uint8Array | null {

@@ -3,6 +3,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
 import { encodeErrorBody } from '../wire/openai-chat/encode-error.ts';
 import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
+import { causeWords } from './credential-blame.ts';
 import { retryHeaders } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
@@ -14,7 +15,7 @@ export function tellFailure(run: RequestRun): void {
   if (run.kept !== null) return answerKept(run, run.kept);
   const last = lastWord(run);
   if (run.engine.clock.now() >= run.deadline || run.failures.every(({ ranOut }) => ranOut)) return run.fail(deadlineError(run));
-  if (isAuth(last) && allSame(run)) return run.fail(authError(last));
+  if (isAuth(last) && allSame(run)) return run.fail(authError(run, last));
   if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
   const options = { retryAfterMs: waitMs(run), ...(status === undefined ? {} : { status }) };
@@ -43,11 +44,14 @@ function isAuth(failed: FailedAttempt): boolean {
   return failed.judgement.reason === 'auth' && failed.target.state.credential.auth !== 'caller';
 }
 
-function authError(failed: FailedAttempt): BreakwaterError {
-  const { state } = failed.target;
+function authError(run: RequestRun, { target, failure }: FailedAttempt): BreakwaterError {
+  const { provider, credential } = target.state;
+  const quarantinedMs = credential.bench.remainingMs(run.engine.clock.now());
+  const until = quarantinedMs === 0 ? '' : `; it is out of order for ${(quarantinedMs / 1000).toFixed(1)} s`;
+  const words = causeWords({ reason: 'auth', status: failure.status, code: failure.code ?? failure.type, message: '' });
   return new BreakwaterError(
     'upstream_auth_failed',
-    `${state.provider} refuses its configured credential (${failed.failure.status ?? 'no status'})`,
+    `${provider} refuses its configured credential ${credential.number} (${words})${until}`,
   );
 }
 

@@ -13,7 +13,7 @@ import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
 import { answerKind } from './answer-kind.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
-import { countsCached } from './route.ts';
+import { countsCached, isOutOfOrder } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { whyUnavailable } from './why-unavailable.ts';
@@ -126,8 +126,18 @@ export class RunApplicant implements RouteApplicant {
   }
 
   notBefore(target: RouteTarget): Instant {
-    return this.#run.tried.notBefore(target);
+    const own = this.#run.tried.notBefore(target);
+    const { bench } = target.state.credential;
+    if (!bench.isInDoubt) return own;
+    // A trial within the time of a quarantine is for requests that have nothing else.
+    const now = this.#run.engine.clock.now();
+    const leftMs = bench.remainingMs(now);
+    return leftMs > 0 && hasOtherInOrder(this.tiers, target, now) ? Math.max(own, now + leftMs) : own;
   }
+}
+
+function hasOtherInOrder(tiers: Tiers, target: RouteTarget, now: Instant): boolean {
+  return tiers.some((tier) => tier.some((other) => other !== target && !other.state.runsHere && !isOutOfOrder(other, now)));
 }
 
 function hasOutput(operation: string): boolean {

@@ -37,7 +37,7 @@ const INSIDE_ROWS: readonly (readonly [what: string, found: Parameters<typeof fa
   ['the quota of a day', { code: 'GenerateRequestsPerDayPerProject' }, 'switch quota bench'],
   ['no flex', { code: 'resource_unavailable' }, 'retry rate_limited'],
   ['a payload too large', { type: 'payload_too_large' }, 'reject invalid_request request'],
-  ['a refused key', { type: 'authentication' }, 'switch auth bench'],
+  ['a refused key', { type: 'authentication' }, 'switch auth suspect'],
   ['a policy', { type: 'content_policy_violation' }, 'switch content_filter request'],
   ['a string too long', { type: 'string_too_long' }, 'switch context_length request'],
   ['no provider', { type: 'provider_overloaded' }, 'retry overloaded breaker'],
@@ -101,7 +101,7 @@ describe('what a caller wrote, quoted in an error', () => {
         assert.equal(words(judge(failure({ status: 400, ...found, message }))), 'reject invalid_request request', message);
         assert.equal(words(judge(failure({ status: 400, message }))), 'reject invalid_request request', message);
         assert.equal(words(judge(failure({ status: 503, message }))), 'retry overloaded breaker', message);
-        assert.equal(words(judge(failure({ status: 403, message }))), 'switch auth bench', message);
+        assert.equal(words(judge(failure({ status: 403, message }))), 'switch auth suspect', message);
         assert.equal(words(judge(failure({ status: 429, message }))), 'retry rate_limited cooldown', message);
         assert.equal(words(judge(failure({ kind: 'error', message }))), 'retry server_error breaker', message);
       }

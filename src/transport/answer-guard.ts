@@ -11,6 +11,7 @@ import { contentTypeFault, isAllBlank, isHollow, judgeWhole, sniff } from './ans
 import type { AnswerForm } from './answer-form.ts';
 import { AnswerWatch, MISSING } from './answer-watch.ts';
 import type { Watched, WatchLimit } from './answer-watch.ts';
+import { connectFailure } from './connection-fault.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
@@ -152,7 +153,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     if (this.#ended) return this.#watch.stop();
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
-    if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
+    if (this.#phase === 'connect') this.#failWith(connectFailure(error));
     else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }
