@@ -3,12 +3,14 @@ import { hash, timingSafeEqual } from 'node:crypto';
 import type { Resource } from '../core/resource.ts';
 import { isModelAllowed, type ClientConfig, type Config } from './config/index.ts';
 import type { KnownClient } from './gateway.ts';
-import { ANONYMOUS_CLIENT } from '../pipeline/gateway-request.ts';
 
 export interface Clients {
   /** The client that the key belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
 }
+
+/** What everybody is where no key is asked for: may ask for anything, at any priority. */
+const anonymousName = 'anonymous';
 
 /** `makeLimits` gives the resources that a client's own limits and budget are; called once per client. */
 export function createClients(
@@ -47,7 +49,6 @@ function toKnownClient(client: ClientConfig, providers: Config['providers'], res
   return { name, priority, maxPriority, resources, mayUse };
 }
 
-/** What everybody is where no key is asked for: may ask for anything, at any priority. */
 function createAnonymous(): KnownClient {
-  return { name: ANONYMOUS_CLIENT, priority: 'normal', maxPriority: 'high', resources: [], mayUse: () => true };
+  return { name: anonymousName, priority: 'normal', maxPriority: 'high', resources: [], mayUse: () => true };
 }

@@ -13,7 +13,6 @@ import type { Judgement } from '../policy/verdict.ts';
 import { waitUntil } from '../wire/retry-hints.ts';
 import type { Attempt } from './attempt.ts';
 import type { Engine } from './engine.ts';
-import { ANONYMOUS_CLIENT } from './gateway-request.ts';
 import { isOutOfOrder } from './route.ts';
 import type { RouteTarget, TargetState } from './route.ts';
 import type { RequestRun } from './run.ts';
@@ -90,12 +89,7 @@ export function causeWords({ reason, status, code }: BenchCause): string {
 }
 
 function witnessOf({ request }: RequestRun, { options }: Attempt): Witness {
-  const { client } = request;
-  return {
-    client: client.name === ANONYMOUS_CLIENT ? null : client.name,
-    model: options.target.state.model,
-    body: digestOf(request.body.bytes),
-  };
+  return { client: request.client.name, model: options.target.state.model, body: digestOf(request.body.bytes) };
 }
 
 function digestOf(bytes: Uint8Array): string {

@@ -4,9 +4,6 @@ import type { Resource } from '../core/resource.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import type { Caller } from './caller.ts';
 
-/** The name of the one client that there is where none are configured. */
-export const ANONYMOUS_CLIENT = 'anonymous';
-
 /** Who asks. */
 export interface Client {
   readonly name: string;

@@ -11,6 +11,7 @@ const MEMBERS_MAX = 50;
 /** Numbers below are seconds since the epoch (2001 to 5138), above milliseconds. */
 const MILLISECONDS_FROM = 1e11;
 const SECONDS_FROM = 1e9;
+const MILLISECONDS_MAX = 1e14;
 
 const TEXT =
   /\b(?:regain access|resets?|renews?|available again|try again|retry)\b (?:on|at|after) (\d{4}-\d{2}-\d{2})(?:(?: at |[ T])(\d{2}:\d{2}(?::\d{2})?))?/i;
@@ -47,6 +48,6 @@ function toEpochMs(value: unknown): number | null {
     return Number.isNaN(at) ? null : at;
   }
   const number = typeof value === 'string' && /^\d{10,16}(\.\d+)?$/.test(value) ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isFinite(number) || number < SECONDS_FROM) return null;
+  if (typeof number !== 'number' || !Number.isFinite(number) || number < SECONDS_FROM || number > MILLISECONDS_MAX) return null;
   return number < MILLISECONDS_FROM ? number * 1_000 : number;
 }

@@ -10,6 +10,9 @@ export const BENCH_MAX_MS = 60 * 60_000;
 /** Within its time, a request that has no other target may try a quarantined credential this often, in milliseconds. */
 export const TRIAL_EVERY_MS = 3_000;
 
+/** So many refused trials of the clients that it was concluded from confirm a quarantine, as one of any other client does. */
+const WITNESS_TRIALS_MAX = 4;
+
 /** Why a credential is quarantined, as the provider said it. */
 export interface BenchCause {
   readonly reason: 'auth' | 'quota';
@@ -52,6 +55,9 @@ export class Bench implements Resource {
   #namedUntil: Instant = -Infinity;
   /** Concluded from two refusals that did not name the credential: requests wait for the first trial. */
   #isInferred = false;
+  /** The clients whose refusals it was concluded from. */
+  #witnesses: readonly string[] = [];
+  #trialsLeft = 0;
   #cause: BenchCause | null = null;
   readonly #suspicion = new Suspicion();
 
@@ -87,7 +93,11 @@ export class Bench implements Resource {
    */
   suspect(now: Instant, ticket: number, witness: Witness, reason: string): boolean {
     if (ticket !== this.#generation) return false;
-    return this.#strikes > 0 || this.#suspicion.testify(now, witness, reason);
+    if (this.#strikes > 0) return !this.#isOldWitness(now, witness);
+    const first = this.#suspicion.client;
+    if (!this.#suspicion.testify(now, witness, reason)) return false;
+    this.#witnesses = [first ?? witness.client, witness.client];
+    return true;
   }
 
   /** `strike` for what two witnesses say, where neither named the credential. */
@@ -95,7 +105,13 @@ export class Bench implements Resource {
     const isFirst = this.#strikes === 0;
     const forMs = this.strike(now, ticket, benchMs, floorMs, cause);
     this.#isInferred = forMs !== null && isFirst;
+    this.#trialsLeft = WITNESS_TRIALS_MAX;
     return forMs;
+  }
+
+  /** What a client has caused once proves nothing more the next time, as long as others wait for a trial of theirs. */
+  #isOldWitness(now: Instant, { client }: Witness): boolean {
+    return this.#isInferred && now < this.#until && this.#witnesses.includes(client) && --this.#trialsLeft > 0;
   }
 
   /** A refusal waits for its second witness. */
@@ -124,11 +140,11 @@ export class Bench implements Resource {
   }
 
   /** An answer has begun: it is in order. */
-  prove(_now: Instant, ticket: number): boolean {
+  prove(now: Instant, ticket: number): boolean {
     if (ticket !== this.#generation) return false;
     this.#suspicion.clear();
     if (this.#strikes === 0) return false;
-    this.reset();
+    this.#acquit(now);
     return true;
   }
 
@@ -160,11 +176,11 @@ export class Bench implements Resource {
     return this.#generation;
   }
 
-  settle(_now: Instant, ticket: number, _need: Need, settlement: Settlement): void {
+  settle(now: Instant, ticket: number, _need: Need, settlement: Settlement): void {
     if (ticket !== this.#generation) return;
     if (settlement.health === 'success') this.#suspicion.clear();
     if (this.#strikes === 0) return;
-    if (settlement.health === 'success') this.reset();
+    if (settlement.health === 'success') this.#acquit(now);
     else this.#trying = false; // it says nothing of the credential: the next one tries
   }
 
@@ -192,6 +208,12 @@ export class Bench implements Resource {
     this.#namedUntil = record.namedUntilEpochMs === undefined ? -Infinity : now + (record.namedUntilEpochMs - epochMs);
     this.#trialAt = now + TRIAL_EVERY_MS;
     this.#turn(now + (record.untilEpochMs - epochMs));
+  }
+
+  /** An answer: what was only inferred was wrong, or is over. */
+  #acquit(now: Instant): void {
+    if (this.#isInferred) this.#suspicion.discredit(now, this.#witnesses);
+    this.reset();
   }
 
   #turn(until: Instant): void {

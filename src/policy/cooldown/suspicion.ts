@@ -12,8 +12,7 @@ export const AVOIDED_MS = 5_000;
 
 /** The request that was refused, as far as it tells two requests apart. */
 export interface Witness {
-  /** Null where callers have no names: then another body is another caller. */
-  readonly client: string | null;
+  readonly client: string;
   readonly model: string;
   /** Equal for equal bodies. */
   readonly body: string;
@@ -21,9 +20,7 @@ export interface Witness {
 
 /** A client alone is a second witness only with another body for another model: it may send many bodies with one fault. */
 export function isSecondWitness(first: Witness, second: Witness): boolean {
-  if (first.client !== second.client) return true;
-  if (first.body === second.body) return false;
-  return first.client === null || first.model !== second.model;
+  return first.client !== second.client || (first.body !== second.body && first.model !== second.model);
 }
 
 export class Suspicion {
@@ -31,15 +28,24 @@ export class Suspicion {
   #reason: string | null = null;
   #since: Instant = -Infinity;
   #refusedAt: Instant = -Infinity;
+  /** Clients whose refusals have once led to a quarantine that an answer disproved. */
+  #discredited: readonly string[] = [];
+  #discreditedUntil: Instant = -Infinity;
 
   /** A refusal. True: it confirms an earlier one. */
   testify(now: Instant, witness: Witness, reason: string): boolean {
     this.#refusedAt = now;
+    if (this.#discredited.includes(witness.client) && now < this.#discreditedUntil) return false;
     if (this.isRaised(now) && this.#reason === reason) return isSecondWitness(this.#first!, witness);
     this.#first = witness;
     this.#reason = reason;
     this.#since = now;
     return false;
+  }
+
+  /** The client of the first refusal; null: there is none. */
+  get client(): string | null {
+    return this.#first?.client ?? null;
   }
 
   isRaised(now: Instant): boolean {
@@ -48,10 +54,17 @@ export class Suspicion {
 
   /** Refused a moment ago, and not answered since. */
   isFresh(now: Instant): boolean {
-    return this.#first !== null && now - this.#refusedAt < AVOIDED_MS;
+    return now - this.#refusedAt < AVOIDED_MS;
+  }
+
+  /** These clients were wrong together: for a while they prove nothing. */
+  discredit(now: Instant, clients: readonly string[]): void {
+    this.#discredited = clients;
+    this.#discreditedUntil = now + SUSPICION_MS;
   }
 
   clear(): void {
     this.#first = null;
+    this.#refusedAt = -Infinity;
   }
 }
