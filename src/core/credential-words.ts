@@ -16,19 +16,20 @@ import type { Failure } from './facts.ts';
 export type Blame = 'account' | 'request' | 'unclear';
 
 const MONEY_CODE =
-  /insufficient_?(quota|balance|credits?|funds)|not_?enough_?(balance|credits?|funds)|(credit_)?balance_(exhausted|insufficient|not_enough|too_low)|exceeded_current_quota|spend(ing)?_limit|usage_limit_(exceeded|reached)|billing|arrearage|(account_?)?overdue|credit_limit_exceeded|^ServiceQuotaExceeded|account_?(suspended|deactivated|disabled)|credits_exhausted/i;
+  /insufficient_?(quota|balance|credits?|funds)|not_?enough_?(balance|credits?|funds)|(credit_)?balance_(exhausted|insufficient|not_enough|too_low)|exceeded_current_quota|spend(ing)?_limit|usage_limit_(exceeded|reached)|billing|arrearage|(account_?)?overdue|credit_limit_exceeded|^ServiceQuotaExceeded|(account|consumer)_?(suspended|deactivated|disabled)|credits_exhausted/i;
 
 const MONEY_TEXT =
-  /\binsufficient[ _](account )?(credit|balance|funds|quota)|\bspend(ing)? (limit|cap)|credit balance|\bcredit limit (exceeded|reached)|api usage limits?|(balance|credits?|funds|quota) (is|are|has been|have been|was|were) ?(now |currently |too |all )?(insufficient|low|not enough|not sufficient|exhausted|depleted|negative|empty|used up|spent|zero)|(not (have )?(any|enough|sufficient)|no( more| remaining| available)?|out of|used (up )?all( available| of your| your)?|zero|exceeded your (monthly|included)( included)?) (available |remaining |account )?(credits?|balance|funds)|(monthly|annual|yearly) (\w+ ){0,2}(limit|quota|allowance|credits?) (has been |is |was )?(reached|exceeded|exhausted|used up)|(reached|exceeded|exhausted|used up) (your|its|the) (monthly|annual|yearly) (\w+ ){0,2}(limit|quota|allowance|credits?)|payment (is )?(overdue|past due|failed)|inactive subscription|余额不足|余额已|欠费|额度不足|额度已用/i;
+  /\binsufficient[ _](account )?(credit|balance|funds|quota)|\bspend(ing)? (limit|cap)|credit balance|\b(credit|key) limit (exceeded|reached)|api usage limits?|(balance|credits?|funds|quota) (is|are|has been|have been|was|were) ?(now |currently |too |all )?(insufficient|low|not enough|not sufficient|exhausted|depleted|negative|empty|used up|spent|zero)|(not (have )?(any|enough|sufficient)|no( more| remaining| available)?|out of|used (up )?all( available| of your| your)?|zero|exceeded your (monthly|included)( included)?) (available |remaining |account )?(credits?|balance|funds)|(monthly|annual|yearly) (\w+ ){0,2}(limit|quota|allowance|credits?) (has been |is |was )?(reached|exceeded|exhausted|used up)|(reached|exceeded|exhausted|used up) (your|its|the) (monthly|annual|yearly) (\w+ ){0,2}(limit|quota|allowance|credits?)|payment (is )?(overdue|past due|failed)|inactive subscription|余额不足|余额已|欠费|额度不足|额度已用/i;
 
 const SUSPENDED_TEXT =
-  /\b(account|organi[sz]ation|team|subscription|workspace|tenant)\b[^.;]{0,60}\b(is|was|are|been)\b ?(currently |temporarily |permanently )?(suspended|deactivated|disabled|overdue|in arrears|frozen|closed|terminated|cancell?ed|delinquent|not active|inactive)|\b(suspended|deactivated) account|\baccount (suspended|deactivated)|账[户号].{0,8}(停用|冻结|封禁)/i;
+  /\b(account|organi[sz]ation|team|subscription|workspace|tenant|project)\b[^.;]{0,60}\b(is|was|are|been)\b ?(currently |temporarily |permanently )?(suspended|deactivated|disabled|overdue|in arrears|frozen|closed|terminated|cancell?ed|delinquent|not active|inactive)|\b(suspended|deactivated) account|\baccount (suspended|deactivated)|账[户号].{0,8}(停用|冻结|封禁)/i;
 
 const KEY_CODE =
-  /(invalid|incorrect|expired|revoked|disabled|unknown|wrong)_?(x_)?(api_?key|access_?key|access_?token|auth_?key)|api_?key_?(invalid|expired|revoked|disabled|not_found)|UnrecognizedClient|ExpiredToken|InvalidSignature|InvalidAuthenticationToken/i;
+  /(invalid|incorrect|expired|revoked|disabled|unknown|wrong)_?(x_)?(api_?key|access_?key|access_?token|auth_?key)|token_(expired|revoked|invalidated)|api_?key_?(invalid|expired|revoked|disabled|not_found)|UnrecognizedClient|ExpiredToken|InvalidSignature|InvalidAuthenticationToken/i;
 
-const BAD = '(incorrect|invalid|malformed|expired|revoked|disabled|deactivated|deleted|wrong|unknown|inactive)';
-const KEY = String.raw`(x-|your |provided |the )?(api[ _-]?keys?|x-api-key|subscription key|(access|bearer|auth|authentication|secret)[ _-]?(key|token)|credentials?)`;
+const BAD =
+  '(incorrect|invalid|malformed|expired|revoked|disabled|deactivated|deleted|wrong|unknown|inactive|invalidated|leaked|reported as leaked|compromised)';
+const KEY = String.raw`(x-|your |provided |the )?(api[ _-]?keys?|x-api-key|subscription key|(access|bearer|auth|oauth|authentication|secret|security)[ _-]?(key|token)|credentials?)`;
 const KEY_TEXT = new RegExp(
   String.raw`\b${BAD} ${KEY}\b|\b${KEY}\b[^.;]{0,40}\b(not valid|${BAD.slice(1, -1)}|not found|does(n't| not) exist)\b|(无效|错误|过期)的?.{0,6}(api ?key|令牌|密钥)|(api ?key|令牌|密钥).{0,10}(无效|错误|不存在|过期)`,
   'i',
@@ -40,9 +41,9 @@ const KEY_OPENING = new RegExp(
 );
 
 const SIZE =
-  /\b(fewer|less|smaller|lower|reduce|decrease|shorten)\b.{0,30}(max_?(\w{1,20}_)?tokens|\btokens\b|\bprompt\b|\bcontext\b)|requested (up to |at most )?\d|can(not|'t| not| only)? (only )?afford|\b(request|call|prompt|image|generation)\b.{0,20}\brequires? (more|additional|at least)|exceeds? (your |the )?(remaining|available) (credit|balance|quota)/i;
+  /\b(fewer|less|smaller|lower|reduce|decrease|shorten)\b.{0,30}(max_?(\w{1,20}_)?tokens|\btokens\b|\bprompt\b|\bcontext\b)|requested (up to |at most )?\d|\btokens? limit exceeded|\d > \d|can(not|'t| not| only)? (only )?afford|\b(request|call|prompt|image|generation)\b.{0,20}\brequires? (more|additional|at least)|exceeds? (your |the )?(remaining|available) (credit|balance|quota)/i;
 const MODEL =
-  /\b(this|that|the requested|the specified|requested) (model|endpoint|operation|feature|resource|deployment|engine|api|route|tool)\b|\b(access|permission|permitted|allowed|authori[sz]ed|entitled|subscribed|enabled|available|eligible) (to|for|in|on|with)\b.{0,40}\bmodels?\b|\bmodels?\b.{0,80}\b(not (available|enabled|allowed|accessible|permitted|supported|authori[sz]ed|included)|no access|access|restricted|gated|require[sd]?|only)\b|\b(feature|beta|preview|early access|waitlist|gated)\b/i;
+  /\b(this|that|the requested|the specified|requested) (model|endpoint|operation|feature|resource|deployment|engine)\b|\b(access|permission|permitted|allowed|authori[sz]ed|entitled|subscribed|enabled|available|eligible) (to|for|in|on|with)\b.{0,40}\bmodels?\b|\bmodels?\b.{0,80}\b(not (available|enabled|allowed|accessible|permitted|supported|authori[sz]ed|included)|no access|access|restricted|gated|require[sd]?|only)\b|\b(feature|beta|preview|early access|waitlist|gated)\b/i;
 const SCOPE =
   /\bscopes?\b|\bpermissions?\b.{0,40}\b(to|for|on)\b|\b(insufficient|missing|lacks?|required?|necessary|not have( the)?( required| sufficient)?) permissions?\b|\bnot (allowed|permitted|authori[sz]ed|entitled) (to|for)\b|\bdoes(n't| not) have access to\b/i;
 const VERIFICATION =
@@ -52,7 +53,7 @@ const REQUEST_CODE =
   /unsupported_country|region|territory|scope|insufficient_permissions?|missing_permissions?|verification|not_verified|model_(not|access|un)|feature/i;
 
 /** A message about one call only, though a code or the rest of it may speak of the account. */
-const THIS_REQUEST = /\b(this|the|your) (request|call|query)\b/i;
+const THIS_REQUEST = /\b(this|your) (request|call|query)\b/i;
 
 /** Words that speak of this request, its model, size, scope or place. */
 export function speaksOfRequest(failure: Failure): boolean {

@@ -40,15 +40,22 @@ function allSame(run: RequestRun): boolean {
   return run.failures.every((failed) => failed.judgement.reason === run.failures[0]!.judgement.reason);
 }
 
-function isAuth(failed: FailedAttempt): boolean {
-  return failed.judgement.reason === 'auth' && failed.target.state.credential.auth !== 'caller';
+/** A refusal of our credential, whatever the reason: to the caller a 401 or 403 would be about its own. */
+function isAuth({ failure, judgement, target }: FailedAttempt): boolean {
+  if (target.state.credential.auth === 'caller') return false;
+  return judgement.reason === 'auth' || (judgement.blame !== null && (failure.status === 401 || failure.status === 403));
 }
 
-function authError(run: RequestRun, { target, failure }: FailedAttempt): BreakwaterError {
+function authError(run: RequestRun, { target, failure, judgement }: FailedAttempt): BreakwaterError {
   const { provider, credential } = target.state;
   const quarantinedMs = credential.bench.remainingMs(run.engine.clock.now());
   const until = quarantinedMs === 0 ? '' : `; it is out of order for ${(quarantinedMs / 1000).toFixed(1)} s`;
-  const words = causeWords({ reason: 'auth', status: failure.status, code: failure.code ?? failure.type, message: '' });
+  const words = causeWords({
+    reason: judgement.reason === 'quota' ? 'quota' : 'auth',
+    status: failure.status,
+    code: failure.code ?? failure.type,
+    message: '',
+  });
   return new BreakwaterError(
     'upstream_auth_failed',
     `${provider} refuses its configured credential ${credential.number} (${words})${until}`,

@@ -388,4 +388,22 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: 'PERMISSION_DENIED', message: "Permission 'aiplatform.predict' denied on resource x: no permission to predict" },
     'switch auth',
   ],
+  [
+    'OpenAI: an account that is closed',
+    401,
+    { message: 'The OpenAI account associated with this API key has been deactivated.', code: 'account_deactivated' },
+    'switch quota bench',
+  ],
+  ['a token that has expired', 401, { message: 'OAuth token has expired.', type: 'authentication_error' }, 'switch auth bench'],
+  ['a key that has leaked', 403, { code: 'PERMISSION_DENIED', message: 'Your API key was reported as leaked.' }, 'switch auth bench'],
+  ['an organisation that is closed', 400, { message: 'This organization has been disabled.' }, 'switch quota bench'],
+  ['OpenRouter: the limit of a key', 402, { message: 'Key limit exceeded (monthly limit).' }, 'switch quota bench'],
+  ['OpenRouter: a prompt too large', 402, { message: 'Prompt tokens limit exceeded: 12000 > 5000.' }, 'switch quota request'],
+  [
+    'Moonshot: suspended',
+    429,
+    { type: 'exceeded_current_quota_error', message: 'Your account x is suspended due to insufficient balance' },
+    'switch quota bench',
+  ],
+  ['a firewall in words', 403, { message: 'Your request was blocked.' }, 'switch auth suspect'],
 ];

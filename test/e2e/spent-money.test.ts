@@ -92,7 +92,7 @@ describe('a key whose refusal speaks of the whole account', () => {
       assert.notEqual(status!.quarantine!.message, '');
       const [event] = world.eventsOf('cooldown');
       assert.deepEqual([event!.subject, event!.kind, event!.forMs, event!.reason], ['a#1', 'bench', forMs, reason]);
-      assert.match(event!.why!, /^(its quota or credit is spent|the provider refuses the key)/);
+      assert.match(event!.why!, /^(the account has no quota or credit|the provider refuses the key)/);
       assert.ok(world.eventsOf('note').some(({ note }) => note.startsWith(`credential 1 quarantined for ${(forMs / 1000).toFixed(1)} s`)));
     });
 
@@ -101,8 +101,20 @@ describe('a key whose refusal speaks of the whole account', () => {
       await world.answerTo();
       const seen = await world.answerTo({}, { 'x-breakwater-deadline-ms': '2000' });
       assert.deepEqual([seen.status, errorOf(seen.text).code, world.byKey()], [503, 'no_target_available', [1]]);
-      const why = reason === 'quota' ? 'its quota or credit is spent' : 'the provider refuses the key';
+      const why = reason === 'quota' ? 'the account has no quota or credit, or is suspended' : 'the provider refuses the key';
       assert.ok(errorOf(seen.text).message.includes(`credential 1 out of order for ${(forMs / 1000).toFixed(1)} s (${why}`), seen.text);
+    });
+  }
+
+  for (const status of [401, 403]) {
+    it(`${status} about money is told as ours: to the caller a ${status} would be about its own key`, async (t) => {
+      const world = await keyed(t, 1, () => json(status, { error: { message: 'Your account is suspended' } }));
+      const seen = await world.answerTo();
+      assert.deepEqual([seen.status, errorOf(seen.text).code], [502, 'upstream_auth_failed']);
+      assert.match(
+        errorOf(seen.text).message,
+        /credential 1 \(the account has no quota or credit, or is suspended, \d+\); it is out of order for 600.0 s/,
+      );
     });
   }
 
