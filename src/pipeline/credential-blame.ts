@@ -84,8 +84,8 @@ function causeOf(failure: Failure, judgement: Judgement): BenchCause {
 /** For callers: what is wrong, and no words of the provider's but its code. `the provider refuses the key, 401 invalid_api_key` */
 export function causeWords({ reason, status, code }: BenchCause): string {
   const what = reason === 'quota' ? 'the account has no quota or credit, or is suspended' : 'the provider refuses the key';
-  const told = [status, code === null || code === String(status) ? null : /^[\w.-]{1,60}/.exec(code)?.[0]].filter(Boolean);
-  return told.length === 0 ? what : `${what}, ${told.join(' ')}`;
+  const parts = [status, code === null || code === String(status) ? null : /^[\w.-]{1,60}/.exec(code)?.[0]].filter(Boolean);
+  return parts.length === 0 ? what : `${what}, ${parts.join(' ')}`;
 }
 
 function witnessOf({ request }: RequestRun, { options }: Attempt): Witness {

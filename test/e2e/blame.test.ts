@@ -130,7 +130,7 @@ for (const status of [401, 402, 403]) {
 describe('the free question about a suspected key', () => {
   const dead = (call: SimulatedCall, listing: SimulatedAnswer) => (isOwnQuestion(call) ? listing : bare(401));
 
-  it('decides where nobody else asks: refused too, the key is quarantined', async (t) => {
+  it('decides where no other request comes: refused too, the key is quarantined', async (t) => {
     const world = await keyed(t, 1, (_key, _nth, call) => dead(call, bare(401)));
     assert.equal((await world.answerTo()).status, 502);
     assert.equal(targetsOf(world)[0]!.benchedMs, 0);
@@ -191,7 +191,7 @@ describe('a lone key in quarantine', () => {
     assert.deepEqual(await statuses(world, 20), [200]);
   });
 
-  it('that was only inferred is waited for, and nobody loses by it', async (t) => {
+  it('that was only inferred is waited for, and every request is answered', async (t) => {
     let dead = true;
     const world = await keyed(t, 1, (_key, _nth, call) => (isOwnQuestion(call) ? bare(404) : dead ? bare(403) : null), {
       config: { clients: CLIENTS },
@@ -204,7 +204,7 @@ describe('a lone key in quarantine', () => {
     assert.ok(seen.every((answer) => answer.status === 200 && answer.endAtMs <= 4 * SECOND));
   });
 
-  it('that was only inferred, and is refused again, makes nobody wait any longer', async (t) => {
+  it('that was only inferred, and is refused again, is not waited for any longer', async (t) => {
     const world = await keyed(t, 1, (_key, _nth, call) => (isOwnQuestion(call) ? bare(404) : bare(403)), { config: { clients: CLIENTS } });
     await world.answerTo({}, as('one'));
     await world.answerTo({}, as('two'));
