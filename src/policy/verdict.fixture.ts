@@ -19,7 +19,7 @@ export function failure(found: Partial<Failure>): Failure {
 }
 
 /** `expected`: verdict and reason, then what else follows: `breaker`, `cooldown`, `bench`, `request` (it lies in the request). */
-type Row = readonly [what: string, status: number, found: Partial<Failure>, expected: string];
+export type Row = readonly [what: string, status: number, found: Partial<Failure>, expected: string];
 
 export const STATUS_ROWS: readonly Row[] = [
   // any provider
@@ -291,119 +291,4 @@ export const STATUS_ROWS: readonly Row[] = [
   ['a CDN that waits in vain', 524, {}, 'retry server_error breaker'],
   ['a teapot', 418, {}, 'reject invalid_request request'],
   ['a redirect', 302, {}, 'switch malformed breaker'],
-  // The words decide what a refused credential is blamed for: this request, the whole account, or neither for now
-  ['nothing but its status', 402, {}, 'switch quota suspect'],
-  ['nothing but its status', 401, {}, 'switch auth suspect'],
-  ['nothing but its status', 403, {}, 'switch auth suspect'],
-  [
-    'OpenRouter: more than the balance allows',
-    402,
-    {
-      code: '402',
-      message: 'This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 1209.',
-    },
-    'switch quota request',
-  ],
-  [
-    'OpenRouter: no credits',
-    402,
-    { message: 'Insufficient credits. Add more using https://openrouter.ai/settings/credits' },
-    'switch quota bench',
-  ],
-  ['credits that do not reach for this request', 402, { message: 'Insufficient credits for this request' }, 'switch quota suspect'],
-  ['money for this model', 429, { type: 'insufficient_quota', message: 'Your plan has no quota for this model' }, 'switch quota request'],
-  ['MiniMax: no balance', 429, { type: 'insufficient_balance_error', message: 'insufficient balance (1008)' }, 'switch quota bench'],
-  [
-    'Fireworks: suspended',
-    412,
-    { message: 'Account x is suspended, possibly due to reaching the monthly spending limit or failure to pay past invoices.' },
-    'switch quota bench',
-  ],
-  ['another precondition', 412, { message: 'the resource has changed' }, 'reject invalid_request request'],
-  [
-    'xAI: credits',
-    403,
-    { message: 'Your team has either used all available credits or reached its monthly spending limit.' },
-    'switch quota bench',
-  ],
-  ['xAI: no credits yet', 403, { message: 'Your newly created team does not have any credits or licenses yet.' }, 'switch quota bench'],
-  [
-    'Hugging Face: the month',
-    402,
-    { message: 'You have exceeded your monthly included credits for Inference Providers.' },
-    'switch quota bench',
-  ],
-  ['SiliconFlow', 403, { code: '30001', message: 'Sorry, your account balance is insufficient' }, 'switch quota bench'],
-  ['Novita', 403, { code: 'NOT_ENOUGH_BALANCE', message: 'not enough balance' }, 'switch quota bench'],
-  ['Zhipu', 429, { code: '1113', message: '余额不足或无可用资源包,请充值。' }, 'switch quota bench'],
-  ['DashScope', 400, { code: 'Arrearage', message: 'Access denied, make sure your account is in good standing.' }, 'switch quota bench'],
-  ['Mistral: no subscription', 401, { message: 'Inactive subscription or usage limit reached' }, 'switch quota bench'],
-  ['a plan with a limit', 429, { type: 'usage_limit_reached', message: 'The usage limit has been reached' }, 'switch quota bench'],
-  [
-    'OpenRouter: free models of a day',
-    429,
-    { code: '429', message: 'Rate limit exceeded: free-models-per-day. Add 10 credits' },
-    'switch quota bench',
-  ],
-  [
-    'OpenRouter: free models of a minute',
-    429,
-    { code: '429', message: 'Rate limit exceeded: free-models-per-min.' },
-    'retry rate_limited cooldown',
-  ],
-  ['a bad key in words', 401, { message: 'invalid x-api-key', type: 'authentication_error' }, 'switch auth bench'],
-  ['a bad key in other words', 401, { message: 'API key not valid. Please pass a valid API key.' }, 'switch auth bench'],
-  [
-    'xAI: a bad key',
-    400,
-    { code: 'Client specified an invalid argument', message: 'Incorrect API key provided: xa***en.' },
-    'switch auth bench',
-  ],
-  ['Anthropic: authentication as a bad request', 400, { type: 'authentication_error' }, 'switch auth suspect'],
-  [
-    'a 400 that quotes such words later',
-    400,
-    { message: 'messages[0]: the text Incorrect API key provided is too short' },
-    'reject invalid_request request',
-  ],
-  [
-    'OpenAI: a scope',
-    401,
-    { message: 'You have insufficient permissions for this operation. Missing scopes: model.request.' },
-    'switch auth',
-  ],
-  [
-    'OpenAI: a verification',
-    403,
-    { type: 'invalid_request_error', message: 'Your organization must be verified to stream this model. Please go to settings.' },
-    'switch auth',
-  ],
-  ['a verification for summaries', 401, { message: 'Your organization must be verified to generate reasoning summaries.' }, 'switch auth'],
-  ['a region', 403, { message: 'Country, region, or territory not supported' }, 'switch auth'],
-  ['a location', 403, { message: 'The service is not available in your location.' }, 'switch auth'],
-  ['a model', 401, { message: 'The model `gpt-5` is restricted to higher tiers' }, 'switch auth'],
-  [
-    'a permission for one thing',
-    403,
-    { code: 'PERMISSION_DENIED', message: "Permission 'aiplatform.predict' denied on resource x: no permission to predict" },
-    'switch auth',
-  ],
-  [
-    'OpenAI: an account that is closed',
-    401,
-    { message: 'The OpenAI account associated with this API key has been deactivated.', code: 'account_deactivated' },
-    'switch quota bench',
-  ],
-  ['a token that has expired', 401, { message: 'OAuth token has expired.', type: 'authentication_error' }, 'switch auth bench'],
-  ['a key that has leaked', 403, { code: 'PERMISSION_DENIED', message: 'Your API key was reported as leaked.' }, 'switch auth bench'],
-  ['an organisation that is closed', 400, { message: 'This organization has been disabled.' }, 'switch quota bench'],
-  ['OpenRouter: the limit of a key', 402, { message: 'Key limit exceeded (monthly limit).' }, 'switch quota bench'],
-  ['OpenRouter: a prompt too large', 402, { message: 'Prompt tokens limit exceeded: 12000 > 5000.' }, 'switch quota request'],
-  [
-    'Moonshot: suspended',
-    429,
-    { type: 'exceeded_current_quota_error', message: 'Your account x is suspended due to insufficient balance' },
-    'switch quota bench',
-  ],
-  ['a firewall in words', 403, { message: 'Your request was blocked.' }, 'switch auth suspect'],
 ];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { CREDENTIAL_ROWS } from './verdict-credentials.fixture.ts';
 import { failure, STATUS_ROWS } from './verdict.fixture.ts';
 import { judge, ruleFor, STATUS_RULES } from './verdict.ts';
 import type { Judgement } from './verdict.ts';
@@ -12,8 +13,10 @@ function words(judgement: Judgement): string {
   return [verdict, reason, health === 'failure' ? 'breaker' : '', then, liesInRequest ? 'request' : ''].filter(Boolean).join(' ');
 }
 
+const ROWS = [...STATUS_ROWS, ...CREDENTIAL_ROWS];
+
 describe('an error status', () => {
-  for (const [what, status, found, expected] of STATUS_ROWS) {
+  for (const [what, status, found, expected] of ROWS) {
     test(`${status} ${what}: ${expected}`, () => assert.equal(words(judge(failure({ ...found, status }))), expected));
   }
 });
@@ -133,7 +136,7 @@ test('whatever status and words come, there is a verdict, and the caller’s own
 });
 
 test('every rule of the table is shown by a row above', () => {
-  const shown = new Set(STATUS_ROWS.map(([, status, found]) => ruleFor(status, failure(found)).when));
+  const shown = new Set(ROWS.map(([, status, found]) => ruleFor(status, failure(found)).when));
   assert.deepEqual(
     STATUS_RULES.map((rule) => rule.when).filter((when) => !shown.has(when)),
     [],
