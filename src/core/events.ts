@@ -165,7 +165,7 @@ export interface BreakerEvent {
   readonly openForMs: number | null;
 }
 
-/** A target cools down, or a credential is benched. */
+/** A target cools down, or a credential is quarantined (`bench`). */
 export interface CooldownEvent {
   readonly type: 'cooldown';
   readonly at: Instant;
@@ -174,6 +174,8 @@ export interface CooldownEvent {
   readonly kind: 'cooldown' | 'bench';
   readonly forMs: number;
   readonly reason: Reason;
+  /** Of a credential: the refusal that it is quarantined for, masked and bounded. */
+  readonly why?: string;
 }
 
 /** Something an operator should know: a broken store, an unreadable config at reload, a dropped log line. */

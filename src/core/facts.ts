@@ -38,6 +38,8 @@ export interface Failure {
   readonly message: string;
   /** The wait that the provider asks for, in milliseconds; null: none given, or one that makes no sense. 0 is kept. */
   readonly retryAfterMs: number | null;
+  /** The instant at which the provider says that what is spent comes back, in milliseconds since the epoch; null: none named. */
+  readonly resetEpochMs: number | null;
   /** The error body as it came (bounded, decoded), to be passed on where the design says so. */
   readonly body: Uint8Array | null;
   readonly contentType: string | null;

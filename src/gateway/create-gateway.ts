@@ -7,11 +7,13 @@ import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
+import { judge } from '../policy/verdict.ts';
 import { takeTurn } from '../policy/selection/selection.ts';
 import { AnswerBook } from '../pipeline/answer-book.ts';
 import { Admission } from '../pipeline/admit.ts';
 import { choose } from '../pipeline/home.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
+import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
@@ -33,6 +35,7 @@ import { createClients } from './clients.ts';
 import type { Clients } from './clients.ts';
 import type { ClientConfig, Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
+import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
 import { localModels } from './local-models.ts';
 import { ProviderLists } from './model-lists.ts';
@@ -82,6 +85,7 @@ class RunningGateway implements Gateway {
   readonly #saved: SavedState;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: Engine;
+  readonly #keyCheck: KeyCheck;
   readonly #transport: LocalTransport;
   #config: Config;
   #routes: Routes;
@@ -107,6 +111,7 @@ class RunningGateway implements Gateway {
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
+    this.#keyCheck = new KeyCheck(transport, clock, (state, failure) => confirmSuspicion(this.#engine, state, failure, judge(failure)));
     this.#engine = {
       clock,
       random,
@@ -118,6 +123,7 @@ class RunningGateway implements Gateway {
       held: this.#held,
       schemas: new SchemaCheck(),
       answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
+      keyCheck: this.#keyCheck,
       askModel: (question) => this.#askModel(question),
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
@@ -135,6 +141,7 @@ class RunningGateway implements Gateway {
 
   /** It could not be started: what it was given is closed all the same. */
   async abandon(): Promise<void> {
+    this.#keyCheck.close();
     await this.#engine.schemas.close();
     await this.#transport.close();
     await this.#store.close();
@@ -252,6 +259,7 @@ class RunningGateway implements Gateway {
     this.#draining = true;
     for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
+    this.#keyCheck.close();
     this.#saved.stop();
     await this.#engine.schemas.close();
     await this.#transport.close();

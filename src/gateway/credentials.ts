@@ -41,7 +41,7 @@ export class CredentialRegistry {
   /** The first that is in order, else the first. */
   inOrder(provider: ProviderConfig, now: Instant): KeptCredential {
     const list = this.of(provider);
-    return list.find(({ bench }) => bench.earliest(now) === now) ?? list[0]!;
+    return list.find(({ bench }) => bench.remainingMs(now) === 0 && bench.earliest(now) === now) ?? list[0]!;
   }
 
   all(): IterableIterator<KeptCredential> {

@@ -30,6 +30,15 @@ export interface TargetStatus {
   readonly breaker: { readonly state: string; readonly openForMs: number | null; readonly failureRatio: number };
   readonly cooldownMs: number;
   readonly benchedMs: number;
+  /** Why its credential is quarantined, or was until its next trial; null: it is in order. */
+  readonly quarantine: {
+    readonly reason: 'auth' | 'quota';
+    readonly status: number | null;
+    readonly code: string | null;
+    readonly message: string;
+  } | null;
+  /** Its credential was refused to one request, which may itself be the cause. */
+  readonly suspected: boolean;
   readonly health: number;
   readonly limits: readonly { readonly kind: string; readonly limit: number; readonly available: number }[];
   readonly inFlight: number;

@@ -350,7 +350,8 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onFailure(found: Failure): void {
-    const failure = maskFailure(found, this.options.target.state.credential);
+    const { credential, origin } = this.options.target.state;
+    const failure = maskFailure(found.phase === 'connect' ? namingHost(found, origin) : found, credential);
     this.failure = failure;
     this.#stop();
     if (this.#consumer !== null) this.#consumer.onFailure(failure);
@@ -377,4 +378,9 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#listener = null;
     listener?.onDecided(this);
   }
+}
+
+/** `no connection to https://api.example.com: the host name is unknown …` */
+function namingHost(failure: Failure, origin: string): Failure {
+  return { ...failure, message: failure.message.replace(/^no connection\b/, `no connection to ${origin}`) };
 }

@@ -28,6 +28,8 @@ export interface Engine {
   /** Bodies and answers in memory. */
   readonly held: HeldBytes;
   readonly schemas: SchemaCheck;
+  /** Asks the provider itself about a credential that was refused to one request. */
+  readonly keyCheck: { raise(state: TargetState): void };
   /** Asks a model on behalf of a request; never rejects. */
   readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
 }

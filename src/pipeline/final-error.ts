@@ -3,6 +3,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
 import { encodeErrorBody } from '../wire/openai-chat/encode-error.ts';
 import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
+import { causeWords } from './credential-blame.ts';
 import { retryHeaders } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
@@ -15,7 +16,7 @@ export function tellFailure(run: RequestRun): void {
   if (run.refusal !== null) return answerAsUpstream(run, firstInRequest(run) ?? run.refusal);
   const last = lastWord(run);
   if (run.engine.clock.now() >= run.deadline || run.failures.every(({ ranOut }) => ranOut)) return run.fail(deadlineError(run));
-  if (isAuth(last) && allSame(run)) return run.fail(authError(last));
+  if (isAuth(last) && allSame(run)) return run.fail(authError(run, last));
   if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
   const options = { retryAfterMs: waitMs(run), ...(status === undefined ? {} : { status }) };
@@ -49,15 +50,25 @@ function allSame(run: RequestRun): boolean {
   return failures.every((failed) => failed.judgement.reason === failures[0]!.judgement.reason);
 }
 
-function isAuth(failed: FailedAttempt): boolean {
-  return failed.judgement.reason === 'auth' && failed.target.state.credential.auth !== 'caller';
+/** A refusal of our credential, whatever the reason: to the caller a 401 or 403 would be about its own. */
+function isAuth({ failure, judgement, target }: FailedAttempt): boolean {
+  if (target.state.credential.auth === 'caller') return false;
+  return judgement.reason === 'auth' || (judgement.blame !== null && (failure.status === 401 || failure.status === 403));
 }
 
-function authError(failed: FailedAttempt): BreakwaterError {
-  const { state } = failed.target;
+function authError(run: RequestRun, { target, failure, judgement }: FailedAttempt): BreakwaterError {
+  const { provider, credential } = target.state;
+  const quarantinedMs = credential.bench.remainingMs(run.engine.clock.now());
+  const until = quarantinedMs === 0 ? '' : `; it is out of order for ${(quarantinedMs / 1000).toFixed(1)} s`;
+  const words = causeWords({
+    reason: judgement.reason === 'quota' ? 'quota' : 'auth',
+    status: failure.status,
+    code: failure.code ?? failure.type,
+    message: '',
+  });
   return new BreakwaterError(
     'upstream_auth_failed',
-    `${state.provider} refuses its configured credential (${failed.failure.status ?? 'no status'})`,
+    `${provider} refuses its configured credential ${credential.number} (${words})${until}`,
   );
 }
 

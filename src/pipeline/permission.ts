@@ -14,7 +14,7 @@ import { answerKind } from './answer-kind.ts';
 import { callKindOf } from './call-kind.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
-import { countsCached } from './route.ts';
+import { countsCached, isOutOfOrder } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { whyUnavailable } from './why-unavailable.ts';
@@ -140,10 +140,20 @@ export class RunApplicant implements RouteApplicant {
 
   notBefore(target: RouteTarget): Instant {
     const run = this.#run;
+    const now = run.engine.clock.now();
     // Where a last resort could still answer, a better target that has too little time left can't.
-    const isTooLate = this.#hasLastResort && target.isLastResort !== true && run.engine.clock.now() > run.latestStartOn(target);
-    return isTooLate ? Infinity : run.tried.notBefore(target);
+    if (this.#hasLastResort && target.isLastResort !== true && now > run.latestStartOn(target)) return Infinity;
+    const own = run.tried.notBefore(target);
+    const { bench } = target.state.credential;
+    if (!bench.isInDoubt) return own;
+    // A trial within the time of a quarantine is for requests that have nothing else.
+    const leftMs = bench.remainingMs(now);
+    return leftMs > 0 && hasOtherInOrder(this.tiers, target, now) ? Math.max(own, now + leftMs) : own;
   }
+}
+
+function hasOtherInOrder(tiers: Tiers, target: RouteTarget, now: Instant): boolean {
+  return tiers.some((tier) => tier.some((other) => other !== target && !other.state.runsHere && !isOutOfOrder(other, now)));
 }
 
 function hasOutput(operation: string): boolean {

@@ -206,7 +206,12 @@ function placeFor(tiers: Tiers): number {
 /** True if something other than a limit keeps the target from answering now. */
 export function isOutOfOrder(target: RouteTarget, now: Instant): boolean {
   const { state } = target;
-  return pausedMs(state, now) > 0 || state.credential.bench.earliest(now) !== now || state.breaker.earliest(now) !== now;
+  return pausedMs(state, now) > 0 || isKeyOutOfOrder(state, now) || state.breaker.earliest(now) !== now;
+}
+
+/** Quarantined, though a trial may be allowed now, or on trial. */
+export function isKeyOutOfOrder({ credential: { bench } }: TargetState, now: Instant): boolean {
+  return bench.remainingMs(now) > 0 || bench.earliest(now) !== now;
 }
 
 /** True if a target is a model on this machine beside one that is elsewhere: quicker and worse. */

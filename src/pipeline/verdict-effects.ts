@@ -9,6 +9,7 @@ import { STALE_CONNECTION, judge } from '../policy/verdict.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import { createFailure } from '../wire/failure.ts';
 import type { Attempt } from './attempt.ts';
+import { blameCredential, limitCarrying } from './credential-blame.ts';
 import { settleAttempt } from './engine.ts';
 import { learnFromFailure } from './learn.ts';
 import { repairAfter } from './retry/repair.ts';
@@ -88,6 +89,7 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
     pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
   else markDead(run, attempt, judgement);
+  limitCarrying(run, attempt, judgement);
 }
 
 export function tellAttemptEnd(
@@ -161,10 +163,9 @@ export function settleFailure(run: RequestRun, attempt: Attempt, failure: Failur
   if (paused !== null) engine.events.emit(paused);
 }
 
-/** Pauses the target or benches its credential; tells what was done, null: nothing. */
+/** Pauses the target, or suspects or quarantines its credential; the event for what was done, null: nothing. */
 function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
   const { clock, random } = run.engine;
-  const { permit } = attempt.options;
   const { state, policy } = attempt.options.target;
   const now = clock.now();
   const hintMs = askedWaitMs(failure);
@@ -184,14 +185,7 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
     const subject = ofCredential ? state.limitedAs : state.name;
     return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
-  if (judgement.effect === 'bench') {
-    const { auth, bench } = state.credential;
-    if (auth === 'caller') return null; // the caller's own key says nothing about anybody else's
-    const forMs = bench.strike(now, permit.ticketOf(bench)!, judgement.benchMs, hintMs); // a hint is a floor: money does not come back within a second
-    if (forMs === null) return null;
-    const subject = `${state.provider}#${state.credential.number}`;
-    return { type: 'cooldown', at: now, subject, kind: 'bench', forMs, reason: judgement.reason };
-  }
+  if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(run, attempt, failure, judgement);
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
   state.overload.coolUntil(now + hintMs, 'bench');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };
@@ -245,7 +239,7 @@ function pauseForRun(run: RequestRun, target: RouteTarget, judgement: Judgement,
 
 /** Limits, quota and keys belong to a credential: another one of the same provider may well be served. */
 function isOfCredential(judgement: Judgement): boolean {
-  return judgement.effect === 'bench' || (judgement.effect === 'cooldown' && judgement.reason === 'rate_limited');
+  return judgement.blame !== null || (judgement.effect === 'cooldown' && judgement.reason === 'rate_limited');
 }
 
 /** The same model of the same provider, by whatever credential. */

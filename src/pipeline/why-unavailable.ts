@@ -1,5 +1,6 @@
 /** Why each target of a request can't be used, in words for its caller: no key, no prompt, nothing of anybody else's. */
 import type { Instant } from '../core/clock.ts';
+import { causeWords } from './credential-blame.ts';
 import { pausedMs } from './route.ts';
 import type { RouteTarget, TargetState, Tiers } from './route.ts';
 
@@ -39,8 +40,9 @@ function breakerWords({ breaker }: TargetState, now: Instant): string[] {
 
 function benchWords({ credential: { bench, number } }: TargetState, now: Instant): string[] {
   const benchedMs = bench.remainingMs(now);
-  if (benchedMs > 0) return [`credential ${number} out of order for ${seconds(benchedMs)}`];
-  return bench.isInDoubt ? [`credential ${number} in doubt: another request tries it`] : [];
+  const why = bench.cause === null ? '' : ` (${causeWords(bench.cause)})`;
+  if (benchedMs > 0) return [`credential ${number} out of order for ${seconds(benchedMs)}${why}`];
+  return bench.isInDoubt ? [`credential ${number} in doubt${why}: another request tries it`] : [];
 }
 
 function seconds(ms: number): string {

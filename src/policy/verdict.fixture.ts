@@ -11,6 +11,7 @@ export function failure(found: Partial<Failure>): Failure {
     param: null,
     message: '',
     retryAfterMs: null,
+    resetEpochMs: null,
     body: null,
     contentType: null,
     ...found,
@@ -18,7 +19,7 @@ export function failure(found: Partial<Failure>): Failure {
 }
 
 /** `expected`: verdict and reason, then what else follows: `breaker`, `cooldown`, `bench`, `request` (it lies in the request). */
-type Row = readonly [what: string, status: number, found: Partial<Failure>, expected: string];
+export type Row = readonly [what: string, status: number, found: Partial<Failure>, expected: string];
 
 export const STATUS_ROWS: readonly Row[] = [
   // any provider
@@ -140,7 +141,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ['a field that Go does not know', 400, { message: 'json: unknown field "foo"' }, 'switch unsupported request'],
   ['unprocessable', 422, { type: 'invalid_request_error' }, 'switch refused request'],
   ['a bad key', 401, { code: 'invalid_api_key' }, 'switch auth bench'],
-  ['a country that is not served', 403, { code: 'unsupported_country_region_territory' }, 'switch auth bench'],
+  ['a country that is not served', 403, { code: 'unsupported_country_region_territory' }, 'switch auth'],
   [
     'a project without access to the model',
     403,
@@ -161,7 +162,7 @@ export const STATUS_ROWS: readonly Row[] = [
     'a spend limit in words',
     400,
     { type: 'invalid_request_error', message: 'This request would exceed your organization spend limit' },
-    'switch quota bench',
+    'switch quota suspect',
   ],
   [
     'a credit balance in words',
@@ -200,7 +201,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ['the same in words alone', 413, { message: 'Limit 6000 tokens per minute, requested 7000' }, 'switch too_large request'],
   ['DeepSeek without balance', 402, { message: 'Insufficient Balance' }, 'switch quota bench'],
   ['DeepSeek: bad parameters', 422, {}, 'switch refused request'],
-  ['OpenRouter without credits', 402, { type: 'payment_required' }, 'switch quota bench'],
+  ['OpenRouter without credits', 402, { type: 'payment_required' }, 'switch quota suspect'],
   ['OpenRouter: moderation', 403, { message: 'Your input was flagged: x requires moderation' }, 'switch content_filter request'],
   ['OpenRouter: moderation, in a word', 403, { type: 'content_policy_violation' }, 'switch content_filter request'],
   [
@@ -224,7 +225,7 @@ export const STATUS_ROWS: readonly Row[] = [
     { type: 'BadRequestError', code: '400', message: 'This model’s maximum context length is 8192 tokens' },
     'switch context_length request',
   ],
-  ['vLLM: unauthorised', 401, { message: 'Unauthorized' }, 'switch auth bench'],
+  ['vLLM: unauthorised', 401, { message: 'Unauthorized' }, 'switch auth suspect'],
   ['an error of the model behind Bedrock', 424, {}, 'retry overloaded breaker'],
   ['a method that is not built', 501, {}, 'switch unsupported request'],
   // Anthropic
@@ -261,7 +262,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ['too large', 413, { type: 'request_too_large', message: 'Request exceeds the maximum size' }, 'switch refused request'],
   ['billing', 402, { type: 'billing_error' }, 'switch quota bench'],
   ['billing, as older documents have it', 403, { type: 'billing_error' }, 'switch quota bench'],
-  ['permission', 403, { type: 'permission_error' }, 'switch auth bench'],
+  ['permission', 403, { type: 'permission_error' }, 'switch auth suspect'],
   ['conflict', 409, { type: 'conflict_error' }, 'retry conflict'],
   ['timeout', 504, { type: 'timeout_error' }, 'retry server_error breaker'],
   ['its own fault', 500, { type: 'api_error' }, 'retry server_error breaker'],
@@ -272,7 +273,7 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier', type: 'RESOURCE_EXHAUSTED' },
     'switch quota bench',
   ],
-  ['no money', 402, { code: 'RESOURCE_EXHAUSTED' }, 'switch quota bench'],
+  ['no money', 402, { code: 'RESOURCE_EXHAUSTED' }, 'switch quota suspect'],
   [
     'a region',
     400,
@@ -289,7 +290,7 @@ export const STATUS_ROWS: readonly Row[] = [
     'switch quota bench',
   ],
   ['a bad argument', 400, { code: 'INVALID_ARGUMENT', message: 'Invalid value at messages' }, 'reject invalid_request request'],
-  ['permission of Google', 403, { code: 'PERMISSION_DENIED' }, 'switch auth bench'],
+  ['permission of Google', 403, { code: 'PERMISSION_DENIED' }, 'switch auth suspect'],
   ['an unknown model of Google', 404, { code: 'NOT_FOUND' }, 'switch model_not_found request'],
   ['cancelled on their side', 499, { code: 'CANCELLED' }, 'retry overloaded breaker'],
   ['internal', 500, { code: 'INTERNAL' }, 'retry server_error breaker'],
@@ -304,7 +305,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ['too long', 400, { code: 'ValidationException', message: 'Input is too long for requested model.' }, 'switch context_length request'],
   ['a bad value', 400, { code: 'ValidationException', message: 'Malformed input request' }, 'switch refused request'],
   ['a conflict of two calls', 400, { code: 'ConflictException' }, 'retry conflict'],
-  ['no access', 403, { code: 'AccessDeniedException' }, 'switch auth bench'],
+  ['no access', 403, { code: 'AccessDeniedException' }, 'switch auth suspect'],
   ['a token that is old', 400, { code: 'ExpiredTokenException' }, 'switch auth bench'],
   ['a model that took too long', 408, { code: 'ModelTimeoutException' }, 'retry timeout'],
   ['a stream that failed', 424, { code: 'ModelStreamErrorException' }, 'retry overloaded breaker'],

@@ -6,6 +6,8 @@
  */
 import type { Failure, FailureKind } from '../core/facts.ts';
 import type { Reason, Verdict } from '../core/outcome.ts';
+import { beforeQuote, blameFor, opensWithKey, speaksOfKey, speaksOfMoney } from '../core/credential-words.ts';
+import type { Blame } from '../core/credential-words.ts';
 import { isCallersFault } from './verdict/callers-fault.ts';
 
 export interface Judgement {
@@ -15,15 +17,18 @@ export interface Judgement {
   readonly health: 'failure' | 'neutral';
   /**
    * - `cooldown`: the target pauses for the time asked, else by our own backoff
-   * - `bench`: the credential is out of order for `benchMs`, or longer where that is asked
+   * - `bench`: the credential is quarantined for `benchMs`, or longer where that is asked
+   * - `suspect`: the same once a second witness says so (`Suspicion`)
    * - `none`: though a `retry` that asks for a time is given it
    */
-  readonly effect: 'cooldown' | 'bench' | 'none';
+  readonly effect: 'cooldown' | 'bench' | 'suspect' | 'none';
   readonly benchMs: number;
   /** A cooldown without a time asked is four times as long: the target wants fewer requests, not the same ones later. */
   readonly longerPause: boolean;
   /** Every other target would say the same unless it is another model: credentials of the same model are passed over too. */
   readonly liesInRequest: boolean;
+  /** What a refused credential is blamed for; null: the failure is none of a credential. */
+  readonly blame: Blame | null;
 }
 
 const MINUTE = 60_000;
@@ -35,7 +40,17 @@ const AUTH_BENCH_MS = 5 * MINUTE;
 type Parts = Partial<Omit<Judgement, 'verdict' | 'reason'>>;
 
 function judgement(verdict: Judgement['verdict'], reason: Reason, parts: Parts = {}): Judgement {
-  return { verdict, reason, health: 'neutral', effect: 'none', benchMs: 0, longerPause: false, liesInRequest: false, ...parts };
+  return {
+    verdict,
+    reason,
+    health: 'neutral',
+    effect: 'none',
+    benchMs: 0,
+    longerPause: false,
+    liesInRequest: false,
+    blame: null,
+    ...parts,
+  };
 }
 
 const RATE_LIMITED = judgement('retry', 'rate_limited', { effect: 'cooldown' });
@@ -43,11 +58,14 @@ const SLOW_DOWN = judgement('retry', 'rate_limited', { effect: 'cooldown', longe
 /** Only this kind of request finds no room: the others go on. */
 const NO_FLEX = judgement('retry', 'rate_limited');
 const BUSY = judgement('retry', 'busy', { effect: 'cooldown' });
-const QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: QUOTA_BENCH_MS });
-const DAILY_QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: DAILY_BENCH_MS });
-const AUTH = judgement('switch', 'auth', { effect: 'bench', benchMs: AUTH_BENCH_MS });
-/** Not the provider's own word on the key, so the key stays. */
-const BLOCKED = judgement('switch', 'auth');
+const QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: QUOTA_BENCH_MS, blame: 'account' });
+const DAILY_QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: DAILY_BENCH_MS, blame: 'account' });
+const QUOTA_UNCLEAR = judgement('switch', 'quota', { effect: 'suspect', benchMs: QUOTA_BENCH_MS, blame: 'unclear' });
+/** The caller can act on it, for example with a lower `max_tokens`. */
+const QUOTA_OF_REQUEST = judgement('switch', 'quota', { liesInRequest: true, blame: 'request' });
+const AUTH = judgement('switch', 'auth', { effect: 'bench', benchMs: AUTH_BENCH_MS, blame: 'account' });
+const AUTH_UNCLEAR = judgement('switch', 'auth', { effect: 'suspect', benchMs: AUTH_BENCH_MS, blame: 'unclear' });
+const AUTH_OF_REQUEST = judgement('switch', 'auth', { blame: 'request' });
 const OVERLOADED = judgement('retry', 'overloaded', { health: 'failure' });
 const SERVER_ERROR = judgement('retry', 'server_error', { health: 'failure' });
 const CONFLICT = judgement('retry', 'conflict');
@@ -76,12 +94,10 @@ export interface Rule {
   readonly text?: RegExp;
   /** How the whole message begins. */
   readonly opening?: RegExp;
-  /** Only where the error names no field: one that does speaks of the request, whatever else its words say. */
-  readonly namesNoField?: true;
   /** Only where its code says no more than that the request is bad. */
   readonly codeTellsNothing?: true;
-  /** Only where it names a standard field as missing or of the wrong type. */
-  readonly isCallersFault?: true;
+  /** What else the failure has to be. */
+  readonly test?: (failure: Failure, status: number) => boolean;
   readonly judgement: Judgement;
 }
 
@@ -92,9 +108,6 @@ const is =
 const any4xx = (status: number) => status >= 400 && status < 500;
 const any5xx = (status: number) => status >= 500;
 
-const SPENT =
-  /^(insufficient_quota|credit_balance_exhausted|payment_required|insufficient_balance|ServiceQuotaExceededException|arrearage)$|exceeded_current_quota|spend_limit|usage_limit_exceeded|billing/i;
-const SPENT_TEXT = /spend(ing)? limit|credit balance|insufficient (credit|balance|funds)|api usage limits?/i;
 const LIMITED = /rate_?limit|too_many_requests|throttl|resource_exhausted|quota_exceeded|queue_exceeded/i;
 const FILTERED =
   /content_filter|content_policy|moderation|invalid_prompt|guardrail|ResponsibleAIPolicyViolation|data_inspection_failed|content_moderation/i;
@@ -116,14 +129,30 @@ const LOADING_TEXT =
   /maximum pending requests|loading (the )?model|model .{0,200}is (still |currently )?(loading|starting)|no slots? available/i;
 
 export const STATUS_RULES: readonly Rule[] = [
-  { when: '402', statuses: is(402), judgement: QUOTA },
   {
-    when: '400, 403 or 429 whose code says that quota, credit or a spend limit is used up',
-    statuses: is(400, 403, 429),
-    words: SPENT,
+    when: '403 or 429 for the quota of a day (`…PerDay…`, `free-models-per-day`)',
+    statuses: is(403, 429),
+    test: isDailyQuota,
+    judgement: DAILY_QUOTA,
+  },
+  {
+    when: '402, or a 400, 403, 412 or 429 about money, whose words speak of this request: its size, its model',
+    statuses: is(400, 402, 403, 412, 429),
+    test: (failure, status) => isMoney(failure, status) && blameFor(failure, true) === 'request',
+    judgement: QUOTA_OF_REQUEST,
+  },
+  {
+    when: '400, 401, 402, 403, 412 or 429 whose words say that balance or credit is used up, a spend limit reached or the account suspended',
+    statuses: is(400, 401, 402, 403, 412, 429),
+    test: (failure, status) => clearlyMoney(failure, status) && blameFor(failure, true) === 'account',
     judgement: QUOTA,
   },
-  { when: '429 for the quota of a day (`…PerDay…`)', statuses: is(403, 429), words: /PerDay|dailyLimitExceeded/i, judgement: DAILY_QUOTA },
+  {
+    when: 'any other 402, or a 400, 403, 412 or 429 about money',
+    statuses: is(400, 402, 403, 412, 429),
+    test: isMoney,
+    judgement: QUOTA_UNCLEAR,
+  },
   { when: '429 "request too large"', statuses: is(429), text: /request too large/i, judgement: TOO_LARGE },
   {
     when: '429 or 503 `slow_down`, `ramp_limit_exceeded`',
@@ -143,10 +172,16 @@ export const STATUS_RULES: readonly Rule[] = [
     judgement: MODEL_NOT_FOUND,
   },
   {
-    when: '400 whose code says that the key is bad',
+    when: '400 whose code, or the beginning of whose text, says that the key is bad',
     statuses: is(400),
-    words: /API_KEY_INVALID|invalid_api_key|authentication_error|UnrecognizedClient|ExpiredToken/i,
+    test: (failure) => opensWithKey(failure) && blameFor(failure, true) === 'account',
     judgement: AUTH,
+  },
+  {
+    when: '400 `authentication_error`',
+    statuses: is(400),
+    words: /^authentication(_error)?$/i,
+    judgement: AUTH_UNCLEAR,
   },
   {
     when: '400, 413 or 422 whose code says that the context is too long',
@@ -174,13 +209,6 @@ export const STATUS_RULES: readonly Rule[] = [
     judgement: CONTEXT_LENGTH,
   },
   {
-    when: '400 whose text says that credit or a spend limit is used up',
-    statuses: is(400),
-    text: SPENT_TEXT,
-    namesNoField: true,
-    judgement: QUOTA,
-  },
-  {
     when: '400 `FAILED_PRECONDITION` for billing',
     statuses: is(400),
     words: /^FAILED_PRECONDITION$/i,
@@ -202,7 +230,6 @@ export const STATUS_RULES: readonly Rule[] = [
     codeTellsNothing: true,
     judgement: UNSUPPORTED,
   },
-  { when: '401', statuses: is(401), judgement: AUTH },
   { when: '403 whose text says moderation', statuses: is(403), text: /moderation|guardrail|\bflagged\b/i, judgement: CONTENT_FILTER },
   {
     when: '403 whose text says no access to the model',
@@ -214,9 +241,21 @@ export const STATUS_RULES: readonly Rule[] = [
     when: '403 as a web page (a firewall that may not like the prompt)',
     statuses: is(403),
     opening: /^an HTML page/,
-    judgement: BLOCKED,
+    judgement: AUTH_OF_REQUEST,
   },
-  { when: 'any other 403', statuses: is(403), judgement: AUTH },
+  {
+    when: '401 or 403 whose words speak of this request: its model, a scope, a verification, a region',
+    statuses: is(401, 403),
+    test: (failure) => blameFor(failure, true) === 'request',
+    judgement: AUTH_OF_REQUEST,
+  },
+  {
+    when: '401 or 403 whose words say that the key is bad',
+    statuses: is(401, 403),
+    test: (failure) => blameFor(failure, speaksOfKey(failure)) === 'account',
+    judgement: AUTH,
+  },
+  { when: 'any other 401 or 403', statuses: is(401, 403), judgement: AUTH_UNCLEAR },
   { when: '404', statuses: is(404), judgement: MODEL_NOT_FOUND },
   { when: '408', statuses: is(408), judgement: REQUEST_TIMEOUT },
   { when: '409 or 425', statuses: is(409, 425), judgement: CONFLICT },
@@ -233,7 +272,7 @@ export const STATUS_RULES: readonly Rule[] = [
   {
     when: '400 or 422 that names a standard field as missing or of the wrong type',
     statuses: is(400, 422),
-    isCallersFault: true,
+    test: isCallersFault,
     judgement: INVALID_REQUEST,
   },
   { when: 'any other 4xx', statuses: any4xx, judgement: REFUSED },
@@ -285,9 +324,15 @@ export const STALE_CONNECTION: Pick<Rule, 'when' | 'judgement'> = {
   judgement: judgement('retry', 'connection'),
 };
 
+/** A host name that does not exist, or a certificate that is not trusted, is the same at the next attempt. */
+export const PERMANENT_CONNECT: Pick<Rule, 'when' | 'judgement'> = {
+  when: 'the same, where the host name is unknown or the certificate is refused',
+  judgement: judgement('switch', 'connection', { health: 'failure' }),
+};
+
 /** An error inside a success answer often tells no status; these words tell which one it would have been. */
 const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
-  [/payment|insufficient_quota|insufficient_balance|billing|spend_limit|usage_limit|credit_balance/i, 402],
+  [/payment|insufficient_?(quota|balance|credits?|funds)|billing|spend_limit|usage_limit|credit_balance|arrearage/i, 402],
   [
     /rate_?limit|too_many_requests|throttl|resource_exhausted|resource_unavailable|slow_?down|ramp_limit|quota_exceeded|queue_exceeded|PerDay/i,
     429,
@@ -296,7 +341,7 @@ const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/unsupported_country/i, 403],
   [CONTEXT, 400],
   [FILTERED, 400],
-  [/authentication|invalid_api_key|unauthorized/i, 401],
+  [/authentication|invalid_api_?key|api_?key_invalid|unauthorized/i, 401],
   [/permission|forbidden/i, 403],
   [/not_found/i, 404],
   [/^conflict/i, 409],
@@ -304,7 +349,7 @@ const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/invalid_|validation|unsupported_|unprocessable|precondition|string_above|missing_required|decommissioned|tool_use_failed/i, 400],
 ];
 
-/** The same for an error that is nothing but a text; only what has no lasting effect is believed of words. */
+/** The same for an error that is nothing but a text. Of words about money only the clear ones count (`speaksOfMoney`). */
 const TEXT_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/rate limit|too many requests/i, 429],
   [/overloaded|server (is )?busy|at capacity/i, 503],
@@ -315,22 +360,22 @@ const TEXT_AS_STATUS: readonly (readonly [RegExp, number])[] = [
 export function judge(failure: Failure): Judgement {
   if (failure.kind === 'status' || failure.kind === 'error') return ruleFor(errorStatusOf(failure)!, failure).judgement;
   if (failure.kind === 'reset' && failure.code === 'stale_connection') return STALE_CONNECTION.judgement;
+  if (failure.kind === 'connect' && failure.code === 'permanent_connect_failure') return PERMANENT_CONNECT.judgement;
   return KIND_RULES[failure.kind].judgement;
 }
 
 /** The rule that decides on an error with this status. */
 export function ruleFor(status: number, failure: Failure): Pick<Rule, 'when' | 'judgement'> {
-  return STATUS_RULES.find((rule) => rule.statuses(status) && matches(rule, failure)) ?? OTHER_STATUS;
+  return STATUS_RULES.find((rule) => rule.statuses(status) && matches(rule, failure, status)) ?? OTHER_STATUS;
 }
 
 /** None, a number, or only that the request is bad. */
 const PLAIN_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request(_?error)?)$/i;
 
-function matches(rule: Rule, failure: Failure): boolean {
-  if (rule.namesNoField === true && failure.param !== null) return false;
+function matches(rule: Rule, failure: Failure, status: number): boolean {
   if (rule.codeTellsNothing === true && !PLAIN_CODE.test(failure.code ?? '')) return false;
-  if (rule.isCallersFault === true && !isCallersFault(failure)) return false;
   if (rule.words !== undefined && !matchesWord(rule.words, failure)) return false;
+  if (rule.test !== undefined && !rule.test(failure, status)) return false;
   if (rule.opening !== undefined && !rule.opening.test(failure.message)) return false;
   return rule.text === undefined || rule.text.test(beforeQuote(failure.message));
 }
@@ -339,10 +384,17 @@ function matchesWord(words: RegExp, failure: Failure): boolean {
   return (failure.code !== null && words.test(failure.code)) || (failure.type !== null && words.test(failure.type));
 }
 
-/** The provider's own words: from the first quotation mark on they may be the caller's. An apostrophe within a word is none. */
-function beforeQuote(message: string): string {
-  const quote = /(?<![\p{L}\p{N}])["'`‘“«]/u.exec(message);
-  return quote === null ? message : message.slice(0, quote.index);
+function isMoney(failure: Failure, status: number): boolean {
+  return status === 402 || clearlyMoney(failure, status);
+}
+
+/** A 400 that names a field speaks of the request, whatever else its words say. */
+function clearlyMoney(failure: Failure, status: number): boolean {
+  return speaksOfMoney(failure) && (status !== 400 || failure.param === null);
+}
+
+function isDailyQuota(failure: Failure): boolean {
+  return matchesWord(/PerDay|dailyLimitExceeded|per-day/i, failure) || /\bfree-models-per-day\b/i.test(failure.message);
 }
 
 /** The error status of a failure, or the one that an error inside a success status stands for; null: it is no error of a provider. */
@@ -355,6 +407,7 @@ function statusInside(failure: Failure): number {
   if (failure.status !== null && failure.status >= 400) return failure.status;
   for (const [words, status] of WORDS_AS_STATUS) if (matchesWord(words, failure)) return status;
   if (failure.code !== null || failure.type !== null) return 500;
+  if (speaksOfMoney(failure)) return 402;
   const text = beforeQuote(failure.message);
   for (const [words, status] of TEXT_AS_STATUS) if (words.test(text)) return status;
   return 500;

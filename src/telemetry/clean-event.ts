@@ -16,6 +16,8 @@ export function cleanEvent(event: BreakwaterEvent, redact: Redact): BreakwaterEv
       return event.blockers.length <= blockersMax ? event : { ...event, blockers: event.blockers.slice(0, blockersMax) };
     case 'attempt_end':
       return event.message === null ? event : { ...event, message: redact(event.message) };
+    case 'cooldown':
+      return event.why === undefined ? event : { ...event, why: redact(event.why) };
     case 'note':
       return { ...event, note: redact(event.note) };
     case 'warning':

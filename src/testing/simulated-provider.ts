@@ -143,7 +143,7 @@ export class SimulatedProvider {
     const ask = readAsk(request);
     const faults = this.#behaviourOf(ask.model).faults ?? [];
     const visit = new Visit();
-    const fault = strike(faults, clock.now(), random);
+    const fault = strike(faults, clock.now(), random, ask.id);
     const connectMs = networkMs + draw(jitterMs, random);
     const answer = { connectMs, steps: this.#serve(request, ask, fault, visit) };
     if (fault?.kind === 'refused') {
@@ -201,7 +201,14 @@ export class SimulatedProvider {
     }
     const status = fault.status ?? STATUS[fault.kind] ?? 500;
     const waitMs = fault.retryAfterMs ?? null;
-    yield* errorSteps(networkMs, status, `simulated ${fault.kind}`, waitMs, { hints: waitMs === null ? 'none' : 'header' }, {});
+    yield* errorSteps(
+      networkMs,
+      status,
+      fault.message ?? `simulated ${fault.kind}`,
+      waitMs,
+      { hints: waitMs === null ? 'none' : 'header' },
+      {},
+    );
   }
 
   *#answer(work: Work, accounts: readonly LimitAccount[], fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
@@ -328,7 +335,12 @@ class Visit {
   timer: { cancel(): void } | null = null;
 }
 
-const STATUS: Readonly<Partial<Record<SimulatedFault['kind'], number>>> = { rate_limit: 429, server_error: 500, overloaded: 503 };
+const STATUS: Readonly<Partial<Record<SimulatedFault['kind'], number>>> = {
+  rate_limit: 429,
+  server_error: 500,
+  overloaded: 503,
+  refusal: 403,
+};
 
 const NOTHING: CallCount = { inputTokens: 0, outputTokens: 0 };
 

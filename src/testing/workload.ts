@@ -36,6 +36,8 @@ export interface SimulatedRequest {
 export interface LoadKind {
   /** Its part of all requests, relative to the others. Default 1. */
   readonly weight?: number;
+  /** Its requests' ids begin with it: what providers tell them by (`SimulatedFault.onlyFor`). */
+  readonly mark?: string;
   readonly model: string;
   readonly client?: string;
   readonly priority?: Priority;
@@ -81,7 +83,8 @@ export function generateLoad(load: Load, random: Random): SimulatedRequest[] {
     if (!(meanGapMs < Infinity)) continue;
     const endMs = (part + 1) * partMs;
     for (let atMs = part * partMs + gap(meanGapMs, random); atMs < endMs; atMs += gap(meanGapMs, random)) {
-      requests.push(makeRequest(`r${requests.length + 1}`, atMs, pick(load.kinds, random), random));
+      const kind = pick(load.kinds, random);
+      requests.push(makeRequest(`${kind.mark ?? ''}r${requests.length + 1}`, atMs, kind, random));
     }
   }
   return requests;

@@ -13,6 +13,7 @@ import { MISSING, phaseLimit } from './answer-limits.ts';
 import type { PhaseTimes } from './answer-limits.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import type { Watched, WatchLimit } from './answer-watch.ts';
+import { connectFailure } from './connection-fault.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
@@ -155,7 +156,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#ended) return this.#watch.stop();
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
-    if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
+    if (this.#phase === 'connect') this.#failWith(connectFailure(error));
     else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }

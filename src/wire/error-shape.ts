@@ -5,6 +5,7 @@
  */
 import { asBuffer, byteOrderMarkLength } from './bytes.ts';
 import { isRecord } from './json-values.ts';
+import { resetFromError, resetFromText } from './reset-time.ts';
 import { retryAfterFromError, retryAfterFromText } from './retry-hints.ts';
 
 export interface ErrorShape {
@@ -18,9 +19,11 @@ export interface ErrorShape {
   readonly status: number | null;
   /** The wait that the error's fields or words ask for. */
   readonly retryAfterMs: number | null;
+  /** The instant at which what is spent comes back, in milliseconds since the epoch. */
+  readonly resetEpochMs: number | null;
 }
 
-const NO_SHAPE: ErrorShape = { code: null, type: null, param: null, message: null, status: null, retryAfterMs: null };
+const NO_SHAPE: ErrorShape = { code: null, type: null, param: null, message: null, status: null, retryAfterMs: null, resetEpochMs: null };
 const MESSAGE_LENGTH_MAX = 1_000;
 /** No error says more than this before its point; longer bodies are cut before they are looked at as text. */
 const TEXT_LENGTH_MAX = 65_536;
@@ -93,6 +96,7 @@ function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
       retryAfterFromError(error) ??
       (text === null ? null : retryAfterFromText(text)) ??
       (typeof raw === 'string' ? rawHint(raw, depth) : null),
+    resetEpochMs: resetFromError(error) ?? (text === null ? null : resetFromText(text)),
   };
   return merge(own, inner);
 }
@@ -116,6 +120,7 @@ function merge(first: ErrorShape, second: ErrorShape | null): ErrorShape {
     message: first.message ?? second.message,
     status: first.status ?? second.status,
     retryAfterMs: first.retryAfterMs ?? second.retryAfterMs,
+    resetEpochMs: first.resetEpochMs ?? second.resetEpochMs,
   };
 }
 
@@ -190,7 +195,13 @@ function statusNumber(value: unknown): number | null {
 function fromText(text: string): ErrorShape {
   if (text === '') return NO_SHAPE;
   const bounded = text.slice(0, TEXT_LENGTH_MAX);
-  if (!bounded.startsWith('<')) return { ...NO_SHAPE, message: clean(bounded) || null, retryAfterMs: retryAfterFromText(bounded) };
+  if (!bounded.startsWith('<'))
+    return {
+      ...NO_SHAPE,
+      message: clean(bounded) || null,
+      retryAfterMs: retryAfterFromText(bounded),
+      resetEpochMs: resetFromText(bounded),
+    };
   const title = /<title[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1] ?? /<h1[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1];
   const words = title === undefined ? '' : clean(unescapeHtml(title));
   return { ...NO_SHAPE, message: words === '' ? 'an HTML page' : `an HTML page: ${words}` };

@@ -3,7 +3,7 @@ import { fieldNamedIn } from './error-field.ts';
 import { readErrorBody, readErrorValue } from './error-shape.ts';
 import type { ErrorShape } from './error-shape.ts';
 import type { HeaderLookup } from './header-lookup.ts';
-import { retryAfterFromHeaders } from './retry-hints.ts';
+import { retryAfterFromHeaders, waitUntil } from './retry-hints.ts';
 
 /** A failure that no provider had words for: a broken connection, a silence, an answer that can't be read. */
 export function createFailure(kind: FailureKind, phase: Phase, message: string, found: Partial<Failure> = {}): Failure {
@@ -13,6 +13,7 @@ export function createFailure(kind: FailureKind, phase: Phase, message: string, 
     type: null,
     param: null,
     retryAfterMs: null,
+    resetEpochMs: null,
     body: null,
     contentType: null,
     ...found,
@@ -49,7 +50,8 @@ export function failureFromResponse(response: ErrorResponse): Failure {
     code: isTelling(shape.code) ? shape.code : (amazonErrorName(headers) ?? shape.code),
     type: shape.type,
     param: shape.param ?? (NAMING_STATUSES.has(status) ? fieldNamedIn(shape.message ?? '') : null),
-    retryAfterMs: retryAfterFromHeaders(headers, epochMs) ?? shape.retryAfterMs,
+    retryAfterMs: retryAfterFromHeaders(headers, epochMs) ?? shape.retryAfterMs ?? waitUntil(shape.resetEpochMs, epochMs),
+    resetEpochMs: shape.resetEpochMs,
     body: body.length > 0 ? body : null,
     contentType,
   });
@@ -82,8 +84,8 @@ export function failureFromErrorText(data: Uint8Array, phase: Phase): Failure {
 }
 
 function failureFromShape(shape: ErrorShape, phase: Phase, body: Uint8Array | null, contentType: string | null): Failure {
-  const { status, code, type, retryAfterMs } = shape;
+  const { status, code, type, retryAfterMs, resetEpochMs } = shape;
   const message = shape.message ?? 'the provider sent an error without a message';
   const param = shape.param ?? (status === null || NAMING_STATUSES.has(status) ? fieldNamedIn(shape.message ?? '') : null);
-  return createFailure('error', phase, message, { status, code, type, param, retryAfterMs, body, contentType });
+  return createFailure('error', phase, message, { status, code, type, param, retryAfterMs, resetEpochMs, body, contentType });
 }

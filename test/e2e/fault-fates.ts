@@ -92,6 +92,9 @@ export const refused: Fails = {
   told: 'upstream_auth_failed',
   holds: 'bench',
 };
+/** The refusal may be the fault of the request: its key is not quarantined by it. */
+export const suspected: Fails = { end: 'fails', reason: 'auth', verdict: 'switch', status: 502, told: 'upstream_auth_failed' };
+export const unclear: Fails = { end: 'fails', reason: 'quota', verdict: 'switch', status: 402, told: 'its bytes' };
 export const serverError: Fails = { end: 'fails', reason: 'server_error', verdict: 'retry', status: 500, told: 'its bytes', health };
 export const overloaded: Fails = { ...serverError, reason: 'overloaded', status: 503 };
 export const busy: Fails = { end: 'fails', reason: 'busy', verdict: 'retry', status: 503, told: 'its bytes', holds: 'cooldown' };

@@ -33,7 +33,7 @@ const SAID: readonly Said[] = [
     answer: openai(503, 'server_is_overloaded', 'service_unavailable_error'),
     expected: 'retry overloaded breaker',
   },
-  { who: 'OpenAI: a country', answer: openai(403, 'unsupported_country_region_territory', 'x'), expected: 'switch auth bench', told: 502 },
+  { who: 'OpenAI: a country', answer: openai(403, 'unsupported_country_region_territory', 'x'), expected: 'switch auth', told: 502 },
   { who: 'OpenAI: a policy', answer: openai(400, 'content_policy_violation', 'invalid_request_error'), expected: 'switch content_filter' },
   {
     who: 'OpenAI: a bad schema',
@@ -162,7 +162,7 @@ const SAID: readonly Said[] = [
     expected: 'switch auth bench',
     told: 502,
   },
-  { who: 'vLLM: a string', answer: json(401, { error: 'Unauthorized' }), expected: 'switch auth bench', told: 502 },
+  { who: 'vLLM: a string', answer: json(401, { error: 'Unauthorized' }), expected: 'switch auth', told: 502 },
   {
     who: 'Ollama: its queue is full',
     answer: openai(503, null, 'api_error', 'server busy, please try again. maximum pending requests exceeded'),
@@ -194,7 +194,7 @@ const SAID: readonly Said[] = [
   {
     who: 'bytes that are not in the coding they name',
     answer: json(401, 'no gzip', { 'content-encoding': 'gzip' }),
-    expected: 'switch auth bench',
+    expected: 'switch auth',
     told: 502,
   },
 ];
