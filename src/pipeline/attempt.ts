@@ -11,8 +11,8 @@ import type { GuardLimits, GuardListener } from '../transport/guard-listener.ts'
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerFacts } from '../core/facts.ts';
-import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
-import { replaceModel } from '../wire/multipart-model.ts';
+import { encodePieces } from '../wire/openai-chat/encode-request.ts';
+import { replaceModel } from '../wire/passed-body.ts';
 import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -351,14 +351,14 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 }
 
-function bodyOf(options: AttemptOptions): Uint8Array | null {
+function bodyOf(options: AttemptOptions): Uint8Array | readonly Uint8Array[] | null {
   const { request, target, drop } = options;
   const { facts, body } = request;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
-    return facts.model === '' ? body.bytes : replaceModel(body.contentType, body.bytes, target.state.model);
+    return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
-  return encodeRequest(body, {
+  return encodePieces(body, {
     model: target.state.model,
     set: target.set,
     drop: drop.length === 0 ? target.drop : [...target.drop, ...drop],

@@ -4,7 +4,7 @@ import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import { scanObject } from '../json-scan.ts';
-import { isEmptyContainer, isRecord, kindOf, parseMember } from '../json-values.ts';
+import { isRecord, kindOf, parseMember } from '../json-values.ts';
 import type { BodyMember } from '../request-body.ts';
 import { readUsage } from '../usage.ts';
 import { findError, isFailedFinish } from './answer-error.ts';
@@ -63,7 +63,7 @@ const COLON = 0x3a;
 
 /** The key `embedding` in a list; the same word is a value too. */
 function countVectors(bytes: Uint8Array, member: BodyMember): number {
-  if (kindOf(bytes, member) !== 'array' || isEmptyContainer(bytes, member)) return 0;
+  if (kindOf(bytes, member) !== 'array' || member.items === 0) return 0;
   const data = asBuffer(bytes).subarray(member.start, member.end);
   let count = 0;
   for (let at = data.indexOf(VECTOR_KEY); at >= 0; at = data.indexOf(VECTOR_KEY, at)) {
