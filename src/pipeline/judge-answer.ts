@@ -20,6 +20,9 @@ import { waitForWork } from './wait-for-work.ts';
 /** How long a request waits to hear whether an answer fits its schema, in milliseconds. */
 const SCHEMA_WAIT_MS_MAX = 5_000;
 
+/** A larger answer is not written anew without its code fence. */
+const REWRITTEN_BYTES_MAX = 1024 * 1024;
+
 /** How long all patterns together may take on one answer, in milliseconds. */
 const PATTERNS_MS_MAX = 50;
 
@@ -101,7 +104,9 @@ async function judgeFormat(run: RequestRun, attempt: Attempt, choices: readonly 
     texts.push(inside);
   }
   if (texts.every((text) => text === null)) return null;
-  attempt.replaceAnswer(withTexts(attempt.wholeAnswer(), texts));
+  const whole = attempt.wholeAnswer();
+  if (whole.byteLength > REWRITTEN_BYTES_MAX) return null;
+  attempt.replaceAnswer(withTexts(whole, texts));
   run.note('its JSON was taken out of a code fence', attempt.options.target);
   return null;
 }

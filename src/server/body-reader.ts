@@ -3,8 +3,8 @@ import type { BodyGate, ReceivedBody } from './exchange.ts';
 
 const noBytes = new Uint8Array(0);
 
-/** A larger body is left in its pieces: joining it is work for several turns of the loop. */
-export const JOINED_BYTES_MAX = 1024 * 1024;
+/** A larger body is left in its pieces: joining and reading it is work for several turns of the loop, in bytes. */
+export const JOINED_BYTES_MAX = 256 * 1024;
 
 /** The pieces in one, where they are not too large for that. */
 export function joinSmall(pieces: readonly Uint8Array[], bytes: number): ReceivedBody {

@@ -1,4 +1,4 @@
-/** Bodies of more than a megabyte: joined and read in slices, between which the event loop serves everybody else. */
+/** Large bodies: joined and read in slices, between which the event loop serves everybody else. */
 import type { SlicedWork } from '../core/sliced-work.ts';
 import { ObjectScan } from '../wire/json-scan.ts';
 import { decodeScanned, withoutMark } from '../wire/openai-chat/decode-request.ts';

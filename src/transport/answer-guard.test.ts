@@ -52,6 +52,7 @@ function formOf(change: Partial<AnswerForm>): AnswerForm {
     read: (bytes) => readAnswer('chat', bytes),
     toStream: throwing,
     toPlain: throwing,
+    createFold: throwing,
     ...change,
   };
 }

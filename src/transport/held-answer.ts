@@ -1,10 +1,14 @@
 import type { Instant } from '../core/clock.ts';
 import type { HeldBytes } from '../core/held-bytes.ts';
+import { JsonOutline } from '../wire/json-outline.ts';
 import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamHold } from './answer-form.ts';
 
 /** Plain answers, and streams that are to be judged, are held whole up to this; larger ones are passed on as they come, in bytes. */
 const HELD_MAX = 16 * 1024 * 1024;
+
+/** Plain answers up to this are parsed at once, in bytes. */
+export const OUTLINED_BYTES_MIN = 256 * 1024;
 
 /** And up to this where memory is full already, in bytes: most answers are smaller. */
 const HELD_MAX_WHEN_FULL = 1024 * 1024;
@@ -14,6 +18,8 @@ export class HeldAnswer {
   readonly #held: HeldBytes;
   #pieces: Uint8Array[] = [];
   bytes = 0;
+  /** Of a large JSON text; null: it is not large so far. */
+  outline: JsonOutline | null = null;
   /** Decides how long a stream is held beyond its first content; null: not at all. */
   hold: StreamHold | null = null;
   /** When the first content of a stream came; null: it has not. */
@@ -26,6 +32,15 @@ export class HeldAnswer {
   add(piece: Uint8Array): void {
     this.#pieces.push(piece);
     this.#count(piece.byteLength);
+  }
+
+  /** Of one JSON text: a large one is read as it comes, and not parsed whole at its end. */
+  addText(chunk: Uint8Array): void {
+    this.add(chunk);
+    if (this.bytes <= OUTLINED_BYTES_MIN) return;
+    if (this.outline !== null) return this.outline.push(chunk);
+    this.outline = new JsonOutline();
+    for (const piece of this.#pieces) this.outline.push(piece);
   }
 
   get isTooLarge(): boolean {
@@ -47,6 +62,7 @@ export class HeldAnswer {
   /** Everything, which is held no longer. */
   take(): Uint8Array[] {
     const pieces = this.#pieces;
+    this.outline = null;
     this.#pieces = [];
     this.#count(-this.bytes);
     return pieces;
@@ -60,6 +76,7 @@ export class HeldAnswer {
 
   /** Holds this in place of what it held. */
   replace(bytes: Uint8Array): void {
+    this.outline = null;
     this.#pieces = [bytes];
     this.#count(bytes.byteLength - this.bytes);
   }

@@ -4,6 +4,7 @@
  * no JSON at all (the HTML page of a CDN). Everything is optional, nothing throws.
  */
 import { asBuffer, byteOrderMarkLength } from './bytes.ts';
+import { parseBounded } from './json-outline.ts';
 import { isRecord } from './json-values.ts';
 import { retryAfterFromError, retryAfterFromText } from './retry-hints.ts';
 
@@ -220,11 +221,7 @@ export function clean(text: string): string {
   return line.slice(0, MESSAGE_LENGTH_MAX).toWellFormed();
 }
 
+/** Undefined: it is none. */
 function parseJson(text: string): unknown {
-  if (!/^\s*[[{"]/.test(text)) return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
+  return /^\s*[[{"]/.test(text) ? parseBounded(text) : undefined;
 }

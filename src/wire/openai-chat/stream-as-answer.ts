@@ -3,6 +3,7 @@
  * joined as the official clients join them, everything else kept as it came last.
  */
 import { Buffer } from 'node:buffer';
+import { parseBounded } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
@@ -21,16 +22,39 @@ const NESTING_MAX = 20;
 
 /** `events`: whole events that a stream reader has found complete, in order. The result is for `readAnswer` to judge. */
 export function streamAsAnswer(events: Uint8Array): Uint8Array {
-  const fold = new AnswerFold();
-  const framer = new SseFramer(events.byteLength + 1);
-  framer.push(events);
-  while (framer.next()) {
-    const data = framer.readData();
-    if (data === null || !data.trimStart().startsWith('{')) continue;
-    const chunk: unknown = JSON.parse(data);
-    if (isRecord(chunk)) fold.add(chunk);
+  const fold = new StreamFold();
+  fold.push(events);
+  return fold.finish();
+}
+
+/** The same, given the events as they come. */
+export class StreamFold {
+  readonly #fold = new AnswerFold();
+  /** Values in the events, about; what is kept of them is bounded by this. */
+  values = 0;
+
+  /** `events`: whole ones. */
+  push(events: Uint8Array): void {
+    const framer = new SseFramer(events.byteLength + 1);
+    framer.push(events);
+    while (framer.next()) {
+      const data = framer.readData();
+      if (data === null || !data.trimStart().startsWith('{')) continue;
+      this.values += commasIn(data);
+      const chunk = parseBounded(data);
+      if (isRecord(chunk)) this.#fold.add(chunk);
+    }
   }
-  return Buffer.from(writeJson(fold.finish()));
+
+  finish(): Uint8Array {
+    return Buffer.from(writeJson(this.#fold.finish()));
+  }
+}
+
+function commasIn(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf(','); at >= 0; at = text.indexOf(',', at + 1)) count++;
+  return count;
 }
 
 class AnswerFold {

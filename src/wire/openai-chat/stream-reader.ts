@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
+import { parseBounded } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
@@ -223,7 +224,7 @@ class ChatStreamReader implements StreamReader {
     this.#sawEvent = true;
     if (/^\s*\[DONE\]/.test(data)) return this.#readTerminator(data);
     if (framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.#phase);
-    const value = parse(data);
+    const value = parseBounded(data);
     if (isRecord(value)) return this.#readChunk(value, data);
     const error = findWrappedError(value);
     if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(data));
@@ -236,7 +237,7 @@ class ChatStreamReader implements StreamReader {
     const first = framer.bytes[framer.start];
     if (first === 0x7b || first === 0x5b) {
       const text = framer.bytes.toString('utf8', framer.start, framer.end);
-      const error = findWrappedError(parse(text));
+      const error = findWrappedError(parseBounded(text));
       if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(text.trim()));
     }
     // The official clients take a name without data for an event, and choke on it.
@@ -314,20 +315,13 @@ function holdsPiece(choice: Record<string, unknown>): boolean {
   return isRecord(delta) ? holdsContent(delta) : typeof text === 'string' && text !== '';
 }
 
-/** Undefined if it is no JSON. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
+/** As much of a block tells what it is. */
+const FIELDS_LENGTH_MAX = 16 * 1024;
 
 function isFields(block: Buffer): boolean {
-  return block
-    .toString('latin1')
-    .split(/\r\n?|\n/)
-    .every((line) => FIELD.test(line));
+  const lines = block.toString('latin1', 0, FIELDS_LENGTH_MAX).split(/\r\n?|\n/);
+  if (block.length > FIELDS_LENGTH_MAX && lines.length > 1) lines.pop();
+  return lines.every((line) => FIELD.test(line));
 }
 
 /** The last event with the blank line that it lacks. After a CR the first LF is its second half. */

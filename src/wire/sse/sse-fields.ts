@@ -4,6 +4,8 @@ const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const COLON = 0x3a;
+/** Lines of data in one event; what says more is no JSON that anybody writes, and is cut so that it is none. */
+const DATA_LINES_MAX = 10_000;
 const DATA = Buffer.from('data');
 const EVENT = Buffer.from('event');
 
@@ -58,6 +60,7 @@ export class SseFields {
 
   /** `id` and `retry` are for clients that connect again by themselves; here they and unknown fields say nothing. */
   #readLine(bytes: Buffer, start: number, end: number): void {
+    if (this.#dataLines.length >= 2 * DATA_LINES_MAX) return;
     if (isNamed(DATA, bytes, start, end)) this.#dataLines.push(valueStart(bytes, start + DATA.length, end), end);
     else if (isNamed(EVENT, bytes, start, end)) {
       this.eventName = bytes.toString('utf8', valueStart(bytes, start + EVENT.length, end), end);

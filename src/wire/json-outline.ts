@@ -1,0 +1,175 @@
+/**
+ * Parses JSON of any size into a bounded number of objects: what a provider sends may be 16 MB of `{}`, which `JSON.parse` would make half
+ * a gigabyte of, in a second. What we look at (choices, their ends, usage, an error) stands near the top, so lists and maps are cut after
+ * their first items, what is nested deeper than usual shares a bound, and long strings end early. The rest is stepped over.
+ *
+ * It works on bytes as they come, copies what it keeps into a shorter text, and lets `JSON.parse` judge that. What is stepped over is
+ * checked for its brackets only.
+ */
+import { Buffer } from 'node:buffer';
+import { asBuffer } from './bytes.ts';
+
+/** Text up to this is parsed as it is. */
+export const PARSED_BYTES_MAX = 64 * 1024;
+/** Items of one list or map. */
+const ITEMS_MAX = 1_000;
+const DEPTH_MAX = 64;
+/** Down to here lie the choices of an answer and what they say; deeper, for one, the probabilities of its tokens. */
+const SHALLOW_DEPTH = 4;
+/** Values kept above and below that. */
+const VALUES_MAX = 10_000;
+/** Of one string. */
+const STRING_BYTES_MAX = 1024 * 1024;
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const OPEN_BRACKET = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_BRACKET = 0x5d;
+const LOWER_U = 0x75;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+export class JsonOutline {
+  readonly #kept: Buffer[] = [];
+  readonly #items = new Uint32Array(DEPTH_MAX + 1);
+  #depth = 0;
+  /** The container whose rest is stepped over; 0: none is. */
+  #skipDepth = 0;
+  #inString = false;
+  #isEscaped = false;
+  /** Of the current string. */
+  #stringBytes = 0;
+  #isCut = false;
+  #shallow = 0;
+  #deep = 0;
+  /** About how many values there are, kept or not. */
+  values = 0;
+
+  push(chunk: Uint8Array): void {
+    const bytes = asBuffer(chunk);
+    let pos = 0;
+    let runStart = 0;
+    while (pos < bytes.length) {
+      if (this.#inString) {
+        const isEscaped = this.#isEscaped;
+        const end = this.#endOfString(bytes, pos);
+        if (this.#skipDepth === 0) runStart = this.#keepString(bytes, runStart, pos, end, isEscaped);
+        pos = end;
+        continue;
+      }
+      const byte = bytes[pos]!;
+      pos++;
+      if (byte === QUOTE) {
+        this.#inString = true;
+        this.#stringBytes = 0;
+        this.#isCut = false;
+      } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+        this.values++;
+        this.#depth++;
+        if (this.#skipDepth === 0 && !this.#mayOpen()) runStart = this.#skip(bytes, runStart, pos);
+      } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
+        if (this.#skipDepth === this.#depth) {
+          this.#skipDepth = 0;
+          runStart = pos - 1;
+        }
+        if (this.#depth > 0) this.#depth--;
+      } else if (byte === COMMA) {
+        this.values++;
+        if (this.#skipDepth === 0 && !this.#mayGoOn()) runStart = this.#skip(bytes, runStart, pos - 1);
+      }
+    }
+    if (this.#skipDepth === 0) this.#keep(bytes, runStart, bytes.length);
+  }
+
+  /** What was kept, as a value; undefined: it is no JSON. */
+  parse(): unknown {
+    const text = (this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)).toString();
+    return parseExactly(text.startsWith('\ufeff') ? text.slice(1) : text);
+  }
+
+  /** Whether a container that has just begun may have items. */
+  #mayOpen(): boolean {
+    if (this.#depth > DEPTH_MAX) return false;
+    this.#items[this.#depth] = 0;
+    return this.#count();
+  }
+
+  /** Whether the container may have another item. */
+  #mayGoOn(): boolean {
+    if (this.#depth === 0) return true;
+    return ++this.#items[this.#depth]! < ITEMS_MAX && this.#count();
+  }
+
+  #count(): boolean {
+    return this.#depth <= SHALLOW_DEPTH ? ++this.#shallow <= VALUES_MAX : ++this.#deep <= VALUES_MAX;
+  }
+
+  #skip(bytes: Buffer, start: number, end: number): number {
+    this.#keep(bytes, start, end);
+    this.#skipDepth = this.#depth;
+    return end;
+  }
+
+  #keep(bytes: Buffer, start: number, end: number): void {
+    if (end > start) this.#kept.push(bytes.subarray(start, end));
+  }
+
+  /** The position behind the closing quote, or the end of the chunk. */
+  #endOfString(bytes: Buffer, start: number): number {
+    let pos = this.#isEscaped ? start + 1 : start;
+    this.#isEscaped = false;
+    while (pos < bytes.length) {
+      const byte = bytes[pos]!;
+      if (byte === QUOTE) {
+        this.#inString = false;
+        return pos + 1;
+      }
+      pos += byte === BACKSLASH ? 2 : 1;
+    }
+    this.#isEscaped = pos > bytes.length;
+    return bytes.length;
+  }
+
+  /** Cuts a string that is too long. Gives where the run of kept bytes goes on. */
+  #keepString(bytes: Buffer, runStart: number, start: number, end: number, isEscaped: boolean): number {
+    this.#stringBytes += end - start;
+    if (!this.#isCut) {
+      // In a short piece the rest of an escape may be all there is: the string is cut in the next one.
+      if (this.#stringBytes <= STRING_BYTES_MAX || end - start < CUT_BYTES_MIN) return runStart;
+      const room = Math.max(CUT_BYTES_MIN, STRING_BYTES_MAX - this.#stringBytes + end - start);
+      this.#keep(bytes, runStart, safeCut(bytes, isEscaped ? start + 1 : start, start + room));
+      this.#isCut = true;
+    }
+    return this.#inString ? end : end - 1;
+  }
+}
+
+/** Longer than an escape with the rest of another before it. */
+const CUT_BYTES_MIN = 16;
+
+/** The last place at or before `at` where no character and no escape is cut. */
+function safeCut(bytes: Buffer, start: number, at: number): number {
+  for (let pos = start; ; ) {
+    const byte = bytes[pos]!;
+    const length = byte === BACKSLASH ? (bytes[pos + 1] === LOWER_U ? 6 : 2) : byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
+    if (pos + length > at) return pos;
+    pos += length;
+  }
+}
+
+/** The value of a JSON text, bounded where the text is long; undefined: it is no JSON. */
+export function parseBounded(text: string): unknown {
+  if (text.length <= PARSED_BYTES_MAX) return parseExactly(text);
+  const outline = new JsonOutline();
+  outline.push(Buffer.from(text));
+  return outline.parse();
+}
+
+function parseExactly(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
