@@ -6,7 +6,7 @@
 import type { AnswerChoice, Shortfall } from '../core/quality.ts';
 import { isAtLimit } from '../policy/quality/quality.ts';
 import type { AnswerFormat } from '../wire/openai-chat/answer-format.ts';
-import { readChoices, withTexts } from '../wire/openai-chat/answer-choices.ts';
+import { withTexts } from '../wire/openai-chat/answer-choices.ts';
 import { insideFence, readFormat } from '../wire/openai-chat/answer-format.ts';
 import { CHECKS_MAX, passesCheck } from './answer-check.ts';
 import type { Attempt } from './attempt.ts';
@@ -31,7 +31,7 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   const { quality } = attempt.options.target;
   const { facts, isNested } = attempt.options.request;
   if (facts.operation !== 'chat' && facts.operation !== 'completions') return null;
-  if (!attempt.isComplete) {
+  if (!attempt.canBeJudged) {
     if (quality.buffer || !facts.stream)
       run.note('the answer is too large, or memory too full, for it to be judged', attempt.options.target);
     attempt.isUnjudged = asksMoreThanOpening(attempt);
@@ -45,7 +45,7 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   const readsFormat = quality.jsonSchema && facts.namesFormat;
   const readsByCheck = quality.check !== null && isNested !== true && run.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
-  const choices = readChoices(attempt.wholeAnswer());
+  const choices = attempt.readChoices();
   const shortfall = readsByRules ? judgeByRules(run, attempt, choices) : null;
   if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
   return judgeFurther(run, attempt, choices, readsFormat, readsByCheck);

@@ -8,7 +8,7 @@ import type { Route } from './route.ts';
 import type { Running } from './running-list.ts';
 import { SharedAnswer } from './shared-answer.ts';
 import type { AnswerSink } from './sink.ts';
-import type { WholeAnswer } from './whole-answer.ts';
+import { canServe, type WholeAnswer } from './whole-answer.ts';
 
 /** True if the answer may be given to more than this request, or may come from another one. */
 export function isShared(request: GatewayRequest, route: Route): boolean {
@@ -50,7 +50,7 @@ export function share(
   // What an earlier process has left of the key comes before all that the cache knows, and is nobody else's.
   const asksForKey = keyName !== null && keyed === null && answers.mayBeStored(`i:${keyName}`);
   const wantsKept = cacheKey !== null && request.cache === 'on';
-  const cached = wantsKept ? answers.findCached(cacheKey) : null;
+  const cached = wantsKept ? servable(answers.findCached(cacheKey), request) : null;
   const freshness = cached === null ? 'gone' : answers.freshness(cached, route.policy.cache);
   if (cached !== null && freshness === 'fresh' && !asksForKey) {
     if (keyName !== null) answers.keepKeyed(keyName, fingerprint, cached);
@@ -89,7 +89,7 @@ async function lookUp(
   const keyed = keyName !== null && answers.mayBeStored(`i:${keyName}`) ? await answers.findStoredKeyed(keyName) : null;
   if (keyed === null && answer.flyingAs === null) openToAll(engine, answer, route, reader.request);
   const wantsKept = keyed === null && cacheKey !== null && reader.request.cache === 'on';
-  const cached = wantsKept ? (answers.findCached(cacheKey) ?? (await answers.findStoredCached(cacheKey))) : null;
+  const cached = wantsKept ? servable(answers.findCached(cacheKey) ?? (await answers.findStoredCached(cacheKey)), reader.request) : null;
   engine.running.remove(reader);
   if (keyed !== null && keyed.fingerprint !== fingerprint) {
     answers.settleConflict(answer, keyName!, keyed);
@@ -149,6 +149,11 @@ function formOf({ facts }: GatewayRequest): string {
 function formsFor(request: GatewayRequest): readonly string[] {
   const own = formOf(request);
   return own === 'plain' ? ['plain', 'usage', 'stream'] : [own, 'plain'];
+}
+
+/** A large answer that was kept in the other form is as good as none. */
+function servable(kept: WholeAnswer | null, request: GatewayRequest): WholeAnswer | null {
+  return kept !== null && canServe(kept, request) ? kept : null;
 }
 
 function conflict(): BreakwaterError {

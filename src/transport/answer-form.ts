@@ -28,10 +28,11 @@ export interface AnswerForm {
 export interface StreamHold {
   /** Is shown every piece in turn; false: it need not be held back any longer. */
   holds(pieces: readonly Uint8Array[]): boolean;
+  /** The stream as one answer, where it is held whole. */
+  readonly fold?: StreamFold;
 }
 
 /** A JSON text is made a stream in one turn of the event loop. */
-const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 100_000;
 
 /** A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came. */
@@ -42,7 +43,7 @@ export function judgeWhole(
 ): { facts: AnswerFacts; bytes: Uint8Array } | { failure: Failure } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
-  if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
+  if (isStream && outline !== null && outline.values > CONVERTED_VALUES_MAX) {
     return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one') };
   }
   const answer = form.read(whole, outline);

@@ -29,8 +29,6 @@ const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
 
-/** Values in the events of a stream that is made one plain answer. */
-const FOLDED_VALUES_MAX = 2_000_000;
 
 const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
 
@@ -266,8 +264,8 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     if (push.hasContent) this.#phase = 'answer';
     this.#fold ??= this.#form.createFold();
     for (const piece of push.pieces) this.#fold.push(piece);
-    if (push.done) this.#judgeWhole(this.#fold.finish());
-    else if (this.held.isTooLarge || this.#fold.values > FOLDED_VALUES_MAX) this.#fail('malformed', 'a stream of this size is no plain answer');
+    if (this.held.isTooLarge || this.#fold.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
+    else if (push.done) this.#judgeWhole(this.#fold.finish());
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {

@@ -76,7 +76,7 @@ export class HeldAnswer {
 
   /** Holds this in place of what it held. */
   replace(bytes: Uint8Array): void {
-    this.outline = null;
+    if (bytes !== this.#pieces[0]) this.outline = null;
     this.#pieces = [bytes];
     this.#count(bytes.byteLength - this.bytes);
   }

@@ -30,6 +30,19 @@ const LOWER_U = 0x75;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
+// What a byte outside strings does.
+const OTHER = 0;
+const QUOTES = 1;
+const OPENS = 2;
+const CLOSES = 3;
+const SEPARATES = 4;
+
+const KINDS = new Uint8Array(256);
+KINDS[QUOTE] = QUOTES;
+KINDS[OPEN_BRACE] = KINDS[OPEN_BRACKET] = OPENS;
+KINDS[CLOSE_BRACE] = KINDS[CLOSE_BRACKET] = CLOSES;
+KINDS[COMMA] = SEPARATES;
+
 export class JsonOutline {
   readonly #kept: Buffer[] = [];
   readonly #items = new Uint32Array(DEPTH_MAX + 1);
@@ -51,40 +64,79 @@ export class JsonOutline {
     let pos = 0;
     let runStart = 0;
     while (pos < bytes.length) {
-      if (this.#inString) {
+      if (this.#skipDepth > 0) {
+        pos = this.#stepOver(bytes, pos);
+        runStart = pos;
+      } else if (this.#inString) {
         const isEscaped = this.#isEscaped;
         const end = this.#endOfString(bytes, pos);
-        if (this.#skipDepth === 0) runStart = this.#keepString(bytes, runStart, pos, end, isEscaped);
+        runStart = this.#keepString(bytes, runStart, pos, end, isEscaped);
         pos = end;
-        continue;
-      }
-      const byte = bytes[pos]!;
-      pos++;
-      if (byte === QUOTE) {
-        this.#inString = true;
-        this.#stringBytes = 0;
-        this.#isCut = false;
-      } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-        this.values++;
-        this.#depth++;
-        if (this.#skipDepth === 0 && !this.#mayOpen()) runStart = this.#skip(bytes, runStart, pos);
-      } else if (byte === CLOSE_BRACE || byte === CLOSE_BRACKET) {
-        if (this.#skipDepth === this.#depth) {
-          this.#skipDepth = 0;
-          runStart = pos - 1;
+      } else {
+        const kind = KINDS[bytes[pos++]!]!;
+        if (kind === OTHER) continue;
+        if (kind === OPENS || kind === SEPARATES) {
+          this.values++;
+          if (kind === OPENS) this.#depth++;
+          if (kind === OPENS ? this.#mayOpen() : this.#mayGoOn()) continue;
+          // Of a container its beginning is kept, of a list not the comma before what is left out.
+          const end = kind === OPENS ? pos : pos - 1;
+          this.#keep(bytes, runStart, end);
+          this.#skipDepth = this.#depth;
+          runStart = end;
+        } else if (kind === CLOSES) {
+          if (this.#depth > 0) this.#depth--;
+        } else {
+          this.#inString = true;
+          this.#stringBytes = 0;
+          this.#isCut = false;
         }
-        if (this.#depth > 0) this.#depth--;
-      } else if (byte === COMMA) {
-        this.values++;
-        if (this.#skipDepth === 0 && !this.#mayGoOn()) runStart = this.#skip(bytes, runStart, pos - 1);
       }
     }
     if (this.#skipDepth === 0) this.#keep(bytes, runStart, bytes.length);
   }
 
-  /** What was kept, as a value; undefined: it is no JSON. */
+  /** Gives the place of the bracket that closes the container which is stepped over, or the end of the chunk. */
+  #stepOver(bytes: Buffer, start: number): number {
+    const { length } = bytes;
+    const skipDepth = this.#skipDepth;
+    let pos = start;
+    let depth = this.#depth;
+    let values = 0;
+    while (pos < length) {
+      if (this.#inString) {
+        pos = this.#endOfString(bytes, pos);
+        continue;
+      }
+      let kind = OTHER;
+      while (pos < length && (kind = KINDS[bytes[pos]!]!) === OTHER) pos++;
+      if (kind === OPENS) depth++;
+      else if (kind === CLOSES) {
+        if (depth === skipDepth) {
+          this.#skipDepth = 0;
+          break;
+        }
+        depth--;
+      } else if (kind === QUOTES) {
+        this.#inString = true;
+        this.#isEscaped = false;
+      }
+      if (kind === OPENS || kind === SEPARATES) values++;
+      pos++;
+    }
+    this.#depth = depth;
+    this.values += values;
+    return Math.min(pos, length);
+  }
+
+  /** What was kept. */
+  get text(): string {
+    return (this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)).toString();
+  }
+
+  /** The same as a value; undefined: it is no JSON. */
   parse(): unknown {
-    const text = (this.#kept.length === 1 ? this.#kept[0]! : Buffer.concat(this.#kept)).toString();
+    const { text } = this;
     return parseExactly(text.startsWith('\ufeff') ? text.slice(1) : text);
   }
 
@@ -105,12 +157,6 @@ export class JsonOutline {
     return this.#depth <= SHALLOW_DEPTH ? ++this.#shallow <= VALUES_MAX : ++this.#deep <= VALUES_MAX;
   }
 
-  #skip(bytes: Buffer, start: number, end: number): number {
-    this.#keep(bytes, start, end);
-    this.#skipDepth = this.#depth;
-    return end;
-  }
-
   #keep(bytes: Buffer, start: number, end: number): void {
     if (end > start) this.#kept.push(bytes.subarray(start, end));
   }
@@ -118,17 +164,26 @@ export class JsonOutline {
   /** The position behind the closing quote, or the end of the chunk. */
   #endOfString(bytes: Buffer, start: number): number {
     let pos = this.#isEscaped ? start + 1 : start;
-    this.#isEscaped = false;
-    while (pos < bytes.length) {
-      const byte = bytes[pos]!;
-      if (byte === QUOTE) {
-        this.#inString = false;
-        return pos + 1;
+    for (;;) {
+      const near = Math.min(bytes.length, pos + NEAR_BYTES);
+      while (pos < near) {
+        const byte = bytes[pos]!;
+        if (byte === QUOTE) {
+          this.#inString = false;
+          this.#isEscaped = false;
+          return pos + 1;
+        }
+        pos += byte === BACKSLASH ? 2 : 1;
       }
-      pos += byte === BACKSLASH ? 2 : 1;
+      if (pos >= bytes.length) {
+        this.#isEscaped = pos > bytes.length;
+        return bytes.length;
+      }
+      // What comes before the next quote matters only if it is a backslash.
+      const quote = bytes.indexOf(QUOTE, pos);
+      const end = quote < 0 ? bytes.length : quote;
+      pos = backslashesBefore(bytes, pos, end) % 2 === 0 ? end : end + 1;
     }
-    this.#isEscaped = pos > bytes.length;
-    return bytes.length;
   }
 
   /** Cuts a string that is too long. Gives where the run of kept bytes goes on. */
@@ -143,6 +198,16 @@ export class JsonOutline {
     }
     return this.#inString ? end : end - 1;
   }
+}
+
+/** Of a string, looked at before the next quote is searched natively. */
+const NEAR_BYTES = 64;
+
+/** How many backslashes stand right before `end`, down to `start`. */
+function backslashesBefore(bytes: Buffer, start: number, end: number): number {
+  let pos = end;
+  while (pos > start && bytes[pos - 1] === BACKSLASH) pos--;
+  return end - pos;
 }
 
 /** Longer than an escape with the rest of another before it. */
@@ -166,7 +231,8 @@ export function parseBounded(text: string): unknown {
   return outline.parse();
 }
 
-function parseExactly(text: string): unknown {
+/** Undefined: it is no JSON. */
+export function parseExactly(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {

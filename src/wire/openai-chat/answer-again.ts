@@ -6,7 +6,7 @@ import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
 import { answerAsStream } from './answer-as-stream.ts';
-import { streamAsAnswer } from './stream-as-answer.ts';
+import { commasIn, streamAsAnswer } from './stream-as-answer.ts';
 import { TERMINATOR } from './terminator.ts';
 
 /** A complete answer of the OpenAI protocol as it was kept. */
@@ -23,6 +23,18 @@ export interface WantedForm {
   /** Of a stream: with the usage at its end. */
   readonly usage: boolean;
 }
+
+/** An answer of more values is given in the form that it has only: converting it is work of one turn of the event loop. */
+const CONVERTED_VALUES_MAX = 200_000;
+
+/** True if `inForm` may be called. */
+export function canBeInForm(answer: AnswerText, wanted: WantedForm): boolean {
+  const { body, isStream, tellsUsage } = answer;
+  if (isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage)) return true;
+  return body.byteLength <= SMALL_BYTES || commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
+}
+
+const SMALL_BYTES = 256 * 1024;
 
 /** The same answer in the wanted form; the same bytes where that is the form they have. */
 export function inForm(answer: AnswerText, wanted: WantedForm): Uint8Array {

@@ -8,17 +8,21 @@ import { writeJson } from '../write-json.ts';
 type Fields = Record<string, unknown>;
 
 /** The choices of a whole JSON answer, to be judged; `answer` has been read as one before. */
-export function readChoices(answer: Uint8Array): AnswerChoice[] {
-  const value = answer.byteLength > PARSED_BYTES_MAX ? outlineOf(answer) : parse(answer);
+export function readChoices(answer: Uint8Array, outline: JsonOutline | null = null): AnswerChoice[] {
+  const value = answer.byteLength > PARSED_BYTES_MAX ? valueOf(outline ?? outlineOf(answer)) : parse(answer);
   return choicesOf(value).map(readChoice);
 }
 
 /** A larger answer is judged by its outline: of texts beyond a megabyte by their beginning. */
 const PARSED_BYTES_MAX = 256 * 1024;
 
-function outlineOf(answer: Uint8Array): Fields {
+function outlineOf(answer: Uint8Array): JsonOutline {
   const outline = new JsonOutline();
   outline.push(answer);
+  return outline;
+}
+
+function valueOf(outline: JsonOutline): Fields {
   const value = outline.parse();
   return isRecord(value) ? value : {};
 }

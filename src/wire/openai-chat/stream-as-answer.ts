@@ -3,7 +3,7 @@
  * joined as the official clients join them, everything else kept as it came last.
  */
 import { Buffer } from 'node:buffer';
-import { parseBounded } from '../json-outline.ts';
+import { asBuffer } from '../bytes.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
@@ -30,18 +30,21 @@ export function streamAsAnswer(events: Uint8Array): Uint8Array {
 /** The same, given the events as they come. */
 export class StreamFold {
   readonly #fold = new AnswerFold();
-  /** Values in the events, about; what is kept of them is bounded by this. */
-  values = 0;
+  #values = 0;
+  /** It holds more than is made one answer: what was folded is not all of it. */
+  isTooLarge = false;
 
   /** `events`: whole ones. */
   push(events: Uint8Array): void {
     const framer = new SseFramer(events.byteLength + 1);
     framer.push(events);
-    while (framer.next()) {
+    while (!this.isTooLarge && framer.next()) {
       const data = framer.readData();
       if (data === null || !data.trimStart().startsWith('{')) continue;
-      this.values += commasIn(data);
-      const chunk = parseBounded(data);
+      const values = commasIn(data, EVENT_VALUES_MAX);
+      this.#values += values;
+      this.isTooLarge = values >= EVENT_VALUES_MAX || this.#values > VALUES_MAX;
+      const chunk: unknown = this.isTooLarge ? null : JSON.parse(data);
       if (isRecord(chunk)) this.#fold.add(chunk);
     }
   }
@@ -51,9 +54,15 @@ export class StreamFold {
   }
 }
 
-function commasIn(text: string): number {
+/** Values in one event, and in all that are made one answer. */
+const EVENT_VALUES_MAX = 100_000;
+const VALUES_MAX = 2_000_000;
+
+/** About how many values a JSON text holds, counted up to `max`. */
+export function commasIn(text: string | Uint8Array, max: number): number {
+  const json = typeof text === 'string' ? text : asBuffer(text).toString('latin1');
   let count = 0;
-  for (let at = text.indexOf(','); at >= 0; at = text.indexOf(',', at + 1)) count++;
+  for (let at = json.indexOf(','); at >= 0 && count < max; at = json.indexOf(',', at + 1)) count++;
   return count;
 }
 

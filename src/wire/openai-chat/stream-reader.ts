@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded } from '../json-outline.ts';
+import { parseBounded, parseExactly } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
@@ -213,6 +213,7 @@ class ChatStreamReader implements StreamReader {
   #readBlock(): Step {
     const framer = this.#framer;
     const templates = this.#templates;
+    if (framer.outline !== null && framer.dataLine !== null) return this.#readLargeEvent(framer.dataLine);
     if (framer.joined && templates !== null && templates.match(framer.readText(), 0, this.#maxEventSize) === framer.end) {
       this.#noteKnownEvents(templates);
       return 'pass';
@@ -224,11 +225,22 @@ class ChatStreamReader implements StreamReader {
     this.#sawEvent = true;
     if (/^\s*\[DONE\]/.test(data)) return this.#readTerminator(data);
     if (framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.#phase);
-    const value = parseBounded(data);
+    return this.#readValue(parseBounded(data), data);
+  }
+
+  #readValue(value: unknown, data: string | Buffer): Step {
     if (isRecord(value)) return this.#readChunk(value, data);
     const error = findWrappedError(value);
     if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(data));
     return createFailure('malformed', this.#phase, 'an event of the stream is not a JSON object');
+  }
+
+  /** An event of one line that is too large to be made a text, and an object for each of its values. */
+  #readLargeEvent(data: Buffer): Step {
+    this.#sawEvent = true;
+    const value = parseExactly(this.#framer.outlinedData);
+    if (this.#framer.eventName === 'error') return failureFromErrorValue(value, this.#phase, data);
+    return this.#readValue(value, data);
   }
 
   /** A block without data is no event: a comment, or fields of no consequence; but some servers throw a bare JSON error into a stream. */
@@ -252,7 +264,7 @@ class ChatStreamReader implements StreamReader {
     return createFailure('cut', this.#phase, 'the stream ended inside a tool call');
   }
 
-  #readChunk(chunk: Record<string, unknown>, data: string): Step {
+  #readChunk(chunk: Record<string, unknown>, data: string | Buffer): Step {
     const error = findError(chunk);
     if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(data));
     const model = typeof chunk['model'] === 'string' && chunk['model'] !== '' ? chunk['model'] : null;
@@ -264,11 +276,11 @@ class ChatStreamReader implements StreamReader {
     if (choices.length === 0) return isRecord(chunk['usage']) && !this.#keepUsage ? 'strip' : 'pass';
     const failure = this.#readChoices(choices, data);
     if (failure !== null) return failure;
-    if (usage === null && groq === undefined && choices.length === 1) this.#learnForm(choices[0], model);
+    if (usage === null && groq === undefined && choices.length === 1 && typeof data === 'string') this.#learnForm(choices[0], model);
     return 'pass';
   }
 
-  #readChoices(choices: readonly unknown[], data: string): Failure | null {
+  #readChoices(choices: readonly unknown[], data: string | Buffer): Failure | null {
     for (const [position, choice] of choices.entries()) {
       if (!isRecord(choice)) continue;
       const index = typeof choice['index'] === 'number' ? choice['index'] : position;
