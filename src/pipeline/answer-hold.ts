@@ -21,7 +21,6 @@ class WholeHold implements StreamHold {
   }
 }
 
-
 /** Until its opening shows that the answer is neither a refusal nor too short. One that refuses is held to its end. */
 class OpeningHold implements StreamHold {
   readonly #rules: QualityRules;

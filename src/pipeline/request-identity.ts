@@ -55,7 +55,7 @@ export class Digest {
 
   /** True: the hash is made. */
   step(bytesMax = STEP_BYTES): boolean {
-    for (let left = bytesMax; this.#part < this.#parts.length; ) {
+    for (let left = bytesMax; this.#part < this.#parts.length;) {
       if (left <= 0) return false;
       const part = this.#parts[this.#part]!;
       const piece = typeof part === 'string' ? part : part.subarray(this.#at, this.#at + left);

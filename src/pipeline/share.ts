@@ -3,7 +3,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import { AnswerReader } from './answer-reader.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { cacheKeyOf, Digest, fingerprintOf, HASHED_AT_ONCE_BYTES_MAX, scopeOf } from './request-identity.ts';
+import { cacheKeyOf, type Digest, fingerprintOf, HASHED_AT_ONCE_BYTES_MAX, scopeOf } from './request-identity.ts';
 import type { Route } from './route.ts';
 import type { Running } from './running-list.ts';
 import { SharedAnswer } from './shared-answer.ts';

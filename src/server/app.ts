@@ -66,6 +66,8 @@ async function serve(call: Call, router: Router): Promise<void> {
     const match = router.match(call.exchange.target);
     call.place = match.place;
     call.protocol = protocolOf(call, match);
+    const repeated = call.exchange.repeatedHeader?.() ?? null;
+    if (repeated !== null) throw new BreakwaterError('invalid_request', `the header ${repeated} was sent twice`, { param: repeated });
     await (match.routes === null ? serveOther(call, match) : serveRoute(call, match.routes));
   } catch (error) {
     call.fail(error);

@@ -127,7 +127,7 @@ function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
 /** 8 MB, as RFC 9659 has it for HTTP. */
 const ZSTD_WINDOW_LOG_MAX = 23;
 /** A body that unpacks to more than this has to be worth its packing: gzip reaches 1:1030, a bomb in brotli 1:600000. */
-const FREE_BYTES = 8 * 1024 * 1024;
+const FREE_BYTES = 4 * 1024 * 1024;
 const RATIO_MAX = 2000;
 
 /** Counts while decoding, so that a small body that unpacks to a huge one is caught before it is there. */

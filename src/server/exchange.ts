@@ -17,6 +17,8 @@ export interface Exchange extends AnswerSink, Caller {
   header(name: string): string | undefined;
   /** True if a header's name begins like this. */
   hasHeaderLike(prefix: string): boolean;
+  /** A header that we act on and that was sent twice; null, or absent: none was. */
+  repeatedHeader?(): string | null;
   /**
    * The whole body; once only. Every piece is shown to the gate before it is kept. Rejects with what the gate
    * throws, or with `CallerLeft`.

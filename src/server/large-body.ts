@@ -19,7 +19,7 @@ export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<
   let next = 0;
   let from = 0;
   await slices.run(() => {
-    for (let left = COPY_BYTES; left > 0 && next < pieces.length; ) {
+    for (let left = COPY_BYTES; left > 0 && next < pieces.length;) {
       const piece = pieces[next]!.subarray(from, from + left);
       bytes.set(piece, at);
       at += piece.length;

@@ -8,6 +8,7 @@ import type { HeaderPairs } from '../pipeline/sink.ts';
 import { BodyReader } from './body-reader.ts';
 import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './head-pairs.ts';
 import type { Probed } from './half-closed.ts';
+import { repeatedHeader } from './repeated-headers.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
 
 /** What is left of an answer that has ended waits so long for a caller that takes not one byte of it. */
@@ -78,6 +79,10 @@ export class NodeExchange implements Exchange, Probed {
   hasHeaderLike(prefix: string): boolean {
     for (const name in this.#request.headers) if (name.startsWith(prefix)) return true;
     return false;
+  }
+
+  repeatedHeader(): string | null {
+    return repeatedHeader(this.#request);
   }
 
   get hasLeft(): boolean {

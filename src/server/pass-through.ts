@@ -86,7 +86,8 @@ function refuseModelInQuery(call: Call): void {
   const { query } = call.place;
   if (query === '') return;
   for (const name of new URLSearchParams(query).keys()) {
-    if (namesModel(name)) throw new BreakwaterError('invalid_request', 'the model is named in the body, not in the query', { param: name.slice(0, 80) });
+    if (namesModel(name))
+      throw new BreakwaterError('invalid_request', 'the model is named in the body, not in the query', { param: name.slice(0, 80) });
   }
 }
 

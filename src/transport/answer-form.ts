@@ -1,8 +1,7 @@
 import type { AnswerFacts, Failure } from '../core/facts.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { OUTLINED_BYTES_MIN } from './held-answer.ts';
 import { createFailure } from '../wire/failure.ts';
-import { JsonOutline } from '../wire/json-outline.ts';
+import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
 
@@ -33,6 +32,7 @@ export interface StreamHold {
 }
 
 /** A JSON text is made a stream in one turn of the event loop. */
+const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 100_000;
 
 /** A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came. */
@@ -43,7 +43,7 @@ export function judgeWhole(
 ): { facts: AnswerFacts; bytes: Uint8Array } | { failure: Failure } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
-  if (isStream && outline !== null && outline.values > CONVERTED_VALUES_MAX) {
+  if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
     return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one') };
   }
   const answer = form.read(whole, outline);

@@ -29,7 +29,6 @@ const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
 
-
 const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
 
 export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {

@@ -1,14 +1,11 @@
 import type { Instant } from '../core/clock.ts';
 import type { HeldBytes } from '../core/held-bytes.ts';
-import { JsonOutline } from '../wire/json-outline.ts';
+import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamHold } from './answer-form.ts';
 
 /** Plain answers, and streams that are to be judged, are held whole up to this; larger ones are passed on as they come, in bytes. */
 const HELD_MAX = 16 * 1024 * 1024;
-
-/** Plain answers up to this are parsed at once, in bytes. */
-export const OUTLINED_BYTES_MIN = 256 * 1024;
 
 /** And up to this where memory is full already, in bytes: most answers are smaller. */
 const HELD_MAX_WHEN_FULL = 1024 * 1024;

@@ -41,7 +41,9 @@ test('a long list is cut after its first items, and what follows is read', () =>
 
 test('what lies deep shares a bound, and what lies above it is not cut for it', () => {
   const logprobs = { content: Array.from({ length: 900 }, (_, i) => ({ token: 't', top: Array.from({ length: 100 }, () => [i]) })) };
-  const { value } = outlineOf(JSON.stringify({ choices: [{ message: { content: 'hi' }, logprobs, finish_reason: 'stop' }], usage: { a: 1 } }));
+  const { value } = outlineOf(
+    JSON.stringify({ choices: [{ message: { content: 'hi' }, logprobs, finish_reason: 'stop' }], usage: { a: 1 } }),
+  );
   const { choices, usage } = value as { choices: { message: unknown; finish_reason: string }[]; usage: unknown };
   assert.equal(choices[0]!.finish_reason, 'stop');
   assert.deepEqual(choices[0]!.message, { content: 'hi' });
@@ -78,7 +80,7 @@ test('a long string ends early, and never inside a character or an escape', () =
         const value = outlineOf(text, size).value as { a: string; b: number } | undefined;
         assert.ok(value !== undefined, `${unit} ${shift}`);
         assert.equal(value.b, 1);
-          assert.ok(value.a.length > 100_000 && Buffer.byteLength(JSON.stringify(value.a)) <= 1.1 * MB * 6, `${unit} ${value.a.length}`);
+        assert.ok(value.a.length > 100_000 && Buffer.byteLength(JSON.stringify(value.a)) <= 1.1 * MB * 6, `${unit} ${value.a.length}`);
       }
     }
   }

@@ -10,7 +10,9 @@ import { Buffer } from 'node:buffer';
 import { asBuffer } from './bytes.ts';
 
 /** Text up to this is parsed as it is. */
-export const PARSED_BYTES_MAX = 64 * 1024;
+const PARSED_BYTES_MAX = 64 * 1024;
+/** Whole answers and events up to this are parsed as they are. */
+export const OUTLINED_BYTES_MIN = 256 * 1024;
 /** Items of one list or map. */
 const ITEMS_MAX = 1_000;
 const DEPTH_MAX = 64;
@@ -215,7 +217,7 @@ const CUT_BYTES_MIN = 16;
 
 /** The last place at or before `at` where no character and no escape is cut. */
 function safeCut(bytes: Buffer, start: number, at: number): number {
-  for (let pos = start; ; ) {
+  for (let pos = start; ;) {
     const byte = bytes[pos]!;
     const length = byte === BACKSLASH ? (bytes[pos + 1] === LOWER_U ? 6 : 2) : byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;
     if (pos + length > at) return pos;
@@ -238,4 +240,12 @@ export function parseExactly(text: string): unknown {
   } catch {
     return undefined;
   }
+}
+
+/** About how many values a JSON text holds, counted up to `max`. */
+export function commasIn(text: string | Uint8Array, max: number): number {
+  const json = typeof text === 'string' ? text : asBuffer(text).toString('latin1');
+  let count = 0;
+  for (let at = json.indexOf(','); at >= 0 && count < max; at = json.indexOf(',', at + 1)) count++;
+  return count;
 }

@@ -19,6 +19,7 @@ import { assert } from '../core/assert.ts';
 import { byteOrderMarkLength } from './bytes.ts';
 import { DATA_URL_LENGTH_MIN, KEY_NONE, keyKind, mediaTokens } from './json-media.ts';
 import { readName } from './json-names.ts';
+import { isSpace, NUMBER_LENGTH_MAX, resumeAt, scanScalar, scanString } from './json-tokens.ts';
 import type { BodyMember } from './request-body.ts';
 
 /** Deeper nesting is refused; parsers behind us recurse. */
@@ -29,8 +30,6 @@ export const JSON_VALUES_MAX = 1_000_000;
 export const JSON_MEMBERS_MAX = 1_000;
 /** The name of a top-level member, in bytes as written. */
 const NAME_LENGTH_MAX = 1_024;
-/** Characters of a number; no parser keeps more than 20 digits of one. */
-const NUMBER_LENGTH_MAX = 1_000;
 
 export interface JsonObjectScan {
   readonly ok: true;
@@ -49,21 +48,10 @@ export interface JsonFault {
   readonly message: string;
 }
 
-const TAB = 0x09;
-const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
-const SPACE = 0x20;
 const QUOTE = 0x22;
-const PLUS = 0x2b;
 const COMMA = 0x2c;
-const MINUS = 0x2d;
-const DOT = 0x2e;
-const ZERO = 0x30;
-const NINE = 0x39;
 const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
-const BACKSLASH = 0x5c;
-const LOWER_E = 0x65;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
@@ -78,9 +66,6 @@ const AFTER_VALUE = 6;
 const END = 7;
 const IN_KEY = 8;
 const IN_STRING = 9;
-
-/** Where a string that is not over at the limit goes on. Written by `scanString` together with its result 0. */
-let resumeAt = 0;
 
 /**
  * Finds the members of the one JSON object that `bytes` hold. A byte order mark before it and white space around it are
@@ -151,6 +136,7 @@ export class ObjectScan {
   }
 
   /** Reads on to about `limit`, a place in the bytes. True: it is finished. */
+  // oxlint-disable-next-line max-lines-per-function -- one loop over the tokens: a call for each would cost a third more
   run(limit: number): boolean {
     if (this.#result !== null) return true;
     const bytes = this.#bytes;
@@ -233,7 +219,8 @@ export class ObjectScan {
           } else {
             const end = scanScalar(bytes, pos);
             if (end < 0) return this.#fault(-end - 1);
-            if (end - pos > NUMBER_LENGTH_MAX) return this.#fail(pos, `not acceptable: a number is longer than ${NUMBER_LENGTH_MAX} characters`);
+            if (end - pos > NUMBER_LENGTH_MAX)
+              return this.#fail(pos, `not acceptable: a number is longer than ${NUMBER_LENGTH_MAX} characters`);
             pos = end;
             if (depth === 0) this.#endMember(end, values, containers, 0);
             mode = AFTER_VALUE;
@@ -267,7 +254,8 @@ export class ObjectScan {
   /** The name of a top-level member is over. False: it passes a limit. */
   #beginMember(end: number, values: number, containers: number): boolean {
     const start = this.#stringStart;
-    if (end - start - 2 > NAME_LENGTH_MAX) return !this.#fail(start, `not acceptable: the name of a member is longer than ${NAME_LENGTH_MAX} bytes`);
+    if (end - start - 2 > NAME_LENGTH_MAX)
+      return !this.#fail(start, `not acceptable: the name of a member is longer than ${NAME_LENGTH_MAX} bytes`);
     if (this.#members.length >= JSON_MEMBERS_MAX) return !this.#fail(start, `made of more than ${JSON_MEMBERS_MAX} members`);
     this.#keyStart = start;
     this.#name = readName(this.#bytes, start + 1, end - 1);
@@ -320,129 +308,3 @@ export class ObjectScan {
 
 /** For scans that are not sliced: they never overlap. */
 const whole = new ObjectScan();
-
-// All functions below return the position after what they read, or -1 minus the position of the fault.
-
-/** Beyond this length the set-up of reading by words pays. */
-const SHORT_STRING_LENGTH = 24;
-
-/** From `start`, which lies inside the string; 0: it is not over at `stop`, and goes on at `resumeAt`. */
-function scanString(bytes: Uint8Array, start: number, stop: number): number {
-  let pos = start;
-  const near = Math.min(stop, pos + SHORT_STRING_LENGTH);
-  while (pos < near) {
-    const byte = bytes[pos] as number;
-    if (byte === QUOTE) return pos + 1;
-    if (byte < SPACE) return -1 - pos;
-    if (byte === BACKSLASH) {
-      pos = scanEscape(bytes, pos);
-      if (pos < 0) return pos;
-    } else pos++;
-  }
-  return scanLongString(bytes, pos, stop);
-}
-
-function scanLongString(bytes: Uint8Array, start: number, stop: number): number {
-  const lastWord = stop - 4;
-  let pos = start;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (;;) {
-    while (pos <= lastWord && !hasSpecialByte(view.getInt32(pos, true))) pos += 4;
-    if (pos >= stop) {
-      if (pos >= bytes.length) return -1 - pos;
-      resumeAt = pos;
-      return 0;
-    }
-    const byte = bytes[pos] as number;
-    if (byte === QUOTE) return pos + 1;
-    if (byte < SPACE) return -1 - pos;
-    if (byte === BACKSLASH) {
-      pos = scanEscape(bytes, pos);
-      if (pos < 0) return pos;
-    } else pos++;
-  }
-}
-
-/**
- * True if one of the word's four bytes is a quote, a backslash or below 0x20 ("hasless" of Bit Twiddling Hacks). Turning
- * bit 1 makes a quote 0x20 and keeps control characters below it, so that one comparison finds both.
- */
-function hasSpecialByte(word: number): boolean {
-  return ((((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)) & ~word & 0x80808080) !== 0;
-}
-
-function scanEscape(bytes: Uint8Array, backslash: number): number {
-  switch (bytes[backslash + 1]) {
-    case QUOTE:
-    case BACKSLASH:
-    case 0x2f: // /
-    case 0x62: // b
-    case 0x66: // f
-    case 0x6e: // n
-    case 0x72: // r
-    case 0x74: // t
-      return backslash + 2;
-    case 0x75: // u
-      for (let i = backslash + 2; i < backslash + 6; i++) if (!isHexDigit(bytes[i])) return -1 - Math.min(i, bytes.length);
-      return backslash + 6;
-    default:
-      return -1 - Math.min(backslash + 1, bytes.length);
-  }
-}
-
-function isHexDigit(byte: number | undefined): boolean {
-  if (byte === undefined) return false;
-  const lower = byte | 0x20;
-  return isDigit(byte) || (lower >= 0x61 && lower <= 0x66);
-}
-
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= ZERO && byte <= NINE;
-}
-
-/** A number, `true`, `false` or `null`. */
-function scanScalar(bytes: Uint8Array, start: number): number {
-  switch (bytes[start]) {
-    case 0x74:
-      return scanWord(bytes, start, 'true');
-    case 0x66:
-      return scanWord(bytes, start, 'false');
-    case 0x6e:
-      return scanWord(bytes, start, 'null');
-    default:
-      return scanNumber(bytes, start);
-  }
-}
-
-function scanWord(bytes: Uint8Array, start: number, word: string): number {
-  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word.charCodeAt(i)) return -1 - Math.min(start + i, bytes.length);
-  return start + word.length;
-}
-
-function scanNumber(bytes: Uint8Array, start: number): number {
-  let pos = bytes[start] === MINUS ? start + 1 : start;
-  if (!isDigit(bytes[pos])) return -1 - Math.min(pos, bytes.length);
-  pos = bytes[pos] === ZERO ? pos + 1 : skipDigits(bytes, pos);
-  if (bytes[pos] === DOT) {
-    if (!isDigit(bytes[pos + 1])) return -1 - Math.min(pos + 1, bytes.length);
-    pos = skipDigits(bytes, pos + 1);
-  }
-  if (pos < bytes.length && ((bytes[pos] as number) | 0x20) === LOWER_E) {
-    const sign = bytes[pos + 1];
-    pos += sign === PLUS || sign === MINUS ? 2 : 1;
-    if (!isDigit(bytes[pos])) return -1 - Math.min(pos, bytes.length);
-    pos = skipDigits(bytes, pos);
-  }
-  return pos;
-}
-
-function skipDigits(bytes: Uint8Array, start: number): number {
-  const end = Math.min(bytes.length, start + NUMBER_LENGTH_MAX + 1);
-  let pos = start;
-  while (pos < end && isDigit(bytes[pos])) pos++;
-  return pos;
-}
-
-function isSpace(byte: number): boolean {
-  return byte <= SPACE && (byte === SPACE || byte === LINE_FEED || byte === CARRIAGE_RETURN || byte === TAB);
-}

@@ -18,13 +18,16 @@ const FREE = new Set([
   'model', 'messages', 'prompt', 'input', 'tools', 'functions', 'response_format', 'metadata', 'user', 'prediction', 'suffix', 'stop', 'documents',
   'query', 'instructions', 'logit_bias', 'tool_choice', 'function_call', 'stream_options', 'chat_template_kwargs', 'audio', 'modalities', 'web_search_options',
 ]); // prettier-ignore
-const WORDS = /(?:^|_)(?:models?|fallbacks?|engines?|deployments?|presets?)(?:_|$)|model(?:s|id|name|list)?$/;
+const WORDS = /(?:^|_)(?:models?|fallbacks?|deployments?|presets?)(?:_|$)|model(?:s|id|name|list)?$/;
+/** An engine is a model at the top of a request, and anything (a search engine) further in. */
+const TOP_WORDS = /(?:^|_)engines?(?:_|$)/;
 const FIELD_BYTES_MAX = 64 * 1024;
 const VALUES_MAX = 10_000;
 
 /** True if a field of this name names a model, or several. */
-export function namesModel(name: string): boolean {
-  return WORDS.test(foldName(name.replaceAll(/([a-z])([A-Z])/g, '$1_$2').replaceAll(/[-. ]/g, '_')));
+export function namesModel(name: string, isTop = true): boolean {
+  const words = foldName(name.replaceAll(/([a-z])([A-Z])/g, '$1_$2').replaceAll(/[-. ]/g, '_'));
+  return WORDS.test(words) || (isTop && TOP_WORDS.test(words));
 }
 
 /** Every model that members beside `model` name. Costs nothing for the usual members. */
@@ -35,24 +38,27 @@ export function modelNamesIn(bytes: Uint8Array, members: readonly BodyMember[]):
     const isContainer = first === 0x7b || first === 0x5b;
     if (FREE.has(member.name) || (!isContainer && !namesModel(member.name))) continue;
     if (member.end - member.start > FIELD_BYTES_MAX) return { names, unreadable: member.name.slice(0, 80) };
-    collect(parseMember(bytes, member), namesModel(member.name), names);
+    collect(parseMember(bytes, member), { isNamed: namesModel(member.name), isTop: member.name === 'extra_body' }, names);
     if (names.length > VALUES_MAX) return { names, unreadable: member.name.slice(0, 80) };
   }
   return { names, unreadable: null };
 }
 
-/** `isNamed`: the value stands under a name that names models. In a map of fallbacks the keys are models too. */
-function collect(value: unknown, isNamed: boolean, names: string[]): void {
+/**
+ * `isNamed`: the value stands under a name that names models; in a map of fallbacks the keys are models too. `isTop`: its members are
+ * made members of the request itself, as some gateways do.
+ */
+function collect(value: unknown, { isNamed, isTop }: { readonly isNamed: boolean; readonly isTop: boolean }, names: string[]): void {
   if (typeof value === 'string') {
     if (isNamed) names.push(value);
   } else if (Array.isArray(value)) {
-    for (const item of value) collect(item, isNamed, names);
+    for (const item of value) collect(item, { isNamed, isTop: false }, names);
   } else if (isRecord(value)) {
     const said = Object.entries(value);
-    const holdsField = said.some(([name]) => namesModel(name));
+    const isMap = isNamed && !said.some(([name]) => namesModel(name, isTop));
     for (const [name, inner] of said) {
-      if (isNamed && !holdsField) names.push(name);
-      collect(inner, namesModel(name) || (isNamed && !holdsField), names);
+      if (isMap) names.push(name);
+      collect(inner, { isNamed: isMap || namesModel(name, isTop), isTop: false }, names);
     }
   }
 }

@@ -19,7 +19,9 @@ export interface MultipartPart {
   readonly contentType: string;
 }
 
-export type MultipartResult = { readonly ok: true; readonly parts: readonly MultipartPart[] } | { readonly ok: false; readonly message: string };
+export type MultipartResult =
+  | { readonly ok: true; readonly parts: readonly MultipartPart[] }
+  | { readonly ok: false; readonly message: string };
 
 /** More parts than any endpoint takes. */
 const PARTS_MAX = 1_000;
@@ -99,7 +101,8 @@ export class MultipartScan {
       return;
     }
     const lineFeed = this.#pos + found;
-    if (lineFeed <= open.start || this.#bytes[lineFeed - 1] !== CR) return this.#refuse('a boundary does not stand behind a line end of its own');
+    if (lineFeed <= open.start || this.#bytes[lineFeed - 1] !== CR)
+      return this.#refuse('a boundary does not stand behind a line end of its own');
     this.#parts.push({ ...open, end: lineFeed - 1 });
     this.#open = null;
     this.#readHeaders(lineFeed + this.#afterLineFeed.length);
@@ -107,7 +110,8 @@ export class MultipartScan {
 
   #finish(pos: number): void {
     const rest = this.#bytes.subarray(pos);
-    if (rest.length > 0 && !(rest.length === 2 && rest[0] === CR && rest[1] === LF)) return this.#refuse('something stands behind its last boundary');
+    if (rest.length > 0 && !(rest.length === 2 && rest[0] === CR && rest[1] === LF))
+      return this.#refuse('something stands behind its last boundary');
     this.#result = { ok: true, parts: this.#parts };
   }
 }

@@ -76,7 +76,11 @@ describe('the model field of a multipart body', () => {
   });
 
   it('is found however a client writes boundary and names', () => {
-    for (const type of ['multipart/form-data; boundary="XX"', 'Multipart/Form-Data; charset=utf-8; Boundary=XX', 'multipart/form-data;boundary=XX;x=y']) {
+    for (const type of [
+      'multipart/form-data; boundary="XX"',
+      'Multipart/Form-Data; charset=utf-8; Boundary=XX',
+      'multipart/form-data;boundary=XX;x=y',
+    ]) {
       assert.equal(modelOf(type, `${field}${END}`), 'w', type);
     }
     for (const header of ['name="model"', 'name=model']) assert.equal(modelOf(TYPE, `${part(header, 'w')}${END}`), 'w', header);
@@ -119,9 +123,9 @@ describe('a multipart body that readers may read differently is refused', () => 
     'two models': `${field}${hidden('name="model"')}${END}`,
     'a model with a file name': `${field}${hidden('name="model"; filename="x"')}${END}`,
     'a model with an empty file name': `${field}${hidden('name="model"; filename=""')}${END}`,
-    'a model with an extended file name': `${field}${hidden("name=\"model\"; filename*=utf-8''x")}${END}`,
+    'a model with an extended file name': `${field}${hidden('name="model"; filename*=utf-8\'\'x')}${END}`,
     'an extended name': `${field}${hidden("name*=utf-8''model")}${END}`,
-    'an extended name beside a plain one': `${field}${hidden("name=\"x\"; name*=utf-8''model")}${END}`,
+    'an extended name beside a plain one': `${field}${hidden('name="x"; name*=utf-8\'\'model')}${END}`,
     'a continued name': `${field}${hidden('name*0=mod; name*1=el')}${END}`,
     'two names': `${field}${hidden('name="x"; name="model"')}${END}`,
     'another parameter': `${field}${hidden('name="x"; other="model"')}${END}`,
@@ -180,7 +184,18 @@ test('other fields that name a model are collected', () => {
 });
 
 test('no content of a file makes a part of it, or takes one away', () => {
-  const piece = fc.constantFrom('\r\n', '\n', '\r', '--', '--X', 'XX', '-', 'Content-Disposition: form-data; name="model"', '\r\n\r\n', 'a');
+  const piece = fc.constantFrom(
+    '\r\n',
+    '\n',
+    '\r',
+    '--',
+    '--X',
+    'XX',
+    '-',
+    'Content-Disposition: form-data; name="model"',
+    '\r\n\r\n',
+    'a',
+  );
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
       const found = read(TYPE, `${part('name="file"; filename="a"', pieces.join(''))}${field}${END}`);

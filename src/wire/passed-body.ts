@@ -71,11 +71,13 @@ function refuse(message: string): ReadPassed {
 function readJson(contentType: string | null, bytes: Uint8Array, scan: JsonObjectScan | JsonFault): ReadPassed {
   if (!scan.ok) return { ok: false, message: `The request body is ${scan.message}.`, param: null };
   const charset = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(contentType ?? '')?.[1];
-  if (charset !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(charset)) return refuse('A JSON body is UTF-8, whatever its content type says.');
+  if (charset !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(charset))
+    return refuse('A JSON body is UTF-8, whatever its content type says.');
   let found: PassedBody['model'] = null;
   for (const member of scan.members) {
     if (member.name !== 'model') {
-      if (foldName(member.name) === 'model') return refuse("A field differs from 'model' in case only: parsers disagree about which it is.");
+      if (foldName(member.name) === 'model')
+        return refuse("A field differs from 'model' in case only: parsers disagree about which it is.");
       continue;
     }
     if (found !== null) return refuse("'model' is given twice.");

@@ -2,11 +2,12 @@
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import { asBuffer } from '../bytes.ts';
+import { commasIn } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
 import { answerAsStream } from './answer-as-stream.ts';
-import { commasIn, streamAsAnswer } from './stream-as-answer.ts';
+import { streamAsAnswer } from './stream-as-answer.ts';
 import { TERMINATOR } from './terminator.ts';
 
 /** A complete answer of the OpenAI protocol as it was kept. */
@@ -24,14 +25,16 @@ export interface WantedForm {
   readonly usage: boolean;
 }
 
-/** An answer of more values is given in the form that it has only: converting it is work of one turn of the event loop. */
+/** A larger answer, or one of more values, is given in the form that it has only: converting it is work of one turn of the event loop. */
+const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 200_000;
 
 /** True if `inForm` may be called. */
 export function canBeInForm(answer: AnswerText, wanted: WantedForm): boolean {
   const { body, isStream, tellsUsage } = answer;
   if (isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage)) return true;
-  return body.byteLength <= SMALL_BYTES || commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
+  if (body.byteLength <= SMALL_BYTES) return true;
+  return body.byteLength <= CONVERTED_BYTES_MAX && commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
 }
 
 const SMALL_BYTES = 256 * 1024;

@@ -63,7 +63,11 @@ export function decodeScanned(operation: JsonOperation, bytes: Uint8Array, scan:
   const fields = new FieldReader(bytes, scan);
   const fault = fields.fault ?? missingInput(operation, fields);
   if (fault !== null) return { ok: false, ...fault };
-  return { ok: true, facts: fields.toFacts(operation), body: { bytes, members: scan.members, values: scan.values, contentType: null, passed: null } };
+  return {
+    ok: true,
+    facts: fields.toFacts(operation),
+    body: { bytes, members: scan.members, values: scan.values, contentType: null, passed: null },
+  };
 }
 
 interface Fault {
@@ -191,7 +195,8 @@ class FieldReader {
   #refuseVariant(name: string): void {
     if (isFolded(name)) return;
     const folded = foldName(name);
-    if (FIELD_BIT.has(folded)) this.#refuse(folded, `'${name.slice(0, 80)}' differs from '${folded}' in case only: parsers disagree about which field it is.`);
+    if (FIELD_BIT.has(folded))
+      this.#refuse(folded, `'${name.slice(0, 80)}' differs from '${folded}' in case only: parsers disagree about which field it is.`);
   }
 
   /** The ways to ask for thinking: OpenAI, OpenRouter, Anthropic and Gemini compatible, Qwen, vLLM templates. */

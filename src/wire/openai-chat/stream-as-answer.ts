@@ -3,7 +3,7 @@
  * joined as the official clients join them, everything else kept as it came last.
  */
 import { Buffer } from 'node:buffer';
-import { asBuffer } from '../bytes.ts';
+import { commasIn } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
@@ -57,14 +57,6 @@ export class StreamFold {
 /** Values in one event, and in all that are made one answer. */
 const EVENT_VALUES_MAX = 100_000;
 const VALUES_MAX = 2_000_000;
-
-/** About how many values a JSON text holds, counted up to `max`. */
-export function commasIn(text: string | Uint8Array, max: number): number {
-  const json = typeof text === 'string' ? text : asBuffer(text).toString('latin1');
-  let count = 0;
-  for (let at = json.indexOf(','); at >= 0 && count < max; at = json.indexOf(',', at + 1)) count++;
-  return count;
-}
 
 class AnswerFold {
   readonly #head: Fields = fields();

@@ -13,7 +13,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
-import { JsonOutline } from '../json-outline.ts';
+import { JsonOutline, OUTLINED_BYTES_MIN } from '../json-outline.ts';
 import { SseFields } from './sse-fields.ts';
 
 const LINE_FEED = 0x0a;
@@ -22,8 +22,6 @@ const BYTE_ORDER_MARK = Buffer.from([0xef, 0xbb, 0xbf]);
 const NO_BYTES = Buffer.alloc(0);
 /** Up to so many bytes a native call costs more than a loop. */
 const TINY = 24;
-/** A block that is longer is outlined as it comes, in bytes. */
-const OUTLINED_BYTES_MIN = 256 * 1024;
 /** The first memory for a block that comes in pieces, in bytes; it grows by doubling. */
 const HELD_AT_FIRST = 512;
 
