@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
 import { HeldBytes } from '../core/held-bytes.ts';
+import { SlicedWork } from '../core/sliced-work.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
@@ -76,6 +77,7 @@ export async function createGateway(options: CreateGatewayOptions): Promise<Gate
 class RunningGateway implements Gateway {
   readonly clock: Clock;
   readonly events: EventBus;
+  readonly slices: SlicedWork;
   readonly #random: Random;
   readonly #store: Store;
   readonly #limits: LimitRegistry;
@@ -98,6 +100,7 @@ class RunningGateway implements Gateway {
     const { clock, random, store, events, config } = options;
     this.clock = clock;
     this.events = events;
+    this.slices = new SlicedWork(clock);
     this.#random = random;
     this.#store = store;
     this.#config = config;
@@ -122,6 +125,7 @@ class RunningGateway implements Gateway {
       running: new RunningList(),
       held: this.#held,
       schemas: new SchemaCheck(),
+      slices: this.slices,
       answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
       keyCheck: this.#keyCheck,
       askModel: (question) => this.#askModel(question),

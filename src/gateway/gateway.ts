@@ -2,6 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Priority, SchedulingClass } from '../core/request.ts';
+import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Config } from './config/index.ts';
@@ -14,6 +15,8 @@ export interface KnownClient extends Client {
   readonly maxPriority: Priority;
   /** False: the client's list does not allow this name. */
   mayUse(model: string): boolean;
+  /** True: it has a list of models. */
+  readonly isLimited: boolean;
 }
 
 export interface ModelEntry {
@@ -99,6 +102,8 @@ export interface Gateway {
   handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
+  /** For what takes longer than a turn of the event loop should. */
+  readonly slices: SlicedWork;
   /** Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. */
   tryHoldBytes(bytes: number): boolean;
   releaseBytes(bytes: number): void;

@@ -3,7 +3,7 @@
  * side of the connection. Whoever brought the answer about has a run besides, which tells the story of both.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
-import type { BreakwaterError } from '../core/errors.ts';
+import { BreakwaterError } from '../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
 import { Downstream, type UpstreamRefusal } from './downstream.ts';
@@ -12,7 +12,7 @@ import type { GatewayRequest } from './gateway-request.ts';
 import type { Route } from './route.ts';
 import type { Running, RunningList } from './running-list.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
-import { bodyFor, headerIn, headersAgain, headersInForm, type WholeAnswer } from './whole-answer.ts';
+import { bodyFor, canServe, headerIn, headersAgain, headersInForm, type WholeAnswer } from './whole-answer.ts';
 
 /** A burst is no slowness: once in its life a reader may be waited for so long by the others, in milliseconds. */
 const PATIENCE_MS = 1_000;
@@ -205,6 +205,7 @@ export class AnswerReader implements Running {
       });
       return this.#finish('failed', answer.status, 'upstream_error', null, mark, true);
     }
+    if (!canServe(answer, request)) return this.fail(tooLargeToConvert(), null);
     this.#begins();
     const body = bodyFor(answer, request);
     const headers = headersAgain(request.id, headersInForm(answer.headers, answer.isStream, this.#isEventStream), mark, ageMs);
@@ -342,4 +343,9 @@ function wayComment(headers: readonly string[]): string {
     if (value !== null) comment += ` ${name}=${value}`;
   }
   return comment;
+}
+
+function tooLargeToConvert(): BreakwaterError {
+  const message = 'the answer to the same request, which this one shared, is too large to be given in another form: ask again';
+  return new BreakwaterError('all_targets_failed', message, { status: 502 });
 }

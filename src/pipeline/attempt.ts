@@ -9,6 +9,8 @@ import type { GuardLimits, GuardListener } from '../transport/guard-listener.ts'
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerFacts } from '../core/facts.ts';
+import type { AnswerChoice } from '../core/quality.ts';
+import { readChoices } from '../wire/openai-chat/answer-choices.ts';
 import { createFailure } from '../wire/failure.ts';
 import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
@@ -139,14 +141,26 @@ export class Attempt implements GuardListener, GuardLimits {
     );
   }
 
+  /** True: the whole answer is here, and no larger than what is judged. */
+  get canBeJudged(): boolean {
+    return this.#guard.isComplete && this.#guard.held.hold?.fold?.isTooLarge !== true;
+  }
+
+  /** The choices of a complete answer. */
+  readChoices(): AnswerChoice[] {
+    return readChoices(this.wholeAnswer(), this.#guard.held.outline);
+  }
+
   /** A complete answer as one JSON text, to be judged before it is taken. */
   wholeAnswer(): Uint8Array {
-    const held = this.#guard.held.peek();
-    return this.#form.wants === 'stream' ? this.#form.toPlain(held) : held;
+    const { held } = this.#guard;
+    if (this.#form.wants !== 'stream') return held.peek();
+    return held.hold?.fold?.finish() ?? this.#form.toPlain(held.peek());
   }
 
   /** Puts another JSON text in the place of a complete answer that has not been taken. */
   replaceAnswer(answer: Uint8Array): void {
+    this.#guard.held.hold = null;
     this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(answer) : answer);
   }
 

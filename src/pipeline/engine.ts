@@ -5,6 +5,7 @@ import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
+import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
 import type { AnswerBook } from './answer-book.ts';
@@ -30,6 +31,8 @@ export interface Engine {
   readonly schemas: SchemaCheck;
   /** Asks the provider itself about a credential that was refused to one request. */
   readonly keyCheck: { raise(state: TargetState): void };
+  /** For what takes longer than a turn of the event loop should. */
+  readonly slices: SlicedWork;
   /** Asks a model on behalf of a request; never rejects. */
   readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
 }

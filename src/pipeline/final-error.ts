@@ -1,6 +1,7 @@
 /** What the caller is told when a request was sent and failed (design 2.3). */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
+import { parseBounded } from '../wire/json-outline.ts';
 import { encodeErrorBody } from '../wire/openai-chat/encode-error.ts';
 import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
 import { causeWords } from './credential-blame.ts';
@@ -115,12 +116,8 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
 /** An error body that a client of this protocol can read as it is. */
 function isErrorJson(failure: Failure): boolean {
   if (failure.kind !== 'status' || failure.body === null || failure.body.byteLength === 0) return false;
-  try {
-    const parsed: unknown = JSON.parse(Buffer.from(failure.body).toString());
-    return typeof parsed === 'object' && parsed !== null && typeof (parsed as { error?: unknown }).error === 'object';
-  } catch {
-    return false;
-  }
+  const parsed = parseBounded(Buffer.from(failure.body).toString());
+  return typeof parsed === 'object' && parsed !== null && typeof (parsed as { error?: unknown }).error === 'object';
 }
 
 function listAttempts(run: RequestRun): string {

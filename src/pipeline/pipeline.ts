@@ -32,7 +32,7 @@ import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
 import type { FailedAttempt, Group } from './run.ts';
-import { isShared, share } from './share.ts';
+import { identify, isShared, share } from './share.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import { settleUntaken } from './settle-answer.ts';
 import type { AnswerSink } from './sink.ts';
@@ -41,7 +41,8 @@ import { takeFailure, takeShortfall, tellAttemptEnd } from './verdict-effects.ts
 export async function runRequest(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
   let shared: SharedAnswer | null = null;
   if (isShared(request, route)) {
-    const found = share(engine, request, route, sink);
+    const identity = identify(engine, request, route);
+    const found = share(engine, request, route, sink, identity instanceof Promise ? await identity : identity);
     shared = found instanceof Promise ? await found : found;
     if (shared === null) return;
   }

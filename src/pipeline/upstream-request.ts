@@ -1,7 +1,7 @@
 /** What is sent to a target for a request. */
 import type { Repair } from '../policy/repair/repair.ts';
-import { replaceModel } from '../wire/multipart-model.ts';
-import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
+import { encodePieces } from '../wire/openai-chat/encode-request.ts';
+import { replaceModel } from '../wire/passed-body.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { editsFor } from './retry/edits.ts';
 import type { RouteTarget } from './route.ts';
@@ -16,14 +16,14 @@ interface UpstreamRequest {
 }
 
 /** The body for the target: the original bytes with only the permitted edits; null: none. */
-export function bodyOf(options: UpstreamRequest): Uint8Array | null {
+export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Array[] | null {
   const { request, target, repairs } = options;
   const { facts, body } = request;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
-    return facts.model === '' ? body.bytes : replaceModel(body.contentType, body.bytes, target.state.model);
+    return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
-  return encodeRequest(body, editsFor(request, target, repairs));
+  return encodePieces(body, editsFor(request, target, repairs));
 }
 
 export function headersOf({ request, target }: UpstreamRequest): readonly string[] {

@@ -6,6 +6,7 @@ import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import { admitClient, admitOperator, admitScraper } from './admission.ts';
 import { Call, type AppState } from './call.ts';
+import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { findListed, passListed } from './pass-through.ts';
 import { protocolOfPath, withVersion } from './path.ts';
@@ -47,6 +48,7 @@ export function createApp(options: AppOptions): App {
     reload: options.reload ?? null,
     nextId: createRequestIds(options.random),
     uploads: new UploadWatch(options.gateway.clock),
+    decoders: new DecoderGate(),
     draining: false,
   };
   const router = createRouter(routes);
@@ -64,6 +66,8 @@ async function serve(call: Call, router: Router): Promise<void> {
     const match = router.match(call.exchange.target);
     call.place = match.place;
     call.protocol = protocolOf(call, match);
+    const repeated = call.exchange.repeatedHeader?.() ?? null;
+    if (repeated !== null) throw new BreakwaterError('invalid_request', `the header ${repeated} was sent twice`, { param: repeated });
     await (match.routes === null ? serveOther(call, match) : serveRoute(call, match.routes));
   } catch (error) {
     call.fail(error);

@@ -1,11 +1,14 @@
 /** Reading a request body within its limits: one request's own, and that of all bodies together (design 4.10). */
-import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib';
+import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib';
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { formatSize } from '../gateway/config/units.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import { PieceList } from '../core/piece-list.ts';
 import type { Running } from '../pipeline/running-list.ts';
-import type { BodyGate, Exchange } from './exchange.ts';
+import { joinSmall } from './body-reader.ts';
+import type { DecoderGate } from './decoder-gate.ts';
+import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
 import type { Upload } from './upload-watch.ts';
 
 /** When a caller who found no room may well find it. */
@@ -78,16 +81,26 @@ export class BodyAllowance implements BodyGate, Upload {
 }
 
 /** The whole body, decoded. Throws `request_too_large`, `queue_full`, `invalid_request`; `CallerLeft`. */
-export function readDecodedBody(exchange: Exchange, allowance: BodyAllowance): Promise<Uint8Array> {
+export function readDecodedBody(exchange: Exchange, allowance: BodyAllowance, decoders: DecoderGate): Promise<ReceivedBody> {
   const encoding = exchange.header('content-encoding')?.trim().toLowerCase();
   const isPlain = encoding === undefined || encoding === '' || encoding === 'identity';
-  return isPlain ? exchange.readBody(allowance) : readEncodedBody(exchange, encoding, allowance);
+  return isPlain ? exchange.readBody(allowance) : readEncodedBody(exchange, encoding, allowance, decoders);
 }
 
-async function readEncodedBody(exchange: Exchange, encoding: string, allowance: BodyAllowance): Promise<Uint8Array> {
+async function readEncodedBody(
+  exchange: Exchange,
+  encoding: string,
+  allowance: BodyAllowance,
+  decoders: DecoderGate,
+): Promise<ReceivedBody> {
   const open = decoderOf(encoding);
-  const bytes = await exchange.readBody(allowance);
-  return bytes.length === 0 ? bytes : decode(bytes, open(bytes), encoding, allowance);
+  const body = await exchange.readBody(allowance);
+  const pieces = body instanceof Uint8Array ? [body] : body;
+  if (pieces[0]!.length === 0) return pieces[0]!;
+  return decoders.run(() => {
+    if (exchange.hasLeft) throw new CallerLeft();
+    return decode(pieces, open(pieces[0]!), encoding, allowance);
+  });
 }
 
 type Decoder = ReturnType<typeof createGunzip> | ReturnType<typeof createBrotliDecompress> | ReturnType<typeof createZstdDecompress>;
@@ -100,7 +113,7 @@ function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
     case 'br':
       return () => createBrotliDecompress();
     case 'zstd':
-      return () => createZstdDecompress();
+      return () => createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX } });
     case 'deflate':
       // RFC 9110 8.4.1.2 means the zlib format; some send the bare stream all the same.
       return (bytes) => ((bytes[0]! & 0x0f) === 8 ? createInflate() : createInflateRaw());
@@ -111,20 +124,34 @@ function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
   }
 }
 
+/** 8 MB, as RFC 9659 has it for HTTP. */
+const ZSTD_WINDOW_LOG_MAX = 23;
+/** A body that unpacks to more than this has to be worth its packing: gzip reaches 1:1030, a bomb in brotli 1:600000. */
+const FREE_BYTES = 4 * 1024 * 1024;
+const RATIO_MAX = 2000;
+
 /** Counts while decoding, so that a small body that unpacks to a huge one is caught before it is there. */
-async function decode(bytes: Uint8Array, decoder: Decoder, encoding: string, allowance: BodyAllowance): Promise<Uint8Array> {
-  const pieces: Buffer[] = [];
+async function decode(encoded: readonly Uint8Array[], decoder: Decoder, encoding: string, allowance: BodyAllowance): Promise<ReceivedBody> {
+  const decoded = new PieceList();
+  const encodedBytes = encoded.reduce((length, piece) => length + piece.length, 0);
   allowance.beginDecoded();
-  decoder.end(bytes);
+  for (const piece of encoded) decoder.write(piece);
+  decoder.end();
   try {
     for await (const piece of decoder as AsyncIterable<Buffer>) {
       allowance.accept(piece.length);
-      pieces.push(piece);
+      decoded.add(piece);
+      if (decoded.bytes > FREE_BYTES && decoded.bytes > RATIO_MAX * encodedBytes) throw bomb();
     }
   } catch (error) {
     if (error instanceof BreakwaterError) throw error;
     throw new BreakwaterError('invalid_request', `the request body is not valid ${encoding}`, { cause: error });
   }
   allowance.endDecoded();
-  return Buffer.concat(pieces);
+  const { bytes } = decoded;
+  return joinSmall(decoded.take(), bytes);
+}
+
+function bomb(): BreakwaterError {
+  return new BreakwaterError('request_too_large', `the request body unpacks to more than ${RATIO_MAX} times its size`);
 }

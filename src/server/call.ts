@@ -4,6 +4,7 @@ import type { Gateway, KnownClient } from '../gateway/gateway.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
+import type { DecoderGate } from './decoder-gate.ts';
 import type { UploadWatch } from './upload-watch.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
 
@@ -22,6 +23,7 @@ export interface AppState {
   readonly reload: (() => Promise<void>) | null;
   readonly nextId: () => string;
   readonly uploads: UploadWatch;
+  readonly decoders: DecoderGate;
   /** From now on new work is refused with `shutting_down`. */
   draining: boolean;
 }

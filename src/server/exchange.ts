@@ -17,14 +17,19 @@ export interface Exchange extends AnswerSink, Caller {
   header(name: string): string | undefined;
   /** True if a header's name begins like this. */
   hasHeaderLike(prefix: string): boolean;
+  /** A header that we act on and that was sent twice; null, or absent: none was. */
+  repeatedHeader?(): string | null;
   /**
    * The whole body; once only. Every piece is shown to the gate before it is kept. Rejects with what the gate
    * throws, or with `CallerLeft`.
    */
-  readBody(gate: BodyGate): Promise<Uint8Array>;
+  readBody(gate: BodyGate): Promise<ReceivedBody>;
   /** Nothing more of the body is wanted: `readBody` rejects with this error. */
   stopBody(error: Error): void;
 }
+
+/** In one piece, or as it came where it is large. */
+export type ReceivedBody = Uint8Array | readonly Uint8Array[];
 
 /** Decides how much of a body is taken. */
 export interface BodyGate {

@@ -1,7 +1,9 @@
 /** The app as a `fetch`: a Request in, a Response out, in this process and without a socket. */
+import { PieceList } from '../core/piece-list.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { App } from './app.ts';
-import { CallerLeft, type BodyGate, type Exchange } from './exchange.ts';
+import { joinSmall } from './body-reader.ts';
+import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
 
 /** Bytes of an answer that may wait for the reader before the writer is held back. */
 const waitingBytesMax = 64 * 1024;
@@ -61,15 +63,15 @@ class FetchExchange implements Exchange {
     return [...this.#request.headers.keys()].some((name) => name.startsWith(prefix));
   }
 
-  async readBody(gate: BodyGate): Promise<Uint8Array> {
+  async readBody(gate: BodyGate): Promise<ReceivedBody> {
     const reader = this.#request.body?.getReader();
     if (reader === undefined) return new Uint8Array(0);
     this.#bodyReader = reader;
-    const pieces: Uint8Array[] = [];
+    const pieces = new PieceList();
     try {
       for (let read = await this.#readPiece(reader); !read.done; read = await this.#readPiece(reader)) {
         gate.accept(read.value.length);
-        pieces.push(read.value);
+        pieces.add(read.value);
       }
     } catch (error) {
       reader.cancel(error).catch(() => {});
@@ -77,7 +79,8 @@ class FetchExchange implements Exchange {
     }
     if (this.#bodyError !== null) throw this.#bodyError;
     if (this.#over) throw new CallerLeft();
-    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    const { bytes } = pieces;
+    return joinSmall(pieces.take(), bytes);
   }
 
   /** What the caller's own stream fails with is no fault of ours: its call ends with it. */

@@ -3,12 +3,15 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { RequestFacts } from '../core/request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
-import { decodeRequest } from '../wire/openai-chat/decode-request.ts';
+import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
+import { decodeRequest, type DecodedRequest } from '../wire/openai-chat/decode-request.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
+import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, ReceivedBody } from './exchange.ts';
+import { decodeLarge, joinBody } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
@@ -30,12 +33,16 @@ const none: readonly string[] = [];
 export function infer(operation: 'chat' | 'completions' | 'embeddings', path: string) {
   return (call: Call): Promise<void> =>
     withBody(call, (bytes, arrival) => {
-      const decoded = decodeRequest(operation, bytes);
-      if (!decoded.ok)
-        throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-      const { facts, body } = decoded;
-      requireModel(call, facts.model);
-      return submit(call, { facts, body, path, ...arrival });
+      const run = (decoded: DecodedRequest): Promise<void> => {
+        if (!decoded.ok)
+          throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
+        const { facts, body } = decoded;
+        requireModel(call, facts.model);
+        if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
+        return submit(call, { facts, body, path, ...arrival });
+      };
+      const isLarge = bytes.length > JOINED_BYTES_MAX;
+      return isLarge ? decodeLarge(operation, bytes, call.gateway.slices).then(run) : run(decodeRequest(operation, bytes));
     });
 }
 
@@ -59,13 +66,13 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
   try {
     // A deadline of the caller's own bounds its upload too; the policy's may be another for the model, which nobody knows yet.
     if (settings.deadlineGiven) app.uploads.add(allowance);
-    let bytes: Uint8Array;
+    let body: ReceivedBody;
     try {
-      bytes = await readDecodedBody(exchange, allowance);
+      body = await readDecodedBody(exchange, allowance, app.decoders);
     } finally {
       if (settings.deadlineGiven) app.uploads.remove(allowance);
     }
-    await run(bytes, { receivedAt, settings });
+    await run(body instanceof Uint8Array ? body : await joinBody(body, gateway.slices), { receivedAt, settings });
   } finally {
     allowance.release();
   }
@@ -76,6 +83,15 @@ export function requireModel(call: Call, model: string): void {
   if (call.client!.mayUse(model)) return;
   throw new BreakwaterError('model_not_allowed', `this API key may not use the model ${JSON.stringify(model.slice(0, 200))}`, {
     param: 'model',
+  });
+}
+
+/** The same for every other model that the body names: some providers choose among them. */
+export function requireModels(call: Call, { names, unreadable }: ModelNames): void {
+  for (const name of names) requireModel(call, name);
+  if (unreadable === null) return;
+  throw new BreakwaterError('model_not_allowed', `this API key may not use every model, and '${unreadable}' is too large to be checked`, {
+    param: unreadable,
   });
 }
 

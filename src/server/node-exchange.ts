@@ -8,7 +8,8 @@ import type { HeaderPairs } from '../pipeline/sink.ts';
 import { BodyReader } from './body-reader.ts';
 import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './head-pairs.ts';
 import type { Probed } from './half-closed.ts';
-import { CallerLeft, type BodyGate, type CallerPlace, type Exchange } from './exchange.ts';
+import { repeatedHeader } from './repeated-headers.ts';
+import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
 
 /** What is left of an answer that has ended waits so long for a caller that takes not one byte of it. */
 const flushStallMs = 120_000;
@@ -80,6 +81,10 @@ export class NodeExchange implements Exchange, Probed {
     return false;
   }
 
+  repeatedHeader(): string | null {
+    return repeatedHeader(this.#request);
+  }
+
   get hasLeft(): boolean {
     return this.#left;
   }
@@ -88,7 +93,7 @@ export class NodeExchange implements Exchange, Probed {
     return this.#started;
   }
 
-  readBody(gate: BodyGate): Promise<Uint8Array> {
+  readBody(gate: BodyGate): Promise<ReceivedBody> {
     const { headers } = this.#request;
     const length = headers['content-length'];
     if (length === undefined && headers['transfer-encoding'] === undefined) return Promise.resolve(noBytes);

@@ -53,6 +53,7 @@ function formOf(change: Partial<AnswerForm>): AnswerForm {
     read: (bytes) => readAnswer('chat', bytes),
     toStream: throwing,
     toPlain: throwing,
+    createFold: throwing,
     ...change,
   };
 }

@@ -6,6 +6,7 @@ import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
 import type { HeldBytes } from '../core/held-bytes.ts';
 import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
+import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { contentTypeFault, isAllBlank, isHollow, judgeWhole, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
@@ -53,6 +54,8 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   #decoder: ContentDecoder | null = null;
   /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
   readonly held: HeldAnswer;
+  /** Of a stream for one who asked for a plain answer. */
+  #fold: StreamFold | null = null;
   #isError = false;
   #isCandidate = false;
   #ended = false;
@@ -228,7 +231,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
       if (this.#phase === 'first_content') this.#phase = 'answer';
       this.contentAt = this.#clock.now();
     }
-    this.held.add(chunk);
+    this.held.addText(chunk);
     if (this.#form.wants === 'stream') {
       if (this.held.isTooLarge) this.#fail('malformed', 'one text of this size is no stream');
       return;
@@ -263,8 +266,10 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   /** Events for one who asked for a plain answer: held until they are complete. */
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
-    if (push.done) this.#judgeWhole(this.#form.toPlain(this.held.peek()));
-    else if (this.held.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
+    this.#fold ??= this.#form.createFold();
+    for (const piece of push.pieces) this.#fold.push(piece);
+    if (this.held.isTooLarge || this.#fold.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
+    else if (push.done) this.#judgeWhole(this.#fold.finish());
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {
@@ -291,7 +296,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   }
 
   #judgeWhole(whole: Uint8Array): void {
-    const judged = judgeWhole(this.#form, whole);
+    const judged = judgeWhole(this.#form, whole, this.held.outline);
     if ('failure' in judged) return this.#failWith(judged.failure);
     this.facts = judged.facts;
     this.held.replace(judged.bytes);

@@ -1,5 +1,6 @@
 import type { Instant } from '../core/clock.ts';
 import type { HeldBytes } from '../core/held-bytes.ts';
+import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamHold } from './answer-form.ts';
 
@@ -14,6 +15,8 @@ export class HeldAnswer {
   readonly #held: HeldBytes;
   #pieces: Uint8Array[] = [];
   bytes = 0;
+  /** Of a large JSON text; null: it is not large so far. */
+  outline: JsonOutline | null = null;
   /** Decides how long a stream is held beyond its first content; null: not at all. */
   hold: StreamHold | null = null;
   /** When the first content of a stream came; null: it has not. */
@@ -26,6 +29,15 @@ export class HeldAnswer {
   add(piece: Uint8Array): void {
     this.#pieces.push(piece);
     this.#count(piece.byteLength);
+  }
+
+  /** Of one JSON text: a large one is read as it comes, and not parsed whole at its end. */
+  addText(chunk: Uint8Array): void {
+    this.add(chunk);
+    if (this.bytes <= OUTLINED_BYTES_MIN) return;
+    if (this.outline !== null) return this.outline.push(chunk);
+    this.outline = new JsonOutline();
+    for (const piece of this.#pieces) this.outline.push(piece);
   }
 
   get isTooLarge(): boolean {
@@ -47,6 +59,7 @@ export class HeldAnswer {
   /** Everything, which is held no longer. */
   take(): Uint8Array[] {
     const pieces = this.#pieces;
+    this.outline = null;
     this.#pieces = [];
     this.#count(-this.bytes);
     return pieces;
@@ -60,6 +73,7 @@ export class HeldAnswer {
 
   /** Holds this in place of what it held. */
   replace(bytes: Uint8Array): void {
+    if (bytes !== this.#pieces[0]) this.outline = null;
     this.#pieces = [bytes];
     this.#count(bytes.byteLength - this.bytes);
   }

@@ -178,8 +178,8 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
             origin: request.origin,
             path: request.path,
             method: request.method,
-            headers: request.headers as string[],
-            body: request.body,
+            headers: headersOf(request),
+            body: request.body as Uint8Array | null,
           },
           call,
         );
@@ -196,6 +196,12 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       await Promise.all(closing);
     },
   };
+}
+
+/** What is sent in pieces must be told how long it is, or it would go in chunks, which some servers refuse. */
+function headersOf({ headers, body }: UpstreamRequest): string[] {
+  if (body === null || body instanceof Uint8Array) return headers as string[];
+  return [...headers, 'content-length', String(body.reduce((length, piece) => length + piece.length, 0))];
 }
 
 function isLoopback(origin: string): boolean {

@@ -4,6 +4,7 @@
  * no JSON at all (the HTML page of a CDN). Everything is optional, nothing throws.
  */
 import { asBuffer, byteOrderMarkLength } from './bytes.ts';
+import { JsonOutline, parseBounded } from './json-outline.ts';
 import { isRecord } from './json-values.ts';
 import { resetFromError, resetFromText } from './reset-time.ts';
 import { retryAfterFromError, retryAfterFromText } from './retry-hints.ts';
@@ -33,16 +34,29 @@ const LIST_LENGTH_MAX = 50;
 
 /** An error body of any kind. `charset`: as its content type names it; default UTF-8. */
 export function readErrorBody(body: Uint8Array, charset: string | null = null): ErrorShape {
-  const text = decodeText(body, charset).trim();
-  const value = parseJson(text);
+  const text = decodeText(body.length > BODY_LENGTH_MAX ? body.subarray(0, BODY_LENGTH_MAX) : body, charset).trim();
+  const value = body.length > BODY_LENGTH_MAX && isUtf8Charset(charset) ? outlineOf(body) : parseJson(text);
   if (value === undefined) return fromText(text);
   return readErrorValue(value);
+}
+
+/** A longer body is not made a text: of an error as an event of a stream. */
+const BODY_LENGTH_MAX = 256 * 1024;
+
+function isUtf8Charset(charset: string | null): boolean {
+  return charset === null || /^(utf-?8|us-ascii)$/i.test(charset);
+}
+
+function outlineOf(body: Uint8Array): unknown {
+  const outline = new JsonOutline();
+  outline.push(body);
+  return outline.parse();
 }
 
 function decodeText(body: Uint8Array, charset: string | null): string {
   const mark = body.length >= 2 && ((body[0] === 0xff && body[1] === 0xfe) || (body[0] === 0xfe && body[1] === 0xff));
   const label = mark ? (body[0] === 0xff ? 'utf-16le' : 'utf-16be') : charset;
-  if (label !== null && !/^(utf-?8|us-ascii)$/i.test(label)) {
+  if (label !== null && !isUtf8Charset(label)) {
     try {
       return new TextDecoder(label).decode(body);
     } catch {
@@ -231,11 +245,7 @@ export function clean(text: string): string {
   return line.slice(0, MESSAGE_LENGTH_MAX).toWellFormed();
 }
 
+/** Undefined: it is none. */
 function parseJson(text: string): unknown {
-  if (!/^\s*[[{"]/.test(text)) return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
+  return /^\s*[[{"]/.test(text) ? parseBounded(text) : undefined;
 }

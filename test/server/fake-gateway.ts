@@ -1,4 +1,6 @@
 /** A gateway without an engine, for the server's own tests: it notes what it is given and answers as it is told. */
+import { systemClock } from '../../src/gateway/system-clock.ts';
+import { SlicedWork } from '../../src/core/sliced-work.ts';
 import { EventBus } from '../../src/core/events.ts';
 import type { BreakwaterError } from '../../src/core/errors.ts';
 import { createClients } from '../../src/gateway/clients.ts';
@@ -45,6 +47,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       return config;
     },
     clock,
+    slices: new SlicedWork(systemClock),
     events: new EventBus((error) => {
       throw error;
     }),

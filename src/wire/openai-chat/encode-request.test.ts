@@ -11,7 +11,7 @@ function bodyOf(text: string): RequestBody {
   const bytes = Buffer.from(text);
   const scan = scanObject(bytes);
   assert.ok(scan.ok);
-  return { bytes, members: scan.members, contentType: null };
+  return { bytes, members: scan.members, values: scan.values, contentType: null, passed: null };
 }
 
 const edited = (text: string, edits: RequestEdits): string => Buffer.from(encodeRequest(bodyOf(text), edits)).toString();
