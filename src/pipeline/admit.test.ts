@@ -64,6 +64,9 @@ function world() {
       deadline,
       deadlineGiven: true,
       sessionKey: null,
+      callerCredential: null,
+      path: '/chat/completions',
+      body: { bytes: new Uint8Array() },
     };
     const run = new RequestRun(engine, request as unknown as GatewayRequest, route, {} as AnswerSink);
     runs[id] = run;

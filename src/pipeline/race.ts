@@ -163,12 +163,12 @@ export class AttemptRace implements Race {
     const now = run.engine.clock.now();
     const { hedgeBudget, retryBudget } = target.state;
     const isHedge = this.#cause === 'hedge';
-    const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now));
+    const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now, run.source.client));
     const admitted = isAllowed ? permitBeside(run, target, this.#cause) : null;
     if (admitted === null) return this.#setTimer(Math.max(LOOK_AGAIN_MIN_MS, this.#delayMs));
     if (isHedge) {
       hedgeBudget.take();
-      retryBudget.take(now);
+      retryBudget.take(now, run.source.client);
     }
     const second = beginAttempt(run, admitted, this.#cause);
     if (second === null) return;
