@@ -49,14 +49,14 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'breaker: never opens': {
     what: 'breaker',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
-    from: 'if (this.#mustOpen(now)) this.#open(now);',
-    to: '',
+    from: 'if (!this.#mustOpen(now)) return;',
+    to: 'return;',
     foundBy: /^breaker: /,
   },
   'breaker: lets everybody through': {
     what: 'breaker',
     file: 'policy/circuit-breaker/circuit-breaker.ts',
-    from: 'return Math.max(now, this.#opensAt);',
+    from: 'return Math.max(now, this.#probeAt(now, need));',
     to: 'return now;',
     foundBy: /^breaker: /,
   },
@@ -66,6 +66,21 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     from: 'this.#running < this.#options.probes',
     to: 'this.#running < 100',
     foundBy: /^breaker: \d+ probes/,
+  },
+  'blame: one source opens a breaker for all': {
+    what: 'blame',
+    file: 'policy/circuit-breaker/circuit-breaker.ts',
+    from: 'if (suspect === null) return this.#open(now);',
+    to: 'return this.#open(now);',
+    foundBy: /^blame: /,
+  },
+  'blame: nobody is ever contradicted': {
+    what: 'blame',
+    file: 'core/blame.ts',
+    from: 'if (suspect.streak > 0 && !isOf(suspect, source)) suspect.contradicted = true;',
+    to: 'suspect.contradicted = false;',
+    foundBy: /^blame: /,
+    scene: -6,
   },
   'permit: a cancelled one keeps what it took': {
     what: 'permit',
@@ -112,7 +127,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   'attempts: the retry budget has no end': {
     what: 'attempts',
     file: 'policy/retry-budget.ts',
-    from: 'return this.balance(now) >= 1 - EPSILON;',
+    from: 'return this.balance(now) >= 1 + this.#keptFrom(now, client) - EPSILON;',
     to: 'return true;',
     foundBy: /^attempts: .* was asked again/,
   },

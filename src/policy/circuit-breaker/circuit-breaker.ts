@@ -280,16 +280,12 @@ export class CircuitBreaker implements Resource {
   }
 
   #closeByProbe(now: Instant, source: Source | undefined): void {
-    const wasNeverOut = this.#isSecondWitness(now, source);
     this.#close();
     this.#sources.served(now, source);
     this.#window.record(now, false);
     this.#sources.holdContradicted(now);
-    if (wasNeverOut) this.#openings = 0;
-    else {
-      this.#allowed = this.#options.probes + 1;
-      this.#wanted = GOOD_MIN;
-    }
+    this.#allowed = this.#options.probes + 1;
+    this.#wanted = GOOD_MIN;
   }
 
   #noteGood(): void {
