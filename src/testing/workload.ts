@@ -65,6 +65,8 @@ export interface LoadKind {
   readonly slowReaders?: number;
   /** What those need for each piece. Default p50 200 ms, p95 2 s. */
   readonly readMs?: Spread;
+  /** None of them comes before, in milliseconds. Default 0. */
+  readonly fromMs?: number;
   /** All of them in one conversation. */
   readonly session?: string;
   /** All of them fail like this. */
@@ -95,7 +97,9 @@ export function generateLoad(load: Load, random: Random): SimulatedRequest[] {
     if (!(meanGapMs < Infinity)) continue;
     const endMs = (part + 1) * partMs;
     for (let atMs = part * partMs + gap(meanGapMs, random); atMs < endMs; atMs += gap(meanGapMs, random)) {
-      requests.push(makeRequest(`r${requests.length + 1}`, atMs, pick(load.kinds, random), random));
+      const kind = pick(load.kinds, random);
+      const request = makeRequest(`r${requests.length + 1}`, atMs, kind, random);
+      if (atMs >= (kind.fromMs ?? 0)) requests.push(request);
     }
   }
   return requests;

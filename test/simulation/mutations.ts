@@ -73,6 +73,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     from: 'if (suspect === null) return this.#open(now);',
     to: 'return this.#open(now);',
     foundBy: /^blame: /,
+    scene: -5,
   },
   'blame: nobody is ever contradicted': {
     what: 'blame',
