@@ -31,6 +31,8 @@ function world() {
       countsCached: true,
       rates: null,
       breaker: { state: 'closed' },
+      cooldown: { remainingMs: () => 0 },
+      overload: { remainingMs: () => 0 },
       input: new InputEstimate(),
       output: new OutputEstimate(),
     },
