@@ -33,6 +33,8 @@ function world() {
       rates: null,
       breaker: { state: 'closed' },
       credential: { bench: new Bench('p#1') },
+      cooldown: { remainingMs: () => 0 },
+      overload: { remainingMs: () => 0 },
       input: new InputEstimate(),
       output: new OutputEstimate(),
     },
@@ -66,6 +68,9 @@ function world() {
       deadline,
       deadlineGiven: true,
       sessionKey: null,
+      callerCredential: null,
+      path: '/chat/completions',
+      body: { bytes: new Uint8Array() },
     };
     const run = new RequestRun(engine, request as unknown as GatewayRequest, route, {} as AnswerSink);
     runs[id] = run;

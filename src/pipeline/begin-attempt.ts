@@ -60,8 +60,8 @@ function countForBudgets(run: RequestRun, target: RouteTarget, race: RaceCause |
   state.rescueBudget.earn();
   if (race === 'hedge') return;
   const now = run.engine.clock.now();
-  if (!run.tried.isAsked(target)) state.retryBudget.earn(now);
-  else if (!run.tried.isFree(target) && !run.repeatIsPaid) state.retryBudget.take(now);
+  if (!run.tried.isAsked(target)) state.retryBudget.earn(now, run.source.client);
+  else if (!run.tried.isFree(target) && !run.repeatIsPaid) state.retryBudget.take(now, run.source.client);
   run.repeatIsPaid = false;
   if (run.attempts === 1 && policy.hedge.enabled) state.hedgeBudget.earn(policy.hedge.budget);
 }

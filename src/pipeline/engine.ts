@@ -47,10 +47,14 @@ export function settleAttempt(
 ): void {
   const { state } = target;
   const now = engine.clock.now();
+  const { health } = settlement;
+  const { source } = permit.need;
+  const countsForAll =
+    health === 'success' || (health === 'failure' && (source === undefined || state.breaker.levelAlone(source) === null));
   state.inFlight--;
   permit.settle(now, asCounted(state, settlement));
   state.breaker.extend(pauseUntil);
-  if (settlement.health !== 'neutral') state.health.record(now, settlement.health === 'success');
+  if (countsForAll) state.health.record(now, health === 'success');
   tellBreaker(engine, state);
   engine.admission.pump();
 }

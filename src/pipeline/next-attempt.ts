@@ -68,7 +68,8 @@ async function askRepeat(run: RequestRun, again: readonly RouteTarget[], waitUnt
   for (const target of again) {
     const budget = target.state.retryBudget;
     // The credentials of a model share one, and only one of them will be asked.
-    if (!run.tried.isFree(target) && !held.some((one) => one.budget === budget)) held.push({ budget, taken: budget.take(clock.now()) });
+    if (!run.tried.isFree(target) && !held.some((one) => one.budget === budget))
+      held.push({ budget, taken: budget.take(clock.now(), run.source.client) });
   }
   const result = await ask(run, withRepeats(run, again), waitUntil);
   const repeated = result.kind === 'start' && again.includes(result.target) && !run.tried.isFree(result.target) ? result.target : null;
@@ -114,7 +115,9 @@ function select(run: RequestRun, key: string, keep: (target: RouteTarget) => boo
 function repeatable(run: RequestRun, now: Instant): RouteTarget[] {
   return run.tiers.flat().filter((target) => {
     if (!run.tried.isAsked(target) || run.tried.isDead(target)) return false;
-    return run.tried.notBefore(target) < run.deadline && (run.tried.isFree(target) || target.state.retryBudget.allows(now));
+    return (
+      run.tried.notBefore(target) < run.deadline && (run.tried.isFree(target) || target.state.retryBudget.allows(now, run.source.client))
+    );
   });
 }
 

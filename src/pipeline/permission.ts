@@ -14,7 +14,7 @@ import { answerKind } from './answer-kind.ts';
 import { callKindOf } from './call-kind.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
-import { countsCached, isOutOfOrder } from './route.ts';
+import { countsCached, isOutOfOrder, pausedMs } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { whyUnavailable } from './why-unavailable.ts';
@@ -125,7 +125,9 @@ export class RunApplicant implements RouteApplicant {
     return need;
   }
 
-  #reckon({ state }: RouteTarget): Need {
+  #reckon(target: RouteTarget): Need {
+    const { state } = target;
+    const now = this.#run.engine.clock.now();
     const { facts, client } = this.#run.request;
     const guess = hasOutput(facts.operation) ? state.output.of(client.name) : 0;
     const bound = facts.outputBound;
@@ -135,6 +137,8 @@ export class RunApplicant implements RouteApplicant {
       requests: 1,
       inputTokens: state.input.of(facts.inputTokens, countsCached(state)),
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
+      source: this.#run.source,
+      isLone: pausedMs(state, now) > 0 && this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now))),
     };
   }
 
@@ -215,7 +219,7 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
   const limitsOf = ({ key }: RouteTarget): string =>
     run.failures.find(({ target }) => target.key === key)?.failure.message ??
     describe(refused.blockers.filter(({ target }) => target === key));
-  const why = whyUnavailable(run.tiers, now, limitsOf);
+  const why = whyUnavailable(run.tiers, run.source, now, limitsOf);
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
 }
 

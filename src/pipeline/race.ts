@@ -198,12 +198,12 @@ export class AttemptGroup implements Group, AttemptListener {
     const now = run.engine.clock.now();
     const { hedgeBudget, retryBudget } = target.state;
     const isHedge = cause === 'hedge';
-    const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now));
+    const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now, run.source.client));
     const admitted = isAllowed ? permitBeside(run, target, cause) : null;
     if (admitted === null) return this.#setTimer(Math.max(LOOK_AGAIN_MIN_MS, delayMs));
     if (isHedge) {
       hedgeBudget.take();
-      retryBudget.take(now);
+      retryBudget.take(now, run.source.client);
     }
     this.#begin(admitted, cause, this.#first, null);
   }

@@ -9,6 +9,7 @@ import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
+import type { Source } from '../core/source.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import type { RouteApplicant } from './admit.ts';
 import type { Attempt } from './attempt.ts';
@@ -24,6 +25,7 @@ import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
+import { sourceOf } from './source.ts';
 import { TriedTargets } from './tried-targets.ts';
 
 /** One failed attempt, as the decisions after it and the final error need it. */
@@ -69,6 +71,8 @@ export class RequestRun implements Running, AttemptOwner {
   readonly engine: Engine;
   /** As it came; a broken answer is continued with another body. */
   request: GatewayRequest;
+  /** Who its failures are held against. */
+  readonly source: Source;
   readonly route: Route;
   readonly downstream: Outlet;
   /** The answer is read by others too, or kept for them; null: it is its caller's alone. */
@@ -123,6 +127,7 @@ export class RequestRun implements Running, AttemptOwner {
   constructor(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink, shared: SharedAnswer | null = null) {
     this.engine = engine;
     this.request = request;
+    this.source = sourceOf(request);
     this.shared = shared;
     this.route = route;
     this.startedAt = request.receivedAt;

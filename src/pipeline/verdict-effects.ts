@@ -4,7 +4,9 @@ import type { CooldownEvent } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Settlement } from '../core/resource.ts';
+import type { BlameLevel } from '../core/source.ts';
 import { equalJitter, fullJitter } from '../policy/backoff.ts';
+import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { STALE_CONNECTION, judge } from '../policy/verdict.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import { createFailure } from '../wire/failure.ts';
@@ -161,6 +163,8 @@ export function settleFailure(run: RequestRun, attempt: Attempt, failure: Failur
   const pauseUntil = paused === null ? -Infinity : engine.clock.now() + askedWaitMs(failure);
   settleAttempt(engine, target, permit, settlement, pauseUntil);
   if (paused !== null) engine.events.emit(paused);
+  const heldMs = judgement.health === 'failure' ? target.state.breaker.heldForMs(engine.clock.now(), run.source) : 0;
+  if (heldMs > 0) run.note(`fails for this client or request alone: its next trial there in ${Math.round(heldMs)} ms`, target);
 }
 
 /** Pauses the target, or suspects or quarantines its credential; the event for what was done, null: nothing. */
@@ -174,21 +178,36 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
     if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
+    const cooldown = ofCredential ? state.cooldown : state.overload;
+    const level = cooldown.levelAlone(run.source);
+    if (level !== null) {
+      const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(run.source), random);
+      return holdAlone(run, attempt, cooldown, level, aloneMs);
+    }
     if (hintMs === 0) {
       if (attempt.startedAt < state.rateLimitedAt) return null; // it ran when the target began to pause: of that we know
       state.rateLimitStreak++;
       state.rateLimitedAt = now;
     }
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, state.rateLimitStreak, random);
-    const cooldown = ofCredential ? state.cooldown : state.overload;
-    cooldown.coolUntil(now + forMs, 'cooldown');
+    cooldown.refused(now, run.source, now + forMs, 'cooldown');
     const subject = ofCredential ? state.limitedAs : state.name;
     return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
   if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(run, attempt, failure, judgement);
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
-  state.overload.coolUntil(now + hintMs, 'bench');
+  const level = state.breaker.levelAlone(run.source) ?? state.overload.levelAlone(run.source);
+  if (level !== null) return holdAlone(run, attempt, state.overload, level, hintMs);
+  state.overload.refused(now, run.source, now + hintMs, 'bench');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };
+}
+
+/** Others are served meanwhile: the pause is for this client, or this request, alone. */
+function holdAlone(run: RequestRun, attempt: Attempt, cooldown: Cooldown, level: BlameLevel, forMs: number): null {
+  const now = run.engine.clock.now();
+  cooldown.holdAlone(now, run.source, level, now + forMs);
+  run.note(`others are served meanwhile: the pause of ${Math.round(forMs)} ms is for this ${level} alone`, attempt.options.target);
+  return null;
 }
 
 /** The wait that the provider asks for, in milliseconds; 0: none, or one that makes no sense. */

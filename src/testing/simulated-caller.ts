@@ -168,6 +168,7 @@ function headersOf(request: SimulatedRequest, key: string | null): ReadonlyMap<s
   const headers = new Map([['content-type', 'application/json']]);
   if (key !== null) headers.set('authorization', `Bearer ${key}`);
   if (request.priority !== null) headers.set('x-breakwater-priority', request.priority);
+  if (request.session !== undefined) headers.set('x-session-id', request.session);
   if (request.deadlineMs !== null) headers.set('x-breakwater-deadline-ms', String(request.deadlineMs));
   return headers;
 }

@@ -195,7 +195,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (!line.isOpen && front.holds) this.#room.keep(front.queue);
     else if (!line.isOpen) {
       line.isOpen = !isClosedForAll(line, now);
-      if (!line.isOpen && this.#closesLonger(now, line, front)) for (const queue of line.queues()) this.#room.lookAfresh(queue);
+      if (this.#closesLonger(now, line, front)) for (const queue of line.queues()) this.#room.lookAfresh(queue);
     }
     if (line.isOpen) this.#room.isAnyOpen = true;
   }
