@@ -46,7 +46,8 @@ export class NodeExchange implements Exchange, Probed {
   onLeave: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #body: BodyReader | null = null;
-  #bodyStopped = false;
+  /** Why the body can't be had whole; null: it can. */
+  #bodyError: Error | null = null;
 
   constructor(request: IncomingMessage, response: ServerResponse, listener: Winding, awaitsContinue: boolean) {
     this.#request = request;
@@ -94,6 +95,7 @@ export class NodeExchange implements Exchange, Probed {
     if (length === undefined && headers['transfer-encoding'] === undefined) return Promise.resolve(noBytes);
     return new Promise((resolve, reject) => {
       if (this.#left) throw new CallerLeft();
+      if (this.#bodyError !== null) throw this.#bodyError;
       if (length !== undefined) gate.announce(Number(length));
       if (this.#awaitsContinue) this.#response.writeContinue();
       this.#awaitsContinue = false;
@@ -108,7 +110,21 @@ export class NodeExchange implements Exchange, Probed {
   stopBody(error: Error): void {
     this.#body?.fail(error);
     this.#body = null;
-    this.#bodyStopped = true;
+    this.#bodyError ??= error;
+  }
+
+  /** The request has come whole. */
+  get isReceived(): boolean {
+    return this.#request.complete;
+  }
+
+  /** Calls back once the whole answer was handed to the system; never where it is broken off. */
+  onceSent(listener: () => void): void {
+    this.#response.once('finish', listener);
+  }
+
+  get socket(): TrackedSocket {
+    return this.#socket;
   }
 
   bodyCame(chunk: Uint8Array): void {
@@ -226,7 +242,7 @@ export class NodeExchange implements Exchange, Probed {
     this.#started = true;
     const headers = this.#headers ?? [];
     if (bodyBytes >= 0 && !hasLength(headers) && this.#status !== 204) headers.push('content-length', String(bodyBytes));
-    if (this.#listener.windingDown || this.#bodyStopped) headers.push('connection', 'close');
+    if (this.#listener.windingDown || this.#bodyError !== null) headers.push('connection', 'close');
     try {
       this.#response.writeHead(this.#status, headers);
     } catch {

@@ -54,10 +54,10 @@ function decode(path: string): string {
   return decoded;
 }
 
-/** Resolves `.` and `..` (RFC 3986 5.2.4) and drops empty segments, a last slash included. */
+/** Resolves `.` and `..` (RFC 3986 5.2.4) and drops empty segments, a last slash included. A backslash is read as a slash, as many servers do. */
 function normalise(path: string): string {
   const segments: string[] = [];
-  for (const segment of path.split('/')) {
+  for (const segment of path.replaceAll('\\', '/').split('/')) {
     if (segment === '..') segments.pop();
     else if (segment !== '' && segment !== '.') segments.push(segment);
   }
