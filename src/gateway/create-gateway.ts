@@ -6,7 +6,7 @@ import { HeldBytes } from '../core/held-bytes.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
-import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
+import type { SchedulerOptions } from '../policy/scheduler/types.ts';
 import { takeTurn } from '../policy/selection/selection.ts';
 import { AnswerBook } from '../pipeline/answer-book.ts';
 import { Admission } from '../pipeline/admit.ts';

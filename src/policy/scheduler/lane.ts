@@ -27,6 +27,18 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
   promisedOf: Line<T, A> | null;
   /** Where its deadline is counted (`promises.ts`). */
   bucket: number;
+  /** Whose place it takes in the queue, between that client's earlier and later ones; null: it doesn't wait. */
+  holder: PlaceHolder<T, A> | null;
+  older: Entry<T, A> | null;
+  newer: Entry<T, A> | null;
+}
+
+/** The places in the queue of one client in one class (`queue-places.ts`). */
+export interface PlaceHolder<T extends Capacity, A extends Applicant<T>> {
+  readonly client: string;
+  count: number;
+  newest: Entry<T, A> | null;
+  index: number;
 }
 
 /** One target of a lane with the lines of its resources, in their order. */
