@@ -8,22 +8,22 @@
 import type { Capacity } from '../../core/resource.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
-import { IndexedHeap } from './indexed-heap.ts';
+import { HoldersByCount } from './holders-by-count.ts';
 import type { Entry, PlaceHolder } from './lane.ts';
 import type { Applicant } from './types.ts';
 
 interface ClassPlaces<T extends Capacity, A extends Applicant<T>> {
   taken: number;
+  /** By client; who holds nothing is not in it. */
   readonly holders: Map<string, PlaceHolder<T, A>>;
-  /** The one that holds most first. */
-  readonly byCount: IndexedHeap<PlaceHolder<T, A>>;
+  readonly byCount: HoldersByCount<PlaceHolder<T, A>>;
 }
 
 export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
   readonly #classes: readonly ClassPlaces<T, A>[] = SCHEDULING_CLASSES.map(() => ({
     taken: 0,
     holders: new Map<string, PlaceHolder<T, A>>(),
-    byCount: new IndexedHeap<PlaceHolder<T, A>>((holder, index) => (holder.index = index)),
+    byCount: new HoldersByCount<PlaceHolder<T, A>>(),
   }));
 
   /** How many of this class wait. */
@@ -32,34 +32,31 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
   }
 
   add(entry: Entry<T, A>): void {
-    const { rank, client } = entry.queue;
-    const each = this.#classes[rank]!;
-    each.taken++;
-    let holder = each.holders.get(client);
-    if (holder === undefined) {
-      holder = { client, count: 0, newest: null, index: -1 };
-      each.holders.set(client, holder);
-      each.byCount.push(holder, 0, 0);
+    const { queue } = entry;
+    const each = this.#classes[queue.rank]!;
+    let { holder } = queue;
+    if (holder === null || holder.bucket === null) {
+      holder = each.holders.get(queue.client) ?? { client: queue.client, newest: null, bucket: null, before: null, after: null };
+      queue.holder = holder;
+      if (holder.bucket === null) each.holders.set(queue.client, holder);
     }
-    holder.count++;
-    entry.holder = holder;
+    each.taken++;
+    each.byCount.add(holder);
     entry.older = holder.newest;
     if (holder.newest !== null) holder.newest.newer = entry;
     holder.newest = entry;
-    each.byCount.update(holder.index, -holder.count, 0);
   }
 
   remove(entry: Entry<T, A>): void {
-    const { holder, older, newer } = entry;
-    const each = this.#classes[entry.queue.rank]!;
-    each.taken--;
+    const { queue, older, newer } = entry;
+    const each = this.#classes[queue.rank]!;
+    const holder = queue.holder ?? each.holders.get(queue.client)!;
     if (older !== null) older.newer = newer;
-    if (newer === null) holder!.newest = older;
+    if (newer === null) holder.newest = older;
     else newer.older = older;
-    entry.holder = entry.older = entry.newer = null;
-    if (--holder!.count > 0) return each.byCount.update(holder!.index, -holder!.count, 0);
-    each.byCount.remove(holder!.index);
-    each.holders.delete(holder!.client);
+    entry.older = entry.newer = null;
+    each.taken--;
+    if (!each.byCount.remove(holder)) each.holders.delete(holder.client);
   }
 
   /**
@@ -73,12 +70,12 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
       for (let higher = rank - 1; higher >= 0; higher--) if (isOver(higher)) return this.#lastOfLargest(higher);
     }
     const own = this.#classes[rank]!;
-    const held = own.holders.get(client)?.count ?? 0;
-    return (own.byCount.peek()?.count ?? 0) > held + 1 ? this.#lastOfLargest(rank) : null;
+    const held = own.holders.get(client)?.bucket?.count ?? 0;
+    return own.byCount.most > held + 1 ? this.#lastOfLargest(rank) : null;
   }
 
   #lastOfLargest(rank: number): Entry<T, A> {
-    return this.#classes[rank]!.byCount.peek()!.newest!;
+    return this.#classes[rank]!.byCount.largest!.newest!;
   }
 }
 

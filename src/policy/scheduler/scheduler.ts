@@ -295,7 +295,6 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       promisedOn: null,
       promisedOf: null,
       bucket: 0,
-      holder: null,
       older: null,
       newer: null,
     };
