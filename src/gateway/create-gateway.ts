@@ -86,7 +86,10 @@ class RunningGateway implements Gateway {
   #config: Config;
   #routes: Routes;
   #clients: Clients;
-  readonly #held = new HeldBytes(() => this.#config.server.maxBufferedBytes);
+  readonly #held = new HeldBytes(
+    () => this.#config.server.maxBufferedBytes,
+    () => mayBeShared(this.#config),
+  );
   #draining = false;
   #whenIdle: (() => void)[] = [];
 
@@ -179,12 +182,22 @@ class RunningGateway implements Gateway {
     return entries.filter((entry) => client.mayUse(entry.id));
   }
 
-  tryHoldBytes(bytes: number): boolean {
-    return this.#held.tryHold(bytes);
+  tryHoldBytes(bytes: number, holder?: string, reserve = 0, own = 0): boolean {
+    if (holder === undefined) return this.#held.tryHold(bytes);
+    return this.#held.of(holder).tryHold(bytes, reserve, own) === 'held';
   }
 
-  releaseBytes(bytes: number): void {
-    this.#held.release(bytes);
+  holdBytes(bytes: number, holder: string): void {
+    this.#held.count(holder, bytes);
+  }
+
+  releaseBytes(bytes: number, holder?: string): void {
+    if (holder === undefined) this.#held.release(bytes);
+    else this.#held.count(holder, -bytes);
+  }
+
+  isOverByteShare(holder: string): boolean {
+    return this.#held.isOverShare(holder);
   }
 
   targets(): readonly TargetStatus[] {
@@ -296,6 +309,11 @@ class RunningGateway implements Gateway {
     this.#engine.admission.pump();
     return states.length > 0;
   }
+}
+
+/** Whether more than one may hold bytes: clients, or callers without a key at several addresses. */
+function mayBeShared({ clients, server }: Config): boolean {
+  return clients.length > 1 || (clients.length === 0 && server.allowAnonymous);
 }
 
 function makeClients(config: Config, limits: LimitRegistry): Clients {

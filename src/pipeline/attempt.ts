@@ -2,7 +2,7 @@
 import type { Clock, Instant } from '../core/clock.ts';
 import type { RaceCause } from '../core/events.ts';
 import type { Failure, Phase } from '../core/facts.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteRoom } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
 import { firstContentLimitMs, headersLimitMs, silenceShareMs } from '../policy/latency/silence.ts';
 import type { CallKind } from '../policy/latency/silence.ts';
@@ -29,7 +29,7 @@ const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'op
 /** The request that an attempt is made for. */
 export interface AttemptOwner {
   /** Where what is held of its answer is counted. */
-  readonly held: HeldBytes;
+  readonly held: ByteRoom;
   /** True if a target of another name is untried and could answer. */
   hasOtherAtHand(name: string, now: Instant): boolean;
   /** A fault of ours is told to the operator. */

@@ -11,6 +11,7 @@ import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
 import { answerKind } from './answer-kind.ts';
+import { holderOf } from './gateway-request.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
 import { countsCached } from './route.ts';
@@ -44,7 +45,7 @@ export class RunApplicant implements RouteApplicant {
   constructor(run: RequestRun, tiers: Tiers, waitUntil: Instant) {
     this.#run = run;
     this.class = run.priority;
-    this.client = run.request.client.name;
+    this.client = holderOf(run.request.client);
     this.#waitUntil = waitUntil;
     this.tiers = tiers;
     // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.

@@ -11,7 +11,7 @@ import { findListed, passListed } from './pass-through.ts';
 import { protocolOfPath, withVersion } from './path.ts';
 import { createRequestIds } from './request-id.ts';
 import { createRouter, type Match, type Router } from './router.ts';
-import { UploadWatch } from './upload-watch.ts';
+import { StallWatch } from './stall-watch.ts';
 import { laterPaths, routes, type Route } from './routes.ts';
 
 export interface AppOptions {
@@ -46,7 +46,7 @@ export function createApp(options: AppOptions): App {
     simulated: options.simulated ?? false,
     reload: options.reload ?? null,
     nextId: createRequestIds(options.random),
-    uploads: new UploadWatch(options.gateway.clock),
+    stalls: new StallWatch(options.gateway.clock),
     draining: false,
   };
   const router = createRouter(routes);

@@ -9,9 +9,8 @@ import { BodyReader } from './body-reader.ts';
 import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './head-pairs.ts';
 import type { Probed } from './half-closed.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange } from './exchange.ts';
+import { UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
 
-/** What is left of an answer that has ended waits so long for a caller that takes not one byte of it. */
-const flushStallMs = 120_000;
 /** Bodies up to this size leave in one string with their head, which saves a vectored write. */
 const joinedBodyBytesMax = 4096;
 const noBytes = new Uint8Array(0);
@@ -30,7 +29,7 @@ const ownExchange = Symbol('exchange');
 export type TrackedSocket = Socket & { [openExchanges]: NodeExchange[] };
 type TrackedMessage = (IncomingMessage | ServerResponse) & { [ownExchange]: NodeExchange };
 
-export class NodeExchange implements Exchange, Probed {
+export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #listener: Winding;
@@ -46,6 +45,8 @@ export class NodeExchange implements Exchange, Probed {
   onLeave: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #body: BodyReader | null = null;
+  #charge: ByteCharge | null = null;
+  #unread: UnreadAnswer | null = null;
   /** Why the body can't be had whole; null: it can. */
   #bodyError: Error | null = null;
 
@@ -70,6 +71,10 @@ export class NodeExchange implements Exchange, Probed {
 
   get place(): CallerPlace {
     return isLoopbackAddress(this.#socket.remoteAddress) ? 'loopback' : 'remote';
+  }
+
+  get address(): string | null {
+    return this.place === 'loopback' ? null : (this.#socket.remoteAddress ?? null);
   }
 
   header(name: string): string | undefined {
@@ -144,7 +149,38 @@ export class NodeExchange implements Exchange, Probed {
   write(bytes: Uint8Array): boolean {
     if (this.#over) return true;
     if (!this.#started) this.#start(-1);
-    return this.#response.write(bytes);
+    const isRoomy = this.#response.write(bytes);
+    if (!isRoomy) this.#chargeUnread();
+    else this.#unread?.set(0);
+    return isRoomy;
+  }
+
+  chargeTo(charge: ByteCharge): void {
+    this.#charge = charge;
+  }
+
+  #chargeUnread(): void {
+    if (this.#charge === null) return;
+    if (this.#unread === null) {
+      this.#unread = new UnreadAnswer(this.#charge, this);
+      const response = this.#response as ServerResponse & TrackedMessage;
+      response[ownExchange] = this;
+      response.once('close', onAnswerOver);
+    }
+    this.#unread.set(this.#response.writableLength);
+  }
+
+  /** It has been read, or broken off. */
+  answerOver(): void {
+    this.#unread?.set(0);
+  }
+
+  get hasEnded(): boolean {
+    return this.#over;
+  }
+
+  breakOff(): void {
+    this.#socket.destroy();
   }
 
   probe(): boolean {
@@ -159,12 +195,16 @@ export class NodeExchange implements Exchange, Probed {
   readerMoved(): boolean {
     // An answer that waits for another one on its connection can't move.
     if (this.#response.socket === null) return true;
-    // As net's own timeouts do, for of a large write nothing else tells what is left.
-    const { _handle: handle } = this.#socket as unknown as { _handle: { writeQueueSize?: number } | null };
-    const taken = this.#socket.bytesWritten - this.#socket.writableLength - (handle?.writeQueueSize ?? 0);
+    const taken = this.takenBytes;
     const moved = taken !== this.#takenSeen;
     this.#takenSeen = taken;
     return moved;
+  }
+
+  get takenBytes(): number {
+    // As net's own timeouts do, for of a large write nothing else tells what is left.
+    const { _handle: handle } = this.#socket as unknown as { _handle: { writeQueueSize?: number } | null };
+    return this.#socket.bytesWritten - this.#socket.writableLength - (handle?.writeQueueSize ?? 0);
   }
 
   onDrain(listener: () => void): void {
@@ -205,7 +245,7 @@ export class NodeExchange implements Exchange, Probed {
     if (this.#started && this.#request.httpVersionMinor === 0) this.#socket.resetAndDestroy();
     else if (!this.#started || this.#socket.writableNeedDrain) this.#socket.destroy();
     else {
-      this.#socket.setTimeout(flushStallMs);
+      this.#socket.setTimeout(UNREAD_MAX_MS);
       // Node hands what was just written to the socket in its next tick only.
       process.nextTick(destroySoon, this.#socket);
     }
@@ -224,7 +264,8 @@ export class NodeExchange implements Exchange, Probed {
 
   /** Bytes of an ended answer are left; they are still flushed, but don't wait for ever. */
   #limitFlush(): void {
-    this.#socket.setTimeout(flushStallMs);
+    this.#chargeUnread();
+    this.#socket.setTimeout(UNREAD_MAX_MS);
     const response = this.#response as ServerResponse & TrackedMessage;
     response[ownExchange] = this;
     response.once('finish', onFlushed);
@@ -258,6 +299,11 @@ export class NodeExchange implements Exchange, Probed {
     if (index >= 0) open.splice(index, 1);
   }
 
+  drained(): void {
+    this.#unread?.set(0);
+    this.wakeWriter();
+  }
+
   wakeWriter(): void {
     const listener = this.#onDrain;
     this.#onDrain = null;
@@ -274,7 +320,11 @@ function onBodyEnd(this: IncomingMessage): void {
 }
 
 function onDrain(this: ServerResponse): void {
-  (this as unknown as TrackedMessage)[ownExchange].wakeWriter();
+  (this as unknown as TrackedMessage)[ownExchange].drained();
+}
+
+function onAnswerOver(this: ServerResponse): void {
+  (this as unknown as TrackedMessage)[ownExchange].answerOver();
 }
 
 function onFlushed(this: ServerResponse): void {

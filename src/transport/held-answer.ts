@@ -1,5 +1,5 @@
 import type { Instant } from '../core/clock.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteRoom } from '../core/held-bytes.ts';
 import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamHold } from './answer-form.ts';
 
@@ -11,7 +11,7 @@ const HELD_MAX_WHEN_FULL = 1024 * 1024;
 
 /** What has come of an answer and nobody has taken yet. */
 export class HeldAnswer {
-  readonly #held: HeldBytes;
+  readonly #held: ByteRoom;
   #pieces: Uint8Array[] = [];
   bytes = 0;
   /** Decides how long a stream is held beyond its first content; null: not at all. */
@@ -19,7 +19,7 @@ export class HeldAnswer {
   /** When the first content of a stream came; null: it has not. */
   since: Instant | null = null;
 
-  constructor(held: HeldBytes) {
+  constructor(held: ByteRoom) {
     this.#held = held;
   }
 
