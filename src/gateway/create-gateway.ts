@@ -15,6 +15,7 @@ import type { RouteApplicant } from '../pipeline/admit.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
+import { holderOf } from '../pipeline/gateway-request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { ModelAnswer, ModelQuestion } from '../pipeline/model-question.ts';
 import { askModel } from '../pipeline/nested-request.ts';
@@ -55,6 +56,9 @@ export interface CreateGatewayOptions {
   /** For the outbound proxy; default: none. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
+
+/** Names are remembered: a longer one is refused, in characters. */
+const MODEL_LENGTH_MAX = 512;
 
 /** How long a caller that came while draining should wait for another instance, in milliseconds. */
 const DRAINING_RETRY_MS = 1_000;
@@ -154,9 +158,11 @@ class RunningGateway implements Gateway {
   async handle(request: GatewayRequest, sink: AnswerSink): Promise<void> {
     if (this.#draining) return this.#refuse(request, sink, shuttingDown());
     const { model } = request.facts;
-    let route = this.#routes.find(model, this.#lists.known);
+    if (model.length > MODEL_LENGTH_MAX) return this.#refuse(request, sink, longModel());
+    const holder = holderOf(request.client);
+    let route = this.#routes.find(model, holder, this.#lists.known);
     if (route === null) {
-      route = await this.#findLater(model);
+      route = await this.#findLater(model, holder);
       // Much may have happened while the providers were asked for their lists.
       if (this.#draining) return this.#refuse(request, sink, shuttingDown());
       if (request.caller.hasLeft) return sink.abort();
@@ -273,7 +279,7 @@ class RunningGateway implements Gateway {
   }
 
   async #askModel(question: ModelQuestion): Promise<ModelAnswer> {
-    const answer = await askModel(this.#engine, this.#routes.find(question.model, this.#lists.known), question);
+    const answer = await askModel(this.#engine, this.#routes.find(question.model, '', this.#lists.known), question);
     // It may be the last that ran, if nobody waited for it any more.
     this.#tellIdle();
     return answer;
@@ -289,9 +295,9 @@ class RunningGateway implements Gateway {
   }
 
   /** A name that nobody knows yet may stand in a provider's own list. */
-  async #findLater(name: string): Promise<Route | null> {
+  async #findLater(name: string, holder: string): Promise<Route | null> {
     await this.#lists.refresh(this.#config);
-    return this.#routes.find(name, this.#lists.known);
+    return this.#routes.find(name, holder, this.#lists.known);
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
@@ -329,6 +335,10 @@ function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Res
 function originsOf({ providers }: Config): ReadonlySet<string> {
   const urls = Object.values(providers).map(({ baseUrl }) => baseUrl);
   return new Set(urls.filter((url) => url !== '').map((url) => new URL(url).origin));
+}
+
+function longModel(): BreakwaterError {
+  return new BreakwaterError('invalid_request', `the model's name is longer than ${MODEL_LENGTH_MAX} characters`, { param: 'model' });
 }
 
 function shuttingDown(): BreakwaterError {

@@ -8,7 +8,7 @@ import type { QualityChecks } from './quality-checks.ts';
 import type { TargetRegistry } from './targets.ts';
 
 /** Names come from callers: beyond this many routes are made anew. */
-const ROUTES_MAX = 5_000;
+const ROUTES_MAX = 2_000;
 
 export class Routes {
   readonly #config: Config;
@@ -28,20 +28,20 @@ export class Routes {
     const setsOwn = (name: string): boolean =>
       config.models[name]!.policy.breaker !== undefined || config.models[name]!.policy.retry !== undefined;
     for (const name of [...names.filter(setsOwn), ...names]) {
-      const route = this.#configured.get(name) ?? this.#make(resolveModel(config, name)!);
-      this.#configured.set(name, route);
-      targets.keep(route.tiers.flat().map((target) => target.state));
+      this.#configured.set(name, this.#configured.get(name) ?? this.#make(resolveModel(config, name)!, null));
     }
   }
 
-  /** The route of a name; null: nobody knows it. */
-  find(name: string, lists?: ModelLists): Route | null {
-    const known = this.#configured.get(name) ?? this.#routes.get(name);
-    if (known !== undefined) return known;
+  /** The route of a name; null: nobody knows it. `holder`: whose share of the remembered names it takes. */
+  find(name: string, holder: string, lists?: ModelLists): Route | null {
+    const configured = this.#configured.get(name);
+    if (configured !== undefined) return configured;
+    const known = this.#routes.get(name);
+    if (known !== undefined && this.#isWhole(known)) return known;
     const resolved = resolveModel(this.#config, name, lists) ?? this.#wholeProvider(name);
     if (resolved === null) return null;
     if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
-    const route = this.#make(resolved);
+    const route = this.#make(resolved, holder);
     this.#routes.set(name, route);
     return route;
   }
@@ -54,13 +54,19 @@ export class Routes {
     return { name, by: 'target', tiers: [[target]], patience: 0, policy: {} };
   }
 
-  #make(resolved: ResolvedModel): Route {
+  /** False: a target of it was forgotten meanwhile. */
+  #isWhole({ tiers }: Route): boolean {
+    for (const tier of tiers) for (const { state } of tier) if (!this.#targets.use(state)) return false;
+    return true;
+  }
+
+  #make(resolved: ResolvedModel, holder: string | null): Route {
     const policy = resolvePolicy(this.#config.policy, null, resolved.policy);
     return new Route({
       name: resolved.name,
       tiers: resolved.tiers.map((tier, i) => {
         const time: TierTime = { now: 0 };
-        return tier.flatMap((spec) => this.#targetsOf(spec, i, time, resolved));
+        return tier.flatMap((spec) => this.#targetsOf(spec, i, time, resolved, holder));
       }),
       patienceMs: resolved.patience,
       deadlineMs: policy.deadline,
@@ -70,10 +76,10 @@ export class Routes {
     });
   }
 
-  #targetsOf(spec: TargetSpec, tier: number, time: TierTime, resolved: ResolvedModel): RouteTarget[] {
+  #targetsOf(spec: TargetSpec, tier: number, time: TierTime, resolved: ResolvedModel, holder: string | null): RouteTarget[] {
     const provider = providerNamed(this.#config.providers, spec.provider)!;
     const policy = resolvePolicy(this.#config.policy, provider.policy, resolved.policy);
-    const states = this.#targets.forModel(this.#config, provider, spec.model, policy);
+    const states = this.#targets.forModel(this.#config, provider, spec.model, policy, holder);
     const quality = this.#checks.qualityOf(policy.quality);
     return states.map((state) => ({
       key: state.name,
