@@ -28,16 +28,13 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
   promisedOf: Line<T, A> | null;
   /** Where its deadline is counted (`promises.ts`). */
   bucket: number;
-  /** The request of the same client and class that came before it and waits; null: none does. */
-  older: Entry<T, A> | null;
-  newer: Entry<T, A> | null;
 }
 
 /** The places in the queue of one client in one class (`queue-places.ts`). */
 export interface PlaceHolder<T extends Capacity, A extends Applicant<T>> extends CountedHolder<PlaceHolder<T, A>> {
   readonly client: string;
-  /** The last that came of its requests that wait. */
-  newest: Entry<T, A> | null;
+  /** Where its requests wait, each once; some may be empty. */
+  queues: Queue<T, A>[];
 }
 
 /** One target of a lane with the lines of its resources, in their order. */
@@ -145,7 +142,7 @@ export class Queue<T extends Capacity, A extends Applicant<T>> {
   isFresh = false;
   /** Place among the queues that are to be looked at by themselves at some time. */
   lookIndex = -1;
-  /** Its client's places in the class; null: not known yet. */
+  /** Its client's places in the class, as far as it stands in the list there; null: it doesn't. */
   holder: PlaceHolder<T, A> | null = null;
 
   constructor(lane: Lane<T, A>, rank: number, client: string, apartFrom: Queue<T, A> | null = null) {

@@ -3,13 +3,13 @@
  *
  * Each class has a share of the places that no other class can take: its `queue.minShare`, and the highest class what the others
  * leave. Beyond their shares a lower class makes room for a higher one. Inside a class the client that holds most makes room for one
- * that holds fewer. Of that client the request that came last gives way: it has waited least.
+ * that holds fewer. Of that client one of those that are due last gives way.
  */
 import type { Capacity } from '../../core/resource.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import { HoldersByCount } from './holders-by-count.ts';
-import type { Entry, PlaceHolder } from './lane.ts';
+import type { Entry, PlaceHolder, Queue } from './lane.ts';
 import type { Applicant } from './types.ts';
 
 interface ClassPlaces<T extends Capacity, A extends Applicant<T>> {
@@ -36,25 +36,18 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
     const each = this.#classes[queue.rank]!;
     let { holder } = queue;
     if (holder === null || holder.bucket === null) {
-      holder = each.holders.get(queue.client) ?? { client: queue.client, newest: null, bucket: null, before: null, after: null };
-      queue.holder = holder;
+      holder = each.holders.get(queue.client) ?? { client: queue.client, queues: [], bucket: null, before: null, after: null };
       if (holder.bucket === null) each.holders.set(queue.client, holder);
+      listQueue(holder, queue);
     }
     each.taken++;
     each.byCount.add(holder);
-    entry.older = holder.newest;
-    if (holder.newest !== null) holder.newest.newer = entry;
-    holder.newest = entry;
   }
 
   remove(entry: Entry<T, A>): void {
-    const { queue, older, newer } = entry;
+    const { queue } = entry;
     const each = this.#classes[queue.rank]!;
     const holder = queue.holder ?? each.holders.get(queue.client)!;
-    if (older !== null) older.newer = newer;
-    if (newer === null) holder.newest = older;
-    else newer.older = older;
-    entry.older = entry.newer = null;
     each.taken--;
     if (!each.byCount.remove(holder)) each.holders.delete(holder.client);
   }
@@ -74,9 +67,25 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
     return own.byCount.most > held + 1 ? this.#lastOfLargest(rank) : null;
   }
 
-  #lastOfLargest(rank: number): Entry<T, A> {
-    return this.#classes[rank]!.byCount.largest!.newest!;
+  #lastOfLargest(rank: number): Entry<T, A> | null {
+    const { queues } = this.#classes[rank]!.byCount.largest!;
+    for (let queue = queues.at(-1); queue !== undefined; queue = queues.at(-1)) {
+      if (queue.entries.size > 0) return queue.entries.at(queue.entries.size - 1)!;
+      queue.holder = null;
+      queues.pop();
+    }
+    return null;
   }
+}
+
+/** A queue in which a request of this client waits. Those that are empty are dropped when they are as many as the requests. */
+export function listQueue<T extends Capacity, A extends Applicant<T>>(holder: PlaceHolder<T, A>, queue: Queue<T, A>): void {
+  if (queue.holder === holder) return;
+  queue.holder = holder;
+  holder.queues.push(queue);
+  if (holder.queues.length <= 8 + 2 * (holder.bucket?.count ?? 0)) return;
+  for (const each of holder.queues) if (each.entries.size === 0 && each !== queue) each.holder = null;
+  holder.queues = holder.queues.filter((each) => each.holder !== null);
 }
 
 function shareOf(rank: number, shares: readonly number[]): number {

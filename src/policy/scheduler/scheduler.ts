@@ -295,8 +295,6 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       promisedOn: null,
       promisedOf: null,
       bucket: 0,
-      older: null,
-      newer: null,
     };
   }
 
