@@ -52,11 +52,19 @@ export function createApp(options: AppOptions): App {
   const router = createRouter(routes);
   return {
     handle: (exchange) => void serve(new Call(state, exchange), router),
-    answerBroken: (status, message) => errorAnswer('openai', new BreakwaterError('invalid_request', message, { status }), state.nextId()),
+    answerBroken: (status, message) => errorAnswer('openai', brokenError(status, message), state.nextId()),
     startDraining() {
       state.draining = true;
     },
   };
+}
+
+/** When a caller who finds no room for its connection may come again, in milliseconds. */
+const connectionRetryMs = 1000;
+
+function brokenError(status: number, message: string): BreakwaterError {
+  if (status === 503) return new BreakwaterError('queue_full', message, { status, retryAfterMs: connectionRetryMs });
+  return new BreakwaterError('invalid_request', message, { status });
 }
 
 async function serve(call: Call, router: Router): Promise<void> {

@@ -1,6 +1,7 @@
 /** The HTTP listener: connections, their timeouts, and what can't be read as HTTP. Only it and its exchange know node:http. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { probeCaller } from './half-closed.ts';
 import { NodeExchange, openExchanges, type TrackedSocket } from './node-exchange.ts';
@@ -21,6 +22,8 @@ export interface ListenerOptions {
   readonly handle: ExchangeHandler;
   /** The answer to what is not HTTP, or came too slowly. */
   readonly answerBroken: AnswerBroken;
+  /** Open connections; default `CONNECTIONS_MAX`. */
+  readonly connectionsMax?: number;
   /** A connection could not be taken (too many open files, …); those that are open go on. */
   readonly onError: (error: Error) => void;
 }
@@ -38,7 +41,8 @@ export interface Listener {
 
 /** Starts to listen; rejects with Node's own error (`EADDRINUSE`, `EACCES`, …) where that can't be. */
 export function listen(options: ListenerOptions): Promise<Listener> {
-  const state: ListenerState = { handle: options.handle, connections: new Set(), windingDown: false };
+  const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isIdle);
+  const state: ListenerState = { handle: options.handle, connections, windingDown: false };
   const server = createServer({
     keepAliveTimeout: keepAliveTimeoutMs,
     headersTimeout: headersTimeoutMs,
@@ -47,7 +51,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     // It is asked for below, in our own words.
     requireHostHeader: false,
   });
-  server.on('connection', (socket) => trackConnection(socket, state));
+  server.on('connection', (socket) => trackConnection(socket, state, options.answerBroken));
   (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   server.on('timeout', probeOrClose);
   const { answerBroken } = options;
@@ -78,7 +82,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
 
 interface ListenerState {
   readonly handle: ExchangeHandler;
-  readonly connections: Set<TrackedSocket>;
+  readonly connections: ConnectionShares<TrackedSocket>;
   windingDown: boolean;
 }
 
@@ -97,20 +101,22 @@ function toListener(server: Server, state: ListenerState, host: string): Listene
         NetServer.prototype.close.call(server, () => resolve());
       }),
     destroy() {
-      for (const socket of state.connections) socket.destroy();
+      for (const socket of state.connections.all) socket.destroy();
     },
   };
 }
 
-function trackConnection(socket: Socket, { connections }: ListenerState): void {
+function trackConnection(socket: Socket, { connections }: ListenerState, answerBroken: AnswerBroken): void {
   const tracked = socket as TrackedSocket;
   tracked[openExchanges] = [];
-  connections.add(tracked);
+  const displaced = connections.add(tracked);
+  if (displaced === 'refused') return refuseBroken({ code: 'CONNECTIONS' }, socket, answerBroken);
+  displaced?.destroySoon();
   socket.on('end', () => {
     if (tracked[openExchanges].length > 0) probeOrClose(socket);
   });
   socket.on('close', () => {
-    connections.delete(tracked);
+    connections.remove(tracked);
     for (const exchange of tracked[openExchanges].splice(0)) exchange.callerLeft();
   });
 }
@@ -122,5 +128,10 @@ function probeOrClose(socket: Socket): void {
 
 /** Ends every connection on which no answer is owed, once it has flushed the last one. */
 function closeIdle({ connections }: ListenerState): void {
-  for (const socket of connections) if (socket[openExchanges].length === 0) socket.destroySoon();
+  for (const socket of connections.all) if (isIdle(socket)) socket.destroySoon();
+}
+
+/** No answer is owed on it. */
+function isIdle(socket: TrackedSocket): boolean {
+  return socket[openExchanges].length === 0;
 }

@@ -58,12 +58,19 @@ function faultOf(code: string | undefined): { readonly status: number; readonly 
       return { status: 431, message: 'the request head is too large' };
     case 'CONNECT':
       return { status: 400, message: 'CONNECT is not supported: this is no proxy' };
+    case 'CONNECTIONS':
+      return { status: 503, message: 'too many connections are open' };
     default:
       return { status: 400, message: 'the request is not valid HTTP' };
   }
 }
 
-const reasons: Readonly<Record<number, string>> = { 400: 'Bad Request', 408: 'Request Timeout', 431: 'Request Header Fields Too Large' };
+const reasons: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  408: 'Request Timeout',
+  431: 'Request Header Fields Too Large',
+  503: 'Service Unavailable',
+};
 
 function writeRefusal(socket: Socket, { status, headers, body }: Answer): void {
   if (!socket.writable) return;
