@@ -8,7 +8,7 @@ import { admitClient, admitOperator, admitScraper } from './admission.ts';
 import { Call, type AppState } from './call.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { findListed, passListed } from './pass-through.ts';
-import { protocolOfPath, withVersion } from './path.ts';
+import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';
 import { createRequestIds } from './request-id.ts';
 import { createRouter, type Match, type Router } from './router.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -112,6 +112,8 @@ function serveOther(call: Call, { path }: Match): void | Promise<void> {
   const listed = findListed(call.gateway.config.server.passThrough, path, withVersion(path));
   if (listed !== null) {
     admitClient(call);
+    if (isAmbiguous(path))
+      throw new BreakwaterError('invalid_request', 'the path is encoded twice, or has dots that may be read in two ways');
     return passListed(call, listed);
   }
   const isLater = laterPaths.some((later) => [path, withVersion(path)].some((given) => given === later || given.startsWith(`${later}/`)));

@@ -18,6 +18,14 @@ export function parseTarget(target: string): ParsedTarget {
   return { path: normalise(decode(encodedPath)), query: origin.slice(encodedPath.length) };
 }
 
+/**
+ * Whether a decoded path may be read as another one by a server behind us: one that decodes twice, or that cuts off what follows a
+ * semicolon. Such a path is not passed on.
+ */
+export function isAmbiguous(path: string): boolean {
+  return /%(?:2e|2f|5c|25)/i.test(path) || /\/\.{1,2};/.test(path);
+}
+
 /** The path as it may stand in a request line again. */
 export function encodePath(path: string): string {
   return encodeURI(path).replaceAll('?', '%3F').replaceAll('#', '%23');
