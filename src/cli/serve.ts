@@ -65,6 +65,20 @@ interface Running {
   reload(): Promise<void>;
 }
 
+/** Tells whether the config in force names a target, or one of its credentials (`NAME#1`). */
+function namedTargets(configOf: () => Config): (subject: string) => boolean {
+  let config: Config | null = null;
+  let names: ReadonlySet<string> = new Set();
+  return (subject) => {
+    if (config !== configOf()) {
+      config = configOf();
+      const targets = Object.values(config.models).flatMap(({ tiers }) => tiers.flat());
+      names = new Set([...Object.keys(config.providers), ...targets.map(({ provider, model }) => `${provider}/${model}`)]);
+    }
+    return names.has(subject.replace(/#\d+$/, ''));
+  };
+}
+
 async function start(config: Config, source: FoundConfig, wish: ConfigWish, simulated: boolean): Promise<Running> {
   const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
   const telemetry = createTelemetry({
@@ -74,6 +88,7 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
     secrets: secretsOf(config),
     snapshot: () => gateway.snapshot(),
     isConfiguredModel: (model) => gateway.config.models[model] !== undefined,
+    isConfiguredTarget: namedTargets(() => gateway.config),
   });
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {

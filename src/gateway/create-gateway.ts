@@ -7,7 +7,7 @@ import { SlicedWork } from '../core/sliced-work.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
-import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
+import type { SchedulerOptions } from '../policy/scheduler/types.ts';
 import { judge } from '../policy/verdict.ts';
 import { takeTurn } from '../policy/selection/selection.ts';
 import { AnswerBook } from '../pipeline/answer-book.ts';
@@ -18,6 +18,7 @@ import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
+import { holderOf } from '../pipeline/gateway-request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { ModelAnswer, ModelQuestion } from '../pipeline/model-question.ts';
 import { askModel } from '../pipeline/nested-request.ts';
@@ -60,6 +61,9 @@ export interface CreateGatewayOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
+/** Names are remembered: a longer one is refused, in characters. */
+const MODEL_LENGTH_MAX = 512;
+
 /** How long a caller that came while draining should wait for another instance, in milliseconds. */
 const DRAINING_RETRY_MS = 1_000;
 
@@ -92,7 +96,10 @@ class RunningGateway implements Gateway {
   #config: Config;
   #routes: Routes;
   #clients: Clients;
-  readonly #held = new HeldBytes(() => this.#config.server.maxBufferedBytes);
+  readonly #held = new HeldBytes(
+    () => this.#config.server.maxBufferedBytes,
+    () => mayBeShared(this.#config),
+  );
   #draining = false;
   #whenIdle: (() => void)[] = [];
 
@@ -162,9 +169,11 @@ class RunningGateway implements Gateway {
   async handle(request: GatewayRequest, sink: AnswerSink): Promise<void> {
     if (this.#draining) return this.#refuse(request, sink, shuttingDown());
     const { model } = request.facts;
-    let route = this.#routes.find(model, this.#lists.known);
+    if (model.length > MODEL_LENGTH_MAX) return this.#refuse(request, sink, longModel());
+    const holder = holderOf(request.client);
+    let route = this.#routes.find(model, holder, this.#lists.known);
     if (route === null) {
-      route = await this.#findLater(model);
+      route = await this.#findLater(model, holder);
       // Much may have happened while the providers were asked for their lists.
       if (this.#draining) return this.#refuse(request, sink, shuttingDown());
       if (request.caller.hasLeft) return sink.abort();
@@ -190,12 +199,22 @@ class RunningGateway implements Gateway {
     return entries.filter((entry) => client.mayUse(entry.id));
   }
 
-  tryHoldBytes(bytes: number): boolean {
-    return this.#held.tryHold(bytes);
+  tryHoldBytes(bytes: number, holder?: string, reserve = 0, own = 0): boolean {
+    if (holder === undefined) return this.#held.tryHold(bytes);
+    return this.#held.of(holder).tryHold(bytes, reserve, own) === 'held';
   }
 
-  releaseBytes(bytes: number): void {
-    this.#held.release(bytes);
+  holdBytes(bytes: number, holder: string): void {
+    this.#held.count(holder, bytes);
+  }
+
+  releaseBytes(bytes: number, holder?: string): void {
+    if (holder === undefined) this.#held.release(bytes);
+    else this.#held.count(holder, -bytes);
+  }
+
+  isOverByteShare(holder: string): boolean {
+    return this.#held.isOverShare(holder);
   }
 
   targets(): readonly TargetStatus[] {
@@ -272,7 +291,7 @@ class RunningGateway implements Gateway {
   }
 
   async #askModel(question: ModelQuestion): Promise<ModelAnswer> {
-    const answer = await askModel(this.#engine, this.#routes.find(question.model, this.#lists.known), question);
+    const answer = await askModel(this.#engine, this.#routes.find(question.model, '', this.#lists.known), question);
     // It may be the last that ran, if nobody waited for it any more.
     this.#tellIdle();
     return answer;
@@ -288,9 +307,9 @@ class RunningGateway implements Gateway {
   }
 
   /** A name that nobody knows yet may stand in a provider's own list. */
-  async #findLater(name: string): Promise<Route | null> {
+  async #findLater(name: string, holder: string): Promise<Route | null> {
     await this.#lists.refresh(this.#config);
-    return this.#routes.find(name, this.#lists.known);
+    return this.#routes.find(name, holder, this.#lists.known);
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
@@ -310,6 +329,11 @@ class RunningGateway implements Gateway {
   }
 }
 
+/** Whether more than one may hold bytes: clients, or callers without a key at several addresses. */
+function mayBeShared({ clients, server }: Config): boolean {
+  return clients.length > 1 || (clients.length === 0 && server.allowAnonymous);
+}
+
 function makeClients(config: Config, limits: LimitRegistry): Clients {
   return createClients(config, (client) => clientLimits(client, limits));
 }
@@ -323,6 +347,10 @@ function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Res
 function originsOf({ providers }: Config): ReadonlySet<string> {
   const urls = Object.values(providers).map(({ baseUrl }) => baseUrl);
   return new Set(urls.filter((url) => url !== '').map((url) => new URL(url).origin));
+}
+
+function longModel(): BreakwaterError {
+  return new BreakwaterError('invalid_request', `the model's name is longer than ${MODEL_LENGTH_MAX} characters`, { param: 'model' });
 }
 
 function shuttingDown(): BreakwaterError {

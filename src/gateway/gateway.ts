@@ -104,9 +104,16 @@ export interface Gateway {
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
   /** For what takes longer than a turn of the event loop should. */
   readonly slices: SlicedWork;
-  /** Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. */
-  tryHoldBytes(bytes: number): boolean;
-  releaseBytes(bytes: number): void;
+  /**
+   * Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. `holder`: whose share they take,
+   * none for what belongs to several; `reserve`: the part of all room that is left free for others; `own`: what the same request holds.
+   */
+  tryHoldBytes(bytes: number, holder?: string, reserve?: number, own?: number): boolean;
+  /** For what is in memory already. */
+  holdBytes(bytes: number, holder: string): void;
+  releaseBytes(bytes: number, holder?: string): void;
+  /** This holder's share is what refuses it more bytes, and not the room of all. */
+  isOverByteShare(holder: string): boolean;
   targets(): readonly TargetStatus[];
   queue(): QueueStatus;
   /** For the gauges of the metrics. */

@@ -9,7 +9,7 @@ import { isOnThisMachine } from './provider-place.ts';
 import type { TargetRegistry } from './targets.ts';
 
 /** Names come from callers: beyond this many routes are made anew. */
-const ROUTES_MAX = 5_000;
+const ROUTES_MAX = 2_000;
 
 /** What all targets of a tier have in common. */
 interface TierCommon {
@@ -36,20 +36,20 @@ export class Routes {
     const setsOwn = (name: string): boolean =>
       config.models[name]!.policy.breaker !== undefined || config.models[name]!.policy.retry !== undefined;
     for (const name of [...names.filter(setsOwn), ...names]) {
-      const route = this.#configured.get(name) ?? this.#make(resolveModel(config, name)!);
-      this.#configured.set(name, route);
-      targets.keep(route.tiers.flat().map((target) => target.state));
+      this.#configured.set(name, this.#configured.get(name) ?? this.#make(resolveModel(config, name)!, null));
     }
   }
 
-  /** The route of a name; null: nobody knows it. */
-  find(name: string, lists?: ModelLists): Route | null {
-    const known = this.#configured.get(name) ?? this.#routes.get(name);
-    if (known !== undefined) return known;
+  /** The route of a name; null: nobody knows it. `holder`: whose share of the remembered names it takes. */
+  find(name: string, holder: string, lists?: ModelLists): Route | null {
+    const configured = this.#configured.get(name);
+    if (configured !== undefined) return configured;
+    const known = this.#routes.get(name);
+    if (known !== undefined && this.#isWhole(known)) return known;
     const resolved = resolveModel(this.#config, name, lists) ?? this.#wholeProvider(name);
     if (resolved === null) return null;
     if (this.#routes.size >= ROUTES_MAX) this.#routes.clear();
-    const route = this.#make(resolved);
+    const route = this.#make(resolved, holder);
     this.#routes.set(name, route);
     return route;
   }
@@ -62,13 +62,19 @@ export class Routes {
     return { name, by: 'target', tiers: [[target]], patience: 0, patienceGiven: false, policy: {} };
   }
 
-  #make(resolved: ResolvedModel): Route {
+  /** False: a target of it was forgotten meanwhile. */
+  #isWhole({ tiers }: Route): boolean {
+    for (const tier of tiers) for (const { state } of tier) if (!this.#targets.use(state)) return false;
+    return true;
+  }
+
+  #make(resolved: ResolvedModel, holder: string | null): Route {
     const policy = resolvePolicy(this.#config.policy, null, resolved.policy);
     return new Route({
       name: resolved.name,
       tiers: resolved.tiers.map((tier, i) => {
         const common = { tier: i, time: { now: 0 }, isLastResort: this.#isLastResort(resolved, i) };
-        return tier.flatMap((spec) => this.#targetsOf(spec, common, resolved));
+        return tier.flatMap((spec) => this.#targetsOf(spec, common, resolved, holder));
       }),
       patienceMs: resolved.patience,
       deadlineMs: policy.deadline,
@@ -84,10 +90,10 @@ export class Routes {
     return !patienceGiven && tiers[tier]!.every(isHere) && tiers.slice(0, tier).some((better) => !better.every(isHere));
   }
 
-  #targetsOf(spec: TargetSpec, common: TierCommon, resolved: ResolvedModel): RouteTarget[] {
+  #targetsOf(spec: TargetSpec, common: TierCommon, resolved: ResolvedModel, holder: string | null): RouteTarget[] {
     const provider = providerNamed(this.#config.providers, spec.provider)!;
     const policy = resolvePolicy(this.#config.policy, provider.policy, resolved.policy);
-    const states = this.#targets.forModel(this.#config, provider, spec.model, policy);
+    const states = this.#targets.forModel(this.#config, provider, spec.model, policy, holder);
     const quality = this.#checks.qualityOf(policy.quality);
     return states.map((state) => ({
       key: state.name,

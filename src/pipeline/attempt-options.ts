@@ -1,7 +1,7 @@
 import type { Instant } from '../core/clock.ts';
 import type { RaceCause } from '../core/events.ts';
 import type { Failure } from '../core/facts.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteRoom } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Repair } from '../policy/repair/repair.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -15,7 +15,7 @@ export type AtHand = 'none' | 'peer' | 'stand-in';
 /** The request that an attempt is made for. */
 export interface AttemptOwner {
   /** Where what is held of its answer is counted. */
-  readonly held: HeldBytes;
+  readonly held: ByteRoom;
   /** Which untried targets of another name could answer. */
   atHand(beside: RouteTarget, now: Instant): AtHand;
   /** When a stand-in on this machine has to start, to answer before the deadline. */

@@ -10,6 +10,12 @@ export interface Client {
   readonly name: string;
   /** The client's own limits and budget, taken once for a request. */
   readonly resources: readonly Resource[];
+  /** Whose share of memory and of the queue it takes, where that is not the client's: the address of a caller without a key. */
+  readonly holder?: string;
+}
+
+export function holderOf({ name, holder }: Client): string {
+  return holder ?? name;
 }
 
 /** One accepted request, decoded as far as we act on it: what `server` hands to the engine. */

@@ -12,6 +12,7 @@ import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
 import { answerKind } from './answer-kind.ts';
 import { callKindOf } from './call-kind.ts';
+import { holderOf } from './gateway-request.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
 import { countsCached, isOutOfOrder, pausedMs } from './route.ts';
@@ -51,7 +52,7 @@ export class RunApplicant implements RouteApplicant {
   constructor(run: RequestRun, tiers: Tiers, waitUntil: Instant) {
     this.#run = run;
     this.class = run.priority;
-    this.client = run.request.client.name;
+    this.client = holderOf(run.request.client);
     this.#waitUntil = waitUntil;
     this.tiers = tiers;
     // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.

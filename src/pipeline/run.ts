@@ -5,7 +5,7 @@ import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { SchedulingClass } from '../core/request.ts';
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteAccount } from '../core/held-bytes.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
@@ -18,7 +18,7 @@ import { callKindOf } from './call-kind.ts';
 import { Downstream } from './downstream.ts';
 import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
-import { keepAliveMsOf } from './gateway-request.ts';
+import { holderOf, keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { isOutOfOrder, isStandInFor } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
@@ -99,6 +99,7 @@ export class RequestRun implements Running, AttemptOwner {
   /** The retry budget was charged for the next attempt already. */
   repeatIsPaid = false;
   #kept: KeptAnswer | null = null;
+  #held: ByteAccount | null = null;
   /** Checks of the operator's own that were made. */
   checks = 0;
   clientPermit: Permit | null = null;
@@ -148,8 +149,9 @@ export class RequestRun implements Running, AttemptOwner {
     });
   }
 
-  get held(): HeldBytes {
-    return this.engine.held;
+  /** Where what is held of its answers is counted. */
+  get held(): ByteAccount {
+    return (this.#held ??= this.engine.held.of(holderOf(this.request.client)));
   }
 
   /** The best complete answer so far that was not good enough; null: there is none. */

@@ -19,8 +19,11 @@ export function admitClient(call: Call): void {
   if (clients.length === 0 && !server.allowAnonymous) {
     refuseForeign(exchange, 'No key is asked for here: configure clients, or set server.allowAnonymous: true.');
   }
-  call.client = app.gateway.authenticate(call.credential);
-  if (call.client !== null) return;
+  const client = app.gateway.authenticate(call.credential);
+  if (client !== null) {
+    call.client = clients.length === 0 && exchange.address !== null ? { ...client, holder: exchange.address } : client;
+    return exchange.chargeTo(call);
+  }
   const message = call.credential === null ? 'an API key is needed: send authorization: Bearer KEY' : 'the API key is not known here';
   throw new BreakwaterError('invalid_api_key', message);
 }

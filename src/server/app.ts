@@ -9,10 +9,10 @@ import { Call, type AppState } from './call.ts';
 import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { findListed, passListed } from './pass-through.ts';
-import { protocolOfPath, withVersion } from './path.ts';
+import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';
 import { createRequestIds } from './request-id.ts';
 import { createRouter, type Match, type Router } from './router.ts';
-import { UploadWatch } from './upload-watch.ts';
+import { StallWatch } from './stall-watch.ts';
 import { laterPaths, routes, type Route } from './routes.ts';
 
 export interface AppOptions {
@@ -47,18 +47,26 @@ export function createApp(options: AppOptions): App {
     simulated: options.simulated ?? false,
     reload: options.reload ?? null,
     nextId: createRequestIds(options.random),
-    uploads: new UploadWatch(options.gateway.clock),
+    stalls: new StallWatch(options.gateway.clock),
     decoders: new DecoderGate(),
     draining: false,
   };
   const router = createRouter(routes);
   return {
     handle: (exchange) => void serve(new Call(state, exchange), router),
-    answerBroken: (status, message) => errorAnswer('openai', new BreakwaterError('invalid_request', message, { status }), state.nextId()),
+    answerBroken: (status, message) => errorAnswer('openai', brokenError(status, message), state.nextId()),
     startDraining() {
       state.draining = true;
     },
   };
+}
+
+/** When a caller who finds no room for its connection may come again, in milliseconds. */
+const connectionRetryMs = 1000;
+
+function brokenError(status: number, message: string): BreakwaterError {
+  if (status === 503) return new BreakwaterError('queue_full', message, { status, retryAfterMs: connectionRetryMs });
+  return new BreakwaterError('invalid_request', message, { status });
 }
 
 async function serve(call: Call, router: Router): Promise<void> {
@@ -108,6 +116,8 @@ function serveOther(call: Call, { path }: Match): void | Promise<void> {
   const listed = findListed(call.gateway.config.server.passThrough, path, withVersion(path));
   if (listed !== null) {
     admitClient(call);
+    if (isAmbiguous(path))
+      throw new BreakwaterError('invalid_request', 'the path is encoded twice, or has dots that may be read in two ways');
     return passListed(call, listed);
   }
   const isLater = laterPaths.some((later) => [path, withVersion(path)].some((given) => given === later || given.startsWith(`${later}/`)));

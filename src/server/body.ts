@@ -9,16 +9,34 @@ import type { Running } from '../pipeline/running-list.ts';
 import { joinSmall } from './body-reader.ts';
 import type { DecoderGate } from './decoder-gate.ts';
 import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
-import type { Upload } from './upload-watch.ts';
+import type { StallWatch, Stallable } from './stall-watch.ts';
 
 /** When a caller who found no room may well find it. */
 const roomRetryMs = 1000;
 
-/** What one request holds of the room for bodies. `release` gives everything back, once, on every path. */
-export class BodyAllowance implements BodyGate, Upload {
+/** A caller must send at least so many bytes of a body, or all that is left of it, in so much time, in milliseconds. */
+const STEP_BYTES = 64 * 1024;
+const STEP_MS = 60_000;
+
+/** Whose room a body takes. */
+export interface BodyClaim {
+  /** The client, or the address of a caller without a key: whose share it is counted in. */
+  readonly holder: string;
+  /** The part of the room that is left free for higher classes. */
+  readonly reserve: number;
+  /** When the upload must be over; Infinity: no deadline of the caller's own bounds it. */
+  readonly endsAt: Instant;
+}
+
+/** What one request holds of the room for bodies, charged as they arrive. `release` gives everything back, once, on every path. */
+export class BodyAllowance implements BodyGate, Stallable {
   older: Running | null = null;
   newer: Running | null = null;
-  readonly endsAt: Instant;
+  readonly givesWayAfterMs = 2_000;
+  movedAt: Instant;
+  readonly #claim: BodyClaim;
+  readonly #stalls: StallWatch;
+  #stepBytes = 0;
   readonly #exchange: Exchange;
   readonly #gateway: Gateway;
   readonly #limit: number;
@@ -28,25 +46,46 @@ export class BodyAllowance implements BodyGate, Upload {
   /** Held for its encoded form, while the decoded one is made. */
   #heldEncoded = 0;
 
-  /** `endsAt`: the deadline of the request. */
-  constructor(gateway: Gateway, exchange: Exchange, endsAt: Instant) {
+  constructor(gateway: Gateway, exchange: Exchange, claim: BodyClaim, stalls: StallWatch) {
     this.#gateway = gateway;
     this.#exchange = exchange;
-    this.endsAt = endsAt;
+    this.#claim = claim;
+    this.#stalls = stalls;
     this.#limit = gateway.config.server.maxBodySize;
+    this.movedAt = gateway.clock.now();
+  }
+
+  get holder(): string {
+    return this.#claim.holder;
+  }
+
+  get heldBytes(): number {
+    return this.#held + this.#heldEncoded;
   }
 
   stop(error: BreakwaterError): void {
+    this.release();
     this.#exchange.stopBody(error);
   }
 
+  look(now: Instant): void {
+    if (this.#claim.endsAt <= now)
+      this.stop(new BreakwaterError('deadline_exceeded', 'the deadline passed while the request body was still on its way'));
+    else if (now - this.movedAt >= STEP_MS)
+      this.stop(new BreakwaterError('invalid_request', 'the request body came too slowly: less than 64 KB in a minute', { status: 408 }));
+  }
+
   announce(bytes: number): void {
-    this.#hold(bytes);
+    if (bytes > this.#limit) throw this.#tooLarge();
   }
 
   accept(bytes: number): void {
     this.#received += bytes;
-    if (this.#received > this.#held) this.#hold(this.#received - this.#held);
+    this.#hold(bytes);
+    this.#stepBytes += bytes;
+    if (this.#stepBytes < STEP_BYTES) return;
+    this.#stepBytes = 0;
+    this.movedAt = this.#gateway.clock.now();
   }
 
   /** What came so far was the encoded form; what comes now is the decoded one. */
@@ -57,26 +96,31 @@ export class BodyAllowance implements BodyGate, Upload {
   }
 
   endDecoded(): void {
-    if (this.#heldEncoded > 0) this.#gateway.releaseBytes(this.#heldEncoded);
+    if (this.#heldEncoded > 0) this.#gateway.releaseBytes(this.#heldEncoded, this.#claim.holder);
     this.#heldEncoded = 0;
   }
 
   release(): void {
     this.endDecoded();
-    if (this.#held > 0) this.#gateway.releaseBytes(this.#held);
+    if (this.#held > 0) this.#gateway.releaseBytes(this.#held, this.#claim.holder);
     this.#held = 0;
   }
 
   #hold(bytes: number): void {
-    if (this.#held + bytes > this.#limit) {
-      throw new BreakwaterError('request_too_large', `the request body is larger than server.maxBodySize, ${formatSize(this.#limit)}`);
-    }
-    if (!this.#gateway.tryHoldBytes(bytes)) {
+    if (this.#received > this.#limit) throw this.#tooLarge();
+    const { holder, reserve } = this.#claim;
+    while (!this.#gateway.tryHoldBytes(bytes, holder, reserve, this.heldBytes)) {
+      // What others hold is ended only where all of it is too much, and not this one's share.
+      if (this.#stalls.makeRoom(this.#gateway.isOverByteShare(holder) ? holder : null)) continue;
       throw new BreakwaterError('queue_full', 'no room for another request body: too many bytes are waiting', {
         retryAfterMs: roomRetryMs,
       });
     }
     this.#held += bytes;
+  }
+
+  #tooLarge(): BreakwaterError {
+    return new BreakwaterError('request_too_large', `the request body is larger than server.maxBodySize, ${formatSize(this.#limit)}`);
   }
 }
 

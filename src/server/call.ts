@@ -1,11 +1,14 @@
 import { BreakwaterError } from '../core/errors.ts';
+import type { Instant } from '../core/clock.ts';
 import type { Protocol } from '../core/request.ts';
 import type { Gateway, KnownClient } from '../gateway/gateway.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
+import { holderOf } from '../pipeline/gateway-request.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import type { DecoderGate } from './decoder-gate.ts';
-import type { UploadWatch } from './upload-watch.ts';
+import type { StallWatch } from './stall-watch.ts';
+import type { ByteCharge } from './unread-answer.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
 
 /** What all requests to one server share. */
@@ -22,7 +25,8 @@ export interface AppState {
   /** Reads the config again; null where there is none to read. */
   readonly reload: (() => Promise<void>) | null;
   readonly nextId: () => string;
-  readonly uploads: UploadWatch;
+  /** Bodies on their way, and answers that are not read. */
+  readonly stalls: StallWatch;
   readonly decoders: DecoderGate;
   /** From now on new work is refused with `shutting_down`. */
   draining: boolean;
@@ -41,7 +45,7 @@ export interface Place {
 const nowhere: Place = { path: '/', query: '', rest: '' };
 
 /** One request on its way through the routes. */
-export class Call {
+export class Call implements ByteCharge {
   readonly app: AppState;
   readonly exchange: Exchange;
   /** As in `x-request-id`. */
@@ -64,6 +68,27 @@ export class Call {
 
   get gateway(): Gateway {
     return this.app.gateway;
+  }
+
+  /** Whose share of memory and of the queue it takes. */
+  get holder(): string {
+    return this.client === null ? '' : holderOf(this.client);
+  }
+
+  get stalls(): StallWatch {
+    return this.app.stalls;
+  }
+
+  now(): Instant {
+    return this.gateway.clock.now();
+  }
+
+  hold(bytes: number): void {
+    this.gateway.holdBytes(bytes, this.holder);
+  }
+
+  release(bytes: number): void {
+    this.gateway.releaseBytes(bytes, this.holder);
   }
 
   sendJson(status: number, value: unknown, headers: HeaderPairs = []): void {

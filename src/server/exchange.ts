@@ -1,5 +1,6 @@
 import type { Caller } from '../pipeline/caller.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
+import type { ByteCharge } from './unread-answer.ts';
 
 /** Where a caller sits: on this machine, elsewhere, or in this very process (`breakwater.fetch`). */
 export type CallerPlace = 'loopback' | 'remote' | 'process';
@@ -13,6 +14,8 @@ export interface Exchange extends AnswerSink, Caller {
   /** Path and query as sent: `/v1/models?limit=2`. */
   readonly target: string;
   readonly place: CallerPlace;
+  /** Where a caller on another machine sits; null: on this one. */
+  readonly address: string | null;
   /** The value of a header; undefined: absent. Repeated ones are joined as HTTP says, which matches no key. */
   header(name: string): string | undefined;
   /** True if a header's name begins like this. */
@@ -26,6 +29,8 @@ export interface Exchange extends AnswerSink, Caller {
   readBody(gate: BodyGate): Promise<ReceivedBody>;
   /** Nothing more of the body is wanted: `readBody` rejects with this error. */
   stopBody(error: Error): void;
+  /** What its caller does not read is counted here. */
+  chargeTo(charge: ByteCharge): void;
 }
 
 /** In one piece, or as it came where it is large. */

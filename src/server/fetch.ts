@@ -4,6 +4,7 @@ import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { App } from './app.ts';
 import { joinSmall } from './body-reader.ts';
 import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
+import type { ByteCharge } from './unread-answer.ts';
 
 /** Bytes of an answer that may wait for the reader before the writer is held back. */
 const waitingBytesMax = 64 * 1024;
@@ -26,6 +27,7 @@ export function createFetch(app: App): typeof fetch {
 
 class FetchExchange implements Exchange {
   readonly place = 'process';
+  readonly address = null;
   readonly method: string;
   readonly target: string;
   readonly #request: Request;
@@ -42,6 +44,8 @@ class FetchExchange implements Exchange {
   /** In the body's queue, when it was last asked. */
   #roomSeen: number | null = null;
   #onDrain: (() => void) | null = null;
+  #charge: ByteCharge | null = null;
+  #charged = 0;
   #bodyError: Error | null = null;
   #bodyReader: ReadableStreamDefaultReader<Uint8Array> | null = null;
 
@@ -107,7 +111,20 @@ class FetchExchange implements Exchange {
     if (this.#over) return true;
     if (!this.#started) this.#startStream();
     this.#body?.enqueue(bytes);
-    return (this.#body?.desiredSize ?? 1) > 0;
+    const room = this.#body?.desiredSize ?? 1;
+    this.#chargeUnread(room > 0 ? 0 : waitingBytesMax - room);
+    return room > 0;
+  }
+
+  chargeTo(charge: ByteCharge): void {
+    this.#charge = charge;
+  }
+
+  /** What the reader has not taken, while that holds the writer back. A whole answer belongs to the reader at once. */
+  #chargeUnread(bytes: number): void {
+    if (bytes > this.#charged) this.#charge?.hold(bytes - this.#charged);
+    else if (bytes < this.#charged) this.#charge?.release(this.#charged - bytes);
+    this.#charged = this.#charge === null ? 0 : bytes;
   }
 
   onDrain(listener: () => void): void {
@@ -147,7 +164,7 @@ class FetchExchange implements Exchange {
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
       {
         start: (controller) => void (this.#body = controller as ReadableStreamDefaultController<Uint8Array>),
-        pull: () => this.#wakeWriter(),
+        pull: () => this.#pulled(),
         cancel: (reason) => this.#callerLeft(reason),
       },
       new ByteLengthQueuingStrategy({ highWaterMark: waitingBytesMax }),
@@ -181,6 +198,12 @@ class FetchExchange implements Exchange {
   #finish(): void {
     this.#over = true;
     this.#request.signal.removeEventListener('abort', this.#onAbort);
+    this.#chargeUnread(0);
+    this.#wakeWriter();
+  }
+
+  #pulled(): void {
+    this.#chargeUnread(0);
     this.#wakeWriter();
   }
 

@@ -1,7 +1,7 @@
 /** The hot path: a request for a model, from its first byte to the engine. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
-import type { RequestFacts } from '../core/request.ts';
+import type { Priority, RequestFacts } from '../core/request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest, type DecodedRequest } from '../wire/openai-chat/decode-request.ts';
@@ -28,6 +28,9 @@ const forwarded = [
 ] as const;
 
 const none: readonly string[] = [];
+
+/** The part of the room for bodies that each class leaves free for higher ones. */
+const byteReserve: Readonly<Record<Priority, number>> = { high: 0, normal: 1 / 8, low: 1 / 4 };
 
 /** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
 export function infer(operation: 'chat' | 'completions' | 'embeddings', path: string) {
@@ -62,15 +65,17 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
   const { app, gateway, exchange } = call;
   const receivedAt = gateway.clock.now();
   const settings = readSettings(exchange, gateway.config.policy);
-  const allowance = new BodyAllowance(gateway, exchange, receivedAt + settings.deadlineMs);
+  // A deadline of the caller's own bounds its upload too; the policy's may be another for the model, which nobody knows yet.
+  const endsAt = settings.deadlineGiven ? receivedAt + settings.deadlineMs : Infinity;
+  const reserve = byteReserve[settings.priority ?? call.client!.priority];
+  const allowance = new BodyAllowance(gateway, exchange, { holder: call.holder, reserve, endsAt }, app.stalls);
   try {
-    // A deadline of the caller's own bounds its upload too; the policy's may be another for the model, which nobody knows yet.
-    if (settings.deadlineGiven) app.uploads.add(allowance);
+    app.stalls.add(allowance);
     let body: ReceivedBody;
     try {
       body = await readDecodedBody(exchange, allowance, app.decoders);
     } finally {
-      if (settings.deadlineGiven) app.uploads.remove(allowance);
+      app.stalls.remove(allowance);
     }
     await run(body instanceof Uint8Array ? body : await joinBody(body, gateway.slices), { receivedAt, settings });
   } finally {

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { BreakwaterEvent } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { attempt, attemptEnd, failedAttempt, finished, received } from './sample-events.ts';
-import { createMetrics, type MetricsOptions } from './metrics.ts';
+import { createMetrics, unnamedTargetsMax, type MetricsOptions } from './metrics.ts';
 import { labelValuesMax, seriesMax } from './series.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -72,6 +72,15 @@ test('names that are not configured, or too many, are counted as other', async (
   assert.equal(lines.length, labelValuesMax + 2);
   assert.equal(lines.filter((line) => line.includes('model="other",client="other"')).length, 1);
   assert.equal(lines.filter((line) => line.includes('model="fast",client="other"')).length, 1);
+});
+
+test('targets that only callers have named take no label from those that are configured', async () => {
+  const { record, scrape } = setUp({ isConfiguredTarget: (target) => target === 'a/configured' });
+  for (let i = 0; i < 30_000; i++) record(attemptEnd({ target: `a/made-up-${i}` }));
+  record(attemptEnd({ target: 'a/configured' }));
+  const lines = [...(await scrape()).keys()].filter((name) => name.startsWith('breakwater_attempts_total'));
+  assert.equal(lines.length, unnamedTargetsMax + 2);
+  assert.equal(lines.filter((line) => line.includes('target="a/configured"')).length, 1);
 });
 
 test('combinations of labels are bounded too, and none is lost', async () => {

@@ -8,6 +8,8 @@ import type { Snapshot } from './snapshot.ts';
 
 /** Upper bounds in seconds. Calls to models last from milliseconds (refused, cached, simulated) to ten minutes. */
 const durationBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
+/** Most targets that only callers have named, as values of a label. */
+export const unnamedTargetsMax = 50;
 /** Most resources or breakers that are shown one by one. */
 const gaugeSamplesMax = 2_000;
 const breakerValues: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2, isolated: 3 };
@@ -19,6 +21,8 @@ export interface MetricsOptions {
   readonly snapshot?: () => Snapshot;
   /** Whether a model name may be a label of its own; the others are counted as `other`. Default: any, up to a bound. */
   readonly isConfiguredModel?: (model: string) => boolean;
+  /** Whether the config names this target or credential; of the others a few are labels, so that callers can't use up all places. Default: it does. */
+  readonly isConfiguredTarget?: (subject: string) => boolean;
   /** Counters that are kept elsewhere, asked at each scrape. */
   readonly dropped: { readonly logLines: () => number; readonly requestRecords: () => number };
 }
@@ -36,8 +40,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const labels: Labels = {
     models: new LabelValues(options.isConfiguredModel),
     clients: new LabelValues(),
-    targets: new LabelValues(),
-    subjects: new LabelValues(),
+    targets: new LabelValues(options.isConfiguredTarget, unnamedTargetsMax),
+    subjects: new LabelValues(options.isConfiguredTarget, unnamedTargetsMax),
   };
   const engine = createEngineGauges(options.snapshot, labels.targets);
   const write = createExposition([

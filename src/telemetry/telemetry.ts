@@ -31,6 +31,8 @@ export interface TelemetryOptions {
   readonly snapshot?: () => Snapshot;
   /** Whether a model name may be a label of its own in the metrics; the others are `other`. Default: any, up to 200. */
   readonly isConfiguredModel?: (model: string) => boolean;
+  /** The same of a target or credential; of the others 50 are labels of their own. Default: any, up to 200. */
+  readonly isConfiguredTarget?: (subject: string) => boolean;
   /** Bounds on the timelines kept. */
   readonly timelines?: TraceBounds;
 }
@@ -65,6 +67,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     dropped: { logLines: () => logs.dropped, requestRecords: () => requests?.dropped ?? 0 },
     ...(options.snapshot && { snapshot: options.snapshot }),
     ...(options.isConfiguredModel && { isConfiguredModel: options.isConfiguredModel }),
+    ...(options.isConfiguredTarget && { isConfiguredTarget: options.isConfiguredTarget }),
   });
 
   function listen(event: BreakwaterEvent): void {

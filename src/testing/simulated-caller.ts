@@ -9,6 +9,7 @@ export type AnswerEnd = 'ended' | 'broken' | 'left';
 
 export class SimulatedCaller implements Exchange {
   readonly place = 'process';
+  readonly address = null;
   readonly method = 'POST';
   readonly target: string;
   readonly request: SimulatedRequest;
@@ -50,6 +51,8 @@ export class SimulatedCaller implements Exchange {
   }
 
   stopBody(): void {}
+
+  chargeTo(): void {}
 
   async readBody(gate: BodyGate): Promise<Uint8Array> {
     const bytes = Buffer.from(bodyOf(this.request));

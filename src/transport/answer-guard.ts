@@ -4,7 +4,7 @@
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
@@ -67,7 +67,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   /** What is known of the answer; grows until its end. */
   facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 
-  constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener, held: HeldBytes) {
+  constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener, held: ByteRoom) {
     this.held = new HeldAnswer(held);
     this.#clock = clock;
     this.#form = form;

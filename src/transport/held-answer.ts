@@ -1,5 +1,5 @@
 import type { Instant } from '../core/clock.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteRoom } from '../core/held-bytes.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamHold } from './answer-form.ts';
@@ -12,7 +12,7 @@ const HELD_MAX_WHEN_FULL = 1024 * 1024;
 
 /** What has come of an answer and nobody has taken yet. */
 export class HeldAnswer {
-  readonly #held: HeldBytes;
+  readonly #held: ByteRoom;
   #pieces: Uint8Array[] = [];
   bytes = 0;
   /** Of a large JSON text; null: it is not large so far. */
@@ -22,7 +22,7 @@ export class HeldAnswer {
   /** When the first content of a stream came; null: it has not. */
   since: Instant | null = null;
 
-  constructor(held: HeldBytes) {
+  constructor(held: ByteRoom) {
     this.#held = held;
   }
 

@@ -77,9 +77,13 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       gateway.heldBytes += bytes;
       return true;
     },
+    holdBytes(bytes) {
+      gateway.heldBytes += bytes;
+    },
     releaseBytes(bytes) {
       gateway.heldBytes -= bytes;
     },
+    isOverByteShare: () => false,
     targets: () => [],
     queue: () => ({
       waiting: 0,

@@ -79,3 +79,13 @@ export interface Decided<T extends Capacity, A extends Applicant<T>> {
 
 /** Chooses among the targets of one tier that can start now; never called with none. */
 export type Choose<T extends Capacity, A extends Applicant<T>> = (startable: readonly T[], applicant: A, now: Instant) => T;
+
+export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
+  /** At most this many wait. One more is refused with `queue_full`, or takes the place of another that is (`queue-places.ts`). */
+  readonly queueLengthMax: number;
+  /** Share of starts on a resource that a waiting class keeps while higher ones are served, by class; absent: none. */
+  readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
+  readonly choose: Choose<T, A>;
+  /** Told of every start, chosen or the only one that could: what `choose` goes by may depend on it. */
+  readonly onStart?: (target: T, now: Instant) => void;
+}
