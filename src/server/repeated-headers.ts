@@ -6,7 +6,7 @@ import type { IncomingMessage } from 'node:http';
 
 const ONCE: ReadonlySet<string> = new Set([
   'authorization', 'x-api-key', 'api-key', 'x-goog-api-key', 'content-type', 'content-encoding', 'content-length', 'host', 'idempotency-key',
-  'origin', 'sec-fetch-site', 'x-stainless-timeout', 'x-stainless-read-timeout', 'anthropic-version', 'traceparent',
+  'x-stainless-timeout', 'x-stainless-read-timeout', 'anthropic-version', 'traceparent',
 ]); // prettier-ignore
 
 /** The header that is given twice; null: none of those that have to stand once. */
