@@ -4,7 +4,7 @@ import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
-import { admitClient, admitOperator, admitScraper } from './admission.ts';
+import { admitClient, admitOperator, admitScraper, noteProxy } from './admission.ts';
 import { Call, type AppState } from './call.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { findListed, passListed } from './pass-through.ts';
@@ -48,6 +48,7 @@ export function createApp(options: AppOptions): App {
     nextId: createRequestIds(options.random),
     uploads: new UploadWatch(options.gateway.clock),
     draining: false,
+    proxySeen: false,
   };
   const router = createRouter(routes);
   return {
@@ -61,6 +62,7 @@ export function createApp(options: AppOptions): App {
 
 async function serve(call: Call, router: Router): Promise<void> {
   try {
+    noteProxy(call);
     const match = router.match(call.exchange.target);
     call.place = match.place;
     call.protocol = protocolOf(call, match);

@@ -24,6 +24,8 @@ export interface AppState {
   readonly uploads: UploadWatch;
   /** From now on new work is refused with `shutting_down`. */
   draining: boolean;
+  /** A request with a mark of a proxy has come: from now on a loopback address proves nothing about the caller. */
+  proxySeen: boolean;
 }
 
 /** What was matched of a request's target. */

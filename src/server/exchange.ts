@@ -13,6 +13,8 @@ export interface Exchange extends AnswerSink, Caller {
   /** Path and query as sent: `/v1/models?limit=2`. */
   readonly target: string;
   readonly place: CallerPlace;
+  /** The request was sent as HTTP/1.0. */
+  readonly isHttp10: boolean;
   /** The value of a header; undefined: absent. Repeated ones are joined as HTTP says, which matches no key. */
   header(name: string): string | undefined;
   /** True if a header's name begins like this. */

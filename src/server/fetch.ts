@@ -24,6 +24,7 @@ export function createFetch(app: App): typeof fetch {
 
 class FetchExchange implements Exchange {
   readonly place = 'process';
+  readonly isHttp10 = false;
   readonly method: string;
   readonly target: string;
   readonly #request: Request;

@@ -71,6 +71,10 @@ export class NodeExchange implements Exchange, Probed {
     return isLoopbackAddress(this.#socket.remoteAddress) ? 'loopback' : 'remote';
   }
 
+  get isHttp10(): boolean {
+    return this.#request.httpVersionMajor === 1 && this.#request.httpVersionMinor === 0;
+  }
+
   header(name: string): string | undefined {
     return this.#request.headers[name] as string | undefined;
   }

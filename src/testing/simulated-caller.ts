@@ -9,6 +9,7 @@ export type AnswerEnd = 'ended' | 'broken' | 'left';
 
 export class SimulatedCaller implements Exchange {
   readonly place = 'process';
+  readonly isHttp10 = false;
   readonly method = 'POST';
   readonly target: string;
   readonly request: SimulatedRequest;
