@@ -12,7 +12,6 @@ import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
 import { OperatorError } from './fail.ts';
 import { findConfig, readConfigFile, type ConfigWish, type FoundConfig } from './find-config.ts';
 import { listenFault } from './listen-fault.ts';
-import { secretsOf } from './secrets.ts';
 import { onSignals } from './signals.ts';
 import { watchFile } from './watch-file.ts';
 
@@ -71,7 +70,7 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
     logs: config.telemetry.logs,
     requests: config.telemetry.requests,
     clock: systemClock,
-    secrets: secretsOf(config),
+    secrets: config.secrets,
     snapshot: () => gateway.snapshot(),
     isConfiguredModel: (model) => gateway.config.models[model] !== undefined,
   });
@@ -115,7 +114,7 @@ async function reloadFrom(file: string, wish: ConfigWish, gateway: Gateway, tele
     const next = await readConfigFile(file, wish);
     if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none is left`]);
     await gateway.reload(next);
-    telemetry.update({ level: next.telemetry.logs.level, secrets: secretsOf(next) });
+    telemetry.update({ level: next.telemetry.logs.level, secrets: next.secrets });
     if (next.server.host !== before.host || next.server.port !== before.port) {
       telemetry.log.warn('server.host and server.port are taken over at the next start');
     }

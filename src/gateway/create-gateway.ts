@@ -5,6 +5,7 @@ import type { EventBus } from '../core/events.ts';
 import { HeldBytes } from '../core/held-bytes.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
+import { SecretMask } from '../core/secrets/secret-mask.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
 import { takeTurn } from '../policy/selection/selection.ts';
@@ -117,6 +118,7 @@ class RunningGateway implements Gateway {
       running: new RunningList(),
       held: this.#held,
       schemas: new SchemaCheck(),
+      secrets: new SecretMask(config.secrets),
       answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
       askModel: (question) => this.#askModel(question),
     };
@@ -142,6 +144,10 @@ class RunningGateway implements Gateway {
 
   get config(): Config {
     return this.#config;
+  }
+
+  get secrets(): SecretMask {
+    return this.#engine.secrets;
   }
 
   authenticate(credential: string | null): KnownClient | null {
@@ -226,6 +232,7 @@ class RunningGateway implements Gateway {
     const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
+    this.#engine.secrets = new SecretMask(next.secrets);
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
     this.#transport.keepOnly(originsOf(next));

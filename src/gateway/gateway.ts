@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Priority, SchedulingClass } from '../core/request.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
@@ -84,6 +85,8 @@ export interface Gateway {
   readonly config: Config;
   readonly clock: Clock;
   readonly events: EventBus;
+  /** What is masked in all that is shown. */
+  readonly secrets: SecretMask;
   /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */

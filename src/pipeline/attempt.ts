@@ -4,6 +4,7 @@ import type { RaceCause } from '../core/events.ts';
 import type { Failure, Phase } from '../core/facts.ts';
 import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import { firstContentLimitMs, headersLimitMs, silenceShareMs } from '../policy/latency/silence.ts';
 import type { CallKind } from '../policy/latency/silence.ts';
 import { AnswerGuard } from '../transport/answer-guard.ts';
@@ -16,7 +17,7 @@ import { replaceModel } from '../wire/multipart-model.ts';
 import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { maskFailure, maskPieces, maskText } from './mask-credential.ts';
+import { AnswerMask, maskFailure } from './mask-credential.ts';
 import type { RouteTarget } from './route.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
 
@@ -30,6 +31,8 @@ const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'op
 export interface AttemptOwner {
   /** Where what is held of its answer is counted. */
   readonly held: HeldBytes;
+  /** What is masked in all that the provider says. */
+  readonly secrets: SecretMask;
   /** True if a target of another name is untried and could answer. */
   hasOtherAtHand(name: string, now: Instant): boolean;
   /** A fault of ours is told to the operator. */
@@ -81,6 +84,7 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
   readonly #form: ChatAnswerForm;
+  readonly #mask: AnswerMask;
   #upstream: UpstreamCall | null = null;
   #decide: (() => void) | null = null;
   #consumer: AnswerConsumer | null = null;
@@ -120,6 +124,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     const hold = options.isOnward ? null : options.target.quality;
     this.#form = new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize, hold);
+    this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }
 
@@ -139,7 +144,7 @@ export class Attempt implements GuardListener, GuardLimits {
   get upstreamId(): string | null {
     if (this.#upstreamId !== undefined) return this.#upstreamId;
     const id = upstreamRequestId(this.#guard.headers);
-    return (this.#upstreamId = id === null ? null : maskText(id, this.options.target.state.credential));
+    return (this.#upstreamId = id === null ? null : this.options.owner.secrets.text(id));
   }
 
   /** True once the whole answer is here. */
@@ -187,7 +192,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */
   take(consumer: AnswerConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
-    return this.#masked(this.#guard.take());
+    return this.#mask.push(this.#guard.take());
   }
 
   /** Nobody wants a complete answer. */
@@ -197,7 +202,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** Takes a complete answer, in one piece. */
   takeWhole(): Uint8Array {
-    const pieces = this.take(NOBODY);
+    const pieces = [...this.take(NOBODY), ...this.#mask.flush()];
     return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
   }
 
@@ -310,10 +315,12 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onPieces(pieces: readonly Uint8Array[]): void {
-    this.#consumer!.onPieces(this.#masked(pieces));
+    const passed = this.#mask.push(pieces);
+    if (passed.length > 0) this.#consumer!.onPieces(passed);
   }
 
   onEnd(): void {
+    this.#passRest();
     this.#consumer!.onEnd();
   }
 
@@ -323,18 +330,19 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onFailure(found: Failure): void {
-    const failure = maskFailure(found, this.options.target.state.credential);
+    const { request, target, owner } = this.options;
+    const failure = maskFailure(found, owner.secrets, target.state.credential.auth === 'caller' ? request.callerCredential : null);
+    if (this.#consumer !== null) this.#passRest();
     this.failure = failure;
     this.#stop();
     if (this.#consumer !== null) this.#consumer.onFailure(failure);
     else this.#settleDecision();
   }
 
-  /** Pieces of JSON and events hold whole values, so an echoed key stands in one of them. Bytes we don't read stay as they are. */
-  #masked(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
-    const { credential } = this.options.target.state;
-    if (credential.secrets.length === 0 || this.options.request.facts.operation === 'bytes') return pieces;
-    return maskPieces(pieces, credential);
+  /** What was held back because it might be the beginning of a secret. */
+  #passRest(): void {
+    const rest = this.#mask.flush();
+    if (rest.length > 0) this.#consumer!.onPieces(rest);
   }
 
   #stop(): void {

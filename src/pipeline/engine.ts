@@ -5,6 +5,7 @@ import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
 import type { AnswerBook } from './answer-book.ts';
@@ -28,6 +29,8 @@ export interface Engine {
   /** Bodies and answers in memory. */
   readonly held: HeldBytes;
   readonly schemas: SchemaCheck;
+  /** What no caller may see; replaced by a reload. */
+  secrets: SecretMask;
   /** Asks a model on behalf of a request; never rejects. */
   readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
 }

@@ -9,6 +9,7 @@ import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import type { RouteApplicant } from './admit.ts';
 import type { Attempt, AttemptOwner } from './attempt.ts';
@@ -76,6 +77,8 @@ export class RequestRun implements Running, AttemptOwner {
   firstTarget: RouteTarget | null = null;
   readonly failures: FailedAttempt[] = [];
   readonly tried = new TriedTargets();
+  /** As they are when it begins: a reload must not uncover a key that an answer under way quotes. */
+  readonly secrets: SecretMask;
   older: Running | null = null;
   newer: Running | null = null;
   /** The target to ask next in any case, because the request was mended for it. */
@@ -111,6 +114,7 @@ export class RequestRun implements Running, AttemptOwner {
 
   constructor(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink, shared: SharedAnswer | null = null) {
     this.engine = engine;
+    this.secrets = engine.secrets;
     this.request = request;
     this.shared = shared;
     this.route = route;

@@ -71,7 +71,7 @@ export class Call {
   }
 
   send(status: number, contentType: string, body: Uint8Array, headers: HeaderPairs = []): void {
-    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], body);
+    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], this.gateway.secrets.bytes(body));
   }
 
   sendNothing(status: number, headers: HeaderPairs): void {
@@ -86,7 +86,7 @@ export class Call {
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
     const answer = errorAnswer(this.protocol, known, this.id);
-    this.#end(answer.status, [...answer.headers, ...headers], answer.body);
+    this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
   }
 
   #end(status: number, headers: HeaderPairs, body: Uint8Array | undefined): void {

@@ -196,6 +196,15 @@ test('no secret that a provider or an operator echoes reaches the log, the timel
   assert.equal(sink.lines().length, 6);
 });
 
+test('a key in the place of a model name is masked in the log and the timeline', async () => {
+  const { bus, sink, telemetry } = setUp({ level: 'debug', secrets: ['client-key-0001'] });
+  bus.emit({ ...received(), model: 'client-key-0001' });
+  bus.emit({ ...finished(), model: 'client-key-0001' });
+  await telemetry.flush();
+  assert.equal(sink.lines().length, 2);
+  assert.doesNotMatch(sink.text + JSON.stringify(telemetry.timelines.get('req-1')), /client-key-0001/);
+});
+
 test('secrets that come with a reload are masked too', async () => {
   const { bus, sink, telemetry } = setUp();
   telemetry.update({ secrets: ['correct horse'] });

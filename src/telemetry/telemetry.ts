@@ -1,7 +1,7 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterEvent, EventBus } from '../core/events.ts';
-import { cleanEvent } from './clean-event.ts';
+import { cleanEvent, createModelCleaner } from './clean-event.ts';
 import type { LineSink } from './line-queue.ts';
 import { createLogs, type Logger, type LogLevel } from './logs.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -54,6 +54,7 @@ export interface Telemetry {
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { clock } = options;
   let redact = createRedact(options.secrets);
+  let cleanModel = createModelCleaner(options.secrets);
   const logs = createLogs({ level: options.logs.level, sink: toSink(options.logs.destination), clock, secrets: options.secrets });
   const { log } = logs;
   const traces = new Traces(clock, options.timelines);
@@ -68,7 +69,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   });
 
   function listen(event: BreakwaterEvent): void {
-    const cleaned = cleanEvent(event, redact);
+    const cleaned = cleanEvent(event, redact, cleanModel);
     logs.record(cleaned);
     metrics.record(cleaned);
     if (!('requestId' in cleaned)) return;
@@ -82,7 +83,10 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     timelines: createTimelines(traces, clock),
     log,
     update(change) {
-      if (change.secrets !== undefined) redact = createRedact(change.secrets);
+      if (change.secrets !== undefined) {
+        redact = createRedact(change.secrets);
+        cleanModel = createModelCleaner(change.secrets);
+      }
       logs.update(change);
     },
     reopen: () => file?.reopen(),

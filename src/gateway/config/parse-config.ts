@@ -14,6 +14,7 @@ import { policySettings } from './policy-schema.ts';
 import { overlay } from './resolve-policy.ts';
 import { serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
 import { readShape } from './shape.ts';
+import { secretsOf } from './secrets.ts';
 import { refuseUnavailable } from './unavailable.ts';
 
 export interface ParseOptions {
@@ -49,7 +50,8 @@ export function parseConfig(input: unknown, options: ParseOptions): ConfigResult
   refuseUnavailable(parsed, faults);
   resolveChecks(parsed, options.directory ?? '.');
   const providerNames = new Set(Object.keys(valueAt(faults.input, ['providers']) ?? {}));
-  const config = build(parsed, providerNames, options, faults);
+  const built = build(parsed, providerNames, options, faults);
+  const config = { ...built, secrets: secretsOf(built, filled.inserted) };
   return faults.faults.length > 0 ? { ok: false, faults: faults.faults } : { ok: true, config: freeze(config) };
 }
 
@@ -114,6 +116,7 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
     })),
     store: buildStore(parsed.store, options),
     telemetry: buildTelemetry(parsed, options),
+    secrets: [],
   };
   checkPolicies(config, parsed, faults);
   checkExposure(config, faults);
