@@ -29,31 +29,35 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   const running = await start(config, source, options, isDemo);
   const { server, telemetry, gateway } = running;
+  const stopWatching =
+    source.file === null || isDemo ? null : watchFile(source.file, systemClock, () => void running.reload().catch(() => {}));
+  onSignals(
+    {
+      async stop() {
+        stopWatching?.();
+        await server.drain();
+        await simulation?.close();
+        await telemetry.close();
+      },
+      drainTimeoutMs: () => gateway.config.server.drainTimeout,
+      hangUp() {
+        telemetry.reopen();
+        if (source.file !== null && !isDemo) running.reload().catch(() => {});
+      },
+      onCrash(error) {
+        telemetry.log.error({ error: error instanceof Error ? error.stack : String(error) }, 'crashed');
+        return telemetry.flush();
+      },
+    },
+    systemClock,
+  );
+
   if (demo !== null) process.stderr.write(demo.demoNotice(server.url, config.clients.length > 0));
   // Whoever waits for this one line may close the pipe after it.
   process.stdout.on('error', () => {});
   process.stdout.write(`listening on ${server.url}\n`);
   gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'started', detail: server.url });
   tellSource(source, telemetry);
-
-  const stopWatching =
-    source.file === null || isDemo ? null : watchFile(source.file, systemClock, () => void running.reload().catch(() => {}));
-  onSignals({
-    async stop() {
-      stopWatching?.();
-      await server.drain();
-      await simulation?.close();
-      await telemetry.close();
-    },
-    hangUp() {
-      telemetry.reopen();
-      if (source.file !== null && !isDemo) running.reload().catch(() => {});
-    },
-    onCrash(error) {
-      telemetry.log.error({ error: error instanceof Error ? error.stack : String(error) }, 'crashed');
-      return telemetry.flush();
-    },
-  });
 }
 
 interface Running {

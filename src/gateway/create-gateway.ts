@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
 import { HeldBytes } from '../core/held-bytes.ts';
+import { Pace } from '../core/pace.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
@@ -59,6 +60,9 @@ export interface CreateGatewayOptions {
 
 /** How long a caller that came while draining should wait for another instance, in milliseconds. */
 const DRAINING_RETRY_MS = 1_000;
+
+/** Operators are warned of our own exhaustion so often at most, in milliseconds. */
+const EXHAUSTION_WARNING_MS = 60_000;
 
 export async function createGateway(options: CreateGatewayOptions): Promise<Gateway> {
   const gateway = new RunningGateway(options);
@@ -118,6 +122,7 @@ class RunningGateway implements Gateway {
       running: new RunningList(),
       held: this.#held,
       schemas: new SchemaCheck(),
+      exhaustion: new Pace(EXHAUSTION_WARNING_MS),
       secrets: new SecretMask(config.secrets),
       answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
       askModel: (question) => this.#askModel(question),
@@ -133,6 +138,17 @@ class RunningGateway implements Gateway {
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     this.#saved.start();
+    this.#store.onHealthChange((health) => {
+      if (health.state !== 'ok') return;
+      // It may be another file now: everything is written anew.
+      this.#saved.writeAll();
+      this.events.emit({
+        type: 'lifecycle',
+        at: this.clock.now(),
+        state: 'store_recovered',
+        detail: 'the store works again; all state is saved anew',
+      });
+    });
   }
 
   /** It could not be started: what it was given is closed all the same. */
@@ -289,6 +305,24 @@ class RunningGateway implements Gateway {
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
+    const { id: requestId, method, path, protocol, facts, client } = request;
+    const { status, code, message } = error;
+    const { operation, model } = facts;
+    const at = this.clock.now();
+    this.events.emit({
+      type: 'rejected',
+      requestId,
+      at,
+      status,
+      code,
+      message,
+      method,
+      path: `/v1${path}`,
+      protocol,
+      operation,
+      model,
+      client: client.name,
+    });
     const answer = errorAnswer(request.protocol, error, request.id);
     sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);

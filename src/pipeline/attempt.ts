@@ -37,6 +37,8 @@ export interface AttemptOwner {
   hasOtherAtHand(name: string, now: Instant): boolean;
   /** A fault of ours is told to the operator. */
   warn(error: unknown): void;
+  /** No connection could be opened, because this process or machine is out of something. */
+  noteExhaustion(failure: Failure): void;
 }
 
 export interface AttemptOptions {
@@ -332,6 +334,7 @@ export class Attempt implements GuardListener, GuardLimits {
   onFailure(found: Failure): void {
     const { request, target, owner } = this.options;
     const failure = maskFailure(found, owner.secrets, target.state.credential.auth === 'caller' ? request.callerCredential : null);
+    if (failure.kind === 'exhausted') owner.noteExhaustion(failure);
     if (this.#consumer !== null) this.#passRest();
     this.failure = failure;
     this.#stop();

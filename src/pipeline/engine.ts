@@ -5,6 +5,7 @@ import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
+import type { Pace } from '../core/pace.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
@@ -29,6 +30,8 @@ export interface Engine {
   /** Bodies and answers in memory. */
   readonly held: HeldBytes;
   readonly schemas: SchemaCheck;
+  /** When operators were warned of our own exhaustion. */
+  readonly exhaustion: Pace;
   /** What no caller may see; replaced by a reload. */
   secrets: SecretMask;
   /** Asks a model on behalf of a request; never rejects. */

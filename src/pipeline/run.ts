@@ -222,6 +222,13 @@ export class RequestRun implements Running, AttemptOwner {
     events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${this.request.id}`, detail });
   }
 
+  noteExhaustion(failure: Failure): void {
+    const { engine } = this;
+    if (!engine.exhaustion.isDue(engine.clock.now())) return;
+    const message = `no connection could be opened: ${failure.message}. Raise the limit of open files (ulimit -n), or lower the load`;
+    engine.events.emit({ type: 'warning', at: engine.clock.now(), message });
+  }
+
   /** Waits until `at`; returns early if the request is over. */
   sleepUntil(at: Instant): Promise<void> {
     const { clock } = this.engine;

@@ -226,6 +226,10 @@ const CONNECTION = judgement('retry', 'connection', { health: 'failure' });
 /** The failures without an error status. */
 export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'>, Pick<Rule, 'when' | 'judgement'>>> = {
   connect: { when: 'no connection: refused, DNS, TLS', judgement: CONNECTION },
+  exhausted: {
+    when: 'no connection, because this process or machine has no file descriptor, port or memory for one',
+    judgement: judgement('retry', 'internal'),
+  },
   reset: { when: 'the connection breaks before the answer begins', judgement: CONNECTION },
   timeout: { when: 'silence: a limit passes', judgement: judgement('retry', 'timeout', { health: 'failure' }) },
   slow: { when: 'silence far beyond what this target usually needs', judgement: judgement('retry', 'slow', { health: 'failure' }) },

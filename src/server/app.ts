@@ -9,6 +9,7 @@ import { Call, type AppState } from './call.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { findListed, passListed } from './pass-through.ts';
 import { protocolOfPath, withVersion } from './path.ts';
+import { rejectedEvent } from './rejected.ts';
 import { createRequestIds } from './request-id.ts';
 import { createRouter, type Match, type Router } from './router.ts';
 import { UploadWatch } from './upload-watch.ts';
@@ -53,7 +54,13 @@ export function createApp(options: AppOptions): App {
   const router = createRouter(routes);
   return {
     handle: (exchange) => void serve(new Call(state, exchange), router),
-    answerBroken: (status, message) => errorAnswer('openai', new BreakwaterError('invalid_request', message, { status }), state.nextId()),
+    answerBroken(status, message) {
+      const { clock, events } = options.gateway;
+      const id = state.nextId();
+      const error = new BreakwaterError('invalid_request', message, { status });
+      events.emit(rejectedEvent(id, clock.now(), error, { method: '', path: '', protocol: 'openai', client: null }));
+      return errorAnswer('openai', error, id);
+    },
     startDraining() {
       state.draining = true;
     },

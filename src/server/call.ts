@@ -4,6 +4,7 @@ import type { Gateway, KnownClient } from '../gateway/gateway.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
+import { rejectedEvent } from './rejected.ts';
 import type { UploadWatch } from './upload-watch.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
 
@@ -85,6 +86,7 @@ export class Call {
       return;
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
+    this.#tellRejected(known);
     const answer = errorAnswer(this.protocol, known, this.id);
     this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
   }
@@ -93,6 +95,19 @@ export class Call {
     if (this.app.simulated) headers.push('x-breakwater-simulated', 'true');
     this.exchange.head(status, headers);
     this.exchange.end(body);
+  }
+
+  #tellRejected(error: BreakwaterError): void {
+    const { events, clock } = this.gateway;
+    const path = this.place === nowhere ? (this.exchange.target.split('?', 1)[0] ?? '') : this.place.path;
+    events.emit(
+      rejectedEvent(this.id, clock.now(), error, {
+        method: this.exchange.method,
+        path,
+        protocol: this.protocol,
+        client: this.client?.name ?? null,
+      }),
+    );
   }
 
   #unexpected(error: unknown): BreakwaterError {

@@ -4,6 +4,8 @@ import type { Redact } from './redact.ts';
 
 /** Longest model name that is kept; a caller may send any where a route takes patterns. */
 const modelLengthMax = 200;
+/** Longest path that is kept. */
+const pathLengthMax = 200;
 /** Most blockers of one wait that are kept. */
 const blockersMax = 50;
 
@@ -33,6 +35,13 @@ export function cleanEvent(event: BreakwaterEvent, redact: Redact, cleanModel: R
       const model = cleanModel(event.model);
       return model === event.model ? event : { ...event, model };
     }
+    case 'rejected':
+      return {
+        ...event,
+        message: redact(event.message),
+        path: redact(event.path.slice(0, pathLengthMax)),
+        model: event.model === null ? null : cleanModel(event.model),
+      };
     case 'queued':
       return event.blockers.length <= blockersMax ? event : { ...event, blockers: event.blockers.slice(0, blockersMax) };
     case 'attempt_end':

@@ -14,6 +14,8 @@ export function levelOf(event: BreakwaterEvent): LineLevel {
       return event.verdict === 'success' || event.verdict === 'cancelled' ? 'info' : 'warn';
     case 'finished':
       return event.outcome === 'success' || event.outcome === 'cancelled' ? 'info' : 'warn';
+    case 'rejected':
+      return 'warn';
     case 'note':
       return event.notable ?? 'debug';
     case 'breaker':
@@ -39,6 +41,7 @@ const plainMessages = {
   attempt_end: 'attempt ended',
   finished: 'request finished',
   received: 'request received',
+  rejected: 'request rejected',
   queued: 'queued',
   attempt: 'attempt started',
   backoff: 'backing off',
@@ -68,6 +71,20 @@ export function createFieldsWriter(): (event: BreakwaterEvent) => string {
         return objectFields({ event: event.type, requestId: event.requestId, blockers: event.blockers.map(blockerText) });
       case 'note':
         return objectFields({ event: event.type, requestId: event.requestId, note: event.note, target: event.target });
+      case 'rejected': {
+        const { type, requestId, status, code, message, method, path } = event;
+        return objectFields({
+          event: type,
+          requestId,
+          status,
+          code,
+          error: message,
+          method,
+          path,
+          ...(event.client !== null && { client: event.client }),
+          ...(event.model !== null && { model: event.model }),
+        });
+      }
       default: {
         const { type, at: _at, ...rest } = event;
         return objectFields({ event: type, ...rest });

@@ -312,3 +312,31 @@ test('with a log sink that never moves, events go on, memory is bounded and the 
   await clock.advanceAsync(5_000);
   await closed;
 });
+
+test('rejected requests are logged, in bounded number, and all of them are counted', async () => {
+  const { bus, clock, sink, telemetry } = setUp();
+  const rejected = {
+    type: 'rejected',
+    at: 0,
+    status: 401,
+    code: 'invalid_api_key',
+    message: 'no',
+    method: 'GET',
+    path: '/v1/models',
+    protocol: 'openai',
+    operation: 'bytes',
+    model: null,
+    client: null,
+  } as const;
+  for (let i = 0; i < 1000; i++) bus.emit({ ...rejected, requestId: `r${i}` });
+  clock.advance(1_000);
+  bus.emit({ ...rejected, requestId: 'last' });
+  await telemetry.flush();
+  const lines = sink.lines();
+  assert.equal(lines.length, 22);
+  assert.equal(lines[0]!['code'], 'invalid_api_key');
+  assert.equal(lines[20]!['suppressed'], 980);
+  assert.match(await telemetry.metrics.scrape(), /breakwater_requests_total\{.*code="invalid_api_key"\} 1001/);
+  assert.equal(telemetry.timelines.get('last')?.status, 401);
+  assert.equal(telemetry.timelines.list({ limit: 1_000 }).length, 500);
+});

@@ -28,6 +28,9 @@ const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
 
+/** Codes of errors that say nothing of the server: this process or machine is out of descriptors, ports, buffers or memory. */
+const OWN_EXHAUSTION: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
 const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
 
 export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
@@ -152,7 +155,9 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     if (this.#ended) return this.#watch.stop();
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
-    if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
+    if (OWN_EXHAUSTION.has(named) && (this.#phase === 'connect' || this.#phase === 'headers')) {
+      this.#fail('exhausted', `this machine has no room for another connection (${named})`);
+    } else if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
     else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }

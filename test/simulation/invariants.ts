@@ -128,6 +128,7 @@ export class Invariants {
         return;
       case 'cooldown':
       case 'lifecycle':
+      case 'rejected':
         return;
       case 'received':
         return this.#onReceived(event);
