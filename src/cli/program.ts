@@ -77,10 +77,13 @@ function addCheck(program: Command): void {
     .command('check')
     .description('validate a config; print the effective one with secrets masked')
     .argument('[file]', 'config file (default: the one that serve would use)')
+    .option('-c, --config <file>', 'the same as an option')
     .addHelpText('after', '\nExits with 1 and one line for each fault, with its path.')
-    .action(async (file: string | undefined) => {
+    .action(async (file: string | undefined, options: { config?: string }) => {
+      if (file !== undefined && options.config !== undefined && file !== options.config)
+        program.error('breakwater: check takes one config file: FILE or --config FILE');
       const { check } = await import('./check.ts');
-      await check(file);
+      await check(file ?? options.config);
     });
 }
 

@@ -76,7 +76,7 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
     clock: systemClock,
     secrets: config.secrets,
     snapshot: () => gateway.snapshot(),
-    isConfiguredModel: (model) => gateway.config.models[model] !== undefined,
+    isConfiguredModel: (model) => gateway.isListed(model),
   });
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {

@@ -201,6 +201,12 @@ class RunningGateway implements Gateway {
     return entries.filter((entry) => client.mayUse(entry.id));
   }
 
+  isListed(model: string): boolean {
+    if (this.#config.models[model] !== undefined) return true;
+    const slash = model.indexOf('/');
+    return slash > 0 && this.#lists.known.get(model.slice(0, slash))?.has(model.slice(slash + 1)) === true;
+  }
+
   tryHoldBytes(bytes: number): boolean {
     return this.#held.tryHold(bytes);
   }

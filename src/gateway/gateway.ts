@@ -93,6 +93,8 @@ export interface Gateway {
   handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
+  /** Whether a model of this name is configured, or known from a provider's own list (`PROVIDER/MODEL`). */
+  isListed(model: string): boolean;
   /** Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. */
   tryHoldBytes(bytes: number): boolean;
   releaseBytes(bytes: number): void;

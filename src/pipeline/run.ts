@@ -17,6 +17,7 @@ import { Downstream } from './downstream.ts';
 import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import { emitReceived } from './received.ts';
 import { isOutOfOrder } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
@@ -165,21 +166,7 @@ export class RequestRun implements Running, AttemptOwner {
     const { request, engine } = this;
     request.caller.onLeave = this.#onLeave;
     engine.running.add(this);
-    engine.events.emit({
-      type: 'received',
-      requestId: request.id,
-      at: this.startedAt,
-      protocol: request.protocol,
-      operation: request.facts.operation,
-      model: request.facts.model,
-      client: request.client.name,
-      priority: request.priority,
-      stream: request.facts.stream,
-      deadlineMs: this.deadline - this.startedAt,
-      bodyBytes: request.body.bytes.byteLength,
-      inputTokens: request.facts.inputTokens,
-      outputBound: request.facts.outputBound,
-    });
+    emitReceived(engine.events, request, this.startedAt, this.deadline);
   }
 
   stop(error: BreakwaterError): void {

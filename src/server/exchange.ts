@@ -17,6 +17,8 @@ export interface Exchange extends AnswerSink, Caller {
   readonly isHttp10: boolean;
   /** The value of a header; undefined: absent. Repeated ones are joined as HTTP says, which matches no key. */
   header(name: string): string | undefined;
+  /** The names of the headers that begin like this. */
+  headersLike(prefix: string): readonly string[];
   /** True if a header's name begins like this. */
   hasHeaderLike(prefix: string): boolean;
   /**

@@ -58,6 +58,10 @@ class FetchExchange implements Exchange {
     return this.#request.headers.get(name) ?? undefined;
   }
 
+  headersLike(prefix: string): readonly string[] {
+    return [...this.#request.headers.keys()].filter((name) => name.startsWith(prefix));
+  }
+
   hasHeaderLike(prefix: string): boolean {
     return [...this.#request.headers.keys()].some((name) => name.startsWith(prefix));
   }

@@ -79,6 +79,10 @@ export class NodeExchange implements Exchange, Probed {
     return this.#request.headers[name] as string | undefined;
   }
 
+  headersLike(prefix: string): readonly string[] {
+    return Object.keys(this.#request.headers).filter((name) => name.startsWith(prefix));
+  }
+
   hasHeaderLike(prefix: string): boolean {
     for (const name in this.#request.headers) if (name.startsWith(prefix)) return true;
     return false;

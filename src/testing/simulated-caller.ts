@@ -46,6 +46,10 @@ export class SimulatedCaller implements Exchange {
     return this.#headersSent.get(name);
   }
 
+  headersLike(prefix: string): readonly string[] {
+    return [...this.#headersSent.keys()].filter((name) => name.startsWith(prefix));
+  }
+
   hasHeaderLike(prefix: string): boolean {
     return [...this.#headersSent.keys()].some((name) => name.startsWith(prefix));
   }

@@ -72,6 +72,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       Object.keys(config.models)
         .filter((id) => client.mayUse(id))
         .map((id) => ({ id, ownedBy: 'breakwater' })),
+    isListed: (model) => config.models[model] !== undefined,
     tryHoldBytes(bytes) {
       if (gateway.heldBytes + bytes > gateway.heldBytesMax) return false;
       gateway.heldBytes += bytes;
