@@ -1,9 +1,9 @@
 /** The command line: what may be written, and which file does it. A command's own code is loaded when it is called. */
-import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { fail } from './fail.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
+import { version } from './version.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
@@ -124,9 +124,4 @@ function addLater(program: Command, name: string, what: string): void {
     .allowUnknownOption()
     .allowExcessArguments()
     .action(() => program.error(`breakwater: ${name} is not available in this version`));
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -43,6 +43,19 @@ test('the demo answers, says that it is one, and ends in order', async (t) => {
   assert.equal(cli.stdout(), `listening on ${url}\n`);
 });
 
+test('the first line of the log says what was started', async (t) => {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  await writeFile(join(cwd, 'breakwater.yaml'), 'providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\nstore: "sqlite:./state.db"\n');
+  const { cli } = await listening(t, ['--port', '0'], { cwd, env: { HTTPS_PROXY: 'http://me:hidden@127.0.0.1:9' } });
+  const [line] = await cli.until('stderr', /.*"msg":"started".*\n/);
+  const { version, config, store, proxy, time } = JSON.parse(line) as Record<string, string>;
+  assert.match(version!, /^\d+\.\d+\.\d+/);
+  assert.match(config!, /breakwater\.yaml$/);
+  assert.match(store!, /^sqlite:.*state\.db$/);
+  assert.equal(proxy, 'http://****@127.0.0.1:9');
+  assert.equal(new Date(time!).toISOString(), time);
+});
+
 test('a port that is taken is one line', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');

@@ -1,6 +1,7 @@
 /** `breakwater serve`: from the command line to a running gateway, and to its orderly end. */
 import { EventBus } from '../core/events.ts';
-import type { Config } from '../gateway/config/index.ts';
+import { detailText } from '../core/detail-text.ts';
+import { maskUrls, type Config } from '../gateway/config/index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { CheckFault } from '../gateway/quality-checks.ts';
@@ -13,6 +14,7 @@ import { OperatorError } from './fail.ts';
 import { findConfig, readConfigFile, type ConfigWish, type FoundConfig } from './find-config.ts';
 import { listenFault } from './listen-fault.ts';
 import { onSignals } from './signals.ts';
+import { version } from './version.ts';
 import { watchFile } from './watch-file.ts';
 
 export interface ServeOptions extends ConfigWish {
@@ -56,8 +58,26 @@ export async function serve(options: ServeOptions): Promise<void> {
   // Whoever waits for this one line may close the pipe after it.
   process.stdout.on('error', () => {});
   process.stdout.write(`listening on ${server.url}\n`);
-  gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'started', detail: server.url });
+  gateway.events.emit({
+    type: 'lifecycle',
+    at: systemClock.now(),
+    state: 'started',
+    detail: server.url,
+    facts: factsOf(source, config, isDemo),
+  });
   tellSource(source, telemetry);
+}
+
+/** What an operator wants to know of a start, from its log alone. */
+function factsOf({ file }: FoundConfig, config: Config, isDemo: boolean): Record<string, string> {
+  const { env } = process;
+  const proxy = env['https_proxy'] ?? env['HTTPS_PROXY'] ?? env['http_proxy'] ?? env['HTTP_PROXY'] ?? '';
+  return {
+    version: version(),
+    config: isDemo ? 'demo' : (file ?? 'environment'),
+    store: maskUrls(storeUrl(config)),
+    ...(proxy !== '' && { proxy: maskUrls(proxy) }),
+  };
 }
 
 interface Running {
@@ -81,7 +101,7 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {
     clock: systemClock,
-    onWarning: (message, detail) => events.emit({ type: 'warning', at: systemClock.now(), message, detail: JSON.stringify(detail) }),
+    onWarning: (message, detail) => events.emit({ type: 'warning', at: systemClock.now(), message, detail: detailText(detail) }),
   });
   const gateway = await createGateway({
     config,

@@ -206,6 +206,8 @@ export interface LifecycleEvent {
   readonly at: Instant;
   readonly state: 'started' | 'reloaded' | 'reload_failed' | 'store_recovered' | 'draining' | 'stopped';
   readonly detail?: string;
+  /** Of `started`: version, config file, store, proxy. */
+  readonly facts?: Readonly<Record<string, string>>;
 }
 
 export type BreakwaterEvent =

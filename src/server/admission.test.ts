@@ -60,6 +60,17 @@ bothWays('a client may use what its list names, and sees nothing else', withClie
   assert.equal(await codeOf(refused), 'model_not_allowed');
 });
 
+bothWays('without clients any combination of keys is let in, and the bearer is the one that counts', {}, async ({ fetch, gateway }) => {
+  for (const headers of [
+    { authorization: 'Bearer one-key-1234', 'x-api-key': 'other-key-12' },
+    { 'x-api-key': 'one-key-1234', 'api-key': 'other-key-12', 'x-goog-api-key': 'third-key-12' },
+    { authorization: 'Basic dTpw', 'x-api-key': 'one-key-1234', 'api-key': '' },
+  ] as Record<string, string>[]) {
+    assert.equal((await fetch('/v1/chat/completions', chat({}, headers))).status, 200);
+    assert.equal(gateway.requests.at(-1)?.callerCredential, 'one-key-1234');
+  }
+});
+
 bothWays('health needs no key', withClients, async ({ fetch }) => {
   assert.equal((await fetch('/health/live')).status, 200);
   assert.equal((await fetch('/health/ready')).status, 200);

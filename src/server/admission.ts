@@ -15,7 +15,7 @@ export function admitClient(call: Call): void {
     throw new BreakwaterError('shutting_down', 'this server is shutting down: ask again', { retryAfterMs: drainRetryMs });
   }
   const { server, clients } = app.gateway.config;
-  call.credential = credentialOf(exchange);
+  call.credential = credentialOf(exchange, clients.length > 0);
   if (clients.length === 0 && !server.allowAnonymous) {
     refuseForeign(exchange, 'No key is asked for here: configure clients, or set server.allowAnonymous: true.');
   }

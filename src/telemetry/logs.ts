@@ -51,7 +51,7 @@ export function createLogs(options: LogsOptions): Logs {
       level: options.level,
       base: null,
       formatters: { level: (label) => ({ level: label }) },
-      timestamp: () => `,"time":${clock.epochMs()}`,
+      timestamp: () => `,"time":"${new Date(clock.epochMs()).toISOString()}"`,
       hooks: { streamWrite: (line) => redactLine(line) },
     },
     { write: (line: string) => void queue.push(line) },
@@ -93,7 +93,7 @@ function createHeadWriter(clock: Clock): (level: LineLevel) => string {
     if (now !== lastMs || level !== lastLevel) {
       lastMs = now;
       lastLevel = level;
-      head = `{"level":"${level}","time":${now}`;
+      head = `{"level":"${level}","time":"${new Date(now).toISOString()}"`;
     }
     return head;
   };
