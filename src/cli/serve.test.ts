@@ -56,6 +56,15 @@ test('the first line of the log says what was started', async (t) => {
   assert.equal(new Date(time!).toISOString(), time);
 });
 
+test('a proxy without a scheme is a fault at the start', async () => {
+  for (const command of [['--demo', '--port', '0'], ['check']]) {
+    const { code, stderr } = await runCli(command, { env: { HTTPS_PROXY: 'me:hidden@proxy:3128', OPENAI_API_KEY: 'sk-x-123456' } });
+    assert.equal(code, 1);
+    assert.match(stderr, /^breakwater: HTTPS_PROXY: must be a URL that starts with http:\/\/[^\n]*\n$/);
+    assert.doesNotMatch(stderr, /hidden/);
+  }
+});
+
 test('a port that is taken is one line', async (t) => {
   const other = createServer().listen(0, '127.0.0.1');
   await once(other, 'listening');

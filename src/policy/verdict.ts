@@ -242,9 +242,9 @@ export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'
   poor: { when: 'a complete answer that is not good enough', judgement: judgement('switch', 'quality') },
 };
 
-/** A server may close an idle connection in the moment in which we use it again: that tells nothing of its health. */
+/** A server may close a connection after an answer, in the moment in which we use it again: that says nothing of its health. */
 export const STALE_CONNECTION: Pick<Rule, 'when' | 'judgement'> = {
-  when: 'the same, on a connection that had been idle',
+  when: 'the same, at once, on a connection that had carried an answer before',
   judgement: judgement('retry', 'connection'),
 };
 

@@ -150,7 +150,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     else this.onDecodedEnd();
   }
 
-  onError(error: Error, wasIdle = false): void {
+  onError(error: Error, isStale = false): void {
     this.#upstreamOver = true;
     if (this.#ended) return this.#watch.stop();
     const code = (error as { code?: unknown }).code;
@@ -158,7 +158,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     if (OWN_EXHAUSTION.has(named) && (this.#phase === 'connect' || this.#phase === 'headers')) {
       this.#fail('exhausted', `this machine has no room for another connection (${named})`);
     } else if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
-    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
+    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, isStale && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }
 
