@@ -51,6 +51,7 @@ function whatIsTold({ verdict, reason, liesInRequest }: Judgement, hasWords: boo
   if (reason === 'auth') return '502 `upstream_auth_failed`';
   if (reason === 'quality') return 'the best answer, marked with what it lacks (`x-breakwater-quality`)';
   if (reason === 'empty') return 'the answer, marked `x-breakwater-quality: empty`; 502 `all_targets_failed` if there was none';
+  if (reason === 'internal') return '503 `internal_error`';
   if (!hasWords) return '502 `all_targets_failed`';
   return liesInRequest
     ? "the provider's own error, if all said so; else `all_targets_failed`"

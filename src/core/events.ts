@@ -154,6 +154,23 @@ export interface FinishedEvent extends RequestEvent {
 export const BREAKER_STATES = ['closed', 'open', 'half-open', 'isolated'] as const;
 export type BreakerState = (typeof BREAKER_STATES)[number];
 
+/** A request was turned away before a target was chosen for it: neither `received` nor `finished` is emitted. */
+export interface RejectedEvent extends RequestEvent {
+  readonly type: 'rejected';
+  readonly status: number;
+  readonly code: ErrorCode;
+  /** What the caller was answered. */
+  readonly message: string;
+  readonly method: string;
+  /** Without its query; empty: it could not be read as HTTP. */
+  readonly path: string;
+  readonly protocol: Protocol;
+  readonly operation: Operation;
+  /** Null: not known when it was turned away. */
+  readonly model: string | null;
+  readonly client: string | null;
+}
+
 /** A target's breaker changed its state. */
 export interface BreakerEvent {
   readonly type: 'breaker';
@@ -190,8 +207,10 @@ export interface WarningEvent {
 export interface LifecycleEvent {
   readonly type: 'lifecycle';
   readonly at: Instant;
-  readonly state: 'started' | 'reloaded' | 'reload_failed' | 'draining' | 'stopped';
+  readonly state: 'started' | 'reloaded' | 'reload_failed' | 'store_recovered' | 'draining' | 'stopped';
   readonly detail?: string;
+  /** Of `started`: version, config file, store, proxy. */
+  readonly facts?: Readonly<Record<string, string>>;
 }
 
 export type BreakwaterEvent =
@@ -203,6 +222,7 @@ export type BreakwaterEvent =
   | NoteEvent
   | CommittedEvent
   | FinishedEvent
+  | RejectedEvent
   | BreakerEvent
   | CooldownEvent
   | WarningEvent

@@ -15,6 +15,7 @@ export type Phase = (typeof PHASES)[number];
  * - `status`: the provider answered with an error status
  * - `error`: a success status whose body or event holds an error
  * - `connect`: refused, DNS, TLS; nothing was sent
+ * - `exhausted`: this process or machine has no descriptor, port or memory for a connection; nothing was sent, and the target is not at fault
  * - `reset`: the connection broke before the answer began
  * - `timeout`: a configured or automatic limit of silence passed; `slow`: the target's own learned limit passed
  * - `cut`: the answer ended before it was complete
@@ -22,7 +23,19 @@ export type Phase = (typeof PHASES)[number];
  * - `empty`: complete, and nothing in it
  * - `poor`: complete, and not good enough for the quality policy
  */
-export const FAILURE_KINDS = ['status', 'error', 'connect', 'reset', 'timeout', 'slow', 'cut', 'malformed', 'empty', 'poor'] as const;
+export const FAILURE_KINDS = [
+  'status',
+  'error',
+  'connect',
+  'exhausted',
+  'reset',
+  'timeout',
+  'slow',
+  'cut',
+  'malformed',
+  'empty',
+  'poor',
+] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 
 /** How one attempt failed, in facts; what follows from them is decided in `policy/verdict.ts`. */

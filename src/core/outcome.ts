@@ -15,6 +15,7 @@ export const REASONS = [
   'timeout',
   'slow',
   'connection',
+  'internal',
   'interrupted',
   'stalled',
   'malformed',

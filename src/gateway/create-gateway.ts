@@ -3,15 +3,18 @@ import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
 import { HeldBytes } from '../core/held-bytes.ts';
+import { Pace } from '../core/pace.ts';
 import { SlicedWork } from '../core/sliced-work.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
+import { SecretMask } from '../core/secrets/secret-mask.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { SchedulerOptions } from '../policy/scheduler/types.ts';
 import { judge } from '../policy/verdict.ts';
 import { takeTurn } from '../policy/selection/selection.ts';
 import { AnswerBook } from '../pipeline/answer-book.ts';
 import { Admission } from '../pipeline/admit.ts';
+import { maskFailure } from '../pipeline/mask-credential.ts';
 import { choose } from '../pipeline/home.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
 import { confirmSuspicion } from '../pipeline/credential-blame.ts';
@@ -67,6 +70,9 @@ const MODEL_LENGTH_MAX = 512;
 /** How long a caller that came while draining should wait for another instance, in milliseconds. */
 const DRAINING_RETRY_MS = 1_000;
 
+/** Operators are warned of our own exhaustion so often at most, in milliseconds. */
+const EXHAUSTION_WARNING_MS = 60_000;
+
 export async function createGateway(options: CreateGatewayOptions): Promise<Gateway> {
   const gateway = new RunningGateway(options);
   try {
@@ -121,7 +127,10 @@ class RunningGateway implements Gateway {
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
-    this.#keyCheck = new KeyCheck(transport, clock, (state, failure) => confirmSuspicion(this.#engine, state, failure, judge(failure)));
+    this.#keyCheck = new KeyCheck(transport, clock, (state, found) => {
+      const failure = maskFailure(found, this.#engine.secrets, null);
+      confirmSuspicion(this.#engine, state, failure, judge(failure));
+    });
     this.#engine = {
       clock,
       random,
@@ -133,6 +142,8 @@ class RunningGateway implements Gateway {
       held: this.#held,
       schemas: new SchemaCheck(),
       slices: this.slices,
+      exhaustion: new Pace(EXHAUSTION_WARNING_MS),
+      secrets: new SecretMask(config.secrets),
       answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
       keyCheck: this.#keyCheck,
       askModel: (question) => this.#askModel(question),
@@ -148,6 +159,17 @@ class RunningGateway implements Gateway {
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     this.#saved.start();
+    this.#store.onHealthChange((health) => {
+      if (health.state !== 'ok') return;
+      // It may be another file now: everything is written anew.
+      this.#saved.writeAll();
+      this.events.emit({
+        type: 'lifecycle',
+        at: this.clock.now(),
+        state: 'store_recovered',
+        detail: 'the store works again; all state is saved anew',
+      });
+    });
   }
 
   /** It could not be started: what it was given is closed all the same. */
@@ -160,6 +182,10 @@ class RunningGateway implements Gateway {
 
   get config(): Config {
     return this.#config;
+  }
+
+  get secrets(): SecretMask {
+    return this.#engine.secrets;
   }
 
   authenticate(credential: string | null): KnownClient | null {
@@ -197,6 +223,12 @@ class RunningGateway implements Gateway {
       for (const model of list) entries.push({ id: `${provider}/${model}`, ownedBy: provider });
     }
     return entries.filter((entry) => client.mayUse(entry.id));
+  }
+
+  isListed(model: string): boolean {
+    if (this.#config.models[model] !== undefined) return true;
+    const slash = model.indexOf('/');
+    return slash > 0 && this.#lists.known.get(model.slice(0, slash))?.has(model.slice(slash + 1)) === true;
   }
 
   tryHoldBytes(bytes: number, holder?: string, reserve = 0, own = 0): boolean {
@@ -256,6 +288,7 @@ class RunningGateway implements Gateway {
     const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
+    this.#engine.secrets = new SecretMask(next.secrets);
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
     this.#transport.keepOnly(originsOf(next));
@@ -313,6 +346,24 @@ class RunningGateway implements Gateway {
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
+    const { id: requestId, method, path, protocol, facts, client } = request;
+    const { status, code, message } = error;
+    const { operation, model } = facts;
+    const at = this.clock.now();
+    this.events.emit({
+      type: 'rejected',
+      requestId,
+      at,
+      status,
+      code,
+      message,
+      method,
+      path: `/v1${path}`,
+      protocol,
+      operation,
+      model,
+      client: client.name,
+    });
     const answer = errorAnswer(request.protocol, error, request.id);
     sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);

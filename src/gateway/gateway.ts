@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Priority, SchedulingClass } from '../core/request.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
@@ -96,12 +97,16 @@ export interface Gateway {
   readonly config: Config;
   readonly clock: Clock;
   readonly events: EventBus;
+  /** What is masked in all that is shown. */
+  readonly secrets: SecretMask;
   /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
   handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
+  /** Whether a model of this name is configured, or known from a provider's own list (`PROVIDER/MODEL`). */
+  isListed(model: string): boolean;
   /** For what takes longer than a turn of the event loop should. */
   readonly slices: SlicedWork;
   /**

@@ -4,7 +4,6 @@
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Failure } from '../core/facts.ts';
-import { maskFailure } from '../pipeline/mask-credential.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import { firstValue } from '../transport/transport.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
@@ -30,7 +29,7 @@ export class KeyCheck {
   readonly #checks = new Map<string, Check>();
   readonly #askedAt = new WeakMap<object, Instant>();
 
-  /** `onRefused` is called for every error status; whether it refuses the key is for the verdict table to say. */
+  /** `onRefused` gets the failure of every error status, with whatever secrets it repeats; whether it refuses the key is for the verdict table to say. */
   constructor(transport: Transport, clock: Clock, onRefused: (state: TargetState, failure: Failure) => void) {
     this.#transport = transport;
     this.#clock = clock;
@@ -73,7 +72,7 @@ export class KeyCheck {
       if (!isHeard || status < 400) return;
       const headers = { get: (name: string) => firstValue(found[name]) ?? null };
       const failure = failureFromResponse({ status, headers, body: Buffer.concat(chunks), epochMs: this.#clock.epochMs() });
-      this.#onRefused(state, maskFailure(failure, credential));
+      this.#onRefused(state, failure);
     };
     const stop = (): void => {
       check.call?.abort();

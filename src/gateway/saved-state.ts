@@ -94,8 +94,14 @@ export class SavedState {
   start(): void {
     this.#timer = this.#clock.schedule(SAVE_EVERY_MS, () => {
       this.save();
+      this.#store.check?.();
       this.start();
     });
+  }
+
+  /** The next round writes everything, not only what has changed. */
+  writeAll(): void {
+    this.#saved.clear();
   }
 
   stop(): void {

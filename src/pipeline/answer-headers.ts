@@ -34,13 +34,15 @@ export function ownHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
 function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt): void {
   const { facts } = run.request;
   const isBytes = facts.operation === 'bytes';
-  const given = headerOf(attempt.headers, 'content-type');
+  const { secrets } = run;
+  const type = headerOf(attempt.headers, 'content-type');
+  const given = type === null ? null : secrets.text(type);
   const contentType = isBytes ? given : contentTypeOf(given, facts.stream);
   if (contentType !== null) headers.push('content-type', contentType);
   if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
   pushUpstreamId(headers, attempt.upstreamId);
   if (attempt.options.repairs.length > 0) pushDropped(headers, attempt);
-  pushPassedHeaders(headers, attempt.headers, isBytes);
+  pushPassedHeaders(headers, attempt.headers, isBytes, secrets);
 }
 
 /** The caller's fields that the target does not take. */

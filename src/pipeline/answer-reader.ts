@@ -5,6 +5,7 @@
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import { emitReceived } from './received.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
 import { Downstream, type UpstreamRefusal } from './downstream.ts';
 import { keepAliveMsOf } from './gateway-request.ts';
@@ -100,23 +101,8 @@ export class AnswerReader implements Running {
   /** It tells its own story from here on. */
   begin(): void {
     const { request } = this;
-    const { facts } = request;
     this.#engine.running.add(this);
-    this.#engine.events.emit({
-      type: 'received',
-      requestId: request.id,
-      at: request.receivedAt,
-      protocol: request.protocol,
-      operation: facts.operation,
-      model: facts.model,
-      client: request.client.name,
-      priority: request.priority,
-      stream: facts.stream,
-      deadlineMs: this.deadline - request.receivedAt,
-      bodyBytes: request.body.bytes.byteLength,
-      inputTokens: facts.inputTokens,
-      outputBound: facts.outputBound,
-    });
+    emitReceived(this.#engine.events, request, request.receivedAt, this.deadline);
   }
 
   /** No run is needed that would tell it. */

@@ -2,6 +2,7 @@ import type { Instant } from '../core/clock.ts';
 import type { RaceCause } from '../core/events.ts';
 import type { Failure } from '../core/facts.ts';
 import type { ByteRoom } from '../core/held-bytes.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Repair } from '../policy/repair/repair.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -16,6 +17,8 @@ export type AtHand = 'none' | 'peer' | 'stand-in';
 export interface AttemptOwner {
   /** Where what is held of its answer is counted. */
   readonly held: ByteRoom;
+  /** What is masked in all that the provider says. */
+  readonly secrets: SecretMask;
   /** Which untried targets of another name could answer. */
   atHand(beside: RouteTarget, now: Instant): AtHand;
   /** When a stand-in on this machine has to start, to answer before the deadline. */
@@ -24,6 +27,8 @@ export interface AttemptOwner {
   onSilence(): void;
   /** A fault of ours is told to the operator. */
   warn(error: unknown): void;
+  /** No connection could be opened, because this process or machine is out of something. */
+  noteExhaustion(failure: Failure): void;
 }
 
 export interface AttemptOptions {

@@ -16,7 +16,7 @@ import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
 import type { AnswerConsumer, AttemptOptions } from './attempt-options.ts';
 import { callKindOf } from './call-kind.ts';
-import { maskFailure, maskPieces, maskText } from './mask-credential.ts';
+import { AnswerMask, maskFailure } from './mask-credential.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
 import { bodyOf, headersOf } from './upstream-request.ts';
 
@@ -52,6 +52,7 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
   readonly #form: ChatAnswerForm;
+  readonly #mask: AnswerMask;
   #upstream: UpstreamCall | null = null;
   #listener: AttemptListener | null = null;
   #consumer: AnswerConsumer | null = null;
@@ -96,6 +97,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     const hold = options.isOnward ? null : options.target.quality;
     this.#form = new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize, hold);
+    this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }
 
@@ -115,7 +117,7 @@ export class Attempt implements GuardListener, GuardLimits {
   get upstreamId(): string | null {
     if (this.#upstreamId !== undefined) return this.#upstreamId;
     const id = upstreamRequestId(this.#guard.headers);
-    return (this.#upstreamId = id === null ? null : maskText(id, this.options.target.state.credential));
+    return (this.#upstreamId = id === null ? null : this.options.owner.secrets.text(id));
   }
 
   /** True once the whole answer is here. */
@@ -174,7 +176,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */
   take(consumer: AnswerConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
-    return this.#masked(this.#guard.take());
+    return this.#mask.push(this.#guard.take());
   }
 
   /** Nobody wants a complete answer. */
@@ -184,7 +186,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** Takes a complete answer, in one piece. */
   takeWhole(): Uint8Array {
-    const pieces = this.take(NOBODY);
+    const pieces = [...this.take(NOBODY), ...this.#mask.flush()];
     return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
   }
 
@@ -351,10 +353,12 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onPieces(pieces: readonly Uint8Array[]): void {
-    this.#consumer!.onPieces(this.#masked(pieces));
+    const passed = this.#mask.push(pieces);
+    if (passed.length > 0) this.#consumer!.onPieces(passed);
   }
 
   onEnd(): void {
+    this.#passRest();
     this.#consumer!.onEnd();
   }
 
@@ -364,19 +368,22 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onFailure(found: Failure): void {
-    const { credential, origin } = this.options.target.state;
-    const failure = maskFailure(found.phase === 'connect' ? namingHost(found, origin) : found, credential);
+    const { request, target, owner } = this.options;
+    const { credential, origin } = target.state;
+    const named = found.phase === 'connect' ? namingHost(found, origin) : found;
+    const failure = maskFailure(named, owner.secrets, credential.auth === 'caller' ? request.callerCredential : null);
+    if (failure.kind === 'exhausted') owner.noteExhaustion(failure);
+    if (this.#consumer !== null) this.#passRest();
     this.failure = failure;
     this.#stop();
     if (this.#consumer !== null) this.#consumer.onFailure(failure);
     else this.#settleDecision();
   }
 
-  /** Pieces of JSON and events hold whole values, so an echoed key stands in one of them. Bytes we don't read stay as they are. */
-  #masked(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
-    const { credential } = this.options.target.state;
-    if (credential.secrets.length === 0 || this.options.request.facts.operation === 'bytes') return pieces;
-    return maskPieces(pieces, credential);
+  /** What was held back because it might be the beginning of a secret. */
+  #passRest(): void {
+    const rest = this.#mask.flush();
+    if (rest.length > 0) this.#consumer!.onPieces(rest);
   }
 
   #stop(): void {

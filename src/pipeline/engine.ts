@@ -6,6 +6,8 @@ import type { Permit } from '../core/permit.ts';
 import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
+import type { Pace } from '../core/pace.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
 import type { AnswerBook } from './answer-book.ts';
@@ -33,6 +35,10 @@ export interface Engine {
   readonly keyCheck: { raise(state: TargetState): void };
   /** For what takes longer than a turn of the event loop should. */
   readonly slices: SlicedWork;
+  /** When operators were warned of our own exhaustion. */
+  readonly exhaustion: Pace;
+  /** What no caller may see; replaced by a reload. */
+  secrets: SecretMask;
   /** Asks a model on behalf of a request; never rejects. */
   readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
 }

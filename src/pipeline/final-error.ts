@@ -12,11 +12,15 @@ import { pausedMs } from './route.ts';
 import type { FailedAttempt, RequestRun } from './run.ts';
 import { askedWaitMs } from './verdict-effects.ts';
 
+/** When another try may find room, in milliseconds. */
+const EXHAUSTED_RETRY_MS = 1_000;
+
 export function tellFailure(run: RequestRun): void {
   if (run.kept !== null) return answerKept(run, run.kept);
   if (run.refusal !== null) return answerAsUpstream(run, firstInRequest(run) ?? run.refusal);
   const last = lastWord(run);
   if (run.engine.clock.now() >= run.deadline || run.failures.every(({ ranOut }) => ranOut)) return run.fail(deadlineError(run));
+  if (run.failures.every(({ failure }) => failure.kind === 'exhausted')) return run.fail(exhaustedError(last));
   if (isAuth(last) && allSame(run)) return run.fail(authError(run, last));
   if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
@@ -71,6 +75,14 @@ function authError(run: RequestRun, { target, failure, judgement }: FailedAttemp
     'upstream_auth_failed',
     `${provider} refuses its configured credential ${credential.number} (${words})${until}`,
   );
+}
+
+/** A fault of ours, whatever target it was met at. */
+function exhaustedError({ failure }: FailedAttempt): BreakwaterError {
+  return new BreakwaterError('internal_error', `Breakwater could not open a connection: ${failure.message}`, {
+    status: 503,
+    retryAfterMs: EXHAUSTED_RETRY_MS,
+  });
 }
 
 function statusOf(failure: Failure): number | undefined {

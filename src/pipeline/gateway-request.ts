@@ -48,6 +48,8 @@ export interface GatewayRequest {
   readonly idempotencyKey: string | null;
   /** `off`: neither a kept answer nor one to be kept; `refresh`: a new one, to be kept. */
   readonly cache: 'on' | 'off' | 'refresh';
+  /** `x-breakwater-*` headers of the caller that mean nothing here; absent: none. */
+  readonly unknownHeaders?: readonly string[];
   /** A question of our own, whose answer is not checked by another one. */
   readonly isNested?: true;
 }

@@ -36,12 +36,6 @@ export interface RequestPolicy {
   readonly cache: CachePolicy;
 }
 
-/** A key that nobody may see, in the forms it is looked for. */
-export interface Secret {
-  readonly text: string;
-  readonly bytes: Buffer;
-}
-
 /** One credential of a provider, with what is out of order for all its models. */
 export interface Credential {
   /** Its place among the provider's keys, from 1: how people are told which one is meant. A reload may move it. */
@@ -51,8 +45,6 @@ export interface Credential {
   /** Names and values in turn that authenticate a request; `caller`: the caller's own credential is sent. */
   readonly auth: readonly string[] | 'caller';
   readonly bench: Bench;
-  /** The key itself, to be taken out of whatever a provider says. */
-  readonly secrets: readonly Secret[];
 }
 
 /**

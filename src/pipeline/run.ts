@@ -10,6 +10,7 @@ import type { Reason } from '../core/outcome.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Source } from '../core/source.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import type { RouteApplicant } from './admit.ts';
 import type { Attempt } from './attempt.ts';
@@ -20,6 +21,7 @@ import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import { holderOf, keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import { emitReceived } from './received.ts';
 import { isOutOfOrder, isStandInFor } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
@@ -92,6 +94,8 @@ export class RequestRun implements Running, AttemptOwner {
   firstTarget: RouteTarget | null = null;
   readonly failures: FailedAttempt[] = [];
   readonly tried = new TriedTargets();
+  /** As they are when it begins: a reload must not uncover a key that an answer under way quotes. */
+  readonly secrets: SecretMask;
   older: Running | null = null;
   newer: Running | null = null;
   /** The target to ask next in any case, because the request was mended for it. */
@@ -127,6 +131,7 @@ export class RequestRun implements Running, AttemptOwner {
 
   constructor(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink, shared: SharedAnswer | null = null) {
     this.engine = engine;
+    this.secrets = engine.secrets;
     this.request = request;
     this.source = sourceOf(request);
     this.shared = shared;
@@ -188,21 +193,7 @@ export class RequestRun implements Running, AttemptOwner {
     const { request, engine } = this;
     request.caller.onLeave = this.#onLeave;
     engine.running.add(this);
-    engine.events.emit({
-      type: 'received',
-      requestId: request.id,
-      at: this.startedAt,
-      protocol: request.protocol,
-      operation: request.facts.operation,
-      model: request.facts.model,
-      client: request.client.name,
-      priority: request.priority,
-      stream: request.facts.stream,
-      deadlineMs: this.deadline - this.startedAt,
-      bodyBytes: request.body.bytes.byteLength,
-      inputTokens: request.facts.inputTokens,
-      outputBound: request.facts.outputBound,
-    });
+    emitReceived(engine.events, request, this.startedAt, this.deadline);
   }
 
   stop(error: BreakwaterError): void {
@@ -268,6 +259,13 @@ export class RequestRun implements Running, AttemptOwner {
     const { events, clock } = this.engine;
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${this.request.id}`, detail });
+  }
+
+  noteExhaustion(failure: Failure): void {
+    const { engine } = this;
+    if (!engine.exhaustion.isDue(engine.clock.now())) return;
+    const message = `no connection could be opened: ${failure.message}. Raise the limit of open files (ulimit -n), or lower the load`;
+    engine.events.emit({ type: 'warning', at: engine.clock.now(), message });
   }
 
   /** Waits until `at`; returns early if the request is over. */

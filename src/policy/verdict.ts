@@ -306,6 +306,10 @@ const CONNECTION = judgement('retry', 'connection', { health: 'failure' });
 /** The failures without an error status. */
 export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'>, Pick<Rule, 'when' | 'judgement'>>> = {
   connect: { when: 'no connection: refused, DNS, TLS', judgement: CONNECTION },
+  exhausted: {
+    when: 'no connection, because this process or machine has no file descriptor, port or memory for one',
+    judgement: judgement('retry', 'internal'),
+  },
   reset: { when: 'the connection breaks before the answer begins', judgement: CONNECTION },
   timeout: { when: 'silence: a limit passes', judgement: judgement('retry', 'timeout', { health: 'failure' }) },
   slow: { when: 'silence far beyond what this target usually needs', judgement: judgement('retry', 'slow', { health: 'failure' }) },
@@ -318,9 +322,9 @@ export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'
   poor: { when: 'a complete answer that is not good enough', judgement: judgement('switch', 'quality') },
 };
 
-/** A server may close an idle connection in the moment in which we use it again: that tells nothing of its health. */
+/** A server may close a connection after an answer, in the moment in which we use it again: that says nothing of its health. */
 export const STALE_CONNECTION: Pick<Rule, 'when' | 'judgement'> = {
-  when: 'the same, on a connection that had been idle',
+  when: 'the same, at once, on a connection that had carried an answer before',
   judgement: judgement('retry', 'connection'),
 };
 

@@ -4,12 +4,13 @@ import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
-import { admitClient, admitOperator, admitScraper } from './admission.ts';
+import { admitClient, admitOperator, admitScraper, noteProxy } from './admission.ts';
 import { Call, type AppState } from './call.ts';
 import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { findListed, passListed } from './pass-through.ts';
 import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';
+import { rejectedEvent } from './rejected.ts';
 import { createRequestIds } from './request-id.ts';
 import { createRouter, type Match, type Router } from './router.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -50,11 +51,18 @@ export function createApp(options: AppOptions): App {
     stalls: new StallWatch(options.gateway.clock),
     decoders: new DecoderGate(),
     draining: false,
+    proxySeen: false,
   };
   const router = createRouter(routes);
   return {
     handle: (exchange) => void serve(new Call(state, exchange), router),
-    answerBroken: (status, message) => errorAnswer('openai', brokenError(status, message), state.nextId()),
+    answerBroken(status, message) {
+      const { clock, events } = options.gateway;
+      const id = state.nextId();
+      const error = brokenError(status, message);
+      events.emit(rejectedEvent(id, clock.now(), error, { method: '', path: '', protocol: 'openai', client: null }));
+      return errorAnswer('openai', error, id);
+    },
     startDraining() {
       state.draining = true;
     },
@@ -71,6 +79,7 @@ function brokenError(status: number, message: string): BreakwaterError {
 
 async function serve(call: Call, router: Router): Promise<void> {
   try {
+    noteProxy(call);
     const match = router.match(call.exchange.target);
     call.place = match.place;
     call.protocol = protocolOf(call, match);

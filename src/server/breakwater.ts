@@ -1,5 +1,6 @@
 /** The library: the whole engine in this process, without a port (design 2.4). */
 import type { Clock } from '../core/clock.ts';
+import { detailText } from '../core/detail-text.ts';
 import { EventBus, type EventType, type Listener } from '../core/events.ts';
 import type { Random } from '../core/random.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
@@ -55,7 +56,7 @@ export async function createBreakwater(input: ConfigInput, options: BreakwaterOp
   let closing: Promise<void> | null = null;
 
   function warn(message: string, detail: Readonly<Record<string, unknown>>): void {
-    events.emit({ type: 'warning', at: clock.now(), message, detail: JSON.stringify(detail) });
+    events.emit({ type: 'warning', at: clock.now(), message, detail: detailText(detail) });
   }
 
   return {

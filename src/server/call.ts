@@ -7,6 +7,7 @@ import { holderOf } from '../pipeline/gateway-request.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import type { DecoderGate } from './decoder-gate.ts';
+import { rejectedEvent } from './rejected.ts';
 import type { StallWatch } from './stall-watch.ts';
 import type { ByteCharge } from './unread-answer.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
@@ -30,6 +31,8 @@ export interface AppState {
   readonly decoders: DecoderGate;
   /** From now on new work is refused with `shutting_down`. */
   draining: boolean;
+  /** A request with a mark of a proxy has come: from now on a loopback address proves nothing about the caller. */
+  proxySeen: boolean;
 }
 
 /** What was matched of a request's target. */
@@ -96,7 +99,7 @@ export class Call implements ByteCharge {
   }
 
   send(status: number, contentType: string, body: Uint8Array, headers: HeaderPairs = []): void {
-    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], body);
+    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], this.gateway.secrets.bytes(body));
   }
 
   sendNothing(status: number, headers: HeaderPairs): void {
@@ -110,14 +113,28 @@ export class Call implements ByteCharge {
       return;
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
+    this.#tellRejected(known);
     const answer = errorAnswer(this.protocol, known, this.id);
-    this.#end(answer.status, [...answer.headers, ...headers], answer.body);
+    this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
   }
 
   #end(status: number, headers: HeaderPairs, body: Uint8Array | undefined): void {
     if (this.app.simulated) headers.push('x-breakwater-simulated', 'true');
     this.exchange.head(status, headers);
     this.exchange.end(body);
+  }
+
+  #tellRejected(error: BreakwaterError): void {
+    const { events, clock } = this.gateway;
+    const path = this.place === nowhere ? (this.exchange.target.split('?', 1)[0] ?? '') : this.place.path;
+    events.emit(
+      rejectedEvent(this.id, clock.now(), error, {
+        method: this.exchange.method,
+        path,
+        protocol: this.protocol,
+        client: this.client?.name ?? null,
+      }),
+    );
   }
 
   #unexpected(error: unknown): BreakwaterError {

@@ -16,8 +16,12 @@ export interface Exchange extends AnswerSink, Caller {
   readonly place: CallerPlace;
   /** Where a caller on another machine sits; null: on this one. */
   readonly address: string | null;
+  /** The request was sent as HTTP/1.0. */
+  readonly isHttp10: boolean;
   /** The value of a header; undefined: absent. Repeated ones are joined as HTTP says, which matches no key. */
   header(name: string): string | undefined;
+  /** The names of the headers that begin like this. */
+  headersLike(prefix: string): readonly string[];
   /** True if a header's name begins like this. */
   hasHeaderLike(prefix: string): boolean;
   /** A header that we act on and that was sent twice; null, or absent: none was. */

@@ -28,6 +28,7 @@ export function createFetch(app: App): typeof fetch {
 class FetchExchange implements Exchange {
   readonly place = 'process';
   readonly address = null;
+  readonly isHttp10 = false;
   readonly method: string;
   readonly target: string;
   readonly #request: Request;
@@ -61,6 +62,10 @@ class FetchExchange implements Exchange {
 
   header(name: string): string | undefined {
     return this.#request.headers.get(name) ?? undefined;
+  }
+
+  headersLike(prefix: string): readonly string[] {
+    return [...this.#request.headers.keys()].filter((name) => name.startsWith(prefix));
   }
 
   hasHeaderLike(prefix: string): boolean {

@@ -125,6 +125,7 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     caller: exchange,
     idempotencyKey: settings.idempotencyKey,
     cache: settings.cache,
+    unknownHeaders: settings.unknownHeaders,
   };
   call.handedOver = true;
   return call.gateway.handle(request, call.app.simulated ? markSimulated(exchange) : exchange);

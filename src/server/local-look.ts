@@ -11,14 +11,24 @@ import { proxyMark } from './proxy-marks.ts';
 export function foreignTrait(exchange: Exchange): string | null {
   if (exchange.place === 'process') return null;
   if (exchange.place === 'remote') return 'it comes from another machine';
-  if (!isLoopbackAuthority(exchange.header('host') ?? '')) return `it names the host ${JSON.stringify(exchange.header('host') ?? '')}`;
+  if (!namesLoopback(exchange)) return `it names the host ${JSON.stringify(exchange.header('host') ?? '')}`;
   return crossSiteTrait(exchange) ?? proxyTrait(exchange);
 }
 
 /** Why the request seems to come from a proxy, in words; null: it has no mark of one. */
 export function proxyTrait(exchange: Exchange): string | null {
+  if (exchange.place === 'process') return null;
   const mark = proxyMark(exchange);
-  return mark === null ? null : `it came through a proxy (its head has ${mark})`;
+  if (mark !== null) return `it came through a proxy (its head has ${mark})`;
+  // nginx sends this where only `proxy_pass` is configured: no header names the visitor, and `Host` is our own address.
+  if (exchange.isHttp10 && exchange.header('connection')?.toLowerCase() === 'close')
+    return 'it came through a proxy (HTTP/1.0 with connection: close, as nginx sends it)';
+  return null;
+}
+
+/** Whether the `Host` header is a loopback name or address. */
+export function namesLoopback(exchange: Exchange): boolean {
+  return isLoopbackAuthority(exchange.header('host') ?? '');
 }
 
 /** Why the request seems to be made by a foreign web page; null: it doesn't. */

@@ -78,8 +78,16 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     return this.place === 'loopback' ? null : (this.#socket.remoteAddress ?? null);
   }
 
+  get isHttp10(): boolean {
+    return this.#request.httpVersionMajor === 1 && this.#request.httpVersionMinor === 0;
+  }
+
   header(name: string): string | undefined {
     return this.#request.headers[name] as string | undefined;
+  }
+
+  headersLike(prefix: string): readonly string[] {
+    return Object.keys(this.#request.headers).filter((name) => name.startsWith(prefix));
   }
 
   hasHeaderLike(prefix: string): boolean {

@@ -125,3 +125,11 @@ bothWays('headers that may travel on do, others stay', {}, async ({ fetch, gatew
     'application/json',
   ]);
 });
+
+bothWays('headers of ours that mean nothing are passed on by name, to be noted', {}, async ({ fetch, gateway }) => {
+  const headers = { 'x-breakwater-prority': 'high', 'x-breakwater-cache': 'off', 'x-breakwater-timeout': '5' };
+  assert.equal((await fetch('/v1/chat/completions', chat({}, headers))).status, 200);
+  assert.deepEqual(gateway.requests[0]?.unknownHeaders, ['x-breakwater-prority', 'x-breakwater-timeout']);
+  await fetch('/v1/chat/completions', chat({}, {}));
+  assert.deepEqual(gateway.requests[1]?.unknownHeaders, []);
+});

@@ -20,6 +20,8 @@ export interface RequestSettings {
   readonly cache: 'on' | 'off' | 'refresh';
   /** Null: none was given. */
   readonly idempotencyKey: string | null;
+  /** `x-breakwater-*` headers that mean nothing here. */
+  readonly unknownHeaders: readonly string[];
 }
 
 /** A longer idempotency key is refused, in characters. */
@@ -47,7 +49,22 @@ export function readSettings(exchange: Exchange, policy: DeadlinePolicy): Reques
     fallback,
     cache,
     idempotencyKey,
+    unknownHeaders: unknownHeaders(exchange),
   };
+}
+
+const ownPrefix = 'x-breakwater-';
+const ownHeaders: ReadonlySet<string> = new Set(['priority', 'deadline-ms', 'fallback', 'cache'].map((name) => ownPrefix + name));
+const none: readonly string[] = [];
+/** More of them are not named. */
+const namedMax = 10;
+
+function unknownHeaders(exchange: Exchange): readonly string[] {
+  if (!exchange.hasHeaderLike(ownPrefix)) return none;
+  return exchange
+    .headersLike(ownPrefix)
+    .filter((name) => !ownHeaders.has(name))
+    .slice(0, namedMax);
 }
 
 /** Only what changes something can be repeated by mistake: a key with any other method means nothing. */

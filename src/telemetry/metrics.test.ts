@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Registry } from 'prom-client';
 import type { BreakwaterEvent } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { attempt, attemptEnd, failedAttempt, finished, received } from './sample-events.ts';
@@ -175,4 +176,18 @@ test('attempts beside a silent one are counted by where they went, and so are th
   assert.equal(samples.get('breakwater_hedges_won_total{target="openai/gpt",kind="hedge"}'), 1);
   assert.equal(samples.get('breakwater_hedges_total{target="openai/gpt",kind="probe"}'), 1);
   assert.equal(samples.get('breakwater_hedges_won_total{target="openai/gpt",kind="probe"}'), 1);
+});
+
+test('a page that failed once is whole the next time', async () => {
+  let failures = 1;
+  const metrics = createMetrics({
+    clock: createManualClock(),
+    dropped: { logLines: () => 0, requestRecords: () => 0 },
+    loadRegistry() {
+      if (failures-- > 0) throw new Error('EMFILE: too many open files');
+      return Registry;
+    },
+  });
+  await assert.rejects(metrics.scrape(), /EMFILE/);
+  assert.match(await metrics.scrape(), /^breakwater_requests_total|^# HELP breakwater_/m);
 });

@@ -1,4 +1,5 @@
-import type { Metric } from 'prom-client';
+import { createRequire } from 'node:module';
+import type { Metric, Registry } from 'prom-client';
 import type { Clock } from '../core/clock.ts';
 import type { AttemptEndEvent, BreakerState, BreakwaterEvent, FinishedEvent } from '../core/events.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
@@ -25,6 +26,8 @@ export interface MetricsOptions {
   readonly isConfiguredTarget?: (subject: string) => boolean;
   /** Counters that are kept elsewhere, asked at each scrape. */
   readonly dropped: { readonly logLines: () => number; readonly requestRecords: () => number };
+  /** Loads prom-client's registry, and may throw. Default: from its package. */
+  readonly loadRegistry?: () => typeof Registry;
 }
 
 /** Prometheus metrics, described in docs/metrics.md. */
@@ -44,13 +47,16 @@ export function createMetrics(options: MetricsOptions): Metrics {
     subjects: new LabelValues(options.isConfiguredTarget, unnamedTargetsMax),
   };
   const engine = createEngineGauges(options.snapshot, labels.targets);
-  const write = createExposition([
-    ...Object.values(families),
-    ...engine.families,
-    asked('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
-    asked('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
-    ...processMetrics(options.clock),
-  ]);
+  const write = createExposition(
+    [
+      ...Object.values(families),
+      ...engine.families,
+      asked('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
+      asked('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
+      ...processMetrics(options.clock),
+    ],
+    options.loadRegistry ?? requireRegistry,
+  );
 
   return {
     record(event) {
@@ -106,6 +112,16 @@ function createFamilies() {
 
 function count(event: BreakwaterEvent, families: Families, labels: Labels): void {
   switch (event.type) {
+    case 'rejected':
+      families.requests.add(
+        1,
+        labels.models.admit(event.model ?? 'none'),
+        labels.clients.admit(event.client ?? 'none'),
+        'none',
+        'refused',
+        event.code,
+      );
+      return;
     case 'attempt':
       return event.race === null ? undefined : families.races.add(1, labels.targets.admit(event.target), event.race);
     case 'committed':
@@ -243,18 +259,25 @@ interface Exposed {
 }
 
 /** Writes the families by prom-client's registry, loaded at the first scrape: it takes longer to load than all the rest of telemetry. */
-function createExposition(families: readonly Exposed[]): () => Promise<string> {
-  async function load(): Promise<() => Promise<string>> {
-    const { Registry } = await import('prom-client');
-    const registry = new Registry();
+function createExposition(families: readonly Exposed[], loadRegistry: () => RegistryClass): () => Promise<string> {
+  let registry: InstanceType<RegistryClass> | null = null;
+
+  function load(): InstanceType<RegistryClass> {
+    const made = new (loadRegistry())();
     for (const family of families) {
       const { name, help, type } = family;
       const get = () => Promise.resolve({ name, help, type, aggregator: 'sum', values: family.samples() });
       // A registry asks a metric for its name and `get()` only; its type lists prom-client's own classes.
-      registry.registerMetric({ name, get } as unknown as Metric);
+      made.registerMetric({ name, get } as unknown as Metric);
     }
-    return () => registry.metrics();
+    return made;
   }
-  let loaded: ReturnType<typeof load> | null = null;
-  return async () => (await (loaded ??= load()))();
+  return async () => (registry ??= load()).metrics();
+}
+
+type RegistryClass = typeof Registry;
+
+/** By `require`: what `import` failed to load (too many open files) would fail for the life of the process. */
+function requireRegistry(): RegistryClass {
+  return (createRequire(import.meta.url)('prom-client') as { Registry: RegistryClass }).Registry;
 }

@@ -10,6 +10,7 @@ export type AnswerEnd = 'ended' | 'broken' | 'left';
 export class SimulatedCaller implements Exchange {
   readonly place = 'process';
   readonly address = null;
+  readonly isHttp10 = false;
   readonly method = 'POST';
   readonly target: string;
   readonly request: SimulatedRequest;
@@ -44,6 +45,10 @@ export class SimulatedCaller implements Exchange {
 
   header(name: string): string | undefined {
     return this.#headersSent.get(name);
+  }
+
+  headersLike(prefix: string): readonly string[] {
+    return [...this.#headersSent.keys()].filter((name) => name.startsWith(prefix));
   }
 
   hasHeaderLike(prefix: string): boolean {

@@ -30,6 +30,9 @@ const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
 
+/** Codes of errors that say nothing of the server: this process or machine is out of descriptors, ports, buffers or memory. */
+const OWN_EXHAUSTION: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
+
 export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, PhaseTimes {
   readonly #clock: Clock;
   readonly #limits: GuardLimits;
@@ -154,13 +157,15 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     else this.onDecodedEnd();
   }
 
-  onError(error: Error, wasIdle = false): void {
+  onError(error: Error, isStale = false): void {
     this.#upstreamOver = true;
     if (this.#ended) return this.#watch.stop();
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
-    if (this.#phase === 'connect') this.#failWith(connectFailure(error));
-    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
+    if (OWN_EXHAUSTION.has(named) && (this.#phase === 'connect' || this.#phase === 'headers')) {
+      this.#fail('exhausted', `this machine has no room for another connection (${named})`);
+    } else if (this.#phase === 'connect') this.#failWith(connectFailure(error));
+    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, isStale && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }
 

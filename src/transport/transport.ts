@@ -34,8 +34,8 @@ export interface UpstreamListener {
   onHeaders(status: number, headers: ResponseHeaders): void;
   onData(chunk: Uint8Array): void;
   onEnd(): void;
-  /** `wasIdle`: it went out on a connection that had lain idle, and that the provider may have given up meanwhile. */
-  onError(error: Error, wasIdle?: boolean): void;
+  /** `isStale`: it was sent over a connection that had carried an answer before, and that the provider had probably closed by then. */
+  onError(error: Error, isStale?: boolean): void;
 }
 
 export interface UpstreamCall {

@@ -23,7 +23,7 @@ export function createFailure(kind: FailureKind, phase: Phase, message: string, 
   };
 }
 
-/** The connection broke before the answer began. One that had lain idle was closed before the request came: `stale_connection`. */
+/** The connection broke before the answer began. One that was used before was closed before the request came: `stale_connection`. */
 export function resetFailure(named: string, isStale: boolean): Failure {
   const message = `the connection broke before the answer began (${named})`;
   return createFailure('reset', 'headers', message, isStale ? { code: 'stale_connection' } : {});

@@ -120,7 +120,7 @@ async function send(
 }
 
 /** Goes from timer to timer; between two of them everything that was resolved is carried on. */
-async function drive<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
+export async function drive<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
   let settled = false;
   void Promise.allSettled([promise]).then(() => (settled = true));
   const giveUpAt: Instant = clock.now() + DAY_MS;

@@ -130,6 +130,7 @@ export class Invariants {
         return;
       case 'cooldown':
       case 'lifecycle':
+      case 'rejected':
         return;
       case 'received':
         return this.#onReceived(event);

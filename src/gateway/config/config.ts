@@ -164,4 +164,6 @@ export interface Config {
   readonly prices: Readonly<Record<string, PriceConfig>>;
   readonly store: StoreConfig;
   readonly telemetry: TelemetryConfig;
+  /** Every value that must not be shown, logged or passed on (`secrets.ts`); no setting of its own. */
+  readonly secrets: readonly string[];
 }

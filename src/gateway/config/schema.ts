@@ -113,7 +113,7 @@ export const configSchema = z
     clients: z
       .array(clientSchema, { error: 'must be a list of clients' })
       .max(10_000, { error: 'must have at most 10000 clients' })
-      .describe('Default: none; then no key is asked for, and only loopback may be bound.')
+      .describe('A list, or a map from name to settings. Default: none; then no key is asked for, and only loopback may be bound.')
       .optional(),
     prices: z
       .record(z.string(), priceSchema, { error: 'must be an object of targets' })
@@ -131,8 +131,13 @@ export const configSchema = z
   })
   .meta({ title: 'Breakwater', description: 'The configuration of Breakwater.' });
 
+type WrittenConfig = z.input<typeof configSchema>;
+type WrittenClient = NonNullable<WrittenConfig['clients']>[number];
 /** A config as it may be written, in a file or for the library. */
-export type ConfigInput = z.input<typeof configSchema>;
+export type ConfigInput = Omit<WrittenConfig, 'clients'> & {
+  /** A list, or a map from name to settings. */
+  readonly clients?: WrittenConfig['clients'] | Readonly<Record<string, Omit<WrittenClient, 'name'>>>;
+};
 /** The same with its values read (ms, bytes), before presets and defaults are filled in. */
 export type ParsedInput = z.output<typeof configSchema>;
 export type ClientInput = z.output<typeof clientSchema>;
