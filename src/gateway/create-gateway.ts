@@ -37,6 +37,8 @@ import { LocalTransport } from '../transport/local/local-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createUndiciTransport } from '../transport/undici-transport.ts';
 import { createClients } from './clients.ts';
+import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
+import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
 import type { ClientConfig, Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
@@ -63,12 +65,6 @@ export interface CreateGatewayOptions {
   /** For the outbound proxy; default: none. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
-
-/** Names are remembered: a longer one is refused, in characters. */
-const MODEL_LENGTH_MAX = 512;
-
-/** How long a caller that came while draining should wait for another instance, in milliseconds. */
-const DRAINING_RETRY_MS = 1_000;
 
 /** Operators are warned of our own exhaustion so often at most, in milliseconds. */
 const EXHAUSTION_WARNING_MS = 60_000;
@@ -380,11 +376,6 @@ class RunningGateway implements Gateway {
   }
 }
 
-/** Whether more than one may hold bytes: clients, or callers without a key at several addresses. */
-function mayBeShared({ clients, server }: Config): boolean {
-  return clients.length > 1 || (clients.length === 0 && server.allowAnonymous);
-}
-
 function makeClients(config: Config, limits: LimitRegistry): Clients {
   return createClients(config, (client) => clientLimits(client, limits));
 }
@@ -392,20 +383,6 @@ function makeClients(config: Config, limits: LimitRegistry): Clients {
 function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Resource[] {
   const scope = `client ${client.name}`;
   return limits.make(scope, scope, client.limits, 'client');
-}
-
-/** Where the config sends to over HTTP. */
-function originsOf({ providers }: Config): ReadonlySet<string> {
-  const urls = Object.values(providers).map(({ baseUrl }) => baseUrl);
-  return new Set(urls.filter((url) => url !== '').map((url) => new URL(url).origin));
-}
-
-function longModel(): BreakwaterError {
-  return new BreakwaterError('invalid_request', `the model's name is longer than ${MODEL_LENGTH_MAX} characters`, { param: 'model' });
-}
-
-function shuttingDown(): BreakwaterError {
-  return new BreakwaterError('shutting_down', 'this instance is shutting down; retry', { retryAfterMs: DRAINING_RETRY_MS });
 }
 
 function schedulerOptions(config: Config, random: Random): SchedulerOptions<RouteTarget, RouteApplicant> {
@@ -416,9 +393,4 @@ function schedulerOptions(config: Config, random: Random): SchedulerOptions<Rout
     choose: (startable, applicant, now) => choose(startable, applicant, now, random),
     onStart: takeTurn,
   };
-}
-
-function wantsContinuation({ policy, providers, models }: Config): boolean {
-  const own = [...Object.values(providers), ...Object.values(models)].map((owner) => owner.policy.stream?.recover);
-  return [policy.stream.recover, ...own].includes('continue');
 }

@@ -54,3 +54,5 @@ export interface AnswerConsumer {
   /** Its own work threw, in the middle of an end: no other end will be told. */
   onThrown(error: unknown): void;
 }
+
+export const NO_CONSUMER: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };

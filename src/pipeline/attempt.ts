@@ -14,26 +14,24 @@ import { readChoices } from '../wire/openai-chat/answer-choices.ts';
 import { createFailure } from '../wire/failure.ts';
 import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
+import { NO_CONSUMER } from './attempt-options.ts';
 import type { AnswerConsumer, AttemptOptions } from './attempt-options.ts';
 import { callKindOf } from './call-kind.ts';
 import { AnswerMask, maskFailure } from './mask-credential.ts';
+import { namingHost } from './upstream-request.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
 import { bodyOf, headersOf } from './upstream-request.ts';
 
 /** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
 const REVIEW_MS = 5_000;
-
-/** Who hears that an attempt is a candidate, has failed, or was cancelled. */
+/** Hears that an attempt is a candidate, has failed, or was cancelled. */
 export interface AttemptListener {
   onDecided(attempt: Attempt): void;
 }
 
 const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
-
 /** The share of answers that `nearly all` are. */
 const NEARLY_ALL = 0.99;
-
-const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };
 
 export class Attempt implements GuardListener, GuardLimits {
   readonly options: AttemptOptions;
@@ -186,7 +184,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** Takes a complete answer, in one piece. */
   takeWhole(): Uint8Array {
-    const pieces = [...this.take(NOBODY), ...this.#mask.flush()];
+    const pieces = [...this.take(NO_CONSUMER), ...this.#mask.flush()];
     return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
   }
 
@@ -399,9 +397,4 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#listener = null;
     listener?.onDecided(this);
   }
-}
-
-/** `no connection to https://api.example.com: the host name is unknown …` */
-function namingHost(failure: Failure, origin: string): Failure {
-  return { ...failure, message: failure.message.replace(/^no connection\b/, `no connection to ${origin}`) };
 }

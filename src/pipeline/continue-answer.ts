@@ -9,7 +9,8 @@ import { Seam } from './continuation-seam.ts';
 import { learnFromAnswer } from './learn.ts';
 import { askNext } from './next-attempt.ts';
 import { relayOnward } from './relay.ts';
-import type { Group, RequestRun } from './run.ts';
+import type { Group } from './run-parts.ts';
+import type { RequestRun } from './run.ts';
 import { takeFailure } from './verdict-effects.ts';
 
 /** How attempts are made. */

@@ -9,7 +9,8 @@ import { retryHeaders } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
 import { pausedMs } from './route.ts';
-import type { FailedAttempt, RequestRun } from './run.ts';
+import type { FailedAttempt } from './run-parts.ts';
+import type { RequestRun } from './run.ts';
 import { askedWaitMs } from './verdict-effects.ts';
 
 /** When another try may find room, in milliseconds. */

@@ -31,7 +31,7 @@ import { AttemptGroup } from './race.ts';
 import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
-import type { FailedAttempt, Group } from './run.ts';
+import type { FailedAttempt, Group } from './run-parts.ts';
 import { identify, isShared, share } from './share.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import { settleUntaken } from './settle-answer.ts';

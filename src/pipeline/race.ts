@@ -14,7 +14,8 @@ import type { Admitted } from './admit.ts';
 import type { Attempt, AttemptListener } from './attempt.ts';
 import { beginAttempt, endCancelled } from './begin-attempt.ts';
 import { permitBeside } from './race-permission.ts';
-import type { Group, RequestRun } from './run.ts';
+import type { Group } from './run-parts.ts';
+import type { RequestRun } from './run.ts';
 import { takeFailure } from './verdict-effects.ts';
 
 /** Where there was no room for a hedge, it is looked for again after as long as before, but not more often than this, in ms. */

@@ -7,11 +7,9 @@ import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { ByteAccount } from '../core/held-bytes.ts';
 import type { Reason } from '../core/outcome.ts';
-import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Source } from '../core/source.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
-import type { Judgement } from '../policy/verdict.ts';
 import type { RouteApplicant } from './admit.ts';
 import type { Attempt } from './attempt.ts';
 import type { AtHand, AttemptOwner } from './attempt-options.ts';
@@ -27,44 +25,9 @@ import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
+import type { FailedAttempt, Group, KeptAnswer } from './run-parts.ts';
 import { sourceOf } from './source.ts';
 import { TriedTargets } from './tried-targets.ts';
-
-/** One failed attempt, as the decisions after it and the final error need it. */
-export interface FailedAttempt {
-  readonly target: RouteTarget;
-  readonly failure: Failure;
-  readonly judgement: Judgement;
-  /** The provider's own id of the request. */
-  readonly upstreamId: string | null;
-  /** It was ended by the caller's deadline, or by the share of it that one attempt may spend in silence, not by a limit of its own. */
-  readonly ranOut: boolean;
-  /** The target was asked again at once with other edits: it is no failure of the request. */
-  readonly isRepaired: boolean;
-}
-
-/** A complete answer that was not good enough; the best of them is better than none. */
-export interface KeptAnswer {
-  readonly target: RouteTarget;
-  readonly status: number;
-  readonly headers: HeaderPairs;
-  readonly body: Uint8Array;
-  readonly usage: TokenUsage | null;
-  readonly shortfall: Shortfall;
-  /** Of its real content, in characters. */
-  readonly length: number;
-}
-
-/** The attempts that run at once (`race.ts`). */
-export interface Group {
-  next(): Promise<Attempt | null>;
-  win(winner: Attempt): void;
-  leave(): void;
-  /** A reader of the answer has joined that waits longer. */
-  raiseDeadline(deadline: Instant): void;
-  /** One of them has been silent for too long. */
-  onSilence(): void;
-}
 
 /** What a last resort is left of the deadline: one part of so many. */
 const STAND_IN_PART = 10;

@@ -1,4 +1,5 @@
 /** What is sent to a target for a request. */
+import type { Failure } from '../core/facts.ts';
 import type { Repair } from '../policy/repair/repair.ts';
 import { encodePieces } from '../wire/openai-chat/encode-request.ts';
 import { replaceModel } from '../wire/passed-body.ts';
@@ -38,4 +39,9 @@ export function headersOf({ request, target }: UpstreamRequest): readonly string
     if (isCaller || !ACCOUNT_HEADERS.has(name)) headers.push(name, request.forwardHeaders[i + 1]!);
   }
   return headers;
+}
+
+/** `no connection to https://api.example.com: the host name is unknown …` */
+export function namingHost(failure: Failure, origin: string): Failure {
+  return { ...failure, message: failure.message.replace(/^no connection\b/, `no connection to ${origin}`) };
 }
