@@ -10,7 +10,7 @@ import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './
 import type { Probed } from './half-closed.ts';
 import { repeatedHeader } from './repeated-headers.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
-import { UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
+import { UNCOUNTED_MAX, UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
 
 /** Bodies up to this size leave in one string with their head, which saves a vectored write. */
 const joinedBodyBytesMax = 4096;
@@ -173,14 +173,15 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   }
 
   #chargeUnread(): void {
-    if (this.#charge === null) return;
+    const bytes = this.#response.writableLength;
+    if (this.#charge === null || bytes <= UNCOUNTED_MAX) return this.#unread?.set(0);
     if (this.#unread === null) {
       this.#unread = new UnreadAnswer(this.#charge, this);
       const response = this.#response as ServerResponse & TrackedMessage;
       response[ownExchange] = this;
       response.once('close', onAnswerOver);
     }
-    this.#unread.set(this.#response.writableLength);
+    this.#unread.set(bytes);
   }
 
   /** It has been read, or broken off. */
@@ -256,8 +257,10 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     this.#finish();
     // Without chunks only a reset tells the end of an answer from its being broken off (RFC 9112 6.3).
     if (this.#started && this.#request.httpVersionMinor === 0) this.#socket.resetAndDestroy();
-    else if (!this.#started || this.#socket.writableNeedDrain) this.#socket.destroy();
-    else {
+    else if (!this.#started || this.#socket.writableNeedDrain) {
+      this.#socket.destroy();
+      this.answerOver();
+    } else {
       this.#socket.setTimeout(UNREAD_MAX_MS);
       // Node hands what was just written to the socket in its next tick only.
       process.nextTick(destroySoon, this.#socket);
@@ -269,6 +272,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     this.#over = true;
     this.#body?.fail(new CallerLeft());
     this.#body = null;
+    this.answerOver();
     const tell = this.onLeave;
     this.onLeave = null;
     tell?.();

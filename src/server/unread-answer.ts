@@ -6,6 +6,9 @@ import type { StallWatch, Stallable } from './stall-watch.ts';
 /** An ended answer of which nothing is read for so long is broken off, in milliseconds. The engine bounds one that goes on. */
 export const UNREAD_MAX_MS = 120_000;
 
+/** What a connection's own buffers hold at most: so much unread is not counted, in bytes. */
+export const UNCOUNTED_MAX = 128 * 1024;
+
 /** Where unread bytes are counted: for the client of one request. */
 export interface ByteCharge {
   readonly holder: string;
