@@ -54,6 +54,8 @@ export class SimulatedCaller implements Exchange {
     return [...this.#headersSent.keys()].some((name) => name.startsWith(prefix));
   }
 
+  addHeaders(): void {}
+
   stopBody(): void {}
 
   async readBody(gate: BodyGate): Promise<Uint8Array> {
