@@ -8,6 +8,8 @@ import { admitClient, admitOperator, admitScraper, noteProxy } from './admission
 import { Call, type AppState } from './call.ts';
 import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
+import type { HeaderPairs } from '../pipeline/sink.ts';
+import { corsHeaders, preflightHeaders } from './cors.ts';
 import { findListed, passListed } from './pass-through.ts';
 import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';
 import { rejectedEvent } from './rejected.ts';
@@ -83,6 +85,7 @@ async function serve(call: Call, router: Router): Promise<void> {
     const match = router.match(call.exchange.target);
     call.place = match.place;
     call.protocol = protocolOf(call, match);
+    allowOrigin(call, match);
     const repeated = call.exchange.repeatedHeader?.() ?? null;
     if (repeated !== null) throw new BreakwaterError('invalid_request', `the header ${repeated} was sent twice`, { param: repeated });
     await (match.routes === null ? serveOther(call, match) : serveRoute(call, match.routes));
@@ -100,12 +103,27 @@ function serveRoute(call: Call, candidates: readonly Route[]): void | Promise<vo
     }
   }
   const allow = candidates.map((route) => (route.method === 'GET' ? 'GET, HEAD' : route.method)).join(', ');
-  if (method === 'OPTIONS') call.sendNothing(204, ['allow', `${allow}, OPTIONS`]);
+  if (method === 'OPTIONS') call.sendNothing(204, ['allow', `${allow}, OPTIONS`, ...preflight(call, allow)]);
   else
     call.fail(new BreakwaterError('invalid_request', `${call.place.path} takes ${allow} only (got ${method})`, { status: 405 }), [
       'allow',
       allow,
     ]);
+}
+
+/** The paths for clients, and those that only the config knows. */
+function isForPages({ routes: found }: Match): boolean {
+  return found === null || found.some((route) => route.access === 'client');
+}
+
+function allowOrigin(call: Call, match: Match): void {
+  const { origins } = call.gateway.config.server.cors;
+  if (origins.length > 0 && isForPages(match)) call.exchange.addHeaders(corsHeaders(call.exchange, origins));
+}
+
+function preflight(call: Call, methods: string): HeaderPairs {
+  const { origins } = call.gateway.config.server.cors;
+  return corsHeaders(call.exchange, origins).length > 2 ? preflightHeaders(call.exchange, methods) : [];
 }
 
 function admit(call: Call, route: Route): void {
@@ -124,6 +142,8 @@ function admit(call: Call, route: Route): void {
 function serveOther(call: Call, { path }: Match): void | Promise<void> {
   const listed = findListed(call.gateway.config.server.passThrough, path, withVersion(path));
   if (listed !== null) {
+    // A preflight carries no key.
+    if (call.exchange.method === 'OPTIONS') return call.sendNothing(204, preflight(call, 'GET, POST, PUT, PATCH, DELETE'));
     admitClient(call);
     if (isAmbiguous(path))
       throw new BreakwaterError('invalid_request', 'the path is encoded twice, or has dots that may be read in two ways');

@@ -1,5 +1,5 @@
 import type { Caller } from '../pipeline/caller.ts';
-import type { AnswerSink } from '../pipeline/sink.ts';
+import type { AnswerSink, HeaderPairs } from '../pipeline/sink.ts';
 import type { ByteCharge } from './unread-answer.ts';
 
 /** Where a caller sits: on this machine, elsewhere, or in this very process (`breakwater.fetch`). */
@@ -31,6 +31,8 @@ export interface Exchange extends AnswerSink, Caller {
    * throws, or with `CallerLeft`.
    */
   readBody(gate: BodyGate): Promise<ReceivedBody>;
+  /** Headers that the answer carries beside its own, whoever gives it. */
+  addHeaders(headers: HeaderPairs): void;
   /** Nothing more of the body is wanted: `readBody` rejects with this error. */
   stopBody(error: Error): void;
   /** What its caller does not read is counted here. */

@@ -38,6 +38,7 @@ class FetchExchange implements Exchange {
   hasLeft = false;
   readonly #onAbort = (): void => this.#callerLeft(this.#request.signal.reason);
   #status = 0;
+  #added: HeaderPairs | null = null;
   #headers: HeaderPairs = [];
   #body: ReadableStreamDefaultController<Uint8Array> | null = null;
   #over = false;
@@ -109,7 +110,11 @@ class FetchExchange implements Exchange {
 
   head(status: number, headers: HeaderPairs): void {
     this.#status = status;
-    this.#headers = headers;
+    this.#headers = this.#added === null ? headers : [...headers, ...this.#added];
+  }
+
+  addHeaders(headers: HeaderPairs): void {
+    this.#added = headers;
   }
 
   write(bytes: Uint8Array): boolean {

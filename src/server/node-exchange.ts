@@ -37,6 +37,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   readonly #socket: TrackedSocket;
   #awaitsContinue: boolean;
   #status = 0;
+  #added: HeaderPairs | null = null;
   #headers: HeaderPairs | null = null;
   #started = false;
   #over = false;
@@ -156,7 +157,11 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
 
   head(status: number, headers: HeaderPairs): void {
     this.#status = status;
-    this.#headers = headers;
+    this.#headers = this.#added === null ? headers : [...headers, ...this.#added];
+  }
+
+  addHeaders(headers: HeaderPairs): void {
+    this.#added = headers;
   }
 
   write(bytes: Uint8Array): boolean {

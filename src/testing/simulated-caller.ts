@@ -55,6 +55,8 @@ export class SimulatedCaller implements Exchange {
     return [...this.#headersSent.keys()].some((name) => name.startsWith(prefix));
   }
 
+  addHeaders(): void {}
+
   stopBody(): void {}
 
   chargeTo(): void {}

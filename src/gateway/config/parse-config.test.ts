@@ -26,6 +26,7 @@ test('an empty config is complete, with the defaults that are written in the doc
       drainTimeout: 30_000,
       adminKey: '',
       allowAnonymous: false,
+      cors: { origins: [] },
       passThrough: [],
     });
     assert.deepEqual(config.store, { kind: 'sqlite', path: '/srv/app/breakwater.db' });

@@ -133,6 +133,8 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
   };
   checkPolicies(config, parsed, faults);
   checkExposure(config, faults);
+  if (config.server.cors.origins.length > 0 && config.clients.length === 0)
+    faults.add(['server', 'cors'], 'needs clients: without keys every page could spend your money');
   return config;
 }
 
