@@ -54,6 +54,7 @@ const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const CLOSE_BRACKET = 0x5d;
 
 // What the scan expects next.
 const START = 0;
@@ -78,6 +79,7 @@ export function scanObject(bytes: Uint8Array): JsonObjectScan | JsonFault {
 }
 
 const NO_BYTES = new Uint8Array(0);
+const LONG_NUMBER = `not acceptable: a number is longer than ${NUMBER_LENGTH_MAX} characters`;
 
 /** Where a scan goes on. Of the top-level member: the containers and direct items so far. */
 interface Place {
@@ -148,19 +150,20 @@ export class ObjectScan {
     for (;;) {
       if (mode >= IN_KEY) {
         const end = scanString(bytes, pos, stop);
-        if (end < 0) return this.#fault(-end - 1);
-        if (end === 0) {
+        if (end <= 0) {
+          if (end < 0) return this.#fault(-end - 1);
           pos = resumeAt;
           break;
         }
         pos = end;
+        const start = this.#stringStart;
         if (mode === IN_KEY) {
-          keyKinds[depth] = keyKind(bytes, this.#stringStart + 1, end - 1);
-          if (depth === 0 && !this.#beginMember(end, values, containers)) return true;
+          keyKinds[depth] = keyKind(bytes, start + 1, end - 1);
+          if (depth === 0 && !this.#beginMember(end, values - containers)) return true;
           mode = AFTER_KEY;
         } else {
-          if (keyKinds[depth] !== KEY_NONE || end - this.#stringStart >= DATA_URL_LENGTH_MIN) this.#countMedia(end, depth);
-          if (depth === 0) this.#endMember(end, values, containers, 0);
+          if (end - start >= DATA_URL_LENGTH_MIN || keyKinds[depth] !== KEY_NONE) this.#countMedia(end, depth);
+          if (depth === 0) this.#endMember(end, values - containers, 0);
           mode = AFTER_VALUE;
         }
       }
@@ -170,70 +173,50 @@ export class ObjectScan {
         if (mode === END) return this.#succeed(values);
         return mode === START ? this.#fail(pos, 'empty') : this.#fault(pos);
       }
-      const byte = bytes[pos] as number;
-      if (byte === closers[depth] && (mode === AFTER_VALUE || mode === FIRST_KEY || mode === FIRST_ITEM)) {
-        pos++;
+      const byte = bytes[pos++] as number;
+      if (mode === AFTER_VALUE && byte === COMMA) {
+        mode = closers[depth] === CLOSE_BRACE ? KEY : VALUE;
+      } else if (mode === AFTER_KEY) {
+        if (byte !== COLON) return this.#fault(pos - 1);
+        mode = VALUE;
+      } else if (byte === QUOTE && (mode === KEY || mode === FIRST_KEY)) {
+        this.#stringStart = pos - 1;
+        mode = IN_KEY;
+      } else if (mode === VALUE || (mode === FIRST_ITEM && byte !== CLOSE_BRACKET)) {
+        if (++values > JSON_VALUES_MAX) return this.#fail(pos - 1, `made of more than ${JSON_VALUES_MAX} values`);
+        if (depth === 0) this.#start = this.#firstItem = this.#lastItem = pos - 1;
+        else if (depth === 1) {
+          if (items++ === 0) this.#firstItem = pos - 1;
+          this.#lastItem = pos - 1;
+        }
+        if (byte === QUOTE) {
+          this.#stringStart = pos - 1;
+          mode = IN_STRING;
+        } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+          // The top-level object is a level too.
+          if (depth + 1 >= JSON_DEPTH_MAX) return this.#fail(pos - 1, `nested more than ${JSON_DEPTH_MAX} levels deep`);
+          // Items of an array carry on the name that the array stands under.
+          keyKinds[depth + 1] = keyKinds[depth]!;
+          closers[++depth] = byte + 2;
+          if (depth === 1) items = 0;
+          containers++;
+          mode = byte === OPEN_BRACE ? FIRST_KEY : FIRST_ITEM;
+        } else {
+          const end = scanScalar(bytes, pos - 1);
+          if (end < 0) return this.#fault(-end - 1);
+          if (end - pos >= NUMBER_LENGTH_MAX) return this.#fail(pos - 1, LONG_NUMBER);
+          pos = end;
+          if (depth === 0) this.#endMember(end, values - containers, 0);
+          mode = AFTER_VALUE;
+        }
+      } else if (byte === closers[depth] && (mode === AFTER_VALUE || mode === FIRST_KEY || mode === FIRST_ITEM)) {
         mode = AFTER_VALUE;
         if (depth === 0) mode = END;
-        else if (--depth === 0) this.#endMember(pos, values, containers, items);
-        continue;
-      }
-      switch (mode) {
-        case AFTER_VALUE:
-          if (byte !== COMMA) return this.#fault(pos);
-          pos++;
-          mode = closers[depth] === CLOSE_BRACE ? KEY : VALUE;
-          break;
-        case FIRST_KEY:
-        case KEY:
-          if (byte !== QUOTE) return this.#fault(pos);
-          this.#stringStart = pos++;
-          mode = IN_KEY;
-          break;
-        case AFTER_KEY:
-          if (byte !== COLON) return this.#fault(pos);
-          pos++;
-          mode = VALUE;
-          break;
-        case FIRST_ITEM:
-        case VALUE:
-          if (++values > JSON_VALUES_MAX) return this.#fail(pos, `made of more than ${JSON_VALUES_MAX} values`);
-          if (depth === 0) this.#start = this.#firstItem = this.#lastItem = pos;
-          else if (depth === 1) {
-            if (items++ === 0) this.#firstItem = pos;
-            this.#lastItem = pos;
-          }
-          if (byte === QUOTE) {
-            this.#stringStart = pos++;
-            mode = IN_STRING;
-          } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-            // The top-level object is a level too.
-            if (depth + 1 >= JSON_DEPTH_MAX) return this.#fail(pos, `nested more than ${JSON_DEPTH_MAX} levels deep`);
-            // Items of an array carry on the name that the array stands under.
-            keyKinds[depth + 1] = keyKinds[depth]!;
-            closers[++depth] = byte + 2;
-            if (depth === 1) items = 0;
-            containers++;
-            mode = byte === OPEN_BRACE ? FIRST_KEY : FIRST_ITEM;
-            pos++;
-          } else {
-            const end = scanScalar(bytes, pos);
-            if (end < 0) return this.#fault(-end - 1);
-            if (end - pos > NUMBER_LENGTH_MAX)
-              return this.#fail(pos, `not acceptable: a number is longer than ${NUMBER_LENGTH_MAX} characters`);
-            pos = end;
-            if (depth === 0) this.#endMember(end, values, containers, 0);
-            mode = AFTER_VALUE;
-          }
-          break;
-        case START:
-          if (byte !== OPEN_BRACE) return this.#fail(pos, 'not a JSON object');
-          pos++;
-          mode = FIRST_KEY;
-          break;
-        default:
-          return this.#fault(pos);
-      }
+        else if (--depth === 0) this.#endMember(pos, values - containers, items);
+      } else if (mode === START) {
+        if (byte !== OPEN_BRACE) return this.#fail(pos - 1, 'not a JSON object');
+        mode = FIRST_KEY;
+      } else return this.#fault(pos - 1);
     }
     this.#place = { pos, mode, depth, values, containers, items };
     return false;
@@ -252,18 +235,18 @@ export class ObjectScan {
   }
 
   /** The name of a top-level member is over. False: it passes a limit. */
-  #beginMember(end: number, values: number, containers: number): boolean {
+  #beginMember(end: number, scalars: number): boolean {
     const start = this.#stringStart;
     if (end - start - 2 > NAME_LENGTH_MAX)
       return !this.#fail(start, `not acceptable: the name of a member is longer than ${NAME_LENGTH_MAX} bytes`);
     if (this.#members.length >= JSON_MEMBERS_MAX) return !this.#fail(start, `made of more than ${JSON_MEMBERS_MAX} members`);
     this.#keyStart = start;
     this.#name = readName(this.#bytes, start + 1, end - 1);
-    this.#scalarsBefore = values - containers;
+    this.#scalarsBefore = scalars;
     return true;
   }
 
-  #endMember(end: number, values: number, containers: number, items: number): void {
+  #endMember(end: number, scalars: number, items: number): void {
     this.#members.push({
       name: this.#name,
       keyStart: this.#keyStart,
@@ -272,7 +255,7 @@ export class ObjectScan {
       items,
       firstItem: this.#firstItem,
       lastItem: this.#lastItem,
-      scalars: values - containers - this.#scalarsBefore,
+      scalars: scalars - this.#scalarsBefore,
     });
   }
 

@@ -42,10 +42,17 @@ export function scanString(bytes: Uint8Array, start: number, stop: number): numb
 
 function scanLongString(bytes: Uint8Array, start: number, stop: number): number {
   const lastWord = stop - 4;
+  const lastBlock = stop - 16;
   let pos = start;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (;;) {
-    while (pos <= lastWord && !hasSpecialByte(view.getInt32(pos, true))) pos += 4;
+    while (pos <= lastBlock) {
+      const first = specialBytes(view.getInt32(pos, true)) | specialBytes(view.getInt32(pos + 4, true));
+      const second = specialBytes(view.getInt32(pos + 8, true)) | specialBytes(view.getInt32(pos + 12, true));
+      if (((first | second) & HIGH_BITS) !== 0) break;
+      pos += 16;
+    }
+    while (pos <= lastWord && (specialBytes(view.getInt32(pos, true)) & HIGH_BITS) === 0) pos += 4;
     if (pos >= stop) {
       if (pos >= bytes.length) return -1 - pos;
       resumeAt = pos;
@@ -61,12 +68,14 @@ function scanLongString(bytes: Uint8Array, start: number, stop: number): number 
   }
 }
 
+const HIGH_BITS = 0x80808080 | 0;
+
 /**
- * True if one of the word's four bytes is a quote, a backslash or below 0x20 ("hasless" of Bit Twiddling Hacks). Turning
- * bit 1 makes a quote 0x20 and keeps control characters below it, so that one comparison finds both.
+ * Has the high bit of a byte set where one of the word's four bytes is a quote, a backslash or below 0x20 ("hasless" of Bit Twiddling
+ * Hacks). Turning bit 1 makes a quote 0x20 and keeps control characters below it, so that one comparison finds both.
  */
-function hasSpecialByte(word: number): boolean {
-  return ((((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)) & ~word & 0x80808080) !== 0;
+function specialBytes(word: number): number {
+  return (((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)) & ~word;
 }
 
 function scanEscape(bytes: Uint8Array, backslash: number): number {
