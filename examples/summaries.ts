@@ -1,6 +1,7 @@
 /**
  * The story that Breakwater exists for: a newsletter's articles are summarized through the official SDK over two flaky
  * providers (simulated here, so that it runs anywhere): A answers 20 % with 429, 10 % with 503 and sometimes never; B is slow.
+ * A call that A never answers is asked of B after half a minute at most, beside the silent one.
  *
  *   node examples/summaries.ts            40 articles, about half a minute
  *   node examples/summaries.ts 300        the whole newsletter, about two minutes

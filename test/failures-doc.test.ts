@@ -7,7 +7,7 @@ import type { ErrorCode } from '../src/core/errors.ts';
 import { FAILURE_KINDS } from '../src/core/facts.ts';
 import type { FailureKind } from '../src/core/facts.ts';
 import { BENCH_MAX_MS } from '../src/policy/cooldown/bench.ts';
-import { KIND_RULES, OTHER_STATUS, STALE_CONNECTION, STATUS_RULES } from '../src/policy/verdict.ts';
+import { KIND_RULES, OTHER_STATUS, PERMANENT_CONNECT, STALE_CONNECTION, STATUS_RULES } from '../src/policy/verdict.ts';
 import type { Judgement, Rule } from '../src/policy/verdict.ts';
 
 type Row = Pick<Rule, 'when' | 'judgement'>;
@@ -17,10 +17,12 @@ const doc = readFileSync(new URL('../docs/failures.md', import.meta.url), 'utf8'
 const cells = (...texts: string[]): string => `| ${texts.join(' | ')} |`;
 
 function whoIsNext(judgement: Judgement): string {
-  const { verdict, liesInRequest, reason } = judgement;
+  const { verdict, liesInRequest, reason, blame } = judgement;
   if (judgement === STALE_CONNECTION.judgement) return 'another target; else the same one at once';
   if (verdict === 'reject') return 'nobody';
   if (reason === 'unsupported') return 'the same target without the field, once; else another model or provider';
+  if (reason === 'refused') return 'one target of another model or provider, for a second opinion';
+  if (blame !== null && blame !== 'account') return 'one other key, of another provider where there is one';
   if (verdict === 'switch')
     return liesInRequest || reason === 'quality'
       ? 'another model or provider; this one not again'
@@ -32,7 +34,8 @@ function whoIsNext(judgement: Judgement): string {
 function whatItDoes(judgement: Judgement, hasWords: boolean): string {
   const { effect, health, benchMs, longerPause, reason, verdict } = judgement;
   if (judgement === STALE_CONNECTION.judgement) return 'nothing, not even its retry budget';
-  if (effect === 'bench') return `its key is benched for ${benchMs / 60_000} min${benchMs < BENCH_MAX_MS ? ', longer each time' : ''}`;
+  if (effect === 'suspect') return `its key is suspected; a second witness quarantines it for ${benchMs / 60_000} min`;
+  if (effect === 'bench') return `its key is quarantined for ${benchMs / 60_000} min${benchMs < BENCH_MAX_MS ? ', longer each time' : ''}`;
   if (effect === 'cooldown') {
     const who = reason === 'rate_limited' ? 'its key' : 'the target';
     return `${who} pauses: the time asked, else our backoff${longerPause ? ' fourfold' : ''}`;
@@ -44,9 +47,11 @@ function whatItDoes(judgement: Judgement, hasWords: boolean): string {
 /** Told if nobody else answers. */
 function whatIsTold({ verdict, reason, liesInRequest }: Judgement, hasWords: boolean): string {
   if (verdict === 'reject') return "the provider's own error";
+  if (reason === 'refused') return "the provider's own error: the first of this kind";
   if (reason === 'auth') return '502 `upstream_auth_failed`';
   if (reason === 'quality') return 'the best answer, marked with what it lacks (`x-breakwater-quality`)';
   if (reason === 'empty') return 'the answer, marked `x-breakwater-quality: empty`; 502 `all_targets_failed` if there was none';
+  if (reason === 'internal') return '503 `internal_error`';
   if (!hasWords) return '502 `all_targets_failed`';
   return liesInRequest
     ? "the provider's own error, if all said so; else `all_targets_failed`"
@@ -93,6 +98,7 @@ test('every failure without an error status has its row', () => {
   for (const kind of FAILURE_KINDS) {
     if (kind === 'status' || kind === 'error') continue;
     rows.push(named(kind, KIND_RULES[kind]));
+    if (kind === 'connect') rows.push(named(kind, PERMANENT_CONNECT));
     if (kind === 'reset') rows.push(named(kind, STALE_CONNECTION));
   }
   assert.equal(

@@ -14,6 +14,7 @@ const breakwater = await createBreakwater({
   },
   models: {
     summary: {
+      // Tiers, best first: the last one, on this machine, is used when neither provider can answer in time.
       targets: ['first/small', 'second/small', 'local/extract'],
       quality: { minLength: 80, rejectTruncated: true, rejectRefusal: true },
     },

@@ -10,6 +10,7 @@ import {
   type SkippedProvider,
 } from '../gateway/config/index.ts';
 import { systemClock } from '../gateway/system-clock.ts';
+import { proxyFaults } from '../transport/proxy-env.ts';
 import { OperatorError } from './fail.ts';
 import { createProbe } from './probe.ts';
 
@@ -32,6 +33,8 @@ export interface FoundConfig {
 
 /** Throws an OperatorError with a line for each fault. */
 export async function findConfig(wish: ConfigWish): Promise<FoundConfig> {
+  const faults = proxyFaults(process.env);
+  if (faults.length > 0) throw new OperatorError(faults);
   const file = wish.config ?? (await findConfigFile(process.cwd(), process.env));
   if (file !== null) return { config: await readConfigFile(file, wish), file, found: [], skipped: [] };
   const { result, found, skipped } = await configFromEnvironment(process.env, createProbe(systemClock), overridesOf(wish));

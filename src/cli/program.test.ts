@@ -13,6 +13,16 @@ async function folderWith(config: string): Promise<string> {
 
 const sound = 'providers: { backup: { baseUrl: "http://127.0.0.1:9/v1", apiKey: sk-very-secret-1 } }\nmodels: { fast: [backup/big] }\n';
 
+test('check takes its file as an option too', async () => {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  await writeFile(join(cwd, 'other.yaml'), sound);
+  for (const args of [['--config', 'other.yaml'], ['-c', 'other.yaml'], ['other.yaml']]) {
+    const { code, stdout } = await runCli(['check', ...args], { cwd });
+    assert.equal(code, 0);
+    assert.match(stdout, /^# other\.yaml: valid/);
+  }
+});
+
 test('check prints the effective config without secrets', async () => {
   const { code, stdout, stderr } = await runCli(['check'], { cwd: await folderWith(sound) });
   assert.equal(code, 0, stderr);

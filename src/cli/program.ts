@@ -1,9 +1,9 @@
 /** The command line: what may be written, and which file does it. A command's own code is loaded when it is called. */
-import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { fail } from './fail.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
+import { version } from './version.ts';
 
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'];
 
@@ -77,10 +77,13 @@ function addCheck(program: Command): void {
     .command('check')
     .description('validate a config; print the effective one with secrets masked')
     .argument('[file]', 'config file (default: the one that serve would use)')
+    .option('-c, --config <file>', 'the same as an option')
     .addHelpText('after', '\nExits with 1 and one line for each fault, with its path.')
-    .action(async (file: string | undefined) => {
+    .action(async (file: string | undefined, options: { config?: string }) => {
+      if (file !== undefined && options.config !== undefined && file !== options.config)
+        program.error('breakwater: check takes one config file: FILE or --config FILE');
       const { check } = await import('./check.ts');
-      await check(file);
+      await check(file ?? options.config);
     });
 }
 
@@ -121,9 +124,4 @@ function addLater(program: Command, name: string, what: string): void {
     .allowUnknownOption()
     .allowExcessArguments()
     .action(() => program.error(`breakwater: ${name} is not available in this version`));
-}
-
-function version(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { mkdtemp, rename, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
@@ -39,6 +41,28 @@ test('the demo answers, says that it is one, and ends in order', async (t) => {
   cli.child.kill('SIGTERM');
   assert.equal(await cli.ended, 0);
   assert.equal(cli.stdout(), `listening on ${url}\n`);
+});
+
+test('the first line of the log says what was started', async (t) => {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  await writeFile(join(cwd, 'breakwater.yaml'), 'providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\nstore: "sqlite:./state.db"\n');
+  const { cli } = await listening(t, ['--port', '0'], { cwd, env: { HTTPS_PROXY: 'http://me:hidden@127.0.0.1:9' } });
+  const [line] = await cli.until('stderr', /.*"msg":"started".*\n/);
+  const { version, config, store, proxy, time } = JSON.parse(line) as Record<string, string>;
+  assert.match(version!, /^\d+\.\d+\.\d+/);
+  assert.match(config!, /breakwater\.yaml$/);
+  assert.match(store!, /^sqlite:.*state\.db$/);
+  assert.equal(proxy, 'http://****@127.0.0.1:9');
+  assert.equal(new Date(time!).toISOString(), time);
+});
+
+test('a proxy without a scheme is a fault at the start', async () => {
+  for (const command of [['--demo', '--port', '0'], ['check']]) {
+    const { code, stderr } = await runCli(command, { env: { HTTPS_PROXY: 'me:hidden@proxy:3128', OPENAI_API_KEY: 'sk-x-123456' } });
+    assert.equal(code, 1);
+    assert.match(stderr, /^breakwater: HTTPS_PROXY: must be a URL that starts with http:\/\/[^\n]*\n$/);
+    assert.doesNotMatch(stderr, /hidden/);
+  }
 });
 
 test('a port that is taken is one line', async (t) => {
@@ -109,4 +133,45 @@ test('a second signal ends it at once', async (t) => {
   cli.child.kill('SIGINT');
   assert.equal(await cli.ended, 130);
   await asked;
+});
+
+/** Writes to a pipe until it takes no more. */
+function fill(pipe: string): void {
+  const writer = openSync(pipe, constants.O_WRONLY | constants.O_NONBLOCK);
+  try {
+    for (;;) writeSync(writer, Buffer.alloc(4096));
+  } catch {
+    closeSync(writer);
+  }
+}
+
+for (const [what, reads] of [
+  ['has no reader', false],
+  ['has a reader that takes nothing', true],
+] as const) {
+  test(`a requests file that is a pipe and ${what} does not keep the process from ending`, async (t) => {
+    const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+    const pipe = join(cwd, 'requests');
+    execFileSync('mkfifo', [pipe]);
+    const reader = reads ? openSync(pipe, constants.O_RDONLY | constants.O_NONBLOCK) : null;
+    if (reads) fill(pipe);
+    await writeFile(
+      join(cwd, 'breakwater.yaml'),
+      `providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\nstore: "memory:"\ntelemetry: { requests: { file: requests } }\nmodels: { demo: [a/b] }\npolicy: { maxAttempts: 1 }\n`,
+    );
+    const { cli, url } = await listening(t, ['--port', '0', '--log-level', 'silent'], { cwd });
+    const headers = { 'x-breakwater-deadline-ms': '100' };
+    for (let i = 0; i < 3; i++) await fetch(`${url}/v1/chat/completions`, { ...ask, headers }).then((response) => response.text());
+    const signalled = performance.now();
+    cli.child.kill('SIGTERM');
+    assert.equal(await cli.ended, 0);
+    assert.ok(performance.now() - signalled < 5_000);
+    if (reader !== null) closeSync(reader);
+  });
+}
+
+test('a signal right after the line "listening on" ends it in order', async (t) => {
+  const { cli } = await listening(t, ['--demo', '--port', '0']);
+  cli.child.kill('SIGINT');
+  assert.equal(await cli.ended, 0);
 });

@@ -1,6 +1,7 @@
 /** `breakwater serve`: from the command line to a running gateway, and to its orderly end. */
 import { EventBus } from '../core/events.ts';
-import type { Config } from '../gateway/config/index.ts';
+import { detailText } from '../core/detail-text.ts';
+import { maskUrls, type Config } from '../gateway/config/index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { CheckFault } from '../gateway/quality-checks.ts';
@@ -12,8 +13,8 @@ import { createTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
 import { OperatorError } from './fail.ts';
 import { findConfig, readConfigFile, type ConfigWish, type FoundConfig } from './find-config.ts';
 import { listenFault } from './listen-fault.ts';
-import { secretsOf } from './secrets.ts';
 import { onSignals } from './signals.ts';
+import { version } from './version.ts';
 import { watchFile } from './watch-file.ts';
 
 export interface ServeOptions extends ConfigWish {
@@ -30,31 +31,53 @@ export async function serve(options: ServeOptions): Promise<void> {
 
   const running = await start(config, source, options, isDemo);
   const { server, telemetry, gateway } = running;
+  const stopWatching =
+    source.file === null || isDemo ? null : watchFile(source.file, systemClock, () => void running.reload().catch(() => {}));
+  onSignals(
+    {
+      async stop() {
+        stopWatching?.();
+        await server.drain();
+        await simulation?.close();
+        await telemetry.close();
+      },
+      drainTimeoutMs: () => gateway.config.server.drainTimeout,
+      hangUp() {
+        telemetry.reopen();
+        if (source.file !== null && !isDemo) running.reload().catch(() => {});
+      },
+      onCrash(error) {
+        telemetry.log.error({ error: error instanceof Error ? error.stack : String(error) }, 'crashed');
+        return telemetry.flush();
+      },
+    },
+    systemClock,
+  );
+
   if (demo !== null) process.stderr.write(demo.demoNotice(server.url, config.clients.length > 0));
   // Whoever waits for this one line may close the pipe after it.
   process.stdout.on('error', () => {});
   process.stdout.write(`listening on ${server.url}\n`);
-  gateway.events.emit({ type: 'lifecycle', at: systemClock.now(), state: 'started', detail: server.url });
-  tellSource(source, telemetry);
-
-  const stopWatching =
-    source.file === null || isDemo ? null : watchFile(source.file, systemClock, () => void running.reload().catch(() => {}));
-  onSignals({
-    async stop() {
-      stopWatching?.();
-      await server.drain();
-      await simulation?.close();
-      await telemetry.close();
-    },
-    hangUp() {
-      telemetry.reopen();
-      if (source.file !== null && !isDemo) running.reload().catch(() => {});
-    },
-    onCrash(error) {
-      telemetry.log.error({ error: error instanceof Error ? error.stack : String(error) }, 'crashed');
-      return telemetry.flush();
-    },
+  gateway.events.emit({
+    type: 'lifecycle',
+    at: systemClock.now(),
+    state: 'started',
+    detail: server.url,
+    facts: factsOf(source, config, isDemo),
   });
+  tellSource(source, telemetry);
+}
+
+/** What an operator wants to know of a start, from its log alone. */
+function factsOf({ file }: FoundConfig, config: Config, isDemo: boolean): Record<string, string> {
+  const { env } = process;
+  const proxy = env['https_proxy'] ?? env['HTTPS_PROXY'] ?? env['http_proxy'] ?? env['HTTP_PROXY'] ?? '';
+  return {
+    version: version(),
+    config: isDemo ? 'demo' : (file ?? 'environment'),
+    store: maskUrls(storeUrl(config)),
+    ...(proxy !== '' && { proxy: maskUrls(proxy) }),
+  };
 }
 
 interface Running {
@@ -65,20 +88,35 @@ interface Running {
   reload(): Promise<void>;
 }
 
+/** Tells whether the config in force names a target, or one of its credentials (`NAME#1`). */
+function namedTargets(configOf: () => Config): (subject: string) => boolean {
+  let config: Config | null = null;
+  let names: ReadonlySet<string> = new Set();
+  return (subject) => {
+    if (config !== configOf()) {
+      config = configOf();
+      const targets = Object.values(config.models).flatMap(({ tiers }) => tiers.flat());
+      names = new Set([...Object.keys(config.providers), ...targets.map(({ provider, model }) => `${provider}/${model}`)]);
+    }
+    return names.has(subject.replace(/#\d+$/, ''));
+  };
+}
+
 async function start(config: Config, source: FoundConfig, wish: ConfigWish, simulated: boolean): Promise<Running> {
   const events = new EventBus((error, type) => telemetry.log.error({ error: String(error), event: type }, 'a listener failed'));
   const telemetry = createTelemetry({
     logs: config.telemetry.logs,
     requests: config.telemetry.requests,
     clock: systemClock,
-    secrets: secretsOf(config),
+    secrets: config.secrets,
     snapshot: () => gateway.snapshot(),
-    isConfiguredModel: (model) => gateway.config.models[model] !== undefined,
+    isConfiguredModel: (model) => gateway.isListed(model),
+    isConfiguredTarget: namedTargets(() => gateway.config),
   });
   telemetry.attach(events);
   const store = await openStore(storeUrl(config), {
     clock: systemClock,
-    onWarning: (message, detail) => events.emit({ type: 'warning', at: systemClock.now(), message, detail: JSON.stringify(detail) }),
+    onWarning: (message, detail) => events.emit({ type: 'warning', at: systemClock.now(), message, detail: detailText(detail) }),
   });
   const gateway = await createGateway({
     config,
@@ -115,7 +153,7 @@ async function reloadFrom(file: string, wish: ConfigWish, gateway: Gateway, tele
     const next = await readConfigFile(file, wish);
     if (hasNoProvider(next)) throw new OperatorError([`${file}: providers: none is left`]);
     await gateway.reload(next);
-    telemetry.update({ level: next.telemetry.logs.level, secrets: secretsOf(next) });
+    telemetry.update({ level: next.telemetry.logs.level, secrets: next.secrets });
     if (next.server.host !== before.host || next.server.port !== before.port) {
       telemetry.log.warn('server.host and server.port are taken over at the next start');
     }

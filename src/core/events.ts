@@ -49,8 +49,9 @@ export interface Blocker {
 
 /** - `hedge`: `policy.hedge` says so
  *  - `probe`: the other one is the probe of a half-open breaker
+ *  - `rescue`: the other one has been silent for too long
  */
-export const RACE_CAUSES = ['hedge', 'probe'] as const;
+export const RACE_CAUSES = ['hedge', 'probe', 'rescue'] as const;
 export type RaceCause = (typeof RACE_CAUSES)[number];
 
 /** An attempt is sent. `attempt` counts from 1 over all targets. */
@@ -153,6 +154,23 @@ export interface FinishedEvent extends RequestEvent {
 export const BREAKER_STATES = ['closed', 'open', 'half-open', 'isolated'] as const;
 export type BreakerState = (typeof BREAKER_STATES)[number];
 
+/** A request was turned away before a target was chosen for it: neither `received` nor `finished` is emitted. */
+export interface RejectedEvent extends RequestEvent {
+  readonly type: 'rejected';
+  readonly status: number;
+  readonly code: ErrorCode;
+  /** What the caller was answered. */
+  readonly message: string;
+  readonly method: string;
+  /** Without its query; empty: it could not be read as HTTP. */
+  readonly path: string;
+  readonly protocol: Protocol;
+  readonly operation: Operation;
+  /** Null: not known when it was turned away. */
+  readonly model: string | null;
+  readonly client: string | null;
+}
+
 /** A target's breaker changed its state. */
 export interface BreakerEvent {
   readonly type: 'breaker';
@@ -164,7 +182,7 @@ export interface BreakerEvent {
   readonly openForMs: number | null;
 }
 
-/** A target cools down, or a credential is benched. */
+/** A target cools down, or a credential is quarantined (`bench`). */
 export interface CooldownEvent {
   readonly type: 'cooldown';
   readonly at: Instant;
@@ -173,6 +191,8 @@ export interface CooldownEvent {
   readonly kind: 'cooldown' | 'bench';
   readonly forMs: number;
   readonly reason: Reason;
+  /** Of a credential: the refusal that it is quarantined for, masked and bounded. */
+  readonly why?: string;
 }
 
 /** Something an operator should know: a broken store, an unreadable config at reload, a dropped log line. */
@@ -187,8 +207,10 @@ export interface WarningEvent {
 export interface LifecycleEvent {
   readonly type: 'lifecycle';
   readonly at: Instant;
-  readonly state: 'started' | 'reloaded' | 'reload_failed' | 'draining' | 'stopped';
+  readonly state: 'started' | 'reloaded' | 'reload_failed' | 'store_recovered' | 'draining' | 'stopped';
   readonly detail?: string;
+  /** Of `started`: version, config file, store, proxy. */
+  readonly facts?: Readonly<Record<string, string>>;
 }
 
 export type BreakwaterEvent =
@@ -200,6 +222,7 @@ export type BreakwaterEvent =
   | NoteEvent
   | CommittedEvent
   | FinishedEvent
+  | RejectedEvent
   | BreakerEvent
   | CooldownEvent
   | WarningEvent

@@ -20,6 +20,7 @@ export type Phase = (typeof PHASES)[number];
  * - `status`: the provider answered with an error status
  * - `error`: a success status whose body or event holds an error
  * - `connect`: refused, DNS, TLS; nothing was sent
+ * - `exhausted`: this process or machine has no descriptor, port or memory for a connection; nothing was sent, and the target is not at fault
  * - `reset`: the connection broke before the answer began
  * - `timeout`: a configured or automatic limit of silence passed; `slow`: the target's own learned limit passed
  * - `cut`: the answer ended before it was complete
@@ -27,7 +28,19 @@ export type Phase = (typeof PHASES)[number];
  * - `empty`: complete, and nothing in it
  * - `poor`: complete, and not good enough for the quality policy
  */
-export const FAILURE_KINDS = ['status', 'error', 'connect', 'reset', 'timeout', 'slow', 'cut', 'malformed', 'empty', 'poor'] as const;
+export const FAILURE_KINDS = [
+  'status',
+  'error',
+  'connect',
+  'exhausted',
+  'reset',
+  'timeout',
+  'slow',
+  'cut',
+  'malformed',
+  'empty',
+  'poor',
+] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 
 /** How one attempt failed, in facts; what follows from them is decided in `policy/verdict.ts`. */
@@ -43,6 +56,8 @@ export interface Failure {
   readonly message: string;
   /** The wait that the provider asks for, in milliseconds; null: none given, or one that makes no sense. 0 is kept. */
   readonly retryAfterMs: number | null;
+  /** The instant at which the provider says that what is spent comes back, in milliseconds since the epoch; null: none named. */
+  readonly resetEpochMs: number | null;
   /** The error body as it came (bounded, decoded), to be passed on where the design says so. */
   readonly body: Uint8Array | null;
   readonly contentType: string | null;

@@ -35,7 +35,8 @@ export class Permit {
   /** An answer has begun; true if others may start by that who could not before. */
   prove(now: Instant): boolean {
     let isNews = false;
-    for (let i = 0; i < this.resources.length; i++) if (this.resources[i]!.prove?.(now, this.#tickets[i]!) === true) isNews = true;
+    for (let i = 0; i < this.resources.length; i++)
+      if (this.resources[i]!.prove?.(now, this.#tickets[i]!, this.need) === true) isNews = true;
     return isNews;
   }
 

@@ -1,11 +1,16 @@
 import type { Instant } from './clock.ts';
 import type { TokenUsage } from './facts.ts';
+import type { Source } from './source.ts';
 
 /** What one attempt needs. */
 export interface Need {
   readonly requests: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
+  /** Who needs it. Absent: whoever can get it soonest (a question about anybody). */
+  readonly source?: Source;
+  /** Nothing else could serve it for now: it may put a pause to the test that other requests of its client have brought about. */
+  readonly isLone?: boolean;
 }
 
 /** `bench`: a credential that is out of order (quota, bad key); `cooldown`: a target asked for a pause. */
@@ -56,7 +61,7 @@ export interface Resource {
    * An answer to the attempt has begun. Returns true if that lets others start who could not before. Absent: it tells the resource
    * nothing.
    */
-  prove?(now: Instant, ticket: number): boolean;
+  prove?(now: Instant, ticket: number, need: Need): boolean;
   /** The attempt was never sent: everything goes back. */
   cancel(now: Instant, ticket: number, need: Need): void;
 }
@@ -65,4 +70,6 @@ export interface Resource {
 export interface Capacity {
   readonly key: string;
   readonly resources: readonly Resource[];
+  /** Used only when no better one can answer in time. Default: false. */
+  readonly isLastResort?: boolean;
 }

@@ -46,9 +46,9 @@ export function createClients(
 function toKnownClient(client: ClientConfig, providers: Config['providers'], resources: readonly Resource[]): KnownClient {
   const { name, priority, maxPriority, models } = client;
   const mayUse = (model: string): boolean => isModelAllowed(models, model, providers);
-  return { name, priority, maxPriority, resources, mayUse };
+  return { name, priority, maxPriority, resources, mayUse, isLimited: models !== null };
 }
 
 function createAnonymous(): KnownClient {
-  return { name: anonymousName, priority: 'normal', maxPriority: 'high', resources: [], mayUse: () => true };
+  return { name: anonymousName, priority: 'normal', maxPriority: 'high', resources: [], mayUse: () => true, isLimited: false };
 }

@@ -3,18 +3,25 @@ import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
 import { HeldBytes } from '../core/held-bytes.ts';
+import { Pace } from '../core/pace.ts';
+import { SlicedWork } from '../core/sliced-work.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
+import { SecretMask } from '../core/secrets/secret-mask.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
-import type { SchedulerOptions } from '../policy/scheduler/scheduler.ts';
+import type { SchedulerOptions } from '../policy/scheduler/types.ts';
+import { judge } from '../policy/verdict.ts';
 import { takeTurn } from '../policy/selection/selection.ts';
 import { AnswerBook } from '../pipeline/answer-book.ts';
 import { Admission } from '../pipeline/admit.ts';
+import { maskFailure } from '../pipeline/mask-credential.ts';
 import { choose } from '../pipeline/home.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
+import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
+import { holderOf } from '../pipeline/gateway-request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { ModelAnswer, ModelQuestion } from '../pipeline/model-question.ts';
 import { askModel } from '../pipeline/nested-request.ts';
@@ -30,9 +37,12 @@ import { LocalTransport } from '../transport/local/local-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createUndiciTransport } from '../transport/undici-transport.ts';
 import { createClients } from './clients.ts';
+import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
+import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
 import type { ClientConfig, Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
+import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
 import { localModels } from './local-models.ts';
 import { ProviderLists } from './model-lists.ts';
@@ -56,8 +66,8 @@ export interface CreateGatewayOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** How long a caller that came while draining should wait for another instance, in milliseconds. */
-const DRAINING_RETRY_MS = 1_000;
+/** Operators are warned of our own exhaustion so often at most, in milliseconds. */
+const EXHAUSTION_WARNING_MS = 60_000;
 
 export async function createGateway(options: CreateGatewayOptions): Promise<Gateway> {
   const gateway = new RunningGateway(options);
@@ -73,6 +83,7 @@ export async function createGateway(options: CreateGatewayOptions): Promise<Gate
 class RunningGateway implements Gateway {
   readonly clock: Clock;
   readonly events: EventBus;
+  readonly slices: SlicedWork;
   readonly #random: Random;
   readonly #store: Store;
   readonly #limits: LimitRegistry;
@@ -82,11 +93,15 @@ class RunningGateway implements Gateway {
   readonly #saved: SavedState;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: Engine;
+  readonly #keyCheck: KeyCheck;
   readonly #transport: LocalTransport;
   #config: Config;
   #routes: Routes;
   #clients: Clients;
-  readonly #held = new HeldBytes(() => this.#config.server.maxBufferedBytes);
+  readonly #held = new HeldBytes(
+    () => this.#config.server.maxBufferedBytes,
+    () => mayBeShared(this.#config),
+  );
   #draining = false;
   #whenIdle: (() => void)[] = [];
 
@@ -94,6 +109,7 @@ class RunningGateway implements Gateway {
     const { clock, random, store, events, config } = options;
     this.clock = clock;
     this.events = events;
+    this.slices = new SlicedWork(clock);
     this.#random = random;
     this.#store = store;
     this.#config = config;
@@ -107,6 +123,10 @@ class RunningGateway implements Gateway {
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
+    this.#keyCheck = new KeyCheck(transport, clock, (state, found) => {
+      const failure = maskFailure(found, this.#engine.secrets, null);
+      confirmSuspicion(this.#engine, state, failure, judge(failure));
+    });
     this.#engine = {
       clock,
       random,
@@ -117,7 +137,11 @@ class RunningGateway implements Gateway {
       running: new RunningList(),
       held: this.#held,
       schemas: new SchemaCheck(),
+      slices: this.slices,
+      exhaustion: new Pace(EXHAUSTION_WARNING_MS),
+      secrets: new SecretMask(config.secrets),
       answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
+      keyCheck: this.#keyCheck,
       askModel: (question) => this.#askModel(question),
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
@@ -131,10 +155,22 @@ class RunningGateway implements Gateway {
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     this.#saved.start();
+    this.#store.onHealthChange((health) => {
+      if (health.state !== 'ok') return;
+      // It may be another file now: everything is written anew.
+      this.#saved.writeAll();
+      this.events.emit({
+        type: 'lifecycle',
+        at: this.clock.now(),
+        state: 'store_recovered',
+        detail: 'the store works again; all state is saved anew',
+      });
+    });
   }
 
   /** It could not be started: what it was given is closed all the same. */
   async abandon(): Promise<void> {
+    this.#keyCheck.close();
     await this.#engine.schemas.close();
     await this.#transport.close();
     await this.#store.close();
@@ -144,6 +180,10 @@ class RunningGateway implements Gateway {
     return this.#config;
   }
 
+  get secrets(): SecretMask {
+    return this.#engine.secrets;
+  }
+
   authenticate(credential: string | null): KnownClient | null {
     return this.#clients.authenticate(credential);
   }
@@ -151,9 +191,11 @@ class RunningGateway implements Gateway {
   async handle(request: GatewayRequest, sink: AnswerSink): Promise<void> {
     if (this.#draining) return this.#refuse(request, sink, shuttingDown());
     const { model } = request.facts;
-    let route = this.#routes.find(model, this.#lists.known);
+    if (model.length > MODEL_LENGTH_MAX) return this.#refuse(request, sink, longModel());
+    const holder = holderOf(request.client);
+    let route = this.#routes.find(model, holder, this.#lists.known);
     if (route === null) {
-      route = await this.#findLater(model);
+      route = await this.#findLater(model, holder);
       // Much may have happened while the providers were asked for their lists.
       if (this.#draining) return this.#refuse(request, sink, shuttingDown());
       if (request.caller.hasLeft) return sink.abort();
@@ -179,12 +221,28 @@ class RunningGateway implements Gateway {
     return entries.filter((entry) => client.mayUse(entry.id));
   }
 
-  tryHoldBytes(bytes: number): boolean {
-    return this.#held.tryHold(bytes);
+  isListed(model: string): boolean {
+    if (this.#config.models[model] !== undefined) return true;
+    const slash = model.indexOf('/');
+    return slash > 0 && this.#lists.known.get(model.slice(0, slash))?.has(model.slice(slash + 1)) === true;
   }
 
-  releaseBytes(bytes: number): void {
-    this.#held.release(bytes);
+  tryHoldBytes(bytes: number, holder?: string, reserve = 0, own = 0): boolean {
+    if (holder === undefined) return this.#held.tryHold(bytes);
+    return this.#held.of(holder).tryHold(bytes, reserve, own) === 'held';
+  }
+
+  holdBytes(bytes: number, holder: string): void {
+    this.#held.count(holder, bytes);
+  }
+
+  releaseBytes(bytes: number, holder?: string): void {
+    if (holder === undefined) this.#held.release(bytes);
+    else this.#held.count(holder, -bytes);
+  }
+
+  isOverByteShare(holder: string): boolean {
+    return this.#held.isOverShare(holder);
   }
 
   targets(): readonly TargetStatus[] {
@@ -226,6 +284,7 @@ class RunningGateway implements Gateway {
     const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
+    this.#engine.secrets = new SecretMask(next.secrets);
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
     this.#transport.keepOnly(originsOf(next));
@@ -252,6 +311,7 @@ class RunningGateway implements Gateway {
     this.#draining = true;
     for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
+    this.#keyCheck.close();
     this.#saved.stop();
     await this.#engine.schemas.close();
     await this.#transport.close();
@@ -260,7 +320,7 @@ class RunningGateway implements Gateway {
   }
 
   async #askModel(question: ModelQuestion): Promise<ModelAnswer> {
-    const answer = await askModel(this.#engine, this.#routes.find(question.model, this.#lists.known), question);
+    const answer = await askModel(this.#engine, this.#routes.find(question.model, '', this.#lists.known), question);
     // It may be the last that ran, if nobody waited for it any more.
     this.#tellIdle();
     return answer;
@@ -276,12 +336,30 @@ class RunningGateway implements Gateway {
   }
 
   /** A name that nobody knows yet may stand in a provider's own list. */
-  async #findLater(name: string): Promise<Route | null> {
+  async #findLater(name: string, holder: string): Promise<Route | null> {
     await this.#lists.refresh(this.#config);
-    return this.#routes.find(name, this.#lists.known);
+    return this.#routes.find(name, holder, this.#lists.known);
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
+    const { id: requestId, method, path, protocol, facts, client } = request;
+    const { status, code, message } = error;
+    const { operation, model } = facts;
+    const at = this.clock.now();
+    this.events.emit({
+      type: 'rejected',
+      requestId,
+      at,
+      status,
+      code,
+      message,
+      method,
+      path: `/v1${path}`,
+      protocol,
+      operation,
+      model,
+      client: client.name,
+    });
     const answer = errorAnswer(request.protocol, error, request.id);
     sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);
@@ -307,16 +385,6 @@ function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Res
   return limits.make(scope, scope, client.limits, 'client');
 }
 
-/** Where the config sends to over HTTP. */
-function originsOf({ providers }: Config): ReadonlySet<string> {
-  const urls = Object.values(providers).map(({ baseUrl }) => baseUrl);
-  return new Set(urls.filter((url) => url !== '').map((url) => new URL(url).origin));
-}
-
-function shuttingDown(): BreakwaterError {
-  return new BreakwaterError('shutting_down', 'this instance is shutting down; retry', { retryAfterMs: DRAINING_RETRY_MS });
-}
-
 function schedulerOptions(config: Config, random: Random): SchedulerOptions<RouteTarget, RouteApplicant> {
   const { queue } = config.policy;
   return {
@@ -325,9 +393,4 @@ function schedulerOptions(config: Config, random: Random): SchedulerOptions<Rout
     choose: (startable, applicant, now) => choose(startable, applicant, now, random),
     onStart: takeTurn,
   };
-}
-
-function wantsContinuation({ policy, providers, models }: Config): boolean {
-  const own = [...Object.values(providers), ...Object.values(models)].map((owner) => owner.policy.stream?.recover);
-  return [policy.stream.recover, ...own].includes('continue');
 }

@@ -4,7 +4,6 @@ import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { Bench } from '../policy/cooldown/bench.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
-import { createSecrets } from '../pipeline/mask-credential.ts';
 import type { Credential } from '../pipeline/route.ts';
 import type { Config, ProviderConfig } from './config/index.ts';
 
@@ -41,7 +40,7 @@ export class CredentialRegistry {
   /** The first that is in order, else the first. */
   inOrder(provider: ProviderConfig, now: Instant): KeptCredential {
     const list = this.of(provider);
-    return list.find(({ bench }) => bench.earliest(now) === now) ?? list[0]!;
+    return list.find(({ bench }) => bench.remainingMs(now) === 0 && bench.earliest(now) === now) ?? list[0]!;
   }
 
   all(): IterableIterator<KeptCredential> {
@@ -68,7 +67,6 @@ export class CredentialRegistry {
         auth,
         bench: new Bench(`${id}:bench`),
         cooldown: new Cooldown(`${id}:cooldown`, 'cooldown', this.#random),
-        secrets: key === null ? [] : createSecrets([key]),
       };
       this.#known.set(id, credential);
       this.onMade?.(credential);

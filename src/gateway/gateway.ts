@@ -1,7 +1,9 @@
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Priority, SchedulingClass } from '../core/request.ts';
+import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Config } from './config/index.ts';
@@ -14,6 +16,8 @@ export interface KnownClient extends Client {
   readonly maxPriority: Priority;
   /** False: the client's list does not allow this name. */
   mayUse(model: string): boolean;
+  /** True: it has a list of models. */
+  readonly isLimited: boolean;
 }
 
 export interface ModelEntry {
@@ -30,6 +34,15 @@ export interface TargetStatus {
   readonly breaker: { readonly state: string; readonly openForMs: number | null; readonly failureRatio: number };
   readonly cooldownMs: number;
   readonly benchedMs: number;
+  /** Why its credential is quarantined, or was until its next trial; null: it is in order. */
+  readonly quarantine: {
+    readonly reason: 'auth' | 'quota';
+    readonly status: number | null;
+    readonly code: string | null;
+    readonly message: string;
+  } | null;
+  /** Its credential was refused to one request, which may itself be the cause. */
+  readonly suspected: boolean;
   readonly health: number;
   readonly limits: readonly { readonly kind: string; readonly limit: number; readonly available: number }[];
   readonly inFlight: number;
@@ -84,15 +97,28 @@ export interface Gateway {
   readonly config: Config;
   readonly clock: Clock;
   readonly events: EventBus;
+  /** What is masked in all that is shown. */
+  readonly secrets: SecretMask;
   /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
   handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
-  /** Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. */
-  tryHoldBytes(bytes: number): boolean;
-  releaseBytes(bytes: number): void;
+  /** Whether a model of this name is configured, or known from a provider's own list (`PROVIDER/MODEL`). */
+  isListed(model: string): boolean;
+  /** For what takes longer than a turn of the event loop should. */
+  readonly slices: SlicedWork;
+  /**
+   * Room for the bytes of a body in waiting; false: `queue_full`. Give them back with `releaseBytes`. `holder`: whose share they take,
+   * none for what belongs to several; `reserve`: the part of all room that is left free for others; `own`: what the same request holds.
+   */
+  tryHoldBytes(bytes: number, holder?: string, reserve?: number, own?: number): boolean;
+  /** For what is in memory already. */
+  holdBytes(bytes: number, holder: string): void;
+  releaseBytes(bytes: number, holder?: string): void;
+  /** This holder's share is what refuses it more bytes, and not the room of all. */
+  isOverByteShare(holder: string): boolean;
   targets(): readonly TargetStatus[];
   queue(): QueueStatus;
   /** For the gauges of the metrics. */

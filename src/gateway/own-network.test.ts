@@ -6,6 +6,7 @@ test('private addresses and names without a public domain are one\u2019s own net
   const own = [
     'localhost',
     '127.0.0.1',
+    '0.0.0.0',
     '10.1.2.3',
     '172.20.0.2',
     '192.168.1.9',

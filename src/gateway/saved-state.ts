@@ -2,7 +2,7 @@
 import type { Clock, Timer } from '../core/clock.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import type { BreakerRecord } from '../policy/circuit-breaker/circuit-breaker.ts';
-import type { BenchRecord } from '../policy/cooldown/bench.ts';
+import type { BenchCause, BenchRecord } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
 import { TokenBucket } from '../policy/rate-limiter/token-bucket.ts';
@@ -94,8 +94,14 @@ export class SavedState {
   start(): void {
     this.#timer = this.#clock.schedule(SAVE_EVERY_MS, () => {
       this.save();
+      this.#store.check?.();
       this.start();
     });
+  }
+
+  /** The next round writes everything, not only what has changed. */
+  writeAll(): void {
+    this.#saved.clear();
   }
 
   stop(): void {
@@ -110,7 +116,7 @@ export class SavedState {
     const epochMs = this.#clock.epochMs();
     for (const { bench, cooldown, id } of this.#targets.credentials.all()) {
       const record = bench.save(now, epochMs);
-      this.#put(BENCHES, id, record === null ? null : { ...record, untilEpochMs: tenths(record.untilEpochMs) }, bench.remainingMs(now));
+      this.#put(BENCHES, id, record === null ? null : roundedBench(record), bench.remainingMs(now));
       this.#saveCooldown(cooldown, now, epochMs);
     }
     for (const state of this.#targets.all()) {
@@ -233,11 +239,32 @@ function readBreaker(value: unknown): BreakerRecord | null {
   };
 }
 
+function roundedBench(record: BenchRecord): BenchRecord {
+  const { untilEpochMs, namedUntilEpochMs } = record;
+  return {
+    ...record,
+    untilEpochMs: tenths(untilEpochMs),
+    ...(namedUntilEpochMs !== undefined && { namedUntilEpochMs: tenths(namedUntilEpochMs) }),
+  };
+}
+
+/** What an earlier version has saved names no cause. */
 function readBench(value: unknown): BenchRecord | null {
   if (!isRecord(value)) return null;
-  const { untilEpochMs, strikes } = value;
+  const { untilEpochMs, strikes, namedUntilEpochMs, cause } = value;
   if (!Number.isFinite(untilEpochMs) || !Number.isInteger(strikes) || (strikes as number) < 1) return null;
-  return { untilEpochMs: untilEpochMs as number, strikes: strikes as number };
+  return {
+    untilEpochMs: untilEpochMs as number,
+    strikes: strikes as number,
+    ...(Number.isFinite(namedUntilEpochMs) && { namedUntilEpochMs: namedUntilEpochMs as number }),
+    ...(isBenchCause(cause) && { cause }),
+  };
+}
+
+function isBenchCause(value: unknown): value is BenchCause {
+  if (!isRecord(value) || (value['reason'] !== 'auth' && value['reason'] !== 'quota') || typeof value['message'] !== 'string') return false;
+  const { status, code } = value;
+  return (status === null || typeof status === 'number') && (code === null || typeof code === 'string');
 }
 
 function isBucketLevel(value: unknown): value is { level: number; epochMs: number } {

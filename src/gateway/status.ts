@@ -38,6 +38,8 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
     },
     cooldownMs: pausedMs(state, now),
     benchedMs: state.credential.bench.remainingMs(now),
+    quarantine: state.credential.bench.cause,
+    suspected: state.credential.bench.isSuspect(now),
     health: state.health.valueAt(now),
     limits: (state.limits as readonly LimitResource[]).map((limit) => ({
       kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),

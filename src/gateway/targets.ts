@@ -3,9 +3,11 @@ import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
-import { HedgeBudget } from '../policy/hedge.ts';
+import { HedgeBudget, RescueBudget } from '../policy/hedge.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
+import { RepairBook } from '../policy/repair/repair-book.ts';
 import { RetryBudget } from '../policy/retry-budget.ts';
+import { RefusalBook } from '../policy/second-opinion/refusal-book.ts';
 import { FirstContentEstimate } from '../policy/selection/first-content.ts';
 import { Health } from '../policy/selection/health.ts';
 import { pausedMs } from '../pipeline/route.ts';
@@ -18,9 +20,11 @@ import { CredentialRegistry } from './credentials.ts';
 import type { KeptCredential } from './credentials.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
+import { placeOf } from './provider-place.ts';
+import { RememberedNames } from './remembered-names.ts';
 
-/** Beyond this many, targets that were made for names nobody configured are forgotten, the oldest first. */
-const TARGETS_MAX = 10_000;
+/** Targets that were made for names that the config does not hold; at the bound see `remembered-names.ts`. */
+export const UNNAMED_TARGETS_MAX = 2_000;
 
 /** The part of a policy that belongs to the target, whatever route it is asked through. */
 type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
@@ -28,7 +32,19 @@ type TargetPolicy = Pick<Policy, 'breaker' | 'retry'>;
 /** What all credentials of a provider's model have in common. */
 type SharedState = Pick<
   TargetState,
-  'breaker' | 'overload' | 'retryBudget' | 'hedgeBudget' | 'silence' | 'firstContent' | 'told' | 'concurrency' | 'input' | 'output'
+  | 'breaker'
+  | 'overload'
+  | 'retryBudget'
+  | 'hedgeBudget'
+  | 'rescueBudget'
+  | 'silence'
+  | 'firstContent'
+  | 'repairs'
+  | 'refusals'
+  | 'told'
+  | 'concurrency'
+  | 'input'
+  | 'output'
 >;
 
 interface KnownPlace {
@@ -53,8 +69,8 @@ export class TargetRegistry {
   readonly #limits: LimitRegistry;
   readonly #places = new Map<string, KnownPlace>();
   readonly #targets = new Map<string, KnownTarget>();
-  /** Keys of the targets that the config itself names: they are never forgotten to make room. */
-  #configured = new Set<string>();
+  /** Keys of the targets that only callers have named. */
+  readonly #unnamed = new RememberedNames(UNNAMED_TARGETS_MAX, (key) => this.#isBusy(key));
   /** Hears of every target that is made anew. */
   onMade: ((state: TargetState) => void) | null = null;
 
@@ -65,19 +81,41 @@ export class TargetRegistry {
     this.credentials = new CredentialRegistry(random);
   }
 
-  /** One state for each credential of the provider. */
-  forModel(config: Config, provider: ProviderConfig, model: string, policy: TargetPolicy): TargetState[] {
+  /** One state for each credential of the provider. `holder`: who asks for a name that is not in the config; null: it is. */
+  forModel(config: Config, provider: ProviderConfig, model: string, policy: TargetPolicy, holder: string | null): TargetState[] {
     const credentials = this.credentials.of(provider);
-    return credentials.map((credential) => this.#target(config, provider, model, policy, credential, credentials.length));
+    return credentials.map((credential) => {
+      const key = keyOf(`${provider.name}/${model}`, credential);
+      this.#remember(key, holder);
+      return this.#target(config, provider, model, policy, credential, credentials.length);
+    });
   }
 
-  /** These are named in the config, and stay whatever names callers invent. */
-  keep(states: readonly TargetState[]): void {
-    for (const state of states) this.#configured.add(keyOf(state.name, state.credential));
+  /** Notes that a target is asked for by a name that is not in the config; false: it was forgotten, and is to be made again. */
+  use(state: TargetState): boolean {
+    const key = keyOf(state.name, state.credential);
+    if (this.#targets.get(key)?.state !== state) return false;
+    this.#unnamed.use(key);
+    return true;
   }
 
+  #remember(key: string, holder: string | null): void {
+    if (holder === null) return this.#unnamed.remove(key);
+    if (this.#targets.has(key)) return void this.#unnamed.use(key);
+    const forgotten = this.#unnamed.add(key, holder);
+    if (forgotten !== null) this.#forget(forgotten, this.#targets.get(forgotten)!.state);
+  }
+
+  #isBusy(key: string): boolean {
+    const { state } = this.#targets.get(key)!;
+    return state.inFlight > 0 || state.breaker.state !== 'closed' || pausedMs(state, this.#clock.now()) > 0;
+  }
+
+  /** Those that the config names first. */
   all(): TargetState[] {
-    return [...this.#targets.values()].map((known) => known.state);
+    const [named, unnamed]: [TargetState[], TargetState[]] = [[], []];
+    for (const [key, { state }] of this.#targets) (this.#unnamed.has(key) ? unnamed : named).push(state);
+    return named.concat(unnamed);
   }
 
   /** After a reload: targets of providers and keys that are gone are no longer shown; requests under way still hold theirs. */
@@ -106,7 +144,6 @@ export class TargetRegistry {
     const known = this.#targets.get(key);
     // One state for a target, however many routes name it: within one config the first of them says how it is set.
     if (known?.config === config) return known.state;
-    if (known === undefined && this.#targets.size >= TARGETS_MAX) this.#forgetOne();
     const place = this.#place(config, name, policy);
     const settings = this.#settings(config, provider, model, credential, credentials);
     // A known target takes new settings over where it stands: requests under way and what was learned stay with it.
@@ -145,8 +182,11 @@ export class TargetRegistry {
         overload: new Cooldown(`${name}:overload`, 'cooldown', this.#random),
         retryBudget: new RetryBudget(policy.retry.budget, now),
         hedgeBudget: new HedgeBudget(),
+        rescueBudget: new RescueBudget(),
         silence: new SilenceRecord(),
         firstContent: new FirstContentEstimate(),
+        repairs: new RepairBook(),
+        refusals: new RefusalBook(),
         told: { breaker: 'closed' as const },
         ...createTargetLearning(name),
       },
@@ -173,20 +213,9 @@ export class TargetRegistry {
     return isLimitedWhole(provider) ? credential.cooldown : new Cooldown(`${key}:cooldown`, 'cooldown', this.#random);
   }
 
-  /** Forgets the oldest target that no configured route names and that nothing is known of. */
-  #forgetOne(): void {
-    const now = this.#clock.now();
-    for (const [key, { state }] of this.#targets) {
-      const isIdle = state.inFlight === 0 && state.breaker.state === 'closed' && pausedMs(state, now) === 0;
-      if (!isIdle || this.#configured.has(key)) continue;
-      this.#forget(key, state);
-      return;
-    }
-  }
-
   #forget(key: string, { name }: TargetState): void {
     this.#targets.delete(key);
-    this.#configured.delete(key);
+    this.#unnamed.remove(key);
     this.learners.forget(key);
     const place = this.#places.get(name);
     if (place !== undefined && --place.targets === 0) this.#places.delete(name);
@@ -221,7 +250,7 @@ export class TargetRegistry {
       ...addressOf(provider, model),
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
       local: provider.local,
-      runsHere: provider.engine !== null,
+      ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
       thinks: isThinkingModel(model),
       includeUsage: provider.includeUsage,

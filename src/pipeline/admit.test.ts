@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Priority } from '../core/request.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
+import { Bench } from '../policy/cooldown/bench.ts';
 import { SilenceRecord } from '../policy/latency/silence.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
@@ -31,6 +32,9 @@ function world() {
       countsCached: true,
       rates: null,
       breaker: { state: 'closed' },
+      credential: { bench: new Bench('p#1') },
+      cooldown: { remainingMs: () => 0 },
+      overload: { remainingMs: () => 0 },
       input: new InputEstimate(),
       output: new OutputEstimate(),
     },
@@ -64,6 +68,9 @@ function world() {
       deadline,
       deadlineGiven: true,
       sessionKey: null,
+      callerCredential: null,
+      path: '/chat/completions',
+      body: { bytes: new Uint8Array() },
     };
     const run = new RequestRun(engine, request as unknown as GatewayRequest, route, {} as AnswerSink);
     runs[id] = run;

@@ -36,7 +36,10 @@ export class Admission {
 
   /** What can be said at once; after `wait`, call `wait`. */
   submit(applicant: RouteApplicant): Decision<RouteTarget> {
-    return this.#scheduler.submit(this.#clock.now(), applicant);
+    const decision = this.#scheduler.submit(this.#clock.now(), applicant);
+    // Who waits pumps by itself, once it can be told.
+    if (decision.kind !== 'wait' && this.#scheduler.hasDecided) this.pump();
+    return decision;
   }
 
   /** Resolves when the applicant starts, is refused, or is withdrawn. Pump after it: the newcomer may be first in line. */
@@ -70,7 +73,7 @@ export class Admission {
 
   /** Something may have become free, or blocked: decides what can be decided now, and sets the alarm for the next time. */
   pump(): void {
-    if (this.#scheduler.length === 0 && this.#timer === null) return;
+    if (this.#scheduler.length === 0 && this.#timer === null && !this.#scheduler.hasDecided) return;
     for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now())) {
       const { tell } = applicant;
       applicant.tell = null;

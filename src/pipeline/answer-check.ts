@@ -57,12 +57,16 @@ async function callCheck(
   signal: AbortSignal,
 ): Promise<boolean | string> {
   const { request } = run;
+  let parsed: Record<string, unknown> | null = null;
   const passed: unknown = await check({
     text: choices[0]?.text ?? '',
     choices,
     model: request.facts.model,
     target: attempt.options.target.state.name,
-    request: JSON.parse(Buffer.from(request.body.bytes).toString()) as Record<string, unknown>,
+    // Parsed only where the check looks at it: a request may be large.
+    get request() {
+      return (parsed ??= JSON.parse(Buffer.from(request.body.bytes).toString()) as Record<string, unknown>);
+    },
     signal,
   });
   return typeof passed === 'boolean' ? passed : 'the check gave neither true nor false';
@@ -75,7 +79,7 @@ async function askJudge(
   deadline: number,
   signal: AbortSignal,
 ): Promise<boolean | string> {
-  const messages = judgeMessages(judge.instruction, run.request.body.bytes, choices);
+  const messages = judgeMessages(judge.instruction, run.request.body, choices);
   const answer = await run.engine.askModel({ parent: run.request, number: run.checks, model: judge.model, messages, deadline, signal });
   if (!answer.ok) return `the judge ${judge.model} did not answer (${answer.why})`;
   return readJudgement(answer.text) ?? `the judge ${judge.model} said neither PASS nor FAIL`;

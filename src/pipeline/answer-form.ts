@@ -1,9 +1,10 @@
 import type { RequestFacts } from '../core/request.ts';
 import type { AnswerForm, StreamHold } from '../transport/answer-form.ts';
+import type { JsonOutline } from '../wire/json-outline.ts';
 import { answerAsStream } from '../wire/openai-chat/answer-as-stream.ts';
 import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
-import { streamAsAnswer } from '../wire/openai-chat/stream-as-answer.ts';
+import { StreamFold, streamAsAnswer } from '../wire/openai-chat/stream-as-answer.ts';
 import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { createAnswerHold } from './answer-hold.ts';
@@ -40,8 +41,8 @@ export class ChatAnswerForm implements AnswerForm {
     return this.#quality === null ? null : createAnswerHold(this.#quality);
   }
 
-  read(answer: Uint8Array): ReadAnswer {
-    return readAnswer(this.#facts.operation, answer, this.#facts.choices);
+  read(answer: Uint8Array, outline: JsonOutline | null): ReadAnswer {
+    return readAnswer(this.#facts.operation, answer, this.#facts.choices, outline);
   }
 
   toStream(answer: Uint8Array): Uint8Array {
@@ -50,5 +51,9 @@ export class ChatAnswerForm implements AnswerForm {
 
   toPlain(events: Uint8Array): Uint8Array {
     return streamAsAnswer(events);
+  }
+
+  createFold(): StreamFold {
+    return new StreamFold();
   }
 }

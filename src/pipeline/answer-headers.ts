@@ -1,4 +1,5 @@
 import type { Attempt } from './attempt.ts';
+import { droppedFields } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
 import { addCountHeaders, costUsd } from './run.ts';
 import type { RequestRun } from './run.ts';
@@ -33,12 +34,21 @@ export function ownHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
 function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt): void {
   const { facts } = run.request;
   const isBytes = facts.operation === 'bytes';
-  const given = headerOf(attempt.headers, 'content-type');
+  const { secrets } = run;
+  const type = headerOf(attempt.headers, 'content-type');
+  const given = type === null ? null : secrets.text(type);
   const contentType = isBytes ? given : contentTypeOf(given, facts.stream);
   if (contentType !== null) headers.push('content-type', contentType);
   if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
   pushUpstreamId(headers, attempt.upstreamId);
-  pushPassedHeaders(headers, attempt.headers, isBytes);
+  if (attempt.options.repairs.length > 0) pushDropped(headers, attempt);
+  pushPassedHeaders(headers, attempt.headers, isBytes, secrets);
+}
+
+/** The caller's fields that the target does not take. */
+function pushDropped(to: HeaderPairs, attempt: Attempt): void {
+  const dropped = droppedFields(attempt);
+  if (dropped.length > 0) to.push('x-breakwater-dropped', dropped.join(', '));
 }
 
 /** The provider's own id of the request, by which its support finds it. */

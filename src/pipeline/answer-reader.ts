@@ -3,15 +3,17 @@
  * side of the connection. Whoever brought the answer about has a run besides, which tells the story of both.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
-import type { BreakwaterError } from '../core/errors.ts';
+import { BreakwaterError } from '../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import { emitReceived } from './received.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
 import { Downstream, type UpstreamRefusal } from './downstream.ts';
+import { keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { Route } from './route.ts';
 import type { Running, RunningList } from './running-list.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
-import { bodyFor, headerIn, headersAgain, headersInForm, type WholeAnswer } from './whole-answer.ts';
+import { bodyFor, canServe, headerIn, headersAgain, headersInForm, type WholeAnswer } from './whole-answer.ts';
 
 /** A burst is no slowness: once in its life a reader may be waited for so long by the others, in milliseconds. */
 const PATIENCE_MS = 1_000;
@@ -89,7 +91,7 @@ export class AnswerReader implements Running {
     this.#downstream = new Downstream(sink, engine.clock, {
       protocol: request.protocol,
       requestId: request.id,
-      keepAliveMs: this.#isEventStream ? route.policy.stream.keepAlive : null,
+      keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
     this.#seat = { reader: this };
@@ -99,23 +101,8 @@ export class AnswerReader implements Running {
   /** It tells its own story from here on. */
   begin(): void {
     const { request } = this;
-    const { facts } = request;
     this.#engine.running.add(this);
-    this.#engine.events.emit({
-      type: 'received',
-      requestId: request.id,
-      at: request.receivedAt,
-      protocol: request.protocol,
-      operation: facts.operation,
-      model: facts.model,
-      client: request.client.name,
-      priority: request.priority,
-      stream: facts.stream,
-      deadlineMs: this.deadline - request.receivedAt,
-      bodyBytes: request.body.bytes.byteLength,
-      inputTokens: facts.inputTokens,
-      outputBound: facts.outputBound,
-    });
+    emitReceived(this.#engine.events, request, request.receivedAt, this.deadline);
   }
 
   /** No run is needed that would tell it. */
@@ -204,6 +191,7 @@ export class AnswerReader implements Running {
       });
       return this.#finish('failed', answer.status, 'upstream_error', null, mark, true);
     }
+    if (!canServe(answer, request)) return this.fail(tooLargeToConvert(), null);
     this.#begins();
     const body = bodyFor(answer, request);
     const headers = headersAgain(request.id, headersInForm(answer.headers, answer.isStream, this.#isEventStream), mark, ageMs);
@@ -341,4 +329,9 @@ function wayComment(headers: readonly string[]): string {
     if (value !== null) comment += ` ${name}=${value}`;
   }
   return comment;
+}
+
+function tooLargeToConvert(): BreakwaterError {
+  const message = 'the answer to the same request, which this one shared, is too large to be given in another form: ask again';
+  return new BreakwaterError('all_targets_failed', message, { status: 502 });
 }

@@ -1,69 +1,37 @@
 /** One send to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../core/clock.ts';
-import type { RaceCause } from '../core/events.ts';
 import type { Failure, Phase } from '../core/facts.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
-import type { Permit } from '../core/permit.ts';
-import { firstContentLimitMs, headersLimitMs, silenceShareMs } from '../policy/latency/silence.ts';
-import type { CallKind } from '../policy/latency/silence.ts';
+import { firstContentLimitMs, headersLimitMs, isSilenceSet, silenceShareMs } from '../policy/latency/silence.ts';
+import type { CallKind, SilentPhase } from '../policy/latency/silence.ts';
+import type { RescueBudget } from '../policy/hedge.ts';
 import { AnswerGuard } from '../transport/answer-guard.ts';
 import type { GuardLimits, GuardListener } from '../transport/guard-listener.ts';
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerFacts } from '../core/facts.ts';
-import { encodeRequest } from '../wire/openai-chat/encode-request.ts';
-import { replaceModel } from '../wire/multipart-model.ts';
+import type { AnswerChoice } from '../core/quality.ts';
+import { readChoices } from '../wire/openai-chat/answer-choices.ts';
+import { createFailure } from '../wire/failure.ts';
 import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
-import type { GatewayRequest } from './gateway-request.ts';
-import { maskFailure, maskPieces, maskText } from './mask-credential.ts';
-import type { RouteTarget } from './route.ts';
+import { NO_CONSUMER } from './attempt-options.ts';
+import type { AnswerConsumer, AttemptOptions } from './attempt-options.ts';
+import { callKindOf } from './call-kind.ts';
+import { AnswerMask, maskFailure } from './mask-credential.ts';
+import { namingHost } from './upstream-request.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
+import { bodyOf, headersOf } from './upstream-request.ts';
 
 /** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
 const REVIEW_MS = 5_000;
-
-/** Headers that belong to an account, and so travel only with the caller's own credential. */
-const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'openai-project']);
-
-/** The request that an attempt is made for. */
-export interface AttemptOwner {
-  /** Where what is held of its answer is counted. */
-  readonly held: HeldBytes;
-  /** True if a target of another name is untried and could answer. */
-  hasOtherAtHand(name: string, now: Instant): boolean;
-  /** A fault of ours is told to the operator. */
-  warn(error: unknown): void;
+/** Hears that an attempt is a candidate, has failed, or was cancelled. */
+export interface AttemptListener {
+  onDecided(attempt: Attempt): void;
 }
 
-export interface AttemptOptions {
-  readonly number: number;
-  readonly request: GatewayRequest;
-  readonly target: RouteTarget;
-  readonly permit: Permit;
-  readonly deadline: Instant;
-  /** Fields to leave out beside the route's own. */
-  readonly drop: readonly string[];
-  readonly owner: AttemptOwner;
-  /** It goes on with an answer that broke off: no quality of its own. */
-  readonly isOnward: boolean;
-  /** Why it runs beside another one; null: it doesn't. */
-  readonly race: RaceCause | null;
-}
-
-/** What comes after the candidate was taken. */
-export interface AnswerConsumer {
-  onPieces(pieces: readonly Uint8Array[]): void;
-  onEnd(): void;
-  onFailure(failure: Failure): void;
-  /** Its own work threw, in the middle of an end: no other end will be told. */
-  onThrown(error: unknown): void;
-}
-
+const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
 /** The share of answers that `nearly all` are. */
 const NEARLY_ALL = 0.99;
-
-const NOBODY: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };
 
 export class Attempt implements GuardListener, GuardLimits {
   readonly options: AttemptOptions;
@@ -73,6 +41,7 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly firstContentMs: number;
   readonly idleMs: number;
   attemptEnds: Instant;
+  #deadline: Instant;
   readonly shortestMs: number;
   readonly #call: CallKind;
   readonly #kind: number;
@@ -81,9 +50,14 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
   readonly #form: ChatAnswerForm;
+  readonly #mask: AnswerMask;
   #upstream: UpstreamCall | null = null;
-  #decide: (() => void) | null = null;
+  #listener: AttemptListener | null = null;
   #consumer: AnswerConsumer | null = null;
+  /** Its owner looks at its silence no sooner. */
+  #looksAgainAt: Instant = -Infinity;
+  /** What rescues on its target's account may cost, if it is one; null: it is none, or is decided. */
+  rescueBudget: RescueBudget | null = null;
   /** Either holds the upstream back. */
   #callerBehind = false;
   #decoderFull = false;
@@ -110,7 +84,8 @@ export class Attempt implements GuardListener, GuardLimits {
     this.startedAt = clock.now();
     this.#kind = answerKind(facts);
     state.firstContent.began(this.#kind, this.startedAt);
-    this.#call = { stream: facts.stream, thinks: facts.thinks || state.thinks, local: state.local, outputBound: facts.outputBound };
+    this.#call = callKindOf(facts, state);
+    this.#deadline = options.deadline;
     this.connectMs = policy.timeouts.connect;
     this.headersMs = headersLimitMs(policy.timeouts, this.#call);
     this.firstContentMs = firstContentLimitMs(policy.timeouts, this.#call);
@@ -120,6 +95,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     const hold = options.isOnward ? null : options.target.quality;
     this.#form = new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize, hold);
+    this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }
 
@@ -139,7 +115,7 @@ export class Attempt implements GuardListener, GuardLimits {
   get upstreamId(): string | null {
     if (this.#upstreamId !== undefined) return this.#upstreamId;
     const id = upstreamRequestId(this.#guard.headers);
-    return (this.#upstreamId = id === null ? null : maskText(id, this.options.target.state.credential));
+    return (this.#upstreamId = id === null ? null : this.options.owner.secrets.text(id));
   }
 
   /** True once the whole answer is here. */
@@ -147,47 +123,58 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.#guard.isComplete;
   }
 
-  /** Sends; resolves when there is a candidate, a failure, or it was cancelled. */
-  run(transport: Transport): Promise<void> {
-    if (this.cancelled) return Promise.resolve();
-    return new Promise((resolve) => {
-      this.#decide = resolve;
-      const { request, target } = this.options;
-      this.#upstream = transport.send(
-        {
-          origin: target.state.origin,
-          path: target.state.basePath + request.path,
-          method: request.method,
-          headers: headersOf(this.options),
-          body: bodyOf(this.options),
-          connectTimeoutMs: this.connectMs,
-        },
-        this.#guard,
-      );
-    });
+  /** Sends; `listener` hears when there is a candidate, a failure, or it was cancelled. */
+  send(transport: Transport, listener: AttemptListener): void {
+    this.#listener = listener;
+    if (this.cancelled) return this.#settleDecision();
+    const { request, target } = this.options;
+    this.#upstream = transport.send(
+      {
+        origin: target.state.origin,
+        path: target.state.basePath + request.path,
+        method: request.method,
+        headers: headersOf(this.options),
+        body: bodyOf(this.options),
+        connectTimeoutMs: this.connectMs,
+      },
+      this.#guard,
+    );
+  }
+
+  /** True: the whole answer is here, and no larger than what is judged. */
+  get canBeJudged(): boolean {
+    return this.#guard.isComplete && this.#guard.held.hold?.fold?.isTooLarge !== true;
+  }
+
+  /** The choices of a complete answer. */
+  readChoices(): AnswerChoice[] {
+    return readChoices(this.wholeAnswer(), this.#guard.held.outline);
   }
 
   /** A complete answer as one JSON text, to be judged before it is taken. */
   wholeAnswer(): Uint8Array {
-    const held = this.#guard.held.peek();
-    return this.#form.wants === 'stream' ? this.#form.toPlain(held) : held;
+    const { held } = this.#guard;
+    if (this.#form.wants !== 'stream') return held.peek();
+    return held.hold?.fold?.finish() ?? this.#form.toPlain(held.peek());
   }
 
   /** Puts another JSON text in the place of a complete answer that has not been taken. */
   replaceAnswer(answer: Uint8Array): void {
+    this.#guard.held.hold = null;
     this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(answer) : answer);
   }
 
   /** Somebody wants the answer for longer than the request that it was made for. */
   raiseDeadline(deadline: Instant): void {
     if (this.firstContentAt !== null) return;
+    this.#deadline = deadline;
     this.attemptEnds = Math.min(deadline, this.startedAt + this.options.target.policy.timeouts.attempt);
   }
 
   /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */
   take(consumer: AnswerConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
-    return this.#masked(this.#guard.take());
+    return this.#mask.push(this.#guard.take());
   }
 
   /** Nobody wants a complete answer. */
@@ -197,7 +184,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** Takes a complete answer, in one piece. */
   takeWhole(): Uint8Array {
-    const pieces = this.take(NOBODY);
+    const pieces = [...this.take(NO_CONSUMER), ...this.#mask.flush()];
     return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
   }
 
@@ -285,16 +272,69 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.options.target.state.silence.quantileMs(this.#call, NEARLY_ALL) ?? 0;
   }
 
-  shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit {
-    const { timeouts } = this.options.target.policy;
-    // A plain answer has its content with its headers: what is set for these holds for both.
-    const isSet =
-      (phase === 'first_content' && timeouts.firstContent !== 'auto') ||
-      ((phase === 'headers' || !this.#call.stream) && timeouts.headers !== 'auto');
-    if (isSet || !this.options.owner.hasOtherAtHand(this.options.target.state.name, now)) return { at: Infinity, kind: 'timeout' };
-    const shareAt = this.startedAt + silenceShareMs(this.options.deadline - this.startedAt);
-    const slowAt = sentAt + this.options.target.state.silence.slowAfterMs(this.#call);
-    return slowAt < shareAt ? { at: slowAt, kind: 'slow' } : { at: shareAt, kind: 'timeout' };
+  /** When its silence is to be looked at. */
+  shorter(now: Instant, sentAt: Instant, phase: SilentPhase): WatchLimit {
+    if (this.#looksAgainAt > now) return this.#looksAgainAt === Infinity ? NEVER : { at: this.#looksAgainAt, kind: 'silence' };
+    const { owner, target } = this.options;
+    const atHand = owner.atHand(target, now);
+    if (atHand === 'none') return NEVER;
+    const at = atHand === 'stand-in' ? owner.standInAt : Math.min(this.#shareEnds, this.#rescueAt(sentAt, phase));
+    return { at, kind: 'silence' };
+  }
+
+  /** Looks at its silence no sooner than that; Infinity: not before it is said again. */
+  lookAgainAt(at: Instant): void {
+    this.#looksAgainAt = at;
+  }
+
+  /** Why it has been silent for too long; null: it has not been. */
+  overdue(now: Instant): 'slow' | 'timeout' | null {
+    if (!this.isSilent) return null;
+    const phase = this.#phase;
+    if (now >= this.#rescueAt(this.sent ? this.#guard.sentAt : 0, phase)) return 'slow';
+    return this.mustYield(now) ? 'timeout' : null;
+  }
+
+  /** It has spent the share of the deadline that it may: the next target is asked, beside it or in its place. */
+  mustYield(now: Instant): boolean {
+    const { owner, target } = this.options;
+    return now >= (owner.atHand(target, now) === 'stand-in' ? owner.standInAt : this.#shareEnds);
+  }
+
+  /** It has not been silent for longer than nine in ten calls like it; false where that is not known. */
+  isInUsualTime(now: Instant): boolean {
+    return now < this.startedAt + this.options.target.state.silence.usualMs(this.#call);
+  }
+
+  get #shareEnds(): Instant {
+    return this.startedAt + silenceShareMs(this.#deadline - this.startedAt);
+  }
+
+  /** When another target is asked beside it. A configured duration is a limit of its own, and is not shortened. */
+  #rescueAt(sentAt: Instant, phase: SilentPhase): Instant {
+    const { policy, state } = this.options.target;
+    if (isSilenceSet(policy.timeouts, this.#call, phase)) return Infinity;
+    return (sentAt === 0 ? this.startedAt : sentAt) + state.silence.rescueAfterMs(this.#call);
+  }
+
+  /** Where it is while it is silent. */
+  get #phase(): SilentPhase {
+    return !this.sent ? 'connect' : this.status === 0 ? 'headers' : 'first_content';
+  }
+
+  /** It was silent for too long, and another target is asked in its place or has answered. */
+  silenceFailure(kind: 'slow' | 'timeout', now: Instant): Failure {
+    const silentMs = Math.round(now - this.startedAt);
+    return createFailure(kind, this.#phase, `no content within ${silentMs} ms, and another target was asked`);
+  }
+
+  /** It fails, as after a limit of its own. */
+  expire(): void {
+    this.#guard.expire();
+  }
+
+  onSilence(): void {
+    this.options.owner.onSilence();
   }
 
   onSent(): void {
@@ -306,14 +346,17 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#isAwaited = false;
     this.options.target.state.firstContent.answered(this.#kind, this.firstContentAt, this.startedAt);
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
+    this.options.target.state.rescueBudget.noteAnswer();
     this.#settleDecision();
   }
 
   onPieces(pieces: readonly Uint8Array[]): void {
-    this.#consumer!.onPieces(this.#masked(pieces));
+    const passed = this.#mask.push(pieces);
+    if (passed.length > 0) this.#consumer!.onPieces(passed);
   }
 
   onEnd(): void {
+    this.#passRest();
     this.#consumer!.onEnd();
   }
 
@@ -323,18 +366,22 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onFailure(found: Failure): void {
-    const failure = maskFailure(found, this.options.target.state.credential);
+    const { request, target, owner } = this.options;
+    const { credential, origin } = target.state;
+    const named = found.phase === 'connect' ? namingHost(found, origin) : found;
+    const failure = maskFailure(named, owner.secrets, credential.auth === 'caller' ? request.callerCredential : null);
+    if (failure.kind === 'exhausted') owner.noteExhaustion(failure);
+    if (this.#consumer !== null) this.#passRest();
     this.failure = failure;
     this.#stop();
     if (this.#consumer !== null) this.#consumer.onFailure(failure);
     else this.#settleDecision();
   }
 
-  /** Pieces of JSON and events hold whole values, so an echoed key stands in one of them. Bytes we don't read stay as they are. */
-  #masked(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
-    const { credential } = this.options.target.state;
-    if (credential.secrets.length === 0 || this.options.request.facts.operation === 'bytes') return pieces;
-    return maskPieces(pieces, credential);
+  /** What was held back because it might be the beginning of a secret. */
+  #passRest(): void {
+    const rest = this.#mask.flush();
+    if (rest.length > 0) this.#consumer!.onPieces(rest);
   }
 
   #stop(): void {
@@ -346,36 +393,8 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   #settleDecision(): void {
-    this.#decide?.();
-    this.#decide = null;
+    const listener = this.#listener;
+    this.#listener = null;
+    listener?.onDecided(this);
   }
-}
-
-function bodyOf(options: AttemptOptions): Uint8Array | null {
-  const { request, target, drop } = options;
-  const { facts, body } = request;
-  if (facts.operation === 'bytes') {
-    if (body.bytes.byteLength === 0) return null;
-    return facts.model === '' ? body.bytes : replaceModel(body.contentType, body.bytes, target.state.model);
-  }
-  return encodeRequest(body, {
-    model: target.state.model,
-    set: target.set,
-    drop: drop.length === 0 ? target.drop : [...target.drop, ...drop],
-    askUsage: facts.stream && !facts.wantsUsage && target.state.includeUsage,
-  });
-}
-
-function headersOf({ request, target }: AttemptOptions): readonly string[] {
-  const { state } = target;
-  const isCaller = state.credential.auth === 'caller';
-  const headers = [...state.headers];
-  if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
-  if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
-  else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
-  for (let i = 0; i < request.forwardHeaders.length; i += 2) {
-    const name = request.forwardHeaders[i]!;
-    if (isCaller || !ACCOUNT_HEADERS.has(name)) headers.push(name, request.forwardHeaders[i + 1]!);
-  }
-  return headers;
 }

@@ -4,6 +4,7 @@ import type { Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
 import { settleAttempt, tellBreaker } from './engine.ts';
 import { skipReason } from './permission.ts';
+import { repairsFor } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { tellAttemptEnd } from './verdict-effects.ts';
@@ -29,7 +30,7 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
     target,
     permit,
     deadline: run.deadline,
-    drop: run.tried.dropped(target),
+    repairs: repairsFor(run, target),
     owner: run,
     isOnward: run.broken !== null,
     race,
@@ -55,11 +56,12 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
 
 /** A hedge earns nothing: whoever it runs beside has paid for it. */
 function countForBudgets(run: RequestRun, target: RouteTarget, race: RaceCause | null): void {
-  if (race === 'hedge') return;
   const { state, policy } = target;
+  state.rescueBudget.earn();
+  if (race === 'hedge') return;
   const now = run.engine.clock.now();
-  if (!run.tried.isAsked(target)) state.retryBudget.earn(now);
-  else if (!run.tried.isFree(target) && !run.repeatIsPaid) state.retryBudget.take(now);
+  if (!run.tried.isAsked(target)) state.retryBudget.earn(now, run.source.client);
+  else if (!run.tried.isFree(target) && !run.repeatIsPaid) state.retryBudget.take(now, run.source.client);
   run.repeatIsPaid = false;
   if (run.attempts === 1 && policy.hedge.enabled) state.hedgeBudget.earn(policy.hedge.budget);
 }

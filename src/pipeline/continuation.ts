@@ -53,7 +53,7 @@ export class Continuation {
   tryBreak(attempt: Attempt, failure: Failure, judgement: Judgement, error: BreakwaterError): boolean {
     const run = this.#run;
     if (run.broken !== null) return this.#failBeforeJoin(attempt, failure, judgement);
-    if (judgement.verdict === 'reject' || judgement.liesInRequest || run.attempts >= run.route.maxAttempts || run.isOver) return false;
+    if (judgement.verdict === 'reject' || judgement.liesInRequest || run.attemptsLeft <= 0 || run.isOver) return false;
     const request = this.#nextRequest();
     if (request === null) return false;
     rememberFailure(run, attempt, failure, judgement);

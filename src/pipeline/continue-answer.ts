@@ -9,23 +9,31 @@ import { Seam } from './continuation-seam.ts';
 import { learnFromAnswer } from './learn.ts';
 import { askNext } from './next-attempt.ts';
 import { relayOnward } from './relay.ts';
+import type { Group } from './run-parts.ts';
 import type { RequestRun } from './run.ts';
 import { takeFailure } from './verdict-effects.ts';
 
-/** Goes on with a broken answer until it is whole, nobody is left to ask, or the caller has left. `send` makes one attempt. */
-export async function continueAnswer(
-  run: RequestRun,
-  continuation: Continuation,
-  send: (run: RequestRun, admitted: Admitted) => Promise<Attempt | null>,
-): Promise<void> {
+/** How attempts are made. */
+interface Attempts {
+  send(run: RequestRun, admitted: Admitted): Promise<Attempt | null>;
+  /** The next of those that run at once. */
+  goOn(run: RequestRun, group: Group): Promise<Attempt | null>;
+}
+
+/** Goes on with a broken answer until it is whole, no target is left to ask, or the caller has left. */
+export async function continueAnswer(run: RequestRun, continuation: Continuation, attempts: Attempts): Promise<void> {
   if (run.broken === null) return;
   const scores = await loadLanguageScores();
   while (run.broken !== null) {
-    const admitted = await admitOnward(run, continuation);
-    if (admitted === null) return;
-    const attempt = await send(run, admitted);
+    let attempt: Attempt | null;
+    if (run.group === null) {
+      const admitted = await admitOnward(run, continuation);
+      if (admitted === null) return;
+      attempt = await attempts.send(run, admitted);
+    } else attempt = await attempts.goOn(run, run.group);
     if (attempt === null) return;
     if (attempt.failure === null) {
+      run.group?.win(attempt);
       learnFromAnswer(run, attempt);
       continuation.passage = seamFor(run, continuation, attempt, scores);
       await relayOnward(run, attempt, continuation);

@@ -5,6 +5,9 @@ import type { HeldBytes } from '../core/held-bytes.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Random } from '../core/random.ts';
 import type { Settlement } from '../core/resource.ts';
+import type { SlicedWork } from '../core/sliced-work.ts';
+import type { Pace } from '../core/pace.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
 import type { AnswerBook } from './answer-book.ts';
@@ -28,6 +31,14 @@ export interface Engine {
   /** Bodies and answers in memory. */
   readonly held: HeldBytes;
   readonly schemas: SchemaCheck;
+  /** Asks the provider itself about a credential that was refused to one request. */
+  readonly keyCheck: { raise(state: TargetState): void };
+  /** For what takes longer than a turn of the event loop should. */
+  readonly slices: SlicedWork;
+  /** When operators were warned of our own exhaustion. */
+  readonly exhaustion: Pace;
+  /** What no caller may see; replaced by a reload. */
+  secrets: SecretMask;
   /** Asks a model on behalf of a request; never rejects. */
   readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
 }
@@ -42,10 +53,14 @@ export function settleAttempt(
 ): void {
   const { state } = target;
   const now = engine.clock.now();
+  const { health } = settlement;
+  const { source } = permit.need;
+  const countsForAll =
+    health === 'success' || (health === 'failure' && (source === undefined || state.breaker.levelAlone(source) === null));
   state.inFlight--;
   permit.settle(now, asCounted(state, settlement));
   state.breaker.extend(pauseUntil);
-  if (settlement.health !== 'neutral') state.health.record(now, settlement.health === 'success');
+  if (countsForAll) state.health.record(now, health === 'success');
   tellBreaker(engine, state);
   engine.admission.pump();
 }

@@ -1,29 +1,45 @@
 /** What the caller is told when a request was sent and failed (design 2.3). */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
+import { parseBounded } from '../wire/json-outline.ts';
 import { encodeErrorBody } from '../wire/openai-chat/encode-error.ts';
 import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
+import { causeWords } from './credential-blame.ts';
 import { retryHeaders } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
 import { pausedMs } from './route.ts';
-import type { FailedAttempt, RequestRun } from './run.ts';
+import type { FailedAttempt } from './run-parts.ts';
+import type { RequestRun } from './run.ts';
 import { askedWaitMs } from './verdict-effects.ts';
+
+/** When another try may find room, in milliseconds. */
+const EXHAUSTED_RETRY_MS = 1_000;
 
 export function tellFailure(run: RequestRun): void {
   if (run.kept !== null) return answerKept(run, run.kept);
+  if (run.refusal !== null) return answerAsUpstream(run, firstInRequest(run) ?? run.refusal);
   const last = lastWord(run);
   if (run.engine.clock.now() >= run.deadline || run.failures.every(({ ranOut }) => ranOut)) return run.fail(deadlineError(run));
-  if (isAuth(last) && allSame(run)) return run.fail(authError(last));
+  if (run.failures.every(({ failure }) => failure.kind === 'exhausted')) return run.fail(exhaustedError(last));
+  if (isAuth(last) && allSame(run)) return run.fail(authError(run, last));
   if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
   const options = { retryAfterMs: waitMs(run), ...(status === undefined ? {} : { status }) };
   run.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(run)}`, options));
 }
 
+/** The first refusal of the request itself; whether a target has the model, and what a model on this machine can do, says nothing of that. */
+function firstInRequest({ failures }: RequestRun): FailedAttempt | undefined {
+  return failures.find(({ target, judgement, isRepaired }) => {
+    return judgement.liesInRequest && judgement.reason !== 'model_not_found' && !isRepaired && !target.state.runsHere;
+  });
+}
+
 /** Of two attempts beside each other, the one that says that nothing will work may have ended first. */
 function lastWord({ failures }: RequestRun): FailedAttempt {
-  return failures.find(({ judgement }) => judgement.verdict === 'reject') ?? failures.at(-1)!;
+  const unrepaired = failures.filter(({ isRepaired }) => !isRepaired);
+  return unrepaired.find(({ judgement }) => judgement.verdict === 'reject') ?? unrepaired.at(-1) ?? failures.at(-1)!;
 }
 
 /** One target alone was asked, nothing else could help, or all said the same about the request itself. */
@@ -36,19 +52,38 @@ function keepsUpstreamWords(run: RequestRun, last: FailedAttempt): boolean {
 }
 
 function allSame(run: RequestRun): boolean {
-  return run.failures.every((failed) => failed.judgement.reason === run.failures[0]!.judgement.reason);
+  const failures = run.failures.filter(({ isRepaired }) => !isRepaired);
+  return failures.every((failed) => failed.judgement.reason === failures[0]!.judgement.reason);
 }
 
-function isAuth(failed: FailedAttempt): boolean {
-  return failed.judgement.reason === 'auth' && failed.target.state.credential.auth !== 'caller';
+/** A refusal of our credential, whatever the reason: to the caller a 401 or 403 would be about its own. */
+function isAuth({ failure, judgement, target }: FailedAttempt): boolean {
+  if (target.state.credential.auth === 'caller') return false;
+  return judgement.reason === 'auth' || (judgement.blame !== null && (failure.status === 401 || failure.status === 403));
 }
 
-function authError(failed: FailedAttempt): BreakwaterError {
-  const { state } = failed.target;
+function authError(run: RequestRun, { target, failure, judgement }: FailedAttempt): BreakwaterError {
+  const { provider, credential } = target.state;
+  const quarantinedMs = credential.bench.remainingMs(run.engine.clock.now());
+  const until = quarantinedMs === 0 ? '' : `; it is out of order for ${(quarantinedMs / 1000).toFixed(1)} s`;
+  const words = causeWords({
+    reason: judgement.reason === 'quota' ? 'quota' : 'auth',
+    status: failure.status,
+    code: failure.code ?? failure.type,
+    message: '',
+  });
   return new BreakwaterError(
     'upstream_auth_failed',
-    `${state.provider} refuses its configured credential (${failed.failure.status ?? 'no status'})`,
+    `${provider} refuses its configured credential ${credential.number} (${words})${until}`,
   );
+}
+
+/** A fault of ours, whatever target it was met at. */
+function exhaustedError({ failure }: FailedAttempt): BreakwaterError {
+  return new BreakwaterError('internal_error', `Breakwater could not open a connection: ${failure.message}`, {
+    status: 503,
+    retryAfterMs: EXHAUSTED_RETRY_MS,
+  });
 }
 
 function statusOf(failure: Failure): number | undefined {
@@ -57,7 +92,7 @@ function statusOf(failure: Failure): number | undefined {
 
 /** When the first of the targets that failed may be asked again, where one said so; null also where nothing would help. */
 function waitMs(run: RequestRun): number | null {
-  if (run.isRejected) return null;
+  if (run.isRejected || run.refusal !== null) return null;
   const waits = run.failures.map((failed) => waitFor(run, failed)).filter((wait) => wait !== null);
   return waits.length === 0 ? null : Math.min(...waits);
 }
@@ -86,20 +121,16 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
     ...retryHeaders(error),
   ];
   pushUpstreamId(headers, last.upstreamId);
-  const { verdict, liesInRequest } = last.judgement;
-  run.downstream.refuse({ status, headers, body, told, isFinal: verdict === 'reject', liesInRequest });
+  const { liesInRequest } = last.judgement;
+  run.downstream.refuse({ status, headers, body, told, isFinal: run.isRejected, liesInRequest });
   run.failAsUpstream(status);
 }
 
 /** An error body that a client of this protocol can read as it is. */
 function isErrorJson(failure: Failure): boolean {
   if (failure.kind !== 'status' || failure.body === null || failure.body.byteLength === 0) return false;
-  try {
-    const parsed: unknown = JSON.parse(Buffer.from(failure.body).toString());
-    return typeof parsed === 'object' && parsed !== null && typeof (parsed as { error?: unknown }).error === 'object';
-  } catch {
-    return false;
-  }
+  const parsed = parseBounded(Buffer.from(failure.body).toString());
+  return typeof parsed === 'object' && parsed !== null && typeof (parsed as { error?: unknown }).error === 'object';
 }
 
 function listAttempts(run: RequestRun): string {

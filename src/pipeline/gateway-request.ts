@@ -3,12 +3,19 @@ import type { Priority, Protocol, RequestFacts } from '../core/request.ts';
 import type { Resource } from '../core/resource.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import type { Caller } from './caller.ts';
+import type { RequestPolicy } from './route.ts';
 
 /** Who asks. */
 export interface Client {
   readonly name: string;
   /** The client's own limits and budget, taken once for a request. */
   readonly resources: readonly Resource[];
+  /** Whose share of memory and of the queue it takes, where that is not the client's: the address of a caller without a key. */
+  readonly holder?: string;
+}
+
+export function holderOf({ name, holder }: Client): string {
+  return holder ?? name;
 }
 
 /** One accepted request, decoded as far as we act on it: what `server` hands to the engine. */
@@ -26,6 +33,8 @@ export interface GatewayRequest {
   readonly deadline: Instant;
   /** True if the caller named the deadline; otherwise the model's own policy may set another. */
   readonly deadlineGiven: boolean;
+  /** The caller of a stream gives up if it hears nothing for longer than this, in milliseconds; null or absent: that is not known. */
+  readonly keepAliveMaxMs?: number | null;
   /** False: `x-breakwater-fallback: off`, only the first tier. */
   readonly fallback: boolean;
   /** The caller's own credential as it came, for `apiKey: caller` providers; null if there was none. */
@@ -39,6 +48,14 @@ export interface GatewayRequest {
   readonly idempotencyKey: string | null;
   /** `off`: neither a kept answer nor one to be kept; `refresh`: a new one, to be kept. */
   readonly cache: 'on' | 'off' | 'refresh';
+  /** `x-breakwater-*` headers of the caller that mean nothing here; absent: none. */
+  readonly unknownHeaders?: readonly string[];
   /** A question of our own, whose answer is not checked by another one. */
   readonly isNested?: true;
+}
+
+/** How long the caller of a stream is left without a byte, in milliseconds; null: it asked for no stream. */
+export function keepAliveMsOf({ facts, keepAliveMaxMs }: GatewayRequest, { stream }: Pick<RequestPolicy, 'stream'>): number | null {
+  if (!facts.stream || facts.operation === 'bytes') return null;
+  return Math.min(stream.keepAlive, keepAliveMaxMs ?? Infinity);
 }

@@ -10,7 +10,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { chooseByAffinity, chooseByWeight } from '../policy/selection/selection.ts';
 import type { RouteApplicant } from './admit.ts';
-import { pausedMs } from './route.ts';
+import { isKeyOutOfOrder, pausedMs } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 
 /** The same tiers for the same home, so that those who wait share a lane; gone with the route. */
@@ -20,7 +20,15 @@ const known = new WeakMap<Tiers, Map<RouteTarget, Tiers>>();
 export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, now: Instant, random: Random): RouteTarget {
   const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.bench.isInDoubt) : startable;
   const from = safe.length === 0 ? startable : safe;
-  return applicant.affinityKey === null ? chooseByWeight(from, applicant.kind, now, random) : chooseByAffinity(from, applicant.affinityKey);
+  if (applicant.affinityKey !== null) return chooseByAffinity(from, applicant.affinityKey);
+  return chooseByWeight(withoutSuspects(from, now), applicant.kind, now, random);
+}
+
+/** Those whose credential was not refused a moment ago; all of them where there is no such one. */
+function withoutSuspects(targets: readonly RouteTarget[], now: Instant): readonly RouteTarget[] {
+  if (!targets.some(({ state }) => state.credential.bench.isAvoided(now))) return targets;
+  const others = targets.filter(({ state }) => !state.credential.bench.isAvoided(now));
+  return others.length === 0 ? targets : others;
 }
 
 /** `tiers` with the home of the conversation split off from its tier; `tiers` itself where there is no choice. */
@@ -41,7 +49,7 @@ export function withHomeFirst(
 
 /** Nothing but its limits keeps it from starting within patience; a credential that another request is just trying is no home. */
 function canBeHome({ state }: RouteTarget, now: Instant, patienceMs: number): boolean {
-  return pausedMs(state, now) <= patienceMs && state.credential.bench.earliest(now) === now && state.breaker.earliest(now) === now;
+  return pausedMs(state, now) <= patienceMs && !isKeyOutOfOrder(state, now) && state.breaker.earliest(now) === now;
 }
 
 function split(tiers: Tiers, at: Tiers[number], home: RouteTarget): Tiers {

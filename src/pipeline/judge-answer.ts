@@ -6,7 +6,7 @@
 import type { AnswerChoice, Shortfall } from '../core/quality.ts';
 import { isAtLimit } from '../policy/quality/quality.ts';
 import type { AnswerFormat } from '../wire/openai-chat/answer-format.ts';
-import { readChoices, withTexts } from '../wire/openai-chat/answer-choices.ts';
+import { withTexts } from '../wire/openai-chat/answer-choices.ts';
 import { insideFence, readFormat } from '../wire/openai-chat/answer-format.ts';
 import { CHECKS_MAX, passesCheck } from './answer-check.ts';
 import type { Attempt } from './attempt.ts';
@@ -20,6 +20,9 @@ import { waitForWork } from './wait-for-work.ts';
 /** How long a request waits to hear whether an answer fits its schema, in milliseconds. */
 const SCHEMA_WAIT_MS_MAX = 5_000;
 
+/** A larger answer is not written anew without its code fence. */
+const REWRITTEN_BYTES_MAX = 1024 * 1024;
+
 /** How long all patterns together may take on one answer, in milliseconds. */
 const PATTERNS_MS_MAX = 50;
 
@@ -28,7 +31,7 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   const { quality } = attempt.options.target;
   const { facts, isNested } = attempt.options.request;
   if (facts.operation !== 'chat' && facts.operation !== 'completions') return null;
-  if (!attempt.isComplete) {
+  if (!attempt.canBeJudged) {
     if (quality.buffer || !facts.stream)
       run.note('the answer is too large, or memory too full, for it to be judged', attempt.options.target);
     attempt.isUnjudged = asksMoreThanOpening(attempt);
@@ -42,7 +45,7 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   const readsFormat = quality.jsonSchema && facts.namesFormat;
   const readsByCheck = quality.check !== null && isNested !== true && run.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
-  const choices = readChoices(attempt.wholeAnswer());
+  const choices = attempt.readChoices();
   const shortfall = readsByRules ? judgeByRules(run, attempt, choices) : null;
   if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
   return judgeFurther(run, attempt, choices, readsFormat, readsByCheck);
@@ -101,7 +104,9 @@ async function judgeFormat(run: RequestRun, attempt: Attempt, choices: readonly 
     texts.push(inside);
   }
   if (texts.every((text) => text === null)) return null;
-  attempt.replaceAnswer(withTexts(attempt.wholeAnswer(), texts));
+  const whole = attempt.wholeAnswer();
+  if (whole.byteLength > REWRITTEN_BYTES_MAX) return null;
+  attempt.replaceAnswer(withTexts(whole, texts));
   run.note('its JSON was taken out of a code fence', attempt.options.target);
   return null;
 }

@@ -10,7 +10,8 @@ import { readChoices } from '../wire/openai-chat/answer-choices.ts';
 import { encodeComment } from '../wire/openai-chat/encode-error.ts';
 import { addCostHeader, ownHeaders, wayComment, wayHeaders } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
-import type { KeptAnswer, RequestRun } from './run.ts';
+import type { KeptAnswer } from './run-parts.ts';
+import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
 import { tellAttemptEnd } from './verdict-effects.ts';
 

@@ -5,6 +5,8 @@ import type { Judgement } from '../policy/verdict.ts';
 import { limitedKind } from '../wire/limited-kind.ts';
 import type { Attempt } from './attempt.ts';
 import { proveAnswer } from './engine.ts';
+import { learnAccepted } from './retry/repair.ts';
+import type { TargetState } from './route.ts';
 import type { RequestRun } from './run.ts';
 
 /** An answer has begun. Those who waited for what it tells may go on. */
@@ -14,6 +16,8 @@ export function learnFromAnswer(run: RequestRun, attempt: Attempt): void {
   const { state } = target;
   const now = clock.now();
   proveAnswer(run.engine, permit);
+  learnAccepted(run, attempt);
+  state.refusals.answered();
   const wasFull = state.concurrency.earliest(now) !== now;
   state.concurrency.served(now, attempt.startedAt);
   if (request.facts.stream && attempt.streamedFirstMs !== null) {
@@ -39,12 +43,19 @@ export function learnFromFailure(
   const { target, permit } = attempt.options;
   const { state } = target;
   const now = clock.now();
-  if (attempt.sent && isOverload(failure, judgement, health)) state.concurrency.refused(now, attempt.startedAt, attempt.running);
+  if (attempt.sent && isOverload(failure, judgement, health) && !failsAlone(run, state))
+    state.concurrency.refused(now, attempt.startedAt, attempt.running);
   if (state.rates === null || attempt.status === 0) return;
   const isLimited = judgement.reason === 'rate_limited' && judgement.effect === 'cooldown';
   state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, isLimited);
-  if (isLimited) state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure));
+  if (isLimited && state.cooldown.levelAlone(run.source) === null)
+    state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure));
   state.rates.heard(now);
+}
+
+/** Others are served meanwhile: it says nothing of the target. */
+export function failsAlone({ source }: RequestRun, { breaker, overload }: TargetState): boolean {
+  return breaker.levelAlone(source) !== null || overload.levelAlone(source) !== null;
 }
 
 /** An answer has come to its end: what it really took corrects what the next one like it is taken for. */

@@ -1,49 +1,50 @@
-/** Our own credential never reaches a caller, though some providers quote it when they refuse it, or echo what they were sent. */
+/** No secret of ours reaches a caller or a log, though some providers quote the key that they refuse, or echo what they were sent. */
 import type { Failure } from '../core/facts.ts';
-import type { Credential, Secret } from './route.ts';
+import { ByteStreamMask, EventStreamMask, type StreamMask } from '../core/secrets/mask-stream.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 
-/** Shorter values are no secrets, and would be found everywhere. */
-const SECRET_CHARACTERS_MIN = 6;
-
-/** Those of `values` that are long enough to be secrets. */
-export function createSecrets(values: readonly string[]): readonly Secret[] {
-  return values.filter((text) => text.length >= SECRET_CHARACTERS_MIN).map((text) => ({ text, bytes: Buffer.from(text, 'latin1') }));
+/** The same failure without secrets. `callerKey`: forwarded to the provider, and no business of the log; null: none was. */
+export function maskFailure(failure: Failure, secrets: SecretMask, callerKey: string | null): Failure {
+  const message = withoutKey(secrets.text(failure.message), callerKey);
+  const body = failure.body === null ? null : secrets.bytes(failure.body);
+  const contentType = failure.contentType === null ? null : secrets.text(failure.contentType);
+  if (message === failure.message && body === failure.body && contentType === failure.contentType) return failure;
+  return { ...failure, message, body, contentType };
 }
 
-export function maskFailure(failure: Failure, credential: Credential): Failure {
-  const message = maskText(failure.message, credential);
-  const body = failure.body === null ? null : maskBytes(failure.body, credential);
-  return message === failure.message && body === failure.body ? failure : { ...failure, message, body };
+/** Shorter keys would be found in ordinary text. */
+const keyLengthMin = 8;
+
+function withoutKey(message: string, key: string | null): string {
+  return key === null || key.length < keyLengthMin ? message : message.replaceAll(key, '*'.repeat(key.length));
 }
 
-/** The same text, with the key starred out. */
-export function maskText(text: string, { secrets }: Credential): string {
-  let masked = text;
-  for (const secret of secrets) if (masked.includes(secret.text)) masked = masked.replaceAll(secret.text, stars);
-  return masked;
-}
+/** Masks the parts of one answer as they come. Nothing is made until a part is found that needs it. */
+export class AnswerMask {
+  readonly #secrets: SecretMask;
+  readonly #isEvents: boolean;
+  #stream: StreamMask | null = null;
 
-/** The same bytes where the key does not stand in them; else as many, with the key starred out. */
-export function maskBytes(bytes: Uint8Array, { secrets }: Credential): Uint8Array {
-  let masked = bytes;
-  for (const secret of secrets) {
-    const view = Buffer.isBuffer(masked) ? masked : Buffer.from(masked.buffer, masked.byteOffset, masked.byteLength);
-    if (view.includes(secret.bytes)) masked = Buffer.from(view.toString('latin1').replaceAll(secret.text, stars), 'latin1');
+  /** `isEvents`: the parts are whole events; else they are cut anywhere. */
+  constructor(secrets: SecretMask, isEvents: boolean) {
+    this.#secrets = secrets;
+    this.#isEvents = isEvents;
   }
-  return masked;
-}
 
-/** The same pieces; the list itself where nothing had to be starred out. */
-export function maskPieces(pieces: readonly Uint8Array[], credential: Credential): readonly Uint8Array[] {
-  let masked: Uint8Array[] | null = null;
-  for (let i = 0; i < pieces.length; i++) {
-    const bytes = maskBytes(pieces[i]!, credential);
-    if (bytes !== pieces[i]) (masked ??= pieces.slice())[i] = bytes;
+  /** What may be passed on; the list itself where nothing was masked or held back. */
+  push(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+    const { scan } = this.#secrets;
+    if (scan === null || (this.#stream === null && !parts.some((part) => this.#concerns(part)))) return parts;
+    const stream = (this.#stream ??= this.#isEvents ? new EventStreamMask(this.#secrets, scan) : new ByteStreamMask(this.#secrets));
+    return parts.flatMap((part) => stream.push(part));
   }
-  return masked ?? pieces;
-}
 
-/** As long as what it stands for, so that no length has to be corrected. */
-function stars(secret: string): string {
-  return '*'.repeat(secret.length);
+  /** What was held back; nothing follows. */
+  flush(): readonly Uint8Array[] {
+    return this.#stream?.flush() ?? [];
+  }
+
+  #concerns(part: Uint8Array): boolean {
+    return this.#secrets.touches(part) || (!this.#isEvents && this.#secrets.scan!.openTail(part) > 0);
+  }
 }

@@ -24,7 +24,7 @@ export function askNext(run: RequestRun): AdmissionResult | Exhausted | Promise<
   const now = run.engine.clock.now();
   const waitUntil = now + (hasStandIn(run, now) ? Math.min(run.route.patienceMs, run.route.maxWaitMs) : run.route.maxWaitMs);
   if (run.attempts === 0) return ask(run, run.tiers, waitUntil);
-  return run.attempts >= run.route.maxAttempts ? EXHAUSTED : askAgain(run, waitUntil);
+  return run.attempts >= run.route.maxAttempts + run.repairs ? EXHAUSTED : askAgain(run, waitUntil);
 }
 
 /** A kept answer is at hand, and nobody is in order: it is worth as long a wait as a better tier before a worse one. */
@@ -46,7 +46,7 @@ async function askAgain(run: RequestRun, waitUntil: Instant): Promise<AdmissionR
   if (untried.length > 0) {
     // An untried one that is busy may come free before a tried one may be asked again.
     const now = clock.now();
-    const isLast = run.attempts + 1 >= run.route.maxAttempts;
+    const isLast = run.attemptsLeft <= 1;
     const theirTime = isLast ? now + (run.deadline - now) / 2 : now;
     const result = await ask(run, untried, Math.min(waitUntil, Math.max(theirTime, earliest)));
     if (result.kind !== 'refuse' || again.length === 0) return result;
@@ -68,7 +68,8 @@ async function askRepeat(run: RequestRun, again: readonly RouteTarget[], waitUnt
   for (const target of again) {
     const budget = target.state.retryBudget;
     // The credentials of a model share one, and only one of them will be asked.
-    if (!run.tried.isFree(target) && !held.some((one) => one.budget === budget)) held.push({ budget, taken: budget.take(clock.now()) });
+    if (!run.tried.isFree(target) && !held.some((one) => one.budget === budget))
+      held.push({ budget, taken: budget.take(clock.now(), run.source.client) });
   }
   const result = await ask(run, withRepeats(run, again), waitUntil);
   const repeated = result.kind === 'start' && again.includes(result.target) && !run.tried.isFree(result.target) ? result.target : null;
@@ -114,7 +115,9 @@ function select(run: RequestRun, key: string, keep: (target: RouteTarget) => boo
 function repeatable(run: RequestRun, now: Instant): RouteTarget[] {
   return run.tiers.flat().filter((target) => {
     if (!run.tried.isAsked(target) || run.tried.isDead(target)) return false;
-    return run.tried.notBefore(target) < run.deadline && (run.tried.isFree(target) || target.state.retryBudget.allows(now));
+    return (
+      run.tried.notBefore(target) < run.deadline && (run.tried.isFree(target) || target.state.retryBudget.allows(now, run.source.client))
+    );
   });
 }
 

@@ -11,14 +11,19 @@ import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Refusal } from '../policy/scheduler/types.ts';
 import type { AdmissionResult, Admitted, RouteApplicant } from './admit.ts';
 import { answerKind } from './answer-kind.ts';
+import { callKindOf } from './call-kind.ts';
+import { holderOf } from './gateway-request.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
-import { countsCached } from './route.ts';
+import { countsCached, isOutOfOrder, pausedMs } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { whyUnavailable } from './why-unavailable.ts';
 
 const NO_RESOURCES: readonly Resource[] = [];
+
+/** Better tiers are waited for through this share of `queue.maxWait` before a last resort is used. */
+const LAST_RESORT_SHARE = 0.9;
 
 /** A timer may be early by this, in milliseconds. */
 const ROUNDING_MS = 1;
@@ -36,6 +41,9 @@ export class RunApplicant implements RouteApplicant {
   readonly maxCooldownWaitMs: number;
   readonly own: readonly Resource[];
   readonly #run: RequestRun;
+  /** When a last resort may start: so that it can answer before the deadline, and before `queue.maxWait` is over. */
+  readonly #waitedEnoughAt: Instant;
+  readonly #hasLastResort: boolean;
   /** What it needs of one target; of the first that was asked about, and of the others if there are any. The same for as long as it waits. */
   #need: Need | null = null;
   #needOf: RouteTarget | null = null;
@@ -44,11 +52,14 @@ export class RunApplicant implements RouteApplicant {
   constructor(run: RequestRun, tiers: Tiers, waitUntil: Instant) {
     this.#run = run;
     this.class = run.priority;
-    this.client = run.request.client.name;
+    this.client = holderOf(run.request.client);
     this.#waitUntil = waitUntil;
     this.tiers = tiers;
     // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.
-    this.patienceMs = Math.min(run.route.patienceMs, (waitUntil - run.engine.clock.now()) / 2);
+    const now = run.engine.clock.now();
+    this.patienceMs = Math.min(run.route.patienceMs, (waitUntil - now) / 2);
+    this.#hasLastResort = tiers.at(-1)?.every((target) => target.isLastResort === true) === true;
+    this.#waitedEnoughAt = now + run.route.maxWaitMs * LAST_RESORT_SHARE;
     this.maxCooldownWaitMs = run.route.policy.retry.maxRetryAfter;
     this.own = run.clientPermit === null ? run.request.client.resources : NO_RESOURCES;
   }
@@ -83,8 +94,7 @@ export class RunApplicant implements RouteApplicant {
     let least = Infinity;
     for (const tier of this.tiers) {
       for (const { state } of tier) {
-        const { stream, outputBound } = facts;
-        least = Math.min(least, state.silence.usualMs({ stream, outputBound, thinks: facts.thinks || state.thinks, local: state.local }));
+        least = Math.min(least, state.silence.usualMs(callKindOf(facts, state)));
         if (least === 0) return 0;
       }
     }
@@ -92,12 +102,16 @@ export class RunApplicant implements RouteApplicant {
     return isAlone || this.isLast ? least : least / silenceShareMs(1);
   }
 
+  get lastResortAt(): Instant {
+    return Math.min(this.#run.standInAt, this.#waitedEnoughAt);
+  }
+
   get affinityKey(): string | null {
     return this.#run.request.sessionKey;
   }
 
   get isLast(): boolean {
-    return this.#run.attempts + 1 >= this.#run.route.maxAttempts;
+    return this.#run.attemptsLeft <= 1;
   }
 
   needOn(target: RouteTarget): Need {
@@ -112,7 +126,9 @@ export class RunApplicant implements RouteApplicant {
     return need;
   }
 
-  #reckon({ state }: RouteTarget): Need {
+  #reckon(target: RouteTarget): Need {
+    const { state } = target;
+    const now = this.#run.engine.clock.now();
     const { facts, client } = this.#run.request;
     const guess = hasOutput(facts.operation) ? state.output.of(client.name) : 0;
     const bound = facts.outputBound;
@@ -122,12 +138,27 @@ export class RunApplicant implements RouteApplicant {
       requests: 1,
       inputTokens: state.input.of(facts.inputTokens, countsCached(state)),
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
+      source: this.#run.source,
+      isLone: pausedMs(state, now) > 0 && this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now))),
     };
   }
 
   notBefore(target: RouteTarget): Instant {
-    return this.#run.tried.notBefore(target);
+    const run = this.#run;
+    const now = run.engine.clock.now();
+    // Where a last resort could still answer, a better target that has too little time left can't.
+    if (this.#hasLastResort && target.isLastResort !== true && now > run.latestStartOn(target)) return Infinity;
+    const own = run.tried.notBefore(target);
+    const { bench } = target.state.credential;
+    if (!bench.isInDoubt) return own;
+    // A trial within the time of a quarantine is for requests that have nothing else.
+    const leftMs = bench.remainingMs(now);
+    return leftMs > 0 && hasOtherInOrder(this.tiers, target, now) ? Math.max(own, now + leftMs) : own;
   }
+}
+
+function hasOtherInOrder(tiers: Tiers, target: RouteTarget, now: Instant): boolean {
+  return tiers.some((tier) => tier.some((other) => other !== target && !other.state.runsHere && !isOutOfOrder(other, now)));
 }
 
 function hasOutput(operation: string): boolean {
@@ -189,7 +220,7 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
   const limitsOf = ({ key }: RouteTarget): string =>
     run.failures.find(({ target }) => target.key === key)?.failure.message ??
     describe(refused.blockers.filter(({ target }) => target === key));
-  const why = whyUnavailable(run.tiers, now, limitsOf);
+  const why = whyUnavailable(run.tiers, run.source, now, limitsOf);
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
 }
 

@@ -5,7 +5,7 @@
  *            made, for all who ask for the same until it is there. Only with a cache or an idempotency key
  *   admit    a permit on some target: at once, after waiting, or a refusal that says when
  *   attempt  one send, watched until there is a candidate or a failure; nothing has gone downstream yet. Beside one that is silent for
- *            too long another may run (a race): what is said below goes for whichever is decided first, then for the other one
+ *            too long another may run: what is said below goes for whichever is decided first, then for the other one
  *   judge    a candidate that is whole is held against the quality policy; one that falls short is kept, should none be better
  *   relay    a candidate is committed: its bytes pass through to the caller, its permit is settled at its end
  *   verdict  a failure is judged: what it means for target and credential, and whether anybody else can answer
@@ -16,7 +16,7 @@
 import type { Shortfall } from '../core/quality.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
 import type { Attempt } from './attempt.ts';
-import { beginAttempt, endCancelled } from './begin-attempt.ts';
+import { beginAttempt } from './begin-attempt.ts';
 import { continueAnswer } from './continue-answer.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
@@ -27,12 +27,12 @@ import { learnFromAnswer } from './learn.ts';
 import { askNext } from './next-attempt.ts';
 import type { Exhausted } from './next-attempt.ts';
 import { deadlineError, refusalError } from './permission.ts';
-import { raceFor } from './race.ts';
+import { AttemptGroup } from './race.ts';
 import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
-import type { FailedAttempt, Race } from './run.ts';
-import { isShared, share } from './share.ts';
+import type { FailedAttempt, Group } from './run-parts.ts';
+import { identify, isShared, share } from './share.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import { settleUntaken } from './settle-answer.ts';
 import type { AnswerSink } from './sink.ts';
@@ -41,7 +41,8 @@ import { takeFailure, takeShortfall, tellAttemptEnd } from './verdict-effects.ts
 export async function runRequest(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
   let shared: SharedAnswer | null = null;
   if (isShared(request, route)) {
-    const found = share(engine, request, route, sink);
+    const identity = identify(engine, request, route);
+    const found = share(engine, request, route, sink, identity instanceof Promise ? await identity : identity);
     shared = found instanceof Promise ? await found : found;
     if (shared === null) return;
   }
@@ -60,12 +61,12 @@ export async function runRequest(engine: Engine, request: GatewayRequest, route:
 async function carryOut(run: RequestRun): Promise<void> {
   for (;;) {
     let attempt: Attempt | null;
-    if (run.race === null) {
+    if (run.group === null) {
       const asked = askNext(run);
       const admitted = admit(run, asked instanceof Promise ? await asked : asked);
       if (admitted === null) return;
       attempt = await send(run, admitted);
-    } else attempt = await goOn(run, run.race);
+    } else attempt = await goOn(run, run.group);
     if (attempt === null) return;
     if (attempt.failure === null) {
       learnFromAnswer(run, attempt);
@@ -78,12 +79,12 @@ async function carryOut(run: RequestRun): Promise<void> {
         if (isHopeless(run)) return tellFailure(run);
         continue;
       }
-      run.race?.win(attempt);
+      run.group?.win(attempt);
       const continuation = await relay(run, attempt);
-      return continuation === null ? undefined : continueAnswer(run, continuation, send);
+      return continuation === null ? undefined : continueAnswer(run, continuation, { send, goOn });
     }
     if (isWelcomeEmpty(attempt, attempt.failure)) {
-      run.race?.win(attempt);
+      run.group?.win(attempt);
       return answerEmpty(run, attempt, attempt.failure);
     }
     takeFailure(run, attempt, attempt.failure);
@@ -94,7 +95,7 @@ async function carryOut(run: RequestRun): Promise<void> {
 
 /** Time is up, or nothing will work; of two attempts beside each other, the one that still runs may answer all the same. */
 function isHopeless(run: RequestRun): boolean {
-  return run.engine.clock.now() >= run.deadline || (run.isRejected && run.race === null);
+  return run.engine.clock.now() >= run.deadline || (run.isRejected && run.group === null);
 }
 
 /** What the candidate lacks; should that not be found out, its permit is given back all the same. */
@@ -126,7 +127,7 @@ function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | 
       return tellOver(run);
     case 'refuse':
       if (run.failures.every(isOurOwnLimit)) run.fail(refusalError(run, asked));
-      else if (run.kept === null && asked.why === 'expired' && run.engine.clock.now() >= run.deadline)
+      else if (run.kept === null && run.refusal === null && asked.why === 'expired' && run.engine.clock.now() >= run.deadline)
         run.fail(deadlineError(run, asked.blockers));
       else tellFailure(run);
       return null;
@@ -147,28 +148,14 @@ function tellOver(run: RequestRun): null {
   return null;
 }
 
-/** The next of the attempts that run beside each other, once it can be decided on; null: as `send`. */
-async function goOn(run: RequestRun, race: Race): Promise<Attempt | null> {
-  return (await race.next()) ?? tellOver(run);
+/** The next of the attempts that run at once, once it is decided; null: as `send`. */
+async function goOn(run: RequestRun, group: Group): Promise<Attempt | null> {
+  return (await group.next()) ?? tellOver(run);
 }
 
-/** One attempt, until it can be decided on, or another one beside it; null: it was cancelled, and the caller has been told. */
+/** One attempt, until it is decided, or another one beside it; null: it was cancelled, and the caller has been told. */
 async function send(run: RequestRun, admitted: Admitted): Promise<Attempt | null> {
   const attempt = beginAttempt(run, admitted, null);
   if (attempt === null) return tellOver(run);
-  const race = raceFor(run, attempt);
-  if (race !== null) return (await race.start()) ?? tellOver(run);
-  run.current = attempt;
-  try {
-    await attempt.run(run.engine.transport);
-  } catch (error) {
-    attempt.cancel();
-    endCancelled(run, attempt);
-    throw error;
-  } finally {
-    run.current = null;
-  }
-  if (!attempt.cancelled) return attempt;
-  endCancelled(run, attempt);
-  return tellOver(run);
+  return (await new AttemptGroup(run, attempt).start()) ?? tellOver(run);
 }

@@ -1,11 +1,16 @@
 /** What makes two requests the same: for the cache by what they ask for, for an idempotency key by their bytes. */
-import { hash } from 'node:crypto';
-import { normalForm } from '../wire/openai-chat/normal-form.ts';
+import { createHash, hash, type Hash } from 'node:crypto';
+import { identityParts } from '../wire/openai-chat/normal-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { Route, RouteTarget } from './route.ts';
 
 /** Forwarded headers that say nothing of the answer. */
 const NO_DIFFERENCE: ReadonlySet<string> = new Set(['traceparent', 'tracestate', 'accept']);
+
+/** Bodies up to this are hashed at once; hashing 1 MB takes about a millisecond. */
+export const HASHED_AT_ONCE_BYTES_MAX = 1024 * 1024;
+/** In one step of those that are not. */
+const STEP_BYTES = 512 * 1024;
 
 /** What a route's answers depend on beside the request; a changed config makes other answers. */
 const known = new WeakMap<Route, string>();
@@ -20,31 +25,54 @@ export function scopeOf(request: GatewayRequest, route: Route): string {
 }
 
 /** The name of everything that asks for the same answer. */
-export function cacheKeyOf(request: GatewayRequest, route: Route): string {
+export function cacheKeyOf(request: GatewayRequest, route: Route): Digest {
   const { path, fallback, forwardHeaders, body } = request;
   const parts = [scopeOf(request, route), path, String(fallback), placesOf(route)];
   for (let i = 0; i + 1 < forwardHeaders.length; i += 2) {
     if (!NO_DIFFERENCE.has(forwardHeaders[i]!)) parts.push(forwardHeaders[i]!, forwardHeaders[i + 1]!);
   }
-  return hash('sha256', JSON.stringify(parts) + normalForm(body), 'base64url');
+  const asked = identityParts(body);
+  return new Digest([JSON.stringify(parts), ...(typeof asked === 'string' ? [asked] : asked)]);
 }
 
-/** The request behind an idempotency key: the same key with another one is refused. */
-export function fingerprintOf({ path, body }: GatewayRequest): string {
-  return `${path} ${hashOf(body.bytes, boundaryOf(body.contentType))}`;
+/** The request behind an idempotency key: the same key with another one is refused. A repeated form has the same parts between other boundaries. */
+export function fingerprintOf({ body }: GatewayRequest): Digest {
+  const parts = body.passed?.parts ?? null;
+  if (parts === null) return new Digest([body.bytes]);
+  return new Digest(parts.flatMap(({ headersStart, end }) => [`${end - headersStart}:`, body.bytes.subarray(headersStart, end)]));
 }
 
-/** A repeated form has the same parts between other boundaries. */
-function hashOf(bytes: Uint8Array, boundary: string | null): string {
-  if (boundary === null) return hash('sha256', bytes, 'base64url');
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
-  return hash('sha256', Buffer.from(text.replaceAll(boundary, '\0'), 'latin1'), 'base64url');
-}
+/** A hash of texts and bytes, made step by step. */
+export class Digest {
+  readonly #hash: Hash = createHash('sha256');
+  readonly #parts: readonly (string | Uint8Array)[];
+  #part = 0;
+  #at = 0;
 
-function boundaryOf(contentType: string | null): string | null {
-  if (contentType === null || !/^multipart\//i.test(contentType)) return null;
-  const found = /;\s*boundary=(?:"([^"]+)"|([^\s;]+))/i.exec(contentType);
-  return found?.[1] ?? found?.[2] ?? null;
+  constructor(parts: readonly (string | Uint8Array)[]) {
+    this.#parts = parts;
+  }
+
+  /** True: the hash is made. */
+  step(bytesMax = STEP_BYTES): boolean {
+    for (let left = bytesMax; this.#part < this.#parts.length;) {
+      if (left <= 0) return false;
+      const part = this.#parts[this.#part]!;
+      const piece = typeof part === 'string' ? part : part.subarray(this.#at, this.#at + left);
+      this.#hash.update(piece);
+      this.#at += piece.length;
+      left -= piece.length;
+      if (this.#at < part.length) continue;
+      this.#part++;
+      this.#at = 0;
+    }
+    return true;
+  }
+
+  /** After the last step. */
+  text(): string {
+    return this.#hash.digest('base64url');
+  }
 }
 
 function asksAsCaller(route: Route): boolean {

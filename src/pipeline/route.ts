@@ -9,10 +9,12 @@ import type { CachePolicy } from '../policy/cache/freshness.ts';
 import type { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
 import type { Bench } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
-import type { HedgeBudget, HedgeQuantile } from '../policy/hedge.ts';
+import type { HedgeBudget, HedgeQuantile, RescueBudget } from '../policy/hedge.ts';
 import type { SilenceRecord } from '../policy/latency/silence.ts';
 import type { RetryBudget } from '../policy/retry-budget.ts';
 import type { FirstContentEstimate } from '../policy/selection/first-content.ts';
+import type { RepairBook } from '../policy/repair/repair-book.ts';
+import type { RefusalBook } from '../policy/second-opinion/refusal-book.ts';
 import type { InputEstimate, OutputEstimate } from '../policy/token-estimate.ts';
 import type { Health } from '../policy/selection/health.ts';
 import type { Weighted } from '../policy/selection/selection.ts';
@@ -34,12 +36,6 @@ export interface RequestPolicy {
   readonly cache: CachePolicy;
 }
 
-/** A key that nobody may see, in the forms it is looked for. */
-export interface Secret {
-  readonly text: string;
-  readonly bytes: Buffer;
-}
-
 /** One credential of a provider, with what is out of order for all its models. */
 export interface Credential {
   /** Its place among the provider's keys, from 1: how people are told which one is meant. A reload may move it. */
@@ -49,8 +45,6 @@ export interface Credential {
   /** Names and values in turn that authenticate a request; `caller`: the caller's own credential is sent. */
   readonly auth: readonly string[] | 'caller';
   readonly bench: Bench;
-  /** The key itself, to be taken out of whatever a provider says. */
-  readonly secrets: readonly Secret[];
 }
 
 /**
@@ -69,6 +63,10 @@ export interface TargetState {
   /** The provider's own headers, names and values in turn. */
   readonly headers: readonly string[];
   readonly local: boolean;
+  /** The operator's own server by its address: loopback, a private address, a bare name. */
+  readonly ownServer: boolean;
+  /** A model that runs on this machine, in this process or beside it: what it says stands in for a better model's answer. */
+  readonly onThisMachine: boolean;
   /** A model that this process runs itself. */
   readonly runsHere: boolean;
   /** What it says stands in for an answer (a summary without a model): it is kept for nobody else. */
@@ -95,9 +93,14 @@ export interface TargetState {
   readonly output: OutputEstimate;
   readonly retryBudget: RetryBudget;
   readonly hedgeBudget: HedgeBudget;
+  readonly rescueBudget: RescueBudget;
   readonly silence: SilenceRecord;
   readonly firstContent: FirstContentEstimate;
   readonly health: Health;
+  /** What is learned of the edits that it refuses. */
+  readonly repairs: RepairBook;
+  /** Its refusals that no rule knows. */
+  readonly refusals: RefusalBook;
   readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
   /** The state of the breaker that was last told in an event; one object for all credentials. */
   readonly told: { breaker: BreakerState };
@@ -180,16 +183,32 @@ export class Route {
     if (known !== undefined) return known;
     if (this.#variants.size >= VARIANTS_MAX) this.#variants.clear();
     const tiers: (readonly RouteTarget[])[] = this.tiers.map((tier) => tier.filter(keep)).filter((tier) => tier.length > 0);
-    if (last.length > 0) tiers.push(last);
+    if (last.length > 0) tiers.splice(placeFor(tiers), 0, last);
     this.#variants.set(key, tiers);
     return tiers;
   }
 }
 
+/** Repeats come last; but while a better tier is untried, whatever is asked again comes before a last resort. */
+function placeFor(tiers: Tiers): number {
+  const lastResort = tiers.findIndex((tier) => tier.every((target) => target.isLastResort === true));
+  return lastResort > 0 ? lastResort : tiers.length;
+}
+
 /** True if something other than a limit keeps the target from answering now. */
 export function isOutOfOrder(target: RouteTarget, now: Instant): boolean {
   const { state } = target;
-  return pausedMs(state, now) > 0 || state.credential.bench.earliest(now) !== now || state.breaker.earliest(now) !== now;
+  return pausedMs(state, now) > 0 || isKeyOutOfOrder(state, now) || state.breaker.earliest(now) !== now;
+}
+
+/** Quarantined, though a trial may be allowed now, or on trial. */
+export function isKeyOutOfOrder({ credential: { bench } }: TargetState, now: Instant): boolean {
+  return bench.remainingMs(now) > 0 || bench.earliest(now) !== now;
+}
+
+/** True if a target is a model on this machine beside one that is elsewhere: quicker and worse. */
+export function isStandInFor(target: RouteTarget, other: RouteTarget): boolean {
+  return target.state.onThisMachine && !other.state.onThisMachine;
 }
 
 /** How long the target, or this credential's rate limit, asked not to be called, in milliseconds; 0: not at all. */

@@ -5,60 +5,39 @@ import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { SchedulingClass } from '../core/request.ts';
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteAccount } from '../core/held-bytes.ts';
 import type { Reason } from '../core/outcome.ts';
-import type { Shortfall } from '../core/quality.ts';
 import type { Permit } from '../core/permit.ts';
-import type { Judgement } from '../policy/verdict.ts';
+import type { Source } from '../core/source.ts';
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { RouteApplicant } from './admit.ts';
-import type { Attempt, AttemptOwner } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
+import type { AtHand, AttemptOwner } from './attempt-options.ts';
+import { callKindOf } from './call-kind.ts';
 import { Downstream } from './downstream.ts';
 import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
+import { holderOf, keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { isOutOfOrder } from './route.ts';
+import { emitReceived } from './received.ts';
+import { isOutOfOrder, isStandInFor } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
+import type { FailedAttempt, Group, KeptAnswer } from './run-parts.ts';
+import { sourceOf } from './source.ts';
 import { TriedTargets } from './tried-targets.ts';
 
-/** One failed attempt, as the decisions after it and the final error need it. */
-export interface FailedAttempt {
-  readonly target: RouteTarget;
-  readonly failure: Failure;
-  readonly judgement: Judgement;
-  /** The provider's own id of the request. */
-  readonly upstreamId: string | null;
-  /** It was ended by the caller's deadline, or by the share of it that one attempt may spend in silence, not by a limit of its own. */
-  readonly ranOut: boolean;
-}
-
-/** A complete answer that was not good enough; the best of them is better than none. */
-export interface KeptAnswer {
-  readonly target: RouteTarget;
-  readonly status: number;
-  readonly headers: HeaderPairs;
-  readonly body: Uint8Array;
-  readonly usage: TokenUsage | null;
-  readonly shortfall: Shortfall;
-  /** Of its real content, in characters. */
-  readonly length: number;
-}
-
-/** Two attempts beside each other (`race.ts`). */
-export interface Race {
-  next(): Promise<Attempt | null>;
-  win(winner: Attempt): void;
-  leave(): void;
-  /** Somebody wants the answer for longer. */
-  raiseDeadline(deadline: Instant): void;
-}
+/** What a last resort is left of the deadline: one part of so many. */
+const STAND_IN_PART = 10;
 
 export class RequestRun implements Running, AttemptOwner {
   readonly engine: Engine;
   /** As it came; a broken answer is continued with another body. */
   request: GatewayRequest;
+  /** Who its failures are held against. */
+  readonly source: Source;
   readonly route: Route;
   readonly downstream: Outlet;
   /** The answer is read by others too, or kept for them; null: it is its caller's alone. */
@@ -70,12 +49,16 @@ export class RequestRun implements Running, AttemptOwner {
   readonly startedAt: Instant;
   /** Upstream calls made. */
   attempts = 0;
+  /** Those of them that a repair followed; they don't count for `maxAttempts`. */
+  repairs = 0;
   queueMs = 0;
   /** The tier and reason by which the first choice was passed over; null: it was not. */
   fallback: Reason | null = null;
   firstTarget: RouteTarget | null = null;
   readonly failures: FailedAttempt[] = [];
   readonly tried = new TriedTargets();
+  /** As they are when it begins: a reload must not uncover a key that an answer under way quotes. */
+  readonly secrets: SecretMask;
   older: Running | null = null;
   newer: Running | null = null;
   /** The target to ask next in any case, because the request was mended for it. */
@@ -83,12 +66,12 @@ export class RequestRun implements Running, AttemptOwner {
   /** The retry budget was charged for the next attempt already. */
   repeatIsPaid = false;
   #kept: KeptAnswer | null = null;
+  #held: ByteAccount | null = null;
   /** Checks of the operator's own that were made. */
   checks = 0;
   clientPermit: Permit | null = null;
-  current: Attempt | null = null;
-  /** Two attempts beside each other, or one that may get another beside it; null: there is none. */
-  race: Race | null = null;
+  /** The attempts that run, or are decided and not taken yet; null: there are none. */
+  group: Group | null = null;
   /** The class that it waits in: its own, or a better reader's. */
   priority: SchedulingClass;
   /** By when somebody wants the answer, where that is sooner than its deadline; Infinity: nobody does. */
@@ -111,7 +94,9 @@ export class RequestRun implements Running, AttemptOwner {
 
   constructor(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink, shared: SharedAnswer | null = null) {
     this.engine = engine;
+    this.secrets = engine.secrets;
     this.request = request;
+    this.source = sourceOf(request);
     this.shared = shared;
     this.route = route;
     this.startedAt = request.receivedAt;
@@ -124,17 +109,17 @@ export class RequestRun implements Running, AttemptOwner {
 
   #ownDownstream(sink: AnswerSink): Downstream {
     const { request, route, engine } = this;
-    const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
     return new Downstream(sink, engine.clock, {
       protocol: request.protocol,
       requestId: request.id,
-      keepAliveMs: isEventStream ? route.policy.stream.keepAlive : null,
+      keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
   }
 
-  get held(): HeldBytes {
-    return this.engine.held;
+  /** Where what is held of its answers is counted. */
+  get held(): ByteAccount {
+    return (this.#held ??= this.engine.held.of(holderOf(this.request.client)));
   }
 
   /** The best complete answer so far that was not good enough; null: there is none. */
@@ -148,9 +133,19 @@ export class RequestRun implements Running, AttemptOwner {
     this.#kept = answer;
   }
 
-  /** Somebody has said that nothing will work. */
+  /** A target has said that nothing will work. */
   get isRejected(): boolean {
-    return this.failures.some(({ judgement }) => judgement.verdict === 'reject');
+    return this.failures.some(({ judgement, isRepaired }) => judgement.verdict === 'reject' && !isRepaired);
+  }
+
+  /** The first error that no rule knows; it ends the request unless a target answers. */
+  get refusal(): FailedAttempt | null {
+    return this.failures.find(({ judgement, isRepaired }) => judgement.reason === 'refused' && !isRepaired) ?? null;
+  }
+
+  /** Attempts that `maxAttempts` leaves. */
+  get attemptsLeft(): number {
+    return this.route.maxAttempts + this.repairs - this.attempts;
   }
 
   get isOver(): boolean {
@@ -161,21 +156,7 @@ export class RequestRun implements Running, AttemptOwner {
     const { request, engine } = this;
     request.caller.onLeave = this.#onLeave;
     engine.running.add(this);
-    engine.events.emit({
-      type: 'received',
-      requestId: request.id,
-      at: this.startedAt,
-      protocol: request.protocol,
-      operation: request.facts.operation,
-      model: request.facts.model,
-      client: request.client.name,
-      priority: request.priority,
-      stream: request.facts.stream,
-      deadlineMs: this.deadline - this.startedAt,
-      bodyBytes: request.body.bytes.byteLength,
-      inputTokens: request.facts.inputTokens,
-      outputBound: request.facts.outputBound,
-    });
+    emitReceived(engine.events, request, this.startedAt, this.deadline);
   }
 
   stop(error: BreakwaterError): void {
@@ -191,8 +172,7 @@ export class RequestRun implements Running, AttemptOwner {
     if (SCHEDULING_CLASSES.indexOf(by.priority) < SCHEDULING_CLASSES.indexOf(this.priority)) this.priority = by.priority;
     this.wantedBy = Math.min(this.wantedBy, this.deadline, by.deadline);
     this.deadline = Math.max(this.deadline, by.deadline);
-    this.current?.raiseDeadline(this.deadline);
-    this.race?.raiseDeadline(this.deadline);
+    this.group?.raiseDeadline(this.deadline);
     if (this.applicant === null) return;
     const { usualMs } = this.applicant;
     const waitUntil = Math.max(this.applicant.waitUntil, by.deadline - usualMs);
@@ -200,15 +180,41 @@ export class RequestRun implements Running, AttemptOwner {
   }
 
   /** Another credential of the same target is no other: its silence would be the same. */
-  hasOtherAtHand(name: string, now: Instant): boolean {
-    if (this.attempts >= this.route.maxAttempts) return false;
+  atHand(beside: RouteTarget, now: Instant): AtHand {
+    let found: AtHand = 'none';
+    if (this.attemptsLeft <= 0) return found;
     for (const tier of this.tiers) {
       for (const target of tier) {
-        if (target.state.name === name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;
-        if (!isOutOfOrder(target, now)) return true;
+        if (target.state.name === beside.state.name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;
+        if (isOutOfOrder(target, now) || now > this.latestStartOn(target)) continue;
+        if (!isStandInFor(target, beside)) return 'peer';
+        found = 'stand-in';
       }
     }
-    return false;
+    return found;
+  }
+
+  /** When a target has to start, to answer before the deadline in its usual time; Infinity: that is not known, or more than there ever was. */
+  latestStartOn({ state }: RouteTarget): Instant {
+    const usualMs = state.silence.usualMs(callKindOf(this.request.facts, state));
+    return usualMs > 0 && usualMs < this.deadline - this.startedAt ? this.deadline - usualMs : Infinity;
+  }
+
+  /** A last resort needs its own usual time, or a tenth of the deadline, whichever is longer. */
+  get standInAt(): Instant {
+    const totalMs = this.deadline - this.startedAt;
+    let neededMs = totalMs / STAND_IN_PART;
+    for (const tier of this.tiers) {
+      for (const { state } of tier) {
+        const usualMs = state.onThisMachine ? state.silence.usualMs(callKindOf(this.request.facts, state)) : 0;
+        if (usualMs < totalMs) neededMs = Math.max(neededMs, usualMs);
+      }
+    }
+    return this.deadline - neededMs;
+  }
+
+  onSilence(): void {
+    this.group?.onSilence();
   }
 
   /** A fault of ours is told to the operator. */
@@ -216,6 +222,13 @@ export class RequestRun implements Running, AttemptOwner {
     const { events, clock } = this.engine;
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${this.request.id}`, detail });
+  }
+
+  noteExhaustion(failure: Failure): void {
+    const { engine } = this;
+    if (!engine.exhaustion.isDue(engine.clock.now())) return;
+    const message = `no connection could be opened: ${failure.message}. Raise the limit of open files (ulimit -n), or lower the load`;
+    engine.events.emit({ type: 'warning', at: engine.clock.now(), message });
   }
 
   /** Waits until `at`; returns early if the request is over. */
@@ -296,8 +309,7 @@ export class RequestRun implements Running, AttemptOwner {
   #interruptWaits(): void {
     this.wake?.();
     this.relaying?.leave();
-    this.current?.cancel();
-    this.race?.leave();
+    this.group?.leave();
   }
 
   #finish(
@@ -309,7 +321,7 @@ export class RequestRun implements Running, AttemptOwner {
   ): void {
     if (this.#finished) return;
     this.#finished = true;
-    this.race?.leave();
+    this.group?.leave();
     const { request, engine } = this;
     const at = engine.clock.now();
     // Its own caller's end may have been another than that of the answer, which others read.

@@ -3,11 +3,12 @@ import { BreakwaterError } from '../core/errors.ts';
 import { AnswerReader } from './answer-reader.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { cacheKeyOf, fingerprintOf, scopeOf } from './request-identity.ts';
+import { cacheKeyOf, type Digest, fingerprintOf, HASHED_AT_ONCE_BYTES_MAX, scopeOf } from './request-identity.ts';
 import type { Route } from './route.ts';
+import type { Running } from './running-list.ts';
 import { SharedAnswer } from './shared-answer.ts';
 import type { AnswerSink } from './sink.ts';
-import type { WholeAnswer } from './whole-answer.ts';
+import { canServe, type WholeAnswer } from './whole-answer.ts';
 
 /** True if the answer may be given to more than this request, or may come from another one. */
 export function isShared(request: GatewayRequest, route: Route): boolean {
@@ -15,12 +16,14 @@ export function isShared(request: GatewayRequest, route: Route): boolean {
 }
 
 /** What the request is known by. */
-interface Identity {
+export interface Identity {
   /** Null: none was given. */
   readonly keyName: string | null;
   readonly fingerprint: string;
   /** Null: not for the cache. */
   readonly cacheKey: string | null;
+  /** The gateway stopped meanwhile. */
+  readonly stopError: BreakwaterError | null;
 }
 
 /** The answer that is to be made, with this request as its first reader; null: the request was answered. */
@@ -29,12 +32,13 @@ export function share(
   request: GatewayRequest,
   route: Route,
   sink: AnswerSink,
+  identity: Identity,
 ): Promise<SharedAnswer | null> | SharedAnswer {
   const { answers } = engine;
-  const identity = identify(request, route);
-  const { keyName, fingerprint, cacheKey } = identity;
+  const { keyName, fingerprint, cacheKey, stopError } = identity;
   const reader = new AnswerReader(engine, request, route, sink);
   if (request.caller.hasLeft) return endAtOnce(reader, () => reader.leave());
+  if (stopError !== null) return endAtOnce(reader, () => reader.fail(stopError, null));
 
   const keyed = keyName === null ? null : answers.findKeyed(keyName);
   if (keyed !== null) {
@@ -46,7 +50,7 @@ export function share(
   // What an earlier process has left of the key comes before all that the cache knows, and is nobody else's.
   const asksForKey = keyName !== null && keyed === null && answers.mayBeStored(`i:${keyName}`);
   const wantsKept = cacheKey !== null && request.cache === 'on';
-  const cached = wantsKept ? answers.findCached(cacheKey) : null;
+  const cached = wantsKept ? servable(answers.findCached(cacheKey), request) : null;
   const freshness = cached === null ? 'gone' : answers.freshness(cached, route.policy.cache);
   if (cached !== null && freshness === 'fresh' && !asksForKey) {
     if (keyName !== null) answers.keepKeyed(keyName, fingerprint, cached);
@@ -85,7 +89,7 @@ async function lookUp(
   const keyed = keyName !== null && answers.mayBeStored(`i:${keyName}`) ? await answers.findStoredKeyed(keyName) : null;
   if (keyed === null && answer.flyingAs === null) openToAll(engine, answer, route, reader.request);
   const wantsKept = keyed === null && cacheKey !== null && reader.request.cache === 'on';
-  const cached = wantsKept ? (answers.findCached(cacheKey) ?? (await answers.findStoredCached(cacheKey))) : null;
+  const cached = wantsKept ? servable(answers.findCached(cacheKey) ?? (await answers.findStoredCached(cacheKey)), reader.request) : null;
   engine.running.remove(reader);
   if (keyed !== null && keyed.fingerprint !== fingerprint) {
     answers.settleConflict(answer, keyName!, keyed);
@@ -104,14 +108,36 @@ async function lookUp(
   return answer;
 }
 
-function identify(request: GatewayRequest, route: Route): Identity {
-  const { idempotencyKey, cache, facts } = request;
+/** What the request is known by: for a large body a promise, as it is hashed in slices. */
+export function identify(engine: Engine, request: GatewayRequest, route: Route): Identity | Promise<Identity> {
+  const { idempotencyKey, cache, facts, body } = request;
   const isForCache = cache !== 'off' && facts.operation !== 'bytes' && route.policy.cache.enabled;
-  return {
-    keyName: idempotencyKey === null ? null : `${scopeOf(request, route)}\0${idempotencyKey}`,
-    fingerprint: idempotencyKey === null ? '' : fingerprintOf(request),
-    cacheKey: isForCache ? cacheKeyOf(request, route) : null,
-  };
+  const keyName = idempotencyKey === null ? null : `${scopeOf(request, route)}\0${idempotencyKey}`;
+  const fingerprint = keyName === null ? null : fingerprintOf(request);
+  const cacheKey = isForCache ? cacheKeyOf(request, route) : null;
+  const make = (stopError: BreakwaterError | null): Identity => ({
+    keyName,
+    fingerprint: fingerprint === null ? '' : `${request.path} ${fingerprint.text()}`,
+    cacheKey: cacheKey?.text() ?? null,
+    stopError,
+  });
+  if (body.bytes.byteLength > HASHED_AT_ONCE_BYTES_MAX) return hashInSlices(engine, [fingerprint, cacheKey]).then(make);
+  fingerprint?.step(Infinity);
+  cacheKey?.step(Infinity);
+  return make(null);
+}
+
+/** Counts among the running requests, so that the gateway waits for it. Gives the error to end with, if the gateway stopped meanwhile. */
+async function hashInSlices({ running, slices }: Engine, digests: readonly (Digest | null)[]): Promise<BreakwaterError | null> {
+  let stopError: BreakwaterError | null = null;
+  const seat: Running = { older: null, newer: null, stop: (error) => (stopError = error) };
+  running.add(seat);
+  try {
+    for (const digest of digests) if (digest !== null) await slices.run(() => digest.step());
+  } finally {
+    running.remove(seat);
+  }
+  return stopError;
 }
 
 /** The forms of one answer: a stream with the usage at its end, a stream without, and a plain one. */
@@ -123,6 +149,11 @@ function formOf({ facts }: GatewayRequest): string {
 function formsFor(request: GatewayRequest): readonly string[] {
   const own = formOf(request);
   return own === 'plain' ? ['plain', 'usage', 'stream'] : [own, 'plain'];
+}
+
+/** A large answer that was kept in the other form is as good as none. */
+function servable(kept: WholeAnswer | null, request: GatewayRequest): WholeAnswer | null {
+  return kept !== null && canServe(kept, request) ? kept : null;
 }
 
 function conflict(): BreakwaterError {

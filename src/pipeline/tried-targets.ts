@@ -1,5 +1,18 @@
 import type { Instant } from '../core/clock.ts';
+import type { Repair } from '../policy/repair/repair.ts';
 import type { RouteTarget } from './route.ts';
+
+/** An attempt with changed edits, whose outcome tells whether they were to blame for an error. */
+export interface RepairTrial {
+  /** Made for it. */
+  readonly repairs: readonly Repair[];
+  /** Learned before, and not made for it. */
+  readonly unmade: readonly Repair[];
+  /** Of the error that it is to mend. */
+  readonly signature: string;
+  /** The error named what was changed: that is learned already. */
+  readonly isNamed: boolean;
+}
 
 interface Tried {
   readonly target: RouteTarget;
@@ -7,10 +20,24 @@ interface Tried {
   free: boolean;
   dead: boolean;
   notBefore: Instant;
-  dropped: readonly string[];
+  repairs: readonly Repair[];
+  /** Keys of learned repairs that are not made for this request. */
+  unmade: readonly string[];
+  trial: RepairTrial | null;
 }
 
-const NOTHING: readonly string[] = [];
+const NO_REPAIRS: readonly Repair[] = [];
+const NO_KEYS: readonly string[] = [];
+
+const UNTRIED = {
+  asked: false,
+  free: false,
+  dead: false,
+  notBefore: -Infinity,
+  repairs: NO_REPAIRS,
+  unmade: NO_KEYS,
+  trial: null,
+};
 
 /** What one request knows of the targets that it has met. A short list: most requests meet one. */
 export class TriedTargets {
@@ -36,9 +63,14 @@ export class TriedTargets {
     return this.#find(target)?.notBefore ?? -Infinity;
   }
 
-  /** Fields that it has refused, and that are left out for it from then on. */
-  dropped(target: RouteTarget): readonly string[] {
-    return this.#find(target)?.dropped ?? NOTHING;
+  /** Made for this request from now on, because the target refused it without them. */
+  repairs(target: RouteTarget): readonly Repair[] {
+    return this.#find(target)?.repairs ?? NO_REPAIRS;
+  }
+
+  /** Keys of learned repairs that are not made for this request, because the target refused it with them. */
+  unmade(target: RouteTarget): readonly string[] {
+    return this.#find(target)?.unmade ?? NO_KEYS;
   }
 
   markAsked(target: RouteTarget): void {
@@ -59,9 +91,19 @@ export class TriedTargets {
     this.#of(target).notBefore = until;
   }
 
-  drop(target: RouteTarget, field: string): void {
+  repair(target: RouteTarget, trial: RepairTrial): void {
     const tried = this.#of(target);
-    tried.dropped = [...tried.dropped, field];
+    tried.repairs = [...tried.repairs, ...trial.repairs];
+    tried.unmade = [...tried.unmade, ...trial.unmade.map(({ key }) => key)];
+    tried.trial = trial;
+  }
+
+  /** The trial that has ended with the last attempt; null: there was none. */
+  endTrial(target: RouteTarget): RepairTrial | null {
+    const tried = this.#find(target);
+    const trial = tried?.trial ?? null;
+    if (trial !== null) tried!.trial = null;
+    return trial;
   }
 
   #find(target: RouteTarget): Tried | undefined {
@@ -71,8 +113,7 @@ export class TriedTargets {
 
   #of(target: RouteTarget): Tried {
     let tried = this.#find(target);
-    if (tried === undefined)
-      this.#list.push((tried = { target, asked: false, free: false, dead: false, notBefore: -Infinity, dropped: NOTHING }));
+    if (tried === undefined) this.#list.push((tried = { ...UNTRIED, target }));
     return tried;
   }
 }

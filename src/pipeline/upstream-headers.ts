@@ -1,4 +1,5 @@
 /** Which of a provider's response headers go on to the caller. Everything that belongs to one hop or to our account stays here. */
+import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { ResponseHeaders } from '../transport/transport.ts';
 import type { HeaderPairs } from './sink.ts';
 
@@ -27,10 +28,10 @@ export function upstreamRequestId(headers: ResponseHeaders): string | null {
   return null;
 }
 
-export function pushPassedHeaders(to: HeaderPairs, headers: ResponseHeaders, isBytes: boolean): void {
+export function pushPassedHeaders(to: HeaderPairs, headers: ResponseHeaders, isBytes: boolean, secrets: SecretMask): void {
   for (const name in headers) {
     if (!PASSED.has(name) && !(isBytes && name === 'content-encoding')) continue;
     const value = headerOf(headers, name);
-    if (value !== null) to.push(name, value);
+    if (value !== null) to.push(name, secrets.text(value));
   }
 }

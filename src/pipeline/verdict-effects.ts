@@ -4,13 +4,18 @@ import type { CooldownEvent } from '../core/events.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Settlement } from '../core/resource.ts';
+import type { BlameLevel } from '../core/source.ts';
 import { equalJitter, fullJitter } from '../policy/backoff.ts';
+import type { Cooldown } from '../policy/cooldown/cooldown.ts';
 import { STALE_CONNECTION, judge } from '../policy/verdict.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import { createFailure } from '../wire/failure.ts';
 import type { Attempt } from './attempt.ts';
+import { blameCredential, limitCarrying } from './credential-blame.ts';
 import { settleAttempt } from './engine.ts';
 import { learnFromFailure } from './learn.ts';
+import { repairAfter } from './retry/repair.ts';
+import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
@@ -35,28 +40,17 @@ const ASKED_WAIT_MIN_MS = 500;
 /** How much longer a target pauses that wants fewer requests altogether. */
 const LONGER_PAUSE = 4;
 
-/** Members that make the answer what was asked for; they are never left out to please a target: another one may take them. */
-const ESSENTIAL: ReadonlySet<string> = new Set([
-  'model',
-  'messages',
-  'prompt',
-  'input',
-  'stream',
-  'tools',
-  'functions',
-  'response_format',
-  'n',
-]);
-
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
-  const judgement = judge(failure);
+  const found = judge(failure);
+  const repaired = repairAfter(run, attempt, failure, found);
+  const judgement = repaired ?? withSecondOpinion(run, attempt, failure, found);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(run, attempt, failure, judgement, health);
   settleFailure(run, attempt, failure, judgement, settlementOf(failure, health, attempt));
   const shortfall = failure.kind === 'empty' ? failure.kind : null;
   if (shortfall !== null) countShortfall(attempt, shortfall);
   tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure, shortfall);
-  rememberFailure(run, attempt, failure, judgement);
+  rememberFailure(run, attempt, failure, judgement, repaired !== null);
   return judgement;
 }
 
@@ -85,17 +79,19 @@ function countShortfall(attempt: Attempt, shortfall: Shortfall): void {
   shortfalls[shortfall] = (shortfalls[shortfall] ?? 0) + 1;
 }
 
-/** What the failure means for the attempts to come. */
-export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
+/** What the failure means for the attempts to come. `isRepaired`: the same target is asked again with other edits. */
+export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement, isRepaired = false): void {
   const { clock } = run.engine;
   const { target } = attempt.options;
-  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ranOut: endedByDeadline(run, attempt, failure) });
+  const ranOut = endedByDeadline(run, attempt, failure);
+  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ranOut, isRepaired });
+  if (isRepaired) return;
   run.fallback ??= judgement.reason;
-  if (judgement.reason === 'unsupported' && mend(run, attempt, failure)) return;
   if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
     pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
   else markDead(run, attempt, judgement);
+  limitCarrying(run, attempt, judgement);
 }
 
 export function tellAttemptEnd(
@@ -167,12 +163,13 @@ export function settleFailure(run: RequestRun, attempt: Attempt, failure: Failur
   const pauseUntil = paused === null ? -Infinity : engine.clock.now() + askedWaitMs(failure);
   settleAttempt(engine, target, permit, settlement, pauseUntil);
   if (paused !== null) engine.events.emit(paused);
+  const heldMs = judgement.health === 'failure' ? target.state.breaker.heldForMs(engine.clock.now(), run.source) : 0;
+  if (heldMs > 0) run.note(`fails for this client or request alone: its next trial there in ${Math.round(heldMs)} ms`, target);
 }
 
-/** Pauses the target or benches its credential; tells what was done, null: nothing. */
+/** Pauses the target, or suspects or quarantines its credential; the event for what was done, null: nothing. */
 function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
   const { clock, random } = run.engine;
-  const { permit } = attempt.options;
   const { state, policy } = attempt.options.target;
   const now = clock.now();
   const hintMs = askedWaitMs(failure);
@@ -181,28 +178,36 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
     if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
+    const cooldown = ofCredential ? state.cooldown : state.overload;
+    const level = cooldown.levelAlone(run.source);
+    if (level !== null) {
+      const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(run.source), random);
+      return holdAlone(run, attempt, cooldown, level, aloneMs);
+    }
     if (hintMs === 0) {
       if (attempt.startedAt < state.rateLimitedAt) return null; // it ran when the target began to pause: of that we know
       state.rateLimitStreak++;
       state.rateLimitedAt = now;
     }
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, state.rateLimitStreak, random);
-    const cooldown = ofCredential ? state.cooldown : state.overload;
-    cooldown.coolUntil(now + forMs, 'cooldown');
+    cooldown.refused(now, run.source, now + forMs, 'cooldown');
     const subject = ofCredential ? state.limitedAs : state.name;
     return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
-  if (judgement.effect === 'bench') {
-    const { auth, bench } = state.credential;
-    if (auth === 'caller') return null; // the caller's own key says nothing about anybody else's
-    const forMs = bench.strike(now, permit.ticketOf(bench)!, judgement.benchMs, hintMs); // a hint is a floor: money does not come back within a second
-    if (forMs === null) return null;
-    const subject = `${state.provider}#${state.credential.number}`;
-    return { type: 'cooldown', at: now, subject, kind: 'bench', forMs, reason: judgement.reason };
-  }
+  if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(run, attempt, failure, judgement);
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
-  state.overload.coolUntil(now + hintMs, 'bench');
+  const level = state.breaker.levelAlone(run.source) ?? state.overload.levelAlone(run.source);
+  if (level !== null) return holdAlone(run, attempt, state.overload, level, hintMs);
+  state.overload.refused(now, run.source, now + hintMs, 'bench');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };
+}
+
+/** Others are served meanwhile: the pause is for this client, or this request, alone. */
+function holdAlone(run: RequestRun, attempt: Attempt, cooldown: Cooldown, level: BlameLevel, forMs: number): null {
+  const now = run.engine.clock.now();
+  cooldown.holdAlone(now, run.source, level, now + forMs);
+  run.note(`others are served meanwhile: the pause of ${Math.round(forMs)} ms is for this ${level} alone`, attempt.options.target);
+  return null;
 }
 
 /** The wait that the provider asks for, in milliseconds; 0: none, or one that makes no sense. */
@@ -253,35 +258,10 @@ function pauseForRun(run: RequestRun, target: RouteTarget, judgement: Judgement,
 
 /** Limits, quota and keys belong to a credential: another one of the same provider may well be served. */
 function isOfCredential(judgement: Judgement): boolean {
-  return judgement.effect === 'bench' || (judgement.effect === 'cooldown' && judgement.reason === 'rate_limited');
+  return judgement.blame !== null || (judgement.effect === 'cooldown' && judgement.reason === 'rate_limited');
 }
 
 /** The same model of the same provider, by whatever credential. */
 function isSamePlace(a: RouteTarget, b: RouteTarget): boolean {
   return a.state.name === b.state.name;
-}
-
-/** A field that the target does not take is left out, once for each field, and the target asked again. */
-function mend(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
-  const { target } = attempt.options;
-  const field = memberOf(failure.param);
-  if (field === null || ESSENTIAL.has(field)) return false;
-  const dropped = run.tried.dropped(target);
-  if (dropped.includes(field) || !isSent(run, target, field)) return false;
-  if (!target.state.retryBudget.allows(run.engine.clock.now())) return false;
-  run.tried.drop(target, field);
-  run.mendedFor = target;
-  run.note(`${field} left out: the target does not take it`, target);
-  return true;
-}
-
-/** The member of the request in which a named field stands: `reasoning.effort`, `messages[0].name`, `body.top_k`. */
-function memberOf(param: string | null): string | null {
-  return /^(?:body\.)?(\w+)/.exec(param ?? '')?.[1] ?? null;
-}
-
-/** The caller sent it, or we ask for it: the usage of a stream. */
-function isSent(run: RequestRun, { state }: RouteTarget, field: string): boolean {
-  if (run.request.body.members.some((member) => member.name === field)) return true;
-  return field === 'stream_options' && run.request.facts.stream && state.includeUsage;
 }

@@ -2,7 +2,7 @@
 import type { CacheUse } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { CachePolicy } from '../policy/cache/freshness.ts';
-import { inForm } from '../wire/openai-chat/answer-again.ts';
+import { canBeInForm, inForm } from '../wire/openai-chat/answer-again.ts';
 import type { WireError } from '../wire/openai-chat/encode-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { HeaderPairs } from './sink.ts';
@@ -49,6 +49,12 @@ export function headersAgain(requestId: string, shared: readonly string[], mark:
   if (ageMs !== null) headers.push('age', String(Math.max(0, Math.floor(ageMs / 1000))));
   headers.push('x-breakwater-cost-usd', '0', ...shared);
   return headers;
+}
+
+/** True if `bodyFor` may be called: of a large answer nothing but its own form is given. */
+export function canServe(answer: WholeAnswer, { facts }: GatewayRequest): boolean {
+  if (answer.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
+  return canBeInForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 /** The bytes that answer `request`. */

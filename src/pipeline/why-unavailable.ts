@@ -1,5 +1,7 @@
 /** Why each target of a request can't be used, in words for its caller: no key, no prompt, nothing of anybody else's. */
 import type { Instant } from '../core/clock.ts';
+import { causeWords } from './credential-blame.ts';
+import type { Source } from '../core/source.ts';
 import { pausedMs } from './route.ts';
 import type { RouteTarget, TargetState, Tiers } from './route.ts';
 
@@ -7,24 +9,26 @@ import type { RouteTarget, TargetState, Tiers } from './route.ts';
 const TOLD_MAX = 8;
 
 /** `a/m: breaker open for 4.2 s; b/m: credential 2 out of order for 300.0 s, …`; `limitsOf`: what its limits keep back, in words. */
-export function whyUnavailable(tiers: Tiers, now: Instant, limitsOf: (target: RouteTarget) => string): string {
+export function whyUnavailable(tiers: Tiers, source: Source, now: Instant, limitsOf: (target: RouteTarget) => string): string {
   const targets = tiers.flat();
   // What concerns the target itself is the same with each of its credentials: told once.
   const told = new Set(
-    targets.map((target) => `${target.state.name}: ${reasons(target.state, now).join(', ') || limitsOf(target) || 'busy'}`),
+    targets.map((target) => `${target.state.name}: ${reasons(target.state, source, now).join(', ') || limitsOf(target) || 'busy'}`),
   );
   const list = [...told].slice(0, TOLD_MAX);
   return told.size > TOLD_MAX ? `${list.join('; ')}; and ${told.size - TOLD_MAX} more` : list.join('; ');
 }
 
-function reasons(state: TargetState, now: Instant): string[] {
-  const found = [...breakerWords(state, now), ...benchWords(state, now)];
+function reasons(state: TargetState, source: Source, now: Instant): string[] {
+  const found = [...breakerWords(state, source, now), ...benchWords(state, now)];
   const pauseMs = pausedMs(state, now);
   if (pauseMs > 0) found.push(`asked for a pause of ${seconds(pauseMs)} more`);
   return found;
 }
 
-function breakerWords({ breaker }: TargetState, now: Instant): string[] {
+function breakerWords({ breaker }: TargetState, source: Source, now: Instant): string[] {
+  const heldMs = breaker.heldForMs(now, source);
+  if (heldMs > 0) return [`fails for this client or request alone, next trial in ${seconds(heldMs)}`];
   switch (breaker.state) {
     case 'isolated':
       return ['isolated by hand'];
@@ -39,8 +43,9 @@ function breakerWords({ breaker }: TargetState, now: Instant): string[] {
 
 function benchWords({ credential: { bench, number } }: TargetState, now: Instant): string[] {
   const benchedMs = bench.remainingMs(now);
-  if (benchedMs > 0) return [`credential ${number} out of order for ${seconds(benchedMs)}`];
-  return bench.isInDoubt ? [`credential ${number} in doubt: another request tries it`] : [];
+  const why = bench.cause === null ? '' : ` (${causeWords(bench.cause)})`;
+  if (benchedMs > 0) return [`credential ${number} out of order for ${seconds(benchedMs)}${why}`];
+  return bench.isInDoubt ? [`credential ${number} in doubt${why}: another request tries it`] : [];
 }
 
 function seconds(ms: number): string {

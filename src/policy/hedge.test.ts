@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { HedgeBudget, hedgeDelayMs, probeRaceDelayMs } from './hedge.ts';
+import { HedgeBudget, hedgeDelayMs, probeRaceDelayMs, RescueBudget } from './hedge.ts';
 
 const known = (latencies: Record<number, number>) => (quantile: number) => latencies[quantile] ?? null;
 
@@ -61,4 +61,29 @@ test('property: at no time were more hedges made than their share of the request
       }
     }),
   );
+});
+
+test('one rescue at a time is always allowed, more only as a twentieth of the calls', () => {
+  const budget = new RescueBudget();
+  assert.equal(budget.allows, true);
+  budget.take();
+  assert.equal(budget.allows, false);
+  for (let i = 0; i < 19; i++) budget.earn();
+  assert.equal(budget.allows, false);
+  budget.earn();
+  assert.equal(budget.allows, true);
+  budget.take();
+  assert.equal(budget.allows, false);
+  budget.end();
+  budget.end();
+  assert.equal(budget.allows, true);
+});
+
+test('a target that lost against its rescue has no budget left to protect it until it answers', () => {
+  const budget = new RescueBudget();
+  budget.take();
+  budget.noteLost();
+  assert.equal(budget.allows, true);
+  budget.noteAnswer();
+  assert.equal(budget.allows, false);
 });

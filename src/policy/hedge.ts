@@ -1,6 +1,6 @@
 /**
- * When a second attempt beside a silent first one is worth its cost (docs/hedging.md). A hedge buys time with calls, so it is
- * bounded by a budget of its own; a probe that is silent for too long is raced whatever the budget, for it is nobody's wish.
+ * When a second attempt beside a silent first one is worth its cost (docs/hedging.md). A hedge buys time with calls, and a rescue may
+ * find a healthy call, so each is bounded by a budget of its own; a probe that is silent for too long is raced whatever the budget.
  */
 
 /** `p50` to `p99`: of what a target has shown of its silence before first content. */
@@ -50,5 +50,50 @@ export class HedgeBudget {
   /** Takes one hedge; the caller has asked `allows`. */
   take(): void {
     this.#saved = Math.max(0, this.#saved - 1);
+  }
+}
+
+/** Rescues for each call that the silent target gets. */
+const RESCUE_SHARE = 0.05;
+
+/**
+ * Rescues on account of one target: a share of its calls, and one at a time in any case, so that a single hung call is always rescued.
+ * A budget protects a target that is merely slow. One whose silent call lost against another target, and that has answered nothing
+ * since, is not slow but hung: whatever else it leaves unanswered beyond its limit is rescued without a budget.
+ */
+export class RescueBudget {
+  readonly #share = new HedgeBudget();
+  #running = 0;
+  #isHung = false;
+
+  /** The target gets a call. */
+  earn(): void {
+    this.#share.earn(RESCUE_SHARE);
+  }
+
+  /** True if one more rescue may start. */
+  get allows(): boolean {
+    return this.#isHung || this.#running === 0 || this.#share.allows;
+  }
+
+  /** A rescue starts. */
+  take(): void {
+    this.#running++;
+    this.#share.take();
+  }
+
+  /** A rescue that was taken is decided, or closed. */
+  end(): void {
+    this.#running--;
+  }
+
+  /** A silent call of the target lost against its rescue. */
+  noteLost(): void {
+    this.#isHung = true;
+  }
+
+  /** The target has answered a call. */
+  noteAnswer(): void {
+    this.#isHung = false;
   }
 }

@@ -82,3 +82,40 @@ test('at twenty requests a second or more, a failing target sees hardly more tha
     assert.ok(repeats / (perSecond * 300) <= 0.202, `${repeats / (perSecond * 300)}`);
   }
 });
+
+test('a client whose requests always fail leaves half of what is granted to the others', () => {
+  const budget = new RetryBudget({ ratio: 0.2, minPerSecond: 1 }, 0);
+  budget.earn(0, 'good');
+  let taken = 0;
+  for (let now = 0; now < 20_000; now += 200) {
+    budget.earn(now, 'poison');
+    if (now % 1000 === 0) budget.earn(now, 'good');
+    while (budget.allows(now, 'poison')) {
+      budget.take(now, 'poison');
+      taken++;
+    }
+    assert.ok(budget.balance(now) >= 5, `${budget.balance(now)} at ${now}`);
+    assert.equal(budget.allows(now, 'good'), true);
+  }
+  assert.ok(taken >= 20, `${taken}: what is beyond that it may use`);
+});
+
+test('a client alone may use all of it, and so may one that others have left', () => {
+  const budget = new RetryBudget({ ratio: 0, minPerSecond: 1 }, 0);
+  budget.earn(0, 'gone');
+  budget.earn(20_000, 'app');
+  for (let i = 0; i < 10; i++) {
+    assert.equal(budget.allows(20_000, 'app'), true);
+    budget.take(20_000, 'app');
+  }
+  assert.equal(budget.allows(20_000, 'app'), false);
+});
+
+test('the clients whose repeats are counted are bounded', () => {
+  const budget = new RetryBudget({ ratio: 0, minPerSecond: 1000 }, 0);
+  for (let i = 0; i < 5000; i++) {
+    budget.earn(i, `c${i}`);
+    if (budget.allows(i, `c${i}`)) budget.giveBack(i, budget.take(i, `c${i}`));
+  }
+  assert.equal(budget.allows(5000, 'c1'), true);
+});

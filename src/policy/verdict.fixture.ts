@@ -11,6 +11,7 @@ export function failure(found: Partial<Failure>): Failure {
     param: null,
     message: '',
     retryAfterMs: null,
+    resetEpochMs: null,
     body: null,
     contentType: null,
     ...found,
@@ -18,7 +19,7 @@ export function failure(found: Partial<Failure>): Failure {
 }
 
 /** `expected`: verdict and reason, then what else follows: `breaker`, `cooldown`, `bench`, `request` (it lies in the request). */
-type Row = readonly [what: string, status: number, found: Partial<Failure>, expected: string];
+export type Row = readonly [what: string, status: number, found: Partial<Failure>, expected: string];
 
 export const STATUS_ROWS: readonly Row[] = [
   // any provider
@@ -76,9 +77,71 @@ export const STATUS_ROWS: readonly Row[] = [
   ['an unsupported value', 422, { code: 'unsupported_value' }, 'switch unsupported request'],
   ['a bad schema', 400, { type: 'invalid_request_error', code: 'invalid_function_parameters' }, 'reject invalid_request request'],
   ['a missing parameter', 400, { type: 'invalid_request_error', code: 'missing_required_parameter' }, 'reject invalid_request request'],
-  ['unprocessable', 422, { type: 'invalid_request_error' }, 'reject invalid_request request'],
+  [
+    'a request that is no JSON',
+    400,
+    { type: 'invalid_request_error', message: 'We could not parse the JSON body of your request.' },
+    'reject invalid_request request',
+  ],
+  [
+    'a field that is missing',
+    422,
+    { type: 'missing', param: 'body.messages', message: 'Field required' },
+    'reject invalid_request request',
+  ],
+  [
+    'a field of the wrong type',
+    400,
+    { message: "Invalid type for 'temperature': expected a decimal, but got a string instead." },
+    'reject invalid_request request',
+  ],
+  [
+    'a required field in words',
+    400,
+    { type: 'invalid_request_error', message: "'messages' is a required property" },
+    'reject invalid_request request',
+  ],
+  [
+    'a missing field as serde names it',
+    400,
+    { message: 'Failed to deserialize the JSON body into the target type: missing field `messages` at line 1' },
+    'reject invalid_request request',
+  ],
+  [
+    'a role that not every target knows',
+    400,
+    { code: 'invalid_value', param: 'messages[0].role', message: "Invalid value: 'developer'. Supported values are: 'system', 'user'." },
+    'switch refused request',
+  ],
+  [
+    'a role as serde names it',
+    400,
+    {
+      code: 'invalid_request_error',
+      message:
+        'Failed to deserialize the JSON body into the target type: messages[0].role: unknown variant `developer`, expected one of `system`, `user`',
+    },
+    'switch refused request',
+  ],
+  [
+    'a model that the target does not know, by its field',
+    400,
+    { code: 'invalid_value', param: 'model', message: 'Invalid model' },
+    'switch refused request',
+  ],
+  ['a context too long, behind a server error', 500, { code: 'context_length_exceeded' }, 'switch context_length request'],
+  ['the same in words', 500, { message: "This model's maximum context length is 8192 tokens." }, 'switch context_length request'],
+  [
+    'a keyword argument that the server does not know',
+    500,
+    { message: "TypeError: AsyncCompletions.create() got an unexpected keyword argument 'foo'" },
+    'switch unsupported request',
+  ],
+  ['the same with 400', 400, { message: "create() got an unexpected keyword argument 'foo'" }, 'switch unsupported request'],
+  ['a field that Go does not know', 400, { message: 'json: unknown field "foo"' }, 'switch unsupported request'],
+  ['unprocessable', 422, { type: 'invalid_request_error' }, 'switch refused request'],
   ['a bad key', 401, { code: 'invalid_api_key' }, 'switch auth bench'],
-  ['a country that is not served', 403, { code: 'unsupported_country_region_territory' }, 'switch auth bench'],
+  ['a country that is not served', 403, { code: 'unsupported_country_region_territory' }, 'switch auth'],
   [
     'a project without access to the model',
     403,
@@ -88,7 +151,7 @@ export const STATUS_ROWS: readonly Row[] = [
   ['the same without a code', 403, { message: 'Your key does not have access to the model y' }, 'switch model_not_found request'],
   ['an unknown model', 404, { code: 'model_not_found', type: 'invalid_request_error' }, 'switch model_not_found request'],
   ['an unknown path', 404, { message: 'an HTML page' }, 'switch model_not_found request'],
-  ['too large a body', 413, { message: 'an HTML page: 413 Request Entity Too Large' }, 'reject invalid_request request'],
+  ['too large a body', 413, { message: 'an HTML page: 413 Request Entity Too Large' }, 'switch refused request'],
   ['a firewall', 403, { message: 'an HTML page: Attention Required! | Cloudflare' }, 'switch auth'],
   ['Moonshot: no money', 429, { type: 'exceeded_current_quota_error' }, 'switch quota bench'],
   // Azure
@@ -99,7 +162,7 @@ export const STATUS_ROWS: readonly Row[] = [
     'a spend limit in words',
     400,
     { type: 'invalid_request_error', message: 'This request would exceed your organization spend limit' },
-    'switch quota bench',
+    'switch quota suspect',
   ],
   [
     'a credit balance in words',
@@ -137,8 +200,8 @@ export const STATUS_ROWS: readonly Row[] = [
   ],
   ['the same in words alone', 413, { message: 'Limit 6000 tokens per minute, requested 7000' }, 'switch too_large request'],
   ['DeepSeek without balance', 402, { message: 'Insufficient Balance' }, 'switch quota bench'],
-  ['DeepSeek: bad parameters', 422, {}, 'reject invalid_request request'],
-  ['OpenRouter without credits', 402, { type: 'payment_required' }, 'switch quota bench'],
+  ['DeepSeek: bad parameters', 422, {}, 'switch refused request'],
+  ['OpenRouter without credits', 402, { type: 'payment_required' }, 'switch quota suspect'],
   ['OpenRouter: moderation', 403, { message: 'Your input was flagged: x requires moderation' }, 'switch content_filter request'],
   ['OpenRouter: moderation, in a word', 403, { type: 'content_policy_violation' }, 'switch content_filter request'],
   [
@@ -147,7 +210,7 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: 'token_quota_exceeded', type: 'too_many_tokens_error' },
     'retry rate_limited cooldown',
   ],
-  ['Mistral: validation', 422, { type: 'invalid_request_error' }, 'reject invalid_request request'],
+  ['Mistral: validation', 422, { type: 'invalid_request_error' }, 'switch refused request'],
   [
     'Ollama: its queue is full',
     503,
@@ -162,7 +225,7 @@ export const STATUS_ROWS: readonly Row[] = [
     { type: 'BadRequestError', code: '400', message: 'This model’s maximum context length is 8192 tokens' },
     'switch context_length request',
   ],
-  ['vLLM: unauthorised', 401, { message: 'Unauthorized' }, 'switch auth bench'],
+  ['vLLM: unauthorised', 401, { message: 'Unauthorized' }, 'switch auth suspect'],
   ['an error of the model behind Bedrock', 424, {}, 'retry overloaded breaker'],
   ['a method that is not built', 501, {}, 'switch unsupported request'],
   // Anthropic
@@ -194,12 +257,12 @@ export const STATUS_ROWS: readonly Row[] = [
     'another bad request',
     400,
     { type: 'invalid_request_error', message: 'messages: at least one message is required' },
-    'reject invalid_request request',
+    'switch refused request',
   ],
-  ['too large', 413, { type: 'request_too_large', message: 'Request exceeds the maximum size' }, 'reject invalid_request request'],
+  ['too large', 413, { type: 'request_too_large', message: 'Request exceeds the maximum size' }, 'switch refused request'],
   ['billing', 402, { type: 'billing_error' }, 'switch quota bench'],
   ['billing, as older documents have it', 403, { type: 'billing_error' }, 'switch quota bench'],
-  ['permission', 403, { type: 'permission_error' }, 'switch auth bench'],
+  ['permission', 403, { type: 'permission_error' }, 'switch auth suspect'],
   ['conflict', 409, { type: 'conflict_error' }, 'retry conflict'],
   ['timeout', 504, { type: 'timeout_error' }, 'retry server_error breaker'],
   ['its own fault', 500, { type: 'api_error' }, 'retry server_error breaker'],
@@ -210,7 +273,7 @@ export const STATUS_ROWS: readonly Row[] = [
     { code: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier', type: 'RESOURCE_EXHAUSTED' },
     'switch quota bench',
   ],
-  ['no money', 402, { code: 'RESOURCE_EXHAUSTED' }, 'switch quota bench'],
+  ['no money', 402, { code: 'RESOURCE_EXHAUSTED' }, 'switch quota suspect'],
   [
     'a region',
     400,
@@ -227,7 +290,7 @@ export const STATUS_ROWS: readonly Row[] = [
     'switch quota bench',
   ],
   ['a bad argument', 400, { code: 'INVALID_ARGUMENT', message: 'Invalid value at messages' }, 'reject invalid_request request'],
-  ['permission of Google', 403, { code: 'PERMISSION_DENIED' }, 'switch auth bench'],
+  ['permission of Google', 403, { code: 'PERMISSION_DENIED' }, 'switch auth suspect'],
   ['an unknown model of Google', 404, { code: 'NOT_FOUND' }, 'switch model_not_found request'],
   ['cancelled on their side', 499, { code: 'CANCELLED' }, 'retry overloaded breaker'],
   ['internal', 500, { code: 'INTERNAL' }, 'retry server_error breaker'],
@@ -240,9 +303,9 @@ export const STATUS_ROWS: readonly Row[] = [
   ['a model that is not ready', 429, { code: 'ModelNotReadyException' }, 'retry busy cooldown'],
   ['a quota of the account', 400, { code: 'ServiceQuotaExceededException' }, 'switch quota bench'],
   ['too long', 400, { code: 'ValidationException', message: 'Input is too long for requested model.' }, 'switch context_length request'],
-  ['a bad value', 400, { code: 'ValidationException', message: 'Malformed input request' }, 'reject invalid_request request'],
+  ['a bad value', 400, { code: 'ValidationException', message: 'Malformed input request' }, 'switch refused request'],
   ['a conflict of two calls', 400, { code: 'ConflictException' }, 'retry conflict'],
-  ['no access', 403, { code: 'AccessDeniedException' }, 'switch auth bench'],
+  ['no access', 403, { code: 'AccessDeniedException' }, 'switch auth suspect'],
   ['a token that is old', 400, { code: 'ExpiredTokenException' }, 'switch auth bench'],
   ['a model that took too long', 408, { code: 'ModelTimeoutException' }, 'retry timeout'],
   ['a stream that failed', 424, { code: 'ModelStreamErrorException' }, 'retry overloaded breaker'],
@@ -288,6 +351,6 @@ export const STATUS_ROWS: readonly Row[] = [
   ],
   ['a CDN that is out of reach', 520, { message: 'an HTML page: 520' }, 'retry server_error breaker'],
   ['a CDN that waits in vain', 524, {}, 'retry server_error breaker'],
-  ['a teapot', 418, {}, 'reject invalid_request request'],
+  ['a teapot', 418, {}, 'switch refused request'],
   ['a redirect', 302, {}, 'switch malformed breaker'],
 ];

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
+import { CREDENTIAL_ROWS } from './verdict-credentials.fixture.ts';
 import { failure, STATUS_ROWS } from './verdict.fixture.ts';
 import { judge, ruleFor, STATUS_RULES } from './verdict.ts';
 import type { Judgement } from './verdict.ts';
@@ -12,8 +13,10 @@ function words(judgement: Judgement): string {
   return [verdict, reason, health === 'failure' ? 'breaker' : '', then, liesInRequest ? 'request' : ''].filter(Boolean).join(' ');
 }
 
+const ROWS = [...STATUS_ROWS, ...CREDENTIAL_ROWS];
+
 describe('an error status', () => {
-  for (const [what, status, found, expected] of STATUS_ROWS) {
+  for (const [what, status, found, expected] of ROWS) {
     test(`${status} ${what}: ${expected}`, () => assert.equal(words(judge(failure({ ...found, status }))), expected));
   }
 });
@@ -32,12 +35,14 @@ const INSIDE_ROWS: readonly (readonly [what: string, found: Parameters<typeof fa
   ['max_tokens_exceeded', { type: 'max_tokens_exceeded' }, 'switch context_length request'],
   ['an unknown model', { type: 'invalid_request_error', code: 'model_not_found' }, 'switch model_not_found request'],
   ['a bad key', { type: 'invalid_request_error', code: 'invalid_api_key' }, 'switch auth bench'],
-  ['a bad request', { type: 'invalid_request_error' }, 'reject invalid_request request'],
+  ['a bad request', { type: 'invalid_request_error' }, 'switch refused request'],
+  ['a retired model', { code: 'model_decommissioned' }, 'switch refused request'],
+  ['a slip of the model', { code: 'tool_use_failed' }, 'switch refused request'],
   ['a throttled model mid-stream', { type: 'throttlingException' }, 'retry rate_limited cooldown'],
   ['the quota of a day', { code: 'GenerateRequestsPerDayPerProject' }, 'switch quota bench'],
   ['no flex', { code: 'resource_unavailable' }, 'retry rate_limited'],
-  ['a payload too large', { type: 'payload_too_large' }, 'reject invalid_request request'],
-  ['a refused key', { type: 'authentication' }, 'switch auth bench'],
+  ['a payload too large', { type: 'payload_too_large' }, 'switch refused request'],
+  ['a refused key', { type: 'authentication' }, 'switch auth suspect'],
   ['a policy', { type: 'content_policy_violation' }, 'switch content_filter request'],
   ['a string too long', { type: 'string_too_long' }, 'switch context_length request'],
   ['no provider', { type: 'provider_overloaded' }, 'retry overloaded breaker'],
@@ -99,9 +104,9 @@ describe('what a caller wrote, quoted in an error', () => {
       for (const frame of frames) {
         const message = frame(text);
         assert.equal(words(judge(failure({ status: 400, ...found, message }))), 'reject invalid_request request', message);
-        assert.equal(words(judge(failure({ status: 400, message }))), 'reject invalid_request request', message);
+        assert.equal(words(judge(failure({ status: 400, message }))), 'switch refused request', message);
         assert.equal(words(judge(failure({ status: 503, message }))), 'retry overloaded breaker', message);
-        assert.equal(words(judge(failure({ status: 403, message }))), 'switch auth bench', message);
+        assert.equal(words(judge(failure({ status: 403, message }))), 'switch auth suspect', message);
         assert.equal(words(judge(failure({ status: 429, message }))), 'retry rate_limited cooldown', message);
         assert.equal(words(judge(failure({ kind: 'error', message }))), 'retry server_error breaker', message);
       }
@@ -110,7 +115,7 @@ describe('what a caller wrote, quoted in an error', () => {
 
   test('benches no credential where the error names the field that it stood in', () => {
     const message = 'messages.0.content: spend limit is no role';
-    assert.equal(words(judge(failure({ status: 400, param: 'messages', message }))), 'reject invalid_request request');
+    assert.equal(words(judge(failure({ status: 400, param: 'messages', message }))), 'switch refused request');
   });
 });
 
@@ -133,7 +138,7 @@ test('whatever status and words come, there is a verdict, and the caller’s own
 });
 
 test('every rule of the table is shown by a row above', () => {
-  const shown = new Set(STATUS_ROWS.map(([, status, found]) => ruleFor(status, failure(found)).when));
+  const shown = new Set(ROWS.map(([, status, found]) => ruleFor(status, failure(found)).when));
   assert.deepEqual(
     STATUS_RULES.map((rule) => rule.when).filter((when) => !shown.has(when)),
     [],

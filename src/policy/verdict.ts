@@ -5,58 +5,37 @@
  * counts. `docs/failures.md` says the same in plain words, and a test compares the two.
  */
 import type { Failure, FailureKind } from '../core/facts.ts';
-import type { Reason, Verdict } from '../core/outcome.ts';
+import { beforeQuote, blameFor, opensWithKey, speaksOfKey, speaksOfMoney } from '../core/credential-words.ts';
+import { isCallersFault } from './verdict/callers-fault.ts';
+import {
+  AUTH,
+  AUTH_OF_REQUEST,
+  AUTH_UNCLEAR,
+  BUSY,
+  CONFLICT,
+  CONTENT_FILTER,
+  CONTEXT_LENGTH,
+  DAILY_QUOTA,
+  INVALID_REQUEST,
+  MODEL_NOT_FOUND,
+  NO_FLEX,
+  OVERLOADED,
+  QUOTA,
+  QUOTA_OF_REQUEST,
+  QUOTA_UNCLEAR,
+  RATE_LIMITED,
+  REFUSED,
+  REQUEST_TIMEOUT,
+  SERVER_ERROR,
+  SLOW_DOWN,
+  TOO_LARGE,
+  UNSUPPORTED,
+  judgement,
+} from './verdict/judgement.ts';
+import type { Judgement } from './verdict/judgement.ts';
 
-export interface Judgement {
-  readonly verdict: Exclude<Verdict, 'success'>;
-  readonly reason: Reason;
-  /** For the target's breaker. */
-  readonly health: 'failure' | 'neutral';
-  /**
-   * - `cooldown`: the target pauses for the time asked, else by our own backoff
-   * - `bench`: the credential is out of order for `benchMs`, or longer where that is asked
-   * - `none`: though a `retry` that asks for a time is given it
-   */
-  readonly effect: 'cooldown' | 'bench' | 'none';
-  readonly benchMs: number;
-  /** A cooldown without a time asked is four times as long: the target wants fewer requests, not the same ones later. */
-  readonly longerPause: boolean;
-  /** Every other target would say the same unless it is another model: credentials of the same model are passed over too. */
-  readonly liesInRequest: boolean;
-}
-
-const MINUTE = 60_000;
-const QUOTA_BENCH_MS = 10 * MINUTE;
-/** The day ends at midnight somewhere; one call in an hour finds out. */
-const DAILY_BENCH_MS = 60 * MINUTE;
-const AUTH_BENCH_MS = 5 * MINUTE;
-
-type Parts = Partial<Omit<Judgement, 'verdict' | 'reason'>>;
-
-function judgement(verdict: Judgement['verdict'], reason: Reason, parts: Parts = {}): Judgement {
-  return { verdict, reason, health: 'neutral', effect: 'none', benchMs: 0, longerPause: false, liesInRequest: false, ...parts };
-}
-
-const RATE_LIMITED = judgement('retry', 'rate_limited', { effect: 'cooldown' });
-const SLOW_DOWN = judgement('retry', 'rate_limited', { effect: 'cooldown', longerPause: true });
-/** Only this kind of request finds no room: the others go on. */
-const NO_FLEX = judgement('retry', 'rate_limited');
-const BUSY = judgement('retry', 'busy', { effect: 'cooldown' });
-const QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: QUOTA_BENCH_MS });
-const DAILY_QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: DAILY_BENCH_MS });
-const AUTH = judgement('switch', 'auth', { effect: 'bench', benchMs: AUTH_BENCH_MS });
-/** Not the provider's own word on the key, so the key stays. */
-const BLOCKED = judgement('switch', 'auth');
-const OVERLOADED = judgement('retry', 'overloaded', { health: 'failure' });
-const SERVER_ERROR = judgement('retry', 'server_error', { health: 'failure' });
-const CONFLICT = judgement('retry', 'conflict');
-const REQUEST_TIMEOUT = judgement('retry', 'timeout');
-const CONTEXT_LENGTH = judgement('switch', 'context_length', { liesInRequest: true });
-const TOO_LARGE = judgement('switch', 'too_large', { liesInRequest: true });
-const MODEL_NOT_FOUND = judgement('switch', 'model_not_found', { liesInRequest: true });
-const UNSUPPORTED = judgement('switch', 'unsupported', { liesInRequest: true });
-const CONTENT_FILTER = judgement('switch', 'content_filter', { liesInRequest: true });
-const INVALID_REQUEST = judgement('reject', 'invalid_request', { liesInRequest: true });
+export { CONFIRMED_REFUSAL, REPAIRED } from './verdict/judgement.ts';
+export type { Judgement };
 
 export interface Rule {
   /** In plain words, as `docs/failures.md` has it. */
@@ -68,10 +47,10 @@ export interface Rule {
   readonly text?: RegExp;
   /** How the whole message begins. */
   readonly opening?: RegExp;
-  /** Only where the error names no field: one that does speaks of the request, whatever else its words say. */
-  readonly namesNoField?: true;
   /** Only where its code says no more than that the request is bad. */
   readonly codeTellsNothing?: true;
+  /** What else the failure has to be. */
+  readonly test?: (failure: Failure, status: number) => boolean;
   readonly judgement: Judgement;
 }
 
@@ -82,9 +61,6 @@ const is =
 const any4xx = (status: number) => status >= 400 && status < 500;
 const any5xx = (status: number) => status >= 500;
 
-const SPENT =
-  /^(insufficient_quota|credit_balance_exhausted|payment_required|insufficient_balance|ServiceQuotaExceededException|arrearage)$|exceeded_current_quota|spend_limit|usage_limit_exceeded|billing/i;
-const SPENT_TEXT = /spend(ing)? limit|credit balance|insufficient (credit|balance|funds)|api usage limits?/i;
 const LIMITED = /rate_?limit|too_many_requests|throttl|resource_exhausted|quota_exceeded|queue_exceeded/i;
 const FILTERED =
   /content_filter|content_policy|moderation|invalid_prompt|guardrail|ResponsibleAIPolicyViolation|data_inspection_failed|content_moderation/i;
@@ -96,19 +72,40 @@ const UNSUPPORTED_WORDS = /^(unsupported_(parameter|value)|(unknown|unrecognized
 const UNSUPPORTED_TEXT =
   /(does not|doesn't|do not) support |(is|are) (not (currently |yet )?supported|only supported)|extra inputs are not permitted/i;
 const UNSUPPORTED_OPENING =
-  /^(invalid json payload received\. )?(unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30} ?(parameter|argument|field|property|value|name)s?\b|^((the )?(parameter|property|field|argument) )?["'`]?\w{1,64}["'`]?:? (: )?(this )?((parameter|property|field|feature) )?((is|are) )?(not supported|unsupported|deprecated for|extra inputs are not permitted)|^\[\{'type': 'extra_forbidden'|^"auto" tool choice requires/i;
+  /^(invalid json payload received\. |json: )?(unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30} ?(parameter|argument|field|property|value|name)s?\b|^((the )?(parameter|property|field|argument) )?["'`]?\w{1,64}["'`]?:? (: )?(this )?((parameter|property|field|feature) )?((is|are) )?(not supported|unsupported|deprecated for|extra inputs are not permitted)|^\[\{'type': 'extra_forbidden'|^(\w{1,40}(error|exception): )?([\w.]{1,100}\(\) )?got an unexpected keyword argument|^"auto" tool choice requires/i;
+/** Python's words, and Go's. */
+const UNKNOWN_ARGUMENT_OPENING =
+  /^(\w{1,40}(error|exception): )?([\w.]{1,100}\(\) )?got an unexpected keyword argument|^json: unknown field/i;
+const NO_JSON_OPENING =
+  /^(we )?(could not|couldn't|cannot|can't|failed to|unable to) (parse|decode|read) (the |your )?(json|(request )?body)|^(invalid|malformed|bad) json\b|^(the )?(request )?body (is not|must be) (valid )?json/i;
 const LOADING_TEXT =
   /maximum pending requests|loading (the )?model|model .{0,200}is (still |currently )?(loading|starting)|no slots? available/i;
 
 export const STATUS_RULES: readonly Rule[] = [
-  { when: '402', statuses: is(402), judgement: QUOTA },
   {
-    when: '400, 403 or 429 whose code says that quota, credit or a spend limit is used up',
-    statuses: is(400, 403, 429),
-    words: SPENT,
+    when: '403 or 429 for the quota of a day (`…PerDay…`, `free-models-per-day`)',
+    statuses: is(403, 429),
+    test: isDailyQuota,
+    judgement: DAILY_QUOTA,
+  },
+  {
+    when: '402, or a 400, 403, 412 or 429 about money, whose words speak of this request: its size, its model',
+    statuses: is(400, 402, 403, 412, 429),
+    test: (failure, status) => isMoney(failure, status) && blameFor(failure, true) === 'request',
+    judgement: QUOTA_OF_REQUEST,
+  },
+  {
+    when: '400, 401, 402, 403, 412 or 429 whose words say that balance or credit is used up, a spend limit reached or the account suspended',
+    statuses: is(400, 401, 402, 403, 412, 429),
+    test: (failure, status) => clearlyMoney(failure, status) && blameFor(failure, true) === 'account',
     judgement: QUOTA,
   },
-  { when: '429 for the quota of a day (`…PerDay…`)', statuses: is(403, 429), words: /PerDay|dailyLimitExceeded/i, judgement: DAILY_QUOTA },
+  {
+    when: 'any other 402, or a 400, 403, 412 or 429 about money',
+    statuses: is(400, 402, 403, 412, 429),
+    test: isMoney,
+    judgement: QUOTA_UNCLEAR,
+  },
   { when: '429 "request too large"', statuses: is(429), text: /request too large/i, judgement: TOO_LARGE },
   {
     when: '429 or 503 `slow_down`, `ramp_limit_exceeded`',
@@ -128,10 +125,16 @@ export const STATUS_RULES: readonly Rule[] = [
     judgement: MODEL_NOT_FOUND,
   },
   {
-    when: '400 whose code says that the key is bad',
+    when: '400 whose code, or the beginning of whose text, says that the key is bad',
     statuses: is(400),
-    words: /API_KEY_INVALID|invalid_api_key|authentication_error|UnrecognizedClient|ExpiredToken/i,
+    test: (failure) => opensWithKey(failure) && blameFor(failure, true) === 'account',
     judgement: AUTH,
+  },
+  {
+    when: '400 `authentication_error`',
+    statuses: is(400),
+    words: /^authentication(_error)?$/i,
+    judgement: AUTH_UNCLEAR,
   },
   {
     when: '400, 413 or 422 whose code says that the context is too long',
@@ -159,13 +162,6 @@ export const STATUS_RULES: readonly Rule[] = [
     judgement: CONTEXT_LENGTH,
   },
   {
-    when: '400 whose text says that credit or a spend limit is used up',
-    statuses: is(400),
-    text: SPENT_TEXT,
-    namesNoField: true,
-    judgement: QUOTA,
-  },
-  {
     when: '400 `FAILED_PRECONDITION` for billing',
     statuses: is(400),
     words: /^FAILED_PRECONDITION$/i,
@@ -187,7 +183,6 @@ export const STATUS_RULES: readonly Rule[] = [
     codeTellsNothing: true,
     judgement: UNSUPPORTED,
   },
-  { when: '401', statuses: is(401), judgement: AUTH },
   { when: '403 whose text says moderation', statuses: is(403), text: /moderation|guardrail|\bflagged\b/i, judgement: CONTENT_FILTER },
   {
     when: '403 whose text says no access to the model',
@@ -199,16 +194,54 @@ export const STATUS_RULES: readonly Rule[] = [
     when: '403 as a web page (a firewall that may not like the prompt)',
     statuses: is(403),
     opening: /^an HTML page/,
-    judgement: BLOCKED,
+    judgement: AUTH_OF_REQUEST,
   },
-  { when: 'any other 403', statuses: is(403), judgement: AUTH },
+  {
+    when: '401 or 403 whose words speak of this request: its model, a scope, a verification, a region',
+    statuses: is(401, 403),
+    test: (failure) => blameFor(failure, true) === 'request',
+    judgement: AUTH_OF_REQUEST,
+  },
+  {
+    when: '401 or 403 whose words say that the key is bad',
+    statuses: is(401, 403),
+    test: (failure) => blameFor(failure, speaksOfKey(failure)) === 'account',
+    judgement: AUTH,
+  },
+  { when: 'any other 401 or 403', statuses: is(401, 403), judgement: AUTH_UNCLEAR },
   { when: '404', statuses: is(404), judgement: MODEL_NOT_FOUND },
   { when: '408', statuses: is(408), judgement: REQUEST_TIMEOUT },
   { when: '409 or 425', statuses: is(409, 425), judgement: CONFLICT },
   { when: '413 whose code says rate limit', statuses: is(413), words: /rate_?limit|^tokens$/i, judgement: TOO_LARGE },
   { when: '413 whose text says tokens per minute', statuses: is(413), text: /tokens? per minute|TPM/i, judgement: TOO_LARGE },
   { when: '424, 498 or 499', statuses: is(424, 498, 499), judgement: OVERLOADED },
-  { when: 'any other 4xx', statuses: any4xx, judgement: INVALID_REQUEST },
+  {
+    when: '400 or 422 that says that the request is no JSON',
+    statuses: is(400, 422),
+    opening: NO_JSON_OPENING,
+    codeTellsNothing: true,
+    judgement: INVALID_REQUEST,
+  },
+  {
+    when: '400 or 422 that names a standard field as missing or of the wrong type',
+    statuses: is(400, 422),
+    test: isCallersFault,
+    judgement: INVALID_REQUEST,
+  },
+  { when: 'any other 4xx', statuses: any4xx, judgement: REFUSED },
+  {
+    when: '500 or 502 whose code says that the context is too long',
+    statuses: is(500, 502),
+    words: CONTEXT,
+    judgement: CONTEXT_LENGTH,
+  },
+  { when: '500 whose text says that the context is too long', statuses: is(500), text: CONTEXT_TEXT, judgement: CONTEXT_LENGTH },
+  {
+    when: '500 for a field or keyword argument that the server does not know',
+    statuses: is(500),
+    opening: UNKNOWN_ARGUMENT_OPENING,
+    judgement: UNSUPPORTED,
+  },
   { when: '503 of a local server that loads its model or has a full queue', statuses: is(503), text: LOADING_TEXT, judgement: BUSY },
   { when: '501', statuses: is(501), judgement: UNSUPPORTED },
   { when: 'any other 503, or 529', statuses: is(503, 529), judgement: OVERLOADED },
@@ -226,6 +259,10 @@ const CONNECTION = judgement('retry', 'connection', { health: 'failure' });
 /** The failures without an error status. */
 export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'>, Pick<Rule, 'when' | 'judgement'>>> = {
   connect: { when: 'no connection: refused, DNS, TLS', judgement: CONNECTION },
+  exhausted: {
+    when: 'no connection, because this process or machine has no file descriptor, port or memory for one',
+    judgement: judgement('retry', 'internal'),
+  },
   reset: { when: 'the connection breaks before the answer begins', judgement: CONNECTION },
   timeout: { when: 'silence: a limit passes', judgement: judgement('retry', 'timeout', { health: 'failure' }) },
   slow: { when: 'silence far beyond what this target usually needs', judgement: judgement('retry', 'slow', { health: 'failure' }) },
@@ -238,15 +275,21 @@ export const KIND_RULES: Readonly<Record<Exclude<FailureKind, 'status' | 'error'
   poor: { when: 'a complete answer that is not good enough', judgement: judgement('switch', 'quality') },
 };
 
-/** A server may close an idle connection in the moment in which we use it again: that tells nothing of its health. */
+/** A server may close a connection after an answer, in the moment in which we use it again: that says nothing of its health. */
 export const STALE_CONNECTION: Pick<Rule, 'when' | 'judgement'> = {
-  when: 'the same, on a connection that had been idle',
+  when: 'the same, at once, on a connection that had carried an answer before',
   judgement: judgement('retry', 'connection'),
+};
+
+/** A host name that does not exist, or a certificate that is not trusted, is the same at the next attempt. */
+export const PERMANENT_CONNECT: Pick<Rule, 'when' | 'judgement'> = {
+  when: 'the same, where the host name is unknown or the certificate is refused',
+  judgement: judgement('switch', 'connection', { health: 'failure' }),
 };
 
 /** An error inside a success answer often tells no status; these words tell which one it would have been. */
 const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
-  [/payment|insufficient_quota|insufficient_balance|billing|spend_limit|usage_limit|credit_balance/i, 402],
+  [/payment|insufficient_?(quota|balance|credits?|funds)|billing|spend_limit|usage_limit|credit_balance|arrearage/i, 402],
   [
     /rate_?limit|too_many_requests|throttl|resource_exhausted|resource_unavailable|slow_?down|ramp_limit|quota_exceeded|queue_exceeded|PerDay/i,
     429,
@@ -255,40 +298,41 @@ const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/unsupported_country/i, 403],
   [CONTEXT, 400],
   [FILTERED, 400],
-  [/authentication|invalid_api_key|unauthorized/i, 401],
+  [/authentication|invalid_api_?key|api_?key_invalid|unauthorized/i, 401],
   [/permission|forbidden/i, 403],
   [/not_found/i, 404],
   [/^conflict/i, 409],
   [/payload_too_large|request_too_large/i, 413],
-  [/invalid_|validation|unsupported_|unprocessable|precondition|string_above|missing_required/i, 400],
+  [/invalid_|validation|unsupported_|unprocessable|precondition|string_above|missing_required|decommissioned|tool_use_failed/i, 400],
 ];
 
-/** The same for an error that is nothing but a text; only what has no lasting effect is believed of words. */
+/** The same for an error that is nothing but a text. Of words about money only the clear ones count (`speaksOfMoney`). */
 const TEXT_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/rate limit|too many requests/i, 429],
   [/overloaded|server (is )?busy|at capacity/i, 503],
   [CONTEXT_TEXT, 400],
+  [/token limit|prompt length|not a valid model|decommissioned|does not exist/i, 400],
 ];
 
 export function judge(failure: Failure): Judgement {
-  if (failure.kind === 'status') return ruleFor(failure.status ?? 500, failure).judgement;
-  if (failure.kind === 'error') return ruleFor(statusInside(failure), failure).judgement;
+  if (failure.kind === 'status' || failure.kind === 'error') return ruleFor(errorStatusOf(failure)!, failure).judgement;
   if (failure.kind === 'reset' && failure.code === 'stale_connection') return STALE_CONNECTION.judgement;
+  if (failure.kind === 'connect' && failure.code === 'permanent_connect_failure') return PERMANENT_CONNECT.judgement;
   return KIND_RULES[failure.kind].judgement;
 }
 
 /** The rule that decides on an error with this status. */
 export function ruleFor(status: number, failure: Failure): Pick<Rule, 'when' | 'judgement'> {
-  return STATUS_RULES.find((rule) => rule.statuses(status) && matches(rule, failure)) ?? OTHER_STATUS;
+  return STATUS_RULES.find((rule) => rule.statuses(status) && matches(rule, failure, status)) ?? OTHER_STATUS;
 }
 
 /** None, a number, or only that the request is bad. */
 const PLAIN_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request(_?error)?)$/i;
 
-function matches(rule: Rule, failure: Failure): boolean {
-  if (rule.namesNoField === true && failure.param !== null) return false;
+function matches(rule: Rule, failure: Failure, status: number): boolean {
   if (rule.codeTellsNothing === true && !PLAIN_CODE.test(failure.code ?? '')) return false;
   if (rule.words !== undefined && !matchesWord(rule.words, failure)) return false;
+  if (rule.test !== undefined && !rule.test(failure, status)) return false;
   if (rule.opening !== undefined && !rule.opening.test(failure.message)) return false;
   return rule.text === undefined || rule.text.test(beforeQuote(failure.message));
 }
@@ -297,16 +341,30 @@ function matchesWord(words: RegExp, failure: Failure): boolean {
   return (failure.code !== null && words.test(failure.code)) || (failure.type !== null && words.test(failure.type));
 }
 
-/** The provider's own words: from the first quotation mark on they may be the caller's. An apostrophe within a word is none. */
-function beforeQuote(message: string): string {
-  const quote = /(?<![\p{L}\p{N}])["'`‘“«]/u.exec(message);
-  return quote === null ? message : message.slice(0, quote.index);
+function isMoney(failure: Failure, status: number): boolean {
+  return status === 402 || clearlyMoney(failure, status);
+}
+
+/** A 400 that names a field speaks of the request, whatever else its words say. */
+function clearlyMoney(failure: Failure, status: number): boolean {
+  return speaksOfMoney(failure) && (status !== 400 || failure.param === null);
+}
+
+function isDailyQuota(failure: Failure): boolean {
+  return matchesWord(/PerDay|dailyLimitExceeded|per-day/i, failure) || /\bfree-models-per-day\b/i.test(failure.message);
+}
+
+/** The error status of a failure, or the one that an error inside a success status stands for; null: it is no error of a provider. */
+export function errorStatusOf(failure: Failure): number | null {
+  if (failure.kind === 'status') return failure.status ?? 500;
+  return failure.kind === 'error' ? statusInside(failure) : null;
 }
 
 function statusInside(failure: Failure): number {
   if (failure.status !== null && failure.status >= 400) return failure.status;
   for (const [words, status] of WORDS_AS_STATUS) if (matchesWord(words, failure)) return status;
   if (failure.code !== null || failure.type !== null) return 500;
+  if (speaksOfMoney(failure)) return 402;
   const text = beforeQuote(failure.message);
   for (const [words, status] of TEXT_AS_STATUS) if (words.test(text)) return status;
   return 500;

@@ -60,6 +60,17 @@ bothWays('a client may use what its list names, and sees nothing else', withClie
   assert.equal(await codeOf(refused), 'model_not_allowed');
 });
 
+bothWays('without clients any combination of keys is let in, and the bearer is the one that counts', {}, async ({ fetch, gateway }) => {
+  for (const headers of [
+    { authorization: 'Bearer one-key-1234', 'x-api-key': 'other-key-12' },
+    { 'x-api-key': 'one-key-1234', 'api-key': 'other-key-12', 'x-goog-api-key': 'third-key-12' },
+    { authorization: 'Basic dTpw', 'x-api-key': 'one-key-1234', 'api-key': '' },
+  ] as Record<string, string>[]) {
+    assert.equal((await fetch('/v1/chat/completions', chat({}, headers))).status, 200);
+    assert.equal(gateway.requests.at(-1)?.callerCredential, 'one-key-1234');
+  }
+});
+
 bothWays('health needs no key', withClients, async ({ fetch }) => {
   assert.equal((await fetch('/health/live')).status, 200);
   assert.equal((await fetch('/health/ready')).status, 200);
@@ -99,9 +110,24 @@ overSocket('what does not look local is refused, naming the cure', {}, async ({ 
     ['localhost', 'Origin: http://localhost.evil.example'],
     ['localhost', 'Origin: http://localhost:3000@evil.example'],
     ['localhost', 'Sec-Fetch-Site: cross-site'],
+    ['localhost', 'Sec-Fetch-Site: Cross-Site'],
+    ['localhost', 'sec-fetch-site: CROSS-SITE '],
+    ['localhost', 'Sec-Fetch-Site: same-origin', 'Sec-Fetch-Site: cross-site'],
+    ['localhost', 'Sec-Fetch-Site: cross-site', 'Sec-Fetch-Site: none'],
+    ['localhost', 'Sec-Fetch-Site: some-later-word'],
+    ['localhost', 'Origin: http://localhost', 'Origin: https://evil.example'],
     ['localhost', 'Forwarded: for=1.2.3.4'],
     ['localhost', 'X-Forwarded-For: 1.2.3.4'],
     ['localhost', 'X-Forwarded-Proto: https'],
+    ['localhost', 'X-Forwarded: for=1.2.3.4'],
+    ['localhost', 'Via: 1.1 proxy'],
+    ['localhost', 'VIA: '],
+    ['localhost', 'X-Real-IP: 127.0.0.1'],
+    ['localhost', 'CF-Connecting-IP: 1.2.3.4'],
+    ['localhost', 'True-Client-IP: 1.2.3.4'],
+    ['localhost', 'Fly-Client-IP: 1.2.3.4'],
+    ['localhost', 'X-Client-IP: 1.2.3.4'],
+    ['localhost', 'CDN-Loop: cloudflare'],
   ];
   for (const [host, ...headers] of foreign) {
     const answer = await rawExchange(origin, post(host, ...headers));
@@ -137,15 +163,58 @@ overSocket(
   },
 );
 
+for (const [why, options] of [
+  ['clients are configured', withClients],
+  ['the bind is not loopback', { config: { server: { allowAnonymous: true } }, boundHost: '0.0.0.0' }],
+] as const) {
+  overSocket(`where ${why} the admin API and the dashboard need an admin key`, options, async ({ fetch, gateway }) => {
+    for (const path of ['/', '/admin/queue', '/admin/config', '/admin/requests', '/admin/targets']) {
+      const response = await fetch(path);
+      assert.equal(response.status, 403, path);
+      assert.match(await response.text(), /"message":"[^"]*Set server\.adminKey/, path);
+    }
+    assert.equal((await fetch('/admin/targets/backup/big/isolate', { method: 'POST' })).status, 403);
+    assert.deepEqual(gateway.isolated, []);
+  });
+}
+
+for (const [mark, head] of [
+  ['a forwarding header', 'GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n'],
+  ['a forwarding header on an unknown path', 'GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nForwarded: for=_x\r\n\r\n'],
+  ["nginx's HTTP/1.0 without any header", 'GET /health/live HTTP/1.0\r\nHost: 127.0.0.1:4747\r\nConnection: close\r\n\r\n'],
+] as const) {
+  overSocket(`once ${mark} was seen the admin API needs an admin key`, {}, async ({ origin, fetch }) => {
+    assert.equal((await fetch('/admin/queue')).status, 200);
+    await rawExchange(origin, head);
+    const refused = await fetch('/admin/queue');
+    assert.equal(refused.status, 403);
+    assert.match(await refused.text(), /through a proxy.*Set server\.adminKey/);
+  });
+}
+
 overSocket(
-  'once clients are configured on another address, the admin API needs a key',
-  { ...withClients, boundHost: '0.0.0.0' },
-  async ({ fetch }) => {
-    const response = await fetch('/admin/queue');
-    assert.equal(response.status, 403);
-    assert.match(await response.text(), /server\.adminKey/);
+  'a mark of a proxy takes nothing from who has the admin key',
+  { config: { server: { adminKey: 'operator-key' } } },
+  async (stage) => {
+    await stage.fetch('/health/live', { headers: { 'x-forwarded-for': '1.2.3.4' } });
+    assert.equal((await stage.fetch('/admin/queue', { headers: { authorization: 'Bearer operator-key' } })).status, 200);
   },
 );
+
+overSocket(
+  'with server.allowAnonymous a visitor under another host name closes the admin API without a key',
+  { config: { server: { allowAnonymous: true } } },
+  async ({ origin, fetch }) => {
+    assert.equal((await fetch('/admin/queue')).status, 200);
+    assert.match(await rawExchange(origin, post('gw.example')), /^HTTP\/1\.1 200 /);
+    assert.equal((await fetch('/admin/queue')).status, 403);
+  },
+);
+
+overSocket('an HTTP/1.0 client that is no proxy is let in', {}, async ({ origin, fetch }) => {
+  assert.match(await rawExchange(origin, 'GET /admin/queue HTTP/1.0\r\nHost: localhost\r\n\r\n'), /^HTTP\/1\.1 200 /);
+  assert.equal((await fetch('/admin/queue')).status, 200);
+});
 
 overSocket(
   "a client's key opens no admin door",

@@ -3,7 +3,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import { isLoopbackHost } from '../gateway/config/index.ts';
 import type { Call } from './call.ts';
 import { bearerOf, credentialOf, isSameSecret } from './credential.ts';
-import { crossSiteTrait, refuseForeign } from './local-look.ts';
+import { crossSiteTrait, namesLoopback, proxyTrait, refuseForeign } from './local-look.ts';
 
 /** Refused while draining: when another instance, or the next process, may be asked. */
 const drainRetryMs = 1000;
@@ -15,29 +15,50 @@ export function admitClient(call: Call): void {
     throw new BreakwaterError('shutting_down', 'this server is shutting down: ask again', { retryAfterMs: drainRetryMs });
   }
   const { server, clients } = app.gateway.config;
-  call.credential = credentialOf(exchange);
+  call.credential = credentialOf(exchange, clients.length > 0);
   if (clients.length === 0 && !server.allowAnonymous) {
     refuseForeign(exchange, 'No key is asked for here: configure clients, or set server.allowAnonymous: true.');
   }
-  call.client = app.gateway.authenticate(call.credential);
-  if (call.client !== null) return;
+  const client = app.gateway.authenticate(call.credential);
+  if (client !== null) {
+    call.client = clients.length === 0 && exchange.address !== null ? { ...client, holder: exchange.address } : client;
+    return exchange.chargeTo(call);
+  }
   const message = call.credential === null ? 'an API key is needed: send authorization: Bearer KEY' : 'the API key is not known here';
   throw new BreakwaterError('invalid_api_key', message);
+}
+
+/** Remembers a mark of a proxy on any request: behind one, every visitor has a loopback address (docs/proxies.md). */
+export function noteProxy({ app, exchange }: Call): void {
+  if (app.proxySeen) return;
+  // A visitor who may come under another host name reached a loopback port through a proxy, or through the operator's own name for it.
+  const isForeignHost = app.gateway.config.server.allowAnonymous && exchange.place !== 'process' && !namesLoopback(exchange);
+  app.proxySeen = isForeignHost || proxyTrait(exchange) !== null;
 }
 
 /** Lets operators in. Throws `invalid_api_key`, `not_local`. */
 export function admitOperator(call: Call): void {
   const { app, exchange } = call;
-  const { server, clients } = app.gateway.config;
+  const { server } = app.gateway.config;
   if (changesState(exchange.method)) refuseCrossSite(call);
   if (server.adminKey !== '') {
     requireAdminKey(call, server.adminKey);
     return;
   }
-  if (clients.length > 0 && (app.boundHost === null || !isLoopbackHost(app.boundHost))) {
-    throw new BreakwaterError('not_local', 'the admin API is closed, because clients are configured: set server.adminKey to open it');
+  const closed = whyAdminIsClosed(app);
+  if (closed !== null) {
+    throw new BreakwaterError('not_local', `the admin API and the dashboard are closed, because ${closed}. ${adminCure}`);
   }
-  refuseForeign(exchange, 'Without server.adminKey the admin API answers on this machine only.');
+  refuseForeign(exchange, `Without server.adminKey the admin API answers on this machine only. ${adminCure}`);
+}
+
+const adminCure = 'Set server.adminKey (or BREAKWATER_ADMIN_KEY) and send it as authorization: Bearer KEY.';
+
+/** Why no address is trusted where no admin key is configured; null: loopback is. */
+function whyAdminIsClosed({ gateway, boundHost, proxySeen }: Call['app']): string | null {
+  if (gateway.config.clients.length > 0) return 'clients are configured and server.adminKey is not';
+  if (boundHost !== null && !isLoopbackHost(boundHost)) return `the server is bound to ${boundHost} and server.adminKey is not set`;
+  return proxySeen ? 'a request has come through a proxy and server.adminKey is not set' : null;
 }
 
 /** Lets scrapers in: everybody on this machine, others with the admin key. Throws `not_found`, `invalid_api_key`, `not_local`. */

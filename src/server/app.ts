@@ -4,14 +4,18 @@ import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
-import { admitClient, admitOperator, admitScraper } from './admission.ts';
+import { admitClient, admitOperator, admitScraper, noteProxy } from './admission.ts';
 import { Call, type AppState } from './call.ts';
+import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
+import type { HeaderPairs } from '../pipeline/sink.ts';
+import { corsHeaders, preflightHeaders } from './cors.ts';
 import { findListed, passListed } from './pass-through.ts';
-import { protocolOfPath, withVersion } from './path.ts';
+import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';
+import { rejectedEvent } from './rejected.ts';
 import { createRequestIds } from './request-id.ts';
 import { createRouter, type Match, type Router } from './router.ts';
-import { UploadWatch } from './upload-watch.ts';
+import { StallWatch } from './stall-watch.ts';
 import { laterPaths, routes, type Route } from './routes.ts';
 
 export interface AppOptions {
@@ -46,24 +50,44 @@ export function createApp(options: AppOptions): App {
     simulated: options.simulated ?? false,
     reload: options.reload ?? null,
     nextId: createRequestIds(options.random),
-    uploads: new UploadWatch(options.gateway.clock),
+    stalls: new StallWatch(options.gateway.clock),
+    decoders: new DecoderGate(),
     draining: false,
+    proxySeen: false,
   };
   const router = createRouter(routes);
   return {
     handle: (exchange) => void serve(new Call(state, exchange), router),
-    answerBroken: (status, message) => errorAnswer('openai', new BreakwaterError('invalid_request', message, { status }), state.nextId()),
+    answerBroken(status, message) {
+      const { clock, events } = options.gateway;
+      const id = state.nextId();
+      const error = brokenError(status, message);
+      events.emit(rejectedEvent(id, clock.now(), error, { method: '', path: '', protocol: 'openai', client: null }));
+      return errorAnswer('openai', error, id);
+    },
     startDraining() {
       state.draining = true;
     },
   };
 }
 
+/** When a caller who finds no room for its connection may come again, in milliseconds. */
+const connectionRetryMs = 1000;
+
+function brokenError(status: number, message: string): BreakwaterError {
+  if (status === 503) return new BreakwaterError('queue_full', message, { status, retryAfterMs: connectionRetryMs });
+  return new BreakwaterError('invalid_request', message, { status });
+}
+
 async function serve(call: Call, router: Router): Promise<void> {
   try {
+    noteProxy(call);
     const match = router.match(call.exchange.target);
     call.place = match.place;
     call.protocol = protocolOf(call, match);
+    allowOrigin(call, match);
+    const repeated = call.exchange.repeatedHeader?.() ?? null;
+    if (repeated !== null) throw new BreakwaterError('invalid_request', `the header ${repeated} was sent twice`, { param: repeated });
     await (match.routes === null ? serveOther(call, match) : serveRoute(call, match.routes));
   } catch (error) {
     call.fail(error);
@@ -79,12 +103,27 @@ function serveRoute(call: Call, candidates: readonly Route[]): void | Promise<vo
     }
   }
   const allow = candidates.map((route) => (route.method === 'GET' ? 'GET, HEAD' : route.method)).join(', ');
-  if (method === 'OPTIONS') call.sendNothing(204, ['allow', `${allow}, OPTIONS`]);
+  if (method === 'OPTIONS') call.sendNothing(204, ['allow', `${allow}, OPTIONS`, ...preflight(call, allow)]);
   else
     call.fail(new BreakwaterError('invalid_request', `${call.place.path} takes ${allow} only (got ${method})`, { status: 405 }), [
       'allow',
       allow,
     ]);
+}
+
+/** The paths for clients, and those that only the config knows. */
+function isForPages({ routes: found }: Match): boolean {
+  return found === null || found.some((route) => route.access === 'client');
+}
+
+function allowOrigin(call: Call, match: Match): void {
+  const { origins } = call.gateway.config.server.cors;
+  if (origins.length > 0 && isForPages(match)) call.exchange.addHeaders(corsHeaders(call.exchange, origins));
+}
+
+function preflight(call: Call, methods: string): HeaderPairs {
+  const { origins } = call.gateway.config.server.cors;
+  return corsHeaders(call.exchange, origins).length > 2 ? preflightHeaders(call.exchange, methods) : [];
 }
 
 function admit(call: Call, route: Route): void {
@@ -103,7 +142,11 @@ function admit(call: Call, route: Route): void {
 function serveOther(call: Call, { path }: Match): void | Promise<void> {
   const listed = findListed(call.gateway.config.server.passThrough, path, withVersion(path));
   if (listed !== null) {
+    // A preflight carries no key.
+    if (call.exchange.method === 'OPTIONS') return call.sendNothing(204, preflight(call, 'GET, POST, PUT, PATCH, DELETE'));
     admitClient(call);
+    if (isAmbiguous(path))
+      throw new BreakwaterError('invalid_request', 'the path is encoded twice, or has dots that may be read in two ways');
     return passListed(call, listed);
   }
   const isLater = laterPaths.some((later) => [path, withVersion(path)].some((given) => given === later || given.startsWith(`${later}/`)));

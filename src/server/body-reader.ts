@@ -1,16 +1,26 @@
-import type { BodyGate } from './exchange.ts';
+import { PieceList } from '../core/piece-list.ts';
+import type { BodyGate, ReceivedBody } from './exchange.ts';
 
 const noBytes = new Uint8Array(0);
+
+/** A larger body is left in its pieces: joining and reading it is work for several turns of the loop, in bytes. */
+export const JOINED_BYTES_MAX = 256 * 1024;
+
+/** The pieces in one, where they are not too large for that. */
+export function joinSmall(pieces: readonly Uint8Array[], bytes: number): ReceivedBody {
+  if (pieces.length <= 1) return pieces[0] ?? noBytes;
+  return bytes > JOINED_BYTES_MAX ? pieces : Buffer.concat(pieces, bytes);
+}
 
 /** Collects a body; one that came in one piece is not copied. */
 export class BodyReader {
   readonly #gate: BodyGate;
-  readonly #resolve: (bytes: Uint8Array) => void;
+  readonly #resolve: (body: ReceivedBody) => void;
   readonly #reject: (error: unknown) => void;
   #first: Uint8Array | null = null;
-  #more: Uint8Array[] | null = null;
+  #more: PieceList | null = null;
 
-  constructor(gate: BodyGate, resolve: (bytes: Uint8Array) => void, reject: (error: unknown) => void) {
+  constructor(gate: BodyGate, resolve: (body: ReceivedBody) => void, reject: (error: unknown) => void) {
     this.#gate = gate;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -24,13 +34,22 @@ export class BodyReader {
       this.#reject(error);
       return false;
     }
-    if (this.#first === null) this.#first = chunk;
-    else (this.#more ??= [this.#first]).push(chunk);
+    if (this.#first === null) {
+      this.#first = chunk;
+      return true;
+    }
+    if (this.#more === null) {
+      this.#more = new PieceList();
+      this.#more.add(this.#first);
+    }
+    this.#more.add(chunk);
     return true;
   }
 
   finish(): void {
-    this.#resolve(this.#more === null ? (this.#first ?? noBytes) : Buffer.concat(this.#more));
+    if (this.#more === null) return this.#resolve(this.#first ?? noBytes);
+    const { bytes } = this.#more;
+    this.#resolve(joinSmall(this.#more.take(), bytes));
   }
 
   fail(error: Error): void {

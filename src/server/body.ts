@@ -1,21 +1,42 @@
 /** Reading a request body within its limits: one request's own, and that of all bodies together (design 4.10). */
-import { createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib';
+import { constants, createBrotliDecompress, createGunzip, createInflate, createInflateRaw, createZstdDecompress } from 'node:zlib';
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { formatSize } from '../gateway/config/units.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import { PieceList } from '../core/piece-list.ts';
 import type { Running } from '../pipeline/running-list.ts';
-import type { BodyGate, Exchange } from './exchange.ts';
-import type { Upload } from './upload-watch.ts';
+import { joinSmall } from './body-reader.ts';
+import type { DecoderGate } from './decoder-gate.ts';
+import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
+import type { StallWatch, Stallable } from './stall-watch.ts';
 
 /** When a caller who found no room may well find it. */
 const roomRetryMs = 1000;
 
-/** What one request holds of the room for bodies. `release` gives everything back, once, on every path. */
-export class BodyAllowance implements BodyGate, Upload {
+/** A caller must send at least so many bytes of a body, or all that is left of it, in so much time, in milliseconds. */
+const STEP_BYTES = 64 * 1024;
+const STEP_MS = 60_000;
+
+/** Whose room a body takes. */
+export interface BodyClaim {
+  /** The client, or the address of a caller without a key: whose share it is counted in. */
+  readonly holder: string;
+  /** The part of the room that is left free for higher classes. */
+  readonly reserve: number;
+  /** When the upload must be over; Infinity: no deadline of the caller's own bounds it. */
+  readonly endsAt: Instant;
+}
+
+/** What one request holds of the room for bodies, charged as they arrive. `release` gives everything back, once, on every path. */
+export class BodyAllowance implements BodyGate, Stallable {
   older: Running | null = null;
   newer: Running | null = null;
-  readonly endsAt: Instant;
+  readonly givesWayAfterMs = 2_000;
+  movedAt: Instant;
+  readonly #claim: BodyClaim;
+  readonly #stalls: StallWatch;
+  #stepBytes = 0;
   readonly #exchange: Exchange;
   readonly #gateway: Gateway;
   readonly #limit: number;
@@ -25,25 +46,46 @@ export class BodyAllowance implements BodyGate, Upload {
   /** Held for its encoded form, while the decoded one is made. */
   #heldEncoded = 0;
 
-  /** `endsAt`: the deadline of the request. */
-  constructor(gateway: Gateway, exchange: Exchange, endsAt: Instant) {
+  constructor(gateway: Gateway, exchange: Exchange, claim: BodyClaim, stalls: StallWatch) {
     this.#gateway = gateway;
     this.#exchange = exchange;
-    this.endsAt = endsAt;
+    this.#claim = claim;
+    this.#stalls = stalls;
     this.#limit = gateway.config.server.maxBodySize;
+    this.movedAt = gateway.clock.now();
+  }
+
+  get holder(): string {
+    return this.#claim.holder;
+  }
+
+  get heldBytes(): number {
+    return this.#held + this.#heldEncoded;
   }
 
   stop(error: BreakwaterError): void {
+    this.release();
     this.#exchange.stopBody(error);
   }
 
+  look(now: Instant): void {
+    if (this.#claim.endsAt <= now)
+      this.stop(new BreakwaterError('deadline_exceeded', 'the deadline passed while the request body was still on its way'));
+    else if (now - this.movedAt >= STEP_MS)
+      this.stop(new BreakwaterError('invalid_request', 'the request body came too slowly: less than 64 KB in a minute', { status: 408 }));
+  }
+
   announce(bytes: number): void {
-    this.#hold(bytes);
+    if (bytes > this.#limit) throw this.#tooLarge();
   }
 
   accept(bytes: number): void {
     this.#received += bytes;
-    if (this.#received > this.#held) this.#hold(this.#received - this.#held);
+    this.#hold(bytes);
+    this.#stepBytes += bytes;
+    if (this.#stepBytes < STEP_BYTES) return;
+    this.#stepBytes = 0;
+    this.movedAt = this.#gateway.clock.now();
   }
 
   /** What came so far was the encoded form; what comes now is the decoded one. */
@@ -54,40 +96,55 @@ export class BodyAllowance implements BodyGate, Upload {
   }
 
   endDecoded(): void {
-    if (this.#heldEncoded > 0) this.#gateway.releaseBytes(this.#heldEncoded);
+    if (this.#heldEncoded > 0) this.#gateway.releaseBytes(this.#heldEncoded, this.#claim.holder);
     this.#heldEncoded = 0;
   }
 
   release(): void {
     this.endDecoded();
-    if (this.#held > 0) this.#gateway.releaseBytes(this.#held);
+    if (this.#held > 0) this.#gateway.releaseBytes(this.#held, this.#claim.holder);
     this.#held = 0;
   }
 
   #hold(bytes: number): void {
-    if (this.#held + bytes > this.#limit) {
-      throw new BreakwaterError('request_too_large', `the request body is larger than server.maxBodySize, ${formatSize(this.#limit)}`);
-    }
-    if (!this.#gateway.tryHoldBytes(bytes)) {
+    if (this.#received > this.#limit) throw this.#tooLarge();
+    const { holder, reserve } = this.#claim;
+    while (!this.#gateway.tryHoldBytes(bytes, holder, reserve, this.heldBytes)) {
+      // What others hold is ended only where all of it is too much, and not this one's share.
+      if (this.#stalls.makeRoom(this.#gateway.isOverByteShare(holder) ? holder : null)) continue;
       throw new BreakwaterError('queue_full', 'no room for another request body: too many bytes are waiting', {
         retryAfterMs: roomRetryMs,
       });
     }
     this.#held += bytes;
   }
+
+  #tooLarge(): BreakwaterError {
+    return new BreakwaterError('request_too_large', `the request body is larger than server.maxBodySize, ${formatSize(this.#limit)}`);
+  }
 }
 
 /** The whole body, decoded. Throws `request_too_large`, `queue_full`, `invalid_request`; `CallerLeft`. */
-export function readDecodedBody(exchange: Exchange, allowance: BodyAllowance): Promise<Uint8Array> {
+export function readDecodedBody(exchange: Exchange, allowance: BodyAllowance, decoders: DecoderGate): Promise<ReceivedBody> {
   const encoding = exchange.header('content-encoding')?.trim().toLowerCase();
   const isPlain = encoding === undefined || encoding === '' || encoding === 'identity';
-  return isPlain ? exchange.readBody(allowance) : readEncodedBody(exchange, encoding, allowance);
+  return isPlain ? exchange.readBody(allowance) : readEncodedBody(exchange, encoding, allowance, decoders);
 }
 
-async function readEncodedBody(exchange: Exchange, encoding: string, allowance: BodyAllowance): Promise<Uint8Array> {
+async function readEncodedBody(
+  exchange: Exchange,
+  encoding: string,
+  allowance: BodyAllowance,
+  decoders: DecoderGate,
+): Promise<ReceivedBody> {
   const open = decoderOf(encoding);
-  const bytes = await exchange.readBody(allowance);
-  return bytes.length === 0 ? bytes : decode(bytes, open(bytes), encoding, allowance);
+  const body = await exchange.readBody(allowance);
+  const pieces = body instanceof Uint8Array ? [body] : body;
+  if (pieces[0]!.length === 0) return pieces[0]!;
+  return decoders.run(() => {
+    if (exchange.hasLeft) throw new CallerLeft();
+    return decode(pieces, open(pieces[0]!), encoding, allowance);
+  });
 }
 
 type Decoder = ReturnType<typeof createGunzip> | ReturnType<typeof createBrotliDecompress> | ReturnType<typeof createZstdDecompress>;
@@ -100,7 +157,7 @@ function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
     case 'br':
       return () => createBrotliDecompress();
     case 'zstd':
-      return () => createZstdDecompress();
+      return () => createZstdDecompress({ params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX } });
     case 'deflate':
       // RFC 9110 8.4.1.2 means the zlib format; some send the bare stream all the same.
       return (bytes) => ((bytes[0]! & 0x0f) === 8 ? createInflate() : createInflateRaw());
@@ -111,20 +168,34 @@ function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
   }
 }
 
+/** 8 MB, as RFC 9659 has it for HTTP. */
+const ZSTD_WINDOW_LOG_MAX = 23;
+/** A body that unpacks to more than this has to be worth its packing: gzip reaches 1:1030, a bomb in brotli 1:600000. */
+const FREE_BYTES = 4 * 1024 * 1024;
+const RATIO_MAX = 2000;
+
 /** Counts while decoding, so that a small body that unpacks to a huge one is caught before it is there. */
-async function decode(bytes: Uint8Array, decoder: Decoder, encoding: string, allowance: BodyAllowance): Promise<Uint8Array> {
-  const pieces: Buffer[] = [];
+async function decode(encoded: readonly Uint8Array[], decoder: Decoder, encoding: string, allowance: BodyAllowance): Promise<ReceivedBody> {
+  const decoded = new PieceList();
+  const encodedBytes = encoded.reduce((length, piece) => length + piece.length, 0);
   allowance.beginDecoded();
-  decoder.end(bytes);
+  for (const piece of encoded) decoder.write(piece);
+  decoder.end();
   try {
     for await (const piece of decoder as AsyncIterable<Buffer>) {
       allowance.accept(piece.length);
-      pieces.push(piece);
+      decoded.add(piece);
+      if (decoded.bytes > FREE_BYTES && decoded.bytes > RATIO_MAX * encodedBytes) throw bomb();
     }
   } catch (error) {
     if (error instanceof BreakwaterError) throw error;
     throw new BreakwaterError('invalid_request', `the request body is not valid ${encoding}`, { cause: error });
   }
   allowance.endDecoded();
-  return Buffer.concat(pieces);
+  const { bytes } = decoded;
+  return joinSmall(decoded.take(), bytes);
+}
+
+function bomb(): BreakwaterError {
+  return new BreakwaterError('request_too_large', `the request body unpacks to more than ${RATIO_MAX} times its size`);
 }

@@ -1,13 +1,16 @@
 /** The library: the whole engine in this process, without a port (design 2.4). */
 import type { Clock } from '../core/clock.ts';
+import { detailText } from '../core/detail-text.ts';
 import { EventBus, type EventType, type Listener } from '../core/events.ts';
 import type { Random } from '../core/random.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
-import { missingParts, parseConfig, type ConfigInput } from '../gateway/config/index.ts';
+import { missingParts, parseConfig, type Config, type ConfigInput } from '../gateway/config/index.ts';
+import type { Gateway } from '../gateway/gateway.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createApp } from './app.ts';
 import { drain } from './drain.ts';
@@ -51,21 +54,46 @@ export async function createBreakwater(input: ConfigInput, options: BreakwaterOp
   const store = options.store ?? (await openStore(storeUrl(config.store), { clock, onWarning: warn }));
   const transport = options.transport === undefined ? {} : { transport: options.transport };
   const gateway = await createGateway({ config, clock, random, store, events, env: process.env, ...transport });
-  const app = createApp({ gateway, random });
+  const telemetry = await attachTelemetry(config, input, gateway, clock);
+  const app = createApp({ gateway, random, timelines: telemetry.timelines, scrape: () => scrapeOf(telemetry) });
   let closing: Promise<void> | null = null;
 
   function warn(message: string, detail: Readonly<Record<string, unknown>>): void {
-    events.emit({ type: 'warning', at: clock.now(), message, detail: JSON.stringify(detail) });
+    events.emit({ type: 'warning', at: clock.now(), message, detail: detailText(detail) });
   }
 
   return {
     fetch: createFetch(app),
     on: (type, listener) => events.on(type, listener),
     close() {
-      closing ??= drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout });
+      closing ??= drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout }).finally(() => telemetry.close());
       return closing;
     },
   };
+}
+
+/**
+ * As the config says: the requests file, and metrics and timelines, which the library's own `fetch` answers with. An application's stderr is
+ * its own, so that log lines are written only where `telemetry.logs` is in the config.
+ */
+async function attachTelemetry(config: Config, input: ConfigInput, gateway: Gateway, clock: Clock): Promise<Telemetry> {
+  // It takes time to load, and nobody waits for it who only imports the library.
+  const { createTelemetry } = await import('../telemetry/telemetry.ts');
+  const { logs, requests } = config.telemetry;
+  const telemetry = createTelemetry({
+    logs: { level: input.telemetry?.logs === undefined ? 'silent' : logs.level },
+    requests,
+    clock,
+    secrets: config.secrets,
+    snapshot: () => gateway.snapshot(),
+    isConfiguredModel: (model) => gateway.isListed(model),
+  });
+  telemetry.attach(gateway.events);
+  return telemetry;
+}
+
+async function scrapeOf({ metrics }: Telemetry): Promise<{ contentType: string; body: string }> {
+  return { contentType: metrics.contentType, body: await metrics.scrape() };
 }
 
 /** The store of a config as its URL. */

@@ -1,10 +1,15 @@
 import { BreakwaterError } from '../core/errors.ts';
+import type { Instant } from '../core/clock.ts';
 import type { Protocol } from '../core/request.ts';
 import type { Gateway, KnownClient } from '../gateway/gateway.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
+import { holderOf } from '../pipeline/gateway-request.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
-import type { UploadWatch } from './upload-watch.ts';
+import type { DecoderGate } from './decoder-gate.ts';
+import { rejectedEvent } from './rejected.ts';
+import type { StallWatch } from './stall-watch.ts';
+import type { ByteCharge } from './unread-answer.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
 
 /** What all requests to one server share. */
@@ -21,9 +26,13 @@ export interface AppState {
   /** Reads the config again; null where there is none to read. */
   readonly reload: (() => Promise<void>) | null;
   readonly nextId: () => string;
-  readonly uploads: UploadWatch;
+  /** Bodies on their way, and answers that are not read. */
+  readonly stalls: StallWatch;
+  readonly decoders: DecoderGate;
   /** From now on new work is refused with `shutting_down`. */
   draining: boolean;
+  /** A request with a mark of a proxy has come: from now on a loopback address proves nothing about the caller. */
+  proxySeen: boolean;
 }
 
 /** What was matched of a request's target. */
@@ -39,7 +48,7 @@ export interface Place {
 const nowhere: Place = { path: '/', query: '', rest: '' };
 
 /** One request on its way through the routes. */
-export class Call {
+export class Call implements ByteCharge {
   readonly app: AppState;
   readonly exchange: Exchange;
   /** As in `x-request-id`. */
@@ -64,12 +73,33 @@ export class Call {
     return this.app.gateway;
   }
 
+  /** Whose share of memory and of the queue it takes. */
+  get holder(): string {
+    return this.client === null ? '' : holderOf(this.client);
+  }
+
+  get stalls(): StallWatch {
+    return this.app.stalls;
+  }
+
+  now(): Instant {
+    return this.gateway.clock.now();
+  }
+
+  hold(bytes: number): void {
+    this.gateway.holdBytes(bytes, this.holder);
+  }
+
+  release(bytes: number): void {
+    this.gateway.releaseBytes(bytes, this.holder);
+  }
+
   sendJson(status: number, value: unknown, headers: HeaderPairs = []): void {
     this.send(status, 'application/json', Buffer.from(JSON.stringify(value)), headers);
   }
 
   send(status: number, contentType: string, body: Uint8Array, headers: HeaderPairs = []): void {
-    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], body);
+    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], this.gateway.secrets.bytes(body));
   }
 
   sendNothing(status: number, headers: HeaderPairs): void {
@@ -83,14 +113,28 @@ export class Call {
       return;
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
+    this.#tellRejected(known);
     const answer = errorAnswer(this.protocol, known, this.id);
-    this.#end(answer.status, [...answer.headers, ...headers], answer.body);
+    this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
   }
 
   #end(status: number, headers: HeaderPairs, body: Uint8Array | undefined): void {
     if (this.app.simulated) headers.push('x-breakwater-simulated', 'true');
     this.exchange.head(status, headers);
     this.exchange.end(body);
+  }
+
+  #tellRejected(error: BreakwaterError): void {
+    const { events, clock } = this.gateway;
+    const path = this.place === nowhere ? (this.exchange.target.split('?', 1)[0] ?? '') : this.place.path;
+    events.emit(
+      rejectedEvent(this.id, clock.now(), error, {
+        method: this.exchange.method,
+        path,
+        protocol: this.protocol,
+        client: this.client?.name ?? null,
+      }),
+    );
   }
 
   #unexpected(error: unknown): BreakwaterError {

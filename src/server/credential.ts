@@ -5,16 +5,19 @@ import type { Exchange } from './exchange.ts';
 /** Headers that carry a key as it is, beside `authorization: Bearer`. */
 const keyHeaders = ['x-api-key', 'api-key', 'x-goog-api-key'] as const;
 
-/** The key that the caller presents; null: none. Throws `invalid_api_key` where two headers disagree. */
-export function credentialOf(exchange: Exchange): string | null {
+/**
+ * The key that the caller presents; null: none. `isChecked`: it is compared with those of the clients, and two headers that disagree are
+ * refused (`invalid_api_key`). Where no key is asked for agents send what they like, and the first one counts.
+ */
+export function credentialOf(exchange: Exchange, isChecked: boolean): string | null {
   let credential = bearerOf(exchange);
   for (const name of keyHeaders) {
     const value = exchange.header(name);
     if (value === undefined || value === '') continue;
-    if (credential !== null && credential !== value) {
+    if (isChecked && credential !== null && credential !== value) {
       throw new BreakwaterError('invalid_api_key', 'two different API keys were sent in one request: send one');
     }
-    credential = value;
+    credential ??= value;
   }
   return credential;
 }

@@ -6,6 +6,10 @@ import type { Listener } from './listener.ts';
 
 /** For readers that don't take the rest of their answer, once everything has been said to them. */
 const flushTimeoutMs = 2000;
+/** After `timeoutMs`, for the engine and the store to close: a disk that hangs must not hold up the end. */
+const closeTimeoutMs = 2500;
+/** After `timeoutMs`, for all of it. Telemetry is closed after it, and the process has 5 s. */
+const endTimeoutMs = 3500;
 
 export interface DrainParts {
   readonly app: App;
@@ -19,13 +23,15 @@ export interface DrainParts {
 
 /** Resolves when nothing runs any more and every connection is closed. Never rejects for a request's sake. */
 export async function drain({ app, gateway, listener, clock, timeoutMs }: DrainParts): Promise<void> {
+  const startedAt = clock.now();
+  const leftMs = (afterMs: number): number => Math.max(0, startedAt + timeoutMs + afterMs - clock.now());
   app.startDraining();
   listener?.windDown();
   await within(clock, timeoutMs, gateway.drain());
   const closed = listener?.close();
-  await gateway.close();
+  await within(clock, leftMs(closeTimeoutMs), gateway.close());
   if (listener === null || closed === undefined) return;
-  await within(clock, flushTimeoutMs, closed);
+  await within(clock, Math.min(flushTimeoutMs, leftMs(endTimeoutMs)), closed);
   listener.destroy();
   await closed;
 }

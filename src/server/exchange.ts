@@ -1,5 +1,6 @@
 import type { Caller } from '../pipeline/caller.ts';
-import type { AnswerSink } from '../pipeline/sink.ts';
+import type { AnswerSink, HeaderPairs } from '../pipeline/sink.ts';
+import type { ByteCharge } from './unread-answer.ts';
 
 /** Where a caller sits: on this machine, elsewhere, or in this very process (`breakwater.fetch`). */
 export type CallerPlace = 'loopback' | 'remote' | 'process';
@@ -13,18 +14,33 @@ export interface Exchange extends AnswerSink, Caller {
   /** Path and query as sent: `/v1/models?limit=2`. */
   readonly target: string;
   readonly place: CallerPlace;
+  /** Where a caller on another machine sits; null: on this one. */
+  readonly address: string | null;
+  /** The request was sent as HTTP/1.0. */
+  readonly isHttp10: boolean;
   /** The value of a header; undefined: absent. Repeated ones are joined as HTTP says, which matches no key. */
   header(name: string): string | undefined;
+  /** The names of the headers that begin like this. */
+  headersLike(prefix: string): readonly string[];
   /** True if a header's name begins like this. */
   hasHeaderLike(prefix: string): boolean;
+  /** A header that we act on and that was sent twice; null, or absent: none was. */
+  repeatedHeader?(): string | null;
   /**
    * The whole body; once only. Every piece is shown to the gate before it is kept. Rejects with what the gate
    * throws, or with `CallerLeft`.
    */
-  readBody(gate: BodyGate): Promise<Uint8Array>;
+  readBody(gate: BodyGate): Promise<ReceivedBody>;
+  /** Headers that the answer carries beside its own, whoever gives it. */
+  addHeaders(headers: HeaderPairs): void;
   /** Nothing more of the body is wanted: `readBody` rejects with this error. */
   stopBody(error: Error): void;
+  /** What its caller does not read is counted here. */
+  chargeTo(charge: ByteCharge): void;
 }
+
+/** In one piece, or as it came where it is large. */
+export type ReceivedBody = Uint8Array | readonly Uint8Array[];
 
 /** Decides how much of a body is taken. */
 export interface BodyGate {

@@ -1,7 +1,10 @@
 /** The app as a `fetch`: a Request in, a Response out, in this process and without a socket. */
+import { PieceList } from '../core/piece-list.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { App } from './app.ts';
-import { CallerLeft, type BodyGate, type Exchange } from './exchange.ts';
+import { joinSmall } from './body-reader.ts';
+import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
+import type { ByteCharge } from './unread-answer.ts';
 
 /** Bytes of an answer that may wait for the reader before the writer is held back. */
 const waitingBytesMax = 64 * 1024;
@@ -24,6 +27,8 @@ export function createFetch(app: App): typeof fetch {
 
 class FetchExchange implements Exchange {
   readonly place = 'process';
+  readonly address = null;
+  readonly isHttp10 = false;
   readonly method: string;
   readonly target: string;
   readonly #request: Request;
@@ -33,6 +38,7 @@ class FetchExchange implements Exchange {
   hasLeft = false;
   readonly #onAbort = (): void => this.#callerLeft(this.#request.signal.reason);
   #status = 0;
+  #added: HeaderPairs | null = null;
   #headers: HeaderPairs = [];
   #body: ReadableStreamDefaultController<Uint8Array> | null = null;
   #over = false;
@@ -40,6 +46,8 @@ class FetchExchange implements Exchange {
   /** In the body's queue, when it was last asked. */
   #roomSeen: number | null = null;
   #onDrain: (() => void) | null = null;
+  #charge: ByteCharge | null = null;
+  #charged = 0;
   #bodyError: Error | null = null;
   #bodyReader: ReadableStreamDefaultReader<Uint8Array> | null = null;
 
@@ -57,19 +65,23 @@ class FetchExchange implements Exchange {
     return this.#request.headers.get(name) ?? undefined;
   }
 
+  headersLike(prefix: string): readonly string[] {
+    return [...this.#request.headers.keys()].filter((name) => name.startsWith(prefix));
+  }
+
   hasHeaderLike(prefix: string): boolean {
     return [...this.#request.headers.keys()].some((name) => name.startsWith(prefix));
   }
 
-  async readBody(gate: BodyGate): Promise<Uint8Array> {
+  async readBody(gate: BodyGate): Promise<ReceivedBody> {
     const reader = this.#request.body?.getReader();
     if (reader === undefined) return new Uint8Array(0);
     this.#bodyReader = reader;
-    const pieces: Uint8Array[] = [];
+    const pieces = new PieceList();
     try {
       for (let read = await this.#readPiece(reader); !read.done; read = await this.#readPiece(reader)) {
         gate.accept(read.value.length);
-        pieces.push(read.value);
+        pieces.add(read.value);
       }
     } catch (error) {
       reader.cancel(error).catch(() => {});
@@ -77,7 +89,8 @@ class FetchExchange implements Exchange {
     }
     if (this.#bodyError !== null) throw this.#bodyError;
     if (this.#over) throw new CallerLeft();
-    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    const { bytes } = pieces;
+    return joinSmall(pieces.take(), bytes);
   }
 
   /** What the caller's own stream fails with is no fault of ours: its call ends with it. */
@@ -97,14 +110,31 @@ class FetchExchange implements Exchange {
 
   head(status: number, headers: HeaderPairs): void {
     this.#status = status;
-    this.#headers = headers;
+    this.#headers = this.#added === null ? headers : [...headers, ...this.#added];
+  }
+
+  addHeaders(headers: HeaderPairs): void {
+    this.#added = headers;
   }
 
   write(bytes: Uint8Array): boolean {
     if (this.#over) return true;
     if (!this.#started) this.#startStream();
     this.#body?.enqueue(bytes);
-    return (this.#body?.desiredSize ?? 1) > 0;
+    const room = this.#body?.desiredSize ?? 1;
+    this.#chargeUnread(room > 0 ? 0 : waitingBytesMax - room);
+    return room > 0;
+  }
+
+  chargeTo(charge: ByteCharge): void {
+    this.#charge = charge;
+  }
+
+  /** What the reader has not taken, while that holds the writer back. A whole answer belongs to the reader at once. */
+  #chargeUnread(bytes: number): void {
+    if (bytes > this.#charged) this.#charge?.hold(bytes - this.#charged);
+    else if (bytes < this.#charged) this.#charge?.release(this.#charged - bytes);
+    this.#charged = this.#charge === null ? 0 : bytes;
   }
 
   onDrain(listener: () => void): void {
@@ -144,7 +174,7 @@ class FetchExchange implements Exchange {
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>(
       {
         start: (controller) => void (this.#body = controller as ReadableStreamDefaultController<Uint8Array>),
-        pull: () => this.#wakeWriter(),
+        pull: () => this.#pulled(),
         cancel: (reason) => this.#callerLeft(reason),
       },
       new ByteLengthQueuingStrategy({ highWaterMark: waitingBytesMax }),
@@ -178,6 +208,12 @@ class FetchExchange implements Exchange {
   #finish(): void {
     this.#over = true;
     this.#request.signal.removeEventListener('abort', this.#onAbort);
+    this.#chargeUnread(0);
+    this.#wakeWriter();
+  }
+
+  #pulled(): void {
+    this.#chargeUnread(0);
     this.#wakeWriter();
   }
 

@@ -1,16 +1,19 @@
 /** The hot path: a request for a model, from its first byte to the engine. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
-import type { RequestFacts } from '../core/request.ts';
+import type { Priority, RequestFacts } from '../core/request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
-import { decodeRequest } from '../wire/openai-chat/decode-request.ts';
+import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
+import { decodeRequest, type DecodedRequest } from '../wire/openai-chat/decode-request.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
+import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, ReceivedBody } from './exchange.ts';
+import { decodeLarge, joinBody } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
-import { choosePriority, readSettings, type RequestSettings } from './request-settings.ts';
+import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
 /** Request headers that travel on to the provider. Credentials and what belongs to one hop never do. */
 const forwarded = [
@@ -26,16 +29,23 @@ const forwarded = [
 
 const none: readonly string[] = [];
 
+/** The part of the room for bodies that each class leaves free for higher ones. */
+const byteReserve: Readonly<Record<Priority, number>> = { high: 0, normal: 1 / 8, low: 1 / 4 };
+
 /** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
 export function infer(operation: 'chat' | 'completions' | 'embeddings', path: string) {
   return (call: Call): Promise<void> =>
     withBody(call, (bytes, arrival) => {
-      const decoded = decodeRequest(operation, bytes);
-      if (!decoded.ok)
-        throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-      const { facts, body } = decoded;
-      requireModel(call, facts.model);
-      return submit(call, { facts, body, path, ...arrival });
+      const run = (decoded: DecodedRequest): Promise<void> => {
+        if (!decoded.ok)
+          throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
+        const { facts, body } = decoded;
+        requireModel(call, facts.model);
+        if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
+        return submit(call, { facts, body, path, ...arrival });
+      };
+      const isLarge = bytes.length > JOINED_BYTES_MAX;
+      return isLarge ? decodeLarge(operation, bytes, call.gateway.slices).then(run) : run(decodeRequest(operation, bytes));
     });
 }
 
@@ -55,17 +65,19 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
   const { app, gateway, exchange } = call;
   const receivedAt = gateway.clock.now();
   const settings = readSettings(exchange, gateway.config.policy);
-  const allowance = new BodyAllowance(gateway, exchange, receivedAt + settings.deadlineMs);
+  // A deadline of the caller's own bounds its upload too; the policy's may be another for the model, which nobody knows yet.
+  const endsAt = settings.deadlineGiven ? receivedAt + settings.deadlineMs : Infinity;
+  const reserve = byteReserve[settings.priority ?? call.client!.priority];
+  const allowance = new BodyAllowance(gateway, exchange, { holder: call.holder, reserve, endsAt }, app.stalls);
   try {
-    // A deadline of the caller's own bounds its upload too; the policy's may be another for the model, which nobody knows yet.
-    if (settings.deadlineGiven) app.uploads.add(allowance);
-    let bytes: Uint8Array;
+    app.stalls.add(allowance);
+    let body: ReceivedBody;
     try {
-      bytes = await readDecodedBody(exchange, allowance);
+      body = await readDecodedBody(exchange, allowance, app.decoders);
     } finally {
-      if (settings.deadlineGiven) app.uploads.remove(allowance);
+      app.stalls.remove(allowance);
     }
-    await run(bytes, { receivedAt, settings });
+    await run(body instanceof Uint8Array ? body : await joinBody(body, gateway.slices), { receivedAt, settings });
   } finally {
     allowance.release();
   }
@@ -79,10 +91,20 @@ export function requireModel(call: Call, model: string): void {
   });
 }
 
+/** The same for every other model that the body names: some providers choose among them. */
+export function requireModels(call: Call, { names, unreadable }: ModelNames): void {
+  for (const name of names) requireModel(call, name);
+  if (unreadable === null) return;
+  throw new BreakwaterError('model_not_allowed', `this API key may not use every model, and '${unreadable}' is too large to be checked`, {
+    param: unreadable,
+  });
+}
+
 /** Hands the request to the engine, which ends the exchange whatever happens. */
 export function submit(call: Call, { facts, body, path, receivedAt, settings }: Submission): Promise<void> {
   const { exchange } = call;
   const client = call.client!;
+  const waiting = waitingOf(settings, facts.stream && facts.operation !== 'bytes');
   const request: GatewayRequest = {
     id: call.id,
     protocol: call.protocol,
@@ -93,8 +115,9 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     client,
     priority: choosePriority(settings.priority, facts, client),
     receivedAt,
-    deadline: receivedAt + settings.deadlineMs,
-    deadlineGiven: settings.deadlineGiven,
+    deadline: receivedAt + waiting.deadlineMs,
+    deadlineGiven: waiting.deadlineGiven,
+    keepAliveMaxMs: waiting.keepAliveMaxMs,
     fallback: settings.fallback,
     callerCredential: call.credential,
     sessionKey: sessionKeyOf(exchange, facts.cacheKey),
@@ -102,6 +125,7 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     caller: exchange,
     idempotencyKey: settings.idempotencyKey,
     cache: settings.cache,
+    unknownHeaders: settings.unknownHeaders,
   };
   call.handedOver = true;
   return call.gateway.handle(request, call.app.simulated ? markSimulated(exchange) : exchange);

@@ -1,10 +1,13 @@
 /** The HTTP listener: connections, their timeouts, and what can't be read as HTTP. Only it and its exchange know node:http. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
-import type { HeaderPairs } from '../pipeline/sink.ts';
+import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
 import type { ExchangeHandler } from './exchange.ts';
 import { probeCaller } from './half-closed.ts';
 import { NodeExchange, openExchanges, type TrackedSocket } from './node-exchange.ts';
+import { takeTurn } from './pipelined.ts';
+import { headFault } from './request-head.ts';
+import { refuseBroken, refuseHead, refusesMore, type AnswerBroken } from './refusals.ts';
 
 /** Longer than the 60 s of common load balancers, so that it is they who hang up on an idle connection, never we. */
 const keepAliveTimeoutMs = 75_000;
@@ -18,7 +21,9 @@ export interface ListenerOptions {
   readonly port: number;
   readonly handle: ExchangeHandler;
   /** The answer to what is not HTTP, or came too slowly. */
-  readonly answerBroken: (status: number, message: string) => { status: number; headers: HeaderPairs; body: Uint8Array };
+  readonly answerBroken: AnswerBroken;
+  /** Open connections; default `CONNECTIONS_MAX`. */
+  readonly connectionsMax?: number;
   /** A connection could not be taken (too many open files, …); those that are open go on. */
   readonly onError: (error: Error) => void;
 }
@@ -36,7 +41,8 @@ export interface Listener {
 
 /** Starts to listen; rejects with Node's own error (`EADDRINUSE`, `EACCES`, …) where that can't be. */
 export function listen(options: ListenerOptions): Promise<Listener> {
-  const state: ListenerState = { handle: options.handle, connections: new Set(), windingDown: false };
+  const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isIdle);
+  const state: ListenerState = { handle: options.handle, connections, windingDown: false };
   const server = createServer({
     keepAliveTimeout: keepAliveTimeoutMs,
     headersTimeout: headersTimeoutMs,
@@ -45,23 +51,23 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     // It is asked for below, in our own words.
     requireHostHeader: false,
   });
-  server.on('connection', (socket) => trackConnection(socket, state));
+  server.on('connection', (socket) => trackConnection(socket, state, options.answerBroken));
   (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   server.on('timeout', probeOrClose);
-  server.on('request', (request, response) => {
-    if (request.headers.host !== undefined || request.httpVersion === '1.0')
-      state.handle(new NodeExchange(request, response, state, false));
-    else refuse(response, 400, 'the host header is missing');
-  });
-  server.on('checkContinue', (request, response) => state.handle(new NodeExchange(request, response, state, true)));
+  const { answerBroken } = options;
+  server.on('request', (request, response) => take(request, response, false));
+  server.on('checkContinue', (request, response) => take(request, response, true));
   server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-    refuse(response, 417, `expectation not supported: ${request.headers.expect}`);
+    if (!refusesMore(request)) refuseHead(request, response, answerBroken(417, `expectation not supported: ${request.headers.expect}`));
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBroken(error, socket, options.answerBroken));
+  server.on('connect', (_, socket) => refuseBroken({ code: 'CONNECT' }, socket as Socket, answerBroken));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBroken(error, socket, answerBroken));
 
-  function refuse(response: ServerResponse, status: number, message: string): void {
-    const answer = options.answerBroken(status, message);
-    response.writeHead(answer.status, answer.headers).end(answer.body);
+  function take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
+    if (refusesMore(request)) return;
+    const fault = headFault(request);
+    if (fault !== null) return refuseHead(request, response, answerBroken(400, fault));
+    takeTurn(new NodeExchange(request, response, state, awaitsContinue), response, state.handle);
   }
 
   return new Promise((resolve, reject) => {
@@ -76,7 +82,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
 
 interface ListenerState {
   readonly handle: ExchangeHandler;
-  readonly connections: Set<TrackedSocket>;
+  readonly connections: ConnectionShares<TrackedSocket>;
   windingDown: boolean;
 }
 
@@ -95,20 +101,22 @@ function toListener(server: Server, state: ListenerState, host: string): Listene
         NetServer.prototype.close.call(server, () => resolve());
       }),
     destroy() {
-      for (const socket of state.connections) socket.destroy();
+      for (const socket of state.connections.all) socket.destroy();
     },
   };
 }
 
-function trackConnection(socket: Socket, { connections }: ListenerState): void {
+function trackConnection(socket: Socket, { connections }: ListenerState, answerBroken: AnswerBroken): void {
   const tracked = socket as TrackedSocket;
   tracked[openExchanges] = [];
-  connections.add(tracked);
+  const displaced = connections.add(tracked);
+  if (displaced === 'refused') return refuseBroken({ code: 'CONNECTIONS' }, socket, answerBroken);
+  displaced?.destroySoon();
   socket.on('end', () => {
     if (tracked[openExchanges].length > 0) probeOrClose(socket);
   });
   socket.on('close', () => {
-    connections.delete(tracked);
+    connections.remove(tracked);
     for (const exchange of tracked[openExchanges].splice(0)) exchange.callerLeft();
   });
 }
@@ -120,23 +128,10 @@ function probeOrClose(socket: Socket): void {
 
 /** Ends every connection on which no answer is owed, once it has flushed the last one. */
 function closeIdle({ connections }: ListenerState): void {
-  for (const socket of connections) if (socket[openExchanges].length === 0) socket.destroySoon();
+  for (const socket of connections.all) if (isIdle(socket)) socket.destroySoon();
 }
 
-/** What can't be read as HTTP gets a plain answer, unless one is under way on that connection already. */
-function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, answerBroken: ListenerOptions['answerBroken']): void {
-  const busy = (socket as TrackedSocket)[openExchanges].some((exchange) => exchange.hasStarted);
-  if (error.code === 'ECONNRESET' || !socket.writable || busy) {
-    socket.destroy();
-    return;
-  }
-  const timedOut = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
-  const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
-  const status = timedOut ? 408 : tooLarge ? 431 : 400;
-  const messages = { 408: 'the request did not come in time', 431: 'the request head is too large', 400: 'the request is not valid HTTP' };
-  const answer = answerBroken(status, messages[status]);
-  let head = `HTTP/1.1 ${answer.status} ${status === 400 ? 'Bad Request' : 'Refused'}\r\nconnection: close\r\n`;
-  for (let i = 0; i < answer.headers.length; i += 2) head += `${answer.headers[i]}: ${answer.headers[i + 1]}\r\n`;
-  socket.end(`${head}\r\n${Buffer.from(answer.body).toString('latin1')}`, 'latin1');
-  socket.setTimeout(1000, () => socket.destroy());
+/** No answer is owed on it. */
+function isIdle(socket: TrackedSocket): boolean {
+  return socket[openExchanges].length === 0;
 }

@@ -5,24 +5,45 @@
 import { BreakwaterError } from '../core/errors.ts';
 import { isLoopbackHost } from '../gateway/config/index.ts';
 import type { Exchange } from './exchange.ts';
+import { proxyMark } from './proxy-marks.ts';
 
 /** Why the request does not look local, in words; null: it does. */
 export function foreignTrait(exchange: Exchange): string | null {
   if (exchange.place === 'process') return null;
   if (exchange.place === 'remote') return 'it comes from another machine';
-  if (!isLoopbackAuthority(exchange.header('host') ?? '')) return `it names the host ${JSON.stringify(exchange.header('host') ?? '')}`;
-  const crossSite = crossSiteTrait(exchange);
-  if (crossSite !== null) return crossSite;
-  if (exchange.header('forwarded') !== undefined || exchange.hasHeaderLike('x-forwarded-')) return 'it came through a proxy';
+  if (!namesLoopback(exchange)) return `it names the host ${JSON.stringify(exchange.header('host') ?? '')}`;
+  return crossSiteTrait(exchange) ?? proxyTrait(exchange);
+}
+
+/** Why the request seems to come from a proxy, in words; null: it has no mark of one. */
+export function proxyTrait(exchange: Exchange): string | null {
+  if (exchange.place === 'process') return null;
+  const mark = proxyMark(exchange);
+  if (mark !== null) return `it came through a proxy (its head has ${mark})`;
+  // nginx sends this where only `proxy_pass` is configured: no header names the visitor, and `Host` is our own address.
+  if (exchange.isHttp10 && exchange.header('connection')?.toLowerCase() === 'close')
+    return 'it came through a proxy (HTTP/1.0 with connection: close, as nginx sends it)';
   return null;
+}
+
+/** Whether the `Host` header is a loopback name or address. */
+export function namesLoopback(exchange: Exchange): boolean {
+  return isLoopbackAuthority(exchange.header('host') ?? '');
 }
 
 /** Why the request seems to be made by a foreign web page; null: it doesn't. */
 export function crossSiteTrait(exchange: Exchange): string | null {
   const origin = exchange.header('origin');
   if (origin !== undefined && !isLoopbackOrigin(origin)) return `it was made by a page of ${JSON.stringify(origin)}`;
-  if (exchange.header('sec-fetch-site') === 'cross-site') return 'it was made by a page of another site';
-  return null;
+  return isFetchedAcrossSites(exchange) ? 'it was made by a page of another site' : null;
+}
+
+/** What browsers send for a page of this host, or for no page at all. Anything else, also repeated, is of another site. */
+const ownSites: ReadonlySet<string> = new Set(['same-origin', 'same-site', 'none', '']);
+
+function isFetchedAcrossSites(exchange: Exchange): boolean {
+  const value = exchange.header('sec-fetch-site');
+  return value !== undefined && !value.split(',').every((site) => ownSites.has(site.trim().toLowerCase()));
 }
 
 /** Throws `not_local`, naming the trait and the cure. */

@@ -8,10 +8,10 @@ import type { HeaderPairs } from '../pipeline/sink.ts';
 import { BodyReader } from './body-reader.ts';
 import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './head-pairs.ts';
 import type { Probed } from './half-closed.ts';
-import { CallerLeft, type BodyGate, type CallerPlace, type Exchange } from './exchange.ts';
+import { repeatedHeader } from './repeated-headers.ts';
+import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
+import { UNCOUNTED_MAX, UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
 
-/** What is left of an answer that has ended waits so long for a caller that takes not one byte of it. */
-const flushStallMs = 120_000;
 /** Bodies up to this size leave in one string with their head, which saves a vectored write. */
 const joinedBodyBytesMax = 4096;
 const noBytes = new Uint8Array(0);
@@ -30,13 +30,14 @@ const ownExchange = Symbol('exchange');
 export type TrackedSocket = Socket & { [openExchanges]: NodeExchange[] };
 type TrackedMessage = (IncomingMessage | ServerResponse) & { [ownExchange]: NodeExchange };
 
-export class NodeExchange implements Exchange, Probed {
+export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #listener: Winding;
   readonly #socket: TrackedSocket;
   #awaitsContinue: boolean;
   #status = 0;
+  #added: HeaderPairs | null = null;
   #headers: HeaderPairs | null = null;
   #started = false;
   #over = false;
@@ -46,7 +47,10 @@ export class NodeExchange implements Exchange, Probed {
   onLeave: (() => void) | null = null;
   #onDrain: (() => void) | null = null;
   #body: BodyReader | null = null;
-  #bodyStopped = false;
+  #charge: ByteCharge | null = null;
+  #unread: UnreadAnswer | null = null;
+  /** Why the body can't be had whole; null: it can. */
+  #bodyError: Error | null = null;
 
   constructor(request: IncomingMessage, response: ServerResponse, listener: Winding, awaitsContinue: boolean) {
     this.#request = request;
@@ -71,13 +75,29 @@ export class NodeExchange implements Exchange, Probed {
     return isLoopbackAddress(this.#socket.remoteAddress) ? 'loopback' : 'remote';
   }
 
+  get address(): string | null {
+    return this.place === 'loopback' ? null : (this.#socket.remoteAddress ?? null);
+  }
+
+  get isHttp10(): boolean {
+    return this.#request.httpVersionMajor === 1 && this.#request.httpVersionMinor === 0;
+  }
+
   header(name: string): string | undefined {
     return this.#request.headers[name] as string | undefined;
+  }
+
+  headersLike(prefix: string): readonly string[] {
+    return Object.keys(this.#request.headers).filter((name) => name.startsWith(prefix));
   }
 
   hasHeaderLike(prefix: string): boolean {
     for (const name in this.#request.headers) if (name.startsWith(prefix)) return true;
     return false;
+  }
+
+  repeatedHeader(): string | null {
+    return repeatedHeader(this.#request);
   }
 
   get hasLeft(): boolean {
@@ -88,12 +108,13 @@ export class NodeExchange implements Exchange, Probed {
     return this.#started;
   }
 
-  readBody(gate: BodyGate): Promise<Uint8Array> {
+  readBody(gate: BodyGate): Promise<ReceivedBody> {
     const { headers } = this.#request;
     const length = headers['content-length'];
     if (length === undefined && headers['transfer-encoding'] === undefined) return Promise.resolve(noBytes);
     return new Promise((resolve, reject) => {
       if (this.#left) throw new CallerLeft();
+      if (this.#bodyError !== null) throw this.#bodyError;
       if (length !== undefined) gate.announce(Number(length));
       if (this.#awaitsContinue) this.#response.writeContinue();
       this.#awaitsContinue = false;
@@ -108,7 +129,21 @@ export class NodeExchange implements Exchange, Probed {
   stopBody(error: Error): void {
     this.#body?.fail(error);
     this.#body = null;
-    this.#bodyStopped = true;
+    this.#bodyError ??= error;
+  }
+
+  /** The request has come whole. */
+  get isReceived(): boolean {
+    return this.#request.complete;
+  }
+
+  /** Calls back once the whole answer was handed to the system; never where it is broken off. */
+  onceSent(listener: () => void): void {
+    this.#response.once('finish', listener);
+  }
+
+  get socket(): TrackedSocket {
+    return this.#socket;
   }
 
   bodyCame(chunk: Uint8Array): void {
@@ -122,13 +157,49 @@ export class NodeExchange implements Exchange, Probed {
 
   head(status: number, headers: HeaderPairs): void {
     this.#status = status;
-    this.#headers = headers;
+    this.#headers = this.#added === null ? headers : [...headers, ...this.#added];
+  }
+
+  addHeaders(headers: HeaderPairs): void {
+    this.#added = headers;
   }
 
   write(bytes: Uint8Array): boolean {
     if (this.#over) return true;
     if (!this.#started) this.#start(-1);
-    return this.#response.write(bytes);
+    const isRoomy = this.#response.write(bytes);
+    if (!isRoomy) this.#chargeUnread();
+    else this.#unread?.set(0);
+    return isRoomy;
+  }
+
+  chargeTo(charge: ByteCharge): void {
+    this.#charge = charge;
+  }
+
+  #chargeUnread(): void {
+    const bytes = this.#response.writableLength;
+    if (this.#charge === null || bytes <= UNCOUNTED_MAX) return this.#unread?.set(0);
+    if (this.#unread === null) {
+      this.#unread = new UnreadAnswer(this.#charge, this);
+      const response = this.#response as ServerResponse & TrackedMessage;
+      response[ownExchange] = this;
+      response.once('close', onAnswerOver);
+    }
+    this.#unread.set(bytes);
+  }
+
+  /** It has been read, or broken off. */
+  answerOver(): void {
+    this.#unread?.set(0);
+  }
+
+  get hasEnded(): boolean {
+    return this.#over;
+  }
+
+  breakOff(): void {
+    this.#socket.destroy();
   }
 
   probe(): boolean {
@@ -143,12 +214,16 @@ export class NodeExchange implements Exchange, Probed {
   readerMoved(): boolean {
     // An answer that waits for another one on its connection can't move.
     if (this.#response.socket === null) return true;
-    // As net's own timeouts do, for of a large write nothing else tells what is left.
-    const { _handle: handle } = this.#socket as unknown as { _handle: { writeQueueSize?: number } | null };
-    const taken = this.#socket.bytesWritten - this.#socket.writableLength - (handle?.writeQueueSize ?? 0);
+    const taken = this.takenBytes;
     const moved = taken !== this.#takenSeen;
     this.#takenSeen = taken;
     return moved;
+  }
+
+  get takenBytes(): number {
+    // As net's own timeouts do, for of a large write nothing else tells what is left.
+    const { _handle: handle } = this.#socket as unknown as { _handle: { writeQueueSize?: number } | null };
+    return this.#socket.bytesWritten - this.#socket.writableLength - (handle?.writeQueueSize ?? 0);
   }
 
   onDrain(listener: () => void): void {
@@ -187,9 +262,11 @@ export class NodeExchange implements Exchange, Probed {
     this.#finish();
     // Without chunks only a reset tells the end of an answer from its being broken off (RFC 9112 6.3).
     if (this.#started && this.#request.httpVersionMinor === 0) this.#socket.resetAndDestroy();
-    else if (!this.#started || this.#socket.writableNeedDrain) this.#socket.destroy();
-    else {
-      this.#socket.setTimeout(flushStallMs);
+    else if (!this.#started || this.#socket.writableNeedDrain) {
+      this.#socket.destroy();
+      this.answerOver();
+    } else {
+      this.#socket.setTimeout(UNREAD_MAX_MS);
       // Node hands what was just written to the socket in its next tick only.
       process.nextTick(destroySoon, this.#socket);
     }
@@ -200,6 +277,7 @@ export class NodeExchange implements Exchange, Probed {
     this.#over = true;
     this.#body?.fail(new CallerLeft());
     this.#body = null;
+    this.answerOver();
     const tell = this.onLeave;
     this.onLeave = null;
     tell?.();
@@ -208,7 +286,8 @@ export class NodeExchange implements Exchange, Probed {
 
   /** Bytes of an ended answer are left; they are still flushed, but don't wait for ever. */
   #limitFlush(): void {
-    this.#socket.setTimeout(flushStallMs);
+    this.#chargeUnread();
+    this.#socket.setTimeout(UNREAD_MAX_MS);
     const response = this.#response as ServerResponse & TrackedMessage;
     response[ownExchange] = this;
     response.once('finish', onFlushed);
@@ -226,7 +305,7 @@ export class NodeExchange implements Exchange, Probed {
     this.#started = true;
     const headers = this.#headers ?? [];
     if (bodyBytes >= 0 && !hasLength(headers) && this.#status !== 204) headers.push('content-length', String(bodyBytes));
-    if (this.#listener.windingDown || this.#bodyStopped) headers.push('connection', 'close');
+    if (this.#listener.windingDown || this.#bodyError !== null) headers.push('connection', 'close');
     try {
       this.#response.writeHead(this.#status, headers);
     } catch {
@@ -240,6 +319,11 @@ export class NodeExchange implements Exchange, Probed {
     const open = this.#socket[openExchanges];
     const index = open.indexOf(this);
     if (index >= 0) open.splice(index, 1);
+  }
+
+  drained(): void {
+    this.#unread?.set(0);
+    this.wakeWriter();
   }
 
   wakeWriter(): void {
@@ -258,7 +342,11 @@ function onBodyEnd(this: IncomingMessage): void {
 }
 
 function onDrain(this: ServerResponse): void {
-  (this as unknown as TrackedMessage)[ownExchange].wakeWriter();
+  (this as unknown as TrackedMessage)[ownExchange].drained();
+}
+
+function onAnswerOver(this: ServerResponse): void {
+  (this as unknown as TrackedMessage)[ownExchange].answerOver();
 }
 
 function onFlushed(this: ServerResponse): void {

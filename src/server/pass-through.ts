@@ -2,21 +2,31 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { RequestFacts } from '../core/request.ts';
 import type { PassThroughConfig } from '../gateway/config/index.ts';
-import { findModel } from '../wire/multipart-model.ts';
+import { namesModel } from '../wire/model-names.ts';
+import { isMultipart } from '../wire/multipart.ts';
+import { PassedBodyScan, type ReadPassed } from '../wire/passed-body.ts';
+import type { PassedBody, RequestBody } from '../wire/request-body.ts';
+import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
-import { requireModel, submit, withBody } from './inference.ts';
+import { requireModel, requireModels, submit, withBody } from './inference.ts';
 import { encodePath } from './path.ts';
 
 /** Passes the request on to the target of the model that its JSON or multipart body names. */
 export function passBytes(call: Call): Promise<void> {
-  return withBody(call, (bytes, arrival) => {
+  refuseModelInQuery(call);
+  return withBody(call, async (bytes, arrival) => {
     const contentType = call.exchange.header('content-type') ?? null;
-    const model = findModel(contentType, bytes);
-    if (model === null) {
+    const read = await readBody(call, contentType, bytes);
+    const { passed, others } = accept(read);
+    if (passed.model === null) {
       throw new BreakwaterError('invalid_request', 'the body names no model: it says which target this goes to', { param: 'model' });
     }
-    requireModel(call, model);
-    return submit(call, { facts: factsOf(model, bytes), body: { bytes, members: [], contentType }, path: upstreamPath(call), ...arrival });
+    const { name } = passed.model;
+    requireModel(call, name);
+    if (call.client!.isLimited) requireModels(call, others());
+    // What was read as JSON is sent as JSON, whatever it was called: a reader of forms would find other fields in it.
+    const body = bodyOf(bytes, passed, isMultipart(contentType) || isJson(contentType) ? contentType : null);
+    return submit(call, { facts: factsOf(name, bytes), body, path: upstreamPath(call), ...arrival });
   });
 }
 
@@ -25,12 +35,22 @@ export function passListed(call: Call, entry: PassThroughConfig): Promise<void> 
   if (entry.clients !== null && !entry.clients.includes(call.client!.name)) {
     throw new BreakwaterError('model_not_allowed', 'this API key may not use this path');
   }
-  return withBody(call, (bytes, arrival) => {
+  const { isLimited } = call.client!;
+  if (isLimited) refuseModelInQuery(call);
+  return withBody(call, async (bytes, arrival) => {
     const contentType = call.exchange.header('content-type') ?? null;
-    const model = bytes.length === 0 ? null : findModel(contentType, bytes);
+    const read = bytes.length === 0 ? NOTHING : await readBody(call, contentType, bytes);
+    // The operator has opened the path to any body; a client with a list of models may send what can be held against it.
+    const { passed, others } = read.ok || isLimited ? accept(read) : NOTHING;
+    const model = passed.model?.name ?? null;
+    if (isLimited) {
+      if (model !== null && !call.client!.mayUse(`${entry.provider}/${model}`)) requireModel(call, model);
+      requireModels(call, others());
+    }
     // An empty model: the provider's own business, and the body is left as it is.
     const target = `${entry.provider}/${model ?? ''}`;
-    return submit(call, { facts: factsOf(target, bytes), body: { bytes, members: [], contentType }, path: upstreamPath(call), ...arrival });
+    const body = bodyOf(bytes, read.ok ? passed : null, contentType);
+    return submit(call, { facts: factsOf(target, bytes), body, path: upstreamPath(call), ...arrival });
   });
 }
 
@@ -39,6 +59,40 @@ export function findListed(listed: readonly PassThroughConfig[], path: string, v
   const fits = (entry: PassThroughConfig, given: string): boolean =>
     entry.path.endsWith('/*') ? given.startsWith(entry.path.slice(0, -1)) : given === entry.path;
   return listed.find((entry) => fits(entry, path) || fits(entry, versionedPath)) ?? null;
+}
+
+function isJson(contentType: string | null): boolean {
+  return contentType !== null && /^\s*application\/(?:[\w.+-]{1,100}\+)?json\s*(?:;|$)/i.test(contentType);
+}
+
+type Accepted = Extract<ReadPassed, { ok: true }>;
+
+const NOTHING: Accepted = { ok: true, passed: { model: null, parts: null }, others: () => ({ names: [], unreadable: null }) };
+
+async function readBody(call: Call, contentType: string | null, bytes: Uint8Array): Promise<ReadPassed> {
+  const scan = new PassedBodyScan(contentType, bytes);
+  if (bytes.length > JOINED_BYTES_MAX) await call.gateway.slices.run(() => scan.step());
+  else while (!scan.step());
+  return scan.take();
+}
+
+function accept(read: ReadPassed): Accepted {
+  if (read.ok) return read;
+  throw new BreakwaterError('invalid_request', read.message, read.param === null ? {} : { param: read.param });
+}
+
+/** The query goes on to the provider, where some read a model from it. */
+function refuseModelInQuery(call: Call): void {
+  const { query } = call.place;
+  if (query === '') return;
+  for (const name of new URLSearchParams(query).keys()) {
+    if (namesModel(name))
+      throw new BreakwaterError('invalid_request', 'the model is named in the body, not in the query', { param: name.slice(0, 80) });
+  }
+}
+
+function bodyOf(bytes: Uint8Array, passed: PassedBody | null, contentType: string | null): RequestBody {
+  return { bytes, members: [], values: 0, contentType, passed };
 }
 
 /** Base URLs end with `/v1` where their protocol has it, so that it is taken off here. */

@@ -18,6 +18,14 @@ export function parseTarget(target: string): ParsedTarget {
   return { path: normalise(decode(encodedPath)), query: origin.slice(encodedPath.length) };
 }
 
+/**
+ * Whether a decoded path may be read as another one by a server behind us: one that decodes twice, or that cuts off what follows a
+ * semicolon. Such a path is not passed on.
+ */
+export function isAmbiguous(path: string): boolean {
+  return /%(?:2e|2f|5c|25)/i.test(path) || /\/\.{1,2};/.test(path);
+}
+
 /** The path as it may stand in a request line again. */
 export function encodePath(path: string): string {
   return encodeURI(path).replaceAll('?', '%3F').replaceAll('#', '%23');
@@ -54,10 +62,10 @@ function decode(path: string): string {
   return decoded;
 }
 
-/** Resolves `.` and `..` (RFC 3986 5.2.4) and drops empty segments, a last slash included. */
+/** Resolves `.` and `..` (RFC 3986 5.2.4) and drops empty segments, a last slash included. A backslash is read as a slash, as many servers do. */
 function normalise(path: string): string {
   const segments: string[] = [];
-  for (const segment of path.split('/')) {
+  for (const segment of path.replaceAll('\\', '/').split('/')) {
     if (segment === '..') segments.pop();
     else if (segment !== '' && segment !== '.') segments.push(segment);
   }

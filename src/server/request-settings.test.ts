@@ -42,6 +42,13 @@ const deadlines: [string, Record<string, string>, number][] = [
   ['5 % before the SDK gives up', { 'x-stainless-timeout': '10' }, 9500],
   ['the policy’s where the SDK waits longer', { 'x-stainless-timeout': '600' }, 20_000],
   ['the policy’s where the SDK says nothing of use', { 'x-stainless-timeout': 'NOT_GIVEN' }, 20_000],
+  ['a second before the Python SDK stops to read', { 'x-stainless-read-timeout': '15' }, 14_250],
+  ['5 % before the Python SDK stops to read', { 'x-stainless-read-timeout': '5.0' }, 4750],
+  ['the policy’s where the Python SDK reads for longer', { 'x-stainless-read-timeout': '600' }, 20_000],
+  ['the policy’s where the Python SDK has no limit', { 'x-stainless-read-timeout': 'None' }, 20_000],
+  ['the shorter of what an SDK says', { 'x-stainless-timeout': '10', 'x-stainless-read-timeout': '15' }, 9500],
+  ['the shorter, whichever it is', { 'x-stainless-timeout': '15', 'x-stainless-read-timeout': '10' }, 9500],
+  ['by header before the SDK’s read timeout', { 'x-breakwater-deadline-ms': '15000', 'x-stainless-read-timeout': '1' }, 15_000],
   ['by header before the SDK’s', { 'x-breakwater-deadline-ms': '15000', 'x-stainless-timeout': '1' }, 15_000],
 ];
 
@@ -51,6 +58,22 @@ for (const [story, headers, expected] of deadlines) {
     await fetch('/v1/chat/completions', chat({}, headers));
     assert.equal(gateway.requests[0]?.receivedAt, 500);
     assert.equal(gateway.requests[0]?.deadline, 500 + expected);
+  });
+}
+
+const streams: [string, Record<string, string>, number, number | null][] = [
+  ['gets keep-alives before its caller stops to read', { 'x-stainless-read-timeout': '10' }, 20_000, 8000],
+  ['gets them however little its caller waits, but not without end', { 'x-stainless-read-timeout': '0.001' }, 20_000, 250],
+  ['keeps the deadline that was asked for', { 'x-breakwater-deadline-ms': '15000', 'x-stainless-read-timeout': '10' }, 15_000, 8000],
+  ['gets them as the policy says where nothing is known', {}, 20_000, null],
+  ['has the deadline of the whole timeout', { 'x-stainless-timeout': '10' }, 9500, null],
+];
+
+for (const [story, headers, deadline, keepAliveMaxMs] of streams) {
+  bothWays(`a stream ${story}`, { config: { policy: { deadline: '20s', maxDeadline: '30s' } } }, async ({ fetch, gateway }) => {
+    await fetch('/v1/chat/completions', chat({ stream: true }, headers));
+    assert.equal(gateway.requests[0]?.deadline, deadline);
+    assert.equal(gateway.requests[0]?.keepAliveMaxMs, keepAliveMaxMs);
   });
 }
 
@@ -101,4 +124,12 @@ bothWays('headers that may travel on do, others stay', {}, async ({ fetch, gatew
     'accept',
     'application/json',
   ]);
+});
+
+bothWays('headers of ours that mean nothing are passed on by name, to be noted', {}, async ({ fetch, gateway }) => {
+  const headers = { 'x-breakwater-prority': 'high', 'x-breakwater-cache': 'off', 'x-breakwater-timeout': '5' };
+  assert.equal((await fetch('/v1/chat/completions', chat({}, headers))).status, 200);
+  assert.deepEqual(gateway.requests[0]?.unknownHeaders, ['x-breakwater-prority', 'x-breakwater-timeout']);
+  await fetch('/v1/chat/completions', chat({}, {}));
+  assert.deepEqual(gateway.requests[1]?.unknownHeaders, []);
 });

@@ -11,15 +11,23 @@ export interface RequestSettings {
   readonly deadlineMs: number;
   /** False: `deadlineMs` is the policy's own. */
   readonly deadlineGiven: boolean;
+  /** `x-breakwater-deadline-ms` names it, which goes before what an SDK says. */
+  readonly isDeadlineAsked: boolean;
+  /** How long the caller waits for the next byte, in milliseconds; null: that is not known. */
+  readonly readTimeoutMs: number | null;
   /** False: only the first tier. */
   readonly fallback: boolean;
   readonly cache: 'on' | 'off' | 'refresh';
   /** Null: none was given. */
   readonly idempotencyKey: string | null;
+  /** `x-breakwater-*` headers that mean nothing here. */
+  readonly unknownHeaders: readonly string[];
 }
 
 /** A longer idempotency key is refused, in characters. */
 const KEY_LENGTH_MAX = 255;
+
+const DEADLINE_HEADER = 'x-breakwater-deadline-ms';
 
 type DeadlinePolicy = Pick<Policy, 'deadline' | 'maxDeadline'>;
 
@@ -30,7 +38,33 @@ export function readSettings(exchange: Exchange, policy: DeadlinePolicy): Reques
   const fallback = oneOf(exchange, 'x-breakwater-fallback', ['on', 'off']) !== 'off';
   const priority = oneOf(exchange, 'x-breakwater-priority', PRIORITIES);
   const wishMs = deadlineWish(exchange, policy);
-  return { priority, deadlineMs: wishMs ?? policy.deadline, deadlineGiven: wishMs !== null, fallback, cache, idempotencyKey };
+  const isDeadlineAsked = exchange.header(DEADLINE_HEADER) !== undefined;
+  const readTimeoutMs = secondsOf(exchange, 'x-stainless-read-timeout');
+  return {
+    priority,
+    deadlineMs: wishMs ?? policy.deadline,
+    deadlineGiven: wishMs !== null,
+    isDeadlineAsked,
+    readTimeoutMs,
+    fallback,
+    cache,
+    idempotencyKey,
+    unknownHeaders: unknownHeaders(exchange),
+  };
+}
+
+const ownPrefix = 'x-breakwater-';
+const ownHeaders: ReadonlySet<string> = new Set(['priority', 'deadline-ms', 'fallback', 'cache'].map((name) => ownPrefix + name));
+const none: readonly string[] = [];
+/** More of them are not named. */
+const namedMax = 10;
+
+function unknownHeaders(exchange: Exchange): readonly string[] {
+  if (!exchange.hasHeaderLike(ownPrefix)) return none;
+  return exchange
+    .headersLike(ownPrefix)
+    .filter((name) => !ownHeaders.has(name))
+    .slice(0, namedMax);
 }
 
 /** Only what changes something can be repeated by mistake: a key with any other method means nothing. */
@@ -54,19 +88,51 @@ function priorityOfTier(tier: string | null): Priority | null {
 }
 
 function deadlineWish(exchange: Exchange, policy: DeadlinePolicy): number | null {
-  const name = 'x-breakwater-deadline-ms';
-  const text = exchange.header(name);
+  const text = exchange.header(DEADLINE_HEADER);
   if (text === undefined) return sdkTimeout(exchange, policy);
-  if (!/^\d{1,15}$/.test(text) || Number(text) === 0) throw badHeader(name, 'a positive whole number of milliseconds', text);
+  if (!/^\d{1,15}$/.test(text) || Number(text) === 0) throw badHeader(DEADLINE_HEADER, 'a positive whole number of milliseconds', text);
   return Math.min(Number(text), policy.maxDeadline);
 }
 
 /** The official SDKs tell when they give up; our answer has to come a little before that. */
 function sdkTimeout(exchange: Exchange, policy: DeadlinePolicy): number | null {
-  const timeoutMs = Number(exchange.header('x-stainless-timeout') ?? Number.NaN) * 1000;
-  if (!(timeoutMs > 0)) return null;
+  return shorterThan(secondsOf(exchange, 'x-stainless-timeout'), policy.deadline);
+}
+
+/** In milliseconds; null: the header is missing, or no positive number of seconds. */
+function secondsOf(exchange: Exchange, name: string): number | null {
+  const timeoutMs = Number(exchange.header(name) ?? Number.NaN) * 1000;
+  return timeoutMs > 0 && timeoutMs < Infinity ? timeoutMs : null;
+}
+
+/** The deadline for a caller that gives up after `timeoutMs`; null: `deadlineMs` is shorter. */
+function shorterThan(timeoutMs: number | null, deadlineMs: number): number | null {
+  if (timeoutMs === null) return null;
   const wishMs = timeoutMs - Math.min(timeoutMs * 0.05, 1000);
-  return wishMs < policy.deadline ? wishMs : null;
+  return wishMs < deadlineMs ? wishMs : null;
+}
+
+/** The shortest interval of keep-alives that a caller can ask for, in milliseconds. */
+const KEEP_ALIVE_MIN_MS = 250;
+/** Keep-alives come after this share of what the caller waits for the next byte. */
+const KEEP_ALIVE_SHARE = 0.8;
+
+/** What the caller's read timeout means for its request, once it is known whether it asks for a stream. */
+export interface Waiting extends Pick<RequestSettings, 'deadlineMs' | 'deadlineGiven'> {
+  /** A stream must not be silent for longer, in milliseconds; null: the policy decides. */
+  readonly keepAliveMaxMs: number | null;
+}
+
+/**
+ * A caller with a read timeout gives up when it hears nothing for that long. A plain answer is silent until it is whole, so that is
+ * its deadline, unless `x-breakwater-deadline-ms` says another; a stream gets keep-alives sooner.
+ */
+export function waitingOf(settings: RequestSettings, isEventStream: boolean): Waiting {
+  const { deadlineMs, deadlineGiven, isDeadlineAsked, readTimeoutMs } = settings;
+  if (readTimeoutMs === null) return { deadlineMs, deadlineGiven, keepAliveMaxMs: null };
+  if (isEventStream) return { deadlineMs, deadlineGiven, keepAliveMaxMs: Math.max(KEEP_ALIVE_MIN_MS, readTimeoutMs * KEEP_ALIVE_SHARE) };
+  const wishMs = isDeadlineAsked ? null : shorterThan(readTimeoutMs, deadlineMs);
+  return { deadlineMs: wishMs ?? deadlineMs, deadlineGiven: deadlineGiven || wishMs !== null, keepAliveMaxMs: null };
 }
 
 function oneOf<const W extends string>(exchange: Exchange, name: string, words: readonly W[]): W | null {

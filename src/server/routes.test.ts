@@ -113,9 +113,12 @@ overSocket(
       '/v1/models/../../admin/config',
       '/v1/audio/%2e%2e/%2e%2e/admin/config',
       '//admin/config',
-      'http://elsewhere/admin/config',
+      '/v1\\..\\admin/config',
+      '/v1/%5c../admin%5cconfig',
+      'http://localhost/admin/config',
+      'HTTP://LOCALHOST:80/admin/config',
     ]) {
-      const answer = await rawExchange(origin, `GET ${target} HTTP/1.1\r\nHost: localhost:4000/#@x\r\nConnection: close\r\n\r\n`);
+      const answer = await rawExchange(origin, `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
       assert.match(answer, /^HTTP\/1\.1 401 /, target);
     }
   },
@@ -133,13 +136,30 @@ overSocket('what HTTP forbids is refused in JSON', {}, async ({ origin }) => {
   const post = 'POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n';
   for (const [text, status] of [
     ['GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n', 400],
+    ['GET /health/live HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\nConnection: close\r\n\r\n', 400],
+    ['GET /health/live HTTP/1.1\r\nHost: localhost\r\nhOST: evil.example\r\nConnection: close\r\n\r\n', 400],
+    ['GET /health/live HTTP/2.0\r\nHost: localhost\r\n\r\n', 400],
+    ['GET /health/live HTTP/0.9\r\nHost: localhost\r\n\r\n', 400],
+    ['PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 400],
+    ['CONNECT evil.example:443 HTTP/1.1\r\nHost: evil.example:443\r\n\r\n', 400],
+    ['GET http://elsewhere/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n', 400],
+    ['GET http://localhost@elsewhere/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n', 400],
+    ['GET http://localhost:81/health/live HTTP/1.1\r\nHost: localhost:80\r\n\r\n', 400],
+    ['GET ftp://localhost/health/live HTTP/1.1\r\nHost: localhost\r\n\r\n', 400],
+    [`${post}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n`, 400],
+    [`${post}Transfer-Encoding: gzip\r\n\r\n0\r\n\r\n`, 400],
+    [`${post}Transfer-Encoding: x-chunked\r\n\r\n0\r\n\r\n`, 400],
+    [`${post}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n`, 400],
+    [`${post}Transfer-Encoding: identity\r\n\r\n0\r\n\r\n`, 400],
+    [post.replace('1.1', '1.0') + 'Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 400],
     [`${post}Transfer-Encoding: chunked\r\n\r\nzz\r\n`, 400],
     [`${post}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n`, 400],
     [`${post}Expect: magic\r\nContent-Length: 0\r\n\r\n`, 417],
     [`${post}X-Long: ${'a'.repeat(40_000)}\r\n\r\n`, 431],
   ] as const) {
     const answer = await rawExchange(origin, text);
-    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} [^]*"code":"invalid_request"`));
+    assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} [^]*"code":"invalid_request"`), text.slice(0, 200));
+    assert.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1, text.slice(0, 200));
   }
 });
 

@@ -49,6 +49,8 @@ export interface Connection {
   apply(batch: Batch, nowMs: number): Promise<void>;
   /** The live rows of a collection by key, or of one key. */
   read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult>;
+  /** Rejects if what lies under the connection is not what was opened. Absent: that can't happen unnoticed. */
+  check?(): Promise<void>;
   /** Absent: this backend keeps no answers. */
   readonly answers?: AnswerConnection;
   /** Ends in good order. */

@@ -24,6 +24,7 @@ export const STORE_FAULTS = [
   'locked', // another connection holds it for longer than we wait
   'corrupt', // damaged, or not a database
   'foreign', // a sound database that isn't ours
+  'replaced', // its file was deleted, replaced or overwritten while it was in use
   'newer_version', // written by a newer Breakwater
   'full', // no space left
   'io_error',
@@ -87,6 +88,8 @@ export interface Store {
   readonly counters: StoreCounters;
   /** Answers that were kept; null: this store does not keep them, as they would end with the process anyway. */
   readonly answers: AnswerStore | null;
+  /** Looks, now and then, whether what lies under the store is still what was opened: called every second by its owner. */
+  check?(): void;
   /** Hears every change between `ok` and `degraded`, and of the fault. Returns how to stop hearing. */
   onHealthChange(listener: (health: StoreHealth) => void): () => void;
 

@@ -40,6 +40,8 @@ export interface StoreTiming {
   readonly retryDelayMs: number;
   /** Default 30,000. */
   readonly retryDelayMaxMs: number;
+  /** The least time between two checks of a connection. Default 5,000. */
+  readonly checkIntervalMs: number;
 }
 
 export const STORE_TIMING: StoreTiming = {
@@ -51,6 +53,7 @@ export const STORE_TIMING: StoreTiming = {
   closeTimeoutMs: 2_000,
   retryDelayMs: 250,
   retryDelayMaxMs: 30_000,
+  checkIntervalMs: 5_000,
 };
 
 /** A read is repeated if a batch became durable behind its back; more often than this nothing but chance would do it. */
@@ -103,6 +106,7 @@ class WriteBehindStore implements Store {
   #failures = 0;
   #commitTimer: Timer | undefined;
   #retryTimer: Timer | undefined;
+  #nextCheckAt = 0;
   #markOpened: () => void = () => {};
   #closed: Promise<void> | undefined;
   #refused = 0;
@@ -274,6 +278,18 @@ class WriteBehindStore implements Store {
     if (this.answers === null) this.#markOpened();
     else void this.answers.attach(connection).then(() => this.#markOpened());
     if (!this.#sending) this.#recover();
+  }
+
+  check(): void {
+    const connection = this.#connection;
+    const now = this.#clock.now();
+    if (this.#state !== 'up' || connection?.check === undefined || now < this.#nextCheckAt) return;
+    this.#nextCheckAt = now + this.#timing.checkIntervalMs;
+    within(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) => {
+      const failure = toStoreFailure(error);
+      // Behind a batch that a slow disk takes its time for, a check may run out of its own.
+      if (failure.fault !== 'timeout' || !this.#sending) this.#lose(connection, failure);
+    });
   }
 
   #recover(): void {

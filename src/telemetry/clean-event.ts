@@ -1,21 +1,53 @@
 import type { BreakwaterEvent } from '../core/events.ts';
+import { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Redact } from './redact.ts';
 
 /** Longest model name that is kept; a caller may send any where a route takes patterns. */
 const modelLengthMax = 200;
+/** Longest path that is kept. */
+const pathLengthMax = 200;
 /** Most blockers of one wait that are kept. */
 const blockersMax = 50;
 
+/** Most model names whose masked form is remembered. */
+const rememberedMax = 200;
+
+/** Masks and bounds the name of a model: callers mistake a key for one. */
+export function createModelCleaner(secrets: readonly string[]): Redact {
+  const mask = new SecretMask(secrets);
+  const known = new Map<string, string>();
+  return (model) => {
+    const before = known.get(model);
+    if (before !== undefined) return before;
+    const masked = mask.text(model.slice(0, modelLengthMax + 1));
+    const cleaned = masked.length <= modelLengthMax ? masked : `${masked.slice(0, modelLengthMax)}…`;
+    if (known.size >= rememberedMax) known.clear();
+    if (model.length <= modelLengthMax) known.set(model, cleaned);
+    return cleaned;
+  };
+}
+
 /** An event with its free text masked and its sizes bounded: what everything in telemetry works on. The event itself where nothing is amiss. */
-export function cleanEvent(event: BreakwaterEvent, redact: Redact): BreakwaterEvent {
+export function cleanEvent(event: BreakwaterEvent, redact: Redact, cleanModel: Redact): BreakwaterEvent {
   switch (event.type) {
     case 'received':
-    case 'finished':
-      return event.model.length <= modelLengthMax ? event : { ...event, model: `${event.model.slice(0, modelLengthMax)}…` };
+    case 'finished': {
+      const model = cleanModel(event.model);
+      return model === event.model ? event : { ...event, model };
+    }
+    case 'rejected':
+      return {
+        ...event,
+        message: redact(event.message),
+        path: redact(event.path.slice(0, pathLengthMax)),
+        model: event.model === null ? null : cleanModel(event.model),
+      };
     case 'queued':
       return event.blockers.length <= blockersMax ? event : { ...event, blockers: event.blockers.slice(0, blockersMax) };
     case 'attempt_end':
       return event.message === null ? event : { ...event, message: redact(event.message) };
+    case 'cooldown':
+      return event.why === undefined ? event : { ...event, why: redact(event.why) };
     case 'note':
       return { ...event, note: redact(event.note) };
     case 'warning':

@@ -14,6 +14,8 @@ export function levelOf(event: BreakwaterEvent): LineLevel {
       return event.verdict === 'success' || event.verdict === 'cancelled' ? 'info' : 'warn';
     case 'finished':
       return event.outcome === 'success' || event.outcome === 'cancelled' ? 'info' : 'warn';
+    case 'rejected':
+      return 'warn';
     case 'note':
       return event.notable ?? 'debug';
     case 'breaker':
@@ -39,6 +41,7 @@ const plainMessages = {
   attempt_end: 'attempt ended',
   finished: 'request finished',
   received: 'request received',
+  rejected: 'request rejected',
   queued: 'queued',
   attempt: 'attempt started',
   backoff: 'backing off',
@@ -68,6 +71,22 @@ export function createFieldsWriter(): (event: BreakwaterEvent) => string {
         return objectFields({ event: event.type, requestId: event.requestId, blockers: event.blockers.map(blockerText) });
       case 'note':
         return objectFields({ event: event.type, requestId: event.requestId, note: event.note, target: event.target });
+      case 'rejected': {
+        const { type, requestId, status, code, message, method, path } = event;
+        return objectFields({
+          event: type,
+          requestId,
+          status,
+          code,
+          error: message,
+          method,
+          path,
+          ...(event.client !== null && { client: event.client }),
+          ...(event.model !== null && { model: event.model }),
+        });
+      }
+      case 'lifecycle':
+        return objectFields({ event: event.type, state: event.state, detail: event.detail, ...event.facts });
       default: {
         const { type, at: _at, ...rest } = event;
         return objectFields({ event: type, ...rest });
@@ -77,7 +96,13 @@ export function createFieldsWriter(): (event: BreakwaterEvent) => string {
 }
 
 function objectFields(fields: object): string {
-  return `,${JSON.stringify(fields).slice(1, -1)}`;
+  return `,${JSON.stringify(fields, asLogged).slice(1, -1)}`;
+}
+
+/** Without nulls and what JSON has no word for; figures to the tenth. */
+function asLogged(_name: string, value: unknown): unknown {
+  if (typeof value === 'number') return Number.isFinite(value) ? tenths(value) : undefined;
+  return value ?? undefined;
 }
 
 // Tokens from our own lists stand as they are; every other text is escaped. A line is a tree of its pieces until it is
@@ -133,7 +158,7 @@ function attemptMiddle(event: AttemptEndEvent): string {
   return joined(
     `","attempt":${event.attempt},"target":"${escaped(event.target)}","verdict":"${event.verdict}"`,
     event.reason === null ? '' : `,"reason":"${event.reason}"`,
-    event.status === null ? '' : `,"status":${figure(event.status)}`,
+    event.status === null ? '' : figure('status', event.status),
     event.failure === null ? '' : `,"failure":"${event.failure}"`,
     event.phase === null ? '' : `,"phase":"${event.phase}"`,
   );
@@ -145,10 +170,10 @@ function createFinishedFields(): (event: FinishedEvent) => string {
     return (
       `,"event":"finished","requestId":"${escaped(event.requestId)}` +
       middleOf(event) +
-      figure(tenths(event.queueMs)) +
+      figure('queueMs', tenths(event.queueMs)) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +
-      (event.costUsd === null ? '' : `,"costUsd":${figure(event.costUsd)}`)
+      (event.costUsd === null ? '' : figure('costUsd', Number(event.costUsd.toPrecision(6))))
     );
   };
 }
@@ -169,7 +194,7 @@ function isSameRequest(a: FinishedEvent, b: FinishedEvent): boolean {
   );
 }
 
-/** From the end of the request's id to where `queueMs` stands. */
+/** From the end of the request's id to `queueMs`. */
 function finishedMiddle(event: FinishedEvent): string {
   return joined(
     `","outcome":"${event.outcome}","status":${event.status}`,
@@ -180,7 +205,6 @@ function finishedMiddle(event: FinishedEvent): string {
     `,"attempts":${event.attempts}`,
     event.fallback === null ? '' : `,"fallback":"${event.fallback}"`,
     event.cache === null ? '' : `,"cache":"${event.cache}"`,
-    ',"queueMs":',
   );
 }
 
@@ -190,17 +214,17 @@ function joined(...pieces: string[]): string {
 }
 
 function times({ durationMs, firstContentMs }: AttemptEndEvent | FinishedEvent): string {
-  const duration = `,"durationMs":${figure(tenths(durationMs))}`;
-  return firstContentMs === null ? duration : `${duration},"firstContentMs":${figure(tenths(firstContentMs))}`;
+  const duration = figure('durationMs', tenths(durationMs));
+  return firstContentMs === null ? duration : duration + figure('firstContentMs', tenths(firstContentMs));
 }
 
 function tokens(usage: TokenUsage): string {
-  return `,"inputTokens":${figure(usage.inputTokens)},"outputTokens":${figure(usage.outputTokens)}`;
+  return figure('inputTokens', usage.inputTokens) + figure('outputTokens', usage.outputTokens);
 }
 
-/** JSON has no word for NaN and the infinities. */
-function figure(value: number): number | null {
-  return Number.isFinite(value) ? value : null;
+/** A field; none where JSON has no word for the value. */
+function figure(name: string, value: number): string {
+  return Number.isFinite(value) ? `,"${name}":${value}` : '';
 }
 
 /** Printable ASCII without quote and backslash: what JSON takes as it stands. */

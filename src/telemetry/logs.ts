@@ -11,7 +11,7 @@ export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' |
 /** Bound on log lines that wait for the sink, in UTF-16 units; beyond it lines are dropped and counted. */
 const logBufferLengthMax = 4 * 1024 * 1024;
 /** Longest wait for the sink at flush and close. */
-const logFlushTimeoutMs = 1_000;
+const logFlushTimeoutMs = 500;
 
 /** For what is no event: as pino's, `log.warn('…')` or `log.warn({ field }, '…')`. Whole lines are masked, so it is not for hot paths. */
 export type Logger = Pick<PinoLogger, LineLevel>;
@@ -51,7 +51,7 @@ export function createLogs(options: LogsOptions): Logs {
       level: options.level,
       base: null,
       formatters: { level: (label) => ({ level: label }) },
-      timestamp: () => `,"time":${clock.epochMs()}`,
+      timestamp: () => `,"time":"${new Date(clock.epochMs()).toISOString()}"`,
       hooks: { streamWrite: (line) => redactLine(line) },
     },
     { write: (line: string) => void queue.push(line) },
@@ -93,7 +93,7 @@ function createHeadWriter(clock: Clock): (level: LineLevel) => string {
     if (now !== lastMs || level !== lastLevel) {
       lastMs = now;
       lastLevel = level;
-      head = `{"level":"${level}","time":${now}`;
+      head = `{"level":"${level}","time":"${new Date(now).toISOString()}"`;
     }
     return head;
   };

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Registry } from 'prom-client';
 import type { BreakwaterEvent } from '../core/events.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { attempt, attemptEnd, failedAttempt, finished, received } from './sample-events.ts';
-import { createMetrics, type MetricsOptions } from './metrics.ts';
+import { createMetrics, unnamedTargetsMax, type MetricsOptions } from './metrics.ts';
 import { labelValuesMax, seriesMax } from './series.ts';
 import type { Snapshot } from './snapshot.ts';
 
@@ -72,6 +73,15 @@ test('names that are not configured, or too many, are counted as other', async (
   assert.equal(lines.length, labelValuesMax + 2);
   assert.equal(lines.filter((line) => line.includes('model="other",client="other"')).length, 1);
   assert.equal(lines.filter((line) => line.includes('model="fast",client="other"')).length, 1);
+});
+
+test('targets that only callers have named take no label from those that are configured', async () => {
+  const { record, scrape } = setUp({ isConfiguredTarget: (target) => target === 'a/configured' });
+  for (let i = 0; i < 30_000; i++) record(attemptEnd({ target: `a/made-up-${i}` }));
+  record(attemptEnd({ target: 'a/configured' }));
+  const lines = [...(await scrape()).keys()].filter((name) => name.startsWith('breakwater_attempts_total'));
+  assert.equal(lines.length, unnamedTargetsMax + 2);
+  assert.equal(lines.filter((line) => line.includes('target="a/configured"')).length, 1);
 });
 
 test('combinations of labels are bounded too, and none is lost', async () => {
@@ -166,4 +176,18 @@ test('attempts beside a silent one are counted by where they went, and so are th
   assert.equal(samples.get('breakwater_hedges_won_total{target="openai/gpt",kind="hedge"}'), 1);
   assert.equal(samples.get('breakwater_hedges_total{target="openai/gpt",kind="probe"}'), 1);
   assert.equal(samples.get('breakwater_hedges_won_total{target="openai/gpt",kind="probe"}'), 1);
+});
+
+test('a page that failed once is whole the next time', async () => {
+  let failures = 1;
+  const metrics = createMetrics({
+    clock: createManualClock(),
+    dropped: { logLines: () => 0, requestRecords: () => 0 },
+    loadRegistry() {
+      if (failures-- > 0) throw new Error('EMFILE: too many open files');
+      return Registry;
+    },
+  });
+  await assert.rejects(metrics.scrape(), /EMFILE/);
+  assert.match(await metrics.scrape(), /^breakwater_requests_total|^# HELP breakwater_/m);
 });

@@ -1,4 +1,5 @@
-import type { Metric } from 'prom-client';
+import { createRequire } from 'node:module';
+import type { Metric, Registry } from 'prom-client';
 import type { Clock } from '../core/clock.ts';
 import type { AttemptEndEvent, BreakerState, BreakwaterEvent, FinishedEvent } from '../core/events.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
@@ -8,6 +9,8 @@ import type { Snapshot } from './snapshot.ts';
 
 /** Upper bounds in seconds. Calls to models last from milliseconds (refused, cached, simulated) to ten minutes. */
 const durationBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
+/** Most targets that only callers have named, as values of a label. */
+export const unnamedTargetsMax = 50;
 /** Most resources or breakers that are shown one by one. */
 const gaugeSamplesMax = 2_000;
 const breakerValues: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2, isolated: 3 };
@@ -19,8 +22,12 @@ export interface MetricsOptions {
   readonly snapshot?: () => Snapshot;
   /** Whether a model name may be a label of its own; the others are counted as `other`. Default: any, up to a bound. */
   readonly isConfiguredModel?: (model: string) => boolean;
+  /** Whether the config names this target or credential; of the others a few are labels, so that callers can't use up all places. Default: it does. */
+  readonly isConfiguredTarget?: (subject: string) => boolean;
   /** Counters that are kept elsewhere, asked at each scrape. */
   readonly dropped: { readonly logLines: () => number; readonly requestRecords: () => number };
+  /** Loads prom-client's registry, and may throw. Default: from its package. */
+  readonly loadRegistry?: () => typeof Registry;
 }
 
 /** Prometheus metrics, described in docs/metrics.md. */
@@ -36,17 +43,20 @@ export function createMetrics(options: MetricsOptions): Metrics {
   const labels: Labels = {
     models: new LabelValues(options.isConfiguredModel),
     clients: new LabelValues(),
-    targets: new LabelValues(),
-    subjects: new LabelValues(),
+    targets: new LabelValues(options.isConfiguredTarget, unnamedTargetsMax),
+    subjects: new LabelValues(options.isConfiguredTarget, unnamedTargetsMax),
   };
   const engine = createEngineGauges(options.snapshot, labels.targets);
-  const write = createExposition([
-    ...Object.values(families),
-    ...engine.families,
-    asked('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
-    asked('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
-    ...processMetrics(options.clock),
-  ]);
+  const write = createExposition(
+    [
+      ...Object.values(families),
+      ...engine.families,
+      asked('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
+      asked('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
+      ...processMetrics(options.clock),
+    ],
+    options.loadRegistry ?? requireRegistry,
+  );
 
   return {
     record(event) {
@@ -77,10 +87,11 @@ function createFamilies() {
   return {
     requests: counter('requests_total', 'Finished requests.', 'model', 'client', 'priority', 'outcome', 'code'),
     attempts: counter('attempts_total', 'Finished attempts.', 'target', 'verdict', 'reason'),
+    unknown: counter('unknown_errors_total', 'Attempts refused with an error that no rule knows.', 'target'),
     poor: counter('poor_answers_total', 'Whole answers that were not good enough.', 'target', 'quality'),
     races: counter(
       'hedges_total',
-      'Attempts beside a silent one; kind: hedge, or probe for that of a half-open breaker.',
+      'Attempts beside a silent one; kind: hedge, probe (beside the probe of a half-open breaker), or rescue (beside one silent for too long).',
       'target',
       'kind',
     ),
@@ -101,6 +112,16 @@ function createFamilies() {
 
 function count(event: BreakwaterEvent, families: Families, labels: Labels): void {
   switch (event.type) {
+    case 'rejected':
+      families.requests.add(
+        1,
+        labels.models.admit(event.model ?? 'none'),
+        labels.clients.admit(event.client ?? 'none'),
+        'none',
+        'refused',
+        event.code,
+      );
+      return;
     case 'attempt':
       return event.race === null ? undefined : families.races.add(1, labels.targets.admit(event.target), event.race);
     case 'committed':
@@ -123,6 +144,7 @@ function countAttempt(event: AttemptEndEvent, families: Families, labels: Labels
   const target = labels.targets.admit(event.target);
   families.attempts.add(1, target, event.verdict, event.reason ?? 'none');
   families.attemptDuration.observe(event.durationMs / 1_000, target);
+  if (event.reason === 'refused') families.unknown.add(1, target);
   if (event.quality !== null) families.poor.add(1, target, event.quality);
   if (event.usage === null) return;
   families.tokens.add(event.usage.inputTokens, target, 'input');
@@ -237,18 +259,25 @@ interface Exposed {
 }
 
 /** Writes the families by prom-client's registry, loaded at the first scrape: it takes longer to load than all the rest of telemetry. */
-function createExposition(families: readonly Exposed[]): () => Promise<string> {
-  async function load(): Promise<() => Promise<string>> {
-    const { Registry } = await import('prom-client');
-    const registry = new Registry();
+function createExposition(families: readonly Exposed[], loadRegistry: () => RegistryClass): () => Promise<string> {
+  let registry: InstanceType<RegistryClass> | null = null;
+
+  function load(): InstanceType<RegistryClass> {
+    const made = new (loadRegistry())();
     for (const family of families) {
       const { name, help, type } = family;
       const get = () => Promise.resolve({ name, help, type, aggregator: 'sum', values: family.samples() });
       // A registry asks a metric for its name and `get()` only; its type lists prom-client's own classes.
-      registry.registerMetric({ name, get } as unknown as Metric);
+      made.registerMetric({ name, get } as unknown as Metric);
     }
-    return () => registry.metrics();
+    return made;
   }
-  let loaded: ReturnType<typeof load> | null = null;
-  return async () => (await (loaded ??= load()))();
+  return async () => (registry ??= load()).metrics();
+}
+
+type RegistryClass = typeof Registry;
+
+/** By `require`: what `import` failed to load (too many open files) would fail for the life of the process. */
+function requireRegistry(): RegistryClass {
+  return (createRequire(import.meta.url)('prom-client') as { Registry: RegistryClass }).Registry;
 }

@@ -1,6 +1,15 @@
 import { performance } from 'node:perf_hooks';
 import type { Clock } from '../core/clock.ts';
-import { asked, type AskedFamily } from './series.ts';
+import { asked, type AskedFamily, type Sample } from './series.ts';
+
+/** Read from a file, which a process with too many of them can't open: then it is left out of the page. */
+function residentBytes(): number | Sample[] {
+  try {
+    return process.memoryUsage.rss();
+  } catch {
+    return [];
+  }
+}
 
 /**
  * What the process uses, under the names that dashboards for Node know. Asked for at the scrape only: prom-client's own
@@ -14,7 +23,7 @@ export function processMetrics(clock: Clock): AskedFamily[] {
     asked('counter', 'process_cpu_user_seconds_total', 'User CPU time in seconds.', () => process.cpuUsage().user / 1e6),
     asked('counter', 'process_cpu_system_seconds_total', 'System CPU time in seconds.', () => process.cpuUsage().system / 1e6),
     asked('gauge', 'process_start_time_seconds', 'Start of the process, in seconds since the epoch.', () => startedSeconds),
-    asked('gauge', 'process_resident_memory_bytes', 'Resident memory in bytes.', () => process.memoryUsage.rss()),
+    asked('gauge', 'process_resident_memory_bytes', 'Resident memory in bytes.', residentBytes),
     asked('gauge', 'nodejs_heap_size_total_bytes', 'Size of the JavaScript heap in bytes.', () => process.memoryUsage().heapTotal),
     asked('gauge', 'nodejs_heap_size_used_bytes', 'Used part of the JavaScript heap in bytes.', () => process.memoryUsage().heapUsed),
     asked('gauge', 'nodejs_external_memory_bytes', 'Memory of buffers outside the heap in bytes.', () => process.memoryUsage().external),

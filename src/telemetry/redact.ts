@@ -9,7 +9,7 @@ export const redactedTextMax = 500;
 /** Longest text that is looked at, so that no message costs more than this to clean. */
 const scannedTextMax = 4_000;
 /** Shorter configured secrets than this would mask ordinary words. */
-const secretLengthMin = 6;
+const secretLengthMin = 8;
 
 const mask = '[redacted]';
 

@@ -12,7 +12,7 @@ import type { Trace } from './traces.ts';
 const recordVersion = 1;
 /** Bound on records that wait for the disk, in UTF-16 units; beyond it records are dropped and counted. */
 const requestsBufferLengthMax = 8 * 1024 * 1024;
-const flushTimeoutMs = 2_000;
+const flushTimeoutMs = 750;
 
 /** One line of the requests file. Public: documented field by field in docs/requests-file.md. */
 export interface RequestRecord {

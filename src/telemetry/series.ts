@@ -13,15 +13,23 @@ export const otherValue = 'other';
 export class LabelValues {
   readonly #known = new Set<string>();
   readonly #isExpected: (value: string) => boolean;
+  readonly #unexpectedMax: number;
+  #unexpected = 0;
 
-  /** Values that `isExpected` refuses are `other`. */
-  constructor(isExpected: (value: string) => boolean = () => true) {
+  /** Values that `isExpected` refuses are `other`, but for the first `unexpectedMax` of them, which take no place from expected ones. */
+  constructor(isExpected: (value: string) => boolean = () => true, unexpectedMax = 0) {
     this.#isExpected = isExpected;
+    this.#unexpectedMax = unexpectedMax;
   }
 
   admit(value: string): string {
     if (this.#known.has(value)) return value;
-    if (this.#known.size >= labelValuesMax || !this.#isExpected(value)) return otherValue;
+    if (this.#isExpected(value)) {
+      if (this.#known.size - this.#unexpected >= labelValuesMax) return otherValue;
+    } else {
+      if (this.#unexpected >= this.#unexpectedMax) return otherValue;
+      this.#unexpected++;
+    }
     this.#known.add(value);
     return value;
   }

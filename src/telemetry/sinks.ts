@@ -1,4 +1,5 @@
-import { close, fstatSync, open, write } from 'node:fs';
+import { close, constants, fstat, fstatSync, open, write } from 'node:fs';
+import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import type { LineSink } from './line-queue.ts';
 
@@ -48,10 +49,22 @@ export interface FileSink extends LineSink {
   reopen(): void;
 }
 
-/** Appends lines to a file, opened at the first write. A failed write closes it, so that the next one starts afresh. */
+/**
+ * Without waiting for a reader: to open a pipe that has none would hold a thread of the pool, and with it the exit of the process.
+ * Such a pipe is refused (ENXIO) and tried again later. Files and devices don't mind the flag.
+ */
+const appendFlags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+
+/** What is open under the path. */
+interface OpenFile {
+  write(text: string, done: Done): void;
+  close(): void;
+}
+
+/** Appends lines to a file or a named pipe, opened at the first write. A failed write closes it, so that the next one starts afresh. */
 export function fileSink(path: string): FileSink {
   const state: WriteState = { isMidLine: false };
-  let descriptor: number | null = null;
+  let file: OpenFile | null = null;
   let isWriting = false;
   let mustClose = false;
 
@@ -61,8 +74,8 @@ export function fileSink(path: string): FileSink {
       return;
     }
     mustClose = false;
-    if (descriptor !== null) close(descriptor, () => {});
-    descriptor = null;
+    file?.close();
+    file = null;
   }
 
   function finish(error: Error | null, done: Done): void {
@@ -74,17 +87,40 @@ export function fileSink(path: string): FileSink {
   return {
     write(text, done) {
       isWriting = true;
-      const append = (opened: number): void => writeAll(opened, state, text, (error) => finish(error, done));
-      if (descriptor !== null) return append(descriptor);
-      open(path, 'a', 0o640, (error, opened) => {
-        if (error !== null) return finish(error, done);
-        descriptor = opened;
-        append(opened);
+      if (file !== null) return file.write(text, (error) => finish(error, done));
+      openPath(path, state, (error, opened) => {
+        if (opened === null) return finish(error, done);
+        file = opened;
+        file.write(text, (failure) => finish(failure, done));
       });
     },
     reopen: release,
     close: release,
   };
+}
+
+function openPath(path: string, state: WriteState, done: (error: Error | null, opened: OpenFile | null) => void): void {
+  open(path, appendFlags, 0o640, (error, descriptor) => {
+    if (error !== null) return done(error, null);
+    fstat(descriptor, (fault, stats) => {
+      if (fault === null) return done(null, stats.isFIFO() ? openPipe(descriptor) : openRegular(descriptor, state));
+      close(descriptor, () => {});
+      done(fault, null);
+    });
+  });
+}
+
+function openRegular(descriptor: number, state: WriteState): OpenFile {
+  return { write: (text, done) => writeAll(descriptor, state, text, done), close: () => close(descriptor, () => {}) };
+}
+
+/** Its reader may take its time: the event loop waits for it, and no thread. */
+function openPipe(descriptor: number): OpenFile {
+  const socket = new Socket({ fd: descriptor, readable: false, writable: true });
+  // It does not keep the process alive.
+  socket.unref();
+  const sink = streamSink(socket);
+  return { write: (text, done) => sink.write(text, done), close: () => socket.destroy() };
 }
 
 interface WriteState {

@@ -49,7 +49,7 @@ test('at info an attempt and its request give one line each, with the same reque
   assert.deepEqual(sink.lines(), [
     {
       level: 'info',
-      time: 1_700_000_000_000,
+      time: '2023-11-14T22:13:20.000Z',
       event: 'attempt_end',
       requestId: 'req-1',
       attempt: 1,
@@ -66,7 +66,7 @@ test('at info an attempt and its request give one line each, with the same reque
     },
     {
       level: 'info',
-      time: 1_700_000_000_000,
+      time: '2023-11-14T22:13:20.000Z',
       event: 'finished',
       requestId: 'req-1',
       outcome: 'success',
@@ -99,8 +99,8 @@ test('a line stays JSON whatever the names and figures are', async () => {
   const [first, second, third] = sink.lines();
   assert.equal(first!['model'], odd);
   assert.equal(second!['error'], odd);
-  assert.equal(second!['durationMs'], null);
-  assert.equal(third!['costUsd'], null);
+  assert.equal(second!['durationMs'], undefined);
+  assert.equal(third!['costUsd'], undefined);
 });
 
 test('at debug every event gives a line, and a wait says what it waits for', async () => {
@@ -194,6 +194,15 @@ test('no secret that a provider or an operator echoes reaches the log, the timel
     assert.doesNotMatch(text, /abcdef1234567890|odd/);
   }
   assert.equal(sink.lines().length, 6);
+});
+
+test('a key in the place of a model name is masked in the log and the timeline', async () => {
+  const { bus, sink, telemetry } = setUp({ level: 'debug', secrets: ['client-key-0001'] });
+  bus.emit({ ...received(), model: 'client-key-0001' });
+  bus.emit({ ...finished(), model: 'client-key-0001' });
+  await telemetry.flush();
+  assert.equal(sink.lines().length, 2);
+  assert.doesNotMatch(sink.text + JSON.stringify(telemetry.timelines.get('req-1')), /client-key-0001/);
 });
 
 test('secrets that come with a reload are masked too', async () => {
@@ -302,4 +311,46 @@ test('with a log sink that never moves, events go on, memory is bounded and the 
   const closed = telemetry.close();
   await clock.advanceAsync(5_000);
   await closed;
+});
+
+test('rejected requests are logged, in bounded number, and all of them are counted', async () => {
+  const { bus, clock, sink, telemetry } = setUp();
+  const rejected = {
+    type: 'rejected',
+    at: 0,
+    status: 401,
+    code: 'invalid_api_key',
+    message: 'no',
+    method: 'GET',
+    path: '/v1/models',
+    protocol: 'openai',
+    operation: 'bytes',
+    model: null,
+    client: null,
+  } as const;
+  for (let i = 0; i < 1000; i++) bus.emit({ ...rejected, requestId: `r${i}` });
+  clock.advance(1_000);
+  bus.emit({ ...rejected, requestId: 'last' });
+  await telemetry.flush();
+  const lines = sink.lines();
+  assert.equal(lines.length, 22);
+  assert.equal(lines[0]!['code'], 'invalid_api_key');
+  assert.equal(lines[20]!['suppressed'], 980);
+  assert.match(await telemetry.metrics.scrape(), /breakwater_requests_total\{.*code="invalid_api_key"\} 1001/);
+  assert.equal(telemetry.timelines.get('last')?.status, 401);
+  assert.equal(telemetry.timelines.list({ limit: 1_000 }).length, 500);
+});
+
+test('a line has ISO times, no nulls and rounded figures', async () => {
+  const { bus, sink, telemetry } = setUp({ level: 'debug' });
+  bus.emit({ type: 'breaker', at: 0, target: 'a/m', from: 'open', to: 'closed', openForMs: null });
+  bus.emit({ type: 'cooldown', at: 0, subject: 'a/m', kind: 'cooldown', forMs: 1234.56789, reason: 'rate_limited' });
+  bus.emit({ type: 'cooldown', at: 0, subject: 'a/m', kind: 'cooldown', forMs: Infinity, reason: 'rate_limited' });
+  bus.emit(attempt());
+  bus.emit(received());
+  bus.emit(finished({ costUsd: 0.1 + 0.2, queueMs: Number.NaN }));
+  telemetry.log.warn({ n: 1 }, 'by hand');
+  await telemetry.flush();
+  assert.doesNotMatch(sink.text, /null|\d\.\d{3,}(?!Z)/);
+  for (const line of sink.lines()) assert.match(String(line['time']), /^2023-11-14T22:13:20\.\d{3}Z$/);
 });

@@ -1,11 +1,12 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterEvent, EventBus } from '../core/events.ts';
-import { cleanEvent } from './clean-event.ts';
+import { cleanEvent, createModelCleaner } from './clean-event.ts';
 import type { LineSink } from './line-queue.ts';
 import { createLogs, type Logger, type LogLevel } from './logs.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createRedact } from './redact.ts';
+import { createRejectionGate } from './rejection-gate.ts';
 import { createRequestsFile } from './requests-file.ts';
 import { fileSink, stderrSink, streamSink } from './sinks.ts';
 import type { Snapshot } from './snapshot.ts';
@@ -31,6 +32,8 @@ export interface TelemetryOptions {
   readonly snapshot?: () => Snapshot;
   /** Whether a model name may be a label of its own in the metrics; the others are `other`. Default: any, up to 200. */
   readonly isConfiguredModel?: (model: string) => boolean;
+  /** The same of a target or credential; of the others 50 are labels of their own. Default: any, up to 200. */
+  readonly isConfiguredTarget?: (subject: string) => boolean;
   /** Bounds on the timelines kept. */
   readonly timelines?: TraceBounds;
 }
@@ -45,7 +48,7 @@ export interface Telemetry {
   update(change: { readonly level?: LogLevel; readonly secrets?: readonly string[] }): void;
   /** Opens the requests file anew, after a rotation by rename. */
   reopen(): void;
-  /** Resolves when what was told so far is written or lost, after three seconds at most. */
+  /** Resolves when what was told so far is written or lost, after a second and a half at most. */
   flush(): Promise<void>;
   /** Flushes and lets go of the files; the log takes no more lines. */
   close(): Promise<void>;
@@ -54,8 +57,10 @@ export interface Telemetry {
 export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { clock } = options;
   let redact = createRedact(options.secrets);
+  let cleanModel = createModelCleaner(options.secrets);
   const logs = createLogs({ level: options.logs.level, sink: toSink(options.logs.destination), clock, secrets: options.secrets });
   const { log } = logs;
+  const rejections = createRejectionGate(clock, log);
   const traces = new Traces(clock, options.timelines);
   const file = options.requests.file === '' ? null : fileSink(options.requests.file);
   const requests = file === null ? null : createRequestsFile({ sink: file, path: options.requests.file, clock, log });
@@ -65,11 +70,12 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     dropped: { logLines: () => logs.dropped, requestRecords: () => requests?.dropped ?? 0 },
     ...(options.snapshot && { snapshot: options.snapshot }),
     ...(options.isConfiguredModel && { isConfiguredModel: options.isConfiguredModel }),
+    ...(options.isConfiguredTarget && { isConfiguredTarget: options.isConfiguredTarget }),
   });
 
   function listen(event: BreakwaterEvent): void {
-    const cleaned = cleanEvent(event, redact);
-    logs.record(cleaned);
+    const cleaned = cleanEvent(event, redact, cleanModel);
+    if (cleaned.type !== 'rejected' || rejections.admits()) logs.record(cleaned);
     metrics.record(cleaned);
     if (!('requestId' in cleaned)) return;
     const trace = traces.record(cleaned);
@@ -82,7 +88,10 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     timelines: createTimelines(traces, clock),
     log,
     update(change) {
-      if (change.secrets !== undefined) redact = createRedact(change.secrets);
+      if (change.secrets !== undefined) {
+        redact = createRedact(change.secrets);
+        cleanModel = createModelCleaner(change.secrets);
+      }
       logs.update(change);
     },
     reopen: () => file?.reopen(),

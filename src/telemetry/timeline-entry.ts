@@ -48,6 +48,8 @@ function textOf(event: RequestScopedEvent): string {
       return event.target === undefined ? event.note : `${event.target}: ${event.note}`;
     case 'committed':
       return `the answer of attempt ${event.attempt} (${event.target}) begins to go to the caller`;
+    case 'rejected':
+      return `${event.method} ${event.path} was turned away with status ${event.status} (${event.code}): ${event.message}`;
     case 'finished':
       return finishedText(event);
   }
@@ -67,6 +69,7 @@ const raceTexts = {
   none: '',
   hedge: ', as a hedge beside a silent one',
   probe: ', beside a silent probe',
+  rescue: ', beside one that has been silent for too long',
 } as const;
 
 function attemptEndText(event: AttemptEndEvent): string {

@@ -181,7 +181,8 @@ function timelineOf(trace: Trace, clock: Clock): Timeline {
     if (event.type === 'attempt_end') upstreamMs += event.durationMs;
     if (event.type === 'backoff') backoffMs += event.delayMs;
   }
-  const told = finished === null ? [received, ...events] : [received, ...events, finished];
+  const isRejected = events[0]?.type === 'rejected';
+  const told = isRejected ? events : finished === null ? [received, ...events] : [received, ...events, finished];
   return {
     ...summaryOf(trace, clock),
     deadlineMs: tenths(received.deadlineMs),

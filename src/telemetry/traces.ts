@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { BreakwaterEvent, FinishedEvent, ReceivedEvent } from '../core/events.ts';
+import type { BreakwaterEvent, FinishedEvent, ReceivedEvent, RejectedEvent } from '../core/events.ts';
 import { IdTable } from './id-table.ts';
 
 /**
@@ -26,6 +26,8 @@ export interface Trace {
 export interface TraceBounds {
   /** Finished requests kept. Default 1,000. */
   readonly finishedMax?: number;
+  /** Requests kept that were turned away. Default 500: whoever floods us with them must not displace the others. */
+  readonly rejectedMax?: number;
   /** Running requests kept; the oldest is given up first. Default 10,000. */
   readonly runningMax?: number;
   /** Events kept of one request, besides received and finished. Default 200. */
@@ -39,18 +41,21 @@ export class Traces {
   readonly #bounds: Required<TraceBounds>;
   readonly #running = new IdTable<Trace>();
   readonly #finished: TraceRing;
+  readonly #rejected: TraceRing;
   #sequence = 0;
   #eventCount = 0;
 
   constructor(clock: Clock, bounds: TraceBounds = {}) {
     this.#clock = clock;
-    this.#bounds = { finishedMax: 1_000, runningMax: 10_000, eventsPerRequestMax: 200, eventsMax: 50_000, ...bounds };
+    this.#bounds = { finishedMax: 1_000, rejectedMax: 500, runningMax: 10_000, eventsPerRequestMax: 200, eventsMax: 50_000, ...bounds };
     this.#finished = new TraceRing(this.#bounds.finishedMax);
+    this.#rejected = new TraceRing(this.#bounds.rejectedMax);
   }
 
   /** Keeps an event; gives the trace it belongs to, or undefined if that is not kept (any more). */
   record(event: RequestScopedEvent): Trace | undefined {
     if (event.type === 'received') return this.#begin(event);
+    if (event.type === 'rejected') return this.#reject(event);
     const trace = this.#running.get(event.requestId);
     if (trace === undefined) return undefined;
     if (event.type === 'finished') this.#finish(trace, event);
@@ -59,12 +64,12 @@ export class Traces {
   }
 
   find(requestId: string): Trace | undefined {
-    return this.#running.get(requestId) ?? this.#finished.find(requestId);
+    return this.#running.get(requestId) ?? this.#finished.find(requestId) ?? this.#rejected.find(requestId);
   }
 
   /** All traces, the last received first. */
   newestFirst(): Trace[] {
-    return [...this.#running.values(), ...this.#finished.all()].toSorted((a, b) => b.sequence - a.sequence);
+    return [...this.#running.values(), ...this.#finished.all(), ...this.#rejected.all()].toSorted((a, b) => b.sequence - a.sequence);
   }
 
   #begin(received: ReceivedEvent): Trace {
@@ -73,6 +78,12 @@ export class Traces {
     const startedEpochMs = this.#clock.epochMs() - Math.round(this.#clock.now() - received.at);
     const trace: Trace = { sequence: ++this.#sequence, received, startedEpochMs, events: [], skippedEvents: 0, finished: null };
     this.#running.set(received.requestId, trace);
+    return trace;
+  }
+
+  #reject(event: RejectedEvent): Trace {
+    const trace: Trace = { ...rejectedTrace(event), sequence: ++this.#sequence, startedEpochMs: this.#clock.epochMs() };
+    this.#rejected.push(trace);
     return trace;
   }
 
@@ -104,6 +115,42 @@ export class Traces {
     this.#running.delete(trace.received.requestId);
     this.#eventCount -= trace.events.length;
   }
+}
+
+/** A request that was turned away, in the form of the others: what it lacks is empty, zero or null. */
+function rejectedTrace(event: RejectedEvent): Omit<Trace, 'sequence' | 'startedEpochMs'> {
+  const { requestId, at, protocol, operation, status, code } = event;
+  const common = {
+    requestId,
+    at,
+    protocol,
+    operation,
+    model: event.model ?? '',
+    client: event.client ?? 'unknown',
+    priority: 'normal',
+    stream: false,
+  } as const;
+  return {
+    received: { type: 'received', ...common, deadlineMs: 0, bodyBytes: 0, inputTokens: 0, outputBound: null },
+    events: [event],
+    skippedEvents: 0,
+    finished: {
+      type: 'finished',
+      ...common,
+      outcome: 'refused',
+      status,
+      code,
+      target: null,
+      attempts: 0,
+      fallback: null,
+      cache: null,
+      queueMs: 0,
+      durationMs: 0,
+      firstContentMs: null,
+      usage: null,
+      costUsd: null,
+    },
+  };
 }
 
 /** The last finished traces, in the order in which they finished. A ring: a Map that forgets its oldest costs a microsecond a request. */

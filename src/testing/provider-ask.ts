@@ -1,3 +1,4 @@
+import { wholeBody } from '../transport/transport.ts';
 import type { UpstreamRequest } from '../transport/transport.ts';
 import { PROMPT_MARKS, TEXT_MARKS } from './workload.ts';
 
@@ -19,7 +20,7 @@ const BYTES_PER_TOKEN = 4;
 
 /** Reads the body of a chat or of an embeddings request; what is no JSON counts as an empty request. */
 export function readAsk(request: UpstreamRequest): ProviderAsk {
-  const body = parse(request.body);
+  const body = parse(wholeBody(request));
   const bound = body['max_completion_tokens'] ?? body['max_tokens'];
   const options = body['stream_options'];
   return {

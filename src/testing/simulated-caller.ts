@@ -9,6 +9,8 @@ export type AnswerEnd = 'ended' | 'broken' | 'left';
 
 export class SimulatedCaller implements Exchange {
   readonly place = 'process';
+  readonly address = null;
+  readonly isHttp10 = false;
   readonly method = 'POST';
   readonly target: string;
   readonly request: SimulatedRequest;
@@ -45,11 +47,19 @@ export class SimulatedCaller implements Exchange {
     return this.#headersSent.get(name);
   }
 
+  headersLike(prefix: string): readonly string[] {
+    return [...this.#headersSent.keys()].filter((name) => name.startsWith(prefix));
+  }
+
   hasHeaderLike(prefix: string): boolean {
     return [...this.#headersSent.keys()].some((name) => name.startsWith(prefix));
   }
 
+  addHeaders(): void {}
+
   stopBody(): void {}
+
+  chargeTo(): void {}
 
   async readBody(gate: BodyGate): Promise<Uint8Array> {
     const bytes = Buffer.from(bodyOf(this.request));
@@ -168,6 +178,7 @@ function headersOf(request: SimulatedRequest, key: string | null): ReadonlyMap<s
   const headers = new Map([['content-type', 'application/json']]);
   if (key !== null) headers.set('authorization', `Bearer ${key}`);
   if (request.priority !== null) headers.set('x-breakwater-priority', request.priority);
+  if (request.session !== undefined) headers.set('x-session-id', request.session);
   if (request.deadlineMs !== null) headers.set('x-breakwater-deadline-ms', String(request.deadlineMs));
   return headers;
 }

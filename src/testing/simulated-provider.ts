@@ -11,6 +11,7 @@ import { embeddingBody, errorSteps, limitHeaders, listSteps, plainBody, streamEv
 import { strike, type SimulatedFault } from './simulated-faults.ts';
 import { playAnswer, type SimulatedStep } from './simulated-upstream.ts';
 import { draw, type Spread } from './spread.ts';
+import type { Poison } from './workload.ts';
 
 export interface ProviderBehaviour {
   /** Per credential, shared by its models. Default none. */
@@ -36,6 +37,8 @@ export interface ProviderBehaviour {
   /** Above so many calls at once all get slower in proportion, and above `refuseAbove` new ones get a 503. Default none. */
   readonly knee?: { readonly concurrency: number; readonly refuseAbove?: number };
   readonly faults?: readonly SimulatedFault[];
+  /** Keys that it refuses with 401, by their place in the config, from 1. Default none. */
+  readonly deadKeys?: readonly number[];
   /** What is different for one of its models. */
   readonly models?: Readonly<Record<string, ModelBehaviour>>;
   /** Prompts above so many tokens are found in the cache for this share: told in the usage, and not counted by limits unless `counts`. Default none. */
@@ -86,6 +89,8 @@ export interface ProviderParts {
   readonly onCall?: (call: ProviderCall) => void;
   /** The length of the answer to a request, in tokens, by its id; undefined: by chance. */
   readonly lengthOf?: (id: string) => number | undefined;
+  /** The fault that lies in a request itself, by its id; undefined: none. */
+  readonly poisonOf?: (id: string) => Poison | undefined;
 }
 
 const DEFAULT_FIRST_TOKEN: Spread = { p50: 400, p95: 1_200 };
@@ -143,7 +148,7 @@ export class SimulatedProvider {
     const ask = readAsk(request);
     const faults = this.#behaviourOf(ask.model).faults ?? [];
     const visit = new Visit();
-    const fault = strike(faults, clock.now(), random);
+    const fault = strike(faults, clock.now(), random, ask.id) ?? this.#parts.poisonOf?.(ask.id) ?? null;
     const connectMs = networkMs + draw(jitterMs, random);
     const answer = { connectMs, steps: this.#serve(request, ask, fault, visit) };
     if (fault?.kind === 'refused') {
@@ -161,6 +166,11 @@ export class SimulatedProvider {
     const accounts = this.#accountsOf(request, ask.model);
     const number = ++this.count.calls;
     const tell = (fate: string | null): void => this.#parts.onCall?.({ number, at: clock.now(), ask, fate });
+    if (this.behaviour.deadKeys?.includes(keyNumberOf(request)) === true) {
+      this.count.faults++;
+      tell('dead_key');
+      return yield* errorSteps(networkMs, 401, 'Incorrect API key provided.', null, this.behaviour, {});
+    }
     const natural = ask.isEmbedding ? 0 : this.#lengthOf(ask);
     const cachedTokens = this.#cachedOf(ask);
     const uncountedTokens = this.behaviour.cached?.counts === true ? 0 : cachedTokens;
@@ -201,7 +211,14 @@ export class SimulatedProvider {
     }
     const status = fault.status ?? STATUS[fault.kind] ?? 500;
     const waitMs = fault.retryAfterMs ?? null;
-    yield* errorSteps(networkMs, status, `simulated ${fault.kind}`, waitMs, { hints: waitMs === null ? 'none' : 'header' }, {});
+    yield* errorSteps(
+      networkMs,
+      status,
+      fault.message ?? `simulated ${fault.kind}`,
+      waitMs,
+      { hints: waitMs === null ? 'none' : 'header' },
+      {},
+    );
   }
 
   *#answer(work: Work, accounts: readonly LimitAccount[], fault: SimulatedFault | null, visit: Visit): Generator<SimulatedStep> {
@@ -328,13 +345,23 @@ class Visit {
   timer: { cancel(): void } | null = null;
 }
 
-const STATUS: Readonly<Partial<Record<SimulatedFault['kind'], number>>> = { rate_limit: 429, server_error: 500, overloaded: 503 };
+const STATUS: Readonly<Partial<Record<SimulatedFault['kind'], number>>> = {
+  rate_limit: 429,
+  server_error: 500,
+  overloaded: 503,
+  refusal: 403,
+};
 
 const NOTHING: CallCount = { inputTokens: 0, outputTokens: 0 };
 
 /** Struck before any work was done. */
 function isFront(fault: SimulatedFault): boolean {
   return fault.kind === 'reset' || fault.kind in STATUS;
+}
+
+/** A simulation makes keys that end in their place, from 0. */
+function keyNumberOf(request: UpstreamRequest): number {
+  return Number(/\d+$/.exec(credentialOf(request))?.[0] ?? NaN) + 1;
 }
 
 function credentialOf({ headers }: UpstreamRequest): string {

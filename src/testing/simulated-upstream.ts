@@ -3,6 +3,7 @@
  * takes milliseconds, and every byte comes at the instant that the script says.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
+import { wholeBody } from '../transport/transport.ts';
 import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport/transport.ts';
 
 /** One step of an answer. After the last one the answer ends in good order. */
@@ -27,7 +28,8 @@ export interface SimulatedCall {
   /** Counted from 1 over all origins. */
   readonly number: number;
   readonly at: Instant;
-  readonly request: UpstreamRequest;
+  /** Its body in one piece. */
+  readonly request: UpstreamRequest & { readonly body: Uint8Array | null };
   /** The body as text; empty where there is none. */
   readonly body: string;
 }
@@ -53,8 +55,9 @@ export function createSimulatedUpstream(clock: Clock, script: (call: SimulatedCa
 
   return {
     send(request, listener) {
-      const body = request.body === null ? '' : Buffer.from(request.body).toString();
-      const call: SimulatedCall = { number: calls.length + 1, at: clock.now(), request, body };
+      const bytes = wholeBody(request);
+      const body = bytes === null ? '' : Buffer.from(bytes).toString();
+      const call: SimulatedCall = { number: calls.length + 1, at: clock.now(), request: { ...request, body: bytes }, body };
       calls.push(call);
       const play: Play = new Play(clock, script(call), listener, () => open.delete(play));
       open.add(play);

@@ -17,7 +17,7 @@ import { createManualClock, type ManualClock } from './manual-clock.ts';
 import { createSeededRandom } from './seeded-random.ts';
 import { SimulatedCaller } from './simulated-caller.ts';
 import { SimulatedProvider, type ProviderBehaviour, type ProviderCall } from './simulated-provider.ts';
-import type { SimulatedRequest } from './workload.ts';
+import type { Poison, SimulatedRequest } from './workload.ts';
 
 export interface SimulationOptions {
   /** As written, or as read from a file. Addresses and keys in it are replaced; nothing is sent anywhere. */
@@ -45,12 +45,19 @@ export async function createSimulation(options: SimulationOptions): Promise<Simu
     throw error;
   });
   const lengths = new Map<string, number>();
-  const providers = makeProviders(config, options, clock, seed, lengths);
+  const poisons = new Map<string, Poison>();
+  const providers = makeProviders(config, options, clock, seed, { lengths, poisons });
   const store = options.store ?? (await openStore('memory:', { clock, onWarning: () => {} }));
   const random = createSeededRandom(seed + 0.5);
   const gateway = await createGateway({ config, clock, random, store, events, transport: transportOver(providers) });
   const app = createApp({ gateway, random });
-  return new Simulation(clock, gateway, app, events, providers, lengths);
+  return new Simulation(clock, gateway, app, events, providers, { lengths, poisons });
+}
+
+/** What lies in requests, by their id: how long their answers are, and how they fail. */
+interface Natures {
+  readonly lengths: Map<string, number>;
+  readonly poisons: Map<string, Poison>;
 }
 
 export class Simulation {
@@ -59,7 +66,7 @@ export class Simulation {
   readonly events: EventBus;
   readonly providers: ReadonlyMap<string, SimulatedProvider>;
   readonly #app: App;
-  readonly #lengths: Map<string, number>;
+  readonly #natures: Natures;
   readonly #callers = new Set<SimulatedCaller>();
 
   constructor(
@@ -68,14 +75,14 @@ export class Simulation {
     app: App,
     events: EventBus,
     providers: ReadonlyMap<string, SimulatedProvider>,
-    lengths: Map<string, number>,
+    natures: Natures,
   ) {
     this.clock = clock;
     this.gateway = gateway;
     this.events = events;
     this.providers = providers;
     this.#app = app;
-    this.#lengths = lengths;
+    this.#natures = natures;
   }
 
   /** Callers whose answer has not ended, in the order in which they came. */
@@ -85,7 +92,9 @@ export class Simulation {
 
   /** Sends a request now; `onOver` is told of its end. It goes on as time does. */
   send(request: SimulatedRequest, onOver: (caller: SimulatedCaller) => void = () => {}): SimulatedCaller {
-    if (request.outputTokens !== undefined) this.#lengths.set(request.id, request.outputTokens);
+    const { lengths, poisons } = this.#natures;
+    if (request.outputTokens !== undefined) lengths.set(request.id, request.outputTokens);
+    if (request.poison !== undefined) poisons.set(request.id, request.poison);
     const key = request.client === null ? null : keyOf(request.client);
     let leaving: Timer | null = null;
     const caller = new SimulatedCaller(request, key, this.clock, (one) => {
@@ -191,7 +200,7 @@ function makeProviders(
   options: SimulationOptions,
   clock: ManualClock,
   seed: number,
-  lengths: ReadonlyMap<string, number>,
+  { lengths, poisons }: Natures,
 ): ReadonlyMap<string, SimulatedProvider> {
   const providers = new Map<string, SimulatedProvider>();
   for (const [i, name] of Object.keys(config.providers).entries()) {
@@ -202,6 +211,7 @@ function makeProviders(
       clock,
       random,
       lengthOf: (id) => lengths.get(id),
+      poisonOf: (id) => poisons.get(id),
       ...(onCall === undefined ? {} : { onCall: (call: ProviderCall) => onCall(name, call) }),
     });
     providers.set(name, provider);

@@ -1,6 +1,7 @@
 /** Requests as callers send them: by hand, or generated from a seed. */
 import type { Priority } from '../core/request.ts';
 import type { Random } from '../core/random.ts';
+import type { SimulatedFault } from './simulated-faults.ts';
 import { draw, type Spread } from './spread.ts';
 
 export interface SimulatedRequest {
@@ -30,12 +31,21 @@ export interface SimulatedRequest {
   readonly retries?: number;
   /** The caller needs so long for each piece of an answer. Default 0: it takes all at once. */
   readonly readMs?: number;
+  /** What its conversation is known by, sent in a header; absent: none is sent. */
+  readonly session?: string;
+  /** What the provider does with it, whenever and wherever it is sent: a request that always fails. */
+  readonly poison?: Poison;
 }
+
+/** A fault that lies in the request. */
+export type Poison = Pick<SimulatedFault, 'kind' | 'status' | 'retryAfterMs'>;
 
 /** One kind of request in a load. */
 export interface LoadKind {
   /** Its part of all requests, relative to the others. Default 1. */
   readonly weight?: number;
+  /** Its requests' ids begin with it: what providers tell them by (`SimulatedFault.onlyFor`). */
+  readonly mark?: string;
   readonly model: string;
   readonly client?: string;
   readonly priority?: Priority;
@@ -55,6 +65,14 @@ export interface LoadKind {
   readonly leavesAfterMs?: Spread;
   /** Share of callers who read slowly. Default 0. */
   readonly slowReaders?: number;
+  /** What those need for each piece. Default p50 200 ms, p95 2 s. */
+  readonly readMs?: Spread;
+  /** None of them comes before, in milliseconds. Default 0. */
+  readonly fromMs?: number;
+  /** All of them in one conversation. */
+  readonly session?: string;
+  /** All of them fail like this. */
+  readonly poison?: Poison;
   /** How often callers ask again. Default 0. */
   readonly retries?: number;
 }
@@ -81,7 +99,9 @@ export function generateLoad(load: Load, random: Random): SimulatedRequest[] {
     if (!(meanGapMs < Infinity)) continue;
     const endMs = (part + 1) * partMs;
     for (let atMs = part * partMs + gap(meanGapMs, random); atMs < endMs; atMs += gap(meanGapMs, random)) {
-      requests.push(makeRequest(`r${requests.length + 1}`, atMs, pick(load.kinds, random), random));
+      const kind = pick(load.kinds, random);
+      const request = makeRequest(`${kind.mark ?? ''}r${requests.length + 1}`, atMs, kind, random);
+      if (atMs >= (kind.fromMs ?? 0)) requests.push(request);
     }
   }
   return requests;
@@ -118,7 +138,9 @@ function makeRequest(id: string, atMs: number, kind: LoadKind, random: Random): 
     ...(kind.outputTokens === undefined ? {} : { outputTokens: whole(kind.outputTokens) }),
     leavesAfterMs: isHit(kind.leaves) ? draw(kind.leavesAfterMs ?? DEFAULT_LEAVING, random) : null,
     retries: kind.retries ?? 0,
-    readMs: isHit(kind.slowReaders) ? draw(SLOW_READ, random) : 0,
+    readMs: isHit(kind.slowReaders) ? draw(kind.readMs ?? SLOW_READ, random) : 0,
+    ...(kind.session === undefined ? {} : { session: kind.session }),
+    ...(kind.poison === undefined ? {} : { poison: kind.poison }),
   };
 }
 

@@ -1,5 +1,8 @@
 import type { AnswerFacts, Failure } from '../core/facts.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
+import { createFailure } from '../wire/failure.ts';
+import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
+import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
 
 /** What the caller asked for, and how an answer in the other form becomes it. */
@@ -8,30 +11,54 @@ export interface AnswerForm {
   /** Reads the answer as events; null: an answer of this kind never is. */
   createReader(): StreamReader | null;
   /** Judges a whole JSON text. */
-  read(answer: Uint8Array): ReadAnswer;
+  /** `outline`: of a large one. */
+  read(answer: Uint8Array, outline: JsonOutline | null): ReadAnswer;
   /** A whole JSON text as events. */
   toStream(answer: Uint8Array): Uint8Array;
   /** What decides how long a stream is held back beyond its first content; null: not at all. */
   createHold(): StreamHold | null;
   /** The events of a complete answer as one JSON text. */
   toPlain(events: Uint8Array): Uint8Array;
+  /** The same as the events come. */
+  createFold(): StreamFold;
 }
 
 /** Looks at a stream that nobody has seen yet. */
 export interface StreamHold {
   /** Is shown every piece in turn; false: it need not be held back any longer. */
   holds(pieces: readonly Uint8Array[]): boolean;
+  /** The stream as one answer, where it is held whole. */
+  readonly fold?: StreamFold;
 }
 
-/** A whole JSON text: as the answer that was asked for, or why it is none. */
-export function judgeWhole(form: AnswerForm, whole: Uint8Array): { facts: AnswerFacts; bytes: Uint8Array } | { failure: Failure } {
+/** A JSON text is made a stream in one turn of the event loop. */
+const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
+const CONVERTED_VALUES_MAX = 100_000;
+
+/** A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came. */
+export function judgeWhole(
+  form: AnswerForm,
+  whole: Uint8Array,
+  known: JsonOutline | null,
+): { facts: AnswerFacts; bytes: Uint8Array } | { failure: Failure } {
   const isStream = form.wants === 'stream';
-  const answer = form.read(whole);
+  const outline = known ?? outlineOf(whole);
+  if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
+    return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one') };
+  }
+  const answer = form.read(whole, outline);
   if (answer.ok) return { facts: answer.facts, bytes: isStream ? form.toStream(whole) : whole };
   const { kind, body } = answer.failure;
   // What is empty may be the best there is, if it is an answer at all.
   const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(whole) : whole;
   return { failure: { ...answer.failure, phase: 'answer', body: kept } };
+}
+
+function outlineOf(whole: Uint8Array): JsonOutline | null {
+  if (whole.byteLength <= OUTLINED_BYTES_MIN) return null;
+  const outline = new JsonOutline();
+  outline.push(whole);
+  return outline;
 }
 
 /** What a body is by its first byte that says anything: one JSON text, events, or a page; null: only blanks so far. */

@@ -34,6 +34,7 @@ function listen(change: Partial<GuardListener> = {}) {
     },
     onThrown: (_, isOver) => told.push(isOver ? 'thrown, over' : 'thrown'),
     onDecoderFull: () => {},
+    onSilence: () => {},
     onLinger: () => {},
     ...change,
   };
@@ -52,6 +53,7 @@ function formOf(change: Partial<AnswerForm>): AnswerForm {
     read: (bytes) => readAnswer('chat', bytes),
     toStream: throwing,
     toPlain: throwing,
+    createFold: throwing,
     ...change,
   };
 }

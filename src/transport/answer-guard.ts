@@ -4,13 +4,17 @@
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
+import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { contentTypeFault, isAllBlank, isHollow, judgeWhole, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
-import { AnswerWatch, MISSING } from './answer-watch.ts';
+import { MISSING, phaseLimit } from './answer-limits.ts';
+import type { PhaseTimes } from './answer-limits.ts';
+import { AnswerWatch } from './answer-watch.ts';
 import type { Watched, WatchLimit } from './answer-watch.ts';
+import { connectFailure } from './connection-fault.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
@@ -19,8 +23,6 @@ import { firstValue, type ResponseHeaders, type UpstreamListener } from './trans
 
 /** As much of an error body is read, in bytes. */
 const ERROR_BODY_MAX = 1024 * 1024;
-/** The status has said what matters: its body is waited for this long, in ms. */
-const ERROR_BODY_WAIT_MS = 2000;
 /** A stream may say this much before its first content, in bytes. */
 const PREAMBLE_MAX = 4 * 1024 * 1024;
 /** After the last word of a stream its upstream may close in good order, so that its connection serves again; then it is closed, in ms. */
@@ -28,14 +30,15 @@ const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
 
-const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
+/** Codes of errors that say nothing of the server: this process or machine is out of descriptors, ports, buffers or memory. */
+const OWN_EXHAUSTION: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
-export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
+export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, PhaseTimes {
   readonly #clock: Clock;
   readonly #limits: GuardLimits;
   readonly #listener: GuardListener;
   readonly #watch: AnswerWatch;
-  readonly #startedAt: Instant;
+  readonly startedAt: Instant;
   readonly #form: AnswerForm;
   /** What the answer turned out to be; null: nothing has been seen of it yet. */
   #reading: AnswerForm['wants'] | null;
@@ -43,7 +46,10 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   #phase: Phase = 'connect';
   #sentAt: Instant = 0;
   #endedAt: Instant = 0;
-  #errorAt: Instant = 0;
+  /** When an error status came; null: none has. */
+  errorAt: Instant | null = null;
+  /** When every choice of a stream had ended; Infinity: not yet. */
+  completeAt: Instant = Infinity;
   /** When content came last. */
   contentAt: Instant = 0;
   #status = 0;
@@ -51,25 +57,27 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   #decoder: ContentDecoder | null = null;
   /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
   readonly held: HeldAnswer;
+  /** Of a stream for one who asked for a plain answer. */
+  #fold: StreamFold | null = null;
   #isError = false;
   #isCandidate = false;
   #ended = false;
   #endTold = false;
-  #paused = false;
+  isPaused = false;
   /** The upstream's call is over, whatever became of the answer. */
   #upstreamOver = false;
 
   /** What is known of the answer; grows until its end. */
   facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 
-  constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener, held: HeldBytes) {
+  constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener, held: ByteRoom) {
     this.held = new HeldAnswer(held);
     this.#clock = clock;
     this.#form = form;
     this.#reading = form.wants === 'bytes' ? 'bytes' : null;
     this.#limits = limits;
     this.#listener = listener;
-    this.#startedAt = clock.now();
+    this.startedAt = clock.now();
     this.#watch = new AnswerWatch(clock, Math.min(limits.shortestMs, LINGER_MS), this);
   }
 
@@ -102,9 +110,11 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
 
   /** The caller is behind, or nobody has taken it yet: silence is ours now, not the provider's. */
   setPaused(paused: boolean): void {
-    this.#paused = paused;
+    this.isPaused = paused;
     this.#decoder?.setPaused(paused);
-    if (!paused) this.contentAt = this.#clock.now();
+    if (paused) return;
+    this.contentAt = this.#clock.now();
+    if (this.completeAt < Infinity) this.completeAt = this.contentAt;
   }
 
   /** True once the whole answer has come in, though its owner may not have taken it yet. */
@@ -123,7 +133,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     this.#headers = headers;
     this.#phase = 'first_content';
     this.#isError = status < 200 || status > 299;
-    if (this.#isError) this.#errorAt = this.#clock.now();
+    if (this.#isError) this.errorAt = this.#clock.now();
     const encoding = firstValue(headers['content-encoding']);
     if (!isIdentity(encoding) && (this.#isError || this.#form.wants !== 'bytes')) {
       this.#decoder = createContentDecoder(encoding!, this);
@@ -147,13 +157,15 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
     else this.onDecodedEnd();
   }
 
-  onError(error: Error, wasIdle = false): void {
+  onError(error: Error, isStale = false): void {
     this.#upstreamOver = true;
     if (this.#ended) return this.#watch.stop();
     const code = (error as { code?: unknown }).code;
     const named = typeof code === 'string' ? code : error.name;
-    if (this.#phase === 'connect') this.#fail('connect', `no connection (${named})`);
-    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, wasIdle && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
+    if (OWN_EXHAUSTION.has(named) && (this.#phase === 'connect' || this.#phase === 'headers')) {
+      this.#fail('exhausted', `this machine has no room for another connection (${named})`);
+    } else if (this.#phase === 'connect') this.#failWith(connectFailure(error));
+    else if (this.#phase === 'headers') this.#failWith(resetFailure(named, isStale && this.#clock.now() - this.#sentAt < STALE_WITHIN_MS));
     else this.#fail('cut', `the connection broke within the answer (${named})`);
   }
 
@@ -224,7 +236,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
       if (this.#phase === 'first_content') this.#phase = 'answer';
       this.contentAt = this.#clock.now();
     }
-    this.held.add(chunk);
+    this.held.addText(chunk);
     if (this.#form.wants === 'stream') {
       if (this.held.isTooLarge) this.#fail('malformed', 'one text of this size is no stream');
       return;
@@ -243,6 +255,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
 
   #takePush(push: StreamPush): void {
     if (push.hasContent) this.contentAt = this.#clock.now();
+    if (this.completeAt === Infinity && this.#reader!.isComplete) this.completeAt = this.#clock.now();
     if (push.pieces.length > 0) this.#deliver(push.pieces);
     if (push.failure !== null) {
       // What came before the failure is content all the same, but nobody has seen it yet if it is still held.
@@ -258,8 +271,10 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   /** Events for one who asked for a plain answer: held until they are complete. */
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
-    if (push.done) this.#judgeWhole(this.#form.toPlain(this.held.peek()));
-    else if (this.held.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
+    this.#fold ??= this.#form.createFold();
+    for (const piece of push.pieces) this.#fold.push(piece);
+    if (this.held.isTooLarge || this.#fold.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
+    else if (push.done) this.#judgeWhole(this.#fold.finish());
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {
@@ -286,7 +301,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   }
 
   #judgeWhole(whole: Uint8Array): void {
-    const judged = judgeWhole(this.#form, whole);
+    const judged = judgeWhole(this.#form, whole, this.held.outline);
     if ('failure' in judged) return this.#failWith(judged.failure);
     this.facts = judged.facts;
     this.held.replace(judged.bytes);
@@ -355,37 +370,21 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched {
   /** For the watch. */
   limitAt(now: Instant): WatchLimit {
     if (this.#ended) return { at: this.#endedAt + LINGER_MS, kind: 'timeout' };
-    switch (this.#phase) {
-      case 'connect':
-        return this.#cut(this.#startedAt + this.#limits.connectMs, 'timeout');
-      case 'headers':
-        return this.#silence(now, this.#limits.headersMs, 'headers');
-      case 'first_content':
-        if (this.#isError) return this.#cut(this.#errorAt + Math.min(ERROR_BODY_WAIT_MS, this.#limits.firstContentMs), 'timeout');
-        return this.#silence(now, this.#limits.firstContentMs, 'first_content');
-      case 'answer':
-        return this.#paused ? NEVER : this.#cut(this.contentAt + this.#limits.idleMs, 'timeout');
-      case 'committed':
-        return this.#paused ? NEVER : { at: this.contentAt + this.#limits.idleMs, kind: 'timeout' };
-    }
-  }
-
-  #silence(now: Instant, limitMs: number, phase: 'headers' | 'first_content'): WatchLimit {
-    const limit = this.#cut(this.#sentAt + limitMs, 'timeout');
-    const shorter = this.#limits.shorter(now, this.#sentAt, phase);
-    return shorter.at < limit.at ? shorter : limit;
-  }
-
-  #cut(at: Instant, kind: WatchLimit['kind']): WatchLimit {
-    return { at: Math.min(at, this.#limits.attemptEnds), kind };
+    return phaseLimit(this.#phase, this, this.#limits, now);
   }
 
   onPassed(kind: WatchLimit['kind']): void {
     if (this.#ended) return this.#listener.onLinger();
+    if (kind === 'silence') return this.#listener.onSilence();
+    this.expire();
+  }
+
+  /** It has been silent for long enough: it fails. */
+  expire(): void {
     const silentMs = Math.round(
-      this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.#startedAt),
+      this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt),
     );
-    this.#fail(kind, `${MISSING[this.#phase]} within ${silentMs} ms`);
+    this.#fail('timeout', `${MISSING[this.#phase]} within ${silentMs} ms`);
     // Where all but the stream's own end was there it is complete, and nobody watches its connection any more.
     if (!this.#upstreamOver) this.#listener.onLinger();
   }

@@ -1,20 +1,14 @@
 import type { Clock, Instant, Timer } from '../core/clock.ts';
-import type { Phase } from '../core/facts.ts';
 
-/** The limit of the phase that runs: an instant, and what passing it means. */
+/**
+ * The limit of the phase that runs: an instant, and what passing it means.
+ * - `timeout`: the answer has failed
+ * - `silence`: its owner decides what to do, and the answer goes on
+ */
 export interface WatchLimit {
   readonly at: Instant;
-  readonly kind: 'timeout' | 'slow';
+  readonly kind: 'timeout' | 'silence';
 }
-
-/** What did not come in time, by phase. */
-export const MISSING: Readonly<Record<Phase, string>> = {
-  connect: 'no connection',
-  headers: 'no response headers',
-  first_content: 'no content',
-  answer: 'no further content',
-  committed: 'no further content',
-};
 
 /** What is watched: an answer that comes, or not. */
 export interface Watched {
@@ -33,6 +27,7 @@ export class AnswerWatch {
   readonly #tickMs: number;
   readonly #watched: Watched;
   #timer: Timer | null = null;
+  #isStopped = false;
 
   /** `tickMs`: the shortest of all the limits that `watched` can ever tell, counted from the start of their phase. */
   constructor(clock: Clock, tickMs: number, watched: Watched) {
@@ -45,6 +40,7 @@ export class AnswerWatch {
 
   /** For good. */
   stop(): void {
+    this.#isStopped = true;
     this.#timer?.cancel();
     this.#timer = null;
   }
@@ -53,8 +49,9 @@ export class AnswerWatch {
     this.#timer = null;
     const now = this.#clock.now();
     const limit = this.#watched.limitAt(now);
-    if (limit.at <= now) this.#watched.onPassed(limit.kind);
-    else this.#sleep(now, limit);
+    if (limit.at > now) return this.#sleep(now, limit);
+    this.#watched.onPassed(limit.kind);
+    if (limit.kind === 'silence' && !this.#isStopped) this.#sleep(now, this.#watched.limitAt(now));
   }
 
   #sleep(now: Instant, limit: WatchLimit): void {

@@ -13,8 +13,8 @@ export interface GuardLimits {
   readonly attemptEnds: Instant;
   /** No limit, counted from the start of its phase, is shorter than this. */
   readonly shortestMs: number;
-  /** A shorter limit of silence than those above, as things stand now. */
-  shorter(now: Instant, sentAt: Instant, phase: 'headers' | 'first_content'): WatchLimit;
+  /** When the owner is to look at a silent answer, as things stand now. `sentAt`: 0 before the request is sent. */
+  shorter(now: Instant, sentAt: Instant, phase: 'connect' | 'headers' | 'first_content'): WatchLimit;
 }
 
 /** Whom the guard tells. */
@@ -31,6 +31,8 @@ export interface GuardListener {
   onDecoderFull(full: boolean): void;
   /** Reading or passing on the answer threw. `isOver`: no failure or end will be told any more. */
   onThrown(error: unknown, isOver: boolean): void;
+  /** The limit that `shorter` named has passed. */
+  onSilence(): void;
   /** The answer has ended, but its upstream neither closes nor lets go: close it. */
   onLinger(): void;
 }

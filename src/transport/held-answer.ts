@@ -1,5 +1,6 @@
 import type { Instant } from '../core/clock.ts';
-import type { HeldBytes } from '../core/held-bytes.ts';
+import type { ByteRoom } from '../core/held-bytes.ts';
+import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
 import type { StreamHold } from './answer-form.ts';
 
@@ -11,21 +12,32 @@ const HELD_MAX_WHEN_FULL = 1024 * 1024;
 
 /** What has come of an answer and nobody has taken yet. */
 export class HeldAnswer {
-  readonly #held: HeldBytes;
+  readonly #held: ByteRoom;
   #pieces: Uint8Array[] = [];
   bytes = 0;
+  /** Of a large JSON text; null: it is not large so far. */
+  outline: JsonOutline | null = null;
   /** Decides how long a stream is held beyond its first content; null: not at all. */
   hold: StreamHold | null = null;
   /** When the first content of a stream came; null: it has not. */
   since: Instant | null = null;
 
-  constructor(held: HeldBytes) {
+  constructor(held: ByteRoom) {
     this.#held = held;
   }
 
   add(piece: Uint8Array): void {
     this.#pieces.push(piece);
     this.#count(piece.byteLength);
+  }
+
+  /** Of one JSON text: a large one is read as it comes, and not parsed whole at its end. */
+  addText(chunk: Uint8Array): void {
+    this.add(chunk);
+    if (this.bytes <= OUTLINED_BYTES_MIN) return;
+    if (this.outline !== null) return this.outline.push(chunk);
+    this.outline = new JsonOutline();
+    for (const piece of this.#pieces) this.outline.push(piece);
   }
 
   get isTooLarge(): boolean {
@@ -47,6 +59,7 @@ export class HeldAnswer {
   /** Everything, which is held no longer. */
   take(): Uint8Array[] {
     const pieces = this.#pieces;
+    this.outline = null;
     this.#pieces = [];
     this.#count(-this.bytes);
     return pieces;
@@ -60,6 +73,7 @@ export class HeldAnswer {
 
   /** Holds this in place of what it held. */
   replace(bytes: Uint8Array): void {
+    if (bytes !== this.#pieces[0]) this.outline = null;
     this.#pieces = [bytes];
     this.#count(bytes.byteLength - this.bytes);
   }

@@ -16,9 +16,15 @@ export interface UpstreamRequest {
   readonly method: string;
   /** Names and values in turn. */
   readonly headers: readonly string[];
-  readonly body: Uint8Array | null;
+  /** A large body may come in pieces, which spares a copy of it. */
+  readonly body: Uint8Array | readonly Uint8Array[] | null;
   /** Until the connection is open, TLS included, in milliseconds. */
   readonly connectTimeoutMs: number;
+}
+
+/** The body in one piece. */
+export function wholeBody({ body }: Pick<UpstreamRequest, 'body'>): Uint8Array | null {
+  return body === null || body instanceof Uint8Array ? body : Buffer.concat(body);
 }
 
 /** What a call tells, in this order; after `onEnd` or `onError`, or after `abort`, nothing more. */
@@ -28,8 +34,8 @@ export interface UpstreamListener {
   onHeaders(status: number, headers: ResponseHeaders): void;
   onData(chunk: Uint8Array): void;
   onEnd(): void;
-  /** `wasIdle`: it went out on a connection that had lain idle, and that the provider may have given up meanwhile. */
-  onError(error: Error, wasIdle?: boolean): void;
+  /** `isStale`: it was sent over a connection that had carried an answer before, and that the provider had probably closed by then. */
+  onError(error: Error, isStale?: boolean): void;
 }
 
 export interface UpstreamCall {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { RequestListener, Server } from 'node:http';
 import { connect, createServer as createNetServer } from 'node:net';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createManualClock } from '../testing/manual-clock.ts';
@@ -15,7 +15,7 @@ interface Heard {
   status: number;
   body: string;
   error: Error | null;
-  wasIdle: boolean;
+  isStale: boolean;
   readonly call: UpstreamCall;
   readonly over: Promise<void>;
 }
@@ -52,14 +52,14 @@ function send(transport: Transport, origin: string, onData?: (call: UpstreamCall
       events.push('end');
       end();
     },
-    onError(error, wasIdle) {
+    onError(error, isStale) {
       heard.error = error;
-      heard.wasIdle = wasIdle === true;
+      heard.isStale = isStale === true;
       events.push('error');
       end();
     },
   });
-  const heard: Heard = { events, status: 0, body: '', error: null, wasIdle: false, call, over };
+  const heard: Heard = { events, status: 0, body: '', error: null, isStale: false, call, over };
   return heard;
 }
 
@@ -84,11 +84,12 @@ test('a refused connection is an error before anything was sent', async (t) => {
   assert.equal((heard.error as NodeJS.ErrnoException).code, 'ECONNREFUSED');
 });
 
-test('a connection that breaks tells whether it had lain idle for a while', async (t) => {
+test('a connection that breaks tells whether the provider had probably closed it before', async (t) => {
   let calls = 0;
+  let end: (socket: Socket) => void = (socket) => void socket.resetAndDestroy();
   const server = createServer((request, response) => {
     calls++;
-    if (calls % 3 !== 1) return request.socket.destroy();
+    if (calls % 3 !== 1) return end(request.socket);
     request.resume().on('end', () => response.end('fine'));
   });
   const clock = createManualClock();
@@ -100,10 +101,53 @@ test('a connection that breaks tells whether it had lain idle for a while', asyn
     clock.advance(idleMs);
     const heard = send(transport, origin);
     await heard.over;
-    return heard.error === null ? heard.body : heard.wasIdle;
+    return heard.error === null ? heard.body : heard.isStale;
   };
-  assert.deepEqual([await ask(0), await ask(1000), await ask(1000)], ['fine', true, false], 'the second one is a fresh connection');
-  assert.deepEqual([await ask(0), await ask(999), await ask(1000)], ['fine', false, false], 'closed over this very request');
+  assert.deepEqual([await ask(0), await ask(1000), await ask(1000)], ['fine', true, false], 'the third one is a fresh connection');
+  assert.deepEqual([await ask(0), await ask(999), await ask(1000)], ['fine', false, false], 'reset over this very request');
+  end = (socket) => void socket.destroy();
+  assert.deepEqual([await ask(0), await ask(0), await ask(0)], ['fine', true, false], 'closed in good order after an answer');
+});
+
+/** Answers each request on a raw connection with these pieces of text, one in a turn of its own. */
+function rawServer(pieces: readonly string[]): NetServer {
+  return createNetServer((socket) => {
+    socket.setNoDelay(true);
+    socket.on('error', () => {});
+    socket.on('data', async () => {
+      for (const piece of pieces) {
+        socket.write(piece);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    });
+  });
+}
+
+const plain = 'HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine';
+const interim = 'HTTP/1.1 100 Continue\r\nx-note: none\r\n\r\n';
+for (const [how, pieces] of [
+  ['in one piece', [interim + plain]],
+  ['in a piece of its own', [interim, plain]],
+  ['twice', [interim + interim, plain]],
+  ['cut anywhere', [...(interim + plain).matchAll(/[^]{1,5}/g)].map(([piece]) => piece)],
+] as const) {
+  test(`an interim answer that nobody asked for is read over: ${how}`, async (t) => {
+    const origin = await serve(t, rawServer(pieces));
+    const transport = transportFor(t);
+    for (let i = 0; i < 3; i++) {
+      const heard = send(transport, origin);
+      await heard.over;
+      assert.deepEqual([heard.error, heard.status, heard.body], [null, 200, 'fine']);
+    }
+  });
+}
+
+test('a body that looks like an interim answer stays whole', async (t) => {
+  const body = 'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK';
+  const origin = await serve(t, rawServer([`HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\n\r\n`, body]));
+  const heard = send(transportFor(t), origin);
+  await heard.over;
+  assert.equal(heard.body, body);
 });
 
 test('a redirect is told, not followed', async (t) => {

@@ -1,6 +1,9 @@
 import { createRequire } from 'node:module';
 import type { Client, Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
+import type { Socket } from 'node:net';
 import type { Clock, Instant } from '../core/clock.ts';
+import { InterimFilter } from './interim-filter.ts';
+import { createBypass, proxyFaults, proxyVariable } from './proxy-env.ts';
 import type { ResponseHeaders, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
 // The whole of undici (fetch, WebSocket, caches) costs 9 MB and time at the start; of it all we need two classes, and
@@ -12,7 +15,7 @@ const loadProxyAgent = () => (require('undici') as { EnvHttpProxyAgent: typeof E
 
 /** Headers of an answer above this are an error of the provider, in bytes. */
 const HEADER_SIZE_MAX = 64 * 1024;
-/** No server closes a connection that has been idle for less, in milliseconds. */
+/** No server closes a connection that has been idle for less and resets it, in milliseconds. */
 const IDLE_MIN_MS = 1000;
 /** undici's own timeouts are off: ours rule (design 4.10). */
 const OFF = 0;
@@ -27,6 +30,8 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
   #paused = false;
+  /** It was sent over a connection that had carried an answer before; and had lain idle since. */
+  #wasReused = false;
   #wasIdle = false;
   /** The connection that carries it; null: not known (behind a proxy). */
   carrier: WatchedClient | null = null;
@@ -37,7 +42,9 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.#controller = controller;
+    this.#wasReused = this.carrier?.hasServed === true;
     this.#wasIdle = this.carrier?.isIdle === true;
+    this.carrier?.begin();
     if (this.#over) controller.abort(new Aborted());
     else {
       if (this.#paused) controller.pause();
@@ -67,7 +74,7 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   fail(error: Error): void {
     if (this.#over) return;
     this.#over = true;
-    this.#listener.onError(error, this.#wasIdle);
+    this.#listener.onError(error, this.#wasIdle || (this.#wasReused && isOrderlyClose(error)));
   }
 
   abort(): void {
@@ -87,27 +94,53 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   }
 }
 
-/** One connection at a time, which knows since when it lies idle. */
-class WatchedClient extends ClientClass {
-  readonly #clock: Clock;
-  /** Infinity: it has carried nothing yet. */
-  #idleSince: Instant = Infinity;
+/** The server closed its side, as it does after an answer; one that breaks over a request mostly resets the connection. undici has no code for it. */
+function isOrderlyClose(error: Error): boolean {
+  return (error as { code?: unknown }).code === 'UND_ERR_SOCKET' && error.message === 'other side closed';
+}
 
-  constructor(origin: URL, options: Client.Options, clock: Clock) {
-    super(origin, options);
+/** Makes a connection; undici's pool gives its clients a function of this form. */
+type Connect = (options: object, done: (error: Error | null, socket: Socket | null) => void) => void;
+
+/** One connection at a time, which knows whether it has carried an answer before, and since when it lies idle. */
+class WatchedClient extends ClientClass {
+  readonly #clock: Clock | null;
+  /** When its last answer ended; Infinity: it has carried none. */
+  #idleSince: Instant = Infinity;
+  readonly #filter: InterimFilter;
+
+  constructor(origin: URL, options: Client.Options, clock: Clock | null) {
+    const filter = new InterimFilter();
+    const connect = options.connect as unknown as Connect;
+    const filtered: Connect = (wish, done) =>
+      connect(wish, (error, socket) => {
+        if (error === null) filter.attach(socket!);
+        done(error, socket);
+      });
+    super(origin, { ...options, connect: filtered as unknown as NonNullable<Client.Options['connect']> });
     this.#clock = clock;
+    this.#filter = filter;
     this.on('connect', () => {
       this.#idleSince = Infinity;
     });
   }
 
+  get hasServed(): boolean {
+    return this.#idleSince !== Infinity;
+  }
+
   get isIdle(): boolean {
-    return this.#clock.now() - this.#idleSince >= IDLE_MIN_MS;
+    return this.#clock !== null && this.#clock.now() - this.#idleSince >= IDLE_MIN_MS;
+  }
+
+  /** A request goes out. */
+  begin(): void {
+    this.#filter.arm();
   }
 
   /** An answer has ended. */
   rest(): void {
-    this.#idleSince = this.#clock.now();
+    this.#idleSince = this.#clock?.now() ?? 0;
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
@@ -117,7 +150,7 @@ class WatchedClient extends ClientClass {
 }
 
 export interface UndiciTransportOptions {
-  /** Tells for how long a connection lay idle; none: that stays unknown. */
+  /** Says for how long a connection lay idle; none: that stays unknown. */
   readonly clock?: Clock;
   /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read from it. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -125,13 +158,14 @@ export interface UndiciTransportOptions {
 
 /** Sends over HTTP/1.1 with connections kept alive, one pool for an origin and its connect timeout. Redirects are not followed. */
 export function createUndiciTransport(options: UndiciTransportOptions = {}): Transport {
-  const { clock } = options;
-  const makeClient = (origin: URL, settings: object): Client =>
-    clock === undefined ? new ClientClass(origin, settings) : new WatchedClient(origin, settings, clock);
+  const makeClient = (origin: URL, settings: Client.Options): Client => new WatchedClient(origin, settings, options.clock ?? null);
   const pools = new Map<string, Dispatcher>();
   const env = options.env ?? {};
-  const fromEnv = (name: string): string => env[name.toLowerCase()] ?? env[name] ?? '';
-  const proxy = { httpProxy: fromEnv('HTTP_PROXY'), httpsProxy: fromEnv('HTTPS_PROXY'), noProxy: fromEnv('NO_PROXY') };
+  const faults = proxyFaults(env);
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+  // NO_PROXY is decided on here: undici's agent knows no networks.
+  const bypasses = createBypass(proxyVariable(env, 'NO_PROXY'));
+  const proxy = { httpProxy: proxyVariable(env, 'HTTP_PROXY'), httpsProxy: proxyVariable(env, 'HTTPS_PROXY'), noProxy: '' };
   const usesProxy = proxy.httpProxy !== '' || proxy.httpsProxy !== '';
 
   function makePool(origin: string, connectTimeoutMs: number): Dispatcher {
@@ -144,7 +178,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       connect: { timeout: connectTimeoutMs },
     };
     // As in Go's net/http: a server on this machine is never behind a proxy.
-    return usesProxy && !isLoopback(origin)
+    return usesProxy && !isLoopback(origin) && !bypasses(origin)
       ? new (loadProxyAgent())({ ...settings, ...proxy })
       : new PoolClass(origin, { ...settings, factory: makeClient });
   }
@@ -178,8 +212,8 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
             origin: request.origin,
             path: request.path,
             method: request.method,
-            headers: request.headers as string[],
-            body: request.body,
+            headers: headersOf(request),
+            body: request.body as Uint8Array | null,
           },
           call,
         );
@@ -196,6 +230,12 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       await Promise.all(closing);
     },
   };
+}
+
+/** What is sent in pieces must be told how long it is, or it would go in chunks, which some servers refuse. */
+function headersOf({ headers, body }: UpstreamRequest): string[] {
+  if (body === null || body instanceof Uint8Array) return headers as string[];
+  return [...headers, 'content-length', String(body.reduce((length, piece) => length + piece.length, 0))];
 }
 
 function isLoopback(origin: string): boolean {

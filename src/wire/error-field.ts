@@ -6,7 +6,7 @@ const NAME = String.raw`["'\x60]?([A-Za-z_]\w{0,63})`;
 const FORMS: readonly RegExp[] = [
   // "Unsupported parameter: 'x'", "Unrecognized request argument supplied: x", "Unknown name "x": Cannot find field"
   new RegExp(
-    String.raw`^(?:invalid json payload received\. )?(?:unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30}? ?(?:parameter|argument|field|property|value|name)s?(?: (?:supplied|provided))?:? ?${NAME}`,
+    String.raw`^(?:invalid json payload received\. |json: )?(?:unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30}? ?(?:parameter|argument|field|property|value|name)s?(?: (?:supplied|provided))?:? ?${NAME}`,
     'i',
   ),
   // "This model does not support the parameter `x`"
@@ -16,6 +16,8 @@ const FORMS: readonly RegExp[] = [
     String.raw`^(?:(?:the )?(?:parameter|property|field|argument) )?${NAME}["'\x60]? ?:? ?(?:this )?(?:(?:parameter|property|field|feature) )?(?:(?:is|are) )?(?:not (?:currently |yet )?supported|unsupported|deprecated for|extra inputs are not permitted)`,
     'i',
   ),
+  // "TypeError: create() got an unexpected keyword argument 'x'"
+  new RegExp(String.raw`^(?:\w{1,40}(?:Error|Exception): )?(?:[\w.]{1,100}\(\) )?got an unexpected keyword argument ${NAME}`, 'i'),
   // Pydantic's list, printed by Python (vLLM)
   /^\[\{'type': 'extra_forbidden', 'loc': \('body', '(\w{1,64})'/,
 ];

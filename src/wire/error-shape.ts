@@ -4,7 +4,9 @@
  * no JSON at all (the HTML page of a CDN). Everything is optional, nothing throws.
  */
 import { asBuffer, byteOrderMarkLength } from './bytes.ts';
+import { JsonOutline, parseBounded } from './json-outline.ts';
 import { isRecord } from './json-values.ts';
+import { resetFromError, resetFromText } from './reset-time.ts';
 import { retryAfterFromError, retryAfterFromText } from './retry-hints.ts';
 
 export interface ErrorShape {
@@ -18,9 +20,11 @@ export interface ErrorShape {
   readonly status: number | null;
   /** The wait that the error's fields or words ask for. */
   readonly retryAfterMs: number | null;
+  /** The instant at which what is spent comes back, in milliseconds since the epoch. */
+  readonly resetEpochMs: number | null;
 }
 
-const NO_SHAPE: ErrorShape = { code: null, type: null, param: null, message: null, status: null, retryAfterMs: null };
+const NO_SHAPE: ErrorShape = { code: null, type: null, param: null, message: null, status: null, retryAfterMs: null, resetEpochMs: null };
 const MESSAGE_LENGTH_MAX = 1_000;
 /** No error says more than this before its point; longer bodies are cut before they are looked at as text. */
 const TEXT_LENGTH_MAX = 65_536;
@@ -30,16 +34,29 @@ const LIST_LENGTH_MAX = 50;
 
 /** An error body of any kind. `charset`: as its content type names it; default UTF-8. */
 export function readErrorBody(body: Uint8Array, charset: string | null = null): ErrorShape {
-  const text = decodeText(body, charset).trim();
-  const value = parseJson(text);
+  const text = decodeText(body.length > BODY_LENGTH_MAX ? body.subarray(0, BODY_LENGTH_MAX) : body, charset).trim();
+  const value = body.length > BODY_LENGTH_MAX && isUtf8Charset(charset) ? outlineOf(body) : parseJson(text);
   if (value === undefined) return fromText(text);
   return readErrorValue(value);
+}
+
+/** A longer body is not made a text: of an error as an event of a stream. */
+const BODY_LENGTH_MAX = 256 * 1024;
+
+function isUtf8Charset(charset: string | null): boolean {
+  return charset === null || /^(utf-?8|us-ascii)$/i.test(charset);
+}
+
+function outlineOf(body: Uint8Array): unknown {
+  const outline = new JsonOutline();
+  outline.push(body);
+  return outline.parse();
 }
 
 function decodeText(body: Uint8Array, charset: string | null): string {
   const mark = body.length >= 2 && ((body[0] === 0xff && body[1] === 0xfe) || (body[0] === 0xfe && body[1] === 0xff));
   const label = mark ? (body[0] === 0xff ? 'utf-16le' : 'utf-16be') : charset;
-  if (label !== null && !/^(utf-?8|us-ascii)$/i.test(label)) {
+  if (label !== null && !isUtf8Charset(label)) {
     try {
       return new TextDecoder(label).decode(body);
     } catch {
@@ -93,6 +110,7 @@ function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
       retryAfterFromError(error) ??
       (text === null ? null : retryAfterFromText(text)) ??
       (typeof raw === 'string' ? rawHint(raw, depth) : null),
+    resetEpochMs: resetFromError(error) ?? (text === null ? null : resetFromText(text)),
   };
   return merge(own, inner);
 }
@@ -116,6 +134,7 @@ function merge(first: ErrorShape, second: ErrorShape | null): ErrorShape {
     message: first.message ?? second.message,
     status: first.status ?? second.status,
     retryAfterMs: first.retryAfterMs ?? second.retryAfterMs,
+    resetEpochMs: first.resetEpochMs ?? second.resetEpochMs,
   };
 }
 
@@ -190,7 +209,13 @@ function statusNumber(value: unknown): number | null {
 function fromText(text: string): ErrorShape {
   if (text === '') return NO_SHAPE;
   const bounded = text.slice(0, TEXT_LENGTH_MAX);
-  if (!bounded.startsWith('<')) return { ...NO_SHAPE, message: clean(bounded) || null, retryAfterMs: retryAfterFromText(bounded) };
+  if (!bounded.startsWith('<'))
+    return {
+      ...NO_SHAPE,
+      message: clean(bounded) || null,
+      retryAfterMs: retryAfterFromText(bounded),
+      resetEpochMs: resetFromText(bounded),
+    };
   const title = /<title[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1] ?? /<h1[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1];
   const words = title === undefined ? '' : clean(unescapeHtml(title));
   return { ...NO_SHAPE, message: words === '' ? 'an HTML page' : `an HTML page: ${words}` };
@@ -220,11 +245,7 @@ export function clean(text: string): string {
   return line.slice(0, MESSAGE_LENGTH_MAX).toWellFormed();
 }
 
+/** Undefined: it is none. */
 function parseJson(text: string): unknown {
-  if (!/^\s*[[{"]/.test(text)) return undefined;
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
+  return /^\s*[[{"]/.test(text) ? parseBounded(text) : undefined;
 }

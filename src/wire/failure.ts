@@ -3,7 +3,7 @@ import { fieldNamedIn } from './error-field.ts';
 import { readErrorBody, readErrorValue } from './error-shape.ts';
 import type { ErrorShape } from './error-shape.ts';
 import type { HeaderLookup } from './header-lookup.ts';
-import { retryAfterFromHeaders } from './retry-hints.ts';
+import { retryAfterFromHeaders, waitUntil } from './retry-hints.ts';
 
 /** A failure that no provider had words for: a broken connection, a silence, an answer that can't be read. */
 export function createFailure(kind: FailureKind, phase: Phase, message: string, found: Partial<Failure> = {}): Failure {
@@ -13,6 +13,7 @@ export function createFailure(kind: FailureKind, phase: Phase, message: string, 
     type: null,
     param: null,
     retryAfterMs: null,
+    resetEpochMs: null,
     body: null,
     contentType: null,
     ...found,
@@ -22,7 +23,7 @@ export function createFailure(kind: FailureKind, phase: Phase, message: string, 
   };
 }
 
-/** The connection broke before the answer began. One that had lain idle was closed before the request came: `stale_connection`. */
+/** The connection broke before the answer began. One that was used before was closed before the request came: `stale_connection`. */
 export function resetFailure(named: string, isStale: boolean): Failure {
   const message = `the connection broke before the answer began (${named})`;
   return createFailure('reset', 'headers', message, isStale ? { code: 'stale_connection' } : {});
@@ -48,12 +49,16 @@ export function failureFromResponse(response: ErrorResponse): Failure {
     status,
     code: isTelling(shape.code) ? shape.code : (amazonErrorName(headers) ?? shape.code),
     type: shape.type,
-    param: shape.param ?? (status === 400 || status === 422 ? fieldNamedIn(shape.message ?? '') : null),
-    retryAfterMs: retryAfterFromHeaders(headers, epochMs) ?? shape.retryAfterMs,
+    param: shape.param ?? (NAMING_STATUSES.has(status) ? fieldNamedIn(shape.message ?? '') : null),
+    retryAfterMs: retryAfterFromHeaders(headers, epochMs) ?? shape.retryAfterMs ?? waitUntil(shape.resetEpochMs, epochMs),
+    resetEpochMs: shape.resetEpochMs,
     body: body.length > 0 ? body : null,
     contentType,
   });
 }
+
+/** Errors of these statuses may name the field that a server does not take. */
+const NAMING_STATUSES: ReadonlySet<number> = new Set([400, 422, 500]);
 
 function isTelling(code: string | null): boolean {
   return code !== null && !/^\d+$/.test(code);
@@ -79,7 +84,8 @@ export function failureFromErrorText(data: Uint8Array, phase: Phase): Failure {
 }
 
 function failureFromShape(shape: ErrorShape, phase: Phase, body: Uint8Array | null, contentType: string | null): Failure {
-  const { status, code, type, param, retryAfterMs } = shape;
+  const { status, code, type, retryAfterMs, resetEpochMs } = shape;
   const message = shape.message ?? 'the provider sent an error without a message';
-  return createFailure('error', phase, message, { status, code, type, param, retryAfterMs, body, contentType });
+  const param = shape.param ?? (status === null || NAMING_STATUSES.has(status) ? fieldNamedIn(shape.message ?? '') : null);
+  return createFailure('error', phase, message, { status, code, type, param, retryAfterMs, resetEpochMs, body, contentType });
 }

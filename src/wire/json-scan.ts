@@ -3,17 +3,33 @@
  * written again; but what is edited must be found exactly, and a body that strict JSON refuses must be refused here.
  * Hence a validating scanner: one pass, no allocation below the top level, the verdict of `JSON.parse`.
  *
+ * ## In slices
+ * A body of 64 MB takes a quarter of a second. `ObjectScan.run` therefore reads up to a limit and can be called again: it
+ * keeps its place between two tokens, inside white space and inside a string. Everything else (a number, an escape) is short,
+ * because longer ones are refused.
+ *
+ * ## Limits
+ * Parsers behind us build an object for each value, so depth, values and members are bounded here, whatever the bytes allow.
+ *
  * Nearly all bytes of a large body lie in long strings (prompts, base64). They are searched four at a time for a
  * quote, a backslash or a control character: a native search finds one byte value only, and control characters are 32.
  */
 import { isUtf8 } from 'node:buffer';
+import { assert } from '../core/assert.ts';
 import { byteOrderMarkLength } from './bytes.ts';
 import { DATA_URL_LENGTH_MIN, KEY_NONE, keyKind, mediaTokens } from './json-media.ts';
 import { readName } from './json-names.ts';
+import { isSpace, NUMBER_LENGTH_MAX, resumeAt, scanScalar, scanString } from './json-tokens.ts';
 import type { BodyMember } from './request-body.ts';
 
 /** Deeper nesting is refused; parsers behind us recurse. */
 export const JSON_DEPTH_MAX = 512;
+/** Values at all depths: no request has a tenth of them, and a parser needs about 100 bytes for each. */
+export const JSON_VALUES_MAX = 1_000_000;
+/** Members of the top-level object. */
+export const JSON_MEMBERS_MAX = 1_000;
+/** The name of a top-level member, in bytes as written. */
+const NAME_LENGTH_MAX = 1_024;
 
 export interface JsonObjectScan {
   readonly ok: true;
@@ -21,266 +37,257 @@ export interface JsonObjectScan {
   /** Bytes inside strings that hold media, at any depth, and what these cost in tokens; see `json-media.ts`. */
   readonly mediaBytes: number;
   readonly mediaTokens: number;
+  /** Values at all depths. */
+  readonly values: number;
 }
 
 export interface JsonFault {
   readonly ok: false;
-  /** Where the text stops being JSON, in bytes. */
+  /** Where the text stops being JSON, or passes a limit, in bytes. */
   readonly at: number;
   readonly message: string;
 }
 
-const TAB = 0x09;
-const LINE_FEED = 0x0a;
-const CARRIAGE_RETURN = 0x0d;
-const SPACE = 0x20;
 const QUOTE = 0x22;
-const PLUS = 0x2b;
 const COMMA = 0x2c;
-const MINUS = 0x2d;
-const DOT = 0x2e;
-const ZERO = 0x30;
-const NINE = 0x39;
 const COLON = 0x3a;
 const OPEN_BRACKET = 0x5b;
-const BACKSLASH = 0x5c;
-const LOWER_E = 0x65;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const CLOSE_BRACKET = 0x5d;
 
-// Scratch of the scan that is running; scans never overlap, as they are synchronous and call nobody back.
-const closers = new Uint8Array(JSON_DEPTH_MAX + 1);
-const keyKinds = new Uint8Array(JSON_DEPTH_MAX + 1);
-let mediaBytesFound = 0;
-let mediaTokensFound = 0;
+// What the scan expects next.
+const START = 0;
+const FIRST_KEY = 1;
+const KEY = 2;
+const AFTER_KEY = 3;
+const FIRST_ITEM = 4;
+const VALUE = 5;
+const AFTER_VALUE = 6;
+const END = 7;
+const IN_KEY = 8;
+const IN_STRING = 9;
 
 /**
  * Finds the members of the one JSON object that `bytes` hold. A byte order mark before it and white space around it are
- * allowed. Everything that `JSON.parse` refuses is a fault, and so are invalid UTF-8 and nesting beyond `JSON_DEPTH_MAX`.
+ * allowed. Everything that `JSON.parse` refuses is a fault, and so are invalid UTF-8 and what passes a limit above.
  */
 export function scanObject(bytes: Uint8Array): JsonObjectScan | JsonFault {
-  if (!isUtf8(bytes)) return { ok: false, at: 0, message: 'not valid UTF-8' };
-  mediaBytesFound = 0;
-  mediaTokensFound = 0;
-  const start = skipSpace(bytes, byteOrderMarkLength(bytes));
-  if (bytes[start] !== OPEN_BRACE) return { ok: false, at: start, message: start === bytes.length ? 'empty' : 'not a JSON object' };
-  const members: BodyMember[] = [];
-  const end = scanMembers(bytes, start, members);
-  if (end < 0) return fault(bytes, -end - 1);
-  const rest = skipSpace(bytes, end);
-  if (rest < bytes.length) return fault(bytes, rest);
-  return { ok: true, members, mediaBytes: mediaBytesFound, mediaTokens: mediaTokensFound };
+  whole.begin(bytes);
+  whole.run(bytes.length);
+  return whole.take();
 }
 
-function fault(bytes: Uint8Array, at: number): JsonFault {
-  return { ok: false, at, message: at >= bytes.length ? 'not complete JSON' : `not valid JSON at byte ${at}` };
+const NO_BYTES = new Uint8Array(0);
+const LONG_NUMBER = `not acceptable: a number is longer than ${NUMBER_LENGTH_MAX} characters`;
+
+/** Where a scan goes on. Of the top-level member: the containers and direct items so far. */
+interface Place {
+  readonly pos: number;
+  readonly mode: number;
+  readonly depth: number;
+  readonly values: number;
+  readonly containers: number;
+  readonly items: number;
 }
 
-// All functions below return the position after what they read, or -1 minus the position of the fault.
+const BEGINNING: Place = { pos: 0, mode: START, depth: 0, values: 0, containers: 0, items: 0 };
 
-function scanMembers(bytes: Uint8Array, open: number, members: BodyMember[]): number {
-  let pos = skipSpace(bytes, open + 1);
-  if (bytes[pos] === CLOSE_BRACE) return pos + 1;
-  for (;;) {
-    const keyStart = pos;
-    const keyEnd = bytes[pos] === QUOTE ? scanString(bytes, pos) : -1 - pos;
-    if (keyEnd < 0) return keyEnd;
-    pos = skipSpace(bytes, keyEnd);
-    if (bytes[pos] !== COLON) return -1 - pos;
-    const start = skipSpace(bytes, pos + 1);
-    keyKinds[0] = keyKind(bytes, keyStart + 1, keyEnd - 1);
-    const end = scanValue(bytes, start);
-    if (end < 0) return end;
-    members.push({ name: readName(bytes, keyStart + 1, keyEnd - 1), keyStart, start, end });
-    pos = skipSpace(bytes, end);
-    if (bytes[pos] === CLOSE_BRACE) return pos + 1;
-    if (bytes[pos] !== COMMA) return -1 - pos;
-    pos = skipSpace(bytes, pos + 1);
+/** The same, a slice at a time. An object may be used again after `take`. */
+export class ObjectScan {
+  #bytes: Uint8Array = NO_BYTES;
+  #members: BodyMember[] = [];
+  // By depth: the byte that closes the container, and the kind of the last name in it.
+  readonly #closers = new Uint8Array(JSON_DEPTH_MAX);
+  readonly #keyKinds = new Uint8Array(JSON_DEPTH_MAX);
+  #place: Place = BEGINNING;
+  #mediaBytes = 0;
+  #mediaTokens = 0;
+  /** Up to here the bytes are UTF-8. */
+  #utf8End = 0;
+  #stringStart = 0;
+  // Of the top-level member that is being read.
+  #keyStart = 0;
+  #name = '';
+  #start = 0;
+  #firstItem = 0;
+  #lastItem = 0;
+  #scalarsBefore = 0;
+  #result: JsonObjectScan | JsonFault | null = null;
+
+  begin(bytes: Uint8Array): void {
+    this.#bytes = bytes;
+    this.#members = [];
+    this.#closers[0] = CLOSE_BRACE;
+    const mark = byteOrderMarkLength(bytes);
+    this.#place = mark === 0 ? BEGINNING : { ...BEGINNING, pos: mark };
+    this.#mediaBytes = 0;
+    this.#mediaTokens = 0;
+    this.#utf8End = 0;
+    this.#result = null;
   }
-}
 
-/** One value of any depth. `keyKinds[0]` holds the kind of the top-level name it belongs to. */
-function scanValue(bytes: Uint8Array, start: number): number {
-  let pos = start;
-  let depth = 0;
-  for (;;) {
-    const byte = bytes[pos];
-    if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
-      // The top-level object is a level too.
-      if (depth + 1 >= JSON_DEPTH_MAX) return -1 - pos;
-      // Items of an array carry on the name that the array stands under.
-      const inherited = keyKinds[depth] ?? KEY_NONE;
-      depth++;
-      closers[depth] = byte + 2;
-      keyKinds[depth] = inherited;
-      pos = skipSpace(bytes, pos + 1);
-      if (bytes[pos] !== byte + 2) {
-        if (byte === OPEN_BRACE) pos = scanKey(bytes, pos, depth);
-        if (pos < 0) return pos;
-        continue;
+  /** The result of a finished scan; the scan lets go of the bytes. */
+  take(): JsonObjectScan | JsonFault {
+    const result = this.#result;
+    assert(result !== null, 'a scan is finished before its result is taken');
+    this.#bytes = NO_BYTES;
+    this.#members = [];
+    this.#result = null;
+    return result;
+  }
+
+  /** Reads on to about `limit`, a place in the bytes. True: it is finished. */
+  // oxlint-disable-next-line max-lines-per-function -- one loop over the tokens: a call for each would cost a third more
+  run(limit: number): boolean {
+    if (this.#result !== null) return true;
+    const bytes = this.#bytes;
+    const stop = Math.min(limit, bytes.length);
+    if (!this.#isUtf8(stop)) return this.#fail(0, 'not valid UTF-8');
+    const closers = this.#closers;
+    const keyKinds = this.#keyKinds;
+    let { pos, mode, depth, values, containers, items } = this.#place;
+    for (;;) {
+      if (mode >= IN_KEY) {
+        const end = scanString(bytes, pos, stop);
+        if (end <= 0) {
+          if (end < 0) return this.#fault(-end - 1);
+          pos = resumeAt;
+          break;
+        }
+        pos = end;
+        const start = this.#stringStart;
+        if (mode === IN_KEY) {
+          keyKinds[depth] = keyKind(bytes, start + 1, end - 1);
+          if (depth === 0 && !this.#beginMember(end, values - containers)) return true;
+          mode = AFTER_KEY;
+        } else {
+          if (end - start >= DATA_URL_LENGTH_MIN || keyKinds[depth] !== KEY_NONE) this.#countMedia(end, depth);
+          if (depth === 0) this.#endMember(end, values - containers, 0);
+          mode = AFTER_VALUE;
+        }
       }
-    } else {
-      pos = byte === QUOTE ? scanStringValue(bytes, pos, depth) : scanScalar(bytes, pos);
-      if (pos < 0) return pos;
+      while (pos < stop && isSpace(bytes[pos] as number)) pos++;
+      if (pos >= stop) {
+        if (stop < bytes.length) break;
+        if (mode === END) return this.#succeed(values);
+        return mode === START ? this.#fail(pos, 'empty') : this.#fault(pos);
+      }
+      const byte = bytes[pos++] as number;
+      if (mode === AFTER_VALUE && byte === COMMA) {
+        mode = closers[depth] === CLOSE_BRACE ? KEY : VALUE;
+      } else if (mode === AFTER_KEY) {
+        if (byte !== COLON) return this.#fault(pos - 1);
+        mode = VALUE;
+      } else if (byte === QUOTE && (mode === KEY || mode === FIRST_KEY)) {
+        this.#stringStart = pos - 1;
+        mode = IN_KEY;
+      } else if (mode === VALUE || (mode === FIRST_ITEM && byte !== CLOSE_BRACKET)) {
+        if (++values > JSON_VALUES_MAX) return this.#fail(pos - 1, `made of more than ${JSON_VALUES_MAX} values`);
+        if (depth === 0) this.#start = this.#firstItem = this.#lastItem = pos - 1;
+        else if (depth === 1) {
+          if (items++ === 0) this.#firstItem = pos - 1;
+          this.#lastItem = pos - 1;
+        }
+        if (byte === QUOTE) {
+          this.#stringStart = pos - 1;
+          mode = IN_STRING;
+        } else if (byte === OPEN_BRACE || byte === OPEN_BRACKET) {
+          // The top-level object is a level too.
+          if (depth + 1 >= JSON_DEPTH_MAX) return this.#fail(pos - 1, `nested more than ${JSON_DEPTH_MAX} levels deep`);
+          // Items of an array carry on the name that the array stands under.
+          keyKinds[depth + 1] = keyKinds[depth]!;
+          closers[++depth] = byte + 2;
+          if (depth === 1) items = 0;
+          containers++;
+          mode = byte === OPEN_BRACE ? FIRST_KEY : FIRST_ITEM;
+        } else {
+          const end = scanScalar(bytes, pos - 1);
+          if (end < 0) return this.#fault(-end - 1);
+          if (end - pos >= NUMBER_LENGTH_MAX) return this.#fail(pos - 1, LONG_NUMBER);
+          pos = end;
+          if (depth === 0) this.#endMember(end, values - containers, 0);
+          mode = AFTER_VALUE;
+        }
+      } else if (byte === closers[depth] && (mode === AFTER_VALUE || mode === FIRST_KEY || mode === FIRST_ITEM)) {
+        mode = AFTER_VALUE;
+        if (depth === 0) mode = END;
+        else if (--depth === 0) this.#endMember(pos, values - containers, items);
+      } else if (mode === START) {
+        if (byte !== OPEN_BRACE) return this.#fail(pos - 1, 'not a JSON object');
+        mode = FIRST_KEY;
+      } else return this.#fault(pos - 1);
     }
-    while (depth > 0) {
-      pos = skipSpace(bytes, pos);
-      if (bytes[pos] !== closers[depth]) break;
-      depth--;
-      pos++;
-    }
-    if (depth === 0) return pos;
-    if (bytes[pos] !== COMMA) return -1 - pos;
-    pos = skipSpace(bytes, pos + 1);
-    if (closers[depth] === CLOSE_BRACE) pos = scanKey(bytes, pos, depth);
-    if (pos < 0) return pos;
+    this.#place = { pos, mode, depth, values, containers, items };
+    return false;
+  }
+
+  #isUtf8(stop: number): boolean {
+    if (stop <= this.#utf8End) return true;
+    const bytes = this.#bytes;
+    let end = stop;
+    // A character of several bytes may lie over the limit; it belongs to the next slice.
+    if (end < bytes.length) while (end > this.#utf8End && (bytes[end]! & 0xc0) === 0x80 && stop - end < 3) end--;
+    const isWhole = this.#utf8End === 0 && end === bytes.length;
+    if (!isUtf8(isWhole ? bytes : bytes.subarray(this.#utf8End, end))) return false;
+    this.#utf8End = end;
+    return true;
+  }
+
+  /** The name of a top-level member is over. False: it passes a limit. */
+  #beginMember(end: number, scalars: number): boolean {
+    const start = this.#stringStart;
+    if (end - start - 2 > NAME_LENGTH_MAX)
+      return !this.#fail(start, `not acceptable: the name of a member is longer than ${NAME_LENGTH_MAX} bytes`);
+    if (this.#members.length >= JSON_MEMBERS_MAX) return !this.#fail(start, `made of more than ${JSON_MEMBERS_MAX} members`);
+    this.#keyStart = start;
+    this.#name = readName(this.#bytes, start + 1, end - 1);
+    this.#scalarsBefore = scalars;
+    return true;
+  }
+
+  #endMember(end: number, scalars: number, items: number): void {
+    this.#members.push({
+      name: this.#name,
+      keyStart: this.#keyStart,
+      start: this.#start,
+      end,
+      items,
+      firstItem: this.#firstItem,
+      lastItem: this.#lastItem,
+      scalars: scalars - this.#scalarsBefore,
+    });
+  }
+
+  #countMedia(end: number, depth: number): void {
+    const start = this.#stringStart;
+    const parentKey = depth > 0 ? this.#keyKinds[depth - 1]! : KEY_NONE;
+    const tokens = mediaTokens(this.#bytes, start + 1, end - 1, this.#keyKinds[depth]!, parentKey);
+    if (tokens < 0) return;
+    this.#mediaBytes += end - start - 2;
+    this.#mediaTokens += tokens;
+  }
+
+  #succeed(values: number): true {
+    this.#result = {
+      ok: true,
+      members: this.#members,
+      mediaBytes: this.#mediaBytes,
+      mediaTokens: this.#mediaTokens,
+      values,
+    };
+    return true;
+  }
+
+  #fault(at: number): true {
+    return this.#fail(at, at >= this.#bytes.length ? 'not complete JSON' : `not valid JSON at byte ${at}`);
+  }
+
+  #fail(at: number, message: string): true {
+    this.#result = { ok: false, at, message };
+    return true;
   }
 }
 
-/** A nested member's name, its colon, and the space after it. */
-function scanKey(bytes: Uint8Array, start: number, depth: number): number {
-  if (bytes[start] !== QUOTE) return -1 - start;
-  const end = scanString(bytes, start);
-  if (end < 0) return end;
-  keyKinds[depth] = keyKind(bytes, start + 1, end - 1);
-  const pos = skipSpace(bytes, end);
-  return bytes[pos] === COLON ? skipSpace(bytes, pos + 1) : -1 - pos;
-}
-
-function scanStringValue(bytes: Uint8Array, start: number, depth: number): number {
-  const end = scanString(bytes, start);
-  if (end < 0) return end;
-  const key = keyKinds[depth] ?? KEY_NONE;
-  if (key === KEY_NONE && end - start < DATA_URL_LENGTH_MIN) return end;
-  const parentKey = depth > 0 ? (keyKinds[depth - 1] ?? KEY_NONE) : KEY_NONE;
-  const tokens = mediaTokens(bytes, start + 1, end - 1, key, parentKey);
-  if (tokens >= 0) {
-    mediaBytesFound += end - start - 2;
-    mediaTokensFound += tokens;
-  }
-  return end;
-}
-
-/** Beyond this length the set-up of reading by words pays. */
-const SHORT_STRING_LENGTH = 24;
-
-function scanString(bytes: Uint8Array, start: number): number {
-  let pos = start + 1;
-  const near = Math.min(bytes.length, pos + SHORT_STRING_LENGTH);
-  while (pos < near) {
-    const byte = bytes[pos] as number;
-    if (byte === QUOTE) return pos + 1;
-    if (byte < SPACE) return -1 - pos;
-    if (byte === BACKSLASH) {
-      pos = scanEscape(bytes, pos);
-      if (pos < 0) return pos;
-    } else pos++;
-  }
-  return scanLongString(bytes, pos);
-}
-
-function scanLongString(bytes: Uint8Array, start: number): number {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const lastWord = bytes.length - 4;
-  let pos = start;
-  for (;;) {
-    while (pos <= lastWord && !hasSpecialByte(view.getInt32(pos, true))) pos += 4;
-    if (pos >= bytes.length) return -1 - pos;
-    const byte = bytes[pos] as number;
-    if (byte === QUOTE) return pos + 1;
-    if (byte < SPACE) return -1 - pos;
-    if (byte === BACKSLASH) {
-      pos = scanEscape(bytes, pos);
-      if (pos < 0) return pos;
-    } else pos++;
-  }
-}
-
-/**
- * True if one of the word's four bytes is a quote, a backslash or below 0x20 ("hasless" of Bit Twiddling Hacks). Turning
- * bit 1 makes a quote 0x20 and keeps control characters below it, so that one comparison finds both.
- */
-function hasSpecialByte(word: number): boolean {
-  return ((((word ^ 0x02020202) - 0x21212121) | ((word ^ 0x5c5c5c5c) - 0x01010101)) & ~word & 0x80808080) !== 0;
-}
-
-function scanEscape(bytes: Uint8Array, backslash: number): number {
-  switch (bytes[backslash + 1]) {
-    case QUOTE:
-    case BACKSLASH:
-    case 0x2f: // /
-    case 0x62: // b
-    case 0x66: // f
-    case 0x6e: // n
-    case 0x72: // r
-    case 0x74: // t
-      return backslash + 2;
-    case 0x75: // u
-      for (let i = backslash + 2; i < backslash + 6; i++) if (!isHexDigit(bytes[i])) return -1 - Math.min(i, bytes.length);
-      return backslash + 6;
-    default:
-      return -1 - Math.min(backslash + 1, bytes.length);
-  }
-}
-
-function isHexDigit(byte: number | undefined): boolean {
-  if (byte === undefined) return false;
-  const lower = byte | 0x20;
-  return isDigit(byte) || (lower >= 0x61 && lower <= 0x66);
-}
-
-function isDigit(byte: number | undefined): boolean {
-  return byte !== undefined && byte >= ZERO && byte <= NINE;
-}
-
-/** A number, `true`, `false` or `null`. */
-function scanScalar(bytes: Uint8Array, start: number): number {
-  switch (bytes[start]) {
-    case 0x74:
-      return scanWord(bytes, start, 'true');
-    case 0x66:
-      return scanWord(bytes, start, 'false');
-    case 0x6e:
-      return scanWord(bytes, start, 'null');
-    default:
-      return scanNumber(bytes, start);
-  }
-}
-
-function scanWord(bytes: Uint8Array, start: number, word: string): number {
-  for (let i = 0; i < word.length; i++) if (bytes[start + i] !== word.charCodeAt(i)) return -1 - Math.min(start + i, bytes.length);
-  return start + word.length;
-}
-
-function scanNumber(bytes: Uint8Array, start: number): number {
-  let pos = bytes[start] === MINUS ? start + 1 : start;
-  if (!isDigit(bytes[pos])) return -1 - Math.min(pos, bytes.length);
-  pos = bytes[pos] === ZERO ? pos + 1 : skipDigits(bytes, pos);
-  if (bytes[pos] === DOT) {
-    if (!isDigit(bytes[pos + 1])) return -1 - Math.min(pos + 1, bytes.length);
-    pos = skipDigits(bytes, pos + 1);
-  }
-  if (pos < bytes.length && ((bytes[pos] as number) | 0x20) === LOWER_E) {
-    const sign = bytes[pos + 1];
-    pos += sign === PLUS || sign === MINUS ? 2 : 1;
-    if (!isDigit(bytes[pos])) return -1 - Math.min(pos, bytes.length);
-    pos = skipDigits(bytes, pos);
-  }
-  return pos;
-}
-
-function skipDigits(bytes: Uint8Array, start: number): number {
-  let pos = start;
-  while (pos < bytes.length && isDigit(bytes[pos])) pos++;
-  return pos;
-}
-
-function skipSpace(bytes: Uint8Array, start: number): number {
-  let pos = start;
-  while (pos < bytes.length) {
-    const byte = bytes[pos] as number;
-    if (byte > SPACE || (byte !== SPACE && byte !== LINE_FEED && byte !== CARRIAGE_RETURN && byte !== TAB)) return pos;
-    pos++;
-  }
-  return pos;
-}
+/** For scans that are not sliced: they never overlap. */
+const whole = new ObjectScan();

@@ -51,12 +51,6 @@ export function kindOf(bytes: Uint8Array, member: BodyMember): JsonKind {
   return bytes[member.start] === 0x5b ? 'array' : 'other';
 }
 
-/** True for `[]` and `{}`, with or without white space inside. */
-export function isEmptyContainer(bytes: Uint8Array, member: BodyMember): boolean {
-  for (let i = member.start + 1; i < member.end - 1; i++) if ((bytes[i] ?? 0) > 0x20) return false;
-  return true;
-}
-
 /** True if `value` is an object and no array. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -14,6 +14,11 @@ function meant(waitMs: number | null): number | null {
   return waitMs !== null && waitMs >= 0 && waitMs <= MEANT_WAIT_MAX_MS ? waitMs : null;
 }
 
+/** Until an instant that is named, in milliseconds; null: none, or it has passed. */
+export function waitUntil(atEpochMs: number | null, epochMs: number): number | null {
+  return atEpochMs === null || atEpochMs <= epochMs ? null : meant(atEpochMs - epochMs);
+}
+
 /** From headers, in milliseconds: `retry-after-ms` before `x-ms-retry-after-ms` before `retry-after`; null: none. */
 export function retryAfterFromHeaders(headers: HeaderLookup, epochMs: number): number | null {
   return (
@@ -66,6 +71,7 @@ function search(value: unknown, depth: number, looks: { left: number }): number 
     meant(protobufDuration(value['retryDelay'])) ??
     meant(nonNegative(value['retry_after_ms'], 1)) ??
     meant(nonNegative(value['retry_after'], 1_000)) ??
+    meant(nonNegative(value['resets_in_seconds'], 1_000)) ??
     meant(nonNegative(value['estimated_time'], 1_000)) ?? // Hugging Face, while it loads a model
     searchEach(
       PLACES.map((name) => value[name]),

@@ -200,7 +200,7 @@ describe('a stream that breaks off ends in an error, after what was said,', () =
   it('where the next one says that nobody can answer', async (t) => {
     // At once, and when some of its text has come but none has gone down yet.
     for (const timing of [{}, { tokensPerSecond: 100, eventsPerPacket: 1 }]) {
-      const b: StormOptions = { faults: [{ kind: 'error-content', afterTokens: 5, reason: 'invalid' }], timing };
+      const b: StormOptions = { faults: [{ kind: 'error-content', afterTokens: 5, reason: 'bad-json' }], timing };
       const world = await start(t, { a: CUT, b, c: {} }, ['a/m', goesOn('b/m'), goesOn('c/m')]);
       assertBroken(await ask(world), 'stream_interrupted');
       assert.deepEqual(callsOf(world), [1, 1, 0]);

@@ -143,7 +143,7 @@ describe('a caller who leaves', { concurrency: 4 }, () => {
     });
     upload.on('error', () => {});
     upload.write(' '.repeat(50_000));
-    await eventually(() => world.gateway.queue().heldBytes === 100_000, 'room for the body');
+    await eventually(() => world.gateway.queue().heldBytes === 50_000, 'what has come of the body');
     upload.destroy();
     await eventually(() => world.gateway.queue().heldBytes === 0, 'the room given back');
     assert.equal(world.storms['a']!.stats().calls, 0);

@@ -207,13 +207,14 @@ async function playPoor(stage: Stage, { mark }: Poor, isAlone: boolean): Promise
 
 async function playFails(stage: Stage, fate: Fails, isAlone: boolean): Promise<void> {
   const isOver = isAlone || fate.verdict === 'reject';
-  const calls = isAlone ? (fate.calls ?? (fate.verdict === 'retry' ? MAX_ATTEMPTS : 1)) : 1;
+  const repairs = stage.stream && fate.asksStreamAgain === true ? 1 : 0;
+  const calls = repairs + (isAlone ? (fate.calls ?? (fate.verdict === 'retry' ? MAX_ATTEMPTS : 1)) : 1);
   assertCalls(stage, calls, isOver ? 0 : 1);
   const story = [...repeated(calls, failedAt('a/m', fate)), ...(isOver ? [`failed ${fate.status}`] : answeredBy('b/m'))];
   assert.deepEqual(storyOf(stage.timeline), ['received', ...story]);
   assertEffects(stage, fate, fate.health);
   if (isOver) await assertTold(stage, fate, calls);
-  else await assertAnswered(stage, 'b', 'the truth', 2, fate.reason);
+  else await assertAnswered(stage, 'b', 'the truth', calls + 1, fate.reason);
 }
 
 async function playBreaks(stage: Stage, fate: Breaks): Promise<void> {

@@ -18,6 +18,8 @@ import {
   hollow,
   inRequest,
   invalid,
+  unknown,
+  unknownStatus,
   limited,
   malformed,
   other,
@@ -31,6 +33,8 @@ import {
   serverError,
   silent,
   spent,
+  suspected,
+  unclear,
   stalls,
   streamed,
   toldInside,
@@ -70,27 +74,27 @@ const WAITS: Table<string> = {
 };
 
 const REFUSALS: Table<string> = {
-  '400': [both(invalid), both({ ...spent, status: 400 }, { message: 'You have reached your spend limit.' })],
+  '400': [both(unknown), both({ ...spent, status: 400 }, { message: 'You have reached your spend limit.' })],
   '400-context': both({ ...inRequest, reason: 'context_length' }),
   '400-content-filter': both({ ...inRequest, reason: 'content_filter' }),
   '400-azure-filter': both({ ...inRequest, reason: 'content_filter' }),
   '400-spend-limit': both({ ...spent, status: 400 }),
-  '400-empty': page(invalid),
-  '400-html': page(invalid),
+  '400-empty': page(unknown),
+  '400-html': page(unknown),
   '400-parameter': [
     both({ ...inRequest, reason: 'unsupported' }, { param: 'messages' }),
     both({ end: 'passes', calls: 2 }, {}, { temperature: 0.2 }),
     both(passes),
   ],
   '401': both(refused),
-  '401-string': both(refused),
+  '401-string': both(suspected),
   '402': both({ ...spent, status: 402 }),
-  '403': both(refused),
+  '403': both(suspected),
   '404': both({ ...inRequest, reason: 'model_not_found', status: 404 }),
   '404-deployment': both({ ...inRequest, reason: 'model_not_found', status: 404 }),
   '408': both({ ...conflict, reason: 'timeout', status: 408 }),
   '409': both(conflict),
-  '413': page({ ...invalid, status: 413 }),
+  '413': page({ ...unknownStatus, status: 413 }),
   '422-detail': page({ ...invalid, status: 422 }),
   '425': both({ ...conflict, status: 425 }),
   '498': both({ ...overloaded, status: 498 }),
@@ -109,9 +113,9 @@ const REFUSALS: Table<string> = {
   '524': page({ ...serverError, status: 524 }),
   '529': both({ ...overloaded, status: 529 }),
   status: [
-    both({ ...invalid, status: 418 }, { status: 418 }),
-    both({ ...invalid, status: 422 }, { status: 422 }),
-    both({ ...spent, status: 402 }, { status: 402 }),
+    both(unknownStatus, { status: 418 }),
+    both({ ...unknown, status: 422 }, { status: 422 }),
+    both({ ...unclear, status: 402 }, { status: 402 }),
     both({ ...conflict, status: 425 }, { status: 425 }),
   ],
   redirect: both({ ...malformed, verdict: 'switch', told: 'its words' }),
@@ -122,7 +126,7 @@ const REFUSALS: Table<string> = {
 const READABLE: ReadonlySet<string> = new Set(['double', 'numeric', 'google', 'gzip']);
 
 function shapedRefusals(): Table<string> {
-  const fates = { '400': invalid, '429': limited, '503': overloaded };
+  const fates = { '400': unknown, '429': limited, '503': overloaded };
   return Object.fromEntries(
     Object.entries(fates).flatMap(([status, fate]) =>
       PRODUCTS.SHAPED.map((shape) => [`${status}-${shape}`, READABLE.has(shape) ? both(fate) : page(fate)]),
@@ -174,7 +178,7 @@ const FRAMINGS: Table<string> = {
   'head-cut': both(broken),
   'head-garbage': both(broken),
   'head-huge': both(broken),
-  continue: both(broken),
+  continue: both(passes),
   'early-hints': both(passes),
   upgrade: both(broken),
 };

@@ -24,6 +24,8 @@ export interface Fails {
   readonly told: 'its bytes' | 'its words' | 'all_targets_failed' | 'upstream_auth_failed';
   readonly health?: 'failure';
   readonly holds?: 'cooldown' | 'bench';
+  /** It may be about what the gateway adds to a stream: the first one is asked once more without that. */
+  readonly asksStreamAgain?: true;
   /** Calls while it is alone, where they are not one (switch, reject) or all that are allowed (retry). */
   readonly calls?: number;
 }
@@ -90,6 +92,9 @@ export const refused: Fails = {
   told: 'upstream_auth_failed',
   holds: 'bench',
 };
+/** The refusal may be the fault of the request: its key is not quarantined by it. */
+export const suspected: Fails = { end: 'fails', reason: 'auth', verdict: 'switch', status: 502, told: 'upstream_auth_failed' };
+export const unclear: Fails = { end: 'fails', reason: 'quota', verdict: 'switch', status: 402, told: 'its bytes' };
 export const serverError: Fails = { end: 'fails', reason: 'server_error', verdict: 'retry', status: 500, told: 'its bytes', health };
 export const overloaded: Fails = { ...serverError, reason: 'overloaded', status: 503 };
 export const busy: Fails = { end: 'fails', reason: 'busy', verdict: 'retry', status: 503, told: 'its bytes', holds: 'cooldown' };
@@ -101,7 +106,11 @@ export const malformed: Fails = { ...broken, reason: 'malformed' };
 export const bodiless: Fails = { end: 'fails', reason: 'empty', verdict: 'retry', status: 502, told: 'all_targets_failed', calls: 2 };
 export const conflict: Fails = { end: 'fails', reason: 'conflict', verdict: 'retry', status: 409, told: 'its bytes' };
 export const inRequest = { end: 'fails', verdict: 'switch', status: 400, told: 'its bytes' } as const;
+/** Surely the fault of the caller. */
 export const invalid: Fails = { end: 'fails', reason: 'invalid_request', verdict: 'reject', status: 400, told: 'its bytes' };
+/** Nobody knows whose fault it is. */
+export const unknown: Fails = { end: 'fails', reason: 'refused', verdict: 'switch', status: 400, told: 'its bytes', asksStreamAgain: true };
+export const unknownStatus: Fails = { end: 'fails', reason: 'refused', verdict: 'switch', status: 418, told: 'its bytes' };
 
 export const breaks: Breaks = { end: 'breaks', code: 'stream_interrupted', reason: 'interrupted' };
 export const breaksAtEnd: Breaks = { ...breaks, after: 'all of its content' };

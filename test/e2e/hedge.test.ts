@@ -76,16 +76,18 @@ for (const stream of [false, true]) {
     });
 
     it('outlives a hedge that is told that nothing will work', async (t) => {
-      const world = await startHedged(t, { providers: { a: after(1000), b: failing(0, 400, { code: 'bad' }) } });
+      const world = await startHedged(t, { providers: { a: after(1000), b: failing(0, 400, { code: 'missing_required_parameter' }) } });
       answeredBy(await world.answerTo({ stream }), 'a/m', 2, null);
       assertSettled(world);
     });
 
     it('ends with what says that nothing will work, if the other one fails too', async (t) => {
-      const world = await startHedged(t, { providers: { a: failing(1000), b: failing(0, 400, { code: 'bad' }), c: after(0) } });
+      const world = await startHedged(t, {
+        providers: { a: failing(1000), b: failing(0, 400, { code: 'missing_required_parameter' }), c: after(0) },
+      });
       const seen = await world.answerTo({ stream });
       assert.equal(seen.status, 400);
-      assert.equal(errorOf(seen.text).code, 'bad');
+      assert.equal(errorOf(seen.text).code, 'missing_required_parameter');
       assert.equal(world.upstream.calls.length, 2);
       assertSettled(world);
     });

@@ -161,3 +161,19 @@ test('what stands in for an answer is kept for nobody: the cache asks again, and
   assert.equal(target, 'a/m');
   assert.equal((await world.ask(body)).headers.get('x-breakwater-cache'), 'hit');
 });
+
+test('healthy providers with a queue answer all themselves, and none is answered here', async (t) => {
+  const slow = { timing: { plainMs: 100 } };
+  const limits = { concurrency: 4 };
+  const world = await startWorld(t, {
+    storms: { a: slow, b: slow },
+    providers: { a: { limits }, b: { limits } },
+    models: { fast: ['a/m', 'b/m', 'local/extract'] },
+  });
+  const seen = await Promise.all(Array.from({ length: 60 }, () => world.ask({ messages }, { 'x-breakwater-priority': 'low' })));
+  for (const { status, headers } of seen) {
+    assert.equal(status, 200);
+    assert.match(headers.get('x-breakwater-target')!, /^[ab]\/m$/);
+  }
+  assert.equal(world.storms['a']!.stats().calls + world.storms['b']!.stats().calls, 60);
+});

@@ -33,7 +33,7 @@ const SAID: readonly Said[] = [
     answer: openai(503, 'server_is_overloaded', 'service_unavailable_error'),
     expected: 'retry overloaded breaker',
   },
-  { who: 'OpenAI: a country', answer: openai(403, 'unsupported_country_region_territory', 'x'), expected: 'switch auth bench', told: 502 },
+  { who: 'OpenAI: a country', answer: openai(403, 'unsupported_country_region_territory', 'x'), expected: 'switch auth', told: 502 },
   { who: 'OpenAI: a policy', answer: openai(400, 'content_policy_violation', 'invalid_request_error'), expected: 'switch content_filter' },
   {
     who: 'OpenAI: a bad schema',
@@ -106,7 +106,7 @@ const SAID: readonly Said[] = [
   {
     who: 'Bedrock: a bad request of the model',
     answer: amazon(424, 'ModelErrorException', 'm', { originalStatusCode: 400 }),
-    expected: 'reject invalid_request',
+    expected: 'switch refused',
     told: 400,
   },
   {
@@ -132,7 +132,7 @@ const SAID: readonly Said[] = [
     answer: openai(402, 'invalid_request_error', 'unknown_error', 'Insufficient Balance'),
     expected: 'switch quota bench',
   },
-  { who: 'DeepSeek: bad parameters', answer: openai(422, null, 'invalid_request_error'), expected: 'reject invalid_request' },
+  { who: 'DeepSeek: bad parameters', answer: openai(422, null, 'invalid_request_error'), expected: 'switch refused' },
   {
     who: 'OpenRouter: moderation',
     answer: json(403, { error: { code: 403, message: 'Forbidden', metadata: { reasons: ['x'], flagged_input: 'y' } } }),
@@ -148,7 +148,7 @@ const SAID: readonly Said[] = [
   {
     who: 'Mistral: flat, unprocessable',
     answer: json(422, { object: 'error', message: 'm', type: 'x', code: '1' }),
-    expected: 'reject invalid_request',
+    expected: 'switch refused',
   },
   {
     who: 'Cerebras: flat, queue',
@@ -162,7 +162,7 @@ const SAID: readonly Said[] = [
     expected: 'switch auth bench',
     told: 502,
   },
-  { who: 'vLLM: a string', answer: json(401, { error: 'Unauthorized' }), expected: 'switch auth bench', told: 502 },
+  { who: 'vLLM: a string', answer: json(401, { error: 'Unauthorized' }), expected: 'switch auth', told: 502 },
   {
     who: 'Ollama: its queue is full',
     answer: openai(503, null, 'api_error', 'server busy, please try again. maximum pending requests exceeded'),
@@ -194,7 +194,7 @@ const SAID: readonly Said[] = [
   {
     who: 'bytes that are not in the coding they name',
     answer: json(401, 'no gzip', { 'content-encoding': 'gzip' }),
-    expected: 'switch auth bench',
+    expected: 'switch auth',
     told: 502,
   },
 ];

@@ -90,7 +90,12 @@ describe('after a restart', { concurrency: true }, () => {
 
     const after = await start();
     t.after(() => after.close());
-    assert.ok(after.gateway.targets()[0]!.benchedMs > 590_000);
+    const [target] = after.gateway.targets();
+    assert.ok(target!.benchedMs > 590_000);
+    assert.deepEqual(
+      [target!.quarantine!.reason, target!.quarantine!.status, target!.quarantine!.code],
+      ['quota', 429, 'insufficient_quota'],
+    );
     const refused = await after.chat();
     assert.equal(refused.status, 503);
     assert.ok(Number(refused.headers.get('retry-after')) > 590);

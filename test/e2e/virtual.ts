@@ -39,8 +39,12 @@ export interface VirtualAnswer {
 }
 
 export interface VirtualOptions {
-  /** One script for each provider; the provider's name is the host of its address. */
+  /** One script for each provider; the provider's name is the host of its address, with `domain` behind it. */
   readonly providers: Readonly<Record<string, (call: SimulatedCall) => SimulatedAnswer>>;
+  /** Providers as configured, where they are of other kinds; then `providers` is by host. */
+  readonly configured?: ConfigInput['providers'];
+  /** Default: none. A bare name is the operator's own server, which may be silent for longer; `.test` is anybody's. */
+  readonly domain?: string;
   /** Default: `fast`, over the model `m` of every provider in turn; `deep`, over `gpt-5`. */
   readonly models?: ConfigInput['models'];
   readonly limits?: Record<string, number>;
@@ -60,14 +64,18 @@ const DAY_MS = 86_400_000;
 export async function startVirtualWorld(t: TestContext, options: VirtualOptions): Promise<VirtualWorld> {
   const clock = createManualClock();
   const names = Object.keys(options.providers);
-  const upstream = createSimulatedUpstream(clock, (call) => options.providers[new URL(call.request.origin).hostname]!(call));
+  const domain = options.domain ?? '';
+  const upstream = createSimulatedUpstream(clock, (call) => {
+    const { hostname } = new URL(call.request.origin);
+    return options.providers[hostname.slice(0, hostname.length - domain.length)]!(call);
+  });
   const limits = options.limits === undefined ? {} : { limits: options.limits };
   const providers = Object.fromEntries(
-    names.map((name) => [name, { protocol: 'openai' as const, baseUrl: `http://${name}/v1`, ...keysOf(options), ...limits }]),
+    names.map((name) => [name, { protocol: 'openai' as const, baseUrl: `http://${name}${domain}/v1`, ...keysOf(options), ...limits }]),
   );
   const models = options.models ?? { fast: names.map((name) => `${name}/m`), deep: names.map((name) => `${name}/gpt-5`) };
   const gateway = await startGateway(
-    { ...options.config, providers, models },
+    { ...options.config, providers: options.configured ?? providers, models },
     { clock, transport: upstream, ...(options.store !== undefined && { store: options.store }) },
   );
   t.after(() => gateway.close());
@@ -81,7 +89,7 @@ export async function startVirtualWorld(t: TestContext, options: VirtualOptions)
     ...gateway,
     clock,
     upstream,
-    callsTo: (provider) => upstream.callsTo(`http://${provider}`),
+    callsTo: (provider) => upstream.callsTo(`http://${provider}${domain}`),
     ask,
     until,
     answerTo: (body, headers) => until(ask(body, headers).done),
@@ -112,7 +120,7 @@ async function send(
 }
 
 /** Goes from timer to timer; between two of them everything that was resolved is carried on. */
-async function drive<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
+export async function drive<T>(clock: ManualClock, promise: Promise<T>): Promise<T> {
   let settled = false;
   void Promise.allSettled([promise]).then(() => (settled = true));
   const giveUpAt: Instant = clock.now() + DAY_MS;

@@ -1,12 +1,16 @@
 /** A gateway without an engine, for the server's own tests: it notes what it is given and answers as it is told. */
+import { systemClock } from '../../src/gateway/system-clock.ts';
+import { SlicedWork } from '../../src/core/sliced-work.ts';
 import { EventBus } from '../../src/core/events.ts';
+import { SecretMask } from '../../src/core/secrets/secret-mask.ts';
 import type { BreakwaterError } from '../../src/core/errors.ts';
 import { createClients } from '../../src/gateway/clients.ts';
 import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/config/index.ts';
-import type { Gateway } from '../../src/gateway/gateway.ts';
+import type { Gateway, QueueStatus } from '../../src/gateway/gateway.ts';
 import { errorAnswer } from '../../src/pipeline/error-answer.ts';
 import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
 import type { AnswerSink } from '../../src/pipeline/sink.ts';
+import type { Snapshot } from '../../src/telemetry/snapshot.ts';
 import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.ts';
 
 export type Answer = (request: GatewayRequest, sink: AnswerSink) => void | Promise<void>;
@@ -45,6 +49,8 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       return config;
     },
     clock,
+    slices: new SlicedWork(systemClock),
+    secrets: new SecretMask(config.secrets),
     events: new EventBus((error) => {
       throw error;
     }),
@@ -69,33 +75,22 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       Object.keys(config.models)
         .filter((id) => client.mayUse(id))
         .map((id) => ({ id, ownedBy: 'breakwater' })),
+    isListed: (model) => config.models[model] !== undefined,
     tryHoldBytes(bytes) {
       if (gateway.heldBytes + bytes > gateway.heldBytesMax) return false;
       gateway.heldBytes += bytes;
       return true;
     },
+    holdBytes(bytes) {
+      gateway.heldBytes += bytes;
+    },
     releaseBytes(bytes) {
       gateway.heldBytes -= bytes;
     },
+    isOverByteShare: () => false,
     targets: () => [],
-    queue: () => ({
-      waiting: 0,
-      waitingByPriority: {},
-      inFlight: running,
-      heldBytes: gateway.heldBytes,
-      oldestMs: 0,
-      groups: [],
-      others: 0,
-    }),
-    snapshot: () => ({
-      queueLength: { high: 0, normal: 0, low: 0, job: 0 },
-      inFlight: running,
-      heldBytes: gateway.heldBytes,
-      resources: [],
-      estimates: [],
-      engines: [],
-      breakers: [],
-    }),
+    queue: () => queueOf(running, gateway.heldBytes),
+    snapshot: () => snapshotOf(running, gateway.heldBytes),
     isolate: (name) => name === target && gateway.isolated.push(name) > 0,
     reset: (name) => name === target,
     async reload(next) {
@@ -119,5 +114,21 @@ export function failing(error: BreakwaterError): Answer {
     const { status, headers, body } = errorAnswer(request.protocol, error, request.id);
     sink.head(status, headers);
     sink.end(body);
+  };
+}
+
+function queueOf(inFlight: number, heldBytes: number): QueueStatus {
+  return { waiting: 0, waitingByPriority: {}, inFlight, heldBytes, oldestMs: 0, groups: [], others: 0 };
+}
+
+function snapshotOf(inFlight: number, heldBytes: number): Snapshot {
+  return {
+    queueLength: { high: 0, normal: 0, low: 0, job: 0 },
+    inFlight,
+    heldBytes,
+    resources: [],
+    estimates: [],
+    engines: [],
+    breakers: [],
   };
 }

@@ -5,6 +5,7 @@ import type { SimulatedCaller } from '../../src/testing/simulated-caller.ts';
 import { isDown } from '../../src/testing/simulated-faults.ts';
 import type { ProviderCall } from '../../src/testing/simulated-provider.ts';
 import type { Simulation } from '../../src/testing/simulation.ts';
+import { BlameWatch } from './blame-watch.ts';
 import { RampWatch } from './ramp-watch.ts';
 import type { Unknown } from './scene.ts';
 
@@ -73,6 +74,7 @@ export class Invariants {
   constructor(simulation: Simulation, rules: Rules) {
     this.#simulation = simulation;
     this.#rules = rules;
+    new BlameWatch(simulation, (what, request) => this.#fault(what, request));
     new RampWatch(simulation, rules.probes, (what, request) => this.#fault(what, request));
     simulation.events.onAny((event) => this.#onEvent(event));
   }
@@ -128,6 +130,7 @@ export class Invariants {
         return;
       case 'cooldown':
       case 'lifecycle':
+      case 'rejected':
         return;
       case 'received':
         return this.#onReceived(event);

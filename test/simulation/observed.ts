@@ -22,6 +22,7 @@ export interface Observed {
   readonly told: readonly Told[];
   readonly calls: readonly SeenCall[];
   readonly breakers: readonly EventOf<'breaker'>[];
+  readonly cooldowns: readonly EventOf<'cooldown'>[];
   /** Attempts that were sent beside another one. */
   readonly beside: readonly EventOf<'attempt'>[];
   readonly simulation: Simulation;
@@ -50,6 +51,8 @@ export async function observe({ config, providers, load, seed = 1, everySecond }
     if (event.race !== null) beside.push(event);
   });
   simulation.events.on('breaker', (event) => void breakers.push(event));
+  const cooldowns: EventOf<'cooldown'>[] = [];
+  simulation.events.on('cooldown', (event) => void cooldowns.push(event));
   simulation.events.on('finished', (finished) => {
     told.push({ ...open.get(finished.requestId)!, finished });
     open.delete(finished.requestId);
@@ -61,7 +64,7 @@ export async function observe({ config, providers, load, seed = 1, everySecond }
   }
   await simulation.play(generateLoad(load, createSeededRandom(seed + 0.25)));
   await simulation.close();
-  return { told, calls, breakers, beside, simulation };
+  return { told, calls, breakers, cooldowns, beside, simulation };
 }
 
 export function quantile(values: readonly number[], share: number): number {

@@ -28,7 +28,8 @@ export async function runSeed(seed: number): Promise<SeedReport> {
   if (seed < 0) return { seed, faults: await faultsOfScene(seed), requests: 0, seen: {}, calls: 0, cpuMs: 0 };
   const scene = sceneOf(seed);
   const clock = createManualClock();
-  const requests = generateLoad(scene.load, createSeededRandom(seed + 0.25));
+  const poison = scene.poison === null ? [] : generateLoad(scene.poison, createSeededRandom(seed + 0.65));
+  const requests = [...generateLoad(scene.load, createSeededRandom(seed + 0.25)), ...poison.map((one) => ({ ...one, id: `p${one.id}` }))];
   const seen: Record<string, number> = {};
   const faults: string[] = [];
   let invariants: Invariants | null = null;

@@ -7,13 +7,15 @@ import type { ProviderLimits } from '../../src/testing/provider-limits.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import type { SimulatedFault, SimulatedFaultKind } from '../../src/testing/simulated-faults.ts';
 import type { ProviderBehaviour } from '../../src/testing/simulated-provider.ts';
-import type { Load, LoadKind } from '../../src/testing/workload.ts';
+import type { Load, LoadKind, Poison } from '../../src/testing/workload.ts';
 
 export interface Scene {
   readonly seed: number;
   readonly config: ConfigInput;
   readonly providers: Readonly<Record<string, ProviderBehaviour>>;
   readonly load: Load;
+  /** Requests that always fail, of a client or in a conversation of their own; null: none. */
+  readonly poison: Load | null;
   /** Providers whose limits nobody has configured: they tell them in headers, or nothing of them. */
   readonly unknown: ReadonlyMap<string, Unknown>;
   /** How often the end of one answer makes another caller leave at that very instant: between a decision and what follows from it. */
@@ -70,11 +72,12 @@ export function sceneOf(seed: number): Scene {
     config: {
       providers: Object.fromEntries(names.map((name, i) => [name, providerOf(name, unknown.has(name) ? null : limits[i]!)])),
       models: modelsOf(dice, names, unknown),
-      clients,
+      clients: clients.length === 0 ? clients : [...clients, POISON_CLIENT],
       policy: { ...policyOf(dice), hedge: hedgeOf(new Dice(createSeededRandom(seed + 0.3))) },
     },
     providers: Object.fromEntries(names.map((name, i) => [name, tellingOf(behaviours[i]!, unknown.get(name))])),
     load: loadOf(dice, requestsPerMinute, clients.length > 0, Object.keys(modelsOf(dice, names, unknown))),
+    poison: poisonOf(new Dice(createSeededRandom(seed + 0.6)), clients.length > 0),
     jostling: dice.one([0, 0, 0.05]),
     storeFaults: dice.hits(0.2) ? { delayMs: [0, 50], failureRatio: 0.05, lostAnswerRatio: 0.05, freezeRatio: 0.01 } : null,
   };
@@ -86,6 +89,26 @@ const CLIENTS = [
   { name: 'desk', key: 'k-desk', priority: 'normal' as Priority },
   { name: 'night', key: 'k-night', priority: 'low' as Priority },
 ];
+
+const POISON_CLIENT = { name: 'poison', key: 'k-poison', priority: 'normal' as Priority };
+
+const POISONS: readonly Poison[] = [
+  { kind: 'server_error' },
+  { kind: 'overloaded', retryAfterMs: 20_000 },
+  { kind: 'rate_limit' },
+  { kind: 'rate_limit', retryAfterMs: 20_000 },
+  { kind: 'silence' },
+  { kind: 'stall' },
+  { kind: 'reset' },
+];
+
+/** From a dice of its own, so that the other requests are what they were without it. */
+function poisonOf(dice: Dice, hasClients: boolean): Load | null {
+  if (!dice.hits(0.3)) return null;
+  const who = hasClients ? { client: POISON_CLIENT.name } : { session: 'poison' };
+  const kind: LoadKind = { model: dice.one(['fast', 'wide', 'sole']), poison: dice.one(POISONS), inputTokens: 30, outputBound: 20, ...who };
+  return { durationMs: SCENE_MS, requestsPerMinute: dice.one([20, 100, 300]), shape: [1, 0, 1], kinds: [kind] };
+}
 
 function limitsOf(dice: Dice, requestsPerMinute: number): ProviderLimits {
   const enforce = dice.one(['bucket', 'bucket', 'sliding'] as const);

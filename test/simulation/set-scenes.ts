@@ -1,6 +1,7 @@
 /** Scenes that are set and not drawn, for what can be told over many requests only: who was chosen, and when who comes back. Seeds below 0. */
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import type { ProviderBehaviour } from '../../src/testing/simulated-provider.ts';
+import type { LoadKind, Poison } from '../../src/testing/workload.ts';
 import { observe, percent } from './observed.ts';
 import type { Observed } from './observed.ts';
 
@@ -10,6 +11,8 @@ interface SetScene {
   readonly weights?: readonly [number, number];
   readonly a: ProviderBehaviour;
   readonly minutes: number;
+  /** Beside the others, on the first target alone. */
+  readonly poison?: Poison;
   /** What is wrong; null: nothing. */
   readonly faultOf: (observed: Observed, share: number) => string | null;
 }
@@ -36,15 +39,32 @@ const SCENES: Readonly<Record<number, SetScene>> = {
       return back !== undefined && back.at <= 17 * MINUTE_MS ? null : 'and was not asked within a minute of its recovery';
     },
   },
+  [-5]: { a: {}, minutes: 5, poison: { kind: 'server_error' }, faultOf: goodIsServed },
+  [-6]: { a: {}, minutes: 5, poison: { kind: 'rate_limit', retryAfterMs: 20_000 }, faultOf: goodIsServed },
 };
+
+function goodIsServed({ told, breakers }: Observed): string | null {
+  const opened = breakers.filter(({ to }) => to === 'open').length;
+  if (opened > 0) return `blame: the breaker has opened ${opened} times by the failures of one client alone`;
+  const good = told.filter(({ received }) => received.client === 'good');
+  const served = good.filter(({ finished }) => finished.outcome === 'success').length;
+  return served >= 0.95 * good.length
+    ? null
+    : `blame: ${percent(served, good.length)} of the good client's requests were served beside a poison one`;
+}
+
+const KIND: LoadKind = { model: 'fast', stream: 1, inputTokens: 200, outputTokens: { p50: 40, p95: 100 }, deadlineMs: 60_000 };
+const SOLE = { model: 'sole', deadlineMs: 8_000 } as const;
+const CLIENTS = ['good', 'poison'].map((name) => ({ name, key: `k-${name}` }));
 
 export const SET_SCENES = Object.keys(SCENES).map(Number);
 
-/** What is wrong in it, in words that begin with `choice: `. */
+/** What is wrong in it, in words that begin with `choice: ` or `blame: `. */
 export async function faultsOfScene(number: number): Promise<string[]> {
-  const { weights, a, minutes, faultOf } = SCENES[number]!;
+  const { weights, a, minutes, poison, faultOf } = SCENES[number]!;
   const provider = (name: string) => ({ protocol: 'openai' as const, baseUrl: `http://${name}.invalid/v1`, apiKey: 'k' });
   const models: NonNullable<ConfigInput['models']> = {
+    sole: ['a/m'],
     fast:
       weights === undefined
         ? ['a/m', 'b/m']
@@ -58,15 +78,22 @@ export async function faultsOfScene(number: number): Promise<string[]> {
           },
   };
   const observed = await observe({
-    config: { providers: { a: provider('a'), b: provider('b') }, models },
+    config: { providers: { a: provider('a'), b: provider('b') }, models, ...(poison === undefined ? {} : { clients: CLIENTS }) },
     providers: { a },
     load: {
       durationMs: minutes * MINUTE_MS,
       requestsPerMinute: 180,
-      kinds: [{ model: 'fast', stream: 1, inputTokens: 200, outputTokens: { p50: 40, p95: 100 }, deadlineMs: 60_000 }],
+      kinds:
+        poison === undefined
+          ? [KIND]
+          : [
+              { ...KIND, ...SOLE, client: 'good' },
+              { ...KIND, ...SOLE, client: 'poison', poison, weight: 12, fromMs: MINUTE_MS },
+            ],
     },
   });
   const share = observed.calls.filter(({ provider: name }) => name === 'a').length / observed.calls.length;
   const fault = faultOf(observed, share);
+  if (fault?.startsWith('blame') === true) return [fault];
   return fault === null ? [] : [`choice: ${percent(share, 1)} of the calls went to the first target ${fault}`];
 }

@@ -39,6 +39,7 @@ export function buildModel(name: string, input: ModelInput, context: ModelContex
     name,
     tiers,
     patience: (isShort ? undefined : input.patience) ?? defaultPatienceMs,
+    patienceGiven: !isShort && input.patience !== undefined,
     policy: isShort ? {} : gatherPolicy(input, path, context.faults),
   };
 }

@@ -106,6 +106,8 @@ export interface ModelConfig {
   readonly tiers: readonly (readonly TargetSpec[])[];
   /** In ms. */
   readonly patience: number;
+  /** False: it is the default, which does not go for a last resort. */
+  readonly patienceGiven: boolean;
   readonly policy: Frozen<PolicyOverrides>;
 }
 
@@ -162,4 +164,6 @@ export interface Config {
   readonly prices: Readonly<Record<string, PriceConfig>>;
   readonly store: StoreConfig;
   readonly telemetry: TelemetryConfig;
+  /** Every value that must not be shown, logged or passed on (`secrets.ts`); no setting of its own. */
+  readonly secrets: readonly string[];
 }

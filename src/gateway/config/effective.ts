@@ -1,4 +1,5 @@
 /** The config as it is in effect, in the form of a config file: defaults filled in, every secret masked. */
+import { SecretMask } from '../../core/secrets/secret-mask.ts';
 import type { ClientConfig, Config, ModelConfig, ProviderConfig, StoreConfig, TargetSpec } from './config.ts';
 import { maskHeader, maskSecret, maskUrls } from './mask.ts';
 import { formatDuration, formatSize } from './units.ts';
@@ -13,6 +14,18 @@ const sizeKeys = new Set(['maxBodySize', 'maxBufferedBytes', 'maxCacheBytes', 'm
 
 /** For `breakwater check` and `GET /admin/config`: plain JSON that a config file could hold, were it not for the masks. */
 export function effectiveConfig(config: Config): Record<string, unknown> {
+  return withoutSecrets(showConfig(config), new SecretMask(config.secrets)) as Record<string, unknown>;
+}
+
+/** Some may stand in settings that are no secrets by their name: a header, a field that is set. */
+function withoutSecrets(value: unknown, secrets: SecretMask): unknown {
+  if (typeof value === 'string') return secrets.text(value);
+  if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, secrets));
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, withoutSecrets(item, secrets)]));
+}
+
+function showConfig(config: Config): Record<string, unknown> {
   const { adminKey, ...server } = config.server;
   const { traces, ...telemetry } = config.telemetry;
   return {
@@ -65,7 +78,9 @@ function showLocalModel({ engine }: ProviderConfig, name: string): Record<string
 
 function showModel(model: ModelConfig): Record<string, unknown> {
   const targets = model.tiers.map((tier) => (tier.length === 1 ? tier.map(showTarget)[0] : tier.map(showTarget)));
-  return { targets, patience: formatDuration(model.patience), ...(withUnits(model.policy) as object) };
+  // The default differs by tier, so only what was written means the same when it is read again.
+  const patience = model.patienceGiven ? { patience: formatDuration(model.patience) } : {};
+  return { targets, ...patience, ...(withUnits(model.policy) as object) };
 }
 
 function showTarget({ provider, model, set, ...rest }: TargetSpec): Record<string, unknown> {

@@ -43,19 +43,40 @@ export async function configFromEnvironment(
 ): Promise<EnvironmentConfig> {
   const found: FoundProvider[] = [];
   const skipped: SkippedProvider[] = [];
+  const providers: Record<string, object> = {};
   for (const [name, preset] of Object.entries<Preset>(presets) as [PresetName, Preset][]) {
-    const from = preset.keyNames.find((variable) => (env[variable]?.trim() ?? '') !== '');
-    if (from === undefined) continue;
+    const key = preset.keyNames.find((variable) => read(env, variable) !== '');
+    const address = addressNames(name, preset).find((variable) => read(env, variable) !== '');
+    const from = [key, address].filter((variable) => variable !== undefined).join(' and ');
+    if (from === '') continue;
     if (!isPresetAvailable(name)) skipped.push({ name, from, why: notAvailable });
-    else if (preset.baseUrl !== null) found.push({ name, from, models: [] });
+    else if (address !== undefined) {
+      found.push({ name, from, models: [] });
+      // The key is named beside the address on purpose: it goes to whoever the environment says.
+      providers[name] = { baseUrl: read(env, address), ...(key !== undefined && { apiKey: read(env, key) }) };
+    } else if (preset.baseUrl !== null) {
+      found.push({ name, from, models: [] });
+      providers[name] = {};
+    }
   }
   const servers = await Promise.all(
     probed.map(async (name): Promise<FoundProvider | null> => {
+      if (providers[name] !== undefined) return null;
       const models = await probe(`${presets[name].baseUrl}/models`, probeTimeoutMs).catch(() => null);
       return models === null ? null : { name, from: presets[name].baseUrl, models };
     }),
   );
   found.push(...servers.filter((server) => server !== null));
-  const providers = Object.fromEntries(found.map(({ name }) => [name, {}]));
+  for (const { name } of found) providers[name] ??= {};
   return { result: parseConfig({ providers }, { env, source: 'environment', overrides }), found, skipped };
+}
+
+function read(env: Environment, variable: string): string {
+  return env[variable]?.trim() ?? '';
+}
+
+/** The variables in which SDKs and tools look for a provider's address: `OPENAI_BASE_URL` beside `OPENAI_API_KEY`. */
+function addressNames(name: PresetName, { keyNames }: Preset): readonly string[] {
+  const stems = new Set([...keyNames.map((key) => key.replace(/_(?:API_)?(?:KEY|TOKEN)$/, '')), name.toUpperCase().replace(/\W/g, '_')]);
+  return [...stems].flatMap((stem) => [`${stem}_BASE_URL`, `${stem}_API_BASE`]);
 }

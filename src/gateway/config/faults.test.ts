@@ -19,9 +19,9 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   // The whole
   ['text', 'config: must be an object (got "text")'],
   [[], 'config: must be an object (got an empty list)'],
-  [{ polcy: {} }, 'polcy: is an unknown key; did you mean policy? (got an object)'],
-  [{ zzzzzz: 1 }, 'zzzzzz: is an unknown key (got 1)'],
-  [{ zzzzzz: null }, 'zzzzzz: is an unknown key (got null)'],
+  [{ polcy: {} }, 'polcy: is an unknown key; did you mean policy?'],
+  [{ zzzzzz: 1 }, 'zzzzzz: is an unknown key'],
+  [{ zzzzzz: null }, 'zzzzzz: is an unknown key'],
   [{ store: 'postgres://h' }, 'store: must be memory:, sqlite:PATH or redis://HOST:PORT (got "postgres://h")'],
 
   // Server
@@ -50,14 +50,14 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
 
   // Policies
   [{ policy: { deadline: '10 minutes' } }, `policy.deadline: ${span('1ms', '7d')} (got "10 minutes")`],
-  [{ policy: { deadline: -1 } }, `policy.deadline: ${span('1ms', '7d')} (got -1)`],
+  [{ policy: { deadline: -1 } }, `policy.deadline: has no unit: it ${span('1ms', '7d')} (got -1)`],
   [{ policy: { deadline: '8d' } }, `policy.deadline: ${span('1ms', '7d')} (got "8d")`],
   [{ policy: { deadline: true } }, `policy.deadline: ${span('1ms', '7d')} (got true)`],
   [{ policy: { deadline: '2h' } }, 'policy.deadline: must not be more than maxDeadline (got "2h")'],
   [{ policy: { maxDeadline: '1s' } }, 'policy.maxDeadline: must not be less than deadline (got "1s")'],
   [{ policy: { maxAttempts: 0 } }, 'policy.maxAttempts: must be a whole number from 1 to 100 (got 0)'],
   [{ policy: { timeouts: '3s' } }, 'policy.timeouts: must be an object (got "3s")'],
-  [{ policy: { timeouts: { conect: '3s' } } }, 'policy.timeouts.conect: is an unknown key; did you mean connect? (got "3s")'],
+  [{ policy: { timeouts: { conect: '3s' } } }, 'policy.timeouts.conect: is an unknown key; did you mean connect?'],
   [
     { policy: { timeouts: { headers: 'never' } } },
     'policy.timeouts.headers: must be auto, or a duration from 1ms to 1h, such as 250ms, 30s or 5m (got "never")',
@@ -92,7 +92,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
 
   // Providers
   [{ providers: [] }, 'providers: must be an object of provider names (got an empty list)'],
-  [{ providers: { x: 'openai' } }, 'providers.x: must be an object (got "openai")'],
+  [{ providers: { x: 'openai' } }, 'providers.x: must be an object'],
   [
     { providers: { 'a/b': x } },
     'providers["a/b"]: must be named with letters, digits, dots, dashes and underscores, at most 100 (got "a/b")',
@@ -104,19 +104,13 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [{ providers: { mine: {} } }, 'providers.mine.baseUrl: is missing, and mine is no known provider that would bring one (got nothing)'],
   [{ providers: { mine: { preset: 'opnai' } } }, 'providers.mine.preset: is not known; did you mean openai? (got "opnai")'],
   [{ providers: { openai: {} } }, 'providers.openai.apiKey: is missing; write one, or set OPENAI_API_KEY (got nothing)'],
-  [{ providers: { openai: { apiKey: '' } } }, 'providers.openai.apiKey: is missing; write one, or set OPENAI_API_KEY (got "****")'],
+  [{ providers: { openai: { apiKey: '' } } }, 'providers.openai.apiKey: is missing; write one, or set OPENAI_API_KEY (got "")'],
   [provider({ apiKey: 'a', apiKeys: ['b'] }), 'providers.x.apiKeys: must not stand beside apiKey; write all keys here (got a list)'],
   [provider({ apiKeys: [] }), 'providers.x.apiKeys: must hold at least one key (got an empty list)'],
-  [provider({ apiKeys: ['same', 'same'] }), 'providers.x.apiKeys[1]: is the same key as apiKeys[0] (got "****")'],
-  [
-    provider({ apiKeys: ['caller', 'b'] }),
-    'providers.x.apiKeys[0]: must not be caller beside other keys; write apiKey: caller (got "****")',
-  ],
-  [
-    provider({ apiKey: 'two words of a key' }),
-    'providers.x.apiKey: must hold printable ASCII characters only, without spaces (got "**** key")',
-  ],
-  [provider({ apiKey: 123_456_789_012 }), 'providers.x.apiKey: must be a text (got "****9012")'],
+  [provider({ apiKeys: ['same', 'same'] }), 'providers.x.apiKeys[1]: is the same key as apiKeys[0]'],
+  [provider({ apiKeys: ['caller', 'b'] }), 'providers.x.apiKeys[0]: must not be caller beside other keys; write apiKey: caller'],
+  [provider({ apiKey: 'two words of a key' }), 'providers.x.apiKey: must hold printable ASCII characters only, without spaces'],
+  [provider({ apiKey: 123_456_789_012 }), 'providers.x.apiKey: must be a text'],
   [
     provider({ baseUrl: 'api.example.com' }),
     'providers.x.baseUrl: must be a URL that starts with http:// or https:// (got "api.example.com")',
@@ -131,13 +125,13 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     provider({ baseUrl: 'http://h/v1/chat/completions' }),
     'providers.x.baseUrl: must be the base that the SDK takes, without the path of one call (got "http://h/v1/chat/completions")',
   ],
-  [provider({ headers: { 'x team': 'a' } }), 'providers.x.headers["x team"]: is not the name of a header (got "x team")'],
-  [provider({ headers: { Host: 'a' } }), 'providers.x.headers.Host: is a header that Breakwater sets itself (got "a")'],
+  [provider({ headers: { 'x team': 'a' } }), 'providers.x.headers["x team"]: is not the name of a header'],
+  [provider({ headers: { Host: 'a' } }), 'providers.x.headers.Host: is a header that Breakwater sets itself'],
   [
     provider({ headers: { authorization: 'Bearer 1234567890\nx' } }),
-    'providers.x.headers.authorization: must not hold control or non-Latin characters (got "****90\\nx")',
+    'providers.x.headers.authorization: must not hold control or non-Latin characters',
   ],
-  [provider({ headers: { 'x-n': 1 } }), 'providers.x.headers.x-n: must be a text (got 1)'],
+  [provider({ headers: { 'x-n': 1 } }), 'providers.x.headers.x-n: must be a text'],
   [provider({ protocol: 'grpc' }), 'providers.x.protocol: must be openai, anthropic, gemini or local (got "grpc")'],
   [
     provider({ limits: { burst: 2 } }),
@@ -147,9 +141,9 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     provider({ limits: { requestsPerMinute: 0 } }),
     'providers.x.limits.requestsPerMinute: must be a whole number from 1 to 1000000000000 (got 0)',
   ],
-  [provider({ limits: { rpm: 5 } }), 'providers.x.limits.rpm: is an unknown key (got 5)'],
+  [provider({ limits: { rpm: 5 } }), 'providers.x.limits.rpm: is an unknown key'],
   [provider({ limits: { window: 'fixed' } }), 'providers.x.limits.window: must be bucket or sliding (got "fixed")'],
-  [provider({ models: { big: { limit: {} } } }), 'providers.x.models.big.limit: is an unknown key; did you mean limits? (got an object)'],
+  [provider({ models: { big: { limit: {} } } }), 'providers.x.models.big.limit: is an unknown key; did you mean limits?'],
   [
     provider({ timeouts: { idle: '1s' }, policy: { timeouts: { idle: '2s' } } }),
     'providers.x.policy.timeouts: stands twice; timeouts is also given without policy (got an object)',
@@ -176,7 +170,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   ],
   [withX({ models: { a: [{ target: 'x/y', weight: 0 }] } }), 'models.a[0].weight: must be a number above 0 (got 0)'],
   [withX({ models: { a: [[{ target: 'x/y', weight: -2 }]] } }), 'models.a[0][0].weight: must be a number above 0 (got -2)'],
-  [withX({ models: { a: [{ target: 'x/y', wieght: 2 }] } }), 'models.a[0].wieght: is an unknown key; did you mean weight? (got 2)'],
+  [withX({ models: { a: [{ target: 'x/y', wieght: 2 }] } }), 'models.a[0].wieght: is an unknown key; did you mean weight?'],
   [
     withX({ models: { a: [{ target: 'x/y', set: { model: 'z' } }] } }),
     `models.a[0].set.model: must not set model: that is not the target's to change (got "z")`,
@@ -190,10 +184,10 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [withX({ models: { a: { targets: ['x/y'], patience: 'long' } } }), `models.a.patience: ${span('0ms', '1h')} (got "long")`],
 
   // Clients and prices
-  [{ clients: { web: {} } }, 'clients: must be a list of clients (got an object)'],
+  [{ clients: { web: {} } }, 'clients.web.key: is missing; write key, or keyHash: sha256:… (got nothing)'],
   [{ clients: [{ key: 'k' }] }, 'clients[0].name: must be a text (got nothing)'],
   [{ clients: [{ name: 'a' }] }, 'clients[0].key: is missing; write key, or keyHash: sha256:… (got nothing)'],
-  [client({ key: '' }), 'clients[0].key: must not be empty (got "****")'],
+  [client({ key: '' }), 'clients[0].key: must not be empty (got "")'],
   [
     client({ keyHash: `sha256:${'0'.repeat(64)}` }),
     `clients[0].keyHash: must not stand beside key; write one of them (got "sha256:${'0'.repeat(64)}")`,
@@ -217,7 +211,7 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
         { name: 'b', key: 'sk-1234567890' },
       ],
     },
-    'clients[1].key: is the key of clients[0] too (got "****7890")',
+    'clients[1].key: is the key of clients[0] too',
   ],
   [{ prices: { 'x/y': { output: 1 } } }, 'prices["x/y"].input: must be a number from 0 to 1000000 (got nothing)'],
   [{ telemetry: { metrics: 'private' } }, 'telemetry.metrics: must be true, false or public (got "private")'],
@@ -274,13 +268,47 @@ test('a secret from the environment is masked wherever it was put', () => {
     env,
   ).join('\n');
   assert.doesNotMatch(lines, /topsecret/);
-  assert.match(lines, /server\.port: .* \(got "\*\*\*\*1234"\)/);
-  assert.match(lines, /server\.drainTimeout: .* \(got "\*\*\*\*"\)/);
+  assert.match(lines, /^server\.port: [^(]*$/m);
+  assert.match(lines, /^server\.drainTimeout: [^(]*$/m);
+});
+
+test('a secret under a mistyped key, or in a place that may hold one, is never shown', () => {
+  const secret = 'Zq81-hunter2hunter2';
+  const written: unknown[] = [
+    provider({ apikey: secret }),
+    provider({ api_key: secret }),
+    provider({ apiKye: secret }),
+    provider({ headers: { 'x-anything': 17, 'x-team': `${secret}\u0001` } }),
+    provider({ apiKeys: secret }),
+    provider({ apiKeys: { first: secret } }),
+    { server: { admin_key: secret } },
+    { server: { adminKey: { value: secret } } },
+    { clients: [{ name: 'a', kee: secret }] },
+    { clients: { a: { secret } } },
+    { clients: { a: secret } },
+    { store: { password: secret } },
+    { [secret]: 1, password: secret },
+  ];
+  for (const input of written) {
+    const lines = faultsOf(input);
+    assert.ok(lines.length > 0, JSON.stringify(input));
+    if (!JSON.stringify(input).includes(`{"${secret}`)) assert.doesNotMatch(lines.join('\n'), /hunter2/, JSON.stringify(input));
+  }
+});
+
+test('a bare number as a duration is a fault that says so, as a number and as text', () => {
+  for (const deadline of [30, 0, '30', '1500']) {
+    assert.deepEqual(faultsOf({ policy: { deadline } }), [
+      `policy.deadline: has no unit: it must be a duration from 1ms to 7d, such as 250ms, 30s or 5m (got ${JSON.stringify(deadline)})`,
+    ]);
+  }
+  assert.match(faultsOf({ policy: { timeouts: { headers: 5 } } })[0] ?? '', /headers: has no unit: it must be auto, or a duration/);
+  assert.match(faultsOf({ policy: { hedge: { delay: 5 } } })[0] ?? '', /delay: has no unit: it must be a duration/);
 });
 
 test('a key in the wrong place is masked by its looks', () => {
   const [line] = faultsOf(provider({ baseUrl: 'sk-proj-abcdefghijklmnop' }));
-  assert.match(line ?? '', /got "\*\*\*\*mnop"/);
+  assert.doesNotMatch(line ?? '', /abcdef|got/);
 });
 
 test('a long or unprintable value is shown cut and clean', () => {
@@ -318,7 +346,7 @@ test('no config of any kind makes the reader throw', () => {
   fc.assert(
     fc.property(tree, (input) => {
       const lines = faultsOf(input);
-      for (const line of lines) assert.match(line, /^[^\n]+: [^\n]+ \(got [^\n]+\)$/);
+      for (const line of lines) assert.match(line, /^[^\n]+: [^\n]+$/);
     }),
     { numRuns: 500 },
   );

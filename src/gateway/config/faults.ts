@@ -1,5 +1,5 @@
 /** Faults of a config: one line each, with the path and the value got, secrets masked. */
-import { isSecretHeader, maskSecret, maskUrls } from './mask.ts';
+import { isSecretHeader, isSecretVariable, maskSecret, maskUrls } from './mask.ts';
 
 export type Path = readonly (string | number)[];
 
@@ -40,13 +40,15 @@ export function valueAt(root: unknown, path: Path): unknown {
 export function isSecretPath(path: Path): boolean {
   const last = path.at(-1);
   const above = path.at(-2);
-  if (last === 'apiKey' || last === 'adminKey' || last === 'key' || above === 'apiKeys') return true;
-  return path.length === 4 && path[0] === 'providers' && above === 'headers' && isSecretHeader(String(last));
+  if (above === 'apiKeys' || above === 'headers') return true;
+  return typeof last === 'string' && last !== 'keyHash' && (isSecretVariable(last) || isSecretHeader(last));
 }
 
 /** Collects the faults of one config. */
 export class FaultList {
   readonly faults: ConfigFault[] = [];
+  /** By number, where clients are written as a map; null: as a list. */
+  clientNames: readonly string[] | null = null;
   /** The config that the faults are about. */
   readonly input: unknown;
   readonly #secrets: ReadonlySet<string>;
@@ -57,34 +59,57 @@ export class FaultList {
     this.#secrets = secrets;
   }
 
+  /** Adds a fault about a key that has no meaning: what stands under it may be a secret, so it is not shown. */
+  addUnknownKey(path: Path, what: string): void {
+    this.#push(path, what, '');
+  }
+
   /** Adds a fault, the first at its path only; the value got is looked up in the input unless it is given. */
   add(path: Path, what: string, ...got: [value?: unknown]): void {
     const value = got.length > 0 ? got[0] : valueAt(this.input, path);
-    const where = formatPath(path);
-    if (this.faults.some((fault) => fault.path === where)) return;
-    this.faults.push({ path: where, message: `${where === '' ? 'config' : where}: ${what} (got ${this.#show(path, value)})` });
+    const shown = this.#show(path, value);
+    this.#push(path, what, shown === null ? '' : ` (got ${shown})`);
   }
 
-  /** Containers are named, not printed: they may hold secrets. */
-  #show(path: Path, value: unknown): string {
+  #push(path: Path, what: string, got: string): void {
+    const where = maskKeys(formatPath(this.#named(path)));
+    if (this.faults.some((fault) => fault.path === where)) return;
+    this.faults.push({ path: where, message: `${where === '' ? 'config' : where}: ${what}${got}` });
+  }
+
+  /** Clients that are written as a map are read as a list. */
+  #named(path: Path): Path {
+    const name = path[0] === 'clients' && typeof path[1] === 'number' ? this.clientNames?.[path[1]] : undefined;
+    return name === undefined ? path : ['clients', name, ...path.slice(2)];
+  }
+
+  /** Containers are named, not printed: they may hold secrets. Null: the value itself may be one. */
+  #show(path: Path, value: unknown): string | null {
     if (value === undefined) return 'nothing';
     if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list';
     if (typeof value === 'function') return 'a function';
     if (typeof value === 'object' && value !== null) return 'an object';
-    if (isSecretPath(path)) return JSON.stringify(maskSecret(String(value)));
+    if (value === '') return '""';
+    if (isSecretPath(path)) return null;
     if (typeof value !== 'string') return String(value);
-    let text = value;
-    for (const secret of this.#secrets) {
-      if (secret.length >= secretCharsMin || text === secret) text = text.replaceAll(secret, () => maskSecret(secret));
-    }
-    text = clean(maskUrls(maskKeys(text)));
+    for (const secret of this.#secrets) if (value === secret || (secret.length >= secretCharsMin && value.includes(secret))) return null;
+    if (looksLikeKey(value)) return null;
+    const text = clean(maskUrls(value));
     return JSON.stringify(text.length > shownCharsMax ? `${text.slice(0, shownCharsMax)}…` : text);
   }
 }
 
+const vendorKey = /\b(?:sk|rk|pk|gsk|xai|pplx|csk|fw|r8|hf|nvapi|key|tgp)[-_][\w-]{8,}|\b(?:AIza|AKIA|ASIA)[\w-]{8,}/g;
+
 /** Whatever looks like a provider's key is masked even where it doesn't belong. */
 function maskKeys(text: string): string {
-  return text.replace(/\b(?:sk|gsk|xai|pplx|csk|fw|AIza|r8|hf|key)[-_][\w-]{8,}/g, maskSecret);
+  return text.replace(vendorKey, maskSecret);
+}
+
+/** A vendor's prefix, or one long run of letters and digits as no word or number is. */
+function looksLikeKey(text: string): boolean {
+  if (text.search(vendorKey) >= 0) return true;
+  return /(?<![\w+/-])(?=[\w+/-]*\d)(?=[\w+/-]*[A-Za-z])[A-Za-z0-9_+-]{24,}(?![\w+/-])/.test(text);
 }
 
 /** Control characters would break the line, or drive a terminal. */

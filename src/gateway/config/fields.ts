@@ -15,23 +15,19 @@ interface Range {
   readonly max: number;
 }
 
-/**
- * A number with a unit. `words` are the texts that may stand for themselves instead: one union for all, since a union of unions
- * would answer with the rule of one branch only.
- */
-function quantity<W extends string = never>(
+/** A number, perhaps with a unit. */
+function quantity(
   message: string,
   range: Range,
   parse: (text: string) => number | null,
-  written: { readonly pattern: string; readonly whole?: boolean; readonly isWord?: (text: string) => text is W },
+  written: { readonly pattern: string; readonly whole?: boolean },
 ) {
   const error = message;
   const number = z.number({ error }).min(range.min, { error }).max(range.max, { error });
   const pattern = `^(${written.pattern}|.*${templatePattern}.*)$`;
   return z
     .union([written.whole === true ? number.int({ error }) : number, z.string().meta({ pattern })], { error })
-    .transform((given, context): number | W => {
-      if (typeof given === 'string' && written.isWord?.(given) === true) return given;
+    .transform((given, context): number => {
       const value = typeof given === 'number' ? given : parse(given);
       const isInRange = value !== null && value >= range.min && value <= range.max;
       if (isInRange && (written.whole !== true || Number.isInteger(value))) return value;
@@ -40,24 +36,35 @@ function quantity<W extends string = never>(
     });
 }
 
-const durationPattern = String.raw`\d+(\.\d+)?(ms|s|m|h|d)?`;
-const readDuration = (given: string) => parseDuration(given) ?? parseNumber(given);
+const durationPattern = String.raw`\d+(\.\d+)?(ms|s|m|h|d)`;
 
-function durationRange(min: string, max: string): Range {
-  return { min: parseDuration(min) ?? 0, max: parseDuration(max) ?? 0 };
+/** A duration, or a word. A bare number is a fault: some would mean seconds by it, some milliseconds. */
+function timed<W extends string = never>(message: string, min: string, max: string, words: string, isWord?: (text: string) => text is W) {
+  const range = { min: parseDuration(min) ?? 0, max: parseDuration(max) ?? 0 };
+  const withoutUnit = `has no unit: it ${message}`;
+  const error = ({ input }: { readonly input?: unknown }): string => (typeof input === 'number' ? withoutUnit : message);
+  const pattern = `^(${words}${durationPattern}|.*${templatePattern}.*)$`;
+  return z
+    .string({ error })
+    .meta({ pattern })
+    .transform((given, context): number | W => {
+      if (isWord?.(given) === true) return given;
+      const value = parseDuration(given);
+      if (value !== null && value >= range.min && value <= range.max) return value;
+      context.addIssue({ code: 'custom', message: parseNumber(given) === null ? message : withoutUnit, input: given });
+      return z.NEVER;
+    });
 }
 
-/** A duration: `250ms`, `30s`, `5m`, `1h`, `1d`; a bare number means milliseconds. Gives milliseconds. */
+/** A duration: `250ms`, `30s`, `5m`, `1h`, `1d`. Gives milliseconds. */
 export function duration(min: string = '0ms', max: string = '7d') {
-  const message = `must be a duration from ${min} to ${max}, such as 250ms, 30s or 5m`;
-  return quantity(message, durationRange(min, max), readDuration, { pattern: durationPattern });
+  return timed(`must be a duration from ${min} to ${max}, such as 250ms, 30s or 5m`, min, max, '');
 }
 
 /** A duration, or one word (`auto`, `none`), which stays as it is. */
 export function durationOr<const W extends string>(word: W, min: string = '1ms', max: string = '7d') {
-  const message = `must be ${word}, or a duration from ${min} to ${max}, such as 250ms, 30s or 5m`;
   const isWord = (given: string): given is W => given === word;
-  return quantity<W>(message, durationRange(min, max), readDuration, { pattern: `${word}|${durationPattern}`, isWord });
+  return timed<W>(`must be ${word}, or a duration from ${min} to ${max}, such as 250ms, 30s or 5m`, min, max, `${word}|`, isWord);
 }
 
 /** `p50` to `p99`. */
@@ -65,9 +72,8 @@ export type Quantile = `p${number}`;
 
 /** A duration, or a quantile, which stays as it is. */
 export function durationOrQuantile(min: string, max: string) {
-  const message = 'must be a duration such as 500ms, or a quantile from p50 to p99';
   const isWord = (given: string): given is Quantile => /^p[5-9]\d$/.test(given);
-  return quantity<Quantile>(message, durationRange(min, max), readDuration, { pattern: String.raw`p[5-9]\d|${durationPattern}`, isWord });
+  return timed<Quantile>('must be a duration such as 500ms, or a quantile from p50 to p99', min, max, String.raw`p[5-9]\d|`, isWord);
 }
 
 /** A size: `512b`, `16kb`, `64mb`, `1gb`; a bare number means bytes. Gives bytes. */

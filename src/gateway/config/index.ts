@@ -12,6 +12,7 @@ export { configFromEnvironment } from './environment.ts';
 export { findConfigFile, loadConfigFile } from './load-config.ts';
 export { isThinkingModel } from './model-names.ts';
 export { isLoopbackHost } from './loopback.ts';
+export { maskUrls } from './mask.ts';
 export { parseConfig } from './parse-config.ts';
 export { missingParts } from './missing-parts.ts';
 export { isModelAllowed, resolveModel } from './resolve-model.ts';

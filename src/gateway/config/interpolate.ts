@@ -9,6 +9,15 @@ export interface Interpolated {
   readonly faults: readonly { readonly path: Path; readonly what: string }[];
   /** Values of variables that hold secrets, by their name. */
   readonly secrets: ReadonlySet<string>;
+  /** Every value of a variable that was filled in. */
+  readonly inserted: readonly Inserted[];
+}
+
+/** The value of a variable, and where it stands. */
+export interface Inserted {
+  readonly variable: string;
+  readonly value: string;
+  readonly path: Path;
 }
 
 /** Nested deeper than this, a config is refused. */
@@ -23,6 +32,7 @@ const template = /\$\$\{|\$\{([^}]*)\}?/g;
 export function interpolate(input: unknown, env: Environment | null): Interpolated {
   const faults: { path: Path; what: string }[] = [];
   const secrets = new Set<string>();
+  const inserted: Inserted[] = [];
 
   function fill(given: string, path: Path): string {
     if (env === null) return given;
@@ -35,6 +45,7 @@ export function interpolate(input: unknown, env: Environment | null): Interpolat
       }
       const value = Object.hasOwn(env, name) ? env[name] : undefined;
       if (value !== undefined && value !== '' && isSecretVariable(name)) secrets.add(value);
+      if (value !== undefined && value !== '') inserted.push({ variable: name, value, path });
       if (value !== undefined && (value !== '' || fallback === undefined)) return value;
       if (fallback !== undefined) return fallback;
       faults.push({ path, what: `needs the environment variable ${name}, which is not set` });
@@ -53,5 +64,5 @@ export function interpolate(input: unknown, env: Environment | null): Interpolat
     return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, visit(item, [...path, key])]));
   }
 
-  return { value: visit(input, []), faults, secrets };
+  return { value: visit(input, []), faults, secrets, inserted };
 }

@@ -5,7 +5,7 @@ import { configSchema } from './schema.ts';
 
 /** The schema of what may be written in a file, draft 2020-12. */
 export function configJsonSchema(): Record<string, unknown> {
-  return z.toJSONSchema(configSchema, {
+  const schema = z.toJSONSchema(configSchema, {
     io: 'input',
     unrepresentable: 'any',
     override: ({ jsonSchema, zodSchema }) => {
@@ -16,6 +16,23 @@ export function configJsonSchema(): Record<string, unknown> {
       allowTemplate(jsonSchema);
     },
   });
+  allowMapOfClients(schema);
+  return schema;
+}
+
+/** A list of clients may also be a map from name to settings. */
+function allowMapOfClients(schema: z.core.JSONSchema.BaseSchema): void {
+  const clients = schema.properties?.['clients'];
+  const client = schema.$defs?.['Client'];
+  if (typeof clients !== 'object' || typeof client !== 'object') return;
+  const { name: _name, ...properties } = client.properties ?? {};
+  const { id: _id, ...rest } = client;
+  schema.$defs!['NamedClient'] = { ...rest, properties, required: [], description: 'With which key and rights the client may call.' };
+  const { description, ...list } = clients;
+  schema.properties!['clients'] = {
+    description,
+    anyOf: [list, { type: 'object', additionalProperties: { $ref: '#/$defs/NamedClient' } }],
+  } as typeof clients;
 }
 
 /** What has to be one of some words, or of some form, may also come from the environment. */

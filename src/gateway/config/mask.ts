@@ -24,5 +24,5 @@ export function maskHeader(name: string, value: string): string {
 
 /** Environment variables whose values are taken for secrets, wherever they are used. */
 export function isSecretVariable(name: string): boolean {
-  return /key|token|secret|password|passwd|credential/i.test(name);
+  return /key|token|secret|passw|(?:^|_)(?:pass|pwd|pw|auth|dsn)(?:_|$)|passphrase|credential|bearer|signature/i.test(name);
 }

@@ -40,7 +40,11 @@ export const defaultPatienceMs = 1000;
 const modelObject = z
   .strictObject({
     targets,
-    patience: duration('0ms', '1h').describe('Wait this long for a better tier before using a worse one. Default: 1s.').optional(),
+    patience: duration('0ms', '1h')
+      .describe(
+        'Wait this long for a better tier before using a worse one. Default: 1s; before a local tier below others, as long as the deadline allows.',
+      )
+      .optional(),
     ...policyKeys,
   })
   .meta({ id: 'Model', description: 'A route: tiers of targets, and policies of its own.' });

@@ -26,6 +26,7 @@ test('an empty config is complete, with the defaults that are written in the doc
       drainTimeout: 30_000,
       adminKey: '',
       allowAnonymous: false,
+      cors: { origins: [] },
       passThrough: [],
     });
     assert.deepEqual(config.store, { kind: 'sqlite', path: '/srv/app/breakwater.db' });
@@ -164,7 +165,7 @@ test('numbers, flags and durations may come as text from the environment', () =>
   const config = read(
     {
       server: { port: '${PORT}', allowAnonymous: '${OPEN}' },
-      policy: { maxAttempts: '${TRIES:-3}', deadline: '${WAIT}', timeouts: { idle: 1500 } },
+      policy: { maxAttempts: '${TRIES:-3}', deadline: '${WAIT}', timeouts: { idle: '1500ms' } },
     },
     { env: { PORT: '8080', OPEN: 'true', WAIT: '90s' } },
   );
@@ -173,6 +174,17 @@ test('numbers, flags and durations may come as text from the environment', () =>
   assert.equal(config.policy.maxAttempts, 3);
   assert.equal(config.policy.deadline, 90_000);
   assert.equal(config.policy.timeouts.idle, 1500);
+});
+
+test('clients may be a map from name to settings', () => {
+  const list = read({
+    clients: [
+      { name: 'web', key: 'web-key-1234', priority: 'high' },
+      { name: 'nightly', key: 'nightly-key-1' },
+    ],
+  });
+  const map = read({ clients: { web: { key: 'web-key-1234', priority: 'high' }, nightly: { key: 'nightly-key-1' } } });
+  assert.deepEqual(map.clients, list.clients);
 });
 
 test('a key without a value counts as left out', () => {

@@ -14,6 +14,7 @@ import { policySettings } from './policy-schema.ts';
 import { overlay } from './resolve-policy.ts';
 import { serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
 import { readShape } from './shape.ts';
+import { secretsOf } from './secrets.ts';
 import { refuseUnavailable } from './unavailable.ts';
 
 export interface ParseOptions {
@@ -41,7 +42,9 @@ export function parseConfig(input: unknown, options: ParseOptions): ConfigResult
   const env = options.env ?? {};
   const filled = interpolate(input ?? {}, options.source === 'file' ? env : null);
   const value = withStandIns(filled.value, options);
+  const clientNames = listClients(value);
   const faults = new FaultList(interpolate(value, null).value, filled.secrets);
+  faults.clientNames = clientNames;
   for (const { path, what } of filled.faults) faults.add(path, what, undefined);
 
   const parsed = readShape(value, faults);
@@ -49,8 +52,20 @@ export function parseConfig(input: unknown, options: ParseOptions): ConfigResult
   refuseUnavailable(parsed, faults);
   resolveChecks(parsed, options.directory ?? '.');
   const providerNames = new Set(Object.keys(valueAt(faults.input, ['providers']) ?? {}));
-  const config = build(parsed, providerNames, options, faults);
+  const built = build(parsed, providerNames, options, faults);
+  const config = { ...built, secrets: secretsOf(built, filled.inserted) };
   return faults.faults.length > 0 ? { ok: false, faults: faults.faults } : { ok: true, config: freeze(config) };
+}
+
+/** Clients that are written as a map become a list, in its order: their names; null: they are not a map. */
+function listClients(value: unknown): readonly string[] | null {
+  const root = value as Record<string, unknown> | null;
+  const clients = typeof root === 'object' ? root?.['clients'] : null;
+  if (typeof clients !== 'object' || clients === null || Array.isArray(clients)) return null;
+  root!['clients'] = Object.entries(clients).map(([name, settings]: [string, unknown]) =>
+    typeof settings === 'object' && !Array.isArray(settings) ? { name, ...settings } : settings,
+  );
+  return Object.keys(clients);
 }
 
 /** The same object with what the command line and `BREAKWATER_*` say put in place. */
@@ -114,9 +129,12 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
     })),
     store: buildStore(parsed.store, options),
     telemetry: buildTelemetry(parsed, options),
+    secrets: [],
   };
   checkPolicies(config, parsed, faults);
   checkExposure(config, faults);
+  if (config.server.cors.origins.length > 0 && config.clients.length === 0)
+    faults.add(['server', 'cors'], 'needs clients: without keys every page could spend your money');
   return config;
 }
 

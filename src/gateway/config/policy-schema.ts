@@ -5,11 +5,15 @@ import { amount, block, count, duration, durationOr, durationOrQuantile, flag, r
 
 const timeouts = block('Timeouts', 'How long each part of one attempt may take.', {
   connect: setting(duration('1ms', '5m'), '3s', 'Until the connection to the provider is open, TLS included.'),
-  headers: setting(durationOr('auto', '1ms', '1h'), 'auto', 'Until the status line arrives. auto: 60s for streams, 5m for plain calls.'),
+  headers: setting(
+    durationOr('auto', '1ms', '1h'),
+    'auto',
+    'Until the status line arrives. auto: 60s for streams, 5m for plain calls; 5m and 10m where the model is known to think or the server is your own.',
+  ),
   firstContent: setting(
     durationOr('auto', '1ms', '1h'),
     'auto',
-    'Until the first content of a stream. auto: 60s, and 5m where the model is known to think or the target is local.',
+    'Until the first content of a stream. auto: 60s, and 5m where the model is known to think or the server is your own.',
   ),
   idle: setting(duration('1ms', '1h'), '2m', 'The longest gap between two pieces of content in a stream.'),
   attempt: setting(duration('1ms', '1d'), '10m', 'One whole attempt, until it is committed.'),

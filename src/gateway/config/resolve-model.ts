@@ -17,6 +17,8 @@ export interface ResolvedModel {
   readonly tiers: readonly (readonly TargetSpec[])[];
   /** In ms. */
   readonly patience: number;
+  /** False: it is the default, which does not go for a last resort. */
+  readonly patienceGiven: boolean;
   /** What the model's block overrides. */
   readonly policy: Frozen<PolicyOverrides>;
 }
@@ -50,12 +52,12 @@ export function resolveModel(
 }
 
 function fromModel(name: string, by: ResolvedBy, model: ModelConfig, tiers: ResolvedModel['tiers']): ResolvedModel {
-  return { name, by, tiers, patience: model.patience, policy: model.policy };
+  return { name, by, tiers, patience: model.patience, patienceGiven: model.patienceGiven, policy: model.policy };
 }
 
 function fromTiers(name: string, by: ResolvedBy, tiers: readonly (readonly TargetSpec[])[]): ResolvedModel | null {
   const filled = tiers.filter((tier) => tier.length > 0);
-  return filled.length === 0 ? null : { name, by, tiers: filled, patience: defaultPatienceMs, policy: {} };
+  return filled.length === 0 ? null : { name, by, tiers: filled, patience: defaultPatienceMs, patienceGiven: false, policy: {} };
 }
 
 function targetOf(provider: ProviderConfig, model: string): TargetSpec {

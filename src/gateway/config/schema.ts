@@ -23,6 +23,18 @@ const passThrough = z.array(
   { error: 'must be a list of { path, provider, clients }' },
 );
 
+const corsOrigins = z.array(
+  z
+    .string({ error: 'must be an origin such as https://app.example' })
+    .transform((origin) => origin.toLowerCase())
+    .refine(isOrigin, { error: 'must be an origin such as https://app.example, without a path, or *' }),
+  { error: 'must be a list of origins' },
+);
+
+function isOrigin(text: string): boolean {
+  return text === '*' || (URL.canParse(text) && new URL(text).origin === text);
+}
+
 export const serverSettings = block('Server', 'The listener.', {
   host: setting(text(), '127.0.0.1', 'The address to bind.'),
   port: setting(count(0, 65_535), defaultPort, 'The port; 0 takes any free one.'),
@@ -40,6 +52,9 @@ export const serverSettings = block('Server', 'The listener.', {
   drainTimeout: setting(duration('0ms', '1d'), '30s', 'How long running requests may take to end when the process is asked to stop.'),
   adminKey: setting(optionalText, '', 'The bearer for /admin and /metrics. Empty: none, and they answer on loopback only.'),
   allowAnonymous: setting(flag<never>(), false, 'Whether another address than loopback may be bound although no client needs a key.'),
+  cors: block('Cors', 'Web pages that may call the API, with a key of a client. Default: none.', {
+    origins: setting(corsOrigins, [], 'Their origins, such as https://app.example; * allows every page.'),
+  }),
   passThrough: setting(passThrough, [], 'Further paths that are passed on as they are.'),
 });
 
@@ -113,7 +128,7 @@ export const configSchema = z
     clients: z
       .array(clientSchema, { error: 'must be a list of clients' })
       .max(10_000, { error: 'must have at most 10000 clients' })
-      .describe('Default: none; then no key is asked for, and only loopback may be bound.')
+      .describe('A list, or a map from name to settings. Default: none; then no key is asked for, and only loopback may be bound.')
       .optional(),
     prices: z
       .record(z.string(), priceSchema, { error: 'must be an object of targets' })
@@ -131,8 +146,13 @@ export const configSchema = z
   })
   .meta({ title: 'Breakwater', description: 'The configuration of Breakwater.' });
 
+type WrittenConfig = z.input<typeof configSchema>;
+type WrittenClient = NonNullable<WrittenConfig['clients']>[number];
 /** A config as it may be written, in a file or for the library. */
-export type ConfigInput = z.input<typeof configSchema>;
+export type ConfigInput = Omit<WrittenConfig, 'clients'> & {
+  /** A list, or a map from name to settings. */
+  readonly clients?: WrittenConfig['clients'] | Readonly<Record<string, Omit<WrittenClient, 'name'>>>;
+};
 /** The same with its values read (ms, bytes), before presets and defaults are filled in. */
 export type ParsedInput = z.output<typeof configSchema>;
 export type ClientInput = z.output<typeof clientSchema>;

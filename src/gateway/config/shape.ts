@@ -66,12 +66,28 @@ function isEmptyKey(value: unknown, issue: Issue): boolean {
 
 function report(issue: Issue, faults: FaultList): void {
   const path = issue.path as Path;
-  if (issue.code !== 'unrecognized_keys') return faults.add(path, issue.message);
+  if (issue.code !== 'unrecognized_keys') {
+    if (standsForBlock(issue, faults)) return faults.addUnknownKey(path, issue.message);
+    return faults.add(path, issue.message);
+  }
   const hints = issue.message.split('\n');
   for (const [index, key] of issue.keys.entries()) {
     const hint = hints[index];
-    faults.add([...path, key], hint ? `is an unknown key; did you mean ${hint}?` : 'is an unknown key');
+    faults.addUnknownKey([...path, key], hint ? `is an unknown key; did you mean ${hint}?` : 'is an unknown key');
   }
+}
+
+/** Blocks that hold keys. */
+const keyHolders = new Set<unknown>(['providers', 'clients', 'server']);
+
+/** A text where a block of settings belongs is often the key that belongs into it. */
+function standsForBlock(issue: Issue, { input }: FaultList): boolean {
+  return (
+    issue.code === 'invalid_type' &&
+    keyHolders.has(issue.path[0]) &&
+    issue.expected !== 'string' &&
+    typeof valueAt(input, issue.path as Path) === 'string'
+  );
 }
 
 /** Removes the faulty setting, or where it can't be missed the whole entry that it stands in. */

@@ -1,26 +1,17 @@
 import type { Instant } from '../../core/clock.ts';
+import { isOf } from '../../core/blame.ts';
+import type { Suspect } from '../../core/blame.ts';
 import type { BreakerState } from '../../core/events.ts';
 import type { Random } from '../../core/random.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
+import type { BlameLevel, Source } from '../../core/source.ts';
+import { drawJitter, grownOpenMs } from './breaker-options.ts';
+import type { BreakerOptions } from './breaker-options.ts';
 import { OutcomeWindow } from './outcome-window.ts';
+import { SourceCircuits } from './source-circuits.ts';
 
-export interface BreakerOptions {
-  /** The stretch over which the failure ratio is taken, in milliseconds. */
-  readonly windowMs: number;
-  readonly failureRatio: number;
-  /** The ratio says nothing before this many outcomes. */
-  readonly minRequests: number;
-  readonly consecutiveFailures: number;
-  /** How long it opens the first time; doubles with every failed probe, in milliseconds. */
-  readonly openForMs: number;
-  readonly maxOpenForMs: number;
-  /** Attempts let through at once while half-open. */
-  readonly probes: number;
-}
-
-/** Open times are longer by up to this share, so that many instances don't probe in step. */
-const JITTER = 0.2;
+export type { BreakerOptions } from './breaker-options.ts';
 
 /**
  * A target that is missed is asked again after this long, however long its open time has grown, in milliseconds. What makes a rare
@@ -37,6 +28,11 @@ const CHANCE_MAX = 0.05;
 const CAREFUL_STEP = 0.75;
 /** In a ramp fewer failures tell: the ratio counts from so many on. */
 const RAMP_FAILURES_MIN = 3;
+
+/** So long a source that fails leaves a probe to others who were answered of late, in milliseconds. */
+const YIELD_MS = 1_000;
+/** Opened by the failures of one source alone, it is asked by another one after so long, in milliseconds. */
+const SECOND_WITNESS_MS = 1_000;
 
 /** A ramp ends after so many good answers, and one for each place, in which it held nobody back. */
 const GOOD_MIN = 10;
@@ -58,6 +54,9 @@ export interface BreakerRecord {
  * less, so that a target which has just come up is not hit with all who waited for it, and one that breaks down under them sees no
  * more. It is open again when its failures reach the ratio, or all that was let through has failed, and for longer than before: only
  * the end of the ramp forgives.
+ *
+ * One source's failures (a client's, a request's) are held against that source alone where others are answered: then the source is held,
+ * and the state stays closed (`source-circuits.ts`). A negative ticket is that of a source's trial.
  */
 export class CircuitBreaker implements Resource {
   readonly id: string;
@@ -65,6 +64,7 @@ export class CircuitBreaker implements Resource {
   readonly #options: BreakerOptions;
   readonly #random: Random;
   readonly #window: OutcomeWindow;
+  readonly #sources: SourceCircuits;
   #state: BreakerState = 'closed';
   #generation = 1;
   #openUntil: Instant = -Infinity;
@@ -76,6 +76,13 @@ export class CircuitBreaker implements Resource {
   /** Openings in a row, until a ramp has come to its end. */
   #openings = 0;
   #consecutive = 0;
+  /** The number of the present row of failures. */
+  #row = 0;
+  /** Held a moment ago for what would have opened it, and nobody was answered since: a second witness opens it at once. */
+  #doubted: Suspect<unknown> | null = null;
+  /** The client whose failures alone opened it; null: there were several. */
+  #openedBy: string | null = null;
+  #openedAt: Instant = -Infinity;
   /** How many might run at once when these failures began. */
   #allowedBefore = Infinity;
   /** Attempts of this generation that have not ended. */
@@ -92,6 +99,7 @@ export class CircuitBreaker implements Resource {
     this.#options = options;
     this.#random = random;
     this.#window = new OutcomeWindow(options.windowMs);
+    this.#sources = new SourceCircuits(options, random);
   }
 
   get state(): BreakerState {
@@ -112,38 +120,46 @@ export class CircuitBreaker implements Resource {
     return this.#window.failureRatio(now);
   }
 
-  earliest(now: Instant): Instant {
-    switch (this.#state) {
-      case 'closed':
-        return this.#running < this.#allowed ? now : WHEN_SETTLED;
-      case 'open':
-        return Math.max(now, this.#opensAt);
-      case 'half-open':
-        return this.#running < this.#options.probes ? now : WHEN_SETTLED;
-      case 'isolated':
-        return Infinity;
-    }
+  earliest(now: Instant, need?: Need): Instant {
+    const at = this.#earliest(now, need);
+    return at === WHEN_SETTLED ? at : Math.max(at, this.#sources.heldUntil(need?.source));
   }
 
-  reserve(_now: Instant, _need: Need): number {
+  reserve(now: Instant, { source }: Need): number {
+    const isTrial = this.#sources.reserve(now, source);
     if (this.#state === 'open') this.#enter('half-open');
     if (++this.#running >= this.#allowed) this.#wanted = this.#allowed + GOOD_MIN;
-    return this.#generation;
+    return isTrial ? -this.#generation : this.#generation;
   }
 
-  prove(_now: Instant, ticket: number): boolean {
-    return ticket === this.#generation && !this.#careful && this.#widen(1);
+  prove(now: Instant, ticket: number, need?: Need): boolean {
+    this.#sources.blame.began(now, need?.source);
+    if (this.#doubted !== null && !isOf(this.#doubted, need?.source)) this.#doubted = null;
+    return Math.abs(ticket) === this.#generation && !this.#careful && this.#widen(1);
   }
 
-  settle(now: Instant, ticket: number, _need: Need, settlement: Settlement): void {
-    if (ticket !== this.#generation) return;
+  settle(now: Instant, ticket: number, { source }: Need, { health }: Settlement): void {
+    if (ticket < 0) this.#sources.settleTrial(now, source, health);
+    if (Math.abs(ticket) !== this.#generation) return;
     this.#running--;
-    if (this.#state === 'half-open') this.#settleProbe(now, settlement);
-    else if (this.#state === 'closed') this.#settleClosed(now, settlement);
+    if (health === 'neutral') return;
+    if (this.#state === 'half-open') this.#settleProbe(now, source, health === 'success', ticket < 0);
+    else if (this.#state === 'closed' && (health === 'success' || ticket > 0)) this.#settleClosed(now, source, health === 'success');
   }
 
-  cancel(_now: Instant, ticket: number): void {
-    if (ticket === this.#generation) this.#running--;
+  cancel(now: Instant, ticket: number, need?: Need): void {
+    if (ticket < 0) this.#sources.cancelTrial(now, need?.source);
+    if (Math.abs(ticket) === this.#generation) this.#running--;
+  }
+
+  /** The failures of its request, or of its client, say nothing of the target: others are served. Null: they count. */
+  levelAlone(source: Source): BlameLevel | null {
+    return this.#sources.blame.levelAlone(source);
+  }
+
+  /** How long the source is still held though others are not, in milliseconds; 0: it is not. */
+  heldForMs(now: Instant, source: Source | undefined): number {
+    return Math.max(0, this.#sources.heldUntil(source) - now);
   }
 
   /** A request that would have had it goes without, or waits. True if it may be asked sooner by that. */
@@ -169,6 +185,7 @@ export class CircuitBreaker implements Resource {
   /** Closed by hand, with a clean record. */
   reset(): void {
     this.#openings = 0;
+    this.#sources.blame.clear();
     this.#close();
   }
 
@@ -194,25 +211,81 @@ export class CircuitBreaker implements Resource {
     return this.#isMissed ? this.#missedUntil : this.#openUntil;
   }
 
-  #settleClosed(now: Instant, settlement: Settlement): void {
-    if (settlement.health === 'neutral') return;
-    const failed = settlement.health === 'failure';
-    this.#window.record(now, failed);
-    this.#consecutive = failed ? this.#consecutive + 1 : 0;
-    if (!failed) return this.#noteGood();
-    if (this.#consecutive === 1) this.#allowedBefore = this.#allowed;
-    this.#allowed = Math.max(1, this.#allowed - 1);
-    this.#careful = true;
-    if (this.#mustOpen(now)) this.#open(now);
+  #earliest(now: Instant, need: Need | undefined): Instant {
+    switch (this.#state) {
+      case 'closed':
+        return this.#running < this.#allowed ? now : WHEN_SETTLED;
+      case 'open':
+        return Math.max(now, this.#probeAt(now, need));
+      case 'half-open':
+        return this.#running < this.#options.probes ? Math.max(now, this.#probeAt(now, need)) : WHEN_SETTLED;
+      case 'isolated':
+        return Infinity;
+    }
   }
 
-  #settleProbe(now: Instant, settlement: Settlement): void {
-    if (settlement.health === 'success') {
-      this.#close();
+  /** A probe comes from a source that does not fail, where there is one. Without a source: as for whoever may come first. */
+  #probeAt(now: Instant, need: Need | undefined): Instant {
+    const at = this.#opensAt;
+    if (need === undefined) return at;
+    const { source } = need;
+    if (this.#openedBy !== null && this.#openedBy !== source?.client) return Math.min(at, this.#openedAt + SECOND_WITNESS_MS);
+    return now < at + YIELD_MS && this.#sources.shouldYield(now, source) ? at + YIELD_MS : at;
+  }
+
+  /** Opened by one client's failures, it is asked by another before its time. */
+  #isSecondWitness(now: Instant, source: Source | undefined): boolean {
+    return source !== undefined && this.#openedBy !== null && this.#openedBy !== source.client && now < this.#opensAt;
+  }
+
+  #settleClosed(now: Instant, source: Source | undefined, isGood: boolean): void {
+    if (isGood) {
+      this.#sources.served(now, source);
       this.#window.record(now, false);
-      this.#allowed = this.#options.probes + 1;
-      this.#wanted = GOOD_MIN;
-    } else if (settlement.health === 'failure') this.#open(now);
+      this.#consecutive = 0;
+      this.#row++;
+      if (this.#doubted !== null && !isOf(this.#doubted, source)) this.#doubted = null;
+      return this.#noteGood();
+    }
+    if (!this.#sources.failed(now, source, this.#window, this.#row)) return this.#sources.holdIfFailing(now, source);
+    this.#window.record(now, true);
+    if (++this.#consecutive === 1) this.#allowedBefore = this.#allowed;
+    this.#allowed = Math.max(1, this.#allowed - 1);
+    this.#careful = true;
+    if (this.#doubted !== null && !isOf(this.#doubted, source)) {
+      this.#doubted = this.#sources.holdClientOf(now, this.#doubted, source, this.#window);
+      return this.#doubted === null ? this.#open(now) : undefined;
+    }
+    if (!this.#mustOpen(now)) return;
+    const { consecutiveFailures } = this.#options;
+    const isByRow = this.#consecutive >= Math.max(consecutiveFailures, this.isRamping ? this.#allowedBefore : 0);
+    const suspect = this.#sources.holdOnlyWitness(now, { window: this.#window, consecutive: this.#consecutive, row: this.#row, isByRow });
+    if (suspect === null) return this.#open(now);
+    this.#consecutive -= this.#sources.rowFailuresOf(suspect, this.#row);
+    this.#doubted = suspect;
+  }
+
+  #settleProbe(now: Instant, source: Source | undefined, isGood: boolean, isTrial: boolean): void {
+    if (isGood) return this.#closeByProbe(now, source);
+    const wasFailing = this.#sources.shouldYield(now, source);
+    if (isTrial || !this.#sources.failed(now, source, this.#window, this.#row)) return this.#sources.holdIfFailing(now, source);
+    if (this.#doubted !== null && isOf(this.#doubted, source)) return;
+    if (wasFailing && this.#doubted === null) {
+      this.#doubted = this.#sources.hold(now, source); // that it fails was known: another one may find out how the target is
+      return;
+    }
+    if (this.#isSecondWitness(now, source)) this.#openings--; // no second outage
+    if (source?.client !== this.#openedBy) this.#openedBy = null;
+    this.#reopen(now);
+  }
+
+  #closeByProbe(now: Instant, source: Source | undefined): void {
+    this.#close();
+    this.#sources.served(now, source);
+    this.#window.record(now, false);
+    this.#sources.holdContradicted(now);
+    this.#allowed = this.#options.probes + 1;
+    this.#wanted = GOOD_MIN;
   }
 
   #noteGood(): void {
@@ -246,12 +319,20 @@ export class CircuitBreaker implements Resource {
   }
 
   #open(now: Instant): void {
+    this.#openedBy = this.#sources.onlyClient(now, this.#window.failures);
+    this.#reopen(now);
+  }
+
+  #reopen(now: Instant): void {
+    this.#doubted = null;
+    this.#sources.absolve();
+    this.#openedAt = now;
     this.#openings++;
     this.#isMissed = this.#openings > 1 && this.#missed >= MISSED_MIN;
     this.#missed = 0;
-    const { openForMs, maxOpenForMs } = this.#options;
-    const grownMs = Math.min(maxOpenForMs, openForMs * 2 ** (this.#openings - 1));
-    const jitter = 1 + JITTER * this.#random.next();
+    const { openForMs } = this.#options;
+    const grownMs = grownOpenMs(this.#options, this.#openings);
+    const jitter = drawJitter(this.#random);
     this.#openUntil = now + grownMs * jitter;
     this.#missedUntil = now + Math.min(grownMs, Math.max(openForMs, MISSED_OPEN_MS)) * jitter;
     this.#enter('open');
@@ -259,7 +340,10 @@ export class CircuitBreaker implements Resource {
 
   #close(): void {
     this.#consecutive = 0;
+    this.#row++;
+    this.#openedBy = this.#doubted = null;
     this.#window.clear();
+    this.#sources.clearCounted();
     this.#enter('closed');
   }
 

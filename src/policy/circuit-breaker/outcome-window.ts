@@ -36,6 +36,16 @@ export class OutcomeWindow {
     return count === 0 ? 0 : sum(this.#failures) / count;
   }
 
+  /** Takes out what another window of the same length has counted, and this one with it. */
+  subtract(now: Instant, other: OutcomeWindow): void {
+    this.#advance(now);
+    other.#advance(now);
+    for (let i = 0; i < SLICES; i++) {
+      this.#successes[i] = Math.max(0, this.#successes[i]! - other.#successes[i]!);
+      this.#failures[i] = Math.max(0, this.#failures[i]! - other.#failures[i]!);
+    }
+  }
+
   clear(): void {
     this.#successes.fill(0);
     this.#failures.fill(0);

@@ -5,7 +5,7 @@ import { Permit } from '../../core/permit.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Need, Settlement } from '../../core/resource.ts';
 import { testResourceContract } from '../../core/resource.contract.ts';
-import { Bench, BENCH_MAX_MS } from './bench.ts';
+import { Bench, BENCH_MAX_MS, TRIAL_EVERY_MS } from './bench.ts';
 
 const MINUTE = 60_000;
 const NEED: Need = { requests: 1, inputTokens: 10, outputTokens: 10 };
@@ -197,4 +197,83 @@ test('property: while it is to be tried at most one request is on the way, whate
       assert.ok(at !== WHEN_SETTLED && at < Infinity, 'nothing is left behind');
     }),
   );
+});
+
+const CAUSE = { reason: 'auth', status: 401, code: null, message: 'Unauthorized' } as const;
+const witness = (client: string) => ({ client, model: 'm', body: client });
+
+/** Refused to the client now, in words that do not name the credential. */
+function refusedUnclear(bench: Bench, now: number, client: string): number | null {
+  const permit = start(bench, now);
+  const ticket = permit.ticketOf(bench)!;
+  const isConfirmed = bench.suspect(now, ticket, witness(client), 'auth');
+  const forMs = isConfirmed ? bench.strikeInferred(now, ticket, 5 * MINUTE, 0, CAUSE) : null;
+  permit.settle(now, ended('neutral'));
+  return forMs;
+}
+
+function inferred(): Bench {
+  const bench = new Bench('p#1');
+  assert.equal(refusedUnclear(bench, 0, 'one'), null);
+  assert.equal(refusedUnclear(bench, 0, 'two'), 5 * MINUTE);
+  return bench;
+}
+
+test('within its time a trial may start every few seconds, one at a time; a cancelled one was none', () => {
+  const bench = new Bench('p#1');
+  refused(bench, 0, 5 * MINUTE);
+  assert.equal(bench.earliest(TRIAL_EVERY_MS - 1), 5 * MINUTE);
+  assert.equal(bench.earliest(TRIAL_EVERY_MS), TRIAL_EVERY_MS);
+  start(bench, TRIAL_EVERY_MS).cancel(TRIAL_EVERY_MS);
+  const trial = start(bench, TRIAL_EVERY_MS);
+  assert.equal(bench.earliest(TRIAL_EVERY_MS + 1), WHEN_SETTLED);
+  trial.settle(TRIAL_EVERY_MS + 1, ended('neutral'));
+  assert.equal(bench.earliest(TRIAL_EVERY_MS + 2), 5 * MINUTE);
+  assert.equal(bench.remainingMs(TRIAL_EVERY_MS), 5 * MINUTE - TRIAL_EVERY_MS);
+  start(bench, 2 * TRIAL_EVERY_MS).settle(2 * TRIAL_EVERY_MS, ended('success'));
+  assert.deepEqual([bench.remainingMs(2 * TRIAL_EVERY_MS), bench.cause], [0, null]);
+});
+
+test('there is no trial before the instant that the provider named, after a restart neither', () => {
+  const bench = new Bench('p#1');
+  refused(bench, 0, 0, 10 * MINUTE);
+  assert.equal(bench.earliest(9 * MINUTE), 10 * MINUTE);
+  const restored = new Bench('p#1');
+  restored.restore(0, 1_000_000, bench.save(0, 1_000_000)!);
+  assert.equal(restored.earliest(9 * MINUTE), 10 * MINUTE);
+  assert.equal(restored.earliest(10 * MINUTE), 10 * MINUTE);
+});
+
+test('one concluded from two unclear refusals is worth waiting for its first trial, and its cause is kept', () => {
+  const bench = inferred();
+  assert.equal(bench.earliest(1), TRIAL_EVERY_MS);
+  assert.deepEqual(bench.cause, CAUSE);
+  assert.deepEqual(bench.save(0, 0)!.cause, CAUSE);
+  assert.equal(refusedUnclear(bench, TRIAL_EVERY_MS, 'three'), 10 * MINUTE);
+  assert.equal(bench.earliest(TRIAL_EVERY_MS + 1), TRIAL_EVERY_MS + 10 * MINUTE);
+});
+
+test('refused trials of its first witnesses confirm nothing at first, and some of them do', () => {
+  const bench = inferred();
+  const told: (number | null)[] = [];
+  for (let i = 1; i <= 4; i++) told.push(refusedUnclear(bench, i * TRIAL_EVERY_MS, i % 2 === 0 ? 'one' : 'two'));
+  assert.deepEqual(told, [null, null, null, 10 * MINUTE]);
+});
+
+test('an answer to its trial makes its first witnesses count no more; others still do', () => {
+  const bench = inferred();
+  start(bench, TRIAL_EVERY_MS).settle(TRIAL_EVERY_MS, ended('success'));
+  for (let i = 0; i < 10; i++) assert.equal(refusedUnclear(bench, TRIAL_EVERY_MS + i, i % 2 === 0 ? 'one' : 'two'), null);
+  assert.equal(refusedUnclear(bench, 2 * TRIAL_EVERY_MS, 'three'), null);
+  assert.equal(refusedUnclear(bench, 2 * TRIAL_EVERY_MS, 'four'), 5 * MINUTE);
+});
+
+test('a refusal from before a quarantine or an answer is no witness', () => {
+  const bench = new Bench('p#1');
+  const early = start(bench, 0).ticketOf(bench)!;
+  refused(bench, 0, 5000);
+  assert.equal(bench.suspect(1, early, witness('one'), 'auth'), false);
+  bench.reset();
+  assert.equal(bench.suspect(1, early, witness('one'), 'auth'), false);
+  assert.equal(bench.isSuspect(1), false);
 });

@@ -1,22 +1,46 @@
 import type { Instant } from '../../core/clock.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
+import { Suspicion } from './suspicion.ts';
+import type { Witness } from './suspicion.ts';
 
 /** A credential that is refused again and again is asked this seldom, in milliseconds; only the provider's own word makes it rarer. */
 export const BENCH_MAX_MS = 60 * 60_000;
+
+/** Within its time, a request that has no other target may try a quarantined credential this often, in milliseconds. */
+export const TRIAL_EVERY_MS = 3_000;
+
+/** So many refused trials of the clients that it was concluded from confirm a quarantine, as one of any other client does. */
+const WITNESS_TRIALS_MAX = 4;
+
+/** Why a credential is quarantined, as the provider said it. */
+export interface BenchCause {
+  readonly reason: 'auth' | 'quota';
+  readonly status: number | null;
+  readonly code: string | null;
+  /** Sanitised and bounded; for the operator, not for callers. */
+  readonly message: string;
+}
 
 /** What is worth keeping of a bench over a restart. */
 export interface BenchRecord {
   readonly untilEpochMs: number;
   /** Refusals in a row. */
   readonly strikes: number;
+  /** The instant that the provider itself named; absent: none. */
+  readonly namedUntilEpochMs?: number;
+  readonly cause?: BenchCause;
 }
 
 /**
- * A credential that is out of order: its quota is spent, or the provider refuses it. Once the time is over, one request
+ * The quarantine of a credential: its quota is spent, or the provider refuses it. Once the time is over, one request
  * at a time tries it, and the others go elsewhere; it is in order again when one of them is answered, and out for twice
  * as long when it is refused again. A ticket is the generation in which an attempt began; what an earlier one finds out
  * is old news.
+ *
+ * The time is our own guess, so a lone credential is never wholly closed by it: one request may try it every `TRIAL_EVERY_MS`.
+ * `earliest` allows the trial to any request that comes then; requests that have another target leave it alone (`RunApplicant`).
+ * Until the instant that the provider itself named there is no trial.
  */
 export class Bench implements Resource {
   readonly id: string;
@@ -25,6 +49,17 @@ export class Bench implements Resource {
   #strikes = 0;
   #trying = false;
   #generation = 1;
+  /** When the next trial within the time may start. */
+  #trialAt: Instant = -Infinity;
+  /** What the provider itself has named. */
+  #namedUntil: Instant = -Infinity;
+  /** Concluded from two refusals that did not name the credential: requests wait for the first trial. */
+  #isInferred = false;
+  /** The clients whose refusals it was concluded from. */
+  #witnesses: readonly string[] = [];
+  #trialsLeft = 0;
+  #cause: BenchCause | null = null;
+  readonly #suspicion = new Suspicion();
 
   constructor(id: string) {
     this.id = id;
@@ -35,17 +70,68 @@ export class Bench implements Resource {
    * answers of requests that were under way when it was benched, or put in order since, count as one refusal with the first: they
    * may make its time longer by the provider's own word only. Returns how long it is out by this; null: that was known.
    */
-  strike(now: Instant, ticket: number, benchMs: number, floorMs = 0): number | null {
+  strike(now: Instant, ticket: number, benchMs: number, floorMs = 0, cause: BenchCause | null = null): number | null {
     if (ticket !== this.#generation) {
       if (now >= this.#until || now + floorMs <= this.#until) return null;
-      this.#until = now + floorMs;
+      this.#until = this.#namedUntil = now + floorMs;
       return floorMs;
     }
     const grownMs = Math.min(BENCH_MAX_MS, benchMs * 2 ** Math.min(this.#strikes, 20));
     const forMs = Math.max(grownMs, floorMs);
     this.#strikes++;
+    this.#cause = cause ?? this.#cause;
+    this.#isInferred = false;
+    this.#namedUntil = floorMs > 0 ? now + floorMs : -Infinity;
+    this.#trialAt = now + TRIAL_EVERY_MS;
     this.#turn(now + forMs);
     return forMs;
+  }
+
+  /**
+   * Refused in a way that may be the fault of the request. True: a second witness confirms it, and it is quarantined by `strike`. A trial
+   * that is refused so confirms the quarantine that it tries.
+   */
+  suspect(now: Instant, ticket: number, witness: Witness, reason: string): boolean {
+    if (ticket !== this.#generation) return false;
+    if (this.#strikes > 0) return !this.#isOldWitness(now, witness);
+    const first = this.#suspicion.client;
+    if (!this.#suspicion.testify(now, witness, reason)) return false;
+    this.#witnesses = [first ?? witness.client, witness.client];
+    return true;
+  }
+
+  /** `strike` for what two witnesses say, where neither named the credential. */
+  strikeInferred(now: Instant, ticket: number, benchMs: number, floorMs: number, cause: BenchCause): number | null {
+    const isFirst = this.#strikes === 0;
+    const forMs = this.strike(now, ticket, benchMs, floorMs, cause);
+    this.#isInferred = forMs !== null && isFirst;
+    this.#trialsLeft = WITNESS_TRIALS_MAX;
+    return forMs;
+  }
+
+  /** What a client has caused once proves nothing more the next time, as long as others wait for a trial of theirs. */
+  #isOldWitness(now: Instant, { client }: Witness): boolean {
+    return this.#isInferred && now < this.#until && this.#witnesses.includes(client) && --this.#trialsLeft > 0;
+  }
+
+  /** A refusal waits for its second witness. */
+  isSuspect(now: Instant): boolean {
+    return this.#strikes === 0 && this.#suspicion.isRaised(now);
+  }
+
+  /** The same, and it came a moment ago: other credentials are preferred where they can start. */
+  isAvoided(now: Instant): boolean {
+    return this.#strikes === 0 && this.#suspicion.isFresh(now);
+  }
+
+  /** For `strike` by what is found out from now on. */
+  get ticket(): number {
+    return this.#generation;
+  }
+
+  /** Why it is quarantined or in doubt; null: it is in order, or that is not known. */
+  get cause(): BenchCause | null {
+    return this.#cause;
   }
 
   /** Refused, and nothing has been answered since. */
@@ -54,15 +140,19 @@ export class Bench implements Resource {
   }
 
   /** An answer has begun: it is in order. */
-  prove(_now: Instant, ticket: number): boolean {
-    if (ticket !== this.#generation || this.#strikes === 0) return false;
-    this.reset();
+  prove(now: Instant, ticket: number): boolean {
+    if (ticket !== this.#generation) return false;
+    this.#suspicion.clear();
+    if (this.#strikes === 0) return false;
+    this.#acquit(now);
     return true;
   }
 
   /** In order at once, with a clean record. */
   reset(): void {
     this.#strikes = 0;
+    this.#cause = null;
+    this.#namedUntil = -Infinity;
     this.#turn(-Infinity);
   }
 
@@ -71,38 +161,65 @@ export class Bench implements Resource {
   }
 
   earliest(now: Instant): Instant {
-    if (now < this.#until) return this.#until;
-    return this.#trying ? WHEN_SETTLED : now;
+    if (this.#trying) return WHEN_SETTLED;
+    const trialAt = Math.min(this.#until, Math.max(this.#trialAt, this.#namedUntil));
+    if (now >= trialAt) return now;
+    // What the provider has said of the account is not worth waiting for; its trial is for a request that comes then.
+    return this.#isInferred ? trialAt : this.#until;
   }
 
-  reserve(_now: Instant, _need: Need): number {
-    if (this.#strikes > 0) this.#trying = true;
+  reserve(now: Instant, _need: Need): number {
+    if (this.#strikes > 0) {
+      this.#trying = true;
+      this.#trialAt = now + TRIAL_EVERY_MS;
+    }
     return this.#generation;
   }
 
-  settle(_now: Instant, ticket: number, _need: Need, settlement: Settlement): void {
-    if (ticket !== this.#generation || this.#strikes === 0) return;
-    if (settlement.health === 'success') this.reset();
+  settle(now: Instant, ticket: number, _need: Need, settlement: Settlement): void {
+    if (ticket !== this.#generation) return;
+    if (settlement.health === 'success') this.#suspicion.clear();
+    if (this.#strikes === 0) return;
+    if (settlement.health === 'success') this.#acquit(now);
     else this.#trying = false; // it says nothing of the credential: the next one tries
   }
 
   cancel(_now: Instant, ticket: number): void {
-    if (ticket === this.#generation) this.#trying = false;
+    if (ticket !== this.#generation || this.#strikes === 0) return;
+    this.#trying = false;
+    this.#trialAt = -Infinity;
   }
 
-  /** Null while it is in order. */
+  /** Null while it is in order. A suspicion is not kept: it takes one refusal to raise it again. */
   save(now: Instant, epochMs: number): BenchRecord | null {
-    return this.#strikes === 0 ? null : { untilEpochMs: epochMs + (this.#until - now), strikes: this.#strikes };
+    if (this.#strikes === 0) return null;
+    return {
+      untilEpochMs: epochMs + (this.#until - now),
+      strikes: this.#strikes,
+      ...(this.#namedUntil > now && { namedUntilEpochMs: epochMs + (this.#namedUntil - now) }),
+      ...(this.#cause !== null && { cause: this.#cause }),
+    };
   }
 
   restore(now: Instant, epochMs: number, record: BenchRecord): void {
     this.#strikes = record.strikes;
+    this.#cause = record.cause ?? null;
+    this.#isInferred = false;
+    this.#namedUntil = record.namedUntilEpochMs === undefined ? -Infinity : now + (record.namedUntilEpochMs - epochMs);
+    this.#trialAt = now + TRIAL_EVERY_MS;
     this.#turn(now + (record.untilEpochMs - epochMs));
+  }
+
+  /** An answer: what was only inferred was wrong, or is over. */
+  #acquit(now: Instant): void {
+    if (this.#isInferred) this.#suspicion.discredit(now, this.#witnesses);
+    this.reset();
   }
 
   #turn(until: Instant): void {
     this.#until = until;
     this.#trying = false;
+    this.#suspicion.clear();
     this.#generation++;
   }
 }

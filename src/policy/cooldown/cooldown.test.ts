@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { testResourceContract } from '../../core/resource.contract.ts';
+import { CONTRACT_NEED, testResourceContract } from '../../core/resource.contract.ts';
+import type { Need } from '../../core/resource.ts';
+import type { Source } from '../../core/source.ts';
 import { createSeededRandom } from '../../testing/seeded-random.ts';
 import { Cooldown } from './cooldown.ts';
 
@@ -88,4 +90,100 @@ test('property: a herd released by one cooldown is spread: first slowly, then fa
       for (let i = 1; i < starts.length; i++) assert.ok(starts[i]! >= starts[i - 1]!);
     }),
   );
+});
+
+const GOOD: Source = { client: 'good', request: 1 };
+const POISON: Source = { client: 'poison', request: 2 };
+const needOf = (source: Source, isLone = false): Need => ({ ...CONTRACT_NEED, source, isLone });
+
+function refusedTo(source: Source): Cooldown {
+  const cooldown = new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1));
+  cooldown.refused(0, source, 30_000);
+  return cooldown;
+}
+
+/** Starts an attempt and ends it; its answer begins and ends well, or it is refused. */
+function attempt(cooldown: Cooldown, now: number, source: Source, isServed: boolean): void {
+  const need = needOf(source);
+  assert.equal(cooldown.earliest(now, need), now);
+  const ticket = cooldown.reserve(now, need);
+  if (isServed) cooldown.prove(now, ticket, need);
+  else cooldown.refused(now, source, now + 30_000);
+  cooldown.settle(now, ticket, need, { usage: null, health: isServed ? 'success' : 'neutral' });
+}
+
+testResourceContract('a pause that rests on the word of one client', (now) => {
+  const cooldown = new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1));
+  cooldown.refused(now, POISON, now + 5000);
+  return cooldown;
+});
+
+test('what one client is refused pauses all; after a second another client tests it, one at a time', () => {
+  const cooldown = refusedTo(POISON);
+  assert.equal(cooldown.earliest(0, needOf(POISON)), 30_000);
+  assert.equal(cooldown.earliest(0, needOf({ client: 'poison', request: 3 })), 30_000, 'another request of it does not');
+  assert.equal(cooldown.earliest(0, needOf(GOOD)), 1000);
+  cooldown.reserve(1000, needOf(GOOD));
+  assert.equal(cooldown.earliest(1000, needOf(GOOD)), 6000);
+  assert.equal(cooldown.remainingMs(1000), 29_000);
+});
+
+test('a test that is answered ends the pause for all but its cause, whose further refusals are its own', () => {
+  const cooldown = refusedTo(POISON);
+  attempt(cooldown, 1000, GOOD, true);
+  assert.equal(cooldown.remainingMs(1000), 0);
+  assert.equal(cooldown.earliest(1100, needOf(GOOD)), 1100);
+  assert.equal(cooldown.earliest(1100, needOf(POISON)), 30_000);
+  assert.equal(cooldown.levelAlone({ client: 'poison', request: 99 }), 'client');
+  cooldown.holdAlone(30_000, POISON, 'client', 60_000);
+  assert.equal(cooldown.earliest(30_000, needOf(GOOD)), 30_000);
+  assert.equal(cooldown.earliest(30_000, needOf(POISON)), 60_000);
+});
+
+test('a test that is refused confirms the pause for all, and the next pause is tested later', () => {
+  const cooldown = refusedTo(POISON);
+  attempt(cooldown, 1000, GOOD, false);
+  for (const source of [GOOD, POISON, { client: 'third', request: 3 }]) assert.equal(cooldown.earliest(1000, needOf(source)), 31_000);
+  cooldown.refused(100_000, POISON, 130_000);
+  assert.equal(cooldown.earliest(100_000, needOf(GOOD)), 102_000);
+});
+
+test('another request of the same client tests a pause only where nothing else could serve it, and after three seconds', () => {
+  const cooldown = refusedTo(POISON);
+  const other: Source = { client: 'poison', request: 3 };
+  assert.equal(cooldown.earliest(0, needOf(other)), 30_000);
+  assert.equal(cooldown.earliest(0, needOf(other, true)), 3000);
+  assert.equal(cooldown.earliest(0, needOf(POISON, true)), 30_000, 'the same one never');
+});
+
+test('of a source held alone one request tries for each pause, until one is served', () => {
+  const cooldown = refusedTo(POISON);
+  attempt(cooldown, 1000, GOOD, true);
+  cooldown.reserve(30_000, needOf(POISON));
+  assert.equal(cooldown.earliest(30_000, needOf(POISON)), 59_000);
+  cooldown.holdAlone(30_001, POISON, 'client', 34_001);
+  assert.equal(cooldown.earliest(30_001, needOf(POISON)), 59_000);
+  const ticket = cooldown.reserve(59_000, needOf(POISON));
+  cooldown.settle(59_001, ticket, needOf(POISON), { usage: null, health: 'success' });
+  assert.equal(cooldown.earliest(60_000, needOf(POISON)), 60_000);
+});
+
+test('refusals in a row of one client between which others are served become its own', () => {
+  const cooldown = new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1));
+  for (const at of [0, 1000]) {
+    assert.equal(cooldown.levelAlone(POISON), null);
+    cooldown.refused(at, POISON, at + 200);
+    const ticket = cooldown.reserve(at + 500, needOf(GOOD));
+    cooldown.settle(at + 600, ticket, needOf(GOOD), { usage: null, health: 'success' });
+  }
+  assert.equal(cooldown.levelAlone(POISON), 'request');
+});
+
+test('sources that are held alone are bounded', () => {
+  const cooldown = refusedTo(POISON);
+  for (let i = 0; i < 1000; i++) cooldown.holdAlone(0, { client: `c${i}`, request: i }, 'client', 1000 + i);
+  const held = Array.from({ length: 1000 }, (_, i) => cooldown.earliest(0, needOf({ client: `c${i}`, request: i })) > 1000);
+  cooldown.reset();
+  assert.ok(held.filter(Boolean).length >= 32);
+  assert.equal(cooldown.earliest(0, needOf({ client: 'c999', request: 999 })), 0);
 });

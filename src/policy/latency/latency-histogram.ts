@@ -11,16 +11,23 @@ export class LatencyHistogram {
   readonly #counts = new Float64Array(BUCKETS);
   #total = 0;
   #seen = 0;
+  #longest = 0;
 
   /** How many durations were ever recorded. */
   get count(): number {
     return this.#seen;
   }
 
+  /** The longest duration ever recorded, in milliseconds, as it was; 0 if there is none. */
+  get longest(): number {
+    return this.#longest;
+  }
+
   record(durationMs: number): void {
     const index = Math.min(BUCKETS - 1, Math.max(0, Math.ceil(Math.log(Math.max(1, durationMs)) / STEP)));
     this.#counts[index]!++;
     this.#seen++;
+    this.#longest = Math.max(this.#longest, durationMs);
     if (++this.#total < TOTAL_MAX) return;
     this.#total = 0;
     for (let i = 0; i < BUCKETS; i++) this.#total += this.#counts[i]! /= 2;

@@ -6,13 +6,28 @@ import type { CallKind } from './silence.ts';
 const AUTO = { headers: 'auto', firstContent: 'auto' } as const;
 const PLAIN: CallKind = { stream: false, thinks: false, local: false, outputBound: 1000 };
 const STREAM: CallKind = { ...PLAIN, stream: true };
+const limits = (call: CallKind): number[] => [headersLimitMs(AUTO, call), firstContentLimitMs(AUTO, call)];
 
-test('left to itself it waits a minute for a stream and five for what is known to be silent for long', () => {
-  const limits = (call: CallKind): number[] => [headersLimitMs(AUTO, call), firstContentLimitMs(AUTO, call)];
+test('left to itself it waits a minute for a stream and five for a plain answer', () => {
   assert.deepEqual(limits(STREAM), [60_000, 60_000]);
-  assert.deepEqual(limits({ ...STREAM, thinks: true }), [60_000, 300_000]);
-  assert.deepEqual(limits({ ...STREAM, local: true }), [300_000, 300_000]);
   assert.deepEqual(limits(PLAIN), [300_000, 300_000]);
+});
+
+test('thinking, servers of one\u2019s own and large prompts lengthen both limits, and headers are never due before content', () => {
+  for (const longer of [{ thinks: true }, { local: true }, { ownServer: true }]) {
+    assert.deepEqual(limits({ ...STREAM, ...longer }), [300_000, 300_000]);
+    assert.deepEqual(limits({ ...PLAIN, ...longer }), [600_000, 600_000]);
+  }
+  assert.deepEqual(limits({ ...STREAM, inputTokens: 10_000 }), [60_000, 60_000]);
+  assert.deepEqual(limits({ ...STREAM, inputTokens: 210_000 }), [160_000, 160_000]);
+  assert.deepEqual(limits({ ...PLAIN, inputTokens: 210_000 }), [400_000, 400_000]);
+});
+
+test('an automatic limit is never shorter than the configured one beside it', () => {
+  assert.equal(headersLimitMs({ headers: 'auto', firstContent: 90_000 }, STREAM), 90_000);
+  assert.equal(firstContentLimitMs({ headers: 90_000, firstContent: 'auto' }, STREAM), 90_000);
+  assert.equal(headersLimitMs({ headers: 'auto', firstContent: 5_000 }, STREAM), 60_000);
+  assert.equal(firstContentLimitMs({ headers: 5_000, firstContent: 'auto' }, STREAM), 60_000);
 });
 
 test('a configured duration is taken as it is', () => {
@@ -54,4 +69,33 @@ test('a quantile is told only after fifty answers of that kind', () => {
   const p95 = record.quantileMs(STREAM, 0.95)!;
   assert.ok(p95 >= 470 && p95 <= 550, `${p95}`);
   assert.equal(record.quantileMs(PLAIN, 0.95), null);
+});
+
+test('a target of which nothing is known is rescued after 20 s for a stream, and 30 s and its writing for a plain answer', () => {
+  const record = new SilenceRecord();
+  assert.equal(record.rescueAfterMs(STREAM), 20_000);
+  assert.equal(record.rescueAfterMs(PLAIN), 55_000);
+  assert.equal(record.rescueAfterMs({ ...PLAIN, outputBound: null }), 30_000);
+  for (const longer of [{ thinks: true }, { local: true }, { unread: true }]) {
+    assert.equal(record.rescueAfterMs({ ...STREAM, ...longer }), 60_000);
+    assert.equal(record.rescueAfterMs({ ...PLAIN, ...longer }), 165_000);
+  }
+  assert.equal(record.rescueAfterMs({ ...STREAM, ownServer: true }), 20_000);
+  assert.equal(record.rescueAfterMs({ ...STREAM, inputTokens: 30_000 }), 30_000);
+});
+
+test('from ten answers on three times the longest is enough, from fifty on what is learned', () => {
+  const record = new SilenceRecord();
+  for (let i = 0; i < 9; i++) record.record(STREAM, 300);
+  assert.equal(record.rescueAfterMs(STREAM), 20_000);
+  record.record(STREAM, 3_000);
+  assert.equal(record.rescueAfterMs(STREAM), 9_000);
+  const quick = new SilenceRecord();
+  for (let i = 0; i < 10; i++) quick.record(STREAM, 300);
+  assert.equal(quick.rescueAfterMs(STREAM), 5_000);
+  const slow = new SilenceRecord();
+  for (let i = 0; i < 10; i++) slow.record(STREAM, 9_000);
+  assert.equal(slow.rescueAfterMs(STREAM), 20_000, 'never longer than where nothing is known');
+  for (let i = 0; i < 40; i++) quick.record(STREAM, 300);
+  assert.equal(quick.rescueAfterMs(STREAM), 10_000);
 });

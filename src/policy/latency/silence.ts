@@ -1,7 +1,9 @@
 /**
- * How long an attempt may be silent (design 4.3, "Long calls live, hung calls don't"). Healthy long work must not be
- * cut, a hung call must not hold its caller: so the automatic limits are long, and shrink to what the target itself
- * has shown as soon as it has answered often enough and somebody else could answer.
+ * How long an attempt may be silent (design 4.3, "Long calls live, hung calls don't"). Two kinds of limits:
+ *
+ *   hard     `headers` and `firstContent`: the attempt fails. The automatic ones are long, because healthy calls can be silent for minutes.
+ *   rescue   the next target is asked beside the silent one, which goes on. This limit is short, because it cuts nothing: what the
+ *            target itself has shown, or a guess where too little is known of it.
  */
 import { LatencyHistogram } from './latency-histogram.ts';
 
@@ -14,10 +16,25 @@ const SLOW_FACTOR = 5;
 /** While another target is untried, one attempt may spend this share of what remains of the deadline in silence. */
 const SILENCE_SHARE = 0.6;
 
-const AUTO_STREAM_HEADERS_MS = 60_000;
-const AUTO_PLAIN_HEADERS_MS = 300_000;
-const AUTO_FIRST_CONTENT_MS = 60_000;
-const AUTO_THINKING_FIRST_CONTENT_MS = 300_000;
+const AUTO_STREAM_MS = 60_000;
+const AUTO_PLAIN_MS = 300_000;
+/** Where the model thinks, or the server is the operator's own. */
+const AUTO_LONG_STREAM_MS = 300_000;
+const AUTO_LONG_PLAIN_MS = 600_000;
+
+/** A prompt up to this size is read in no time, a larger one at this pace; in tokens, and tokens per second. */
+const PROMPT_FREE_TOKENS = 10_000;
+const PROMPT_TOKENS_PER_SECOND = 2_000;
+
+/** The rescue limits of a target of which too little is known. */
+const GUESS_STREAM_MS = 20_000;
+const GUESS_PLAIN_MS = 30_000;
+const GUESS_OUTPUT_TOKENS_PER_SECOND = 40;
+/** Where the call thinks, is passed through unread, or runs on a local server. */
+const GUESS_LONG_FACTOR = 3;
+/** From `USUAL_AFTER` answers on: so many times the longest of them. */
+const LONGEST_FACTOR = 3;
+const LONGEST_FLOOR_MS = 5_000;
 
 /** The kinds of call whose silence differs. */
 export interface CallKind {
@@ -26,7 +43,13 @@ export interface CallKind {
   readonly thinks: boolean;
   /** The target is a model server on this machine, which may have to load its model first. */
   readonly local: boolean;
+  /** The target is the operator's own server by its address, whatever it is called. Default: false. */
+  readonly ownServer?: boolean;
+  /** What is asked for is not read: images, audio. Default: false. */
+  readonly unread?: boolean;
   readonly outputBound: number | null;
+  /** Default: 0. */
+  readonly inputTokens?: number;
 }
 
 /** The limits of silence as configured, in milliseconds. */
@@ -35,23 +58,48 @@ export interface SilenceTimeouts {
   readonly firstContent: number | 'auto';
 }
 
-/** Until the response headers, in milliseconds from the send. */
+/** The phases in which an answer is silent. */
+export type SilentPhase = 'connect' | 'headers' | 'first_content';
+
+/** Until the response headers, in milliseconds from the send. An automatic one is never shorter than that of the first content. */
 export function headersLimitMs(timeouts: SilenceTimeouts, call: CallKind): number {
   if (timeouts.headers !== 'auto') return timeouts.headers;
-  if (call.local) return AUTO_PLAIN_HEADERS_MS;
-  return call.stream ? AUTO_STREAM_HEADERS_MS : AUTO_PLAIN_HEADERS_MS;
+  const auto = autoLimitMs(call);
+  return call.stream && timeouts.firstContent !== 'auto' ? Math.max(auto, timeouts.firstContent) : auto;
 }
 
 /** Until the first content, in milliseconds from the send. A plain answer has its content with its headers. */
 export function firstContentLimitMs(timeouts: SilenceTimeouts, call: CallKind): number {
   if (timeouts.firstContent !== 'auto') return timeouts.firstContent;
-  if (!call.stream) return headersLimitMs(timeouts, call);
-  return call.thinks || call.local ? AUTO_THINKING_FIRST_CONTENT_MS : AUTO_FIRST_CONTENT_MS;
+  return call.stream && timeouts.headers !== 'auto' ? Math.max(autoLimitMs(call), timeouts.headers) : headersLimitMs(timeouts, call);
 }
 
-/** What may be spent in silence while somebody else is untried, in milliseconds. */
+/** True if the silence of this phase has a configured limit. A plain answer has its content with its headers: what is set for these holds for both. */
+export function isSilenceSet(timeouts: SilenceTimeouts, call: CallKind, phase: SilentPhase): boolean {
+  if (phase === 'first_content' && timeouts.firstContent !== 'auto') return true;
+  return (phase !== 'first_content' || !call.stream) && timeouts.headers !== 'auto';
+}
+
+function autoLimitMs(call: CallKind): number {
+  const isLong = call.thinks || call.local || call.ownServer === true;
+  const base = call.stream ? (isLong ? AUTO_LONG_STREAM_MS : AUTO_STREAM_MS) : isLong ? AUTO_LONG_PLAIN_MS : AUTO_PLAIN_MS;
+  return base + promptMs(call);
+}
+
+function promptMs({ inputTokens = 0 }: CallKind): number {
+  return (Math.max(0, inputTokens - PROMPT_FREE_TOKENS) / PROMPT_TOKENS_PER_SECOND) * 1000;
+}
+
+/** What may be spent in silence while another target is untried, in milliseconds. */
 export function silenceShareMs(remainingMs: number): number {
   return remainingMs * SILENCE_SHARE;
+}
+
+/** The rescue limit of a call of which nothing is known, in milliseconds. */
+function guessMs(call: CallKind): number {
+  const writingMs = ((call.outputBound ?? 0) / GUESS_OUTPUT_TOKENS_PER_SECOND) * 1000;
+  const base = call.stream ? GUESS_STREAM_MS : GUESS_PLAIN_MS + writingMs;
+  return base * (call.thinks || call.local || call.unread === true ? GUESS_LONG_FACTOR : 1) + promptMs(call);
 }
 
 /** What a target has shown of its silence before first content, for each kind of call. */
@@ -71,7 +119,7 @@ export class SilenceRecord {
     return histogram === undefined || histogram.count < LEARNED_AFTER ? null : histogram.quantile(q);
   }
 
-  /** Three in four calls have had their first content by then, in milliseconds; 0 while too little is known. */
+  /** Nine in ten calls have had their first content by then, in milliseconds; 0 while too little is known. */
   usualMs(call: CallKind): number {
     const histogram = this.#byKind.get(keyOf(call));
     return histogram === undefined || histogram.count < USUAL_AFTER ? 0 : histogram.quantile(USUAL);
@@ -82,6 +130,16 @@ export class SilenceRecord {
     const histogram = this.#byKind.get(keyOf(call));
     if (histogram === undefined || histogram.count < LEARNED_AFTER) return Infinity;
     return Math.max(SLOW_FLOOR_MS, SLOW_FACTOR * histogram.quantile(0.99));
+  }
+
+  /** Silence after which another target is asked beside this one, in milliseconds from the send. */
+  rescueAfterMs(call: CallKind): number {
+    const slowMs = this.slowAfterMs(call);
+    if (slowMs < Infinity) return slowMs;
+    const histogram = this.#byKind.get(keyOf(call));
+    const guess = guessMs(call);
+    if (histogram === undefined || histogram.count < USUAL_AFTER) return guess;
+    return Math.min(guess, Math.max(LONGEST_FLOOR_MS, LONGEST_FACTOR * histogram.longest));
   }
 }
 

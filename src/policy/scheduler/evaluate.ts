@@ -110,22 +110,24 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   evaluate(entry: Entry<T, A>, now: Instant, withPromises: boolean): Look<T, A> {
     const { look } = this;
     this.#reset(withPromises);
+    /** When the soonest of the better tiers could start. */
+    let betterAt = Infinity;
     const { tiers } = entry.queue.lane;
-    const patienceEnds = tiers.length === 1 ? now : entry.since + entry.applicant.patienceMs;
-    let betterTierWorthIt = false;
-    for (const tier of tiers) {
+    for (let i = 0; i < tiers.length; i++) {
+      const tier = tiers[i]!;
       const tierAt = this.#searchTier(entry, tier, now);
       if (this.#startable.length > 0) {
         look.feasible = true;
-        if (!betterTierWorthIt) {
+        const waitEnds = betterAt === Infinity ? now : endOfPatience(entry, tier);
+        if (waitEnds <= now || betterAt > waitEnds || (isLastResort(tier) && !this.#drains(waitEnds, entry, i, now))) {
           look.place = this.#pick(entry.applicant, now);
           return look;
         }
         this.#ownFree = true;
-        look.wakeAt = Math.min(look.wakeAt, patienceEnds);
+        look.wakeAt = Math.min(look.wakeAt, waitEnds);
         break;
       }
-      if (patienceEnds > now && tierAt <= patienceEnds) betterTierWorthIt = true;
+      betterAt = Math.min(betterAt, tierAt);
     }
     if (look.feasible && !this.#ownFree) this.#standInOwnLine(entry, now);
     return look;
@@ -160,6 +162,33 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     look.lines.length = look.places.length = look.opensAt.length = this.#startable.length = 0;
     this.#ownFree = false;
     this.#withPromises = withPromises;
+  }
+
+  /**
+   * True if all who wait as this one does can start on the tiers better than number `i` in time, at the pace at which others start there
+   * of late. `waitEnds` is its own time; those behind it may have more. A newcomer was judged by those before it.
+   */
+  #drains(waitEnds: Instant, entry: Entry<T, A>, i: number, now: Instant): boolean {
+    if (this.#withPromises) return true;
+    // Those that are looked at by themselves wait with the queue that they were taken out of.
+    const { entries, lane, apart } = entry.queue.apartFrom ?? entry.queue;
+    const last = entries.at(entries.size - 1) ?? entry;
+    const horizonMs = waitEnds + Math.max(0, last.deadline - entry.deadline) - now;
+    let starts = 0;
+    for (const tier of lane.tiers.slice(0, i)) {
+      for (const { target, lines } of tier) {
+        const need = entry.applicant.needOn(target);
+        if (
+          entry.applicant.notBefore(target) > now ||
+          lines.some((line) => !isHoldable(line.resource) && isClosed(line.resource, now, need))
+        )
+          continue;
+        const gapMs = Math.max(...lines.map((line) => line.gapMs(now, need) ?? 0));
+        if (gapMs === 0) return true;
+        starts += horizonMs / gapMs;
+      }
+    }
+    return starts >= entries.size + apart;
   }
 
   /** Fills `#startable` with those of the tier that can start now; the soonest instant of the others. */
@@ -282,6 +311,18 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
       }
     }
   }
+}
+
+/** Until when better tiers are worth waiting for before this one. */
+function endOfPatience<T extends Capacity, A extends Applicant<T>>(
+  { applicant, since }: Entry<T, A>,
+  tier: readonly Place<T, A>[],
+): Instant {
+  return (isLastResort(tier) ? applicant.lastResortAt : undefined) ?? since + applicant.patienceMs;
+}
+
+function isLastResort<T extends Capacity, A extends Applicant<T>>(tier: readonly Place<T, A>[]): boolean {
+  return tier.every(({ target }) => target.isLastResort === true);
 }
 
 function isOpen<T extends Capacity>(now: Instant, applicant: Applicant<T>, target: T): boolean {

@@ -2,6 +2,7 @@ import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
+import type { CountedHolder } from './holders-by-count.ts';
 import type { ClientPromise } from './promises.ts';
 import type { Applicant } from './types.ts';
 
@@ -27,6 +28,13 @@ export interface Entry<T extends Capacity, A extends Applicant<T>> {
   promisedOf: Line<T, A> | null;
   /** Where its deadline is counted (`promises.ts`). */
   bucket: number;
+}
+
+/** The places in the queue of one client in one class (`queue-places.ts`). */
+export interface PlaceHolder<T extends Capacity, A extends Applicant<T>> extends CountedHolder<PlaceHolder<T, A>> {
+  readonly client: string;
+  /** Where its requests wait, each once; some may be empty. */
+  queues: Queue<T, A>[];
 }
 
 /** One target of a lane with the lines of its resources, in their order. */
@@ -102,6 +110,8 @@ export interface Line<T extends Capacity, A extends Applicant<T>> {
   earliest(now: Instant, need: Need, rank: number, deadline: Instant): Instant;
   promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void;
   expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant;
+  /** How long it usually takes from one start to the next where the resource is short, in milliseconds; null: that is not known. */
+  gapMs(now: Instant, need: Need): number | null;
   flow(queue: Queue<T, A>): Flow<T, A>;
 }
 
@@ -134,6 +144,8 @@ export class Queue<T extends Capacity, A extends Applicant<T>> {
   isFresh = false;
   /** Place among the queues that are to be looked at by themselves at some time. */
   lookIndex = -1;
+  /** Its client's places in the class, as far as it stands in the list there; null: it doesn't. */
+  holder: PlaceHolder<T, A> | null = null;
 
   constructor(lane: Lane<T, A>, rank: number, client: string, apartFrom: Queue<T, A> | null = null) {
     this.lane = lane;

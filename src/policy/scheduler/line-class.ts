@@ -48,6 +48,18 @@ export class LineClass<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
+/** The first and the best of the others change places where that one is due sooner. */
+export function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A>): void {
+  const { first, others } = flow;
+  if (first === null || others === null || others.size === 0) return;
+  const { entries } = first.queue;
+  const [key, tie] = [entries.peekKey(), entries.peekTie()];
+  if (others.peekKey() > key || (others.peekKey() === key && others.peekTie() > tie)) return;
+  flow.first = others.pop()!;
+  flow.first.index = 0;
+  others.push(first, key, tie);
+}
+
 /** Of clients with the same virtual time and deadline, the one whose request came first. */
 function cameBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
   return a.first!.queue.entries.peekTie() < b.first!.queue.entries.peekTie();

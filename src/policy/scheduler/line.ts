@@ -16,7 +16,7 @@ import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import { JOBS } from './lane.ts';
 import type { Entry, Flow, Line, Queue, Spot, Traffic } from './lane.ts';
-import { LineClass } from './line-class.ts';
+import { chooseFirst, LineClass } from './line-class.ts';
 import { Pace } from './pace.ts';
 import { flowBesideStock, JOBS_SPARE, PRESSING_MS, SEEN_MS, stockOf } from './stock.ts';
 import { Supply } from './supply.ts';
@@ -315,6 +315,12 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     return Math.max(0, MANY * amount - (at - now) / unitMs);
   }
 
+  gapMs(now: Instant, need: Need): number | null {
+    if (this.resource.kind === 'concurrency') return this.#pace.gapMs(false);
+    const amount = this.#amountOf(need);
+    return this.resource.earliestAfter === undefined || amount <= 0 ? null : this.#unitMs(now, need, amount) * amount;
+  }
+
   /** How long one unit takes to come, once there is nothing left. */
   #unitMs(now: Instant, need: Need, amount: number): number {
     if (now < this.#unitKnownUntil) return this.#knownUnitMs;
@@ -380,18 +386,6 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
       each.urgency.update(flow.urgencyIndex, deadline, 0);
     }
   }
-}
-
-/** The first and the best of the others change places where that one is due sooner. */
-function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A>): void {
-  const { first, others } = flow;
-  if (first === null || others === null || others.size === 0) return;
-  const { entries } = first.queue;
-  const [key, tie] = [entries.peekKey(), entries.peekTie()];
-  if (others.peekKey() > key || (others.peekKey() === key && others.peekTie() > tie)) return;
-  flow.first = others.pop()!;
-  flow.first.index = 0;
-  others.push(first, key, tie);
 }
 
 function setSpotIndex(spot: { index: number }, index: number): void {

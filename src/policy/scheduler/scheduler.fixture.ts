@@ -8,8 +8,7 @@ import { Cooldown } from '../cooldown/cooldown.ts';
 import { requestLimit, tokenLimit } from '../rate-limiter/measures.fixture.ts';
 import { TokenBucket } from '../rate-limiter/token-bucket.ts';
 import { Scheduler } from './scheduler.ts';
-import type { SchedulerOptions } from './scheduler.ts';
-import type { Applicant, Decision, Refusal, Start } from './types.ts';
+import type { Applicant, Decision, Refusal, SchedulerOptions, Start } from './types.ts';
 
 /** A request for the scheduler's tests, with a name to tell it by. */
 export interface TestApplicant extends Applicant<Capacity> {

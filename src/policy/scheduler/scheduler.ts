@@ -23,27 +23,19 @@ import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Resource } from '../../core/resource.ts';
 import { Arrivals } from './arrivals.ts';
 import { Evaluator, isClosedForAll, isHoldable } from './evaluate.ts';
+import { expectedStart } from './expected-start.ts';
 import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import { JOBS, Lane } from './lane.ts';
 import type { Entry, Line, Place, Queue, Spot, Traffic } from './lane.ts';
 import { ResourceLine } from './line.ts';
 import { countPromise, exchangePromises, makePromise } from './counted-on.ts';
+import { QueuePlaces, sharesOf } from './queue-places.ts';
 import { refusal } from './refusal.ts';
 import { surveyOf } from './survey.ts';
 import type { Survey } from './survey.ts';
-import type { Applicant, Choose, Decided, Decision, Raise, Refusal, Start } from './types.ts';
+import type { Applicant, Decided, Decision, Raise, Refusal, SchedulerOptions, Start } from './types.ts';
 import { LOOK_PAST_MAX, WaitingRoom } from './waiting-room.ts';
-
-export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
-  /** At most this many wait; one more is refused with `queue_full`. */
-  readonly queueLengthMax: number;
-  /** Share of starts on a resource that a waiting class keeps while higher ones are served, by class; absent: none. */
-  readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
-  readonly choose: Choose<T, A>;
-  /** Told of every start, chosen or the only one that could: what `choose` goes by may depend on it. */
-  readonly onStart?: (target: T, now: Instant) => void;
-}
 
 /** So many are looked at in vain in one poll; the next one goes on. */
 const VAIN_LOOKS_MAX = 4096;
@@ -61,7 +53,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   /** Those whose wait ends apart from their deadline. */
   readonly #expiry = new IndexedHeap<Entry<T, A>>((entry, index) => (entry.expiryIndex = index));
   readonly #traffic: Traffic = { interactiveAt: -Infinity };
-  readonly #waiting = SCHEDULING_CLASSES.map(() => 0);
+  readonly #places = new QueuePlaces<T, A>();
   readonly #arrivals = new Arrivals();
   #length = 0;
   #sequence = 0;
@@ -87,11 +79,12 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   }
 
   waiting(schedulingClass: SchedulingClass): number {
-    return this.#waiting[SCHEDULING_CLASSES.indexOf(schedulingClass)]!;
+    return this.#places.taken(SCHEDULING_CLASSES.indexOf(schedulingClass));
   }
 
   /** When to `poll` if nothing else happens; Infinity: no need. */
   get wakeAt(): Instant {
+    if (this.#decided.length > 0) return -Infinity;
     return Math.min(this.#wakeAt, this.#room.looks.peekKey(), this.#expiry.peekKey());
   }
 
@@ -115,11 +108,18 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
     const entry = this.#entry(now, applicant, rank);
     this.#evaluator.isOverdue = this.wakeAt <= now;
-    const look = this.#evaluator.evaluate(entry, now, true);
+    let look = this.#evaluator.evaluate(entry, now, true);
     this.#evaluator.isOverdue = false;
     if (look.place !== null) return this.#start(now, entry, look.place);
-    if (!look.feasible) return refusal('infeasible', applicant, now, this.#expected(now, entry, look));
-    if (this.#length >= this.#options.queueLengthMax) return refusal('queue_full', applicant, now);
+    if (!look.feasible) return refusal('infeasible', applicant, now, expectedStart(now, this.#shares, entry, look));
+    const places = this.#options.queueLengthMax;
+    if (this.#length >= places) {
+      const other = this.#places.givesWay(rank, applicant.client, this.#shares, places);
+      if (other === null) return refusal('queue_full', applicant, now, expectedStart(now, this.#shares, entry, look));
+      this.#refuse(now, other, 'queue_full');
+      look = this.#evaluator.evaluate(entry, now, true);
+      if (look.place !== null) return this.#start(now, entry, look.place);
+    }
     this.#enqueue(now, entry, look);
     return { kind: 'wait' };
   }
@@ -127,7 +127,10 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   /** Takes a waiting applicant out; false if it doesn't wait (any more). What it kept from others is free: `wakeAt` says so. */
   cancel(now: Instant, applicant: A): boolean {
     const entry = applicant.waiting as Entry<T, A> | null;
-    if (entry === null) return false;
+    if (entry === null) {
+      const index = this.#decided.findIndex((decided) => decided.applicant === applicant);
+      return index >= 0 && this.#decided.splice(index, 1).length > 0;
+    }
     const wasFirst = entry.queue.entries.peek() === entry;
     this.#remove(now, entry);
     if (this.#length === 0) this.#wakeAt = Infinity;
@@ -149,10 +152,20 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /** Everything that can be decided now: starts, and refusals of those whose wait is over or has become hopeless. */
+  /** Everything that can be decided now: starts, and refusals of those whose wait is over, has become hopeless, or gave way to others. */
   poll(now: Instant): Decided<T, A>[] {
-    const decided: Decided<T, A>[] = (this.#decided = []);
-    if (this.#length === 0) return decided;
+    if (this.#length > 0) this.#decide(now);
+    const decided = this.#decided;
+    this.#decided = [];
+    return decided;
+  }
+
+  /** Some have given way to newcomers, and are to be told by a poll. */
+  get hasDecided(): boolean {
+    return this.#decided.length > 0;
+  }
+
+  #decide(now: Instant): void {
     this.#expire(now);
     this.#wakeAt = Infinity;
     this.#vainLooks = 0;
@@ -171,7 +184,6 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       this.#wakeAt = Math.min(this.#wakeAt, line.wakeAt);
     }
     if (this.#vainLooks >= VAIN_LOOKS_MAX) this.#wakeAt = now;
-    return decided;
   }
 
   /** Refuses those whose wait is over; queues whose patience or backoff is over are to be looked at. */
@@ -195,7 +207,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (!line.isOpen && front.holds) this.#room.keep(front.queue);
     else if (!line.isOpen) {
       line.isOpen = !isClosedForAll(line, now);
-      if (!line.isOpen && this.#closesLonger(now, line, front)) for (const queue of line.queues()) this.#room.lookAfresh(queue);
+      if (this.#closesLonger(now, line, front)) for (const queue of line.queues()) this.#room.lookAfresh(queue);
     }
     if (line.isOpen) this.#room.isAnyOpen = true;
   }
@@ -290,7 +302,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const { queue } = entry;
     entry.applicant.waiting = entry;
     this.#length++;
-    this.#waiting[queue.rank]!++;
+    this.#places.add(entry);
     this.#arrivals.count(entry.since, 1);
     makePromise(now, entry, look);
     if (entry.waitUntil > entry.deadline && !queue.watchesAll) {
@@ -325,7 +337,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (queue.entries.size === 0) queue.watchesAll = false;
     entry.applicant.waiting = null;
     this.#length--;
-    this.#waiting[queue.rank]!--;
+    this.#places.remove(entry);
     this.#arrivals.count(entry.since, -1);
     if (wasFirst) this.#room.headChanged(queue);
   }
@@ -333,7 +345,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #refuse(now: Instant, entry: Entry<T, A>, why: Refusal['why']): void {
     this.#remove(now, entry);
     // Whoever comes again finds those who wait still: what is free soonest is not what a newcomer gets.
-    const expected = this.#expected(now, entry, this.#evaluator.outlook(entry, now));
+    const expected = expectedStart(now, this.#shares, entry, this.#evaluator.outlook(entry, now));
     this.#decided.push({ applicant: entry.applicant, decision: refusal(why, entry.applicant, now, expected) });
   }
 
@@ -357,22 +369,12 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'start', target, permit, clientPermit };
   }
 
-  /** When it would start at the pace at which others do. */
-  #expected(now: Instant, entry: Entry<T, A>, { soonest, soonestAt }: Look<T, A>): Instant | null {
-    if (soonest === null) return null;
-    let expected = soonestAt;
-    const need = entry.applicant.needOn(soonest.target);
-    for (const line of soonest.lines)
-      if (isHoldable(line.resource)) expected = Math.max(expected, line.expect(now, entry, need, this.#shares, false));
-    return expected > now ? expected : null;
-  }
-
   /** When one that asks now for the same, with as much time, would start. */
   #newcomerAt(now: Instant, { applicant, deadline, since, queue }: Entry<T, A>): Instant | null {
     const later = now - since;
     const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + later, waitUntil: Infinity };
     const look = this.#evaluator.evaluate(entry, now, true);
-    return look.place === null ? this.#expected(now, entry, look) : now;
+    return look.place === null ? expectedStart(now, this.#shares, entry, look) : now;
   }
 
   #lane(tiers: Applicant<T>['tiers']): Lane<T, A> {
@@ -390,8 +392,4 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (line === undefined) this.#lines.set(resource, (line = new ResourceLine<T, A>(resource, this.#traffic)));
     return line;
   }
-}
-
-function sharesOf(minShare: Readonly<Partial<Record<SchedulingClass, number>>>): number[] {
-  return SCHEDULING_CLASSES.map((name) => minShare[name] ?? 0);
 }

@@ -22,6 +22,8 @@ export interface Applicant<T extends Capacity> {
   readonly tiers: readonly (readonly T[])[];
   /** How long a better tier is worth waiting for, in milliseconds. */
   readonly patienceMs: number;
+  /** Until then anything better is worth waiting for before a tier of last resort. Default: `patienceMs` goes for that, too. */
+  readonly lastResortAt?: Instant;
   /** A cooldown longer than this is not waited for, in milliseconds. */
   readonly maxCooldownWaitMs: number;
   /** The client's own limits; taken with the first permit of a request, empty for the later ones. */
@@ -77,3 +79,13 @@ export interface Decided<T extends Capacity, A extends Applicant<T>> {
 
 /** Chooses among the targets of one tier that can start now; never called with none. */
 export type Choose<T extends Capacity, A extends Applicant<T>> = (startable: readonly T[], applicant: A, now: Instant) => T;
+
+export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
+  /** At most this many wait. One more is refused with `queue_full`, or takes the place of another that is (`queue-places.ts`). */
+  readonly queueLengthMax: number;
+  /** Share of starts on a resource that a waiting class keeps while higher ones are served, by class; absent: none. */
+  readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
+  readonly choose: Choose<T, A>;
+  /** Told of every start, chosen or the only one that could: what `choose` goes by may depend on it. */
+  readonly onStart?: (target: T, now: Instant) => void;
+}

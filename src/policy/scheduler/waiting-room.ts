@@ -8,6 +8,7 @@ import { isClosed, isHoldable, opensForSome } from './evaluate.ts';
 import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import { Queue } from './lane.ts';
+import { listQueue } from './queue-places.ts';
 import type { Entry, Line, Place, Spot } from './lane.ts';
 import type { Applicant } from './types.ts';
 
@@ -118,6 +119,7 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
     entry.queue.expiring = isExpiring;
     for (const { line } of queue.flows) line.flow(entry.queue);
     entry.queue.entries.push(entry, entry.deadline, entry.sequence);
+    if (queue.holder !== null) listQueue(queue.holder, entry.queue);
     this.headChanged(queue);
     this.stand(now, entry.queue, look);
     return true;

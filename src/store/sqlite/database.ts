@@ -9,6 +9,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { StoreFailure, type Batch, type KeyedChange, type ReadResult } from '../backend.ts';
 import { applyChange, type Row } from '../change.ts';
 import { AnswerTable } from './answer-table.ts';
+import { createFileCheck, requireRegularFile } from './file-check.ts';
 import { prepareSchema } from './schema.ts';
 import { inTransaction } from './transaction.ts';
 
@@ -25,6 +26,8 @@ export interface SqliteDatabase {
   apply(batch: Batch, nowMs: number): void;
   read(collection: string, key: string | undefined, nowMs: number): ReadResult;
   readonly answers: AnswerTable;
+  /** Throws `replaced` if the file under the path is no longer the one that was opened: SQLite would go on writing to what nobody finds. */
+  check(): void;
   close(): void;
 }
 
@@ -35,9 +38,11 @@ export interface SqliteDatabase {
  */
 export function openDatabase(path: string, writer: number | null, nowMs: number): SqliteDatabase {
   createPrivately(path);
+  requireRegularFile(path);
   const connection = new DatabaseSync(path, { timeout: busyTimeoutMs });
   try {
-    return toDatabase(connection, prepareSchema(connection, writer, nowMs), nowMs);
+    const number = prepareSchema(connection, writer, nowMs);
+    return toDatabase(connection, number, nowMs, createFileCheck(path));
   } catch (error) {
     connection.close();
     throw error;
@@ -53,7 +58,7 @@ function createPrivately(path: string): void {
   }
 }
 
-function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number): SqliteDatabase {
+function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number, check: () => void): SqliteDatabase {
   const batchOf = connection.prepare('SELECT batch FROM writers WHERE id = ?');
   const setBatch = connection.prepare(
     'INSERT INTO writers (id, batch, seen_at) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET batch = excluded.batch, seen_at = excluded.seen_at',
@@ -95,6 +100,7 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
       const found = key === undefined ? readAll.all(collection, nowMs) : readOne.all(collection, key);
       return { rows: new Map(found.map((record) => [String(record['key']), toRow(record)])), applied: lastBatch() };
     },
+    check,
     close: () => connection.close(),
   };
 }

@@ -9,6 +9,7 @@ export type SqliteRequest = { readonly id: number } & (
   | { readonly kind: 'putAnswers'; readonly rows: readonly AnswerRow[]; readonly bounds: AnswerBounds; readonly nowMs: number }
   | { readonly kind: 'getAnswer'; readonly key: string; readonly nowMs: number }
   | { readonly kind: 'answerKeys'; readonly nowMs: number }
+  | { readonly kind: 'check' }
   | { readonly kind: 'close' }
 );
 
@@ -21,6 +22,7 @@ export interface SqliteResults {
   readonly putAnswers: null;
   readonly getAnswer: Uint8Array | null;
   readonly answerKeys: readonly string[];
+  readonly check: null;
   readonly close: null;
 }
 

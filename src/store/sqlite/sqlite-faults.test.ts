@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -253,6 +254,47 @@ for (const [order, moment] of [
     assert.deepEqual(await store.get('usage', 'a'), { calls: 2 });
   });
 }
+
+for (const [what, change] of [
+  ['deleted', (path: string) => rmSync(path)],
+  ['replaced', (path: string) => (writeFileSync(`${path}.new`, ''), renameSync(`${path}.new`, path))],
+  ['overwritten', (path: string) => writeFileSync(path, 'not a database, and longer than a header')],
+] as const) {
+  test(`a file that is ${what} while the store is in use is noticed without a write, and said`, async (t) => {
+    const path = tempFile(t);
+    const scene = await open(t, path);
+    scene.store.put('breaker', 'a', { state: 'open' });
+    assert.equal(await scene.store.flush(), true);
+    change(path);
+    const changed = nextHealth(scene, 5_000);
+    scene.store.check?.();
+    assert.equal(await changed, 'replaced');
+    assert.match(scene.warnings.join(), new RegExp(`degraded \\(replaced\\): its file was .*`));
+  });
+}
+
+test('a file that was deleted is made anew, and what is written after it is saved there', async (t) => {
+  const path = tempFile(t);
+  const scene = await open(t, path);
+  scene.store.put('breaker', 'a', { state: 'open' });
+  assert.equal(await scene.store.flush(), true);
+  for (const suffix of ['', '-wal', '-shm']) rmSync(`${path}${suffix}`, { force: true });
+  scene.store.put('breaker', 'b', { state: 'open' });
+  assert.equal(await scene.store.flush(), false);
+  assert.equal(await nextHealth(scene, 250), 'ok');
+  assert.equal(await scene.store.flush(), true);
+  await scene.store.close();
+  const { store } = await open(t, path);
+  assert.deepEqual(await store.get('breaker', 'b'), { state: 'open' });
+});
+
+test('a path that is a pipe is no store, and holds nobody up', async (t) => {
+  const path = tempFile(t);
+  execFileSync('mkfifo', [path]);
+  const scene = await open(t, path);
+  assert.equal(faultOf(scene.store), 'unavailable');
+  await scene.store.close();
+});
 
 /** The worker has read its order, and hangs. */
 async function untilObeyed(path: string): Promise<void> {

@@ -96,6 +96,10 @@ class WorkerConnection implements Connection {
     return this.ask('read', { collection, key, nowMs });
   }
 
+  async check(): Promise<void> {
+    await this.ask('check', {});
+  }
+
   async close(): Promise<void> {
     await this.ask('close', {});
     this.#end(new StoreFailure('unavailable', 'the connection was closed'));

@@ -11,12 +11,13 @@ function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
     return { writer: database.writer };
   }
   if (database === undefined) throw new Error('the database is not open');
+  if (request.kind !== 'close') database.check();
   if (request.kind === 'read') return database.read(request.collection, request.key, request.nowMs);
   if (request.kind === 'putAnswers') database.answers.put(request.rows, request.bounds, request.nowMs);
   else if (request.kind === 'getAnswer') return database.answers.get(request.key, request.nowMs);
   else if (request.kind === 'answerKeys') return database.answers.keys(request.nowMs);
   else if (request.kind === 'apply') database.apply(request.batch, request.nowMs);
-  else database.close();
+  else if (request.kind === 'close') database.close();
   return null;
 }
 

@@ -1,5 +1,6 @@
 /** Sends to local models what is meant for them, and everything else over HTTP. */
 import type { Clock } from '../../core/clock.ts';
+import { wholeBody } from '../transport.ts';
 import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport.ts';
 import type { EngineSpec } from './engine.ts';
 import { LocalCall } from './local-call.ts';
@@ -67,7 +68,7 @@ export class LocalTransport implements Transport {
     const [, model = '', ...rest] = request.path.split('/');
     const name = `${request.origin.slice(SCHEME.length)}/${decodeURIComponent(model)}`;
     const known = this.#engines.get(name);
-    if (known !== undefined) return known.engine.send(`/${rest.join('/')}`, request.body, listener);
+    if (known !== undefined) return known.engine.send(`/${rest.join('/')}`, wholeBody(request), listener);
     return refuse(name, listener);
   }
 

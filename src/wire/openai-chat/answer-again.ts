@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import { asBuffer } from '../bytes.ts';
+import { commasIn } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
@@ -23,6 +24,20 @@ export interface WantedForm {
   /** Of a stream: with the usage at its end. */
   readonly usage: boolean;
 }
+
+/** A larger answer, or one of more values, is given in the form that it has only: converting it is work of one turn of the event loop. */
+const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
+const CONVERTED_VALUES_MAX = 200_000;
+
+/** True if `inForm` may be called. */
+export function canBeInForm(answer: AnswerText, wanted: WantedForm): boolean {
+  const { body, isStream, tellsUsage } = answer;
+  if (isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage)) return true;
+  if (body.byteLength <= SMALL_BYTES) return true;
+  return body.byteLength <= CONVERTED_BYTES_MAX && commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
+}
+
+const SMALL_BYTES = 256 * 1024;
 
 /** The same answer in the wanted form; the same bytes where that is the form they have. */
 export function inForm(answer: AnswerText, wanted: WantedForm): Uint8Array {

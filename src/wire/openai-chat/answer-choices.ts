@@ -1,14 +1,30 @@
 import { Buffer } from 'node:buffer';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { writeJson } from '../write-json.ts';
 
 type Fields = Record<string, unknown>;
 
 /** The choices of a whole JSON answer, to be judged; `answer` has been read as one before. */
-export function readChoices(answer: Uint8Array): AnswerChoice[] {
-  return choicesOf(parse(answer)).map(readChoice);
+export function readChoices(answer: Uint8Array, outline: JsonOutline | null = null): AnswerChoice[] {
+  const value = answer.byteLength > PARSED_BYTES_MAX ? valueOf(outline ?? outlineOf(answer)) : parse(answer);
+  return choicesOf(value).map(readChoice);
+}
+
+/** A larger answer is judged by its outline: of texts beyond a megabyte by their beginning. */
+const PARSED_BYTES_MAX = 256 * 1024;
+
+function outlineOf(answer: Uint8Array): JsonOutline {
+  const outline = new JsonOutline();
+  outline.push(answer);
+  return outline;
+}
+
+function valueOf(outline: JsonOutline): Fields {
+  const value = outline.parse();
+  return isRecord(value) ? value : {};
 }
 
 /** The same answer with other texts: `texts[i]` for the choice at place i, null: as it is. */
@@ -23,6 +39,7 @@ export function withTexts(answer: Uint8Array, texts: readonly (string | null)[])
   return Buffer.from(writeJson(value));
 }
 
+/** For what is changed and written again. */
 function parse(answer: Uint8Array): Fields {
   return JSON.parse(asBuffer(answer).toString('utf8', byteOrderMarkLength(answer))) as Fields;
 }

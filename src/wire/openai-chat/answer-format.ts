@@ -10,10 +10,14 @@ export interface AnswerFormat {
   readonly written: string;
 }
 
+/** A longer one is the provider's matter alone. */
+const FORMAT_BYTES_MAX = 512 * 1024;
+
 /** Reads `response_format`: `json_object`, `json_schema`, and the schema beside `json_object` that some providers take; null: any text will do. */
 export function readFormat(body: RequestBody): AnswerFormat | null {
   const member = body.members.findLast(({ name }) => name === 'response_format');
   if (member === undefined) return null;
+  if (member.end - member.start > FORMAT_BYTES_MAX) return null;
   const format = parseMember(body.bytes, member);
   if (!isRecord(format)) return null;
   const isJson = format['type'] === 'json_object';

@@ -1,5 +1,6 @@
 /** The events of a chat stream as values, for those that must be read and written anew: a broken answer that is continued. */
 import { Buffer } from 'node:buffer';
+import { commasIn, parseBounded } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
@@ -42,10 +43,15 @@ export class ChatEventReader {
   }
 }
 
+/** A larger event of more values is read by its outline. */
+const PARSED_CHARS_MAX = 256 * 1024;
+const VALUES_MAX = 100_000;
+
 function eventOf(data: string): ChatEvent | null {
   if (data.startsWith('[DONE]')) return 'terminator';
   if (data.trim() === '') return null;
-  const value: unknown = JSON.parse(data);
+  const isLarge = data.length > PARSED_CHARS_MAX && commasIn(data, VALUES_MAX) >= VALUES_MAX;
+  const value: unknown = isLarge ? parseBounded(data) : JSON.parse(data);
   return isRecord(value) ? { chunk: value } : null;
 }
 

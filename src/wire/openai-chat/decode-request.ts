@@ -1,7 +1,8 @@
 import { byteOrderMarkLength } from '../bytes.ts';
 import { scanObject } from '../json-scan.ts';
-import type { JsonObjectScan } from '../json-scan.ts';
-import { isEmptyContainer, isNull, isRecord, kindOf, parseMember, readBoolean, readCount, readString } from '../json-values.ts';
+import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
+import { isNull, isRecord, kindOf, parseMember, readBoolean, readCount, readString } from '../json-values.ts';
+import { foldName, isFolded } from '../member-names.ts';
 import type { BodyMember, RequestBody } from '../request-body.ts';
 import { countPrompts, countTokenIds } from './prompt-items.ts';
 import type { RequestFacts } from '../../core/request.ts';
@@ -11,6 +12,23 @@ export type JsonOperation = 'chat' | 'completions' | 'embeddings';
 export type DecodedRequest =
   | { readonly ok: true; readonly facts: RequestFacts; readonly body: RequestBody }
   | { readonly ok: false; readonly message: string; readonly param: string | null };
+
+/**
+ * Members that we act on. Each has one reading: given twice, or under a name that differs in case only, parsers disagree about it, and
+ * what we decide by (a limit, a list of models) would not be what the provider does. The first `SMALL_FIELDS` of them are parsed, so they are bounded.
+ */
+const FIELDS = [
+  'model', 'stream', 'stream_options', 'max_tokens', 'max_completion_tokens', 'n', 'best_of', 'prompt_cache_key', 'service_tier',
+  'reasoning_effort', 'reasoning', 'thinking', 'enable_thinking', 'chat_template_kwargs',
+  'messages', 'prompt', 'input', 'tools', 'functions', 'response_format',
+] as const; // prettier-ignore
+const SMALL_FIELDS = FIELDS.indexOf('messages');
+const FIELD_BIT: ReadonlyMap<string, number> = new Map(FIELDS.map((name, index) => [name, 1 << index]));
+const SMALL_FIELD_BYTES_MAX = 64 * 1024;
+/** No provider's name for a model is a tenth as long. */
+const MODEL_BYTES_MAX = 1024;
+/** A longer cache key is left to the provider, and keeps no request at one credential. */
+const CACHE_KEY_LENGTH_MAX = 1024;
 
 /** Members that are no input of the model, however long their values are. */
 const NOT_INPUT = new Set([
@@ -29,14 +47,27 @@ const OUTPUT_MAX = 10_000_000;
  * `body.bytes` are the given bytes, without their byte order mark if they had one.
  */
 export function decodeRequest(operation: JsonOperation, input: Uint8Array): DecodedRequest {
+  const bytes = withoutMark(input);
+  return decodeScanned(operation, bytes, scanObject(bytes));
+}
+
+/** The bytes that are scanned and sent on. */
+export function withoutMark(input: Uint8Array): Uint8Array {
   const mark = byteOrderMarkLength(input);
-  const bytes = mark === 0 ? input : input.subarray(mark);
-  const scan = scanObject(bytes);
+  return mark === 0 ? input : input.subarray(mark);
+}
+
+/** The same for a body whose scan has been made, as of a large one in slices. Takes time by the number of top-level members only. */
+export function decodeScanned(operation: JsonOperation, bytes: Uint8Array, scan: JsonObjectScan | JsonFault): DecodedRequest {
   if (!scan.ok) return { ok: false, message: `The request body is ${scan.message}.`, param: null };
   const fields = new FieldReader(bytes, scan);
   const fault = fields.fault ?? missingInput(operation, fields);
   if (fault !== null) return { ok: false, ...fault };
-  return { ok: true, facts: fields.toFacts(operation), body: { bytes, members: scan.members, contentType: null } };
+  return {
+    ok: true,
+    facts: fields.toFacts(operation),
+    body: { bytes, members: scan.members, values: scan.values, contentType: null, passed: null },
+  };
 }
 
 interface Fault {
@@ -53,7 +84,7 @@ function missingInput(operation: JsonOperation, fields: FieldReader): Fault | nu
   return null;
 }
 
-/** Goes once over the members; of a repeated one the last counts, as with JSON.parse. */
+/** Goes once over the members. */
 class FieldReader {
   readonly bytes: Uint8Array;
   readonly #scan: JsonObjectScan;
@@ -79,6 +110,8 @@ class FieldReader {
   #cacheKey: string | null = null;
   #serviceTier: string | null = null;
   #inputBytes = 0;
+  /** Which of `FIELDS` were given. */
+  #seen = 0;
 
   constructor(bytes: Uint8Array, scan: JsonObjectScan) {
     this.bytes = bytes;
@@ -92,9 +125,16 @@ class FieldReader {
   #read(member: BodyMember): void {
     const { bytes } = this;
     if (isInput(bytes, member)) this.#inputBytes += member.end - member.start;
+    const bit = FIELD_BIT.get(member.name);
+    if (bit === undefined) return this.#refuseVariant(member.name);
+    if ((this.#seen & bit) !== 0) return this.#refuse(member.name, `'${member.name}' is given twice.`);
+    this.#seen |= bit;
+    if (bit < 1 << SMALL_FIELDS && member.end - member.start > SMALL_FIELD_BYTES_MAX) {
+      return this.#refuse(member.name, `'${member.name}' is larger than ${SMALL_FIELD_BYTES_MAX} bytes.`);
+    }
     switch (member.name) {
       case 'model':
-        if (this.#model !== null) this.fault = { message: "'model' is given twice.", param: 'model' };
+        if (member.end - member.start > MODEL_BYTES_MAX) return this.#refuse('model', `'model' is longer than ${MODEL_BYTES_MAX} bytes.`);
         this.#model = readString(bytes, member) ?? '';
         break;
       case 'messages':
@@ -128,16 +168,16 @@ class FieldReader {
         this.#bestOf = readCount(bytes, member);
         break;
       case 'tools':
-        this.#hasTools = kindOf(bytes, member) === 'array' && !isEmptyContainer(bytes, member);
+        this.#hasTools = kindOf(bytes, member) === 'array' && member.items > 0;
         break;
       case 'functions':
-        this.#hasFunctions = kindOf(bytes, member) === 'array' && !isEmptyContainer(bytes, member);
+        this.#hasFunctions = kindOf(bytes, member) === 'array' && member.items > 0;
         break;
       case 'response_format':
         this.#namesFormat = kindOf(bytes, member) === 'object';
         break;
       case 'prompt_cache_key':
-        this.#cacheKey = readString(bytes, member);
+        this.#cacheKey = member.end - member.start > CACHE_KEY_LENGTH_MAX ? null : readString(bytes, member);
         break;
       case 'service_tier':
         this.#serviceTier = readString(bytes, member);
@@ -145,6 +185,18 @@ class FieldReader {
       default:
         this.#readThinking(member);
     }
+  }
+
+  #refuse(param: string, message: string): void {
+    this.fault ??= { message, param };
+  }
+
+  /** Another parser may read such a member in the place of the one that we read. */
+  #refuseVariant(name: string): void {
+    if (isFolded(name)) return;
+    const folded = foldName(name);
+    if (FIELD_BIT.has(folded))
+      this.#refuse(folded, `'${name.slice(0, 80)}' differs from '${folded}' in case only: parsers disagree about which field it is.`);
   }
 
   /** The ways to ask for thinking: OpenAI, OpenRouter, Anthropic and Gemini compatible, Qwen, vLLM templates. */

@@ -11,7 +11,7 @@ function bodyOf(text: string): RequestBody {
   const bytes = Buffer.from(text);
   const scan = scanObject(bytes);
   assert.ok(scan.ok);
-  return { bytes, members: scan.members, contentType: null };
+  return { bytes, members: scan.members, values: scan.values, contentType: null, passed: null };
 }
 
 const edited = (text: string, edits: RequestEdits): string => Buffer.from(encodeRequest(bodyOf(text), edits)).toString();
@@ -93,4 +93,12 @@ test('parses to the edited value, and spans that no edit names keep their bytes'
     }),
     { numRuns: 1000 },
   );
+});
+
+test('renames members, with the values that they have', () => {
+  const rename = new Map([['max_tokens', 'max_completion_tokens']]);
+  assert.equal(edited('{"model":"m", "max_tokens" : 5 ,"t":1}', { model: 'm', rename }), '{"model":"m", "max_completion_tokens":5 ,"t":1}');
+  assert.equal(edited('{"max\\u005ftokens":5}', { model: 'm', rename }), '{"max_completion_tokens":5}');
+  assert.equal(edited('{"max_tokens":5,"max_tokens":6}', { model: 'm', rename }), '{"max_completion_tokens":5,"max_completion_tokens":6}');
+  assert.equal(edited('{"x":{"max_tokens":5}}', { model: 'm', rename }), '{"x":{"max_tokens":5}}');
 });

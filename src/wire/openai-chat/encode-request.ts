@@ -11,6 +11,8 @@ export interface RequestEdits {
   readonly set?: Readonly<Record<string, unknown>>;
   /** Members to leave out. */
   readonly drop?: readonly string[];
+  /** Members to send under another name, with the value that they have. */
+  readonly rename?: ReadonlyMap<string, string>;
   /** Asks for the usage chunk of a stream: `stream_options.include_usage: true`, unless `drop` names `stream_options`. */
   readonly askUsage?: boolean;
 }
@@ -21,6 +23,18 @@ export interface RequestEdits {
  * is left unheard: the target's name rules.
  */
 export function encodeRequest(body: RequestBody, edits: RequestEdits): Uint8Array {
+  return spliced(body, edits).apply();
+}
+
+/** The same; of a large body in pieces, so that it is not copied. */
+export function encodePieces(body: RequestBody, edits: RequestEdits): Uint8Array | readonly Uint8Array[] {
+  const splices = spliced(body, edits);
+  return body.bytes.byteLength > JOINED_BYTES_MAX ? splices.pieces() : splices.apply();
+}
+
+const JOINED_BYTES_MAX = 1024 * 1024;
+
+function spliced(body: RequestBody, edits: RequestEdits): Splices {
   const splices = new Splices(body.bytes);
   const values = valuesToSet(edits);
   const drops = dropsOf(edits, values);
@@ -36,6 +50,8 @@ export function encodeRequest(body: RequestBody, edits: RequestEdits): Uint8Arra
       else splices.add(member.keyStart, body.members[i + 1]?.keyStart ?? member.end, '');
     } else {
       keepsAny = true;
+      const name = edits.rename?.get(member.name);
+      if (name !== undefined) splices.add(member.keyStart, member.start, `${JSON.stringify(name)}:`);
       const value = values.get(member.name);
       if (value !== undefined) splices.replace(member, value);
       else if (member.name === 'model') replaceModel(splices, body.bytes, member, edits.model);
@@ -48,7 +64,7 @@ export function encodeRequest(body: RequestBody, edits: RequestEdits): Uint8Arra
   }
   const added = addedMembers(body, values) + (asksUsage && !usageAsked ? USAGE_MEMBER : '');
   if (added !== '') splices.insert(insertionPoint(body), keepsAny ? added : added.slice(1));
-  return splices.apply();
+  return splices;
 }
 
 /** The JSON texts of `set`; a value that JSON can't hold is no edit. */
@@ -140,6 +156,18 @@ class Splices {
     const { start, end } = member;
     if (end - start === Buffer.byteLength(text) && asBuffer(this.#bytes).toString('utf8', start, end) === text) return;
     this.add(start, end, text);
+  }
+
+  pieces(): Uint8Array | readonly Uint8Array[] {
+    if (this.#list.length === 0) return this.#bytes;
+    const pieces: Uint8Array[] = [];
+    let from = 0;
+    for (const { start, end, text } of this.#list) {
+      pieces.push(this.#bytes.subarray(from, start), Buffer.from(text));
+      from = end;
+    }
+    pieces.push(this.#bytes.subarray(from));
+    return pieces.filter(({ length }) => length > 0);
   }
 
   apply(): Uint8Array {

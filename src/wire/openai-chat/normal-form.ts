@@ -1,6 +1,6 @@
 /** When two requests ask for the same: one text for all the ways in which the same can be written. */
 import { asBuffer } from '../bytes.ts';
-import { isRecord } from '../json-values.ts';
+import { isNull, isRecord } from '../json-values.ts';
 import type { RequestBody } from '../request-body.ts';
 
 /**
@@ -14,6 +14,29 @@ const NO_DIFFERENCE: ReadonlySet<string> = new Set([
 
 /** Numbers of so many digits are told apart by their text: two of them may be one JavaScript number. */
 const LONG_NUMBER = /\d{16}/;
+
+/** Larger bodies are compared as they are written: parsing and sorting them would hold up everybody else. */
+const PARSED_BYTES_MAX = 256 * 1024;
+const PARSED_VALUES_MAX = 10_000;
+
+/**
+ * What a request is compared by: a text in which order, white space and ways to write a value make no difference. Of a large body:
+ * its members in the order of their names, each as it is written, in pieces.
+ */
+export function identityParts(body: RequestBody): string | readonly (string | Uint8Array)[] {
+  const isSmall = body.bytes.byteLength <= PARSED_BYTES_MAX && body.values <= PARSED_VALUES_MAX;
+  return isSmall ? normalForm(body) : writtenForm(body);
+}
+
+function writtenForm({ bytes, members }: RequestBody): (string | Uint8Array)[] {
+  const parts: (string | Uint8Array)[] = ['written'];
+  // A stable sort: of a repeated name the order counts.
+  for (const member of members.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))) {
+    if (NO_DIFFERENCE.has(member.name) || isNull(bytes, member)) continue;
+    parts.push(`${JSON.stringify(member.name)}:${member.end - member.start}:`, bytes.subarray(member.start, member.end));
+  }
+  return parts;
+}
 
 /** The body without order, white space and ways to write a value; `body` has been decoded before. */
 export function normalForm(body: RequestBody): string {

@@ -2,6 +2,8 @@ import { isRecord } from '../json-values.ts';
 import { ChatEventReader } from './continuation-chunk.ts';
 import { holdsToolCall } from './content.ts';
 
+const EVENT_BYTES_MAX = 256 * 1024;
+
 /** Follows how the first choice of a stream begins, chat or completion, in pieces that have passed a stream reader. */
 export class OpeningReader {
   readonly #events = new ChatEventReader();
@@ -13,6 +15,11 @@ export class OpeningReader {
   holdsOther = false;
 
   read(pieces: readonly Uint8Array[]): void {
+    // An opening in words is short: an event of this size holds something else.
+    if (pieces.some(({ byteLength }) => byteLength > EVENT_BYTES_MAX)) {
+      this.holdsOther = true;
+      return;
+    }
     for (const event of this.#events.read(pieces)) {
       if (event === 'terminator') continue;
       const { choices } = event.chunk;

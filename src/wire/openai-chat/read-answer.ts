@@ -3,8 +3,9 @@ import type { AnswerFacts, Failure } from '../../core/facts.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
+import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
-import { isEmptyContainer, isRecord, kindOf, parseMember } from '../json-values.ts';
+import { isRecord, kindOf, parseMember } from '../json-values.ts';
 import type { BodyMember } from '../request-body.ts';
 import { readUsage } from '../usage.ts';
 import { findError, isFailedFinish } from './answer-error.ts';
@@ -16,38 +17,56 @@ export type ReadAnswer = { readonly ok: true; readonly facts: AnswerFacts } | { 
  * Judges a whole body that came with a success status (design 4.2): an answer, an error in disguise, nothing, or no JSON.
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
  * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
+ * `outline`: of a large body, which is then not parsed whole.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
-export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1): ReadAnswer {
+export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadAnswer {
   if (operation === 'bytes') return { ok: true, facts: { ...noFacts(), hasContent: bytes.length > 0 } };
   if (isBlank(bytes)) return refuse(empty('the answer has no body', null));
-  const value = operation === 'embeddings' ? readAroundVectors(bytes) : parseWhole(bytes);
+  const value = operation === 'embeddings' ? readAroundVectors(bytes, outline) : parseWhole(bytes, outline);
   if (value === null) return refuse(createFailure('malformed', 'answer', 'the answer is not one JSON object'));
   const error = findError(value);
   if (error !== null) return refuse(failureFromErrorValue(error, 'answer', bytes));
   const facts = noFacts();
-  facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'] : null;
+  facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'].slice(0, MODEL_LENGTH_MAX) : null;
   const groq = value['x_groq'];
   facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
   const failure = operation === 'embeddings' ? readVectors(value['data'], choices, facts) : readChoices(value['choices'], facts, bytes);
   return failure === null ? { ok: true, facts } : refuse(failure);
 }
 
-function parseWhole(bytes: Uint8Array): Record<string, unknown> | null {
+/** A longer name is cut; it stands in logs and metrics. */
+const MODEL_LENGTH_MAX = 200;
+/** What has an outline is parsed whole all the same where it is no larger than this, and holds few values. */
+const PARSED_BYTES_MAX = 1024 * 1024;
+const PARSED_VALUES_MAX = 20_000;
+
+function parseWhole(bytes: Uint8Array, outline: JsonOutline | null): Record<string, unknown> | null {
   if (!isUtf8(bytes)) return null;
+  const isLarge = outline !== null && (bytes.length > PARSED_BYTES_MAX || outline.values > PARSED_VALUES_MAX);
+  const value = isLarge ? outline.parse() : parse(asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
+  // Google's errors come in a list; no answer does.
+  const first: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
+  if (isRecord(first) && findError(first) !== null) return first;
+  return isRecord(value) ? value : null;
+}
+
+/** Undefined: it is no JSON. */
+function parse(text: string): unknown {
   try {
-    const value: unknown = JSON.parse(asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes)));
-    // Google's errors come in a list; no answer does.
-    const first: unknown = Array.isArray(value) && value.length === 1 ? value[0] : null;
-    if (isRecord(first) && findError(first) !== null) return first;
-    return isRecord(value) ? value : null;
+    return JSON.parse(text) as unknown;
   } catch {
-    return null;
+    return undefined;
   }
 }
 
 /** Vectors may be 20 MB, and nothing in them matters here: they are checked in place, and their number stands for them. */
-function readAroundVectors(bytes: Uint8Array): Record<string, unknown> | null {
+function readAroundVectors(bytes: Uint8Array, outline: JsonOutline | null): Record<string, unknown> | null {
+  if (outline !== null && bytes.length > PARSED_BYTES_MAX) {
+    const value = outline.parse();
+    if (!isRecord(value)) return null;
+    return Array.isArray(value['data']) ? { ...value, data: countVectorsIn(asBuffer(bytes)) } : value;
+  }
   const scan = scanObject(bytes);
   if (!scan.ok) return null;
   const value: Record<string, unknown> = {};
@@ -63,8 +82,11 @@ const COLON = 0x3a;
 
 /** The key `embedding` in a list; the same word is a value too. */
 function countVectors(bytes: Uint8Array, member: BodyMember): number {
-  if (kindOf(bytes, member) !== 'array' || isEmptyContainer(bytes, member)) return 0;
-  const data = asBuffer(bytes).subarray(member.start, member.end);
+  if (kindOf(bytes, member) !== 'array' || member.items === 0) return 0;
+  return countVectorsIn(asBuffer(bytes).subarray(member.start, member.end));
+}
+
+function countVectorsIn(data: Buffer): number {
   let count = 0;
   for (let at = data.indexOf(VECTOR_KEY); at >= 0; at = data.indexOf(VECTOR_KEY, at)) {
     at += VECTOR_KEY.length;

@@ -3,6 +3,7 @@
  * joined as the official clients join them, everything else kept as it came last.
  */
 import { Buffer } from 'node:buffer';
+import { commasIn } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
@@ -21,17 +22,41 @@ const NESTING_MAX = 20;
 
 /** `events`: whole events that a stream reader has found complete, in order. The result is for `readAnswer` to judge. */
 export function streamAsAnswer(events: Uint8Array): Uint8Array {
-  const fold = new AnswerFold();
-  const framer = new SseFramer(events.byteLength + 1);
-  framer.push(events);
-  while (framer.next()) {
-    const data = framer.readData();
-    if (data === null || !data.trimStart().startsWith('{')) continue;
-    const chunk: unknown = JSON.parse(data);
-    if (isRecord(chunk)) fold.add(chunk);
-  }
-  return Buffer.from(writeJson(fold.finish()));
+  const fold = new StreamFold();
+  fold.push(events);
+  return fold.finish();
 }
+
+/** The same, given the events as they come. */
+export class StreamFold {
+  readonly #fold = new AnswerFold();
+  #values = 0;
+  /** It holds more than is made one answer: what was folded is not all of it. */
+  isTooLarge = false;
+
+  /** `events`: whole ones. */
+  push(events: Uint8Array): void {
+    const framer = new SseFramer(events.byteLength + 1);
+    framer.push(events);
+    while (!this.isTooLarge && framer.next()) {
+      const data = framer.readData();
+      if (data === null || !data.trimStart().startsWith('{')) continue;
+      const values = commasIn(data, EVENT_VALUES_MAX);
+      this.#values += values;
+      this.isTooLarge = values >= EVENT_VALUES_MAX || this.#values > VALUES_MAX;
+      const chunk: unknown = this.isTooLarge ? null : JSON.parse(data);
+      if (isRecord(chunk)) this.#fold.add(chunk);
+    }
+  }
+
+  finish(): Uint8Array {
+    return Buffer.from(writeJson(this.#fold.finish()));
+  }
+}
+
+/** Values in one event, and in all that are made one answer. */
+const EVENT_VALUES_MAX = 100_000;
+const VALUES_MAX = 2_000_000;
 
 class AnswerFold {
   readonly #head: Fields = fields();

@@ -8,7 +8,7 @@ import { createChatStreamReader } from './stream-reader.ts';
 import type { StreamPush } from './stream-reader.ts';
 
 interface Heard {
-  /** Each chunk as JSON, usage chunks left out. */
+  /** Each chunk as JSON; those without choices, such as heartbeats and usage, left out. */
   readonly chunks: readonly string[];
   readonly died: boolean;
 }
@@ -17,12 +17,13 @@ async function hear(bytes: Uint8Array<ArrayBuffer>): Promise<Heard> {
   const chunks: string[] = [];
   const client = { logLevel: 'off', logger: console } as never;
   try {
-    for await (const chunk of Stream.fromSSEResponse<{ choices?: unknown[]; usage?: unknown } | null>(
+    for await (const chunk of Stream.fromSSEResponse<{ choices?: unknown[] | null } | null>(
       new Response(bytes),
       new AbortController(),
       client,
     )) {
-      if (chunk?.usage === undefined || chunk.choices?.length !== 0) chunks.push(JSON.stringify(chunk));
+      const choices = chunk === null ? undefined : (chunk.choices ?? []);
+      if (choices?.length !== 0) chunks.push(JSON.stringify(chunk));
     }
     return { chunks, died: false };
   } catch {

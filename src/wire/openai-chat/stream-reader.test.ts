@@ -343,3 +343,23 @@ test('the shortcut changes nothing, on good and on damaged streams', () => {
     { numRuns: 3000 },
   );
 });
+
+test('chunks that hold no choices, usage or error never reach the caller', () => {
+  const heartbeats = [
+    '{"type":"ping"}',
+    '{}',
+    '{"choices":[]}',
+    '{"choices":null,"usage":null}',
+    '{"id":"x","object":"chat.completion.chunk"}',
+  ];
+  for (const beat of heartbeats) {
+    const reader = createChatStreamReader({ operation: 'chat', keepUsage: true, maxEventSize: 1024 });
+    const text = (chunk: string): string => Buffer.concat([...reader.push(Buffer.from(chunk)).pieces]).toString();
+    assert.equal(text(`data: ${beat}\n\n`), '', beat);
+    const content = 'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n';
+    assert.equal(text(`event: ping\ndata: ${beat}\n\n${content}data: ${beat}\n\n`), content, beat);
+    const usage = 'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}\n\n';
+    const filters = 'data: {"choices":[],"prompt_filter_results":[{"prompt_index":0}]}\n\n';
+    assert.equal(text(usage + filters), usage + filters);
+  }
+});

@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
+import { parseBounded, parseExactly } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
@@ -212,6 +213,7 @@ class ChatStreamReader implements StreamReader {
   #readBlock(): Step {
     const framer = this.#framer;
     const templates = this.#templates;
+    if (framer.outline !== null && framer.dataLine !== null) return this.#readLargeEvent(framer.dataLine);
     if (framer.joined && templates !== null && templates.match(framer.readText(), 0, this.#maxEventSize) === framer.end) {
       this.#noteKnownEvents(templates);
       return 'pass';
@@ -223,11 +225,22 @@ class ChatStreamReader implements StreamReader {
     this.#sawEvent = true;
     if (/^\s*\[DONE\]/.test(data)) return this.#readTerminator(data);
     if (framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.#phase);
-    const value = parse(data);
+    return this.#readValue(parseBounded(data), data);
+  }
+
+  #readValue(value: unknown, data: string | Buffer): Step {
     if (isRecord(value)) return this.#readChunk(value, data);
     const error = findWrappedError(value);
     if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(data));
     return createFailure('malformed', this.#phase, 'an event of the stream is not a JSON object');
+  }
+
+  /** An event of one line that is too large to be made a text, and an object for each of its values. */
+  #readLargeEvent(data: Buffer): Step {
+    this.#sawEvent = true;
+    const value = parseExactly(this.#framer.outlinedData);
+    if (this.#framer.eventName === 'error') return failureFromErrorValue(value, this.#phase, data);
+    return this.#readValue(value, data);
   }
 
   /** A block without data is no event: a comment, or fields of no consequence; but some servers throw a bare JSON error into a stream. */
@@ -236,7 +249,7 @@ class ChatStreamReader implements StreamReader {
     const first = framer.bytes[framer.start];
     if (first === 0x7b || first === 0x5b) {
       const text = framer.bytes.toString('utf8', framer.start, framer.end);
-      const error = findWrappedError(parse(text));
+      const error = findWrappedError(parseBounded(text));
       if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(text.trim()));
     }
     // The official clients take a name without data for an event, and choke on it.
@@ -251,7 +264,7 @@ class ChatStreamReader implements StreamReader {
     return createFailure('cut', this.#phase, 'the stream ended inside a tool call');
   }
 
-  #readChunk(chunk: Record<string, unknown>, data: string): Step {
+  #readChunk(chunk: Record<string, unknown>, data: string | Buffer): Step {
     const error = findError(chunk);
     if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(data));
     const model = typeof chunk['model'] === 'string' && chunk['model'] !== '' ? chunk['model'] : null;
@@ -260,14 +273,22 @@ class ChatStreamReader implements StreamReader {
     const usage = readUsage(chunk['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
     if (usage !== null) this.facts.usage = usage;
     const choices: unknown[] = Array.isArray(chunk['choices']) ? chunk['choices'] : [];
-    if (choices.length === 0) return isRecord(chunk['usage']) && !this.#keepUsage ? 'strip' : 'pass';
+    if (choices.length === 0) return this.#readWithoutChoices(chunk, usage !== null);
     const failure = this.#readChoices(choices, data);
     if (failure !== null) return failure;
-    if (usage === null && groq === undefined && choices.length === 1) this.#learnForm(choices[0], model);
+    if (usage === null && groq === undefined && choices.length === 1 && typeof data === 'string') this.#learnForm(choices[0], model);
     return 'pass';
   }
 
-  #readChoices(choices: readonly unknown[], data: string): Failure | null {
+  /** Heartbeats and what else says nothing that a caller could use: many clients read the first choice of every chunk. */
+  #readWithoutChoices(chunk: Record<string, unknown>, hasUsage: boolean): 'pass' | 'strip' {
+    if (hasUsage || isRecord(chunk['usage'])) return this.#keepUsage ? 'pass' : 'strip';
+    const choices = chunk['choices'] ?? null;
+    if (Array.isArray(choices)) return Array.isArray(chunk['prompt_filter_results']) ? 'pass' : 'strip';
+    return choices === null ? 'strip' : 'pass'; // something that is not known may mean something
+  }
+
+  #readChoices(choices: readonly unknown[], data: string | Buffer): Failure | null {
     for (const [position, choice] of choices.entries()) {
       if (!isRecord(choice)) continue;
       const index = typeof choice['index'] === 'number' ? choice['index'] : position;
@@ -314,20 +335,13 @@ function holdsPiece(choice: Record<string, unknown>): boolean {
   return isRecord(delta) ? holdsContent(delta) : typeof text === 'string' && text !== '';
 }
 
-/** Undefined if it is no JSON. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
+/** As much of a block tells what it is. */
+const FIELDS_LENGTH_MAX = 16 * 1024;
 
 function isFields(block: Buffer): boolean {
-  return block
-    .toString('latin1')
-    .split(/\r\n?|\n/)
-    .every((line) => FIELD.test(line));
+  const lines = block.toString('latin1', 0, FIELDS_LENGTH_MAX).split(/\r\n?|\n/);
+  if (block.length > FIELDS_LENGTH_MAX && lines.length > 1) lines.pop();
+  return lines.every((line) => FIELD.test(line));
 }
 
 /** The last event with the blank line that it lacks. After a CR the first LF is its second half. */

@@ -1,3 +1,4 @@
+import { parseBounded } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { findError } from './answer-error.ts';
 
@@ -12,9 +13,5 @@ export function findWrappedError(value: unknown): unknown {
 
 function parseString(value: unknown): unknown {
   if (typeof value !== 'string' || !/^\s*[[{"]/.test(value)) return null;
-  try {
-    return JSON.parse(value) as unknown;
-  } catch {
-    return null;
-  }
+  return parseBounded(value);
 }

@@ -4,6 +4,9 @@ const LINE_FEED = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const COLON = 0x3a;
+const LONG_BLOCK_BYTES = 64 * 1024;
+/** Lines of one long event; what has more is no JSON that anybody writes, and is cut so that it is none. */
+const LINES_MAX = 20_000;
 const DATA = Buffer.from('data');
 const EVENT = Buffer.from('event');
 
@@ -35,6 +38,7 @@ export class SseFields {
     this.eventName = '';
     const { bytes, end } = block;
     let lineStart = block.start;
+    if (end - lineStart > LONG_BLOCK_BYTES) return this.#readLongBlock(bytes, lineStart, end);
     for (let pos = lineStart; pos < end; pos++) {
       const byte = bytes[pos];
       if (byte !== LINE_FEED && byte !== CARRIAGE_RETURN) continue;
@@ -43,6 +47,31 @@ export class SseFields {
     }
     if (end > lineStart) this.#readLine(bytes, lineStart, end);
     return this;
+  }
+
+  /** Its lines are long, and searched natively; those beyond a limit are not read. */
+  #readLongBlock(bytes: Buffer, start: number, end: number): this {
+    const block = bytes.subarray(0, end);
+    const next = (byte: number, from: number): number => {
+      const at = block.indexOf(byte, from);
+      return at < 0 ? end : at;
+    };
+    let lineFeed = next(LINE_FEED, start);
+    let carriageReturn = next(CARRIAGE_RETURN, start);
+    for (let lineStart = start, lines = 0; lineStart < end && lines < LINES_MAX; lines++) {
+      if (lineFeed < lineStart) lineFeed = next(LINE_FEED, lineStart);
+      if (carriageReturn < lineStart) carriageReturn = next(CARRIAGE_RETURN, lineStart);
+      const lineEnd = Math.min(lineFeed, carriageReturn);
+      if (lineEnd > lineStart) this.#readLine(bytes, lineStart, lineEnd);
+      lineStart = lineEnd + 1;
+    }
+    return this;
+  }
+
+  /** The bytes of data that stand in one line; null: there is none, or there are several. */
+  get dataLine(): Buffer | null {
+    const [start, end] = this.#dataLines;
+    return this.#bytes === null || this.#dataLines.length !== 2 ? null : this.#bytes.subarray(start, end);
   }
 
   /** The lines of data joined by LF, or null if there are none. */

@@ -13,6 +13,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import { JsonOutline, OUTLINED_BYTES_MIN } from '../json-outline.ts';
 import { SseFields } from './sse-fields.ts';
 
 const LINE_FEED = 0x0a;
@@ -38,6 +39,8 @@ export class SseFramer {
   isLateLineFeed = false;
   /** A block went beyond the limit; nothing more comes. */
   tooLarge = false;
+  /** Of a block that is large, with its field names; null: it is not. */
+  outline: JsonOutline | null = null;
   /** The last chunk, without the stream's byte order mark, and where in it the next block begins. */
   chunk: Buffer = NO_BYTES;
   position = 0;
@@ -54,6 +57,7 @@ export class SseFramer {
   /** The beginning of a block whose end has not come. */
   #held: Buffer = NO_BYTES;
   #heldLength = 0;
+  #growing: JsonOutline | null = null;
   #atStreamStart = true;
   /** First bytes of the stream that may be part of a byte order mark. */
   #mark: Buffer = NO_BYTES;
@@ -149,6 +153,18 @@ export class SseFramer {
   /** The block's data with its lines joined by LF, or null if it has no `data` field (then it is no event). */
   readData(): string | null {
     return this.#fields.of(this).readData();
+  }
+
+  /** The bytes of its data where they stand in one line; null: there are none, or several lines. */
+  get dataLine(): Buffer | null {
+    return this.#fields.of(this).dataLine;
+  }
+
+  /** What `outline` kept of the data, where that stands in one line. */
+  get outlinedData(): string {
+    const text = this.outline?.text ?? '';
+    const line = /(?:^|[\n\r])data: ?(.*)/.exec(text);
+    return line?.[1] ?? '';
   }
 
   #withoutMark(chunk: Buffer): Buffer {
@@ -247,6 +263,8 @@ export class SseFramer {
     const held = this.#held;
     if (end - start > TINY) chunk.copy(held, this.#heldLength, start, end);
     else for (let from = start, to = this.#heldLength; from < end; from++, to++) held[to] = chunk[from] as number;
+    if (this.#growing !== null) this.#growing.push(held.subarray(this.#heldLength, length));
+    else if (length > OUTLINED_BYTES_MIN) (this.#growing = new JsonOutline()).push(held.subarray(0, length));
     this.#heldLength = length;
   }
 
@@ -264,13 +282,16 @@ export class SseFramer {
     this.#append(0, end);
     const block = this.#held.subarray(0, this.#heldLength);
     const joined = block.length * 2 > this.#held.length ? block : Buffer.from(block);
+    const outline = this.#growing;
     this.#release();
     this.#setBlock(joined, 0, joined.length, true);
+    this.outline = outline;
   }
 
   #release(): void {
     this.#held = NO_BYTES;
     this.#heldLength = 0;
+    this.#growing = null;
   }
 
   #setBlock(bytes: Buffer, start: number, end: number, joined: boolean): void {
@@ -279,6 +300,7 @@ export class SseFramer {
     this.end = end;
     this.joined = joined;
     this.isLateLineFeed = false;
+    this.outline = null;
     this.#fields.forget();
   }
 }

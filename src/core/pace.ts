@@ -1,0 +1,18 @@
+import type { Instant } from './clock.ts';
+
+/** Lets something happen at most once in an interval, for what would otherwise be said of every request. */
+export class Pace {
+  readonly #intervalMs: number;
+  #nextAt: Instant = -Infinity;
+
+  constructor(intervalMs: number) {
+    this.#intervalMs = intervalMs;
+  }
+
+  /** True: it may happen now, and not again before the interval is over. */
+  isDue(now: Instant): boolean {
+    if (now < this.#nextAt) return false;
+    this.#nextAt = now + this.#intervalMs;
+    return true;
+  }
+}

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ByteStreamMask, EventStreamMask, type StreamMask } from './mask-stream.ts';
+import { SecretMask } from './secret-mask.ts';
+
+const KEY = 'sk-live/verysecret+1';
+const stars = (text: string): string => '*'.repeat(text.length);
+const mask = new SecretMask([KEY, 'team-token-0001', 'short', '']);
+
+test('a secret becomes as many asterisks, wherever it stands', () => {
+  assert.equal(mask.text(`${KEY} and "${KEY}"`), `${stars(KEY)} and "${stars(KEY)}"`);
+  assert.equal(mask.text('x-team: team-token-0001'), `x-team: ${stars('team-token-0001')}`);
+});
+
+test('without a secret the very same bytes come back', () => {
+  const bytes = Buffer.from('{"content":"sk-live is a prefix, \\u0073 an escape, short is short"}');
+  assert.equal(mask.bytes(bytes), bytes);
+  assert.equal(new SecretMask([]).bytes(bytes), bytes);
+});
+
+for (const [how, written] of [
+  ['with escaped slashes', KEY.replace('/', '\\/')],
+  ['in a URL', encodeURIComponent(KEY)],
+  ['with one character as an escape', KEY.replace('+', '\\u002b')],
+  ['with every character as an escape', KEY.replace(/./g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)],
+  ['escaped twice', KEY.replace('+', '\\\\u002B')],
+] as const) {
+  test(`a secret is found ${how}`, () => {
+    assert.equal(mask.text(`{"m":"it is ${written}."}`), `{"m":"it is ${stars(written)}."}`);
+  });
+}
+
+test('a secret with quotes and backslashes is found in JSON', () => {
+  const odd = 'p"ass\\word-77';
+  const json = JSON.stringify({ message: `no ${odd}!` });
+  assert.doesNotMatch(new SecretMask([odd]).text(json), /ass|word-77/);
+  assert.doesNotMatch(new SecretMask([odd]).text(JSON.stringify({ raw: json })), /ass|word-77/);
+});
+
+test('a thousand secrets are found as one is', () => {
+  const keys = Array.from({ length: 1000 }, (_, i) => `client-key-${i}-${(i * 7919).toString(36)}`);
+  const many = new SecretMask(keys);
+  for (const key of keys) assert.equal(many.text(`a ${key} b`).replace(/\*+/, '*'), 'a * b');
+});
+
+const event = (content: string): string => `data: {"id":"c1","choices":[{"index":0,"delta":{"content":${JSON.stringify(content)}}}]}\n\n`;
+
+function events(): EventStreamMask {
+  return new EventStreamMask(mask, mask.scan!);
+}
+
+/** What comes out, part by part and at the end. */
+function through(stream: StreamMask, parts: readonly string[]): { byPart: number[]; text: string } {
+  const out: string[] = [];
+  const byPart = parts.map((part) => {
+    const passed = stream.push(Buffer.from(part));
+    out.push(...passed.map(String));
+    return passed.length;
+  });
+  out.push(...stream.flush().map(String));
+  return { byPart, text: out.join('') };
+}
+
+test('a secret split over two events at any place is masked, but for three characters at its start', () => {
+  for (let cut = 1; cut < KEY.length; cut++) {
+    const { text } = through(events(), [event(`so ${KEY.slice(0, cut)}`), event(`${KEY.slice(cut)} it is`), 'data: [DONE]\n\n']);
+    const shown = cut <= 3 ? KEY.slice(0, cut) : stars(KEY.slice(0, cut));
+    assert.equal(text, `${event(`so ${shown}`)}${event(`${stars(KEY.slice(cut))} it is`)}data: [DONE]\n\n`, `cut at ${cut}`);
+  }
+});
+
+test('a secret split over many events, with others between, is masked', () => {
+  const other = 'data: {"choices":[{"index":1,"delta":{"content":"something else"}}]}\n\n: keep-alive\n\n';
+  const { text } = through(events(), [event('sk-li'), other, event('ve/very'), event('secret'), other, event('+1')]);
+  assert.equal(text, `${event('*****')}${other}${event('*******')}${event('******')}${other}${event('**')}`);
+});
+
+test('a secret split over two events that come as one part is masked', () => {
+  const { text } = through(events(), [event('sk-live/') + event('verysecret+1')]);
+  assert.equal(text, event('********') + event('************'));
+});
+
+test('only an event that ends like the beginning of a secret waits, and for a few events at most', () => {
+  const parts = [event('this'), event('a sk-l'), event('ine'), event('1'), event('2'), event('3'), event('4')];
+  const { byPart, text } = through(events(), parts);
+  assert.deepEqual(byPart, [1, 0, 0, 0, 0, 5, 1]);
+  assert.equal(text, parts.join(''));
+});
+
+test('most of a secret that the stream ends with is masked', () => {
+  assert.equal(through(events(), [event('sk-live/verysec')]).text, event(stars('sk-live/verysec')));
+  assert.equal(through(events(), [event('sk-li')]).text, event('sk-li'));
+});
+
+test('held events are bounded', () => {
+  const big = event('x'.repeat(70_000));
+  assert.deepEqual(through(events(), [event('sk-li'), big]).byPart, [0, 2]);
+});
+
+test('bytes cut anywhere are masked', () => {
+  const whole = `{"echo":"${KEY}","again":"${KEY}"}`;
+  for (let size = 1; size < whole.length; size++) {
+    const parts = whole.match(new RegExp(`.{1,${size}}`, 'gs'))!;
+    assert.equal(through(new ByteStreamMask(mask), parts).text, whole.replaceAll(KEY, stars(KEY)), `parts of ${size}`);
+  }
+});
+
+test('bytes that end like a secret come out at the end', () => {
+  const { byPart, text } = through(new ByteStreamMask(mask), ['all is', ' well, sk-li', 'ne']);
+  assert.deepEqual(byPart, [1, 1, 1]);
+  assert.equal(text, 'all is well, sk-line');
+});

@@ -1,0 +1,50 @@
+/**
+ * Work that is too long for one turn of the event loop, such as reading a body of 64 MB, done in steps. All such work of a process shares
+ * one budget a turn: however many large bodies arrive together, everybody else waits for one budget.
+ */
+import type { Clock } from './clock.ts';
+
+/** Of one turn of the loop, in milliseconds, and in steps for a clock that stands still. */
+const TURN_MS = 4;
+const TURN_STEPS = 16;
+
+interface Job {
+  readonly step: () => boolean;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class SlicedWork {
+  readonly #clock: Clock;
+  readonly #jobs: Job[] = [];
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Calls `step`, which takes about a millisecond at most, until it returns true; jobs take turns. Rejects with what it throws. */
+  run(step: () => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#jobs.push({ step, resolve, reject });
+      if (this.#jobs.length === 1) this.#clock.schedule(0, this.#turn);
+    });
+  }
+
+  readonly #turn = (): void => {
+    const endsAt = this.#clock.now() + TURN_MS;
+    for (let steps = 0; steps < TURN_STEPS && this.#jobs.length > 0; steps++) {
+      this.#advance(this.#jobs.shift()!);
+      if (this.#clock.now() >= endsAt) break;
+    }
+    if (this.#jobs.length > 0) this.#clock.schedule(0, this.#turn);
+  };
+
+  #advance(job: Job): void {
+    try {
+      if (job.step()) job.resolve();
+      else this.#jobs.push(job);
+    } catch (error) {
+      job.reject(error);
+    }
+  }
+}

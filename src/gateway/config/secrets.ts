@@ -1,0 +1,96 @@
+/** The one list of what must not be shown, logged or passed on: keys, configured headers, and variables that may hold a secret. */
+import type { Config } from './config.ts';
+import type { Path } from './faults.ts';
+import type { Inserted } from './interpolate.ts';
+import { isSecretHeader, isSecretVariable } from './mask.ts';
+
+/** Shorter values stand in ordinary text. */
+const lengthMin = 8;
+
+/** Headers whose values are public by their meaning. */
+const publicHeaders = new Set(
+  (
+    'accept accept-charset accept-language cache-control content-language content-type from http-referer origin referer user-agent x-title ' +
+    'anthropic-beta anthropic-version openai-beta openai-version'
+  ).split(' '),
+);
+
+/** What people write where a key is asked for and none is needed. */
+const placeholder =
+  /^(?:(?:sk-)?no[-_ ]?(?:api[-_ ]?)?key(?:[-_ ]?(?:required|needed))?|not[-_ ]?(?:needed|required|used)|lm-studio|placeholder|anything|whatever)$/i;
+
+export function secretsOf(config: Config, inserted: readonly Inserted[]): readonly string[] {
+  const found = new Set<string>();
+  addKey(found, config.server.adminKey);
+  for (const client of config.clients) addKey(found, client.key ?? '');
+  for (const provider of Object.values(config.providers)) {
+    if (provider.apiKeys !== 'caller') for (const key of provider.apiKeys) addKey(found, key);
+    for (const [name, value] of Object.entries(provider.headers)) addHeader(found, name.toLowerCase(), value);
+  }
+  if (config.store.kind === 'redis') addUrl(found, config.store.url);
+  addUrl(found, config.telemetry.traces.endpoint);
+  for (const one of inserted) addInserted(found, one);
+  return [...found];
+}
+
+function addKey(to: Set<string>, key: string): void {
+  if (!isTrivial(key) && !placeholder.test(key)) to.add(key);
+}
+
+function addHeader(to: Set<string>, name: string, value: string): void {
+  if (publicHeaders.has(name)) return;
+  const credential = /^(?:bearer|basic|token|apikey)\s+(\S+)$/i.exec(value)?.[1];
+  if (credential !== undefined) {
+    addKey(to, credential);
+    addKey(to, passwordOf(credential));
+  } else if (isSecretHeader(name)) addKey(to, value);
+  else if (!isWord(value)) addKey(to, value);
+}
+
+/** The password of `basic` credentials; empty: it is none. */
+function passwordOf(credential: string): string {
+  const decoded = Buffer.from(credential, 'base64').toString();
+  return /^[\x20-\x7e]+:[\x20-\x7e]+$/.test(decoded) ? decoded.slice(decoded.indexOf(':') + 1) : '';
+}
+
+/** A variable is a secret by its name, or by standing where a secret may be. */
+function addInserted(to: Set<string>, { variable, value, path }: Inserted): void {
+  if (URL.canParse(value) && value.includes('://')) addUrl(to, value);
+  else if (isSecretVariable(variable)) addKey(to, value);
+  else if (mayHoldSecret(path) && !isWord(value)) addKey(to, value);
+}
+
+/** Free text that goes to a provider. Names of models, hosts, paths and numbers are none. */
+function mayHoldSecret(path: Path): boolean {
+  return path.some((part) => part === 'set' || part === 'baseUrl' || part === 'endpoint');
+}
+
+/** The password of a URL, its user where there is no password, and what its query calls a key. */
+function addUrl(to: Set<string>, text: string): void {
+  if (!URL.canParse(text)) return;
+  const { username, password, searchParams } = new URL(text);
+  for (const part of [password, password === '' ? username : '']) {
+    addKey(to, part);
+    addKey(to, decoded(part));
+  }
+  for (const [name, value] of searchParams) if (isSecretVariable(name)) addKey(to, value);
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return '';
+  }
+}
+
+/** Too short, a number or date, a flag, an address, a media type. */
+function isTrivial(value: string): boolean {
+  if (value.length < lengthMin || /^[\d.:+\-TZ ]+$/.test(value)) return true;
+  return /^(?:true|false|[a-z][a-z\d+.-]*:\/\/\S*|(?:application|text|audio|image|multipart)\/\S+|localhost(?::\d+)?)$/i.test(value);
+}
+
+/** One word of ordinary text. */
+function isWord(value: string): boolean {
+  return /^[A-Za-z]{1,15}$/.test(value);
+}

@@ -1,0 +1,16 @@
+/** Errors of the gateway itself, before a request reaches the pipeline. */
+import { BreakwaterError } from '../core/errors.ts';
+
+/** Names are remembered: a longer one is refused, in characters. */
+export const MODEL_LENGTH_MAX = 512;
+
+/** How long a caller that came while draining should wait for another instance, in milliseconds. */
+const DRAINING_RETRY_MS = 1_000;
+
+export function longModel(): BreakwaterError {
+  return new BreakwaterError('invalid_request', `the model's name is longer than ${MODEL_LENGTH_MAX} characters`, { param: 'model' });
+}
+
+export function shuttingDown(): BreakwaterError {
+  return new BreakwaterError('shutting_down', 'this instance is shutting down; retry', { retryAfterMs: DRAINING_RETRY_MS });
+}

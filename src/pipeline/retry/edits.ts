@@ -1,0 +1,105 @@
+/** What we change in a request on its way to a target, and what repairs change in that. */
+import type { RequestEdits } from '../../wire/openai-chat/encode-request.ts';
+import type { BodyMember } from '../../wire/request-body.ts';
+import { unset, UNASK } from '../../policy/repair/repair.ts';
+import type { Repair } from '../../policy/repair/repair.ts';
+import type { GatewayRequest } from '../gateway-request.ts';
+import type { RouteTarget } from '../route.ts';
+
+/** The two names of a chat request's output limit. A target that refuses one is given the other: the limit has to hold. */
+const LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
+
+/** The other name of an output limit; null: `field` is none. */
+export function otherLimit(field: string | null): string | null {
+  if (field === LIMITS[0]) return LIMITS[1];
+  return field === LIMITS[1] ? LIMITS[0] : null;
+}
+
+/** The edits of a request for one target. */
+export function editsFor(request: GatewayRequest, target: RouteTarget, repairs: readonly Repair[]): RequestEdits {
+  const { state, set, drop } = target;
+  const askUsage = asksUsage(request, target);
+  if (repairs.length === 0) return { model: state.model, set, drop, askUsage };
+  const edits = { model: state.model, set: { ...set }, drop: [...drop], rename: new Map<string, string>(), askUsage };
+  for (const repair of repairs) {
+    if (repair.kind === 'unask') edits.askUsage = false;
+    else if (repair.kind === 'unset') delete edits.set[repair.field];
+    else if (repair.kind === 'drop') edits.drop.push(repair.field);
+    else renameIn(edits, request, repair.field, repair.to!);
+  }
+  return edits;
+}
+
+interface Renaming {
+  readonly set: Record<string, unknown>;
+  readonly drop: string[];
+  readonly rename: Map<string, string>;
+}
+
+/** A request that has both names keeps what stands under the new one. */
+function renameIn({ set, drop, rename }: Renaming, request: GatewayRequest, from: string, to: string): void {
+  if (set[from] !== undefined) {
+    set[to] ??= set[from];
+    delete set[from];
+  }
+  if (set[to] !== undefined || memberOf(request, to) !== undefined) drop.push(from);
+  else rename.set(from, to);
+}
+
+/** True if the request asks for the usage of its stream only because we do. */
+function asksUsage({ facts }: GatewayRequest, { state, set, drop }: RouteTarget): boolean {
+  if (!facts.stream || facts.wantsUsage || !state.includeUsage) return false;
+  return !drop.includes('stream_options') || 'stream_options' in set;
+}
+
+/** Of a repeated member the last counts, as with JSON.parse. */
+export function memberOf({ body }: GatewayRequest, field: string): BodyMember | undefined {
+  return body.members.findLast((member) => member.name === field);
+}
+
+/** The value of a member as JSON, as the caller wrote it. */
+export function valueOf({ body }: GatewayRequest, { start, end }: BodyMember): string {
+  return Buffer.from(body.bytes.buffer, body.bytes.byteOffset + start, end - start).toString();
+}
+
+/** True if the repair can change what is sent, whatever others are made. */
+export function mayConcern(request: GatewayRequest, target: RouteTarget, repair: Repair): boolean {
+  return concerns(request, target, repair, repair.kind === 'drop' ? unsetsOf(target.set) : []);
+}
+
+/** True if the repair changes what is sent with the others that are made. */
+export function concerns(request: GatewayRequest, target: RouteTarget, repair: Repair, made: readonly Repair[]): boolean {
+  const { kind, field, value } = repair;
+  if (request.facts.operation === 'bytes') return false;
+  if (kind === 'unask') return asksUsage(request, target);
+  if (kind === 'unset') return field in target.set && JSON.stringify(target.set[field]) === value;
+  const member = memberOf(request, field);
+  if (kind === 'rename') return request.facts.operation === 'chat' && (member !== undefined || field in target.set);
+  if (member === undefined || target.drop.includes(field)) return false;
+  if (field in target.set && !made.some((other) => other.kind === 'unset' && other.field === field)) return false;
+  return value === null || valueOf(request, member) === value;
+}
+
+/** The repairs that would undo what we add to the request, beside those made already. */
+export function undoable(request: GatewayRequest, target: RouteTarget, made: readonly Repair[]): Repair[] {
+  if (request.facts.operation === 'bytes') return [];
+  const found: Repair[] = asksUsage(request, target) ? [UNASK] : [];
+  for (const repair of unsetsOf(target.set)) {
+    const member = memberOf(request, repair.field);
+    if (member === undefined || valueOf(request, member) !== repair.value) found.push(repair);
+  }
+  return made.length === 0 ? found : found.filter((repair) => !made.some(({ key }) => key === repair.key));
+}
+
+const unsets = new WeakMap<object, readonly Repair[]>();
+
+/** One for each field that a route sets; made once for each route. */
+function unsetsOf(set: RouteTarget['set']): readonly Repair[] {
+  let known = unsets.get(set);
+  if (known === undefined) {
+    const texts = Object.entries(set).map(([field, value]) => [field, JSON.stringify(value) as string | undefined] as const);
+    known = texts.flatMap(([field, text]) => (text === undefined || field === 'model' ? [] : [unset(field, text)]));
+    unsets.set(set, known);
+  }
+  return known;
+}

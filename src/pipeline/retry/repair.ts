@@ -1,0 +1,224 @@
+/**
+ * Refusals of what we add to a request, or of single fields of it (design 4.2): the same target is asked again at once without them, at
+ * the expense of no budget. What is learned from that is kept for the target (`repair-book.ts`), so that it costs one refusal, not one
+ * for each request.
+ *
+ * An error leads to a repair if it names an edit of ours, the caller's output limit under a name that the target does not know, or a
+ * field that the target does not take. An error that names nothing leads to one if we edited the request in a way that the target has
+ * not accepted lately. If the error stays the same, the edit was not to blame: nothing is learned, and the error counts as it stands.
+ */
+import type { Failure } from '../../core/facts.ts';
+import { drop, rename } from '../../policy/repair/repair.ts';
+import type { Repair } from '../../policy/repair/repair.ts';
+import { REPAIRED, errorStatusOf } from '../../policy/verdict.ts';
+import type { Judgement } from '../../policy/verdict.ts';
+import { fieldOf } from '../../policy/verdict/callers-fault.ts';
+import { errorSignature } from '../../policy/verdict/error-signature.ts';
+import { errorTexts } from '../../wire/error-texts.ts';
+import type { Attempt } from '../attempt.ts';
+import type { RouteTarget } from '../route.ts';
+import type { RequestRun } from '../run.ts';
+import type { RepairTrial } from '../tried-targets.ts';
+import { concerns, mayConcern, memberOf, otherLimit, undoable, valueOf } from './edits.ts';
+
+/** Repairs for one request, over all targets. */
+export const REPAIRS_MAX = 8;
+
+/** Statuses by which servers refuse a field. */
+const REFUSING: ReadonlySet<number | null> = new Set([400, 422, 500, 501]);
+
+/** Members that make the response what was asked for; they are never left out to please a target: another one may take them. */
+const ESSENTIAL: ReadonlySet<string> = new Set([
+  'model', 'messages', 'prompt', 'input', 'stream', 'tools', 'functions', 'response_format', 'n', 'dimensions', 'encoding_format',
+]); // prettier-ignore
+
+type Found = Pick<RepairTrial, 'repairs' | 'unmade' | 'isNamed'>;
+
+const NOTHING: readonly Repair[] = [];
+
+/** The repairs with which an attempt is sent: those of this request, and those that were learned from others. */
+export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repair[] {
+  const { request, tried, engine } = run;
+  const own = tried.repairs(target);
+  const { repairs: book } = target.state;
+  if (book.isEmpty) return own;
+  const unmade = tried.unmade(target);
+  const isOpen = ({ key }: Repair): boolean => !unmade.includes(key) && !own.some((repair) => repair.key === key);
+  const known = book.for(engine.clock.now(), (repair) => isOpen(repair) && mayConcern(request, target, repair));
+  const learned = known.filter((repair) => concerns(request, target, repair, [...own, ...known]));
+  if (learned.length === 0) return own;
+  for (const repair of learned) noteRepair(run, target, repair);
+  return [...own, ...learned];
+}
+
+/** The caller's fields that were left out of an attempt. */
+export function droppedFields({ options }: Attempt): string[] {
+  return options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field);
+}
+
+/** The target has begun to answer: what it was sent, it takes. */
+export function learnAccepted(run: RequestRun, attempt: Attempt): void {
+  const { request, target, repairs } = attempt.options;
+  const { repairs: book } = target.state;
+  const now = run.engine.clock.now();
+  const trial = run.tried.endTrial(target);
+  if (trial !== null && !trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, false);
+  for (const { key } of undoable(request, target, repairs)) book.trust(now, key);
+  if (book.isEmpty) return;
+  book.takes(
+    now,
+    (field) => memberOf(request, field) !== undefined && !repairs.some((repair) => repair.kind === 'drop' && repair.field === field),
+  );
+  book.accepted(
+    attempt.startedAt,
+    (repair) => concerns(request, target, repair, repairs) && !repairs.some(({ key }) => key === repair.key),
+  );
+}
+
+/**
+ * Has the request asked again with other edits; what the failure then counts as. Null: there is nothing to repair. Also ends the trial
+ * of an earlier repair.
+ */
+export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
+  const { target } = attempt.options;
+  const trial = run.tried.endTrial(target);
+  const status = errorStatusOf(failure);
+  if (!REFUSING.has(status) || judgement.effect !== 'none') return null;
+  const signature = errorSignature(failure);
+  if (trial?.signature === signature) acquit(run, target, trial);
+  if (run.repairs >= REPAIRS_MAX || attempt.options.request.facts.operation === 'bytes') return null;
+  const found =
+    otherLimitName(run, attempt, failure, judgement) ??
+    namedEdits(run, attempt, failure, signature) ??
+    unsupportedField(attempt, failure, judgement) ??
+    untestedEdits(run, attempt, failure, judgement, signature);
+  if (found === null) return null;
+  const isServerError = judgement.reason === 'server_error' && !found.isNamed;
+  if (isServerError && run.attemptsLeft <= 0) return null;
+  apply(run, target, { ...found, signature }, isServerError);
+  return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
+}
+
+/** The error is the same without the edits: it is not about them. */
+function acquit(run: RequestRun, target: RouteTarget, { repairs, unmade, signature, isNamed }: RepairTrial): void {
+  const { repairs: book } = target.state;
+  const now = run.engine.clock.now();
+  for (const repair of repairs) {
+    // What the caller sent in its place is refused as well.
+    if (isNamed && memberOf(run.request, repair.field) !== undefined && repair.kind !== 'drop') continue;
+    if (isNamed) book.unlearn(repair.key);
+    book.clear(now, repair.key, signature);
+  }
+  for (const repair of unmade) {
+    book.learn(now, repair, true);
+    book.clear(now, repair.key, signature);
+  }
+  run.note(`refused alike without the change of ${listOf([...repairs, ...unmade])}: that was not the reason`, target);
+}
+
+/** `isServerError`: most likely no refusal, and so an attempt like any other. */
+function apply(run: RequestRun, target: RouteTarget, trial: RepairTrial, isServerError: boolean): void {
+  const { repairs: book } = target.state;
+  const now = run.engine.clock.now();
+  for (const repair of trial.unmade) book.unlearn(repair.key);
+  if (trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, true);
+  run.tried.repair(target, trial);
+  run.tried.markFree(target);
+  run.mendedFor = target;
+  if (!isServerError) run.repairs++;
+  for (const repair of trial.repairs) noteRepair(run, target, repair);
+  if (trial.unmade.length > 0) run.note(`${listOf(trial.unmade)} sent again as it came: the target asks for it`, target);
+}
+
+/** A refused name of the output limit is exchanged for the other one. If both are refused, another target is asked. */
+function otherLimitName(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
+  const { request, target, repairs } = attempt.options;
+  if (request.facts.operation !== 'chat') return null;
+  const refused = judgement.reason === 'unsupported' ? fieldOf(failure.param) : null;
+  const field = otherLimit(refused) === null ? limitToReplace(failure.message) : refused;
+  const to = otherLimit(field);
+  if (field === null || to === null) return null;
+  const made = repairs.find((repair) => repair.kind === 'rename' && repair.to === field);
+  if (made !== undefined) {
+    const isOfThisRequest = run.tried.repairs(target).includes(made);
+    return isOfThisRequest ? null : { repairs: NOTHING, unmade: [made], isNamed: true };
+  }
+  const repair = rename(field, to);
+  if (repairs.some(({ key }) => key === repair.key) || run.tried.unmade(target).includes(repair.key)) return null;
+  return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
+}
+
+/** "… use 'max_completion_tokens' instead": the name that is to be replaced. */
+function limitToReplace(message: string): string | null {
+  const use = /\buse ["'`]?(max_(?:completion_)?tokens)\b/i.exec(message)?.[1]?.toLowerCase();
+  return use === undefined ? null : otherLimit(use);
+}
+
+/** Edits of ours that the error names, wherever it does. */
+function namedEdits(run: RequestRun, attempt: Attempt, failure: Failure, signature: string): Found | null {
+  const { request, target, repairs } = attempt.options;
+  const { repairs: book } = target.state;
+  const now = run.engine.clock.now();
+  const own = run.tried.repairs(target);
+  const learnedDrops = repairs.filter((repair) => repair.kind === 'drop' && !own.includes(repair));
+  const edits = undoable(request, target, repairs);
+  if (edits.length === 0 && learnedDrops.length === 0) return null;
+  const text = `${failure.param ?? ''} ${failure.message} ${failure.body === null ? '' : errorTexts(failure.body)}`;
+  const isNamed = ({ key, field }: Repair): boolean => names(text, field) && !book.isCleared(now, key, signature);
+  const found = { repairs: edits.filter(isNamed), unmade: learnedDrops.filter(isNamed), isNamed: true };
+  return found.repairs.length + found.unmade.length === 0 ? null : found;
+}
+
+function names(text: string, field: string): boolean {
+  const found = field === 'stream_options' ? ['stream_options', 'include_usage'] : [field];
+  return found.some((word) => holdsWord(text, word));
+}
+
+function holdsWord(text: string, word: string): boolean {
+  for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+    if (!/\w/.test(text[at - 1] ?? ' ') && !/\w/.test(text[at + word.length] ?? ' ')) return true;
+  }
+  return false;
+}
+
+/** A field of the caller's that the target calls unsupported. */
+function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
+  const { request, target, repairs } = attempt.options;
+  const field = fieldOf(failure.param);
+  if (judgement.reason !== 'unsupported' || field === null || ESSENTIAL.has(field) || otherLimit(field) !== null) return null;
+  const member = memberOf(request, field);
+  if (member === undefined || repairs.some((repair) => repair.kind === 'drop' && repair.field === field)) return null;
+  const repair = drop(field, isAboutValue(failure) ? valueOf(request, member) : null);
+  return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
+}
+
+/** Only this value of the field is refused, not every one but the default. */
+function isAboutValue({ code, message }: Failure): boolean {
+  return (code === 'unsupported_value' || /^unsupported value/i.test(message)) && !/only the default/i.test(message);
+}
+
+/** Edits that the target has not accepted lately, where an error says nothing of its reason. */
+function untestedEdits(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement, signature: string): Found | null {
+  const { request, target, repairs } = attempt.options;
+  const { repairs: book } = target.state;
+  if (failure.param !== null) return null;
+  const now = run.engine.clock.now();
+  const edits = undoable(request, target, repairs).filter(({ key }) => !book.isTrusted(now, key) && !book.isCleared(now, key, signature));
+  if (edits.length === 0) return null;
+  if (judgement.reason === 'server_error') {
+    const isFirst = !run.failures.some((failed) => failed.target.state.name === target.state.name);
+    const isSuspect = edits.some(({ key }) => book.knows(key)) || (isFirst && book.isVagueAgain(now));
+    if (errorStatusOf(failure) !== 500 || !isSuspect) return null;
+  } else if (judgement.reason !== 'refused') return null;
+  return { repairs: edits, unmade: NOTHING, isNamed: false };
+}
+
+function noteRepair(run: RequestRun, target: RouteTarget, { kind, field, to }: Repair): void {
+  if (kind === 'rename') run.note(`${field} sent as ${to}: the target does not take it under its own name`, target);
+  else if (kind === 'unset') run.note(`${field} not set: the target does not take it`, target);
+  else run.note(`${field} left out: the target does not take it`, target);
+}
+
+function listOf(repairs: readonly Repair[]): string {
+  return repairs.map(({ field }) => field).join(', ');
+}

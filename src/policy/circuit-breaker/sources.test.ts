@@ -1,0 +1,205 @@
+/** Who is held for whose failures: a client's or a request's own are held against it alone where others are answered. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { CONTRACT_NEED, testResourceContract } from '../../core/resource.contract.ts';
+import { WHEN_SETTLED } from '../../core/resource.ts';
+import type { Need } from '../../core/resource.ts';
+import { makeBreaker } from './circuit-breaker.fixture.ts';
+import type { Health } from './circuit-breaker.fixture.ts';
+import type { CircuitBreaker } from './circuit-breaker.ts';
+
+const of = (client: string, request: number): Need => ({ ...CONTRACT_NEED, source: { client, request } });
+const GOOD = of('good', 1);
+const POISON = of('poison', 2);
+const [P1, P2] = [of('p1', 51), of('p2', 52)];
+
+function ends(breaker: CircuitBreaker, now: number, need: Need, health: Health, count = 1): void {
+  for (let i = 0; i < count; i++) breaker.settle(now, breaker.reserve(now, need), need, { usage: null, health });
+}
+
+/** A client whose requests fail, each another one, beside one that is answered: it is held, and nobody else is. */
+function held(now = 0): CircuitBreaker {
+  const breaker = makeBreaker();
+  ends(breaker, now, GOOD, 'success');
+  for (let i = 0; i < 5; i++) ends(breaker, now, of('poison', 10 + i), 'failure');
+  return breaker;
+}
+
+testResourceContract('a breaker that holds a client', (now) => held(now));
+
+test('five failures in a row of one client hold that client, where another one is answered', () => {
+  const breaker = held();
+  assert.equal(breaker.state, 'closed');
+  assert.equal(breaker.earliest(0, POISON), 5000);
+  assert.equal(breaker.earliest(0, GOOD), 0);
+  assert.equal(breaker.earliest(0, of('third', 3)), 0);
+  assert.equal(breaker.heldForMs(1000, POISON.source), 4000);
+  assert.equal(breaker.failureRatio(0), 0, 'what it has brought is evidence against nobody else');
+});
+
+test('a request that is sent again and again is held alone, and its client is not', () => {
+  const breaker = makeBreaker();
+  ends(breaker, 0, of('app', 1), 'success');
+  ends(breaker, 0, of('app', 2), 'failure', 5);
+  assert.equal(breaker.state, 'closed');
+  assert.equal(breaker.earliest(0, of('app', 2)), 5000);
+  assert.equal(breaker.earliest(0, of('app', 3)), 0);
+});
+
+test('where there is one client, different requests that fail open it as ever', () => {
+  const breaker = makeBreaker();
+  ends(breaker, 0, of('app', 1), 'success', 20);
+  for (let i = 0; i < 5; i++) ends(breaker, 31_000, of('app', 10 + i), 'failure');
+  assert.equal(breaker.state, 'open');
+});
+
+test('where there is one request, it opens as ever', () => {
+  const breaker = makeBreaker();
+  ends(breaker, 0, of('app', 1), 'success', 20);
+  ends(breaker, 31_000, of('app', 1), 'failure', 5);
+  assert.equal(breaker.state, 'open');
+});
+
+test('an outage under several clients is found out by five failures', () => {
+  const breaker = makeBreaker();
+  for (const client of ['a', 'b', 'c']) ends(breaker, 0, of(client, 1), 'success');
+  ends(breaker, 1, of('a', 2), 'failure', 3);
+  ends(breaker, 2, of('b', 3), 'failure');
+  assert.equal(breaker.state, 'closed');
+  ends(breaker, 3, of('c', 4), 'failure');
+  assert.equal(breaker.state, 'open');
+});
+
+test('an outage under one dominant client: it is held after five failures, and the first of another one opens for all', () => {
+  const breaker = held();
+  ends(breaker, 1, GOOD, 'failure');
+  assert.equal(breaker.state, 'open');
+  assert.equal(breaker.openForMs(1), 5000);
+});
+
+test('once another client was answered, it takes five failures of others to open', () => {
+  const breaker = held();
+  ends(breaker, 1, GOOD, 'success');
+  ends(breaker, 2, GOOD, 'failure', 4);
+  assert.equal(breaker.state, 'closed');
+  ends(breaker, 3, of('third', 3), 'failure');
+  assert.equal(breaker.state, 'open');
+});
+
+test('a held source gets one trial for each hold, ever rarer up to 25 seconds, and is free when one is answered', () => {
+  const breaker = held();
+  let now = 0;
+  for (const expected of [5000, 10_000, 20_000, 25_000, 25_000]) {
+    assert.equal(breaker.heldForMs(now, POISON.source), expected);
+    now += expected;
+    const trial = breaker.reserve(now, POISON);
+    assert.ok(breaker.earliest(now, POISON) > now, 'one at a time');
+    breaker.settle(now, trial, POISON, { usage: null, health: 'failure' });
+    assert.equal(breaker.state, 'closed');
+  }
+  now += 25_000;
+  ends(breaker, now, POISON, 'success');
+  assert.equal(breaker.earliest(now, of('poison', 99)), now);
+});
+
+test('a trial never keeps the next one away for good: lost, given up, or not sent', () => {
+  const breaker = held();
+  breaker.reserve(5000, POISON);
+  assert.equal(breaker.earliest(5000, POISON), 15_000, 'nothing more was heard of it');
+  const trial = breaker.reserve(15_000, POISON);
+  breaker.settle(15_001, trial, POISON, { usage: null, health: 'neutral' });
+  assert.equal(breaker.earliest(15_001, POISON), 20_001);
+  breaker.cancel(20_001, breaker.reserve(20_001, POISON), POISON);
+  assert.equal(breaker.earliest(20_001, POISON), 20_001);
+});
+
+test('a trial outlives a change of state: its end still counts for its source', () => {
+  const breaker = held();
+  const trial = breaker.reserve(5000, POISON);
+  breaker.isolate();
+  breaker.reset();
+  assert.equal(breaker.earliest(5000, POISON), 5000, 'a reset by hand forgets everything');
+  breaker.settle(5001, trial, POISON, { usage: null, health: 'failure' });
+  assert.equal(breaker.state, 'closed');
+});
+
+test('opened by one client before anybody else came, another one asks after a second; answered, it closes, and the first one is held', () => {
+  const breaker = makeBreaker();
+  for (let i = 0; i < 5; i++) ends(breaker, 0, of('poison', 10 + i), 'failure');
+  assert.equal(breaker.state, 'open');
+  assert.equal(breaker.earliest(0, POISON), 5000);
+  assert.equal(breaker.earliest(0, GOOD), 1000);
+  ends(breaker, 1000, GOOD, 'success');
+  assert.equal(breaker.state, 'closed');
+  assert.equal(breaker.earliest(1000, GOOD), 1000);
+  assert.equal(breaker.heldForMs(1000, POISON.source), 5000);
+});
+
+test('opened by one client before anybody else came: refused to another one too, it stays open as long as ever', () => {
+  const breaker = makeBreaker();
+  ends(breaker, 0, POISON, 'failure', 5);
+  ends(breaker, 1000, GOOD, 'failure');
+  assert.equal(breaker.state, 'open');
+  for (const need of [POISON, GOOD, of('third', 3)]) assert.equal(breaker.earliest(1000, need), 6000);
+});
+
+test('a probe comes from a source that does not fail, where one was answered of late', () => {
+  const breaker = makeBreaker();
+  ends(breaker, 0, GOOD, 'success');
+  for (const need of [P1, P2, P1, P2, P1]) ends(breaker, 0, need, 'failure');
+  assert.equal(breaker.state, 'open');
+  assert.equal(breaker.earliest(5000, P1), 6000);
+  assert.equal(breaker.earliest(5000, GOOD), 5000);
+});
+
+test('a probe that fails for a source that failed before leaves the target to others', () => {
+  const breaker = makeBreaker();
+  ends(breaker, 0, GOOD, 'success');
+  for (const need of [P1, P2, P1, P2, P1]) ends(breaker, 0, need, 'failure');
+  ends(breaker, 6000, P1, 'failure');
+  assert.equal(breaker.state, 'half-open');
+  assert.ok(breaker.earliest(6000, P1) > 6000, 'it is held itself');
+  assert.equal(breaker.earliest(6000, GOOD), 6000);
+  const probe = breaker.reserve(6000, GOOD);
+  assert.equal(breaker.earliest(6000, of('third', 3)), WHEN_SETTLED);
+  breaker.settle(6001, probe, GOOD, { usage: null, health: 'failure' });
+  assert.equal(breaker.state, 'open', 'one that did not fail before says something');
+});
+
+test('in a ramp the failures of a source that failed before neither narrow nor open', () => {
+  const breaker = makeBreaker();
+  ends(breaker, 0, GOOD, 'success');
+  for (const need of [P1, P2, P1, P2, P1]) ends(breaker, 0, need, 'failure');
+  ends(breaker, 5000, GOOD, 'success');
+  assert.equal(breaker.isRamping, true);
+  for (let i = 0; i < 20; i++) if (breaker.earliest(5000, P1) === 5000) ends(breaker, 5000, P1, 'failure');
+  assert.equal(breaker.state, 'closed');
+});
+
+test('property: whatever one client sends, while another one is answered every few seconds the target is never closed to that one', () => {
+  const outcome = fc.record({
+    request: fc.integer({ min: 100, max: 140 }),
+    health: fc.constantFrom<Health>('failure', 'failure', 'failure', 'success', 'neutral'),
+    afterMs: fc.integer({ min: 0, max: 900 }),
+  });
+  fc.assert(
+    fc.property(fc.array(outcome, { minLength: 50, maxLength: 400 }), (outcomes) => {
+      const breaker = makeBreaker();
+      let now = 0;
+      let goodAt = -Infinity;
+      for (const { request, health, afterMs } of outcomes) {
+        now += afterMs;
+        if (now - goodAt >= 4000) {
+          assert.equal(breaker.earliest(now, GOOD), now);
+          ends(breaker, now, GOOD, 'success');
+          goodAt = now;
+        }
+        const need = of('poison', request);
+        if (breaker.earliest(now, need) === now) ends(breaker, now, need, health);
+        assert.equal(breaker.state, 'closed');
+      }
+    }),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,116 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { drop, rename, UNASK, unset } from './repair.ts';
+import { CLEARED_HOLDS_MS, LESSON_HOLDS_MS, LESSONS_MAX, PROBE_EVERY_MS, RepairBook, TRUST_HOLDS_MS } from './repair-book.ts';
+import type { Repair } from './repair.ts';
+
+const all = (): boolean => true;
+const keysOf = (repairs: readonly Repair[]): string[] => repairs.map(({ key }) => key);
+
+test('a lesson holds until one request is sent without it, every ten minutes', () => {
+  const book = new RepairBook();
+  book.learn(0, UNASK, true);
+  assert.deepEqual(keysOf(book.for(1, all)), ['unask']);
+  assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS - 1, all)), ['unask']);
+  assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS, all)), []);
+  assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS, all)), ['unask']);
+});
+
+test('a request that a lesson does not concern is no probe', () => {
+  const book = new RepairBook();
+  book.learn(0, UNASK, true);
+  assert.deepEqual(
+    book.for(PROBE_EVERY_MS, () => false),
+    [],
+  );
+  assert.deepEqual(book.for(PROBE_EVERY_MS, all), []);
+});
+
+test('one lesson is probed at a time', () => {
+  const book = new RepairBook();
+  book.learn(0, drop('a', null), true);
+  book.learn(0, drop('b', null), true);
+  assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS, all)), ['drop b']);
+  assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS, all)), ['drop a']);
+  assert.deepEqual(keysOf(book.for(PROBE_EVERY_MS, all)), ['drop a', 'drop b']);
+});
+
+test('a lesson that no words support is probed at once, and then like any other', () => {
+  const book = new RepairBook();
+  book.learn(0, UNASK, false);
+  assert.deepEqual(book.for(0, all), []);
+  book.learn(1, UNASK, false);
+  assert.deepEqual(keysOf(book.for(2, all)), ['unask']);
+});
+
+test('a lesson ends an hour after the last refusal, or with an answer to a request that began after it', () => {
+  const book = new RepairBook();
+  book.learn(0, UNASK, true);
+  assert.deepEqual(book.for(LESSON_HOLDS_MS + 1, all), []);
+  assert.ok(book.isEmpty);
+  book.learn(10, UNASK, true);
+  book.accepted(9, all);
+  assert.ok(!book.isEmpty);
+  book.accepted(10, all);
+  assert.ok(book.isEmpty);
+});
+
+test('lessons, trust and acquittals are bounded', () => {
+  const book = new RepairBook();
+  for (let i = 0; i < 10_000; i++) {
+    book.learn(i, drop(`f${i}`, null), true);
+    book.trust(i, `k${i}`);
+    book.clear(i, `k${i}`, 'e');
+  }
+  assert.equal(book.for(10_000, all).length, LESSONS_MAX);
+  assert.equal(book.isTrusted(10_000, 'k0'), false);
+  assert.equal(book.isCleared(10_000, 'k0', 'e'), false);
+  assert.equal(book.isTrusted(10_000, 'k9999'), true);
+  assert.equal(book.isCleared(10_000, 'k9999', 'e'), true);
+});
+
+test('a long value is not remembered', () => {
+  const book = new RepairBook();
+  book.learn(0, drop('f', 'x'.repeat(201)), true);
+  assert.ok(book.isEmpty);
+});
+
+test('trust and acquittals end, and a refusal ends trust', () => {
+  const book = new RepairBook();
+  const edit = unset('temperature', '1');
+  book.trust(0, edit.key);
+  book.clear(0, edit.key, 'e');
+  assert.ok(book.isTrusted(TRUST_HOLDS_MS - 1, edit.key) && book.isCleared(CLEARED_HOLDS_MS - 1, edit.key, 'e'));
+  assert.ok(!book.isTrusted(TRUST_HOLDS_MS, edit.key) && !book.isCleared(CLEARED_HOLDS_MS, edit.key, 'e'));
+  assert.ok(!book.isCleared(1, edit.key, 'another error'));
+  book.learn(1, edit, true);
+  assert.ok(!book.isTrusted(2, edit.key));
+});
+
+test('a server error without words is suspected from the second one on, once a second', () => {
+  const book = new RepairBook();
+  assert.deepEqual(
+    [book.isVagueAgain(0), book.isVagueAgain(1), book.isVagueAgain(2), book.isVagueAgain(1_001)],
+    [false, true, false, true],
+  );
+  assert.equal(book.isVagueAgain(TRUST_HOLDS_MS), false);
+});
+
+test('a field of which three values are refused is refused as a whole, unless another value was taken', () => {
+  const book = new RepairBook();
+  for (const value of ['1', '2', '2', '3']) book.learn(0, drop('top_k', value), true);
+  assert.ok(keysOf(book.for(1, all)).includes('drop top_k'));
+  const other = new RepairBook();
+  for (const value of ['1', '2']) other.learn(0, drop('top_k', value), true);
+  other.takes(1, (field) => field === 'top_k');
+  other.learn(2, drop('top_k', '3'), true);
+  assert.deepEqual(keysOf(other.for(3, all)), ['drop top_k=1', 'drop top_k=2', 'drop top_k=3']);
+});
+
+test('equal repairs have equal keys', () => {
+  const keys = [UNASK, unset('a', '1'), unset('a', '2'), drop('a', null), drop('a', '1'), rename('a', 'b'), rename('b', 'a')].map(
+    ({ key }) => key,
+  );
+  assert.equal(new Set(keys).size, keys.length);
+  assert.equal(drop('a', '1').key, drop('a', '1').key);
+});

@@ -1,0 +1,61 @@
+/**
+ * Errors that are surely the caller's own: they name a standard field of the request as missing or of the wrong type. A value from an
+ * enumeration or a range is no such error where the standard knows the value: targets differ in what they take of it.
+ */
+import type { Failure } from '../../core/facts.ts';
+
+/** Fields of the request that every provider of a dialect reads alike. Not `model`: that name is ours. */
+const STANDARD_FIELDS: ReadonlySet<string> = new Set([
+  'messages', 'prompt', 'input', 'contents', 'system', 'max_tokens', 'max_completion_tokens', 'temperature', 'top_p', 'n', 'stop', 'stream',
+  'tools', 'tool_choice', 'functions', 'function_call', 'response_format', 'logprobs', 'top_logprobs', 'logit_bias', 'presence_penalty',
+  'frequency_penalty', 'user', 'seed', 'metadata', 'encoding_format', 'dimensions', 'role', 'content',
+]); // prettier-ignore
+
+/** Values of the standard that not every target knows: the first quoted word of an error is the value that it refuses. */
+const STANDARD_VALUES: ReadonlySet<string> = new Set([
+  'developer', 'system', 'tool', 'function', 'custom', 'image_url', 'input_audio', 'file', 'video_url', 'json_schema', 'json_object', 'auto',
+  'required', 'allowed_tools', 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'flex', 'priority', 'default', 'base64', 'float',
+]); // prettier-ignore
+
+/** Codes that say that a field is missing or wrong. What is above a maximum is not among them: maxima differ between targets. */
+const FAULT_CODES =
+  /^(missing_required_parameter|invalid_type|invalid_value|invalid_function_parameters|empty_string|empty_array|string_above_max_length|array_above_max_length)$/;
+
+/** The types of Pydantic's validation errors, which come with the place of the field. */
+const VALIDATION_TYPES = /^(missing|value_error\.missing|type_error(\.\w+)?|(string|int|float|bool|list|dict|model)_(type|parsing))$/;
+
+const PATH = String.raw`["'\x60]?([A-Za-z_]\w*)[\w.[\]]*["'\x60]?`;
+const FAULT_TEXTS: readonly RegExp[] = [
+  new RegExp(String.raw`^missing required (?:parameter|field|argument|property)s?:? ${PATH}`, 'i'),
+  new RegExp(String.raw`^(?:the )?(?:(?:field|parameter|property|argument) )?${PATH} is (?:a )?(?:required|missing)`, 'i'),
+  new RegExp(String.raw`^(?:failed to deserialize[\w ]{0,60}: )?(?:[\w.[\]]{1,80}: )?missing field ${PATH}`, 'i'),
+  new RegExp(String.raw`^(?:failed to deserialize[\w ]{0,60}: )?${PATH}: invalid type`, 'i'),
+  new RegExp(String.raw`^${PATH}: (?:field required|input should be a valid)`, 'i'),
+  new RegExp(String.raw`^invalid (?:type|value) (?:at|for):? ${PATH}`, 'i'),
+  new RegExp(
+    String.raw`^${PATH} (?:must|should) be (?:a|an|of type) ["'\x60]?(?:non-empty |valid )?(?:string|number|integer|int|float|array|list|object|dict|boolean|bool)`,
+    'i',
+  ),
+  new RegExp(String.raw` is not of type ["'\x60]\w{1,20}["'\x60] - ${PATH}$`, 'i'),
+];
+
+export function isCallersFault(failure: Failure): boolean {
+  const { code, type, param, message } = failure;
+  const field = fieldOf(param);
+  if (field === 'model' || refusesStandardValue(message)) return false;
+  if (code !== null && FAULT_CODES.test(code)) return true;
+  const isStandard = field !== null && STANDARD_FIELDS.has(field);
+  if (isStandard && type !== null && VALIDATION_TYPES.test(type)) return true;
+  return FAULT_TEXTS.some((form) => STANDARD_FIELDS.has(form.exec(message)?.[1] ?? ''));
+}
+
+function refusesStandardValue(message: string): boolean {
+  if (/\bdeveloper\b|unknown variant/i.test(message)) return true;
+  const first = /(?<![\p{L}\p{N}])["'`]([^"'`]*)["'`]/u.exec(message)?.[1];
+  return first !== undefined && STANDARD_VALUES.has(first);
+}
+
+/** The member of the request in which a named field stands: `reasoning.effort`, `messages[0].name`, `body.top_k`. */
+export function fieldOf(param: string | null): string | null {
+  return /^(?:body\.)?(\w+)/.exec(param ?? '')?.[1] ?? null;
+}

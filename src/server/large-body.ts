@@ -1,0 +1,47 @@
+/** Large bodies: joined and read in slices, between which the event loop serves everybody else. */
+import type { SlicedWork } from '../core/sliced-work.ts';
+import { ObjectScan } from '../wire/json-scan.ts';
+import { decodeScanned, withoutMark } from '../wire/openai-chat/decode-request.ts';
+import type { DecodedRequest, JsonOperation } from '../wire/openai-chat/decode-request.ts';
+import type { ReceivedBody } from './exchange.ts';
+
+/** Copied in one step. */
+const COPY_BYTES = 512 * 1024;
+/** Read in one step: half a millisecond where every byte is a token. */
+const SCAN_BYTES = 64 * 1024;
+
+/** The body in one piece. */
+export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<Uint8Array> {
+  if (body instanceof Uint8Array) return body;
+  const pieces = [...body];
+  const bytes = Buffer.allocUnsafeSlow(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  let next = 0;
+  let from = 0;
+  await slices.run(() => {
+    for (let left = COPY_BYTES; left > 0 && next < pieces.length;) {
+      const piece = pieces[next]!.subarray(from, from + left);
+      bytes.set(piece, at);
+      at += piece.length;
+      left -= piece.length;
+      from += piece.length;
+      if (from < pieces[next]!.length) continue;
+      pieces[next] = NO_BYTES; // its memory is free from here on
+      next++;
+      from = 0;
+    }
+    return next === pieces.length;
+  });
+  return bytes;
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+export async function decodeLarge(operation: JsonOperation, input: Uint8Array, slices: SlicedWork): Promise<DecodedRequest> {
+  const bytes = withoutMark(input);
+  const scan = new ObjectScan();
+  scan.begin(bytes);
+  let limit = 0;
+  await slices.run(() => scan.run((limit += SCAN_BYTES)));
+  return decodeScanned(operation, bytes, scan.take());
+}

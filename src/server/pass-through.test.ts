@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { overSocket } from '../../test/server/both-ways.ts';
+import { rawExchange } from '../../test/server/raw-socket.ts';
+
+const listed = {
+  config: {
+    server: {
+      passThrough: [
+        { path: '/v1/fine_tuning/*', provider: 'backup' },
+        { path: '/v1/own', provider: 'backup' },
+      ],
+    },
+  },
+};
+
+const get = (target: string): string => `GET ${target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+
+overSocket('a listed path is passed on in its normal form, however it is spelled', listed, async ({ origin, gateway }) => {
+  for (const [target, sent] of [
+    ['/v1/fine_tuning/jobs', '/fine_tuning/jobs'],
+    ['/v1//fine_tuning///jobs/', '/fine_tuning/jobs'],
+    ['/v1/./fine_tuning/x/../jobs', '/fine_tuning/jobs'],
+    ['/v1/files/%2E%2e/fine_tuning/jobs', '/fine_tuning/jobs'],
+    ['/v1/fine_tuning/%6Aobs', '/fine_tuning/jobs'],
+    ['/v1/fine_tuning%2fjobs', '/fine_tuning/jobs'],
+    ['/v1\\fine_tuning\\jobs', '/fine_tuning/jobs'],
+    ['/v1/fine_tuning%5Cjobs', '/fine_tuning/jobs'],
+    ['/fine_tuning/jobs', '/fine_tuning/jobs'],
+    ['/v1/fine_tuning/%c3%a9?a=/../b', '/fine_tuning/%C3%A9?a=/../b'],
+    ['/v1/own', '/own'],
+  ] as const) {
+    const { length } = gateway.requests;
+    assert.match(await rawExchange(origin, get(target)), /^HTTP\/1\.1 200 /, target);
+    assert.equal(gateway.requests[length]?.path, sent, target);
+  }
+});
+
+overSocket('no spelling leads from a listed path to another one', listed, async ({ origin, gateway }) => {
+  for (const target of [
+    '/v1/fine_tuning/../files',
+    '/v1/fine_tuning/%2e%2e/files',
+    '/v1/fine_tuning/.%2E/files',
+    '/v1/fine_tuning/..%2ffiles',
+    '/v1/fine_tuning/..%2Ffiles',
+    '/v1/fine_tuning\\..\\files',
+    '/v1/fine_tuning/..%5cfiles',
+    '/v1/fine_tuning/%5C../files',
+    '/v1/fine_tuning//../files',
+    '/v1/fine_tuning/x/../../files',
+    '/v1/fine_tuning',
+    '/v1/fine_tuning/..',
+    '/v1/FINE_TUNING/jobs',
+    '/v1/own/x',
+    '/v1/own%2f..%2ffiles',
+  ]) {
+    assert.match(await rawExchange(origin, get(target)), /^HTTP\/1\.1 404 /, target);
+  }
+  for (const target of [
+    '/v1/fine_tuning/%252e%252e/files',
+    '/v1/fine_tuning/..%252ffiles',
+    '/v1/fine_tuning/%25%32%65%25%32%65/files',
+    '/v1/fine_tuning/..%255cfiles',
+    '/v1/fine_tuning/%25252e%25252e/files',
+    '/v1/fine_tuning/..;/files',
+    '/v1/fine_tuning/%2e%2e;a=b/files',
+    '/v1/fine_tuning/%00',
+    '/v1/fine_tuning/%zz',
+  ]) {
+    assert.match(await rawExchange(origin, get(target)), /^HTTP\/1\.1 400 /, target);
+  }
+  assert.equal(gateway.requests.length, 0);
+});

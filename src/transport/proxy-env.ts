@@ -1,0 +1,78 @@
+/** The outbound proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name; lower-case spellings come first, as in curl. */
+import { BlockList, isIP } from 'node:net';
+
+export type ProxyEnvironment = Readonly<Record<string, string | undefined>>;
+
+const proxyNames = ['HTTP_PROXY', 'HTTPS_PROXY'] as const;
+
+export function proxyVariable(env: ProxyEnvironment, name: (typeof proxyNames)[number] | 'NO_PROXY'): string {
+  return (env[name.toLowerCase()] ?? env[name] ?? '').trim();
+}
+
+/** A line for each variable that names no proxy. The value is not shown: it may hold a password. */
+export function proxyFaults(env: ProxyEnvironment): string[] {
+  return proxyNames
+    .filter((name) => {
+      const value = proxyVariable(env, name);
+      return value !== '' && !(/^https?:\/\//i.test(value) && URL.canParse(value));
+    })
+    .map((name) => `${name}: must be a URL that starts with http:// or https://, such as http://proxy.example:3128`);
+}
+
+interface Rule {
+  /** Null: every port. */
+  readonly port: number | null;
+  readonly fits: (host: string) => boolean;
+}
+
+const defaultPorts: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
+
+/**
+ * Decides by NO_PROXY which origins are reached without a proxy: `*`, a host (with everything below it), `.suffix` or `*.suffix`, an
+ * address, or a network such as `10.0.0.0/8`; each with `:port` where only that port is meant.
+ */
+export function createBypass(noProxy: string): (origin: string) => boolean {
+  const rules = noProxy
+    .split(/[\s,]+/)
+    .filter((entry) => entry !== '')
+    .map(readRule);
+  return (origin) => {
+    const url = new URL(origin);
+    const host = url.hostname
+      .replace(/^\[(.*)\]$/, '$1')
+      .replace(/\.$/, '')
+      .toLowerCase();
+    const port = url.port === '' ? (defaultPorts[url.protocol] ?? 0) : Number(url.port);
+    return rules.some((rule) => (rule.port === null || rule.port === port) && rule.fits(host));
+  };
+}
+
+function readRule(entry: string): Rule {
+  const { name, port } = splitPort(entry.toLowerCase());
+  if (name === '*') return { port, fits: () => true };
+  const network = readNetwork(name);
+  if (network !== null) return { port, fits: (host) => isIP(host) > 0 && network.check(host, isIP(host) === 6 ? 'ipv6' : 'ipv4') };
+  const onlyBelow = name.startsWith('*.');
+  const suffix = name.replace(/^\*?\./, '').replace(/\.$/, '');
+  return { port, fits: (host) => host.endsWith(`.${suffix}`) || (!onlyBelow && host === suffix) };
+}
+
+/** IPv6 addresses with a port stand in brackets. */
+function splitPort(entry: string): { name: string; port: number | null } {
+  const [, bracketed, bracketPort] = /^\[([^\]]+)\](?::(\d+))?$/.exec(entry) ?? [];
+  if (bracketed !== undefined) return { name: bracketed, port: bracketPort === undefined ? null : Number(bracketPort) };
+  const [, name, port] = /^([^:]+):(\d+)$/.exec(entry) ?? [];
+  return name === undefined ? { name: entry, port: null } : { name, port: Number(port) };
+}
+
+/** An address or a network; null: it is a name. */
+function readNetwork(name: string): BlockList | null {
+  const [address = '', length] = name.split('/');
+  const version = isIP(address);
+  if (version === 0) return null;
+  const bits = version === 6 ? 128 : 32;
+  const prefix = length === undefined ? bits : Number(length);
+  const list = new BlockList();
+  if (Number.isInteger(prefix) && prefix >= 0 && prefix <= bits) list.addSubnet(address, prefix, version === 6 ? 'ipv6' : 'ipv4');
+  return list;
+}
