@@ -18,7 +18,7 @@ export interface ListenerOptions {
   readonly port: number;
   readonly handle: ExchangeHandler;
   /** The answer to what is not HTTP, or came too slowly. */
-  readonly answerBroken: (status: number, message: string) => { status: number; headers: HeaderPairs; body: Uint8Array };
+  readonly answerBroken: (status: number, message: string, hasLeft?: boolean) => { status: number; headers: HeaderPairs; body: Uint8Array };
   /** A connection could not be taken (too many open files, …); those that are open go on. */
   readonly onError: (error: Error) => void;
 }
@@ -134,7 +134,9 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, answerBroken
   const tooLarge = error.code === 'HPE_HEADER_OVERFLOW';
   const status = timedOut ? 408 : tooLarge ? 431 : 400;
   const messages = { 408: 'the request did not come in time', 431: 'the request head is too large', 400: 'the request is not valid HTTP' };
-  const answer = answerBroken(status, messages[status]);
+  // Closed in the middle of a request: the caller has left, most probably.
+  const hasLeft = error.code === 'HPE_INVALID_EOF_STATE';
+  const answer = answerBroken(status, messages[status], hasLeft);
   let head = `HTTP/1.1 ${answer.status} ${status === 400 ? 'Bad Request' : 'Refused'}\r\nconnection: close\r\n`;
   for (let i = 0; i < answer.headers.length; i += 2) head += `${answer.headers[i]}: ${answer.headers[i + 1]}\r\n`;
   socket.end(`${head}\r\n${Buffer.from(answer.body).toString('latin1')}`, 'latin1');
