@@ -35,8 +35,8 @@ export interface AppOptions {
 
 export interface App {
   readonly handle: ExchangeHandler;
-  /** The answer to what is not even HTTP. */
-  readonly answerBroken: (status: number, message: string) => ErrorAnswer;
+  /** The answer to what is not even HTTP. `hasLeft`: its caller has probably left, and nothing is to be said of it. */
+  readonly answerBroken: (status: number, message: string, hasLeft?: boolean) => ErrorAnswer;
   /** From now on `/health/ready` says 503, and new requests are refused with `shutting_down`. */
   startDraining(): void;
 }
@@ -58,11 +58,11 @@ export function createApp(options: AppOptions): App {
   const router = createRouter(routes);
   return {
     handle: (exchange) => void serve(new Call(state, exchange), router),
-    answerBroken(status, message) {
+    answerBroken(status, message, hasLeft = false) {
       const { clock, events } = options.gateway;
       const id = state.nextId();
       const error = brokenError(status, message);
-      events.emit(rejectedEvent(id, clock.now(), error, { method: '', path: '', protocol: 'openai', client: null }));
+      if (!hasLeft) events.emit(rejectedEvent(id, clock.now(), error, { method: '', path: '', protocol: 'openai', client: null }));
       return errorAnswer('openai', error, id);
     },
     startDraining() {

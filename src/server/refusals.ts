@@ -14,7 +14,8 @@ interface Answer {
   readonly body: Uint8Array;
 }
 
-export type AnswerBroken = (status: number, message: string) => Answer;
+/** `hasLeft`: the caller seems to be gone, and its request is no rejected one. */
+export type AnswerBroken = (status: number, message: string, hasLeft?: boolean) => Answer;
 
 /** How long the refused caller may take to read its refusal, in milliseconds. */
 const readRefusalMs = 1000;
@@ -43,11 +44,13 @@ export function refuseBroken(error: { readonly code?: string }, socket: Socket, 
   if (broken[refused] === true) return;
   broken[refused] = true;
   const { status, message } = faultOf(error.code);
+  // Closed in the middle of a request.
+  const hasLeft = error.code === 'HPE_INVALID_EOF_STATE';
   const last = broken[openExchanges].at(-1);
-  if (last === undefined) writeRefusal(socket, answerBroken(status, message));
+  if (last === undefined) writeRefusal(socket, answerBroken(status, message, hasLeft));
   // What could not be read belongs to this request, so that the refusal is its answer.
   else if (!last.isReceived) last.stopBody(new BreakwaterError('invalid_request', message, { status }));
-  else last.onceSent(() => writeRefusal(socket, answerBroken(status, message)));
+  else last.onceSent(() => writeRefusal(socket, answerBroken(status, message, hasLeft)));
 }
 
 function faultOf(code: string | undefined): { readonly status: number; readonly message: string } {

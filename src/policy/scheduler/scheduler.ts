@@ -108,19 +108,24 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
     const entry = this.#entry(now, applicant, rank);
     this.#evaluator.isOverdue = this.wakeAt <= now;
-    let look = this.#evaluator.evaluate(entry, now, true);
+    const look = this.#evaluator.evaluate(entry, now, true);
     this.#evaluator.isOverdue = false;
     if (look.place !== null) return this.#start(now, entry, look.place);
     if (!look.feasible) return refusal('infeasible', applicant, now, expectedStart(now, this.#shares, entry, look));
-    const places = this.#options.queueLengthMax;
-    if (this.#length >= places) {
-      const other = this.#places.givesWay(rank, applicant.client, this.#shares, places);
-      if (other === null) return refusal('queue_full', applicant, now, expectedStart(now, this.#shares, entry, look));
-      this.#refuse(now, other, 'queue_full');
-      look = this.#evaluator.evaluate(entry, now, true);
-      if (look.place !== null) return this.#start(now, entry, look.place);
-    }
+    if (this.#length >= this.#options.queueLengthMax) return this.#submitToFull(now, entry, look);
     this.#enqueue(now, entry, look);
+    return { kind: 'wait' };
+  }
+
+  /** A newcomer to a full queue takes the place of one that gives way, or is refused. */
+  #submitToFull(now: Instant, entry: Entry<T, A>, look: Look<T, A>): Decision<T> {
+    const { rank, client } = entry.queue;
+    const other = this.#places.givesWay(rank, client, this.#shares, this.#options.queueLengthMax);
+    if (other === null) return refusal('queue_full', entry.applicant, now, expectedStart(now, this.#shares, entry, look));
+    this.#refuse(now, other, 'queue_full');
+    const again = this.#evaluator.evaluate(entry, now, true);
+    if (again.place !== null) return this.#start(now, entry, again.place);
+    this.#enqueue(now, entry, again);
     return { kind: 'wait' };
   }
 
