@@ -28,6 +28,8 @@ const KEY_FILE_DATA = 6;
 const KEY_FILE_REFERENCE = 7;
 /** Holds words for the model, whatever they look like. */
 const KEY_TEXT = 8;
+/** Anthropic's `source`, Gemini's `inlineData`: the type of what `data` holds stands beside it. */
+const KEY_TYPED = 9;
 
 /** The kind of a member's name between `start` and `end` (quotes left out). Names with escapes are `KEY_NONE`. */
 export function keyKind(bytes: Uint8Array, start: number, end: number): number {
@@ -37,6 +39,8 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
     case 4:
       if (matches(bytes, start, 'text')) return KEY_TEXT;
       return matches(bytes, start, 'data') ? KEY_DATA : KEY_NONE;
+    case 6:
+      return matches(bytes, start, 'source') ? KEY_TYPED : KEY_NONE;
     case 7:
       if (matches(bytes, start, 'content')) return KEY_TEXT;
       return matches(bytes, start, 'file_id') ? KEY_FILE_REFERENCE : KEY_NONE;
@@ -46,7 +50,10 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
       if (matches(bytes, start, 'image_url')) return KEY_IMAGE_URL;
       if (matches(bytes, start, 'video_url')) return KEY_VIDEO_URL;
       return matches(bytes, start, 'file_data') ? KEY_FILE_DATA : KEY_NONE;
+    case 10:
+      return matches(bytes, start, 'inlineData') ? KEY_TYPED : KEY_NONE;
     case 11:
+      if (matches(bytes, start, 'inline_data')) return KEY_TYPED;
       return matches(bytes, start, 'input_audio') ? KEY_INPUT_AUDIO : KEY_NONE;
     default:
       return KEY_NONE;
@@ -73,6 +80,7 @@ export function mediaTokens(bytes: Uint8Array, start: number, end: number, key: 
     case KEY_FILE_REFERENCE:
       return PAGE_TOKENS;
     case KEY_DATA:
+      if (parentKey === KEY_TYPED) return typedTokens(bytes, start, end);
       return parentKey === KEY_INPUT_AUDIO ? audioTokens(end - start) : -1;
     default:
       return -1;
@@ -86,6 +94,19 @@ function dataUrlTokens(bytes: Uint8Array, typeStart: number, typeEnd: number, da
   if (!matches(bytes, typeEnd - 7, ';base64')) return -1;
   if (matches(bytes, typeStart, 'text/')) return Math.ceil((dataLength * 3) / 16);
   return pageTokens(dataLength);
+}
+
+/** The type is looked for before the data, where all clients write it. */
+const TYPE_BEFORE_MAX = 128;
+
+function typedTokens(bytes: Uint8Array, start: number, end: number): number {
+  const before = Buffer.from(bytes.buffer, bytes.byteOffset + Math.max(0, start - TYPE_BEFORE_MAX), Math.min(start, TYPE_BEFORE_MAX));
+  const text = before.toString('latin1');
+  const type = text.slice(Math.max(text.lastIndexOf('"source"'), text.lastIndexOf('"inline'), 0));
+  if (type.includes('image/')) return IMAGE_TOKENS;
+  if (type.includes('audio/')) return audioTokens(end - start);
+  if (type.includes('video/')) return VIDEO_TOKENS;
+  return type.includes('application/pdf') ? pageTokens(end - start) : -1;
 }
 
 function pageTokens(base64Length: number): number {

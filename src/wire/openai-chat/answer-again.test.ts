@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { inForm, isUnfinished } from './answer-again.ts';
 import { decodeRequest } from './decode-request.ts';
-import { normalForm } from './normal-form.ts';
+import { normalForm } from '../request-identity.ts';
+import { IGNORED } from './dialect.ts';
 
 const usage = { inputTokens: 9, cachedInputTokens: 4, outputTokens: 2 };
 const event = (delta: object, finish: string | null = null) =>
@@ -50,7 +51,7 @@ test('an answer is unfinished by what a choice says, never by what its text says
 function formOf(json: string): string {
   const decoded = decodeRequest('chat', Buffer.from(json));
   if (!decoded.ok) throw new Error(decoded.message);
-  return normalForm(decoded.body);
+  return normalForm(decoded.body, IGNORED);
 }
 
 test('numbers that JavaScript can’t tell apart are told apart', () => {

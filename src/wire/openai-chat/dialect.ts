@@ -1,17 +1,23 @@
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
+import { encodePieces } from '../edit-request.ts';
+import { identityParts } from '../request-identity.ts';
 import { canBeInForm, inForm, isUnfinished } from './answer-again.ts';
 import { answerAsStream } from './answer-as-stream.ts';
 import { readChoices, withTexts } from './answer-choices.ts';
 import { readFormat } from './answer-format.ts';
 import { decodeScanned } from './decode-request.ts';
 import { encodeComment, encodeErrorBody, encodeStreamError } from './encode-error.ts';
-import { encodePieces } from './encode-request.ts';
-import { identityParts } from './normal-form.ts';
 import { OpeningReader } from './opening-reader.ts';
 import { readAnswer } from './read-answer.ts';
 import { StreamFold, streamAsAnswer } from './stream-as-answer.ts';
 import { createChatStreamReader } from './stream-reader.ts';
+
+/** Members that do not change what is answered. */
+export const IGNORED: ReadonlySet<string> = new Set([
+  'stream', 'stream_options', 'user', 'safety_identifier', 'metadata', 'store', 'service_tier',
+  'prompt_cache_key', 'prompt_cache_options', 'prompt_cache_retention',
+]); // prettier-ignore
 
 /** Chat completions, and what shares their paths and errors: legacy completions, embeddings, and bodies that pass unread. */
 export const openaiChat: Dialect = {
@@ -20,7 +26,7 @@ export const openaiChat: Dialect = {
   request: {
     decode: (operation, bytes, scan) => decodeScanned(operation === 'bytes' ? 'chat' : operation, bytes, scan),
     edit: encodePieces,
-    identity: identityParts,
+    identity: (body) => identityParts(body, IGNORED),
     format: readFormat,
   },
   response: {

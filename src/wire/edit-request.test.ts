@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { scanObject } from '../json-scan.ts';
-import type { RequestBody } from '../request-body.ts';
-import { encodeRequest } from './encode-request.ts';
-import type { RequestEdits } from './encode-request.ts';
+import { scanObject } from './json-scan.ts';
+import type { RequestBody } from './request-body.ts';
+import { encodeRequest } from './edit-request.ts';
+import type { RequestEdits } from './edit-request.ts';
 
 function bodyOf(text: string): RequestBody {
   const bytes = Buffer.from(text);

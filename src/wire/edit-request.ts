@@ -1,21 +1,9 @@
 import { Buffer } from 'node:buffer';
-import { asBuffer } from '../bytes.ts';
-import { scanObject } from '../json-scan.ts';
-import { isNull, isRecord, kindOf, readBoolean, readString } from '../json-values.ts';
-import type { BodyMember, RequestBody } from '../request-body.ts';
-
-export interface RequestEdits {
-  /** The target's own name for the model; replaces the value of `model`. */
-  readonly model: string;
-  /** Members to replace, or to add at the end. Wins over `drop`. */
-  readonly set?: Readonly<Record<string, unknown>>;
-  /** Members to leave out. */
-  readonly drop?: readonly string[];
-  /** Members to send under another name, with the value that they have. */
-  readonly rename?: ReadonlyMap<string, string>;
-  /** Asks for the usage chunk of a stream: `stream_options.include_usage: true`, unless `drop` names `stream_options`. */
-  readonly askUsage?: boolean;
-}
+import { asBuffer } from './bytes.ts';
+import { scanObject } from './json-scan.ts';
+import { isNull, isRecord, kindOf, readBoolean, readString } from './json-values.ts';
+import type { RequestEdits } from './dialect.ts';
+import type { BodyMember, RequestBody } from './request-body.ts';
 
 /**
  * The body for one target: the original bytes with these edits and no other change. If nothing changes, the very same

@@ -1,0 +1,63 @@
+import { isUtf8 } from 'node:buffer';
+import type { AnswerFacts } from '../../core/facts.ts';
+import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import type { ReadResponse } from '../dialect.ts';
+import { createFailure, failureFromErrorValue } from '../failure.ts';
+import { outlinedValue, parseBounded } from '../json-outline.ts';
+import type { JsonOutline } from '../json-outline.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { findWrappedError } from '../openai-chat/wrapped-error.ts';
+import { finishClassOf } from './parse-stream.ts';
+import { readMessagesUsage } from './usage.ts';
+
+/** Judges a whole body that came with a success status: a message, an error in disguise, nothing, or no JSON. */
+export function readMessageResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
+  if (isBlank(body)) return { ok: false, failure: createFailure('empty', 'answer', 'the response has no body') };
+  const value = outline === null ? parse(body) : outlinedValue(outline);
+  const error = value === undefined ? null : errorIn(value);
+  if (error !== null) return { ok: false, failure: failureFromErrorValue(error, 'answer', body) };
+  if (!isRecord(value)) return { ok: false, failure: createFailure('malformed', 'answer', 'the response is not one JSON object') };
+  const content = recordsIn(value['content']);
+  const reason = textOrNull(value['stop_reason']);
+  if (!Array.isArray(value['content'])) {
+    return { ok: false, failure: createFailure('empty', 'answer', 'the response has no content', { body: null }) };
+  }
+  const facts: AnswerFacts = {
+    model: textOrNull(value['model']),
+    usage: readMessagesUsage(value['usage'])?.usage ?? null,
+    finishReason: reason === null ? null : finishClassOf(reason),
+    hasContent: content.some(saysSomething),
+    toolCallOpen: false,
+  };
+  if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyThoughts = true;
+  if (facts.hasContent || facts.finishReason === 'content_filter') return { ok: true, facts };
+  const kept = reason === null ? null : body;
+  return { ok: false, failure: createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }) };
+}
+
+function errorIn(value: unknown): unknown {
+  if (isRecord(value) && Array.isArray(value['content'])) return value['type'] === 'error' ? value : null;
+  if (isRecord(value) && value['type'] === 'error') return value;
+  return findWrappedError(value);
+}
+
+function isReasoning(block: Fields): boolean {
+  return block['type'] === 'thinking' || block['type'] === 'redacted_thinking';
+}
+
+function saysSomething(block: Fields): boolean {
+  if (block['type'] === 'text') return textIn(block['text']) !== '';
+  return block['type'] !== 'thinking' || textIn(block['thinking']) !== '' || textIn(block['signature']) !== '';
+}
+
+function parse(body: Uint8Array): unknown {
+  if (!isUtf8(body)) return undefined;
+  return parseBounded(asBuffer(body).toString('utf8', byteOrderMarkLength(body)));
+}
+
+function isBlank(bytes: Uint8Array): boolean {
+  for (let i = byteOrderMarkLength(bytes); i < bytes.length; i++) if (bytes[i]! > 0x20) return false;
+  return true;
+}

@@ -1,0 +1,124 @@
+/** Watches a Messages stream. Every event has a name, and the same as the `type` of its data; clients skip events without one. */
+import { Buffer } from 'node:buffer';
+import type { StreamReader } from '../dialect.ts';
+import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
+import { parseBounded, parseExactly } from '../json-outline.ts';
+import { isRecord } from '../json-values.ts';
+import { textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { EventWatcher } from '../sse/event-watcher.ts';
+import type { Step } from '../sse/event-watcher.ts';
+import { finishClassOf } from './parse-stream.ts';
+import { readMessagesUsage } from './usage.ts';
+
+const TERMINATOR: Uint8Array = Buffer.from('event: message_stop\ndata: {"type":"message_stop"}\n\n');
+
+/** `maxEventSize` in bytes. */
+export function createMessagesStreamReader(maxEventSize: number): StreamReader {
+  return new MessagesStreamReader(maxEventSize);
+}
+
+class MessagesStreamReader extends EventWatcher {
+  protected readonly terminator = TERMINATOR;
+  #usage: Fields = {};
+  /** The blocks of calls that have begun and not ended. */
+  readonly #openCalls = new Set<unknown>();
+
+  /** The reason to end has come, and no call is open. */
+  protected get isWhole(): boolean {
+    return this.facts.finishReason !== null && this.#openCalls.size === 0;
+  }
+
+  protected readBlock(): Step {
+    const { framer } = this;
+    if (framer.outline !== null && framer.dataLine !== null) {
+      this.sawEvent = true;
+      return this.#readValue(parseExactly(framer.outlinedData), framer.dataLine);
+    }
+    const data = framer.readData();
+    // A comment passes; a name without data makes the official client stumble.
+    if (data === null) return framer.eventName === '' ? 'pass' : 'strip';
+    if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.phase) : 'strip';
+    this.sawEvent = true;
+    // Compatible servers end with OpenAI's terminator.
+    if (/^\s*\[DONE\]/.test(data))
+      return this.isWhole ? 'end' : createFailure('cut', this.phase, 'the stream ended before the message did');
+    return this.#readValue(parseBounded(data), data);
+  }
+
+  #readValue(value: unknown, data: string | Buffer): Step {
+    if (!isRecord(value)) {
+      if (this.framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.phase);
+      return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
+    }
+    if (this.framer.eventName === 'error' || value['type'] === 'error' || isRecord(value['error'])) {
+      return failureFromErrorValue(value, this.phase, Buffer.from(data));
+    }
+    const type = textOrNull(value['type']) ?? this.framer.eventName;
+    const step = this.#readEvent(type, value);
+    return step === 'pass' && this.framer.eventName === '' && type !== '' ? named(type, data) : step;
+  }
+
+  #readEvent(type: string, event: Fields): 'pass' | 'done' {
+    switch (type) {
+      case 'message_start':
+        if (isRecord(event['message'])) this.#readMessage(event['message']);
+        return 'pass';
+      case 'content_block_start':
+        if (isRecord(event['content_block'])) this.#readBlockStart(event['index'], event['content_block']);
+        return 'pass';
+      case 'content_block_delta':
+        if (isRecord(event['delta']) && holdsContent(event['delta'])) this.noteContent();
+        return 'pass';
+      case 'content_block_stop':
+        this.#openCalls.delete(event['index']);
+        this.facts.toolCallOpen = this.#openCalls.size > 0;
+        return 'pass';
+      case 'message_delta':
+        this.#readDelta(event);
+        return 'pass';
+      case 'message_stop':
+        // Without a reason to end it is what the message was broken off with.
+        return this.facts.finishReason === null ? 'pass' : 'done';
+      default:
+        return 'pass';
+    }
+  }
+
+  #readMessage(message: Fields): void {
+    this.facts.model = textOrNull(message['model']) ?? this.facts.model;
+    this.#readUsage(message['usage']);
+  }
+
+  #readBlockStart(index: unknown, block: Fields): void {
+    const isCall = block['type'] === 'tool_use';
+    if (isCall) this.#openCalls.add(index);
+    this.facts.toolCallOpen = this.#openCalls.size > 0;
+    const isText = block['type'] === 'text' || block['type'] === 'thinking';
+    if (!isText || textIn(block['text']) !== '' || textIn(block['thinking']) !== '') this.noteContent();
+  }
+
+  #readDelta({ delta, usage }: Fields): void {
+    this.#readUsage(usage);
+    const reason = isRecord(delta) ? textOrNull(delta['stop_reason']) : null;
+    if (reason !== null) this.facts.finishReason = finishClassOf(reason);
+  }
+
+  #readUsage(usage: unknown): void {
+    const read = readMessagesUsage(usage, this.#usage);
+    if (read === null) return;
+    this.#usage = read.fields;
+    this.facts.usage = read.usage;
+  }
+}
+
+/** A signature alone says nothing yet. */
+function holdsContent(delta: Fields): boolean {
+  return [delta['text'], delta['thinking'], delta['partial_json']].some((text) => typeof text === 'string' && text !== '');
+}
+
+function named(type: string, data: string | Buffer): Uint8Array {
+  // Data of several lines was joined; one line holds the same JSON.
+  const line = data.toString().replaceAll('\n', ' ');
+  return Buffer.from(`event: ${type.replaceAll(/[\r\n]/g, ' ')}\ndata: ${line}\n\n`);
+}
