@@ -94,7 +94,7 @@ export class Attempt implements GuardListener, GuardLimits {
     const shareMs = silenceShareMs(options.deadline - this.startedAt);
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     const hold = options.isOnward ? null : options.target.quality;
-    this.#form = new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize, hold);
+    this.#form = new ChatAnswerForm(options.request.facts, options.request.path, options.target.policy.stream.maxEventSize, hold);
     this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }

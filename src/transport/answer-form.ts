@@ -1,4 +1,5 @@
 import type { AnswerFacts, Failure } from '../core/facts.ts';
+import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { createFailure } from '../wire/failure.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
@@ -8,6 +9,8 @@ import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
 /** What the caller asked for, and how an answer in the other form becomes it. */
 export interface AnswerForm {
   readonly wants: 'stream' | 'plain' | 'bytes';
+  /** Of bytes: a JSON text is held whole and judged by `read`, and no bytes at all are no answer. */
+  readonly judgesBytes: boolean;
   /** Reads the answer as events; null: an answer of this kind never is. */
   createReader(): StreamReader | null;
   /** Judges a whole JSON text. */
@@ -88,10 +91,15 @@ export function contentTypeFault(contentType: string | undefined): string | null
   return `the answer has the content type ${type.slice(0, 100)}`;
 }
 
+/** True if the body is one JSON text by its content type. */
+export function isJson(contentType: string | undefined): boolean {
+  return (contentType ?? '').split(';')[0]!.trim().toLowerCase().endsWith('json');
+}
+
 /** Types that say nothing of what the body is. */
 const UNTOLD: ReadonlySet<string> = new Set(['', 'text/plain', 'application/octet-stream', 'binary/octet-stream']);
 
-/** Complete but without anything in it; a filtered answer is empty for a reason that the caller should see. */
+/** Complete but without anything in it, and its finish reason does not say why. */
 export function isHollow(facts: AnswerFacts): boolean {
-  return !facts.hasContent && facts.finishReason !== 'content_filter';
+  return !facts.hasContent && !mayBeEmpty(facts.finishReason, facts.usage);
 }

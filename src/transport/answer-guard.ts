@@ -8,7 +8,7 @@ import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { contentTypeFault, isAllBlank, isHollow, judgeWhole, sniff } from './answer-form.ts';
+import { contentTypeFault, isAllBlank, isHollow, isJson, judgeWhole, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { MISSING, phaseLimit } from './answer-limits.ts';
 import type { PhaseTimes } from './answer-limits.ts';
@@ -139,8 +139,13 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
       this.#decoder = createContentDecoder(encoding!, this);
       if (this.#decoder === null) return this.#fail('malformed', 'the answer has an unknown content encoding');
     }
-    if (this.#isError || this.#form.wants === 'bytes') return;
-    const fault = contentTypeFault(firstValue(headers['content-type']));
+    if (this.#isError) return;
+    const contentType = firstValue(headers['content-type']);
+    if (this.#form.wants === 'bytes') {
+      if (this.#form.judgesBytes && isIdentity(encoding) && isJson(contentType)) this.#reading = 'plain';
+      return;
+    }
+    const fault = contentTypeFault(contentType);
     if (fault !== null) this.#fail('malformed', fault);
   }
 
@@ -296,6 +301,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek());
+    if (this.#form.judgesBytes && this.contentAt === 0) return this.#fail('empty', 'the answer has no body');
     this.facts.hasContent = true;
     this.#complete();
   }

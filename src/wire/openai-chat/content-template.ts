@@ -9,7 +9,7 @@
  */
 import { isRecord } from '../json-values.ts';
 
-const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning'] as const;
+const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
 /** What grows by pieces: texts of a delta, the `text` of a choice, the arguments of a tool call. */
 const HOLES = [...DELTA_TEXTS, 'text', 'arguments'] as const;
 const PADDING = 'obfuscation';

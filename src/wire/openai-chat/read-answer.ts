@@ -1,15 +1,17 @@
 import { isUtf8 } from 'node:buffer';
+import { isBlankText } from '../../core/blank-text.ts';
 import type { AnswerFacts, Failure } from '../../core/facts.ts';
+import { isFailedFinish, mayBeEmpty } from '../../core/finish-reason.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
-import { isRecord, kindOf, parseMember } from '../json-values.ts';
-import type { BodyMember } from '../request-body.ts';
+import { isRecord, parseMember } from '../json-values.ts';
 import { readUsage } from '../usage.ts';
-import { findError, isFailedFinish } from './answer-error.ts';
+import { findError } from './answer-error.ts';
 import { holdsAnswer, holdsContent } from './content.ts';
+import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 
 export type ReadAnswer = { readonly ok: true; readonly facts: AnswerFacts } | { readonly ok: false; readonly failure: Failure };
 
@@ -31,7 +33,10 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
   facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'].slice(0, MODEL_LENGTH_MAX) : null;
   const groq = value['x_groq'];
   facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
-  const failure = operation === 'embeddings' ? readVectors(value['data'], choices, facts) : readChoices(value['choices'], facts, bytes);
+  const failure =
+    operation === 'embeddings'
+      ? readVectors(value['data'] ?? value['embeddings'], choices, facts)
+      : readChoices(value['choices'], facts, bytes);
   return failure === null ? { ok: true, facts } : refuse(failure);
 }
 
@@ -65,35 +70,17 @@ function readAroundVectors(bytes: Uint8Array, outline: JsonOutline | null): Reco
   if (outline !== null && bytes.length > PARSED_BYTES_MAX) {
     const value = outline.parse();
     if (!isRecord(value)) return null;
-    return Array.isArray(value['data']) ? { ...value, data: countVectorsIn(asBuffer(bytes)) } : value;
+    if (Array.isArray(value['data'])) return { ...value, data: countVectorsIn(asBuffer(bytes)) };
+    return Array.isArray(value['embeddings']) ? { ...value, embeddings: value['embeddings'].length } : value;
   }
   const scan = scanObject(bytes);
   if (!scan.ok) return null;
   const value: Record<string, unknown> = {};
   for (const member of scan.members) {
-    const isData = member.name === 'data';
+    const isData = member.name === 'data' || member.name === 'embeddings';
     value[member.name] = isData ? countVectors(bytes, member) : parseMember(bytes, member);
   }
   return value;
-}
-
-const VECTOR_KEY = Buffer.from('"embedding"');
-const COLON = 0x3a;
-
-/** The key `embedding` in a list; the same word is a value too. */
-function countVectors(bytes: Uint8Array, member: BodyMember): number {
-  if (kindOf(bytes, member) !== 'array' || member.items === 0) return 0;
-  return countVectorsIn(asBuffer(bytes).subarray(member.start, member.end));
-}
-
-function countVectorsIn(data: Buffer): number {
-  let count = 0;
-  for (let at = data.indexOf(VECTOR_KEY); at >= 0; at = data.indexOf(VECTOR_KEY, at)) {
-    at += VECTOR_KEY.length;
-    while (data[at]! <= 0x20) at++;
-    if (data[at] === COLON) count++;
-  }
-  return count;
 }
 
 function noFacts(): AnswerFacts {
@@ -116,6 +103,7 @@ function empty(message: string, bytes: Uint8Array | null): Failure {
 }
 
 function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure | null {
+  if (count === HOLLOW_VECTOR) return empty('the answer holds an embedding without numbers', null);
   if (typeof count !== 'number' || count === 0) return empty('the answer holds no embedding', null);
   if (count < asked) return createFailure('malformed', 'answer', `the answer holds ${count} embeddings for ${asked} inputs`);
   facts.hasContent = true;
@@ -125,21 +113,20 @@ function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure
 function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Failure | null {
   const choices = Array.isArray(value) ? value.filter(isRecord) : [];
   if (choices.length === 0) return empty('the answer has no choices', null);
-  let filtered = false;
   let answers = false;
+  let isAllowedEmpty = false;
   for (const choice of choices) {
     const finish = typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null;
     if (isFailedFinish(finish)) return failureOfChoice(choice, finish, bytes);
     facts.finishReason ??= finish;
-    filtered ||= finish === 'content_filter';
-    const hasText = typeof choice['text'] === 'string' && choice['text'] !== '';
+    isAllowedEmpty ||= mayBeEmpty(finish, facts.usage);
+    const hasText = typeof choice['text'] === 'string' && !isBlankText(choice['text']);
     const message = isRecord(choice['message']) ? choice['message'] : null;
     answers ||= hasText || (message !== null && holdsAnswer(message));
     if (answers || (message !== null && holdsContent(message))) facts.hasContent = true;
   }
   if (facts.hasContent && !answers) facts.onlyThoughts = true;
-  // A filtered answer is the provider's last word, and empty by nature.
-  if (facts.hasContent || filtered) return null;
+  if (facts.hasContent || isAllowedEmpty) return null;
   // Without a choice that came to its end it is no answer that anybody could be given.
   return empty('the answer has no content', facts.finishReason === null ? null : bytes);
 }

@@ -3,15 +3,17 @@
  * the original bytes of whole events, so that nothing is written anew (design 4.5, 4.2).
  */
 import { Buffer } from 'node:buffer';
+import { isBlankText } from '../../core/blank-text.ts';
 import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
+import { isFailedFinish } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseExactly } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
 import { ChoiceProgress } from './choice-progress.ts';
-import { holdsContent, holdsToolCall } from './content.ts';
-import { findError, isFailedFinish } from './answer-error.ts';
+import { holdsContent, holdsMore, holdsToolCall } from './content.ts';
+import { findError } from './answer-error.ts';
 import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
 import { findWrappedError } from './wrapped-error.ts';
@@ -311,11 +313,11 @@ class ChatStreamReader implements StreamReader {
     return null;
   }
 
+  /** White space is content of a stream that has begun, and does not begin one: an answer of white space alone is empty. */
   #readDelta(choice: Record<string, unknown>, index: number): void {
     const delta = choice['delta'] ?? choice['message'];
-    const hasText = typeof choice['text'] === 'string' && choice['text'] !== '';
     if (isRecord(delta) && holdsToolCall(delta)) this.#choices.call(index);
-    if (!hasText && !(isRecord(delta) && holdsContent(delta))) return;
+    if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
     this.#hasContent = true;
     this.facts.hasContent = true;
   }
@@ -331,8 +333,15 @@ class ChatStreamReader implements StreamReader {
 }
 
 function holdsPiece(choice: Record<string, unknown>): boolean {
-  const { delta, text } = choice;
-  return isRecord(delta) ? holdsContent(delta) : typeof text === 'string' && text !== '';
+  const { text } = choice;
+  const delta = choice['delta'] ?? choice['message'];
+  return (isRecord(delta) && holdsContent(delta)) || (typeof text === 'string' && !isBlankText(text));
+}
+
+function holdsMorePiece(choice: Record<string, unknown>): boolean {
+  const { text } = choice;
+  const delta = choice['delta'] ?? choice['message'];
+  return (isRecord(delta) && holdsMore(delta)) || (typeof text === 'string' && text !== '');
 }
 
 /** As much of a block tells what it is. */
