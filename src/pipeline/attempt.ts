@@ -1,6 +1,6 @@
 /** One send to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../core/clock.ts';
-import type { Failure, Phase } from '../core/facts.ts';
+import type { Failure, Phase, TokenUsage } from '../core/facts.ts';
 import { firstContentLimitMs, headersLimitMs, isSilenceSet, silenceShareMs } from '../policy/latency/silence.ts';
 import type { CallKind, SilentPhase } from '../policy/latency/silence.ts';
 import type { RescueBudget } from '../policy/hedge.ts';
@@ -101,6 +101,16 @@ export class Attempt implements GuardListener, GuardLimits {
 
   get facts(): AnswerFacts {
     return this.#guard.facts;
+  }
+
+  /** What its provider counted; where it tells no usage, an estimate by what was asked and said. Null: neither is known. */
+  get countedUsage(): TokenUsage | null {
+    const { usage } = this.#guard.facts;
+    const outputTokens = this.#guard.saidTokens;
+    if (usage !== null || outputTokens === null) return usage;
+    const { permit, request } = this.options;
+    const bound = request.facts.outputBound ?? Infinity;
+    return { inputTokens: permit.need.inputTokens, cachedInputTokens: 0, outputTokens: Math.min(outputTokens, bound) };
   }
 
   get status(): number {

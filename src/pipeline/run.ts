@@ -24,6 +24,7 @@ import { isOutOfOrder, isStandInFor } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
 import type { SharedAnswer } from './shared-answer.ts';
+import { Spending } from './spending.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 import type { FailedAttempt, Group, KeptAnswer } from './run-parts.ts';
 import { sourceOf } from './source.ts';
@@ -89,6 +90,10 @@ export class RequestRun implements Running, AttemptOwner {
   broken: Attempt | null = null;
   stopError: BreakwaterError | null = null;
   firstContentMs: number | null = null;
+  /** What its calls used and cost so far; null: none has told its usage. */
+  spending: Spending | null = null;
+  /** What its answer took by our estimate; null: the provider has told it, or there is none. */
+  estimated: TokenUsage | null = null;
   #finished = false;
   readonly #onLeave = () => this.#interruptWaits();
 
@@ -125,6 +130,12 @@ export class RequestRun implements Running, AttemptOwner {
   /** The best complete answer so far that was not good enough; null: there is none. */
   get kept(): KeptAnswer | null {
     return this.#kept;
+  }
+
+  /** One of its calls has ended, and told what it used. */
+  spend(target: RouteTarget, usage: TokenUsage): void {
+    if (this.spending === null) this.spending = new Spending(target, usage);
+    else this.spending.add(target, usage);
   }
 
   keep(answer: KeptAnswer | null): void {
@@ -326,7 +337,9 @@ export class RequestRun implements Running, AttemptOwner {
     const at = engine.clock.now();
     // Its own caller's end may have been another than that of the answer, which others read.
     const own = this.shared?.firstEnd ?? null;
-    this.#closeClientPermit(usage);
+    const { spending } = this;
+    const wasted = spending?.wastedBeside(target, usage);
+    this.#closeClientPermit(usage === null ? (this.estimated ?? spending?.usage ?? null) : (spending?.usage ?? usage));
     engine.events.emit({
       type: 'finished',
       requestId: request.id,
@@ -347,8 +360,9 @@ export class RequestRun implements Running, AttemptOwner {
       queueMs: this.queueMs,
       durationMs: own?.durationMs ?? at - this.startedAt,
       firstContentMs: own === null ? this.firstContentMs : own.firstContentMs,
-      usage,
-      costUsd: target === null ? null : costUsd(target, usage),
+      usage: spending?.usage ?? null,
+      costUsd: spending?.costUsd ?? null,
+      ...(wasted === undefined ? {} : { wasted }),
     });
   }
 
@@ -368,12 +382,4 @@ export class RequestRun implements Running, AttemptOwner {
 /** How much it took to come to an end, for the headers of every answer. */
 export function addCountHeaders(to: HeaderPairs, run: Pick<RequestRun, 'attempts' | 'queueMs'>): void {
   to.push('x-breakwater-attempts', String(run.attempts), 'x-breakwater-queue-ms', String(Math.round(run.queueMs)));
-}
-
-/** What an answer cost in US dollars; null where usage or prices are not known. */
-export function costUsd(target: RouteTarget, usage: TokenUsage | null): number | null {
-  const { price } = target.state;
-  if (price === null || usage === null) return null;
-  const uncached = usage.inputTokens - usage.cachedInputTokens;
-  return (uncached * price.input + usage.cachedInputTokens * price.cachedInput + usage.outputTokens * price.output) / 1e6;
 }

@@ -9,7 +9,9 @@ export function settleAnswered(run: RequestRun, attempt: Attempt): void {
   if (!permit.isOpen) return;
   target.state.rateLimitStreak = 0;
   learnFromUsage(run, attempt);
-  settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'success' });
+  const usage = attempt.countedUsage;
+  settleAttempt(run.engine, target, permit, { usage, health: 'success' });
+  if (attempt.facts.usage === null && usage !== null) run.estimated = usage;
 }
 
 /** An attempt whose answer nobody takes any more, through no fault of its own. */

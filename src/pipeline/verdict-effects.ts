@@ -19,6 +19,7 @@ import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
+import { costUsd } from './spending.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
@@ -105,6 +106,9 @@ export function tellAttemptEnd(
   const at = run.engine.clock.now();
   const { number, target } = attempt.options;
   attempt.endTold = true;
+  const { usage } = attempt.facts;
+  if (usage !== null) run.spend(target, usage);
+  const cost = costUsd(target, usage);
   run.engine.events.emit({
     type: 'attempt_end',
     requestId: run.request.id,
@@ -122,7 +126,8 @@ export function tellAttemptEnd(
     quality,
     phase: failure?.phase ?? null,
     message: failure?.message ?? null,
-    usage: attempt.facts.usage,
+    usage,
+    ...(cost === null ? {} : { costUsd: cost }),
     upstreamRequestId: attempt.upstreamId,
   });
 }

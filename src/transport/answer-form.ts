@@ -1,4 +1,4 @@
-import type { AnswerFacts, Failure } from '../core/facts.ts';
+import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { createFailure } from '../wire/failure.ts';
@@ -43,18 +43,20 @@ export function judgeWhole(
   form: AnswerForm,
   whole: Uint8Array,
   known: JsonOutline | null,
-): { facts: AnswerFacts; bytes: Uint8Array } | { failure: Failure } {
+): { facts: AnswerFacts; bytes: Uint8Array; saidTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
-    return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one') };
+    return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one'), usage: null };
   }
   const answer = form.read(whole, outline);
-  if (answer.ok) return { facts: answer.facts, bytes: isStream ? form.toStream(whole) : whole };
+  if (answer.ok) {
+    return { facts: answer.facts, bytes: isStream ? form.toStream(whole) : whole, saidTokens: answer.saidTokens ?? null };
+  }
   const { kind, body } = answer.failure;
   // What is empty may be the best there is, if it is an answer at all.
   const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(whole) : whole;
-  return { failure: { ...answer.failure, phase: 'answer', body: kept } };
+  return { failure: { ...answer.failure, phase: 'answer', body: kept }, usage: answer.usage };
 }
 
 function outlineOf(whole: Uint8Array): JsonOutline | null {

@@ -43,6 +43,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   /** What the answer turned out to be; null: nothing has been seen of it yet. */
   #reading: AnswerForm['wants'] | null;
   #reader: StreamReader | null = null;
+  #saidTokens: number | null = null;
   #phase: Phase = 'connect';
   #sentAt: Instant = 0;
   #endedAt: Instant = 0;
@@ -91,6 +92,11 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
 
   get sentAt(): Instant {
     return this.#sentAt;
+  }
+
+  /** An estimate of what was generated, for a provider that tells no usage; null: nothing is known. */
+  get saidTokens(): number | null {
+    return this.#reader === null ? this.#saidTokens : this.#reader.saidTokens;
   }
 
   /** What was held back until now; from here `onPieces` and `onEnd` tell the rest. */
@@ -308,8 +314,12 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
 
   #judgeWhole(whole: Uint8Array): void {
     const judged = judgeWhole(this.#form, whole, this.held.outline);
-    if ('failure' in judged) return this.#failWith(judged.failure);
+    if ('failure' in judged) {
+      this.facts.usage = judged.usage ?? this.facts.usage;
+      return this.#failWith(judged.failure);
+    }
     this.facts = judged.facts;
+    this.#saidTokens = judged.saidTokens;
     this.held.replace(judged.bytes);
     this.#complete();
   }

@@ -11,6 +11,8 @@ const NOT_CONTENT: ReadonlySet<string> = new Set(['role', 'id', 'index', 'type',
 /** Parts of `content` in which a model thinks (Mistral, Anthropic-like servers). */
 const REASONING_PARTS: ReadonlySet<unknown> = new Set(['thinking', 'reasoning', 'redacted_thinking', 'reasoning_text', 'summary_text']);
 
+export const CHARS_PER_TOKEN = 4;
+
 /** Deeper inside a list nothing is looked for. */
 const NESTING_MAX = 8;
 
@@ -53,6 +55,20 @@ export function holdsMore(message: Record<string, unknown>): boolean {
     if (!NOT_CONTENT.has(name) && ((typeof value === 'string' && value !== '') || isFilledMember(name, value))) return true;
   }
   return holdsAnswer(message);
+}
+
+/** Roughly how many tokens the texts in a message or delta are, where its provider does not say. */
+export function estimatedTokens(message: unknown): number {
+  return Math.ceil(textLength(message, NESTING_MAX) / CHARS_PER_TOKEN);
+}
+
+function textLength(value: unknown, depth: number): number {
+  if (typeof value === 'string') return value.length;
+  if (depth === 0 || typeof value !== 'object' || value === null) return 0;
+  let length = 0;
+  for (const [name, member] of Object.entries(value))
+    if (!NOT_CONTENT.has(name) && name !== 'logprobs') length += textLength(member, depth - 1);
+  return length;
 }
 
 /** Text that shows, or parts in its place (text, images) of which one is more than reasoning. */

@@ -9,6 +9,7 @@ import { isRecord, parseMember } from '../json-values.ts';
 import { findError } from './answer-error.ts';
 import type { ReadAnswer } from './read-answer.ts';
 import { readUsage } from '../usage.ts';
+import type { Failure, TokenUsage } from '../../core/facts.ts';
 import { isBlankText } from '../../core/blank-text.ts';
 
 export type MediaKind = 'images' | 'rerank' | 'moderations' | 'transcript' | 'speech';
@@ -65,9 +66,9 @@ export function mediaKindOf(path: string): MediaKind | null {
 /** Judges a whole JSON answer. The bytes themselves go on unread. */
 export function readMediaAnswer(kind: MediaKind, bytes: Uint8Array): ReadAnswer {
   const list = bareList(bytes);
-  if (list !== null) return isFilledBy(kind, list) ? passed(null) : refused(kind);
+  if (list !== null) return isFilledBy(kind, list) ? passed(null) : refused(kind, null);
   const scan = scanObject(bytes);
-  if (!scan.ok) return { ok: false, failure: createFailure('malformed', 'answer', `the answer is ${scan.message}`) };
+  if (!scan.ok) return fail(createFailure('malformed', 'answer', `the answer is ${scan.message}`), null);
   const small = new Map<string, unknown>();
   const large = new Set<string>();
   for (const member of scan.members) {
@@ -75,10 +76,11 @@ export function readMediaAnswer(kind: MediaKind, bytes: Uint8Array): ReadAnswer 
     else small.set(member.name, parseMember(bytes, member));
   }
   const value = Object.fromEntries(small);
-  if (value['error']) return { ok: false, failure: failureFromErrorValue(value, 'answer', bytes) };
-  if (holdsAnswer(kind, value, large)) return passed(readUsage(value['usage']));
+  const usage = readUsage(value['usage']);
+  if (value['error']) return fail(failureFromErrorValue(value, 'answer', bytes), usage);
+  if (holdsAnswer(kind, value, large)) return passed(usage);
   const error = large.size === 0 ? findError(value) : null;
-  return error === null ? refused(kind) : { ok: false, failure: failureFromErrorValue(error, 'answer', bytes) };
+  return error === null ? refused(kind, usage) : fail(failureFromErrorValue(error, 'answer', bytes), usage);
 }
 
 function holdsAnswer(kind: MediaKind, value: Record<string, unknown>, large: ReadonlySet<string>): boolean {
@@ -139,12 +141,16 @@ function bareList(bytes: Uint8Array): unknown {
   }
 }
 
-function passed(usage: ReturnType<typeof readUsage>): ReadAnswer {
+function passed(usage: TokenUsage | null): ReadAnswer {
   return { ok: true, facts: { model: null, usage, finishReason: null, hasContent: true, toolCallOpen: false } };
 }
 
-function refused(kind: MediaKind): ReadAnswer {
+function refused(kind: MediaKind, usage: TokenUsage | null): ReadAnswer {
   const message =
     kind === 'transcript' ? 'the answer holds no transcript' : kind === 'speech' ? 'the answer is empty' : EXPECTED[kind].missing;
-  return { ok: false, failure: createFailure('empty', 'answer', message) };
+  return fail(createFailure('empty', 'answer', message), usage);
+}
+
+function fail(failure: Failure, usage: TokenUsage | null): ReadAnswer {
+  return { ok: false, failure, usage };
 }

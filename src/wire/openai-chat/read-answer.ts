@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
-import type { AnswerFacts, Failure } from '../../core/facts.ts';
+import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { isFailedFinish, mayBeEmpty } from '../../core/finish-reason.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
@@ -10,16 +10,19 @@ import { scanObject } from '../json-scan.ts';
 import { isRecord, parseMember } from '../json-values.ts';
 import { readUsage } from '../usage.ts';
 import { findError } from './answer-error.ts';
-import { holdsAnswer, holdsContent } from './content.ts';
+import { CHARS_PER_TOKEN, estimatedTokens, holdsAnswer, holdsContent } from './content.ts';
 import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 
-export type ReadAnswer = { readonly ok: true; readonly facts: AnswerFacts } | { readonly ok: false; readonly failure: Failure };
+export type ReadAnswer =
+  | { readonly ok: true; readonly facts: AnswerFacts; readonly saidTokens?: number }
+  | { readonly ok: false; readonly failure: Failure; readonly usage: TokenUsage | null };
 
 /**
  * Judges a whole body that came with a success status (design 4.2): an answer, an error in disguise, nothing, or no JSON.
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
  * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
  * `outline`: of a large body, which is then not parsed whole.
+ * `saidTokens`: an estimate of the output where the answer tells no usage.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
 export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadAnswer {
@@ -27,17 +30,21 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
   if (isBlank(bytes)) return refuse(empty('the answer has no body', null));
   const value = operation === 'embeddings' ? readAroundVectors(bytes, outline) : parseWhole(bytes, outline);
   if (value === null) return refuse(createFailure('malformed', 'answer', 'the answer is not one JSON object'));
-  const error = findError(value);
-  if (error !== null) return refuse(failureFromErrorValue(error, 'answer', bytes));
   const facts = noFacts();
-  facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'].slice(0, MODEL_LENGTH_MAX) : null;
   const groq = value['x_groq'];
   facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
+  const error = findError(value);
+  if (error !== null) return refuse(failureFromErrorValue(error, 'answer', bytes), facts.usage);
+  facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'].slice(0, MODEL_LENGTH_MAX) : null;
   const failure =
     operation === 'embeddings'
       ? readVectors(value['data'] ?? value['embeddings'], choices, facts)
       : readChoices(value['choices'], facts, bytes);
-  return failure === null ? { ok: true, facts } : refuse(failure);
+  if (failure !== null) return refuse(failure, facts.usage);
+  if (facts.usage !== null) return { ok: true, facts };
+  if (operation === 'embeddings') return { ok: true, facts, saidTokens: 0 };
+  // An outline holds no long texts.
+  return { ok: true, facts, saidTokens: outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN) };
 }
 
 /** A longer name is cut; it stands in logs and metrics. */
@@ -87,8 +94,9 @@ function noFacts(): AnswerFacts {
   return { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 }
 
-function refuse(failure: Failure): ReadAnswer {
-  return { ok: false, failure };
+/** `usage`: what it was all the same. */
+function refuse(failure: Failure, usage: TokenUsage | null = null): ReadAnswer {
+  return { ok: false, failure, usage };
 }
 
 /** Nothing but white space, a mark or no bytes at all. */

@@ -12,7 +12,7 @@ import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
 import { ChoiceProgress } from './choice-progress.ts';
-import { holdsContent, holdsMore, holdsToolCall } from './content.ts';
+import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
 import { findError } from './answer-error.ts';
 import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
@@ -34,6 +34,8 @@ export interface StreamReader {
   readonly facts: AnswerFacts;
   /** True if every choice has ended: only usage and terminator may follow. */
   readonly isComplete: boolean;
+  /** An estimate of what was generated, for a provider that tells no usage. */
+  readonly saidTokens: number;
   /** After `done` or a failure it gives nothing more. */
   push(chunk: Uint8Array): StreamPush;
   /** The upstream closed cleanly. */
@@ -78,6 +80,9 @@ class ChatStreamReader implements StreamReader {
   /** The terminator is through, but for the LF of its last CRLF. */
   #awaitsLineFeed = false;
   #sawEvent = false;
+  /** Events with content, and about how much text was in them. */
+  #events = 0;
+  #chars = 0;
   /** What became of the last whole block. */
   #lastStep: 'pass' | 'strip' = 'pass';
   /** Of the current push. */
@@ -90,6 +95,11 @@ class ChatStreamReader implements StreamReader {
     this.#maxEventSize = options.maxEventSize;
     this.#framer = new SseFramer(options.maxEventSize);
     this.#templates = options.shortcut === false ? null : new TemplateList();
+  }
+
+  /** Many servers send one event for a token, others a sentence in each. */
+  get saidTokens(): number {
+    return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 
   get isComplete(): boolean {
@@ -210,6 +220,8 @@ class ChatStreamReader implements StreamReader {
     this.#hasContent = true;
     this.facts.hasContent = true;
     this.facts.model = templates.model ?? this.facts.model;
+    this.#events += templates.events;
+    this.#chars += templates.chars;
   }
 
   #readBlock(): Step {
@@ -320,6 +332,8 @@ class ChatStreamReader implements StreamReader {
     if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
     this.#hasContent = true;
     this.facts.hasContent = true;
+    this.#events++;
+    this.#chars += estimatedTokens(delta ?? choice['text']) * CHARS_PER_TOKEN;
   }
 
   /** Takes the event just read as the form of those to come, if it is of the plain kind: content and nothing else of note. */
