@@ -64,8 +64,7 @@ function contentTypeOf(given: string | null, isStream: boolean): string {
 
 /** What all calls of the request cost, once the last of them has ended. */
 export function addCostHeader(to: HeaderPairs, { spending }: RequestRun): void {
-  const cost = spending?.costUsd ?? null;
-  if (cost !== null) to.push('x-breakwater-cost-usd', String(Number(cost.toPrecision(6))));
+  if (spending.costUsd !== null) to.push('x-breakwater-cost-usd', String(Number(spending.costUsd.toPrecision(6))));
 }
 
 /** The same, told in a stream whose headers had to go out before it was known. */

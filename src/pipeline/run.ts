@@ -90,10 +90,8 @@ export class RequestRun implements Running, AttemptOwner {
   broken: Attempt | null = null;
   stopError: BreakwaterError | null = null;
   firstContentMs: number | null = null;
-  /** What its calls used and cost so far; null: none has told its usage. */
-  spending: Spending | null = null;
-  /** What its answer took by our estimate; null: the provider has told it, or there is none. */
-  estimated: TokenUsage | null = null;
+  /** What its calls used and cost so far. */
+  readonly spending = new Spending();
   #finished = false;
   readonly #onLeave = () => this.#interruptWaits();
 
@@ -130,12 +128,6 @@ export class RequestRun implements Running, AttemptOwner {
   /** The best complete answer so far that was not good enough; null: there is none. */
   get kept(): KeptAnswer | null {
     return this.#kept;
-  }
-
-  /** One of its calls has ended, and told what it used. */
-  spend(target: RouteTarget, usage: TokenUsage): void {
-    if (this.spending === null) this.spending = new Spending(target, usage);
-    else this.spending.add(target, usage);
   }
 
   keep(answer: KeptAnswer | null): void {
@@ -338,8 +330,8 @@ export class RequestRun implements Running, AttemptOwner {
     // Its own caller's end may have been another than that of the answer, which others read.
     const own = this.shared?.firstEnd ?? null;
     const { spending } = this;
-    const wasted = spending?.wastedBeside(target, usage);
-    this.#closeClientPermit(usage === null ? (this.estimated ?? spending?.usage ?? null) : (spending?.usage ?? usage));
+    const wasted = spending.wastedBeside(target, usage);
+    this.#closeClientPermit(spending.counted);
     engine.events.emit({
       type: 'finished',
       requestId: request.id,
@@ -360,8 +352,8 @@ export class RequestRun implements Running, AttemptOwner {
       queueMs: this.queueMs,
       durationMs: own?.durationMs ?? at - this.startedAt,
       firstContentMs: own === null ? this.firstContentMs : own.firstContentMs,
-      usage: spending?.usage ?? null,
-      costUsd: spending?.costUsd ?? null,
+      usage: spending.usage,
+      costUsd: spending.costUsd,
       ...(wasted === undefined ? {} : { wasted }),
     });
   }

@@ -11,7 +11,7 @@ export function settleAnswered(run: RequestRun, attempt: Attempt): void {
   learnFromUsage(run, attempt);
   const usage = attempt.countedUsage;
   settleAttempt(run.engine, target, permit, { usage, health: 'success' });
-  if (attempt.facts.usage === null && usage !== null) run.estimated = usage;
+  if (attempt.facts.usage === null && usage !== null) run.spending.estimate(usage);
 }
 
 /** An attempt whose answer nobody takes any more, through no fault of its own. */

@@ -7,26 +7,39 @@ import type { RouteTarget } from './route.ts';
 const DIGITS = 12;
 
 export class Spending {
-  /** Of all calls whose usage is known. */
-  usage: TokenUsage;
-  /** Of all of them, in US dollars; null: one of them has no price. */
-  costUsd: number | null;
-  #calls = 1;
+  /** Of all calls whose usage is known; null: there is none. */
+  usage: TokenUsage | null = null;
+  /** Of all of them, in US dollars; null: there is none, or one of them has no price. */
+  costUsd: number | null = null;
+  #calls = 0;
+  /** What an answer without usage is taken to have used; null: there is none. */
+  #estimated: TokenUsage | null = null;
 
-  constructor(target: RouteTarget, usage: TokenUsage) {
-    this.usage = usage;
-    this.costUsd = costUsd(target, usage);
+  /** A call has ended; null: it told no usage. Returns its cost in US dollars; null: unknown. */
+  add(target: RouteTarget, usage: TokenUsage | null): number | null {
+    if (usage === null) return null;
+    const cost = costUsd(target, usage);
+    if (this.usage === null) this.costUsd = cost;
+    else this.costUsd = cost === null || this.costUsd === null ? null : rounded(this.costUsd + cost);
+    this.usage = this.usage === null ? usage : combined(this.usage, usage, 1);
+    this.#calls++;
+    return cost;
   }
 
-  add(target: RouteTarget, usage: TokenUsage): void {
-    this.#calls++;
-    this.usage = combined(this.usage, usage, 1);
-    const cost = costUsd(target, usage);
-    this.costUsd = cost === null || this.costUsd === null ? null : rounded(this.costUsd + cost);
+  /** An answer came without its usage. */
+  estimate(usage: TokenUsage): void {
+    this.#estimated = usage;
+  }
+
+  /** For the client's own limits: what is known, and what is estimated; null: neither is there. */
+  get counted(): TokenUsage | null {
+    if (this.#estimated === null || this.usage === null) return this.#estimated ?? this.usage;
+    return combined(this.usage, this.#estimated, 1);
   }
 
   /** What was used beside the answer; `own`: the answer's usage, null: unknown, or there was no answer. Undefined: nothing was. */
   wastedBeside(target: RouteTarget | null, own: TokenUsage | null): Wasted | undefined {
+    if (this.usage === null) return undefined;
     if (target === null || own === null) return { usage: this.usage, costUsd: this.costUsd };
     if (this.#calls === 1) return undefined;
     const ownCost = costUsd(target, own);

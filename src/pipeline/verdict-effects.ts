@@ -19,7 +19,6 @@ import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
-import { costUsd } from './spending.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
@@ -107,8 +106,7 @@ export function tellAttemptEnd(
   const { number, target } = attempt.options;
   attempt.endTold = true;
   const { usage } = attempt.facts;
-  if (usage !== null) run.spend(target, usage);
-  const cost = costUsd(target, usage);
+  const cost = run.spending.add(target, usage);
   run.engine.events.emit({
     type: 'attempt_end',
     requestId: run.request.id,

@@ -107,46 +107,6 @@ test('knows content from liveness', () => {
   );
 });
 
-test('a stream that ends with a finish reason of a failure fails', () => {
-  for (const finish of ['network_error', 'insufficient_system_resource', 'abort', 'time_out', 'InternalError']) {
-    const found = read(ROLE + words('a b') + chunk({}, finish) + DONE);
-    assert.deepEqual([found.failure?.kind, found.failure?.code, found.done], ['error', finish, false], finish);
-  }
-  for (const finish of [
-    'stop',
-    'length',
-    'tool_calls',
-    'content_filter',
-    'eos_token',
-    'end_turn',
-    'max_tokens',
-    'stop_sequence',
-    'unknown',
-  ])
-    assert.equal(read(ROLE + words('a b') + chunk({}, finish) + DONE).done, true, finish);
-});
-
-test('whatever a delta holds beside role, id, index and type is content', () => {
-  for (const delta of [{ reasoning_text: 'hm' }, { thinking: 'hm' }, { x_steps: ['a'] }, { reasoning: { text: 'hm' } }])
-    assert.equal(read(ROLE + chunk(delta), { end: false }).facts.hasContent, true, JSON.stringify(delta));
-  for (const delta of [{ id: 'd', index: 0, type: 'message', role: 'assistant' }, { reasoning_text: '' }, { x_steps: [] }, { extra: {} }])
-    assert.equal(read(ROLE + chunk(delta), { end: false }).facts.hasContent, false, JSON.stringify(delta));
-});
-
-test('white space begins no answer, and is content of one that has begun', () => {
-  for (const shortcut of [true, false]) {
-    const blank = read(ROLE + words('\n \n\n') + STOP + DONE, { shortcut });
-    assert.deepEqual([blank.facts.hasContent, blank.done], [false, true]);
-    const begun = read(ROLE + chunk({ content: '\n' }) + chunk({ content: 'a' }) + chunk({ content: ' ' }), {
-      shortcut,
-      sizes: [90],
-      end: false,
-    });
-    assert.equal(begun.facts.hasContent, true);
-    assert.equal(begun.content.at(-1), true);
-  }
-});
-
 test('says of each push whether content is in it', () => {
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: false, maxEventSize: 1000 });
   const seen = [ROLE, words('a'), ': ping\n\n', words('b')].map((text) => reader.push(Buffer.from(text)).hasContent);
