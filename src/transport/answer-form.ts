@@ -1,7 +1,8 @@
 import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { createFailure } from '../wire/failure.ts';
+import { createFailure, failureFromResponse } from '../wire/failure.ts';
+import type { ResponseHeaders } from './transport.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
@@ -104,4 +105,9 @@ const UNTOLD: ReadonlySet<string> = new Set(['', 'text/plain', 'application/octe
 /** Complete but without anything in it, and its finish reason does not say why. */
 export function isHollow(facts: AnswerFacts): boolean {
   return !facts.hasContent && !mayBeEmpty(facts.finishReason, facts.usage);
+}
+
+/** An error status, and what its body says. */
+export function errorFailure(status: number, headers: ResponseHeaders, body: Uint8Array, epochMs: number): Failure {
+  return failureFromResponse({ status, headers: { get: (name) => headers[name]?.toString() ?? null }, body, epochMs });
 }

@@ -5,10 +5,10 @@
 import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
 import type { ByteRoom } from '../core/held-bytes.ts';
-import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
+import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { contentTypeFault, isAllBlank, isHollow, isJson, judgeWhole, sniff } from './answer-form.ts';
+import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { MISSING, phaseLimit } from './answer-limits.ts';
 import type { PhaseTimes } from './answer-limits.ts';
@@ -146,13 +146,10 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
       if (this.#decoder === null) return this.#fail('malformed', 'the answer has an unknown content encoding');
     }
     if (this.#isError) return;
-    const contentType = firstValue(headers['content-type']);
-    if (this.#form.wants === 'bytes') {
-      if (this.#form.judgesBytes && isIdentity(encoding) && isJson(contentType)) this.#reading = 'plain';
-      return;
-    }
-    const fault = contentTypeFault(contentType);
+    const type = firstValue(headers['content-type']);
+    const fault = this.#form.wants === 'bytes' ? null : contentTypeFault(type);
     if (fault !== null) this.#fail('malformed', fault);
+    else if (this.#form.judgesBytes && isIdentity(encoding) && isJson(type)) this.#reading = 'plain';
   }
 
   onData(chunk: Uint8Array): void {
@@ -303,7 +300,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   /** The upstream closed its side in good order. */
   #finish(): void {
     if (this.#ended) return;
-    if (this.#isError) return this.#failWith(this.#errorFailure());
+    if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.held.peek(), this.#clock.epochMs()));
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek());
@@ -322,11 +319,6 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.#saidTokens = judged.saidTokens;
     this.held.replace(judged.bytes);
     this.#complete();
-  }
-
-  #errorFailure(): Failure {
-    const headers = { get: (name: string) => this.#headers[name]?.toString() ?? null };
-    return failureFromResponse({ status: this.#status, headers, body: this.held.peek(), epochMs: this.#clock.epochMs() });
   }
 
   #complete(): void {
