@@ -1,10 +1,15 @@
 /** What `wire` and `transport` find out, and `policy` decides on: the only place where those rooms meet. */
 
-/** Token counts as the provider bills them. `inputTokens` includes `cachedInputTokens`. */
+/**
+ * Token counts as the provider bills them. `inputTokens` includes what was read from a cache and written to one, `outputTokens` includes
+ * reasoning. What a provider does not report is absent.
+ */
 export interface TokenUsage {
   readonly inputTokens: number;
   readonly cachedInputTokens: number;
   readonly outputTokens: number;
+  readonly cacheWriteTokens?: number;
+  readonly reasoningTokens?: number;
 }
 
 /** How far an attempt had come. */

@@ -11,18 +11,29 @@ const TOKENS_MAX = 10_000_000;
  */
 export function readUsage(usage: unknown): TokenUsage | null {
   if (!isRecord(usage)) return null;
-  const inputTokens = count(usage['prompt_tokens'] ?? usage['input_tokens']);
-  const outputTokens = count(usage['completion_tokens'] ?? usage['output_tokens']);
+  const inputTokens = tokenCount(usage['prompt_tokens'] ?? usage['input_tokens']);
+  const outputTokens = tokenCount(usage['completion_tokens'] ?? usage['output_tokens']);
   if (inputTokens === null && outputTokens === null) return null;
   const details = usage['prompt_tokens_details'] ?? usage['input_tokens_details'];
   const cached =
-    count(isRecord(details) ? details['cached_tokens'] : null) ??
-    count(usage['prompt_cache_hit_tokens']) ??
-    count(usage['cached_tokens']) ??
+    tokenCount(isRecord(details) ? details['cached_tokens'] : null) ??
+    tokenCount(usage['prompt_cache_hit_tokens']) ??
+    tokenCount(usage['cached_tokens']) ??
     0;
-  return { inputTokens: inputTokens ?? 0, cachedInputTokens: Math.min(cached, inputTokens ?? 0), outputTokens: outputTokens ?? 0 };
+  const written = tokenCount(isRecord(details) ? details['cache_write_tokens'] : null);
+  const outputDetails = usage['completion_tokens_details'] ?? usage['output_tokens_details'];
+  const reasoning = tokenCount(isRecord(outputDetails) ? outputDetails['reasoning_tokens'] : null);
+  return {
+    inputTokens: inputTokens ?? 0,
+    cachedInputTokens: Math.min(cached, inputTokens ?? 0),
+    // Some leave reasoning out of the output, but not out of the total.
+    outputTokens: Math.max(outputTokens ?? 0, (tokenCount(usage['total_tokens']) ?? 0) - (inputTokens ?? 0)),
+    ...(written === null || written === 0 ? {} : { cacheWriteTokens: written }),
+    ...(reasoning === null || reasoning === 0 ? {} : { reasoningTokens: reasoning }),
+  };
 }
 
-function count(value: unknown): number | null {
+/** A token count, or null for what no call can have. */
+export function tokenCount(value: unknown): number | null {
   return typeof value === 'number' && value >= 0 && value <= TOKENS_MAX ? value : null;
 }
