@@ -2,6 +2,7 @@
 import { get, type IncomingMessage } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 import type { Probe } from '../gateway/config/index.ts';
+import { readModelList } from '../wire/model-list.ts';
 
 /** A longer list of models is none that we use. */
 const listBytesMax = 1024 * 1024;
@@ -17,7 +18,7 @@ export function createProbe(clock: Clock): Probe {
       function finish(text: string | null): void {
         timer.cancel();
         request.destroy();
-        resolve(text === null ? null : readList(text));
+        resolve(text === null ? null : readModelList(text));
       }
     });
 }
@@ -31,14 +32,4 @@ function collect(response: IncomingMessage, finish: (text: string | null) => voi
     if (text.length > listBytesMax) finish(null);
   });
   response.on('end', () => finish(text));
-}
-
-function readList(text: string): string[] | null {
-  try {
-    const { data } = JSON.parse(text) as { data?: unknown };
-    if (!Array.isArray(data)) return null;
-    return data.map((entry: { id?: unknown } | null) => entry?.id).filter((id) => typeof id === 'string');
-  } catch {
-    return null;
-  }
 }

@@ -112,6 +112,18 @@ test('a requests file is replayed with the latencies that it shows; what can not
   ]);
 });
 
+test('streamed and non-streaming calls keep their own latencies: one slow stream changes nothing for the rest', async () => {
+  const attempt = { attempt: 1, target: 'main/big', atMs: 0, durationMs: 1_000, firstContentMs: 1_000, verdict: 'success', status: 200 };
+  const usage = { inputTokens: 100, cachedInputTokens: 0, outputTokens: 50 };
+  const plain = { stream: false, deadlineMs: 10_000, durationMs: 1_000, attempts: [{ ...attempt, usage }] };
+  const slow = { ...attempt, durationMs: 90_000, firstContentMs: 80_000, usage };
+  const lines = [...Array.from({ length: 40 }, (_, i) => record(i, plain)), record(40, { durationMs: 90_000, attempts: [slow] })];
+  const { scenarios } = await report(await folder({ 'r.jsonl': lines.join('\n') }), '--requests', 'r.jsonl');
+  assert.deepEqual([scenarios[0]?.requests, scenarios[0]?.success], [41, 41]);
+  const firstMs = scenarios[0]?.byPriority['low']?.firstContentMs?.p50 ?? 0;
+  assert.ok(firstMs >= 900 && firstMs < 1_100, `${firstMs}`);
+});
+
 test('the report begins with who waits, for what, and who is not served', async () => {
   const cwd = await folder();
   const args = ['simulate', '--load', 'rate=80,minutes=5,output=50,deadline=60s,high=0'];

@@ -90,7 +90,16 @@ export interface AttemptEndEvent extends RequestEvent {
   /** Sanitised, bounded. */
   readonly message: string | null;
   readonly usage: TokenUsage | null;
+  /** In US dollars; absent where usage or prices are not known. */
+  readonly costUsd?: number;
   readonly upstreamRequestId: string | null;
+}
+
+/** What calls used and cost whose answers did not go to the caller: discarded, empty, too late. */
+export interface Wasted {
+  readonly usage: TokenUsage;
+  /** In US dollars; null: one of the calls has no price. */
+  readonly costUsd: number | null;
 }
 
 /** The request pauses before it asks again. */
@@ -147,8 +156,12 @@ export interface FinishedEvent extends RequestEvent {
   readonly queueMs: number;
   readonly durationMs: number;
   readonly firstContentMs: number | null;
+  /** Of all upstream calls that told theirs, discarded ones too. */
   readonly usage: TokenUsage | null;
+  /** Of all of them, in US dollars; null: unknown, or one of them has no price. */
   readonly costUsd: number | null;
+  /** The part of both that brought no answer; absent: none. */
+  readonly wasted?: Wasted;
 }
 
 export const BREAKER_STATES = ['closed', 'open', 'half-open', 'isolated'] as const;

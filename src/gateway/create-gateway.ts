@@ -227,6 +227,10 @@ class RunningGateway implements Gateway {
     return slash > 0 && this.#lists.known.get(model.slice(0, slash))?.has(model.slice(slash + 1)) === true;
   }
 
+  async findModel(client: KnownClient, name: string): Promise<ModelEntry | null> {
+    return client.mayUse(name) ? this.#lists.find(this.#config, name) : null;
+  }
+
   tryHoldBytes(bytes: number, holder?: string, reserve = 0, own = 0): boolean {
     if (holder === undefined) return this.#held.tryHold(bytes);
     return this.#held.of(holder).tryHold(bytes, reserve, own) === 'held';

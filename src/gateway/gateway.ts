@@ -105,6 +105,8 @@ export interface Gateway {
   handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
+  /** A name that a request of this client could ask for, listed or not; null: there is no such model for it. */
+  findModel(client: KnownClient, name: string): Promise<ModelEntry | null>;
   /** Whether a model of this name is configured, or known from a provider's own list (`PROVIDER/MODEL`). */
   isListed(model: string): boolean;
   /** For what takes longer than a turn of the event loop should. */

@@ -1,13 +1,15 @@
 /** What providers say of themselves at `GET /models`: asked for only when a name or a list needs it, and kept for a while. */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Transport } from '../transport/transport.ts';
+import { readModelList } from '../wire/model-list.ts';
+import { resolveModel } from './config/index.ts';
 import type { Config, ModelLists, ProviderConfig } from './config/index.ts';
 import type { CredentialRegistry } from './credentials.ts';
+import type { ModelEntry } from './gateway.ts';
 
 const FRESH_MS = 5 * 60_000;
 const ASK_TIMEOUT_MS = 3_000;
 const BODY_MAX = 4 * 1024 * 1024;
-const MODELS_MAX = 10_000;
 
 export class ProviderLists {
   readonly #transport: Transport;
@@ -36,6 +38,18 @@ export class ProviderLists {
       this.#freshUntil = this.#clock.now() + FRESH_MS;
     });
     return this.#asking;
+  }
+
+  /** A name that can be asked for, and whose it is; the providers are asked where it is not known without them. */
+  async find(config: Config, name: string): Promise<ModelEntry | null> {
+    let resolved = resolveModel(config, name, this.#lists);
+    if (resolved === null) {
+      await this.refresh(config);
+      resolved = resolveModel(config, name, this.#lists);
+    }
+    if (resolved === null) return null;
+    const isOurs = resolved.by === 'model' || resolved.by === 'pattern';
+    return { id: name, ownedBy: isOurs ? 'breakwater' : resolved.tiers[0]![0]!.provider };
   }
 
   /** The config has changed. */
@@ -90,12 +104,6 @@ export class ProviderLists {
 }
 
 function readList(text: string): ReadonlySet<string> | null {
-  try {
-    const { data } = JSON.parse(text) as { data?: unknown };
-    if (!Array.isArray(data)) return null;
-    const ids = data.map((entry: unknown) => (entry as { id?: unknown } | null)?.id);
-    return new Set(ids.filter((id): id is string => typeof id === 'string').slice(0, MODELS_MAX));
-  } catch {
-    return null;
-  }
+  const names = readModelList(text);
+  return names === null ? null : new Set(names);
 }

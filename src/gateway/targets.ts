@@ -14,6 +14,7 @@ import { pausedMs } from '../pipeline/route.ts';
 import type { LimitLearner } from '../pipeline/limit-learner.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import { localBasePath, localOrigin } from '../transport/local/local-transport.ts';
+import { ACCOUNT_HEADERS, FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { isThinkingModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
@@ -249,6 +250,7 @@ export class TargetRegistry {
       credential,
       ...addressOf(provider, model),
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
+      forwards: forwardedTo(provider),
       local: provider.local,
       ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
@@ -262,6 +264,13 @@ export class TargetRegistry {
       price: config.prices[name] ?? config.prices[model] ?? null,
     };
   }
+}
+
+/** What the config sets itself goes before what a caller says. */
+function forwardedTo({ apiKeys, headers, forwardHeaders }: ProviderConfig): ReadonlySet<string> {
+  const names = [...FORWARDED_HEADERS, ...forwardHeaders];
+  const isCaller = apiKeys === 'caller';
+  return new Set(names.filter((name) => !Object.hasOwn(headers, name) && (isCaller || !ACCOUNT_HEADERS.has(name))));
 }
 
 /** Where its requests go. A model of our own is an address like any other. */

@@ -1,6 +1,8 @@
 import type { RequestFacts } from '../core/request.ts';
 import type { AnswerForm, StreamHold } from '../transport/answer-form.ts';
 import type { JsonOutline } from '../wire/json-outline.ts';
+import { mediaKindOf, readMediaAnswer } from '../wire/openai-chat/media-answer.ts';
+import type { MediaKind } from '../wire/openai-chat/media-answer.ts';
 import { answerAsStream } from '../wire/openai-chat/answer-as-stream.ts';
 import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
@@ -13,13 +15,18 @@ import type { TargetQuality } from './target-quality.ts';
 /** Answers of the OpenAI protocol in the form that the caller asked for. */
 export class ChatAnswerForm implements AnswerForm {
   readonly wants: AnswerForm['wants'];
+  readonly judgesBytes: boolean;
+  /** What an endpoint that is passed through as bytes must answer; null: nothing that is known. */
+  readonly #media: MediaKind | null;
   readonly #facts: RequestFacts;
   readonly #maxEventSize: number;
   readonly #quality: TargetQuality | null;
 
-  /** `maxEventSize` in bytes. `quality`: what a stream is held back for; null: nothing. */
-  constructor(facts: RequestFacts, maxEventSize: number, quality: TargetQuality | null) {
+  /** `path` is the upstream's; `maxEventSize` in bytes. `quality`: what a stream is held back for; null: nothing. */
+  constructor(facts: RequestFacts, path: string, maxEventSize: number, quality: TargetQuality | null) {
     this.#facts = facts;
+    this.#media = facts.operation === 'bytes' ? mediaKindOf(path) : null;
+    this.judgesBytes = this.#media !== null;
     this.#maxEventSize = maxEventSize;
     this.#quality = quality;
     if (facts.operation === 'bytes') this.wants = 'bytes';
@@ -42,6 +49,7 @@ export class ChatAnswerForm implements AnswerForm {
   }
 
   read(answer: Uint8Array, outline: JsonOutline | null): ReadAnswer {
+    if (this.#media !== null) return readMediaAnswer(this.#media, answer);
     return readAnswer(this.#facts.operation, answer, this.#facts.choices, outline);
   }
 

@@ -1,7 +1,7 @@
 import type { Attempt } from './attempt.ts';
 import { droppedFields } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
-import { addCountHeaders, costUsd } from './run.ts';
+import { addCountHeaders } from './run.ts';
 import type { RequestRun } from './run.ts';
 import type { HeaderPairs } from './sink.ts';
 import { headerOf, pushPassedHeaders } from './upstream-headers.ts';
@@ -62,9 +62,9 @@ function contentTypeOf(given: string | null, isStream: boolean): string {
   return given !== null && given.toLowerCase().includes(fitting) ? given : isStream ? 'text/event-stream' : 'application/json';
 }
 
-export function addCostHeader(to: HeaderPairs, target: RouteTarget, usage: Attempt['facts']['usage']): void {
-  const cost = costUsd(target, usage);
-  if (cost !== null) to.push('x-breakwater-cost-usd', String(Number(cost.toPrecision(6))));
+/** What all calls of the request cost, once the last of them has ended. */
+export function addCostHeader(to: HeaderPairs, { spending }: RequestRun): void {
+  if (spending.costUsd !== null) to.push('x-breakwater-cost-usd', String(Number(spending.costUsd.toPrecision(6))));
 }
 
 /** The same, told in a stream whose headers had to go out before it was known. */

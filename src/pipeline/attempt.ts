@@ -1,6 +1,6 @@
 /** One send to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../core/clock.ts';
-import type { Failure, Phase } from '../core/facts.ts';
+import type { AnswerFacts, Failure, Phase } from '../core/facts.ts';
 import { firstContentLimitMs, headersLimitMs, isSilenceSet, silenceShareMs } from '../policy/latency/silence.ts';
 import type { CallKind, SilentPhase } from '../policy/latency/silence.ts';
 import type { RescueBudget } from '../policy/hedge.ts';
@@ -8,19 +8,16 @@ import { AnswerGuard } from '../transport/answer-guard.ts';
 import type { GuardLimits, GuardListener } from '../transport/guard-listener.ts';
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
-import type { AnswerFacts } from '../core/facts.ts';
 import type { AnswerChoice } from '../core/quality.ts';
 import { readChoices } from '../wire/openai-chat/answer-choices.ts';
 import { createFailure } from '../wire/failure.ts';
 import { answerKind } from './answer-kind.ts';
 import { ChatAnswerForm } from './answer-form.ts';
-import { NO_CONSUMER } from './attempt-options.ts';
-import type { AnswerConsumer, AttemptOptions } from './attempt-options.ts';
+import { NO_CONSUMER, type AnswerConsumer, type AttemptOptions } from './attempt-options.ts';
 import { callKindOf } from './call-kind.ts';
 import { AnswerMask, maskFailure } from './mask-credential.ts';
-import { namingHost } from './upstream-request.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
-import { bodyOf, headersOf } from './upstream-request.ts';
+import { bodyOf, headersOf, namingHost } from './upstream-request.ts';
 
 /** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
 const REVIEW_MS = 5_000;
@@ -30,8 +27,6 @@ export interface AttemptListener {
 }
 
 const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
-/** The share of answers that `nearly all` are. */
-const NEARLY_ALL = 0.99;
 
 export class Attempt implements GuardListener, GuardLimits {
   readonly options: AttemptOptions;
@@ -94,13 +89,18 @@ export class Attempt implements GuardListener, GuardLimits {
     const shareMs = silenceShareMs(options.deadline - this.startedAt);
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     const hold = options.isOnward ? null : options.target.quality;
-    this.#form = new ChatAnswerForm(options.request.facts, options.target.policy.stream.maxEventSize, hold);
+    this.#form = new ChatAnswerForm(options.request.facts, options.request.path, options.target.policy.stream.maxEventSize, hold);
     this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }
 
   get facts(): AnswerFacts {
     return this.#guard.facts;
+  }
+
+  /** An estimate of what was generated; null: nothing is known. */
+  get saidTokens(): number | null {
+    return this.#guard.saidTokens;
   }
 
   get status(): number {
@@ -269,7 +269,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** How long nearly all healthy answers of its kind leave it silent in this phase, in milliseconds; 0: nobody knows. */
   knownSilenceMs(phase: Phase): number {
     if (phase !== 'headers' && phase !== 'first_content') return 0;
-    return this.options.target.state.silence.quantileMs(this.#call, NEARLY_ALL) ?? 0;
+    return this.options.target.state.silence.nearlyAllMs(this.#call);
   }
 
   /** When its silence is to be looked at. */

@@ -3,8 +3,8 @@
  * operator's own check. What nobody asked for costs nothing: by default an answer is read again only if it ended at its length limit,
  * or its request names a format.
  */
+import { isAtLimit } from '../core/finish-reason.ts';
 import type { AnswerChoice, Shortfall } from '../core/quality.ts';
-import { isAtLimit } from '../policy/quality/quality.ts';
 import type { AnswerFormat } from '../wire/openai-chat/answer-format.ts';
 import { withTexts } from '../wire/openai-chat/answer-choices.ts';
 import { insideFence, readFormat } from '../wire/openai-chat/answer-format.ts';

@@ -57,7 +57,7 @@ function answerWith(run: RequestRun, kept: KeptAnswer, mark: Shortfall | null): 
   } else {
     const headers = [...wayHeaders(run, kept.target), ...kept.headers];
     if (mark !== null) headers.push('x-breakwater-quality', mark);
-    if (!run.request.facts.stream) addCostHeader(headers, kept.target, kept.usage);
+    if (!run.request.facts.stream) addCostHeader(headers, run);
     headers.push('content-length', String(kept.body.byteLength));
     run.downstream.answer(kept.status, headers, kept.body, kept.usage, mark !== null);
   }

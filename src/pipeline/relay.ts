@@ -58,10 +58,10 @@ function giveBack(run: RequestRun, attempt: Attempt): void {
 /** The whole answer is here: one head, one body, with its length. */
 function answerWhole(run: RequestRun, attempt: Attempt): void {
   const body = attempt.takeWhole();
-  const headers = answerHeaders(run, attempt);
-  if (!run.request.facts.stream) addCostHeader(headers, attempt.options.target, attempt.facts.usage);
-  if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
   settleSuccess(run, attempt);
+  const headers = answerHeaders(run, attempt);
+  if (!run.request.facts.stream) addCostHeader(headers, run);
+  if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
   run.downstream.answer(attempt.status, headers, body, attempt.facts.usage, isForOneOnly(attempt));
   run.succeed(attempt);
 }

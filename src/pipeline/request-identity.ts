@@ -1,11 +1,9 @@
 /** What makes two requests the same: for the cache by what they ask for, for an idempotency key by their bytes. */
 import { createHash, hash, type Hash } from 'node:crypto';
+import { NEUTRAL_HEADERS } from '../wire/forwarded-headers.ts';
 import { identityParts } from '../wire/openai-chat/normal-form.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { Route, RouteTarget } from './route.ts';
-
-/** Forwarded headers that say nothing of the answer. */
-const NO_DIFFERENCE: ReadonlySet<string> = new Set(['traceparent', 'tracestate', 'accept']);
 
 /** Bodies up to this are hashed at once; hashing 1 MB takes about a millisecond. */
 export const HASHED_AT_ONCE_BYTES_MAX = 1024 * 1024;
@@ -29,7 +27,8 @@ export function cacheKeyOf(request: GatewayRequest, route: Route): Digest {
   const { path, fallback, forwardHeaders, body } = request;
   const parts = [scopeOf(request, route), path, String(fallback), placesOf(route)];
   for (let i = 0; i + 1 < forwardHeaders.length; i += 2) {
-    if (!NO_DIFFERENCE.has(forwardHeaders[i]!)) parts.push(forwardHeaders[i]!, forwardHeaders[i + 1]!);
+    const name = forwardHeaders[i]!;
+    if (!NEUTRAL_HEADERS.has(name) && forwards(route, name)) parts.push(name, forwardHeaders[i + 1]!);
   }
   const asked = identityParts(body);
   return new Digest([JSON.stringify(parts), ...(typeof asked === 'string' ? [asked] : asked)]);
@@ -77,6 +76,11 @@ export class Digest {
 
 function asksAsCaller(route: Route): boolean {
   return route.tiers.some((tier) => tier.some(({ state }) => state.credential.auth === 'caller'));
+}
+
+/** Any of its targets gets the header. */
+function forwards(route: Route, name: string): boolean {
+  return route.tiers.some((tier) => tier.some(({ state }) => state.forwards.has(name)));
 }
 
 /** Who answers there, and what is sent. */

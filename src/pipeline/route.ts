@@ -74,6 +74,8 @@ export interface TargetState {
   /** The model is known to think before it answers. */
   readonly thinks: boolean;
   readonly includeUsage: boolean;
+  /** The callers' headers that travel on to it, in lower case. */
+  readonly forwards: ReadonlySet<string>;
   readonly countsOutput: boolean;
   /** Its limits are said to count input that it has cached like any other; see `countsCached`. */
   readonly countsCached: boolean;

@@ -24,6 +24,7 @@ import { isOutOfOrder, isStandInFor } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 import type { Running } from './running-list.ts';
 import type { SharedAnswer } from './shared-answer.ts';
+import { Spending } from './spending.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 import type { FailedAttempt, Group, KeptAnswer } from './run-parts.ts';
 import { sourceOf } from './source.ts';
@@ -89,6 +90,8 @@ export class RequestRun implements Running, AttemptOwner {
   broken: Attempt | null = null;
   stopError: BreakwaterError | null = null;
   firstContentMs: number | null = null;
+  /** What its calls used and cost so far. */
+  readonly spending = new Spending();
   #finished = false;
   readonly #onLeave = () => this.#interruptWaits();
 
@@ -326,7 +329,9 @@ export class RequestRun implements Running, AttemptOwner {
     const at = engine.clock.now();
     // Its own caller's end may have been another than that of the answer, which others read.
     const own = this.shared?.firstEnd ?? null;
-    this.#closeClientPermit(usage);
+    const { spending } = this;
+    const wasted = spending.wastedBeside(target, usage);
+    this.#closeClientPermit(spending.counted);
     engine.events.emit({
       type: 'finished',
       requestId: request.id,
@@ -347,8 +352,9 @@ export class RequestRun implements Running, AttemptOwner {
       queueMs: this.queueMs,
       durationMs: own?.durationMs ?? at - this.startedAt,
       firstContentMs: own === null ? this.firstContentMs : own.firstContentMs,
-      usage,
-      costUsd: target === null ? null : costUsd(target, usage),
+      usage: spending.usage,
+      costUsd: spending.costUsd,
+      ...(wasted === undefined ? {} : { wasted }),
     });
   }
 
@@ -368,12 +374,4 @@ export class RequestRun implements Running, AttemptOwner {
 /** How much it took to come to an end, for the headers of every answer. */
 export function addCountHeaders(to: HeaderPairs, run: Pick<RequestRun, 'attempts' | 'queueMs'>): void {
   to.push('x-breakwater-attempts', String(run.attempts), 'x-breakwater-queue-ms', String(Math.round(run.queueMs)));
-}
-
-/** What an answer cost in US dollars; null where usage or prices are not known. */
-export function costUsd(target: RouteTarget, usage: TokenUsage | null): number | null {
-  const { price } = target.state;
-  if (price === null || usage === null) return null;
-  const uncached = usage.inputTokens - usage.cachedInputTokens;
-  return (uncached * price.input + usage.cachedInputTokens * price.cachedInput + usage.outputTokens * price.output) / 1e6;
 }

@@ -7,9 +7,6 @@ import type { GatewayRequest } from './gateway-request.ts';
 import { editsFor } from './retry/edits.ts';
 import type { RouteTarget } from './route.ts';
 
-/** Headers that belong to an account, and so travel only with the caller's own credential. */
-const ACCOUNT_HEADERS: ReadonlySet<string> = new Set(['openai-organization', 'openai-project']);
-
 interface UpstreamRequest {
   readonly request: GatewayRequest;
   readonly target: RouteTarget;
@@ -29,14 +26,13 @@ export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Arr
 
 export function headersOf({ request, target }: UpstreamRequest): readonly string[] {
   const { state } = target;
-  const isCaller = state.credential.auth === 'caller';
   const headers = [...state.headers];
   if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
   if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
   else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
-    if (isCaller || !ACCOUNT_HEADERS.has(name)) headers.push(name, request.forwardHeaders[i + 1]!);
+    if (state.forwards.has(name)) headers.push(name, request.forwardHeaders[i + 1]!);
   }
   return headers;
 }

@@ -105,6 +105,8 @@ export function tellAttemptEnd(
   const at = run.engine.clock.now();
   const { number, target } = attempt.options;
   attempt.endTold = true;
+  const { usage } = attempt.facts;
+  const cost = run.spending.add(target, usage);
   run.engine.events.emit({
     type: 'attempt_end',
     requestId: run.request.id,
@@ -122,7 +124,8 @@ export function tellAttemptEnd(
     quality,
     phase: failure?.phase ?? null,
     message: failure?.message ?? null,
-    usage: attempt.facts.usage,
+    usage,
+    ...(cost === null ? {} : { costUsd: cost }),
     upstreamRequestId: attempt.upstreamId,
   });
 }

@@ -2,10 +2,12 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { Priority, RequestFacts } from '../core/request.ts';
+import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest, type DecodedRequest } from '../wire/openai-chat/decode-request.ts';
 import type { RequestBody } from '../wire/request-body.ts';
+import { FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
@@ -15,17 +17,8 @@ import { decodeLarge, joinBody } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
-/** Request headers that travel on to the provider. Credentials and what belongs to one hop never do. */
-const forwarded = [
-  'openai-organization',
-  'openai-project',
-  'openai-beta',
-  'anthropic-version',
-  'anthropic-beta',
-  'traceparent',
-  'tracestate',
-  'accept',
-] as const;
+/** By config: the headers that any of its providers takes. */
+const forwardedBy = new WeakMap<object, readonly string[]>();
 
 const none: readonly string[] = [];
 
@@ -121,7 +114,7 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
     fallback: settings.fallback,
     callerCredential: call.credential,
     sessionKey: sessionKeyOf(exchange, facts.cacheKey),
-    forwardHeaders: forwardHeadersOf(exchange),
+    forwardHeaders: forwardHeadersOf(exchange, forwardedIn(call.gateway.config)),
     caller: exchange,
     idempotencyKey: settings.idempotencyKey,
     cache: settings.cache,
@@ -131,9 +124,18 @@ export function submit(call: Call, { facts, body, path, receivedAt, settings }: 
   return call.gateway.handle(request, call.app.simulated ? markSimulated(exchange) : exchange);
 }
 
-function forwardHeadersOf(exchange: Exchange): readonly string[] {
+function forwardedIn(config: Config): readonly string[] {
+  let names = forwardedBy.get(config);
+  if (names === undefined) {
+    const ofProviders = Object.values(config.providers).flatMap(({ forwardHeaders }) => forwardHeaders);
+    forwardedBy.set(config, (names = [...new Set([...FORWARDED_HEADERS, ...ofProviders])]));
+  }
+  return names;
+}
+
+function forwardHeadersOf(exchange: Exchange, names: readonly string[]): readonly string[] {
   let headers: string[] | null = null;
-  for (const name of forwarded) {
+  for (const name of names) {
     const value = exchange.header(name);
     if (value !== undefined) (headers ??= []).push(name, value);
   }

@@ -16,12 +16,11 @@ export async function listModels(call: Call): Promise<void> {
   }
 }
 
-/** The id may hold slashes, raw or encoded. */
+/** Every name that a request may ask for, listed or not. The id may hold slashes, raw or encoded. */
 export async function showModel(call: Call): Promise<void> {
   const id = call.place.rest;
-  const models = await call.gateway.models(call.client!);
-  const model = models.find((entry) => entry.id === id);
-  if (model === undefined) throw new BreakwaterError('model_not_found', `there is no model ${JSON.stringify(id)} here`, { param: 'model' });
+  const model = await call.gateway.findModel(call.client!, id);
+  if (model === null) throw new BreakwaterError('model_not_found', `there is no model ${JSON.stringify(id)} here`, { param: 'model' });
   call.sendJson(200, call.protocol === 'anthropic' ? toAnthropic(model) : toOpenai(model));
 }
 

@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { BreakwaterError } from '../core/errors.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
+import { CallerLeft } from './exchange.ts';
 import { openExchanges, type TrackedSocket } from './node-exchange.ts';
 
 interface Answer {
@@ -49,7 +50,7 @@ export function refuseBroken(error: { readonly code?: string }, socket: Socket, 
   const last = broken[openExchanges].at(-1);
   if (last === undefined) writeRefusal(socket, answerBroken(status, message, hasLeft));
   // What could not be read belongs to this request, so that the refusal is its answer.
-  else if (!last.isReceived) last.stopBody(new BreakwaterError('invalid_request', message, { status }));
+  else if (!last.isReceived) last.stopBody(hasLeft ? new CallerLeft() : new BreakwaterError('invalid_request', message, { status }));
   else last.onceSent(() => writeRefusal(socket, answerBroken(status, message, hasLeft)));
 }
 

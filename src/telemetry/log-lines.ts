@@ -1,4 +1,4 @@
-import type { AttemptEndEvent, Blocker, BreakwaterEvent, FinishedEvent } from '../core/events.ts';
+import type { AttemptEndEvent, Blocker, BreakwaterEvent, FinishedEvent, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 
 /** Levels of what is logged; `debug` lines tell every event. */
@@ -173,7 +173,8 @@ function createFinishedFields(): (event: FinishedEvent) => string {
       figure('queueMs', tenths(event.queueMs)) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +
-      (event.costUsd === null ? '' : figure('costUsd', Number(event.costUsd.toPrecision(6))))
+      (event.costUsd === null ? '' : figure('costUsd', Number(event.costUsd.toPrecision(6)))) +
+      (event.wasted === undefined ? '' : wasted(event.wasted))
     );
   };
 }
@@ -220,6 +221,11 @@ function times({ durationMs, firstContentMs }: AttemptEndEvent | FinishedEvent):
 
 function tokens(usage: TokenUsage): string {
   return figure('inputTokens', usage.inputTokens) + figure('outputTokens', usage.outputTokens);
+}
+
+function wasted({ usage, costUsd }: Wasted): string {
+  const tokens = figure('wastedInputTokens', usage.inputTokens) + figure('wastedOutputTokens', usage.outputTokens);
+  return costUsd === null ? tokens : tokens + figure('wastedCostUsd', Number(costUsd.toPrecision(6)));
 }
 
 /** A field; none where JSON has no word for the value. */

@@ -49,6 +49,17 @@ test('answers that were not good enough are counted by target and by what they l
   assert.equal(samples.get('breakwater_poor_answers_total{target="openai/gpt",quality="empty"}'), 1);
 });
 
+test('what was wasted is part of tokens and cost, and told apart', async () => {
+  const { record, scrape } = setUp();
+  const usage = { inputTokens: 200, cachedInputTokens: 0, outputTokens: 20 };
+  record(finished({ costUsd: 0.004, wasted: { usage, costUsd: 0.003 } }), finished(), finished({ wasted: { usage, costUsd: null } }));
+  const samples = await scrape();
+  assert.equal(samples.get('breakwater_wasted_tokens_total{model="fast",kind="input"}'), 400);
+  assert.equal(samples.get('breakwater_wasted_tokens_total{model="fast",kind="output"}'), 40);
+  assert.equal(samples.get('breakwater_wasted_cost_usd_total{model="fast",client="web"}'), 0.003);
+  assert.equal(samples.get('breakwater_cost_usd_total{model="fast",client="web"}'), 0.008);
+});
+
 test('durations are histograms in seconds whose buckets are cumulative and reach ten minutes', async () => {
   const { record, scrape } = setUp();
   record(finished({ durationMs: 40 }), finished({ durationMs: 400_000 }), finished({ durationMs: 700_000 }));

@@ -98,6 +98,8 @@ function createFamilies() {
     racesWon: counter('hedges_won_total', 'Those of them whose answer went out.', 'target', 'kind'),
     tokens: counter('tokens_total', 'Tokens as the providers counted them; cached input is part of input.', 'target', 'kind'),
     cost: counter('cost_usd_total', 'Cost of finished requests in US dollars, where prices are known.', 'model', 'client'),
+    wastedTokens: counter('wasted_tokens_total', 'Tokens of calls whose answers were not used; part of tokens_total.', 'model', 'kind'),
+    wastedCost: counter('wasted_cost_usd_total', 'Cost of calls whose answers were not used; part of cost_usd_total.', 'model', 'client'),
     fallbacks: counter('fallbacks_total', 'Requests that were not answered by their first choice.', 'model', 'reason'),
     cache: counter('cache_answers_total', 'Requests answered from what was kept, or by an answer made for another.', 'model', 'use'),
     cooldowns: counter('cooldowns_total', 'Targets that cooled down and credentials that were benched.', 'subject', 'kind', 'reason'),
@@ -160,6 +162,11 @@ function countRequest(event: FinishedEvent, families: Families, labels: Labels):
   families.queueWait.observe(event.queueMs / 1_000, event.priority);
   if (event.firstContentMs !== null) families.firstContent.observe(event.firstContentMs / 1_000, model);
   if (event.costUsd !== null) families.cost.add(event.costUsd, model, client);
+  if (event.wasted !== undefined) {
+    families.wastedTokens.add(event.wasted.usage.inputTokens, model, 'input');
+    families.wastedTokens.add(event.wasted.usage.outputTokens, model, 'output');
+    if (event.wasted.costUsd !== null) families.wastedCost.add(event.wasted.costUsd, model, client);
+  }
   if (event.cache !== null) families.cache.add(1, model, event.cache);
   if (event.fallback !== null) families.fallbacks.add(1, model, event.fallback);
 }

@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { AttemptEndEvent, CacheUse, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import type { AttemptEndEvent, CacheUse, FinishedEvent, RequestOutcome, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Priority, Protocol } from '../core/request.ts';
@@ -42,6 +42,8 @@ export interface RequestRecord {
   readonly firstContentMs: number | null;
   readonly usage: TokenUsage | null;
   readonly costUsd: number | null;
+  /** Absent: nothing was wasted. */
+  readonly wasted?: Wasted;
 }
 
 export interface AttemptRecord {
@@ -55,6 +57,7 @@ export interface AttemptRecord {
   readonly reason: Reason | null;
   readonly status: number | null;
   readonly usage: TokenUsage | null;
+  readonly costUsd?: number;
 }
 
 export interface RequestsFile {
@@ -116,6 +119,7 @@ function recordOf(finished: FinishedEvent, trace: Trace | undefined, clock: Cloc
     firstContentMs: finished.firstContentMs === null ? null : tenths(finished.firstContentMs),
     usage: finished.usage,
     costUsd: finished.costUsd,
+    ...(finished.wasted === undefined ? {} : { wasted: finished.wasted }),
   };
 }
 
@@ -133,5 +137,6 @@ function attemptsOf({ received, events }: Trace): AttemptRecord[] {
       reason: event.reason,
       status: event.status,
       usage: event.usage,
+      ...(event.costUsd === undefined ? {} : { costUsd: event.costUsd }),
     }));
 }

@@ -1,4 +1,4 @@
-import type { AttemptEndEvent, AttemptEvent, Blocker, FinishedEvent, ReceivedEvent } from '../core/events.ts';
+import type { AttemptEndEvent, AttemptEvent, Blocker, FinishedEvent, ReceivedEvent, Wasted } from '../core/events.ts';
 import { blockerText, tenths } from './log-lines.ts';
 import type { RequestScopedEvent, Trace } from './traces.ts';
 
@@ -100,7 +100,17 @@ function finishedText(event: FinishedEvent): string {
   if (event.cache !== null) parts.push(cacheTexts[event.cache]);
   parts.push(`${event.attempts} ${event.attempts === 1 ? 'attempt' : 'attempts'}`);
   parts.push(`${duration(event.durationMs)} in all, ${duration(event.queueMs)} of it in the queue`);
+  if (event.wasted !== undefined) parts.push(wastedText(event.wasted));
   return parts.join(', ');
+}
+
+function wastedText({ usage, costUsd }: Wasted): string {
+  const tokens = `${usage.inputTokens + usage.outputTokens} tokens`;
+  return `wasted on other calls: ${costUsd === null ? tokens : `${tokens} (${dollars(costUsd)})`}`;
+}
+
+function dollars(usd: number): string {
+  return `$${Number(usd.toPrecision(3))}`;
 }
 
 const cacheTexts = {

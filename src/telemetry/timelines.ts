@@ -1,5 +1,5 @@
 import type { Clock } from '../core/clock.ts';
-import type { CacheUse, EventType, FinishedEvent, RequestOutcome } from '../core/events.ts';
+import type { CacheUse, EventType, FinishedEvent, RequestOutcome, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Priority, Protocol } from '../core/request.ts';
@@ -39,6 +39,8 @@ export interface RequestSummary {
   readonly firstContentMs: number | null;
   readonly usage: TokenUsage | null;
   readonly costUsd: number | null;
+  /** The part of both that brought no answer; absent: none. */
+  readonly wasted?: Wasted;
 }
 
 /** All that is known of one request, in order. JSON-ready. */
@@ -136,6 +138,7 @@ function resultOf(finished: FinishedEvent): Progress {
     firstContentMs: finished.firstContentMs === null ? null : tenths(finished.firstContentMs),
     usage: finished.usage,
     costUsd: finished.costUsd,
+    ...(finished.wasted === undefined ? {} : { wasted: finished.wasted }),
   };
 }
 

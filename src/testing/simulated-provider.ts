@@ -34,6 +34,8 @@ export interface ProviderBehaviour {
   readonly tokensPerSecond?: Spread;
   /** Length of an answer that nobody bounds, in tokens. Default p50 150, p95 600. */
   readonly outputTokens?: Spread;
+  /** What is different for non-streaming calls. Default nothing. */
+  readonly plain?: Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond'>;
   /** Above so many calls at once all get slower in proportion, and above `refuseAbove` new ones get a 503. Default none. */
   readonly knee?: { readonly concurrency: number; readonly refuseAbove?: number };
   readonly faults?: readonly SimulatedFault[];
@@ -48,7 +50,7 @@ export interface ProviderBehaviour {
 }
 
 /** Latencies and faults of one model; a model's faults are drawn instead of the provider's, not beside them. */
-export type ModelBehaviour = Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'outputTokens' | 'faults'>;
+export type ModelBehaviour = Pick<ProviderBehaviour, 'firstTokenMs' | 'tokensPerSecond' | 'plain' | 'outputTokens' | 'faults'>;
 
 /** One call as the provider sees it. */
 export interface ProviderCall {
@@ -228,7 +230,8 @@ export class SimulatedProvider {
     const outputTokens = fault?.kind === 'empty' ? 0 : Math.min(ask.outputBound ?? Infinity, work.natural);
     const headers = this.#begin(work, outputTokens, accounts, visit);
     const slowdown = knee === undefined ? 1 : Math.max(1, this.count.running / knee.concurrency);
-    const { firstTokenMs, tokensPerSecond } = this.#behaviourOf(ask.model);
+    const behaviour = this.#behaviourOf(ask.model);
+    const { firstTokenMs, tokensPerSecond } = ask.stream ? behaviour : { ...behaviour, ...behaviour.plain };
     const own = draw(firstTokenMs ?? DEFAULT_FIRST_TOKEN, random);
     const firstMs = (own + (msPerThousandInput * ask.inputTokens) / 1000) * slowdown;
     const paceMs = (1000 / Math.max(0.1, draw(tokensPerSecond ?? DEFAULT_PACE, random))) * slowdown;

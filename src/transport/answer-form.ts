@@ -1,6 +1,8 @@
-import type { AnswerFacts, Failure } from '../core/facts.ts';
+import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
+import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { createFailure } from '../wire/failure.ts';
+import { createFailure, failureFromResponse } from '../wire/failure.ts';
+import type { ResponseHeaders } from './transport.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
@@ -8,6 +10,8 @@ import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
 /** What the caller asked for, and how an answer in the other form becomes it. */
 export interface AnswerForm {
   readonly wants: 'stream' | 'plain' | 'bytes';
+  /** Of bytes: a JSON text is held whole and judged by `read`, and no bytes at all are no answer. */
+  readonly judgesBytes: boolean;
   /** Reads the answer as events; null: an answer of this kind never is. */
   createReader(): StreamReader | null;
   /** Judges a whole JSON text. */
@@ -40,18 +44,20 @@ export function judgeWhole(
   form: AnswerForm,
   whole: Uint8Array,
   known: JsonOutline | null,
-): { facts: AnswerFacts; bytes: Uint8Array } | { failure: Failure } {
+): { facts: AnswerFacts; bytes: Uint8Array; saidTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
-    return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one') };
+    return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one'), usage: null };
   }
   const answer = form.read(whole, outline);
-  if (answer.ok) return { facts: answer.facts, bytes: isStream ? form.toStream(whole) : whole };
+  if (answer.ok) {
+    return { facts: answer.facts, bytes: isStream ? form.toStream(whole) : whole, saidTokens: answer.saidTokens ?? null };
+  }
   const { kind, body } = answer.failure;
   // What is empty may be the best there is, if it is an answer at all.
   const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(whole) : whole;
-  return { failure: { ...answer.failure, phase: 'answer', body: kept } };
+  return { failure: { ...answer.failure, phase: 'answer', body: kept }, usage: answer.usage };
 }
 
 function outlineOf(whole: Uint8Array): JsonOutline | null {
@@ -88,10 +94,20 @@ export function contentTypeFault(contentType: string | undefined): string | null
   return `the answer has the content type ${type.slice(0, 100)}`;
 }
 
+/** True if the body is one JSON text by its content type. */
+export function isJson(contentType: string | undefined): boolean {
+  return (contentType ?? '').split(';')[0]!.trim().toLowerCase().endsWith('json');
+}
+
 /** Types that say nothing of what the body is. */
 const UNTOLD: ReadonlySet<string> = new Set(['', 'text/plain', 'application/octet-stream', 'binary/octet-stream']);
 
-/** Complete but without anything in it; a filtered answer is empty for a reason that the caller should see. */
+/** Complete but without anything in it, and its finish reason does not say why. */
 export function isHollow(facts: AnswerFacts): boolean {
-  return !facts.hasContent && facts.finishReason !== 'content_filter';
+  return !facts.hasContent && !mayBeEmpty(facts.finishReason, facts.usage);
+}
+
+/** An error status, and what its body says. */
+export function errorFailure(status: number, headers: ResponseHeaders, body: Uint8Array, epochMs: number): Failure {
+  return failureFromResponse({ status, headers: { get: (name) => headers[name]?.toString() ?? null }, body, epochMs });
 }

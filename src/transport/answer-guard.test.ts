@@ -48,6 +48,7 @@ const throwing = (): never => {
 function formOf(change: Partial<AnswerForm>): AnswerForm {
   return {
     wants: 'plain',
+    judgesBytes: false,
     createReader: () => null,
     createHold: () => null,
     read: (bytes) => readAnswer('chat', bytes),

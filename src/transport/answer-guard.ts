@@ -5,10 +5,10 @@
 import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
 import type { ByteRoom } from '../core/held-bytes.ts';
-import { createFailure, failureFromResponse, resetFailure } from '../wire/failure.ts';
+import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { contentTypeFault, isAllBlank, isHollow, judgeWhole, sniff } from './answer-form.ts';
+import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { MISSING, phaseLimit } from './answer-limits.ts';
 import type { PhaseTimes } from './answer-limits.ts';
@@ -43,6 +43,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   /** What the answer turned out to be; null: nothing has been seen of it yet. */
   #reading: AnswerForm['wants'] | null;
   #reader: StreamReader | null = null;
+  #saidTokens: number | null = null;
   #phase: Phase = 'connect';
   #sentAt: Instant = 0;
   #endedAt: Instant = 0;
@@ -93,6 +94,11 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     return this.#sentAt;
   }
 
+  /** An estimate of what was generated, for a provider that tells no usage; null: nothing is known. */
+  get saidTokens(): number | null {
+    return this.#reader === null ? this.#saidTokens : this.#reader.saidTokens;
+  }
+
   /** What was held back until now; from here `onPieces` and `onEnd` tell the rest. */
   take(): readonly Uint8Array[] {
     this.#phase = 'committed';
@@ -139,9 +145,11 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
       this.#decoder = createContentDecoder(encoding!, this);
       if (this.#decoder === null) return this.#fail('malformed', 'the answer has an unknown content encoding');
     }
-    if (this.#isError || this.#form.wants === 'bytes') return;
-    const fault = contentTypeFault(firstValue(headers['content-type']));
+    if (this.#isError) return;
+    const type = firstValue(headers['content-type']);
+    const fault = this.#form.wants === 'bytes' ? null : contentTypeFault(type);
     if (fault !== null) this.#fail('malformed', fault);
+    else if (this.#form.judgesBytes && isIdentity(encoding) && isJson(type)) this.#reading = 'plain';
   }
 
   onData(chunk: Uint8Array): void {
@@ -292,25 +300,25 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   /** The upstream closed its side in good order. */
   #finish(): void {
     if (this.#ended) return;
-    if (this.#isError) return this.#failWith(this.#errorFailure());
+    if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.held.peek(), this.#clock.epochMs()));
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek());
+    if (this.#form.judgesBytes && this.contentAt === 0) return this.#fail('empty', 'the answer has no body');
     this.facts.hasContent = true;
     this.#complete();
   }
 
   #judgeWhole(whole: Uint8Array): void {
     const judged = judgeWhole(this.#form, whole, this.held.outline);
-    if ('failure' in judged) return this.#failWith(judged.failure);
+    if ('failure' in judged) {
+      this.facts.usage = judged.usage ?? this.facts.usage;
+      return this.#failWith(judged.failure);
+    }
     this.facts = judged.facts;
+    this.#saidTokens = judged.saidTokens;
     this.held.replace(judged.bytes);
     this.#complete();
-  }
-
-  #errorFailure(): Failure {
-    const headers = { get: (name: string) => this.#headers[name]?.toString() ?? null };
-    return failureFromResponse({ status: this.#status, headers, body: this.held.peek(), epochMs: this.#clock.epochMs() });
   }
 
   #complete(): void {

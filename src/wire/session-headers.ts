@@ -12,6 +12,9 @@ export const SESSION_HEADERS = [
   'conversation_id', // Codex CLI, earlier versions
   'x-session-affinity', // OpenCode; Fireworks' own header for the same end
   'x-opencode-session', // OpenCode
+  'x-grok-conv-id', // xAI's own
+  'x-multi-turn-session-id', // Fireworks
+  'x-conversation-id',
   'x-session-id', // OpenRouter's own, and what many tools send
   'x-openwebui-chat-id', // Open WebUI, where it forwards user headers
   'x-litellm-session-id', // clients of the LiteLLM proxy

@@ -2,6 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readUsage } from './usage.ts';
 
+test('reasoning that stands outside the completion tokens is output', () => {
+  const outside = { prompt_tokens: 100, completion_tokens: 10, total_tokens: 610, completion_tokens_details: { reasoning_tokens: 500 } };
+  assert.deepEqual(readUsage(outside), { inputTokens: 100, cachedInputTokens: 0, outputTokens: 510, reasoningTokens: 500 });
+  const inside = { ...outside, completion_tokens: 510 };
+  assert.deepEqual(readUsage(inside), { inputTokens: 100, cachedInputTokens: 0, outputTokens: 510, reasoningTokens: 500 });
+  assert.equal(readUsage({ prompt_tokens: 100, completion_tokens: 10, total_tokens: 0 })?.outputTokens, 10);
+});
+
 test('counts that no call can have are no counts', () => {
   for (const odd of [-5, 1e308, 10_000_001, Number.NaN, Infinity, '12', null, {}]) {
     assert.equal(readUsage({ prompt_tokens: odd, completion_tokens: odd }), null, String(odd));

@@ -110,7 +110,11 @@ describe('while the answer that came first is checked', () => {
   });
 
   it('what was said to be wrong with the request ends it, if all else falls short', async (t) => {
-    const world = await startChecked(t, { a: failing(700, 400, { code: 'bad' }), b: after(400, 'poor'), c: after(0) });
+    const world = await startChecked(t, {
+      a: failing(700, 400, { code: 'missing_required_parameter' }),
+      b: after(400, 'poor'),
+      c: after(0),
+    });
     const seen = await world.answerTo();
     assert.equal(seen.headers.get('x-breakwater-quality'), 'mismatch');
     assert.equal(world.callsTo('c'), 0);

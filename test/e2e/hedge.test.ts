@@ -10,6 +10,9 @@ import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen } from './virtual.ts';
 import { contentOf, errorOf } from './world.ts';
 
+/** One timer watches all bodies that are sent; it fires once more after the last of them, in milliseconds. */
+const STALL_WATCH_MS = 250;
+
 for (const stream of [false, true]) {
   describe(stream ? 'a stream without content so far' : 'a plain request', () => {
     it('is answered by another target once the first one is silent for too long', async (t) => {
@@ -110,6 +113,7 @@ for (const stream of [false, true]) {
         await world.clock.advanceAsync(0);
         assert.equal(world.upstream.calls.length - before, calls, `after ${leaveAfterMs} ms`);
         assert.equal(world.eventsOf('finished').at(-1)!.outcome, 'cancelled');
+        await world.clock.advanceAsync(STALL_WATCH_MS);
         assert.equal(world.clock.pendingTimers, timersAtRest);
         assertSettled(world);
       }
@@ -320,6 +324,7 @@ describe('who is told of an attempt may end its request at once, and nothing is 
       await world.clock.advanceAsync(500);
       await left;
       assert.equal(world.upstream.calls.length, calls);
+      await world.clock.advanceAsync(STALL_WATCH_MS);
       assert.equal(world.clock.pendingTimers, timersAtRest);
       assertSettled(world);
     });
@@ -334,6 +339,7 @@ describe('who is told of an attempt may end its request at once, and nothing is 
       await assert.rejects(asked.done);
       await world.clock.advanceAsync(0);
       assert.equal(world.upstream.calls.length, 0);
+      await world.clock.advanceAsync(STALL_WATCH_MS);
       assert.equal(world.clock.pendingTimers, timersAtRest);
       assertSettled(world);
     }

@@ -76,6 +76,8 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
         .filter((id) => client.mayUse(id))
         .map((id) => ({ id, ownedBy: 'breakwater' })),
     isListed: (model) => config.models[model] !== undefined,
+    findModel: async (client, name) =>
+      config.models[name] !== undefined && client.mayUse(name) ? { id: name, ownedBy: 'breakwater' } : null,
     tryHoldBytes(bytes) {
       if (gateway.heldBytes + bytes > gateway.heldBytesMax) return false;
       gateway.heldBytes += bytes;

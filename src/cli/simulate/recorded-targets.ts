@@ -57,13 +57,20 @@ function takeAttempt(of: Seen, attempt: AttemptRecord, { stream = false, operati
   if (durationMs > firstMs) (stream ? of.pace : of.plainPace).push((tokens * 1000) / (durationMs - firstMs));
 }
 
+/** A form of call that was not recorded is taken to be like the other one. */
 function toBehaviour({ firstMs, plainFirstMs, pace, plainPace, lengths, attempts, failures }: Seen): ModelBehaviour {
-  const firstTokenMs = firstMs.length > 0 ? firstMs : plainFirstMs;
-  const tokensPerSecond = pace.length > 0 ? pace : plainPace;
+  const isPlainOnly = firstMs.length === 0;
   return {
-    ...(firstTokenMs.length === 0 ? {} : { firstTokenMs: { samples: firstTokenMs } }),
-    ...(tokensPerSecond.length === 0 ? {} : { tokensPerSecond: { samples: tokensPerSecond } }),
+    ...latencyOf(isPlainOnly ? plainFirstMs : firstMs, isPlainOnly ? plainPace : pace),
+    ...(isPlainOnly || plainFirstMs.length === 0 ? {} : { plain: latencyOf(plainFirstMs, plainPace) }),
     ...(lengths.length === 0 ? {} : { outputTokens: { samples: lengths } }),
     faults: failures === 0 ? [] : [{ kind: 'server_error', probability: failures / attempts }],
+  };
+}
+
+function latencyOf(firstMs: readonly number[], pace: readonly number[]): Pick<ModelBehaviour, 'firstTokenMs' | 'tokensPerSecond'> {
+  return {
+    ...(firstMs.length === 0 ? {} : { firstTokenMs: { samples: firstMs } }),
+    ...(pace.length === 0 ? {} : { tokensPerSecond: { samples: pace } }),
   };
 }

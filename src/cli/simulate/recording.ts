@@ -99,7 +99,8 @@ class RecordingReader {
 }
 
 function toRequest(line: RecordLine, index: number, config: Config): Kept['request'] {
-  const length = line.usage?.outputTokens;
+  const usage = answerUsageOf(line);
+  const length = usage?.outputTokens;
   return {
     id: `r${index + 1}`,
     model: line.model,
@@ -108,11 +109,20 @@ function toRequest(line: RecordLine, index: number, config: Config): Kept['reque
     deadlineMs: deadlineOf(line, config),
     ...(line.operation === 'embeddings' ? { operation: 'embeddings' } : {}),
     stream: line.stream ?? false,
-    inputTokens: Math.max(1, Math.round(line.usage?.inputTokens ?? line.inputTokens ?? 500)),
+    inputTokens: Math.max(1, Math.round(usage?.inputTokens ?? line.inputTokens ?? 500)),
     outputBound: line.outputBound ?? null,
     ...(length === undefined ? {} : { outputTokens: Math.max(1, length) }),
     leavesAfterMs: line.outcome === 'cancelled' ? line.durationMs : null,
   };
+}
+
+/** Of the one answer: a record's own usage counts the calls beside it too. */
+function answerUsageOf({ attempts = [], target, usage }: RecordLine): RecordLine['usage'] {
+  const answered =
+    attempts.find(({ verdict }) => verdict === 'success') ??
+    attempts.findLast((attempt) => attempt.target === target && attempt.usage != null);
+  if (answered !== undefined) return answered.usage;
+  return attempts.length > 0 && target === null ? null : usage;
 }
 
 /** A deadline that is the policy's own was not the caller's wish, and follows the config that is tried out. */

@@ -170,19 +170,17 @@ class Tally {
     if (blockers !== undefined) this.#bottlenecks.get(event.priority)!.add(blockers, event.queueMs);
     this.#byPriority.get(event.priority)!.push(event);
     if (event.outcome === 'success') this.#success++;
-    if (event.costUsd === null || event.target === null) return;
-    this.#costUsd = (this.#costUsd ?? 0) + event.costUsd;
-    const target = this.#target(event.target);
-    target.costUsd = (target.costUsd ?? 0) + event.costUsd;
+    if (event.costUsd !== null) this.#costUsd = (this.#costUsd ?? 0) + event.costUsd;
   }
 
-  #onAttemptEnd({ target, verdict, status, usage }: AttemptEndEvent): void {
+  #onAttemptEnd({ target, verdict, status, usage, costUsd }: AttemptEndEvent): void {
     const count = this.#target(target);
     count.calls++;
     if (verdict === 'success') count.success++;
     if (status === 429) count.rateLimited++;
     count.inputTokens += usage?.inputTokens ?? 0;
     count.outputTokens += usage?.outputTokens ?? 0;
+    if (costUsd !== undefined) count.costUsd = (count.costUsd ?? 0) + costUsd;
   }
 
   #target(name: string): TargetCount {

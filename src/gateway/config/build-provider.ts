@@ -1,4 +1,5 @@
 /** A provider as written → a provider as the gateway uses it: what its preset and the environment know is filled in. */
+import { forwardingFault } from '../../wire/forwarded-headers.ts';
 import { buildEngine } from './build-engine.ts';
 import { buildLimits } from './build-limits.ts';
 import { gatherPolicy } from './build-policy.ts';
@@ -54,6 +55,7 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
     enforce: traits.enforce,
     rateLimitHeaders: traits.rateLimitHeaders,
     includeUsage: traits.includeUsage,
+    forwardHeaders: readForwardHeaders(input, traits.forwardHeaders, path, faults),
     local: traits.local || isLocal,
     prefill,
     name,
@@ -144,6 +146,16 @@ function checkKeys(written: readonly string[], pathOf: (index: number) => Path, 
     else if (keys.indexOf(key) < index) faults.add(pathOf(index), `is the same key as apiKeys[${keys.indexOf(key)}]`);
   }
   return keys;
+}
+
+function readForwardHeaders(input: ProviderInput, known: readonly string[], providerPath: Path, faults: FaultList): readonly string[] {
+  const names = (input.forwardHeaders ?? []).map((name) => name.trim().toLowerCase());
+  for (const [index, name] of names.entries()) {
+    const fault = forwardingFault(name, input.apiKey === callerKey);
+    // What is no name may be a whole header, value and all, and is not shown.
+    if (fault !== null) faults.add([...providerPath, 'forwardHeaders', index], fault, /^[\w-]+$/.test(name) ? name : '****');
+  }
+  return [...new Set([...known, ...names])];
 }
 
 function readHeaders(input: Readonly<Record<string, string>>, providerPath: Path, faults: FaultList): Record<string, string> {

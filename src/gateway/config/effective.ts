@@ -48,6 +48,7 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
     ...(provider.baseUrl === '' ? {} : { baseUrl: maskUrls(provider.baseUrl) }),
     ...(apiKeys === 'caller' ? { apiKey: 'caller' } : apiKeys.length === 0 ? {} : { apiKeys: apiKeys.map(maskSecret) }),
     ...(provider.engine === null && { headers: mapValues(provider.headers, (value, name) => maskHeader(name, value)) }),
+    ...(provider.forwardHeaders.length === 0 ? {} : { forwardHeaders: [...provider.forwardHeaders] }),
     limits: { ...provider.limits },
     models: mapValues(provider.models, ({ limits, prefill }, name) => ({
       limits: { ...limits },

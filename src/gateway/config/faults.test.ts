@@ -183,6 +183,15 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
   [withX({ models: { a: ['x/*'] } }), 'models.a[0]: must not hold *, as the name of its model has none to take the place from (got "x/*")'],
   [withX({ models: { a: { targets: ['x/y'], patience: 'long' } } }), `models.a.patience: ${span('0ms', '1h')} (got "long")`],
 
+  // Forwarded headers
+  [provider({ forwardHeaders: 'x-team' }), 'providers.x.forwardHeaders: must be a list of header names'],
+  [
+    provider({ forwardHeaders: ['x-team', 'Transfer-Encoding'] }),
+    'providers.x.forwardHeaders[1]: belongs to one connection, and is never forwarded (got "transfer-encoding")',
+  ],
+
+  [provider({ forwardHeaders: ['x-team: blue'] }), 'providers.x.forwardHeaders[0]: is not the name of a header (got "****")'],
+
   // Clients and prices
   [{ clients: { web: {} } }, 'clients.web.key: is missing; write key, or keyHash: sha256:… (got nothing)'],
   [{ clients: [{ key: 'k' }] }, 'clients[0].name: must be a text (got nothing)'],

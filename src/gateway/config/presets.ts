@@ -4,6 +4,7 @@
  * Base URLs, authentication, headers and ways of counting were read in the providers' documents or SDKs; what stands
  * under an "assumed" comment is general knowledge that was not checked against the provider.
  */
+import { ATTRIBUTION_HEADERS } from '../../wire/forwarded-headers.ts';
 import type { protocols } from './provider-schema.ts';
 
 export type ConfiguredProtocol = (typeof protocols)[number];
@@ -38,6 +39,8 @@ export interface ProviderTraits {
   readonly rateLimitHeaders: RateLimitDialect;
   /** Whether it understands `stream_options.include_usage`. */
   readonly includeUsage: boolean;
+  /** Headers that it takes beside those that every provider gets, in lower case. */
+  readonly forwardHeaders: readonly string[];
   /** Whether it runs on the operator's own machine: slow first tokens are normal, money is not at stake. */
   readonly local: boolean;
   /** Whether it continues a partial answer given as the last message. */
@@ -71,6 +74,7 @@ export const unknownTraits: ProviderTraits = {
   enforce: 'bucket',
   rateLimitHeaders: 'openai',
   includeUsage: true,
+  forwardHeaders: [],
   local: false,
   prefill: false,
 };
@@ -200,6 +204,7 @@ export const presets = {
     baseUrl: 'https://openrouter.ai/api/v1',
     keyNames: ['OPENROUTER_API_KEY'],
     limitScope: 'model', // most of its refusals are those of the provider behind one model
+    forwardHeaders: ATTRIBUTION_HEADERS,
     rateLimitHeaders: 'none',
     owns: ['openrouter/*'],
     carries: ['*/*'], // narrowed in model-names.ts

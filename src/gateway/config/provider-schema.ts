@@ -66,6 +66,13 @@ export const providerSchema = z
       .record(z.string(), z.string({ error: 'must be a text' }), { error: 'must be an object of header names and values' })
       .describe('Headers added to every request to this provider. Default: none.')
       .optional(),
+    forwardHeaders: z
+      .array(text(), { error: 'must be a list of header names' })
+      .max(50, { error: 'must hold at most 50 names' })
+      .describe(
+        'Names of request headers of callers that are forwarded to this provider, beside those that help its prompt cache. Default: what the preset says.',
+      )
+      .optional(),
     limits: limitsSchema.optional(),
     models: z
       .record(

@@ -15,6 +15,41 @@ describe('a schema', () => {
     assert.equal(fitOf({ type: 'object', properties }, '{"member59":{"boats":0.5}}'), 'differs');
   });
 
+  it('knows decimal multiples', () => {
+    const cents = { type: 'number', multipleOf: 0.01 };
+    for (const price of ['19.99', '0.07', '1.1', '4.35', '1234567.89', '0', '-8.2', '1e15'])
+      assert.equal(fitOf(cents, price), 'fits', price);
+    for (const price of ['19.999', '0.005', '1234567.891']) assert.equal(fitOf(cents, price), 'differs', price);
+    assert.equal(fitOf({ multipleOf: 0.1 }, '0.3'), 'fits');
+    assert.equal(fitOf({ multipleOf: 7 }, '9007199254740989'), 'differs');
+    assert.equal(fitOf({ multipleOf: 3 }, '9'), 'fits');
+    assert.equal(fitOf({ multipleOf: 1e-8 }, '1.5e-8'), 'differs');
+  });
+
+  it('is judged by the draft that it names', () => {
+    const tuple = { items: [{ type: 'integer' }, { type: 'string' }], additionalItems: false };
+    const drafts = [
+      'http://json-schema.org/draft-07/schema#',
+      'http://json-schema.org/draft-06/schema',
+      'https://json-schema.org/draft-07/schema',
+    ];
+    for (const $schema of [...drafts, 'https://json-schema.org/draft/2019-09/schema']) {
+      assert.equal(fitOf({ $schema, ...tuple }, '[1,"a"]'), 'fits', $schema);
+      assert.equal(fitOf({ $schema, ...tuple }, '["a",1]'), 'differs', $schema);
+      assert.equal(fitOf({ $schema, ...tuple }, '[1,"a",2]'), 'differs', $schema);
+      assert.equal(fitOf({ $schema, prefixItems: [{ type: 'integer' }] }, '["a"]'), 'fits', $schema);
+    }
+    const [draft7] = drafts;
+    const beside = { $ref: '#/definitions/x', minLength: 9, definitions: { x: { type: 'string' } } };
+    assert.equal(fitOf({ $schema: draft7, ...beside }, '"a"'), 'fits');
+    assert.equal(fitOf({ $schema: draft7, dependentRequired: { a: ['b'] } }, '{"a":1}'), 'fits');
+    assert.equal(fitOf({ $schema: draft7, dependencies: { a: ['b'] } }, '{"a":1}'), 'differs');
+    for (const $schema of ['https://json-schema.org/draft/2020-12/schema', 'https://example.com/own', undefined, 7]) {
+      assert.equal(fitOf({ $schema, prefixItems: [{ type: 'integer' }] }, '["a"]'), 'differs', String($schema));
+      assert.equal(fitOf({ $schema, dependentRequired: { a: ['b'] } }, '{"a":1}'), 'differs', String($schema));
+    }
+  });
+
   it('of one caller is nobody else’s, whatever it calls itself', () => {
     const schemas = new KnownSchemas();
     const named = (type: string): string => formatOf({ $id: 'https://example.com/x', type });

@@ -1,6 +1,9 @@
 /** Schemas ready to judge by, in the worker. Callers write them, and models the texts: both are held to limits, and nothing is ever fetched. */
 import { createHash } from 'node:crypto';
+import { Ajv } from 'ajv';
+import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
+import type { Options } from 'ajv';
 import { schemaOf } from '../../wire/openai-chat/answer-format.ts';
 import { tryWithin } from '../bounded-work.ts';
 import type { Fit, Unjudged } from './messages.ts';
@@ -11,6 +14,8 @@ const JUDGING_MS_MAX = 100;
 /** Schemas that are kept ready, and how long they may be altogether, in characters; the one that was longest unused makes room. */
 const SCHEMAS_MAX = 200;
 const SCHEMAS_CHARS_MAX = 1024 * 1024;
+/** How far a quotient may be from a whole number that it is meant to be. */
+const QUOTIENT_ERROR = 1e-9;
 /** A schema that took too long so often is not asked again. */
 const SLOW_MAX = 3;
 
@@ -62,13 +67,40 @@ export class KnownSchemas {
 }
 
 function read(format: string): KnownSchema {
-  const { $schema: _a, $async: _b, ...schema } = schemaOf(JSON.parse(format)) ?? {};
+  const { $schema: dialect, $async: _, ...schema } = schemaOf(JSON.parse(format)) ?? {};
   // Other people's schemas hold what ajv would warn of, and what only drafts before this know.
   const options = { strict: false, validateSchema: false, meta: false, logger: false, validateFormats: false, inlineRefs: false } as const;
   // One of its own for each: an `$id` of one schema is nobody else's.
-  const validate = attempt(READING_MS_MAX, () => new Ajv2020(options).compile(schema) as (value: unknown) => boolean);
+  const validate = attempt(READING_MS_MAX, () => createAjv(dialect, options).compile(schema) as (value: unknown) => boolean);
   if (typeof validate === 'function') return { chars: format.length, validate, slow: 0, why: 'it took too long' };
   return { chars: format.length, validate: null, slow: validate === 'it took too long' ? 1 : 0, why: validate };
+}
+
+/** By the draft that the schema names; 2020-12 where it names none that is known. */
+function createAjv(dialect: unknown, options: Options): Ajv {
+  const ajv = ajvFor(dialect, options);
+  ajv.removeKeyword('multipleOf');
+  ajv.addKeyword({
+    keyword: 'multipleOf',
+    type: 'number',
+    schemaType: 'number',
+    compile: (divisor: number) => (value: number) => isMultiple(value, divisor),
+  });
+  return ajv;
+}
+
+function ajvFor(dialect: unknown, options: Options): Ajv {
+  const draft = typeof dialect === 'string' ? /json-schema\.org\/(draft-0[4-7]|draft\/2019-09)\//.exec(`${dialect}/`)?.[1] : undefined;
+  if (draft === undefined) return new Ajv2020(options);
+  // Before 2019-09 nothing beside a `$ref` counts.
+  return draft === 'draft/2019-09' ? new Ajv2019(options) : new Ajv({ ...options, ignoreKeywordsWithRef: true });
+}
+
+/** 19.99 is a multiple of 0.01, though no binary fraction is either of them. */
+function isMultiple(value: number, divisor: number): boolean {
+  if (Number.isInteger(value) && Number.isInteger(divisor)) return value % divisor === 0;
+  const quotient = value / divisor;
+  return Math.abs(quotient - Math.round(quotient)) <= Math.max(QUOTIENT_ERROR, Math.abs(quotient) * 4 * Number.EPSILON);
 }
 
 /** The machine may have been busy, that time. */

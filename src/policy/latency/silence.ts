@@ -102,6 +102,9 @@ function guessMs(call: CallKind): number {
   return base * (call.thinks || call.local || call.unread === true ? GUESS_LONG_FACTOR : 1) + promptMs(call);
 }
 
+/** The share of answers that `nearly all` are. */
+const NEARLY_ALL = 0.99;
+
 /** What a target has shown of its silence before first content, for each kind of call. */
 export class SilenceRecord {
   readonly #byKind = new Map<number, LatencyHistogram>();
@@ -123,6 +126,11 @@ export class SilenceRecord {
   usualMs(call: CallKind): number {
     const histogram = this.#byKind.get(keyOf(call));
     return histogram === undefined || histogram.count < USUAL_AFTER ? 0 : histogram.quantile(USUAL);
+  }
+
+  /** How long nearly all calls like it are silent, in milliseconds; 0: that is not known. */
+  nearlyAllMs(call: CallKind): number {
+    return this.quantileMs(call, NEARLY_ALL) ?? 0;
   }
 
   /** Silence beyond this is `slow`, in milliseconds; Infinity while too little is known. */

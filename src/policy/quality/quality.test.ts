@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import * as fc from 'fast-check';
 import type { AnswerChoice } from '../../core/quality.ts';
-import { isAtLimit, QualityRules, realLength } from './quality.ts';
+import { isAtLimit } from '../../core/finish-reason.ts';
+import { QualityRules, realLength } from './quality.ts';
 import type { QualitySettings } from './quality.ts';
 
 const nothing: QualitySettings = {

@@ -1,4 +1,6 @@
 /** What an answer must be before it is sent on (design 4.6): pure rules on a whole answer, made once for each target of a route. */
+import { isAtLimit, isWithheld } from '../../core/finish-reason.ts';
+import { isBlankText } from '../../core/blank-text.ts';
 import type { AnswerChoice, Shortfall } from '../../core/quality.ts';
 import { isRefusal, mayBeRefusal } from './refusal.ts';
 import { loopLength } from './repetition.ts';
@@ -19,15 +21,6 @@ export const PATTERN_TEXT_MAX = 200_000;
 
 /** A stream is not held back for longer than this to see whether its text is long enough, in characters. */
 export const OPENING_MAX = 4_000;
-
-/** What providers write when an answer ends at its length limit. */
-const LENGTH_REASONS: ReadonlySet<string> = new Set(['length', 'max_tokens', 'MAX_TOKENS', 'model_length']);
-/** What they write when the answer was withheld. */
-const REFUSAL_REASONS: ReadonlySet<string> = new Set(['content_filter', 'refusal', 'safety', 'SAFETY']);
-
-export function isAtLimit(finishReason: string | null): boolean {
-  return finishReason !== null && LENGTH_REASONS.has(finishReason);
-}
 
 export class QualityRules {
   readonly #settings: QualitySettings;
@@ -109,14 +102,14 @@ export function realLength(choices: readonly AnswerChoice[], shortfall: Shortfal
 }
 
 function refuses({ refusal, finishReason, callsTool, text }: AnswerChoice): boolean {
-  if (refusal !== '' || (finishReason !== null && REFUSAL_REASONS.has(finishReason))) return true;
+  if (refusal !== '' || isWithheld(finishReason)) return true;
   return !callsTool && isRefusal(text);
 }
 
-/** Thoughts alone are no answer, and of several choices each is to be one. What the length limit or a filter ended is judged as such. */
+/** Reasoning or white space alone is no answer, and of several choices each is to be one. What the length limit or a filter ended is judged as such. */
 function isEmpty({ text, refusal, callsTool, hasMedia, finishReason }: AnswerChoice): boolean {
-  if (text !== '' || refusal !== '' || callsTool || hasMedia) return false;
-  return !isAtLimit(finishReason) && (finishReason === null || !REFUSAL_REASONS.has(finishReason));
+  if (!isBlankText(text) || refusal !== '' || callsTool || hasMedia) return false;
+  return !isAtLimit(finishReason) && !isWithheld(finishReason);
 }
 
 /** In what it says last: arguments, else text, else thoughts. */

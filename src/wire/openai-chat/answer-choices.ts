@@ -58,12 +58,21 @@ function readChoice(choice: Fields): AnswerChoice {
   return {
     text: text !== '' || typeof choice['text'] !== 'string' ? text : choice['text'],
     refusal: textOf(message['refusal']) || refusalPart(message['content']),
-    reasoning: textOf(message['reasoning_content']) || textOf(message['reasoning']),
+    reasoning: reasoningOf(message),
     callArguments,
     callsTool: calls.length > 0 || isRecord(message['function_call']),
     hasMedia: isRecord(message['audio']) || (Array.isArray(message['images']) && message['images'].length > 0),
     finishReason: typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null,
   };
+}
+
+/** Under whatever name: the first member that speaks of it and holds text. */
+function reasoningOf(message: Fields): string {
+  for (const name of Object.keys(message)) {
+    const text = /reason|think|thought/.test(name) ? textOf(message[name]) : '';
+    if (text !== '') return text;
+  }
+  return '';
 }
 
 /** A text, or the parts that some providers send in its place. */

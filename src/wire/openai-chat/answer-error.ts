@@ -26,8 +26,3 @@ function isSet(value: unknown): boolean {
 function isFilledArray(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0;
 }
-
-/** OpenRouter's `error`, and DeepSeek's word for running out of machines in the middle: the answer is not whole. */
-export function isFailedFinish(finish: unknown): finish is string {
-  return finish === 'error' || finish === 'insufficient_system_resource';
-}

@@ -9,7 +9,7 @@
  */
 import { isRecord } from '../json-values.ts';
 
-const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning'] as const;
+const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
 /** What grows by pieces: texts of a delta, the `text` of a choice, the arguments of a tool call. */
 const HOLES = [...DELTA_TEXTS, 'text', 'arguments'] as const;
 const PADDING = 'obfuscation';
@@ -25,6 +25,9 @@ export class ContentTemplate {
   readonly #contentHole: number;
   readonly #first: string;
   readonly #last: string;
+  /** Of the last run that matched: its events, and the characters in their holes. */
+  events = 0;
+  chars = 0;
   /** The end of one event and the beginning of the next, compared at once. */
   readonly #seam: string;
 
@@ -43,11 +46,17 @@ export class ContentTemplate {
   match(text: string, start: number, sizeMax: number): number {
     if (!standsAt(text, start, this.#first)) return start;
     let begin = start;
+    this.events = 0;
+    this.chars = 0;
     for (;;) {
       const last = this.#endOfHoles(text, begin + this.#first.length);
       const end = last + this.#last.length;
       if (last < 0 || end - begin > sizeMax) return begin;
-      if (!standsAt(text, last, this.#seam)) return standsAt(text, last, this.#last) ? end : begin;
+      const isRun = standsAt(text, last, this.#seam);
+      if (!isRun && !standsAt(text, last, this.#last)) return begin;
+      this.events++;
+      this.chars += last - begin - this.#first.length;
+      if (!isRun) return end;
       begin = end;
     }
   }

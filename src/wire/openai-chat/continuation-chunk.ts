@@ -4,7 +4,7 @@ import { commasIn, parseBounded } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
-import { holdsContent, holdsToolCall } from './content.ts';
+import { holdsAnswer, holdsContent, holdsToolCall } from './content.ts';
 
 /** One event: a chunk, or the terminator. Comments and events without words are left out. */
 export type ChatEvent = { readonly chunk: Record<string, unknown> } | 'terminator';
@@ -67,10 +67,10 @@ export function contentOf(chunk: Record<string, unknown>): ChunkContent {
   const delta = choice['delta'];
   if (choices.length > 1 || (choice['index'] ?? 0) !== 0) return { text: '', beside: 'other', finishReason, isBare: false };
   if (!isRecord(delta)) return { text: '', beside: choice['message'] === undefined ? 'none' : 'other', finishReason, isBare: false };
-  const { content, reasoning_content: _a, reasoning: _b, reasoning_details: _c, ...rest } = delta;
+  const { content, ...rest } = delta;
   const text = typeof content === 'string' ? content : '';
   const isOddText = content !== undefined && content !== null && typeof content !== 'string';
-  const beside = holdsToolCall(delta) ? 'tool' : isOddText || holdsContent(rest) ? 'other' : isThought(delta, text) ? 'reasoning' : 'none';
+  const beside = holdsToolCall(delta) ? 'tool' : isOddText || holdsAnswer(rest) ? 'other' : isThought(delta, text) ? 'reasoning' : 'none';
   return { text, beside, finishReason, isBare: false };
 }
 

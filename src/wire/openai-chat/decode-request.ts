@@ -80,7 +80,8 @@ function missingInput(operation: JsonOperation, fields: FieldReader): Fault | nu
     if (fields.messages === null) return { message: "Missing required parameter: 'messages'.", param: 'messages' };
     if (kindOf(fields.bytes, fields.messages) !== 'array') return { message: "'messages' must be an array.", param: 'messages' };
   }
-  if (operation === 'embeddings' && fields.input === null) return { message: "Missing required parameter: 'input'.", param: 'input' };
+  // Other providers take `messages`, `texts`, `images` and more in its place.
+  if (operation === 'embeddings' && !fields.hasInput) return { message: "Missing required parameter: 'input'.", param: 'input' };
   return null;
 }
 
@@ -220,6 +221,11 @@ class FieldReader {
         break;
       default:
     }
+  }
+
+  /** It holds something that may be what to work on, under whatever name. */
+  get hasInput(): boolean {
+    return this.input !== null || this.#inputBytes > 0;
   }
 
   toFacts(operation: JsonOperation): RequestFacts {

@@ -123,6 +123,47 @@ test('tool calls, refusals, reasoning, audio and text of completions are content
   assert.equal(facts(second).hasContent, true);
 });
 
+test('finish reasons that speak of a failure are errors, whatever content came before', () => {
+  for (const finish of [
+    'network_error',
+    'insufficient_system_resource',
+    'abort',
+    'timeout',
+    'internal_error',
+    'ServiceUnavailable',
+    'failed',
+  ])
+    assert.deepEqual([failure(chat({ content: 'half' }, finish)).kind, failure(chat({ content: 'half' }, finish)).code], ['error', finish]);
+});
+
+test('reasoning under any name is reasoning, and no answer by itself', () => {
+  const messages = [{ reasoning_text: 'hm' }, { thinking: 'hm' }, { x_thoughts: ['hm'] }, { thought: { text: 'hm' } }];
+  messages.push({ content: [{ type: 'thinking', thinking: 'hm' }] } as never);
+  for (const message of messages) {
+    const found = facts(chat({ role: 'assistant', content: null, ...message }));
+    assert.deepEqual([found.hasContent, found.onlyThoughts], [true, true], JSON.stringify(message));
+  }
+  assert.equal(
+    failure(chat({ role: 'assistant', name: 'm', id: 'x', type: 'message', content: '', extra: null, parts: [] })).kind,
+    'empty',
+  );
+});
+
+test('an answer of white space alone is empty', () => {
+  for (const content of [' ', '\n\n', '\u00a0\t', '\u200b', [{ type: 'text', text: ' ' }]]) {
+    assert.equal(failure(chat({ role: 'assistant', content })).kind, 'empty', JSON.stringify(content));
+  }
+  assert.equal(failure({ choices: [{ text: ' \n', finish_reason: 'stop' }] }, 'completions').kind, 'empty');
+});
+
+test('an answer whose limit was spent before it said anything is truncated, unless nothing was generated', () => {
+  const spent = { prompt_tokens: 7, completion_tokens: 512, completion_tokens_details: { reasoning_tokens: 512 } };
+  for (const finish of ['length', 'MAX_TOKENS', 'model_context_window_exceeded'])
+    assert.equal(facts(chat({ role: 'assistant', content: '' }, finish, { usage: spent })).hasContent, false);
+  assert.equal(failure(chat({ content: '' }, 'length', { usage: { prompt_tokens: 7, completion_tokens: 0 } })).kind, 'empty');
+  assert.equal(failure(chat({ content: '' }, 'stop', { usage: spent })).kind, 'empty');
+});
+
 test('a filtered answer without content passes', () => {
   const found = facts(chat({ content: null }, 'content_filter'));
   assert.equal(found.hasContent, false);
@@ -137,6 +178,25 @@ test('embeddings need data; floats and base64 pass alike', () => {
     assert.deepEqual(found.usage, { inputTokens: 5, cachedInputTokens: 0, outputTokens: 0 });
   }
   for (const body of [{ data: [] }, { data: null }, {}]) assert.equal(failure(body, 'embeddings').kind, 'empty');
+});
+
+test('embeddings without numbers are none', () => {
+  const hollow = [null, [], '', [null, null], [0.5, null], ['a', 'b'], [0.5, '1'], {}, true, [[]], ' '];
+  for (const embedding of hollow) {
+    for (const indent of [0, 1]) {
+      const data = [
+        { object: 'embedding', index: 0, embedding: [0.5] },
+        { object: 'embedding', index: null, embedding },
+      ];
+      const found = failure(JSON.stringify({ object: 'list', data }, null, indent), 'embeddings');
+      assert.deepEqual([found.kind, found.body], ['empty', null], JSON.stringify(embedding));
+    }
+  }
+  for (const embeddings of [[], [[]], [[null]], { float: [] }]) assert.equal(failure({ embeddings }, 'embeddings').kind, 'empty');
+  for (const embeddings of [[[0.5], [1]], { float: [[-1]], base64: ['AAAAAA=='] }])
+    assert.equal(facts({ embeddings }, 'embeddings').hasContent, true);
+  const nested = { data: [{ embedding: [[0.5], [1]], note: 'null' }, { embedding: { float: [1] } }] };
+  assert.equal(facts(nested, 'embeddings').hasContent, true);
 });
 
 test('an answer with fewer embeddings than inputs is none', () => {

@@ -1,23 +1,28 @@
 import { isUtf8 } from 'node:buffer';
-import type { AnswerFacts, Failure } from '../../core/facts.ts';
+import { isBlankText } from '../../core/blank-text.ts';
+import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import { isFailedFinish, mayBeEmpty } from '../../core/finish-reason.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
-import { isRecord, kindOf, parseMember } from '../json-values.ts';
-import type { BodyMember } from '../request-body.ts';
+import { isRecord, parseMember } from '../json-values.ts';
 import { readUsage } from '../usage.ts';
-import { findError, isFailedFinish } from './answer-error.ts';
-import { holdsAnswer, holdsContent } from './content.ts';
+import { findError } from './answer-error.ts';
+import { CHARS_PER_TOKEN, estimatedTokens, holdsAnswer, holdsContent } from './content.ts';
+import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 
-export type ReadAnswer = { readonly ok: true; readonly facts: AnswerFacts } | { readonly ok: false; readonly failure: Failure };
+export type ReadAnswer =
+  | { readonly ok: true; readonly facts: AnswerFacts; readonly saidTokens?: number }
+  | { readonly ok: false; readonly failure: Failure; readonly usage: TokenUsage | null };
 
 /**
  * Judges a whole body that came with a success status (design 4.2): an answer, an error in disguise, nothing, or no JSON.
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
  * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
  * `outline`: of a large body, which is then not parsed whole.
+ * `saidTokens`: an estimate of the output where the answer tells no usage.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
 export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadAnswer {
@@ -25,14 +30,21 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
   if (isBlank(bytes)) return refuse(empty('the answer has no body', null));
   const value = operation === 'embeddings' ? readAroundVectors(bytes, outline) : parseWhole(bytes, outline);
   if (value === null) return refuse(createFailure('malformed', 'answer', 'the answer is not one JSON object'));
-  const error = findError(value);
-  if (error !== null) return refuse(failureFromErrorValue(error, 'answer', bytes));
   const facts = noFacts();
-  facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'].slice(0, MODEL_LENGTH_MAX) : null;
   const groq = value['x_groq'];
   facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
-  const failure = operation === 'embeddings' ? readVectors(value['data'], choices, facts) : readChoices(value['choices'], facts, bytes);
-  return failure === null ? { ok: true, facts } : refuse(failure);
+  const error = findError(value);
+  if (error !== null) return refuse(failureFromErrorValue(error, 'answer', bytes), facts.usage);
+  facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'].slice(0, MODEL_LENGTH_MAX) : null;
+  const failure =
+    operation === 'embeddings'
+      ? readVectors(value['data'] ?? value['embeddings'], choices, facts)
+      : readChoices(value['choices'], facts, bytes);
+  if (failure !== null) return refuse(failure, facts.usage);
+  if (facts.usage !== null) return { ok: true, facts };
+  if (operation === 'embeddings') return { ok: true, facts, saidTokens: 0 };
+  // An outline holds no long texts.
+  return { ok: true, facts, saidTokens: outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN) };
 }
 
 /** A longer name is cut; it stands in logs and metrics. */
@@ -65,43 +77,26 @@ function readAroundVectors(bytes: Uint8Array, outline: JsonOutline | null): Reco
   if (outline !== null && bytes.length > PARSED_BYTES_MAX) {
     const value = outline.parse();
     if (!isRecord(value)) return null;
-    return Array.isArray(value['data']) ? { ...value, data: countVectorsIn(asBuffer(bytes)) } : value;
+    if (Array.isArray(value['data'])) return { ...value, data: countVectorsIn(asBuffer(bytes)) };
+    return Array.isArray(value['embeddings']) ? { ...value, embeddings: value['embeddings'].length } : value;
   }
   const scan = scanObject(bytes);
   if (!scan.ok) return null;
   const value: Record<string, unknown> = {};
   for (const member of scan.members) {
-    const isData = member.name === 'data';
+    const isData = member.name === 'data' || member.name === 'embeddings';
     value[member.name] = isData ? countVectors(bytes, member) : parseMember(bytes, member);
   }
   return value;
-}
-
-const VECTOR_KEY = Buffer.from('"embedding"');
-const COLON = 0x3a;
-
-/** The key `embedding` in a list; the same word is a value too. */
-function countVectors(bytes: Uint8Array, member: BodyMember): number {
-  if (kindOf(bytes, member) !== 'array' || member.items === 0) return 0;
-  return countVectorsIn(asBuffer(bytes).subarray(member.start, member.end));
-}
-
-function countVectorsIn(data: Buffer): number {
-  let count = 0;
-  for (let at = data.indexOf(VECTOR_KEY); at >= 0; at = data.indexOf(VECTOR_KEY, at)) {
-    at += VECTOR_KEY.length;
-    while (data[at]! <= 0x20) at++;
-    if (data[at] === COLON) count++;
-  }
-  return count;
 }
 
 function noFacts(): AnswerFacts {
   return { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 }
 
-function refuse(failure: Failure): ReadAnswer {
-  return { ok: false, failure };
+/** `usage`: what it was all the same. */
+function refuse(failure: Failure, usage: TokenUsage | null = null): ReadAnswer {
+  return { ok: false, failure, usage };
 }
 
 /** Nothing but white space, a mark or no bytes at all. */
@@ -116,6 +111,7 @@ function empty(message: string, bytes: Uint8Array | null): Failure {
 }
 
 function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure | null {
+  if (count === HOLLOW_VECTOR) return empty('the answer holds an embedding without numbers', null);
   if (typeof count !== 'number' || count === 0) return empty('the answer holds no embedding', null);
   if (count < asked) return createFailure('malformed', 'answer', `the answer holds ${count} embeddings for ${asked} inputs`);
   facts.hasContent = true;
@@ -125,21 +121,20 @@ function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure
 function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Failure | null {
   const choices = Array.isArray(value) ? value.filter(isRecord) : [];
   if (choices.length === 0) return empty('the answer has no choices', null);
-  let filtered = false;
   let answers = false;
+  let isAllowedEmpty = false;
   for (const choice of choices) {
     const finish = typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null;
     if (isFailedFinish(finish)) return failureOfChoice(choice, finish, bytes);
     facts.finishReason ??= finish;
-    filtered ||= finish === 'content_filter';
-    const hasText = typeof choice['text'] === 'string' && choice['text'] !== '';
+    isAllowedEmpty ||= mayBeEmpty(finish, facts.usage);
+    const hasText = typeof choice['text'] === 'string' && !isBlankText(choice['text']);
     const message = isRecord(choice['message']) ? choice['message'] : null;
     answers ||= hasText || (message !== null && holdsAnswer(message));
     if (answers || (message !== null && holdsContent(message))) facts.hasContent = true;
   }
   if (facts.hasContent && !answers) facts.onlyThoughts = true;
-  // A filtered answer is the provider's last word, and empty by nature.
-  if (facts.hasContent || filtered) return null;
+  if (facts.hasContent || isAllowedEmpty) return null;
   // Without a choice that came to its end it is no answer that anybody could be given.
   return empty('the answer has no content', facts.finishReason === null ? null : bytes);
 }

@@ -3,15 +3,17 @@
  * the original bytes of whole events, so that nothing is written anew (design 4.5, 4.2).
  */
 import { Buffer } from 'node:buffer';
+import { isBlankText } from '../../core/blank-text.ts';
 import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
+import { isFailedFinish } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseExactly } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
 import { ChoiceProgress } from './choice-progress.ts';
-import { holdsContent, holdsToolCall } from './content.ts';
-import { findError, isFailedFinish } from './answer-error.ts';
+import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
+import { findError } from './answer-error.ts';
 import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
 import { findWrappedError } from './wrapped-error.ts';
@@ -32,6 +34,8 @@ export interface StreamReader {
   readonly facts: AnswerFacts;
   /** True if every choice has ended: only usage and terminator may follow. */
   readonly isComplete: boolean;
+  /** An estimate of what was generated, for a provider that tells no usage. */
+  readonly saidTokens: number;
   /** After `done` or a failure it gives nothing more. */
   push(chunk: Uint8Array): StreamPush;
   /** The upstream closed cleanly. */
@@ -76,6 +80,9 @@ class ChatStreamReader implements StreamReader {
   /** The terminator is through, but for the LF of its last CRLF. */
   #awaitsLineFeed = false;
   #sawEvent = false;
+  /** Events with content, and about how much text was in them. */
+  #events = 0;
+  #chars = 0;
   /** What became of the last whole block. */
   #lastStep: 'pass' | 'strip' = 'pass';
   /** Of the current push. */
@@ -88,6 +95,11 @@ class ChatStreamReader implements StreamReader {
     this.#maxEventSize = options.maxEventSize;
     this.#framer = new SseFramer(options.maxEventSize);
     this.#templates = options.shortcut === false ? null : new TemplateList();
+  }
+
+  /** Many servers send one event for a token, others a sentence in each. */
+  get saidTokens(): number {
+    return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 
   get isComplete(): boolean {
@@ -208,6 +220,8 @@ class ChatStreamReader implements StreamReader {
     this.#hasContent = true;
     this.facts.hasContent = true;
     this.facts.model = templates.model ?? this.facts.model;
+    this.#events += templates.events;
+    this.#chars += templates.chars;
   }
 
   #readBlock(): Step {
@@ -311,13 +325,15 @@ class ChatStreamReader implements StreamReader {
     return null;
   }
 
+  /** White space is content of a stream that has begun, and does not begin one: an answer of white space alone is empty. */
   #readDelta(choice: Record<string, unknown>, index: number): void {
     const delta = choice['delta'] ?? choice['message'];
-    const hasText = typeof choice['text'] === 'string' && choice['text'] !== '';
     if (isRecord(delta) && holdsToolCall(delta)) this.#choices.call(index);
-    if (!hasText && !(isRecord(delta) && holdsContent(delta))) return;
+    if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
     this.#hasContent = true;
     this.facts.hasContent = true;
+    this.#events++;
+    this.#chars += estimatedTokens(delta ?? choice['text']) * CHARS_PER_TOKEN;
   }
 
   /** Takes the event just read as the form of those to come, if it is of the plain kind: content and nothing else of note. */
@@ -331,8 +347,15 @@ class ChatStreamReader implements StreamReader {
 }
 
 function holdsPiece(choice: Record<string, unknown>): boolean {
-  const { delta, text } = choice;
-  return isRecord(delta) ? holdsContent(delta) : typeof text === 'string' && text !== '';
+  const { text } = choice;
+  const delta = choice['delta'] ?? choice['message'];
+  return (isRecord(delta) && holdsContent(delta)) || (typeof text === 'string' && !isBlankText(text));
+}
+
+function holdsMorePiece(choice: Record<string, unknown>): boolean {
+  const { text } = choice;
+  const delta = choice['delta'] ?? choice['message'];
+  return (isRecord(delta) && holdsMore(delta)) || (typeof text === 'string' && text !== '');
 }
 
 /** As much of a block tells what it is. */

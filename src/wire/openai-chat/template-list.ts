@@ -10,6 +10,9 @@ const WAIT_MAX = 63;
 export class TemplateList {
   /** The model that the events matched last name, or null if they name none. */
   model: string | null = null;
+  /** Of the last match: its events, and the characters in their holes. */
+  events = 0;
+  chars = 0;
   /** The latest first. */
   readonly #entries: { readonly form: ContentTemplate; readonly model: string | null }[] = [];
   /** Made in a row without a match. */
@@ -27,6 +30,8 @@ export class TemplateList {
       this.#useless = 0;
       this.#wait = 0;
       this.model = model;
+      this.events = form.events;
+      this.chars = form.chars;
       return end;
     }
     return start;

@@ -1,0 +1,44 @@
+import { isRecord } from './json-values.ts';
+
+/** Of one list, so many names are kept. */
+const MODELS_MAX = 10_000;
+/** Where an entry has its name; the first that is a text counts. */
+const NAMES = ['id', 'name', 'model'] as const;
+/** Where the list stands in an object. */
+const LISTS = ['data', 'models'] as const;
+
+/**
+ * The model names in an answer to `GET /models`: OpenAI's `{ data: [{ id }] }`, a bare array (Together), `{ models: [{ name }] }`
+ * (Ollama), or a list of texts. Null: it is no list of models.
+ */
+export function readModelList(text: string): string[] | null {
+  const list = listIn(parse(text));
+  if (list === null) return null;
+  const names = list.map(nameOf).filter((name) => name !== null);
+  return names.length === 0 && list.length > 0 ? null : names.slice(0, MODELS_MAX);
+}
+
+function listIn(value: unknown): unknown[] | null {
+  if (Array.isArray(value)) return value;
+  if (!isRecord(value)) return null;
+  for (const name of LISTS) if (Array.isArray(value[name])) return value[name];
+  return null;
+}
+
+function nameOf(entry: unknown): string | null {
+  if (typeof entry === 'string') return entry === '' ? null : entry;
+  if (!isRecord(entry)) return null;
+  for (const name of NAMES) {
+    const value = entry[name];
+    if (typeof value === 'string' && value !== '') return value;
+  }
+  return null;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,102 @@
+/** Embeddings of an answer, checked in place: they may be 20 MB, and only their number and that they are numbers matters. */
+import { asBuffer } from '../bytes.ts';
+import { kindOf } from '../json-values.ts';
+import type { BodyMember } from '../request-body.ts';
+
+/** In place of a count: one of the vectors holds nothing, or something that is no number. */
+export const HOLLOW_VECTOR = -1;
+
+const VECTOR_KEY = Buffer.from('"embedding"');
+const NULL = Buffer.from('null');
+const COLON = 0x3a;
+const QUOTE = 0x22;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/**
+ * How many vectors a list holds, or `HOLLOW_VECTOR`. OpenAI's shape is a list of objects, each with the key `embedding` (the same word
+ * is a value too); others answer with a list of vectors, or an object of such lists by type. `bytes` have been found valid JSON.
+ */
+export function countVectors(bytes: Uint8Array, member: BodyMember): number {
+  const kind = kindOf(bytes, member);
+  if (kind === 'other' || member.items === 0) return 0;
+  const data = asBuffer(bytes).subarray(member.start, member.end);
+  const reader = new VectorReader(data);
+  return kind === 'array' && data[reader.skipBlanks(1)] === OPEN_BRACE ? reader.countInObjects() : reader.countInLists();
+}
+
+/** The same in all of an answer in OpenAI's shape. */
+export function countVectorsIn(data: Buffer): number {
+  return new VectorReader(data).countInObjects();
+}
+
+class VectorReader {
+  readonly #data: Buffer;
+  /** Of the next `null`, so that the search goes once over the data. */
+  #nullAt = -1;
+  #quoteAt = -1;
+
+  constructor(data: Buffer) {
+    this.#data = data;
+  }
+
+  countInObjects(): number {
+    const data = this.#data;
+    let count = 0;
+    for (let at = data.indexOf(VECTOR_KEY); at >= 0; at = data.indexOf(VECTOR_KEY, at)) {
+      at = this.skipBlanks(at + VECTOR_KEY.length);
+      if (data[at] !== COLON) continue;
+      if (!this.#isFilled(this.skipBlanks(at + 1))) return HOLLOW_VECTOR;
+      count++;
+    }
+    return count;
+  }
+
+  /** Every innermost list is a vector. */
+  countInLists(): number {
+    const data = this.#data;
+    let count = 0;
+    for (let at = data.indexOf(OPEN_BRACKET); at >= 0; at = data.indexOf(OPEN_BRACKET, at + 1)) {
+      const first = data[this.skipBlanks(at + 1)];
+      if (first === OPEN_BRACKET) continue;
+      if (first !== QUOTE && !this.#isVector(at)) return HOLLOW_VECTOR;
+      count++;
+    }
+    return count;
+  }
+
+  skipBlanks(at: number): number {
+    while (this.#data[at]! <= 0x20) at++;
+    return at;
+  }
+
+  /** A vector as numbers, as base64, or as lists of either by type. */
+  #isFilled(at: number): boolean {
+    const data = this.#data;
+    const first = data[at];
+    const inside = this.skipBlanks(at + 1);
+    if (first === QUOTE) return data[inside] !== QUOTE;
+    if (first === OPEN_BRACE) return data[inside] !== CLOSE_BRACE;
+    return first === OPEN_BRACKET && (data[inside] === OPEN_BRACKET ? this.#isFilled(inside) : this.#isVector(at));
+  }
+
+  /** Numbers, and at least one of them. `start`: where its bracket opens. */
+  #isVector(start: number): boolean {
+    const data = this.#data;
+    if (data[this.skipBlanks(start + 1)] === CLOSE_BRACKET) return false;
+    const end = data.indexOf(CLOSE_BRACKET, start);
+    if (this.#nullAt < start) this.#nullAt = endless(data.indexOf(NULL, start));
+    if (this.#quoteAt < start) this.#quoteAt = endless(data.indexOf(QUOTE, start));
+    return this.#nullAt > end && this.#quoteAt > end && isNumber(data[this.skipBlanks(start + 1)]!);
+  }
+}
+
+function isNumber(first: number): boolean {
+  return first === 0x2d || (first >= 0x30 && first <= 0x39);
+}
+
+function endless(found: number): number {
+  return found < 0 ? Infinity : found;
+}
