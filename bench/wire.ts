@@ -1,8 +1,8 @@
 /** What the wire room costs for one request and one stream, beside plain JSON.parse. Run: `node bench/wire.ts`. */
 import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
-import { decodeRequest } from '../src/wire/openai-chat/decode-request.ts';
-import { encodeRequest } from '../src/wire/openai-chat/encode-request.ts';
+import { decodeRequest } from '../src/wire/decode-request.ts';
+import { encodeRequest } from '../src/wire/edit-request.ts';
 import { readAnswer } from '../src/wire/openai-chat/read-answer.ts';
 import { createChatStreamReader } from '../src/wire/openai-chat/stream-reader.ts';
 

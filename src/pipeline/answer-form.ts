@@ -8,7 +8,7 @@ import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
 import { StreamFold, streamAsAnswer } from '../wire/openai-chat/stream-as-answer.ts';
 import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
-import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
+import type { StreamReader } from '../wire/dialect.ts';
 import { createAnswerHold } from './answer-hold.ts';
 import type { TargetQuality } from './target-quality.ts';
 

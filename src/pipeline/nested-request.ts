@@ -1,5 +1,5 @@
 /** A question of our own to a model, asked like any request: admitted, limited, retried and told in the timeline under an id beside its parent's. */
-import { decodeRequest } from '../wire/openai-chat/decode-request.ts';
+import { decodeRequest } from '../wire/decode-request.ts';
 import { readChoices } from '../wire/openai-chat/answer-choices.ts';
 import type { Caller } from './caller.ts';
 import type { Engine } from './engine.ts';

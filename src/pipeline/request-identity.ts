@@ -1,7 +1,7 @@
 /** What makes two requests the same: for the cache by what they ask for, for an idempotency key by their bytes. */
 import { createHash, hash, type Hash } from 'node:crypto';
 import { NEUTRAL_HEADERS } from '../wire/forwarded-headers.ts';
-import { identityParts } from '../wire/openai-chat/normal-form.ts';
+import { identityParts } from '../wire/request-identity.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { Route, RouteTarget } from './route.ts';
 

@@ -1,7 +1,7 @@
 /** What is sent to a target for a request. */
 import type { Failure } from '../core/facts.ts';
 import type { Repair } from '../policy/repair/repair.ts';
-import { encodePieces } from '../wire/openai-chat/encode-request.ts';
+import { encodePieces } from '../wire/edit-request.ts';
 import { replaceModel } from '../wire/passed-body.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { editsFor } from './retry/edits.ts';

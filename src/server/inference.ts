@@ -5,7 +5,7 @@ import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
-import { decodeRequest, type DecodedRequest } from '../wire/openai-chat/decode-request.ts';
+import { decodeRequest, type DecodedRequest } from '../wire/decode-request.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import { FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';

@@ -1,8 +1,8 @@
 /** Large bodies: joined and read in slices, between which the event loop serves everybody else. */
 import type { SlicedWork } from '../core/sliced-work.ts';
 import { ObjectScan } from '../wire/json-scan.ts';
-import { decodeScanned, withoutMark } from '../wire/openai-chat/decode-request.ts';
-import type { DecodedRequest, JsonOperation } from '../wire/openai-chat/decode-request.ts';
+import { decodeScanned, withoutMark } from '../wire/decode-request.ts';
+import type { DecodedRequest, JsonOperation } from '../wire/decode-request.ts';
 import type { ReceivedBody } from './exchange.ts';
 
 /** Copied in one step. */

@@ -1,6 +1,6 @@
 import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
-import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
+import type { StreamReader } from '../wire/dialect.ts';
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
 import type { ResponseHeaders } from './transport.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';

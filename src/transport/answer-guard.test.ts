@@ -4,7 +4,7 @@ import type { Failure } from '../core/facts.ts';
 import { HeldBytes } from '../core/held-bytes.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { readAnswer } from '../wire/openai-chat/read-answer.ts';
-import type { StreamReader } from '../wire/openai-chat/stream-reader.ts';
+import type { StreamReader } from '../wire/dialect.ts';
 import { AnswerGuard } from './answer-guard.ts';
 import type { AnswerForm } from './answer-form.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';

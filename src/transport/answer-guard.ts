@@ -7,7 +7,7 @@ import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts'
 import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
-import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
+import type { StreamPush, StreamReader } from '../wire/dialect.ts';
 import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { MISSING, phaseLimit } from './answer-limits.ts';

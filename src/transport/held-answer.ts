@@ -1,7 +1,7 @@
 import type { Instant } from '../core/clock.ts';
 import type { ByteRoom } from '../core/held-bytes.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
-import type { StreamPush } from '../wire/openai-chat/stream-reader.ts';
+import type { StreamPush } from '../wire/dialect.ts';
 import type { StreamHold } from './answer-form.ts';
 
 /** Plain answers, and streams that are to be judged, are held whole up to this; larger ones are passed on as they come, in bytes. */

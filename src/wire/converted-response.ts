@@ -6,7 +6,7 @@ import { createCustomToolFilter } from './custom-tools.ts';
 import type { EventFilter } from './custom-tools.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
 import type { ModelEvent, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
-import type { StreamPush, StreamReader } from './openai-chat/stream-reader.ts';
+import type { StreamPush, StreamReader } from './dialect.ts';
 
 const NO_PIECES: readonly Uint8Array[] = [];
 
@@ -30,6 +30,10 @@ export class ConvertedStreamReader implements StreamReader {
 
   get isComplete(): boolean {
     return this.#watcher.isComplete;
+  }
+
+  get saidTokens(): number {
+    return this.#watcher.saidTokens;
   }
 
   push(chunk: Uint8Array): StreamPush {

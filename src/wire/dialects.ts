@@ -1,5 +1,4 @@
 /** Every dialect by its name. */
-import type { Protocol } from '../core/request.ts';
 import { anthropicMessages } from './anthropic-messages/dialect.ts';
 import type { Dialect } from './dialect.ts';
 import type { DialectName } from './model.ts';

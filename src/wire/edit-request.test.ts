@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { scanObject } from './json-scan.ts';
 import type { RequestBody } from './request-body.ts';
 import { encodeRequest } from './edit-request.ts';
-import type { RequestEdits } from './edit-request.ts';
+import type { RequestEdits } from './dialect.ts';
 
 function bodyOf(text: string): RequestBody {
   const bytes = Buffer.from(text);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { AnswerSink } from '../../src/pipeline/sink.ts';
 import { chatStream } from '../../src/testing/simulated-chat.ts';
-import { decodeRequest } from '../../src/wire/openai-chat/decode-request.ts';
+import { decodeRequest } from '../../src/wire/decode-request.ts';
 import { chatBody } from './harness.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';

@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import { decodeRequest } from '../../src/wire/openai-chat/decode-request.ts';
+import { decodeRequest } from '../../src/wire/decode-request.ts';
 import { PassedBodyScan } from '../../src/wire/passed-body.ts';
 
 const TYPE = 'multipart/form-data; boundary=XX';

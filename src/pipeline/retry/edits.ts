@@ -1,5 +1,5 @@
 /** What we change in a request on its way to a target, and what repairs change in that. */
-import type { RequestEdits } from '../../wire/openai-chat/encode-request.ts';
+import type { RequestEdits } from '../../wire/dialect.ts';
 import type { BodyMember } from '../../wire/request-body.ts';
 import { unset, UNASK } from '../../policy/repair/repair.ts';
 import type { Repair } from '../../policy/repair/repair.ts';

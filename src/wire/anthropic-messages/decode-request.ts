@@ -4,7 +4,7 @@ import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
 import { isRecord, kindOf, parseMember, readCount } from '../json-values.ts';
 import { textOrNull } from '../loose-values.ts';
 import type { BodyMember } from '../request-body.ts';
-import { decodeScanned } from '../openai-chat/decode-request.ts';
+import { decodeScanned } from '../decode-request.ts';
 
 /** A larger one is the provider's matter alone. */
 const SMALL_BYTES_MAX = 64 * 1024;

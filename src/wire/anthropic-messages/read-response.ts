@@ -3,19 +3,19 @@ import type { AnswerFacts } from '../../core/facts.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
-import { outlinedValue, parseBounded } from '../json-outline.ts';
+import { parseBounded } from '../json-outline.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { findWrappedError } from '../openai-chat/wrapped-error.ts';
+import { findWrappedError } from '../wrapped-error.ts';
 import { finishClassOf } from './parse-stream.ts';
 import { readMessagesUsage } from './usage.ts';
 
 /** Judges a whole body that came with a success status: a message, an error in disguise, nothing, or no JSON. */
 export function readMessageResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
   if (isBlank(body)) return { ok: false, failure: createFailure('empty', 'answer', 'the response has no body') };
-  const value = outline === null ? parse(body) : outlinedValue(outline);
+  const value = outline === null ? parse(body) : outline.parse();
   const error = value === undefined ? null : errorIn(value);
   if (error !== null) return { ok: false, failure: failureFromErrorValue(error, 'answer', body) };
   if (!isRecord(value)) return { ok: false, failure: createFailure('malformed', 'answer', 'the response is not one JSON object') };

@@ -13,6 +13,8 @@ import { readMessagesUsage } from './usage.ts';
 
 const TERMINATOR: Uint8Array = Buffer.from('event: message_stop\ndata: {"type":"message_stop"}\n\n');
 
+const CHARS_PER_TOKEN = 4;
+
 /** `maxEventSize` in bytes. */
 export function createMessagesStreamReader(maxEventSize: number): StreamReader {
   return new MessagesStreamReader(maxEventSize);
@@ -21,8 +23,14 @@ export function createMessagesStreamReader(maxEventSize: number): StreamReader {
 class MessagesStreamReader extends EventWatcher {
   protected readonly terminator = TERMINATOR;
   #usage: Fields = {};
+  #chars = 0;
+  #deltas = 0;
   /** The blocks of calls that have begun and not ended. */
   readonly #openCalls = new Set<unknown>();
+
+  get saidTokens(): number {
+    return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
+  }
 
   /** The reason to end has come, and no call is open. */
   protected get isWhole(): boolean {
@@ -68,7 +76,7 @@ class MessagesStreamReader extends EventWatcher {
         if (isRecord(event['content_block'])) this.#readBlockStart(event['index'], event['content_block']);
         return 'pass';
       case 'content_block_delta':
-        if (isRecord(event['delta']) && holdsContent(event['delta'])) this.noteContent();
+        if (isRecord(event['delta'])) this.#readBlockDelta(event['delta']);
         return 'pass';
       case 'content_block_stop':
         this.#openCalls.delete(event['index']);
@@ -98,6 +106,15 @@ class MessagesStreamReader extends EventWatcher {
     if (!isText || textIn(block['text']) !== '' || textIn(block['thinking']) !== '') this.noteContent();
   }
 
+  /** A signature alone says nothing yet. */
+  #readBlockDelta(delta: Fields): void {
+    const text = textIn(delta['text']) || textIn(delta['thinking']) || textIn(delta['partial_json']);
+    if (text === '') return;
+    this.#deltas++;
+    this.#chars += text.length;
+    this.noteContent();
+  }
+
   #readDelta({ delta, usage }: Fields): void {
     this.#readUsage(usage);
     const reason = isRecord(delta) ? textOrNull(delta['stop_reason']) : null;
@@ -110,11 +127,6 @@ class MessagesStreamReader extends EventWatcher {
     this.#usage = read.fields;
     this.facts.usage = read.usage;
   }
-}
-
-/** A signature alone says nothing yet. */
-function holdsContent(delta: Fields): boolean {
-  return [delta['text'], delta['thinking'], delta['partial_json']].some((text) => typeof text === 'string' && text !== '');
 }
 
 function named(type: string, data: string | Buffer): Uint8Array {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { inForm, isUnfinished } from './answer-again.ts';
-import { decodeRequest } from './decode-request.ts';
+import { decodeRequest } from '../decode-request.ts';
 import { normalForm } from '../request-identity.ts';
 import { IGNORED } from './dialect.ts';
 

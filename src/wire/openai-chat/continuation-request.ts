@@ -3,7 +3,7 @@ import { asBuffer } from '../bytes.ts';
 import { scanObject } from '../json-scan.ts';
 import { kindOf, readCount, readString } from '../json-values.ts';
 import type { BodyMember, RequestBody } from '../request-body.ts';
-import { encodeRequest } from './encode-request.ts';
+import { encodeRequest } from '../edit-request.ts';
 
 /** Larger requests are not continued: writing them anew would hold up all others. */
 const BYTES_MAX = 1024 * 1024;

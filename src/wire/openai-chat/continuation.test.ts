@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { encodeChunk } from './continuation-chunk.ts';
 import { encodeContinuation } from './continuation-request.ts';
 import { CONTINUABLE_CHARS_MAX, DeliveredText } from './continuation-text.ts';
-import { decodeRequest } from './decode-request.ts';
+import { decodeRequest } from '../decode-request.ts';
 
 const event = (chunk: object) => Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`);
 const says = (delta: object, more: object = {}) => event({ id: 'c1', model: 'm', created: 7, choices: [{ index: 0, delta, ...more }] });

@@ -6,7 +6,7 @@ import { canBeInForm, inForm, isUnfinished } from './answer-again.ts';
 import { answerAsStream } from './answer-as-stream.ts';
 import { readChoices, withTexts } from './answer-choices.ts';
 import { readFormat } from './answer-format.ts';
-import { decodeScanned } from './decode-request.ts';
+import { decodeScanned } from '../decode-request.ts';
 import { encodeComment, encodeErrorBody, encodeStreamError } from './encode-error.ts';
 import { OpeningReader } from './opening-reader.ts';
 import { readAnswer } from './read-answer.ts';

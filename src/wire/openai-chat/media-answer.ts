@@ -6,7 +6,7 @@ import { createFailure, failureFromErrorValue } from '../failure.ts';
 import { asBuffer } from '../bytes.ts';
 import { scanObject } from '../json-scan.ts';
 import { isRecord, parseMember } from '../json-values.ts';
-import { findError } from './answer-error.ts';
+import { findError } from '../answer-error.ts';
 import type { ReadAnswer } from './read-answer.ts';
 import { readUsage } from '../usage.ts';
 import type { Failure, TokenUsage } from '../../core/facts.ts';

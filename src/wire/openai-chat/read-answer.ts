@@ -9,7 +9,7 @@ import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
 import { isRecord, parseMember } from '../json-values.ts';
 import { readUsage } from '../usage.ts';
-import { findError } from './answer-error.ts';
+import { findError } from '../answer-error.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsAnswer, holdsContent } from './content.ts';
 import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 

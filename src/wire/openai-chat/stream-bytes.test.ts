@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { AnswerFacts, Failure } from '../../core/facts.ts';
 import { createChatStreamReader } from './stream-reader.ts';
-import type { StreamPush } from './stream-reader.ts';
+import type { StreamPush } from '../dialect.ts';
 
 interface Outcome {
   readonly bytes: Buffer;

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { Stream } from 'openai/streaming';
 import { createChatStreamReader } from './stream-reader.ts';
-import type { StreamPush } from './stream-reader.ts';
+import type { StreamPush } from '../dialect.ts';
 
 interface Heard {
   /** Each chunk as JSON; those without choices, such as heartbeats and usage, left out. */

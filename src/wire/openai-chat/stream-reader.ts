@@ -4,43 +4,21 @@
  */
 import { Buffer } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
-import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
+import type { Failure } from '../../core/facts.ts';
+import type { StreamReader } from '../dialect.ts';
 import { isFailedFinish } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseExactly } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
-import { SseFramer } from '../sse/sse-framer.ts';
+import { EventWatcher } from '../sse/event-watcher.ts';
+import type { Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
 import { ChoiceProgress } from './choice-progress.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
-import { findError } from './answer-error.ts';
+import { findError } from '../answer-error.ts';
 import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
-import { findWrappedError } from './wrapped-error.ts';
-
-export interface StreamPush {
-  /** Original bytes of whole events that may go downstream, in order. */
-  readonly pieces: readonly Uint8Array[];
-  /** True if content is among these pieces. */
-  readonly hasContent: boolean;
-  /** The stream has ended well, and its terminator is the end of the pieces. */
-  readonly done: boolean;
-  /** The stream has failed; the pieces are what came before. */
-  readonly failure: Failure | null;
-}
-
-export interface StreamReader {
-  /** What is known so far; goes on changing. */
-  readonly facts: AnswerFacts;
-  /** True if every choice has ended: only usage and terminator may follow. */
-  readonly isComplete: boolean;
-  /** An estimate of what was generated, for a provider that tells no usage. */
-  readonly saidTokens: number;
-  /** After `done` or a failure it gives nothing more. */
-  push(chunk: Uint8Array): StreamPush;
-  /** The upstream closed cleanly. */
-  end(): StreamPush;
-}
+import { findWrappedError } from '../wrapped-error.ts';
 
 export interface StreamReaderOptions {
   readonly operation: 'chat' | 'completions';
@@ -60,40 +38,20 @@ export function createChatStreamReader(options: StreamReaderOptions): StreamRead
 
 /** Smaller rests of a chunk hold no event that a template knows. */
 const KNOWN_EVENT_MIN = 32;
-/** A line of a stream of events: a field that it may have, a comment, or nothing. */
-const FIELD = /^$|^:|^(data|event|id|retry)(:|$)/;
-const NO_PIECES: readonly Uint8Array[] = [];
-const NOTHING: StreamPush = { pieces: NO_PIECES, hasContent: false, done: false, failure: null };
-
-/** What becomes of an event: it passes, is taken out, ends the stream, ends it with a terminator of ours, or fails it. */
-type Step = 'pass' | 'strip' | 'done' | 'end' | Failure;
-
-class ChatStreamReader implements StreamReader {
-  readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+class ChatStreamReader extends EventWatcher {
+  protected readonly terminator = TERMINATOR;
   readonly #keepUsage: boolean;
-  readonly #maxEventSize: number;
-  readonly #framer: SseFramer;
   readonly #choices: ChoiceProgress;
   /** Null: every event is read in full. */
   readonly #templates: TemplateList | null;
-  #closed = false;
-  /** The terminator is through, but for the LF of its last CRLF. */
-  #awaitsLineFeed = false;
-  #sawEvent = false;
   /** Events with content, and about how much text was in them. */
   #events = 0;
   #chars = 0;
-  /** What became of the last whole block. */
-  #lastStep: 'pass' | 'strip' = 'pass';
-  /** Of the current push. */
-  #pieces: Uint8Array[] | null = null;
-  #hasContent = false;
 
   constructor(options: StreamReaderOptions) {
+    super(options.maxEventSize);
     this.#keepUsage = options.keepUsage;
     this.#choices = new ChoiceProgress(options.choices ?? 1);
-    this.#maxEventSize = options.maxEventSize;
-    this.#framer = new SseFramer(options.maxEventSize);
     this.#templates = options.shortcut === false ? null : new TemplateList();
   }
 
@@ -102,169 +60,75 @@ class ChatStreamReader implements StreamReader {
     return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 
-  get isComplete(): boolean {
-    return this.#awaitsLineFeed || this.#choices.complete;
+  protected get isWhole(): boolean {
+    return this.#choices.complete;
   }
 
-  push(chunk: Uint8Array): StreamPush {
-    if (this.#closed) return NOTHING;
-    const framer = this.#framer;
-    framer.push(chunk);
-    if (this.#awaitsLineFeed) return this.#endWithLineFeed();
-    const bytes = framer.chunk.length === chunk.length ? chunk : framer.chunk;
-    // The events that may pass lie in runs of the chunk; `runStart` is where the current run begins.
-    let runStart = 0;
-    for (;;) {
-      if (this.#skipKnownEvents()) continue;
-      if (!framer.next()) break;
-      const step = framer.isLateLineFeed ? this.#lastStep : this.#readBlock();
-      if (step === 'pass') {
-        this.#lastStep = step;
-        if (!framer.joined) continue;
-        this.#addPiece(framer.bytes);
-      } else {
-        if (!framer.joined) this.#addRun(bytes, runStart, step === 'done' ? framer.end : framer.start);
-        else if (step === 'done') this.#addPiece(framer.bytes);
-        if (step === 'done' && framer.awaitsLineFeed) return this.#waitForLineFeed();
-        if (step !== 'strip') return this.#close(step);
-        this.#lastStep = step;
-      }
-      runStart = framer.position;
-    }
-    this.#addRun(bytes, runStart, framer.blockEnd);
-    if (framer.tooLarge) {
-      return this.#close(createFailure('malformed', this.#phase, `an event of the stream is larger than ${this.#maxEventSize} bytes`));
-    }
-    return this.#give(false, null);
-  }
-
-  end(): StreamPush {
-    if (this.#closed) return NOTHING;
-    if (this.#awaitsLineFeed) return this.#close('done');
-    const framer = this.#framer;
-    let isStrange = false;
-    if (framer.finish()) {
-      const step = this.#readBlock();
-      isStrange = !isFields(framer.bytes);
-      // An event cut short is no event: what the stream lacks is judged below.
-      if (typeof step === 'object' && step.kind !== 'malformed') return this.#close(step);
-      if (step === 'end') return this.#close(step);
-      if (step === 'done' || (step === 'pass' && framer.readData() !== null)) this.#addPiece(completed(framer.bytes));
-      if (step === 'done') return this.#close(step);
-    }
-    if (this.#choices.complete) return this.#close('end');
-    if (!this.#sawEvent && isStrange)
-      return this.#close(createFailure('malformed', this.#phase, 'the answer is neither JSON nor a stream of events'));
-    if (!this.#sawEvent) return this.#close(createFailure('empty', this.#phase, 'the stream ended without an event'));
-    return this.#close(createFailure('cut', this.#phase, 'the stream ended before the answer was complete'));
-  }
-
-  get #phase(): Phase {
-    return this.facts.hasContent ? 'answer' : 'first_content';
-  }
-
-  #close(step: 'done' | 'end' | Failure): StreamPush {
-    if (step === 'end') this.#addPiece(TERMINATOR);
-    this.#closed = true;
+  protected override onClosed(): void {
     this.#templates?.clear();
-    return typeof step === 'object' ? this.#give(false, step) : this.#give(true, null);
-  }
-
-  /** The terminator goes out now; that the stream is done is told when it is known whether an LF belongs to it. */
-  #waitForLineFeed(): StreamPush {
-    this.#awaitsLineFeed = true;
-    return this.#give(false, null);
-  }
-
-  #endWithLineFeed(): StreamPush {
-    const framer = this.#framer;
-    if (framer.chunk.length === 0) return NOTHING;
-    if (framer.next() && framer.isLateLineFeed) this.#addPiece(framer.bytes.subarray(framer.start, framer.end));
-    return this.#close('done');
-  }
-
-  #give(done: boolean, failure: Failure | null): StreamPush {
-    const pieces = this.#pieces;
-    const hasContent = this.#hasContent;
-    if (pieces === null && !hasContent && !done && failure === null) return NOTHING;
-    // The reader of a silent stream holds on to nothing.
-    this.#pieces = null;
-    this.#hasContent = false;
-    return { pieces: pieces ?? NO_PIECES, hasContent, done, failure };
-  }
-
-  #addPiece(piece: Uint8Array): void {
-    if (this.#pieces === null) this.#pieces = [piece];
-    else this.#pieces.push(piece);
-  }
-
-  #addRun(bytes: Uint8Array, start: number, end: number): void {
-    if (end > start) this.#addPiece(end - start === bytes.length ? bytes : bytes.subarray(start, end));
   }
 
   /** Passes events of a known form; true if there were some. */
-  #skipKnownEvents(): boolean {
+  protected override skipKnownEvents(): boolean {
     const templates = this.#templates;
-    const framer = this.#framer;
+    const { framer } = this;
     const start = framer.position;
     if (templates === null || !framer.atBoundary || framer.chunk.length - start < KNOWN_EVENT_MIN) return false;
-    const end = templates.match(framer.text, start, this.#maxEventSize);
+    const end = templates.match(framer.text, start, this.maxEventSize);
     if (end === start) return false;
     framer.skipTo(end);
-    this.#lastStep = 'pass';
     this.#noteKnownEvents(templates);
     return true;
   }
 
   #noteKnownEvents(templates: TemplateList): void {
-    this.#hasContent = true;
-    this.facts.hasContent = true;
+    this.noteContent();
     this.facts.model = templates.model ?? this.facts.model;
     this.#events += templates.events;
     this.#chars += templates.chars;
   }
 
-  #readBlock(): Step {
-    const framer = this.#framer;
+  protected readBlock(): Step {
+    const { framer } = this;
     const templates = this.#templates;
     if (framer.outline !== null && framer.dataLine !== null) return this.#readLargeEvent(framer.dataLine);
-    if (framer.joined && templates !== null && templates.match(framer.readText(), 0, this.#maxEventSize) === framer.end) {
+    if (framer.joined && templates !== null && templates.match(framer.readText(), 0, this.maxEventSize) === framer.end) {
       this.#noteKnownEvents(templates);
       return 'pass';
     }
     const data = framer.readData();
     if (data === null) return this.#readWordless();
     // It says that the provider lives and nothing else, and the official clients would choke on it.
-    if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.#phase) : 'strip';
-    this.#sawEvent = true;
+    if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.phase) : 'strip';
+    this.sawEvent = true;
     if (/^\s*\[DONE\]/.test(data)) return this.#readTerminator(data);
-    if (framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.#phase);
+    if (framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.phase);
     return this.#readValue(parseBounded(data), data);
   }
 
   #readValue(value: unknown, data: string | Buffer): Step {
     if (isRecord(value)) return this.#readChunk(value, data);
     const error = findWrappedError(value);
-    if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(data));
-    return createFailure('malformed', this.#phase, 'an event of the stream is not a JSON object');
+    if (error !== null) return failureFromErrorValue(error, this.phase, Buffer.from(data));
+    return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
   }
 
   /** An event of one line that is too large to be made a text, and an object for each of its values. */
   #readLargeEvent(data: Buffer): Step {
-    this.#sawEvent = true;
-    const value = parseExactly(this.#framer.outlinedData);
-    if (this.#framer.eventName === 'error') return failureFromErrorValue(value, this.#phase, data);
+    this.sawEvent = true;
+    const value = parseExactly(this.framer.outlinedData);
+    if (this.framer.eventName === 'error') return failureFromErrorValue(value, this.phase, data);
     return this.#readValue(value, data);
   }
 
   /** A block without data is no event: a comment, or fields of no consequence; but some servers throw a bare JSON error into a stream. */
   #readWordless(): Step {
-    const framer = this.#framer;
+    const { framer } = this;
     const first = framer.bytes[framer.start];
     if (first === 0x7b || first === 0x5b) {
       const text = framer.bytes.toString('utf8', framer.start, framer.end);
       const error = findWrappedError(parseBounded(text));
-      if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(text.trim()));
+      if (error !== null) return failureFromErrorValue(error, this.phase, Buffer.from(text.trim()));
     }
     // The official clients take a name without data for an event, and choke on it.
     return framer.eventName === '' ? 'pass' : 'strip';
@@ -272,15 +136,15 @@ class ChatStreamReader implements StreamReader {
 
   /** The official clients know one spelling only; any other is replaced. */
   #readTerminator(data: string): Step {
-    if (this.#framer.eventName === 'error' && !this.#choices.complete)
-      return createFailure('cut', this.#phase, 'the stream ended with an error event without words');
+    if (this.framer.eventName === 'error' && !this.#choices.complete)
+      return createFailure('cut', this.phase, 'the stream ended with an error event without words');
     if (!this.#choices.toolCallOpen) return data === '[DONE]' ? 'done' : 'end';
-    return createFailure('cut', this.#phase, 'the stream ended inside a tool call');
+    return createFailure('cut', this.phase, 'the stream ended inside a tool call');
   }
 
   #readChunk(chunk: Record<string, unknown>, data: string | Buffer): Step {
     const error = findError(chunk);
-    if (error !== null) return failureFromErrorValue(error, this.#phase, Buffer.from(data));
+    if (error !== null) return failureFromErrorValue(error, this.phase, Buffer.from(data));
     const model = typeof chunk['model'] === 'string' && chunk['model'] !== '' ? chunk['model'] : null;
     this.facts.model = model ?? this.facts.model;
     const groq = chunk['x_groq'];
@@ -306,12 +170,12 @@ class ChatStreamReader implements StreamReader {
     for (const [position, choice] of choices.entries()) {
       if (!isRecord(choice)) continue;
       const index = typeof choice['index'] === 'number' ? choice['index'] : position;
-      if (!this.#choices.see(index)) return createFailure('malformed', this.#phase, 'the stream has too many choices');
+      if (!this.#choices.see(index)) return createFailure('malformed', this.phase, 'the stream has too many choices');
       const finish = choice['finish_reason'];
       if (isFailedFinish(finish)) {
         return failureFromErrorValue(
           choice['error'] ?? { message: `the provider ended the answer with ${finish}`, code: finish },
-          this.#phase,
+          this.phase,
           Buffer.from(data),
         );
       }
@@ -330,15 +194,14 @@ class ChatStreamReader implements StreamReader {
     const delta = choice['delta'] ?? choice['message'];
     if (isRecord(delta) && holdsToolCall(delta)) this.#choices.call(index);
     if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
-    this.#hasContent = true;
-    this.facts.hasContent = true;
+    this.noteContent();
     this.#events++;
     this.#chars += estimatedTokens(delta ?? choice['text']) * CHARS_PER_TOKEN;
   }
 
   /** Takes the event just read as the form of those to come, if it is of the plain kind: content and nothing else of note. */
   #learnForm(choice: unknown, model: string | null): void {
-    const framer = this.#framer;
+    const { framer } = this;
     const templates = this.#templates;
     if (templates === null || framer.eventName !== '' || !isRecord(choice)) return;
     if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !holdsPiece(choice)) return;
@@ -356,18 +219,4 @@ function holdsMorePiece(choice: Record<string, unknown>): boolean {
   const { text } = choice;
   const delta = choice['delta'] ?? choice['message'];
   return (isRecord(delta) && holdsMore(delta)) || (typeof text === 'string' && text !== '');
-}
-
-/** As much of a block tells what it is. */
-const FIELDS_LENGTH_MAX = 16 * 1024;
-
-function isFields(block: Buffer): boolean {
-  const lines = block.toString('latin1', 0, FIELDS_LENGTH_MAX).split(/\r\n?|\n/);
-  if (block.length > FIELDS_LENGTH_MAX && lines.length > 1) lines.pop();
-  return lines.every((line) => FIELD.test(line));
-}
-
-/** The last event with the blank line that it lacks. After a CR the first LF is its second half. */
-function completed(block: Buffer): Uint8Array {
-  return Buffer.concat([block, Buffer.from(block.at(-1) === 0x0a ? '\n' : '\n\n')]);
 }

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
-import { IMAGE_TOKENS, PAGE_TOKENS } from '../json-media.ts';
+import { IMAGE_TOKENS, PAGE_TOKENS } from './json-media.ts';
 import { decodeRequest } from './decode-request.ts';
 import type { JsonOperation } from './decode-request.ts';
-import type { RequestFacts } from '../../core/request.ts';
+import type { RequestFacts } from '../core/request.ts';
 
 const messages = [{ role: 'user', content: 'Hello' }];
 

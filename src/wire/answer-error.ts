@@ -1,4 +1,4 @@
-import { findVendorError } from '../vendor-error.ts';
+import { findVendorError } from './vendor-error.ts';
 
 /**
  * The error in a body or chunk that came with a success status, or null: a truthy top-level `error` (the sign that the

@@ -1,5 +1,5 @@
-import { parseBounded } from '../json-outline.ts';
-import { isRecord } from '../json-values.ts';
+import { parseBounded } from './json-outline.ts';
+import { isRecord } from './json-values.ts';
 import { findError } from './answer-error.ts';
 
 /** The error in a value that may be an object, a list (Google's) or a string of JSON, or null: what is no object is looked into, twice at most. */

@@ -1,5 +1,5 @@
-import { kindOf } from '../json-values.ts';
-import type { BodyMember } from '../request-body.ts';
+import { kindOf } from './json-values.ts';
+import type { BodyMember } from './request-body.ts';
 
 /** `prompt` and `input` are a string, strings, one prompt as token ids, or several such. */
 

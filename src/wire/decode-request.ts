@@ -1,11 +1,11 @@
-import { byteOrderMarkLength } from '../bytes.ts';
-import { scanObject } from '../json-scan.ts';
-import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
-import { isNull, isRecord, kindOf, parseMember, readBoolean, readCount, readString } from '../json-values.ts';
-import { foldName, isFolded } from '../member-names.ts';
-import type { BodyMember, RequestBody } from '../request-body.ts';
+import { byteOrderMarkLength } from './bytes.ts';
+import { scanObject } from './json-scan.ts';
+import type { JsonFault, JsonObjectScan } from './json-scan.ts';
+import { isNull, isRecord, kindOf, parseMember, readBoolean, readCount, readString } from './json-values.ts';
+import { foldName, isFolded } from './member-names.ts';
+import type { BodyMember, RequestBody } from './request-body.ts';
 import { countPrompts, countTokenIds } from './prompt-items.ts';
-import type { RequestFacts } from '../../core/request.ts';
+import type { RequestFacts } from '../core/request.ts';
 
 export type JsonOperation = 'chat' | 'completions' | 'embeddings';
 
