@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import { decodeRequest } from '../src/wire/decode-request.ts';
+import { DIALECTS } from '../src/wire/dialects.ts';
 import { encodeRequest } from '../src/wire/edit-request.ts';
 import { readAnswer } from '../src/wire/openai-chat/read-answer.ts';
 import { createChatStreamReader } from '../src/wire/openai-chat/stream-reader.ts';
@@ -36,7 +37,7 @@ function chunk(i: number): string {
 }
 
 function edit(body: Buffer): Uint8Array {
-  const decoded = decodeRequest('chat', body);
+  const decoded = decodeRequest(DIALECTS['openai-chat'], 'chat', body);
   if (!decoded.ok) throw new Error(decoded.message);
   return encodeRequest(decoded.body, { model: 'gpt-4o-mini', askUsage: true });
 }

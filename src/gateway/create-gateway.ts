@@ -346,7 +346,7 @@ class RunningGateway implements Gateway {
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
-    const { id: requestId, method, path, protocol, facts, client } = request;
+    const { id: requestId, method, path, dialect, facts, client } = request;
     const { status, code, message } = error;
     const { operation, model } = facts;
     const at = this.clock.now();
@@ -359,12 +359,12 @@ class RunningGateway implements Gateway {
       message,
       method,
       path: `/v1${path}`,
-      protocol,
+      protocol: dialect.protocol,
       operation,
       model,
       client: client.name,
     });
-    const answer = errorAnswer(request.protocol, error, request.id);
+    const answer = errorAnswer(dialect.error, error, request.id);
     sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);
   }

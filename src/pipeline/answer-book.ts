@@ -7,7 +7,6 @@ import { freshnessOf, type CachePolicy } from '../policy/cache/freshness.ts';
 import { ByteLog } from '../policy/cache/byte-log.ts';
 import { RecentEntries } from '../policy/cache/recent-entries.ts';
 import type { AnswerStore } from '../store/answer-store.ts';
-import { isUnfinished } from '../wire/openai-chat/answer-again.ts';
 import { decodeKept, encodeKeptHead } from './kept-bytes.ts';
 import type { AnswerKeeper, SharedAnswer } from './shared-answer.ts';
 import { sizeOf, type WholeAnswer } from './whole-answer.ts';
@@ -166,9 +165,9 @@ export class AnswerBook implements AnswerKeeper {
   }
 
   onWhole(answer: SharedAnswer, made: WholeAnswer, isGood: boolean): void {
-    const { cacheKey, policy } = answer.purpose;
+    const { cacheKey, policy, dialect } = answer.purpose;
     this.#keepUnderKeys(answer, made);
-    if (cacheKey !== null && isGood && made.refusal === null && made.status === 200 && !isUnfinished(made.body)) {
+    if (cacheKey !== null && isGood && made.refusal === null && made.status === 200 && !dialect.response.isUnfinished(made.body)) {
       this.#keepCached(cacheKey, { ...made, body: owned(made.body) }, policy);
     }
     this.onLost(answer);

@@ -1,21 +1,17 @@
 import type { RequestFacts } from '../core/request.ts';
 import type { AnswerForm, StreamHold } from '../transport/answer-form.ts';
+import type { Dialect, ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts';
 import type { JsonOutline } from '../wire/json-outline.ts';
-import { mediaKindOf, readMediaAnswer } from '../wire/openai-chat/media-answer.ts';
-import type { MediaKind } from '../wire/openai-chat/media-answer.ts';
-import { answerAsStream } from '../wire/openai-chat/answer-as-stream.ts';
-import { readAnswer } from '../wire/openai-chat/read-answer.ts';
-import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
-import { StreamFold, streamAsAnswer } from '../wire/openai-chat/stream-as-answer.ts';
-import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
-import type { StreamReader } from '../wire/dialect.ts';
+import { mediaKindOf, readMediaAnswer } from '../wire/media-answer.ts';
+import type { MediaKind } from '../wire/media-answer.ts';
 import { createAnswerHold } from './answer-hold.ts';
 import type { TargetQuality } from './target-quality.ts';
 
-/** Answers of the OpenAI protocol in the form that the caller asked for. */
-export class ChatAnswerForm implements AnswerForm {
+/** Responses in the form that the caller asked for. */
+export class ResponseForm implements AnswerForm {
   readonly wants: AnswerForm['wants'];
   readonly judgesBytes: boolean;
+  readonly #dialect: Dialect;
   /** What an endpoint that is passed through as bytes must answer; null: nothing that is known. */
   readonly #media: MediaKind | null;
   readonly #facts: RequestFacts;
@@ -23,7 +19,8 @@ export class ChatAnswerForm implements AnswerForm {
   readonly #quality: TargetQuality | null;
 
   /** `path` is the upstream's; `maxEventSize` in bytes. `quality`: what a stream is held back for; null: nothing. */
-  constructor(facts: RequestFacts, path: string, maxEventSize: number, quality: TargetQuality | null) {
+  constructor(dialect: Dialect, facts: RequestFacts, path: string, maxEventSize: number, quality: TargetQuality | null) {
+    this.#dialect = dialect;
     this.#facts = facts;
     this.#media = facts.operation === 'bytes' ? mediaKindOf(path) : null;
     this.judgesBytes = this.#media !== null;
@@ -35,33 +32,28 @@ export class ChatAnswerForm implements AnswerForm {
 
   createReader(): StreamReader | null {
     const { operation, wantsUsage, choices } = this.#facts;
-    if (operation !== 'chat' && operation !== 'completions') return null;
-    return createChatStreamReader({
-      operation,
-      choices,
-      keepUsage: wantsUsage || this.wants === 'plain',
-      maxEventSize: this.#maxEventSize,
-    });
+    const keepUsage = wantsUsage || this.wants === 'plain';
+    return this.#dialect.stream.watch({ operation, choices, keepUsage, maxEventSize: this.#maxEventSize });
   }
 
   createHold(): StreamHold | null {
-    return this.#quality === null ? null : createAnswerHold(this.#quality);
+    return this.#quality === null ? null : createAnswerHold(this.#dialect, this.#quality);
   }
 
-  read(answer: Uint8Array, outline: JsonOutline | null): ReadAnswer {
+  read(answer: Uint8Array, outline: JsonOutline | null): ReadResponse {
     if (this.#media !== null) return readMediaAnswer(this.#media, answer);
-    return readAnswer(this.#facts.operation, answer, this.#facts.choices, outline);
+    return this.#dialect.response.read(this.#facts.operation, answer, this.#facts.choices, outline);
   }
 
   toStream(answer: Uint8Array): Uint8Array {
-    return answerAsStream(answer, this.#facts.wantsUsage);
+    return this.#dialect.response.toStream(answer, this.#facts.wantsUsage);
   }
 
   toPlain(events: Uint8Array): Uint8Array {
-    return streamAsAnswer(events);
+    return this.#dialect.response.toPlain(events);
   }
 
   createFold(): StreamFold {
-    return new StreamFold();
+    return this.#dialect.response.createFold();
   }
 }

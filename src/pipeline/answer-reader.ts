@@ -6,7 +6,7 @@ import type { Clock, Instant, Timer } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { emitReceived } from './received.ts';
-import { encodeComment } from '../wire/openai-chat/encode-error.ts';
+import { encodeComment } from '../wire/sse/comment.ts';
 import { Downstream, type UpstreamRefusal } from './downstream.ts';
 import { keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -89,7 +89,7 @@ export class AnswerReader implements Running {
     this.#sink = sink;
     this.#isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
     this.#downstream = new Downstream(sink, engine.clock, {
-      protocol: request.protocol,
+      dialect: request.dialect,
       requestId: request.id,
       keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
@@ -185,7 +185,7 @@ export class AnswerReader implements Running {
         status: answer.status,
         headers,
         body: answer.body,
-        told: answer.refusal,
+        words: answer.refusal,
         isFinal: true,
         liesInRequest: true,
       });
@@ -288,7 +288,7 @@ export class AnswerReader implements Running {
       requestId: request.id,
       at: this.#engine.clock.now(),
       outcome: end.outcome,
-      protocol: request.protocol,
+      protocol: request.dialect.protocol,
       operation: request.facts.operation,
       model: request.facts.model,
       client: request.client.name,

@@ -9,10 +9,9 @@ import type { GuardLimits, GuardListener } from '../transport/guard-listener.ts'
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerChoice } from '../core/quality.ts';
-import { readChoices } from '../wire/openai-chat/answer-choices.ts';
 import { createFailure } from '../wire/failure.ts';
 import { answerKind } from './answer-kind.ts';
-import { ChatAnswerForm } from './answer-form.ts';
+import { ResponseForm } from './answer-form.ts';
 import { NO_CONSUMER, type AnswerConsumer, type AttemptOptions } from './attempt-options.ts';
 import { callKindOf } from './call-kind.ts';
 import { AnswerMask, maskFailure } from './mask-credential.ts';
@@ -44,7 +43,7 @@ export class Attempt implements GuardListener, GuardLimits {
   #isAwaited = true;
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
-  readonly #form: ChatAnswerForm;
+  readonly #form: ResponseForm;
   readonly #mask: AnswerMask;
   #upstream: UpstreamCall | null = null;
   #listener: AttemptListener | null = null;
@@ -89,7 +88,13 @@ export class Attempt implements GuardListener, GuardLimits {
     const shareMs = silenceShareMs(options.deadline - this.startedAt);
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     const hold = options.isOnward ? null : options.target.quality;
-    this.#form = new ChatAnswerForm(options.request.facts, options.request.path, options.target.policy.stream.maxEventSize, hold);
+    this.#form = new ResponseForm(
+      options.request.dialect,
+      options.request.facts,
+      options.request.path,
+      options.target.policy.stream.maxEventSize,
+      hold,
+    );
     this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }
@@ -148,7 +153,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** The choices of a complete answer. */
   readChoices(): AnswerChoice[] {
-    return readChoices(this.wholeAnswer(), this.#guard.held.outline);
+    return this.options.request.dialect.response.choices(this.wholeAnswer(), this.#guard.held.outline);
   }
 
   /** A complete answer as one JSON text, to be judged before it is taken. */

@@ -1,5 +1,5 @@
 import type { LanguageScores } from '../policy/continuation/language.ts';
-import { encodeComment } from '../wire/openai-chat/encode-error.ts';
+import { encodeComment } from '../wire/sse/comment.ts';
 import type { Admitted } from './admit.ts';
 import { wayComment } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';

@@ -6,14 +6,12 @@ import { assert } from '../core/assert.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { BreakwaterError } from '../core/errors.ts';
 import type { TokenUsage } from '../core/facts.ts';
-import type { Protocol } from '../core/request.ts';
-import { encodeComment, encodeStreamError, type WireError } from '../wire/openai-chat/encode-error.ts';
-import { errorAnswer } from './error-answer.ts';
-import { streamErrorOf } from './stream-error.ts';
+import type { Dialect, ErrorWords } from '../wire/dialect.ts';
+import { encodeComment } from '../wire/sse/comment.ts';
+import { errorAnswer, errorWords } from './error-answer.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
-const KEEP_ALIVE = encodeComment('keep-alive');
 
 /** A provider's own error, for answers of every form. */
 export interface UpstreamRefusal {
@@ -21,7 +19,7 @@ export interface UpstreamRefusal {
   readonly headers: HeaderPairs;
   readonly body: Uint8Array;
   /** The same inside a stream. */
-  readonly told: WireError;
+  readonly words: ErrorWords;
   /** Nothing would change it: the verdict is `reject`. */
   readonly isFinal: boolean;
   /** Not the provider is at fault. */
@@ -55,7 +53,7 @@ export interface Outlet {
 }
 
 export interface DownstreamOptions {
-  readonly protocol: Protocol;
+  readonly dialect: Dialect;
   readonly requestId: string;
   /** Milliseconds without a byte after which a stream is kept alive by a comment; null: not a stream of events. */
   readonly keepAliveMs: number | null;
@@ -134,18 +132,20 @@ export class Downstream implements Outlet {
 
   fail(error: BreakwaterError, headers: HeaderPairs = []): void {
     if (this.#state === 'over') return;
+    const { dialect, requestId } = this.#options;
     if (this.#state === 'open') {
-      const answer = errorAnswer(this.#options.protocol, error, this.#options.requestId);
+      const answer = errorAnswer(dialect.error, error, requestId);
       return this.answer(answer.status, [...answer.headers, ...headers], Buffer.from(answer.body));
     }
     const canTell = this.#state === 'kept_alive' || this.#isEventStream;
     this.#close();
-    if (canTell) this.#sink.end(encodeStreamError(streamErrorOf(error)));
+    if (canTell) this.#sink.end(dialect.error.event(errorWords(dialect.error, error), requestId));
     else this.#sink.abort();
   }
 
-  refuse({ status, headers, body, told }: UpstreamRefusal): void {
-    if (this.isStarted) this.endWith(encodeStreamError(told));
+  refuse({ status, headers, body, words }: UpstreamRefusal): void {
+    const { dialect, requestId } = this.#options;
+    if (this.isStarted) this.endWith(dialect.error.event(words, requestId));
     else this.answer(status, headers, body);
   }
 
@@ -187,7 +187,7 @@ export class Downstream implements Outlet {
         this.#options.owner.note('kept alive by a comment: the status has gone out');
       }
       // What has gone out so far is always whole events, so a comment can stand here.
-      if (!this.#behind) this.#sink.write(KEEP_ALIVE);
+      if (!this.#behind) this.#sink.write(this.#options.dialect.stream.keepAlive);
       this.#lastByteAt = this.#clock.now();
     }
     if (!this.isOver) this.#armKeepAlive();

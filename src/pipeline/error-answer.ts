@@ -1,9 +1,6 @@
 /** An error of ours as an answer in the caller's protocol: the one place that knows its headers (design 2.3). */
 import { ERROR_CATALOGUE, type BreakwaterError } from '../core/errors.ts';
-import type { Protocol } from '../core/request.ts';
-import { encodeAnthropicError } from '../wire/anthropic-messages/encode-error.ts';
-import { encodeGeminiError } from '../wire/gemini/encode-error.ts';
-import { encodeErrorBody } from '../wire/openai-chat/encode-error.ts';
+import type { DialectError, ErrorWords } from '../wire/dialect.ts';
 import type { HeaderPairs } from './sink.ts';
 
 /** SDKs obey a longer wait literally, or ignore it and retry at once: such a caller is told not to retry. */
@@ -16,26 +13,18 @@ export interface ErrorAnswer {
 }
 
 /** The whole answer to a request that failed before its first byte went out. */
-export function errorAnswer(protocol: Protocol, error: BreakwaterError, requestId: string): ErrorAnswer {
-  const body = errorBody(protocol, error, requestId);
+export function errorAnswer(dialect: DialectError, error: BreakwaterError, requestId: string): ErrorAnswer {
+  const body = dialect.body(errorWords(dialect, error), requestId);
   const headers = ['content-type', 'application/json', 'content-length', String(body.byteLength), 'x-request-id', requestId];
-  // The name under which Anthropic's own SDK looks for it.
-  if (protocol === 'anthropic') headers.push('request-id', requestId);
+  if (dialect.requestIdHeader !== null) headers.push(dialect.requestIdHeader, requestId);
   headers.push(...retryHeaders(error));
   return { status: error.status, headers, body };
 }
 
-function errorBody(protocol: Protocol, error: BreakwaterError, requestId: string): Uint8Array {
+/** An error of ours in a dialect's words. */
+export function errorWords(dialect: DialectError, error: BreakwaterError): ErrorWords {
   const { code, status, message, param } = error;
-  const entry = ERROR_CATALOGUE[code];
-  switch (protocol) {
-    case 'anthropic':
-      return Buffer.from(encodeAnthropicError(entry.anthropicType, message, requestId));
-    case 'gemini':
-      return Buffer.from(encodeGeminiError(status, message));
-    case 'openai':
-      return encodeErrorBody({ message, type: entry.openaiType, param, code });
-  }
+  return { status, message, type: dialect.typeOf(error), param, code };
 }
 
 /** `x-should-retry`, and `retry-after` (whole seconds, rounded up) with `retry-after-ms` where the wait is known. */

@@ -2,7 +2,6 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
 import { parseBounded } from '../wire/json-outline.ts';
-import { encodeErrorBody } from '../wire/openai-chat/encode-error.ts';
 import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
 import { causeWords } from './credential-blame.ts';
 import { retryHeaders } from './error-answer.ts';
@@ -107,9 +106,10 @@ function waitFor(run: RequestRun, { target, failure }: FailedAttempt): number | 
 function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
-  const told = { message: failure.message, type: failure.type ?? 'upstream_error', param: failure.param, code: failure.code };
+  const { dialect, id } = run.request;
+  const words = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
   const ownBody = isErrorJson(failure) ? failure.body! : null;
-  const body = ownBody ?? encodeErrorBody(told);
+  const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
   const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(run) });
   const headers = [
@@ -122,7 +122,7 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   ];
   pushUpstreamId(headers, last.upstreamId);
   const { liesInRequest } = last.judgement;
-  run.downstream.refuse({ status, headers, body, told, isFinal: run.isRejected, liesInRequest });
+  run.downstream.refuse({ status, headers, body, words, isFinal: run.isRejected, liesInRequest });
   run.failAsUpstream(status);
 }
 

@@ -1,6 +1,7 @@
 import type { Instant } from '../core/clock.ts';
-import type { Priority, Protocol, RequestFacts } from '../core/request.ts';
+import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Resource } from '../core/resource.ts';
+import type { Dialect } from '../wire/dialect.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import type { Caller } from './caller.ts';
 import type { RequestPolicy } from './route.ts';
@@ -21,7 +22,8 @@ export function holderOf({ name, holder }: Client): string {
 /** One accepted request, decoded as far as we act on it: what `server` hands to the engine. */
 export interface GatewayRequest {
   readonly id: string;
-  readonly protocol: Protocol;
+  /** What the caller speaks. */
+  readonly dialect: Dialect;
   /** The path below the provider's base URL, with its query: `/chat/completions`. */
   readonly path: string;
   readonly method: string;

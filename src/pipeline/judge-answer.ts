@@ -5,9 +5,8 @@
  */
 import { isAtLimit } from '../core/finish-reason.ts';
 import type { AnswerChoice, Shortfall } from '../core/quality.ts';
-import type { AnswerFormat } from '../wire/openai-chat/answer-format.ts';
-import { withTexts } from '../wire/openai-chat/answer-choices.ts';
-import { insideFence, readFormat } from '../wire/openai-chat/answer-format.ts';
+import { insideFence } from '../wire/code-fence.ts';
+import type { ResponseFormat } from '../wire/dialect.ts';
 import { CHECKS_MAX, passesCheck } from './answer-check.ts';
 import type { Attempt } from './attempt.ts';
 import { tryWithin } from './bounded-work.ts';
@@ -88,7 +87,7 @@ async function judgeFurther(
 type Checking = TargetQuality & { check: NonNullable<TargetQuality['check']> };
 
 async function judgeFormat(run: RequestRun, attempt: Attempt, choices: readonly AnswerChoice[]): Promise<Shortfall | null> {
-  const format = readFormat(attempt.options.request.body);
+  const format = attempt.options.request.dialect.request.format(attempt.options.request.body);
   if (format === null) return null;
   const texts: (string | null)[] = [];
   for (const { text, callsTool, hasMedia, refusal } of choices) {
@@ -106,12 +105,12 @@ async function judgeFormat(run: RequestRun, attempt: Attempt, choices: readonly 
   if (texts.every((text) => text === null)) return null;
   const whole = attempt.wholeAnswer();
   if (whole.byteLength > REWRITTEN_BYTES_MAX) return null;
-  attempt.replaceAnswer(withTexts(whole, texts));
+  attempt.replaceAnswer(attempt.options.request.dialect.response.withTexts(whole, texts));
   run.note('its JSON was taken out of a code fence', attempt.options.target);
   return null;
 }
 
-async function fitOf(run: RequestRun, format: AnswerFormat, text: string): Promise<Fit> {
+async function fitOf(run: RequestRun, format: ResponseFormat, text: string): Promise<Fit> {
   const { engine, request } = run;
   const fit = engine.schemas.fit(request.client.name, format, text);
   if (!(fit instanceof Promise)) return fit;

@@ -6,8 +6,7 @@
 import type { Failure } from '../core/facts.ts';
 import type { Shortfall } from '../core/quality.ts';
 import { realLength } from '../policy/quality/quality.ts';
-import { readChoices } from '../wire/openai-chat/answer-choices.ts';
-import { encodeComment } from '../wire/openai-chat/encode-error.ts';
+import { encodeComment } from '../wire/sse/comment.ts';
 import { addCostHeader, ownHeaders, wayComment, wayHeaders } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
 import type { KeptAnswer } from './run-parts.ts';
@@ -22,7 +21,7 @@ export function keepEmpty(run: RequestRun, attempt: Attempt, failure: Failure): 
 
 /** Keeps a complete answer that falls short, unless a better one is there. */
 export function keepPoor(run: RequestRun, attempt: Attempt, shortfall: Shortfall): void {
-  const length = realLength(readChoices(attempt.wholeAnswer()), shortfall);
+  const length = realLength(attempt.readChoices(), shortfall);
   if (run.kept === null || length > run.kept.length) run.keep(keptFrom(run, attempt, attempt.takeWhole(), shortfall, length));
   else attempt.drop();
 }

@@ -1,6 +1,6 @@
 /** A question of our own to a model, asked like any request: admitted, limited, retried and told in the timeline under an id beside its parent's. */
 import { decodeRequest } from '../wire/decode-request.ts';
-import { readChoices } from '../wire/openai-chat/answer-choices.ts';
+import { DIALECTS } from '../wire/dialects.ts';
 import type { Caller } from './caller.ts';
 import type { Engine } from './engine.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -29,7 +29,7 @@ export async function askModel(engine: Engine, route: Route | null, question: Mo
   }
   if (sink.status !== 200) return { ok: false, why: sink.status === 0 ? 'it broke off' : `status ${sink.status}` };
   try {
-    return { ok: true, text: readChoices(sink.body)[0]?.text ?? '' };
+    return { ok: true, text: DIALECTS['openai-chat'].response.choices(sink.body)[0]?.text ?? '' };
   } catch {
     return { ok: false, why: 'its answer can not be read' };
   }
@@ -37,11 +37,11 @@ export async function askModel(engine: Engine, route: Route | null, question: Mo
 
 function requestOf(engine: Engine, question: ModelQuestion, caller: Caller): GatewayRequest | null {
   const { parent, model, messages } = question;
-  const decoded = decodeRequest('chat', Buffer.from(JSON.stringify({ model, messages })));
+  const decoded = decodeRequest(DIALECTS['openai-chat'], 'chat', Buffer.from(JSON.stringify({ model, messages })));
   if (!decoded.ok) return null;
   return {
     id: `${parent.id}.${question.number}`,
-    protocol: 'openai',
+    dialect: DIALECTS['openai-chat'],
     path: '/chat/completions',
     method: 'POST',
     facts: decoded.facts,

@@ -9,7 +9,7 @@ export function emitReceived(events: EventSink, request: GatewayRequest, at: Ins
     type: 'received',
     requestId: request.id,
     at,
-    protocol: request.protocol,
+    protocol: request.dialect.protocol,
     operation: facts.operation,
     model: facts.model,
     client: request.client.name,

@@ -1,7 +1,6 @@
 /** What makes two requests the same: for the cache by what they ask for, for an idempotency key by their bytes. */
 import { createHash, hash, type Hash } from 'node:crypto';
 import { NEUTRAL_HEADERS } from '../wire/forwarded-headers.ts';
-import { identityParts } from '../wire/request-identity.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { Route, RouteTarget } from './route.ts';
 
@@ -24,13 +23,13 @@ export function scopeOf(request: GatewayRequest, route: Route): string {
 
 /** The name of everything that asks for the same answer. */
 export function cacheKeyOf(request: GatewayRequest, route: Route): Digest {
-  const { path, fallback, forwardHeaders, body } = request;
+  const { path, fallback, forwardHeaders, body, dialect } = request;
   const parts = [scopeOf(request, route), path, String(fallback), placesOf(route)];
   for (let i = 0; i + 1 < forwardHeaders.length; i += 2) {
     const name = forwardHeaders[i]!;
     if (!NEUTRAL_HEADERS.has(name) && forwards(route, name)) parts.push(name, forwardHeaders[i + 1]!);
   }
-  const asked = identityParts(body);
+  const asked = dialect.request.identity(body);
   return new Digest([JSON.stringify(parts), ...(typeof asked === 'string' ? [asked] : asked)]);
 }
 

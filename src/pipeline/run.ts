@@ -113,7 +113,7 @@ export class RequestRun implements Running, AttemptOwner {
   #ownDownstream(sink: AnswerSink): Downstream {
     const { request, route, engine } = this;
     return new Downstream(sink, engine.clock, {
-      protocol: request.protocol,
+      dialect: request.dialect,
       requestId: request.id,
       keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
@@ -337,7 +337,7 @@ export class RequestRun implements Running, AttemptOwner {
       requestId: request.id,
       at,
       outcome: own?.outcome ?? outcome,
-      protocol: request.protocol,
+      protocol: request.dialect.protocol,
       operation: request.facts.operation,
       model: request.facts.model,
       client: request.client.name,

@@ -62,7 +62,7 @@ export function share(
     return join(reader, flying);
   }
 
-  const answer = new SharedAnswer(engine, answers, reader, { cacheKey, policy: route.policy.cache });
+  const answer = new SharedAnswer(engine, answers, reader, { cacheKey, policy: route.policy.cache, dialect: request.dialect });
   if (keyName !== null && keyed === null) answers.key(keyName, fingerprint, answer);
   if (asksForKey) return lookUp(engine, answer, reader, identity, route);
   openToAll(engine, answer, route, request);

@@ -208,10 +208,10 @@ export class SharedAnswer implements Outlet, Caller, ReadAnswerOwner {
   }
 
   refuse(refusal: UpstreamRefusal): void {
-    const { status, headers, body, told, isFinal, liesInRequest } = refusal;
+    const { status, headers, body, words, isFinal, liesInRequest } = refusal;
     const shared = sharedHeaders(headers);
     this.#over();
-    if (isFinal) this.#keeper.onWhole(this, { ...this.#makeWhole(status, shared, body, false, null), refusal: told }, false);
+    if (isFinal) this.#keeper.onWhole(this, { ...this.#makeWhole(status, shared, body, false, null), refusal: words }, false);
     else this.#keeper.onLost(this);
     const stale = isFinal || liesInRequest ? null : this.stale;
     this.#each((reader) => (stale === null ? reader.refuse(refusal, shared) : reader.take(stale, 'stale')));

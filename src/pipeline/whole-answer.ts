@@ -2,8 +2,7 @@
 import type { CacheUse } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { CachePolicy } from '../policy/cache/freshness.ts';
-import { canBeInForm, inForm } from '../wire/openai-chat/answer-again.ts';
-import type { WireError } from '../wire/openai-chat/encode-error.ts';
+import type { Dialect, ErrorWords } from '../wire/dialect.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { HeaderPairs } from './sink.ts';
 
@@ -17,7 +16,7 @@ export interface WholeAnswer {
   readonly tellsUsage: boolean;
   readonly usage: TokenUsage | null;
   /** What it says as an error, of an answer that no other attempt could better; null: it is no error. */
-  readonly refusal: WireError | null;
+  readonly refusal: ErrorWords | null;
   /** When it was whole, in milliseconds since the Unix epoch. */
   readonly madeAtMs: number;
 }
@@ -27,6 +26,7 @@ export interface AnswerPurpose {
   /** Null: it is not for the cache. */
   readonly cacheKey: string | null;
   readonly policy: CachePolicy;
+  readonly dialect: Dialect;
 }
 
 /** What is said anew to each request, or counted anew. */
@@ -52,15 +52,15 @@ export function headersAgain(requestId: string, shared: readonly string[], mark:
 }
 
 /** True if `bodyFor` may be called: of a large answer nothing but its own form is given. */
-export function canServe(answer: WholeAnswer, { facts }: GatewayRequest): boolean {
+export function canServe(answer: WholeAnswer, { dialect, facts }: GatewayRequest): boolean {
   if (answer.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
-  return canBeInForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
+  return dialect.response.canBeInForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 /** The bytes that answer `request`. */
-export function bodyFor(answer: WholeAnswer, { facts }: GatewayRequest): Uint8Array {
+export function bodyFor(answer: WholeAnswer, { dialect, facts }: GatewayRequest): Uint8Array {
   if (answer.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return answer.body;
-  return inForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
+  return dialect.response.inForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 const STREAM_FORM = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];

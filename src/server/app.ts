@@ -4,6 +4,7 @@ import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
+import { ERRORS } from '../wire/dialects.ts';
 import { admitClient, admitOperator, admitScraper, noteProxy } from './admission.ts';
 import { Call, type AppState } from './call.ts';
 import { DecoderGate } from './decoder-gate.ts';
@@ -63,7 +64,7 @@ export function createApp(options: AppOptions): App {
       const id = state.nextId();
       const error = brokenError(status, message);
       if (!hasLeft) events.emit(rejectedEvent(id, clock.now(), error, { method: '', path: '', protocol: 'openai', client: null }));
-      return errorAnswer('openai', error, id);
+      return errorAnswer(ERRORS.openai, error, id);
     },
     startDraining() {
       state.draining = true;

@@ -6,6 +6,7 @@ import { errorAnswer } from '../pipeline/error-answer.ts';
 import { holderOf } from '../pipeline/gateway-request.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
+import { ERRORS } from '../wire/dialects.ts';
 import type { DecoderGate } from './decoder-gate.ts';
 import { rejectedEvent } from './rejected.ts';
 import type { StallWatch } from './stall-watch.ts';
@@ -114,7 +115,7 @@ export class Call implements ByteCharge {
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
     this.#tellRejected(known);
-    const answer = errorAnswer(this.protocol, known, this.id);
+    const answer = errorAnswer(ERRORS[this.protocol], known, this.id);
     this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
   }
 

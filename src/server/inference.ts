@@ -5,7 +5,8 @@ import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
-import { decodeRequest, type DecodedRequest } from '../wire/decode-request.ts';
+import { decodeRequest } from '../wire/decode-request.ts';
+import type { DecodedRequest, Dialect } from '../wire/dialect.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import { FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
@@ -26,7 +27,7 @@ const none: readonly string[] = [];
 const byteReserve: Readonly<Record<Priority, number>> = { high: 0, normal: 1 / 8, low: 1 / 4 };
 
 /** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
-export function infer(operation: 'chat' | 'completions' | 'embeddings', path: string) {
+export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'embeddings', path: string) {
   return (call: Call): Promise<void> =>
     withBody(call, (bytes, arrival) => {
       const run = (decoded: DecodedRequest): Promise<void> => {
@@ -35,10 +36,12 @@ export function infer(operation: 'chat' | 'completions' | 'embeddings', path: st
         const { facts, body } = decoded;
         requireModel(call, facts.model);
         if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
-        return submit(call, { facts, body, path, ...arrival });
+        return submit(call, { dialect, facts, body, path, ...arrival });
       };
       const isLarge = bytes.length > JOINED_BYTES_MAX;
-      return isLarge ? decodeLarge(operation, bytes, call.gateway.slices).then(run) : run(decodeRequest(operation, bytes));
+      return isLarge
+        ? decodeLarge(dialect, operation, bytes, call.gateway.slices).then(run)
+        : run(decodeRequest(dialect, operation, bytes));
     });
 }
 
@@ -48,6 +51,7 @@ export interface Arrival {
 }
 
 interface Submission extends Arrival {
+  readonly dialect: Dialect;
   readonly facts: RequestFacts;
   readonly body: RequestBody;
   readonly path: string;
@@ -94,13 +98,13 @@ export function requireModels(call: Call, { names, unreadable }: ModelNames): vo
 }
 
 /** Hands the request to the engine, which ends the exchange whatever happens. */
-export function submit(call: Call, { facts, body, path, receivedAt, settings }: Submission): Promise<void> {
+export function submit(call: Call, { dialect, facts, body, path, receivedAt, settings }: Submission): Promise<void> {
   const { exchange } = call;
   const client = call.client!;
   const waiting = waitingOf(settings, facts.stream && facts.operation !== 'bytes');
   const request: GatewayRequest = {
     id: call.id,
-    protocol: call.protocol,
+    dialect,
     path,
     method: exchange.method,
     facts,

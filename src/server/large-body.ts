@@ -1,8 +1,9 @@
 /** Large bodies: joined and read in slices, between which the event loop serves everybody else. */
 import type { SlicedWork } from '../core/sliced-work.ts';
 import { ObjectScan } from '../wire/json-scan.ts';
-import { decodeScanned, withoutMark } from '../wire/decode-request.ts';
-import type { DecodedRequest, JsonOperation } from '../wire/decode-request.ts';
+import type { Operation } from '../core/request.ts';
+import { NO_PATH_FACTS, withoutMark } from '../wire/decode-request.ts';
+import type { DecodedRequest, Dialect } from '../wire/dialect.ts';
 import type { ReceivedBody } from './exchange.ts';
 
 /** Copied in one step. */
@@ -37,11 +38,11 @@ export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<
 
 const NO_BYTES = new Uint8Array(0);
 
-export async function decodeLarge(operation: JsonOperation, input: Uint8Array, slices: SlicedWork): Promise<DecodedRequest> {
+export async function decodeLarge(dialect: Dialect, operation: Operation, input: Uint8Array, slices: SlicedWork): Promise<DecodedRequest> {
   const bytes = withoutMark(input);
   const scan = new ObjectScan();
   scan.begin(bytes);
   let limit = 0;
   await slices.run(() => scan.run((limit += SCAN_BYTES)));
-  return decodeScanned(operation, bytes, scan.take());
+  return dialect.request.decode(operation, bytes, scan.take(), NO_PATH_FACTS);
 }

@@ -1,4 +1,5 @@
 /** Requests that are passed on as bytes: audio, images, moderations, rerank, and the paths listed in `server.passThrough`. */
+import { DIALECTS } from '../wire/dialects.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { RequestFacts } from '../core/request.ts';
 import type { PassThroughConfig } from '../gateway/config/index.ts';
@@ -26,7 +27,7 @@ export function passBytes(call: Call): Promise<void> {
     if (call.client!.isLimited) requireModels(call, others());
     // What was read as JSON is sent as JSON, whatever it was called: a reader of forms would find other fields in it.
     const body = bodyOf(bytes, passed, isMultipart(contentType) || isJson(contentType) ? contentType : null);
-    return submit(call, { facts: factsOf(name, bytes), body, path: upstreamPath(call), ...arrival });
+    return submit(call, { dialect: DIALECTS['openai-chat'], facts: factsOf(name, bytes), body, path: upstreamPath(call), ...arrival });
   });
 }
 
@@ -50,7 +51,7 @@ export function passListed(call: Call, entry: PassThroughConfig): Promise<void> 
     // An empty model: the provider's own business, and the body is left as it is.
     const target = `${entry.provider}/${model ?? ''}`;
     const body = bodyOf(bytes, read.ok ? passed : null, contentType);
-    return submit(call, { facts: factsOf(target, bytes), body, path: upstreamPath(call), ...arrival });
+    return submit(call, { dialect: DIALECTS['openai-chat'], facts: factsOf(target, bytes), body, path: upstreamPath(call), ...arrival });
   });
 }
 

@@ -2,6 +2,7 @@
 import * as admin from './admin.ts';
 import type { Call } from './call.ts';
 import { showLive, showMetrics, showReady } from './health.ts';
+import { DIALECTS } from '../wire/dialects.ts';
 import { infer } from './inference.ts';
 import { listModels, showModel } from './models.ts';
 import { passBytes } from './pass-through.ts';
@@ -25,10 +26,14 @@ function post(path: string, access: Access, run: Route['run']): Route {
   return { method: 'POST', path, access, run };
 }
 
+const chat = DIALECTS['openai-chat'];
+const messages = DIALECTS['anthropic-messages'];
+
 export const routes: readonly Route[] = [
-  post('/v1/chat/completions', 'client', infer('chat', '/chat/completions')),
-  post('/v1/completions', 'client', infer('completions', '/completions')),
-  post('/v1/embeddings', 'client', infer('embeddings', '/embeddings')),
+  post('/v1/chat/completions', 'client', infer(chat, 'chat', '/chat/completions')),
+  post('/v1/completions', 'client', infer(chat, 'completions', '/completions')),
+  post('/v1/embeddings', 'client', infer(chat, 'embeddings', '/embeddings')),
+  post('/v1/messages', 'client', infer(messages, 'chat', '/messages')),
   get('/v1/models', 'client', listModels),
   get('/v1/models/*', 'client', showModel),
 

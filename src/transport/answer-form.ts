@@ -1,11 +1,9 @@
 import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
-import type { StreamReader } from '../wire/dialect.ts';
+import type { ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts';
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
 import type { ResponseHeaders } from './transport.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
-import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
-import type { ReadAnswer } from '../wire/openai-chat/read-answer.ts';
 
 /** What the caller asked for, and how an answer in the other form becomes it. */
 export interface AnswerForm {
@@ -14,9 +12,8 @@ export interface AnswerForm {
   readonly judgesBytes: boolean;
   /** Reads the answer as events; null: an answer of this kind never is. */
   createReader(): StreamReader | null;
-  /** Judges a whole JSON text. */
-  /** `outline`: of a large one. */
-  read(answer: Uint8Array, outline: JsonOutline | null): ReadAnswer;
+  /** Judges a whole JSON text. `outline`: of a large one. */
+  read(answer: Uint8Array, outline: JsonOutline | null): ReadResponse;
   /** A whole JSON text as events. */
   toStream(answer: Uint8Array): Uint8Array;
   /** What decides how long a stream is held back beyond its first content; null: not at all. */
@@ -52,7 +49,8 @@ export function judgeWhole(
   }
   const answer = form.read(whole, outline);
   if (answer.ok) {
-    return { facts: answer.facts, bytes: isStream ? form.toStream(whole) : whole, saidTokens: answer.saidTokens ?? null };
+    const own = answer.converted ?? whole;
+    return { facts: answer.facts, bytes: isStream ? form.toStream(own) : own, saidTokens: answer.saidTokens ?? null };
   }
   const { kind, body } = answer.failure;
   // What is empty may be the best there is, if it is an answer at all.

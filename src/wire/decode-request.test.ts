@@ -3,13 +3,14 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { IMAGE_TOKENS, PAGE_TOKENS } from './json-media.ts';
 import { decodeRequest } from './decode-request.ts';
+import { DIALECTS } from './dialects.ts';
 import type { JsonOperation } from './decode-request.ts';
 import type { RequestFacts } from '../core/request.ts';
 
 const messages = [{ role: 'user', content: 'Hello' }];
 
 function decode(operation: JsonOperation, value: unknown): ReturnType<typeof decodeRequest> {
-  return decodeRequest(operation, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
+  return decodeRequest(DIALECTS['openai-chat'], operation, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
 }
 
 function factsOf(operation: JsonOperation, value: unknown): RequestFacts {
@@ -103,7 +104,7 @@ test('leaves all else to the provider', () => {
 });
 
 test('takes the byte order mark off the body', () => {
-  const decoded = decodeRequest('chat', Buffer.from('\ufeff{"model":"m","messages":[]}'));
+  const decoded = decodeRequest(DIALECTS['openai-chat'], 'chat', Buffer.from('\ufeff{"model":"m","messages":[]}'));
   assert.ok(decoded.ok);
   assert.equal(decoded.body.bytes[0], 0x7b);
   assert.equal(decoded.body.members[0]?.keyStart, 1);

@@ -3,15 +3,12 @@ import { scanObject } from './json-scan.ts';
 import type { JsonFault, JsonObjectScan } from './json-scan.ts';
 import { isNull, isRecord, kindOf, parseMember, readBoolean, readCount, readString } from './json-values.ts';
 import { foldName, isFolded } from './member-names.ts';
-import type { BodyMember, RequestBody } from './request-body.ts';
+import type { BodyMember } from './request-body.ts';
 import { countPrompts, countTokenIds } from './prompt-items.ts';
-import type { RequestFacts } from '../core/request.ts';
+import type { Operation, RequestFacts } from '../core/request.ts';
+import type { DecodedRequest, Dialect, PathFacts } from './dialect.ts';
 
 export type JsonOperation = 'chat' | 'completions' | 'embeddings';
-
-export type DecodedRequest =
-  | { readonly ok: true; readonly facts: RequestFacts; readonly body: RequestBody }
-  | { readonly ok: false; readonly message: string; readonly param: string | null };
 
 /**
  * Members that we act on. Each has one reading: given twice, or under a name that differs in case only, parsers disagree about it, and
@@ -41,14 +38,17 @@ const BYTES_PER_TOKEN = 4;
 /** No answer is longer than this, and sums of numbers beyond all measure would stay so for ever. */
 const OUTPUT_MAX = 10_000_000;
 
+/** Where the path says neither the model nor that a stream is asked for. */
+export const NO_PATH_FACTS: PathFacts = { model: null, stream: false };
+
 /**
- * Reads what we act on from a request body of the OpenAI protocol; everything else is left for the provider to judge.
+ * Reads what we act on from a request body; everything else is left for the provider to judge.
  * A fault carries a message for the caller and the name of the field, as in `error.param`.
  * `body.bytes` are the given bytes, without their byte order mark if they had one.
  */
-export function decodeRequest(operation: JsonOperation, input: Uint8Array): DecodedRequest {
+export function decodeRequest(dialect: Dialect, operation: Operation, input: Uint8Array): DecodedRequest {
   const bytes = withoutMark(input);
-  return decodeScanned(operation, bytes, scanObject(bytes));
+  return dialect.request.decode(operation, bytes, scanObject(bytes), NO_PATH_FACTS);
 }
 
 /** The bytes that are scanned and sent on. */
@@ -57,7 +57,7 @@ export function withoutMark(input: Uint8Array): Uint8Array {
   return mark === 0 ? input : input.subarray(mark);
 }
 
-/** The same for a body whose scan has been made, as of a large one in slices. Takes time by the number of top-level members only. */
+/** The members that chat requests and Messages requests have in common, in a body whose scan has been made. */
 export function decodeScanned(operation: JsonOperation, bytes: Uint8Array, scan: JsonObjectScan | JsonFault): DecodedRequest {
   if (!scan.ok) return { ok: false, message: `The request body is ${scan.message}.`, param: null };
   const fields = new FieldReader(bytes, scan);

@@ -62,14 +62,21 @@ export interface RequestEdits {
 export interface ResponseFormat {
   /** What it must fit; null: any JSON object will do. */
   readonly schema: Readonly<Record<string, unknown>> | null;
-  /** The whole wish as the caller wrote it. */
-  readonly written: string;
+  /** The same as JSON; empty where there is none. */
+  readonly schemaText: string;
 }
 
-/** A whole response. `bytes`: in place of the body that was read, where they differ. */
+/** What a whole response is. */
 export type ReadResponse =
-  | { readonly ok: true; readonly facts: AnswerFacts; readonly bytes?: Uint8Array }
-  | { readonly ok: false; readonly failure: Failure };
+  | {
+      readonly ok: true;
+      readonly facts: AnswerFacts;
+      /** An estimate of the output, where the response tells no usage. */
+      readonly saidTokens?: number;
+      /** The response in the caller's dialect, where it was in another one. */
+      readonly converted?: Uint8Array;
+    }
+  | { readonly ok: false; readonly failure: Failure; readonly usage: TokenUsage | null };
 
 export interface DialectResponse {
   /** Judges a body that came with a success status. `choices`: how many were asked for; `outline`: of a large body. */

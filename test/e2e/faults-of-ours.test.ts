@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { AnswerSink } from '../../src/pipeline/sink.ts';
 import { chatStream } from '../../src/testing/simulated-chat.ts';
 import { decodeRequest } from '../../src/wire/decode-request.ts';
+import { DIALECTS } from '../../src/wire/dialects.ts';
 import { chatBody } from './harness.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
@@ -11,7 +12,7 @@ import type { VirtualWorld } from './virtual.ts';
 /** Runs one streamed request into a sink of which one method throws from its `nth` call on. */
 async function runInto(world: VirtualWorld, method: keyof AnswerSink, nth: number): Promise<void> {
   const { gateway, clock } = world;
-  const decoded = decodeRequest('chat', Buffer.from(JSON.stringify(chatBody({ stream: true, model: 'fast' }))));
+  const decoded = decodeRequest(DIALECTS['openai-chat'], 'chat', Buffer.from(JSON.stringify(chatBody({ stream: true, model: 'fast' }))));
   assert.ok(decoded.ok);
   let calls = 0;
   const count = (called: keyof AnswerSink): void => {
@@ -28,7 +29,7 @@ async function runInto(world: VirtualWorld, method: keyof AnswerSink, nth: numbe
   const handled = gateway.handle(
     {
       id: `req_${method}_${nth}`,
-      protocol: 'openai',
+      dialect: DIALECTS['openai-chat'],
       path: '/chat/completions',
       method: 'POST',
       facts: decoded.facts,

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { decodeRequest } from '../../src/wire/decode-request.ts';
+import { DIALECTS } from '../../src/wire/dialects.ts';
 import { PassedBodyScan } from '../../src/wire/passed-body.ts';
 
 const TYPE = 'multipart/form-data; boundary=XX';
@@ -23,7 +24,7 @@ interface Case {
 function ours({ kind, body }: Case): string | null {
   const bytes = Buffer.from(body, 'latin1');
   if (kind === 'json') {
-    const decoded = decodeRequest('completions', bytes);
+    const decoded = decodeRequest(DIALECTS['openai-chat'], 'completions', bytes);
     return decoded.ok ? decoded.facts.model : null;
   }
   const scan = new PassedBodyScan(TYPE, bytes);

@@ -4,7 +4,6 @@ import { Ajv } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import type { Options } from 'ajv';
-import { schemaOf } from '../../wire/openai-chat/answer-format.ts';
 import { tryWithin } from '../bounded-work.ts';
 import type { Fit, Unjudged } from './messages.ts';
 
@@ -32,10 +31,10 @@ export class KnownSchemas {
   readonly #known = new Map<string, KnownSchema>();
   #chars = 0;
 
-  /** What `text` is by the schema in `format`, both as JSON. */
-  fit(owner: string, format: string, text: string): Fit {
-    const known = this.#find(owner, format);
-    if (known.validate === null && known.slow > 0 && known.slow < SLOW_MAX) readAgain(known, format);
+  /** What `text` is by `schema`, both as JSON. */
+  fit(owner: string, schemaText: string, text: string): Fit {
+    const known = this.#find(owner, schemaText);
+    if (known.validate === null && known.slow > 0 && known.slow < SLOW_MAX) readAgain(known, schemaText);
     const { validate } = known;
     if (validate === null) return known.why;
     const value: unknown = JSON.parse(text);
@@ -49,11 +48,11 @@ export class KnownSchemas {
     return this.#known.size;
   }
 
-  #find(owner: string, format: string): KnownSchema {
-    const key = createHash('sha256').update(owner).update('\0').update(format).digest('base64');
+  #find(owner: string, schemaText: string): KnownSchema {
+    const key = createHash('sha256').update(owner).update('\0').update(schemaText).digest('base64');
     let known = this.#known.get(key);
     if (known === undefined) {
-      known = read(format);
+      known = read(schemaText);
       this.#chars += known.chars;
     } else this.#known.delete(key); // and in again, as the last used
     this.#known.set(key, known);
@@ -66,14 +65,14 @@ export class KnownSchemas {
   }
 }
 
-function read(format: string): KnownSchema {
-  const { $schema: dialect, $async: _, ...schema } = schemaOf(JSON.parse(format)) ?? {};
+function read(schemaText: string): KnownSchema {
+  const { $schema: dialect, $async: _, ...schema } = JSON.parse(schemaText) as Record<string, unknown>;
   // Other people's schemas hold what ajv would warn of, and what only drafts before this know.
   const options = { strict: false, validateSchema: false, meta: false, logger: false, validateFormats: false, inlineRefs: false } as const;
   // One of its own for each: an `$id` of one schema is nobody else's.
   const validate = attempt(READING_MS_MAX, () => createAjv(dialect, options).compile(schema) as (value: unknown) => boolean);
-  if (typeof validate === 'function') return { chars: format.length, validate, slow: 0, why: 'it took too long' };
-  return { chars: format.length, validate: null, slow: validate === 'it took too long' ? 1 : 0, why: validate };
+  if (typeof validate === 'function') return { chars: schemaText.length, validate, slow: 0, why: 'it took too long' };
+  return { chars: schemaText.length, validate: null, slow: validate === 'it took too long' ? 1 : 0, why: validate };
 }
 
 /** By the draft that the schema names; 2020-12 where it names none that is known. */
@@ -104,8 +103,8 @@ function isMultiple(value: number, divisor: number): boolean {
 }
 
 /** The machine may have been busy, that time. */
-function readAgain(known: KnownSchema, format: string): void {
-  const { validate, why, slow } = read(format);
+function readAgain(known: KnownSchema, schemaText: string): void {
+  const { validate, why, slow } = read(schemaText);
   known.validate = validate;
   known.why = why;
   known.slow += slow;

@@ -9,8 +9,8 @@ export interface SchemaQuestion {
   readonly id: number;
   /** Whose schema it is: what one makes of a schema is nothing to another who has the same. */
   readonly owner: string;
-  /** The wish for a format, as JSON. */
-  readonly format: string;
+  /** JSON. */
+  readonly schema: string;
   /** A JSON text. */
   readonly text: string;
 }

@@ -5,7 +5,7 @@
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { AnswerFormat } from '../../wire/openai-chat/answer-format.ts';
+import type { ResponseFormat } from '../../wire/dialect.ts';
 import type { Fit, SchemaQuestion, SchemaReply } from './messages.ts';
 
 /** Longer schemas, as they are written, and longer texts are not judged, in characters. */
@@ -30,7 +30,7 @@ export class SchemaCheck {
   readonly #turns = new Map<string, Waiting[]>();
 
   /** `owner`: the client whose schema it is. Never rejects; the answer comes within some seconds, or not before others' do. */
-  fit(owner: string, { schema, written }: AnswerFormat, text: string): Fit | Promise<Fit> {
+  fit(owner: string, { schema, schemaText }: ResponseFormat, text: string): Fit | Promise<Fit> {
     if (text.length > TEXT_CHARS_MAX) return 'it is too large';
     let value: unknown;
     try {
@@ -39,12 +39,12 @@ export class SchemaCheck {
       return 'differs';
     }
     if (schema === null) return typeof value === 'object' && value !== null && !Array.isArray(value) ? 'fits' : 'differs';
-    if (written.length > FORMAT_CHARS_MAX) return 'it is too large';
+    if (schemaText.length > FORMAT_CHARS_MAX) return 'it is too large';
     const turns = this.#turns.get(owner) ?? [];
     if (turns.length >= WAITING_MAX) return 'too many others wait';
     this.#turns.set(owner, turns);
     return new Promise((answer) => {
-      turns.push({ question: { id: ++this.#lastId, owner, format: written, text }, answer });
+      turns.push({ question: { id: ++this.#lastId, owner, schema: schemaText, text }, answer });
       if (turns.length === 1) this.#post(turns[0]!.question);
     });
   }

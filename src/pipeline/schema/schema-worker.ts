@@ -6,6 +6,6 @@ if (parentPort === null) throw new Error('this file is a worker');
 const port = parentPort;
 const schemas = new KnownSchemas();
 
-port.on('message', ({ id, owner, format, text }: SchemaQuestion) => {
-  port.postMessage({ id, fit: schemas.fit(owner, format, text) } satisfies SchemaReply);
+port.on('message', ({ id, owner, schema, text }: SchemaQuestion) => {
+  port.postMessage({ id, fit: schemas.fit(owner, schema, text) } satisfies SchemaReply);
 });

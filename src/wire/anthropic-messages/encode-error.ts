@@ -1,4 +1,38 @@
+import { Buffer } from 'node:buffer';
+import type { ErrorWords } from '../dialect.ts';
+
+/** The type that Anthropic's API gives with a status, and the words that its clients know. */
+const TYPE_BY_STATUS: ReadonlyMap<number, string> = new Map([
+  [400, 'invalid_request_error'],
+  [401, 'authentication_error'],
+  [402, 'billing_error'],
+  [403, 'permission_error'],
+  [404, 'not_found_error'],
+  [408, 'timeout_error'],
+  [409, 'conflict_error'],
+  [413, 'request_too_large'],
+  [429, 'rate_limit_error'],
+  [500, 'api_error'],
+  [504, 'timeout_error'],
+  [529, 'overloaded_error'],
+]);
+const TYPES: ReadonlySet<string> = new Set(TYPE_BY_STATUS.values());
+
 /** The body of an error as Anthropic's API sends it: `{"type":"error","error":{…},"request_id":"…"}`. */
-export function encodeAnthropicError(type: string, message: string, requestId: string): string {
-  return JSON.stringify({ type: 'error', error: { type, message }, request_id: requestId });
+export function encodeErrorBody(words: ErrorWords, requestId: string): Uint8Array {
+  return Buffer.from(errorJson(words, requestId));
+}
+
+/** The error as the last event of a stream. */
+export function encodeErrorEvent(words: ErrorWords, requestId: string): Uint8Array {
+  return Buffer.from(`event: error\ndata: ${errorJson(words, requestId)}\n\n`);
+}
+
+function errorJson({ status, type, message }: ErrorWords, requestId: string): string {
+  const known = type !== null && TYPES.has(type) ? type : typeOf(status);
+  return JSON.stringify({ type: 'error', error: { type: known, message }, request_id: requestId });
+}
+
+function typeOf(status: number): string {
+  return TYPE_BY_STATUS.get(status) ?? (status >= 500 ? 'api_error' : 'invalid_request_error');
 }

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { AnswerFacts } from '../../core/facts.ts';
+import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
@@ -14,19 +14,20 @@ import { readMessagesUsage } from './usage.ts';
 
 /** Judges a whole body that came with a success status: a message, an error in disguise, nothing, or no JSON. */
 export function readMessageResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
-  if (isBlank(body)) return { ok: false, failure: createFailure('empty', 'answer', 'the response has no body') };
+  if (isBlank(body)) return refuse(createFailure('empty', 'answer', 'the response has no body'), null);
   const value = outline === null ? parse(body) : outline.parse();
+  const usage = isRecord(value) ? (readMessagesUsage(value['usage'])?.usage ?? null) : null;
   const error = value === undefined ? null : errorIn(value);
-  if (error !== null) return { ok: false, failure: failureFromErrorValue(error, 'answer', body) };
-  if (!isRecord(value)) return { ok: false, failure: createFailure('malformed', 'answer', 'the response is not one JSON object') };
+  if (error !== null) return refuse(failureFromErrorValue(error, 'answer', body), usage);
+  if (!isRecord(value)) return refuse(createFailure('malformed', 'answer', 'the response is not one JSON object'), null);
   const content = recordsIn(value['content']);
   const reason = textOrNull(value['stop_reason']);
   if (!Array.isArray(value['content'])) {
-    return { ok: false, failure: createFailure('empty', 'answer', 'the response has no content', { body: null }) };
+    return refuse(createFailure('empty', 'answer', 'the response has no content', { body: null }), usage);
   }
   const facts: AnswerFacts = {
     model: textOrNull(value['model']),
-    usage: readMessagesUsage(value['usage'])?.usage ?? null,
+    usage,
     finishReason: reason === null ? null : finishClassOf(reason),
     hasContent: content.some(saysSomething),
     toolCallOpen: false,
@@ -34,7 +35,11 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
   if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyThoughts = true;
   if (facts.hasContent || facts.finishReason === 'content_filter') return { ok: true, facts };
   const kept = reason === null ? null : body;
-  return { ok: false, failure: createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }) };
+  return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);
+}
+
+function refuse(failure: Failure, usage: TokenUsage | null): ReadResponse {
+  return { ok: false, failure, usage };
 }
 
 function errorIn(value: unknown): unknown {

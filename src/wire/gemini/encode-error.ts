@@ -1,5 +1,8 @@
+import { Buffer } from 'node:buffer';
+import type { DialectError, ErrorWords } from '../dialect.ts';
+
 /** Google's own words for the statuses that we send (google.rpc.Code). */
-const statusWords: Readonly<Record<number, string>> = {
+const STATUS_WORDS: Readonly<Record<number, string>> = {
   400: 'INVALID_ARGUMENT',
   401: 'UNAUTHENTICATED',
   403: 'PERMISSION_DENIED',
@@ -12,8 +15,18 @@ const statusWords: Readonly<Record<number, string>> = {
   504: 'DEADLINE_EXCEEDED',
 };
 
-/** The body of an error as Gemini sends it: `{"error":{"code":404,"message":"…","status":"NOT_FOUND"}}`. */
-export function encodeGeminiError(status: number, message: string): string {
-  const word = statusWords[status] ?? (status < 500 ? 'INVALID_ARGUMENT' : 'INTERNAL');
-  return JSON.stringify({ error: { code: status, message, status: word } });
+/** `{"error":{"code":404,"message":"…","status":"NOT_FOUND"}}`. */
+export const geminiErrors: DialectError = {
+  body: (words) => Buffer.from(errorJson(words)),
+  event: (words) => Buffer.from(`data: ${errorJson(words)}\n\n`),
+  typeOf: ({ status }) => statusWord(status),
+  requestIdHeader: null,
+};
+
+function errorJson({ status, message }: ErrorWords): string {
+  return JSON.stringify({ error: { code: status, message, status: statusWord(status) } });
+}
+
+function statusWord(status: number): string {
+  return STATUS_WORDS[status] ?? (status < 500 ? 'INVALID_ARGUMENT' : 'INTERNAL');
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { inForm, isUnfinished } from './answer-again.ts';
 import { decodeRequest } from '../decode-request.ts';
+import { openaiChat } from './dialect.ts';
 import { normalForm } from '../request-identity.ts';
 import { IGNORED } from './dialect.ts';
 
@@ -49,7 +50,7 @@ test('an answer is unfinished by what a choice says, never by what its text says
 });
 
 function formOf(json: string): string {
-  const decoded = decodeRequest('chat', Buffer.from(json));
+  const decoded = decodeRequest(openaiChat, 'chat', Buffer.from(json));
   if (!decoded.ok) throw new Error(decoded.message);
   return normalForm(decoded.body, IGNORED);
 }

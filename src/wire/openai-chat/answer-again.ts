@@ -2,6 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import { asBuffer } from '../bytes.ts';
+import type { WantedForm, WholeResponse } from '../dialect.ts';
 import { commasIn } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
@@ -10,27 +11,12 @@ import { answerAsStream } from './answer-as-stream.ts';
 import { streamAsAnswer } from './stream-as-answer.ts';
 import { TERMINATOR } from './terminator.ts';
 
-/** A complete answer of the OpenAI protocol as it was kept. */
-export interface AnswerText {
-  readonly body: Uint8Array;
-  readonly isStream: boolean;
-  /** The events of a stream tell the usage; a plain answer always does, where the provider did. */
-  readonly tellsUsage: boolean;
-  readonly usage: TokenUsage | null;
-}
-
-export interface WantedForm {
-  readonly stream: boolean;
-  /** Of a stream: with the usage at its end. */
-  readonly usage: boolean;
-}
-
 /** A larger answer, or one of more values, is given in the form that it has only: converting it is work of one turn of the event loop. */
 const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 200_000;
 
 /** True if `inForm` may be called. */
-export function canBeInForm(answer: AnswerText, wanted: WantedForm): boolean {
+export function canBeInForm(answer: WholeResponse, wanted: WantedForm): boolean {
   const { body, isStream, tellsUsage } = answer;
   if (isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage)) return true;
   if (body.byteLength <= SMALL_BYTES) return true;
@@ -40,20 +26,20 @@ export function canBeInForm(answer: AnswerText, wanted: WantedForm): boolean {
 const SMALL_BYTES = 256 * 1024;
 
 /** The same answer in the wanted form; the same bytes where that is the form they have. */
-export function inForm(answer: AnswerText, wanted: WantedForm): Uint8Array {
+export function inForm(answer: WholeResponse, wanted: WantedForm): Uint8Array {
   if (!wanted.stream) return answer.isStream ? asPlain(answer) : answer.body;
   if (!answer.isStream) return answerAsStream(answer.body, wanted.usage);
   if (wanted.usage === answer.tellsUsage) return answer.body;
   return wanted.usage ? withUsage(answer) : withoutUsage(answer.body);
 }
 
-function asPlain({ body, tellsUsage, usage }: AnswerText): Uint8Array {
+function asPlain({ body, tellsUsage, usage }: WholeResponse): Uint8Array {
   const plain = streamAsAnswer(body);
   if (tellsUsage || usage === null) return plain;
   return Buffer.from(writeJson({ ...(JSON.parse(asBuffer(plain).toString()) as object), usage: usageMember(usage) }));
 }
 
-function withUsage({ body, usage }: AnswerText): Uint8Array {
+function withUsage({ body, usage }: WholeResponse): Uint8Array {
   const end = asBuffer(body).lastIndexOf('data: [DONE]');
   const first = dataEvents(body)[0];
   if (usage === null || first === undefined || end < 0) return body;

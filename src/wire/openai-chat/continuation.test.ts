@@ -4,6 +4,7 @@ import { encodeChunk } from './continuation-chunk.ts';
 import { encodeContinuation } from './continuation-request.ts';
 import { CONTINUABLE_CHARS_MAX, DeliveredText } from './continuation-text.ts';
 import { decodeRequest } from '../decode-request.ts';
+import { openaiChat } from './dialect.ts';
 
 const event = (chunk: object) => Buffer.from(`data: ${JSON.stringify(chunk)}\n\n`);
 const says = (delta: object, more: object = {}) => event({ id: 'c1', model: 'm', created: 7, choices: [{ index: 0, delta, ...more }] });
@@ -70,7 +71,7 @@ describe('a chunk of another stream', () => {
 
 describe('the request that asks to go on', () => {
   function encode(body: string, text = 'So "far"', spent = 5): string | null {
-    const decoded = decodeRequest('chat', Buffer.from(body));
+    const decoded = decodeRequest(openaiChat, 'chat', Buffer.from(body));
     assert.ok(decoded.ok);
     const encoded = encodeContinuation(decoded.body, decoded.facts.model, text, spent);
     if (encoded === null) return null;

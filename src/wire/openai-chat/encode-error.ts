@@ -24,9 +24,3 @@ export function encodeErrorBody(error: WireError): Uint8Array {
 export function encodeStreamError(error: WireError): Uint8Array {
   return Buffer.from(`data: ${errorJson(error)}\n\n`);
 }
-
-/** A comment that clients skip; line ends in `text` become spaces, or it could forge events. */
-export function encodeComment(text: string): Uint8Array {
-  // oxlint-disable-next-line no-control-regex
-  return Buffer.from(`: ${text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')}\n\n`);
-}

@@ -4,6 +4,7 @@ import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { isFailedFinish, mayBeEmpty } from '../../core/finish-reason.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
@@ -13,10 +14,6 @@ import { findError } from '../answer-error.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsAnswer, holdsContent } from './content.ts';
 import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 
-export type ReadAnswer =
-  | { readonly ok: true; readonly facts: AnswerFacts; readonly saidTokens?: number }
-  | { readonly ok: false; readonly failure: Failure; readonly usage: TokenUsage | null };
-
 /**
  * Judges a whole body that came with a success status (design 4.2): an answer, an error in disguise, nothing, or no JSON.
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
@@ -25,7 +22,7 @@ export type ReadAnswer =
  * `saidTokens`: an estimate of the output where the answer tells no usage.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
-export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadAnswer {
+export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadResponse {
   if (operation === 'bytes') return { ok: true, facts: { ...noFacts(), hasContent: bytes.length > 0 } };
   if (isBlank(bytes)) return refuse(empty('the answer has no body', null));
   const value = operation === 'embeddings' ? readAroundVectors(bytes, outline) : parseWhole(bytes, outline);
@@ -95,7 +92,7 @@ function noFacts(): AnswerFacts {
 }
 
 /** `usage`: what it was all the same. */
-function refuse(failure: Failure, usage: TokenUsage | null = null): ReadAnswer {
+function refuse(failure: Failure, usage: TokenUsage | null = null): ReadResponse {
   return { ok: false, failure, usage };
 }
 

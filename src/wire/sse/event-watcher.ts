@@ -45,6 +45,9 @@ export abstract class EventWatcher implements StreamReader {
     this.framer = new SseFramer(maxEventSize);
   }
 
+  /** An estimate of what was generated, in tokens. */
+  abstract readonly saidTokens: number;
+
   /** What ends a stream of the dialect. */
   protected abstract readonly terminator: Uint8Array;
 

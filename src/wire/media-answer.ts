@@ -2,15 +2,15 @@
  * Answers of the endpoints that are passed through as bytes. A JSON answer with a success status is checked for what its endpoint is
  * for: images, scores, classifications, a transcript. Shapes differ between providers, so only an answer that certainly lacks it fails.
  */
-import { createFailure, failureFromErrorValue } from '../failure.ts';
-import { asBuffer } from '../bytes.ts';
-import { scanObject } from '../json-scan.ts';
-import { isRecord, parseMember } from '../json-values.ts';
-import { findError } from '../answer-error.ts';
-import type { ReadAnswer } from './read-answer.ts';
-import { readUsage } from '../usage.ts';
-import type { Failure, TokenUsage } from '../../core/facts.ts';
-import { isBlankText } from '../../core/blank-text.ts';
+import { createFailure, failureFromErrorValue } from './failure.ts';
+import { asBuffer } from './bytes.ts';
+import { scanObject } from './json-scan.ts';
+import { isRecord, parseMember } from './json-values.ts';
+import { findError } from './answer-error.ts';
+import type { ReadResponse } from './dialect.ts';
+import { readUsage } from './usage.ts';
+import type { Failure, TokenUsage } from '../core/facts.ts';
+import { isBlankText } from '../core/blank-text.ts';
 
 export type MediaKind = 'images' | 'rerank' | 'moderations' | 'transcript' | 'speech';
 
@@ -64,7 +64,7 @@ export function mediaKindOf(path: string): MediaKind | null {
 }
 
 /** Judges a whole JSON answer. The bytes themselves go on unread. */
-export function readMediaAnswer(kind: MediaKind, bytes: Uint8Array): ReadAnswer {
+export function readMediaAnswer(kind: MediaKind, bytes: Uint8Array): ReadResponse {
   const list = bareList(bytes);
   if (list !== null) return isFilledBy(kind, list) ? passed(null) : refused(kind, null);
   const scan = scanObject(bytes);
@@ -141,16 +141,16 @@ function bareList(bytes: Uint8Array): unknown {
   }
 }
 
-function passed(usage: TokenUsage | null): ReadAnswer {
+function passed(usage: TokenUsage | null): ReadResponse {
   return { ok: true, facts: { model: null, usage, finishReason: null, hasContent: true, toolCallOpen: false } };
 }
 
-function refused(kind: MediaKind, usage: TokenUsage | null): ReadAnswer {
+function refused(kind: MediaKind, usage: TokenUsage | null): ReadResponse {
   const message =
     kind === 'transcript' ? 'the answer holds no transcript' : kind === 'speech' ? 'the answer is empty' : EXPECTED[kind].missing;
   return fail(createFailure('empty', 'answer', message), usage);
 }
 
-function fail(failure: Failure, usage: TokenUsage | null): ReadAnswer {
+function fail(failure: Failure, usage: TokenUsage | null): ReadResponse {
   return { ok: false, failure, usage };
 }

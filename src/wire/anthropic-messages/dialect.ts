@@ -1,0 +1,52 @@
+import { Buffer } from 'node:buffer';
+import { ERROR_CATALOGUE } from '../../core/errors.ts';
+import type { Dialect } from '../dialect.ts';
+import { encodePieces } from '../edit-request.ts';
+import { identityParts } from '../request-identity.ts';
+import { encodeComment } from '../sse/comment.ts';
+import { decodeMessages } from './decode-request.ts';
+import { encodeErrorBody, encodeErrorEvent } from './encode-error.ts';
+import { readMessagesFormat } from './format.ts';
+import { MessageOpening } from './opening-reader.ts';
+import { readMessageResponse } from './read-response.ts';
+import { createMessagesStreamReader } from './stream-reader.ts';
+import {
+  canBeInForm, isUnfinished, messageChoices, messageInForm, MessageStreamFold, messageToStream, streamToMessage, withMessageTexts,
+} from './whole-message.ts'; // prettier-ignore
+
+/** Members that do not change what is answered. */
+const IGNORED: ReadonlySet<string> = new Set(['stream', 'metadata', 'service_tier', 'diagnostics', 'workspace_id', 'user_profile_id']);
+
+export const anthropicMessages: Dialect = {
+  name: 'anthropic-messages',
+  protocol: 'anthropic',
+  request: {
+    decode: (_operation, bytes, scan) => decodeMessages(bytes, scan),
+    edit: encodePieces,
+    identity: (body) => identityParts(body, IGNORED),
+    format: readMessagesFormat,
+  },
+  response: {
+    read: (_operation, body, _choices, outline) => readMessageResponse(body, outline),
+    choices: messageChoices,
+    withTexts: withMessageTexts,
+    toStream: messageToStream,
+    toPlain: streamToMessage,
+    createFold: () => new MessageStreamFold(),
+    canBeInForm,
+    inForm: messageInForm,
+    isUnfinished,
+  },
+  stream: {
+    watch: ({ operation, maxEventSize }) => (operation === 'chat' ? createMessagesStreamReader(maxEventSize) : null),
+    createOpeningReader: () => new MessageOpening(),
+    comment: encodeComment,
+    keepAlive: Buffer.from('event: ping\ndata: {"type":"ping"}\n\n'),
+  },
+  error: {
+    body: encodeErrorBody,
+    event: encodeErrorEvent,
+    typeOf: ({ code }) => ERROR_CATALOGUE[code].anthropicType,
+    requestIdHeader: 'request-id',
+  },
+};

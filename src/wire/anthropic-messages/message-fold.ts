@@ -1,0 +1,81 @@
+import { isRecord } from '../json-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { argumentsObject } from '../tool-arguments.ts';
+
+/** Folds the events of one stream into the message that they say. */
+export class MessageFold {
+  #message: Fields = {};
+  readonly #blocks = new Map<number, BlockFold>();
+  readonly #usage: Fields = {};
+
+  add(event: Fields): void {
+    const index = typeof event['index'] === 'number' ? event['index'] : 0;
+    switch (event['type']) {
+      case 'message_start':
+        if (isRecord(event['message'])) this.#message = { ...event['message'] };
+        this.#addUsage(this.#message['usage']);
+        break;
+      case 'content_block_start':
+        if (isRecord(event['content_block'])) this.#blocks.set(index, new BlockFold(event['content_block']));
+        break;
+      case 'content_block_delta':
+        if (isRecord(event['delta'])) this.#blocks.get(index)?.add(event['delta']);
+        break;
+      case 'message_delta':
+        this.#addEnd(event);
+        break;
+      default:
+    }
+  }
+
+  finish(): Fields {
+    const content = [...this.#blocks].toSorted(([a], [b]) => a - b).map(([, block]) => block.finish());
+    const stop = { stop_reason: 'end_turn', stop_sequence: null };
+    const said = this.#message['stop_reason'] === null ? { ...this.#message, ...stop } : { ...stop, ...this.#message };
+    return { ...said, type: 'message', role: 'assistant', content, usage: this.#usage };
+  }
+
+  #addEnd({ type: _type, delta, usage, ...rest }: Fields): void {
+    Object.assign(this.#message, rest, isRecord(delta) ? delta : {});
+    this.#addUsage(usage);
+  }
+
+  /** Counts grow: the last one of each name holds. */
+  #addUsage(usage: unknown): void {
+    if (!isRecord(usage)) return;
+    for (const [name, value] of Object.entries(usage)) if (value !== null) this.#usage[name] = value;
+  }
+}
+
+/** Members of a delta that follow each other are joined at the end: a long text is not copied with each of them. */
+class BlockFold {
+  readonly #block: Fields;
+  readonly #texts = new Map<string, string[]>();
+  readonly #citations: unknown[] = [];
+
+  constructor(block: Fields) {
+    this.#block = { ...block };
+  }
+
+  add({ type, ...members }: Fields): void {
+    if (type === 'citations_delta') {
+      this.#citations.push(members['citation']);
+      return;
+    }
+    for (const [name, value] of Object.entries(members)) {
+      if (typeof value !== 'string') this.#block[name] = value;
+      else if (this.#texts.has(name)) this.#texts.get(name)!.push(value);
+      else this.#texts.set(name, [value]);
+    }
+  }
+
+  finish(): Fields {
+    const { partial_json: json, ...texts } = Object.fromEntries([...this.#texts].map(([name, parts]) => [name, parts.join('')]));
+    const block = this.#block;
+    for (const [name, text] of Object.entries(texts)) block[name] = (typeof block[name] === 'string' ? block[name] : '') + text;
+    if (json !== undefined && json.trim() !== '') block['input'] = argumentsObject(json);
+    if (this.#citations.length > 0)
+      block['citations'] = [...(Array.isArray(block['citations']) ? block['citations'] : []), ...this.#citations];
+    return block;
+  }
+}

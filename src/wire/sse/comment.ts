@@ -1,0 +1,7 @@
+import { Buffer } from 'node:buffer';
+
+/** A comment that clients skip; line ends in `text` become spaces, or it could forge events. */
+export function encodeComment(text: string): Uint8Array {
+  // oxlint-disable-next-line no-control-regex
+  return Buffer.from(`: ${text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, ' ')}\n\n`);
+}
