@@ -97,6 +97,8 @@ export class Attempt implements GuardListener, GuardLimits {
   /** It went out before all was judged that is asked of it. */
   isUnjudged = false;
   sent = false;
+  /** A refusal by a rate limit pauses its target; false: it is one of a few that seem to be random. */
+  pausesTarget = true;
   firstContentAt: Instant | null = null;
   /** How many calls ran at the target when this one started, itself among them. */
   readonly running: number;

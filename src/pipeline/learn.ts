@@ -43,7 +43,7 @@ export function learnFromFailure(
   if (state.rates === null || attempt.status === 0) return;
   const isLimited = judgement.reason === 'rate_limited' && judgement.effect === 'cooldown';
   state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, isLimited);
-  if (isLimited) state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure));
+  if (isLimited) attempt.pausesTarget = state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure));
   state.rates.heard(now);
 }
 
