@@ -109,6 +109,8 @@ export class TargetRegistry {
     if (known === undefined && this.#targets.size >= TARGETS_MAX) this.#forgetOne();
     const place = this.#place(config, name, policy);
     const settings = this.#settings(config, provider, model, credential, credentials);
+    const isSet = (provider.models[model]?.limits ?? provider.limits).concurrency !== undefined || provider.limits.concurrency !== undefined;
+    place.shared.concurrency.configure(isSet);
     // A known target takes new settings over where it stands: requests under way and what was learned stay with it.
     const state: TargetState = Object.assign(
       known?.state ?? {

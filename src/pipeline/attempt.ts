@@ -108,8 +108,8 @@ export class Attempt implements GuardListener, GuardLimits {
     const { state, policy } = options.target;
     this.#clock = clock;
     this.options = options;
-    this.running = state.concurrency.inUse;
     this.startedAt = clock.now();
+    this.running = state.concurrency.running(this.startedAt);
     this.#kind = answerKind(facts);
     state.firstContent.began(this.#kind, this.startedAt);
     this.#call = { stream: facts.stream, thinks: facts.thinks || state.thinks, local: state.local, outputBound: facts.outputBound };
@@ -209,15 +209,25 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   pause(): void {
+    this.#setUnread(true);
     this.#callerBehind = true;
     this.#guard.setPaused(true);
     this.#upstream?.pause();
   }
 
   resume(): void {
+    this.#setUnread(false);
     this.#callerBehind = false;
     this.#guard.setPaused(false);
     if (!this.#decoderFull) this.#upstream?.resume();
+  }
+
+  /** A stream that its caller does not read holds no learned place at the target. */
+  #setUnread(isUnread: boolean): void {
+    const { target, permit } = this.options;
+    if (!permit.isOpen) return;
+    const { concurrency } = target.state;
+    concurrency.setUnread(this.#clock.now(), permit.ticketOf(concurrency) ?? 0, isUnread);
   }
 
   onDecoderFull(full: boolean): void {
