@@ -109,8 +109,9 @@ export class TargetRegistry {
     if (known === undefined && this.#targets.size >= TARGETS_MAX) this.#forgetOne();
     const place = this.#place(config, name, policy);
     const settings = this.#settings(config, provider, model, credential, credentials);
-    const isSet = (provider.models[model]?.limits ?? provider.limits).concurrency !== undefined || provider.limits.concurrency !== undefined;
-    place.shared.concurrency.configure(isSet);
+    place.shared.concurrency.configure(
+      [provider.limits, provider.models[model]?.limits].some((limits) => limits?.concurrency !== undefined),
+    );
     // A known target takes new settings over where it stands: requests under way and what was learned stay with it.
     const state: TargetState = Object.assign(
       known?.state ?? {
