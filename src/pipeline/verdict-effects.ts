@@ -179,6 +179,7 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
   if (judgement.effect === 'cooldown') {
     const ofCredential = isOfCredential(judgement);
     if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
+    if (!attempt.pausesTarget) return null; // fewer calls do not help against random refusals
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
     const cooldown = ofCredential ? state.cooldown : state.overload;
@@ -229,7 +230,7 @@ function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judg
   const hintMs = askedWaitMs(failure);
   if (hintMs > retry.maxRetryAfter) return Infinity;
   if (judgement === STALE_CONNECTION.judgement) return 0;
-  const isPaused = judgement.effect === 'cooldown' && attempt.options.target.state.credential.auth !== 'caller';
+  const isPaused = judgement.effect === 'cooldown' && attempt.pausesTarget && attempt.options.target.state.credential.auth !== 'caller';
   if (isPaused || hintMs > 0) return hintMs;
   const repeats = run.failures.filter((failed) => isSamePlace(failed.target, attempt.options.target)).length;
   return fullJitter({ baseDelayMs: retry.baseDelay, maxDelayMs: retry.maxDelay }, repeats, run.engine.random);

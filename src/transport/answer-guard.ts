@@ -304,7 +304,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek());
-    if (this.#form.judgesBytes && this.contentAt === 0) return this.#fail('empty', 'the answer has no body');
+    if (this.#form.judgesBytes && !this.facts.hasContent) return this.#fail('empty', 'the answer has no body');
     this.facts.hasContent = true;
     this.#complete();
   }
