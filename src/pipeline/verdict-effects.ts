@@ -179,7 +179,6 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
   if (judgement.effect === 'cooldown') {
     const ofCredential = isOfCredential(judgement);
     if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
-    if (!attempt.pausesTarget) return null; // fewer calls do not help against random refusals
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
     const cooldown = ofCredential ? state.cooldown : state.overload;
@@ -187,6 +186,10 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
     if (level !== null) {
       const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(run.source), random);
       return holdAlone(run, attempt, cooldown, level, aloneMs);
+    }
+    if (!attempt.pausesTarget) {
+      cooldown.blame(now, run.source); // fewer calls do not help against random refusals
+      return null;
     }
     if (hintMs === 0) {
       if (attempt.startedAt < state.rateLimitedAt) return null; // it ran when the target began to pause: of that we know

@@ -88,6 +88,11 @@ export class Cooldown implements Resource {
     this.#extend(until, kind);
   }
 
+  /** The source was refused, and that pauses nobody. */
+  blame(now: Instant, source: Source): void {
+    this.#blame.failed(now, source);
+  }
+
   /** Holds back the source's request or client alone. */
   holdAlone(now: Instant, source: Source, level: BlameLevel, until: Instant): void {
     this.#blame.failed(now, source);

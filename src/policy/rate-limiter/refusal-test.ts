@@ -57,6 +57,8 @@ const TRIAL_MS = 30_000;
 const TRIAL_CALLS_MAX = 200;
 /** Without a limit in force no less than this share is taken for random. */
 const FREE_SHARE_MIN = 0.01;
+/** With fewer accepted calls a minute a trial would need minutes. */
+const TRIED_PER_MINUTE_MIN = 80;
 /** Outside of trials a larger share than this is not taken for random. */
 const UNTRIED_SHARE_MAX = 0.015;
 /** More refusals in a row than this say nothing more of the rate: it is an outage, or a window that is full. */
@@ -225,6 +227,7 @@ export class RefusalTest implements FateListener {
     if (!this.#isDetected(now, known)) return;
     this.#excess = Math.max(1, this.#runRefused - known * this.#runCalls);
     this.#acceptedPerMinute = Infinity;
+    if (!this.#isSlowed && this.#isTooSlowToTry) return this.#countTried(now);
     if (!this.#isSlowed || this.#isBelow) return this.#suspect(now);
     this.#detectedAt = now;
     this.#clearRun();
@@ -248,6 +251,17 @@ export class RefusalTest implements FateListener {
     if (this.#isSlowed) return this.#servedStart > this.#detectedAt;
     if (now - this.#activeSince < DETECT_AFTER_MS) return false;
     return this.#runRefused >= DETECT_REFUSALS && this.#servedStart > this.#runSince;
+  }
+
+  /** A trial could not tell before its callers have waited for long, and what is refused is no more than random refusals may be. */
+  get #isTooSlowToTry(): boolean {
+    // The run begins with a refusal.
+    return this.#callsPerMinute < TRIED_PER_MINUTE_MIN && this.#runRefused - 1 <= RANDOM_MAX * this.#runCalls;
+  }
+
+  #countTried(now: Instant): void {
+    this.#tried.add(now, this.#runCalls, this.#runRefused);
+    this.#clearRun();
   }
 
   #suspect(now: Instant): void {
