@@ -349,6 +349,22 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
     assert.equal(world.eventsOf('note').filter(({ note }) => /^temperature left out/.test(note)).length, 60);
   });
 
+  for (const message of [
+    "Unrecognized key(s) in object: 'top_k'",
+    'Failed to deserialize the JSON body into the target type: unknown field `top_k`, expected one of `model`, `messages`',
+    "Additional properties are not allowed ('top_k' was unexpected)",
+    'This model does not support the top_k parameter.',
+    'The parameter `top_k` is no longer supported',
+    '`top_k` is not permitted for this model',
+  ]) {
+    it(`named in a sentence alone: ${message}`, async (t) => {
+      const world = await startWith(t, refuses('top_k', json(400, { error: { message } })));
+      const seen = await load(world, 10, 100, () => ({ top_k: 40 }));
+      for (const { status, headers } of seen) assert.deepEqual([status, headers.get('x-breakwater-dropped')], [200, 'top_k']);
+      assert.deepEqual([world.callsTo('a'), carrying(world, 'top_k')], [11, 1]);
+    });
+  }
+
   it('and that a request does not have is not told of', async (t) => {
     const world = await startWith(t, refuses('temperature', unsupported));
     await world.answerTo({ temperature: 1 });
