@@ -108,6 +108,10 @@ export class AttemptGroup implements Group, AttemptListener {
     });
   }
 
+  get silent(): readonly Attempt[] {
+    return this.#running;
+  }
+
   onSilence(): void {
     try {
       this.#rescue();

@@ -441,6 +441,22 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
     assert.equal(next.status, 200);
   });
 
+  it('is told in a comment where the headers have gone out already', async (t) => {
+    const a: Script = (body) => ('temperature' in body ? { steps: [{ do: 'wait', ms: 30_000 }, ...unsupported.steps] } : answer(body));
+    const world = await startWith(t, a);
+    const seen = await world.answerTo({ temperature: 1, stream: true });
+    assert.match(seen.text, /: breakwater target=a\/m attempts=2 dropped=temperature\n/);
+  });
+
+  it('at the first choice, while a hedge answers: the reason is told', async (t) => {
+    const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
+    const late = { ...unsupported, connectMs: 100 };
+    const world = await startWith(t, refuses('temperature', late), { b: () => chatAnswer({ headersAfterMs: 500 }), config: { policy } });
+    await world.answerTo();
+    const seen = await world.answerTo({ temperature: 1 });
+    assert.deepEqual([seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-fallback')], ['b/m', 'unsupported']);
+  });
+
   it('is learned by a hedge that loses, and no more', async (t) => {
     const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
     const slow: Script = (body) => chatAnswer({ headersAfterMs: 200, words: [String(body['temperature'])] });
