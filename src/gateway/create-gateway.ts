@@ -375,7 +375,7 @@ class RunningGateway implements Gateway {
       change(state);
       tellBreaker(this.#engine, state);
     }
-    this.#engine.admission.pump(true);
+    this.#engine.admission.pump();
     return states.length > 0;
   }
 }

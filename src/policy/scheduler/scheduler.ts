@@ -157,9 +157,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /** Everything that can be decided now: starts, and refusals. `everyone`: not only what time and permits change, but any resource may have changed. */
-  poll(now: Instant, everyone = false): Decided<T, A>[] {
-    if (everyone) this.#room.lookAtAll();
+  /** Everything that can be decided now: starts, and refusals of those whose wait is over, has become hopeless, or gave way to others. */
+  poll(now: Instant): Decided<T, A>[] {
     if (this.#length > 0) this.#decide(now);
     const decided = this.#decided;
     this.#decided = [];
@@ -377,7 +376,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   /** When one that asks now for the same, with as much time, would start. */
   #newcomerAt(now: Instant, { applicant, deadline, since, queue }: Entry<T, A>): Instant | null {
-    const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + now - since, waitUntil: Infinity };
+    const later = now - since;
+    const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + later, waitUntil: Infinity };
     const look = this.#evaluator.evaluate(entry, now, true);
     return look.place === null ? expectedStart(now, this.#shares, entry, look) : now;
   }
