@@ -110,6 +110,10 @@ export class AttemptGroup implements Group, AttemptListener {
     });
   }
 
+  get silent(): readonly Attempt[] {
+    return this.#running;
+  }
+
   onSilence(): void {
     try {
       this.#rescue();

@@ -6,8 +6,8 @@ import type { ExchangeHandler } from './exchange.ts';
 import { probeCaller } from './half-closed.ts';
 import { NodeExchange, openExchanges, type TrackedSocket } from './node-exchange.ts';
 import { takeTurn } from './pipelined.ts';
-import { headFault } from './request-head.ts';
-import { refuseBroken, refuseHead, refusesMore, type AnswerBroken } from './refusals.ts';
+import { headFault, wantedProtocol } from './request-head.ts';
+import { refuseBroken, refuseHead, refuseUpgrade, refusesMore, type AnswerBroken } from './refusals.ts';
 
 /** Longer than the 60 s of common load balancers, so that it is they who hang up on an idle connection, never we. */
 const keepAliveTimeoutMs = 75_000;
@@ -67,6 +67,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     if (refusesMore(request)) return;
     const fault = headFault(request);
     if (fault !== null) return refuseHead(request, response, answerBroken(400, fault));
+    if (request.headers.upgrade !== undefined && wantedProtocol(request) !== null) return refuseUpgrade(request, response, answerBroken);
     takeTurn(new NodeExchange(request, response, state, awaitsContinue), response, state.handle);
   }
 

@@ -35,6 +35,12 @@ export function refuseHead(request: IncomingMessage, response: ServerResponse, {
   response.writeHead(status, [...headers, 'connection', 'close']).end(body);
 }
 
+/** Refuses to change to another protocol, and names the one that is served. */
+export function refuseUpgrade(request: IncomingMessage, response: ServerResponse, answerBroken: AnswerBroken): void {
+  const { status, headers, body } = answerBroken(426, 'this server speaks HTTP/1.1 only: send the request without an Upgrade header');
+  refuseHead(request, response, { status, headers: [...headers, 'upgrade', 'HTTP/1.1'], body });
+}
+
 /** Refuses what the parser could not read, in its turn, and ends the connection. */
 export function refuseBroken(error: { readonly code?: string }, socket: Socket, answerBroken: AnswerBroken): void {
   const broken = socket as RefusedSocket;

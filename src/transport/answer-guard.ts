@@ -8,7 +8,7 @@ import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import type { StreamPush, StreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, sniff } from './answer-form.ts';
+import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { MISSING, phaseLimit } from './answer-limits.ts';
 import type { PhaseTimes } from './answer-limits.ts';
@@ -147,7 +147,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     }
     if (this.#isError) return;
     const type = firstValue(headers['content-type']);
-    const fault = this.#form.wants === 'bytes' ? null : contentTypeFault(type);
+    const fault = this.#form.wants === 'bytes' ? pageFault(type) : contentTypeFault(type);
     if (fault !== null) this.#fail('malformed', fault);
     else if (this.#form.judgesBytes && isIdentity(encoding) && isJson(type)) this.#reading = 'plain';
   }

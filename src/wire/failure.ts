@@ -1,5 +1,5 @@
 import type { Failure, FailureKind, Phase } from '../core/facts.ts';
-import { fieldNamedIn } from './error-field.ts';
+import { fieldNamedIn } from '../core/unsupported-field.ts';
 import { readErrorBody, readErrorValue } from './error-shape.ts';
 import type { ErrorShape } from './error-shape.ts';
 import type { HeaderLookup } from './header-lookup.ts';

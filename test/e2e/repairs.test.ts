@@ -349,6 +349,22 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
     assert.equal(world.eventsOf('note').filter(({ note }) => /^temperature left out/.test(note)).length, 60);
   });
 
+  for (const message of [
+    "Unrecognized key(s) in object: 'top_k'",
+    'Failed to deserialize the JSON body into the target type: unknown field `top_k`, expected one of `model`, `messages`',
+    "Additional properties are not allowed ('top_k' was unexpected)",
+    'This model does not support the top_k parameter.',
+    'The parameter `top_k` is no longer supported',
+    '`top_k` is not permitted for this model',
+  ]) {
+    it(`named in a sentence alone: ${message}`, async (t) => {
+      const world = await startWith(t, refuses('top_k', json(400, { error: { message } })));
+      const seen = await load(world, 10, 100, () => ({ top_k: 40 }));
+      for (const { status, headers } of seen) assert.deepEqual([status, headers.get('x-breakwater-dropped')], [200, 'top_k']);
+      assert.deepEqual([world.callsTo('a'), carrying(world, 'top_k')], [11, 1]);
+    });
+  }
+
   it('and that a request does not have is not told of', async (t) => {
     const world = await startWith(t, refuses('temperature', unsupported));
     await world.answerTo({ temperature: 1 });
@@ -423,6 +439,22 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
     assert.deepEqual([seen.status, world.callsTo('a')], [400, 9]);
     const next = await world.answerTo(Object.fromEntries(fields.map((name) => [name, 1])));
     assert.equal(next.status, 200);
+  });
+
+  it('is told in a comment where the headers have gone out already', async (t) => {
+    const a: Script = (body) => ('temperature' in body ? { steps: [{ do: 'wait', ms: 30_000 }, ...unsupported.steps] } : answer(body));
+    const world = await startWith(t, a);
+    const seen = await world.answerTo({ temperature: 1, stream: true });
+    assert.match(seen.text, /: breakwater target=a\/m attempts=2 dropped=temperature\n/);
+  });
+
+  it('at the first choice, while a hedge answers: the reason is told', async (t) => {
+    const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
+    const late = { ...unsupported, connectMs: 100 };
+    const world = await startWith(t, refuses('temperature', late), { b: () => chatAnswer({ headersAfterMs: 500 }), config: { policy } });
+    await world.answerTo();
+    const seen = await world.answerTo({ temperature: 1 });
+    assert.deepEqual([seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-fallback')], ['b/m', 'unsupported']);
   });
 
   it('is learned by a hedge that loses, and no more', async (t) => {
