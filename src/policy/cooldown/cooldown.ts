@@ -141,7 +141,8 @@ export class Cooldown implements Resource {
     this.#pauses.served(need?.source);
   }
 
-  cancel(now: Instant, ticket: number): void {
+  cancel(now: Instant, ticket: number, need?: Need): void {
+    this.#pauses.cancel(now, need?.source);
     if (ticket < 0) this.#testAt.client = this.#testAt.request = now;
     if (ticket !== this.#ticket) return; // others have been spaced after it: its gap stays
     this.#nextStart = this.#before.nextStart;
