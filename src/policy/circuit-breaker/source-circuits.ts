@@ -99,7 +99,7 @@ export class SourceCircuits {
       if (isOf(suspect, source)) {
         suspect.data.counted.record(now, false);
         this.#countOwn(now, suspect.data, false);
-      } else if (!suspect.data.isHeld && suspect.streak === 0 && now - suspect.failedAt > this.#options.windowMs) this.#drop(suspect);
+      } else if (!suspect.data.isHeld && now - suspect.failedAt > this.#options.windowMs) this.#drop(suspect);
     }
     this.blame.served(now, source);
   }
