@@ -85,3 +85,9 @@ test('random padding beside the content is not counted as output', () => {
     assert.ok(saidTokens >= 20 && saidTokens <= 40, `${saidTokens} tokens`);
   }
 });
+
+test('a large event may hold line separators of Unicode in its text', () => {
+  const stream = ROLE + chunk({ content: `a\u2028b\u2029${'c'.repeat(300_000)}` }) + STOP + DONE;
+  const found = read(stream, { size: 64 * 1024 });
+  assert.deepEqual([found.failure, found.done, found.facts.finishReason], [null, true, 'stop']);
+});
