@@ -163,7 +163,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return decided;
   }
 
-  /** Some have given way to newcomers, and are to be told by a poll. */
+  /** Requests have given way to newcomers; the next poll returns their refusals. */
   get hasDecided(): boolean {
     return this.#decided.length > 0;
   }
