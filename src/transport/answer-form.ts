@@ -14,8 +14,7 @@ export interface AnswerForm {
   readonly judgesBytes: boolean;
   /** Reads the answer as events; null: an answer of this kind never is. */
   createReader(): StreamReader | null;
-  /** Judges a whole JSON text. */
-  /** `outline`: of a large one. */
+  /** Judges a whole JSON text. `outline`: of a large one. */
   read(answer: Uint8Array, outline: JsonOutline | null): ReadAnswer;
   /** A whole JSON text as events. */
   toStream(answer: Uint8Array): Uint8Array;

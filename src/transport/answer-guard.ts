@@ -276,12 +276,13 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     else if (this.held.since === null && this.held.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has a preamble without end');
   }
 
-  /** Events for one who asked for a plain answer: held until they are complete. */
+  /** Events for a plain answer: held until they are complete. `#fail` is not for it: it ends a complete stream, which comes back here. */
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
     this.#fold ??= this.#form.createFold();
     for (const piece of push.pieces) this.#fold.push(piece);
-    if (this.held.isTooLarge || this.#fold.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
+    if (this.held.isTooLarge || this.#fold.isTooLarge)
+      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
     else if (push.done) this.#judgeWhole(this.#fold.finish());
   }
 

@@ -107,9 +107,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       if (target !== null) return this.#reserve(now, applicant, target);
     }
     const entry = this.#entry(now, applicant, rank);
-    this.#evaluator.isOverdue = this.wakeAt <= now;
-    const look = this.#evaluator.evaluate(entry, now, true);
-    this.#evaluator.isOverdue = false;
+    const look = this.#evaluator.evaluateNewcomer(entry, now, this.wakeAt <= now);
     if (look.place !== null) return this.#start(now, entry, look.place);
     if (!look.feasible) return refusal('infeasible', applicant, now, expectedStart(now, this.#shares, entry, look));
     if (this.#length >= this.#options.queueLengthMax) return this.#submitToFull(now, entry, look);
@@ -123,7 +121,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const other = this.#places.givesWay(rank, client, this.#shares, this.#options.queueLengthMax);
     if (other === null) return refusal('queue_full', entry.applicant, now, expectedStart(now, this.#shares, entry, look));
     this.#refuse(now, other, 'queue_full');
-    const again = this.#evaluator.evaluate(entry, now, true);
+    const again = this.#evaluator.evaluateNewcomer(entry, now, true);
     if (again.place !== null) return this.#start(now, entry, again.place);
     this.#enqueue(now, entry, again);
     return { kind: 'wait' };
@@ -165,7 +163,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return decided;
   }
 
-  /** Some have given way to newcomers, and are to be told by a poll. */
+  /** Requests have given way to newcomers; the next poll returns their refusals. */
   get hasDecided(): boolean {
     return this.#decided.length > 0;
   }

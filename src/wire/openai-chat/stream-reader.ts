@@ -34,7 +34,7 @@ export interface StreamReader {
   readonly facts: AnswerFacts;
   /** True if every choice has ended: only usage and terminator may follow. */
   readonly isComplete: boolean;
-  /** An estimate of what was generated, for a provider that tells no usage. */
+  /** An estimate of the output tokens, for a provider that reports no usage. */
   readonly saidTokens: number;
   /** After `done` or a failure it gives nothing more. */
   push(chunk: Uint8Array): StreamPush;
@@ -358,7 +358,7 @@ function holdsMorePiece(choice: Record<string, unknown>): boolean {
   return (isRecord(delta) && holdsMore(delta)) || (typeof text === 'string' && text !== '');
 }
 
-/** As much of a block tells what it is. */
+/** So much of a block is looked at to recognise it. */
 const FIELDS_LENGTH_MAX = 16 * 1024;
 
 function isFields(block: Buffer): boolean {
