@@ -63,12 +63,12 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
   const reserve = byteReserve[settings.priority ?? call.client!.priority];
   const allowance = new BodyAllowance(gateway, exchange, { holder: call.holder, reserve, endsAt }, app.stalls);
   try {
-    app.stalls.add(allowance);
+    allowance.watch();
     let body: ReceivedBody;
     try {
       body = await readDecodedBody(exchange, allowance, app.decoders);
     } finally {
-      app.stalls.remove(allowance);
+      allowance.unwatch();
     }
     await run(body instanceof Uint8Array ? body : await joinBody(body, gateway.slices), { receivedAt, settings });
   } finally {
