@@ -200,7 +200,7 @@ describe('a stream that breaks off', () => {
       config: { policy: { stream: { recover: 'continue' }, hedge: { enabled: true, delay: '500ms', budget: 1 } } },
     });
     const seen = await world.answerTo(request({ max_tokens: 1000 }));
-    assert.deepEqual(['a', 'b', 'c'].map(world.callsTo), [1, 1, 1]);
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b'), world.callsTo('c')], [1, 1, 1]);
     assert.equal(contentOf(seen.text), WHOLE);
   });
 
