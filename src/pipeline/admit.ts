@@ -37,7 +37,7 @@ export class Admission {
   /** What can be said at once; after `wait`, call `wait`. */
   submit(applicant: RouteApplicant): Decision<RouteTarget> {
     const decision = this.#scheduler.submit(this.#clock.now(), applicant);
-    // Who waits pumps by itself, once it can be told.
+    // A caller of `wait` pumps after it, when the decision can be delivered.
     if (decision.kind !== 'wait' && this.#scheduler.hasDecided) this.pump();
     return decision;
   }

@@ -41,7 +41,7 @@ export interface Listener {
 
 /** Starts to listen; rejects with Node's own error (`EADDRINUSE`, `EACCES`, …) where that can't be. */
 export function listen(options: ListenerOptions): Promise<Listener> {
-  const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isIdle);
+  const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isDisposable);
   const state: ListenerState = { handle: options.handle, connections, windingDown: false };
   const server = createServer({
     keepAliveTimeout: keepAliveTimeoutMs,
@@ -130,6 +130,11 @@ function probeOrClose(socket: Socket): void {
 /** Ends every connection on which no answer is owed, once it has flushed the last one. */
 function closeIdle({ connections }: ListenerState): void {
   for (const socket of connections.all) if (isIdle(socket)) socket.destroySoon();
+}
+
+/** It can be closed at once: idle, and no part of an answer is left to flush. */
+function isDisposable(socket: TrackedSocket): boolean {
+  return isIdle(socket) && socket.writableLength === 0;
 }
 
 /** No answer is owed on it. */

@@ -117,6 +117,35 @@ describe('a target that refuses stream_options', { concurrency: 4 }, () => {
     assert.deepEqual([seen.status, seen.headers.get('x-breakwater-attempts')], [200, '2']);
   });
 
+  for (const [name, refusal] of [
+    ['by its code', REFUSALS['its code']!],
+    ['without a reason', json(400, { error: { message: 'Bad request' } })],
+  ] as const) {
+    it(`${name}, of a call and its hedge: the field is left out of later requests`, async (t) => {
+      const slowly: SimulatedAnswer = { steps: [{ do: 'wait', ms: 600 }, ...refusal.steps] };
+      const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
+      const world = await startWith(t, refuses('stream_options', slowly), { config: { policy } });
+      const first = await world.answerTo({ stream: true });
+      assert.deepEqual([first.status, first.headers.get('x-breakwater-attempts'), carrying(world, 'stream_options')], [200, '3', 2]);
+      const notes = world.eventsOf('note').map(({ note }) => note);
+      assert.ok(!notes.some((note) => note.startsWith('refused alike')), 'the hedge was sent before the change');
+      const seen = await load(world, 3, 3000, () => ({ stream: true }));
+      for (const { status } of seen) assert.equal(status, 200);
+      assert.ok(carrying(world, 'stream_options') <= 4, 'but for one probe and its hedge');
+    });
+  }
+
+  it('is not learned from a hedge that was sent with the field and answered', async (t) => {
+    const refusal: SimulatedAnswer = { steps: [{ do: 'wait', ms: 600 }, ...json(400, { error: { message: 'Bad request' } }).steps] };
+    const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
+    let calls = 0;
+    const world = await startWith(t, () => (++calls === 1 ? refusal : chatStream({ headersAfterMs: 400 })), { config: { policy } });
+    const first = await world.answerTo({ stream: true });
+    assert.deepEqual([first.status, first.headers.get('x-breakwater-attempts'), calls], [200, '2', 2]);
+    await load(world, 3, 0, () => ({ stream: true }));
+    assert.equal(carrying(world, 'stream_options'), 5);
+  });
+
   it('is probed with one request in ten minutes, and gets the field again once it takes it', async (t) => {
     let takes = false;
     const refusal = REFUSALS['its code']!;
