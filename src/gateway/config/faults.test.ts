@@ -202,6 +202,8 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     `clients[0].keyHash: must not stand beside key; write one of them (got "sha256:${'0'.repeat(64)}")`,
   ],
   [{ clients: [{ name: 'a', keyHash: 'md5:00' }] }, 'clients[0].keyHash: must be sha256: and 64 hex digits (got "md5:00")'],
+  [{ clients: [{ name: 'a', keyHash: 'hunter2' }] }, 'clients[0].keyHash: must be sha256: and 64 hex digits'],
+  [{ clients: [{ name: 'a', keyHash: 'sha256:hunter2' }] }, 'clients[0].keyHash: must be sha256: and 64 hex digits'],
   [client({ priority: 'urgent' }), 'clients[0].priority: must be high, normal or low (got "urgent")'],
   [client({ priority: 'high', maxPriority: 'low' }), 'clients[0].maxPriority: must not be lower than priority (high) (got "low")'],
   [
