@@ -375,7 +375,7 @@ class RunningGateway implements Gateway {
       change(state);
       tellBreaker(this.#engine, state);
     }
-    this.#engine.admission.pump();
+    this.#engine.admission.pump(true);
     return states.length > 0;
   }
 }

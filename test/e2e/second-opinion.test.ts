@@ -135,6 +135,14 @@ describe('a refusal that no rule knows', { concurrency: 4 }, () => {
     });
   }
 
+  it('a 407 alone: one call, and 502 with its words, for a 407 would be about a proxy of the caller', async (t) => {
+    const world = await start(t, { a: json(407, { error: { message: 'proxy authentication required' } }) });
+    const seen = await world.answerTo();
+    assert.deepEqual([seen.status, world.callsTo('a')], [502, 1]);
+    assert.equal(errorOf(seen.text).message, 'proxy authentication required');
+    assert.equal(seen.headers.get('x-should-retry'), 'false');
+  });
+
   it('in a stream, as its first event: a healthy target is asked', async (t) => {
     const error = { message: 'Your request exceeded model token limit: 8192', type: 'invalid_request_error', code: null };
     for (const refusal of [

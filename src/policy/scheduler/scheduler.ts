@@ -155,8 +155,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /** Everything that can be decided now: starts, and refusals of those whose wait is over, has become hopeless, or gave way to others. */
-  poll(now: Instant): Decided<T, A>[] {
+  /** Everything that can be decided now: starts, and refusals. `everyone`: a resource was changed from outside, so every queue is looked at. */
+  poll(now: Instant, everyone = false): Decided<T, A>[] {
+    if (everyone) this.#room.lookAtAll();
     if (this.#length > 0) this.#decide(now);
     const decided = this.#decided;
     this.#decided = [];
@@ -374,8 +375,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   /** When one that asks now for the same, with as much time, would start. */
   #newcomerAt(now: Instant, { applicant, deadline, since, queue }: Entry<T, A>): Instant | null {
-    const later = now - since;
-    const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + later, waitUntil: Infinity };
+    const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + now - since, waitUntil: Infinity };
     const look = this.#evaluator.evaluate(entry, now, true);
     return look.place === null ? expectedStart(now, this.#shares, entry, look) : now;
   }
