@@ -196,14 +196,14 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   pause(): void {
-    setUnread(this, this.#clock.now(), true);
+    setUnread(this.options, this.#clock.now(), true);
     this.#callerBehind = true;
     this.#guard.setPaused(true);
     this.#upstream?.pause();
   }
 
   resume(): void {
-    setUnread(this, this.#clock.now(), false);
+    setUnread(this.options, this.#clock.now(), false);
     this.#callerBehind = false;
     this.#guard.setPaused(false);
     if (!this.#decoderFull) this.#upstream?.resume();
