@@ -55,6 +55,11 @@ export class LimitLearner implements LimitListener {
     return requests || tokens;
   }
 
+  /** See `LearnedRate.isCalm`. */
+  isCalm(now: Instant): boolean {
+    return this.requests.isCalm(now);
+  }
+
   /** After `read`: the provider has answered, whatever it was. */
   heard(now: Instant): void {
     this.requests.heard(now);

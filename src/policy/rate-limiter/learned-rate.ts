@@ -35,6 +35,7 @@ const MINUTE_MS = 60_000;
 /** No provider is taken to allow less than this a minute because of refusals without a word; at first not even near it. */
 const PACED_MIN = { requests: 6, tokens: 3_000 } as const;
 const PACED_FIRST_MIN = { requests: 30, tokens: 15_000 } as const;
+const CALM_PER_MINUTE = 180;
 
 export interface LearnedLevel {
   readonly told: readonly ToldLevel[];
@@ -204,6 +205,11 @@ export class LearnedRate implements Resource {
     if (!isTrial) return;
     this.#paced.slowDown();
     this.#refusals.expect((calls * this.#paced.perMinute) / Math.max(1, this.#accepted.perMinute(now)));
+  }
+
+  /** So few calls that a pause which the provider asks for costs little, whether or not its refusals are random. */
+  isCalm(now: Instant): boolean {
+    return this.#accepted.callsPerMinute(now) < CALM_PER_MINUTE;
   }
 
   /** Nothing is known of it any more. */
