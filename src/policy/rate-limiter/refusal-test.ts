@@ -58,7 +58,7 @@ const TRIAL_CALLS_MAX = 200;
 /** Without a limit in force no less than this share is taken for random. */
 const FREE_SHARE_MIN = 0.01;
 /** With fewer accepted calls a minute a trial would need minutes. */
-const TRIED_PER_MINUTE_MIN = 80;
+const TRIED_PER_MINUTE_MIN = 40;
 /** Outside of trials a larger share than this is not taken for random. */
 const UNTRIED_SHARE_MAX = 0.015;
 /** More refusals in a row than this say nothing more of the rate: it is an outage, or a window that is full. */
