@@ -51,9 +51,7 @@ export function learnFromFailure(
   const isLimited = judgement.reason === 'rate_limited' && judgement.effect === 'cooldown';
   state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, isLimited);
   if (isLimited && state.cooldown.levelAlone(run.source) === null)
-    attempt.pausesTarget =
-      state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure)) ||
-      (failure.retryAfterMs !== null && state.rates.isCalm(now));
+    attempt.pausesTarget = state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure), failure.retryAfterMs !== null);
   state.rates.heard(now);
 }
 

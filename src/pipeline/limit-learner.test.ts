@@ -123,6 +123,6 @@ test('a limit that is only just too small to be believed is kept once a refusal 
   const told = { 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '0' };
   play(all, () => told, 0.05);
   all.read(4_000, EPOCH_MS, 3_500, told, true);
-  all.refused(4_000, 3_500, NEED, 'requests');
+  all.refused(4_000, 3_500, NEED, 'requests', false);
   assert.ok(all.requests.earliest(4_000, NEED) > 20_000);
 });

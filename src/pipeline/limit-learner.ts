@@ -44,20 +44,15 @@ export class LimitLearner implements LimitListener {
   }
 
   /**
-   * After `read`: a rate limit has refused the call; of which kind, where the provider says so. False: the refusal seems to be random,
-   * and the target needs no pause.
+   * After `read`: a rate limit has refused the call; of which kind, where the provider says so. `asksToWait`: it names a wait. False:
+   * the refusal seems to be random, and the target needs no pause.
    */
-  refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null): boolean {
-    const requests = kind !== 'tokens' && this.requests.refused(now, startedAt, need);
+  refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null, asksToWait: boolean): boolean {
+    const requests = kind !== 'tokens' && this.requests.refused(now, startedAt, need, asksToWait);
     if (kind === 'requests') return requests;
-    const tokens = this.tokens.refused(now, startedAt, need);
+    const tokens = this.tokens.refused(now, startedAt, need, asksToWait);
     if (tokens) this.cached.refused();
     return requests || tokens;
-  }
-
-  /** See `LearnedRate.isCalm`. */
-  isCalm(now: Instant): boolean {
-    return this.requests.isCalm(now);
   }
 
   /** After `read`: the provider has answered, whatever it was. */

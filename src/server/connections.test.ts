@@ -62,7 +62,7 @@ async function startTaken(t: TestContext, answer: (sink: AnswerSink) => void) {
   t.after(() => (listener.destroy(), listener.close()));
   open(post).pause();
   while (gateway.requests.length === 0) await new Promise(setImmediate);
-  return { gateway, open };
+  return { gateway, listener, open };
 }
 
 test('a refused connection is closed in bounded time, whatever its caller goes on to send', async (t) => {
@@ -91,4 +91,17 @@ test('a connection on which an answer is still flushed makes no room for another
   await new Promise((resolve) => refused.once('close', resolve));
   assert.match(text, /^HTTP\/1\.1 503 /);
   assert.equal(gateway.requests.length, 1);
+});
+
+test('refused connections are broken off with all others', async (t) => {
+  const { listener, open } = await startTaken(t, () => {});
+  // It keeps its side open and reads nothing, so that its refusal lasts.
+  const refused = open(post, true);
+  await new Promise((resolve) => refused.once('data', resolve));
+  refused.pause();
+  const startedAt = performance.now();
+  const closed = listener.close();
+  listener.destroy();
+  await closed;
+  assert.ok(performance.now() - startedAt < 800, 'not only once the refusal has had its time');
 });

@@ -102,7 +102,7 @@ function toListener(server: Server, state: ListenerState, host: string): Listene
         NetServer.prototype.close.call(server, () => resolve());
       }),
     destroy() {
-      for (const socket of state.connections.all) socket.destroy();
+      server.closeAllConnections();
     },
   };
 }

@@ -146,6 +146,22 @@ describe('a target that refuses stream_options', { concurrency: 4 }, () => {
     assert.equal(carrying(world, 'stream_options'), 5);
   });
 
+  for (const [when, ms] of [
+    ['before', 50],
+    ['after', 200],
+  ] as const) {
+    it(`is not repeated where a hedge at the same target is refused for good ${when} it`, async (t) => {
+      const after = (wait: number, { steps }: SimulatedAnswer): SimulatedAnswer => ({ steps: [{ do: 'wait', ms: wait }, ...steps] });
+      const refusal = after(600, json(400, { error: { message: 'Unknown parameter: stream_options' } }));
+      const hedged = after(ms, json(401, { error: { message: 'Incorrect API key provided', code: 'invalid_api_key' } }));
+      const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
+      let calls = 0;
+      const world = await startWith(t, () => (++calls === 1 ? refusal : hedged), { config: { policy } });
+      await world.answerTo({ stream: true });
+      assert.equal(calls, 2);
+    });
+  }
+
   it('is probed with one request in ten minutes, and gets the field again once it takes it', async (t) => {
     let takes = false;
     const refusal = REFUSALS['its code']!;
