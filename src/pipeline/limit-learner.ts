@@ -48,11 +48,10 @@ export class LimitLearner implements LimitListener {
    * the refusal seems to be random, and the target needs no pause.
    */
   refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null, asksToWait: boolean): boolean {
-    const requests = kind !== 'tokens' && this.requests.refused(now, startedAt, need, asksToWait);
-    if (kind === 'requests') return requests;
-    const tokens = this.tokens.refused(now, startedAt, need, asksToWait);
+    const requests = kind !== 'tokens' && this.requests.refused(now, startedAt, need);
+    const tokens = kind !== 'requests' && this.tokens.refused(now, startedAt, need);
     if (tokens) this.cached.refused();
-    return requests || tokens;
+    return requests || tokens || (asksToWait && this.requests.isCalm(now));
   }
 
   /** After `read`: the provider has answered, whatever it was. */

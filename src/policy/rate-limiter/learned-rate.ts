@@ -35,7 +35,6 @@ const MINUTE_MS = 60_000;
 /** No provider is taken to allow less than this a minute because of refusals without a word; at first not even near it. */
 const PACED_MIN = { requests: 6, tokens: 3_000 } as const;
 const PACED_FIRST_MIN = { requests: 30, tokens: 15_000 } as const;
-/** Where fewer calls a minute are accepted, a wait that the provider asks for costs little, whether or not its refusals are random. */
 const CALM_PER_MINUTE = 180;
 
 export interface LearnedLevel {
@@ -170,18 +169,16 @@ export class LearnedRate implements Resource {
 
   /**
    * A call was refused by a rate limit. Where nothing tells what the limit is, or what is told does not hold, a rate is inferred, if
-   * refusals depend on it. `asksToWait`: the provider names a wait. False: the refusal is one of a few that seem to be random, and the
-   * target needs no pause.
+   * refusals depend on it. False: the refusal is one of a few that seem to be random, and the target needs no pause.
    */
-  refused(now: Instant, startedAt: Instant, need: Need, asksToWait = false): boolean {
+  refused(now: Instant, startedAt: Instant, need: Need): boolean {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
     this.#accepted.add(now, -input - output, -1);
     // What others take of a limit that was told is inferred, too.
     this.#isExplained = this.#told.isEmpty || this.#told.refused(now, startedAt, input, output, this.#accepted.lately(now));
-    const callsPerMinute = this.#accepted.callsPerMinute(now);
-    const areMany = this.#refusals.refused(now, startedAt, callsPerMinute);
+    const needsPause = this.#refusals.refused(now, startedAt, this.#accepted.callsPerMinute(now));
     this.#heedRefusals(now);
-    return areMany || (asksToWait && callsPerMinute < CALM_PER_MINUTE);
+    return needsPause;
   }
 
   #heedRefusals(now: Instant): void {
@@ -208,6 +205,11 @@ export class LearnedRate implements Resource {
     if (!isTrial) return;
     this.#paced.slowDown();
     this.#refusals.expect((calls * this.#paced.perMinute) / Math.max(1, this.#accepted.perMinute(now)));
+  }
+
+  /** So few calls that a pause which the provider asks for costs little, whether or not its refusals are random. */
+  isCalm(now: Instant): boolean {
+    return this.#accepted.callsPerMinute(now) < CALM_PER_MINUTE;
   }
 
   /** Nothing is known of it any more. */

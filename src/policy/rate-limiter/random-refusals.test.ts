@@ -59,29 +59,6 @@ test('a few random refusals among many calls need no pause; the first in a minut
   assert.equal(row.at(-1), true, 'a row');
 });
 
-test('where calls are few, a refusal that asks for a wait pauses, random or not; one without does not', () => {
-  for (const asksToWait of [true, false]) {
-    const rate = make();
-    const drive = (count: number, everyMs: number, from: number): number => {
-      for (let i = 0; i < count; i++) {
-        rate.reserve(from + i * everyMs, ONE);
-        rate.served(from + i * everyMs + 15, from + i * everyMs, ONE);
-      }
-      return from + count * everyMs;
-    };
-    const refuse = (at: number): boolean => {
-      rate.reserve(at, ONE);
-      return rate.refused(at + 10, at, ONE, asksToWait);
-    };
-    const few = drive(100, 1000, 0);
-    assert.equal(refuse(few), true, 'the first');
-    assert.equal(refuse(drive(40, 1000, few + 1000)), asksToWait, 'a call a second');
-    const many = drive(3000, 20, few + 100_000);
-    assert.equal(refuse(many), true, 'the first for more than a minute');
-    assert.equal(refuse(drive(1000, 20, many + 20)), false, 'fifty calls a second');
-  }
-});
-
 test('three chance refusals within a minute slow no one down at a target with a call every three seconds', () => {
   const rate = make();
   const refusedOnes = new Set([100, 104, 110, 300, 303, 309]);
