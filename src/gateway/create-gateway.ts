@@ -21,6 +21,7 @@ import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
+import { rejectedEvent } from '../pipeline/received.ts';
 import { holderOf } from '../pipeline/gateway-request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { ModelAnswer, ModelQuestion } from '../pipeline/model-question.ts';
@@ -346,25 +347,11 @@ class RunningGateway implements Gateway {
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
-    const { id: requestId, method, path, dialect, facts, client } = request;
-    const { status, code, message } = error;
+    const { id, method, path, dialect, facts, client } = request;
     const { operation, model } = facts;
-    const at = this.clock.now();
-    this.events.emit({
-      type: 'rejected',
-      requestId,
-      at,
-      status,
-      code,
-      message,
-      method,
-      path: `/v1${path}`,
-      protocol: dialect.protocol,
-      operation,
-      model,
-      client: client.name,
-    });
-    const answer = errorAnswer(dialect.error, error, request.id);
+    const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation, model, client: client.name };
+    this.events.emit(rejectedEvent(id, this.clock.now(), error, asked));
+    const answer = errorAnswer(dialect.error, error, id);
     sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);
   }
@@ -375,7 +362,7 @@ class RunningGateway implements Gateway {
       change(state);
       tellBreaker(this.#engine, state);
     }
-    this.#engine.admission.pump();
+    this.#engine.admission.pump(true);
     return states.length > 0;
   }
 }

@@ -15,7 +15,7 @@ export class ProviderLists {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #credentials: CredentialRegistry;
-  readonly #lists = new Map<string, ReadonlySet<string>>();
+  #lists = new Map<string, ReadonlySet<string>>();
   #freshUntil: Instant = -Infinity;
   #asking: Promise<void> | null = null;
 
@@ -33,7 +33,10 @@ export class ProviderLists {
   /** Asks every provider that can be asked, unless that was done a short while ago. Bounded; never rejects. */
   refresh(config: Config): Promise<void> {
     if (this.#clock.now() < this.#freshUntil) return Promise.resolve();
-    this.#asking ??= this.#askAll(config).finally(() => {
+    if (this.#asking !== null) return this.#asking;
+    const lists = this.#lists;
+    this.#asking = this.#askAll(config, lists).finally(() => {
+      if (lists !== this.#lists) return; // the config has changed meanwhile
       this.#asking = null;
       this.#freshUntil = this.#clock.now() + FRESH_MS;
     });
@@ -55,15 +58,16 @@ export class ProviderLists {
   /** The config has changed. */
   forget(): void {
     this.#freshUntil = -Infinity;
-    this.#lists.clear();
+    this.#asking = null;
+    this.#lists = new Map();
   }
 
-  async #askAll(config: Config): Promise<void> {
+  async #askAll(config: Config, lists: Map<string, ReadonlySet<string>>): Promise<void> {
     const providers = Object.values(config.providers).filter((provider) => provider.protocol === 'openai');
     await Promise.all(
       providers.map(async (provider) => {
         const list = await this.#ask(provider);
-        if (list !== null) this.#lists.set(provider.name, list);
+        if (list !== null) lists.set(provider.name, list);
       }),
     );
   }

@@ -147,6 +147,9 @@ export class TargetRegistry {
     if (known?.config === config) return known.state;
     const place = this.#place(config, name, policy);
     const settings = this.#settings(config, provider, model, credential, credentials);
+    place.shared.concurrency.configure(
+      [provider.limits, provider.models[model]?.limits].some((limits) => limits?.concurrency !== undefined),
+    );
     // A known target takes new settings over where it stands: requests under way and what was learned stay with it.
     const state: TargetState = Object.assign(
       known?.state ?? {

@@ -37,7 +37,7 @@ export class Admission {
   /** What can be said at once; after `wait`, call `wait`. */
   submit(applicant: RouteApplicant): Decision<RouteTarget> {
     const decision = this.#scheduler.submit(this.#clock.now(), applicant);
-    // Who waits pumps by itself, once it can be told.
+    // A caller of `wait` pumps after it, when the decision can be delivered.
     if (decision.kind !== 'wait' && this.#scheduler.hasDecided) this.pump();
     return decision;
   }
@@ -71,10 +71,13 @@ export class Admission {
     this.pump();
   }
 
-  /** Something may have become free, or blocked: decides what can be decided now, and sets the alarm for the next time. */
-  pump(): void {
+  /**
+   * Something may have become free, or blocked: decides what can be decided now, and sets the alarm for the next time.
+   * `everyone`: an operator changed a target, which no permit or clock says to those who wait for something else of it.
+   */
+  pump(everyone = false): void {
     if (this.#scheduler.length === 0 && this.#timer === null && !this.#scheduler.hasDecided) return;
-    for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now())) {
+    for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now(), everyone)) {
       const { tell } = applicant;
       applicant.tell = null;
       assert(tell !== null, 'whoever waits in the scheduler has somebody to be told');

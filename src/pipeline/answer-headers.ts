@@ -68,7 +68,13 @@ export function addCostHeader(to: HeaderPairs, { spending }: RequestRun): void {
 }
 
 /** The same, told in a stream whose headers had to go out before it was known. */
-export function wayComment(run: RequestRun, target: RouteTarget): string {
+export function wayComment(run: RequestRun, target: RouteTarget, dropped: readonly string[] = []): string {
   const fallback = run.fallbackFor(target);
-  return `breakwater target=${target.state.name} attempts=${run.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
+  const way = `breakwater target=${target.state.name} attempts=${run.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
+  return dropped.length === 0 ? way : `${way} dropped=${dropped.join(',')}`;
+}
+
+/** The same for the answer of `attempt`. */
+export function attemptComment(run: RequestRun, attempt: Attempt): string {
+  return wayComment(run, attempt.options.target, droppedFields(attempt));
 }

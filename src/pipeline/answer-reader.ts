@@ -324,9 +324,9 @@ function leaverOf(seat: Seat): () => void {
 /** What the headers can't tell any more where keeping alive has begun. */
 function wayComment(headers: readonly string[]): string {
   let comment = 'breakwater';
-  for (const name of ['target', 'attempts', 'fallback', 'quality', 'cache']) {
+  for (const name of ['target', 'attempts', 'fallback', 'dropped', 'quality', 'cache']) {
     const value = headerIn(headers, `x-breakwater-${name}`);
-    if (value !== null) comment += ` ${name}=${value}`;
+    if (value !== null) comment += ` ${name}=${value.replaceAll(', ', ',')}`;
   }
   return comment;
 }

@@ -23,7 +23,6 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
   run.fallback ??= run.attempts === 1 ? skipReason(run, admitted) : null;
   countForBudgets(run, target, race);
   run.tried.markAsked(target);
-  state.inFlight++;
   const attempt = new Attempt(engine.clock, {
     number: run.attempts,
     request: run.request,
@@ -35,6 +34,7 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
     isOnward: run.broken !== null,
     race,
   });
+  state.inFlight++;
   tellBreaker(engine, state); // a permit on an open breaker has made it half-open
   engine.events.emit({
     type: 'attempt',

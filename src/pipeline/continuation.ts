@@ -62,6 +62,7 @@ export class Continuation {
     this.#refusals = '';
     run.request = request;
     run.tiers = this.#tiers;
+    run.mendedFor = null; // it may be a target that does not continue
     run.deadline = run.engine.clock.now() + attempt.idleMs;
     run.tell(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
     return true;

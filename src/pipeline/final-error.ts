@@ -85,8 +85,9 @@ function exhaustedError({ failure }: FailedAttempt): BreakwaterError {
   });
 }
 
-function statusOf(failure: Failure): number | undefined {
-  return failure.status !== null && failure.status >= 400 && failure.status <= 599 ? failure.status : undefined;
+/** 407 is an instruction to the caller's own HTTP client about its proxy (RFC 9110 15.5.8): `fetch` takes it for a network error. */
+function statusOf({ status }: Failure): number | undefined {
+  return status !== null && status >= 400 && status <= 599 && status !== 407 ? status : undefined;
 }
 
 /** When the first of the targets that failed may be asked again, where one said so; null also where nothing would help. */

@@ -36,8 +36,10 @@ function hasStandIn({ shared, tiers }: RequestRun, now: Instant): boolean {
 async function askAgain(run: RequestRun, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {
   const { clock } = run.engine;
   const untried = untriedTiers(run);
-  if (run.mendedFor !== null) {
-    const result = await askMended(run, run.mendedFor, untried.length > 0 ? clock.now() : waitUntil);
+  const { mendedFor } = run;
+  run.mendedFor = null;
+  if (mendedFor !== null && !run.tried.isDead(mendedFor)) {
+    const result = await askMended(run, mendedFor, untried.length > 0 ? clock.now() : waitUntil);
     if (result.kind !== 'refuse' || untried.length === 0) return result;
   }
 
@@ -79,7 +81,6 @@ async function askRepeat(run: RequestRun, again: readonly RouteTarget[], waitUnt
 }
 
 function askMended(run: RequestRun, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
-  run.mendedFor = null;
   return ask(
     run,
     run.route.select(`only ${indexOf(run, target)}`, (candidate) => candidate === target),

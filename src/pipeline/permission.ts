@@ -243,7 +243,11 @@ export function deadlineError(run: RequestRun, blockers: readonly Blocker[] = []
   for (const { target, failure, judgement } of run.failures) {
     parts.push(`${target.state.name}: ${judgement.reason === 'auth' ? 'refused our credential' : failure.message}`);
   }
-  const isOver = run.engine.clock.now() >= run.deadline;
+  const now = run.engine.clock.now();
+  for (const { options, startedAt } of run.group?.silent ?? []) {
+    parts.push(`${options.target.state.name}: no answer within ${Math.round(now - startedAt)} ms`);
+  }
+  const isOver = now >= run.deadline;
   const what = isOver ? 'has passed' : 'leaves too little time';
   return new BreakwaterError('deadline_exceeded', `the deadline of ${totalMs} ms ${what}: ${parts.join('; ')}`);
 }

@@ -8,8 +8,10 @@
  *   rescue   late, because the first may hang; always on
  */
 import type { Instant, Timer } from '../core/clock.ts';
+import type { Failure } from '../core/facts.ts';
 import { hedgeDelayMs, probeRaceDelayMs } from '../policy/hedge.ts';
 import type { RescueBudget } from '../policy/hedge.ts';
+import { createFailure } from '../wire/failure.ts';
 import type { Admitted } from './admit.ts';
 import type { Attempt, AttemptListener } from './attempt.ts';
 import { beginAttempt, endCancelled } from './begin-attempt.ts';
@@ -106,6 +108,10 @@ export class AttemptGroup implements Group, AttemptListener {
       attempt.cancel();
       endCancelled(this.#run, attempt);
     });
+  }
+
+  get silent(): readonly Attempt[] {
+    return this.#running;
   }
 
   onSilence(): void {
@@ -258,7 +264,7 @@ export class AttemptGroup implements Group, AttemptListener {
     const why = attempt.overdue(now) ?? 'slow';
     this.#takeOut(attempt);
     attempt.cancel();
-    takeFailure(this.#run, attempt, attempt.silenceFailure(why, now));
+    takeFailure(this.#run, attempt, silenceFailure(attempt, why, now));
   }
 
   #close(end: (attempt: Attempt) => void): void {
@@ -290,7 +296,7 @@ export class AttemptGroup implements Group, AttemptListener {
     }
     attempt.cancel();
     if (why === 'slow') attempt.options.target.state.rescueBudget.noteLost();
-    takeFailure(this.#run, attempt, attempt.silenceFailure(why, now));
+    takeFailure(this.#run, attempt, silenceFailure(attempt, why, now));
   }
 
   #whySilent(attempt: Attempt, now: Instant): 'slow' | 'timeout' | null {
@@ -303,4 +309,9 @@ export class AttemptGroup implements Group, AttemptListener {
 function endRescue(attempt: Attempt): void {
   attempt.rescueBudget?.end();
   attempt.rescueBudget = null;
+}
+
+/** It was silent for too long, and another target is asked in its place or has answered. */
+function silenceFailure({ startedAt, silentPhase }: Attempt, kind: 'slow' | 'timeout', now: Instant): Failure {
+  return createFailure(kind, silentPhase, `no content within ${Math.round(now - startedAt)} ms, and another target was asked`);
 }

@@ -4,7 +4,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
 import type { SpliceRefusal } from '../policy/continuation/splice.ts';
 import { judge } from '../policy/verdict.ts';
-import { addCostHeader, answerHeaders, wayComment } from './answer-headers.ts';
+import { addCostHeader, answerHeaders, attemptComment } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
 import { Continuation } from './continuation.ts';
 import type { RequestRun } from './run.ts';
@@ -100,7 +100,7 @@ class AnswerRelay {
       this.#begin(resolve, reject);
       const { downstream, request } = this.#run;
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
-      const comment = downstream.isStarted ? wayComment(this.#run, this.#attempt.options.target) : '';
+      const comment = downstream.isStarted ? attemptComment(this.#run, this.#attempt) : '';
       downstream.commit(this.#attempt.status, answerHeaders(this.#run, this.#attempt), isEventStream, comment);
       this.onPieces(this.#attempt.take(this));
       this.#attempt.tellEndIfComplete();

@@ -39,6 +39,8 @@ export interface Group {
   leave(): void;
   /** A reader of the answer has joined that waits longer. */
   raiseDeadline(deadline: Instant): void;
+  /** Those that are still waited for. */
+  readonly silent: readonly Attempt[];
   /** One of them has been silent for too long. */
   onSilence(): void;
 }

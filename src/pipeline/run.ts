@@ -367,7 +367,9 @@ export class RequestRun implements Running, AttemptOwner {
 
   /** Why the answer does not come from the first choice; null: it does. */
   fallbackFor(target: RouteTarget): Reason | null {
-    return target.tier > 0 || (this.firstTarget !== null && this.firstTarget !== target) ? this.fallback : null;
+    if (target.tier === 0 && (this.firstTarget === null || this.firstTarget === target)) return null;
+    // What was to be repaired at the first choice, and answered by another one meanwhile.
+    return this.fallback ?? this.failures[0]?.judgement.reason ?? null;
   }
 }
 

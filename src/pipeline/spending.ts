@@ -15,7 +15,7 @@ export class Spending {
   /** What an answer without usage is taken to have used; null: there is none. */
   #estimated: TokenUsage | null = null;
 
-  /** A call has ended; null: it told no usage. Returns its cost in US dollars; null: unknown. */
+  /** A call has ended; null: its usage is not known. Returns its cost in US dollars; null: unknown. */
   add(target: RouteTarget, usage: TokenUsage | null): number | null {
     if (usage === null) return null;
     const cost = costUsd(target, usage);

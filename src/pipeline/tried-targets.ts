@@ -12,6 +12,8 @@ export interface RepairTrial {
   readonly signature: string;
   /** The error named what was changed: that is learned already. */
   readonly isNamed: boolean;
+  /** The number of the last attempt before it: attempts up to this one were sent without the change. */
+  readonly after: number;
 }
 
 interface Tried {
@@ -93,16 +95,18 @@ export class TriedTargets {
 
   repair(target: RouteTarget, trial: RepairTrial): void {
     const tried = this.#of(target);
-    tried.repairs = [...tried.repairs, ...trial.repairs];
+    const isNew = ({ key }: Repair): boolean => !tried.repairs.some((repair) => repair.key === key);
+    tried.repairs = [...tried.repairs, ...trial.repairs.filter(isNew)];
     tried.unmade = [...tried.unmade, ...trial.unmade.map(({ key }) => key)];
     tried.trial = trial;
   }
 
-  /** The trial that has ended with the last attempt; null: there was none. */
-  endTrial(target: RouteTarget): RepairTrial | null {
+  /** The trial that has ended with this attempt; null: there is none, or the attempt was sent before it. */
+  endTrial(target: RouteTarget, attempt: number): RepairTrial | null {
     const tried = this.#find(target);
     const trial = tried?.trial ?? null;
-    if (trial !== null) tried!.trial = null;
+    if (trial === null || attempt <= trial.after) return null;
+    tried!.trial = null;
     return trial;
   }
 

@@ -187,6 +187,10 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
       const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(run.source), random);
       return holdAlone(run, attempt, cooldown, level, aloneMs);
     }
+    if (!attempt.pausesTarget) {
+      cooldown.blame(now, run.source); // fewer calls do not help against random refusals
+      return null;
+    }
     if (hintMs === 0) {
       if (attempt.startedAt < state.rateLimitedAt) return null; // it ran when the target began to pause: of that we know
       state.rateLimitStreak++;
@@ -229,7 +233,7 @@ function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judg
   const hintMs = askedWaitMs(failure);
   if (hintMs > retry.maxRetryAfter) return Infinity;
   if (judgement === STALE_CONNECTION.judgement) return 0;
-  const isPaused = judgement.effect === 'cooldown' && attempt.options.target.state.credential.auth !== 'caller';
+  const isPaused = judgement.effect === 'cooldown' && attempt.pausesTarget && attempt.options.target.state.credential.auth !== 'caller';
   if (isPaused || hintMs > 0) return hintMs;
   const repeats = run.failures.filter((failed) => isSamePlace(failed.target, attempt.options.target)).length;
   return fullJitter({ baseDelayMs: retry.baseDelay, maxDelayMs: retry.maxDelay }, repeats, run.engine.random);

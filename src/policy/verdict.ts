@@ -6,6 +6,7 @@
  */
 import type { Failure, FailureKind } from '../core/facts.ts';
 import { beforeQuote, blameFor, opensWithKey, speaksOfKey, speaksOfMoney } from '../core/credential-words.ts';
+import { fieldNamedIn } from '../core/unsupported-field.ts';
 import { isCallersFault } from './verdict/callers-fault.ts';
 import {
   AUTH,
@@ -179,7 +180,7 @@ export const STATUS_RULES: readonly Rule[] = [
   {
     when: '400 or 422 that begins with the name of a field that is not supported',
     statuses: is(400, 422),
-    opening: UNSUPPORTED_OPENING,
+    test: ({ message }) => UNSUPPORTED_OPENING.test(message) || fieldNamedIn(message) !== null,
     codeTellsNothing: true,
     judgement: UNSUPPORTED,
   },

@@ -4,11 +4,12 @@ import type { Protocol } from '../core/request.ts';
 import type { Gateway, KnownClient } from '../gateway/gateway.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
 import { holderOf } from '../pipeline/gateway-request.ts';
+import { rejectedEvent } from '../pipeline/received.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import { ERRORS } from '../wire/dialects.ts';
 import type { DecoderGate } from './decoder-gate.ts';
-import { rejectedEvent } from './rejected.ts';
+import { rejectedByHead } from './rejected.ts';
 import type { StallWatch } from './stall-watch.ts';
 import type { ByteCharge } from './unread-answer.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
@@ -128,14 +129,9 @@ export class Call implements ByteCharge {
   #tellRejected(error: BreakwaterError): void {
     const { events, clock } = this.gateway;
     const path = this.place === nowhere ? (this.exchange.target.split('?', 1)[0] ?? '') : this.place.path;
-    events.emit(
-      rejectedEvent(this.id, clock.now(), error, {
-        method: this.exchange.method,
-        path,
-        protocol: this.protocol,
-        client: this.client?.name ?? null,
-      }),
-    );
+    const { method } = this.exchange;
+    const head = { method, path, protocol: this.protocol, client: this.client?.name ?? null };
+    events.emit(rejectedEvent(this.id, clock.now(), error, rejectedByHead(head)));
   }
 
   #unexpected(error: unknown): BreakwaterError {

@@ -62,17 +62,17 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
   const { app, gateway, exchange } = call;
   const receivedAt = gateway.clock.now();
   const settings = readSettings(exchange, gateway.config.policy);
-  // A deadline of the caller's own bounds its upload too; the policy's may be another for the model, which nobody knows yet.
+  // A deadline of the caller's own bounds its upload too; the policy's may depend on the model, which is not known yet.
   const endsAt = settings.deadlineGiven ? receivedAt + settings.deadlineMs : Infinity;
   const reserve = byteReserve[settings.priority ?? call.client!.priority];
   const allowance = new BodyAllowance(gateway, exchange, { holder: call.holder, reserve, endsAt }, app.stalls);
   try {
-    app.stalls.add(allowance);
+    allowance.watch();
     let body: ReceivedBody;
     try {
       body = await readDecodedBody(exchange, allowance, app.decoders);
     } finally {
-      app.stalls.remove(allowance);
+      allowance.unwatch();
     }
     await run(body instanceof Uint8Array ? body : await joinBody(body, gateway.slices), { receivedAt, settings });
   } finally {

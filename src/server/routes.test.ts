@@ -163,6 +163,23 @@ overSocket('what HTTP forbids is refused in JSON', {}, async ({ origin }) => {
   }
 });
 
+overSocket('a request to change the protocol is answered 426 on every path', {}, async ({ origin, gateway }) => {
+  const upgrade = 'HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n';
+  for (const target of ['GET /', 'GET /v1/realtime', 'POST /v1/chat/completions', 'GET /health/live', 'GET /nowhere']) {
+    const answer = await rawExchange(origin, `${target} ${upgrade}`);
+    assert.match(answer, /^HTTP\/1\.1 426 [^]*upgrade: HTTP\/1\.1\r\n[^]*connection: close\r\n[^]*"code":"invalid_request"/, target);
+    assert.equal(answer.match(/HTTP\/1\.1 \d/g)?.length, 1, target);
+  }
+  assert.equal(gateway.requests.length, 0);
+});
+
+overSocket('an offer of HTTP/2, or an Upgrade header that is not for this connection, is ignored', {}, async ({ origin }) => {
+  for (const head of ['Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c', 'Connection: close\r\nUpgrade: websocket']) {
+    const answer = await rawExchange(origin, `GET /health/live HTTP/1.1\r\nHost: localhost\r\n${head}\r\n\r\n`);
+    assert.match(answer, /^HTTP\/1\.1 200 /, head);
+  }
+});
+
 overSocket('what is not HTTP gets a 400 in JSON', {}, async ({ origin }) => {
   const answer = await rawExchange(origin, 'NONSENSE\r\n\r\n');
   assert.match(answer, /^HTTP\/1\.1 400 Bad Request\r\n/);

@@ -92,6 +92,12 @@ export function contentTypeFault(contentType: string | undefined): string | null
   return `the answer has the content type ${type.slice(0, 100)}`;
 }
 
+/** The same for an answer in bytes: it may be anything but a web page. */
+export function pageFault(contentType: string | undefined): string | null {
+  const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
+  return type === 'text/html' || type === 'application/xhtml+xml' ? `the answer has the content type ${type}` : null;
+}
+
 /** True if the body is one JSON text by its content type. */
 export function isJson(contentType: string | undefined): boolean {
   return (contentType ?? '').split(';')[0]!.trim().toLowerCase().endsWith('json');

@@ -7,7 +7,7 @@ import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts'
 import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold, StreamPush, StreamReader } from '../wire/dialect.ts';
-import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, sniff } from './answer-form.ts';
+import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './answer-form.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { MISSING, phaseLimit } from './answer-limits.ts';
 import type { PhaseTimes } from './answer-limits.ts';
@@ -146,7 +146,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     }
     if (this.#isError) return;
     const type = firstValue(headers['content-type']);
-    const fault = this.#form.wants === 'bytes' ? null : contentTypeFault(type);
+    const fault = this.#form.wants === 'bytes' ? pageFault(type) : contentTypeFault(type);
     if (fault !== null) this.#fail('malformed', fault);
     else if (this.#form.judgesBytes && isIdentity(encoding) && isJson(type)) this.#reading = 'plain';
   }
@@ -275,12 +275,13 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     else if (this.held.since === null && this.held.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has a preamble without end');
   }
 
-  /** Events for one who asked for a plain answer: held until they are complete. */
+  /** Events for a plain answer: held until they are complete. `#fail` is not for it: it ends a complete stream, which comes back here. */
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
     this.#fold ??= this.#form.createFold();
     for (const piece of push.pieces) this.#fold.push(piece);
-    if (this.held.isTooLarge || this.#fold.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
+    if (this.held.isTooLarge || this.#fold.isTooLarge)
+      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
     else if (push.done) this.#judgeWhole(this.#fold.finish());
   }
 
@@ -303,7 +304,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek());
-    if (this.#form.judgesBytes && this.contentAt === 0) return this.#fail('empty', 'the answer has no body');
+    if (this.#form.judgesBytes && !this.facts.hasContent) return this.#fail('empty', 'the answer has no body');
     this.facts.hasContent = true;
     this.#complete();
   }

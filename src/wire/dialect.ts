@@ -139,7 +139,7 @@ export interface StreamReader {
   readonly facts: AnswerFacts;
   /** True if every choice has ended: only usage and terminator may follow. */
   readonly isComplete: boolean;
-  /** An estimate of what was generated, for a provider that tells no usage. */
+  /** An estimate of the output tokens, for a provider that reports no usage. */
   readonly saidTokens: number;
   /** After `done` or a failure it gives nothing more. */
   push(chunk: Uint8Array): StreamPush;

@@ -37,7 +37,7 @@ function nameOf(entry: unknown): string | null {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text) as unknown;
   } catch {
     return null;
   }

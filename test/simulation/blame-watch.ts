@@ -5,7 +5,7 @@ import type { Simulation } from '../../src/testing/simulation.ts';
 /** Others that were answered within this time count, in milliseconds: the window of the breaker, and less than that where calls overlap. */
 const WINDOW_MS = 30_000;
 const OVERLAP_MS = 1_000;
-/** Refusals in a row of one client alone that may pause a target for all: before it is known, and while its calls overlap. */
+/** Refusals in a row of one client alone that may pause a target for all, before it is known. */
 const REFUSALS_MAX = 8;
 
 type Fault = (what: string, request: string | null) => void;
@@ -19,7 +19,7 @@ interface Watched {
   /** It opened at this instant, by the attempt whose end is told next; -1: it did not. */
   openedAt: number;
   /** Pauses in a row that one client alone has brought about, while others were answered between. */
-  refused: { client: string; count: number } | null;
+  refused: { client: string; count: number; at: number } | null;
 }
 
 /** Attempts that say nothing of the target's health. */
@@ -28,6 +28,8 @@ const NEUTRAL: ReadonlySet<string> = new Set(['rate_limited', 'busy', 'cancelled
 export class BlameWatch {
   readonly #targets = new Map<string, Watched>();
   readonly #clients = new Map<string, string>();
+  /** When the newest attempt of each request began. */
+  readonly #startedAt = new Map<string, number>();
   readonly #fault: Fault;
   #pausedAt = -1;
 
@@ -38,10 +40,16 @@ export class BlameWatch {
 
   #onEvent(event: BreakwaterEvent): void {
     if (event.type === 'received') this.#clients.set(event.requestId, event.client);
-    else if (event.type === 'finished') this.#clients.delete(event.requestId);
+    else if (event.type === 'attempt') this.#startedAt.set(event.requestId, event.at);
+    else if (event.type === 'finished') this.#onFinished(event.requestId);
     else if (event.type === 'breaker') this.#of(event.target).openedAt = event.from === 'closed' && event.to === 'open' ? event.at : -1;
     else if (event.type === 'cooldown') this.#pausedAt = event.at;
     else if (event.type === 'attempt_end') this.#onEnd(event);
+  }
+
+  #onFinished(requestId: string): void {
+    this.#clients.delete(requestId);
+    this.#startedAt.delete(requestId);
   }
 
   #onEnd({ requestId, target, at, verdict, reason }: EventOf<'attempt_end'>): void {
@@ -61,8 +69,11 @@ export class BlameWatch {
   /** The pause that was just told is this one's. */
   #onRefusal(watched: Watched, target: string, client: string, at: number, requestId: string): void {
     if (this.#pausedAt !== at) return;
-    if (watched.refused?.client !== client) watched.refused = { client, count: 0 };
+    if (watched.refused?.client !== client) watched.refused = { client, count: 0, at: -Infinity };
     if (!this.#servesOthers(watched, client, at)) return;
+    // A call that was under way when the pause before this one began says nothing more.
+    if ((this.#startedAt.get(requestId) ?? at) <= watched.refused.at) return;
+    watched.refused.at = at;
     if (++watched.refused.count <= REFUSALS_MAX) return;
     this.#fault(`blame: ${client} alone is refused at ${target}, and has paused it ${watched.refused.count} times for all`, requestId);
     watched.refused.count = -Infinity;

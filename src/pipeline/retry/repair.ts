@@ -58,10 +58,10 @@ export function droppedFields({ options }: Attempt): string[] {
 
 /** The target has begun to answer: what it was sent, it takes. */
 export function learnAccepted(run: RequestRun, attempt: Attempt): void {
-  const { request, target, repairs } = attempt.options;
+  const { request, target, repairs, number } = attempt.options;
   const { repairs: book } = target.state;
   const now = run.engine.clock.now();
-  const trial = run.tried.endTrial(target);
+  const trial = run.tried.endTrial(target, number);
   if (trial !== null && !trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, false);
   for (const { key } of undoable(request, target, repairs)) book.trust(now, key);
   if (book.isEmpty) return;
@@ -80,8 +80,8 @@ export function learnAccepted(run: RequestRun, attempt: Attempt): void {
  * of an earlier repair.
  */
 export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
-  const { target } = attempt.options;
-  const trial = run.tried.endTrial(target);
+  const { target, number } = attempt.options;
+  const trial = run.tried.endTrial(target, number);
   const status = errorStatusOf(failure);
   if (!REFUSING.has(status) || judgement.effect !== 'none') return null;
   const signature = errorSignature(failure);
@@ -95,7 +95,7 @@ export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure,
   if (found === null) return null;
   const isServerError = judgement.reason === 'server_error' && !found.isNamed;
   if (isServerError && run.attemptsLeft <= 0) return null;
-  apply(run, target, { ...found, signature }, isServerError);
+  apply(run, target, { ...found, signature, after: run.attempts }, isServerError);
   return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
 }
 

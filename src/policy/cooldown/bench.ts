@@ -109,7 +109,7 @@ export class Bench implements Resource {
     return forMs;
   }
 
-  /** What a client has caused once proves nothing more the next time, as long as others wait for a trial of theirs. */
+  /** A client whose refusals led to the quarantine can't confirm it, except after several trials. */
   #isOldWitness(now: Instant, { client }: Witness): boolean {
     return this.#isInferred && now < this.#until && this.#witnesses.includes(client) && --this.#trialsLeft > 0;
   }

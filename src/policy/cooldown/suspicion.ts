@@ -10,7 +10,7 @@ export const SUSPICION_MS = 10 * 60_000;
 /** For so long after a refusal other credentials that can start are preferred, in milliseconds: no caller pays for finding out. */
 export const AVOIDED_MS = 5_000;
 
-/** The request that was refused, as far as it tells two requests apart. */
+/** The refused request, by what distinguishes two requests. */
 export interface Witness {
   readonly client: string;
   readonly model: string;
@@ -57,7 +57,7 @@ export class Suspicion {
     return now - this.#refusedAt < AVOIDED_MS;
   }
 
-  /** These clients were wrong together: for a while they prove nothing. */
+  /** An answer has disproved what these clients' refusals led to: their refusals are ignored for a while. */
   discredit(now: Instant, clients: readonly string[]): void {
     this.#discredited = clients;
     this.#discreditedUntil = now + SUSPICION_MS;

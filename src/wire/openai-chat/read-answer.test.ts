@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import type { AnswerFacts, Failure } from '../../core/facts.ts';
 import type { Operation } from '../../core/request.ts';
+import { JsonOutline } from '../json-outline.ts';
 import { readAnswer } from './read-answer.ts';
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
@@ -213,4 +214,12 @@ test('an answer with fewer embeddings than inputs is none', () => {
 
 test('bytes are never judged', () => {
   assert.equal(facts('anything', 'bytes').hasContent, true);
+});
+
+test('an embedding nested without end is read without recursion', () => {
+  const depth = 1_000_000;
+  const bytes = Buffer.from(`{"data":[{"embedding":${'['.repeat(depth)}1${']'.repeat(depth)}}]}`);
+  const outline = new JsonOutline();
+  outline.push(bytes);
+  assert.equal(readAnswer('embeddings', bytes, 1, outline).ok, true);
 });

@@ -19,7 +19,7 @@ import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
  * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
  * `outline`: of a large body, which is then not parsed whole.
- * `saidTokens`: an estimate of the output where the answer tells no usage.
+ * `saidTokens`: an estimate of the output tokens where the answer reports no usage.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
 export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadResponse {
