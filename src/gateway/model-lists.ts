@@ -1,6 +1,7 @@
 /** What providers say of themselves at `GET /models`: asked for only when a name or a list needs it, and kept for a while. */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Transport } from '../transport/transport.ts';
+import { endpointOf } from '../endpoint/endpoints.ts';
 import { readModelList } from '../wire/model-list.ts';
 import { resolveModel } from './config/index.ts';
 import type { Config, ModelLists, ProviderConfig } from './config/index.ts';
@@ -63,7 +64,7 @@ export class ProviderLists {
   }
 
   async #askAll(config: Config, lists: Map<string, ReadonlySet<string>>): Promise<void> {
-    const providers = Object.values(config.providers).filter((provider) => provider.protocol === 'openai');
+    const providers = Object.values(config.providers).filter(({ protocol }) => protocol !== 'local');
     await Promise.all(
       providers.map(async (provider) => {
         const list = await this.#ask(provider);
@@ -75,8 +76,11 @@ export class ProviderLists {
   #ask(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
     const { auth } = this.#credentials.inOrder(provider, this.#clock.now());
     if (auth === 'caller') return Promise.resolve(null);
-    const url = new URL(`${provider.baseUrl}/models`);
-    const headers = [...Object.entries(provider.headers).flat(), 'accept', 'application/json', 'accept-encoding', 'identity', ...auth];
+    const endpoint = endpointOf(provider.protocol);
+    const url = new URL(provider.baseUrl);
+    const path = endpoint.modelsPath(url.pathname.replace(/\/+$/, ''));
+    const own = [...Object.entries(provider.headers).flat(), ...auth];
+    const headers = [...own, 'accept', 'application/json', 'accept-encoding', 'identity', ...endpoint.defaultHeaders];
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let bytes = 0;
@@ -89,7 +93,7 @@ export class ProviderLists {
         call.abort();
         end(null);
       });
-      const request = { origin: url.origin, path: url.pathname, method: 'GET', headers, body: null, connectTimeoutMs: ASK_TIMEOUT_MS };
+      const request = { origin: url.origin, path, method: 'GET', headers, body: null, connectTimeoutMs: ASK_TIMEOUT_MS };
       const call = this.#transport.send(request, {
         onSent() {},
         onHeaders: (status) => (isGood = status === 200),

@@ -15,6 +15,10 @@ import type { LimitLearner } from '../pipeline/limit-learner.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import { localBasePath, localOrigin } from '../transport/local/local-transport.ts';
 import { ACCOUNT_HEADERS, FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
+import { endpointOf } from '../endpoint/endpoints.ts';
+import type { TargetWire } from '../wire/conversion.ts';
+import { DIALECTS } from '../wire/dialects.ts';
+import { abilitiesOf } from './abilities.ts';
 import { isThinkingModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
@@ -252,13 +256,15 @@ export class TargetRegistry {
       model,
       credential,
       ...addressOf(provider, model),
+      endpoint: endpointOf(provider.protocol),
+      wire: wireOf(provider, model),
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
       forwards: forwardedTo(provider),
       local: provider.local,
       ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
       thinks: isThinkingModel(model),
-      includeUsage: provider.includeUsage,
+      includeUsage: provider.includeUsage && provider.protocol !== 'anthropic',
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,
       limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
@@ -281,6 +287,12 @@ function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<Targe
   if (baseUrl === '') return { origin: localOrigin(name), basePath: localBasePath(model) };
   const url = new URL(baseUrl);
   return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') };
+}
+
+function wireOf(provider: ProviderConfig, model: string): TargetWire {
+  const dialect = provider.protocol === 'anthropic' ? DIALECTS['anthropic-messages'] : DIALECTS['openai-chat'];
+  const can = abilitiesOf(provider, model);
+  return { dialect, can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }
 
 /** The model's name may hold anything, the id of the credential holds no space. */

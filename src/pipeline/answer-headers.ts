@@ -41,7 +41,7 @@ function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt)
   if (contentType !== null) headers.push('content-type', contentType);
   if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
   pushUpstreamId(headers, attempt.upstreamId);
-  if (attempt.options.repairs.length > 0) pushDropped(headers, attempt);
+  pushDropped(headers, attempt);
   pushPassedHeaders(headers, attempt.headers, isBytes, secrets);
 }
 

@@ -16,7 +16,7 @@ import { NO_CONSUMER, type AnswerConsumer, type AttemptOptions } from './attempt
 import { callKindOf } from './call-kind.ts';
 import { AnswerMask, maskFailure } from './mask-credential.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
-import { bodyOf, headersOf, namingHost } from './upstream-request.ts';
+import { bodyOf, headersOf, namingHost, pathOf, responseConversion } from './upstream-request.ts';
 
 /** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
 const REVIEW_MS = 5_000;
@@ -96,6 +96,7 @@ export class Attempt implements GuardListener, GuardLimits {
       options.request.path,
       options.target.policy.stream.maxEventSize,
       hold,
+      responseConversion(options, clock),
     );
     this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
@@ -138,7 +139,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#upstream = transport.send(
       {
         origin: target.state.origin,
-        path: target.state.basePath + request.path,
+        path: pathOf(this.options),
         method: request.method,
         headers: headersOf(this.options),
         body: bodyOf(this.options),

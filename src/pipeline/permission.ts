@@ -257,6 +257,7 @@ export function skipReason(run: RequestRun, admitted: Admitted): Reason | null {
   if (admitted.target.tier === 0) return null;
   const first = run.tiers[0]![0]!;
   const now = run.engine.clock.now();
+  if (first.tier > 0) return 'incapable';
   if (first.state.credential.bench.remainingMs(now) > 0) return 'benched';
   if (first.state.breaker.state === 'isolated') return 'isolated';
   if (first.state.breaker.state !== 'closed' || first.state.breaker.isRamping) return 'open';

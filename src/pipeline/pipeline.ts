@@ -17,6 +17,7 @@ import type { Shortfall } from '../core/quality.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
 import type { Attempt } from './attempt.ts';
 import { beginAttempt } from './begin-attempt.ts';
+import { incapableError } from './capability.ts';
 import { continueAnswer } from './continue-answer.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
@@ -59,6 +60,8 @@ export async function runRequest(engine: Engine, request: GatewayRequest, route:
 }
 
 async function carryOut(run: RequestRun): Promise<void> {
+  for (const { target, message } of run.incapable) run.note(`left out: ${message}`, target);
+  if (run.tiers.length === 0) return run.fail(incapableError(run.route, run.incapable));
   for (;;) {
     let attempt: Attempt | null;
     if (run.group === null) {

@@ -13,6 +13,8 @@ import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { RouteApplicant } from './admit.ts';
 import type { Attempt } from './attempt.ts';
 import type { AtHand, AttemptOwner } from './attempt-options.ts';
+import { capableOf } from './capability.ts';
+import type { Incapable } from './capability.ts';
 import { callKindOf } from './call-kind.ts';
 import { Downstream } from './downstream.ts';
 import type { Outlet } from './downstream.ts';
@@ -43,8 +45,10 @@ export class RequestRun implements Running, AttemptOwner {
   readonly downstream: Outlet;
   /** The answer is read by others too, or kept for them; null: it is its caller's alone. */
   readonly shared: SharedAnswer | null;
-  /** The targets that this kind of request may use. */
+  /** The targets that this request may use. */
   tiers: Tiers;
+  /** Those that can't carry it. */
+  readonly incapable: readonly Incapable[];
   /** Until commit; from a break that is mended, until somebody goes on. */
   deadline: Instant;
   readonly startedAt: Instant;
@@ -106,7 +110,8 @@ export class RequestRun implements Running, AttemptOwner {
     this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
     this.priority = request.priority;
     const tiers = route.tiersFor(request.facts.operation, request.fallback);
-    this.tiers = shared === null || shared.stale === null ? tiers : route.beforeLocal(tiers);
+    const usable = shared === null || shared.stale === null ? tiers : route.beforeLocal(tiers);
+    ({ tiers: this.tiers, incapable: this.incapable } = capableOf(request, route, usable));
     this.downstream = shared ?? this.#ownDownstream(sink);
   }
 

@@ -58,12 +58,4 @@ export const routes: readonly Route[] = [
 ];
 
 /** What a later version answers, with everything below it. Whoever builds one deletes its line here. */
-export const laterPaths: readonly string[] = [
-  '/v1/messages',
-  '/v1/responses',
-  '/v1/files',
-  '/v1/batches',
-  '/v1beta',
-  '/anthropic/v1',
-  '/admin/usage',
-];
+export const laterPaths: readonly string[] = ['/v1/responses', '/v1/files', '/v1/batches', '/v1beta', '/anthropic/v1', '/admin/usage'];

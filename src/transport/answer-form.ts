@@ -12,8 +12,8 @@ export interface AnswerForm {
   readonly judgesBytes: boolean;
   /** Reads the answer as events; null: an answer of this kind never is. */
   createReader(): StreamReader | null;
-  /** Judges a whole JSON text. `outline`: of a large one. */
-  read(answer: Uint8Array, outline: JsonOutline | null): ReadResponse;
+  /** Judges a whole JSON text. `outline`: of a large one; `isFolded`: it was made of what a reader gave. */
+  read(answer: Uint8Array, outline: JsonOutline | null, isFolded: boolean): ReadResponse;
   /** A whole JSON text as events. */
   toStream(answer: Uint8Array): Uint8Array;
   /** What decides how long a stream is held back beyond its first content; null: not at all. */
@@ -36,25 +36,29 @@ export interface StreamHold {
 const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 100_000;
 
-/** A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came. */
+/**
+ * A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came; `isFolded`:
+ * it was made of what a reader gave.
+ */
 export function judgeWhole(
   form: AnswerForm,
   whole: Uint8Array,
   known: JsonOutline | null,
+  isFolded: boolean,
 ): { facts: AnswerFacts; bytes: Uint8Array; saidTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
     return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one'), usage: null };
   }
-  const answer = form.read(whole, outline);
+  const answer = form.read(whole, outline, isFolded);
+  const own = answer.converted ?? whole;
   if (answer.ok) {
-    const own = answer.converted ?? whole;
     return { facts: answer.facts, bytes: isStream ? form.toStream(own) : own, saidTokens: answer.saidTokens ?? null };
   }
   const { kind, body } = answer.failure;
   // What is empty may be the best there is, if it is an answer at all.
-  const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(whole) : whole;
+  const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(own) : own;
   return { failure: { ...answer.failure, phase: 'answer', body: kept }, usage: answer.usage };
 }
 

@@ -282,7 +282,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     for (const piece of push.pieces) this.#fold.push(piece);
     if (this.held.isTooLarge || this.#fold.isTooLarge)
       this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
-    else if (push.done) this.#judgeWhole(this.#fold.finish());
+    else if (push.done) this.#judgeWhole(this.#fold.finish(), true);
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {
@@ -303,14 +303,14 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.held.peek(), this.#clock.epochMs()));
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
-    if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek());
+    if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek(), false);
     if (this.#form.judgesBytes && !this.facts.hasContent) return this.#fail('empty', 'the answer has no body');
     this.facts.hasContent = true;
     this.#complete();
   }
 
-  #judgeWhole(whole: Uint8Array): void {
-    const judged = judgeWhole(this.#form, whole, this.held.outline);
+  #judgeWhole(whole: Uint8Array, isFolded: boolean): void {
+    const judged = judgeWhole(this.#form, whole, this.held.outline, isFolded);
     if ('failure' in judged) {
       this.facts.usage = judged.usage ?? this.facts.usage;
       return this.#failWith(judged.failure);

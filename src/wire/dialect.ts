@@ -76,7 +76,13 @@ export type ReadResponse =
       /** The response in the caller's dialect, where it was in another one. */
       readonly converted?: Uint8Array;
     }
-  | { readonly ok: false; readonly failure: Failure; readonly usage: TokenUsage | null };
+  | {
+      readonly ok: false;
+      readonly failure: Failure;
+      readonly usage: TokenUsage | null;
+      /** An empty response in the caller's dialect, where it was in another one. */
+      readonly converted?: Uint8Array;
+    };
 
 export interface DialectResponse {
   /** Judges a body that came with a success status. `choices`: how many were asked for; `outline`: of a large body. */

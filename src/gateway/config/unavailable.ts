@@ -23,7 +23,7 @@ const rules: readonly Rule[] = [
   // Answers are kept for a model, whoever gave them.
   { at: 'providers.*.cache.enabled', refuses: isTrue },
   { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
-  { at: 'providers.*.protocol', refuses: is('anthropic', 'gemini') },
+  { at: 'providers.*.protocol', refuses: is('gemini') },
   { at: 'clients.*.budget', refuses: isFilled },
   { at: 'store', refuses: (value) => /^rediss?:/.test(String(value)) },
   { at: 'telemetry.logs.prompts', refuses: isTrue },

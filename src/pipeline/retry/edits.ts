@@ -1,9 +1,10 @@
 /** What we change in a request on its way to a target, and what repairs change in that. */
 import type { RequestEdits } from '../../wire/dialect.ts';
-import type { BodyMember } from '../../wire/request-body.ts';
+import type { BodyMember, RequestBody } from '../../wire/request-body.ts';
 import { unset, UNASK } from '../../policy/repair/repair.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
 import type { GatewayRequest } from '../gateway-request.ts';
+import { isConverted, sentBody } from '../sent-body.ts';
 import type { RouteTarget } from '../route.ts';
 
 /** The two names of a chat request's output limit. A target that refuses one is given the other: the limit has to hold. */
@@ -25,7 +26,7 @@ export function editsFor(request: GatewayRequest, target: RouteTarget, repairs: 
     if (repair.kind === 'unask') edits.askUsage = false;
     else if (repair.kind === 'unset') delete edits.set[repair.field];
     else if (repair.kind === 'drop') edits.drop.push(repair.field);
-    else renameIn(edits, request, repair.field, repair.to!);
+    else renameIn(edits, sentBody(request, state), repair.field, repair.to!);
   }
   return edits;
 }
@@ -37,28 +38,29 @@ interface Renaming {
 }
 
 /** A request that has both names keeps what stands under the new one. */
-function renameIn({ set, drop, rename }: Renaming, request: GatewayRequest, from: string, to: string): void {
+function renameIn({ set, drop, rename }: Renaming, body: RequestBody, from: string, to: string): void {
   if (set[from] !== undefined) {
     set[to] ??= set[from];
     delete set[from];
   }
-  if (set[to] !== undefined || memberOf(request, to) !== undefined) drop.push(from);
+  if (set[to] !== undefined || memberOf(body, to) !== undefined) drop.push(from);
   else rename.set(from, to);
 }
 
 /** True if the request asks for the usage of its stream only because we do. */
-function asksUsage({ facts }: GatewayRequest, { state, set, drop }: RouteTarget): boolean {
-  if (!facts.stream || facts.wantsUsage || !state.includeUsage) return false;
+function asksUsage(request: GatewayRequest, { state, set, drop }: RouteTarget): boolean {
+  const { stream, wantsUsage } = request.facts;
+  if (!stream || !state.includeUsage || (wantsUsage && !isConverted(request, state))) return false;
   return !drop.includes('stream_options') || 'stream_options' in set;
 }
 
 /** Of a repeated member the last counts, as with JSON.parse. */
-export function memberOf({ body }: GatewayRequest, field: string): BodyMember | undefined {
+export function memberOf(body: RequestBody, field: string): BodyMember | undefined {
   return body.members.findLast((member) => member.name === field);
 }
 
 /** The value of a member as JSON, as the caller wrote it. */
-export function valueOf({ body }: GatewayRequest, { start, end }: BodyMember): string {
+export function valueOf(body: RequestBody, { start, end }: BodyMember): string {
   return Buffer.from(body.bytes.buffer, body.bytes.byteOffset + start, end - start).toString();
 }
 
@@ -73,20 +75,22 @@ export function concerns(request: GatewayRequest, target: RouteTarget, repair: R
   if (request.facts.operation === 'bytes') return false;
   if (kind === 'unask') return asksUsage(request, target);
   if (kind === 'unset') return field in target.set && JSON.stringify(target.set[field]) === value;
-  const member = memberOf(request, field);
+  const body = sentBody(request, target.state);
+  const member = memberOf(body, field);
   if (kind === 'rename') return request.facts.operation === 'chat' && (member !== undefined || field in target.set);
   if (member === undefined || target.drop.includes(field)) return false;
   if (field in target.set && !made.some((other) => other.kind === 'unset' && other.field === field)) return false;
-  return value === null || valueOf(request, member) === value;
+  return value === null || valueOf(body, member) === value;
 }
 
 /** The repairs that would undo what we add to the request, beside those made already. */
 export function undoable(request: GatewayRequest, target: RouteTarget, made: readonly Repair[]): Repair[] {
   if (request.facts.operation === 'bytes') return [];
   const found: Repair[] = asksUsage(request, target) ? [UNASK] : [];
+  const body = sentBody(request, target.state);
   for (const repair of unsetsOf(target.set)) {
-    const member = memberOf(request, repair.field);
-    if (member === undefined || valueOf(request, member) !== repair.value) found.push(repair);
+    const member = memberOf(body, repair.field);
+    if (member === undefined || valueOf(body, member) !== repair.value) found.push(repair);
   }
   return made.length === 0 ? found : found.filter((repair) => !made.some(({ key }) => key === repair.key));
 }

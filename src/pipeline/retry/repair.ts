@@ -16,6 +16,7 @@ import { fieldOf } from '../../policy/verdict/callers-fault.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
 import type { Attempt } from '../attempt.ts';
+import { conversionFor, sentBody } from '../sent-body.ts';
 import type { RouteTarget } from '../route.ts';
 import type { RequestRun } from '../run.ts';
 import type { RepairTrial } from '../tried-targets.ts';
@@ -35,6 +36,7 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
 type Found = Pick<RepairTrial, 'repairs' | 'unmade' | 'isNamed'>;
 
 const NOTHING: readonly Repair[] = [];
+const NO_FIELDS: readonly string[] = [];
 
 /** The repairs with which an attempt is sent: those of this request, and those that were learned from others. */
 export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repair[] {
@@ -52,8 +54,10 @@ export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repai
 }
 
 /** The caller's fields that were left out of an attempt. */
-export function droppedFields({ options }: Attempt): string[] {
-  return options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field);
+export function droppedFields({ options }: Attempt): readonly string[] {
+  const lost = conversionFor(options.request, options.target.state)?.dropped ?? NO_FIELDS;
+  if (options.repairs.length === 0) return lost;
+  return [...lost, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
 }
 
 /** The target has begun to answer: what it was sent, it takes. */
@@ -65,9 +69,10 @@ export function learnAccepted(run: RequestRun, attempt: Attempt): void {
   if (trial !== null && !trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, false);
   for (const { key } of undoable(request, target, repairs)) book.trust(now, key);
   if (book.isEmpty) return;
+  const body = sentBody(request, target.state);
   book.takes(
     now,
-    (field) => memberOf(request, field) !== undefined && !repairs.some((repair) => repair.kind === 'drop' && repair.field === field),
+    (field) => memberOf(body, field) !== undefined && !repairs.some((repair) => repair.kind === 'drop' && repair.field === field),
   );
   book.accepted(
     attempt.startedAt,
@@ -105,7 +110,7 @@ function acquit(run: RequestRun, target: RouteTarget, { repairs, unmade, signatu
   const now = run.engine.clock.now();
   for (const repair of repairs) {
     // What the caller sent in its place is refused as well.
-    if (isNamed && memberOf(run.request, repair.field) !== undefined && repair.kind !== 'drop') continue;
+    if (isNamed && memberOf(sentBody(run.request, target.state), repair.field) !== undefined && repair.kind !== 'drop') continue;
     if (isNamed) book.unlearn(repair.key);
     book.clear(now, repair.key, signature);
   }
@@ -186,9 +191,10 @@ function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgeme
   const { request, target, repairs } = attempt.options;
   const field = fieldOf(failure.param);
   if (judgement.reason !== 'unsupported' || field === null || ESSENTIAL.has(field) || otherLimit(field) !== null) return null;
-  const member = memberOf(request, field);
+  const body = sentBody(request, target.state);
+  const member = memberOf(body, field);
   if (member === undefined || repairs.some((repair) => repair.kind === 'drop' && repair.field === field)) return null;
-  const repair = drop(field, isAboutValue(failure) ? valueOf(request, member) : null);
+  const repair = drop(field, isAboutValue(failure) ? valueOf(body, member) : null);
   return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
 }
 

@@ -1,0 +1,15 @@
+import type { Endpoint } from './endpoint.ts';
+
+/** The version that all models and compatible servers take; a caller's own goes before it. */
+const VERSION = '2023-06-01';
+
+/** Anthropic and compatible servers: their SDK's base URL has no version, but many write it all the same. */
+export const anthropicEndpoint: Endpoint = {
+  path: (basePath, { path }) => versioned(basePath) + (path ?? '/messages'),
+  modelsPath: (basePath) => `${versioned(basePath)}/models?limit=1000`,
+  defaultHeaders: ['anthropic-version', VERSION],
+};
+
+function versioned(basePath: string): string {
+  return /\/v\d+$/.test(basePath) ? basePath : `${basePath}/v1`;
+}

@@ -1,0 +1,17 @@
+/** How a provider is addressed: paths below its base URL, and headers that its API demands. */
+import type { Operation } from '../core/request.ts';
+
+export interface EndpointCall {
+  readonly operation: Operation;
+  /** As the caller gave it, without the version and with its query; null: the call was converted from another dialect. */
+  readonly path: string | null;
+}
+
+export interface Endpoint {
+  /** Path and query of a call. `basePath`: that of the base URL, without a slash at its end. */
+  path(basePath: string, call: EndpointCall): string;
+  /** The path of the provider's list of models. */
+  modelsPath(basePath: string): string;
+  /** Sent with every call that brings no such header itself: names in lower case and values in turn. */
+  readonly defaultHeaders: readonly string[];
+}
