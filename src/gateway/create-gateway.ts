@@ -20,6 +20,7 @@ import type { RouteApplicant } from '../pipeline/admit.ts';
 import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
+import type { Dialect } from '../wire/dialect.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
 import { rejectedEvent } from '../pipeline/received.ts';
 import { holderOf } from '../pipeline/gateway-request.ts';
@@ -220,6 +221,12 @@ class RunningGateway implements Gateway {
       for (const model of list) entries.push({ id: `${provider}/${model}`, ownedBy: provider });
     }
     return entries.filter((entry) => client.mayUse(entry.id));
+  }
+
+  async speaks(model: string, holder: string, dialect: Dialect): Promise<boolean> {
+    if (model.length > MODEL_LENGTH_MAX) return false;
+    const route = this.#routes.find(model, holder, this.#lists.known) ?? (await this.#findLater(model, holder));
+    return route !== null && route.tiers.some((tier) => tier.some(({ state }) => state.wire.dialect === dialect));
   }
 
   isListed(model: string): boolean {

@@ -17,7 +17,7 @@ import { localBasePath, localOrigin } from '../transport/local/local-transport.t
 import { ACCOUNT_HEADERS, FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { endpointOf } from '../endpoint/endpoints.ts';
 import type { TargetWire } from '../wire/conversion.ts';
-import { DIALECTS } from '../wire/dialects.ts';
+import { dialectOf } from '../wire/dialects.ts';
 import { abilitiesOf } from './abilities.ts';
 import { isThinkingModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
@@ -290,7 +290,7 @@ function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<Targe
 }
 
 function wireOf(provider: ProviderConfig, model: string): TargetWire {
-  const dialect = provider.protocol === 'anthropic' ? DIALECTS['anthropic-messages'] : DIALECTS['openai-chat'];
+  const dialect = dialectOf(provider.protocol);
   const can = abilitiesOf(provider, model);
   return { dialect, can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }

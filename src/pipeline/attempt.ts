@@ -11,12 +11,12 @@ import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerChoice } from '../core/quality.ts';
 import { answerKind } from './answer-kind.ts';
-import { ResponseForm } from './answer-form.ts';
+import type { ResponseForm } from './answer-form.ts';
 import { NO_CONSUMER, type AnswerConsumer, type AttemptOptions } from './attempt-options.ts';
 import { callKindOf } from './call-kind.ts';
 import { AnswerMask, maskFailure } from './mask-credential.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
-import { bodyOf, headersOf, namingHost, pathOf, responseConversion } from './upstream-request.ts';
+import { bodyOf, headersOf, namingHost, pathOf, responseForm } from './upstream-request.ts';
 
 /** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
 const REVIEW_MS = 5_000;
@@ -89,15 +89,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.attemptEnds = Math.min(options.deadline, this.startedAt + policy.timeouts.attempt);
     const shareMs = silenceShareMs(options.deadline - this.startedAt);
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
-    const hold = options.isOnward ? null : options.target.quality;
-    this.#form = new ResponseForm(
-      options.request.dialect,
-      options.request.facts,
-      options.request.path,
-      options.target.policy.stream.maxEventSize,
-      hold,
-      responseConversion(options, clock),
-    );
+    this.#form = responseForm(options, clock);
     this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }

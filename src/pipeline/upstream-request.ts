@@ -5,6 +5,8 @@ import type { Repair } from '../policy/repair/repair.ts';
 import { ResponseConversion } from '../wire/conversion.ts';
 import { DIALECT_HEADERS } from '../wire/forwarded-headers.ts';
 import { replaceModel } from '../wire/passed-body.ts';
+import { ResponseForm } from './answer-form.ts';
+import type { AttemptOptions } from './attempt-options.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { editsFor } from './retry/edits.ts';
 import { conversionFor, isConverted, sentBody } from './sent-body.ts';
@@ -48,8 +50,16 @@ export function headersOf({ request, target }: UpstreamRequest): readonly string
   return headers;
 }
 
+/** In which form the caller wants the response. An attempt that goes on with a broken one is held back for no quality of its own. */
+export function responseForm(options: AttemptOptions, clock: Clock): ResponseForm {
+  const { request, target, isOnward } = options;
+  const { stream } = target.policy;
+  const quality = isOnward ? null : target.quality;
+  return new ResponseForm(request.dialect, request.facts, request.path, stream.maxEventSize, quality, responseConversion(options, clock));
+}
+
 /** How responses come back into the caller's dialect; null: they are in it. */
-export function responseConversion({ request, target: { state } }: UpstreamRequest, clock: Clock): ResponseConversion | null {
+function responseConversion({ request, target: { state } }: UpstreamRequest, clock: Clock): ResponseConversion | null {
   const converted = conversionFor(request, state);
   if (converted === null) return null;
   return new ResponseConversion(state.wire.dialect, request.dialect, {

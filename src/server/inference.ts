@@ -36,7 +36,9 @@ export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'emb
         const { facts, body } = decoded;
         requireModel(call, facts.model);
         if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
-        return submit(call, { dialect, facts, body, path, ...arrival });
+        // Anthropic's SDK marks beta requests in the query.
+        const query = dialect.protocol === 'anthropic' ? call.place.query : '';
+        return submit(call, { dialect, facts, body, path: path + query, ...arrival });
       };
       const isLarge = bytes.length > JOINED_BYTES_MAX;
       return isLarge

@@ -74,15 +74,13 @@ bothWays('an unknown path is a 404 in JSON, and never reaches the engine', {}, a
 });
 
 bothWays("paths of later versions say so in their own protocol's shape", {}, async ({ fetch }) => {
-  for (const path of ['/v1/messages', '/messages', '/v1/v1/messages', '/anthropic/v1/messages', '/v1/messages/count_tokens']) {
-    const response = await fetch(path, chat());
-    assert.equal(response.status, 404);
-    const body = (await response.json()) as { type: string; error: { type: string; message: string }; request_id: string };
-    assert.equal(body.type, 'error');
-    assert.equal(body.error.type, 'not_found_error');
-    assert.match(body.error.message, /not available in this version/);
-    assert.equal(body.request_id, response.headers.get('x-request-id'));
-  }
+  const batches = await fetch('/v1/messages/batches', chat());
+  assert.equal(batches.status, 404);
+  const body = (await batches.json()) as { type: string; error: { type: string; message: string }; request_id: string };
+  assert.equal(body.type, 'error');
+  assert.equal(body.error.type, 'not_found_error');
+  assert.match(body.error.message, /not available in this version/);
+  assert.equal(body.request_id, batches.headers.get('x-request-id'));
   const gemini = await fetch('/v1beta/models/gemini-pro:generateContent', chat());
   const { error } = (await gemini.json()) as { error: { code: number; status: string; message: string } };
   assert.deepEqual([error.code, error.status], [404, 'NOT_FOUND']);

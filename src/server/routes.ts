@@ -1,6 +1,7 @@
 /** Every path that is answered. API paths (`/v1/…`) also answer without `/v1`, and with it doubled. */
 import * as admin from './admin.ts';
 import type { Call } from './call.ts';
+import { countTokens } from './count-tokens.ts';
 import { showLive, showMetrics, showReady } from './health.ts';
 import { DIALECTS } from '../wire/dialects.ts';
 import { infer } from './inference.ts';
@@ -34,6 +35,7 @@ export const routes: readonly Route[] = [
   post('/v1/completions', 'client', infer(chat, 'completions', '/completions')),
   post('/v1/embeddings', 'client', infer(chat, 'embeddings', '/embeddings')),
   post('/v1/messages', 'client', infer(messages, 'chat', '/messages')),
+  post('/v1/messages/count_tokens', 'client', countTokens),
   get('/v1/models', 'client', listModels),
   get('/v1/models/*', 'client', showModel),
 
@@ -58,4 +60,11 @@ export const routes: readonly Route[] = [
 ];
 
 /** What a later version answers, with everything below it. Whoever builds one deletes its line here. */
-export const laterPaths: readonly string[] = ['/v1/responses', '/v1/files', '/v1/batches', '/v1beta', '/anthropic/v1', '/admin/usage'];
+export const laterPaths: readonly string[] = [
+  '/v1/responses',
+  '/v1/files',
+  '/v1/batches',
+  '/v1/messages/batches',
+  '/v1beta',
+  '/admin/usage',
+];

@@ -11,6 +11,11 @@ export const DIALECTS = {
   'anthropic-messages': anthropicMessages,
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
+/** What a provider of this protocol speaks. */
+export function dialectOf(protocol: string): Dialect {
+  return protocol === 'anthropic' ? anthropicMessages : openaiChat;
+}
+
 /** Errors by the family of a path. */
 export const ERRORS: Readonly<Record<Protocol, DialectError>> = {
   openai: openaiChat.error,

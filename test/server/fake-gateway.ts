@@ -75,6 +75,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       Object.keys(config.models)
         .filter((id) => client.mayUse(id))
         .map((id) => ({ id, ownedBy: 'breakwater' })),
+    speaks: async () => true,
     isListed: (model) => config.models[model] !== undefined,
     findModel: async (client, name) =>
       config.models[name] !== undefined && client.mayUse(name) ? { id: name, ownedBy: 'breakwater' } : null,
