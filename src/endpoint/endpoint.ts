@@ -5,6 +5,9 @@ export interface EndpointCall {
   readonly operation: Operation;
   /** As the caller gave it, without the version and with its query; null: the call was converted from another dialect. */
   readonly path: string | null;
+  /** The target's name for the model. */
+  readonly model: string;
+  readonly stream: boolean;
 }
 
 export interface Endpoint {

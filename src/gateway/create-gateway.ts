@@ -20,6 +20,7 @@ import type { RouteApplicant } from '../pipeline/admit.ts';
 import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
+import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
 import { rejectedEvent } from '../pipeline/received.ts';
@@ -226,7 +227,7 @@ class RunningGateway implements Gateway {
   async speaks(model: string, holder: string, dialect: Dialect): Promise<boolean> {
     if (model.length > MODEL_LENGTH_MAX) return false;
     const route = this.#routes.find(model, holder, this.#lists.known) ?? (await this.#findLater(model, holder));
-    return route !== null && route.tiers.some((tier) => tier.some(({ state }) => state.wire.dialect === dialect));
+    return route !== null && route.tiers.some((tier) => tier.some(({ state }) => speaks(dialect, state)));
   }
 
   isListed(model: string): boolean {

@@ -17,7 +17,7 @@ import { localBasePath, localOrigin } from '../transport/local/local-transport.t
 import { ACCOUNT_HEADERS, FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { endpointOf } from '../endpoint/endpoints.ts';
 import type { TargetWire } from '../wire/conversion.ts';
-import { dialectOf } from '../wire/dialects.ts';
+import { DIALECTS, dialectOf } from '../wire/dialects.ts';
 import { abilitiesOf } from './abilities.ts';
 import { isThinkingModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
@@ -47,6 +47,7 @@ type SharedState = Pick<
   | 'repairs'
   | 'refusals'
   | 'told'
+  | 'found'
   | 'concurrency'
   | 'input'
   | 'output'
@@ -196,6 +197,7 @@ export class TargetRegistry {
         repairs: new RepairBook(),
         refusals: new RefusalBook(),
         told: { breaker: 'closed' as const },
+        found: { lacksOther: false },
         ...createTargetLearning(name),
       },
     };
@@ -264,7 +266,7 @@ export class TargetRegistry {
       ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
       thinks: isThinkingModel(model),
-      includeUsage: provider.includeUsage && provider.protocol !== 'anthropic',
+      includeUsage: provider.includeUsage && (provider.protocol === 'openai' || provider.protocol === 'local'),
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,
       limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
@@ -292,7 +294,8 @@ function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<Targe
 function wireOf(provider: ProviderConfig, model: string): TargetWire {
   const dialect = dialectOf(provider.protocol);
   const can = abilitiesOf(provider, model);
-  return { dialect, can, key: `${dialect.name} ${JSON.stringify(can)}` };
+  const other = provider.protocol === 'openai' ? DIALECTS['openai-responses'] : null;
+  return { dialect, other, mayLackOther: provider.preset !== 'openai', can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }
 
 /** The model's name may hold anything, the id of the credential holds no space. */

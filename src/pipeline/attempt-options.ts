@@ -7,6 +7,7 @@ import type { Permit } from '../core/permit.ts';
 import type { Repair } from '../policy/repair/repair.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { RouteTarget } from './route.ts';
+import type { Converted } from './sent-body.ts';
 
 /** - `peer`: a target that is worth asking beside a silent one
  *  - `stand-in`: only a model on this machine, which stands in when nothing else can answer in time
@@ -37,6 +38,8 @@ export interface AttemptOptions {
   readonly target: RouteTarget;
   readonly permit: Permit;
   readonly deadline: Instant;
+  /** Null: the target gets the request as it came. */
+  readonly conversion: Converted | null;
   /** Changes that the target needs, beside the route's own. */
   readonly repairs: readonly Repair[];
   readonly owner: AttemptOwner;

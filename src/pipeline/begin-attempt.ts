@@ -7,6 +7,7 @@ import { skipReason } from './permission.ts';
 import { repairsFor } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
+import { conversionFor } from './sent-body.ts';
 import { tellAttemptEnd } from './verdict-effects.ts';
 
 /**
@@ -29,6 +30,7 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
     target,
     permit,
     deadline: run.deadline,
+    conversion: conversionFor(run.request, state),
     repairs: repairsFor(run, target),
     owner: run,
     isOnward: run.broken !== null,

@@ -1,6 +1,6 @@
 /** Which targets can carry a request at all: those of other dialects have no place for some of what may be asked. */
 import { BreakwaterError } from '../core/errors.ts';
-import { convertRequest } from '../wire/conversion.ts';
+import { convertRequest, speaks } from '../wire/conversion.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { isConverted } from './sent-body.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
@@ -22,7 +22,7 @@ const NONE: readonly Incapable[] = [];
 
 /** Those of `tiers` that can carry the request. */
 export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): Capable {
-  if (route.dialect === request.dialect) return { tiers, incapable: NONE };
+  if (route.areAllSpeaking(request.dialect)) return { tiers, incapable: NONE };
   const incapable = tiers.flat().flatMap((target) => whyIncapable(request, target) ?? []);
   if (incapable.length === 0) return { tiers, incapable };
   const left = new Set(tiers.flat());
@@ -34,7 +34,7 @@ export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): 
 
 function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable | null {
   const { wire, name } = target.state;
-  if (wire.dialect === request.dialect) return null;
+  if (speaks(request.dialect, target.state)) return null;
   if (!isConverted(request, target.state)) return { target, field: null, message: `${name} does not serve ${request.path}` };
   const converted = convertRequest(request.dialect, request.body, request.facts.stream, wire);
   return converted.ok ? null : { target, field: converted.field, message: converted.message };

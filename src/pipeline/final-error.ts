@@ -109,8 +109,7 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const status = statusOf(failure) ?? 502;
   const { dialect, id } = run.request;
   const words = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
-  const isOwnDialect = last.target.state.wire.dialect === dialect;
-  const ownBody = isOwnDialect && isErrorJson(failure) ? failure.body! : null;
+  const ownBody = !last.isConverted && isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
   const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(run) });

@@ -1,7 +1,8 @@
 /** What a request may be sent to: targets with their state, and routes over them. Made by `gateway`, run by the pipeline. */
 import type { Instant } from '../core/clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
-import type { TargetWire } from '../wire/conversion.ts';
+import { speaks } from '../wire/conversion.ts';
+import type { FoundWire, TargetWire } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import type { BreakerState } from '../core/events.ts';
 import type { Shortfall } from '../core/quality.ts';
@@ -65,6 +66,7 @@ export interface TargetState {
   readonly basePath: string;
   readonly endpoint: Endpoint;
   readonly wire: TargetWire;
+  readonly found: FoundWire;
   /** The provider's own headers, names and values in turn. */
   readonly headers: readonly string[];
   readonly local: boolean;
@@ -146,8 +148,6 @@ export class Route {
   readonly maxAttempts: number;
   readonly maxWaitMs: number;
   readonly policy: RequestPolicy;
-  /** What all its targets speak; null: they speak several dialects. */
-  readonly dialect: Dialect | null;
   readonly #variants = new Map<string, Tiers>();
 
   constructor(parts: {
@@ -166,8 +166,12 @@ export class Route {
     this.maxAttempts = parts.maxAttempts;
     this.maxWaitMs = parts.maxWaitMs;
     this.policy = parts.policy;
-    const [first, ...others] = this.tiers.flat().map(({ state }) => state.wire.dialect);
-    this.dialect = first !== undefined && others.every((dialect) => dialect === first) ? first : null;
+  }
+
+  /** True if no target needs a request of this dialect converted. */
+  areAllSpeaking(dialect: Dialect): boolean {
+    for (const tier of this.tiers) for (const { state } of tier) if (!speaks(dialect, state)) return false;
+    return true;
   }
 
   /** The tiers that may carry an operation at all: vectors of another model would ruin an index silently. */

@@ -18,6 +18,8 @@ export interface FailedAttempt {
   readonly ranOut: boolean;
   /** The target was asked again at once with other edits: it is no failure of the request. */
   readonly isRepaired: boolean;
+  /** The error is in another dialect than the caller's. */
+  readonly isConverted: boolean;
 }
 
 /** A complete answer that was not good enough; the best of them is better than none. */

@@ -9,42 +9,44 @@ import { ResponseForm } from './answer-form.ts';
 import type { AttemptOptions } from './attempt-options.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { editsFor } from './retry/edits.ts';
-import { conversionFor, isConverted, sentBody } from './sent-body.ts';
 import type { RouteTarget } from './route.ts';
+import type { Converted } from './sent-body.ts';
 
 interface UpstreamRequest {
   readonly request: GatewayRequest;
   readonly target: RouteTarget;
+  readonly conversion: Converted | null;
   readonly repairs: readonly Repair[];
 }
 
 /** The body for the target: the original bytes with only the permitted edits; null: none. */
 export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Array[] | null {
-  const { request, target, repairs } = options;
+  const { request, target, conversion, repairs } = options;
   const { facts, body } = request;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
     return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
-  return target.state.wire.dialect.request.edit(sentBody(request, target.state), editsFor(request, target, repairs));
+  const dialect = conversion === null ? request.dialect : target.state.wire.dialect;
+  return dialect.request.edit(conversion?.body ?? body, editsFor(request, target, repairs));
 }
 
 /** Path and query of the call. */
-export function pathOf({ request, target: { state } }: Pick<UpstreamRequest, 'request' | 'target'>): string {
-  const { operation } = request.facts;
-  return state.endpoint.path(state.basePath, { operation, path: isConverted(request, state) ? null : request.path });
+export function pathOf({ request, target: { state }, conversion }: UpstreamRequest): string {
+  const { operation, stream } = request.facts;
+  const path = conversion === null ? request.path : null;
+  return state.endpoint.path(state.basePath, { operation, path, model: state.model, stream });
 }
 
-export function headersOf({ request, target }: UpstreamRequest): readonly string[] {
+export function headersOf({ request, target, conversion }: UpstreamRequest): readonly string[] {
   const { state } = target;
   const headers = [...state.headers];
-  const isOther = isConverted(request, state);
   if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
   if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
   else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
-    if (state.forwards.has(name) && !(isOther && DIALECT_HEADERS.has(name))) headers.push(name, request.forwardHeaders[i + 1]!);
+    if (state.forwards.has(name) && !(conversion !== null && DIALECT_HEADERS.has(name))) headers.push(name, request.forwardHeaders[i + 1]!);
   }
   addDefaults(headers, state.endpoint.defaultHeaders);
   return headers;
@@ -59,16 +61,15 @@ export function responseForm(options: AttemptOptions, clock: Clock): ResponseFor
 }
 
 /** How responses come back into the caller's dialect; null: they are in it. */
-function responseConversion({ request, target: { state } }: UpstreamRequest, clock: Clock): ResponseConversion | null {
-  const converted = conversionFor(request, state);
-  if (converted === null) return null;
+function responseConversion({ request, target: { state }, conversion }: UpstreamRequest, clock: Clock): ResponseConversion | null {
+  if (conversion === null) return null;
   return new ResponseConversion(state.wire.dialect, request.dialect, {
     id: request.id,
     model: request.facts.model,
     createdAt: Math.floor(clock.epochMs() / 1000),
     includeUsage: request.facts.wantsUsage,
-    tools: converted.tools,
-    echo: {},
+    tools: conversion.tools,
+    echo: conversion.echo,
   });
 }
 

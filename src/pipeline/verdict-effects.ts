@@ -14,6 +14,7 @@ import type { Attempt } from './attempt.ts';
 import { blameCredential, limitCarrying } from './credential-blame.ts';
 import { settleAttempt } from './engine.ts';
 import { learnFromFailure } from './learn.ts';
+import { convertAfter } from './retry/other-dialect.ts';
 import { repairAfter } from './retry/repair.ts';
 import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
@@ -42,7 +43,7 @@ const LONGER_PAUSE = 4;
 
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
   const found = judge(failure);
-  const repaired = repairAfter(run, attempt, failure, found);
+  const repaired = convertAfter(run, attempt, failure) ?? repairAfter(run, attempt, failure, found);
   const judgement = repaired ?? withSecondOpinion(run, attempt, failure, found);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(run, attempt, failure, judgement, health);
@@ -84,7 +85,15 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
   const { clock } = run.engine;
   const { target } = attempt.options;
   const ranOut = endedByDeadline(run, attempt, failure);
-  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ranOut, isRepaired });
+  run.failures.push({
+    target,
+    failure,
+    judgement,
+    upstreamId: attempt.upstreamId,
+    ranOut,
+    isRepaired,
+    isConverted: attempt.options.conversion !== null,
+  });
   if (isRepaired) return;
   run.fallback ??= judgement.reason;
   if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);

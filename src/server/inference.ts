@@ -6,7 +6,7 @@ import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
-import type { DecodedRequest, Dialect } from '../wire/dialect.ts';
+import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import { FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
@@ -15,6 +15,7 @@ import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
 import type { Exchange, ReceivedBody } from './exchange.ts';
 import { decodeLarge, joinBody } from './large-body.ts';
+import { inList } from './list-sink.ts';
 import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
@@ -28,23 +29,35 @@ const byteReserve: Readonly<Record<Priority, number>> = { high: 0, normal: 1 / 8
 
 /** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
 export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'embeddings', path: string) {
-  return (call: Call): Promise<void> =>
-    withBody(call, (bytes, arrival) => {
-      const run = (decoded: DecodedRequest): Promise<void> => {
-        if (!decoded.ok)
-          throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-        const { facts, body } = decoded;
-        requireModel(call, facts.model);
-        if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
-        // Anthropic's SDK marks beta requests in the query.
-        const query = dialect.protocol === 'anthropic' ? call.place.query : '';
-        return submit(call, { dialect, facts, body, path: path + query, ...arrival });
-      };
-      const isLarge = bytes.length > JOINED_BYTES_MAX;
-      return isLarge
-        ? decodeLarge(dialect, operation, bytes, call.gateway.slices).then(run)
-        : run(decodeRequest(dialect, operation, bytes));
-    });
+  return (call: Call): Promise<void> => {
+    // Anthropic's SDK marks beta requests in the query.
+    const query = dialect.protocol === 'anthropic' ? call.place.query : '';
+    return withBody(call, (bytes, arrival) => decodeAndSubmit(call, { dialect, operation, path: path + query }, bytes, arrival));
+  };
+}
+
+interface Inference {
+  readonly dialect: Dialect;
+  readonly operation: 'chat' | 'completions' | 'embeddings';
+  /** The one below the provider's base URL. */
+  readonly path: string;
+  /** What the caller's path says. Default: nothing. */
+  readonly pathFacts?: PathFacts;
+}
+
+export function decodeAndSubmit(call: Call, asked: Inference, bytes: Uint8Array, arrival: Arrival): Promise<void> {
+  const { dialect, operation, path, pathFacts } = asked;
+  const run = (decoded: DecodedRequest): Promise<void> => {
+    if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
+    const { facts, body } = decoded;
+    requireModel(call, facts.model);
+    if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
+    return submit(call, { dialect, facts, body, path, ...arrival });
+  };
+  const isLarge = bytes.length > JOINED_BYTES_MAX;
+  return isLarge
+    ? decodeLarge(dialect, operation, bytes, call.gateway.slices, pathFacts).then(run)
+    : run(decodeRequest(dialect, operation, bytes, pathFacts));
 }
 
 export interface Arrival {
@@ -127,7 +140,8 @@ export function submit(call: Call, { dialect, facts, body, path, receivedAt, set
     unknownHeaders: settings.unknownHeaders,
   };
   call.handedOver = true;
-  return call.gateway.handle(request, call.app.simulated ? markSimulated(exchange) : exchange);
+  const sink = call.app.simulated ? markSimulated(exchange) : exchange;
+  return call.gateway.handle(request, call.isInList ? inList(sink) : sink);
 }
 
 function forwardedIn(config: Config): readonly string[] {

@@ -35,6 +35,19 @@ export async function submitBytes(call: Call, dialect: Dialect, bytes: Uint8Arra
   return submit(call, { dialect, facts: factsOf(name, bytes), body, path: upstreamPath(call), ...arrival });
 }
 
+/** A JSON body that is passed on for a model which the path names. */
+export async function readPassedJson(call: Call, dialect: Dialect, model: string, bytes: Uint8Array): Promise<Passed> {
+  const { passed, others } = accept(await readBody(call, 'application/json', bytes));
+  if (call.client!.isLimited) requireModels(call, others());
+  return { dialect, facts: factsOf(model, bytes), body: bodyOf(bytes, passed, 'application/json') };
+}
+
+interface Passed {
+  readonly dialect: Dialect;
+  readonly facts: RequestFacts;
+  readonly body: RequestBody;
+}
+
 /** Passes the request on to the provider that the config names for its path. */
 export function passListed(call: Call, entry: PassThroughConfig): Promise<void> {
   if (entry.clients !== null && !entry.clients.includes(call.client!.name)) {

@@ -4,6 +4,7 @@ import type { Call } from './call.ts';
 import { countTokens } from './count-tokens.ts';
 import { showLive, showMetrics, showReady } from './health.ts';
 import { DIALECTS } from '../wire/dialects.ts';
+import { callGemini } from './gemini.ts';
 import { infer } from './inference.ts';
 import { listModels, showModel } from './models.ts';
 import { passBytes } from './pass-through.ts';
@@ -34,8 +35,12 @@ export const routes: readonly Route[] = [
   post('/v1/chat/completions', 'client', infer(chat, 'chat', '/chat/completions')),
   post('/v1/completions', 'client', infer(chat, 'completions', '/completions')),
   post('/v1/embeddings', 'client', infer(chat, 'embeddings', '/embeddings')),
+  post('/v1/responses', 'client', infer(DIALECTS['openai-responses'], 'chat', '/responses')),
   post('/v1/messages', 'client', infer(messages, 'chat', '/messages')),
   post('/v1/messages/count_tokens', 'client', countTokens),
+  post('/v1beta/models/*', 'client', callGemini),
+  get('/v1beta/models', 'client', listModels),
+  get('/v1beta/models/*', 'client', showModel),
   get('/v1/models', 'client', listModels),
   get('/v1/models/*', 'client', showModel),
 
@@ -60,11 +65,4 @@ export const routes: readonly Route[] = [
 ];
 
 /** What a later version answers, with everything below it. Whoever builds one deletes its line here. */
-export const laterPaths: readonly string[] = [
-  '/v1/responses',
-  '/v1/files',
-  '/v1/batches',
-  '/v1/messages/batches',
-  '/v1beta',
-  '/admin/usage',
-];
+export const laterPaths: readonly string[] = ['/v1/responses', '/v1/files', '/v1/batches', '/v1/messages/batches', '/admin/usage'];

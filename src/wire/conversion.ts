@@ -8,15 +8,30 @@ import type { TargetAbilities } from './conversion-loss.ts';
 import { ConvertedStreamReader, convertResponse } from './converted-response.ts';
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
 import { scanObject } from './json-scan.ts';
+import type { Fields } from './loose-values.ts';
 import type { ModelTool, WriteOptions } from './model.ts';
 import type { RequestBody } from './request-body.ts';
 
 /** What a target speaks, and what is known of its model. */
 export interface TargetWire {
+  /** What requests of other dialects are converted to. */
   readonly dialect: Dialect;
+  /** Spoken beside it. `found.lacksOther`: the target was found not to have it. */
+  readonly other: Dialect | null;
+  /** False: `other` is documented to be there. */
+  readonly mayLackOther: boolean;
   readonly can: TargetAbilities;
   /** The same for all targets that get the same conversion of a request. */
   readonly key: string;
+}
+
+/** What a provider's model was found not to have; one object for all its credentials. */
+export interface FoundWire {
+  lacksOther: boolean;
+}
+
+export function speaks(dialect: Dialect, { wire, found }: { readonly wire: TargetWire; readonly found: FoundWire }): boolean {
+  return wire.dialect === dialect || (wire.other === dialect && !found.lacksOther);
 }
 
 export type ConvertedRequest =
@@ -27,6 +42,8 @@ export type ConvertedRequest =
       /** Members that the target's dialect has no place for. */
       readonly dropped: readonly string[];
       readonly tools: readonly ModelTool[];
+      /** Members of the request that the response repeats. */
+      readonly echo: Fields;
     }
   /** Without this field the response would be another one. */
   | { readonly ok: false; readonly field: string; readonly message: string };
@@ -46,12 +63,14 @@ export const convertRequest: RequestConverter = (from, body, stream, target) => 
 };
 
 const convert: RequestConverter = (from, body, stream, { dialect, can }) => {
-  const request = CODECS[from.name].parseRequest(asBuffer(body.bytes).toString(), stream);
+  const codec = CODECS[from.name];
+  const text = asBuffer(body.bytes).toString();
+  const request = codec.parseRequest(text, stream);
   const encoded = CODECS[dialect.name].writeRequest(request, { model: '-', askUsage: false, apply: (fields) => fields }, can);
   if (!encoded.ok) return encoded;
-  const decoded = dialect.request.decode('chat', encoded.body, scanObject(encoded.body), { model: '', stream });
+  const decoded = dialect.request.decode('chat', encoded.body, scanObject(encoded.body), { model: '-', stream });
   if (!decoded.ok) return { ok: false, field: decoded.param ?? '', message: decoded.message };
-  return { ok: true, body: decoded.body, dropped: encoded.dropped, tools: request.tools };
+  return { ok: true, body: decoded.body, dropped: encoded.dropped, tools: request.tools, echo: codec.echo?.(text) ?? {} };
 };
 
 /** The responses to one request that was converted. */

@@ -2,23 +2,27 @@
 import type { Protocol } from '../core/request.ts';
 import { anthropicMessages } from './anthropic-messages/dialect.ts';
 import type { Dialect, DialectError } from './dialect.ts';
-import { geminiErrors } from './gemini/encode-error.ts';
+import { gemini } from './gemini/dialect.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
+import { openaiResponses } from './openai-responses/dialect.ts';
 
 export const DIALECTS = {
   'openai-chat': openaiChat,
+  'openai-responses': openaiResponses,
   'anthropic-messages': anthropicMessages,
+  gemini,
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
 /** What a provider of this protocol speaks. */
 export function dialectOf(protocol: string): Dialect {
-  return protocol === 'anthropic' ? anthropicMessages : openaiChat;
+  if (protocol === 'anthropic') return anthropicMessages;
+  return protocol === 'gemini' ? gemini : openaiChat;
 }
 
 /** Errors by the family of a path. */
 export const ERRORS: Readonly<Record<Protocol, DialectError>> = {
   openai: openaiChat.error,
   anthropic: anthropicMessages.error,
-  gemini: geminiErrors,
+  gemini: gemini.error,
 };

@@ -30,7 +30,8 @@ function nameOf(entry: unknown): string | null {
   if (!isRecord(entry)) return null;
   for (const name of NAMES) {
     const value = entry[name];
-    if (typeof value === 'string' && value !== '') return value;
+    // Gemini's names begin with the collection.
+    if (typeof value === 'string' && value !== '') return value.replace(/^models\//, '');
   }
   return null;
 }

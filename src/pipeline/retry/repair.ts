@@ -16,7 +16,7 @@ import { fieldOf } from '../../policy/verdict/callers-fault.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
 import type { Attempt } from '../attempt.ts';
-import { conversionFor, sentBody } from '../sent-body.ts';
+import { sentBody } from '../sent-body.ts';
 import type { RouteTarget } from '../route.ts';
 import type { RequestRun } from '../run.ts';
 import type { RepairTrial } from '../tried-targets.ts';
@@ -55,7 +55,7 @@ export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repai
 
 /** The caller's fields that were left out of an attempt. */
 export function droppedFields({ options }: Attempt): readonly string[] {
-  const lost = conversionFor(options.request, options.target.state)?.dropped ?? NO_FIELDS;
+  const lost = options.conversion?.dropped ?? NO_FIELDS;
   if (options.repairs.length === 0) return lost;
   return [...lost, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
 }

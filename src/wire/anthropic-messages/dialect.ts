@@ -7,7 +7,8 @@ import { encodeComment } from '../sse/comment.ts';
 import { decodeMessages } from './decode-request.ts';
 import { encodeErrorBody, encodeErrorEvent } from './encode-error.ts';
 import { readMessagesFormat } from './format.ts';
-import { MessageOpening } from './opening-reader.ts';
+import { ParsedOpening } from '../parsed-opening.ts';
+import { createMessagesStreamParser } from './parse-stream.ts';
 import { readMessageResponse } from './read-response.ts';
 import { createMessagesStreamReader } from './stream-reader.ts';
 import {
@@ -39,7 +40,7 @@ export const anthropicMessages: Dialect = {
   },
   stream: {
     watch: ({ operation, maxEventSize }) => (operation === 'chat' ? createMessagesStreamReader(maxEventSize) : null),
-    createOpeningReader: () => new MessageOpening(),
+    createOpeningReader: () => new ParsedOpening(createMessagesStreamParser()),
     comment: encodeComment,
     keepAlive: Buffer.from('event: ping\ndata: {"type":"ping"}\n\n'),
   },

@@ -8,7 +8,7 @@ import { readChoices, withTexts } from './answer-choices.ts';
 import { readFormat } from './answer-format.ts';
 import { decodeScanned } from '../decode-request.ts';
 import { encodeComment } from '../sse/comment.ts';
-import { encodeErrorBody, encodeStreamError } from './encode-error.ts';
+import { encodeErrorBody, encodeStreamError } from '../openai-error.ts';
 import { OpeningReader } from './opening-reader.ts';
 import { readAnswer } from './read-answer.ts';
 import { StreamFold, streamAsAnswer } from './stream-as-answer.ts';

@@ -141,7 +141,7 @@ export abstract class EventWatcher implements StreamReader {
   }
 
   #close(step: 'done' | 'end' | Failure): StreamPush {
-    if (step === 'end') this.#addPiece(this.terminator);
+    if (step === 'end' && this.terminator.length > 0) this.#addPiece(this.terminator);
     this.#closed = true;
     this.onClosed();
     return typeof step === 'object' ? this.#give(false, step) : this.#give(true, null);
