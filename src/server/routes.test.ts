@@ -81,10 +81,10 @@ bothWays("paths of later versions say so in their own protocol's shape", {}, asy
   assert.equal(body.error.type, 'not_found_error');
   assert.match(body.error.message, /not available in this version/);
   assert.equal(body.request_id, batches.headers.get('x-request-id'));
-  const gemini = await fetch('/v1beta/models/gemini-pro:generateContent', chat());
+  const gemini = await fetch('/v1beta/models/gemini-pro:predict', chat());
   const { error } = (await gemini.json()) as { error: { code: number; status: string; message: string } };
   assert.deepEqual([error.code, error.status], [404, 'NOT_FOUND']);
-  for (const path of ['/v1/responses', '/responses/resp_1/cancel', '/v1/files', '/v1/batches/b/cancel', '/admin/usage']) {
+  for (const path of ['/responses/resp_1/cancel', '/v1/files', '/v1/batches/b/cancel', '/admin/usage']) {
     const response = await fetch(path);
     assert.match(await response.text(), /not available in this version/, path);
   }
