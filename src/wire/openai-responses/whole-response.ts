@@ -86,9 +86,11 @@ function saidEvents(item: Fields, place: Fields): Fields[] {
 }
 
 function contentEvents(part: Fields, place: Fields): Fields[] {
-  const [name, member] = part['type'] === 'refusal' ? ['response.refusal', 'refusal'] : ['response.output_text', 'text'];
-  const said = typeof part[member!] === 'string' ? deltaAndDone(name!, place, member!, textIn(part[member!])) : [];
-  const added = { type: 'response.content_part.added', ...place, part: said.length === 0 ? part : { ...part, [member!]: '' } };
+  const isRefusal = part['type'] === 'refusal';
+  const name = isRefusal ? 'response.refusal' : 'response.output_text';
+  const member = isRefusal ? 'refusal' : 'text';
+  const said = typeof part[member] === 'string' ? deltaAndDone(name, place, member, textIn(part[member])) : [];
+  const added = { type: 'response.content_part.added', ...place, part: said.length === 0 ? part : { ...part, [member]: '' } };
   return [added, ...said, { type: 'response.content_part.done', ...place, part }];
 }
 
