@@ -20,6 +20,7 @@ import type { RouteApplicant } from '../pipeline/admit.ts';
 import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
+import { ResponseStore } from './response-store.ts';
 import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
@@ -89,6 +90,7 @@ class RunningGateway implements Gateway {
   readonly slices: SlicedWork;
   readonly #random: Random;
   readonly #store: Store;
+  readonly responses: ResponseStore;
   readonly #limits: LimitRegistry;
   readonly #targets: TargetRegistry;
   readonly #lists: ProviderLists;
@@ -115,6 +117,7 @@ class RunningGateway implements Gateway {
     this.slices = new SlicedWork(clock);
     this.#random = random;
     this.#store = store;
+    this.responses = new ResponseStore(store, clock);
     this.#config = config;
     const http = options.transport ?? createUndiciTransport({ clock, env: options.env ?? {} });
     const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);

@@ -2,7 +2,7 @@
 import { BreakwaterError } from '../core/errors.ts';
 import { convertRequest, speaks } from '../wire/conversion.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { isConverted } from './sent-body.ts';
+import { callerBody, isConverted } from './sent-body.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
 
 /** A target that can't be asked, and why. */
@@ -36,7 +36,7 @@ function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable |
   const { wire, name } = target.state;
   if (speaks(request.dialect, target.state)) return null;
   if (!isConverted(request, target.state)) return { target, field: null, message: `${name} does not serve ${request.path}` };
-  const converted = convertRequest(request.dialect, request.body, request.facts.stream, wire);
+  const converted = convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire);
   return converted.ok ? null : { target, field: converted.field, message: converted.message };
 }
 

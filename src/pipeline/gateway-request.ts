@@ -52,6 +52,11 @@ export interface GatewayRequest {
   readonly cache: 'on' | 'off' | 'refresh';
   /** `x-breakwater-*` headers of the caller that mean nothing here; absent: none. */
   readonly unknownHeaders?: readonly string[];
+  /**
+   * Where the body refers to an earlier response: `provider/model` that made that, and the body with the conversation written out, which
+   * every other target is sent.
+   */
+  readonly history?: { readonly previous: string; readonly maker: string; readonly body: RequestBody } | undefined;
   /** A question of our own, whose answer is not checked by another one. */
   readonly isNested?: true;
 }

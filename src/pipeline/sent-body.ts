@@ -15,10 +15,16 @@ export function isConverted({ dialect, facts }: GatewayRequest, state: TargetSta
 /** Null: the target gets the request as it came. */
 export function conversionFor(request: GatewayRequest, state: TargetState): Converted | null {
   if (!isConverted(request, state)) return null;
-  const converted = convertRequest(request.dialect, request.body, request.facts.stream, state.wire);
+  const converted = convertRequest(request.dialect, callerBody(request, state), request.facts.stream, state.wire);
   return converted.ok ? converted : null;
 }
 
+/** The request for this target, in the caller's dialect. */
+export function callerBody(request: GatewayRequest, state: TargetState): RequestBody {
+  const { history, body, dialect } = request;
+  return history === undefined || (history.maker === state.name && speaks(dialect, state)) ? body : history.body;
+}
+
 export function sentBody(request: GatewayRequest, state: TargetState): RequestBody {
-  return conversionFor(request, state)?.body ?? request.body;
+  return conversionFor(request, state)?.body ?? callerBody(request, state);
 }

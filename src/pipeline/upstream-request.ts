@@ -10,6 +10,7 @@ import type { AttemptOptions } from './attempt-options.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { editsFor } from './retry/edits.ts';
 import type { RouteTarget } from './route.ts';
+import { callerBody } from './sent-body.ts';
 import type { Converted } from './sent-body.ts';
 
 interface UpstreamRequest {
@@ -28,7 +29,7 @@ export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Arr
     return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
   const dialect = conversion === null ? request.dialect : target.state.wire.dialect;
-  return dialect.request.edit(conversion?.body ?? body, editsFor(request, target, repairs));
+  return dialect.request.edit(conversion?.body ?? callerBody(request, target.state), editsFor(request, target, repairs));
 }
 
 /** Path and query of the call. */
@@ -69,7 +70,7 @@ function responseConversion({ request, target: { state }, conversion }: Upstream
     createdAt: Math.floor(clock.epochMs() / 1000),
     includeUsage: request.facts.wantsUsage,
     tools: conversion.tools,
-    echo: conversion.echo,
+    echo: request.history === undefined ? conversion.echo : { ...conversion.echo, previous_response_id: request.history.previous },
   });
 }
 

@@ -14,7 +14,7 @@ import type { Attempt } from './attempt.ts';
 import { blameCredential, limitCarrying } from './credential-blame.ts';
 import { settleAttempt } from './engine.ts';
 import { learnFromFailure } from './learn.ts';
-import { convertAfter } from './retry/other-dialect.ts';
+import { convertAfter, writeOutAfter } from './retry/other-dialect.ts';
 import { repairAfter } from './retry/repair.ts';
 import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
@@ -43,7 +43,7 @@ const LONGER_PAUSE = 4;
 
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
   const found = judge(failure);
-  const repaired = convertAfter(run, attempt, failure) ?? repairAfter(run, attempt, failure, found);
+  const repaired = convertAfter(run, attempt, failure) ?? writeOutAfter(run, attempt, failure) ?? repairAfter(run, attempt, failure, found);
   const judgement = repaired ?? withSecondOpinion(run, attempt, failure, found);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(run, attempt, failure, judgement, health);

@@ -62,8 +62,6 @@ export class Call implements ByteCharge {
   client: KnownClient | null = null;
   /** The key that was presented, whether one is asked for or not. */
   credential: string | null = null;
-  /** Its response is the one element of a JSON list. */
-  isInList = false;
   /** The engine has taken over and ends the exchange. */
   handedOver = false;
 

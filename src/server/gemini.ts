@@ -4,6 +4,7 @@ import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS } from '../wire/dialects.ts';
 import type { Call } from './call.ts';
 import { decodeAndSubmit, requireModel, submit, withBody } from './inference.ts';
+import { inList } from './list-sink.ts';
 import { readPassedJson } from './pass-through.ts';
 
 const dialect = DIALECTS.gemini;
@@ -33,10 +34,9 @@ export function callGemini(call: Call): Promise<void> {
 
 function generate(call: Call, model: string, isStream: boolean): Promise<void> {
   const isEvents = new URLSearchParams(call.place.query).get('alt') === 'sse';
-  call.isInList = isStream && !isEvents;
-  return withBody(call, (bytes, arrival) =>
-    decodeAndSubmit(call, { dialect, operation: 'chat', path: '', pathFacts: { model, stream: isStream && isEvents } }, bytes, arrival),
-  );
+  const wrap = isStream && !isEvents ? inList : undefined;
+  const asked = { dialect, operation: 'chat', path: '', pathFacts: { model, stream: isStream && isEvents }, wrap } as const;
+  return withBody(call, (bytes, arrival) => decodeAndSubmit(call, asked, bytes, arrival));
 }
 
 /** Asked of a provider that counts, else estimated. */

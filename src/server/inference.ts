@@ -4,6 +4,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
+import type { AnswerSink } from '../pipeline/sink.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
 import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
@@ -15,7 +16,6 @@ import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
 import type { Exchange, ReceivedBody } from './exchange.ts';
 import { decodeLarge, joinBody } from './large-body.ts';
-import { inList } from './list-sink.ts';
 import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
@@ -43,16 +43,18 @@ interface Inference {
   readonly path: string;
   /** What the caller's path says. Default: nothing. */
   readonly pathFacts?: PathFacts;
+  readonly history?: GatewayRequest['history'];
+  readonly wrap?: Submission['wrap'];
 }
 
 export function decodeAndSubmit(call: Call, asked: Inference, bytes: Uint8Array, arrival: Arrival): Promise<void> {
-  const { dialect, operation, path, pathFacts } = asked;
+  const { dialect, operation, path, pathFacts, history, wrap } = asked;
   const run = (decoded: DecodedRequest): Promise<void> => {
     if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
     const { facts, body } = decoded;
     requireModel(call, facts.model);
     if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
-    return submit(call, { dialect, facts, body, path, ...arrival });
+    return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
   };
   const isLarge = bytes.length > JOINED_BYTES_MAX;
   return isLarge
@@ -70,6 +72,9 @@ interface Submission extends Arrival {
   readonly facts: RequestFacts;
   readonly body: RequestBody;
   readonly path: string;
+  readonly history?: GatewayRequest['history'];
+  /** Stands between the engine and the caller. */
+  readonly wrap?: ((sink: AnswerSink) => AnswerSink) | undefined;
 }
 
 /** Reads settings and body, lets `run` go on, and gives the room for the body back on every path. */
@@ -113,7 +118,7 @@ export function requireModels(call: Call, { names, unreadable }: ModelNames): vo
 }
 
 /** Hands the request to the engine, which ends the exchange whatever happens. */
-export function submit(call: Call, { dialect, facts, body, path, receivedAt, settings }: Submission): Promise<void> {
+export function submit(call: Call, { dialect, facts, body, path, history, wrap, receivedAt, settings }: Submission): Promise<void> {
   const { exchange } = call;
   const client = call.client!;
   const waiting = waitingOf(settings, facts.stream && facts.operation !== 'bytes');
@@ -138,10 +143,11 @@ export function submit(call: Call, { dialect, facts, body, path, receivedAt, set
     idempotencyKey: settings.idempotencyKey,
     cache: settings.cache,
     unknownHeaders: settings.unknownHeaders,
+    history,
   };
   call.handedOver = true;
   const sink = call.app.simulated ? markSimulated(exchange) : exchange;
-  return call.gateway.handle(request, call.isInList ? inList(sink) : sink);
+  return call.gateway.handle(request, wrap?.(sink) ?? sink);
 }
 
 function forwardedIn(config: Config): readonly string[] {

@@ -5,6 +5,7 @@ import type { Dialect, DialectError } from './dialect.ts';
 import { gemini } from './gemini/dialect.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
+import { readReferring, responseIn, withHistory } from './openai-responses/history.ts';
 import { openaiResponses } from './openai-responses/dialect.ts';
 
 export const DIALECTS = {
@@ -13,6 +14,9 @@ export const DIALECTS = {
   'anthropic-messages': anthropicMessages,
   gemini,
 } as const satisfies Partial<Record<DialectName, Dialect>>;
+
+/** What requests of the Responses API refer to. */
+export const RESPONSE_HISTORY = { readReferring, responseIn, withHistory };
 
 /** What a provider of this protocol speaks. */
 export function dialectOf(protocol: string): Dialect {

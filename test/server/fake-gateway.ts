@@ -6,6 +6,8 @@ import { SecretMask } from '../../src/core/secrets/secret-mask.ts';
 import type { BreakwaterError } from '../../src/core/errors.ts';
 import { createClients } from '../../src/gateway/clients.ts';
 import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/config/index.ts';
+import { ResponseStore } from '../../src/gateway/response-store.ts';
+import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { Gateway, QueueStatus, KnownClient, ModelEntry } from '../../src/gateway/gateway.ts';
 import { errorAnswer } from '../../src/pipeline/error-answer.ts';
 import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
@@ -73,6 +75,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     models: async (client) => modelsFor(client, Object.keys(config.models)),
     speaks: async () => true,
+    responses: new ResponseStore(createMemoryStore({ clock }), clock),
     isListed: (model) => config.models[model] !== undefined,
     findModel: async (client, name) =>
       config.models[name] !== undefined && client.mayUse(name) ? { id: name, ownedBy: 'breakwater' } : null,
