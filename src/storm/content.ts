@@ -19,6 +19,8 @@ export interface Prompt {
   json?: { schema: unknown };
   /** A call of this tool is wanted. */
   tool?: { name: string; parameters: unknown };
+  /** The model shall reason before it answers. */
+  reasons?: boolean;
 }
 
 export type Finish = 'stop' | 'length' | 'tool' | 'filter' | 'none';
@@ -30,7 +32,16 @@ export interface Choice {
   pieces: string[];
   tool?: string;
   finish: Finish;
+  /** Why it ended, in the dialect's own word, instead of the word for `finish`. */
+  reason?: string;
+  /** The prompt was blocked, for this reason: dialects that cannot say so end as for a content filter. */
+  blocked?: string;
+  /** Reasoning that comes before the content, in pieces. */
+  thoughts?: string[];
 }
+
+/** What a model thinks that is asked to reason, in pieces. */
+export const THOUGHTS = ['The', ' user', ' asks', ' about', ' the', ' storm', '.'];
 
 const WORDS = (
   'the storm came over the harbour before dawn and every boat that lay at anchor turned its bow to the wind while ' +
@@ -49,11 +60,15 @@ export function speak(
   const base = hashText(prompt.text, hashText(model, seed));
   return Array.from({ length: prompt.choices }, (_, index) => {
     const random = createSeededRandom(hashNumbers(base, index));
-    if (prompt.partial === undefined) return cutToBound(oneChoice(prompt, random, length, bound), bound);
+    if (prompt.partial === undefined) return cutToBound(reasoned(prompt, oneChoice(prompt, random, length, bound)), bound);
     const whole = oneChoice(prompt, random, length, undefined);
     const partial = { whole: whole.pieces.join(''), told: prompt.partial, prompt: prompt.text };
     return cutToBound({ ...whole, pieces: toPieces(carryOn(partial, model)) }, bound);
   });
+}
+
+function reasoned(prompt: Prompt, choice: Choice): Choice {
+  return prompt.reasons === true ? { ...choice, thoughts: THOUGHTS } : choice;
 }
 
 function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => number, bound: number | undefined): Choice {
@@ -91,15 +106,25 @@ export function toPieces(text: string): string[] {
   return text.match(/\s*\S{1,4}|\s+$/gu) ?? [];
 }
 
-/** An answer longer than the caller's bound ends there, with finish `length`. */
+/** An answer longer than the caller's bound ends there, with finish `length`; its reasoning counts. */
 export function cutToBound(choice: Choice, bound: number | undefined): Choice {
-  if (bound === undefined || choice.pieces.length <= bound) return choice;
-  return { ...choice, pieces: choice.pieces.slice(0, Math.max(0, bound)), finish: 'length' };
+  const { pieces, thoughts } = choice;
+  if (bound === undefined || pieces.length + (thoughts?.length ?? 0) <= bound) return choice;
+  if (thoughts === undefined) return { ...choice, pieces: pieces.slice(0, Math.max(0, bound)), finish: 'length' };
+  const kept = thoughts.slice(0, Math.max(0, bound));
+  return { ...choice, thoughts: kept, pieces: pieces.slice(0, Math.max(0, bound - kept.length)), finish: 'length' };
 }
 
-/** The tokens of all choices together. */
+/** The tokens of all choices together, reasoning included. */
 export function countTokens(choices: readonly Choice[]): number {
-  let sum = 0;
+  let sum = countReasoning(choices);
   for (const choice of choices) sum += choice.pieces.length;
+  return sum;
+}
+
+/** The tokens of reasoning in all choices together. */
+export function countReasoning(choices: readonly Choice[]): number {
+  let sum = 0;
+  for (const choice of choices) sum += choice.thoughts?.length ?? 0;
   return sum;
 }

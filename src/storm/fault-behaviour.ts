@@ -1,7 +1,7 @@
 /** What a kind of fault is made of: the four places where it may act, and what it means for whoever asked. */
 import type { Answer } from './answer.ts';
 import type { Choice } from './content.ts';
-import type { Dialect, Failure } from './dialect.ts';
+import type { Dialect, DialectName, Failure } from './dialect.ts';
 import type { StormFault } from './options.ts';
 
 /** What a fault may look at. */
@@ -38,8 +38,18 @@ export interface FaultBehaviour {
   content?(choice: Choice, fault: StormFault): Choice;
   /** Answers in the other form than was asked. */
   form?: 'plain' | 'stream';
+  /** Answers whose program it can change: those of one dialect, or all but streams that are no server-sent events. Default: all. */
+  only?: DialectName | 'sse';
   /** Changes the answer's program. */
   answer?(answer: Answer, fault: StormFault, scene: Scene): Answer;
+}
+
+/** An answer as a fault changes its program, or as it is where the fault has no meaning for it. */
+export function struckBy(behaviour: FaultBehaviour, answer: Answer, fault: StormFault, scene: Scene): Answer {
+  const { only } = behaviour;
+  if (only === 'sse' && answer.framing !== undefined && answer.framing.name !== 'sse') return answer;
+  if (only !== undefined && only !== 'sse' && only !== scene.dialect.name) return answer;
+  return behaviour.answer?.(answer, fault, scene) ?? answer;
 }
 
 /** A family of faults: an entry for each of its names. */

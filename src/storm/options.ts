@@ -84,6 +84,8 @@ export interface StormFault {
   afterTokens?: number;
   /** Length of the kind's silence or delay; without it a silence lasts until the caller leaves. */
   ms?: number;
+  /** Why an answer ends, in the dialect's own word, for `finish-reason` and `blocked`. */
+  finish?: string;
   /** Field named by `400-parameter`. Default `temperature`. */
   param?: string;
   /** Message instead of the kind's own. */
@@ -103,6 +105,11 @@ export interface StormOptions {
   strictModels?: boolean;
   /** If given, any other key gets 401 `invalid_api_key`. */
   apiKeys?: string[];
+  /**
+   * Storms with the same account can read each other's opaque pieces (signatures, encrypted reasoning) for the same key and
+   * model. Default: one of its own, from its name, seed and port.
+   */
+  account?: string;
   /** Default 1. */
   seed?: number;
   /** Length of Storm's minute, for limits only. Default 60,000. */

@@ -1,8 +1,8 @@
 /** `POST /v1/embeddings`: unit vectors that depend on the seed, the model and the text alone. */
 import { createSeededRandom, hashNumbers, hashText } from '../chance.ts';
 import type { AnswerFacts, Ask, Failure, PlainBody, Received } from '../dialect.ts';
-import { countInput, readFields, wholeNumber } from './request.ts';
-import type { Fields } from './request.ts';
+import { countInput, readFields, wholeNumber } from '../request.ts';
+import type { Fields } from '../request.ts';
 
 const DIMENSIONS_DEFAULT = 256;
 const DIMENSIONS_MAX = 4096;
