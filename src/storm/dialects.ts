@@ -2,6 +2,7 @@
 import { createAnthropicDialect } from './anthropic/dialect.ts';
 import type { Dialect } from './dialect.ts';
 import { createOpenAiDialect } from './openai/dialect.ts';
+import { createResponsesDialect } from './responses/dialect.ts';
 import type { Seals } from './seals.ts';
 
 export interface DialectParts {
@@ -12,5 +13,5 @@ export interface DialectParts {
 
 /** The first answers for paths that none knows. */
 export function createDialects(parts: DialectParts): readonly [Dialect, ...Dialect[]] {
-  return [createOpenAiDialect(parts.models), createAnthropicDialect(parts)];
+  return [createOpenAiDialect(parts.models), createResponsesDialect(parts.seals), createAnthropicDialect(parts)];
 }
