@@ -5,6 +5,7 @@ import type { Accounts } from './accounts.ts';
 import type { Call, Delivery } from './delivery.ts';
 import { isFailure } from './dialect.ts';
 import type { Ask, Dialect, Endpoint, Failure, Received } from './dialect.ts';
+import type { Dialects } from './dialects.ts';
 import type { Scene } from './fault-behaviour.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
 import type { FaultPlan } from './faults.ts';
@@ -16,8 +17,7 @@ import type { CallRecord, Tally } from './stats.ts';
 export interface CallParts {
   options: StormOptions;
   models: readonly string[];
-  /** At least one; the first answers for paths that none knows. */
-  dialects: readonly [Dialect, ...Dialect[]];
+  dialects: Dialects;
   plan: FaultPlan;
   accounts: Accounts;
   tally: Tally;
@@ -51,12 +51,12 @@ export function createCallHandler(parts: CallParts): (received: Received, res: S
   };
 }
 
-function route(dialects: CallParts['dialects'], received: Received): [Dialect, Endpoint | undefined] {
-  for (const dialect of dialects) {
+function route({ all, fallback }: Dialects, received: Received): [Dialect, Endpoint | undefined] {
+  for (const dialect of all) {
     const endpoint = dialect.route(received);
     if (endpoint !== undefined) return [dialect, endpoint];
   }
-  return [dialects.find((dialect) => dialect.claims(received.path)) ?? dialects[0], undefined];
+  return [all.find((dialect) => dialect.claims(received.path)) ?? fallback, undefined];
 }
 
 function readAsk(endpoint: Endpoint | undefined, received: Received, models: Set<string> | undefined): Ask | Failure {

@@ -34,7 +34,7 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
   const perPacket = timing?.eventsPerPacket ?? Infinity;
 
   function addHeaders({ record, dialect, account }: Call, { headers }: Answer): void {
-    headers[dialect.requestIdHeader] = `req_storm${seed}_${record.call}`;
+    if (dialect.requestIdHeader !== undefined) headers[dialect.requestIdHeader] = `req_storm${seed}_${record.call}`;
     if (account === undefined || limits?.advertise === false) return;
     const now = clock.now();
     Object.assign(headers, dialect.limitHeaders(account.requests(now), account.tokens(now)));

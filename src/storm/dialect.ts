@@ -99,7 +99,7 @@ export interface Endpoint {
   label: string;
   /** False for lists and look-ups that no limit or fault applies to. */
   counted: boolean;
-  read(received: Received): Ask | Failure;
+  readonly read: (received: Received) => Ask | Failure;
 }
 
 /** A failure, ready to be sent. */
@@ -116,7 +116,7 @@ export interface Dialect {
   /** Whether a path that no dialect routes is refused in this one's words. */
   claims(path: string): boolean;
   /** The caller's key, or an empty string. */
-  keyOf(received: Received): string;
+  readonly keyOf: (received: Received) => string;
   failure(failure: Failure): FailureAnswer;
   /** An in-band error, to be written into a stream after `sent` events. */
   failureEvent(failure: Failure, sent: number): EventText;
@@ -124,9 +124,9 @@ export interface Dialect {
    * The dialect's own event for a generation that failed, where it has one besides the error event. `first` is the JSON of
    * the stream's first event.
    */
-  failedEvent?(failure: Failure, sent: number, first: Readonly<Record<string, unknown>>): EventText;
+  readonly failedEvent?: (failure: Failure, sent: number, first: Readonly<Record<string, unknown>>) => EventText;
   /** The body of a non-streaming response whose generation failed, made from the body of one that did not. */
-  failedBody?(failure: Failure, body: Readonly<Record<string, unknown>>): Record<string, unknown>;
+  readonly failedBody?: (failure: Failure, body: Readonly<Record<string, unknown>>) => Record<string, unknown>;
   limitHeaders(requests: LimitState | undefined, tokens: LimitState | undefined): Record<string, string>;
   /** How a refusal by a limit says when to come again. Default: `retry-after` and `retry-after-ms`. */
   readonly waits?: 'seconds' | 'retry-info';
@@ -134,8 +134,8 @@ export interface Dialect {
   readonly limitsPerModel?: true;
   /** True where the output that a caller asks for does not count at admission, unless `countOutput` is set. */
   readonly countsInputOnly?: true;
-  /** Name of the header with the request's id. */
-  readonly requestIdHeader: string;
+  /** Name of the header with the request's id, where the dialect has one. */
+  readonly requestIdHeader?: string;
 }
 
 /** Distinguishes a failure from an ask. */

@@ -2,6 +2,7 @@
 import type { Answer } from './answer.ts';
 import type { Choice } from './content.ts';
 import type { Dialect, DialectName, Failure } from './dialect.ts';
+import type { FramingName } from './framings.ts';
 import type { StormFault } from './options.ts';
 
 /** What a fault may look at. */
@@ -27,7 +28,10 @@ export interface FaultBehaviour {
   about: string;
   /** The requests that it touches; any other is answered as if there were no fault. */
   on: 'both' | 'stream' | 'plain';
+  /** In a chat answer. */
   harm: Harm;
+  /** In answers of other dialects or framings, where it is another; a framing goes before a dialect. */
+  elsewhere?: Partial<Readonly<Record<DialectName | FramingName, Harm>>>;
   /** Never ends by itself, unless `ms` is given where the kind takes it: only the caller's leaving ends the call. */
   endless?: true;
   /** What ARG in `fault-KIND-ARG` sets. */
@@ -42,6 +46,14 @@ export interface FaultBehaviour {
   only?: DialectName | 'sse';
   /** Changes the answer's program. */
   answer?(answer: Answer, fault: StormFault, scene: Scene): Answer;
+}
+
+/** What is left of an answer of a dialect, in the framing of its stream. A fault that has no meaning there leaves all of it. */
+export function harmIn(behaviour: FaultBehaviour, dialect: DialectName, framing: FramingName = 'sse'): Harm {
+  const { harm, elsewhere, only, form } = behaviour;
+  const acts = only === undefined || only === dialect || (only === 'sse' && framing === 'sse');
+  if (!acts && !('content' in behaviour) && !('refuse' in behaviour) && form === undefined) return 'none';
+  return elsewhere?.[framing] ?? elsewhere?.[dialect] ?? harm;
 }
 
 /** An answer as a fault changes its program, or as it is where the fault has no meaning for it. */

@@ -25,6 +25,9 @@ export const SSE: Framing = {
   end: '',
 };
 
+/** Server-sent events whose lines end with CR LF. */
+export const SSE_CRLF: Framing = { ...SSE, frame: (event, index) => String(SSE.frame(event, index)).replaceAll('\n', '\r\n') };
+
 /** One JSON array whose elements are sent one by one, as Gemini sends a stream without `alt=sse`. */
 export const JSON_ARRAY: Framing = {
   name: 'json-array',

@@ -11,7 +11,7 @@ export interface AnthropicParts {
   readonly models: readonly string[];
   readonly seals: Seals;
   /** Now, for the instants in limit headers. */
-  epochMs(): number;
+  readonly epochMs: () => number;
 }
 
 /** Makes the dialect. */

@@ -12,7 +12,7 @@ import type { MessageParts } from './write.ts';
 /** How a host takes Messages: Anthropic itself, or a cloud that puts the model and the form into the path. */
 export interface MessagesHost {
   readonly seals: Seals;
-  keyOf(received: Received): string;
+  readonly keyOf: (received: Received) => string;
   /** Where `anthropic-version` stands. */
   readonly version: 'header' | 'body';
   /** The path's own word for whether a stream is wanted; absent where the body's `stream` says it. */

@@ -14,7 +14,7 @@ const STOP: Readonly<Record<Finish, string | null>> = {
 export interface MessageParts {
   readonly model: string;
   /** Signs the thinking that comes first. */
-  sign(thinking: string, call: number): string;
+  readonly sign: (thinking: string, call: number) => string;
   /** False: the thinking is signed, and its text is left out. */
   readonly showsThinking: boolean;
   /** Thinking blocks of the request that were left out. */

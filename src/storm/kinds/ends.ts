@@ -6,6 +6,9 @@ import type { Chunk } from '../event-edits.ts';
 import type { Family } from '../fault-behaviour.ts';
 import type { EndKind } from '../fault-names.ts';
 
+/** Without its terminator a chat stream has said all; others have not, or are no JSON. */
+const NO_TERMINATOR = { 'openai-responses': 'after', 'anthropic-messages': 'doubt', 'json-array': 'after' } as const;
+
 const HANG: Step = { do: 'hang' };
 
 /** The last send with other bytes. */
@@ -58,7 +61,13 @@ function joined(answer: Answer): Answer {
 }
 
 export const ENDS: Family<EndKind> = {
-  'no-done': { about: 'the stream ends without [DONE]', on: 'stream', harm: 'none', answer: (answer) => without(answer, ['done']) },
+  'no-done': {
+    about: 'the stream ends without [DONE]',
+    on: 'stream',
+    harm: 'none',
+    elsewhere: NO_TERMINATOR,
+    answer: (answer) => without(answer, ['done']),
+  },
   'no-finish': { about: 'no finish_reason, then [DONE]', on: 'both', harm: 'doubt', content: (choice) => ({ ...choice, finish: 'none' }) },
   'no-end': {
     about: 'the stream ends without finish_reason, usage and [DONE]',
@@ -84,6 +93,7 @@ export const ENDS: Family<EndKind> = {
     about: 'no [DONE], and the last event has no blank line after it',
     on: 'stream',
     harm: 'none',
+    elsewhere: NO_TERMINATOR,
     only: 'sse',
     answer: (answer) => lastSent(without(answer, ['done']), (text) => text.slice(0, -1)),
   },
@@ -91,9 +101,16 @@ export const ENDS: Family<EndKind> = {
     about: 'another content event after [DONE]',
     on: 'stream',
     harm: 'none',
+    elsewhere: { gemini: 'doubt', 'json-array': 'after' },
     answer: afterTheEnd,
   },
-  'done-twice': { about: '[DONE] twice', on: 'stream', harm: 'none', answer: (answer) => appended(answer, ...terminators(answer)) },
+  'done-twice': {
+    about: '[DONE] twice',
+    on: 'stream',
+    harm: 'none',
+    elsewhere: { 'json-array': 'after' },
+    answer: (answer) => appended(answer, ...terminators(answer)),
+  },
   'done-only': { about: 'nothing but [DONE]', on: 'stream', harm: 'poor', answer: (answer) => only(answer, ...terminators(answer)) },
   'done-open': {
     about: 'the connection stays open after [DONE]',

@@ -71,7 +71,7 @@ function sentBefore(answer: Answer, index: number): string {
 /** Line ends of every kind, another one at each line. No LF may follow a CR: together they are one. */
 function mixed(text: string, at: number): string {
   let count = at;
-  return text.replaceAll('\n', () => ['\r\n', '\n', '\r'][count++ % 3]!);
+  return text.replaceAll(/\r?\n/g, () => ['\r\n', '\n', '\r'][count++ % 3]!);
 }
 
 /** One more character at the end of a text, its halves in two events: JSON can say half a character, UTF-8 cannot. */
@@ -127,8 +127,8 @@ export const LETTERS: Family<LetterKind> = {
     arg: 'bytes',
     answer: (answer, fault) => inserted(answer, contentIndex(answer), say(`: ${'x'.repeat(fault.bytes ?? 65_536)}\n\n`, 'preamble')),
   },
-  crlf: written('lines end with CR LF', (text) => text.replaceAll('\n', '\r\n')),
-  cr: written('lines end with CR', (text) => text.replaceAll('\n', '\r')),
+  crlf: written('lines end with CR LF', (text) => text.replaceAll(/\r?\n/g, '\r\n')),
+  cr: written('lines end with CR', (text) => text.replaceAll(/\r?\n/g, '\r')),
   'mixed-lines': written('lines end with LF, CR LF and CR by turns', mixed),
   bom: {
     about: 'a byte order mark at the beginning, and a blank line after it',

@@ -102,10 +102,11 @@ export const STREAM_ERRORS: Family<StreamErrorKind> = {
     about: 'a comment and an error event before the preamble',
     on: 'both',
     harm: 'before',
-    only: 'sse',
     answer(answer, fault, scene) {
       const broken = withError(answer, fault, scene, headEnd(answer));
-      return broken.streamed ? { ...broken, steps: broken.steps.toSpliced(-1, 0, say(': connected\n\n', 'preamble')) } : broken;
+      return broken.streamed && broken.framing?.name === 'sse'
+        ? { ...broken, steps: broken.steps.toSpliced(-1, 0, say(': connected\n\n', 'preamble')) }
+        : broken;
     },
   },
   'error-choice': {
@@ -143,6 +144,7 @@ export const STREAM_ERRORS: Family<StreamErrorKind> = {
     about: 'an error event after [DONE], which ended the stream',
     on: 'stream',
     harm: 'none',
+    elsewhere: { gemini: 'after' },
     only: 'sse',
     answer(answer, fault, { dialect, model }) {
       const sent = answer.steps.filter((step) => step.do === 'send').length;

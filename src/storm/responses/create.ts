@@ -15,7 +15,7 @@ import { plainResponse, responseEvents, responseId, wholeResponse } from './writ
 export interface ResponsesParts {
   readonly seals: Seals;
   readonly store: ResponseStore;
-  keyOf(received: Received): string;
+  readonly keyOf: (received: Received) => string;
 }
 
 /** Reads a request for a response. */

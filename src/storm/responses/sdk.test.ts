@@ -48,9 +48,15 @@ describe('responses', () => {
     assert.deepEqual(
       events.map(({ type }) => type),
       [
-        ...['response.created', 'response.in_progress', 'response.output_item.added', 'response.content_part.added'],
+        'response.created',
+        'response.in_progress',
+        'response.output_item.added',
+        'response.content_part.added',
         ...deltas,
-        ...['response.output_text.done', 'response.content_part.done', 'response.output_item.done', 'response.completed'],
+        'response.output_text.done',
+        'response.content_part.done',
+        'response.output_item.done',
+        'response.completed',
       ],
     );
     const last = events.at(-1)!;
