@@ -19,6 +19,10 @@ export interface Prompt {
   json?: { schema: unknown };
   /** A call of this tool is wanted. */
   tool?: { name: string; parameters: unknown };
+  /** Names of the tools that may be called. `call NAME {…}` on a line of the text asks for one of them. */
+  offered?: readonly string[];
+  /** The last turn is the result of a call, so no further one is made for the same text. */
+  isAfterResult?: boolean;
   /** The model shall reason before it answers. */
   reasons?: boolean;
 }
@@ -76,6 +80,8 @@ function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => n
     const text = JSON.stringify(instanceOf(prompt.tool.parameters, random));
     return { kind: 'tool', tool: prompt.tool.name, pieces: toPieces(text), finish: 'tool' };
   }
+  const call = wishedCall(prompt);
+  if (call !== undefined) return call;
   if (prompt.text.startsWith('echo ')) return { kind: 'text', pieces: toPieces(prompt.text.slice(5)), finish: 'stop' };
   const prose = proseFor(prompt.text);
   if (prose !== null) return { kind: 'text', pieces: toPieces(prose), finish: 'stop' };
@@ -86,6 +92,19 @@ function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => n
   const wanted = Math.max(1, Math.round(length(random)));
   // One piece more than the bound shows `cutToBound` that something was left out.
   return { kind: 'text', pieces: words(Math.min(wanted, (bound ?? wanted) + 1), random), finish: 'stop' };
+}
+
+const CALL = /(?:^|\n)call (\S+) (\{.*\})[ \t]*(?:\n|$)/;
+
+/** The call that a line of the text asks for, if its tool is offered and its arguments are JSON. */
+function wishedCall({ text, offered = [], isAfterResult }: Prompt): Choice | undefined {
+  const [, tool = '', json = ''] = isAfterResult === true || offered.length === 0 ? [] : (CALL.exec(text) ?? []);
+  if (!offered.includes(tool)) return undefined;
+  try {
+    return { kind: 'tool', tool, pieces: toPieces(JSON.stringify(JSON.parse(json))), finish: 'tool' };
+  } catch {
+    return undefined;
+  }
 }
 
 function words(count: number, random: Random): string[] {

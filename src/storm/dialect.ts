@@ -129,7 +129,7 @@ export interface Dialect {
   readonly failedBody?: (failure: Failure, body: Readonly<Record<string, unknown>>) => Record<string, unknown>;
   limitHeaders(requests: LimitState | undefined, tokens: LimitState | undefined): Record<string, string>;
   /** How a refusal by a limit says when to come again. Default: `retry-after` and `retry-after-ms`. */
-  readonly waits?: 'seconds' | 'retry-info';
+  readonly waits?: 'seconds' | 'retry-info' | 'none';
   /** True where limits are counted for each model apart. */
   readonly limitsPerModel?: true;
   /** True where the output that a caller asks for does not count at admission, unless `countOutput` is set. */

@@ -1,4 +1,4 @@
-/** How the events of a stream are laid out in its body: server-sent events, or one JSON array. */
+/** How the events of a stream are laid out in its body: server-sent events, or one JSON array. AWS's is in `bedrock/`. */
 
 export type FramingName = 'sse' | 'json-array' | 'aws-event-stream';
 
@@ -6,6 +6,8 @@ export type FramingName = 'sse' | 'json-array' | 'aws-event-stream';
 export interface EventText {
   readonly data: string;
   readonly name?: string;
+  /** An error, in framings that mark it as such. */
+  readonly isException?: true;
 }
 
 export interface Framing {

@@ -1,5 +1,5 @@
 /**
- * Storm, the simulated provider: it speaks OpenAI's and Anthropic's APIs on a real socket, enforces real limits, and fails on demand.
+ * Storm, the simulated provider: it speaks the APIs of OpenAI, Anthropic, Google and the clouds on a real socket, enforces real limits, and fails on demand.
  * `dialect.ts` says what a protocol must supply, `fault-kinds.ts` lists the faults, `answer.ts` shows how they combine.
  */
 import { createAccounts } from './accounts.ts';

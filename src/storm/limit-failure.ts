@@ -9,7 +9,7 @@ const RETRY_INFO_MS_MAX = 60_000;
 export function toLimitFailure(refusal: Refusal, model: string, hints: 'both' | 'seconds' | 'none', waits?: Dialect['waits']): Failure {
   const { waitMs } = refusal;
   if (waitMs === Infinity) return { reason: 'too-large', model, refusal };
-  if (waitMs === undefined || hints === 'none') return { reason: 'rate-limit', model, refusal };
+  if (waitMs === undefined || hints === 'none' || waits === 'none') return { reason: 'rate-limit', model, refusal };
   if (waits === 'retry-info') {
     return { reason: 'rate-limit', model, refusal, retryDelay: `${Math.ceil(Math.min(waitMs, RETRY_INFO_MS_MAX)) / 1000}s` };
   }

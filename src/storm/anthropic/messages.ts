@@ -105,6 +105,9 @@ function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   const { output_config: config } = fields;
   const format = isObject(config) ? config['format'] : undefined;
   if (isObject(format) && format['type'] === 'json_schema') prompt.json = { schema: format['schema'] };
+  const { tools } = fields;
+  if (Array.isArray(tools)) prompt.offered = tools.filter(isObject).map(({ name }) => String(name));
+  prompt.isAfterResult = blocksOf(messages.at(-1)).some(({ type }) => type === 'tool_result');
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
   return prompt;

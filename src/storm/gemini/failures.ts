@@ -115,9 +115,10 @@ function statusOf(failure: Failure): {
 } {
   const { code, status } = SHAPES[failure.reason];
   const httpStatus = failure.status ?? code;
+  const word = failure.code ?? status;
   const message = messageOf(failure);
   const details = detailsOf(failure);
-  return { status: httpStatus, message, error: { code: httpStatus, message, status, ...(details.length === 0 ? {} : { details }) } };
+  return { status: httpStatus, message, error: { code: httpStatus, message, status: word, ...(details.length === 0 ? {} : { details }) } };
 }
 
 /** The failure as a whole answer. */

@@ -63,9 +63,20 @@ function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], 
   const prompt: Prompt = { text: lastUserText(contents), choices, reasons: thinks };
   const schema = config['responseJsonSchema'] ?? config['_responseJsonSchema'] ?? config['responseSchema'];
   if (config['responseMimeType'] === 'application/json') prompt.json = { schema };
+  prompt.offered = declarationsOf(fields).map(({ name }) => String(name));
+  prompt.isAfterResult = contents.at(-1)?.parts.some(({ functionResponse }) => functionResponse !== undefined) === true;
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
   return prompt;
+}
+
+function declarationsOf(fields: Fields): Fields[] {
+  return listField(fields, 'tools')
+    .filter(isObject)
+    .flatMap((tool) => listField(camelFields(tool), 'functionDeclarations'))
+    .filter(isObject)
+    .map(camelFields)
+    .filter(({ name }) => typeof name === 'string');
 }
 
 /** With mode ANY a function is called: the first of those allowed. */
@@ -73,12 +84,7 @@ function calledTool(fields: Fields): { name: string; parameters: unknown } | und
   const calling = objectField(objectField(fields, 'toolConfig'), 'functionCallingConfig');
   if (calling['mode'] !== 'ANY') return undefined;
   const allowed = listField(calling, 'allowedFunctionNames');
-  const declared = listField(fields, 'tools')
-    .filter(isObject)
-    .flatMap((tool) => listField(camelFields(tool), 'functionDeclarations'))
-    .filter(isObject)
-    .map(camelFields);
-  const found = declared.find(({ name }) => typeof name === 'string' && (allowed.length === 0 || allowed.includes(name)));
+  const found = declarationsOf(fields).find(({ name }) => allowed.length === 0 || allowed.includes(name));
   if (found === undefined) return undefined;
   return { name: String(found['name']), parameters: found['parametersJsonSchema'] ?? found['parameters'] };
 }

@@ -38,6 +38,8 @@ function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   }
   const latest = messages.at(-1);
   if (isObject(latest) && latest['role'] === 'assistant' && typeof latest['content'] === 'string') prompt.partial = latest['content'];
+  if (isObject(latest) && latest['role'] === 'tool') prompt.isAfterResult = true;
+  if (Array.isArray(fields['tools'])) prompt.offered = fields['tools'].flatMap(nameOf);
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
   return prompt;
@@ -53,6 +55,11 @@ function lastUserText(messages: readonly unknown[]): string {
     return content.map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('');
   }
   return '';
+}
+
+function nameOf(tool: unknown): string[] {
+  const definition = isObject(tool) ? tool['function'] : undefined;
+  return isObject(definition) && typeof definition['name'] === 'string' ? [definition['name']] : [];
 }
 
 /** The tool to be called: the named one, or the first where one is required. */

@@ -35,7 +35,7 @@ export function readCreate(received: Received, { seals, store, keyOf }: Response
     stream: fields['stream'] === true,
     inputTokens: countInput(received, fields) + countItems(input.all.slice(0, earlier)),
     outputBound: wholeNumber(fields['max_output_tokens']),
-    prompt: toPrompt(fields, input.all, chosenTool(fields, tools)),
+    prompt: toPrompt(fields, input.all, tools),
     fields,
     plain: (choices, facts) => plainResponse(fields, parts, choices[0], facts),
     events: (choices, facts) => responseEvents(fields, parts, choices[0], facts),
@@ -101,8 +101,12 @@ function countItems(items: readonly Item[]): number {
   return items.length === 0 ? 0 : Math.ceil(Buffer.byteLength(JSON.stringify(items)) / 4);
 }
 
-function toPrompt(fields: Fields, items: readonly Item[], tool: CallableTool | undefined): Prompt {
+function toPrompt(fields: Fields, items: readonly Item[], tools: readonly CallableTool[]): Prompt {
   const prompt: Prompt = { text: lastUserText(items), choices: 1, reasons: reasons(fields) };
+  prompt.offered = tools.map(({ name }) => name);
+  const last = items.at(-1);
+  prompt.isAfterResult = last !== undefined && itemType(last).endsWith('_output');
+  const tool = chosenTool(fields, tools);
   const { text } = fields;
   const format = isObject(text) ? text['format'] : undefined;
   if (isObject(format) && (format['type'] === 'json_schema' || format['type'] === 'json_object'))
