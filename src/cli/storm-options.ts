@@ -9,6 +9,7 @@ export interface StormFlags {
   readonly models?: string[];
   readonly strictModels?: boolean;
   readonly apiKeys?: string[];
+  readonly account?: string;
   readonly seed?: number;
   readonly minuteMs?: number;
   readonly requestsPerMinute?: number;
@@ -46,6 +47,10 @@ export function addStormOptions(command: Command): void {
     .option('--models <names>', 'models that are listed, with commas between them', list)
     .option('--strict-models', 'answer 404 for any other model (default: answer it too)')
     .option('--api-keys <keys>', 'keys that are known, with commas between them (default: any)', list)
+    .option(
+      '--account <name>',
+      "Storms with the same account read each other's signatures and encrypted reasoning (default: one of its own)",
+    )
     .option('--seed <n>', 'seed of everything that is drawn by chance (default: 1)', wholeNumber)
     .option('--minute-ms <ms>', "length of the limits' minute (default: 60000)", positive);
   command
@@ -61,7 +66,7 @@ export function addStormOptions(command: Command): void {
     )
     .option('--burst <share>', "share of the minute's limit that may be spent at once, for bucket (default: 1)", positive)
     .option('--count-failures', 'calls refused for a limit take from the request limit too')
-    .option('--no-count-output', "do not count the caller's output bound at admission")
+    .option('--no-count-output', "do not count the caller's output limit at admission (default: counted, but for Gemini)")
     .option('--no-advertise', 'send no x-ratelimit headers')
     .addOption(new Option('--hints <kind>', 'what a 429 says about waiting (default: both)').choices(['both', 'seconds', 'none']));
   command

@@ -38,7 +38,7 @@ export async function storm(flags: StormFlags): Promise<void> {
   const own = Object.entries(rest).filter(([key]) => !isIn(limitKeys, key) && !isIn(timingKeys, key));
   const options: StormOptions = {
     ...(Object.fromEntries(own) as StormOptions),
-    limits: pick(rest, limitKeys),
+    limits: limitsOf(rest),
     timing: pick(rest, timingKeys),
     faults: [...fault.map((text) => readFault('--fault', text)), ...readMix(faultMix)],
   };
@@ -47,6 +47,12 @@ export async function storm(flags: StormFlags): Promise<void> {
   } catch (error) {
     throw listenFault(error, options.host ?? '127.0.0.1', options.port ?? 0, '--port');
   }
+}
+
+/** A negatable flag that is absent reads as true; here that means the dialect's own way. */
+function limitsOf(flags: StormFlags): StormLimits {
+  const { countOutput, ...limits } = pick(flags, limitKeys);
+  return countOutput === false ? { ...limits, countOutput } : limits;
 }
 
 function readMix(weights: string | true | undefined): StormFault[] {

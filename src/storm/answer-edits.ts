@@ -1,6 +1,8 @@
 /** Changes to the program of an answer that the faults are made of. What needs JSON is in `event-edits.ts`, bytes in `byte-edits.ts`. */
 import type { Answer, Step } from './answer.ts';
-import type { EventPart } from './dialect.ts';
+import type { Dialect, EventPart, Failure } from './dialect.ts';
+import { SSE } from './framings.ts';
+import type { EventText } from './framings.ts';
 import type { StormFault } from './options.ts';
 
 /** A silence as long as the fault asks, or for ever. */
@@ -87,6 +89,27 @@ export function appended(answer: Answer, ...steps: Step[]): Answer {
 /** A step that sends an event, or anything else, in a stream. */
 export function say(bytes: string | Buffer, part: EventPart = 'content'): Step {
   return { do: 'send', part, bytes };
+}
+
+/** A stream that ends at an index with one more event, in the framing of the stream. `toEvent` gets the number of events before it. */
+export function closedBy(answer: Answer, at: number, toEvent: (sent: number) => EventText): Answer {
+  if (!answer.streamed) return answer;
+  const before = answer.steps.slice(0, at);
+  const framing = answer.framing ?? SSE;
+  const sent = before.filter((step) => step.do === 'send').length;
+  const steps: Step[] = [...before, say(framing.frame(toEvent(sent), sent), 'finish')];
+  if (framing.end !== '') steps.push(say(framing.end, 'done'));
+  return { ...answer, steps };
+}
+
+/** A stream that ends at an index with an error event of the dialect. */
+export function failedAt(answer: Answer, at: number, dialect: Dialect, failure: Failure): Answer {
+  return closedBy(answer, at, (sent) => dialect.failureEvent(failure, sent));
+}
+
+/** The events that end a stream by the rules of its dialect. Empty where the end of the body is the only end. */
+export function terminators(answer: Answer): Step[] {
+  return answer.steps.filter((step) => step.do === 'send' && step.part === 'done');
 }
 
 /** With other headers; those that are undefined are left out. */

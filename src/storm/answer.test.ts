@@ -4,16 +4,20 @@ import { toPackets, toPlainAnswer, toStreamAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { createSeededRandom } from './chance.ts';
 import type { StreamEvent } from './dialect.ts';
+import type { Framing } from './framings.ts';
 import type { StormTiming } from './options.ts';
 
 const EVENTS: StreamEvent[] = [
-  { part: 'preamble', text: 'role' },
-  { part: 'content', text: 'a' },
-  { part: 'content', text: 'b' },
-  { part: 'content', text: 'c' },
-  { part: 'finish', text: 'stop' },
-  { part: 'done', text: 'done' },
+  { part: 'preamble', data: 'role' },
+  { part: 'content', data: 'a' },
+  { part: 'content', data: 'b' },
+  { part: 'content', data: 'c' },
+  { part: 'finish', data: 'stop' },
+  { part: 'done', data: 'done' },
 ];
+
+/** Each event as its data alone. */
+const BARE: Framing = { name: 'sse', headers: {}, frame: ({ data }) => data, end: '' };
 
 /** The program as words: waits by their length, sends by their text. */
 function told({ steps }: Pick<Answer, 'steps'>): (string | number)[] {
@@ -21,7 +25,7 @@ function told({ steps }: Pick<Answer, 'steps'>): (string | number)[] {
 }
 
 function stream(timing: StormTiming): (string | number)[] {
-  const answer = toStreamAnswer(EVENTS, timing, createSeededRandom(1));
+  const answer = toStreamAnswer(EVENTS, BARE, timing, createSeededRandom(1));
   return told({ steps: toPackets(answer.steps, timing.eventsPerPacket ?? Infinity) });
 }
 
@@ -49,6 +53,6 @@ test('a plain answer takes as long as its stream, unless its own time is given',
 
 test('jitter varies a wait within its share', () => {
   const random = createSeededRandom(1);
-  const waits = Array.from({ length: 200 }, () => told(toStreamAnswer(EVENTS, { headersMs: 100, jitter: 0.2 }, random))[0] as number);
+  const waits = Array.from({ length: 200 }, () => told(toStreamAnswer(EVENTS, BARE, { headersMs: 100, jitter: 0.2 }, random))[0] as number);
   assert.ok(Math.min(...waits) >= 80 && Math.max(...waits) <= 120 && Math.max(...waits) - Math.min(...waits) > 20);
 });

@@ -5,6 +5,7 @@
 import type { Random } from '../core/random.ts';
 import { sample } from './chance.ts';
 import type { EventPart, PlainBody, StreamEvent } from './dialect.ts';
+import type { Framing } from './framings.ts';
 import type { Spread, StormTiming } from './options.ts';
 
 export type Step =
@@ -29,6 +30,8 @@ export interface Answer {
   headers: Record<string, string>;
   /** Whether it is a stream of events. */
   streamed: boolean;
+  /** How the events of a stream are laid out. */
+  framing?: Framing;
   steps: Step[];
   /** Set when a fault must hold every byte of the wire itself: see `wire.ts`. */
   wire?: Wire;
@@ -41,8 +44,6 @@ export interface Wire {
   /** Changes the program once it is nothing but bytes: the first send is the head. */
   edit?: (steps: Step[]) => Step[];
 }
-
-const SSE_HEADERS = { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' };
 
 /** A whole body, after the time that it takes. `tokens` is the length of what was generated. */
 export function toPlainAnswer(plain: PlainBody, timing: StormTiming, tokens: number, random: Random): Answer {
@@ -64,7 +65,7 @@ export function toBodyAnswer(status: number, contentType: string, body: string |
 }
 
 /** A stream: head, preamble, silence until the first token, then events at their pace. */
-export function toStreamAnswer(events: readonly StreamEvent[], timing: StormTiming, random: Random): Answer {
+export function toStreamAnswer(events: readonly StreamEvent[], framing: Framing, timing: StormTiming, random: Random): Answer {
   const steps: Step[] = [];
   addWait(steps, draw(timing.headersMs, timing, random));
   steps.push({ do: 'head' });
@@ -72,15 +73,17 @@ export function toStreamAnswer(events: readonly StreamEvent[], timing: StormTimi
   const perTokenMs = tokenMs(timing, random);
   const perPacket = timing.eventsPerPacket ?? (perTokenMs > 0 ? 1 : Infinity);
   let content = 0;
-  for (const { part, text } of events) {
+  for (const [index, event] of events.entries()) {
+    const { part } = event;
     if (part !== 'preamble' && content === 0) addWait(steps, firstTokenMs);
     if (part === 'content') {
       if (content > 0 && content % perPacket === 0) addWait(steps, varied(perTokenMs * perPacket, timing, random));
       content++;
     }
-    steps.push({ do: 'send', part, bytes: text });
+    steps.push({ do: 'send', part, bytes: framing.frame(event, index) });
   }
-  return { status: 200, headers: { ...SSE_HEADERS }, streamed: true, steps };
+  if (framing.end !== '') steps.push({ do: 'send', part: 'done', bytes: framing.end });
+  return { status: 200, headers: { ...framing.headers }, streamed: true, framing, steps };
 }
 
 /** Joins neighbouring sends into packets of at most `perPacket` events: one write for many events is what real servers do. */

@@ -5,6 +5,7 @@ import type { Accounts } from './accounts.ts';
 import type { Call, Delivery } from './delivery.ts';
 import { isFailure } from './dialect.ts';
 import type { Ask, Dialect, Endpoint, Failure, Received } from './dialect.ts';
+import type { Dialects } from './dialects.ts';
 import type { Scene } from './fault-behaviour.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
 import type { FaultPlan } from './faults.ts';
@@ -16,8 +17,7 @@ import type { CallRecord, Tally } from './stats.ts';
 export interface CallParts {
   options: StormOptions;
   models: readonly string[];
-  /** At least one; the first answers for paths that none knows. */
-  dialects: readonly [Dialect, ...Dialect[]];
+  dialects: Dialects;
   plan: FaultPlan;
   accounts: Accounts;
   tally: Tally;
@@ -33,7 +33,7 @@ export function createCallHandler(parts: CallParts): (received: Received, res: S
 
   return (received, res) => {
     const [dialect, endpoint] = route(dialects, received);
-    const key = dialect.keyOf(received.headers);
+    const key = dialect.keyOf(received);
     const read: Ask | Failure = keys !== undefined && !keys.has(key) ? { reason: 'bad-key' } : readAsk(endpoint, received, models);
     if (endpoint?.counted === false) {
       tally.listed(endpoint.label);
@@ -45,18 +45,18 @@ export function createCallHandler(parts: CallParts): (received: Received, res: S
       delivery.fail(call, read);
       return;
     }
-    const account = accounts.of(key);
+    const account = accounts.of(dialect.limitsPerModel === true ? `${key}\n${read.model}` : key);
     if (account !== undefined) call.account = account;
     serve(parts, call, read, headerOf(received, 'x-storm-fault'));
   };
 }
 
-function route(dialects: CallParts['dialects'], { method, path }: Received): [Dialect, Endpoint | undefined] {
-  for (const dialect of dialects) {
-    const endpoint = dialect.route(method, path);
+function route({ all, fallback }: Dialects, received: Received): [Dialect, Endpoint | undefined] {
+  for (const dialect of all) {
+    const endpoint = dialect.route(received);
     if (endpoint !== undefined) return [dialect, endpoint];
   }
-  return [dialects[0], undefined];
+  return [all.find((dialect) => dialect.claims(received.path)) ?? fallback, undefined];
 }
 
 function readAsk(endpoint: Endpoint | undefined, received: Received, models: Set<string> | undefined): Ask | Failure {
@@ -88,7 +88,7 @@ function answerList(dialect: Dialect, read: Ask | Failure, res: ServerResponse):
     res.writeHead(status, { 'content-type': contentType }).end(body);
     return;
   }
-  const { contentType, body } = read.plain([], { call: 0, created: 0, name: '', seed: 0, usage: { input: 0, output: 0 } });
+  const { contentType, body } = read.plain([], { call: 0, created: 0, name: '', seed: 0, usage: { input: 0, output: 0, reasoning: 0 } });
   res.writeHead(200, { 'content-type': contentType }).end(body);
 }
 
@@ -96,10 +96,10 @@ function answerList(dialect: Dialect, read: Ask | Failure, res: ServerResponse):
 function serve(parts: CallParts, call: Call, ask: Ask, header: string | undefined): void {
   const { options, plan, tally, delivery, clock } = parts;
   const { record, account } = call;
-  const refusal = account?.admit(clock.now(), countedTokens(ask, options));
+  const refusal = account?.admit(clock.now(), countedTokens(ask, options, call.dialect));
   tally.judged(record, refusal?.by);
   if (refusal !== undefined) {
-    delivery.fail(call, toLimitFailure(refusal, ask.model, options.limits?.hints ?? 'both'));
+    delivery.fail(call, toLimitFailure(refusal, ask.model, options.limits?.hints ?? 'both', call.dialect.waits));
     return;
   }
   call.admitted = true;
@@ -118,13 +118,15 @@ function serve(parts: CallParts, call: Call, ask: Ask, header: string | undefine
     delivery.fail(call, withOverrides(failure, fault));
     return;
   }
-  const { answer, tokens } = generate(ask, scene, strikes, options);
+  const { answer, tokens, sent } = generate(ask, scene, strikes, options);
   record.outputTokens = tokens;
+  if (sent !== undefined) call.sent = sent;
   delivery.send(call, answer);
 }
 
-function countedTokens(ask: Ask, { limits }: StormOptions): number {
-  return ask.inputTokens + (limits?.countOutput === false ? 0 : (ask.outputBound ?? 0));
+function countedTokens(ask: Ask, { limits }: StormOptions, dialect: Dialect): number {
+  const countsOutput = limits?.countOutput ?? dialect.countsInputOnly !== true;
+  return ask.inputTokens + (countsOutput ? (ask.outputBound ?? 0) : 0);
 }
 
 /** What the fault's own settings say wins over its kind. */

@@ -19,7 +19,7 @@ const HOW = [
   'A fault is asked for by a model named fault-KIND[-ARG], by the request header x-storm-fault: KIND[-ARG], or by --fault.',
   'All take settings: fault-500;first=2 or x-storm-fault: stall-5; ms=2000. Several kinds act together: crlf+bytes.',
   'mix-503:1,cut-2:1,none:8 draws one for each call, by weight and seed; `any` is any kind that ends by itself.',
-  'Settings: ms, bytes, afterTokens, status, retryAfter, retryAfterMs, param, message, contentType, reason, shape,',
+  'Settings: ms, bytes, afterTokens, status, retryAfter, retryAfterMs, param, message, contentType, finish, reason, shape,',
   'and when it strikes: probability, first, every, from, until.',
   `Shapes of errors: ${ERROR_SHAPES.join(', ')}.`,
 ];
@@ -41,10 +41,17 @@ export function describeFaults(): string {
 
 const HARM = `
 Harm: none: the answer is whole, in an odd form; poor: it ends properly and is not what was asked for; before, after: it
-fails before or after the first content; doubt: all content comes, and an end that readers judge differently.`;
+fails before or after the first content; doubt: all content comes, and an end that readers judge differently. The harm is
+that in OpenAI chat; where another dialect or framing differs, brackets say so. "openai-chat only" and "sse only" are kinds
+that leave answers of other dialects, or in other framings, as they are.`;
 
-function describe(kind: string, { about, on, harm, endless }: FaultBehaviour): string {
-  return `  ${kind.padEnd(24)} ${on.padEnd(6)} ${harm.padEnd(6)} ${about}${endless === true ? ' [does not end by itself]' : ''}`;
+function describe(kind: string, { about, on, harm, endless, only, elsewhere }: FaultBehaviour): string {
+  const notes = [
+    ...(endless === true ? ['does not end by itself'] : []),
+    ...(only === undefined ? [] : [`${only} only`]),
+    ...Object.entries(elsewhere ?? {}).map(([where, other]) => `${where}: ${other}`),
+  ];
+  return `  ${kind.padEnd(24)} ${on.padEnd(6)} ${harm.padEnd(6)} ${about}${notes.length === 0 ? '' : ` [${notes.join('; ')}]`}`;
 }
 
 const LINE_LENGTH = 110;

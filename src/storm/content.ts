@@ -19,6 +19,12 @@ export interface Prompt {
   json?: { schema: unknown };
   /** A call of this tool is wanted. */
   tool?: { name: string; parameters: unknown };
+  /** Names of the tools that may be called. `call NAME {…}` on a line of the text asks for one of them. */
+  offered?: readonly string[];
+  /** The last turn is the result of a call, so no further one is made for the same text. */
+  isAfterResult?: boolean;
+  /** The model shall reason before it answers. */
+  reasons?: boolean;
 }
 
 export type Finish = 'stop' | 'length' | 'tool' | 'filter' | 'none';
@@ -30,7 +36,16 @@ export interface Choice {
   pieces: string[];
   tool?: string;
   finish: Finish;
+  /** Why it ended, in the dialect's own word, instead of the word for `finish`. */
+  reason?: string;
+  /** The prompt was blocked, for this reason: dialects that cannot say so end as for a content filter. */
+  blocked?: string;
+  /** Reasoning that comes before the content, in pieces. */
+  thoughts?: string[];
 }
+
+/** What a model thinks that is asked to reason, in pieces. */
+export const THOUGHTS = ['The', ' user', ' asks', ' about', ' the', ' storm', '.'];
 
 const WORDS = (
   'the storm came over the harbour before dawn and every boat that lay at anchor turned its bow to the wind while ' +
@@ -49,11 +64,15 @@ export function speak(
   const base = hashText(prompt.text, hashText(model, seed));
   return Array.from({ length: prompt.choices }, (_, index) => {
     const random = createSeededRandom(hashNumbers(base, index));
-    if (prompt.partial === undefined) return cutToBound(oneChoice(prompt, random, length, bound), bound);
+    if (prompt.partial === undefined) return cutToBound(reasoned(prompt, oneChoice(prompt, random, length, bound)), bound);
     const whole = oneChoice(prompt, random, length, undefined);
     const partial = { whole: whole.pieces.join(''), told: prompt.partial, prompt: prompt.text };
     return cutToBound({ ...whole, pieces: toPieces(carryOn(partial, model)) }, bound);
   });
+}
+
+function reasoned(prompt: Prompt, choice: Choice): Choice {
+  return prompt.reasons === true ? { ...choice, thoughts: THOUGHTS } : choice;
 }
 
 function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => number, bound: number | undefined): Choice {
@@ -61,6 +80,8 @@ function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => n
     const text = JSON.stringify(instanceOf(prompt.tool.parameters, random));
     return { kind: 'tool', tool: prompt.tool.name, pieces: toPieces(text), finish: 'tool' };
   }
+  const call = wishedCall(prompt);
+  if (call !== undefined) return call;
   if (prompt.text.startsWith('echo ')) return { kind: 'text', pieces: toPieces(prompt.text.slice(5)), finish: 'stop' };
   const prose = proseFor(prompt.text);
   if (prose !== null) return { kind: 'text', pieces: toPieces(prose), finish: 'stop' };
@@ -71,6 +92,19 @@ function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => n
   const wanted = Math.max(1, Math.round(length(random)));
   // One piece more than the bound shows `cutToBound` that something was left out.
   return { kind: 'text', pieces: words(Math.min(wanted, (bound ?? wanted) + 1), random), finish: 'stop' };
+}
+
+const CALL = /(?:^|\n)call (\S+) (\{.*\})[ \t]*(?:\n|$)/;
+
+/** The call that a line of the text asks for, if its tool is offered and its arguments are JSON. */
+function wishedCall({ text, offered = [], isAfterResult }: Prompt): Choice | undefined {
+  const [, tool = '', json = ''] = isAfterResult === true || offered.length === 0 ? [] : (CALL.exec(text) ?? []);
+  if (!offered.includes(tool)) return undefined;
+  try {
+    return { kind: 'tool', tool, pieces: toPieces(JSON.stringify(JSON.parse(json))), finish: 'tool' };
+  } catch {
+    return undefined;
+  }
 }
 
 function words(count: number, random: Random): string[] {
@@ -91,15 +125,25 @@ export function toPieces(text: string): string[] {
   return text.match(/\s*\S{1,4}|\s+$/gu) ?? [];
 }
 
-/** An answer longer than the caller's bound ends there, with finish `length`. */
+/** An answer longer than the caller's bound ends there, with finish `length`; its reasoning counts. */
 export function cutToBound(choice: Choice, bound: number | undefined): Choice {
-  if (bound === undefined || choice.pieces.length <= bound) return choice;
-  return { ...choice, pieces: choice.pieces.slice(0, Math.max(0, bound)), finish: 'length' };
+  const { pieces, thoughts } = choice;
+  if (bound === undefined || pieces.length + (thoughts?.length ?? 0) <= bound) return choice;
+  if (thoughts === undefined) return { ...choice, pieces: pieces.slice(0, Math.max(0, bound)), finish: 'length' };
+  const kept = thoughts.slice(0, Math.max(0, bound));
+  return { ...choice, thoughts: kept, pieces: pieces.slice(0, Math.max(0, bound - kept.length)), finish: 'length' };
 }
 
-/** The tokens of all choices together. */
+/** The tokens of all choices together, reasoning included. */
 export function countTokens(choices: readonly Choice[]): number {
-  let sum = 0;
+  let sum = countReasoning(choices);
   for (const choice of choices) sum += choice.pieces.length;
+  return sum;
+}
+
+/** The tokens of reasoning in all choices together. */
+export function countReasoning(choices: readonly Choice[]): number {
+  let sum = 0;
+  for (const choice of choices) sum += choice.thoughts?.length ?? 0;
   return sum;
 }

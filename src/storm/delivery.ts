@@ -19,6 +19,8 @@ export interface Call {
   account?: Account;
   /** True when the limits let it through: then the account gets its place back. */
   admitted?: boolean;
+  /** Called once when the answer was sent to its end. */
+  sent?: () => void;
 }
 
 export interface Delivery {
@@ -32,7 +34,7 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
   const perPacket = timing?.eventsPerPacket ?? Infinity;
 
   function addHeaders({ record, dialect, account }: Call, { headers }: Answer): void {
-    headers['x-request-id'] = `req_storm${seed}_${record.call}`;
+    if (dialect.requestIdHeader !== undefined) headers[dialect.requestIdHeader] = `req_storm${seed}_${record.call}`;
     if (account === undefined || limits?.advertise === false) return;
     const now = clock.now();
     Object.assign(headers, dialect.limitHeaders(account.requests(now), account.tokens(now)));
@@ -45,6 +47,7 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
     const close = (ending: Ending) => {
       open = false;
       if (call.admitted === true) call.account?.release();
+      if (ending === 'sent') call.sent?.();
       tally.end(record, ending, res.headersSent || ending === 'sent' || answer.wire !== undefined ? answer.status : undefined);
     };
     res.once('close', () => {

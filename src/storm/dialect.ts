@@ -1,21 +1,36 @@
 /**
- * What a protocol must know to be spoken by Storm. A dialect knows wire shapes only: timing, limits, faults and
- * counting are the same for all and stand elsewhere.
+ * What a dialect must supply to be spoken by Storm. A dialect is a folder that knows wire shapes only: timing, limits,
+ * faults, counting and the sealing of opaque pieces are shared by all and stand elsewhere. `dialects.ts` lists them.
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Choice, Prompt } from './content.ts';
 import type { ErrorShape, FailureReason } from './failure-words.ts';
+import type { EventText, Framing } from './framings.ts';
 import type { LimitState, Refusal } from './limits.ts';
 
-/** One request, wholly received. `path` is without its query. */
+export type DialectName = 'openai-chat' | 'openai-responses' | 'anthropic-messages' | 'gemini' | 'bedrock';
+
+/** One request, wholly received. */
 export interface Received {
   method: string;
+  /** Without its query. */
   path: string;
+  /** Without its question mark. */
+  query?: string;
   headers: IncomingHttpHeaders;
   body: Buffer;
+  /** Set by an endpoint whose path names the model; it replaces the body's `model`. */
+  model?: string;
 }
 
-/** What goes into an answer besides its content. */
+/** Tokens as a response reports them: `output` includes `reasoning`. */
+export interface Usage {
+  input: number;
+  output: number;
+  reasoning: number;
+}
+
+/** What a response holds besides its content. */
 export interface AnswerFacts {
   /** Number of the call, from 1. */
   call: number;
@@ -23,7 +38,7 @@ export interface AnswerFacts {
   created: number;
   name: string;
   seed: number;
-  usage: { input: number; output: number };
+  usage: Usage;
 }
 
 export interface PlainBody {
@@ -35,12 +50,11 @@ export interface PlainBody {
 /** The place of an event in a stream: before content, content (one token), or what closes it. */
 export type EventPart = 'preamble' | 'content' | 'finish' | 'usage' | 'done';
 
-export interface StreamEvent {
-  part: EventPart;
-  text: string;
+export interface StreamEvent extends EventText {
+  readonly part: EventPart;
 }
 
-/** A request understood. `prompt` is absent where nothing is generated (embeddings, files); then there is no stream either. */
+/** A request that was understood. `prompt` is absent where nothing is generated (embeddings, files); then there is no stream either. */
 export interface Ask {
   model: string;
   stream: boolean;
@@ -49,8 +63,12 @@ export interface Ask {
   prompt?: Prompt;
   /** Names of the fields sent, for faults that mind them. */
   fields: Readonly<Record<string, unknown>>;
+  /** Default: server-sent events. */
+  framing?: Framing;
   plain(choices: readonly Choice[], facts: AnswerFacts): PlainBody;
   events?(choices: readonly Choice[], facts: AnswerFacts): StreamEvent[];
+  /** Called once when the response was sent to its end, unless a fault spoiled it. */
+  sent?(choices: readonly Choice[], facts: AnswerFacts): void;
 }
 
 export interface Failure {
@@ -79,9 +97,9 @@ export interface Failure {
 export interface Endpoint {
   /** Its path as counted in the statistics, always with the version. */
   label: string;
-  /** False for lists that no limit or fault applies to. */
+  /** False for lists and look-ups that no limit or fault applies to. */
   counted: boolean;
-  read(received: Received): Ask | Failure;
+  readonly read: (received: Received) => Ask | Failure;
 }
 
 /** A failure, ready to be sent. */
@@ -93,16 +111,34 @@ export interface FailureAnswer {
 }
 
 export interface Dialect {
-  route(method: string, path: string): Endpoint | undefined;
+  readonly name: DialectName;
+  route(received: Received): Endpoint | undefined;
+  /** Whether a path that no dialect routes is refused in this one's words. */
+  claims(path: string): boolean;
   /** The caller's key, or an empty string. */
-  keyOf(headers: IncomingHttpHeaders): string;
+  readonly keyOf: (received: Received) => string;
   failure(failure: Failure): FailureAnswer;
-  /** An in-band error, ready to be written into a stream. */
-  failureEvent(failure: Failure): string;
+  /** An in-band error, to be written into a stream after `sent` events. */
+  failureEvent(failure: Failure, sent: number): EventText;
+  /**
+   * The dialect's own event for a generation that failed, where it has one besides the error event. `first` is the JSON of
+   * the stream's first event.
+   */
+  readonly failedEvent?: (failure: Failure, sent: number, first: Readonly<Record<string, unknown>>) => EventText;
+  /** The body of a non-streaming response whose generation failed, made from the body of one that did not. */
+  readonly failedBody?: (failure: Failure, body: Readonly<Record<string, unknown>>) => Record<string, unknown>;
   limitHeaders(requests: LimitState | undefined, tokens: LimitState | undefined): Record<string, string>;
+  /** How a refusal by a limit says when to come again. Default: `retry-after` and `retry-after-ms`. */
+  readonly waits?: 'seconds' | 'retry-info' | 'none';
+  /** True where limits are counted for each model apart. */
+  readonly limitsPerModel?: true;
+  /** True where the output that a caller asks for does not count at admission, unless `countOutput` is set. */
+  readonly countsInputOnly?: true;
+  /** Name of the header with the request's id, where the dialect has one. */
+  readonly requestIdHeader?: string;
 }
 
-/** Tells a failure from an ask. */
+/** Distinguishes a failure from an ask. */
 export function isFailure(read: Ask | Failure): read is Failure {
   return 'reason' in read;
 }

@@ -12,10 +12,16 @@ export interface Said {
   part?: EventPart;
 }
 
-/** Reads the JSON of an event as Storm writes it; undefined for the terminator. */
+/** Length of what stands before an event's JSON: its name, if it has one, and `data: `. 0 where it holds no JSON object. */
+export function jsonStart(text: string): number {
+  return /^(?:event: [^\n]*\n)?data: (?=\{)/.exec(text)?.[0].length ?? 0;
+}
+
+/** Reads the JSON of a server-sent event as Storm writes it; undefined for the terminator and for other framings. */
 export function readEvent(step: Step): Chunk | undefined {
-  if (step.do !== 'send' || typeof step.bytes !== 'string' || !step.bytes.startsWith('data: {')) return undefined;
-  return JSON.parse(step.bytes.slice('data: '.length)) as Chunk;
+  if (step.do !== 'send' || typeof step.bytes !== 'string') return undefined;
+  const start = jsonStart(step.bytes);
+  return start === 0 ? undefined : (JSON.parse(step.bytes.slice(start)) as Chunk);
 }
 
 /** Writes an event as Storm does. */
@@ -33,14 +39,20 @@ export function withEvents(answer: Answer, change: (chunk: Chunk, part: EventPar
     const { part } = step;
     const index = counts.get(part) ?? 0;
     counts.set(part, index + 1);
-    return change(chunk, part, index).map((said) => ({ do: 'send', part: said.part ?? part, bytes: toEvent(said.chunk) }));
+    const text = String(step.bytes);
+    const head = text.slice(0, jsonStart(text));
+    return change(chunk, part, index).map((said) => ({
+      do: 'send',
+      part: said.part ?? part,
+      bytes: `${head}${JSON.stringify(said.chunk)}\n\n`,
+    }));
   });
   return { ...answer, steps };
 }
 
 /** The JSON of a plain body changed; a stream stays, and what is no JSON too. */
 export function withBody(answer: Answer, change: (body: Chunk) => unknown): Answer {
-  if (answer.streamed || answer.headers['content-type'] !== 'application/json') return answer;
+  if (answer.streamed || answer.headers['content-type']?.startsWith('application/json') !== true) return answer;
   return rebodied(answer, (body) => Buffer.from(JSON.stringify(change(JSON.parse(body.toString()) as Chunk))));
 }
 

@@ -1,7 +1,8 @@
 /** What a kind of fault is made of: the four places where it may act, and what it means for whoever asked. */
 import type { Answer } from './answer.ts';
 import type { Choice } from './content.ts';
-import type { Dialect, Failure } from './dialect.ts';
+import type { Dialect, DialectName, Failure } from './dialect.ts';
+import type { FramingName } from './framings.ts';
 import type { StormFault } from './options.ts';
 
 /** What a fault may look at. */
@@ -27,7 +28,10 @@ export interface FaultBehaviour {
   about: string;
   /** The requests that it touches; any other is answered as if there were no fault. */
   on: 'both' | 'stream' | 'plain';
+  /** In a chat answer. */
   harm: Harm;
+  /** In answers of other dialects or framings, where it is another; a framing goes before a dialect. */
+  elsewhere?: Partial<Readonly<Record<DialectName | FramingName, Harm>>>;
   /** Never ends by itself, unless `ms` is given where the kind takes it: only the caller's leaving ends the call. */
   endless?: true;
   /** What ARG in `fault-KIND-ARG` sets. */
@@ -38,8 +42,26 @@ export interface FaultBehaviour {
   content?(choice: Choice, fault: StormFault): Choice;
   /** Answers in the other form than was asked. */
   form?: 'plain' | 'stream';
+  /** Answers whose program it can change: those of one dialect, or all but streams that are no server-sent events. Default: all. */
+  only?: DialectName | 'sse';
   /** Changes the answer's program. */
   answer?(answer: Answer, fault: StormFault, scene: Scene): Answer;
+}
+
+/** What is left of an answer of a dialect, in the framing of its stream. A fault that has no meaning there leaves all of it. */
+export function harmIn(behaviour: FaultBehaviour, dialect: DialectName, framing: FramingName = 'sse'): Harm {
+  const { harm, elsewhere, only, form } = behaviour;
+  const acts = only === undefined || only === dialect || (only === 'sse' && framing === 'sse');
+  if (!acts && !('content' in behaviour) && !('refuse' in behaviour) && form === undefined) return 'none';
+  return elsewhere?.[framing] ?? elsewhere?.[dialect] ?? harm;
+}
+
+/** An answer as a fault changes its program, or as it is where the fault has no meaning for it. */
+export function struckBy(behaviour: FaultBehaviour, answer: Answer, fault: StormFault, scene: Scene): Answer {
+  const { only } = behaviour;
+  if (only === 'sse' && answer.framing !== undefined && answer.framing.name !== 'sse') return answer;
+  if (only !== undefined && only !== 'sse' && only !== scene.dialect.name) return answer;
+  return behaviour.answer?.(answer, fault, scene) ?? answer;
 }
 
 /** A family of faults: an entry for each of its names. */

@@ -147,6 +147,7 @@ const ENCODINGS = [
 
 const STREAM_ERRORS = [
   'error-first',
+  'error-failed',
   'error-before',
   'error-preamble',
   'error-content',
@@ -173,6 +174,7 @@ const ENDS = [
   'finish-late',
   'finish-joined',
   'finish-odd',
+  'finish-reason',
   'finish-fields',
   'malformed',
   'empty-stream',
@@ -262,6 +264,7 @@ const CONTENTS = [
   'refusal',
   'refusal-late',
   'content-filter',
+  'blocked',
   'repetition',
   'prose',
   'unicode',

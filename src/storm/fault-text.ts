@@ -5,7 +5,7 @@ import { isFaultKind } from './fault-names.ts';
 import type { StormFault } from './options.ts';
 
 const NUMBERS = ['retryAfterMs', 'status', 'afterTokens', 'ms', 'bytes', 'probability', 'from', 'until'] as const;
-const TEXTS = ['retryAfter', 'param', 'message', 'contentType'] as const;
+const TEXTS = ['retryAfter', 'param', 'message', 'contentType', 'finish'] as const;
 const CHOICES: Readonly<Record<string, readonly string[]>> = { reason: FAILURE_REASONS, shape: ERROR_SHAPES };
 
 const KEYS: readonly string[] = ['kind', 'also', 'of', 'models', 'calls', ...NUMBERS, ...TEXTS, ...Object.keys(CHOICES)];
@@ -93,7 +93,7 @@ export function parseNames(text: string): StormFault | string {
   return unknown === undefined ? { ...fault, also: others } : `storm: unknown fault kind: ${unknown}`;
 }
 
-const ARGS_AS_TEXT: readonly string[] = ['param', 'retryAfter', 'contentType'];
+const ARGS_AS_TEXT: readonly string[] = ['param', 'retryAfter', 'contentType', 'finish'];
 
 /** One kind with its argument. */
 export function parseKind(name: string): StormFault | undefined {

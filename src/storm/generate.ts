@@ -2,18 +2,31 @@
 import { toPlainAnswer, toStreamAnswer } from './answer.ts';
 import type { Answer } from './answer.ts';
 import { createSeededRandom, hashNumbers, sample } from './chance.ts';
-import { countTokens, speak } from './content.ts';
+import { countReasoning, countTokens, speak } from './content.ts';
 import type { Choice } from './content.ts';
 import type { AnswerFacts, Ask } from './dialect.ts';
+import { struckBy } from './fault-behaviour.ts';
 import type { Scene } from './fault-behaviour.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
 import type { Strike } from './faults.ts';
+import { SSE } from './framings.ts';
 import type { StormOptions } from './options.ts';
+
+/** Harms after which a provider does not keep a response. */
+const SPOILING = new Set(['before', 'after', 'doubt']);
 
 const LENGTH_DEFAULT = { min: 20, max: 60 };
 
-/** The answer, and the tokens that it holds. */
-export function generate(ask: Ask, scene: Scene, strikes: readonly Strike[], options: StormOptions): { answer: Answer; tokens: number } {
+export interface Generated {
+  answer: Answer;
+  /** Tokens of the output. */
+  tokens: number;
+  /** To be called when the answer was sent to its end. */
+  sent?: () => void;
+}
+
+/** Generates the answer as the faults that strike leave it. */
+export function generate(ask: Ask, scene: Scene, strikes: readonly Strike[], options: StormOptions): Generated {
   const { timing = {}, seed = 1, name = 'storm' } = options;
   const choices = toChoices(ask, strikes, options);
   const tokens = countTokens(choices);
@@ -22,17 +35,20 @@ export function generate(ask: Ask, scene: Scene, strikes: readonly Strike[], opt
     created: Math.floor(scene.epochMs / 1000),
     name,
     seed,
-    usage: { input: ask.inputTokens, output: tokens },
+    usage: { input: ask.inputTokens, output: tokens, reasoning: countReasoning(choices) },
   };
   const form = strikes.map(({ kind }) => FAULT_KINDS[kind].form).findLast((wanted) => wanted !== undefined);
   const streamed = form === undefined ? ask.stream : form === 'stream';
   const random = createSeededRandom(hashNumbers(seed, scene.call));
   const answer =
     streamed && ask.events !== undefined
-      ? toStreamAnswer(ask.events(choices, facts), timing, random)
+      ? toStreamAnswer(ask.events(choices, facts), ask.framing ?? SSE, timing, random)
       : toPlainAnswer(ask.plain(choices, facts), timing, tokens, random);
-  const struck = strikes.reduce((made, fault) => FAULT_KINDS[fault.kind].answer?.(made, fault, scene) ?? made, answer);
-  return { answer: struck, tokens };
+  const struck = strikes.reduce((made, fault) => struckBy(FAULT_KINDS[fault.kind], made, fault, scene), answer);
+  const isSpoiled = strikes.some(({ kind }) => SPOILING.has(FAULT_KINDS[kind].harm));
+  return ask.sent === undefined || isSpoiled
+    ? { answer: struck, tokens }
+    : { answer: struck, tokens, sent: () => ask.sent?.(choices, facts) };
 }
 
 function toChoices(ask: Ask, strikes: readonly Strike[], { timing, seed = 1 }: StormOptions): Choice[] {

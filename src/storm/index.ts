@@ -1,16 +1,16 @@
 /**
- * Storm, the simulated provider: it speaks OpenAI's and Anthropic's APIs on a real socket, enforces real limits, and fails on demand.
+ * Storm, the simulated provider: it speaks the APIs of OpenAI, Anthropic, Google and the clouds on a real socket, enforces real limits, and fails on demand.
  * `dialect.ts` says what a protocol must supply, `fault-kinds.ts` lists the faults, `answer.ts` shows how they combine.
  */
 import { createAccounts } from './accounts.ts';
 import { createCallHandler } from './call.ts';
 import { answerControl } from './control.ts';
 import { createDelivery } from './delivery.ts';
+import { createDialects } from './dialects.ts';
 import { createFaultPlan } from './faults.ts';
 import { listen } from './listener.ts';
-import { createAnthropicDialect } from './anthropic/dialect.ts';
-import { createOpenAiDialect } from './openai/dialect.ts';
 import type { StormFault, StormOptions } from './options.ts';
+import { createSeals } from './seals.ts';
 import { createTally } from './stats.ts';
 import type { StormStats } from './stats.ts';
 import { createStormClock } from './system.ts';
@@ -44,7 +44,8 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
   const plan = createFaultPlan(options.faults ?? [], options.seed ?? 1);
   const accounts = createAccounts(options.limits, options.minuteMs ?? 60_000);
   const delivery = createDelivery(options, tally, clock, () => listener.isDown());
-  const dialects = [createOpenAiDialect(models), createAnthropicDialect(() => clock.epochMs())] as const;
+  const seals = createSeals(() => options.account ?? `${options.name ?? 'storm'} ${options.seed ?? 1} ${listener.port}`);
+  const dialects = createDialects({ models, seals, epochMs: () => clock.epochMs() });
   const take = createCallHandler({ options, models, dialects, plan, accounts, tally, delivery, clock });
   const host = options.host ?? '127.0.0.1';
   let closed = false;

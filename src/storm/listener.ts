@@ -87,7 +87,9 @@ function receive(req: IncomingMessage, res: ServerResponse, take: RequestTaker):
     const url = req.url ?? '/';
     const query = url.indexOf('?');
     const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-    take({ method: req.method ?? 'GET', path: query === -1 ? url : url.slice(0, query), headers: req.headers, body }, res);
+    const received: Received = { method: req.method ?? 'GET', path: query === -1 ? url : url.slice(0, query), headers: req.headers, body };
+    if (query !== -1) received.query = url.slice(query + 1);
+    take(received, res);
   });
   // A caller that leaves while it sends has made no call.
   req.on('error', () => undefined);

@@ -21,11 +21,14 @@ export interface StormLimits {
   burst?: number;
   /** Calls refused for a limit take from the request limit too. Default false. */
   countFailures?: boolean;
-  /** Count the caller's output bound at admission, as OpenAI does. Default true. */
+  /** Count the caller's output limit at admission, as OpenAI does. Default: true, but for Gemini, which counts input only. */
   countOutput?: boolean;
-  /** Send `x-ratelimit-*` headers. Default true. */
+  /** Send rate-limit headers, where the dialect has any. Default true. */
   advertise?: boolean;
-  /** What a 429 of a limit says about waiting: `both` (default) retry-after and retry-after-ms, `seconds`, or `none`. */
+  /**
+   * What a 429 of a limit says about waiting: `both` (default) retry-after and retry-after-ms, `seconds`, or `none`. Anthropic
+   * sends seconds only, Gemini its RetryInfo; Bedrock and Vertex say nothing.
+   */
   hints?: 'both' | 'seconds' | 'none';
 }
 
@@ -84,6 +87,8 @@ export interface StormFault {
   afterTokens?: number;
   /** Length of the kind's silence or delay; without it a silence lasts until the caller leaves. */
   ms?: number;
+  /** Why an answer ends, in the dialect's own word, for `finish-reason` and `blocked`. */
+  finish?: string;
   /** Field named by `400-parameter`. Default `temperature`. */
   param?: string;
   /** Message instead of the kind's own. */
@@ -103,11 +108,16 @@ export interface StormOptions {
   strictModels?: boolean;
   /** If given, any other key gets 401 `invalid_api_key`. */
   apiKeys?: string[];
+  /**
+   * Storms with the same account can read each other's opaque pieces (signatures, encrypted reasoning) for the same key and
+   * model. Default: one of its own, from its name, seed and port.
+   */
+  account?: string;
   /** Default 1. */
   seed?: number;
   /** Length of Storm's minute, for limits only. Default 60,000. */
   minuteMs?: number;
-  /** Per API key. Default none. */
+  /** Per API key; per key and model in Gemini, Bedrock and Vertex. Default none. */
   limits?: StormLimits;
   timing?: StormTiming;
   faults?: StormFault[];

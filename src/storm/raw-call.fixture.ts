@@ -16,8 +16,20 @@ export interface Raw {
 
 /** Sends a chat request on a socket of its own and reads all that comes, or until `enough` with the connection still open. */
 export function rawCall(port: number, fault: string, body: object = {}, enough?: (text: string) => boolean): Promise<Raw> {
+  const chat = { model: 'm', messages: [{ role: 'user', content: 'x' }], ...body };
+  return rawPost(port, '/v1/chat/completions', { 'x-storm-fault': fault }, chat, enough);
+}
+
+/** The same for any path. */
+export function rawPost(
+  port: number,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body: object,
+  enough?: (text: string) => boolean,
+): Promise<Raw> {
   return new Promise((resolve) => {
-    const text = JSON.stringify({ model: 'm', messages: [{ role: 'user', content: 'x' }], ...body });
+    const text = JSON.stringify(body);
     const socket = connect(port, '127.0.0.1');
     const pieces: Buffer[] = [];
     let end: Raw['end'] = 'open';
@@ -32,8 +44,9 @@ export function rawCall(port: number, fault: string, body: object = {}, enough?:
     socket.on('end', () => (end = 'FIN'));
     socket.on('error', () => (end = 'RST'));
     socket.on('close', finish);
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
     socket.write(
-      `POST /v1/chat/completions HTTP/1.1\r\nHost: storm\r\nConnection: close\r\nx-storm-fault: ${fault}\r\nContent-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
+      `POST ${path} HTTP/1.1\r\nHost: storm\r\nConnection: close\r\n${lines.join('')}Content-Length: ${Buffer.byteLength(text)}\r\n\r\n${text}`,
     );
   });
 }

@@ -36,7 +36,8 @@ function build(schema: Schema, building: Building, depth: number): unknown {
 function buildType(schema: Schema, building: Building, depth: number): unknown {
   const { random } = building;
   const type: unknown = Array.isArray(schema['type']) ? schema['type'][0] : schema['type'];
-  switch (type) {
+  // Gemini's own schemas name their types in capitals.
+  switch (typeof type === 'string' ? type.toLowerCase() : type) {
     case 'array': {
       const length = within(schema['minItems'], 1, ITEMS_MAX);
       return Array.from({ length }, () => build(asSchema(schema['items'] ?? { type: 'string' }), building, depth + 1));

@@ -204,6 +204,7 @@ const STREAM_ERRORS: Table<string> = {
   'error-before': both(toldInside),
   'error-preamble': both(toldInside),
   'error-content': within(toldInside, breaksByError),
+  'error-failed': within(toldInside, breaksByError),
   'error-finish': { plain: toldInside, stream: { ...breaksByError, after: 'all of it' } },
   'error-choice': [
     { with: { afterTokens: 4 }, plain: { ...toldInside, status: 500 }, stream: breaksByError },
@@ -245,6 +246,7 @@ const ENDS: Table<string> = {
   'finish-late': both(passes),
   'finish-joined': both(passes),
   'finish-odd': { plain: toldInside, stream: { ...breaksByError, after: 'all of its content' } },
+  'finish-reason': { plain: toldInside, stream: { ...breaksByError, after: 'all of its content' } },
   'finish-fields': both(passes),
   malformed: within(malformed, { ...breaks, reason: 'malformed' }),
   'empty-stream': streamed(bodiless),
@@ -337,6 +339,7 @@ const CONTENTS: Table<string> = {
   refusal: other,
   'refusal-late': streamed(saysOther),
   'content-filter': other,
+  blocked: other,
   repetition: both(repetitive),
   prose: other,
   unicode: other,

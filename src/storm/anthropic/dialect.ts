@@ -1,35 +1,76 @@
 /** Anthropic's Messages API as Storm speaks it. */
-import type { Dialect, Endpoint } from '../dialect.ts';
+import type { Ask, Dialect, Endpoint, Failure, Received } from '../dialect.ts';
 import type { LimitState } from '../limits.ts';
+import { listAsk } from '../request.ts';
+import type { Seals } from '../seals.ts';
 import { toFailureAnswer, toFailureEvent } from './failures.ts';
 import { readCount, readMessages } from './messages.ts';
+import type { MessagesHost } from './messages.ts';
 
-/** `epochMs`: now, for the instants in limit headers. */
-export function createAnthropicDialect(epochMs: () => number): Dialect {
+export interface AnthropicParts {
+  readonly models: readonly string[];
+  readonly seals: Seals;
+  /** Now, for the instants in limit headers. */
+  readonly epochMs: () => number;
+}
+
+/** Makes the dialect. */
+export function createAnthropicDialect({ models, seals, epochMs }: AnthropicParts): Dialect {
+  const host: MessagesHost = { seals, keyOf: anthropicKeyOf, version: 'header' };
   const posts = new Map<string, Endpoint>([
-    ['/messages', { label: '/v1/messages', counted: true, read: readMessages }],
+    ['/messages', { label: '/v1/messages', counted: true, read: (received) => readMessages(received, host) }],
     ['/messages/count_tokens', { label: '/v1/messages/count_tokens', counted: false, read: readCount }],
   ]);
-  const headersOf = (what: string, state: LimitState | undefined): Record<string, string> => {
-    if (state === undefined) return {};
-    return {
-      [`anthropic-ratelimit-${what}-limit`]: String(state.limit),
-      [`anthropic-ratelimit-${what}-remaining`]: String(Math.floor(state.remaining)),
-      [`anthropic-ratelimit-${what}-reset`]: new Date(epochMs() + state.resetMs).toISOString().replace(/\.\d+Z$/, 'Z'),
-    };
-  };
+  const list: Endpoint = { label: '/v1/models', counted: false, read: () => readModels(models) };
+  const single: Endpoint = { label: '/v1/models/{id}', counted: false, read: (received) => readModel(models, received) };
   return {
-    route(method, path) {
-      const bare = path.startsWith('/v1/') ? path.slice(3) : path;
-      return method === 'POST' ? posts.get(bare) : undefined;
+    name: 'anthropic-messages',
+    route({ method, path, headers }) {
+      const bare = barePath(path);
+      if (method === 'POST') return posts.get(bare);
+      // OpenAI has the same path; only Anthropic's clients send a version.
+      if (method !== 'GET' || headers['anthropic-version'] === undefined) return undefined;
+      if (bare === '/models') return list;
+      return bare.startsWith('/models/') ? single : undefined;
     },
-    keyOf(headers) {
-      const { authorization, 'x-api-key': apiKey } = headers;
-      if (authorization?.startsWith('Bearer ')) return authorization.slice(7);
-      return typeof apiKey === 'string' ? apiKey : '';
-    },
+    claims: (path) => barePath(path).startsWith('/messages'),
+    keyOf: anthropicKeyOf,
     failure: toFailureAnswer,
     failureEvent: toFailureEvent,
-    limitHeaders: (requests, tokens) => ({ ...headersOf('requests', requests), ...headersOf('tokens', tokens) }),
+    limitHeaders: (requests, tokens) => ({ ...headersOf('requests', requests, epochMs), ...headersOf('tokens', tokens, epochMs) }),
+    waits: 'seconds',
+    requestIdHeader: 'request-id',
   };
+}
+
+function barePath(path: string): string {
+  return path.replace(/^(?:\/anthropic)?(?:\/v1)?(?=\/)/, '');
+}
+
+function anthropicKeyOf({ headers }: Received): string {
+  const { authorization, 'x-api-key': apiKey } = headers;
+  if (authorization?.startsWith('Bearer ')) return authorization.slice(7);
+  return typeof apiKey === 'string' ? apiKey : '';
+}
+
+function headersOf(what: string, state: LimitState | undefined, epochMs: () => number): Record<string, string> {
+  if (state === undefined) return {};
+  return {
+    [`anthropic-ratelimit-${what}-limit`]: String(state.limit),
+    [`anthropic-ratelimit-${what}-remaining`]: String(Math.floor(state.remaining)),
+    [`anthropic-ratelimit-${what}-reset`]: new Date(epochMs() + state.resetMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+  };
+}
+
+function entryOf(id: string): Record<string, unknown> {
+  return { type: 'model', id, display_name: id, created_at: '2025-06-15T00:00:00Z' };
+}
+
+function readModels(models: readonly string[]): Ask {
+  return listAsk({ data: models.map(entryOf), has_more: false, first_id: models[0] ?? null, last_id: models.at(-1) ?? null });
+}
+
+function readModel(models: readonly string[], { path }: Received): Ask | Failure {
+  const id = path.slice(path.lastIndexOf('/models/') + '/models/'.length);
+  return models.includes(id) ? listAsk(entryOf(id)) : { reason: 'no-model', message: `model: ${id}` };
 }

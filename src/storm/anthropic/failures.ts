@@ -1,5 +1,7 @@
 /** Failures in Anthropic's words: status, type and message per reason. */
 import type { Failure, FailureAnswer } from '../dialect.ts';
+import { toCommonBody } from '../error-shapes.ts';
+import type { EventText } from '../framings.ts';
 import type { FailureReason } from '../failure-words.ts';
 
 interface Shape {
@@ -38,22 +40,27 @@ function shape(status: number, type: string, message: string): Shape {
   return { status, type, message };
 }
 
-function errorOf(failure: Failure): { readonly status: number; readonly body: string } {
+function errorOf(failure: Failure): { readonly status: number; readonly body: string; readonly message: string } {
   const { status, type, message, code } = SHAPES[failure.reason];
   const words = failure.reason === 'parameter' && failure.param !== undefined ? `${failure.param}: ${message}` : message;
   const named = failure.code ?? code;
   const details = named === undefined ? {} : { details: { error_code: named } };
   const error = { type: failure.type ?? type, message: failure.message ?? words, ...details, ...failure.extra };
-  return { status: failure.status ?? status, body: JSON.stringify({ type: 'error', error, request_id: 'req_storm' }) };
+  return {
+    status: failure.status ?? status,
+    message: error.message,
+    body: JSON.stringify({ type: 'error', error, request_id: 'req_storm' }),
+  };
 }
 
-/** The failure as a whole answer. Other hosts' shapes are OpenAI's folder's; here there is one. */
+/** The failure as a whole answer. Of the shapes of others, those of proxies are kept. */
 export function toFailureAnswer(failure: Failure): FailureAnswer {
-  const { status, body } = errorOf(failure);
-  return failure.raw === undefined ? { status, contentType: 'application/json', body } : { status, ...failure.raw };
+  const { status, body, message } = errorOf(failure);
+  if (failure.raw !== undefined) return { status, ...failure.raw };
+  return toCommonBody(failure.shape, status, body, message) ?? { status, contentType: 'application/json', body };
 }
 
 /** The failure as an event in a stream that has begun. */
-export function toFailureEvent(failure: Failure): string {
-  return `event: error\ndata: ${errorOf(failure).body}\n\n`;
+export function toFailureEvent(failure: Failure): EventText {
+  return { name: 'error', data: errorOf(failure).body };
 }

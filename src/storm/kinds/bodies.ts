@@ -3,10 +3,10 @@ import { headed, rebodied } from '../answer-edits.ts';
 import { toBodyAnswer } from '../answer.ts';
 import type { Answer, Step } from '../answer.ts';
 import { cutAtByte, lengthOf } from '../byte-edits.ts';
-import { withBody } from '../event-edits.ts';
+import { jsonStart, withBody } from '../event-edits.ts';
 import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
 import type { BodyKind } from '../fault-names.ts';
-import { toHtmlPage } from '../openai/error-shapes.ts';
+import { toHtmlPage } from '../error-shapes.ts';
 
 function typed(about: string, type: string | undefined): FaultBehaviour {
   return { about, on: 'both', harm: 'none', answer: (answer) => headed(answer, { 'content-type': type }) };
@@ -24,7 +24,8 @@ function asLines(answer: Answer): Answer {
   if (!answer.streamed) return answer;
   const steps = answer.steps.flatMap((step): Step[] => {
     if (step.do !== 'send') return [step];
-    return String(step.bytes).startsWith('data: {') ? [{ ...step, bytes: String(step.bytes).slice(6).trimEnd() + '\n' }] : [];
+    const start = jsonStart(String(step.bytes));
+    return start > 0 ? [{ ...step, bytes: `${String(step.bytes).slice(start).trimEnd()}\n` }] : [];
   });
   return { ...headed(answer, { 'content-type': 'application/x-ndjson' }), steps };
 }
@@ -90,7 +91,7 @@ export const BODIES: Family<BodyKind> = {
         ? answer
         : { ...answer, steps: cutAtByte(answer.steps, Math.floor(lengthOf(answer.steps) / 2), { do: 'fin' }) },
   },
-  'lines-for-stream': { about: 'a stream as JSON lines, not as events', on: 'stream', harm: 'before', answer: asLines },
+  'lines-for-stream': { about: 'a stream as JSON lines, not as events', on: 'stream', harm: 'before', only: 'sse', answer: asLines },
   'two-json': plainly('the JSON twice, one after the other', 'before', (body) => Buffer.concat([body, Buffer.from('\n'), body])),
   trailing: plainly('garbage after a plain body', 'before', and('}garbage')),
   'trailing-space': plainly('white space and line ends after a plain body', 'none', and(' \r\n\t\n\n')),
@@ -119,6 +120,6 @@ export const BODIES: Family<BodyKind> = {
 };
 
 function prettily(answer: Answer): Answer {
-  if (answer.streamed || answer.headers['content-type'] !== 'application/json') return answer;
+  if (answer.streamed || answer.headers['content-type']?.startsWith('application/json') !== true) return answer;
   return rebodied(answer, (body) => Buffer.from(`${JSON.stringify(JSON.parse(body.toString()), null, 2)}\n`));
 }

@@ -13,17 +13,19 @@ const ODD_USAGE = { prompt_tokens: '11', completion_tokens: -1, total_tokens: 3.
 
 const FILTERED = { hate: { filtered: false, severity: 'safe' }, self_harm: { filtered: false, severity: 'safe' } };
 
+/** What only a chat stream can have. */
+const CHAT = { on: 'stream', harm: 'none', only: 'openai-chat' } as const;
+
 /** A kind that changes the chunks of a stream and takes nothing from what they say. */
 function changing(about: string, change: (chunk: Chunk, part: EventPart, index: number) => Chunk): FaultBehaviour {
-  return { about, on: 'stream', harm: 'none', answer: (answer) => withEvents(answer, (...args) => [{ chunk: change(...args) }]) };
+  return { ...CHAT, about, answer: (answer) => withEvents(answer, (...args) => [{ chunk: change(...args) }]) };
 }
 
 /** A kind whose usage is where the caller's own usage chunk does not stand; that chunk is left out. */
 function usageIn(about: string, change: (chunk: Chunk, part: EventPart) => Chunk): FaultBehaviour {
   return {
+    ...CHAT,
     about,
-    on: 'stream',
-    harm: 'none',
     answer: (answer) => withEvents(answer, (chunk, part) => (part === 'usage' ? [] : [{ chunk: change(omitting(chunk, 'usage'), part) }])),
   };
 }
@@ -38,7 +40,7 @@ function withUsageChunks(answer: Answer, toChunks: (pattern: Chunk) => Chunk[]):
 }
 
 function usageChunks(about: string, toChunks: (pattern: Chunk) => Chunk[]): FaultBehaviour {
-  return { about, on: 'stream', harm: 'none', answer: (answer) => withUsageChunks(answer, toChunks) };
+  return { ...CHAT, about, answer: (answer) => withUsageChunks(answer, toChunks) };
 }
 
 /** Chunks without choices before the content and after its half, as Azure sends its annotations. */
@@ -104,27 +106,25 @@ export const CHUNKS: Family<ChunkKind> = {
     about: 'usage in numbers that are texts, fractions, negative or missing',
     on: 'both',
     harm: 'none',
+    only: 'openai-chat',
     answer: (answer) =>
       answer.streamed
         ? withUsageChunks(answer, (pattern) => [{ ...pattern, usage: ODD_USAGE }])
         : withBody(answer, (body) => ({ ...body, usage: ODD_USAGE })),
   },
   'filter-first': {
+    ...CHAT,
     about: 'a first chunk with choices: [] and prompt_filter_results, as Azure sends it',
-    on: 'stream',
-    harm: 'none',
     answer: (answer) => (answer.streamed ? annotated(answer, true) : answer),
   },
   'filter-between': {
+    ...CHAT,
     about: 'a chunk amid the content whose choice has annotations and no delta, as Azure sends it',
-    on: 'stream',
-    harm: 'none',
     answer: (answer) => (answer.streamed ? annotated(answer, false) : answer),
   },
   'choices-null': {
+    ...CHAT,
     about: 'a chunk with choices: null before the content',
-    on: 'stream',
-    harm: 'none',
     answer: (answer) =>
       answer.streamed ? inserted(answer, contentIndex(answer), say(toEvent({ ...patternOf(answer), choices: null }), 'preamble')) : answer,
   },
@@ -142,9 +142,8 @@ export const CHUNKS: Family<ChunkKind> = {
   })),
   'role-each': changing('the role in every delta', (chunk) => withDelta(chunk, { role: 'assistant' })),
   'role-missing': {
+    ...CHAT,
     about: 'no role delta: the content comes first',
-    on: 'stream',
-    harm: 'none',
     answer: (answer) => {
       const hasTool = answer.steps.some(
         (step) => step.do === 'send' && step.part === 'preamble' && String(step.bytes).includes('"tool_calls"'),
@@ -157,9 +156,8 @@ export const CHUNKS: Family<ChunkKind> = {
     part === 'finish' ? withChoices(chunk, (choice) => omitting(choice, 'delta')) : chunk,
   ),
   'deltas-empty': {
+    ...CHAT,
     about: 'an empty delta after each content event',
-    on: 'stream',
-    harm: 'none',
     answer: (answer) =>
       withEvents(answer, (chunk, part) =>
         part === 'content' && choicesOf(chunk).some((choice) => 'delta' in choice)

@@ -1,6 +1,7 @@
 /** What is said: nothing, too little, the wrong thing, or the right thing in unusual characters and fields. */
 import { breakIndex, closingIndex, contentIndex, endedAt, inserted, say } from '../answer-edits.ts';
 import type { Answer, Step } from '../answer.ts';
+import { THOUGHTS } from '../content.ts';
 import type { Choice } from '../content.ts';
 import { choicesOf, patternOf, toEvent, withBody, withChoices } from '../event-edits.ts';
 import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
@@ -27,8 +28,6 @@ const MARKS = [
   '</html>',
 ];
 
-const THOUGHTS = ['The', ' user', ' asks', ' about', ' the', ' storm', '.'];
-
 /** The same length in other characters. A tool call keeps its arguments. */
 export function multibyte(choice: Choice): Choice {
   return said(choice, MULTIBYTE);
@@ -50,6 +49,7 @@ function thinking(
     about,
     on: 'both',
     harm,
+    only: 'openai-chat',
     answer(answer) {
       if (!answer.streamed) {
         return withBody(answer, (body) =>
@@ -110,6 +110,7 @@ export const CONTENTS: Family<ContentKind> = {
     about: 'a stream refuses after ARG content events',
     on: 'stream',
     harm: 'poor',
+    only: 'openai-chat',
     arg: 'afterTokens',
     answer: refusingLate,
   },
@@ -118,6 +119,13 @@ export const CONTENTS: Family<ContentKind> = {
     on: 'both',
     harm: 'poor',
     content: () => ({ kind: 'null', pieces: [], finish: 'filter' }),
+  },
+  blocked: {
+    about: 'the prompt is blocked for the reason ARG (default SAFETY), with status 200 and no content',
+    on: 'both',
+    harm: 'poor',
+    arg: 'finish',
+    content: (_choice, fault) => ({ kind: 'null', pieces: [], finish: 'filter', blocked: fault.finish ?? 'SAFETY' }),
   },
   repetition: {
     about: 'the same phrase again and again until the length ends it',

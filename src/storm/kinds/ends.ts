@@ -1,12 +1,14 @@
 /** Streams that end too early, twice, half, or not at all, though all that was said is right. */
-import { appended, breakIndex, closingIndex, endedAt, inserted, rebodied, say, without } from '../answer-edits.ts';
+import { appended, breakIndex, closingIndex, endedAt, inserted, rebodied, say, terminators, without } from '../answer-edits.ts';
 import type { Answer, Step } from '../answer.ts';
-import { choicesOf, omitting, patternOf, toEvent, withBody, withChoices, withEvents } from '../event-edits.ts';
+import { choicesOf, omitting, withBody, withChoices, withEvents } from '../event-edits.ts';
 import type { Chunk } from '../event-edits.ts';
 import type { Family } from '../fault-behaviour.ts';
 import type { EndKind } from '../fault-names.ts';
 
-const DONE = 'data: [DONE]\n\n';
+/** Without its terminator a chat stream has said all; others have not, or are no JSON. */
+const NO_TERMINATOR = { 'openai-responses': 'after', 'anthropic-messages': 'doubt', 'json-array': 'after' } as const;
+
 const HANG: Step = { do: 'hang' };
 
 /** The last send with other bytes. */
@@ -20,6 +22,19 @@ function lastSent(answer: Answer, change: (text: string) => string): Answer {
 /** A stream of other events altogether, after the head. */
 function only(answer: Answer, ...steps: Step[]): Answer {
   return endedAt(answer, answer.steps.findIndex((step) => step.do === 'head') + 1, ...steps);
+}
+
+/** The last content event once more, after the terminator. */
+function afterTheEnd(answer: Answer): Answer {
+  const content = answer.steps.findLast((step) => step.do === 'send' && step.part === 'content');
+  return content?.do === 'send' ? appended(answer, say(content.bytes, 'done')) : answer;
+}
+
+/** An event of the stream whose JSON lacks its end. */
+function brokenEvent(answer: Answer): string {
+  const content = answer.steps.findLast((step) => step.do === 'send' && step.part !== 'done');
+  const text = content?.do === 'send' ? String(content.bytes).trimEnd() : 'data: {"id":';
+  return `${text.slice(0, -Math.min(8, Math.floor(text.length / 4)))}\n\n`;
 }
 
 function isFinish(chunk: Chunk): boolean {
@@ -46,7 +61,13 @@ function joined(answer: Answer): Answer {
 }
 
 export const ENDS: Family<EndKind> = {
-  'no-done': { about: 'the stream ends without [DONE]', on: 'stream', harm: 'none', answer: (answer) => without(answer, ['done']) },
+  'no-done': {
+    about: 'the stream ends without [DONE]',
+    on: 'stream',
+    harm: 'none',
+    elsewhere: NO_TERMINATOR,
+    answer: (answer) => without(answer, ['done']),
+  },
   'no-finish': { about: 'no finish_reason, then [DONE]', on: 'both', harm: 'doubt', content: (choice) => ({ ...choice, finish: 'none' }) },
   'no-end': {
     about: 'the stream ends without finish_reason, usage and [DONE]',
@@ -58,38 +79,39 @@ export const ENDS: Family<EndKind> = {
     about: 'the terminator has its line end and no blank line after it',
     on: 'stream',
     harm: 'none',
+    only: 'sse',
     answer: (answer) => lastSent(answer, (text) => text.slice(0, -1)),
   },
   'no-newline': {
     about: 'the terminator has no line end at all',
     on: 'stream',
     harm: 'none',
+    only: 'sse',
     answer: (answer) => lastSent(answer, (text) => text.trimEnd()),
   },
   'no-blank-finish': {
     about: 'no [DONE], and the last event has no blank line after it',
     on: 'stream',
     harm: 'none',
+    elsewhere: NO_TERMINATOR,
+    only: 'sse',
     answer: (answer) => lastSent(without(answer, ['done']), (text) => text.slice(0, -1)),
   },
   'after-done': {
     about: 'another content event after [DONE]',
     on: 'stream',
     harm: 'none',
-    answer: (answer) =>
-      appended(
-        answer,
-        say(
-          toEvent({
-            ...patternOf(answer),
-            choices: [{ index: 0, delta: { content: 'after the end' }, text: 'after the end', finish_reason: null }],
-          }),
-          'done',
-        ),
-      ),
+    elsewhere: { gemini: 'doubt', 'json-array': 'after' },
+    answer: afterTheEnd,
   },
-  'done-twice': { about: '[DONE] twice', on: 'stream', harm: 'none', answer: (answer) => appended(answer, say(DONE, 'done')) },
-  'done-only': { about: 'nothing but [DONE]', on: 'stream', harm: 'poor', answer: (answer) => only(answer, say(DONE, 'done')) },
+  'done-twice': {
+    about: '[DONE] twice',
+    on: 'stream',
+    harm: 'none',
+    elsewhere: { 'json-array': 'after' },
+    answer: (answer) => appended(answer, ...terminators(answer)),
+  },
+  'done-only': { about: 'nothing but [DONE]', on: 'stream', harm: 'poor', answer: (answer) => only(answer, ...terminators(answer)) },
   'done-open': {
     about: 'the connection stays open after [DONE]',
     on: 'stream',
@@ -128,11 +150,12 @@ export const ENDS: Family<EndKind> = {
       return inserted({ ...answer, steps: answer.steps.toSpliced(finish, 1) }, before, step);
     },
   },
-  'finish-joined': { about: 'finish_reason in the last content event', on: 'stream', harm: 'none', answer: joined },
+  'finish-joined': { about: 'finish_reason in the last content event', on: 'stream', harm: 'none', only: 'openai-chat', answer: joined },
   'finish-odd': {
     about: 'a finish_reason that no specification names',
     on: 'both',
     harm: 'doubt',
+    only: 'openai-chat',
     answer(answer) {
       const odd = (chunk: Chunk) => withChoices(chunk, (choice) => ({ ...choice, finish_reason: 'insufficient_system_resource' }));
       if (answer.streamed) return withEvents(answer, (chunk) => [{ chunk: isFinish(chunk) ? odd(chunk) : chunk }]);
@@ -143,6 +166,7 @@ export const ENDS: Family<EndKind> = {
     about: 'no finish_reason and no logprobs field in the chunks before the last',
     on: 'stream',
     harm: 'none',
+    only: 'openai-chat',
     answer: (answer) =>
       withEvents(answer, (chunk) => [
         { chunk: isFinish(chunk) ? chunk : withChoices(chunk, (choice) => omitting(choice, 'finish_reason', 'logprobs')) },
@@ -155,14 +179,22 @@ export const ENDS: Family<EndKind> = {
     arg: 'afterTokens',
     answer(answer, fault) {
       if (!answer.streamed) return rebodied(answer, (body) => body.subarray(0, body.length / 2));
-      return inserted(answer, breakIndex(answer, fault), say('data: {"id":"chatcmpl-broken","choices":[{"ind\n\n'));
+      return inserted(answer, breakIndex(answer, fault), say(brokenEvent(answer)));
     },
+  },
+  'finish-reason': {
+    about: 'the answer ends for the reason ARG, in the words of its dialect (default error)',
+    on: 'both',
+    harm: 'doubt',
+    arg: 'finish',
+    content: (choice, fault) => ({ ...choice, reason: fault.finish ?? 'error' }),
   },
   'empty-stream': { about: 'a stream without a byte', on: 'stream', harm: 'before', answer: (answer) => only(answer) },
   'comments-only': {
     about: 'a stream of comments that ends',
     on: 'stream',
     harm: 'before',
+    only: 'sse',
     answer: (answer) => only(answer, say(': STORM PROCESSING\n\n', 'preamble'), say(': STORM PROCESSING\n\n', 'preamble')),
   },
 };

@@ -1,7 +1,7 @@
 /** The letter of server-sent events and of JSON: all that the specifications allow, and some that they do not. */
 import { breakIndex, contentIndex, endedAt, inserted, mapped, rebodied, say } from '../answer-edits.ts';
 import type { Answer, Step } from '../answer.ts';
-import { choicesOf, withDelta, withEvents } from '../event-edits.ts';
+import { choicesOf, jsonStart, withDelta, withEvents } from '../event-edits.ts';
 import type { Chunk } from '../event-edits.ts';
 import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
 import type { LetterKind } from '../fault-names.ts';
@@ -17,6 +17,7 @@ function written(about: string, change: (text: string, index: number) => string)
     about,
     on: 'stream',
     harm: 'none',
+    only: 'sse',
     answer(answer) {
       let index = 0;
       return answer.streamed ? mapped(answer, (text) => change(text, index++)) : answer;
@@ -30,6 +31,7 @@ function between(about: string, bytes: string): FaultBehaviour {
     about,
     on: 'stream',
     harm: 'none',
+    only: 'sse',
     answer(answer) {
       if (!answer.streamed) return answer;
       const steps = answer.steps.flatMap((step): Step[] => (step.do === 'send' && step.part === 'content' ? [say(bytes), step] : [step]));
@@ -51,6 +53,7 @@ function forEver(
     harm,
     endless: true,
     arg: 'ms',
+    only: 'sse',
     answer(answer, fault) {
       if (!answer.streamed) return answer;
       const [index, bytes] = at(answer, { content: contentIndex(answer), half: breakIndex(answer, fault) });
@@ -68,7 +71,7 @@ function sentBefore(answer: Answer, index: number): string {
 /** Line ends of every kind, another one at each line. No LF may follow a CR: together they are one. */
 function mixed(text: string, at: number): string {
   let count = at;
-  return text.replaceAll('\n', () => ['\r\n', '\n', '\r'][count++ % 3]!);
+  return text.replaceAll(/\r?\n/g, () => ['\r\n', '\n', '\r'][count++ % 3]!);
 }
 
 /** One more character at the end of a text, its halves in two events: JSON can say half a character, UTF-8 cannot. */
@@ -86,8 +89,9 @@ function withText(chunk: Chunk, text: string): Chunk {
 
 /** JSON over several `data:` lines, broken where JSON allows white space. */
 function multiLine(text: string): string {
-  if (!text.startsWith('data: {')) return text;
-  return `data: ${JSON.stringify(JSON.parse(text.slice('data: '.length)), null, 1).replaceAll('\n', '\ndata: ')}\n\n`;
+  const start = jsonStart(text);
+  if (start === 0) return text;
+  return `${text.slice(0, start)}${JSON.stringify(JSON.parse(text.slice(start)), null, 1).replaceAll('\n', '\ndata: ')}\n\n`;
 }
 
 function longLine(answer: Answer, bytes: number): Answer {
@@ -105,6 +109,7 @@ export const LETTERS: Family<LetterKind> = {
     about: 'comment lines before the content, every ARG ms (default 10), five of them',
     on: 'stream',
     harm: 'none',
+    only: 'sse',
     arg: 'ms',
     answer(answer, fault) {
       const comment: Step[] = [say(COMMENT, 'preamble'), { do: 'wait', ms: fault.ms ?? 10 }];
@@ -118,16 +123,18 @@ export const LETTERS: Family<LetterKind> = {
     about: 'a comment of ARG bytes before the content (default 64 KB)',
     on: 'stream',
     harm: 'none',
+    only: 'sse',
     arg: 'bytes',
     answer: (answer, fault) => inserted(answer, contentIndex(answer), say(`: ${'x'.repeat(fault.bytes ?? 65_536)}\n\n`, 'preamble')),
   },
-  crlf: written('lines end with CR LF', (text) => text.replaceAll('\n', '\r\n')),
-  cr: written('lines end with CR', (text) => text.replaceAll('\n', '\r')),
+  crlf: written('lines end with CR LF', (text) => text.replaceAll(/\r?\n/g, '\r\n')),
+  cr: written('lines end with CR', (text) => text.replaceAll(/\r?\n/g, '\r')),
   'mixed-lines': written('lines end with LF, CR LF and CR by turns', mixed),
   bom: {
     about: 'a byte order mark at the beginning, and a blank line after it',
     on: 'both',
     harm: 'none',
+    only: 'sse',
     answer(answer) {
       if (!answer.streamed) return rebodied(answer, (body) => Buffer.concat([Buffer.from(`${BOM}\n`), body]));
       return inserted(
@@ -141,7 +148,7 @@ export const LETTERS: Family<LetterKind> = {
   'data-empty': between('events whose data is empty', 'data:\n\ndata: \n\n'),
   'data-multi': written('the JSON of each event over several data lines', multiLine),
   'data-no-space': written('no space after the colon', (text) => text.replaceAll(/^(\w+): /gm, '$1:')),
-  'event-lines': written('a line `event: message` in each event', (text) => `event: message\n${text}`),
+  'event-lines': written('a line `event: message` in each event', (text) => (text.startsWith('event:') ? text : `event: message\n${text}`)),
   'event-unknown': between('events of an unknown name, whose data is no chunk', 'event: ping\ndata: {"type":"ping"}\n\n'),
   'id-retry': written('lines `id:` and `retry:` in each event', (text, index) => `id: ${index}\nretry: 3000\n${text}`),
   'field-unknown': written('lines of unknown fields, with and without a colon', (text) => `storm\nx-storm: 1\n${text}`),
@@ -181,16 +188,19 @@ export const LETTERS: Family<LetterKind> = {
     about: 'both halves of one character escaped, in two events',
     on: 'stream',
     harm: 'none',
+    only: 'openai-chat',
     answer: (answer) => withEvents(answer, (chunk, part) => (part === 'content' ? halved(chunk) : [chunk]).map((one) => ({ chunk: one }))),
   },
-  'spaced-json': written('white space wherever JSON allows it', (text) =>
-    text.startsWith('data: {') ? `data: \t ${JSON.stringify(JSON.parse(text.slice(6)), null, 1).replaceAll('\n', ' ')} \n\n` : text,
-  ),
+  'spaced-json': written('white space wherever JSON allows it', (text) => {
+    const start = jsonStart(text);
+    if (start === 0) return text;
+    return `${text.slice(0, start)}\t ${JSON.stringify(JSON.parse(text.slice(start)), null, 1).replaceAll('\n', ' ')} \n\n`;
+  }),
 };
 
 /** Puts a lone 0xff behind the opening quote of the text. */
 function spoiled(bytes: Buffer): Buffer {
-  const mark = ['"content":"', '"text":"', '"arguments":"', '"refusal":"'].find((one) => bytes.includes(one));
+  const mark = ['"content":"', '"text":"', '"arguments":"', '"refusal":"', '"delta":"'].find((one) => bytes.includes(one));
   if (mark === undefined) return bytes;
   const at = bytes.indexOf(mark) + mark.length;
   return Buffer.concat([bytes.subarray(0, at), Buffer.from([0xff]), bytes.subarray(at)]);

@@ -1,10 +1,11 @@
 /** Errors inside an answer whose status says that all is well. */
-import { appended, breakIndex, closingIndex, contentIndex, say } from '../answer-edits.ts';
+import { appended, breakIndex, closedBy, closingIndex, contentIndex, failedAt, say, terminators } from '../answer-edits.ts';
 import { toBodyAnswer } from '../answer.ts';
 import type { Answer } from '../answer.ts';
 import type { Failure } from '../dialect.ts';
 import type { ErrorShape } from '../failure-words.ts';
-import { patternOf, toEvent } from '../event-edits.ts';
+import { patternOf, readEvent, toEvent, withBody } from '../event-edits.ts';
+import { SSE } from '../framings.ts';
 import type { Family, FaultBehaviour, Scene } from '../fault-behaviour.ts';
 import { PRODUCTS } from '../fault-names.ts';
 import type { ShapedEventKind, StreamErrorKind } from '../fault-names.ts';
@@ -47,9 +48,23 @@ function toFailure(fault: StormFault, model: string, shape: ErrorShape | undefin
 function withError(answer: Answer, fault: StormFault, { dialect, model }: Scene, at: number, shape?: ErrorShape): Answer {
   const failure = toFailure(fault, model, shape);
   if (!answer.streamed) return plainError(failure, { dialect, model });
-  const before = answer.steps.slice(0, at);
-  const end = before.findLastIndex((step) => step.do !== 'wait') + 1;
-  return { ...answer, steps: [...before.slice(0, end), say(dialect.failureEvent(failure), 'finish')] };
+  return failedAt(answer, unwaited(answer, at), dialect, failure);
+}
+
+/** Before the waits that stand before an index. */
+function unwaited(answer: Answer, at: number): number {
+  return answer.steps.slice(0, at).findLastIndex((step) => step.do !== 'wait') + 1;
+}
+
+/** Ends a stream with the dialect's own event for a failed generation, or with an error event where it has none. */
+function withFailed(answer: Answer, fault: StormFault, scene: Scene): Answer {
+  const { dialect, model } = scene;
+  const failure = toFailure(fault, model, undefined);
+  const first = answer.steps.map(readEvent).find((event) => event !== undefined);
+  const { failedEvent, failedBody } = dialect;
+  if (!answer.streamed && failedBody !== undefined) return withBody(answer, (body) => failedBody(failure, body));
+  if (failedEvent === undefined || first === undefined) return withError(answer, fault, scene, breakIndex(answer, fault));
+  return closedBy(answer, unwaited(answer, breakIndex(answer, fault)), (sent) => failedEvent(failure, sent, first));
 }
 
 function plainError(failure: Failure, { dialect }: Pick<Scene, 'dialect' | 'model'>): Answer {
@@ -76,19 +91,29 @@ export const STREAM_ERRORS: Family<StreamErrorKind> = {
   'error-preamble': placed('preamble'),
   'error-content': placed('content'),
   'error-finish': { ...placed('finish'), on: 'stream' },
+  'error-failed': {
+    about: 'the event with which a dialect says that generation failed (response.failed), after ARG content events; else an error event',
+    on: 'both',
+    harm: 'after',
+    arg: 'afterTokens',
+    answer: withFailed,
+  },
   'error-before': {
     about: 'a comment and an error event before the preamble',
     on: 'both',
     harm: 'before',
     answer(answer, fault, scene) {
       const broken = withError(answer, fault, scene, headEnd(answer));
-      return broken.streamed ? { ...broken, steps: broken.steps.toSpliced(-1, 0, say(': connected\n\n', 'preamble')) } : broken;
+      return broken.streamed && broken.framing?.name === 'sse'
+        ? { ...broken, steps: broken.steps.toSpliced(-1, 0, say(': connected\n\n', 'preamble')) }
+        : broken;
     },
   },
   'error-choice': {
     about: 'an error beside choices whose finish_reason is "error", after ARG content events, as OpenRouter sends it; then [DONE]',
     on: 'both',
     harm: 'after',
+    only: 'openai-chat',
     arg: 'afterTokens',
     answer(answer, fault, scene) {
       const failure = toFailure(fault, scene.model, 'numeric');
@@ -113,13 +138,18 @@ export const STREAM_ERRORS: Family<StreamErrorKind> = {
     on: 'both',
     harm: 'after',
     arg: 'afterTokens',
-    answer: (answer, fault, scene) => appended(withError(answer, fault, scene, breakIndex(answer, fault)), say('data: [DONE]\n\n', 'done')),
+    answer: (answer, fault, scene) => appended(withError(answer, fault, scene, breakIndex(answer, fault)), ...terminators(answer)),
   },
   'error-after-done': {
     about: 'an error event after [DONE], which ended the stream',
     on: 'stream',
     harm: 'none',
-    answer: (answer, fault, scene) => appended(answer, say(scene.dialect.failureEvent(toFailure(fault, scene.model, undefined)), 'done')),
+    elsewhere: { gemini: 'after' },
+    only: 'sse',
+    answer(answer, fault, { dialect, model }) {
+      const sent = answer.steps.filter((step) => step.do === 'send').length;
+      return appended(answer, say(SSE.frame(dialect.failureEvent(toFailure(fault, model, undefined), sent), sent), 'done'));
+    },
   },
 };
 

@@ -1,5 +1,5 @@
 /** Tool calls in every shape that was seen in the field. A request without tools is answered by a call too. */
-import { breakIndex, closingIndex, endedAt, say, without } from '../answer-edits.ts';
+import { breakIndex, closingIndex, endedAt, failedAt, say, without } from '../answer-edits.ts';
 import type { Answer, Step } from '../answer.ts';
 import { toPieces } from '../content.ts';
 import type { Choice } from '../content.ts';
@@ -33,6 +33,7 @@ function shaped(about: string, shape: Shape, plain?: (calls: Chunk[]) => Chunk[]
   return {
     ...TOOL,
     about,
+    only: 'openai-chat',
     answer(answer) {
       if (answer.streamed) return restreamed(answer, shape);
       return plain === undefined
@@ -243,11 +244,12 @@ export const TOOLS: Family<ToolKind> = {
   },
   'tool-cut': brokenCall('FIN', (answer, at) => endedAt(answer, at, { do: 'fin' })),
   'tool-error': brokenCall('an error event', (answer, at, { dialect, model }) =>
-    endedAt(answer, at, say(dialect.failureEvent({ reason: 'server', model }), 'finish')),
+    failedAt(answer, at, dialect, { reason: 'server', model }),
   ),
   'function-call': {
     ...TOOL,
     about: 'the old form, function_call',
+    only: 'openai-chat',
     answer(answer) {
       const legacy = restreamed(answer, (call) => ({
         deltas: [

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import type { Ask, Endpoint, Failure, PlainBody, Received } from '../dialect.ts';
 import { readMultipart } from './multipart.ts';
-import { countInput, readFields } from './request.ts';
+import { countInput, readFields } from '../request.ts';
 
 interface Seen {
   bytes: number;

@@ -1,8 +1,8 @@
 /** `POST /v1/chat/completions`. */
 import type { Choice, Finish, Prompt } from '../content.ts';
 import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
-import { countChoices, countInput, isObject, readFields, wantsUsage, wholeNumber } from './request.ts';
-import type { Fields } from './request.ts';
+import { countChoices, countInput, isObject, readFields, wantsUsage, wholeNumber } from '../request.ts';
+import type { Fields } from '../request.ts';
 import { toUsage } from './usage.ts';
 
 const FINISH: Record<Finish, string | null> = { stop: 'stop', length: 'length', tool: 'tool_calls', filter: 'content_filter', none: null };
@@ -38,6 +38,8 @@ function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   }
   const latest = messages.at(-1);
   if (isObject(latest) && latest['role'] === 'assistant' && typeof latest['content'] === 'string') prompt.partial = latest['content'];
+  if (isObject(latest) && latest['role'] === 'tool') prompt.isAfterResult = true;
+  if (Array.isArray(fields['tools'])) prompt.offered = fields['tools'].flatMap(nameOf);
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
   return prompt;
@@ -53,6 +55,11 @@ function lastUserText(messages: readonly unknown[]): string {
     return content.map((part) => (isObject(part) && typeof part['text'] === 'string' ? part['text'] : '')).join('');
   }
   return '';
+}
+
+function nameOf(tool: unknown): string[] {
+  const definition = isObject(tool) ? tool['function'] : undefined;
+  return isObject(definition) && typeof definition['name'] === 'string' ? [definition['name']] : [];
 }
 
 /** The tool to be called: the named one, or the first where one is required. */
@@ -76,7 +83,7 @@ function plainAnswer(model: string, choices: readonly Choice[], facts: AnswerFac
       index,
       message: plainMessage(choice, index, facts),
       logprobs: null,
-      finish_reason: FINISH[choice.finish],
+      finish_reason: choice.reason ?? FINISH[choice.finish],
     }));
   const body = `{"id":"chatcmpl-storm${facts.call}","object":"chat.completion","created":${facts.created},"model":${JSON.stringify(model)},"choices":${JSON.stringify(shown)},"usage":${toUsage(facts.usage)},"service_tier":"default","system_fingerprint":${JSON.stringify(`fp_${facts.name}`)}}`;
   return { contentType: 'application/json', body };
@@ -99,27 +106,27 @@ function callId(facts: AnswerFacts, index: number): string {
 }
 
 function streamAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts, withUsage: boolean): StreamEvent[] {
-  const start = `data: {"id":"chatcmpl-storm${facts.call}","object":"chat.completion.chunk","created":${facts.created},"model":${JSON.stringify(model)},"service_tier":"default","system_fingerprint":${JSON.stringify(`fp_${facts.name}`)},"choices":[`;
-  const end = withUsage ? '],"usage":null}\n\n' : ']}\n\n';
+  const start = `{"id":"chatcmpl-storm${facts.call}","object":"chat.completion.chunk","created":${facts.created},"model":${JSON.stringify(model)},"service_tier":"default","system_fingerprint":${JSON.stringify(`fp_${facts.name}`)},"choices":[`;
+  const end = withUsage ? '],"usage":null}' : ']}';
   const events: StreamEvent[] = [];
   choices.forEach((choice, index) => choiceEvents(events, choice, `${start}{"index":${index},"delta":`, end, callId(facts, index)));
-  if (withUsage) events.push({ part: 'usage', text: `${start}],"usage":${toUsage(facts.usage)}}\n\n` });
-  events.push({ part: 'done', text: 'data: [DONE]\n\n' });
+  if (withUsage) events.push({ part: 'usage', data: `${start}],"usage":${toUsage(facts.usage)}}` });
+  events.push({ part: 'done', data: '[DONE]' });
   return events;
 }
 
 /** Adds the events of one choice. `start` ends where the delta begins. */
 function choiceEvents(events: StreamEvent[], choice: Choice, start: string, end: string, id: string): void {
   if (choice.kind === 'absent') {
-    events.push({ part: 'preamble', text: `${start.slice(0, start.lastIndexOf('['))}[${end}` });
+    events.push({ part: 'preamble', data: `${start.slice(0, start.lastIndexOf('['))}[${end}` });
     return;
   }
   const go = `,"logprobs":null,"finish_reason":null}${end}`;
-  events.push({ part: 'preamble', text: start + opening(choice, id) + go });
+  events.push({ part: 'preamble', data: start + opening(choice, id) + go });
   const [before, after] = wrapping(choice);
-  for (const piece of choice.pieces) events.push({ part: 'content', text: start + before + JSON.stringify(piece) + after + go });
-  const finish = FINISH[choice.finish];
-  if (finish !== null) events.push({ part: 'finish', text: `${start}{},"logprobs":null,"finish_reason":"${finish}"}${end}` });
+  for (const piece of choice.pieces) events.push({ part: 'content', data: start + before + JSON.stringify(piece) + after + go });
+  const finish = choice.reason ?? FINISH[choice.finish];
+  if (finish !== null) events.push({ part: 'finish', data: `${start}{},"logprobs":null,"finish_reason":${JSON.stringify(finish)}}${end}` });
 }
 
 function opening(choice: Choice, id: string): string {

@@ -1,7 +1,7 @@
 /** `POST /v1/completions`, the old form. */
 import type { Choice, Finish } from '../content.ts';
 import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
-import { countChoices, countInput, readFields, wantsUsage, wholeNumber } from './request.ts';
+import { countChoices, countInput, readFields, wantsUsage, wholeNumber } from '../request.ts';
 import { toUsage } from './usage.ts';
 
 const FINISH: Record<Finish, string | null> = { stop: 'stop', length: 'length', tool: 'stop', filter: 'content_filter', none: null };
@@ -37,23 +37,28 @@ function head(model: string, facts: AnswerFacts): string {
 function plainAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts): PlainBody {
   const shown = choices
     .filter((choice) => choice.kind !== 'absent')
-    .map((choice, index) => ({ text: choice.pieces.join(''), index, logprobs: null, finish_reason: FINISH[choice.finish] }));
+    .map((choice, index) => ({
+      text: choice.pieces.join(''),
+      index,
+      logprobs: null,
+      finish_reason: choice.reason ?? FINISH[choice.finish],
+    }));
   return { contentType: 'application/json', body: `${head(model, facts)}${JSON.stringify(shown)},"usage":${toUsage(facts.usage)}}` };
 }
 
 function streamAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts, withUsage: boolean): StreamEvent[] {
-  const start = `data: ${head(model, facts)}`;
-  const end = withUsage ? ',"usage":null}\n\n' : '}\n\n';
+  const start = `${head(model, facts)}`;
+  const end = withUsage ? ',"usage":null}' : '}';
   const events: StreamEvent[] = [];
   choices.forEach((choice, index) => {
     const one = (text: string, finish: string | null) =>
       `${start}${JSON.stringify([{ text, index, logprobs: null, finish_reason: finish }])}${end}`;
-    if (choice.kind === 'absent') events.push({ part: 'preamble', text: `${start}[]${end}` });
-    for (const piece of choice.pieces) events.push({ part: 'content', text: one(piece, null) });
-    const finish = FINISH[choice.finish];
-    if (finish !== null && choice.kind !== 'absent') events.push({ part: 'finish', text: one('', finish) });
+    if (choice.kind === 'absent') events.push({ part: 'preamble', data: `${start}[]${end}` });
+    for (const piece of choice.pieces) events.push({ part: 'content', data: one(piece, null) });
+    const finish = choice.reason ?? FINISH[choice.finish];
+    if (finish !== null && choice.kind !== 'absent') events.push({ part: 'finish', data: one('', finish) });
   });
-  if (withUsage) events.push({ part: 'usage', text: `${start}[],"usage":${toUsage(facts.usage)}}\n\n` });
-  events.push({ part: 'done', text: 'data: [DONE]\n\n' });
+  if (withUsage) events.push({ part: 'usage', data: `${start}[],"usage":${toUsage(facts.usage)}}` });
+  events.push({ part: 'done', data: '[DONE]' });
   return events;
 }

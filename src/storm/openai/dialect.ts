@@ -20,23 +20,36 @@ export function createOpenAiDialect(models: readonly string[]): Dialect {
   const list: Endpoint = { label: '/v1/models', counted: false, read: readModels(models) };
   const single: Endpoint = { label: '/v1/models/{id}', counted: false, read: readModel(models) };
   return {
-    route(method, path) {
-      const bare = path.startsWith('/v1/') ? path.slice(3) : path;
+    ...OPENAI_HOUSE,
+    name: 'openai-chat',
+    route({ method, path }) {
+      const bare = barePath(path);
       if (method === 'POST') return posts.get(bare);
       if (method !== 'GET') return undefined;
       if (bare === '/models') return list;
       return bare.startsWith('/models/') ? single : undefined;
     },
-    keyOf(headers) {
-      const { authorization, 'api-key': apiKey } = headers;
-      if (authorization?.startsWith('Bearer ')) return authorization.slice(7);
-      return typeof apiKey === 'string' ? apiKey : '';
-    },
-    failure: toFailureAnswer,
+    claims: () => false,
     failureEvent: toFailureEvent,
-    limitHeaders: (requests, tokens) => ({ ...headersOf('requests', requests), ...headersOf('tokens', tokens) }),
   };
 }
+
+/** A path without its version. */
+export function barePath(path: string): string {
+  return path.startsWith('/v1/') ? path.slice(3) : path;
+}
+
+/** What all of OpenAI's dialects share: keys, failures and rate-limit headers. */
+export const OPENAI_HOUSE: Pick<Dialect, 'keyOf' | 'failure' | 'limitHeaders' | 'requestIdHeader'> = {
+  keyOf({ headers }) {
+    const { authorization, 'api-key': apiKey } = headers;
+    if (authorization?.startsWith('Bearer ')) return authorization.slice(7);
+    return typeof apiKey === 'string' ? apiKey : '';
+  },
+  failure: toFailureAnswer,
+  limitHeaders: (requests, tokens) => ({ ...headersOf('requests', requests), ...headersOf('tokens', tokens) }),
+  requestIdHeader: 'x-request-id',
+};
 
 function headersOf(what: string, state: LimitState | undefined): Record<string, string> {
   if (state === undefined) return {};

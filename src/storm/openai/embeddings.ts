@@ -1,11 +1,10 @@
 /** `POST /v1/embeddings`: unit vectors that depend on the seed, the model and the text alone. */
-import { createSeededRandom, hashNumbers, hashText } from '../chance.ts';
 import type { AnswerFacts, Ask, Failure, PlainBody, Received } from '../dialect.ts';
-import { countInput, readFields, wholeNumber } from './request.ts';
-import type { Fields } from './request.ts';
+import { countInput, readFields, wholeNumber } from '../request.ts';
+import type { Fields } from '../request.ts';
+import { toVector } from '../vectors.ts';
 
 const DIMENSIONS_DEFAULT = 256;
-const DIMENSIONS_MAX = 4096;
 const INPUTS_MAX = 2048;
 
 /** Reads an embedding request: a text, texts, or token arrays. */
@@ -38,19 +37,12 @@ function toInputs(input: unknown): string[] {
 
 function embeddingsAnswer(fields: Fields, inputs: readonly string[], inputTokens: number, facts: AnswerFacts): PlainBody {
   const model = fields['model'] as string;
-  const dimensions = Math.min(DIMENSIONS_MAX, Math.max(1, wholeNumber(fields['dimensions']) ?? DIMENSIONS_DEFAULT));
+  const dimensions = wholeNumber(fields['dimensions']) ?? DIMENSIONS_DEFAULT;
   const inBase64 = fields['encoding_format'] === 'base64';
   const data = inputs.map((text, index) => {
-    const vector = toVector(hashNumbers(facts.seed, hashText(model), hashText(text)), dimensions);
+    const vector = toVector(facts.seed, model, text, dimensions);
     return { object: 'embedding', index, embedding: inBase64 ? Buffer.from(vector.buffer).toString('base64') : Array.from(vector) };
   });
   const usage = { prompt_tokens: inputTokens, total_tokens: inputTokens };
   return { contentType: 'application/json', body: JSON.stringify({ object: 'list', data, model, usage }) };
-}
-
-function toVector(seed: number, dimensions: number): Float32Array<ArrayBuffer> {
-  const random = createSeededRandom(seed);
-  const vector = Float32Array.from({ length: dimensions }, () => random.next() * 2 - 1);
-  const norm = Math.hypot(...vector) || 1;
-  return vector.map((value) => value / norm);
 }

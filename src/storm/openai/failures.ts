@@ -1,8 +1,9 @@
 /** Failures in OpenAI's words: status, type, code and message per reason. */
 import type { Failure, FailureAnswer } from '../dialect.ts';
+import type { EventText } from '../framings.ts';
 import type { FailureReason } from '../failure-words.ts';
-import { toShapedBody, toShapedEvent } from './error-shapes.ts';
-import type { ErrorFields } from './error-shapes.ts';
+import { toShapedBody, toShapedEvent } from '../error-shapes.ts';
+import type { ErrorFields } from '../error-shapes.ts';
 import { toGoDuration } from './go-duration.ts';
 
 interface Shape {
@@ -83,7 +84,7 @@ function rateLimitMessage(failure: Failure): string {
   return `Rate limit reached for ${model(failure)} on ${PER[refusal.by]}: Limit ${refusal.limit}, Used ${refusal.used}, Requested ${refusal.requested}.${wait}`;
 }
 
-function errorObject(failure: Failure): { status: number; error: ErrorFields } {
+export function errorObject(failure: Failure): { status: number; error: ErrorFields } {
   const found = SHAPES[failure.reason];
   const type = failure.reason === 'rate-limit' && failure.refusal?.by === 'tokens' ? 'tokens' : found.type;
   return {
@@ -105,8 +106,8 @@ export function toFailureAnswer(failure: Failure): FailureAnswer {
   return toShapedBody(failure.shape ?? 'nested', error, status, failure.retryDelay);
 }
 
-/** The failure as an event in a stream that has begun. */
-export function toFailureEvent(failure: Failure): string {
+/** The failure as an event in a chat stream that has begun. */
+export function toFailureEvent(failure: Failure): EventText {
   const { status, error } = errorObject(failure);
   return toShapedEvent(failure.shape ?? 'nested', error, status);
 }

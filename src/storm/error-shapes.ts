@@ -1,8 +1,9 @@
 /** The same failure in the writing of other providers, as a body and as an event. */
 import { STATUS_CODES } from 'node:http';
 import { gzipSync } from 'node:zlib';
-import type { FailureAnswer } from '../dialect.ts';
-import type { ErrorShape } from '../failure-words.ts';
+import type { FailureAnswer } from './dialect.ts';
+import type { EventText } from './framings.ts';
+import type { ErrorShape } from './failure-words.ts';
 
 /** The error object as OpenAI has it. */
 export interface ErrorFields {
@@ -15,34 +16,39 @@ export interface ErrorFields {
 
 const JSON_TYPE = 'application/json';
 
-/** The body of an error answer. */
+/** The body of an error answer, as OpenAI and its like write it. */
 export function toShapedBody(shape: ErrorShape, error: ErrorFields, status: number, retryDelay?: string): FailureAnswer {
   const nested = `${JSON.stringify({ error }, null, 2)}\n`;
+  const common = toCommonBody(shape, status, nested, error.message);
+  if (common !== undefined) return common;
+  if (shape === 'nested' || shape === 'event') return { status, contentType: JSON_TYPE, body: nested };
+  return { status, contentType: JSON_TYPE, body: JSON.stringify(toValue(shape, error, status, retryDelay)) };
+}
+
+/** The shapes that no dialect owns, because a proxy in front or a content coding makes them; undefined for any other. */
+export function toCommonBody(shape: ErrorShape | undefined, status: number, body: string, message: string): FailureAnswer | undefined {
   switch (shape) {
-    case 'nested':
-    case 'event':
-      return { status, contentType: JSON_TYPE, body: nested };
     case 'gzip':
-      return { status, contentType: JSON_TYPE, body: gzipSync(nested), headers: { 'content-encoding': 'gzip' } };
+      return { status, contentType: JSON_TYPE, body: gzipSync(body), headers: { 'content-encoding': 'gzip' } };
     case 'words':
-      return { status, contentType: 'text/plain', body: error.message };
+      return { status, contentType: 'text/plain', body: message };
     case 'html':
       return { status, contentType: 'text/html', body: toHtmlPage(status) };
     case 'empty':
       return { status, contentType: 'text/plain', body: '' };
     default:
-      return { status, contentType: JSON_TYPE, body: JSON.stringify(toValue(shape, error, status, retryDelay)) };
+      return undefined;
   }
 }
 
-/** The error as an event of a stream. What has no form of its own there is an event whose data is the body. */
-export function toShapedEvent(shape: ErrorShape, error: ErrorFields, status: number): string {
-  if (shape === 'nested' || shape === 'gzip') return `data: ${JSON.stringify({ error })}\n\n`;
-  if (shape === 'event') return `event: error\ndata: ${JSON.stringify(error)}\n\n`;
-  if (shape === 'words') return `data: ${error.message}\n\n`;
-  if (shape === 'html') return `data: ${toHtmlPage(status).replaceAll('\r\n', '')}\n\n`;
-  if (shape === 'empty') return 'event: error\ndata:\n\n';
-  return `data: ${JSON.stringify(toValue(shape, error, status))}\n\n`;
+/** The error as an event of a chat stream. What has no form of its own there is an event whose data is the body. */
+export function toShapedEvent(shape: ErrorShape, error: ErrorFields, status: number): EventText {
+  if (shape === 'nested' || shape === 'gzip') return { data: JSON.stringify({ error }) };
+  if (shape === 'event') return { name: 'error', data: JSON.stringify(error) };
+  if (shape === 'words') return { data: error.message };
+  if (shape === 'html') return { data: toHtmlPage(status).replaceAll('\r\n', '') };
+  if (shape === 'empty') return { name: 'error', data: '' };
+  return { data: JSON.stringify(toValue(shape, error, status)) };
 }
 
 function toValue(shape: ErrorShape, error: ErrorFields, status: number, retryDelay?: string): unknown {

@@ -1,5 +1,5 @@
-/** Reading of OpenAI requests that all endpoints share. */
-import type { Failure, Received } from '../dialect.ts';
+/** Reading of JSON requests that all dialects share. */
+import type { Ask, Failure, Received } from './dialect.ts';
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -12,18 +12,38 @@ export function readFields(received: Received): { fields: Fields } | Failure {
     return { reason: 'bad-json' };
   }
   if (!isObject(value)) return { reason: 'bad-json' };
+  if (received.model !== undefined) return { fields: { ...value, model: received.model } };
   if (typeof value['model'] !== 'string' || value['model'] === '') {
     return { reason: 'invalid', param: 'model', message: 'you must provide a model parameter' };
   }
   return { fields: value };
 }
 
-/** What an image counts, whatever its bytes. */
+/** What an image or another inline file counts, whatever its bytes. */
 const IMAGE_TOKENS = 1500;
-const IMAGE_MARK = ';base64,';
+const MEDIA_MARKS = [';base64,', '"data":"'];
+/** Data shorter than this is counted by its bytes. */
+const MEDIA_BYTES_MIN = 512;
 
 /** What a model reads; the rest of a request says how it shall answer. */
-const READ = new Set(['messages', 'prompt', 'suffix', 'input', 'tools', 'functions', 'response_format', 'query', 'documents']);
+const READ = new Set([
+  'messages',
+  'prompt',
+  'suffix',
+  'input',
+  'instructions',
+  'system',
+  'tools',
+  'functions',
+  'response_format',
+  'query',
+  'documents',
+  'contents',
+  'content',
+  'systemInstruction',
+  'system_instruction',
+  'toolConfig',
+]);
 
 /**
  * Input tokens as Storm counts them for limits and for `usage`: a quarter of the bytes that the model reads, settings and their
@@ -32,12 +52,17 @@ const READ = new Set(['messages', 'prompt', 'suffix', 'input', 'tools', 'functio
 export function countInput({ body }: Received, fields: Fields): number {
   let bytes = body.length - settingBytes(fields);
   let images = 0;
-  for (let at = body.indexOf(IMAGE_MARK); at !== -1; at = body.indexOf(IMAGE_MARK, at)) {
-    const end = body.indexOf('"', at);
-    if (end === -1) break;
-    bytes -= end - at;
-    images++;
-    at = end;
+  for (const mark of MEDIA_MARKS) {
+    for (let at = body.indexOf(mark); at !== -1; at = body.indexOf(mark, at)) {
+      const start = at + mark.length;
+      const end = body.indexOf('"', start);
+      if (end === -1) break;
+      if (mark === ';base64,' || end - start >= MEDIA_BYTES_MIN) {
+        bytes -= end - at;
+        images++;
+      }
+      at = end;
+    }
   }
   return Math.ceil(Math.max(0, bytes) / 4) + images * IMAGE_TOKENS;
 }
@@ -50,6 +75,21 @@ function settingBytes(fields: Fields): number {
     if (!READ.has(name)) bytes += Buffer.byteLength(JSON.stringify(value));
   }
   return bytes;
+}
+
+/** What answers a look-up that no limit or fault applies to. */
+export function listAsk(value: unknown, model = ''): Ask {
+  const body = JSON.stringify(value);
+  return { model, stream: false, inputTokens: 0, outputBound: 0, fields: {}, plain: () => ({ contentType: 'application/json', body }) };
+}
+
+/** A part of a path, decoded where it is well-formed. */
+export function decodePart(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** A whole number field, if it is one. */

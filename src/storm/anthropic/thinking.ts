@@ -1,0 +1,55 @@
+/** Thinking that comes back: who signed it, and what becomes of blocks that were signed for another key or model. */
+import type { Failure } from '../dialect.ts';
+import { isObject } from '../request.ts';
+import type { Fields } from '../request.ts';
+import type { SealOwner, Seals } from '../seals.ts';
+
+/** Whether the model is asked to think. */
+export function thinks({ thinking }: Fields): boolean {
+  return isObject(thinking) && (thinking['type'] === 'enabled' || thinking['type'] === 'adaptive');
+}
+
+/** Whether the text of the thinking is wanted. */
+export function showsThinking({ thinking }: Fields): boolean {
+  return !isObject(thinking) || thinking['display'] !== 'omitted';
+}
+
+/** `thinking.block_binding.prefix_mismatch_behavior: "drop_block"`: blocks bound to another key or model are left out. */
+function dropsForeign({ thinking }: Fields): boolean {
+  const binding = isObject(thinking) ? thinking['block_binding'] : undefined;
+  return isObject(binding) && binding['prefix_mismatch_behavior'] === 'drop_block';
+}
+
+/** The content blocks of a message; none where its content is a text. */
+export function blocksOf(message: unknown): readonly Record<string, unknown>[] {
+  return isObject(message) && Array.isArray(message['content']) ? message['content'].filter(isObject) : [];
+}
+
+/** Verifies every thinking block; the blocks that are left out are listed as a response lists them. */
+export function verifyThinking(
+  fields: Fields,
+  messages: readonly unknown[],
+  seals: Seals,
+  owner: SealOwner,
+): Failure | { dropped: Record<string, unknown>[] } {
+  const dropped: Record<string, unknown>[] = [];
+  for (const [i, message] of messages.entries()) {
+    for (const [j, block] of blocksOf(message).entries()) {
+      const path = `messages.${i}.content.${j}`;
+      // Storm makes no redacted thinking, so whatever comes was made elsewhere.
+      if (block['type'] === 'redacted_thinking') return invalid(`${path}: Invalid \`data\` in \`redacted_thinking\` block`);
+      if (block['type'] !== 'thinking') continue;
+      const verdict = seals.verify('thinking', block['signature'], owner, String(block['thinking']));
+      if (verdict === 'good') continue;
+      if (verdict === 'broken') return invalid(`${path}: Invalid \`signature\` in \`thinking\` block`);
+      if (!dropsForeign(fields)) return invalid(`${path}: this \`thinking\` block is bound to a different conversation`);
+      const reason = verdict === 'other key' ? 'organization_binding_mismatch' : 'model_binding_mismatch';
+      dropped.push({ type: 'thinking_dropped', path, reason });
+    }
+  }
+  return { dropped };
+}
+
+function invalid(message: string): Failure {
+  return { reason: 'invalid', message };
+}

@@ -1,0 +1,213 @@
+/** Every fault in every dialect: it ends, it is counted, and what it says of its harm holds for a careful reader of that dialect. */
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { harmIn } from './fault-behaviour.ts';
+import { FAULT_KINDS } from './index.ts';
+import type { Storm, StormFaultKind } from './index.ts';
+import { isWhole, rawPost, readSse, textOf } from './raw-call.fixture.ts';
+import type { Raw } from './raw-call.fixture.ts';
+import { openStorm } from './sdk.fixture.ts';
+
+// oxlint-disable-next-line typescript/no-explicit-any -- answers are read as a caller without types would
+type Json = Record<string, any>;
+
+interface Said {
+  text: string;
+  isFinished: boolean;
+}
+
+interface Form {
+  readonly name: string;
+  readonly dialect: 'openai-responses' | 'anthropic-messages' | 'gemini';
+  readonly framing?: 'json-array';
+  path(stream: boolean): string;
+  readonly headers: Readonly<Record<string, string>>;
+  body(stream: boolean): object;
+  readStream(raw: Raw): Said;
+  readPlain(body: Json): Said;
+}
+
+const CONTENTS = { contents: [{ role: 'user', parts: [{ text: 'x' }] }] };
+
+/** The events up to the one that ends a stream. */
+function events(raw: Raw): Json[] {
+  const list: Json[] = [];
+  for (const { event, data } of readSse(textOf(raw))) {
+    if (data === '') continue;
+    const value = JSON.parse(data) as Json;
+    if (event === 'error' || value['type'] === 'error' || value['error'] !== undefined) throw new Error('an error event');
+    list.push(value);
+    if (/^(?:message_stop|response\.(?:completed|incomplete|failed))$/.test(String(value['type']))) break;
+  }
+  return list;
+}
+
+function readChunks(chunks: readonly Json[]): Said {
+  if (chunks.some((chunk) => chunk['error'] !== undefined)) throw new Error('an error chunk');
+  const candidates = chunks.flatMap((chunk) => (chunk['candidates'] ?? []) as Json[]);
+  const parts = candidates.flatMap((candidate) => (candidate['content']?.parts ?? []) as Json[]);
+  return {
+    text: parts.map(({ text, functionCall }) => (functionCall === undefined ? text : JSON.stringify(functionCall))).join(''),
+    isFinished: candidates.some((candidate) => candidate['finishReason'] !== undefined),
+  };
+}
+
+/** A list of JSON values, from an array or from server-sent events. */
+function readAnyChunks(raw: Raw): Said {
+  const text = textOf(raw).replace(/^\uFEFF/, '');
+  return /^\s*\[/.test(text) ? readChunks(JSON.parse(text) as Json[]) : readChunks(events(raw));
+}
+
+function readResponse({ status, output, error }: Json): Said {
+  if (error !== null) throw new Error('it failed');
+  const said = (output as Json[]).map((item) => item['arguments'] ?? item['content']?.[0]?.text ?? item['content']?.[0]?.refusal ?? '');
+  return { text: said.join(''), isFinished: status === 'completed' || status === 'incomplete' };
+}
+
+function readMessage({ content, stop_reason: stop, type }: Json): Said {
+  if (type === 'error') throw new Error('it failed');
+  const said = (content as Json[]).map((block) => block['text'] ?? JSON.stringify(block['input']));
+  return { text: said.join(''), isFinished: stop !== null };
+}
+
+function foldMessages(list: readonly Json[]): Said {
+  const deltas = list.filter(({ type }) => type === 'content_block_delta').map(({ delta }) => delta as Json);
+  return {
+    text: deltas.map((delta) => delta['text'] ?? delta['partial_json'] ?? '').join(''),
+    isFinished: list.some(({ type }) => type === 'message_stop') && list.some(({ delta }) => typeof delta?.stop_reason === 'string'),
+  };
+}
+
+function foldResponse(list: readonly Json[]): Said {
+  if (list.some(({ type }) => type === 'response.failed')) throw new Error('it failed');
+  const deltas = list.filter(({ type }) => /\.delta$/.test(String(type))).map(({ delta }) => String(delta));
+  return { text: deltas.join(''), isFinished: list.some(({ type }) => type === 'response.completed' || type === 'response.incomplete') };
+}
+
+const gemini = {
+  dialect: 'gemini',
+  headers: {},
+  body: () => CONTENTS,
+  readStream: readAnyChunks,
+  readPlain: (body: Json) => readChunks([body]),
+} as const;
+
+const FORMS: readonly Form[] = [
+  {
+    name: 'Responses',
+    dialect: 'openai-responses',
+    path: () => '/v1/responses',
+    headers: {},
+    body: (stream) => ({ model: 'm', input: 'x', stream }),
+    readStream: (raw) => foldResponse(events(raw)),
+    readPlain: readResponse,
+  },
+  {
+    name: 'Messages',
+    dialect: 'anthropic-messages',
+    path: () => '/v1/messages',
+    headers: { 'anthropic-version': '2023-06-01' },
+    body: (stream) => ({ model: 'm', max_tokens: 100, messages: [{ role: 'user', content: 'x' }], stream }),
+    readStream: (raw) => foldMessages(events(raw)),
+    readPlain: readMessage,
+  },
+  {
+    ...gemini,
+    name: 'Gemini, server-sent events',
+    path: (stream) => (stream ? '/v1beta/models/m:streamGenerateContent?alt=sse' : '/v1beta/models/m:generateContent'),
+  },
+  {
+    ...gemini,
+    name: 'Gemini, an array',
+    framing: 'json-array',
+    path: (stream) => (stream ? '/v1beta/models/m:streamGenerateContent' : '/v1beta/models/m:generateContent'),
+  },
+];
+
+/** What these say depends on the reader, on the form or on the call. */
+const DIFFERS = new Set<string>(['duplicate', 'tool-after-text', 'surrogates']);
+
+let storm: Storm;
+before(async () => {
+  storm = await openStorm({ timing: { tokens: 8 } });
+});
+after(() => storm.close());
+
+const kinds = Object.entries(FAULT_KINDS).filter(([, { endless }]) => endless !== true) as [StormFaultKind, (typeof FAULT_KINDS)['cut']][];
+
+for (const form of FORMS) {
+  const call = (kind: string, stream: boolean): Promise<Raw> =>
+    rawPost(storm.port, form.path(stream), { ...form.headers, 'x-storm-fault': kind }, form.body(stream));
+  const isStream = (raw: Raw) => /event-stream/i.test(raw.headers['content-type'] ?? '') || /^\uFEFF?\s*(?:data|event|:)/.test(textOf(raw));
+  const read = (raw: Raw, stream: boolean): Said => {
+    if (isStream(raw) && !/^\uFEFF?\s*\{/.test(textOf(raw))) return form.readStream(raw);
+    const body = JSON.parse(textOf(raw).replace(/^\uFEFF/, '')) as Json;
+    return stream && Array.isArray(body) ? form.readStream(raw) : form.readPlain(body);
+  };
+  const fails = (raw: Raw, stream: boolean): boolean => {
+    if (raw.status !== 200 || !isWhole(raw)) return true;
+    try {
+      return !read(raw, stream).isFinished;
+    } catch {
+      return true;
+    }
+  };
+
+  describe(form.name, () => {
+    const seen = new Map<string, readonly [plain: Raw, stream: Raw]>();
+    let calls = 0;
+    before(async () => {
+      calls = storm.stats().calls;
+      for (const group of groupsOf(kinds.map(([kind]) => kind))) {
+        const raws = await Promise.all(group.map(async (kind) => [await call(kind, false), await call(kind, true)] as const));
+        for (const [index, raw] of raws.entries()) seen.set(group[index]!, raw);
+      }
+    });
+
+    test('every kind ends, and is counted', () => {
+      const stats = storm.stats();
+      assert.deepEqual([stats.running, stats.calls - calls], [0, kinds.length * 2]);
+      for (const [kind] of kinds) assert.equal(stats.byFault[kind]! % 2, 0, kind);
+    });
+
+    test('a harmless kind takes nothing from the answer', () => {
+      const spoiled = kinds.filter(([kind, behaviour]) => {
+        if (harmIn(behaviour, form.dialect, form.framing) !== 'none') return false;
+        const [plain, stream] = seen.get(kind)!;
+        return fails(plain, false) || fails(stream, true) || !agree(kind, read(plain, false), read(stream, true));
+      });
+      assert.deepEqual(namesOf(spoiled), []);
+    });
+
+    test('a harmful kind can be seen', () => {
+      const unseen = kinds.filter(([kind, behaviour]) => {
+        const harm = harmIn(behaviour, form.dialect, form.framing);
+        if ((harm !== 'before' && harm !== 'after') || SILENT.has(kind)) return false;
+        const [plain, stream] = seen.get(kind)!;
+        return (behaviour.on !== 'stream' && !fails(plain, false)) || (behaviour.on !== 'plain' && !fails(stream, true));
+      });
+      assert.deepEqual(namesOf(unseen), []);
+    });
+  });
+}
+
+const namesOf = (list: typeof kinds): string[] => list.map(([kind]) => kind);
+
+const GROUP = 10;
+
+function groupsOf(list: readonly StormFaultKind[]): StormFaultKind[][] {
+  return Array.from({ length: Math.ceil(list.length / GROUP) }, (_, at) => list.slice(at * GROUP, (at + 1) * GROUP));
+}
+
+/** On the wire these are sound: only a reader of HTTP, or of the request, sees what is missing. */
+const SILENT = new Set<StormFaultKind>(['head-huge', 'encoding-unknown', '400-parameter']);
+
+/** Whether a stream says what the plain form says, and anything at all. */
+function agree(kind: string, plain: Said, stream: Said): boolean {
+  return plain.text !== '' && (DIFFERS.has(kind) || unspaced(plain.text) === unspaced(stream.text));
+}
+
+/** Arguments are text in one form and JSON in the other. */
+function unspaced(text: string): string {
+  return text.replaceAll(/\s/g, '');
+}

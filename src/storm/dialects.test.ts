@@ -1,0 +1,216 @@
+/** Every dialect, without a socket: odd requests, and what all dialects have in common. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { speak } from './content.ts';
+import { isFailure } from './dialect.ts';
+import type { AnswerFacts, Ask, Dialect, Received } from './dialect.ts';
+import { createDialects } from './dialects.ts';
+import { SSE } from './framings.ts';
+import { createSeals } from './seals.ts';
+
+const { all } = createDialects({ models: ['m'], seals: createSeals(() => 'test'), epochMs: () => 0 });
+const FACTS: AnswerFacts = { call: 1, created: 1, name: 'n', seed: 1, usage: { input: 1, output: 1, reasoning: 0 } };
+
+interface Form {
+  readonly path: string;
+  readonly query?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** The body of a request that asks for a tool in its text. */
+  body(text: string, result: boolean): object;
+}
+
+const FUNCTION = { name: 'f', parameters: { type: 'object' } };
+
+const geminiBody = (text: string, result: boolean) => ({
+  contents: [
+    { role: 'user', parts: [{ text }] },
+    ...(result
+      ? [
+          { role: 'model', parts: [{ functionCall: { name: 'f', args: {} } }] },
+          { role: 'user', parts: [{ functionResponse: { name: 'f', response: {} } }] },
+        ]
+      : []),
+  ],
+  tools: [{ functionDeclarations: [FUNCTION] }],
+});
+
+const messagesBody = (text: string, result: boolean) => ({
+  model: 'm',
+  anthropic_version: 'x',
+  max_tokens: 100,
+  messages: [
+    { role: 'user', content: text },
+    ...(result
+      ? [
+          { role: 'assistant', content: [{ type: 'tool_use', id: 'i', name: 'f', input: {} }] },
+          { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'i', content: 'x' }] },
+        ]
+      : []),
+  ],
+  tools: [{ name: 'f', input_schema: { type: 'object' } }],
+});
+
+const FORMS: readonly Form[] = [
+  {
+    path: '/v1/chat/completions',
+    body: (text, result) => ({
+      model: 'm',
+      messages: [{ role: 'user', content: text }, ...(result ? [{ role: 'tool', tool_call_id: 'i', content: 'x' }] : [])],
+      tools: [{ type: 'function', function: FUNCTION }],
+    }),
+  },
+  {
+    path: '/v1/responses',
+    body: (text, result) => ({
+      model: 'm',
+      input: [
+        { role: 'user', content: text },
+        ...(result
+          ? [
+              { type: 'function_call', call_id: 'i', name: 'f', arguments: '{}' },
+              { type: 'function_call_output', call_id: 'i', output: 'x' },
+            ]
+          : []),
+      ],
+      tools: [{ type: 'function', ...FUNCTION }],
+    }),
+  },
+  { path: '/v1/messages', headers: { 'anthropic-version': '2023-06-01' }, body: messagesBody },
+  { path: '/model/m/invoke', body: messagesBody },
+  { path: '/v1/projects/p/locations/l/publishers/anthropic/models/m:rawPredict', body: messagesBody },
+  { path: '/v1beta/models/m:generateContent', body: geminiBody },
+  { path: '/v1beta/models/m:streamGenerateContent', body: geminiBody },
+  {
+    path: '/model/m/converse',
+    body: (text, result) => ({
+      messages: [
+        { role: 'user', content: [{ text }] },
+        ...(result
+          ? [
+              { role: 'assistant', content: [{ toolUse: { toolUseId: 'i', name: 'f', input: {} } }] },
+              { role: 'user', content: [{ toolResult: { toolUseId: 'i', content: [] } }] },
+            ]
+          : []),
+      ],
+      toolConfig: { tools: [{ toolSpec: { name: 'f', inputSchema: { json: { type: 'object' } } } }] },
+    }),
+  },
+];
+
+function receive({ path, query, headers = {} }: Form, body: unknown): { dialect: Dialect; received: Received } {
+  const received: Received = { method: 'POST', path, headers, body: Buffer.from(JSON.stringify(body)) };
+  if (query !== undefined) received.query = query;
+  const dialect = all.find((one) => one.route(received) !== undefined);
+  assert.ok(dialect);
+  return { dialect, received };
+}
+
+const said = (ask: Ask) => (ask.prompt === undefined ? [] : speak(ask.prompt, ask.model, 1, () => 10, ask.outputBound));
+
+const anything = fc.jsonValue({ maxDepth: 4 });
+/** Fields that mean something in one dialect or another, with anything at all in them. */
+const NAMES = [
+  ...[
+    'model',
+    'messages',
+    'input',
+    'contents',
+    'system',
+    'tools',
+    'tool_choice',
+    'max_tokens',
+    'stream',
+    'thinking',
+    'reasoning',
+    'include',
+  ],
+  ...['text', 'previous_response_id', 'conversation', 'generationConfig', 'toolConfig', 'systemInstruction', 'requests', 'content'],
+  ...['generateContentRequest', 'inferenceConfig', 'additionalModelRequestFields', 'anthropic_version', 'output_config', 'stream_options'],
+];
+const fields = fc.record(Object.fromEntries(NAMES.map((name) => [name, anything])), { requiredKeys: [] });
+
+describe('every dialect', () => {
+  for (const form of [
+    ...FORMS,
+    { ...FORMS[5]!, path: '/v1beta/models/m:countTokens' },
+    { ...FORMS[5]!, path: '/v1beta/models/m:embedContent' },
+    { ...FORMS[5]!, path: '/v1beta/models/m:batchEmbedContents' },
+    { ...FORMS[1]!, path: '/v1/responses/compact' },
+    { ...FORMS[1]!, path: '/v1/responses/input_tokens' },
+  ]) {
+    test(`${form.path} answers whatever stands in a request, or refuses it`, () => {
+      fc.assert(
+        fc.property(fields, fc.boolean(), (odd, onGood) => {
+          const { dialect, received } = receive(form, onGood ? { ...form.body('x', false), ...odd } : odd);
+          const read = dialect.route(received)!.read(received);
+          if (isFailure(read)) {
+            JSON.parse(dialect.failure(read).body.toString());
+            return;
+          }
+          JSON.parse(read.plain(said(read), FACTS).body.toString());
+          for (const event of read.events?.(said(read), FACTS) ?? []) {
+            assert.ok((read.framing ?? SSE).frame(event, 0).length > 0);
+            if (event.data !== '[DONE]') JSON.parse(event.data);
+          }
+        }),
+        { numRuns: 200 },
+      );
+    });
+  }
+
+  for (const form of FORMS) {
+    test(`${form.path} calls the tool that a line of the text names, once`, () => {
+      const kindOf = (text: string, result: boolean) => {
+        const { dialect, received } = receive(form, form.body(text, result));
+        const read = dialect.route(received)!.read(received);
+        assert.ok(!isFailure(read), JSON.stringify(read));
+        const [choice] = said(read);
+        return choice!.kind === 'tool' ? `${choice!.tool}${choice!.pieces.join('')}` : choice!.kind;
+      };
+      assert.equal(kindOf('Please help.\ncall f {"a": 1}\nThanks.', false), 'f{"a":1}');
+      assert.equal(kindOf('call f {"a": 1}', true), 'text');
+      assert.equal(kindOf('call g {"a": 1}', false), 'text');
+      assert.equal(kindOf('call f {"a": }', false), 'text');
+    });
+  }
+
+  test('paths that no dialect has are refused by the one that they resemble', () => {
+    const claimed = ['/v1/messages/x', '/v1/responses/x/y', '/v1beta/x', '/v1/models/m:strange', '/model/x/y', '/openai/deployments/d/x'];
+    const names = claimed.map((path) => all.find((dialect) => dialect.claims(path))?.name);
+    assert.deepEqual(names, ['anthropic-messages', 'openai-responses', 'gemini', 'gemini', 'bedrock', 'openai-responses']);
+  });
+});
+
+describe('opaque pieces', () => {
+  const seals = createSeals(() => 'a');
+  const owner = { key: 'k', model: 'm' };
+  const piece = seals.seal('thinking', owner, 'text', 1);
+
+  test('a piece is good for its kind, key, model and text at its own provider', () => {
+    assert.equal(seals.verify('thinking', piece, owner, 'text'), 'good');
+    assert.equal(createSeals(() => 'a').verify('thinking', piece, owner, 'text'), 'good');
+    assert.equal(createSeals(() => 'b').verify('thinking', piece, owner, 'text'), 'broken');
+    assert.equal(seals.verify('reasoning', piece, owner, 'text'), 'broken');
+    assert.equal(seals.verify('thinking', piece, owner, 'other'), 'broken');
+    assert.equal(seals.verify('thinking', piece, { ...owner, key: 'x' }, 'text'), 'other key');
+    assert.equal(seals.verify('thinking', piece, { ...owner, model: 'x' }, 'text'), 'other model');
+  });
+
+  test('a piece that is altered anywhere, or is none, is broken', () => {
+    for (const odd of [undefined, null, 7, '', 'x', piece.slice(1), `${piece}AAAA`]) {
+      assert.equal(seals.verify('thinking', odd, owner, 'text'), 'broken');
+    }
+    const bytes = Buffer.from(piece, 'base64');
+    for (let at = 0; at < bytes.length; at++) {
+      const altered = Buffer.from(bytes);
+      altered[at] = altered[at]! ^ 1;
+      assert.equal(seals.verify('thinking', altered.toString('base64'), owner, 'text'), 'broken', `byte ${at}`);
+    }
+  });
+
+  test('two pieces for the same text differ', () => {
+    assert.notEqual(seals.seal('thinking', owner, 'text', 1), seals.seal('thinking', owner, 'text', 2));
+    assert.notEqual(seals.idOf(1), createSeals(() => 'b').idOf(1));
+  });
+});

@@ -1,0 +1,88 @@
+/** The conversation of a request: roles, calls and their responses, and thought signatures. */
+import type { Failure } from '../dialect.ts';
+import { isObject } from '../request.ts';
+import type { Fields } from '../request.ts';
+import type { SealOwner, Seals } from '../seals.ts';
+import { camelFields, listField } from './fields.ts';
+
+export interface Content {
+  readonly role: string;
+  readonly parts: readonly Fields[];
+}
+
+/** Reads `contents`, or says what is wrong with them. */
+export function readContents(fields: Fields): readonly Content[] | Failure {
+  const given = listField(fields, 'contents');
+  if (given.length === 0) return invalid('* GenerateContentRequest.contents: contents is not specified\n');
+  const contents: Content[] = [];
+  for (const [index, content] of given.entries()) {
+    const { role = 'user' } = isObject(content) ? content : {};
+    const parts = isObject(content) ? listField(content, 'parts').filter(isObject).map(camelFields) : [];
+    if (role !== 'user' && role !== 'model' && role !== 'function') return invalid('Please use a valid role: user, model.');
+    if (parts.length === 0) return invalid(`* GenerateContentRequest.contents[${index}].parts: contents.parts must not be empty.\n`);
+    contents.push({ role, parts });
+  }
+  return faultInCalls(contents) ?? contents;
+}
+
+const callsOf = ({ parts }: Content) => parts.filter(({ functionCall }) => isObject(functionCall));
+const responsesOf = ({ parts }: Content) => parts.filter(({ functionResponse }) => isObject(functionResponse));
+
+/** Calls come after a turn of the user, and as many responses come right after them. */
+function faultInCalls(contents: readonly Content[]): Failure | undefined {
+  for (const [index, content] of contents.entries()) {
+    const calls = callsOf(content).length;
+    if (calls > 0 && (index === 0 || contents[index - 1]?.role === 'model')) {
+      return invalid('Please ensure that function call turn comes immediately after a user turn or after a function response turn.');
+    }
+    const before = contents[index - 1];
+    const open = before === undefined ? 0 : callsOf(before).length;
+    const responses = responsesOf(content).length;
+    if (responses > 0 && open === 0) {
+      return invalid('Please ensure that function response turn comes immediately after a function call turn.');
+    }
+    if (responses !== open) {
+      return invalid(
+        'Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn.',
+      );
+    }
+  }
+  return undefined;
+}
+
+/** Values that Google takes for a signature in conversations that another model began. */
+const PLACEHOLDERS = ['context_engineering_is_the_way_to_go', 'skip_thought_signature_validator'];
+
+/** Every signature is Storm's own, for this key and model; where the model thinks, each step of the current turn has one at its first call. */
+export function faultInSignatures(contents: readonly Content[], thinks: boolean, seals: Seals, owner: SealOwner): Failure | undefined {
+  const turn = contents.findLastIndex(
+    ({ role, parts }) => role === 'user' && parts.some(({ functionResponse }) => functionResponse === undefined),
+  );
+  for (const [index, content] of contents.entries()) {
+    for (const { thoughtSignature: signature } of content.parts) {
+      if (signature === undefined || PLACEHOLDERS.includes(String(signature))) continue;
+      const verdict = seals.verify('thought', signature, owner, '');
+      if (verdict !== 'good') return invalid(verdict === 'broken' ? 'Corrupted thought signature.' : 'Thought signature is not valid.');
+    }
+    const [call] = callsOf(content);
+    if (thinks && index > turn && content.role === 'model' && call !== undefined && call['thoughtSignature'] === undefined) {
+      return invalid(unsigned(String((call['functionCall'] as Fields)['name']), index + 1));
+    }
+  }
+  return undefined;
+}
+
+function unsigned(name: string, position: number): string {
+  return `Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and missing thought_signature may lead to degraded model performance. Additional data, function call \`default_api:${name}\` , position ${position}. Please refer to https://ai.google.dev/gemini-api/docs/thought-signatures for more details.`;
+}
+
+/** The text of the last turn of the user that holds any. */
+export function lastUserText(contents: readonly Content[]): string {
+  const textOf = ({ parts }: Content) => parts.map(({ text }) => (typeof text === 'string' ? text : '')).join('');
+  const content = contents.findLast((one) => one.role === 'user' && textOf(one) !== '');
+  return content === undefined ? '' : textOf(content);
+}
+
+function invalid(message: string): Failure {
+  return { reason: 'invalid', message };
+}

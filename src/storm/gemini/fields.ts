@@ -1,0 +1,87 @@
+/** Names of fields: Google's JSON takes lowerCamelCase and snake_case alike, and refuses what it does not know. */
+import type { Failure } from '../dialect.ts';
+import { isObject } from '../request.ts';
+import type { Fields } from '../request.ts';
+
+/** An object with its own field names in lowerCamelCase; what lies deeper stays. */
+export function camelFields(fields: Fields): Fields {
+  if (!Object.keys(fields).some((name) => name.includes('_'))) return fields;
+  return Object.fromEntries(Object.entries(fields).map(([name, value]) => [camel(name), value]));
+}
+
+function camel(name: string): string {
+  return name.replaceAll(/(?<=[a-z])_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** A field that is an object, with lowerCamelCase names; an empty one where it is none. */
+export function objectField(fields: Fields, name: string): Fields {
+  const value = fields[name];
+  return isObject(value) ? camelFields(value) : {};
+}
+
+/** A field that is a list; an empty one where it is none. */
+export function listField(fields: Fields, name: string): readonly unknown[] {
+  const value = fields[name];
+  return Array.isArray(value) ? value : [];
+}
+
+const REQUEST = [
+  'model',
+  'contents',
+  'systemInstruction',
+  'tools',
+  'toolConfig',
+  'safetySettings',
+  'generationConfig',
+  'cachedContent',
+  'continuationToken',
+  'serviceTier',
+  'store',
+  'labels',
+];
+
+const GENERATION = [
+  '_responseJsonSchema',
+  'audioTimestamp',
+  'audioTranscriptionConfig',
+  'candidateCount',
+  'enableAffectiveDialog',
+  'enableEnhancedCivicAnswers',
+  'frequencyPenalty',
+  'imageConfig',
+  'logprobs',
+  'maxOutputTokens',
+  'mediaResolution',
+  'modelSelectionConfig',
+  'presencePenalty',
+  'responseFormat',
+  'responseJsonSchema',
+  'responseLogprobs',
+  'responseMimeType',
+  'responseModalities',
+  'responseSchema',
+  'routingConfig',
+  'seed',
+  'speechConfig',
+  'stopSequences',
+  'temperature',
+  'thinkingConfig',
+  'topK',
+  'topP',
+  'translationConfig',
+];
+
+/** A field that generateContent does not know. `fields` have their names in lowerCamelCase. */
+export function unknownField(fields: Fields): Failure | undefined {
+  const top = Object.keys(fields).find((name) => !REQUEST.includes(name));
+  if (top !== undefined) return unknown(top);
+  const inside = Object.keys(objectField(fields, 'generationConfig')).find((name) => !GENERATION.includes(name));
+  return inside === undefined ? undefined : unknown(inside, 'generation_config');
+}
+
+function unknown(name: string, place?: string): Failure {
+  const description = `Invalid JSON payload received. Unknown name "${name}"${place === undefined ? '' : ` at '${place}'`}: Cannot find field.`;
+  const violation = place === undefined ? { description } : { field: place, description };
+  const details = [{ '@type': 'type.googleapis.com/google.rpc.BadRequest', fieldViolations: [violation] }];
+  return { reason: 'invalid', message: description, extra: { details } };
+}

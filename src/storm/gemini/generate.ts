@@ -1,0 +1,90 @@
+/** `:generateContent`, `:streamGenerateContent` and `:countTokens`. */
+import type { Prompt } from '../content.ts';
+import type { Ask, Failure, Received } from '../dialect.ts';
+import { JSON_ARRAY, SSE_CRLF } from '../framings.ts';
+import { countInput, isObject, listAsk, readFields, wholeNumber } from '../request.ts';
+import type { Fields } from '../request.ts';
+import type { Seals } from '../seals.ts';
+import { faultInSignatures, lastUserText, readContents } from './contents.ts';
+import type { Content } from './contents.ts';
+import { camelFields, listField, objectField, unknownField } from './fields.ts';
+import { plainContent, streamContent } from './write.ts';
+import type { CandidateParts } from './write.ts';
+
+export interface GeminiParts {
+  readonly seals: Seals;
+  readonly keyOf: (received: Received) => string;
+}
+
+const CANDIDATES_MAX = 8;
+
+/** Reads a request for content. `stream` is what its path says. */
+export function readGenerate(received: Received, stream: boolean, { seals, keyOf }: GeminiParts): Ask | Failure {
+  const read = readFields(received);
+  if ('reason' in read) return read;
+  const fields = camelFields(read.fields);
+  const model = received.model ?? '';
+  const contents = unknownField(fields) ?? readContents(fields);
+  if ('reason' in contents) return contents;
+  const config = objectField(fields, 'generationConfig');
+  const thinking = objectField(config, 'thinkingConfig');
+  const thinks = config['thinkingConfig'] !== undefined && thinking['thinkingBudget'] !== 0;
+  const owner = { key: keyOf(received), model };
+  const fault = faultInSignatures(contents, thinks, seals, owner);
+  if (fault !== undefined) return fault;
+  const parts: CandidateParts = { seals, owner, signs: thinks, showsThoughts: thinking['includeThoughts'] === true };
+  return {
+    model,
+    stream,
+    inputTokens: countInput(received, fields),
+    outputBound: wholeNumber(config['maxOutputTokens']),
+    prompt: toPrompt(fields, config, contents, thinks),
+    fields,
+    framing: stream && new URLSearchParams(received.query).get('alt') !== 'sse' ? JSON_ARRAY : SSE_CRLF,
+    plain: (choices, facts) => plainContent(parts, choices, facts),
+    events: (choices, facts) => streamContent(parts, choices, facts),
+  };
+}
+
+/** Reads a request for a count; the request to be counted may stand inside it. */
+export function readCountTokens(received: Received): Ask | Failure {
+  const read = readFields(received);
+  if ('reason' in read) return read;
+  const fields = camelFields(read.fields);
+  const inner = objectField(fields, 'generateContentRequest');
+  const contents = readContents(isObject(fields['generateContentRequest']) ? inner : fields);
+  if ('reason' in contents) return contents;
+  const totalTokens = countInput(received, fields);
+  return listAsk({ totalTokens, promptTokensDetails: [{ modality: 'TEXT', tokenCount: totalTokens }] }, received.model);
+}
+
+function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], thinks: boolean): Prompt {
+  const choices = Math.min(CANDIDATES_MAX, Math.max(1, wholeNumber(config['candidateCount']) ?? 1));
+  const prompt: Prompt = { text: lastUserText(contents), choices, reasons: thinks };
+  const schema = config['responseJsonSchema'] ?? config['_responseJsonSchema'] ?? config['responseSchema'];
+  if (config['responseMimeType'] === 'application/json') prompt.json = { schema };
+  prompt.offered = declarationsOf(fields).map(({ name }) => String(name));
+  prompt.isAfterResult = contents.at(-1)?.parts.some(({ functionResponse }) => functionResponse !== undefined) === true;
+  const tool = calledTool(fields);
+  if (tool !== undefined) prompt.tool = tool;
+  return prompt;
+}
+
+function declarationsOf(fields: Fields): Fields[] {
+  return listField(fields, 'tools')
+    .filter(isObject)
+    .flatMap((tool) => listField(camelFields(tool), 'functionDeclarations'))
+    .filter(isObject)
+    .map(camelFields)
+    .filter(({ name }) => typeof name === 'string');
+}
+
+/** With mode ANY a function is called: the first of those allowed. */
+function calledTool(fields: Fields): { name: string; parameters: unknown } | undefined {
+  const calling = objectField(objectField(fields, 'toolConfig'), 'functionCallingConfig');
+  if (calling['mode'] !== 'ANY') return undefined;
+  const allowed = listField(calling, 'allowedFunctionNames');
+  const found = declarationsOf(fields).find(({ name }) => allowed.length === 0 || allowed.includes(name));
+  if (found === undefined) return undefined;
+  return { name: String(found['name']), parameters: found['parametersJsonSchema'] ?? found['parameters'] };
+}

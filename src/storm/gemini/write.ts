@@ -1,0 +1,123 @@
+/** Candidates, whole and in chunks, as Gemini writes them. */
+import type { Choice, Finish } from '../content.ts';
+import type { AnswerFacts, PlainBody, StreamEvent, Usage } from '../dialect.ts';
+import type { SealOwner, Seals } from '../seals.ts';
+
+const FINISH: Readonly<Record<Finish, string | undefined>> = {
+  stop: 'STOP',
+  length: 'MAX_TOKENS',
+  tool: 'STOP',
+  filter: 'SAFETY',
+  none: undefined,
+};
+
+export interface CandidateParts {
+  readonly seals: Seals;
+  readonly owner: SealOwner;
+  /** The model thinks: calls and the end of a text carry a signature, calls an id. */
+  readonly signs: boolean;
+  /** `includeThoughts`: a summary of the thoughts is shown. */
+  readonly showsThoughts: boolean;
+}
+
+type Part = Readonly<Record<string, unknown>>;
+
+/** The whole response. */
+export function plainContent(parts: CandidateParts, choices: readonly Choice[], facts: AnswerFacts): PlainBody {
+  const blocked = choices.find((choice) => choice.blocked !== undefined)?.blocked;
+  const candidates = choices.filter(({ kind }) => kind !== 'absent').map((choice, index) => candidate(parts, choice, index, facts));
+  const body = {
+    ...(blocked === undefined ? { candidates } : { promptFeedback: { blockReason: blocked } }),
+    ...envelope(parts, facts.usage, facts),
+  };
+  return { contentType: 'application/json; charset=UTF-8', body: `${JSON.stringify(body, null, 2)}\n` };
+}
+
+/** The response in chunks: each token in one, a function call whole in one, and a last one with the reason of the end. */
+export function streamContent(parts: CandidateParts, choices: readonly Choice[], facts: AnswerFacts): StreamEvent[] {
+  const events: StreamEvent[] = [];
+  const add = (part: StreamEvent['part'], fields: Part, usage: Usage) =>
+    events.push({ part, data: JSON.stringify({ ...fields, ...envelope(parts, usage, facts) }) });
+  const soFar: Usage = { input: facts.usage.input, output: 0, reasoning: 0 };
+  for (const [index, choice] of choices.entries()) {
+    if (choice.blocked !== undefined) {
+      add('finish', { promptFeedback: { blockReason: choice.blocked } }, soFar);
+      continue;
+    }
+    const chunk = (part: Part) => ({ candidates: [{ content: { parts: [part], role: 'model' }, index }] });
+    for (const text of parts.showsThoughts ? (choice.thoughts ?? []) : []) add('content', chunk({ text, thought: true }), soFar);
+    for (const part of contentParts(parts, choice, index, facts)) add('content', chunk(part), soFar);
+    const end = lastCandidate(parts, choice, index, facts);
+    if (end !== undefined) add('finish', { candidates: [end] }, index === choices.length - 1 ? facts.usage : soFar);
+  }
+  return events;
+}
+
+function candidate(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): Part {
+  const thoughts = parts.showsThoughts && choice.thoughts !== undefined ? [{ text: choice.thoughts.join(''), thought: true }] : [];
+  const said = wholeParts(parts, choice, index, facts);
+  const all = [...thoughts, ...said];
+  return { ...(all.length === 0 ? {} : { content: { parts: all, role: 'model' } }), ...endOf(choice), index };
+}
+
+function wholeParts(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
+  if (choice.kind === 'tool') return [functionCall(parts, choice, index, facts)];
+  if (choice.kind === 'null' || choice.kind === 'absent' || (choice.pieces.length === 0 && choice.finish === 'length')) return [];
+  return [{ text: choice.pieces.join(''), ...signature(parts, index, facts) }];
+}
+
+function contentParts(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
+  if (choice.kind === 'tool') return [functionCall(parts, choice, index, facts)];
+  return choice.pieces.map((text) => ({ text }));
+}
+
+/** The candidate of the last chunk; none where the stream ends without a reason. */
+function lastCandidate(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): Part | undefined {
+  const end = endOf(choice);
+  if (choice.kind === 'absent' || end['finishReason'] === undefined) return undefined;
+  if (choice.kind === 'null') return { ...end, index };
+  const sign = choice.kind === 'tool' ? {} : signature(parts, index, facts);
+  return { content: { parts: [{ text: '', ...sign }], role: 'model' }, ...end, index };
+}
+
+function endOf(choice: Choice): Part {
+  const reason = choice.reason ?? FINISH[choice.finish];
+  if (reason === undefined) return {};
+  return {
+    finishReason: reason,
+    ...(choice.kind === 'tool' && reason === 'STOP' ? { finishMessage: 'Model generated function call(s).' } : {}),
+  };
+}
+
+function functionCall(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): Part {
+  const id = parts.signs ? { id: parts.seals.idOf(facts.call * 16 + index).slice(0, 8) } : {};
+  return { functionCall: { ...id, name: choice.tool, args: parsed(choice.pieces.join('')) }, ...signature(parts, index, facts) };
+}
+
+function signature({ seals, owner, signs }: CandidateParts, index: number, facts: AnswerFacts): Part {
+  return signs ? { thoughtSignature: seals.seal('thought', owner, '', facts.call * 16 + index) } : {};
+}
+
+/** A call cut at its bound is no whole JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return {};
+  }
+}
+
+function envelope({ owner, seals }: CandidateParts, usage: Usage, facts: AnswerFacts): Part {
+  return { usageMetadata: usageOf(usage), modelVersion: owner.model, responseId: seals.idOf(facts.call).slice(0, 22) };
+}
+
+/** `usageMetadata`: candidates exclude thoughts. */
+function usageOf({ input, output, reasoning }: Usage): Part {
+  return {
+    promptTokenCount: input,
+    ...(output > reasoning ? { candidatesTokenCount: output - reasoning } : {}),
+    totalTokenCount: input + output,
+    promptTokensDetails: [{ modality: 'TEXT', tokenCount: input }],
+    ...(reasoning > 0 ? { thoughtsTokenCount: reasoning } : {}),
+  };
+}

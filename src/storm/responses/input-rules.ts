@@ -1,0 +1,65 @@
+/** What an item of input may look like: the checks that chat's forms, or ids of another provider, fail. */
+import type { Failure } from '../dialect.ts';
+import { isObject } from '../request.ts';
+import type { Item } from './store.ts';
+
+/** The type of an item; a message may leave it out. */
+export function itemType(item: Item): string {
+  return typeof item['type'] === 'string' ? item['type'] : 'message';
+}
+
+/** How the id of an item must begin, by its type. */
+const ID_PREFIXES: Readonly<Record<string, string>> = {
+  message: 'msg',
+  reasoning: 'rs',
+  function_call: 'fc',
+  custom_tool_call: 'ctc',
+  compaction: 'cmp',
+};
+
+const ROLES = ['assistant', 'system', 'developer', 'user'];
+const INPUT_PARTS = ['input_text', 'input_image', 'output_text', 'refusal', 'input_file', 'computer_screenshot', 'summary_text'];
+const ASSISTANT_PARTS = ['output_text', 'refusal'];
+const CALL_ID_MAX = 64;
+
+/** What is wrong with an item by itself. */
+export function faultInItem(item: Item, index: number): Failure | undefined {
+  const type = itemType(item);
+  const prefix = ID_PREFIXES[type];
+  const { id, call_id: callId } = item;
+  // A message of the user may carry any id that its client gave it.
+  const isOurs = type !== 'message' || item['role'] === 'assistant';
+  if (prefix !== undefined && isOurs && typeof id === 'string' && !id.startsWith(prefix)) {
+    return invalid(`input[${index}].id`, `Invalid 'input[${index}].id': '${id}'. Expected an ID that begins with '${prefix}'.`);
+  }
+  if (typeof callId === 'string' && callId.length > CALL_ID_MAX) {
+    return {
+      ...invalid(
+        `input[${index}].call_id`,
+        `Invalid 'input[${index}].call_id': string too long. Expected a string with maximum length ${CALL_ID_MAX}, but got a string with length ${callId.length} instead.`,
+      ),
+      code: 'string_above_max_length',
+    };
+  }
+  return type === 'message' ? faultInMessage(item, index) : undefined;
+}
+
+function faultInMessage({ role, content }: Item, index: number): Failure | undefined {
+  if (typeof role !== 'string' || !ROLES.includes(role)) return unsupported(`input[${index}].role`, role, ROLES);
+  if (!Array.isArray(content)) return undefined;
+  const known = role === 'assistant' ? ASSISTANT_PARTS : INPUT_PARTS;
+  const at = content.findIndex((part) => !isObject(part) || !known.includes(String(part['type'])));
+  if (at === -1) return undefined;
+  const part: unknown = content[at];
+  return unsupported(`input[${index}].content[${at}]`, isObject(part) ? part['type'] : part, known);
+}
+
+function unsupported(param: string, value: unknown, known: readonly string[]): Failure {
+  const quoted = known.map((one) => `'${one}'`);
+  const list = `${quoted.slice(0, -1).join(', ')}${quoted.length > 2 ? ',' : ''} and ${quoted.at(-1)}`;
+  return invalid(param, `Invalid value: '${String(value)}'. Supported values are: ${list}.`);
+}
+
+function invalid(param: string, message: string): Failure {
+  return { reason: 'invalid', param, code: 'invalid_value', message };
+}

@@ -1,0 +1,123 @@
+/** Output items, each as it opens, as it grows and as it ends: a stream and a whole response are made of the same. */
+import type { Choice } from '../content.ts';
+import type { AnswerFacts, EventPart } from '../dialect.ts';
+import type { SealOwner, Seals } from '../seals.ts';
+import type { CallableTool } from './tools.ts';
+
+/** An event of an item, without the places that its stream gives it. */
+export interface ItemEvent {
+  readonly part: EventPart;
+  readonly type: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface OutputItem {
+  /** As it stands in `output`. */
+  readonly whole: Readonly<Record<string, unknown>>;
+  /** As `output_item.added` shows it. */
+  readonly opening: Readonly<Record<string, unknown>>;
+  /** Between `output_item.added` and `output_item.done`. */
+  readonly events: readonly ItemEvent[];
+}
+
+export interface OutputParts {
+  readonly seals: Seals;
+  readonly owner: SealOwner;
+  readonly tools: readonly CallableTool[];
+  /** `reasoning.summary` asks for a summary. */
+  readonly showsSummary: boolean;
+  /** `include` asks for encrypted content. */
+  readonly showsEncrypted: boolean;
+  /** Deltas are padded against guesses from their length, unless `include_obfuscation` is false. */
+  readonly obfuscates: boolean;
+}
+
+/** The items that a choice makes. */
+export function outputItems(parts: OutputParts, choice: Choice | undefined, facts: AnswerFacts): OutputItem[] {
+  if (choice === undefined) return [];
+  const items = choice.thoughts === undefined ? [] : [reasoningItem(parts, choice.thoughts, facts)];
+  if (choice.kind === 'absent' || choice.kind === 'null') return items;
+  // Cut inside its reasoning, a response has no message.
+  if (choice.thoughts !== undefined && choice.finish === 'length' && choice.pieces.length === 0) return items;
+  return [...items, choice.kind === 'tool' ? callItem(parts, choice, facts) : messageItem(parts, choice, facts)];
+}
+
+const PADDING = 'xxxxxxxxxxxxxxxx';
+
+function delta({ obfuscates }: OutputParts, type: string, text: string, more: Readonly<Record<string, unknown>>): ItemEvent {
+  const obfuscation = obfuscates ? { obfuscation: PADDING.slice(text.length % PADDING.length) } : {};
+  return { part: 'content', type, fields: { ...more, delta: text, ...obfuscation } };
+}
+
+function reasoningItem(parts: OutputParts, thoughts: readonly string[], facts: AnswerFacts): OutputItem {
+  const id = `rs_${parts.seals.idOf(facts.call)}`;
+  const text = thoughts.join('');
+  const summary = parts.showsSummary ? [{ type: 'summary_text', text }] : [];
+  const encrypted = parts.showsEncrypted ? { encrypted_content: parts.seals.seal('reasoning', parts.owner, '', facts.call) } : {};
+  const place = { item_id: id, summary_index: 0 };
+  const events: ItemEvent[] = parts.showsSummary
+    ? [
+        { part: 'preamble', type: 'response.reasoning_summary_part.added', fields: { ...place, part: { type: 'summary_text', text: '' } } },
+        ...thoughts.map((piece) => delta(parts, 'response.reasoning_summary_text.delta', piece, place)),
+        { part: 'content', type: 'response.reasoning_summary_text.done', fields: { ...place, text } },
+        { part: 'content', type: 'response.reasoning_summary_part.done', fields: { ...place, part: summary[0] } },
+      ]
+    : [];
+  return {
+    whole: { id, type: 'reasoning', ...encrypted, summary },
+    opening: { id, type: 'reasoning', ...encrypted, summary: [] },
+    events,
+  };
+}
+
+function messageItem(parts: OutputParts, choice: Choice, facts: AnswerFacts): OutputItem {
+  const id = `msg_${parts.seals.idOf(facts.call)}`;
+  const text = choice.pieces.join('');
+  const isRefusal = choice.kind === 'refusal';
+  const place = { item_id: id, content_index: 0 };
+  const part = (words: string) =>
+    isRefusal ? { type: 'refusal', refusal: words } : { type: 'output_text', annotations: [], logprobs: [], text: words };
+  const type = isRefusal ? 'response.refusal' : 'response.output_text';
+  const more = isRefusal ? place : { ...place, logprobs: [] };
+  const message = { id, type: 'message', role: 'assistant' };
+  return {
+    whole: { ...message, status: statusOf(choice), content: [part(text)] },
+    opening: { ...message, status: 'in_progress', content: [] },
+    events: [
+      { part: 'preamble', type: 'response.content_part.added', fields: { ...place, part: part('') } },
+      ...choice.pieces.map((piece) => delta(parts, `${type}.delta`, piece, more)),
+      { part: 'finish', type: `${type}.done`, fields: isRefusal ? { ...more, refusal: text } : { ...more, text } },
+      { part: 'finish', type: 'response.content_part.done', fields: { ...place, part: part(text) } },
+    ],
+  };
+}
+
+function callItem(parts: OutputParts, choice: Choice, facts: AnswerFacts): OutputItem {
+  const tool = parts.tools.find(({ name }) => name === choice.tool);
+  const isCustom = tool?.isCustom === true;
+  const code = parts.seals.idOf(facts.call);
+  const id = `${isCustom ? 'ctc' : 'fc'}_${code}`;
+  const field = isCustom ? 'input' : 'arguments';
+  const text = choice.pieces.join('');
+  const call = {
+    id,
+    type: isCustom ? 'custom_tool_call' : 'function_call',
+    call_id: `call_${code.slice(0, 24)}`,
+    name: choice.tool,
+    ...(tool?.namespace === undefined ? {} : { namespace: tool.namespace }),
+  };
+  const event = isCustom ? 'response.custom_tool_call_input' : 'response.function_call_arguments';
+  const place = { item_id: id };
+  return {
+    whole: { ...call, status: statusOf(choice), [field]: text },
+    opening: { ...call, status: 'in_progress', [field]: '' },
+    events: [
+      ...choice.pieces.map((piece) => delta(parts, `${event}.delta`, piece, place)),
+      { part: 'finish', type: `${event}.done`, fields: { ...place, [field]: text } },
+    ],
+  };
+}
+
+function statusOf({ finish }: Choice): string {
+  return finish === 'length' || finish === 'filter' ? 'incomplete' : 'completed';
+}

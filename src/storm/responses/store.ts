@@ -1,0 +1,65 @@
+/** Responses that Storm keeps: for `previous_response_id`, look-ups and references to items. Private to the key that made them. */
+
+/** An item of input or output. */
+export type Item = Readonly<Record<string, unknown>>;
+
+export interface StoredResponse {
+  readonly id: string;
+  readonly key: string;
+  readonly response: Readonly<Record<string, unknown>>;
+  /** The items of its own request. */
+  readonly input: readonly Item[];
+  /** Everything before its output: earlier turns and its own input. */
+  readonly conversation: readonly Item[];
+}
+
+export interface ResponseStore {
+  put(stored: StoredResponse): void;
+  get(key: string, id: string): StoredResponse | undefined;
+  delete(key: string, id: string): boolean;
+  /** An output item of a kept response. */
+  item(key: string, id: string): Item | undefined;
+}
+
+/** Responses kept; beyond it the oldest is forgotten. */
+const RESPONSES_MAX = 1000;
+
+/** Makes an empty store. */
+export function createResponseStore(): ResponseStore {
+  const responses = new Map<string, StoredResponse>();
+  const items = new Map<string, { readonly key: string; readonly item: Item }>();
+
+  function forget(stored: StoredResponse): void {
+    responses.delete(stored.id);
+    for (const { id } of outputOf(stored)) items.delete(String(id));
+  }
+
+  function get(key: string, id: string): StoredResponse | undefined {
+    const stored = responses.get(id);
+    return stored?.key === key ? stored : undefined;
+  }
+
+  return {
+    put(stored) {
+      responses.set(stored.id, stored);
+      for (const item of outputOf(stored)) items.set(String(item['id']), { key: stored.key, item });
+      const oldest = responses.size > RESPONSES_MAX ? responses.values().next().value : undefined;
+      if (oldest !== undefined) forget(oldest);
+    },
+    get,
+    delete(key, id) {
+      const stored = get(key, id);
+      if (stored !== undefined) forget(stored);
+      return stored !== undefined;
+    },
+    item(key, id) {
+      const found = items.get(id);
+      return found?.key === key ? found.item : undefined;
+    },
+  };
+}
+
+/** The output items of a kept response. */
+export function outputOf({ response }: StoredResponse): readonly Item[] {
+  return Array.isArray(response['output']) ? (response['output'] as Item[]) : [];
+}

@@ -1,0 +1,51 @@
+/** Vertex's paths for Gemini and Claude, as their SDKs call them. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GoogleGenAI } from '@google/genai';
+import { readSse } from '../raw-call.fixture.ts';
+import { collect, openStorm } from '../sdk.fixture.ts';
+
+const PROJECT = '/v1/projects/p/locations/us-central1/publishers';
+const CONTENTS = { contents: [{ role: 'user', parts: [{ text: 'hello' }] }] };
+const MESSAGES = { anthropic_version: 'vertex-2023-10-16', max_tokens: 100, messages: [{ role: 'user', content: 'hello' }] };
+
+test('the Gemini SDK speaks to Vertex by API key', async () => {
+  await using storm = await openStorm();
+  const client = new GoogleGenAI({ vertexai: true, apiKey: 'k', httpOptions: { baseUrl: `http://127.0.0.1:${storm.port}` } });
+  const asked = { model: 'storm-large', contents: 'hello' };
+  const plain = await client.models.generateContent(asked);
+  const chunks = await collect(await client.models.generateContentStream(asked));
+  assert.equal(chunks.map(({ text = '' }) => text).join(''), plain.text);
+});
+
+test('Gemini and Claude answer under project and location, to a bearer token', async () => {
+  await using storm = await openStorm({ apiKeys: ['token'], limits: { requestsPerMinute: 1 } });
+  const post = (path: string, body: object, token = 'token') =>
+    fetch(`http://127.0.0.1:${storm.port}${PROJECT}${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${token}` },
+      body: JSON.stringify(body),
+    });
+  const gemini = await post('/google/models/g:generateContent', CONTENTS);
+  assert.ok('candidates' in ((await gemini.json()) as object));
+  const claude = await post('/anthropic/models/c@20250101:rawPredict', MESSAGES);
+  assert.equal(((await claude.json()) as { model: string }).model, 'c@20250101');
+  const stream = await post('/anthropic/models/d:streamRawPredict', { ...MESSAGES, stream: true });
+  assert.equal(readSse(await stream.text()).at(-1)!.event, 'message_stop');
+  const count = await post('/anthropic/models/count-tokens:rawPredict', { ...MESSAGES, model: 'c' });
+  assert.ok(((await count.json()) as { input_tokens: number }).input_tokens > 0);
+
+  const errorOf = async (response: Response) => {
+    const { error } = (await response.json()) as { error: { code: number; status: string; details?: unknown } };
+    return [response.status, error.status, error.details, response.headers.get('retry-after')];
+  };
+  for (const [path, body] of [
+    ['/google/models/g:generateContent', CONTENTS],
+    ['/anthropic/models/d:streamRawPredict', MESSAGES],
+  ] as const) {
+    assert.deepEqual(await errorOf(await post(path, body)), [429, 'RESOURCE_EXHAUSTED', undefined, null]);
+    assert.deepEqual(await errorOf(await post(path, body, 'wrong')), [401, 'UNAUTHENTICATED', undefined, null]);
+  }
+  const { byPath } = storm.stats();
+  assert.equal(byPath['/v1/projects/{p}/locations/{l}/publishers/anthropic/models/{model}:rawPredict'], 1);
+});
