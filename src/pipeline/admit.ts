@@ -1,6 +1,7 @@
 import { assert } from '../core/assert.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Permit } from '../core/permit.ts';
+import type { Source } from '../core/source.ts';
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { Applicant, Decision, Raise, Refusal, Start } from '../policy/scheduler/types.ts';
 import type { RouteTarget } from './route.ts';
@@ -8,6 +9,8 @@ import type { RouteTarget } from './route.ts';
 export interface RouteApplicant extends Applicant<RouteTarget> {
   /** The model asked for. */
   readonly model: string;
+  /** Where the request comes from. */
+  readonly source: Source;
   /** What keeps a session at one target, so that prompt caches are used; null: nothing. */
   readonly affinityKey: string | null;
   /** What answers of its kind may be compared by. */

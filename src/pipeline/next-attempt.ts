@@ -28,9 +28,9 @@ export function askNext(run: RequestRun): AdmissionResult | Exhausted | Promise<
 }
 
 /** A kept answer is at hand, and nobody is in order: it is worth as long a wait as a better tier before a worse one. */
-function hasStandIn({ shared, tiers }: RequestRun, now: Instant): boolean {
+function hasStandIn({ shared, tiers, source }: RequestRun, now: Instant): boolean {
   if (shared === null || shared.stale === null) return false;
-  return tiers.every((tier) => tier.every((target) => isOutOfOrder(target, now)));
+  return tiers.every((tier) => tier.every((target) => isOutOfOrder(target, now, source)));
 }
 
 async function askAgain(run: RequestRun, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {
