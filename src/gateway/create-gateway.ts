@@ -30,6 +30,7 @@ import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route.ts';
 import { loadLanguageScores } from '../pipeline/continuation-languages.ts';
 import { RunningList } from '../pipeline/running-list.ts';
+import { StalledReaders } from '../pipeline/stalled-readers.ts';
 import { SchemaCheck } from '../pipeline/schema/schema-check.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Store } from '../store/store.ts';
@@ -136,6 +137,7 @@ class RunningGateway implements Gateway {
       admission,
       simulated: options.simulated ?? false,
       running: new RunningList(),
+      stalled: new StalledReaders(clock, (resource) => admission.isWaitedFor(resource)),
       held: this.#held,
       schemas: new SchemaCheck(),
       slices: this.slices,

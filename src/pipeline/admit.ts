@@ -1,6 +1,7 @@
 import { assert } from '../core/assert.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Permit } from '../core/permit.ts';
+import type { Resource } from '../core/resource.ts';
 import type { Source } from '../core/source.ts';
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { Applicant, Decision, Raise, Refusal, Start } from '../policy/scheduler/types.ts';
@@ -67,6 +68,11 @@ export class Admission {
     const waits = this.#scheduler.raise(this.#clock.now(), applicant, by);
     if (waits) this.pump();
     return waits;
+  }
+
+  /** Whether a request waits because this resource is short. */
+  isWaitedFor(resource: Resource): boolean {
+    return this.#scheduler.isWaitedFor(resource);
   }
 
   cancel(permit: Permit): void {

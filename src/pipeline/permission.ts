@@ -220,9 +220,10 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
     );
   }
   if (refused.limited) {
-    const cure = cureFor(run, waitMs, refused.why);
+    const isUnknown = waitsForUnknownEnd(run, refused);
+    const cure = isUnknown ? UNKNOWN_END : cureFor(run, waitMs, refused.why);
     return new BreakwaterError('rate_limited', `every target for ${model} is held back by limits (${describe(refused.blockers)})${cure}`, {
-      retryAfterMs: waitMs,
+      retryAfterMs: isUnknown ? null : waitMs,
     });
   }
   const limitsOf = ({ key }: RouteTarget): string =>
@@ -230,6 +231,20 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
     describe(refused.blockers.filter(({ target }) => target === key));
   const why = whyUnavailable(run.tiers, run.source, now, limitsOf);
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
+}
+
+const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and when one ends is not known; retry later, or use a batch';
+
+/**
+ * Only the end of running calls would have let it start, and the pace of the last starts says nothing of that: it waited in vain, or
+ * callers who do not read their answers hold places.
+ */
+function waitsForUnknownEnd({ engine, tiers, route, queueMs }: RequestRun, { why, blockers }: Refusal): boolean {
+  if (why === 'expired' && queueMs + ROUNDING_MS >= route.maxWaitMs) return false; // its own limit
+  const ofRunning = blockers.filter(({ kind, waitMs }) => kind === 'concurrency' && waitMs === null);
+  if (ofRunning.length === 0 || ofRunning.length < blockers.length) return false;
+  const held = new Set(ofRunning.map(({ target }) => target));
+  return why === 'expired' || tiers.some((tier) => tier.some(({ key, resources }) => held.has(key) && engine.stalled.holdsAny(resources)));
 }
 
 function cureFor(run: RequestRun, waitMs: number | null, why: Refusal['why']): string {
