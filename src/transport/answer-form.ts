@@ -51,7 +51,8 @@ export function judgeWhole(
   }
   const answer = form.read(whole, outline);
   if (answer.ok) {
-    return { facts: answer.facts, bytes: isStream ? form.toStream(whole) : whole, saidTokens: answer.saidTokens ?? null };
+    const shaped = answer.bytes ?? whole;
+    return { facts: answer.facts, bytes: isStream ? form.toStream(shaped) : shaped, saidTokens: answer.saidTokens ?? null };
   }
   const { kind, body } = answer.failure;
   // What is empty may be the best there is, if it is an answer at all.

@@ -5,12 +5,14 @@
 import { Buffer } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
-import { isFailedFinish } from '../../core/finish-reason.ts';
+import { isAtLimit, isFailedFinish, isWithheld } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseExactly } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { readUsage } from '../usage.ts';
+import { EventShape, indexOf } from './answer-shape.ts';
+import { CallArguments } from './call-arguments.ts';
 import { ChoiceProgress } from './choice-progress.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
 import { findError } from './answer-error.ts';
@@ -65,8 +67,8 @@ const FIELD = /^$|^:|^(data|event|id|retry)(:|$)/;
 const NO_PIECES: readonly Uint8Array[] = [];
 const NOTHING: StreamPush = { pieces: NO_PIECES, hasContent: false, done: false, failure: null };
 
-/** What becomes of an event: it passes, is taken out, ends the stream, ends it with a terminator of ours, or fails it. */
-type Step = 'pass' | 'strip' | 'done' | 'end' | Failure;
+/** What becomes of an event: it passes, is taken out, is replaced by another, ends the stream, ends it with a terminator of ours, or fails it. */
+type Step = 'pass' | 'strip' | 'replace' | 'done' | 'end' | Failure;
 
 class ChatStreamReader implements StreamReader {
   readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
@@ -74,6 +76,10 @@ class ChatStreamReader implements StreamReader {
   readonly #maxEventSize: number;
   readonly #framer: SseFramer;
   readonly #choices: ChoiceProgress;
+  readonly #shape: EventShape;
+  readonly #arguments = new CallArguments();
+  /** In place of the event just read. */
+  #replacement: Uint8Array | null = null;
   /** Null: every event is read in full. */
   readonly #templates: TemplateList | null;
   #closed = false;
@@ -91,6 +97,7 @@ class ChatStreamReader implements StreamReader {
 
   constructor(options: StreamReaderOptions) {
     this.#keepUsage = options.keepUsage;
+    this.#shape = new EventShape(options.operation);
     this.#choices = new ChoiceProgress(options.choices ?? 1);
     this.#maxEventSize = options.maxEventSize;
     this.#framer = new SseFramer(options.maxEventSize);
@@ -126,8 +133,9 @@ class ChatStreamReader implements StreamReader {
         if (!framer.joined) this.#addRun(bytes, runStart, step === 'done' ? framer.end : framer.start);
         else if (step === 'done') this.#addPiece(framer.bytes);
         if (step === 'done' && framer.awaitsLineFeed) return this.#waitForLineFeed();
-        if (step !== 'strip') return this.#close(step);
-        this.#lastStep = step;
+        if (step === 'replace') this.#addReplacement();
+        else if (step !== 'strip') return this.#close(step);
+        this.#lastStep = 'strip';
       }
       runStart = framer.position;
     }
@@ -150,6 +158,7 @@ class ChatStreamReader implements StreamReader {
       if (typeof step === 'object' && step.kind !== 'malformed') return this.#close(step);
       if (step === 'end') return this.#close(step);
       if (step === 'done' || (step === 'pass' && framer.readData() !== null)) this.#addPiece(completed(framer.bytes));
+      if (step === 'replace') this.#addReplacement();
       if (step === 'done') return this.#close(step);
     }
     if (this.#choices.complete) return this.#close('end');
@@ -196,6 +205,11 @@ class ChatStreamReader implements StreamReader {
   #addPiece(piece: Uint8Array): void {
     if (this.#pieces === null) this.#pieces = [piece];
     else this.#pieces.push(piece);
+  }
+
+  #addReplacement(): void {
+    this.#addPiece(this.#replacement!);
+    this.#replacement = null;
   }
 
   #addRun(bytes: Uint8Array, start: number, end: number): void {
@@ -288,8 +302,15 @@ class ChatStreamReader implements StreamReader {
     if (usage !== null) this.facts.usage = usage;
     const choices: unknown[] = Array.isArray(chunk['choices']) ? chunk['choices'] : [];
     if (choices.length === 0) return this.#readWithoutChoices(chunk, usage !== null);
-    const failure = this.#readChoices(choices, data);
+    const shaped = this.#shape.of(choices, this.facts.hasContent);
+    if (shaped === null) return createFailure('malformed', this.#phase, 'the stream says whole messages again and again');
+    const failure = this.#readChoices(shaped, data);
     if (failure !== null) return failure;
+    if (shaped !== choices) {
+      if (typeof data !== 'string') return createFailure('malformed', this.#phase, 'an event has the shape of another endpoint');
+      this.#replacement = this.#shape.write(chunk, shaped);
+      return 'replace';
+    }
     if (usage === null && groq === undefined && choices.length === 1 && typeof data === 'string') this.#learnForm(choices[0], model);
     return 'pass';
   }
@@ -305,7 +326,7 @@ class ChatStreamReader implements StreamReader {
   #readChoices(choices: readonly unknown[], data: string | Buffer): Failure | null {
     for (const [position, choice] of choices.entries()) {
       if (!isRecord(choice)) continue;
-      const index = typeof choice['index'] === 'number' ? choice['index'] : position;
+      const index = indexOf(choice, position);
       if (!this.#choices.see(index)) return createFailure('malformed', this.#phase, 'the stream has too many choices');
       const finish = choice['finish_reason'];
       if (isFailedFinish(finish)) {
@@ -317,6 +338,8 @@ class ChatStreamReader implements StreamReader {
       }
       this.#readDelta(choice, index);
       if (typeof finish === 'string' && finish !== '') {
+        if (this.#arguments.isHalf(index) && !isAtLimit(finish) && !isWithheld(finish))
+          return createFailure('cut', this.#phase, 'the stream ended inside the arguments of a tool call');
         this.#choices.finish(index);
         if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
       }
@@ -328,7 +351,10 @@ class ChatStreamReader implements StreamReader {
   /** White space is content of a stream that has begun, and does not begin one: an answer of white space alone is empty. */
   #readDelta(choice: Record<string, unknown>, index: number): void {
     const delta = choice['delta'] ?? choice['message'];
-    if (isRecord(delta) && holdsToolCall(delta)) this.#choices.call(index);
+    if (isRecord(delta) && holdsToolCall(delta)) {
+      this.#choices.call(index);
+      this.#arguments.add(index, delta);
+    }
     if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
     this.#hasContent = true;
     this.facts.hasContent = true;
@@ -342,6 +368,7 @@ class ChatStreamReader implements StreamReader {
     const templates = this.#templates;
     if (templates === null || framer.eventName !== '' || !isRecord(choice)) return;
     if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !holdsPiece(choice)) return;
+    if (isRecord(choice['delta']) && holdsToolCall(choice['delta'])) return; // its arguments are read
     if (templates.isDue()) templates.add(framer.readText(), model);
   }
 }
