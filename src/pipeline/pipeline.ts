@@ -24,7 +24,7 @@ import type { GatewayRequest } from './gateway-request.ts';
 import { judgeCandidate } from './judge-answer.ts';
 import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './kept-answer.ts';
 import { learnFromAnswer } from './learn.ts';
-import { askNext } from './next-attempt.ts';
+import { askNext, askRepairedBeside } from './next-attempt.ts';
 import type { Exhausted } from './next-attempt.ts';
 import { deadlineError, refusalError } from './permission.ts';
 import { AttemptGroup } from './race.ts';
@@ -66,7 +66,11 @@ async function carryOut(run: RequestRun): Promise<void> {
       const admitted = admit(run, asked instanceof Promise ? await asked : asked);
       if (admitted === null) return;
       attempt = await send(run, admitted);
-    } else attempt = await goOn(run, run.group);
+    } else {
+      if (run.mendedFor !== null) await repeatBeside(run, run.group);
+      if (run.group === null) continue; // the request ended meanwhile
+      attempt = await goOn(run, run.group);
+    }
     if (attempt === null) return;
     if (attempt.failure === null) {
       learnFromAnswer(run, attempt);
@@ -146,6 +150,17 @@ function isOurOwnLimit({ target, judgement }: FailedAttempt): boolean {
 function tellOver(run: RequestRun): null {
   if (run.stopError !== null) run.fail(run.stopError);
   return null;
+}
+
+/** A repaired repeat begins at once, where it can, while an attempt at another target still runs. */
+async function repeatBeside(run: RequestRun, group: Group): Promise<void> {
+  const asked = askRepairedBeside(run, group);
+  const result = asked instanceof Promise ? await asked : asked;
+  if (result?.kind !== 'start') return;
+  run.clientPermit ??= result.clientPermit;
+  if (run.isOver || run.group !== group) return run.engine.admission.cancel(result.permit);
+  run.mendedFor = null;
+  group.join(result);
 }
 
 /** The next of the attempts that run at once, once it is decided; null: as `send`. */
