@@ -42,7 +42,7 @@ import { createClients } from './clients.ts';
 import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
 import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
-import type { ClientConfig, Config } from './config/index.ts';
+import { sharedAccounts, type ClientConfig, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
@@ -158,6 +158,7 @@ class RunningGateway implements Gateway {
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     this.#saved.start();
+    this.#warnOfSharing();
     this.#store.onHealthChange((health) => {
       if (health.state !== 'ok') return;
       // It may be another file now: everything is written anew.
@@ -306,6 +307,11 @@ class RunningGateway implements Gateway {
     this.#engine.answers.resize(next.server.maxCacheBytes);
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
+    this.#warnOfSharing();
+  }
+
+  #warnOfSharing(): void {
+    for (const message of sharedAccounts(this.#config)) this.events.emit({ type: 'warning', at: this.clock.now(), message });
   }
 
   async drain(): Promise<void> {
