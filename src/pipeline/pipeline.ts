@@ -19,7 +19,7 @@ import type { Attempt } from './attempt.ts';
 import { beginAttempt } from './begin-attempt.ts';
 import { continueAnswer } from './continue-answer.ts';
 import type { Engine } from './engine.ts';
-import { tellFailure } from './final-error.ts';
+import { isOurOwnLimit, tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { judgeCandidate } from './judge-answer.ts';
 import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './kept-answer.ts';
@@ -31,7 +31,7 @@ import { AttemptGroup } from './race.ts';
 import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
-import type { FailedAttempt, Group } from './run-parts.ts';
+import type { Group } from './run-parts.ts';
 import { identify, isShared, share } from './share.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import { settleUntaken } from './settle-answer.ts';
@@ -139,11 +139,6 @@ function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | 
       tellFailure(run);
       return null;
   }
-}
-
-/** What a model of this machine can't do says nothing of the request to the targets that can't be used for now. */
-function isOurOwnLimit({ target, judgement }: FailedAttempt): boolean {
-  return target.state.runsHere && judgement.liesInRequest;
 }
 
 /** Nobody waits for an answer any more, or the gateway stops and says so. */
