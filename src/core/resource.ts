@@ -9,6 +9,8 @@ export interface Need {
   readonly outputTokens: number;
   /** The source of the request. Absent: any source; the earliest instant over all of them counts. */
   readonly source?: Source;
+  /** The model that the target is asked for, as its provider calls it. Absent: any. */
+  readonly model?: string;
   /** No other target can serve it now, so it may test a pause that other requests of its client have caused. */
   readonly isLone?: boolean;
 }

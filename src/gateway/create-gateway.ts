@@ -33,6 +33,7 @@ import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route.ts';
 import { loadLanguageScores } from '../pipeline/continuation-languages.ts';
 import { RunningList } from '../pipeline/running-list.ts';
+import { StalledReaders } from '../pipeline/stalled-readers.ts';
 import { SchemaCheck } from '../pipeline/schema/schema-check.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Store } from '../store/store.ts';
@@ -44,7 +45,7 @@ import { createClients } from './clients.ts';
 import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
 import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
-import type { ClientConfig, Config } from './config/index.ts';
+import { sharedAccounts, type ClientConfig, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
@@ -141,6 +142,7 @@ class RunningGateway implements Gateway {
       admission,
       simulated: options.simulated ?? false,
       running: new RunningList(),
+      stalled: new StalledReaders(clock, (resource) => admission.isWaitedFor(resource)),
       held: this.#held,
       schemas: new SchemaCheck(),
       slices: this.slices,
@@ -161,6 +163,7 @@ class RunningGateway implements Gateway {
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     this.#saved.start();
+    this.#warnOfSharing();
     this.#store.onHealthChange((health) => {
       if (health.state !== 'ok') return;
       // It may be another file now: everything is written anew.
@@ -315,6 +318,11 @@ class RunningGateway implements Gateway {
     this.#engine.answers.resize(next.server.maxCacheBytes);
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
+    this.#warnOfSharing();
+  }
+
+  #warnOfSharing(): void {
+    for (const message of sharedAccounts(this.#config)) this.events.emit({ type: 'warning', at: this.clock.now(), message });
   }
 
   async drain(): Promise<void> {

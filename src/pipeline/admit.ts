@@ -1,6 +1,8 @@
 import { assert } from '../core/assert.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Permit } from '../core/permit.ts';
+import type { Resource } from '../core/resource.ts';
+import type { Source } from '../core/source.ts';
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { Applicant, Decision, Raise, Refusal, Start } from '../policy/scheduler/types.ts';
 import type { RouteTarget } from './route.ts';
@@ -8,6 +10,8 @@ import type { RouteTarget } from './route.ts';
 export interface RouteApplicant extends Applicant<RouteTarget> {
   /** The model asked for. */
   readonly model: string;
+  /** Where the request comes from. */
+  readonly source: Source;
   /** What keeps a session at one target, so that prompt caches are used; null: nothing. */
   readonly affinityKey: string | null;
   /** What answers of its kind may be compared by. */
@@ -64,6 +68,11 @@ export class Admission {
     const waits = this.#scheduler.raise(this.#clock.now(), applicant, by);
     if (waits) this.pump();
     return waits;
+  }
+
+  /** Whether a request waits because this resource is short. */
+  isWaitedFor(resource: Resource): boolean {
+    return this.#scheduler.isWaitedFor(resource);
   }
 
   cancel(permit: Permit): void {

@@ -15,6 +15,7 @@ import type { ModelAnswer, ModelQuestion } from './model-question.ts';
 import { countsCached } from './route.ts';
 import type { RouteTarget, TargetState } from './route.ts';
 import type { RunningList } from './running-list.ts';
+import type { StalledReaders } from './stalled-readers.ts';
 import type { SchemaCheck } from './schema/schema-check.ts';
 
 export interface Engine {
@@ -26,6 +27,8 @@ export interface Engine {
   /** Every answer says that it is simulated (the demo). */
   readonly simulated: boolean;
   readonly running: RunningList;
+  /** Answers whose callers are behind. */
+  readonly stalled: StalledReaders;
   /** Answers that are given more than once. */
   readonly answers: AnswerBook;
   /** Bodies and answers in memory. */

@@ -35,8 +35,20 @@ function firstInRequest({ failures }: RequestRun): FailedAttempt | undefined {
   });
 }
 
+/** What a model of this machine can't do says nothing of the request to other targets, nor of why those can't be used. */
+export function isOurOwnLimit({ target, judgement }: FailedAttempt): boolean {
+  return target.state.runsHere && judgement.liesInRequest;
+}
+
+/** The failures that the final error is made of: of models on this machine only where there are no others. */
+function decisive({ failures }: RequestRun): readonly FailedAttempt[] {
+  const others = failures.filter((failed) => !isOurOwnLimit(failed));
+  return others.length === 0 ? failures : others;
+}
+
 /** Of two attempts beside each other, the one that says that nothing will work may have ended first. */
-function lastWord({ failures }: RequestRun): FailedAttempt {
+function lastWord(run: RequestRun): FailedAttempt {
+  const failures = decisive(run);
   const unrepaired = failures.filter(({ isRepaired }) => !isRepaired);
   return unrepaired.find(({ judgement }) => judgement.verdict === 'reject') ?? unrepaired.at(-1) ?? failures.at(-1)!;
 }
@@ -46,12 +58,12 @@ function keepsUpstreamWords(run: RequestRun, last: FailedAttempt): boolean {
   if (last.failure.kind !== 'status' && last.failure.kind !== 'error') return false;
   if (isAuth(last)) return last.target.state.credential.auth === 'caller';
   if (last.judgement.verdict === 'reject') return true;
-  if (run.failures.every((failed) => failed.target.state.name === last.target.state.name)) return true;
+  if (decisive(run).every((failed) => failed.target.state.name === last.target.state.name)) return true;
   return last.judgement.liesInRequest && allSame(run);
 }
 
 function allSame(run: RequestRun): boolean {
-  const failures = run.failures.filter(({ isRepaired }) => !isRepaired);
+  const failures = decisive(run).filter(({ isRepaired }) => !isRepaired);
   return failures.every((failed) => failed.judgement.reason === failures[0]!.judgement.reason);
 }
 

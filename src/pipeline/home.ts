@@ -9,6 +9,7 @@
 import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { chooseByAffinity, chooseByWeight } from '../policy/selection/selection.ts';
+import type { Source } from '../core/source.ts';
 import type { RouteApplicant } from './admit.ts';
 import { isKeyOutOfOrder, pausedMs } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
@@ -34,13 +35,15 @@ function withoutSuspects(targets: readonly RouteTarget[], now: Instant): readonl
 /** `tiers` with the home of the conversation split off from its tier; `tiers` itself where there is no choice. */
 export function withHomeFirst(
   tiers: Tiers,
-  { affinityKey, isLast }: Pick<RouteApplicant, 'affinityKey' | 'isLast'>,
+  { affinityKey, isLast, source }: Pick<RouteApplicant, 'affinityKey' | 'isLast' | 'source'>,
   now: Instant,
   patienceMs: number,
 ): Tiers {
   if (affinityKey === null) return tiers;
   for (const tier of tiers) {
-    const inOrder = tier.filter((target) => canBeHome(target, now, patienceMs) && !(isLast && target.state.credential.bench.isInDoubt));
+    const inOrder = tier.filter(
+      (target) => canBeHome(target, now, patienceMs, source) && !(isLast && target.state.credential.bench.isInDoubt),
+    );
     if (inOrder.length === 0) continue;
     return tier.length === 1 ? tiers : split(tiers, tier, chooseByAffinity(inOrder, affinityKey));
   }
@@ -48,8 +51,8 @@ export function withHomeFirst(
 }
 
 /** Nothing but its limits keeps it from starting within patience; a credential that another request is just trying is no home. */
-function canBeHome({ state }: RouteTarget, now: Instant, patienceMs: number): boolean {
-  return pausedMs(state, now) <= patienceMs && !isKeyOutOfOrder(state, now) && state.breaker.earliest(now) === now;
+function canBeHome({ state }: RouteTarget, now: Instant, patienceMs: number, source: Source): boolean {
+  return pausedMs(state, now) <= patienceMs && !isKeyOutOfOrder(state, now, source) && state.breaker.earliest(now) === now;
 }
 
 function split(tiers: Tiers, at: Tiers[number], home: RouteTarget): Tiers {

@@ -5,6 +5,7 @@ import type { Blocker } from '../core/events.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { SchedulingClass } from '../core/request.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
+import type { Source } from '../core/source.ts';
 import { silenceShareMs } from '../policy/latency/silence.ts';
 import { OUTPUT_FIRST } from '../policy/token-estimate.ts';
 import { refusal } from '../policy/scheduler/refusal.ts';
@@ -15,7 +16,7 @@ import { callKindOf } from './call-kind.ts';
 import { holderOf } from './gateway-request.ts';
 import { withHomeFirst } from './home.ts';
 import { noteMissed } from './missed.ts';
-import { countsCached, isOutOfOrder, pausedMs } from './route.ts';
+import { countsCached, isKeyOutOfOrder, isOutOfOrder, pausedMs } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { whyUnavailable } from './why-unavailable.ts';
@@ -106,6 +107,10 @@ export class RunApplicant implements RouteApplicant {
     return Math.min(this.#run.standInAt, this.#waitedEnoughAt);
   }
 
+  get source(): Source {
+    return this.#run.source;
+  }
+
   get affinityKey(): string | null {
     return this.#run.request.sessionKey;
   }
@@ -139,7 +144,10 @@ export class RunApplicant implements RouteApplicant {
       inputTokens: state.input.of(facts.inputTokens, countsCached(state)),
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
       source: this.#run.source,
-      isLone: pausedMs(state, now) > 0 && this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now))),
+      model: state.model,
+      isLone:
+        pausedMs(state, now) > 0 &&
+        this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now, this.source))),
     };
   }
 
@@ -150,15 +158,15 @@ export class RunApplicant implements RouteApplicant {
     if (this.#hasLastResort && target.isLastResort !== true && now > run.latestStartOn(target)) return Infinity;
     const own = run.tried.notBefore(target);
     const { bench } = target.state.credential;
-    if (!bench.isInDoubt) return own;
+    if (!bench.isInDoubtFor(this.source.client, target.state.model)) return own;
     // A trial within the time of a quarantine is for requests that have nothing else.
     const leftMs = bench.remainingMs(now);
-    return leftMs > 0 && hasOtherInOrder(this.tiers, target, now) ? Math.max(own, now + leftMs) : own;
+    return leftMs > 0 && hasOtherInOrder(this.tiers, target, now, this.source) ? Math.max(own, now + leftMs) : own;
   }
 }
 
-function hasOtherInOrder(tiers: Tiers, target: RouteTarget, now: Instant): boolean {
-  return tiers.some((tier) => tier.some((other) => other !== target && !other.state.runsHere && !isOutOfOrder(other, now)));
+function hasOtherInOrder(tiers: Tiers, target: RouteTarget, now: Instant, source: Source): boolean {
+  return tiers.some((tier) => tier.some((other) => other !== target && !other.state.runsHere && !isOutOfOrder(other, now, source)));
 }
 
 function hasOutput(operation: string): boolean {
@@ -212,9 +220,10 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
     );
   }
   if (refused.limited) {
-    const cure = cureFor(run, waitMs, refused.why);
+    const isUnknown = waitsForUnknownEnd(run, refused);
+    const cure = isUnknown ? UNKNOWN_END : cureFor(run, waitMs, refused.why);
     return new BreakwaterError('rate_limited', `every target for ${model} is held back by limits (${describe(refused.blockers)})${cure}`, {
-      retryAfterMs: waitMs,
+      retryAfterMs: isUnknown ? null : waitMs,
     });
   }
   const limitsOf = ({ key }: RouteTarget): string =>
@@ -222,6 +231,20 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
     describe(refused.blockers.filter(({ target }) => target === key));
   const why = whyUnavailable(run.tiers, run.source, now, limitsOf);
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
+}
+
+const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and when one ends is not known; retry later, or use a batch';
+
+/**
+ * Only the end of running calls would have let it start, and the pace of the last starts says nothing of that: it waited in vain, or
+ * callers who do not read their answers hold places.
+ */
+function waitsForUnknownEnd({ engine, tiers, route, queueMs }: RequestRun, { why, blockers }: Refusal): boolean {
+  if (why === 'expired' && queueMs + ROUNDING_MS >= route.maxWaitMs) return false; // its own limit
+  const ofRunning = blockers.filter(({ kind, waitMs }) => kind === 'concurrency' && waitMs === null);
+  if (ofRunning.length === 0 || ofRunning.length < blockers.length) return false;
+  const held = new Set(ofRunning.map(({ target }) => target));
+  return why === 'expired' || tiers.some((tier) => tier.some(({ key, resources }) => held.has(key) && engine.stalled.holdsAny(resources)));
 }
 
 function cureFor(run: RequestRun, waitMs: number | null, why: Refusal['why']): string {
@@ -258,7 +281,7 @@ export function skipReason(run: RequestRun, admitted: Admitted): Reason | null {
   const first = run.tiers[0]![0]!;
   const now = run.engine.clock.now();
   if (first.tier > 0) return 'incapable';
-  if (first.state.credential.bench.remainingMs(now) > 0) return 'benched';
+  if (isKeyOutOfOrder(first.state, now, run.source)) return 'benched';
   if (first.state.breaker.state === 'isolated') return 'isolated';
   if (first.state.breaker.state !== 'closed' || first.state.breaker.isRamping) return 'open';
   return 'rate_limited';

@@ -55,6 +55,8 @@ export class AttemptGroup implements Group, AttemptListener {
   readonly #first: Attempt;
   readonly #plan: Plan | null;
   #timer: Timer | null = null;
+  /** A repeat of an attempt that was refused for what we added: at the same target, so no fallback. */
+  #repaired: Attempt | null = null;
   /** Not decided yet; the oldest first, two at most. */
   #running: Attempt[] = [];
   /** Decided while the request was busy with the other one. */
@@ -90,11 +92,20 @@ export class AttemptGroup implements Group, AttemptListener {
     return Promise.resolve(attempt);
   }
 
+  join(admitted: Admitted): void {
+    const attempt = beginAttempt(this.#run, admitted, null);
+    if (attempt === null) return;
+    this.#repaired = attempt;
+    this.#send(attempt);
+  }
+
   /** The answer of `winner` is taken: the other attempt, if there is one, is closed at once. */
   win(winner: Attempt): void {
     const now = this.#run.engine.clock.now();
     const isYielding = this.#first.overdue(now) === 'timeout';
-    if (winner !== this.#first) this.#run.fallback ??= isYielding ? 'timeout' : 'slow';
+    const isBeside = winner !== this.#first && winner !== this.#repaired;
+    // Beside a repaired repeat, the reason is the refusal that it followed.
+    if (isBeside && this.#repaired === null) this.#run.fallback ??= isYielding ? 'timeout' : 'slow';
     this.#close((attempt) => this.#lose(attempt, winner, now));
   }
 

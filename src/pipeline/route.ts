@@ -8,6 +8,7 @@ import type { BreakerState } from '../core/events.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Operation } from '../core/request.ts';
 import type { Capacity, Resource } from '../core/resource.ts';
+import type { Source } from '../core/source.ts';
 import type { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { CachePolicy } from '../policy/cache/freshness.ts';
 import type { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
@@ -210,15 +211,15 @@ function placeFor(tiers: Tiers): number {
   return lastResort > 0 ? lastResort : tiers.length;
 }
 
-/** True if something other than a limit keeps the target from answering now. */
-export function isOutOfOrder(target: RouteTarget, now: Instant): boolean {
+/** True if something other than a limit keeps the target from answering this source now. */
+export function isOutOfOrder(target: RouteTarget, now: Instant, source?: Source): boolean {
   const { state } = target;
-  return pausedMs(state, now) > 0 || isKeyOutOfOrder(state, now) || state.breaker.earliest(now) !== now;
+  return pausedMs(state, now) > 0 || isKeyOutOfOrder(state, now, source) || state.breaker.earliest(now) !== now;
 }
 
 /** Quarantined, though a trial may be allowed now, or on trial. */
-export function isKeyOutOfOrder({ credential: { bench } }: TargetState, now: Instant): boolean {
-  return bench.remainingMs(now) > 0 || bench.earliest(now) !== now;
+export function isKeyOutOfOrder({ credential: { bench }, model }: TargetState, now: Instant, source?: Source): boolean {
+  return bench.isOutFor(now, source?.client, model);
 }
 
 /** True if a target is a model on this machine beside one that is elsewhere: quicker and worse. */

@@ -3,6 +3,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Judgement } from '../policy/verdict.ts';
+import type { Admitted } from './admit.ts';
 import type { Attempt } from './attempt.ts';
 import type { RouteTarget } from './route.ts';
 import type { HeaderPairs } from './sink.ts';
@@ -37,6 +38,8 @@ export interface KeptAnswer {
 /** The attempts that run at once (`race.ts`). */
 export interface Group {
   next(): Promise<Attempt | null>;
+  /** Sends a repaired repeat beside the one that still runs. */
+  join(admitted: Admitted): void;
   win(winner: Attempt): void;
   leave(): void;
   /** A reader of the answer has joined that waits longer. */

@@ -194,7 +194,7 @@ export class RequestRun implements Running, AttemptOwner {
     for (const tier of this.tiers) {
       for (const target of tier) {
         if (target.state.name === beside.state.name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;
-        if (isOutOfOrder(target, now) || now > this.latestStartOn(target)) continue;
+        if (isOutOfOrder(target, now, this.source) || now > this.latestStartOn(target)) continue;
         if (!isStandInFor(target, beside)) return 'peer';
         found = 'stand-in';
       }

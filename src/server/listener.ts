@@ -24,8 +24,10 @@ export interface ListenerOptions {
   readonly answerBroken: AnswerBroken;
   /** Open connections; default `CONNECTIONS_MAX`. */
   readonly connectionsMax?: number;
-  /** A connection could not be taken (too many open files, …); those that are open go on. */
+  /** A connection could not be accepted; those that are open go on. */
   readonly onError: (error: Error) => void;
+  /** A connection was accepted. */
+  readonly onConnection?: () => void;
 }
 
 export interface Listener {
@@ -51,7 +53,10 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     // It is asked for below, in our own words.
     requireHostHeader: false,
   });
-  server.on('connection', (socket) => trackConnection(socket, state, options.answerBroken));
+  server.on('connection', (socket) => {
+    options.onConnection?.();
+    trackConnection(socket, state, options.answerBroken);
+  });
   (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   server.on('timeout', probeOrClose);
   const { answerBroken } = options;

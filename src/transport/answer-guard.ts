@@ -8,12 +8,13 @@ import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold, StreamPush, StreamReader } from '../wire/dialect.ts';
 import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './answer-form.ts';
+import { hiddenFailure, mayBeJson, mayHideJson } from './hidden-json.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { MISSING, phaseLimit } from './answer-limits.ts';
 import type { PhaseTimes } from './answer-limits.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import type { Watched, WatchLimit } from './answer-watch.ts';
-import { connectFailure } from './connection-fault.ts';
+import { connectFailure, OWN_EXHAUSTION } from './connection-fault.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
@@ -28,9 +29,6 @@ const PREAMBLE_MAX = 4 * 1024 * 1024;
 const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
-
-/** Codes of errors that say nothing of the server: this process or machine is out of descriptors, ports, buffers or memory. */
-const OWN_EXHAUSTION: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, PhaseTimes {
   readonly #clock: Clock;
@@ -57,14 +55,13 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   #decoder: ContentDecoder | null = null;
   /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
   readonly held: HeldAnswer;
-  /** Of a stream for one who asked for a plain answer. */
   #fold: StreamFold | null = null;
   #isError = false;
+  #mayBeJson = false;
   #isCandidate = false;
   #ended = false;
   #endTold = false;
   isPaused = false;
-  /** The upstream's call is over, whatever became of the answer. */
   #upstreamOver = false;
 
   /** What is known of the answer; grows until its end. */
@@ -149,6 +146,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     const fault = this.#form.wants === 'bytes' ? pageFault(type) : contentTypeFault(type);
     if (fault !== null) this.#fail('malformed', fault);
     else if (this.#form.judgesBytes && isIdentity(encoding) && isJson(type)) this.#reading = 'plain';
+    else this.#mayBeJson = isIdentity(encoding) && mayHideJson(this.#form, type);
   }
 
   onData(chunk: Uint8Array): void {
@@ -255,8 +253,10 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
 
   #passBytes(chunk: Uint8Array): void {
     this.contentAt = this.#clock.now();
-    this.facts.hasContent = true;
     this.#deliver([chunk]);
+    this.#mayBeJson &&= mayBeJson(this.held.peek());
+    if (this.#mayBeJson) return;
+    this.facts.hasContent = true;
     this.#becomeCandidate();
   }
 
@@ -304,7 +304,9 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
     if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek(), false);
-    if (this.#form.judgesBytes && !this.facts.hasContent) return this.#fail('empty', 'the answer has no body');
+    const hidden = this.#mayBeJson ? hiddenFailure(this.held.peek(), firstValue(this.#headers['content-type'])) : null;
+    if (hidden !== null) return this.#failWith(hidden);
+    if (this.#form.judgesBytes && !this.facts.hasContent && this.held.bytes === 0) return this.#fail('empty', 'the answer has no body');
     this.facts.hasContent = true;
     this.#complete();
   }
@@ -375,7 +377,6 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.#failWith(createFailure('malformed', this.#phase, 'the answer could not be read', { status: this.#status }));
   }
 
-  /** For the watch. */
   limitAt(now: Instant): WatchLimit {
     if (this.#ended) return { at: this.#endedAt + LINGER_MS, kind: 'timeout' };
     return phaseLimit(this.#phase, this, this.#limits, now);
@@ -387,7 +388,6 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.expire();
   }
 
-  /** It has been silent for long enough: it fails. */
   expire(): void {
     const silentMs = Math.round(
       this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt),

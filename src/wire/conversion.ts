@@ -98,7 +98,7 @@ export class ResponseConversion {
       const kept = read.failure.kind === 'empty' ? read.failure.body : null;
       return kept === null ? read : { ...read, converted: this.#convert(kept).body };
     }
-    const converted = this.#convert(body);
+    const converted = this.#convert(read.converted ?? body);
     return { ...read, facts: { ...read.facts, hasContent: read.facts.hasContent && converted.hasContent }, converted: converted.body };
   }
 

@@ -73,7 +73,7 @@ export type ReadResponse =
       readonly facts: AnswerFacts;
       /** An estimate of the output, where the response tells no usage. */
       readonly saidTokens?: number;
-      /** The response in the caller's dialect, where it was in another one. */
+      /** The response in the caller's dialect and the shape that was asked for, where it came in another. */
       readonly converted?: Uint8Array;
     }
   | {

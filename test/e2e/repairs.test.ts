@@ -496,10 +496,40 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
   it('at the first choice, while a hedge answers: the reason is told', async (t) => {
     const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
     const late = { ...unsupported, connectMs: 100 };
-    const world = await startWith(t, refuses('temperature', late), { b: () => chatAnswer({ headersAfterMs: 500 }), config: { policy } });
+    const slow: Script = (body) => ('temperature' in body ? late : chatAnswer({ headersAfterMs: 2000 }));
+    const world = await startWith(t, slow, { b: () => chatAnswer({ headersAfterMs: 500 }), config: { policy } });
     await world.answerTo();
     const seen = await world.answerTo({ temperature: 1 });
     assert.deepEqual([seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-fallback')], ['b/m', 'unsupported']);
+  });
+
+  it('at the first choice, beside a hedge that is silent: it is asked again at once', async (t) => {
+    const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
+    const late = { ...unsupported, connectMs: 100 };
+    const silent: SimulatedAnswer = { steps: [{ do: 'wait', ms: 60_000 }, ...chatAnswer().steps] };
+    const world = await startWith(t, refuses('temperature', late), { b: () => silent, config: { policy } });
+    await world.answerTo();
+    const seen = await world.answerTo({ temperature: 1 });
+    assert.deepEqual([seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-fallback')], ['a/m', null]);
+    assert.ok(seen.endAtMs < 500, `${seen.endAtMs} ms`);
+    assert.equal(seen.headers.get('x-breakwater-attempts'), '3');
+    await world.clock.advanceAsync(1000);
+    assert.equal(world.gateway.queue().inFlight, 0, 'the hedge is closed');
+  });
+
+  it('beside a rescue that is silent: it is asked again at once, and the rescue may answer all the same', async (t) => {
+    for (const isFirstQuick of [true, false]) {
+      const late: SimulatedAnswer = { steps: [{ do: 'wait', ms: 40_000 }, ...unsupported.steps] };
+      const again = chatAnswer({ headersAfterMs: isFirstQuick ? 100 : 60_000 });
+      const world = await startWith(t, (body) => ('temperature' in body ? late : again), {
+        b: () => chatAnswer({ headersAfterMs: 15_000 }),
+      });
+      const seen = await world.answerTo({ temperature: 1 });
+      assert.equal(seen.headers.get('x-breakwater-target'), isFirstQuick ? 'a/m' : 'b/m');
+      assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [2, 1]);
+      await world.clock.advanceAsync(1000);
+      assert.equal(world.gateway.queue().inFlight, 0);
+    }
   });
 
   it('is learned by a hedge that loses, and no more', async (t) => {

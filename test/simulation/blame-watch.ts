@@ -5,7 +5,7 @@ import type { Simulation } from '../../src/testing/simulation.ts';
 /** Others that were answered within this time count, in milliseconds: the window of the breaker, and less than that where calls overlap. */
 const WINDOW_MS = 30_000;
 const OVERLAP_MS = 1_000;
-/** Refusals in a row of one client alone that may pause a target for all, before it is known. */
+/** Refusals in a row of one client alone that may pause a target for all: before it is known, and while its calls overlap. */
 const REFUSALS_MAX = 8;
 
 type Fault = (what: string, request: string | null) => void;
@@ -18,8 +18,10 @@ interface Watched {
   lastServedAt: number;
   /** It opened at this instant, by the attempt whose end is told next; -1: it did not. */
   openedAt: number;
+  /** When each client was last refused by a rate limit. */
+  readonly refusedAt: Map<string, number>;
   /** Pauses in a row that one client alone has brought about, while others were answered between. */
-  refused: { client: string; count: number; at: number } | null;
+  refused: { client: string; count: number } | null;
 }
 
 /** Attempts that say nothing of the target's health. */
@@ -28,8 +30,6 @@ const NEUTRAL: ReadonlySet<string> = new Set(['rate_limited', 'busy', 'cancelled
 export class BlameWatch {
   readonly #targets = new Map<string, Watched>();
   readonly #clients = new Map<string, string>();
-  /** When the newest attempt of each request began. */
-  readonly #startedAt = new Map<string, number>();
   readonly #fault: Fault;
   #pausedAt = -1;
 
@@ -40,16 +40,10 @@ export class BlameWatch {
 
   #onEvent(event: BreakwaterEvent): void {
     if (event.type === 'received') this.#clients.set(event.requestId, event.client);
-    else if (event.type === 'attempt') this.#startedAt.set(event.requestId, event.at);
-    else if (event.type === 'finished') this.#onFinished(event.requestId);
+    else if (event.type === 'finished') this.#clients.delete(event.requestId);
     else if (event.type === 'breaker') this.#of(event.target).openedAt = event.from === 'closed' && event.to === 'open' ? event.at : -1;
     else if (event.type === 'cooldown') this.#pausedAt = event.at;
     else if (event.type === 'attempt_end') this.#onEnd(event);
-  }
-
-  #onFinished(requestId: string): void {
-    this.#clients.delete(requestId);
-    this.#startedAt.delete(requestId);
   }
 
   #onEnd({ requestId, target, at, verdict, reason }: EventOf<'attempt_end'>): void {
@@ -68,12 +62,12 @@ export class BlameWatch {
 
   /** The pause that was just told is this one's. */
   #onRefusal(watched: Watched, target: string, client: string, at: number, requestId: string): void {
+    watched.refusedAt.set(client, at);
     if (this.#pausedAt !== at) return;
-    if (watched.refused?.client !== client) watched.refused = { client, count: 0, at: -Infinity };
+    if (watched.refused?.client !== client) watched.refused = { client, count: 0 };
     if (!this.#servesOthers(watched, client, at)) return;
-    // A call that was under way when the pause before this one began says nothing more.
-    if ((this.#startedAt.get(requestId) ?? at) <= watched.refused.at) return;
-    watched.refused.at = at;
+    // Others are refused with it.
+    if (hasOther(watched.refusedAt, client, at - OVERLAP_MS)) return;
     if (++watched.refused.count <= REFUSALS_MAX) return;
     this.#fault(`blame: ${client} alone is refused at ${target}, and has paused it ${watched.refused.count} times for all`, requestId);
     watched.refused.count = -Infinity;
@@ -88,14 +82,22 @@ export class BlameWatch {
   }
 
   #servesOthers({ servedAt }: Watched, client: string, at: number): boolean {
-    for (const [other, servedAtMs] of servedAt) if (other !== client && at - servedAtMs <= WINDOW_MS - OVERLAP_MS) return true;
-    return false;
+    return hasOther(servedAt, client, at - WINDOW_MS + OVERLAP_MS);
   }
 
   #of(target: string): Watched {
     let watched = this.#targets.get(target);
     if (watched === undefined)
-      this.#targets.set(target, (watched = { failures: [], servedAt: new Map(), lastServedAt: -Infinity, openedAt: -1, refused: null }));
+      this.#targets.set(
+        target,
+        (watched = { failures: [], servedAt: new Map(), lastServedAt: -Infinity, openedAt: -1, refusedAt: new Map(), refused: null }),
+      );
     return watched;
   }
+}
+
+/** Another client's instant is no earlier than `since`. */
+function hasOther(instants: ReadonlyMap<string, number>, client: string, since: number): boolean {
+  for (const [other, at] of instants) if (other !== client && at >= since) return true;
+  return false;
 }

@@ -18,3 +18,4 @@ export { missingParts } from './missing-parts.ts';
 export { ownAddressFaults } from './own-address.ts';
 export { isModelAllowed, resolveModel } from './resolve-model.ts';
 export { resolvePolicy } from './resolve-policy.ts';
+export { sharedAccounts } from './shared-accounts.ts';

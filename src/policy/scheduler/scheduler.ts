@@ -82,6 +82,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return this.#places.taken(SCHEDULING_CLASSES.indexOf(schedulingClass));
   }
 
+  readonly isWaitedFor = (resource: Resource): boolean => (this.#lines.get(resource)?.length ?? 0) > 0;
+
   /** When to `poll` if nothing else happens; Infinity: no need. */
   get wakeAt(): Instant {
     if (this.#decided.length > 0) return -Infinity;

@@ -10,8 +10,8 @@
 import { isRecord } from '../json-values.ts';
 
 const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
-/** What grows by pieces: texts of a delta, the `text` of a choice, the arguments of a tool call. */
-const HOLES = [...DELTA_TEXTS, 'text', 'arguments'] as const;
+/** What grows by pieces: texts of a delta, the `text` of a choice. The arguments of a tool call are read, so that their end is known. */
+const HOLES = [...DELTA_TEXTS, 'text'] as const;
 const PADDING = 'obfuscation';
 const MARKER = 'breakwater marks this';
 const PADDING_MARKER = 'breakwater marks that';
@@ -173,11 +173,5 @@ function isMarkedEvent(block: string, hasPadding: boolean): boolean {
   if (!isRecord(choice)) return false;
   if (choice['text'] === MARKER) return true;
   const { delta } = choice;
-  return isRecord(delta) && (DELTA_TEXTS.some((name) => delta[name] === MARKER) || isMarkedCall(delta['tool_calls']));
-}
-
-function isMarkedCall(calls: unknown): boolean {
-  if (!Array.isArray(calls) || calls.length !== 1) return false;
-  const call: unknown = calls[0];
-  return isRecord(call) && isRecord(call['function']) && call['function']['arguments'] === MARKER;
+  return isRecord(delta) && DELTA_TEXTS.some((name) => delta[name] === MARKER);
 }
