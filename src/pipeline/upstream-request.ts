@@ -8,6 +8,7 @@ import { replaceModel } from '../wire/passed-body.ts';
 import { ResponseForm } from './answer-form.ts';
 import type { AttemptOptions } from './attempt-options.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import type { BodyCut } from './opaque/pieces.ts';
 import { editsFor } from './retry/edits.ts';
 import { conversionFor, isConverted, sentBody } from './sent-body.ts';
 import type { RouteTarget } from './route.ts';
@@ -16,17 +17,18 @@ interface UpstreamRequest {
   readonly request: GatewayRequest;
   readonly target: RouteTarget;
   readonly repairs: readonly Repair[];
+  readonly cut: BodyCut | null;
 }
 
 /** The body for the target: the original bytes with only the permitted edits; null: none. */
 export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Array[] | null {
-  const { request, target, repairs } = options;
+  const { request, target, repairs, cut } = options;
   const { facts, body } = request;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
     return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
-  return target.state.wire.dialect.request.edit(sentBody(request, target.state), editsFor(request, target, repairs));
+  return target.state.wire.dialect.request.edit(sentBody(request, target.state), editsFor(request, target, repairs, cut));
 }
 
 /** Path and query of the call. */
@@ -59,7 +61,10 @@ export function responseForm(options: AttemptOptions, clock: Clock): ResponseFor
 }
 
 /** How responses come back into the caller's dialect; null: they are in it. */
-function responseConversion({ request, target: { state } }: UpstreamRequest, clock: Clock): ResponseConversion | null {
+function responseConversion(
+  { request, target: { state } }: Pick<UpstreamRequest, 'request' | 'target'>,
+  clock: Clock,
+): ResponseConversion | null {
   const converted = conversionFor(request, state);
   if (converted === null) return null;
   return new ResponseConversion(state.wire.dialect, request.dialect, {

@@ -14,6 +14,7 @@ import type { Attempt } from './attempt.ts';
 import { blameCredential, limitCarrying } from './credential-blame.ts';
 import { settleAttempt } from './engine.ts';
 import { learnFromFailure } from './learn.ts';
+import { learnMakers } from './opaque/learn-makers.ts';
 import { repairAfter } from './retry/repair.ts';
 import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
@@ -105,6 +106,7 @@ export function tellAttemptEnd(
   const at = run.engine.clock.now();
   const { number, target } = attempt.options;
   attempt.endTold = true;
+  learnMakers(run, attempt);
   const { usage } = attempt.facts;
   const cost = run.spending.add(target, usage);
   run.engine.events.emit({

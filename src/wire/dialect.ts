@@ -9,6 +9,7 @@ import type { Operation, Protocol, RequestFacts } from '../core/request.ts';
 import type { JsonFault, JsonObjectScan } from './json-scan.ts';
 import type { JsonOutline } from './json-outline.ts';
 import type { DialectName } from './model.ts';
+import type { Cut, OpaqueForms } from './opaque/opaque.ts';
 import type { RequestBody } from './request-body.ts';
 
 export interface Dialect {
@@ -19,6 +20,7 @@ export interface Dialect {
   readonly response: DialectResponse;
   readonly stream: DialectStream;
   readonly error: DialectError;
+  readonly opaque: OpaqueForms;
 }
 
 export type DecodedRequest =
@@ -56,6 +58,8 @@ export interface RequestEdits {
   readonly rename?: ReadonlyMap<string, string>;
   /** Asks for the usage of a stream, where the dialect gives it only on demand. */
   readonly askUsage?: boolean;
+  /** Bytes inside of members that are taken out, in order. */
+  readonly cuts?: readonly Cut[];
 }
 
 /** In which form a request wants its response. */

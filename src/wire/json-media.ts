@@ -25,11 +25,23 @@ const KEY_IMAGE_URL = 3;
 const KEY_VIDEO_URL = 4;
 const KEY_INPUT_AUDIO = 5;
 const KEY_FILE_DATA = 6;
-const KEY_FILE_REFERENCE = 7;
 /** Holds words for the model, whatever they look like. */
-const KEY_TEXT = 8;
+const KEY_TEXT = 7;
 /** Anthropic's `source`, Gemini's `inlineData`: the type of what `data` holds stands beside it. */
-const KEY_TYPED = 9;
+const KEY_TYPED = 8;
+const KEY_FILE_REFERENCE = 9;
+/** Holds an opaque piece (`opaque/opaque.ts`). */
+const KEY_OPAQUE = 10;
+
+/** True for names under which dialects keep opaque pieces, apart from `data`. */
+export function isOpaqueKind(kind: number): boolean {
+  return kind >= KEY_FILE_REFERENCE;
+}
+
+/** True if a string under a name of this kind is an opaque piece and no media: `data` of `redacted_thinking`. */
+export function isOpaqueData(kind: number, parentKind: number): boolean {
+  return kind === KEY_DATA && parentKind !== KEY_TYPED && parentKind !== KEY_INPUT_AUDIO;
+}
 
 /** The kind of a member's name between `start` and `end` (quotes left out). Names with escapes are `KEY_NONE`. */
 export function keyKind(bytes: Uint8Array, start: number, end: number): number {
@@ -40,7 +52,8 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
       if (matches(bytes, start, 'text')) return KEY_TEXT;
       return matches(bytes, start, 'data') ? KEY_DATA : KEY_NONE;
     case 6:
-      return matches(bytes, start, 'source') ? KEY_TYPED : KEY_NONE;
+      if (matches(bytes, start, 'source')) return KEY_TYPED;
+      return matches(bytes, start, 'thread') ? KEY_OPAQUE : KEY_NONE;
     case 7:
       if (matches(bytes, start, 'content')) return KEY_TEXT;
       return matches(bytes, start, 'file_id') ? KEY_FILE_REFERENCE : KEY_NONE;
@@ -49,15 +62,30 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
     case 9:
       if (matches(bytes, start, 'image_url')) return KEY_IMAGE_URL;
       if (matches(bytes, start, 'video_url')) return KEY_VIDEO_URL;
+      if (matches(bytes, start, 'signature') || matches(bytes, start, 'container')) return KEY_OPAQUE;
       return matches(bytes, start, 'file_data') ? KEY_FILE_DATA : KEY_NONE;
     case 10:
       return matches(bytes, start, 'inlineData') ? KEY_TYPED : KEY_NONE;
     case 11:
       if (matches(bytes, start, 'inline_data')) return KEY_TYPED;
       return matches(bytes, start, 'input_audio') ? KEY_INPUT_AUDIO : KEY_NONE;
+    case 12:
+      return matches(bytes, start, 'conversation') ? KEY_OPAQUE : KEY_NONE;
+    case 16:
+      return matches(bytes, start, 'thoughtSignature') ? KEY_OPAQUE : KEY_NONE;
+    case 17:
+      return isLongOpaque(bytes, start) ? KEY_OPAQUE : KEY_NONE;
+    case 20:
+      return matches(bytes, start, 'previous_response_id') ? KEY_OPAQUE : KEY_NONE;
     default:
       return KEY_NONE;
   }
+}
+
+function isLongOpaque(bytes: Uint8Array, start: number): boolean {
+  return (
+    matches(bytes, start, 'encrypted_content') || matches(bytes, start, 'thought_signature') || matches(bytes, start, 'reasoning_details')
+  );
 }
 
 /**

@@ -16,6 +16,9 @@ import { fieldOf } from '../../policy/verdict/callers-fault.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
 import type { Attempt } from '../attempt.ts';
+import { cutFor } from '../opaque/body-cut.ts';
+import { piecesIn, STRIP_LEVELS } from '../opaque/pieces.ts';
+import { refusesOpaque } from '../opaque/refusal.ts';
 import { conversionFor, sentBody } from '../sent-body.ts';
 import type { RouteTarget } from '../route.ts';
 import type { RequestRun } from '../run.ts';
@@ -55,7 +58,7 @@ export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repai
 
 /** The caller's fields that were left out of an attempt. */
 export function droppedFields({ options }: Attempt): readonly string[] {
-  const lost = conversionFor(options.request, options.target.state)?.dropped ?? NO_FIELDS;
+  const lost = options.cut?.fields ?? conversionFor(options.request, options.target.state)?.dropped ?? NO_FIELDS;
   if (options.repairs.length === 0) return lost;
   return [...lost, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
 }
@@ -87,6 +90,8 @@ export function learnAccepted(run: RequestRun, attempt: Attempt): void {
 export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { target, number } = attempt.options;
   const trial = run.tried.endTrial(target, number);
+  const stripped = stripAfter(run, attempt, failure);
+  if (stripped !== null) return stripped;
   const status = errorStatusOf(failure);
   if (!REFUSING.has(status) || judgement.effect !== 'none') return null;
   const signature = errorSignature(failure);
@@ -102,6 +107,31 @@ export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure,
   if (isServerError && run.attemptsLeft <= 0) return null;
   apply(run, target, { ...found, signature, after: run.attempts }, isServerError);
   return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
+}
+
+/**
+ * The target refuses an opaque piece of the conversation: it is asked once more without those that it is not known to have made, and then
+ * without any.
+ */
+function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
+  const { request, target, cut } = attempt.options;
+  if (run.repairs >= REPAIRS_MAX || piecesIn(request).pieces.length === 0 || !refusesOpaque(failure)) return null;
+  const done = STRIP_LEVELS.indexOf(cut?.level ?? 'foreign');
+  for (const level of STRIP_LEVELS.slice(done + 1)) {
+    const next = cutFor(run, target, level);
+    if ((next?.removed.length ?? 0) === (cut?.removed.length ?? 0)) continue;
+    run.tried.strip(target, level);
+    askAgainAtOnce(run, target);
+    return REPAIRED;
+  }
+  return null;
+}
+
+/** At the expense of no budget. */
+function askAgainAtOnce(run: RequestRun, target: RouteTarget): void {
+  run.tried.markFree(target);
+  run.mendedFor = target;
+  run.repairs++;
 }
 
 /** The error is the same without the edits: it is not about them. */

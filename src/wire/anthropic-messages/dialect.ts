@@ -7,6 +7,7 @@ import { encodeComment } from '../sse/comment.ts';
 import { decodeMessages } from './decode-request.ts';
 import { encodeErrorBody, encodeErrorEvent } from './encode-error.ts';
 import { readMessagesFormat } from './format.ts';
+import { messagesOpaque } from './opaque.ts';
 import { MessageOpening } from './opening-reader.ts';
 import { readMessageResponse } from './read-response.ts';
 import { createMessagesStreamReader } from './stream-reader.ts';
@@ -49,4 +50,5 @@ export const anthropicMessages: Dialect = {
     typeOf: ({ code }) => ERROR_CATALOGUE[code].anthropicType,
     requestIdHeader: 'request-id',
   },
+  opaque: messagesOpaque,
 };

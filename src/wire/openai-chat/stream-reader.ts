@@ -16,6 +16,7 @@ import { readUsage } from '../usage.ts';
 import { ChoiceProgress } from './choice-progress.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
 import { findError } from '../answer-error.ts';
+import { noteChatMessage } from './opaque.ts';
 import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
 import { findWrappedError } from '../wrapped-error.ts';
@@ -193,6 +194,7 @@ class ChatStreamReader extends EventWatcher {
   #readDelta(choice: Record<string, unknown>, index: number): void {
     const delta = choice['delta'] ?? choice['message'];
     if (isRecord(delta) && holdsToolCall(delta)) this.#choices.call(index);
+    if (isRecord(delta)) noteChatMessage(this.facts, delta);
     if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
     this.noteContent();
     this.#events++;
