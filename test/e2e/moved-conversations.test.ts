@@ -87,9 +87,11 @@ class Conversation {
 }
 
 describe('a conversation with signed thinking', { concurrency: 4 }, () => {
-  for (const stream of [false, true]) {
-    it(`goes through twenty turns at two keys, two providers and another dialect, ${stream ? 'streamed' : 'in one piece'}`, async (t) => {
-      const world = await stage(t);
+  const FORMS = [false, true].flatMap((stream) => [false, true].map((bound) => ({ stream, bound })));
+  for (const { stream, bound } of FORMS) {
+    const form = `${stream ? 'streamed' : 'in one piece'}${bound ? ', bound to all before it' : ''}`;
+    it(`goes through twenty turns at two keys, two providers and another dialect, ${form}`, async (t) => {
+      const world = await stage(t, { signing: { bound } });
       const talk = new Conversation(world, { stream });
       const made = new Map<Block, string>();
       const plan = [
@@ -244,6 +246,67 @@ describe('a conversation with signed thinking', { concurrency: 4 }, () => {
     const back = await again.say('claude/m', 'three');
     assert.deepEqual([back.calls, keyIn(lastCall(after))], [1, home]);
     assert.equal(allBlocks(bodyOf(lastCall(after))).filter(isThinking).length, 2);
+  });
+});
+
+describe('signed thinking and what it is bound to', { concurrency: 4 }, () => {
+  const setting: VirtualOptions['models'] = {
+    set: [{ target: 'other/m', set: { system: 'Be brief.', top_k: 5 }, drop: ['tools', 'metadata'] }],
+  };
+  const more = { system: 'Be kind.', tools: [{ name: 'look', input_schema: { type: 'object' } }], metadata: { user_id: 'a' } };
+
+  it('system, tools and messages stay as they came where the request holds some, and what else a route sets is set', async (t) => {
+    const world = await stage(t, { models: setting });
+    const talk = new Conversation(world, more);
+    await talk.say('set', 'one');
+    const first = bodyOf(lastCall(world));
+    assert.deepEqual([first['system'], first['top_k'], 'tools' in first, 'metadata' in first], ['Be brief.', 5, false, false]);
+    const { calls, headers } = await talk.say('set', 'two');
+    const second = bodyOf(lastCall(world));
+    assert.deepEqual([second['system'], second['top_k'], second['tools'], 'metadata' in second], ['Be kind.', 5, more.tools, false]);
+    assert.deepEqual([calls, dropped(headers)], [1, null]);
+    const notes = world.eventsOf('note').map(({ note }) => note);
+    assert.deepEqual(notes, ['system, tools left as it came: signed reasoning in the request is bound to it']);
+  });
+
+  it('thinking that was bound to what a route has set is left out where the provider minds', async (t) => {
+    const world = await stage(t, { models: setting, signing: { bound: true } });
+    const talk = new Conversation(world, more);
+    await talk.say('set', 'one');
+    const second = await talk.say('set', 'two');
+    assert.deepEqual([second.calls, dropped(second.headers)], [2, 'thinking, redacted_thinking']);
+    for (let i = 0; i < 3; i++) assert.equal((await talk.say('set', 'more')).calls, 1, 'what was refused once is not sent again');
+  });
+
+  it('is not sent to another model of the same account', async (t) => {
+    const world = await stage(t);
+    const talk = new Conversation(world);
+    await talk.say('other/m', 'one');
+    const { calls, headers } = await talk.say('other/m2', 'two');
+    assert.deepEqual([calls, dropped(headers)], [1, 'thinking, redacted_thinking']);
+    assert.deepEqual(dropped((await talk.say('other/m', 'three')).headers), 'thinking, redacted_thinking');
+    assert.equal(allBlocks(bodyOf(lastCall(world))).filter(isThinking).length, 2);
+  });
+
+  it('reasoning of another dialect never reaches a provider that signs', async (t) => {
+    const reasoning = JSON.stringify({
+      id: 'c',
+      choices: [{ index: 0, message: { role: 'assistant', reasoning_content: 'hm', content: 'yes' }, finish_reason: 'stop' }],
+    });
+    const gpt = (): SimulatedAnswer => ({
+      steps: [
+        { do: 'head', status: 200, headers: { 'content-type': 'application/json' } },
+        { do: 'send', bytes: reasoning },
+      ],
+    });
+    const messages = signingProvider();
+    const world = await stage(t, { providers: { claude: messages, other: messages, gpt } });
+    const talk = new Conversation(world);
+    const first = await talk.say('gpt/g', 'one');
+    assert.equal(first.blocks[0]!['thinking'], 'hm');
+    const { calls, headers } = await talk.say('other/m', 'two');
+    assert.deepEqual([calls, dropped(headers)], [1, 'thinking']);
+    assert.deepEqual(texts(bodyOf(lastCall(world))), ['one', 'yes', 'two']);
   });
 });
 

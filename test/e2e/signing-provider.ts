@@ -25,9 +25,18 @@ export const blocksOf = ({ content }: Message): readonly Block[] => (typeof cont
 export const allBlocks = ({ messages }: MessagesBody): Block[] => messages.flatMap(blocksOf);
 export const isThinking = ({ type }: Block): boolean => type === 'thinking' || type === 'redacted_thinking';
 
-/** Of the account, the model and the text. */
-export function sign(account: string, model: string, text: string): string {
-  return createHash('sha256').update(`${account}\n${model}\n${text}`).digest('base64').repeat(8);
+/** Of the account, the model, the text and all that came before it. */
+export function sign(account: string, model: string, text: string, prefix = ''): string {
+  return createHash('sha256').update(`${account}\n${model}\n${text}\n${prefix}`).digest('base64').repeat(8);
+}
+
+function redact(account: string, model: string, name: string): string {
+  return `${name}.${sign(account, model, name)}`;
+}
+
+/** What thinking is bound to in the strictest of cases: the system text, the tools and all earlier messages. */
+function prefixOf({ system, tools, messages }: MessagesBody, length: number): string {
+  return JSON.stringify([system, tools, messages.slice(0, length)]);
 }
 
 export function refusal(message: string, status = 400, type = 'invalid_request_error'): SimulatedAnswer {
@@ -40,13 +49,14 @@ export function refusal(message: string, status = 400, type = 'invalid_request_e
 }
 
 /** The place of the first block that the account did not sign; null: there is none. */
-function forgedIn(body: MessagesBody, account: string): string | null {
+function forgedIn(body: MessagesBody, account: string, isBound: boolean): string | null {
   for (const [m, message] of body.messages.entries()) {
     assert.ok(blocksOf(message).length > 0 || typeof message.content === 'string', 'no message is empty');
     for (const [b, block] of blocksOf(message).entries()) {
+      const prefix = isBound ? prefixOf(body, m) : '';
       const isForged =
-        (block.type === 'thinking' && block['signature'] !== sign(account, body.model, String(block['thinking']))) ||
-        (block.type === 'redacted_thinking' && block['data'] !== sign(account, body.model, `redacted ${account}`));
+        (block.type === 'thinking' && block['signature'] !== sign(account, body.model, String(block['thinking']), prefix)) ||
+        (block.type === 'redacted_thinking' && block['data'] !== redact(account, body.model, String(block['data']).split('.')[0]!));
       if (isForged) return `messages.${m}.content.${b}: Invalid \`signature\` in \`thinking\` block`;
     }
   }
@@ -63,6 +73,8 @@ function isUnopened(body: MessagesBody): boolean {
 export interface SigningOptions {
   /** By key; default: the key is the account. */
   readonly accountOf?: (key: string) => string;
+  /** Thinking is bound to everything before it. */
+  readonly bound?: boolean;
   /** The blocks behind the thinking. */
   readonly content?: (body: MessagesBody) => readonly Block[];
   /** How it refuses a signature; default: 400 with Anthropic's words. */
@@ -75,13 +87,14 @@ export function signingProvider(options: SigningOptions = {}): (call: SimulatedC
     const body = bodyOf(call);
     const key = keyIn(call);
     const account = options.accountOf?.(key) ?? key;
-    const forged = forgedIn(body, account);
+    const forged = forgedIn(body, account, options.bound === true);
     if (forged !== null) return (options.refuse ?? refusal)(forged);
     if (isUnopened(body)) return refusal('Expected `thinking` or `redacted_thinking`, but found `tool_use`.');
     const thinking = `thought ${call.number}`;
+    const prefix = options.bound === true ? prefixOf(body, body.messages.length) : '';
     const content: Block[] = [
-      { type: 'thinking', thinking, signature: sign(account, body.model, thinking) },
-      { type: 'redacted_thinking', data: sign(account, body.model, `redacted ${account}`) },
+      { type: 'thinking', thinking, signature: sign(account, body.model, thinking, prefix) },
+      { type: 'redacted_thinking', data: redact(account, body.model, `r${call.number}`) },
       ...(options.content?.(body) ?? [{ type: 'text', text: `answer ${call.number}` }]),
     ];
     return body.stream === true ? messageStream(body.model, content) : messageAnswer(body.model, content);

@@ -50,3 +50,11 @@ export function holdingOnly(engine: Engine, request: GatewayRequest, route: Rout
   const key = `capable ${[...left].map((target) => all.indexOf(target)).join()}`;
   return { tiers: route.select(key, (target) => left.has(target)), incapable: [...capable.incapable, ...incapable] };
 }
+
+/** True if the request names something by its id that this account is not known to hold: another one may. */
+export function mayBeHeldElsewhere({ engine, request }: { engine: Engine; request: GatewayRequest }, { state }: RouteTarget): boolean {
+  const place = placeOf(request, state);
+  return piecesIn(request).pieces.some(
+    (piece) => piece.kind === 'state' && readingOf(engine.makers, engine.clock.epochMs(), piece, place) === 'unknown',
+  );
+}
