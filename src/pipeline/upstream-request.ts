@@ -9,7 +9,7 @@ import { ResponseForm } from './answer-form.ts';
 import type { AttemptOptions } from './attempt-options.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { BodyCut } from './opaque/pieces.ts';
-import { editsFor } from './retry/edits.ts';
+import { editsFor, leftOut, memberOf } from './retry/edits.ts';
 import { conversionFor, isConverted, sentBody } from './sent-body.ts';
 import type { RouteTarget } from './route.ts';
 
@@ -37,7 +37,8 @@ export function pathOf({ request, target: { state } }: Pick<UpstreamRequest, 're
   return state.endpoint.path(state.basePath, { operation, path: isConverted(request, state) ? null : request.path });
 }
 
-export function headersOf({ request, target }: UpstreamRequest): readonly string[] {
+export function headersOf(options: UpstreamRequest): readonly string[] {
+  const { request, target } = options;
   const { state } = target;
   const headers = [...state.headers];
   const isOther = isConverted(request, state);
@@ -46,10 +47,21 @@ export function headersOf({ request, target }: UpstreamRequest): readonly string
   else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
-    if (state.forwards.has(name) && !(isOther && DIALECT_HEADERS.has(name))) headers.push(name, request.forwardHeaders[i + 1]!);
+    if (!state.forwards.has(name) || (isOther && DIALECT_HEADERS.has(name))) continue;
+    const value = request.forwardHeaders[i + 1]!;
+    const sent = name === request.dialect.request.tied?.name ? tiedValue(options, value) : value;
+    if (sent !== '') headers.push(name, sent);
   }
   addDefaults(headers, state.endpoint.defaultHeaders);
   return headers;
+}
+
+/** What a header names of the body goes with what is left out of the body. */
+function tiedValue({ request, target, repairs, cut }: UpstreamRequest, value: string): string {
+  const names = request.facts.operation === 'bytes' ? [] : leftOut(request, target, repairs, cut);
+  if (names.length === 0) return value;
+  const isSent = (name: string): boolean => !names.includes(name) && memberOf(request.body, name) !== undefined;
+  return request.dialect.request.tied!.valueFor(value, names, isSent);
 }
 
 /** In which form the caller wants the response. An attempt that goes on with a broken one is held back for no quality of its own. */

@@ -39,6 +39,16 @@ export interface DialectRequest {
   identity(body: RequestBody): string | readonly (string | Uint8Array)[];
   /** In which form the response is wanted; null: any text will do. */
   format(body: RequestBody): ResponseFormat | null;
+  /** A header of the caller's that belongs to members of the body; absent: there is none. */
+  readonly tied?: TiedHeader;
+}
+
+/** A header whose value names members of the body, and is refused without them. */
+export interface TiedHeader {
+  /** In lower case. */
+  readonly name: string;
+  /** The value for a body without the members `leftOut`; empty: the header is left out. */
+  valueFor(value: string, leftOut: readonly string[], isSent: (member: string) => boolean): string;
 }
 
 /** What a dialect says in the path of a request. */

@@ -60,6 +60,9 @@ const texts = (body: MessagesBody): string[] =>
 const lastCall = (world: VirtualWorld): SimulatedCall => world.upstream.calls.at(-1)!;
 const dropped = (headers: Headers): string | null => headers.get('x-breakwater-dropped');
 
+const headerOf = ({ request: { headers } }: SimulatedCall, name: string): string | undefined =>
+  headers.find((_, i) => i % 2 === 1 && headers[i - 1] === name);
+
 class Conversation {
   readonly messages: Message[] = [];
   readonly world: VirtualWorld;
@@ -217,13 +220,16 @@ describe('a conversation with signed thinking', { concurrency: 4 }, () => {
       thinking: { type: 'enabled', budget_tokens: 1024 },
       context_management: { edits: [{ type: 'clear_thinking_20251015' }] },
     };
-    const second = await askMessages(world, { ...ask, model: 'other/m' });
+    const betas = { 'anthropic-beta': 'claude-code-20250219,interleaved-thinking-2025-05-14,context-management-2025-06-27' };
+    const second = await askMessages(world, { ...ask, model: 'other/m' }, betas);
     assert.equal(second.status, 200);
     assert.equal(dropped(second.headers), 'thinking, redacted_thinking, context_management');
     assert.equal('thinking' in bodyOf(lastCall(world)), false);
-    const own = await askMessages(world, { ...ask, model: 'claude/m' });
+    assert.equal(headerOf(lastCall(world), 'anthropic-beta'), 'claude-code-20250219');
+    const own = await askMessages(world, { ...ask, model: 'claude/m' }, betas);
     assert.deepEqual([own.status, dropped(own.headers)], [200, null]);
     assert.equal('thinking' in bodyOf(lastCall(world)), true);
+    assert.equal(headerOf(lastCall(world), 'anthropic-beta'), betas['anthropic-beta']);
   });
 
   it('is known to its maker after a restart', async (t) => {
@@ -276,6 +282,16 @@ describe('signed thinking and what it is bound to', { concurrency: 4 }, () => {
     const second = await talk.say('set', 'two');
     assert.deepEqual([second.calls, dropped(second.headers)], [2, 'thinking, redacted_thinking']);
     for (let i = 0; i < 3; i++) assert.equal((await talk.say('set', 'more')).calls, 1, 'what was refused once is not sent again');
+  });
+
+  it('a beta is left out with the members that a route drops', async (t) => {
+    const world = await stage(t, { models: { lean: [{ target: 'other/m', drop: ['context_management'] }] } });
+    const body = { model: 'lean', messages: [user('one')], context_management: { edits: [] } };
+    const betas = { 'anthropic-beta': 'context-management-2025-06-27' };
+    await askMessages(world, body, betas);
+    assert.deepEqual([headerOf(lastCall(world), 'anthropic-beta'), 'context_management' in bodyOf(lastCall(world))], [undefined, false]);
+    await askMessages(world, { ...body, model: 'other/m' }, betas);
+    assert.equal(headerOf(lastCall(world), 'anthropic-beta'), betas['anthropic-beta']);
   });
 
   it('is not sent to another model of the same account', async (t) => {

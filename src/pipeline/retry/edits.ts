@@ -42,6 +42,13 @@ export function editsFor(request: GatewayRequest, target: RouteTarget, repairs: 
   return edits;
 }
 
+/** The caller's members that are not sent, for one target. */
+export function leftOut(request: GatewayRequest, target: RouteTarget, repairs: readonly Repair[], cut: BodyCut | null): readonly string[] {
+  if (target.drop.length === 0 && repairs.length === 0 && cut === null) return NO_NAMES;
+  const { drop = NO_NAMES, set = {} } = editsFor(request, target, repairs, cut);
+  return drop.filter((name) => !(name in set) && memberOf(request.body, name) !== undefined);
+}
+
 const NO_CUTS: readonly Cut[] = [];
 
 /** `set` and `drop` of the route, but for the members that signed reasoning in the request is bound to. */

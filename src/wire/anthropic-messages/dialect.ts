@@ -4,6 +4,7 @@ import type { Dialect } from '../dialect.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
+import { betasFor } from './betas.ts';
 import { decodeMessages } from './decode-request.ts';
 import { encodeErrorBody, encodeErrorEvent } from './encode-error.ts';
 import { readMessagesFormat } from './format.ts';
@@ -26,6 +27,7 @@ export const anthropicMessages: Dialect = {
     edit: encodePieces,
     identity: (body) => identityParts(body, IGNORED),
     format: readMessagesFormat,
+    tied: { name: 'anthropic-beta', valueFor: betasFor },
   },
   response: {
     read: (_operation, body, _choices, outline) => readMessageResponse(body, outline),
