@@ -26,6 +26,7 @@ export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Arr
   const { facts, body } = request;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
+    if (cut !== null) return request.dialect.request.edit(body, { model: target.state.model, drop: cut.drop, cuts: cut.cuts });
     return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
   return target.state.wire.dialect.request.edit(sentBody(request, target.state), editsFor(request, target, repairs, cut));

@@ -56,8 +56,10 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
       return matches(bytes, start, 'thread') ? KEY_OPAQUE : KEY_NONE;
     case 7:
       if (matches(bytes, start, 'content')) return KEY_TEXT;
+      if (matches(bytes, start, 'fileUri')) return KEY_OPAQUE;
       return matches(bytes, start, 'file_id') ? KEY_FILE_REFERENCE : KEY_NONE;
     case 8:
+      if (matches(bytes, start, 'file_uri')) return KEY_OPAQUE;
       return matches(bytes, start, 'file_url') ? KEY_FILE_REFERENCE : KEY_NONE;
     case 9:
       if (matches(bytes, start, 'image_url')) return KEY_IMAGE_URL;
@@ -69,23 +71,24 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
     case 11:
       if (matches(bytes, start, 'inline_data')) return KEY_TYPED;
       return matches(bytes, start, 'input_audio') ? KEY_INPUT_AUDIO : KEY_NONE;
-    case 12:
-      return matches(bytes, start, 'conversation') ? KEY_OPAQUE : KEY_NONE;
-    case 16:
-      return matches(bytes, start, 'thoughtSignature') ? KEY_OPAQUE : KEY_NONE;
-    case 17:
-      return isLongOpaque(bytes, start) ? KEY_OPAQUE : KEY_NONE;
-    case 20:
-      return matches(bytes, start, 'previous_response_id') ? KEY_OPAQUE : KEY_NONE;
     default:
-      return KEY_NONE;
+      return isLongOpaque(bytes, start, end) ? KEY_OPAQUE : KEY_NONE;
   }
 }
 
-function isLongOpaque(bytes: Uint8Array, start: number): boolean {
-  return (
-    matches(bytes, start, 'encrypted_content') || matches(bytes, start, 'thought_signature') || matches(bytes, start, 'reasoning_details')
-  );
+/** Names of opaque pieces that are longer than those of media. */
+const LONG_OPAQUE: readonly string[] = [
+  'conversation', 'cachedContent', 'cached_content', 'vector_store_ids', 'thoughtSignature', 'encrypted_content', 'thought_signature',
+  'reasoning_details', 'previous_response_id',
+]; // prettier-ignore
+const LONG_OPAQUE_MIN = 12;
+const LONG_OPAQUE_MAX = 20;
+
+function isLongOpaque(bytes: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  if (length < LONG_OPAQUE_MIN || length > LONG_OPAQUE_MAX) return false;
+  for (const name of LONG_OPAQUE) if (name.length === length && matches(bytes, start, name)) return true;
+  return false;
 }
 
 /**

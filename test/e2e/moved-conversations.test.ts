@@ -5,12 +5,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { systemClock } from '../../src/gateway/system-clock.ts';
+import { startStorm } from '../../src/storm/index.ts';
 import { chatAnswer, chatStream } from '../../src/testing/simulated-chat.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { allBlocks, askMessages, blocksOf, bodyOf, isThinking, keyIn, refusal, signingProvider } from './signing-provider.ts';
 import type { Block, Message, MessagesBody, SigningOptions } from './signing-provider.ts';
+import { startGateway } from './harness.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
 
@@ -232,6 +235,52 @@ describe('a conversation with signed thinking', { concurrency: 4 }, () => {
     assert.equal(headerOf(lastCall(world), 'anthropic-beta'), betas['anthropic-beta']);
   });
 
+  it('turns adaptive thinking off only where the target wants it at the beginning, and pays for that once', async (t) => {
+    const call: Block = { type: 'tool_use', id: 'toolu_1', name: 'look', input: {} };
+    for (const opens of [false, true]) {
+      const world = await stage(t, { signing: { opens, content: () => [call] } });
+      const messages: Message[] = [user('one')];
+      const ask = async (model: string) => {
+        const before = world.upstream.calls.length;
+        const turn = await askMessages(world, { model, messages, thinking: { type: 'adaptive' } });
+        messages.push(
+          { role: 'assistant', content: turn.blocks },
+          { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'toolu_1' }] },
+        );
+        return [turn.status, world.upstream.calls.length - before, dropped(turn.headers)];
+      };
+      const foreign = 'thinking, redacted_thinking';
+      assert.deepEqual(await ask('claude/m'), [200, 1, null]);
+      assert.deepEqual(await ask('other/m'), [200, opens ? 2 : 1, foreign]);
+      assert.equal('thinking' in bodyOf(lastCall(world)), !opens);
+      assert.deepEqual(await ask('claude/m'), [200, opens ? 2 : 1, foreign]);
+      assert.deepEqual(await ask('other/m'), [200, 1, foreign]);
+    }
+  });
+
+  it('is counted without what the target can not read', async (t) => {
+    const world = await stage(t);
+    const talk = new Conversation(world);
+    await talk.say('claude/m', 'one');
+    const count = async (model: string): Promise<unknown> => {
+      const body = JSON.stringify({ model, messages: [...talk.messages, user('two')] });
+      const asked = world.fetch('http://breakwater/v1/messages/count_tokens', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body,
+      });
+      assert.equal((await world.until(asked)).status, 200);
+      return [
+        new URL(lastCall(world).request.path, 'http://x').pathname,
+        allBlocks(bodyOf(lastCall(world))).filter(isThinking).length,
+        bodyOf(lastCall(world)).model,
+      ];
+    };
+    assert.deepEqual(await count('claude/m'), ['/v1/messages/count_tokens', 2, 'm']);
+    assert.deepEqual(await count('other/m'), ['/v1/messages/count_tokens', 0, 'm']);
+    assert.equal(world.upstream.calls.length, 3);
+  });
+
   it('is known to its maker after a restart', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'breakwater-opaque-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
@@ -253,6 +302,54 @@ describe('a conversation with signed thinking', { concurrency: 4 }, () => {
     assert.deepEqual([back.calls, keyIn(lastCall(after))], [1, home]);
     assert.equal(allBlocks(bodyOf(lastCall(after))).filter(isThinking).length, 2);
   });
+});
+
+describe('over sockets, against Storm, which signs thinking for each key', { concurrency: 2 }, () => {
+  for (const stream of [false, true]) {
+    it(`twenty turns at two keys, another provider and a chat provider, with a restart between them, ${stream ? 'streamed' : 'in one piece'}`, async (t) => {
+      const folder = await mkdtemp(join(tmpdir(), 'breakwater-moved-'));
+      t.after(() => rm(folder, { recursive: true, force: true }));
+      const storms = await Promise.all(['a', 'b', 'g'].map((name) => startStorm({ name })));
+      t.after(() => Promise.all(storms.map((storm) => storm.close())));
+      const at = (i: number, protocol: 'anthropic' | 'openai', apiKey: string) => ({ protocol, baseUrl: storms[i]!.url, apiKey });
+      const providers = {
+        first: at(0, 'anthropic', 'sk-first-key-0001'),
+        second: at(0, 'anthropic', 'sk-second-key-0002'),
+        other: at(1, 'anthropic', 'sk-third-key-0003'),
+        chat: at(2, 'openai', 'sk-fourth-key-0004'),
+      };
+      const start = async () =>
+        startGateway(
+          { providers },
+          { store: await openStore(`sqlite:${join(folder, 'state.db')}`, { clock: systemClock, onWarning: () => {} }) },
+        );
+      let gateway = await start();
+      t.after(() => gateway.close());
+      const world = {
+        fetch: (url: string | URL | Request, init?: RequestInit) => gateway.fetch(url, init),
+        until: <T>(promise: Promise<T>) => promise,
+      };
+      const messages: Message[] = [];
+      const thinking = { type: 'enabled', budget_tokens: 1024 };
+      for (let i = 0; i < 20; i++) {
+        if (i === 10) {
+          await gateway.close();
+          gateway = await start();
+        }
+        messages.push(user(`question ${i}`));
+        const model = `${Object.keys(providers)[i % 4]!}/m`;
+        const { status, text, blocks, headers } = await askMessages(world, { model, messages, stream, thinking });
+        assert.equal(status, 200, text);
+        assert.equal(headers.get('x-breakwater-attempts'), '1');
+        assert.equal(blocks.some(isThinking), i % 4 !== 3);
+        messages.push({ role: 'assistant', content: blocks });
+      }
+      assert.deepEqual(
+        storms.map((storm) => storm.stats().calls),
+        [10, 5, 5],
+      );
+    });
+  }
 });
 
 describe('signed thinking and what it is bound to', { concurrency: 4 }, () => {

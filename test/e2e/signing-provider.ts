@@ -64,9 +64,10 @@ function forgedIn(body: MessagesBody, account: string, isBound: boolean): string
 }
 
 /** With a budget the last message of the model opens with thinking where it calls a tool. */
-function isUnopened(body: MessagesBody): boolean {
+function isUnopened(body: MessagesBody, isStrict: boolean): boolean {
   const last = blocksOf(body.messages.findLast(({ role }) => role === 'assistant') ?? { role: '', content: '' });
-  const isOn = (body['thinking'] as { type?: string } | undefined)?.type === 'enabled';
+  const type = (body['thinking'] as { type?: string } | undefined)?.type;
+  const isOn = type === 'enabled' || (isStrict && type === 'adaptive');
   return isOn && last.some(({ type }) => type === 'tool_use') && !isThinking(last[0]!);
 }
 
@@ -75,6 +76,8 @@ export interface SigningOptions {
   readonly accountOf?: (key: string) => string;
   /** Thinking is bound to everything before it. */
   readonly bound?: boolean;
+  /** Adaptive thinking has to open a turn as well. */
+  readonly opens?: boolean;
   /** The blocks behind the thinking. */
   readonly content?: (body: MessagesBody) => readonly Block[];
   /** How it refuses a signature; default: 400 with Anthropic's words. */
@@ -89,7 +92,7 @@ export function signingProvider(options: SigningOptions = {}): (call: SimulatedC
     const account = options.accountOf?.(key) ?? key;
     const forged = forgedIn(body, account, options.bound === true);
     if (forged !== null) return (options.refuse ?? refusal)(forged);
-    if (isUnopened(body)) return refusal('Expected `thinking` or `redacted_thinking`, but found `tool_use`.');
+    if (isUnopened(body, options.opens === true)) return refusal('Expected `thinking` or `redacted_thinking`, but found `tool_use`.');
     const thinking = `thought ${call.number}`;
     const prefix = options.bound === true ? prefixOf(body, body.messages.length) : '';
     const content: Block[] = [

@@ -1,5 +1,5 @@
 /** What is left out of a body for a target that can't read it. */
-import { cutsOf } from '../../wire/opaque/opaque.ts';
+import { cutsOf, OPENING } from '../../wire/opaque/opaque.ts';
 import type { OpaquePiece } from '../../wire/opaque/opaque.ts';
 import type { RequestRun } from '../run.ts';
 import type { RouteTarget } from '../route.ts';
@@ -15,7 +15,8 @@ export function cutFor(run: RequestRun, target: RouteTarget, level: StripLevel):
   if (inBody.pieces.length === 0 || isConverted(request, target.state)) return null;
   const removed = removedFor(run, target, level, inBody.pieces);
   if (removed.length === 0) return null;
-  const drop = inBody.droppedWith(new Set(removed));
+  const wantsOpening = run.engine.makers.reading(run.engine.clock.epochMs(), OPENING, placeOf(request, target.state)) === 'foreign';
+  const drop = inBody.droppedWith(new Set(removed), wantsOpening);
   const fields = [...new Set([...removed.map(({ field }) => field), ...drop])];
   return { level, removed, cuts: cutsOf(removed, target.state.model), drop, fields };
 }

@@ -5,6 +5,9 @@ import type { RequestRun } from '../run.ts';
 import { sentBody } from '../sent-body.ts';
 import { piecesIn, placeOf, readingOf, unsignedAt } from './pieces.ts';
 
+/** Pieces of one request that are learned from, the latest of them: a caller may send any number. */
+const LEARNED_MAX = 256;
+
 /** An attempt has ended, whichever way: what its response held is its target's. */
 export function learnMakers({ engine }: RequestRun, { facts, options }: Attempt): void {
   const { opaque, responseId } = facts;
@@ -27,11 +30,12 @@ export function learnReading(run: RequestRun, { options }: Attempt): void {
   const { makers, clock } = run.engine;
   const nowMs = clock.epochMs();
   const place = placeOf(request, target.state);
-  for (const piece of pieces) {
+  for (const piece of pieces.slice(-LEARNED_MAX)) {
     if (piece.kind === 'state' && readingOf(makers, nowMs, piece, place) === 'unknown') makers.made(nowMs, piece.id, place);
   }
   if (cut === null || cut.level === 'foreign') return;
-  for (const piece of cut.removed) {
-    if (cut.level === 'all' || readingOf(makers, nowMs, piece, place) === 'unknown') makers.refused(nowMs, piece.id, place);
+  for (const piece of cut.removed.slice(-LEARNED_MAX)) {
+    if (cut.level !== 'all' && readingOf(makers, nowMs, piece, place) !== 'unknown') continue;
+    makers.refused(nowMs, piece.id, piece.id === UNSIGNED ? unsignedAt(place) : place);
   }
 }

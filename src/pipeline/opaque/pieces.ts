@@ -29,8 +29,8 @@ export interface BodyCut {
 const found = new WeakMap<RequestBody, OpaqueInBody>();
 
 /** Looks into bodies only whose scan has come across names of such pieces, once into each. */
-export function piecesIn({ body, dialect, facts }: GatewayRequest): OpaqueInBody {
-  if (body.opaque !== true || facts.operation !== 'chat') return NOTHING_OPAQUE;
+export function piecesIn({ body, dialect }: GatewayRequest): OpaqueInBody {
+  if (body.opaque !== true) return NOTHING_OPAQUE;
   let pieces = found.get(body);
   if (pieces === undefined) found.set(body, (pieces = dialect.opaque.find(body)));
   return pieces;

@@ -16,12 +16,25 @@ const TEXTS: readonly RegExp[] = [
   /redacted_thinking\W{0,3}blocks?\b.{0,80}\bcan ?not be modified/i,
 ];
 
+/** What is left of a turn does not open with reasoning. */
+const UNOPENED = /expected\W{1,3}(redacted_)?thinking\b.{0,80}\bfound\b|must (start|begin) with a\W{1,3}thinking\W{1,3}block/is;
+
 /** As much of an error is searched, in characters. */
 const SEARCHED_LENGTH = 4_096;
 
 /** True if the provider refuses a piece that it can't read. Asked only about requests that hold some. */
-export function refusesOpaque({ kind, status, code, type, message, body }: Failure): boolean {
-  if (kind !== 'error' && (kind !== 'status' || status === 401 || status === 403 || status === 429)) return false;
-  const text = `${code ?? ''} ${type ?? ''} ${message} ${body === null ? '' : errorTexts(body)}`.slice(0, SEARCHED_LENGTH);
+export function refusesOpaque(failure: Failure): boolean {
+  const text = textOf(failure);
   return CODES.test(text) || TEXTS.some((words) => words.test(text));
+}
+
+/** True if the provider misses reasoning at the beginning of a turn. */
+export function missesOpening(failure: Failure): boolean {
+  return UNOPENED.test(textOf(failure));
+}
+
+/** All that the provider says; empty where it refuses the key or the rate, or says nothing. */
+function textOf({ kind, status, code, type, message, body }: Failure): string {
+  if (kind !== 'error' && (kind !== 'status' || status === 401 || status === 403 || status === 429)) return '';
+  return `${code ?? ''} ${type ?? ''} ${message} ${body === null ? '' : errorTexts(body)}`.slice(0, SEARCHED_LENGTH);
 }

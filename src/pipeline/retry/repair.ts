@@ -15,10 +15,12 @@ import type { Judgement } from '../../policy/verdict.ts';
 import { fieldOf } from '../../policy/verdict/callers-fault.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
+import { OPENING } from '../../wire/opaque/opaque.ts';
 import type { Attempt } from '../attempt.ts';
 import { cutFor } from '../opaque/body-cut.ts';
-import { piecesIn, STRIP_LEVELS } from '../opaque/pieces.ts';
-import { refusesOpaque } from '../opaque/refusal.ts';
+import { piecesIn, placeOf, STRIP_LEVELS } from '../opaque/pieces.ts';
+import type { BodyCut } from '../opaque/pieces.ts';
+import { missesOpening, refusesOpaque } from '../opaque/refusal.ts';
 import { conversionFor, sentBody } from '../sent-body.ts';
 import type { RouteTarget } from '../route.ts';
 import type { RequestRun } from '../run.ts';
@@ -115,7 +117,9 @@ export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure,
  */
 function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
   const { request, target, cut } = attempt.options;
-  if (run.repairs >= REPAIRS_MAX || piecesIn(request).pieces.length === 0 || !refusesOpaque(failure)) return null;
+  if (run.repairs >= REPAIRS_MAX || piecesIn(request).pieces.length === 0) return null;
+  if (cut !== null && missesOpening(failure)) return withoutReasoning(run, target, cut);
+  if (!refusesOpaque(failure)) return null;
   const done = STRIP_LEVELS.indexOf(cut?.level ?? 'foreign');
   for (const level of STRIP_LEVELS.slice(done + 1)) {
     const next = cutFor(run, target, level);
@@ -125,6 +129,15 @@ function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgem
     return REPAIRED;
   }
   return null;
+}
+
+/** What is left does not open with reasoning, which the target wants where reasoning is asked for: it is not asked for. */
+function withoutReasoning(run: RequestRun, target: RouteTarget, cut: BodyCut): Judgement | null {
+  const { makers, clock } = run.engine;
+  makers.refused(clock.epochMs(), OPENING, placeOf(run.request, target.state));
+  if (cutFor(run, target, cut.level)?.drop.length === cut.drop.length) return null;
+  askAgainAtOnce(run, target);
+  return REPAIRED;
 }
 
 /** At the expense of no budget. */

@@ -43,7 +43,7 @@ class MessagesPieces {
     if (messages !== undefined) this.#readMessages(messages);
     this.#readContainer(this.#member('container'));
     this.#readThread(this.#member('thread'));
-    return { pieces: this.#pieces, droppedWith: (removed) => this.#droppedWith(removed) };
+    return { pieces: this.#pieces, droppedWith: (removed, strictly) => this.#droppedWith(removed, strictly) };
   }
 
   #member(name: string): BodyMember | undefined {
@@ -121,15 +121,16 @@ class MessagesPieces {
 
   /**
    * With a budget for thinking, a last message that calls a tool has to open with thinking: where that is left out, so is the budget, and
-   * with it the edits of the context that want thinking to be on.
+   * with it the edits of the context that want thinking to be on. Models that choose their budget themselves mostly do without.
    */
-  #droppedWith(removed: ReadonlySet<OpaquePiece>): readonly string[] {
+  #droppedWith(removed: ReadonlySet<OpaquePiece>, strictly: boolean): readonly string[] {
     if (this.#last?.callsTool !== true) return [];
     const [first = null] = this.#last.blocks;
     const opening = this.#last.blocks.find((block) => block === null || !removed.has(block));
     if (first === null || !removed.has(first) || opening !== null) return [];
     const thinking = this.#member('thinking');
-    if (thinking === undefined || this.#textIn(thinking, 'type') !== 'enabled') return [];
+    const type = thinking === undefined ? 'disabled' : this.#textIn(thinking, 'type');
+    if (type === 'disabled' || (type !== 'enabled' && !strictly)) return [];
     const edits = this.#member('context_management');
     return edits !== undefined && this.#holds(edits, 'clear_thinking') ? ['thinking', 'context_management'] : ['thinking'];
   }

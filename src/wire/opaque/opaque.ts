@@ -37,8 +37,11 @@ export interface StandIn extends Span {
 export interface OpaqueInBody {
   /** In the order of the conversation. */
   readonly pieces: readonly OpaquePiece[];
-  /** Top-level members that the dialect does not take any more where these pieces are left out. */
-  droppedWith(removed: ReadonlySet<OpaquePiece>): readonly string[];
+  /**
+   * Top-level members that the dialect does not take any more where these pieces are left out. `strictly`: also those that some models
+   * take all the same.
+   */
+  droppedWith(removed: ReadonlySet<OpaquePiece>, strictly: boolean): readonly string[];
 }
 
 export interface OpaqueForms {
@@ -57,6 +60,9 @@ export const UNSIGNED = 'unsigned';
 
 /** Reasoning that a provider of another dialect made, as we have given it to a caller: no provider takes it. */
 export const UNREADABLE = 'unreadable';
+
+/** Stands for what opens a turn with reasoning: a place that has refused it wants such a turn to open so, or no reasoning at all. */
+export const OPENING = 'opening';
 
 const ID_LENGTH = 22;
 
