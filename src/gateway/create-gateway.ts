@@ -36,6 +36,7 @@ import { RunningList } from '../pipeline/running-list.ts';
 import { StalledReaders } from '../pipeline/stalled-readers.ts';
 import { SchemaCheck } from '../pipeline/schema/schema-check.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
+import { MakerBook } from '../policy/opaque/maker-book.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 import { LocalTransport } from '../transport/local/local-transport.ts';
@@ -53,6 +54,7 @@ import { localModels } from './local-models.ts';
 import { ProviderLists } from './model-lists.ts';
 import { QualityChecks } from './quality-checks.ts';
 import { Routes } from './routes.ts';
+import { keepMakers } from './saved-makers.ts';
 import { SavedState } from './saved-state.ts';
 import { queueStatus, snapshotOf, targetStatus } from './status.ts';
 import { TargetRegistry } from './targets.ts';
@@ -144,6 +146,7 @@ class RunningGateway implements Gateway {
       running: new RunningList(),
       stalled: new StalledReaders(clock, (resource) => admission.isWaitedFor(resource)),
       held: this.#held,
+      makers: new MakerBook(),
       schemas: new SchemaCheck(),
       slices: this.slices,
       exhaustion: new Pace(EXHAUSTION_WARNING_MS),
@@ -162,12 +165,14 @@ class RunningGateway implements Gateway {
     await this.#checks.load(this.#config);
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
+    await keepMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
     this.#warnOfSharing();
     this.#store.onHealthChange((health) => {
       if (health.state !== 'ok') return;
       // It may be another file now: everything is written anew.
       this.#saved.writeAll();
+      this.#engine.makers.saveAll();
       this.events.emit({
         type: 'lifecycle',
         at: this.clock.now(),

@@ -14,6 +14,8 @@ export interface RouteApplicant extends Applicant<RouteTarget> {
   readonly source: Source;
   /** What keeps a session at one target, so that prompt caches are used; null: nothing. */
   readonly affinityKey: string | null;
+  /** Makers of what it holds, which are preferred to others of their tier; the best first. */
+  readonly preferred: readonly RouteTarget[];
   /** What answers of its kind may be compared by. */
   readonly kind: number;
   /** How long an answer to it usually takes, in milliseconds. */

@@ -8,6 +8,7 @@ import type { Settlement } from '../core/resource.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Pace } from '../core/pace.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
+import type { MakerBook } from '../policy/opaque/maker-book.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
 import type { AnswerBook } from './answer-book.ts';
@@ -31,6 +32,8 @@ export interface Engine {
   readonly stalled: StalledReaders;
   /** Answers that are given more than once. */
   readonly answers: AnswerBook;
+  /** Who made which opaque piece of a conversation. */
+  readonly makers: MakerBook;
   /** Bodies and answers in memory. */
   readonly held: HeldBytes;
   readonly schemas: SchemaCheck;

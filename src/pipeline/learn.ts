@@ -5,6 +5,7 @@ import type { Judgement } from '../policy/verdict.ts';
 import { limitedKind } from '../wire/limited-kind.ts';
 import type { Attempt } from './attempt.ts';
 import { proveAnswer } from './engine.ts';
+import { learnReading } from './opaque/learn-makers.ts';
 import { learnAccepted } from './retry/repair.ts';
 import type { TargetState } from './route.ts';
 import type { RequestRun } from './run.ts';
@@ -17,6 +18,7 @@ export function learnFromAnswer(run: RequestRun, attempt: Attempt): void {
   const now = clock.now();
   proveAnswer(run.engine, permit);
   learnAccepted(run, attempt);
+  learnReading(run, attempt);
   state.refusals.answered();
   const wasFull = state.concurrency.earliest(now) !== now;
   state.concurrency.served(now, attempt.startedAt, attempt.running);

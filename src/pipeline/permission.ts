@@ -15,6 +15,7 @@ import { answerKind } from './answer-kind.ts';
 import { callKindOf } from './call-kind.ts';
 import { holderOf } from './gateway-request.ts';
 import { withHomeFirst } from './home.ts';
+import { makersAmong } from './opaque/preference.ts';
 import { noteMissed } from './missed.ts';
 import { countsCached, isKeyOutOfOrder, isOutOfOrder, pausedMs } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
@@ -35,6 +36,7 @@ export class RunApplicant implements RouteApplicant {
   readonly #waitUntil: Instant;
   #startBy: Instant | null = null;
   #usualMs: number | null = null;
+  #preferred: readonly RouteTarget[] | null = null;
   waiting: object | null = null;
   tell: RouteApplicant['tell'] = null;
   tiers: Tiers;
@@ -113,6 +115,10 @@ export class RunApplicant implements RouteApplicant {
 
   get affinityKey(): string | null {
     return this.#run.request.sessionKey;
+  }
+
+  get preferred(): readonly RouteTarget[] {
+    return (this.#preferred ??= makersAmong(this.#run.engine, this.#run.request, this.#run.tiers));
   }
 
   get isLast(): boolean {

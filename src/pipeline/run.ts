@@ -21,6 +21,7 @@ import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import { holderOf, keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import { holdingOnly } from './opaque/preference.ts';
 import { emitReceived } from './received.ts';
 import { isOutOfOrder, isStandInFor } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
@@ -111,7 +112,7 @@ export class RequestRun implements Running, AttemptOwner {
     this.priority = request.priority;
     const tiers = route.tiersFor(request.facts.operation, request.fallback);
     const usable = shared === null || shared.stale === null ? tiers : route.beforeLocal(tiers);
-    ({ tiers: this.tiers, incapable: this.incapable } = capableOf(request, route, usable));
+    ({ tiers: this.tiers, incapable: this.incapable } = holdingOnly(engine, request, route, capableOf(request, route, usable)));
     this.downstream = shared ?? this.#ownDownstream(sink);
   }
 

@@ -1,5 +1,6 @@
 import type { Instant } from '../core/clock.ts';
 import type { Repair } from '../policy/repair/repair.ts';
+import type { StripLevel } from './opaque/pieces.ts';
 import type { RouteTarget } from './route.ts';
 
 /** An attempt with changed edits, whose outcome tells whether they were to blame for an error. */
@@ -26,6 +27,7 @@ interface Tried {
   /** Keys of learned repairs that are not made for this request. */
   unmade: readonly string[];
   trial: RepairTrial | null;
+  strip: StripLevel;
 }
 
 const NO_REPAIRS: readonly Repair[] = [];
@@ -39,6 +41,7 @@ const UNTRIED = {
   repairs: NO_REPAIRS,
   unmade: NO_KEYS,
   trial: null,
+  strip: 'foreign' as const,
 };
 
 /** What one request knows of the targets that it has met. A short list: most requests meet one. */
@@ -73,6 +76,15 @@ export class TriedTargets {
   /** Keys of learned repairs that are not made for this request, because the target refused it with them. */
   unmade(target: RouteTarget): readonly string[] {
     return this.#find(target)?.unmade ?? NO_KEYS;
+  }
+
+  /** Which opaque pieces are left out for it. */
+  stripLevel(target: RouteTarget): StripLevel {
+    return this.#find(target)?.strip ?? 'foreign';
+  }
+
+  strip(target: RouteTarget, level: StripLevel): void {
+    this.#of(target).strip = level;
   }
 
   markAsked(target: RouteTarget): void {

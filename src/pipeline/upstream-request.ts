@@ -8,7 +8,8 @@ import { replaceModel } from '../wire/passed-body.ts';
 import { ResponseForm } from './answer-form.ts';
 import type { AttemptOptions } from './attempt-options.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import { editsFor } from './retry/edits.ts';
+import type { BodyCut } from './opaque/pieces.ts';
+import { editsFor, leftOut, memberOf } from './retry/edits.ts';
 import type { RouteTarget } from './route.ts';
 import { callerBody } from './sent-body.ts';
 import type { Converted } from './sent-body.ts';
@@ -18,18 +19,21 @@ interface UpstreamRequest {
   readonly target: RouteTarget;
   readonly conversion: Converted | null;
   readonly repairs: readonly Repair[];
+  readonly cut: BodyCut | null;
 }
 
 /** The body for the target: the original bytes with only the permitted edits; null: none. */
 export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Array[] | null {
-  const { request, target, conversion, repairs } = options;
+  const { request, target, conversion, repairs, cut } = options;
   const { facts, body } = request;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
+    if (cut !== null) return request.dialect.request.edit(body, { model: target.state.model, drop: cut.drop, cuts: cut.cuts });
     return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
   const dialect = conversion === null ? request.dialect : target.state.wire.dialect;
-  return dialect.request.edit(conversion?.body ?? callerBody(request, target.state), editsFor(request, target, repairs));
+  const sent = conversion?.body ?? callerBody(request, target.state);
+  return dialect.request.edit(sent, editsFor(request, target, repairs, cut));
 }
 
 /** Path and query of the call. */
@@ -39,7 +43,8 @@ export function pathOf({ request, target: { state }, conversion }: UpstreamReque
   return state.endpoint.path(state.basePath, { operation, path, model: state.model, stream });
 }
 
-export function headersOf({ request, target, conversion }: UpstreamRequest): readonly string[] {
+export function headersOf(options: UpstreamRequest): readonly string[] {
+  const { request, target, conversion } = options;
   const { state } = target;
   const headers = [...state.headers];
   if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
@@ -47,10 +52,21 @@ export function headersOf({ request, target, conversion }: UpstreamRequest): rea
   else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
-    if (state.forwards.has(name) && !(conversion !== null && DIALECT_HEADERS.has(name))) headers.push(name, request.forwardHeaders[i + 1]!);
+    if (!state.forwards.has(name) || (conversion !== null && DIALECT_HEADERS.has(name))) continue;
+    const value = request.forwardHeaders[i + 1]!;
+    const sent = name === request.dialect.request.tied?.name ? tiedValue(options, value) : value;
+    if (sent !== '') headers.push(name, sent);
   }
   addDefaults(headers, state.endpoint.defaultHeaders);
   return headers;
+}
+
+/** What a header names of the body goes with what is left out of the body. */
+function tiedValue({ request, target, repairs, cut }: UpstreamRequest, value: string): string {
+  const names = request.facts.operation === 'bytes' ? [] : leftOut(request, target, repairs, cut);
+  if (names.length === 0) return value;
+  const isSent = (name: string): boolean => !names.includes(name) && memberOf(request.body, name) !== undefined;
+  return request.dialect.request.tied!.valueFor(value, names, isSent);
 }
 
 /** In which form the caller wants the response. An attempt that goes on with a broken one is held back for no quality of its own. */

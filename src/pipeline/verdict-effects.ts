@@ -7,7 +7,7 @@ import type { Settlement } from '../core/resource.ts';
 import type { BlameLevel } from '../core/source.ts';
 import { equalJitter, fullJitter } from '../policy/backoff.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
-import { STALE_CONNECTION, judge } from '../policy/verdict.ts';
+import { STALE_CONNECTION, errorStatusOf, judge } from '../policy/verdict.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import { createFailure } from '../wire/failure.ts';
 import type { Attempt } from './attempt.ts';
@@ -15,6 +15,8 @@ import { blameCredential, limitCarrying } from './credential-blame.ts';
 import { settleAttempt } from './engine.ts';
 import { learnFromFailure } from './learn.ts';
 import { convertAfter, writeOutAfter } from './retry/other-dialect.ts';
+import { learnMakers } from './opaque/learn-makers.ts';
+import { mayBeHeldElsewhere } from './opaque/preference.ts';
 import { repairAfter } from './retry/repair.ts';
 import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
@@ -99,7 +101,7 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
   if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
     pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
-  else markDead(run, attempt, judgement);
+  else markDead(run, attempt, failure, judgement);
   limitCarrying(run, attempt, judgement);
 }
 
@@ -114,6 +116,7 @@ export function tellAttemptEnd(
   const at = run.engine.clock.now();
   const { number, target } = attempt.options;
   attempt.endTold = true;
+  learnMakers(run, attempt);
   const { usage } = attempt.facts;
   const cost = run.spending.add(target, usage);
   run.engine.events.emit({
@@ -249,10 +252,10 @@ function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judg
 }
 
 /** This target can't answer; unless the reason lies in its credential, no other one of the same model can either. */
-function markDead(run: RequestRun, attempt: Attempt, judgement: Judgement): void {
+function markDead(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
   const { target } = attempt.options;
   run.tried.markDead(target);
-  if (isOfCredential(judgement)) return;
+  if (isOfCredential(judgement) || (errorStatusOf(failure) === 404 && mayBeHeldElsewhere(run, target))) return;
   for (const other of run.tiers.flat()) if (isSamePlace(other, target)) run.tried.markDead(other);
 }
 

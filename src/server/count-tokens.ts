@@ -11,9 +11,9 @@ export function countTokens(call: Call): Promise<void> {
     const dialect = DIALECTS['anthropic-messages'];
     const decoded = decodeRequest(dialect, 'chat', bytes);
     if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-    const { facts } = decoded;
+    const { facts, body } = decoded;
     requireModel(call, facts.model);
-    if (await call.gateway.speaks(facts.model, call.holder, dialect)) return submitBytes(call, dialect, bytes, arrival);
+    if (await call.gateway.speaks(facts.model, call.holder, dialect)) return submitBytes(call, dialect, body.bytes, arrival, body);
     call.sendJson(200, { input_tokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);
   });
 }

@@ -19,8 +19,14 @@ export function passBytes(call: Call): Promise<void> {
   return withBody(call, (bytes, arrival) => submitBytes(call, DIALECTS['openai-chat'], bytes, arrival));
 }
 
-/** The same for a body that is here. */
-export async function submitBytes(call: Call, dialect: Dialect, bytes: Uint8Array, arrival: Arrival): Promise<void> {
+/** The same for a body that is here. `decoded`: the conversation that it holds, whose opaque pieces are minded; null: none. */
+export async function submitBytes(
+  call: Call,
+  dialect: Dialect,
+  bytes: Uint8Array,
+  arrival: Arrival,
+  decoded: RequestBody | null = null,
+): Promise<void> {
   const contentType = call.exchange.header('content-type') ?? null;
   const read = await readBody(call, contentType, bytes);
   const { passed, others } = accept(read);
@@ -32,7 +38,8 @@ export async function submitBytes(call: Call, dialect: Dialect, bytes: Uint8Arra
   if (call.client!.isLimited) requireModels(call, others());
   // What was read as JSON is sent as JSON, whatever it was called: a reader of forms would find other fields in it.
   const body = bodyOf(bytes, passed, isMultipart(contentType) || isJson(contentType) ? contentType : null);
-  return submit(call, { dialect, facts: factsOf(name, bytes), body, path: upstreamPath(call), ...arrival });
+  const opened = decoded === null ? body : { ...body, members: decoded.members, opaque: decoded.opaque === true };
+  return submit(call, { dialect, facts: factsOf(name, bytes), body: opened, path: upstreamPath(call), ...arrival });
 }
 
 /** A JSON body that is passed on for a model which the path names. */

@@ -61,8 +61,9 @@ export class ConvertedStreamReader implements StreamReader {
 
   /** What the caller's dialect has no place for is no content. */
   #learn(hasContent: boolean): void {
-    const { model, usage, finishReason, toolCallOpen } = this.#watcher.facts;
+    const { model, usage, finishReason, toolCallOpen, opaque } = this.#watcher.facts;
     Object.assign(this.facts, { model, usage, finishReason, toolCallOpen });
+    if (opaque !== undefined) this.facts.opaque = opaque;
     this.facts.hasContent ||= hasContent;
   }
 }

@@ -71,7 +71,7 @@ export function decodeScanned(
   return {
     ok: true,
     facts: fields.toFacts(operation),
-    body: { bytes, members: scan.members, values: scan.values, contentType: null, passed: null },
+    body: { bytes, members: scan.members, values: scan.values, opaque: scan.opaque, contentType: null, passed: null },
   };
 }
 

@@ -9,6 +9,7 @@ import type { Operation, Protocol, RequestFacts } from '../core/request.ts';
 import type { JsonFault, JsonObjectScan } from './json-scan.ts';
 import type { JsonOutline } from './json-outline.ts';
 import type { DialectName } from './model.ts';
+import type { Cut, OpaqueForms } from './opaque/opaque.ts';
 import type { RequestBody } from './request-body.ts';
 
 export interface Dialect {
@@ -19,6 +20,7 @@ export interface Dialect {
   readonly response: DialectResponse;
   readonly stream: DialectStream;
   readonly error: DialectError;
+  readonly opaque: OpaqueForms;
 }
 
 export type DecodedRequest =
@@ -37,6 +39,16 @@ export interface DialectRequest {
   identity(body: RequestBody): string | readonly (string | Uint8Array)[];
   /** In which form the response is wanted; null: any text will do. */
   format(body: RequestBody): ResponseFormat | null;
+  /** A header of the caller's that belongs to members of the body; absent: there is none. */
+  readonly tied?: TiedHeader;
+}
+
+/** A header whose value names members of the body, and is refused without them. */
+export interface TiedHeader {
+  /** In lower case. */
+  readonly name: string;
+  /** The value for a body without the members `leftOut`; empty: the header is left out. */
+  valueFor(value: string, leftOut: readonly string[], isSent: (member: string) => boolean): string;
 }
 
 /** What a dialect says in the path of a request. */
@@ -56,6 +68,8 @@ export interface RequestEdits {
   readonly rename?: ReadonlyMap<string, string>;
   /** Asks for the usage of a stream, where the dialect gives it only on demand. */
   readonly askUsage?: boolean;
+  /** Bytes inside of members that are taken out, in order. */
+  readonly cuts?: readonly Cut[];
 }
 
 /** In which form a request wants its response. */

@@ -1,9 +1,12 @@
 /** What we change in a request on its way to a target, and what repairs change in that. */
 import type { RequestEdits } from '../../wire/dialect.ts';
+import type { Cut } from '../../wire/opaque/opaque.ts';
 import type { BodyMember, RequestBody } from '../../wire/request-body.ts';
 import { unset, UNASK } from '../../policy/repair/repair.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
 import type { GatewayRequest } from '../gateway-request.ts';
+import { isBound } from '../opaque/pieces.ts';
+import type { BodyCut } from '../opaque/pieces.ts';
 import { isConverted, sentBody } from '../sent-body.ts';
 import type { RouteTarget } from '../route.ts';
 
@@ -16,12 +19,20 @@ export function otherLimit(field: string | null): string | null {
   return field === LIMITS[1] ? LIMITS[0] : null;
 }
 
-/** The edits of a request for one target. */
-export function editsFor(request: GatewayRequest, target: RouteTarget, repairs: readonly Repair[]): RequestEdits {
-  const { state, set, drop } = target;
+/** The edits of a request for one target; `cut`: what is left out because the target can't read it. */
+export function editsFor(request: GatewayRequest, target: RouteTarget, repairs: readonly Repair[], cut: BodyCut | null): RequestEdits {
+  const { state } = target;
+  const { set, drop } = permittedOf(request, target);
   const askUsage = asksUsage(request, target);
-  if (repairs.length === 0) return { model: state.model, set, drop, askUsage };
-  const edits = { model: state.model, set: { ...set }, drop: [...drop], rename: new Map<string, string>(), askUsage };
+  if (repairs.length === 0 && cut === null) return { model: state.model, set, drop, askUsage };
+  const edits = {
+    model: state.model,
+    set: { ...set },
+    drop: [...drop, ...(cut?.drop ?? [])],
+    rename: new Map<string, string>(),
+    askUsage,
+    cuts: cut?.cuts ?? NO_CUTS,
+  };
   for (const repair of repairs) {
     if (repair.kind === 'unask') edits.askUsage = false;
     else if (repair.kind === 'unset') delete edits.set[repair.field];
@@ -30,6 +41,31 @@ export function editsFor(request: GatewayRequest, target: RouteTarget, repairs: 
   }
   return edits;
 }
+
+/** The caller's members that are not sent, for one target. */
+export function leftOut(request: GatewayRequest, target: RouteTarget, repairs: readonly Repair[], cut: BodyCut | null): readonly string[] {
+  if (target.drop.length === 0 && repairs.length === 0 && cut === null) return NO_NAMES;
+  const { drop = NO_NAMES, set = {} } = editsFor(request, target, repairs, cut);
+  return drop.filter((name) => !(name in set) && memberOf(request.body, name) !== undefined);
+}
+
+const NO_CUTS: readonly Cut[] = [];
+
+/** `set` and `drop` of the route, but for the members that signed reasoning in the request is bound to. */
+function permittedOf(request: GatewayRequest, target: RouteTarget): Pick<RouteTarget, 'set' | 'drop'> {
+  const bound = boundEdits(request, target);
+  if (bound.length === 0) return target;
+  const set = Object.entries(target.set).filter(([name]) => !bound.includes(name));
+  return { set: Object.fromEntries(set), drop: target.drop.filter((name) => !bound.includes(name)) };
+}
+
+/** The members that the route would change, and that signed reasoning in the request is bound to. */
+export function boundEdits(request: GatewayRequest, target: RouteTarget): readonly string[] {
+  if (request.body.opaque !== true || isConverted(request, target.state)) return NO_NAMES;
+  return [...new Set([...Object.keys(target.set), ...target.drop])].filter((name) => isBound(request, name));
+}
+
+const NO_NAMES: readonly string[] = [];
 
 interface Renaming {
   readonly set: Record<string, unknown>;
@@ -73,6 +109,7 @@ export function mayConcern(request: GatewayRequest, target: RouteTarget, repair:
 export function concerns(request: GatewayRequest, target: RouteTarget, repair: Repair, made: readonly Repair[]): boolean {
   const { kind, field, value } = repair;
   if (request.facts.operation === 'bytes') return false;
+  if (!isConverted(request, target.state) && isBound(request, field)) return false;
   if (kind === 'unask') return asksUsage(request, target);
   if (kind === 'unset') return field in target.set && JSON.stringify(target.set[field]) === value;
   const body = sentBody(request, target.state);
@@ -89,6 +126,7 @@ export function undoable(request: GatewayRequest, target: RouteTarget, made: rea
   const found: Repair[] = asksUsage(request, target) ? [UNASK] : [];
   const body = sentBody(request, target.state);
   for (const repair of unsetsOf(target.set)) {
+    if (!isConverted(request, target.state) && isBound(request, repair.field)) continue;
     const member = memberOf(body, repair.field);
     if (member === undefined || valueOf(body, member) !== repair.value) found.push(repair);
   }

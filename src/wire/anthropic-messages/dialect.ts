@@ -4,9 +4,11 @@ import type { Dialect } from '../dialect.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
+import { betasFor } from './betas.ts';
 import { decodeMessages } from './decode-request.ts';
 import { encodeErrorBody, encodeErrorEvent } from './encode-error.ts';
 import { readMessagesFormat } from './format.ts';
+import { messagesOpaque } from './opaque.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
 import { createMessagesStreamParser } from './parse-stream.ts';
 import { readMessageResponse } from './read-response.ts';
@@ -26,6 +28,7 @@ export const anthropicMessages: Dialect = {
     edit: encodePieces,
     identity: (body) => identityParts(body, IGNORED),
     format: readMessagesFormat,
+    tied: { name: 'anthropic-beta', valueFor: betasFor },
   },
   response: {
     read: (_operation, body, _choices, outline) => readMessageResponse(body, outline),
@@ -50,4 +53,5 @@ export const anthropicMessages: Dialect = {
     typeOf: ({ code }) => ERROR_CATALOGUE[code].anthropicType,
     requestIdHeader: 'request-id',
   },
+  opaque: messagesOpaque,
 };

@@ -10,6 +10,7 @@ import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { findWrappedError } from '../wrapped-error.ts';
 import { finishClassOf } from './parse-stream.ts';
+import { noteMessage } from './opaque.ts';
 import { readMessagesUsage } from './usage.ts';
 
 /** Judges a whole body that came with a success status: a message, an error in disguise, nothing, or no JSON. */
@@ -32,6 +33,7 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
     hasContent: content.some(saysSomething),
     toolCallOpen: false,
   };
+  noteMessage(facts, value);
   if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyThoughts = true;
   if (facts.hasContent || facts.finishReason === 'content_filter') return { ok: true, facts };
   const kept = reason === null ? null : body;

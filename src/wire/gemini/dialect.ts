@@ -6,6 +6,7 @@ import { identityParts } from '../request-identity.ts';
 import { decodeGeminiRequest } from './decode-request.ts';
 import { geminiErrors } from './encode-error.ts';
 import { readGeminiFormat } from './format.ts';
+import { geminiOpaque } from './opaque.ts';
 import { createGeminiStreamParser } from './parse-response.ts';
 import { readGeminiResponse } from './read-response.ts';
 import { createGeminiStreamReader } from './stream-reader.ts';
@@ -39,6 +40,7 @@ export const gemini: Dialect = {
     inForm: geminiInForm,
     isUnfinished,
   },
+  opaque: geminiOpaque,
   stream: {
     watch: ({ operation, maxEventSize, choices }) => (operation === 'chat' ? createGeminiStreamReader(maxEventSize, choices ?? 1) : null),
     createOpeningReader: () => new ParsedOpening(createGeminiStreamParser()),

@@ -9,6 +9,7 @@ import { isRecord } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { findWrappedError } from '../wrapped-error.ts';
+import { noteChunk } from './opaque.ts';
 import { finishOf, isBlocked, isCall, isThought, partsOf, saysSomething } from './outcome.ts';
 import { readGeminiUsage } from './usage.ts';
 
@@ -41,6 +42,7 @@ function factsOf(chunks: readonly Fields[], usage: TokenUsage | null): AnswerFac
     hasContent: said.length > 0,
     toolCallOpen: false,
   };
+  for (const chunk of chunks) noteChunk(facts, chunk);
   if (said.length > 0 && said.every(isThought)) facts.onlyThoughts = true;
   return facts;
 }

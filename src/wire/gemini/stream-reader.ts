@@ -9,6 +9,7 @@ import type { Fields } from '../loose-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { findWrappedError } from '../wrapped-error.ts';
+import { noteChunk } from './opaque.ts';
 import { finishOf, isBlocked, isCall, partsOf, saysSomething } from './outcome.ts';
 import { readGeminiUsage } from './usage.ts';
 
@@ -82,6 +83,7 @@ class GeminiStreamReader extends EventWatcher {
       this.#isBlocked = true;
       this.facts.finishReason = 'content_filter';
     }
+    noteChunk(this.facts, value);
     for (const [position, candidate] of recordsIn(value['candidates']).entries()) this.#readCandidate(candidate, position);
     return 'pass';
   }

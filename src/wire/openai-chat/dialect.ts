@@ -9,6 +9,7 @@ import { readFormat } from './answer-format.ts';
 import { decodeScanned } from '../decode-request.ts';
 import { encodeComment } from '../sse/comment.ts';
 import { encodeErrorBody, encodeStreamError } from '../openai-error.ts';
+import { chatOpaque } from './opaque.ts';
 import { OpeningReader } from './opening-reader.ts';
 import { readAnswer } from './read-answer.ts';
 import { StreamFold, streamAsAnswer } from './stream-as-answer.ts';
@@ -55,4 +56,5 @@ export const openaiChat: Dialect = {
     typeOf: ({ code }) => ERROR_CATALOGUE[code].openaiType,
     requestIdHeader: null,
   },
+  opaque: chatOpaque,
 };

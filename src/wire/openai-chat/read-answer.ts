@@ -16,6 +16,7 @@ import { objectName, shapedChoice } from './answer-shape.ts';
 import type { ShapedOperation } from './answer-shape.ts';
 import { holdsHalfCall } from './call-arguments.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsAnswer, holdsContent } from './content.ts';
+import { noteChatMessage } from './opaque.ts';
 import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 
 /**
@@ -149,6 +150,7 @@ function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Fai
     isAllowedEmpty ||= mayBeEmpty(finish, facts.usage);
     const hasText = typeof choice['text'] === 'string' && !isBlankText(choice['text']);
     const message = isRecord(choice['message']) ? choice['message'] : null;
+    if (message !== null) noteChatMessage(facts, message);
     answers ||= hasText || (message !== null && holdsAnswer(message));
     if (answers || (message !== null && holdsContent(message))) facts.hasContent = true;
   }

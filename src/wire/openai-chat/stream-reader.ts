@@ -18,6 +18,7 @@ import { CallArguments } from './call-arguments.ts';
 import { ChoiceProgress } from './choice-progress.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
 import { findError } from '../answer-error.ts';
+import { noteChatMessage } from './opaque.ts';
 import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
 import { findWrappedError } from '../wrapped-error.ts';
@@ -209,6 +210,7 @@ class ChatStreamReader extends EventWatcher {
       this.#choices.call(index);
       this.#arguments.add(index, delta);
     }
+    if (isRecord(delta)) noteChatMessage(this.facts, delta);
     if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
     this.noteContent();
     this.#events++;

@@ -8,6 +8,7 @@ import { encodeComment } from '../sse/comment.ts';
 import { decodeResponsesRequest } from './decode-request.ts';
 import { encodeErrorEvent } from './encode-error.ts';
 import { readResponsesFormat } from './format.ts';
+import { responsesOpaque } from './opaque.ts';
 import { createResponsesStreamParser } from './parse-response.ts';
 import { readResponsesResponse } from './read-response.ts';
 import { createResponsesStreamReader } from './stream-reader.ts';
@@ -41,6 +42,7 @@ export const openaiResponses: Dialect = {
     inForm: responseInForm,
     isUnfinished,
   },
+  opaque: responsesOpaque,
   stream: {
     watch: ({ operation, maxEventSize }) => (operation === 'chat' ? createResponsesStreamReader(maxEventSize) : null),
     createOpeningReader: () => new ParsedOpening(createResponsesStreamParser()),

@@ -9,6 +9,7 @@ import { isRecord } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import { readUsage } from '../usage.ts';
 import { findWrappedError } from '../wrapped-error.ts';
+import { noteResponse } from './opaque.ts';
 import { errorOf, finishOf, isReasoning, saysSomething } from './outcome.ts';
 
 /** Judges a whole body that came with a success status: a response, one that failed, an error in disguise, nothing, or no JSON. */
@@ -31,6 +32,7 @@ export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | n
     toolCallOpen: false,
   };
   if (facts.hasContent && output.length > 0 && output.every((item) => isReasoning(item) || !saysSomething(item))) facts.onlyThoughts = true;
+  noteResponse(facts, value);
   if (facts.hasContent || finishReason === 'content_filter') return { ok: true, facts };
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body, contentType: 'application/json' }), usage);
 }

@@ -10,6 +10,7 @@ import type { Fields } from '../loose-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
+import { noteResponse } from './opaque.ts';
 import { errorOf, finishOf, saysSomething } from './outcome.ts';
 
 const CHARS_PER_TOKEN = 4;
@@ -67,7 +68,9 @@ class ResponsesStreamReader extends EventWatcher {
     this.facts.model = textOrNull(response['model']) ?? this.facts.model;
     this.facts.usage = readUsage(response['usage']) ?? this.facts.usage;
     const error = errorOf(response);
-    return error === null ? null : failureFromErrorValue({ error }, this.phase, data);
+    if (error !== null) return failureFromErrorValue({ error }, this.phase, data);
+    noteResponse(this.facts, response);
+    return null;
   }
 
   #readEvent(type: string, event: Fields): Step {
