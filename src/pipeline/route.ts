@@ -26,6 +26,8 @@ import type { LimitLearner } from './limit-learner.ts';
 
 /** The part of the policy that the pipeline acts on, resolved for one target of one route. Milliseconds and bytes. */
 export interface RequestPolicy {
+  /** `strict`: a target that would not get every field is not asked. */
+  readonly conversion: 'drop' | 'strict';
   readonly timeouts: {
     readonly connect: number;
     readonly headers: number | 'auto';

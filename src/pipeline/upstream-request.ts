@@ -41,13 +41,24 @@ export function headersOf({ request, target }: UpstreamRequest): readonly string
   const isOther = isConverted(request, state);
   if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
   if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
-  else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
+  else if (request.callerCredential !== null) pushCallerCredential(headers, request.callerCredential, request, target, isOther);
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
     if (state.forwards.has(name) && !(isOther && DIALECT_HEADERS.has(name))) headers.push(name, request.forwardHeaders[i + 1]!);
   }
   addDefaults(headers, state.endpoint.defaultHeaders);
   return headers;
+}
+
+function pushCallerCredential(
+  headers: string[],
+  credential: string,
+  request: GatewayRequest,
+  { state }: RouteTarget,
+  isOther: boolean,
+): void {
+  const name = state.endpoint.credentialHeader(credential, isOther ? null : (request.callerCredentialHeader ?? 'authorization'));
+  headers.push(name, name === 'authorization' ? `Bearer ${credential}` : credential);
 }
 
 /** In which form the caller wants the response. An attempt that goes on with a broken one is held back for no quality of its own. */

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import { mayBeEmpty } from '../../core/finish-reason.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
@@ -33,7 +34,7 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
     toolCallOpen: false,
   };
   if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyThoughts = true;
-  if (facts.hasContent || facts.finishReason === 'content_filter') return { ok: true, facts };
+  if (facts.hasContent || mayBeEmpty(facts.finishReason, usage)) return { ok: true, facts };
   const kept = reason === null ? null : body;
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);
 }
