@@ -1,4 +1,5 @@
 import type { Attempt } from './attempt.ts';
+import { requestIdHeaders } from './error-answer.ts';
 import { droppedFields } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
 import { addCountHeaders } from './run.ts';
@@ -8,9 +9,7 @@ import { headerOf, pushPassedHeaders } from './upstream-headers.ts';
 
 /** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
 export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
-  const headers = ['x-request-id', run.request.id];
-  const { requestIdHeader } = run.request.dialect.error;
-  if (requestIdHeader !== null) headers.push(requestIdHeader, run.request.id);
+  const headers = requestIdHeaders(run.request.dialect.error, run.request.id);
   if (target !== null) headers.push('x-breakwater-target', target.state.name);
   addCountHeaders(headers, run);
   const fallback = target === null ? null : run.fallbackFor(target);

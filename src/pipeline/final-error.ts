@@ -108,8 +108,9 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
   const { dialect, id } = run.request;
-  const words = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
   const isOwnDialect = last.target.state.wire.dialect === dialect;
+  const given = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
+  const words = isOwnDialect ? given : dialect.error.foreign(given, last.judgement.reason);
   const ownBody = isOwnDialect && isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');

@@ -5,7 +5,8 @@ import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
 import { decodeMessages } from './decode-request.ts';
-import { encodeErrorBody, encodeErrorEvent } from './encode-error.ts';
+import { encodeErrorBody, encodeErrorEvent, fromForeign } from './encode-error.ts';
+import { typeOfStatus } from './error-types.ts';
 import { readMessagesFormat } from './format.ts';
 import { MessageOpening } from './opening-reader.ts';
 import { readMessageResponse } from './read-response.ts';
@@ -46,7 +47,8 @@ export const anthropicMessages: Dialect = {
   error: {
     body: encodeErrorBody,
     event: encodeErrorEvent,
-    typeOf: ({ code }) => ERROR_CATALOGUE[code].anthropicType,
+    foreign: fromForeign,
+    typeOf: ({ code, status }) => (code === 'all_targets_failed' ? typeOfStatus(status) : ERROR_CATALOGUE[code].anthropicType),
     requestIdHeader: 'request-id',
   },
 };

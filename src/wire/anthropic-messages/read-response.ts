@@ -10,6 +10,7 @@ import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { findWrappedError } from '../wrapped-error.ts';
+import { withStatus } from './error-types.ts';
 import { finishClassOf } from './parse-stream.ts';
 import { readMessagesUsage } from './usage.ts';
 
@@ -19,7 +20,7 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
   const value = outline === null ? parse(body) : outline.parse();
   const usage = isRecord(value) ? (readMessagesUsage(value['usage'])?.usage ?? null) : null;
   const error = value === undefined ? null : errorIn(value);
-  if (error !== null) return refuse(failureFromErrorValue(error, 'answer', body), usage);
+  if (error !== null) return refuse(withStatus(failureFromErrorValue(error, 'answer', body)), usage);
   if (!isRecord(value)) return refuse(createFailure('malformed', 'answer', 'the response is not one JSON object'), null);
   const content = recordsIn(value['content']);
   const reason = textOrNull(value['stop_reason']);
