@@ -5,7 +5,7 @@ import type { RouteTarget } from './route.ts';
 import { addCountHeaders } from './run.ts';
 import type { RequestRun } from './run.ts';
 import type { HeaderPairs } from './sink.ts';
-import { headerOf, pushPassedHeaders } from './upstream-headers.ts';
+import { accountHeaders, headerOf, pushPassedHeaders } from './upstream-headers.ts';
 
 /** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
 export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
@@ -44,6 +44,7 @@ function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt)
   pushUpstreamId(headers, attempt.upstreamId);
   pushDropped(headers, attempt);
   pushPassedHeaders(headers, attempt.headers, isBytes, secrets);
+  if (attempt.options.target.state.credential.auth === 'caller') headers.push(...accountHeaders(attempt.headers));
 }
 
 /** The caller's fields that the target does not take. */

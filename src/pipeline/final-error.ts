@@ -124,6 +124,7 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
     ...retryHeaders(error),
   ];
   pushUpstreamId(headers, last.upstreamId);
+  if (last.account !== undefined) headers.push(...last.account);
   const { liesInRequest } = last.judgement;
   run.downstream.refuse({ status, headers, body, words, isFinal: run.isRejected, liesInRequest });
   run.failAsUpstream(status);

@@ -110,7 +110,7 @@ export interface TargetState {
   readonly repairs: RepairBook;
   /** Its refusals that no rule knows. */
   readonly refusals: RefusalBook;
-  readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
+  readonly price: { readonly input: number; readonly cachedInput: number; readonly cacheWrite: number; readonly output: number } | null;
   /** The state of the breaker that was last told in an event; one object for all credentials. */
   readonly told: { breaker: BreakerState };
   inFlight: number;

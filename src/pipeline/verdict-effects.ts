@@ -19,6 +19,7 @@ import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
+import { accountHeaders } from './upstream-headers.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
@@ -84,7 +85,8 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
   const { clock } = run.engine;
   const { target } = attempt.options;
   const ranOut = endedByDeadline(run, attempt, failure);
-  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ranOut, isRepaired });
+  const account = target.state.credential.auth === 'caller' ? { account: accountHeaders(attempt.headers) } : {};
+  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ...account, ranOut, isRepaired });
   if (isRepaired) return;
   run.fallback ??= judgement.reason;
   if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);
