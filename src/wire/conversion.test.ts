@@ -17,17 +17,19 @@ const ABLE: TargetAbilities = {
   outputMax: 64_000,
 };
 
+/** JSON whose shape the assertions say. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Json = Record<string, any>;
+
 interface Converted {
-  readonly body: Record<string, any>;
+  readonly body: Json;
   readonly dropped: readonly string[];
 }
 
 function convert(from: DialectName, to: DialectName, request: object, can: Partial<TargetAbilities> = {}): Converted | string {
   const parsed = CODECS[from].parseRequest(JSON.stringify({ model: 'x', ...request }), false);
   const encoded = CODECS[to].writeRequest(parsed, { model: 'm', askUsage: false, apply: (body) => body }, { ...ABLE, ...can });
-  return encoded.ok
-    ? { body: JSON.parse(Buffer.from(encoded.body).toString()) as Record<string, any>, dropped: encoded.dropped }
-    : encoded.field;
+  return encoded.ok ? { body: JSON.parse(Buffer.from(encoded.body).toString()) as Json, dropped: encoded.dropped } : encoded.field;
 }
 
 function toMessages(request: object, can: Partial<TargetAbilities> = {}): Converted {

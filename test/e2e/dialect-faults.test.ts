@@ -190,7 +190,7 @@ const FAULTS: readonly Fault[] = [
 
 interface Scene {
   readonly heard: Heard;
-  calls(provider: string): number;
+  readonly calls: (provider: string) => number;
 }
 
 async function play(

@@ -8,6 +8,8 @@ import type { CallerName, Heard, Question } from './dialect-callers.ts';
 import { chatChunk, FOREIGN, headStep, messageEvent, wholeAnswer, WIRES } from './dialect-wires.ts';
 import { startVirtualWorld } from './virtual.ts';
 
+/** JSON whose shape the assertions say. */
+// oxlint-disable-next-line typescript/no-explicit-any
 type Json = Record<string, any>;
 
 interface Asked {
