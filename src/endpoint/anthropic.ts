@@ -7,6 +7,8 @@ const VERSION = '2023-06-01';
 export const anthropicEndpoint: Endpoint = {
   path: (basePath, { path }) => versioned(basePath) + (path ?? '/messages'),
   modelsPath: (basePath) => `${versioned(basePath)}/models?limit=1000`,
+  // Tokens of a login are taken as `Bearer` only, keys in both headers.
+  credentialHeader: (credential, given) => (given === 'authorization' || /^sk-ant-oat/.test(credential) ? 'authorization' : 'x-api-key'),
   defaultHeaders: ['anthropic-version', VERSION],
 };
 

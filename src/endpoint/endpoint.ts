@@ -15,6 +15,11 @@ export interface Endpoint {
   path(basePath: string, call: EndpointCall): string;
   /** The path of the provider's list of models. */
   modelsPath(basePath: string): string;
+  /**
+   * The header for a caller's own credential (`apiKey: caller`). `given`: the one that it came in; null: the call was converted from another
+   * dialect. `authorization` means `Bearer`.
+   */
+  credentialHeader(credential: string, given: string | null): string;
   /** Sent with every call that brings no such header itself: names in lower case and values in turn. */
   readonly defaultHeaders: readonly string[];
 }

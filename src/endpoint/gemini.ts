@@ -8,6 +8,9 @@ export const geminiEndpoint: Endpoint = {
     return place + (stream ? ':streamGenerateContent?alt=sse' : ':generateContent');
   },
   modelsPath: (basePath) => `${versioned(basePath)}/models?pageSize=1000`,
+  // Tokens of a login are taken as `Bearer` only.
+  credentialHeader: (credential, given) =>
+    given === 'authorization' || credential.startsWith('ya29.') ? 'authorization' : 'x-goog-api-key',
   defaultHeaders: [],
 };
 

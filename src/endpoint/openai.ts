@@ -11,5 +11,7 @@ const PATHS: Readonly<Partial<Record<Operation, string>>> = {
 export const openaiEndpoint: Endpoint = {
   path: (basePath, { operation, path }) => basePath + (path ?? PATHS[operation] ?? ''),
   modelsPath: (basePath) => `${basePath}/models`,
+  // Azure's key has a header of its own.
+  credentialHeader: (_credential, given) => (given === 'api-key' ? given : 'authorization'),
   defaultHeaders: [],
 };

@@ -19,6 +19,7 @@ function chatAbilities(preset: string | null, model: string): TargetAbilities {
     thinking: 'none',
     samples: true,
     seesImages: !TEXT_ONLY.test(name),
+    prefills: true,
     formats: true,
     outputMax: null,
   };
@@ -36,12 +37,13 @@ export function claudeVersion(model: string): { readonly family: string; readonl
 function messagesAbilities(model: string): TargetAbilities {
   const common = { outputBoundField: 'max_tokens', reasons: true, seesImages: true } as const;
   const claude = claudeVersion(model);
-  if (claude === null) return { ...common, thinking: 'budget', samples: true, formats: false, outputMax: null };
+  if (claude === null) return { ...common, thinking: 'budget', samples: true, prefills: true, formats: false, outputMax: null };
   const { family, version } = claude;
   return {
     ...common,
     thinking: version >= 4.6 ? 'adaptive' : version >= 3.7 ? 'budget' : 'none',
     samples: version < (family === 'opus' ? 4.7 : 5),
+    prefills: version < 4.6,
     formats: version >= 4.5 || (family === 'opus' && version >= 4.1),
     outputMax: outputMaxOf(family, version),
   };

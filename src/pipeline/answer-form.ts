@@ -12,6 +12,7 @@ import type { TargetQuality } from './target-quality.ts';
 export class ResponseForm implements AnswerForm {
   readonly wants: AnswerForm['wants'];
   readonly judgesBytes: boolean;
+  readonly mayBeEmpty: boolean;
   readonly #dialect: Dialect;
   /** What an endpoint that is passed through as bytes must answer; null: nothing that is known. */
   readonly #media: MediaKind | null;
@@ -34,6 +35,8 @@ export class ResponseForm implements AnswerForm {
   ) {
     this.#dialect = dialect;
     this.#facts = facts;
+    // Anthropic fills its prompt cache by such requests.
+    this.mayBeEmpty = facts.outputBound === 0;
     this.#media = facts.operation === 'bytes' ? mediaKindOf(path) : null;
     this.judgesBytes = this.#media !== null;
     this.#maxEventSize = maxEventSize;

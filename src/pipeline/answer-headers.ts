@@ -1,16 +1,15 @@
 import type { Attempt } from './attempt.ts';
+import { requestIdHeaders } from './error-answer.ts';
 import { droppedFields } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
 import { addCountHeaders } from './run.ts';
 import type { RequestRun } from './run.ts';
 import type { HeaderPairs } from './sink.ts';
-import { headerOf, pushPassedHeaders } from './upstream-headers.ts';
+import { accountHeaders, headerOf, pushPassedHeaders } from './upstream-headers.ts';
 
 /** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
 export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
-  const headers = ['x-request-id', run.request.id];
-  const { requestIdHeader } = run.request.dialect.error;
-  if (requestIdHeader !== null) headers.push(requestIdHeader, run.request.id);
+  const headers = requestIdHeaders(run.request.dialect.error, run.request.id);
   if (target !== null) headers.push('x-breakwater-target', target.state.name);
   addCountHeaders(headers, run);
   const fallback = target === null ? null : run.fallbackFor(target);
@@ -45,6 +44,7 @@ function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt)
   pushUpstreamId(headers, attempt.upstreamId);
   pushDropped(headers, attempt);
   pushPassedHeaders(headers, attempt.headers, isBytes, secrets);
+  if (attempt.options.target.state.credential.auth === 'caller') headers.push(...accountHeaders(attempt.headers));
 }
 
 /** The caller's fields that the target does not take. */

@@ -142,7 +142,7 @@ export class AnswerReader implements Running {
 
   open(head: AnswerHead): void {
     this.#begins();
-    const headers = this.isFirst ? head.headers : headersAgain(this.request.id, head.shared, 'coalesced', null);
+    const headers = this.isFirst ? head.headers : headersAgain(this.request, head.shared, 'coalesced', null);
     this.#downstream.commit(head.status, headers, head.isEventStream, wayComment(headers));
   }
 
@@ -180,7 +180,7 @@ export class AnswerReader implements Running {
     const ageMs = mark === 'coalesced' ? null : this.#engine.clock.epochMs() - answer.madeAtMs;
     const target = headerIn(answer.headers, 'x-breakwater-target');
     if (answer.refusal !== null) {
-      const headers = [...headersAgain(request.id, answer.headers, mark, ageMs), 'content-length', String(answer.body.byteLength)];
+      const headers = [...headersAgain(request, answer.headers, mark, ageMs), 'content-length', String(answer.body.byteLength)];
       this.#downstream.refuse({
         status: answer.status,
         headers,
@@ -194,7 +194,7 @@ export class AnswerReader implements Running {
     if (!canServe(answer, request)) return this.fail(tooLargeToConvert(), null);
     this.#begins();
     const body = bodyFor(answer, request);
-    const headers = headersAgain(request.id, headersInForm(answer.headers, answer.isStream, this.#isEventStream), mark, ageMs);
+    const headers = headersAgain(request, headersInForm(answer.headers, answer.isStream, this.#isEventStream), mark, ageMs);
     if (answer.status !== 204) headers.push('content-length', String(body.byteLength));
     this.#sendWhole(answer.status, headers, body);
     this.#finish('success', answer.status, null, target, mark, true);
@@ -209,7 +209,7 @@ export class AnswerReader implements Running {
 
   refuse(refusal: UpstreamRefusal, shared: readonly string[]): void {
     const { body } = refusal;
-    const own = this.isFirst ? refusal.headers : headersAgain(this.request.id, shared, 'coalesced', null);
+    const own = this.isFirst ? refusal.headers : headersAgain(this.request, shared, 'coalesced', null);
     this.#downstream.refuse({ ...refusal, headers: this.isFirst ? own : [...own, 'content-length', String(body.byteLength)] });
     this.#finish('failed', refusal.status, 'upstream_error', null, this.isFirst ? null : 'coalesced', false);
   }

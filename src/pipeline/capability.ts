@@ -37,7 +37,10 @@ function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable |
   if (speaks(request.dialect, target.state)) return null;
   if (!isConverted(request, target.state)) return { target, field: null, message: `${name} does not serve ${request.path}` };
   const converted = convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire);
-  return converted.ok ? null : { target, field: converted.field, message: converted.message };
+  if (!converted.ok) return { target, field: converted.field, message: converted.message };
+  const [field] = target.policy.conversion === 'strict' ? converted.dropped : [];
+  if (field === undefined) return null;
+  return { target, field, message: `'${field}' would be left out for a provider of another protocol, and policy.conversion is strict` };
 }
 
 /** No target of the route can carry the request. */

@@ -8,7 +8,7 @@ import type { BreakwaterError } from '../core/errors.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Dialect, ErrorWords } from '../wire/dialect.ts';
 import { encodeComment } from '../wire/sse/comment.ts';
-import { errorAnswer, errorWords } from './error-answer.ts';
+import { errorAnswer, errorWords, requestIdHeaders } from './error-answer.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
@@ -183,7 +183,7 @@ export class Downstream implements Outlet {
     if (this.#clock.now() >= this.#lastByteAt + keepAliveMs) {
       if (this.#state === 'open') {
         this.#state = 'kept_alive';
-        this.#sink.head(200, [...STREAM_HEADERS, 'x-request-id', this.#options.requestId]);
+        this.#sink.head(200, [...STREAM_HEADERS, ...requestIdHeaders(this.#options.dialect.error, this.#options.requestId)]);
         this.#options.owner.note('kept alive by a comment: the status has gone out');
       }
       // What has gone out so far is always whole events, so a comment can stand here.

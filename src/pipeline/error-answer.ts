@@ -15,10 +15,16 @@ export interface ErrorAnswer {
 /** The whole answer to a request that failed before its first byte went out. */
 export function errorAnswer(dialect: DialectError, error: BreakwaterError, requestId: string): ErrorAnswer {
   const body = dialect.body(errorWords(dialect, error), requestId);
-  const headers = ['content-type', 'application/json', 'content-length', String(body.byteLength), 'x-request-id', requestId];
-  if (dialect.requestIdHeader !== null) headers.push(dialect.requestIdHeader, requestId);
-  headers.push(...retryHeaders(error));
+  const headers = ['content-type', 'application/json', 'content-length', String(body.byteLength)];
+  headers.push(...requestIdHeaders(dialect, requestId), ...retryHeaders(error));
   return { status: error.status, headers, body };
+}
+
+/** Our id of the request, also under the name by which the dialect's own SDK knows it. */
+export function requestIdHeaders({ requestIdHeader }: DialectError, requestId: string): HeaderPairs {
+  const headers = ['x-request-id', requestId];
+  if (requestIdHeader !== null) headers.push(requestIdHeader, requestId);
+  return headers;
 }
 
 /** An error of ours in a dialect's words. */

@@ -120,7 +120,8 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
   const { dialect, id } = run.request;
-  const words = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
+  const given = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
+  const words = last.isConverted ? dialect.error.foreign(given, last.judgement.reason) : given;
   const ownBody = !last.isConverted && isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
@@ -134,6 +135,7 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
     ...retryHeaders(error),
   ];
   pushUpstreamId(headers, last.upstreamId);
+  if (last.account !== undefined) headers.push(...last.account);
   const { liesInRequest } = last.judgement;
   run.downstream.refuse({ status, headers, body, words, isFinal: run.isRejected, liesInRequest });
   run.failAsUpstream(status);

@@ -28,6 +28,8 @@ import type { LimitLearner } from './limit-learner.ts';
 
 /** The part of the policy that the pipeline acts on, resolved for one target of one route. Milliseconds and bytes. */
 export interface RequestPolicy {
+  /** `strict`: a target that would not get every field is not asked. */
+  readonly conversion: 'drop' | 'strict';
   readonly timeouts: {
     readonly connect: number;
     readonly headers: number | 'auto';
@@ -111,7 +113,7 @@ export interface TargetState {
   readonly repairs: RepairBook;
   /** Its refusals that no rule knows. */
   readonly refusals: RefusalBook;
-  readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
+  readonly price: { readonly input: number; readonly cachedInput: number; readonly cacheWrite: number; readonly output: number } | null;
   /** The state of the breaker that was last told in an event; one object for all credentials. */
   readonly told: { breaker: BreakerState };
   inFlight: number;

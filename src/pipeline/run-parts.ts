@@ -15,6 +15,8 @@ export interface FailedAttempt {
   readonly judgement: Judgement;
   /** The provider's own id of the request. */
   readonly upstreamId: string | null;
+  /** What the response says of the caller's own account; absent: it was asked with another credential. */
+  readonly account?: HeaderPairs;
   /** It was ended by the caller's deadline, or by the share of it that one attempt may spend in silence, not by a limit of its own. */
   readonly ranOut: boolean;
   /** The target was asked again at once with other edits: it is no failure of the request. */

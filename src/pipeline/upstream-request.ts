@@ -49,7 +49,7 @@ export function headersOf(options: UpstreamRequest): readonly string[] {
   const headers = [...state.headers];
   if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
   if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
-  else if (request.callerCredential !== null) headers.push('authorization', `Bearer ${request.callerCredential}`);
+  else if (request.callerCredential !== null) pushCallerCredential(headers, request.callerCredential, options);
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
     if (!state.forwards.has(name) || (conversion !== null && DIALECT_HEADERS.has(name))) continue;
@@ -67,6 +67,13 @@ function tiedValue({ request, target, repairs, cut }: UpstreamRequest, value: st
   if (names.length === 0) return value;
   const isSent = (name: string): boolean => !names.includes(name) && memberOf(request.body, name) !== undefined;
   return request.dialect.request.tied!.valueFor(value, names, isSent);
+}
+
+/** In the header that it came in, unless the request is converted. */
+function pushCallerCredential(headers: string[], credential: string, { request, target, conversion }: UpstreamRequest): void {
+  const given = conversion === null ? (request.callerCredentialHeader ?? 'authorization') : null;
+  const name = target.state.endpoint.credentialHeader(credential, given);
+  headers.push(name, name === 'authorization' ? `Bearer ${credential}` : credential);
 }
 
 /** In which form the caller wants the response. An attempt that goes on with a broken one is held back for no quality of its own. */

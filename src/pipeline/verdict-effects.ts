@@ -22,6 +22,7 @@ import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
+import { accountHeaders } from './upstream-headers.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
@@ -92,6 +93,7 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
     failure,
     judgement,
     upstreamId: attempt.upstreamId,
+    ...(target.state.credential.auth === 'caller' && { account: accountHeaders(attempt.headers) }),
     ranOut,
     isRepaired,
     isConverted: attempt.options.conversion !== null,

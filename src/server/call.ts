@@ -2,7 +2,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { Protocol } from '../core/request.ts';
 import type { Gateway, KnownClient } from '../gateway/gateway.ts';
-import { errorAnswer } from '../pipeline/error-answer.ts';
+import { errorAnswer, requestIdHeaders } from '../pipeline/error-answer.ts';
 import { holderOf } from '../pipeline/gateway-request.ts';
 import { rejectedEvent } from '../pipeline/received.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
@@ -101,11 +101,15 @@ export class Call implements ByteCharge {
   }
 
   send(status: number, contentType: string, body: Uint8Array, headers: HeaderPairs = []): void {
-    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], this.gateway.secrets.bytes(body));
+    this.#end(status, ['content-type', contentType, ...this.#idHeaders(), ...headers], this.gateway.secrets.bytes(body));
   }
 
   sendNothing(status: number, headers: HeaderPairs): void {
-    this.#end(status, ['x-request-id', this.id, ...headers], undefined);
+    this.#end(status, [...this.#idHeaders(), ...headers], undefined);
+  }
+
+  #idHeaders(): HeaderPairs {
+    return requestIdHeaders(ERRORS[this.protocol], this.id);
   }
 
   /** Ends the call with an error; what is not an error of ours is a bug, of which the caller is told nothing. */

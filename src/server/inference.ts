@@ -14,6 +14,7 @@ import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
+import { credentialHeaderOf } from './credential.ts';
 import type { Exchange, ReceivedBody } from './exchange.ts';
 import { decodeLarge, joinBody } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
@@ -137,6 +138,7 @@ export function submit(call: Call, { dialect, facts, body, path, history, wrap, 
     keepAliveMaxMs: waiting.keepAliveMaxMs,
     fallback: settings.fallback,
     callerCredential: call.credential,
+    callerCredentialHeader: credentialHeaderOf(exchange, call.credential),
     sessionKey: sessionKeyOf(exchange, facts.cacheKey),
     forwardHeaders: forwardHeadersOf(exchange, forwardedIn(call.gateway.config)),
     caller: exchange,

@@ -10,6 +10,8 @@ export interface AnswerForm {
   readonly wants: 'stream' | 'plain' | 'bytes';
   /** Of bytes: a JSON text is held whole and judged by `read`, and no bytes at all are no answer. */
   readonly judgesBytes: boolean;
+  /** No output was asked for: a complete answer without content is what was wanted. Absent: false. */
+  readonly mayBeEmpty?: boolean;
   /** Reads the answer as events; null: an answer of this kind never is. */
   createReader(): StreamReader | null;
   /** Judges a whole JSON text. `outline`: of a large one; `isFolded`: it was made of what a reader gave. */
@@ -57,9 +59,16 @@ export function judgeWhole(
     return { facts: answer.facts, bytes: isStream ? form.toStream(own) : own, saidTokens: answer.saidTokens ?? null };
   }
   const { kind, body } = answer.failure;
+  if (kind === 'empty' && body !== null && form.mayBeEmpty === true) {
+    return { facts: emptyFacts(answer.usage), bytes: isStream ? form.toStream(own) : own, saidTokens: null };
+  }
   // What is empty may be the best there is, if it is an answer at all.
   const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(own) : own;
   return { failure: { ...answer.failure, phase: 'answer', body: kept }, usage: answer.usage };
+}
+
+function emptyFacts(usage: TokenUsage | null): AnswerFacts {
+  return { model: null, usage, finishReason: 'length', hasContent: false, toolCallOpen: false };
 }
 
 function outlineOf(whole: Uint8Array): JsonOutline | null {

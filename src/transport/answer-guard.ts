@@ -329,7 +329,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.#endedAt = this.#clock.now();
     this.#decoder?.destroy();
     if (this.#upstreamOver) this.#watch.stop();
-    if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts)) {
+    if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts) && this.#form.mayBeEmpty !== true) {
       this.#watch.stop();
       this.#endTold = true;
       // Without a choice that came to its end it is no answer that anybody could be given.

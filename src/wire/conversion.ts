@@ -2,10 +2,11 @@
  * Carries requests into the dialect of a target that speaks another one than the caller, and responses back. Between equal dialects
  * nothing here is used.
  */
+import { mayBeEmpty } from '../core/finish-reason.ts';
 import { asBuffer } from './bytes.ts';
 import { CODECS } from './codecs.ts';
 import type { TargetAbilities } from './conversion-loss.ts';
-import { ConvertedStreamReader, convertResponse } from './converted-response.ts';
+import { ConvertedStreamReader, convertResponse, nothingLeft } from './converted-response.ts';
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
 import { scanObject } from './json-scan.ts';
 import type { Fields } from './loose-values.ts';
@@ -99,6 +100,10 @@ export class ResponseConversion {
       return kept === null ? read : { ...read, converted: this.#convert(kept).body };
     }
     const converted = this.#convert(read.converted ?? body);
+    const { finishReason, usage } = read.facts;
+    if (read.facts.hasContent && !converted.hasContent && !mayBeEmpty(finishReason, usage)) {
+      return { ok: false, failure: nothingLeft('answer'), usage };
+    }
     return { ...read, facts: { ...read.facts, hasContent: read.facts.hasContent && converted.hasContent }, converted: converted.body };
   }
 

@@ -212,6 +212,8 @@ export interface DialectError {
   body(words: ErrorWords, requestId: string): Uint8Array;
   /** The error as the last event of a stream; no terminator may follow. */
   event(words: ErrorWords, requestId: string): Uint8Array;
+  /** A provider's error of another dialect in the words that clients of this one look for. `reason`: what it was judged to be. */
+  foreign(words: ErrorWords, reason: string): ErrorWords;
   /** `type` of an error of ours. */
   typeOf(error: BreakwaterError): string;
   /** The header under which the dialect's own SDK looks for the request's id, beside ours; null: there is none. */

@@ -130,6 +130,11 @@ export const policySettings = block('Policy', 'How requests are carried out.', {
   deadline: setting(duration('1ms', '7d'), '10m', 'Until an answer is committed, queueing included.'),
   maxDeadline: setting(duration('1ms', '7d'), '1h', 'The most that a caller may ask for.'),
   maxAttempts: setting(count(1, 100), 4, 'Upstream calls for one request, over all targets.'),
+  conversion: setting(
+    word('drop', 'strict'),
+    'drop',
+    'Fields of a request that a target of another protocol has no place for. drop: they are left out and named in x-breakwater-dropped; strict: the target is not asked.',
+  ),
   timeouts,
   retry,
   breaker,

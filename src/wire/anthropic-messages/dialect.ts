@@ -6,7 +6,8 @@ import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
 import { betasFor } from './betas.ts';
 import { decodeMessages } from './decode-request.ts';
-import { encodeErrorBody, encodeErrorEvent } from './encode-error.ts';
+import { encodeErrorBody, encodeErrorEvent, fromForeign } from './encode-error.ts';
+import { typeOfStatus } from './error-types.ts';
 import { readMessagesFormat } from './format.ts';
 import { messagesOpaque } from './opaque.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
@@ -50,7 +51,8 @@ export const anthropicMessages: Dialect = {
   error: {
     body: encodeErrorBody,
     event: encodeErrorEvent,
-    typeOf: ({ code }) => ERROR_CATALOGUE[code].anthropicType,
+    foreign: fromForeign,
+    typeOf: ({ code, status }) => (code === 'all_targets_failed' ? typeOfStatus(status) : ERROR_CATALOGUE[code].anthropicType),
     requestIdHeader: 'request-id',
   },
   opaque: messagesOpaque,

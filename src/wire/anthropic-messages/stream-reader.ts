@@ -8,6 +8,7 @@ import { textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
+import { withStatus } from './error-types.ts';
 import { finishClassOf } from './parse-stream.ts';
 import { BlockValues, noteHead } from './opaque.ts';
 import { readMessagesUsage } from './usage.ts';
@@ -62,7 +63,7 @@ class MessagesStreamReader extends EventWatcher {
       return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
     }
     if (this.framer.eventName === 'error' || value['type'] === 'error' || isRecord(value['error'])) {
-      return failureFromErrorValue(value, this.phase, Buffer.from(data));
+      return withStatus(failureFromErrorValue(value, this.phase, Buffer.from(data)));
     }
     const type = textOrNull(value['type']) ?? this.framer.eventName;
     const step = this.#readEvent(type, value);

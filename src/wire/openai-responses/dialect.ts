@@ -1,7 +1,7 @@
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
 import { encodePieces } from '../edit-request.ts';
-import { encodeErrorBody } from '../openai-error.ts';
+import { encodeErrorBody, fromForeign } from '../openai-error.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
 import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
@@ -52,6 +52,7 @@ export const openaiResponses: Dialect = {
   error: {
     body: ({ message, type, param, code }) => encodeErrorBody({ message, type: type ?? 'upstream_error', param, code }),
     event: encodeErrorEvent,
+    foreign: fromForeign,
     typeOf: ({ code }) => ERROR_CATALOGUE[code].openaiType,
     requestIdHeader: null,
   },
