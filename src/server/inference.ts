@@ -4,6 +4,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
+import { programOf } from '../wire/clients.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
 import type { DecodedRequest, Dialect } from '../wire/dialect.ts';
@@ -112,6 +113,7 @@ export function submit(call: Call, { dialect, facts, body, path, receivedAt, set
     facts,
     body,
     client,
+    program: programOf(exchange),
     priority: choosePriority(settings.priority, facts, client),
     receivedAt,
     deadline: receivedAt + waiting.deadlineMs,
