@@ -4,6 +4,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
+import { agentRoleOf } from '../wire/agent-role.ts';
 import { programOf } from '../wire/clients.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
@@ -104,6 +105,9 @@ export function requireModels(call: Call, { names, unreadable }: ModelNames): vo
 export function submit(call: Call, { dialect, facts, body, path, receivedAt, settings }: Submission): Promise<void> {
   const { exchange } = call;
   const client = call.client!;
+  const program = programOf(exchange);
+  const sessionKey = sessionKeyOf(exchange, facts.cacheKey);
+  const role = agentRoleOf(exchange, program, sessionKey !== null);
   const waiting = waitingOf(settings, facts.stream && facts.operation !== 'bytes');
   const request: GatewayRequest = {
     id: call.id,
@@ -113,15 +117,15 @@ export function submit(call: Call, { dialect, facts, body, path, receivedAt, set
     facts,
     body,
     client,
-    program: programOf(exchange),
-    priority: choosePriority(settings.priority, facts, client),
+    program,
+    priority: choosePriority(settings.priority, facts, client, role, call.gateway.config.policy.agents),
     receivedAt,
     deadline: receivedAt + waiting.deadlineMs,
     deadlineGiven: waiting.deadlineGiven,
     keepAliveMaxMs: waiting.keepAliveMaxMs,
     fallback: settings.fallback,
     callerCredential: call.credential,
-    sessionKey: sessionKeyOf(exchange, facts.cacheKey),
+    sessionKey,
     forwardHeaders: forwardHeadersOf(exchange, forwardedIn(call.gateway.config)),
     caller: exchange,
     idempotencyKey: settings.idempotencyKey,
