@@ -84,9 +84,9 @@ export interface StormFault {
   afterTokens?: number;
   /** Length of the kind's silence or delay; without it a silence lasts until the caller leaves. */
   ms?: number;
-  /** Field named by `400-parameter`. Default `temperature`. */
+  /** Field named by `400-parameter`, default `temperature`; of a tool call its name. */
   param?: string;
-  /** Message instead of the kind's own. */
+  /** Message instead of the kind's own; of a tool call its arguments as JSON. */
   message?: string;
 }
 
