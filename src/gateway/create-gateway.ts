@@ -371,11 +371,11 @@ class RunningGateway implements Gateway {
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
-    const { id, method, path, dialect, facts, client } = request;
+    const { id, method, path, dialect, facts, client, program = null } = request;
     const { operation, model } = facts;
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation, model, client: client.name };
     this.events.emit(rejectedEvent(id, this.clock.now(), error, asked));
-    const answer = errorAnswer(dialect.error, error, id);
+    const answer = errorAnswer(dialect.error, error, id, program);
     sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);
   }

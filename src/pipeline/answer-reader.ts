@@ -7,6 +7,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { emitReceived } from './received.ts';
 import { encodeComment } from '../wire/sse/comment.ts';
+import { DO_NOT_RETRY } from '../wire/clients.ts';
 import { Downstream, type UpstreamRefusal } from './downstream.ts';
 import { keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -91,6 +92,7 @@ export class AnswerReader implements Running {
     this.#downstream = new Downstream(sink, engine.clock, {
       dialect: request.dialect,
       requestId: request.id,
+      program: request.program ?? null,
       keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
@@ -185,6 +187,7 @@ export class AnswerReader implements Running {
         status: answer.status,
         headers,
         body: answer.body,
+        retry: DO_NOT_RETRY,
         words: answer.refusal,
         isFinal: true,
         liesInRequest: true,

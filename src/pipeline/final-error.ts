@@ -4,7 +4,7 @@ import type { Failure } from '../core/facts.ts';
 import { parseBounded } from '../wire/json-outline.ts';
 import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
 import { causeWords } from './credential-blame.ts';
-import { retryHeaders } from './error-answer.ts';
+import { retryAdvice } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
 import { pausedMs } from './route.ts';
@@ -126,18 +126,11 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
   const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(run) });
-  const headers = [
-    ...wayHeaders(run, last.target),
-    'content-type',
-    contentType,
-    'content-length',
-    String(body.byteLength),
-    ...retryHeaders(error),
-  ];
+  const headers = [...wayHeaders(run, last.target), 'content-type', contentType, 'content-length', String(body.byteLength)];
   pushUpstreamId(headers, last.upstreamId);
   if (last.account !== undefined) headers.push(...last.account);
   const { liesInRequest } = last.judgement;
-  run.downstream.refuse({ status, headers, body, words, isFinal: run.isRejected, liesInRequest });
+  run.downstream.refuse({ status, headers, body, retry: retryAdvice(error), words, isFinal: run.isRejected, liesInRequest });
   run.failAsUpstream(status);
 }
 

@@ -1,6 +1,7 @@
 import type { Instant } from '../core/clock.ts';
 import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Resource } from '../core/resource.ts';
+import type { ClientProgram } from '../wire/clients.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import type { Caller } from './caller.ts';
@@ -30,6 +31,8 @@ export interface GatewayRequest {
   readonly facts: RequestFacts;
   readonly body: RequestBody;
   readonly client: Client;
+  /** What the caller is, by its `User-Agent`; null or absent: unknown. */
+  readonly program?: ClientProgram | null;
   readonly priority: Priority;
   readonly receivedAt: Instant;
   readonly deadline: Instant;

@@ -121,6 +121,7 @@ export class RequestRun implements Running, AttemptOwner {
     return new Downstream(sink, engine.clock, {
       dialect: request.dialect,
       requestId: request.id,
+      program: request.program ?? null,
       keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });

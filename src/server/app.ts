@@ -66,7 +66,7 @@ export function createApp(options: AppOptions): App {
       const error = brokenError(status, message);
       const head = { method: '', path: '', protocol: 'openai', client: null } as const;
       if (!hasLeft) events.emit(rejectedEvent(id, clock.now(), error, rejectedByHead(head)));
-      return errorAnswer(ERRORS.openai, error, id);
+      return errorAnswer(ERRORS.openai, error, id, null);
     },
     startDraining() {
       state.draining = true;

@@ -7,6 +7,7 @@ import { holderOf } from '../pipeline/gateway-request.ts';
 import { rejectedEvent } from '../pipeline/received.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
+import { programOf } from '../wire/clients.ts';
 import { ERRORS } from '../wire/dialects.ts';
 import type { DecoderGate } from './decoder-gate.ts';
 import { rejectedByHead } from './rejected.ts';
@@ -120,7 +121,7 @@ export class Call implements ByteCharge {
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
     this.#tellRejected(known);
-    const answer = errorAnswer(ERRORS[this.protocol], known, this.id);
+    const answer = errorAnswer(ERRORS[this.protocol], known, this.id, programOf(this.exchange));
     this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
   }
 

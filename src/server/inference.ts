@@ -5,6 +5,8 @@ import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
+import { agentRoleOf } from '../wire/agent-role.ts';
+import { programOf } from '../wire/clients.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
 import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
@@ -122,6 +124,9 @@ export function requireModels(call: Call, { names, unreadable }: ModelNames): vo
 export function submit(call: Call, { dialect, facts, body, path, history, wrap, receivedAt, settings }: Submission): Promise<void> {
   const { exchange } = call;
   const client = call.client!;
+  const program = programOf(exchange);
+  const sessionKey = sessionKeyOf(exchange, facts.cacheKey);
+  const role = agentRoleOf(exchange, program, sessionKey !== null);
   const waiting = waitingOf(settings, facts.stream && facts.operation !== 'bytes');
   const request: GatewayRequest = {
     id: call.id,
@@ -131,7 +136,8 @@ export function submit(call: Call, { dialect, facts, body, path, history, wrap, 
     facts,
     body,
     client,
-    priority: choosePriority(settings.priority, facts, client),
+    program,
+    priority: choosePriority(settings.priority, facts, client, role, call.gateway.config.policy.agents),
     receivedAt,
     deadline: receivedAt + waiting.deadlineMs,
     deadlineGiven: waiting.deadlineGiven,
@@ -139,7 +145,7 @@ export function submit(call: Call, { dialect, facts, body, path, history, wrap, 
     fallback: settings.fallback,
     callerCredential: call.credential,
     callerCredentialHeader: credentialHeaderOf(exchange, call.credential),
-    sessionKey: sessionKeyOf(exchange, facts.cacheKey),
+    sessionKey,
     forwardHeaders: forwardHeadersOf(exchange, forwardedIn(call.gateway.config)),
     caller: exchange,
     idempotencyKey: settings.idempotencyKey,

@@ -114,7 +114,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
 /** An answer that fails as the engine's do. */
 export function failing(error: BreakwaterError): Answer {
   return (request, sink) => {
-    const { status, headers, body } = errorAnswer(request.dialect.error, error, request.id);
+    const { status, headers, body } = errorAnswer(request.dialect.error, error, request.id, request.program ?? null);
     sink.head(status, headers);
     sink.end(body);
   };

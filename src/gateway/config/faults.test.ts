@@ -148,6 +148,14 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     provider({ timeouts: { idle: '1s' }, policy: { timeouts: { idle: '2s' } } }),
     'providers.x.policy.timeouts: stands twice; timeouts is also given without policy (got an object)',
   ],
+  [
+    provider({ policy: { agents: { main: 'low' } } }),
+    'providers.x.policy.agents: is one for all models and providers: set it under the top-level policy (got an object)',
+  ],
+  [
+    withX({ models: { a: { targets: ['x/y'], agents: { main: 'low' } } } }),
+    'models.a.agents: is one for all models and providers: set it under the top-level policy (got an object)',
+  ],
   [provider({ retry: { maxDelay: '1ms' } }), 'providers.x.retry.maxDelay: must not be less than baseDelay (got "1ms")'],
 
   // Models

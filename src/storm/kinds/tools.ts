@@ -7,6 +7,7 @@ import { choicesOf, patternOf, readEvent, toEvent, withBody, withChoices } from 
 import type { Chunk } from '../event-edits.ts';
 import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
 import type { ToolKind } from '../fault-names.ts';
+import type { StormFault } from '../options.ts';
 
 const ARGUMENTS = '{"city":"Tromsø","days":3,"unit":"celsius"}';
 
@@ -18,9 +19,10 @@ interface ToolCall {
   pieces: string[];
 }
 
-/** A call where none was asked for. */
-function asTool(choice: Choice): Choice {
-  return choice.kind === 'tool' ? choice : { kind: 'tool', tool: 'get_weather', pieces: toPieces(ARGUMENTS), finish: 'tool' };
+/** A call where none was asked for. The fault may name the tool (`param`) and its arguments (`message`, as JSON). */
+function asTool(choice: Choice, { param, message }: Pick<StormFault, 'param' | 'message'> = {}): Choice {
+  if (choice.kind === 'tool') return choice;
+  return { kind: 'tool', tool: param ?? 'get_weather', pieces: toPieces(message ?? ARGUMENTS), finish: 'tool' };
 }
 
 const TOOL = { on: 'both', harm: 'none', content: asTool } as const;
