@@ -111,23 +111,11 @@ const said = (ask: Ask) => (ask.prompt === undefined ? [] : speak(ask.prompt, as
 const anything = fc.jsonValue({ maxDepth: 4 });
 /** Fields that mean something in one dialect or another, with anything at all in them. */
 const NAMES = [
-  ...[
-    'model',
-    'messages',
-    'input',
-    'contents',
-    'system',
-    'tools',
-    'tool_choice',
-    'max_tokens',
-    'stream',
-    'thinking',
-    'reasoning',
-    'include',
-  ],
-  ...['text', 'previous_response_id', 'conversation', 'generationConfig', 'toolConfig', 'systemInstruction', 'requests', 'content'],
-  ...['generateContentRequest', 'inferenceConfig', 'additionalModelRequestFields', 'anthropic_version', 'output_config', 'stream_options'],
-];
+  'model', 'messages', 'input', 'contents', 'system', 'tools', 'tool_choice', 'max_tokens', 'stream', 'thinking', 'reasoning',
+  'include', 'text', 'previous_response_id', 'conversation', 'generationConfig', 'toolConfig', 'systemInstruction', 'requests',
+  'content', 'generateContentRequest', 'inferenceConfig', 'additionalModelRequestFields', 'anthropic_version', 'output_config',
+  'stream_options',
+]; // prettier-ignore
 const fields = fc.record(Object.fromEntries(NAMES.map((name) => [name, anything])), { requiredKeys: [] });
 
 describe('every dialect', () => {
