@@ -70,11 +70,20 @@ function compact(entry) {
     written: perMillion(entry.cache_creation_input_token_cost),
     context: count(entry.max_input_tokens),
     most: count(entry.max_output_tokens),
-    can: Object.keys(ABILITIES).filter((letter) => entry[ABILITIES[letter]] === true).join('') || undefined,
+    can:
+      Object.keys(ABILITIES)
+        .filter((letter) => entry[ABILITIES[letter]] === true)
+        .join('') || undefined,
     ends: entry.deprecation_date,
     next: entry.successor_model,
+    // Not to be had by chat completions.
+    responses: isResponsesOnly(entry) ? 1 : undefined,
     unsampled: entry.supports_sampling_params === false ? 1 : undefined,
   };
+}
+
+function isResponsesOnly({ mode, supported_endpoints: endpoints = [] }) {
+  return mode === 'responses' && endpoints.includes('/v1/responses') && !endpoints.includes('/v1/chat/completions');
 }
 
 function count(value) {

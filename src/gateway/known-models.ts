@@ -22,6 +22,8 @@ export interface KnownModel {
   readonly outputTokens: number | null;
   /** Null: not known. */
   readonly abilities: ReadonlySet<ModelAbility> | null;
+  /** It is served by the Responses API alone. */
+  readonly isResponsesOnly: boolean;
   /** False: it refuses sampling parameters. */
   readonly samples: boolean;
   /** The day on which it is shut down, as `YYYY-MM-DD`; null: not known. */
@@ -40,6 +42,7 @@ interface Entry {
   readonly can?: string;
   readonly ends?: string;
   readonly next?: string;
+  readonly responses?: 1;
   readonly unsampled?: 1;
 }
 
@@ -73,6 +76,7 @@ export function knownModel(preset: string | null, model: string): KnownModel | n
     contextTokens: entry.context ?? null,
     outputTokens: entry.most ?? null,
     abilities: entry.can === undefined ? null : new Set(entry.can as Iterable<ModelAbility>),
+    isResponsesOnly: entry.responses === 1,
     samples: entry.unsampled !== 1,
     endsOn: entry.ends ?? null,
     successor: entry.next ?? null,

@@ -261,7 +261,7 @@ export class TargetRegistry {
       credential,
       ...addressOf(provider, model),
       endpoint: endpointOf(provider.protocol),
-      wire: wireOf(provider, model),
+      wire: wireOf(provider, model, known?.isResponsesOnly ?? false),
       contextTokens: known?.contextTokens ?? null,
       callsTools: known?.abilities?.has('t') ?? true,
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
@@ -295,10 +295,10 @@ function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<Targe
   return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') };
 }
 
-function wireOf(provider: ProviderConfig, model: string): TargetWire {
-  const dialect = dialectOf(provider.protocol);
+function wireOf(provider: ProviderConfig, model: string, isResponsesOnly: boolean): TargetWire {
+  const dialect = isResponsesOnly ? DIALECTS['openai-responses'] : dialectOf(provider.protocol);
   const can = abilitiesOf(provider, model);
-  const other = provider.protocol === 'openai' ? DIALECTS['openai-responses'] : null;
+  const other = provider.protocol === 'openai' && !isResponsesOnly ? DIALECTS['openai-responses'] : null;
   return { dialect, other, mayLackOther: provider.preset !== 'openai', can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }
 

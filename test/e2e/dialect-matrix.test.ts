@@ -138,3 +138,20 @@ for (const caller of DIALECTS) {
     });
   }
 }
+
+it('asks the Responses API for a model that nothing else serves', async (t) => {
+  const paths: string[] = [];
+  const world = await startVirtualWorld(t, {
+    providers: {
+      openai(call: SimulatedCall) {
+        paths.push(call.request.path);
+        return wholeAnswer(FOUR_WIRES.responses, false);
+      },
+    },
+    configured: { openai: { baseUrl: 'http://openai/v1', apiKey: 'sk-x' } },
+    models: { fast: ['openai/gpt-5-pro'] },
+  });
+  const seen = await world.answerTo({ stream: false });
+  assert.deepEqual(readBody('chat', false, seen.text), { text: TEXT, usage: [5, 3], isWhole: true, hasError: false });
+  assert.deepEqual(paths, ['/v1/responses']);
+});
