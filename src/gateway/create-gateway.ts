@@ -8,6 +8,7 @@ import { SlicedWork } from '../core/sliced-work.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { SchedulerOptions } from '../policy/scheduler/types.ts';
 import { judge } from '../policy/verdict.ts';
@@ -43,6 +44,7 @@ import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
 import type { ClientConfig, Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
+import { createJobs } from './create-jobs.ts';
 import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
 import { localModels } from './local-models.ts';
@@ -85,6 +87,7 @@ class RunningGateway implements Gateway {
   readonly clock: Clock;
   readonly events: EventBus;
   readonly slices: SlicedWork;
+  readonly jobs: Jobs | null;
   readonly #random: Random;
   readonly #store: Store;
   readonly #limits: LimitRegistry;
@@ -147,6 +150,7 @@ class RunningGateway implements Gateway {
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
     this.#clients = makeClients(config, this.#limits);
+    this.jobs = createJobs(this, store, random, (name) => this.#clients.named(name));
   }
 
   async start(): Promise<void> {
@@ -156,6 +160,8 @@ class RunningGateway implements Gateway {
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
     this.#saved.start();
+    // What is in memory only ended with the last process.
+    if (this.#store.kind !== 'memory') this.jobs?.start();
     this.#store.onHealthChange((health) => {
       if (health.state !== 'ok') return;
       // It may be another file now: everything is written anew.
@@ -309,13 +315,15 @@ class RunningGateway implements Gateway {
   async drain(): Promise<void> {
     if (!this.#draining) this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'draining' });
     this.#draining = true;
-    await this.#idle();
+    await Promise.all([this.jobs?.stop(), this.#idle()]);
   }
 
   async close(): Promise<void> {
     this.#draining = true;
+    void this.jobs?.stop();
     for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
+    await this.jobs?.close();
     this.#keyCheck.close();
     this.#saved.stop();
     await this.#engine.schemas.close();

@@ -1,5 +1,5 @@
 import type { Instant } from '../core/clock.ts';
-import type { Priority, Protocol, RequestFacts } from '../core/request.ts';
+import type { Protocol, RequestFacts, SchedulingClass } from '../core/request.ts';
 import type { Resource } from '../core/resource.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import type { Caller } from './caller.ts';
@@ -28,7 +28,7 @@ export interface GatewayRequest {
   readonly facts: RequestFacts;
   readonly body: RequestBody;
   readonly client: Client;
-  readonly priority: Priority;
+  readonly priority: SchedulingClass;
   readonly receivedAt: Instant;
   readonly deadline: Instant;
   /** True if the caller named the deadline; otherwise the model's own policy may set another. */
@@ -50,6 +50,8 @@ export interface GatewayRequest {
   readonly cache: 'on' | 'off' | 'refresh';
   /** `x-breakwater-*` headers of the caller that mean nothing here; absent: none. */
   readonly unknownHeaders?: readonly string[];
+  /** A checkpoint: awaited once it may start, before its first upstream call. What it throws ends the request. Absent: none. */
+  readonly beforeSending?: () => Promise<void>;
   /** A question of our own, whose answer is not checked by another one. */
   readonly isNested?: true;
 }

@@ -17,6 +17,7 @@ import type { Shortfall } from '../core/quality.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
 import type { Attempt } from './attempt.ts';
 import { beginAttempt } from './begin-attempt.ts';
+import { checkpoint } from './checkpoint.ts';
 import { continueAnswer } from './continue-answer.ts';
 import type { Engine } from './engine.ts';
 import { tellFailure } from './final-error.ts';
@@ -65,6 +66,7 @@ async function carryOut(run: RequestRun): Promise<void> {
       const asked = askNext(run);
       const admitted = admit(run, asked instanceof Promise ? await asked : asked);
       if (admitted === null) return;
+      if (run.attempts === 0 && run.request.beforeSending !== undefined && !(await checkpoint(run, admitted))) return;
       attempt = await send(run, admitted);
     } else attempt = await goOn(run, run.group);
     if (attempt === null) return;

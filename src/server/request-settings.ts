@@ -1,13 +1,13 @@
 /** What a caller may wish for in headers (design 2.3). */
 import type { Policy } from '../gateway/config/index.ts';
 import { BreakwaterError } from '../core/errors.ts';
-import { PRIORITIES, type Priority, type RequestFacts } from '../core/request.ts';
+import { SCHEDULING_CLASSES, type Priority, type RequestFacts, type SchedulingClass } from '../core/request.ts';
 import type { KnownClient } from '../gateway/gateway.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface RequestSettings {
   /** Asked for by header; null: not asked for. */
-  readonly priority: Priority | null;
+  readonly priority: SchedulingClass | null;
   readonly deadlineMs: number;
   /** False: `deadlineMs` is the policy's own. */
   readonly deadlineGiven: boolean;
@@ -36,7 +36,7 @@ export function readSettings(exchange: Exchange, policy: DeadlinePolicy): Reques
   const cache = oneOf(exchange, 'x-breakwater-cache', ['off', 'refresh']) ?? 'on';
   const idempotencyKey = readKey(exchange);
   const fallback = oneOf(exchange, 'x-breakwater-fallback', ['on', 'off']) !== 'off';
-  const priority = oneOf(exchange, 'x-breakwater-priority', PRIORITIES);
+  const priority = oneOf(exchange, 'x-breakwater-priority', SCHEDULING_CLASSES);
   const wishMs = deadlineWish(exchange, policy);
   const isDeadlineAsked = exchange.header(DEADLINE_HEADER) !== undefined;
   const readTimeoutMs = secondsOf(exchange, 'x-stainless-read-timeout');
@@ -77,9 +77,9 @@ function readKey(exchange: Exchange): string | null {
 }
 
 /** The header's, else what the service tier means, else the client's; never above what the client may have. */
-export function choosePriority(asked: Priority | null, facts: RequestFacts, client: KnownClient): Priority {
+export function choosePriority(asked: SchedulingClass | null, facts: RequestFacts, client: KnownClient): SchedulingClass {
   const wish = asked ?? priorityOfTier(facts.serviceTier) ?? client.priority;
-  return PRIORITIES.indexOf(wish) < PRIORITIES.indexOf(client.maxPriority) ? client.maxPriority : wish;
+  return SCHEDULING_CLASSES.indexOf(wish) < SCHEDULING_CLASSES.indexOf(client.maxPriority) ? client.maxPriority : wish;
 }
 
 function priorityOfTier(tier: string | null): Priority | null {

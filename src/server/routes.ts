@@ -1,5 +1,7 @@
 /** Every path that is answered. API paths (`/v1/…`) also answer without `/v1`, and with it doubled. */
 import * as admin from './admin.ts';
+import * as batches from './batches.ts';
+import * as files from './files.ts';
 import type { Call } from './call.ts';
 import { showLive, showMetrics, showReady } from './health.ts';
 import { infer } from './inference.ts';
@@ -10,7 +12,7 @@ import { passBytes } from './pass-through.ts';
 export type Access = 'open' | 'client' | 'operator' | 'scraper';
 
 export interface Route {
-  readonly method: 'GET' | 'POST';
+  readonly method: 'GET' | 'POST' | 'DELETE';
   /** One `*` stands for any text, slashes included, and is found in `place.rest`. */
   readonly path: string;
   readonly access: Access;
@@ -25,12 +27,26 @@ function post(path: string, access: Access, run: Route['run']): Route {
   return { method: 'POST', path, access, run };
 }
 
+function remove(path: string, access: Access, run: Route['run']): Route {
+  return { method: 'DELETE', path, access, run };
+}
+
 export const routes: readonly Route[] = [
   post('/v1/chat/completions', 'client', infer('chat', '/chat/completions')),
   post('/v1/completions', 'client', infer('completions', '/completions')),
   post('/v1/embeddings', 'client', infer('embeddings', '/embeddings')),
   get('/v1/models', 'client', listModels),
   get('/v1/models/*', 'client', showModel),
+
+  post('/v1/files', 'client', files.upload),
+  get('/v1/files', 'client', files.list),
+  get('/v1/files/*/content', 'client', files.showContent),
+  get('/v1/files/*', 'client', files.show),
+  remove('/v1/files/*', 'client', files.remove),
+  post('/v1/batches', 'client', batches.create),
+  get('/v1/batches', 'client', batches.list),
+  post('/v1/batches/*/cancel', 'client', batches.cancel),
+  get('/v1/batches/*', 'client', batches.show),
 
   post('/v1/audio/*', 'client', passBytes),
   post('/v1/images/*', 'client', passBytes),
@@ -53,12 +69,4 @@ export const routes: readonly Route[] = [
 ];
 
 /** What a later version answers, with everything below it. Whoever builds one deletes its line here. */
-export const laterPaths: readonly string[] = [
-  '/v1/messages',
-  '/v1/responses',
-  '/v1/files',
-  '/v1/batches',
-  '/v1beta',
-  '/anthropic/v1',
-  '/admin/usage',
-];
+export const laterPaths: readonly string[] = ['/v1/messages', '/v1/responses', '/v1beta', '/anthropic/v1', '/admin/usage'];

@@ -50,6 +50,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     clock,
     slices: new SlicedWork(systemClock),
+    jobs: null,
     secrets: new SecretMask(config.secrets),
     events: new EventBus((error) => {
       throw error;

@@ -1,6 +1,7 @@
 /** What the main thread and the database's worker say to each other. */
 import type { AnswerBounds, AnswerRow, Batch, ReadResult } from '../backend.ts';
-import type { StoreFault } from '../store.ts';
+import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
+import type { StoreFault } from '../store-fault.ts';
 
 export type SqliteRequest = { readonly id: number } & (
   | { readonly kind: 'open'; readonly path: string; readonly writer: number | null; readonly nowMs: number }
@@ -9,6 +10,7 @@ export type SqliteRequest = { readonly id: number } & (
   | { readonly kind: 'putAnswers'; readonly rows: readonly AnswerRow[]; readonly bounds: AnswerBounds; readonly nowMs: number }
   | { readonly kind: 'getAnswer'; readonly key: string; readonly nowMs: number }
   | { readonly kind: 'answerKeys'; readonly nowMs: number }
+  | { readonly kind: 'jobs'; readonly calls: readonly JobCall[] }
   | { readonly kind: 'check' }
   | { readonly kind: 'close' }
 );
@@ -22,6 +24,7 @@ export interface SqliteResults {
   readonly putAnswers: null;
   readonly getAnswer: Uint8Array | null;
   readonly answerKeys: readonly string[];
+  readonly jobs: readonly JobOutcome[];
   readonly check: null;
   readonly close: null;
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Store, StoreLimits, WarningListener } from '../store.ts';
 import { openWriteBehindStore, type StoreTiming } from '../write-behind.ts';
+import { createSqliteJobs } from './sqlite-jobs.ts';
 import { createWorkerBackend } from './worker-backend.ts';
 
 export interface SqliteStoreOptions {
@@ -21,5 +22,6 @@ export interface SqliteStoreOptions {
 export function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<Store> {
   const { clock, workerUrl } = options;
   const backend = createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) });
-  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}` });
+  const jobs = createSqliteJobs(createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) }), clock);
+  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}`, jobs });
 }

@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../core/clock.ts';
 import { StoreFailure, type AnswerConnection, type Backend, type Batch, type Connection, type ReadResult } from '../backend.ts';
+import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
 
 /** The worker is a `.ts` file in a checkout and `.js` when published. */
@@ -49,6 +50,7 @@ class WorkerConnection implements Connection {
     get: (key, nowMs) => this.ask('getAnswer', { key, nowMs }),
     keys: (nowMs) => this.ask('answerKeys', { nowMs }),
   };
+  readonly runJobs = (calls: readonly JobCall[]): Promise<readonly JobOutcome[]> => this.ask('jobs', { calls });
   readonly #onLost: (failure: StoreFailure) => void;
   readonly #waiters = new Map<number, Waiter>(); // one batch and the reads of the moment; each has a timeout
   #worker: Worker | undefined;

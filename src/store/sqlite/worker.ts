@@ -1,7 +1,8 @@
 /** The thread that the database lives in, so that a slow or hung disk never holds up the event loop. */
 import { parentPort } from 'node:worker_threads';
-import { openDatabase, toSqliteFailure, type SqliteDatabase } from './database.ts';
+import { openDatabase, type SqliteDatabase } from './database.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
+import { toSqliteFailure } from './sqlite-failure.ts';
 
 let database: SqliteDatabase | undefined;
 
@@ -16,6 +17,7 @@ function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   if (request.kind === 'putAnswers') database.answers.put(request.rows, request.bounds, request.nowMs);
   else if (request.kind === 'getAnswer') return database.answers.get(request.key, request.nowMs);
   else if (request.kind === 'answerKeys') return database.answers.keys(request.nowMs);
+  else if (request.kind === 'jobs') return database.jobs().run(request.calls);
   else if (request.kind === 'apply') database.apply(request.batch, request.nowMs);
   else if (request.kind === 'close') database.close();
   return null;

@@ -1,0 +1,75 @@
+/**
+ * Jobs in the database file, over a connection and a thread of their own: an upload must not hold up the state beside it, and what is
+ * said to be durable has to survive a power cut. Opened when first used. A call that fails costs the connection; the next call after a
+ * pause tries a new one, and until then calls fail at once with the same reason.
+ */
+import type { Clock } from '../../core/clock.ts';
+import { StoreFailure, toStoreFailure, within, type Backend, type Connection } from '../backend.ts';
+import { createJobStore, type GroupRunner } from '../jobs/job-calls.ts';
+import type { JobStore } from '../jobs/job-store.ts';
+import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
+
+/** How long a group may take: a slow disk, and another process that holds the file. */
+const GROUP_TIMEOUT_MS = 30_000;
+const OPEN_TIMEOUT_MS = 10_000;
+const CLOSE_TIMEOUT_MS = 2_000;
+const RETRY_MS = 1_000;
+
+export function createSqliteJobs(backend: Backend, clock: Clock): JobStore {
+  return createJobStore(new BackendRunner(backend, clock));
+}
+
+class BackendRunner implements GroupRunner {
+  readonly #backend: Backend;
+  readonly #clock: Clock;
+  #connection: Connection | null = null;
+  #failure: StoreFailure | null = null;
+  #retryAt = -Infinity;
+  #closed = false;
+
+  constructor(backend: Backend, clock: Clock) {
+    this.#backend = backend;
+    this.#clock = clock;
+  }
+
+  async run(calls: readonly JobCall[]): Promise<readonly JobOutcome[]> {
+    const connection = await this.#open();
+    try {
+      return await within(this.#clock, GROUP_TIMEOUT_MS, 'saving jobs', connection.runJobs!(calls));
+    } catch (error) {
+      throw this.#lose(connection, toStoreFailure(error));
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    const connection = this.#connection;
+    this.#connection = null;
+    if (connection === null) return;
+    await within(this.#clock, CLOSE_TIMEOUT_MS, 'closing', connection.close()).catch(() => connection.abandon());
+  }
+
+  async #open(): Promise<Connection> {
+    if (this.#closed) throw new StoreFailure('unavailable', 'the store is closed');
+    if (this.#connection !== null) return this.#connection;
+    if (this.#failure !== null && this.#clock.now() < this.#retryAt) throw this.#failure;
+    const connection = this.#backend.connect((failure) => void this.#lose(connection, failure));
+    this.#connection = connection;
+    try {
+      await within(this.#clock, OPEN_TIMEOUT_MS, 'opening the database', connection.ready);
+    } catch (error) {
+      throw this.#lose(connection, toStoreFailure(error));
+    }
+    return connection;
+  }
+
+  #lose(connection: Connection, failure: StoreFailure): StoreFailure {
+    if (this.#connection === connection) {
+      this.#connection = null;
+      this.#failure = failure;
+      this.#retryAt = this.#clock.now() + RETRY_MS;
+    }
+    connection.abandon();
+    return failure;
+  }
+}
