@@ -110,7 +110,7 @@ export class JobRunner {
     this.#closed = true;
     for (const lane of this.#lanes.values()) for (const run of lane.runs) run.sink.leave();
     await this.stop();
-    if (this.#runner !== null) await this.#host.store.unregister(this.#runner).catch(() => {});
+    if (this.#runner !== null) await this.#host.store.unregister(this.#runner, Math.floor(this.#host.clock.epochMs())).catch(() => {});
     this.#runner = null;
   }
 

@@ -1,7 +1,7 @@
 /** Files: uploads in pieces, and the results of jobs, which are made of the items when they are read. */
 import type { FileDetails, JobLimits, ListQuery, NewFile, Page, ResultFile, StoredFile } from './job-store.ts';
 import { listPage } from './page.ts';
-import { Sql, toNumber, type Row } from './sql.ts';
+import { toNumber, type Row, type Sql } from './sql.ts';
 
 export class FileTable {
   readonly #sql: Sql;

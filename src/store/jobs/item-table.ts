@@ -211,12 +211,15 @@ export class ItemTable {
       const otherPid = Number(other['pid']);
       // Another runner of this process's number on this machine was an earlier process.
       const isDead = other['machine'] === machine && (otherPid === pid || isGone(otherPid));
-      if (isDead || Number(other['seen_at']) < nowMs - silenceMaxMs) this.release(Number(other['id']));
+      if (isDead || Number(other['seen_at']) < nowMs - silenceMaxMs) this.release(Number(other['id']), Math.floor(nowMs));
     }
   }
 
-  /** The runner is no more: its items are queued again, and those that were sent are marked. */
-  release(runner: number): void {
+  /**
+   * The runner is no more: its items are queued again, and those that were sent are marked. They go behind those that were never sent:
+   * where crashes follow each other, or one of these is their cause, they are not in flight at every one of them.
+   */
+  release(runner: number, nowMs: number): void {
     this.#sql.run(`UPDATE items SET state = ${QUEUED}, runner = NULL WHERE runner = ? AND state = ${LEASED}`, runner);
     for (const row of this.#sql.all(
       `UPDATE items SET state = ${DONE}, runner = NULL, succeeded = 0, body = NULL, error = ?
@@ -225,7 +228,7 @@ export class ItemTable {
       runner,
     ))
       this.#jobs.count(Number(row['job']), 0, 1);
-    this.#sql.run(`UPDATE items SET state = ${QUEUED}, runner = NULL, repeated = repeated + 1, not_before = 0 WHERE runner = ?`, runner);
+    this.#sql.run(`UPDATE items SET state = ${QUEUED}, runner = NULL, repeated = repeated + 1, not_before = ? WHERE runner = ?`, nowMs, runner);
     this.#sql.run('UPDATE jobs SET runner = NULL WHERE runner = ?', runner);
     this.#sql.run('DELETE FROM runners WHERE id = ?', runner);
   }

@@ -43,15 +43,23 @@ async function take(store: JobStore, runner: number, countMax = 10, nowMs = 2_00
   return (await store.lease({ runner, job: 'batch_1', model: 'fast', countMax, bytesMax: 1_000_000, nowMs })).items;
 }
 
+type Story = (name: string, play: (store: JobStore) => Promise<void>) => void;
+
 export function testJobContract(driver: JobDriver): void {
-  const story = (name: string, play: (store: JobStore) => Promise<void>): void => {
+  const story: Story = (name, play) => {
     test(`${driver.name}: ${name}`, async (t) => {
       const store = await driver.open(t);
       t.after(() => store.close());
       await play(store);
     });
   };
+  testFiles(story);
+  testLeases(story);
+  testRunners(story);
+  testJobs(story);
+}
 
+function testFiles(story: Story): void {
   story('a file is there once it is complete, for its client alone, and is read in pieces', async (store) => {
     const file = { id: 'file-1', client: 'web', createdAtMs: 1_000, expiresAtMs: 9_000 };
     assert.equal(await store.createFile(file, LIMITS), true);
@@ -87,7 +95,9 @@ export function testJobContract(driver: JobDriver): void {
     assert.deepEqual(await ids({ kind: 'batch' }), ['ca', false]);
     assert.equal(await ids({ after: 'none' }), null);
   });
+}
 
+function testLeases(story: Story): void {
   story('an item is leased once, in order, and has one result', async (store) => {
     const runner = await inProgress(store, 3);
     const other = await store.register('there', 1, 1_000);
@@ -123,7 +133,9 @@ export function testJobContract(driver: JobDriver): void {
     const [again] = await take(store, runner, 10, 5_000);
     assert.deepEqual([again!.n, again!.rounds, again!.strikes, again!.repeated, again!.lease], [0, 1, 1, 0, 2]);
   });
+}
 
+function testRunners(story: Story): void {
   story("a dead runner's items are taken back: those that were sent are marked, and end at the third time", async (store) => {
     let runner = await inProgress(store, 2);
     for (const repeated of [0, 1, 2]) {
@@ -155,7 +167,7 @@ export function testJobContract(driver: JobDriver): void {
   story('a runner that ends in good order gives back what it holds', async (store) => {
     const runner = await inProgress(store, 2);
     await take(store, runner);
-    await store.unregister(runner);
+    await store.unregister(runner, 2_000);
     const next = await store.register('there', 1, 2_000);
     assert.deepEqual(
       (await take(store, next)).map(({ n, repeated }) => [n, repeated]),
@@ -165,7 +177,9 @@ export function testJobContract(driver: JobDriver): void {
       ],
     );
   });
+}
 
+function testJobs(story: Story): void {
   story('what is queued can be ended together', async (store) => {
     const runner = await inProgress(store, 3);
     const [first] = await take(store, runner, 1);

@@ -239,7 +239,7 @@ export interface JobStore {
   completeItem(key: ItemKey, result: ItemResult): Promise<'done' | 'last' | 'lost'>;
   requeueItem(key: ItemKey, requeue: Requeue): Promise<boolean>;
   /** The runner ends in good order: what it has leased is queued again. */
-  unregister(runner: number): Promise<void>;
+  unregister(runner: number, nowMs: number): Promise<void>;
   /** Never rejects. */
   close(): Promise<void>;
 }

@@ -76,6 +76,6 @@ function methodsOf(sql: Sql, isGone: (pid: number) => boolean): SyncMethods {
     markSent: (key) => items.markSent(key),
     completeItem: (key, result) => items.complete(key, result),
     requeueItem: (key, requeue) => items.requeue(key, requeue),
-    unregister: (runner) => items.release(runner),
+    unregister: (runner, nowMs) => items.release(runner, nowMs),
   };
 }
