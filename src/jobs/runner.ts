@@ -13,7 +13,7 @@ import type { JobKind } from './kinds.ts';
 
 /** How often it looks, in milliseconds: with open jobs, and without. */
 const BEAT_MS = 3_000;
-const IDLE_BEAT_MS = 30_000;
+const IDLE_BEAT_MS = 300_000;
 /** A runner that was silent for longer is dead, in milliseconds. */
 const SILENCE_MAX_MS = 15_000;
 /** Items of one lane that wait at least, and of all lanes at most. */
@@ -110,8 +110,7 @@ export class JobRunner {
     this.#closed = true;
     for (const lane of this.#lanes.values()) for (const run of lane.runs) run.sink.leave();
     await this.stop();
-    if (this.#runner !== null) await this.#host.store.unregister(this.#runner, Math.floor(this.#host.clock.epochMs())).catch(() => {});
-    this.#runner = null;
+    await this.#rest();
   }
 
   async #beat(): Promise<void> {
@@ -127,8 +126,16 @@ export class JobRunner {
       this.#hasWarned = true;
     }
     if (open !== null) await this.#look(open);
+    if (open?.length === 0 && this.#items === 0 && this.#working.size === 0) await this.#rest();
     if (this.#stopped) return;
     this.#timer = clock.schedule(this.#nextBeatMs(open), () => this.wake());
+  }
+
+  /** There is nothing to do: without a place among the runners the store can rest, too. */
+  async #rest(): Promise<void> {
+    const runner = this.#runner;
+    this.#runner = null;
+    if (runner !== null) await this.#host.store.unregister(runner, Math.floor(this.#host.clock.epochMs())).catch(() => {});
   }
 
   #nextBeatMs(open: readonly OpenJob[] | null): number {

@@ -228,7 +228,11 @@ export class ItemTable {
       runner,
     ))
       this.#jobs.count(Number(row['job']), 0, 1);
-    this.#sql.run(`UPDATE items SET state = ${QUEUED}, runner = NULL, repeated = repeated + 1, not_before = ? WHERE runner = ?`, nowMs, runner);
+    this.#sql.run(
+      `UPDATE items SET state = ${QUEUED}, runner = NULL, repeated = repeated + 1, not_before = ? WHERE runner = ?`,
+      nowMs,
+      runner,
+    );
     this.#sql.run('UPDATE jobs SET runner = NULL WHERE runner = ?', runner);
     this.#sql.run('DELETE FROM runners WHERE id = ?', runner);
   }

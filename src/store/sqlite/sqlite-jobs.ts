@@ -1,9 +1,9 @@
 /**
  * Jobs in the database file, over a connection and a thread of their own: an upload must not hold up the state beside it, and what is
- * said to be durable has to survive a power cut. Opened when first used. A call that fails costs the connection; the next call after a
+ * said to be durable has to survive a power cut. Opened when used, and closed when it rests. A call that fails costs the connection; the next call after a
  * pause tries a new one, and until then calls fail at once with the same reason.
  */
-import type { Clock } from '../../core/clock.ts';
+import type { Clock, Timer } from '../../core/clock.ts';
 import { StoreFailure, toStoreFailure, within, type Backend, type Connection } from '../backend.ts';
 import { createJobStore, type GroupRunner } from '../jobs/job-calls.ts';
 import type { JobStore } from '../jobs/job-store.ts';
@@ -14,6 +14,8 @@ const GROUP_TIMEOUT_MS = 30_000;
 const OPEN_TIMEOUT_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 const RETRY_MS = 1_000;
+/** Without a call for so long the thread is ended: it takes more than 20 MB. The next call starts another one. */
+const REST_MS = 10_000;
 
 export function createSqliteJobs(backend: Backend, clock: Clock): JobStore {
   return createJobStore(new BackendRunner(backend, clock));
@@ -26,6 +28,7 @@ class BackendRunner implements GroupRunner {
   #failure: StoreFailure | null = null;
   #retryAt = -Infinity;
   #closed = false;
+  #rest: Timer | null = null;
 
   constructor(backend: Backend, clock: Clock) {
     this.#backend = backend;
@@ -33,16 +36,24 @@ class BackendRunner implements GroupRunner {
   }
 
   async run(calls: readonly JobCall[]): Promise<readonly JobOutcome[]> {
+    this.#rest?.cancel();
     const connection = await this.#open();
     try {
       return await within(this.#clock, GROUP_TIMEOUT_MS, 'saving jobs', connection.runJobs!(calls));
     } catch (error) {
       throw this.#lose(connection, toStoreFailure(error));
+    } finally {
+      this.#rest = this.#closed ? null : this.#clock.schedule(REST_MS, () => void this.#letGo());
     }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#rest?.cancel();
+    await this.#letGo();
+  }
+
+  async #letGo(): Promise<void> {
     const connection = this.#connection;
     this.#connection = null;
     if (connection === null) return;
