@@ -9,11 +9,11 @@ import { startGateway, type TestGateway, type TestGatewayOptions } from './harne
 
 interface Stage extends TestGateway {
   readonly provider: BatchProvider;
-  upload(text: string): Promise<string>;
-  create(text: string, more?: { window?: string; endpoint?: string; headers?: Record<string, string> }): Promise<OpenAI.Batch>;
+  readonly upload: (text: string) => Promise<string>;
+  readonly create: (text: string, more?: { window?: string; endpoint?: string; headers?: Record<string, string> }) => Promise<OpenAI.Batch>;
   /** The batch once it has ended. */
-  ended(id: string): Promise<OpenAI.Batch>;
-  results(batch: OpenAI.Batch): Promise<{ output: ResultLine[]; errors: ResultLine[] }>;
+  readonly ended: (id: string) => Promise<OpenAI.Batch>;
+  readonly results: (batch: OpenAI.Batch) => Promise<{ output: ResultLine[]; errors: ResultLine[] }>;
 }
 
 type Policy = ConfigInput['policy'];

@@ -139,8 +139,10 @@ function testRunners(story: Story): void {
   story("a dead runner's items are taken back: those that were sent are marked, and end at the third time", async (store) => {
     let runner = await inProgress(store, 2);
     for (const repeated of [0, 1, 2]) {
-      const [sent, waiting] = await take(store, runner);
+      const taken = await take(store, runner, 10, 20_000);
+      const [sent, waiting] = [0, 1].map((n) => taken.find((item) => item.n === n));
       assert.deepEqual([sent!.repeated, waiting!.repeated], [repeated, 0]);
+      if (repeated > 0) assert.equal(taken[0], waiting, 'what was never sent goes first');
       await store.markSent(sent!);
       const next = await store.register('there', 1, 20_000);
       await store.beat(beat(next, { nowMs: 20_000, machine: 'there' }));
