@@ -9,6 +9,11 @@ export const STRIKES_MAX = 3;
 /** Before another round, by the number of rounds before it, in milliseconds; half of it is random. */
 const PAUSES_MS = [2_000, 5_000, 15_000, 60_000, 120_000, 300_000];
 
+/** Of `PAUSES_MS`. */
+const UNSENT_LONGEST = 2;
+/** A longer wait is not believed: limits are raised, and keys are changed, in milliseconds. */
+const ASKED_MAX_MS = 15 * 60_000;
+
 /** Of a message that is kept with an item. */
 const NOTE_LENGTH_MAX = 300;
 
@@ -33,8 +38,10 @@ export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): R
   const { code, message } = answer.error;
   const isBlamed = round.wasSent && round.othersSucceed && !NOT_THE_REQUESTS.has(code) && status !== 429;
   if (isBlamed && round.strikes + 1 >= STRIKES_MAX) return { kind: 'result', result: toResult(sink, answer, false) };
-  const askedMs = Number(sink.header('retry-after-ms') ?? 0);
-  const pauseMs = PAUSES_MS[Math.min(round.rounds, PAUSES_MS.length - 1)]!;
+  const askedMs = Math.min(Number(sink.header('retry-after-ms') ?? 0), ASKED_MAX_MS);
+  // What only waited in vain has cost nothing: it may soon wait again.
+  const longest = round.wasSent ? PAUSES_MS.length - 1 : UNSENT_LONGEST;
+  const pauseMs = PAUSES_MS[Math.min(round.rounds, longest)]!;
   const afterMs = Math.max(askedMs * (1 + random.next() / 10), pauseMs * (0.5 + random.next() / 2));
   return {
     kind: 'again',

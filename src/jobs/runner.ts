@@ -62,6 +62,8 @@ export class JobRunner {
   #beatAgain = false;
   #items = 0;
   #bodyBytes = 0;
+  /** A lane found no room: the next place that is free may be its own. */
+  #isFull = false;
   #stopped = false;
   #closed = false;
   #hasWarned = false;
@@ -208,7 +210,7 @@ export class JobRunner {
         if (isOverdue) run.sink.leave();
       }
     }
-    await this.#host.store.endQueued(job.id, error);
+    while ((await this.#host.store.endQueued(job.id, error)) > 0);
   }
 
   /** Validates or finishes a job, unless another runner does. */
@@ -256,8 +258,13 @@ export class JobRunner {
   #pump(lane: RunningLane): void {
     if (this.#stopped || this.#runner === null || lane.isEnding || lane.isLeasing || !lane.hasMore) return;
     const waiting = lane.runs.size - lane.running;
-    const room = Math.min(Math.max(WAITING_MIN, 2 * lane.running) - waiting, ITEMS_MAX - this.#items);
-    if (room <= 0 || this.#bodyBytes >= BODIES_MAX) return;
+    const wanted = Math.max(WAITING_MIN, 2 * lane.running) - waiting;
+    if (wanted <= 0) return;
+    // Each lane has its share, so that a fast one leaves the others theirs.
+    const shareMax = Math.max(WAITING_MIN, Math.ceil(ITEMS_MAX / this.#lanes.size));
+    const room = Math.min(wanted, shareMax - lane.runs.size, ITEMS_MAX - this.#items);
+    this.#isFull = room <= 0 || this.#bodyBytes >= BODIES_MAX;
+    if (this.#isFull) return;
     lane.isLeasing = true;
     void this.#lease(lane, this.#runner, room).finally(() => {
       lane.isLeasing = false;
@@ -310,7 +317,8 @@ export class JobRunner {
     if (isLast || (lane.isEnding && lane.runs.size === 0)) this.wake();
     // What was put back is due later: only the store knows when.
     if (!run.isDone) lane.hasMore = true;
-    this.#pump(lane);
+    if (this.#isFull) this.#pumpAll();
+    else this.#pump(lane);
   }
 
   #forgetIfIdle(lane: RunningLane): void {

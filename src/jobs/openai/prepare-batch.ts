@@ -19,7 +19,7 @@ const GROUP_BYTES_MAX = 1024 * 1024;
 
 export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, runner: number): Promise<void> {
   const { store, clock } = host;
-  await store.clearItems(job.id, runner);
+  while ((await store.clearItems(job.id, runner)) > 0);
   const validation = new Validation(host, job, runner);
   const file = await store.getFile(job.client, String(job.data['input_file_id']));
   if (file === null) validation.fail('invalid_file', 'the input file was deleted');
@@ -35,13 +35,14 @@ export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, ru
     if (bytes < file.bytes && !validation.isHopeless) validation.fail('invalid_file', 'the input file was deleted');
     await validation.end();
   }
+  if (validation.isLost) return;
   const { errors, model, total } = validation;
   const nowMs = clock.epochMs();
   if (errors.length === 0) {
     await store.changeJob(job.id, ['validating'], { state: 'in_progress', data: { in_progress_at: nowMs, model, total } });
     return;
   }
-  await store.clearItems(job.id, runner);
+  while ((await store.clearItems(job.id, runner)) > 0);
   const keepUntilMs = nowMs + host.settings().retentionMs;
   await store.changeJob(job.id, ['validating'], { state: 'failed', keepUntilMs, data: { failed_at: nowMs, errors } });
 }
@@ -49,6 +50,8 @@ export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, ru
 class Validation {
   readonly errors: LineError[] = [];
   total = 0;
+  /** The batch was cancelled, or another instance validates it. */
+  isLost = false;
   readonly #host: JobHost;
   readonly #job: OpenJob;
   readonly #runner: number;
@@ -66,7 +69,7 @@ class Validation {
   }
 
   get isHopeless(): boolean {
-    return this.errors.length >= ERRORS_MAX || this.total > LINES_MAX;
+    return this.isLost || this.errors.length >= ERRORS_MAX || this.total > LINES_MAX;
   }
 
   /** Null: several. */
@@ -126,6 +129,6 @@ class Validation {
     this.#groupBytes = 0;
     if (group.length === 0 || this.errors.length > 0) return;
     const added = await asStoreError(this.#host.store.addItems(this.#job.id, this.#runner, group, this.#host.settings()));
-    if (!added) throw new Error('the batch is validated by another instance, or was cancelled');
+    this.isLost = !added;
   }
 }

@@ -21,8 +21,8 @@ const LEASED = 1;
 const SENT = 2;
 const DONE = 3;
 
-/** Rows of garbage that one sweep deletes at most: other calls wait for it. */
-const SWEEP_ROWS_MAX = 500;
+/** Rows that one call changes or deletes at most: other calls, and other processes, wait for it. */
+const SLICE_ROWS = 500;
 
 const INTERRUPTED: ItemError = {
   code: 'interrupted',
@@ -38,12 +38,14 @@ export class ItemTable {
     this.#jobs = jobs;
   }
 
-  clear(job: string, runner: number): void {
+  clear(job: string, runner: number): number {
     const seq = this.#jobs.validatedBy(job, runner);
-    if (seq === null) return;
-    this.#sql.run('DELETE FROM items WHERE job = ?', seq);
+    if (seq === null) return 0;
+    const text = `DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE job = ? LIMIT ${SLICE_ROWS})`;
+    const cleared = this.#sql.run(text, seq);
     this.#sql.run('DELETE FROM job_models WHERE job = ?', seq);
     this.#sql.run('UPDATE jobs SET total = 0, succeeded = 0, failed = 0 WHERE seq = ?', seq);
+    return cleared;
   }
 
   add(job: string, runner: number, items: readonly NewItem[], { bytesMax }: JobLimits): boolean {
@@ -74,7 +76,7 @@ export class ItemTable {
     const ended = this.#sql.run(
       `UPDATE items SET state = ${DONE}, succeeded = 0, body = NULL,
          error = json_object('code', ?, 'message', CASE WHEN note IS NULL THEN ? ELSE ? || '; the last attempt: ' || note END)
-       WHERE job = ? AND state = ${QUEUED}`,
+       WHERE rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${QUEUED} LIMIT ${SLICE_ROWS})`,
       error.code,
       error.message,
       error.message,
@@ -245,7 +247,7 @@ export class ItemTable {
     const deleted =
       kind === 'file'
         ? this.#sql.run(`DELETE FROM file_pieces WHERE rowid IN (SELECT rowid FROM file_pieces WHERE file = ? LIMIT 100)`, ref)
-        : this.#sql.run(`DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE job = ? LIMIT ${SWEEP_ROWS_MAX})`, ref);
+        : this.#sql.run(`DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE job = ? LIMIT ${SLICE_ROWS})`, ref);
     if (deleted === 0) this.#sql.run('DELETE FROM garbage WHERE kind = ? AND ref = ?', kind, ref);
   }
 }

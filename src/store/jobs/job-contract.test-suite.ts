@@ -186,6 +186,7 @@ function testJobs(story: Story): void {
     const runner = await inProgress(store, 3);
     const [first] = await take(store, runner, 1);
     assert.equal(await store.endQueued('batch_1', { code: 'batch_expired', message: 'over' }), 2);
+    assert.equal(await store.endQueued('batch_1', { code: 'batch_expired', message: 'over' }), 0);
     assert.equal(await store.completeItem(first!, succeeded), 'last');
     const failed = await store.readResults('batch_1', false, -1, 1e6);
     assert.deepEqual(

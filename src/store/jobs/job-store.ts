@@ -216,11 +216,11 @@ export interface JobStore {
   changeJob(id: string, from: readonly JobState[], change: JobChange): Promise<Job | null>;
   /** For work on the job itself (validation, finalization). False: another live runner has it. A change of its state gives it back. */
   claimJob(id: string, runner: number): Promise<boolean>;
-  /** Takes what an earlier validation has added, by a runner that holds the job. */
-  clearItems(job: string, runner: number): Promise<void>;
+  /** Takes some of what an earlier validation has added, by a runner that holds the job. How many; 0: all are gone. */
+  clearItems(job: string, runner: number): Promise<number>;
   /** The job must be validating, and held by the runner; false: it is not, and nothing was added. */
   addItems(job: string, runner: number, items: readonly NewItem[], limits: JobLimits): Promise<boolean>;
-  /** Ends every queued item of the job. How many. */
+  /** Ends some queued items of the job. How many; 0: none is queued any more. */
   endQueued(job: string, error: ItemError): Promise<number>;
   /** Done items in order, after number `after` (-1: from the first), about `bytesMax` at once. Empty: there are no more. */
   readResults(job: string, succeeded: boolean | null, after: number, bytesMax: number): Promise<readonly DoneItem[]>;

@@ -72,6 +72,11 @@ export class JobTable {
       change.keepUntilMs ?? null,
       id,
     );
+    // Nothing shows items of a job that was never begun.
+    if (before.state === 'validating' && FINAL_STATES.includes(state)) {
+      this.#sql.run('UPDATE jobs SET total = 0 WHERE id = ?', id);
+      this.#sql.run(`INSERT OR IGNORE INTO garbage (kind, ref) SELECT 'items', seq FROM jobs WHERE id = ?`, id);
+    }
     for (const file of change.files ?? []) this.#files.createOfResults(file, file.succeeded);
     return { ...before, state, ending, endsAtMs, data };
   }
