@@ -24,5 +24,5 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
       events.emit({ type: 'warning', at: clock.now(), message, ...(detail !== undefined && { detail }) });
     },
   };
-  return new Jobs(host, { machine: machineName(), pid: process.pid });
+  return new Jobs(host, { machine: machineName(), pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
 }

@@ -5,7 +5,8 @@ import type { JobKind } from './kinds.ts';
 import { OPENAI_BATCH, OpenaiBatches } from './openai/batches.ts';
 import { finishBatch } from './openai/finish-batch.ts';
 import { prepareBatch } from './openai/prepare-batch.ts';
-import { JobRunner, type Identity } from './runner.ts';
+import type { Identity } from '../store/jobs/job-store.ts';
+import { JobRunner } from './runner.ts';
 
 export class Jobs {
   readonly files: Files;

@@ -6,7 +6,7 @@
  * has to be put back at a stop.
  */
 import type { Instant, Timer } from '../core/clock.ts';
-import type { LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import type { Identity, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import type { JobHost } from './host.ts';
 import { ItemRun, type Lane } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
@@ -39,12 +39,6 @@ interface RunningLane extends Lane {
   timer: Timer | null;
   /** Nothing more is leased: the job ends. */
   isEnding: boolean;
-}
-
-/** What identifies this process to the others. */
-export interface Identity {
-  readonly machine: string;
-  readonly pid: number;
 }
 
 export class JobRunner {
@@ -119,7 +113,7 @@ export class JobRunner {
     const { clock, store } = this.#host;
     let open: readonly OpenJob[] | null = null;
     try {
-      this.#runner ??= await store.register(this.#identity.machine, this.#identity.pid, clock.epochMs());
+      this.#runner ??= await store.register(this.#identity, clock.epochMs());
       open = await store.beat({ runner: this.#runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
       this.#hasWarned = false;
     } catch (error) {

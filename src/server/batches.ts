@@ -20,7 +20,8 @@ export function create(call: Call): Promise<void> {
     const client = call.client!;
     const asked = settings.priority ?? 'job';
     const isAllowed = SCHEDULING_CLASSES.indexOf(asked) >= SCHEDULING_CLASSES.indexOf(client.maxPriority);
-    call.sendJson(200, await jobsOf(call).batches.create(client.name, body, isAllowed ? asked : client.maxPriority));
+    const priority = isAllowed ? asked : client.maxPriority;
+    call.sendJson(200, await jobsOf(call).batches.create(client.name, body, priority, settings.idempotencyKey));
   });
 }
 

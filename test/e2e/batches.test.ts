@@ -203,6 +203,17 @@ test('what no batch can be is refused at once, with the field', async (t) => {
   await assert.rejects(openai.batches.cancel('batch_none'), OpenAI.NotFoundError);
 });
 
+test('a repeated creation with an idempotency key gives the same batch; another body is a conflict', async (t) => {
+  const { openai, upload } = await stage(t);
+  const file = await upload(chatLine('a'));
+  const body = { input_file_id: file, endpoint: '/v1/chat/completions', completion_window: '24h' } as const;
+  const headers = { 'idempotency-key': 'once' };
+  const both = await Promise.all([openai.batches.create(body, { headers }), openai.batches.create(body, { headers })]);
+  assert.equal(both[0].id, both[1].id);
+  await assert.rejects(openai.batches.create({ ...body, metadata: { a: 'b' } }, { headers }), OpenAI.ConflictError);
+  assert.equal((await openai.batches.list()).data.length, 1);
+});
+
 test('batches are listed by cursor, with their metadata', async (t) => {
   const { openai, upload } = await stage(t);
   const file = await upload(chatLine('a'));

@@ -1,4 +1,5 @@
 /** OpenAI's batches: creation, reading, cancelling, and the batch object. */
+import { hash } from 'node:crypto';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Job, ListQuery, Page } from '../../store/jobs/job-store.ts';
@@ -14,6 +15,8 @@ export const OPENAI_BATCH = 'openai-batch';
 const WINDOW_MAX_MS = 30 * 86_400_000;
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const METADATA_MAX = 16;
+/** Of the id of a batch that an idempotency key names. */
+const KEYED_LENGTH = 32;
 const TOO_MANY_RETRY_MS = 60_000;
 const [EXPIRY_MIN_S, EXPIRY_MAX_S] = [3_600, 2_592_000];
 
@@ -28,8 +31,13 @@ export class OpenaiBatches {
     this.#onChange = onChange;
   }
 
-  /** `body`: of the request. Throws `invalid_request` and `not_found`. */
-  async create(client: string, body: unknown, priority: SchedulingClass): Promise<object> {
+  /** `body`: of the request. With a key the same request again gives the same batch. Throws `invalid_request`, `not_found`, `idempotency_conflict`. */
+  async create(client: string, body: unknown, priority: SchedulingClass, idempotencyKey: string | null = null): Promise<object> {
+    const asked = idempotencyKey === null ? null : hash('sha256', JSON.stringify(body));
+    const keyedId =
+      idempotencyKey === null ? null : `batch_${hash('sha256', JSON.stringify([client, idempotencyKey])).slice(0, KEYED_LENGTH)}`;
+    const before = keyedId === null ? null : await asStoreError(this.#host.store.getJob(client, keyedId));
+    if (before !== null) return toObject(sameAs(before, asked));
     const wish = readWish(body);
     const file = await this.#files.get(client, wish.inputFileId).catch((error: unknown) => {
       if (!(error instanceof BreakwaterError) || error.code !== 'not_found') throw error;
@@ -40,7 +48,7 @@ export class OpenaiBatches {
     const createdAtMs = Math.floor(clock.epochMs());
     for (;;) {
       const job = {
-        id: createId(random, 'batch_'),
+        id: keyedId ?? createId(random, 'batch_'),
         kind: OPENAI_BATCH,
         client,
         dialect: 'openai-chat',
@@ -53,6 +61,7 @@ export class OpenaiBatches {
           completion_window: wish.window,
           metadata: wish.metadata,
           output_expires_after: wish.outputExpiresAfter,
+          ...(asked !== null && { asked }),
         },
       };
       const created = await asStoreError(store.createJob(job, settings()));
@@ -60,6 +69,7 @@ export class OpenaiBatches {
         throw new BreakwaterError('queue_full', `there are ${settings().openJobsMax} unfinished batches already`, {
           retryAfterMs: TOO_MANY_RETRY_MS,
         });
+      if (created === 'taken' && keyedId !== null) return toObject(sameAs(await this.#find(client, keyedId), asked));
       if (created === 'taken') continue;
       this.#onChange();
       return toObject({ ...job, state: 'validating', ending: null, total: 0, succeeded: 0, failed: 0 });
@@ -107,6 +117,12 @@ export class OpenaiBatches {
     if (job === null || job.kind !== OPENAI_BATCH) throw noSuchBatch(id);
     return job;
   }
+}
+
+/** The batch that the key was used for before. */
+function sameAs(job: Job, asked: string | null): Job {
+  if (job.data['asked'] === asked) return job;
+  throw new BreakwaterError('idempotency_conflict', 'this idempotency key was used for another batch', { param: 'idempotency-key' });
 }
 
 interface Wish {

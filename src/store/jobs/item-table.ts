@@ -4,6 +4,7 @@ import {
   REPEATS_MAX,
   type Beat,
   type DoneItem,
+  type Identity,
   type ItemError,
   type ItemKey,
   type ItemResult,
@@ -196,23 +197,26 @@ export class ItemTable {
     );
   }
 
-  register(machine: string, pid: number, nowMs: number): number {
-    return Number(this.#sql.one('INSERT INTO runners (machine, pid, seen_at) VALUES (?, ?, ?) RETURNING id', machine, pid, nowMs)?.['id']);
+  register({ machine, pid, startedAtMs }: Identity, nowMs: number): number {
+    const text = 'INSERT INTO runners (machine, pid, started_at, seen_at) VALUES (?, ?, ?, ?) RETURNING id';
+    return Number(this.#sql.one(text, machine, pid, startedAtMs, Math.floor(nowMs))?.['id']);
   }
 
   /** `isGone`: there is no such process on this machine. */
-  beat({ runner, nowMs, silenceMaxMs, machine, pid }: Beat, isGone: (pid: number) => boolean): void {
+  beat({ runner, nowMs, silenceMaxMs, machine, pid, startedAtMs }: Beat, isGone: (pid: number) => boolean): void {
     this.#sql.run(
-      `INSERT INTO runners (id, machine, pid, seen_at) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`,
+      `INSERT INTO runners (id, machine, pid, started_at, seen_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`,
       runner,
       machine,
       pid,
+      startedAtMs,
       Math.floor(nowMs),
     );
-    for (const other of this.#sql.all('SELECT id, machine, pid, seen_at FROM runners WHERE id <> ?', runner)) {
+    for (const other of this.#sql.all('SELECT * FROM runners WHERE id <> ?', runner)) {
       const otherPid = Number(other['pid']);
-      // Another runner of this process's number on this machine was an earlier process.
-      const isDead = other['machine'] === machine && (otherPid === pid || isGone(otherPid));
+      const isGoneHere = otherPid === pid ? Number(other['started_at']) !== startedAtMs : isGone(otherPid);
+      const isDead = other['machine'] === machine && isGoneHere;
       if (isDead || Number(other['seen_at']) < nowMs - silenceMaxMs) this.release(Number(other['id']), Math.floor(nowMs));
     }
   }

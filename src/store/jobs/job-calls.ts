@@ -7,6 +7,12 @@ import type { JobArguments, JobCall, JobMethod, JobOutcome, JobResult } from './
 const GROUP_CALLS_MAX = 500;
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
+/**
+ * What is confirmed once a power cut can't undo it: what a caller has been told of, and results. Of the others only the last moments can be
+ * lost, and only by a power cut; a permit is held while `markSent` runs, so it has to be quick.
+ */
+const SYNCED: ReadonlySet<JobMethod> = new Set(['finishFile', 'deleteFile', 'createJob', 'changeJob', 'completeItem', 'endQueued']);
+
 interface Waiting {
   readonly call: JobCall;
   readonly resolve: (value: never) => void;
@@ -16,6 +22,8 @@ interface Waiting {
 export interface GroupRunner {
   /** Rejects with a `StoreFailure` where the group failed as a whole; then nothing of it has happened. */
   run(calls: readonly JobCall[]): Promise<readonly JobOutcome[]>;
+  /** Resolves when what has been run is safe from a power cut; absent: it is at once, or never will be. */
+  sync?(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -89,14 +97,16 @@ class CallGroups {
   async #runGroup(group: readonly Waiting[]): Promise<void> {
     try {
       const outcomes = await this.#runner.run(group.map(({ call }) => call));
-      group.forEach(({ resolve, reject }, i) => {
+      let syncing: Promise<void> | null = null;
+      group.forEach(({ call, resolve, reject }, i) => {
         const outcome = outcomes[i]!;
-        if (outcome.ok) resolve(outcome.value as never);
-        else reject(new StoreFailure(outcome.fault, outcome.message));
+        if (!outcome.ok) return reject(new StoreFailure(outcome.fault, outcome.message));
+        if (this.#runner.sync === undefined || !SYNCED.has(call.method)) return resolve(outcome.value as never);
+        syncing ??= this.#runner.sync();
+        syncing.then(() => resolve(outcome.value as never), (error: unknown) => reject(toFailure(error))); // prettier-ignore
       });
     } catch (error) {
-      const failure = error instanceof StoreFailure ? error : new StoreFailure('io_error', String(error), { cause: error });
-      for (const { reject } of group) reject(failure);
+      for (const { reject } of group) reject(toFailure(error));
     }
   }
 
@@ -110,6 +120,10 @@ class CallGroups {
     }
     return this.#waiting.splice(0, count);
   }
+}
+
+function toFailure(error: unknown): StoreFailure {
+  return error instanceof StoreFailure ? error : new StoreFailure('io_error', String(error), { cause: error });
 }
 
 function sizeOf({ method, args }: JobCall): number {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { StoreFailure } from '../backend.ts';
-import type { Beat, ItemResult, JobLimits, JobStore, LeasedItem, NewJob } from './job-store.ts';
+import type { Beat, Identity, ItemResult, JobLimits, JobStore, LeasedItem, NewJob } from './job-store.ts';
 
 export interface JobDriver {
   readonly name: string;
@@ -18,19 +18,20 @@ function newJob(id: string, more: Partial<NewJob> = {}): NewJob {
   return { id, ...common, createdAtMs: 1_000, endsAtMs: 1_000_000, data: { input: 'x' }, ...more };
 }
 
+const identity = (machine: string, pid = 1, startedAtMs = 1): Identity => ({ machine, pid, startedAtMs });
+
 const beat = (runner: number, more: Partial<Beat> = {}): Beat => ({
   runner,
   nowMs: 2_000,
   silenceMaxMs: 15_000,
-  machine: 'here',
-  pid: 1,
+  ...identity('here'),
   ...more,
 });
 const succeeded: ItemResult = { succeeded: true, status: 200, facts: { target: 'a/m' }, body: bytes('{"ok":1}'), error: null };
 
 /** A job in progress with so many items of one model, and a runner. */
 async function inProgress(store: JobStore, count: number, id = 'batch_1'): Promise<number> {
-  const runner = await store.register('here', 1, 1_000);
+  const runner = await store.register(identity('here', 1), 1_000);
   assert.equal(await store.createJob(newJob(id), LIMITS), 'created');
   assert.equal(await store.claimJob(id, runner), true);
   const items = Array.from({ length: count }, (_, n) => ({ n, customId: `c${n}`, model: 'fast', body: bytes(`{"n":${n}}`) }));
@@ -100,7 +101,7 @@ function testFiles(story: Story): void {
 function testLeases(story: Story): void {
   story('an item is leased once, in order, and has one result', async (store) => {
     const runner = await inProgress(store, 3);
-    const other = await store.register('there', 1, 1_000);
+    const other = await store.register(identity('there', 1), 1_000);
     const [first, second] = await take(store, runner, 2);
     assert.deepEqual([first!.customId, second!.customId, text(first!.body)], ['c0', 'c1', '{"n":0}']);
     const [third, ...none] = await take(store, other);
@@ -144,8 +145,9 @@ function testRunners(story: Story): void {
       assert.deepEqual([sent!.repeated, waiting!.repeated], [repeated, 0]);
       if (repeated > 0) assert.equal(taken[0], waiting, 'what was never sent goes first');
       await store.markSent(sent!);
-      const next = await store.register('there', 1, 20_000);
-      await store.beat(beat(next, { nowMs: 20_000, machine: 'there' }));
+      const process = identity('there', 1, repeated);
+      const next = await store.register(process, 20_000);
+      await store.beat(beat(next, { nowMs: 20_000, ...process }));
       assert.equal(await store.completeItem(sent!, succeeded), 'lost', 'the late result of a dead runner');
       runner = next;
     }
@@ -157,12 +159,15 @@ function testRunners(story: Story): void {
 
   story('a runner that lives keeps its items; a process of the same number on this machine was another one', async (store) => {
     const runner = await inProgress(store, 1);
-    const other = await store.register('there', 2, 2_000);
+    const other = await store.register(identity('there', 2), 2_000);
     await take(store, runner);
-    await store.beat(beat(other, { machine: 'there', pid: 2 }));
+    await store.beat(beat(other, { ...identity('there', 2) }));
     assert.deepEqual(await take(store, other), []);
-    const again = await store.register('here', 1, 2_000);
-    await store.beat(beat(again));
+    const beside = await store.register(identity('here'), 2_000);
+    await store.beat(beat(beside));
+    assert.deepEqual(await take(store, beside), [], 'of the same process');
+    const again = await store.register(identity('here', 1, 2), 2_000);
+    await store.beat(beat(again, identity('here', 1, 2)));
     assert.equal((await take(store, again)).length, 1);
   });
 
@@ -170,7 +175,7 @@ function testRunners(story: Story): void {
     const runner = await inProgress(store, 2);
     await take(store, runner);
     await store.unregister(runner, 2_000);
-    const next = await store.register('there', 1, 2_000);
+    const next = await store.register(identity('there', 1), 2_000);
     assert.deepEqual(
       (await take(store, next)).map(({ n, repeated }) => [n, repeated]),
       [
@@ -199,8 +204,8 @@ function testJobs(story: Story): void {
   });
 
   story('a job changes from the states that are named only, and one runner works on it', async (store) => {
-    const runner = await store.register('here', 1, 1_000);
-    const other = await store.register('there', 1, 1_000);
+    const runner = await store.register(identity('here', 1), 1_000);
+    const other = await store.register(identity('there', 1), 1_000);
     await store.createJob(newJob('batch_1'), LIMITS);
     assert.equal(await store.createJob(newJob('batch_1'), LIMITS), 'taken');
     assert.equal(await store.claimJob('batch_1', runner), true);

@@ -77,6 +77,7 @@ export const JOB_TABLES = `
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     machine TEXT NOT NULL,
     pid INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
     seen_at INTEGER NOT NULL
   ) STRICT;
   CREATE TABLE garbage (

@@ -226,7 +226,7 @@ export interface JobStore {
   readResults(job: string, succeeded: boolean | null, after: number, bytesMax: number): Promise<readonly DoneItem[]>;
 
   /** A new runner: this process. */
-  register(machine: string, pid: number, nowMs: number): Promise<number>;
+  register(identity: Identity, nowMs: number): Promise<number>;
   /**
    * Says that the runner lives, returns the items of runners that don't to the queue (`REPEATS_MAX`), deletes what has expired, and gives
    * the jobs that are not final.
@@ -244,14 +244,20 @@ export interface JobStore {
   close(): Promise<void>;
 }
 
-export interface Beat {
+/** What identifies a process to the others. */
+export interface Identity {
+  /** Where processes can be told apart by their number. */
+  readonly machine: string;
+  readonly pid: number;
+  /** When the process began: an earlier one may have had the same number. */
+  readonly startedAtMs: number;
+}
+
+export interface Beat extends Identity {
   readonly runner: number;
   readonly nowMs: number;
   /** A runner that was silent for longer is taken for dead, in milliseconds. */
   readonly silenceMaxMs: number;
-  /** Runners known to be dead sooner: those of this machine whose process is gone. */
-  readonly machine: string;
-  readonly pid: number;
 }
 
 /** An item that was sent when its process died is sent again so often; the next time it ends as `interrupted`. */

@@ -64,7 +64,7 @@ function methodsOf(sql: Sql, isGone: (pid: number) => boolean): SyncMethods {
     addItems: (job, runner, added, limits) => items.add(job, runner, added, limits),
     endQueued: (job, error) => items.endQueued(job, error),
     readResults: (job, succeeded, after, bytesMax) => items.results(job, succeeded, after, bytesMax),
-    register: (machine, pid, nowMs) => items.register(machine, pid, nowMs),
+    register: (identity, nowMs) => items.register(identity, nowMs),
     beat(beat) {
       items.beat(beat, isGone);
       jobs.expire(beat.nowMs);

@@ -28,7 +28,6 @@ export interface SqliteDatabase {
   apply(batch: Batch, nowMs: number): void;
   read(collection: string, key: string | undefined, nowMs: number): ReadResult;
   readonly answers: AnswerTable;
-  /** From the first call on every commit is on disk before it is confirmed, a power cut included. */
   jobs(): JobTables;
   /** Throws `replaced` if the file under the path is no longer the one that was opened: SQLite would go on writing to what nobody finds. */
   check(): void;
@@ -91,10 +90,7 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
   return {
     writer,
     answers: new AnswerTable(connection, openedAtMs),
-    jobs() {
-      if (jobs === null) connection.exec('PRAGMA synchronous = FULL');
-      return (jobs ??= new JobTables(connection, isProcessGone));
-    },
+    jobs: () => (jobs ??= new JobTables(connection, isProcessGone)),
     apply(batch, nowMs) {
       const sweeps = Math.abs(nowMs - sweptAtMs) >= sweepIntervalMs;
       inTransaction(connection, () => {

@@ -14,7 +14,8 @@ testJobContract({
   name: 'sqlite',
   async open(t) {
     const clock = createManualClock();
-    return createSqliteJobs(createWorkerBackend({ path: tempFile(t), clock }), clock);
+    const path = tempFile(t);
+    return createSqliteJobs(path, createWorkerBackend({ path, clock }), clock);
   },
 });
 
@@ -22,7 +23,7 @@ test('a damaged file: every call says so, and works again once the file is right
   const path = tempFile(t);
   const clock = createManualClock();
   writeFileSync(path, 'this is no database. '.repeat(500));
-  const store = createSqliteJobs(createWorkerBackend({ path, clock }), clock);
+  const store = createSqliteJobs(path, createWorkerBackend({ path, clock }), clock);
   t.after(() => store.close());
   const file = { id: 'f', client: 'web', createdAtMs: 1, expiresAtMs: 1e12 };
   const isCorrupt = (error: unknown): boolean => error instanceof StoreFailure && error.fault === 'corrupt';
@@ -36,9 +37,12 @@ test('a damaged file: every call says so, and works again once the file is right
 test('two processes share a file: each sees what the other has written, and an item goes to one of them', async (t) => {
   const path = tempFile(t);
   const clock = createManualClock();
-  const [one, two] = [1, 2].map(() => createSqliteJobs(createWorkerBackend({ path, clock }), clock));
+  const [one, two] = [1, 2].map(() => createSqliteJobs(path, createWorkerBackend({ path, clock }), clock));
   t.after(() => Promise.all([one!.close(), two!.close()]));
-  const runners = [await one!.register('a', 1, 1), await two!.register('b', 2, 1)];
+  const runners = [
+    await one!.register({ machine: 'a', pid: 1, startedAtMs: 1 }, 1),
+    await two!.register({ machine: 'b', pid: 2, startedAtMs: 1 }, 1),
+  ];
   const job = { kind: 'k', client: 'web', dialect: 'd', path: '/p', priority: 'job', createdAtMs: 1, endsAtMs: 9, data: {} };
   await one!.createJob({ id: 'j', ...job }, LIMITS);
   await one!.claimJob('j', runners[0]!);

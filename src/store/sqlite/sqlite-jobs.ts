@@ -5,6 +5,7 @@
  */
 import type { Clock, Timer } from '../../core/clock.ts';
 import { StoreFailure, toStoreFailure, within, type Backend, type Connection } from '../backend.ts';
+import { LogSync } from './log-sync.ts';
 import { createJobStore, type GroupRunner } from '../jobs/job-calls.ts';
 import type { JobStore } from '../jobs/job-store.ts';
 import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
@@ -17,20 +18,25 @@ const RETRY_MS = 1_000;
 /** Without a call for so long the thread is ended: it takes more than 20 MB. The next call starts another one. */
 const REST_MS = 10_000;
 
-export function createSqliteJobs(backend: Backend, clock: Clock): JobStore {
-  return createJobStore(new BackendRunner(backend, clock));
+/** `path`: of the database. */
+export function createSqliteJobs(path: string, backend: Backend, clock: Clock): JobStore {
+  return createJobStore(new BackendRunner(path, backend, clock));
 }
 
 class BackendRunner implements GroupRunner {
   readonly #backend: Backend;
   readonly #clock: Clock;
+  readonly #path: string;
+  /** Of the present connection; null where the path is an address of SQLite's own. */
+  #log: LogSync | null = null;
   #connection: Connection | null = null;
   #failure: StoreFailure | null = null;
   #retryAt = -Infinity;
   #closed = false;
   #rest: Timer | null = null;
 
-  constructor(backend: Backend, clock: Clock) {
+  constructor(path: string, backend: Backend, clock: Clock) {
+    this.#path = path;
     this.#backend = backend;
     this.#clock = clock;
   }
@@ -47,6 +53,10 @@ class BackendRunner implements GroupRunner {
     }
   }
 
+  sync(): Promise<void> {
+    return this.#log?.sync() ?? Promise.resolve();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#rest?.cancel();
@@ -54,9 +64,10 @@ class BackendRunner implements GroupRunner {
   }
 
   async #letGo(): Promise<void> {
-    const connection = this.#connection;
-    this.#connection = null;
+    const [connection, log] = [this.#connection, this.#log];
+    this.#connection = this.#log = null;
     if (connection === null) return;
+    await log?.close();
     await within(this.#clock, CLOSE_TIMEOUT_MS, 'closing', connection.close()).catch(() => connection.abandon());
   }
 
@@ -66,6 +77,7 @@ class BackendRunner implements GroupRunner {
     if (this.#failure !== null && this.#clock.now() < this.#retryAt) throw this.#failure;
     const connection = this.#backend.connect((failure) => void this.#lose(connection, failure));
     this.#connection = connection;
+    this.#log = this.#path.startsWith('file:') ? null : new LogSync(`${this.#path}-wal`);
     try {
       await within(this.#clock, OPEN_TIMEOUT_MS, 'opening the database', connection.ready);
     } catch (error) {
@@ -77,6 +89,7 @@ class BackendRunner implements GroupRunner {
   #lose(connection: Connection, failure: StoreFailure): StoreFailure {
     if (this.#connection === connection) {
       this.#connection = null;
+      void this.#log?.close();
       this.#failure = failure;
       this.#retryAt = this.#clock.now() + RETRY_MS;
     }

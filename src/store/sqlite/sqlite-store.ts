@@ -22,6 +22,6 @@ export interface SqliteStoreOptions {
 export function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<Store> {
   const { clock, workerUrl } = options;
   const backend = createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) });
-  const jobs = createSqliteJobs(createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) }), clock);
+  const jobs = createSqliteJobs(path, createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) }), clock);
   return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}`, jobs });
 }
