@@ -1,5 +1,5 @@
 import type { Random } from '../core/random.ts';
-import type { JobClient } from '../jobs/host.ts';
+import type { AttemptListeners, JobClient } from '../jobs/host.ts';
 import { Jobs } from '../jobs/jobs.ts';
 import { machineName } from '../store/sqlite/machine.ts';
 import type { Store } from '../store/store.ts';
@@ -20,6 +20,13 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
     },
     client: clientOf,
     handle: gateway.handle.bind(gateway),
+    onAttempts({ begun, ended }: AttemptListeners) {
+      const stops = [
+        events.on('attempt', ({ requestId }) => begun(requestId)),
+        events.on('attempt_end', ({ requestId, verdict }) => ended(requestId, verdict === 'success' || verdict === 'reject')),
+      ];
+      return () => stops.forEach((stop) => stop());
+    },
     warn(message: string, detail?: string) {
       events.emit({ type: 'warning', at: clock.now(), message, ...(detail !== undefined && { detail }) });
     },

@@ -17,6 +17,12 @@ export interface JobSettings extends JobLimits {
   readonly retentionMs: number;
 }
 
+export interface AttemptListeners {
+  readonly begun: (requestId: string) => void;
+  /** `isGood`: its response is the one that goes to the caller. */
+  readonly ended: (requestId: string, isGood: boolean) => void;
+}
+
 export interface JobHost {
   readonly clock: Clock;
   readonly random: Random;
@@ -28,6 +34,8 @@ export interface JobHost {
   client(name: string): JobClient | null;
   /** Runs one request to its end; ends the sink whatever happens. */
   handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
+  /** Listens to the attempts of all requests; returns how to stop. */
+  onAttempts(listeners: AttemptListeners): () => void;
   /** Something that an operator should know. */
   warn(message: string, detail?: string): void;
 }

@@ -37,6 +37,12 @@ export class ItemRun {
   wasSent = false;
   /** It has its result. */
   isDone = false;
+  /** Upstream calls that run now. */
+  #calls = 0;
+  /** The checkpoint is being made: the call follows it. */
+  #isSaving = false;
+  /** Nothing new is to be begun for it. */
+  #isUnwanted = false;
   #isLost = false;
   /** The round counts; false: the runner gave the place up before the request was sent. */
   #wasWithdrawn = false;
@@ -50,16 +56,32 @@ export class ItemRun {
     this.#startedAt = host.clock.now();
   }
 
+  get requestId(): string {
+    const { job, n, lease } = this.item;
+    return `${job.replace('batch_', 'req_')}_${n}_${lease}`;
+  }
+
   get key(): ItemKey {
     const { job, n, lease } = this.item;
     return { job, n, lease };
   }
 
-  /** Gives up a place in the queue; a request that was sent goes on. */
+  /** Gives up a place in the queue. A call that runs goes on to its end; no other follows it. */
   withdraw(): void {
-    if (this.wasSent) return;
+    this.#isUnwanted = true;
+    if (this.#calls > 0 || this.#isSaving) return;
     this.#wasWithdrawn = true;
     this.sink.leave();
+  }
+
+  callBegan(): void {
+    this.#calls++;
+  }
+
+  callEnded(isGood: boolean): void {
+    this.#calls--;
+    // The engine is in the middle of it.
+    if (this.#isUnwanted && !isGood) queueMicrotask(() => this.withdraw());
   }
 
   /** Runs one round and saves how it ended. True: it was the last item of its job. Never rejects. */
@@ -94,7 +116,7 @@ export class ItemRun {
     if (denied !== null) return refusal('model_not_allowed', denied);
     const now = this.#host.clock.now();
     const request: GatewayRequest = {
-      id: `${job.id.replace('batch_', 'req_')}_${this.item.n}_${this.item.lease}`,
+      id: this.requestId,
       protocol: 'openai',
       path: job.path,
       method: 'POST',
@@ -123,10 +145,13 @@ export class ItemRun {
     this.wasSent = true;
     this.#onSent();
     let isOurs: boolean;
+    this.#isSaving = true;
     try {
       isOurs = await this.#host.store.markSent(this.key);
     } catch (error) {
       throw new BreakwaterError('store_unavailable', 'the state of the batch can not be saved', { cause: error });
+    } finally {
+      this.#isSaving = false;
     }
     if (isOurs) return;
     this.#isLost = true;

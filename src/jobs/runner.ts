@@ -55,6 +55,8 @@ export class JobRunner {
   #beating: Promise<void> | null = null;
   #beatAgain = false;
   #items = 0;
+  readonly #byRequest = new Map<string, ItemRun>(); // as many as there are items
+  #stopListening: (() => void) | null = null;
   #bodyBytes = 0;
   /** A lane found no room: the next place that is free may be its own. */
   #isFull = false;
@@ -293,11 +295,17 @@ export class JobRunner {
     };
     const run = new ItemRun(this.#host, lane, item, onSent, () => this.#closed);
     lane.runs.add(run);
+    this.#byRequest.set(run.requestId, run);
+    this.#stopListening ??= this.#host.onAttempts({
+      begun: (id) => this.#byRequest.get(id)?.callBegan(),
+      ended: (id, isGood) => this.#byRequest.get(id)?.callEnded(isGood),
+    });
     this.#items++;
     this.#bodyBytes += item.body.byteLength;
     if (this.#stopped || lane.isEnding) run.withdraw();
     void run.run().then((isLast) => {
       lane.runs.delete(run);
+      this.#byRequest.delete(run.requestId);
       if (run.wasSent) lane.running--;
       this.#items--;
       this.#bodyBytes -= item.body.byteLength;
@@ -306,13 +314,19 @@ export class JobRunner {
   }
 
   #ended(lane: RunningLane, run: ItemRun, isLast: boolean): void {
-    if (this.#items === 0) for (const tell of this.#whenIdle.splice(0)) tell();
+    if (this.#items === 0) this.#idle();
     this.#forgetIfIdle(lane);
     if (isLast || (lane.isEnding && lane.runs.size === 0)) this.wake();
     // What was put back is due later: only the store knows when.
     if (!run.isDone) lane.hasMore = true;
     if (this.#isFull) this.#pumpAll();
     else this.#pump(lane);
+  }
+
+  #idle(): void {
+    this.#stopListening?.();
+    this.#stopListening = null;
+    for (const tell of this.#whenIdle.splice(0)) tell();
   }
 
   #forgetIfIdle(lane: RunningLane): void {

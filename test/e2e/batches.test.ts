@@ -249,6 +249,17 @@ test('a cancelled batch: what was sent ends, what was not is given up, and the r
   assert.equal((await openai.batches.cancel(batch.id)).status, 'cancelled', 'again it stays as it is');
 });
 
+test('a batch that waits for an outage to end can be cancelled at once', async (t) => {
+  const { openai, create, ended, provider } = await stage(t, () => ({ status: 503 }));
+  const batch = await create(Array.from({ length: 30 }, (_, n) => chatLine(`c${n}`)).join('\n'));
+  while (provider.calls.size < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  const at = performance.now();
+  await openai.batches.cancel(batch.id);
+  const done = await ended(batch.id);
+  assert.deepEqual([done.status, done.request_counts!.failed], ['cancelled', 30]);
+  assert.ok(performance.now() - at < 3_000);
+});
+
 test('a refusal that is the fault of one request ends it at once, with the body of the response', async (t) => {
   const { create, ended, results, provider } = await stage(t, (prompt) => (prompt === 'bad' ? { status: 400 } : undefined));
   const done = await ended((await create(jsonLines(chatLine('good'), chatLine('bad')))).id);

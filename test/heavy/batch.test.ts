@@ -1,4 +1,7 @@
-/** A batch of 50,000 requests on Storm with limits and faults: the allowed rate, flat memory, one result each. */
+/**
+ * A large batch on Storm with limits and faults: the allowed rate, flat memory, one result each. `BATCH_ITEMS=50000 BATCH_RATE=18000` makes it
+ * as large as OpenAI's largest, at 300 a second.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -10,8 +13,8 @@ import type { StormStats } from '../../src/storm/stats.ts';
 import { startCli } from '../cli/run-cli.ts';
 import { chatLine } from '../e2e/batch-provider.ts';
 
-const ITEMS = Number(process.env['BATCH_ITEMS'] ?? 50_000);
-const PER_MINUTE = Number(process.env['BATCH_RATE'] ?? 18_000);
+const ITEMS = Number(process.env['BATCH_ITEMS'] ?? 5_000);
+const PER_MINUTE = Number(process.env['BATCH_RATE'] ?? 9_000);
 const MB = 1024 * 1024;
 const isLinux = process.platform === 'linux';
 
@@ -44,7 +47,7 @@ async function stage(t: TestContext) {
   return { openai, pid: cli.child.pid!, stats, cli };
 }
 
-test('50,000 requests run at the allowed rate in flat memory, each with one result', { skip: !isLinux, timeout: 600_000 }, async (t) => {
+test('a batch runs at the allowed rate in flat memory, each with one result', { skip: !isLinux, timeout: 600_000 }, async (t) => {
   const { openai, pid, stats, cli } = await stage(t);
   const text = Array.from({ length: ITEMS }, (_, n) => chatLine(`c${n}`, `Say ${n}. ${'x'.repeat(400)}`, { max_tokens: 20 })).join('\n');
   const idle = await rssOf(pid);
@@ -57,12 +60,15 @@ test('50,000 requests run at the allowed rate in flat memory, each with one resu
   const figures: number[] = [];
   let state: string = batch.status;
   let begun = 0;
+  /** When a tenth, and nine tenths, were done: beginning and end say little of the rate. */
+  const marks: { at: number; done: number }[] = [];
   while (!['completed', 'failed', 'expired'].includes(batch.status)) {
     await new Promise((resolve) => setTimeout(resolve, 250));
     batch = await openai.batches.retrieve(batch.id);
     const rss = await rssOf(pid);
     most = Math.max(most, rss);
     const done = batch.request_counts!.completed / ITEMS;
+    if (done >= (marks.length === 0 ? 0.1 : 0.9) && marks.length < 2) marks.push({ at: performance.now(), done });
     if (done >= (figures.length + 1) / 4) figures.push(rss);
     if (batch.status === state) continue;
     state = batch.status;
@@ -71,7 +77,8 @@ test('50,000 requests run at the allowed rate in flat memory, each with one resu
   }
   const seconds = (performance.now() - begun) / 1000;
   const seen = await stats();
-  const share = seen.calls / seconds / (PER_MINUTE / 60);
+  const [from, to] = marks;
+  const share = ((to!.done - from!.done) * seen.calls * 1000) / (to!.at - from!.at) / (PER_MINUTE / 60);
   t.diagnostic(
     `${ITEMS} items in ${seconds.toFixed(1)} s: ${seen.calls} calls, ${(share * 100).toFixed(1)} % of the allowed rate, limit violations ${seen.violations.total}`,
   );
