@@ -79,7 +79,7 @@ test('storm lists its faults with what each does', async () => {
 
 test('what is not there is said in one line', async () => {
   for (const [args, line] of [
-    [['batch', 'run', 'x.jsonl'], 'breakwater: batch is not available in this version\n'],
+    [['batch', 'run', 'x.jsonl', '--url', 'http://127.0.0.1:9'], 'breakwater: http://127.0.0.1:9: no gateway answers there\n'],
     [['sevre'], 'breakwater: unknown command "sevre"; see breakwater --help\n'],
     [['storm', '--fault-mix', 'nope:1'], 'breakwater: --fault-mix: unknown fault kind: nope; see breakwater storm --help\n'],
     [['storm', '--fault', 'nope'], 'breakwater: --fault: unknown fault kind: nope; see breakwater storm --help\n'],

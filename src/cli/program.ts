@@ -1,5 +1,6 @@
 /** The command line: what may be written, and which file does it. A command's own code is loaded when it is called. */
 import { Command, Option } from 'commander';
+import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
 import { addSimulateOptions, type SimulateFlags } from './simulate-options.ts';
 import { addStormOptions } from './storm-options.ts';
@@ -34,7 +35,7 @@ function createProgram(): Command {
   addServe(program);
   addCheck(program);
   addStorm(program);
-  addLater(program, 'batch', 'run a batch file against a gateway, resumable');
+  addBatch(program);
   addSimulate(program);
   return program;
 }
@@ -114,14 +115,4 @@ async function explainFaults(program: Command, args: readonly string[]): Promise
   if (!args.includes('storm') || !args.some((arg) => arg === '-h' || arg === '--help' || arg === 'help')) return;
   const { summariseFaults } = await import('../storm/command.ts');
   program.commands.find((command) => command.name() === 'storm')?.addHelpText('after', `\n${summariseFaults()}`);
-}
-
-/** Listed, so that nobody looks for them in vain. */
-function addLater(program: Command, name: string, what: string): void {
-  program
-    .command(name)
-    .description(`${what} (not available in this version)`)
-    .allowUnknownOption()
-    .allowExcessArguments()
-    .action(() => program.error(`breakwater: ${name} is not available in this version`));
 }

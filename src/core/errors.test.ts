@@ -24,6 +24,7 @@ test('the codes are those that clients rely on, each with its status', () => {
     all_targets_failed: 502,
     stream_interrupted: 502,
     stream_stalled: 504,
+    store_unavailable: 503,
     shutting_down: 503,
     internal_error: 500,
   });

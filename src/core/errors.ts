@@ -45,6 +45,7 @@ export const ERROR_CATALOGUE = {
   all_targets_failed: entry(502, 'api_error', 'api_error', 'upstream'),
   stream_interrupted: entry(502, 'api_error', 'api_error', 'upstream'),
   stream_stalled: entry(504, 'timeout_error', 'timeout_error', 'upstream'),
+  store_unavailable: entry(503, 'api_error', 'api_error', 'internal', REFUSED),
   shutting_down: entry(503, 'overloaded_error', 'overloaded_error', 'internal', REFUSED_RETRYABLE),
   internal_error: entry(500, 'api_error', 'api_error', 'internal'),
 } as const satisfies Record<string, CatalogueEntry>;

@@ -3,7 +3,7 @@ import type { ErrorCode } from './errors.ts';
 import type { FailureKind, Phase, TokenUsage } from './facts.ts';
 import type { Reason, Verdict } from './outcome.ts';
 import type { Shortfall } from './quality.ts';
-import type { Operation, Priority, Protocol } from './request.ts';
+import type { Operation, Protocol, SchedulingClass } from './request.ts';
 import type { ResourceKind } from './resource.ts';
 
 /**
@@ -24,7 +24,7 @@ export interface ReceivedEvent extends RequestEvent {
   readonly operation: Operation;
   readonly model: string;
   readonly client: string;
-  readonly priority: Priority;
+  readonly priority: SchedulingClass;
   readonly stream: boolean;
   /** Milliseconds from `at` to the deadline. */
   readonly deadlineMs: number;
@@ -141,7 +141,7 @@ export interface FinishedEvent extends RequestEvent {
   readonly operation: Operation;
   readonly model: string;
   readonly client: string;
-  readonly priority: Priority;
+  readonly priority: SchedulingClass;
   readonly stream: boolean;
   /** Status sent to the caller; 499 where the caller left first. */
   readonly status: number;

@@ -7,6 +7,8 @@ import type { KnownClient } from './gateway.ts';
 export interface Clients {
   /** The client that the key belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
+  /** Null: there is none of this name. */
+  named(name: string): KnownClient | null;
 }
 
 /** What everybody is where no key is asked for: may ask for anything, at any priority. */
@@ -19,7 +21,7 @@ export function createClients(
 ): Clients {
   if (config.clients.length === 0) {
     const anonymous = createAnonymous();
-    return { authenticate: () => anonymous };
+    return { authenticate: () => anonymous, named: (name) => (name === anonymousName ? anonymous : null) };
   }
   const byHash = new Map<string, { digest: Buffer; client: KnownClient }>();
   for (const client of config.clients) {
@@ -28,7 +30,9 @@ export function createClients(
   }
   // Keys that have proved right, at most one for each client: found by V8's seeded hash, so a guess learns nothing here either.
   const verified = new Map<string, KnownClient>();
+  const byName = new Map([...byHash.values()].map(({ client }) => [client.name, client]));
   return {
+    named: (name) => byName.get(name) ?? null,
     authenticate(credential) {
       if (credential === null) return null;
       const before = verified.get(credential);

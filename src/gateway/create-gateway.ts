@@ -8,6 +8,7 @@ import { SlicedWork } from '../core/sliced-work.ts';
 import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import { judge } from '../policy/verdict.ts';
 import { AnswerBook } from '../pipeline/answer-book.ts';
@@ -45,6 +46,7 @@ import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
 import { sharedAccounts, type ClientConfig, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
+import { createJobs } from './create-jobs.ts';
 import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
 import { localModels } from './local-models.ts';
@@ -89,6 +91,7 @@ class RunningGateway implements Gateway {
   readonly clock: Clock;
   readonly events: EventBus;
   readonly slices: SlicedWork;
+  readonly jobs: Jobs | null;
   readonly #random: Random;
   readonly #store: Store;
   readonly responses: ResponseStore;
@@ -155,6 +158,7 @@ class RunningGateway implements Gateway {
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
     this.#clients = makeClients(config, this.#limits);
+    this.jobs = createJobs(this, store, random, (name) => this.#clients.named(name));
   }
 
   async start(): Promise<void> {
@@ -166,6 +170,8 @@ class RunningGateway implements Gateway {
     await keepMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
     this.#warnOfSharing();
+    // What is in memory only ended with the last process.
+    if (this.#store.kind !== 'memory') this.jobs?.start();
     this.#store.onHealthChange((health) => {
       if (health.state !== 'ok') return;
       // It may be another file now: everything is written anew.
@@ -331,13 +337,15 @@ class RunningGateway implements Gateway {
   async drain(): Promise<void> {
     if (!this.#draining) this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'draining' });
     this.#draining = true;
-    await this.#idle();
+    await Promise.all([this.jobs?.stop(), this.#idle()]);
   }
 
   async close(): Promise<void> {
     this.#draining = true;
+    void this.jobs?.stop();
     for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
+    await this.jobs?.close();
     this.#keyCheck.close();
     this.#saved.stop();
     await this.#engine.schemas.close();

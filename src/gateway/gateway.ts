@@ -4,6 +4,7 @@ import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Priority, SchedulingClass } from '../core/request.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
+import type { Jobs } from '../jobs/jobs.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import type { Dialect } from '../wire/dialect.ts';
@@ -103,6 +104,8 @@ export interface Gateway {
   readonly secrets: SecretMask;
   /** The client that the credential belongs to; the anonymous one where no clients are configured; null: unknown. */
   authenticate(credential: string | null): KnownClient | null;
+  /** Files and batches; null: the store keeps none. */
+  readonly jobs: Jobs | null;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
   handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */

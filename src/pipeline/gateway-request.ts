@@ -1,5 +1,5 @@
 import type { Instant } from '../core/clock.ts';
-import type { Priority, RequestFacts } from '../core/request.ts';
+import type { RequestFacts, SchedulingClass } from '../core/request.ts';
 import type { Resource } from '../core/resource.ts';
 import type { ClientProgram } from '../wire/clients.ts';
 import type { Dialect } from '../wire/dialect.ts';
@@ -33,7 +33,7 @@ export interface GatewayRequest {
   readonly client: Client;
   /** What the caller is, by its `User-Agent`; null or absent: unknown. */
   readonly program?: ClientProgram | null;
-  readonly priority: Priority;
+  readonly priority: SchedulingClass;
   readonly receivedAt: Instant;
   readonly deadline: Instant;
   /** True if the caller named the deadline; otherwise the model's own policy may set another. */
@@ -62,6 +62,8 @@ export interface GatewayRequest {
    * every other target is sent.
    */
   readonly history?: { readonly previous: string; readonly maker: string; readonly body: RequestBody } | undefined;
+  /** A checkpoint: awaited once it may start, before its first upstream call. What it throws ends the request. Absent: none. */
+  readonly beforeSending?: () => Promise<void>;
   /** A question of our own, whose answer is not checked by another one. */
   readonly isNested?: true;
 }

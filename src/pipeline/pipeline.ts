@@ -18,6 +18,7 @@ import type { AdmissionResult, Admitted } from './admit.ts';
 import type { Attempt } from './attempt.ts';
 import { beginAttempt } from './begin-attempt.ts';
 import { incapableError } from './capability.ts';
+import { checkpoint } from './checkpoint.ts';
 import { continueAnswer } from './continue-answer.ts';
 import type { Engine } from './engine.ts';
 import { isOurOwnLimit, tellFailure } from './final-error.ts';
@@ -68,6 +69,7 @@ async function carryOut(run: RequestRun): Promise<void> {
       const asked = askNext(run);
       const admitted = admit(run, asked instanceof Promise ? await asked : asked);
       if (admitted === null) return;
+      if (run.attempts === 0 && run.request.beforeSending !== undefined && !(await checkpoint(run, admitted))) return;
       attempt = await send(run, admitted);
     } else {
       if (run.mendedFor !== null) await repeatBeside(run, run.group);

@@ -10,7 +10,7 @@
 import type { Instant, Timer } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { TokenUsage } from '../core/facts.ts';
-import type { Priority } from '../core/request.ts';
+import type { SchedulingClass } from '../core/request.ts';
 import { AnswerLog, type LogRoom } from './answer-log.ts';
 import type { AnswerHead, AnswerReader, ReadAnswerOwner, ReaderParts } from './answer-reader.ts';
 import type { Caller } from './caller.ts';
@@ -34,7 +34,7 @@ export interface AnswerKeeper extends LogRoom {
 export interface AnswerRun {
   readonly deadline: Instant;
   /** Somebody else wants the answer too: it waits in the better class of both, and until the later deadline. */
-  raise(by: { readonly priority: Priority; readonly deadline: Instant }): void;
+  raise(by: { readonly priority: SchedulingClass; readonly deadline: Instant }): void;
   note(note: string): void;
 }
 

@@ -91,7 +91,7 @@ async function serve(call: Call, router: Router): Promise<void> {
     allowOrigin(call, match);
     const repeated = call.exchange.repeatedHeader?.() ?? null;
     if (repeated !== null) throw new BreakwaterError('invalid_request', `the header ${repeated} was sent twice`, { param: repeated });
-    await (match.routes === null ? serveOther(call, match) : serveRoute(call, match.routes));
+    await (match.routes === null || isListed(call, match) ? serveOther(call, match) : serveRoute(call, match.routes));
   } catch (error) {
     call.fail(error);
   }
@@ -139,6 +139,14 @@ function admit(call: Call, route: Route): void {
       return admitScraper(call);
     case 'open':
   }
+}
+
+/** What we answer ourselves, but an operator may have handed to a provider. */
+const mayBeListed = /^\/v1\/(?:files|batches)(?:\/|$)/;
+
+function isListed(call: Call, { place, path }: Match): boolean {
+  const { passThrough } = call.gateway.config.server;
+  return passThrough.length > 0 && mayBeListed.test(place.path) && findListed(passThrough, path, withVersion(path)) !== null;
 }
 
 /** Paths that are not in the table: listed by the operator, of a later version, or unknown. */

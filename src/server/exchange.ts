@@ -31,6 +31,8 @@ export interface Exchange extends AnswerSink, Caller {
    * throws, or with `CallerLeft`.
    */
   readBody(gate: BodyGate): Promise<ReceivedBody>;
+  /** The body as it comes, held back while a piece is being worked on; instead of `readBody`. Throws `CallerLeft`. */
+  bodyPieces(): AsyncIterable<Uint8Array>;
   /** Headers that every answer carries beside its own. */
   addHeaders(headers: HeaderPairs): void;
   /** Nothing more of the body is wanted: `readBody` rejects with this error. */

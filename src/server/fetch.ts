@@ -103,6 +103,18 @@ class FetchExchange implements Exchange {
     }
   }
 
+  async *bodyPieces(): AsyncGenerator<Uint8Array> {
+    const reader = this.#request.body?.getReader();
+    if (reader === undefined) return;
+    this.#bodyReader = reader;
+    try {
+      for (let read = await this.#readPiece(reader); !read.done; read = await this.#readPiece(reader)) yield read.value;
+    } finally {
+      reader.cancel().catch(() => {});
+    }
+    if (this.#over) throw new CallerLeft();
+  }
+
   stopBody(error: Error): void {
     this.#bodyError = error;
     this.#bodyReader?.cancel(error).catch(() => {});

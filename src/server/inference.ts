@@ -1,7 +1,7 @@
 /** The hot path: a request for a model, from its first byte to the engine. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
-import type { Priority, RequestFacts } from '../core/request.ts';
+import type { RequestFacts, SchedulingClass } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
@@ -28,7 +28,7 @@ const forwardedBy = new WeakMap<object, readonly string[]>();
 const none: readonly string[] = [];
 
 /** The part of the room for bodies that each class leaves free for higher ones. */
-const byteReserve: Readonly<Record<Priority, number>> = { high: 0, normal: 1 / 8, low: 1 / 4 };
+const byteReserve: Readonly<Record<SchedulingClass, number>> = { high: 0, normal: 1 / 8, low: 1 / 4, job: 1 / 4 };
 
 /** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
 export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'embeddings', path: string) {

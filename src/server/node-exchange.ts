@@ -126,6 +126,27 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     });
   }
 
+  async *bodyPieces(): AsyncGenerator<Uint8Array> {
+    const { headers } = this.#request;
+    if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
+    if (this.#awaitsContinue) this.#response.writeContinue();
+    this.#awaitsContinue = false;
+    let isWhole = false;
+    try {
+      for await (const piece of this.#request.iterator({ destroyOnReturn: false })) yield piece as Uint8Array;
+      isWhole = true;
+    } catch (error) {
+      throw this.#left || !this.#request.complete ? new CallerLeft() : error;
+    } finally {
+      if (!isWhole) {
+        // The rest is thrown away, so that its sender comes to read the answer.
+        this.#bodyError ??= new Error('the body was not read to its end');
+        this.#request.resume();
+      }
+    }
+    if (!this.#request.complete) throw new CallerLeft();
+  }
+
   stopBody(error: Error): void {
     this.#body?.fail(error);
     this.#body = null;

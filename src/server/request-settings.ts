@@ -1,14 +1,14 @@
 /** What a caller may wish for in headers (design 2.3). */
 import type { Policy } from '../gateway/config/index.ts';
 import { BreakwaterError } from '../core/errors.ts';
-import { PRIORITIES, type Priority, type RequestFacts } from '../core/request.ts';
+import { PRIORITIES, SCHEDULING_CLASSES, type Priority, type RequestFacts, type SchedulingClass } from '../core/request.ts';
 import type { KnownClient } from '../gateway/gateway.ts';
 import type { AgentRole } from '../wire/agent-role.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface RequestSettings {
   /** Asked for by header; null: not asked for. */
-  readonly priority: Priority | null;
+  readonly priority: SchedulingClass | null;
   readonly deadlineMs: number;
   /** False: `deadlineMs` is the policy's own. */
   readonly deadlineGiven: boolean;
@@ -37,7 +37,7 @@ export function readSettings(exchange: Exchange, policy: DeadlinePolicy): Reques
   const cache = oneOf(exchange, 'x-breakwater-cache', ['off', 'refresh']) ?? 'on';
   const idempotencyKey = readKey(exchange);
   const fallback = oneOf(exchange, 'x-breakwater-fallback', ['on', 'off']) !== 'off';
-  const priority = oneOf(exchange, 'x-breakwater-priority', PRIORITIES);
+  const priority = oneOf(exchange, 'x-breakwater-priority', SCHEDULING_CLASSES);
   const wishMs = deadlineWish(exchange, policy);
   const isDeadlineAsked = exchange.header(DEADLINE_HEADER) !== undefined;
   const readTimeoutMs = secondsOf(exchange, 'x-stainless-read-timeout');
@@ -82,24 +82,26 @@ function readKey(exchange: Exchange): string | null {
  * never above what the client may have.
  */
 export function choosePriority(
-  asked: Priority | null,
+  asked: SchedulingClass | null,
   facts: RequestFacts,
   client: KnownClient,
   role: AgentRole | null,
   agents: Policy['agents'],
-): Priority {
+): SchedulingClass {
   if (asked !== null) return allowed(asked, client);
   const own = allowed(priorityOfTier(facts.serviceTier) ?? client.priority, client);
   return role === null ? own : allowed(priorityOfRole(own, agents[role]), client);
 }
 
-function allowed(wish: Priority, { maxPriority }: KnownClient): Priority {
-  return PRIORITIES.indexOf(wish) < PRIORITIES.indexOf(maxPriority) ? maxPriority : wish;
+function allowed(wish: SchedulingClass, { maxPriority }: KnownClient): SchedulingClass {
+  return SCHEDULING_CLASSES.indexOf(wish) < SCHEDULING_CLASSES.indexOf(maxPriority) ? maxPriority : wish;
 }
 
-function priorityOfRole(own: Priority, setting: Policy['agents'][AgentRole]): Priority {
+/** A sub-agent of a class that none is below stays in it: the class of jobs is for those who ask for it. */
+function priorityOfRole(own: SchedulingClass, setting: Policy['agents'][AgentRole]): SchedulingClass {
   if (setting === 'client') return own;
-  return setting === 'lower' ? (PRIORITIES[PRIORITIES.indexOf(own) + 1] ?? own) : setting;
+  const below = PRIORITIES[SCHEDULING_CLASSES.indexOf(own) + 1];
+  return setting === 'lower' ? (below ?? own) : setting;
 }
 
 function priorityOfTier(tier: string | null): Priority | null {

@@ -1,7 +1,8 @@
 /** What a driver with a connection implements; `WriteBehindStore` makes a whole store of it. */
 import type { Clock } from '../core/clock.ts';
 import type { Change, Row } from './change.ts';
-import type { StoreFault } from './store.ts';
+import type { JobCall, JobOutcome } from './jobs/job-call.ts';
+import type { StoreFault } from './store-fault.ts';
 
 export interface KeyedChange {
   readonly collection: string;
@@ -53,6 +54,8 @@ export interface Connection {
   check?(): Promise<void>;
   /** Absent: this backend keeps no answers. */
   readonly answers?: AnswerConnection;
+  /** A group of calls that become durable together. Absent: this backend keeps no jobs. */
+  readonly runJobs?: (calls: readonly JobCall[]) => Promise<readonly JobOutcome[]>;
   /** Ends in good order. */
   close(): Promise<void>;
   /** Lets go at once, whatever hangs. What waits rejects. */

@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { StoreFailure } from './backend.ts';
-import type { StoreFault, StoreHealth, WarningListener } from './store.ts';
+import type { StoreHealth, WarningListener } from './store.ts';
+import type { StoreFault } from './store-fault.ts';
 
 /** A store that breaks and heals in turns warns of the same fault at most once in this time. */
 const warningIntervalMs = 60_000;

@@ -5,33 +5,18 @@
  * write of this process, durable or not. A store that is slow, frozen, broken or gone never stops the gateway: it is
  * `degraded`, goes on in memory within its limits, warns once, and heals by itself in the background.
  *
- * Room for what comes later, each a further member of `Store` over the same connection:
- * - jobs (rows: queued → leased → done) and files (bytes) as `store.jobs` and `store.files`. They write through their own
- *   calls that resolve when durable, since a checkpoint has to be on disk before a dispatch;
+ * Jobs and files (`store.jobs`) write through calls of their own that resolve when durable: a checkpoint has to be on disk before a
+ * dispatch. Room for what comes later, as a further member of `Store`:
  * - many instances: leases, membership and messages as `store.shared`, absent where a driver serves one machine only.
  *   Collections map to Redis keys one to one, and `increment` to one script, so nothing here speaks against it.
  */
 
+import type { StoreFault } from './store-fault.ts';
 import type { AnswerStore } from './answer-store.ts';
+import type { JobStore } from './jobs/job-store.ts';
 
 export const STORE_KINDS = ['memory', 'sqlite', 'redis'] as const;
 export type StoreKind = (typeof STORE_KINDS)[number];
-
-/** Why a store is degraded. */
-export const STORE_FAULTS = [
-  'unavailable', // can't be opened: no such folder, not a file
-  'read_only',
-  'locked', // another connection holds it for longer than we wait
-  'corrupt', // damaged, or not a database
-  'foreign', // a sound database that isn't ours
-  'replaced', // its file was deleted, replaced or overwritten while it was in use
-  'newer_version', // written by a newer Breakwater
-  'full', // no space left
-  'io_error',
-  'timeout', // no answer in time: a slow or hung disk
-  'crashed', // the connection or its worker died
-] as const;
-export type StoreFault = (typeof STORE_FAULTS)[number];
 
 export type StoreHealth =
   | { readonly state: 'ok' }
@@ -88,6 +73,8 @@ export interface Store {
   readonly counters: StoreCounters;
   /** Answers that were kept; null: this store does not keep them, as they would end with the process anyway. */
   readonly answers: AnswerStore | null;
+  /** Files and batches; null: this store keeps none. Its own connection, whose faults are told by its calls. */
+  readonly jobs: JobStore | null;
   /** Looks, now and then, whether what lies under the store is still what was opened: called every second by its owner. */
   check?(): void;
   /** Hears every change between `ok` and `degraded`, and of the fault. Returns how to stop hearing. */

@@ -10,6 +10,7 @@ import { type StoreFailure, toStoreFailure, within, type Backend, type Connectio
 import { parseJson, type Change, type Row } from './change.ts';
 import { ANSWER_LIMITS, AnswerQueue } from './answer-queue.ts';
 import { HealthBoard } from './health-board.ts';
+import type { JobStore } from './jobs/job-store.ts';
 import {
   STORE_LIMITS,
   type Store,
@@ -70,6 +71,8 @@ export interface WriteBehindOptions {
   readonly name: string;
   /** Its connections keep answers. Default false. */
   readonly keepsAnswers?: boolean;
+  /** Closed with the store. Default: none. */
+  readonly jobs?: JobStore;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
@@ -93,6 +96,7 @@ class WriteBehindStore implements Store {
   readonly kind: StoreKind;
   readonly opened: Promise<void>;
   readonly answers: AnswerQueue | null;
+  readonly jobs: JobStore | null;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
@@ -114,6 +118,7 @@ class WriteBehindStore implements Store {
 
   constructor(backend: Backend, options: WriteBehindOptions) {
     this.kind = options.kind;
+    this.jobs = options.jobs ?? null;
     this.#backend = backend;
     this.#clock = options.clock;
     this.#limits = { ...STORE_LIMITS, ...options.limits };
@@ -200,6 +205,7 @@ class WriteBehindStore implements Store {
   }
 
   async #close(): Promise<void> {
+    await this.jobs?.close();
     if (this.#state === 'down' && this.#queue.length > 0) this.#connect(); // a last chance
     await this.#ready();
     await this.flush();

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { AttemptEndEvent, CacheUse, FinishedEvent, RequestOutcome, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
-import type { Operation, Priority, Protocol } from '../core/request.ts';
+import type { Operation, Protocol, SchedulingClass } from '../core/request.ts';
 import { LineQueue, type LineSink } from './line-queue.ts';
 import { tenths } from './log-lines.ts';
 import type { Logger } from './logs.ts';
@@ -23,7 +23,7 @@ export interface RequestRecord {
   readonly operation: Operation;
   readonly model: string;
   readonly client: string;
-  readonly priority: Priority;
+  readonly priority: SchedulingClass;
   readonly stream: boolean;
   readonly deadlineMs: number | null;
   readonly bodyBytes: number | null;

@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { CacheUse, EventType, FinishedEvent, RequestOutcome, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
-import type { Operation, Priority, Protocol } from '../core/request.ts';
+import type { Operation, Protocol, SchedulingClass } from '../core/request.ts';
 import { tenths } from './log-lines.ts';
 import { entryOf, type TimelineEntry } from './timeline-entry.ts';
 import type { Trace, Traces } from './traces.ts';
@@ -22,7 +22,7 @@ export interface RequestSummary {
   readonly operation: Operation;
   readonly model: string;
   readonly client: string;
-  readonly priority: Priority;
+  readonly priority: SchedulingClass;
   readonly stream: boolean;
   readonly outcome: RequestOutcome | 'running';
   /** The last thing that happened. */

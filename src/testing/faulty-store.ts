@@ -6,7 +6,8 @@ import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { StoreFailure, type Backend, type Batch, type Connection, type ReadResult } from '../store/backend.ts';
 import { applyChange, isExpired, type Row } from '../store/change.ts';
-import type { Store, StoreFault, StoreLimits, WarningListener } from '../store/store.ts';
+import type { Store, StoreLimits, WarningListener } from '../store/store.ts';
+import type { StoreFault } from '../store/store-fault.ts';
 import { openWriteBehindStore, type StoreTiming } from '../store/write-behind.ts';
 
 export interface StoreFaults {

@@ -67,6 +67,10 @@ export class SimulatedCaller implements Exchange {
     return bytes;
   }
 
+  async *bodyPieces(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(bodyOf(this.request));
+  }
+
   /** A header of the answer. */
   answerHeader(name: string): string | null {
     const at = this.#headers.indexOf(name);

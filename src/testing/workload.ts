@@ -1,5 +1,5 @@
 /** Requests as callers send them: by hand, or generated from a seed. */
-import type { Priority } from '../core/request.ts';
+import type { SchedulingClass } from '../core/request.ts';
 import type { Random } from '../core/random.ts';
 import type { SimulatedFault } from './simulated-faults.ts';
 import { draw, type Spread } from './spread.ts';
@@ -15,7 +15,7 @@ export interface SimulatedRequest {
   /** A client of the config by its name; null: no key is sent. */
   readonly client: string | null;
   /** By header; null: none is sent. */
-  readonly priority: Priority | null;
+  readonly priority: SchedulingClass | null;
   readonly deadlineMs: number | null;
   readonly stream: boolean;
   /** The prompt without its images, in tokens of four bytes, as gateway and providers count them: with its marks of JSON. At least 8. */
@@ -48,7 +48,7 @@ export interface LoadKind {
   readonly mark?: string;
   readonly model: string;
   readonly client?: string;
-  readonly priority?: Priority;
+  readonly priority?: SchedulingClass;
   /** Default: none is sent. */
   readonly deadlineMs?: Spread;
   /** Share of streams. Default 0.5. */

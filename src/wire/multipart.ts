@@ -15,6 +15,8 @@ export interface MultipartPart {
   readonly end: number;
   readonly name: string;
   readonly isFile: boolean;
+  /** As written; empty: none. */
+  readonly filename: string;
   /** Lower case, without parameters other than the charset; empty: none. */
   readonly contentType: string;
 }
@@ -25,7 +27,7 @@ export type MultipartResult =
 
 /** More parts than any endpoint takes. */
 const PARTS_MAX = 1_000;
-const PART_HEADERS_LENGTH_MAX = 16_384;
+export const PART_HEADERS_LENGTH_MAX = 16_384;
 /** As much is searched natively in one go. */
 const WINDOW_BYTES = 64 * 1024;
 
@@ -144,7 +146,7 @@ function readParameters(text: string): ReadonlyMap<string, string> | null {
 const CONTENT_TYPE_LENGTH_MAX = 500;
 
 /** Null: there is none, or readers may differ about it. */
-function boundaryOf(contentType: string): string | null {
+export function boundaryOf(contentType: string): string | null {
   if (contentType.length > CONTENT_TYPE_LENGTH_MAX) return null;
   const rest = /^\s*multipart\/form-data(?=[\s;]|$)/i.exec(contentType);
   const parameters = rest === null ? null : readParameters(contentType.slice(rest[0].length));
@@ -159,7 +161,7 @@ const HEADER_LINE = new RegExp(`^(${TOKEN}):[ \\t]*([^\\x00-\\x08\\x0a-\\x1f\\x7
 const ENCODINGS: ReadonlySet<string> = new Set(['', '7bit', '8bit', 'binary']);
 
 /** What the header lines of a part say; a text: why they can't be read. */
-function readPartHeaders(text: string): Pick<MultipartPart, 'name' | 'isFile' | 'contentType'> | string {
+export function readPartHeaders(text: string): Pick<MultipartPart, 'name' | 'isFile' | 'filename' | 'contentType'> | string {
   const headers = new Map<string, string>();
   for (const line of text.split('\r\n')) {
     const match = HEADER_LINE.exec(line);
@@ -176,7 +178,8 @@ function readPartHeaders(text: string): Pick<MultipartPart, 'name' | 'isFile' | 
   const name = unquoted(parameters.get('name') ?? '');
   if (name === '') return 'a part has no name';
   const isFile = parameters.has('filename') || parameters.has('filename*');
-  return { name, isFile, contentType: (headers.get('content-type') ?? '').toLowerCase() };
+  const filename = unquoted(parameters.get('filename') ?? '');
+  return { name, isFile, filename, contentType: (headers.get('content-type') ?? '').toLowerCase() };
 }
 
 const DISPOSITION: ReadonlySet<string> = new Set(['name', 'filename', 'filename*']);

@@ -7,7 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { startCli } from '../cli/run-cli.ts';
+import { runCli, startCli } from '../cli/run-cli.ts';
+import { readLines } from '../e2e/batch-provider.ts';
 
 const example = join(import.meta.dirname, '../../examples/newsletter');
 type Env = Record<string, string>;
@@ -105,6 +106,22 @@ describe('the newsletter', () => {
     await assertNewsletter(await run('library.ts', env), /^(first|second)\/small$/);
     await Promise.all(providers.map((provider) => provider.stop()));
     await assertNewsletter(await run('library.ts', env), /^local\/extract$/);
+  });
+
+  it('as a batch: the whole folder by one command', async (t) => {
+    const { env } = await startProviders(t);
+    const cwd = await mkdtemp(join(tmpdir(), 'breakwater-newsletter-'));
+    t.after(() => rm(cwd, { recursive: true, force: true }));
+    const template = 'Summarize this article in one paragraph: {{text}}';
+    const config = ['--config', join(example, 'breakwater.yaml'), '--model', 'summary', '--max-tokens', '300'];
+    const args = ['batch', 'run', join(example, 'articles'), ...config, '--template', template, '--output', 'newsletter.jsonl'];
+    const { code, stderr } = await runCli(args, { cwd, env });
+    assert.equal(code, 0, stderr);
+    const lines = readLines(await readFile(join(cwd, 'newsletter.jsonl'), 'utf8'));
+    await assertNewsletter(
+      lines.map(({ custom_id: file, response }) => ({ file, text: response!.body.choices![0]!.message.content, by: '' })),
+      /^$/,
+    );
   });
 
   it('takes less than forty lines of a user’s code, either way', async () => {

@@ -40,6 +40,10 @@ export function configOf(input: ConfigInput): Config {
   return parsed.config;
 }
 
+function fail(error: unknown): never {
+  throw error;
+}
+
 export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
   let config = configOf(input);
   let clients = createClients(config, () => []);
@@ -52,10 +56,9 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     clock,
     slices: new SlicedWork(systemClock),
+    jobs: null,
     secrets: new SecretMask(config.secrets),
-    events: new EventBus((error) => {
-      throw error;
-    }),
+    events: new EventBus(fail),
     requests: [],
     answer: (request, sink) => {
       sink.head(200, ['content-type', 'application/json', 'x-request-id', request.id]);

@@ -1,6 +1,6 @@
 /** What must hold at every instant of every simulation (design section 8). What does not is told with its instant and its request. */
 import type { BreakerState, BreakwaterEvent, EventOf } from '../../src/core/events.ts';
-import { PRIORITIES, type Priority } from '../../src/core/request.ts';
+import { SCHEDULING_CLASSES, type SchedulingClass } from '../../src/core/request.ts';
 import type { SimulatedCaller } from '../../src/testing/simulated-caller.ts';
 import { isDown } from '../../src/testing/simulated-faults.ts';
 import type { ProviderCall } from '../../src/testing/simulated-provider.ts';
@@ -16,7 +16,7 @@ export interface Rules {
   readonly retryPerSecond: number;
   /** Hedges for each request; 0: hedging is off. */
   readonly hedgeBudget: number;
-  readonly minShare: Readonly<Partial<Record<Priority, number>>>;
+  readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
   /** How long a breaker stays open the first time. */
   readonly openForMs: number;
   /** Providers whose limits are not configured: they are found out, and that costs some refusals. */
@@ -63,8 +63,8 @@ export class Invariants {
   readonly #callsById = new Map<string, number>();
   /** Since when a provider fails everything, and the calls it saw after the grace. */
   readonly #outages = new Map<string, { readonly since: number; calls: number }>();
-  readonly #waiting = new Map<Priority, Set<Story>>(PRIORITIES.map((priority) => [priority, new Set()]));
-  readonly #passed = new Map<Priority, number>();
+  readonly #waiting = new Map<SchedulingClass, Set<Story>>(SCHEDULING_CLASSES.map((priority) => [priority, new Set()]));
+  readonly #passed = new Map<SchedulingClass, number>();
   readonly #probeAttempts = new Set<string>();
   #requestsSent = 0;
   #hedges = 0;
@@ -243,10 +243,10 @@ export class Invariants {
 
   /** A class that waits is passed by higher ones only so often. */
   #watchShares(starter: Story, target: string): void {
-    const rank = PRIORITIES.indexOf(starter.received.priority);
+    const rank = SCHEDULING_CLASSES.indexOf(starter.received.priority);
     this.#passed.set(starter.received.priority, 0);
-    for (let lower = rank + 1; lower < PRIORITIES.length; lower++) {
-      const priority = PRIORITIES[lower]!;
+    for (let lower = rank + 1; lower < SCHEDULING_CLASSES.length; lower++) {
+      const priority = SCHEDULING_CLASSES[lower]!;
       const share = this.#rules.minShare[priority] ?? 0;
       if (share === 0 || !this.#anyWaitsFor(priority, target)) continue;
       const passed = (this.#passed.get(priority) ?? 0) + 1;
@@ -258,7 +258,7 @@ export class Invariants {
     }
   }
 
-  #anyWaitsFor(priority: Priority, target: string): boolean {
+  #anyWaitsFor(priority: SchedulingClass, target: string): boolean {
     for (const story of this.#waiting.get(priority)!) if (story.waitsFor!.has(target)) return true;
     return false;
   }

@@ -1,6 +1,6 @@
 /** The lines of a requests file, and what is wrong with one that can't be replayed. */
 import { createReadStream } from 'node:fs';
-import { PRIORITIES, type Priority } from '../../core/request.ts';
+import { SCHEDULING_CLASSES, type SchedulingClass } from '../../core/request.ts';
 import type { RequestRecord } from '../../telemetry/requests-file.ts';
 
 /** A record is a few kilobytes. What is longer is cut, and is no record then. */
@@ -25,7 +25,10 @@ const FIELDS: Readonly<Record<string, Field>> = {
   client: TEXT,
   outcome: TEXT,
   durationMs: NUMBER,
-  priority: { words: PRIORITIES.join(', '), isSo: (value) => value == null || PRIORITIES.includes(value as Priority) },
+  priority: {
+    words: SCHEDULING_CLASSES.join(', '),
+    isSo: (value) => value == null || SCHEDULING_CLASSES.includes(value as SchedulingClass),
+  },
   deadlineMs: NUMBER_IF_ANY,
   inputTokens: NUMBER_IF_ANY,
   outputBound: NUMBER_IF_ANY,

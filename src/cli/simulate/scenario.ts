@@ -1,6 +1,6 @@
 /** One run of a load against a config, and the figures that came of it. */
 import type { AttemptEndEvent, Blocker, FinishedEvent } from '../../core/events.ts';
-import { PRIORITIES, type Priority } from '../../core/request.ts';
+import { SCHEDULING_CLASSES, type SchedulingClass } from '../../core/request.ts';
 import type { Config, LimitsConfig } from '../../gateway/config/index.ts';
 import type { ModelBehaviour, ProviderBehaviour } from '../../testing/simulated-provider.ts';
 import type { ProviderLimits } from '../../testing/provider-limits.ts';
@@ -52,7 +52,7 @@ export interface ScenarioFigures {
   readonly success: number;
   /** From the first arrival to the last end, in milliseconds. */
   readonly durationMs: number;
-  readonly byPriority: Readonly<Record<Priority, PriorityFigures>>;
+  readonly byPriority: Readonly<Record<SchedulingClass, PriorityFigures>>;
   readonly targets: readonly TargetFigures[];
   /** Errors that callers got, by code. */
   readonly errors: Readonly<Record<string, number>>;
@@ -119,8 +119,8 @@ interface TargetCount {
 }
 
 class Tally {
-  readonly #byPriority = new Map<Priority, FinishedEvent[]>(PRIORITIES.map((priority) => [priority, []]));
-  readonly #bottlenecks: ReadonlyMap<Priority, Bottlenecks>;
+  readonly #byPriority = new Map<SchedulingClass, FinishedEvent[]>(SCHEDULING_CLASSES.map((priority) => [priority, []]));
+  readonly #bottlenecks: ReadonlyMap<SchedulingClass, Bottlenecks>;
   /** What those wait for who have not ended yet. */
   readonly #blockers = new Map<string, readonly Blocker[]>();
   readonly #targets = new Map<string, TargetCount>();
@@ -130,7 +130,7 @@ class Tally {
   #costUsd: number | null = null;
 
   constructor({ events }: Simulation, config: Config) {
-    this.#bottlenecks = new Map(PRIORITIES.map((priority) => [priority, new Bottlenecks(config)]));
+    this.#bottlenecks = new Map(SCHEDULING_CLASSES.map((priority) => [priority, new Bottlenecks(config)]));
     events.on('queued', ({ requestId, blockers }) => void this.#blockers.set(requestId, blockers));
     events.on('finished', (event) => this.#onFinished(event));
     events.on('attempt_end', (event) => this.#onAttemptEnd(event));
@@ -150,8 +150,8 @@ class Tally {
       requests: this.#requests,
       success: this.#success,
       durationMs,
-      byPriority: Object.fromEntries(PRIORITIES.map((priority) => [priority, this.#figuresOf(priority)])) as Record<
-        Priority,
+      byPriority: Object.fromEntries(SCHEDULING_CLASSES.map((priority) => [priority, this.#figuresOf(priority)])) as Record<
+        SchedulingClass,
         PriorityFigures
       >,
       targets,
@@ -160,7 +160,7 @@ class Tally {
     };
   }
 
-  #figuresOf(priority: Priority): PriorityFigures {
+  #figuresOf(priority: SchedulingClass): PriorityFigures {
     return figuresOf(this.#byPriority.get(priority)!, this.#bottlenecks.get(priority)!.names);
   }
 

@@ -3,7 +3,7 @@ import type { Priority } from '../../core/request.ts';
 import type { Policy, PolicyOverrides } from './policy-schema.ts';
 import type { EngineName, LocalTask } from '../../transport/local/engine.ts';
 import type { ConfiguredProtocol, PresetName, ProviderTraits } from './presets.ts';
-import type { serverSettings, telemetrySettings } from './schema.ts';
+import type { batchSettings, serverSettings, telemetrySettings } from './schema.ts';
 
 /** Recursively readonly. */
 export type Frozen<T> = T extends (...args: never) => unknown
@@ -164,6 +164,7 @@ export interface Config {
   /** By `provider/model` or model. */
   readonly prices: Readonly<Record<string, PriceConfig>>;
   readonly store: StoreConfig;
+  readonly batch: Frozen<typeof batchSettings.defaults>;
   readonly telemetry: TelemetryConfig;
   /** Every value that must not be shown, logged or passed on (`secrets.ts`); no setting of its own. */
   readonly secrets: readonly string[];

@@ -7,10 +7,10 @@ import { formatDuration, formatSize } from './units.ts';
 const durationKeys = new Set(
   (
     'deadline maxDeadline connect headers firstContent idle attempt baseDelay maxDelay maxRetryAfter window openFor maxOpenFor delay maxWait ' +
-    'keepAlive ttl staleIfError patience drainTimeout checkTimeout'
+    'keepAlive ttl staleIfError patience drainTimeout checkTimeout retention'
   ).split(' '),
 );
-const sizeKeys = new Set(['maxBodySize', 'maxBufferedBytes', 'maxCacheBytes', 'maxEventSize']);
+const sizeKeys = new Set(['maxBodySize', 'maxBufferedBytes', 'maxCacheBytes', 'maxEventSize', 'maxBytes']);
 
 /** For `breakwater check` and `GET /admin/config`: plain JSON that a config file could hold, were it not for the masks. */
 export function effectiveConfig(config: Config): Record<string, unknown> {
@@ -36,6 +36,7 @@ function showConfig(config: Config): Record<string, unknown> {
     clients: config.clients.map(showClient),
     prices: mapValues(config.prices, (price) => ({ ...price })),
     store: showStore(config.store),
+    batch: withUnits(config.batch),
     telemetry: { ...telemetry, traces: { endpoint: maskUrls(traces.endpoint) } },
   };
 }

@@ -12,7 +12,7 @@ import { interpolate, type Environment } from './interpolate.ts';
 import { isLoopbackHost } from './loopback.ts';
 import { policySettings } from './policy-schema.ts';
 import { overlay } from './resolve-policy.ts';
-import { serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
+import { batchSettings, serverSettings, telemetrySettings, type ParsedInput } from './schema.ts';
 import { readShape } from './shape.ts';
 import { secretsOf } from './secrets.ts';
 import { refuseUnavailable } from './unavailable.ts';
@@ -129,6 +129,7 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
       output: price.output ?? 0,
     })),
     store: buildStore(parsed.store, options),
+    batch: overlay(batchSettings.defaults, parsed.batch),
     telemetry: buildTelemetry(parsed, options),
     secrets: [],
   };

@@ -58,6 +58,12 @@ export const serverSettings = block('Server', 'The listener.', {
   passThrough: setting(passThrough, [], 'Further paths that are passed on as they are.'),
 });
 
+export const batchSettings = block('Batch', 'Files and batches, which are kept in the store.', {
+  retention: setting(duration('1h', '365d'), '30d', 'How long files, finished batches and their results are kept.'),
+  maxBytes: setting(size('1mb', '1024gb'), '10gb', 'The most that the store may take before new files and batches are refused.'),
+  maxOpen: setting(count(1, 100_000), 1_000, 'Batches of all clients that are not finished.'),
+});
+
 export const telemetrySettings = block('Telemetry', 'What is written about requests.', {
   logs: block('Logs', 'JSON lines on stderr.', {
     level: setting(word('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'), 'info', 'The lowest level that is written.'),
@@ -143,6 +149,7 @@ export const configSchema = z
           'Where state is kept: memory:, sqlite:PATH (relative to the config) or redis://…. Default: sqlite:./breakwater.db with a file, else memory:.',
       })
       .optional(),
+    batch: batchSettings.schema.optional(),
     telemetry: telemetrySettings.schema.optional(),
   })
   .meta({ title: 'Breakwater', description: 'The configuration of Breakwater.' });

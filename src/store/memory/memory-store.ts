@@ -2,10 +2,13 @@ import type { Clock } from '../../core/clock.ts';
 import { toAdd, toKey, toPut } from '../accept.ts';
 import { BoundedEntries } from '../bounded-entries.ts';
 import { applyChange, isExpired, parseJson, type Change, type Row } from '../change.ts';
+import type { JobStore } from '../jobs/job-store.ts';
 import { STORE_LIMITS, type Store, type StoreCounters, type StoreHealth, type StoreLimits, type WriteOptions } from '../store.ts';
 
 /** Expired entries are looked for at most this often. */
 const sweepIntervalMs = 60_000;
+
+import { createMemoryJobs } from './memory-jobs.ts';
 
 export interface MemoryStoreOptions {
   readonly clock: Clock;
@@ -22,6 +25,7 @@ class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly health: StoreHealth = { state: 'ok' };
   readonly answers = null;
+  readonly jobs: JobStore = createMemoryJobs();
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
   readonly #rows: BoundedEntries<Row>;
@@ -80,6 +84,7 @@ class MemoryStore implements Store {
   async close(): Promise<void> {
     this.#closed = true;
     while (this.#rows.takeOldest() !== undefined);
+    await this.jobs.close();
   }
 
   #write(collection: string, key: string, change: Change | undefined): void {

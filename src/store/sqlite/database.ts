@@ -6,8 +6,10 @@
  */
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
-import { StoreFailure, type Batch, type KeyedChange, type ReadResult } from '../backend.ts';
+import type { Batch, KeyedChange, ReadResult } from '../backend.ts';
 import { applyChange, type Row } from '../change.ts';
+import { JobTables } from '../jobs/job-tables.ts';
+import { isProcessGone } from './machine.ts';
 import { AnswerTable } from './answer-table.ts';
 import { createFileCheck, requireRegularFile } from './file-check.ts';
 import { prepareSchema } from './schema.ts';
@@ -26,6 +28,7 @@ export interface SqliteDatabase {
   apply(batch: Batch, nowMs: number): void;
   read(collection: string, key: string | undefined, nowMs: number): ReadResult;
   readonly answers: AnswerTable;
+  jobs(): JobTables;
   /** Throws `replaced` if the file under the path is no longer the one that was opened: SQLite would go on writing to what nobody finds. */
   check(): void;
   close(): void;
@@ -72,6 +75,7 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
   const sweep = connection.prepare(
     'DELETE FROM entries WHERE (collection, key) IN (SELECT collection, key FROM entries WHERE expires_at <= ? LIMIT ?)',
   );
+  let jobs: JobTables | null = null;
   let sweptAtMs = openedAtMs - sweepIntervalMs;
 
   const lastBatch = (): number => Number(batchOf.get(writer)?.['batch'] ?? 0);
@@ -86,6 +90,7 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
   return {
     writer,
     answers: new AnswerTable(connection, openedAtMs),
+    jobs: () => (jobs ??= new JobTables(connection, isProcessGone)),
     apply(batch, nowMs) {
       const sweeps = Math.abs(nowMs - sweptAtMs) >= sweepIntervalMs;
       inTransaction(connection, () => {
@@ -108,34 +113,4 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
 function toRow(record: Record<string, unknown>): Row {
   const expiresAt = record['expires_at'];
   return { text: String(record['value']), expiresAtMs: typeof expiresAt === 'number' ? expiresAt : null };
-}
-
-/** SQLite's primary result codes and the system's error codes, as faults of a store. */
-const faultsByCode = new Map<unknown, StoreFailure['fault']>([
-  [5, 'locked'],
-  [6, 'locked'],
-  [8, 'read_only'],
-  [10, 'io_error'],
-  [11, 'corrupt'],
-  [13, 'full'],
-  [14, 'unavailable'],
-  [23, 'read_only'],
-  [26, 'corrupt'],
-  ['ENOENT', 'unavailable'],
-  ['ENOTDIR', 'unavailable'],
-  ['EISDIR', 'unavailable'],
-  ['ENOSPC', 'full'],
-  ['EDQUOT', 'full'],
-  ['EACCES', 'read_only'],
-  ['EPERM', 'read_only'],
-  ['EROFS', 'read_only'],
-]);
-
-/** What went wrong in the database, as a fault that the main thread acts on. */
-export function toSqliteFailure(error: unknown): StoreFailure {
-  if (error instanceof StoreFailure) return error;
-  const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message?: unknown };
-  // The lower byte is the primary code; the upper ones say more about it.
-  const fault = faultsByCode.get(typeof errcode === 'number' ? errcode & 0xff : code) ?? 'io_error';
-  return new StoreFailure(fault, String(message), { cause: error });
 }

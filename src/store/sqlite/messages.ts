@@ -1,14 +1,23 @@
 /** What the main thread and the database's worker say to each other. */
 import type { AnswerBounds, AnswerRow, Batch, ReadResult } from '../backend.ts';
-import type { StoreFault } from '../store.ts';
+import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
+import type { StoreFault } from '../store-fault.ts';
 
 export type SqliteRequest = { readonly id: number } & (
-  | { readonly kind: 'open'; readonly path: string; readonly writer: number | null; readonly nowMs: number }
+  | {
+      readonly kind: 'open';
+      readonly path: string;
+      readonly writer: number | null;
+      readonly nowMs: number;
+      /** Notes that this process uses the file. */
+      readonly locks: boolean;
+    }
   | { readonly kind: 'apply'; readonly batch: Batch; readonly nowMs: number }
   | { readonly kind: 'read'; readonly collection: string; readonly key: string | undefined; readonly nowMs: number }
   | { readonly kind: 'putAnswers'; readonly rows: readonly AnswerRow[]; readonly bounds: AnswerBounds; readonly nowMs: number }
   | { readonly kind: 'getAnswer'; readonly key: string; readonly nowMs: number }
   | { readonly kind: 'answerKeys'; readonly nowMs: number }
+  | { readonly kind: 'jobs'; readonly calls: readonly JobCall[] }
   | { readonly kind: 'check' }
   | { readonly kind: 'close' }
 );
@@ -26,6 +35,7 @@ export interface SqliteResults {
   readonly putAnswers: null;
   readonly getAnswer: Uint8Array | null;
   readonly answerKeys: readonly string[];
+  readonly jobs: readonly JobOutcome[];
   readonly check: null;
   readonly close: null;
 }

@@ -1,6 +1,7 @@
 /** The file's layout and its version. A file that isn't ours, or is newer than we are, is left as it is. */
 import type { DatabaseSync } from 'node:sqlite';
 import { StoreFailure } from '../backend.ts';
+import { JOB_TABLES } from '../jobs/job-schema.ts';
 import { inTransaction } from './transaction.ts';
 
 /** "BWtr" in the file's header says whose it is. */
@@ -28,6 +29,7 @@ const migrations: readonly string[] = [
      expires_at INTEGER NOT NULL
    ) STRICT;
    CREATE INDEX answers_by_expiry ON answers (expires_at);`,
+  JOB_TABLES,
 ];
 
 /** A process that was not heard of for so long will not send a batch again. */

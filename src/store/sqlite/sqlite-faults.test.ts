@@ -7,7 +7,8 @@ import { DatabaseSync } from 'node:sqlite';
 import { test, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { createManualClock, type ManualClock } from '../../testing/manual-clock.ts';
-import type { Store, StoreFault } from '../store.ts';
+import type { Store } from '../store.ts';
+import type { StoreFault } from '../store-fault.ts';
 import { openSqliteStore } from './sqlite-store.ts';
 import { tempFile } from './temp-file.test-suite.ts';
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
 import type { Store, StoreLimits, WarningListener } from '../store.ts';
 import { openWriteBehindStore, type StoreTiming } from '../write-behind.ts';
+import { createSqliteJobs } from './sqlite-jobs.ts';
 import { createWorkerBackend } from './worker-backend.ts';
 
 export interface SqliteStoreOptions {
@@ -25,5 +26,6 @@ export function openSqliteStore(path: string, options: SqliteStoreOptions): Prom
   const { clock, onWarning, workerUrl } = options;
   const onShared = (): void => onWarning(`another process uses the store sqlite:${path} too: ${SHARED}`, {});
   const backend = createWorkerBackend({ path, clock, onShared, ...(workerUrl && { workerUrl }) });
-  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}` });
+  const jobs = createSqliteJobs(path, createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) }), clock);
+  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}`, jobs });
 }

@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../core/clock.ts';
 import { StoreFailure, type AnswerConnection, type Backend, type Batch, type Connection, type ReadResult } from '../backend.ts';
+import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
 
 /** The worker is a `.ts` file in a checkout and `.js` when published. */
@@ -10,7 +11,7 @@ const defaultWorkerUrl = new URL(`./worker${extname(import.meta.url)}`, import.m
 export interface WorkerBackendOptions {
   readonly path: string;
   readonly clock: Clock;
-  /** Another process uses the file; called once. */
+  /** Another process uses the file; called once. Absent: it is not looked for. */
   readonly onShared?: () => void;
   /** Default: our worker. Tests put one that crashes or hangs in its place. */
   readonly workerUrl?: URL;
@@ -30,7 +31,7 @@ export function createWorkerBackend(options: WorkerBackendOptions): Backend {
       connection.ready = lastExit.then(async () => {
         lastExit = connection.start(options.workerUrl ?? defaultWorkerUrl);
         const nowMs = options.clock.epochMs();
-        const opened = await connection.ask('open', { path: options.path, writer, nowMs });
+        const opened = await connection.ask('open', { path: options.path, writer, nowMs, locks: options.onShared !== undefined });
         writer = opened.writer;
         if (opened.isShared && !isSharingTold) options.onShared?.();
         isSharingTold ||= opened.isShared;
@@ -55,6 +56,7 @@ class WorkerConnection implements Connection {
     get: (key, nowMs) => this.ask('getAnswer', { key, nowMs }),
     keys: (nowMs) => this.ask('answerKeys', { nowMs }),
   };
+  readonly runJobs = (calls: readonly JobCall[]): Promise<readonly JobOutcome[]> => this.ask('jobs', { calls });
   readonly #onLost: (failure: StoreFailure) => void;
   readonly #waiters = new Map<number, Waiter>(); // one batch and the reads of the moment; each has a timeout
   #worker: Worker | undefined;

@@ -1,8 +1,9 @@
 /** The thread that the database lives in, so that a slow or hung disk never holds up the event loop. */
 import { parentPort } from 'node:worker_threads';
-import { openDatabase, toSqliteFailure, type SqliteDatabase } from './database.ts';
+import { openDatabase, type SqliteDatabase } from './database.ts';
 import { holdLock } from './process-lock.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
+import { toSqliteFailure } from './sqlite-failure.ts';
 
 let database: SqliteDatabase | undefined;
 let lock: ReturnType<typeof holdLock> = null;
@@ -10,7 +11,7 @@ let lock: ReturnType<typeof holdLock> = null;
 function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   if (request.kind === 'open') {
     database = openDatabase(request.path, request.writer, request.nowMs);
-    lock = holdLock(request.path);
+    lock = request.locks ? holdLock(request.path) : null;
     return { writer: database.writer, isShared: lock === 'held' };
   }
   if (database === undefined) throw new Error('the database is not open');
@@ -19,6 +20,7 @@ function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   if (request.kind === 'putAnswers') database.answers.put(request.rows, request.bounds, request.nowMs);
   else if (request.kind === 'getAnswer') return database.answers.get(request.key, request.nowMs);
   else if (request.kind === 'answerKeys') return database.answers.keys(request.nowMs);
+  else if (request.kind === 'jobs') return database.jobs().run(request.calls);
   else if (request.kind === 'apply') database.apply(request.batch, request.nowMs);
   else if (request.kind === 'close') close(database);
   return null;

@@ -1,0 +1,97 @@
+/** The way to a gateway: one that runs already, or one in this process. */
+import { resolve } from 'node:path';
+import { EventBus } from '../../core/events.ts';
+import type { Config } from '../../gateway/config/index.ts';
+import { createGateway } from '../../gateway/create-gateway.ts';
+import { systemClock } from '../../gateway/system-clock.ts';
+import { systemRandom } from '../../gateway/system-random.ts';
+import { createApp } from '../../server/app.ts';
+import { drain } from '../../server/drain.ts';
+import { createFetch } from '../../server/fetch.ts';
+import { openStore } from '../../store/open-store.ts';
+import type { AccessFlags } from './flags.ts';
+import { OperatorError } from '../fail.ts';
+import { findConfig } from '../find-config.ts';
+import { BatchApi, type Fetch } from './api.ts';
+
+/** How long a running gateway may take to say that it is one, in milliseconds. */
+const LOOK_MS = 500;
+
+export interface Access {
+  readonly api: BatchApi;
+  /** The gateway runs on without this command. */
+  readonly isRemote: boolean;
+  /** Where it is, for messages. */
+  readonly place: string;
+  close(): Promise<void>;
+}
+
+export async function openAccess(flags: AccessFlags): Promise<Access> {
+  const key = flags.key ?? process.env['BREAKWATER_KEY'] ?? null;
+  if (flags.url !== undefined) {
+    if (!(await isGateway(flags.url))) throw new OperatorError([`${flags.url}: no gateway answers there`]);
+    return remote(flags.url, key);
+  }
+  const { config, file } = await findConfig({ config: flags.config });
+  const { host, port } = config.server;
+  const url = `http://${host.includes(':') ? `[${host}]` : host === '0.0.0.0' ? '127.0.0.1' : host}:${port}`;
+  if (port !== 0 && (await isGateway(url))) return remote(url, key ?? keyOf(config));
+  if (Object.keys(config.providers).length > 0) return inProcess(config, key ?? keyOf(config));
+  if (flags.demo !== true) {
+    const found = file === null ? 'no provider is configured' : `${file}: providers: none is configured`;
+    throw new OperatorError([found, 'set a key such as OPENAI_API_KEY, or write breakwater.yaml with providers, or try it with --demo']);
+  }
+  const { startDemo } = await import('../demo.ts');
+  const demo = await startDemo(config);
+  return inProcess(demo.config, null, () => demo.close());
+}
+
+/** The first client that is known by its key: this is its operator's own machine. */
+function keyOf({ clients }: Config): string | null {
+  return clients.find((client) => client.key !== null)?.key ?? null;
+}
+
+function remote(url: string, key: string | null): Access {
+  return { api: new BatchApi(fetch, url, key), isRemote: true, place: url, close: async () => {} };
+}
+
+async function isGateway(url: string): Promise<boolean> {
+  const leaving = new AbortController();
+  const timer = systemClock.schedule(LOOK_MS, () => leaving.abort());
+  try {
+    const response = await fetch(`${url.replace(/\/+$/, '').replace(/\/v1$/, '')}/health/live`, { signal: leaving.signal });
+    const { status } = (await response.json()) as { status?: unknown };
+    return response.headers.get('x-request-id')?.startsWith('req_') === true && status === 'live';
+  } catch {
+    return false;
+  } finally {
+    timer.cancel();
+  }
+}
+
+/** Where nothing else is configured a file keeps what a batch needs, so that it can be gone on with. */
+function storeUrl({ store }: Config): string {
+  if (store.kind === 'redis') return store.url;
+  return `sqlite:${store.kind === 'sqlite' ? store.path : resolve('breakwater.db')}`;
+}
+
+async function inProcess(config: Config, key: string | null, alsoClose: () => Promise<void> = async () => {}): Promise<Access> {
+  const clock = systemClock;
+  const events = new EventBus((error) => process.emitWarning(String(error)));
+  const warn = (message: string): void => void process.stderr.write(`breakwater: ${message}\n`);
+  events.on('warning', ({ message, detail }) => warn(detail === undefined ? message : `${message}: ${detail}`));
+  const url = storeUrl(config);
+  const store = await openStore(url, { clock, onWarning: warn });
+  const gateway = await createGateway({ config, clock, random: systemRandom, store, events, env: process.env });
+  const app = createApp({ gateway, random: systemRandom });
+  const go: Fetch = createFetch(app);
+  return {
+    api: new BatchApi(go, 'http://breakwater', key),
+    isRemote: false,
+    place: `this process, ${url}`,
+    async close() {
+      await drain({ app, gateway, listener: null, clock, timeoutMs: config.server.drainTimeout });
+      await alsoClose();
+    },
+  };
+}

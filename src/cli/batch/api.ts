@@ -1,0 +1,101 @@
+/** The files and batches API, as far as the commands need it, over a socket or in this process. */
+import { OperatorError } from '../fail.ts';
+import type { Counts } from './progress.ts';
+
+export interface BatchObject {
+  readonly id: string;
+  readonly status: string;
+  readonly endpoint: string;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly output_file_id: string | null;
+  readonly error_file_id: string | null;
+  readonly errors: { readonly data: readonly { readonly line: number | null; readonly message: string }[] } | null;
+  readonly request_counts: { readonly total: number; readonly completed: number; readonly failed: number };
+  readonly metadata: Readonly<Record<string, string>> | null;
+}
+
+export type Fetch = typeof fetch;
+
+const LISTED_MAX = 1_000;
+
+export class BatchApi {
+  readonly #fetch: Fetch;
+  readonly #base: string;
+  readonly #headers: Readonly<Record<string, string>>;
+
+  constructor(go: Fetch, base: string, key: string | null) {
+    this.#fetch = go;
+    this.#base = base.replace(/\/+$/, '').replace(/\/v1$/, '');
+    this.#headers = key === null ? {} : { authorization: `Bearer ${key}` };
+  }
+
+  async models(): Promise<string[]> {
+    const { data } = (await this.#json('/models')) as { data: { id: string }[] };
+    return data.map(({ id }) => id);
+  }
+
+  async upload(file: Blob, name: string): Promise<string> {
+    const form = new FormData();
+    form.append('purpose', 'batch');
+    form.append('file', file, name);
+    return ((await this.#json('/files', { method: 'POST', body: form })) as { id: string }).id;
+  }
+
+  create(fileId: string, endpoint: string, window: string, metadata: Readonly<Record<string, string>>): Promise<BatchObject> {
+    const body = JSON.stringify({ input_file_id: fileId, endpoint, completion_window: window, metadata });
+    return this.#json('/batches', { method: 'POST', body, headers: { 'content-type': 'application/json' } }) as Promise<BatchObject>;
+  }
+
+  get(id: string): Promise<BatchObject> {
+    return this.#json(`/batches/${encodeURIComponent(id)}`) as Promise<BatchObject>;
+  }
+
+  cancel(id: string): Promise<BatchObject> {
+    return this.#json(`/batches/${encodeURIComponent(id)}/cancel`, { method: 'POST' }) as Promise<BatchObject>;
+  }
+
+  /** The newest first. */
+  async *list(max: number = LISTED_MAX): AsyncGenerator<BatchObject> {
+    let after = '';
+    for (let left = max; left > 0;) {
+      const page = (await this.#json(`/batches?limit=${Math.min(100, left)}${after}`)) as { data: BatchObject[]; has_more: boolean };
+      yield* page.data;
+      left -= page.data.length;
+      if (!page.has_more) return;
+      after = `&after=${encodeURIComponent(page.data.at(-1)!.id)}`;
+    }
+  }
+
+  async content(id: string): Promise<ReadableStream<Uint8Array>> {
+    return (await this.#ask(`/files/${encodeURIComponent(id)}/content`)).body!;
+  }
+
+  async #json(path: string, init: RequestInit = {}): Promise<unknown> {
+    return (await this.#ask(path, init)).json();
+  }
+
+  async #ask(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = { ...this.#headers, ...(init.headers as Record<string, string> | undefined) };
+    const response = await this.#fetch(`${this.#base}/v1${path}`, { ...init, headers });
+    if (response.ok) return response;
+    const text = await response.text();
+    throw new OperatorError([messageIn(text) ?? `${path} answered with status ${response.status}`]);
+  }
+}
+
+function messageIn(text: string): string | null {
+  try {
+    return (JSON.parse(text) as { error: { message: string } }).error.message;
+  } catch {
+    return null;
+  }
+}
+
+export function countsOf({ status, request_counts: counts }: BatchObject): Counts {
+  return { status, ...counts };
+}
+
+export function hasEnded({ status }: BatchObject): boolean {
+  return ['completed', 'failed', 'expired', 'cancelled'].includes(status);
+}

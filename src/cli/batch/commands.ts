@@ -1,0 +1,54 @@
+/** `breakwater batch status`, `results` and `cancel`. */
+import type { AccessFlags, ResultsFlags } from './flags.ts';
+import { OperatorError } from '../fail.ts';
+import { openAccess, type Access } from './access.ts';
+import { hasEnded, type BatchObject } from './api.ts';
+import { printResults, saveResults } from './results.ts';
+
+const LISTED = 20;
+
+export async function showStatus(id: string | undefined, flags: AccessFlags): Promise<void> {
+  await withAccess(flags, async ({ api }) => {
+    if (id !== undefined) return print(await api.get(id), flags);
+    let count = 0;
+    for await (const batch of api.list(LISTED)) {
+      print(batch, flags);
+      count++;
+    }
+    if (count === 0 && flags.json !== true) process.stdout.write('there are no batches\n');
+  });
+}
+
+export async function writeResults(id: string, flags: ResultsFlags): Promise<void> {
+  await withAccess(flags, async ({ api }) => {
+    const batch = await api.get(id);
+    if (!hasEnded(batch)) throw new OperatorError([`${id} is ${batch.status}: its results are there once it has ended`]);
+    if (flags.output === undefined) return printResults(api, batch);
+    for (const file of await saveResults(api, batch, flags.output, `${flags.output}.errors`)) process.stderr.write(`wrote ${file}\n`);
+  });
+}
+
+export async function cancelBatch(id: string, flags: AccessFlags): Promise<void> {
+  await withAccess(flags, async ({ api }) => print(await api.cancel(id), flags));
+}
+
+async function withAccess(flags: AccessFlags, work: (access: Access) => Promise<void>): Promise<void> {
+  const access = await openAccess(flags);
+  try {
+    await work(access);
+  } finally {
+    await access.close();
+  }
+  process.exit();
+}
+
+function print(batch: BatchObject, { json }: AccessFlags): void {
+  process.stdout.write(`${json === true ? JSON.stringify(batch) : lineOf(batch)}\n`);
+}
+
+function lineOf({ id, status, request_counts: { total, completed, failed }, created_at: created, metadata, errors }: BatchObject): string {
+  const name = metadata?.['file'];
+  const when = new Date(created * 1000).toISOString().slice(0, 16).replace('T', ' ');
+  const why = errors?.data[0] === undefined ? '' : `  ${errors.data[0].message}`;
+  return `${id}  ${status}  ${completed}/${total} done, ${failed} failed  ${when}${name === undefined ? '' : `  ${name}`}${why}`;
+}

@@ -1,0 +1,48 @@
+/** Rows of a CSV text (RFC 4180) as it comes: quoted fields may hold commas, quotes and line ends. */
+export class CsvReader {
+  #row: string[] = [];
+  #field = '';
+  #isQuoted = false;
+  /** The last character was a quote within a quoted field: its end, or the first of two. */
+  #afterQuote = false;
+
+  *read(text: string): Generator<string[]> {
+    for (const character of text) {
+      if (this.#isQuoted) this.#readQuoted(character);
+      if (this.#isQuoted) continue;
+      if (this.#afterQuote) this.#afterQuote = false;
+      if (character === '"' && this.#field === '') this.#isQuoted = true;
+      else if (character === ',') this.#endField();
+      else if (character === '\n') yield* this.#endRow();
+      else if (character !== '\r' && character !== '"') this.#field += character;
+    }
+  }
+
+  *end(): Generator<string[]> {
+    this.#isQuoted = false;
+    if (this.#field !== '' || this.#row.length > 0) yield* this.#endRow();
+  }
+
+  /** Leaves the quoted state with the character behind the closing quote. */
+  #readQuoted(character: string): void {
+    if (!this.#afterQuote) {
+      if (character === '"') this.#afterQuote = true;
+      else this.#field += character;
+    } else if (character === '"') {
+      this.#field += '"';
+      this.#afterQuote = false;
+    } else this.#isQuoted = false;
+  }
+
+  #endField(): void {
+    this.#row.push(this.#field);
+    this.#field = '';
+  }
+
+  *#endRow(): Generator<string[]> {
+    this.#endField();
+    const row = this.#row;
+    this.#row = [];
+    if (row.length > 1 || row[0] !== '') yield row;
+  }
+}

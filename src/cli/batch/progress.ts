@@ -1,0 +1,65 @@
+/** How far a batch is, in one line: share, rate, failures, and the time left at the rate of late. */
+import type { Instant } from '../../core/clock.ts';
+
+export interface Counts {
+  readonly status: string;
+  readonly total: number;
+  readonly completed: number;
+  readonly failed: number;
+}
+
+const BAR_LENGTH = 24;
+/** The rate is that of this time, in milliseconds. */
+const WINDOW_MS = 30_000;
+
+export interface Pace {
+  /** Requests a second; null: not known yet. */
+  readonly perSecond: number | null;
+  /** Null: nothing has ended of late, and no end can be foreseen. */
+  readonly leftMs: number | null;
+}
+
+export class Progress {
+  readonly #marks: { readonly at: Instant; readonly done: number }[] = []; // of WINDOW_MS, a few a second
+
+  note(counts: Counts, now: Instant): Pace {
+    const done = counts.completed + counts.failed;
+    this.#marks.push({ at: now, done });
+    while (this.#marks.length > 2 && this.#marks[1]!.at <= now - WINDOW_MS) this.#marks.shift();
+    const first = this.#marks[0]!;
+    const seconds = (now - first.at) / 1000;
+    if (seconds < 1) return { perSecond: null, leftMs: null };
+    const perSecond = (done - first.done) / seconds;
+    return { perSecond, leftMs: perSecond > 0 ? ((counts.total - done) / perSecond) * 1000 : null };
+  }
+}
+
+export function renderProgress(counts: Counts, { perSecond, leftMs }: Pace): string {
+  const { status, total, completed, failed } = counts;
+  if (total === 0) return `${status} …`;
+  const done = completed + failed;
+  const filled = Math.floor((done / total) * BAR_LENGTH);
+  const bar = `[${'#'.repeat(filled)}${'-'.repeat(BAR_LENGTH - filled)}]`;
+  const parts = [`${bar} ${done}/${total}`, `${Math.floor((done / total) * 100)} %`];
+  if (done < total && perSecond !== null) parts.push(rateText(perSecond));
+  parts.push(failed === 0 ? 'none failed' : `${failed} failed`);
+  if (done < total)
+    parts.push(leftMs === null ? (perSecond === null ? status : 'waiting: nothing has ended of late') : `${timeText(leftMs)} left`);
+  else parts.push(status);
+  return parts.join('  ');
+}
+
+function rateText(perSecond: number): string {
+  return perSecond >= 10
+    ? `${Math.round(perSecond)}/s`
+    : perSecond >= 0.1
+      ? `${perSecond.toFixed(1)}/s`
+      : `${(perSecond * 60).toFixed(1)}/min`;
+}
+
+export function timeText(ms: number): string {
+  const seconds = Math.max(1, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 60 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}

@@ -1,0 +1,34 @@
+import { createWriteStream } from 'node:fs';
+import { rename, rm } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { BatchApi, BatchObject } from './api.ts';
+
+/** Writes the results; what was there before is replaced once the new ones are whole. The files that were written. */
+export async function saveResults(api: BatchApi, batch: BatchObject, output: string, errors: string): Promise<string[]> {
+  const written: string[] = [];
+  for (const [id, path] of [
+    [batch.output_file_id, output],
+    [batch.error_file_id, errors],
+  ] as const) {
+    if (id === null) {
+      await rm(path, { force: true });
+      continue;
+    }
+    const part = `${path}.part`;
+    await pipeline(Readable.fromWeb((await api.content(id)) as never), createWriteStream(part));
+    await rename(part, path);
+    written.push(path);
+  }
+  return written;
+}
+
+/** Both files on stdout. */
+export async function printResults(api: BatchApi, batch: BatchObject): Promise<void> {
+  for (const id of [batch.output_file_id, batch.error_file_id]) {
+    if (id === null) continue;
+    for await (const piece of Readable.fromWeb((await api.content(id)) as never)) {
+      if (!process.stdout.write(piece as Uint8Array)) await new Promise((resolve) => process.stdout.once('drain', resolve));
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import type { Random } from '../core/random.ts';
+import type { AttemptListeners, JobClient } from '../jobs/host.ts';
+import { Jobs } from '../jobs/jobs.ts';
+import { machineName } from '../store/sqlite/machine.ts';
+import type { Store } from '../store/store.ts';
+import type { Gateway } from './gateway.ts';
+
+/** The files and batches of a gateway; null: its store keeps none. Nothing of the gateway is used before they are started. */
+export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, clientOf: (name: string) => JobClient | null): Jobs | null {
+  if (jobs === null) return null;
+  const { clock, slices, events } = gateway;
+  const host = {
+    clock,
+    random,
+    slices,
+    store: jobs,
+    settings() {
+      const { retention, maxBytes, maxOpen } = gateway.config.batch;
+      return { retentionMs: retention, bytesMax: maxBytes, openJobsMax: maxOpen };
+    },
+    client: clientOf,
+    handle: gateway.handle.bind(gateway),
+    onAttempts({ begun, ended }: AttemptListeners) {
+      const stops = [
+        events.on('attempt', ({ requestId }) => begun(requestId)),
+        events.on('attempt_end', ({ requestId, verdict }) => ended(requestId, verdict === 'success' || verdict === 'reject')),
+      ];
+      return () => stops.forEach((stop) => stop());
+    },
+    warn(message: string, detail?: string) {
+      events.emit({ type: 'warning', at: clock.now(), message, ...(detail !== undefined && { detail }) });
+    },
+  };
+  return new Jobs(host, { machine: machineName(), pid: process.pid, startedAtMs: Math.round(performance.timeOrigin) });
+}

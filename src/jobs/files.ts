@@ -1,0 +1,117 @@
+/** Uploaded files, and those that hold the results of a job, of one client at a time. */
+import { BreakwaterError } from '../core/errors.ts';
+import type { FileDetails, ListQuery, Page, StoredFile } from '../store/jobs/job-store.ts';
+import type { JobHost } from './host.ts';
+import { createId } from './ids.ts';
+import { resultLine } from './openai/result-line.ts';
+import { asStoreError } from './store-error.ts';
+
+/** Written and read in one call, in bytes. */
+export const PIECE_BYTES = 256 * 1024;
+/** Results read in one call, in bytes. */
+const RESULTS_BYTES = 1024 * 1024;
+/** An upload that has not ended by then is dropped, in milliseconds. */
+const UPLOAD_MAX_MS = 3_600_000;
+
+/** A file that is being received. */
+export interface Upload {
+  readonly id: string;
+  readonly createdAtMs: number;
+  /** Resolves when it is on disk. */
+  write(bytes: Uint8Array): Promise<void>;
+  finish(details: Omit<FileDetails, 'bytes'>): Promise<StoredFile>;
+  abandon(): Promise<void>;
+}
+
+export class Files {
+  readonly #host: JobHost;
+
+  constructor(host: JobHost) {
+    this.#host = host;
+  }
+
+  async begin(client: string): Promise<Upload> {
+    const { clock, random, store, settings } = this.#host;
+    const createdAtMs = Math.floor(clock.epochMs());
+    for (;;) {
+      const file = { id: createId(random, 'file-'), client, createdAtMs, expiresAtMs: createdAtMs + UPLOAD_MAX_MS };
+      if (await asStoreError(store.createFile(file, settings()))) return new RunningUpload(this.#host, file.id, client, createdAtMs);
+    }
+  }
+
+  async get(client: string, id: string): Promise<StoredFile> {
+    const found = await asStoreError(this.#host.store.getFile(client, id));
+    if (found === null || found.expiresAtMs <= this.#host.clock.epochMs()) throw noSuchFile(id);
+    return found;
+  }
+
+  async list(query: ListQuery): Promise<Page<StoredFile>> {
+    const page = await asStoreError(this.#host.store.listFiles(query));
+    if (page === null) throw noSuchFile(query.after ?? query.before ?? '');
+    return page;
+  }
+
+  async delete(client: string, id: string): Promise<void> {
+    if (!(await asStoreError(this.#host.store.deleteFile(client, id)))) throw noSuchFile(id);
+  }
+
+  /** Its content in pieces. Ends early where it is deleted meanwhile. */
+  async *read(file: StoredFile): AsyncGenerator<Uint8Array> {
+    const { store } = this.#host;
+    if (file.results !== null) {
+      yield* this.#readResults(file.results.job, file.results.succeeded);
+      return;
+    }
+    for (let index = 0; ; index++) {
+      const piece = await asStoreError(store.readFile(file.id, index));
+      if (piece === null) return;
+      yield piece;
+    }
+  }
+
+  async *#readResults(job: string, succeeded: boolean): AsyncGenerator<Uint8Array> {
+    for (let after = -1; ;) {
+      const items = await asStoreError(this.#host.store.readResults(job, succeeded, after, RESULTS_BYTES));
+      if (items.length === 0) return;
+      after = items.at(-1)!.n;
+      yield Buffer.concat(items.map((item) => resultLine(job, item)));
+    }
+  }
+}
+
+class RunningUpload implements Upload {
+  readonly id: string;
+  readonly createdAtMs: number;
+  readonly #host: JobHost;
+  readonly #client: string;
+  #pieces = 0;
+  #bytes = 0;
+
+  constructor(host: JobHost, id: string, client: string, createdAtMs: number) {
+    this.#host = host;
+    this.id = id;
+    this.#client = client;
+    this.createdAtMs = createdAtMs;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    const { store, settings } = this.#host;
+    const written = await asStoreError(store.appendFile(this.id, this.#pieces++, bytes, settings()));
+    if (!written) throw new BreakwaterError('invalid_request', 'the upload took too long', { status: 408 });
+    this.#bytes += bytes.byteLength;
+  }
+
+  async finish(details: Omit<FileDetails, 'bytes'>): Promise<StoredFile> {
+    await asStoreError(this.#host.store.finishFile(this.id, { ...details, bytes: this.#bytes }));
+    const { id, createdAtMs } = this;
+    return { id, createdAtMs, client: this.#client, ...details, bytes: this.#bytes, results: null };
+  }
+
+  async abandon(): Promise<void> {
+    await this.#host.store.abandonFile(this.id).catch(() => {}); // it expires by itself
+  }
+}
+
+function noSuchFile(id: string): BreakwaterError {
+  return new BreakwaterError('not_found', `there is no file ${JSON.stringify(id.slice(0, 100))}`, { param: 'id' });
+}

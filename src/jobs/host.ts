@@ -1,0 +1,41 @@
+/** What the jobs need of the gateway around them. */
+import type { Clock } from '../core/clock.ts';
+import type { Random } from '../core/random.ts';
+import type { SlicedWork } from '../core/sliced-work.ts';
+import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
+import type { AnswerSink } from '../pipeline/sink.ts';
+import type { JobLimits, JobStore } from '../store/jobs/job-store.ts';
+
+/** Whose requests the items are. */
+export interface JobClient extends Client {
+  mayUse(model: string): boolean;
+  readonly isLimited: boolean;
+}
+
+export interface JobSettings extends JobLimits {
+  /** Files and finished jobs are kept for so long, in milliseconds. */
+  readonly retentionMs: number;
+}
+
+export interface AttemptListeners {
+  readonly begun: (requestId: string) => void;
+  /** `isGood`: its response is the one that goes to the caller. */
+  readonly ended: (requestId: string, isGood: boolean) => void;
+}
+
+export interface JobHost {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly slices: SlicedWork;
+  readonly store: JobStore;
+  /** Read each time, because a reload may change them. */
+  readonly settings: () => JobSettings;
+  /** Null: there is no client of this name any more. */
+  client(name: string): JobClient | null;
+  /** Runs one request to its end; ends the sink whatever happens. */
+  handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
+  /** Listens to the attempts of all requests; returns how to stop. */
+  onAttempts(listeners: AttemptListeners): () => void;
+  /** Something that an operator should know. */
+  warn(message: string, detail?: string): void;
+}

@@ -1,0 +1,179 @@
+/** One item under way: a request that the pipeline runs, with a checkpoint before its first upstream call and after its end. */
+import type { Instant } from '../core/clock.ts';
+import { BreakwaterError } from '../core/errors.ts';
+import type { GatewayRequest } from '../pipeline/gateway-request.ts';
+import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import { modelNamesIn } from '../wire/model-names.ts';
+import { requestKindOf } from './kinds.ts';
+import { decodeItem } from './decode-item.ts';
+import type { JobClient, JobHost } from './host.ts';
+import { ItemSink } from './item-sink.ts';
+import { judgeRound } from './judge-round.ts';
+import { saved } from './saved.ts';
+
+/** The longest that one round may take, in milliseconds. */
+const ROUND_MAX_MS = 3_600_000;
+
+/** A success so long before a round began shows that its model works, in milliseconds. */
+const WITNESS_MS = 30_000;
+
+/** What the items of one model share. */
+export interface Lane {
+  job: OpenJob;
+  /** When one of its items last succeeded. */
+  succeededAt: Instant;
+  /** The job expires at this instant. */
+  endsAt: Instant;
+}
+
+export class ItemRun {
+  readonly sink = new ItemSink();
+  readonly item: LeasedItem;
+  readonly #host: JobHost;
+  readonly #lane: Lane;
+  readonly #onSent: () => void;
+  readonly #isClosed: () => boolean;
+  readonly #startedAt: Instant;
+  /** A permit was given, and the checkpoint before the upstream call is made. */
+  wasSent = false;
+  /** It has its result. */
+  isDone = false;
+  /** Upstream calls that run now. */
+  #calls = 0;
+  /** The checkpoint is being made: the call follows it. */
+  #isSaving = false;
+  /** Nothing new is to be begun for it. */
+  #isUnwanted = false;
+  #isLost = false;
+  /** The round counts; false: the runner gave the place up before the request was sent. */
+  #wasWithdrawn = false;
+
+  constructor(host: JobHost, lane: Lane, item: LeasedItem, onSent: () => void, isClosed: () => boolean) {
+    this.#host = host;
+    this.#lane = lane;
+    this.item = item;
+    this.#onSent = onSent;
+    this.#isClosed = isClosed;
+    this.#startedAt = host.clock.now();
+  }
+
+  get requestId(): string {
+    const { job, n, lease } = this.item;
+    return `${job.replace('batch_', 'req_')}_${n}_${lease}`;
+  }
+
+  get key(): ItemKey {
+    const { job, n, lease } = this.item;
+    return { job, n, lease };
+  }
+
+  /** Gives up a place in the queue. A call that runs goes on to its end; no other follows it. */
+  withdraw(): void {
+    this.#isUnwanted = true;
+    if (this.#calls > 0 || this.#isSaving) return;
+    this.#wasWithdrawn = true;
+    this.sink.leave();
+  }
+
+  callBegan(): void {
+    this.#calls++;
+  }
+
+  callEnded(isGood: boolean): void {
+    this.#calls--;
+    // The engine is in the middle of it.
+    if (this.#isUnwanted && !isGood) queueMicrotask(() => this.withdraw());
+  }
+
+  /** Runs one round and saves how it ended. True: it was the last item of its job. Never rejects. */
+  async run(): Promise<boolean> {
+    const refused = await this.#ask();
+    if (refused !== null) return this.#complete(refused);
+    if (this.#isLost) return false;
+    const { clock, random } = this.#host;
+    const now = clock.now();
+    const { strikes, rounds } = this.item;
+    const othersSucceed = this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
+    const judged = judgeRound(this.sink, { strikes, rounds, wasSent: this.wasSent, othersSucceed }, random);
+    if (judged.kind === 'result') {
+      if (judged.result.succeeded) this.#lane.succeededAt = now;
+      return this.#complete(judged.result);
+    }
+    const { strike, note } = judged;
+    const afterMs = this.#wasWithdrawn ? 0 : judged.afterMs;
+    const requeue = { notBeforeMs: clock.epochMs() + afterMs, round: !this.#wasWithdrawn, strike, note: this.#wasWithdrawn ? '' : note };
+    await saved(this.#host, this.#isClosed, () => this.#host.store.requeueItem(this.key, requeue));
+    return false;
+  }
+
+  /** Null: it was asked, and the sink says how it ended. */
+  async #ask(): Promise<ItemResult | null> {
+    const { job } = this.#lane;
+    const client = this.#host.client(job.client);
+    if (client === null) return refusal('invalid_api_key', `the client ${JSON.stringify(job.client)} is no longer configured`);
+    const decoded = await decodeItem(job, this.item.body, this.#host.slices);
+    if (!decoded.ok) return refusal('invalid_request', decoded.message);
+    const denied = deniedModel(client, decoded.facts.model, decoded.body);
+    if (denied !== null) return refusal('model_not_allowed', denied);
+    const now = this.#host.clock.now();
+    const request: GatewayRequest = {
+      id: this.requestId,
+      dialect: requestKindOf(job)!.dialect,
+      path: job.path,
+      method: 'POST',
+      facts: decoded.facts,
+      body: decoded.body,
+      client,
+      priority: job.priority as GatewayRequest['priority'],
+      receivedAt: now,
+      deadline: Math.min(this.#lane.endsAt, now + ROUND_MAX_MS),
+      deadlineGiven: true,
+      fallback: true,
+      callerCredential: null,
+      sessionKey: decoded.facts.cacheKey,
+      forwardHeaders: [],
+      caller: this.sink,
+      idempotencyKey: null,
+      cache: 'on',
+      beforeSending: () => this.#beforeSending(),
+    };
+    await this.#host.handle(request, this.sink);
+    return null;
+  }
+
+  /** The checkpoint before dispatch: whoever finds the item after a crash knows that it may have been sent. */
+  async #beforeSending(): Promise<void> {
+    this.wasSent = true;
+    this.#onSent();
+    let isOurs: boolean;
+    this.#isSaving = true;
+    try {
+      isOurs = await this.#host.store.markSent(this.key);
+    } catch (error) {
+      throw new BreakwaterError('store_unavailable', 'the state of the batch can not be saved', { cause: error });
+    } finally {
+      this.#isSaving = false;
+    }
+    if (isOurs) return;
+    this.#isLost = true;
+    throw new BreakwaterError('store_unavailable', 'another instance runs this request now');
+  }
+
+  async #complete(result: ItemResult): Promise<boolean> {
+    const outcome = await saved(this.#host, this.#isClosed, () => this.#host.store.completeItem(this.key, result));
+    this.isDone = outcome !== undefined;
+    return outcome === 'last';
+  }
+}
+
+function refusal(code: string, message: string): ItemResult {
+  return { succeeded: false, status: null, facts: {}, body: null, error: { code, message } };
+}
+
+function deniedModel(client: JobClient, model: string, body: GatewayRequest['body']): string | null {
+  if (!client.mayUse(model)) return `this client may not use the model ${JSON.stringify(model.slice(0, 200))}`;
+  if (!client.isLimited) return null;
+  const { names, unreadable } = modelNamesIn(body.bytes, body.members);
+  for (const name of names) if (!client.mayUse(name)) return `this client may not use the model ${JSON.stringify(name.slice(0, 200))}`;
+  return unreadable === null ? null : `this client may not use every model, and '${unreadable}' is too large to be checked`;
+}

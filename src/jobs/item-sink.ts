@@ -1,0 +1,56 @@
+import type { Caller } from '../pipeline/caller.ts';
+import type { AnswerSink, HeaderPairs } from '../pipeline/sink.ts';
+
+/** Where the response to one item is collected, and who waits for it. */
+export class ItemSink implements AnswerSink, Caller {
+  hasLeft = false;
+  onLeave: (() => void) | null = null;
+  /** 0: there is no complete response. */
+  status = 0;
+  #headers: HeaderPairs = [];
+  #pieces: Uint8Array[] = [];
+  #isComplete = false;
+
+  /** The runner gives the request up. */
+  leave(): void {
+    if (this.hasLeft || this.#isComplete) return;
+    this.hasLeft = true;
+    this.onLeave?.();
+  }
+
+  get body(): Uint8Array {
+    return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
+  }
+
+  /** Null: it was not sent. */
+  header(name: string): string | null {
+    for (let i = 0; i + 1 < this.#headers.length; i += 2) if (this.#headers[i]!.toLowerCase() === name) return this.#headers[i + 1]!;
+    return null;
+  }
+
+  head(status: number, headers: HeaderPairs): void {
+    this.status = status;
+    this.#headers = headers;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    this.#pieces.push(bytes);
+    return true;
+  }
+
+  end(bytes?: Uint8Array): void {
+    if (bytes !== undefined) this.#pieces.push(bytes);
+    this.#isComplete = true;
+  }
+
+  abort(): void {
+    this.status = 0;
+    this.#pieces = [];
+  }
+
+  onDrain(): void {}
+
+  readerMoved(): boolean {
+    return true;
+  }
+}

@@ -1,0 +1,123 @@
+/** What a round's response means for its item: a result, or another round. */
+import type { Random } from '../core/random.ts';
+import type { ItemResult, JobData } from '../store/jobs/job-store.ts';
+import type { ItemSink } from './item-sink.ts';
+
+/** A request is blamed for its failures after so many rounds that failed while others of its model succeeded. */
+export const STRIKES_MAX = 3;
+
+/** Before another round, by the number of rounds before it, in milliseconds; half of it is random. */
+const PAUSES_MS = [2_000, 5_000, 15_000, 60_000, 120_000, 300_000];
+
+/** Of `PAUSES_MS`. */
+const UNSENT_LONGEST = 2;
+/** A longer wait is not believed: limits are raised, and keys are changed, in milliseconds. */
+const ASKED_MAX_MS = 15 * 60_000;
+
+/** Of a message that is kept with an item. */
+const NOTE_LENGTH_MAX = 300;
+
+export interface RoundFacts {
+  readonly strikes: number;
+  readonly rounds: number;
+  /** An upstream call was made. */
+  readonly wasSent: boolean;
+  /** Another request to the same model succeeded shortly before it or during it. */
+  readonly othersSucceed: boolean;
+}
+
+export type RoundJudgement =
+  | { readonly kind: 'result'; readonly result: ItemResult }
+  | { readonly kind: 'again'; readonly afterMs: number; readonly strike: boolean; readonly note: string };
+
+export function judgeRound(sink: ItemSink, round: RoundFacts, random: Random): RoundJudgement {
+  const { status } = sink;
+  const answer = readAnswer(sink);
+  if (status >= 200 && status < 300 && answer.isJson) return { kind: 'result', result: toResult(sink, answer, true) };
+  if (isFinal(status)) return { kind: 'result', result: toResult(sink, answer, false) };
+  const { code, message } = answer.error;
+  const isBlamed = round.wasSent && round.othersSucceed && !NOT_THE_REQUESTS.has(code) && status !== 429;
+  if (isBlamed && round.strikes + 1 >= STRIKES_MAX) return { kind: 'result', result: toResult(sink, answer, false) };
+  const askedMs = Math.min(Number(sink.header('retry-after-ms') ?? 0), ASKED_MAX_MS);
+  // What only waited in vain has cost nothing: it may soon wait again.
+  const longest = round.wasSent ? PAUSES_MS.length - 1 : UNSENT_LONGEST;
+  const pauseMs = PAUSES_MS[Math.min(round.rounds, longest)]!;
+  const afterMs = Math.max(askedMs * (1 + random.next() / 10), pauseMs * (0.5 + random.next() / 2));
+  return {
+    kind: 'again',
+    afterMs,
+    strike: isBlamed,
+    note: `${status === 0 ? 'no response' : status} ${message}`.slice(0, NOTE_LENGTH_MAX),
+  };
+}
+
+/** Errors of ours that say nothing of the request. */
+const NOT_THE_REQUESTS: ReadonlySet<string> = new Set([
+  'queue_full',
+  'rate_limited',
+  'no_target_available',
+  'shutting_down',
+  'budget_exceeded',
+  'upstream_auth_failed',
+  'store_unavailable',
+]);
+
+/** The request is at fault, or what it asks for does not exist. 408, 409, 425 and 429 may pass. */
+function isFinal(status: number): boolean {
+  return status >= 400 && status < 500 && ![408, 409, 425, 429, 499].includes(status);
+}
+
+interface Answer {
+  readonly isJson: boolean;
+  /** One line of JSON. */
+  readonly body: Uint8Array;
+  readonly usage: unknown;
+  readonly error: { readonly code: string; readonly message: string };
+}
+
+const LINE_FEED = 0x0a;
+const RETURN = 0x0d;
+const SPACE = 0x20;
+
+function readAnswer(sink: ItemSink): Answer {
+  const { body } = sink;
+  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8');
+  try {
+    const value = JSON.parse(text) as { usage?: unknown; error?: { code?: unknown; message?: unknown } } | null;
+    const { code, message } = value?.error ?? {};
+    return {
+      isJson: typeof value === 'object' && value !== null,
+      body: onOneLine(body),
+      usage: value?.usage,
+      error: { code: String(code ?? ''), message: typeof message === 'string' ? message : '' },
+    };
+  } catch {
+    return { isJson: false, body: Buffer.from(JSON.stringify(text)), usage: undefined, error: { code: '', message: text } };
+  }
+}
+
+/** A copy of its own. In JSON a line end stands between tokens only, where a space means the same. */
+function onOneLine(body: Uint8Array): Uint8Array {
+  const line = new Uint8Array(body);
+  for (const end of [LINE_FEED, RETURN]) for (let at = line.indexOf(end); at >= 0; at = line.indexOf(end, at + 1)) line[at] = SPACE;
+  return line;
+}
+
+function toResult(sink: ItemSink, { body, usage }: Answer, succeeded: boolean): ItemResult {
+  return { succeeded, status: sink.status, facts: factsOf(sink, usage), body, error: null };
+}
+
+function factsOf(sink: ItemSink, usage: unknown): JobData {
+  const facts: Record<string, unknown> = {};
+  for (const [name, header] of [
+    ['requestId', 'x-request-id'],
+    ['target', 'x-breakwater-target'],
+    ['quality', 'x-breakwater-quality'],
+    ['costUsd', 'x-breakwater-cost-usd'],
+  ] as const) {
+    const value = sink.header(header);
+    if (value !== null) facts[name] = value;
+  }
+  if (usage !== undefined && usage !== null) facts['usage'] = usage;
+  return facts;
+}

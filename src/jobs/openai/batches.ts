@@ -1,0 +1,222 @@
+/** OpenAI's batches: creation, reading, cancelling, and the batch object. */
+import { hash } from 'node:crypto';
+import { BreakwaterError } from '../../core/errors.ts';
+import type { SchedulingClass } from '../../core/request.ts';
+import type { Job, ListQuery, Page } from '../../store/jobs/job-store.ts';
+import { isRecord } from '../../wire/json-values.ts';
+import type { Files } from '../files.ts';
+import type { JobHost } from '../host.ts';
+import { createId } from '../ids.ts';
+import { requestKindOf } from '../kinds.ts';
+import { asStoreError } from '../store-error.ts';
+
+export const OPENAI_BATCH = 'openai-batch';
+
+const WINDOW_MAX_MS = 30 * 86_400_000;
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const METADATA_MAX = 16;
+/** Of the id of a batch that an idempotency key names. */
+const KEYED_LENGTH = 32;
+const TOO_MANY_RETRY_MS = 60_000;
+const [EXPIRY_MIN_S, EXPIRY_MAX_S] = [3_600, 2_592_000];
+
+export class OpenaiBatches {
+  readonly #host: JobHost;
+  readonly #files: Files;
+  readonly #onChange: () => void;
+
+  constructor(host: JobHost, files: Files, onChange: () => void) {
+    this.#host = host;
+    this.#files = files;
+    this.#onChange = onChange;
+  }
+
+  /** `body`: of the request. With a key the same request again gives the same batch. Throws `invalid_request`, `not_found`, `idempotency_conflict`. */
+  async create(client: string, body: unknown, priority: SchedulingClass, idempotencyKey: string | null = null): Promise<object> {
+    const asked = idempotencyKey === null ? null : hash('sha256', JSON.stringify(body));
+    const keyedId =
+      idempotencyKey === null ? null : `batch_${hash('sha256', JSON.stringify([client, idempotencyKey])).slice(0, KEYED_LENGTH)}`;
+    const before = keyedId === null ? null : await asStoreError(this.#host.store.getJob(client, keyedId));
+    if (before !== null) return toObject(sameAs(before, asked));
+    const wish = readWish(body);
+    const file = await this.#files.get(client, wish.inputFileId).catch((error: unknown) => {
+      if (!(error instanceof BreakwaterError) || error.code !== 'not_found') throw error;
+      throw new BreakwaterError('not_found', error.message, { param: 'input_file_id' });
+    });
+    if (file.purpose !== 'batch') throw bad(`the file ${file.id} has the purpose ${file.purpose}, and not batch`, 'input_file_id');
+    const { clock, random, store, settings } = this.#host;
+    const createdAtMs = Math.floor(clock.epochMs());
+    for (;;) {
+      const job = {
+        id: keyedId ?? createId(random, 'batch_'),
+        kind: OPENAI_BATCH,
+        client,
+        dialect: wish.dialect,
+        path: wish.path,
+        priority,
+        createdAtMs,
+        endsAtMs: createdAtMs + wish.windowMs,
+        data: {
+          input_file_id: file.id,
+          completion_window: wish.window,
+          metadata: wish.metadata,
+          output_expires_after: wish.outputExpiresAfter,
+          ...(asked !== null && { asked }),
+        },
+      };
+      const created = await asStoreError(store.createJob(job, settings()));
+      if (created === 'too_many')
+        throw new BreakwaterError('queue_full', `there are ${settings().openJobsMax} unfinished batches already`, {
+          retryAfterMs: TOO_MANY_RETRY_MS,
+        });
+      if (created === 'taken' && keyedId !== null) return toObject(sameAs(await this.#find(client, keyedId), asked));
+      if (created === 'taken') continue;
+      this.#onChange();
+      return toObject({ ...job, state: 'validating', ending: null, total: 0, succeeded: 0, failed: 0 });
+    }
+  }
+
+  async get(client: string, id: string): Promise<object> {
+    return toObject(await this.#find(client, id));
+  }
+
+  async list(query: Omit<ListQuery, 'kind'>): Promise<Page<object>> {
+    const page = await asStoreError(this.#host.store.listJobs({ ...query, kind: OPENAI_BATCH }));
+    if (page === null) throw noSuchBatch(query.after ?? '');
+    return { entries: page.entries.map(toObject), hasMore: page.hasMore };
+  }
+
+  /** A batch that has ended, or is being cancelled already, stays as it is. */
+  async cancel(client: string, id: string): Promise<object> {
+    const { store, clock, settings } = this.#host;
+    const job = await this.#find(client, id);
+    const nowMs = Math.floor(clock.epochMs());
+    const cancelling = { state: 'cancelling', ending: 'cancelled', data: { cancelling_at: nowMs } } as const;
+    const changed =
+      (await asStoreError(store.changeJob(id, ['in_progress'], cancelling))) ??
+      // Nothing has run yet: there is nothing to wait for.
+      (await asStoreError(
+        store.changeJob(id, ['validating'], {
+          ...cancelling,
+          state: 'cancelled',
+          keepUntilMs: nowMs + settings().retentionMs,
+          data: { cancelling_at: nowMs, cancelled_at: nowMs },
+        }),
+      ));
+    if (changed === null) {
+      if (job.state === 'completed' || job.state === 'failed' || job.state === 'expired')
+        throw new BreakwaterError('invalid_request', `the batch ${id} is ${job.state}, and can not be cancelled`, { status: 409 });
+      return toObject(await this.#find(client, id));
+    }
+    this.#onChange();
+    return toObject(changed);
+  }
+
+  async #find(client: string, id: string): Promise<Job> {
+    const job = await asStoreError(this.#host.store.getJob(client, id));
+    if (job === null || job.kind !== OPENAI_BATCH) throw noSuchBatch(id);
+    return job;
+  }
+}
+
+/** The batch that the key was used for before. */
+function sameAs(job: Job, asked: string | null): Job {
+  if (job.data['asked'] === asked) return job;
+  throw new BreakwaterError('idempotency_conflict', 'this idempotency key was used for another batch', { param: 'idempotency-key' });
+}
+
+interface Wish {
+  readonly inputFileId: string;
+  readonly dialect: string;
+  readonly path: string;
+  readonly window: string;
+  readonly windowMs: number;
+  readonly metadata: Readonly<Record<string, string>> | null;
+  readonly outputExpiresAfter: { readonly anchor: 'created_at'; readonly seconds: number } | null;
+}
+
+function readWish(body: unknown): Wish {
+  if (!isRecord(body)) throw bad('the body must be a JSON object', null);
+  const { input_file_id: inputFileId, endpoint, completion_window: window } = body;
+  if (typeof inputFileId !== 'string') throw bad('input_file_id must be the id of an uploaded file', 'input_file_id');
+  const path = typeof endpoint === 'string' && endpoint.startsWith('/v1/') ? endpoint.slice('/v1'.length) : '';
+  const dialect = path === '/responses' ? 'openai-responses' : 'openai-chat';
+  if (requestKindOf({ dialect, path }) === null) {
+    const got = typeof endpoint === 'string' ? ` (got ${JSON.stringify(endpoint.slice(0, 100))})` : '';
+    throw bad(`endpoint must be /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/responses${got}`, 'endpoint');
+  }
+  const parts = typeof window === 'string' ? /^(\d{1,6})([smhd])$/.exec(window) : null;
+  const windowMs = parts === null ? 0 : Number(parts[1]) * UNITS_MS[parts[2]!]!;
+  if (windowMs <= 0 || windowMs > WINDOW_MAX_MS)
+    throw bad('completion_window must be a duration such as 24h, 30m or 7d, at most 30d', 'completion_window');
+  const metadata = readMetadata(body['metadata']);
+  return {
+    inputFileId,
+    dialect,
+    path,
+    window: String(window),
+    windowMs,
+    metadata,
+    outputExpiresAfter: readExpiry(body['output_expires_after']),
+  };
+}
+
+function readMetadata(value: unknown): Wish['metadata'] {
+  if (value === undefined || value === null) return null;
+  const entries = isRecord(value) ? Object.entries(value) : null;
+  const isFine = entries?.every(([key, text]) => key.length <= 64 && typeof text === 'string' && text.length <= 512);
+  if (entries === null || isFine !== true || entries.length > METADATA_MAX)
+    throw bad(`metadata must be an object of at most ${METADATA_MAX} texts, keys of 64 and values of 512 characters at most`, 'metadata');
+  return Object.fromEntries(entries) as Record<string, string>;
+}
+
+function readExpiry(value: unknown): Wish['outputExpiresAfter'] {
+  if (value === undefined || value === null) return null;
+  const seconds = isRecord(value) && value['anchor'] === 'created_at' ? value['seconds'] : null;
+  if (typeof seconds !== 'number' || !Number.isInteger(seconds) || seconds < EXPIRY_MIN_S || seconds > EXPIRY_MAX_S) {
+    throw bad(`output_expires_after must be { anchor: "created_at", seconds: ${EXPIRY_MIN_S} to ${EXPIRY_MAX_S} }`, 'output_expires_after');
+  }
+  return { anchor: 'created_at', seconds };
+}
+
+function toObject(job: Job): object {
+  const { data } = job;
+  const seconds = (value: unknown): number | null => (typeof value === 'number' ? Math.floor(value / 1000) : null);
+  const isValidating = job.state === 'validating';
+  const errors = Array.isArray(data['errors']) ? { object: 'list', data: data['errors'] as unknown[] } : null;
+  return {
+    id: job.id,
+    object: 'batch',
+    endpoint: `/v1${job.path}`,
+    model: data['model'] ?? null,
+    errors,
+    input_file_id: data['input_file_id'],
+    completion_window: data['completion_window'],
+    status: job.state,
+    output_file_id: data['output_file_id'] ?? null,
+    error_file_id: data['error_file_id'] ?? null,
+    created_at: seconds(job.createdAtMs),
+    in_progress_at: seconds(data['in_progress_at']),
+    expires_at: seconds(job.endsAtMs),
+    finalizing_at: seconds(data['finalizingAtMs']),
+    completed_at: seconds(data['completed_at']),
+    failed_at: seconds(data['failed_at']),
+    expired_at: seconds(data['expired_at']),
+    cancelling_at: seconds(data['cancelling_at']),
+    cancelled_at: seconds(data['cancelled_at']),
+    // While it is read the numbers are not final.
+    request_counts: isValidating
+      ? { total: 0, completed: 0, failed: 0 }
+      : { total: job.total, completed: job.succeeded, failed: job.failed },
+    usage: data['usage'] ?? undefined,
+    metadata: data['metadata'] ?? null,
+  };
+}
+
+function bad(message: string, param: string | null): BreakwaterError {
+  return new BreakwaterError('invalid_request', message, param === null ? {} : { param });
+}
+
+function noSuchBatch(id: string): BreakwaterError {
+  return new BreakwaterError('not_found', `there is no batch ${JSON.stringify(id.slice(0, 100))}`, { param: 'batch_id' });
+}

@@ -1,0 +1,341 @@
+/**
+ * Runs the items of all open jobs in idle capacity.
+ *
+ * Every few seconds it tells the store that it lives, and learns which jobs are open. The items of one job and model form a lane. Of a
+ * lane at most twice as many items wait in the queue as are running: enough that a free place is always taken, few enough that little
+ * has to be put back at a stop.
+ */
+import type { Instant, Timer } from '../core/clock.ts';
+import type { Identity, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import type { JobHost } from './host.ts';
+import { ItemRun, type Lane } from './item-run.ts';
+import type { JobKind } from './kinds.ts';
+
+/** How often it looks, in milliseconds: with open jobs, and without. */
+const BEAT_MS = 3_000;
+const IDLE_BEAT_MS = 300_000;
+/** A runner that was silent for longer is dead, in milliseconds. */
+const SILENCE_MAX_MS = 15_000;
+/** Items of one lane that wait at least, and of all lanes at most. */
+const WAITING_MIN = 4;
+const ITEMS_MAX = 2_000;
+/** Bodies of all items in memory, in bytes. */
+const BODIES_MAX = 64 * 1024 * 1024;
+/** Bodies read for one lane at once, in bytes. */
+const LEASE_BYTES_MAX = 8 * 1024 * 1024;
+/** Requests of a cancelled job that were sent may go on for so long, in milliseconds. */
+const CANCEL_MAX_MS = 10 * 60_000;
+/** So many jobs are validated or finished at once: each reads a file. */
+const WORKING_MAX = 2;
+
+interface RunningLane extends Lane {
+  readonly key: string;
+  readonly model: string;
+  readonly runs: Set<ItemRun>;
+  running: number;
+  isLeasing: boolean;
+  /** The store may have items that are due. */
+  hasMore: boolean;
+  timer: Timer | null;
+  /** Nothing more is leased: the job ends. */
+  isEnding: boolean;
+}
+
+export class JobRunner {
+  readonly #host: JobHost;
+  readonly #kinds: ReadonlyMap<string, JobKind>;
+  readonly #identity: Identity;
+  readonly #lanes = new Map<string, RunningLane>();
+  /** Jobs that are validated or finished by this process now. */
+  readonly #working = new Map<string, Promise<void>>();
+  /** When a job that is being cancelled was first seen. */
+  readonly #cancelledAt = new Map<string, Instant>();
+  #runner: number | null = null;
+  #timer: Timer | null = null;
+  #beating: Promise<void> | null = null;
+  #beatAgain = false;
+  #items = 0;
+  readonly #byRequest = new Map<string, ItemRun>(); // as many as there are items
+  #stopListening: (() => void) | null = null;
+  #bodyBytes = 0;
+  /** A lane found no room: the next place that is free may be its own. */
+  #isFull = false;
+  #stopped = false;
+  #closed = false;
+  #hasWarned = false;
+  #whenIdle: (() => void)[] = [];
+
+  constructor(host: JobHost, kinds: ReadonlyMap<string, JobKind>, identity: Identity) {
+    this.#host = host;
+    this.#kinds = kinds;
+    this.#identity = identity;
+  }
+
+  /** Something has changed: looks at once. */
+  wake(): void {
+    if (this.#stopped) return;
+    if (this.#beating !== null) {
+      this.#beatAgain = true;
+      return;
+    }
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#beating = this.#beat().finally(() => {
+      this.#beating = null;
+      if (this.#beatAgain) {
+        this.#beatAgain = false;
+        this.wake();
+      }
+    });
+  }
+
+  /** Starts nothing new, and gives up what only waits. Resolves when nothing runs any more. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    this.#timer = null;
+    for (const lane of this.#lanes.values()) {
+      lane.timer?.cancel();
+      for (const run of lane.runs) run.withdraw();
+    }
+    await this.#beating;
+    await Promise.allSettled(this.#working.values());
+    if (this.#items > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
+  }
+
+  /** After `stop`, or instead of it: what can't be saved now is left to the next start. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const lane of this.#lanes.values()) for (const run of lane.runs) run.sink.leave();
+    await this.stop();
+    await this.#rest();
+  }
+
+  async #beat(): Promise<void> {
+    const { clock, store } = this.#host;
+    let open: readonly OpenJob[] | null = null;
+    try {
+      this.#runner ??= await store.register(this.#identity, clock.epochMs());
+      open = await store.beat({ runner: this.#runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
+      this.#hasWarned = false;
+    } catch (error) {
+      if (!this.#hasWarned && !this.#stopped)
+        this.#host.warn('batches stand still: their state can not be read or saved', messageOf(error));
+      this.#hasWarned = true;
+    }
+    if (open !== null) await this.#look(open);
+    if (open?.length === 0 && this.#items === 0 && this.#working.size === 0) await this.#rest();
+    if (this.#stopped) return;
+    this.#timer = clock.schedule(this.#nextBeatMs(open), () => this.wake());
+  }
+
+  /** There is nothing to do: without a place among the runners the store can rest, too. */
+  async #rest(): Promise<void> {
+    const runner = this.#runner;
+    this.#runner = null;
+    if (runner !== null) await this.#host.store.unregister(runner, Math.floor(this.#host.clock.epochMs())).catch(() => {});
+  }
+
+  #nextBeatMs(open: readonly OpenJob[] | null): number {
+    if (open === null) return BEAT_MS;
+    if (open.length === 0) return IDLE_BEAT_MS;
+    const nowMs = this.#host.clock.epochMs();
+    const endsInMs = Math.min(...open.filter(({ ending }) => ending === null).map(({ endsAtMs }) => endsAtMs - nowMs));
+    return Math.max(1, Math.min(BEAT_MS, endsInMs));
+  }
+
+  async #look(open: readonly OpenJob[]): Promise<void> {
+    const known = new Set<string>();
+    for (const job of open) {
+      const kind = this.#kinds.get(job.kind);
+      if (kind === undefined) continue; // of a newer version
+      try {
+        await this.#lookAt(job, kind, known);
+      } catch (error) {
+        this.#host.warn(`the state of ${job.id} can not be saved`, messageOf(error));
+      }
+    }
+    for (const lane of this.#lanes.values()) {
+      if (known.has(lane.key)) continue;
+      lane.isEnding = true;
+      this.#forgetIfIdle(lane);
+    }
+    for (const id of this.#cancelledAt.keys()) if (!open.some((job) => job.id === id)) this.#cancelledAt.delete(id);
+    this.#pumpAll();
+  }
+
+  async #lookAt(job: OpenJob, kind: JobKind, known: Set<string>): Promise<void> {
+    const { store, clock } = this.#host;
+    if (job.state === 'validating') return this.#work(job, (runner) => kind.prepare(job, runner));
+    if (job.state === 'finalizing') return this.#work(job, () => kind.finish(job));
+    const isExpired = clock.epochMs() >= job.endsAtMs;
+    let ending = job.ending;
+    if (isExpired && ending === null) {
+      ending = 'expired';
+      await store.changeJob(job.id, ['in_progress'], { ending });
+    }
+    for (const model of job.models) known.add(this.#laneOf(job, model, ending !== null).key);
+    if (ending !== null) await this.#end(job, ending, kind);
+    else if (job.succeeded + job.failed < job.total) return;
+    const left = ending === null ? 0 : await this.#leftOf(job);
+    if (left > 0) return;
+    const changed = await store.changeJob(job.id, ['in_progress', 'cancelling'], {
+      state: 'finalizing',
+      data: { finalizingAtMs: clock.epochMs() },
+    });
+    if (changed !== null) this.#work({ ...job, ...changed }, () => kind.finish({ ...job, ...changed }));
+  }
+
+  async #leftOf(job: OpenJob): Promise<number> {
+    const now = await this.#host.store.getJob(job.client, job.id);
+    return now === null ? 0 : now.total - now.succeeded - now.failed;
+  }
+
+  async #end(job: OpenJob, ending: 'expired' | 'cancelled', kind: JobKind): Promise<void> {
+    const now = this.#host.clock.now();
+    const error =
+      ending === 'expired'
+        ? { code: kind.expiredCode, message: 'the completion window of the batch ended before this request could be completed' }
+        : { code: kind.cancelledCode, message: 'the batch was cancelled before this request was completed' };
+    if (ending === 'cancelled' && !this.#cancelledAt.has(job.id)) this.#cancelledAt.set(job.id, now);
+    const isOverdue = now - (this.#cancelledAt.get(job.id) ?? now) >= CANCEL_MAX_MS;
+    for (const lane of this.#lanes.values()) {
+      if (lane.job.id !== job.id) continue;
+      for (const run of lane.runs) {
+        run.withdraw();
+        if (isOverdue) run.sink.leave();
+      }
+    }
+    while ((await this.#host.store.endQueued(job.id, error)) > 0);
+  }
+
+  /** Validates or finishes a job, unless another runner does. */
+  #work(job: OpenJob, work: (runner: number) => Promise<void>): void {
+    const runner = this.#runner;
+    if (runner === null || this.#stopped || this.#working.has(job.id) || this.#working.size >= WORKING_MAX) return;
+    const run = async (): Promise<void> => {
+      try {
+        if (await this.#host.store.claimJob(job.id, runner)) await work(runner);
+      } catch (error) {
+        if (!this.#closed)
+          this.#host.warn(
+            `${job.id} can not be ${job.state === 'validating' ? 'validated' : 'finished'}; it is tried again`,
+            messageOf(error),
+          );
+      } finally {
+        this.#working.delete(job.id);
+      }
+    };
+    this.#working.set(job.id, run());
+    void this.#working.get(job.id)!.then(() => this.wake());
+  }
+
+  #laneOf(job: OpenJob, model: string, isEnding: boolean): RunningLane {
+    const { clock } = this.#host;
+    const key = `${job.id} ${model}`;
+    const endsAt = clock.now() + job.endsAtMs - clock.epochMs();
+    let lane = this.#lanes.get(key);
+    if (lane === undefined) {
+      const runs = new Set<ItemRun>();
+      lane = { key, job, model, runs, running: 0, isLeasing: false, hasMore: true, timer: null, isEnding, succeededAt: -Infinity, endsAt };
+      this.#lanes.set(key, lane);
+    }
+    lane.job = job;
+    lane.endsAt = endsAt;
+    lane.isEnding = isEnding;
+    lane.hasMore = true; // another process may have put something back
+    return lane;
+  }
+
+  #pumpAll(): void {
+    for (const lane of this.#lanes.values()) this.#pump(lane);
+  }
+
+  #pump(lane: RunningLane): void {
+    if (this.#stopped || this.#runner === null || lane.isEnding || lane.isLeasing || !lane.hasMore) return;
+    const waiting = lane.runs.size - lane.running;
+    const wanted = Math.max(WAITING_MIN, 2 * lane.running) - waiting;
+    if (wanted <= 0) return;
+    // Each lane has its share, so that a fast one leaves the others theirs.
+    const shareMax = Math.max(WAITING_MIN, Math.ceil(ITEMS_MAX / this.#lanes.size));
+    const room = Math.min(wanted, shareMax - lane.runs.size, ITEMS_MAX - this.#items);
+    this.#isFull = room <= 0 || this.#bodyBytes >= BODIES_MAX;
+    if (this.#isFull) return;
+    lane.isLeasing = true;
+    void this.#lease(lane, this.#runner, room).finally(() => {
+      lane.isLeasing = false;
+      this.#pump(lane);
+    });
+  }
+
+  async #lease(lane: RunningLane, runner: number, countMax: number): Promise<void> {
+    const { store, clock } = this.#host;
+    const query = { runner, job: lane.job.id, model: lane.model, countMax, bytesMax: LEASE_BYTES_MAX, nowMs: clock.epochMs() };
+    try {
+      const { items, nextAtMs, hasMore } = await store.lease(query);
+      lane.hasMore = hasMore;
+      for (const item of items) this.#start(lane, item);
+      lane.timer?.cancel();
+      lane.timer = nextAtMs === null || this.#stopped ? null : clock.schedule(nextAtMs - clock.epochMs(), () => this.#due(lane));
+    } catch {
+      lane.hasMore = false; // the next beat tries again, and warns
+    }
+  }
+
+  #due(lane: RunningLane): void {
+    lane.timer = null;
+    lane.hasMore = true;
+    this.#pump(lane);
+  }
+
+  #start(lane: RunningLane, item: LeasedItem): void {
+    const onSent = (): void => {
+      lane.running++;
+      this.#pump(lane);
+    };
+    const run = new ItemRun(this.#host, lane, item, onSent, () => this.#closed);
+    lane.runs.add(run);
+    this.#byRequest.set(run.requestId, run);
+    this.#stopListening ??= this.#host.onAttempts({
+      begun: (id) => this.#byRequest.get(id)?.callBegan(),
+      ended: (id, isGood) => this.#byRequest.get(id)?.callEnded(isGood),
+    });
+    this.#items++;
+    this.#bodyBytes += item.body.byteLength;
+    if (this.#stopped || lane.isEnding) run.withdraw();
+    void run.run().then((isLast) => {
+      lane.runs.delete(run);
+      this.#byRequest.delete(run.requestId);
+      if (run.wasSent) lane.running--;
+      this.#items--;
+      this.#bodyBytes -= item.body.byteLength;
+      this.#ended(lane, run, isLast);
+    });
+  }
+
+  #ended(lane: RunningLane, run: ItemRun, isLast: boolean): void {
+    if (this.#items === 0) this.#idle();
+    this.#forgetIfIdle(lane);
+    if (isLast || (lane.isEnding && lane.runs.size === 0)) this.wake();
+    // What was put back is due later: only the store knows when.
+    if (!run.isDone) lane.hasMore = true;
+    if (this.#isFull) this.#pumpAll();
+    else this.#pump(lane);
+  }
+
+  #idle(): void {
+    this.#stopListening?.();
+    this.#stopListening = null;
+    for (const tell of this.#whenIdle.splice(0)) tell();
+  }
+
+  #forgetIfIdle(lane: RunningLane): void {
+    if (!lane.isEnding || lane.runs.size > 0 || this.#lanes.get(lane.key) !== lane) return;
+    lane.timer?.cancel();
+    this.#lanes.delete(lane.key);
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,199 @@
+/** `/v1/files`: batch files and their results. Uploads go to the store as they come, and contents leave it as they are read. */
+import { BreakwaterError } from '../core/errors.ts';
+import { PIECE_BYTES, type Upload } from '../jobs/files.ts';
+import type { StoredFile } from '../store/jobs/job-store.ts';
+import { MultipartStream } from '../wire/multipart-stream.ts';
+import type { Call } from './call.ts';
+import { jobsOf, pageWish, toList } from './jobs-call.ts';
+import { UNREAD_MAX_MS } from './unread-answer.ts';
+
+/** As OpenAI has it for batches. */
+const FILE_BYTES_MAX = 200 * 1024 * 1024;
+/** What stands around the file in a form. */
+const FORM_BYTES_MAX = 64 * 1024;
+const FIELD_BYTES_MAX = 1024;
+const FILENAME_LENGTH_MAX = 255;
+const LIST_MAX = 10_000;
+const [EXPIRY_MIN_S, EXPIRY_MAX_S] = [3_600, 2_592_000];
+
+export async function upload(call: Call): Promise<void> {
+  const { exchange } = call;
+  const contentType = exchange.header('content-type') ?? '';
+  if (!/^\s*multipart\/form-data/i.test(contentType)) throw bad('a file is uploaded as multipart/form-data', null);
+  if (exchange.header('content-encoding') !== undefined)
+    throw new BreakwaterError('invalid_request', 'uploads can not be encoded', { status: 415 });
+  if (Number(exchange.header('content-length') ?? 0) > FILE_BYTES_MAX + FORM_BYTES_MAX) throw tooLarge();
+  const receiving = await jobsOf(call).files.begin(call.client!.name);
+  try {
+    const form = new UploadForm(receiving);
+    const parts = new MultipartStream(contentType);
+    for await (const piece of exchange.bodyPieces()) {
+      for (const event of parts.read(piece)) {
+        if (event.kind === 'fault') throw bad(event.message, null);
+        if (event.kind === 'part') form.begin(event.name, event.filename, event.isFile);
+        else await form.add(event.bytes);
+      }
+    }
+    if (!parts.isComplete) throw bad('the multipart body ends before its last boundary', null);
+    const retentionMs = call.gateway.config.batch.retention;
+    call.sendJson(200, toObject(await form.finish(retentionMs)));
+  } catch (error) {
+    await receiving.abandon();
+    throw error;
+  }
+}
+
+export async function list(call: Call): Promise<void> {
+  const { limit, after, oldestFirst, purpose } = pageWish(call, { default: LIST_MAX, max: LIST_MAX });
+  const query = {
+    client: call.client!.name,
+    limit,
+    oldestFirst,
+    ...(after !== undefined && { after }),
+    ...(purpose !== undefined && { kind: purpose }),
+  };
+  const { entries, hasMore } = await jobsOf(call).files.list(query);
+  call.sendJson(200, toList(entries.map(toObject), hasMore));
+}
+
+export async function show(call: Call): Promise<void> {
+  call.sendJson(200, toObject(await jobsOf(call).files.get(call.client!.name, call.place.rest)));
+}
+
+export async function remove(call: Call): Promise<void> {
+  const id = call.place.rest;
+  await jobsOf(call).files.delete(call.client!.name, id);
+  call.sendJson(200, { id, object: 'file', deleted: true });
+}
+
+export async function showContent(call: Call): Promise<void> {
+  const { exchange } = call;
+  const { files } = jobsOf(call);
+  const file = await files.get(call.client!.name, call.place.rest);
+  const name = encodeURIComponent(file.filename);
+  const headers = ['content-type', 'application/octet-stream', 'content-length', String(file.bytes), 'x-request-id', call.id];
+  exchange.head(200, [...headers, 'content-disposition', `attachment; filename*=UTF-8''${name}`]);
+  let left = file.bytes;
+  if (exchange.method === 'HEAD' || left === 0) return exchange.end();
+  call.handedOver = true;
+  for await (const piece of files.read(file)) {
+    if (exchange.hasLeft) return;
+    left -= piece.byteLength;
+    if (!exchange.write(piece) && !(await isDrained(call))) return exchange.abort();
+  }
+  // Deleted meanwhile, or its results are no longer what they were: its length was promised.
+  if (left === 0) exchange.end();
+  else exchange.abort();
+}
+
+/** False: its caller reads nothing any more. */
+function isDrained(call: Call): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = call.gateway.clock.schedule(UNREAD_MAX_MS, () => resolve(false));
+    call.exchange.onDrain(() => {
+      timer.cancel();
+      resolve(true);
+    });
+  });
+}
+
+/** The form of an upload: its fields may stand before or behind the file. */
+class UploadForm {
+  readonly #upload: Upload;
+  readonly #fields = new Map<string, string>();
+  #field = '';
+  #filename: string | null = null;
+  #isInFile = false;
+  #fileBytes = 0;
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+
+  constructor(receiving: Upload) {
+    this.#upload = receiving;
+  }
+
+  begin(name: string, filename: string, isFile: boolean): void {
+    this.#isInFile = name === 'file';
+    this.#field = name;
+    if (this.#fields.has(name) || (this.#isInFile && this.#filename !== null))
+      throw bad(`the field ${name.slice(0, 40)} stands twice`, name);
+    if (this.#isInFile) {
+      if (!isFile) throw bad('file must be a file', 'file');
+      this.#filename = filename.slice(0, FILENAME_LENGTH_MAX) || 'file';
+    } else this.#fields.set(name, '');
+  }
+
+  async add(bytes: Uint8Array): Promise<void> {
+    if (!this.#isInFile) {
+      const value = this.#fields.get(this.#field)! + Buffer.from(bytes).toString('utf8');
+      if (value.length > FIELD_BYTES_MAX) throw bad(`the field ${this.#field.slice(0, 40)} is too long`, this.#field);
+      this.#fields.set(this.#field, value);
+      return;
+    }
+    this.#fileBytes += bytes.byteLength;
+    if (this.#fileBytes > FILE_BYTES_MAX) throw tooLarge();
+    this.#held.push(bytes);
+    this.#heldBytes += bytes.byteLength;
+    if (this.#heldBytes >= PIECE_BYTES) await this.#flush();
+  }
+
+  async finish(retentionMs: number): Promise<StoredFile> {
+    if (this.#filename === null) throw bad('file is missing', 'file');
+    const purpose = this.#fields.get('purpose');
+    if (purpose === undefined) throw bad('purpose is missing', 'purpose');
+    if (purpose !== 'batch') {
+      const got = JSON.stringify(purpose.slice(0, 40));
+      throw bad(`purpose must be batch: files for anything else are kept by the provider itself (got ${got})`, 'purpose');
+    }
+    const expiresInMs = this.#expiry() ?? retentionMs;
+    await this.#flush();
+    return this.#upload.finish({ purpose, filename: this.#filename, expiresAtMs: this.#upload.createdAtMs + expiresInMs });
+  }
+
+  #expiry(): number | null {
+    const [anchor, seconds] = [this.#fields.get('expires_after[anchor]'), this.#fields.get('expires_after[seconds]')];
+    if (anchor === undefined && seconds === undefined) return null;
+    const value = /^\d{1,9}$/.test(seconds ?? '') ? Number(seconds) : 0;
+    if (anchor !== 'created_at' || value < EXPIRY_MIN_S || value > EXPIRY_MAX_S)
+      throw bad(`expires_after must be { anchor: "created_at", seconds: ${EXPIRY_MIN_S} to ${EXPIRY_MAX_S} }`, 'expires_after');
+    return value * 1000;
+  }
+
+  /** The pieces are parts of larger ones: what goes to the store is a copy. */
+  async #flush(): Promise<void> {
+    if (this.#heldBytes === 0) return;
+    const piece = new Uint8Array(this.#heldBytes);
+    let at = 0;
+    for (const part of this.#held) {
+      piece.set(part, at);
+      at += part.byteLength;
+    }
+    this.#held = [];
+    this.#heldBytes = 0;
+    await this.#upload.write(piece);
+  }
+}
+
+function toObject(file: StoredFile) {
+  const { id, bytes, createdAtMs, expiresAtMs, filename, purpose } = file;
+  const [created, expires] = [Math.floor(createdAtMs / 1000), Math.floor(expiresAtMs / 1000)];
+  return {
+    id,
+    object: 'file',
+    bytes,
+    created_at: created,
+    expires_at: expires,
+    filename,
+    purpose,
+    status: 'processed',
+    status_details: null,
+  };
+}
+
+function tooLarge(): BreakwaterError {
+  return new BreakwaterError('request_too_large', `a batch file may have ${FILE_BYTES_MAX / 1024 / 1024} MB`, { param: 'file' });
+}
+
+function bad(message: string, param: string | null): BreakwaterError {
+  return new BreakwaterError('invalid_request', message, param === null ? {} : { param });
+}

@@ -1,0 +1,270 @@
+/** The items of jobs: who holds them, and how they ended. */
+import { toError, type JobTable } from './job-table.ts';
+import {
+  REPEATS_MAX,
+  type Beat,
+  type DoneItem,
+  type Identity,
+  type ItemError,
+  type ItemKey,
+  type ItemResult,
+  type JobLimits,
+  type Lease,
+  type LeasedItem,
+  type LeaseQuery,
+  type NewItem,
+  type Requeue,
+} from './job-store.ts';
+import { fromJson, toJson, toNumber, type Row, type Sql } from './sql.ts';
+
+const QUEUED = 0;
+const LEASED = 1;
+const SENT = 2;
+const DONE = 3;
+
+/** Rows that one call changes or deletes at most: other calls, and other processes, wait for it. */
+const SLICE_ROWS = 500;
+
+const INTERRUPTED: ItemError = {
+  code: 'interrupted',
+  message: `the gateway stopped ${REPEATS_MAX + 1} times while this request was running; it is not sent again`,
+};
+
+export class ItemTable {
+  readonly #sql: Sql;
+  readonly #jobs: JobTable;
+
+  constructor(sql: Sql, jobs: JobTable) {
+    this.#sql = sql;
+    this.#jobs = jobs;
+  }
+
+  clear(job: string, runner: number): number {
+    const seq = this.#jobs.validatedBy(job, runner);
+    if (seq === null) return 0;
+    const text = `DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE job = ? LIMIT ${SLICE_ROWS})`;
+    const cleared = this.#sql.run(text, seq);
+    this.#sql.run('DELETE FROM job_models WHERE job = ?', seq);
+    this.#sql.run('UPDATE jobs SET total = 0, succeeded = 0, failed = 0 WHERE seq = ?', seq);
+    return cleared;
+  }
+
+  add(job: string, runner: number, items: readonly NewItem[], { bytesMax }: JobLimits): boolean {
+    const seq = this.#jobs.validatedBy(job, runner);
+    if (seq === null) return false;
+    this.#sql.requireRoom(bytesMax);
+    const models = new Set<string>();
+    for (const { n, customId, model, body } of items) {
+      models.add(model);
+      this.#sql.run(
+        `INSERT INTO items (job, n, state, not_before, lease, rounds, strikes, repeated, model, custom_id, body)
+         VALUES (?, ?, ${QUEUED}, 0, 0, 0, 0, 0, ?, ?, ?)`,
+        seq,
+        n,
+        model,
+        customId,
+        body,
+      );
+    }
+    for (const model of models) this.#sql.run('INSERT OR IGNORE INTO job_models (job, model) VALUES (?, ?)', seq, model);
+    this.#sql.run('UPDATE jobs SET total = total + ? WHERE seq = ?', items.length, seq);
+    return true;
+  }
+
+  endQueued(job: string, error: ItemError): number {
+    const seq = this.#jobs.seqOf(job);
+    if (seq === null) return 0;
+    const ended = this.#sql.run(
+      `UPDATE items SET state = ${DONE}, succeeded = 0, body = NULL,
+         error = json_object('code', ?, 'message', CASE WHEN note IS NULL THEN ? ELSE ? || '; the last attempt: ' || note END)
+       WHERE rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${QUEUED} LIMIT ${SLICE_ROWS})`,
+      error.code,
+      error.message,
+      error.message,
+      seq,
+    );
+    if (ended > 0) this.#jobs.count(seq, 0, ended);
+    return ended;
+  }
+
+  results(job: string, succeeded: boolean | null, after: number, bytesMax: number): DoneItem[] {
+    const seq = this.#jobs.seqOf(job);
+    if (seq === null) return [];
+    const wanted = succeeded === null ? null : succeeded ? 1 : 0;
+    const heads = this.#sql.all(
+      `SELECT n, coalesce(length(result), 0) AS bytes FROM items
+       WHERE job = ? AND n > ? AND state = ${DONE} AND (? IS NULL OR succeeded = ?) ORDER BY n LIMIT 2000`,
+      seq,
+      after,
+      wanted,
+      wanted,
+    );
+    let bytes = 0;
+    let last = after;
+    for (const head of heads) {
+      bytes += Number(head['bytes']);
+      if (last > after && bytes > bytesMax) break;
+      last = Number(head['n']);
+    }
+    if (last === after) return [];
+    return this.#sql
+      .all(
+        `SELECT n, custom_id, succeeded, repeated, status, error, facts, result FROM items
+         WHERE job = ? AND n > ? AND n <= ? AND state = ${DONE} AND (? IS NULL OR succeeded = ?) ORDER BY n`,
+        seq,
+        after,
+        last,
+        wanted,
+        wanted,
+      )
+      .map(toDone);
+  }
+
+  lease({ runner, job, model, countMax, bytesMax, nowMs }: LeaseQuery): Lease {
+    const seq = this.#jobs.seqOf(job);
+    if (seq === null) return { items: [], nextAtMs: null, hasMore: false };
+    const due = this.#sql.all(
+      `SELECT rowid, n, not_before, length(body) AS bytes FROM items
+       WHERE job = ? AND state = ${QUEUED} AND model = ? ORDER BY not_before, n LIMIT ?`,
+      seq,
+      model,
+      countMax + 1,
+    );
+    const items: LeasedItem[] = [];
+    let bytes = 0;
+    for (const row of due) {
+      const notBefore = Number(row['not_before']);
+      if (notBefore > nowMs) return { items, nextAtMs: notBefore, hasMore: false };
+      bytes += Number(row['bytes']);
+      if (items.length >= countMax || (items.length > 0 && bytes > bytesMax)) return { items, nextAtMs: null, hasMore: true };
+      items.push(this.#take(job, Number(row['rowid']), runner));
+    }
+    return { items, nextAtMs: null, hasMore: false };
+  }
+
+  #take(job: string, rowid: number, runner: number): LeasedItem {
+    const row = this.#sql.one(
+      `UPDATE items SET state = ${LEASED}, runner = ?, lease = lease + 1 WHERE rowid = ?
+       RETURNING n, lease, strikes, rounds, repeated, custom_id, body`,
+      runner,
+      rowid,
+    )!;
+    return {
+      job,
+      n: Number(row['n']),
+      lease: Number(row['lease']),
+      customId: String(row['custom_id']),
+      body: row['body'] as Uint8Array,
+      strikes: Number(row['strikes']),
+      rounds: Number(row['rounds']),
+      repeated: Number(row['repeated']),
+    };
+  }
+
+  markSent({ job, n, lease }: ItemKey): boolean {
+    const seq = this.#jobs.seqOf(job);
+    const text = `UPDATE items SET state = ${SENT} WHERE job = ? AND n = ? AND lease = ? AND state = ${LEASED}`;
+    return seq !== null && this.#sql.run(text, seq, n, lease) === 1;
+  }
+
+  complete({ job, n, lease }: ItemKey, result: ItemResult): 'done' | 'last' | 'lost' {
+    const seq = this.#jobs.seqOf(job);
+    if (seq === null) return 'lost';
+    const done = this.#sql.run(
+      `UPDATE items SET state = ${DONE}, runner = NULL, succeeded = ?, status = ?, facts = ?, result = ?, error = ?, body = NULL
+       WHERE job = ? AND n = ? AND lease = ? AND state IN (${LEASED}, ${SENT})`,
+      result.succeeded ? 1 : 0,
+      result.status,
+      toJson(result.facts),
+      result.body,
+      result.error === null ? null : toJson(result.error),
+      seq,
+      n,
+      lease,
+    );
+    if (done !== 1) return 'lost';
+    this.#jobs.count(seq, result.succeeded ? 1 : 0, result.succeeded ? 0 : 1);
+    return this.#jobs.isOver(seq) ? 'last' : 'done';
+  }
+
+  requeue({ job, n, lease }: ItemKey, { notBeforeMs, round, strike, note }: Requeue): boolean {
+    const seq = this.#jobs.seqOf(job);
+    const text = `UPDATE items SET state = ${QUEUED}, runner = NULL, rounds = rounds + ?, strikes = strikes + ?, not_before = ?, note = coalesce(?, note)
+      WHERE job = ? AND n = ? AND lease = ? AND state IN (${LEASED}, ${SENT})`;
+    return (
+      seq !== null &&
+      this.#sql.run(text, round ? 1 : 0, strike ? 1 : 0, Math.ceil(notBeforeMs), note === '' ? null : note, seq, n, lease) === 1
+    );
+  }
+
+  register({ machine, pid, startedAtMs }: Identity, nowMs: number): number {
+    const text = 'INSERT INTO runners (machine, pid, started_at, seen_at) VALUES (?, ?, ?, ?) RETURNING id';
+    return Number(this.#sql.one(text, machine, pid, startedAtMs, Math.floor(nowMs))?.['id']);
+  }
+
+  /** `isGone`: there is no such process on this machine. */
+  beat({ runner, nowMs, silenceMaxMs, machine, pid, startedAtMs }: Beat, isGone: (pid: number) => boolean): void {
+    this.#sql.run(
+      `INSERT INTO runners (id, machine, pid, started_at, seen_at) VALUES (?, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at`,
+      runner,
+      machine,
+      pid,
+      startedAtMs,
+      Math.floor(nowMs),
+    );
+    for (const other of this.#sql.all('SELECT * FROM runners WHERE id <> ?', runner)) {
+      const otherPid = Number(other['pid']);
+      const isGoneHere = otherPid === pid ? Number(other['started_at']) !== startedAtMs : isGone(otherPid);
+      const isDead = other['machine'] === machine && isGoneHere;
+      if (isDead || Number(other['seen_at']) < nowMs - silenceMaxMs) this.release(Number(other['id']), Math.floor(nowMs));
+    }
+  }
+
+  /**
+   * The runner is no more: its items are queued again, and those that were sent are marked. They go behind those that were never sent:
+   * where crashes follow each other, or one of these is their cause, they are not in flight at every one of them.
+   */
+  release(runner: number, nowMs: number): void {
+    this.#sql.run(`UPDATE items SET state = ${QUEUED}, runner = NULL WHERE runner = ? AND state = ${LEASED}`, runner);
+    for (const row of this.#sql.all(
+      `UPDATE items SET state = ${DONE}, runner = NULL, succeeded = 0, body = NULL, error = ?
+       WHERE runner = ? AND state = ${SENT} AND repeated >= ${REPEATS_MAX} RETURNING job`,
+      toJson(INTERRUPTED),
+      runner,
+    ))
+      this.#jobs.count(Number(row['job']), 0, 1);
+    this.#sql.run(
+      `UPDATE items SET state = ${QUEUED}, runner = NULL, repeated = repeated + 1, not_before = ? WHERE runner = ?`,
+      nowMs,
+      runner,
+    );
+    this.#sql.run('UPDATE jobs SET runner = NULL WHERE runner = ?', runner);
+    this.#sql.run('DELETE FROM runners WHERE id = ?', runner);
+  }
+
+  /** Deletes rows that nothing refers to any more, some at a time. */
+  sweep(): void {
+    const found = this.#sql.one('SELECT kind, ref FROM garbage LIMIT 1');
+    if (found === undefined) return;
+    const [kind, ref] = [String(found['kind']), Number(found['ref'])];
+    const deleted =
+      kind === 'file'
+        ? this.#sql.run(`DELETE FROM file_pieces WHERE rowid IN (SELECT rowid FROM file_pieces WHERE file = ? LIMIT 100)`, ref)
+        : this.#sql.run(`DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE job = ? LIMIT ${SLICE_ROWS})`, ref);
+    if (deleted === 0) this.#sql.run('DELETE FROM garbage WHERE kind = ? AND ref = ?', kind, ref);
+  }
+}
+
+function toDone(row: Row): DoneItem {
+  return {
+    n: Number(row['n']),
+    customId: String(row['custom_id']),
+    succeeded: Number(row['succeeded']) === 1,
+    repeated: Number(row['repeated']),
+    status: toNumber(row['status']),
+    facts: fromJson(row['facts']),
+    body: row['result'] instanceof Uint8Array ? row['result'] : null,
+    error: toError(row['error']),
+  };
+}

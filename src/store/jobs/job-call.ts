@@ -1,0 +1,18 @@
+/** One call on a job store, as it travels to the thread that the database lives in, and what became of it. */
+import type { StoreFault } from '../store-fault.ts';
+import type { JobStore } from './job-store.ts';
+
+type Methods = Omit<JobStore, 'close'>;
+export type JobMethod = keyof Methods;
+export type JobResult<M extends JobMethod> = Awaited<ReturnType<Methods[M]>>;
+export type JobArguments<M extends JobMethod> = Parameters<Methods[M]>;
+
+/** By name. */
+export interface JobCall<M extends JobMethod = JobMethod> {
+  readonly method: M;
+  readonly args: JobArguments<M>;
+}
+
+export type JobOutcome =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly fault: StoreFault; readonly message: string };

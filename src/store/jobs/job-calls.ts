@@ -1,0 +1,134 @@
+/** A job store over something that runs groups of calls: calls made while a group is on its way form the next one. */
+import { StoreFailure } from '../backend.ts';
+import type { JobStore } from './job-store.ts';
+import type { JobArguments, JobCall, JobMethod, JobOutcome, JobResult } from './job-call.ts';
+
+/** One group holds up to so many calls, and bytes: a transaction keeps other writers of the file waiting. */
+const GROUP_CALLS_MAX = 500;
+const GROUP_BYTES_MAX = 4 * 1024 * 1024;
+
+/**
+ * What is confirmed once a power cut can't undo it: what a caller has been told of, and results. Of the others only the last moments can be
+ * lost, and only by a power cut; a permit is held while `markSent` runs, so it has to be quick.
+ */
+const SYNCED: ReadonlySet<JobMethod> = new Set(['finishFile', 'deleteFile', 'createJob', 'changeJob', 'completeItem', 'endQueued']);
+
+interface Waiting {
+  readonly call: JobCall;
+  readonly resolve: (value: never) => void;
+  readonly reject: (failure: StoreFailure) => void;
+}
+
+export interface GroupRunner {
+  /** Rejects with a `StoreFailure` where the group failed as a whole; then nothing of it has happened. */
+  run(calls: readonly JobCall[]): Promise<readonly JobOutcome[]>;
+  /** Resolves when what has been run is safe from a power cut; absent: it is at once, or never will be. */
+  sync?(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createJobStore(runner: GroupRunner): JobStore {
+  const groups = new CallGroups(runner);
+  const method =
+    <M extends JobMethod>(name: M) =>
+    (...args: JobArguments<M>): Promise<JobResult<M>> =>
+      groups.call(name, args);
+  return {
+    createFile: method('createFile'),
+    appendFile: method('appendFile'),
+    finishFile: method('finishFile'),
+    abandonFile: method('abandonFile'),
+    getFile: method('getFile'),
+    listFiles: method('listFiles'),
+    deleteFile: method('deleteFile'),
+    readFile: method('readFile'),
+    createJob: method('createJob'),
+    getJob: method('getJob'),
+    listJobs: method('listJobs'),
+    changeJob: method('changeJob'),
+    claimJob: method('claimJob'),
+    clearItems: method('clearItems'),
+    addItems: method('addItems'),
+    endQueued: method('endQueued'),
+    readResults: method('readResults'),
+    register: method('register'),
+    beat: method('beat'),
+    lease: method('lease'),
+    markSent: method('markSent'),
+    completeItem: method('completeItem'),
+    requeueItem: method('requeueItem'),
+    unregister: method('unregister'),
+    close: () => groups.close(),
+  };
+}
+
+class CallGroups {
+  readonly #runner: GroupRunner;
+  #waiting: Waiting[] = []; // bounded by the callers, each of which awaits its call
+  #running = false;
+  #closed = false;
+
+  constructor(runner: GroupRunner) {
+    this.#runner = runner;
+  }
+
+  call<M extends JobMethod>(method: M, args: JobArguments<M>): Promise<JobResult<M>> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(new StoreFailure('unavailable', 'the store is closed'));
+      this.#waiting.push({ call: { method, args }, resolve, reject });
+      if (!this.#running) void this.#runAll();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const { reject } of this.#waiting.splice(0)) reject(new StoreFailure('unavailable', 'the store is closed'));
+    await this.#runner.close();
+  }
+
+  async #runAll(): Promise<void> {
+    this.#running = true;
+    // The calls of one turn of the loop go together.
+    await Promise.resolve();
+    while (this.#waiting.length > 0) await this.#runGroup(this.#take());
+    this.#running = false;
+  }
+
+  async #runGroup(group: readonly Waiting[]): Promise<void> {
+    try {
+      const outcomes = await this.#runner.run(group.map(({ call }) => call));
+      let syncing: Promise<void> | null = null;
+      group.forEach(({ call, resolve, reject }, i) => {
+        const outcome = outcomes[i]!;
+        if (!outcome.ok) return reject(new StoreFailure(outcome.fault, outcome.message));
+        if (this.#runner.sync === undefined || !SYNCED.has(call.method)) return resolve(outcome.value as never);
+        syncing ??= this.#runner.sync();
+        syncing.then(() => resolve(outcome.value as never), (error: unknown) => reject(toFailure(error))); // prettier-ignore
+      });
+    } catch (error) {
+      for (const { reject } of group) reject(toFailure(error));
+    }
+  }
+
+  #take(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { call } of this.#waiting) {
+      bytes += sizeOf(call);
+      if (count >= GROUP_CALLS_MAX || (count > 0 && bytes > GROUP_BYTES_MAX)) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+}
+
+function toFailure(error: unknown): StoreFailure {
+  return error instanceof StoreFailure ? error : new StoreFailure('io_error', String(error), { cause: error });
+}
+
+function sizeOf({ method, args }: JobCall): number {
+  if (method === 'appendFile') return (args as JobArguments<'appendFile'>)[2].byteLength;
+  if (method === 'completeItem') return (args as JobArguments<'completeItem'>)[1].body?.byteLength ?? 0;
+  if (method === 'addItems') return (args as JobArguments<'addItems'>)[2].reduce((sum, { body }) => sum + body.byteLength, 0);
+  return 0;
+}

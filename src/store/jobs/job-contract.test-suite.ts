@@ -1,0 +1,240 @@
+/** What every driver of jobs and files has to do. */
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { StoreFailure } from '../backend.ts';
+import type { Beat, Identity, ItemResult, JobLimits, JobStore, LeasedItem, NewJob } from './job-store.ts';
+
+export interface JobDriver {
+  readonly name: string;
+  open(t: TestContext): Promise<JobStore>;
+}
+
+const LIMITS: JobLimits = { bytesMax: 1024 ** 3, openJobsMax: 3 };
+const bytes = (text: string): Uint8Array => new Uint8Array(Buffer.from(text));
+const text = (found: Uint8Array | null): string | null => (found === null ? null : Buffer.from(found).toString());
+
+function newJob(id: string, more: Partial<NewJob> = {}): NewJob {
+  const common = { kind: 'openai-batch', client: 'web', dialect: 'openai-chat', path: '/chat/completions', priority: 'job' };
+  return { id, ...common, createdAtMs: 1_000, endsAtMs: 1_000_000, data: { input: 'x' }, ...more };
+}
+
+const identity = (machine: string, pid = 1, startedAtMs = 1): Identity => ({ machine, pid, startedAtMs });
+
+const beat = (runner: number, more: Partial<Beat> = {}): Beat => ({
+  runner,
+  nowMs: 2_000,
+  silenceMaxMs: 15_000,
+  ...identity('here'),
+  ...more,
+});
+const succeeded: ItemResult = { succeeded: true, status: 200, facts: { target: 'a/m' }, body: bytes('{"ok":1}'), error: null };
+
+/** A job in progress with so many items of one model, and a runner. */
+async function inProgress(store: JobStore, count: number, id = 'batch_1'): Promise<number> {
+  const runner = await store.register(identity('here', 1), 1_000);
+  assert.equal(await store.createJob(newJob(id), LIMITS), 'created');
+  assert.equal(await store.claimJob(id, runner), true);
+  const items = Array.from({ length: count }, (_, n) => ({ n, customId: `c${n}`, model: 'fast', body: bytes(`{"n":${n}}`) }));
+  assert.equal(await store.addItems(id, runner, items, LIMITS), true);
+  assert.notEqual(await store.changeJob(id, ['validating'], { state: 'in_progress' }), null);
+  return runner;
+}
+
+async function take(store: JobStore, runner: number, countMax = 10, nowMs = 2_000): Promise<readonly LeasedItem[]> {
+  return (await store.lease({ runner, job: 'batch_1', model: 'fast', countMax, bytesMax: 1_000_000, nowMs })).items;
+}
+
+type Story = (name: string, play: (store: JobStore) => Promise<void>) => void;
+
+export function testJobContract(driver: JobDriver): void {
+  const story: Story = (name, play) => {
+    test(`${driver.name}: ${name}`, async (t) => {
+      const store = await driver.open(t);
+      t.after(() => store.close());
+      await play(store);
+    });
+  };
+  testFiles(story);
+  testLeases(story);
+  testRunners(story);
+  testJobs(story);
+}
+
+function testFiles(story: Story): void {
+  story('a file is there once it is complete, for its client alone, and is read in pieces', async (store) => {
+    const file = { id: 'file-1', client: 'web', createdAtMs: 1_000, expiresAtMs: 9_000 };
+    assert.equal(await store.createFile(file, LIMITS), true);
+    assert.equal(await store.createFile(file, LIMITS), false, 'the id is taken');
+    await store.appendFile('file-1', 0, bytes('one'), LIMITS);
+    await store.appendFile('file-1', 1, bytes('two'), LIMITS);
+    assert.equal(await store.getFile('web', 'file-1'), null);
+    const details = { purpose: 'batch', filename: 'in.jsonl', bytes: 6, expiresAtMs: 20_000 };
+    assert.equal(await store.finishFile('file-1', details), true);
+    assert.deepEqual(await store.getFile('web', 'file-1'), { ...file, ...details, results: null });
+    assert.equal(await store.getFile('other', 'file-1'), null);
+    assert.deepEqual([text(await store.readFile('file-1', 0)), text(await store.readFile('file-1', 1))], ['one', 'two']);
+    assert.equal(await store.readFile('file-1', 2), null);
+    assert.equal(await store.deleteFile('other', 'file-1'), false);
+    assert.equal(await store.deleteFile('web', 'file-1'), true);
+    assert.equal(await store.getFile('web', 'file-1'), null);
+  });
+
+  story('lists go by cursor, in both orders', async (store) => {
+    for (const id of ['a', 'b', 'c']) {
+      await store.createFile({ id, client: 'web', createdAtMs: 1, expiresAtMs: 1e12 }, LIMITS);
+      await store.finishFile(id, { purpose: id === 'b' ? 'other' : 'batch', filename: id, bytes: 0, expiresAtMs: 1e12 });
+    }
+    const ids = async (query: object): Promise<unknown> => {
+      const page = await store.listFiles({ client: 'web', limit: 10, ...query });
+      return page === null ? null : [page.entries.map(({ id }) => id).join(''), page.hasMore];
+    };
+    assert.deepEqual(await ids({}), ['cba', false]);
+    assert.deepEqual(await ids({ limit: 2 }), ['cb', true]);
+    assert.deepEqual(await ids({ after: 'b' }), ['a', false]);
+    assert.deepEqual(await ids({ before: 'a', limit: 1 }), ['b', true]);
+    assert.deepEqual(await ids({ oldestFirst: true, after: 'a' }), ['bc', false]);
+    assert.deepEqual(await ids({ kind: 'batch' }), ['ca', false]);
+    assert.equal(await ids({ after: 'none' }), null);
+  });
+}
+
+function testLeases(story: Story): void {
+  story('an item is leased once, in order, and has one result', async (store) => {
+    const runner = await inProgress(store, 3);
+    const other = await store.register(identity('there', 1), 1_000);
+    const [first, second] = await take(store, runner, 2);
+    assert.deepEqual([first!.customId, second!.customId, text(first!.body)], ['c0', 'c1', '{"n":0}']);
+    const [third, ...none] = await take(store, other);
+    assert.deepEqual([third!.customId, none], ['c2', []]);
+    assert.equal(await store.markSent(first!), true);
+    assert.equal(await store.completeItem(first!, succeeded), 'done');
+    assert.equal(await store.completeItem(first!, succeeded), 'lost');
+    assert.equal(await store.requeueItem(first!, { notBeforeMs: 0, round: true, strike: false, note: '' }), false);
+    assert.equal(await store.completeItem(second!, { ...succeeded, succeeded: false }), 'done');
+    assert.equal(await store.completeItem(third!, succeeded), 'last');
+    const job = await store.getJob('web', 'batch_1');
+    assert.deepEqual([job!.total, job!.succeeded, job!.failed], [3, 2, 1]);
+    const good = await store.readResults('batch_1', true, -1, 1_000_000);
+    assert.deepEqual(
+      good.map(({ n, body, facts }) => [n, text(body), facts]),
+      [
+        [0, '{"ok":1}', { target: 'a/m' }],
+        [2, '{"ok":1}', { target: 'a/m' }],
+      ],
+    );
+    assert.deepEqual((await store.readResults('batch_1', null, 0, 1)).length, 1, 'about so many bytes at once');
+  });
+
+  story('an item that is put back waits until its time, behind the others', async (store) => {
+    const runner = await inProgress(store, 2);
+    const [first] = await take(store, runner, 1);
+    assert.equal(await store.requeueItem(first!, { notBeforeMs: 5_000, round: true, strike: true, note: 'busy' }), true);
+    const lease = await store.lease({ runner, job: 'batch_1', model: 'fast', countMax: 10, bytesMax: 1e6, nowMs: 2_000 });
+    assert.deepEqual([lease.items.map(({ n }) => n), lease.nextAtMs], [[1], 5_000]);
+    const [again] = await take(store, runner, 10, 5_000);
+    assert.deepEqual([again!.n, again!.rounds, again!.strikes, again!.repeated, again!.lease], [0, 1, 1, 0, 2]);
+  });
+}
+
+function testRunners(story: Story): void {
+  story("a dead runner's items are taken back: those that were sent are marked, and end at the third time", async (store) => {
+    let runner = await inProgress(store, 2);
+    for (const repeated of [0, 1, 2]) {
+      const taken = await take(store, runner, 10, 20_000);
+      const [sent, waiting] = [0, 1].map((n) => taken.find((item) => item.n === n));
+      assert.deepEqual([sent!.repeated, waiting!.repeated], [repeated, 0]);
+      if (repeated > 0) assert.equal(taken[0], waiting, 'what was never sent goes first');
+      await store.markSent(sent!);
+      const process = identity('there', 1, repeated);
+      const next = await store.register(process, 20_000);
+      await store.beat(beat(next, { nowMs: 20_000, ...process }));
+      assert.equal(await store.completeItem(sent!, succeeded), 'lost', 'the late result of a dead runner');
+      runner = next;
+    }
+    const [only] = await take(store, runner);
+    assert.equal(only!.n, 1);
+    const [interrupted] = await store.readResults('batch_1', false, -1, 1e6);
+    assert.deepEqual([interrupted!.n, interrupted!.error!.code, interrupted!.repeated], [0, 'interrupted', 2]);
+  });
+
+  story('a runner that lives keeps its items; a process of the same number on this machine was another one', async (store) => {
+    const runner = await inProgress(store, 1);
+    const other = await store.register(identity('there', 2), 2_000);
+    await take(store, runner);
+    await store.beat(beat(other, { ...identity('there', 2) }));
+    assert.deepEqual(await take(store, other), []);
+    const beside = await store.register(identity('here'), 2_000);
+    await store.beat(beat(beside));
+    assert.deepEqual(await take(store, beside), [], 'of the same process');
+    const again = await store.register(identity('here', 1, 2), 2_000);
+    await store.beat(beat(again, identity('here', 1, 2)));
+    assert.equal((await take(store, again)).length, 1);
+  });
+
+  story('a runner that ends in good order gives back what it holds', async (store) => {
+    const runner = await inProgress(store, 2);
+    await take(store, runner);
+    await store.unregister(runner, 2_000);
+    const next = await store.register(identity('there', 1), 2_000);
+    assert.deepEqual(
+      (await take(store, next)).map(({ n, repeated }) => [n, repeated]),
+      [
+        [0, 0],
+        [1, 0],
+      ],
+    );
+  });
+}
+
+function testJobs(story: Story): void {
+  story('what is queued can be ended together', async (store) => {
+    const runner = await inProgress(store, 3);
+    const [first] = await take(store, runner, 1);
+    assert.equal(await store.endQueued('batch_1', { code: 'batch_expired', message: 'over' }), 2);
+    assert.equal(await store.endQueued('batch_1', { code: 'batch_expired', message: 'over' }), 0);
+    assert.equal(await store.completeItem(first!, succeeded), 'last');
+    const failed = await store.readResults('batch_1', false, -1, 1e6);
+    assert.deepEqual(
+      failed.map(({ n, error, body }) => [n, error, body]),
+      [
+        [1, { code: 'batch_expired', message: 'over' }, null],
+        [2, { code: 'batch_expired', message: 'over' }, null],
+      ],
+    );
+  });
+
+  story('a job changes from the states that are named only, and one runner works on it', async (store) => {
+    const runner = await store.register(identity('here', 1), 1_000);
+    const other = await store.register(identity('there', 1), 1_000);
+    await store.createJob(newJob('batch_1'), LIMITS);
+    assert.equal(await store.createJob(newJob('batch_1'), LIMITS), 'taken');
+    assert.equal(await store.claimJob('batch_1', runner), true);
+    assert.equal(await store.claimJob('batch_1', other), false);
+    assert.equal(await store.addItems('batch_1', other, [{ n: 0, customId: 'a', model: 'm', body: bytes('{}') }], LIMITS), false);
+    assert.equal(await store.changeJob('batch_1', ['in_progress'], { state: 'cancelling' }), null);
+    const changed = await store.changeJob('batch_1', ['validating'], { state: 'in_progress', data: { more: 1 } });
+    assert.deepEqual([changed!.state, changed!.data], ['in_progress', { input: 'x', more: 1 }]);
+    assert.equal(await store.claimJob('batch_1', other), true, 'the change has given it back');
+    assert.deepEqual(
+      (await store.beat(beat(runner))).map(({ id, state }) => [id, state]),
+      [['batch_1', 'in_progress']],
+    );
+    await store.changeJob('batch_1', ['in_progress'], { state: 'completed', keepUntilMs: 50_000 });
+    assert.deepEqual(await store.beat(beat(runner)), []);
+    assert.equal((await store.getJob('web', 'batch_1'))!.state, 'completed');
+    await store.beat(beat(runner, { nowMs: 50_000 }));
+    assert.equal(await store.getJob('web', 'batch_1'), null);
+  });
+
+  story('growth is bounded: open jobs, and bytes', async (store) => {
+    for (const id of ['a', 'b', 'c']) assert.equal(await store.createJob(newJob(id), LIMITS), 'created');
+    assert.equal(await store.createJob(newJob('d'), LIMITS), 'too_many');
+    const small = { ...LIMITS, bytesMax: 1_000_000 };
+    await store.createFile({ id: 'f', client: 'web', createdAtMs: 1, expiresAtMs: 1e12 }, small);
+    const write = async (): Promise<void> => {
+      for (let index = 0; index < 100; index++) await store.appendFile('f', index, new Uint8Array(100_000), small);
+    };
+    await assert.rejects(write(), (error) => error instanceof StoreFailure && error.fault === 'full');
+    assert.equal((await store.getJob('web', 'a'))!.state, 'validating', 'the rest goes on');
+  });
+}

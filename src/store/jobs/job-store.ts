@@ -1,0 +1,264 @@
+/**
+ * Work that outlives a connection, in the store: files, jobs and their items. Unlike the small state beside it, every call here resolves
+ * when it is durable, and rejects with a `StoreFailure` where the store can't be used: a checkpoint that may be lost is none.
+ *
+ * A job is a batch of items (or one item). An item is queued, leased by a runner (it waits for a permit), sent (an upstream call may have
+ * been made), or done. A runner is one process; each of its leases has a number, and only the holder of the latest lease of an item can
+ * change it. So a process that was frozen and comes back late can't overwrite what another one has done since.
+ */
+
+export const JOB_STATES = ['validating', 'in_progress', 'cancelling', 'finalizing', 'completed', 'failed', 'expired', 'cancelled'] as const;
+export type JobState = (typeof JOB_STATES)[number];
+
+/** Nothing changes any more. */
+export const FINAL_STATES: readonly JobState[] = ['completed', 'failed', 'expired', 'cancelled'];
+
+/** JSON that belongs to the API by which the job was created. */
+export type JobData = Readonly<Record<string, unknown>>;
+
+export interface NewFile {
+  readonly id: string;
+  readonly client: string;
+  readonly createdAtMs: number;
+  /** From when on it is gone, complete or not. */
+  readonly expiresAtMs: number;
+}
+
+export interface FileDetails {
+  readonly purpose: string;
+  readonly filename: string;
+  readonly bytes: number;
+  readonly expiresAtMs: number;
+}
+
+/** A file whose content is the results of a job's items: those that succeeded, or the others. */
+export interface ResultFile extends NewFile, FileDetails {
+  readonly job: string;
+  readonly succeeded: boolean;
+}
+
+/** A complete file. */
+export interface StoredFile extends NewFile, FileDetails {
+  /** Its content is made from a job's results; null: it was uploaded. */
+  readonly results: { readonly job: string; readonly succeeded: boolean } | null;
+}
+
+export interface ListQuery {
+  readonly client: string;
+  /** The purpose of a file, or the kind of a job; absent: any. */
+  readonly kind?: string;
+  /** Only what comes after the entry of this id. */
+  readonly after?: string;
+  /** Only what comes before it. */
+  readonly before?: string;
+  readonly limit: number;
+  /** By creation. Default: the newest first. */
+  readonly oldestFirst?: boolean;
+}
+
+export interface Page<T> {
+  readonly entries: readonly T[];
+  readonly hasMore: boolean;
+}
+
+export interface NewJob {
+  readonly id: string;
+  /** Which API it belongs to: `openai-batch`. */
+  readonly kind: string;
+  readonly client: string;
+  /** Of the requests: their dialect, and the path below the provider's base URL. */
+  readonly dialect: string;
+  readonly path: string;
+  /** The scheduling class of its requests. */
+  readonly priority: string;
+  readonly createdAtMs: number;
+  /** When what is not done by then expires. */
+  readonly endsAtMs: number;
+  readonly data: JobData;
+}
+
+export interface Job extends NewJob {
+  readonly state: JobState;
+  /** What it will be once its last item is done; null: completed. */
+  readonly ending: 'expired' | 'cancelled' | null;
+  readonly total: number;
+  readonly succeeded: number;
+  readonly failed: number;
+}
+
+/** A job that is not final, for its runner. */
+export interface OpenJob extends Job {
+  /** The models of its items. */
+  readonly models: readonly string[];
+}
+
+export interface JobChange {
+  readonly state?: JobState;
+  readonly ending?: Job['ending'];
+  readonly endsAtMs?: number;
+  /** Merged into the job's data. */
+  readonly data?: JobData;
+  /** With a final state: until when the job is kept. */
+  readonly keepUntilMs?: number;
+  /** Files that appear together with the change. */
+  readonly files?: readonly ResultFile[];
+}
+
+export interface NewItem {
+  /** Its place in the job, from 0. */
+  readonly n: number;
+  readonly customId: string;
+  readonly model: string;
+  readonly body: Uint8Array;
+}
+
+export interface LeaseQuery {
+  readonly runner: number;
+  readonly job: string;
+  readonly model: string;
+  readonly countMax: number;
+  /** Bodies together, in bytes; at least one item is given whatever its size. */
+  readonly bytesMax: number;
+  readonly nowMs: number;
+}
+
+export interface LeasedItem {
+  readonly job: string;
+  readonly n: number;
+  readonly lease: number;
+  readonly customId: string;
+  readonly body: Uint8Array;
+  /** Rounds that failed for good reason to blame the request itself. */
+  readonly strikes: number;
+  /** Rounds that ended without a result. */
+  readonly rounds: number;
+  /** How often it was sent again after a crash. */
+  readonly repeated: number;
+}
+
+export interface Lease {
+  readonly items: readonly LeasedItem[];
+  /** When the next queued item of the model is due; null: none waits for a time. */
+  readonly nextAtMs: number | null;
+  /** More are due now than were given. */
+  readonly hasMore: boolean;
+}
+
+export interface ItemKey {
+  readonly job: string;
+  readonly n: number;
+  readonly lease: number;
+}
+
+export interface ItemError {
+  readonly code: string;
+  readonly message: string;
+}
+
+/** How an item ended. */
+export interface ItemResult {
+  readonly succeeded: boolean;
+  /** Of the response; null: there was none. */
+  readonly status: number | null;
+  /** Facts beside the body: request id, target, usage. */
+  readonly facts: JobData;
+  /** One line of JSON; null: there was no response. */
+  readonly body: Uint8Array | null;
+  /** Null: it succeeded, or the body says what went wrong. */
+  readonly error: ItemError | null;
+}
+
+export interface DoneItem extends ItemResult {
+  readonly n: number;
+  readonly customId: string;
+  readonly repeated: number;
+}
+
+export interface Requeue {
+  readonly notBeforeMs: number;
+  /** It was asked and answered; false: it gave up its place before. */
+  readonly round: boolean;
+  /** This round counts against the request itself. */
+  readonly strike: boolean;
+  /** Why it has no result yet. */
+  readonly note: string;
+}
+
+export interface JobLimits {
+  /** Files, requests and results together, in bytes; beyond it nothing new is taken. */
+  readonly bytesMax: number;
+  /** Jobs of all clients that are not final. */
+  readonly openJobsMax: number;
+}
+
+export interface JobStore {
+  /** False: the id is taken. Rejects with `full` at the limit. */
+  createFile(file: NewFile, limits: JobLimits): Promise<boolean>;
+  /** Pieces count from 0. False: the file is gone. Rejects with `full` at the limit. */
+  appendFile(id: string, index: number, bytes: Uint8Array, limits: JobLimits): Promise<boolean>;
+  /** From now on it is complete and can be found. */
+  finishFile(id: string, details: FileDetails): Promise<boolean>;
+  /** Drops an upload that failed. */
+  abandonFile(id: string): Promise<void>;
+  getFile(client: string, id: string): Promise<StoredFile | null>;
+  /** Null: there is no entry `after`. */
+  listFiles(query: ListQuery): Promise<Page<StoredFile> | null>;
+  /** False: there is no such file. A job that reads it goes on. */
+  deleteFile(client: string, id: string): Promise<boolean>;
+  /** One piece of an uploaded file; null: there are no more. */
+  readFile(id: string, index: number): Promise<Uint8Array | null>;
+
+  /** In state `validating`. */
+  createJob(job: NewJob, limits: JobLimits): Promise<'created' | 'taken' | 'too_many'>;
+  getJob(client: string, id: string): Promise<Job | null>;
+  listJobs(query: ListQuery): Promise<Page<Job> | null>;
+  /** Only while it is in one of the states. The job as it is now; null: it was not changed. */
+  changeJob(id: string, from: readonly JobState[], change: JobChange): Promise<Job | null>;
+  /** For work on the job itself (validation, finalization). False: another live runner has it. A change of its state gives it back. */
+  claimJob(id: string, runner: number): Promise<boolean>;
+  /** Takes some of what an earlier validation has added, by a runner that holds the job. How many; 0: all are gone. */
+  clearItems(job: string, runner: number): Promise<number>;
+  /** The job must be validating, and held by the runner; false: it is not, and nothing was added. */
+  addItems(job: string, runner: number, items: readonly NewItem[], limits: JobLimits): Promise<boolean>;
+  /** Ends some queued items of the job. How many; 0: none is queued any more. */
+  endQueued(job: string, error: ItemError): Promise<number>;
+  /** Done items in order, after number `after` (-1: from the first), about `bytesMax` at once. Empty: there are no more. */
+  readResults(job: string, succeeded: boolean | null, after: number, bytesMax: number): Promise<readonly DoneItem[]>;
+
+  /** A new runner: this process. */
+  register(identity: Identity, nowMs: number): Promise<number>;
+  /**
+   * Says that the runner lives, returns the items of runners that don't to the queue (`REPEATS_MAX`), deletes what has expired, and gives
+   * the jobs that are not final.
+   */
+  beat(beat: Beat): Promise<readonly OpenJob[]>;
+  lease(query: LeaseQuery): Promise<Lease>;
+  /** An upstream call is about to be made. False: the item is no longer this runner's. */
+  markSent(key: ItemKey): Promise<boolean>;
+  /** `last`: every item of the job is done now; `lost`: the item is no longer this runner's, and keeps what it has. */
+  completeItem(key: ItemKey, result: ItemResult): Promise<'done' | 'last' | 'lost'>;
+  requeueItem(key: ItemKey, requeue: Requeue): Promise<boolean>;
+  /** The runner ends in good order: what it has leased is queued again. */
+  unregister(runner: number, nowMs: number): Promise<void>;
+  /** Never rejects. */
+  close(): Promise<void>;
+}
+
+/** What identifies a process to the others. */
+export interface Identity {
+  /** Where processes can be told apart by their number. */
+  readonly machine: string;
+  readonly pid: number;
+  /** When the process began: an earlier one may have had the same number. */
+  readonly startedAtMs: number;
+}
+
+export interface Beat extends Identity {
+  readonly runner: number;
+  readonly nowMs: number;
+  /** A runner that was silent for longer is taken for dead, in milliseconds. */
+  readonly silenceMaxMs: number;
+}
+
+/** An item that was sent when its process died is sent again so often; the next time it ends as `interrupted`. */
+export const REPEATS_MAX = 2;

@@ -1,0 +1,81 @@
+/**
+ * Files, jobs and items over one SQLite connection, synchronous: what the drivers in memory and in a file share. A group of calls is one
+ * transaction. No call fails halfway but for a fault of the database, which fails the whole group.
+ */
+import type { DatabaseSync } from 'node:sqlite';
+import { StoreFailure } from '../backend.ts';
+import { inTransaction } from '../sqlite/transaction.ts';
+import { FileTable } from './file-table.ts';
+import { ItemTable } from './item-table.ts';
+import type { JobArguments, JobCall, JobMethod, JobOutcome, JobResult } from './job-call.ts';
+import { JobTable } from './job-table.ts';
+import { Sql } from './sql.ts';
+
+type SyncMethods = { readonly [M in JobMethod]: (...args: JobArguments<M>) => JobResult<M> };
+
+export class JobTables {
+  readonly #connection: DatabaseSync;
+  readonly #methods: SyncMethods;
+
+  /** `isGone`: there is no process of this number on this machine. */
+  constructor(connection: DatabaseSync, isGone: (pid: number) => boolean) {
+    this.#connection = connection;
+    this.#methods = methodsOf(new Sql(connection), isGone);
+  }
+
+  close(): void {
+    this.#connection.close();
+  }
+
+  run(calls: readonly JobCall[]): JobOutcome[] {
+    return inTransaction(this.#connection, () => calls.map((call) => this.#call(call)));
+  }
+
+  /** What a method refuses it refuses before it changes anything: the rest of the group is not its fault. */
+  #call({ method, args }: JobCall): JobOutcome {
+    try {
+      return { ok: true, value: (this.#methods[method] as (...args: readonly unknown[]) => unknown)(...args) };
+    } catch (error) {
+      if (!(error instanceof StoreFailure)) throw error;
+      return { ok: false, fault: error.fault, message: error.message };
+    }
+  }
+}
+
+function methodsOf(sql: Sql, isGone: (pid: number) => boolean): SyncMethods {
+  const files = new FileTable(sql);
+  const jobs = new JobTable(sql, files);
+  const items = new ItemTable(sql, jobs);
+  return {
+    createFile: (file, limits) => files.create(file, limits),
+    appendFile: (id, index, bytes, limits) => files.append(id, index, bytes, limits),
+    finishFile: (id, details) => files.finish(id, details),
+    abandonFile: (id) => files.abandon(id),
+    getFile: (client, id) => files.get(client, id),
+    listFiles: (query) => files.list(query),
+    deleteFile: (client, id) => files.delete(client, id),
+    readFile: (id, index) => files.read(id, index),
+    createJob: (job, limits) => jobs.create(job, limits),
+    getJob: (client, id) => jobs.get(client, id),
+    listJobs: (query) => jobs.list(query),
+    changeJob: (id, from, change) => jobs.change(id, from, change),
+    claimJob: (id, runner) => jobs.claim(id, runner),
+    clearItems: (job, runner) => items.clear(job, runner),
+    addItems: (job, runner, added, limits) => items.add(job, runner, added, limits),
+    endQueued: (job, error) => items.endQueued(job, error),
+    readResults: (job, succeeded, after, bytesMax) => items.results(job, succeeded, after, bytesMax),
+    register: (identity, nowMs) => items.register(identity, nowMs),
+    beat(beat) {
+      items.beat(beat, isGone);
+      jobs.expire(beat.nowMs);
+      files.expire(beat.nowMs);
+      items.sweep();
+      return jobs.open();
+    },
+    lease: (query) => items.lease(query),
+    markSent: (key) => items.markSent(key),
+    completeItem: (key, result) => items.complete(key, result),
+    requeueItem: (key, requeue) => items.requeue(key, requeue),
+    unregister: (runner, nowMs) => items.release(runner, nowMs),
+  };
+}

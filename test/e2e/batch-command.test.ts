@@ -1,0 +1,138 @@
+/** `breakwater batch` as a user runs it. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import { readLines, startBatchProvider, type BatchProvider, type Behaviour } from './batch-provider.ts';
+import { runCli, startCli } from '../cli/run-cli.ts';
+
+interface Stage {
+  readonly cwd: string;
+  readonly provider: BatchProvider;
+  readonly run: (...args: string[]) => ReturnType<typeof runCli>;
+  readonly start: (...args: string[]) => ReturnType<typeof startCli>;
+  readonly results: (file: string) => Promise<Record<string, string>>;
+}
+
+/** A folder with a config and some files, before a provider. */
+async function stage(t: TestContext, files: Readonly<Record<string, string>>, behave?: Behaviour, port = 0): Promise<Stage> {
+  const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
+  t.after(() => rm(cwd, { recursive: true, force: true }));
+  const provider = await startBatchProvider(t, behave);
+  const a = { protocol: 'openai', baseUrl: provider.url, apiKey: 'sk-test', limits: { concurrency: 4 } };
+  await writeFile(join(cwd, 'breakwater.json'), JSON.stringify({ server: { port }, providers: { a }, models: { fast: ['a/m'] } }));
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(join(cwd, name, '..'), { recursive: true });
+    await writeFile(join(cwd, name), text);
+  }
+  return {
+    cwd,
+    provider,
+    run: (...args) => runCli(['batch', ...args], { cwd }),
+    start: (...args) => startCli(['batch', ...args], { cwd }),
+    results: async (file) => {
+      const lines = readLines(await readFile(join(cwd, file), 'utf8'));
+      return Object.fromEntries(lines.map((line) => [line.custom_id, line.response!.body.choices![0]!.message.content]));
+    },
+  };
+}
+
+test('three prompts in a text file, one command, results; the same command again runs nothing anew', async (t) => {
+  const { run, results, provider } = await stage(t, { 'prompts.txt': 'one\n\ntwo\nthree' });
+  const first = await run('run', 'prompts.txt');
+  assert.equal(first.code, 0, first.stderr);
+  assert.match(first.stderr, /3 of 3 succeeded, 0 failed; wrote prompts\.results\.jsonl/);
+  assert.deepEqual(await results('prompts.results.jsonl'), {
+    'line-1': 'Answer to one.',
+    'line-3': 'Answer to two.',
+    'line-4': 'Answer to three.',
+  });
+  const again = await run('run', 'prompts.txt');
+  assert.match(again.stderr, /was run before/);
+  assert.equal(provider.calls.get('one'), 1);
+  assert.equal((await run('run', 'prompts.txt', '--again')).code, 0);
+  assert.equal(provider.calls.get('one'), 2);
+  const { stdout } = await run('status');
+  assert.equal(stdout.match(/^batch_\w+ {2}completed {2}3\/3 done, 0 failed .*prompts\.txt$/gm)?.length, 2);
+  const [id] = /batch_\w+/.exec(stdout)!;
+  assert.equal(readLines((await run('results', id)).stdout).length, 3);
+});
+
+test('rows and files become prompts by a template', async (t) => {
+  const { run, results } = await stage(t, {
+    'rows.csv': 'id,name\nx,"Ada, Countess"\ny,Alan\n',
+    'rows.jsonl': '{"custom_id":"p","name":"Grace","year":1906}\n{"name":"Edsger","year":1930}\n',
+    'folder/b.txt': 'second',
+    'folder/a.md': 'first',
+    'folder/c.png': 'no text',
+  });
+  const jobs = [
+    ['rows.csv', 'Greet {{name}}'],
+    ['rows.jsonl', '{{ name }} {{year}}'],
+    ['folder', '{{file}}: {{text}}'],
+  ] as const;
+  for (const [file, template] of jobs) assert.equal((await run('run', file, '-t', template)).code, 0, file);
+  assert.deepEqual(await results('rows.results.jsonl'), { p: 'Answer to Grace 1906.', 'line-2': 'Answer to Edsger 1930.' });
+  assert.deepEqual(await results('folder.results.jsonl'), { 'a.md': 'Answer to a.md: first.', 'b.txt': 'Answer to b.txt: second.' });
+  const unknown = await run('run', 'rows.csv', '-t', '{{nome}}');
+  assert.deepEqual([unknown.code, unknown.stderr], [1, 'breakwater: row 1 has no "nome" for the template; it has id, name\n']);
+});
+
+test('requests as in the batch API, or their bodies alone; failures stand in a file of their own', async (t) => {
+  const lines = [
+    {
+      custom_id: 'whole',
+      method: 'POST',
+      url: '/v1/chat/completions',
+      body: { model: 'fast', messages: [{ role: 'user', content: 'w' }] },
+    },
+    { messages: [{ role: 'user', content: 'bad' }] },
+  ];
+  const { run, results, cwd } = await stage(t, { 'in.jsonl': lines.map((line) => JSON.stringify(line)).join('\n') }, (prompt) =>
+    prompt === 'bad' ? { status: 400 } : undefined,
+  );
+  const { code, stdout } = await run('run', 'in.jsonl', '--json', '--output', 'out.jsonl');
+  assert.equal(code, 1);
+  const facts = stdout.trim().split('\n').map((line) => JSON.parse(line) as Record<string, unknown>); // prettier-ignore
+  const { type, status, completed, failed, files } = facts.at(-1)!;
+  assert.deepEqual([type, status, completed, failed, files], ['done', 'completed', 1, 1, ['out.jsonl', 'out.errors.jsonl']]);
+  assert.deepEqual(await results('out.jsonl'), { whole: 'Answer to w.' });
+  const [error] = readLines(await readFile(join(cwd, 'out.errors.jsonl'), 'utf8'));
+  assert.deepEqual([error!.custom_id, error!.response!.status_code], ['line-2', 400]);
+});
+
+for (const signal of ['SIGINT', 'SIGKILL'] as const) {
+  test(`stopped by ${signal}, the same command goes on, and repeats nothing that was done`, async (t) => {
+    const prompts = Array.from({ length: 60 }, (_, n) => `p${n}`);
+    const { run, start, results, provider, cwd } = await stage(t, { 'prompts.txt': prompts.join('\n') }, () => ({ ms: 60 }));
+    const first = start('run', 'prompts.txt');
+    t.after(() => first.child.kill('SIGKILL'));
+    while (provider.calls.size < 20) await new Promise((resolve) => setTimeout(resolve, 5));
+    first.child.kill(signal);
+    const code = await first.ended;
+    assert.equal(code, signal === 'SIGINT' ? 130 : 'SIGKILL', first.stderr());
+    if (signal === 'SIGINT') assert.match(first.stderr(), /stopped; breakwater batch run prompts\.txt goes on where it was/);
+    assert.equal(existsSync(join(cwd, 'prompts.results.jsonl')), false);
+    const second = await run('run', 'prompts.txt');
+    assert.equal(second.code, 0, second.stderr);
+    assert.match(second.stderr, /goes on with batch_/);
+    assert.equal(Object.keys(await results('prompts.results.jsonl')).length, 60);
+    const repeated = [...provider.calls.values()].filter((calls) => calls > 1).length;
+    assert.ok(repeated <= (signal === 'SIGINT' ? 0 : 4), `${repeated} were sent twice`);
+  });
+}
+
+test('a gateway that runs already is used', async (t) => {
+  const { run, cwd } = await stage(t, { 'prompts.txt': 'one' });
+  const gateway = startCli(['serve'], { cwd });
+  t.after(() => gateway.child.kill('SIGKILL'));
+  const [, url] = await gateway.until('stdout', /listening on (\S+)/);
+  const { code, stderr } = await run('run', 'prompts.txt', '--url', url!);
+  assert.equal(code, 0, stderr);
+  assert.ok(stderr.includes(` in ${url}`), stderr);
+  assert.match((await run('status', '--url', url!)).stdout, /completed/);
+  assert.match((await run('cancel', 'batch_none', '--url', url!)).stderr, /there is no batch "batch_none"/);
+});
