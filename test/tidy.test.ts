@@ -1,7 +1,9 @@
 /** What no type checker or linter holds: the order of the rooms, the one source of time and chance, sizes and names. */
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { findInCode, listFiles, readSource } from './tidy/scan.ts';
+import { findInCode, listFiles, readSource, root } from './tidy/scan.ts';
 
 const codeFolders = ['src', 'dashboard', 'test', 'bench', 'scripts', 'examples'];
 /** Tests, and what only tests use: suites that every driver of a contract runs. */
@@ -147,6 +149,16 @@ test('a decision note has a number of its own, and is where others say it is', (
   );
   const missing = named.filter(({ note }) => !notes.includes(note)).map(({ path, note }) => `${path} -> ${note}`);
   none([...doubled, ...missing], 'numbers and links of decision notes');
+});
+
+const pictureBytesMax = 300_000;
+
+test('pictures of the docs are small, and each is shown', () => {
+  const pages = listFiles(['docs'], /\.md$/).map((path) => readSource(path).text);
+  const offenders = listFiles(['docs'], /\.png$/).filter(
+    (path) => statSync(join(root, path)).size > pictureBytesMax || !pages.some((text) => text.includes(`](${path.slice('docs/'.length)})`)),
+  );
+  none(offenders, `pictures of more than ${pictureBytesMax} bytes, or in no page`);
 });
 
 test('types are named for what they are', () => {

@@ -210,7 +210,7 @@ function plotOptions({ lines, format, topMin }: ChartOptions, element: HTMLEleme
   return {
     width: element.clientWidth,
     height: heightPx,
-    padding: [6, 4, 0, 0],
+    padding: [6, 16, 0, 0],
     legend: { show: false },
     cursor: { show: false },
     scales: { x: { time: true }, y: { range: (_plot, _min, max) => [0, Math.max(topMin, (max ?? 0) * 1.15)] } },

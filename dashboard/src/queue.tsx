@@ -58,7 +58,13 @@ function Group({ group }: { group: QueueGroup }) {
         <strong>{count(group.waiting)}</strong> {group.priority} for <strong>{group.model}</strong>, first since {duration(group.waitedMs)};{' '}
         {startsInMs === null ? 'when one more would start is not known' : `one more would start in ${duration(startsInMs)}`}
       </p>
-      <p class="muted">{why.map(({ target, kind, waitMs }) => `${target}: ${kindTexts[kind] ?? kind} ${wait(waitMs)}`).join('; ')}</p>
+      <p class="muted" title={targetsOf(why)}>
+        {targetsOf(why)}
+      </p>
     </div>
   );
+}
+
+function targetsOf(why: QueueGroup['why']): string {
+  return why.map(({ target, kind, waitMs }) => `${target}: ${kindTexts[kind] ?? kind} ${wait(waitMs)}`).join('; ');
 }

@@ -211,7 +211,8 @@ function attemptEndText(end: AttemptEndEvent): string {
     return `succeeded in ${took}${first}${usageText(end)}`;
   }
   if (end.verdict === 'cancelled') return `cancelled after ${took}${usageText(end)}`;
-  const message = end.message === null || end.message === '' ? '' : ` – “${end.message}”`;
+  const words = end.message?.replace(/[\s.]+$/, '') ?? '';
+  const message = words === '' ? '' : ` – “${words}”`;
   return `failed after ${took}: ${causeText(end)}${message}. ${verdictTexts[end.verdict]}${usageText(end)}`;
 }
 
