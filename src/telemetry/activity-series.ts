@@ -59,13 +59,13 @@ export class ActivitySeries {
   /** Completes the intervals that have passed. */
   roll(epochMs: number): void {
     const slot = slotOf(epochMs);
-    if (slot <= this.#slot) return;
+    if (slot === this.#slot || slot === this.#slot - 1) return;
+    // The wall clock was set back: what follows is told by it.
+    if (slot < this.#slot) return this.#begin(slot);
     // After a long silence, or a jump of the wall clock, no more points are made than are kept.
     const from = Math.max(this.#slot + 1, slot - POINTS_MAX);
-    this.#complete();
+    this.#begin(slot);
     for (let empty = from; empty < slot; empty++) this.#keep(emptyPoint(empty));
-    this.#slot = slot;
-    this.#current = emptyPoint(slot);
   }
 
   /** Complete points from the one with this number on, as far as they are kept. */
@@ -95,13 +95,16 @@ export class ActivitySeries {
     this.#current[column] = (this.#current[column] ?? 0) + 1;
   }
 
-  #complete(): void {
+  /** Completes the current interval and begins this one. */
+  #begin(slot: number): void {
     this.#current[columnOf.firstContentP50] = this.#firstContent.quantile(0.5);
     this.#current[columnOf.firstContentP95] = this.#firstContent.quantile(0.95);
     this.#current[columnOf.durationP95] = this.#duration.quantile(0.95);
     this.#firstContent.clear();
     this.#duration.clear();
     this.#keep(this.#current);
+    this.#slot = slot;
+    this.#current = emptyPoint(slot);
   }
 
   #keep(point: (number | null)[]): void {

@@ -250,6 +250,20 @@ test('notices are bounded in one frame, and repeated cooldowns are one', () => {
   assert.equal(reader.last.data.notices.at(-1)!.text, 'a/b: cooldown for 2 s (rate limit)');
 });
 
+test('a wall clock that is set back or forward stops no chart and shifts no window', () => {
+  const { clock, bus, subscribe, request } = setUp();
+  const { reader } = subscribe();
+  for (const shiftMs of [-3_600_000, 7_200_000]) {
+    clock.shiftEpoch(shiftMs);
+    request('a');
+    bus.emit(attemptEnd());
+    clock.advance(6 * tickMs);
+    const last = reader.frames.findLast(({ data }) => data.points.some((point) => point[1] === 1));
+    assert.ok(last !== undefined && Math.abs(last.data.points.find((point) => point[1] === 1)![0]! - clock.epochMs()) < 15_000);
+  }
+  assert.equal(reader.last.data.state.targets[0]!.calls, 4);
+});
+
 test('an hour of traffic and a thousand names leave what is kept bounded', () => {
   const { clock, bus, subscribe } = setUp();
   for (let second = 0; second < 3_700; second++) {

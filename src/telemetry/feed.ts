@@ -146,10 +146,10 @@ export class Feed {
   #count(event: RequestScopedEvent, trace: Trace | undefined, epochMs: number): void {
     if (event.type === 'received') this.#series.received(epochMs);
     else if (event.type === 'attempt') this.#series.attempt(epochMs);
-    else if (event.type === 'attempt_end') this.#activity.attemptEnded(event, epochMs);
+    else if (event.type === 'attempt_end') this.#activity.attemptEnded(event, this.#clock.now());
     else if (event.type === 'finished') {
       this.#series.finished(event, epochMs);
-      this.#activity.finished(event, epochMs);
+      this.#activity.finished(event, this.#clock.now());
       if (trace !== undefined) this.#sample.add(trace);
     } else if (event.type === 'rejected' && trace !== undefined) this.#sample.add(trace);
   }
@@ -231,8 +231,8 @@ export class Feed {
       phase: this.#phase,
       facts: this.#facts,
       rates: this.#series.rates(epochMs),
-      targets: this.#activity.targets(epochMs),
-      clients: this.#activity.clients(epochMs),
+      targets: this.#activity.targets(this.#clock.now()),
+      clients: this.#activity.clients(this.#clock.now()),
       running: this.#options.traces.longestRunning(runningShown).map((trace) => summaryOf(trace, this.#clock)),
       status: this.#options.status(),
     };

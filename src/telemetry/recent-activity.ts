@@ -38,8 +38,8 @@ class Parts<P> {
     this.#make = make;
   }
 
-  at(epochMs: number): P {
-    const slot = Math.floor(epochMs / partMs);
+  at(now: number): P {
+    const slot = Math.floor(now / partMs);
     const last = this.#parts.at(-1);
     if (last !== undefined && slot <= last.slot) return last.part;
     const part = this.#make();
@@ -48,8 +48,8 @@ class Parts<P> {
     return part;
   }
 
-  all(epochMs: number): P[] {
-    this.#forget(Math.floor(epochMs / partMs));
+  all(now: number): P[] {
+    this.#forget(Math.floor(now / partMs));
     return this.#parts.map(({ part }) => part);
   }
 
@@ -61,12 +61,12 @@ class Parts<P> {
 
 /** Calls and failures of each interval of the window; an interval that has passed is overwritten when its place is used again. */
 class Strip {
-  readonly #slots = new Float64Array(STRIP_LENGTH);
+  readonly #slots = new Float64Array(STRIP_LENGTH).fill(-1);
   readonly #calls = new Uint32Array(STRIP_LENGTH);
   readonly #failed = new Uint32Array(STRIP_LENGTH);
 
-  add(epochMs: number, isFailure: boolean): void {
-    const slot = Math.floor(epochMs / POINT_MS);
+  add(now: number, isFailure: boolean): void {
+    const slot = Math.floor(now / POINT_MS);
     const index = slot % STRIP_LENGTH;
     if (this.#slots[index] !== slot) {
       this.#slots[index] = slot;
@@ -77,10 +77,10 @@ class Strip {
     if (isFailure) this.#failed[index]!++;
   }
 
-  values(epochMs: number): number[] {
-    const now = Math.floor(epochMs / POINT_MS);
+  values(now: number): number[] {
+    const last = Math.floor(now / POINT_MS);
     const values: number[] = [];
-    for (let slot = now - STRIP_LENGTH + 1; slot <= now; slot++) {
+    for (let slot = last - STRIP_LENGTH + 1; slot <= last; slot++) {
       const index = slot % STRIP_LENGTH;
       const isKept = this.#slots[index] === slot;
       values.push(isKept ? this.#calls[index]! : 0, isKept ? this.#failed[index]! : 0);
@@ -100,13 +100,14 @@ interface ClientFigures {
   costUsd: number | null;
 }
 
+/** `now` is the monotonic instant, so that a change of the wall clock shifts no window. */
 export class RecentActivity {
   readonly #targets = new Map<string, TargetFigures>();
   readonly #clients = new Map<string, ClientFigures>();
 
-  attemptEnded(event: AttemptEndEvent, epochMs: number): void {
-    const figures = find(this.#targets, event.target, epochMs, makeTargetFigures);
-    const part = figures.parts.at(epochMs);
+  attemptEnded(event: AttemptEndEvent, now: number): void {
+    const figures = find(this.#targets, event.target, now, makeTargetFigures);
+    const part = figures.parts.at(now);
     if (event.costUsd !== undefined) figures.costUsd = (figures.costUsd ?? 0) + event.costUsd;
     if (event.verdict === 'cancelled') {
       part.cancelled++;
@@ -114,27 +115,27 @@ export class RecentActivity {
     }
     const isFailure = event.verdict !== 'success';
     part.calls++;
-    figures.strip.add(epochMs, isFailure);
+    figures.strip.add(now, isFailure);
     if (event.firstContentMs !== null) part.firstContent.add(event.firstContentMs);
     if (isFailure) countCause(part, event);
   }
 
-  finished(event: FinishedEvent, epochMs: number): void {
-    const figures = find(this.#clients, event.client, epochMs, makeClientFigures);
-    const part = figures.parts.at(epochMs);
+  finished(event: FinishedEvent, now: number): void {
+    const figures = find(this.#clients, event.client, now, makeClientFigures);
+    const part = figures.parts.at(now);
     part.requests++;
     if (event.outcome === 'failed' || event.outcome === 'interrupted') part.failed++;
     if (event.outcome === 'refused') part.refused++;
     if (event.costUsd !== null) figures.costUsd = (figures.costUsd ?? 0) + event.costUsd;
   }
 
-  targets(epochMs: number): TargetActivity[] {
-    return Array.from(this.#targets, ([target, figures]) => targetActivity(target, figures, epochMs));
+  targets(now: number): TargetActivity[] {
+    return Array.from(this.#targets, ([target, figures]) => targetActivity(target, figures, now));
   }
 
-  clients(epochMs: number): ClientActivity[] {
+  clients(now: number): ClientActivity[] {
     return Array.from(this.#clients, ([client, { parts, costUsd }]) => {
-      const all = parts.all(epochMs);
+      const all = parts.all(now);
       const sum = (name: 'requests' | 'failed' | 'refused'): number => all.reduce((total, part) => total + part[name], 0);
       return { client, requests: sum('requests'), failed: sum('failed'), refused: sum('refused'), costUsd };
     });
@@ -150,13 +151,13 @@ function makeClientFigures(): ClientFigures {
 }
 
 /** Models, and with them targets, are named by callers: a flood of names must not displace those in use. */
-function find<F extends { readonly parts: Parts<unknown> }>(known: Map<string, F>, name: string, epochMs: number, make: () => F): F {
+function find<F extends { readonly parts: Parts<unknown> }>(known: Map<string, F>, name: string, now: number, make: () => F): F {
   const found = known.get(name);
   if (found !== undefined) return found;
   if (known.size >= namesMax) {
-    const idle = [...known].find(([, { parts }]) => parts.all(epochMs).length === 0);
+    const idle = [...known].find(([, { parts }]) => parts.all(now).length === 0);
     if (idle !== undefined) known.delete(idle[0]);
-    else if (name !== otherName) return find(known, otherName, epochMs, make);
+    else if (name !== otherName) return find(known, otherName, now, make);
   }
   const figures = make();
   known.set(name, figures);
@@ -176,13 +177,13 @@ function countCause(part: TargetPart, event: AttemptEndEvent): void {
   }
 }
 
-function targetActivity(target: string, { parts, strip, costUsd }: TargetFigures, epochMs: number): TargetActivity {
+function targetActivity(target: string, { parts, strip, costUsd }: TargetFigures, now: number): TargetActivity {
   const firstContent = new LogHistogram();
   const causes = new Map<string, { count: number; message: string | null }>();
   let calls = 0;
   let failed = 0;
   let cancelled = 0;
-  for (const part of parts.all(epochMs)) {
+  for (const part of parts.all(now)) {
     calls += part.calls;
     failed += part.failed;
     cancelled += part.cancelled;
@@ -200,7 +201,7 @@ function targetActivity(target: string, { parts, strip, costUsd }: TargetFigures
     causes: mostFrequent(causes),
     firstContentP50: firstContent.quantile(0.5),
     firstContentP95: firstContent.quantile(0.95),
-    strip: strip.values(epochMs),
+    strip: strip.values(now),
     costUsd,
   };
 }
