@@ -84,6 +84,23 @@ export const cases: readonly Case[] = [
     budgets: [{ what: 'throughput over the relay', value: ratio('perSecond', 'relay'), unit: '×', atLeast: 0.7, goal: 1 }],
   },
   {
+    name: 'watched',
+    title: 'plain answers, 1 KB bodies, 32 connections, with and without a dashboard open',
+    kind: 'load',
+    body: chatBody(1024, false),
+    connections: 32,
+    contenders: ['breakwater', 'watched'],
+    budgets: [
+      {
+        what: 'throughput with a dashboard open over that without',
+        value: ({ breakwater, watched }) =>
+          breakwater?.perSecond && watched?.perSecond ? watched.perSecond / breakwater.perSecond : undefined,
+        unit: '×',
+        atLeast: 0.97,
+      },
+    ],
+  },
+  {
     name: 'latency',
     title: 'plain answers, 1 KB bodies, one connection',
     kind: 'load',

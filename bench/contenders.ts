@@ -10,6 +10,8 @@ import { cores, type Start } from './processes.ts';
 /** As long as those of real providers: every answer is searched for them, and short words take longer to find. */
 const keys = { first: `sk-bench-first-${'0123456789abcdef'.repeat(2)}`, second: `sk-bench-second-${'0123456789abcdef'.repeat(2)}` };
 
+const adminKey = 'bench-operator-key-1';
+
 const root = fileURLToPath(new URL('..', import.meta.url));
 
 export interface Contender {
@@ -18,6 +20,8 @@ export interface Contender {
   missing(): string | undefined;
   /** How it is started. Files that it needs go into `folder`. */
   prepare(upstream: string, folder: string): Promise<Start>;
+  /** What else is connected to it while it is measured; ends when it does. Default: nothing. */
+  watch?(url: string): void;
 }
 
 const relay = (name: string, ...options: string[]): Contender => ({
@@ -52,7 +56,20 @@ const breakwater: Contender = {
   },
 };
 
-export const contenders = { relay: relay('relay'), parsingRelay: relay('relay --parse', '--parse'), nginx, breakwater };
+/** One page of the dashboard open: a reader of its feed. */
+const watched: Contender = {
+  ...breakwater,
+  name: 'breakwater, watched',
+  watch: (url) => void readFeed(`${url}/admin/events`).catch(() => {}),
+};
+
+async function readFeed(url: string): Promise<void> {
+  const response = await fetch(url, { headers: { authorization: `Bearer ${adminKey}` } });
+  if (!response.ok) throw new Error(`the feed answered with ${response.status}`);
+  for await (const piece of response.body!) void piece;
+}
+
+export const contenders = { relay: relay('relay'), parsingRelay: relay('relay --parse', '--parse'), nginx, breakwater, watched };
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
@@ -65,7 +82,7 @@ async function freePort(): Promise<number> {
 /** Every policy that is on by default, logs and metrics on, a second tier, a client with limits: none of them binding. */
 function breakwaterConfig(port: number, upstream: string): string {
   const limits = '{ requestsPerMinute: 100000000, tokensPerMinute: 100000000000, concurrency: 10000 }';
-  return `server: { host: 127.0.0.1, port: ${port} }
+  return `server: { host: 127.0.0.1, port: ${port}, adminKey: ${adminKey} }
 providers:
   first: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: ${keys.first}, limits: ${limits} }
   second: { protocol: openai, baseUrl: "${upstream}/v1", apiKey: ${keys.second}, limits: ${limits} }

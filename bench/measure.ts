@@ -44,6 +44,7 @@ async function inRounds(keys: readonly ContenderKey[], plan: Plan, measure: Meas
       await trying(key, plan, async () => {
         const process = await start(await contenders[key].prepare(plan.upstream, plan.folder));
         running.set(key, process);
+        contenders[key].watch?.(process.url);
         taken.set(key, []);
         await warmUp(process, measure, plan);
         process.pause();

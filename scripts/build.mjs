@@ -1,4 +1,5 @@
-// npm run build: the JavaScript and declarations that are published, from src into dist.
+// npm run build: what is published: JavaScript and declarations from src into dist, and the dashboard's page into dist/dashboard.
+import { spawnSync } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { runAsThis } from './run.mjs';
@@ -6,4 +7,6 @@ import { childEnv, root, setUp } from './setup.mjs';
 
 const node = setUp();
 rmSync(join(root, 'dist'), { recursive: true, force: true });
+const page = spawnSync(node, ['scripts/build-dashboard.mjs'], { cwd: root, env: childEnv(), stdio: 'inherit' });
+if (page.status !== 0) process.exit(page.status ?? 1);
 runAsThis(node, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: root, env: childEnv() });

@@ -1,14 +1,19 @@
 // Builds what would be published into a folder of its own, and looks at it as a user of the package would: the
 // package's manifest fits its files (publint), every export can be imported, and the command runs.
 import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { root } from './setup.mjs';
+
+/** Of the dashboard, compressed. */
+const pageBytesMax = 80_000;
 
 const folder = mkdtempSync(join(tmpdir(), 'breakwater-package-'));
 try {
   build();
+  checkPage();
   lint();
   importEveryExport();
   runCommand();
@@ -21,10 +26,20 @@ try {
 
 function build() {
   run(root, 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist'));
+  run(root, 'scripts/build-dashboard.mjs', join(folder, 'dist', 'dashboard'));
   for (const name of ['package.json', ...manifest().files]) {
     if (name !== 'dist' && existsSync(join(root, name))) cpSync(join(root, name), join(folder, name));
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
+}
+
+/** The dashboard's files and nothing of its source, and no more of them than a slow line takes. */
+function checkPage() {
+  const files = readdirSync(join(folder, 'dist', 'dashboard'));
+  const foreign = files.filter((name) => !/\.(?:html|js|css|svg)$/.test(name));
+  if (foreign.length > 0 || !files.includes('index.html')) throw new Error(`the dashboard is made of ${files.join(', ')}`);
+  const bytes = files.reduce((sum, name) => sum + gzipSync(readFileSync(join(folder, 'dist', 'dashboard', name))).length, 0);
+  if (bytes > pageBytesMax) throw new Error(`the dashboard takes ${bytes} bytes compressed; it may take ${pageBytesMax}`);
 }
 
 function lint() {

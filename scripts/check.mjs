@@ -1,4 +1,4 @@
-// npm run check: format, lint, types, tidy, unused code, package surface. Every step runs, and the summary at the
+// npm run check: format, lint, types, those of the dashboard, tidy, unused code, package surface. Every step runs, and the summary at the
 // end says which failed. `npm run check -- lint types` runs those alone.
 import { spawnSync } from 'node:child_process';
 import { childEnv, root, setUp } from './setup.mjs';
@@ -7,6 +7,7 @@ const steps = {
   format: ['node_modules/oxfmt/bin/oxfmt', '--check'],
   lint: ['node_modules/oxlint/bin/oxlint', '--type-aware'],
   types: ['node_modules/typescript/bin/tsc', '--noEmit', '-p', '.'],
+  dashboard: ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'dashboard'],
   tidy: ['--test', '--test-reporter=spec', 'test/tidy.test.ts'],
   unused: ['node_modules/knip/bin/knip.js', '--no-progress', '--no-config-hints'],
   package: ['scripts/check-package.mjs'],

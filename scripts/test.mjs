@@ -1,8 +1,9 @@
-// npm test: install what is missing, then run every test. `npm test -- --unit` runs those under src only; a file
+// npm test: install what is missing, then run every test. `npm test -- --unit` runs those beside their files only; a file
 // or pattern named runs that alone; everything else goes to node's test runner as it is.
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { buildDashboardOnce } from './dashboard-once.mjs';
 import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
 
@@ -15,7 +16,8 @@ const failedFilesMax = 5;
 const isFile = (arg) => arg.endsWith('.test.ts') && !arg.startsWith('-');
 
 const given = process.argv.slice(2).filter((arg) => arg !== '--unit');
-const everything = process.argv.includes('--unit') ? ['src/**/*.test.ts'] : ['src/**/*.test.ts', 'test/**/*.test.ts'];
+const units = ['src/**/*.test.ts', 'dashboard/src/**/*.test.ts'];
+const everything = process.argv.includes('--unit') ? units : [...units, 'test/**/*.test.ts'];
 const files = given.filter(isFile);
 const once = ['--test', '--test-reporter=spec', '--test-timeout=180000'];
 const record = join(mkdtempSync(join(tmpdir(), 'breakwater-test-')), 'failed-files');
@@ -27,6 +29,7 @@ const recording = [
 const options = given.filter((arg) => !isFile(arg));
 const isWhole = files.length === 0 && options.length === 0;
 const node = setUp();
+buildDashboardOnce(node);
 const env = childEnv({ NODE_ENV: 'test' });
 
 const first = [

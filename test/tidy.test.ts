@@ -1,15 +1,17 @@
 /** What no type checker or linter holds: the order of the rooms, the one source of time and chance, sizes and names. */
 import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { findInCode, listFiles, readSource } from './tidy/scan.ts';
+import { findInCode, listFiles, readSource, root } from './tidy/scan.ts';
 
-const codeFolders = ['src', 'test', 'bench', 'scripts', 'examples'];
+const codeFolders = ['src', 'dashboard', 'test', 'bench', 'scripts', 'examples'];
 /** Tests, and what only tests use: suites that every driver of a contract runs. */
 const isTest = (path: string): boolean => /\.(?:test|test-suite|contract|fixture)\.ts$/.test(path) || path.startsWith('test/');
 
 const source = listFiles(['src'], /\.ts$/).map(readSource);
 const program = source.filter(({ path }) => !isTest(path));
-const code = listFiles(codeFolders, /\.(?:ts|mjs|js)$/).map(readSource);
+const code = listFiles(codeFolders, /\.(?:tsx?|mjs|js)$/).map(readSource);
 
 function none(offenders: readonly string[], rule: string): void {
   assert.equal(offenders.length, 0, `${rule}:\n  ${offenders.join('\n  ')}`);
@@ -120,7 +122,7 @@ test('no unit test sleeps', () => {
 });
 
 test('no source file is longer than 400 lines', () => {
-  const offenders = source
+  const offenders = [...source, ...code.filter(({ path }) => path.startsWith('dashboard/'))]
     .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
     .filter(({ lines }) => lines > 400)
     .map(({ path, lines }) => `${path}: ${lines}`);
@@ -132,7 +134,7 @@ test('files are named in kebab-case, for what they hold', () => {
     .map(({ path }) => path)
     .filter(
       (path) =>
-        !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*(?:\.property)?(?:\.(?:test|test-suite|contract|fixture))?\.(?:ts|mjs|js)$/.test(
+        !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9]+(?:-[a-z0-9]+)*(?:\.property)?(?:\.(?:test|test-suite|contract|fixture))?\.(?:tsx?|mjs|js)$/.test(
           path,
         ) || /(?:^|[/-])(?:utils?|helpers?|misc)\b/.test(path),
     );
@@ -148,6 +150,16 @@ test('a decision note has a number of its own, and is where others say it is', (
   );
   const missing = named.filter(({ note }) => !notes.includes(note)).map(({ path, note }) => `${path} -> ${note}`);
   none([...doubled, ...missing], 'numbers and links of decision notes');
+});
+
+const pictureBytesMax = 300_000;
+
+test('pictures of the docs are small, and each is shown', () => {
+  const pages = listFiles(['docs'], /\.md$/).map((path) => readSource(path).text);
+  const offenders = listFiles(['docs'], /\.png$/).filter(
+    (path) => statSync(join(root, path)).size > pictureBytesMax || !pages.some((text) => text.includes(`](${path.slice('docs/'.length)})`)),
+  );
+  none(offenders, `pictures of more than ${pictureBytesMax} bytes, or in no page`);
 });
 
 test('types are named for what they are', () => {

@@ -55,6 +55,8 @@ export function demoNotice(url: string, needsKey: boolean): string {
     '',
     `  curl ${url}/v1/chat/completions -H 'content-type: application/json'${key} -d '{"model":"demo","messages":[{"role":"user","content":"Hello"}]}'`,
     '',
+    `and watch it on the dashboard: ${url}/`,
+    '',
     '',
   ].join('\n');
 }

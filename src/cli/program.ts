@@ -37,6 +37,7 @@ function createProgram(): Command {
   addStorm(program);
   addBatch(program);
   addSimulate(program);
+  addWhy(program);
   return program;
 }
 
@@ -108,6 +109,26 @@ function addSimulate(program: Command): void {
       await simulate(options);
     });
   addSimulateOptions(command);
+}
+
+function addWhy(program: Command): void {
+  program
+    .command('why')
+    .description("tell one request's story in plain words: what was tried, why, where the time went, what it cost")
+    .argument('<request-id>', 'as in x-request-id of the response, the log or the dashboard')
+    .option('-c, --config <file>', 'config file: its address, admin key and requests file are used (default: the one that serve would use)')
+    .option('-u, --url <url>', 'the gateway to ask (default: the address in the config)')
+    .option('-f, --file <file>', 'look in this requests file and ask no gateway')
+    .addHelpText(
+      'after',
+      `
+Asks the running gateway, which keeps the last thousand requests; what it does not know is looked for in the requests file, where one is configured.
+The admin key is taken from the config or from BREAKWATER_ADMIN_KEY. Exits with 1 if the request is not found.`,
+    )
+    .action(async (id: string, options: { config?: string; url?: string; file?: string }) => {
+      const { why } = await import('./why.ts');
+      await why(id, options);
+    });
 }
 
 /** The faults are described where they are made; loading them is worth it only for this page. */

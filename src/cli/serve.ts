@@ -4,6 +4,7 @@ import { detailText } from '../core/detail-text.ts';
 import { maskUrls, type Config } from '../gateway/config/index.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import { operatorStatus } from '../gateway/operator-status.ts';
 import { CheckFault } from '../gateway/quality-checks.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
@@ -110,6 +111,7 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
     clock: systemClock,
     secrets: config.secrets,
     snapshot: () => gateway.snapshot(),
+    status: () => operatorStatus(gateway, simulated),
     isConfiguredModel: (model) => gateway.isListed(model),
     isConfiguredTarget: namedTargets(() => gateway.config),
   });
@@ -136,6 +138,7 @@ async function start(config: Config, source: FoundConfig, wish: ConfigWish, simu
       clock: systemClock,
       random: systemRandom,
       timelines: telemetry.timelines,
+      feed: telemetry.feed,
       scrape: async () => ({ contentType: telemetry.metrics.contentType, body: await telemetry.metrics.scrape() }),
       simulated,
       ...(source.file !== null && !simulated && { reload }),

@@ -5,17 +5,6 @@ import { effectiveConfig } from '../gateway/config/index.ts';
 import type { ListOptions } from '../telemetry/timelines.ts';
 import type { Call } from './call.ts';
 
-/** Where the dashboard will be. */
-export function showRoot(call: Call): void {
-  call.sendJson(200, {
-    name: 'breakwater',
-    note: 'the dashboard is not available in this version; the admin API is',
-    admin: ['/admin/requests', '/admin/targets', '/admin/queue', '/admin/config'],
-    health: ['/health/live', '/health/ready'],
-    metrics: '/metrics',
-  });
-}
-
 export function listRequests(call: Call): void {
   const { timelines } = call.app;
   call.sendJson(200, { requests: timelines === null ? [] : timelines.list(readFilter(new URLSearchParams(call.place.query))) });

@@ -57,6 +57,17 @@ export function admitOperator(call: Call): void {
   refuseForeign(exchange, `Without server.adminKey the admin API answers on this machine only. ${adminCure}`);
 }
 
+/**
+ * Lets a browser have the dashboard's files, which hold no data. With an admin key they are for every browser, which can't send a key before it has
+ * a page that asks for one; other programs that ask for `/` need the key. Without one the files follow the admin API, so that no page is
+ * shown that could show nothing.
+ */
+export function admitPage(call: Call): void {
+  const { adminKey } = call.app.gateway.config.server;
+  const isAsked = call.place.path !== '/' || (call.exchange.header('accept') ?? '').toLowerCase().includes('text/html');
+  if (adminKey === '' || !isAsked) admitOperator(call);
+}
+
 const adminCure = 'Set server.adminKey (or BREAKWATER_ADMIN_KEY) and send it as authorization: Bearer KEY.';
 
 /** Why no address is trusted where no admin key is configured; null: loopback is. */

@@ -4,9 +4,10 @@ import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
 import { rejectedEvent } from '../pipeline/received.ts';
+import type { Feed } from '../telemetry/feed.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import { ERRORS } from '../wire/dialects.ts';
-import { admitClient, admitOperator, admitScraper, noteProxy } from './admission.ts';
+import { admitClient, admitOperator, admitPage, admitScraper, noteProxy } from './admission.ts';
 import { Call, type AppState } from './call.ts';
 import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
@@ -25,6 +26,8 @@ export interface AppOptions {
   readonly random: Random;
   /** Default: none are kept. */
   readonly timelines?: Timelines;
+  /** What `/admin/events` sends. Default: nothing. */
+  readonly feed?: Feed;
   /** The Prometheus page. Default: none. */
   readonly scrape?: AppState['scrape'];
   /** The address that a listener is bound to. Default: none, in process only. */
@@ -47,6 +50,7 @@ export function createApp(options: AppOptions): App {
   const state: AppState = {
     gateway: options.gateway,
     timelines: options.timelines ?? null,
+    feed: options.feed ?? null,
     scrape: options.scrape ?? null,
     boundHost: options.boundHost ?? null,
     simulated: options.simulated ?? false,
@@ -135,6 +139,8 @@ function admit(call: Call, route: Route): void {
       return admitClient(call);
     case 'operator':
       return admitOperator(call);
+    case 'page':
+      return admitPage(call);
     case 'scraper':
       return admitScraper(call);
     case 'open':

@@ -6,6 +6,7 @@ import type { Random } from '../core/random.ts';
 import { createGateway } from '../gateway/create-gateway.ts';
 import { missingParts, parseConfig, type Config, type ConfigInput } from '../gateway/config/index.ts';
 import type { Gateway } from '../gateway/gateway.ts';
+import { operatorStatus } from '../gateway/operator-status.ts';
 import { systemClock } from '../gateway/system-clock.ts';
 import { systemRandom } from '../gateway/system-random.ts';
 import { openStore } from '../store/open-store.ts';
@@ -55,7 +56,7 @@ export async function createBreakwater(input: ConfigInput, options: BreakwaterOp
   const transport = options.transport === undefined ? {} : { transport: options.transport };
   const gateway = await createGateway({ config, clock, random, store, events, env: process.env, ...transport });
   const telemetry = await attachTelemetry(config, input, gateway, clock);
-  const app = createApp({ gateway, random, timelines: telemetry.timelines, scrape: () => scrapeOf(telemetry) });
+  const app = createApp({ gateway, random, timelines: telemetry.timelines, feed: telemetry.feed, scrape: () => scrapeOf(telemetry) });
   let closing: Promise<void> | null = null;
 
   function warn(message: string, detail: Readonly<Record<string, unknown>>): void {
@@ -86,6 +87,7 @@ async function attachTelemetry(config: Config, input: ConfigInput, gateway: Gate
     clock,
     secrets: config.secrets,
     snapshot: () => gateway.snapshot(),
+    status: () => operatorStatus(gateway, false),
     isConfiguredModel: (model) => gateway.isListed(model),
   });
   telemetry.attach(gateway.events);

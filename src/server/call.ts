@@ -6,6 +6,7 @@ import { errorAnswer, requestIdHeaders } from '../pipeline/error-answer.ts';
 import { holderOf } from '../pipeline/gateway-request.ts';
 import { rejectedEvent } from '../pipeline/received.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
+import type { Feed } from '../telemetry/feed.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import { programOf } from '../wire/clients.ts';
 import { ERRORS } from '../wire/dialects.ts';
@@ -20,6 +21,8 @@ export interface AppState {
   readonly gateway: Gateway;
   /** Null: none are kept. */
   readonly timelines: Timelines | null;
+  /** What `/admin/events` sends; null: nothing is kept. */
+  readonly feed: Feed | null;
   /** The Prometheus page; null: no metrics are kept. */
   readonly scrape: (() => Promise<{ readonly contentType: string; readonly body: string }>) | null;
   /** The address that the listener is bound to; null: in process only. */
@@ -103,6 +106,11 @@ export class Call implements ByteCharge {
 
   send(status: number, contentType: string, body: Uint8Array, headers: HeaderPairs = []): void {
     this.#end(status, ['content-type', contentType, ...this.#idHeaders(), ...headers], this.gateway.secrets.bytes(body));
+  }
+
+  /** A file of our own: nothing in it is masked. */
+  sendAsIs(status: number, headers: HeaderPairs, body: Uint8Array): void {
+    this.#end(status, ['x-request-id', this.id, ...headers], body);
   }
 
   sendNothing(status: number, headers: HeaderPairs): void {

@@ -6,14 +6,16 @@ import type { Call } from './call.ts';
 import { countTokens } from './count-tokens.ts';
 import { showLive, showMetrics, showReady } from './health.ts';
 import { DIALECTS } from '../wire/dialects.ts';
+import { showEvents } from './feed.ts';
 import { callGemini } from './gemini.ts';
 import { infer } from './inference.ts';
 import { cancelResponse, createResponse, deleteResponse, listInputItems, passResponses, showResponse } from './responses.ts';
 import { listModels, showModel } from './models.ts';
+import { showPage, showPageFile } from './page.ts';
 import { passBytes } from './pass-through.ts';
 
-/** `open`: anybody; `client`: a client's key, or looking local; `operator`: the admin key, or looking local; `scraper`: see `/metrics`. */
-export type Access = 'open' | 'client' | 'operator' | 'scraper';
+/** `open`: anybody; `client`: a client's key, or looking local; `operator`: the admin key, or looking local; `page`: as `operator`, or any browser where an admin key is set; `scraper`: see `/metrics`. */
+export type Access = 'open' | 'client' | 'operator' | 'page' | 'scraper';
 
 export interface Route {
   readonly method: 'GET' | 'POST' | 'DELETE';
@@ -76,7 +78,9 @@ export const routes: readonly Route[] = [
   get('/health/ready', 'open', showReady),
   get('/metrics', 'scraper', showMetrics),
 
-  get('/', 'operator', admin.showRoot),
+  get('/', 'page', showPage),
+  get('/dashboard/*', 'page', showPageFile),
+  get('/admin/events', 'operator', showEvents),
   get('/admin/requests', 'operator', admin.listRequests),
   get('/admin/requests/*', 'operator', admin.showRequest),
   get('/admin/targets', 'operator', admin.listTargets),

@@ -25,7 +25,7 @@ export interface MetricsOptions {
   /** Whether the config names this target or credential; of the others a few are labels, so that callers can't use up all places. Default: it does. */
   readonly isConfiguredTarget?: (subject: string) => boolean;
   /** Counters that are kept elsewhere, asked at each scrape. */
-  readonly dropped: { readonly logLines: () => number; readonly requestRecords: () => number };
+  readonly dropped: { readonly logLines: () => number; readonly requestRecords: () => number; readonly feedReaders?: () => number };
   /** Loads prom-client's registry, and may throw. Default: from its package. */
   readonly loadRegistry?: () => typeof Registry;
 }
@@ -53,6 +53,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
       ...engine.families,
       asked('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
       asked('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
+      asked(
+        'counter',
+        'breakwater_feed_readers_dropped_total',
+        'Readers of /admin/events that did not keep up.',
+        options.dropped.feedReaders ?? (() => 0),
+      ),
       ...processMetrics(options.clock),
     ],
     options.loadRegistry ?? requireRegistry,

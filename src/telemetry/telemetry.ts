@@ -1,7 +1,9 @@
 import type { Writable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { BreakwaterEvent, EventBus } from '../core/events.ts';
+import { SecretMask } from '../core/secrets/secret-mask.ts';
 import { cleanEvent, createModelCleaner } from './clean-event.ts';
+import { Feed } from './feed.ts';
 import type { LineSink } from './line-queue.ts';
 import { createLogs, type Logger, type LogLevel } from './logs.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -30,6 +32,8 @@ export interface TelemetryOptions {
   readonly secrets: readonly string[];
   /** What the engine holds: asked at each scrape. Without it the gauges that need it are absent. */
   readonly snapshot?: () => Snapshot;
+  /** What the dashboard shows of the gateway beside what happened: asked once a second while somebody watches; JSON-ready. Default: nothing. */
+  readonly status?: () => unknown;
   /** Whether a model name may be a label of its own in the metrics; the others are `other`. Default: any, up to 200. */
   readonly isConfiguredModel?: (model: string) => boolean;
   /** The same of a target or credential; of the others 50 are labels of their own. Default: any, up to 200. */
@@ -43,6 +47,8 @@ export interface Telemetry {
   attach(bus: EventBus): () => void;
   readonly metrics: Pick<Metrics, 'contentType' | 'scrape'>;
   readonly timelines: Timelines;
+  /** What the dashboard is fed with. */
+  readonly feed: Feed;
   readonly log: Logger;
   /** For a reload of the configuration. */
   update(change: { readonly level?: LogLevel; readonly secrets?: readonly string[] }): void;
@@ -58,6 +64,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const { clock } = options;
   let redact = createRedact(options.secrets);
   let cleanModel = createModelCleaner(options.secrets);
+  let secrets = new SecretMask(options.secrets);
   const logs = createLogs({ level: options.logs.level, sink: toSink(options.logs.destination), clock, secrets: options.secrets });
   const { log } = logs;
   const rejections = createRejectionGate(clock, log);
@@ -65,9 +72,11 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const file = options.requests.file === '' ? null : fileSink(options.requests.file);
   const requests = file === null ? null : createRequestsFile({ sink: file, path: options.requests.file, clock, log });
   if (options.requests.bodies === true) log.warn('telemetry.requests.bodies is not available yet: the requests file holds no bodies');
+  const timelines = createTimelines(traces, clock);
+  const feed = new Feed({ clock, traces, timelines, status: options.status ?? (() => null), mask: (text) => secrets.text(text) });
   const metrics = createMetrics({
     clock,
-    dropped: { logLines: () => logs.dropped, requestRecords: () => requests?.dropped ?? 0 },
+    dropped: { logLines: () => logs.dropped, requestRecords: () => requests?.dropped ?? 0, feedReaders: () => feed.dropped },
     ...(options.snapshot && { snapshot: options.snapshot }),
     ...(options.isConfiguredModel && { isConfiguredModel: options.isConfiguredModel }),
     ...(options.isConfiguredTarget && { isConfiguredTarget: options.isConfiguredTarget }),
@@ -77,20 +86,23 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     const cleaned = cleanEvent(event, redact, cleanModel);
     if (cleaned.type !== 'rejected' || rejections.admits()) logs.record(cleaned);
     metrics.record(cleaned);
-    if (!('requestId' in cleaned)) return;
+    if (!('requestId' in cleaned)) return feed.record(cleaned, undefined);
     const trace = traces.record(cleaned);
+    feed.record(cleaned, trace);
     if (cleaned.type === 'finished') requests?.record(cleaned, trace);
   }
 
   return {
     attach: (bus) => bus.onAny(listen),
     metrics,
-    timelines: createTimelines(traces, clock),
+    timelines,
+    feed,
     log,
     update(change) {
       if (change.secrets !== undefined) {
         redact = createRedact(change.secrets);
         cleanModel = createModelCleaner(change.secrets);
+        secrets = new SecretMask(change.secrets);
       }
       logs.update(change);
     },
@@ -100,6 +112,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
       await logs.flush();
     },
     async close() {
+      feed.close();
       // The requests file first: it may have something to tell the log.
       await requests?.close();
       await logs.close();

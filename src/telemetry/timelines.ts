@@ -4,6 +4,7 @@ import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Protocol, SchedulingClass } from '../core/request.ts';
 import { tenths } from './log-lines.ts';
+import { storyOf, type Story } from './story.ts';
 import { entryOf, type TimelineEntry } from './timeline-entry.ts';
 import type { Trace, Traces } from './traces.ts';
 
@@ -56,6 +57,8 @@ export interface Timeline extends RequestSummary {
   readonly entries: readonly TimelineEntry[];
   /** Entries that were too many to keep. */
   readonly skippedEntries: number;
+  /** The same in plain words, with the bars of a waterfall; its wording may change. */
+  readonly story: Story;
 }
 
 export interface ListOptions {
@@ -102,7 +105,8 @@ function matches(trace: Trace, filter: Omit<ListOptions, 'limit'>): boolean {
   return filter.outcome === undefined || (finished?.outcome ?? 'running') === filter.outcome;
 }
 
-function summaryOf(trace: Trace, clock: Clock): RequestSummary {
+/** One request as a list shows it. */
+export function summaryOf(trace: Trace, clock: Clock): RequestSummary {
   const { received, finished } = trace;
   return {
     id: received.requestId,
@@ -196,5 +200,6 @@ function timelineOf(trace: Trace, clock: Clock): Timeline {
     backoffMs: tenths(backoffMs),
     entries: told.map((event) => entryOf(event, trace)),
     skippedEntries: trace.skippedEvents,
+    story: storyOf({ ...trace, nowMs: tenths(clock.now() - received.at) }),
   };
 }

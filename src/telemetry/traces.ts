@@ -67,6 +67,16 @@ export class Traces {
     return this.#running.get(requestId) ?? this.#finished.find(requestId) ?? this.#rejected.find(requestId);
   }
 
+  /** Running requests, the one that was received first at the beginning. */
+  longestRunning(countMax: number): Trace[] {
+    const found: Trace[] = [];
+    for (const trace of this.#running.values()) {
+      if (found.length >= countMax) break;
+      found.push(trace);
+    }
+    return found;
+  }
+
   /** All traces, the last received first. */
   newestFirst(): Trace[] {
     return [...this.#running.values(), ...this.#finished.all(), ...this.#rejected.all()].toSorted((a, b) => b.sequence - a.sequence);

@@ -1,0 +1,57 @@
+import { Charts } from './charts.tsx';
+import { Clients } from './clients.tsx';
+import { KeyForm } from './key-form.tsx';
+import { Notices } from './notices.tsx';
+import { Overview } from './overview.tsx';
+import { Queue } from './queue.tsx';
+import { RequestPanel } from './request-panel.tsx';
+import { Requests } from './requests.tsx';
+import { link, model } from './store.ts';
+import { Targets } from './targets.tsx';
+import { TopBar } from './top-bar.tsx';
+
+export function App() {
+  const { phase } = link.value;
+  if (phase === 'key') return <KeyForm />;
+  return (
+    <>
+      <TopBar />
+      <main>{model.value.state === null ? <Waiting /> : <Page />}</main>
+      <RequestPanel />
+    </>
+  );
+}
+
+function Page() {
+  return (
+    <>
+      <Overview />
+      <Targets />
+      <Charts />
+      <div class="columns">
+        <Requests />
+        <div class="side">
+          <Queue />
+          <Notices />
+          <Clients />
+        </div>
+      </div>
+    </>
+  );
+}
+
+/** Before the first frame: nothing stands here that would move when it comes. */
+function Waiting() {
+  const current = link.value;
+  const text =
+    current.phase === 'refused'
+      ? current.message
+      : current.phase === 'lost'
+        ? `No connection to the gateway: ${current.message}. Trying again.`
+        : 'Connecting to the gateway…';
+  return (
+    <p class="notice" role="status">
+      {text}
+    </p>
+  );
+}

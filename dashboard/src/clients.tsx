@@ -1,0 +1,74 @@
+import { count, dollars } from './format.ts';
+import type { ClientActivity, ClientLimit } from './frames.ts';
+import { model } from './store.ts';
+
+const shownMax = 12;
+
+interface ClientRow extends ClientActivity {
+  readonly limits: readonly ClientLimit[];
+}
+
+export function Clients() {
+  const { clients, status } = model.value.state!;
+  const rows = join(clients, status.clientLimits);
+  const hasCost = rows.some(({ costUsd }) => costUsd !== null);
+  return (
+    <section aria-labelledby="clients-title">
+      <h2 id="clients-title">
+        Clients <small>last 5 minutes</small>
+      </h2>
+      <div class="box clients" tabIndex={0} role="region" aria-label="Clients">
+        <table>
+          <thead>
+            <tr>
+              <th scope="col">Client</th>
+              <th scope="col" class="number">
+                Requests
+              </th>
+              <th scope="col" class="number">
+                Failed
+              </th>
+              <th scope="col" class="number">
+                Refused
+              </th>
+              <th scope="col">Limits</th>
+              {hasCost && (
+                <th scope="col" class="number">
+                  Cost
+                </th>
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {rows.slice(0, shownMax).map((row) => (
+              <tr key={row.client}>
+                <th scope="row" class="cut">
+                  {row.client}
+                </th>
+                <td class="number">{count(row.requests)}</td>
+                <td class={row.failed > 0 ? 'number text-bad' : 'number'}>{count(row.failed)}</td>
+                <td class={row.refused > 0 ? 'number text-warn' : 'number'}>{count(row.refused)}</td>
+                <td>{row.limits.length === 0 ? <span class="muted">none</span> : row.limits.map(limitText).join(', ')}</td>
+                {hasCost && <td class="number">{row.costUsd === null ? '–' : dollars(row.costUsd)}</td>}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
+  );
+}
+
+function limitText({ kind, limit, available }: ClientLimit): string {
+  return `${count(Math.max(0, limit - available))} / ${count(limit)} ${kind.replaceAll(/([A-Z])/g, ' $1').toLowerCase()}`;
+}
+
+function join(clients: readonly ClientActivity[], limits: readonly ClientLimit[]): ClientRow[] {
+  const names = [...new Set([...clients.map(({ client }) => client), ...limits.map(({ client }) => client)])];
+  return names
+    .map((client) => {
+      const activity = clients.find((one) => one.client === client) ?? { client, requests: 0, failed: 0, refused: 0, costUsd: null };
+      return { ...activity, limits: limits.filter((one) => one.client === client) };
+    })
+    .toSorted((a, b) => b.requests - a.requests);
+}

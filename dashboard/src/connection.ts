@@ -1,0 +1,99 @@
+/** Keeps the feed open: reads it over fetch, since an EventSource can't send the admin key, and comes back after a break where it stopped. */
+import { ApiError, ask, hasAdminKey, setAdminKey } from './api.ts';
+import type { Frame } from './frames.ts';
+import { SseReader } from './sse.ts';
+
+/** The gateway sends a frame a second: after so long without one the connection is given up. */
+const silentMaxMs = 6_000;
+const retryMinMs = 500;
+const retryMaxMs = 5_000;
+
+export type Link =
+  | { readonly phase: 'connecting' }
+  | { readonly phase: 'live' }
+  /** `since`: when the last frame came, in milliseconds since the epoch. */
+  | { readonly phase: 'lost'; readonly since: number; readonly message: string }
+  /** The admin key is needed; `message`: why the last one was not taken. */
+  | { readonly phase: 'key'; readonly message: string | null }
+  | { readonly phase: 'refused'; readonly message: string };
+
+export interface ConnectionOptions {
+  readonly onFrame: (frame: Frame) => void;
+  readonly onLink: (link: Link) => void;
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  #lastEventId: string | null = null;
+  #lastFrameAt = Date.now();
+  #retryMs = retryMinMs;
+  #attempt: AbortController | null = null;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    setInterval(() => this.#watch(), 1_000);
+  }
+
+  /** Begins, with the admin key where one was typed in. */
+  open(key?: string): void {
+    if (key !== undefined) setAdminKey(key);
+    this.#attempt?.abort();
+    this.#attempt = new AbortController();
+    void this.#run(this.#attempt);
+  }
+
+  #watch(): void {
+    if (this.#attempt !== null && Date.now() - this.#lastFrameAt > silentMaxMs) this.#attempt.abort(new Error('no data from the gateway'));
+  }
+
+  async #run(attempt: AbortController): Promise<void> {
+    this.#lastFrameAt = Date.now();
+    try {
+      await this.#read(attempt.signal);
+      this.#again(attempt, 'the gateway closed the connection');
+    } catch (error) {
+      if (error instanceof ApiError && this.#isFinal(error)) return;
+      this.#again(attempt, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** What no repeat can change without the operator. */
+  #isFinal({ status, message }: ApiError): boolean {
+    if (status === 401) {
+      const refused = hasAdminKey() ? message : null;
+      setAdminKey(null);
+      this.#attempt = null;
+      this.#options.onLink({ phase: 'key', message: refused });
+      return true;
+    }
+    if (status !== 403 && status !== 404) return false;
+    this.#attempt = null;
+    this.#options.onLink({ phase: 'refused', message });
+    return true;
+  }
+
+  #again(attempt: AbortController, message: string): void {
+    if (this.#attempt !== attempt) return;
+    this.#options.onLink({ phase: 'lost', since: this.#lastFrameAt, message });
+    setTimeout(() => this.#attempt === attempt && this.open(), this.#retryMs);
+    this.#lastFrameAt = Date.now() + this.#retryMs;
+    this.#retryMs = Math.min(retryMaxMs, this.#retryMs * 2);
+  }
+
+  async #read(signal: AbortSignal): Promise<void> {
+    const headers: Record<string, string> = this.#lastEventId === null ? {} : { 'last-event-id': this.#lastEventId };
+    const response = await ask('/admin/events', { headers, signal });
+    const reader = new SseReader();
+    const decoder = new TextDecoder();
+    for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
+      this.#lastFrameAt = Date.now();
+      for (const { type, id, data } of reader.push(decoder.decode(bytes, { stream: true }))) {
+        if (type !== 'hello' && type !== 'tick') continue;
+        this.#options.onFrame({ type, data: JSON.parse(data) });
+        this.#lastEventId = id;
+        this.#retryMs = retryMinMs;
+        this.#options.onLink({ phase: 'live' });
+      }
+    }
+  }
+}

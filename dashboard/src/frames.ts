@@ -1,0 +1,16 @@
+/** The types of the feed and the admin API, from where the gateway makes them. Types only: nothing of the gateway is in the page. */
+import type { OperatorStatus } from '../../src/gateway/operator-status.ts';
+import type { FeedState as AnyState, HelloFrame as AnyHello, TickFrame as AnyTick } from '../../src/telemetry/feed-frames.ts';
+
+export type { OperatorStatus, ClientLimit } from '../../src/gateway/operator-status.ts';
+export type { QueueGroup, QueueStatus, TargetStatus } from '../../src/gateway/gateway.ts';
+export type { Cause, ClientActivity, Notice, Point, PointColumn, TargetActivity } from '../../src/telemetry/feed-frames.ts';
+export type { Step } from '../../src/telemetry/story.ts';
+export type { RequestSummary, Timeline } from '../../src/telemetry/timelines.ts';
+export type FeedState = AnyState<OperatorStatus>;
+export type HelloFrame = AnyHello<OperatorStatus>;
+export type TickFrame = AnyTick<OperatorStatus>;
+export type Frame = { readonly type: 'hello'; readonly data: HelloFrame } | { readonly type: 'tick'; readonly data: TickFrame };
+
+/** What colour says: nothing else on the page has one. */
+export type Tone = 'good' | 'info' | 'warn' | 'bad';

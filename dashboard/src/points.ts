@@ -1,0 +1,28 @@
+/** The columns of the charts' points by name. The order is the gateway's (telemetry/feed-frames.ts); a test compares the two. */
+import type { Point, PointColumn } from './frames.ts';
+
+export const POINT_COLUMNS: readonly PointColumn[] = [
+  'at',
+  'received',
+  'succeeded',
+  'failed',
+  'refused',
+  'cancelled',
+  'attempts',
+  'firstContentP50',
+  'firstContentP95',
+  'durationP95',
+  'costUsd',
+];
+export const POINT_MS = 5_000;
+export const POINTS_MAX = 720;
+
+const indexOf = new Map(POINT_COLUMNS.map((name, index) => [name, index]));
+
+export function valueOf(point: Point, name: PointColumn): number | null {
+  return point[indexOf.get(name)!] ?? null;
+}
+
+export function sumOf(points: readonly Point[], name: PointColumn): number {
+  return points.reduce((sum, point) => sum + (valueOf(point, name) ?? 0), 0);
+}

@@ -1,0 +1,127 @@
+import { signal } from '@preact/signals';
+import { useEffect, useRef } from 'preact/hooks';
+import { ApiError, askJson } from './api.ts';
+import { clockSecond, duration } from './format.ts';
+import type { Step, Timeline } from './frames.ts';
+import { openRequest } from './store.ts';
+
+type Loaded = { readonly id: string; readonly timeline: Timeline } | { readonly id: string; readonly message: string };
+const loaded = signal<Loaded | null>(null);
+/** A request that runs is asked for again so often. */
+const refreshMs = 1_000;
+
+/** One request's story beside its waterfall. It lies over the page, so that nothing moves. */
+export function RequestPanel() {
+  const id = openRequest.value;
+  const title = useRef<HTMLHeadingElement>(null);
+  const opener = useRef<Element | null>(null);
+  useEffect(() => {
+    if (id === null) {
+      if (opener.current instanceof HTMLElement) opener.current.focus();
+      opener.current = null;
+      return;
+    }
+    opener.current ??= document.activeElement;
+    title.current?.focus();
+    return follow(id);
+  }, [id]);
+  if (id === null) return null;
+  const current = loaded.value?.id === id ? loaded.value : null;
+  return (
+    <aside class="panel" aria-labelledby="panel-title" onKeyDown={(event) => event.key === 'Escape' && close()}>
+      <header>
+        <h2 id="panel-title" tabIndex={-1} ref={title}>
+          Request <span class="mono">{id}</span>
+        </h2>
+        <button type="button" class="quiet" onClick={close}>
+          Close
+        </button>
+      </header>
+      {current === null ? (
+        <p class="muted">Loading…</p>
+      ) : 'message' in current ? (
+        <p role="alert">{current.message}</p>
+      ) : (
+        <StoryOf timeline={current.timeline} />
+      )}
+    </aside>
+  );
+}
+
+function StoryOf({ timeline }: { timeline: Timeline }) {
+  const { story, durationMs, startedAt, id } = timeline;
+  return (
+    <>
+      <p class="summary">{story.summary}.</p>
+      <ol class="waterfall">
+        {story.steps.map((step, index) => (
+          <Bar key={index} step={step} totalMs={Math.max(1, durationMs)} />
+        ))}
+      </ol>
+      <dl class="facts-list">
+        <dt>Started</dt>
+        <dd>{clockSecond(Date.parse(startedAt))}</dd>
+        <dt>Time</dt>
+        <dd>{story.time}</dd>
+        <dt>Cost</dt>
+        <dd>{story.cost ?? 'nothing is known'}</dd>
+        <dt>In a terminal</dt>
+        <dd>
+          <code>breakwater why {id}</code>
+        </dd>
+      </dl>
+    </>
+  );
+}
+
+function Bar({ step, totalMs }: { step: Step; totalMs: number }) {
+  const { kind, fromMs, toMs, tone, text, firstContentMs } = step;
+  const place = (ms: number): number => Math.min(100, Math.max(0, (ms / totalMs) * 100));
+  const left = place(fromMs);
+  const width = toMs === null ? 0 : Math.max(0.6, place(toMs) - left);
+  return (
+    <li>
+      <span class="when">
+        {duration(fromMs)}
+        {toMs !== null && <span class="muted"> +{duration(toMs - fromMs)}</span>}
+      </span>
+      <span class="lane" aria-hidden="true">
+        <span
+          class={`span ${kind} ${tone} ${toMs === null ? 'instant' : ''}`}
+          style={toMs === null ? { left: `${left}%` } : { left: `${left}%`, width: `${width}%` }}
+        />
+        {firstContentMs !== undefined && <span class="first" style={{ left: `${place(firstContentMs)}%` }} />}
+      </span>
+      <span class={`text ${tone}`}>{text}</span>
+    </li>
+  );
+}
+
+function close(): void {
+  openRequest.value = null;
+}
+
+/** Loads the story, and again while the request runs; returns how to stop. */
+function follow(id: string): () => void {
+  const aborting = new AbortController();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const load = async (): Promise<void> => {
+    try {
+      const timeline = await askJson<Timeline>(`/admin/requests/${encodeURIComponent(id)}`, aborting.signal);
+      loaded.value = { id, timeline };
+      if (timeline.outcome === 'running') timer = setTimeout(() => void load(), refreshMs);
+    } catch (error) {
+      if (aborting.signal.aborted) return;
+      const isForgotten = error instanceof ApiError && error.status === 404;
+      loaded.value = {
+        id,
+        message: isForgotten ? 'The gateway keeps the last thousand requests; this one is not among them any more.' : String(error),
+      };
+    }
+  };
+  void load();
+  return () => {
+    aborting.abort();
+    clearTimeout(timer);
+  };
+}

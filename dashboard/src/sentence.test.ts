@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { activity, now, point, stateWith, target } from './sample-state.ts';
+import { sentenceOf } from './sentence.ts';
+import { targetRows } from './target-rows.ts';
+
+function sentence(change: Parameters<typeof stateWith>[0], recent: Parameters<typeof point>[0] = {}) {
+  const state = stateWith(change);
+  return sentenceOf(state, [point({ at: now - 5_000, ...recent })], targetRows(state));
+}
+
+const failing = activity({
+  calls: 40,
+  failed: 31,
+  causes: [
+    { text: '503 overloaded', count: 25 },
+    { text: 'connection broken before the response', count: 6 },
+  ],
+});
+const good = { received: 60, succeeded: 60 };
+
+test('nothing asked, nothing wrong', () => {
+  const { tone, headline, impact } = sentence({ targets: [target()] });
+  assert.deepEqual([tone, headline, impact], ['good', 'Quiet: no requests in the last minute.', 'Nothing waits.']);
+});
+
+test('all well under load', () => {
+  const { tone, headline, impact } = sentence({ targets: [target()], activity: [activity()] }, good);
+  assert.deepEqual([tone, headline], ['good', 'All targets answer.']);
+  assert.equal(impact, 'Callers see no errors: 60 requests answered in the last minute.');
+});
+
+test('an open breaker is named with how it fails, and whether callers notice', () => {
+  const down = target({ breaker: { state: 'open', openForMs: 4_000, failureRatio: 0.8 } });
+  const hidden = sentence({ targets: [down], activity: [failing] }, good);
+  assert.equal(hidden.headline, 'north/writer is down: 31 of 40 calls failed, most with 503 overloaded; next probe in 4.0 s.');
+  assert.equal(hidden.tone, 'warn');
+  assert.match(hidden.impact, /no errors/);
+  const seen = sentence({ targets: [down], activity: [failing] }, { received: 60, succeeded: 40, failed: 15, refused: 5 });
+  assert.equal(seen.tone, 'bad');
+  assert.match(seen.impact, /Callers see errors: 20 of 60 requests in the last minute \(33 %\)/);
+});
+
+test('the biggest cause comes first, the others follow', () => {
+  const said = sentence({
+    targets: [
+      target({ target: 'south/writer', cooldownMs: 125_000 }),
+      target(),
+      target({ target: 'east/writer', breaker: { state: 'isolated', openForMs: null, failureRatio: 0 } }),
+    ],
+    activity: [failing],
+  });
+  assert.match(said.headline, /^north\/writer is failing: 31 of 40 calls failed/);
+  assert.deepEqual(said.others[0], 'east/writer is isolated by an operator');
+  assert.match(said.others[1]!, /^south\/writer is limited until \d\d:02$/);
+});
+
+test('a refused key is named before all else', () => {
+  const quarantine = { reason: 'auth', status: 401, code: null, message: 'bad key' } as const;
+  const said = sentence({ targets: [target({ benchedMs: 30_000, quarantine }), target({ target: 'south/writer' })], activity: [failing] });
+  assert.equal(said.headline, 'north/writer: key refused, tried again in 30 s.');
+});
+
+test('one of several refused keys is no outage', () => {
+  const said = sentence({ targets: [target({ benchedMs: 30_000 }), target({ credential: 2 })], activity: [activity()] }, good);
+  assert.equal(said.headline, 'north/writer: 1 of 2 keys quarantined.');
+  assert.equal(said.tone, 'warn');
+});
+
+test('a used-up limit is reported only where somebody waits for it', () => {
+  const full = target({ limits: [{ kind: 'concurrency', limit: 8, available: 0 }], inFlight: 8 });
+  assert.equal(sentence({ targets: [full], activity: [activity()] }, good).headline, 'All targets answer.');
+  const waiting = sentence({ targets: [full], activity: [activity()], queue: { waiting: 34, oldestMs: 8_000 } }, good);
+  assert.equal(waiting.headline, 'north/writer is at its limit (concurrency).');
+  assert.match(waiting.impact, /34 wait, the longest for 8\.0 s\./);
+  assert.equal(waiting.tone, 'warn');
+});
+
+test('errors without a broken target are not called calm', () => {
+  const said = sentence({ targets: [target()], activity: [activity()] }, { received: 60, succeeded: 30, refused: 30 });
+  assert.deepEqual([said.tone, said.headline], ['bad', 'Requests fail although no target looks broken.']);
+});
+
+test('a gateway that shuts down says so', () => {
+  const said = sentence({ phase: 'draining', queue: { inFlight: 3 } });
+  assert.equal(`${said.headline} ${said.impact}`, 'Shutting down: new requests are refused. 3 requests still running.');
+});

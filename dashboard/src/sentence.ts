@@ -1,0 +1,154 @@
+/**
+ * The sentence at the top: the state and its biggest cause, then what it means for callers. It answers an operator's three questions at night: what
+ * is wrong, does anybody notice, and what will happen next. Pure.
+ */
+import type { FeedState, Point, Tone } from './frames.ts';
+import { clockTime, count, duration, percent, plural } from './format.ts';
+import { sumOf, valueOf } from './points.ts';
+import { isFailing, type TargetRow } from './target-rows.ts';
+
+/** The impact on callers is taken over this time, in milliseconds. */
+const impactMs = 60_000;
+/** Errors up to this share of requests are no alarm. */
+const errorShareQuiet = 0.01;
+/** Waits up to this long are as usual where a limit is full, in milliseconds. */
+const waitQuietMs = 2_000;
+/** A pause that ends within this time is said as a duration, a later one as a time of day. */
+const soonMs = 60_000;
+const othersShown = 3;
+
+export interface Sentence {
+  readonly tone: Tone;
+  /** The biggest cause. */
+  readonly headline: string;
+  /** What it means for callers. */
+  readonly impact: string;
+  /** Other things that are not as they should be. */
+  readonly others: readonly string[];
+}
+
+interface Trouble {
+  readonly kind: 'target' | 'queue';
+  readonly tone: Tone;
+  /** The larger comes first. */
+  readonly weight: number;
+  readonly text: string;
+}
+
+export function sentenceOf(state: FeedState, points: readonly Point[], rows: readonly TargetRow[]): Sentence {
+  const callers = impactOf(state, points);
+  const isWaiting = state.status.queue.waiting > 0;
+  const troubles = [...rows.map((row) => troubleOf(row, state.at, isWaiting)), queueTrouble(state)]
+    .filter((trouble) => trouble !== null)
+    .toSorted((a, b) => b.weight - a.weight);
+  if (state.phase === 'draining') {
+    const running = plural(state.status.queue.inFlight, 'request');
+    return { tone: 'warn', headline: 'Shutting down: new requests are refused.', impact: `${running} still running.`, others: [] };
+  }
+  const [biggest, ...others] = troubles;
+  const isQueue = biggest !== undefined && biggest.kind === 'queue';
+  const tone = callers.tone === 'bad' || biggest?.tone !== 'bad' ? worst(callers.tone, biggest?.tone ?? 'good') : 'warn';
+  return {
+    tone,
+    headline: biggest === undefined ? calm(state, callers) : `${biggest.text}.`,
+    impact: isQueue ? callers.text : `${callers.text}${callers.waits}`,
+    others: others
+      .filter(({ kind }) => kind !== 'queue')
+      .slice(0, othersShown)
+      .map(({ text }) => text),
+  };
+}
+
+function calm(state: FeedState, callers: Impact): string {
+  if (callers.tone === 'bad') return 'Requests fail although no target looks broken.';
+  if (callers.requests === 0)
+    return state.status.targets.length === 0 ? 'No target has been used yet.' : 'Quiet: no requests in the last minute.';
+  return 'All targets answer.';
+}
+
+interface Impact {
+  readonly tone: Tone;
+  readonly text: string;
+  /** Begins with a space; empty: nothing waits that is worth a word. */
+  readonly waits: string;
+  readonly requests: number;
+}
+
+function impactOf({ at, rates, status }: FeedState, points: readonly Point[]): Impact {
+  const recent = points.filter((point) => (valueOf(point, 'at') ?? 0) >= at - impactMs);
+  const isEarly = sumOf(recent, 'received') === 0;
+  const ok = isEarly ? rates.succeeded : sumOf(recent, 'succeeded');
+  const failed = isEarly ? rates.failed + rates.refused : sumOf(recent, 'failed') + sumOf(recent, 'refused');
+  const requests = ok + failed;
+  const { waiting, oldestMs } = status.queue;
+  const waits =
+    waiting === 0 || (oldestMs < waitQuietMs && requests > 0)
+      ? ''
+      : ` ${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'}, the longest for ${duration(oldestMs)}.`;
+  if (requests === 0)
+    return { tone: 'good', text: waiting === 0 ? 'Nothing waits.' : 'Nothing has been answered in the last minute.', waits, requests };
+  const share = failed / requests;
+  if (failed === 0)
+    return { tone: 'good', text: `Callers see no errors: ${plural(ok, 'request')} answered in the last minute.`, waits, requests };
+  const tone = share > errorShareQuiet ? 'bad' : 'good';
+  return {
+    tone,
+    text: `Callers see errors: ${count(failed)} of ${plural(requests, 'request')} in the last minute (${percent(share)}).`,
+    waits,
+    requests,
+  };
+}
+
+function troubleOf(row: TargetRow, now: number, isWaiting: boolean): Trouble | null {
+  const { name, calls, failed, causes } = row;
+  const cause = causes[0] === undefined ? '' : `, ${causes[0].count === failed ? 'all' : 'most'} with ${causes[0].text}`;
+  const how = failed === 0 ? '' : `: ${count(failed)} of ${plural(calls, 'call')} failed${cause}`;
+  switch (row.state) {
+    case 'breaker open':
+      return { kind: 'target', tone: 'bad', weight: 4_000 + failed, text: `${name} is down${how}${soon(row.waitMs, now, '; next probe')}` };
+    case 'key refused':
+    case 'quota spent':
+      return {
+        kind: 'target',
+        tone: 'bad',
+        weight: 5_000 + failed,
+        text: `${name}: ${row.state}${soon(row.waitMs, now, ', tried again')}`,
+      };
+    case 'isolated':
+      return { kind: 'target', tone: 'warn', weight: 1_000, text: `${name} is isolated by an operator` };
+    case 'cooldown':
+      return { kind: 'target', tone: 'warn', weight: 500 + failed, text: `${name} is limited${until(row.waitMs, now)}` };
+    case 'at its limit':
+      // A limit that is used up is nothing to report unless somebody waits for it.
+      return isWaiting ? { kind: 'target', tone: 'warn', weight: 300, text: `${name} is at its limit (${row.detail ?? ''})` } : null;
+  }
+  if (isFailing(row)) return { kind: 'target', tone: 'bad', weight: 3_000 + failed, text: `${name} is failing${how}` };
+  return row.tone === 'warn' && row.detail !== null ? { kind: 'target', tone: 'warn', weight: 50, text: `${name}: ${row.detail}` } : null;
+}
+
+function queueTrouble({ status }: FeedState): Trouble | null {
+  const { waiting, oldestMs } = status.queue;
+  if (waiting === 0 || oldestMs < waitQuietMs) return null;
+  return {
+    kind: 'queue',
+    tone: 'warn',
+    weight: 200,
+    text: `${plural(waiting, 'request waits', 'requests wait')}, the longest for ${duration(oldestMs)}`,
+  };
+}
+
+function until(waitMs: number | null, now: number): string {
+  if (waitMs === null) return '';
+  return waitMs < soonMs ? ` for ${duration(waitMs)}` : ` until ${clockTime(now + waitMs)}`;
+}
+
+function soon(waitMs: number | null, now: number, what: string): string {
+  if (waitMs === null) return '';
+  return waitMs < soonMs ? `${what} in ${duration(waitMs)}` : `${what} at ${clockTime(now + waitMs)}`;
+}
+
+const order: readonly Tone[] = ['good', 'info', 'warn', 'bad'];
+
+function worst(a: Tone, b: Tone): Tone {
+  return order.indexOf(a) > order.indexOf(b) ? a : b;
+}

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { activity, stateWith, target } from './sample-state.ts';
+import { targetRows } from './target-rows.ts';
+
+const only = (...targets: ReturnType<typeof target>[]) => targetRows(stateWith({ targets, activity: [activity()] }))[0]!;
+
+test('the keys of one target are one row, their limits summed', () => {
+  const limits = [{ kind: 'requestsPerMinute', limit: 600, available: 100 }];
+  const row = only(target({ limits, inFlight: 2 }), target({ credential: 2, limits, inFlight: 3 }));
+  assert.deepEqual([row.keys, row.inFlight], [2, 5]);
+  assert.deepEqual(row.limits, [{ label: 'req/min', used: 1_000, limit: 1_200, source: 'configured' }]);
+});
+
+test('a limit that is configured and reported is shown once: the one that leaves less', () => {
+  const learned = {
+    ...target().learned,
+    limits: [{ kind: 'requests', source: 'told', windowMs: 60_000, limit: 500, available: 20 } as const],
+  };
+  const row = only(target({ limits: [{ kind: 'requestsPerMinute', limit: 600, available: 300 }], learned }));
+  assert.deepEqual(row.limits, [{ label: 'req/min', used: 480, limit: 500, source: 'reported by the provider' }]);
+});
+
+test('the fullest limit comes first', () => {
+  const row = only(
+    target({
+      limits: [
+        { kind: 'requestsPerMinute', limit: 600, available: 590 },
+        { kind: 'tokensPerMinute', limit: 1_000, available: 100 },
+      ],
+    }),
+  );
+  assert.deepEqual(
+    row.limits.map(({ label }) => label),
+    ['tok/min', 'req/min'],
+  );
+});
+
+for (const [state, change] of [
+  ['breaker open', { breaker: { state: 'open', openForMs: 1_000, failureRatio: 1 } }],
+  ['probing', { breaker: { state: 'half-open', openForMs: null, failureRatio: 1 } }],
+  ['isolated', { breaker: { state: 'isolated', openForMs: null, failureRatio: 0 } }],
+  ['cooldown', { cooldownMs: 4_000 }],
+  ['key refused', { benchedMs: 4_000, quarantine: { reason: 'auth', status: 401, code: null, message: '' } }],
+  ['quota spent', { benchedMs: 4_000, quarantine: { reason: 'quota', status: 429, code: null, message: '' } }],
+  ['ok', {}],
+] as const) {
+  test(`a target is called ${state}`, () => assert.equal(only(target(change)).state, state));
+}
+
+test('a few failures do not make a target failing, one in ten does', () => {
+  const stateOf = (calls: number, failed: number) =>
+    targetRows(stateWith({ targets: [target()], activity: [activity({ calls, failed })] }))[0]!.state;
+  assert.deepEqual([stateOf(4, 4), stateOf(100, 9), stateOf(100, 10)], ['ok', 'ok', 'failing']);
+});
+
+test('a target without calls is idle', () => {
+  assert.equal(targetRows(stateWith({ targets: [target()] }))[0]!.state, 'idle');
+});

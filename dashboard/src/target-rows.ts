@@ -1,0 +1,159 @@
+/** One row for each target: its credentials' status and its recent calls, joined, with its state in words. Pure. */
+import type { Cause, FeedState, TargetActivity, TargetStatus, Tone } from './frames.ts';
+import { duration } from './format.ts';
+
+/** From this share of failed calls on, of at least so many calls, a target is called failing. */
+const failingShare = 0.1;
+const failingCalls = 5;
+
+export interface LimitUse {
+  readonly label: string;
+  readonly used: number;
+  readonly limit: number;
+  /** `configured`, `reported by the provider`, `inferred` */
+  readonly source: string;
+}
+
+export interface TargetRow {
+  readonly name: string;
+  readonly provider: string;
+  readonly model: string;
+  readonly keys: number;
+  readonly tone: Tone;
+  /** The state in one or two words. */
+  readonly state: string;
+  /** What more there is to say of it: a countdown, a message. */
+  readonly detail: string | null;
+  readonly isIsolated: boolean;
+  /** Milliseconds until the target may be used again; null: it may be now, or nothing is known. */
+  readonly waitMs: number | null;
+  readonly calls: number;
+  readonly failed: number;
+  /** Of all targets' calls, from 0 to 1. */
+  readonly share: number;
+  readonly causes: readonly Cause[];
+  readonly strip: readonly number[];
+  readonly firstContentP50: number | null;
+  readonly firstContentP95: number | null;
+  readonly inFlight: number;
+  readonly limits: readonly LimitUse[];
+  readonly costUsd: number | null;
+}
+
+export function targetRows(state: FeedState): TargetRow[] {
+  const activity = new Map(state.targets.map((one) => [one.target, one]));
+  const total = state.targets.reduce((sum, { calls }) => sum + calls, 0);
+  const byName = new Map<string, TargetStatus[]>();
+  for (const status of state.status.targets) byName.set(status.target, [...(byName.get(status.target) ?? []), status]);
+  return Array.from(byName, ([name, statuses]) => rowOf(name, statuses, activity.get(name), total));
+}
+
+export function isFailing({ calls, failed }: Pick<TargetRow, 'calls' | 'failed'>): boolean {
+  return calls >= failingCalls && failed / calls >= failingShare;
+}
+
+function rowOf(name: string, statuses: readonly TargetStatus[], activity: TargetActivity | undefined, total: number): TargetRow {
+  const first = statuses[0]!;
+  const calls = activity?.calls ?? 0;
+  const failed = activity?.failed ?? 0;
+  const limits = limitsOf(statuses);
+  return {
+    name,
+    provider: first.provider,
+    model: first.model,
+    keys: statuses.length,
+    ...stateOf(statuses, calls, failed, limits),
+    isIsolated: first.breaker.state === 'isolated',
+    calls,
+    failed,
+    share: total === 0 ? 0 : calls / total,
+    causes: activity?.causes ?? [],
+    strip: activity?.strip ?? [],
+    firstContentP50: activity?.firstContentP50 ?? null,
+    firstContentP95: activity?.firstContentP95 ?? null,
+    inFlight: statuses.reduce((sum, { inFlight }) => sum + inFlight, 0),
+    limits,
+    costUsd: activity?.costUsd ?? null,
+  };
+}
+
+type Condition = Pick<TargetRow, 'tone' | 'state' | 'detail' | 'waitMs'>;
+
+function stateOf(statuses: readonly TargetStatus[], calls: number, failed: number, limits: readonly LimitUse[]): Condition {
+  const { breaker } = statuses[0]!;
+  if (breaker.state === 'isolated') return { tone: 'warn', state: 'isolated', detail: 'by an operator, until reset', waitMs: null };
+  if (breaker.state === 'open') {
+    const waitMs = breaker.openForMs;
+    return { tone: 'bad', state: 'breaker open', detail: waitMs === null ? null : `probe in ${duration(waitMs)}`, waitMs };
+  }
+  const out = statuses.filter(({ benchedMs }) => benchedMs > 0);
+  if (out.length === statuses.length) return quarantined(out);
+  if (breaker.state === 'half-open') return { tone: 'warn', state: 'probing', detail: 'breaker half-open', waitMs: null };
+  const pausedMs = Math.min(...statuses.map(({ cooldownMs }) => cooldownMs));
+  if (pausedMs > 0) return { tone: 'warn', state: 'cooldown', detail: `for ${duration(pausedMs)}`, waitMs: pausedMs };
+  if (isFailing({ calls, failed }))
+    return { tone: 'bad', state: 'failing', detail: out.length > 0 ? keysOut(out, statuses) : null, waitMs: null };
+  if (out.length > 0) return { tone: 'warn', state: 'ok', detail: keysOut(out, statuses), waitMs: null };
+  const full = limits.find(({ used, limit }) => limit - used < 1);
+  if (full !== undefined) return { tone: 'warn', state: 'at its limit', detail: full.label, waitMs: null };
+  return { tone: 'good', state: calls === 0 ? 'idle' : 'ok', detail: null, waitMs: null };
+}
+
+function quarantined(out: readonly TargetStatus[]): Condition {
+  const waitMs = Math.min(...out.map(({ benchedMs }) => benchedMs));
+  const why = out[0]!.quarantine?.reason === 'quota' ? 'quota spent' : 'key refused';
+  return { tone: 'bad', state: why, detail: `for ${duration(waitMs)}`, waitMs };
+}
+
+function keysOut(out: readonly TargetStatus[], all: readonly TargetStatus[]): string {
+  return `${out.length} of ${all.length} keys quarantined`;
+}
+
+const kindLabels: Readonly<Record<string, string>> = {
+  requestsPerSecond: 'req/s',
+  requestsPerMinute: 'req/min',
+  requestsPerDay: 'req/day',
+  tokensPerMinute: 'tok/min',
+  tokensPerDay: 'tok/day',
+  inputTokensPerMinute: 'in/min',
+  outputTokensPerMinute: 'out/min',
+  concurrency: 'concurrency',
+};
+
+/** Of each kind the tightest that is known, summed over the credentials; the fullest first. */
+function limitsOf(statuses: readonly TargetStatus[]): LimitUse[] {
+  const sums = new Map<string, LimitUse>();
+  for (const one of statuses.flatMap((status) => [...tightest(status).values()])) {
+    const before = sums.get(one.label);
+    sums.set(one.label, before === undefined ? one : { ...one, used: one.used + before.used, limit: one.limit + before.limit });
+  }
+  return [...sums.values()].toSorted((a, b) => b.used / b.limit - a.used / a.limit);
+}
+
+/** A limit may be configured, reported and inferred at once; the one that leaves least counts. */
+function tightest({ limits, learned, inFlight }: TargetStatus): Map<string, LimitUse> {
+  const found = new Map<string, LimitUse>();
+  const add = (label: string, limit: number, available: number, source: string): void => {
+    const before = found.get(label);
+    if (before !== undefined && before.limit - before.used <= available) return;
+    found.set(label, { label, source, used: Math.max(0, limit - available), limit });
+  };
+  for (const { kind, limit, available } of limits) add(kindLabels[kind] ?? kind, limit, available, 'configured');
+  for (const { kind, windowMs, limit, available, source } of learned.limits)
+    add(
+      `${learnedLabel(kind)}/${windowLabel(windowMs)}`,
+      limit,
+      available,
+      source === 'told' ? 'reported by the provider' : 'inferred from refusals',
+    );
+  if (learned.concurrency !== null) add('concurrency', learned.concurrency, learned.concurrency - inFlight, 'inferred from overload');
+  return found;
+}
+
+function learnedLabel(kind: string): string {
+  return { requests: 'req', tokens: 'tok', inputTokens: 'in', outputTokens: 'out' }[kind] ?? kind;
+}
+
+function windowLabel(windowMs: number): string {
+  return { 1_000: 's', 60_000: 'min', 3_600_000: 'h', 86_400_000: 'day' }[windowMs] ?? duration(windowMs);
+}

@@ -1,0 +1,129 @@
+import { count, dollars, durationOrDash, percent } from './format.ts';
+import { model, rows } from './store.ts';
+import { changeLabels, Confirm, problem, wish, type Wish } from './target-change.tsx';
+import { Limit, Strip } from './target-cells.tsx';
+import { isFailing, type TargetRow } from './target-rows.ts';
+
+export function Targets() {
+  const all = rows.value;
+  const unshown = model.value.state?.status.unshownTargets ?? 0;
+  const hasCost = all.some(({ costUsd }) => costUsd !== null);
+  return (
+    <section aria-labelledby="targets-title">
+      <h2 id="targets-title">
+        Targets <small>calls of the last 5 minutes{unshown > 0 ? `; ${unshown} more are not shown` : ''}</small>
+        {problem.value !== null && (
+          <small class="text-bad" role="alert">
+            {problem.value}
+          </small>
+        )}
+      </h2>
+      <div class="scroll-x">
+        <table class="targets">
+          <thead>
+            <tr>
+              <th scope="col">Target</th>
+              <th scope="col">State</th>
+              <th scope="col">5 minutes</th>
+              <th scope="col" class="number">
+                Calls
+              </th>
+              <th scope="col" class="number">
+                Failed
+              </th>
+              <th scope="col">How it fails</th>
+              <th scope="col" class="number">
+                First content p50 / p95
+              </th>
+              <th scope="col" class="number">
+                In flight
+              </th>
+              <th scope="col">Limits, used of known</th>
+              {hasCost && (
+                <th scope="col" class="number">
+                  Cost
+                </th>
+              )}
+              <th scope="col">
+                <span class="hidden">Actions</span>
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {all.map((row) => (
+              <Row key={row.name} row={row} hasCost={hasCost} />
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {all.length === 0 && <p class="empty">No target is known yet: one appears with the first request for its model.</p>}
+      <Confirm />
+    </section>
+  );
+}
+
+function Row({ row, hasCost }: { row: TargetRow; hasCost: boolean }) {
+  const failing = isFailing(row);
+  return (
+    <tr class={`state-${row.tone}`}>
+      <th scope="row">
+        <span class="name" title={row.name}>
+          <span class="muted">{row.provider}/</span>
+          {row.model}
+        </span>
+        {row.keys > 1 && <span class="sub">{row.keys} keys</span>}
+      </th>
+      <td class={`state ${row.tone}`}>
+        <i class="dot" /> {row.state}
+        <span class="sub">{row.detail ?? ''}</span>
+      </td>
+      <td class="strip-cell">
+        <Strip values={row.strip} name={row.name} />
+      </td>
+      <td class="number" data-label="calls">
+        {count(row.calls)}
+        <span class="sub">{row.calls === 0 ? '' : percent(row.share)}</span>
+      </td>
+      <td class={`number ${failing ? 'text-bad strong' : ''}`} data-label="failed">
+        {row.calls === 0 ? '–' : percent(row.failed / row.calls)}
+        <span class="sub">{row.failed === 0 ? '' : count(row.failed)}</span>
+      </td>
+      <td class="causes">
+        <span class={failing ? 'text-bad' : ''}>{row.causes.map(({ text, count: times }) => `${text} ×${count(times)}`).join(' · ')}</span>
+        <span class="sub" title={row.causes[0]?.message}>
+          {row.causes[0]?.message === undefined ? '' : `“${row.causes[0].message}”`}
+        </span>
+      </td>
+      <td class="number" data-label="first content">
+        {durationOrDash(row.firstContentP50)} <span class="muted">/ {durationOrDash(row.firstContentP95)}</span>
+      </td>
+      <td class="number" data-label="in flight">
+        {count(row.inFlight)}
+      </td>
+      <td class="limits">
+        {row.limits.slice(0, 2).map((limit) => (
+          <Limit key={limit.label} limit={limit} />
+        ))}
+        {row.limits.length === 0 && <span class="muted">none known</span>}
+      </td>
+      {hasCost && (
+        <td class="number" data-label="cost">
+          {row.costUsd === null ? '–' : dollars(row.costUsd)}
+        </td>
+      )}
+      <td class="actions">
+        {!row.isIsolated && <Change target={row.name} change="isolate" />}
+        <Change target={row.name} change="reset" />
+      </td>
+    </tr>
+  );
+}
+
+function Change(asked: Wish) {
+  const label = changeLabels[asked.change];
+  return (
+    <button type="button" class="quiet" aria-label={`${label} ${asked.target}`} onClick={() => (wish.value = asked)}>
+      {label}
+    </button>
+  );
+}

@@ -1,0 +1,41 @@
+// In a checkout: builds the dashboard where it is missing or older than its source. A build that fails is reported and ends nothing.
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { childEnv, root } from './setup.mjs';
+
+const source = join(root, 'dashboard');
+const page = join(root, 'dist', 'dashboard', 'index.html');
+const cache = join(root, 'node_modules', '.cache');
+const stampFile = join(cache, 'dashboard-stamp');
+/** It takes a second or two; a machine that is starved for time starts without the page. */
+const timeoutMs = 60_000;
+
+export function buildDashboardOnce(node) {
+  try {
+    const stamp = stampOf();
+    if (existsSync(page) && existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+    const { status, error } = spawnSync(node, ['scripts/build-dashboard.mjs'], {
+      cwd: root,
+      env: childEnv(),
+      stdio: ['ignore', 2, 2],
+      timeout: timeoutMs,
+    });
+    if (status !== 0) throw error ?? new Error(`exit ${status}`);
+    mkdirSync(cache, { recursive: true });
+    writeFileSync(stampFile, stamp);
+  } catch (error) {
+    process.stderr.write(`breakwater: the dashboard could not be built (${error.message}); the gateway runs without it\n`);
+  }
+}
+
+/** Of what the page is made of: its source, and the versions of what is bundled with it. */
+function stampOf() {
+  const hash = createHash('sha256');
+  const files = readdirSync(source, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  for (const path of [...files.map(({ parentPath, name }) => join(parentPath, name)).toSorted(), join(root, 'package-lock.json')]) {
+    hash.update(path.slice(root.length)).update(readFileSync(path));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,46 @@
+/** What the dashboard shows of the gateway itself, once a second: bounded, however large the configuration is. */
+import type { Gateway, QueueStatus, TargetStatus } from './gateway.ts';
+
+/** Targets (one for each credential) and client limits in one frame. */
+const targetsMax = 200;
+const clientLimitsMax = 200;
+
+/** JSON-ready. */
+export interface OperatorStatus {
+  readonly simulated: boolean;
+  readonly queue: QueueStatus;
+  readonly targets: readonly TargetStatus[];
+  /** Targets that are not in `targets`. */
+  readonly unshownTargets: number;
+  readonly clientLimits: readonly ClientLimit[];
+}
+
+export interface ClientLimit {
+  readonly client: string;
+  readonly kind: string;
+  readonly limit: number;
+  readonly available: number;
+}
+
+export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorStatus {
+  const targets = gateway.targets();
+  return {
+    simulated,
+    queue: gateway.queue(),
+    targets: targets.slice(0, targetsMax),
+    unshownTargets: Math.max(0, targets.length - targetsMax),
+    clientLimits: clientLimitsOf(gateway),
+  };
+}
+
+/** `client web:requestsPerMinute` is a limit of the client `web`. */
+function clientLimitsOf(gateway: Gateway): ClientLimit[] {
+  if (gateway.config.clients.length === 0) return [];
+  return gateway
+    .snapshot()
+    .resources.flatMap(({ id, limit, available }) => {
+      const match = /^client (.+):(\w+)$/.exec(id);
+      return match === null || limit === null ? [] : [{ client: match[1]!, kind: match[2]!, limit, available }];
+    })
+    .slice(0, clientLimitsMax);
+}

@@ -1,0 +1,73 @@
+/** `GET /admin/events`: the dashboard's feed as server-sent events (HTML standard, 9.2). What it holds is described in telemetry/feed-frames.ts. */
+import { BreakwaterError } from '../core/errors.ts';
+import type { FeedReader, FeedSubscription } from '../telemetry/feed.ts';
+import type { Call } from './call.ts';
+import type { Exchange } from './exchange.ts';
+
+/** When a place for a reader may be free, in milliseconds. */
+const placeRetryMs = 10_000;
+const headers = [
+  'content-type',
+  'text/event-stream',
+  'cache-control',
+  'no-store',
+  'x-accel-buffering',
+  'no',
+  'x-content-type-options',
+  'nosniff',
+];
+
+export function showEvents(call: Call): void {
+  const { feed } = call.app;
+  if (feed === null) throw new BreakwaterError('not_found', 'no events are kept here');
+  if (call.exchange.method === 'HEAD') return call.sendNothing(200, [...headers]);
+  const reader = new ExchangeReader(call.exchange, [...headers, 'x-request-id', call.id]);
+  const subscription = feed.subscribe(reader, call.exchange.header('last-event-id') ?? null);
+  if (subscription === null)
+    throw new BreakwaterError('queue_full', 'too many readers of /admin/events, or the gateway is stopping', {
+      retryAfterMs: placeRetryMs,
+    });
+  reader.begin(subscription);
+}
+
+/** One reader over its exchange. The head is held back until it is certain that it is taken. */
+class ExchangeReader implements FeedReader {
+  readonly #exchange: Exchange;
+  readonly #headers: string[];
+  #subscription: FeedSubscription | null = null;
+  #waiting: Uint8Array | null = null;
+
+  constructor(exchange: Exchange, head: string[]) {
+    this.#exchange = exchange;
+    this.#headers = head;
+  }
+
+  begin(subscription: FeedSubscription): void {
+    this.#subscription = subscription;
+    const { hasLeft } = this.#exchange;
+    if (hasLeft) return subscription.stop();
+    this.#exchange.onLeave = () => subscription.stop();
+    this.#exchange.head(200, this.#headers);
+    const first = this.#waiting;
+    this.#waiting = null;
+    if (first === null || this.send(first)) subscription.caughtUp();
+  }
+
+  send(event: Uint8Array): boolean {
+    // The first frame comes while the feed takes this reader.
+    if (this.#subscription === null) {
+      this.#waiting = event;
+      return false;
+    }
+    if (this.#exchange.write(event)) return true;
+    this.#exchange.onDrain(() => this.#subscription?.caughtUp());
+    return false;
+  }
+
+  close(cause: 'behind' | 'stopped'): void {
+    this.#exchange.onLeave = null;
+    // One that did not keep up may never take the rest.
+    if (cause === 'behind') this.#exchange.abort();
+    else this.#exchange.end();
+  }
+}

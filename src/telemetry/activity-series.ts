@@ -1,0 +1,123 @@
+/**
+ * The last hour of all requests, in intervals of five seconds: what the dashboard's charts show. Constant memory. Requests that are rejected before
+ * a route is found (a wrong key, an unknown path) are no part of it: they say nothing about the service.
+ */
+import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
+import { POINT_COLUMNS, POINT_MS, POINTS_MAX, type Point, type PointColumn, type Rates } from './feed-frames.ts';
+import { LogHistogram } from './log-histogram.ts';
+
+const columnOf = Object.fromEntries(POINT_COLUMNS.map((name, index) => [name, index])) as Record<PointColumn, number>;
+const outcomeColumns: Readonly<Record<RequestOutcome, PointColumn>> = {
+  success: 'succeeded',
+  failed: 'failed',
+  interrupted: 'failed',
+  refused: 'refused',
+  cancelled: 'cancelled',
+};
+/** Intervals that the rates are taken over, besides the current one. */
+const rateIntervals = 2;
+
+export class ActivitySeries {
+  readonly #points: (number | null)[][] = [];
+  readonly #firstContent = new LogHistogram();
+  readonly #duration = new LogHistogram();
+  #slot: number;
+  #current: (number | null)[];
+  #finishedPoints = 0;
+
+  /** `epochMs`: the wall clock now, as in every other call. */
+  constructor(epochMs: number) {
+    this.#slot = slotOf(epochMs);
+    this.#current = emptyPoint(this.#slot);
+  }
+
+  /** Points that are complete, since the start: counts on as old ones are given up. */
+  get finishedPoints(): number {
+    return this.#finishedPoints;
+  }
+
+  received(epochMs: number): void {
+    this.roll(epochMs);
+    this.#count('received');
+  }
+
+  attempt(epochMs: number): void {
+    this.roll(epochMs);
+    this.#count('attempts');
+  }
+
+  finished(event: FinishedEvent, epochMs: number): void {
+    this.roll(epochMs);
+    this.#count(outcomeColumns[event.outcome]);
+    if (event.outcome === 'success') {
+      this.#duration.add(event.durationMs);
+      if (event.firstContentMs !== null) this.#firstContent.add(event.firstContentMs);
+    }
+    if (event.costUsd !== null) this.#current[columnOf.costUsd] = (this.#current[columnOf.costUsd] ?? 0) + event.costUsd;
+  }
+
+  /** Completes the intervals that have passed. */
+  roll(epochMs: number): void {
+    const slot = slotOf(epochMs);
+    if (slot === this.#slot || slot === this.#slot - 1) return;
+    // The wall clock was set back: what follows is told by it.
+    if (slot < this.#slot) return this.#begin(slot);
+    // After a long silence, or a jump of the wall clock, no more points are made than are kept.
+    const from = Math.max(this.#slot + 1, slot - POINTS_MAX);
+    this.#begin(slot);
+    for (let empty = from; empty < slot; empty++) this.#keep(emptyPoint(empty));
+  }
+
+  /** Complete points from the one with this number on, as far as they are kept. */
+  since(number: number): readonly Point[] {
+    const missing = this.#finishedPoints - number;
+    return missing <= 0 ? [] : this.#points.slice(-missing);
+  }
+
+  rates(epochMs: number): Rates {
+    this.roll(epochMs);
+    const points = [...this.#points.slice(-rateIntervals), this.#current];
+    const sum = (name: PointColumn): number => points.reduce((total, point) => total + (point[columnOf[name]] ?? 0), 0);
+    const seconds = ((points.length - 1) * POINT_MS + (epochMs - this.#slot * POINT_MS)) / 1_000;
+    return {
+      seconds: Math.max(1, Math.round(seconds * 10) / 10),
+      received: sum('received'),
+      succeeded: sum('succeeded'),
+      failed: sum('failed'),
+      refused: sum('refused'),
+      cancelled: sum('cancelled'),
+      attempts: sum('attempts'),
+    };
+  }
+
+  #count(name: PointColumn): void {
+    const column = columnOf[name];
+    this.#current[column] = (this.#current[column] ?? 0) + 1;
+  }
+
+  /** Completes the current interval and begins this one. */
+  #begin(slot: number): void {
+    this.#current[columnOf.firstContentP50] = this.#firstContent.quantile(0.5);
+    this.#current[columnOf.firstContentP95] = this.#firstContent.quantile(0.95);
+    this.#current[columnOf.durationP95] = this.#duration.quantile(0.95);
+    this.#firstContent.clear();
+    this.#duration.clear();
+    this.#keep(this.#current);
+    this.#slot = slot;
+    this.#current = emptyPoint(slot);
+  }
+
+  #keep(point: (number | null)[]): void {
+    this.#points.push(point);
+    this.#finishedPoints++;
+    if (this.#points.length > POINTS_MAX) this.#points.shift();
+  }
+}
+
+function slotOf(epochMs: number): number {
+  return Math.floor(epochMs / POINT_MS);
+}
+
+function emptyPoint(slot: number): (number | null)[] {
+  return [slot * POINT_MS, 0, 0, 0, 0, 0, 0, null, null, null, null];
+}

@@ -1,0 +1,279 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { EventBus } from '../core/events.ts';
+import { createManualClock } from '../testing/manual-clock.ts';
+import { behindMaxMs, readersMax, tickMs, type FeedReader, type FeedSubscription } from './feed.ts';
+import type { HelloFrame, TickFrame } from './feed-frames.ts';
+import { attempt, attemptEnd, failedAttempt, finished, received } from './sample-events.ts';
+import { createTelemetry } from './telemetry.ts';
+
+interface Frame {
+  readonly id: string;
+  readonly type: string;
+  readonly data: HelloFrame & TickFrame;
+}
+
+/** Reads frames; `isSlow`: takes what comes and asks for no more until it has caught up. */
+class Reader implements FeedReader {
+  readonly frames: Frame[] = [];
+  closed: string | null = null;
+  isSlow = false;
+
+  send(event: Uint8Array): boolean {
+    const match = /^id: (.+)\nevent: (.+)\ndata: (.+)\n\n$/.exec(Buffer.from(event).toString());
+    assert.ok(match);
+    this.frames.push({ id: match[1]!, type: match[2]!, data: JSON.parse(match[3]!) });
+    return !this.isSlow;
+  }
+
+  close(cause: string): void {
+    this.closed = cause;
+  }
+
+  get last(): Frame {
+    return this.frames.at(-1)!;
+  }
+}
+
+function setUp(options: { secrets?: string[]; status?: () => unknown } = {}) {
+  const clock = createManualClock({ epochMs: 1_700_000_000_000 });
+  const { secrets = [], status } = options;
+  const telemetry = createTelemetry({ logs: { level: 'silent' }, requests: { file: '' }, clock, secrets, ...(status && { status }) });
+  const bus = new EventBus((error) => {
+    throw error;
+  });
+  telemetry.attach(bus);
+  const { feed } = telemetry;
+  function subscribe(lastEventId: string | null = null): { reader: Reader; subscription: FeedSubscription } {
+    const reader = new Reader();
+    return { reader, subscription: feed.subscribe(reader, lastEventId)! };
+  }
+  function request(id: string, change: Parameters<typeof finished>[0] = {}): void {
+    const of = { requestId: id, at: clock.now() };
+    bus.emit(received(of));
+    bus.emit(attempt(of));
+    bus.emit(attemptEnd(of));
+    bus.emit(finished({ ...of, ...change }));
+  }
+  return { clock, bus, telemetry, feed, subscribe, request };
+}
+
+test('without a reader no timer runs and no frame is made', () => {
+  const { clock, feed, request } = setUp({ status: () => assert.fail('asked for its status') });
+  const before = clock.pendingTimers;
+  request('a');
+  clock.advance(60_000);
+  assert.equal(clock.pendingTimers, before);
+  assert.equal(feed.readers, 0);
+});
+
+test('a reader gets what is known at once, then a frame a second', () => {
+  const { clock, subscribe, request } = setUp({ status: () => ({ hello: 1 }) });
+  request('a');
+  const { reader } = subscribe();
+  assert.equal(reader.last.type, 'hello');
+  assert.equal(reader.last.data.resumed, false);
+  assert.deepEqual(reader.last.data.state.status, { hello: 1 });
+  assert.deepEqual(
+    reader.last.data.requests.map(({ id }) => id),
+    ['a'],
+  );
+  request('b');
+  clock.advance(2 * tickMs);
+  assert.deepEqual(
+    reader.frames.map(({ type, data }) => [type, data.requests.map(({ id }) => id)]),
+    [
+      ['hello', ['a']],
+      ['tick', ['b']],
+      ['tick', []],
+    ],
+  );
+  assert.equal(reader.frames[1]!.data.finished, 1);
+});
+
+test('thousands of requests a second are a frame of bounded size, and none with trouble is hidden by the others', () => {
+  const { clock, subscribe, request } = setUp();
+  const { reader } = subscribe();
+  request('failed', { outcome: 'failed', status: 502 });
+  for (let i = 0; i < 5_000; i++) request(`good-${i}`);
+  clock.advance(tickMs);
+  const { data } = reader.last;
+  assert.equal(data.finished, 5_001);
+  assert.ok(data.requests.length <= 40);
+  assert.ok(data.requests.some(({ id }) => id === 'failed'));
+  assert.equal(data.state.rates.received, 5_001);
+  assert.ok(JSON.stringify(data).length < 64 * 1024);
+});
+
+test('a target is described by how its calls ended', () => {
+  const { clock, bus, subscribe } = setUp();
+  for (let i = 0; i < 6; i++) bus.emit(attemptEnd());
+  for (let i = 0; i < 3; i++) bus.emit(failedAttempt('slow down, please', { status: 429 }));
+  bus.emit(failedAttempt('', { status: null, failure: 'reset', reason: 'connection', message: null }));
+  bus.emit(attemptEnd({ verdict: 'cancelled' }));
+  const { reader } = subscribe();
+  const [activity] = reader.last.data.state.targets;
+  assert.deepEqual([activity!.calls, activity!.failed, activity!.cancelled], [10, 4, 1]);
+  assert.deepEqual(activity!.causes, [
+    { text: '429 rate limit', count: 3, message: 'slow down, please' },
+    { text: 'connection broken before the response', count: 1 },
+  ]);
+  assert.deepEqual(activity!.strip.slice(-2), [10, 4]);
+  clock.advance(400_000);
+  assert.equal(reader.last.data.state.targets[0]!.calls, 0);
+});
+
+test('after a break a reader gets what it has missed', () => {
+  const { clock, bus, subscribe, request } = setUp();
+  const { reader, subscription } = subscribe();
+  request('a');
+  clock.advance(tickMs);
+  const { id } = reader.last;
+  subscription.stop();
+  request('b');
+  bus.emit({ type: 'breaker', at: clock.now(), target: 'openai/gpt', from: 'closed', to: 'open', openForMs: 5_000 });
+  clock.advance(12_000);
+  const again = subscribe(id).reader;
+  const { data } = again.last;
+  assert.equal(data.resumed, true);
+  assert.deepEqual(
+    data.requests.map((one) => one.id),
+    ['b'],
+  );
+  assert.deepEqual(
+    data.notices.map(({ text }) => text),
+    ['openai/gpt: circuit breaker opened for 5 s'],
+  );
+  assert.ok(data.points.length >= 2 && data.points.length <= 3);
+});
+
+for (const [why, idOf, waitMs] of [
+  ['another process made its last frame', () => 'other-1', 1_000],
+  ['its last frame is not one of ours', () => 'nonsense', 1_000],
+  ['it was away for longer than is kept', (id: string) => id, 4_000_000],
+] as const) {
+  test(`a reader gets everything anew where ${why}`, () => {
+    const { clock, subscribe, request } = setUp();
+    const { reader, subscription } = subscribe();
+    const { id } = reader.last;
+    subscription.stop();
+    request('a');
+    clock.advance(waitMs);
+    const { data } = subscribe(idOf(id)).reader.last;
+    assert.equal(data.resumed, false);
+    assert.equal(data.requests.length, 1);
+  });
+}
+
+test('a second reader takes nothing from the first', () => {
+  const { clock, subscribe, request } = setUp();
+  const { reader: first } = subscribe();
+  request('a');
+  const { reader: second } = subscribe();
+  request('b');
+  clock.advance(tickMs);
+  const idsOf = (reader: Reader): string[] => reader.frames.flatMap(({ data }) => data.requests.map(({ id }) => id));
+  assert.deepEqual(idsOf(first), ['a', 'b']);
+  assert.deepEqual(idsOf(second), ['a', 'b']);
+  request('c');
+  clock.advance(tickMs);
+  assert.deepEqual(
+    [idsOf(first), idsOf(second)],
+    [
+      ['a', 'b', 'c'],
+      ['a', 'b', 'c'],
+    ],
+  );
+});
+
+test('a reader that is behind gets nothing until it has caught up, then all that it missed', () => {
+  const { clock, subscribe, request } = setUp();
+  const { reader, subscription } = subscribe();
+  reader.isSlow = true;
+  clock.advance(tickMs);
+  request('a');
+  clock.advance(3 * tickMs);
+  assert.equal(reader.frames.length, 2);
+  reader.isSlow = false;
+  subscription.caughtUp();
+  assert.equal(reader.frames.length, 3);
+  assert.deepEqual([reader.last.data.resumed, reader.last.data.requests.map(({ id }) => id)], [true, ['a']]);
+  clock.advance(tickMs);
+  assert.equal(reader.frames.length, 4);
+});
+
+test('a reader that stays behind is dropped and counted; the others are not', async () => {
+  const { clock, feed, telemetry, subscribe } = setUp();
+  const slow = subscribe().reader;
+  const quick = subscribe().reader;
+  slow.isSlow = true;
+  clock.advance(behindMaxMs + 2 * tickMs);
+  assert.equal(slow.closed, 'behind');
+  assert.equal(quick.closed, null);
+  assert.deepEqual([feed.readers, feed.dropped], [1, 1]);
+  assert.match(await telemetry.metrics.scrape(), /^breakwater_feed_readers_dropped_total 1$/m);
+});
+
+test('the number of readers is bounded, and a place that is given back is free', () => {
+  const { feed, subscribe } = setUp();
+  const all = Array.from({ length: readersMax }, () => subscribe());
+  assert.equal(feed.subscribe(new Reader(), null), null);
+  all[0]!.subscription.stop();
+  assert.notEqual(feed.subscribe(new Reader(), null), null);
+});
+
+test('readers are closed when the gateway stops, and none is taken any more', () => {
+  const { clock, bus, feed, subscribe } = setUp();
+  const { reader } = subscribe();
+  bus.emit({ type: 'lifecycle', at: clock.now(), state: 'draining' });
+  clock.advance(tickMs);
+  assert.equal(reader.last.data.state.phase, 'draining');
+  bus.emit({ type: 'lifecycle', at: clock.now(), state: 'stopped' });
+  assert.equal(reader.closed, 'stopped');
+  assert.equal(feed.subscribe(new Reader(), null), null);
+});
+
+test('a secret in what the gateway shows of itself is masked', () => {
+  const { subscribe } = setUp({ secrets: ['sk-very-secret-1'], status: () => ({ message: 'no such key sk-very-secret-1' }) });
+  assert.deepEqual(subscribe().reader.last.data.state.status, { message: 'no such key ****************' });
+});
+
+test('notices are bounded in one frame, and repeated cooldowns are one', () => {
+  const { clock, bus, subscribe } = setUp();
+  const { reader } = subscribe();
+  for (let i = 0; i < 30; i++) bus.emit({ type: 'warning', at: clock.now(), message: `warning ${i}` });
+  for (let i = 0; i < 9; i++)
+    bus.emit({ type: 'cooldown', at: clock.now(), subject: 'a/b', kind: 'cooldown', forMs: 2_000, reason: 'rate_limited' });
+  clock.advance(tickMs);
+  assert.equal(reader.last.data.notices.length, 20);
+  assert.equal(reader.last.data.unshownNotices, 11);
+  assert.equal(reader.last.data.notices.at(-1)!.text, 'a/b: cooldown for 2 s (rate limit)');
+});
+
+test('a wall clock that is set back or forward stops no chart and shifts no window', () => {
+  const { clock, bus, subscribe, request } = setUp();
+  const { reader } = subscribe();
+  for (const shiftMs of [-3_600_000, 7_200_000]) {
+    clock.shiftEpoch(shiftMs);
+    request('a');
+    bus.emit(attemptEnd());
+    clock.advance(6 * tickMs);
+    const last = reader.frames.findLast(({ data }) => data.points.some((point) => point[1] === 1));
+    assert.ok(last !== undefined && Math.abs(last.data.points.find((point) => point[1] === 1)![0]! - clock.epochMs()) < 15_000);
+  }
+  assert.equal(reader.last.data.state.targets[0]!.calls, 4);
+});
+
+test('an hour of traffic and a thousand names leave what is kept bounded', () => {
+  const { clock, bus, subscribe } = setUp();
+  for (let second = 0; second < 3_700; second++) {
+    const of = { requestId: `r-${second}`, at: clock.now() };
+    bus.emit(received({ ...of, client: `client-${second}` }));
+    bus.emit(failedAttempt(`message ${second}`, { ...of, target: `openai/model-${second}`, status: 400 + (second % 100) }));
+    bus.emit(finished({ ...of, client: `client-${second}` }));
+    clock.advance(tickMs);
+  }
+  const { state, points } = subscribe().reader.last.data;
+  assert.equal(points.length, 720);
+  assert.ok(state.targets.length <= 201 && state.clients.length <= 201);
+});

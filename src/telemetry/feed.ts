@@ -1,0 +1,271 @@
+/**
+ * The feed behind `/admin/events`: what operators watch, once a second, made once for all who watch.
+ *
+ * ## Cost
+ * Events are only counted (activity, notices, a sample of what finished); a frame is made of the counts and is as large at ten requests a
+ * second as at ten thousand. With no reader no frame is made and no timer runs.
+ *
+ * ## After a break
+ * State replaces itself with each frame. Points, notices and finished requests are numbered and kept in bounded lists, so that a reader that
+ * names its last frame gets what it has missed; one that missed more than is kept, or that knew another process, gets everything anew.
+ *
+ * ## Slow readers
+ * A reader that is behind gets no frames until it has caught up, and then what it has missed. After `behindMaxMs` it is dropped and counted.
+ */
+import type { Clock, Instant, Timer } from '../core/clock.ts';
+import type { BreakwaterEvent } from '../core/events.ts';
+import { ActivitySeries } from './activity-series.ts';
+import { POINTS_MAX, type FeedState, type HelloFrame, type TickFrame } from './feed-frames.ts';
+import { FinishedSample } from './finished-sample.ts';
+import { Notices, noticesMax } from './notices.ts';
+import { RecentActivity } from './recent-activity.ts';
+import { summaryOf, type Timelines } from './timelines.ts';
+import type { RequestScopedEvent, Trace, Traces } from './traces.ts';
+
+export const tickMs = 1_000;
+/** A reader that has not taken what was sent for so long is dropped, in milliseconds. */
+export const behindMaxMs = 10_000;
+export const readersMax = 32;
+const noticesPerFrameMax = 20;
+const requestsInHello = 60;
+const runningShown = 10;
+/** Frames whose numbers a reader can come back with: an hour of them. */
+const marksMax = 3_600;
+
+/** Who watches. */
+export interface FeedReader {
+  /** Takes a frame as server-sent event. False: no more until `caughtUp`. */
+  send(event: Uint8Array): boolean;
+  /** No more is sent: the reader did not keep up, or the gateway has stopped. */
+  close(cause: 'behind' | 'stopped'): void;
+}
+
+export interface FeedSubscription {
+  /** The reader has taken what was sent. */
+  caughtUp(): void;
+  stop(): void;
+}
+
+export interface FeedOptions {
+  readonly clock: Clock;
+  readonly traces: Traces;
+  readonly timelines: Timelines;
+  /** What the gateway shows of itself; JSON-ready. */
+  readonly status: () => unknown;
+  /** Masks what must not be shown. */
+  readonly mask: (text: string) => string;
+}
+
+/** How much of each numbered list a reader has seen. */
+interface Mark {
+  readonly frame: number;
+  readonly points: number;
+  readonly notices: number;
+  readonly finished: number;
+}
+
+interface Subscriber {
+  readonly reader: FeedReader;
+  mark: Mark;
+  behindSince: Instant | null;
+}
+
+export class Feed {
+  readonly #options: FeedOptions;
+  readonly #clock: Clock;
+  readonly #series: ActivitySeries;
+  readonly #activity = new RecentActivity();
+  readonly #notices = new Notices();
+  readonly #sample = new FinishedSample();
+  readonly #subscribers = new Set<Subscriber>();
+  /** Tells this process from others in the ids of frames. */
+  readonly #boot: string;
+  readonly #startedAt: number;
+  #marks: Mark[] = [];
+  #mark: Mark = { frame: 0, points: 0, notices: 0, finished: 0 };
+  /** Of the last frame that went to all. */
+  #tickMark: Mark = this.#mark;
+  #facts: Readonly<Record<string, string>> = {};
+  #phase: FeedState['phase'] = 'running';
+  #isStopped = false;
+  #timer: Timer | null = null;
+  #dropped = 0;
+
+  constructor(options: FeedOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.#startedAt = options.clock.epochMs();
+    this.#boot = this.#startedAt.toString(36);
+    this.#series = new ActivitySeries(this.#startedAt);
+  }
+
+  get readers(): number {
+    return this.#subscribers.size;
+  }
+
+  /** Readers dropped because they did not keep up. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  record(event: BreakwaterEvent, trace: Trace | undefined): void {
+    const epochMs = this.#clock.epochMs();
+    if ('requestId' in event) return this.#count(event, trace, epochMs);
+    if (event.type === 'lifecycle') {
+      this.#facts = event.facts ?? this.#facts;
+      if (event.state === 'draining') this.#phase = 'draining';
+    }
+    this.#notices.record(event, epochMs);
+    if (event.type === 'lifecycle' && event.state === 'stopped') this.close();
+  }
+
+  /**
+   * Begins to send frames: at once what is known, or what came since the frame `lastEventId` where that is still kept. Null: there are
+   * `readersMax` readers already, or the gateway has stopped.
+   */
+  subscribe(reader: FeedReader, lastEventId: string | null): FeedSubscription | null {
+    if (this.#subscribers.size >= readersMax || this.#isStopped) return null;
+    const subscriber: Subscriber = { reader, mark: this.#mark, behindSince: null };
+    const mark = this.#advance();
+    if (this.#subscribers.size === 0) this.#tickMark = mark;
+    this.#subscribers.add(subscriber);
+    this.#sendMissed(subscriber, lastEventId === null ? null : this.#markOf(lastEventId), mark);
+    this.#timer ??= this.#clock.schedule(tickMs, this.#tick);
+    return { caughtUp: () => this.#caughtUp(subscriber), stop: () => this.#forget(subscriber) };
+  }
+
+  /** Closes all readers; none is taken any more. */
+  close(): void {
+    this.#isStopped = true;
+    for (const { reader } of this.#subscribers) reader.close('stopped');
+    this.#subscribers.clear();
+    this.#timer?.cancel();
+    this.#timer = null;
+  }
+
+  #count(event: RequestScopedEvent, trace: Trace | undefined, epochMs: number): void {
+    if (event.type === 'received') this.#series.received(epochMs);
+    else if (event.type === 'attempt') this.#series.attempt(epochMs);
+    else if (event.type === 'attempt_end') this.#activity.attemptEnded(event, this.#clock.now());
+    else if (event.type === 'finished') {
+      this.#series.finished(event, epochMs);
+      this.#activity.finished(event, this.#clock.now());
+      if (trace !== undefined) this.#sample.add(trace);
+    } else if (event.type === 'rejected' && trace !== undefined) this.#sample.add(trace);
+  }
+
+  readonly #tick = (): void => {
+    this.#timer = null;
+    const before = this.#tickMark;
+    const mark = this.#advance();
+    this.#tickMark = mark;
+    const notices = this.#notices.since(before.notices);
+    const frame: TickFrame = {
+      state: this.#state(),
+      points: this.#series.since(before.points),
+      notices: notices.slice(-noticesPerFrameMax),
+      requests: this.#sample.since(before.finished).map((trace) => summaryOf(trace, this.#clock)),
+      finished: mark.finished - before.finished,
+      unshownNotices: Math.max(0, notices.length - noticesPerFrameMax),
+    };
+    const bytes = this.#encode('tick', mark, frame);
+    for (const subscriber of this.#subscribers) this.#offer(subscriber, before, mark, bytes);
+    if (this.#subscribers.size > 0) this.#timer = this.#clock.schedule(tickMs, this.#tick);
+  };
+
+  /** `bytes`: what came between the two marks. A reader that began in between gets a frame of its own. */
+  #offer(subscriber: Subscriber, before: Mark, mark: Mark, bytes: Uint8Array): void {
+    const { reader, behindSince } = subscriber;
+    if (behindSince === null) {
+      if (subscriber.mark !== before) return this.#sendMissed(subscriber, subscriber.mark, mark);
+      subscriber.mark = mark;
+      if (!reader.send(bytes)) subscriber.behindSince = this.#clock.now();
+    } else if (this.#clock.now() - behindSince >= behindMaxMs) {
+      this.#dropped++;
+      this.#forget(subscriber);
+      reader.close('behind');
+    }
+  }
+
+  #caughtUp(subscriber: Subscriber): void {
+    if (!this.#subscribers.has(subscriber)) return;
+    subscriber.behindSince = null;
+    if (subscriber.mark !== this.#mark) this.#sendMissed(subscriber, subscriber.mark, this.#advance());
+  }
+
+  /** Sends what came between the marks `seen` and `mark`; everything where `seen` is null. */
+  #sendMissed(subscriber: Subscriber, seen: Mark | null, mark: Mark): void {
+    const frame = seen === null ? this.#everything() : this.#since(seen);
+    subscriber.mark = mark;
+    if (!subscriber.reader.send(this.#encode('hello', mark, frame))) subscriber.behindSince = this.#clock.now();
+  }
+
+  #everything(): HelloFrame {
+    return {
+      resumed: false,
+      state: this.#state(),
+      points: this.#series.since(this.#series.finishedPoints - POINTS_MAX),
+      notices: this.#notices.since(0),
+      requests: this.#options.timelines
+        .list({ limit: requestsInHello })
+        .filter(({ outcome }) => outcome !== 'running')
+        .toReversed(),
+    };
+  }
+
+  #since(seen: Mark): HelloFrame {
+    return {
+      resumed: true,
+      state: this.#state(),
+      points: this.#series.since(seen.points),
+      notices: this.#notices.since(seen.notices),
+      requests: this.#sample.since(seen.finished).map((trace) => summaryOf(trace, this.#clock)),
+    };
+  }
+
+  #state(): FeedState {
+    const epochMs = this.#clock.epochMs();
+    return {
+      at: epochMs,
+      startedAt: this.#startedAt,
+      phase: this.#phase,
+      facts: this.#facts,
+      rates: this.#series.rates(epochMs),
+      targets: this.#activity.targets(this.#clock.now()),
+      clients: this.#activity.clients(this.#clock.now()),
+      running: this.#options.traces.longestRunning(runningShown).map((trace) => summaryOf(trace, this.#clock)),
+      status: this.#options.status(),
+    };
+  }
+
+  /** Ends a frame: what comes later belongs to the next one. */
+  #advance(): Mark {
+    this.#series.roll(this.#clock.epochMs());
+    this.#sample.close();
+    const { finishedPoints } = this.#series;
+    this.#mark = { frame: this.#mark.frame + 1, points: finishedPoints, notices: this.#notices.count, finished: this.#sample.count };
+    this.#marks.push(this.#mark);
+    if (this.#marks.length > marksMax) this.#marks.shift();
+    return this.#mark;
+  }
+
+  #markOf(id: string): Mark | null {
+    const [boot, frame] = id.split('-');
+    if (boot !== this.#boot) return null;
+    const mark = this.#marks.find((one) => String(one.frame) === frame);
+    const isKept =
+      mark !== undefined && this.#series.finishedPoints - mark.points <= POINTS_MAX && this.#notices.count - mark.notices <= noticesMax;
+    return isKept ? mark : null;
+  }
+
+  #encode(type: string, mark: Mark, frame: object): Uint8Array {
+    return Buffer.from(this.#options.mask(`id: ${this.#boot}-${mark.frame}\nevent: ${type}\ndata: ${JSON.stringify(frame)}\n\n`));
+  }
+
+  #forget(subscriber: Subscriber): void {
+    this.#subscribers.delete(subscriber);
+    if (this.#subscribers.size > 0 || this.#timer === null) return;
+    this.#timer.cancel();
+    this.#timer = null;
+  }
+}

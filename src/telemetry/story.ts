@@ -1,0 +1,309 @@
+/**
+ * One request's story in plain words: what `breakwater why` prints, and what the dashboard writes beside the bars of its waterfall. It is made of
+ * the events that a timeline keeps, or of a record of the requests file.
+ */
+import type { AttemptEndEvent, AttemptEvent, BackoffEvent, Blocker, FinishedEvent, QueuedEvent, ReceivedEvent } from '../core/events.ts';
+import type { ResourceKind } from '../core/resource.ts';
+import { causeText, reasonText } from './cause-text.ts';
+import { tenths } from './log-lines.ts';
+import type { RequestScopedEvent } from './traces.ts';
+
+export const STEP_KINDS = ['received', 'queue', 'attempt', 'backoff', 'note', 'answer', 'finished'] as const;
+export type StepKind = (typeof STEP_KINDS)[number];
+export type StepTone = 'neutral' | 'good' | 'wait' | 'bad';
+
+/** One bar of the waterfall with its sentence. Times in milliseconds since the request was received. */
+export interface Step {
+  readonly kind: StepKind;
+  readonly fromMs: number;
+  /** Null: an instant, or not over yet. */
+  readonly toMs: number | null;
+  /** When the first content came, of an attempt that had any. */
+  readonly firstContentMs?: number;
+  readonly target?: string;
+  readonly tone: StepTone;
+  readonly text: string;
+}
+
+/** JSON-ready. */
+export interface Story {
+  /** The outcome in one sentence. */
+  readonly summary: string;
+  /** In order of their beginnings. */
+  readonly steps: readonly Step[];
+  /** Where the time went, in one sentence. */
+  readonly time: string;
+  /** What it used and cost; null: nothing is known. */
+  readonly cost: string | null;
+}
+
+export interface StoryInput {
+  readonly received: ReceivedEvent;
+  /** What came between received and finished, in order. */
+  readonly events: readonly RequestScopedEvent[];
+  readonly finished: FinishedEvent | null;
+  /** Events that were too many to keep. */
+  readonly skippedEvents?: number;
+  /** Of a request that still runs. */
+  readonly nowMs?: number;
+}
+
+/** Targets of one wait that are named. */
+const blockersNamed = 4;
+
+export function storyOf(input: StoryInput): Story {
+  return { summary: summaryText(input), steps: stepsOf(input), time: timeText(input), cost: costText(input.finished) };
+}
+
+/** The story as lines of text. */
+export function storyLines(id: string, story: Story): string[] {
+  const times = story.steps.map(({ fromMs, toMs }) => (toMs === null ? duration(fromMs) : `${duration(fromMs)} – ${duration(toMs)}`));
+  const width = Math.max(0, ...times.map((time) => time.length));
+  return [
+    `${id}: ${story.summary}`,
+    '',
+    ...story.steps.map(({ text }, index) => `  ${times[index]!.padStart(width)}  ${text}`),
+    '',
+    `Time: ${story.time}`,
+    ...(story.cost === null ? [] : [`Cost: ${story.cost}`]),
+  ];
+}
+
+function summaryText({ received, finished, events, nowMs }: StoryInput): string {
+  const rejected = events.find((event) => event.type === 'rejected');
+  if (rejected !== undefined) return `rejected with ${rejected.status} (${rejected.code}) before a target was chosen: ${rejected.message}`;
+  const what = `${received.stream ? 'streaming' : 'non-streaming'} ${received.operation} for ${received.model}`;
+  if (finished === null) {
+    const sent = events.filter((event) => event.type === 'attempt').length;
+    return `${what} is running${nowMs === undefined ? '' : ` for ${duration(nowMs)}`}, ${attemptCount(sent)} so far`;
+  }
+  const how = outcomeText(finished);
+  return `${what} ${how} after ${duration(finished.durationMs)} and ${attemptCount(finished.attempts)}${answeredText(finished)}`;
+}
+
+function outcomeText({ outcome, status, code }: FinishedEvent): string {
+  switch (outcome) {
+    case 'success':
+      return 'succeeded';
+    case 'cancelled':
+      return 'was cancelled by the caller';
+    case 'interrupted':
+      return `broke off in the stream${code === null ? '' : ` (${code})`}`;
+    case 'failed':
+      return `failed with ${status}${code === null ? '' : ` (${code})`}`;
+    case 'refused':
+      return `was refused with ${status}${code === null ? '' : ` (${code})`}`;
+  }
+}
+
+function answeredText({ outcome, target, fallback, cache }: FinishedEvent): string {
+  if (cache !== null) return `, ${cacheTexts[cache]}`;
+  if (outcome !== 'success' || target === null) return '';
+  return fallback === null ? `, answered by ${target}` : `, answered by ${target} as a fallback (first choice: ${reasonText(fallback)})`;
+}
+
+const cacheTexts = {
+  hit: 'answered from the cache',
+  stale: 'answered from the cache with an expired response',
+  coalesced: 'answered by an identical request that ran at the same time',
+} as const;
+
+function stepsOf({ received, events, finished, nowMs, skippedEvents = 0 }: StoryInput): Step[] {
+  const at = (instant: number): number => tenths(Math.max(0, instant - received.at));
+  const endMs = finished === null ? (nowMs ?? null) : at(finished.at);
+  const steps: Step[] = [];
+  if (events[0]?.type !== 'rejected')
+    steps.push({ kind: 'received', fromMs: 0, toMs: null, tone: 'neutral', text: receivedText(received) });
+  for (const event of events) {
+    const step = stepOf(event, events, at, endMs);
+    if (step !== null) steps.push(step);
+  }
+  steps.sort((a, b) => a.fromMs - b.fromMs);
+  if (skippedEvents > 0 && endMs !== null)
+    steps.push({ kind: 'note', fromMs: endMs, toMs: null, tone: 'neutral', text: `${skippedEvents} further events were not kept` });
+  if (finished !== null && events[0]?.type !== 'rejected') steps.push(finishedStep(finished, at(finished.at)));
+  return steps;
+}
+
+type At = (instant: number) => number;
+
+function stepOf(event: RequestScopedEvent, events: readonly RequestScopedEvent[], at: At, endMs: number | null): Step | null {
+  switch (event.type) {
+    case 'queued':
+      return queueStep(event, events, at, endMs);
+    case 'attempt':
+      return attemptStep(event, events, at, endMs);
+    case 'backoff':
+      return backoffStep(event, at);
+    case 'note': {
+      const text = event.target === undefined ? event.note : `${event.target}: ${event.note}`;
+      return { kind: 'note', fromMs: at(event.at), toMs: null, tone: event.notable === 'warn' ? 'bad' : 'neutral', text };
+    }
+    case 'committed':
+      return {
+        kind: 'answer',
+        fromMs: at(event.at),
+        toMs: null,
+        target: event.target,
+        tone: 'good',
+        text: `the response of attempt ${event.attempt} (${event.target}) starts to reach the caller`,
+      };
+    case 'rejected':
+      return {
+        kind: 'finished',
+        fromMs: 0,
+        toMs: null,
+        tone: 'bad',
+        text: `${event.method} ${event.path}: ${event.status} ${event.message}`,
+      };
+    default:
+      return null;
+  }
+}
+
+function queueStep(event: QueuedEvent, events: readonly RequestScopedEvent[], at: At, endMs: number | null): Step {
+  const next = events.find((one) => one.type === 'attempt' && one.at >= event.at && one.queuedMs > 0);
+  const reasons = event.blockers.slice(0, blockersNamed).map(blockerText);
+  const unnamed = event.blockers.length - reasons.length;
+  const list = `${reasons.join('; ')}${unnamed > 0 ? `; and ${unnamed} more` : ''}`;
+  const toMs = next === undefined ? endMs : at(next.at);
+  return {
+    kind: 'queue',
+    fromMs: at(event.at),
+    toMs,
+    tone: 'wait',
+    text: list === '' ? 'queued; the record does not say for what' : `queued, no target can start: ${list}`,
+  };
+}
+
+function attemptStep(event: AttemptEvent, events: readonly RequestScopedEvent[], at: At, endMs: number | null): Step {
+  const end = events.find((one): one is AttemptEndEvent => one.type === 'attempt_end' && one.attempt === event.attempt);
+  const fromMs = at(event.at);
+  const base = { kind: 'attempt', fromMs, target: event.target } as const;
+  const name = `attempt ${event.attempt}, ${event.target}${event.credential > 1 ? ` (key ${event.credential})` : ''}${roleText(event)}`;
+  if (end === undefined) return { ...base, toMs: endMs, tone: 'neutral', text: `${name}: no response yet` };
+  return {
+    ...base,
+    toMs: Math.max(fromMs, at(end.at)),
+    ...(end.firstContentMs !== null && { firstContentMs: tenths(fromMs + end.firstContentMs) }),
+    tone: toneOf(end),
+    text: `${name}: ${attemptEndText(end)}`,
+  };
+}
+
+function toneOf({ verdict }: AttemptEndEvent): StepTone {
+  if (verdict === 'success') return 'good';
+  return verdict === 'cancelled' ? 'neutral' : 'bad';
+}
+
+function roleText({ probe, race }: AttemptEvent): string {
+  if (race === 'hedge') return ', a hedge beside a silent attempt';
+  if (race === 'rescue') return ', a rescue beside an attempt that is silent too long';
+  if (race === 'probe') return ', beside a silent probe';
+  return probe ? ', a probe of its circuit breaker' : '';
+}
+
+function attemptEndText(end: AttemptEndEvent): string {
+  const took = duration(end.durationMs);
+  if (end.verdict === 'success') {
+    const first =
+      end.firstContentMs === null || end.firstContentMs >= end.durationMs ? '' : `, first content after ${duration(end.firstContentMs)}`;
+    return `succeeded in ${took}${first}${usageText(end)}`;
+  }
+  if (end.verdict === 'cancelled') return `cancelled after ${took}${usageText(end)}`;
+  const words = end.message?.replace(/[\s.]+$/, '') ?? '';
+  const message = words === '' ? '' : ` – “${words}”`;
+  return `failed after ${took}: ${causeText(end)}${message}. ${verdictTexts[end.verdict]}${usageText(end)}`;
+}
+
+const verdictTexts = {
+  retry: 'The same target may work later',
+  switch: 'Only another target may work',
+  reject: 'No target can serve this request',
+} as const;
+
+function usageText({ usage, costUsd }: AttemptEndEvent): string {
+  if (usage === null) return '';
+  return `, ${usage.inputTokens} + ${usage.outputTokens} tokens${costUsd === undefined ? '' : ` (${dollars(costUsd)})`}`;
+}
+
+function backoffStep(event: BackoffEvent, at: At): Step {
+  const fromMs = at(event.at);
+  const text = `backoff of ${duration(event.delayMs)} before the next attempt (${reasonText(event.reason)})`;
+  return { kind: 'backoff', fromMs, toMs: tenths(fromMs + event.delayMs), tone: 'wait', text };
+}
+
+function finishedStep(finished: FinishedEvent, atMs: number): Step {
+  const tone = finished.outcome === 'success' ? 'good' : finished.outcome === 'cancelled' ? 'neutral' : 'bad';
+  const text =
+    finished.code === null
+      ? `${finished.outcome}, status ${finished.status}`
+      : `${finished.outcome}, status ${finished.status} (${finished.code})`;
+  return { kind: 'finished', fromMs: atMs, toMs: null, tone, text };
+}
+
+function receivedText({ client, priority, deadlineMs, inputTokens }: ReceivedEvent): string {
+  return `received from ${client}, priority ${priority}, deadline in ${duration(deadlineMs)}, about ${inputTokens} input tokens`;
+}
+
+/** Where the time went; what is left is Breakwater's own and the transfer to the caller. */
+function timeText({ events, finished, nowMs }: StoryInput): string {
+  const totalMs = finished?.durationMs ?? nowMs ?? 0;
+  const ends = events.filter((event) => event.type === 'attempt_end');
+  const upstreamMs = ends.reduce((sum, { durationMs }) => sum + durationMs, 0);
+  const backoffMs = events.reduce((sum, event) => (event.type === 'backoff' ? sum + event.delayMs : sum), 0);
+  const queueMs = finished?.queueMs ?? events.reduce((sum, event) => (event.type === 'attempt' ? sum + event.queuedMs : sum), 0);
+  const parts = [
+    `${duration(totalMs)} in all`,
+    `${duration(queueMs)} in the queue`,
+    `${duration(upstreamMs)} in ${attemptCount(ends.length)}`,
+  ];
+  if (backoffMs > 0) parts.push(`${duration(backoffMs)} of backoff`);
+  return `${parts.join(', ')}${upstreamMs > totalMs ? ' (some ran side by side)' : ''}`;
+}
+
+function costText(finished: FinishedEvent | null): string | null {
+  if (finished === null || finished.usage === null) return null;
+  const { usage, costUsd, wasted } = finished;
+  const price = costUsd === null ? 'no price is known' : dollars(costUsd);
+  const lost =
+    wasted === undefined
+      ? ''
+      : `, of which ${wasted.usage.inputTokens + wasted.usage.outputTokens} tokens${wasted.costUsd === null ? '' : ` (${dollars(wasted.costUsd)})`} on calls whose response was not used`;
+  return `${usage.inputTokens} input + ${usage.outputTokens} output tokens, ${price}${lost}`;
+}
+
+function blockerText({ target, kind, waitMs }: Blocker): string {
+  return `${target}: ${kindTexts[kind]}${waitText(waitMs)}`;
+}
+
+const kindTexts: Readonly<Record<ResourceKind | 'incapable', string>> = {
+  requests: 'request limit',
+  tokens: 'token limit',
+  concurrency: 'concurrency limit',
+  cooldown: 'in cooldown',
+  bench: 'credential quarantined',
+  breaker: 'circuit breaker open',
+  client: "the client's own limit",
+  budget: 'budget spent',
+  incapable: 'cannot serve this request',
+};
+
+function waitText(waitMs: number | null): string {
+  if (waitMs === null) return ', until a running request ends';
+  return waitMs === Infinity ? '' : `, for another ${duration(waitMs)}`;
+}
+
+function attemptCount(count: number): string {
+  return count === 1 ? '1 attempt' : `${count} attempts`;
+}
+
+function dollars(usd: number): string {
+  return `$${Number(usd.toPrecision(3))}`;
+}
+
+function duration(ms: number): string {
+  if (ms < 1_000) return `${Math.round(ms)} ms`;
+  if (ms < 120_000) return `${Math.round(ms / 100) / 10} s`;
+  return `${Math.round(ms / 6_000) / 10} min`;
+}
