@@ -77,7 +77,8 @@ function responseConversion({ request, target: { state } }: UpstreamRequest, clo
     id: request.id,
     model: request.facts.model,
     createdAt: Math.floor(clock.epochMs() / 1000),
-    includeUsage: request.facts.wantsUsage,
+    // A stream for a caller of a whole response is folded into one, which always reports its usage.
+    includeUsage: request.facts.wantsUsage || !request.facts.stream,
     tools: converted.tools,
     echo: {},
   });

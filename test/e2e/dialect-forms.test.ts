@@ -204,6 +204,16 @@ for (const caller of CALLERS) {
         });
       }
 
+      for (const stream of [false, true]) {
+        it(`a provider that answers ${stream ? 'whole where a stream was asked for' : 'by a stream where none was asked for'} is understood, its usage too`, async (t) => {
+          const { heard } = await ask(t, caller, target, { stream, body: TOOLS[caller] }, () => RICH(target, !stream));
+          assert.equal(heard.error, null, heard.raw);
+          assert.equal(heard.text, 'Let me look.');
+          assert.equal(heard.calls.length, 2);
+          assert.deepEqual(heard.usage, [100, 60, 30]);
+        });
+      }
+
       it('images, system text, bounds, stop sequences and sampling reach the provider', async (t) => {
         const { heard, sent } = await ask(t, caller, target, { stream: false, body: everything(caller) });
         assert.equal(heard.error, null, heard.raw);
