@@ -159,6 +159,13 @@ for (const caller of CALLERS) {
           for (const name of dropped) assert.equal(sent![name], undefined);
         });
 
+        it('a field whose name no header takes is left out like any other', async (t) => {
+          const { heard } = await ask(t, caller, target, { stream: false, body: { 'a\r\nx-evil: 1': 1, 港口: 1, '\ud800': 1 } });
+          assert.equal(heard.error, null, heard.raw);
+          assert.equal(heard.headers.get('x-breakwater-dropped'), 'a__x-evil:_1, __, _');
+          assert.equal(heard.headers.get('x-evil'), null);
+        });
+
         it('what the target has no place for is refused before it is asked, with the name of the field', async (t) => {
           const body = caller === 'openai' ? { n: 2 } : { mcp_servers: [{ type: 'url', url: 'https://example.com', name: 'x' }] };
           const { heard, sent } = await ask(t, caller, target, { stream: false, body });
