@@ -92,7 +92,8 @@ function responseConversion({ request, target: { state }, conversion }: Upstream
     id: request.id,
     model: request.facts.model,
     createdAt: Math.floor(clock.epochMs() / 1000),
-    includeUsage: request.facts.wantsUsage,
+    // A stream for a caller of a whole response is folded into one, which always reports its usage.
+    includeUsage: request.facts.wantsUsage || !request.facts.stream,
     tools: conversion.tools,
     echo: request.history === undefined ? conversion.echo : { ...conversion.echo, previous_response_id: request.history.previous },
   });

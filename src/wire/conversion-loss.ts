@@ -39,20 +39,30 @@ export interface ConversionFault {
   readonly message: string;
 }
 
-/** Names of what was left out, each once, in the order found. */
+/** As many names are listed; they stand in a header. */
+const NAMES_MAX = 32;
+/** In characters. */
+const NAME_LENGTH_MAX = 64;
+
+/** A caller may call a field what it likes; a header takes less, and may hold no line of its own. */
+function headerName(name: string): string {
+  return name.slice(0, NAME_LENGTH_MAX).replaceAll(/[^\w.:-]/g, '_');
+}
+
+/** Names of what was left out, each once, in the order found, as they may stand in a header; beyond `NAMES_MAX` the last is `more`. */
 export class DropList {
   readonly #names = new Set<string>();
   /** The first member without which the response would be wrong; null: there is none. */
   readonly refusal: ConversionFault | null;
 
   constructor(rest: readonly Unmodelled[]) {
-    for (const { name, fate } of rest) if (fate === 'drop') this.#names.add(name);
+    for (const { name, fate } of rest) if (fate === 'drop') this.add(name);
     const refused = rest.find(({ fate }) => fate === 'refuse');
     this.refusal = refused === undefined ? null : cantCarry(refused.name);
   }
 
   add(name: string): void {
-    this.#names.add(name);
+    this.#names.add(this.#names.size < NAMES_MAX ? headerName(name) : 'more');
   }
 
   get names(): readonly string[] {

@@ -143,3 +143,13 @@ test('a long name of an end user becomes a short one that is the same each time'
   assert.equal(named(long), named(long));
   assert.notEqual(named(long), named(`${long}2`));
 });
+
+test('what a caller calls its fields is named as a header takes it, and a bounded number of times', () => {
+  const named = toMessages({ 'a\r\nx-evil: 1': 1, '\ud800': 1, 港口: 1, ['long'.repeat(50)]: 1 }).dropped;
+  assert.deepEqual(named, ['a__x-evil:_1', '_', '__', 'long'.repeat(16)]);
+  const content = [{ type: 'a\r\nb' }, { type: 'text', text: 'Hi' }];
+  assert.deepEqual(toMessages({ messages: [{ role: 'user', content }] }).dropped, ['messages.a__b']);
+  const many = toMessages(Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`x_${i}`, 1]))).dropped;
+  assert.equal(many.length, 33);
+  assert.equal(many.at(-1), 'more');
+});

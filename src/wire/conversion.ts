@@ -89,7 +89,7 @@ export class ResponseConversion {
 
   createReader(maxEventSize: number): StreamReader | null {
     const watcher = this.#from.stream.watch({ operation: 'chat', keepUsage: true, maxEventSize });
-    return watcher === null ? null : new ConvertedStreamReader(watcher, CODECS[this.#from.name], CODECS[this.#to.name], this.#options);
+    return watcher === null ? null : new ConvertedStreamReader(watcher, this.#from.name, this.#to.name, this.#options);
   }
 
   /** A whole response of the target's, as one of the caller's dialect. */
@@ -108,6 +108,6 @@ export class ResponseConversion {
   }
 
   #convert(body: Uint8Array): ReturnType<typeof convertResponse> {
-    return convertResponse(body, CODECS[this.#from.name], CODECS[this.#to.name], this.#options);
+    return convertResponse(body, this.#from.name, this.#to.name, this.#options);
   }
 }

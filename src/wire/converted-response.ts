@@ -2,12 +2,12 @@
 import { Buffer } from 'node:buffer';
 import type { AnswerFacts, Failure, Phase } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
-import type { Codec } from './codecs.ts';
+import { CODECS } from './codecs.ts';
 import { createFailure } from './failure.ts';
-import { createCustomToolFilter } from './custom-tools.ts';
+import { createToolFilter } from './tool-names.ts';
 import type { EventFilter } from './custom-tools.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
-import type { ModelEvent, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
+import type { DialectName, ModelEvent, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
 import type { StreamPush, StreamReader } from './dialect.ts';
 
 const NO_PIECES: readonly Uint8Array[] = [];
@@ -23,11 +23,12 @@ export class ConvertedStreamReader implements StreamReader {
   readonly #filter: EventFilter | null;
   readonly #writer: StreamWriter;
 
-  constructor(watcher: StreamReader, from: Codec, to: Codec, options: WriteOptions) {
+  /** `from`: the dialect of the watched stream. */
+  constructor(watcher: StreamReader, from: DialectName, to: DialectName, options: WriteOptions) {
     this.#watcher = watcher;
-    this.#parser = from.createParser();
-    this.#filter = createCustomToolFilter(options.tools);
-    this.#writer = to.createWriter(options);
+    this.#parser = CODECS[from].createParser();
+    this.#filter = createToolFilter(from, options.tools);
+    this.#writer = CODECS[to].createWriter(options);
   }
 
   get isComplete(): boolean {
@@ -89,14 +90,14 @@ function isContent(event: ModelEvent): boolean {
 /** A whole response, which has been read as one before. `hasContent`: something of it has a place in the caller's dialect. */
 export function convertResponse(
   body: Uint8Array,
-  from: Codec,
-  to: Codec,
+  from: DialectName,
+  to: DialectName,
   options: WriteOptions,
 ): { readonly body: Uint8Array; readonly hasContent: boolean } {
-  const parsed = from.parseResponse(body);
-  const filter = createCustomToolFilter(options.tools);
+  const parsed = CODECS[from].parseResponse(body);
+  const filter = createToolFilter(from, options.tools);
   const response = filter === null ? parsed : foldEvents([...unfoldResponse(parsed)].flatMap(filter));
-  return { body: to.writeResponse(response, options), hasContent: hasAnything(response) };
+  return { body: CODECS[to].writeResponse(response, options), hasContent: hasAnything(response) };
 }
 
 function hasAnything({ choices }: ModelResponse): boolean {

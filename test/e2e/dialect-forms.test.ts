@@ -5,7 +5,8 @@ import type { TestContext } from 'node:test';
 import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
 import { askBy, CALLERS } from './dialect-callers.ts';
 import type { CallerName, Heard, Question } from './dialect-callers.ts';
-import { chatChunk, FOREIGN, headStep, messageEvent, wholeAnswer, WIRES } from './dialect-wires.ts';
+import { RICH } from './dialect-rich.ts';
+import { FOREIGN, headStep, wholeAnswer, WIRES } from './dialect-wires.ts';
 import { startVirtualWorld } from './virtual.ts';
 
 /** JSON whose shape the assertions say. */
@@ -34,106 +35,6 @@ async function ask(t: TestContext, caller: CallerName, target: CallerName, quest
 
 type Play = (target: CallerName, stream: boolean) => SimulatedAnswer;
 const usual: Play = (target, stream) => wholeAnswer(WIRES[target], stream);
-
-/** A response with reasoning, text, two calls at once and a prompt that the cache had in part. */
-const RICH: Play = (target, stream) => ({
-  steps: [headStep(stream), { do: 'send', bytes: (target === 'openai' ? richChat : richMessage)(stream) }],
-});
-const ARGUMENTS = ['{"at":"Skagen","n":1.10}', '{}'] as const;
-
-function richChat(stream: boolean): string {
-  const usage = {
-    prompt_tokens: 100,
-    completion_tokens: 30,
-    total_tokens: 130,
-    prompt_tokens_details: { cached_tokens: 60 },
-    completion_tokens_details: { reasoning_tokens: 9 },
-  };
-  const call = (index: number, name: string, text: string): object => ({
-    index,
-    id: `call_${name}:${index}`,
-    type: 'function',
-    function: { name, arguments: text },
-  });
-  const calls = [call(0, 'tide', ARGUMENTS[0]), call(1, 'wind', ARGUMENTS[1])];
-  if (!stream) {
-    const message = { role: 'assistant', content: 'Let me look.', reasoning_content: 'Two tools.', tool_calls: calls };
-    return JSON.stringify({
-      id: 'c',
-      object: 'chat.completion',
-      created: 1,
-      model: 'gpt',
-      choices: [{ index: 0, message, finish_reason: 'tool_calls' }],
-      usage,
-    });
-  }
-  return [
-    chatChunk({ role: 'assistant', content: '' }),
-    chatChunk({ reasoning_content: 'Two ' }),
-    chatChunk({ reasoning_content: 'tools.' }),
-    chatChunk({ content: 'Let me ' }),
-    chatChunk({ content: 'look.' }),
-    chatChunk({ tool_calls: [call(0, 'tide', '')] }),
-    chatChunk({ tool_calls: [{ index: 0, function: { arguments: ARGUMENTS[0].slice(0, 9) } }] }),
-    chatChunk({ tool_calls: [call(1, 'wind', '')] }),
-    chatChunk({ tool_calls: [{ index: 0, function: { arguments: ARGUMENTS[0].slice(9) } }] }),
-    chatChunk({ tool_calls: [{ index: 1, function: { arguments: ARGUMENTS[1] } }] }),
-    chatChunk({}, 'tool_calls'),
-    `data: ${JSON.stringify({ id: 'c', choices: [], usage })}\n\n`,
-    'data: [DONE]\n\n',
-  ].join('');
-}
-
-function richMessage(stream: boolean): string {
-  const usage = {
-    input_tokens: 30,
-    cache_read_input_tokens: 60,
-    cache_creation_input_tokens: 10,
-    output_tokens: 30,
-    output_tokens_details: { thinking_tokens: 9 },
-  };
-  const message = { id: 'msg_1', type: 'message', role: 'assistant', model: 'claude', stop_sequence: null };
-  if (!stream) {
-    const content = [
-      { type: 'thinking', thinking: 'Two tools.', signature: 'sig' },
-      { type: 'text', text: 'Let me look.' },
-      { type: 'tool_use', id: 'toolu_tide', name: 'tide', input: JSON.parse(ARGUMENTS[0]) as unknown },
-      { type: 'tool_use', id: 'toolu_wind', name: 'wind', input: {} },
-    ];
-    return JSON.stringify({ ...message, content, stop_reason: 'tool_use', usage });
-  }
-  const block = (index: number, start: object, ...deltas: object[]): string =>
-    [
-      messageEvent('content_block_start', { index, content_block: start }),
-      ...deltas.map((delta) => messageEvent('content_block_delta', { index, delta })),
-      messageEvent('content_block_stop', { index }),
-    ].join('');
-  const json = (text: string): object => ({ type: 'input_json_delta', partial_json: text });
-  return [
-    messageEvent('message_start', { message: { ...message, content: [], stop_reason: null, usage: { ...usage, output_tokens: 1 } } }),
-    messageEvent('ping'),
-    block(
-      0,
-      { type: 'thinking', thinking: '', signature: '' },
-      { type: 'thinking_delta', thinking: 'Two ' },
-      { type: 'thinking_delta', thinking: 'tools.' },
-      { type: 'signature_delta', signature: 'sig' },
-    ),
-    block(1, { type: 'text', text: '' }, { type: 'text_delta', text: 'Let me ' }, { type: 'text_delta', text: 'look.' }),
-    // Fine-grained tool streaming: fragments of any size, an empty one first; a call without arguments has none at all.
-    block(
-      2,
-      { type: 'tool_use', id: 'toolu_tide', name: 'tide', input: {} },
-      json(''),
-      json(ARGUMENTS[0].slice(0, 3)),
-      json(ARGUMENTS[0].slice(3)),
-    ),
-    messageEvent('ping'),
-    block(3, { type: 'tool_use', id: 'toolu_wind', name: 'wind', input: {} }),
-    messageEvent('message_delta', { delta: { stop_reason: 'tool_use', stop_sequence: null }, usage: { output_tokens: 30 } }),
-    messageEvent('message_stop'),
-  ].join('');
-}
 
 const SCHEMA = { type: 'object', properties: { at: { type: 'string' } }, required: ['at'], additionalProperties: false };
 const TOOLS: Readonly<Record<CallerName, Json>> = {
@@ -204,6 +105,16 @@ for (const caller of CALLERS) {
         });
       }
 
+      for (const stream of [false, true]) {
+        it(`a provider that answers ${stream ? 'whole where a stream was asked for' : 'by a stream where none was asked for'} is understood, its usage too`, async (t) => {
+          const { heard } = await ask(t, caller, target, { stream, body: TOOLS[caller] }, () => RICH(target, !stream));
+          assert.equal(heard.error, null, heard.raw);
+          assert.equal(heard.text, 'Let me look.');
+          assert.equal(heard.calls.length, 2);
+          assert.deepEqual(heard.usage, [100, 60, 30]);
+        });
+      }
+
       it('images, system text, bounds, stop sequences and sampling reach the provider', async (t) => {
         const { heard, sent } = await ask(t, caller, target, { stream: false, body: everything(caller) });
         assert.equal(heard.error, null, heard.raw);
@@ -246,6 +157,13 @@ for (const caller of CALLERS) {
           const dropped = heard.headers.get('x-breakwater-dropped')!.split(', ').toSorted();
           assert.deepEqual(dropped, caller === 'openai' ? ['logprobs', 'seed', 'top_p'] : ['inference_geo', 'speed', 'top_k']);
           for (const name of dropped) assert.equal(sent![name], undefined);
+        });
+
+        it('a field whose name no header takes is left out like any other', async (t) => {
+          const { heard } = await ask(t, caller, target, { stream: false, body: { 'a\r\nx-evil: 1': 1, 港口: 1, '\ud800': 1 } });
+          assert.equal(heard.error, null, heard.raw);
+          assert.equal(heard.headers.get('x-breakwater-dropped'), 'a__x-evil:_1, __, _');
+          assert.equal(heard.headers.get('x-evil'), null);
         });
 
         it('what the target has no place for is refused before it is asked, with the name of the field', async (t) => {

@@ -7,6 +7,7 @@ import { isOpenSchema, toClosedSchema } from '../json-schemas.ts';
 import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Effort, Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
+import { toTargetName } from '../tool-names.ts';
 import { FORMAT_TOOL } from './format-tool.ts';
 import { writeTurns } from './write-turns.ts';
 
@@ -143,12 +144,16 @@ function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, can: TargetAbi
   const described = tool.description === null ? {} : { description: tool.description };
   if (tool.type === 'custom') {
     const schema = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };
-    return { name: tool.name, ...described, input_schema: schema };
+    return { name: nameOf(tool.name), ...described, input_schema: schema };
   }
   const schema = asObject(tool.schema);
   const isStrict = tool.strict === true && can.formats && isDeepStrictEqual(toClosedSchema(schema), schema);
   if (tool.strict === true && !isStrict) dropped.add('tools.strict');
-  return { name: tool.name, ...described, input_schema: schema, ...(isStrict && { strict: true }) };
+  return { name: nameOf(tool.name), ...described, input_schema: schema, ...(isStrict && { strict: true }) };
+}
+
+function nameOf(name: string): string {
+  return toTargetName('anthropic-messages', name);
 }
 
 /** The API wants `type: object` at the top of a tool's schema. */
@@ -158,7 +163,7 @@ function asObject(schema: unknown): unknown {
 }
 
 function writeChoice(choice: ToolChoice): Fields {
-  if (choice.type === 'tool') return { type: 'tool', name: choice.name };
+  if (choice.type === 'tool') return { type: 'tool', name: nameOf(choice.name) };
   const mode = choice.type === 'allowed' ? choice.mode : choice.type;
   return { type: mode === 'required' ? 'any' : mode };
 }

@@ -4,6 +4,7 @@ import type { ConversionFault, DropList, TargetAbilities } from '../conversion-l
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, RequestPart, Turn } from '../model.ts';
 import { argumentsObject } from '../tool-arguments.ts';
+import { toTargetName } from '../tool-names.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 
 /** The user's turn where the API wants one: before a conversation that the model began, and after one that it is to go on with but can't. */
@@ -78,7 +79,7 @@ class TurnWriter {
           {
             type: 'tool_use',
             id: toTargetId('anthropic-messages', part.id),
-            name: part.name,
+            name: toTargetName('anthropic-messages', part.name),
             input: part.kind === 'custom' ? { input: part.arguments } : argumentsObject(part.arguments),
           },
         ];

@@ -5,6 +5,7 @@ import type { Fields } from '../loose-values.ts';
 import { urlOfSource } from '../media-source.ts';
 import type { RequestPart, ToolResult, Turn } from '../model.ts';
 import { textOf } from '../request-text.ts';
+import { toTargetName } from '../tool-names.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 
 export function writeMessages(
@@ -132,5 +133,5 @@ function argumentsOf(kind: 'function' | 'custom', text: string): string {
 }
 
 function callOf(id: string, name: string, text: string): Fields {
-  return { id: toTargetId('openai-chat', id), type: 'function', function: { name, arguments: text } };
+  return { id: toTargetId('openai-chat', id), type: 'function', function: { name: toTargetName('openai-chat', name), arguments: text } };
 }

@@ -6,6 +6,7 @@ import type { Fields } from '../loose-values.ts';
 import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import { isStrictSchema } from '../json-schemas.ts';
+import { toTargetName } from '../tool-names.ts';
 import { writeMessages } from './write-messages.ts';
 
 /** Tokens of reasoning up to which a budget counts as each effort. */
@@ -79,6 +80,10 @@ function writeTools(body: Fields, request: ModelRequest, dropped: DropList): voi
   if (request.parallelToolCalls !== null) body['parallel_tool_calls'] = request.parallelToolCalls;
 }
 
+function nameOf(name: string): string {
+  return toTargetName('openai-chat', name);
+}
+
 const NO_ARGUMENTS = { type: 'object', properties: {} };
 
 /** A custom tool takes one text: as a function it has that text as its one argument, which hosts of every kind understand. */
@@ -86,11 +91,11 @@ function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, dropped: DropL
   const described = tool.description === null ? {} : { description: tool.description };
   if (tool.type === 'custom') {
     const parameters = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };
-    return { type: 'function', function: { name: tool.name, ...described, parameters } };
+    return { type: 'function', function: { name: nameOf(tool.name), ...described, parameters } };
   }
   const strict = strictMember(tool.strict, tool.schema ?? NO_ARGUMENTS);
   if (tool.strict === true && strict.strict === undefined) dropped.add('tools.strict');
-  return { type: 'function', function: { name: tool.name, ...described, parameters: tool.schema ?? NO_ARGUMENTS, ...strict } };
+  return { type: 'function', function: { name: nameOf(tool.name), ...described, parameters: tool.schema ?? NO_ARGUMENTS, ...strict } };
 }
 
 /** OpenAI refuses a strict schema with optional members; without the mark the model keeps to it as well as it can. */
@@ -100,9 +105,9 @@ function strictMember(strict: boolean | null, schema: unknown): { readonly stric
 
 /** `allowed_tools` is known to OpenAI alone: one name is that tool, several are the choice among all. */
 function writeChoice(choice: ToolChoice): unknown {
-  if (choice.type === 'tool') return { type: 'function', function: { name: choice.name } };
+  if (choice.type === 'tool') return { type: 'function', function: { name: nameOf(choice.name) } };
   if (choice.type !== 'allowed') return choice.type;
-  if (choice.mode === 'required' && choice.names.length === 1) return { type: 'function', function: { name: choice.names[0] } };
+  if (choice.mode === 'required' && choice.names.length === 1) return { type: 'function', function: { name: nameOf(choice.names[0]!) } };
   return choice.mode;
 }
 
