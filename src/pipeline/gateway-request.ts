@@ -44,6 +44,8 @@ export interface GatewayRequest {
   readonly fallback: boolean;
   /** The caller's own credential as it came, for `apiKey: caller` providers; null if there was none. */
   readonly callerCredential: string | null;
+  /** A sub-agent or a side task of its session. */
+  readonly isSide?: boolean;
   /** What its conversation is known by, to keep it at one credential; null: nothing tells. */
   readonly sessionKey: string | null;
   /** Request headers that may travel on (`openai-organization`, `traceparent`, …), lower case, in turn. */

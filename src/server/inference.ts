@@ -4,7 +4,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
-import { agentRoleOf } from '../wire/agent-role.ts';
+import { agentRoleOf, isSideRole } from '../wire/agent-role.ts';
 import { programOf } from '../wire/clients.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
@@ -125,6 +125,7 @@ export function submit(call: Call, { dialect, facts, body, path, receivedAt, set
     keepAliveMaxMs: waiting.keepAliveMaxMs,
     fallback: settings.fallback,
     callerCredential: call.credential,
+    isSide: role !== null && isSideRole(role),
     sessionKey,
     forwardHeaders: forwardHeadersOf(exchange, forwardedIn(call.gateway.config)),
     caller: exchange,
