@@ -87,4 +87,21 @@ describe('a program that is known by name', () => {
     await world.answerTo({}, CODEX);
     assert.deepEqual(notes, ['sent with status 429 in place of 500, which codex would repeat']);
   });
+
+  it('gets an Anthropic error as the provider wrote it, by which it repairs its request', async (t) => {
+    const said =
+      '{"type":"error", "error":{"type":"invalid_request_error","message":"messages.1.content.0: Invalid `signature` in `thinking` block"},"request_id":"req_011"}';
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => json(400, said) },
+      configured: { a: { protocol: 'anthropic', baseUrl: 'http://a', apiKey: 'sk-test' } },
+      models: { 'claude-*': ['a/m'] },
+    });
+    const asked = world.fetch('http://breakwater/v1/messages?beta=true', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', ...CLAUDE_CODE },
+      body: JSON.stringify({ model: 'claude-x', max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    const response = await world.until(asked);
+    assert.deepEqual([response.status, response.headers.get('x-should-retry'), await response.text()], [400, 'false', said]);
+  });
 });
