@@ -10,6 +10,7 @@ import { deadlineError } from './permission.ts';
 import { pausedMs } from './route.ts';
 import type { FailedAttempt } from './run-parts.ts';
 import type { RequestRun } from './run.ts';
+import { CONTEXT_LENGTH_CODE } from '../wire/dialect.ts';
 import { askedWaitMs } from './verdict-effects.ts';
 
 /** When another try may find room, in milliseconds. */
@@ -108,8 +109,10 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
   const { dialect, id } = run.request;
-  const words = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
   const isOwnDialect = last.target.state.wire.dialect === dialect;
+  // Agents shorten their conversation by this word, and other dialects have it in their message only.
+  const code = !isOwnDialect && last.judgement.reason === 'context_length' ? CONTEXT_LENGTH_CODE : failure.code;
+  const words = { status, message: failure.message, type: failure.type, param: failure.param, code };
   const ownBody = isOwnDialect && isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');

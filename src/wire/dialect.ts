@@ -184,6 +184,9 @@ export interface DialectStream {
   readonly keepAlive: Uint8Array;
 }
 
+/** `code` of a conversation that is too long for the model, whatever the provider calls it. */
+export const CONTEXT_LENGTH_CODE = 'context_length_exceeded';
+
 /** An error as a caller reads it, ours or a provider's. `type` and `code` may be another dialect's words. */
 export interface ErrorWords {
   readonly status: number;

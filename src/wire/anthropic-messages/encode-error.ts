@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { ErrorWords } from '../dialect.ts';
+import { CONTEXT_LENGTH_CODE, type ErrorWords } from '../dialect.ts';
 
 /** The type that Anthropic's API gives with a status, and the words that its clients know. */
 const TYPE_BY_STATUS: ReadonlyMap<number, string> = new Map([
@@ -28,7 +28,11 @@ export function encodeErrorEvent(words: ErrorWords, requestId: string): Uint8Arr
   return Buffer.from(`event: error\ndata: ${errorJson(words, requestId)}\n\n`);
 }
 
-function errorJson({ status, type, message }: ErrorWords, requestId: string): string {
+/** How the API begins such a message, which has no code: clients know it by these words. */
+const TOO_LONG = 'prompt is too long';
+
+function errorJson({ status, type, message: said, code }: ErrorWords, requestId: string): string {
+  const message = code === CONTEXT_LENGTH_CODE && !said.toLowerCase().includes(TOO_LONG) ? `${TOO_LONG}: ${said}` : said;
   const known = type !== null && TYPES.has(type) ? type : typeOf(status);
   return JSON.stringify({ type: 'error', error: { type: known, message }, request_id: requestId });
 }
