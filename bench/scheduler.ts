@@ -65,6 +65,8 @@ function request(tiers: Tiers, client: string, schedulingClass: SchedulingClass,
   return {
     class: schedulingClass,
     client,
+    session: null,
+    isSide: false,
     deadline,
     waitUntil: deadline,
     waiting: null,

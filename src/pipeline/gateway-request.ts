@@ -46,6 +46,8 @@ export interface GatewayRequest {
   readonly callerCredential: string | null;
   /** The header that it came in, lower case; absent: `authorization`, after `Bearer`. */
   readonly callerCredentialHeader?: string;
+  /** A sub-agent or a side task of its session. */
+  readonly isSide?: boolean;
   /** What its conversation is known by, to keep it at one credential; null: nothing tells. */
   readonly sessionKey: string | null;
   /** Request headers that may travel on (`openai-organization`, `traceparent`, …), lower case, in turn. */

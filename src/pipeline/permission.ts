@@ -33,6 +33,8 @@ const ROUNDING_MS = 1;
 export class RunApplicant implements RouteApplicant {
   readonly class: SchedulingClass;
   readonly client: string;
+  readonly session: string | null;
+  readonly isSide: boolean;
   readonly #waitUntil: Instant;
   #startBy: Instant | null = null;
   #usualMs: number | null = null;
@@ -56,6 +58,8 @@ export class RunApplicant implements RouteApplicant {
     this.#run = run;
     this.class = run.priority;
     this.client = holderOf(run.request.client);
+    this.session = run.request.sessionKey;
+    this.isSide = run.request.isSide === true;
     this.#waitUntil = waitUntil;
     this.tiers = tiers;
     // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.

@@ -5,7 +5,7 @@ import type { RequestFacts, SchedulingClass } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
-import { agentRoleOf } from '../wire/agent-role.ts';
+import { agentRoleOf, isSideRole } from '../wire/agent-role.ts';
 import { programOf } from '../wire/clients.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
@@ -145,6 +145,7 @@ export function submit(call: Call, { dialect, facts, body, path, history, wrap, 
     fallback: settings.fallback,
     callerCredential: call.credential,
     callerCredentialHeader: credentialHeaderOf(exchange, call.credential),
+    isSide: role !== null && isSideRole(role),
     sessionKey,
     forwardHeaders: forwardHeadersOf(exchange, forwardedIn(call.gateway.config)),
     caller: exchange,

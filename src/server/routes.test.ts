@@ -163,7 +163,15 @@ overSocket('what HTTP forbids is refused in JSON', {}, async ({ origin }) => {
 
 overSocket('a request to change the protocol is answered 426 on every path', {}, async ({ origin, gateway }) => {
   const upgrade = 'HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n';
-  for (const target of ['GET /', 'GET /v1/realtime', 'POST /v1/chat/completions', 'GET /health/live', 'GET /nowhere']) {
+  for (const target of [
+    'GET /',
+    'GET /v1/responses',
+    'GET /responses',
+    'GET /v1/realtime',
+    'POST /v1/chat/completions',
+    'GET /health/live',
+    'GET /nowhere',
+  ]) {
     const answer = await rawExchange(origin, `${target} ${upgrade}`);
     assert.match(answer, /^HTTP\/1\.1 426 [^]*upgrade: HTTP\/1\.1\r\n[^]*connection: close\r\n[^]*"code":"invalid_request"/, target);
     assert.equal(answer.match(/HTTP\/1\.1 \d/g)?.length, 1, target);

@@ -24,6 +24,11 @@ const CODEX_TURN = 'x-codex-turn-metadata';
 /** Longer metadata is not read, in characters. */
 const METADATA_LENGTH_MAX = 8 * 1024;
 
+/** What does not hold up the main loop of its session. */
+export function isSideRole(role: AgentRole): boolean {
+  return role !== 'main' && role !== 'compaction';
+}
+
 const ROLES: ReadonlySet<string> = new Set(AGENT_ROLES);
 
 /**

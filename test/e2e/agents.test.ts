@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { SimulatedAnswer } from '../../src/testing/index.ts';
-import { json } from './provider-bodies.ts';
+import { anthropic, json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen } from './virtual.ts';
+import { errorOf } from './world.ts';
 
 const CODEX = { 'user-agent': 'codex_exec/0.171.0 (Debian 12.0.0; x86_64) unknown' };
 const OPENCODE = { 'user-agent': 'opencode/1.18.33 ai-sdk/provider-utils/4.0.23 runtime/bun/1.3.14' };
@@ -86,5 +87,49 @@ describe('a program that is known by name', () => {
     world.gateway.events.on('note', ({ note }) => notes.push(note));
     await world.answerTo({}, CODEX);
     assert.deepEqual(notes, ['sent with status 429 in place of 500, which codex would repeat']);
+  });
+
+  it('gets an Anthropic error as the provider wrote it, by which it repairs its request', async (t) => {
+    const said =
+      '{"type":"error", "error":{"type":"invalid_request_error","message":"messages.1.content.0: Invalid `signature` in `thinking` block"},"request_id":"req_011"}';
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => json(400, said) },
+      configured: { a: { protocol: 'anthropic', baseUrl: 'http://a', apiKey: 'sk-test' } },
+      models: { 'claude-*': ['a/m'] },
+    });
+    const asked = world.fetch('http://breakwater/v1/messages?beta=true', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', ...CLAUDE_CODE },
+      body: JSON.stringify({ model: 'claude-x', max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] }),
+    });
+    const response = await world.until(asked);
+    assert.deepEqual([response.status, response.headers.get('x-should-retry'), await response.text()], [400, 'false', said]);
+  });
+
+  it('knows a prompt that is too long, whichever dialect the provider speaks', async (t) => {
+    const long = "This model's maximum context length is 8192 tokens.";
+    const world = await startVirtualWorld(t, {
+      providers: {
+        o: () => openai(400, 'context_length_exceeded', 'invalid_request_error', long),
+        a: () => anthropic(400, 'invalid_request_error', 'prompt is too long: 210000 tokens > 200000 maximum'),
+      },
+      configured: {
+        o: { protocol: 'openai', baseUrl: 'http://o/v1', apiKey: 'sk-test' },
+        a: { protocol: 'anthropic', baseUrl: 'http://a', apiKey: 'sk-test' },
+      },
+      models: { o: ['o/m'], a: ['a/m'] },
+    });
+    const body = { model: 'o', max_tokens: 9, messages: [{ role: 'user', content: 'hi' }] };
+    const asked = world.fetch('http://breakwater/v1/messages', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'anthropic-version': '2023-06-01', ...CLAUDE_CODE },
+      body: JSON.stringify(body),
+    });
+    const messages = await world.until(asked);
+    const { error } = (await messages.json()) as { error: unknown };
+    assert.deepEqual([messages.status, error], [400, { type: 'invalid_request_error', message: `prompt is too long: ${long}` }]);
+    const chat = await world.answerTo({ model: 'a' }, CODEX);
+    const { code, message } = errorOf(chat.text);
+    assert.deepEqual([chat.status, code, message], [400, 'context_length_exceeded', 'prompt is too long: 210000 tokens > 200000 maximum']);
   });
 });

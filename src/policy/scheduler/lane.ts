@@ -4,6 +4,7 @@ import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import type { CountedHolder } from './holders-by-count.ts';
 import type { ClientPromise } from './promises.ts';
+import type { SessionAccount, SessionAccounts } from './session-accounts.ts';
 import type { Applicant } from './types.ts';
 
 /** The rank of the lowest class. */
@@ -48,6 +49,7 @@ export interface Spot<T extends Capacity, A extends Applicant<T>> {
   readonly queue: Queue<T, A>;
   readonly line: Line<T, A>;
   readonly flow: Flow<T, A>;
+  readonly session: SessionAccount<Spot<T, A>>;
   /** On which target it is kept back here; null: on several. */
   place: Place<T, A> | null;
   /** When the resource opens for its first request, without a settlement; `now` or before: unknown. */
@@ -61,12 +63,23 @@ export interface Spot<T extends Capacity, A extends Applicant<T>> {
   index: number;
 }
 
+/** Where a queue that comes to a line is not yet. */
+export const UNPLACED = { place: null, opensAt: -1, holds: false, isAside: false, look: 0, index: -1 } as const;
+
+/** The accounts of a queue's client and session in one line. */
+export interface LineAccounts<T extends Capacity, A extends Applicant<T>> {
+  readonly line: Line<T, A>;
+  readonly flow: Flow<T, A>;
+  readonly session: SessionAccount<Spot<T, A>>;
+}
+
 /** One client's place in one class of a line. */
 export interface Flow<T extends Capacity, A extends Applicant<T>> extends ClientPromise {
   readonly client: string;
   /** What it has used so far, in tokens: the least goes first. */
   virtualTime: number;
-  /** Its queue that is due first. */
+  readonly sessions: SessionAccounts<Spot<T, A>>;
+  /** Its queue that goes first. */
   first: Spot<T, A> | null;
   /** The others; null: there have been none. */
   others: IndexedHeap<Spot<T, A>> | null;
@@ -112,11 +125,10 @@ export interface Line<T extends Capacity, A extends Applicant<T>> {
   expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant;
   /** How long it usually takes from one start to the next where the resource is short, in milliseconds; null: that is not known. */
   gapMs(now: Instant, need: Need): number | null;
-  flow(queue: Queue<T, A>): Flow<T, A>;
 }
 
 /**
- * What waits in lines: the requests of one class and one client for the same targets, earliest deadline first. Only its first one is
+ * What waits in lines: the requests of one class, client and session for the same targets, earliest deadline first. Only its first one is
  * looked at. One that is kept back by something of its own (its size, its patience, its backoff) gets a queue for itself, so
  * that those behind it are looked at too.
  */
@@ -124,12 +136,14 @@ export class Queue<T extends Capacity, A extends Applicant<T>> {
   readonly lane: Lane<T, A>;
   readonly rank: number;
   readonly client: string;
+  readonly session: string;
+  readonly isSide: boolean;
   /** The queue out of which its only request was set apart; null: it is no such queue. */
   readonly apartFrom: Queue<T, A> | null;
   readonly entries = new IndexedHeap<Entry<T, A>>(setOrderIndex);
   readonly spots: Spot<T, A>[] = [];
-  /** Its client's account in each line that has counted it. */
-  readonly flows: { readonly line: Line<T, A>; readonly flow: Flow<T, A> }[] = [];
+  /** Its client's account, and its session's, in each line that has counted it. */
+  readonly flows: LineAccounts<T, A>[] = [];
   /** How many in it have a wait that ends apart from their deadline. */
   expiring = 0;
   /** Somebody in it may be first beyond its deadline (it was raised), so that everybody's wait is watched apart. */
@@ -147,13 +161,24 @@ export class Queue<T extends Capacity, A extends Applicant<T>> {
   /** Its client's places in the class, as far as it stands in the list there; null: it doesn't. */
   holder: PlaceHolder<T, A> | null = null;
 
-  constructor(lane: Lane<T, A>, rank: number, client: string, apartFrom: Queue<T, A> | null = null) {
+  constructor(lane: Lane<T, A>, rank: number, of: QueueOwner, apartFrom: Queue<T, A> | null = null) {
     this.lane = lane;
     this.rank = rank;
-    this.client = client;
+    this.client = of.client;
+    this.session = of.session ?? '';
+    this.isSide = of.isSide;
     this.apartFrom = apartFrom;
   }
+
+  /** Its accounts in a line; undefined: the line has not counted it. */
+  accountsIn(line: Line<T, A>): LineAccounts<T, A> | undefined {
+    for (const accounts of this.flows) if (accounts.line === line) return accounts;
+    return undefined;
+  }
 }
+
+/** Whose requests wait in a queue. */
+export type QueueOwner = Pick<Applicant<Capacity>, 'client' | 'session' | 'isSide'>;
 
 /** Below this many, queues in which nobody waits are kept for whoever comes next. */
 const IDLE_QUEUES_MAX = 64;
@@ -163,7 +188,7 @@ export class Lane<T extends Capacity, A extends Applicant<T>> {
   /** By tier. */
   readonly tiers: readonly (readonly Place<T, A>[])[];
   readonly single: Place<T, A> | null;
-  /** By rank and whether the client's own limits are asked; by client. */
+  /** By rank and whether the client's own limits are asked; by client and session. */
   readonly #queues: Map<string, Queue<T, A>>[] = [];
 
   constructor(tiers: readonly (readonly Place<T, A>[])[]) {
@@ -176,10 +201,12 @@ export class Lane<T extends Capacity, A extends Applicant<T>> {
   queue(rank: number, applicant: A): Queue<T, A> {
     const index = 2 * rank + (applicant.own.length > 0 ? 1 : 0);
     const queues = this.#queues[index]!;
-    let queue = queues.get(applicant.client);
+    const { client, session, isSide } = applicant;
+    const owner = session === null && !isSide ? client : `${client}\n${isSide ? '-' : '+'}${session ?? ''}`;
+    let queue = queues.get(owner);
     if (queue === undefined) {
-      queue = new Queue<T, A>(this, rank, applicant.client);
-      queues.set(applicant.client, queue);
+      queue = new Queue<T, A>(this, rank, applicant);
+      queues.set(owner, queue);
       if (queues.size >= IDLE_QUEUES_MAX && Number.isInteger(Math.log2(queues.size))) this.#forgetIdle(index, queue);
     }
     return queue;

@@ -2,8 +2,9 @@
 import type { Instant } from '../../core/clock.ts';
 import type { Capacity } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import type { Flow } from './lane.ts';
+import type { Flow, Spot } from './lane.ts';
 import { Promises } from './promises.ts';
+import { SessionAccounts, timeWithSide } from './session-accounts.ts';
 import type { Applicant } from './types.ts';
 
 /** A line remembers what so many absent clients have used; beyond it those who owe nothing are forgotten, then anybody. */
@@ -28,7 +29,18 @@ export class LineClass<T extends Capacity, A extends Applicant<T>> {
     let flow = this.flows.get(client);
     if (flow === undefined) {
       if (this.flows.size >= this.#forgetsAt) this.#forget();
-      flow = { client, virtualTime: this.virtualTime, first: null, others: null, uses: 0, index: -1, urgencyIndex: -1, promised: 0 };
+      const sessions = new SessionAccounts<Spot<T, A>>();
+      flow = {
+        client,
+        virtualTime: this.virtualTime,
+        sessions,
+        first: null,
+        others: null,
+        uses: 0,
+        index: -1,
+        urgencyIndex: -1,
+        promised: 0,
+      };
       this.flows.set(client, flow);
     }
     return flow;
@@ -48,16 +60,30 @@ export class LineClass<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
-/** The first and the best of the others change places where that one is due sooner. */
+/** What a queue is ordered by among those of its client; then by its deadline. */
+export function orderOf<T extends Capacity, A extends Applicant<T>>({ session, queue }: Spot<T, A>): number {
+  return timeWithSide(session.virtualTime, queue.isSide);
+}
+
+/** The first and the best of the others change places where that one goes before. */
 export function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A>): void {
   const { first, others } = flow;
-  if (first === null || others === null || others.size === 0) return;
-  const { entries } = first.queue;
-  const [key, tie] = [entries.peekKey(), entries.peekTie()];
-  if (others.peekKey() > key || (others.peekKey() === key && others.peekTie() > tie)) return;
+  if (first === null || others === null || others.size === 0 || !isBefore(others.peek()!, first)) return;
   flow.first = others.pop()!;
   flow.first.index = 0;
-  others.push(first, key, tie);
+  others.push(first, orderOf(first), first.queue.entries.peekKey());
+}
+
+/** Of one client: the session that has used less; in a session the earliest deadline, then the first that came. */
+function isBefore<T extends Capacity, A extends Applicant<T>>(a: Spot<T, A>, b: Spot<T, A>): boolean {
+  const [time, other] = [orderOf(a), orderOf(b)];
+  if (time !== other) return time < other;
+  const [deadline, later] = [a.queue.entries.peekKey(), b.queue.entries.peekKey()];
+  return deadline === later ? cameFirst(a, b) : deadline < later;
+}
+
+export function cameFirst<T extends Capacity, A extends Applicant<T>>(a: Spot<T, A>, b: Spot<T, A>): boolean {
+  return a.queue.entries.peekTie() < b.queue.entries.peekTie();
 }
 
 /** Of clients with the same virtual time and deadline, the one whose request came first. */

@@ -4,7 +4,7 @@
  * Each resource that is short has a line of its own, so shares and fairness hold on that resource, over all routes that use it, and
  * nobody who does not want it is asked. In a line stand not requests but queues (`lane.ts`), each with its first request:
  * the classes, in a class the clients by what they have used of this resource (start-time fair queueing: virtual time in tokens), in a
- * client the earliest deadline, then the first that came.
+ * client its sessions in the same way, in a session the earliest deadline, then the first that came.
  *
  * Every start on the resource earns each class that waits in the line its minimum share of one; with a whole one saved up a class
  * goes first.
@@ -14,13 +14,15 @@ import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import { JOBS } from './lane.ts';
-import type { Entry, Flow, Line, Queue, Spot, Traffic } from './lane.ts';
-import { chooseFirst, LineClass } from './line-class.ts';
+import { JOBS, UNPLACED } from './lane.ts';
+import type { Entry, Flow, Line, LineAccounts, Queue, Spot, Traffic } from './lane.ts';
+import { cameFirst, chooseFirst, LineClass, orderOf } from './line-class.ts';
 import { Pace } from './pace.ts';
+import { timeWithSide } from './session-accounts.ts';
 import { flowBesideStock, JOBS_SPARE, PRESSING_MS, SEEN_MS, stockOf } from './stock.ts';
 import { Supply } from './supply.ts';
 import type { Applicant } from './types.ts';
+import { UnitTime } from './unit-time.ts';
 
 /** Credit is a sum of shares: twenty times 0.05 is a whole start. */
 const WHOLE_START = 1 - 1e-9;
@@ -30,10 +32,6 @@ const CREDIT_MAX = 2;
 const RATE_MEMORY_MS = 300_000;
 /** So many units of the asker's own need were given to nobody knows whom: a few starts say little. */
 const RATE_DOUBT = 10;
-/** More than any level that a limit may have. */
-const MANY = 1e9;
-/** A limit that changes is noticed after so long, in milliseconds. */
-const UNIT_KNOWN_MS = 1_000;
 /** A window opens by fits and starts: what it lets in at first, in units of the asker's need, may be so many. */
 const WINDOW_AHEAD = 2;
 /** Of what is spread over a window so many units may come together. */
@@ -41,10 +39,6 @@ const SPREAD_BURST = 2;
 
 const supply = new Supply();
 const asked = { requests: 0, inputTokens: 0, outputTokens: 0 };
-
-function times({ requests, inputTokens, outputTokens }: Need, many: number): Need {
-  return { requests: requests * many, inputTokens: inputTokens * many, outputTokens: outputTokens * many };
-}
 
 const MANY_REQUESTS: Need = { requests: 1e15, inputTokens: 0, outputTokens: 0 };
 
@@ -60,8 +54,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
    * a window is let in at the pace at which it would fill evenly: not before this.
    */
   #spreadUntil: Instant = -Infinity;
-  #knownUnitMs = 0;
-  #unitKnownUntil: Instant = -Infinity;
+  readonly #unit: UnitTime;
   /** Queues that stand here. */
   length = 0;
   /** Place among the lines in which somebody stands. */
@@ -78,6 +71,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   constructor(resource: Resource, traffic: Traffic) {
     this.#traffic = traffic;
     this.resource = resource;
+    this.#unit = new UnitTime(resource);
     const isMixed = resource.kind === 'client' || resource.kind === 'budget';
     this.#countsTokens = isMixed ? resource.earliest(0, MANY_REQUESTS) !== Infinity : resource.kind === 'tokens';
   }
@@ -112,14 +106,18 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
       const virtualTime =
         flow === undefined ? each.virtualTime : flow.index >= 0 ? flow.virtualTime : Math.max(flow.virtualTime, each.virtualTime);
       if (virtualTime !== spot.flow.virtualTime) return spot.flow.virtualTime < virtualTime;
+    } else {
+      const time = timeWithSide(flow.sessions.timeOf(entry.queue.session), entry.queue.isSide);
+      if (time !== orderOf(spot)) return orderOf(spot) < time;
     }
     return entries.peekKey() !== entry.deadline ? entries.peekKey() < entry.deadline : entries.peekTie() < entry.sequence;
   }
 
   enter(queue: Queue<T, A>): Spot<T, A> {
     const each = this.#class(queue.rank);
-    const flow = this.flow(queue);
-    const spot: Spot<T, A> = { queue, line: this, flow, place: null, opensAt: -1, holds: false, isAside: false, look: 0, index: -1 };
+    const { flow, session } = this.#account(queue);
+    const spot: Spot<T, A> = { ...UNPLACED, queue, line: this, flow, session };
+    flow.sessions.enter(session, spot);
     if (flow.first === null) flow.virtualTime = Math.max(flow.virtualTime, each.virtualTime);
     this.#add(each, spot);
     each.length++;
@@ -132,6 +130,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     if (spot.isAside) this.asides.splice(this.asides.indexOf(spot), 1);
     else this.#take(each, spot);
     spot.isAside = false;
+    spot.flow.sessions.leave(spot.session, spot);
     if (this.holder === spot) this.holder = null;
     this.length--;
     // What it has earned it keeps: whoever waits for several resources moves from line to line, and would never have a whole start.
@@ -152,10 +151,15 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   rekey(spot: Spot<T, A>): void {
     if (this.holder === spot) this.holder = null;
     if (spot.isAside) return;
+    this.#placed(spot);
+    this.#sort(this.#classes[spot.queue.rank]!, spot.flow);
+  }
+
+  /** Puts it where it stands now among the queues of its client. */
+  #placed(spot: Spot<T, A>): void {
     const { flow, queue } = spot;
-    if (flow.first !== spot) flow.others!.update(spot.index, queue.entries.peekKey(), queue.entries.peekTie());
+    if (flow.first !== spot) flow.others!.update(spot.index, orderOf(spot), queue.entries.peekKey());
     chooseFirst(flow);
-    this.#sort(this.#classes[queue.rank]!, flow);
   }
 
   setAside(spot: Spot<T, A>): void {
@@ -178,7 +182,11 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     const own = this.#class(queue.rank);
     this.#noteGiven(now, own, need);
     const tokens = need.inputTokens + need.outputTokens;
-    const flow = this.#knownFlow(queue) ?? own.flow(queue.client);
+    const known = queue.accountsIn(this);
+    const flow = known?.flow ?? own.flow(queue.client);
+    const session = known?.session ?? flow.sessions.of(queue.session);
+    flow.sessions.use(session, tokens);
+    for (const spot of session.spots) if (!spot.isAside) this.#placed(spot);
     if (flow.index < 0) flow.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     own.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     flow.virtualTime += Math.max(1, tokens);
@@ -198,7 +206,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     own.given += amount;
     own.givenAt = now;
     if (this.resource.isWindow !== true || amount <= 0) return;
-    const unitMs = this.#unitMs(now, need, amount);
+    const unitMs = this.#unit.ms(now, need, amount);
     this.#spreadUntil = Math.max(this.#spreadUntil, now - (SPREAD_BURST - 1) * amount * unitMs) + amount * unitMs;
   }
 
@@ -239,7 +247,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   #evidence(): number {
     let all = 0;
     for (const each of this.#classes) all += each?.given ?? 0;
-    const knownMs = all * this.#knownUnitMs;
+    const knownMs = all * this.#unit.lastMs;
     return knownMs / (knownMs + stockOf(this.resource).doubtMs);
   }
 
@@ -253,8 +261,10 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
 
   /** What is taken by those who wait is known before they start; `sign` -1 takes it back. */
   promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void {
-    const flow = this.flow(entry.queue);
-    this.#classes[entry.queue.rank]!.promises.add(now, entry.bucket, entry.deadline, this.#amountOf(need), flow, sign);
+    const { flow, session } = this.#account(entry.queue);
+    const amount = this.#amountOf(need);
+    flow.sessions.promise(session, amount, sign);
+    this.#classes[entry.queue.rank]!.promises.add(now, entry.bucket, entry.deadline, amount, flow, sign);
   }
 
   /**
@@ -262,7 +272,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
    * at once, as far as is known. `least`: the soonest that can be, where the pace of others is only guessed.
    */
   expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant {
-    const { rank, client } = entry.queue;
+    const { rank, client, session } = entry.queue;
     const amount = this.#amountOf(need);
     if (amount <= 0 || !this.#reckonSupply(now, entry, need, amount, least)) return now;
     let [higher, given, all, lower] = [0, 0, RATE_DOUBT * amount + stockOf(this.resource).doubtMs / supply.unitMs, 0];
@@ -277,9 +287,11 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     }
     const own = this.#classes[rank]!;
     supply.after(higher, given / all + lower, shares[rank]!);
-    return own === null
-      ? supply.when(amount)
-      : own.promises.when(now, entry.deadline, amount, own.flows.get(client)?.promised ?? 0, supply);
+    if (own === null) return supply.when(amount);
+    const flow = own.flows.get(client);
+    const promised = flow?.promised ?? 0;
+    const ahead = flow?.sessions.ahead(session, amount, promised) ?? Infinity;
+    return own.promises.when(now, entry.deadline, amount, promised, supply, ahead);
   }
 
   /** False: nobody knows how much there will be. */
@@ -294,7 +306,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
       return true;
     }
     if (resource.earliestAfter === undefined || at === Infinity) return false;
-    const unitMs = this.#unitMs(now, need, amount);
+    const unitMs = this.#unit.ms(now, need, amount);
     if (unitMs === 0) return false;
     const spare = this.#spare(now, rank);
     if (spare > 0 && rank !== JOBS) {
@@ -303,50 +315,31 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     }
     supply.of(
       Math.max(now, at),
-      resource.isWindow === true ? WINDOW_AHEAD * amount : amount + Math.max(0, this.#freeBeside(now, need, amount, unitMs) - spare),
+      resource.isWindow === true ? WINDOW_AHEAD * amount : amount + Math.max(0, this.#unit.freeBeside(now, need, amount, unitMs) - spare),
       unitMs,
     );
     return true;
   }
 
-  /** What is there beyond `need`, so that others need not wait for it. */
-  #freeBeside(now: Instant, need: Need, amount: number, unitMs: number): number {
-    const at = this.resource.earliestAfter!(now, times(need, MANY), need);
-    return Math.max(0, MANY * amount - (at - now) / unitMs);
-  }
-
   gapMs(now: Instant, need: Need): number | null {
     if (this.resource.kind === 'concurrency') return this.#pace.gapMs(false);
     const amount = this.#amountOf(need);
-    return this.resource.earliestAfter === undefined || amount <= 0 ? null : this.#unitMs(now, need, amount) * amount;
-  }
-
-  /** How long one unit takes to come, once there is nothing left. */
-  #unitMs(now: Instant, need: Need, amount: number): number {
-    if (now < this.#unitKnownUntil) return this.#knownUnitMs;
-    const [some, more] = [times(need, MANY), times(need, 2 * MANY)];
-    this.#knownUnitMs = (this.resource.earliestAfter!(now, more, need) - this.resource.earliestAfter!(now, some, need)) / (MANY * amount);
-    this.#unitKnownUntil = now + UNIT_KNOWN_MS;
-    return this.#knownUnitMs;
+    return this.resource.earliestAfter === undefined || amount <= 0 ? null : this.#unit.ms(now, need, amount) * amount;
   }
 
   #amountOf(need: Need): number {
     return this.#countsTokens ? need.inputTokens + need.outputTokens : need.requests;
   }
 
-  /** The account of a queue's client, known to the queue while anybody waits in it. */
-  flow(queue: Queue<T, A>): Flow<T, A> {
-    const known = this.#knownFlow(queue);
-    if (known !== null) return known;
+  /** The accounts of a queue's client and session, known to the queue while anybody waits in it. */
+  #account(queue: Queue<T, A>): LineAccounts<T, A> {
+    const known = queue.accountsIn(this);
+    if (known !== undefined) return known;
     const flow = this.#class(queue.rank).flow(queue.client);
     flow.uses++;
-    queue.flows.push({ line: this, flow });
-    return flow;
-  }
-
-  #knownFlow(queue: Queue<T, A>): Flow<T, A> | null {
-    for (const known of queue.flows) if (known.line === this) return known.flow;
-    return null;
+    const accounts = { line: this, flow, session: flow.sessions.of(queue.session) };
+    queue.flows.push(accounts);
+    return accounts;
   }
 
   #class(rank: number): LineClass<T, A> {
@@ -357,7 +350,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     const { flow, queue } = spot;
     spot.index = 0;
     if (flow.first === null) flow.first = spot;
-    else (flow.others ??= new IndexedHeap<Spot<T, A>>(setSpotIndex)).push(spot, queue.entries.peekKey(), queue.entries.peekTie());
+    else (flow.others ??= new IndexedHeap<Spot<T, A>>(setSpotIndex, cameFirst)).push(spot, orderOf(spot), queue.entries.peekKey());
     chooseFirst(flow);
     this.#sort(each, flow);
   }

@@ -148,9 +148,10 @@ export class Promises {
   /**
    * When a newcomer can have `amount`, by what it would find: what of this class goes before it, at least, and where it may not
    * push others beyond their deadlines. Its own client's earlier deadlines go before it, and of every other client as much as its
-   * own gets by then. A client that waits for less than its fair share breaks whatever promises were made to those with more.
+   * own gets by then. A client that waits for less than its fair share breaks whatever promises were made to those with more; so does, where
+   * there is but one client, a session of it before which no more than `ahead` goes.
    */
-  when(now: Instant, deadline: Instant, amount: number, promised: number, supply: Supply): Instant {
+  when(now: Instant, deadline: Instant, amount: number, promised: number, supply: Supply, ahead = Infinity): Instant {
     if (this.#count === 0) return supply.when(amount);
     const bucket = bucketOf(now, deadline);
     const nowBucket = Math.floor(now / BUCKET_MS);
@@ -159,9 +160,10 @@ export class Promises {
     const due = this.#sums.before(nowBucket, bucket, deadline, supply);
     if (isSole || !isModest) {
       if (this.total + (1 + LEEWAY) * amount <= supply.by(deadline)) return supply.when(due + amount);
+      if (isSole && ahead < Infinity) return supply.when(Math.min(due, ahead) + amount);
       if (isSole) return this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply);
     }
-    const own = Math.max(0, due - (this.total - promised));
+    const own = Math.min(ahead, Math.max(0, due - (this.total - promised)));
     const share = Math.min(1, (own + this.#othersUpTo(own, promised)) / this.total);
     const at = supply.when(this.total * share + amount);
     return isModest ? at : Math.max(at, this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply));

@@ -24,6 +24,8 @@ export function makeScheduler(options: Partial<SchedulerOptions<Capacity, TestAp
 export interface Wish {
   readonly class?: SchedulingClass;
   readonly client?: string;
+  readonly session?: string;
+  readonly isSide?: boolean;
   readonly deadline?: Instant;
   readonly waitUntil?: Instant;
   readonly patienceMs?: number;
@@ -44,6 +46,8 @@ export function applicant(name: string, tiers: Applicant<Capacity>['tiers'], wis
     name,
     class: wish.class ?? 'normal',
     client: wish.client ?? 'client',
+    session: wish.session ?? null,
+    isSide: wish.isSide ?? false,
     deadline,
     waitUntil: wish.waitUntil ?? deadline,
     waiting: null,

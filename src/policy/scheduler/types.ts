@@ -9,6 +9,10 @@ export interface Applicant<T extends Capacity> {
   readonly class: SchedulingClass;
   /** Whose share it counts against. */
   readonly client: string;
+  /** The conversation or run that it belongs to; null: it says none. The sessions of a client share what it gets. */
+  readonly session: string | null;
+  /** A sub-agent or a side task: it goes after the other requests of its session. */
+  readonly isSide: boolean;
   /** By when it has to start, at best: nobody is started sooner for it, and whoever can start at once does even later. */
   readonly deadline: Instant;
   /** The end of waiting: the deadline, or sooner by `queue.maxWait`. */

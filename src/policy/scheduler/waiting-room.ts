@@ -115,9 +115,12 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
     queue.entries.remove(entry.orderIndex);
     const isExpiring = entry.expiryIndex >= 0 ? 1 : 0;
     queue.expiring -= isExpiring;
-    entry.queue = new Queue<T, A>(queue.lane, queue.rank, queue.client, queue);
+    entry.queue = new Queue<T, A>(queue.lane, queue.rank, entry.applicant, queue);
     entry.queue.expiring = isExpiring;
-    for (const { line } of queue.flows) line.flow(entry.queue);
+    for (const accounts of queue.flows) {
+      accounts.flow.uses++;
+      entry.queue.flows.push(accounts);
+    }
     entry.queue.entries.push(entry, entry.deadline, entry.sequence);
     if (queue.holder !== null) listQueue(queue.holder, entry.queue);
     this.headChanged(queue);
