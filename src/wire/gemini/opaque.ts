@@ -1,6 +1,6 @@
 /** Opaque pieces of Gemini requests and responses: thought signatures, and names of what one project holds. */
 import type { AnswerFacts } from '../../core/facts.ts';
-import { itemsAt, memberNamed, membersAt, textAt, textOf } from '../json-cursor.ts';
+import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
@@ -40,12 +40,14 @@ class GeminiPieces {
   }
 
   #readContents(start: number): void {
-    const contents: SlotList = { spans: itemsAt(this.#bytes, start), within: null };
-    for (const [index, { start: at }] of contents.spans.entries()) {
-      const parts = memberNamed(membersAt(this.#bytes, at), 'parts');
+    const contents = objectsAt(this.#bytes, start);
+    const turns: SlotList = { spans: contents, within: null };
+    for (const [index, { members }] of contents.entries()) {
+      const parts = memberNamed(members, 'parts');
       if (parts === undefined) continue;
-      const list: SlotList = { spans: itemsAt(this.#bytes, parts.valueStart), within: { list: contents, index } };
-      for (const [i, span] of list.spans.entries()) this.#readPart(membersAt(this.#bytes, span.start), { list, index: i });
+      const spans = objectsAt(this.#bytes, parts.valueStart);
+      const list: SlotList = { spans, within: { list: turns, index } };
+      for (const [i, part] of spans.entries()) this.#readPart(part.members, { list, index: i });
     }
   }
 

@@ -1,6 +1,6 @@
 /** Opaque pieces of Responses requests and responses: encrypted reasoning, and ids of what one account holds. */
 import type { AnswerFacts } from '../../core/facts.ts';
-import { itemsAt, memberNamed, membersAt, textAt, textOf } from '../json-cursor.ts';
+import { itemsAt, memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord, readBoolean } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
@@ -30,14 +30,15 @@ class ResponsesPieces {
     for (const member of members) {
       if (member.name === 'input') this.#readInput(member);
       else if (member.name === 'previous_response_id' || member.name === 'conversation') this.#readId(member);
-      else if (member.name === 'tools') for (const { start } of itemsAt(this.#bytes, member.start)) this.#readTool(start);
+      else if (member.name === 'tools') for (const tool of objectsAt(this.#bytes, member.start)) this.#readTool(tool.members);
     }
     return this.#pieces;
   }
 
   #readInput({ start }: BodyMember): void {
-    const list: SlotList = { spans: itemsAt(this.#bytes, start), within: null };
-    for (const [index, span] of list.spans.entries()) this.#readItem(membersAt(this.#bytes, span.start), { list, index });
+    const spans = objectsAt(this.#bytes, start);
+    const list: SlotList = { spans, within: null };
+    for (const [index, { members }] of spans.entries()) this.#readItem(members, { list, index });
   }
 
   /** Encrypted reasoning goes with its item: another account does not know the item's id. */
@@ -50,8 +51,8 @@ class ResponsesPieces {
     for (const name of ['content', 'output']) {
       const parts = memberNamed(item, name);
       if (parts === undefined) continue;
-      for (const { start } of itemsAt(this.#bytes, parts.valueStart))
-        this.#add('state', 'file_id', textOf(this.#bytes, membersAt(this.#bytes, start), 'file_id'), null);
+      for (const { members } of objectsAt(this.#bytes, parts.valueStart))
+        this.#add('state', 'file_id', textOf(this.#bytes, members, 'file_id'), null);
     }
   }
 
@@ -60,8 +61,7 @@ class ResponsesPieces {
     this.#add('state', name, textOf(this.#bytes, membersAt(this.#bytes, start), 'id') ?? textAt(this.#bytes, start, end), null);
   }
 
-  #readTool(start: number): void {
-    const tool = membersAt(this.#bytes, start);
+  #readTool(tool: readonly MemberSpan[]): void {
     this.#add('state', 'container', textOf(this.#bytes, tool, 'container'), null);
     const stores = memberNamed(tool, 'vector_store_ids');
     if (stores === undefined) return;
