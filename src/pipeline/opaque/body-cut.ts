@@ -4,22 +4,32 @@ import type { OpaquePiece } from '../../wire/opaque/opaque.ts';
 import type { RequestRun } from '../run.ts';
 import type { RouteTarget } from '../route.ts';
 import { callerBody, isConverted } from '../sent-body.ts';
-import { piecesIn, placeOf, readingOf, writtenOut } from './pieces.ts';
+import { lookInto, piecesIn, placeOf, readingOf, writtenOut } from './pieces.ts';
 import type { BodyCut, StripLevel } from './pieces.ts';
 
 /** Null: the target gets the body whole. */
 export function cutFor(run: RequestRun, target: RouteTarget, level: StripLevel): BodyCut | null {
   const { request } = run;
-  const inBody = piecesIn(request);
   // A conversion carries no piece of another dialect.
-  if (inBody.pieces.length === 0 || isConverted(request, target.state)) return null;
+  if (isConverted(request, target.state)) return null;
   if (callerBody(request, target.state) !== writtenOut(request)) return null;
-  const removed = removedFor(run, target, level, inBody.pieces);
-  if (removed.length === 0) return null;
-  const wantsOpening = run.engine.makers.reading(run.engine.clock.epochMs(), OPENING, placeOf(request, target.state)) === 'foreign';
+  const wantsOpening = hasMissedOpening(run, target);
+  if (wantsOpening) lookInto(request);
+  const inBody = piecesIn(request);
+  const removed = inBody.pieces.length === 0 ? NONE : removedFor(run, target, level, inBody.pieces);
+  if (removed.length === 0 && !wantsOpening) return null;
   const drop = inBody.droppedWith(new Set(removed), wantsOpening);
+  if (removed.length === 0 && drop.length === 0) return null;
   const fields = [...new Set([...removed.map(({ field }) => field), ...drop])];
   return { level, removed, cuts: cutsOf(removed, target.state.model), drop, fields };
+}
+
+const NONE: readonly OpaquePiece[] = [];
+
+/** The target has refused a turn that calls a tool and does not open with reasoning. */
+function hasMissedOpening({ request, engine }: RequestRun, { state }: RouteTarget): boolean {
+  if (!request.facts.thinks || !request.dialect.opaque.opens) return false;
+  return engine.makers.reading(engine.clock.epochMs(), OPENING, placeOf(request, state)) === 'foreign';
 }
 
 function removedFor(run: RequestRun, { state }: RouteTarget, level: StripLevel, pieces: readonly OpaquePiece[]): OpaquePiece[] {

@@ -46,6 +46,11 @@ export function writtenOut({ body, history }: GatewayRequest): RequestBody {
   return history?.body ?? body;
 }
 
+/** Looks into a body whatever its scan has come across. */
+export function lookInto(request: GatewayRequest): void {
+  (writtenOut(request) as { opaque?: boolean }).opaque = true;
+}
+
 /** Who makes and reads pieces at a target: with the callers' own keys each caller has an account of its own. */
 export function placeOf({ callerCredential }: GatewayRequest, { provider, model, credential }: TargetState): Place {
   const isOwn = credential.auth !== 'caller' || callerCredential === null;

@@ -117,9 +117,9 @@ export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure,
  */
 function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
   const { request, target, cut } = attempt.options;
-  if (run.repairs >= REPAIRS_MAX || piecesIn(request).pieces.length === 0) return null;
-  if (cut !== null && missesOpening(failure)) return withoutReasoning(run, target, cut);
-  if (!refusesOpaque(failure)) return null;
+  if (run.repairs >= REPAIRS_MAX) return null;
+  if (request.facts.thinks && missesOpening(failure)) return withoutReasoning(run, target, cut);
+  if (piecesIn(request).pieces.length === 0 || !refusesOpaque(failure)) return null;
   const done = STRIP_LEVELS.indexOf(cut?.level ?? 'foreign');
   for (const level of STRIP_LEVELS.slice(done + 1)) {
     const next = cutFor(run, target, level);
@@ -131,11 +131,12 @@ function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgem
   return null;
 }
 
-/** What is left does not open with reasoning, which the target wants where reasoning is asked for: it is not asked for. */
-function withoutReasoning(run: RequestRun, target: RouteTarget, cut: BodyCut): Judgement | null {
+/** A turn does not open with reasoning, which the target wants where reasoning is asked for: it is not asked for. */
+function withoutReasoning(run: RequestRun, target: RouteTarget, cut: BodyCut | null): Judgement | null {
   const { makers, clock } = run.engine;
   makers.refused(clock.epochMs(), OPENING, placeOf(run.request, target.state));
-  if (cutFor(run, target, cut.level)?.drop.length === cut.drop.length) return null;
+  const next = cutFor(run, target, cut?.level ?? 'foreign');
+  if ((next?.drop.length ?? 0) === (cut?.drop.length ?? 0)) return null;
   askAgainAtOnce(run, target);
   return REPAIRED;
 }

@@ -12,6 +12,7 @@ import { FOREIGN_SIGNATURE } from './write-response.ts';
 
 export const messagesOpaque: OpaqueForms = {
   find: (body) => new MessagesPieces(body).found,
+  opens: true,
   // The prefix check compares everything before a thinking block.
   bound: new Set(['system', 'tools', 'messages']),
   holdsResponse: ({ members }) => members.some(({ name }) => name === 'thread'),
@@ -127,7 +128,8 @@ class MessagesPieces {
     if (this.#last?.callsTool !== true) return [];
     const [first = null] = this.#last.blocks;
     const opening = this.#last.blocks.find((block) => block === null || !removed.has(block));
-    if (first === null || !removed.has(first) || opening !== null) return [];
+    const isOurDoing = first !== null && removed.has(first);
+    if (opening !== null || !(isOurDoing || strictly)) return [];
     const thinking = this.#member('thinking');
     const type = thinking === undefined ? 'disabled' : this.#textIn(thinking, 'type');
     if (type === 'disabled' || (type !== 'enabled' && !strictly)) return [];

@@ -11,6 +11,7 @@ import type { RequestBody } from '../request-body.ts';
 
 export const geminiOpaque: OpaqueForms = {
   find: (body) => ({ pieces: new GeminiPieces(body.bytes).read(body), droppedWith: () => [] }),
+  opens: false,
   bound: new Set(),
   holdsResponse: () => false,
 };

@@ -38,8 +38,8 @@ export interface OpaqueInBody {
   /** In the order of the conversation. */
   readonly pieces: readonly OpaquePiece[];
   /**
-   * Top-level members that the dialect does not take any more where these pieces are left out. `strictly`: also those that some models
-   * take all the same.
+   * Top-level members that the dialect does not take where these pieces are left out. `strictly`: also those that some models take all
+   * the same, and that the caller itself has sent so.
    */
   droppedWith(removed: ReadonlySet<OpaquePiece>, strictly: boolean): readonly string[];
 }
@@ -47,6 +47,8 @@ export interface OpaqueInBody {
 export interface OpaqueForms {
   /** The pieces in a body whose scan found names of theirs. */
   find(body: RequestBody): OpaqueInBody;
+  /** A turn that calls a tool may have to open with reasoning. */
+  readonly opens: boolean;
   /** Members that signed reasoning may be bound to: a change to them makes it invalid. */
   readonly bound: ReadonlySet<string>;
   /** True if a later request may continue the response to this one by its id alone. */

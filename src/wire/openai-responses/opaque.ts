@@ -11,6 +11,7 @@ import type { BodyMember, RequestBody } from '../request-body.ts';
 
 export const responsesOpaque: OpaqueForms = {
   find: (body) => ({ pieces: new ResponsesPieces(body.bytes).read(body), droppedWith: () => [] }),
+  opens: false,
   bound: new Set(),
   holdsResponse: ({ bytes, members }) => !members.some((member) => member.name === 'store' && readBoolean(bytes, member) === false),
 };
