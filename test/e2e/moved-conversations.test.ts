@@ -493,6 +493,25 @@ describe('thinking that a target refuses', { concurrency: 4 }, () => {
     });
   }
 
+  it('in words that nobody knows is left out once, and an error that stays the same is not about it', async (t) => {
+    const world = await stage(t, { signing: { refuse: () => refusal('That will not do.') } });
+    const elsewhere: Block = { type: 'thinking', thinking: 'of long ago', signature: 'EqQBCgIYAhIM' };
+    const talk = new Conversation(world);
+    talk.messages.push(user('zero'), { role: 'assistant', content: [elsewhere, { type: 'text', text: 'zero' }] });
+    assert.deepEqual((await talk.say('other/m', 'one')).calls, 2);
+    assert.deepEqual((await talk.say('other/m', 'two')).calls, 1);
+
+    const never = await stage(t, {
+      providers: { claude: () => refusal('no'), other: () => refusal('Not today.'), gpt: () => refusal('no') },
+    });
+    const ask = async (i: number) => {
+      const messages = [user('a'), { role: 'assistant', content: [{ ...elsewhere, signature: `${i}` }] }, user('b')];
+      return (await askMessages(never, { model: 'other/m', messages })).status;
+    };
+    for (let i = 0; i < 3; i++) assert.equal(await ask(i), 400);
+    assert.equal(never.callsTo('other'), 4);
+  });
+
   it('costs neither the retry budget nor the health of the target', async (t) => {
     const world = await stage(t, {
       config: { policy: { retry: { budget: { ratio: 0, minPerSecond: 0 } }, breaker: { consecutiveFailures: 1 } } },

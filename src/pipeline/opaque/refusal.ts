@@ -13,6 +13,9 @@ const TEXTS: readonly RegExp[] = [
   /(thinking|thought|reasoning)[ _]?signature\b.{0,60}\b(invalid|not valid|mismatch|corrupted|expired|malformed|verif)/i,
   /\b(invalid|corrupted|malformed|unverifiable|mismatched)\W{1,3}(thinking|thought|reasoning)?[ _]?signature/i,
   /signature\W{1,3}(verification failed|could not be verified|does not match|is (invalid|not valid))/i,
+  /\bthinking\.(signature|data)\b/i,
+  /(failed|unable) to (verify|validate|decrypt|decode)\b.{0,40}\b(thinking|thought|reasoning|signature)/i,
+  /(thinking|thought|reasoning)\b.{0,40}\b(could not|can ?not|can't) be (verified|validated|decrypted|decoded)/i,
   /redacted_thinking\W{0,3}blocks?\b.{0,80}\bcan ?not be modified/i,
 ];
 
