@@ -17,6 +17,7 @@ describe('a refusal of an opaque piece', () => {
     'messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.',
     'Thought signature is not valid',
     'Corrupted thought signature.',
+    "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.",
     'messages.1.content.0.thinking.signature: Field required',
     'Failed to verify the signature of a reasoning item',
     'The reasoning item could not be decrypted',

@@ -16,6 +16,7 @@ const TEXTS: readonly RegExp[] = [
   /\bthinking\.(signature|data)\b/i,
   /(failed|unable) to (verify|validate|decrypt|decode)\b.{0,40}\b(thinking|thought|reasoning|signature)/i,
   /(thinking|thought|reasoning)\b.{0,40}\b(could not|can ?not|can't) be (verified|validated|decrypted|decoded)/i,
+  /\bitem\b.{0,120}\bnot found\b.{0,40}\bnot persisted\b|\b(reasoning )?item with id\b.{0,80}\bnot found/is,
   /redacted_thinking\W{0,3}blocks?\b.{0,80}\bcan ?not be modified/i,
 ];
 

@@ -8,7 +8,7 @@ import { geminiOpaque, noteChunk } from '../gemini/opaque.ts';
 import { scanObject } from '../json-scan.ts';
 import { noteItem, noteResponse, responsesOpaque } from '../openai-responses/opaque.ts';
 import type { RequestBody } from '../request-body.ts';
-import { cutsOf, opaqueId } from './opaque.ts';
+import { cutsOf, opaqueId, UNREADABLE } from './opaque.ts';
 import type { OpaqueForms, OpaquePiece } from './opaque.ts';
 
 function bodyOf(value: unknown): RequestBody {
@@ -90,6 +90,16 @@ describe('opaque pieces of Responses', () => {
     const streamed = noFacts();
     noteItem(streamed, item);
     assert.deepEqual(streamed.opaque, facts.opaque);
+    noteItem(streamed, { type: 'reasoning', id: 'rs_2' });
+    assert.deepEqual(streamed.opaque, ['a', 'rs_2'].map(opaqueId));
+  });
+
+  it('are ids of reasoning that the provider keeps, and reasoning of another dialect is nobody’s', () => {
+    const input = ['rs_1', 'rs_breakwater_1'].map((id) => ({ type: 'reasoning', id, summary: [] }));
+    assert.deepEqual(
+      responsesOpaque.find(bodyOf({ conversation: 'c', input })).pieces.map(({ id }) => id),
+      ['c', 'rs_1'].map(opaqueId).concat(UNREADABLE),
+    );
   });
 });
 

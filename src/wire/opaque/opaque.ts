@@ -79,7 +79,8 @@ const NOTED_MAX = 256;
 /** Notes a piece of a response; `''`: reasoning without a signature. */
 export function noteOpaque(facts: AnswerFacts, value: string): void {
   const noted = (facts.opaque ??= []);
-  if (noted.length < NOTED_MAX) noted.push(opaqueId(value));
+  const id = opaqueId(value);
+  if (noted.length < NOTED_MAX && !noted.includes(id)) noted.push(id);
 }
 
 /** An item of an array, or a member of an object. */

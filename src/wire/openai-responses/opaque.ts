@@ -5,9 +5,10 @@ import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord, readBoolean } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { noteOpaque, opaqueId } from '../opaque/opaque.ts';
+import { noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
 import type { OpaqueForms, OpaqueKind, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
 import type { BodyMember, RequestBody } from '../request-body.ts';
+import { FOREIGN_REASONING } from './output-items.ts';
 
 export const responsesOpaque: OpaqueForms = {
   find: (body) => ({ pieces: new ResponsesPieces(body.bytes).read(body), droppedWith: () => [] }),
@@ -46,7 +47,7 @@ class ResponsesPieces {
   #readItem(item: readonly MemberSpan[], slot: Slot): void {
     const type = textOf(this.#bytes, item, 'type') ?? 'message';
     const encrypted = textOf(this.#bytes, item, 'encrypted_content');
-    if (type === 'reasoning') this.#add('reasoning', 'encrypted_content', encrypted, slot);
+    if (type === 'reasoning') this.#addReasoning(encrypted, textOf(this.#bytes, item, 'id'), slot);
     else if (COMPACTIONS.has(type)) this.#add('state', 'compaction', encrypted, null);
     else if (type === 'item_reference') this.#add('state', 'item_reference', textOf(this.#bytes, item, 'id'), null);
     for (const name of ['content', 'output']) {
@@ -55,6 +56,14 @@ class ResponsesPieces {
       for (const { members } of objectsAt(this.#bytes, parts.valueStart))
         this.#add('state', 'file_id', textOf(this.#bytes, members, 'file_id'), null);
     }
+  }
+
+  /** Without its encrypted content it is an id of what the provider has kept, which nobody else knows. */
+  #addReasoning(encrypted: string | null, id: string | null, slot: Slot): void {
+    if (encrypted !== null && encrypted !== '') this.#add('reasoning', 'encrypted_content', encrypted, slot);
+    else if (id?.startsWith(FOREIGN_REASONING) === true)
+      this.#pieces.push({ kind: 'reasoning', field: 'reasoning', id: UNREADABLE, slot, standIn: null });
+    else this.#add('reasoning', 'reasoning', id, slot);
   }
 
   /** An id, or an object with the id. */
@@ -86,7 +95,7 @@ export function noteResponse(facts: AnswerFacts, response: Fields): void {
 
 /** Notes the pieces of one item of a response (`response.output_item.done`). */
 export function noteItem(facts: AnswerFacts, item: Fields): void {
-  note(facts, item['encrypted_content']);
+  note(facts, item['encrypted_content'] ?? (item['type'] === 'reasoning' ? item['id'] : null));
   note(facts, item['container_id']);
 }
 
