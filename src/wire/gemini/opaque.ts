@@ -21,8 +21,11 @@ const SIGNATURES: ReadonlySet<string> = new Set(['thoughtSignature', 'thought_si
 /** Uploads of the Files API; other addresses can be read from anywhere. */
 const UPLOAD = /\/v\d\w{0,10}\/files\/|^files\//;
 
-/** A call is refused without a signature; this one is taken in its place. */
-const NO_SIGNATURE = { text: '"skip_thought_signature_validator"', model: /./ } as const;
+/** Google takes this in place of a signature in conversations that another model began. */
+export const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
+
+/** A call is refused without a signature. */
+const NO_SIGNATURE = { text: JSON.stringify(FOREIGN_CALL_SIGNATURE), model: /./ } as const;
 
 class GeminiPieces {
   readonly #bytes: Uint8Array;
@@ -59,7 +62,7 @@ class GeminiPieces {
     const index = part.findIndex(({ name }) => SIGNATURES.has(name));
     const signature = part[index];
     const value = signature === undefined ? null : textAt(this.#bytes, signature.valueStart, signature.end);
-    if (signature === undefined || value === null || value === '') return;
+    if (signature === undefined || value === null || value === '' || value === FOREIGN_CALL_SIGNATURE) return;
     const isCall = part.some(({ name }) => name === 'functionCall' || name === 'function_call');
     const slot = this.#saysNothing(part) ? whole : { list: { spans: part, within: null }, index };
     const standIn = isCall ? { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE } : null;

@@ -23,7 +23,8 @@ export const chatOpaque: OpaqueForms = {
 const LISTS = ['reasoning_details', 'thinking_blocks'] as const;
 
 /** Google's models refuse a call without a signature, and take this one in its place. */
-const NO_SIGNATURE = { text: '"skip_thought_signature_validator"', model: /gemini/i } as const;
+const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
+const NO_SIGNATURE = { text: JSON.stringify(FOREIGN_CALL_SIGNATURE), model: /gemini/i } as const;
 
 function piecesIn({ bytes, members }: RequestBody): OpaquePiece[] {
   const messages = members.findLast(({ name }) => name === 'messages');
@@ -71,9 +72,10 @@ class MessagePieces {
     const google = memberNamed(membersAt(this.#bytes, start), 'google');
     const members = google === undefined ? [] : membersAt(this.#bytes, google.valueStart);
     const signature = memberNamed(members, 'thought_signature');
-    if (signature === undefined) return;
+    const value = textOf(this.#bytes, members, 'thought_signature');
+    if (signature === undefined || value === FOREIGN_CALL_SIGNATURE) return;
     const standIn = { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE };
-    this.#add('signature', 'thought_signature', textOf(this.#bytes, members, 'thought_signature'), slot, standIn);
+    this.#add('signature', 'thought_signature', value, slot, standIn);
   }
 
   #readPart(part: readonly MemberSpan[]): void {
