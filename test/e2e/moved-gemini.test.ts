@@ -32,6 +32,25 @@ async function ask(gateway: { fetch: typeof fetch }, model: string, stream: bool
 }
 
 describe('a Gemini conversation with signatures', { concurrency: 2 }, () => {
+  it('goes on with a call that a model made without a signature, where one is wanted, and pays for that once', async (t) => {
+    const storm = await startStorm({ name: 'a' });
+    t.after(() => storm.close());
+    const baseUrl = storm.url.replace(/\/v1$/, '/v1beta');
+    const gateway = await startGateway({ providers: { google: { protocol: 'gemini', baseUrl, apiKey: 'sk-first-key-0001' } } });
+    t.after(() => gateway.close());
+    const call = { functionCall: { name: 'weather', args: {} } };
+    const result = { functionResponse: { name: 'weather', response: { output: 'calm' } } };
+    const contents = [user('one'), { role: 'model', parts: [call] }, { role: 'user', parts: [result] }];
+    for (const attempts of ['2', '1', '1']) {
+      const seen = await ask(gateway, 'google/storm', false, { contents, tools });
+      assert.deepEqual(
+        [seen.status, seen.headers.get('x-breakwater-attempts'), seen.headers.get('x-breakwater-dropped')],
+        [200, attempts, null],
+        seen.text,
+      );
+    }
+  });
+
   for (const stream of [false, true]) {
     it(`goes through twenty turns with calls at two keys, two models, another provider and chat, ${stream ? 'streamed' : 'in one piece'}`, async (t) => {
       const storms = await Promise.all(['a', 'b', 'c'].map((name) => startStorm({ name })));

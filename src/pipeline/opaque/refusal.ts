@@ -23,6 +23,9 @@ const TEXTS: readonly RegExp[] = [
 /** What is left of a turn does not open with reasoning. */
 const UNOPENED = /expected\W{1,3}(redacted_)?thinking\b.{0,80}\bfound\b|must (start|begin) with a\W{1,3}thinking\W{1,3}block/is;
 
+/** A call without a signature. */
+const UNSIGNED = /missing (a\W{1,3})?thought[ _]?signature/i;
+
 /** As much of an error is searched, in characters. */
 const SEARCHED_LENGTH = 4_096;
 
@@ -32,9 +35,10 @@ export function refusesOpaque(failure: Failure): boolean {
   return CODES.test(text) || TEXTS.some((words) => words.test(text));
 }
 
-/** True if the provider misses reasoning at the beginning of a turn. */
-export function missesOpening(failure: Failure): boolean {
-  return UNOPENED.test(textOf(failure));
+/** True if the provider misses reasoning at the beginning of a turn, or the signature of a call. */
+export function missesPiece(failure: Failure): boolean {
+  const text = textOf(failure);
+  return UNOPENED.test(text) || UNSIGNED.test(text);
 }
 
 /** All that the provider says; empty where it refuses the key or the rate, or says nothing. */

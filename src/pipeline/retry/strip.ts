@@ -3,12 +3,11 @@ import type { Failure } from '../../core/facts.ts';
 import { REPAIRED } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
-import { OPENING } from '../../wire/opaque/opaque.ts';
 import type { Attempt } from '../attempt.ts';
 import { cutFor } from '../opaque/body-cut.ts';
 import { piecesIn, placeOf, STRIP_LEVELS } from '../opaque/pieces.ts';
 import type { BodyCut, StripLevel } from '../opaque/pieces.ts';
-import { missesOpening, refusesOpaque } from '../opaque/refusal.ts';
+import { missesPiece, refusesOpaque } from '../opaque/refusal.ts';
 import type { RouteTarget } from '../route.ts';
 import type { RequestRun } from '../run.ts';
 
@@ -18,7 +17,7 @@ import type { RequestRun } from '../run.ts';
  */
 export function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { request, target, cut } = attempt.options;
-  if (request.facts.thinks && missesOpening(failure)) return withoutReasoning(run, target, cut);
+  if (missesPiece(failure)) return asWanted(run, target, cut);
   if (piecesIn(request).pieces.length === 0) return null;
   const level = cut?.level ?? 'foreign';
   if (refusesOpaque(failure)) return askStripped(run, target, STRIP_LEVELS.slice(STRIP_LEVELS.indexOf(level) + 1), cut, null);
@@ -49,14 +48,20 @@ function askStripped(
   return REPAIRED;
 }
 
-/** A turn does not open with reasoning, which the target wants where reasoning is asked for: it is not asked for. */
-function withoutReasoning(run: RequestRun, target: RouteTarget, cut: BodyCut | null): Judgement | null {
+/** The target wants what others do without: reasoning at the beginning of a turn where it is asked for, or a signature for a call. */
+function asWanted(run: RequestRun, target: RouteTarget, cut: BodyCut | null): Judgement | null {
   const { makers, clock } = run.engine;
-  makers.refused(clock.epochMs(), OPENING, placeOf(run.request, target.state));
+  const { wanted } = run.request.dialect.opaque;
+  if (wanted === null) return null;
+  makers.refused(clock.epochMs(), wanted, placeOf(run.request, target.state));
   const next = cutFor(run, target, cut?.level ?? 'foreign');
-  if ((next?.drop.length ?? 0) === (cut?.drop.length ?? 0)) return null;
+  if (sizeOf(next) === sizeOf(cut)) return null;
   askAgainAtOnce(run, target);
   return REPAIRED;
+}
+
+function sizeOf(cut: BodyCut | null): number {
+  return cut === null ? 0 : cut.cuts.length + cut.drop.length;
 }
 
 /** At the expense of no budget. */

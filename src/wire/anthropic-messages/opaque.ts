@@ -5,14 +5,14 @@ import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
+import { OPENING, noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
 import type { OpaqueForms, OpaqueInBody, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
 import type { BodyMember, RequestBody } from '../request-body.ts';
 import { FOREIGN_SIGNATURE } from './write-response.ts';
 
 export const messagesOpaque: OpaqueForms = {
   find: (body) => new MessagesPieces(body).found,
-  opens: true,
+  wanted: OPENING,
   // The prefix check compares everything before a thinking block.
   bound: new Set(['system', 'tools', 'messages']),
   holdsResponse: ({ members }) => members.some(({ name }) => name === 'thread'),

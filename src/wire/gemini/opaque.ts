@@ -1,17 +1,17 @@
 /** Opaque pieces of Gemini requests and responses: thought signatures, and names of what one project holds. */
 import type { AnswerFacts } from '../../core/facts.ts';
 import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
-import type { MemberSpan } from '../json-cursor.ts';
+import type { MemberSpan, ObjectSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { noteOpaque, opaqueId } from '../opaque/opaque.ts';
+import { noteOpaque, opaqueId, UNSIGNED_CALL } from '../opaque/opaque.ts';
 import type { OpaqueForms, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
 import type { RequestBody } from '../request-body.ts';
 
 export const geminiOpaque: OpaqueForms = {
   find: (body) => ({ pieces: new GeminiPieces(body.bytes).read(body), droppedWith: () => [] }),
-  opens: false,
+  wanted: UNSIGNED_CALL,
   bound: new Set(),
   holdsResponse: () => false,
 };
@@ -52,7 +52,17 @@ class GeminiPieces {
       const spans = objectsAt(this.#bytes, parts.valueStart);
       const list: SlotList = { spans, within: { list: turns, index } };
       for (const [i, part] of spans.entries()) this.#readPart(part.members, { list, index: i });
+      this.#readCalls(spans);
     }
+  }
+
+  /** The first of the calls of one step has to be signed, where the model wants that. */
+  #readCalls(parts: readonly ObjectSpan[]): void {
+    const first = parts.find(({ members }) => members.some(isCall));
+    if (first === undefined || first.members.some(({ name }) => SIGNATURES.has(name))) return;
+    const at = first.end - 1;
+    const standIn = { ...NO_SIGNATURE, start: at, end: at, text: `,"thoughtSignature":${NO_SIGNATURE.text}` };
+    this.#pieces.push({ kind: 'signature', field: 'thoughtSignature', id: UNSIGNED_CALL, slot: null, standIn });
   }
 
   /** A part that holds nothing beside its signature goes with it. */
@@ -63,9 +73,8 @@ class GeminiPieces {
     const signature = part[index];
     const value = signature === undefined ? null : textAt(this.#bytes, signature.valueStart, signature.end);
     if (signature === undefined || value === null || value === '' || value === FOREIGN_CALL_SIGNATURE) return;
-    const isCall = part.some(({ name }) => name === 'functionCall' || name === 'function_call');
     const slot = this.#saysNothing(part) ? whole : { list: { spans: part, within: null }, index };
-    const standIn = isCall ? { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE } : null;
+    const standIn = part.some(isCall) ? { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE } : null;
     this.#pieces.push({ kind: 'signature', field: 'thoughtSignature', id: opaqueId(value), slot, standIn });
   }
 
@@ -82,6 +91,10 @@ class GeminiPieces {
     if (value === null || value === '') return;
     this.#pieces.push({ kind: 'state', field, id: opaqueId(value), slot: null, standIn: null });
   }
+}
+
+function isCall({ name }: MemberSpan): boolean {
+  return name === 'functionCall' || name === 'function_call';
 }
 
 /** Notes the pieces of a whole response, or of one chunk of it. */

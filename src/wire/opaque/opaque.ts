@@ -47,8 +47,8 @@ export interface OpaqueInBody {
 export interface OpaqueForms {
   /** The pieces in a body whose scan found names of theirs. */
   find(body: RequestBody): OpaqueInBody;
-  /** A turn that calls a tool may have to open with reasoning. */
-  readonly opens: boolean;
+  /** What some models want of a conversation and others do without: `OPENING`, `UNSIGNED_CALL`; null: nothing is known. */
+  readonly wanted: string | null;
   /** Members that signed reasoning may be bound to: a change to them makes it invalid. */
   readonly bound: ReadonlySet<string>;
   /** True if a later request may continue the response to this one by its id alone. */
@@ -65,6 +65,9 @@ export const UNREADABLE = 'unreadable';
 
 /** Stands for what opens a turn with reasoning: a place that has refused it wants such a turn to open so, or no reasoning at all. */
 export const OPENING = 'opening';
+
+/** Stands for a call without a signature: a place that has refused one wants the value that stands for a signature. */
+export const UNSIGNED_CALL = 'unsigned call';
 
 const ID_LENGTH = 22;
 

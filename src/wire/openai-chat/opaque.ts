@@ -14,7 +14,7 @@ import type { RequestBody } from '../request-body.ts';
 
 export const chatOpaque: OpaqueForms = {
   find: (body) => ({ pieces: piecesIn(body), droppedWith: () => [] }),
-  opens: false,
+  wanted: null,
   bound: new Set(),
   holdsResponse: () => false,
 };

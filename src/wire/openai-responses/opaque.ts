@@ -12,7 +12,7 @@ import { FOREIGN_REASONING } from './output-items.ts';
 
 export const responsesOpaque: OpaqueForms = {
   find: (body) => ({ pieces: new ResponsesPieces(body.bytes).read(body), droppedWith: () => [] }),
-  opens: false,
+  wanted: null,
   bound: new Set(),
   holdsResponse: ({ bytes, members }) => !members.some((member) => member.name === 'store' && readBoolean(bytes, member) === false),
 };
