@@ -28,6 +28,8 @@ interface Tried {
   unmade: readonly string[];
   trial: RepairTrial | null;
   strip: StripLevel;
+  /** Signature of the error that may be about opaque pieces, and does not say so; null: the error was about them. */
+  stripGuess: string | null;
 }
 
 const NO_REPAIRS: readonly Repair[] = [];
@@ -42,6 +44,7 @@ const UNTRIED = {
   unmade: NO_KEYS,
   trial: null,
   strip: 'foreign' as const,
+  stripGuess: null,
 };
 
 /** What one request knows of the targets that it has met. A short list: most requests meet one. */
@@ -83,8 +86,15 @@ export class TriedTargets {
     return this.#find(target)?.strip ?? 'foreign';
   }
 
-  strip(target: RouteTarget, level: StripLevel): void {
-    this.#of(target).strip = level;
+  stripGuess(target: RouteTarget): string | null {
+    return this.#find(target)?.stripGuess ?? null;
+  }
+
+  /** `guess`: signature of an error that does not say that it is about these pieces; null: it does. */
+  strip(target: RouteTarget, level: StripLevel, guess: string | null): void {
+    const tried = this.#of(target);
+    tried.strip = level;
+    tried.stripGuess = guess;
   }
 
   markAsked(target: RouteTarget): void {

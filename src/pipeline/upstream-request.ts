@@ -64,7 +64,7 @@ export function headersOf(options: UpstreamRequest): readonly string[] {
 
 /** What a header names of the body goes with what is left out of the body. */
 function tiedValue({ request, target, repairs, cut }: UpstreamRequest, value: string): string {
-  const names = request.facts.operation === 'bytes' ? [] : leftOut(request, target, repairs, cut);
+  const names = request.facts.operation === 'bytes' ? (cut?.drop ?? []) : leftOut(request, target, repairs, cut);
   if (names.length === 0) return value;
   const isSent = (name: string): boolean => !names.includes(name) && memberOf(request.body, name) !== undefined;
   return request.dialect.request.tied!.valueFor(value, names, isSent);

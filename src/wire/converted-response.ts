@@ -22,6 +22,8 @@ export class ConvertedStreamReader implements StreamReader {
   readonly #parser: StreamParser;
   readonly #filter: EventFilter | null;
   readonly #writer: StreamWriter;
+  /** Parts with content of which nothing is written so far. */
+  readonly #held = new Set<string>();
 
   /** `from`: the dialect of the watched stream. */
   constructor(watcher: StreamReader, from: DialectName, to: DialectName, options: WriteOptions) {
@@ -55,12 +57,23 @@ export class ConvertedStreamReader implements StreamReader {
       for (const one of this.#filter?.(event) ?? [event]) {
         const written = this.#writer.write(one);
         text += written;
-        hasContent ||= written !== '' && isContent(one);
+        if (written === '') this.#hold(one);
+        else hasContent = this.#isHeld(one) || hasContent || isContent(one);
       }
     }
     this.#learn(hasContent);
     if (push.done && this.#isLost()) return { pieces: NO_PIECES, hasContent: false, done: false, failure: nothingLeft('first_content') };
     return { pieces: text === '' ? NO_PIECES : [Buffer.from(text)], hasContent, done: push.done, failure: push.failure };
+  }
+
+  /** The writer keeps content until the end of its part. */
+  #hold(event: ModelEvent): void {
+    if (isContent(event) && 'part' in event && (event.type !== 'delta' || event.text !== ''))
+      this.#held.add(`${event.choice} ${event.part}`);
+  }
+
+  #isHeld(event: ModelEvent): boolean {
+    return event.type === 'part_end' && this.#held.delete(`${event.choice} ${event.part}`);
   }
 
   /** The provider has said something, and nothing of it has a place in the caller's dialect. */

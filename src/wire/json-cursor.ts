@@ -23,21 +23,45 @@ const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
-const NO_ITEMS: readonly Span[] = [];
+/** An item of an array, with its members where it is an object. */
+export interface ObjectSpan extends Span {
+  readonly members: readonly MemberSpan[];
+}
+
 const NO_MEMBERS: readonly MemberSpan[] = [];
 
 /** The items of the array at `start`; none if another value stands there. */
 export function itemsAt(bytes: Uint8Array, start: number): readonly Span[] {
-  if (bytes[start] !== OPEN_BRACKET) return NO_ITEMS;
   const items: Span[] = [];
-  let pos = skip(bytes, start + 1);
-  while (bytes[pos] !== CLOSE_BRACKET) {
+  eachItem(bytes, start, (pos) => {
     const end = endOfValue(bytes, pos);
     items.push({ start: pos, end });
-    pos = skip(bytes, end);
+    return end;
+  });
+  return items;
+}
+
+/** The same, each with its members: both in one pass. */
+export function objectsAt(bytes: Uint8Array, start: number): readonly ObjectSpan[] {
+  const items: ObjectSpan[] = [];
+  eachItem(bytes, start, (pos) => {
+    const isObject = bytes[pos] === OPEN_BRACE;
+    const members = isObject ? membersAt(bytes, pos) : NO_MEMBERS;
+    const end = isObject ? skip(bytes, members.at(-1)?.end ?? pos + 1) + 1 : endOfValue(bytes, pos);
+    items.push({ start: pos, end, members });
+    return end;
+  });
+  return items;
+}
+
+/** `read`: takes where an item begins, and gives where it ends. */
+function eachItem(bytes: Uint8Array, start: number, read: (start: number) => number): void {
+  if (bytes[start] !== OPEN_BRACKET) return;
+  let pos = skip(bytes, start + 1);
+  while (bytes[pos] !== CLOSE_BRACKET) {
+    pos = skip(bytes, read(pos));
     if (bytes[pos] === COMMA) pos = skip(bytes, pos + 1);
   }
-  return items;
 }
 
 /** The members of the object at `start`; none if another value stands there. */

@@ -71,24 +71,27 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
     case 11:
       if (matches(bytes, start, 'inline_data')) return KEY_TYPED;
       return matches(bytes, start, 'input_audio') ? KEY_INPUT_AUDIO : KEY_NONE;
+    case 12:
+      return matches(bytes, start, 'conversation') ? KEY_OPAQUE : KEY_NONE;
+    case 13:
+      return matches(bytes, start, 'cachedContent') ? KEY_OPAQUE : KEY_NONE;
+    case 14:
+      return matches(bytes, start, 'cached_content') ? KEY_OPAQUE : KEY_NONE;
+    case 16:
+      return matches(bytes, start, 'thoughtSignature') || matches(bytes, start, 'vector_store_ids') ? KEY_OPAQUE : KEY_NONE;
+    case 17:
+      return isEncryptedName(bytes, start) ? KEY_OPAQUE : KEY_NONE;
+    case 20:
+      return matches(bytes, start, 'previous_response_id') ? KEY_OPAQUE : KEY_NONE;
     default:
-      return isLongOpaque(bytes, start, end) ? KEY_OPAQUE : KEY_NONE;
+      return KEY_NONE;
   }
 }
 
-/** Names of opaque pieces that are longer than those of media. */
-const LONG_OPAQUE: readonly string[] = [
-  'conversation', 'cachedContent', 'cached_content', 'vector_store_ids', 'thoughtSignature', 'encrypted_content', 'thought_signature',
-  'reasoning_details', 'previous_response_id',
-]; // prettier-ignore
-const LONG_OPAQUE_MIN = 12;
-const LONG_OPAQUE_MAX = 20;
-
-function isLongOpaque(bytes: Uint8Array, start: number, end: number): boolean {
-  const length = end - start;
-  if (length < LONG_OPAQUE_MIN || length > LONG_OPAQUE_MAX) return false;
-  for (const name of LONG_OPAQUE) if (name.length === length && matches(bytes, start, name)) return true;
-  return false;
+function isEncryptedName(bytes: Uint8Array, start: number): boolean {
+  return (
+    matches(bytes, start, 'encrypted_content') || matches(bytes, start, 'thought_signature') || matches(bytes, start, 'reasoning_details')
+  );
 }
 
 /**

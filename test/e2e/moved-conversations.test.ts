@@ -258,6 +258,22 @@ describe('a conversation with signed thinking', { concurrency: 4 }, () => {
     }
   });
 
+  it('goes on with a call that another dialect began without thinking, and pays for that once', async (t) => {
+    const call: Block = { type: 'tool_use', id: 'toolu_1', name: 'look', input: {} };
+    const world = await stage(t, { signing: { content: () => [{ ...call }] } });
+    const messages: Message[] = [user('one'), { role: 'assistant', content: [call] }];
+    const ask = async () => {
+      messages.push({ role: 'user', content: [{ type: 'tool_result', tool_use_id: 'toolu_1' }] });
+      const before = world.upstream.calls.length;
+      const turn = await askMessages(world, { model: 'other/m', messages, thinking: { type: 'enabled', budget_tokens: 1024 } });
+      messages.push({ role: 'assistant', content: [call] });
+      return [turn.status, world.upstream.calls.length - before, dropped(turn.headers)];
+    };
+    assert.deepEqual(await ask(), [200, 2, 'thinking']);
+    assert.deepEqual(await ask(), [200, 1, 'thinking']);
+    assert.deepEqual(await ask(), [200, 1, 'thinking']);
+  });
+
   it('is counted without what the target can not read', async (t) => {
     const world = await stage(t);
     const talk = new Conversation(world);
@@ -391,6 +407,31 @@ describe('signed thinking and what it is bound to', { concurrency: 4 }, () => {
     assert.equal(headerOf(lastCall(world), 'anthropic-beta'), betas['anthropic-beta']);
   });
 
+  it('a chat request for reasoning in the middle of a call is no 400 at a model that thinks by a budget', async (t) => {
+    const world = await stage(t, {
+      models: { think: ['other/claude-sonnet-4-5'] },
+      signing: { content: () => [{ type: 'text', text: 'done' }] },
+    });
+    const call = { id: 'call_1', type: 'function', function: { name: 'look', arguments: '{}' } };
+    const messages = [
+      user('one'),
+      { role: 'assistant', content: null, tool_calls: [call] },
+      { role: 'tool', tool_call_id: 'call_1', content: 'x' },
+    ];
+    const tools = [{ type: 'function', function: { name: 'look', parameters: { type: 'object', properties: {} } } }];
+    const seen = await world.answerTo({ model: 'think', messages, tools, reasoning_effort: 'high', max_tokens: 30_000 });
+    assert.equal(seen.status, 200, seen.text);
+    assert.deepEqual([world.upstream.calls.length, 'thinking' in bodyOf(lastCall(world)), dropped(seen.headers)], [1, false, 'reasoning']);
+    await world.answerTo({
+      model: 'think',
+      messages: [...messages, { role: 'assistant', content: 'done' }, user('two')],
+      tools,
+      reasoning_effort: 'high',
+      max_tokens: 30_000,
+    });
+    assert.equal('thinking' in bodyOf(lastCall(world)), true);
+  });
+
   it('is not sent to another model of the same account', async (t) => {
     const world = await stage(t);
     const talk = new Conversation(world);
@@ -451,6 +492,25 @@ describe('thinking that a target refuses', { concurrency: 4 }, () => {
       assert.equal(allBlocks(bodyOf(lastCall(world))).filter(isThinking).length, 2, 'its own is sent along');
     });
   }
+
+  it('in words that nobody knows is left out once, and an error that stays the same is not about it', async (t) => {
+    const world = await stage(t, { signing: { refuse: () => refusal('That will not do.') } });
+    const elsewhere: Block = { type: 'thinking', thinking: 'of long ago', signature: 'EqQBCgIYAhIM' };
+    const talk = new Conversation(world);
+    talk.messages.push(user('zero'), { role: 'assistant', content: [elsewhere, { type: 'text', text: 'zero' }] });
+    assert.deepEqual((await talk.say('other/m', 'one')).calls, 2);
+    assert.deepEqual((await talk.say('other/m', 'two')).calls, 1);
+
+    const never = await stage(t, {
+      providers: { claude: () => refusal('no'), other: () => refusal('Not today.'), gpt: () => refusal('no') },
+    });
+    const ask = async (i: number) => {
+      const messages = [user('a'), { role: 'assistant', content: [{ ...elsewhere, signature: `${i}` }] }, user('b')];
+      return (await askMessages(never, { model: 'other/m', messages })).status;
+    };
+    for (let i = 0; i < 3; i++) assert.equal(await ask(i), 400);
+    assert.equal(never.callsTo('other'), 4);
+  });
 
   it('costs neither the retry budget nor the health of the target', async (t) => {
     const world = await stage(t, {

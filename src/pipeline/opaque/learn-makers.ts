@@ -1,5 +1,5 @@
 /** Who made which opaque piece, learned from the responses that go by. */
-import { UNSIGNED, opaqueId } from '../../wire/opaque/opaque.ts';
+import { UNSIGNED, UNSIGNED_CALL, opaqueId } from '../../wire/opaque/opaque.ts';
 import type { Attempt } from '../attempt.ts';
 import type { RequestRun } from '../run.ts';
 import { sentBody } from '../sent-body.ts';
@@ -35,6 +35,7 @@ export function learnReading(run: RequestRun, { options }: Attempt): void {
   }
   if (cut === null || cut.level === 'foreign') return;
   for (const piece of cut.removed.slice(-LEARNED_MAX)) {
+    if (piece.id === UNSIGNED_CALL) continue;
     if (cut.level !== 'all' && readingOf(makers, nowMs, piece, place) !== 'unknown') continue;
     makers.refused(nowMs, piece.id, piece.id === UNSIGNED ? unsignedAt(place) : place);
   }

@@ -1,7 +1,7 @@
 /** The opaque pieces in a request, and which targets can read them. */
 import { hash } from 'node:crypto';
 import type { MakerBook, Place, Reading } from '../../policy/opaque/maker-book.ts';
-import { NOTHING_OPAQUE, UNREADABLE, UNSIGNED } from '../../wire/opaque/opaque.ts';
+import { NOTHING_OPAQUE, UNREADABLE, UNSIGNED, UNSIGNED_CALL } from '../../wire/opaque/opaque.ts';
 import type { Cut, OpaqueInBody, OpaquePiece } from '../../wire/opaque/opaque.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
 import type { GatewayRequest } from '../gateway-request.ts';
@@ -46,6 +46,11 @@ export function writtenOut({ body, history }: GatewayRequest): RequestBody {
   return history?.body ?? body;
 }
 
+/** Looks into a body whatever its scan has come across. */
+export function lookInto(request: GatewayRequest): void {
+  (writtenOut(request) as { opaque?: boolean }).opaque = true;
+}
+
 /** Who makes and reads pieces at a target: with the callers' own keys each caller has an account of its own. */
 export function placeOf({ callerCredential }: GatewayRequest, { provider, model, credential }: TargetState): Place {
   const isOwn = credential.auth !== 'caller' || callerCredential === null;
@@ -60,6 +65,7 @@ export function unsignedAt({ provider }: Place): Place {
 
 export function readingOf(book: MakerBook, nowMs: number, { kind, id }: OpaquePiece, place: Place): Reading {
   if (id === UNREADABLE) return 'foreign';
+  if (id === UNSIGNED_CALL) return book.reading(nowMs, id, place) === 'foreign' ? 'foreign' : 'unknown';
   if (id === UNSIGNED) return book.reading(nowMs, id, unsignedAt(place)) === 'own' ? 'own' : 'foreign';
   if (kind !== 'state') return book.reading(nowMs, id, place);
   const makers = book.makers(nowMs, id);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
 import { createFailure } from '../../wire/failure.ts';
-import { refusesOpaque } from './refusal.ts';
+import { missesPiece, refusesOpaque } from './refusal.ts';
 
 const status = (message: string, found: object = {}) => createFailure('status', 'headers', message, { status: 400, ...found });
 
@@ -17,6 +17,10 @@ describe('a refusal of an opaque piece', () => {
     'messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.',
     'Thought signature is not valid',
     'Corrupted thought signature.',
+    "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.",
+    'messages.1.content.0.thinking.signature: Field required',
+    'Failed to verify the signature of a reasoning item',
+    'The reasoning item could not be decrypted',
   ]) {
     it(`is known by: ${message}`, () => assert.ok(refusesOpaque(status(message))));
   }
@@ -40,6 +44,15 @@ describe('a refusal of an opaque piece', () => {
     it(`is none: ${message}`, () =>
       assert.ok(!refusesOpaque(status(message, { status: message.includes('AWS') || message.includes('calculated') ? 403 : 400 }))));
   }
+
+  it('is told from a piece that is missing', () => {
+    for (const message of [
+      'Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly.',
+      'messages.1.content.0.type: Expected `thinking` or `redacted_thinking`, but found `tool_use`. When `thinking` is enabled, a final `assistant` message must start with a thinking block.',
+    ])
+      assert.ok(missesPiece(status(message)), message);
+    assert.ok(!missesPiece(status('Invalid `signature` in `thinking` block')));
+  });
 
   it('is none where the answer broke off', () => {
     assert.ok(!refusesOpaque(createFailure('cut', 'answer', 'Invalid `signature` in `thinking` block')));

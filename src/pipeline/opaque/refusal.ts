@@ -13,11 +13,18 @@ const TEXTS: readonly RegExp[] = [
   /(thinking|thought|reasoning)[ _]?signature\b.{0,60}\b(invalid|not valid|mismatch|corrupted|expired|malformed|verif)/i,
   /\b(invalid|corrupted|malformed|unverifiable|mismatched)\W{1,3}(thinking|thought|reasoning)?[ _]?signature/i,
   /signature\W{1,3}(verification failed|could not be verified|does not match|is (invalid|not valid))/i,
+  /\bthinking\.(signature|data)\b/i,
+  /(failed|unable) to (verify|validate|decrypt|decode)\b.{0,40}\b(thinking|thought|reasoning|signature)/i,
+  /(thinking|thought|reasoning)\b.{0,40}\b(could not|can ?not|can't) be (verified|validated|decrypted|decoded)/i,
+  /\bitem\b.{0,120}\bnot found\b.{0,40}\bnot persisted\b|\b(reasoning )?item with id\b.{0,80}\bnot found/is,
   /redacted_thinking\W{0,3}blocks?\b.{0,80}\bcan ?not be modified/i,
 ];
 
 /** What is left of a turn does not open with reasoning. */
 const UNOPENED = /expected\W{1,3}(redacted_)?thinking\b.{0,80}\bfound\b|must (start|begin) with a\W{1,3}thinking\W{1,3}block/is;
+
+/** A call without a signature. */
+const UNSIGNED = /missing (a\W{1,3})?thought[ _]?signature/i;
 
 /** As much of an error is searched, in characters. */
 const SEARCHED_LENGTH = 4_096;
@@ -28,9 +35,10 @@ export function refusesOpaque(failure: Failure): boolean {
   return CODES.test(text) || TEXTS.some((words) => words.test(text));
 }
 
-/** True if the provider misses reasoning at the beginning of a turn. */
-export function missesOpening(failure: Failure): boolean {
-  return UNOPENED.test(textOf(failure));
+/** True if the provider misses reasoning at the beginning of a turn, or the signature of a call. */
+export function missesPiece(failure: Failure): boolean {
+  const text = textOf(failure);
+  return UNOPENED.test(text) || UNSIGNED.test(text);
 }
 
 /** All that the provider says; empty where it refuses the key or the rate, or says nothing. */

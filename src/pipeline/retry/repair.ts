@@ -15,16 +15,12 @@ import type { Judgement } from '../../policy/verdict.ts';
 import { fieldOf } from '../../policy/verdict/callers-fault.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
-import { OPENING } from '../../wire/opaque/opaque.ts';
 import type { Attempt } from '../attempt.ts';
-import { cutFor } from '../opaque/body-cut.ts';
-import { piecesIn, placeOf, STRIP_LEVELS } from '../opaque/pieces.ts';
-import type { BodyCut } from '../opaque/pieces.ts';
-import { missesOpening, refusesOpaque } from '../opaque/refusal.ts';
 import { sentBody } from '../sent-body.ts';
 import type { RouteTarget } from '../route.ts';
 import type { RequestRun } from '../run.ts';
 import type { RepairTrial } from '../tried-targets.ts';
+import { stripAfter } from './strip.ts';
 import { concerns, mayConcern, memberOf, otherLimit, undoable, valueOf } from './edits.ts';
 
 /** Repairs for one request, over all targets. */
@@ -92,7 +88,7 @@ export function learnAccepted(run: RequestRun, attempt: Attempt): void {
 export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { target, number } = attempt.options;
   const trial = run.tried.endTrial(target, number);
-  const stripped = stripAfter(run, attempt, failure);
+  const stripped = run.repairs >= REPAIRS_MAX ? null : stripAfter(run, attempt, failure, judgement);
   if (stripped !== null) return stripped;
   const status = errorStatusOf(failure);
   if (!REFUSING.has(status) || judgement.effect !== 'none') return null;
@@ -109,42 +105,6 @@ export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure,
   if (isServerError && run.attemptsLeft <= 0) return null;
   apply(run, target, { ...found, signature, after: run.attempts }, isServerError);
   return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
-}
-
-/**
- * The target refuses an opaque piece of the conversation: it is asked once more without those that it is not known to have made, and then
- * without any.
- */
-function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
-  const { request, target, cut } = attempt.options;
-  if (run.repairs >= REPAIRS_MAX || piecesIn(request).pieces.length === 0) return null;
-  if (cut !== null && missesOpening(failure)) return withoutReasoning(run, target, cut);
-  if (!refusesOpaque(failure)) return null;
-  const done = STRIP_LEVELS.indexOf(cut?.level ?? 'foreign');
-  for (const level of STRIP_LEVELS.slice(done + 1)) {
-    const next = cutFor(run, target, level);
-    if ((next?.removed.length ?? 0) === (cut?.removed.length ?? 0)) continue;
-    run.tried.strip(target, level);
-    askAgainAtOnce(run, target);
-    return REPAIRED;
-  }
-  return null;
-}
-
-/** What is left does not open with reasoning, which the target wants where reasoning is asked for: it is not asked for. */
-function withoutReasoning(run: RequestRun, target: RouteTarget, cut: BodyCut): Judgement | null {
-  const { makers, clock } = run.engine;
-  makers.refused(clock.epochMs(), OPENING, placeOf(run.request, target.state));
-  if (cutFor(run, target, cut.level)?.drop.length === cut.drop.length) return null;
-  askAgainAtOnce(run, target);
-  return REPAIRED;
-}
-
-/** At the expense of no budget. */
-function askAgainAtOnce(run: RequestRun, target: RouteTarget): void {
-  run.tried.markFree(target);
-  run.mendedFor = target;
-  run.repairs++;
 }
 
 /** The error is the same without the edits: it is not about them. */

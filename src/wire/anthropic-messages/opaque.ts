@@ -1,17 +1,18 @@
 /** Opaque pieces of Messages requests and responses: signed thinking, and ids of what one account holds. */
 import type { AnswerFacts } from '../../core/facts.ts';
-import { itemsAt, memberNamed, membersAt, textAt, textOf } from '../json-cursor.ts';
-import type { MemberSpan, Span } from '../json-cursor.ts';
+import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
+import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
+import { OPENING, noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
 import type { OpaqueForms, OpaqueInBody, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
 import type { BodyMember, RequestBody } from '../request-body.ts';
 import { FOREIGN_SIGNATURE } from './write-response.ts';
 
 export const messagesOpaque: OpaqueForms = {
   find: (body) => new MessagesPieces(body).found,
+  wanted: OPENING,
   // The prefix check compares everything before a thinking block.
   bound: new Set(['system', 'tools', 'messages']),
   holdsResponse: ({ members }) => members.some(({ name }) => name === 'thread'),
@@ -51,9 +52,9 @@ class MessagesPieces {
   }
 
   #readMessages({ start }: BodyMember): void {
-    const list: SlotList = { spans: itemsAt(this.#bytes, start), within: null };
-    for (const [index, { start: at }] of list.spans.entries()) {
-      const members = membersAt(this.#bytes, at);
+    const spans = objectsAt(this.#bytes, start);
+    const list: SlotList = { spans, within: null };
+    for (const [index, { members }] of spans.entries()) {
       const content = memberNamed(members, 'content');
       if (content === undefined) continue;
       const isAssistant = textOf(this.#bytes, members, 'role') === 'assistant';
@@ -63,14 +64,14 @@ class MessagesPieces {
 
   /** `within`: the message that a removed block may leave empty; null: its reasoning is none of the model's. */
   #readContent(start: number, within: Slot | null): void {
-    const list: SlotList = { spans: itemsAt(this.#bytes, start), within };
+    const spans = objectsAt(this.#bytes, start);
+    const list: SlotList = { spans, within };
     this.#callsTool = false;
-    const blocks = list.spans.map((span, index) => this.#readBlock(span, within === null ? null : { list, index }));
+    const blocks = spans.map(({ members }, index) => this.#readBlock(members, within === null ? null : { list, index }));
     if (within !== null) this.#last = { blocks, callsTool: this.#callsTool };
   }
 
-  #readBlock({ start }: Span, slot: Slot | null): OpaquePiece | null {
-    const block = membersAt(this.#bytes, start);
+  #readBlock(block: readonly MemberSpan[], slot: Slot | null): OpaquePiece | null {
     const type = textOf(this.#bytes, block, 'type') ?? '';
     const place = REASONING[type];
     if (place !== undefined) return this.#add('reasoning', type, textOf(this.#bytes, block, place) ?? '', slot);
@@ -84,7 +85,7 @@ class MessagesPieces {
 
   #readResult(block: readonly MemberSpan[]): void {
     const content = memberNamed(block, 'content');
-    if (content !== undefined) for (const span of itemsAt(this.#bytes, content.valueStart)) this.#readBlock(span, null);
+    if (content !== undefined) for (const { members } of objectsAt(this.#bytes, content.valueStart)) this.#readBlock(members, null);
   }
 
   #readSource(source: MemberSpan | undefined): void {
@@ -127,7 +128,8 @@ class MessagesPieces {
     if (this.#last?.callsTool !== true) return [];
     const [first = null] = this.#last.blocks;
     const opening = this.#last.blocks.find((block) => block === null || !removed.has(block));
-    if (first === null || !removed.has(first) || opening !== null) return [];
+    const isOurDoing = first !== null && removed.has(first);
+    if (opening !== null || !(isOurDoing || strictly)) return [];
     const thinking = this.#member('thinking');
     const type = thinking === undefined ? 'disabled' : this.#textIn(thinking, 'type');
     if (type === 'disabled' || (type !== 'enabled' && !strictly)) return [];

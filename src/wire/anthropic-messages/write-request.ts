@@ -5,6 +5,7 @@ import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import { isOpenSchema, toClosedSchema } from '../json-schemas.ts';
 import { isRecord } from '../json-values.ts';
+import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Effort, Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
 import { toTargetName } from '../tool-names.ts';
@@ -96,8 +97,16 @@ function writeReasoning(body: Fields, request: ModelRequest, can: TargetAbilitie
     return;
   }
   const budget = Math.min(budgetTokens ?? EFFORT_BUDGETS[effort ?? 'medium'], bound - 1);
-  if (budget < BUDGET_MIN) return dropped.add('reasoning');
+  if (budget < BUDGET_MIN || callsUnopened(body)) return dropped.add('reasoning');
   body['thinking'] = { type: 'enabled', budget_tokens: budget };
+}
+
+/** With a budget, a last message of the model that calls a tool has to open with thinking, which other dialects do not carry. */
+function callsUnopened(body: Fields): boolean {
+  const last = recordsIn(body['messages']).findLast(({ role }) => role === 'assistant');
+  const [first, ...others] = recordsIn(last?.['content']);
+  if (first === undefined || ![first, ...others].some(({ type }) => type === 'tool_use')) return false;
+  return first['type'] !== 'thinking' && first['type'] !== 'redacted_thinking';
 }
 
 function effortOfBudget(budgetTokens: number | null): Exclude<Effort, 'none'> | null {

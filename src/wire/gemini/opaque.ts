@@ -1,16 +1,17 @@
 /** Opaque pieces of Gemini requests and responses: thought signatures, and names of what one project holds. */
 import type { AnswerFacts } from '../../core/facts.ts';
-import { itemsAt, memberNamed, membersAt, textAt, textOf } from '../json-cursor.ts';
-import type { MemberSpan } from '../json-cursor.ts';
+import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
+import type { MemberSpan, ObjectSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { noteOpaque, opaqueId } from '../opaque/opaque.ts';
+import { noteOpaque, opaqueId, UNSIGNED_CALL } from '../opaque/opaque.ts';
 import type { OpaqueForms, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
 import type { RequestBody } from '../request-body.ts';
 
 export const geminiOpaque: OpaqueForms = {
   find: (body) => ({ pieces: new GeminiPieces(body.bytes).read(body), droppedWith: () => [] }),
+  wanted: UNSIGNED_CALL,
   bound: new Set(),
   holdsResponse: () => false,
 };
@@ -20,8 +21,11 @@ const SIGNATURES: ReadonlySet<string> = new Set(['thoughtSignature', 'thought_si
 /** Uploads of the Files API; other addresses can be read from anywhere. */
 const UPLOAD = /\/v\d\w{0,10}\/files\/|^files\//;
 
-/** A call is refused without a signature; this one is taken in its place. */
-const NO_SIGNATURE = { text: '"skip_thought_signature_validator"', model: /./ } as const;
+/** Google takes this in place of a signature in conversations that another model began. */
+export const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
+
+/** A call is refused without a signature. */
+const NO_SIGNATURE = { text: JSON.stringify(FOREIGN_CALL_SIGNATURE), model: /./ } as const;
 
 class GeminiPieces {
   readonly #bytes: Uint8Array;
@@ -40,13 +44,25 @@ class GeminiPieces {
   }
 
   #readContents(start: number): void {
-    const contents: SlotList = { spans: itemsAt(this.#bytes, start), within: null };
-    for (const [index, { start: at }] of contents.spans.entries()) {
-      const parts = memberNamed(membersAt(this.#bytes, at), 'parts');
+    const contents = objectsAt(this.#bytes, start);
+    const turns: SlotList = { spans: contents, within: null };
+    for (const [index, { members }] of contents.entries()) {
+      const parts = memberNamed(members, 'parts');
       if (parts === undefined) continue;
-      const list: SlotList = { spans: itemsAt(this.#bytes, parts.valueStart), within: { list: contents, index } };
-      for (const [i, span] of list.spans.entries()) this.#readPart(membersAt(this.#bytes, span.start), { list, index: i });
+      const spans = objectsAt(this.#bytes, parts.valueStart);
+      const list: SlotList = { spans, within: { list: turns, index } };
+      for (const [i, part] of spans.entries()) this.#readPart(part.members, { list, index: i });
+      this.#readCalls(spans);
     }
+  }
+
+  /** The first of the calls of one step has to be signed, where the model wants that. */
+  #readCalls(parts: readonly ObjectSpan[]): void {
+    const first = parts.find(({ members }) => members.some(isCall));
+    if (first === undefined || first.members.some(({ name }) => SIGNATURES.has(name))) return;
+    const at = first.end - 1;
+    const standIn = { ...NO_SIGNATURE, start: at, end: at, text: `,"thoughtSignature":${NO_SIGNATURE.text}` };
+    this.#pieces.push({ kind: 'signature', field: 'thoughtSignature', id: UNSIGNED_CALL, slot: null, standIn });
   }
 
   /** A part that holds nothing beside its signature goes with it. */
@@ -56,10 +72,9 @@ class GeminiPieces {
     const index = part.findIndex(({ name }) => SIGNATURES.has(name));
     const signature = part[index];
     const value = signature === undefined ? null : textAt(this.#bytes, signature.valueStart, signature.end);
-    if (signature === undefined || value === null || value === '') return;
-    const isCall = part.some(({ name }) => name === 'functionCall' || name === 'function_call');
+    if (signature === undefined || value === null || value === '' || value === FOREIGN_CALL_SIGNATURE) return;
     const slot = this.#saysNothing(part) ? whole : { list: { spans: part, within: null }, index };
-    const standIn = isCall ? { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE } : null;
+    const standIn = part.some(isCall) ? { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE } : null;
     this.#pieces.push({ kind: 'signature', field: 'thoughtSignature', id: opaqueId(value), slot, standIn });
   }
 
@@ -76,6 +91,10 @@ class GeminiPieces {
     if (value === null || value === '') return;
     this.#pieces.push({ kind: 'state', field, id: opaqueId(value), slot: null, standIn: null });
   }
+}
+
+function isCall({ name }: MemberSpan): boolean {
+  return name === 'functionCall' || name === 'function_call';
 }
 
 /** Notes the pieces of a whole response, or of one chunk of it. */

@@ -1,4 +1,5 @@
 /** Turns as `systemInstruction` and `contents` of a generateContent request. */
+import { FOREIGN_CALL_SIGNATURE } from './opaque.ts';
 import { cantCarry } from '../conversion-loss.ts';
 import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
 import { isRecord } from '../json-values.ts';
@@ -9,9 +10,6 @@ import { textOf } from '../request-text.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 import { PLACE_ID } from './call-ids.ts';
-
-/** Stands for the signature of a call that another model made; the API accepts it in its place. */
-const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
 
 interface Content {
   readonly role: 'user' | 'model';

@@ -2,9 +2,10 @@
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Fields } from '../loose-values.ts';
-import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, StreamWriter, WriteOptions } from '../model.ts';
+import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, ResponsePart, StreamWriter, WriteOptions } from '../model.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toCallerId } from '../tool-call-ids.ts';
+import { FOREIGN_CALL_SIGNATURE } from './opaque.ts';
 import { geminiUsage } from './usage.ts';
 
 const FINISH: Readonly<Record<FinishClass, string>> = {
@@ -32,6 +33,8 @@ class GeminiStreamWriter implements StreamWriter {
   readonly #form: 'sse' | 'array';
   readonly #open = new Map<string, OpenPart>();
   readonly #finishes = new Map<number, FinishClass>();
+  /** Choices with a call. */
+  readonly #calling = new Set<number>();
   #start: { id: string | null; model: string | null } = { id: null, model: null };
   #usage: TokenUsage | null = null;
   #isFirst = true;
@@ -76,7 +79,11 @@ class GeminiStreamWriter implements StreamWriter {
     const key = `${choice} ${part}`;
     const open = this.#open.get(key);
     this.#open.delete(key);
-    if (open?.head.type === 'tool_call') return this.#chunk(choice, partOf(open.head, open.text, opaque));
+    if (open?.head.type === 'tool_call') {
+      const isFirst = !this.#calling.has(choice);
+      this.#calling.add(choice);
+      return this.#chunk(choice, partOf(open.head, open.text, isFirst ? signatureOf(opaque) : opaque));
+    }
     if (open === undefined || opaque?.dialect !== 'gemini') return '';
     return this.#chunk(choice, { text: '', thoughtSignature: opaque.value });
   }
@@ -111,7 +118,9 @@ export function writeGeminiResponse(response: ModelResponse, options: WriteOptio
   const candidates = choices.map(({ index, parts, finish }) => ({
     content: {
       role: 'model',
-      parts: parts.flatMap(({ head, text, opaque }) => (text === '' && head.type === 'text' ? [] : (partOf(head, text, opaque) ?? []))),
+      parts: withSignature(parts).flatMap(({ head, text, opaque }) =>
+        text === '' && head.type === 'text' ? [] : (partOf(head, text, opaque) ?? []),
+      ),
     },
     finishReason: FINISH[finish?.reason ?? 'stop'],
     index,
@@ -124,6 +133,16 @@ export function writeGeminiResponse(response: ModelResponse, options: WriteOptio
       responseId: id ?? options.id,
     }),
   );
+}
+
+/** The first call has a signature: without one, Google refuses it in the next turn. */
+function withSignature(parts: readonly ResponsePart[]): readonly ResponsePart[] {
+  const first = parts.findIndex(({ head }) => head.type === 'tool_call');
+  return parts.map((part, i) => (i === first ? { ...part, opaque: signatureOf(part.opaque) } : part));
+}
+
+function signatureOf(opaque: Opaque | null): Opaque {
+  return opaque?.dialect === 'gemini' ? opaque : { dialect: 'gemini', value: FOREIGN_CALL_SIGNATURE };
 }
 
 /** Null: the dialect has no part for it. */

@@ -8,7 +8,7 @@ import { geminiOpaque, noteChunk } from '../gemini/opaque.ts';
 import { scanObject } from '../json-scan.ts';
 import { noteItem, noteResponse, responsesOpaque } from '../openai-responses/opaque.ts';
 import type { RequestBody } from '../request-body.ts';
-import { cutsOf, opaqueId } from './opaque.ts';
+import { cutsOf, opaqueId, UNREADABLE, UNSIGNED_CALL } from './opaque.ts';
 import type { OpaqueForms, OpaquePiece } from './opaque.ts';
 
 function bodyOf(value: unknown): RequestBody {
@@ -90,6 +90,16 @@ describe('opaque pieces of Responses', () => {
     const streamed = noFacts();
     noteItem(streamed, item);
     assert.deepEqual(streamed.opaque, facts.opaque);
+    noteItem(streamed, { type: 'reasoning', id: 'rs_2' });
+    assert.deepEqual(streamed.opaque, ['a', 'rs_2'].map(opaqueId));
+  });
+
+  it('are ids of reasoning that the provider keeps, and reasoning of another dialect is nobody’s', () => {
+    const input = ['rs_1', 'rs_breakwater_1'].map((id) => ({ type: 'reasoning', id, summary: [] }));
+    assert.deepEqual(
+      responsesOpaque.find(bodyOf({ conversation: 'c', input })).pieces.map(({ id }) => id),
+      ['c', 'rs_1'].map(opaqueId).concat(UNREADABLE),
+    );
   });
 });
 
@@ -126,6 +136,20 @@ describe('opaque pieces of Gemini', () => {
         { role: 'model', parts: [{ text: 'yes' }] },
       ],
     });
+  });
+
+  it('are given to a call without one only where they are wanted', () => {
+    const contents = [{ role: 'model', parts: [{ functionCall: { name: 'f', args: {} } }, { functionCall: { name: 'g', args: {} } }] }];
+    const body = bodyOf({ contents, model: 'm' });
+    const { pieces } = geminiOpaque.find(body);
+    assert.deepEqual(
+      pieces.map(({ id, slot }) => [id, slot]),
+      [[UNSIGNED_CALL, null]],
+    );
+    const sent = JSON.parse(Buffer.from(encodeRequest(body, { model: 'm', cuts: cutsOf(pieces, 'm') })).toString()) as {
+      contents: [{ parts: unknown[] }];
+    };
+    assert.deepEqual(sent.contents[0].parts, [call('skip_thought_signature_validator'), contents[0]!.parts[1]]);
   });
 
   it('are found in responses', () => {

@@ -38,8 +38,8 @@ export interface OpaqueInBody {
   /** In the order of the conversation. */
   readonly pieces: readonly OpaquePiece[];
   /**
-   * Top-level members that the dialect does not take any more where these pieces are left out. `strictly`: also those that some models
-   * take all the same.
+   * Top-level members that the dialect does not take where these pieces are left out. `strictly`: also those that some models take all
+   * the same, and that the caller itself has sent so.
    */
   droppedWith(removed: ReadonlySet<OpaquePiece>, strictly: boolean): readonly string[];
 }
@@ -47,6 +47,8 @@ export interface OpaqueInBody {
 export interface OpaqueForms {
   /** The pieces in a body whose scan found names of theirs. */
   find(body: RequestBody): OpaqueInBody;
+  /** What some models want of a conversation and others do without: `OPENING`, `UNSIGNED_CALL`; null: nothing is known. */
+  readonly wanted: string | null;
   /** Members that signed reasoning may be bound to: a change to them makes it invalid. */
   readonly bound: ReadonlySet<string>;
   /** True if a later request may continue the response to this one by its id alone. */
@@ -64,6 +66,9 @@ export const UNREADABLE = 'unreadable';
 /** Stands for what opens a turn with reasoning: a place that has refused it wants such a turn to open so, or no reasoning at all. */
 export const OPENING = 'opening';
 
+/** Stands for a call without a signature: a place that has refused one wants the value that stands for a signature. */
+export const UNSIGNED_CALL = 'unsigned call';
+
 const ID_LENGTH = 22;
 
 /** A hash of the piece's value, 132 bits of it. */
@@ -77,7 +82,8 @@ const NOTED_MAX = 256;
 /** Notes a piece of a response; `''`: reasoning without a signature. */
 export function noteOpaque(facts: AnswerFacts, value: string): void {
   const noted = (facts.opaque ??= []);
-  if (noted.length < NOTED_MAX) noted.push(opaqueId(value));
+  const id = opaqueId(value);
+  if (noted.length < NOTED_MAX && !noted.includes(id)) noted.push(id);
 }
 
 /** An item of an array, or a member of an object. */

@@ -3,8 +3,8 @@
  * `reasoning_details`, LiteLLM in `thinking_blocks`, xAI in `encrypted_content`, Google in `extra_content`.
  */
 import type { AnswerFacts } from '../../core/facts.ts';
-import { itemsAt, memberNamed, membersAt, textOf } from '../json-cursor.ts';
-import type { MemberSpan, Span } from '../json-cursor.ts';
+import { memberNamed, membersAt, objectsAt, textOf } from '../json-cursor.ts';
+import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
@@ -14,6 +14,7 @@ import type { RequestBody } from '../request-body.ts';
 
 export const chatOpaque: OpaqueForms = {
   find: (body) => ({ pieces: piecesIn(body), droppedWith: () => [] }),
+  wanted: null,
   bound: new Set(),
   holdsResponse: () => false,
 };
@@ -22,13 +23,14 @@ export const chatOpaque: OpaqueForms = {
 const LISTS = ['reasoning_details', 'thinking_blocks'] as const;
 
 /** Google's models refuse a call without a signature, and take this one in its place. */
-const NO_SIGNATURE = { text: '"skip_thought_signature_validator"', model: /gemini/i } as const;
+const FOREIGN_CALL_SIGNATURE = 'skip_thought_signature_validator';
+const NO_SIGNATURE = { text: JSON.stringify(FOREIGN_CALL_SIGNATURE), model: /gemini/i } as const;
 
 function piecesIn({ bytes, members }: RequestBody): OpaquePiece[] {
   const messages = members.findLast(({ name }) => name === 'messages');
   if (messages === undefined) return [];
   const reader = new MessagePieces(bytes);
-  for (const { start } of itemsAt(bytes, messages.start)) reader.read(membersAt(bytes, start));
+  for (const { members: message } of objectsAt(bytes, messages.start)) reader.read(message);
   return reader.pieces;
 }
 
@@ -47,22 +49,21 @@ class MessagePieces {
       if (name === 'reasoning_details' || name === 'thinking_blocks') this.#readList(name, valueStart, slot);
       else if (name === 'encrypted_content') this.#add('reasoning', name, textOf(this.#bytes, message, name), slot);
       else if (name === 'extra_content') this.#readExtra(valueStart, slot);
-      else if (name === 'tool_calls') for (const call of itemsAt(this.#bytes, valueStart)) this.#readCall(call);
-      else if (name === 'content') for (const part of itemsAt(this.#bytes, valueStart)) this.#readPart(part);
+      else if (name === 'tool_calls') for (const { members } of objectsAt(this.#bytes, valueStart)) this.#readCall(members);
+      else if (name === 'content') for (const { members } of objectsAt(this.#bytes, valueStart)) this.#readPart(members);
       else if (name === 'audio') this.#add('state', 'audio.id', textOf(this.#bytes, membersAt(this.#bytes, valueStart), 'id'), null);
     }
   }
 
   #readList(field: string, start: number, within: Slot): void {
-    const list: SlotList = { spans: itemsAt(this.#bytes, start), within };
-    for (const [index, span] of list.spans.entries()) {
-      const item = membersAt(this.#bytes, span.start);
+    const spans = objectsAt(this.#bytes, start);
+    const list: SlotList = { spans, within };
+    for (const [index, { members: item }] of spans.entries()) {
       this.#add('reasoning', field, textOf(this.#bytes, item, 'signature') || textOf(this.#bytes, item, 'data'), { list, index });
     }
   }
 
-  #readCall({ start }: Span): void {
-    const call = membersAt(this.#bytes, start);
+  #readCall(call: readonly MemberSpan[]): void {
     const index = call.findIndex(({ name }) => name === 'extra_content');
     if (index >= 0) this.#readExtra(call[index]!.valueStart, { list: { spans: call, within: null }, index });
   }
@@ -71,13 +72,14 @@ class MessagePieces {
     const google = memberNamed(membersAt(this.#bytes, start), 'google');
     const members = google === undefined ? [] : membersAt(this.#bytes, google.valueStart);
     const signature = memberNamed(members, 'thought_signature');
-    if (signature === undefined) return;
+    const value = textOf(this.#bytes, members, 'thought_signature');
+    if (signature === undefined || value === FOREIGN_CALL_SIGNATURE) return;
     const standIn = { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE };
-    this.#add('signature', 'thought_signature', textOf(this.#bytes, members, 'thought_signature'), slot, standIn);
+    this.#add('signature', 'thought_signature', value, slot, standIn);
   }
 
-  #readPart({ start }: Span): void {
-    const file = memberNamed(membersAt(this.#bytes, start), 'file');
+  #readPart(part: readonly MemberSpan[]): void {
+    const file = memberNamed(part, 'file');
     if (file !== undefined) this.#add('state', 'file_id', textOf(this.#bytes, membersAt(this.#bytes, file.valueStart), 'file_id'), null);
   }
 

@@ -1,3 +1,4 @@
+import { asBuffer } from '../bytes.ts';
 import { decodeScanned } from '../decode-request.ts';
 import type { DecodedRequest } from '../dialect.ts';
 import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
@@ -31,7 +32,13 @@ export function decodeResponsesRequest(bytes: Uint8Array, scan: JsonObjectScan |
     outputBound: bound === undefined ? null : readCount(bytes, bound),
     namesFormat: format !== undefined && namesFormat(bytes, format),
   };
-  return { ...decoded, facts };
+  const opaque = decoded.body.opaque === true || (input !== undefined && holdsReasoning(bytes, input));
+  return { ...decoded, facts, body: { ...decoded.body, opaque } };
+}
+
+/** Items of reasoning may be known by their ids alone, which is no name that the scan minds. */
+function holdsReasoning(bytes: Uint8Array, { start, end }: BodyMember): boolean {
+  return bytes[start] !== QUOTE && asBuffer(bytes).subarray(start, end).includes('"reasoning"');
 }
 
 function namesFormat(bytes: Uint8Array, member: BodyMember): boolean {

@@ -1,16 +1,18 @@
 /** Opaque pieces of Responses requests and responses: encrypted reasoning, and ids of what one account holds. */
 import type { AnswerFacts } from '../../core/facts.ts';
-import { itemsAt, memberNamed, membersAt, textAt, textOf } from '../json-cursor.ts';
+import { itemsAt, memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord, readBoolean } from '../json-values.ts';
 import { recordsIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { noteOpaque, opaqueId } from '../opaque/opaque.ts';
+import { noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
 import type { OpaqueForms, OpaqueKind, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
 import type { BodyMember, RequestBody } from '../request-body.ts';
+import { FOREIGN_REASONING } from './output-items.ts';
 
 export const responsesOpaque: OpaqueForms = {
   find: (body) => ({ pieces: new ResponsesPieces(body.bytes).read(body), droppedWith: () => [] }),
+  wanted: null,
   bound: new Set(),
   holdsResponse: ({ bytes, members }) => !members.some((member) => member.name === 'store' && readBoolean(bytes, member) === false),
 };
@@ -30,29 +32,38 @@ class ResponsesPieces {
     for (const member of members) {
       if (member.name === 'input') this.#readInput(member);
       else if (member.name === 'previous_response_id' || member.name === 'conversation') this.#readId(member);
-      else if (member.name === 'tools') for (const { start } of itemsAt(this.#bytes, member.start)) this.#readTool(start);
+      else if (member.name === 'tools') for (const tool of objectsAt(this.#bytes, member.start)) this.#readTool(tool.members);
     }
     return this.#pieces;
   }
 
   #readInput({ start }: BodyMember): void {
-    const list: SlotList = { spans: itemsAt(this.#bytes, start), within: null };
-    for (const [index, span] of list.spans.entries()) this.#readItem(membersAt(this.#bytes, span.start), { list, index });
+    const spans = objectsAt(this.#bytes, start);
+    const list: SlotList = { spans, within: null };
+    for (const [index, { members }] of spans.entries()) this.#readItem(members, { list, index });
   }
 
   /** Encrypted reasoning goes with its item: another account does not know the item's id. */
   #readItem(item: readonly MemberSpan[], slot: Slot): void {
     const type = textOf(this.#bytes, item, 'type') ?? 'message';
     const encrypted = textOf(this.#bytes, item, 'encrypted_content');
-    if (type === 'reasoning') this.#add('reasoning', 'encrypted_content', encrypted, slot);
+    if (type === 'reasoning') this.#addReasoning(encrypted, textOf(this.#bytes, item, 'id'), slot);
     else if (COMPACTIONS.has(type)) this.#add('state', 'compaction', encrypted, null);
     else if (type === 'item_reference') this.#add('state', 'item_reference', textOf(this.#bytes, item, 'id'), null);
     for (const name of ['content', 'output']) {
       const parts = memberNamed(item, name);
       if (parts === undefined) continue;
-      for (const { start } of itemsAt(this.#bytes, parts.valueStart))
-        this.#add('state', 'file_id', textOf(this.#bytes, membersAt(this.#bytes, start), 'file_id'), null);
+      for (const { members } of objectsAt(this.#bytes, parts.valueStart))
+        this.#add('state', 'file_id', textOf(this.#bytes, members, 'file_id'), null);
     }
+  }
+
+  /** Without its encrypted content it is an id of what the provider has kept, which nobody else knows. */
+  #addReasoning(encrypted: string | null, id: string | null, slot: Slot): void {
+    if (encrypted !== null && encrypted !== '') this.#add('reasoning', 'encrypted_content', encrypted, slot);
+    else if (id?.startsWith(FOREIGN_REASONING) === true)
+      this.#pieces.push({ kind: 'reasoning', field: 'reasoning', id: UNREADABLE, slot, standIn: null });
+    else this.#add('reasoning', 'reasoning', id, slot);
   }
 
   /** An id, or an object with the id. */
@@ -60,8 +71,7 @@ class ResponsesPieces {
     this.#add('state', name, textOf(this.#bytes, membersAt(this.#bytes, start), 'id') ?? textAt(this.#bytes, start, end), null);
   }
 
-  #readTool(start: number): void {
-    const tool = membersAt(this.#bytes, start);
+  #readTool(tool: readonly MemberSpan[]): void {
     this.#add('state', 'container', textOf(this.#bytes, tool, 'container'), null);
     const stores = memberNamed(tool, 'vector_store_ids');
     if (stores === undefined) return;
@@ -85,7 +95,7 @@ export function noteResponse(facts: AnswerFacts, response: Fields): void {
 
 /** Notes the pieces of one item of a response (`response.output_item.done`). */
 export function noteItem(facts: AnswerFacts, item: Fields): void {
-  note(facts, item['encrypted_content']);
+  note(facts, item['encrypted_content'] ?? (item['type'] === 'reasoning' ? item['id'] : null));
   note(facts, item['container_id']);
 }
 

@@ -2,6 +2,9 @@
 import type { Fields } from '../loose-values.ts';
 import type { ModelTool, Opaque, PartHead } from '../model.ts';
 
+/** How the id of reasoning begins that a target of another dialect made. Clients send it back; a request takes such items out. */
+export const FOREIGN_REASONING = 'rs_breakwater_';
+
 /** Null: the dialect has no item for it. */
 export function itemOf(head: PartHead, id: string, text: string, opaque: Opaque | null, tools: readonly ModelTool[]): Fields | null {
   switch (head.type) {

@@ -10,7 +10,7 @@ import type { Fields } from '../loose-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
-import { noteResponse } from './opaque.ts';
+import { noteItem, noteResponse } from './opaque.ts';
 import { errorOf, finishOf, saysSomething } from './outcome.ts';
 
 const CHARS_PER_TOKEN = 4;
@@ -82,6 +82,7 @@ class ResponsesStreamReader extends EventWatcher {
       case 'response.output_item.done':
         this.#openCalls.delete(event['output_index']);
         this.facts.toolCallOpen = this.#openCalls.size > 0;
+        if (isRecord(item)) noteItem(this.facts, item);
         if (isRecord(item) && saysSomething(item)) this.noteContent();
         return 'pass';
       case 'response.completed':

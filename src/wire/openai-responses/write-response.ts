@@ -6,7 +6,7 @@ import type { Fields } from '../loose-values.ts';
 import { unfoldResponse } from '../model-fold.ts';
 import type { FinishClass, ModelEvent, ModelResponse, Opaque, PartHead, StreamWriter, WriteOptions } from '../model.ts';
 import { toCallerId } from '../tool-call-ids.ts';
-import { itemOf, partOf } from './output-items.ts';
+import { FOREIGN_REASONING, itemOf, partOf } from './output-items.ts';
 
 export function responsesUsage({ inputTokens, cachedInputTokens, outputTokens, reasoningTokens }: TokenUsage): Fields {
   return {
@@ -129,10 +129,10 @@ class OutputWriter {
   #partStart(part: number, head: PartHead): Fields[] {
     if (itemOf(head, '', '', null, this.#options.tools) === null) return [];
     const { type } = head;
-    const prefix =
-      type === 'tool_call' ? (head.kind === 'custom' ? 'ctc' : 'fc') : type === 'reasoning' ? 'rs' : type === 'media' ? 'ig' : 'msg';
+    const prefix = type === 'tool_call' ? (head.kind === 'custom' ? 'ctc' : 'fc') : type === 'media' ? 'ig' : 'msg';
     const known = type === 'tool_call' ? { ...head, id: toCallerId('openai-responses', head.id) } : head;
-    const open: OpenItem = { head: known, id: `${prefix}_${this.#options.id.replace(/^resp_/, '')}_${part}`, text: '' };
+    const start = type === 'reasoning' ? FOREIGN_REASONING : `${prefix}_`;
+    const open: OpenItem = { head: known, id: `${start}${this.#options.id.replace(/^resp_/, '')}_${part}`, text: '' };
     this.#open = open;
     const place = { item_id: open.id, output_index: this.#items.length };
     const added = this.#event('response.output_item.added', {
