@@ -5,8 +5,9 @@ import { toPieces } from '../content.ts';
 import type { Choice } from '../content.ts';
 import { choicesOf, patternOf, readEvent, toEvent, withBody, withChoices } from '../event-edits.ts';
 import type { Chunk } from '../event-edits.ts';
-import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
+import type { Family, FaultBehaviour, Scene } from '../fault-behaviour.ts';
 import type { ToolKind } from '../fault-names.ts';
+import type { StormFault } from '../options.ts';
 
 const ARGUMENTS = '{"city":"Tromsø","days":3,"unit":"celsius"}';
 
@@ -20,7 +21,16 @@ interface ToolCall {
 
 /** A call where none was asked for. */
 function asTool(choice: Choice): Choice {
-  return choice.kind === 'tool' ? choice : { kind: 'tool', tool: 'get_weather', pieces: toPieces(ARGUMENTS), finish: 'tool' };
+  if (choice.kind === 'tool') return choice;
+  const call: Choice = { kind: 'tool', tool: 'get_weather', pieces: toPieces(ARGUMENTS), finish: 'tool' };
+  return choice.thoughts === undefined ? call : { ...call, thoughts: choice.thoughts };
+}
+
+/** Two calls, in dialects whose events the fault does not shape itself. */
+function asTwo(choice: Choice, _fault: StormFault, { dialect }: Scene): Choice {
+  const one = asTool(choice);
+  if (dialect.name === 'openai-chat') return one;
+  return { ...one, others: [{ tool: one.tool ?? '', pieces: one.pieces }] };
 }
 
 const TOOL = { on: 'both', harm: 'none', content: asTool } as const;
@@ -124,10 +134,7 @@ function interleaved(call: ToolCall): Chunk[] {
 }
 
 /** Where a stream breaks in the middle of a call's arguments. */
-function brokenCall(
-  about: string,
-  rest: (answer: Answer, at: number, scene: Parameters<NonNullable<FaultBehaviour['answer']>>[2]) => Answer,
-): FaultBehaviour {
+function brokenCall(about: string, rest: (answer: Answer, at: number, scene: Scene) => Answer): FaultBehaviour {
   return {
     ...TOOL,
     about: `${about} inside the arguments, after ARG of their pieces`,
@@ -174,19 +181,25 @@ export const TOOLS: Family<ToolKind> = {
       ...call.pieces.map((piece) => calls(fragment(piece))),
     ],
   })),
-  'tool-two': shaped(
-    'two calls, one after the other',
-    (call) => ({
-      deltas: [
-        { ...ROLE, ...calls(opening(call)) },
-        ...call.pieces.map((piece) => calls(fragment(piece))),
-        calls(opening(second(call), 1)),
-        ...call.pieces.map((piece) => calls(fragment(piece, 1))),
-      ],
-    }),
-    withSecond,
-  ),
-  'tool-interleaved': shaped('two calls, their fragments by turns', (call) => ({ deltas: interleaved(call) }), withSecond),
+  'tool-two': {
+    ...shaped(
+      'two calls, one after the other',
+      (call) => ({
+        deltas: [
+          { ...ROLE, ...calls(opening(call)) },
+          ...call.pieces.map((piece) => calls(fragment(piece))),
+          calls(opening(second(call), 1)),
+          ...call.pieces.map((piece) => calls(fragment(piece, 1))),
+        ],
+      }),
+      withSecond,
+    ),
+    content: asTwo,
+  },
+  'tool-interleaved': {
+    ...shaped('two calls, their fragments by turns', (call) => ({ deltas: interleaved(call) }), withSecond),
+    content: asTwo,
+  },
   'tool-index-missing': shaped('fragments without an index', (call) => ({
     deltas: [
       { ...ROLE, ...calls({ id: call.id, type: 'function', function: { name: call.name, arguments: '' } }) },
