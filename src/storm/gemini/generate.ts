@@ -32,7 +32,9 @@ export function readGenerate(received: Received, stream: boolean, { seals, keyOf
   const owner = { key: keyOf(received), model };
   const fault = faultInSignatures(contents, thinks, seals, owner);
   if (fault !== undefined) return fault;
-  const parts: CandidateParts = { seals, owner, signs: thinks, showsThoughts: thinking['includeThoughts'] === true };
+  const calling = objectField(objectField(fields, 'toolConfig'), 'functionCallingConfig');
+  const streamsArguments = calling['streamFunctionCallArguments'] === true;
+  const parts: CandidateParts = { seals, owner, signs: thinks, showsThoughts: thinking['includeThoughts'] === true, streamsArguments };
   return {
     model,
     stream,

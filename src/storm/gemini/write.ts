@@ -3,6 +3,7 @@ import { callsOf } from '../content.ts';
 import type { Choice, Finish, ToolCall } from '../content.ts';
 import type { AnswerFacts, PlainBody, StreamEvent, Usage } from '../dialect.ts';
 import type { SealOwner, Seals } from '../seals.ts';
+import { partialCall } from './partial-arguments.ts';
 
 const FINISH: Readonly<Record<Finish, string | undefined>> = {
   stop: 'STOP',
@@ -19,6 +20,8 @@ export interface CandidateParts {
   readonly signs: boolean;
   /** `includeThoughts`: a summary of the thoughts is shown. */
   readonly showsThoughts: boolean;
+  /** `streamFunctionCallArguments`: a stream gives a call's arguments one by one. */
+  readonly streamsArguments: boolean;
 }
 
 type Part = Readonly<Record<string, unknown>>;
@@ -68,7 +71,10 @@ function wholeParts(parts: CandidateParts, choice: Choice, index: number, facts:
 }
 
 function contentParts(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
-  if (choice.kind === 'tool') return functionCalls(parts, choice, index, facts);
+  if (choice.kind === 'tool') {
+    const calls = functionCalls(parts, choice, index, facts);
+    return parts.streamsArguments ? calls.flatMap(inParts) : calls;
+  }
   return choice.pieces.map((text) => ({ text }));
 }
 
@@ -88,6 +94,11 @@ function endOf(choice: Choice): Part {
     finishReason: reason,
     ...(choice.kind === 'tool' && reason === 'STOP' ? { finishMessage: 'Model generated function call(s).' } : {}),
   };
+}
+
+function inParts({ functionCall, ...signed }: Part): readonly Part[] {
+  const { args, ...call } = functionCall as Part;
+  return partialCall(call, args, signed);
 }
 
 /** Of several calls the first is signed. */
