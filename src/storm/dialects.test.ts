@@ -164,6 +164,57 @@ describe('every dialect', () => {
     });
   }
 
+  test("a beginning of the answer is carried on where the last turn is the model's own", () => {
+    const told = 'The storm came';
+    const bodies: readonly [Form, object][] = [
+      [
+        FORMS[0]!,
+        {
+          model: 'm',
+          messages: [
+            { role: 'user', content: 'x' },
+            { role: 'assistant', content: told },
+          ],
+        },
+      ],
+      [
+        FORMS[2]!,
+        {
+          model: 'm',
+          max_tokens: 9,
+          messages: [
+            { role: 'user', content: 'x' },
+            { role: 'assistant', content: told },
+          ],
+        },
+      ],
+      [
+        FORMS[5]!,
+        {
+          contents: [
+            { role: 'user', parts: [{ text: 'x' }] },
+            { role: 'model', parts: [{ text: told }] },
+          ],
+        },
+      ],
+    ];
+    for (const [form, body] of bodies) {
+      const { dialect, received } = receive(form, body);
+      const read = dialect.route(received)!.read(received);
+      assert.ok(!isFailure(read) && read.prompt?.partial === told, form.path);
+    }
+    const { dialect, received } = receive(FORMS[2]!, {
+      model: 'm',
+      max_tokens: 9,
+      messages: [
+        { role: 'user', content: 'x' },
+        { role: 'assistant', content: `${told} ` },
+      ],
+    });
+    const refused = dialect.route(received)!.read(received);
+    assert.ok(isFailure(refused) && /trailing whitespace/.test(refused.message ?? ''));
+  });
+
   test('paths that no dialect has are refused by the one that they resemble', () => {
     const claimed = ['/v1/messages/x', '/v1/responses/x/y', '/v1beta/x', '/v1/models/m:strange', '/model/x/y', '/openai/deployments/d/x'];
     const names = claimed.map((path) => all.find((dialect) => dialect.claims(path))?.name);

@@ -79,6 +79,7 @@ function faultIn(fields: Fields, version: string): Failure | undefined {
   if (version >= '2026-10-21' && ['temperature', 'top_p', 'top_k'].some((name) => fields[name] !== undefined)) {
     return invalid('temperature: Extra inputs are not permitted');
   }
+  if (/\s$/.test(prefillOf(messages) ?? '')) return invalid('messages: final assistant content cannot end with trailing whitespace');
   return faultInCalls(messages);
 }
 
@@ -105,12 +106,23 @@ function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   const { output_config: config } = fields;
   const format = isObject(config) ? config['format'] : undefined;
   if (isObject(format) && format['type'] === 'json_schema') prompt.json = { schema: format['schema'] };
+  const partial = prefillOf(messages);
+  if (partial !== undefined) prompt.partial = partial;
   const { tools } = fields;
   if (Array.isArray(tools)) prompt.offered = tools.filter(isObject).map(({ name }) => String(name));
   prompt.isAfterResult = blocksOf(messages.at(-1)).some(({ type }) => type === 'tool_result');
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
   return prompt;
+}
+
+/** What the assistant says so far, where the last turn is its own. */
+function prefillOf(messages: readonly unknown[]): string | undefined {
+  const last = messages.at(-1);
+  if (!isObject(last) || last['role'] !== 'assistant') return undefined;
+  if (typeof last['content'] === 'string') return last['content'];
+  const texts = blocksOf(last).map(({ text }) => (typeof text === 'string' ? text : ''));
+  return texts.join('');
 }
 
 function lastUserText(messages: readonly unknown[]): string {

@@ -76,9 +76,13 @@ function unsigned(name: string, position: number): string {
   return `Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and missing thought_signature may lead to degraded model performance. Additional data, function call \`default_api:${name}\` , position ${position}. Please refer to https://ai.google.dev/gemini-api/docs/thought-signatures for more details.`;
 }
 
+/** The text of a turn. */
+export function textOf({ parts }: Content): string {
+  return parts.map(({ text }) => (typeof text === 'string' ? text : '')).join('');
+}
+
 /** The text of the last turn of the user that holds any. */
 export function lastUserText(contents: readonly Content[]): string {
-  const textOf = ({ parts }: Content) => parts.map(({ text }) => (typeof text === 'string' ? text : '')).join('');
   const content = contents.findLast((one) => one.role === 'user' && textOf(one) !== '');
   return content === undefined ? '' : textOf(content);
 }

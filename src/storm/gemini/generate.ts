@@ -5,7 +5,7 @@ import { JSON_ARRAY, SSE_CRLF } from '../framings.ts';
 import { countInput, isObject, listAsk, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
-import { faultInSignatures, lastUserText, readContents } from './contents.ts';
+import { faultInSignatures, lastUserText, readContents, textOf } from './contents.ts';
 import type { Content } from './contents.ts';
 import { camelFields, listField, objectField, unknownField } from './fields.ts';
 import { plainContent, streamContent } from './write.ts';
@@ -41,7 +41,7 @@ export function readGenerate(received: Received, stream: boolean, { seals, keyOf
     inputTokens: countInput(received, fields),
     outputBound: wholeNumber(config['maxOutputTokens']),
     prompt: toPrompt(fields, config, contents, thinks),
-    fields,
+    fields: { ...config, ...fields },
     framing: stream && new URLSearchParams(received.query).get('alt') !== 'sse' ? JSON_ARRAY : SSE_CRLF,
     plain: (choices, facts) => plainContent(parts, choices, facts),
     events: (choices, facts) => streamContent(parts, choices, facts),
@@ -66,6 +66,8 @@ function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], 
   const schema = config['responseJsonSchema'] ?? config['_responseJsonSchema'] ?? config['responseSchema'];
   if (config['responseMimeType'] === 'application/json') prompt.json = { schema };
   prompt.offered = declarationsOf(fields).map(({ name }) => String(name));
+  const last = contents.at(-1);
+  if (last?.role === 'model' && last.parts.every(({ text }) => typeof text === 'string')) prompt.partial = textOf(last);
   prompt.isAfterResult = contents.at(-1)?.parts.some(({ functionResponse }) => functionResponse !== undefined) === true;
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;

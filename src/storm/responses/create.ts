@@ -43,7 +43,7 @@ export function readCreate(received: Received, { seals, store, keyOf }: Response
       if (fields['store'] === false) return;
       const response = wholeResponse(fields, parts, choices[0], facts);
       const id = responseId(seals.idOf(facts.call));
-      store.put({ id, key: owner.key, response, input: input.own, conversation: input.all });
+      store.put({ id, key: owner.key, response, input: input.own, conversation: input.all, bytes: received.body.length });
     },
   };
 }
