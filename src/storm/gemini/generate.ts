@@ -8,6 +8,7 @@ import type { Seals } from '../seals.ts';
 import { faultInSignatures, lastUserText, readContents, textOf } from './contents.ts';
 import type { Content } from './contents.ts';
 import { camelFields, listField, objectField, unknownField } from './fields.ts';
+import { declarationsOf, faultInTools } from './tools.ts';
 import { plainContent, streamContent } from './write.ts';
 import type { CandidateParts } from './write.ts';
 
@@ -24,7 +25,7 @@ export function readGenerate(received: Received, stream: boolean, { seals, keyOf
   if ('reason' in read) return read;
   const fields = camelFields(read.fields);
   const model = received.model ?? '';
-  const contents = unknownField(fields) ?? readContents(fields);
+  const contents = unknownField(fields) ?? faultInTools(fields) ?? readContents(fields);
   if ('reason' in contents) return contents;
   const config = objectField(fields, 'generationConfig');
   const thinking = objectField(config, 'thinkingConfig');
@@ -65,7 +66,7 @@ function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], 
   const prompt: Prompt = { text: lastUserText(contents), choices, reasons: thinks };
   const schema = config['responseJsonSchema'] ?? config['_responseJsonSchema'] ?? config['responseSchema'];
   if (config['responseMimeType'] === 'application/json') prompt.json = { schema };
-  prompt.offered = declarationsOf(fields).map(({ name }) => String(name));
+  prompt.offered = declarationsOf(fields).map(({ declaration }) => String(declaration['name']));
   const last = contents.at(-1);
   if (last?.role === 'model' && last.parts.every(({ text }) => typeof text === 'string')) prompt.partial = textOf(last);
   prompt.isAfterResult = contents.at(-1)?.parts.some(({ functionResponse }) => functionResponse !== undefined) === true;
@@ -74,21 +75,13 @@ function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], 
   return prompt;
 }
 
-function declarationsOf(fields: Fields): Fields[] {
-  return listField(fields, 'tools')
-    .filter(isObject)
-    .flatMap((tool) => listField(camelFields(tool), 'functionDeclarations'))
-    .filter(isObject)
-    .map(camelFields)
-    .filter(({ name }) => typeof name === 'string');
-}
-
 /** With mode ANY a function is called: the first of those allowed. */
 function calledTool(fields: Fields): { name: string; parameters: unknown } | undefined {
   const calling = objectField(objectField(fields, 'toolConfig'), 'functionCallingConfig');
   if (calling['mode'] !== 'ANY') return undefined;
   const allowed = listField(calling, 'allowedFunctionNames');
-  const found = declarationsOf(fields).find(({ name }) => allowed.length === 0 || allowed.includes(name));
+  const declared = declarationsOf(fields).map(({ declaration }) => declaration);
+  const found = declared.find(({ name }) => allowed.length === 0 || allowed.includes(name));
   if (found === undefined) return undefined;
   return { name: String(found['name']), parameters: found['parametersJsonSchema'] ?? found['parameters'] };
 }

@@ -90,10 +90,20 @@ function faultInFields(fields: Fields): Failure | undefined {
     return { reason: 'invalid', param: unknown, code: 'unknown_parameter', message: `Unknown parameter: '${unknown}'.` };
   }
   if (fields['background'] === true) return { reason: 'parameter', param: 'background' };
-  const { conversation } = fields;
+  const { conversation, text, tool_choice: choice } = fields;
+  const format = isObject(text) ? text['format'] : undefined;
+  if (isObject(format) && format['type'] === 'json_schema') {
+    const missing = typeof format['name'] !== 'string' ? 'name' : !isObject(format['schema']) ? 'schema' : undefined;
+    if (missing !== undefined) return missingParameter(`text.format.${missing}`);
+  }
+  if (isObject(choice) && choice['type'] === 'function' && typeof choice['name'] !== 'string') return missingParameter('tool_choice.name');
   if (conversation === undefined || conversation === null) return undefined;
   const id = isObject(conversation) ? conversation['id'] : conversation;
   return { reason: 'invalid', status: 404, param: 'conversation', message: `Conversation with id '${String(id)}' not found.` };
+}
+
+function missingParameter(param: string): Failure {
+  return { reason: 'invalid', param, code: 'missing_required_parameter', message: `Missing required parameter: '${param}'.` };
 }
 
 /** Earlier turns are billed as input, too. */
