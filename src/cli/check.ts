@@ -1,13 +1,16 @@
 /** `breakwater check`: the effective config, or its faults. */
 import { stringify } from 'yaml';
-import { effectiveConfig } from '../gateway/config/index.ts';
+import { effectiveConfig, sharedAccounts } from '../gateway/config/index.ts';
+import { OperatorError } from './fail.ts';
 import { findConfig } from './find-config.ts';
 
 export async function check(file: string | undefined): Promise<void> {
   const { config, file: used, found, skipped } = await findConfig({ config: file });
   for (const { name, from } of found) process.stderr.write(`breakwater: provider ${name}, from ${from}\n`);
   for (const { name, from, why } of skipped) process.stderr.write(`breakwater: ${from} is set, but ${name} is ${why}\n`);
-  if (Object.keys(config.providers).length === 0) process.stderr.write('breakwater: no provider is configured\n');
+  if (Object.keys(config.providers).length === 0)
+    throw new OperatorError([used === null ? 'no provider is configured' : `${used}: providers: none is configured`]);
+  for (const warning of sharedAccounts(config)) process.stderr.write(`breakwater: warning: ${warning}\n`);
   process.stdout.write(`# ${used ?? 'from the environment'}: valid; this is what is in effect, secrets masked\n`);
   process.stdout.write(stringify(effectiveConfig(config)));
 }

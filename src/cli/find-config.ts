@@ -4,6 +4,7 @@ import {
   findConfigFile,
   loadConfigFile,
   missingParts,
+  ownAddressFaults,
   type Config,
   type ConfigResult,
   type FoundProvider,
@@ -51,7 +52,7 @@ export function overridesOf({ host, port, logLevel }: ConfigWish): Pick<ConfigWi
 }
 
 function sound(result: ConfigResult, file: string | null): Config {
-  const faults = result.ok ? missingParts(result.config) : result.faults;
+  const faults = result.ok ? [...missingParts(result.config), ...ownAddressFaults(result.config)] : result.faults;
   if (result.ok && faults.length === 0) return result.config;
   const where = file === null ? '' : `${file}: `;
   throw new OperatorError(faults.map(({ path, message }) => (path === '' ? message : where + message)));

@@ -75,6 +75,20 @@ test('a port that is taken is one line', async (t) => {
   assert.equal(stderr, `breakwater: server.port: can't listen on 127.0.0.1:${port}: another program listens there (EADDRINUSE)\n`);
 });
 
+test('a provider at the address of Breakwater itself is a fault at the start', async () => {
+  for (const command of [['--port', '4747'], ['check']]) {
+    const { code, stderr } = await runCli(command, { env: { OPENAI_BASE_URL: 'http://127.0.0.1:4747/v1', OPENAI_API_KEY: 'sk-x-123456' } });
+    assert.equal(code, 1);
+    assert.match(stderr, /^breakwater: providers\.openai\.baseUrl: 127\.0\.0\.1:4747 is Breakwater's own address; [^\n]*\n$/);
+  }
+});
+
+test('check refuses a config without a provider, as serve does', async () => {
+  const { code, stderr } = await runCli(['check']);
+  assert.equal(code, 1);
+  assert.match(stderr, /no provider is configured/);
+});
+
 test('a check that is not there is one line', async () => {
   const cwd = await mkdtemp(join(tmpdir(), 'breakwater-'));
   const config = 'providers: { a: { baseUrl: "http://127.0.0.1:9/v1" } }\npolicy: { quality: { check: ./own.mjs } }\nstore: "memory:"\n';

@@ -32,7 +32,7 @@ export interface Suspect<T> {
   data: T | null;
 }
 
-/** The last two clients or requests that were answered, and when. */
+/** The last two clients or requests that received an answer, and when. */
 class Answered {
   #last: string | number | null = null;
   #lastAt: Instant = -Infinity;
@@ -46,7 +46,7 @@ class Answered {
     this.#lastAt = now;
   }
 
-  /** When anyone but `key` was last answered. */
+  /** When a client (or request) other than `key` last received an answer. */
   besides(key: string | number): Instant {
     return key === this.#last ? this.#otherAt : this.#lastAt;
   }
@@ -60,14 +60,14 @@ export class Blame<T = never> {
     return this.#suspects;
   }
 
-  /** An answer has begun: whatever fails elsewhere, this source is served. */
+  /** An answer to this source has begun. */
   began(now: Instant, source: Source = UNKNOWN): void {
     this.#answered.request.note(now, source.request);
     this.#answered.client.note(now, source.client);
     for (const suspect of this.#suspects) if (suspect.streak > 0 && !isOf(suspect, source)) suspect.contradicted = true;
   }
 
-  /** An answer has ended well. */
+  /** An answer to this source has completed: its failures are cleared. */
   served(now: Instant, source: Source = UNKNOWN): void {
     this.began(now, source);
     for (let i = this.#suspects.length - 1; i >= 0; i--) {
@@ -77,7 +77,7 @@ export class Blame<T = never> {
     }
   }
 
-  /** False if it concerns its source alone: it has failed before, and others are served. */
+  /** Records a failure. False: it counts for its source only, because that has failed before while others are served. */
   failed(now: Instant, source: Source = UNKNOWN): boolean {
     const counts = !this.isAlone(source);
     for (const level of BLAME_LEVELS) {
@@ -88,12 +88,12 @@ export class Blame<T = never> {
     return counts;
   }
 
-  /** What it brings next concerns it alone. */
+  /** True if its next failure counts for this source only. */
   isAlone(source: Source = UNKNOWN): boolean {
     return this.levelAlone(source) !== null;
   }
 
-  /** Whether it is its request or its client that is alone, the narrower one first; null: neither. */
+  /** At which level the failures count for the source only, the narrower one first; null: they count for all. */
   levelAlone(source: Source = UNKNOWN): BlameLevel | null {
     if (this.#suspects.length === 0) return null;
     for (const level of BLAME_LEVELS) {
@@ -108,14 +108,14 @@ export class Blame<T = never> {
     return Math.max(this.find('request', source)?.streak ?? 0, this.find('client', source)?.streak ?? 0);
   }
 
-  /** It was put to the test: others were served while this one was not. */
+  /** A test has shown that others are served while this one fails. */
   condemn(now: Instant, level: BlameLevel, key: string | number): void {
     const suspect = this.#suspects.find((one) => one.level === level && one.key === key) ?? this.#add(now, level, key);
     suspect.streak = Math.max(STREAK_COUNTED, suspect.streak);
     suspect.contradicted = true;
   }
 
-  /** Others fail too: what was held against single sources is void. */
+  /** Several sources fail: no source is treated as the only cause any more. */
   absolve(): void {
     for (const suspect of this.#suspects) suspect.contradicted = false;
   }
@@ -129,7 +129,7 @@ export class Blame<T = never> {
     return this.find(level, source) ?? this.#add(now, level, source[level]);
   }
 
-  /** True if anyone but this client (or request) was answered within the last `withinMs`. */
+  /** True if another client (or request) received an answer within the last `withinMs`. */
   servesOthers(now: Instant, level: BlameLevel, key: string | number, withinMs: number): boolean {
     return now - this.#answered[level].besides(key) <= withinMs;
   }
@@ -159,7 +159,7 @@ export function isOf(suspect: Pick<Suspect<unknown>, 'level' | 'key'>, source: S
   return source[suspect.level] === suspect.key;
 }
 
-/** False if its requests name no source. */
+/** False if it stands for requests without a source. */
 export function isKnown({ level, key }: Pick<Suspect<unknown>, 'level' | 'key'>): boolean {
   return key !== UNKNOWN[level];
 }

@@ -16,7 +16,7 @@ import type { Failure } from './facts.ts';
 export type Blame = 'account' | 'request' | 'unclear';
 
 const MONEY_CODE =
-  /insufficient_?(quota|balance|credits?|funds)|not_?enough_?(balance|credits?|funds)|(credit_)?balance_(exhausted|insufficient|not_enough|too_low)|exceeded_current_quota|spend(ing)?_limit|usage_limit_(exceeded|reached)|billing|arrearage|(account_?)?overdue|credit_limit_exceeded|^ServiceQuotaExceeded|(account|consumer)_?(suspended|deactivated|disabled)|credits_exhausted/i;
+  /insufficient_?(quota|balance|credits?|funds)|not_?enough_?(balance|credits?|funds)|(credit_)?balance_(exhausted|insufficient|not_enough|too_low)|exceeded_current_quota|spend(ing)?_limit|usage_limit_(exceeded|reached)|billing|arrearage|(account_?)?overdue|credit_limit_exceeded|^ServiceQuotaExceeded|(account|consumer)_?(suspended|deactivated|disabled)|organi[sz]ation_on_hold|credits_exhausted/i;
 
 const MONEY_TEXT =
   /\binsufficient[ _](account )?(credit|balance|funds|quota)|\bspend(ing)? (limit|cap)|credit balance|\b(credit|key) limit (exceeded|reached)|api usage limits?|(balance|credits?|funds|quota) (is|are|has been|have been|was|were) ?(now |currently |too |all )?(insufficient|low|not enough|not sufficient|exhausted|depleted|negative|empty|used up|spent|zero)|(not (have )?(any|enough|sufficient)|no( more| remaining| available)?|out of|used (up )?all( available| of your| your)?|zero|exceeded your (monthly|included)( included)?) (available |remaining |account )?(credits?|balance|funds)|(monthly|annual|yearly) (\w+ ){0,2}(limit|quota|allowance|credits?) (has been |is |was )?(reached|exceeded|exhausted|used up)|(reached|exceeded|exhausted|used up) (your|its|the) (monthly|annual|yearly) (\w+ ){0,2}(limit|quota|allowance|credits?)|payment (is )?(overdue|past due|failed)|inactive subscription|余额不足|余额已|欠费|额度不足|额度已用/i;
@@ -25,7 +25,7 @@ const SUSPENDED_TEXT =
   /\b(account|organi[sz]ation|team|subscription|workspace|tenant|project)\b[^.;]{0,60}\b(is|was|are|been)\b ?(currently |temporarily |permanently )?(suspended|deactivated|disabled|overdue|in arrears|frozen|closed|terminated|cancell?ed|delinquent|not active|inactive)|\b(suspended|deactivated) account|\baccount (suspended|deactivated)|账[户号].{0,8}(停用|冻结|封禁)/i;
 
 const KEY_CODE =
-  /(invalid|incorrect|expired|revoked|disabled|unknown|wrong)_?(x_)?(api_?key|access_?key|access_?token|auth_?key)|token_(expired|revoked|invalidated)|api_?key_?(invalid|expired|revoked|disabled|not_found)|UnrecognizedClient|ExpiredToken|InvalidSignature|InvalidAuthenticationToken/i;
+  /(invalid|incorrect|expired|revoked|disabled|unknown|wrong)_?(x_)?(api_?key|access_?key|access_?token|auth_?key)|token_(expired|revoked|invalidated)|api_?key_?(invalid|expired|revoked|disabled|not_found)|UnrecognizedClient|ExpiredToken|InvalidSignature|InvalidAuthenticationToken|cmek_key_(disabled|network_blocked)/i;
 
 const BAD =
   '(incorrect|invalid|malformed|expired|revoked|disabled|deactivated|deleted|wrong|unknown|inactive|invalidated|leaked|reported as leaked|compromised)';
@@ -50,7 +50,7 @@ const VERIFICATION =
   /\b(must|needs? to|has to|have to|should) be verified\b|\bverify (your|the) (organi[sz]ation|identity|account|phone|e-?mail|age)|\bverification (is )?(required|needed|pending)|\bnot (yet )?verified\b/i;
 const REGION = /\b(regions?|countr(y|ies)|territor(y|ies)|locations?|jurisdictions?|geograph\w{1,8})\b/i;
 const REQUEST_CODE =
-  /unsupported_country|region|territory|scope|insufficient_permissions?|missing_permissions?|verification|not_verified|model_(not|access|un)|feature/i;
+  /unsupported_country|region|territory|scope|insufficient_permissions?|missing_permissions?|verification|not_verified|model_(not|access|un)|feature|user_profile/i;
 
 /** A message about one call only, though a code or the rest of it may speak of the account. */
 const THIS_REQUEST = /\b(this|your) (request|call|query)\b/i;

@@ -156,7 +156,7 @@ export interface FinishedEvent extends RequestEvent {
   readonly queueMs: number;
   readonly durationMs: number;
   readonly firstContentMs: number | null;
-  /** Of all upstream calls that told theirs, discarded ones too. */
+  /** Sum over all upstream calls that reported usage, discarded ones included. */
   readonly usage: TokenUsage | null;
   /** Of all of them, in US dollars; null: unknown, or one of them has no price. */
   readonly costUsd: number | null;
@@ -172,7 +172,7 @@ export interface RejectedEvent extends RequestEvent {
   readonly type: 'rejected';
   readonly status: number;
   readonly code: ErrorCode;
-  /** What the caller was answered. */
+  /** The message in the response to the caller. */
   readonly message: string;
   readonly method: string;
   /** Without its query; empty: it could not be read as HTTP. */

@@ -75,4 +75,8 @@ export interface AnswerFacts {
   toolCallOpen: boolean;
   /** All that a plain answer holds are thoughts. */
   onlyThoughts?: true;
+  /** Hashes of the opaque pieces in it: signatures, encrypted reasoning, ids of what one account holds. Absent: there are none. */
+  opaque?: string[];
+  /** The id by which a later request may continue it at the same account; absent: the dialect has none, or it has not come. */
+  responseId?: string;
 }

@@ -3,7 +3,7 @@
  * client, or the address of a caller without a key.
  *
  * Where several holders share the memory, one may hold as much as it leaves free: alone half of it, beside another such one a third.
- * So there is room for whoever comes next, however much the others hold. A part of it is for higher classes only (`reserve`).
+ * So there is always room for another holder. A part of it is for higher classes only (`reserve`).
  */
 import { assert } from './assert.ts';
 
@@ -22,11 +22,11 @@ export type HoldResult = 'held' | 'share' | 'full';
 export class HeldBytes implements ByteRoom {
   readonly #max: () => number;
   readonly #isShared: () => boolean;
-  /** By holder; who holds nothing is not in it. */
+  /** By holder; only holders with more than 0 bytes. */
   readonly #byHolder = new Map<string, number>();
   #held = 0;
 
-  /** Both are asked every time: they may change. `isShared`: more than one holder may come. */
+  /** Both are read each time, because a reload may change them. `isShared`: there may be more than one holder. */
   constructor(max: () => number, isShared: () => boolean = () => false) {
     this.#max = max;
     this.#isShared = isShared;

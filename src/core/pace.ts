@@ -1,6 +1,6 @@
 import type { Instant } from './clock.ts';
 
-/** Lets something happen at most once in an interval, for what would otherwise be said of every request. */
+/** Allows something at most once per interval, such as a warning that would otherwise be logged for every request. */
 export class Pace {
   readonly #intervalMs: number;
   #nextAt: Instant = -Infinity;

@@ -33,3 +33,10 @@ test('one piece is not copied', () => {
   list.add(piece);
   assert.equal(list.take()[0], piece);
 });
+
+test('a few small pieces take little memory', () => {
+  const list = new PieceList();
+  for (let i = 0; i < 10; i++) list.add(Uint8Array.of(i));
+  const taken = list.take().reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+  assert.ok(taken <= 8 * 1024, `${taken} bytes`);
+});

@@ -5,8 +5,9 @@
 
 /** Pieces below this are copied. */
 const SMALL_BYTES = 4 * 1024;
-/** What small ones are collected in. */
-const BLOCK_BYTES = 64 * 1024;
+/** What small ones are collected in: twice as much as has come so far, within these limits. */
+const BLOCK_BYTES_MIN = SMALL_BYTES;
+const BLOCK_BYTES_MAX = 64 * 1024;
 
 export class PieceList {
   #pieces: Uint8Array[] = [];
@@ -24,7 +25,7 @@ export class PieceList {
     }
     if (this.#block !== null && this.#used + piece.length > this.#block.length) this.#flush();
     if (this.#block === null) {
-      this.#block = new Uint8Array(BLOCK_BYTES);
+      this.#block = new Uint8Array(Math.min(BLOCK_BYTES_MAX, Math.max(BLOCK_BYTES_MIN, 2 * this.bytes)));
       this.#used = 0;
     }
     this.#block.set(piece, this.#used);

@@ -7,9 +7,11 @@ export interface Need {
   readonly requests: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
-  /** Who needs it. Absent: whoever can get it soonest (a question about anybody). */
+  /** The source of the request. Absent: any source; the earliest instant over all of them counts. */
   readonly source?: Source;
-  /** Nothing else could serve it for now: it may put a pause to the test that other requests of its client have brought about. */
+  /** The model that the target is asked for, as its provider calls it. Absent: any. */
+  readonly model?: string;
+  /** No other target can serve it now, so it may test a pause that other requests of its client have caused. */
   readonly isLone?: boolean;
 }
 

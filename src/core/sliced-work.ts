@@ -1,6 +1,6 @@
 /**
  * Work that is too long for one turn of the event loop, such as reading a body of 64 MB, done in steps. All such work of a process shares
- * one budget a turn: however many large bodies arrive together, everybody else waits for one budget.
+ * one budget per turn, so other requests wait for at most one budget, however many large bodies arrive together.
  */
 import type { Clock } from './clock.ts';
 

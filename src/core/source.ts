@@ -1,6 +1,6 @@
-/** Where a request comes from, as far as blame is concerned. */
+/** Where a request comes from, for deciding whose failures count for whom. */
 export interface Source {
-  /** The client by its name; where no clients are configured, told apart by the credential that it sends. */
+  /** The client's name; where no clients are configured, derived from the credential that it sends. */
   readonly client: string;
   /** A hash of the conversation where the request names one, else of its body: the same for the same request sent again. */
   readonly request: number;

@@ -1,6 +1,6 @@
 import type { BlameLevel, Source } from './source.ts';
 
-/** On whose word something rests: that of one request, of one client, or of several. Another one may put it to the test. */
+/** The sources of the evidence for something: one request, one client, or several. A single one can be contradicted by another source. */
 export class Testimony {
   /** Null: several. */
   client: string | null;
@@ -11,20 +11,20 @@ export class Testimony {
     this.request = request;
   }
 
-  /** One more says so. */
+  /** Adds evidence from one more source. */
   add(source: Source | undefined): void {
     if (source?.client !== this.client) this.client = null;
     if (source?.request !== this.request) this.request = null;
   }
 
-  /** Whether the source is another client, or else another request, than the only one that says so; null: neither. */
+  /** The level at which the source differs from the only one that gave evidence, clients first; null: at neither. */
   contradictedBy(source: Source | undefined): BlameLevel | null {
     if (source === undefined) return null;
     if (this.client !== null && source.client !== this.client) return 'client';
     return this.request !== null && source.request !== this.request ? 'request' : null;
   }
 
-  /** Nobody could contradict it. */
+  /** Evidence from several clients and requests: no single source can contradict it. */
   get isSettled(): boolean {
     return this.client === null && this.request === null;
   }

@@ -20,7 +20,11 @@ import type { RouteApplicant } from '../pipeline/admit.ts';
 import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
+import { ResponseStore } from './response-store.ts';
+import { speaks } from '../wire/conversion.ts';
+import type { Dialect } from '../wire/dialect.ts';
 import { errorAnswer } from '../pipeline/error-answer.ts';
+import { rejectedEvent } from '../pipeline/received.ts';
 import { holderOf } from '../pipeline/gateway-request.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { ModelAnswer, ModelQuestion } from '../pipeline/model-question.ts';
@@ -29,8 +33,10 @@ import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route.ts';
 import { loadLanguageScores } from '../pipeline/continuation-languages.ts';
 import { RunningList } from '../pipeline/running-list.ts';
+import { StalledReaders } from '../pipeline/stalled-readers.ts';
 import { SchemaCheck } from '../pipeline/schema/schema-check.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
+import { MakerBook } from '../policy/opaque/maker-book.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 import { LocalTransport } from '../transport/local/local-transport.ts';
@@ -40,7 +46,7 @@ import { createClients } from './clients.ts';
 import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
 import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
-import type { ClientConfig, Config } from './config/index.ts';
+import { sharedAccounts, type ClientConfig, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
@@ -48,6 +54,7 @@ import { localModels } from './local-models.ts';
 import { ProviderLists } from './model-lists.ts';
 import { QualityChecks } from './quality-checks.ts';
 import { Routes } from './routes.ts';
+import { keepMakers } from './saved-makers.ts';
 import { SavedState } from './saved-state.ts';
 import { queueStatus, snapshotOf, targetStatus } from './status.ts';
 import { TargetRegistry } from './targets.ts';
@@ -86,6 +93,7 @@ class RunningGateway implements Gateway {
   readonly slices: SlicedWork;
   readonly #random: Random;
   readonly #store: Store;
+  readonly responses: ResponseStore;
   readonly #limits: LimitRegistry;
   readonly #targets: TargetRegistry;
   readonly #lists: ProviderLists;
@@ -112,6 +120,7 @@ class RunningGateway implements Gateway {
     this.slices = new SlicedWork(clock);
     this.#random = random;
     this.#store = store;
+    this.responses = new ResponseStore(store, clock);
     this.#config = config;
     const http = options.transport ?? createUndiciTransport({ clock, env: options.env ?? {} });
     const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);
@@ -135,7 +144,9 @@ class RunningGateway implements Gateway {
       admission,
       simulated: options.simulated ?? false,
       running: new RunningList(),
+      stalled: new StalledReaders(clock, (resource) => admission.isWaitedFor(resource)),
       held: this.#held,
+      makers: new MakerBook(),
       schemas: new SchemaCheck(),
       slices: this.slices,
       exhaustion: new Pace(EXHAUSTION_WARNING_MS),
@@ -154,11 +165,14 @@ class RunningGateway implements Gateway {
     await this.#checks.load(this.#config);
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
+    await keepMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
+    this.#warnOfSharing();
     this.#store.onHealthChange((health) => {
       if (health.state !== 'ok') return;
       // It may be another file now: everything is written anew.
       this.#saved.writeAll();
+      this.#engine.makers.saveAll();
       this.events.emit({
         type: 'lifecycle',
         at: this.clock.now(),
@@ -219,6 +233,12 @@ class RunningGateway implements Gateway {
       for (const model of list) entries.push({ id: `${provider}/${model}`, ownedBy: provider });
     }
     return entries.filter((entry) => client.mayUse(entry.id));
+  }
+
+  async speaks(model: string, holder: string, dialect: Dialect): Promise<boolean> {
+    if (model.length > MODEL_LENGTH_MAX) return false;
+    const route = this.#routes.find(model, holder, this.#lists.known) ?? (await this.#findLater(model, holder));
+    return route !== null && route.tiers.some((tier) => tier.some(({ state }) => speaks(dialect, state)));
   }
 
   isListed(model: string): boolean {
@@ -303,6 +323,11 @@ class RunningGateway implements Gateway {
     this.#engine.answers.resize(next.server.maxCacheBytes);
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
+    this.#warnOfSharing();
+  }
+
+  #warnOfSharing(): void {
+    for (const message of sharedAccounts(this.#config)) this.events.emit({ type: 'warning', at: this.clock.now(), message });
   }
 
   async drain(): Promise<void> {
@@ -346,25 +371,11 @@ class RunningGateway implements Gateway {
   }
 
   #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
-    const { id: requestId, method, path, dialect, facts, client } = request;
-    const { status, code, message } = error;
+    const { id, method, path, dialect, facts, client, program = null } = request;
     const { operation, model } = facts;
-    const at = this.clock.now();
-    this.events.emit({
-      type: 'rejected',
-      requestId,
-      at,
-      status,
-      code,
-      message,
-      method,
-      path: `/v1${path}`,
-      protocol: dialect.protocol,
-      operation,
-      model,
-      client: client.name,
-    });
-    const answer = errorAnswer(dialect.error, error, request.id);
+    const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation, model, client: client.name };
+    this.events.emit(rejectedEvent(id, this.clock.now(), error, asked));
+    const answer = errorAnswer(dialect.error, error, id, program);
     sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);
   }
@@ -375,7 +386,7 @@ class RunningGateway implements Gateway {
       change(state);
       tellBreaker(this.#engine, state);
     }
-    this.#engine.admission.pump();
+    this.#engine.admission.pump(true);
     return states.length > 0;
   }
 }

@@ -6,8 +6,10 @@ import type { Priority, SchedulingClass } from '../core/request.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
+import type { Dialect } from '../wire/dialect.ts';
 import type { Config } from './config/index.ts';
 import type { LearnedStatus } from './learning.ts';
+import type { ResponseStore } from './response-store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 
 /** A client as configured: what it may ask for, beside its limits. */
@@ -107,6 +109,10 @@ export interface Gateway {
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
   /** A name that a request of this client could ask for, listed or not; null: there is no such model for it. */
   findModel(client: KnownClient, name: string): Promise<ModelEntry | null>;
+  /** What later requests of the Responses API refer to. */
+  readonly responses: ResponseStore;
+  /** Whether some target of the name speaks the dialect. `holder`: whose share of the remembered names it takes. */
+  speaks(model: string, holder: string, dialect: Dialect): Promise<boolean>;
   /** Whether a model of this name is configured, or known from a provider's own list (`PROVIDER/MODEL`). */
   isListed(model: string): boolean;
   /** For what takes longer than a turn of the event loop should. */

@@ -82,9 +82,9 @@ export class KeyCheck {
     check.call = this.#transport.send(
       {
         origin: state.origin,
-        path: `${state.basePath}/models`,
+        path: state.endpoint.modelsPath(state.basePath),
         method: 'GET',
-        headers: [...state.headers, 'accept', 'application/json', 'accept-encoding', 'identity', ...auth],
+        headers: [...state.headers, 'accept', 'application/json', 'accept-encoding', 'identity', ...state.endpoint.defaultHeaders, ...auth],
         body: null,
         connectTimeoutMs: ASK_TIMEOUT_MS,
       },

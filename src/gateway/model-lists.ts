@@ -1,6 +1,7 @@
 /** What providers say of themselves at `GET /models`: asked for only when a name or a list needs it, and kept for a while. */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { Transport } from '../transport/transport.ts';
+import { endpointOf } from '../endpoint/endpoints.ts';
 import { readModelList } from '../wire/model-list.ts';
 import { resolveModel } from './config/index.ts';
 import type { Config, ModelLists, ProviderConfig } from './config/index.ts';
@@ -15,7 +16,7 @@ export class ProviderLists {
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #credentials: CredentialRegistry;
-  readonly #lists = new Map<string, ReadonlySet<string>>();
+  #lists = new Map<string, ReadonlySet<string>>();
   #freshUntil: Instant = -Infinity;
   #asking: Promise<void> | null = null;
 
@@ -33,7 +34,10 @@ export class ProviderLists {
   /** Asks every provider that can be asked, unless that was done a short while ago. Bounded; never rejects. */
   refresh(config: Config): Promise<void> {
     if (this.#clock.now() < this.#freshUntil) return Promise.resolve();
-    this.#asking ??= this.#askAll(config).finally(() => {
+    if (this.#asking !== null) return this.#asking;
+    const lists = this.#lists;
+    this.#asking = this.#askAll(config, lists).finally(() => {
+      if (lists !== this.#lists) return; // the config has changed meanwhile
       this.#asking = null;
       this.#freshUntil = this.#clock.now() + FRESH_MS;
     });
@@ -55,15 +59,16 @@ export class ProviderLists {
   /** The config has changed. */
   forget(): void {
     this.#freshUntil = -Infinity;
-    this.#lists.clear();
+    this.#asking = null;
+    this.#lists = new Map();
   }
 
-  async #askAll(config: Config): Promise<void> {
-    const providers = Object.values(config.providers).filter((provider) => provider.protocol === 'openai');
+  async #askAll(config: Config, lists: Map<string, ReadonlySet<string>>): Promise<void> {
+    const providers = Object.values(config.providers).filter(({ protocol }) => protocol !== 'local');
     await Promise.all(
       providers.map(async (provider) => {
         const list = await this.#ask(provider);
-        if (list !== null) this.#lists.set(provider.name, list);
+        if (list !== null) lists.set(provider.name, list);
       }),
     );
   }
@@ -71,8 +76,11 @@ export class ProviderLists {
   #ask(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
     const { auth } = this.#credentials.inOrder(provider, this.#clock.now());
     if (auth === 'caller') return Promise.resolve(null);
-    const url = new URL(`${provider.baseUrl}/models`);
-    const headers = [...Object.entries(provider.headers).flat(), 'accept', 'application/json', 'accept-encoding', 'identity', ...auth];
+    const endpoint = endpointOf(provider.protocol);
+    const url = new URL(provider.baseUrl);
+    const path = endpoint.modelsPath(url.pathname.replace(/\/+$/, ''));
+    const own = [...Object.entries(provider.headers).flat(), 'accept', 'application/json', 'accept-encoding', 'identity'];
+    const headers = [...own, ...endpoint.defaultHeaders, ...auth];
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let bytes = 0;
@@ -85,7 +93,7 @@ export class ProviderLists {
         call.abort();
         end(null);
       });
-      const request = { origin: url.origin, path: url.pathname, method: 'GET', headers, body: null, connectTimeoutMs: ASK_TIMEOUT_MS };
+      const request = { origin: url.origin, path, method: 'GET', headers, body: null, connectTimeoutMs: ASK_TIMEOUT_MS };
       const call = this.#transport.send(request, {
         onSent() {},
         onHeaders: (status) => (isGood = status === 200),

@@ -15,6 +15,10 @@ import type { LimitLearner } from '../pipeline/limit-learner.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import { localBasePath, localOrigin } from '../transport/local/local-transport.ts';
 import { ACCOUNT_HEADERS, FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
+import { endpointOf } from '../endpoint/endpoints.ts';
+import type { TargetWire } from '../wire/conversion.ts';
+import { DIALECTS, dialectOf } from '../wire/dialects.ts';
+import { abilitiesOf } from './abilities.ts';
 import { isThinkingModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
@@ -43,6 +47,7 @@ type SharedState = Pick<
   | 'repairs'
   | 'refusals'
   | 'told'
+  | 'found'
   | 'concurrency'
   | 'input'
   | 'output'
@@ -147,6 +152,9 @@ export class TargetRegistry {
     if (known?.config === config) return known.state;
     const place = this.#place(config, name, policy);
     const settings = this.#settings(config, provider, model, credential, credentials);
+    place.shared.concurrency.configure(
+      [provider.limits, provider.models[model]?.limits].some((limits) => limits?.concurrency !== undefined),
+    );
     // A known target takes new settings over where it stands: requests under way and what was learned stay with it.
     const state: TargetState = Object.assign(
       known?.state ?? {
@@ -189,6 +197,7 @@ export class TargetRegistry {
         repairs: new RepairBook(),
         refusals: new RefusalBook(),
         told: { breaker: 'closed' as const },
+        found: { lacksOther: false },
         ...createTargetLearning(name),
       },
     };
@@ -249,13 +258,15 @@ export class TargetRegistry {
       model,
       credential,
       ...addressOf(provider, model),
+      endpoint: endpointOf(provider.protocol),
+      wire: wireOf(provider, model),
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
       forwards: forwardedTo(provider),
       local: provider.local,
       ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
       thinks: isThinkingModel(model),
-      includeUsage: provider.includeUsage,
+      includeUsage: provider.includeUsage && (provider.protocol === 'openai' || provider.protocol === 'local'),
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,
       limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
@@ -278,6 +289,13 @@ function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<Targe
   if (baseUrl === '') return { origin: localOrigin(name), basePath: localBasePath(model) };
   const url = new URL(baseUrl);
   return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') };
+}
+
+function wireOf(provider: ProviderConfig, model: string): TargetWire {
+  const dialect = dialectOf(provider.protocol);
+  const can = abilitiesOf(provider, model);
+  const other = provider.protocol === 'openai' ? DIALECTS['openai-responses'] : null;
+  return { dialect, other, mayLackOther: provider.preset !== 'openai', can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }
 
 /** The model's name may hold anything, the id of the credential holds no space. */

@@ -42,6 +42,7 @@ function world() {
   const tiers = [[target]];
   const route = {
     name: 'm',
+    areAllSpeaking: () => true,
     tiersFor: () => tiers,
     patienceMs: 0,
     maxAttempts: 1,

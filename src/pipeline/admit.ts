@@ -1,6 +1,8 @@
 import { assert } from '../core/assert.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Permit } from '../core/permit.ts';
+import type { Resource } from '../core/resource.ts';
+import type { Source } from '../core/source.ts';
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { Applicant, Decision, Raise, Refusal, Start } from '../policy/scheduler/types.ts';
 import type { RouteTarget } from './route.ts';
@@ -8,8 +10,12 @@ import type { RouteTarget } from './route.ts';
 export interface RouteApplicant extends Applicant<RouteTarget> {
   /** The model asked for. */
   readonly model: string;
+  /** Where the request comes from. */
+  readonly source: Source;
   /** What keeps a session at one target, so that prompt caches are used; null: nothing. */
   readonly affinityKey: string | null;
+  /** Makers of what it holds, which are preferred to others of their tier; the best first. */
+  readonly preferred: readonly RouteTarget[];
   /** What answers of its kind may be compared by. */
   readonly kind: number;
   /** How long an answer to it usually takes, in milliseconds. */
@@ -37,7 +43,7 @@ export class Admission {
   /** What can be said at once; after `wait`, call `wait`. */
   submit(applicant: RouteApplicant): Decision<RouteTarget> {
     const decision = this.#scheduler.submit(this.#clock.now(), applicant);
-    // Who waits pumps by itself, once it can be told.
+    // A caller of `wait` pumps after it, when the decision can be delivered.
     if (decision.kind !== 'wait' && this.#scheduler.hasDecided) this.pump();
     return decision;
   }
@@ -66,15 +72,23 @@ export class Admission {
     return waits;
   }
 
+  /** Whether a request waits because this resource is short. */
+  isWaitedFor(resource: Resource): boolean {
+    return this.#scheduler.isWaitedFor(resource);
+  }
+
   cancel(permit: Permit): void {
     permit.cancel(this.#clock.now());
     this.pump();
   }
 
-  /** Something may have become free, or blocked: decides what can be decided now, and sets the alarm for the next time. */
-  pump(): void {
+  /**
+   * Something may have become free, or blocked: decides what can be decided now, and sets the alarm for the next time.
+   * `everyone`: an operator changed a target, which no permit or clock says to those who wait for something else of it.
+   */
+  pump(everyone = false): void {
     if (this.#scheduler.length === 0 && this.#timer === null && !this.#scheduler.hasDecided) return;
-    for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now())) {
+    for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now(), everyone)) {
       const { tell } = applicant;
       applicant.tell = null;
       assert(tell !== null, 'whoever waits in the scheduler has somebody to be told');

@@ -1,14 +1,15 @@
 import type { Attempt } from './attempt.ts';
+import { requestIdHeaders } from './error-answer.ts';
 import { droppedFields } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
 import { addCountHeaders } from './run.ts';
 import type { RequestRun } from './run.ts';
 import type { HeaderPairs } from './sink.ts';
-import { headerOf, pushPassedHeaders } from './upstream-headers.ts';
+import { accountHeaders, headerOf, pushPassedHeaders } from './upstream-headers.ts';
 
 /** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
 export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
-  const headers = ['x-request-id', run.request.id];
+  const headers = requestIdHeaders(run.request.dialect.error, run.request.id);
   if (target !== null) headers.push('x-breakwater-target', target.state.name);
   addCountHeaders(headers, run);
   const fallback = target === null ? null : run.fallbackFor(target);
@@ -41,8 +42,9 @@ function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt)
   if (contentType !== null) headers.push('content-type', contentType);
   if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
   pushUpstreamId(headers, attempt.upstreamId);
-  if (attempt.options.repairs.length > 0) pushDropped(headers, attempt);
+  pushDropped(headers, attempt);
   pushPassedHeaders(headers, attempt.headers, isBytes, secrets);
+  if (attempt.options.target.state.credential.auth === 'caller') headers.push(...accountHeaders(attempt.headers));
 }
 
 /** The caller's fields that the target does not take. */
@@ -68,7 +70,13 @@ export function addCostHeader(to: HeaderPairs, { spending }: RequestRun): void {
 }
 
 /** The same, told in a stream whose headers had to go out before it was known. */
-export function wayComment(run: RequestRun, target: RouteTarget): string {
+export function wayComment(run: RequestRun, target: RouteTarget, dropped: readonly string[] = []): string {
   const fallback = run.fallbackFor(target);
-  return `breakwater target=${target.state.name} attempts=${run.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
+  const way = `breakwater target=${target.state.name} attempts=${run.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
+  return dropped.length === 0 ? way : `${way} dropped=${dropped.join(',')}`;
+}
+
+/** The same for the answer of `attempt`. */
+export function attemptComment(run: RequestRun, attempt: Attempt): string {
+  return wayComment(run, attempt.options.target, droppedFields(attempt));
 }

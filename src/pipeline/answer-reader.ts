@@ -7,6 +7,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { emitReceived } from './received.ts';
 import { encodeComment } from '../wire/sse/comment.ts';
+import { DO_NOT_RETRY } from '../wire/clients.ts';
 import { Downstream, type UpstreamRefusal } from './downstream.ts';
 import { keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
@@ -91,6 +92,7 @@ export class AnswerReader implements Running {
     this.#downstream = new Downstream(sink, engine.clock, {
       dialect: request.dialect,
       requestId: request.id,
+      program: request.program ?? null,
       keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
@@ -142,7 +144,7 @@ export class AnswerReader implements Running {
 
   open(head: AnswerHead): void {
     this.#begins();
-    const headers = this.isFirst ? head.headers : headersAgain(this.request.id, head.shared, 'coalesced', null);
+    const headers = this.isFirst ? head.headers : headersAgain(this.request, head.shared, 'coalesced', null);
     this.#downstream.commit(head.status, headers, head.isEventStream, wayComment(headers));
   }
 
@@ -180,11 +182,12 @@ export class AnswerReader implements Running {
     const ageMs = mark === 'coalesced' ? null : this.#engine.clock.epochMs() - answer.madeAtMs;
     const target = headerIn(answer.headers, 'x-breakwater-target');
     if (answer.refusal !== null) {
-      const headers = [...headersAgain(request.id, answer.headers, mark, ageMs), 'content-length', String(answer.body.byteLength)];
+      const headers = [...headersAgain(request, answer.headers, mark, ageMs), 'content-length', String(answer.body.byteLength)];
       this.#downstream.refuse({
         status: answer.status,
         headers,
         body: answer.body,
+        retry: DO_NOT_RETRY,
         words: answer.refusal,
         isFinal: true,
         liesInRequest: true,
@@ -194,7 +197,7 @@ export class AnswerReader implements Running {
     if (!canServe(answer, request)) return this.fail(tooLargeToConvert(), null);
     this.#begins();
     const body = bodyFor(answer, request);
-    const headers = headersAgain(request.id, headersInForm(answer.headers, answer.isStream, this.#isEventStream), mark, ageMs);
+    const headers = headersAgain(request, headersInForm(answer.headers, answer.isStream, this.#isEventStream), mark, ageMs);
     if (answer.status !== 204) headers.push('content-length', String(body.byteLength));
     this.#sendWhole(answer.status, headers, body);
     this.#finish('success', answer.status, null, target, mark, true);
@@ -209,7 +212,7 @@ export class AnswerReader implements Running {
 
   refuse(refusal: UpstreamRefusal, shared: readonly string[]): void {
     const { body } = refusal;
-    const own = this.isFirst ? refusal.headers : headersAgain(this.request.id, shared, 'coalesced', null);
+    const own = this.isFirst ? refusal.headers : headersAgain(this.request, shared, 'coalesced', null);
     this.#downstream.refuse({ ...refusal, headers: this.isFirst ? own : [...own, 'content-length', String(body.byteLength)] });
     this.#finish('failed', refusal.status, 'upstream_error', null, this.isFirst ? null : 'coalesced', false);
   }
@@ -324,9 +327,9 @@ function leaverOf(seat: Seat): () => void {
 /** What the headers can't tell any more where keeping alive has begun. */
 function wayComment(headers: readonly string[]): string {
   let comment = 'breakwater';
-  for (const name of ['target', 'attempts', 'fallback', 'quality', 'cache']) {
+  for (const name of ['target', 'attempts', 'fallback', 'dropped', 'quality', 'cache']) {
     const value = headerIn(headers, `x-breakwater-${name}`);
-    if (value !== null) comment += ` ${name}=${value}`;
+    if (value !== null) comment += ` ${name}=${value.replaceAll(', ', ',')}`;
   }
   return comment;
 }

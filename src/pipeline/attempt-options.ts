@@ -6,7 +6,9 @@ import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Permit } from '../core/permit.ts';
 import type { Repair } from '../policy/repair/repair.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import type { BodyCut } from './opaque/pieces.ts';
 import type { RouteTarget } from './route.ts';
+import type { Converted } from './sent-body.ts';
 
 /** - `peer`: a target that is worth asking beside a silent one
  *  - `stand-in`: only a model on this machine, which stands in when nothing else can answer in time
@@ -37,8 +39,12 @@ export interface AttemptOptions {
   readonly target: RouteTarget;
   readonly permit: Permit;
   readonly deadline: Instant;
+  /** Null: the target gets the request as it came. */
+  readonly conversion: Converted | null;
   /** Changes that the target needs, beside the route's own. */
   readonly repairs: readonly Repair[];
+  /** Opaque pieces that are left out for it; null: there are none. */
+  readonly cut: BodyCut | null;
   readonly owner: AttemptOwner;
   /** It goes on with an answer that broke off: no quality of its own. */
   readonly isOnward: boolean;

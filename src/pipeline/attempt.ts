@@ -1,6 +1,7 @@
 /** One send to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, Phase } from '../core/facts.ts';
+import { setUnread } from './unread-place.ts';
 import { firstContentLimitMs, headersLimitMs, isSilenceSet, silenceShareMs } from '../policy/latency/silence.ts';
 import type { CallKind, SilentPhase } from '../policy/latency/silence.ts';
 import type { RescueBudget } from '../policy/hedge.ts';
@@ -9,14 +10,13 @@ import type { GuardLimits, GuardListener } from '../transport/guard-listener.ts'
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerChoice } from '../core/quality.ts';
-import { createFailure } from '../wire/failure.ts';
 import { answerKind } from './answer-kind.ts';
-import { ResponseForm } from './answer-form.ts';
+import type { ResponseForm } from './answer-form.ts';
 import { NO_CONSUMER, type AnswerConsumer, type AttemptOptions } from './attempt-options.ts';
 import { callKindOf } from './call-kind.ts';
 import { AnswerMask, maskFailure } from './mask-credential.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
-import { bodyOf, headersOf, namingHost } from './upstream-request.ts';
+import { bodyOf, headersOf, namingHost, pathOf, responseForm } from './upstream-request.ts';
 
 /** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
 const REVIEW_MS = 5_000;
@@ -65,6 +65,8 @@ export class Attempt implements GuardListener, GuardLimits {
   /** It went out before all was judged that is asked of it. */
   isUnjudged = false;
   sent = false;
+  /** A refusal by a rate limit pauses its target; false: it is one of a few that seem to be random. */
+  pausesTarget = true;
   firstContentAt: Instant | null = null;
   /** How many calls ran at the target when this one started, itself among them. */
   readonly running: number;
@@ -74,8 +76,8 @@ export class Attempt implements GuardListener, GuardLimits {
     const { state, policy } = options.target;
     this.#clock = clock;
     this.options = options;
-    this.running = state.concurrency.inUse;
     this.startedAt = clock.now();
+    this.running = state.concurrency.running(this.startedAt);
     this.#kind = answerKind(facts);
     state.firstContent.began(this.#kind, this.startedAt);
     this.#call = callKindOf(facts, state);
@@ -87,14 +89,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.attemptEnds = Math.min(options.deadline, this.startedAt + policy.timeouts.attempt);
     const shareMs = silenceShareMs(options.deadline - this.startedAt);
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
-    const hold = options.isOnward ? null : options.target.quality;
-    this.#form = new ResponseForm(
-      options.request.dialect,
-      options.request.facts,
-      options.request.path,
-      options.target.policy.stream.maxEventSize,
-      hold,
-    );
+    this.#form = responseForm(options, clock);
     this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }
@@ -136,7 +131,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#upstream = transport.send(
       {
         origin: target.state.origin,
-        path: target.state.basePath + request.path,
+        path: pathOf(this.options),
         method: request.method,
         headers: headersOf(this.options),
         body: bodyOf(this.options),
@@ -199,12 +194,14 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   pause(): void {
+    setUnread(this.options, this.#clock.now(), true);
     this.#callerBehind = true;
     this.#guard.setPaused(true);
     this.#upstream?.pause();
   }
 
   resume(): void {
+    setUnread(this.options, this.#clock.now(), false);
     this.#callerBehind = false;
     this.#guard.setPaused(false);
     if (!this.#decoderFull) this.#upstream?.resume();
@@ -295,7 +292,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Why it has been silent for too long; null: it has not been. */
   overdue(now: Instant): 'slow' | 'timeout' | null {
     if (!this.isSilent) return null;
-    const phase = this.#phase;
+    const phase = this.silentPhase;
     if (now >= this.#rescueAt(this.sent ? this.#guard.sentAt : 0, phase)) return 'slow';
     return this.mustYield(now) ? 'timeout' : null;
   }
@@ -323,14 +320,8 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** Where it is while it is silent. */
-  get #phase(): SilentPhase {
+  get silentPhase(): SilentPhase {
     return !this.sent ? 'connect' : this.status === 0 ? 'headers' : 'first_content';
-  }
-
-  /** It was silent for too long, and another target is asked in its place or has answered. */
-  silenceFailure(kind: 'slow' | 'timeout', now: Instant): Failure {
-    const silentMs = Math.round(now - this.startedAt);
-    return createFailure(kind, this.#phase, `no content within ${silentMs} ms, and another target was asked`);
   }
 
   /** It fails, as after a limit of its own. */

@@ -3,10 +3,13 @@ import type { RaceCause } from '../core/events.ts';
 import type { Admitted } from './admit.ts';
 import { Attempt } from './attempt.ts';
 import { settleAttempt, tellBreaker } from './engine.ts';
+import { cutFor, noteCut } from './opaque/body-cut.ts';
 import { skipReason } from './permission.ts';
+import { boundEdits } from './retry/edits.ts';
 import { repairsFor } from './retry/repair.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
+import { conversionFor } from './sent-body.ts';
 import { tellAttemptEnd } from './verdict-effects.ts';
 
 /**
@@ -23,18 +26,21 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
   run.fallback ??= run.attempts === 1 ? skipReason(run, admitted) : null;
   countForBudgets(run, target, race);
   run.tried.markAsked(target);
-  state.inFlight++;
+  const cut = cutFor(run, target, run.tried.stripLevel(target));
   const attempt = new Attempt(engine.clock, {
     number: run.attempts,
     request: run.request,
     target,
     permit,
     deadline: run.deadline,
+    conversion: conversionFor(run.request, state),
     repairs: repairsFor(run, target),
+    cut,
     owner: run,
     isOnward: run.broken !== null,
     race,
   });
+  state.inFlight++;
   tellBreaker(engine, state); // a permit on an open breaker has made it half-open
   engine.events.emit({
     type: 'attempt',
@@ -48,6 +54,9 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
     probe: state.breaker.state === 'half-open',
     race,
   });
+  if (cut !== null) noteCut(run, target, cut);
+  const bound = boundEdits(run.request, target);
+  if (bound.length > 0) run.note(`${bound.join(', ')} left as it came: signed reasoning in the request is bound to it`, target);
   if (!run.isOver) return attempt;
   attempt.cancel();
   endCancelled(run, attempt);

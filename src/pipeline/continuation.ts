@@ -12,6 +12,7 @@ import type { Judgement } from '../policy/verdict.ts';
 import { encodeContinuation } from '../wire/openai-chat/continuation-request.ts';
 import { DeliveredText } from '../wire/openai-chat/continuation-text.ts';
 import type { Attempt } from './attempt.ts';
+import { capableOf } from './capability.ts';
 import { loadLanguageScores } from './continuation-languages.ts';
 import { OpenPassage } from './continuation-seam.ts';
 import type { Passage } from './continuation-seam.ts';
@@ -40,7 +41,8 @@ export class Continuation {
 
   /** Null: this answer is not to be continued, whatever happens to it. */
   static for(run: RequestRun, attempt: Attempt): Continuation | null {
-    const { facts, fallback } = run.request;
+    const { facts, fallback, dialect } = run.request;
+    if (dialect.name !== 'openai-chat') return null;
     if (attempt.options.target.policy.stream.recover !== 'continue' || facts.operation !== 'chat' || !facts.stream) return null;
     const tiers = run.route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
     if (tiers.length === 0) return null;
@@ -56,12 +58,15 @@ export class Continuation {
     if (judgement.verdict === 'reject' || judgement.liesInRequest || run.attemptsLeft <= 0 || run.isOver) return false;
     const request = this.#nextRequest();
     if (request === null) return false;
+    const { tiers } = capableOf(request, run.route, this.#tiers);
+    if (tiers.length === 0) return false;
     rememberFailure(run, attempt, failure, judgement);
     run.broken = attempt;
     this.#error = error;
     this.#refusals = '';
     run.request = request;
-    run.tiers = this.#tiers;
+    run.tiers = tiers;
+    run.mendedFor = null; // it may be a target that does not continue
     run.deadline = run.engine.clock.now() + attempt.idleMs;
     run.tell(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
     return true;

@@ -1,7 +1,7 @@
 import type { LanguageScores } from '../policy/continuation/language.ts';
 import { encodeComment } from '../wire/sse/comment.ts';
 import type { Admitted } from './admit.ts';
-import { wayComment } from './answer-headers.ts';
+import { attemptComment } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
 import type { Continuation } from './continuation.ts';
 import { loadLanguageScores } from './continuation-languages.ts';
@@ -66,5 +66,5 @@ function seamFor(run: RequestRun, continuation: Continuation, attempt: Attempt, 
 
 /** `breakwater continued target=… attempts=…` */
 function continuedComment(run: RequestRun, attempt: Attempt): string {
-  return wayComment(run, attempt.options.target).replace('breakwater', 'breakwater continued');
+  return attemptComment(run, attempt).replace('breakwater', 'breakwater continued');
 }

@@ -22,6 +22,8 @@ const CREDENTIALS_MAX = 2;
 /** Of each end of a large body as much tells it from others, in bytes. */
 const SAMPLE_BYTES = 64 * 1024;
 
+const SOLE_WORDS = ' for one client and model alone';
+
 const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
 /** Suspects the credential of a refused attempt, or quarantines it; null: nothing has changed. */
@@ -36,17 +38,21 @@ export function blameCredential(run: RequestRun, attempt: Attempt, failure: Fail
   const cause = causeOf(failure, judgement);
   let forMs: number | null;
   if (judgement.effect === 'bench') forMs = bench.strike(now, ticket, benchMs, floorMs, cause);
-  else if (bench.suspect(now, ticket, witnessOf(run, attempt), judgement.reason)) {
-    forMs = bench.strikeInferred(now, ticket, benchMs, floorMs, cause);
-  } else {
-    if (ticket === bench.ticket) {
-      run.note(`credential ${number} suspected (${causeWords(cause)}): a second, different request decides`, target);
-      engine.keyCheck.raise(target.state);
+  else {
+    const witness = witnessOf(run, attempt);
+    const confirmed = bench.suspect(now, ticket, witness, judgement.reason);
+    if (confirmed === null) {
+      if (ticket === bench.ticket) {
+        run.note(`credential ${number} suspected (${causeWords(cause)}): a second, different request decides`, target);
+        engine.keyCheck.raise(target.state);
+      }
+      return null;
     }
-    return null;
+    forMs = bench.strikeInferred(now, ticket, benchMs, floorMs, cause, confirmed === 'sole' ? witness : null);
   }
   if (forMs === null) return null;
-  run.note(`credential ${number} quarantined for ${(forMs / 1000).toFixed(1)} s (${causeWords(cause)})`, target);
+  const scope = bench.sole === null ? '' : SOLE_WORDS;
+  run.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${causeWords(cause)})`, target);
   return quarantineEvent(engine, target.state, forMs, cause);
 }
 
@@ -65,7 +71,7 @@ export function confirmSuspicion(engine: Engine, state: TargetState, failure: Fa
 
 function quarantineEvent(engine: Engine, state: TargetState, forMs: number, cause: BenchCause): CooldownEvent {
   const subject = `${state.provider}#${state.credential.number}`;
-  const why = `${causeWords(cause)}: ${cause.message}`;
+  const why = `${causeWords(cause)}${state.credential.bench.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
   return { type: 'cooldown', at: engine.clock.now(), subject, kind: 'bench', forMs, reason: cause.reason, why };
 }
 
@@ -88,8 +94,8 @@ export function causeWords({ reason, status, code }: BenchCause): string {
   return parts.length === 0 ? what : `${what}, ${parts.join(' ')}`;
 }
 
-function witnessOf({ request }: RequestRun, { options }: Attempt): Witness {
-  return { client: request.client.name, model: options.target.state.model, body: digestOf(request.body.bytes) };
+function witnessOf({ request, source }: RequestRun, { options }: Attempt): Witness {
+  return { client: source.client, model: options.target.state.model, body: digestOf(request.body.bytes) };
 }
 
 function digestOf(bytes: Uint8Array): string {
@@ -126,7 +132,7 @@ function isFreeElsewhere(run: RequestRun, target: RouteTarget, other: RouteTarge
   const { state } = other;
   if (state.provider === target.state.provider || state.runsHere) return false;
   const now = run.engine.clock.now();
-  if (run.tried.isAsked(other) || run.tried.isDead(other) || isOutOfOrder(other, now)) return false;
+  if (run.tried.isAsked(other) || run.tried.isDead(other) || isOutOfOrder(other, now, run.source)) return false;
   return other.resources.every((resource) => {
     const at = resource.earliest(now, SMALLEST);
     return at !== WHEN_SETTLED && at <= now;

@@ -11,7 +11,7 @@ test('a silent stream is kept alive once for each span, at whatever fraction of 
     const clock = createManualClock({ now: Math.sqrt(random.next()) * 100_000 });
     let comments = 0;
     const sink = { head() {}, write: () => ++comments > 0, end() {}, abort() {}, onDrain() {}, readerMoved: () => false };
-    const options = { dialect: DIALECTS['openai-chat'], requestId: 'r', keepAliveMs: 25_000, owner: { note() {} } } as const;
+    const options = { dialect: DIALECTS['openai-chat'], requestId: 'r', program: null, keepAliveMs: 25_000, owner: { note() {} } } as const;
     const downstream = new Downstream(sink, clock, options);
     clock.advance(Math.sqrt(random.next()) * 20_000);
     downstream.commit(200, [], true, '');
@@ -33,7 +33,7 @@ test('a stream goes on being kept alive when a comment was the byte too much for
   const clock = createManualClock();
   let comments = 0;
   const sink = { head() {}, write: () => ++comments > 1, end() {}, abort() {}, onDrain() {}, readerMoved: () => false };
-  const options = { dialect: DIALECTS['openai-chat'], requestId: 'r', keepAliveMs: 25_000, owner: { note() {} } } as const;
+  const options = { dialect: DIALECTS['openai-chat'], requestId: 'r', program: null, keepAliveMs: 25_000, owner: { note() {} } } as const;
   const downstream = new Downstream(sink, clock, options);
   clock.advance(110_000);
   assert.equal(comments, 4);

@@ -8,7 +8,8 @@ import type { BreakwaterError } from '../core/errors.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Dialect, ErrorWords } from '../wire/dialect.ts';
 import { encodeComment } from '../wire/sse/comment.ts';
-import { errorAnswer, errorWords } from './error-answer.ts';
+import { retrySignals, type ClientProgram, type RetryAdvice } from '../wire/clients.ts';
+import { errorAnswer, errorWords, requestIdHeaders } from './error-answer.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
@@ -16,8 +17,10 @@ const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cac
 /** A provider's own error, for answers of every form. */
 export interface UpstreamRefusal {
   readonly status: number;
+  /** Without those of `retry`. */
   readonly headers: HeaderPairs;
   readonly body: Uint8Array;
+  readonly retry: RetryAdvice;
   /** The same inside a stream. */
   readonly words: ErrorWords;
   /** Nothing would change it: the verdict is `reject`. */
@@ -55,6 +58,8 @@ export interface Outlet {
 export interface DownstreamOptions {
   readonly dialect: Dialect;
   readonly requestId: string;
+  /** What the caller is; null: unknown. */
+  readonly program: ClientProgram | null;
   /** Milliseconds without a byte after which a stream is kept alive by a comment; null: not a stream of events. */
   readonly keepAliveMs: number | null;
   /** Is told once when keeping alive began. */
@@ -132,9 +137,10 @@ export class Downstream implements Outlet {
 
   fail(error: BreakwaterError, headers: HeaderPairs = []): void {
     if (this.#state === 'over') return;
-    const { dialect, requestId } = this.#options;
+    const { dialect, requestId, program } = this.#options;
     if (this.#state === 'open') {
-      const answer = errorAnswer(dialect.error, error, requestId);
+      const answer = errorAnswer(dialect.error, error, requestId, program);
+      this.#noteStatus(error.status, answer.status);
       return this.answer(answer.status, [...answer.headers, ...headers], Buffer.from(answer.body));
     }
     const canTell = this.#state === 'kept_alive' || this.#isEventStream;
@@ -143,10 +149,18 @@ export class Downstream implements Outlet {
     else this.#sink.abort();
   }
 
-  refuse({ status, headers, body, words }: UpstreamRefusal): void {
-    const { dialect, requestId } = this.#options;
-    if (this.isStarted) this.endWith(dialect.error.event(words, requestId));
-    else this.answer(status, headers, body);
+  refuse({ status, headers, body, retry, words }: UpstreamRefusal): void {
+    const { dialect, requestId, program } = this.#options;
+    if (this.isStarted) return this.endWith(dialect.error.event(words, requestId));
+    const signals = retrySignals(program, status, retry);
+    this.#noteStatus(status, signals.status);
+    this.answer(signals.status, [...headers, ...signals.headers], body);
+  }
+
+  /** The log and the timeline have the status of the error; its caller may get another one. */
+  #noteStatus(meant: number, sent: number): void {
+    if (meant !== sent)
+      this.#options.owner.note(`sent with status ${sent} in place of ${meant}, which ${this.#options.program} would repeat`);
   }
 
   endWith(bytes: Uint8Array): void {
@@ -183,7 +197,7 @@ export class Downstream implements Outlet {
     if (this.#clock.now() >= this.#lastByteAt + keepAliveMs) {
       if (this.#state === 'open') {
         this.#state = 'kept_alive';
-        this.#sink.head(200, [...STREAM_HEADERS, 'x-request-id', this.#options.requestId]);
+        this.#sink.head(200, [...STREAM_HEADERS, ...requestIdHeaders(this.#options.dialect.error, this.#options.requestId)]);
         this.#options.owner.note('kept alive by a comment: the status has gone out');
       }
       // What has gone out so far is always whole events, so a comment can stand here.

@@ -8,6 +8,7 @@ import type { Settlement } from '../core/resource.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Pace } from '../core/pace.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
+import type { MakerBook } from '../policy/opaque/maker-book.ts';
 import type { Transport } from '../transport/transport.ts';
 import type { Admission } from './admit.ts';
 import type { AnswerBook } from './answer-book.ts';
@@ -15,6 +16,7 @@ import type { ModelAnswer, ModelQuestion } from './model-question.ts';
 import { countsCached } from './route.ts';
 import type { RouteTarget, TargetState } from './route.ts';
 import type { RunningList } from './running-list.ts';
+import type { StalledReaders } from './stalled-readers.ts';
 import type { SchemaCheck } from './schema/schema-check.ts';
 
 export interface Engine {
@@ -26,8 +28,12 @@ export interface Engine {
   /** Every answer says that it is simulated (the demo). */
   readonly simulated: boolean;
   readonly running: RunningList;
+  /** Answers whose callers are behind. */
+  readonly stalled: StalledReaders;
   /** Answers that are given more than once. */
   readonly answers: AnswerBook;
+  /** Who made which opaque piece of a conversation. */
+  readonly makers: MakerBook;
   /** Bodies and answers in memory. */
   readonly held: HeldBytes;
   readonly schemas: SchemaCheck;

@@ -5,7 +5,7 @@ import { ERRORS } from '../wire/dialects.ts';
 import { errorAnswer } from './error-answer.ts';
 
 function read(protocol: 'openai' | 'anthropic' | 'gemini', error: BreakwaterError) {
-  const { status, headers, body } = errorAnswer(ERRORS[protocol], error, 'req_1');
+  const { status, headers, body } = errorAnswer(ERRORS[protocol], error, 'req_1', null);
   const pairs = Array.from({ length: headers.length / 2 }, (_, i) => [headers[2 * i], headers[2 * i + 1]]);
   assert.equal(Object.fromEntries(pairs)['content-length'], String(body.byteLength));
   return {

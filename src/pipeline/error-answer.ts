@@ -1,10 +1,8 @@
 /** An error of ours as an answer in the caller's protocol: the one place that knows its headers (design 2.3). */
 import { ERROR_CATALOGUE, type BreakwaterError } from '../core/errors.ts';
+import { retrySignals, type ClientProgram, type RetryAdvice } from '../wire/clients.ts';
 import type { DialectError, ErrorWords } from '../wire/dialect.ts';
 import type { HeaderPairs } from './sink.ts';
-
-/** SDKs obey a longer wait literally, or ignore it and retry at once: such a caller is told not to retry. */
-const retryWaitMaxMs = 60_000;
 
 export interface ErrorAnswer {
   readonly status: number;
@@ -12,13 +10,20 @@ export interface ErrorAnswer {
   readonly body: Uint8Array;
 }
 
-/** The whole answer to a request that failed before its first byte went out. */
-export function errorAnswer(dialect: DialectError, error: BreakwaterError, requestId: string): ErrorAnswer {
-  const body = dialect.body(errorWords(dialect, error), requestId);
-  const headers = ['content-type', 'application/json', 'content-length', String(body.byteLength), 'x-request-id', requestId];
-  if (dialect.requestIdHeader !== null) headers.push(dialect.requestIdHeader, requestId);
-  headers.push(...retryHeaders(error));
-  return { status: error.status, headers, body };
+/** The whole response to a request that failed before its first byte was sent, as its caller's program needs it. */
+export function errorAnswer(dialect: DialectError, error: BreakwaterError, requestId: string, program: ClientProgram | null): ErrorAnswer {
+  const signals = retrySignals(program, error.status, retryAdvice(error));
+  const body = dialect.body({ ...errorWords(dialect, error), status: signals.status }, requestId);
+  const headers = ['content-type', 'application/json', 'content-length', String(body.byteLength)];
+  headers.push(...requestIdHeaders(dialect, requestId), ...signals.headers);
+  return { status: signals.status, headers, body };
+}
+
+/** Our id of the request, also under the name by which the dialect's own SDK knows it. */
+export function requestIdHeaders({ requestIdHeader }: DialectError, requestId: string): HeaderPairs {
+  const headers = ['x-request-id', requestId];
+  if (requestIdHeader !== null) headers.push(requestIdHeader, requestId);
+  return headers;
 }
 
 /** An error of ours in a dialect's words. */
@@ -27,11 +32,7 @@ export function errorWords(dialect: DialectError, error: BreakwaterError): Error
   return { status, message, type: dialect.typeOf(error), param, code };
 }
 
-/** `x-should-retry`, and `retry-after` (whole seconds, rounded up) with `retry-after-ms` where the wait is known. */
-export function retryHeaders(error: BreakwaterError): HeaderPairs {
-  const waitMs = error.retryAfterMs;
-  if (waitMs === null || !Number.isFinite(waitMs)) return ['x-should-retry', 'false'];
-  const ms = Math.max(0, Math.ceil(waitMs));
-  const helps = ERROR_CATALOGUE[error.code].retryable && ms <= retryWaitMaxMs;
-  return ['x-should-retry', String(helps), 'retry-after', String(Math.ceil(ms / 1000)), 'retry-after-ms', String(ms)];
+/** What an error of ours says of a retry. */
+export function retryAdvice({ code, retryAfterMs }: BreakwaterError): RetryAdvice {
+  return { comesBack: ERROR_CATALOGUE[code].retryable, waitMs: retryAfterMs };
 }

@@ -4,7 +4,7 @@ import type { Failure } from '../core/facts.ts';
 import { parseBounded } from '../wire/json-outline.ts';
 import { pushUpstreamId, wayHeaders } from './answer-headers.ts';
 import { causeWords } from './credential-blame.ts';
-import { retryHeaders } from './error-answer.ts';
+import { retryAdvice } from './error-answer.ts';
 import { answerKept } from './kept-answer.ts';
 import { deadlineError } from './permission.ts';
 import { pausedMs } from './route.ts';
@@ -35,8 +35,20 @@ function firstInRequest({ failures }: RequestRun): FailedAttempt | undefined {
   });
 }
 
+/** What a model of this machine can't do says nothing of the request to other targets, nor of why those can't be used. */
+export function isOurOwnLimit({ target, judgement }: FailedAttempt): boolean {
+  return target.state.runsHere && judgement.liesInRequest;
+}
+
+/** The failures that the final error is made of: of models on this machine only where there are no others. */
+function decisive({ failures }: RequestRun): readonly FailedAttempt[] {
+  const others = failures.filter((failed) => !isOurOwnLimit(failed));
+  return others.length === 0 ? failures : others;
+}
+
 /** Of two attempts beside each other, the one that says that nothing will work may have ended first. */
-function lastWord({ failures }: RequestRun): FailedAttempt {
+function lastWord(run: RequestRun): FailedAttempt {
+  const failures = decisive(run);
   const unrepaired = failures.filter(({ isRepaired }) => !isRepaired);
   return unrepaired.find(({ judgement }) => judgement.verdict === 'reject') ?? unrepaired.at(-1) ?? failures.at(-1)!;
 }
@@ -46,12 +58,12 @@ function keepsUpstreamWords(run: RequestRun, last: FailedAttempt): boolean {
   if (last.failure.kind !== 'status' && last.failure.kind !== 'error') return false;
   if (isAuth(last)) return last.target.state.credential.auth === 'caller';
   if (last.judgement.verdict === 'reject') return true;
-  if (run.failures.every((failed) => failed.target.state.name === last.target.state.name)) return true;
+  if (decisive(run).every((failed) => failed.target.state.name === last.target.state.name)) return true;
   return last.judgement.liesInRequest && allSame(run);
 }
 
 function allSame(run: RequestRun): boolean {
-  const failures = run.failures.filter(({ isRepaired }) => !isRepaired);
+  const failures = decisive(run).filter(({ isRepaired }) => !isRepaired);
   return failures.every((failed) => failed.judgement.reason === failures[0]!.judgement.reason);
 }
 
@@ -85,8 +97,9 @@ function exhaustedError({ failure }: FailedAttempt): BreakwaterError {
   });
 }
 
-function statusOf(failure: Failure): number | undefined {
-  return failure.status !== null && failure.status >= 400 && failure.status <= 599 ? failure.status : undefined;
+/** 407 is an instruction to the caller's own HTTP client about its proxy (RFC 9110 15.5.8): `fetch` takes it for a network error. */
+function statusOf({ status }: Failure): number | undefined {
+  return status !== null && status >= 400 && status <= 599 && status !== 407 ? status : undefined;
 }
 
 /** When the first of the targets that failed may be asked again, where one said so; null also where nothing would help. */
@@ -107,22 +120,17 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
   const { dialect, id } = run.request;
-  const words = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
-  const ownBody = isErrorJson(failure) ? failure.body! : null;
+  const given = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
+  const words = last.isConverted ? dialect.error.foreign(given, last.judgement.reason) : given;
+  const ownBody = !last.isConverted && isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
   const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(run) });
-  const headers = [
-    ...wayHeaders(run, last.target),
-    'content-type',
-    contentType,
-    'content-length',
-    String(body.byteLength),
-    ...retryHeaders(error),
-  ];
+  const headers = [...wayHeaders(run, last.target), 'content-type', contentType, 'content-length', String(body.byteLength)];
   pushUpstreamId(headers, last.upstreamId);
+  if (last.account !== undefined) headers.push(...last.account);
   const { liesInRequest } = last.judgement;
-  run.downstream.refuse({ status, headers, body, words, isFinal: run.isRejected, liesInRequest });
+  run.downstream.refuse({ status, headers, body, retry: retryAdvice(error), words, isFinal: run.isRejected, liesInRequest });
   run.failAsUpstream(status);
 }
 

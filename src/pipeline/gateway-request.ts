@@ -1,6 +1,7 @@
 import type { Instant } from '../core/clock.ts';
 import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Resource } from '../core/resource.ts';
+import type { ClientProgram } from '../wire/clients.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import type { Caller } from './caller.ts';
@@ -30,6 +31,8 @@ export interface GatewayRequest {
   readonly facts: RequestFacts;
   readonly body: RequestBody;
   readonly client: Client;
+  /** What the caller is, by its `User-Agent`; null or absent: unknown. */
+  readonly program?: ClientProgram | null;
   readonly priority: Priority;
   readonly receivedAt: Instant;
   readonly deadline: Instant;
@@ -41,6 +44,8 @@ export interface GatewayRequest {
   readonly fallback: boolean;
   /** The caller's own credential as it came, for `apiKey: caller` providers; null if there was none. */
   readonly callerCredential: string | null;
+  /** The header that it came in, lower case; absent: `authorization`, after `Bearer`. */
+  readonly callerCredentialHeader?: string;
   /** What its conversation is known by, to keep it at one credential; null: nothing tells. */
   readonly sessionKey: string | null;
   /** Request headers that may travel on (`openai-organization`, `traceparent`, …), lower case, in turn. */
@@ -52,6 +57,11 @@ export interface GatewayRequest {
   readonly cache: 'on' | 'off' | 'refresh';
   /** `x-breakwater-*` headers of the caller that mean nothing here; absent: none. */
   readonly unknownHeaders?: readonly string[];
+  /**
+   * Where the body refers to an earlier response: `provider/model` that made that, and the body with the conversation written out, which
+   * every other target is sent.
+   */
+  readonly history?: { readonly previous: string; readonly maker: string; readonly body: RequestBody } | undefined;
   /** A question of our own, whose answer is not checked by another one. */
   readonly isNested?: true;
 }

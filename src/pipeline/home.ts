@@ -1,5 +1,6 @@
 /**
- * Affinity: a conversation has a home, one credential of one target, so that the provider's prompt cache is used (design 4.1).
+ * Affinity: a conversation has a home, one credential of one target, so that the provider's prompt cache is used (design 4.1), and so
+ * that it can read the signed reasoning that it made: the maker of the latest of it comes before the place that the session's name gives.
  *
  * Its home stands before the rest of its tier like a better tier of its own: `patience` says how long it is worth waiting for, and
  * beyond that the rest of the tier answers. Nobody else is held up by those who wait for their home: they stand in a lane of their
@@ -9,6 +10,7 @@
 import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { chooseByAffinity, chooseByWeight } from '../policy/selection/selection.ts';
+import type { Source } from '../core/source.ts';
 import type { RouteApplicant } from './admit.ts';
 import { isKeyOutOfOrder, pausedMs } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
@@ -20,8 +22,19 @@ const known = new WeakMap<Tiers, Map<RouteTarget, Tiers>>();
 export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, now: Instant, random: Random): RouteTarget {
   const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.bench.isInDoubt) : startable;
   const from = safe.length === 0 ? startable : safe;
-  if (applicant.affinityKey !== null) return chooseByAffinity(from, applicant.affinityKey);
+  const home = homeAmong(from, applicant);
+  if (home !== null) return home;
   return chooseByWeight(withoutSuspects(from, now), applicant.kind, now, random);
+}
+
+/** The maker of what the request holds, else the conversation's own place; null: it has none. */
+function homeAmong(
+  targets: readonly RouteTarget[],
+  { preferred, affinityKey }: Pick<RouteApplicant, 'affinityKey' | 'preferred'>,
+): RouteTarget | null {
+  const maker = preferred.find((target) => targets.includes(target));
+  if (maker !== undefined) return maker;
+  return affinityKey === null ? null : chooseByAffinity(targets, affinityKey);
 }
 
 /** Those whose credential was not refused a moment ago; all of them where there is no such one. */
@@ -34,22 +47,26 @@ function withoutSuspects(targets: readonly RouteTarget[], now: Instant): readonl
 /** `tiers` with the home of the conversation split off from its tier; `tiers` itself where there is no choice. */
 export function withHomeFirst(
   tiers: Tiers,
-  { affinityKey, isLast }: Pick<RouteApplicant, 'affinityKey' | 'isLast'>,
+  applicant: Pick<RouteApplicant, 'affinityKey' | 'preferred' | 'isLast' | 'source'>,
   now: Instant,
   patienceMs: number,
 ): Tiers {
-  if (affinityKey === null) return tiers;
+  const { affinityKey, preferred, isLast, source } = applicant;
+  if (affinityKey === null && preferred.length === 0) return tiers;
   for (const tier of tiers) {
-    const inOrder = tier.filter((target) => canBeHome(target, now, patienceMs) && !(isLast && target.state.credential.bench.isInDoubt));
+    const inOrder = tier.filter(
+      (target) => canBeHome(target, now, patienceMs, source) && !(isLast && target.state.credential.bench.isInDoubt),
+    );
     if (inOrder.length === 0) continue;
-    return tier.length === 1 ? tiers : split(tiers, tier, chooseByAffinity(inOrder, affinityKey));
+    const home = tier.length === 1 ? null : homeAmong(inOrder, applicant);
+    return home === null ? tiers : split(tiers, tier, home);
   }
   return tiers;
 }
 
 /** Nothing but its limits keeps it from starting within patience; a credential that another request is just trying is no home. */
-function canBeHome({ state }: RouteTarget, now: Instant, patienceMs: number): boolean {
-  return pausedMs(state, now) <= patienceMs && !isKeyOutOfOrder(state, now) && state.breaker.earliest(now) === now;
+function canBeHome({ state }: RouteTarget, now: Instant, patienceMs: number, source: Source): boolean {
+  return pausedMs(state, now) <= patienceMs && !isKeyOutOfOrder(state, now, source) && state.breaker.earliest(now) === now;
 }
 
 function split(tiers: Tiers, at: Tiers[number], home: RouteTarget): Tiers {

@@ -46,6 +46,7 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
   const choices = attempt.readChoices();
   const shortfall = readsByRules ? judgeByRules(run, attempt, choices) : null;
+  if (shortfall === null && rules.readsThoughts && choices.length < facts.choices) return 'short';
   if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
   return judgeFurther(run, attempt, choices, readsFormat, readsByCheck);
 }

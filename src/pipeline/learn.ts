@@ -5,6 +5,7 @@ import type { Judgement } from '../policy/verdict.ts';
 import { limitedKind } from '../wire/limited-kind.ts';
 import type { Attempt } from './attempt.ts';
 import { proveAnswer } from './engine.ts';
+import { learnReading } from './opaque/learn-makers.ts';
 import { learnAccepted } from './retry/repair.ts';
 import type { TargetState } from './route.ts';
 import type { RequestRun } from './run.ts';
@@ -17,9 +18,10 @@ export function learnFromAnswer(run: RequestRun, attempt: Attempt): void {
   const now = clock.now();
   proveAnswer(run.engine, permit);
   learnAccepted(run, attempt);
+  learnReading(run, attempt);
   state.refusals.answered();
   const wasFull = state.concurrency.earliest(now) !== now;
-  state.concurrency.served(now, attempt.startedAt);
+  state.concurrency.served(now, attempt.startedAt, attempt.running);
   if (request.facts.stream && attempt.streamedFirstMs !== null) {
     state.concurrency.began(now, attempt.startedAt, kindOf(run, attempt), attempt.running, attempt.streamedFirstMs);
   }
@@ -43,13 +45,15 @@ export function learnFromFailure(
   const { target, permit } = attempt.options;
   const { state } = target;
   const now = clock.now();
-  if (attempt.sent && isOverload(failure, judgement, health) && !failsAlone(run, state))
-    state.concurrency.refused(now, attempt.startedAt, attempt.running);
+  if (attempt.sent && !failsAlone(run, state)) {
+    const isSilent = isSilence(failure, health);
+    if (isSilent || isOverload(judgement)) state.concurrency.refused(now, attempt.startedAt, attempt.running, isSilent);
+  }
   if (state.rates === null || attempt.status === 0) return;
   const isLimited = judgement.reason === 'rate_limited' && judgement.effect === 'cooldown';
   state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, isLimited);
   if (isLimited && state.cooldown.levelAlone(run.source) === null)
-    state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure));
+    attempt.pausesTarget = state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure), failure.retryAfterMs !== null);
   state.rates.heard(now);
 }
 
@@ -68,11 +72,14 @@ export function learnFromUsage(run: RequestRun, attempt: Attempt): void {
   state.output.learn(run.request.client.name, usage.outputTokens);
 }
 
-/** It says that it is too much, or was silent for longer than it may be. Silence within an answer is no word on the next one. */
-function isOverload(failure: Failure, judgement: Judgement, health: Settlement['health']): boolean {
-  if (judgement.reason === 'overloaded' || judgement.reason === 'busy') return true;
-  const isSilence = failure.kind === 'timeout' || failure.kind === 'slow';
-  return isSilence && health === 'failure' && (failure.phase === 'headers' || failure.phase === 'first_content');
+function isOverload({ reason }: Judgement): boolean {
+  return reason === 'overloaded' || reason === 'busy';
+}
+
+/** It was silent for longer than it may be. Silence within a response says nothing of the next one. */
+function isSilence({ kind, phase }: Failure, health: Settlement['health']): boolean {
+  const isTimeout = kind === 'timeout' || kind === 'slow';
+  return isTimeout && health === 'failure' && (phase === 'headers' || phase === 'first_content');
 }
 
 /** Kinds below 64: prompts of the same order of magnitude, thinking or not. */

@@ -123,6 +123,29 @@ test('a limit that is only just too small to be believed is kept once a refusal 
   const told = { 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '0' };
   play(all, () => told, 0.05);
   all.read(4_000, EPOCH_MS, 3_500, told, true);
-  all.refused(4_000, 3_500, NEED, 'requests');
+  all.refused(4_000, 3_500, NEED, 'requests', false);
   assert.ok(all.requests.earliest(4_000, NEED) > 20_000);
+});
+
+test('where calls are few, a refusal that asks for a wait pauses, random or not; one without does not', () => {
+  for (const asksToWait of [true, false]) {
+    const all = learner();
+    const drive = (count: number, everyMs: number, from: number): number => {
+      for (let at = from; at < from + count * everyMs; at += everyMs) {
+        all.requests.reserve(at, NEED);
+        all.served(at + 15, at, NEED);
+      }
+      return from + count * everyMs;
+    };
+    const refuse = (at: number): boolean => {
+      all.requests.reserve(at, NEED);
+      return all.refused(at + 10, at, NEED, 'requests', asksToWait);
+    };
+    const few = drive(100, 1000, 0);
+    assert.equal(refuse(few), true, 'the first');
+    assert.equal(refuse(drive(40, 1000, few + 1000)), asksToWait, 'a call a second');
+    const many = drive(3000, 20, few + 100_000);
+    assert.equal(refuse(many), true, 'the first for more than a minute');
+    assert.equal(refuse(drive(1000, 20, many + 20)), false, 'fifty calls a second');
+  }
 });

@@ -43,12 +43,15 @@ export class LimitLearner implements LimitListener {
     return this.tokens.served(now, startedAt, need) || requests;
   }
 
-  /** After `read`: a rate limit has refused the call; of which kind, where the provider says so. */
-  refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null): void {
-    if (kind !== 'tokens') this.requests.refused(now, startedAt, need);
-    if (kind === 'requests') return;
-    this.tokens.refused(now, startedAt, need);
-    this.cached.refused();
+  /**
+   * After `read`: a rate limit has refused the call; of which kind, where the provider says so. `asksToWait`: it names a wait. False:
+   * the refusal seems to be random, and the target needs no pause.
+   */
+  refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null, asksToWait: boolean): boolean {
+    const requests = kind !== 'tokens' && this.requests.refused(now, startedAt, need);
+    const tokens = kind !== 'requests' && this.tokens.refused(now, startedAt, need);
+    if (tokens) this.cached.refused();
+    return requests || tokens || (asksToWait && this.requests.isCalm(now));
   }
 
   /** After `read`: the provider has answered, whatever it was. */

@@ -5,6 +5,7 @@ import { ask } from './permission.ts';
 import type { AdmissionResult } from './admit.ts';
 import { isOutOfOrder } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
+import type { Group } from './run-parts.ts';
 import type { RequestRun } from './run.ts';
 
 /** Nothing is left to ask: the request has failed. */
@@ -28,16 +29,29 @@ export function askNext(run: RequestRun): AdmissionResult | Exhausted | Promise<
 }
 
 /** A kept answer is at hand, and nobody is in order: it is worth as long a wait as a better tier before a worse one. */
-function hasStandIn({ shared, tiers }: RequestRun, now: Instant): boolean {
+function hasStandIn({ shared, tiers, source }: RequestRun, now: Instant): boolean {
   if (shared === null || shared.stale === null) return false;
-  return tiers.every((tier) => tier.every((target) => isOutOfOrder(target, now)));
+  return tiers.every((tier) => tier.every((target) => isOutOfOrder(target, now, source)));
+}
+
+/**
+ * For a repaired repeat while an attempt at another target still runs: its permit, if it can start at once; null: it waits for what becomes
+ * of that attempt. One at the same target may be refused for good, or answer with what was refused here.
+ */
+export function askRepairedBeside(run: RequestRun, group: Group): AdmissionResult | Promise<AdmissionResult> | null {
+  const { mendedFor } = run;
+  if (mendedFor === null || run.attemptsLeft <= 0 || run.tried.isDead(mendedFor)) return null;
+  if (group.silent.length !== 1 || group.silent[0]!.options.target.state.name === mendedFor.state.name) return null;
+  return askMended(run, mendedFor, run.engine.clock.now());
 }
 
 async function askAgain(run: RequestRun, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {
   const { clock } = run.engine;
   const untried = untriedTiers(run);
-  if (run.mendedFor !== null) {
-    const result = await askMended(run, run.mendedFor, untried.length > 0 ? clock.now() : waitUntil);
+  const { mendedFor } = run;
+  run.mendedFor = null;
+  if (mendedFor !== null && !run.tried.isDead(mendedFor)) {
+    const result = await askMended(run, mendedFor, untried.length > 0 ? clock.now() : waitUntil);
     if (result.kind !== 'refuse' || untried.length === 0) return result;
   }
 
@@ -79,7 +93,6 @@ async function askRepeat(run: RequestRun, again: readonly RouteTarget[], waitUnt
 }
 
 function askMended(run: RequestRun, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
-  run.mendedFor = null;
   return ask(
     run,
     run.route.select(`only ${indexOf(run, target)}`, (candidate) => candidate === target),

@@ -5,6 +5,7 @@ import type { Blocker } from '../core/events.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { SchedulingClass } from '../core/request.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
+import type { Source } from '../core/source.ts';
 import { silenceShareMs } from '../policy/latency/silence.ts';
 import { OUTPUT_FIRST } from '../policy/token-estimate.ts';
 import { refusal } from '../policy/scheduler/refusal.ts';
@@ -14,8 +15,9 @@ import { answerKind } from './answer-kind.ts';
 import { callKindOf } from './call-kind.ts';
 import { holderOf } from './gateway-request.ts';
 import { withHomeFirst } from './home.ts';
+import { makersAmong } from './opaque/preference.ts';
 import { noteMissed } from './missed.ts';
-import { countsCached, isOutOfOrder, pausedMs } from './route.ts';
+import { countsCached, isKeyOutOfOrder, isOutOfOrder, pausedMs } from './route.ts';
 import type { RouteTarget, Tiers } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { whyUnavailable } from './why-unavailable.ts';
@@ -34,6 +36,7 @@ export class RunApplicant implements RouteApplicant {
   readonly #waitUntil: Instant;
   #startBy: Instant | null = null;
   #usualMs: number | null = null;
+  #preferred: readonly RouteTarget[] | null = null;
   waiting: object | null = null;
   tell: RouteApplicant['tell'] = null;
   tiers: Tiers;
@@ -106,8 +109,16 @@ export class RunApplicant implements RouteApplicant {
     return Math.min(this.#run.standInAt, this.#waitedEnoughAt);
   }
 
+  get source(): Source {
+    return this.#run.source;
+  }
+
   get affinityKey(): string | null {
     return this.#run.request.sessionKey;
+  }
+
+  get preferred(): readonly RouteTarget[] {
+    return (this.#preferred ??= makersAmong(this.#run.engine, this.#run.request, this.#run.tiers));
   }
 
   get isLast(): boolean {
@@ -139,7 +150,10 @@ export class RunApplicant implements RouteApplicant {
       inputTokens: state.input.of(facts.inputTokens, countsCached(state)),
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
       source: this.#run.source,
-      isLone: pausedMs(state, now) > 0 && this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now))),
+      model: state.model,
+      isLone:
+        pausedMs(state, now) > 0 &&
+        this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now, this.source))),
     };
   }
 
@@ -150,15 +164,15 @@ export class RunApplicant implements RouteApplicant {
     if (this.#hasLastResort && target.isLastResort !== true && now > run.latestStartOn(target)) return Infinity;
     const own = run.tried.notBefore(target);
     const { bench } = target.state.credential;
-    if (!bench.isInDoubt) return own;
+    if (!bench.isInDoubtFor(this.source.client, target.state.model)) return own;
     // A trial within the time of a quarantine is for requests that have nothing else.
     const leftMs = bench.remainingMs(now);
-    return leftMs > 0 && hasOtherInOrder(this.tiers, target, now) ? Math.max(own, now + leftMs) : own;
+    return leftMs > 0 && hasOtherInOrder(this.tiers, target, now, this.source) ? Math.max(own, now + leftMs) : own;
   }
 }
 
-function hasOtherInOrder(tiers: Tiers, target: RouteTarget, now: Instant): boolean {
-  return tiers.some((tier) => tier.some((other) => other !== target && !other.state.runsHere && !isOutOfOrder(other, now)));
+function hasOtherInOrder(tiers: Tiers, target: RouteTarget, now: Instant, source: Source): boolean {
+  return tiers.some((tier) => tier.some((other) => other !== target && !other.state.runsHere && !isOutOfOrder(other, now, source)));
 }
 
 function hasOutput(operation: string): boolean {
@@ -212,9 +226,10 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
     );
   }
   if (refused.limited) {
-    const cure = cureFor(run, waitMs, refused.why);
+    const isUnknown = waitsForUnknownEnd(run, refused);
+    const cure = isUnknown ? UNKNOWN_END : cureFor(run, waitMs, refused.why);
     return new BreakwaterError('rate_limited', `every target for ${model} is held back by limits (${describe(refused.blockers)})${cure}`, {
-      retryAfterMs: waitMs,
+      retryAfterMs: isUnknown ? null : waitMs,
     });
   }
   const limitsOf = ({ key }: RouteTarget): string =>
@@ -222,6 +237,20 @@ export function refusalError(run: RequestRun, refused: Refusal): BreakwaterError
     describe(refused.blockers.filter(({ target }) => target === key));
   const why = whyUnavailable(run.tiers, run.source, now, limitsOf);
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
+}
+
+const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and when one ends is not known; retry later, or use a batch';
+
+/**
+ * Only the end of running calls would have let it start, and the pace of the last starts says nothing of that: it waited in vain, or
+ * callers who do not read their answers hold places.
+ */
+function waitsForUnknownEnd({ engine, tiers, route, queueMs }: RequestRun, { why, blockers }: Refusal): boolean {
+  if (why === 'expired' && queueMs + ROUNDING_MS >= route.maxWaitMs) return false; // its own limit
+  const ofRunning = blockers.filter(({ kind, waitMs }) => kind === 'concurrency' && waitMs === null);
+  if (ofRunning.length === 0 || ofRunning.length < blockers.length) return false;
+  const held = new Set(ofRunning.map(({ target }) => target));
+  return why === 'expired' || tiers.some((tier) => tier.some(({ key, resources }) => held.has(key) && engine.stalled.holdsAny(resources)));
 }
 
 function cureFor(run: RequestRun, waitMs: number | null, why: Refusal['why']): string {
@@ -243,7 +272,11 @@ export function deadlineError(run: RequestRun, blockers: readonly Blocker[] = []
   for (const { target, failure, judgement } of run.failures) {
     parts.push(`${target.state.name}: ${judgement.reason === 'auth' ? 'refused our credential' : failure.message}`);
   }
-  const isOver = run.engine.clock.now() >= run.deadline;
+  const now = run.engine.clock.now();
+  for (const { options, startedAt } of run.group?.silent ?? []) {
+    parts.push(`${options.target.state.name}: no answer within ${Math.round(now - startedAt)} ms`);
+  }
+  const isOver = now >= run.deadline;
   const what = isOver ? 'has passed' : 'leaves too little time';
   return new BreakwaterError('deadline_exceeded', `the deadline of ${totalMs} ms ${what}: ${parts.join('; ')}`);
 }
@@ -253,7 +286,8 @@ export function skipReason(run: RequestRun, admitted: Admitted): Reason | null {
   if (admitted.target.tier === 0) return null;
   const first = run.tiers[0]![0]!;
   const now = run.engine.clock.now();
-  if (first.state.credential.bench.remainingMs(now) > 0) return 'benched';
+  if (first.tier > 0) return 'incapable';
+  if (isKeyOutOfOrder(first.state, now, run.source)) return 'benched';
   if (first.state.breaker.state === 'isolated') return 'isolated';
   if (first.state.breaker.state !== 'closed' || first.state.breaker.isRamping) return 'open';
   return 'rate_limited';

@@ -17,21 +17,22 @@ import type { Shortfall } from '../core/quality.ts';
 import type { AdmissionResult, Admitted } from './admit.ts';
 import type { Attempt } from './attempt.ts';
 import { beginAttempt } from './begin-attempt.ts';
+import { incapableError } from './capability.ts';
 import { continueAnswer } from './continue-answer.ts';
 import type { Engine } from './engine.ts';
-import { tellFailure } from './final-error.ts';
+import { isOurOwnLimit, tellFailure } from './final-error.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { judgeCandidate } from './judge-answer.ts';
 import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './kept-answer.ts';
 import { learnFromAnswer } from './learn.ts';
-import { askNext } from './next-attempt.ts';
+import { askNext, askRepairedBeside } from './next-attempt.ts';
 import type { Exhausted } from './next-attempt.ts';
 import { deadlineError, refusalError } from './permission.ts';
 import { AttemptGroup } from './race.ts';
 import { relay } from './relay.ts';
 import type { Route } from './route.ts';
 import { RequestRun } from './run.ts';
-import type { FailedAttempt, Group } from './run-parts.ts';
+import type { Group } from './run-parts.ts';
 import { identify, isShared, share } from './share.ts';
 import type { SharedAnswer } from './shared-answer.ts';
 import { settleUntaken } from './settle-answer.ts';
@@ -59,6 +60,8 @@ export async function runRequest(engine: Engine, request: GatewayRequest, route:
 }
 
 async function carryOut(run: RequestRun): Promise<void> {
+  for (const { target, message } of run.incapable) run.note(`left out: ${message}`, target);
+  if (run.tiers.length === 0) return run.fail(incapableError(run.route, run.incapable));
   for (;;) {
     let attempt: Attempt | null;
     if (run.group === null) {
@@ -66,7 +69,11 @@ async function carryOut(run: RequestRun): Promise<void> {
       const admitted = admit(run, asked instanceof Promise ? await asked : asked);
       if (admitted === null) return;
       attempt = await send(run, admitted);
-    } else attempt = await goOn(run, run.group);
+    } else {
+      if (run.mendedFor !== null) await repeatBeside(run, run.group);
+      if (run.group === null) continue; // the request ended meanwhile
+      attempt = await goOn(run, run.group);
+    }
     if (attempt === null) return;
     if (attempt.failure === null) {
       learnFromAnswer(run, attempt);
@@ -137,15 +144,21 @@ function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | 
   }
 }
 
-/** What a model of this machine can't do says nothing of the request to the targets that can't be used for now. */
-function isOurOwnLimit({ target, judgement }: FailedAttempt): boolean {
-  return target.state.runsHere && judgement.liesInRequest;
-}
-
 /** Nobody waits for an answer any more, or the gateway stops and says so. */
 function tellOver(run: RequestRun): null {
   if (run.stopError !== null) run.fail(run.stopError);
   return null;
+}
+
+/** A repaired repeat begins at once, where it can, while an attempt at another target still runs. */
+async function repeatBeside(run: RequestRun, group: Group): Promise<void> {
+  const asked = askRepairedBeside(run, group);
+  const result = asked instanceof Promise ? await asked : asked;
+  if (result?.kind !== 'start') return;
+  run.clientPermit ??= result.clientPermit;
+  if (run.isOver || run.group !== group) return run.engine.admission.cancel(result.permit);
+  run.mendedFor = null;
+  group.join(result);
 }
 
 /** The next of the attempts that run at once, once it is decided; null: as `send`. */

@@ -8,8 +8,10 @@
  *   rescue   late, because the first may hang; always on
  */
 import type { Instant, Timer } from '../core/clock.ts';
+import type { Failure } from '../core/facts.ts';
 import { hedgeDelayMs, probeRaceDelayMs } from '../policy/hedge.ts';
 import type { RescueBudget } from '../policy/hedge.ts';
+import { createFailure } from '../wire/failure.ts';
 import type { Admitted } from './admit.ts';
 import type { Attempt, AttemptListener } from './attempt.ts';
 import { beginAttempt, endCancelled } from './begin-attempt.ts';
@@ -53,6 +55,8 @@ export class AttemptGroup implements Group, AttemptListener {
   readonly #first: Attempt;
   readonly #plan: Plan | null;
   #timer: Timer | null = null;
+  /** A repeat of an attempt that was refused for what we added: at the same target, so no fallback. */
+  #repaired: Attempt | null = null;
   /** Not decided yet; the oldest first, two at most. */
   #running: Attempt[] = [];
   /** Decided while the request was busy with the other one. */
@@ -88,11 +92,20 @@ export class AttemptGroup implements Group, AttemptListener {
     return Promise.resolve(attempt);
   }
 
+  join(admitted: Admitted): void {
+    const attempt = beginAttempt(this.#run, admitted, null);
+    if (attempt === null) return;
+    this.#repaired = attempt;
+    this.#send(attempt);
+  }
+
   /** The answer of `winner` is taken: the other attempt, if there is one, is closed at once. */
   win(winner: Attempt): void {
     const now = this.#run.engine.clock.now();
     const isYielding = this.#first.overdue(now) === 'timeout';
-    if (winner !== this.#first) this.#run.fallback ??= isYielding ? 'timeout' : 'slow';
+    const isBeside = winner !== this.#first && winner !== this.#repaired;
+    // Beside a repaired repeat, the reason is the refusal that it followed.
+    if (isBeside && this.#repaired === null) this.#run.fallback ??= isYielding ? 'timeout' : 'slow';
     this.#close((attempt) => this.#lose(attempt, winner, now));
   }
 
@@ -106,6 +119,10 @@ export class AttemptGroup implements Group, AttemptListener {
       attempt.cancel();
       endCancelled(this.#run, attempt);
     });
+  }
+
+  get silent(): readonly Attempt[] {
+    return this.#running;
   }
 
   onSilence(): void {
@@ -258,7 +275,7 @@ export class AttemptGroup implements Group, AttemptListener {
     const why = attempt.overdue(now) ?? 'slow';
     this.#takeOut(attempt);
     attempt.cancel();
-    takeFailure(this.#run, attempt, attempt.silenceFailure(why, now));
+    takeFailure(this.#run, attempt, silenceFailure(attempt, why, now));
   }
 
   #close(end: (attempt: Attempt) => void): void {
@@ -290,7 +307,7 @@ export class AttemptGroup implements Group, AttemptListener {
     }
     attempt.cancel();
     if (why === 'slow') attempt.options.target.state.rescueBudget.noteLost();
-    takeFailure(this.#run, attempt, attempt.silenceFailure(why, now));
+    takeFailure(this.#run, attempt, silenceFailure(attempt, why, now));
   }
 
   #whySilent(attempt: Attempt, now: Instant): 'slow' | 'timeout' | null {
@@ -303,4 +320,9 @@ export class AttemptGroup implements Group, AttemptListener {
 function endRescue(attempt: Attempt): void {
   attempt.rescueBudget?.end();
   attempt.rescueBudget = null;
+}
+
+/** It was silent for too long, and another target is asked in its place or has answered. */
+function silenceFailure({ startedAt, silentPhase }: Attempt, kind: 'slow' | 'timeout', now: Instant): Failure {
+  return createFailure(kind, silentPhase, `no content within ${Math.round(now - startedAt)} ms, and another target was asked`);
 }

@@ -1,5 +1,6 @@
 import type { Instant } from '../core/clock.ts';
-import type { EventSink } from '../core/events.ts';
+import type { BreakwaterError } from '../core/errors.ts';
+import type { EventSink, RejectedEvent } from '../core/events.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 
 /** Begins the timeline of a request: `received`, and what of it means nothing here. */
@@ -23,4 +24,12 @@ export function emitReceived(events: EventSink, request: GatewayRequest, at: Ins
   for (const name of request.unknownHeaders ?? []) {
     events.emit({ type: 'note', requestId: request.id, at, note: `unknown header ${name}: it has no effect` });
   }
+}
+
+/** What is known of a request that is turned away before it is received. */
+export type RejectedRequest = Pick<RejectedEvent, 'method' | 'path' | 'protocol' | 'operation' | 'model' | 'client'>;
+
+export function rejectedEvent(requestId: string, at: Instant, error: BreakwaterError, request: RejectedRequest): RejectedEvent {
+  const { status, code, message } = error;
+  return { type: 'rejected', requestId, at, status, code, message, ...request };
 }

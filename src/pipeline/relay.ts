@@ -2,18 +2,21 @@
 import type { Timer } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Failure } from '../core/facts.ts';
+import type { Permit } from '../core/permit.ts';
 import type { SpliceRefusal } from '../policy/continuation/splice.ts';
 import { judge } from '../policy/verdict.ts';
-import { addCostHeader, answerHeaders, wayComment } from './answer-headers.ts';
+import { addCostHeader, answerHeaders, attemptComment } from './answer-headers.ts';
 import type { Attempt } from './attempt.ts';
 import { Continuation } from './continuation.ts';
+import { holderOf } from './gateway-request.ts';
 import type { RequestRun } from './run.ts';
+import type { StalledReader } from './stalled-readers.ts';
 import { settleAnswered, settleUntaken } from './settle-answer.ts';
 import { settleFailure, tellAttemptEnd } from './verdict-effects.ts';
 
 /**
- * A caller who takes not one byte of its answer for so long is gone for all that we can tell, in milliseconds. Its own limit, for the
- * provider's silence says nothing of callers: a person may stop a pipe for a while, a laptop may sleep.
+ * A caller that takes not one byte of its answer for so long is taken for gone, in milliseconds. Its own limit: the provider's silence
+ * says nothing of callers, and a person may stop a pipe for a while, a laptop may sleep.
  */
 const STALLED_CALLER_MS = 120_000;
 
@@ -76,12 +79,15 @@ function settleSuccess(run: RequestRun, attempt: Attempt): void {
   tellAttemptEnd(run, attempt, 'success', null, null);
 }
 
-class AnswerRelay {
+class AnswerRelay implements StalledReader {
   readonly #run: RequestRun;
   readonly #attempt: Attempt;
   /** Null: whatever comes goes down, and nobody goes on with it. */
   readonly #continuation: Continuation | null;
+  /** While its caller is behind. */
   #stall: Timer | null = null;
+  /** Its caller took something since `STALLED_CALLER_MS` began. */
+  #movedLately = false;
   #over = false;
   /** It goes on with what another one began. */
   #isOnward = false;
@@ -100,7 +106,7 @@ class AnswerRelay {
       this.#begin(resolve, reject);
       const { downstream, request } = this.#run;
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
-      const comment = downstream.isStarted ? wayComment(this.#run, this.#attempt.options.target) : '';
+      const comment = downstream.isStarted ? attemptComment(this.#run, this.#attempt) : '';
       downstream.commit(this.#attempt.status, answerHeaders(this.#run, this.#attempt), isEventStream, comment);
       this.onPieces(this.#attempt.take(this));
       this.#attempt.tellEndIfComplete();
@@ -136,7 +142,9 @@ class AnswerRelay {
     if (this.#over || pieces.length === 0 || this.#run.downstream.write(pieces) || this.#stall !== null || this.#over) return;
     this.#attempt.pause();
     this.#run.downstream.readerMoved(); // from here on
+    this.#movedLately = false;
     this.#watchCaller();
+    this.#run.engine.stalled.add(this);
     this.#run.downstream.onDrain(() => this.#drained());
   }
 
@@ -169,9 +177,30 @@ class AnswerRelay {
     this.#reject(error);
   }
 
+  get client(): string {
+    return holderOf(this.#run.request.client);
+  }
+
+  get permit(): Permit {
+    return this.#attempt.options.permit;
+  }
+
+  hasMoved(): boolean {
+    const hasMoved = this.#run.downstream.readerMoved();
+    if (hasMoved) this.#movedLately = true;
+    return hasMoved;
+  }
+
+  giveWay(error: BreakwaterError): void {
+    this.#run.note(error.message);
+    this.leave(error);
+  }
+
   #watchCaller(): void {
     this.#stall = this.#run.engine.clock.schedule(STALLED_CALLER_MS, () => {
-      if (this.#run.downstream.readerMoved()) return this.#watchCaller();
+      const hasMoved = this.hasMoved() || this.#movedLately;
+      this.#movedLately = false;
+      if (hasMoved) return this.#watchCaller();
       this.#run.note(`the caller took nothing of its answer for ${STALLED_CALLER_MS} ms and was let go`);
       this.leave();
     });
@@ -189,20 +218,20 @@ class AnswerRelay {
 
   #drained(): void {
     if (this.#over) return;
-    this.#stall?.cancel();
-    this.#stall = null;
+    this.#endStall();
     this.#attempt.resume();
   }
 
-  /** The caller has left, or the gateway closes. */
-  leave(): void {
+  /** The caller has left, is let go with this error, or the gateway closes. */
+  leave(error: BreakwaterError | null = null): void {
     if (this.#over) return;
     this.#decide();
     const { stopError } = this.#run;
     this.#attempt.cancel();
     settleUntaken(this.#run, this.#attempt);
     tellAttemptEnd(this.#run, this.#attempt, 'cancelled', 'cancelled', null);
-    if (stopError !== null) this.#run.downstream.fail(stopError);
+    const told = stopError ?? error;
+    if (told !== null) this.#run.downstream.fail(told);
     else this.#run.downstream.leave();
     if (stopError !== null) this.#run.breakOff('interrupted', this.#attempt.status, stopError.code, this.#attempt);
     else this.#run.breakOff('cancelled', 499, null, this.#attempt);
@@ -212,8 +241,14 @@ class AnswerRelay {
   /** How it ends is known: who hears of it, and leaves or stops the gateway then, comes too late to change that. */
   #decide(): void {
     this.#over = true;
-    this.#stall?.cancel();
-    this.#stall = null;
+    this.#endStall();
     this.#run.relaying = null;
+  }
+
+  #endStall(): void {
+    if (this.#stall === null) return;
+    this.#stall.cancel();
+    this.#stall = null;
+    this.#run.engine.stalled.remove(this);
   }
 }

@@ -1,9 +1,14 @@
 /** What a request may be sent to: targets with their state, and routes over them. Made by `gateway`, run by the pipeline. */
 import type { Instant } from '../core/clock.ts';
+import type { Endpoint } from '../endpoint/endpoint.ts';
+import { speaks } from '../wire/conversion.ts';
+import type { FoundWire, TargetWire } from '../wire/conversion.ts';
+import type { Dialect } from '../wire/dialect.ts';
 import type { BreakerState } from '../core/events.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Operation } from '../core/request.ts';
 import type { Capacity, Resource } from '../core/resource.ts';
+import type { Source } from '../core/source.ts';
 import type { CircuitBreaker } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { CachePolicy } from '../policy/cache/freshness.ts';
 import type { AdaptiveConcurrency } from '../policy/concurrency-limiter/adaptive-concurrency.ts';
@@ -23,6 +28,8 @@ import type { LimitLearner } from './limit-learner.ts';
 
 /** The part of the policy that the pipeline acts on, resolved for one target of one route. Milliseconds and bytes. */
 export interface RequestPolicy {
+  /** `strict`: a target that would not get every field is not asked. */
+  readonly conversion: 'drop' | 'strict';
   readonly timeouts: {
     readonly connect: number;
     readonly headers: number | 'auto';
@@ -60,6 +67,9 @@ export interface TargetState {
   readonly origin: string;
   /** The path of the base URL, without a slash at its end. */
   readonly basePath: string;
+  readonly endpoint: Endpoint;
+  readonly wire: TargetWire;
+  readonly found: FoundWire;
   /** The provider's own headers, names and values in turn. */
   readonly headers: readonly string[];
   readonly local: boolean;
@@ -103,7 +113,7 @@ export interface TargetState {
   readonly repairs: RepairBook;
   /** Its refusals that no rule knows. */
   readonly refusals: RefusalBook;
-  readonly price: { readonly input: number; readonly cachedInput: number; readonly output: number } | null;
+  readonly price: { readonly input: number; readonly cachedInput: number; readonly cacheWrite: number; readonly output: number } | null;
   /** The state of the breaker that was last told in an event; one object for all credentials. */
   readonly told: { breaker: BreakerState };
   inFlight: number;
@@ -161,6 +171,12 @@ export class Route {
     this.policy = parts.policy;
   }
 
+  /** True if no target needs a request of this dialect converted. */
+  areAllSpeaking(dialect: Dialect): boolean {
+    for (const tier of this.tiers) for (const { state } of tier) if (!speaks(dialect, state)) return false;
+    return true;
+  }
+
   /** The tiers that may carry an operation at all: vectors of another model would ruin an index silently. */
   tiersFor(operation: Operation, fallback: boolean): Tiers {
     if (operation !== 'embeddings') return fallback ? this.tiers : this.select('first', (target) => target.tier === 0);
@@ -197,15 +213,15 @@ function placeFor(tiers: Tiers): number {
   return lastResort > 0 ? lastResort : tiers.length;
 }
 
-/** True if something other than a limit keeps the target from answering now. */
-export function isOutOfOrder(target: RouteTarget, now: Instant): boolean {
+/** True if something other than a limit keeps the target from answering this source now. */
+export function isOutOfOrder(target: RouteTarget, now: Instant, source?: Source): boolean {
   const { state } = target;
-  return pausedMs(state, now) > 0 || isKeyOutOfOrder(state, now) || state.breaker.earliest(now) !== now;
+  return pausedMs(state, now) > 0 || isKeyOutOfOrder(state, now, source) || state.breaker.earliest(now) !== now;
 }
 
 /** Quarantined, though a trial may be allowed now, or on trial. */
-export function isKeyOutOfOrder({ credential: { bench } }: TargetState, now: Instant): boolean {
-  return bench.remainingMs(now) > 0 || bench.earliest(now) !== now;
+export function isKeyOutOfOrder({ credential: { bench }, model }: TargetState, now: Instant, source?: Source): boolean {
+  return bench.isOutFor(now, source?.client, model);
 }
 
 /** True if a target is a model on this machine beside one that is elsewhere: quicker and worse. */

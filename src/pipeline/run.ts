@@ -13,12 +13,15 @@ import type { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { RouteApplicant } from './admit.ts';
 import type { Attempt } from './attempt.ts';
 import type { AtHand, AttemptOwner } from './attempt-options.ts';
+import { capableOf } from './capability.ts';
+import type { Incapable } from './capability.ts';
 import { callKindOf } from './call-kind.ts';
 import { Downstream } from './downstream.ts';
 import type { Outlet } from './downstream.ts';
 import type { Engine } from './engine.ts';
 import { holderOf, keepAliveMsOf } from './gateway-request.ts';
 import type { GatewayRequest } from './gateway-request.ts';
+import { holdingOnly } from './opaque/preference.ts';
 import { emitReceived } from './received.ts';
 import { isOutOfOrder, isStandInFor } from './route.ts';
 import type { Route, RouteTarget, Tiers } from './route.ts';
@@ -43,8 +46,10 @@ export class RequestRun implements Running, AttemptOwner {
   readonly downstream: Outlet;
   /** The answer is read by others too, or kept for them; null: it is its caller's alone. */
   readonly shared: SharedAnswer | null;
-  /** The targets that this kind of request may use. */
+  /** The targets that this request may use. */
   tiers: Tiers;
+  /** Those that can't carry it. */
+  readonly incapable: readonly Incapable[];
   /** Until commit; from a break that is mended, until somebody goes on. */
   deadline: Instant;
   readonly startedAt: Instant;
@@ -106,7 +111,8 @@ export class RequestRun implements Running, AttemptOwner {
     this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
     this.priority = request.priority;
     const tiers = route.tiersFor(request.facts.operation, request.fallback);
-    this.tiers = shared === null || shared.stale === null ? tiers : route.beforeLocal(tiers);
+    const usable = shared === null || shared.stale === null ? tiers : route.beforeLocal(tiers);
+    ({ tiers: this.tiers, incapable: this.incapable } = holdingOnly(engine, request, route, capableOf(request, route, usable)));
     this.downstream = shared ?? this.#ownDownstream(sink);
   }
 
@@ -115,6 +121,7 @@ export class RequestRun implements Running, AttemptOwner {
     return new Downstream(sink, engine.clock, {
       dialect: request.dialect,
       requestId: request.id,
+      program: request.program ?? null,
       keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
@@ -189,7 +196,7 @@ export class RequestRun implements Running, AttemptOwner {
     for (const tier of this.tiers) {
       for (const target of tier) {
         if (target.state.name === beside.state.name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;
-        if (isOutOfOrder(target, now) || now > this.latestStartOn(target)) continue;
+        if (isOutOfOrder(target, now, this.source) || now > this.latestStartOn(target)) continue;
         if (!isStandInFor(target, beside)) return 'peer';
         found = 'stand-in';
       }
@@ -367,7 +374,9 @@ export class RequestRun implements Running, AttemptOwner {
 
   /** Why the answer does not come from the first choice; null: it does. */
   fallbackFor(target: RouteTarget): Reason | null {
-    return target.tier > 0 || (this.firstTarget !== null && this.firstTarget !== target) ? this.fallback : null;
+    if (target.tier === 0 && (this.firstTarget === null || this.firstTarget === target)) return null;
+    // What was to be repaired at the first choice, and answered by another one meanwhile.
+    return this.fallback ?? this.failures[0]?.judgement.reason ?? null;
   }
 }
 

@@ -21,7 +21,7 @@ export function settleUntaken(run: RequestRun, attempt: Attempt): void {
   if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
 }
 
-/** What its provider counted; where it tells no usage, an estimate by what was asked and said. Null: neither is known. */
+/** What its provider counted; where no usage is reported, an estimate by input and output. Null: neither is known. */
 function countedUsage({ facts, options, saidTokens }: Attempt): TokenUsage | null {
   if (facts.usage !== null || saidTokens === null) return facts.usage;
   const outputTokens = Math.min(saidTokens, options.request.facts.outputBound ?? Infinity);

@@ -15,7 +15,7 @@ export class Spending {
   /** What an answer without usage is taken to have used; null: there is none. */
   #estimated: TokenUsage | null = null;
 
-  /** A call has ended; null: it told no usage. Returns its cost in US dollars; null: unknown. */
+  /** A call has ended; null: its usage is not known. Returns its cost in US dollars; null: unknown. */
   add(target: RouteTarget, usage: TokenUsage | null): number | null {
     if (usage === null) return null;
     const cost = costUsd(target, usage);
@@ -54,8 +54,10 @@ export class Spending {
 export function costUsd(target: RouteTarget, usage: TokenUsage | null): number | null {
   const { price } = target.state;
   if (price === null || usage === null) return null;
-  const uncached = usage.inputTokens - usage.cachedInputTokens;
-  return (uncached * price.input + usage.cachedInputTokens * price.cachedInput + usage.outputTokens * price.output) / 1e6;
+  const written = usage.cacheWriteTokens ?? 0;
+  const uncached = Math.max(0, usage.inputTokens - usage.cachedInputTokens - written);
+  const input = uncached * price.input + usage.cachedInputTokens * price.cachedInput + written * price.cacheWrite;
+  return (input + usage.outputTokens * price.output) / 1e6;
 }
 
 /** `a` and `b`, or with -1 `a` without `b`. */

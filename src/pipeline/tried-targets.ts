@@ -1,5 +1,6 @@
 import type { Instant } from '../core/clock.ts';
 import type { Repair } from '../policy/repair/repair.ts';
+import type { StripLevel } from './opaque/pieces.ts';
 import type { RouteTarget } from './route.ts';
 
 /** An attempt with changed edits, whose outcome tells whether they were to blame for an error. */
@@ -12,6 +13,8 @@ export interface RepairTrial {
   readonly signature: string;
   /** The error named what was changed: that is learned already. */
   readonly isNamed: boolean;
+  /** The number of the last attempt before it: attempts up to this one were sent without the change. */
+  readonly after: number;
 }
 
 interface Tried {
@@ -24,6 +27,7 @@ interface Tried {
   /** Keys of learned repairs that are not made for this request. */
   unmade: readonly string[];
   trial: RepairTrial | null;
+  strip: StripLevel;
 }
 
 const NO_REPAIRS: readonly Repair[] = [];
@@ -37,6 +41,7 @@ const UNTRIED = {
   repairs: NO_REPAIRS,
   unmade: NO_KEYS,
   trial: null,
+  strip: 'foreign' as const,
 };
 
 /** What one request knows of the targets that it has met. A short list: most requests meet one. */
@@ -73,6 +78,15 @@ export class TriedTargets {
     return this.#find(target)?.unmade ?? NO_KEYS;
   }
 
+  /** Which opaque pieces are left out for it. */
+  stripLevel(target: RouteTarget): StripLevel {
+    return this.#find(target)?.strip ?? 'foreign';
+  }
+
+  strip(target: RouteTarget, level: StripLevel): void {
+    this.#of(target).strip = level;
+  }
+
   markAsked(target: RouteTarget): void {
     const tried = this.#of(target);
     tried.asked = true;
@@ -93,16 +107,18 @@ export class TriedTargets {
 
   repair(target: RouteTarget, trial: RepairTrial): void {
     const tried = this.#of(target);
-    tried.repairs = [...tried.repairs, ...trial.repairs];
+    const isNew = ({ key }: Repair): boolean => !tried.repairs.some((repair) => repair.key === key);
+    tried.repairs = [...tried.repairs, ...trial.repairs.filter(isNew)];
     tried.unmade = [...tried.unmade, ...trial.unmade.map(({ key }) => key)];
     tried.trial = trial;
   }
 
-  /** The trial that has ended with the last attempt; null: there was none. */
-  endTrial(target: RouteTarget): RepairTrial | null {
+  /** The trial that has ended with this attempt; null: there is none, or the attempt was sent before it. */
+  endTrial(target: RouteTarget, attempt: number): RepairTrial | null {
     const tried = this.#find(target);
     const trial = tried?.trial ?? null;
-    if (trial !== null) tried!.trial = null;
+    if (trial === null || attempt <= trial.after) return null;
+    tried!.trial = null;
     return trial;
   }
 

@@ -28,6 +28,16 @@ export function upstreamRequestId(headers: ResponseHeaders): string | null {
   return null;
 }
 
+/** The limits of the account, for a caller whose own it is. */
+const OF_ACCOUNT = /^anthropic-ratelimit-/;
+
+/** Names and values in turn of what a provider's response says of the caller's own account. */
+export function accountHeaders(headers: ResponseHeaders): HeaderPairs {
+  const own: HeaderPairs = [];
+  for (const name in headers) if (OF_ACCOUNT.test(name)) own.push(name, headerOf(headers, name) ?? '');
+  return own;
+}
+
 export function pushPassedHeaders(to: HeaderPairs, headers: ResponseHeaders, isBytes: boolean, secrets: SecretMask): void {
   for (const name in headers) {
     if (!PASSED.has(name) && !(isBytes && name === 'content-encoding')) continue;

@@ -7,18 +7,22 @@ import type { Settlement } from '../core/resource.ts';
 import type { BlameLevel } from '../core/source.ts';
 import { equalJitter, fullJitter } from '../policy/backoff.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
-import { STALE_CONNECTION, judge } from '../policy/verdict.ts';
+import { STALE_CONNECTION, errorStatusOf, judge } from '../policy/verdict.ts';
 import type { Judgement } from '../policy/verdict.ts';
 import { createFailure } from '../wire/failure.ts';
 import type { Attempt } from './attempt.ts';
 import { blameCredential, limitCarrying } from './credential-blame.ts';
 import { settleAttempt } from './engine.ts';
 import { learnFromFailure } from './learn.ts';
+import { convertAfter, writeOutAfter } from './retry/other-dialect.ts';
+import { learnMakers } from './opaque/learn-makers.ts';
+import { mayBeHeldElsewhere } from './opaque/preference.ts';
 import { repairAfter } from './retry/repair.ts';
 import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
 import type { RequestRun } from './run.ts';
 import { settleAnswered } from './settle-answer.ts';
+import { accountHeaders } from './upstream-headers.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
@@ -42,7 +46,7 @@ const LONGER_PAUSE = 4;
 
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
   const found = judge(failure);
-  const repaired = repairAfter(run, attempt, failure, found);
+  const repaired = convertAfter(run, attempt, failure) ?? writeOutAfter(run, attempt, failure) ?? repairAfter(run, attempt, failure, found);
   const judgement = repaired ?? withSecondOpinion(run, attempt, failure, found);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(run, attempt, failure, judgement, health);
@@ -84,13 +88,22 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
   const { clock } = run.engine;
   const { target } = attempt.options;
   const ranOut = endedByDeadline(run, attempt, failure);
-  run.failures.push({ target, failure, judgement, upstreamId: attempt.upstreamId, ranOut, isRepaired });
+  run.failures.push({
+    target,
+    failure,
+    judgement,
+    upstreamId: attempt.upstreamId,
+    ...(target.state.credential.auth === 'caller' && { account: accountHeaders(attempt.headers) }),
+    ranOut,
+    isRepaired,
+    isConverted: attempt.options.conversion !== null,
+  });
   if (isRepaired) return;
   run.fallback ??= judgement.reason;
   if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);
   if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
     pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
-  else markDead(run, attempt, judgement);
+  else markDead(run, attempt, failure, judgement);
   limitCarrying(run, attempt, judgement);
 }
 
@@ -105,6 +118,7 @@ export function tellAttemptEnd(
   const at = run.engine.clock.now();
   const { number, target } = attempt.options;
   attempt.endTold = true;
+  learnMakers(run, attempt);
   const { usage } = attempt.facts;
   const cost = run.spending.add(target, usage);
   run.engine.events.emit({
@@ -187,6 +201,10 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
       const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(run.source), random);
       return holdAlone(run, attempt, cooldown, level, aloneMs);
     }
+    if (!attempt.pausesTarget) {
+      cooldown.blame(now, run.source); // fewer calls do not help against random refusals
+      return null;
+    }
     if (hintMs === 0) {
       if (attempt.startedAt < state.rateLimitedAt) return null; // it ran when the target began to pause: of that we know
       state.rateLimitStreak++;
@@ -229,17 +247,17 @@ function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judg
   const hintMs = askedWaitMs(failure);
   if (hintMs > retry.maxRetryAfter) return Infinity;
   if (judgement === STALE_CONNECTION.judgement) return 0;
-  const isPaused = judgement.effect === 'cooldown' && attempt.options.target.state.credential.auth !== 'caller';
+  const isPaused = judgement.effect === 'cooldown' && attempt.pausesTarget && attempt.options.target.state.credential.auth !== 'caller';
   if (isPaused || hintMs > 0) return hintMs;
   const repeats = run.failures.filter((failed) => isSamePlace(failed.target, attempt.options.target)).length;
   return fullJitter({ baseDelayMs: retry.baseDelay, maxDelayMs: retry.maxDelay }, repeats, run.engine.random);
 }
 
 /** This target can't answer; unless the reason lies in its credential, no other one of the same model can either. */
-function markDead(run: RequestRun, attempt: Attempt, judgement: Judgement): void {
+function markDead(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
   const { target } = attempt.options;
   run.tried.markDead(target);
-  if (isOfCredential(judgement)) return;
+  if (isOfCredential(judgement) || (errorStatusOf(failure) === 404 && mayBeHeldElsewhere(run, target))) return;
   for (const other of run.tiers.flat()) if (isSamePlace(other, target)) run.tried.markDead(other);
 }
 

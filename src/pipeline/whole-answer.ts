@@ -1,4 +1,5 @@
 /** One complete answer, kept for those who ask for the same again: what tells of it, and how it goes out. */
+import { requestIdHeaders } from './error-answer.ts';
 import type { CacheUse } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { CachePolicy } from '../policy/cache/freshness.ts';
@@ -31,7 +32,7 @@ export interface AnswerPurpose {
 
 /** What is said anew to each request, or counted anew. */
 const OF_ONE_REQUEST: ReadonlySet<string> = new Set([
-  'x-request-id', 'x-breakwater-attempts', 'x-breakwater-queue-ms', 'x-breakwater-cost-usd', 'x-breakwater-cache', 'age', 'content-length',
+  'x-request-id', 'request-id', 'x-breakwater-attempts', 'x-breakwater-queue-ms', 'x-breakwater-cost-usd', 'x-breakwater-cache', 'age', 'content-length',
 ]); // prettier-ignore
 
 /** The headers of an answer without those of the one request that it was made for. */
@@ -44,8 +45,21 @@ export function sharedHeaders(headers: readonly string[]): string[] {
 }
 
 /** The headers of an answer that cost the request nothing. `shared`: see `sharedHeaders`. */
-export function headersAgain(requestId: string, shared: readonly string[], mark: CacheUse, ageMs: number | null): HeaderPairs {
-  const headers = ['x-request-id', requestId, 'x-breakwater-attempts', '0', 'x-breakwater-queue-ms', '0', 'x-breakwater-cache', mark];
+export function headersAgain(
+  { id, dialect }: GatewayRequest,
+  shared: readonly string[],
+  mark: CacheUse,
+  ageMs: number | null,
+): HeaderPairs {
+  const headers = [
+    ...requestIdHeaders(dialect.error, id),
+    'x-breakwater-attempts',
+    '0',
+    'x-breakwater-queue-ms',
+    '0',
+    'x-breakwater-cache',
+    mark,
+  ];
   if (ageMs !== null) headers.push('age', String(Math.max(0, Math.floor(ageMs / 1000))));
   headers.push('x-breakwater-cost-usd', '0', ...shared);
   return headers;

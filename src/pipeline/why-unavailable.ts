@@ -20,7 +20,7 @@ export function whyUnavailable(tiers: Tiers, source: Source, now: Instant, limit
 }
 
 function reasons(state: TargetState, source: Source, now: Instant): string[] {
-  const found = [...breakerWords(state, source, now), ...benchWords(state, now)];
+  const found = [...breakerWords(state, source, now), ...benchWords(state, source, now)];
   const pauseMs = pausedMs(state, now);
   if (pauseMs > 0) found.push(`asked for a pause of ${seconds(pauseMs)} more`);
   return found;
@@ -41,11 +41,12 @@ function breakerWords({ breaker }: TargetState, source: Source, now: Instant): s
   }
 }
 
-function benchWords({ credential: { bench, number } }: TargetState, now: Instant): string[] {
+function benchWords({ credential: { bench, number }, model }: TargetState, source: Source, now: Instant): string[] {
+  if (!bench.isInDoubtFor(source.client, model)) return [];
   const benchedMs = bench.remainingMs(now);
   const why = bench.cause === null ? '' : ` (${causeWords(bench.cause)})`;
   if (benchedMs > 0) return [`credential ${number} out of order for ${seconds(benchedMs)}${why}`];
-  return bench.isInDoubt ? [`credential ${number} in doubt${why}: another request tries it`] : [];
+  return [`credential ${number} in doubt${why}: another request tries it`];
 }
 
 function seconds(ms: number): string {

@@ -155,6 +155,12 @@ export const STATUS_ROWS: readonly Row[] = [
   ['a firewall', 403, { message: 'an HTML page: Attention Required! | Cloudflare' }, 'switch auth'],
   ['Moonshot: no money', 429, { type: 'exceeded_current_quota_error' }, 'switch quota bench'],
   // Azure
+  [
+    'what is no image',
+    400,
+    { code: 'invalid_image_format', message: 'You uploaded an unsupported image.' },
+    'reject invalid_request request',
+  ],
   ['a content filter', 400, { code: 'content_filter', message: 'The response was filtered' }, 'switch content_filter request'],
   ['an unknown deployment', 404, { code: 'DeploymentNotFound' }, 'switch model_not_found request'],
   // Anthropic’s words behind an OpenAI protocol
@@ -259,6 +265,24 @@ export const STATUS_ROWS: readonly Row[] = [
     { type: 'invalid_request_error', message: 'messages: at least one message is required' },
     'switch refused request',
   ],
+  [
+    'a filtered output',
+    400,
+    { type: 'invalid_request_error', message: 'Output blocked by content filtering policy' },
+    'switch content_filter request',
+  ],
+  [
+    'a long context that is not paid for',
+    429,
+    { type: 'rate_limit_error', message: 'Extra usage is required for long context requests.' },
+    'switch too_large request',
+  ],
+  ['an organisation on hold', 403, { type: 'permission_error', code: 'organization_on_hold' }, 'switch quota bench'],
+  ["a user profile's billing", 403, { type: 'permission_error', code: 'user_profile_billing_not_authorized' }, 'switch quota request'],
+  ['a disabled encryption key', 400, { type: 'invalid_request_error', code: 'cmek_key_disabled' }, 'switch auth bench'],
+  ['an encryption key out of reach', 400, { type: 'invalid_request_error', code: 'cmek_key_unreachable' }, 'retry server_error breaker'],
+  ['billing', 402, { type: 'billing_error', message: 'Your account has a billing issue' }, 'switch quota bench'],
+  ['no permission', 403, { type: 'permission_error', message: 'Your API key does not have permission to use it.' }, 'switch auth'],
   ['too large', 413, { type: 'request_too_large', message: 'Request exceeds the maximum size' }, 'switch refused request'],
   ['billing', 402, { type: 'billing_error' }, 'switch quota bench'],
   ['billing, as older documents have it', 403, { type: 'billing_error' }, 'switch quota bench'],

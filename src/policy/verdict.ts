@@ -6,6 +6,7 @@
  */
 import type { Failure, FailureKind } from '../core/facts.ts';
 import { beforeQuote, blameFor, opensWithKey, speaksOfKey, speaksOfMoney } from '../core/credential-words.ts';
+import { fieldNamedIn } from '../core/unsupported-field.ts';
 import { isCallersFault } from './verdict/callers-fault.ts';
 import {
   AUTH,
@@ -64,6 +65,7 @@ const any5xx = (status: number) => status >= 500;
 const LIMITED = /rate_?limit|too_many_requests|throttl|resource_exhausted|quota_exceeded|queue_exceeded/i;
 const FILTERED =
   /content_filter|content_policy|moderation|invalid_prompt|guardrail|ResponsibleAIPolicyViolation|data_inspection_failed|content_moderation/i;
+const FILTERED_TEXT = /\b(blocked|rejected|refused|stopped) by (the |our )?content[ -](filter|policy|moderation)/i;
 const CONTEXT = /context_length|exceed_context_size|max_tokens_exceeded|token_limit_exceeded|string_too_long/i;
 const CONTEXT_TEXT =
   /context (length|window|size|limit)|(prompt|input) is too long|maximum context|token count .*exceeds|too many (input )?tokens|reduce the length of/i;
@@ -106,7 +108,12 @@ export const STATUS_RULES: readonly Rule[] = [
     test: isMoney,
     judgement: QUOTA_UNCLEAR,
   },
-  { when: '429 "request too large"', statuses: is(429), text: /request too large/i, judgement: TOO_LARGE },
+  {
+    when: '429 "request too large", or for a long context alone',
+    statuses: is(429),
+    text: /request too large|(required|not (enabled|available)) for (the )?long context/i,
+    judgement: TOO_LARGE,
+  },
   {
     when: '429 or 503 `slow_down`, `ramp_limit_exceeded`',
     statuses: is(429, 503),
@@ -118,6 +125,8 @@ export const STATUS_RULES: readonly Rule[] = [
   { when: 'any other 429', statuses: is(429), judgement: RATE_LIMITED },
   { when: '400, 403 or 503 whose code says rate limit', statuses: is(400, 403, 503), words: LIMITED, judgement: RATE_LIMITED },
   { when: '400 or 403 of a content filter or moderation', statuses: is(400, 403), words: FILTERED, judgement: CONTENT_FILTER },
+  { when: '400 "blocked by content filtering policy"', statuses: is(400), text: FILTERED_TEXT, judgement: CONTENT_FILTER },
+  { when: '400 or 403 `cmek_key_unreachable`', statuses: is(400, 403), words: /^cmek_key_unreachable$/i, judgement: SERVER_ERROR },
   {
     when: '400 or 403 for an unknown model',
     statuses: is(400, 403),
@@ -179,7 +188,7 @@ export const STATUS_RULES: readonly Rule[] = [
   {
     when: '400 or 422 that begins with the name of a field that is not supported',
     statuses: is(400, 422),
-    opening: UNSUPPORTED_OPENING,
+    test: ({ message }) => UNSUPPORTED_OPENING.test(message) || fieldNamedIn(message) !== null,
     codeTellsNothing: true,
     judgement: UNSUPPORTED,
   },

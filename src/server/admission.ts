@@ -15,7 +15,7 @@ export function admitClient(call: Call): void {
     throw new BreakwaterError('shutting_down', 'this server is shutting down: ask again', { retryAfterMs: drainRetryMs });
   }
   const { server, clients } = app.gateway.config;
-  call.credential = credentialOf(exchange, clients.length > 0);
+  call.credential = credentialOf(exchange, clients.length > 0) ?? keyInQuery(call);
   if (clients.length === 0 && !server.allowAnonymous) {
     refuseForeign(exchange, 'No key is asked for here: configure clients, or set server.allowAnonymous: true.');
   }
@@ -26,6 +26,11 @@ export function admitClient(call: Call): void {
   }
   const message = call.credential === null ? 'an API key is needed: send authorization: Bearer KEY' : 'the API key is not known here';
   throw new BreakwaterError('invalid_api_key', message);
+}
+
+/** Gemini's clients may send their key in the query. */
+function keyInQuery({ protocol, place }: Call): string | null {
+  return protocol === 'gemini' && place.query.includes('key=') ? new URLSearchParams(place.query).get('key') : null;
 }
 
 /** Remembers a mark of a proxy on any request: behind one, every visitor has a loopback address (docs/proxies.md). */

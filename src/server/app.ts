@@ -3,6 +3,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
+import { rejectedEvent } from '../pipeline/received.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import { ERRORS } from '../wire/dialects.ts';
 import { admitClient, admitOperator, admitScraper, noteProxy } from './admission.ts';
@@ -13,7 +14,7 @@ import type { HeaderPairs } from '../pipeline/sink.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
 import { findListed, passListed } from './pass-through.ts';
 import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';
-import { rejectedEvent } from './rejected.ts';
+import { rejectedByHead } from './rejected.ts';
 import { createRequestIds } from './request-id.ts';
 import { createRouter, type Match, type Router } from './router.ts';
 import { StallWatch } from './stall-watch.ts';
@@ -63,8 +64,9 @@ export function createApp(options: AppOptions): App {
       const { clock, events } = options.gateway;
       const id = state.nextId();
       const error = brokenError(status, message);
-      if (!hasLeft) events.emit(rejectedEvent(id, clock.now(), error, { method: '', path: '', protocol: 'openai', client: null }));
-      return errorAnswer(ERRORS.openai, error, id);
+      const head = { method: '', path: '', protocol: 'openai', client: null } as const;
+      if (!hasLeft) events.emit(rejectedEvent(id, clock.now(), error, rejectedByHead(head)));
+      return errorAnswer(ERRORS.openai, error, id, null);
     },
     startDraining() {
       state.draining = true;

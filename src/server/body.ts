@@ -36,6 +36,7 @@ export class BodyAllowance implements BodyGate, Stallable {
   movedAt: Instant;
   readonly #claim: BodyClaim;
   readonly #stalls: StallWatch;
+  #isWatched = false;
   #stepBytes = 0;
   readonly #exchange: Exchange;
   readonly #gateway: Gateway;
@@ -61,6 +62,18 @@ export class BodyAllowance implements BodyGate, Stallable {
 
   get heldBytes(): number {
     return this.#held + this.#heldEncoded;
+  }
+
+  /** The body is being sent. */
+  watch(): void {
+    this.#isWatched = true;
+    this.#stalls.add(this);
+  }
+
+  /** It is here whole, or refused. What it waits for from now on is no fault of its sender. */
+  unwatch(): void {
+    if (this.#isWatched) this.#stalls.remove(this);
+    this.#isWatched = false;
   }
 
   stop(error: BreakwaterError): void {
@@ -139,6 +152,7 @@ async function readEncodedBody(
 ): Promise<ReceivedBody> {
   const open = decoderOf(encoding);
   const body = await exchange.readBody(allowance);
+  allowance.unwatch();
   const pieces = body instanceof Uint8Array ? [body] : body;
   if (pieces[0]!.length === 0) return pieces[0]!;
   return decoders.run(() => {

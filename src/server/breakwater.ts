@@ -77,7 +77,7 @@ export async function createBreakwater(input: ConfigInput, options: BreakwaterOp
  * its own, so that log lines are written only where `telemetry.logs` is in the config.
  */
 async function attachTelemetry(config: Config, input: ConfigInput, gateway: Gateway, clock: Clock): Promise<Telemetry> {
-  // It takes time to load, and nobody waits for it who only imports the library.
+  // It takes time to load: an import of the library alone must not wait for it.
   const { createTelemetry } = await import('../telemetry/telemetry.ts');
   const { logs, requests } = config.telemetry;
   const telemetry = createTelemetry({

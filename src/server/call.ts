@@ -2,13 +2,15 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { Protocol } from '../core/request.ts';
 import type { Gateway, KnownClient } from '../gateway/gateway.ts';
-import { errorAnswer } from '../pipeline/error-answer.ts';
+import { errorAnswer, requestIdHeaders } from '../pipeline/error-answer.ts';
 import { holderOf } from '../pipeline/gateway-request.ts';
+import { rejectedEvent } from '../pipeline/received.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
+import { programOf } from '../wire/clients.ts';
 import { ERRORS } from '../wire/dialects.ts';
 import type { DecoderGate } from './decoder-gate.ts';
-import { rejectedEvent } from './rejected.ts';
+import { rejectedByHead } from './rejected.ts';
 import type { StallWatch } from './stall-watch.ts';
 import type { ByteCharge } from './unread-answer.ts';
 import { CallerLeft, type Exchange } from './exchange.ts';
@@ -100,11 +102,15 @@ export class Call implements ByteCharge {
   }
 
   send(status: number, contentType: string, body: Uint8Array, headers: HeaderPairs = []): void {
-    this.#end(status, ['content-type', contentType, 'x-request-id', this.id, ...headers], this.gateway.secrets.bytes(body));
+    this.#end(status, ['content-type', contentType, ...this.#idHeaders(), ...headers], this.gateway.secrets.bytes(body));
   }
 
   sendNothing(status: number, headers: HeaderPairs): void {
-    this.#end(status, ['x-request-id', this.id, ...headers], undefined);
+    this.#end(status, [...this.#idHeaders(), ...headers], undefined);
+  }
+
+  #idHeaders(): HeaderPairs {
+    return requestIdHeaders(ERRORS[this.protocol], this.id);
   }
 
   /** Ends the call with an error; what is not an error of ours is a bug, of which the caller is told nothing. */
@@ -115,7 +121,7 @@ export class Call implements ByteCharge {
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
     this.#tellRejected(known);
-    const answer = errorAnswer(ERRORS[this.protocol], known, this.id);
+    const answer = errorAnswer(ERRORS[this.protocol], known, this.id, programOf(this.exchange));
     this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
   }
 
@@ -128,14 +134,9 @@ export class Call implements ByteCharge {
   #tellRejected(error: BreakwaterError): void {
     const { events, clock } = this.gateway;
     const path = this.place === nowhere ? (this.exchange.target.split('?', 1)[0] ?? '') : this.place.path;
-    events.emit(
-      rejectedEvent(this.id, clock.now(), error, {
-        method: this.exchange.method,
-        path,
-        protocol: this.protocol,
-        client: this.client?.name ?? null,
-      }),
-    );
+    const { method } = this.exchange;
+    const head = { method, path, protocol: this.protocol, client: this.client?.name ?? null };
+    events.emit(rejectedEvent(this.id, clock.now(), error, rejectedByHead(head)));
   }
 
   #unexpected(error: unknown): BreakwaterError {

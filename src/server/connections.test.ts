@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
-import { test } from 'node:test';
+import { test, type TestContext } from 'node:test';
 import { createFakeGateway } from '../../test/server/fake-gateway.ts';
+import type { AnswerSink } from '../pipeline/sink.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
 import { createApp } from './app.ts';
 import { listen } from './listener.ts';
@@ -40,4 +41,67 @@ test('beyond its share of connections an address loses idle ones, and is refused
   while (closed.length === 1) await new Promise(setImmediate);
   assert.deepEqual(closed, [idle, refused]);
   assert.match(text, /^HTTP\/1\.1 503 [^]*retry-after: 1[^]*"code":"queue_full"/);
+});
+
+const chat = JSON.stringify({ model: 'fast', messages: [] });
+const post = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${chat.length}\r\n\r\n${chat}`;
+
+/** A listener with two places, of which one is taken by a request. */
+async function startTaken(t: TestContext, answer: (sink: AnswerSink) => void) {
+  const gateway = createFakeGateway();
+  gateway.answer = (_, sink) => answer(sink);
+  const { handle, answerBroken } = createApp({ gateway, random: createSeededRandom(1), boundHost: '127.0.0.1' });
+  const listener = await listen({ host: '127.0.0.1', port: 0, handle, answerBroken, onError: assert.fail, connectionsMax: 2 });
+  const open = (text: string, allowHalfOpen = false): Socket => {
+    const socket = connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen });
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    socket.write(text);
+    return socket;
+  };
+  t.after(() => (listener.destroy(), listener.close()));
+  open(post).pause();
+  while (gateway.requests.length === 0) await new Promise(setImmediate);
+  return { gateway, listener, open };
+}
+
+test('a refused connection is closed in bounded time, whatever its caller goes on to send', async (t) => {
+  const { gateway, open } = await startTaken(t, () => {});
+  const refused = open(post, true).resume();
+  let isClosed = false;
+  refused.on('close', () => (isClosed = true));
+  const startedAt = performance.now();
+  while (!isClosed && performance.now() - startedAt < 10_000) {
+    refused.write(post);
+    for (let turn = 0; turn < 100; turn++) await new Promise(setImmediate);
+  }
+  assert.ok(isClosed);
+  assert.equal(gateway.requests.length, 1);
+});
+
+test('a connection on which an answer is still flushed makes no room for another one', async (t) => {
+  const { gateway, open } = await startTaken(t, (sink) => {
+    sink.head(200, ['content-type', 'application/json']);
+    sink.end(Buffer.alloc(24 * 1024 ** 2, 'x'));
+  });
+  while (gateway.heldBytes === 0) await new Promise(setImmediate);
+  const refused = open(post);
+  let text = '';
+  refused.on('data', (piece) => (text += piece.toString()));
+  await new Promise((resolve) => refused.once('close', resolve));
+  assert.match(text, /^HTTP\/1\.1 503 /);
+  assert.equal(gateway.requests.length, 1);
+});
+
+test('refused connections are broken off with all others', async (t) => {
+  const { listener, open } = await startTaken(t, () => {});
+  // It keeps its side open and reads nothing, so that its refusal lasts.
+  const refused = open(post, true);
+  await new Promise((resolve) => refused.once('data', resolve));
+  refused.pause();
+  const startedAt = performance.now();
+  const closed = listener.close();
+  listener.destroy();
+  await closed;
+  assert.ok(performance.now() - startedAt < 800, 'not only once the refusal has had its time');
 });

@@ -22,6 +22,12 @@ export function credentialOf(exchange: Exchange, isChecked: boolean): string | n
   return credential;
 }
 
+/** The name of the header that the credential stands in. */
+export function credentialHeaderOf(exchange: Exchange, credential: string | null): string {
+  const name = credential === null ? undefined : keyHeaders.find((key) => exchange.header(key) === credential);
+  return name === undefined || bearerOf(exchange) === credential ? 'authorization' : name;
+}
+
 /** What stands after `Bearer` in the authorization header; null: nothing does. */
 export function bearerOf(exchange: Exchange): string | null {
   const value = exchange.header('authorization');

@@ -31,7 +31,7 @@ export interface Exchange extends AnswerSink, Caller {
    * throws, or with `CallerLeft`.
    */
   readBody(gate: BodyGate): Promise<ReceivedBody>;
-  /** Headers that the answer carries beside its own, whoever gives it. */
+  /** Headers that every answer carries beside its own. */
   addHeaders(headers: HeaderPairs): void;
   /** Nothing more of the body is wanted: `readBody` rejects with this error. */
   stopBody(error: Error): void;

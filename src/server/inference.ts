@@ -4,15 +4,19 @@ import type { Instant } from '../core/clock.ts';
 import type { Priority, RequestFacts } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/gateway-request.ts';
+import type { AnswerSink } from '../pipeline/sink.ts';
+import { agentRoleOf } from '../wire/agent-role.ts';
+import { programOf } from '../wire/clients.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
-import type { DecodedRequest, Dialect } from '../wire/dialect.ts';
+import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import { FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
+import { credentialHeaderOf } from './credential.ts';
 import type { Exchange, ReceivedBody } from './exchange.ts';
 import { decodeLarge, joinBody } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
@@ -28,21 +32,37 @@ const byteReserve: Readonly<Record<Priority, number>> = { high: 0, normal: 1 / 8
 
 /** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
 export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'embeddings', path: string) {
-  return (call: Call): Promise<void> =>
-    withBody(call, (bytes, arrival) => {
-      const run = (decoded: DecodedRequest): Promise<void> => {
-        if (!decoded.ok)
-          throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-        const { facts, body } = decoded;
-        requireModel(call, facts.model);
-        if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
-        return submit(call, { dialect, facts, body, path, ...arrival });
-      };
-      const isLarge = bytes.length > JOINED_BYTES_MAX;
-      return isLarge
-        ? decodeLarge(dialect, operation, bytes, call.gateway.slices).then(run)
-        : run(decodeRequest(dialect, operation, bytes));
-    });
+  return (call: Call): Promise<void> => {
+    // Anthropic's SDK marks beta requests in the query.
+    const query = dialect.protocol === 'anthropic' ? call.place.query : '';
+    return withBody(call, (bytes, arrival) => decodeAndSubmit(call, { dialect, operation, path: path + query }, bytes, arrival));
+  };
+}
+
+interface Inference {
+  readonly dialect: Dialect;
+  readonly operation: 'chat' | 'completions' | 'embeddings';
+  /** The one below the provider's base URL. */
+  readonly path: string;
+  /** What the caller's path says. Default: nothing. */
+  readonly pathFacts?: PathFacts;
+  readonly history?: GatewayRequest['history'];
+  readonly wrap?: Submission['wrap'];
+}
+
+export function decodeAndSubmit(call: Call, asked: Inference, bytes: Uint8Array, arrival: Arrival): Promise<void> {
+  const { dialect, operation, path, pathFacts, history, wrap } = asked;
+  const run = (decoded: DecodedRequest): Promise<void> => {
+    if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
+    const { facts, body } = decoded;
+    requireModel(call, facts.model);
+    if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
+    return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
+  };
+  const isLarge = bytes.length > JOINED_BYTES_MAX;
+  return isLarge
+    ? decodeLarge(dialect, operation, bytes, call.gateway.slices, pathFacts).then(run)
+    : run(decodeRequest(dialect, operation, bytes, pathFacts));
 }
 
 export interface Arrival {
@@ -55,6 +75,9 @@ interface Submission extends Arrival {
   readonly facts: RequestFacts;
   readonly body: RequestBody;
   readonly path: string;
+  readonly history?: GatewayRequest['history'];
+  /** Stands between the engine and the caller. */
+  readonly wrap?: ((sink: AnswerSink) => AnswerSink) | undefined;
 }
 
 /** Reads settings and body, lets `run` go on, and gives the room for the body back on every path. */
@@ -62,17 +85,17 @@ export async function withBody(call: Call, run: (bytes: Uint8Array, arrival: Arr
   const { app, gateway, exchange } = call;
   const receivedAt = gateway.clock.now();
   const settings = readSettings(exchange, gateway.config.policy);
-  // A deadline of the caller's own bounds its upload too; the policy's may be another for the model, which nobody knows yet.
+  // A deadline of the caller's own bounds its upload too; the policy's may depend on the model, which is not known yet.
   const endsAt = settings.deadlineGiven ? receivedAt + settings.deadlineMs : Infinity;
   const reserve = byteReserve[settings.priority ?? call.client!.priority];
   const allowance = new BodyAllowance(gateway, exchange, { holder: call.holder, reserve, endsAt }, app.stalls);
   try {
-    app.stalls.add(allowance);
+    allowance.watch();
     let body: ReceivedBody;
     try {
       body = await readDecodedBody(exchange, allowance, app.decoders);
     } finally {
-      app.stalls.remove(allowance);
+      allowance.unwatch();
     }
     await run(body instanceof Uint8Array ? body : await joinBody(body, gateway.slices), { receivedAt, settings });
   } finally {
@@ -98,9 +121,12 @@ export function requireModels(call: Call, { names, unreadable }: ModelNames): vo
 }
 
 /** Hands the request to the engine, which ends the exchange whatever happens. */
-export function submit(call: Call, { dialect, facts, body, path, receivedAt, settings }: Submission): Promise<void> {
+export function submit(call: Call, { dialect, facts, body, path, history, wrap, receivedAt, settings }: Submission): Promise<void> {
   const { exchange } = call;
   const client = call.client!;
+  const program = programOf(exchange);
+  const sessionKey = sessionKeyOf(exchange, facts.cacheKey);
+  const role = agentRoleOf(exchange, program, sessionKey !== null);
   const waiting = waitingOf(settings, facts.stream && facts.operation !== 'bytes');
   const request: GatewayRequest = {
     id: call.id,
@@ -110,22 +136,26 @@ export function submit(call: Call, { dialect, facts, body, path, receivedAt, set
     facts,
     body,
     client,
-    priority: choosePriority(settings.priority, facts, client),
+    program,
+    priority: choosePriority(settings.priority, facts, client, role, call.gateway.config.policy.agents),
     receivedAt,
     deadline: receivedAt + waiting.deadlineMs,
     deadlineGiven: waiting.deadlineGiven,
     keepAliveMaxMs: waiting.keepAliveMaxMs,
     fallback: settings.fallback,
     callerCredential: call.credential,
-    sessionKey: sessionKeyOf(exchange, facts.cacheKey),
+    callerCredentialHeader: credentialHeaderOf(exchange, call.credential),
+    sessionKey,
     forwardHeaders: forwardHeadersOf(exchange, forwardedIn(call.gateway.config)),
     caller: exchange,
     idempotencyKey: settings.idempotencyKey,
     cache: settings.cache,
     unknownHeaders: settings.unknownHeaders,
+    history,
   };
   call.handedOver = true;
-  return call.gateway.handle(request, call.app.simulated ? markSimulated(exchange) : exchange);
+  const sink = call.app.simulated ? markSimulated(exchange) : exchange;
+  return call.gateway.handle(request, wrap?.(sink) ?? sink);
 }
 
 function forwardedIn(config: Config): readonly string[] {

@@ -38,11 +38,17 @@ export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<
 
 const NO_BYTES = new Uint8Array(0);
 
-export async function decodeLarge(dialect: Dialect, operation: Operation, input: Uint8Array, slices: SlicedWork): Promise<DecodedRequest> {
+export async function decodeLarge(
+  dialect: Dialect,
+  operation: Operation,
+  input: Uint8Array,
+  slices: SlicedWork,
+  path = NO_PATH_FACTS,
+): Promise<DecodedRequest> {
   const bytes = withoutMark(input);
   const scan = new ObjectScan();
   scan.begin(bytes);
   let limit = 0;
   await slices.run(() => scan.run((limit += SCAN_BYTES)));
-  return dialect.request.decode(operation, bytes, scan.take(), NO_PATH_FACTS);
+  return dialect.request.decode(operation, bytes, scan.take(), path);
 }

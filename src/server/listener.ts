@@ -6,8 +6,8 @@ import type { ExchangeHandler } from './exchange.ts';
 import { probeCaller } from './half-closed.ts';
 import { NodeExchange, openExchanges, type TrackedSocket } from './node-exchange.ts';
 import { takeTurn } from './pipelined.ts';
-import { headFault } from './request-head.ts';
-import { refuseBroken, refuseHead, refusesMore, type AnswerBroken } from './refusals.ts';
+import { headFault, wantedProtocol } from './request-head.ts';
+import { refuseBroken, refuseHead, refuseUpgrade, refusesMore, type AnswerBroken } from './refusals.ts';
 
 /** Longer than the 60 s of common load balancers, so that it is they who hang up on an idle connection, never we. */
 const keepAliveTimeoutMs = 75_000;
@@ -24,8 +24,10 @@ export interface ListenerOptions {
   readonly answerBroken: AnswerBroken;
   /** Open connections; default `CONNECTIONS_MAX`. */
   readonly connectionsMax?: number;
-  /** A connection could not be taken (too many open files, …); those that are open go on. */
+  /** A connection could not be accepted; those that are open go on. */
   readonly onError: (error: Error) => void;
+  /** A connection was accepted. */
+  readonly onConnection?: () => void;
 }
 
 export interface Listener {
@@ -41,7 +43,7 @@ export interface Listener {
 
 /** Starts to listen; rejects with Node's own error (`EADDRINUSE`, `EACCES`, …) where that can't be. */
 export function listen(options: ListenerOptions): Promise<Listener> {
-  const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isIdle);
+  const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isDisposable);
   const state: ListenerState = { handle: options.handle, connections, windingDown: false };
   const server = createServer({
     keepAliveTimeout: keepAliveTimeoutMs,
@@ -51,7 +53,10 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     // It is asked for below, in our own words.
     requireHostHeader: false,
   });
-  server.on('connection', (socket) => trackConnection(socket, state, options.answerBroken));
+  server.on('connection', (socket) => {
+    options.onConnection?.();
+    trackConnection(socket, state, options.answerBroken);
+  });
   (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
   server.on('timeout', probeOrClose);
   const { answerBroken } = options;
@@ -67,6 +72,7 @@ export function listen(options: ListenerOptions): Promise<Listener> {
     if (refusesMore(request)) return;
     const fault = headFault(request);
     if (fault !== null) return refuseHead(request, response, answerBroken(400, fault));
+    if (request.headers.upgrade !== undefined && wantedProtocol(request) !== null) return refuseUpgrade(request, response, answerBroken);
     takeTurn(new NodeExchange(request, response, state, awaitsContinue), response, state.handle);
   }
 
@@ -101,7 +107,7 @@ function toListener(server: Server, state: ListenerState, host: string): Listene
         NetServer.prototype.close.call(server, () => resolve());
       }),
     destroy() {
-      for (const socket of state.connections.all) socket.destroy();
+      server.closeAllConnections();
     },
   };
 }
@@ -129,6 +135,11 @@ function probeOrClose(socket: Socket): void {
 /** Ends every connection on which no answer is owed, once it has flushed the last one. */
 function closeIdle({ connections }: ListenerState): void {
   for (const socket of connections.all) if (isIdle(socket)) socket.destroySoon();
+}
+
+/** It can be closed at once: idle, and no part of an answer is left to flush. */
+function isDisposable(socket: TrackedSocket): boolean {
+  return isIdle(socket) && socket.writableLength === 0;
 }
 
 /** No answer is owed on it. */

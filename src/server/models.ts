@@ -11,6 +11,8 @@ export async function listModels(call: Call): Promise<void> {
   if (call.protocol === 'anthropic') {
     const data = models.map(toAnthropic);
     call.sendJson(200, { data, has_more: false, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null });
+  } else if (call.protocol === 'gemini') {
+    call.sendJson(200, { models: models.map(toGemini) });
   } else {
     call.sendJson(200, { object: 'list', data: models.map(toOpenai) });
   }
@@ -21,11 +23,17 @@ export async function showModel(call: Call): Promise<void> {
   const id = call.place.rest;
   const model = await call.gateway.findModel(call.client!, id);
   if (model === null) throw new BreakwaterError('model_not_found', `there is no model ${JSON.stringify(id)} here`, { param: 'model' });
-  call.sendJson(200, call.protocol === 'anthropic' ? toAnthropic(model) : toOpenai(model));
+  const shape = call.protocol === 'anthropic' ? toAnthropic : call.protocol === 'gemini' ? toGemini : toOpenai;
+  call.sendJson(200, shape(model));
 }
 
 function toOpenai({ id, ownedBy }: ModelEntry) {
   return { id, object: 'model', created, owned_by: ownedBy };
+}
+
+function toGemini({ id }: ModelEntry) {
+  const supportedGenerationMethods = ['generateContent', 'streamGenerateContent', 'countTokens'];
+  return { name: `models/${id}`, displayName: id, supportedGenerationMethods };
 }
 
 function toAnthropic({ id }: ModelEntry) {

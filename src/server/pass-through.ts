@@ -1,5 +1,6 @@
 /** Requests that are passed on as bytes: audio, images, moderations, rerank, and the paths listed in `server.passThrough`. */
-import { DIALECTS } from '../wire/dialects.ts';
+import type { Dialect } from '../wire/dialect.ts';
+import { DIALECTS, dialectOf } from '../wire/dialects.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { RequestFacts } from '../core/request.ts';
 import type { PassThroughConfig } from '../gateway/config/index.ts';
@@ -9,26 +10,49 @@ import { PassedBodyScan, type ReadPassed } from '../wire/passed-body.ts';
 import type { PassedBody, RequestBody } from '../wire/request-body.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
-import { requireModel, requireModels, submit, withBody } from './inference.ts';
+import { requireModel, requireModels, submit, withBody, type Arrival } from './inference.ts';
 import { encodePath } from './path.ts';
 
 /** Passes the request on to the target of the model that its JSON or multipart body names. */
 export function passBytes(call: Call): Promise<void> {
   refuseModelInQuery(call);
-  return withBody(call, async (bytes, arrival) => {
-    const contentType = call.exchange.header('content-type') ?? null;
-    const read = await readBody(call, contentType, bytes);
-    const { passed, others } = accept(read);
-    if (passed.model === null) {
-      throw new BreakwaterError('invalid_request', 'the body names no model: it says which target this goes to', { param: 'model' });
-    }
-    const { name } = passed.model;
-    requireModel(call, name);
-    if (call.client!.isLimited) requireModels(call, others());
-    // What was read as JSON is sent as JSON, whatever it was called: a reader of forms would find other fields in it.
-    const body = bodyOf(bytes, passed, isMultipart(contentType) || isJson(contentType) ? contentType : null);
-    return submit(call, { dialect: DIALECTS['openai-chat'], facts: factsOf(name, bytes), body, path: upstreamPath(call), ...arrival });
-  });
+  return withBody(call, (bytes, arrival) => submitBytes(call, DIALECTS['openai-chat'], bytes, arrival));
+}
+
+/** The same for a body that is here. `decoded`: the conversation that it holds, whose opaque pieces are minded; null: none. */
+export async function submitBytes(
+  call: Call,
+  dialect: Dialect,
+  bytes: Uint8Array,
+  arrival: Arrival,
+  decoded: RequestBody | null = null,
+): Promise<void> {
+  const contentType = call.exchange.header('content-type') ?? null;
+  const read = await readBody(call, contentType, bytes);
+  const { passed, others } = accept(read);
+  if (passed.model === null) {
+    throw new BreakwaterError('invalid_request', 'the body names no model: it says which target this goes to', { param: 'model' });
+  }
+  const { name } = passed.model;
+  requireModel(call, name);
+  if (call.client!.isLimited) requireModels(call, others());
+  // What was read as JSON is sent as JSON, whatever it was called: a reader of forms would find other fields in it.
+  const body = bodyOf(bytes, passed, isMultipart(contentType) || isJson(contentType) ? contentType : null);
+  const opened = decoded === null ? body : { ...body, members: decoded.members, opaque: decoded.opaque === true };
+  return submit(call, { dialect, facts: factsOf(name, bytes), body: opened, path: upstreamPath(call), ...arrival });
+}
+
+/** A JSON body that is passed on for a model which the path names. */
+export async function readPassedJson(call: Call, dialect: Dialect, model: string, bytes: Uint8Array): Promise<Passed> {
+  const { passed, others } = accept(await readBody(call, 'application/json', bytes));
+  if (call.client!.isLimited) requireModels(call, others());
+  return { dialect, facts: factsOf(model, bytes), body: bodyOf(bytes, passed, 'application/json') };
+}
+
+interface Passed {
+  readonly dialect: Dialect;
+  readonly facts: RequestFacts;
+  readonly body: RequestBody;
 }
 
 /** Passes the request on to the provider that the config names for its path. */
@@ -51,7 +75,8 @@ export function passListed(call: Call, entry: PassThroughConfig): Promise<void> 
     // An empty model: the provider's own business, and the body is left as it is.
     const target = `${entry.provider}/${model ?? ''}`;
     const body = bodyOf(bytes, read.ok ? passed : null, contentType);
-    return submit(call, { dialect: DIALECTS['openai-chat'], facts: factsOf(target, bytes), body, path: upstreamPath(call), ...arrival });
+    const dialect = dialectOf(call.gateway.config.providers[entry.provider]!.protocol);
+    return submit(call, { dialect, facts: factsOf(target, bytes), body, path: upstreamPath(call), ...arrival });
   });
 }
 

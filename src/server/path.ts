@@ -31,8 +31,12 @@ export function encodePath(path: string): string {
   return encodeURI(path).replaceAll('?', '%3F').replaceAll('#', '%23');
 }
 
+/** Anthropic's paths below a prefix, as other gateways have them. */
+const ANTHROPIC_ALIAS = /^\/anthropic\/v1\/(?:messages|models)(?:\/|$)/;
+
 /** The spelling under which the table knows an API path: one `/v1` in front. */
 export function withVersion(path: string): string {
+  if (ANTHROPIC_ALIAS.test(path)) return path.slice('/anthropic'.length);
   if (path.startsWith('/v1/v1/')) return path.slice('/v1'.length);
   return path.startsWith('/v1/') ? path : `/v1${path}`;
 }

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { BreakwaterError } from '../core/errors.ts';
+import { systemClock } from '../gateway/system-clock.ts';
 import type { HeaderPairs } from '../pipeline/sink.ts';
 import { CallerLeft } from './exchange.ts';
 import { openExchanges, type TrackedSocket } from './node-exchange.ts';
@@ -33,6 +34,12 @@ export function refusesMore(request: IncomingMessage): boolean {
 export function refuseHead(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {
   (request.socket as RefusedSocket)[refused] = true;
   response.writeHead(status, [...headers, 'connection', 'close']).end(body);
+}
+
+/** Refuses to change to another protocol, and names the one that is served. */
+export function refuseUpgrade(request: IncomingMessage, response: ServerResponse, answerBroken: AnswerBroken): void {
+  const { status, headers, body } = answerBroken(426, 'this server speaks HTTP/1.1 only: send the request without an Upgrade header');
+  refuseHead(request, response, { status, headers: [...headers, 'upgrade', 'HTTP/1.1'], body });
 }
 
 /** Refuses what the parser could not read, in its turn, and ends the connection. */
@@ -81,5 +88,7 @@ function writeRefusal(socket: Socket, { status, headers, body }: Answer): void {
   let head = `HTTP/1.1 ${status} ${reasons[status] ?? 'Refused'}\r\nconnection: close\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
   socket.end(`${head}\r\n${Buffer.from(body).toString('latin1')}`, 'latin1');
-  socket.setTimeout(readRefusalMs, () => socket.destroy());
+  // Not the socket's own timeout, which starts anew with whatever the caller sends. Sockets are the system's, whatever clock the engine uses.
+  const timer = systemClock.schedule(readRefusalMs, () => socket.destroy());
+  socket.once('close', () => timer.cancel());
 }

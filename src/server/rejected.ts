@@ -1,14 +1,5 @@
-import type { Instant } from '../core/clock.ts';
-import type { BreakwaterError } from '../core/errors.ts';
-import type { RejectedEvent } from '../core/events.ts';
-import type { Operation, Protocol } from '../core/request.ts';
-
-export interface RejectedRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly protocol: Protocol;
-  readonly client: string | null;
-}
+import type { RejectedRequest } from '../pipeline/received.ts';
+import type { Operation } from '../core/request.ts';
 
 const operations: Readonly<Record<string, Operation>> = {
   '/v1/chat/completions': 'chat',
@@ -16,18 +7,7 @@ const operations: Readonly<Record<string, Operation>> = {
   '/v1/embeddings': 'embeddings',
 };
 
-/** A request that the server turns away before the engine has seen it. */
-export function rejectedEvent(requestId: string, at: Instant, error: BreakwaterError, request: RejectedRequest): RejectedEvent {
-  const { status, code, message } = error;
-  return {
-    type: 'rejected',
-    requestId,
-    at,
-    status,
-    code,
-    message,
-    ...request,
-    operation: operations[request.path] ?? 'bytes',
-    model: null,
-  };
+/** A request of which no more is known than its head: the server turns it away before its body is read. */
+export function rejectedByHead(head: Omit<RejectedRequest, 'operation' | 'model'>): RejectedRequest {
+  return { ...head, operation: operations[head.path] ?? 'bytes', model: null };
 }

@@ -19,6 +19,16 @@ export function headFault(request: IncomingMessage): string | null {
   return url === undefined || url.charCodeAt(0) === 0x2f ? null : targetFault(url, host);
 }
 
+/**
+ * The protocol that the caller wants to change to (RFC 9110 7.8); null: none. HTTP/2 without TLS is not among them: Java's client offers it
+ * with every first request, and is served over HTTP/1.1 where the offer is ignored.
+ */
+export function wantedProtocol({ httpVersion, headers }: IncomingMessage): string | null {
+  const { upgrade, connection } = headers;
+  if (upgrade === undefined || upgrade === '' || httpVersion === '1.0' || !/(^|,)\s*upgrade\s*(,|$)/i.test(connection ?? '')) return null;
+  return /^h2c$/i.test(upgrade.trim()) ? null : upgrade;
+}
+
 /** Node keeps the first one without a word (RFC 9112 3.2). */
 function hasTwoHosts(rawHeaders: readonly string[]): boolean {
   let count = 0;

@@ -23,6 +23,41 @@ for (const [story, fields, headers, expected] of priorities) {
   });
 }
 
+const roles: [string, object, Record<string, string>, string, object?][] = [
+  ['the client’s own for the main loop', {}, { 'x-claude-code-request-class': 'main' }, 'normal'],
+  ['the client’s own for a compaction', {}, { 'x-claude-code-request-class': 'compaction' }, 'normal'],
+  ['one lower for a sub-agent', {}, { 'x-claude-code-request-class': 'subagent' }, 'low'],
+  ['one lower for a workflow', { service_tier: 'priority' }, { 'x-claude-code-request-class': 'workflow' }, 'low'],
+  ['low for a side task', {}, { 'x-claude-code-request-class': 'auxiliary' }, 'low'],
+  ['the client’s own for a class that is not known', {}, { 'x-claude-code-request-class': 'emperor' }, 'normal'],
+  ['one lower for an agent that another one started', {}, { 'x-session-id': 'b', 'x-parent-session-id': 'a' }, 'low'],
+  ['by header whatever the agent says', {}, { 'x-breakwater-priority': 'normal', 'x-claude-code-request-class': 'auxiliary' }, 'normal'],
+  ['as policy.agents says', {}, { 'x-claude-code-request-class': 'subagent' }, 'normal', { subagent: 'client' }],
+  [
+    'never above what the client may have, whatever policy.agents says',
+    {},
+    { 'x-claude-code-request-class': 'main' },
+    'normal',
+    { main: 'high' },
+  ],
+];
+
+for (const [story, fields, headers, expected, agents = {}] of roles) {
+  bothWays(`the priority is ${story}`, { config: { clients: [...clients], policy: { agents } } }, async ({ fetch, gateway }) => {
+    assert.equal((await fetch('/v1/chat/completions', chat(fields, { 'x-api-key': 'web-key-1234', ...headers }))).status, 200);
+    assert.equal(gateway.requests[0]?.priority, expected);
+  });
+}
+
+bothWays(
+  'a sub-agent of a client of the lowest priority has that priority',
+  { config: { clients: [...clients] } },
+  async ({ fetch, gateway }) => {
+    await fetch('/v1/chat/completions', chat({}, { 'x-api-key': 'nightly-key', 'x-claude-code-request-class': 'subagent' }));
+    assert.equal(gateway.requests[0]?.priority, 'low');
+  },
+);
+
 bothWays('without clients any priority may be asked for', {}, async ({ fetch, gateway }) => {
   await fetch('/v1/chat/completions', chat({}, { 'x-breakwater-priority': 'high' }));
   await fetch('/v1/chat/completions', chat({ service_tier: 'priority' }));

@@ -3,6 +3,7 @@ import type { Policy } from '../gateway/config/index.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { PRIORITIES, type Priority, type RequestFacts } from '../core/request.ts';
 import type { KnownClient } from '../gateway/gateway.ts';
+import type { AgentRole } from '../wire/agent-role.ts';
 import type { Exchange } from './exchange.ts';
 
 export interface RequestSettings {
@@ -76,10 +77,29 @@ function readKey(exchange: Exchange): string | null {
   return key;
 }
 
-/** The header's, else what the service tier means, else the client's; never above what the client may have. */
-export function choosePriority(asked: Priority | null, facts: RequestFacts, client: KnownClient): Priority {
-  const wish = asked ?? priorityOfTier(facts.serviceTier) ?? client.priority;
-  return PRIORITIES.indexOf(wish) < PRIORITIES.indexOf(client.maxPriority) ? client.maxPriority : wish;
+/**
+ * The header's, else what the service tier means, else the client's, which the part that the request has in an agent's run may change;
+ * never above what the client may have.
+ */
+export function choosePriority(
+  asked: Priority | null,
+  facts: RequestFacts,
+  client: KnownClient,
+  role: AgentRole | null,
+  agents: Policy['agents'],
+): Priority {
+  if (asked !== null) return allowed(asked, client);
+  const own = allowed(priorityOfTier(facts.serviceTier) ?? client.priority, client);
+  return role === null ? own : allowed(priorityOfRole(own, agents[role]), client);
+}
+
+function allowed(wish: Priority, { maxPriority }: KnownClient): Priority {
+  return PRIORITIES.indexOf(wish) < PRIORITIES.indexOf(maxPriority) ? maxPriority : wish;
+}
+
+function priorityOfRole(own: Priority, setting: Policy['agents'][AgentRole]): Priority {
+  if (setting === 'client') return own;
+  return setting === 'lower' ? (PRIORITIES[PRIORITIES.indexOf(own) + 1] ?? own) : setting;
 }
 
 function priorityOfTier(tier: string | null): Priority | null {

@@ -74,19 +74,17 @@ bothWays('an unknown path is a 404 in JSON, and never reaches the engine', {}, a
 });
 
 bothWays("paths of later versions say so in their own protocol's shape", {}, async ({ fetch }) => {
-  for (const path of ['/v1/messages', '/messages', '/v1/v1/messages', '/anthropic/v1/messages', '/v1/messages/count_tokens']) {
-    const response = await fetch(path, chat());
-    assert.equal(response.status, 404);
-    const body = (await response.json()) as { type: string; error: { type: string; message: string }; request_id: string };
-    assert.equal(body.type, 'error');
-    assert.equal(body.error.type, 'not_found_error');
-    assert.match(body.error.message, /not available in this version/);
-    assert.equal(body.request_id, response.headers.get('x-request-id'));
-  }
-  const gemini = await fetch('/v1beta/models/gemini-pro:generateContent', chat());
+  const batches = await fetch('/v1/messages/batches', chat());
+  assert.equal(batches.status, 404);
+  const body = (await batches.json()) as { type: string; error: { type: string; message: string }; request_id: string };
+  assert.equal(body.type, 'error');
+  assert.equal(body.error.type, 'not_found_error');
+  assert.match(body.error.message, /not available in this version/);
+  assert.equal(body.request_id, batches.headers.get('x-request-id'));
+  const gemini = await fetch('/v1beta/models/gemini-pro:predict', chat());
   const { error } = (await gemini.json()) as { error: { code: number; status: string; message: string } };
   assert.deepEqual([error.code, error.status], [404, 'NOT_FOUND']);
-  for (const path of ['/v1/responses', '/responses/resp_1/cancel', '/v1/files', '/v1/batches/b/cancel', '/admin/usage']) {
+  for (const path of ['/responses/resp_1/cancel', '/v1/files', '/v1/batches/b/cancel', '/admin/usage']) {
     const response = await fetch(path);
     assert.match(await response.text(), /not available in this version/, path);
   }
@@ -160,6 +158,23 @@ overSocket('what HTTP forbids is refused in JSON', {}, async ({ origin }) => {
     const answer = await rawExchange(origin, text);
     assert.match(answer, new RegExp(`^HTTP/1\\.1 ${status} [^]*"code":"invalid_request"`), text.slice(0, 200));
     assert.equal(answer.match(/HTTP\/1\.1 /g)?.length, 1, text.slice(0, 200));
+  }
+});
+
+overSocket('a request to change the protocol is answered 426 on every path', {}, async ({ origin, gateway }) => {
+  const upgrade = 'HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n';
+  for (const target of ['GET /', 'GET /v1/realtime', 'POST /v1/chat/completions', 'GET /health/live', 'GET /nowhere']) {
+    const answer = await rawExchange(origin, `${target} ${upgrade}`);
+    assert.match(answer, /^HTTP\/1\.1 426 [^]*upgrade: HTTP\/1\.1\r\n[^]*connection: close\r\n[^]*"code":"invalid_request"/, target);
+    assert.equal(answer.match(/HTTP\/1\.1 \d/g)?.length, 1, target);
+  }
+  assert.equal(gateway.requests.length, 0);
+});
+
+overSocket('an offer of HTTP/2, or an Upgrade header that is not for this connection, is ignored', {}, async ({ origin }) => {
+  for (const head of ['Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c', 'Connection: close\r\nUpgrade: websocket']) {
+    const answer = await rawExchange(origin, `GET /health/live HTTP/1.1\r\nHost: localhost\r\n${head}\r\n\r\n`);
+    assert.match(answer, /^HTTP\/1\.1 200 /, head);
   }
 });
 

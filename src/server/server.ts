@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { createApp, type AppOptions } from './app.ts';
+import { DescriptorWatch } from './descriptor-watch.ts';
 import { drain } from './drain.ts';
 import { listen } from './listener.ts';
 
@@ -21,18 +22,22 @@ export async function startServer({ clock, ...options }: ServerOptions): Promise
   const { port } = gateway.config.server;
   const host = gateway.config.server.host.replace(/^\[(.*)\]$/, '$1');
   const app = createApp({ ...options, boundHost: host });
-  const listener = await listen({ host, port, handle: app.handle, answerBroken: app.answerBroken, onError: warn });
+  const listener = await listen({
+    host,
+    port,
+    handle: app.handle,
+    answerBroken: app.answerBroken,
+    onError: (error) => watch.noteError(error),
+    onConnection: () => watch.noteConnection(),
+  });
+  const watch = new DescriptorWatch(clock, (message) => gateway.events.emit({ type: 'warning', at: clock.now(), message }));
   let draining: Promise<void> | null = null;
-
-  function warn(error: Error): void {
-    gateway.events.emit({ type: 'warning', at: clock.now(), message: 'a connection could not be taken', detail: error.message });
-  }
 
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`,
     port: listener.port,
     drain() {
-      draining ??= drain({ app, gateway, listener, clock, timeoutMs: gateway.config.server.drainTimeout });
+      draining ??= drain({ app, gateway, listener, clock, timeoutMs: gateway.config.server.drainTimeout }).finally(() => watch.close());
       return draining;
     },
   };

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { chat, overSocket, type Stage } from '../../test/server/both-ways.ts';
 
 interface Raw {
@@ -79,6 +80,21 @@ overSocket('a body must bring 64 KB a minute', {}, async (stage, t) => {
   await new Promise(setImmediate);
   assert.equal(steady.closed(), false);
   assert.equal(gateway.heldBytes, 10 + 59 * 1500);
+});
+
+overSocket('a body that has come whole does not stand still while it is decoded', {}, async (stage, t) => {
+  const { gateway } = stage;
+  const body = gzipSync(`{"model":"fast","messages":[]${' '.repeat(4 * 1024 ** 2)}}`);
+  const raw = open(t, stage, upload(body.length, 0, 'Content-Encoding: gzip'));
+  raw.socket.write(body);
+  await until(() => gateway.heldBytes > body.length, 'a decoded piece');
+  const held = gateway.heldBytes;
+  gateway.clock.advance(61_000);
+  assert.equal(gateway.heldBytes, held);
+  await new Promise((resolve) => raw.socket.once('data', resolve));
+  assert.match(raw.received(), /^HTTP\/1\.1 200 /);
+  assert.doesNotMatch(raw.received(), /connection: close/i);
+  await until(() => gateway.heldBytes === 0, 'nothing held');
 });
 
 overSocket(

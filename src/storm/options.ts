@@ -93,9 +93,9 @@ export interface StormFault {
   ms?: number;
   /** Why an answer ends, in the dialect's own word, for `finish-reason` and `blocked`. */
   finish?: string;
-  /** Field named by `400-parameter`. Default `temperature`. */
+  /** Field named by `400-parameter`, default `temperature`; of a tool call its name. */
   param?: string;
-  /** Message instead of the kind's own. */
+  /** Message instead of the kind's own; of a tool call its arguments as JSON. */
   message?: string;
 }
 

@@ -48,7 +48,7 @@ export interface Telemetry {
   update(change: { readonly level?: LogLevel; readonly secrets?: readonly string[] }): void;
   /** Opens the requests file anew, after a rotation by rename. */
   reopen(): void;
-  /** Resolves when what was told so far is written or lost, after a second and a half at most. */
+  /** Resolves when what was recorded so far is written or lost, after a second and a half at most. */
   flush(): Promise<void>;
   /** Flushes and lets go of the files; the log takes no more lines. */
   close(): Promise<void>;

@@ -26,7 +26,7 @@ export interface Trace {
 export interface TraceBounds {
   /** Finished requests kept. Default 1,000. */
   readonly finishedMax?: number;
-  /** Requests kept that were turned away. Default 500: whoever floods us with them must not displace the others. */
+  /** Requests kept that were turned away. Default 500; apart from the others, so that a flood of them displaces none. */
   readonly rejectedMax?: number;
   /** Running requests kept; the oldest is given up first. Default 10,000. */
   readonly runningMax?: number;

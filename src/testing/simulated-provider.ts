@@ -30,6 +30,8 @@ export interface ProviderBehaviour {
   readonly firstTokenMs?: Spread;
   /** On top, for every thousand tokens of input. Default 0. */
   readonly msPerThousandInput?: number;
+  /** Prompts are processed one after the other, each for so long, before the first token. Default: all at once, in no time. */
+  readonly prefillMs?: number;
   /** Pace of one answer. Default p50 60, p95 90. */
   readonly tokensPerSecond?: Spread;
   /** Length of an answer that nobody bounds, in tokens. Default p50 150, p95 600. */
@@ -136,6 +138,8 @@ export class SimulatedProvider {
   behaviour: ProviderBehaviour;
   readonly #parts: ProviderParts;
   readonly #accounts = new Map<string, LimitAccount>();
+  /** When the prompts that have arrived are processed. */
+  #prefilledAt: Instant = -Infinity;
 
   constructor(behaviour: ProviderBehaviour, parts: ProviderParts) {
     this.name = parts.name;
@@ -233,7 +237,7 @@ export class SimulatedProvider {
     const behaviour = this.#behaviourOf(ask.model);
     const { firstTokenMs, tokensPerSecond } = ask.stream ? behaviour : { ...behaviour, ...behaviour.plain };
     const own = draw(firstTokenMs ?? DEFAULT_FIRST_TOKEN, random);
-    const firstMs = (own + (msPerThousandInput * ask.inputTokens) / 1000) * slowdown;
+    const firstMs = this.#prefill() + (own + (msPerThousandInput * ask.inputTokens) / 1000) * slowdown;
     const paceMs = (1000 / Math.max(0.1, draw(tokensPerSecond ?? DEFAULT_PACE, random))) * slowdown;
     const workMs = firstMs + paceMs * outputTokens;
     const isBroken = fault !== null && fault.kind !== 'empty';
@@ -252,6 +256,14 @@ export class SimulatedProvider {
     if (ask.isEmbedding) yield* embeddingBody(parts, workMs, fault);
     else if (ask.stream) yield* streamEvents(parts, firstMs, paceMs, isBroken ? fault : null);
     else yield* plainBody(parts, workMs, isBroken ? fault : null);
+  }
+
+  /** How long a prompt that comes now takes, with those before it. */
+  #prefill(): number {
+    const { prefillMs = 0 } = this.behaviour;
+    const now = this.#parts.clock.now();
+    this.#prefilledAt = Math.max(now, this.#prefilledAt) + prefillMs;
+    return this.#prefilledAt - now;
   }
 
   /** Takes from the limits; gives the headers that tell what is left. */

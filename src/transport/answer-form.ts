@@ -10,10 +10,12 @@ export interface AnswerForm {
   readonly wants: 'stream' | 'plain' | 'bytes';
   /** Of bytes: a JSON text is held whole and judged by `read`, and no bytes at all are no answer. */
   readonly judgesBytes: boolean;
+  /** No output was asked for: a complete answer without content is what was wanted. Absent: false. */
+  readonly mayBeEmpty?: boolean;
   /** Reads the answer as events; null: an answer of this kind never is. */
   createReader(): StreamReader | null;
-  /** Judges a whole JSON text. `outline`: of a large one. */
-  read(answer: Uint8Array, outline: JsonOutline | null): ReadResponse;
+  /** Judges a whole JSON text. `outline`: of a large one; `isFolded`: it was made of what a reader gave. */
+  read(answer: Uint8Array, outline: JsonOutline | null, isFolded: boolean): ReadResponse;
   /** A whole JSON text as events. */
   toStream(answer: Uint8Array): Uint8Array;
   /** What decides how long a stream is held back beyond its first content; null: not at all. */
@@ -36,26 +38,37 @@ export interface StreamHold {
 const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 100_000;
 
-/** A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came. */
+/**
+ * A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came; `isFolded`:
+ * it was made of what a reader gave.
+ */
 export function judgeWhole(
   form: AnswerForm,
   whole: Uint8Array,
   known: JsonOutline | null,
+  isFolded: boolean,
 ): { facts: AnswerFacts; bytes: Uint8Array; saidTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
     return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one'), usage: null };
   }
-  const answer = form.read(whole, outline);
+  const answer = form.read(whole, outline, isFolded);
+  const own = answer.converted ?? whole;
   if (answer.ok) {
-    const own = answer.converted ?? whole;
     return { facts: answer.facts, bytes: isStream ? form.toStream(own) : own, saidTokens: answer.saidTokens ?? null };
   }
   const { kind, body } = answer.failure;
+  if (kind === 'empty' && body !== null && form.mayBeEmpty === true) {
+    return { facts: emptyFacts(answer.usage), bytes: isStream ? form.toStream(own) : own, saidTokens: null };
+  }
   // What is empty may be the best there is, if it is an answer at all.
-  const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(whole) : whole;
+  const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(own) : own;
   return { failure: { ...answer.failure, phase: 'answer', body: kept }, usage: answer.usage };
+}
+
+function emptyFacts(usage: TokenUsage | null): AnswerFacts {
+  return { model: null, usage, finishReason: 'length', hasContent: false, toolCallOpen: false };
 }
 
 function outlineOf(whole: Uint8Array): JsonOutline | null {
@@ -90,6 +103,12 @@ export function contentTypeFault(contentType: string | undefined): string | null
   const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
   if (type === 'text/event-stream' || type.endsWith('json') || UNTOLD.has(type)) return null;
   return `the answer has the content type ${type.slice(0, 100)}`;
+}
+
+/** The same for an answer in bytes: it may be anything but a web page. */
+export function pageFault(contentType: string | undefined): string | null {
+  const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
+  return type === 'text/html' || type === 'application/xhtml+xml' ? `the answer has the content type ${type}` : null;
 }
 
 /** True if the body is one JSON text by its content type. */

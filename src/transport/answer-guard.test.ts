@@ -5,6 +5,8 @@ import { HeldBytes } from '../core/held-bytes.ts';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import type { StreamReader } from '../wire/dialect.ts';
+import { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
+import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
 import { AnswerGuard } from './answer-guard.ts';
 import type { AnswerForm } from './answer-form.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
@@ -102,4 +104,19 @@ test('who throws when told of a failure hears that nothing else will be told', (
   guard.onError(new Error('reset'));
   guard.onEnd();
   assert.deepEqual(told, ['sent', 'thrown, over']);
+});
+
+test('a complete stream that is too large for a plain answer fails once, and by no fault of ours', () => {
+  const { told, failures, listener } = listen();
+  const form = formOf({
+    createReader: () => createChatStreamReader({ operation: 'chat', keepUsage: true, maxEventSize: 1e8 }),
+    createFold: () => new StreamFold(),
+  });
+  const guard = new AnswerGuard(createManualClock(), form, limits, listener, new HeldBytes(() => Infinity));
+  guard.onSent();
+  guard.onHeaders(200, { 'content-type': 'text/event-stream' });
+  const last = '"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}';
+  guard.onData(Buffer.from(`data: {"x":[${'0,'.repeat(100_000)}0],${last}\n\ndata: [DONE]\n\n`));
+  assert.deepEqual(told, ['sent', 'failure']);
+  assert.equal(failures[0]!.message, 'a stream of this size is no plain answer');
 });

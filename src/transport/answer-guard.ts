@@ -7,13 +7,14 @@ import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts'
 import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold, StreamPush, StreamReader } from '../wire/dialect.ts';
-import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, sniff } from './answer-form.ts';
+import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './answer-form.ts';
+import { hiddenFailure, mayBeJson, mayHideJson } from './hidden-json.ts';
 import type { AnswerForm } from './answer-form.ts';
 import { MISSING, phaseLimit } from './answer-limits.ts';
 import type { PhaseTimes } from './answer-limits.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import type { Watched, WatchLimit } from './answer-watch.ts';
-import { connectFailure } from './connection-fault.ts';
+import { connectFailure, OWN_EXHAUSTION } from './connection-fault.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
@@ -28,9 +29,6 @@ const PREAMBLE_MAX = 4 * 1024 * 1024;
 const LINGER_MS = 1000;
 /** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
 const STALE_WITHIN_MS = 500;
-
-/** Codes of errors that say nothing of the server: this process or machine is out of descriptors, ports, buffers or memory. */
-const OWN_EXHAUSTION: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, PhaseTimes {
   readonly #clock: Clock;
@@ -57,14 +55,13 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   #decoder: ContentDecoder | null = null;
   /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
   readonly held: HeldAnswer;
-  /** Of a stream for one who asked for a plain answer. */
   #fold: StreamFold | null = null;
   #isError = false;
+  #mayBeJson = false;
   #isCandidate = false;
   #ended = false;
   #endTold = false;
   isPaused = false;
-  /** The upstream's call is over, whatever became of the answer. */
   #upstreamOver = false;
 
   /** What is known of the answer; grows until its end. */
@@ -146,9 +143,10 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     }
     if (this.#isError) return;
     const type = firstValue(headers['content-type']);
-    const fault = this.#form.wants === 'bytes' ? null : contentTypeFault(type);
+    const fault = this.#form.wants === 'bytes' ? pageFault(type) : contentTypeFault(type);
     if (fault !== null) this.#fail('malformed', fault);
     else if (this.#form.judgesBytes && isIdentity(encoding) && isJson(type)) this.#reading = 'plain';
+    else this.#mayBeJson = isIdentity(encoding) && mayHideJson(this.#form, type);
   }
 
   onData(chunk: Uint8Array): void {
@@ -255,8 +253,10 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
 
   #passBytes(chunk: Uint8Array): void {
     this.contentAt = this.#clock.now();
-    this.facts.hasContent = true;
     this.#deliver([chunk]);
+    this.#mayBeJson &&= mayBeJson(this.held.peek());
+    if (this.#mayBeJson) return;
+    this.facts.hasContent = true;
     this.#becomeCandidate();
   }
 
@@ -275,13 +275,14 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     else if (this.held.since === null && this.held.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has a preamble without end');
   }
 
-  /** Events for one who asked for a plain answer: held until they are complete. */
+  /** Events for a plain answer: held until they are complete. `#fail` is not for it: it ends a complete stream, which comes back here. */
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
     this.#fold ??= this.#form.createFold();
     for (const piece of push.pieces) this.#fold.push(piece);
-    if (this.held.isTooLarge || this.#fold.isTooLarge) this.#fail('malformed', 'a stream of this size is no plain answer');
-    else if (push.done) this.#judgeWhole(this.#fold.finish());
+    if (this.held.isTooLarge || this.#fold.isTooLarge)
+      this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
+    else if (push.done) this.#judgeWhole(this.#fold.finish(), true);
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {
@@ -302,14 +303,16 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.held.peek(), this.#clock.epochMs()));
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
-    if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek());
-    if (this.#form.judgesBytes && this.contentAt === 0) return this.#fail('empty', 'the answer has no body');
+    if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek(), false);
+    const hidden = this.#mayBeJson ? hiddenFailure(this.held.peek(), firstValue(this.#headers['content-type'])) : null;
+    if (hidden !== null) return this.#failWith(hidden);
+    if (this.#form.judgesBytes && !this.facts.hasContent && this.held.bytes === 0) return this.#fail('empty', 'the answer has no body');
     this.facts.hasContent = true;
     this.#complete();
   }
 
-  #judgeWhole(whole: Uint8Array): void {
-    const judged = judgeWhole(this.#form, whole, this.held.outline);
+  #judgeWhole(whole: Uint8Array, isFolded: boolean): void {
+    const judged = judgeWhole(this.#form, whole, this.held.outline, isFolded);
     if ('failure' in judged) {
       this.facts.usage = judged.usage ?? this.facts.usage;
       return this.#failWith(judged.failure);
@@ -326,7 +329,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.#endedAt = this.#clock.now();
     this.#decoder?.destroy();
     if (this.#upstreamOver) this.#watch.stop();
-    if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts)) {
+    if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts) && this.#form.mayBeEmpty !== true) {
       this.#watch.stop();
       this.#endTold = true;
       // Without a choice that came to its end it is no answer that anybody could be given.
@@ -374,7 +377,6 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.#failWith(createFailure('malformed', this.#phase, 'the answer could not be read', { status: this.#status }));
   }
 
-  /** For the watch. */
   limitAt(now: Instant): WatchLimit {
     if (this.#ended) return { at: this.#endedAt + LINGER_MS, kind: 'timeout' };
     return phaseLimit(this.#phase, this, this.#limits, now);
@@ -386,7 +388,6 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.expire();
   }
 
-  /** It has been silent for long enough: it fails. */
   expire(): void {
     const silentMs = Math.round(
       this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt),

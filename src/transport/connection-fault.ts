@@ -1,7 +1,9 @@
 /** Names the cause of a connection that could not be opened, and its cure, in words that an operator can act on. */
-
 import type { Failure } from '../core/facts.ts';
 import { createFailure } from '../wire/failure.ts';
+
+/** Codes of errors that say nothing of the server: this process or machine is out of descriptors, ports, buffers or memory. */
+export const OWN_EXHAUSTION: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 interface ConnectionFault {
   /** `self-signed certificate: set NODE_EXTRA_CA_CERTS (DEPTH_ZERO_SELF_SIGNED_CERT)` */

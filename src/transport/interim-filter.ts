@@ -1,5 +1,5 @@
 /**
- * Reads over `100 Continue` answers that nobody asked for (RFC 9110 15.2.1 lets a server send them, and a client must take them):
+ * Skips unrequested `100 Continue` responses (RFC 9110 15.2.1 lets a server send them, and a client must take them):
  * undici takes one for the end of its connection. Only what comes at the beginning of an answer is looked at.
  */
 import type { Socket } from 'node:net';

@@ -133,7 +133,7 @@ class WatchedClient extends ClientClass {
     return this.#clock !== null && this.#clock.now() - this.#idleSince >= IDLE_MIN_MS;
   }
 
-  /** A request goes out. */
+  /** A request is sent. */
   begin(): void {
     this.#filter.arm();
   }
@@ -232,7 +232,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
   };
 }
 
-/** What is sent in pieces must be told how long it is, or it would go in chunks, which some servers refuse. */
+/** A body in pieces needs a content-length, or it would be sent chunked, which some servers refuse. */
 function headersOf({ headers, body }: UpstreamRequest): string[] {
   if (body === null || body instanceof Uint8Array) return headers as string[];
   return [...headers, 'content-length', String(body.reduce((length, piece) => length + piece.length, 0))];

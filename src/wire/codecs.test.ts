@@ -16,6 +16,7 @@ const ABLE: TargetAbilities = {
   thinking: 'adaptive',
   samples: true,
   seesImages: true,
+  prefills: true,
   formats: true,
   outputMax: null,
 };

@@ -16,6 +16,8 @@ import { parseResponsesRequest } from './openai-responses/parse-request.ts';
 import { createResponsesStreamParser, parseResponse } from './openai-responses/parse-response.ts';
 import { writeResponsesRequest } from './openai-responses/write-request.ts';
 import { createResponsesStreamWriter, writeResponse } from './openai-responses/write-response.ts';
+import type { Fields } from './loose-values.ts';
+import { echoOf } from './openai-responses/echo.ts';
 import type { TargetAbilities, WriteEdits } from './conversion-loss.ts';
 import type { DialectName, Encoded, ModelRequest, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
 
@@ -26,6 +28,8 @@ export interface Codec {
   writeRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded;
   parseResponse(body: Uint8Array): ModelResponse;
   writeResponse(response: ModelResponse, options: WriteOptions): Uint8Array;
+  /** Members of a request that its response repeats. */
+  readonly echo?: (text: string) => Fields;
   createParser(): StreamParser;
   createWriter(options: WriteOptions): StreamWriter;
 }
@@ -44,6 +48,7 @@ export const CODECS: Readonly<Record<DialectName, Codec>> = {
     writeRequest: writeResponsesRequest,
     parseResponse,
     writeResponse,
+    echo: echoOf,
     createParser: createResponsesStreamParser,
     createWriter: createResponsesStreamWriter,
   },

@@ -17,6 +17,8 @@ export interface TargetAbilities {
   readonly samples: boolean;
   /** Takes images. */
   readonly seesImages: boolean;
+  /** Goes on with a response that the last message begins. */
+  readonly prefills: boolean;
   /** Has structured output of its own. */
   readonly formats: boolean;
   /** The most tokens it writes in one response; null: not known. */

@@ -1,7 +1,9 @@
 /** A provider's response in the dialect of a caller who speaks another one. */
 import { Buffer } from 'node:buffer';
-import type { AnswerFacts } from '../core/facts.ts';
+import type { AnswerFacts, Failure, Phase } from '../core/facts.ts';
+import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { Codec } from './codecs.ts';
+import { createFailure } from './failure.ts';
 import { createCustomToolFilter } from './custom-tools.ts';
 import type { EventFilter } from './custom-tools.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
@@ -56,15 +58,28 @@ export class ConvertedStreamReader implements StreamReader {
       }
     }
     this.#learn(hasContent);
+    if (push.done && this.#isLost()) return { pieces: NO_PIECES, hasContent: false, done: false, failure: nothingLeft('first_content') };
     return { pieces: text === '' ? NO_PIECES : [Buffer.from(text)], hasContent, done: push.done, failure: push.failure };
+  }
+
+  /** The provider has said something, and nothing of it has a place in the caller's dialect. */
+  #isLost(): boolean {
+    const { hasContent, finishReason, usage } = this.#watcher.facts;
+    return hasContent && !this.facts.hasContent && !mayBeEmpty(finishReason, usage);
   }
 
   /** What the caller's dialect has no place for is no content. */
   #learn(hasContent: boolean): void {
-    const { model, usage, finishReason, toolCallOpen } = this.#watcher.facts;
+    const { model, usage, finishReason, toolCallOpen, opaque } = this.#watcher.facts;
     Object.assign(this.facts, { model, usage, finishReason, toolCallOpen });
+    if (opaque !== undefined) this.facts.opaque = opaque;
     this.facts.hasContent ||= hasContent;
   }
+}
+
+/** Not an empty response of the provider, which is given to the caller if there is no better one. */
+export function nothingLeft(phase: Phase): Failure {
+  return createFailure('empty', phase, "nothing in the response has a place in the caller's protocol");
 }
 
 function isContent(event: ModelEvent): boolean {

@@ -46,9 +46,9 @@ export const NO_PATH_FACTS: PathFacts = { model: null, stream: false };
  * A fault carries a message for the caller and the name of the field, as in `error.param`.
  * `body.bytes` are the given bytes, without their byte order mark if they had one.
  */
-export function decodeRequest(dialect: Dialect, operation: Operation, input: Uint8Array): DecodedRequest {
+export function decodeRequest(dialect: Dialect, operation: Operation, input: Uint8Array, path = NO_PATH_FACTS): DecodedRequest {
   const bytes = withoutMark(input);
-  return dialect.request.decode(operation, bytes, scanObject(bytes), NO_PATH_FACTS);
+  return dialect.request.decode(operation, bytes, scanObject(bytes), path);
 }
 
 /** The bytes that are scanned and sent on. */
@@ -57,16 +57,21 @@ export function withoutMark(input: Uint8Array): Uint8Array {
   return mark === 0 ? input : input.subarray(mark);
 }
 
-/** The members that chat requests and Messages requests have in common, in a body whose scan has been made. */
-export function decodeScanned(operation: JsonOperation, bytes: Uint8Array, scan: JsonObjectScan | JsonFault): DecodedRequest {
+/** The members that all dialects have in common, in a body whose scan has been made. */
+export function decodeScanned(
+  operation: JsonOperation,
+  bytes: Uint8Array,
+  scan: JsonObjectScan | JsonFault,
+  { needsMessages = operation === 'chat', model = null }: { readonly needsMessages?: boolean; readonly model?: string | null } = {},
+): DecodedRequest {
   if (!scan.ok) return { ok: false, message: `The request body is ${scan.message}.`, param: null };
-  const fields = new FieldReader(bytes, scan);
-  const fault = fields.fault ?? missingInput(operation, fields);
+  const fields = new FieldReader(bytes, scan, model);
+  const fault = fields.fault ?? missingInput(operation, fields, needsMessages);
   if (fault !== null) return { ok: false, ...fault };
   return {
     ok: true,
     facts: fields.toFacts(operation),
-    body: { bytes, members: scan.members, values: scan.values, contentType: null, passed: null },
+    body: { bytes, members: scan.members, values: scan.values, opaque: scan.opaque, contentType: null, passed: null },
   };
 }
 
@@ -75,8 +80,8 @@ interface Fault {
   readonly param: string;
 }
 
-function missingInput(operation: JsonOperation, fields: FieldReader): Fault | null {
-  if (operation === 'chat') {
+function missingInput(operation: JsonOperation, fields: FieldReader, needsMessages: boolean): Fault | null {
+  if (needsMessages) {
     if (fields.messages === null) return { message: "Missing required parameter: 'messages'.", param: 'messages' };
     if (kindOf(fields.bytes, fields.messages) !== 'array') return { message: "'messages' must be an array.", param: 'messages' };
   }
@@ -114,10 +119,12 @@ class FieldReader {
   /** Which of `FIELDS` were given. */
   #seen = 0;
 
-  constructor(bytes: Uint8Array, scan: JsonObjectScan) {
+  /** `pathModel`: the model that the path names; null: the body does. */
+  constructor(bytes: Uint8Array, scan: JsonObjectScan, pathModel: string | null) {
     this.bytes = bytes;
     this.#scan = scan;
     for (const member of scan.members) this.#read(member);
+    this.#model = pathModel ?? this.#model;
     if (this.fault === null && (this.#model === null || this.#model === '')) {
       this.fault = { message: "'model' is required and must be a non-empty string.", param: 'model' };
     }

@@ -9,6 +9,7 @@ import type { Operation, Protocol, RequestFacts } from '../core/request.ts';
 import type { JsonFault, JsonObjectScan } from './json-scan.ts';
 import type { JsonOutline } from './json-outline.ts';
 import type { DialectName } from './model.ts';
+import type { Cut, OpaqueForms } from './opaque/opaque.ts';
 import type { RequestBody } from './request-body.ts';
 
 export interface Dialect {
@@ -19,6 +20,7 @@ export interface Dialect {
   readonly response: DialectResponse;
   readonly stream: DialectStream;
   readonly error: DialectError;
+  readonly opaque: OpaqueForms;
 }
 
 export type DecodedRequest =
@@ -37,6 +39,16 @@ export interface DialectRequest {
   identity(body: RequestBody): string | readonly (string | Uint8Array)[];
   /** In which form the response is wanted; null: any text will do. */
   format(body: RequestBody): ResponseFormat | null;
+  /** A header of the caller's that belongs to members of the body; absent: there is none. */
+  readonly tied?: TiedHeader;
+}
+
+/** A header whose value names members of the body, and is refused without them. */
+export interface TiedHeader {
+  /** In lower case. */
+  readonly name: string;
+  /** The value for a body without the members `leftOut`; empty: the header is left out. */
+  valueFor(value: string, leftOut: readonly string[], isSent: (member: string) => boolean): string;
 }
 
 /** What a dialect says in the path of a request. */
@@ -56,6 +68,8 @@ export interface RequestEdits {
   readonly rename?: ReadonlyMap<string, string>;
   /** Asks for the usage of a stream, where the dialect gives it only on demand. */
   readonly askUsage?: boolean;
+  /** Bytes inside of members that are taken out, in order. */
+  readonly cuts?: readonly Cut[];
 }
 
 /** In which form a request wants its response. */
@@ -73,10 +87,16 @@ export type ReadResponse =
       readonly facts: AnswerFacts;
       /** An estimate of the output, where the response tells no usage. */
       readonly saidTokens?: number;
-      /** The response in the caller's dialect, where it was in another one. */
+      /** The response in the caller's dialect and the shape that was asked for, where it came in another. */
       readonly converted?: Uint8Array;
     }
-  | { readonly ok: false; readonly failure: Failure; readonly usage: TokenUsage | null };
+  | {
+      readonly ok: false;
+      readonly failure: Failure;
+      readonly usage: TokenUsage | null;
+      /** An empty response in the caller's dialect, where it was in another one. */
+      readonly converted?: Uint8Array;
+    };
 
 export interface DialectResponse {
   /** Judges a body that came with a success status. `choices`: how many were asked for; `outline`: of a large body. */
@@ -139,7 +159,7 @@ export interface StreamReader {
   readonly facts: AnswerFacts;
   /** True if every choice has ended: only usage and terminator may follow. */
   readonly isComplete: boolean;
-  /** An estimate of what was generated, for a provider that tells no usage. */
+  /** An estimate of the output tokens, for a provider that reports no usage. */
   readonly saidTokens: number;
   /** After `done` or a failure it gives nothing more. */
   push(chunk: Uint8Array): StreamPush;
@@ -192,6 +212,8 @@ export interface DialectError {
   body(words: ErrorWords, requestId: string): Uint8Array;
   /** The error as the last event of a stream; no terminator may follow. */
   event(words: ErrorWords, requestId: string): Uint8Array;
+  /** A provider's error of another dialect in the words that clients of this one look for. `reason`: what it was judged to be. */
+  foreign(words: ErrorWords, reason: string): ErrorWords;
   /** `type` of an error of ours. */
   typeOf(error: BreakwaterError): string;
   /** The header under which the dialect's own SDK looks for the request's id, beside ours; null: there is none. */

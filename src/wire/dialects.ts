@@ -2,18 +2,31 @@
 import type { Protocol } from '../core/request.ts';
 import { anthropicMessages } from './anthropic-messages/dialect.ts';
 import type { Dialect, DialectError } from './dialect.ts';
-import { geminiErrors } from './gemini/encode-error.ts';
+import { gemini } from './gemini/dialect.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
+import { readReferring, responseIn, withHistory } from './openai-responses/history.ts';
+import { openaiResponses } from './openai-responses/dialect.ts';
 
 export const DIALECTS = {
   'openai-chat': openaiChat,
+  'openai-responses': openaiResponses,
   'anthropic-messages': anthropicMessages,
+  gemini,
 } as const satisfies Partial<Record<DialectName, Dialect>>;
+
+/** What requests of the Responses API refer to. */
+export const RESPONSE_HISTORY = { readReferring, responseIn, withHistory };
+
+/** What a provider of this protocol speaks. */
+export function dialectOf(protocol: string): Dialect {
+  if (protocol === 'anthropic') return anthropicMessages;
+  return protocol === 'gemini' ? gemini : openaiChat;
+}
 
 /** Errors by the family of a path. */
 export const ERRORS: Readonly<Record<Protocol, DialectError>> = {
   openai: openaiChat.error,
   anthropic: anthropicMessages.error,
-  gemini: geminiErrors,
+  gemini: gemini.error,
 };

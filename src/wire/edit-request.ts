@@ -3,6 +3,7 @@ import { asBuffer } from './bytes.ts';
 import { scanObject } from './json-scan.ts';
 import { isNull, isRecord, kindOf, readBoolean, readString } from './json-values.ts';
 import type { RequestEdits } from './dialect.ts';
+import type { Cut } from './opaque/opaque.ts';
 import type { BodyMember, RequestBody } from './request-body.ts';
 
 /**
@@ -42,6 +43,7 @@ function spliced(body: RequestBody, edits: RequestEdits): Splices {
       if (name !== undefined) splices.add(member.keyStart, member.start, `${JSON.stringify(name)}:`);
       const value = values.get(member.name);
       if (value !== undefined) splices.replace(member, value);
+      else if (edits.cuts !== undefined && holdsCut(member, edits.cuts)) splices.cutWithin(member, edits.cuts);
       else if (member.name === 'model') replaceModel(splices, body.bytes, member, edits.model);
       else if (asksUsage && member.name === 'stream_options') {
         usageAsked = true;
@@ -53,6 +55,10 @@ function spliced(body: RequestBody, edits: RequestEdits): Splices {
   const added = addedMembers(body, values) + (asksUsage && !usageAsked ? USAGE_MEMBER : '');
   if (added !== '') splices.insert(insertionPoint(body), keepsAny ? added : added.slice(1));
   return splices;
+}
+
+function holdsCut(member: BodyMember, cuts: readonly Cut[]): boolean {
+  return cuts.some(({ start }) => start > member.start && start < member.end);
 }
 
 /** The JSON texts of `set`; a value that JSON can't hold is no edit. */
@@ -144,6 +150,10 @@ class Splices {
     const { start, end } = member;
     if (end - start === Buffer.byteLength(text) && asBuffer(this.#bytes).toString('utf8', start, end) === text) return;
     this.add(start, end, text);
+  }
+
+  cutWithin({ start, end }: BodyMember, cuts: readonly Cut[]): void {
+    for (const cut of cuts) if (cut.start > start && cut.end < end) this.add(cut.start, cut.end, cut.text ?? '');
   }
 
   pieces(): Uint8Array | readonly Uint8Array[] {

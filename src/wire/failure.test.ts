@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { readErrorBody } from './error-shape.ts';
-import { failureFromResponse } from './failure.ts';
+import { failureFromResponse, resetFailure } from './failure.ts';
 import type { Failure } from '../core/facts.ts';
 
 const NOW = Date.parse('2026-11-22T12:00:00Z');
@@ -297,5 +297,20 @@ test('reads anything without throwing, and its message is always words', () => {
       },
     ),
     { numRuns: 1000 },
+  );
+});
+
+test('what is not HTTP, or has too large headers, is not said to be a broken connection', () => {
+  const told = ['HTTPParserError', 'HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'ECONNRESET'].map((named) =>
+    resetFailure(named, false),
+  );
+  assert.deepEqual(
+    told.map(({ kind, message }) => [kind, message]),
+    [
+      ['reset', 'what came is not valid HTTP: check the scheme and port of baseUrl (HTTPParserError)'],
+      ['reset', 'what came is not valid HTTP: check the scheme and port of baseUrl (HPE_INVALID_CONSTANT)'],
+      ['reset', 'the headers of the answer are too large (UND_ERR_HEADERS_OVERFLOW)'],
+      ['reset', 'the connection broke before the answer began (ECONNRESET)'],
+    ],
   );
 });

@@ -1,5 +1,5 @@
 import type { Failure, FailureKind, Phase } from '../core/facts.ts';
-import { fieldNamedIn } from './error-field.ts';
+import { fieldNamedIn } from '../core/unsupported-field.ts';
 import { readErrorBody, readErrorValue } from './error-shape.ts';
 import type { ErrorShape } from './error-shape.ts';
 import type { HeaderLookup } from './header-lookup.ts';
@@ -25,8 +25,14 @@ export function createFailure(kind: FailureKind, phase: Phase, message: string, 
 
 /** The connection broke before the answer began. One that was used before was closed before the request came: `stale_connection`. */
 export function resetFailure(named: string, isStale: boolean): Failure {
-  const message = `the connection broke before the answer began (${named})`;
+  const message = `${headFault(named)} (${named})`;
   return createFailure('reset', 'headers', message, isStale ? { code: 'stale_connection' } : {});
+}
+
+/** What ends a connection without being a break of it. */
+function headFault(named: string): string {
+  if (named === 'HTTPParserError' || named.startsWith('HPE_')) return 'what came is not valid HTTP: check the scheme and port of baseUrl';
+  return named === 'UND_ERR_HEADERS_OVERFLOW' ? 'the headers of the answer are too large' : 'the connection broke before the answer began';
 }
 
 export interface ErrorResponse {

@@ -25,6 +25,9 @@ export const FORWARDED_HEADERS: readonly string[] = [
   ...CACHE_HEADERS,
 ];
 
+/** They mean something in one dialect only. */
+export const DIALECT_HEADERS: ReadonlySet<string> = new Set(['openai-beta', 'anthropic-version', 'anthropic-beta']);
+
 /** Requests that differ in these alone ask for the same answer. */
 export const NEUTRAL_HEADERS: ReadonlySet<string> = new Set([
   'traceparent',

@@ -25,11 +25,23 @@ const KEY_IMAGE_URL = 3;
 const KEY_VIDEO_URL = 4;
 const KEY_INPUT_AUDIO = 5;
 const KEY_FILE_DATA = 6;
-const KEY_FILE_REFERENCE = 7;
 /** Holds words for the model, whatever they look like. */
-const KEY_TEXT = 8;
+const KEY_TEXT = 7;
 /** Anthropic's `source`, Gemini's `inlineData`: the type of what `data` holds stands beside it. */
-const KEY_TYPED = 9;
+const KEY_TYPED = 8;
+const KEY_FILE_REFERENCE = 9;
+/** Holds an opaque piece (`opaque/opaque.ts`). */
+const KEY_OPAQUE = 10;
+
+/** True for names under which dialects keep opaque pieces, apart from `data`. */
+export function isOpaqueKind(kind: number): boolean {
+  return kind >= KEY_FILE_REFERENCE;
+}
+
+/** True if a string under a name of this kind is an opaque piece and no media: `data` of `redacted_thinking`. */
+export function isOpaqueData(kind: number, parentKind: number): boolean {
+  return kind === KEY_DATA && parentKind !== KEY_TYPED && parentKind !== KEY_INPUT_AUDIO;
+}
 
 /** The kind of a member's name between `start` and `end` (quotes left out). Names with escapes are `KEY_NONE`. */
 export function keyKind(bytes: Uint8Array, start: number, end: number): number {
@@ -40,15 +52,19 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
       if (matches(bytes, start, 'text')) return KEY_TEXT;
       return matches(bytes, start, 'data') ? KEY_DATA : KEY_NONE;
     case 6:
-      return matches(bytes, start, 'source') ? KEY_TYPED : KEY_NONE;
+      if (matches(bytes, start, 'source')) return KEY_TYPED;
+      return matches(bytes, start, 'thread') ? KEY_OPAQUE : KEY_NONE;
     case 7:
       if (matches(bytes, start, 'content')) return KEY_TEXT;
+      if (matches(bytes, start, 'fileUri')) return KEY_OPAQUE;
       return matches(bytes, start, 'file_id') ? KEY_FILE_REFERENCE : KEY_NONE;
     case 8:
+      if (matches(bytes, start, 'file_uri')) return KEY_OPAQUE;
       return matches(bytes, start, 'file_url') ? KEY_FILE_REFERENCE : KEY_NONE;
     case 9:
       if (matches(bytes, start, 'image_url')) return KEY_IMAGE_URL;
       if (matches(bytes, start, 'video_url')) return KEY_VIDEO_URL;
+      if (matches(bytes, start, 'signature') || matches(bytes, start, 'container')) return KEY_OPAQUE;
       return matches(bytes, start, 'file_data') ? KEY_FILE_DATA : KEY_NONE;
     case 10:
       return matches(bytes, start, 'inlineData') ? KEY_TYPED : KEY_NONE;
@@ -56,8 +72,23 @@ export function keyKind(bytes: Uint8Array, start: number, end: number): number {
       if (matches(bytes, start, 'inline_data')) return KEY_TYPED;
       return matches(bytes, start, 'input_audio') ? KEY_INPUT_AUDIO : KEY_NONE;
     default:
-      return KEY_NONE;
+      return isLongOpaque(bytes, start, end) ? KEY_OPAQUE : KEY_NONE;
   }
+}
+
+/** Names of opaque pieces that are longer than those of media. */
+const LONG_OPAQUE: readonly string[] = [
+  'conversation', 'cachedContent', 'cached_content', 'vector_store_ids', 'thoughtSignature', 'encrypted_content', 'thought_signature',
+  'reasoning_details', 'previous_response_id',
+]; // prettier-ignore
+const LONG_OPAQUE_MIN = 12;
+const LONG_OPAQUE_MAX = 20;
+
+function isLongOpaque(bytes: Uint8Array, start: number, end: number): boolean {
+  const length = end - start;
+  if (length < LONG_OPAQUE_MIN || length > LONG_OPAQUE_MAX) return false;
+  for (const name of LONG_OPAQUE) if (name.length === length && matches(bytes, start, name)) return true;
+  return false;
 }
 
 /**

@@ -17,7 +17,7 @@
 import { isUtf8 } from 'node:buffer';
 import { assert } from '../core/assert.ts';
 import { byteOrderMarkLength } from './bytes.ts';
-import { DATA_URL_LENGTH_MIN, KEY_NONE, keyKind, mediaTokens } from './json-media.ts';
+import { DATA_URL_LENGTH_MIN, isOpaqueData, isOpaqueKind, KEY_NONE, keyKind, mediaTokens } from './json-media.ts';
 import { readName } from './json-names.ts';
 import { isSpace, NUMBER_LENGTH_MAX, resumeAt, scanScalar, scanString } from './json-tokens.ts';
 import type { BodyMember } from './request-body.ts';
@@ -39,6 +39,8 @@ export interface JsonObjectScan {
   readonly mediaTokens: number;
   /** Values at all depths. */
   readonly values: number;
+  /** A member at some depth has a name under which dialects keep opaque pieces. */
+  readonly opaque: boolean;
 }
 
 export interface JsonFault {
@@ -103,6 +105,7 @@ export class ObjectScan {
   #place: Place = BEGINNING;
   #mediaBytes = 0;
   #mediaTokens = 0;
+  #opaque = false;
   /** Up to here the bytes are UTF-8. */
   #utf8End = 0;
   #stringStart = 0;
@@ -123,6 +126,7 @@ export class ObjectScan {
     this.#place = mark === 0 ? BEGINNING : { ...BEGINNING, pos: mark };
     this.#mediaBytes = 0;
     this.#mediaTokens = 0;
+    this.#opaque = false;
     this.#utf8End = 0;
     this.#result = null;
   }
@@ -158,7 +162,9 @@ export class ObjectScan {
         pos = end;
         const start = this.#stringStart;
         if (mode === IN_KEY) {
-          keyKinds[depth] = keyKind(bytes, start + 1, end - 1);
+          const kind = keyKind(bytes, start + 1, end - 1);
+          keyKinds[depth] = kind;
+          if (isOpaqueKind(kind)) this.#opaque = true;
           if (depth === 0 && !this.#beginMember(end, values - containers)) return true;
           mode = AFTER_KEY;
         } else {
@@ -262,6 +268,7 @@ export class ObjectScan {
   #countMedia(end: number, depth: number): void {
     const start = this.#stringStart;
     const parentKey = depth > 0 ? this.#keyKinds[depth - 1]! : KEY_NONE;
+    if (isOpaqueData(this.#keyKinds[depth]!, parentKey)) this.#opaque = true;
     const tokens = mediaTokens(this.#bytes, start + 1, end - 1, this.#keyKinds[depth]!, parentKey);
     if (tokens < 0) return;
     this.#mediaBytes += end - start - 2;
@@ -275,6 +282,7 @@ export class ObjectScan {
       mediaBytes: this.#mediaBytes,
       mediaTokens: this.#mediaTokens,
       values,
+      opaque: this.#opaque,
     };
     return true;
   }

@@ -9,7 +9,7 @@ export function parseMember(bytes: Uint8Array, member: BodyMember): unknown {
 }
 
 /** The member's string, or null if its value is none. */
-export function readString(bytes: Uint8Array, member: BodyMember): string | null {
+export function readString(bytes: Uint8Array, member: Pick<BodyMember, 'start' | 'end'>): string | null {
   if (bytes[member.start] !== 0x22) return null;
   const text = asBuffer(bytes).toString('utf8', member.start + 1, member.end - 1);
   return text.includes('\\') ? (JSON.parse(`"${text}"`) as string) : text;

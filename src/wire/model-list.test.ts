@@ -10,6 +10,7 @@ test('names are read from every shape of a list', () => {
     [{ id: 'a', object: 'model' }, { id: 'b' }],
     ['a', 'b'],
     { models: [{ name: 'a', model: 'x' }, { model: 'b' }] },
+    '\ufeff{"data":[{"id":"a"},{"id":"b"}]}',
     { data: ['a', { name: 'b' }] },
     { data: [null, 7, {}, { id: '' }, { id: 'a' }, { id: 5, name: 'b' }] },
   ];

@@ -30,14 +30,15 @@ function nameOf(entry: unknown): string | null {
   if (!isRecord(entry)) return null;
   for (const name of NAMES) {
     const value = entry[name];
-    if (typeof value === 'string' && value !== '') return value;
+    // Gemini's names begin with the collection.
+    if (typeof value === 'string' && value !== '') return value.replace(/^models\//, '');
   }
   return null;
 }
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text) as unknown;
+    return JSON.parse(text.startsWith('\ufeff') ? text.slice(1) : text) as unknown;
   } catch {
     return null;
   }

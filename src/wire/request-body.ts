@@ -8,6 +8,8 @@ export interface RequestBody {
   readonly members: readonly BodyMember[];
   /** Values at all depths; 0 for bodies that are passed through as bytes. */
   readonly values: number;
+  /** It may hold opaque pieces (`opaque/opaque.ts`); absent: it holds none. */
+  readonly opaque?: boolean;
   /** What the caller sent as content type; null for JSON. */
   readonly contentType: string | null;
   /** Of a body that is passed through as bytes: what was found in it; null: it was decoded, or is not looked into. */

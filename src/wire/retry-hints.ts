@@ -19,13 +19,31 @@ export function waitUntil(atEpochMs: number | null, epochMs: number): number | n
   return atEpochMs === null || atEpochMs <= epochMs ? null : meant(atEpochMs - epochMs);
 }
 
-/** From headers, in milliseconds: `retry-after-ms` before `x-ms-retry-after-ms` before `retry-after`; null: none. */
+/**
+ * From headers, in milliseconds: `retry-after-ms` before `x-ms-retry-after-ms` before `retry-after`, before the end of the window that
+ * refuses an Anthropic subscription; null: none.
+ */
 export function retryAfterFromHeaders(headers: HeaderLookup, epochMs: number): number | null {
   return (
     meant(parseNumber(headers.get('retry-after-ms'), 1)) ??
     meant(parseNumber(headers.get('x-ms-retry-after-ms'), 1)) ??
-    meant(parseRetryAfter(headers.get('retry-after'), epochMs))
+    meant(parseRetryAfter(headers.get('retry-after'), epochMs)) ??
+    unifiedReset(headers, epochMs)
   );
+}
+
+const UNIFIED = 'anthropic-ratelimit-unified';
+/** What decides, then each window. */
+const UNIFIED_WINDOWS = [UNIFIED, `${UNIFIED}-5h`, `${UNIFIED}-7d`] as const;
+
+/** The limits of a subscription: `…-status: rejected`, and `…-reset` in seconds since the epoch. */
+function unifiedReset(headers: HeaderLookup, epochMs: number): number | null {
+  for (const window of UNIFIED_WINDOWS) {
+    if (headers.get(`${window}-status`) !== 'rejected') continue;
+    const wait = waitUntil(parseNumber(headers.get(`${window}-reset`), 1_000), epochMs);
+    if (wait !== null) return wait;
+  }
+  return null;
 }
 
 /** `Retry-After`: seconds, with or without a fraction, or an HTTP date (RFC 9110 10.2.3); a past date is 0. `2s` is understood too. */

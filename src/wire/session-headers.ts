@@ -9,9 +9,11 @@ export const SESSION_HEADERS = [
   'x-claude-code-session-id', // Claude Code
   'session_id', // Codex CLI
   'session-id', // Codex CLI, later versions
+  'thread-id', // Codex CLI, of one agent of a session
   'conversation_id', // Codex CLI, earlier versions
   'x-session-affinity', // OpenCode; Fireworks' own header for the same end
   'x-opencode-session', // OpenCode
+  'x-opencode-session-id', // OpenCode, later versions
   'x-grok-conv-id', // xAI's own
   'x-multi-turn-session-id', // Fireworks
   'x-conversation-id',

@@ -17,3 +17,7 @@ test('counts that no call can have are no counts', () => {
     assert.deepEqual(half, { inputTokens: 7, cachedInputTokens: 0, outputTokens: 0 }, String(odd));
   }
 });
+
+test('input that only the total tells is no output', () => {
+  assert.deepEqual(readUsage({ completion_tokens: 10, total_tokens: 110 }), { inputTokens: 100, cachedInputTokens: 0, outputTokens: 10 });
+});

@@ -11,9 +11,11 @@ const TOKENS_MAX = 10_000_000;
  */
 export function readUsage(usage: unknown): TokenUsage | null {
   if (!isRecord(usage)) return null;
-  const inputTokens = tokenCount(usage['prompt_tokens'] ?? usage['input_tokens']);
-  const outputTokens = tokenCount(usage['completion_tokens'] ?? usage['output_tokens']);
-  if (inputTokens === null && outputTokens === null) return null;
+  const input = tokenCount(usage['prompt_tokens'] ?? usage['input_tokens']);
+  const output = tokenCount(usage['completion_tokens'] ?? usage['output_tokens']);
+  if (input === null && output === null) return null;
+  const total = tokenCount(usage['total_tokens']) ?? 0;
+  const inputTokens = input ?? Math.max(0, total - output!);
   const details = usage['prompt_tokens_details'] ?? usage['input_tokens_details'];
   const cached =
     tokenCount(isRecord(details) ? details['cached_tokens'] : null) ??
@@ -24,10 +26,10 @@ export function readUsage(usage: unknown): TokenUsage | null {
   const outputDetails = usage['completion_tokens_details'] ?? usage['output_tokens_details'];
   const reasoning = tokenCount(isRecord(outputDetails) ? outputDetails['reasoning_tokens'] : null);
   return {
-    inputTokens: inputTokens ?? 0,
-    cachedInputTokens: Math.min(cached, inputTokens ?? 0),
+    inputTokens,
+    cachedInputTokens: Math.min(cached, inputTokens),
     // Some leave reasoning out of the output, but not out of the total.
-    outputTokens: Math.max(outputTokens ?? 0, (tokenCount(usage['total_tokens']) ?? 0) - (inputTokens ?? 0)),
+    outputTokens: Math.max(output ?? 0, total - inputTokens),
     ...(written === null || written === 0 ? {} : { cacheWriteTokens: written }),
     ...(reasoning === null || reasoning === 0 ? {} : { reasoningTokens: reasoning }),
   };

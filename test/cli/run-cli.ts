@@ -9,6 +9,8 @@ const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 export interface RunOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** The limit of open files. Default: that of the tests. */
+  readonly openFiles?: number;
 }
 
 export interface CliProcess {
@@ -22,9 +24,11 @@ export interface CliProcess {
   readonly ended: Promise<number | string | null>;
 }
 
-export function startCli(args: readonly string[], { cwd = tmpdir(), env = {} }: RunOptions = {}): CliProcess {
+export function startCli(args: readonly string[], { cwd = tmpdir(), env = {}, openFiles }: RunOptions = {}): CliProcess {
   const { PATH = '', NODE_COMPILE_CACHE = '', HOME = '' } = process.env;
-  const child = spawn(process.execPath, [main, ...args], { cwd, env: { PATH, HOME, NODE_COMPILE_CACHE, ...env }, stdio: 'pipe' });
+  const command = [process.execPath, main, ...args];
+  const limited = openFiles === undefined ? command : ['sh', '-c', `ulimit -n ${openFiles}; exec "$@"`, 'sh', ...command];
+  const child = spawn(limited[0]!, limited.slice(1), { cwd, env: { PATH, HOME, NODE_COMPILE_CACHE, ...env }, stdio: 'pipe' });
   const text = { stdout: '', stderr: '' };
   const onText = new Set<() => void>();
   for (const stream of ['stdout', 'stderr'] as const) {

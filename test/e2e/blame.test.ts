@@ -93,13 +93,23 @@ for (const status of [401, 402, 403]) {
       assert.equal(world.eventsOf('cooldown').length, 0);
     });
 
-    it('of many requests of one client for one model never quarantines a key', async (t) => {
+    it('of many requests of one client for one model never quarantines a key for other clients', async (t) => {
       const world = await keyed(t, 2, (_key, _nth, call) => (isOwnQuestion(call) ? bare(404) : isPoison(call) ? bare(status) : null), {
         config: { clients: CLIENTS },
       });
-      for (let i = 0; i < 20; i++) await world.answerTo(says(`${POISON} ${i}`), as('one'));
-      for (let i = 0; i < 10; i++) assert.equal((await world.answerTo({}, as('two'))).status, 200);
-      assert.equal(world.eventsOf('cooldown').length, 0);
+      for (let i = 0; i < 20; i++) {
+        await world.answerTo(says(`${POISON} ${i}`), { ...as('one'), 'x-breakwater-deadline-ms': '500' });
+        await world.clock.advanceAsync(SECOND);
+      }
+      for (let i = 0; i < 10; i++) {
+        const seen = await world.answerTo({}, as('two'));
+        assert.deepEqual([seen.status, seen.headers.get('x-breakwater-attempts'), seen.endAtMs], [200, '1', 0]);
+      }
+      assert.ok(world.eventsOf('cooldown').every(({ why }) => why!.includes('for one client and model alone')));
+      assert.deepEqual(
+        targetsOf(world).map(({ benchedMs }) => benchedMs),
+        [0, 0],
+      );
     });
 
     it('of two clients, with no success between, quarantines the key', async (t) => {
@@ -172,6 +182,49 @@ describe('the free question about a suspected key', () => {
     await world.close();
     await world.clock.advanceAsync(20 * SECOND);
     assert.equal(world.upstream.calls.filter(isOwnQuestion).length, 1);
+  });
+});
+
+describe('a dead key of a provider whose /models needs no key, with one client and one model', () => {
+  const publicModels = (call: SimulatedCall) => (isOwnQuestion(call) ? json(200, { data: [] }) : null);
+
+  for (const [refusal, status] of [
+    ['401', 401],
+    ['403', 403],
+    ['402', 402],
+  ] as const) {
+    it(`a bare ${refusal}: the lone key is quarantined, tried every few seconds, and in order after one answer`, async (t) => {
+      let dead = true;
+      const world = await keyed(t, 1, (_key, _nth, call) => publicModels(call) ?? (dead ? bare(status) : null));
+      let n = 0;
+      const ask = () => world.answerTo(says(`question ${n++}`), { 'x-breakwater-deadline-ms': '500' });
+      for (let second = 0; second < 60; second++) {
+        for (let i = 0; i < 5; i++) assert.notEqual((await ask()).status, 200);
+        await world.clock.advanceAsync(SECOND);
+      }
+      const calls = world.upstream.calls.filter((call) => !isOwnQuestion(call)).length;
+      assert.ok(calls >= 18 && calls <= 50, `${calls} calls in 60 s for 300 requests`);
+      assert.ok(targetsOf(world)[0]!.benchedMs > MINUTE);
+      assert.equal(targetsOf(world)[0]!.quarantine!.status, status);
+      dead = false;
+      await world.clock.advanceAsync(4 * SECOND);
+      for (let i = 0; i < 10; i++) assert.equal((await ask()).status, 200);
+      assert.equal(targetsOf(world)[0]!.benchedMs, 0);
+    });
+  }
+
+  it('with another provider in order, the key is left alone', async (t) => {
+    const world = await keyed(t, 1, (_key, _nth, call) => publicModels(call) ?? bare(401), { providers: { b: () => chatAnswer() } });
+    for (let i = 0; i < 120; i++) {
+      assert.equal((await world.answerTo(says(`question ${i}`))).status, 200);
+      await world.clock.advanceAsync(SECOND);
+    }
+    assert.equal(
+      world.upstream.calls.filter((call) => !isOwnQuestion(call)).length - world.callsTo('b'),
+      6,
+      'until three bodies span five seconds',
+    );
+    assert.equal(world.callsTo('b'), 120);
   });
 });
 

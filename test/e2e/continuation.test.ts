@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { chatStream, streamStart } from '../../src/testing/simulated-chat.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { proseFor } from '../../src/storm/continuation.ts';
 import { PROSE_LANGUAGES } from '../../src/storm/continuation-prose.ts';
 import type { StormOptions } from '../../src/storm/index.ts';
 import { askBySdk } from './sdk-caller.ts';
 import type { SdkSeen } from './sdk-caller.ts';
+import { openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { contentOf, errorOf, eventually, startWorld } from './world.ts';
 import type { World, WorldOptions } from './world.ts';
@@ -183,6 +185,23 @@ describe('a stream that breaks off', () => {
     const seen = await ask(world, { stream_options: { include_usage: true } });
     const rest = WHOLE.slice(TOLD.length).match(/\s*\S{1,4}|\s+$/gu)!;
     assert.equal(seen.usage?.[1], rest.length);
+  });
+
+  it('goes on at no target that refused a field before, unless that continues', async (t) => {
+    const refusal = openai(400, 'unknown_parameter', 'invalid_request_error', 'm', 'stream_options');
+    const words = TOLD.match(/\s*\S+/g)!;
+    const world = await startVirtualWorld(t, {
+      providers: {
+        a: () => ({ steps: [{ do: 'wait', ms: 600 }, ...refusal.steps] }),
+        b: () => ({ steps: [...streamStart({ headersAfterMs: 400, words }), { do: 'break', code: 'ECONNRESET' }] }),
+        c: () => chatStream({ words: [WHOLE.slice(TOLD.length)] }),
+      },
+      models: { fast: ['a/m', 'b/m', goesOn('c/m')] },
+      config: { policy: { stream: { recover: 'continue' }, hedge: { enabled: true, delay: '500ms', budget: 1 } } },
+    });
+    const seen = await world.answerTo(request({ max_tokens: 1000 }));
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b'), world.callsTo('c')], [1, 1, 1]);
+    assert.equal(contentOf(seen.text), WHOLE);
   });
 
   it('goes on at the next one where one fails before it goes on, or does not go on at all', async (t) => {

@@ -322,7 +322,7 @@ const TOOLS: Table<string> = {
   'tool-arguments-empty': other,
   'tool-arguments-null': other,
   'tool-arguments-object': other,
-  'tool-arguments-broken': other,
+  'tool-arguments-broken': { plain: cut, stream: { ...breaksInTool, says: 'as the fault has it, without its finish reason' } },
   'tool-after-text': other,
   'tool-stop': other,
   'tool-no-finish': { plain: saysOther, stream: breaksInTool },

@@ -49,7 +49,7 @@ export interface Breaks {
   /** What has gone out before. Default: a part of the answer. */
   readonly after?: 'all of its content' | 'all of it';
   /** Default: as a provider without the fault. Else what Storm says with it, asked directly. */
-  readonly says?: 'as the fault has it';
+  readonly says?: 'as the fault has it' | 'as the fault has it, without its finish reason';
 }
 
 /** Nothing ends it but the caller's leaving. */

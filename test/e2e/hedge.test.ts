@@ -125,6 +125,8 @@ for (const stream of [false, true]) {
       assert.equal(seen.status, 504);
       assert.ok(Math.abs(seen.endAtMs - 2000) <= 1, `${seen.endAtMs}`);
       assert.equal(world.upstream.calls.length, 2);
+      const { message } = errorOf(seen.text);
+      assert.ok(message.includes('a/') && message.includes('b/'), `both are told of: ${message}`);
       assertSettled(world);
     });
 

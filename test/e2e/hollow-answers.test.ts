@@ -138,3 +138,29 @@ describe('an answer without what its endpoint is for', () => {
     });
   }
 });
+
+describe('a web page with a success status', () => {
+  const page: SimulatedAnswer = {
+    steps: [
+      { do: 'head', status: 200, headers: { 'content-type': 'text/html; charset=utf-8' } },
+      { do: 'send', bytes: '<!doctype html><title>Sign in</title>' },
+    ],
+  };
+  for (const [path, request, good] of [
+    ['/audio/speech', { input: 'x', voice: 'a' }, { audio: 'AA' }],
+    ['/images/generations', { prompt: 'x' }, { created: 1, data: [{ b64_json: 'AA' }] }],
+    ['/rerank', { query: 'x', documents: ['a'] }, { results: [{ index: 0, relevance_score: 0.5 }] }],
+    ['/moderations', { input: 'x' }, { id: 'm', results: [{ flagged: false }] }],
+  ] as const) {
+    it(`is no answer of ${path}: another target is asked`, async (t) => {
+      const world = await startVirtualWorld(t, { providers: { a: () => page, b: () => json(200, good) }, domain: '.test' });
+      const sent = post(world, path, { model: 'fast', ...request });
+      const { headers, text } = await world.until(
+        sent.then(async (response) => ({ headers: response.headers, text: await response.text() })),
+      );
+      assert.deepEqual([headers.get('x-breakwater-target'), headers.get('x-breakwater-fallback')], ['b/m', 'malformed']);
+      assert.deepEqual(JSON.parse(text), good);
+      assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [1, 1]);
+    });
+  }
+});

@@ -55,6 +55,35 @@ describe('what was learned', () => {
     assert.deepEqual(targetsOf(world)[0]!.learned.limits, []);
   });
 
+  it('of random refusals is nothing: after the first only the refused request waits, for its own Retry-After', async (t) => {
+    const isRefused = (number: number): boolean => number === 100 || (number > 200 && number % 20 === 0);
+    const world = await startVirtualWorld(t, {
+      providers: {
+        a: (call) => (isRefused(call.number) ? chatError(429, {}, { 'retry-after': '1' }) : chatAnswer({ headersAfterMs: 100 })),
+      },
+    });
+    await world.answerTo();
+    const asked: ReturnType<typeof world.ask>[] = [];
+    for (let i = 0; i < 1_000; i++) {
+      asked.push(world.ask());
+      await world.clock.advanceAsync(20);
+    }
+    const seen = await world.until(Promise.all(asked.map(({ done }) => done)));
+    assert.ok(seen.every(({ status }) => status === 200));
+    assert.deepEqual(
+      world.eventsOf('cooldown').map(({ forMs }) => forMs),
+      [1000],
+    );
+    const refused = world.eventsOf('attempt_end').filter(({ verdict }) => verdict === 'retry');
+    assert.ok(refused.length >= 40, `${refused.length}`);
+    const starts = world.eventsOf('attempt');
+    for (const { requestId, at, attempt } of refused) {
+      const again = starts.find((start) => start.requestId === requestId && start.attempt === attempt + 1)!;
+      assert.ok(again.at - at >= 999 && again.at - at < 3000, `${again.at - at} ms`);
+    }
+    assert.deepEqual(targetsOf(world)[0]!.learned.limits, []);
+  });
+
   it('of an overload holds back the next ones, not those that run', async (t) => {
     const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 }, maxAttempts: 1 };
     let refuses = false;

@@ -24,3 +24,31 @@ test('where there is nobody else, it is told as it is', async (t) => {
   const seen = await world.ask(JSON_WANTED);
   assert.deepEqual([seen.status, errorOf(seen.text).code], [400, 'unsupported_value']);
 });
+
+const told = {
+  '503': [503, 'all_targets_failed'],
+  '429-long': [429, 'all_targets_failed'],
+  '401': [502, 'upstream_auth_failed'],
+  '404': [404, 'model_not_found'],
+  '400-context': [400, 'context_length_exceeded'],
+} as const;
+
+for (const [kind, [status, code]] of Object.entries(told) as [keyof typeof told, readonly [number, string]][]) {
+  test(`where the targets before it fail with ${kind}, what it can not do changes neither status nor code`, async (t) => {
+    const world = await startWorld(t, { storms: { a: {}, b: {} }, config: { policy }, models: { fast: ['a/m', 'b/m', 'local/extract'] } });
+    for (const storm of Object.values(world.storms)) storm.setFaults([{ kind }]);
+    const seen = await world.ask(JSON_WANTED, DEADLINE);
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [status, code], seen.text);
+  });
+}
+
+test('one target alone before it: its own error is passed on', async (t) => {
+  const world = await startWorld(t, {
+    storms: { a: {} },
+    config: { policy: { ...policy, maxAttempts: 2 } },
+    models: { fast: ['a/m', 'local/extract'] },
+  });
+  world.storms['a']!.setFaults([{ kind: '429-long' }]);
+  const seen = await world.ask(JSON_WANTED, DEADLINE);
+  assert.deepEqual([seen.status, errorOf(seen.text).code], [429, 'rate_limit_exceeded']);
+});

@@ -117,6 +117,51 @@ describe('a target that refuses stream_options', { concurrency: 4 }, () => {
     assert.deepEqual([seen.status, seen.headers.get('x-breakwater-attempts')], [200, '2']);
   });
 
+  for (const [name, refusal] of [
+    ['by its code', REFUSALS['its code']!],
+    ['without a reason', json(400, { error: { message: 'Bad request' } })],
+  ] as const) {
+    it(`${name}, of a call and its hedge: the field is left out of later requests`, async (t) => {
+      const slowly: SimulatedAnswer = { steps: [{ do: 'wait', ms: 600 }, ...refusal.steps] };
+      const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
+      const world = await startWith(t, refuses('stream_options', slowly), { config: { policy } });
+      const first = await world.answerTo({ stream: true });
+      assert.deepEqual([first.status, first.headers.get('x-breakwater-attempts'), carrying(world, 'stream_options')], [200, '3', 2]);
+      const notes = world.eventsOf('note').map(({ note }) => note);
+      assert.ok(!notes.some((note) => note.startsWith('refused alike')), 'the hedge was sent before the change');
+      const seen = await load(world, 3, 3000, () => ({ stream: true }));
+      for (const { status } of seen) assert.equal(status, 200);
+      assert.ok(carrying(world, 'stream_options') <= 4, 'but for one probe and its hedge');
+    });
+  }
+
+  it('is not learned from a hedge that was sent with the field and answered', async (t) => {
+    const refusal: SimulatedAnswer = { steps: [{ do: 'wait', ms: 600 }, ...json(400, { error: { message: 'Bad request' } }).steps] };
+    const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
+    let calls = 0;
+    const world = await startWith(t, () => (++calls === 1 ? refusal : chatStream({ headersAfterMs: 400 })), { config: { policy } });
+    const first = await world.answerTo({ stream: true });
+    assert.deepEqual([first.status, first.headers.get('x-breakwater-attempts'), calls], [200, '2', 2]);
+    await load(world, 3, 0, () => ({ stream: true }));
+    assert.equal(carrying(world, 'stream_options'), 5);
+  });
+
+  for (const [when, ms] of [
+    ['before', 50],
+    ['after', 200],
+  ] as const) {
+    it(`is not repeated where a hedge at the same target is refused for good ${when} it`, async (t) => {
+      const after = (wait: number, { steps }: SimulatedAnswer): SimulatedAnswer => ({ steps: [{ do: 'wait', ms: wait }, ...steps] });
+      const refusal = after(600, json(400, { error: { message: 'Unknown parameter: stream_options' } }));
+      const hedged = after(ms, json(401, { error: { message: 'Incorrect API key provided', code: 'invalid_api_key' } }));
+      const policy = { hedge: { enabled: true, delay: '500ms', budget: 1 } } as const;
+      let calls = 0;
+      const world = await startWith(t, () => (++calls === 1 ? refusal : hedged), { config: { policy } });
+      await world.answerTo({ stream: true });
+      assert.equal(calls, 2);
+    });
+  }
+
   it('is probed with one request in ten minutes, and gets the field again once it takes it', async (t) => {
     let takes = false;
     const refusal = REFUSALS['its code']!;
@@ -349,6 +394,22 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
     assert.equal(world.eventsOf('note').filter(({ note }) => /^temperature left out/.test(note)).length, 60);
   });
 
+  for (const message of [
+    "Unrecognized key(s) in object: 'top_k'",
+    'Failed to deserialize the JSON body into the target type: unknown field `top_k`, expected one of `model`, `messages`',
+    "Additional properties are not allowed ('top_k' was unexpected)",
+    'This model does not support the top_k parameter.',
+    'The parameter `top_k` is no longer supported',
+    '`top_k` is not permitted for this model',
+  ]) {
+    it(`named in a sentence alone: ${message}`, async (t) => {
+      const world = await startWith(t, refuses('top_k', json(400, { error: { message } })));
+      const seen = await load(world, 10, 100, () => ({ top_k: 40 }));
+      for (const { status, headers } of seen) assert.deepEqual([status, headers.get('x-breakwater-dropped')], [200, 'top_k']);
+      assert.deepEqual([world.callsTo('a'), carrying(world, 'top_k')], [11, 1]);
+    });
+  }
+
   it('and that a request does not have is not told of', async (t) => {
     const world = await startWith(t, refuses('temperature', unsupported));
     await world.answerTo({ temperature: 1 });
@@ -423,6 +484,52 @@ describe("a field of the caller's that a target does not take", { concurrency: 4
     assert.deepEqual([seen.status, world.callsTo('a')], [400, 9]);
     const next = await world.answerTo(Object.fromEntries(fields.map((name) => [name, 1])));
     assert.equal(next.status, 200);
+  });
+
+  it('is told in a comment where the headers have gone out already', async (t) => {
+    const a: Script = (body) => ('temperature' in body ? { steps: [{ do: 'wait', ms: 30_000 }, ...unsupported.steps] } : answer(body));
+    const world = await startWith(t, a);
+    const seen = await world.answerTo({ temperature: 1, stream: true });
+    assert.match(seen.text, /: breakwater target=a\/m attempts=2 dropped=temperature\n/);
+  });
+
+  it('at the first choice, while a hedge answers: the reason is told', async (t) => {
+    const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
+    const late = { ...unsupported, connectMs: 100 };
+    const slow: Script = (body) => ('temperature' in body ? late : chatAnswer({ headersAfterMs: 2000 }));
+    const world = await startWith(t, slow, { b: () => chatAnswer({ headersAfterMs: 500 }), config: { policy } });
+    await world.answerTo();
+    const seen = await world.answerTo({ temperature: 1 });
+    assert.deepEqual([seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-fallback')], ['b/m', 'unsupported']);
+  });
+
+  it('at the first choice, beside a hedge that is silent: it is asked again at once', async (t) => {
+    const policy = { hedge: { enabled: true, delay: '50ms', budget: 1 } };
+    const late = { ...unsupported, connectMs: 100 };
+    const silent: SimulatedAnswer = { steps: [{ do: 'wait', ms: 60_000 }, ...chatAnswer().steps] };
+    const world = await startWith(t, refuses('temperature', late), { b: () => silent, config: { policy } });
+    await world.answerTo();
+    const seen = await world.answerTo({ temperature: 1 });
+    assert.deepEqual([seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-fallback')], ['a/m', null]);
+    assert.ok(seen.endAtMs < 500, `${seen.endAtMs} ms`);
+    assert.equal(seen.headers.get('x-breakwater-attempts'), '3');
+    await world.clock.advanceAsync(1000);
+    assert.equal(world.gateway.queue().inFlight, 0, 'the hedge is closed');
+  });
+
+  it('beside a rescue that is silent: it is asked again at once, and the rescue may answer all the same', async (t) => {
+    for (const isFirstQuick of [true, false]) {
+      const late: SimulatedAnswer = { steps: [{ do: 'wait', ms: 40_000 }, ...unsupported.steps] };
+      const again = chatAnswer({ headersAfterMs: isFirstQuick ? 100 : 60_000 });
+      const world = await startWith(t, (body) => ('temperature' in body ? late : again), {
+        b: () => chatAnswer({ headersAfterMs: 15_000 }),
+      });
+      const seen = await world.answerTo({ temperature: 1 });
+      assert.equal(seen.headers.get('x-breakwater-target'), isFirstQuick ? 'a/m' : 'b/m');
+      assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [2, 1]);
+      await world.clock.advanceAsync(1000);
+      assert.equal(world.gateway.queue().inFlight, 0);
+    }
   });
 
   it('is learned by a hedge that loses, and no more', async (t) => {

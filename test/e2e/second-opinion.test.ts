@@ -135,6 +135,14 @@ describe('a refusal that no rule knows', { concurrency: 4 }, () => {
     });
   }
 
+  it('a 407 alone: one call, and 502 with its words, for a 407 would be about a proxy of the caller', async (t) => {
+    const world = await start(t, { a: json(407, { error: { message: 'proxy authentication required' } }) });
+    const seen = await world.answerTo();
+    assert.deepEqual([seen.status, world.callsTo('a')], [502, 1]);
+    assert.equal(errorOf(seen.text).message, 'proxy authentication required');
+    assert.equal(seen.headers.get('x-should-retry'), 'false');
+  });
+
   it('in a stream, as its first event: a healthy target is asked', async (t) => {
     const error = { message: 'Your request exceeded model token limit: 8192', type: 'invalid_request_error', code: null };
     for (const refusal of [
@@ -348,11 +356,21 @@ describe('the second opinion', { concurrency: 4 }, () => {
         models: { fast: ['a/m', 'local/extract'] },
       },
     );
-    const seen = await world.answerTo();
+    // The local model takes real time: little virtual time passes meanwhile.
+    const slowly = async <T>(done: Promise<T>): Promise<T> => {
+      let isOver = false;
+      void done.then(() => (isOver = true));
+      while (!isOver) {
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        await world.clock.advanceAsync(5);
+      }
+      return done;
+    };
+    const seen = await slowly(world.ask().done);
     assert.equal(seen.headers.get('x-breakwater-target'), 'local/extract');
-    const refusedHere = await world.answerTo({ tools: [{ type: 'function', function: { name: 'f' } }] });
+    const refusedHere = await slowly(world.ask({ tools: [{ type: 'function', function: { name: 'f' } }] }).done);
     assert.deepEqual([refusedHere.status, errorOf(refusedHere.text).message], [400, 'no, says the first']);
-    await world.answerTo();
+    await slowly(world.ask().done);
     assert.equal(world.callsTo('a'), 3, 'nothing was remembered as the fault of the caller');
   });
 });

@@ -122,7 +122,7 @@ test('a stream that breaks off after the beginning of a secret still passes what
 });
 
 test('bytes of other endpoints are masked, cut wherever they come', async (t) => {
-  const body = JSON.stringify({ results: [{ echo: EVERY }] });
+  const body = JSON.stringify({ results: [{ flagged: false, echo: EVERY }] });
   const steps = [head(200), ...[...body.matchAll(/.{1,7}/g)].map(([bytes]): SimulatedStep => ({ do: 'send', bytes }))];
   const { ask } = await start(t, () => ({ steps }));
   const { response, text } = await ask('/v1/moderations', { model: 'fast', input: 'x' });

@@ -1,8 +1,9 @@
 /** A caller whom nobody can serve is told why, for each target. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatError } from '../../src/testing/simulated-chat.ts';
+import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
 import { badKey, keyed, KEYS } from './keyed.ts';
+import { startVirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
 
 test('no_target_available says of each target why: open, isolated, which credential is out of order; and shows no key', async (t) => {
@@ -23,4 +24,28 @@ test('no_target_available says of each target why: open, isolated, which credent
   assert.match(error.message, /b\/m: breaker open for \d+\.\d s/);
   assert.match(error.message, /c\/m: isolated by hand/);
   for (const key of KEYS) assert.ok(!seen.text.includes(key));
+});
+
+test('those who wait for a target that is isolated by hand are refused at once, though its calls run on', async (t) => {
+  const world = await startVirtualWorld(t, {
+    providers: { a: () => chatAnswer({ headersAfterMs: 200_000 }), b: () => chatAnswer() },
+    models: { fast: ['a/m'], both: { targets: ['a/m', 'b/m'], patience: '100s' } },
+    limits: { concurrency: 2 },
+  });
+  const running = [world.ask(), world.ask()];
+  const waiting = [1, 2, 3].map(() => world.ask({}, { 'x-breakwater-deadline-ms': '150000' }));
+  const other = world.ask({ model: 'both' });
+  await world.clock.advanceAsync(1_000);
+  assert.equal(world.gateway.queue().waiting, 4);
+  world.gateway.isolate('a/m');
+  await world.clock.advanceAsync(100);
+  assert.equal(world.gateway.queue().waiting, 0);
+  for (const { done } of waiting) {
+    const seen = await done;
+    assert.deepEqual([seen.status, errorOf(seen.text).code], [503, 'no_target_available']);
+    assert.match(errorOf(seen.text).message, /a\/m: isolated by hand/);
+  }
+  assert.equal((await other.done).headers.get('x-breakwater-target'), 'b/m');
+  await world.until(Promise.all(running.map(({ done }) => done)));
+  for (const { done } of running) assert.equal((await done).status, 200);
 });

@@ -6,7 +6,9 @@ import { SecretMask } from '../../src/core/secrets/secret-mask.ts';
 import type { BreakwaterError } from '../../src/core/errors.ts';
 import { createClients } from '../../src/gateway/clients.ts';
 import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/config/index.ts';
-import type { Gateway, QueueStatus } from '../../src/gateway/gateway.ts';
+import { ResponseStore } from '../../src/gateway/response-store.ts';
+import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
+import type { Gateway, QueueStatus, KnownClient, ModelEntry } from '../../src/gateway/gateway.ts';
 import { errorAnswer } from '../../src/pipeline/error-answer.ts';
 import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
 import type { AnswerSink } from '../../src/pipeline/sink.ts';
@@ -71,10 +73,9 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       await gateway.answer(request, sink);
       if (--running === 0) onIdle?.();
     },
-    models: async (client) =>
-      Object.keys(config.models)
-        .filter((id) => client.mayUse(id))
-        .map((id) => ({ id, ownedBy: 'breakwater' })),
+    models: async (client) => modelsFor(client, Object.keys(config.models)),
+    speaks: async () => true,
+    responses: new ResponseStore(createMemoryStore({ clock }), clock),
     isListed: (model) => config.models[model] !== undefined,
     findModel: async (client, name) =>
       config.models[name] !== undefined && client.mayUse(name) ? { id: name, ownedBy: 'breakwater' } : null,
@@ -113,7 +114,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
 /** An answer that fails as the engine's do. */
 export function failing(error: BreakwaterError): Answer {
   return (request, sink) => {
-    const { status, headers, body } = errorAnswer(request.dialect.error, error, request.id);
+    const { status, headers, body } = errorAnswer(request.dialect.error, error, request.id, request.program ?? null);
     sink.head(status, headers);
     sink.end(body);
   };
@@ -133,4 +134,8 @@ function snapshotOf(inFlight: number, heldBytes: number): Snapshot {
     engines: [],
     breakers: [],
   };
+}
+
+function modelsFor(client: KnownClient, names: readonly string[]): ModelEntry[] {
+  return names.filter((id) => client.mayUse(id)).map((id) => ({ id, ownedBy: 'breakwater' }));
 }

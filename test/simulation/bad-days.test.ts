@@ -70,12 +70,8 @@ const days: readonly (readonly [string, readonly Trouble[]])[] = [
   ['everything at once', TROUBLES],
 ];
 
-/** What is not reached yet: random refusals teach rates that nobody has set. */
-const todoOf = (troubles: readonly Trouble[]) =>
-  troubles.includes('random429s') ? { todo: 'a refusal that does not depend on the rate' } : {};
-
 for (const [name, troubles] of days) {
-  test(`an hour of bad days, ${name}: the good client is served`, { timeout: 300_000, ...todoOf(troubles) }, async (t) => {
+  test(`an hour of bad days, ${name}: the good client is served`, { timeout: 300_000 }, async (t) => {
     const { asked, served, loneServed, calls, dead } = await hourOf(new Set(troubles));
     t.diagnostic(
       `${percent(served, 1)} of ${asked} served, ${percent(loneServed, 1)} at the lone target; ${calls} calls, ${dead} with the dead key`,

@@ -18,6 +18,8 @@ interface Watched {
   lastServedAt: number;
   /** It opened at this instant, by the attempt whose end is told next; -1: it did not. */
   openedAt: number;
+  /** When each client was last refused by a rate limit. */
+  readonly refusedAt: Map<string, number>;
   /** Pauses in a row that one client alone has brought about, while others were answered between. */
   refused: { client: string; count: number } | null;
 }
@@ -60,9 +62,12 @@ export class BlameWatch {
 
   /** The pause that was just told is this one's. */
   #onRefusal(watched: Watched, target: string, client: string, at: number, requestId: string): void {
+    watched.refusedAt.set(client, at);
     if (this.#pausedAt !== at) return;
     if (watched.refused?.client !== client) watched.refused = { client, count: 0 };
     if (!this.#servesOthers(watched, client, at)) return;
+    // Others are refused with it.
+    if (hasOther(watched.refusedAt, client, at - OVERLAP_MS)) return;
     if (++watched.refused.count <= REFUSALS_MAX) return;
     this.#fault(`blame: ${client} alone is refused at ${target}, and has paused it ${watched.refused.count} times for all`, requestId);
     watched.refused.count = -Infinity;
@@ -77,14 +82,22 @@ export class BlameWatch {
   }
 
   #servesOthers({ servedAt }: Watched, client: string, at: number): boolean {
-    for (const [other, servedAtMs] of servedAt) if (other !== client && at - servedAtMs <= WINDOW_MS - OVERLAP_MS) return true;
-    return false;
+    return hasOther(servedAt, client, at - WINDOW_MS + OVERLAP_MS);
   }
 
   #of(target: string): Watched {
     let watched = this.#targets.get(target);
     if (watched === undefined)
-      this.#targets.set(target, (watched = { failures: [], servedAt: new Map(), lastServedAt: -Infinity, openedAt: -1, refused: null }));
+      this.#targets.set(
+        target,
+        (watched = { failures: [], servedAt: new Map(), lastServedAt: -Infinity, openedAt: -1, refusedAt: new Map(), refused: null }),
+      );
     return watched;
   }
+}
+
+/** Another client's instant is no earlier than `since`. */
+function hasOther(instants: ReadonlyMap<string, number>, client: string, since: number): boolean {
+  for (const [other, at] of instants) if (other !== client && at >= since) return true;
+  return false;
 }

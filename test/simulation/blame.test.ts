@@ -87,7 +87,8 @@ async function play({ keys, faults, poisoners }: Scene, seed: number, poisonWeig
     ),
     poisoned,
     refused: calls.filter(({ fate }) => fate === 'refusal').length,
-    quarantines: cooldowns.filter(({ kind }) => kind === 'bench'),
+    // One that holds for the poisoner alone costs the others nothing.
+    quarantines: cooldowns.filter(({ kind, why }) => kind === 'bench' && !why!.includes(' for one client and model alone')),
   };
 }
 

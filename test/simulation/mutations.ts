@@ -13,7 +13,7 @@ export interface Mutation {
   readonly to: string;
   /** The invariant that has to find it: how its messages begin. */
   readonly foundBy: RegExp;
-  /** The scene to look in (`set-scenes.ts`); absent: the seeds. */
+  /** The scene (`set-scenes.ts`) or the seed to look in; absent: all seeds. */
   readonly scene?: number;
 }
 
@@ -159,6 +159,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     from: '!held.some((one) => one.budget === budget)',
     to: 'held.length > 0',
     foundBy: /^attempts: .* was asked again/,
+    scene: 228,
   },
   'ramp: a target that comes back gets everything at once': {
     what: 'ramp',

@@ -4,6 +4,7 @@ import { record } from './record.ts';
 import type { ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
 import type { FaultList, Path } from './faults.ts';
 import { nearest } from './faults.ts';
+import { isModelName, modelNameCharsMax } from './model-names.ts';
 import { defaultPatienceMs, type ModelInput, type TargetInput } from './model-schema.ts';
 
 /** `provider/model` at the first slash; the model may hold more. Null when a side is missing. */
@@ -25,6 +26,8 @@ export function buildModel(name: string, input: ModelInput, context: ModelContex
   const path: Path = ['models', name];
   const isPattern = name.includes('*');
   if (name.trim() !== name || name === '') context.faults.add(path, 'must have a name without spaces around it', name);
+  else if (!isModelName(name))
+    context.faults.add(path, `must have a name of at most ${modelNameCharsMax} characters, without control characters`, name);
   if (name.split('*').length > 2) context.faults.add(path, 'must have at most one * in its name', name);
 
   const isShort = Array.isArray(input);

@@ -12,6 +12,10 @@ export function gatherPolicy(
   faults: FaultList,
 ): PolicyOverrides {
   const direct: Record<string, unknown> = {};
+  // A request has its priority before its model or provider is known.
+  if (input.agents !== undefined) faults.add([...path, 'agents'], 'is one for all models and providers: set it under the top-level policy');
+  if (input.policy?.agents !== undefined)
+    faults.add([...path, 'policy', 'agents'], 'is one for all models and providers: set it under the top-level policy');
   for (const name of policyNames) {
     if (input[name] === undefined) continue;
     direct[name] = input[name];

@@ -7,7 +7,7 @@ import type { ProviderConfig } from './config.ts';
 import type { FaultList, Path } from './faults.ts';
 import { nearest } from './faults.ts';
 import type { Environment } from './interpolate.ts';
-import { isPresetName, presets, unknownTraits, type Preset, type PresetName } from './presets.ts';
+import { isPresetName, presets, traitsOf, type Preset, type PresetName } from './presets.ts';
 import type { ProviderInput } from './provider-schema.ts';
 import { record } from './record.ts';
 import { isPresetAvailable, notAvailable } from './unavailable.ts';
@@ -44,7 +44,7 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
   }
   // Another dialect of a known provider has its own ways, of which nothing is known.
   const known: Preset | null = preset?.protocol === protocol ? preset : null;
-  const traits = known ?? unknownTraits;
+  const traits = known ?? traitsOf[protocol];
   const prefill = input.prefill ?? traits.prefill;
   const isLocal = protocol === 'local';
   return {

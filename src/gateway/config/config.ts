@@ -129,6 +129,7 @@ export interface ClientConfig {
 export interface PriceConfig {
   readonly input: number;
   readonly cachedInput: number;
+  readonly cacheWrite: number;
   readonly output: number;
 }
 

@@ -19,14 +19,11 @@ test('every known key becomes a provider', async () => {
 });
 
 test('keys for providers that this version lacks are named, not used', async () => {
-  const { result, found, skipped } = await configFromEnvironment({ ANTHROPIC_API_KEY: 'a', GOOGLE_API_KEY: 'g' }, nothing);
+  const { result, found, skipped } = await configFromEnvironment({ AZURE_OPENAI_API_KEY: 'g' }, nothing);
   assert.ok(result.ok);
   assert.deepEqual(result.config.providers, Object.create(null));
   assert.deepEqual(found, []);
-  assert.deepEqual(skipped, [
-    { name: 'anthropic', from: 'ANTHROPIC_API_KEY', why: 'not available in this version' },
-    { name: 'gemini', from: 'GOOGLE_API_KEY', why: 'not available in this version' },
-  ]);
+  assert.deepEqual(skipped, [{ name: 'azure', from: 'AZURE_OPENAI_API_KEY', why: 'not available in this version' }]);
 });
 
 test('local servers that give a model list are picked up, all asked at once', async () => {
@@ -96,9 +93,9 @@ test('addresses from the environment are used, with and without a key', async ()
     found.map(({ name, from }) => `${name} from ${from}`),
     ['openai from OPENAI_API_KEY and OPENAI_BASE_URL', 'groq from GROQ_BASE_URL', 'mistral from MISTRAL_API_KEY'],
   );
-  const { skipped } = await configFromEnvironment({ ANTHROPIC_BASE_URL: 'http://x' }, nothing);
+  const { skipped } = await configFromEnvironment({ AZURE_OPENAI_BASE_URL: 'http://x' }, nothing);
   assert.deepEqual(
     skipped.map(({ from }) => from),
-    ['ANTHROPIC_BASE_URL'],
+    ['AZURE_OPENAI_BASE_URL'],
   );
 });

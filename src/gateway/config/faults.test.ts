@@ -148,6 +148,14 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     provider({ timeouts: { idle: '1s' }, policy: { timeouts: { idle: '2s' } } }),
     'providers.x.policy.timeouts: stands twice; timeouts is also given without policy (got an object)',
   ],
+  [
+    provider({ policy: { agents: { main: 'low' } } }),
+    'providers.x.policy.agents: is one for all models and providers: set it under the top-level policy (got an object)',
+  ],
+  [
+    withX({ models: { a: { targets: ['x/y'], agents: { main: 'low' } } } }),
+    'models.a.agents: is one for all models and providers: set it under the top-level policy (got an object)',
+  ],
   [provider({ retry: { maxDelay: '1ms' } }), 'providers.x.retry.maxDelay: must not be less than baseDelay (got "1ms")'],
 
   // Models
@@ -180,6 +188,14 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     `models.a[0].drop[0]: must not drop stream: that is not the target's to change (got "stream")`,
   ],
   [withX({ models: { 'a-*-*': ['x/*'] } }), 'models["a-*-*"]: must have at most one * in its name (got "a-*-*")'],
+  [
+    withX({ models: { 'two\nlines': ['x/m'] } }),
+    'models["two\uFFFDlines"]: must have a name of at most 512 characters, without control characters (got "two\uFFFDlines")',
+  ],
+  [
+    withX({ models: { ['n'.repeat(513)]: ['x/m'] } }),
+    `models.${'n'.repeat(513)}: must have a name of at most 512 characters, without control characters (got "${'n'.repeat(80)}…")`,
+  ],
   [withX({ models: { a: ['x/*'] } }), 'models.a[0]: must not hold *, as the name of its model has none to take the place from (got "x/*")'],
   [withX({ models: { a: { targets: ['x/y'], patience: 'long' } } }), `models.a.patience: ${span('0ms', '1h')} (got "long")`],
 
@@ -202,6 +218,8 @@ const table: readonly (readonly [input: unknown, line: string])[] = [
     `clients[0].keyHash: must not stand beside key; write one of them (got "sha256:${'0'.repeat(64)}")`,
   ],
   [{ clients: [{ name: 'a', keyHash: 'md5:00' }] }, 'clients[0].keyHash: must be sha256: and 64 hex digits (got "md5:00")'],
+  [{ clients: [{ name: 'a', keyHash: 'hunter2' }] }, 'clients[0].keyHash: must be sha256: and 64 hex digits'],
+  [{ clients: [{ name: 'a', keyHash: 'sha256:hunter2' }] }, 'clients[0].keyHash: must be sha256: and 64 hex digits'],
   [client({ priority: 'urgent' }), 'clients[0].priority: must be high, normal or low (got "urgent")'],
   [client({ priority: 'high', maxPriority: 'low' }), 'clients[0].maxPriority: must not be lower than priority (high) (got "low")'],
   [

@@ -10,6 +10,8 @@ export interface ConfigFault {
   readonly message: string;
 }
 
+/** A hash is no secret, but a key that was written in its place is one. */
+const hashForm = /^[\w-]+:[\da-f]*$/i;
 /** The longest value that is shown. */
 const shownCharsMax = 80;
 /** Shorter secrets are masked only where they are the whole value: they would be found in any text. */
@@ -92,6 +94,7 @@ export class FaultList {
     if (value === '') return '""';
     if (isSecretPath(path)) return null;
     if (typeof value !== 'string') return String(value);
+    if (path.at(-1) === 'keyHash' && !hashForm.test(value)) return null;
     for (const secret of this.#secrets) if (value === secret || (secret.length >= secretCharsMin && value.includes(secret))) return null;
     if (looksLikeKey(value)) return null;
     const text = clean(maskUrls(value));

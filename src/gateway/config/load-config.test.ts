@@ -33,6 +33,15 @@ test('BREAKWATER_CONFIG comes first, and is not forgotten when its file is missi
   assert.deepEqual(missing, { ok: false, faults: [{ path: '', message: `${join(path, 'other.yaml')}: can't be read (got ENOENT)` }] });
 });
 
+test('a file that holds no settings is a fault that names it and shows nothing of it', async (context) => {
+  const path = await folder(context, { 'word.yaml': 'sk-some-secret', 'list.json': '["sk-some-secret"]' });
+  for (const name of ['word.yaml', 'list.json']) {
+    const result = await loadConfigFile(join(path, name), {});
+    const message = `${join(path, name)}: must hold settings in YAML or JSON, such as "providers: ..."`;
+    assert.deepEqual(result, { ok: false, faults: [{ path: '', message }] });
+  }
+});
+
 test('a whole file is read, its variables filled in and its paths taken from its folder', async (context) => {
   const path = await folder(context, {
     'breakwater.yaml': `

@@ -45,7 +45,13 @@ export async function loadConfigFile(path: string, env: Environment, overrides: 
   }
   const parsed = parseYaml(text, basename(path));
   if (!parsed.ok) return parsed;
+  if (!holdsSettings(parsed.value)) return failed(path, 'must hold settings in YAML or JSON, such as "providers: ..."');
   return parseConfig(parsed.value, { env, source: 'file', directory: dirname(full), overrides });
+}
+
+/** Content that is none of it, such as one word or a list, is not shown: the file may be one of secrets. An empty file holds defaults. */
+function holdsSettings(value: unknown): boolean {
+  return value === null || (typeof value === 'object' && !Array.isArray(value));
 }
 
 /** The value of a YAML text, or a fault with line and column for everything that is wrong with it. */

@@ -7,6 +7,15 @@ const thinkingModels =
   'sonar-deep-research *-thinking *-thinking-* *-reasoning *-reasoning-* *-reasoner grok-4 grok-4-0* gemini-2.5-pro* gemini-3*';
 const thinkingPatterns = thinkingModels.split(' ');
 
+/** Longer names are not looked up. */
+export const modelNameCharsMax = 512;
+
+/** Any other name is never found. Control characters would end up in headers and logs. */
+export function isModelName(name: string): boolean {
+  // eslint-disable-next-line no-control-regex -- that is what is looked for
+  return name !== '' && name.length <= modelNameCharsMax && !/[\x00-\x1f\x7f]/.test(name);
+}
+
 /** Whether a model is known to think, whatever provider it is asked at; chat and non-reasoning variants are not. */
 export function isThinkingModel(model: string): boolean {
   const name = model.slice(model.lastIndexOf('/') + 1).toLowerCase();

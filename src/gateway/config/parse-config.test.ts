@@ -221,8 +221,8 @@ test('clients have the hash of their key and all rights filled in', () => {
 
 test('prices fill in what is usual', () => {
   const { prices } = read({ prices: { 'backup/big': { input: 2.5, cachedInput: 1.25, output: 10 }, embedder: { input: 0.1 } } });
-  assert.deepEqual(prices['backup/big'], { input: 2.5, cachedInput: 1.25, output: 10 });
-  assert.deepEqual(prices['embedder'], { input: 0.1, cachedInput: 0.1, output: 0 });
+  assert.deepEqual(prices['backup/big'], { input: 2.5, cachedInput: 1.25, cacheWrite: 2.5, output: 10 });
+  assert.deepEqual(prices['embedder'], { input: 0.1, cachedInput: 0.1, cacheWrite: 0.1, output: 0 });
 });
 
 test('the store is sqlite beside a file and memory otherwise', () => {

@@ -125,6 +125,7 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
     prices: record(Object.entries(parsed.prices ?? {}), (price) => ({
       input: price.input,
       cachedInput: price.cachedInput ?? price.input,
+      cacheWrite: price.cacheWrite ?? price.input,
       output: price.output ?? 0,
     })),
     store: buildStore(parsed.store, options),

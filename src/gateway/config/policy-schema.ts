@@ -125,11 +125,32 @@ const cache = block('Cache', 'Answers used again.', {
   coalesce: setting(flag<never>(), true, 'Identical requests in flight share one answer (where the cache is enabled).'),
 });
 
+/** `client`: the client's own; `lower`: one below it. */
+export const AGENT_PRIORITIES = ['client', 'lower', 'high', 'normal', 'low'] as const;
+const agentPriority = () => word(...AGENT_PRIORITIES);
+
+const agents = block(
+  'Agents',
+  "The priority of each part of an agent's run, where the agent names it; never above the client's maxPriority.",
+  {
+    main: setting(agentPriority(), 'client', "The main loop. client: the client's own priority; lower: one below it."),
+    compaction: setting(agentPriority(), 'client', 'The summary of a conversation that grew too long; the main loop waits for it.'),
+    subagent: setting(agentPriority(), 'lower', 'An agent that another one started.'),
+    workflow: setting(agentPriority(), 'lower', 'A step of a scripted run.'),
+    auxiliary: setting(agentPriority(), 'low', 'Titles, summaries for display, and other side tasks.'),
+  },
+);
+
 /** All policy settings. `schema` takes any part of them, `defaults` is the complete policy of a config that says nothing. */
 export const policySettings = block('Policy', 'How requests are carried out.', {
   deadline: setting(duration('1ms', '7d'), '10m', 'Until an answer is committed, queueing included.'),
   maxDeadline: setting(duration('1ms', '7d'), '1h', 'The most that a caller may ask for.'),
   maxAttempts: setting(count(1, 100), 4, 'Upstream calls for one request, over all targets.'),
+  conversion: setting(
+    word('drop', 'strict'),
+    'drop',
+    'Fields of a request that a target of another protocol has no place for. drop: they are left out and named in x-breakwater-dropped; strict: the target is not asked.',
+  ),
   timeouts,
   retry,
   breaker,
@@ -138,6 +159,7 @@ export const policySettings = block('Policy', 'How requests are carried out.', {
   stream,
   quality,
   cache,
+  agents,
 });
 
 /** Any part of a policy, as a provider or a model overrides it. Durations in ms, sizes in bytes. */

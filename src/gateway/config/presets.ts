@@ -66,7 +66,7 @@ export interface Preset extends ProviderTraits {
 }
 
 /** What holds for a provider that no preset describes: whatever is safest. */
-export const unknownTraits: ProviderTraits = {
+const unknownTraits: ProviderTraits = {
   auth: 'bearer',
   limitScope: 'credential',
   countsOutput: true,
@@ -77,6 +77,14 @@ export const unknownTraits: ProviderTraits = {
   forwardHeaders: [],
   local: false,
   prefill: false,
+};
+
+/** The same for each protocol. */
+export const traitsOf: Readonly<Record<ConfiguredProtocol, ProviderTraits>> = {
+  openai: unknownTraits,
+  local: unknownTraits,
+  anthropic: { ...unknownTraits, auth: 'x-api-key', countsCached: false, rateLimitHeaders: 'anthropic' },
+  gemini: { ...unknownTraits, auth: 'x-goog-api-key', countsOutput: false, rateLimitHeaders: 'none' },
 };
 
 /** Names written side by side. */

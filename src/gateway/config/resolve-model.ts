@@ -2,7 +2,7 @@
 import { splitTarget } from './build-models.ts';
 import { providerNamed } from './builtin-provider.ts';
 import type { Config, Frozen, ModelConfig, ProviderConfig, TargetSpec } from './config.ts';
-import { carriedAs, isOwner, matchesPattern } from './model-names.ts';
+import { carriedAs, isModelName, isOwner, matchesPattern } from './model-names.ts';
 import { defaultPatienceMs } from './model-schema.ts';
 import type { PolicyOverrides } from './policy-schema.ts';
 
@@ -26,17 +26,13 @@ export interface ResolvedModel {
 /** What each provider's own `/models` listed last, by provider name; a provider that was not asked yet is absent. */
 export type ModelLists = ReadonlyMap<string, ReadonlySet<string>>;
 
-/** Longer names are not looked up. */
-const nameCharsMax = 512;
-
 /** Finds the route of a name, by the first rule that knows it; null if none does. Pure. */
 export function resolveModel(
   config: Pick<Config, 'models' | 'providers'>,
   name: string,
   lists: ModelLists = new Map(),
 ): ResolvedModel | null {
-  // eslint-disable-next-line no-control-regex -- such a name would end up in headers and logs
-  if (name === '' || name.length > nameCharsMax || /[\x00-\x1f\x7f]/.test(name)) return null;
+  if (!isModelName(name)) return null;
   const configured = name.includes('*') ? undefined : config.models[name];
   if (configured !== undefined) return fromModel(name, 'model', configured, configured.tiers);
 

@@ -108,6 +108,7 @@ const priceSchema = z
   .strictObject({
     input: usdPerMillion().describe('USD per million input tokens.'),
     cachedInput: usdPerMillion().describe('USD per million input tokens read from a cache. Default: the price of input.').optional(),
+    cacheWrite: usdPerMillion().describe('USD per million input tokens written to a cache. Default: the price of input.').optional(),
     output: usdPerMillion().describe('USD per million output tokens. Default: 0.').optional(),
   })
   .meta({ id: 'Price', description: 'US dollars per million tokens.' });

@@ -20,10 +20,6 @@ const refused: readonly (readonly [input: object, line: string])[] = [
     'providers.x.policy.cache.enabled: not available in this version (got true)',
   ],
   [{ providers: { x: { ...x, cache: { enabled: true } } } }, 'providers.x.cache.enabled: not available in this version (got true)'],
-  [{ providers: { y: { ...x, protocol: 'anthropic' } } }, 'providers.y.protocol: not available in this version (got "anthropic")'],
-  [{ providers: { y: { ...x, protocol: 'gemini' } } }, 'providers.y.protocol: not available in this version (got "gemini")'],
-  [{ providers: { y: { preset: 'anthropic', apiKey: 'k' } } }, 'providers.y.preset: not available in this version (got "anthropic")'],
-  [{ providers: { gemini: { apiKey: 'k' } } }, 'providers.gemini: not available in this version (got "gemini")'],
   [
     { providers: { azure: { apiKey: 'k', baseUrl: 'https://r/openai/v1' } } },
     'providers.azure: not available in this version (got "azure")',
@@ -75,5 +71,5 @@ test("another provider's OpenAI-compatible endpoint can be used under its own na
 
 test('a preset is available, or it says so', () => {
   const missing = Object.keys(presets).filter((name) => !isPresetAvailable(name));
-  assert.deepEqual(missing, ['anthropic', 'gemini', 'azure', 'bedrock', 'vertex']);
+  assert.deepEqual(missing, ['azure', 'bedrock', 'vertex']);
 });

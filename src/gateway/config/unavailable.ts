@@ -4,7 +4,7 @@
  */
 import type { FaultList, Path } from './faults.ts';
 import { valueAt } from './faults.ts';
-import { isPresetName, presets } from './presets.ts';
+import { isPresetName } from './presets.ts';
 
 interface Rule {
   /** Where: keys with `*` for any one. */
@@ -14,16 +14,11 @@ interface Rule {
 
 const isTrue = (value: unknown) => value === true;
 const isFilled = (value: unknown) => (Array.isArray(value) ? value.length > 0 : value !== undefined && value !== null && value !== '');
-const is =
-  (...words: string[]) =>
-  (value: unknown) =>
-    words.includes(String(value));
 
 const rules: readonly Rule[] = [
   // Answers are kept for a model, whoever gave them.
   { at: 'providers.*.cache.enabled', refuses: isTrue },
   { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
-  { at: 'providers.*.protocol', refuses: is('anthropic', 'gemini') },
   { at: 'clients.*.budget', refuses: isFilled },
   { at: 'store', refuses: (value) => /^rediss?:/.test(String(value)) },
   { at: 'telemetry.logs.prompts', refuses: isTrue },
@@ -31,7 +26,7 @@ const rules: readonly Rule[] = [
   { at: 'telemetry.traces.endpoint', refuses: isFilled },
 ];
 
-/** Presets whose way of signing or addressing is not built; those of an unavailable protocol follow from the rules above. */
+/** Presets whose way of signing or addressing is not built. */
 const unavailablePresets = new Set<string>(['azure', 'bedrock', 'vertex']);
 
 /** The phrase of every such refusal. */
@@ -39,8 +34,7 @@ export const notAvailable = 'not available in this version';
 
 /** Whether a known provider can be used in this version. */
 export function isPresetAvailable(name: string): boolean {
-  if (!isPresetName(name) || unavailablePresets.has(name)) return false;
-  return !rules.some((rule) => rule.at === 'providers.*.protocol' && rule.refuses(presets[name].protocol));
+  return isPresetName(name) && !unavailablePresets.has(name);
 }
 
 /** Adds a fault for every setting that would switch on something that is not built. `config` has its values read. */

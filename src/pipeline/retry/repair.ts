@@ -15,7 +15,13 @@ import type { Judgement } from '../../policy/verdict.ts';
 import { fieldOf } from '../../policy/verdict/callers-fault.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
+import { OPENING } from '../../wire/opaque/opaque.ts';
 import type { Attempt } from '../attempt.ts';
+import { cutFor } from '../opaque/body-cut.ts';
+import { piecesIn, placeOf, STRIP_LEVELS } from '../opaque/pieces.ts';
+import type { BodyCut } from '../opaque/pieces.ts';
+import { missesOpening, refusesOpaque } from '../opaque/refusal.ts';
+import { sentBody } from '../sent-body.ts';
 import type { RouteTarget } from '../route.ts';
 import type { RequestRun } from '../run.ts';
 import type { RepairTrial } from '../tried-targets.ts';
@@ -35,6 +41,7 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
 type Found = Pick<RepairTrial, 'repairs' | 'unmade' | 'isNamed'>;
 
 const NOTHING: readonly Repair[] = [];
+const NO_FIELDS: readonly string[] = [];
 
 /** The repairs with which an attempt is sent: those of this request, and those that were learned from others. */
 export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repair[] {
@@ -52,22 +59,25 @@ export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repai
 }
 
 /** The caller's fields that were left out of an attempt. */
-export function droppedFields({ options }: Attempt): string[] {
-  return options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field);
+export function droppedFields({ options }: Attempt): readonly string[] {
+  const lost = options.cut?.fields ?? options.conversion?.dropped ?? NO_FIELDS;
+  if (options.repairs.length === 0) return lost;
+  return [...lost, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
 }
 
 /** The target has begun to answer: what it was sent, it takes. */
 export function learnAccepted(run: RequestRun, attempt: Attempt): void {
-  const { request, target, repairs } = attempt.options;
+  const { request, target, repairs, number } = attempt.options;
   const { repairs: book } = target.state;
   const now = run.engine.clock.now();
-  const trial = run.tried.endTrial(target);
+  const trial = run.tried.endTrial(target, number);
   if (trial !== null && !trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, false);
   for (const { key } of undoable(request, target, repairs)) book.trust(now, key);
   if (book.isEmpty) return;
+  const body = sentBody(request, target.state);
   book.takes(
     now,
-    (field) => memberOf(request, field) !== undefined && !repairs.some((repair) => repair.kind === 'drop' && repair.field === field),
+    (field) => memberOf(body, field) !== undefined && !repairs.some((repair) => repair.kind === 'drop' && repair.field === field),
   );
   book.accepted(
     attempt.startedAt,
@@ -80,8 +90,10 @@ export function learnAccepted(run: RequestRun, attempt: Attempt): void {
  * of an earlier repair.
  */
 export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
-  const { target } = attempt.options;
-  const trial = run.tried.endTrial(target);
+  const { target, number } = attempt.options;
+  const trial = run.tried.endTrial(target, number);
+  const stripped = stripAfter(run, attempt, failure);
+  if (stripped !== null) return stripped;
   const status = errorStatusOf(failure);
   if (!REFUSING.has(status) || judgement.effect !== 'none') return null;
   const signature = errorSignature(failure);
@@ -95,8 +107,44 @@ export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure,
   if (found === null) return null;
   const isServerError = judgement.reason === 'server_error' && !found.isNamed;
   if (isServerError && run.attemptsLeft <= 0) return null;
-  apply(run, target, { ...found, signature }, isServerError);
+  apply(run, target, { ...found, signature, after: run.attempts }, isServerError);
   return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
+}
+
+/**
+ * The target refuses an opaque piece of the conversation: it is asked once more without those that it is not known to have made, and then
+ * without any.
+ */
+function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
+  const { request, target, cut } = attempt.options;
+  if (run.repairs >= REPAIRS_MAX || piecesIn(request).pieces.length === 0) return null;
+  if (cut !== null && missesOpening(failure)) return withoutReasoning(run, target, cut);
+  if (!refusesOpaque(failure)) return null;
+  const done = STRIP_LEVELS.indexOf(cut?.level ?? 'foreign');
+  for (const level of STRIP_LEVELS.slice(done + 1)) {
+    const next = cutFor(run, target, level);
+    if ((next?.removed.length ?? 0) === (cut?.removed.length ?? 0)) continue;
+    run.tried.strip(target, level);
+    askAgainAtOnce(run, target);
+    return REPAIRED;
+  }
+  return null;
+}
+
+/** What is left does not open with reasoning, which the target wants where reasoning is asked for: it is not asked for. */
+function withoutReasoning(run: RequestRun, target: RouteTarget, cut: BodyCut): Judgement | null {
+  const { makers, clock } = run.engine;
+  makers.refused(clock.epochMs(), OPENING, placeOf(run.request, target.state));
+  if (cutFor(run, target, cut.level)?.drop.length === cut.drop.length) return null;
+  askAgainAtOnce(run, target);
+  return REPAIRED;
+}
+
+/** At the expense of no budget. */
+function askAgainAtOnce(run: RequestRun, target: RouteTarget): void {
+  run.tried.markFree(target);
+  run.mendedFor = target;
+  run.repairs++;
 }
 
 /** The error is the same without the edits: it is not about them. */
@@ -105,7 +153,7 @@ function acquit(run: RequestRun, target: RouteTarget, { repairs, unmade, signatu
   const now = run.engine.clock.now();
   for (const repair of repairs) {
     // What the caller sent in its place is refused as well.
-    if (isNamed && memberOf(run.request, repair.field) !== undefined && repair.kind !== 'drop') continue;
+    if (isNamed && memberOf(sentBody(run.request, target.state), repair.field) !== undefined && repair.kind !== 'drop') continue;
     if (isNamed) book.unlearn(repair.key);
     book.clear(now, repair.key, signature);
   }
@@ -186,9 +234,10 @@ function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgeme
   const { request, target, repairs } = attempt.options;
   const field = fieldOf(failure.param);
   if (judgement.reason !== 'unsupported' || field === null || ESSENTIAL.has(field) || otherLimit(field) !== null) return null;
-  const member = memberOf(request, field);
+  const body = sentBody(request, target.state);
+  const member = memberOf(body, field);
   if (member === undefined || repairs.some((repair) => repair.kind === 'drop' && repair.field === field)) return null;
-  const repair = drop(field, isAboutValue(failure) ? valueOf(request, member) : null);
+  const repair = drop(field, isAboutValue(failure) ? valueOf(body, member) : null);
   return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
 }
 

@@ -78,7 +78,7 @@ export class CircuitBreaker implements Resource {
   #consecutive = 0;
   /** The number of the present row of failures. */
   #row = 0;
-  /** Held a moment ago for what would have opened it, and nobody was answered since: a second witness opens it at once. */
+  /** The source that was held in place of opening, while no other source has been answered since: a failure of another one opens it. */
   #doubted: Suspect<unknown> | null = null;
   /** The client whose failures alone opened it; null: there were several. */
   #openedBy: string | null = null;
@@ -224,7 +224,7 @@ export class CircuitBreaker implements Resource {
     }
   }
 
-  /** A probe comes from a source that does not fail, where there is one. Without a source: as for whoever may come first. */
+  /** A probe comes from a source that does not fail, where there is one. Without a source: the earliest over all sources. */
   #probeAt(now: Instant, need: Need | undefined): Instant {
     const at = this.#opensAt;
     if (need === undefined) return at;
@@ -233,7 +233,7 @@ export class CircuitBreaker implements Resource {
     return now < at + YIELD_MS && this.#sources.shouldYield(now, source) ? at + YIELD_MS : at;
   }
 
-  /** Opened by one client's failures, it is asked by another before its time. */
+  /** True if one client's failures opened it, and this source is another client that probes it early. */
   #isSecondWitness(now: Instant, source: Source | undefined): boolean {
     return source !== undefined && this.#openedBy !== null && this.#openedBy !== source.client && now < this.#opensAt;
   }

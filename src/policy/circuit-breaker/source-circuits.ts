@@ -15,11 +15,11 @@ import { OutcomeWindow } from './outcome-window.ts';
 
 /** A source that is held gets a trial this often at least, however often it has failed, in milliseconds. */
 const HELD_MAX_MS = 25_000;
-/** Whoever was answered within this time is fitter for a probe than a source that fails, in milliseconds. */
+/** A source that was answered within this time is preferred for a probe to one that fails, in milliseconds. */
 const FITTER_MS = 60_000;
 
 interface Circuit {
-  /** Whose requests they are. */
+  /** The client of the request; undefined for a circuit of a client. */
   readonly client: string | undefined;
   /** What of its outcomes is in the window of the target. */
   readonly counted: OutcomeWindow;
@@ -99,7 +99,7 @@ export class SourceCircuits {
       if (isOf(suspect, source)) {
         suspect.data.counted.record(now, false);
         this.#countOwn(now, suspect.data, false);
-      } else if (!suspect.data.isHeld && suspect.streak === 0 && now - suspect.failedAt > this.#options.windowMs) this.#drop(suspect);
+      } else if (!suspect.data.isHeld && now - suspect.failedAt > this.#options.windowMs) this.#drop(suspect);
     }
     this.blame.served(now, source);
   }
@@ -143,13 +143,13 @@ export class SourceCircuits {
     return suspect;
   }
 
-  /** The target is out of order for everybody: nobody is held for what that has brought about. */
+  /** The target fails for all sources: none is held for failures that the target caused. */
   absolve(): void {
     this.blame.absolve();
     for (const { data } of this.blame.suspects) if (data !== null) data.isHeld = false;
   }
 
-  /** The target has just answered somebody else: holds the sources that it must have been for which it was taken to be out of order. */
+  /** The target has just answered another source: holds those whose failures alone had made it look broken. */
   holdContradicted(now: Instant): void {
     for (const suspect of this.blame.suspects) {
       if (suspect.contradicted && suspect.streak >= this.#options.consecutiveFailures && hasCircuit(suspect)) this.#hold(now, suspect);
@@ -158,7 +158,7 @@ export class SourceCircuits {
 
   /**
    * The only source on which the evidence rests, where others were answered of late: it is held, and what it has brought is taken out of
-   * the window. Null: the evidence has a second witness, or there is nobody else.
+   * the window. Null: the evidence has a second witness, or there is no other source.
    */
   holdOnlyWitness(now: Instant, evidence: Evidence): Suspect<unknown> | null {
     const { window } = evidence;
@@ -178,7 +178,7 @@ export class SourceCircuits {
     return null;
   }
 
-  /** A request was held, and another one of its client fails as well: holds the client, where others are answered; null: it can't be that. */
+  /** A request was held, and another one of its client fails as well: holds the client if other clients are answered; null: it was not held. */
   holdClientOf(now: Instant, request: Suspect<unknown>, source: Source | undefined, window: OutcomeWindow): Suspect<unknown> | null {
     if (source === undefined || (request.data as Circuit | null)?.client !== source.client) return null;
     if (!this.blame.servesOthers(now, 'client', source.client, this.#options.windowMs)) return null;
@@ -199,7 +199,7 @@ export class SourceCircuits {
     return suspect !== null && isKnown(suspect) && suspect.data.counted.failures >= failures ? (suspect.key as string) : null;
   }
 
-  /** It fails, and others, who were answered of late, are fitter to find out how the target is. */
+  /** True if the source fails while others were answered lately: they should send the probe. */
   shouldYield(now: Instant, source: Source | undefined): boolean {
     if (source === undefined) return false;
     return this.blame.suspects.some(
@@ -236,7 +236,7 @@ export class SourceCircuits {
     return this.blame.suspects.filter(hasCircuit).filter((suspect) => suspect.data.isHeld && isOf(suspect, source));
   }
 
-  /** What a request has brought its client has brought too. */
+  /** Takes the source's outcomes out of the target's window; those of a request count in its client's, too. */
   #takeOut(now: Instant, { level, key, data }: Failing, window: OutcomeWindow): void {
     window.subtract(now, data.counted);
     for (const other of this.blame.suspects) {

@@ -203,3 +203,12 @@ test('property: whatever one client sends, while another one is answered every f
     { numRuns: 300 },
   );
 });
+
+test('a request that failed long ago is forgotten, and its next failures count again', () => {
+  const breaker = makeBreaker();
+  ends(breaker, 0, POISON, 'failure', 2);
+  ends(breaker, 1, GOOD, 'success');
+  assert.equal(breaker.levelAlone(POISON.source!), 'request');
+  ends(breaker, 10 * 60_000, GOOD, 'success');
+  assert.equal(breaker.levelAlone(POISON.source!), null);
+});

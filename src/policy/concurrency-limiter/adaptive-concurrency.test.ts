@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { testResourceContract } from '../../core/resource.contract.ts';
-import { WHEN_SETTLED } from '../../core/resource.ts';
 import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
 
 /** Chance that is the same every time, near enough to normal. */
@@ -26,7 +25,7 @@ interface Play {
 function play({ limiter, wanted, minutes, firstMs, kinds = [10], spread = 0.4, fromMs = 0 }: Play): number[] {
   const noise = noiseOf(7);
   const ran: number[] = [];
-  let running: { startedAt: number; begins: number; ends: number; kind: number; running: number; begun: boolean }[] = [];
+  let running: { ticket: number; startedAt: number; begins: number; ends: number; kind: number; running: number; begun: boolean }[] = [];
   const STEP_MS = 50;
   for (let now = fromMs; now < fromMs + minutes * 60_000; now += STEP_MS) {
     for (const call of running) {
@@ -35,17 +34,17 @@ function play({ limiter, wanted, minutes, firstMs, kinds = [10], spread = 0.4, f
       limiter.served(now, call.startedAt);
       limiter.began(now, call.startedAt, call.kind, call.running, call.begins - call.startedAt);
     }
-    for (const call of running) if (call.ends <= now) limiter.settle();
+    for (const call of running) if (call.ends <= now) limiter.settle(now, call.ticket);
     running = running.filter(({ ends }) => ends > now);
     for (let starts = 0; starts < 10 && running.length < wanted && limiter.earliest(now) === now; starts++) {
-      limiter.reserve(now);
+      const ticket = limiter.reserve(now);
       const kind = kinds[(running.length + starts) % kinds.length]!;
       const ms = firstMs(limiter.inUse, kind) * Math.exp(spread * noise());
-      running.push({ startedAt: now, begins: now + ms, ends: now + ms + 2500, kind, running: limiter.inUse, begun: false });
+      running.push({ ticket, startedAt: now, begins: now + ms, ends: now + ms + 2500, kind, running: limiter.inUse, begun: false });
     }
     if (now % 1000 === 0) ran.push(limiter.inUse);
   }
-  for (const _ of running) limiter.cancel();
+  for (const { ticket } of running) limiter.cancel(fromMs + minutes * 60_000, ticket);
   return ran;
 }
 
@@ -98,7 +97,7 @@ test('a refusal lowers it by a fifth, and others that were under way at the time
   for (let i = 0; i < 50; i++) limiter.reserve(0);
   for (let i = 0; i < 10; i++) limiter.refused(100 + i, 0, 50);
   assert.equal(limiter.limit, 40);
-  assert.equal(limiter.earliest(200), WHEN_SETTLED);
+  assert.equal(limiter.earliest(200), 1000, 'but for one a second');
 });
 
 test('one refusal of a target that has little to do hardly limits it', () => {
@@ -139,13 +138,10 @@ test('survives a restart for a while', () => {
 test('a moment with fewer calls ends in time, though no stream begins any more that could show something', () => {
   const limiter = new AdaptiveConcurrency('p');
   const room = (now: number): number => {
-    let taken = 0;
-    while (limiter.earliest(now) === now && taken < 1000) {
-      limiter.reserve(now);
-      taken++;
-    }
-    for (let i = 0; i < taken; i++) limiter.cancel();
-    return taken;
+    const taken: number[] = [];
+    while (limiter.earliest(now) === now && taken.length < 1000) taken.push(limiter.reserve(now));
+    for (const ticket of taken) limiter.cancel(now, ticket);
+    return taken.length;
   };
   play({ limiter, wanted: 60, minutes: 4, firstMs: knee(20) });
   let now = 240_000;
@@ -153,4 +149,108 @@ test('a moment with fewer calls ends in time, though no stream begins any more t
   for (; now < 300_000 && !isDipping(); now += 1000) limiter.began(now, now - 450, 10, limiter.limit, 450);
   assert.ok(isDipping());
   assert.equal(room(now + 6000), limiter.limit);
+});
+
+/** Starts calls that never end and begin after `firstMs`, so many at once, and tells the limiter when they begin. */
+function startLong(limiter: AdaptiveConcurrency, now: number, count: number, firstMs: (running: number) => number): void {
+  for (let i = 0; i < count; i++) {
+    limiter.reserve(now);
+    const running = limiter.running(now);
+    const ms = firstMs(running);
+    limiter.served(now + ms, now, running);
+    limiter.began(now + ms, now, 10, running, ms);
+  }
+}
+
+/** Long calls, ten at once: to 200 of them the target gets slower in proportion, up to `slowestMs`. */
+function slowedDown(slowestMs: number): AdaptiveConcurrency {
+  const limiter = new AdaptiveConcurrency('p');
+  for (let now = 0; now < 20_000 && limiter.earliest(now) === now; now += 1000) {
+    startLong(limiter, now, 10, (running) => Math.max(20, (slowestMs * running) / 200));
+  }
+  return limiter;
+}
+
+test('a rise of the time to first content is no sign of too much while that is under a second', () => {
+  assert.equal(slowedDown(900).limit, Infinity);
+  assert.ok(slowedDown(4000).limit < 200);
+});
+
+test('one call a second starts whatever runs', () => {
+  const limiter = slowedDown(4000);
+  const start = limiter.earliest(20_000);
+  limiter.reserve(start);
+  assert.equal(limiter.earliest(start), start + 1000);
+  assert.equal(limiter.earliest(start + 1000), start + 1000);
+});
+
+test('trials that are as fast as with few, though as many run as at the sign, disprove it; the next sign has to wait', () => {
+  const limiter = slowedDown(4000);
+  const { limit, inUse } = limiter;
+  assert.ok(limit < inUse, `${limit} of ${inUse}`);
+  let now = 30_000;
+  for (let trials = 0; trials < 3; trials++, now += 1000) startLong(limiter, now, 1, () => 20);
+  assert.equal(limiter.limit, Infinity);
+  for (; now < 60_000; now += 1000) startLong(limiter, now, 10, (running) => 20 * running);
+  assert.equal(limiter.limit, Infinity);
+});
+
+test('an overload of a trial confirms the limit and does not lower it', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  for (let i = 0; i < 50; i++) limiter.reserve(0);
+  limiter.refused(100, 0, 50);
+  limiter.reserve(1200);
+  limiter.refused(1300, 1200, limiter.running(1200));
+  assert.equal(limiter.limit, 40);
+});
+
+test('so many calls as have begun to be served can run', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  for (let i = 0; i < 50; i++) limiter.reserve(0);
+  limiter.refused(100, 0, 50);
+  limiter.reserve(1200);
+  limiter.served(1300, 1200, limiter.running(1200));
+  assert.equal(limiter.limit, 51);
+});
+
+test('beside a configured limit neither latency nor silence is a sign, and an overload is', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  limiter.configure(true);
+  for (let now = 0; now < 20_000; now += 1000) startLong(limiter, now, 10, (running) => 20 * running);
+  limiter.refused(20_100, 20_000, 200, true);
+  assert.equal(limiter.limit, Infinity);
+  limiter.refused(20_200, 20_100, 200);
+  assert.equal(limiter.limit, 160);
+});
+
+test('a limit that latency has shown is dropped when the config sets one', () => {
+  const limiter = slowedDown(4000);
+  limiter.configure(true);
+  assert.equal(limiter.limit, Infinity);
+});
+
+test('a limit without a new sign is forgotten after ten minutes, though calls wait and none begins', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  for (let i = 0; i < 50; i++) limiter.reserve(0);
+  limiter.refused(100, 0, 50);
+  assert.ok(limiter.earliest(500) > 500);
+  assert.equal(limiter.earliest(601_000), 601_000);
+  for (let i = 0; i < 50; i++) limiter.reserve(601_000);
+  assert.equal(limiter.limit, Infinity);
+});
+
+test('a call whose caller takes nothing holds no place after five seconds, until it takes something again or ends', () => {
+  const limiter = new AdaptiveConcurrency('p');
+  const tickets = Array.from({ length: 50 }, () => limiter.reserve(0));
+  limiter.refused(100, 0, 50);
+  const unread = tickets.slice(0, 20);
+  for (const ticket of unread) limiter.setUnread(200, ticket, true);
+  assert.equal(limiter.running(5100), 50);
+  assert.equal(limiter.running(5200), 30);
+  assert.equal(limiter.earliest(5200), 5200);
+  limiter.setUnread(5300, unread[0]!, false);
+  limiter.settle(5300, unread[1]!);
+  assert.equal(limiter.running(5300), 31);
+  for (const ticket of tickets.filter((each) => each !== unread[1])) limiter.settle(6000, ticket);
+  assert.equal(limiter.running(6000), 0);
 });

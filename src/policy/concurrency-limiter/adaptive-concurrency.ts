@@ -1,17 +1,22 @@
 /**
- * How many calls a target takes at once, found out where nobody said.
+ * How many calls a target takes at once, inferred from its responses.
  *
- * Nothing limits anybody until there is a sign of too much. There are two. A target that says so (overloaded, busy, silent for too
- * long) gets fewer at once, by a fifth. And where the time to first content rises while more run than before, and only then, the limit
+ * There is no limit until there is a sign of too much. There are two. After an overload response (overloaded, busy, silent for too
+ * long) a fifth fewer run. And where the time to first content rises while more run than before, and only then, the limit
  * goes down with it until the rise is a twentieth: a target that is slow for its own reasons is slow with few calls too, and that is told
- * apart by letting fewer run for a moment now and then. The time of a whole answer says nothing: it is as long as the answer.
+ * apart by letting fewer run for a moment now and then. The time of a whole response says nothing: it is as long as the response.
+ * A rise that stays under a second is no sign unless the target has reported an overload, and none is where the config sets a limit.
  *
- * The limit grows by one for as many answers as it lets run, and only while somebody has to wait for it; back to where the last
- * refusal came it grows by one for each answer.
+ * The limit grows by one for as many responses as it lets run, and only while requests wait for it; back to where the last
+ * refusal came it grows by one for each response.
+ *
+ * A limit must not keep itself alive by keeping out what would disprove it. So one call a second starts whatever runs; if as many run as
+ * when the time to first content had risen, and the trials are as fast as with few, the rise lay in something else, such as a burst of
+ * prompts that are processed one after the other. And a limit without a new sign is forgotten by the clock. Calls whose caller reads
+ * nothing hold no place.
  */
 import { assert } from '../../core/assert.ts';
 import type { Instant } from '../../core/clock.ts';
-import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Resource } from '../../core/resource.ts';
 import { LatencyByLoad } from './latency-by-load.ts';
 
@@ -55,8 +60,21 @@ const DIP_EVERY_MS = 20_000;
 const DIP_MS = 5_000;
 const DIP_SHARE = 0.7;
 const DIP_SAMPLES = 8;
-/** Without a sign, and with nobody waiting, for so long it limits nobody any more. */
+/** Without a new sign for so long it is dropped. */
 const FORGET_MS = 10 * 60_000;
+/** A shorter time to first content is no sign of too much. */
+const FIRST_CONTENT_FLOOR_MS = 1_000;
+/** After so long without a start one call starts whatever runs. */
+const TRIAL_EVERY_MS = 1_000;
+/** So many trials with nearly as many calls as at the sign disprove it if of its rise no more than this part is left. */
+const TRIALS = 3;
+const TRIAL_RUNNING_SHARE = 0.8;
+const TRIAL_RISE_LEFT = 0.3;
+/** After that a rise is no sign for so long, twice as long each time. */
+const DISTRUST_MS = 60_000;
+const DISTRUST_MAX_MS = 15 * 60_000;
+/** A call whose caller has taken nothing for so long holds no place. */
+const UNREAD_MS = 5_000;
 
 export interface ConcurrencyLevel {
   readonly limit: number;
@@ -68,6 +86,14 @@ export class AdaptiveConcurrency implements Resource {
   readonly kind = 'concurrency';
   #limit = Infinity;
   #inUse = 0;
+  #lastTicket = 0;
+  #lastStartAt: Instant = -Infinity;
+  /** Before the newest ticket: it may be taken back. */
+  #startBefore: Instant = -Infinity;
+  /** Since when callers of running calls take nothing, by ticket, the longest first. */
+  readonly #unread = new Map<number, Instant>();
+  /** The config sets a limit: latency is no sign beside it. */
+  #isConfigured = false;
   readonly #latency = new LatencyByLoad();
   /** What the last refusal came at: up to near it the limit grows fast. */
   #refusedAt = 0;
@@ -81,6 +107,15 @@ export class AdaptiveConcurrency implements Resource {
   #batchExcess = 0;
   #batchRunning = 0;
   #batchCount = 0;
+  #batchLogMs = 0;
+  /** How many ran, and how much longer than usual it took, when the limit was made of a rise. */
+  #riseRunning = 0;
+  #riseExcess = 0;
+  /** Trials since then with nearly as many calls. */
+  #trials = 0;
+  #trialExcess = 0;
+  #distrustMs = 0;
+  #distrustedUntil: Instant = -Infinity;
   /** The last decision found the rise that is aimed at, or more. */
   #isRisen = false;
   /** The limit stands on a rise, and not on refusals alone. */
@@ -112,35 +147,65 @@ export class AdaptiveConcurrency implements Resource {
     return this.limit - this.#inUse;
   }
 
+  /** The config sets a limit for the target, or does not any more. */
+  configure(isConfigured: boolean): void {
+    this.#isConfigured = isConfigured;
+    if (isConfigured && this.#isByRise) this.reset();
+  }
+
+  /** Calls that run and whose callers take what comes. */
+  running(now: Instant): number {
+    let unread = 0;
+    for (const since of this.#unread.values()) {
+      if (now - since < UNREAD_MS) break;
+      unread++;
+    }
+    return this.#inUse - unread;
+  }
+
   earliest(now: Instant): Instant {
-    if (this.#inUse < this.#allowed(now)) return now;
-    return WHEN_SETTLED;
+    if (this.#limit === Infinity || this.#isForgotten(now)) return now;
+    const allowed = this.#allowed(now);
+    if (this.#inUse < allowed || this.running(now) < allowed) return now;
+    return Math.max(now, this.#lastStartAt + TRIAL_EVERY_MS);
   }
 
   reserve(now: Instant): number {
+    if (this.#limit !== Infinity && this.#isForgotten(now)) this.reset();
     this.#inUse++;
+    this.#startBefore = this.#lastStartAt;
+    this.#lastStartAt = now;
     if (this.#inUse >= this.#allowed(now)) {
       this.#binding = true;
       this.#boundAt = now;
     }
-    return 0;
+    return ++this.#lastTicket;
   }
 
-  settle(): void {
-    this.#release();
+  settle(_now: Instant, ticket: number): void {
+    this.#release(ticket);
   }
 
-  cancel(): void {
-    this.#release();
+  cancel(_now: Instant, ticket: number): void {
+    if (ticket === this.#lastTicket) this.#lastStartAt = this.#startBefore;
+    this.#release(ticket);
   }
 
-  /** An answer has begun. */
-  served(now: Instant, startedAt: Instant): void {
+  /** The caller of a running call takes nothing, or takes again what comes. */
+  setUnread(now: Instant, ticket: number, isUnread: boolean): void {
+    if (!isUnread) this.#unread.delete(ticket);
+    else if (!this.#unread.has(ticket)) this.#unread.set(ticket, now);
+  }
+
+  /** A response has begun. `running`: how many ran when its call started, itself among them. */
+  served(now: Instant, startedAt: Instant, running = 0): void {
     if (this.#limit === Infinity) return;
+    // So many can run after all.
+    if (!this.#isByRise && startedAt > this.#changedAt) this.#limit = Math.max(this.#limit, running);
     if (startedAt > this.#changedAt) this.#servedSince = true;
     if (this.#limit < NEAR * this.#refusedAt) this.#grow(1);
     else if (now - this.#decidedAt > DECISION_MS) this.#grow(Math.max(1 / this.#limit, GROWTH));
-    if (now - Math.max(this.#lastSignAt, this.#boundAt) > FORGET_MS) this.reset();
+    if (this.#isForgotten(now)) this.reset();
   }
 
   /**
@@ -148,17 +213,24 @@ export class AdaptiveConcurrency implements Resource {
    * it started, itself among them.
    */
   began(now: Instant, startedAt: Instant, kind: number, running: number, firstContentMs: number): void {
+    if (this.#isConfigured) return;
     const excess = this.#latency.record(kind, running, firstContentMs);
     this.#dip(now, running);
+    if (this.#isRiseDisproved(now, startedAt, running, excess)) return;
     if (this.#limit !== Infinity && (startedAt <= this.#changedAt || running < NEAR * this.#limit)) return;
     this.#batchExcess += excess;
     this.#batchRunning += running;
+    this.#batchLogMs += Math.log(Math.max(1, firstContentMs));
     if (++this.#batchCount >= Math.min(BATCH_MAX, Math.max(BATCH_MIN, running / 2))) this.#decide(now);
   }
 
-  /** The target says that it is too much, or is silent for too long. */
-  refused(now: Instant, startedAt: Instant, running: number): void {
-    if (startedAt <= this.#changedAt) return;
+  /** The target reports an overload, or is silent for too long, which says no more than latency does. */
+  refused(now: Instant, startedAt: Instant, running: number, isSilence = false): void {
+    if (startedAt <= this.#changedAt || (isSilence && this.#isConfigured)) return;
+    if (running > this.limit) {
+      this.#lastSignAt = now; // a trial has confirmed the limit
+      return;
+    }
     const isFirst = now - this.#lastRefusalAt > TOGETHER_MS;
     this.#lastRefusalAt = now;
     // In a row of refusals without any answer the first tells where there was too much; the others tell of an outage.
@@ -177,6 +249,7 @@ export class AdaptiveConcurrency implements Resource {
     this.#isRisen = false;
     this.#lacksBase = false;
     this.#signRunning = 0;
+    this.#riseRunning = 0;
     this.#decidedAt = -Infinity;
     this.#binding = false;
     this.#dipSince = null;
@@ -199,9 +272,30 @@ export class AdaptiveConcurrency implements Resource {
     return isDipping ? Math.max(1, Math.floor(this.#limit * DIP_SHARE)) : this.limit;
   }
 
-  #release(): void {
+  #release(ticket: number): void {
     assert(this.#inUse > 0, 'a concurrency place is given back once');
     this.#inUse--;
+    this.#unread.delete(ticket);
+  }
+
+  #isForgotten(now: Instant): boolean {
+    return now - this.#lastSignAt > FORGET_MS;
+  }
+
+  /** Nearly as many run as at the sign, and what starts now is as fast as with few: the rise did not lie in how many run. */
+  #isRiseDisproved(now: Instant, startedAt: Instant, running: number, excess: number): boolean {
+    if (this.#riseRunning === 0 || startedAt <= this.#changedAt || running < TRIAL_RUNNING_SHARE * this.#riseRunning) return false;
+    this.#trialExcess += excess;
+    if (++this.#trials < TRIALS) return false;
+    const { mean } = this.#latency.upTo(this.#riseRunning * FEWER);
+    const left = this.#trialExcess / this.#trials - mean;
+    this.#trials = 0;
+    this.#trialExcess = 0;
+    if (left > TRIAL_RISE_LEFT * (this.#riseExcess - mean)) return false;
+    this.#distrustMs = Math.min(DISTRUST_MAX_MS, Math.max(DISTRUST_MS, 2 * this.#distrustMs));
+    this.#distrustedUntil = now + this.#distrustMs;
+    this.#startOver();
+    return true;
   }
 
   /** For whoever has to wait. */
@@ -211,14 +305,20 @@ export class AdaptiveConcurrency implements Resource {
 
   #decide(now: Instant): void {
     const [excess, running, count] = [this.#batchExcess / this.#batchCount, this.#batchRunning / this.#batchCount, this.#batchCount];
+    const usualMs = Math.exp(this.#batchLogMs / this.#batchCount);
     const wasBinding = this.#binding;
     this.#clearBatch();
     const { mean, weight } = this.#latency.upTo(running * FEWER);
     const error = this.#latency.noise * Math.sqrt(1 / count + 1 / Math.max(1, weight));
     const rise = excess - mean;
     if (this.#limit === Infinity) {
-      if (weight < BASE_MIN || rise < SIGN + ERRORS * error) return;
+      if (weight < BASE_MIN || rise < SIGN + ERRORS * error || now < this.#distrustedUntil) return;
+      if (usualMs < FIRST_CONTENT_FLOOR_MS && now - this.#lastRefusalAt > FORGET_MS) return;
       this.#isByRise = true;
+      this.#riseRunning = running;
+      this.#riseExcess = excess;
+      this.#trials = 0;
+      this.#trialExcess = 0;
       this.#dippedAt = now;
       this.#signRunning = running;
       this.#signExcess = excess;
@@ -231,6 +331,7 @@ export class AdaptiveConcurrency implements Resource {
     if (this.#isDisproved(running, excess)) return this.#startOver();
     if (!this.#lacksBase) this.#decidedAt = now;
     if (!this.#isRisen) return this.#lacksBase ? undefined : this.#grow(GROWTH * this.#limit);
+    this.#lastSignAt = now;
     if (this.#limit <= RISE_FLOOR) return;
     this.#isByRise = true;
     this.#refusedAt = 0; // where the last refusal came is too much
@@ -262,6 +363,7 @@ export class AdaptiveConcurrency implements Resource {
     this.#batchExcess = 0;
     this.#batchRunning = 0;
     this.#batchCount = 0;
+    this.#batchLogMs = 0;
   }
 
   /** Lets fewer run for a moment, to see what the target does when it is not at its limit. */

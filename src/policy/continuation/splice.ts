@@ -5,7 +5,7 @@
  * is refused. The caller gets an honest error then.
  */
 import { contextOf, isInFence } from './context.ts';
-import { JsonPrefix } from './json-prefix.ts';
+import { JsonPrefix } from '../../core/json-prefix.ts';
 import { isJoinable, knownSpace } from './join.ts';
 import { sameLanguage } from './language.ts';
 import type { LanguageScores } from './language.ts';

@@ -6,6 +6,7 @@ import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Need, Settlement } from '../../core/resource.ts';
 import { testResourceContract } from '../../core/resource.contract.ts';
 import { Bench, BENCH_MAX_MS, TRIAL_EVERY_MS } from './bench.ts';
+import { SOLE_AFTER_MS } from './suspicion.ts';
 
 const MINUTE = 60_000;
 const NEED: Need = { requests: 1, inputTokens: 10, outputTokens: 10 };
@@ -200,14 +201,16 @@ test('property: while it is to be tried at most one request is on the way, whate
 });
 
 const CAUSE = { reason: 'auth', status: 401, code: null, message: 'Unauthorized' } as const;
+const needOf = (client: string, model = 'm'): Need => ({ ...NEED, source: { client, request: 1 }, model });
 const witness = (client: string) => ({ client, model: 'm', body: client });
 
 /** Refused to the client now, in words that do not name the credential. */
-function refusedUnclear(bench: Bench, now: number, client: string): number | null {
-  const permit = start(bench, now);
+function refusedUnclear(bench: Bench, now: number, client: string, body = client): number | null {
+  const permit = Permit.reserve(now, needOf(client), [bench]);
   const ticket = permit.ticketOf(bench)!;
-  const isConfirmed = bench.suspect(now, ticket, witness(client), 'auth');
-  const forMs = isConfirmed ? bench.strikeInferred(now, ticket, 5 * MINUTE, 0, CAUSE) : null;
+  const confirmed = bench.suspect(now, ticket, { ...witness(client), body }, 'auth');
+  const sole = confirmed === 'sole' ? witness(client) : null;
+  const forMs = confirmed === null ? null : bench.strikeInferred(now, ticket, 5 * MINUTE, 0, CAUSE, sole);
   permit.settle(now, ended('neutral'));
   return forMs;
 }
@@ -272,8 +275,50 @@ test('a refusal from before a quarantine or an answer is no witness', () => {
   const bench = new Bench('p#1');
   const early = start(bench, 0).ticketOf(bench)!;
   refused(bench, 0, 5000);
-  assert.equal(bench.suspect(1, early, witness('one'), 'auth'), false);
+  assert.equal(bench.suspect(1, early, witness('one'), 'auth'), null);
   bench.reset();
-  assert.equal(bench.suspect(1, early, witness('one'), 'auth'), false);
+  assert.equal(bench.suspect(1, early, witness('one'), 'auth'), null);
   assert.equal(bench.isSuspect(1), false);
+});
+
+/** Concluded from three bodies of the client `one` for the model `m`. */
+function inferredForOne(): Bench {
+  const bench = new Bench('p#1');
+  const told = ['b1', 'b2', 'b3'].map((body, i) => refusedUnclear(bench, i === 0 ? -SOLE_AFTER_MS : 0, 'one', body));
+  assert.deepEqual(told, [null, null, 5 * MINUTE]);
+  return bench;
+}
+
+test('one concluded from a single client holds back that client alone, for that model', () => {
+  const bench = inferredForOne();
+  assert.equal(bench.earliest(1, needOf('one')), TRIAL_EVERY_MS);
+  assert.deepEqual([bench.earliest(1, needOf('two')), bench.earliest(1, needOf('one', 'm2')), bench.earliest(1, NEED)], [1, 1, 1]);
+  assert.deepEqual([bench.isOutFor(1, 'one', 'm'), bench.isOutFor(1, 'two', 'm'), bench.isOutFor(1, 'one', 'm2')], [true, false, false]);
+  for (let i = 0; i < 10; i++) Permit.reserve(1, needOf('two'), [bench]);
+  assert.equal(bench.earliest(2, needOf('two')), 2, 'others are no trial of it');
+  assert.equal(bench.save(1, 0), null);
+});
+
+test('it is tried by its client every few seconds, and rests longer when several trials are refused', () => {
+  const bench = inferredForOne();
+  const told: (number | null)[] = [];
+  for (let i = 1; i <= 4; i++) {
+    assert.equal(bench.earliest(i * TRIAL_EVERY_MS, needOf('one')), i * TRIAL_EVERY_MS);
+    told.push(refusedUnclear(bench, i * TRIAL_EVERY_MS, 'one', `t${i}`));
+  }
+  assert.deepEqual(told, [null, null, null, 10 * MINUTE]);
+  assert.equal(bench.earliest(5 * TRIAL_EVERY_MS, needOf('two')), 5 * TRIAL_EVERY_MS);
+  Permit.reserve(5 * TRIAL_EVERY_MS, needOf('one'), [bench]).settle(5 * TRIAL_EVERY_MS, ended('success'));
+  assert.equal(bench.earliest(5 * TRIAL_EVERY_MS, needOf('one')), 5 * TRIAL_EVERY_MS);
+});
+
+test('a refusal of another client extends it to all, an answer to another client ends it', () => {
+  const refusedToo = inferredForOne();
+  assert.equal(refusedUnclear(refusedToo, 1, 'two'), 5 * MINUTE);
+  assert.ok(refusedToo.earliest(2, needOf('three')) > 2);
+  assert.notEqual(refusedToo.save(2, 0), null);
+
+  const served = inferredForOne();
+  Permit.reserve(1, needOf('two'), [served]).settle(1, ended('success'));
+  assert.deepEqual([served.earliest(1, needOf('one')), served.remainingMs(1)], [1, 0]);
 });

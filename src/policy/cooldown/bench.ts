@@ -2,7 +2,7 @@ import type { Instant } from '../../core/clock.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
 import { Suspicion } from './suspicion.ts';
-import type { Witness } from './suspicion.ts';
+import type { Confirmed, Witness } from './suspicion.ts';
 
 /** A credential that is refused again and again is asked this seldom, in milliseconds; only the provider's own word makes it rarer. */
 export const BENCH_MAX_MS = 60 * 60_000;
@@ -41,6 +41,9 @@ export interface BenchRecord {
  * The time is our own guess, so a lone credential is never wholly closed by it: one request may try it every `TRIAL_EVERY_MS`.
  * `earliest` allows the trial to any request that comes then; requests that have another target leave it alone (`RunApplicant`).
  * Until the instant that the provider itself named there is no trial.
+ *
+ * What one client's refusals for one model confirm is a quarantine for that client and model alone (`sole`). Requests of others start as
+ * if it were in order, and their outcome decides: an answer ends it, a refusal extends it to all.
  */
 export class Bench implements Resource {
   readonly id: string;
@@ -57,6 +60,8 @@ export class Bench implements Resource {
   #isInferred = false;
   /** The clients whose refusals it was concluded from. */
   #witnesses: readonly string[] = [];
+  /** The client and model that the quarantine is for; null: for all. */
+  #sole: Pick<Witness, 'client' | 'model'> | null = null;
   #trialsLeft = 0;
   #cause: BenchCause | null = null;
   readonly #suspicion = new Suspicion();
@@ -81,6 +86,7 @@ export class Bench implements Resource {
     this.#strikes++;
     this.#cause = cause ?? this.#cause;
     this.#isInferred = false;
+    this.#sole = null;
     this.#namedUntil = floorMs > 0 ? now + floorMs : -Infinity;
     this.#trialAt = now + TRIAL_EVERY_MS;
     this.#turn(now + forMs);
@@ -88,30 +94,54 @@ export class Bench implements Resource {
   }
 
   /**
-   * Refused in a way that may be the fault of the request. True: a second witness confirms it, and it is quarantined by `strike`. A trial
-   * that is refused so confirms the quarantine that it tries.
+   * Refused in a way that may be the fault of the request. Not null: other witnesses confirm it, for all or for one client and model
+   * alone, and it is quarantined by `strikeInferred`. A trial that is refused so confirms the quarantine that it tries.
    */
-  suspect(now: Instant, ticket: number, witness: Witness, reason: string): boolean {
-    if (ticket !== this.#generation) return false;
-    if (this.#strikes > 0) return !this.#isOldWitness(now, witness);
-    const first = this.#suspicion.client;
-    if (!this.#suspicion.testify(now, witness, reason)) return false;
-    this.#witnesses = [first ?? witness.client, witness.client];
-    return true;
+  suspect(now: Instant, ticket: number, witness: Witness, reason: string): Confirmed {
+    if (ticket !== this.#generation) return null;
+    if (this.#strikes > 0) return this.#confirm(now, witness);
+    const { first } = this.#suspicion;
+    const confirmed = this.#suspicion.testify(now, witness, reason);
+    if (confirmed === 'all') this.#witnesses = [first!.client, witness.client];
+    return confirmed;
   }
 
-  /** `strike` for what two witnesses say, where neither named the credential. */
-  strikeInferred(now: Instant, ticket: number, benchMs: number, floorMs: number, cause: BenchCause): number | null {
+  /** `strike` for what other witnesses confirm, where none of them named the credential. `sole`: for one client and model alone. */
+  strikeInferred(
+    now: Instant,
+    ticket: number,
+    benchMs: number,
+    floorMs: number,
+    cause: BenchCause,
+    sole: Pick<Witness, 'client' | 'model'> | null = null,
+  ): number | null {
+    if (ticket !== this.#generation) return this.strike(now, ticket, benchMs, floorMs, cause);
+    if (sole === null && this.#sole !== null) this.#strikes = 0; // for all it is the first time
     const isFirst = this.#strikes === 0;
     const forMs = this.strike(now, ticket, benchMs, floorMs, cause);
-    this.#isInferred = forMs !== null && isFirst;
+    this.#isInferred = isFirst;
+    this.#sole = sole;
     this.#trialsLeft = WITNESS_TRIALS_MAX;
     return forMs;
   }
 
-  /** What a client has caused once proves nothing more the next time, as long as others wait for a trial of theirs. */
+  /** What a refused trial, or another client's request beside it, says of the quarantine. */
+  #confirm(now: Instant, witness: Witness): Confirmed {
+    if (this.#sole !== null) {
+      if (!this.#isFor(witness.client, witness.model)) return 'all';
+      return this.#isInferred && now < this.#until && --this.#trialsLeft > 0 ? null : 'sole';
+    }
+    return this.#isOldWitness(now, witness) ? null : 'all';
+  }
+
+  /** A client whose refusals led to the quarantine can't confirm it, except after several trials. */
   #isOldWitness(now: Instant, { client }: Witness): boolean {
     return this.#isInferred && now < this.#until && this.#witnesses.includes(client) && --this.#trialsLeft > 0;
+  }
+
+  /** Whether a quarantine concerns this client's requests for this model. */
+  #isFor(client: string | undefined, model: string | undefined): boolean {
+    return this.#sole === null || (this.#sole.client === client && this.#sole.model === model);
   }
 
   /** A refusal waits for its second witness. */
@@ -139,6 +169,21 @@ export class Bench implements Resource {
     return this.#strikes > 0;
   }
 
+  /** The same, as far as it concerns this client's requests for this model. */
+  isInDoubtFor(client: string, model: string): boolean {
+    return this.#strikes > 0 && this.#isFor(client, model);
+  }
+
+  /** Quarantined for this client's requests for this model, though a trial may be allowed now, or on trial. */
+  isOutFor(now: Instant, client: string | undefined, model: string): boolean {
+    return this.#strikes > 0 && (this.#until > now || this.#trying) && this.#isFor(client, model);
+  }
+
+  /** The client and model that the quarantine is for; null: for all. */
+  get sole(): Pick<Witness, 'client' | 'model'> | null {
+    return this.#sole;
+  }
+
   /** An answer has begun: it is in order. */
   prove(now: Instant, ticket: number): boolean {
     if (ticket !== this.#generation) return false;
@@ -152,6 +197,7 @@ export class Bench implements Resource {
   reset(): void {
     this.#strikes = 0;
     this.#cause = null;
+    this.#sole = null;
     this.#namedUntil = -Infinity;
     this.#turn(-Infinity);
   }
@@ -160,7 +206,8 @@ export class Bench implements Resource {
     return Math.max(0, this.#until - now);
   }
 
-  earliest(now: Instant): Instant {
+  earliest(now: Instant, need?: Need): Instant {
+    if (!this.#isFor(need?.source?.client, need?.model)) return now;
     if (this.#trying) return WHEN_SETTLED;
     const trialAt = Math.min(this.#until, Math.max(this.#trialAt, this.#namedUntil));
     if (now >= trialAt) return now;
@@ -168,31 +215,31 @@ export class Bench implements Resource {
     return this.#isInferred ? trialAt : this.#until;
   }
 
-  reserve(now: Instant, _need: Need): number {
-    if (this.#strikes > 0) {
+  reserve(now: Instant, need: Need): number {
+    if (this.#strikes > 0 && this.#isFor(need.source?.client, need.model)) {
       this.#trying = true;
       this.#trialAt = now + TRIAL_EVERY_MS;
     }
     return this.#generation;
   }
 
-  settle(now: Instant, ticket: number, _need: Need, settlement: Settlement): void {
+  settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     if (ticket !== this.#generation) return;
-    if (settlement.health === 'success') this.#suspicion.clear();
+    if (settlement.health === 'success') this.#suspicion.served(now, need.source?.client);
     if (this.#strikes === 0) return;
     if (settlement.health === 'success') this.#acquit(now);
-    else this.#trying = false; // it says nothing of the credential: the next one tries
+    else if (this.#isFor(need.source?.client, need.model)) this.#trying = false; // it says nothing of the credential: the next one tries
   }
 
-  cancel(_now: Instant, ticket: number): void {
-    if (ticket !== this.#generation || this.#strikes === 0) return;
+  cancel(_now: Instant, ticket: number, need?: Need): void {
+    if (ticket !== this.#generation || this.#strikes === 0 || !this.#isFor(need?.source?.client, need?.model)) return;
     this.#trying = false;
     this.#trialAt = -Infinity;
   }
 
-  /** Null while it is in order. A suspicion is not kept: it takes one refusal to raise it again. */
+  /** Null while it is in order for all. A suspicion is not kept, nor what concerns one client: a few refusals raise it again. */
   save(now: Instant, epochMs: number): BenchRecord | null {
-    if (this.#strikes === 0) return null;
+    if (this.#strikes === 0 || this.#sole !== null) return null;
     return {
       untilEpochMs: epochMs + (this.#until - now),
       strikes: this.#strikes,
@@ -212,7 +259,7 @@ export class Bench implements Resource {
 
   /** An answer: what was only inferred was wrong, or is over. */
   #acquit(now: Instant): void {
-    if (this.#isInferred) this.#suspicion.discredit(now, this.#witnesses);
+    if (this.#isInferred && this.#sole === null) this.#suspicion.discredit(now, this.#witnesses);
     this.reset();
   }
 

@@ -187,3 +187,17 @@ test('sources that are held alone are bounded', () => {
   assert.ok(held.filter(Boolean).length >= 32);
   assert.equal(cooldown.earliest(0, needOf({ client: 'c999', request: 999 })), 0);
 });
+
+test('a request that was never sent does not hold its source back again', () => {
+  const cooldown = new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1));
+  const need: Need = { ...CONTRACT_NEED, source: { client: 'a', request: 1 } };
+  cooldown.holdAlone(0, need.source!, 'client', 5000);
+  const ticket = cooldown.reserve(5000, need);
+  assert.equal(cooldown.earliest(5000, need), 10_000, 'one request for each pause');
+  cooldown.cancel(5001, ticket, need);
+  assert.equal(cooldown.earliest(5001, need), 5001);
+  cooldown.reserve(5001, need);
+  cooldown.holdAlone(5002, need.source!, 'client', 9000);
+  cooldown.cancel(5003, cooldown.reserve(5003, need), need);
+  assert.equal(cooldown.earliest(5003, need), 9000, 'a pause that was asked for stays');
+});

@@ -40,11 +40,11 @@ export class Cooldown implements Resource {
   readonly #pauses = new SourcePauses();
   #kind: 'cooldown' | 'bench';
   #until: Instant = -Infinity;
-  /** Whose word the pause rests on; null: nobody can contradict it. */
+  /** The sources whose refusals caused the pause; null: it can't be tested. */
   #word: Testimony | null = null;
   /** From when another client, or another request of the same client, may test it. */
   readonly #testAt: Record<BlameLevel, Instant> = { client: Infinity, request: Infinity };
-  /** By so much tests wait longer, as those before have confirmed the pause. */
+  /** Factor on the wait before a test; grows as refusals confirm the pause. */
   #patience = 1;
   #gapMs = 0;
   #nextStart: Instant = -Infinity;
@@ -86,6 +86,11 @@ export class Cooldown implements Resource {
     if (now >= this.#until) this.#begin(now, source);
     else this.#confirm(source);
     this.#extend(until, kind);
+  }
+
+  /** The source was refused, and that pauses nobody. */
+  blame(now: Instant, source: Source): void {
+    this.#blame.failed(now, source);
   }
 
   /** Holds back the source's request or client alone. */
@@ -141,7 +146,8 @@ export class Cooldown implements Resource {
     this.#pauses.served(need?.source);
   }
 
-  cancel(now: Instant, ticket: number): void {
+  cancel(now: Instant, ticket: number, need?: Need): void {
+    this.#pauses.cancel(now, need?.source);
     if (ticket < 0) this.#testAt.client = this.#testAt.request = now;
     if (ticket !== this.#ticket) return; // others have been spaced after it: its gap stays
     this.#nextStart = this.#before.nextStart;
@@ -163,7 +169,7 @@ export class Cooldown implements Resource {
     for (const level of BLAME_LEVELS) this.#testAt[level] = now + Math.min(TEST_AFTER_MAX_MS, this.#patience * TEST_AFTER_MS[level]);
   }
 
-  /** Another source is refused as well: who was taken for the only one to be refused is not. */
+  /** Another source is refused as well: the pause is not the fault of the first one alone. */
   #confirm(source: Source): void {
     if (this.#word === null || this.#word.contradictedBy(source) === null) return;
     this.#word.add(source);
@@ -171,7 +177,7 @@ export class Cooldown implements Resource {
     this.#patience = Math.min(2 * this.#patience, TEST_AFTER_MAX_MS / TEST_AFTER_MS.client);
   }
 
-  /** Without a source: as for whoever may come first. */
+  /** Without a source: the earliest over all sources. */
   #testableFrom(need: Need | undefined): Instant {
     if (this.#word === null || need === undefined) return Infinity;
     const { source } = need;

@@ -11,6 +11,8 @@ interface SourcePause {
   until: Instant;
   /** How long it was at its beginning. */
   forMs: number;
+  /** After its end: when the next request may start unless the last one is served; -Infinity: none has started. */
+  nextAt: Instant;
 }
 
 /** So long after its end a pause is forgotten, in milliseconds. */
@@ -28,23 +30,29 @@ export class SourcePauses {
       known.forMs = forMs;
       return;
     }
-    this.#list = this.#list.filter((pause) => now - pause.until < FORGET_MS).toSorted((a, b) => b.until - a.until);
+    this.#list = this.#list.filter((pause) => now - endOf(pause) < FORGET_MS).toSorted((a, b) => endOf(b) - endOf(a));
     if (this.#list.length >= PAUSES_MAX) this.#list.pop();
-    this.#list.push({ level, key, until, forMs });
+    this.#list.push({ level, key, until, forMs, nextAt: -Infinity });
   }
 
   /** A request of the source starts: the next one comes a pause later, unless this one is served. */
   reserve(now: Instant, source: Source | undefined): void {
     if (this.#list.length === 0 || source === undefined) return;
     for (const pause of this.#list) {
-      if (isOf(pause, source) && now - pause.until < FORGET_MS) pause.until = Math.max(pause.until, now + pause.forMs);
+      if (isOf(pause, source) && now - endOf(pause) < FORGET_MS) pause.nextAt = now + pause.forMs;
     }
+  }
+
+  /** A request of the source was not sent: another one may start in its place. */
+  cancel(now: Instant, source: Source | undefined): void {
+    if (this.#list.length === 0 || source === undefined) return;
+    for (const pause of this.#list) if (isOf(pause, source)) pause.nextAt = Math.min(pause.nextAt, now);
   }
 
   /** Until when the source is held back; -Infinity: it is not. */
   until(now: Instant, source: Source): Instant {
     let until = -Infinity;
-    for (const pause of this.#list) if (pause.until > now && isOf(pause, source)) until = Math.max(until, pause.until);
+    for (const pause of this.#list) if (endOf(pause) > now && isOf(pause, source)) until = Math.max(until, endOf(pause));
     return until;
   }
 
@@ -60,4 +68,8 @@ export class SourcePauses {
   clear(): void {
     this.#list = [];
   }
+}
+
+function endOf({ until, nextAt }: SourcePause): Instant {
+  return Math.max(until, nextAt);
 }

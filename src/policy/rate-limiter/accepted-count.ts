@@ -2,6 +2,8 @@ import type { Instant } from '../../core/clock.ts';
 
 const SLOT_MS = 5_000;
 const SLOTS = 12;
+/** A rate is not taken over less than this. */
+const SHORTEST_MS = 1_000;
 const MINUTE_MS = SLOT_MS * SLOTS;
 
 /** What was started and not refused within about the last minute, in slots of five seconds. Most starts that end badly were counted all the same. */
@@ -47,7 +49,7 @@ export class AcceptedCount {
   #rate(now: Instant, counts: Float64Array): number {
     this.#advance(now);
     const sum = counts.reduce((all, count) => all + count, 0);
-    return (sum * MINUTE_MS) / Math.min(MINUTE_MS, Math.max(SLOT_MS, now - this.#since));
+    return (sum * MINUTE_MS) / Math.min(MINUTE_MS, Math.max(SHORTEST_MS, now - this.#since));
   }
 
   #advance(now: Instant): void {

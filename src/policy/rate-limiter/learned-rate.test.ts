@@ -78,11 +78,13 @@ testResourceContract('a limit that was told, counted over a sliding window', (no
 testResourceContract('a target that starts carefully', () => make({ startsCarefully: true }));
 testResourceContract('a rate that was felt out', (now) => {
   const rate = make();
-  for (const at of [now - 300, now - 200, now - 100]) {
-    rate.served(at, at, ONE);
-    rate.refused(at + 50, at + 20, ONE);
+  for (let at = now - 60_000; at < now; at += 1_000) {
+    rate.reserve(at, ONE);
+    rate.served(at + 5, at, ONE);
+    rate.reserve(at + 10, ONE);
+    rate.refused(at + 50, at + 10, ONE);
   }
-  rate.reserve(now - 30_000, ONE);
+  assert.equal(rate.known(now)[0]?.source, 'paced');
   return rate;
 });
 

@@ -6,14 +6,15 @@
  *             calls, and some more each second, until the first of them has been answered
  *   told      the provider's words in its headers: a bucket of that limit, whose level is kept near to what they say remains
  *             (`told-limits.ts`)
- *   paced     where nothing is told and calls are refused, or are although what is told had room for them (others use the same key):
- *             a rate that backs off and feels its way up again (`paced-rate.ts`)
+ *   paced     where nothing is told and refusals depend on the rate (`refusal-test.ts`), or what is told had room for the call (others
+ *             use the same key): a rate that backs off and grows again (`paced-rate.ts`)
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
 import { AcceptedCount } from './accepted-count.ts';
 import { PacedRate } from './paced-rate.ts';
 import type { PacedLevel } from './paced-rate.ts';
+import { RefusalTest } from './refusal-test.ts';
 import type { ToldLevel, ToldWord } from './told-limit.ts';
 import { ToldLimits } from './told-limits.ts';
 import type { ToldOptions } from './told-limits.ts';
@@ -31,11 +32,10 @@ const FIRST_FLIGHT = { requests: 16, tokens: 16_000 } as const;
 const FLIGHTS_MAX = 60;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-/** Refusals further apart than this have nothing to do with each other. */
-const TOGETHER_MS = MINUTE_MS;
 /** No provider is taken to allow less than this a minute because of refusals without a word; at first not even near it. */
 const PACED_MIN = { requests: 6, tokens: 3_000 } as const;
 const PACED_FIRST_MIN = { requests: 30, tokens: 15_000 } as const;
+const CALM_PER_MINUTE = 180;
 
 export interface LearnedLevel {
   readonly told: readonly ToldLevel[];
@@ -62,9 +62,9 @@ export class LearnedRate implements Resource {
   #heard: boolean;
   #firstStartAt: Instant | null = null;
   #inFirstFlight = 0;
-  /** The last refusal that was taken for news. */
-  #backedOffAt: Instant = -Infinity;
-  #servedSince = false;
+  readonly #refusals = new RefusalTest();
+  /** By what was told, or nothing was. */
+  #isExplained = true;
 
   constructor(options: LearnedRateOptions) {
     this.id = options.id;
@@ -102,6 +102,8 @@ export class LearnedRate implements Resource {
   reserve(now: Instant, need: Need): number {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
     this.#accepted.add(now, input + output, 1);
+    this.#refusals.started(now);
+    this.#heedRefusals(now);
     this.#told.take(now, input, output);
     this.#paced?.take(now, input + output);
     if (!this.#heard) {
@@ -123,13 +125,15 @@ export class LearnedRate implements Resource {
     this.#told.giveBack(now, ticket, input, output);
     this.#paced?.giveBack(now, input + output);
     this.#accepted.add(now, -input - output, -1);
+    this.#refusals.cancelled();
     if (!this.#heard) this.#inFirstFlight -= this.#flownBy(input + output);
   }
 
   /** An answer has begun: what a provider does not tell of now, it did not mean to. True if somebody may start sooner. */
   served(now: Instant, startedAt: Instant, need: Need): boolean {
-    this.#paced?.advance(now);
-    if (startedAt > this.#backedOffAt) this.#servedSince = true;
+    this.#paced?.advance(now, this.#refusals.isTrying);
+    this.#refusals.served(now, startedAt);
+    this.#heedRefusals(now);
     if (!this.#told.isEmpty) this.#told.served(startedAt, this.#inputOf(need), this.#outputOf(need));
     return this.heard(now);
   }
@@ -137,7 +141,7 @@ export class LearnedRate implements Resource {
   /** Any answer at all came, good or bad, and its words have been told. True if somebody may start sooner. */
   heard(now: Instant): boolean {
     this.#told.forgetStale(now);
-    if (this.#paced?.isOutgrown === true) this.#paced = null;
+    if (this.#paced?.isOutgrown === true) this.#release();
     const isNews = this.#told.isNews || !this.#heard;
     this.#heard = true;
     this.#told.isNews = false;
@@ -154,7 +158,7 @@ export class LearnedRate implements Resource {
    * remains than was thought; below zero: less.
    */
   tell(now: Instant, startedAt: Instant, word: ToldWord): number {
-    if (this.#told.isEmpty) this.#paced = null;
+    if (this.#told.isEmpty && this.#paced !== null) this.#release();
     return this.#told.tell(now, startedAt, word);
   }
 
@@ -163,24 +167,49 @@ export class LearnedRate implements Resource {
     return this.#told.remains(now, startedAt, family, remaining);
   }
 
-  /** A call was refused by a rate limit. Where nothing tells what the limit is, or what is told does not hold, the rate is felt out. */
-  refused(now: Instant, startedAt: Instant, need: Need): void {
+  /**
+   * A call was refused by a rate limit. Where nothing tells what the limit is, or what is told does not hold, a rate is inferred, if
+   * refusals depend on it. False: the refusal is one of a few that seem to be random, and the target needs no pause.
+   */
+  refused(now: Instant, startedAt: Instant, need: Need): boolean {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
     this.#accepted.add(now, -input - output, -1);
-    // What others take of a limit that was told is felt out, too.
-    if (!this.#told.isEmpty && !this.#told.refused(now, startedAt, input, output, this.#accepted.lately(now))) return;
-    if (this.#options.isConfigured) return;
-    // Calls that were under way at the last one say nothing new; nor does a row of refusals in which nothing was served.
-    if (startedAt <= this.#backedOffAt || !this.#servedSince) return;
-    const isFirst = now - this.#backedOffAt > TOGETHER_MS;
-    this.#backedOffAt = now;
-    this.#servedSince = false;
-    if (this.#paced === null && isFirst) return; // one alone may be anything
+    // What others take of a limit that was told is inferred, too.
+    this.#isExplained = this.#told.isEmpty || this.#told.refused(now, startedAt, input, output, this.#accepted.lately(now));
+    const needsPause = this.#refusals.refused(now, startedAt, this.#accepted.callsPerMinute(now));
+    this.#heedRefusals(now);
+    return needsPause;
+  }
+
+  #heedRefusals(now: Instant): void {
+    const verdict = this.#refusals.takeVerdict();
+    if (verdict === 'random') this.#paced = null;
+    else if (verdict !== null && this.#isExplained && !this.#options.isConfigured) this.#slowDown(now, verdict === 'suspect');
+    this.#refusals.at(now, this.#paced !== null, this.#paced?.isBelow === true);
+  }
+
+  #release(): void {
+    this.#paced = null;
+    this.#refusals.released();
+  }
+
+  #slowDown(now: Instant, isTrial: boolean): void {
     const calls = this.#accepted.callsPerMinute(now);
+    // The last minute may include what a full bucket had in stock; what a trial has accepted does not.
+    const share = isTrial && calls > 0 ? Math.min(1, this.#refusals.acceptedPerMinute / calls) : 1;
+    const perMinute = (this.#accepted.perMinute(now) * share) / (1 - this.#refusals.randomShare(now));
     const isFirstWord = this.#paced === null && this.#told.isEmpty;
-    const sustained = Math.max((isFirstWord ? PACED_FIRST_MIN : PACED_MIN)[this.kind], this.#accepted.perMinute(now));
+    const sustained = Math.max((isFirstWord ? PACED_FIRST_MIN : PACED_MIN)[this.kind], perMinute);
     if (this.#paced === null) this.#paced = new PacedRate(sustained, calls, now);
-    else this.#paced.refused(now, sustained, calls);
+    else this.#paced.refused(now, sustained, calls / this.#refusals.excess);
+    if (!isTrial) return;
+    this.#paced.slowDown();
+    this.#refusals.expect((calls * this.#paced.perMinute) / Math.max(1, this.#accepted.perMinute(now)));
+  }
+
+  /** So few calls that a pause which the provider asks for costs little, whether or not its refusals are random. */
+  isCalm(now: Instant): boolean {
+    return this.#accepted.callsPerMinute(now) < CALM_PER_MINUTE;
   }
 
   /** Nothing is known of it any more. */
@@ -190,8 +219,7 @@ export class LearnedRate implements Resource {
     this.#heard = !this.#options.startsCarefully;
     this.#firstStartAt = null;
     this.#inFirstFlight = 0;
-    this.#backedOffAt = -Infinity;
-    this.#servedSince = false;
+    this.#refusals.reset();
     this.#accepted.reset();
   }
 

@@ -8,21 +8,27 @@ import type { Instant } from '../../core/clock.ts';
  * is rare, and a limit that was none, or is gone, is soon outgrown. A limit that is confirmed is tried more seldom.
  */
 const BACK_OFF = 0.9;
+/** In a trial: a full bucket lets through up to twice what flows in, so that half of what was accepted is within the limit. */
+const TRIAL_BACK_OFF = 0.5;
 /** In about one and a half of these it has twice the rate. Twice as long with every refusal that confirms the one before. */
 const PERIOD_MS = 30_000;
-const CONFIRMED_PERIOD_MS = 100_000;
+const CONFIRMED_PERIOD_MS = 150_000;
 const PERIOD_MAX_MS = 15 * 60_000;
 /** Between two refusals at a confirmed limit lie about so many calls. */
-const CALLS_BETWEEN = 250;
+const CALLS_BETWEEN = 500;
 /** Refusals at rates this near to each other confirm each other. */
 const SAME_RATE = 0.25;
 /** So much of a minute's worth may go at once. */
 const BURST_MS = 3_000;
+/** Calls at less than this part of the rate that was refused are not refused by the same limit. */
+const SURELY_BELOW = 0.97;
+const ABOUT_CLEAR = 1.1;
 /** Beyond so many times the rate that was refused it is no limit any more. */
 const OUTGROWN = 4;
 const MINUTE_MS = 60_000;
 /** The part of the curve in which it comes back to where the refusal came: the cube root of what was backed off. */
 const RETURN_SHARE = Math.cbrt(1 - BACK_OFF);
+const TRIAL_RETURN_SHARE = Math.cbrt(1 - TRIAL_BACK_OFF);
 
 export interface PacedLevel {
   readonly perMinute: number;
@@ -38,6 +44,9 @@ export class PacedRate {
   #callsPerMinute: number;
   #perMinute: number;
   #smallest: number;
+  #isHeld = false;
+  #clearUntil: number;
+  #returnShare = RETURN_SHARE;
   #level: number;
   #at: Instant;
 
@@ -48,6 +57,7 @@ export class PacedRate {
     this.#hitAt = now;
     this.#smallest = smallest;
     this.#perMinute = perMinute * BACK_OFF;
+    this.#clearUntil = perMinute * SURELY_BELOW;
     this.#level = 0;
     this.#at = now;
   }
@@ -60,6 +70,11 @@ export class PacedRate {
 
   get perMinute(): number {
     return this.#perMinute;
+  }
+
+  /** It goes no faster than what a trial has shown to be free of refusals, or is not yet back at where the last one came. */
+  get isBelow(): boolean {
+    return this.#perMinute < this.#clearUntil;
   }
 
   /** It has been left so far behind that it limits nobody. */
@@ -76,15 +91,34 @@ export class PacedRate {
     this.#level = Math.min(0, this.level(now));
     this.#at = now;
     this.#hitAt = now;
+    this.#returnShare = RETURN_SHARE;
+    this.#isHeld = false;
     this.#perMinute = at * BACK_OFF;
+    this.#clearUntil = at * SURELY_BELOW;
   }
 
-  /** Goes on along the curve, with every answer: in between the rate stays as it is, so that an instant that was named holds. */
-  advance(now: Instant): void {
+  /** For a trial: so slow that no refusal comes from a limit, until `advance` ends it. */
+  slowDown(): void {
+    this.#isHeld = true;
+    this.#returnShare = TRIAL_RETURN_SHARE;
+    this.#perMinute = this.#refusedAt * TRIAL_BACK_OFF;
+    this.#clearUntil = this.#perMinute * ABOUT_CLEAR;
+  }
+
+  /**
+   * Goes on along the curve, with every answer: in between the rate stays as it is, so that an instant that was named holds. `isHeld`:
+   * not before the trial has ended.
+   */
+  advance(now: Instant, isHeld = false): void {
     this.#level = this.level(now);
     this.#at = now;
+    if (isHeld) return;
+    if (this.#isHeld) {
+      this.#isHeld = false;
+      this.#hitAt = now;
+    }
     const periodMs = this.#periodMs();
-    const x = (now - this.#hitAt) / periodMs - RETURN_SHARE;
+    const x = (now - this.#hitAt) / periodMs - this.#returnShare;
     this.#perMinute = this.#refusedAt * (1 + x * x * x);
   }
 

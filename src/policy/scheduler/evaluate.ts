@@ -69,8 +69,6 @@ interface Outlook<T extends Capacity, A extends Applicant<T>> {
 export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   choose: Choose<T, A>;
   shares: readonly number[];
-  /** Something may have opened for those who wait that they have not been told of. */
-  isOverdue = false;
   readonly look: Look<T, A> = {
     place: null,
     feasible: false,
@@ -100,11 +98,21 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   #ownFree = false;
   /** Those who wait before it count: a newcomer's look. */
   #withPromises = false;
+  /** Something may have opened for those who wait since they were last looked at. */
+  #isOverdue = false;
 
   constructor(choose: Choose<T, A>, shares: readonly number[], lineOf: (resource: Resource) => Line<T, A>) {
     this.choose = choose;
     this.shares = shares;
     this.#lineOf = lineOf;
+  }
+
+  /** `isOverdue`: something may have opened for those who wait since they were last looked at. */
+  evaluateNewcomer(entry: Entry<T, A>, now: Instant, isOverdue: boolean): Look<T, A> {
+    this.#isOverdue = isOverdue;
+    const look = this.evaluate(entry, now, true);
+    this.#isOverdue = false;
+    return look;
   }
 
   evaluate(entry: Entry<T, A>, now: Instant, withPromises: boolean): Look<T, A> {
@@ -248,7 +256,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     if (!isFree && PAUSES.has(resource.kind) && at - now > entry.applicant.maxCooldownWaitMs) at = Infinity;
     if (at === WHEN_SETTLED) outlook.settles = true;
     else if (at > outlook.at) outlook.at = at;
-    const holder = isFree && line.length > 0 ? holderBefore(line, entry, this.isOverdue) : null;
+    const holder = isFree && line.length > 0 ? holderBefore(line, entry, this.#isOverdue) : null;
     if (this.#withPromises && (own || HOLDABLE.has(resource.kind))) this.#reckon(entry, line, need, now, at, holder);
     if (isFree) {
       if (holder === null) return;

@@ -5,7 +5,7 @@ import type { Look } from './evaluate.ts';
 import type { Entry } from './lane.ts';
 import type { Applicant } from './types.ts';
 
-/** When an applicant would start at the pace at which others do; null: at once, or nobody knows. */
+/** When an applicant would start at the current rate of starts; null: at once, or unknown. */
 export function expectedStart<T extends Capacity, A extends Applicant<T>>(
   now: Instant,
   shares: readonly number[],

@@ -290,7 +290,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     if (resource.kind === 'concurrency') {
       const gapMs = this.#pace.gapMs(least);
       if (gapMs === null) return false;
-      supply.of(at === WHEN_SETTLED ? now + gapMs : now, amount, gapMs);
+      supply.of(at === WHEN_SETTLED || at > now ? now + gapMs : now, amount, gapMs);
       return true;
     }
     if (resource.earliestAfter === undefined || at === Infinity) return false;

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SchedulingClass } from '../../core/request.ts';
 import { createSeededRandom } from '../../testing/seeded-random.ts';
-import { applicant, capacity, CLASSES, Driver, makeScheduler, oneBusySlot, requests } from './scheduler.fixture.ts';
+import { applicant, capacity, CLASSES, cooling, Driver, makeScheduler, oneBusySlot, requests } from './scheduler.fixture.ts';
 
 const minShare = { low: 0.05, normal: 0.2 };
 
@@ -126,3 +126,14 @@ for (let seed = 1; seed <= 20; seed++) {
     assert.equal(driver.names.length + driver.refused.length, sent + 1);
   });
 }
+
+test('a newcomer that takes a place does not start before those who could have started already', () => {
+  const driver = new Driver(makeScheduler({ queueLengthMax: 2, minShare }));
+  const tiers = [[capacity('p/m', cooling(5000))]];
+  for (const name of ['first', 'second']) driver.submit(applicant(name, tiers, { class: 'normal', client: 'many' }));
+  // The cooldown is over, and the poll that would find out is late.
+  driver.now = 5000;
+  driver.submit(applicant('newcomer', tiers, { class: 'normal', client: 'other' }));
+  assert.deepEqual(driver.refused.map(({ name }) => name), ['second']); // prettier-ignore
+  assert.deepEqual(driver.names, ['first']);
+});

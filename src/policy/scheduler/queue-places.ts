@@ -1,5 +1,5 @@
 /**
- * Who holds the places of the queue, and who gives one up when it is full.
+ * Counts the places of the queue by class and client, and chooses the request that gives one up when the queue is full.
  *
  * Each class has a share of the places that no other class can take: its `queue.minShare`, and the highest class what the others
  * leave. Beyond their shares a lower class makes room for a higher one. Inside a class the client that holds most makes room for one
@@ -14,7 +14,7 @@ import type { Applicant } from './types.ts';
 
 interface ClassPlaces<T extends Capacity, A extends Applicant<T>> {
   taken: number;
-  /** By client; who holds nothing is not in it. */
+  /** By client; only clients with requests in the queue. */
   readonly holders: Map<string, PlaceHolder<T, A>>;
   readonly byCount: HoldersByCount<PlaceHolder<T, A>>;
 }
@@ -53,7 +53,7 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
   }
 
   /**
-   * Whose place a newcomer gets while all `places` are taken; null: nobody's. `shares`: the part of them that a class keeps, by rank,
+   * The request whose place a newcomer gets while all `places` are taken; null: none. `shares`: the part of them that a class keeps, by rank,
    * the highest apart.
    */
   givesWay(rank: number, client: string, shares: readonly number[], places: number): Entry<T, A> | null {

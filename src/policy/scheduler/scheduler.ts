@@ -82,6 +82,8 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return this.#places.taken(SCHEDULING_CLASSES.indexOf(schedulingClass));
   }
 
+  readonly isWaitedFor = (resource: Resource): boolean => (this.#lines.get(resource)?.length ?? 0) > 0;
+
   /** When to `poll` if nothing else happens; Infinity: no need. */
   get wakeAt(): Instant {
     if (this.#decided.length > 0) return -Infinity;
@@ -107,9 +109,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       if (target !== null) return this.#reserve(now, applicant, target);
     }
     const entry = this.#entry(now, applicant, rank);
-    this.#evaluator.isOverdue = this.wakeAt <= now;
-    const look = this.#evaluator.evaluate(entry, now, true);
-    this.#evaluator.isOverdue = false;
+    const look = this.#evaluator.evaluateNewcomer(entry, now, this.wakeAt <= now);
     if (look.place !== null) return this.#start(now, entry, look.place);
     if (!look.feasible) return refusal('infeasible', applicant, now, expectedStart(now, this.#shares, entry, look));
     if (this.#length >= this.#options.queueLengthMax) return this.#submitToFull(now, entry, look);
@@ -123,7 +123,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const other = this.#places.givesWay(rank, client, this.#shares, this.#options.queueLengthMax);
     if (other === null) return refusal('queue_full', entry.applicant, now, expectedStart(now, this.#shares, entry, look));
     this.#refuse(now, other, 'queue_full');
-    const again = this.#evaluator.evaluate(entry, now, true);
+    const again = this.#evaluator.evaluateNewcomer(entry, now, true);
     if (again.place !== null) return this.#start(now, entry, again.place);
     this.#enqueue(now, entry, again);
     return { kind: 'wait' };
@@ -157,15 +157,16 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /** Everything that can be decided now: starts, and refusals of those whose wait is over, has become hopeless, or gave way to others. */
-  poll(now: Instant): Decided<T, A>[] {
+  /** Everything that can be decided now: starts, and refusals. `everyone`: a resource was changed from outside, so every queue is looked at. */
+  poll(now: Instant, everyone = false): Decided<T, A>[] {
+    if (everyone) this.#room.lookAtAll();
     if (this.#length > 0) this.#decide(now);
     const decided = this.#decided;
     this.#decided = [];
     return decided;
   }
 
-  /** Some have given way to newcomers, and are to be told by a poll. */
+  /** Requests have given way to newcomers; the next poll returns their refusals. */
   get hasDecided(): boolean {
     return this.#decided.length > 0;
   }
@@ -376,8 +377,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   /** When one that asks now for the same, with as much time, would start. */
   #newcomerAt(now: Instant, { applicant, deadline, since, queue }: Entry<T, A>): Instant | null {
-    const later = now - since;
-    const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + later, waitUntil: Infinity };
+    const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + now - since, waitUntil: Infinity };
     const look = this.#evaluator.evaluate(entry, now, true);
     return look.place === null ? expectedStart(now, this.#shares, entry, look) : now;
   }

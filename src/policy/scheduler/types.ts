@@ -86,6 +86,6 @@ export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
   /** Share of starts on a resource that a waiting class keeps while higher ones are served, by class; absent: none. */
   readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
   readonly choose: Choose<T, A>;
-  /** Told of every start, chosen or the only one that could: what `choose` goes by may depend on it. */
+  /** Called at every start, whether `choose` was asked or not, because its criteria may depend on earlier starts. */
   readonly onStart?: (target: T, now: Instant) => void;
 }

@@ -157,6 +157,11 @@ export class WaitingRoom<T extends Capacity, A extends Applicant<T>> {
     this.fresh.push(queue);
   }
 
+  /** The first of every queue, and those behind it where it leaves. Costs as much as there are queues. */
+  lookAtAll(): void {
+    for (const queue of Array.from(this.looks.items())) this.lookAfresh(queue);
+  }
+
   /** Sets the time at which a queue is looked at by itself: then, or when the wait of its first request ends. */
   #lookNotBefore(queue: Queue<T, A>, at: Instant): void {
     const { entries, expiring } = queue;

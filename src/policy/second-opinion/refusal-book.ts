@@ -7,7 +7,7 @@ import type { Instant } from '../../core/clock.ts';
 
 /** How long a confirmed refusal is the caller's, in milliseconds. */
 export const CONFIRMED_HOLDS_MS = 600_000;
-/** A refusal is told to operators once in this time, in milliseconds. */
+/** A refusal is logged once in this time, in milliseconds. */
 export const TOLD_EVERY_MS = 600_000;
 export const SIGNATURES_MAX = 64;
 const ASK_AGAIN_AT = 50;
@@ -32,7 +32,7 @@ export class RefusalBook {
     this.#inARow = 0;
   }
 
-  /** True if operators have not been told of it lately. */
+  /** True if it has not been logged within `TOLD_EVERY_MS`. */
   isNews(now: Instant, signature: string): boolean {
     if (now - (this.#told.get(signature) ?? -Infinity) < TOLD_EVERY_MS) return false;
     put(this.#told, signature, now);

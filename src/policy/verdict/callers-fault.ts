@@ -21,6 +21,9 @@ const STANDARD_VALUES: ReadonlySet<string> = new Set([
 const FAULT_CODES =
   /^(missing_required_parameter|invalid_type|invalid_value|invalid_function_parameters|empty_string|empty_array|string_above_max_length|array_above_max_length)$/;
 
+/** What was sent as an image is none, or none that any provider takes. */
+const BAD_MEDIA = /^(invalid_image_format|image_parse_error|invalid_base64(_image)?)$/;
+
 /** The types of Pydantic's validation errors, which come with the place of the field. */
 const VALIDATION_TYPES = /^(missing|value_error\.missing|type_error(\.\w+)?|(string|int|float|bool|list|dict|model)_(type|parsing))$/;
 
@@ -43,7 +46,7 @@ export function isCallersFault(failure: Failure): boolean {
   const { code, type, param, message } = failure;
   const field = fieldOf(param);
   if (field === 'model' || refusesStandardValue(message)) return false;
-  if (code !== null && FAULT_CODES.test(code)) return true;
+  if (code !== null && (FAULT_CODES.test(code) || BAD_MEDIA.test(code))) return true;
   const isStandard = field !== null && STANDARD_FIELDS.has(field);
   if (isStandard && type !== null && VALIDATION_TYPES.test(type)) return true;
   return FAULT_TEXTS.some((form) => STANDARD_FIELDS.has(form.exec(message)?.[1] ?? ''));

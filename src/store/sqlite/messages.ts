@@ -16,7 +16,11 @@ export type SqliteRequest = { readonly id: number } & (
 /** What each kind of request is answered with. */
 export interface SqliteResults {
   /** This process's number in the database; kept over connections, so that a batch sent twice is known. */
-  readonly open: { readonly writer: number };
+  readonly open: {
+    readonly writer: number;
+    /** Another process uses the file. */
+    readonly isShared: boolean;
+  };
   readonly apply: null;
   readonly read: ReadResult;
   readonly putAnswers: null;

@@ -14,12 +14,16 @@ export interface SqliteStoreOptions {
   readonly workerUrl?: URL;
 }
 
+const SHARED =
+  "each of them counts limits, breakers and idempotency keys by itself, so that together they go beyond them, and what they save replaces the other's; give each its own file, or run one";
+
 /**
  * State in a SQLite file. `path`: a file in a folder that exists (the file is created), or SQLite's `file:` URI.
  * Never rejects: a file that can't be used gives a degraded store.
  */
 export function openSqliteStore(path: string, options: SqliteStoreOptions): Promise<Store> {
-  const { clock, workerUrl } = options;
-  const backend = createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) });
+  const { clock, onWarning, workerUrl } = options;
+  const onShared = (): void => onWarning(`another process uses the store sqlite:${path} too: ${SHARED}`, {});
+  const backend = createWorkerBackend({ path, clock, onShared, ...(workerUrl && { workerUrl }) });
   return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}` });
 }

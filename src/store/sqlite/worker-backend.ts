@@ -10,6 +10,8 @@ const defaultWorkerUrl = new URL(`./worker${extname(import.meta.url)}`, import.m
 export interface WorkerBackendOptions {
   readonly path: string;
   readonly clock: Clock;
+  /** Another process uses the file; called once. */
+  readonly onShared?: () => void;
   /** Default: our worker. Tests put one that crashes or hangs in its place. */
   readonly workerUrl?: URL;
 }
@@ -17,6 +19,7 @@ export interface WorkerBackendOptions {
 /** A database file behind a worker thread of its own; a new one for each connection, and never two at once. */
 export function createWorkerBackend(options: WorkerBackendOptions): Backend {
   let writer: number | null = null;
+  let isSharingTold = false;
   let lastExit: Promise<void> = Promise.resolve();
 
   return {
@@ -27,7 +30,10 @@ export function createWorkerBackend(options: WorkerBackendOptions): Backend {
       connection.ready = lastExit.then(async () => {
         lastExit = connection.start(options.workerUrl ?? defaultWorkerUrl);
         const nowMs = options.clock.epochMs();
-        ({ writer } = await connection.ask('open', { path: options.path, writer, nowMs }));
+        const opened = await connection.ask('open', { path: options.path, writer, nowMs });
+        writer = opened.writer;
+        if (opened.isShared && !isSharingTold) options.onShared?.();
+        isSharingTold ||= opened.isShared;
       });
       return connection;
     },

@@ -1,14 +1,17 @@
 /** The thread that the database lives in, so that a slow or hung disk never holds up the event loop. */
 import { parentPort } from 'node:worker_threads';
 import { openDatabase, toSqliteFailure, type SqliteDatabase } from './database.ts';
+import { holdLock } from './process-lock.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
 
 let database: SqliteDatabase | undefined;
+let lock: ReturnType<typeof holdLock> = null;
 
 function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   if (request.kind === 'open') {
     database = openDatabase(request.path, request.writer, request.nowMs);
-    return { writer: database.writer };
+    lock = holdLock(request.path);
+    return { writer: database.writer, isShared: lock === 'held' };
   }
   if (database === undefined) throw new Error('the database is not open');
   if (request.kind !== 'close') database.check();
@@ -17,8 +20,13 @@ function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   else if (request.kind === 'getAnswer') return database.answers.get(request.key, request.nowMs);
   else if (request.kind === 'answerKeys') return database.answers.keys(request.nowMs);
   else if (request.kind === 'apply') database.apply(request.batch, request.nowMs);
-  else if (request.kind === 'close') database.close();
+  else if (request.kind === 'close') close(database);
   return null;
+}
+
+function close(open: SqliteDatabase): void {
+  open.close();
+  if (lock !== 'held') lock?.close();
 }
 
 function reply(request: SqliteRequest): SqliteReply {

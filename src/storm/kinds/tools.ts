@@ -19,16 +19,16 @@ interface ToolCall {
   pieces: string[];
 }
 
-/** A call where none was asked for. */
-function asTool(choice: Choice): Choice {
+/** A call where none was asked for. The fault may name the tool (`param`) and its arguments (`message`, as JSON). */
+function asTool(choice: Choice, { param, message }: Pick<StormFault, 'param' | 'message'> = {}): Choice {
   if (choice.kind === 'tool') return choice;
-  const call: Choice = { kind: 'tool', tool: 'get_weather', pieces: toPieces(ARGUMENTS), finish: 'tool' };
+  const call: Choice = { kind: 'tool', tool: param ?? 'get_weather', pieces: toPieces(message ?? ARGUMENTS), finish: 'tool' };
   return choice.thoughts === undefined ? call : { ...call, thoughts: choice.thoughts };
 }
 
 /** Two calls, in dialects whose events the fault does not shape itself. */
-function asTwo(choice: Choice, _fault: StormFault, { dialect }: Scene): Choice {
-  const one = asTool(choice);
+function asTwo(choice: Choice, fault: StormFault, { dialect }: Scene): Choice {
+  const one = asTool(choice, fault);
   if (dialect.name === 'openai-chat') return one;
   return { ...one, others: [{ tool: one.tool ?? '', pieces: one.pieces }] };
 }

@@ -30,10 +30,11 @@ export function decodeMessages(bytes: Uint8Array, scan: JsonObjectScan | JsonFau
   return { ...decoded, facts };
 }
 
-/** Applications on Anthropic's SDK put JSON with the session into `metadata.user_id`. */
+/** Agents put their session into `metadata.user_id`: as JSON, or behind `_session_` in earlier versions. Anything else there is a person. */
 function sessionOf(bytes: Uint8Array, metadata: BodyMember | undefined): string | null {
   const userId = metadata === undefined ? null : textOrNull(smallValue(bytes, metadata)?.['user_id']);
-  if (userId === null || !userId.startsWith('{')) return null;
+  if (userId === null) return null;
+  if (!userId.startsWith('{')) return /_session_([\w-]{8,100})$/.exec(userId)?.[1] ?? null;
   try {
     const value: unknown = JSON.parse(userId);
     return isRecord(value) ? textOrNull(value['session_id']) : null;

@@ -4,10 +4,14 @@ import type { Dialect } from '../dialect.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
+import { betasFor } from './betas.ts';
 import { decodeMessages } from './decode-request.ts';
-import { encodeErrorBody, encodeErrorEvent } from './encode-error.ts';
+import { encodeErrorBody, encodeErrorEvent, fromForeign } from './encode-error.ts';
+import { typeOfStatus } from './error-types.ts';
 import { readMessagesFormat } from './format.ts';
-import { MessageOpening } from './opening-reader.ts';
+import { messagesOpaque } from './opaque.ts';
+import { ParsedOpening } from '../parsed-opening.ts';
+import { createMessagesStreamParser } from './parse-stream.ts';
 import { readMessageResponse } from './read-response.ts';
 import { createMessagesStreamReader } from './stream-reader.ts';
 import {
@@ -25,6 +29,7 @@ export const anthropicMessages: Dialect = {
     edit: encodePieces,
     identity: (body) => identityParts(body, IGNORED),
     format: readMessagesFormat,
+    tied: { name: 'anthropic-beta', valueFor: betasFor },
   },
   response: {
     read: (_operation, body, _choices, outline) => readMessageResponse(body, outline),
@@ -39,14 +44,16 @@ export const anthropicMessages: Dialect = {
   },
   stream: {
     watch: ({ operation, maxEventSize }) => (operation === 'chat' ? createMessagesStreamReader(maxEventSize) : null),
-    createOpeningReader: () => new MessageOpening(),
+    createOpeningReader: () => new ParsedOpening(createMessagesStreamParser()),
     comment: encodeComment,
     keepAlive: Buffer.from('event: ping\ndata: {"type":"ping"}\n\n'),
   },
   error: {
     body: encodeErrorBody,
     event: encodeErrorEvent,
-    typeOf: ({ code }) => ERROR_CATALOGUE[code].anthropicType,
+    foreign: fromForeign,
+    typeOf: ({ code, status }) => (code === 'all_targets_failed' ? typeOfStatus(status) : ERROR_CATALOGUE[code].anthropicType),
     requestIdHeader: 'request-id',
   },
+  opaque: messagesOpaque,
 };

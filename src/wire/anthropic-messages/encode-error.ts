@@ -1,22 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { ErrorWords } from '../dialect.ts';
-
-/** The type that Anthropic's API gives with a status, and the words that its clients know. */
-const TYPE_BY_STATUS: ReadonlyMap<number, string> = new Map([
-  [400, 'invalid_request_error'],
-  [401, 'authentication_error'],
-  [402, 'billing_error'],
-  [403, 'permission_error'],
-  [404, 'not_found_error'],
-  [408, 'timeout_error'],
-  [409, 'conflict_error'],
-  [413, 'request_too_large'],
-  [429, 'rate_limit_error'],
-  [500, 'api_error'],
-  [504, 'timeout_error'],
-  [529, 'overloaded_error'],
-]);
-const TYPES: ReadonlySet<string> = new Set(TYPE_BY_STATUS.values());
+import { statusOfType, typeOfStatus } from './error-types.ts';
 
 /** The body of an error as Anthropic's API sends it: `{"type":"error","error":{…},"request_id":"…"}`. */
 export function encodeErrorBody(words: ErrorWords, requestId: string): Uint8Array {
@@ -29,10 +13,16 @@ export function encodeErrorEvent(words: ErrorWords, requestId: string): Uint8Arr
 }
 
 function errorJson({ status, type, message }: ErrorWords, requestId: string): string {
-  const known = type !== null && TYPES.has(type) ? type : typeOf(status);
+  const known = statusOfType(type) === null ? typeOfStatus(status) : type;
   return JSON.stringify({ type: 'error', error: { type: known, message }, request_id: requestId });
 }
 
-function typeOf(status: number): string {
-  return TYPE_BY_STATUS.get(status) ?? (status >= 500 ? 'api_error' : 'invalid_request_error');
+/** What agents look for in an error before they shorten the conversation. */
+const TOO_LONG = 'prompt is too long';
+
+/** The type by the status: the same word of another dialect may stand with another one. */
+export function fromForeign(words: ErrorWords, reason: string): ErrorWords {
+  const { message } = words;
+  const isTooLong = reason === 'context_length' && !message.toLowerCase().includes(TOO_LONG);
+  return { ...words, type: null, message: isTooLong ? `${TOO_LONG}: ${message}` : message };
 }

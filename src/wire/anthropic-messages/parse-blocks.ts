@@ -9,6 +9,8 @@ const DIALECT = 'anthropic-messages';
 export class BlockReader {
   /** A block had a `cache_control`. */
   hasCacheMarks = false;
+  /** Types of blocks without which the rest would be another conversation. */
+  readonly essential = new Set<string>();
   readonly #toolNames = new Map<string, string>();
 
   /** A text, or a list of blocks. */
@@ -36,9 +38,21 @@ export class BlockReader {
         return [this.#toolUse(block)];
       case 'tool_result':
         return [this.#toolResult(block)];
+      case 'compaction':
+        return this.#compaction(block);
+      case 'container_upload':
+        this.essential.add('container_upload');
+        return [];
       default:
         return [{ type: 'foreign', name: textOrNull(block['type']) ?? 'content' }];
     }
+  }
+
+  /** It stands for all that was said before it: as a summary in words, or as a text that only its provider reads. */
+  #compaction({ content }: Fields): RequestPart[] {
+    if (textIn(content) !== '') return [{ type: 'text', text: textIn(content) }];
+    this.essential.add('compaction');
+    return [];
   }
 
   #toolUse(block: Fields): RequestPart {

@@ -32,6 +32,7 @@ export function parseMessagesRequest(text: string): ModelRequest {
   const blocks = new BlockReader();
   const turns = [...systemTurn(body['system'], blocks), ...recordsIn(body['messages']).flatMap((message) => turnOf(message, blocks))];
   if (blocks.hasCacheMarks && !rest.some(({ name }) => name === 'cache_control')) rest.push({ name: 'cache_control', fate: 'drop' });
+  for (const type of blocks.essential) rest.push({ name: `messages.${type}`, fate: 'refuse' });
   const { metadata, tool_choice: choice } = body;
   return {
     stream: body['stream'] === true,

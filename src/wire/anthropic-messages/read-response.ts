@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import { mayBeEmpty } from '../../core/finish-reason.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
@@ -9,7 +10,9 @@ import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { findWrappedError } from '../wrapped-error.ts';
+import { withStatus } from './error-types.ts';
 import { finishClassOf } from './parse-stream.ts';
+import { noteMessage } from './opaque.ts';
 import { readMessagesUsage } from './usage.ts';
 
 /** Judges a whole body that came with a success status: a message, an error in disguise, nothing, or no JSON. */
@@ -18,7 +21,7 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
   const value = outline === null ? parse(body) : outline.parse();
   const usage = isRecord(value) ? (readMessagesUsage(value['usage'])?.usage ?? null) : null;
   const error = value === undefined ? null : errorIn(value);
-  if (error !== null) return refuse(failureFromErrorValue(error, 'answer', body), usage);
+  if (error !== null) return refuse(withStatus(failureFromErrorValue(error, 'answer', body)), usage);
   if (!isRecord(value)) return refuse(createFailure('malformed', 'answer', 'the response is not one JSON object'), null);
   const content = recordsIn(value['content']);
   const reason = textOrNull(value['stop_reason']);
@@ -32,8 +35,9 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
     hasContent: content.some(saysSomething),
     toolCallOpen: false,
   };
+  noteMessage(facts, value);
   if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyThoughts = true;
-  if (facts.hasContent || facts.finishReason === 'content_filter') return { ok: true, facts };
+  if (facts.hasContent || mayBeEmpty(facts.finishReason, usage)) return { ok: true, facts };
   const kept = reason === null ? null : body;
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);
 }

@@ -8,7 +8,9 @@ import { textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
+import { withStatus } from './error-types.ts';
 import { finishClassOf } from './parse-stream.ts';
+import { BlockValues, noteHead } from './opaque.ts';
 import { readMessagesUsage } from './usage.ts';
 
 const TERMINATOR: Uint8Array = Buffer.from('event: message_stop\ndata: {"type":"message_stop"}\n\n');
@@ -27,6 +29,7 @@ class MessagesStreamReader extends EventWatcher {
   #deltas = 0;
   /** The blocks of calls that have begun and not ended. */
   readonly #openCalls = new Set<unknown>();
+  readonly #opaque = new BlockValues(this.facts);
 
   get saidTokens(): number {
     return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
@@ -60,7 +63,7 @@ class MessagesStreamReader extends EventWatcher {
       return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
     }
     if (this.framer.eventName === 'error' || value['type'] === 'error' || isRecord(value['error'])) {
-      return failureFromErrorValue(value, this.phase, Buffer.from(data));
+      return withStatus(failureFromErrorValue(value, this.phase, Buffer.from(data)));
     }
     const type = textOrNull(value['type']) ?? this.framer.eventName;
     const step = this.#readEvent(type, value);
@@ -76,10 +79,11 @@ class MessagesStreamReader extends EventWatcher {
         if (isRecord(event['content_block'])) this.#readBlockStart(event['index'], event['content_block']);
         return 'pass';
       case 'content_block_delta':
-        if (isRecord(event['delta'])) this.#readBlockDelta(event['delta']);
+        if (isRecord(event['delta'])) this.#readBlockDelta(event['index'], event['delta']);
         return 'pass';
       case 'content_block_stop':
         this.#openCalls.delete(event['index']);
+        this.#opaque.stop(event['index']);
         this.facts.toolCallOpen = this.#openCalls.size > 0;
         return 'pass';
       case 'message_delta':
@@ -95,11 +99,13 @@ class MessagesStreamReader extends EventWatcher {
 
   #readMessage(message: Fields): void {
     this.facts.model = textOrNull(message['model']) ?? this.facts.model;
+    noteHead(this.facts, message);
     this.#readUsage(message['usage']);
   }
 
   #readBlockStart(index: unknown, block: Fields): void {
     const isCall = block['type'] === 'tool_use';
+    this.#opaque.start(index, block);
     if (isCall) this.#openCalls.add(index);
     this.facts.toolCallOpen = this.#openCalls.size > 0;
     const isText = block['type'] === 'text' || block['type'] === 'thinking';
@@ -107,9 +113,9 @@ class MessagesStreamReader extends EventWatcher {
   }
 
   /** A signature alone says nothing yet. */
-  #readBlockDelta(delta: Fields): void {
+  #readBlockDelta(index: unknown, delta: Fields): void {
     const text = textIn(delta['text']) || textIn(delta['thinking']) || textIn(delta['partial_json']);
-    if (text === '') return;
+    if (text === '') return this.#opaque.delta(index, delta);
     this.#deltas++;
     this.#chars += text.length;
     this.noteContent();
@@ -117,6 +123,7 @@ class MessagesStreamReader extends EventWatcher {
 
   #readDelta({ delta, usage }: Fields): void {
     this.#readUsage(usage);
+    if (isRecord(delta)) noteHead(this.facts, delta);
     const reason = isRecord(delta) ? textOrNull(delta['stop_reason']) : null;
     if (reason !== null) this.facts.finishReason = finishClassOf(reason);
   }

@@ -1,10 +1,12 @@
 /** Writes what a request of another dialect asks for as a Messages request. */
 import { Buffer } from 'node:buffer';
+import { isDeepStrictEqual } from 'node:util';
 import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { isOpenSchema, toClosedSchema } from '../json-schemas.ts';
 import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
-import type { Effort, Encoded, ModelRequest, ModelTool, ToolChoice } from '../model.ts';
+import type { Effort, Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
 import { FORMAT_TOOL } from './format-tool.ts';
 import { writeTurns } from './write-turns.ts';
 
@@ -35,7 +37,7 @@ export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, c
   const body: Fields = { model: edits.model, max_tokens: bound, messages: turns.messages };
   if (system.length > 0) body['system'] = system;
   if (request.stream) body['stream'] = true;
-  writeTools(body, request, can);
+  writeTools(body, request, can, dropped);
   writeReasoning(body, request, can, bound, dropped);
   writeSampling(body, request, can, dropped);
   if (request.userId !== null) body['metadata'] = { user_id: request.userId.slice(0, USER_ID_MAX) };
@@ -105,22 +107,16 @@ function effortOfBudget(budgetTokens: number | null): Exclude<Effort, 'none'> | 
 
 const NO_ARGUMENTS = { type: 'object', properties: {} };
 
-function writeTools(body: Fields, request: ModelRequest, can: TargetAbilities): void {
+function writeTools(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
   const { format, toolChoice, parallelToolCalls } = request;
   const offered = request.tools.filter((tool) => tool.type !== 'foreign');
   const allowed = toolChoice?.type === 'allowed' ? new Set(toolChoice.names) : null;
-  const tools = offered.filter(({ name }) => allowed === null || allowed.has(name)).map(writeTool);
+  const tools = offered.filter(({ name }) => allowed === null || allowed.has(name)).map((tool) => writeTool(tool, can, dropped));
   let choice = toolChoice === null ? null : writeChoice(toolChoice);
   if (format?.type === 'json_schema') {
-    if (can.formats) body['output_config'] = { format: { type: 'json_schema', schema: format.schema } };
-    else if (tools.length === 0) {
-      tools.push({
-        name: FORMAT_TOOL,
-        description: format.description ?? 'The response, in the form asked for.',
-        input_schema: asObject(format.schema),
-      });
-      choice = { type: 'tool', name: FORMAT_TOOL };
-    }
+    if (can.formats && !isOpenSchema(format.schema)) {
+      body['output_config'] = { format: { type: 'json_schema', schema: toClosedSchema(format.schema) } };
+    } else choice = offerFormat(tools, choice, format);
   }
   if (tools.length === 0) return;
   body['tools'] = tools;
@@ -129,14 +125,30 @@ function writeTools(body: Fields, request: ModelRequest, can: TargetAbilities): 
   if (choice !== null) body['tool_choice'] = choice;
 }
 
-function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
+/** Offers the format as a tool beside the others, of which one must be called; the choice that follows. A call that is forced has no other form. */
+function offerFormat(tools: Fields[], choice: Fields | null, { description, schema }: JsonSchemaFormat): Fields | null {
+  if (choice?.['type'] === 'any' || choice?.['type'] === 'tool') return choice;
+  const calls = choice?.['type'] === 'none' ? [] : tools.splice(0);
+  tools.splice(0, Infinity, ...calls, {
+    name: FORMAT_TOOL,
+    description: description ?? 'The response, in the form asked for.',
+    input_schema: asObject(schema),
+  });
+  return calls.length === 0 ? { type: 'tool', name: FORMAT_TOOL } : { type: 'any' };
+}
+
+type JsonSchemaFormat = Extract<OutputFormat, { type: 'json_schema' }>;
+
+function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, can: TargetAbilities, dropped: DropList): Fields {
   const described = tool.description === null ? {} : { description: tool.description };
   if (tool.type === 'custom') {
     const schema = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };
     return { name: tool.name, ...described, input_schema: schema };
   }
-  const strict = tool.strict === true ? { strict: true } : {};
-  return { name: tool.name, ...described, input_schema: asObject(tool.schema), ...strict };
+  const schema = asObject(tool.schema);
+  const isStrict = tool.strict === true && can.formats && isDeepStrictEqual(toClosedSchema(schema), schema);
+  if (tool.strict === true && !isStrict) dropped.add('tools.strict');
+  return { name: tool.name, ...described, input_schema: schema, ...(isStrict && { strict: true }) };
 }
 
 /** The API wants `type: object` at the top of a tool's schema. */

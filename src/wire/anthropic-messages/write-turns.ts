@@ -6,7 +6,7 @@ import type { MediaSource, RequestPart, Turn } from '../model.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 
-/** What a conversation opens with that the model itself began: the API wants a user's turn first. */
+/** The user's turn where the API wants one: before a conversation that the model began, and after one that it is to go on with but can't. */
 const OPENING = 'Continue.';
 
 interface Message {
@@ -53,7 +53,8 @@ class TurnWriter {
     }
     if (messages[0]!.role === 'assistant') messages.unshift({ role: 'user', content: [{ type: 'text', text: OPENING }] });
     for (const { role, content } of messages) if (role === 'user') sortResults(content);
-    trimPrefill(messages.at(-1)!);
+    if (this.#can.prefills) trimPrefill(messages.at(-1)!);
+    else if (messages.at(-1)!.role === 'assistant') messages.push({ role: 'user', content: [{ type: 'text', text: OPENING }] });
     return { system, messages };
   }
 

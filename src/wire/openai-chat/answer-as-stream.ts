@@ -43,7 +43,7 @@ function finishOf(choice: Record<string, unknown>, hasCall: boolean): string {
 }
 
 /** Tool calls of a stream are told apart by their index, which a whole answer's lack, or have all alike. */
-function numbered(message: Record<string, unknown>): Record<string, unknown> {
+export function numbered(message: Record<string, unknown>): Record<string, unknown> {
   const calls = message['tool_calls'];
   if (!Array.isArray(calls)) return message;
   return { ...message, tool_calls: calls.map((call: unknown, index) => (isRecord(call) ? { ...call, index } : call)) };

@@ -4,6 +4,7 @@ import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { writeJson } from '../write-json.ts';
+import { isFilledCall } from './called-tool.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -60,10 +61,15 @@ function readChoice(choice: Fields): AnswerChoice {
     refusal: textOf(message['refusal']) || refusalPart(message['content']),
     reasoning: reasoningOf(message),
     callArguments,
-    callsTool: calls.length > 0 || isRecord(message['function_call']),
-    hasMedia: isRecord(message['audio']) || (Array.isArray(message['images']) && message['images'].length > 0),
+    callsTool: calls.length > 0 || isFilledCall(message['function_call']),
+    hasMedia: isFilledAudio(message['audio']) || (Array.isArray(message['images']) && message['images'].length > 0),
     finishReason: typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null,
   };
+}
+
+/** Some hosts send the member with every text in it empty. */
+function isFilledAudio(audio: unknown): boolean {
+  return isRecord(audio) && !['data', 'transcript', 'id'].every((name) => audio[name] === '');
 }
 
 /** Under whatever name: the first member that speaks of it and holds text. */

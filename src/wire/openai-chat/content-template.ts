@@ -10,8 +10,8 @@
 import { isRecord } from '../json-values.ts';
 
 const DELTA_TEXTS = ['content', 'reasoning_content', 'reasoning', 'reasoning_text', 'thinking'] as const;
-/** What grows by pieces: texts of a delta, the `text` of a choice, the arguments of a tool call. */
-const HOLES = [...DELTA_TEXTS, 'text', 'arguments'] as const;
+/** What grows by pieces: texts of a delta, the `text` of a choice. The arguments of a tool call are read, so that their end is known. */
+const HOLES = [...DELTA_TEXTS, 'text'] as const;
 const PADDING = 'obfuscation';
 const MARKER = 'breakwater marks this';
 const PADDING_MARKER = 'breakwater marks that';
@@ -25,9 +25,11 @@ export class ContentTemplate {
   readonly #contentHole: number;
   readonly #first: string;
   readonly #last: string;
-  /** Of the last run that matched: its events, and the characters in their holes. */
+  /** Of the last run that matched: its events, and the characters of their content. */
   events = 0;
   chars = 0;
+  /** Of the last event that matched: the characters in its content. */
+  #contentLength = 0;
   /** The end of one event and the beginning of the next, compared at once. */
   readonly #seam: string;
 
@@ -55,7 +57,7 @@ export class ContentTemplate {
       const isRun = standsAt(text, last, this.#seam);
       if (!isRun && !standsAt(text, last, this.#last)) return begin;
       this.events++;
-      this.chars += last - begin - this.#first.length;
+      this.chars += this.#contentLength;
       if (!isRun) return end;
       begin = end;
     }
@@ -68,6 +70,7 @@ export class ContentTemplate {
       const from = end;
       end = endOfString(text, from);
       if (end < 0 || (end === from && hole === this.#contentHole)) return -1;
+      if (hole === this.#contentHole) this.#contentLength = end - from;
       if (hole === this.#literals.length - 2) return end;
       const literal = this.#literals[hole + 1] as string;
       if (!standsAt(text, end, literal)) return -1;
@@ -170,11 +173,5 @@ function isMarkedEvent(block: string, hasPadding: boolean): boolean {
   if (!isRecord(choice)) return false;
   if (choice['text'] === MARKER) return true;
   const { delta } = choice;
-  return isRecord(delta) && (DELTA_TEXTS.some((name) => delta[name] === MARKER) || isMarkedCall(delta['tool_calls']));
-}
-
-function isMarkedCall(calls: unknown): boolean {
-  if (!Array.isArray(calls) || calls.length !== 1) return false;
-  const call: unknown = calls[0];
-  return isRecord(call) && isRecord(call['function']) && call['function']['arguments'] === MARKER;
+  return isRecord(delta) && DELTA_TEXTS.some((name) => delta[name] === MARKER);
 }

@@ -1,5 +1,6 @@
 import { isBlankText } from '../../core/blank-text.ts';
 import { isRecord } from '../json-values.ts';
+import { isFilledCall } from './called-tool.ts';
 
 /**
  * Members of a message or delta that say nothing by themselves, though they may hold text. Everything else that holds something is
@@ -45,7 +46,7 @@ export function holdsAnswer(message: Record<string, unknown>): boolean {
 
 /** True if a message or delta begins or continues a tool call. */
 export function holdsToolCall(message: Record<string, unknown>): boolean {
-  return isFilledArray(message['tool_calls']) || isRecord(message['function_call']);
+  return isFilledArray(message['tool_calls']) || isFilledCall(message['function_call']);
 }
 
 /** True if a stream that has begun goes on: white space counts too. */

@@ -8,7 +8,8 @@ import { readChoices, withTexts } from './answer-choices.ts';
 import { readFormat } from './answer-format.ts';
 import { decodeScanned } from '../decode-request.ts';
 import { encodeComment } from '../sse/comment.ts';
-import { encodeErrorBody, encodeStreamError } from './encode-error.ts';
+import { encodeErrorBody, encodeStreamError, fromForeign } from '../openai-error.ts';
+import { chatOpaque } from './opaque.ts';
 import { OpeningReader } from './opening-reader.ts';
 import { readAnswer } from './read-answer.ts';
 import { StreamFold, streamAsAnswer } from './stream-as-answer.ts';
@@ -52,7 +53,9 @@ export const openaiChat: Dialect = {
   error: {
     body: ({ message, type, param, code }) => encodeErrorBody({ message, type: type ?? 'upstream_error', param, code }),
     event: ({ message, type, param, code }) => encodeStreamError({ message, type: type ?? 'upstream_error', param, code }),
+    foreign: fromForeign,
     typeOf: ({ code }) => ERROR_CATALOGUE[code].openaiType,
     requestIdHeader: null,
   },
+  opaque: chatOpaque,
 };

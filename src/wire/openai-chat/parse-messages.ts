@@ -2,6 +2,7 @@
 import { isRecord } from '../json-values.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
+import { calledIn, isFilledCall } from './called-tool.ts';
 import { sourceOfUrl } from '../media-source.ts';
 import type { MediaSource, Opaque, RequestPart, ToolCall, Turn } from '../model.ts';
 
@@ -38,29 +39,22 @@ export class MessageReader {
     if (refusal !== null) parts.push({ type: 'refusal', text: refusal });
     for (const call of recordsIn(message['tool_calls'])) parts.push(this.#toolCall(call));
     const { function_call: call, audio } = message;
-    if (isRecord(call)) {
+    if (isFilledCall(call)) {
       this.#lastFunctionCalls++;
       const name = textIn(call['name']);
       parts.push(callPart(`function_${name}_${this.#lastFunctionCalls}`, name, 'function', textIn(call['arguments']), null));
     }
-    if (isRecord(audio)) parts.push({ type: 'foreign', name: 'audio' });
+    if (isRecord(audio) && textIn(audio['id']) !== '') parts.push({ type: 'foreign', name: 'audio' });
     return parts;
   }
 
   #toolCall(call: Fields): ToolCall {
     const id = textIn(call['id']);
-    const isCustom = isRecord(call['custom']);
-    const named = isCustom ? call['custom'] : call['function'];
-    const fields = isRecord(named) ? named : {};
+    const { kind, fields } = calledIn(call);
+    const isCustom = kind === 'custom';
     const name = textIn(fields['name']);
     this.#toolNames.set(id, name);
-    return callPart(
-      id,
-      name,
-      isCustom ? 'custom' : 'function',
-      textIn(isCustom ? fields['input'] : fields['arguments']),
-      thoughtSignature(call),
-    );
+    return callPart(id, name, kind, textIn(isCustom ? fields['input'] : fields['arguments']), thoughtSignature(call));
   }
 }
 

@@ -8,6 +8,9 @@ import type { Fields } from '../loose-values.ts';
 import { MessageReader } from './parse-messages.ts';
 import { CHAT_FIELDS } from './request-fields.ts';
 
+/** What a provider does without being asked. */
+const USUAL_TIERS: ReadonlySet<unknown> = new Set(['auto', 'default']);
+
 /** `text` is the body of a request that was decoded before: valid JSON, an object, with `messages` an array. */
 export function parseChatRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
@@ -46,7 +49,7 @@ export function parseChatRequest(text: string): ModelRequest {
     reasoning: reasoningOf(body),
     userId: textOrNull(body['safety_identifier']) ?? textOrNull(body['user']),
     cacheKey: textOrNull(body['prompt_cache_key']),
-    serviceTier: textOrNull(body['service_tier']),
+    serviceTier: USUAL_TIERS.has(body['service_tier']) ? null : textOrNull(body['service_tier']),
     rest,
   };
 }

@@ -1,6 +1,7 @@
 /** The events of a chat stream as model events. */
 import { readUsage } from '../usage.ts';
 import { isRecord } from '../json-values.ts';
+import { calledIn, isFilledCall } from './called-tool.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { sourceOfUrl } from '../media-source.ts';
@@ -130,7 +131,7 @@ class ChoiceParser {
     this.#say('refusal', textIn(delta['refusal']));
     for (const call of recordsIn(delta['tool_calls'])) this.#readCall(call);
     const { function_call: call, audio } = delta;
-    if (isRecord(call)) this.#readCall({ index: -1, id: `function_${this.#choice}`, function: call });
+    if (isFilledCall(call)) this.#readCall({ index: -1, id: `function_${this.#choice}`, function: call });
     for (const image of recordsIn(delta['images'])) this.#readImage(image);
     if (isRecord(audio)) this.#say('text', textIn(audio['transcript']));
   }
@@ -174,9 +175,8 @@ class ChoiceParser {
     const id = textOrNull(call['id']);
     let part = index === null ? (id === null ? this.#lastCall : (this.#calls.get(id) ?? null)) : (this.#calls.get(index) ?? null);
     if (part !== null && id !== null && this.#callIds.get(part) !== id) part = null;
-    const custom = call['custom'];
-    const named = isRecord(custom) ? custom : isRecord(call['function']) ? call['function'] : {};
-    if (part === null) part = this.#beginCall(id, textIn(named['name']), isRecord(custom) ? 'custom' : 'function', index);
+    const { kind, fields: named } = calledIn(call);
+    if (part === null) part = this.#beginCall(id, textIn(named['name']), kind, index);
     this.#lastCall = part;
     const value = named['arguments'] ?? named['input'];
     const text = isRecord(value) ? JSON.stringify(value) : textIn(value);

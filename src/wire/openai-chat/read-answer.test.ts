@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import type { AnswerFacts, Failure } from '../../core/facts.ts';
 import type { Operation } from '../../core/request.ts';
+import { JsonOutline } from '../json-outline.ts';
 import { readAnswer } from './read-answer.ts';
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
@@ -213,4 +214,59 @@ test('an answer with fewer embeddings than inputs is none', () => {
 
 test('bytes are never judged', () => {
   assert.equal(facts('anything', 'bytes').hasContent, true);
+});
+
+test('an embedding nested without end is read without recursion', () => {
+  const depth = 1_000_000;
+  const bytes = Buffer.from(`{"data":[{"embedding":${'['.repeat(depth)}1${']'.repeat(depth)}}]}`);
+  const outline = new JsonOutline();
+  outline.push(bytes);
+  assert.equal(readAnswer('embeddings', bytes, 1, outline).ok, true);
+});
+
+const answered = (choices: object[], more: object = {}) =>
+  Buffer.from(JSON.stringify({ object: 'chat.completion', model: 'm', choices, ...more }));
+const calling = (text: unknown, finish: string | null) =>
+  answered([
+    {
+      index: 0,
+      message: { role: 'assistant', content: null, tool_calls: [{ id: 'c', type: 'function', function: { name: 'f', arguments: text } }] },
+      finish_reason: finish,
+    },
+  ]);
+
+test('a call whose arguments end inside their JSON is a cut answer, except at a limit', () => {
+  for (const half of ['{', '{"a":"b', '{"a":[1,2']) {
+    for (const finish of ['tool_calls', 'stop', null]) {
+      const seen = readAnswer('chat', calling(half, finish));
+      assert.equal(seen.ok ? 'passed' : seen.failure.kind, 'cut', `${half} ${finish}`);
+    }
+    assert.equal(readAnswer('chat', calling(half, 'length')).ok, true);
+  }
+  for (const text of ['', '{}', '{"a":1}', 'free {', "{'a': 1", '{"a" 1', null, { a: 1 }])
+    assert.equal(readAnswer('chat', calling(text, 'tool_calls')).ok, true, JSON.stringify(text));
+});
+
+test('an answer in the shape of the other endpoint is given in its own', () => {
+  const completion = answered([{ index: 0, text: 'hello', finish_reason: 'stop' }], { object: 'text_completion' });
+  const chat = readAnswer('chat', completion);
+  assert.ok(chat.ok && chat.converted !== undefined);
+  assert.deepEqual(JSON.parse(Buffer.from(chat.converted).toString()), {
+    object: 'chat.completion',
+    model: 'm',
+    choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'hello' } }],
+  });
+  const message = answered([{ index: 0, message: { role: 'assistant', content: 'hello' }, finish_reason: 'stop' }]);
+  const text = readAnswer('completions', message);
+  assert.ok(text.ok && text.converted !== undefined);
+  assert.deepEqual((JSON.parse(Buffer.from(text.converted).toString()) as { choices: unknown[] }).choices, [
+    { index: 0, finish_reason: 'stop', text: 'hello' },
+  ]);
+  for (const [operation, bytes] of [
+    ['chat', message],
+    ['completions', completion],
+  ] as const) {
+    const same = readAnswer(operation, bytes);
+    assert.equal(same.ok && same.converted === undefined, true);
+  }
 });

@@ -1,7 +1,7 @@
-import { isUtf8 } from 'node:buffer';
+import { Buffer, isUtf8 } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
-import { isFailedFinish, mayBeEmpty } from '../../core/finish-reason.ts';
+import { isAtLimit, isFailedFinish, isWithheld, mayBeEmpty } from '../../core/finish-reason.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
@@ -11,7 +11,12 @@ import { scanObject } from '../json-scan.ts';
 import { isRecord, parseMember } from '../json-values.ts';
 import { readUsage } from '../usage.ts';
 import { findError } from '../answer-error.ts';
+import { writeJson } from '../write-json.ts';
+import { objectName, shapedChoice } from './answer-shape.ts';
+import type { ShapedOperation } from './answer-shape.ts';
+import { holdsHalfCall } from './call-arguments.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsAnswer, holdsContent } from './content.ts';
+import { noteChatMessage } from './opaque.ts';
 import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 
 /**
@@ -19,7 +24,8 @@ import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
  * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
  * `outline`: of a large body, which is then not parsed whole.
- * `saidTokens`: an estimate of the output where the answer tells no usage.
+ * `saidTokens`: an estimate of the output tokens where the answer reports no usage.
+ * `converted`: the same answer in the shape that was asked for, where it came in another.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
 export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadResponse {
@@ -38,10 +44,25 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
       ? readVectors(value['data'] ?? value['embeddings'], choices, facts)
       : readChoices(value['choices'], facts, bytes);
   if (failure !== null) return refuse(failure, facts.usage);
-  if (facts.usage !== null) return { ok: true, facts };
-  if (operation === 'embeddings') return { ok: true, facts, saidTokens: 0 };
+  if (operation === 'embeddings') return facts.usage !== null ? { ok: true, facts } : { ok: true, facts, saidTokens: 0 };
+  const shaped = reshape(operation, value, outline === null);
+  if (shaped === 'too large') return refuse(malformed('the answer has the shape of another endpoint'), facts.usage);
   // An outline holds no long texts.
-  return { ok: true, facts, saidTokens: outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN) };
+  const saidTokens = outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN);
+  return { ok: true, facts, ...(facts.usage === null && { saidTokens }), ...(shaped !== null && { converted: shaped }) };
+}
+
+function malformed(message: string): Failure {
+  return createFailure('malformed', 'answer', message);
+}
+
+/** Null: it has the shape that its operation asks for. `isWhole`: `value` holds all of the answer. */
+function reshape(operation: ShapedOperation, value: Record<string, unknown>, isWhole: boolean): Uint8Array | 'too large' | null {
+  const choices = (value['choices'] as unknown[]).filter(isRecord);
+  const shaped = choices.map((choice) => shapedChoice(choice, operation));
+  if (shaped.every((choice, i) => choice === choices[i])) return null;
+  if (!isWhole) return 'too large';
+  return Buffer.from(writeJson({ ...value, object: objectName(operation, false), choices: shaped }));
 }
 
 /** A longer name is cut; it stands in logs and metrics. */
@@ -123,10 +144,13 @@ function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Fai
   for (const choice of choices) {
     const finish = typeof choice['finish_reason'] === 'string' ? choice['finish_reason'] : null;
     if (isFailedFinish(finish)) return failureOfChoice(choice, finish, bytes);
+    if (isRecord(choice['message']) && isCutCall(choice['message'], finish))
+      return createFailure('cut', 'answer', 'the answer ended inside the arguments of a tool call');
     facts.finishReason ??= finish;
     isAllowedEmpty ||= mayBeEmpty(finish, facts.usage);
     const hasText = typeof choice['text'] === 'string' && !isBlankText(choice['text']);
     const message = isRecord(choice['message']) ? choice['message'] : null;
+    if (message !== null) noteChatMessage(facts, message);
     answers ||= hasText || (message !== null && holdsAnswer(message));
     if (answers || (message !== null && holdsContent(message))) facts.hasContent = true;
   }
@@ -134,6 +158,11 @@ function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Fai
   if (facts.hasContent || isAllowedEmpty) return null;
   // Without a choice that came to its end it is no answer that anybody could be given.
   return empty('the answer has no content', facts.finishReason === null ? null : bytes);
+}
+
+/** A limit or a filter may end an answer anywhere. */
+function isCutCall(message: Record<string, unknown>, finish: string | null): boolean {
+  return !isAtLimit(finish) && !isWithheld(finish) && holdsHalfCall(message);
 }
 
 function failureOfChoice(choice: Record<string, unknown>, finish: string, bytes: Uint8Array): Failure {

@@ -5,6 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { commasIn } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
+import { isFilledCall } from './called-tool.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { writeJson } from '../write-json.ts';
 
@@ -122,7 +123,7 @@ class ChoiceFold {
   finish(isText: boolean): Fields {
     const logprobs = this.#logprobs;
     const calls = this.#calls.finish();
-    const hasCall = calls.length > 0 || isRecord(this.#message['function_call']);
+    const hasCall = calls.length > 0 || isFilledCall(this.#message['function_call']);
     // A stream that was ended in good order without saying why has simply come to its end.
     const end = { logprobs, finish_reason: this.#finish ?? (hasCall ? 'tool_calls' : 'stop') };
     if (isText) return { index: this.index, text: this.#text ?? '', ...this.#rest, ...end };

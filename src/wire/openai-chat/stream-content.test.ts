@@ -75,3 +75,19 @@ test('what was generated is estimated by events and text, whichever is more', ()
     assert.ok(found >= 500 && found <= 510, `${found}`);
   }
 });
+
+test('random padding beside the content is not counted as output', () => {
+  const padded = (content: string): string =>
+    event({ id: 'c', model: 'gpt', choices: [{ index: 0, delta: { content }, finish_reason: null }], obfuscation: 'x'.repeat(40) });
+  const stream = ROLE + Array.from({ length: 20 }, () => padded(' word')).join('');
+  for (const shortcut of [true, false]) {
+    const { saidTokens } = read(stream, { shortcut });
+    assert.ok(saidTokens >= 20 && saidTokens <= 40, `${saidTokens} tokens`);
+  }
+});
+
+test('a large event may hold line separators of Unicode in its text', () => {
+  const stream = ROLE + chunk({ content: `a\u2028b\u2029${'c'.repeat(300_000)}` }) + STOP + DONE;
+  const found = read(stream, { size: 64 * 1024 });
+  assert.deepEqual([found.failure, found.done, found.facts.finishReason], [null, true, 'stop']);
+});

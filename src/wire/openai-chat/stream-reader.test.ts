@@ -148,7 +148,8 @@ test('[DONE] without a finish reason is a success, but not inside a tool call', 
   assert.equal(outcome.failure?.kind, 'cut');
   assert.equal(outcome.text, call);
   assert.equal(outcome.facts.toolCallOpen, true);
-  const whole = read(call + chunk({}, 'tool_calls') + DONE);
+  const rest = chunk({ tool_calls: [{ index: 0, function: { arguments: '":1}' } }] });
+  const whole = read(call + rest + chunk({}, 'tool_calls') + DONE);
   assert.equal(whole.done, true);
   assert.equal(whole.facts.toolCallOpen, false);
 });

@@ -6,16 +6,19 @@ import { Buffer } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
 import type { Failure } from '../../core/facts.ts';
 import type { StreamReader } from '../dialect.ts';
-import { isFailedFinish } from '../../core/finish-reason.ts';
+import { isAtLimit, isFailedFinish, isWithheld } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
 import { parseBounded, parseExactly } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
 import { readUsage } from '../usage.ts';
+import { EventShape, indexOf } from './answer-shape.ts';
+import { CallArguments } from './call-arguments.ts';
 import { ChoiceProgress } from './choice-progress.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsContent, holdsMore, holdsToolCall } from './content.ts';
 import { findError } from '../answer-error.ts';
+import { noteChatMessage } from './opaque.ts';
 import { TemplateList } from './template-list.ts';
 import { TERMINATOR } from './terminator.ts';
 import { findWrappedError } from '../wrapped-error.ts';
@@ -42,6 +45,8 @@ class ChatStreamReader extends EventWatcher {
   protected readonly terminator = TERMINATOR;
   readonly #keepUsage: boolean;
   readonly #choices: ChoiceProgress;
+  readonly #shape: EventShape;
+  readonly #arguments = new CallArguments();
   /** Null: every event is read in full. */
   readonly #templates: TemplateList | null;
   /** Events with content, and about how much text was in them. */
@@ -51,6 +56,7 @@ class ChatStreamReader extends EventWatcher {
   constructor(options: StreamReaderOptions) {
     super(options.maxEventSize);
     this.#keepUsage = options.keepUsage;
+    this.#shape = new EventShape(options.operation);
     this.#choices = new ChoiceProgress(options.choices ?? 1);
     this.#templates = options.shortcut === false ? null : new TemplateList();
   }
@@ -152,8 +158,14 @@ class ChatStreamReader extends EventWatcher {
     if (usage !== null) this.facts.usage = usage;
     const choices: unknown[] = Array.isArray(chunk['choices']) ? chunk['choices'] : [];
     if (choices.length === 0) return this.#readWithoutChoices(chunk, usage !== null);
-    const failure = this.#readChoices(choices, data);
+    const shaped = this.#shape.of(choices, this.facts.hasContent);
+    if (shaped === null) return createFailure('malformed', this.phase, 'the stream says whole messages again and again');
+    const failure = this.#readChoices(shaped, data);
     if (failure !== null) return failure;
+    if (shaped !== choices) {
+      if (typeof data !== 'string') return createFailure('malformed', this.phase, 'an event has the shape of another endpoint');
+      return this.#shape.write(chunk, shaped);
+    }
     if (usage === null && groq === undefined && choices.length === 1 && typeof data === 'string') this.#learnForm(choices[0], model);
     return 'pass';
   }
@@ -169,7 +181,7 @@ class ChatStreamReader extends EventWatcher {
   #readChoices(choices: readonly unknown[], data: string | Buffer): Failure | null {
     for (const [position, choice] of choices.entries()) {
       if (!isRecord(choice)) continue;
-      const index = typeof choice['index'] === 'number' ? choice['index'] : position;
+      const index = indexOf(choice, position);
       if (!this.#choices.see(index)) return createFailure('malformed', this.phase, 'the stream has too many choices');
       const finish = choice['finish_reason'];
       if (isFailedFinish(finish)) {
@@ -181,6 +193,8 @@ class ChatStreamReader extends EventWatcher {
       }
       this.#readDelta(choice, index);
       if (typeof finish === 'string' && finish !== '') {
+        if (this.#arguments.isHalf(index) && !isAtLimit(finish) && !isWithheld(finish))
+          return createFailure('cut', this.phase, 'the stream ended inside the arguments of a tool call');
         this.#choices.finish(index);
         if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
       }
@@ -192,7 +206,11 @@ class ChatStreamReader extends EventWatcher {
   /** White space is content of a stream that has begun, and does not begin one: an answer of white space alone is empty. */
   #readDelta(choice: Record<string, unknown>, index: number): void {
     const delta = choice['delta'] ?? choice['message'];
-    if (isRecord(delta) && holdsToolCall(delta)) this.#choices.call(index);
+    if (isRecord(delta) && holdsToolCall(delta)) {
+      this.#choices.call(index);
+      this.#arguments.add(index, delta);
+    }
+    if (isRecord(delta)) noteChatMessage(this.facts, delta);
     if (!(this.facts.hasContent ? holdsMorePiece(choice) : holdsPiece(choice))) return;
     this.noteContent();
     this.#events++;
@@ -205,6 +223,7 @@ class ChatStreamReader extends EventWatcher {
     const templates = this.#templates;
     if (templates === null || framer.eventName !== '' || !isRecord(choice)) return;
     if (typeof choice['finish_reason'] === 'string' || choice['message'] !== undefined || !holdsPiece(choice)) return;
+    if (isRecord(choice['delta']) && holdsToolCall(choice['delta'])) return; // its arguments are read
     if (templates.isDue()) templates.add(framer.readText(), model);
   }
 }

@@ -10,7 +10,7 @@ const WAIT_MAX = 63;
 export class TemplateList {
   /** The model that the events matched last name, or null if they name none. */
   model: string | null = null;
-  /** Of the last match: its events, and the characters in their holes. */
+  /** Of the last match: its events, and the characters of their content. */
   events = 0;
   chars = 0;
   /** The latest first. */

@@ -73,13 +73,17 @@ class VectorReader {
   }
 
   /** A vector as numbers, as base64, or as lists of either by type. */
-  #isFilled(at: number): boolean {
+  #isFilled(start: number): boolean {
     const data = this.#data;
-    const first = data[at];
-    const inside = this.skipBlanks(at + 1);
-    if (first === QUOTE) return data[inside] !== QUOTE;
-    if (first === OPEN_BRACE) return data[inside] !== CLOSE_BRACE;
-    return first === OPEN_BRACKET && (data[inside] === OPEN_BRACKET ? this.#isFilled(inside) : this.#isVector(at));
+    let at = start;
+    let inside = this.skipBlanks(at + 1);
+    while (data[at] === OPEN_BRACKET && data[inside] === OPEN_BRACKET) {
+      at = inside;
+      inside = this.skipBlanks(at + 1);
+    }
+    if (data[at] === QUOTE) return data[inside] !== QUOTE;
+    if (data[at] === OPEN_BRACE) return data[inside] !== CLOSE_BRACE;
+    return data[at] === OPEN_BRACKET && this.#isVector(at);
   }
 
   /** Numbers, and at least one of them. `start`: where its bracket opens. */

@@ -1,9 +1,11 @@
 /** Writes what a request of another dialect asks for as a chat request. */
 import { Buffer } from 'node:buffer';
+import { hash } from 'node:crypto';
 import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
 import type { Fields } from '../loose-values.ts';
-import { DropList, hostedToolFault } from '../conversion-loss.ts';
-import type { TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
+import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { isStrictSchema } from '../json-schemas.ts';
 import { writeMessages } from './write-messages.ts';
 
 /** Tokens of reasoning up to which a budget counts as each effort. */
@@ -15,7 +17,7 @@ const BUDGET_EFFORTS = [
 
 export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? hostedToolFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? hostedToolFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const messages = writeMessages(request.turns, can, dropped);
   if ('field' in messages) return { ok: false, ...messages };
@@ -23,13 +25,30 @@ export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: 
   if (request.stream) body['stream'] = true;
   if (request.stream && edits.askUsage) body['stream_options'] = { include_usage: true };
   writeBounds(body, request, can, dropped);
-  writeTools(body, request);
-  const format = request.format === null ? null : responseFormat(request.format);
+  writeTools(body, request, dropped);
+  const format = request.format === null ? null : responseFormat(request.format, dropped);
   if (format !== null) body['response_format'] = format;
-  if (request.userId !== null) body['user'] = request.userId;
+  if (request.userId !== null) body['user'] = userName(request.userId);
   if (request.cacheKey !== null) body['prompt_cache_key'] = request.cacheKey;
   if (request.serviceTier !== null) dropped.add('service_tier');
   return { ok: true, body: Buffer.from(JSON.stringify(edits.apply(body))), dropped: dropped.names };
+}
+
+/** A longer name of an end user is refused, in characters. */
+const USER_LENGTH_MAX = 64;
+
+/** The same name for the same user; agents put more than a name there. */
+function userName(userId: string): string {
+  return userId.length <= USER_LENGTH_MAX ? userId : hash('sha256', userId, 'hex');
+}
+
+/** As many stop sequences are taken. */
+const STOPS_MAX = 4;
+
+function faultIn({ outputBound, stop }: ModelRequest): ConversionFault | null {
+  // It fills the provider's prompt cache and writes nothing.
+  if (outputBound === 0) return cantCarry('max_tokens');
+  return stop.length > STOPS_MAX ? cantCarry('stop_sequences') : null;
 }
 
 function writeBounds(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
@@ -52,8 +71,8 @@ function writeBounds(body: Fields, request: ModelRequest, can: TargetAbilities, 
   else if (effort !== null && effort !== 'none') dropped.add('reasoning');
 }
 
-function writeTools(body: Fields, request: ModelRequest): void {
-  const tools = request.tools.filter((tool) => tool.type !== 'foreign').map(writeTool);
+function writeTools(body: Fields, request: ModelRequest, dropped: DropList): void {
+  const tools = request.tools.filter((tool) => tool.type !== 'foreign').map((tool) => writeTool(tool, dropped));
   if (tools.length === 0) return;
   body['tools'] = tools;
   if (request.toolChoice !== null) body['tool_choice'] = writeChoice(request.toolChoice);
@@ -63,14 +82,20 @@ function writeTools(body: Fields, request: ModelRequest): void {
 const NO_ARGUMENTS = { type: 'object', properties: {} };
 
 /** A custom tool takes one text: as a function it has that text as its one argument, which hosts of every kind understand. */
-function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
+function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>, dropped: DropList): Fields {
   const described = tool.description === null ? {} : { description: tool.description };
   if (tool.type === 'custom') {
     const parameters = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'], additionalProperties: false };
     return { type: 'function', function: { name: tool.name, ...described, parameters } };
   }
-  const strict = tool.strict === null ? {} : { strict: tool.strict };
+  const strict = strictMember(tool.strict, tool.schema ?? NO_ARGUMENTS);
+  if (tool.strict === true && strict.strict === undefined) dropped.add('tools.strict');
   return { type: 'function', function: { name: tool.name, ...described, parameters: tool.schema ?? NO_ARGUMENTS, ...strict } };
+}
+
+/** OpenAI refuses a strict schema with optional members; without the mark the model keeps to it as well as it can. */
+function strictMember(strict: boolean | null, schema: unknown): { readonly strict?: boolean } {
+  return strict === null || (strict && !isStrictSchema(schema)) ? {} : { strict };
 }
 
 /** `allowed_tools` is known to OpenAI alone: one name is that tool, several are the choice among all. */
@@ -81,11 +106,13 @@ function writeChoice(choice: ToolChoice): unknown {
   return choice.mode;
 }
 
-function responseFormat(format: OutputFormat): Fields {
+function responseFormat(format: OutputFormat, dropped: DropList): Fields {
   if (format.type === 'json_object') return { type: 'json_object' };
   const { name, description, schema, strict } = format;
   const json: Fields = { name: name ?? 'response', schema };
   if (description !== null) json['description'] = description;
-  if (strict !== null) json['strict'] = strict;
+  const member = strictMember(strict, schema);
+  if (strict === true && member.strict === undefined) dropped.add('response_format.strict');
+  Object.assign(json, member);
   return { type: 'json_schema', json_schema: json };
 }

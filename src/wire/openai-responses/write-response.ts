@@ -59,7 +59,7 @@ class OutputWriter {
   #finish: FinishClass | null = null;
 
   constructor(options: WriteOptions) {
-    this.#options = options;
+    this.#options = { ...options, id: `resp_${options.id.replace(/^(?:resp|req)_/, '')}` };
     this.#model = options.model;
   }
 

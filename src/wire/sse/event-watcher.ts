@@ -10,7 +10,7 @@ import { SseFramer } from './sse-framer.ts';
 
 /** A line of a stream of events: a field that it may have, a comment, or nothing. */
 const FIELD = /^$|^:|^(data|event|id|retry)(:|$)/;
-/** As much of a block tells what it is. */
+/** So much of a block is looked at to recognise it. */
 const FIELDS_LENGTH_MAX = 16 * 1024;
 const NO_PIECES: readonly Uint8Array[] = [];
 const NOTHING: StreamPush = { pieces: NO_PIECES, hasContent: false, done: false, failure: null };
@@ -45,7 +45,7 @@ export abstract class EventWatcher implements StreamReader {
     this.framer = new SseFramer(maxEventSize);
   }
 
-  /** An estimate of what was generated, in tokens. */
+  /** An estimate of the output tokens. */
   abstract readonly saidTokens: number;
 
   /** What ends a stream of the dialect. */
@@ -141,7 +141,7 @@ export abstract class EventWatcher implements StreamReader {
   }
 
   #close(step: 'done' | 'end' | Failure): StreamPush {
-    if (step === 'end') this.#addPiece(this.terminator);
+    if (step === 'end' && this.terminator.length > 0) this.#addPiece(this.terminator);
     this.#closed = true;
     this.onClosed();
     return typeof step === 'object' ? this.#give(false, step) : this.#give(true, null);

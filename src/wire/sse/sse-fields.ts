@@ -5,7 +5,7 @@ const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const COLON = 0x3a;
 const LONG_BLOCK_BYTES = 64 * 1024;
-/** Lines of one long event; what has more is no JSON that anybody writes, and is cut so that it is none. */
+/** Lines read of one long event. An event with more is cut, so that it is invalid JSON: no provider writes JSON in so many lines. */
 const LINES_MAX = 20_000;
 const DATA = Buffer.from('data');
 const EVENT = Buffer.from('event');

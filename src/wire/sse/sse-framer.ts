@@ -163,7 +163,7 @@ export class SseFramer {
   /** What `outline` kept of the data, where that stands in one line. */
   get outlinedData(): string {
     const text = this.outline?.text ?? '';
-    const line = /(?:^|[\n\r])data: ?(.*)/.exec(text);
+    const line = /(?:^|[\n\r])data: ?([^\n\r]*)/.exec(text);
     return line?.[1] ?? '';
   }
 

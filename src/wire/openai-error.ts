@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import type { ErrorWords } from './dialect.ts';
 
 /** The error object of the OpenAI protocol. */
 export interface WireError {
@@ -23,4 +24,17 @@ export function encodeErrorBody(error: WireError): Uint8Array {
  */
 export function encodeStreamError(error: WireError): Uint8Array {
   return Buffer.from(`data: ${errorJson(error)}\n\n`);
+}
+
+/** What a failure of each kind is called, where its provider has no code for it. */
+const CODES: Readonly<Record<string, string>> = {
+  context_length: 'context_length_exceeded',
+  model_not_found: 'model_not_found',
+  rate_limited: 'rate_limit_exceeded',
+  quota: 'insufficient_quota',
+  content_filter: 'content_filter',
+};
+
+export function fromForeign(words: ErrorWords, reason: string): ErrorWords {
+  return { ...words, code: words.code ?? CODES[reason] ?? null };
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
-import { SseFramer } from '../sse/sse-framer.ts';
-import { encodeComment } from '../sse/comment.ts';
-import { encodeErrorBody, encodeStreamError } from './encode-error.ts';
+import { SseFramer } from './sse/sse-framer.ts';
+import { encodeComment } from './sse/comment.ts';
+import { encodeErrorBody, encodeStreamError } from './openai-error.ts';
 
 const error = { message: 'line\nbreak "quoted"', type: 'api_error', param: null, code: 'stream_interrupted' };
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();

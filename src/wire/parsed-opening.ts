@@ -1,15 +1,21 @@
-import type { OpeningReader } from '../dialect.ts';
-import { createMessagesStreamParser } from './parse-stream.ts';
+import type { OpeningReader } from './dialect.ts';
+import type { StreamParser } from './model.ts';
 
-/** How a message begins. */
-export class MessageOpening implements OpeningReader {
-  readonly #parser = createMessagesStreamParser();
+/** How the first choice of a stream begins, by its model events. */
+export class ParsedOpening implements OpeningReader {
+  readonly #parser: StreamParser;
+  #isText = false;
   text = '';
   refuses = false;
   holdsOther = false;
 
+  constructor(parser: StreamParser) {
+    this.#parser = parser;
+  }
+
   read(pieces: readonly Uint8Array[]): void {
     for (const event of this.#parser.parse(pieces)) {
+      if ('choice' in event && event.choice !== 0) continue;
       if (event.type === 'part_start') {
         const { type } = event.head;
         if (type === 'refusal') this.refuses = true;
@@ -18,6 +24,4 @@ export class MessageOpening implements OpeningReader {
       } else if (event.type === 'delta' && this.#isText) this.text += event.text;
     }
   }
-
-  #isText = false;
 }

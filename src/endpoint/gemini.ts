@@ -1,0 +1,19 @@
+import type { Endpoint } from './endpoint.ts';
+
+/** Google's Gemini API: the model and what is asked of it stand in the path. The base URL may name the version. */
+export const geminiEndpoint: Endpoint = {
+  path(basePath, { operation, path, model, stream }) {
+    const place = `${versioned(basePath)}/models/${encodeURIComponent(model)}`;
+    if (operation === 'bytes') return place + (path ?? '');
+    return place + (stream ? ':streamGenerateContent?alt=sse' : ':generateContent');
+  },
+  modelsPath: (basePath) => `${versioned(basePath)}/models?pageSize=1000`,
+  // Tokens of a login are taken as `Bearer` only.
+  credentialHeader: (credential, given) =>
+    given === 'authorization' || credential.startsWith('ya29.') ? 'authorization' : 'x-goog-api-key',
+  defaultHeaders: [],
+};
+
+function versioned(basePath: string): string {
+  return /\/v\d+[a-z\d]*$/.test(basePath) ? basePath : `${basePath}/v1beta`;
+}

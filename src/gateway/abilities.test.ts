@@ -1,0 +1,23 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { claudeVersion } from './abilities.ts';
+
+const cases: [name: string, family: string | null, version: number][] = [
+  ['claude-sonnet-4-5-20250929', 'sonnet', 4.5],
+  ['claude-opus-4-20250514', 'opus', 4],
+  ['claude-opus-4-1-20250805', 'opus', 4.1],
+  ['claude-haiku-4-5', 'haiku', 4.5],
+  ['claude-3-7-sonnet-latest', 'sonnet', 3.7],
+  ['claude-3-haiku-20240307', 'haiku', 3],
+  ['anthropic/claude-sonnet-4.6', 'sonnet', 4.6],
+  ['us.anthropic.claude-opus-4-8', 'opus', 4.8],
+  ['claude-fable-5', 'fable', 5],
+  ['claude-opus-5-1', 'opus', 5.1],
+  ['gpt-4o', null, 0],
+  ['MiniMax-M2', null, 0],
+];
+for (const [name, family, version] of cases) {
+  test(`${name} is ${family === null ? 'no Claude model' : `${family} ${version}`}`, () => {
+    assert.deepEqual(claudeVersion(name), family === null ? null : { family, version });
+  });
+}

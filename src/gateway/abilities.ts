@@ -1,0 +1,61 @@
+/** What models are known to take, by their names, where a request has to be written in another dialect. Unknown ones get what nearly all take. */
+import type { TargetAbilities } from '../wire/conversion-loss.ts';
+import { isThinkingModel } from './config/index.ts';
+import type { ProviderConfig } from './config/index.ts';
+
+export function abilitiesOf({ preset, protocol }: ProviderConfig, model: string): TargetAbilities {
+  return protocol === 'anthropic' ? messagesAbilities(model) : chatAbilities(preset, model);
+}
+
+/** Models without image input; longer lists belong to a table of models. */
+const TEXT_ONLY = /^(gpt-3\.5|gpt-oss|o1-mini|o3-mini|deepseek|codestral|llama-?3\.[13]|mixtral|command-r|c4ai-command)/;
+
+function chatAbilities(preset: string | null, model: string): TargetAbilities {
+  const name = baseName(model);
+  const isOpenai = preset === 'openai' || preset === 'azure';
+  return {
+    outputBoundField: isOpenai ? 'max_completion_tokens' : 'max_tokens',
+    reasons: isThinkingModel(model),
+    thinking: 'none',
+    samples: true,
+    seesImages: !TEXT_ONLY.test(name),
+    prefills: true,
+    formats: true,
+    outputMax: null,
+  };
+}
+
+/** A Claude model by family and version, in either order of its name; null: it is none, or its name has no version. */
+export function claudeVersion(model: string): { readonly family: string; readonly version: number } | null {
+  const name = baseName(model).replace(/^.*?(claude-)/, '$1');
+  const late = /^claude-([a-z]+)-(\d+)(?:[-.](\d))?(?:\D|$)/.exec(name);
+  if (late !== null) return { family: late[1]!, version: Number(`${late[2]!}.${late[3] ?? '0'}`) };
+  const early = /^claude-(\d)(?:[-.](\d))?-([a-z]+)/.exec(name);
+  return early === null ? null : { family: early[3]!, version: Number(`${early[1]!}.${early[2] ?? '0'}`) };
+}
+
+function messagesAbilities(model: string): TargetAbilities {
+  const common = { outputBoundField: 'max_tokens', reasons: true, seesImages: true } as const;
+  const claude = claudeVersion(model);
+  if (claude === null) return { ...common, thinking: 'budget', samples: true, prefills: true, formats: false, outputMax: null };
+  const { family, version } = claude;
+  return {
+    ...common,
+    thinking: version >= 4.6 ? 'adaptive' : version >= 3.7 ? 'budget' : 'none',
+    samples: version < (family === 'opus' ? 4.7 : 5),
+    prefills: version < 4.6,
+    formats: version >= 4.5 || (family === 'opus' && version >= 4.1),
+    outputMax: outputMaxOf(family, version),
+  };
+}
+
+function outputMaxOf(family: string, version: number): number {
+  if (version >= 4.6) return 128_000;
+  if (family === 'opus' && version >= 4 && version < 4.5) return 32_000;
+  if (version >= 3.7) return 64_000;
+  return version >= 3.5 ? 8_192 : 4_096;
+}
+
+function baseName(model: string): string {
+  return model.slice(model.lastIndexOf('/') + 1).toLowerCase();
+}

@@ -1,0 +1,41 @@
+/** Providers whose address is the gateway's own: each request would come back to it, over and over. */
+import { networkInterfaces } from 'node:os';
+import type { Config } from './config.ts';
+import type { ConfigFault } from './faults.ts';
+import { isLoopbackHost } from './loopback.ts';
+
+/** Loops over another host name, or through another proxy, are not found. */
+export function ownAddressFaults({ server, providers }: Config): ConfigFault[] {
+  if (server.port === 0) return [];
+  const loops = Object.values(providers).filter(({ baseUrl }) => baseUrl !== '' && isOwn(new URL(baseUrl), server));
+  return loops.map(({ name, baseUrl }) => {
+    const path = `providers.${name}.baseUrl`;
+    const { host } = new URL(baseUrl);
+    return {
+      path,
+      message: `${path}: ${host} is Breakwater's own address; write the provider's, or unset the variable that holds this one`,
+    };
+  });
+}
+
+function isOwn(url: URL, server: Config['server']): boolean {
+  const port = Number(url.port === '' ? (url.protocol === 'https:' ? 443 : 80) : url.port);
+  if (port !== server.port) return false;
+  const host = bare(url.hostname);
+  const bound = bare(server.host);
+  if (host === bound || isAnyAddress(host)) return true;
+  if (isLoopbackHost(host)) return isLoopbackHost(bound) || isAnyAddress(bound);
+  return isAnyAddress(bound) && interfaceAddresses().has(host);
+}
+
+function bare(host: string): string {
+  return host.toLowerCase().replace(/^\[(.*)\]$/, '$1');
+}
+
+function isAnyAddress(host: string): boolean {
+  return host === '0.0.0.0' || host === '::';
+}
+
+function interfaceAddresses(): ReadonlySet<string> {
+  return new Set(Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address.toLowerCase())));
+}

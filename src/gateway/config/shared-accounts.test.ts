@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { parseConfig, sharedAccounts } from './index.ts';
+
+function warnings(providers: Record<string, object>): string[] {
+  const result = parseConfig({ providers, models: { m: [`${Object.keys(providers)[0]}/m`] } }, { source: 'library' });
+  assert.ok(result.ok, JSON.stringify(result));
+  return sharedAccounts(result.config);
+}
+
+const at = (baseUrl: string, keys: object) => ({ protocol: 'openai', baseUrl, ...keys });
+
+test('two providers with the same address and key are named, and the key is not', () => {
+  const [warning, ...more] = warnings({
+    a: at('https://api.example.com/v1', { apiKey: 'sk-very-secret' }),
+    b: at('https://API.example.com:443/v1/', { apiKeys: ['sk-other', 'sk-very-secret'] }),
+    c: at('https://api.example.com/v1', { apiKey: 'sk-third' }),
+  });
+  assert.match(warning!, /providers\.a and providers\.b have the same baseUrl and a key in common/);
+  assert.doesNotMatch(warning!, /sk-/);
+  assert.deepEqual(more, []);
+});
+
+test('other addresses, other keys, and the keys of callers are no account in common', () => {
+  assert.deepEqual(
+    warnings({
+      a: at('https://api.example.com/v1', { apiKey: 'sk-1' }),
+      b: at('https://api.example.com/v2', { apiKey: 'sk-1' }),
+      c: at('https://api.example.com/v1', { apiKey: 'sk-2' }),
+      d: at('https://api.example.com/v1', { apiKey: 'caller' }),
+      e: at('https://api.example.com/v1', { apiKey: 'caller' }),
+    }),
+    [],
+  );
+});
+
+test('a server without a key that is configured twice is one server', () => {
+  const found = warnings({ a: at('http://127.0.0.1:9/v1', {}), b: at('http://127.0.0.1:9/v1', {}) });
+  assert.match(found.join(), /the same baseUrl and no key/);
+});

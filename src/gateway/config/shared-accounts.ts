@@ -1,0 +1,31 @@
+/** Providers that are one account at their vendor: what one of them uses, the other lacks, and neither counts it. */
+import type { Config, ProviderConfig } from './config.ts';
+
+/** A sentence for each pair with the same address and key. No key is in it. */
+export function sharedAccounts({ providers }: Pick<Config, 'providers'>): string[] {
+  const found: string[] = [];
+  const all = Object.values(providers).filter(({ baseUrl }) => baseUrl !== '');
+  for (const [at, one] of all.entries()) {
+    for (const other of all.slice(at + 1)) {
+      if (addressOf(one) !== addressOf(other)) continue;
+      const how = sharedKey(one, other);
+      if (how !== null) found.push(warningOf(one.name, other.name, how));
+    }
+  }
+  return found;
+}
+
+function warningOf(one: string, other: string, how: string): string {
+  return `providers.${one} and providers.${other} have the same baseUrl and ${how}: their limits are shared at the vendor, but each is counted alone here; make them one provider`;
+}
+
+function addressOf({ baseUrl }: ProviderConfig): string {
+  return new URL(baseUrl).href.replace(/\/+$/, '');
+}
+
+/** Null: they have different keys, or the callers' own. */
+function sharedKey(one: ProviderConfig, other: ProviderConfig): string | null {
+  if (one.apiKeys === 'caller' || other.apiKeys === 'caller') return null;
+  if (one.apiKeys.length === 0 && other.apiKeys.length === 0) return 'no key';
+  return one.apiKeys.some((key) => other.apiKeys.includes(key)) ? 'a key in common' : null;
+}

@@ -1,0 +1,24 @@
+/** What is known of the makers of opaque pieces survives a restart. */
+import type { MakerBook, SavedPiece } from '../policy/opaque/maker-book.ts';
+import type { Store } from '../store/store.ts';
+
+const PIECES = 'opaque-piece';
+
+/** Takes over what an earlier process has saved, and saves every change from here on. A store that ends with the process gets nothing. */
+export async function keepMakers(store: Store, book: MakerBook, nowMs: number): Promise<void> {
+  if (store.kind === 'memory') return;
+  for (const [id, value] of await store.getAll(PIECES)) if (isPiece(value)) book.restore(nowMs, id, value);
+  book.store = {
+    put: (id, piece, expiresAtMs) => store.put(PIECES, id, piece, { expiresAtMs }),
+    delete: (id) => store.delete(PIECES, id),
+  };
+}
+
+function isPiece(value: unknown): value is SavedPiece {
+  return Array.isArray(value) && value.length > 0 && value.every(isPlace);
+}
+
+function isPlace(value: unknown): boolean {
+  if (!Array.isArray(value) || value.length !== 4) return false;
+  return value.slice(0, 3).every((part) => typeof part === 'string') && typeof value[3] === 'boolean';
+}

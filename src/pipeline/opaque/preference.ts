@@ -1,0 +1,62 @@
+/** Where a request that holds opaque pieces goes: to their maker while it can serve, and nowhere else for what one account holds. */
+import type { Engine } from '../engine.ts';
+import type { GatewayRequest } from '../gateway-request.ts';
+import type { Capable, Incapable } from '../capability.ts';
+import type { Route, RouteTarget, Tiers } from '../route.ts';
+import { piecesIn, placeOf, readingOf } from './pieces.ts';
+
+const NONE: readonly RouteTarget[] = [];
+
+/** Those of `tiers` that made some of the pieces, the maker of the latest first. */
+export function makersAmong(engine: Engine, request: GatewayRequest, tiers: Tiers): readonly RouteTarget[] {
+  const { pieces } = piecesIn(request);
+  const { history } = request;
+  if (history !== undefined) return tiers.flat().filter(({ state }) => state.name === history.maker);
+  if (pieces.length === 0) return NONE;
+  const nowMs = engine.clock.epochMs();
+  const others = new Set(tiers.flat());
+  const makers: RouteTarget[] = [];
+  for (const piece of pieces.toReversed()) {
+    for (const target of others) {
+      if (readingOf(engine.makers, nowMs, piece, placeOf(request, target.state)) !== 'own') continue;
+      makers.push(target);
+      others.delete(target);
+    }
+    if (others.size === 0) break;
+  }
+  return makers;
+}
+
+/** Leaves out the targets that don't hold what the request names by its id. */
+export function holdingOnly(engine: Engine, request: GatewayRequest, route: Route, capable: Capable): Capable {
+  const states = piecesIn(request).pieces.filter(({ kind }) => kind === 'state');
+  if (states.length === 0) return capable;
+  const nowMs = engine.clock.epochMs();
+  const targets = capable.tiers.flat();
+  const incapable: Incapable[] = [];
+  for (const piece of states) {
+    const holders = engine.makers.makers(nowMs, piece.id);
+    if (holders.length === 0) continue;
+    const isHeld = (target: RouteTarget): boolean => readingOf(engine.makers, nowMs, piece, placeOf(request, target.state)) === 'own';
+    // A provider whose keys were replaced since holds it under one of the others.
+    const holds = targets.some(isHeld) ? isHeld : ({ state }: RouteTarget) => holders.some(({ provider }) => provider === state.provider);
+    for (const target of targets) {
+      if (holds(target) || incapable.some((other) => other.target === target)) continue;
+      incapable.push({ target, field: piece.field, message: `${target.state.name} does not hold the ${piece.field} of the request` });
+    }
+  }
+  if (incapable.length === 0) return capable;
+  const left = new Set(targets);
+  for (const { target } of incapable) left.delete(target);
+  const all = route.tiers.flat();
+  const key = `capable ${[...left].map((target) => all.indexOf(target)).join()}`;
+  return { tiers: route.select(key, (target) => left.has(target)), incapable: [...capable.incapable, ...incapable] };
+}
+
+/** True if the request names something by its id that this account is not known to hold: another one may. */
+export function mayBeHeldElsewhere({ engine, request }: { engine: Engine; request: GatewayRequest }, { state }: RouteTarget): boolean {
+  const place = placeOf(request, state);
+  return piecesIn(request).pieces.some(
+    (piece) => piece.kind === 'state' && readingOf(engine.makers, engine.clock.epochMs(), piece, place) === 'unknown',
+  );
+}

@@ -1,0 +1,40 @@
+/** Refusals of opaque pieces, in whatever words. */
+import type { Failure } from '../../core/facts.ts';
+import { errorTexts } from '../../wire/error-texts.ts';
+
+/** In a code, or in what a relay passes on of it. */
+const CODES = /\b(invalid_encrypted_content|invalid_(thinking|thought|reasoning)_signature|thinking_signature_invalid)\b/i;
+
+const TEXTS: readonly RegExp[] = [
+  /bound to a different (conversation|model|organization|account|user)/i,
+  /encrypted[ _](\w+ ){0,3}content\b.{0,400}\b(could not|can ?not|can't|failed to) be (verified|decrypted|decoded|parsed)/is,
+  /could not be decrypted( or (parsed|decoded))?/i,
+  /invalid\W{1,3}(signature|data)\W{1,3}in\W{1,3}(redacted_)?thinking/i,
+  /(thinking|thought|reasoning)[ _]?signature\b.{0,60}\b(invalid|not valid|mismatch|corrupted|expired|malformed|verif)/i,
+  /\b(invalid|corrupted|malformed|unverifiable|mismatched)\W{1,3}(thinking|thought|reasoning)?[ _]?signature/i,
+  /signature\W{1,3}(verification failed|could not be verified|does not match|is (invalid|not valid))/i,
+  /redacted_thinking\W{0,3}blocks?\b.{0,80}\bcan ?not be modified/i,
+];
+
+/** What is left of a turn does not open with reasoning. */
+const UNOPENED = /expected\W{1,3}(redacted_)?thinking\b.{0,80}\bfound\b|must (start|begin) with a\W{1,3}thinking\W{1,3}block/is;
+
+/** As much of an error is searched, in characters. */
+const SEARCHED_LENGTH = 4_096;
+
+/** True if the provider refuses a piece that it can't read. Asked only about requests that hold some. */
+export function refusesOpaque(failure: Failure): boolean {
+  const text = textOf(failure);
+  return CODES.test(text) || TEXTS.some((words) => words.test(text));
+}
+
+/** True if the provider misses reasoning at the beginning of a turn. */
+export function missesOpening(failure: Failure): boolean {
+  return UNOPENED.test(textOf(failure));
+}
+
+/** All that the provider says; empty where it refuses the key or the rate, or says nothing. */
+function textOf({ kind, status, code, type, message, body }: Failure): string {
+  if (kind !== 'error' && (kind !== 'status' || status === 401 || status === 403 || status === 429)) return '';
+  return `${code ?? ''} ${type ?? ''} ${message} ${body === null ? '' : errorTexts(body)}`.slice(0, SEARCHED_LENGTH);
+}

@@ -1,0 +1,44 @@
+/** Servers that may have a dialect beside their main one: one that turns out not to is asked in its main dialect. */
+import type { Failure } from '../../core/facts.ts';
+import { REPAIRED } from '../../policy/verdict.ts';
+import type { Judgement } from '../../policy/verdict.ts';
+import { convertRequest } from '../../wire/conversion.ts';
+import type { Attempt } from '../attempt.ts';
+import { callerBody } from '../sent-body.ts';
+import type { RequestRun } from '../run.ts';
+
+/** Has the request asked again in the target's main dialect, at the expense of no budget. Null: that would not help. */
+export function convertAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
+  const { request, target, conversion } = attempt.options;
+  const { wire, found } = target.state;
+  if (conversion !== null || wire.other !== request.dialect || !wire.mayLackOther || !isUnknownPath(failure)) return null;
+  if (!found.lacksOther) run.tell(`has no ${request.path}: requests are converted to ${wire.dialect.name}`, target);
+  found.lacksOther = true;
+  if (!convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire).ok) return null;
+  run.tried.markFree(target);
+  run.mendedFor = target;
+  run.repairs++;
+  return REPAIRED;
+}
+
+/** The maker of a response that the request refers to doesn't have it any more: it gets the conversation written out. Null: that is not so. */
+export function writeOutAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
+  const { target } = attempt.options;
+  const { history } = run.request;
+  if (history?.maker !== target.state.name || !LOST.test(`${failure.code ?? ''} ${failure.message}`)) return null;
+  run.request = { ...run.request, history: { ...history, maker: '' } };
+  run.note('the response that the request refers to is lost: the conversation is written out', target);
+  run.tried.markFree(target);
+  run.mendedFor = target;
+  run.repairs++;
+  return REPAIRED;
+}
+
+const LOST = /previous_response_not_found|previous response .*not found/i;
+
+/** An unknown model has the same status, and is named in the error. */
+function isUnknownPath({ kind, status, code, param, message }: Failure): boolean {
+  if (kind !== 'status') return false;
+  if (status === 405 || status === 501) return true;
+  return status === 404 && param !== 'model' && !/model|deployment/i.test(`${code ?? ''} ${message}`);
+}

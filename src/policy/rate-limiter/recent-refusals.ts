@@ -1,0 +1,53 @@
+import type { Instant } from '../../core/clock.ts';
+
+/** The share of refusals is taken over about so long, but over no fewer calls. */
+const RECENT_MS = 2_000;
+const RECENT_CALLS = 30;
+/** Up to this share, or this many times the share that is known to be random, refusals are few; and by chance this times the root of the calls more. */
+const FEW_SHARE = 0.2;
+const FEW_TIMES = 2.5;
+const FEW_DEVIATIONS = 0.5;
+/** A refusal after so long without any may be the first of many. */
+const QUIET_MS = 60_000;
+
+/** Whether refusals are so many that their target needs a pause, whatever causes them. */
+export class RecentRefusals {
+  #calls = 0;
+  #refused = 0;
+  #at: Instant = 0;
+  #refusedAt: Instant = -Infinity;
+
+  started(now: Instant): void {
+    this.#fade(now);
+    this.#calls++;
+  }
+
+  cancelled(): void {
+    this.#calls = Math.max(0, this.#calls - 1);
+  }
+
+  /** True: they are many. */
+  refused(now: Instant, randomShare: number): boolean {
+    this.#fade(now);
+    this.#refused++;
+    const isQuiet = now - this.#refusedAt > QUIET_MS;
+    this.#refusedAt = now;
+    const few = Math.max(FEW_SHARE, FEW_TIMES * randomShare) * this.#calls;
+    return isQuiet || this.#refused > few + FEW_DEVIATIONS * Math.sqrt(this.#calls);
+  }
+
+  reset(): void {
+    this.#calls = 0;
+    this.#refused = 0;
+    this.#refusedAt = -Infinity;
+  }
+
+  #fade(now: Instant): void {
+    if (this.#calls > RECENT_CALLS) {
+      const kept = Math.max(Math.exp(-Math.max(0, now - this.#at) / RECENT_MS), RECENT_CALLS / this.#calls);
+      this.#calls *= kept;
+      this.#refused *= kept;
+    }
+    this.#at = now;
+  }
+}

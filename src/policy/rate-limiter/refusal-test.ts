@@ -1,0 +1,333 @@
+/**
+ * Whether refusals of calls depend on their rate. Only then are they a sign of a limit: providers also refuse a share of all calls
+ * at random, whatever is sent, and less traffic does not help against that.
+ *
+ * ## Detection
+ * Three one-sided CUSUM tests compare the outcomes with the share of random refusals known so far, from one for a small rise that lasts
+ * to one for a steep one. Each outcome adds its log-likelihood ratio; the sums never fall below zero. Up to about 1.5 % of refusals are never
+ * a sign: a limit that costs less is not worth pacing.
+ *
+ * ## Trial
+ * The first detection slows calls down to well below what was accepted. With a real limit refusals end there; if they are random their
+ * share stays. A sequential probability ratio test (Wald) decides between the two on the calls that start at the lower rate. A share that
+ * stays higher than random refusals are assumed to be means a limit that is lower still. Once a limit is confirmed a detection is another
+ * sign of it, unless it comes at a rate below it: then there is another trial.
+ *
+ * What is known of random refusals fades with the clock, so that it is examined again.
+ */
+import type { Instant } from '../../core/clock.ts';
+import { CallFates } from './call-fates.ts';
+import type { FateListener } from './call-fates.ts';
+import { FadingShare } from './fading-share.ts';
+import { RecentRefusals } from './recent-refusals.ts';
+import { likelihood, RefusalTrial } from './refusal-trial.ts';
+
+/**
+ * Log-likelihood at which a CUSUM test detects a rise: so much above the logarithm of the calls in this time, so that a false alarm comes
+ * less often than once in it; more where random refusals are known and no limit is in force; no more than that logarithm where one is; and no
+ * less than the least.
+ */
+const FALSE_ALARM_MS = 100_000;
+const DETECT_ABOVE = 1;
+const DETECT_BESIDE_RANDOM = 3;
+const DETECT_MIN = 5;
+/** Without a limit in force so many refusals are needed. */
+const DETECT_REFUSALS = 3;
+/** And so much time, in which pauses and a careful start no longer hide how much is called. */
+const DETECT_AFTER_MS = 10_000;
+/** The shares of refusals that are tested for: this much more than the random ones; half of all calls. */
+const SMALL_RISE = 0.03;
+const RISE = 0.12;
+const STEEP_SHARE = 0.5;
+/** Log-likelihood ratio at which a trial ends: in favour of random refusals, of a limit. */
+const DECIDE_RANDOM = 4;
+/** Where an earlier trial has confirmed a limit, that weighs as much. */
+const DECIDE_RANDOM_AT_LIMIT = 7;
+const DECIDE_LIMIT = -6;
+/** A share above this at the lower rate is no random one. */
+const RANDOM_MAX = 0.2;
+/** What comes right after a pause shows more room than there is: a trial that ends in favour of random refusals lasts so many calls at least. */
+const TRIAL_CALLS_MIN = 40;
+/** A trial tells nothing of the rate if calls were not held back by it: slower than this part of it. */
+const BINDING_SHARE = 0.7;
+/** A share is higher than that if it is by so many standard deviations, or nearly. */
+const LOWER_DEVIATIONS = 0.8;
+/** Without a decision for so long, or after so many calls, it ends with what is likelier. */
+const TRIAL_MS = 30_000;
+const TRIAL_CALLS_MAX = 200;
+/** Without a limit in force no less than this share is taken for random. */
+const FREE_SHARE_MIN = 0.01;
+/** With fewer accepted calls a minute a trial would need minutes. */
+const TRIED_PER_MINUTE_MIN = 40;
+/** Outside of trials a larger share than this is not taken for random. */
+const UNTRIED_SHARE_MAX = 0.015;
+/** More refusals in a row than this say nothing more of the rate: it is an outage, or a window that is full. */
+const ROW_MAX = 4;
+/** Calls after so long without any are a new beginning. */
+const QUIET_MS = 60_000;
+
+/**
+ * - `suspect`: refusals have become more than random ones: calls are to be slowed down far enough for a trial
+ * - `limit`: the same, at a limit that is confirmed
+ * - `random`: the share of refusals does not depend on the rate: what slows calls down is to be dropped
+ */
+export type RefusalVerdict = 'suspect' | 'limit' | 'random';
+
+export class RefusalTest implements FateListener {
+  readonly #fates = new CallFates(this);
+  /** Random refusals as calls below a limit have shown them, and as they are without any limit. */
+  readonly #tried = new FadingShare();
+  readonly #untried = new FadingShare();
+  #small = 0;
+  #middle = 0;
+  #steep = 0;
+  /** Since all three were last at zero. */
+  #runSince: Instant = -Infinity;
+  #runCalls = 0;
+  #runRefused = 0;
+  /** Accepted calls outside of such a run that are not counted yet. */
+  #clean = 0;
+  /** The newest start of a call whose response has begun. */
+  #servedStart: Instant = -Infinity;
+  /** Calls that started before the last detection say nothing of the time after it. */
+  #detectedAt: Instant = -Infinity;
+  #trial: RefusalTrial | null = null;
+  /** A trial has shown that refusals depend on the rate. */
+  #isConfirmed = false;
+  #verdict: RefusalVerdict | null = null;
+  #isSlowed = false;
+  #isBelow = false;
+  #acceptedPerMinute = Infinity;
+  #excess = 1;
+  #startedAt: Instant = -Infinity;
+  /** Since when there were calls without a long pause. */
+  #activeSince: Instant = -Infinity;
+  #callsPerMinute = 0;
+  #expectedPerMinute = 0;
+  /** Refusals since a call was accepted. */
+  #row = 0;
+  /** The same in the order of the starts. */
+  #inRow = 0;
+  readonly #recent = new RecentRefusals();
+
+  /** A trial goes on: calls are to stay as slow as they are. */
+  get isTrying(): boolean {
+    return this.#trial !== null;
+  }
+
+  /** Refusals beyond the random ones that the last sign of a limit has cost. */
+  get excess(): number {
+    return this.#excess;
+  }
+
+  /** Calls a minute that were accepted in the trial that has shown the limit to be lower still; Infinity: there was none. */
+  get acceptedPerMinute(): number {
+    return this.#acceptedPerMinute;
+  }
+
+  /** The share of refusals that are random, as far as known. */
+  randomShare(now: Instant): number {
+    return Math.max(this.#tried.share(now), Math.min(UNTRIED_SHARE_MAX, this.#untried.share(now)));
+  }
+
+  /** `isSlowed`: a learned limit is in force; `isBelow`: and calls go slower than where refusals began. */
+  at(now: Instant, isSlowed: boolean, isBelow: boolean): void {
+    if (isSlowed === this.#isSlowed && isBelow === this.#isBelow) return;
+    this.#countClean(now);
+    this.#isSlowed = isSlowed;
+    this.#isBelow = isBelow;
+  }
+
+  started(now: Instant): void {
+    if (now - this.#startedAt > QUIET_MS) this.#activeSince = now;
+    this.#startedAt = now;
+    this.#recent.started(now);
+    this.#fates.started(now);
+  }
+
+  /** The newest start was none. */
+  cancelled(): void {
+    this.#recent.cancelled();
+    this.#fates.cancelled();
+  }
+
+  served(now: Instant, startedAt: Instant): void {
+    this.#servedStart = Math.max(this.#servedStart, startedAt);
+    this.#fates.settle(now);
+  }
+
+  /** True if the target needs a pause: refusals are so large a part of recent calls, whatever the cause, or the first for a while. */
+  refused(now: Instant, startedAt: Instant, callsPerMinute: number): boolean {
+    this.#callsPerMinute = callsPerMinute;
+    const areMany = this.#recent.refused(now, this.randomShare(now));
+    this.#fates.refused(now, startedAt);
+    this.#row = this.#fates.openUntil(startedAt) > 0 ? 1 : this.#row + 1;
+    if (this.#row > ROW_MAX) return true;
+    if (this.#trial !== null && startedAt > this.#detectedAt) return false;
+    return areMany;
+  }
+
+  /** How fast calls are to be in the trial that has begun; they may be slower because no more come. */
+  expect(callsPerMinute: number): void {
+    this.#expectedPerMinute = callsPerMinute;
+  }
+
+  /** What has come out since it was asked last; null: nothing. */
+  takeVerdict(): RefusalVerdict | null {
+    const verdict = this.#verdict;
+    this.#verdict = null;
+    return verdict;
+  }
+
+  /** What slowed calls down is gone. */
+  released(): void {
+    this.#trial = null;
+    this.#isConfirmed = false;
+  }
+
+  reset(): void {
+    this.#fates.reset();
+    this.#tried.clear();
+    this.#untried.clear();
+    this.#clean = 0;
+    this.#clearRun();
+    this.#servedStart = -Infinity;
+    this.#detectedAt = -Infinity;
+    this.#trial = null;
+    this.#isConfirmed = false;
+    this.#verdict = null;
+    this.#row = 0;
+    this.#inRow = 0;
+    this.#recent.reset();
+  }
+
+  onFate(now: Instant, startedAt: Instant, isRefused: boolean): void {
+    if (!isRefused) this.#row = 0;
+    if (startedAt <= this.#detectedAt) return;
+    this.#inRow = isRefused ? this.#inRow + 1 : 0;
+    if (this.#inRow > ROW_MAX) return;
+    if (this.#trial !== null) this.#try(now, this.#trial, isRefused);
+    else this.#watch(now, isRefused);
+  }
+
+  #watch(now: Instant, isRefused: boolean): void {
+    if (!isRefused && this.#runCalls === 0) {
+      this.#clean++;
+      return;
+    }
+    this.#countClean(now);
+    const known = this.#knownShare(now);
+    this.#small = Math.max(0, this.#small + likelihood(isRefused, known + SMALL_RISE, known));
+    this.#middle = Math.max(0, this.#middle + likelihood(isRefused, known + RISE, known));
+    this.#steep = Math.max(0, this.#steep + likelihood(isRefused, STEEP_SHARE, known));
+    if (this.#small === 0 && this.#middle === 0 && this.#steep === 0) return this.#endRun(now);
+    if (this.#runCalls++ === 0) this.#runSince = now;
+    if (!isRefused) return;
+    this.#runRefused++;
+    if (!this.#isDetected(now, known)) return;
+    this.#excess = Math.max(1, this.#runRefused - known * this.#runCalls);
+    this.#acceptedPerMinute = Infinity;
+    if (!this.#isSlowed && this.#isTooSlowToTry) return this.#countTried(now);
+    if (!this.#isSlowed || this.#isBelow) return this.#suspect(now);
+    this.#detectedAt = now;
+    this.#clearRun();
+    this.#verdict = 'limit';
+  }
+
+  /** What random refusals are reckoned with: where there are some, they are not tried again for a little more. */
+  #knownShare(now: Instant): number {
+    const share = this.#tried.share(now);
+    if (this.#isSlowed) return share;
+    const tried = share > UNTRIED_SHARE_MAX ? this.#tried.likelyMost(now) : 0;
+    return Math.max(FREE_SHARE_MIN, tried, Math.min(UNTRIED_SHARE_MAX, this.#untried.share(now)));
+  }
+
+  #isDetected(now: Instant, known: number): boolean {
+    const aboveFree = known > UNTRIED_SHARE_MAX ? DETECT_BESIDE_RANDOM : DETECT_ABOVE;
+    const above = this.#isSlowed ? 0 : aboveFree;
+    const enough = Math.max(DETECT_MIN, above + Math.log(Math.max(1, (this.#callsPerMinute * FALSE_ALARM_MS) / 60_000)));
+    if (Math.max(this.#small, this.#middle, this.#steep) < enough) return false;
+    // A row of refusals in which nothing is served is an outage.
+    if (this.#isSlowed) return this.#servedStart > this.#detectedAt;
+    if (now - this.#activeSince < DETECT_AFTER_MS) return false;
+    return this.#runRefused >= DETECT_REFUSALS && this.#servedStart > this.#runSince;
+  }
+
+  /** A trial could not tell before its callers have waited for long, and what is refused is no more than random refusals may be. */
+  get #isTooSlowToTry(): boolean {
+    // The run begins with a refusal.
+    return this.#callsPerMinute < TRIED_PER_MINUTE_MIN && this.#runRefused - 1 <= RANDOM_MAX * this.#runCalls;
+  }
+
+  #countTried(now: Instant): void {
+    this.#tried.add(now, this.#runCalls, this.#runRefused);
+    this.#clearRun();
+  }
+
+  #suspect(now: Instant): void {
+    this.#trial = new RefusalTrial(now, this.#runCalls === 0 ? 0 : this.#runRefused / this.#runCalls, this.randomShare(now));
+    this.#detectedAt = now;
+    this.#expectedPerMinute = 0;
+    this.#clearRun();
+    this.#verdict = 'suspect';
+  }
+
+  #try(now: Instant, trial: RefusalTrial, isRefused: boolean): void {
+    trial.add(now, isRefused);
+    const enough = this.#isConfirmed ? DECIDE_RANDOM_AT_LIMIT : DECIDE_RANDOM;
+    const isOver = now - trial.since > TRIAL_MS || trial.calls >= TRIAL_CALLS_MAX;
+    if (trial.score <= DECIDE_LIMIT || (isOver && trial.score <= 0)) return this.#endInLimit(now, trial);
+    if (!isRefused || this.#servedStart <= this.#detectedAt || !(isOver || trial.score >= enough)) return;
+    if (trial.share <= RANDOM_MAX) {
+      if (trial.calls < TRIAL_CALLS_MIN && !isOver) return;
+      if (trial.callsPerMinute(now) < BINDING_SHARE * this.#expectedPerMinute) return this.#suspectBelow(now, trial);
+      this.#verdict = 'random';
+      this.#isConfirmed = false;
+      return this.#end(now, trial);
+    }
+    if (!isOver && trial.refused < RANDOM_MAX * trial.calls + LOWER_DEVIATIONS * Math.sqrt(trial.calls)) return;
+    this.#suspectBelow(now, trial);
+  }
+
+  /** Another trial, below what this one has accepted. */
+  #suspectBelow(now: Instant, trial: RefusalTrial): void {
+    this.#acceptedPerMinute = trial.acceptedPerMinute(now);
+    this.#suspect(now);
+  }
+
+  #endInLimit(now: Instant, trial: RefusalTrial): void {
+    this.#isConfirmed ||= trial.score <= DECIDE_LIMIT;
+    this.#end(now, trial);
+  }
+
+  #end(now: Instant, trial: RefusalTrial): void {
+    this.#tried.add(now, trial.calls, trial.refused);
+    this.#trial = null;
+    this.#clearRun();
+  }
+
+  /** No sign of anything but random refusals: that is what they were. */
+  #endRun(now: Instant): void {
+    this.#countRandom(now, this.#runCalls + 1, this.#runRefused);
+    this.#clearRun();
+  }
+
+  #countClean(now: Instant): void {
+    if (this.#clean > 0) this.#countRandom(now, this.#clean, 0);
+    this.#clean = 0;
+  }
+
+  #countRandom(now: Instant, calls: number, refused: number): void {
+    if (!this.#isSlowed) this.#untried.add(now, calls, refused);
+    if (this.#isSlowed ? this.#isBelow : this.#tried.share(now) > UNTRIED_SHARE_MAX) this.#tried.add(now, calls, refused);
+  }
+
+  #clearRun(): void {
+    this.#small = 0;
+    this.#middle = 0;
+    this.#steep = 0;
+    this.#runSince = -Infinity;
+    this.#runCalls = 0;
+    this.#runRefused = 0;
+  }
+}

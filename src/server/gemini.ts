@@ -1,0 +1,57 @@
+/** Gemini's paths: `POST /v1beta/models/MODEL:METHOD`. */
+import { BreakwaterError } from '../core/errors.ts';
+import { decodeRequest } from '../wire/decode-request.ts';
+import { DIALECTS } from '../wire/dialects.ts';
+import type { Call } from './call.ts';
+import { decodeAndSubmit, requireModel, submit, withBody } from './inference.ts';
+import { inList } from './list-sink.ts';
+import { readPassedJson } from './pass-through.ts';
+
+const dialect = DIALECTS.gemini;
+
+export function callGemini(call: Call): Promise<void> {
+  const { rest } = call.place;
+  const colon = rest.lastIndexOf(':');
+  const model = modelName(rest.slice(0, Math.max(0, colon)));
+  const method = rest.slice(colon + 1);
+  if (colon <= 0 || model === '') throw new BreakwaterError('not_found', `there is nothing at ${call.place.path}`);
+  switch (method) {
+    case 'generateContent':
+    case 'streamGenerateContent':
+      return generate(call, model, method === 'streamGenerateContent');
+    case 'countTokens':
+      return countTokens(call, model);
+    case 'embedContent':
+    case 'batchEmbedContents':
+      return withBody(call, async (bytes, arrival) => {
+        requireModel(call, model);
+        return submit(call, { ...(await readPassedJson(call, dialect, model, bytes)), path: `:${method}`, ...arrival });
+      });
+    default:
+      throw new BreakwaterError('not_found', `models have no method ${JSON.stringify(method.slice(0, 80))} here`);
+  }
+}
+
+function generate(call: Call, model: string, isStream: boolean): Promise<void> {
+  const isEvents = new URLSearchParams(call.place.query).get('alt') === 'sse';
+  const wrap = isStream && !isEvents ? inList : undefined;
+  const asked = { dialect, operation: 'chat', path: '', pathFacts: { model, stream: isStream && isEvents }, wrap } as const;
+  return withBody(call, (bytes, arrival) => decodeAndSubmit(call, asked, bytes, arrival));
+}
+
+/** Asked of a provider that counts, else estimated. */
+function countTokens(call: Call, model: string): Promise<void> {
+  return withBody(call, async (bytes, arrival) => {
+    requireModel(call, model);
+    if (await call.gateway.speaks(model, call.holder, dialect))
+      return submit(call, { ...(await readPassedJson(call, dialect, model, bytes)), path: ':countTokens', ...arrival });
+    const decoded = decodeRequest(dialect, 'chat', bytes, { model, stream: false });
+    if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
+    call.sendJson(200, { totalTokens: decoded.facts.inputTokens }, ['x-breakwater-estimated', 'true']);
+  });
+}
+
+/** `models/NAME` and `NAME` are one. */
+function modelName(text: string): string {
+  return text.startsWith('models/') ? text.slice('models/'.length) : text;
+}

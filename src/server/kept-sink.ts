@@ -1,0 +1,46 @@
+import type { AnswerSink } from '../pipeline/sink.ts';
+
+/** The same sink, which hands over the body of a whole successful response of at most `bytesMax`, and its headers. */
+export function keepBody(
+  sink: AnswerSink,
+  bytesMax: number,
+  onWhole: (body: Uint8Array, header: (name: string) => string | null) => void,
+): AnswerSink {
+  let pieces: Uint8Array[] | null = null;
+  let length = 0;
+  let given: readonly string[] = [];
+  const keep = (bytes: Uint8Array): void => {
+    if (pieces === null) return;
+    length += bytes.byteLength;
+    if (length > bytesMax) pieces = null;
+    else pieces.push(bytes);
+  };
+  return {
+    head(status, headers) {
+      if (status === 200) pieces = [];
+      given = headers;
+      sink.head(status, headers);
+    },
+    write(bytes) {
+      keep(bytes);
+      return sink.write(bytes);
+    },
+    end(bytes) {
+      if (bytes !== undefined) keep(bytes);
+      sink.end(bytes);
+      if (pieces !== null) onWhole(Buffer.concat(pieces), (name) => headerIn(given, name));
+      pieces = null;
+    },
+    abort() {
+      pieces = null;
+      sink.abort();
+    },
+    onDrain: (listener) => sink.onDrain(listener),
+    readerMoved: () => sink.readerMoved(),
+  };
+}
+
+function headerIn(headers: readonly string[], name: string): string | null {
+  for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]!;
+  return null;
+}

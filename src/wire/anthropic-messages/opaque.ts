@@ -1,0 +1,204 @@
+/** Opaque pieces of Messages requests and responses: signed thinking, and ids of what one account holds. */
+import type { AnswerFacts } from '../../core/facts.ts';
+import { itemsAt, memberNamed, membersAt, textAt, textOf } from '../json-cursor.ts';
+import type { MemberSpan, Span } from '../json-cursor.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
+import type { OpaqueForms, OpaqueInBody, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
+import type { BodyMember, RequestBody } from '../request-body.ts';
+import { FOREIGN_SIGNATURE } from './write-response.ts';
+
+export const messagesOpaque: OpaqueForms = {
+  find: (body) => new MessagesPieces(body).found,
+  // The prefix check compares everything before a thinking block.
+  bound: new Set(['system', 'tools', 'messages']),
+  holdsResponse: ({ members }) => members.some(({ name }) => name === 'thread'),
+};
+
+/** Where the value of a block of reasoning stands. */
+const REASONING: Readonly<Record<string, string>> = { thinking: 'signature', redacted_thinking: 'data' };
+
+/** The blocks of the model's last message; null: a block that is no reasoning. */
+interface LastMessage {
+  readonly blocks: readonly (OpaquePiece | null)[];
+  readonly callsTool: boolean;
+}
+
+class MessagesPieces {
+  readonly #bytes: Uint8Array;
+  readonly #body: RequestBody;
+  readonly #pieces: OpaquePiece[] = [];
+  #last: LastMessage | null = null;
+  #callsTool = false;
+
+  constructor(body: RequestBody) {
+    this.#body = body;
+    this.#bytes = body.bytes;
+  }
+
+  get found(): OpaqueInBody {
+    const messages = this.#member('messages');
+    if (messages !== undefined) this.#readMessages(messages);
+    this.#readContainer(this.#member('container'));
+    this.#readThread(this.#member('thread'));
+    return { pieces: this.#pieces, droppedWith: (removed, strictly) => this.#droppedWith(removed, strictly) };
+  }
+
+  #member(name: string): BodyMember | undefined {
+    return this.#body.members.findLast((member) => member.name === name);
+  }
+
+  #readMessages({ start }: BodyMember): void {
+    const list: SlotList = { spans: itemsAt(this.#bytes, start), within: null };
+    for (const [index, { start: at }] of list.spans.entries()) {
+      const members = membersAt(this.#bytes, at);
+      const content = memberNamed(members, 'content');
+      if (content === undefined) continue;
+      const isAssistant = textOf(this.#bytes, members, 'role') === 'assistant';
+      this.#readContent(content.valueStart, isAssistant ? { list, index } : null);
+    }
+  }
+
+  /** `within`: the message that a removed block may leave empty; null: its reasoning is none of the model's. */
+  #readContent(start: number, within: Slot | null): void {
+    const list: SlotList = { spans: itemsAt(this.#bytes, start), within };
+    this.#callsTool = false;
+    const blocks = list.spans.map((span, index) => this.#readBlock(span, within === null ? null : { list, index }));
+    if (within !== null) this.#last = { blocks, callsTool: this.#callsTool };
+  }
+
+  #readBlock({ start }: Span, slot: Slot | null): OpaquePiece | null {
+    const block = membersAt(this.#bytes, start);
+    const type = textOf(this.#bytes, block, 'type') ?? '';
+    const place = REASONING[type];
+    if (place !== undefined) return this.#add('reasoning', type, textOf(this.#bytes, block, place) ?? '', slot);
+    if (type === 'tool_use') this.#callsTool = true;
+    else if (type === 'compaction') this.#readCompaction(block);
+    else if (type === 'tool_result') this.#readResult(block);
+    else if (type === 'container_upload') this.#addState('file_id', textOf(this.#bytes, block, 'file_id'));
+    else this.#readSource(memberNamed(block, 'source'));
+    return null;
+  }
+
+  #readResult(block: readonly MemberSpan[]): void {
+    const content = memberNamed(block, 'content');
+    if (content !== undefined) for (const span of itemsAt(this.#bytes, content.valueStart)) this.#readBlock(span, null);
+  }
+
+  #readSource(source: MemberSpan | undefined): void {
+    if (source !== undefined) this.#addState('file_id', textOf(this.#bytes, membersAt(this.#bytes, source.valueStart), 'file_id'));
+  }
+
+  #readCompaction(block: readonly MemberSpan[]): void {
+    this.#addState('compaction', textOf(this.#bytes, block, 'encrypted_content') ?? textOf(this.#bytes, block, 'content'));
+  }
+
+  /** Its id, or an object with the id. */
+  #readContainer(member: BodyMember | undefined): void {
+    if (member === undefined) return;
+    this.#addState('container', this.#textIn(member, 'id') ?? textAt(this.#bytes, member.start, member.end));
+  }
+
+  #readThread(member: BodyMember | undefined): void {
+    if (member !== undefined) this.#addState('thread', this.#textIn(member, 'previous_message_id'));
+  }
+
+  #textIn({ start }: BodyMember, name: string): string | null {
+    return textOf(this.#bytes, membersAt(this.#bytes, start), name);
+  }
+
+  #addState(field: string, value: string | null): void {
+    if (value !== null && value !== '') this.#add('state', field, value, null);
+  }
+
+  #add(kind: OpaquePiece['kind'], field: string, value: string, slot: Slot | null): OpaquePiece {
+    const piece = { kind, field, id: value === FOREIGN_SIGNATURE ? UNREADABLE : opaqueId(value), slot, standIn: null };
+    this.#pieces.push(piece);
+    return piece;
+  }
+
+  /**
+   * With a budget for thinking, a last message that calls a tool has to open with thinking: where that is left out, so is the budget, and
+   * with it the edits of the context that want thinking to be on. Models that choose their budget themselves mostly do without.
+   */
+  #droppedWith(removed: ReadonlySet<OpaquePiece>, strictly: boolean): readonly string[] {
+    if (this.#last?.callsTool !== true) return [];
+    const [first = null] = this.#last.blocks;
+    const opening = this.#last.blocks.find((block) => block === null || !removed.has(block));
+    if (first === null || !removed.has(first) || opening !== null) return [];
+    const thinking = this.#member('thinking');
+    const type = thinking === undefined ? 'disabled' : this.#textIn(thinking, 'type');
+    if (type === 'disabled' || (type !== 'enabled' && !strictly)) return [];
+    const edits = this.#member('context_management');
+    return edits !== undefined && this.#holds(edits, 'clear_thinking') ? ['thinking', 'context_management'] : ['thinking'];
+  }
+
+  #holds({ start, end }: BodyMember, word: string): boolean {
+    return Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset + start, end - start).includes(word);
+  }
+}
+
+/** Finds the pieces of a response among its blocks. */
+export class BlockValues {
+  readonly #facts: AnswerFacts;
+  /** Values of blocks that have begun, by their place; `''`: reasoning without a signature so far. */
+  readonly #open = new Map<unknown, string>();
+
+  constructor(facts: AnswerFacts) {
+    this.#facts = facts;
+  }
+
+  start(index: unknown, block: Fields): void {
+    const value = opaqueInBlock(block);
+    if (value !== null && this.#open.size < OPEN_BLOCKS_MAX) this.#open.set(index, value);
+  }
+
+  delta(index: unknown, delta: Fields): void {
+    const signature = textOrNull(delta['signature']);
+    if (signature !== null) this.#open.set(index, signature);
+    else if (delta['type'] === 'compaction_delta') this.#open.set(index, (this.#open.get(index) ?? '') + textIn(delta['content']));
+  }
+
+  stop(index: unknown): void {
+    const value = this.#open.get(index);
+    if (value === undefined) return;
+    this.#open.delete(index);
+    noteOpaque(this.#facts, value);
+  }
+}
+
+const OPEN_BLOCKS_MAX = 64;
+
+/** Notes the pieces of a whole message. */
+export function noteMessage(facts: AnswerFacts, message: Fields): void {
+  for (const block of recordsIn(message['content'])) {
+    const value = opaqueInBlock(block);
+    if (value !== null) noteOpaque(facts, value);
+  }
+  noteHead(facts, message);
+}
+
+/** Notes the ids by which a later request may name what the account keeps of a message. */
+export function noteHead(facts: AnswerFacts, message: Fields): void {
+  const { container } = message;
+  const id = isRecord(container) ? textOrNull(container['id']) : null;
+  if (id !== null) noteOpaque(facts, id);
+  const messageId = textOrNull(message['id']);
+  if (messageId !== null) facts.responseId = messageId;
+}
+
+/** The value in a whole block, or in its first event; `''`: reasoning without a signature, null: there is none. */
+function opaqueInBlock(block: Fields): string | null {
+  switch (block['type']) {
+    case 'thinking':
+      return textIn(block['signature']);
+    case 'redacted_thinking':
+      return textIn(block['data']);
+    case 'compaction':
+      return textOrNull(block['encrypted_content']) ?? textIn(block['content']);
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,145 @@
+/** What a request becomes at a target of the other dialect, and what is said to be lost. */
+import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
+import { test } from 'node:test';
+import { CODECS } from './codecs.ts';
+import type { TargetAbilities } from './conversion-loss.ts';
+import type { DialectName } from './model.ts';
+
+const ABLE: TargetAbilities = {
+  outputBoundField: 'max_tokens',
+  reasons: true,
+  thinking: 'adaptive',
+  samples: true,
+  seesImages: true,
+  prefills: true,
+  formats: true,
+  outputMax: 64_000,
+};
+
+/** JSON whose shape the assertions say. */
+// oxlint-disable-next-line typescript/no-explicit-any
+type Json = Record<string, any>;
+
+interface Converted {
+  readonly body: Json;
+  readonly dropped: readonly string[];
+}
+
+function convert(from: DialectName, to: DialectName, request: object, can: Partial<TargetAbilities> = {}): Converted | string {
+  const parsed = CODECS[from].parseRequest(JSON.stringify({ model: 'x', ...request }), false);
+  const encoded = CODECS[to].writeRequest(parsed, { model: 'm', askUsage: false, apply: (body) => body }, { ...ABLE, ...can });
+  return encoded.ok ? { body: JSON.parse(Buffer.from(encoded.body).toString()) as Json, dropped: encoded.dropped } : encoded.field;
+}
+
+function toMessages(request: object, can: Partial<TargetAbilities> = {}): Converted {
+  const converted = convert('openai-chat', 'anthropic-messages', { messages: [{ role: 'user', content: 'Hi' }], ...request }, can);
+  assert.ok(typeof converted === 'object', `refused for ${String(converted)}`);
+  return converted;
+}
+
+function toChat(request: object, can: Partial<TargetAbilities> = {}): Converted {
+  const converted = convert(
+    'anthropic-messages',
+    'openai-chat',
+    { max_tokens: 50, messages: [{ role: 'user', content: 'Hi' }], ...request },
+    can,
+  );
+  assert.ok(typeof converted === 'object', `refused for ${String(converted)}`);
+  return converted;
+}
+
+const tide = { type: 'object', properties: { at: { type: 'string' } }, required: ['at'], additionalProperties: false };
+const loose = { type: 'object', properties: { at: { type: 'string' }, on: { type: 'string' } }, required: ['at'] };
+const jsonSchema = (schema: object): object => ({
+  response_format: { type: 'json_schema', json_schema: { name: 'tide', schema, strict: true } },
+});
+const chatTool = (more: object = {}): object => ({ type: 'function', function: { name: 'tide', parameters: tide, ...more } });
+
+test('structured output becomes the own form of the target where it has one', () => {
+  const { body } = toMessages(jsonSchema(tide));
+  assert.deepEqual(body['output_config'], { format: { type: 'json_schema', schema: tide } });
+  assert.equal(body['tools'], undefined);
+});
+
+test('a model without structured output is made to call a tool, also beside the tools of the caller', () => {
+  const alone = toMessages(jsonSchema(tide), { formats: false }).body;
+  assert.deepEqual(alone['tool_choice'], { type: 'tool', name: 'respond_in_format' });
+  const beside = toMessages({ ...jsonSchema(tide), tools: [chatTool()] }, { formats: false }).body;
+  assert.deepEqual(
+    beside['tools'].map((tool: { name: string }) => tool.name),
+    ['tide', 'respond_in_format'],
+  );
+  assert.deepEqual(beside['tool_choice'], { type: 'any' });
+  const none = toMessages({ ...jsonSchema(tide), tools: [chatTool()], tool_choice: 'none' }, { formats: false }).body;
+  assert.deepEqual(none['tool_choice'], { type: 'tool', name: 'respond_in_format' });
+  // A call that is forced leaves no room for text.
+  const forced = toMessages({ ...jsonSchema(tide), tools: [chatTool()], tool_choice: 'required' }, { formats: false }).body;
+  assert.deepEqual(
+    forced['tools'].map((tool: { name: string }) => tool.name),
+    ['tide'],
+  );
+});
+
+test('an object of any names, which structured output can not express, is asked for by a tool', () => {
+  const { body } = toMessages(jsonSchema({ type: 'object', additionalProperties: { type: 'number' } }));
+  assert.equal(body['output_config'], undefined);
+  assert.deepEqual(body['tools'][0].input_schema, { type: 'object', additionalProperties: { type: 'number' } });
+});
+
+test('strict tools stay strict where the target can hold to them; else the mark goes and is named', () => {
+  const kept = toMessages({ tools: [chatTool({ strict: true })] });
+  assert.equal(kept.body['tools'][0].strict, true);
+  assert.deepEqual(kept.dropped, []);
+  const old = toMessages({ tools: [chatTool({ strict: true })] }, { formats: false });
+  assert.equal(old.body['tools'][0].strict, undefined);
+  assert.deepEqual(old.dropped, ['tools.strict']);
+  const messages = toChat({ tools: [{ name: 'tide', input_schema: loose, strict: true }] });
+  assert.equal(messages.body['tools'][0].function.strict, undefined);
+  assert.deepEqual(messages.dropped, ['tools.strict']);
+});
+
+test('a schema with optional members is not asked of OpenAI in strict mode, which refuses it', () => {
+  const of = (schema: object): Converted => toChat({ output_config: { format: { type: 'json_schema', schema } } });
+  assert.equal(of(tide).body['response_format'].json_schema.strict, true);
+  const optional = of(loose);
+  assert.equal(optional.body['response_format'].json_schema.strict, undefined);
+  assert.deepEqual(optional.body['response_format'].json_schema.schema, loose);
+  assert.deepEqual(optional.dropped, ['response_format.strict']);
+});
+
+test('a conversation that ends with the model goes on, or is asked to where the model refuses that', () => {
+  const messages = [
+    { role: 'user', content: 'Count.' },
+    { role: 'assistant', content: 'One, ' },
+  ];
+  assert.deepEqual(toMessages({ messages }).body['messages'].at(-1), { role: 'assistant', content: [{ type: 'text', text: 'One,' }] });
+  const { body } = toMessages({ messages }, { prefills: false });
+  assert.deepEqual(
+    body['messages'].map((message: { role: string }) => message.role),
+    ['user', 'assistant', 'user'],
+  );
+});
+
+test('a request that fills the prompt cache only, and more stop sequences than a chat target takes, are refused', () => {
+  const messages = [{ role: 'user', content: 'Hi' }];
+  assert.equal(convert('anthropic-messages', 'openai-chat', { max_tokens: 0, messages }), 'max_tokens');
+  const stop = ['a', 'b', 'c', 'd', 'e'];
+  assert.equal(convert('anthropic-messages', 'openai-chat', { max_tokens: 9, messages, stop_sequences: stop }), 'stop_sequences');
+  assert.deepEqual(toChat({ stop_sequences: stop.slice(1) }).body['stop'], stop.slice(1));
+});
+
+test('the usual service tier is no loss, another one is', () => {
+  assert.deepEqual(toMessages({ service_tier: 'auto' }).dropped, []);
+  assert.deepEqual(toMessages({ service_tier: 'default' }).dropped, []);
+  assert.deepEqual(toMessages({ service_tier: 'flex' }).dropped, ['service_tier']);
+});
+
+test('a long name of an end user becomes a short one that is the same each time', () => {
+  const named = (userId: string): unknown => toChat({ metadata: { user_id: userId } }).body['user'];
+  assert.equal(named('u-1'), 'u-1');
+  const long = 'user_'.repeat(30);
+  assert.match(String(named(long)), /^[0-9a-f]{64}$/);
+  assert.equal(named(long), named(long));
+  assert.notEqual(named(long), named(`${long}2`));
+});

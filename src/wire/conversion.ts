@@ -1,0 +1,113 @@
+/**
+ * Carries requests into the dialect of a target that speaks another one than the caller, and responses back. Between equal dialects
+ * nothing here is used.
+ */
+import { mayBeEmpty } from '../core/finish-reason.ts';
+import { asBuffer } from './bytes.ts';
+import { CODECS } from './codecs.ts';
+import type { TargetAbilities } from './conversion-loss.ts';
+import { ConvertedStreamReader, convertResponse, nothingLeft } from './converted-response.ts';
+import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
+import { scanObject } from './json-scan.ts';
+import type { Fields } from './loose-values.ts';
+import type { ModelTool, WriteOptions } from './model.ts';
+import type { RequestBody } from './request-body.ts';
+
+/** What a target speaks, and what is known of its model. */
+export interface TargetWire {
+  /** What requests of other dialects are converted to. */
+  readonly dialect: Dialect;
+  /** Spoken beside it. `found.lacksOther`: the target was found not to have it. */
+  readonly other: Dialect | null;
+  /** False: `other` is documented to be there. */
+  readonly mayLackOther: boolean;
+  readonly can: TargetAbilities;
+  /** The same for all targets that get the same conversion of a request. */
+  readonly key: string;
+}
+
+/** What a provider's model was found not to have; one object for all its credentials. */
+export interface FoundWire {
+  lacksOther: boolean;
+}
+
+export function speaks(dialect: Dialect, { wire, found }: { readonly wire: TargetWire; readonly found: FoundWire }): boolean {
+  return wire.dialect === dialect || (wire.other === dialect && !found.lacksOther);
+}
+
+export type ConvertedRequest =
+  | {
+      readonly ok: true;
+      /** In the target's dialect, under a model name that is replaced for each target. */
+      readonly body: RequestBody;
+      /** Members that the target's dialect has no place for. */
+      readonly dropped: readonly string[];
+      readonly tools: readonly ModelTool[];
+      /** Members of the request that the response repeats. */
+      readonly echo: Fields;
+    }
+  /** Without this field the response would be another one. */
+  | { readonly ok: false; readonly field: string; readonly message: string };
+
+/** A chat request, which was decoded before, as this target takes it. */
+export type RequestConverter = (from: Dialect, body: RequestBody, stream: boolean, target: TargetWire) => ConvertedRequest;
+
+const known = new WeakMap<RequestBody, Map<string, ConvertedRequest>>();
+
+/** Made once for a request and each key. */
+export const convertRequest: RequestConverter = (from, body, stream, target) => {
+  let made = known.get(body);
+  if (made === undefined) known.set(body, (made = new Map()));
+  let converted = made.get(target.key);
+  if (converted === undefined) made.set(target.key, (converted = convert(from, body, stream, target)));
+  return converted;
+};
+
+const convert: RequestConverter = (from, body, stream, { dialect, can }) => {
+  const codec = CODECS[from.name];
+  const text = asBuffer(body.bytes).toString();
+  const request = codec.parseRequest(text, stream);
+  const encoded = CODECS[dialect.name].writeRequest(request, { model: '-', askUsage: false, apply: (fields) => fields }, can);
+  if (!encoded.ok) return encoded;
+  const decoded = dialect.request.decode('chat', encoded.body, scanObject(encoded.body), { model: '-', stream });
+  if (!decoded.ok) return { ok: false, field: decoded.param ?? '', message: decoded.message };
+  return { ok: true, body: decoded.body, dropped: encoded.dropped, tools: request.tools, echo: codec.echo?.(text) ?? {} };
+};
+
+/** The responses to one request that was converted. */
+export class ResponseConversion {
+  readonly #from: Dialect;
+  readonly #to: Dialect;
+  readonly #options: WriteOptions;
+
+  /** `from`: the target's dialect, `to`: the caller's. */
+  constructor(from: Dialect, to: Dialect, options: WriteOptions) {
+    this.#from = from;
+    this.#to = to;
+    this.#options = options;
+  }
+
+  createReader(maxEventSize: number): StreamReader | null {
+    const watcher = this.#from.stream.watch({ operation: 'chat', keepUsage: true, maxEventSize });
+    return watcher === null ? null : new ConvertedStreamReader(watcher, CODECS[this.#from.name], CODECS[this.#to.name], this.#options);
+  }
+
+  /** A whole response of the target's, as one of the caller's dialect. */
+  read(body: Uint8Array, choices: number): ReadResponse {
+    const read = this.#from.response.read('chat', body, choices, null);
+    if (!read.ok) {
+      const kept = read.failure.kind === 'empty' ? read.failure.body : null;
+      return kept === null ? read : { ...read, converted: this.#convert(kept).body };
+    }
+    const converted = this.#convert(read.converted ?? body);
+    const { finishReason, usage } = read.facts;
+    if (read.facts.hasContent && !converted.hasContent && !mayBeEmpty(finishReason, usage)) {
+      return { ok: false, failure: nothingLeft('answer'), usage };
+    }
+    return { ...read, facts: { ...read.facts, hasContent: read.facts.hasContent && converted.hasContent }, converted: converted.body };
+  }
+
+  #convert(body: Uint8Array): ReturnType<typeof convertResponse> {
+    return convertResponse(body, CODECS[this.#from.name], CODECS[this.#to.name], this.#options);
+  }
+}

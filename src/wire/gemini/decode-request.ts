@@ -1,0 +1,41 @@
+import { decodeScanned } from '../decode-request.ts';
+import type { DecodedRequest, PathFacts } from '../dialect.ts';
+import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
+import { isRecord, kindOf, parseMember } from '../json-values.ts';
+import { numberIn } from '../json-exact.ts';
+import { textIn } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import type { BodyMember } from '../request-body.ts';
+import { camelCased } from './names.ts';
+
+/** A larger one is the provider's matter alone. */
+const CONFIG_BYTES_MAX = 64 * 1024;
+
+/** What we act on in a generateContent request; model and stream stand in its path. */
+export function decodeGeminiRequest(bytes: Uint8Array, scan: JsonObjectScan | JsonFault, path: PathFacts): DecodedRequest {
+  const decoded = decodeScanned('chat', bytes, scan, { needsMessages: false, model: path.model });
+  if (!decoded.ok || !scan.ok) return decoded;
+  const find = (...names: string[]): BodyMember | undefined => scan.members.findLast(({ name }) => names.includes(name));
+  const contents = find('contents');
+  if (contents === undefined || kindOf(bytes, contents) === 'other')
+    return { ok: false, message: "'contents' is required and must be a list.", param: 'contents' };
+  const config = configOf(bytes, find('generationConfig', 'generation_config'));
+  const choices = Math.max(1, numberIn(config['candidateCount']) ?? 1);
+  const bound = numberIn(config['maxOutputTokens']);
+  const facts = {
+    ...decoded.facts,
+    stream: path.stream,
+    wantsUsage: path.stream,
+    choices,
+    outputBound: bound === null || bound < 0 ? null : bound * choices,
+    thinks: isRecord(config['thinkingConfig']) && numberIn(camelCased(config['thinkingConfig'])['thinkingBudget']) !== 0,
+    namesFormat: textIn(config['responseMimeType']).includes('json'),
+  };
+  return { ...decoded, facts };
+}
+
+function configOf(bytes: Uint8Array, member: BodyMember | undefined): Fields {
+  if (member === undefined || member.end - member.start > CONFIG_BYTES_MAX) return {};
+  const value = kindOf(bytes, member) === 'object' ? parseMember(bytes, member) : null;
+  return isRecord(value) ? camelCased(value) : {};
+}

@@ -1,0 +1,51 @@
+import { Buffer } from 'node:buffer';
+import type { Dialect } from '../dialect.ts';
+import { encodePieces } from '../edit-request.ts';
+import { ParsedOpening } from '../parsed-opening.ts';
+import { identityParts } from '../request-identity.ts';
+import { decodeGeminiRequest } from './decode-request.ts';
+import { geminiErrors } from './encode-error.ts';
+import { readGeminiFormat } from './format.ts';
+import { geminiOpaque } from './opaque.ts';
+import { createGeminiStreamParser } from './parse-response.ts';
+import { readGeminiResponse } from './read-response.ts';
+import { createGeminiStreamReader } from './stream-reader.ts';
+import {
+  canBeInForm, geminiChoices, geminiInForm, GeminiStreamFold, geminiToStream, isUnfinished, streamToGemini, withGeminiTexts,
+} from './whole-response.ts'; // prettier-ignore
+
+/** Members that do not change what is answered. */
+const IGNORED: ReadonlySet<string> = new Set(['labels', 'serviceTier', 'service_tier']);
+/** Google's SDK skips blank lines and nothing else. */
+const BLANK: Uint8Array = Buffer.from('\n\n');
+const NOTHING: Uint8Array = Buffer.alloc(0);
+
+export const gemini: Dialect = {
+  name: 'gemini',
+  protocol: 'gemini',
+  request: {
+    decode: (_operation, bytes, scan, path) => decodeGeminiRequest(bytes, scan, path),
+    edit: encodePieces,
+    identity: (body) => identityParts(body, IGNORED),
+    format: readGeminiFormat,
+  },
+  response: {
+    read: (_operation, body, _choices, outline) => readGeminiResponse(body, outline),
+    choices: geminiChoices,
+    withTexts: withGeminiTexts,
+    toStream: geminiToStream,
+    toPlain: streamToGemini,
+    createFold: () => new GeminiStreamFold(),
+    canBeInForm,
+    inForm: geminiInForm,
+    isUnfinished,
+  },
+  opaque: geminiOpaque,
+  stream: {
+    watch: ({ operation, maxEventSize, choices }) => (operation === 'chat' ? createGeminiStreamReader(maxEventSize, choices ?? 1) : null),
+    createOpeningReader: () => new ParsedOpening(createGeminiStreamParser()),
+    comment: () => NOTHING,
+    keepAlive: BLANK,
+  },
+  error: geminiErrors,
+};

@@ -1,0 +1,37 @@
+/** What a chunk of a generateContent response says. */
+import type { FinishClass } from '../model.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { finishClassOf } from './parse-response.ts';
+
+export function partsOf(candidate: Fields): readonly Fields[] {
+  const { content } = candidate;
+  return isRecord(content) ? recordsIn(content['parts']) : [];
+}
+
+/** A signature alone says nothing. */
+export function saysSomething(part: Fields): boolean {
+  if (typeof part['text'] === 'string') return part['text'] !== '';
+  return Object.keys(part).some((name) => name !== 'thoughtSignature' && name !== 'thought');
+}
+
+export function isThought(part: Fields): boolean {
+  return part['thought'] === true;
+}
+
+export function isCall(part: Fields): boolean {
+  return isRecord(part['functionCall']);
+}
+
+/** Null: it has not ended. `hasCall`: in this chunk or before. */
+export function finishOf(candidate: Fields, hasCall: boolean): FinishClass | null {
+  const reason = textOrNull(candidate['finishReason']);
+  return reason === null ? null : finishClassOf(reason, hasCall);
+}
+
+/** The prompt was blocked: there will be no candidate. */
+export function isBlocked(chunk: Fields): boolean {
+  const feedback = chunk['promptFeedback'];
+  return isRecord(feedback) && textIn(feedback['blockReason']) !== '' && recordsIn(chunk['candidates']).length === 0;
+}

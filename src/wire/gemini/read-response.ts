@@ -1,0 +1,62 @@
+import { isUtf8 } from 'node:buffer';
+import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import type { ReadResponse } from '../dialect.ts';
+import { createFailure, failureFromErrorValue } from '../failure.ts';
+import { parseBounded } from '../json-outline.ts';
+import type { JsonOutline } from '../json-outline.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { findWrappedError } from '../wrapped-error.ts';
+import { noteChunk } from './opaque.ts';
+import { finishOf, isBlocked, isCall, isThought, partsOf, saysSomething } from './outcome.ts';
+import { readGeminiUsage } from './usage.ts';
+
+/** Judges a whole body that came with a success status: one response or a list of its chunks, an error in disguise, nothing, or no JSON. */
+export function readGeminiResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
+  if (isBlank(body)) return refuse(createFailure('empty', 'answer', 'the response has no body'), null);
+  const value = outline === null ? parse(body) : outline.parse();
+  const chunks = Array.isArray(value) ? recordsIn(value) : isRecord(value) ? [value] : [];
+  const usage = readGeminiUsage(chunks.at(-1)?.['usageMetadata']);
+  const error =
+    chunks.map((chunk) => findWrappedError(chunk)).find((found) => found !== null) ??
+    (chunks.length === 0 ? findWrappedError(value) : null);
+  if (error !== null) return refuse(failureFromErrorValue({ error }, 'answer', body), usage);
+  if (chunks.length === 0) return refuse(createFailure('malformed', 'answer', 'the response is not one JSON object'), null);
+  const facts = factsOf(chunks, usage);
+  if (facts.hasContent || facts.finishReason === 'content_filter') return { ok: true, facts };
+  const kept = facts.finishReason === null ? null : body;
+  return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);
+}
+
+function factsOf(chunks: readonly Fields[], usage: TokenUsage | null): AnswerFacts {
+  const candidates = chunks.flatMap((chunk) => recordsIn(chunk['candidates']));
+  const said = candidates.flatMap(partsOf).filter(saysSomething);
+  const hasCall = said.some(isCall);
+  const finish = candidates.map((candidate) => finishOf(candidate, hasCall)).find((reason) => reason !== null) ?? null;
+  const facts: AnswerFacts = {
+    model: chunks.map((chunk) => textOrNull(chunk['modelVersion'])).find((model) => model !== null) ?? null,
+    usage,
+    finishReason: chunks.some(isBlocked) ? 'content_filter' : finish,
+    hasContent: said.length > 0,
+    toolCallOpen: false,
+  };
+  for (const chunk of chunks) noteChunk(facts, chunk);
+  if (said.length > 0 && said.every(isThought)) facts.onlyThoughts = true;
+  return facts;
+}
+
+function refuse(failure: Failure, usage: TokenUsage | null): ReadResponse {
+  return { ok: false, failure, usage };
+}
+
+function parse(body: Uint8Array): unknown {
+  if (!isUtf8(body)) return undefined;
+  return parseBounded(asBuffer(body).toString('utf8', byteOrderMarkLength(body)));
+}
+
+function isBlank(bytes: Uint8Array): boolean {
+  for (let i = byteOrderMarkLength(bytes); i < bytes.length; i++) if (bytes[i]! > 0x20) return false;
+  return true;
+}

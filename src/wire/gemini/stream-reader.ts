@@ -1,0 +1,106 @@
+/** Watches a stream of generateContent. It has no terminator: it is whole once all its candidates have ended and the connection closes. */
+import { Buffer } from 'node:buffer';
+import type { StreamReader } from '../dialect.ts';
+import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
+import { parseBounded, parseExactly } from '../json-outline.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { EventWatcher } from '../sse/event-watcher.ts';
+import type { Step } from '../sse/event-watcher.ts';
+import { findWrappedError } from '../wrapped-error.ts';
+import { noteChunk } from './opaque.ts';
+import { finishOf, isBlocked, isCall, partsOf, saysSomething } from './outcome.ts';
+import { readGeminiUsage } from './usage.ts';
+
+const CHARS_PER_TOKEN = 4;
+const NONE: Uint8Array = Buffer.alloc(0);
+
+/** `maxEventSize` in bytes; `choices`: how many candidates were asked for. */
+export function createGeminiStreamReader(maxEventSize: number, choices: number): StreamReader {
+  return new GeminiStreamReader(maxEventSize, choices);
+}
+
+class GeminiStreamReader extends EventWatcher {
+  protected readonly terminator = NONE;
+  readonly #choices: number;
+  readonly #ended = new Set<number>();
+  readonly #begun = new Set<number>();
+  #isBlocked = false;
+  #hasCall = false;
+  #chars = 0;
+  #events = 0;
+
+  constructor(maxEventSize: number, choices: number) {
+    super(maxEventSize);
+    this.#choices = choices;
+  }
+
+  get saidTokens(): number {
+    return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
+  }
+
+  /** Fewer candidates than asked for may come; those that have begun must have ended. */
+  protected get isWhole(): boolean {
+    return this.#isBlocked || (this.#ended.size > 0 && this.#ended.size >= Math.min(this.#choices, this.#begun.size));
+  }
+
+  protected readBlock(): Step {
+    const { framer } = this;
+    if (framer.outline !== null && framer.dataLine !== null) {
+      this.sawEvent = true;
+      return this.#readValue(parseExactly(framer.outlinedData), framer.dataLine);
+    }
+    const data = framer.readData();
+    if (data === null) return this.#readWithoutData();
+    if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.phase) : 'strip';
+    this.sawEvent = true;
+    // Compatible servers end with OpenAI's terminator.
+    if (/^\s*\[DONE\]/.test(data))
+      return this.isWhole ? 'end' : createFailure('cut', this.phase, 'the stream ended before the response did');
+    return this.#readValue(parseBounded(data), data);
+  }
+
+  /** Google's SDK does not skip comments: they are taken out. An error may come as bare JSON. */
+  #readWithoutData(): Step {
+    const { framer } = this;
+    const text = framer.bytes.toString('utf8', framer.start, framer.end).trim();
+    if (text.startsWith('{') || text.startsWith('[')) {
+      const error = findWrappedError(parseBounded(text));
+      if (error !== null) return failureFromErrorValue(error, this.phase, Buffer.from(text));
+    }
+    return 'strip';
+  }
+
+  #readValue(value: unknown, data: string | Buffer): Step {
+    const error = findWrappedError(value);
+    if (error !== null || this.framer.eventName === 'error')
+      return failureFromErrorValue(isRecord(value) ? value : error, this.phase, Buffer.from(data));
+    if (!isRecord(value)) return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
+    this.facts.model = textOrNull(value['modelVersion']) ?? this.facts.model;
+    this.facts.usage = readGeminiUsage(value['usageMetadata']) ?? this.facts.usage;
+    if (isBlocked(value)) {
+      this.#isBlocked = true;
+      this.facts.finishReason = 'content_filter';
+    }
+    noteChunk(this.facts, value);
+    for (const [position, candidate] of recordsIn(value['candidates']).entries()) this.#readCandidate(candidate, position);
+    return 'pass';
+  }
+
+  #readCandidate(candidate: Fields, position: number): void {
+    const index = typeof candidate['index'] === 'number' ? candidate['index'] : position;
+    this.#begun.add(index);
+    for (const part of partsOf(candidate)) {
+      if (!saysSomething(part)) continue;
+      this.#hasCall ||= isCall(part);
+      this.#events++;
+      this.#chars += textIn(part['text']).length;
+      this.noteContent();
+    }
+    const finish = finishOf(candidate, this.#hasCall);
+    if (finish === null) return;
+    this.#ended.add(index);
+    if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * Opaque pieces of chat requests and responses. The protocol has none; hosts keep them in members of their own: OpenRouter in
+ * `reasoning_details`, LiteLLM in `thinking_blocks`, xAI in `encrypted_content`, Google in `extra_content`.
+ */
+import type { AnswerFacts } from '../../core/facts.ts';
+import { itemsAt, memberNamed, membersAt, textOf } from '../json-cursor.ts';
+import type { MemberSpan, Span } from '../json-cursor.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { noteOpaque, opaqueId } from '../opaque/opaque.ts';
+import type { OpaqueForms, OpaqueKind, OpaquePiece, Slot, SlotList, StandIn } from '../opaque/opaque.ts';
+import type { RequestBody } from '../request-body.ts';
+
+export const chatOpaque: OpaqueForms = {
+  find: (body) => ({ pieces: piecesIn(body), droppedWith: () => [] }),
+  bound: new Set(),
+  holdsResponse: () => false,
+};
+
+/** Lists of reasoning, each item with its signature or its encrypted text. */
+const LISTS = ['reasoning_details', 'thinking_blocks'] as const;
+
+/** Google's models refuse a call without a signature, and take this one in its place. */
+const NO_SIGNATURE = { text: '"skip_thought_signature_validator"', model: /gemini/i } as const;
+
+function piecesIn({ bytes, members }: RequestBody): OpaquePiece[] {
+  const messages = members.findLast(({ name }) => name === 'messages');
+  if (messages === undefined) return [];
+  const reader = new MessagePieces(bytes);
+  for (const { start } of itemsAt(bytes, messages.start)) reader.read(membersAt(bytes, start));
+  return reader.pieces;
+}
+
+class MessagePieces {
+  readonly pieces: OpaquePiece[] = [];
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  read(message: readonly MemberSpan[]): void {
+    const list: SlotList = { spans: message, within: null };
+    for (const [index, { name, valueStart }] of message.entries()) {
+      const slot: Slot = { list, index };
+      if (name === 'reasoning_details' || name === 'thinking_blocks') this.#readList(name, valueStart, slot);
+      else if (name === 'encrypted_content') this.#add('reasoning', name, textOf(this.#bytes, message, name), slot);
+      else if (name === 'extra_content') this.#readExtra(valueStart, slot);
+      else if (name === 'tool_calls') for (const call of itemsAt(this.#bytes, valueStart)) this.#readCall(call);
+      else if (name === 'content') for (const part of itemsAt(this.#bytes, valueStart)) this.#readPart(part);
+      else if (name === 'audio') this.#add('state', 'audio.id', textOf(this.#bytes, membersAt(this.#bytes, valueStart), 'id'), null);
+    }
+  }
+
+  #readList(field: string, start: number, within: Slot): void {
+    const list: SlotList = { spans: itemsAt(this.#bytes, start), within };
+    for (const [index, span] of list.spans.entries()) {
+      const item = membersAt(this.#bytes, span.start);
+      this.#add('reasoning', field, textOf(this.#bytes, item, 'signature') || textOf(this.#bytes, item, 'data'), { list, index });
+    }
+  }
+
+  #readCall({ start }: Span): void {
+    const call = membersAt(this.#bytes, start);
+    const index = call.findIndex(({ name }) => name === 'extra_content');
+    if (index >= 0) this.#readExtra(call[index]!.valueStart, { list: { spans: call, within: null }, index });
+  }
+
+  #readExtra(start: number, slot: Slot): void {
+    const google = memberNamed(membersAt(this.#bytes, start), 'google');
+    const members = google === undefined ? [] : membersAt(this.#bytes, google.valueStart);
+    const signature = memberNamed(members, 'thought_signature');
+    if (signature === undefined) return;
+    const standIn = { start: signature.valueStart, end: signature.end, ...NO_SIGNATURE };
+    this.#add('signature', 'thought_signature', textOf(this.#bytes, members, 'thought_signature'), slot, standIn);
+  }
+
+  #readPart({ start }: Span): void {
+    const file = memberNamed(membersAt(this.#bytes, start), 'file');
+    if (file !== undefined) this.#add('state', 'file_id', textOf(this.#bytes, membersAt(this.#bytes, file.valueStart), 'file_id'), null);
+  }
+
+  #add(kind: OpaqueKind, field: string, value: string | null, slot: Slot | null, standIn: StandIn | null = null): void {
+    if (value !== null && value !== '') this.pieces.push({ kind, field, id: opaqueId(value), slot, standIn });
+  }
+}
+
+/** Notes the pieces of a message, or of a delta of one. */
+export function noteChatMessage(facts: AnswerFacts, message: Fields): void {
+  for (const name of LISTS) {
+    if (message[name] === undefined) continue;
+    for (const item of recordsIn(message[name])) note(facts, textOrNull(item['signature']) ?? item['data']);
+  }
+  note(facts, message['encrypted_content']);
+  note(facts, thoughtSignature(message));
+  if (message['tool_calls'] !== undefined) for (const call of recordsIn(message['tool_calls'])) note(facts, thoughtSignature(call));
+  const { audio } = message;
+  if (isRecord(audio)) note(facts, audio['id']);
+}
+
+function thoughtSignature({ extra_content: extra }: Fields): unknown {
+  const google = isRecord(extra) ? extra['google'] : null;
+  return isRecord(google) ? google['thought_signature'] : null;
+}
+
+function note(facts: AnswerFacts, value: unknown): void {
+  if (typeof value === 'string' && value !== '') noteOpaque(facts, value);
+}

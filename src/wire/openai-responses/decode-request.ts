@@ -1,0 +1,42 @@
+import { decodeScanned } from '../decode-request.ts';
+import type { DecodedRequest } from '../dialect.ts';
+import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
+import { isRecord, kindOf, parseMember, readCount } from '../json-values.ts';
+import type { BodyMember } from '../request-body.ts';
+
+const QUOTE = 0x22;
+/** A larger one is the provider's matter alone. */
+const SMALL_BYTES_MAX = 64 * 1024;
+/** What a request may consist of; the history may live at the provider. */
+const INPUTS = ['input', 'previous_response_id', 'conversation', 'prompt'] as const;
+
+/** What we act on in a Responses request. The members that it has in common with a chat request mean the same. */
+export function decodeResponsesRequest(bytes: Uint8Array, scan: JsonObjectScan | JsonFault): DecodedRequest {
+  const decoded = decodeScanned('chat', bytes, scan, { needsMessages: false });
+  if (!decoded.ok || !scan.ok) return decoded;
+  const find = (name: string): BodyMember | undefined => scan.members.find((member) => member.name === name);
+  const input = find('input');
+  if (input === undefined && INPUTS.every((name) => find(name) === undefined))
+    return { ok: false, message: "Missing required parameter: 'input'.", param: 'input' };
+  if (input !== undefined && bytes[input.start] !== QUOTE && kindOf(bytes, input) !== 'array')
+    return { ok: false, message: "'input' must be a string or an array.", param: 'input' };
+  if (scan.members.filter(({ name }) => name === 'max_output_tokens').length > 1)
+    return { ok: false, message: "'max_output_tokens' is given twice.", param: 'max_output_tokens' };
+  const bound = find('max_output_tokens');
+  const format = find('text');
+  const facts = {
+    ...decoded.facts,
+    wantsUsage: decoded.facts.stream,
+    choices: 1,
+    outputBound: bound === undefined ? null : readCount(bytes, bound),
+    namesFormat: format !== undefined && namesFormat(bytes, format),
+  };
+  return { ...decoded, facts };
+}
+
+function namesFormat(bytes: Uint8Array, member: BodyMember): boolean {
+  if (member.end - member.start > SMALL_BYTES_MAX) return true;
+  const value = kindOf(bytes, member) === 'object' ? parseMember(bytes, member) : null;
+  const format = isRecord(value) ? value['format'] : null;
+  return isRecord(format) && format['type'] !== 'text';
+}

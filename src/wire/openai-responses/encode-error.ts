@@ -1,0 +1,28 @@
+import { Buffer } from 'node:buffer';
+import type { ErrorWords } from '../dialect.ts';
+
+/**
+ * The error as the last event of a stream. The official SDK throws on an event `error`; Codex reads `response.failed`, and takes a stream
+ * without a terminal event for a lost connection, which it opens again five times.
+ */
+export function encodeErrorEvent({ message, type, param, code }: ErrorWords, requestId: string): Uint8Array {
+  const error = { type: type ?? 'upstream_error', code: code ?? type ?? 'server_error', message, param };
+  const failed = {
+    type: 'response.failed',
+    response: {
+      id: `resp_${requestId}`,
+      object: 'response',
+      status: 'failed',
+      error: { code: error.code, message },
+      incomplete_details: null,
+      output: [],
+      usage: null,
+    },
+  };
+  const { code: word } = error;
+  return Buffer.from(eventText('error', { type: 'error', code: word, message, param, error }) + eventText('response.failed', failed));
+}
+
+function eventText(name: string, event: object): string {
+  return `event: ${name}\ndata: ${JSON.stringify(event)}\n\n`;
+}

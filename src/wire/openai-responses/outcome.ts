@@ -1,0 +1,47 @@
+/** What a response object says of its end. */
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textIn } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import type { FinishClass } from '../model.ts';
+
+/** The error of a response that failed, for `failureFromErrorValue`; null: it has not. */
+export function errorOf({ status, error }: Fields): Fields | null {
+  if (isRecord(error)) return error;
+  if (status === 'failed' || status === 'cancelled')
+    return { message: `the provider ended the response as ${status}`, code: 'server_error' };
+  return null;
+}
+
+/** Null: it has not ended. */
+export function finishOf(response: Fields): FinishClass | null {
+  const { status, incomplete_details: details } = response;
+  if (status === 'queued' || status === 'in_progress') return null;
+  if (status !== 'incomplete') return recordsIn(response['output']).some(isCall) ? 'tool_calls' : 'stop';
+  const reason = isRecord(details) ? textIn(details['reason']) : '';
+  if (reason === 'max_output_tokens') return 'length';
+  return reason === 'content_filter' ? 'content_filter' : 'other';
+}
+
+function isCall({ type }: Fields): boolean {
+  return type === 'function_call' || type === 'custom_tool_call';
+}
+
+export function isReasoning({ type }: Fields): boolean {
+  return type === 'reasoning';
+}
+
+/** An item in which something is said, called or made. */
+export function saysSomething(item: Fields): boolean {
+  switch (item['type']) {
+    case 'message':
+      return recordsIn(item['content']).some((part) => textIn(part['text']) !== '' || textIn(part['refusal']) !== '' || isMedia(part));
+    case 'reasoning':
+      return textIn(item['encrypted_content']) !== '' || [...recordsIn(item['summary']), ...recordsIn(item['content'])].length > 0;
+    default:
+      return true;
+  }
+}
+
+function isMedia({ type }: Fields): boolean {
+  return type !== 'output_text' && type !== 'text' && type !== 'refusal';
+}

@@ -1,0 +1,52 @@
+import { isUtf8 } from 'node:buffer';
+import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import type { ReadResponse } from '../dialect.ts';
+import { createFailure, failureFromErrorValue } from '../failure.ts';
+import { parseBounded } from '../json-outline.ts';
+import type { JsonOutline } from '../json-outline.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textOrNull } from '../loose-values.ts';
+import { readUsage } from '../usage.ts';
+import { findWrappedError } from '../wrapped-error.ts';
+import { noteResponse } from './opaque.ts';
+import { errorOf, finishOf, isReasoning, saysSomething } from './outcome.ts';
+
+/** Judges a whole body that came with a success status: a response, one that failed, an error in disguise, nothing, or no JSON. */
+export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
+  if (isBlank(body)) return refuse(createFailure('empty', 'answer', 'the response has no body'), null);
+  const value = outline === null ? parse(body) : outline.parse();
+  const usage = isRecord(value) ? readUsage(value['usage']) : null;
+  const error = value === undefined ? null : isRecord(value) && Array.isArray(value['output']) ? errorOf(value) : findWrappedError(value);
+  if (error !== null) return refuse(failureFromErrorValue({ error }, 'answer', body), usage);
+  if (!isRecord(value)) return refuse(createFailure('malformed', 'answer', 'the response is not one JSON object'), null);
+  if (!Array.isArray(value['output'])) return refuse(createFailure('empty', 'answer', 'the response has no output', { body: null }), usage);
+  const output = recordsIn(value['output']);
+  const finishReason = finishOf(value);
+  const facts: AnswerFacts = {
+    model: textOrNull(value['model']),
+    usage,
+    finishReason,
+    // A background response has only begun.
+    hasContent: finishReason === null || output.some(saysSomething),
+    toolCallOpen: false,
+  };
+  if (facts.hasContent && output.length > 0 && output.every((item) => isReasoning(item) || !saysSomething(item))) facts.onlyThoughts = true;
+  noteResponse(facts, value);
+  if (facts.hasContent || finishReason === 'content_filter') return { ok: true, facts };
+  return refuse(createFailure('empty', 'answer', 'the response has no content', { body, contentType: 'application/json' }), usage);
+}
+
+function refuse(failure: Failure, usage: TokenUsage | null): ReadResponse {
+  return { ok: false, failure, usage };
+}
+
+function parse(body: Uint8Array): unknown {
+  if (!isUtf8(body)) return undefined;
+  return parseBounded(asBuffer(body).toString('utf8', byteOrderMarkLength(body)));
+}
+
+function isBlank(bytes: Uint8Array): boolean {
+  for (let i = byteOrderMarkLength(bytes); i < bytes.length; i++) if (bytes[i]! > 0x20) return false;
+  return true;
+}

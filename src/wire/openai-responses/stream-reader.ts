@@ -1,0 +1,120 @@
+/** Watches a Responses stream. Every event has a name, and the same as the `type` of its data; the terminal event holds the whole response. */
+import { Buffer } from 'node:buffer';
+import type { Failure } from '../../core/facts.ts';
+import type { StreamReader } from '../dialect.ts';
+import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
+import { parseBounded, parseExactly } from '../json-outline.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { EventWatcher } from '../sse/event-watcher.ts';
+import type { Step } from '../sse/event-watcher.ts';
+import { readUsage } from '../usage.ts';
+import { noteResponse } from './opaque.ts';
+import { errorOf, finishOf, saysSomething } from './outcome.ts';
+
+const CHARS_PER_TOKEN = 4;
+const NONE: Uint8Array = Buffer.alloc(0);
+
+/** `maxEventSize` in bytes. */
+export function createResponsesStreamReader(maxEventSize: number): StreamReader {
+  return new ResponsesStreamReader(maxEventSize);
+}
+
+class ResponsesStreamReader extends EventWatcher {
+  /** Only the provider's own terminal event ends a stream well. */
+  protected readonly terminator = NONE;
+  protected readonly isWhole = false;
+  #chars = 0;
+  #deltas = 0;
+  /** Places of calls that have begun and not ended. */
+  readonly #openCalls = new Set<unknown>();
+
+  get saidTokens(): number {
+    return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
+  }
+
+  protected readBlock(): Step {
+    const { framer } = this;
+    if (framer.outline !== null && framer.dataLine !== null) {
+      this.sawEvent = true;
+      return this.#readValue(parseExactly(framer.outlinedData), framer.dataLine);
+    }
+    const data = framer.readData();
+    if (data === null) return framer.eventName === '' ? 'pass' : 'strip';
+    if (/^\s*$/.test(data)) return framer.eventName === 'error' ? failureFromErrorText(Buffer.from(data), this.phase) : 'strip';
+    this.sawEvent = true;
+    if (/^\s*\[DONE\]/.test(data)) return createFailure('cut', this.phase, 'the stream ended before the response did');
+    return this.#readValue(parseBounded(data), data);
+  }
+
+  #readValue(value: unknown, data: string | Buffer): Step {
+    if (!isRecord(value)) {
+      if (this.framer.eventName === 'error') return failureFromErrorText(Buffer.from(data), this.phase);
+      return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
+    }
+    const type = textOrNull(value['type']) ?? this.framer.eventName;
+    if (type === 'error' || this.framer.eventName === 'error' || (type === '' && isRecord(value['error'])))
+      return failureFromErrorValue(isRecord(value['error']) ? value : { error: value }, this.phase, Buffer.from(data));
+    const { response } = value;
+    if (isRecord(response)) {
+      const failure = this.#readResponse(response, Buffer.from(data));
+      if (failure !== null) return failure;
+    }
+    return this.#readEvent(type, value);
+  }
+
+  #readResponse(response: Fields, data: Buffer): Failure | null {
+    this.facts.model = textOrNull(response['model']) ?? this.facts.model;
+    this.facts.usage = readUsage(response['usage']) ?? this.facts.usage;
+    const error = errorOf(response);
+    if (error !== null) return failureFromErrorValue({ error }, this.phase, data);
+    noteResponse(this.facts, response);
+    return null;
+  }
+
+  #readEvent(type: string, event: Fields): Step {
+    const { response, item } = event;
+    switch (type) {
+      case 'response.output_item.added':
+        if (isRecord(item)) this.#readItem(event['output_index'], item);
+        return 'pass';
+      case 'response.output_item.done':
+        this.#openCalls.delete(event['output_index']);
+        this.facts.toolCallOpen = this.#openCalls.size > 0;
+        if (isRecord(item) && saysSomething(item)) this.noteContent();
+        return 'pass';
+      case 'response.completed':
+      case 'response.incomplete':
+        return isRecord(response) ? this.#readEnd(response) : 'pass';
+      case 'response.failed':
+      case 'response.cancelled':
+        return createFailure('error', this.phase, 'the provider ended the response without a reason');
+      default:
+        if (type.endsWith('.delta')) this.#readDelta(event['delta']);
+        return 'pass';
+    }
+  }
+
+  #readItem(at: unknown, item: Fields): void {
+    const type = textIn(item['type']);
+    if (type === 'message' || type === 'reasoning') return;
+    if (type === 'function_call' || type === 'custom_tool_call') this.#openCalls.add(at);
+    this.facts.toolCallOpen = this.#openCalls.size > 0;
+    this.noteContent();
+  }
+
+  #readDelta(delta: unknown): void {
+    if (typeof delta !== 'string' || delta === '') return;
+    this.#deltas++;
+    this.#chars += delta.length;
+    this.noteContent();
+  }
+
+  #readEnd(response: Fields): Step {
+    if (recordsIn(response['output']).some(saysSomething)) this.noteContent();
+    this.facts.finishReason = finishOf(response);
+    this.facts.toolCallOpen = false;
+    return 'done';
+  }
+}

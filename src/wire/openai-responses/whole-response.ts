@@ -1,0 +1,180 @@
+/** A whole response: its texts to be judged and replaced, and its way from and to a stream. All members are kept, known or not. */
+import { Buffer } from 'node:buffer';
+import type { AnswerChoice } from '../../core/quality.ts';
+import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
+import { parseExact } from '../json-exact.ts';
+import { commasIn } from '../json-outline.ts';
+import { isRecord } from '../json-values.ts';
+import { recordsIn, textIn } from '../loose-values.ts';
+import type { Fields } from '../loose-values.ts';
+import { choicesOf } from '../model-choices.ts';
+import { SseFramer } from '../sse/sse-framer.ts';
+import { writeJson } from '../write-json.ts';
+import { finishOf } from './outcome.ts';
+import { parseResponse } from './parse-response.ts';
+
+/** A larger response, or one of more values, is given in its own form only: a conversion takes one turn of the event loop. */
+const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
+const CONVERTED_VALUES_MAX = 200_000;
+/** Values in one event, and in all that are folded. */
+const EVENT_VALUES_MAX = 100_000;
+const VALUES_MAX = 2_000_000;
+
+export function responseChoices(body: Uint8Array): AnswerChoice[] {
+  return choicesOf(parseResponse(body));
+}
+
+/** The first text part gets the text; the others, which were judged as a part of it, go. */
+export function withResponseTexts(body: Uint8Array, [text]: readonly (string | null)[]): Uint8Array {
+  if (text === undefined || text === null) return body;
+  const response = parse(body);
+  let isFirst = true;
+  const output = recordsIn(response['output']).map((item) => {
+    if (item['type'] !== 'message') return item;
+    const content = recordsIn(item['content']).flatMap((part) => {
+      if (part['type'] !== 'output_text') return [part];
+      const kept = isFirst ? [{ ...part, text }] : [];
+      isFirst = false;
+      return kept;
+    });
+    return { ...item, content };
+  });
+  return Buffer.from(writeJson({ ...response, output }));
+}
+
+/** A whole response as the events of its stream. */
+export function responseToStream(body: Uint8Array): Uint8Array {
+  const response = parse(body);
+  const events: Fields[] = [];
+  const begun = { ...response, status: 'in_progress', output: [], usage: null, incomplete_details: null };
+  events.push({ type: 'response.created', response: begun }, { type: 'response.in_progress', response: begun });
+  for (const [index, item] of recordsIn(response['output']).entries()) events.push(...itemEvents(item, index));
+  events.push({ type: response['status'] === 'incomplete' ? 'response.incomplete' : 'response.completed', response });
+  return Buffer.from(events.map((event, number) => eventText({ ...event, sequence_number: number })).join(''));
+}
+
+function itemEvents(item: Fields, index: number): Fields[] {
+  const id = textIn(item['id']);
+  const added = { type: 'response.output_item.added', output_index: index, item: { ...item, status: 'in_progress', ...emptied(item) } };
+  const done = { type: 'response.output_item.done', output_index: index, item };
+  const place = { item_id: id, output_index: index };
+  return [added, ...saidEvents(item, place), done];
+}
+
+/** The members that the deltas of an item fill. */
+function emptied({ type }: Fields): Fields {
+  if (type === 'message') return { content: [] };
+  if (type === 'reasoning') return { summary: [] };
+  if (type === 'function_call') return { arguments: '' };
+  return type === 'custom_tool_call' ? { input: '' } : {};
+}
+
+function saidEvents(item: Fields, place: Fields): Fields[] {
+  switch (item['type']) {
+    case 'message':
+      return recordsIn(item['content']).flatMap((part, at) => contentEvents(part, { ...place, content_index: at }));
+    case 'reasoning':
+      return recordsIn(item['summary']).flatMap((part, at) => summaryEvents(part, { ...place, summary_index: at }));
+    case 'function_call':
+      return deltaAndDone('response.function_call_arguments', place, 'arguments', textIn(item['arguments']));
+    case 'custom_tool_call':
+      return deltaAndDone('response.custom_tool_call_input', place, 'input', textIn(item['input']));
+    default:
+      return [];
+  }
+}
+
+function contentEvents(part: Fields, place: Fields): Fields[] {
+  const isRefusal = part['type'] === 'refusal';
+  const name = isRefusal ? 'response.refusal' : 'response.output_text';
+  const member = isRefusal ? 'refusal' : 'text';
+  const said = typeof part[member] === 'string' ? deltaAndDone(name, place, member, textIn(part[member])) : [];
+  const added = { type: 'response.content_part.added', ...place, part: said.length === 0 ? part : { ...part, [member]: '' } };
+  return [added, ...said, { type: 'response.content_part.done', ...place, part }];
+}
+
+function summaryEvents(part: Fields, place: Fields): Fields[] {
+  return [
+    { type: 'response.reasoning_summary_part.added', ...place, part: { ...part, text: '' } },
+    ...deltaAndDone('response.reasoning_summary_text', place, 'text', textIn(part['text'])),
+    { type: 'response.reasoning_summary_part.done', ...place, part },
+  ];
+}
+
+function deltaAndDone(name: string, place: Fields, member: string, text: string): Fields[] {
+  const done = { type: `${name}.done`, ...place, [member]: text };
+  return text === '' ? [done] : [{ type: `${name}.delta`, ...place, delta: text }, done];
+}
+
+/** The events of a complete stream as the whole response. */
+export function streamToResponse(events: Uint8Array): Uint8Array {
+  const fold = new ResponseStreamFold();
+  fold.push(events);
+  return fold.finish();
+}
+
+/** The terminal event holds all; where a server leaves the output out of it, it stands in the events of its items. */
+export class ResponseStreamFold implements StreamFold {
+  readonly #items: Fields[] = [];
+  #response: Fields = {};
+  #values = 0;
+  isTooLarge = false;
+
+  push(events: Uint8Array): void {
+    for (const data of dataOf(events)) {
+      const values = commasIn(data, EVENT_VALUES_MAX);
+      this.#values += values;
+      this.isTooLarge ||= values >= EVENT_VALUES_MAX || this.#values > VALUES_MAX;
+      if (this.isTooLarge) return;
+      this.#add(parseExact(data));
+    }
+  }
+
+  #add(event: unknown): void {
+    if (!isRecord(event)) return;
+    const { type, item, response } = event;
+    if (type === 'response.output_item.done' && isRecord(item)) this.#items.push(item);
+    if (isRecord(response)) this.#response = response;
+  }
+
+  finish(): Uint8Array {
+    const isLeftOut = recordsIn(this.#response['output']).length === 0;
+    return Buffer.from(writeJson(isLeftOut ? { ...this.#response, output: this.#items } : this.#response));
+  }
+}
+
+/** True if `responseInForm` may be called. */
+export function canBeInForm({ body, isStream }: WholeResponse, wanted: WantedForm): boolean {
+  if (isStream === wanted.stream) return true;
+  return body.byteLength <= CONVERTED_BYTES_MAX && commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
+}
+
+export function responseInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
+  if (isStream === wanted.stream) return body;
+  return wanted.stream ? responseToStream(body) : streamToResponse(body);
+}
+
+export function isUnfinished(body: Uint8Array): boolean {
+  const text = asBuffer(body).toString('utf8', byteOrderMarkLength(body));
+  const whole = text.trimStart().startsWith('{') ? body : streamToResponse(body);
+  const finish = finishOf(parse(whole));
+  return finish === 'length' || finish === 'content_filter' || finish === 'other';
+}
+
+function* dataOf(events: Uint8Array): Generator<string> {
+  const framer = new SseFramer(events.byteLength + 1);
+  framer.push(events);
+  while (framer.next()) {
+    const data = framer.readData();
+    if (data !== null && data.trimStart().startsWith('{')) yield data;
+  }
+}
+
+function eventText(event: Fields): string {
+  return `event: ${String(event['type'])}\ndata: ${writeJson(event)}\n\n`;
+}
+
+function parse(body: Uint8Array): Fields {
+  return parseExact(asBuffer(body).toString('utf8', byteOrderMarkLength(body))) as Fields;
+}

@@ -1,0 +1,90 @@
+/** What programs that are known by name get of an error: a status and headers with which they come back, or don't. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { SimulatedAnswer } from '../../src/testing/index.ts';
+import { json } from './provider-bodies.ts';
+import { startVirtualWorld } from './virtual.ts';
+import type { VirtualSeen } from './virtual.ts';
+
+const CODEX = { 'user-agent': 'codex_exec/0.171.0 (Debian 12.0.0; x86_64) unknown' };
+const OPENCODE = { 'user-agent': 'opencode/1.18.33 ai-sdk/provider-utils/4.0.23 runtime/bun/1.3.14' };
+const CLAUDE_CODE = { 'user-agent': 'claude-cli/2.1.332 (external, sdk-cli)' };
+
+const OVERLOADED = '{"error": {"message":"Overloaded, sorry.","type":"server_error","param":null,"code":"overloaded"},"trace":7}';
+
+function refusal(status: number, headers: Record<string, string> = {}): SimulatedAnswer {
+  return json(status, OVERLOADED, headers);
+}
+
+function signals({ status, headers }: VirtualSeen): unknown[] {
+  return [status, headers.get('x-should-retry'), headers.get('retry-after')];
+}
+
+const ONE_ATTEMPT = { policy: { maxAttempts: 1 } };
+
+describe('a program that is known by name', () => {
+  it('gets a final failure with a status that it does not repeat, and the body of the provider unchanged', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => refusal(503) }, config: ONE_ATTEMPT });
+    for (const [program, status] of [
+      [{}, 503],
+      [CLAUDE_CODE, 503],
+      [CODEX, 429],
+      [OPENCODE, 424],
+    ] as const) {
+      const seen = await world.answerTo({}, program);
+      assert.deepEqual(signals(seen), [status, 'false', null]);
+      assert.equal(seen.text, OVERLOADED);
+    }
+    assert.equal(world.callsTo('a'), 4);
+  });
+
+  it('is refused with the status with which it comes back, where the wait is known', async (t) => {
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => refusal(429, { 'retry-after': '20' }) },
+      config: { policy: { maxAttempts: 1, deadline: '10s' } },
+    });
+    await world.answerTo();
+    for (const program of [{}, CODEX, OPENCODE]) assert.deepEqual(signals(await world.answerTo({}, program)), [429, 'true', '20']);
+    assert.equal(world.callsTo('a'), 1);
+  });
+
+  it('gets 429 for a closed breaker where it repeats a 503 without waiting', async (t) => {
+    const breaker = { consecutiveFailures: 1, openFor: '30s', maxOpenFor: '30s' };
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => refusal(503) },
+      config: { policy: { maxAttempts: 1, deadline: '1s', breaker } },
+    });
+    await world.answerTo();
+    const [plain, codex] = [await world.answerTo(), await world.answerTo({}, CODEX)];
+    assert.deepEqual([plain.status, codex.status], [503, 429]);
+    for (const { headers } of [plain, codex]) {
+      assert.equal(headers.get('x-should-retry'), 'true');
+      assert.ok(Number(headers.get('retry-after')) > 0);
+    }
+    assert.equal(world.callsTo('a'), 1);
+  });
+
+  it('gets its own status where the failure is shared with other programs, and where it is given again', async (t) => {
+    const error = { message: "Missing required parameter: 'messages'.", type: 'invalid_request_error', param: 'messages', code: null };
+    const providers = { a: (): SimulatedAnswer => ({ steps: [{ do: 'wait', ms: 100 }, ...json(422, { error }).steps] }) };
+    const world = await startVirtualWorld(t, { providers, config: ONE_ATTEMPT });
+    const key = { 'idempotency-key': 'k' };
+    const asked = [world.ask({}, { ...key, ...CODEX }), world.ask({}, key), world.ask({}, { ...key, ...OPENCODE })];
+    const seen = await world.until(Promise.all(asked.map(({ done }) => done)));
+    assert.deepEqual(
+      seen.map(({ status }) => status),
+      [400, 422, 422],
+    );
+    const [again, codexAgain] = [await world.answerTo({}, key), await world.answerTo({}, { ...key, ...CODEX })];
+    assert.deepEqual([...signals(again), ...signals(codexAgain)], [422, 'false', null, 400, 'false', null]);
+    assert.equal(world.callsTo('a'), 1);
+  });
+
+  it('is told in the timeline of the status that was meant', async (t) => {
+    const world = await startVirtualWorld(t, { providers: { a: () => refusal(500) }, config: ONE_ATTEMPT });
+    const notes: string[] = [];
+    world.gateway.events.on('note', ({ note }) => notes.push(note));
+    await world.answerTo({}, CODEX);
+    assert.deepEqual(notes, ['sent with status 429 in place of 500, which codex would repeat']);
+  });
+});
