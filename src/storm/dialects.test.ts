@@ -215,6 +215,23 @@ describe('every dialect', () => {
     assert.ok(isFailure(refused) && /trailing whitespace/.test(refused.message ?? ''));
   });
 
+  test('models that reason whether asked or not do so', () => {
+    const reasons = (form: Form, body: object) => {
+      const { dialect, received } = receive(form, body);
+      const read = dialect.route(received)!.read(received);
+      return isFailure(read) ? (read.message ?? '') : read.prompt?.reasons;
+    };
+    const gemini = (model: string, more: object = {}) =>
+      reasons({ ...FORMS[5]!, path: `/v1beta/models/${model}:generateContent` }, { ...geminiBody('x', false), ...more });
+    const off = { generationConfig: { thinkingConfig: { thinkingBudget: 0 } } };
+    assert.deepEqual([gemini('gemini-3-pro'), gemini('gemini-2.5-pro'), gemini('gemini-3-pro', off)], [true, false, false]);
+    const turns = geminiBody('x', true);
+    assert.match(String(gemini('gemini-3-pro', turns)), /missing a thought_signature/);
+    const responses = (model: string, more: object = {}) => reasons(FORMS[1]!, { model, input: 'x', ...more });
+    assert.deepEqual([responses('gpt-5-storm'), responses('o3'), responses('gpt-4o')], [true, true, false]);
+    assert.equal(responses('gpt-5-storm', { reasoning: { effort: 'none' } }), false);
+  });
+
   test('paths that no dialect has are refused by the one that they resemble', () => {
     const claimed = ['/v1/messages/x', '/v1/responses/x/y', '/v1beta/x', '/v1/models/m:strange', '/model/x/y', '/openai/deployments/d/x'];
     const names = claimed.map((path) => all.find((dialect) => dialect.claims(path))?.name);

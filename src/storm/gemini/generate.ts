@@ -19,6 +19,9 @@ export interface GeminiParts {
 
 const CANDIDATES_MAX = 8;
 
+/** Models that think whether asked or not, and demand their signatures back. */
+const THINKS_UNASKED = /^gemini-(?:[3-9]|\d\d)/;
+
 /** Reads a request for content. `stream` is what its path says. */
 export function readGenerate(received: Received, stream: boolean, { seals, keyOf }: GeminiParts): Ask | Failure {
   const read = readFields(received);
@@ -29,7 +32,7 @@ export function readGenerate(received: Received, stream: boolean, { seals, keyOf
   if ('reason' in contents) return contents;
   const config = objectField(fields, 'generationConfig');
   const thinking = objectField(config, 'thinkingConfig');
-  const thinks = config['thinkingConfig'] !== undefined && thinking['thinkingBudget'] !== 0;
+  const thinks = config['thinkingConfig'] === undefined ? THINKS_UNASKED.test(model) : thinking['thinkingBudget'] !== 0;
   const owner = { key: keyOf(received), model };
   const fault = faultInSignatures(contents, thinks, seals, owner);
   if (fault !== undefined) return fault;

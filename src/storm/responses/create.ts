@@ -125,8 +125,12 @@ function toPrompt(fields: Fields, items: readonly Item[], tools: readonly Callab
   return prompt;
 }
 
-function reasons({ reasoning, include }: Fields): boolean {
+/** Models that reason whether asked or not. */
+const REASONS_UNASKED = /^(?:gpt-[5-9]|o[1-9])/;
+
+function reasons({ model, reasoning, include }: Fields): boolean {
   if (isObject(reasoning)) return reasoning['effort'] !== 'none';
+  if (REASONS_UNASKED.test(String(model))) return true;
   return Array.isArray(include) && include.includes('reasoning.encrypted_content');
 }
 
