@@ -138,6 +138,8 @@ export interface Dialect {
   /** The body of a non-streaming response whose generation failed, made from the body of one that did not. */
   readonly failedBody?: (failure: Failure, body: Readonly<Record<string, unknown>>) => Record<string, unknown>;
   limitHeaders(states: LimitStates): Record<string, string>;
+  /** Forgets what it keeps between calls. */
+  reset?(): void;
   /** How a refusal by a limit says when to come again. Default: `retry-after` and `retry-after-ms`. */
   readonly waits?: 'seconds' | 'retry-info' | 'none';
   /** True where limits are counted for each model apart. */

@@ -19,6 +19,7 @@ export interface ResponseStore {
   put(stored: StoredResponse): void;
   get(key: string, id: string): StoredResponse | undefined;
   delete(key: string, id: string): boolean;
+  clear(): void;
   /** An output item of a kept response. */
   item(key: string, id: string): Item | undefined;
 }
@@ -61,6 +62,11 @@ export function createResponseStore(): ResponseStore {
       const stored = get(key, id);
       if (stored !== undefined) forget(stored);
       return stored !== undefined;
+    },
+    clear() {
+      responses.clear();
+      items.clear();
+      bytes = 0;
     },
     item(key, id) {
       const found = items.get(id);
