@@ -3,6 +3,8 @@ import type { Operation } from '../core/request.ts';
 
 export interface EndpointCall {
   readonly operation: Operation;
+  /** What the target is sent, by name. */
+  readonly dialect: string;
   /** As the caller gave it, without the version and with its query; null: the call was converted from another dialect. */
   readonly path: string | null;
   /** The target's name for the model. */

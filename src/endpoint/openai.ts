@@ -9,7 +9,8 @@ const PATHS: Readonly<Partial<Record<Operation, string>>> = {
 
 /** OpenAI and everything compatible: the version is part of the base URL. */
 export const openaiEndpoint: Endpoint = {
-  path: (basePath, { operation, path }) => basePath + (path ?? PATHS[operation] ?? ''),
+  path: (basePath, { operation, path, dialect }) =>
+    basePath + (path ?? (dialect === 'openai-responses' ? '/responses' : (PATHS[operation] ?? ''))),
   modelsPath: (basePath) => `${basePath}/models`,
   // Azure's key has a header of its own.
   credentialHeader: (_credential, given) => (given === 'api-key' ? given : 'authorization'),

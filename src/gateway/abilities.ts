@@ -1,6 +1,7 @@
 /** What models are known to take, by their names, where a request has to be written in another dialect. Unknown ones get what nearly all take. */
 import type { TargetAbilities } from '../wire/conversion-loss.ts';
 import { isThinkingModel } from './config/index.ts';
+import { knownModel } from './known-models.ts';
 import type { ProviderConfig } from './config/index.ts';
 
 export function abilitiesOf({ preset, protocol }: ProviderConfig, model: string): TargetAbilities {
@@ -11,14 +12,15 @@ export function abilitiesOf({ preset, protocol }: ProviderConfig, model: string)
 const TEXT_ONLY = /^(gpt-3\.5|gpt-oss|o1-mini|o3-mini|deepseek|codestral|llama-?3\.[13]|mixtral|command-r|c4ai-command)/;
 
 function chatAbilities(preset: string | null, model: string): TargetAbilities {
+  const known = knownModel(preset, model)?.abilities ?? null;
   const name = baseName(model);
   const isOpenai = preset === 'openai' || preset === 'azure';
   return {
     outputBoundField: isOpenai ? 'max_completion_tokens' : 'max_tokens',
-    reasons: isThinkingModel(model),
+    reasons: known?.has('r') ?? isThinkingModel(model),
     thinking: 'none',
     samples: true,
-    seesImages: !TEXT_ONLY.test(name),
+    seesImages: known?.has('i') ?? !TEXT_ONLY.test(name),
     prefills: true,
     formats: true,
     outputMax: null,
@@ -45,7 +47,7 @@ function messagesAbilities(model: string): TargetAbilities {
     samples: version < (family === 'opus' ? 4.7 : 5),
     prefills: version < 4.6,
     formats: version >= 4.5 || (family === 'opus' && version >= 4.1),
-    outputMax: outputMaxOf(family, version),
+    outputMax: knownModel('anthropic', model)?.outputTokens ?? outputMaxOf(family, version),
   };
 }
 

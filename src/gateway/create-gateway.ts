@@ -9,13 +9,10 @@ import type { Random } from '../core/random.ts';
 import type { Resource } from '../core/resource.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
-import type { SchedulerOptions } from '../policy/scheduler/types.ts';
 import { judge } from '../policy/verdict.ts';
-import { takeTurn } from '../policy/selection/selection.ts';
 import { AnswerBook } from '../pipeline/answer-book.ts';
 import { Admission } from '../pipeline/admit.ts';
 import { maskFailure } from '../pipeline/mask-credential.ts';
-import { choose } from '../pipeline/home.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
 import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
@@ -56,6 +53,7 @@ import { QualityChecks } from './quality-checks.ts';
 import { Routes } from './routes.ts';
 import { keepMakers } from './saved-makers.ts';
 import { SavedState } from './saved-state.ts';
+import { schedulerOptions } from './scheduler-options.ts';
 import { queueStatus, snapshotOf, targetStatus } from './status.ts';
 import { TargetRegistry } from './targets.ts';
 
@@ -398,14 +396,4 @@ function makeClients(config: Config, limits: LimitRegistry): Clients {
 function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Resource[] {
   const scope = `client ${client.name}`;
   return limits.make(scope, scope, client.limits, 'client');
-}
-
-function schedulerOptions(config: Config, random: Random): SchedulerOptions<RouteTarget, RouteApplicant> {
-  const { queue } = config.policy;
-  return {
-    queueLengthMax: queue.maxSize,
-    minShare: { low: queue.minShare.low, normal: queue.minShare.normal },
-    choose: (startable, applicant, now) => choose(startable, applicant, now, random),
-    onStart: takeTurn,
-  };
 }

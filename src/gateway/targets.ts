@@ -23,6 +23,7 @@ import { isThinkingModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
 import type { KeptCredential } from './credentials.ts';
+import { knownModel } from './known-models.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import { placeOf } from './provider-place.ts';
@@ -250,6 +251,7 @@ export class TargetRegistry {
     const name = `${provider.name}/${model}`;
     const number = credential.number;
     const own = provider.models[model];
+    const known = knownModel(provider.preset, model);
     const shared = this.#limits.make(credential.id, `${provider.name}#${number}`, provider.limits);
     const ownLimits = own === undefined ? [] : this.#limits.make(keyOf(name, credential), `${name}#${number}`, own.limits);
     return {
@@ -259,7 +261,9 @@ export class TargetRegistry {
       credential,
       ...addressOf(provider, model),
       endpoint: endpointOf(provider.protocol),
-      wire: wireOf(provider, model),
+      wire: wireOf(provider, model, known?.isResponsesOnly ?? false),
+      contextTokens: known?.contextTokens ?? null,
+      callsTools: known?.abilities?.has('t') ?? true,
       headers: ['user-agent', 'breakwater', 'accept-encoding', 'identity', ...Object.entries(provider.headers).flat()],
       forwards: forwardedTo(provider),
       local: provider.local,
@@ -272,7 +276,7 @@ export class TargetRegistry {
       limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
       limits: [...shared, ...ownLimits],
       rates: this.#rates(provider, keyOf(name, credential), credential, own?.limits, shared, ownLimits),
-      price: config.prices[name] ?? config.prices[model] ?? null,
+      price: config.prices[name] ?? config.prices[model] ?? known?.price ?? null,
     };
   }
 }
@@ -291,10 +295,10 @@ function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<Targe
   return { origin: url.origin, basePath: url.pathname.replace(/\/+$/, '') };
 }
 
-function wireOf(provider: ProviderConfig, model: string): TargetWire {
-  const dialect = dialectOf(provider.protocol);
+function wireOf(provider: ProviderConfig, model: string, isResponsesOnly: boolean): TargetWire {
+  const dialect = isResponsesOnly ? DIALECTS['openai-responses'] : dialectOf(provider.protocol);
   const can = abilitiesOf(provider, model);
-  const other = provider.protocol === 'openai' ? DIALECTS['openai-responses'] : null;
+  const other = provider.protocol === 'openai' && !isResponsesOnly ? DIALECTS['openai-responses'] : null;
   return { dialect, other, mayLackOther: provider.preset !== 'openai', can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }
 

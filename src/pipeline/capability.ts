@@ -22,14 +22,39 @@ const NONE: readonly Incapable[] = [];
 
 /** Those of `tiers` that can carry the request. */
 export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): Capable {
-  if (route.areAllSpeaking(request.dialect)) return { tiers, incapable: NONE };
-  const incapable = tiers.flat().flatMap((target) => whyIncapable(request, target) ?? []);
+  const areAllSpeaking = route.areAllSpeaking(request.dialect);
+  if (areAllSpeaking && isModest(request)) return { tiers, incapable: NONE };
+  const targets = tiers.flat();
+  const unable = areAllSpeaking ? [] : targets.flatMap((target) => whyIncapable(request, target) ?? []);
+  const incapable = [...unable, ...unlikely(request, targets, unable)];
   if (incapable.length === 0) return { tiers, incapable };
   const left = new Set(tiers.flat());
   for (const { target } of incapable) left.delete(target);
   const all = route.tiers.flat();
   const key = `capable ${[...left].map((target) => all.indexOf(target)).join()}`;
   return { tiers: route.select(key, (target) => left.has(target)), incapable };
+}
+
+/** A smaller prompt without tools fits everywhere. */
+const MODEST_TOKENS = 4_000;
+
+function isModest({ facts }: GatewayRequest): boolean {
+  return !facts.hasTools && facts.inputTokens <= MODEST_TOKENS;
+}
+
+/** Our estimate of the input is at most so many times too high. */
+const ESTIMATE_SLACK = 2;
+
+/** Models that are known to be too small for the prompt, or to call no tools, as long as another one is left: what is known may be wrong. */
+function unlikely({ facts }: GatewayRequest, targets: readonly RouteTarget[], unable: readonly Incapable[]): readonly Incapable[] {
+  const left = targets.filter((target) => !unable.some((other) => other.target === target));
+  const unfit = left.flatMap((target): Incapable[] => {
+    const { name, contextTokens, callsTools } = target.state;
+    if (facts.hasTools && !callsTools) return [{ target, field: 'tools', message: `${name} is known to call no tools` }];
+    if (contextTokens === null || facts.inputTokens / ESTIMATE_SLACK <= contextTokens) return [];
+    return [{ target, field: null, message: `the prompt is larger than the ${contextTokens} tokens that ${name} takes` }];
+  });
+  return unfit.length < left.length ? unfit : NONE;
 }
 
 function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable | null {

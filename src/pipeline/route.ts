@@ -70,6 +70,10 @@ export interface TargetState {
   readonly endpoint: Endpoint;
   readonly wire: TargetWire;
   readonly found: FoundWire;
+  /** Tokens of input that the model takes; null: not known. */
+  readonly contextTokens: number | null;
+  /** False: the model is known to call no tools. */
+  readonly callsTools: boolean;
   /** The provider's own headers, names and values in turn. */
   readonly headers: readonly string[];
   readonly local: boolean;

@@ -40,7 +40,8 @@ export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Arr
 export function pathOf({ request, target: { state }, conversion }: UpstreamRequest): string {
   const { operation, stream } = request.facts;
   const path = conversion === null ? request.path : null;
-  return state.endpoint.path(state.basePath, { operation, path, model: state.model, stream });
+  const dialect = (conversion === null ? request.dialect : state.wire.dialect).name;
+  return state.endpoint.path(state.basePath, { operation, dialect, path, model: state.model, stream });
 }
 
 export function headersOf(options: UpstreamRequest): readonly string[] {

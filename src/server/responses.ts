@@ -95,7 +95,7 @@ export async function listInputItems(call: Call): Promise<void> {
 }
 
 function pageOf(items: readonly unknown[], query: URLSearchParams) {
-  const named = items.map((item, at) => ({ id: `item_${at}`, ...(item as object) }) as { id: string });
+  const named = items.map((item, at) => ({ id: `item_${at}`, ...(item as { readonly id?: string }) }));
   const ordered = query.get('order') === 'asc' ? named : named.toReversed();
   const after = query.get('after');
   const start = after === null ? 0 : ordered.findIndex(({ id }) => id === after) + 1;

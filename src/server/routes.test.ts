@@ -84,7 +84,7 @@ bothWays("paths of later versions say so in their own protocol's shape", {}, asy
   const gemini = await fetch('/v1beta/models/gemini-pro:predict', chat());
   const { error } = (await gemini.json()) as { error: { code: number; status: string; message: string } };
   assert.deepEqual([error.code, error.status], [404, 'NOT_FOUND']);
-  for (const path of ['/responses/resp_1/cancel', '/v1/files', '/v1/batches/b/cancel', '/admin/usage']) {
+  for (const path of ['/v1/files', '/v1/batches/b/cancel', '/admin/usage']) {
     const response = await fetch(path);
     assert.match(await response.text(), /not available in this version/, path);
   }

@@ -1,0 +1,91 @@
+// npm run models -- FILE: what is known of models (prices, sizes, abilities, ends of life), written to data/models.json.
+// FILE is `model_prices_and_context_window_backup.json` of LiteLLM's Python package (MIT licence), which keeps such a table of many providers.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './setup.mjs';
+
+/** Presets by the names that the source has for them, and what stands before a model's name there. */
+const PROVIDERS = {
+  openai: ['openai', ''],
+  'text-completion-openai': ['openai', ''],
+  anthropic: ['anthropic', ''],
+  gemini: ['gemini', 'gemini/'],
+  'vertex_ai-language-models': ['vertex', 'vertex_ai/'],
+  'vertex_ai-anthropic_models': ['vertex', 'vertex_ai/'],
+  azure: ['azure', 'azure/'],
+  bedrock: ['bedrock', 'bedrock/'],
+  bedrock_converse: ['bedrock', 'bedrock/'],
+  groq: ['groq', 'groq/'],
+  mistral: ['mistral', 'mistral/'],
+  deepseek: ['deepseek', 'deepseek/'],
+  together_ai: ['together', 'together_ai/'],
+  fireworks_ai: ['fireworks', 'fireworks_ai/'],
+  xai: ['xai', 'xai/'],
+  cohere: ['cohere', 'cohere/'],
+  cohere_chat: ['cohere', ''],
+  cerebras: ['cerebras', 'cerebras/'],
+  perplexity: ['perplexity', 'perplexity/'],
+  deepinfra: ['deepinfra', 'deepinfra/'],
+};
+
+const MODES = new Set(['chat', 'responses', 'completion', 'embedding']);
+
+/** One letter for each ability; see `src/gateway/known-models.ts`. */
+const ABILITIES = {
+  t: 'supports_function_calling',
+  i: 'supports_vision',
+  s: 'supports_response_schema',
+  r: 'supports_reasoning',
+  p: 'supports_assistant_prefill',
+  a: 'supports_adaptive_thinking',
+};
+
+const [file, version] = process.argv.slice(2);
+if (file === undefined || version === undefined) {
+  process.stderr.write('usage: npm run models -- FILE VERSION (the table, and the version of the package that it is from)\n');
+  process.exit(1);
+}
+
+const table = {};
+for (const [name, entry] of Object.entries(JSON.parse(readFileSync(file, 'utf8')))) {
+  const [preset, prefix] = PROVIDERS[entry.litellm_provider] ?? [];
+  if (preset === undefined || !MODES.has(entry.mode)) continue;
+  (table[preset] ??= {})[name.startsWith(prefix) ? name.slice(prefix.length) : name] = compact(entry);
+}
+
+const day = new Date().toISOString().slice(0, 10);
+const source = `LiteLLM ${version}, model_prices_and_context_window_backup.json, MIT licence, Copyright Berri AI`;
+const lines = Object.entries(table).map(([preset, models]) => {
+  const rows = Object.entries(models).map(([name, model]) => `  ${JSON.stringify(name)}:${JSON.stringify(model)}`);
+  return `${JSON.stringify(preset)}:{\n${rows.join(',\n')}\n}`;
+});
+writeFileSync(join(root, 'data/models.json'), `{"day":"${day}","source":${JSON.stringify(source)},"models":{\n${lines.join(',\n')}\n}}\n`);
+
+function compact(entry) {
+  const perMillion = (price) => (typeof price === 'number' ? Number((price * 1e6).toPrecision(6)) : undefined);
+  return {
+    in: perMillion(entry.input_cost_per_token),
+    out: perMillion(entry.output_cost_per_token),
+    cached: perMillion(entry.cache_read_input_token_cost),
+    written: perMillion(entry.cache_creation_input_token_cost),
+    context: count(entry.max_input_tokens),
+    most: count(entry.max_output_tokens),
+    can:
+      Object.keys(ABILITIES)
+        .filter((letter) => entry[ABILITIES[letter]] === true)
+        .join('') || undefined,
+    ends: entry.deprecation_date,
+    next: entry.successor_model,
+    // Not to be had by chat completions.
+    responses: isResponsesOnly(entry) ? 1 : undefined,
+    unsampled: entry.supports_sampling_params === false ? 1 : undefined,
+  };
+}
+
+function isResponsesOnly({ mode, supported_endpoints: endpoints = [] }) {
+  return mode === 'responses' && endpoints.includes('/v1/responses') && !endpoints.includes('/v1/chat/completions');
+}
+
+function count(value) {
+  return Number.isInteger(value) && value > 0 ? value : undefined;
+}
