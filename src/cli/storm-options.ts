@@ -14,6 +14,8 @@ export interface StormFlags {
   readonly minuteMs?: number;
   readonly requestsPerMinute?: number;
   readonly tokensPerMinute?: number;
+  readonly inputTokensPerMinute?: number;
+  readonly outputTokensPerMinute?: number;
   readonly requestsPerDay?: number;
   readonly concurrency?: number;
   readonly enforce?: 'bucket' | 'sliding' | 'perSecond';
@@ -56,6 +58,8 @@ export function addStormOptions(command: Command): void {
   command
     .option('--requests-per-minute <n>', 'limit per key (default: none)', positive)
     .option('--tokens-per-minute <n>', 'limit per key (default: none)', positive)
+    .option('--input-tokens-per-minute <n>', 'limit of input per key (default: none)', positive)
+    .option('--output-tokens-per-minute <n>', 'limit of output as it is generated, per key (default: none)', positive)
     .option('--requests-per-day <n>', 'limit per key (default: none)', positive)
     .option('--concurrency <n>', 'calls that may run at once, per key (default: no limit)', positive)
     .addOption(

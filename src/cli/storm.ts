@@ -9,6 +9,8 @@ import type { StormFlags } from './storm-options.ts';
 const limitKeys = [
   'requestsPerMinute',
   'tokensPerMinute',
+  'inputTokensPerMinute',
+  'outputTokensPerMinute',
   'requestsPerDay',
   'concurrency',
   'enforce',

@@ -73,7 +73,8 @@ export function toStreamAnswer(events: readonly StreamEvent[], framing: Framing,
   const perTokenMs = tokenMs(timing, random);
   const perPacket = timing.eventsPerPacket ?? (perTokenMs > 0 ? 1 : Infinity);
   let content = 0;
-  for (const [index, event] of events.entries()) {
+  for (let index = 0; index < events.length; index++) {
+    const event = events[index]!;
     const { part } = event;
     if (part !== 'preamble' && content === 0) addWait(steps, firstTokenMs);
     if (part === 'content') {

@@ -41,6 +41,7 @@ export function createCallHandler(parts: CallParts): (received: Received, res: S
       return;
     }
     const call: Call = { dialect, record: begin(parts, endpoint, received, read), res };
+    if (endpoint?.errorShape !== undefined) call.errorShape = endpoint.errorShape;
     if (isFailure(read)) {
       delivery.fail(call, read);
       return;
@@ -96,7 +97,7 @@ function answerList(dialect: Dialect, read: Ask | Failure, res: ServerResponse):
 function serve(parts: CallParts, call: Call, ask: Ask, header: string | undefined): void {
   const { options, plan, tally, delivery, clock } = parts;
   const { record, account } = call;
-  const refusal = account?.admit(clock.now(), countedTokens(ask, options, call.dialect));
+  const refusal = account?.admit(clock.now(), countedTokens(ask, options, call.dialect), ask.inputTokens);
   tally.judged(record, refusal?.by);
   if (refusal !== undefined) {
     delivery.fail(call, toLimitFailure(refusal, ask.model, options.limits?.hints ?? 'both', call.dialect.waits));

@@ -29,12 +29,20 @@ export interface Prompt {
 
 export type Finish = 'stop' | 'length' | 'tool' | 'filter' | 'none';
 
+/** A call of a tool: its arguments in pieces. */
+export interface ToolCall {
+  tool: string;
+  pieces: string[];
+}
+
 /** One answer, in pieces: a piece is a token, and is an event of its own in a stream. */
 export interface Choice {
   /** `text`, a `refusal` or the arguments of a `tool` call; `null` is an answer without content, `absent` no answer at all. */
   kind: 'text' | 'refusal' | 'tool' | 'null' | 'absent';
   pieces: string[];
   tool?: string;
+  /** Further calls beside the first. */
+  others?: readonly ToolCall[];
   finish: Finish;
   /** Why it ended, in the dialect's own word, instead of the word for `finish`. */
   reason?: string;
@@ -94,17 +102,30 @@ function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => n
   return { kind: 'text', pieces: words(Math.min(wanted, (bound ?? wanted) + 1), random), finish: 'stop' };
 }
 
-const CALL = /(?:^|\n)call (\S+) (\{.*\})[ \t]*(?:\n|$)/;
+const CALL = /(?:^|\n)call (\S+) (\{.*\})[ \t]*(?=\n|$)/g;
 
-/** The call that a line of the text asks for, if its tool is offered and its arguments are JSON. */
+/** The calls that lines of the text ask for, if their tools are offered and their arguments are JSON. */
 function wishedCall({ text, offered = [], isAfterResult }: Prompt): Choice | undefined {
-  const [, tool = '', json = ''] = isAfterResult === true || offered.length === 0 ? [] : (CALL.exec(text) ?? []);
-  if (!offered.includes(tool)) return undefined;
+  if (isAfterResult === true || offered.length === 0) return undefined;
+  const calls = [...text.matchAll(CALL)].flatMap(([, tool = '', json = '']): ToolCall[] => {
+    const args = offered.includes(tool) ? compact(json) : undefined;
+    return args === undefined ? [] : [{ tool, pieces: toPieces(args) }];
+  });
+  const [first, ...others] = calls;
+  return first === undefined ? undefined : { kind: 'tool', ...first, others, finish: 'tool' };
+}
+
+function compact(json: string): string | undefined {
   try {
-    return { kind: 'tool', tool, pieces: toPieces(JSON.stringify(JSON.parse(json))), finish: 'tool' };
+    return JSON.stringify(JSON.parse(json));
   } catch {
     return undefined;
   }
+}
+
+/** The calls of a choice, in their order; none where it is no call. */
+export function callsOf({ kind, tool = '', pieces, others = [] }: Choice): readonly ToolCall[] {
+  return kind === 'tool' ? [{ tool, pieces }, ...others] : [];
 }
 
 function words(count: number, random: Random): string[] {
@@ -127,17 +148,29 @@ export function toPieces(text: string): string[] {
 
 /** An answer longer than the caller's bound ends there, with finish `length`; its reasoning counts. */
 export function cutToBound(choice: Choice, bound: number | undefined): Choice {
-  const { pieces, thoughts } = choice;
-  if (bound === undefined || pieces.length + (thoughts?.length ?? 0) <= bound) return choice;
-  if (thoughts === undefined) return { ...choice, pieces: pieces.slice(0, Math.max(0, bound)), finish: 'length' };
-  const kept = thoughts.slice(0, Math.max(0, bound));
-  return { ...choice, thoughts: kept, pieces: pieces.slice(0, Math.max(0, bound - kept.length)), finish: 'length' };
+  if (bound === undefined || countTokens([choice]) <= bound) return choice;
+  let left = Math.max(0, bound);
+  const cut = (pieces: string[]): string[] => {
+    const kept = pieces.slice(0, left);
+    left -= kept.length;
+    return kept;
+  };
+  const result: Choice = { ...choice, finish: 'length' };
+  if (choice.thoughts !== undefined) result.thoughts = cut(choice.thoughts);
+  result.pieces = cut(choice.pieces);
+  // A call of which nothing is left was not begun.
+  if (choice.others !== undefined)
+    result.others = choice.others.flatMap((call) => (left > 0 ? [{ ...call, pieces: cut(call.pieces) }] : []));
+  return result;
 }
 
 /** The tokens of all choices together, reasoning included. */
 export function countTokens(choices: readonly Choice[]): number {
   let sum = countReasoning(choices);
-  for (const choice of choices) sum += choice.pieces.length;
+  for (const { pieces, others = [] } of choices) {
+    sum += pieces.length;
+    for (const call of others) sum += call.pieces.length;
+  }
   return sum;
 }
 

@@ -5,6 +5,7 @@ import { toBodyAnswer, toPackets } from './answer.ts';
 import type { Answer } from './answer.ts';
 import type { Dialect, Failure } from './dialect.ts';
 import type { Account } from './limits.ts';
+import type { ErrorShape } from './failure-words.ts';
 import type { StormOptions } from './options.ts';
 import { play } from './player.ts';
 import type { CallRecord, Ending, Tally } from './stats.ts';
@@ -19,6 +20,8 @@ export interface Call {
   account?: Account;
   /** True when the limits let it through: then the account gets its place back. */
   admitted?: boolean;
+  /** How a failure is written that has no shape of its own. */
+  errorShape?: ErrorShape;
   /** Called once when the answer was sent to its end. */
   sent?: () => void;
 }
@@ -37,7 +40,15 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
     if (dialect.requestIdHeader !== undefined) headers[dialect.requestIdHeader] = `req_storm${seed}_${record.call}`;
     if (account === undefined || limits?.advertise === false) return;
     const now = clock.now();
-    Object.assign(headers, dialect.limitHeaders(account.requests(now), account.tokens(now)));
+    Object.assign(
+      headers,
+      dialect.limitHeaders({
+        requests: account.requests(now),
+        tokens: account.tokens(now),
+        input: account.input(now),
+        output: account.output(now),
+      }),
+    );
   }
 
   function send(call: Call, answer: Answer): void {
@@ -46,7 +57,7 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
     let open = true;
     const close = (ending: Ending) => {
       open = false;
-      if (call.admitted === true) call.account?.release();
+      if (call.admitted === true) call.account?.release(clock.now(), record.outputTokens);
       if (ending === 'sent') call.sent?.();
       tally.end(record, ending, res.headersSent || ending === 'sent' || answer.wire !== undefined ? answer.status : undefined);
     };
@@ -61,7 +72,8 @@ export function createDelivery(options: StormOptions, tally: Tally, clock: Clock
   return {
     send,
     fail(call, failure) {
-      const { status, contentType, body, headers } = call.dialect.failure(failure);
+      const shaped = call.errorShape === undefined ? failure : { shape: call.errorShape, ...failure };
+      const { status, contentType, body, headers } = call.dialect.failure(shaped);
       const answer = toBodyAnswer(status, contentType, body);
       Object.assign(answer.headers, headers, failure.headers);
       send(call, answer);

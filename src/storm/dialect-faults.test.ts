@@ -1,10 +1,11 @@
 /** Every fault in every dialect: it ends, it is counted, and what it says of its harm holds for a careful reader of that dialect. */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { crc32 } from 'node:zlib';
 import { harmIn } from './fault-behaviour.ts';
 import { FAULT_KINDS } from './index.ts';
 import type { Storm, StormFaultKind } from './index.ts';
-import { isWhole, rawPost, readSse, textOf } from './raw-call.fixture.ts';
+import { bytesOf, isWhole, rawPost, readSse, textOf } from './raw-call.fixture.ts';
 import type { Raw } from './raw-call.fixture.ts';
 import { openStorm } from './sdk.fixture.ts';
 
@@ -18,8 +19,8 @@ interface Said {
 
 interface Form {
   readonly name: string;
-  readonly dialect: 'openai-responses' | 'anthropic-messages' | 'gemini';
-  readonly framing?: 'json-array';
+  readonly dialect: 'openai-responses' | 'anthropic-messages' | 'gemini' | 'bedrock';
+  readonly framing?: 'json-array' | 'aws-event-stream';
   path(stream: boolean): string;
   readonly headers: Readonly<Record<string, string>>;
   body(stream: boolean): object;
@@ -84,6 +85,36 @@ function foldResponse(list: readonly Json[]): Said {
   return { text: deltas.join(''), isFinished: list.some(({ type }) => type === 'response.completed' || type === 'response.incomplete') };
 }
 
+/** The events of an AWS event stream; its checksums hold. */
+function awsEvents(raw: Raw): Json[] {
+  const bytes = bytesOf(raw);
+  const list: Json[] = [];
+  for (let at = 0; at < bytes.length;) {
+    const length = bytes.readUInt32BE(at);
+    const message = bytes.subarray(at, at + length);
+    assert.equal(crc32(message.subarray(0, 8)), message.readUInt32BE(8));
+    assert.equal(crc32(message.subarray(0, -4)), message.readUInt32BE(length - 4));
+    const head = message.subarray(12, 12 + message.readUInt32BE(4)).toString('latin1');
+    if (head.includes('exception')) throw new Error('an exception');
+    list.push(JSON.parse(message.subarray(12 + head.length, -4).toString()) as Json);
+    at += length;
+  }
+  return list;
+}
+
+function foldConverse(list: readonly Json[]): Said {
+  const deltas = list.map(({ delta }) => (delta ?? {}) as Json);
+  return {
+    text: deltas.map(({ text, toolUse }) => text ?? toolUse?.input ?? '').join(''),
+    isFinished: list.some(({ stopReason }) => typeof stopReason === 'string'),
+  };
+}
+
+function readConverse({ output, stopReason }: Json): Said {
+  const content = output['message'].content as Json[];
+  return { text: content.map(({ text, toolUse }) => text ?? JSON.stringify(toolUse.input)).join(''), isFinished: stopReason !== null };
+}
+
 const gemini = {
   dialect: 'gemini',
   headers: {},
@@ -122,6 +153,16 @@ const FORMS: readonly Form[] = [
     framing: 'json-array',
     path: (stream) => (stream ? '/v1beta/models/m:streamGenerateContent' : '/v1beta/models/m:generateContent'),
   },
+  {
+    name: 'Converse',
+    dialect: 'bedrock',
+    framing: 'aws-event-stream',
+    path: (stream) => `/model/m/converse${stream ? '-stream' : ''}`,
+    headers: {},
+    body: () => ({ messages: [{ role: 'user', content: [{ text: 'x' }] }] }),
+    readStream: (raw) => foldConverse(awsEvents(raw)),
+    readPlain: readConverse,
+  },
 ];
 
 /** What these say depends on the reader, on the form or on the call. */
@@ -140,6 +181,8 @@ for (const form of FORMS) {
     rawPost(storm.port, form.path(stream), { ...form.headers, 'x-storm-fault': kind }, form.body(stream));
   const isStream = (raw: Raw) => /event-stream/i.test(raw.headers['content-type'] ?? '') || /^\uFEFF?\s*(?:data|event|:)/.test(textOf(raw));
   const read = (raw: Raw, stream: boolean): Said => {
+    // What is no JSON object is an event stream of AWS, whatever its type says.
+    if (form.framing === 'aws-event-stream' && !/^\s*[[{]/.test(textOf(raw).replace(/^\uFEFF/, ''))) return form.readStream(raw);
     if (isStream(raw) && !/^\uFEFF?\s*\{/.test(textOf(raw))) return form.readStream(raw);
     const body = JSON.parse(textOf(raw).replace(/^\uFEFF/, '')) as Json;
     return stream && Array.isArray(body) ? form.readStream(raw) : form.readPlain(body);

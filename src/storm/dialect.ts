@@ -100,6 +100,8 @@ export interface Endpoint {
   /** False for lists and look-ups that no limit or fault applies to. */
   counted: boolean;
   readonly read: (received: Received) => Ask | Failure;
+  /** The shape of its failures, unless a failure has one of its own. */
+  readonly errorShape?: ErrorShape;
 }
 
 /** A failure, ready to be sent. */
@@ -108,6 +110,14 @@ export interface FailureAnswer {
   contentType: string;
   body: string | Buffer;
   headers?: Record<string, string>;
+}
+
+/** What the limits that an answer may show have left. */
+export interface LimitStates {
+  readonly requests?: LimitState | undefined;
+  readonly tokens?: LimitState | undefined;
+  readonly input?: LimitState | undefined;
+  readonly output?: LimitState | undefined;
 }
 
 export interface Dialect {
@@ -127,7 +137,9 @@ export interface Dialect {
   readonly failedEvent?: (failure: Failure, sent: number, first: Readonly<Record<string, unknown>>) => EventText;
   /** The body of a non-streaming response whose generation failed, made from the body of one that did not. */
   readonly failedBody?: (failure: Failure, body: Readonly<Record<string, unknown>>) => Record<string, unknown>;
-  limitHeaders(requests: LimitState | undefined, tokens: LimitState | undefined): Record<string, string>;
+  limitHeaders(states: LimitStates): Record<string, string>;
+  /** Forgets what it keeps between calls. */
+  reset?(): void;
   /** How a refusal by a limit says when to come again. Default: `retry-after` and `retry-after-ms`. */
   readonly waits?: 'seconds' | 'retry-info' | 'none';
   /** True where limits are counted for each model apart. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { speak } from './content.ts';
+import { callsOf, speak } from './content.ts';
 import { isFailure } from './dialect.ts';
 import type { AnswerFacts, Ask, Dialect, Received } from './dialect.ts';
 import { createDialects } from './dialects.ts';
@@ -110,12 +110,11 @@ const said = (ask: Ask) => (ask.prompt === undefined ? [] : speak(ask.prompt, as
 
 const anything = fc.jsonValue({ maxDepth: 4 });
 /** Fields that mean something in one dialect or another, with anything at all in them. */
-const NAMES = [
-  'model', 'messages', 'input', 'contents', 'system', 'tools', 'tool_choice', 'max_tokens', 'stream', 'thinking', 'reasoning',
-  'include', 'text', 'previous_response_id', 'conversation', 'generationConfig', 'toolConfig', 'systemInstruction', 'requests',
-  'content', 'generateContentRequest', 'inferenceConfig', 'additionalModelRequestFields', 'anthropic_version', 'output_config',
-  'stream_options',
-]; // prettier-ignore
+const NAMES = (
+  'model messages input contents system tools tool_choice max_tokens stream thinking reasoning include text previous_response_id ' +
+  'conversation generationConfig toolConfig systemInstruction requests content generateContentRequest inferenceConfig ' +
+  'additionalModelRequestFields anthropic_version output_config stream_options'
+).split(' ');
 const fields = fc.record(Object.fromEntries(NAMES.map((name) => [name, anything])), { requiredKeys: [] });
 
 describe('every dialect', () => {
@@ -154,14 +153,84 @@ describe('every dialect', () => {
         const read = dialect.route(received)!.read(received);
         assert.ok(!isFailure(read), JSON.stringify(read));
         const [choice] = said(read);
-        return choice!.kind === 'tool' ? `${choice!.tool}${choice!.pieces.join('')}` : choice!.kind;
+        const calls = callsOf(choice!).map(({ tool, pieces }) => `${tool}${pieces.join('')}`);
+        return calls.length > 0 ? calls.join(' ') : choice!.kind;
       };
       assert.equal(kindOf('Please help.\ncall f {"a": 1}\nThanks.', false), 'f{"a":1}');
+      assert.equal(kindOf('call f {"a": 1}\ncall g {}\ncall f {"b": 2}', false), 'f{"a":1} f{"b":2}');
       assert.equal(kindOf('call f {"a": 1}', true), 'text');
       assert.equal(kindOf('call g {"a": 1}', false), 'text');
       assert.equal(kindOf('call f {"a": }', false), 'text');
     });
   }
+
+  test("a beginning of the answer is carried on where the last turn is the model's own", () => {
+    const told = 'The storm came';
+    const bodies: readonly [Form, object][] = [
+      [
+        FORMS[0]!,
+        {
+          model: 'm',
+          messages: [
+            { role: 'user', content: 'x' },
+            { role: 'assistant', content: told },
+          ],
+        },
+      ],
+      [
+        FORMS[2]!,
+        {
+          model: 'm',
+          max_tokens: 9,
+          messages: [
+            { role: 'user', content: 'x' },
+            { role: 'assistant', content: told },
+          ],
+        },
+      ],
+      [
+        FORMS[5]!,
+        {
+          contents: [
+            { role: 'user', parts: [{ text: 'x' }] },
+            { role: 'model', parts: [{ text: told }] },
+          ],
+        },
+      ],
+    ];
+    for (const [form, body] of bodies) {
+      const { dialect, received } = receive(form, body);
+      const read = dialect.route(received)!.read(received);
+      assert.ok(!isFailure(read) && read.prompt?.partial === told, form.path);
+    }
+    const { dialect, received } = receive(FORMS[2]!, {
+      model: 'm',
+      max_tokens: 9,
+      messages: [
+        { role: 'user', content: 'x' },
+        { role: 'assistant', content: `${told} ` },
+      ],
+    });
+    const refused = dialect.route(received)!.read(received);
+    assert.ok(isFailure(refused) && /trailing whitespace/.test(refused.message ?? ''));
+  });
+
+  test('models that reason whether asked or not do so', () => {
+    const reasons = (form: Form, body: object) => {
+      const { dialect, received } = receive(form, body);
+      const read = dialect.route(received)!.read(received);
+      return isFailure(read) ? (read.message ?? '') : read.prompt?.reasons;
+    };
+    const gemini = (model: string, more: object = {}) =>
+      reasons({ ...FORMS[5]!, path: `/v1beta/models/${model}:generateContent` }, { ...geminiBody('x', false), ...more });
+    const off = { generationConfig: { thinkingConfig: { thinkingBudget: 0 } } };
+    assert.deepEqual([gemini('gemini-3-pro'), gemini('gemini-2.5-pro'), gemini('gemini-3-pro', off)], [true, false, false]);
+    const turns = geminiBody('x', true);
+    assert.match(String(gemini('gemini-3-pro', turns)), /missing a thought_signature/);
+    const responses = (model: string, more: object = {}) => reasons(FORMS[1]!, { model, input: 'x', ...more });
+    assert.deepEqual([responses('gpt-5-storm'), responses('o3'), responses('gpt-4o')], [true, true, false]);
+    assert.equal(responses('gpt-5-storm', { reasoning: { effort: 'none' } }), false);
+  });
 
   test('paths that no dialect has are refused by the one that they resemble', () => {
     const claimed = ['/v1/messages/x', '/v1/responses/x/y', '/v1beta/x', '/v1/models/m:strange', '/model/x/y', '/openai/deployments/d/x'];

@@ -39,7 +39,7 @@ export interface FaultBehaviour {
   /** Answers with a failure. */
   refuse?(fault: StormFault, scene: Scene): Failure | undefined;
   /** Changes what is said. */
-  content?(choice: Choice, fault: StormFault): Choice;
+  content?(choice: Choice, fault: StormFault, scene: Scene): Choice;
   /** Answers in the other form than was asked. */
   form?: 'plain' | 'stream';
   /** Answers whose program it can change: those of one dialect, or all but streams that are no server-sent events. Default: all. */

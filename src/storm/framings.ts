@@ -23,7 +23,10 @@ export interface Framing {
 export const SSE: Framing = {
   name: 'sse',
   headers: { 'content-type': 'text/event-stream; charset=utf-8', 'cache-control': 'no-cache' },
-  frame: ({ data, name }) => `${name === undefined ? '' : `event: ${name}\n`}data:${data === '' ? '' : ` ${data}`}\n\n`,
+  frame({ data, name }) {
+    const line = data === '' ? 'data:\n\n' : `data: ${data}\n\n`;
+    return name === undefined ? line : `event: ${name}\n${line}`;
+  },
   end: '',
 };
 

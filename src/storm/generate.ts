@@ -28,7 +28,7 @@ export interface Generated {
 /** Generates the answer as the faults that strike leave it. */
 export function generate(ask: Ask, scene: Scene, strikes: readonly Strike[], options: StormOptions): Generated {
   const { timing = {}, seed = 1, name = 'storm' } = options;
-  const choices = toChoices(ask, strikes, options);
+  const choices = toChoices(ask, scene, strikes, options);
   const tokens = countTokens(choices);
   const facts: AnswerFacts = {
     call: scene.call,
@@ -51,12 +51,12 @@ export function generate(ask: Ask, scene: Scene, strikes: readonly Strike[], opt
     : { answer: struck, tokens, sent: () => ask.sent?.(choices, facts) };
 }
 
-function toChoices(ask: Ask, strikes: readonly Strike[], { timing, seed = 1 }: StormOptions): Choice[] {
+function toChoices(ask: Ask, scene: Scene, strikes: readonly Strike[], { timing, seed = 1 }: StormOptions): Choice[] {
   if (ask.prompt === undefined) return [];
   const length = timing?.tokens ?? LENGTH_DEFAULT;
   const choices = speak(ask.prompt, ask.model, seed, (random) => sample(length, random), ask.outputBound);
   return strikes.reduce((said, fault) => {
     const behaviour = FAULT_KINDS[fault.kind];
-    return behaviour.content === undefined ? said : said.map((choice) => behaviour.content?.(choice, fault) ?? choice);
+    return behaviour.content === undefined ? said : said.map((choice) => behaviour.content?.(choice, fault, scene) ?? choice);
   }, choices);
 }

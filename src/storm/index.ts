@@ -27,7 +27,7 @@ export interface Storm {
   url: string;
   port: number;
   stats(): StormStats;
-  /** Forgets what was counted and what was spent of the limits; faults count their calls anew. Running calls go on. */
+  /** Forgets what was counted, what was spent of the limits, and the responses kept; faults count their calls anew. Running calls go on. */
   reset(): void;
   /** Replaces the faults. Throws on an unknown kind. */
   setFaults(faults: readonly StormFault[]): void;
@@ -56,6 +56,7 @@ export async function startStorm(options: StormOptions = {}): Promise<Storm> {
       tally.reset();
       plan.reset();
       accounts.reset();
+      for (const dialect of dialects.all) dialect.reset?.();
     },
     setFaults: (faults: readonly StormFault[]) => plan.set(faults),
   };

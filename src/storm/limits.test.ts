@@ -96,6 +96,17 @@ test('per second, a minute cannot be spent at once', () => {
   assert.equal(account.admit(0, 0)?.waitMs, 1_000);
 });
 
+test('input is limited at admission, output by what was generated', () => {
+  const account = createAccount({ inputTokensPerMinute: 100, outputTokensPerMinute: 60 }, 60_000);
+  assert.equal(account.admit(0, 5000, 100), undefined);
+  assert.deepEqual([account.input(0)?.remaining, account.output(0)?.remaining], [0, 60]);
+  assert.equal(account.admit(0, 1, 1)?.by, 'input');
+  account.release(0, 90);
+  const refused = account.admit(30_000, 1, 1);
+  assert.deepEqual([refused?.by, refused?.waitMs], ['output', 1000]);
+  assert.equal(account.admit(31_000, 1, 1), undefined);
+});
+
 test('concurrency counts what runs', () => {
   const account = createAccount({ concurrency: 1 }, MINUTE);
   account.admit(0, 0);

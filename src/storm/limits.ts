@@ -4,7 +4,7 @@
  */
 import type { StormLimits } from './options.ts';
 
-type LimitName = 'requests' | 'tokens' | 'day' | 'concurrency';
+type LimitName = 'requests' | 'tokens' | 'input' | 'output' | 'day' | 'concurrency';
 
 /** Why a call was refused. `waitMs` is Infinity when it can never pass, and unknown (undefined) for concurrency. */
 export interface Refusal {
@@ -32,11 +32,17 @@ interface Meter {
 
 /** All the limits of one API key. */
 export interface Account {
-  /** Takes one call of `tokens` from every limit, or from none and says why. A call that passed ends with `release`. */
-  admit(now: number, tokens: number): Refusal | undefined;
-  release(): void;
+  /**
+   * Takes one call of `tokens`, of which `input` are input, from every limit, or from none and says why. A call that passed
+   * ends with `release`.
+   */
+  admit(now: number, tokens: number, input?: number): Refusal | undefined;
+  /** `output` is what the call has generated: it is taken from the limit of output, which may then owe. */
+  release(now?: number, output?: number): void;
   requests(now: number): LimitState | undefined;
   tokens(now: number): LimitState | undefined;
+  input(now: number): LimitState | undefined;
+  output(now: number): LimitState | undefined;
 }
 
 /** Makes the limits of one key; `minuteMs` is the length of the minute. */
@@ -46,27 +52,36 @@ export function createAccount(limits: StormLimits, minuteMs: number): Account {
     limit === undefined ? undefined : createMeter(limit, minuteMs, enforce, limits.burst ?? 1);
   const requests = minuteMeter(limits.requestsPerMinute);
   const tokenMeter = minuteMeter(limits.tokensPerMinute);
+  const inputMeter = minuteMeter(limits.inputTokensPerMinute);
+  const outputMeter = minuteMeter(limits.outputTokensPerMinute);
   const day =
     limits.requestsPerDay === undefined
       ? undefined
       : createMeter(limits.requestsPerDay, minuteMs * 1440, enforce === 'sliding' ? 'sliding' : 'bucket', 1);
   let running = 0;
 
-  function refusal(now: number, tokens: number): Refusal | undefined {
+  function refusal(now: number, tokens: number, input: number): Refusal | undefined {
     if (limits.concurrency !== undefined && running >= limits.concurrency) {
       return { by: 'concurrency', limit: limits.concurrency, used: running, requested: 1, waitMs: undefined };
     }
-    const refusals = [refusedBy('requests', requests, now, 1), refusedBy('day', day, now, 1), refusedBy('tokens', tokenMeter, now, tokens)];
+    const refusals = [
+      refusedBy('requests', requests, now, 1),
+      refusedBy('day', day, now, 1),
+      refusedBy('tokens', tokenMeter, now, tokens),
+      refusedBy('input', inputMeter, now, input),
+      refusedBy('output', outputMeter, now, 1),
+    ];
     return refusals.reduce((worst, one) => ((one?.waitMs ?? 0) > (worst?.waitMs ?? 0) ? one : worst));
   }
 
   return {
-    admit(now, tokens) {
-      const refused = refusal(now, tokens);
+    admit(now, tokens, input = 0) {
+      const refused = refusal(now, tokens, input);
       if (refused === undefined) {
         requests?.take(now, 1);
         day?.take(now, 1);
         tokenMeter?.take(now, tokens);
+        inputMeter?.take(now, input);
         running++;
       } else if (limits.countFailures === true) {
         requests?.take(now, 1);
@@ -74,11 +89,14 @@ export function createAccount(limits: StormLimits, minuteMs: number): Account {
       }
       return refused;
     },
-    release() {
+    release(now = 0, output = 0) {
       running--;
+      if (output > 0) outputMeter?.take(now, output);
     },
     requests: (now) => (requests ?? day)?.state(now),
     tokens: (now) => tokenMeter?.state(now),
+    input: (now) => inputMeter?.state(now),
+    output: (now) => outputMeter?.state(now),
   };
 }
 

@@ -8,6 +8,10 @@ export type Spread = number | { min: number; max: number } | { p50: number; p99:
 export interface StormLimits {
   requestsPerMinute?: number;
   tokensPerMinute?: number;
+  /** Input alone, as Anthropic limits it. */
+  inputTokensPerMinute?: number;
+  /** Output as it is generated; what is asked for does not count. A call that took more than was left leaves a debt. */
+  outputTokensPerMinute?: number;
   /** A day is 1,440 of Storm's minutes. */
   requestsPerDay?: number;
   /** Calls that may run at once. */

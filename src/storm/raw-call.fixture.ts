@@ -88,15 +88,19 @@ export function isWhole(raw: Raw): boolean {
   return raw.headers['content-length'] === undefined ? raw.end === 'FIN' : raw.rest.length === Number(raw.headers['content-length']);
 }
 
-/** The body as text, without its content coding. */
-export function textOf({ body, headers }: Raw): string {
+/** The body without its content coding. */
+export function bytesOf({ body, headers }: Raw): Buffer {
   const coding = headers['content-encoding'];
-  if (coding === 'gzip') return gunzipSync(body).toString();
-  if (coding === 'br') return brotliDecompressSync(body).toString();
-  if (coding === 'zstd') return zstdDecompressSync(body).toString();
-  if (coding === 'deflate') return inflateSync(body).toString();
-  if (coding === 'gzip, br') return gunzipSync(brotliDecompressSync(body)).toString();
-  return body.toString();
+  if (coding === 'gzip') return gunzipSync(body);
+  if (coding === 'br') return brotliDecompressSync(body);
+  if (coding === 'zstd') return zstdDecompressSync(body);
+  if (coding === 'deflate') return inflateSync(body);
+  return coding === 'gzip, br' ? gunzipSync(brotliDecompressSync(body)) : body;
+}
+
+/** The same as text. */
+export function textOf(raw: Raw): string {
+  return bytesOf(raw).toString();
 }
 
 /** The data of each event: the algorithm of the HTML standard, 9.2.6, on a whole text. */

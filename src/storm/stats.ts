@@ -100,7 +100,7 @@ function emptyCounts(): Counts {
   return {
     calls: 0,
     names: { model: new Map(), status: new Map(), tag: new Map(), path: new Map(), fault: new Map() },
-    violations: { total: 0, requests: 0, tokens: 0, day: 0, concurrency: 0 },
+    violations: { total: 0, requests: 0, tokens: 0, input: 0, output: 0, day: 0, concurrency: 0 },
     maxRunning: 0,
     aborted: 0,
     aborts: [],

@@ -354,7 +354,7 @@ describe('over sockets, against Storm, which signs thinking for each key', { con
         }
         messages.push(user(`question ${i}`));
         const model = `${Object.keys(providers)[i % 4]!}/m`;
-        const { status, text, blocks, headers } = await askMessages(world, { model, messages, stream, thinking });
+        const { status, text, blocks, headers } = await askMessages(world, { model, max_tokens: 2048, messages, stream, thinking });
         assert.equal(status, 200, text);
         assert.equal(headers.get('x-breakwater-attempts'), '1');
         assert.equal(blocks.some(isThinking), i % 4 !== 3);

@@ -37,10 +37,22 @@ export function createAnthropicDialect({ models, seals, epochMs }: AnthropicPart
     keyOf: anthropicKeyOf,
     failure: toFailureAnswer,
     failureEvent: toFailureEvent,
-    limitHeaders: (requests, tokens) => ({ ...headersOf('requests', requests, epochMs), ...headersOf('tokens', tokens, epochMs) }),
+    limitHeaders: ({ requests, tokens, input, output }) => ({
+      ...headersOf('requests', requests, epochMs),
+      ...headersOf('tokens', tokens ?? together(input, output), epochMs),
+      ...headersOf('input-tokens', input, epochMs),
+      ...headersOf('output-tokens', output, epochMs),
+    }),
     waits: 'seconds',
     requestIdHeader: 'request-id',
   };
+}
+
+/** Limits of input and output as one. */
+function together(input: LimitState | undefined, output: LimitState | undefined): LimitState | undefined {
+  if (input === undefined || output === undefined) return input ?? output;
+  const { limit, remaining, resetMs } = input;
+  return { limit: limit + output.limit, remaining: remaining + output.remaining, resetMs: Math.max(resetMs, output.resetMs) };
 }
 
 function barePath(path: string): string {

@@ -1,6 +1,7 @@
 /** Failures in Anthropic's words: status, type and message per reason. */
 import type { Failure, FailureAnswer } from '../dialect.ts';
 import { toCommonBody } from '../error-shapes.ts';
+import type { Refusal } from '../limits.ts';
 import type { EventText } from '../framings.ts';
 import type { FailureReason } from '../failure-words.ts';
 
@@ -40,9 +41,23 @@ function shape(status: number, type: string, message: string): Shape {
   return { status, type, message };
 }
 
+const PER: Readonly<Record<Refusal['by'], string>> = {
+  requests: 'requests per minute',
+  tokens: 'tokens per minute',
+  input: 'input tokens per minute',
+  output: 'output tokens per minute',
+  day: 'requests per day',
+  concurrency: 'concurrent connections',
+};
+
+function limitMessage({ by, limit }: Refusal): string {
+  return `This request would exceed your organization's rate limit of ${limit.toLocaleString('en-US')} ${PER[by]}.`;
+}
+
 function errorOf(failure: Failure): { readonly status: number; readonly body: string; readonly message: string } {
   const { status, type, message, code } = SHAPES[failure.reason];
-  const words = failure.reason === 'parameter' && failure.param !== undefined ? `${failure.param}: ${message}` : message;
+  const limited = failure.reason === 'rate-limit' && failure.refusal !== undefined ? limitMessage(failure.refusal) : message;
+  const words = failure.reason === 'parameter' && failure.param !== undefined ? `${failure.param}: ${message}` : limited;
   const named = failure.code ?? code;
   const details = named === undefined ? {} : { details: { error_code: named } };
   const error = { type: failure.type ?? type, message: failure.message ?? words, ...details, ...failure.extra };

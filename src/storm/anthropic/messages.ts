@@ -5,6 +5,7 @@ import type { Framing } from '../framings.ts';
 import { countInput, isObject, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
+import { faultInRequest, prefillOf } from './rules.ts';
 import { blocksOf, showsThinking, thinks, verifyThinking } from './thinking.ts';
 import { plainMessage, streamMessage } from './write.ts';
 import type { MessageParts } from './write.ts';
@@ -27,7 +28,7 @@ export function readMessages(received: Received, host: MessagesHost): Ask | Fail
   const { fields } = read;
   const version = host.version === 'header' ? received.headers['anthropic-version'] : fields['anthropic_version'];
   if (typeof version !== 'string') return invalid(`anthropic${host.version === 'header' ? '-' : '_'}version: ${MISSING[host.version]}`);
-  const fault = faultIn(fields, version);
+  const fault = faultInRequest(fields, version);
   if (fault !== undefined) return fault;
   const messages = fields['messages'] as readonly unknown[];
   const owner = { key: host.keyOf(received), model: fields['model'] as string };
@@ -68,43 +69,13 @@ function invalid(message: string): Failure {
   return { reason: 'invalid', message };
 }
 
-function faultIn(fields: Fields, version: string): Failure | undefined {
-  if (wholeNumber(fields['max_tokens']) === undefined) return invalid('max_tokens: Field required');
-  const { messages } = fields;
-  if (!Array.isArray(messages) || messages.length === 0) return invalid('messages: at least one message is required');
-  const roles = messages.map((message) => (isObject(message) ? message['role'] : undefined));
-  const strange = roles.find((role) => role !== 'user' && role !== 'assistant' && role !== 'system');
-  if (strange !== undefined) return invalid(`messages: Unexpected role "${String(strange)}"`);
-  if (roles[0] === 'assistant') return invalid('messages: first message must use the "user" role');
-  if (version >= '2026-10-21' && ['temperature', 'top_p', 'top_k'].some((name) => fields[name] !== undefined)) {
-    return invalid('temperature: Extra inputs are not permitted');
-  }
-  return faultInCalls(messages);
-}
-
-/** Every call has its result in the next message. */
-function faultInCalls(messages: readonly unknown[]): Failure | undefined {
-  for (const [i, message] of messages.entries()) {
-    const calls = blocksOf(message)
-      .filter((block) => block['type'] === 'tool_use')
-      .map((block) => block['id']);
-    const results = new Set(blocksOf(messages[i + 1]).map((block) => block['tool_use_id']));
-    const open = calls.find((id) => !results.has(id));
-    if (open !== undefined) {
-      return invalid(`messages.${i}: \`tool_use\` ids were found without \`tool_result\` blocks immediately after: ${String(open)}`);
-    }
-    if (calls.some((id) => typeof id !== 'string' || !/^[a-zA-Z0-9_-]+$/.test(id))) {
-      return invalid(`messages.${i}.content.0.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'`);
-    }
-  }
-  return undefined;
-}
-
 function toPrompt(fields: Fields, messages: readonly unknown[]): Prompt {
   const prompt: Prompt = { text: lastUserText(messages), choices: 1, reasons: thinks(fields) };
   const { output_config: config } = fields;
   const format = isObject(config) ? config['format'] : undefined;
   if (isObject(format) && format['type'] === 'json_schema') prompt.json = { schema: format['schema'] };
+  const partial = prefillOf(messages);
+  if (partial !== undefined) prompt.partial = partial;
   const { tools } = fields;
   if (Array.isArray(tools)) prompt.offered = tools.filter(isObject).map(({ name }) => String(name));
   prompt.isAfterResult = blocksOf(messages.at(-1)).some(({ type }) => type === 'tool_result');

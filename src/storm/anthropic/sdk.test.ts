@@ -179,4 +179,14 @@ describe('faults', () => {
     assert.equal(headers.get('anthropic-ratelimit-requests-remaining'), '0');
     assert.match(headers.get('request-id')!, /^req_storm/);
   });
+
+  test('input and output have limits of their own', async () => {
+    await using limited = await openStorm({ timing: { tokens: 8 }, limits: { inputTokensPerMinute: 10_000, outputTokensPerMinute: 5 } });
+    const { response } = await clientOf(limited).messages.create(ASKED).withResponse();
+    assert.equal(response.headers.get('anthropic-ratelimit-input-tokens-limit'), '10000');
+    assert.equal(response.headers.get('anthropic-ratelimit-tokens-limit'), '10005');
+    const error = await errorOf(clientOf(limited).messages.create(ASKED));
+    assert.ok(error instanceof Anthropic.RateLimitError && error.message.includes('5 output tokens per minute'));
+    assert.equal(error.headers.get('anthropic-ratelimit-output-tokens-remaining'), '0');
+  });
 });

@@ -1,5 +1,6 @@
 /** Messages and their streams, as Anthropic writes them. */
-import type { Choice, Finish } from '../content.ts';
+import { callsOf } from '../content.ts';
+import type { Choice, Finish, ToolCall } from '../content.ts';
 import type { AnswerFacts, PlainBody, StreamEvent } from '../dialect.ts';
 
 const STOP: Readonly<Record<Finish, string | null>> = {
@@ -81,7 +82,8 @@ function blocksOf(parts: MessageParts, choice: Choice | undefined, facts: Answer
   const blocks = choice.thoughts === undefined ? [] : [thinkingBlock(parts, choice.thoughts, facts)];
   if (choice.kind === 'absent' || choice.kind === 'null') return blocks;
   if (choice.pieces.length === 0 && choice.finish === 'length' && blocks.length > 0) return blocks;
-  return [...blocks, choice.kind === 'tool' ? toolBlock(choice, facts) : textBlock(choice)];
+  if (choice.kind !== 'tool') return [...blocks, textBlock(choice)];
+  return [...blocks, ...callsOf(choice).map((call, at) => toolBlock(call, `toolu_storm${facts.call}${at === 0 ? '' : `_${at}`}`))];
 }
 
 function thinkingBlock({ sign, showsThinking }: MessageParts, thoughts: readonly string[], facts: AnswerFacts): Block {
@@ -103,8 +105,8 @@ function textBlock({ pieces }: Choice): Block {
   };
 }
 
-function toolBlock({ pieces, tool }: Choice, facts: AnswerFacts): Block {
-  const block = { type: 'tool_use', id: `toolu_storm${facts.call}`, name: tool };
+function toolBlock({ pieces, tool }: ToolCall, id: string): Block {
+  const block = { type: 'tool_use', id, name: tool };
   return {
     opening: { ...block, input: {} },
     deltas: pieces.map((piece) => ({ type: 'input_json_delta', partial_json: piece })),

@@ -27,7 +27,7 @@ export function onAzure(dialect: Dialect): Dialect {
     },
     claims: (path) => path.startsWith('/openai/'),
     failure: (failure) => dialect.failure(azureFailure(failure)),
-    limitHeaders: (requests, tokens) => plainNumbers(dialect.limitHeaders(requests, tokens)),
+    limitHeaders: (states) => plainNumbers(dialect.limitHeaders(states)),
     requestIdHeader: 'apim-request-id',
   };
 }

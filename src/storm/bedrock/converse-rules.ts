@@ -12,7 +12,7 @@ export interface Turn {
 }
 
 /** Reads `messages`, or says what is wrong with them. */
-export function readTurns({ messages }: Fields, seals: Seals, owner: SealOwner): readonly Turn[] | Failure {
+export function readTurns({ messages, toolConfig }: Fields, seals: Seals, owner: SealOwner): readonly Turn[] | Failure {
   if (!Array.isArray(messages) || messages.length === 0)
     return invalid("1 validation error detected: Value at 'messages' failed to satisfy constraint: Member must not be empty");
   const turns: Turn[] = [];
@@ -29,7 +29,24 @@ export function readTurns({ messages }: Fields, seals: Seals, owner: SealOwner):
   }
   if (turns[0]?.role !== 'user')
     return invalid('A conversation must start with a user message. Try again with a conversation that starts with a user message.');
-  return faultInTools(turns) ?? faultInReasoning(turns, seals, owner) ?? turns;
+  return faultInText(turns) ?? faultInConfig(toolConfig, turns) ?? faultInTools(turns) ?? faultInReasoning(turns, seals, owner) ?? turns;
+}
+
+function faultInText(turns: readonly Turn[]): Failure | undefined {
+  for (const [index, { blocks }] of turns.entries()) {
+    const at = blocks.findIndex(({ text }) => typeof text === 'string' && text.trim() === '');
+    if (at === -1) continue;
+    return invalid(
+      `The text field in the ContentBlock object at messages.${index}.content.${at} is blank. Add text to the text field, and try again.`,
+    );
+  }
+  return undefined;
+}
+
+function faultInConfig(toolConfig: unknown, turns: readonly Turn[]): Failure | undefined {
+  const usesTools = turns.some(({ blocks }) => blocks.some(({ toolUse, toolResult }) => toolUse !== undefined || toolResult !== undefined));
+  if (!usesTools || toolConfig !== undefined) return undefined;
+  return invalid('The toolConfig field must be defined when using toolUse and toolResult content blocks.');
 }
 
 function idsOf(turn: Turn | undefined, field: 'toolUse' | 'toolResult'): unknown[] {

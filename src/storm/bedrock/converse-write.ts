@@ -1,4 +1,5 @@
 /** Converse's answers, whole and as events. */
+import { callsOf } from '../content.ts';
 import type { Choice, Finish } from '../content.ts';
 import type { AnswerFacts, EventPart, PlainBody, StreamEvent } from '../dialect.ts';
 
@@ -65,9 +66,12 @@ function blocksOf({ sign }: ConverseParts, choice: Choice | undefined, facts: An
   if (choice.kind === 'absent' || choice.kind === 'null') return blocks;
   const text = choice.pieces.join('');
   if (choice.kind === 'tool') {
-    const call = { toolUseId: `tooluse_storm${facts.call}`, name: choice.tool };
-    const deltas = choice.pieces.map((input) => ({ toolUse: { input } }));
-    return [...blocks, { whole: { toolUse: { ...call, input: parsed(text) } }, start: { toolUse: call }, deltas }];
+    const calls = callsOf(choice).map(({ tool, pieces }, at): Block => {
+      const call = { toolUseId: `tooluse_storm${facts.call}${at === 0 ? '' : `_${at}`}`, name: tool };
+      const deltas = pieces.map((input) => ({ toolUse: { input } }));
+      return { whole: { toolUse: { ...call, input: parsed(pieces.join('')) } }, start: { toolUse: call }, deltas };
+    });
+    return [...blocks, ...calls];
   }
   return [...blocks, { whole: { text }, deltas: choice.pieces.map((piece) => ({ text: piece })) }];
 }

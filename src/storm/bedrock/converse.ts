@@ -24,14 +24,15 @@ export function readConverse(received: Received, stream: boolean, { seals, keyOf
   const owner = { key: keyOf(received), model };
   const turns = readTurns(fields, seals, owner);
   if ('reason' in turns) return turns;
+  const settings = objectOf(fields['inferenceConfig']);
   const parts: ConverseParts = { sign: (text, call) => seals.seal('thinking', owner, text, call) };
   return {
     model,
     stream,
     inputTokens: countInput(received, fields),
-    outputBound: wholeNumber(objectOf(fields['inferenceConfig'])['maxTokens']),
+    outputBound: wholeNumber(settings['maxTokens']),
     prompt: toPrompt(fields, turns),
-    fields,
+    fields: { ...settings, ...fields },
     framing: CONVERSE_STREAM,
     plain: (choices, facts) => plainConverse(parts, choices[0], facts),
     events: (choices, facts) => converseEvents(parts, choices[0], facts),

@@ -70,6 +70,7 @@ test('a tool is called, and its result continues the conversation', async () => 
     tools: [{ toolSpec: { name: 'weather', inputSchema: { json: { type: 'object', properties: { city: { type: 'string' } } } } } }],
     toolChoice: { any: {} },
   };
+  const offered = { tools: toolConfig.tools };
   const { output, stopReason } = await client.send(new ConverseCommand({ ...ASKED, toolConfig }));
   const call = output!.message!.content![0]!.toolUse!;
   assert.deepEqual([stopReason, call.name], ['tool_use', 'weather']);
@@ -78,8 +79,12 @@ test('a tool is called, and its result continues the conversation', async () => 
   assert.deepEqual(JSON.parse(json), call.input);
   const result: ContentBlock = { toolResult: { toolUseId: call.toolUseId, content: [{ text: 'calm' }] } };
   const messages: Message[] = [...ASKED.messages!, output!.message!, { role: 'user', content: [result] }];
-  assert.equal((await client.send(new ConverseCommand({ ...ASKED, messages }))).stopReason, 'end_turn');
-  const open = await errorOf(client.send(new ConverseCommand({ ...ASKED, messages: [...messages.slice(0, 2), ASKED.messages![0]!] })));
+  assert.equal((await client.send(new ConverseCommand({ ...ASKED, messages, toolConfig: offered }))).stopReason, 'end_turn');
+  const bare = await errorOf(client.send(new ConverseCommand({ ...ASKED, messages })));
+  assert.match(bare.message, /toolConfig field must be defined/);
+  const open = await errorOf(
+    client.send(new ConverseCommand({ ...ASKED, toolConfig: offered, messages: [...messages.slice(0, 2), ASKED.messages![0]!] })),
+  );
   assert.deepEqual([open.name, /Expected toolResult blocks/.test(open.message)], ['ValidationException', true]);
 });
 

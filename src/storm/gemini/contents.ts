@@ -20,9 +20,27 @@ export function readContents(fields: Fields): readonly Content[] | Failure {
     const parts = isObject(content) ? listField(content, 'parts').filter(isObject).map(camelFields) : [];
     if (role !== 'user' && role !== 'model' && role !== 'function') return invalid('Please use a valid role: user, model.');
     if (parts.length === 0) return invalid(`* GenerateContentRequest.contents[${index}].parts: contents.parts must not be empty.\n`);
+    const unstructured = faultInStructs(parts, index);
+    if (unstructured !== undefined) return unstructured;
     contents.push({ role, parts });
   }
   return faultInCalls(contents) ?? contents;
+}
+
+/** Arguments and responses are objects. */
+function faultInStructs(parts: readonly Fields[], index: number): Failure | undefined {
+  for (const [at, { functionCall: call, functionResponse: response }] of parts.entries()) {
+    const [place, value] = isObject(call)
+      ? ['function_call.args', call['args'] ?? {}]
+      : isObject(response)
+        ? ['function_response.response', response['response']]
+        : ['', {}];
+    if (isObject(value)) continue;
+    return invalid(
+      `Invalid value at 'contents[${index}].parts[${at}].${String(place)}' (type.googleapis.com/google.protobuf.Struct), ${JSON.stringify(value)}`,
+    );
+  }
+  return undefined;
 }
 
 const callsOf = ({ parts }: Content) => parts.filter(({ functionCall }) => isObject(functionCall));
@@ -76,9 +94,13 @@ function unsigned(name: string, position: number): string {
   return `Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and missing thought_signature may lead to degraded model performance. Additional data, function call \`default_api:${name}\` , position ${position}. Please refer to https://ai.google.dev/gemini-api/docs/thought-signatures for more details.`;
 }
 
+/** The text of a turn. */
+export function textOf({ parts }: Content): string {
+  return parts.map(({ text }) => (typeof text === 'string' ? text : '')).join('');
+}
+
 /** The text of the last turn of the user that holds any. */
 export function lastUserText(contents: readonly Content[]): string {
-  const textOf = ({ parts }: Content) => parts.map(({ text }) => (typeof text === 'string' ? text : '')).join('');
   const content = contents.findLast((one) => one.role === 'user' && textOf(one) !== '');
   return content === undefined ? '' : textOf(content);
 }

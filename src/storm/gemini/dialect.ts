@@ -18,9 +18,15 @@ export function geminiKeyOf({ headers, query }: Received): string {
   return new URLSearchParams(query).get('key') ?? '';
 }
 
-/** Reads each request with the model that its path names. */
-function withModel(model: string, { label, counted, read }: Endpoint): Endpoint {
-  return { label, counted, read: (received) => read({ ...received, model }) };
+/** Reads each request with the model that its path names. `isArray`: its errors are in an array. */
+export function withModel(model: string, endpoint: Endpoint, isArray: boolean): Endpoint {
+  const named: Endpoint = { ...endpoint, read: (received) => endpoint.read({ ...received, model }) };
+  return isArray ? { ...named, errorShape: 'array' } : named;
+}
+
+/** Whether a response is a JSON array: a stream without `alt=sse`. Its errors are in an array, too. */
+export function isArrayStream(verb: string | undefined, { query }: Received): boolean {
+  return verb === 'streamGenerateContent' && new URLSearchParams(query).get('alt') !== 'sse';
 }
 
 /** The endpoints by their method, as the Gemini API and Vertex have them. */
@@ -55,7 +61,7 @@ export function createGeminiDialect(models: readonly string[], seals: Seals): Di
       if (model === '') return undefined;
       const endpoint = verb === undefined ? single : methods.get(verb);
       const isRead = method === (verb === undefined ? 'GET' : 'POST');
-      return endpoint === undefined || !isRead ? undefined : withModel(decodePart(model), endpoint);
+      return endpoint === undefined || !isRead ? undefined : withModel(decodePart(model), endpoint, isArrayStream(verb, received));
     },
     claims,
     keyOf: geminiKeyOf,

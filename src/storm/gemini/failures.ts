@@ -60,6 +60,8 @@ interface Quota {
 const QUOTAS: Readonly<Record<Refusal['by'], Quota>> = {
   requests: { metric: 'generate_content_free_tier_requests', id: 'GenerateRequestsPerMinutePerProjectPerModel-FreeTier' },
   tokens: { metric: 'generate_content_free_tier_input_token_count', id: 'GenerateContentInputTokensPerModelPerMinute-FreeTier' },
+  input: { metric: 'generate_content_free_tier_input_token_count', id: 'GenerateContentInputTokensPerModelPerMinute-FreeTier' },
+  output: { metric: 'generate_content_output_token_count', id: 'GenerateContentOutputTokensPerModelPerMinute' },
   day: { metric: 'generate_content_free_tier_requests', id: 'GenerateRequestsPerDayPerProjectPerModel-FreeTier' },
   concurrency: { metric: 'generate_content_concurrent_requests', id: 'GenerateConcurrentRequestsPerProjectPerModel' },
 };

@@ -74,12 +74,13 @@ const GENERATION = [
 /** A field that generateContent does not know. `fields` have their names in lowerCamelCase. */
 export function unknownField(fields: Fields): Failure | undefined {
   const top = Object.keys(fields).find((name) => !REQUEST.includes(name));
-  if (top !== undefined) return unknown(top);
+  if (top !== undefined) return unknownName(top);
   const inside = Object.keys(objectField(fields, 'generationConfig')).find((name) => !GENERATION.includes(name));
-  return inside === undefined ? undefined : unknown(inside, 'generation_config');
+  return inside === undefined ? undefined : unknownName(inside, 'generation_config');
 }
 
-function unknown(name: string, place?: string): Failure {
+/** The refusal of a name that the API does not know, at a place in the request. */
+export function unknownName(name: string, place?: string): Failure {
   const description = `Invalid JSON payload received. Unknown name "${name}"${place === undefined ? '' : ` at '${place}'`}: Cannot find field.`;
   const violation = place === undefined ? { description } : { field: place, description };
   const details = [{ '@type': 'type.googleapis.com/google.rpc.BadRequest', fieldViolations: [violation] }];

@@ -5,9 +5,10 @@ import { JSON_ARRAY, SSE_CRLF } from '../framings.ts';
 import { countInput, isObject, listAsk, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import type { Seals } from '../seals.ts';
-import { faultInSignatures, lastUserText, readContents } from './contents.ts';
+import { faultInSignatures, lastUserText, readContents, textOf } from './contents.ts';
 import type { Content } from './contents.ts';
 import { camelFields, listField, objectField, unknownField } from './fields.ts';
+import { declarationsOf, faultInTools } from './tools.ts';
 import { plainContent, streamContent } from './write.ts';
 import type { CandidateParts } from './write.ts';
 
@@ -18,28 +19,33 @@ export interface GeminiParts {
 
 const CANDIDATES_MAX = 8;
 
+/** Models that think whether asked or not, and demand their signatures back. */
+const THINKS_UNASKED = /^gemini-(?:[3-9]|\d\d)/;
+
 /** Reads a request for content. `stream` is what its path says. */
 export function readGenerate(received: Received, stream: boolean, { seals, keyOf }: GeminiParts): Ask | Failure {
   const read = readFields(received);
   if ('reason' in read) return read;
   const fields = camelFields(read.fields);
   const model = received.model ?? '';
-  const contents = unknownField(fields) ?? readContents(fields);
+  const contents = unknownField(fields) ?? faultInTools(fields) ?? readContents(fields);
   if ('reason' in contents) return contents;
   const config = objectField(fields, 'generationConfig');
   const thinking = objectField(config, 'thinkingConfig');
-  const thinks = config['thinkingConfig'] !== undefined && thinking['thinkingBudget'] !== 0;
+  const thinks = config['thinkingConfig'] === undefined ? THINKS_UNASKED.test(model) : thinking['thinkingBudget'] !== 0;
   const owner = { key: keyOf(received), model };
   const fault = faultInSignatures(contents, thinks, seals, owner);
   if (fault !== undefined) return fault;
-  const parts: CandidateParts = { seals, owner, signs: thinks, showsThoughts: thinking['includeThoughts'] === true };
+  const calling = objectField(objectField(fields, 'toolConfig'), 'functionCallingConfig');
+  const streamsArguments = calling['streamFunctionCallArguments'] === true;
+  const parts: CandidateParts = { seals, owner, signs: thinks, showsThoughts: thinking['includeThoughts'] === true, streamsArguments };
   return {
     model,
     stream,
     inputTokens: countInput(received, fields),
     outputBound: wholeNumber(config['maxOutputTokens']),
     prompt: toPrompt(fields, config, contents, thinks),
-    fields,
+    fields: { ...config, ...fields },
     framing: stream && new URLSearchParams(received.query).get('alt') !== 'sse' ? JSON_ARRAY : SSE_CRLF,
     plain: (choices, facts) => plainContent(parts, choices, facts),
     events: (choices, facts) => streamContent(parts, choices, facts),
@@ -63,20 +69,13 @@ function toPrompt(fields: Fields, config: Fields, contents: readonly Content[], 
   const prompt: Prompt = { text: lastUserText(contents), choices, reasons: thinks };
   const schema = config['responseJsonSchema'] ?? config['_responseJsonSchema'] ?? config['responseSchema'];
   if (config['responseMimeType'] === 'application/json') prompt.json = { schema };
-  prompt.offered = declarationsOf(fields).map(({ name }) => String(name));
+  prompt.offered = declarationsOf(fields).map(({ declaration }) => String(declaration['name']));
+  const last = contents.at(-1);
+  if (last?.role === 'model' && last.parts.every(({ text }) => typeof text === 'string')) prompt.partial = textOf(last);
   prompt.isAfterResult = contents.at(-1)?.parts.some(({ functionResponse }) => functionResponse !== undefined) === true;
   const tool = calledTool(fields);
   if (tool !== undefined) prompt.tool = tool;
   return prompt;
-}
-
-function declarationsOf(fields: Fields): Fields[] {
-  return listField(fields, 'tools')
-    .filter(isObject)
-    .flatMap((tool) => listField(camelFields(tool), 'functionDeclarations'))
-    .filter(isObject)
-    .map(camelFields)
-    .filter(({ name }) => typeof name === 'string');
 }
 
 /** With mode ANY a function is called: the first of those allowed. */
@@ -84,7 +83,8 @@ function calledTool(fields: Fields): { name: string; parameters: unknown } | und
   const calling = objectField(objectField(fields, 'toolConfig'), 'functionCallingConfig');
   if (calling['mode'] !== 'ANY') return undefined;
   const allowed = listField(calling, 'allowedFunctionNames');
-  const found = declarationsOf(fields).find(({ name }) => allowed.length === 0 || allowed.includes(name));
+  const declared = declarationsOf(fields).map(({ declaration }) => declaration);
+  const found = declared.find(({ name }) => allowed.length === 0 || allowed.includes(name));
   if (found === undefined) return undefined;
   return { name: String(found['name']), parameters: found['parametersJsonSchema'] ?? found['parameters'] };
 }

@@ -266,6 +266,8 @@ describe('faults', () => {
     for (const fault of ['cut-3', 'no-done', 'malformed-3']) {
       await errorOf(post(path, body, { 'x-storm-fault': fault }).then((response) => response.json()));
     }
+    const refused = await post(path, body, { 'x-storm-fault': '503' });
+    assert.equal(((await refused.json()) as { error: { status: string } }[])[0]!.error.status, 'UNAVAILABLE', 'so are refusals');
     for (const fault of ['comments', 'crlf', 'event-lines', 'bom']) {
       const chunks = (await (await post(path, body, { 'x-storm-fault': fault })).json()) as unknown[];
       assert.equal(chunks.length, 9, 'faults of server-sent events leave it as it is');

@@ -1,7 +1,9 @@
 /** Candidates, whole and in chunks, as Gemini writes them. */
-import type { Choice, Finish } from '../content.ts';
+import { callsOf } from '../content.ts';
+import type { Choice, Finish, ToolCall } from '../content.ts';
 import type { AnswerFacts, PlainBody, StreamEvent, Usage } from '../dialect.ts';
 import type { SealOwner, Seals } from '../seals.ts';
+import { partialCall } from './partial-arguments.ts';
 
 const FINISH: Readonly<Record<Finish, string | undefined>> = {
   stop: 'STOP',
@@ -18,6 +20,8 @@ export interface CandidateParts {
   readonly signs: boolean;
   /** `includeThoughts`: a summary of the thoughts is shown. */
   readonly showsThoughts: boolean;
+  /** `streamFunctionCallArguments`: a stream gives a call's arguments one by one. */
+  readonly streamsArguments: boolean;
 }
 
 type Part = Readonly<Record<string, unknown>>;
@@ -61,13 +65,16 @@ function candidate(parts: CandidateParts, choice: Choice, index: number, facts: 
 }
 
 function wholeParts(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
-  if (choice.kind === 'tool') return [functionCall(parts, choice, index, facts)];
+  if (choice.kind === 'tool') return functionCalls(parts, choice, index, facts);
   if (choice.kind === 'null' || choice.kind === 'absent' || (choice.pieces.length === 0 && choice.finish === 'length')) return [];
   return [{ text: choice.pieces.join(''), ...signature(parts, index, facts) }];
 }
 
 function contentParts(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
-  if (choice.kind === 'tool') return [functionCall(parts, choice, index, facts)];
+  if (choice.kind === 'tool') {
+    const calls = functionCalls(parts, choice, index, facts);
+    return parts.streamsArguments ? calls.flatMap(inParts) : calls;
+  }
   return choice.pieces.map((text) => ({ text }));
 }
 
@@ -89,9 +96,19 @@ function endOf(choice: Choice): Part {
   };
 }
 
-function functionCall(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): Part {
-  const id = parts.signs ? { id: parts.seals.idOf(facts.call * 16 + index).slice(0, 8) } : {};
-  return { functionCall: { ...id, name: choice.tool, args: parsed(choice.pieces.join('')) }, ...signature(parts, index, facts) };
+function inParts({ functionCall, ...signed }: Part): readonly Part[] {
+  const { args, ...call } = functionCall as Part;
+  return partialCall(call, args, signed);
+}
+
+/** Of several calls the first is signed. */
+function functionCalls(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
+  const code = parts.seals.idOf(facts.call * 16 + index);
+  return callsOf(choice).map(({ tool, pieces }: ToolCall, at) => {
+    const id = parts.signs ? { id: `${code.slice(0, 8)}${at === 0 ? '' : at}` } : {};
+    const sign = at === 0 ? signature(parts, index, facts) : {};
+    return { functionCall: { ...id, name: tool, args: parsed(pieces.join('')) }, ...sign };
+  });
 }
 
 function signature({ seals, owner, signs }: CandidateParts, index: number, facts: AnswerFacts): Part {

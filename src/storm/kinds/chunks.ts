@@ -189,8 +189,8 @@ export const CHUNKS: Family<ChunkKind> = {
       const put = (text: string) => text.replace('{', field);
       const at = answer.steps.findIndex((step) => step.do === 'send');
       const step = answer.steps[at];
-      if (step?.do !== 'send' || !String(step.bytes).includes('{"')) return answer;
-      const bytes = put(String(step.bytes));
+      if (step?.do !== 'send' || typeof step.bytes !== 'string' || !step.bytes.includes('{"')) return answer;
+      const bytes = put(step.bytes);
       const steps = answer.steps.with(at, { ...step, bytes });
       if (answer.streamed) return { ...answer, steps };
       return { ...answer, headers: { ...answer.headers, 'content-length': String(Buffer.byteLength(bytes)) }, steps };

@@ -101,7 +101,7 @@ export const ENDS: Family<EndKind> = {
     about: 'another content event after [DONE]',
     on: 'stream',
     harm: 'none',
-    elsewhere: { gemini: 'doubt', 'json-array': 'after' },
+    elsewhere: { gemini: 'doubt', bedrock: 'doubt', 'json-array': 'after' },
     answer: afterTheEnd,
   },
   'done-twice': {

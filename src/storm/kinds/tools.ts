@@ -5,7 +5,7 @@ import { toPieces } from '../content.ts';
 import type { Choice } from '../content.ts';
 import { choicesOf, patternOf, readEvent, toEvent, withBody, withChoices } from '../event-edits.ts';
 import type { Chunk } from '../event-edits.ts';
-import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
+import type { Family, FaultBehaviour, Scene } from '../fault-behaviour.ts';
 import type { ToolKind } from '../fault-names.ts';
 import type { StormFault } from '../options.ts';
 
@@ -22,7 +22,15 @@ interface ToolCall {
 /** A call where none was asked for. The fault may name the tool (`param`) and its arguments (`message`, as JSON). */
 function asTool(choice: Choice, { param, message }: Pick<StormFault, 'param' | 'message'> = {}): Choice {
   if (choice.kind === 'tool') return choice;
-  return { kind: 'tool', tool: param ?? 'get_weather', pieces: toPieces(message ?? ARGUMENTS), finish: 'tool' };
+  const call: Choice = { kind: 'tool', tool: param ?? 'get_weather', pieces: toPieces(message ?? ARGUMENTS), finish: 'tool' };
+  return choice.thoughts === undefined ? call : { ...call, thoughts: choice.thoughts };
+}
+
+/** Two calls, in dialects whose events the fault does not shape itself. */
+function asTwo(choice: Choice, fault: StormFault, { dialect }: Scene): Choice {
+  const one = asTool(choice, fault);
+  if (dialect.name === 'openai-chat') return one;
+  return { ...one, others: [{ tool: one.tool ?? '', pieces: one.pieces }] };
 }
 
 const TOOL = { on: 'both', harm: 'none', content: asTool } as const;
@@ -126,10 +134,7 @@ function interleaved(call: ToolCall): Chunk[] {
 }
 
 /** Where a stream breaks in the middle of a call's arguments. */
-function brokenCall(
-  about: string,
-  rest: (answer: Answer, at: number, scene: Parameters<NonNullable<FaultBehaviour['answer']>>[2]) => Answer,
-): FaultBehaviour {
+function brokenCall(about: string, rest: (answer: Answer, at: number, scene: Scene) => Answer): FaultBehaviour {
   return {
     ...TOOL,
     about: `${about} inside the arguments, after ARG of their pieces`,
@@ -176,19 +181,25 @@ export const TOOLS: Family<ToolKind> = {
       ...call.pieces.map((piece) => calls(fragment(piece))),
     ],
   })),
-  'tool-two': shaped(
-    'two calls, one after the other',
-    (call) => ({
-      deltas: [
-        { ...ROLE, ...calls(opening(call)) },
-        ...call.pieces.map((piece) => calls(fragment(piece))),
-        calls(opening(second(call), 1)),
-        ...call.pieces.map((piece) => calls(fragment(piece, 1))),
-      ],
-    }),
-    withSecond,
-  ),
-  'tool-interleaved': shaped('two calls, their fragments by turns', (call) => ({ deltas: interleaved(call) }), withSecond),
+  'tool-two': {
+    ...shaped(
+      'two calls, one after the other',
+      (call) => ({
+        deltas: [
+          { ...ROLE, ...calls(opening(call)) },
+          ...call.pieces.map((piece) => calls(fragment(piece))),
+          calls(opening(second(call), 1)),
+          ...call.pieces.map((piece) => calls(fragment(piece, 1))),
+        ],
+      }),
+      withSecond,
+    ),
+    content: asTwo,
+  },
+  'tool-interleaved': {
+    ...shaped('two calls, their fragments by turns', (call) => ({ deltas: interleaved(call) }), withSecond),
+    content: asTwo,
+  },
   'tool-index-missing': shaped('fragments without an index', (call) => ({
     deltas: [
       { ...ROLE, ...calls({ id: call.id, type: 'function', function: { name: call.name, arguments: '' } }) },

@@ -1,4 +1,5 @@
 /** `POST /v1/chat/completions`. */
+import { callsOf } from '../content.ts';
 import type { Choice, Finish, Prompt } from '../content.ts';
 import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
 import { countChoices, countInput, isObject, readFields, wantsUsage, wholeNumber } from '../request.ts';
@@ -98,11 +99,17 @@ function plainMessage(choice: Choice, index: number, facts: AnswerFacts): Record
     annotations: [],
   };
   if (choice.kind !== 'tool') return message;
-  return { ...message, tool_calls: [{ id: callId(facts, index), type: 'function', function: { name: choice.tool, arguments: text } }] };
+  const calls = callsOf(choice).map(({ tool, pieces }, at) => ({
+    id: callId(facts, index, at),
+    type: 'function',
+    function: { name: tool, arguments: pieces.join('') },
+  }));
+  return { ...message, tool_calls: calls };
 }
 
-function callId(facts: AnswerFacts, index: number): string {
-  return `call_storm${facts.call}_${index}`;
+/** The id of a call; `at` counts the calls of a choice. */
+function callId(facts: AnswerFacts, index: number, at = 0): string {
+  return `call_storm${facts.call}_${index}${at === 0 ? '' : `_${at}`}`;
 }
 
 function streamAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts, withUsage: boolean): StreamEvent[] {
@@ -125,6 +132,12 @@ function choiceEvents(events: StreamEvent[], choice: Choice, start: string, end:
   events.push({ part: 'preamble', data: start + opening(choice, id) + go });
   const [before, after] = wrapping(choice);
   for (const piece of choice.pieces) events.push({ part: 'content', data: start + before + JSON.stringify(piece) + after + go });
+  for (const [at, call] of (choice.others ?? []).entries()) {
+    const one = (fields: string) => `${start}{"tool_calls":[{"index":${at + 1},${fields}}]}${go}`;
+    const name = JSON.stringify(call.tool);
+    events.push({ part: 'content', data: one(`"id":"${id}_${at + 1}","type":"function","function":{"name":${name},"arguments":""}`) });
+    for (const piece of call.pieces) events.push({ part: 'content', data: one(`"function":{"arguments":${JSON.stringify(piece)}}`) });
+  }
   const finish = choice.reason ?? FINISH[choice.finish];
   if (finish !== null) events.push({ part: 'finish', data: `${start}{},"logprobs":null,"finish_reason":${JSON.stringify(finish)}}${end}` });
 }

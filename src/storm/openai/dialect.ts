@@ -47,7 +47,7 @@ export const OPENAI_HOUSE: Pick<Dialect, 'keyOf' | 'failure' | 'limitHeaders' | 
     return typeof apiKey === 'string' ? apiKey : '';
   },
   failure: toFailureAnswer,
-  limitHeaders: (requests, tokens) => ({ ...headersOf('requests', requests), ...headersOf('tokens', tokens) }),
+  limitHeaders: ({ requests, tokens }) => ({ ...headersOf('requests', requests), ...headersOf('tokens', tokens) }),
   requestIdHeader: 'x-request-id',
 };
 

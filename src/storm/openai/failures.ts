@@ -73,6 +73,8 @@ function shape(status: number, type: string, code: string | null, text: string):
 const PER = {
   requests: 'requests per min (RPM)',
   tokens: 'tokens per min (TPM)',
+  input: 'input tokens per min (ITPM)',
+  output: 'output tokens per min (OTPM)',
   day: 'requests per day (RPD)',
   concurrency: 'concurrent requests',
 };

@@ -43,7 +43,7 @@ export function readCreate(received: Received, { seals, store, keyOf }: Response
       if (fields['store'] === false) return;
       const response = wholeResponse(fields, parts, choices[0], facts);
       const id = responseId(seals.idOf(facts.call));
-      store.put({ id, key: owner.key, response, input: input.own, conversation: input.all });
+      store.put({ id, key: owner.key, response, input: input.own, conversation: input.all, bytes: received.body.length });
     },
   };
 }
@@ -90,10 +90,20 @@ function faultInFields(fields: Fields): Failure | undefined {
     return { reason: 'invalid', param: unknown, code: 'unknown_parameter', message: `Unknown parameter: '${unknown}'.` };
   }
   if (fields['background'] === true) return { reason: 'parameter', param: 'background' };
-  const { conversation } = fields;
+  const { conversation, text, tool_choice: choice } = fields;
+  const format = isObject(text) ? text['format'] : undefined;
+  if (isObject(format) && format['type'] === 'json_schema') {
+    const missing = typeof format['name'] !== 'string' ? 'name' : !isObject(format['schema']) ? 'schema' : undefined;
+    if (missing !== undefined) return missingParameter(`text.format.${missing}`);
+  }
+  if (isObject(choice) && choice['type'] === 'function' && typeof choice['name'] !== 'string') return missingParameter('tool_choice.name');
   if (conversation === undefined || conversation === null) return undefined;
   const id = isObject(conversation) ? conversation['id'] : conversation;
   return { reason: 'invalid', status: 404, param: 'conversation', message: `Conversation with id '${String(id)}' not found.` };
+}
+
+function missingParameter(param: string): Failure {
+  return { reason: 'invalid', param, code: 'missing_required_parameter', message: `Missing required parameter: '${param}'.` };
 }
 
 /** Earlier turns are billed as input, too. */
@@ -115,8 +125,12 @@ function toPrompt(fields: Fields, items: readonly Item[], tools: readonly Callab
   return prompt;
 }
 
-function reasons({ reasoning, include }: Fields): boolean {
+/** Models that reason whether asked or not. */
+const REASONS_UNASKED = /^(?:gpt-[5-9]|o[1-9])/;
+
+function reasons({ model, reasoning, include }: Fields): boolean {
   if (isObject(reasoning)) return reasoning['effort'] !== 'none';
+  if (REASONS_UNASKED.test(String(model))) return true;
   return Array.isArray(include) && include.includes('reasoning.encrypted_content');
 }
 

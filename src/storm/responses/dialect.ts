@@ -41,6 +41,7 @@ export function createResponsesDialect(seals: Seals): Dialect {
     },
     claims: (path) => barePath(path).startsWith('/responses'),
     failureEvent: (failure, sent) => (failure.shape === undefined ? errorEvent(failure, sent) : toFailureEvent(failure)),
+    reset: () => parts.store.clear(),
     failedEvent,
     failedBody: failedResponse,
   };

@@ -1,5 +1,6 @@
 /** Output items, each as it opens, as it grows and as it ends: a stream and a whole response are made of the same. */
-import type { Choice } from '../content.ts';
+import { callsOf } from '../content.ts';
+import type { Choice, ToolCall } from '../content.ts';
 import type { AnswerFacts, EventPart } from '../dialect.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 import type { CallableTool } from './tools.ts';
@@ -39,7 +40,11 @@ export function outputItems(parts: OutputParts, choice: Choice | undefined, fact
   if (choice.kind === 'absent' || choice.kind === 'null') return items;
   // Cut inside its reasoning, a response has no message.
   if (choice.thoughts !== undefined && choice.finish === 'length' && choice.pieces.length === 0) return items;
-  return [...items, choice.kind === 'tool' ? callItem(parts, choice, facts) : messageItem(parts, choice, facts)];
+  if (choice.kind !== 'tool') return [...items, messageItem(parts, choice, facts)];
+  return [
+    ...items,
+    ...callsOf(choice).map((call, at) => callItem(parts, call, statusOf(choice), `${parts.seals.idOf(facts.call)}${at === 0 ? '' : at}`)),
+  ];
 }
 
 const PADDING = 'xxxxxxxxxxxxxxxx';
@@ -92,27 +97,27 @@ function messageItem(parts: OutputParts, choice: Choice, facts: AnswerFacts): Ou
   };
 }
 
-function callItem(parts: OutputParts, choice: Choice, facts: AnswerFacts): OutputItem {
-  const tool = parts.tools.find(({ name }) => name === choice.tool);
+/** `code` makes the ids of the call its own. */
+function callItem(parts: OutputParts, { tool: name, pieces }: ToolCall, status: string, code: string): OutputItem {
+  const tool = parts.tools.find((one) => one.name === name);
   const isCustom = tool?.isCustom === true;
-  const code = parts.seals.idOf(facts.call);
   const id = `${isCustom ? 'ctc' : 'fc'}_${code}`;
   const field = isCustom ? 'input' : 'arguments';
-  const text = choice.pieces.join('');
+  const text = pieces.join('');
   const call = {
     id,
     type: isCustom ? 'custom_tool_call' : 'function_call',
-    call_id: `call_${code.slice(0, 24)}`,
-    name: choice.tool,
+    call_id: `call_${code.slice(-24)}`,
+    name,
     ...(tool?.namespace === undefined ? {} : { namespace: tool.namespace }),
   };
   const event = isCustom ? 'response.custom_tool_call_input' : 'response.function_call_arguments';
   const place = { item_id: id };
   return {
-    whole: { ...call, status: statusOf(choice), [field]: text },
+    whole: { ...call, status, [field]: text },
     opening: { ...call, status: 'in_progress', [field]: '' },
     events: [
-      ...choice.pieces.map((piece) => delta(parts, `${event}.delta`, piece, place)),
+      ...pieces.map((piece) => delta(parts, `${event}.delta`, piece, place)),
       { part: 'finish', type: `${event}.done`, fields: { ...place, [field]: text } },
     ],
   };

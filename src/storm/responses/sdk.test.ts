@@ -261,6 +261,14 @@ describe('stored responses', () => {
     assert.equal((await errorOf(client.responses.retrieve(unkept.id))).status, 404);
   });
 
+  test('a reset forgets them', async () => {
+    await using other = await openStorm();
+    const client = clientOf(other);
+    const { id } = await client.responses.create({ model: MODEL, input: 'x' });
+    other.reset();
+    assert.equal((await errorOf(client.responses.retrieve(id)))['status'], 404);
+  });
+
   test('a response that was cut or failed is not kept', async () => {
     for (const fault of ['cut-2', 'error-failed-2']) {
       const [created] = await collect(firstOf(clientOf(storm, fault)));

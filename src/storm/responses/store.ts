@@ -11,26 +11,32 @@ export interface StoredResponse {
   readonly input: readonly Item[];
   /** Everything before its output: earlier turns and its own input. */
   readonly conversation: readonly Item[];
+  /** Size of its request, for the bound of the store. */
+  readonly bytes: number;
 }
 
 export interface ResponseStore {
   put(stored: StoredResponse): void;
   get(key: string, id: string): StoredResponse | undefined;
   delete(key: string, id: string): boolean;
+  clear(): void;
   /** An output item of a kept response. */
   item(key: string, id: string): Item | undefined;
 }
 
-/** Responses kept; beyond it the oldest is forgotten. */
+/** Responses kept, and the bytes of their requests; beyond either the oldest are forgotten. */
 const RESPONSES_MAX = 1000;
+const BYTES_MAX = 64 * 1024 * 1024;
 
 /** Makes an empty store. */
 export function createResponseStore(): ResponseStore {
   const responses = new Map<string, StoredResponse>();
   const items = new Map<string, { readonly key: string; readonly item: Item }>();
 
+  let bytes = 0;
+
   function forget(stored: StoredResponse): void {
-    responses.delete(stored.id);
+    if (responses.delete(stored.id)) bytes -= stored.bytes;
     for (const { id } of outputOf(stored)) items.delete(String(id));
   }
 
@@ -41,16 +47,26 @@ export function createResponseStore(): ResponseStore {
 
   return {
     put(stored) {
+      const same = responses.get(stored.id);
+      if (same !== undefined) forget(same);
       responses.set(stored.id, stored);
+      bytes += stored.bytes;
       for (const item of outputOf(stored)) items.set(String(item['id']), { key: stored.key, item });
-      const oldest = responses.size > RESPONSES_MAX ? responses.values().next().value : undefined;
-      if (oldest !== undefined) forget(oldest);
+      for (const oldest of responses.values()) {
+        if (responses.size <= RESPONSES_MAX && bytes <= BYTES_MAX) break;
+        forget(oldest);
+      }
     },
     get,
     delete(key, id) {
       const stored = get(key, id);
       if (stored !== undefined) forget(stored);
       return stored !== undefined;
+    },
+    clear() {
+      responses.clear();
+      items.clear();
+      bytes = 0;
     },
     item(key, id) {
       const found = items.get(id);

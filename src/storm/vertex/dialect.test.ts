@@ -49,3 +49,27 @@ test('Gemini and Claude answer under project and location, to a bearer token', a
   const { byPath } = storm.stats();
   assert.equal(byPath['/v1/projects/{p}/locations/{l}/publishers/anthropic/models/{model}:rawPredict'], 1);
 });
+
+test('the arguments of a call are streamed one by one where that is asked for', async () => {
+  await using storm = await openStorm();
+  const body = {
+    contents: [{ role: 'user', parts: [{ text: 'call f {"city": "Tromsø harbour", "days": 3, "deep": {"on": [true, null]}}' }] }],
+    tools: [{ functionDeclarations: [{ name: 'f' }] }],
+    toolConfig: { functionCallingConfig: { streamFunctionCallArguments: true } },
+  };
+  const path = `${PROJECT}/google/models/g:streamGenerateContent?alt=sse`;
+  const response = await fetch(`http://127.0.0.1:${storm.port}${path}`, { method: 'POST', body: JSON.stringify(body) });
+  const calls = readSse(await response.text()).flatMap(({ data }) => {
+    const chunk = JSON.parse(data) as { candidates: { content: { parts: { functionCall?: Record<string, unknown> }[] } }[] };
+    return chunk.candidates[0]!.content.parts.flatMap(({ functionCall }) => (functionCall === undefined ? [] : [functionCall]));
+  });
+  assert.deepEqual([calls[0], calls.at(-1)], [{ name: 'f', willContinue: true }, {}]);
+  const partial = calls.flatMap((call) => (call['partialArgs'] ?? []) as Record<string, unknown>[]);
+  const text = partial.filter(({ jsonPath }) => jsonPath === '$.city').map(({ stringValue }) => stringValue);
+  assert.deepEqual([text.join(''), text.at(-1)], ['Tromsø harbour', '']);
+  assert.deepEqual(partial.slice(-3), [
+    { jsonPath: '$.days', numberValue: 3 },
+    { jsonPath: '$.deep.on[0]', boolValue: true },
+    { jsonPath: '$.deep.on[1]', nullValue: 'NULL_VALUE' },
+  ]);
+});

@@ -4,7 +4,7 @@ import { readCount, readMessages } from '../anthropic/messages.ts';
 import type { MessagesHost } from '../anthropic/messages.ts';
 import type { Dialect, Endpoint, Failure, FailureAnswer } from '../dialect.ts';
 import type { FailureReason } from '../failure-words.ts';
-import { geminiKeyOf, methodEndpoints } from '../gemini/dialect.ts';
+import { geminiKeyOf, isArrayStream, methodEndpoints, withModel } from '../gemini/dialect.ts';
 import { toFailureAnswer as toGoogleFailure } from '../gemini/failures.ts';
 import { decodePart } from '../request.ts';
 
@@ -51,12 +51,13 @@ export function createVertexDialects(gemini: Dialect, anthropic: Dialect, seals:
   const common = { keyOf: geminiKeyOf, claims: () => false, limitHeaders: () => ({}), waits: 'none', limitsPerModel: true } as const;
 
   function routeOf(publisher: string, endpoints: ReadonlyMap<string, Endpoint>): Dialect['route'] {
-    return ({ method, path }) => {
+    return (received) => {
+      const { method, path } = received;
       const [, of, model = '', verb = ''] = PATH.exec(path) ?? [];
       if (method !== 'POST' || of !== publisher) return undefined;
       if (model === 'count-tokens') return count;
       const endpoint = endpoints.get(verb);
-      return endpoint && { ...endpoint, read: (received) => endpoint.read({ ...received, model: decodePart(model) }) };
+      return endpoint && withModel(decodePart(model), endpoint, isArrayStream(verb, received));
     };
   }
 
