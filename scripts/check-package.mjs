@@ -28,7 +28,7 @@ function build() {
   run(root, 'node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json', '--outDir', join(folder, 'dist'));
   run(root, 'scripts/build-dashboard.mjs', join(folder, 'dist', 'dashboard'));
   for (const name of ['package.json', ...manifest().files]) {
-    if (name !== 'dist' && existsSync(join(root, name))) cpSync(join(root, name), join(folder, name));
+    if (name !== 'dist' && existsSync(join(root, name))) cpSync(join(root, name), join(folder, name), { recursive: true });
   }
   symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'), 'junction');
 }

@@ -40,11 +40,11 @@ import type { Snapshot } from '../telemetry/snapshot.ts';
 import { LocalTransport } from '../transport/local/local-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createUndiciTransport } from '../transport/undici-transport.ts';
-import { createClients } from './clients.ts';
+import { clientLimits, makeClients } from './client-limits.ts';
 import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
 import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
-import { sharedAccounts, type ClientConfig, type Config } from './config/index.ts';
+import { sharedAccounts, type type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { createJobs } from './create-jobs.ts';
 import { KeyCheck } from './key-check.ts';
@@ -395,13 +395,4 @@ class RunningGateway implements Gateway {
     this.#engine.admission.pump(true);
     return states.length > 0;
   }
-}
-
-function makeClients(config: Config, limits: LimitRegistry): Clients {
-  return createClients(config, (client) => clientLimits(client, limits));
-}
-
-function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Resource[] {
-  const scope = `client ${client.name}`;
-  return limits.make(scope, scope, client.limits, 'client');
 }

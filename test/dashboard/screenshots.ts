@@ -99,7 +99,8 @@ async function shoot(opened: Browser, name: string, scene: Scene): Promise<void>
   const north = await startStorm({ name: 'north', models: ['writer-large'], seed: 7, ...scene.north });
   const south = await startStorm({ name: 'south', models: ['writer-small'], seed: 8, ...scene.south });
   const gateway = await startWatched(configOf(north.url, south.url, scene));
-  const { page, close } = await openPage(opened, gateway.url, scene.page);
+  const tab = await openPage(opened, gateway.url, scene.page);
+  const { page } = tab;
   await page.getByLabel('Admin key').fill('operator-key-1');
   await page.keyboard.press('Enter');
   const stopping = new AbortController();
@@ -111,7 +112,7 @@ async function shoot(opened: Browser, name: string, scene: Scene): Promise<void>
   process.stdout.write(`${name}\n`);
   stopping.abort();
   await asked;
-  await close();
+  await tab.close();
   await gateway.close();
   await north.close();
   await south.close();
