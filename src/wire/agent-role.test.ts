@@ -11,6 +11,7 @@ const CASES: readonly [Record<string, string>, ClientProgram | null, AgentRole |
   [{ 'x-claude-1p-request-class': 'auxiliary' }, 'claude-code', 'auxiliary'],
   [{ 'x-claude-code-request-class': 'compaction', 'x-claude-code-agent-id': 'a1' }, 'claude-code', 'compaction'],
   [{ 'x-claude-code-agent-id': 'a1' }, 'claude-code', 'subagent'],
+  [{ 'x-claude-1p-request-class': 'blocking-subagent' }, 'claude-code', 'subagent'],
   [{ 'x-claude-code-request-class': 'constructor' }, 'claude-code', null],
   [{ 'x-openai-subagent': 'review' }, 'codex', 'subagent'],
   [{ 'x-openai-subagent': 'compact' }, 'codex', 'compaction'],

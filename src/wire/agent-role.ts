@@ -38,6 +38,8 @@ const ROLES: ReadonlySet<string> = new Set(AGENT_ROLES);
 export function agentRoleOf(request: HasHeaders, program: ClientProgram | null, hasSession: boolean): AgentRole | null {
   const given = request.header(CLASS_HEADERS[0]) ?? (hasSession ? request.header(CLASS_HEADERS[1]) : undefined);
   if (given !== undefined && ROLES.has(given)) return given as AgentRole;
+  // Such as blocking-subagent.
+  if (given?.endsWith('-subagent') === true) return 'subagent';
   if (!hasSession) return null;
   const kind = request.header(CODEX_KIND);
   if (kind !== undefined && kind !== '') return kind === 'compact' ? 'compaction' : 'subagent';
