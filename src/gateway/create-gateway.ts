@@ -31,6 +31,7 @@ import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route.ts';
 import { loadLanguageScores } from '../pipeline/continuation-languages.ts';
 import { RunningList } from '../pipeline/running-list.ts';
+import { LargeConversions } from '../pipeline/conversion/large-conversions.ts';
 import { StalledReaders } from '../pipeline/stalled-readers.ts';
 import { SchemaCheck } from '../pipeline/schema/schema-check.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
@@ -44,7 +45,7 @@ import { clientLimits, makeClients } from './client-limits.ts';
 import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
 import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
-import { sharedAccounts, type type Config } from './config/index.ts';
+import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { createJobs } from './create-jobs.ts';
 import { KeyCheck } from './key-check.ts';
@@ -103,6 +104,7 @@ class RunningGateway implements Gateway {
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: Engine;
   readonly #keyCheck: KeyCheck;
+  readonly #conversions = new LargeConversions();
   readonly #transport: LocalTransport;
   #config: Config;
   #routes: Routes;
@@ -190,6 +192,7 @@ class RunningGateway implements Gateway {
   async abandon(): Promise<void> {
     this.#keyCheck.close();
     await this.#engine.schemas.close();
+    await this.#conversions.close();
     await this.#transport.close();
     await this.#store.close();
   }
@@ -211,10 +214,12 @@ class RunningGateway implements Gateway {
     const { model } = request.facts;
     if (model.length > MODEL_LENGTH_MAX) return this.#refuse(request, sink, longModel());
     const holder = holderOf(request.client);
-    let route = this.#routes.find(model, holder, this.#lists.known);
-    if (route === null) {
-      route = await this.#findLater(model, holder);
-      // Much may have happened while the providers were asked for their lists.
+    const known = this.#routes.find(model, holder, this.#lists.known);
+    const route = known ?? (await this.#findLater(model, holder));
+    const conversion = route === null ? null : this.#conversions.prepare(request, route);
+    if (conversion !== null) await conversion;
+    // Much may have happened while the providers were asked for their lists, or the request was converted.
+    if (known === null || conversion !== null) {
       if (this.#draining) return this.#refuse(request, sink, shuttingDown());
       if (request.caller.hasLeft) return sink.abort();
     }
@@ -349,6 +354,7 @@ class RunningGateway implements Gateway {
     this.#keyCheck.close();
     this.#saved.stop();
     await this.#engine.schemas.close();
+    await this.#conversions.close();
     await this.#transport.close();
     await this.#store.close();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });

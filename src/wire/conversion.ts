@@ -10,7 +10,7 @@ import { ConvertedStreamReader, convertResponse, nothingLeft } from './converted
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
 import { scanObject } from './json-scan.ts';
 import type { Fields } from './loose-values.ts';
-import type { ModelTool, WriteOptions } from './model.ts';
+import type { DialectName, ModelTool, WriteOptions } from './model.ts';
 import type { RequestBody } from './request-body.ts';
 
 /** What a target speaks, and what is known of its model. */
@@ -56,23 +56,31 @@ const known = new WeakMap<RequestBody, Map<string, ConvertedRequest>>();
 
 /** Made once for a request and each key. */
 export const convertRequest: RequestConverter = (from, body, stream, target) => {
-  let made = known.get(body);
-  if (made === undefined) known.set(body, (made = new Map()));
-  let converted = made.get(target.key);
-  if (converted === undefined) made.set(target.key, (converted = convert(from, body, stream, target)));
+  let converted = known.get(body)?.get(target.key);
+  if (converted === undefined) rememberConversion(body, target.key, (converted = convert(from, body, stream, target)));
   return converted;
 };
 
-const convert: RequestConverter = (from, body, stream, { dialect, can }) => {
-  const codec = CODECS[from.name];
-  const text = asBuffer(body.bytes).toString();
+/** A conversion that was made elsewhere, of a request of this body. */
+export function rememberConversion(body: RequestBody, key: string, converted: ConvertedRequest): void {
+  let made = known.get(body);
+  if (made === undefined) known.set(body, (made = new Map()));
+  made.set(key, converted);
+}
+
+const convert: RequestConverter = (from, body, stream, { dialect, can }) => convertBytes(from.name, body.bytes, stream, dialect, can);
+
+/** Converts the bytes of a request that was decoded before. */
+export function convertBytes(from: DialectName, bytes: Uint8Array, stream: boolean, to: Dialect, can: TargetAbilities): ConvertedRequest {
+  const codec = CODECS[from];
+  const text = asBuffer(bytes).toString();
   const request = codec.parseRequest(text, stream);
-  const encoded = CODECS[dialect.name].writeRequest(request, { model: '-', askUsage: false, apply: (fields) => fields }, can);
+  const encoded = CODECS[to.name].writeRequest(request, { model: '-', askUsage: false, apply: (fields) => fields }, can);
   if (!encoded.ok) return encoded;
-  const decoded = dialect.request.decode('chat', encoded.body, scanObject(encoded.body), { model: '-', stream });
+  const decoded = to.request.decode('chat', encoded.body, scanObject(encoded.body), { model: '-', stream });
   if (!decoded.ok) return { ok: false, field: decoded.param ?? '', message: decoded.message };
   return { ok: true, body: decoded.body, dropped: encoded.dropped, tools: request.tools, echo: codec.echo?.(text) ?? {} };
-};
+}
 
 /** The responses to one request that was converted. */
 export class ResponseConversion {

@@ -1,0 +1,74 @@
+/** Large requests between the dialects, which are converted in a thread of their own. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { TestContext } from 'node:test';
+import { systemClock } from '../../src/gateway/system-clock.ts';
+import { createSimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
+import { askBy, CALLERS } from './dialect-callers.ts';
+import type { CallerName } from './dialect-callers.ts';
+import { TEXT, wholeAnswer, WIRES } from './dialect-wires.ts';
+import { startGateway } from './harness.ts';
+import type { TestGateway } from './harness.ts';
+
+const IMAGE = 'iVBORw0K'.repeat(400_000);
+
+async function start(t: TestContext, target: CallerName): Promise<{ gateway: TestGateway; upstream: SimulatedUpstream }> {
+  const upstream = createSimulatedUpstream(systemClock, () => wholeAnswer(WIRES[target], false));
+  const baseUrl = target === 'openai' ? 'http://a/v1' : 'http://a';
+  const gateway = await startGateway(
+    { providers: { a: { protocol: target, baseUrl, apiKey: 'sk-a' } }, models: { fast: ['a/m'] } },
+    { transport: upstream },
+  );
+  t.after(() => gateway.close());
+  return { gateway, upstream };
+}
+
+function imageFor(caller: CallerName): object {
+  return caller === 'openai'
+    ? { type: 'image_url', image_url: { url: `data:image/png;base64,${IMAGE}` } }
+    : { type: 'image', source: { type: 'base64', media_type: 'image/png', data: IMAGE } };
+}
+
+for (const caller of CALLERS) {
+  const target = caller === 'openai' ? 'anthropic' : 'openai';
+  describe(`a request of some megabytes of a caller that speaks ${caller}`, () => {
+    const messages = [{ role: 'user', content: [imageFor(caller), { type: 'text', text: 'What is this?' }] }];
+
+    it(`arrives whole at a target that speaks ${target}, and what is dropped is named`, async (t) => {
+      const { gateway, upstream } = await start(t, target);
+      const extra = caller === 'openai' ? { seed: 1 } : { top_k: 1 };
+      const all = await Promise.all(
+        [0, 1, 2].map(() => askBy(caller, gateway.url, fetch, { stream: false, body: { messages, ...extra } })),
+      );
+      for (const heard of all) {
+        assert.equal(heard.error, null, heard.raw);
+        assert.equal(heard.text, TEXT);
+        assert.equal(heard.headers.get('x-breakwater-dropped'), Object.keys(extra)[0]!);
+      }
+      assert.equal(upstream.calls.length, 3);
+      for (const { body } of upstream.calls) {
+        assert.ok(body.includes(IMAGE));
+        assert.ok(body.includes('What is this?'));
+        assert.equal((JSON.parse(body) as { model: string }).model, 'm');
+      }
+    });
+
+    it('is refused where the target has no place for a field', async (t) => {
+      const { gateway, upstream } = await start(t, target);
+      const extra = caller === 'openai' ? { n: 2 } : { container: 'c' };
+      const { error } = await askBy(caller, gateway.url, fetch, { stream: false, body: { messages, ...extra } });
+      assert.equal(error?.status, 400);
+      assert.match(error.message, new RegExp(`'${Object.keys(extra)[0]!}' can't be carried`));
+      assert.equal(upstream.calls.length, 0);
+    });
+
+    it('gets an answer when the gateway closes meanwhile', async (t) => {
+      const { gateway } = await start(t, target);
+      const asked = askBy(caller, 'http://breakwater', gateway.fetch, { stream: false, body: { messages } });
+      await gateway.gateway.close();
+      const { error, text } = await asked;
+      assert.ok(text === TEXT || error?.status === 503, String(error?.message));
+    });
+  });
+}
