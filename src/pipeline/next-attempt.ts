@@ -40,7 +40,7 @@ function hasStandIn({ shared, tiers, source }: RequestRun, now: Instant): boolea
  */
 export function askRepairedBeside(run: RequestRun, group: Group): AdmissionResult | Promise<AdmissionResult> | null {
   const { mendedFor } = run;
-  if (mendedFor === null || run.attemptsLeft <= 0 || run.tried.isDead(mendedFor)) return null;
+  if (mendedFor === null || run.attemptsLeft <= 0 || run.tried.isDead(mendedFor) || run.tried.isGuess(mendedFor)) return null;
   if (group.silent.length !== 1 || group.silent[0]!.options.target.state.name === mendedFor.state.name) return null;
   return askMended(run, mendedFor, run.engine.clock.now());
 }

@@ -123,6 +123,11 @@ export class TriedTargets {
     tried.trial = trial;
   }
 
+  /** The repair that is to be tried next is a guess: the error named nothing. */
+  isGuess(target: RouteTarget): boolean {
+    return this.#find(target)?.trial?.isNamed === false;
+  }
+
   /** The trial that has ended with this attempt; null: there is none, or the attempt was sent before it. */
   endTrial(target: RouteTarget, attempt: number): RepairTrial | null {
     const tried = this.#find(target);
