@@ -79,8 +79,8 @@ export class ProviderLists {
     const endpoint = endpointOf(provider.protocol);
     const url = new URL(provider.baseUrl);
     const path = endpoint.modelsPath(url.pathname.replace(/\/+$/, ''));
-    const own = [...Object.entries(provider.headers).flat(), 'accept', 'application/json', 'accept-encoding', 'identity'];
-    const headers = [...own, ...endpoint.defaultHeaders, ...auth];
+    const own = Object.entries(provider.headers).flat();
+    const headers = [...own, 'accept', 'application/json', 'accept-encoding', 'identity', ...endpoint.defaultHeaders, ...auth];
     return new Promise((resolve) => {
       const chunks: Uint8Array[] = [];
       let bytes = 0;
