@@ -52,6 +52,8 @@ export interface Resource {
   earliestAfter?(now: Instant, ahead: Need, need: Need): Instant;
   /** What it allows in all, in its own unit, and what of that is there now; absent: nothing is kept free of it. */
   readonly limit?: number;
+  /** The most that can be there at once, where that may be less than the limit. Absent: the limit. */
+  readonly capacity?: number;
   available?(now: Instant): number;
   /** What is taken comes back all at once, a window later. */
   readonly isWindow?: true;

@@ -23,7 +23,9 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
     onAttempts({ begun, ended }: AttemptListeners) {
       const stops = [
         events.on('attempt', ({ requestId }) => begun(requestId)),
-        events.on('attempt_end', ({ requestId, verdict }) => ended(requestId, verdict === 'success' || verdict === 'reject')),
+        events.on('attempt_end', ({ requestId, verdict, status, message }) =>
+          ended(requestId, { isGood: verdict === 'success' || verdict === 'reject', status, message }),
+        ),
       ];
       return () => stops.forEach((stop) => stop());
     },

@@ -17,10 +17,16 @@ export interface JobSettings extends JobLimits {
   readonly retentionMs: number;
 }
 
+export interface AttemptEnd {
+  /** Its response is the one that goes to the caller. */
+  readonly isGood: boolean;
+  readonly status: number | null;
+  readonly message: string | null;
+}
+
 export interface AttemptListeners {
   readonly begun: (requestId: string) => void;
-  /** `isGood`: its response is the one that goes to the caller. */
-  readonly ended: (requestId: string, isGood: boolean) => void;
+  readonly ended: (requestId: string, end: AttemptEnd) => void;
 }
 
 export interface JobHost {

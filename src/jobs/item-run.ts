@@ -6,13 +6,16 @@ import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job
 import { modelNamesIn } from '../wire/model-names.ts';
 import { requestKindOf } from './kinds.ts';
 import { decodeItem } from './decode-item.ts';
-import type { JobClient, JobHost } from './host.ts';
+import type { FailingItems } from './failing-items.ts';
+import type { AttemptEnd, JobClient, JobHost } from './host.ts';
 import { ItemSink } from './item-sink.ts';
 import { judgeRound } from './judge-round.ts';
 import { saved } from './saved.ts';
 
 /** The longest that one round may take, in milliseconds. */
 const ROUND_MAX_MS = 3_600_000;
+
+const INTERNAL_ERROR = 500;
 
 /** A success so long before a round began shows that its model works, in milliseconds. */
 const WITNESS_MS = 30_000;
@@ -22,6 +25,7 @@ export interface Lane {
   job: OpenJob;
   /** When one of its items last succeeded. */
   succeededAt: Instant;
+  readonly failing: FailingItems;
   /** The job expires at this instant. */
   endsAt: Instant;
 }
@@ -44,6 +48,8 @@ export class ItemRun {
   #isSaving = false;
   /** Nothing new is to be begun for it. */
   #isUnwanted = false;
+  /** Why it is given up; null: it is not. */
+  #blame: string | null = null;
   #isLost = false;
   /** The round counts; false: the runner gave the place up before the request was sent. */
   #wasWithdrawn = false;
@@ -79,8 +85,14 @@ export class ItemRun {
     this.#calls++;
   }
 
-  callEnded(isGood: boolean): void {
+  callEnded({ isGood, status, message }: AttemptEnd): void {
     this.#calls--;
+    const { n } = this.item;
+    if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, this.#host.clock.now(), this.#lane.succeededAt)) {
+      this.#blame = `the provider answered with status ${status} again and again (${message ?? ''}), while other requests to the model succeeded`;
+      queueMicrotask(() => this.sink.leave());
+      return;
+    }
     // The engine is in the middle of it.
     if (this.#isUnwanted && !isGood) queueMicrotask(() => this.withdraw());
   }
@@ -90,6 +102,7 @@ export class ItemRun {
     const refused = await this.#ask();
     if (refused !== null) return this.#complete(refused);
     if (this.#isLost) return false;
+    if (this.#blame !== null && this.sink.status === 0) return this.#complete(refusal('all_targets_failed', this.#blame));
     const { clock, random } = this.#host;
     const now = clock.now();
     const { strikes, rounds } = this.item;
@@ -155,13 +168,15 @@ export class ItemRun {
       this.#isSaving = false;
     }
     if (isOurs) return;
+    // Another process took this one for dead, and runs the item now.
     this.#isLost = true;
-    throw new BreakwaterError('store_unavailable', 'another instance runs this request now');
+    this.sink.leave();
   }
 
   async #complete(result: ItemResult): Promise<boolean> {
     const outcome = await saved(this.#host, this.#isClosed, () => this.#host.store.completeItem(this.key, result));
     this.isDone = outcome !== undefined;
+    this.#lane.failing.forget(this.item.n);
     return outcome === 'last';
   }
 }

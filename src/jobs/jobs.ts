@@ -27,7 +27,7 @@ export class Jobs {
 
   /** Goes on with what an earlier process has left. */
   start(): void {
-    this.#runner.wake();
+    this.#runner.start();
   }
 
   /** Starts nothing new. Resolves when nothing runs any more. */

@@ -7,6 +7,7 @@
  */
 import type { Instant, Timer } from '../core/clock.ts';
 import type { Identity, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
+import { FailingItems } from './failing-items.ts';
 import type { JobHost } from './host.ts';
 import { ItemRun, type Lane } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
@@ -14,6 +15,8 @@ import type { JobKind } from './kinds.ts';
 /** How often it looks, in milliseconds: with open jobs, and without. */
 const BEAT_MS = 3_000;
 const IDLE_BEAT_MS = 300_000;
+/** After the start of the gateway, in milliseconds. */
+const START_MS = 300;
 /** A runner that was silent for longer is dead, in milliseconds. */
 const SILENCE_MAX_MS = 15_000;
 /** Items of one lane that wait at least, and of all lanes at most. */
@@ -69,6 +72,11 @@ export class JobRunner {
     this.#host = host;
     this.#kinds = kinds;
     this.#identity = identity;
+  }
+
+  /** Looks for what an earlier process has left, once the gateway had time to begin. */
+  start(): void {
+    this.#timer ??= this.#host.clock.schedule(START_MS, () => this.wake());
   }
 
   /** Something has changed: looks at once. */
@@ -237,7 +245,20 @@ export class JobRunner {
     let lane = this.#lanes.get(key);
     if (lane === undefined) {
       const runs = new Set<ItemRun>();
-      lane = { key, job, model, runs, running: 0, isLeasing: false, hasMore: true, timer: null, isEnding, succeededAt: -Infinity, endsAt };
+      lane = {
+        key,
+        job,
+        model,
+        runs,
+        running: 0,
+        isLeasing: false,
+        hasMore: true,
+        timer: null,
+        isEnding,
+        succeededAt: -Infinity,
+        endsAt,
+        failing: new FailingItems(),
+      };
       this.#lanes.set(key, lane);
     }
     lane.job = job;
@@ -298,7 +319,7 @@ export class JobRunner {
     this.#byRequest.set(run.requestId, run);
     this.#stopListening ??= this.#host.onAttempts({
       begun: (id) => this.#byRequest.get(id)?.callBegan(),
-      ended: (id, isGood) => this.#byRequest.get(id)?.callEnded(isGood),
+      ended: (id, end) => this.#byRequest.get(id)?.callEnded(end),
     });
     this.#items++;
     this.#bodyBytes += item.body.byteLength;

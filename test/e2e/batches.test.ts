@@ -278,6 +278,15 @@ test('a request that always fails while others succeed is given up with its last
   assert.deepEqual([errors[0]!.custom_id, errors[0]!.response!.status_code], ['poison', 500]);
 });
 
+test('also as one of a few, under the usual policy', { timeout: 120_000 }, async (t) => {
+  const { create, ended, results, provider } = await stage(t, (prompt) => (prompt === 'poison' ? { status: 500 } : undefined));
+  const done = await ended((await create(jsonLines(chatLine('a'), chatLine('poison'), chatLine('b')))).id);
+  assert.deepEqual([done.status, done.request_counts], ['completed', { total: 3, completed: 2, failed: 1 }]);
+  const [error] = (await results(done)).errors;
+  assert.deepEqual([error!.custom_id, error!.response === null || error!.response.status_code === 500], ['poison', true]);
+  assert.ok(provider.calls.get('poison')! >= 6 && provider.calls.get('poison')! <= 16, `${provider.calls.get('poison')} calls`);
+});
+
 test('one that hangs does not hold up the others, and ends', { timeout: 120_000 }, async (t) => {
   const policy: Policy = { maxAttempts: 1, timeouts: { headers: '500ms', firstContent: '500ms' } };
   const { create, ended, results } = await stage(t, (prompt) => (prompt === 'hangs' ? { hang: true } : undefined), policy);

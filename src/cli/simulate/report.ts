@@ -1,5 +1,5 @@
 /** The figures as a page for people: one column for each scenario. */
-import { PRIORITIES } from '../../core/request.ts';
+import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import { count, money, share, time } from './figures-text.ts';
 import type { Quantiles, ScenarioFigures, TargetFigures } from './scenario.ts';
 import { verdictOf } from './verdict.ts';
@@ -14,7 +14,7 @@ export function renderReport(scenarios: readonly ScenarioFigures[], notes: reado
     ['time, first arrival to last end', ({ durationMs }) => time(durationMs)],
     ['cost', ({ costUsd }) => (costUsd === null ? '-' : money(costUsd))],
     null,
-    ...PRIORITIES.flatMap((priority) => priorityRows(priority, scenarios)),
+    ...SCHEDULING_CLASSES.flatMap((priority) => priorityRows(priority, scenarios)),
     ...targetsOf(scenarios).flatMap((target) => targetRows(target)),
     ...errorRows(scenarios),
   ];
@@ -23,7 +23,7 @@ export function renderReport(scenarios: readonly ScenarioFigures[], notes: reado
   return `${verdict.join('')}\n${table(rows, scenarios)}\nwait, first content and whole answer are p50 / p95 / p99\n${told}`;
 }
 
-function priorityRows(priority: (typeof PRIORITIES)[number], scenarios: readonly ScenarioFigures[]): (Row | null)[] {
+function priorityRows(priority: (typeof SCHEDULING_CLASSES)[number], scenarios: readonly ScenarioFigures[]): (Row | null)[] {
   if (scenarios.every(({ byPriority }) => byPriority[priority].requests === 0)) return [];
   const of = ({ byPriority }: ScenarioFigures) => byPriority[priority];
   return [

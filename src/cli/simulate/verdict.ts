@@ -1,5 +1,5 @@
 /** The report in a few sentences: who waits, for what, and who is not served. */
-import { PRIORITIES } from '../../core/request.ts';
+import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import { share, time } from './figures-text.ts';
 import type { PriorityFigures, ScenarioFigures } from './scenario.ts';
 
@@ -9,7 +9,7 @@ const SUCCESS_MIN = 0.99;
 
 /** One sentence for each thing that somebody should know of the scenario. */
 export function verdictOf(figures: ScenarioFigures): string[] {
-  const sentences = PRIORITIES.flatMap((priority) => {
+  const sentences = SCHEDULING_CLASSES.flatMap((priority) => {
     const of = figures.byPriority[priority];
     return of.requests === 0 ? [] : [...waitSentence(priority, of), ...lossSentence(priority, of)];
   });
@@ -21,7 +21,7 @@ export function verdictOf(figures: ScenarioFigures): string[] {
 
 /** Requests that never came to have a priority, as for a model that the config does not know. */
 function strangerSentence({ requests, byPriority, errors }: ScenarioFigures): string[] {
-  const known = PRIORITIES.map((priority) => byPriority[priority]);
+  const known = SCHEDULING_CLASSES.map((priority) => byPriority[priority]);
   const strangers = requests - known.reduce((sum, of) => sum + of.requests, 0);
   if (strangers <= 0) return [];
   const left = Object.entries(errors).map(
@@ -32,7 +32,8 @@ function strangerSentence({ requests, byPriority, errors }: ScenarioFigures): st
 }
 
 function waitSentence(priority: string, { waitMs, bottlenecks }: PriorityFigures): string[] {
-  if (waitMs === null || waitMs.p95 < WAIT_MS_MIN) return [];
+  // Jobs wait by design.
+  if (waitMs === null || waitMs.p95 < WAIT_MS_MIN || priority === 'job') return [];
   const waits = `\`${priority}\` waits ${time(waitMs.p95)} at p95`;
   if (bottlenecks.length === 0) return [waits];
   return [`${waits}: ${bottlenecks.join(' and ')} ${bottlenecks.length === 1 ? 'is the bottleneck' : 'are the bottlenecks'}`];

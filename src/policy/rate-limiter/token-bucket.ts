@@ -65,6 +65,7 @@ export class TokenBucket implements Resource {
   readonly id: string;
   readonly kind: ResourceKind;
   #limit: number;
+  #capacity: number;
   #epsilon: number;
   readonly #measure: LimitMeasure;
   readonly windowMs: number;
@@ -74,26 +75,27 @@ export class TokenBucket implements Resource {
     this.id = options.id;
     this.kind = options.kind;
     this.#limit = options.limit;
+    this.#capacity = capacityOf(options.limit, options.burst);
     this.#epsilon = epsilonOf(options.limit);
     this.#measure = options.measure;
     this.windowMs = options.windowMs;
-    this.#level = new LaggedLevel(
-      capacityOf(options.limit, options.burst),
-      options.limit / options.windowMs,
-      guardMs(options.windowMs),
-      now,
-    );
+    this.#level = new LaggedLevel(this.#capacity, options.limit / options.windowMs, guardMs(options.windowMs), now);
   }
 
   get limit(): number {
     return this.#limit;
   }
 
+  get capacity(): number {
+    return this.#capacity;
+  }
+
   /** From now on: what was taken stays taken, and those who wait for it wait for the new limit. */
   setLimit(now: Instant, limit: number, burst: number): void {
     this.#limit = limit;
     this.#epsilon = epsilonOf(limit);
-    this.#level.configure(now, capacityOf(limit, burst), limit / this.windowMs);
+    this.#capacity = capacityOf(limit, burst);
+    this.#level.configure(now, this.#capacity, limit / this.windowMs);
   }
 
   earliest(now: Instant, need: Need): Instant {

@@ -19,7 +19,7 @@ import type { Entry, Flow, Line, LineAccounts, Queue, Spot, Traffic } from './la
 import { cameFirst, chooseFirst, LineClass, orderOf } from './line-class.ts';
 import { Pace } from './pace.ts';
 import { timeWithSide } from './session-accounts.ts';
-import { flowBesideStock, JOBS_SPARE, PRESSING_MS, SEEN_MS, stockOf } from './stock.ts';
+import { flowBesideStock, JOBS_SPARE, PRESSING_MS, roomOf, SEEN_MS, stockOf } from './stock.ts';
 import { Supply } from './supply.ts';
 import type { Applicant } from './types.ts';
 import { UnitTime } from './unit-time.ts';
@@ -222,7 +222,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     }
     let at = resource.earliest(now, spare > 0 ? this.#withSpare(need, spare) : need);
     if (at > now && spare > 0 && rank !== JOBS) {
-      const least = resource.earliest(now, this.#withSpare(need, Math.floor(resource.limit! * stockOf(resource).least)));
+      const least = resource.earliest(now, this.#withSpare(need, Math.floor(roomOf(resource) * stockOf(resource).least)));
       const due = Math.min(deadline, this.#classes[rank]?.urgency.peekKey() ?? Infinity);
       at = Math.min(at, Math.max(least, due - PRESSING_MS));
     }
@@ -231,14 +231,15 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
 
   /** How much a class leaves free. */
   #spare(now: Instant, rank: number): number {
-    const { limit, kind } = this.resource;
-    if (rank === 0 || limit === undefined || !(kind === 'requests' || kind === 'tokens' || kind === 'concurrency')) return 0;
-    if (rank === JOBS) return now - this.#traffic.interactiveAt < SEEN_MS ? Math.floor(limit * JOBS_SPARE) : 0;
+    const { kind } = this.resource;
+    const room = roomOf(this.resource);
+    if (rank === 0 || room === 0 || !(kind === 'requests' || kind === 'tokens' || kind === 'concurrency')) return 0;
+    if (rank === JOBS) return now - this.#traffic.interactiveAt < SEEN_MS ? Math.floor(room * JOBS_SPARE) : 0;
     if (kind === 'concurrency' || this.turn(rank) < 0) return 0;
     for (let higher = 0; higher < rank; higher++) {
       const each = this.#classes[higher];
       if (each !== undefined && each !== null && now - each.givenAt < SEEN_MS)
-        return Math.floor(limit * stockOf(this.resource).most * this.#evidence());
+        return Math.floor(room * stockOf(this.resource).most * this.#evidence());
     }
     return 0;
   }
@@ -252,7 +253,7 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   }
 
   #withSpare(need: Need, spare: number): Need {
-    const more = Math.max(0, Math.min(spare, this.resource.limit! - this.#amountOf(need)));
+    const more = Math.max(0, Math.min(spare, roomOf(this.resource) - this.#amountOf(need)));
     asked.requests = need.requests + (this.#countsTokens ? 0 : more);
     asked.inputTokens = need.inputTokens + (this.#countsTokens ? more : 0);
     asked.outputTokens = need.outputTokens;

@@ -35,6 +35,11 @@ export function stockOf(resource: Resource): Stock {
   return resource.isWindow === true ? OF_WINDOW : OF_LEVEL;
 }
 
+/** What can be there at once, and so be kept free: a part of the whole limit would never be there where the burst is smaller. 0: nothing is kept. */
+export function roomOf({ limit = 0, capacity = limit }: Resource): number {
+  return Math.min(limit, capacity);
+}
+
 /** Of a window what is left free is lost: so much of what flows in is to be had. */
 export function flowBesideStock(resource: Resource): number {
   return resource.isWindow === true ? 1 - OF_WINDOW.least : 1;

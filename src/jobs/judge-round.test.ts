@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createSeededRandom } from '../testing/seeded-random.ts';
+import { ItemSink } from './item-sink.ts';
+import { judgeRound, STRIKES_MAX, type RoundFacts, type RoundJudgement } from './judge-round.ts';
+
+const first: RoundFacts = { strikes: 0, rounds: 0, wasSent: true, othersSucceed: false };
+
+function judge(status: number, body: unknown, round: Partial<RoundFacts> = {}, headers: string[] = []): RoundJudgement {
+  const sink = new ItemSink();
+  if (status !== 0) {
+    sink.head(status, headers);
+    sink.end(Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)));
+  }
+  return judgeRound(sink, { ...first, ...round }, createSeededRandom(1));
+}
+
+const error = (code: string): object => ({ error: { code, message: 'so it is' } });
+
+test('a response that nothing can change is the result; anything else is another round', () => {
+  for (const status of [400, 401, 403, 404, 413, 422]) {
+    const judged = judge(status, error('x'));
+    assert.deepEqual([judged.kind, judged.kind === 'result' && judged.result.succeeded], ['result', false], String(status));
+  }
+  for (const status of [0, 408, 409, 425, 429, 499, 500, 502, 503, 504, 529])
+    assert.equal(judge(status, error('x')).kind, 'again', String(status));
+  assert.equal(judge(200, '<html>').kind, 'again', 'no JSON');
+});
+
+test('a response is kept on one line, with its usage and what its headers tell', () => {
+  const judged = judge(200, '{\n "a": "b\\n",\r\n "usage": {"total_tokens": 3}\n}', {}, [
+    'x-request-id',
+    'r1',
+    'x-breakwater-quality',
+    'short',
+  ]);
+  assert.ok(judged.kind === 'result' && judged.result.succeeded);
+  const { body, facts } = judged.result;
+  assert.ok(!Buffer.from(body!).includes('\n'));
+  assert.deepEqual(JSON.parse(Buffer.from(body!).toString()), { a: 'b\n', usage: { total_tokens: 3 } });
+  assert.deepEqual(facts, { requestId: 'r1', quality: 'short', usage: { total_tokens: 3 } });
+});
+
+test('a request is blamed only where it was sent, others succeed, and the error is not ours or a limit', () => {
+  const isStrike = (judged: RoundJudgement): unknown => judged.kind === 'again' && judged.strike;
+  assert.equal(isStrike(judge(500, error('x'), { othersSucceed: true })), true);
+  assert.equal(isStrike(judge(500, error('x'))), false);
+  assert.equal(isStrike(judge(500, error('x'), { othersSucceed: true, wasSent: false })), false);
+  for (const code of ['queue_full', 'no_target_available', 'shutting_down', 'upstream_auth_failed', 'store_unavailable'])
+    assert.equal(isStrike(judge(503, error(code), { othersSucceed: true })), false, code);
+  assert.equal(isStrike(judge(429, error('x'), { othersSucceed: true })), false);
+  const last = judge(500, error('x'), { othersSucceed: true, strikes: STRIKES_MAX - 1 });
+  assert.deepEqual([last.kind, last.kind === 'result' && last.result.status], ['result', 500]);
+});
+
+test('the pause is what was asked for, else it grows; what was never sent waits only a little', () => {
+  const pause = (round: Partial<RoundFacts>, headers: string[] = []): number => {
+    const judged = judge(503, error('no_target_available'), round, headers);
+    assert.ok(judged.kind === 'again');
+    return judged.afterMs;
+  };
+  const between = (value: number, least: number, most: number): void => assert.ok(value >= least && value <= most, `${value}`);
+  between(pause({}), 1_000, 2_000);
+  between(pause({ rounds: 3 }), 30_000, 60_000);
+  between(pause({ rounds: 50 }), 150_000, 300_000);
+  between(pause({ rounds: 50, wasSent: false }), 7_500, 15_000);
+  between(pause({}, ['retry-after-ms', '40000']), 40_000, 44_000);
+  between(pause({}, ['retry-after-ms', '86400000']), 900_000, 990_000);
+});
