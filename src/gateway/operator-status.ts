@@ -13,6 +13,21 @@ export interface OperatorStatus {
   /** Targets that are not in `targets`. */
   readonly unshownTargets: number;
   readonly clientLimits: readonly ClientLimit[];
+  /** Work that outlives a connection, the last begun first. Absent: none is known. */
+  readonly jobs?: readonly JobProgress[];
+}
+
+export interface JobProgress {
+  readonly id: string;
+  readonly client: string;
+  /** As the API names it: `in_progress`, `cancelling`, … */
+  readonly state: string;
+  readonly total: number;
+  readonly done: number;
+  /** Part of `done`. */
+  readonly failed: number;
+  /** When it will probably be over, in milliseconds since the epoch; null: not known. */
+  readonly endsAt: number | null;
 }
 
 export interface ClientLimit {
