@@ -26,13 +26,13 @@ function liveBytes(): number {
 
 test('memory is flat over an hour with a page open', () => {
   const clock = createManualClock();
-  const { feed, attach } = createTelemetry({ logs: { level: 'silent' }, requests: { file: '' }, clock, secrets: [] });
+  const telemetry = createTelemetry({ logs: { level: 'silent' }, requests: { file: '' }, clock, secrets: [] });
   const bus = new EventBus((error) => {
     throw error;
   });
-  attach(bus);
+  telemetry.attach(bus);
   const lengths: number[] = [];
-  feed.subscribe({ send: (event) => (lengths.push(event.length), true), close: assert.fail }, null);
+  telemetry.feed.subscribe({ send: (event) => (lengths.push(event.length), true), close: assert.fail }, null);
   let before = 0;
   for (let second = 0; second < seconds; second++) {
     for (let i = 0; i < perSecond; i++) {
