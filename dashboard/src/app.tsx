@@ -1,5 +1,6 @@
 import { Charts } from './charts.tsx';
 import { Clients } from './clients.tsx';
+import { Jobs } from './jobs.tsx';
 import { KeyForm } from './key-form.tsx';
 import { Notices } from './notices.tsx';
 import { Overview } from './overview.tsx';
@@ -34,6 +35,7 @@ function Page() {
           <Queue />
           <Notices />
           <Clients />
+          <Jobs />
         </div>
       </div>
     </>

@@ -133,15 +133,22 @@ function Row({ request }: { request: RequestSummary | null }) {
   );
 }
 
-/** What a caller did wrong (a wrong key, an unknown path) is no alarm. */
-export function toneOf({ outcome, fallback, status }: RequestSummary): string {
-  if (outcome === 'refused' && status !== null && status < 429) return 'info';
+function toneOf(request: RequestSummary): string {
+  const { outcome, fallback } = request;
+  if (isCallersFault(request)) return 'info';
   if (outcome === 'success') return fallback === null ? 'good' : 'warn';
   if (outcome === 'running') return 'info';
   return outcome === 'cancelled' ? 'info' : 'bad';
 }
 
-function hadTrouble({ outcome, attempts, fallback }: RequestSummary): boolean {
+/** A wrong key or an unknown path is no alarm. */
+function isCallersFault({ outcome, status }: RequestSummary): boolean {
+  return outcome === 'refused' && status !== null && status < 429;
+}
+
+function hadTrouble(request: RequestSummary): boolean {
+  const { outcome, attempts, fallback } = request;
+  if (isCallersFault(request)) return false;
   return (outcome !== 'success' && outcome !== 'cancelled') || attempts > 1 || fallback !== null;
 }
 

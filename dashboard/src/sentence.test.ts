@@ -76,6 +76,25 @@ test('a used-up limit is reported only where somebody waits for it', () => {
   assert.equal(waiting.tone, 'warn');
 });
 
+test('where it is known when one more would start, it is said', () => {
+  const why = [{ target: 'north/writer', kind: 'requests', waitMs: 4_000 } as const];
+  const group = {
+    model: 'summary',
+    priority: 'normal',
+    waiting: 34,
+    targets: ['north/writer'],
+    waitedMs: 8_000,
+    leftMs: 9_000,
+    startsInMs: 21_000,
+    why,
+  } as const;
+  const said = sentence({ targets: [target()], activity: [activity()], queue: { waiting: 34, oldestMs: 8_000, groups: [group] } }, good);
+  assert.equal(said.headline, '34 requests wait, the longest for 8.0 s.');
+  const full = target({ limits: [{ kind: 'requestsPerMinute', limit: 60, available: 0 }] });
+  const limited = sentence({ targets: [full], activity: [activity()], queue: { waiting: 34, oldestMs: 8_000, groups: [group] } }, good);
+  assert.match(limited.impact, /34 wait, the longest for 8\.0 s; one more would start in 21 s\.$/);
+});
+
 test('errors without a broken target are not called calm', () => {
   const said = sentence({ targets: [target()], activity: [activity()] }, { received: 60, succeeded: 30, refused: 30 });
   assert.deepEqual([said.tone, said.headline], ['bad', 'Requests fail although no target looks broken.']);

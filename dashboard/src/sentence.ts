@@ -74,17 +74,18 @@ interface Impact {
   readonly requests: number;
 }
 
-function impactOf({ at, rates, status }: FeedState, points: readonly Point[]): Impact {
+function impactOf(state: FeedState, points: readonly Point[]): Impact {
+  const { at, rates, status } = state;
   const recent = points.filter((point) => (valueOf(point, 'at') ?? 0) >= at - impactMs);
   const isEarly = sumOf(recent, 'received') === 0;
   const ok = isEarly ? rates.succeeded : sumOf(recent, 'succeeded');
   const failed = isEarly ? rates.failed + rates.refused : sumOf(recent, 'failed') + sumOf(recent, 'refused');
   const requests = ok + failed;
   const { waiting, oldestMs } = status.queue;
-  const waits =
-    waiting === 0 || (oldestMs < waitQuietMs && requests > 0)
-      ? ''
-      : ` ${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'}, the longest for ${duration(oldestMs)}.`;
+  const isWorthAWord = waiting > 0 && (oldestMs >= waitQuietMs || requests === 0);
+  const waits = isWorthAWord
+    ? ` ${count(waiting)} ${waiting === 1 ? 'waits' : 'wait'}, the longest for ${duration(oldestMs)}${nextStart(state)}.`
+    : '';
   if (requests === 0)
     return { tone: 'good', text: waiting === 0 ? 'Nothing waits.' : 'Nothing has been answered in the last minute.', waits, requests };
   const share = failed / requests;
@@ -97,6 +98,12 @@ function impactOf({ at, rates, status }: FeedState, points: readonly Point[]): I
     waits,
     requests,
   };
+}
+
+/** When a request that came now would start, of the largest group that waits. */
+function nextStart({ status }: FeedState): string {
+  const startsInMs = status.queue.groups[0]?.startsInMs ?? null;
+  return startsInMs === null ? '' : `; one more would start in ${duration(startsInMs)}`;
 }
 
 function troubleOf(row: TargetRow, now: number, isWaiting: boolean): Trouble | null {

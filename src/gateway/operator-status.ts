@@ -1,9 +1,11 @@
 /** What the dashboard shows of the gateway itself, once a second: bounded, however large the configuration is. */
+import type { Jobs } from '../jobs/jobs.ts';
 import type { Gateway, QueueStatus, TargetStatus } from './gateway.ts';
 
 /** Targets (one for each credential) and client limits in one frame. */
 const targetsMax = 200;
 const clientLimitsMax = 200;
+const jobsMax = 50;
 
 /** JSON-ready. */
 export interface OperatorStatus {
@@ -13,6 +15,21 @@ export interface OperatorStatus {
   /** Targets that are not in `targets`. */
   readonly unshownTargets: number;
   readonly clientLimits: readonly ClientLimit[];
+  /** Work that outlives a connection, the last begun first. Absent: none is known. */
+  readonly jobs?: readonly JobProgress[];
+}
+
+export interface JobProgress {
+  readonly id: string;
+  readonly client: string;
+  /** As the API names it: `in_progress`, `cancelling`, … */
+  readonly state: string;
+  readonly total: number;
+  readonly done: number;
+  /** Part of `done`. */
+  readonly failed: number;
+  /** When it will probably be over, in milliseconds since the epoch; null: not known. */
+  readonly endsAt: number | null;
 }
 
 export interface ClientLimit {
@@ -30,7 +47,23 @@ export function operatorStatus(gateway: Gateway, simulated: boolean): OperatorSt
     targets: targets.slice(0, targetsMax),
     unshownTargets: Math.max(0, targets.length - targetsMax),
     clientLimits: clientLimitsOf(gateway),
+    ...(gateway.jobs !== null && { jobs: jobsOf(gateway.jobs) }),
   };
+}
+
+function jobsOf({ open }: Jobs): JobProgress[] {
+  return open
+    .toSorted((a, b) => b.createdAtMs - a.createdAtMs)
+    .slice(0, jobsMax)
+    .map(({ id, client, state, total, succeeded, failed }) => ({
+      id,
+      client,
+      state,
+      total,
+      done: succeeded + failed,
+      failed,
+      endsAt: null,
+    }));
 }
 
 /** `client web:requestsPerMinute` is a limit of the client `web`. */

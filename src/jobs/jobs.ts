@@ -5,7 +5,7 @@ import type { JobKind } from './kinds.ts';
 import { OPENAI_BATCH, OpenaiBatches } from './openai/batches.ts';
 import { finishBatch } from './openai/finish-batch.ts';
 import { prepareBatch } from './openai/prepare-batch.ts';
-import type { Identity } from '../store/jobs/job-store.ts';
+import type { Identity, Job } from '../store/jobs/job-store.ts';
 import { JobRunner } from './runner.ts';
 
 export class Jobs {
@@ -23,6 +23,11 @@ export class Jobs {
     };
     this.#runner = new JobRunner(host, new Map([[OPENAI_BATCH, openaiBatch]]), identity);
     this.batches = new OpenaiBatches(host, this.files, () => this.#runner.wake());
+  }
+
+  /** Those that are not final; a few seconds old. */
+  get open(): readonly Job[] {
+    return this.#runner.open;
   }
 
   /** Goes on with what an earlier process has left. */

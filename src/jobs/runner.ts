@@ -48,6 +48,8 @@ export class JobRunner {
   readonly #host: JobHost;
   readonly #kinds: ReadonlyMap<string, JobKind>;
   readonly #identity: Identity;
+  /** Those that are not final, as the store last gave them: every few seconds. */
+  open: readonly OpenJob[] = [];
   readonly #lanes = new Map<string, RunningLane>();
   /** Jobs that are validated or finished by this process now. */
   readonly #working = new Map<string, Promise<void>>();
@@ -153,6 +155,7 @@ export class JobRunner {
   }
 
   async #look(open: readonly OpenJob[]): Promise<void> {
+    this.open = open;
     const known = new Set<string>();
     for (const job of open) {
       const kind = this.#kinds.get(job.kind);

@@ -105,6 +105,27 @@ test('thousands of requests a second are a frame of bounded size, and none with 
   assert.ok(JSON.stringify(data).length < 64 * 1024);
 });
 
+test('a flood of rejected requests hides no failure and is no demand', () => {
+  const { clock, bus, subscribe, request } = setUp();
+  const { reader } = subscribe();
+  request('failed', { outcome: 'failed', status: 502 });
+  const rejected = {
+    status: 401,
+    code: 'invalid_api_key',
+    message: 'no',
+    method: 'GET',
+    path: '/',
+    protocol: 'openai',
+    operation: 'chat',
+  } as const;
+  for (let i = 0; i < 500; i++)
+    bus.emit({ type: 'rejected', requestId: `no-${i}`, at: clock.now(), ...rejected, model: null, client: null });
+  clock.advance(tickMs);
+  const { data } = reader.last;
+  assert.ok(data.requests.some(({ id }) => id === 'failed'));
+  assert.deepEqual([data.state.rates.received, data.state.rates.refused, data.finished], [1, 0, 501]);
+});
+
 test('a target is described by how its calls ended', () => {
   const { clock, bus, subscribe } = setUp();
   for (let i = 0; i < 6; i++) bus.emit(attemptEnd());

@@ -2,7 +2,6 @@
  * Which finished requests the feed shows. At thousands a second it can't show all: it keeps the last ones with trouble (failed, refused, repeated,
  * answered by a fallback) apart from the last of the others, so that a flood of good ones hides none of them.
  */
-import type { FinishedEvent } from '../core/events.ts';
 import type { Trace } from './traces.ts';
 
 /** Of each kind, in one frame. */
@@ -28,7 +27,7 @@ export class FinishedSample {
 
   add(trace: Trace): void {
     const number = ++this.#count;
-    const list = hadTrouble(trace.finished!) ? this.#troubled : this.#others;
+    const list = hadTrouble(trace) ? this.#troubled : this.#others;
     // Both lists are emptied at each frame; without readers only their ends matter.
     if (list.length >= 4 * sampleMax) list.splice(0, 3 * sampleMax);
     list.push({ number, trace });
@@ -49,6 +48,9 @@ export class FinishedSample {
   }
 }
 
-function hadTrouble({ outcome, attempts, fallback }: FinishedEvent): boolean {
+/** A request that was rejected (a wrong key, an unknown path) is its caller's trouble: a flood of them hides no failure. */
+function hadTrouble({ finished, events }: Trace): boolean {
+  if (finished === null || events[0]?.type === 'rejected') return false;
+  const { outcome, attempts, fallback } = finished;
   return (outcome !== 'success' && outcome !== 'cancelled') || attempts > 1 || fallback !== null;
 }

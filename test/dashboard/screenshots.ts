@@ -99,8 +99,8 @@ async function shoot(opened: Browser, name: string, scene: Scene): Promise<void>
   const north = await startStorm({ name: 'north', models: ['writer-large'], seed: 7, ...scene.north });
   const south = await startStorm({ name: 'south', models: ['writer-small'], seed: 8, ...scene.south });
   const gateway = await startWatched(configOf(north.url, south.url, scene));
-  const tab = await openPage(opened, gateway.url, scene.page);
-  const { page } = tab;
+  const watched = await openPage(opened, gateway.url, scene.page);
+  const { page } = watched;
   await page.getByLabel('Admin key').fill('operator-key-1');
   await page.keyboard.press('Enter');
   const stopping = new AbortController();
@@ -112,7 +112,7 @@ async function shoot(opened: Browser, name: string, scene: Scene): Promise<void>
   process.stdout.write(`${name}\n`);
   stopping.abort();
   await asked;
-  await tab.close();
+  await watched.close();
   await gateway.close();
   await north.close();
   await south.close();
@@ -130,7 +130,7 @@ function configOf(north: string, south: string, { limits }: Scene): ConfigInput 
       { name: 'archive', key: 'archive-key-1', priority: 'low' },
     ],
     server: { adminKey: 'operator-key-1' },
-  } as ConfigInput;
+  };
 }
 
 async function askAll(gateway: WatchedGateway, { callers, count }: Scene, signal: AbortSignal): Promise<void> {

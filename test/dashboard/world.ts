@@ -1,5 +1,5 @@
 /** A whole gateway with telemetry and dashboard on a socket, as `breakwater serve` makes it, for tests that look at its page. */
-import { Agent, request } from 'node:http';
+import { Agent, request, type OutgoingHttpHeaders } from 'node:http';
 import { EventBus } from '../../src/core/events.ts';
 import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/config/index.ts';
 import { createGateway } from '../../src/gateway/create-gateway.ts';
@@ -85,12 +85,12 @@ export async function startWatched(input: ConfigInput): Promise<WatchedGateway> 
 }
 
 /** So many small requests over a few connections, quicker than `fetch` can; each must be answered with 200. */
-export async function askMany(port: number, count: number): Promise<void> {
+export async function askMany(port: number, count: number, more: Record<string, string> = {}): Promise<void> {
   const connections = 40;
   const agent = new Agent({ keepAlive: true, maxSockets: connections });
   let left = count;
   const caller = async (): Promise<void> => {
-    while (left-- > 0) await askOnce(port, agent);
+    while (left-- > 0) await askOnce(port, agent, { ...headers, ...more });
   };
   await Promise.all(Array.from({ length: connections }, caller));
   agent.destroy();
@@ -99,7 +99,7 @@ export async function askMany(port: number, count: number): Promise<void> {
 const body = JSON.stringify({ model: 'summary', messages: [{ role: 'user', content: 'Ahoy.' }], max_tokens: 1 });
 const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
 
-function askOnce(port: number, agent: Agent): Promise<void> {
+function askOnce(port: number, agent: Agent, headers: OutgoingHttpHeaders): Promise<void> {
   return new Promise((resolve, reject) => {
     const asked = request({ host: '127.0.0.1', port, path: '/v1/chat/completions', method: 'POST', agent, headers }, (response) => {
       response.resume();

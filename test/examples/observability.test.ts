@@ -52,10 +52,11 @@ test('rules and board ask for metrics that the gateway has', async () => {
 });
 
 test('every alert says how urgent it is and what to do', () => {
-  for (const { alert, labels, annotations } of rules.filter((rule) => rule.alert !== undefined)) {
-    assert.match(alert!, /^Breakwater[A-Z]/);
-    assert.match(labels?.severity ?? '', /^(?:page|ticket)$/, alert!);
-    assert.ok((annotations?.summary ?? '').length > 10 && (annotations?.runbook ?? '').length > 40, alert!);
+  for (const { alert = '', record, labels, annotations } of rules) {
+    if (record !== undefined) continue;
+    assert.match(alert, /^Breakwater[A-Z]/);
+    assert.match(labels?.severity ?? '', /^(?:page|ticket)$/, alert);
+    assert.ok((annotations?.summary ?? '').length > 10 && (annotations?.runbook ?? '').length > 40, alert);
   }
 });
 
