@@ -154,7 +154,7 @@ describe('equal dialects', () => {
     assert.equal(sentHeader(call!, 'anthropic-version'), '2026-10-21');
     assert.equal(sentHeader(call!, 'anthropic-beta'), betas);
     assert.equal(call!.request.path, '/v1/messages?beta=true');
-    assert.equal(sentHeader(call!, 'authorization'), 'Bearer sk-a');
+    assert.equal(sentHeader(call!, 'x-api-key'), 'sk-a');
     await world.post(BODY);
     assert.equal(sentHeader(world.upstream.calls[1]!, 'anthropic-version'), '2023-06-01');
   });
