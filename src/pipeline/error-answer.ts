@@ -29,7 +29,7 @@ export function requestIdHeaders({ requestIdHeader }: DialectError, requestId: s
 /** An error of ours in a dialect's words. */
 export function errorWords(dialect: DialectError, error: BreakwaterError): ErrorWords {
   const { code, status, message, param } = error;
-  return { status, message, type: dialect.typeOf(error), param, code };
+  return { status, message, type: dialect.typeOf(error), param, code, retryAfterMs: error.retryAfterMs };
 }
 
 /** What an error of ours says of a retry. */

@@ -120,7 +120,8 @@ function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
   const { dialect, id } = run.request;
-  const given = { status, message: failure.message, type: failure.type, param: failure.param, code: failure.code };
+  const { message, type, param, code } = failure;
+  const given = { status, message, type, param, code, retryAfterMs: waitMs(run) };
   const words = last.isConverted ? dialect.error.foreign(given, last.judgement.reason) : given;
   const ownBody = !last.isConverted && isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);

@@ -200,6 +200,8 @@ export interface DialectStream {
 
 /** An error as a caller reads it, ours or a provider's. `type` and `code` may be another dialect's words. */
 export interface ErrorWords {
+  /** When the caller may ask again, in milliseconds; null or absent: not known, or that would not help. */
+  readonly retryAfterMs?: number | null;
   readonly status: number;
   readonly message: string;
   readonly type: string | null;

@@ -24,8 +24,14 @@ export const geminiErrors: DialectError = {
   requestIdHeader: null,
 };
 
-function errorJson({ status, message }: ErrorWords): string {
-  return JSON.stringify({ error: { code: status, message, status: statusWord(status) } });
+function errorJson({ status, message, retryAfterMs = null }: ErrorWords): string {
+  const details = retryAfterMs === null ? {} : { details: [retryInfo(retryAfterMs)] };
+  return JSON.stringify({ error: { code: status, message, status: statusWord(status), ...details } });
+}
+
+/** Google's clients look for the wait here, and not in a header. */
+function retryInfo(retryAfterMs: number): object {
+  return { '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: `${Math.ceil(retryAfterMs / 1000)}s` };
 }
 
 function statusWord(status: number): string {

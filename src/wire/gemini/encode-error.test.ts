@@ -1,0 +1,20 @@
+import assert from 'node:assert/strict';
+import { Buffer } from 'node:buffer';
+import { test } from 'node:test';
+import { geminiErrors } from './encode-error.ts';
+
+const words = { status: 429, message: 'slow down', type: null, param: null, code: null };
+const read = (bytes: Uint8Array): unknown =>
+  JSON.parse(
+    Buffer.from(bytes)
+      .toString()
+      .replace(/^data: /, ''),
+  );
+
+test("an error has Google's word for its status, and the wait where its clients look for it", () => {
+  const error = { code: 429, message: 'slow down', status: 'RESOURCE_EXHAUSTED' };
+  assert.deepEqual(read(geminiErrors.body(words, 'req_1')), { error });
+  const details = [{ '@type': 'type.googleapis.com/google.rpc.RetryInfo', retryDelay: '2s' }];
+  assert.deepEqual(read(geminiErrors.body({ ...words, retryAfterMs: 1_200 }, 'req_1')), { error: { ...error, details } });
+  assert.deepEqual(read(geminiErrors.event({ ...words, retryAfterMs: 1_200 }, 'req_1')), { error: { ...error, details } });
+});
