@@ -9,7 +9,7 @@ import { decodeItem } from './decode-item.ts';
 import type { FailingItems } from './failing-items.ts';
 import type { AttemptEnd, JobClient, JobHost } from './host.ts';
 import { ItemSink } from './item-sink.ts';
-import { judgeRound } from './judge-round.ts';
+import { judgeRound, STRIKES_MAX } from './judge-round.ts';
 import { saved } from './saved.ts';
 
 /** The longest that one round may take, in milliseconds. */
@@ -106,8 +106,14 @@ export class ItemRun {
     const { clock, random } = this.#host;
     const now = clock.now();
     const { strikes, rounds } = this.item;
-    const othersSucceed = this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
-    const judged = judgeRound(this.sink, { strikes, rounds, wasSent: this.wasSent, othersSucceed }, random);
+    // The round may have ended by itself with the failure that was one too many: then its response is the result.
+    const isBlamed = this.#blame !== null;
+    const othersSucceed = isBlamed || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
+    const judged = judgeRound(
+      this.sink,
+      { strikes: isBlamed ? STRIKES_MAX : strikes, rounds, wasSent: this.wasSent, othersSucceed },
+      random,
+    );
     if (judged.kind === 'result') {
       if (judged.result.succeeded) this.#lane.succeededAt = now;
       return this.#complete(judged.result);

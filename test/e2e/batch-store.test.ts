@@ -11,6 +11,7 @@ import { systemClock } from '../../src/gateway/system-clock.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { chatLine, readLines, startBatchProvider, type Behaviour } from './batch-provider.ts';
 import { startGateway, type TestGateway } from './harness.ts';
+import { eventually } from './world.ts';
 
 async function stage(t: TestContext, behave?: Behaviour) {
   const folder = await mkdtemp(join(tmpdir(), 'breakwater-batch-'));
@@ -54,7 +55,7 @@ test('a damaged database: requests go on, files and batches are refused with the
   await assert.rejects(create(gateway, chatLine('a')), isUnavailable(/the store is damaged/));
   await assert.rejects(gateway.openai.batches.retrieve('batch_1'), isUnavailable(/the store is damaged/));
   assert.equal((await gateway.chat()).status, 200);
-  assert.ok(gateway.eventsOf('warning').some(({ message }) => /batches stand still/.test(message)));
+  await eventually(() => gateway.eventsOf('warning').some(({ message }) => /batches stand still/.test(message)), 'the warning');
 });
 
 test('a store that is full: what is new is refused with the reason, what was taken runs to its end', async (t) => {
