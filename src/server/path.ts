@@ -41,10 +41,13 @@ export function withVersion(path: string): string {
   return path.startsWith('/v1/') ? path : `/v1${path}`;
 }
 
+/** Google's SDK also calls its API by the version `v1`. */
+const GEMINI_CALL = /^\/v1\/models\/.+:[A-Za-z]+$/;
+
 /** The dialect that a path's callers speak, for the shape of an error. */
 export function protocolOfPath(path: string): Protocol {
   if (path.startsWith('/anthropic/')) return 'anthropic';
-  if (path.startsWith('/v1beta/')) return 'gemini';
+  if (path.startsWith('/v1beta/') || GEMINI_CALL.test(path)) return 'gemini';
   const api = withVersion(path);
   return api === '/v1/messages' || api.startsWith('/v1/messages/') ? 'anthropic' : 'openai';
 }

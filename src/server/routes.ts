@@ -58,6 +58,7 @@ export const routes: readonly Route[] = [
   get('/v1beta/models/*', 'client', showModel),
   get('/v1/models', 'client', listModels),
   get('/v1/models/*', 'client', showModel),
+  post('/v1/models/*', 'client', callGemini),
 
   post('/v1/files', 'client', files.upload),
   get('/v1/files', 'client', files.list),
