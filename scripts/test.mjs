@@ -8,7 +8,7 @@ import { runAsThis } from './run.mjs';
 import { childEnv, root, setUp } from './setup.mjs';
 
 /** A test that hangs must not hide what the others found: the runner's summary is printed in any case. */
-const limitMs = 14 * 60_000;
+const limitMs = 17 * 60_000;
 
 /** More than these are no accident. */
 const failedFilesMax = 5;
