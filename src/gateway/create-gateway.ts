@@ -58,6 +58,7 @@ import { keepMakers } from './saved-makers.ts';
 import { SavedState } from './saved-state.ts';
 import { schedulerOptions } from './scheduler-options.ts';
 import { queueStatus, snapshotOf, targetStatus } from './status.ts';
+import { forgetTrouble } from './forget-trouble.ts';
 import { TargetRegistry } from './targets.ts';
 
 export interface CreateGatewayOptions {
@@ -298,17 +299,7 @@ class RunningGateway implements Gateway {
   }
 
   reset(target: string): boolean {
-    return this.#change(target, (state) => {
-      state.breaker.reset();
-      state.cooldown.reset();
-      state.overload.reset();
-      state.credential.bench.reset();
-      state.health.reset();
-      state.rates?.reset();
-      state.concurrency.reset();
-      state.input.reset();
-      state.output.reset();
-    });
+    return this.#change(target, forgetTrouble);
   }
 
   async reload(next: Config): Promise<void> {

@@ -7,7 +7,7 @@ if (parentPort === null) throw new Error('this file is a worker');
 const port = parentPort;
 
 port.on('message', ({ id, from, to, bytes, stream, can }: ConversionQuestion) => {
-  const converted = convertBytes(from, bytes, stream, DIALECTS[to as keyof typeof DIALECTS], can);
+  const converted = convertBytes(from, bytes, stream, DIALECTS[to], can);
   // Schemas may hold exact numbers, which can't be copied; responses need none of them.
   const reply = converted.ok
     ? { ...converted, echo: {}, tools: converted.tools.map((tool) => (tool.type === 'function' ? { ...tool, schema: null } : tool)) }
