@@ -7,8 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { clientKey } from './bodies.ts';
 import { cores, type Start } from './processes.ts';
 
-/** As long as those of real providers: every answer is searched for them, and short words take longer to find. */
-const keys = { first: `sk-bench-first-${'0123456789abcdef'.repeat(2)}`, second: `sk-bench-second-${'0123456789abcdef'.repeat(2)}` };
+/** Of the length of real keys, since every response is searched for them, and without a word that the responses hold. */
+const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
