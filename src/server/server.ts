@@ -21,7 +21,8 @@ export async function startServer({ clock, ...options }: ServerOptions): Promise
   const { port } = gateway.config.server;
   const host = gateway.config.server.host.replace(/^\[(.*)\]$/, '$1');
   const app = createApp({ ...options, boundHost: host });
-  const listener = await listen({ host, port, handle: app.handle, answerBroken: app.answerBroken, onError: warn });
+  const kind = gateway.config.server.listener;
+  const listener = await listen({ host, port, kind, handle: app.handle, answerBroken: app.answerBroken, onError: warn });
   let draining: Promise<void> | null = null;
 
   function warn(error: Error): void {
