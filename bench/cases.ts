@@ -79,12 +79,13 @@ export function cpuRatio(results: Results, key: ContenderKey = 'breakwater'): nu
   return ratios.length === 0 ? undefined : quantile(ratios, 0.5);
 }
 
-export function cpuRatios(results: Results, key: ContenderKey): number[] {
+/** `of`: the whole process, or its main thread alone, which the collector's and compiler's threads on a busy core do not distort. */
+export function cpuRatios(results: Results, key: ContenderKey, of: 'cpuUs' | 'mainThreadUs' = 'cpuUs'): number[] {
   const { relay, [key]: ours } = results;
   if (relay === undefined || ours === undefined) return [];
-  return (ours.rounds ?? []).flatMap(({ cpuUs }, at) => {
-    const relayUs = relay.rounds?.[at]?.cpuUs;
-    return cpuUs === undefined || relayUs === undefined ? [] : [relayUs / cpuUs];
+  return (ours.rounds ?? []).flatMap((round, at) => {
+    const [ourUs, relayUs] = [round[of], relay.rounds?.[at]?.[of]];
+    return ourUs === undefined || relayUs === undefined ? [] : [relayUs / ourUs];
   });
 }
 

@@ -70,9 +70,9 @@ export function noiseText(results: Results): string {
     const ratios = cpuRatios(results, key);
     if (ratios.length === 0) continue;
     const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => quantile(ratios, share).toFixed(2));
-    lines.push(
-      `relay's CPU time over that of ${contenders[key].name}: ${middle} (middle half of ${ratios.length} rounds: ${low} to ${high})`,
-    );
+    const mainThread = quantile(cpuRatios(results, key, 'mainThreadUs'), 0.5).toFixed(2);
+    const range = `middle half of ${ratios.length} rounds: ${low} to ${high}`;
+    lines.push(`relay's CPU time over that of ${contenders[key].name}: ${middle} (${range}); of the main threads: ${mainThread}`);
   }
   const relay = results.relay?.rounds ?? [];
   const own = relay.flatMap(({ cpuUs = [] }) => cpuUs);

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { loadHttpParser } from '../transport/http-parser.ts';
 import { createApp, type AppOptions } from './app.ts';
 import { drain } from './drain.ts';
 import { listen } from './listener.ts';
@@ -24,6 +25,11 @@ export async function startServer({ clock, ...options }: ServerOptions): Promise
   const kind = gateway.config.server.listener;
   const listener = await listen({ host, port, kind, handle: app.handle, answerBroken: app.answerBroken, onError: warn });
   let draining: Promise<void> | null = null;
+
+  if (kind === 'sockets' && loadHttpParser() === null) {
+    const message = 'the HTTP parser of this Node is not the expected one: node:http and undici are used, which need more CPU time';
+    gateway.events.emit({ type: 'warning', at: clock.now(), message });
+  }
 
   function warn(error: Error): void {
     gateway.events.emit({ type: 'warning', at: clock.now(), message: 'a connection could not be taken', detail: error.message });
