@@ -73,9 +73,9 @@ function ratio(key: keyof Measured, to: ContenderKey): (results: Results) => num
   };
 }
 
-/** Median of the relay's CPU time for a request over ours, each pair from one round: more is better. */
-export function cpuRatio(results: Results, key: ContenderKey = 'breakwater'): number | undefined {
-  const ratios = cpuRatios(results, key);
+/** Median of the relay's CPU time for a request over ours, main threads alone, each pair from one round: more is better. */
+export function cpuRatio(results: Results): number | undefined {
+  const ratios = cpuRatios(results, 'breakwater', 'mainThreadUs');
   return ratios.length === 0 ? undefined : quantile(ratios, 0.5);
 }
 

@@ -122,3 +122,10 @@ test('refused connections are broken off with all others', async (t) => {
   await closed;
   assert.ok(performance.now() - startedAt < 800, 'not only once the refusal has had its time');
 });
+
+test('where the parser of Node can not be used, node:http listens', async (t) => {
+  const { handle, answerBroken } = createApp({ gateway: createFakeGateway(), random: createSeededRandom(1), boundHost: '127.0.0.1' });
+  const listener = await listen({ host: '127.0.0.1', port: 0, handle, answerBroken, onError: assert.fail, parsers: null });
+  t.after(() => (listener.destroy(), listener.close()));
+  assert.equal((await fetch(`http://127.0.0.1:${listener.port}/health/live`)).status, 200);
+});
