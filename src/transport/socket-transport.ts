@@ -131,7 +131,7 @@ class Origin implements ConnectionOwner {
     const text = requestText(request, this.#host);
     const connection = this.#takeIdle();
     if (connection !== null) return connection.start(call, request, text);
-    const opening = new Opening(this, call, request, text);
+    const opening = new Opening(this, { call, request, text });
     this.#opening.add(opening);
     opening.begin(this.#connect(opening.onread), this.#isTls ? 'secureConnect' : 'connect', this.#transport.clock);
   }
@@ -168,11 +168,11 @@ class Origin implements ConnectionOwner {
   }
 
   /** The connection that a call has waited for is there, or can't be had. */
-  onOpened(opening: Opening, connection: UpstreamConnection | null): void {
+  onOpened(opening: Opening, connection: UpstreamConnection | null, waiting: Waiting | null): void {
     this.#opening.delete(opening);
-    if (connection !== null) {
+    if (connection !== null && waiting !== null) {
       this.#open.add(connection);
-      connection.start(opening.call, opening.request, opening.text);
+      connection.start(waiting.call, waiting.request, waiting.text);
     }
     this.#lookIfEmpty();
   }
@@ -221,23 +221,29 @@ class Origin implements ConnectionOwner {
   }
 }
 
-/** A connection that is being opened for one call. */
-class Opening implements Carrier {
-  readonly #origin: Origin;
+/** What waits for a connection to open. */
+interface Waiting {
   readonly call: SocketCall;
   readonly request: UpstreamRequest;
   readonly text: string;
+}
+
+/**
+ * A connection that is being opened for one call. The socket's listeners keep it for as long as the connection lives, so it forgets the
+ * call, and with it the request's body, as soon as the connection is open.
+ */
+class Opening implements Carrier {
+  readonly #origin: Origin;
+  #waiting: Waiting | null;
   readonly onread: OnReadOpts;
   #socket: Socket | null = null;
   #timer: Timer | null = null;
   /** What it became. */
   #connection: UpstreamConnection | null = null;
 
-  constructor(origin: Origin, call: SocketCall, request: UpstreamRequest, text: string) {
+  constructor(origin: Origin, waiting: Waiting) {
     this.#origin = origin;
-    this.call = call;
-    this.request = request;
-    this.text = text;
+    this.#waiting = waiting;
     this.onread = {
       buffer: readBuffer,
       callback: (length, bytes) => {
@@ -249,9 +255,10 @@ class Opening implements Carrier {
 
   /** `opened`: the event by which the socket reports that it may be used. */
   begin(socket: Socket, opened: 'connect' | 'secureConnect', clock: Clock): void {
+    const { call, request } = this.#waiting!;
+    const { connectTimeoutMs } = request;
     this.#socket = socket;
-    this.call.connection = this;
-    const { connectTimeoutMs } = this.request;
+    call.connection = this;
     this.#timer = clock.schedule(connectTimeoutMs, () => this.breakOff(connectTimeout(connectTimeoutMs)));
     socket.setNoDelay(true).setKeepAlive(true, TCP_PROBE_AFTER_MS);
     socket.once(opened, () => this.#opened());
@@ -264,31 +271,34 @@ class Opening implements Carrier {
   }
 
   destroy(): void {
-    if (this.#take() !== null) this.#origin.onOpened(this, null);
+    this.#socket?.destroy();
+    if (this.#take() !== null) this.#origin.onOpened(this, null, null);
   }
 
   breakOff(error: Error): void {
-    if (this.#take() === null) return;
-    this.#origin.onOpened(this, null);
-    this.call.fail(error, false);
+    this.#socket?.destroy();
+    const waiting = this.#take();
+    if (waiting === null) return;
+    this.#origin.onOpened(this, null, null);
+    waiting.call.fail(error, false);
   }
 
   #opened(): void {
     const socket = this.#socket;
-    if (socket === null) return;
-    this.#timer?.cancel();
-    this.#socket = null;
+    const waiting = this.#take();
+    if (socket === null || waiting === null) return;
     this.#connection = new UpstreamConnection(this.#origin, socket);
-    this.#origin.onOpened(this, this.#connection);
+    this.#origin.onOpened(this, this.#connection, waiting);
   }
 
-  /** Closes the socket; null: it is open, or was closed, already. */
-  #take(): Socket | null {
-    const socket = this.#socket;
+  /** What waits, once; null: it has its connection, or was given up. */
+  #take(): Waiting | null {
+    const waiting = this.#waiting;
+    this.#waiting = null;
     this.#socket = null;
     this.#timer?.cancel();
-    socket?.destroy();
-    return socket;
+    this.#timer = null;
+    return waiting;
   }
 }
 
