@@ -10,9 +10,9 @@ import type { Transport } from '../../src/transport/transport.ts';
 interface Stage {
   readonly clock: ManualClock;
   /** Sends one call and gives what became of it. */
-  ask(): Promise<'whole' | 'stale' | 'broken'>;
+  readonly ask: () => Promise<'whole' | 'stale' | 'broken'>;
   /** Connections so far. */
-  count(): number;
+  readonly count: () => number;
 }
 
 /** `answer` gets each request of a connection: its number on it, from 1, and that of the connection. */
@@ -97,7 +97,7 @@ test('after a stale connection the next call gets a fresh one, and the other idl
   assert.equal(await next(), 'stale');
   assert.deepEqual([await next(), await next(), count()], ['whole', 'whole', 4]);
   while (closed.length < 3) await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(closed.toSorted(), [1, 2, 3]);
+  assert.deepEqual(closed.toSorted((a, b) => a - b), [1, 2, 3]);
 });
 
 test('the connection that served last serves first', async (t) => {
