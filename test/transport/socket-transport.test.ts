@@ -97,7 +97,10 @@ test('after a stale connection the next call gets a fresh one, and the other idl
   assert.equal(await next(), 'stale');
   assert.deepEqual([await next(), await next(), count()], ['whole', 'whole', 4]);
   while (closed.length < 3) await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual(closed.toSorted((a, b) => a - b), [1, 2, 3]);
+  assert.deepEqual(
+    closed.toSorted((a, b) => a - b),
+    [1, 2, 3],
+  );
 });
 
 test('the connection that served last serves first', async (t) => {
