@@ -18,4 +18,4 @@ export const prompts = {
 };
 
 /** The key that the one configured client of the gateway sends; every contender gets it. */
-export const clientKey = 'bench-client-key';
+export const clientKey = 'sk-client-0123456789abcdef';

@@ -1,14 +1,15 @@
 /** Who is measured. A further gateway is one more entry: how it is started in front of `upstream`, and where it listens. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { clientKey } from './bodies.ts';
+import { options } from './options.ts';
 import { cores, type Start } from './processes.ts';
 
-/** As long as those of real providers: every answer is searched for them, and short words take longer to find. */
-const keys = { first: `sk-bench-first-${'0123456789abcdef'.repeat(2)}`, second: `sk-bench-second-${'0123456789abcdef'.repeat(2)}` };
+/** Of the length of real keys, since every response is searched for them, and without a word that the responses hold. */
+const keys = { first: `sk-proj-one-${'0123456789abcdef'.repeat(2)}`, second: `sk-proj-two-${'0123456789abcdef'.repeat(2)}` };
 
 const adminKey = 'bench-operator-key-1';
 
@@ -24,12 +25,15 @@ export interface Contender {
   watch?(url: string): void;
 }
 
-const relay = (name: string, ...options: string[]): Contender => ({
+const probedNode = [process.execPath, '--import', join(root, 'bench/probe.ts')];
+
+const relay = (name: string, ...args: string[]): Contender => ({
   name,
   missing: () => undefined,
   prepare: async (upstream) => ({
-    command: [process.execPath, join(root, 'bench/relay.ts'), upstream, ...options],
+    command: [...probedNode, join(root, 'bench/relay.ts'), upstream, ...args],
     core: cores.contender,
+    isProbed: true,
   }),
 });
 
@@ -44,17 +48,19 @@ const nginx: Contender = {
   },
 };
 
-const breakwaterMain = join(root, 'src/cli/main.ts');
-
-const breakwater: Contender = {
-  name: 'breakwater',
-  missing: () => (existsSync(breakwaterMain) ? undefined : 'src/cli/main.ts is not there'),
+const gateway = (name: string, checkout: string | undefined): Contender => ({
+  name,
+  missing: () => (checkout === undefined ? 'no --against' : undefined),
   async prepare(upstream, folder) {
-    const file = join(folder, 'breakwater.yaml');
+    const own = mkdtempSync(join(folder, 'gateway-'));
+    const file = join(own, 'breakwater.yaml');
     writeFileSync(file, breakwaterConfig(await freePort(), upstream));
-    return { command: [process.execPath, breakwaterMain, '--config', file], core: cores.contender, cwd: folder };
+    const command = [...probedNode, join(checkout!, 'src/cli/main.ts'), '--config', file];
+    return { command, core: cores.contender, cwd: own, isProbed: true };
   },
-};
+});
+
+const breakwater = gateway('breakwater', root);
 
 /** One page of the dashboard open: a reader of its feed. */
 const watched: Contender = {
@@ -69,7 +75,14 @@ async function readFeed(url: string): Promise<void> {
   for await (const piece of response.body!) void piece;
 }
 
-export const contenders = { relay: relay('relay'), parsingRelay: relay('relay --parse', '--parse'), nginx, breakwater, watched };
+export const contenders = {
+  relay: relay('relay'),
+  parsingRelay: relay('relay --parse', '--parse'),
+  nginx,
+  breakwater,
+  watched,
+  against: gateway(`breakwater in ${options.against}`, options.against),
+};
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');

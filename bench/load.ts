@@ -20,6 +20,8 @@ export interface Seen {
   readonly count: number;
   readonly medianMs: number;
   readonly p99Ms: number;
+  /** Of the load alone, without the start of the program that makes it. */
+  readonly tookMs: number;
 }
 
 /** Sends `body` over and over and tells what was seen. Throws where an answer was no 200 or a connection broke. */
@@ -54,5 +56,5 @@ export async function sendLoad(folder: string, { url, body, connections, seconds
   if (count === 0 || refused > 0 || broken > 0) {
     throw new Error(`${url}: ${count} answers, ${refused} of them no 200, ${broken} broken connections`);
   }
-  return { perSecond: (count * 1e6) / durationUs, count, medianMs: medianUs / 1000, p99Ms: p99Us / 1000 };
+  return { perSecond: (count * 1e6) / durationUs, count, medianMs: medianUs / 1000, p99Ms: p99Us / 1000, tookMs: durationUs / 1000 };
 }

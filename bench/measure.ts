@@ -1,14 +1,19 @@
 /** Runs one case over its contenders, round by round, so that a busy moment of the machine falls on all of them. */
 import { openStreams, type Case, type ContenderKey, type LoadCase, type Measured, type Results } from './cases.ts';
 import { contenders } from './contenders.ts';
+import { options } from './options.ts';
+import { quantile } from './quantile.ts';
 import { sendLoad } from './load.ts';
-import { start, type Running, type Start } from './processes.ts';
+import { busyMs, cores, start, type Running, type Start } from './processes.ts';
 import { eventDelaysMs, holdStreams } from './streams.ts';
 
 export interface Plan {
   readonly rounds: number;
+  /** The relay and this checkout alone. */
+  readonly isShort: boolean;
   readonly seconds: number;
-  readonly warmUpSeconds: number;
+  /** Each contender is measured once it has used so much CPU time. */
+  readonly warmUpCpuMs: number;
   /** Where contenders' files go. */
   readonly folder: string;
   readonly upstream: string;
@@ -19,7 +24,11 @@ export interface Plan {
 type Measure = (running: Running) => Promise<Measured>;
 
 export async function measureCase(one: Case, plan: Plan): Promise<Results> {
-  const present = one.contenders.filter((key) => {
+  const keys = plan.isShort
+    ? one.contenders.filter((key) => key === 'relay' || key === 'breakwater')
+    : [...one.contenders, 'against' as const];
+  const present = keys.filter((key) => {
+    if (key === 'against' && options.against === undefined) return false;
     const why = contenders[key].missing();
     if (why !== undefined) plan.say(`  ${contenders[key].name}: left out, ${why}`);
     return why === undefined;
@@ -51,7 +60,12 @@ async function inRounds(keys: readonly ContenderKey[], plan: Plan, measure: Meas
       });
     }
     for (let round = 0; round < plan.rounds; round += 1) {
-      for (const [key, process] of running) {
+      // Each contender follows each other one equally often.
+      const order = [...running].toSorted((a, b) => turn(a[0]) - turn(b[0]));
+      function turn(key: ContenderKey): number {
+        return (keys.indexOf(key) + round) % keys.length;
+      }
+      for (const [key, process] of order) {
         process.resume();
         await trying(key, plan, async () => taken.get(key)?.push(await measure(process)));
         process.pause();
@@ -60,13 +74,12 @@ async function inRounds(keys: readonly ContenderKey[], plan: Plan, measure: Meas
   } finally {
     await Promise.all([...running.values()].map((process) => process.stop()));
   }
-  return Object.fromEntries([...taken].filter(([, all]) => all.length > 0).map(([key, all]) => [key, medians(all)]));
+  return Object.fromEntries([...taken].filter(([, all]) => all.length > 0).map(([key, all]) => [key, { ...medians(all), rounds: all }]));
 }
 
 /** Code is compiled as it gets hot: before that, the longer program is measured at a disadvantage that soon passes. */
-async function warmUp(running: Running, measure: Measure, { warmUpSeconds }: Plan): Promise<void> {
-  const until = performance.now() + warmUpSeconds * 1000;
-  while (performance.now() < until) await measure(running);
+async function warmUp(running: Running, measure: Measure, { warmUpCpuMs }: Plan): Promise<void> {
+  while (running.cpu().process < warmUpCpuMs) await measure(running);
 }
 
 async function oneByOne(keys: readonly ContenderKey[], plan: Plan, measure: (how: Start) => Promise<Measured>): Promise<Results> {
@@ -88,9 +101,25 @@ async function trying(key: ContenderKey, plan: Plan, work: () => Promise<unknown
 }
 
 async function measureLoad(running: Running, { body, connections }: LoadCase, { folder, seconds }: Plan): Promise<Measured> {
-  const before = running.cpuMs();
-  const { perSecond, medianMs, p99Ms, count } = await sendLoad(folder, { url: running.url, body, connections, seconds });
-  return { perSecond, medianMs, p99Ms, cpuMs: (running.cpuMs() - before) / count };
+  const [heapBefore, before, busyBefore] = [await running.heap(), running.cpu(), busyMs(cores.contender)];
+  const { perSecond, medianMs, p99Ms, count, tookMs } = await sendLoad(folder, { url: running.url, body, connections, seconds });
+  const after = running.cpu();
+  const othersMs = busyMs(cores.contender) - busyBefore - (after.process - before.process);
+  const heap = await running.heap();
+  return {
+    perSecond,
+    medianMs,
+    p99Ms,
+    cpuUs: ((after.process - before.process) * 1000) / count,
+    mainThreadUs: ((after.mainThread - before.mainThread) * 1000) / count,
+    othersPercent: Math.max(0, (othersMs / tookMs) * 100),
+    ...(heap !== undefined &&
+      heapBefore !== undefined && {
+        allocatedBytes: (heap.allocatedBytes - heapBefore.allocatedBytes) / count,
+        minorPerThousand: ((heap.minorCollections - heapBefore.minorCollections) * 1000) / count,
+        majorPerThousand: ((heap.majorCollections - heapBefore.majorCollections) * 1000) / count,
+      }),
+  };
 }
 
 const pacedStreams = 4;
@@ -148,11 +177,6 @@ function medians(all: readonly Measured[]): Measured {
       ),
     ]),
   );
-}
-
-function quantile(values: readonly number[], share: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
 function pause(ms: number): Promise<void> {

@@ -1,7 +1,8 @@
 /** Starts processes on a core of their own, puts them to sleep and wakes them, and reads what they cost (Linux). */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import type { HeapCounts } from './probe.ts';
 
 /** The contender being measured has the first core to itself; the load and the upstream share the second. */
 export const cores = { contender: 0, load: 1 };
@@ -13,6 +14,12 @@ export function pinned(core: number, command: readonly string[]): string[] {
   return canPin ? ['taskset', '--cpu-list', String(core), ...command] : [...command];
 }
 
+/** In milliseconds. */
+export interface CpuTime {
+  readonly process: number;
+  readonly mainThread: number;
+}
+
 export interface Running {
   readonly url: string;
   /** From the start of the process to the line that says where it listens. */
@@ -21,8 +28,10 @@ export interface Running {
   resume(): void;
   /** Resident memory now, in MB. */
   memoryMb(): number;
-  /** Processor time used so far, in milliseconds, in steps of 10. */
-  cpuMs(): number;
+  /** CPU time used so far. */
+  cpu(): CpuTime;
+  /** Undefined for programs that are not probed. */
+  heap(): Promise<HeapCounts | undefined>;
   stop(): Promise<void>;
 }
 
@@ -33,18 +42,24 @@ export interface Start {
   readonly url?: string;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** It has loaded `probe.ts`. */
+  readonly isProbed?: boolean;
 }
 
 const listeningTimeoutMs = 15_000;
 
-export async function start({ command, core, url, cwd, env }: Start): Promise<Running> {
+export async function start({ command, core, url, cwd, env, isProbed = false }: Start): Promise<Running> {
   const [file = '', ...args] = pinned(core, command);
   const startedAt = performance.now();
-  const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(file, args, {
+    cwd,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe', ...(isProbed ? (['ipc'] as const) : [])],
+  });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const found = await (url === undefined ? listeningUrl(child) : answering(url, child));
   const startMs = performance.now() - startedAt;
-  child.stderr.removeAllListeners('data').resume();
+  child.stderr!.removeAllListeners('data').resume();
   const pid = child.pid ?? 0;
   return {
     url: found,
@@ -52,7 +67,8 @@ export async function start({ command, core, url, cwd, env }: Start): Promise<Ru
     pause: () => void child.kill('SIGSTOP'),
     resume: () => void child.kill('SIGCONT'),
     memoryMb: () => residentMb(pid),
-    cpuMs: () => processorMs(pid),
+    cpu: () => cpuTime(pid),
+    heap: () => (isProbed ? askHeap(child) : Promise.resolve(undefined)),
     async stop() {
       child.kill('SIGCONT');
       child.kill('SIGKILL');
@@ -102,12 +118,28 @@ function residentMb(pid: number): number {
   return Number(kb) / 1024;
 }
 
-const tickMs = 10;
+/** The kernel counts in nanoseconds for each thread; threads that have ended are left out. */
+function cpuTime(pid: number): CpuTime {
+  let process = 0;
+  let mainThread = 0;
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const ms = Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6;
+    process += ms;
+    if (Number(thread) === pid) mainThread = ms;
+  }
+  return { process, mainThread };
+}
 
-function processorMs(pid: number): number {
-  const path = `/proc/${pid}/stat`;
-  if (!existsSync(path)) return Number.NaN;
-  // The fields after the command's name, which may hold blanks: user and system time are the 12th and 13th.
-  const fields = readFileSync(path, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
-  return (Number(fields[11]) + Number(fields[12])) * tickMs;
+function askHeap(child: ChildProcess): Promise<HeapCounts> {
+  return new Promise((resolve) => {
+    child.once('message', (counts) => resolve(counts as HeapCounts));
+    child.send('heap');
+  });
+}
+
+/** Time that a core was busy since its start, in milliseconds, in steps of 10. */
+export function busyMs(core: number): number {
+  const fields = new RegExp(`^cpu${core} (.+)$`, 'm').exec(readFileSync('/proc/stat', 'utf8'))?.[1]?.split(' ').map(Number) ?? [];
+  const [user = 0, nice = 0, system = 0, , , interrupts = 0, softInterrupts = 0, stolen = 0] = fields;
+  return (user + nice + system + interrupts + softInterrupts + stolen) * 10;
 }

@@ -1,13 +1,18 @@
 /** The tables on stdout. */
 import type { Rows } from './alone.ts';
-import type { Budget, Case, ContenderKey, Measured, Results } from './cases.ts';
+import { cpuRatios, type Budget, type Case, type ContenderKey, type Measured, type Results } from './cases.ts';
 import { contenders } from './contenders.ts';
+import { quantile } from './quantile.ts';
 
 const columns: readonly { key: keyof Measured; head: string; show(value: number): string }[] = [
   { key: 'perSecond', head: 'per second', show: (value) => value.toFixed(0) },
   { key: 'medianMs', head: 'median ms', show: (value) => value.toFixed(3) },
   { key: 'p99Ms', head: 'p99 ms', show: (value) => value.toFixed(3) },
-  { key: 'cpuMs', head: 'cpu ms each', show: (value) => value.toFixed(3) },
+  { key: 'cpuUs', head: 'cpu us each', show: (value) => value.toFixed(1) },
+  { key: 'mainThreadUs', head: 'main thread', show: (value) => value.toFixed(1) },
+  { key: 'allocatedBytes', head: 'bytes each', show: (value) => value.toFixed(0) },
+  { key: 'minorPerThousand', head: 'minor gc/1000', show: (value) => value.toFixed(2) },
+  { key: 'majorPerThousand', head: 'major gc/1000', show: (value) => value.toFixed(2) },
   { key: 'memoryMb', head: 'memory MB', show: (value) => value.toFixed(0) },
   { key: 'startMs', head: 'start ms', show: (value) => value.toFixed(0) },
 ];
@@ -56,6 +61,34 @@ export function casesTable({ title }: Case, results: Results): string {
     }),
   ]);
   return table([[title, ...shown.map(({ head }) => head)], ...cells]);
+}
+
+/** How the contenders' CPU time compares with the relay's, round by round, and how far the run is to be trusted. */
+export function noiseText(results: Results): string {
+  const lines: string[] = [];
+  for (const key of ['nginx', 'breakwater', 'against'] as const) {
+    const ratios = cpuRatios(results, key);
+    if (ratios.length === 0) continue;
+    const [low, middle, high] = [0.25, 0.5, 0.75].map((share) => quantile(ratios, share).toFixed(2));
+    const mainThread = quantile(cpuRatios(results, key, 'mainThreadUs'), 0.5).toFixed(2);
+    const range = `middle half of ${ratios.length} rounds: ${low} to ${high}`;
+    lines.push(`relay's CPU time over that of ${contenders[key].name}: ${middle} (${range}); of the main threads: ${mainThread}`);
+  }
+  const relay = results.relay?.rounds ?? [];
+  const own = relay.flatMap(({ cpuUs = [] }) => cpuUs);
+  if (own.length > 1) {
+    const spread = ((quantile(own, 0.75) - quantile(own, 0.25)) / quantile(own, 0.5)) * 100;
+    const others = quantile(
+      Object.values(results).flatMap(({ rounds = [] }) => rounds.flatMap(({ othersPercent = [] }) => othersPercent)),
+      0.5,
+    );
+    const isNoisy = spread > 15 || others > 25;
+    lines.push(
+      `noise: the relay's CPU time varied by ${spread.toFixed(0)} %, others used ${others.toFixed(0)} % of the core` +
+        (isNoisy ? '; this run is noisy, trust the ratios only' : ''),
+    );
+  }
+  return lines.join('\n');
 }
 
 export function rowsTable({ title }: { readonly title: string }, rows: Rows): string {

@@ -50,6 +50,7 @@ LM Studio on its usual port is picked up. What the command line says comes first
   BREAKWATER_HOST, BREAKWATER_PORT   server.host, server.port
   BREAKWATER_KEY                     one client, named default, with this key
   BREAKWATER_ADMIN_KEY               server.adminKey
+  BREAKWATER_LISTENER, BREAKWATER_HTTP_CLIENT   server.listener, server.httpClient
 `;
 
 function addServe(program: Command): void {

@@ -40,7 +40,7 @@ import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 import { LocalTransport } from '../transport/local/local-transport.ts';
 import type { Transport } from '../transport/transport.ts';
-import { createUndiciTransport } from '../transport/undici-transport.ts';
+import { createHttpTransport } from '../transport/http-transport.ts';
 import { clientLimits, makeClients } from './client-limits.ts';
 import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
 import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
@@ -67,7 +67,7 @@ export interface CreateGatewayOptions {
   readonly random: Random;
   readonly store: Store;
   readonly events: EventBus;
-  /** Default: HTTP over undici. */
+  /** Default: HTTP, as `server.httpClient` says. */
   readonly transport?: Transport;
   /** Every answer says that it is simulated. */
   readonly simulated?: boolean;
@@ -79,7 +79,9 @@ export interface CreateGatewayOptions {
 const EXHAUSTION_WARNING_MS = 60_000;
 
 export async function createGateway(options: CreateGatewayOptions): Promise<Gateway> {
-  const gateway = new RunningGateway(options);
+  const { clock, config, env = {} } = options;
+  const http = options.transport ?? (await createHttpTransport({ clock, env, client: config.server.httpClient }));
+  const gateway = new RunningGateway(options, http);
   try {
     await gateway.start();
   } catch (error) {
@@ -117,7 +119,7 @@ class RunningGateway implements Gateway {
   #draining = false;
   #whenIdle: (() => void)[] = [];
 
-  constructor(options: CreateGatewayOptions) {
+  constructor(options: CreateGatewayOptions, http: Transport) {
     const { clock, random, store, events, config } = options;
     this.clock = clock;
     this.events = events;
@@ -126,7 +128,6 @@ class RunningGateway implements Gateway {
     this.#store = store;
     this.responses = new ResponseStore(store, clock);
     this.#config = config;
-    const http = options.transport ?? createUndiciTransport({ clock, env: options.env ?? {} });
     const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);
     this.#transport = transport;
     transport.onTrouble = (message) => events.emit({ type: 'warning', at: clock.now(), message });

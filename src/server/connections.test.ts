@@ -6,12 +6,21 @@ import type { AnswerSink } from '../pipeline/sink.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
 import { createApp } from './app.ts';
 import { listen } from './listener.ts';
+import { listenerOfTests } from '../../test/server/listener-of-tests.ts';
 
 test('beyond its share of connections an address loses idle ones, and is refused where none is idle', async (t) => {
   const gateway = createFakeGateway();
   gateway.answer = () => {};
   const { handle, answerBroken } = createApp({ gateway, random: createSeededRandom(1), boundHost: '127.0.0.1' });
-  const listener = await listen({ host: '127.0.0.1', port: 0, handle, answerBroken, onError: assert.fail, connectionsMax: 8 });
+  const listener = await listen({
+    host: '127.0.0.1',
+    port: 0,
+    handle,
+    answerBroken,
+    ...listenerOfTests(),
+    onError: assert.fail,
+    connectionsMax: 8,
+  });
   t.after(() => (listener.destroy(), listener.close()));
   const closed: Socket[] = [];
   const open = async (): Promise<Socket> => {
@@ -51,7 +60,15 @@ async function startTaken(t: TestContext, answer: (sink: AnswerSink) => void) {
   const gateway = createFakeGateway();
   gateway.answer = (_, sink) => answer(sink);
   const { handle, answerBroken } = createApp({ gateway, random: createSeededRandom(1), boundHost: '127.0.0.1' });
-  const listener = await listen({ host: '127.0.0.1', port: 0, handle, answerBroken, onError: assert.fail, connectionsMax: 2 });
+  const listener = await listen({
+    host: '127.0.0.1',
+    port: 0,
+    handle,
+    answerBroken,
+    ...listenerOfTests(),
+    onError: assert.fail,
+    connectionsMax: 2,
+  });
   const open = (text: string, allowHalfOpen = false): Socket => {
     const socket = connect({ port: listener.port, host: '127.0.0.1', allowHalfOpen });
     t.after(() => socket.destroy());
@@ -104,4 +121,11 @@ test('refused connections are broken off with all others', async (t) => {
   listener.destroy();
   await closed;
   assert.ok(performance.now() - startedAt < 800, 'not only once the refusal has had its time');
+});
+
+test('where the parser of Node can not be used, node:http listens', async (t) => {
+  const { handle, answerBroken } = createApp({ gateway: createFakeGateway(), random: createSeededRandom(1), boundHost: '127.0.0.1' });
+  const listener = await listen({ host: '127.0.0.1', port: 0, handle, answerBroken, onError: assert.fail, parsers: null });
+  t.after(() => (listener.destroy(), listener.close()));
+  assert.equal((await fetch(`http://127.0.0.1:${listener.port}/health/live`)).status, 200);
 });

@@ -10,17 +10,18 @@ import type { HeaderPairs } from '../pipeline/sink.ts';
 import { CallerLeft } from './exchange.ts';
 import { openExchanges, type TrackedSocket } from './node-exchange.ts';
 
-interface Answer {
+/** A whole answer that is made without a request. */
+export interface BareAnswer {
   readonly status: number;
   readonly headers: HeaderPairs;
   readonly body: Uint8Array;
 }
 
 /** `hasLeft`: the caller seems to be gone, and its request is no rejected one. */
-export type AnswerBroken = (status: number, message: string, hasLeft?: boolean) => Answer;
+export type AnswerBroken = (status: number, message: string, hasLeft?: boolean) => BareAnswer;
 
 /** How long the refused caller may take to read its refusal, in milliseconds. */
-const readRefusalMs = 1000;
+export const readRefusalMs = 1000;
 
 const refused = Symbol('refused');
 type RefusedSocket = TrackedSocket & { [refused]?: boolean };
@@ -31,15 +32,19 @@ export function refusesMore(request: IncomingMessage): boolean {
 }
 
 /** Refuses a request whose head was read and must not be acted on, and ends its connection. */
-export function refuseHead(request: IncomingMessage, response: ServerResponse, { status, headers, body }: Answer): void {
+export function refuseHead(request: IncomingMessage, response: ServerResponse, { status, headers, body }: BareAnswer): void {
   (request.socket as RefusedSocket)[refused] = true;
   response.writeHead(status, [...headers, 'connection', 'close']).end(body);
 }
 
 /** Refuses to change to another protocol, and names the one that is served. */
 export function refuseUpgrade(request: IncomingMessage, response: ServerResponse, answerBroken: AnswerBroken): void {
+  refuseHead(request, response, upgradeRefusal(answerBroken));
+}
+
+export function upgradeRefusal(answerBroken: AnswerBroken): BareAnswer {
   const { status, headers, body } = answerBroken(426, 'this server speaks HTTP/1.1 only: send the request without an Upgrade header');
-  refuseHead(request, response, { status, headers: [...headers, 'upgrade', 'HTTP/1.1'], body });
+  return { status, headers: [...headers, 'upgrade', 'HTTP/1.1'], body };
 }
 
 /** Refuses what the parser could not read, in its turn, and ends the connection. */
@@ -61,7 +66,8 @@ export function refuseBroken(error: { readonly code?: string }, socket: Socket, 
   else last.onceSent(() => writeRefusal(socket, answerBroken(status, message, hasLeft)));
 }
 
-function faultOf(code: string | undefined): { readonly status: number; readonly message: string } {
+/** By the code of the parser, of node:http, or of our own. */
+export function faultOf(code: string | undefined): { readonly status: number; readonly message: string } {
   switch (code) {
     case 'ERR_HTTP_REQUEST_TIMEOUT':
       return { status: 408, message: 'the request did not come in time' };
@@ -83,7 +89,8 @@ const reasons: Readonly<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
-function writeRefusal(socket: Socket, { status, headers, body }: Answer): void {
+/** Writes a refusal as the last thing on its connection. */
+export function writeRefusal(socket: Socket, { status, headers, body }: BareAnswer): void {
   if (!socket.writable) return;
   let head = `HTTP/1.1 ${status} ${reasons[status] ?? 'Refused'}\r\nconnection: close\r\n`;
   for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;

@@ -2,7 +2,7 @@
  * Headers that we act on and that are sent twice. Node keeps the first of some, joins others, and servers behind us may keep the last: what
  * we decide by would not be what they do.
  */
-import type { IncomingMessage } from 'node:http';
+import type { JudgedHead } from './request-head.ts';
 
 const ONCE: ReadonlySet<string> = new Set([
   'authorization', 'x-api-key', 'api-key', 'x-goog-api-key', 'content-type', 'content-encoding', 'content-length', 'host', 'idempotency-key',
@@ -10,7 +10,7 @@ const ONCE: ReadonlySet<string> = new Set([
 ]); // prettier-ignore
 
 /** The header that is given twice; null: none of those that have to stand once. */
-export function repeatedHeader({ rawHeaders, headers }: IncomingMessage): string | null {
+export function repeatedHeader({ rawHeaders, headers }: Pick<JudgedHead, 'headers' | 'rawHeaders'>): string | null {
   // Nearly no request repeats any, and then there are as many names as values.
   let names = 0;
   for (const _ in headers) names++;

@@ -1,10 +1,23 @@
 /** What HTTP/1.1 forbids in a request head and Node's parser lets pass. Two readers may understand such a head differently. */
-import type { IncomingMessage } from 'node:http';
+
+/** A head as far as it is judged here; node:http's own has this form. */
+export interface JudgedHead {
+  readonly httpVersion: string;
+  readonly url?: string | undefined;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
+    readonly host?: string | undefined;
+    readonly connection?: string | undefined;
+    readonly upgrade?: string | undefined;
+    readonly 'transfer-encoding'?: string | undefined;
+  };
+  /** Names and values in turn, as sent. */
+  readonly rawHeaders: readonly string[];
+}
 
 const absoluteForm = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\\]*)/i;
 
 /** What is wrong with the head, in words for its sender; null: nothing. */
-export function headFault(request: IncomingMessage): string | null {
+export function headFault(request: JudgedHead): string | null {
   const { httpVersion, headers, url } = request;
   if (httpVersion !== '1.1' && httpVersion !== '1.0') return `HTTP/${httpVersion} is not spoken here`;
   const coding = headers['transfer-encoding'];
@@ -23,7 +36,7 @@ export function headFault(request: IncomingMessage): string | null {
  * The protocol that the caller wants to change to (RFC 9110 7.8); null: none. HTTP/2 without TLS is not among them: Java's client offers it
  * with every first request, and is served over HTTP/1.1 where the offer is ignored.
  */
-export function wantedProtocol({ httpVersion, headers }: IncomingMessage): string | null {
+export function wantedProtocol({ httpVersion, headers }: JudgedHead): string | null {
   const { upgrade, connection } = headers;
   if (upgrade === undefined || upgrade === '' || httpVersion === '1.0' || !/(^|,)\s*upgrade\s*(,|$)/i.test(connection ?? '')) return null;
   return /^h2c$/i.test(upgrade.trim()) ? null : upgrade;

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import { loadHttpParser } from '../transport/http-parser.ts';
 import { createApp, type AppOptions } from './app.ts';
 import { DescriptorWatch } from './descriptor-watch.ts';
 import { drain } from './drain.ts';
@@ -22,16 +23,22 @@ export async function startServer({ clock, ...options }: ServerOptions): Promise
   const { port } = gateway.config.server;
   const host = gateway.config.server.host.replace(/^\[(.*)\]$/, '$1');
   const app = createApp({ ...options, boundHost: host });
+  const kind = gateway.config.server.listener;
+  const warn = (message: string): void => gateway.events.emit({ type: 'warning', at: clock.now(), message });
+  const watch = new DescriptorWatch(clock, warn);
   const listener = await listen({
     host,
     port,
+    kind,
     handle: app.handle,
     answerBroken: app.answerBroken,
     onError: (error) => watch.noteError(error),
     onConnection: () => watch.noteConnection(),
   });
-  const watch = new DescriptorWatch(clock, (message) => gateway.events.emit({ type: 'warning', at: clock.now(), message }));
   let draining: Promise<void> | null = null;
+
+  if (kind === 'sockets' && loadHttpParser() === null)
+    warn('the HTTP parser of this Node is not the expected one: node:http and undici are used, which need more CPU time');
 
   return {
     url: `http://${host.includes(':') ? `[${host}]` : host}:${listener.port}`,

@@ -19,6 +19,31 @@ export function proxyFaults(env: ProxyEnvironment): string[] {
     .map((name) => `${name}: must be a URL that starts with http:// or https://, such as http://proxy.example:3128`);
 }
 
+export interface ProxyChoice {
+  readonly httpProxy: string;
+  readonly httpsProxy: string;
+  /** There is a proxy. */
+  readonly isSet: boolean;
+  /** True: this origin is reached through a proxy. */
+  readonly uses: (origin: string) => boolean;
+}
+
+/** Throws where a variable names no proxy. As in Go's net/http, a server on this machine is never behind a proxy. */
+export function createProxyChoice(env: ProxyEnvironment): ProxyChoice {
+  const faults = proxyFaults(env);
+  if (faults.length > 0) throw new Error(faults.join('\n'));
+  const bypasses = createBypass(proxyVariable(env, 'NO_PROXY'));
+  const httpProxy = proxyVariable(env, 'HTTP_PROXY');
+  const httpsProxy = proxyVariable(env, 'HTTPS_PROXY');
+  const isSet = httpProxy !== '' || httpsProxy !== '';
+  return { httpProxy, httpsProxy, isSet, uses: (origin) => isSet && !isLoopback(origin) && !bypasses(origin) };
+}
+
+function isLoopback(origin: string): boolean {
+  const { hostname } = new URL(origin);
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname.startsWith('127.') || hostname === '[::1]';
+}
+
 interface Rule {
   /** Null: every port. */
   readonly port: number | null;

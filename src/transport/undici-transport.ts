@@ -3,7 +3,7 @@ import type { Client, Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import type { Socket } from 'node:net';
 import type { Clock, Instant } from '../core/clock.ts';
 import { InterimFilter } from './interim-filter.ts';
-import { createBypass, proxyFaults, proxyVariable } from './proxy-env.ts';
+import { createProxyChoice } from './proxy-env.ts';
 import type { ResponseHeaders, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
 // The whole of undici (fetch, WebSocket, caches) costs 9 MB and time at the start; of it all we need two classes, and
@@ -160,13 +160,8 @@ export interface UndiciTransportOptions {
 export function createUndiciTransport(options: UndiciTransportOptions = {}): Transport {
   const makeClient = (origin: URL, settings: Client.Options): Client => new WatchedClient(origin, settings, options.clock ?? null);
   const pools = new Map<string, Dispatcher>();
-  const env = options.env ?? {};
-  const faults = proxyFaults(env);
-  if (faults.length > 0) throw new Error(faults.join('\n'));
   // NO_PROXY is decided on here: undici's agent knows no networks.
-  const bypasses = createBypass(proxyVariable(env, 'NO_PROXY'));
-  const proxy = { httpProxy: proxyVariable(env, 'HTTP_PROXY'), httpsProxy: proxyVariable(env, 'HTTPS_PROXY'), noProxy: '' };
-  const usesProxy = proxy.httpProxy !== '' || proxy.httpsProxy !== '';
+  const { httpProxy, httpsProxy, uses } = createProxyChoice(options.env ?? {});
 
   function makePool(origin: string, connectTimeoutMs: number): Dispatcher {
     const settings = {
@@ -177,9 +172,8 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
       allowH2: false,
       connect: { timeout: connectTimeoutMs },
     };
-    // As in Go's net/http: a server on this machine is never behind a proxy.
-    return usesProxy && !isLoopback(origin) && !bypasses(origin)
-      ? new (loadProxyAgent())({ ...settings, ...proxy })
+    return uses(origin)
+      ? new (loadProxyAgent())({ ...settings, httpProxy, httpsProxy, noProxy: '' })
       : new PoolClass(origin, { ...settings, factory: makeClient });
   }
 
@@ -236,9 +230,4 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
 function headersOf({ headers, body }: UpstreamRequest): string[] {
   if (body === null || body instanceof Uint8Array) return headers as string[];
   return [...headers, 'content-length', String(body.reduce((length, piece) => length + piece.length, 0))];
-}
-
-function isLoopback(origin: string): boolean {
-  const { hostname } = new URL(origin);
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || hostname.startsWith('127.') || hostname === '[::1]';
 }

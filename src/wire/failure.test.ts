@@ -301,7 +301,7 @@ test('reads anything without throwing, and its message is always words', () => {
 });
 
 test('what is not HTTP, or has too large headers, is not said to be a broken connection', () => {
-  const told = ['HTTPParserError', 'HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'ECONNRESET'].map((named) =>
+  const told = ['HTTPParserError', 'HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW', 'ECONNRESET'].map((named) =>
     resetFailure(named, false),
   );
   assert.deepEqual(
@@ -310,6 +310,7 @@ test('what is not HTTP, or has too large headers, is not said to be a broken con
       ['reset', 'what came is not valid HTTP: check the scheme and port of baseUrl (HTTPParserError)'],
       ['reset', 'what came is not valid HTTP: check the scheme and port of baseUrl (HPE_INVALID_CONSTANT)'],
       ['reset', 'the headers of the answer are too large (UND_ERR_HEADERS_OVERFLOW)'],
+      ['reset', 'the headers of the answer are too large (HPE_HEADER_OVERFLOW)'],
       ['reset', 'the connection broke before the answer began (ECONNRESET)'],
     ],
   );

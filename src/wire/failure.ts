@@ -31,8 +31,9 @@ export function resetFailure(named: string, isStale: boolean): Failure {
 
 /** What ends a connection without being a break of it. */
 function headFault(named: string): string {
+  if (named === 'UND_ERR_HEADERS_OVERFLOW' || named === 'HPE_HEADER_OVERFLOW') return 'the headers of the answer are too large';
   if (named === 'HTTPParserError' || named.startsWith('HPE_')) return 'what came is not valid HTTP: check the scheme and port of baseUrl';
-  return named === 'UND_ERR_HEADERS_OVERFLOW' ? 'the headers of the answer are too large' : 'the connection broke before the answer began';
+  return 'the connection broke before the answer began';
 }
 
 export interface ErrorResponse {

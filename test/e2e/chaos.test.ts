@@ -252,7 +252,7 @@ function assertBudget(stories: Map<string, Story>, world: World): string {
   const calls = { a: world.storms['a']!.stats().calls, b: world.storms['b']!.stats().calls };
   let [attempts, failed, askedFirst] = [0, 0, 0];
   for (const [id, { asked, failed: failures, mended, committed, outcome }] of stories) {
-    const told = `request ${id}: ${asked.join(' ')}`;
+    const told = `request ${id}: ${asked.join(' ')}, ${failures.length} failed: ${outcome}`;
     assert.ok(outcome === 'success' || outcome === 'interrupted', told);
     assert.equal(outcome === 'interrupted', committed !== null && failures.length === asked.length, told);
     if (outcome === 'interrupted') assert.equal(committed, 'a/m', told);

@@ -11,6 +11,7 @@ import { systemClock } from '../../src/gateway/system-clock.ts';
 import { createApp } from '../../src/server/app.ts';
 import { createFetch } from '../../src/server/fetch.ts';
 import { listen } from '../../src/server/listener.ts';
+import { listenerOfTests } from '../server/listener-of-tests.ts';
 import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -51,7 +52,7 @@ export interface TestGatewayOptions {
 
 export async function startGateway(input: ConfigInput, options: TestGatewayOptions = {}): Promise<TestGateway> {
   const { directory } = options;
-  const parsed = parseConfig(input, { source: 'library', ...(directory !== undefined && { directory }) });
+  const parsed = parseConfig(withWires(input), { source: 'library', ...(directory !== undefined && { directory }) });
   if (!parsed.ok) throw new Error(parsed.faults.map((fault) => `${fault.path}: ${fault.message}`).join('\n'));
   const random = createSeededRandom(options.seed ?? 1);
   const bus = new EventBus((error) => {
@@ -78,6 +79,7 @@ export async function startGateway(input: ConfigInput, options: TestGatewayOptio
     port: 0,
     handle: app.handle,
     answerBroken: app.answerBroken,
+    ...listenerOfTests(),
     onError(error) {
       throw error;
     },
@@ -108,6 +110,12 @@ export async function startGateway(input: ConfigInput, options: TestGatewayOptio
       await listener.close();
     },
   };
+}
+
+/** With `BREAKWATER_HTTP_CLIENT=undici` every test runs over the other client. */
+function withWires(input: ConfigInput): ConfigInput {
+  const { BREAKWATER_HTTP_CLIENT: httpClient = '' } = process.env;
+  return httpClient === '' ? input : { ...input, server: { ...input.server, httpClient: httpClient as 'undici' } };
 }
 
 function keepTimelines(bus: EventBus, clock: Clock): Timelines {

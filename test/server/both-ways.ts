@@ -6,6 +6,7 @@ import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { createApp, type AppOptions } from '../../src/server/app.ts';
 import { createFetch } from '../../src/server/fetch.ts';
 import { listen } from '../../src/server/listener.ts';
+import { listenerOfTests } from './listener-of-tests.ts';
 import { createFakeGateway, type FakeGateway } from './fake-gateway.ts';
 
 export interface Stage {
@@ -31,7 +32,14 @@ export function overSocket(name: string, options: StageOptions, story: Story): v
   test(`${name} (socket)`, async (t) => {
     const gateway = createFakeGateway(options.config);
     const app = createApp({ boundHost: '127.0.0.1', ...options, gateway, random: createSeededRandom(1) });
-    const listener = await listen({ host: '127.0.0.1', port: 0, handle: app.handle, answerBroken: app.answerBroken, onError: assert.fail });
+    const listener = await listen({
+      host: '127.0.0.1',
+      port: 0,
+      handle: app.handle,
+      answerBroken: app.answerBroken,
+      ...listenerOfTests(),
+      onError: assert.fail,
+    });
     t.after(async () => {
       const closed = listener.close();
       listener.destroy();

@@ -47,19 +47,26 @@ const TELLING_LENGTH = 8;
 const QUOTE = 0x22;
 
 interface Spot extends Range {
-  /** Which of the events held back. */
+  /** Index into the events held back. */
   readonly event: number;
 }
 
-/** A secret whose beginning ends a JSON string, in an event that is held back. */
+/** Secrets of one form that have been seen up to the same byte, each at the end of a JSON string in an event that is held back. */
 interface OpenSecret {
   readonly form: Buffer;
   matched: number;
   readonly spots: Spot[];
   misses: number;
+  /** The rest, or a part of it, was found in the current part. */
+  isExtended: boolean;
 }
 
-/** For parts that are whole events: a secret may begin at the end of one event's text and go on at the beginning of the next one's. */
+/**
+ * For parts that are whole events: a secret may begin at the end of one event's text and continue at the start of the next one's.
+ *
+ * Ordinary text may look like the start of a secret in every event (a key that begins with the model's name), and one part may hold
+ * hundreds of events. Starts of the same form and length are therefore one entry, and a part is read once, whatever the number of starts.
+ */
 export class EventStreamMask implements StreamMask {
   readonly #mask: SecretMask;
   readonly #scan: SecretScan;
@@ -79,8 +86,10 @@ export class EventStreamMask implements StreamMask {
     const event = this.#held.length;
     this.#held.push(masked);
     this.#heldBytes += masked.length;
-    this.#open = this.#open.filter((secret) => this.#goesOn(secret, masked, event));
-    for (const found of parts) if (!isWhole(found)) this.#openFrom(found, masked, event);
+    const before = new Set(this.#open);
+    this.#read(masked, event, parts);
+    this.#open = this.#open.filter((secret) => !before.has(secret) || secret.isExtended || ++secret.misses <= MISSES_MAX);
+    for (const secret of this.#open) secret.isExtended = false;
     if (this.#open.length === 0) return this.#release();
     return this.#heldBytes > HELD_MAX ? this.flush() : NOTHING;
   }
@@ -98,25 +107,34 @@ export class EventStreamMask implements StreamMask {
     return held;
   }
 
-  #openFrom(found: Found, bytes: Uint8Array, event: number): void {
+  /** Follows the strings of one part in order: each may continue what is open, and what starts at its end is open from there on. */
+  #read(bytes: Uint8Array, event: number, parts: readonly Found[]): void {
+    const starts = parts.filter((found) => !isWhole(found)).toSorted((a, b) => endOf(a) - endOf(b));
+    let next = 0;
+    if (this.#open.length === 0 && starts.length === 0) return;
+    for (let quote = bytes.indexOf(QUOTE); quote >= 0; quote = bytes.indexOf(QUOTE, quote + 1)) {
+      for (; next < starts.length && endOf(starts[next]!) < quote; next++) this.#openFrom(starts[next]!, event);
+      if (this.#open.length > 0) this.#continueAt(bytes, quote + 1, event);
+    }
+    for (; next < starts.length; next++) this.#openFrom(starts[next]!, event);
+  }
+
+  #openFrom(found: Found, event: number): void {
     const { form, skipped, length } = found;
-    const secret: OpenSecret = { form, matched: skipped + length, spots: [{ ...rangeOf(found), event }], misses: 0 };
-    // Several events may have come as one part.
-    if (this.#extend(secret, bytes, event, found.start + length + 1) !== 'whole') this.#open.push(secret);
+    const spot = { ...rangeOf(found), event };
+    const same = this.#open.find((secret) => secret.form === form && secret.matched === skipped + length);
+    if (same === undefined) this.#open.push({ form, matched: skipped + length, spots: [spot], misses: 0, isExtended: true });
+    else {
+      same.spots.push(spot);
+      same.isExtended = true;
+      same.misses = 0;
+    }
   }
 
-  /** False: it is complete, or the rest will not come. */
-  #goesOn(secret: OpenSecret, bytes: Uint8Array, event: number): boolean {
-    const result = this.#extend(secret, bytes, event, 0);
-    if (result === 'missed') secret.misses++;
-    return result !== 'whole' && secret.misses <= MISSES_MAX;
-  }
-
-  /** Looks for the rest at the beginning of a JSON string, from this position on. */
-  #extend(secret: OpenSecret, bytes: Uint8Array, event: number, from: number): 'whole' | 'part' | 'missed' {
-    let result: 'part' | 'missed' = 'missed';
-    for (let quote = bytes.indexOf(QUOTE, from); quote >= 0; quote = bytes.indexOf(QUOTE, quote + 1)) {
-      const start = quote + 1;
+  /** Looks for the rest of what is open at the beginning of a JSON string. */
+  #continueAt(bytes: Uint8Array, start: number, event: number): void {
+    let isAnyWhole = false;
+    for (const secret of this.#open) {
       const length = commonLength(bytes, start, secret.form, secret.matched);
       if (length === 0) continue;
       const isRest = secret.matched + length === secret.form.length;
@@ -124,16 +142,20 @@ export class EventStreamMask implements StreamMask {
       secret.matched += length;
       secret.spots.push({ event, start, end: start + length });
       secret.misses = 0;
-      result = 'part';
-      if (isRest) {
-        this.#maskSpots(secret);
-        return 'whole';
-      }
+      secret.isExtended = true;
+      if (!isRest) continue;
+      this.#maskSpots(secret);
+      isAnyWhole = true;
     }
-    return result;
+    if (isAnyWhole) this.#open = this.#open.filter(({ matched, form }) => matched < form.length);
   }
 
   #maskSpots({ spots }: OpenSecret): void {
-    for (const spot of spots) this.#held[spot.event] = maskRanges(this.#held[spot.event]!, [spot]);
+    for (const [event, ranges] of Map.groupBy(spots, (spot) => spot.event)) this.#held[event] = maskRanges(this.#held[event]!, ranges);
   }
+}
+
+/** The position of the quote that ends its string. */
+function endOf({ start, length }: Found): number {
+  return start + length;
 }

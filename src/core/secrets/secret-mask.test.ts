@@ -97,6 +97,20 @@ test('held events are bounded', () => {
   assert.deepEqual(through(events(), [event('sk-li'), big]).byPart, [0, 2]);
 });
 
+test('a part whose every event looks like the start of a secret is read once, not once per event', () => {
+  const many = event('a sk-l').repeat(20_000);
+  const startedAt = performance.now();
+  const { byPart, text } = through(events(), [many, event('ive/verysecret+1'), event('more')]);
+  assert.ok(performance.now() - startedAt < 2000);
+  assert.deepEqual(byPart, [1, 1, 1]);
+  assert.equal(text, many + event('ive/verysecret+1') + event('more'), 'passed on before the rest came: more than 64 KB is not held');
+});
+
+test('of several starts in one part each is masked when the rest comes', () => {
+  const { text } = through(events(), [event('a sk-l') + event('b sk-l'), event('ive/verysecret+1')]);
+  assert.equal(text, event('a ****') + event('b ****') + event(stars('ive/verysecret+1')));
+});
+
 test('bytes cut anywhere are masked', () => {
   const whole = `{"echo":"${KEY}","again":"${KEY}"}`;
   for (let size = 1; size < whole.length; size++) {

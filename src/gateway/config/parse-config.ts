@@ -82,6 +82,8 @@ function withStandIns(value: unknown, options: ParseOptions): unknown {
   if (isUnset('host')) put(server, 'host', env['BREAKWATER_HOST']);
   if (isUnset('port')) put(server, 'port', env['BREAKWATER_PORT']);
   if (isUnset('adminKey')) put(server, 'adminKey', env['BREAKWATER_ADMIN_KEY']);
+  if (isUnset('listener')) put(server, 'listener', env['BREAKWATER_LISTENER']);
+  if (isUnset('httpClient')) put(server, 'httpClient', env['BREAKWATER_HTTP_CLIENT']);
   put(server, 'host', host);
   put(server, 'port', port);
   if (server !== null && Object.keys(server).length > 0) root['server'] = server;

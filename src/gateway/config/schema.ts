@@ -56,6 +56,16 @@ export const serverSettings = block('Server', 'The listener.', {
     origins: setting(corsOrigins, [], 'Their origins, such as https://app.example; * allows every page.'),
   }),
   passThrough: setting(passThrough, [], 'Further paths that are passed on as they are.'),
+  listener: setting(
+    word('sockets', 'node'),
+    'node',
+    'What takes requests. sockets: plain sockets with the HTTP parser of Node, the faster one; node: node:http, which also stands in where the parser can not be used.',
+  ),
+  httpClient: setting(
+    word('sockets', 'undici'),
+    'undici',
+    'What sends requests to providers. sockets: plain sockets with the HTTP parser of Node, the faster one; undici takes its place behind a proxy.',
+  ),
 });
 
 export const batchSettings = block('Batch', 'Files and batches, which are kept in the store.', {

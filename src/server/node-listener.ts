@@ -1,0 +1,117 @@
+/** The listener over node:http: by setting, and where the one on sockets can't be used. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { Server as NetServer, type AddressInfo, type Socket } from 'node:net';
+import { CONNECTIONS_MAX, ConnectionShares } from './connection-shares.ts';
+import type { ExchangeHandler } from './exchange.ts';
+import { probeCaller } from './half-closed.ts';
+import { NodeExchange, openExchanges, type TrackedSocket } from './node-exchange.ts';
+import { takeTurn } from './pipelined.ts';
+import { headersTimeoutMs, keepAliveTimeoutMs, requestTimeoutMs, type Listener, type ListenerOptions } from './listener-parts.ts';
+import { headFault, wantedProtocol } from './request-head.ts';
+import { refuseBroken, refuseHead, refuseUpgrade, refusesMore, type AnswerBroken } from './refusals.ts';
+
+/** Starts to listen; rejects with Node's own error (`EADDRINUSE`, `EACCES`, …) where that can't be. */
+export function listenOverNode(options: ListenerOptions): Promise<Listener> {
+  const connections = new ConnectionShares<TrackedSocket>(options.connectionsMax ?? CONNECTIONS_MAX, isDisposable);
+  const state: ListenerState = { handle: options.handle, connections, windingDown: false };
+  const server = createServer({
+    keepAliveTimeout: keepAliveTimeoutMs,
+    headersTimeout: headersTimeoutMs,
+    requestTimeout: requestTimeoutMs,
+    noDelay: true,
+    // It is asked for below, in our own words.
+    requireHostHeader: false,
+  });
+  server.on('connection', (socket) => {
+    options.onConnection?.();
+    trackConnection(socket, state, options.answerBroken);
+  });
+  (server as Server & { httpAllowHalfOpen: boolean }).httpAllowHalfOpen = true;
+  server.on('timeout', probeOrClose);
+  const { answerBroken } = options;
+  server.on('request', (request, response) => take(request, response, false));
+  server.on('checkContinue', (request, response) => take(request, response, true));
+  server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+    if (!refusesMore(request)) refuseHead(request, response, answerBroken(417, `expectation not supported: ${request.headers.expect}`));
+  });
+  server.on('connect', (_, socket) => refuseBroken({ code: 'CONNECT' }, socket as Socket, answerBroken));
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBroken(error, socket, answerBroken));
+
+  function take(request: IncomingMessage, response: ServerResponse, awaitsContinue: boolean): void {
+    if (refusesMore(request)) return;
+    const fault = headFault(request);
+    if (fault !== null) return refuseHead(request, response, answerBroken(400, fault));
+    if (request.headers.upgrade !== undefined && wantedProtocol(request) !== null) return refuseUpgrade(request, response, answerBroken);
+    takeTurn(new NodeExchange(request, response, state, awaitsContinue), response, state.handle);
+  }
+
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, () => {
+      server.off('error', reject);
+      server.on('error', options.onError);
+      resolve(toListener(server, state, options.host));
+    });
+  });
+}
+
+interface ListenerState {
+  readonly handle: ExchangeHandler;
+  readonly connections: ConnectionShares<TrackedSocket>;
+  windingDown: boolean;
+}
+
+function toListener(server: Server, state: ListenerState, host: string): Listener {
+  return {
+    host,
+    port: (server.address() as AddressInfo).port,
+    windDown() {
+      state.windingDown = true;
+      closeIdle(state);
+    },
+    close: () =>
+      new Promise((resolve) => {
+        closeIdle(state);
+        // The plain close: the HTTP server's own also cuts off answers that are finished but not flushed yet.
+        NetServer.prototype.close.call(server, () => resolve());
+      }),
+    destroy() {
+      server.closeAllConnections();
+    },
+  };
+}
+
+function trackConnection(socket: Socket, { connections }: ListenerState, answerBroken: AnswerBroken): void {
+  const tracked = socket as TrackedSocket;
+  tracked[openExchanges] = [];
+  const displaced = connections.add(tracked);
+  if (displaced === 'refused') return refuseBroken({ code: 'CONNECTIONS' }, socket, answerBroken);
+  displaced?.destroySoon();
+  socket.on('end', () => {
+    if (tracked[openExchanges].length > 0) probeOrClose(socket);
+  });
+  socket.on('close', () => {
+    connections.remove(tracked);
+    for (const exchange of tracked[openExchanges].splice(0)) exchange.callerLeft();
+  });
+}
+
+/** A caller that closed its side may still read; any other has let its time pass. */
+function probeOrClose(socket: Socket): void {
+  if (!socket.readableEnded || !probeCaller(socket, (socket as TrackedSocket)[openExchanges])) socket.destroy();
+}
+
+/** Ends every connection on which no answer is owed, once it has flushed the last one. */
+function closeIdle({ connections }: ListenerState): void {
+  for (const socket of connections.all) if (isIdle(socket)) socket.destroySoon();
+}
+
+/** It can be closed at once: idle, and no part of an answer is left to flush. */
+function isDisposable(socket: TrackedSocket): boolean {
+  return isIdle(socket) && socket.writableLength === 0;
+}
+
+/** No answer is owed on it. */
+function isIdle(socket: TrackedSocket): boolean {
+  return socket[openExchanges].length === 0;
+}

@@ -1,0 +1,52 @@
+/** The head of a response as it is written to the socket. */
+import { STATUS_CODES } from 'node:http';
+import { systemClock } from '../gateway/system-clock.ts';
+import type { HeaderPairs } from '../pipeline/sink.ts';
+
+const token = /^[\w!#$%&'*+.^`|~-]+$/;
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
+
+/** How the body ends: `length` stands in the headers, or is none at all; `chunked`; or with the connection. */
+export type BodyEnd = 'length' | 'chunked' | 'close';
+
+const statusLines = new Map<number, string>();
+
+function statusLine(status: number): string {
+  let line = statusLines.get(status);
+  if (line === undefined) statusLines.set(status, (line = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'unknown'}\r\n`));
+  return line;
+}
+
+let dateSecond = -1;
+let dateLine = '';
+
+/** Made once a second. */
+function currentDateLine(): string {
+  const ms = systemClock.epochMs();
+  const second = Math.floor(ms / 1000);
+  if (second !== dateSecond) {
+    dateSecond = second;
+    dateLine = `Date: ${new Date(ms).toUTCString()}\r\n`;
+  }
+  return dateLine;
+}
+
+export interface HeadEnd {
+  readonly body: BodyEnd;
+  /** The connection serves again after this response. */
+  readonly keepsAlive: boolean;
+  readonly keepAliveSeconds: number;
+}
+
+/** Headers that can't stand in a head are left out. */
+export function headText(status: number, headers: HeaderPairs, { body, keepsAlive, keepAliveSeconds }: HeadEnd): string {
+  let text = statusLine(status);
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    const value = headers[i + 1] ?? '';
+    if (token.test(name) && !notInValue.test(value)) text += `${name}: ${value}\r\n`;
+  }
+  text += currentDateLine();
+  text += keepsAlive ? `Connection: keep-alive\r\nKeep-Alive: timeout=${keepAliveSeconds}\r\n` : 'connection: close\r\n';
+  return body === 'chunked' ? `${text}Transfer-Encoding: chunked\r\n\r\n` : `${text}\r\n`;
+}

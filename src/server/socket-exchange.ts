@@ -1,0 +1,389 @@
+/**
+ * One request and its response on a socket of ours. A whole response leaves in one write; what is written to a stream in one turn of the
+ * loop leaves in one write and one chunk, with the head before it if that is still owed.
+ */
+import type { Socket } from 'node:net';
+import type { HeaderPairs } from '../pipeline/sink.ts';
+import { BodyReader } from './body-reader.ts';
+import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
+import { isEventStream } from './head-pairs.ts';
+import { IncomingBody, type BodySource } from './incoming-body.ts';
+import { keepAliveTimeoutMs } from './listener-parts.ts';
+import { repeatedHeader } from './repeated-headers.ts';
+import type { RequestHeaders } from './request-headers.ts';
+import { headText, type BodyEnd } from './response-head.ts';
+import { UNCOUNTED_MAX, UnreadAnswer, UNREAD_MAX_MS, type AnswerOutlet, type ByteCharge } from './unread-answer.ts';
+
+/** Up to this size what is written at once is copied into one buffer, in bytes. */
+const JOINED_BYTES_MAX = 16 * 1024;
+/** A whole body up to this size leaves in one string with its head, in bytes. */
+const TEXT_BYTES_MAX = 4096;
+const keepAliveSeconds = keepAliveTimeoutMs / 1000;
+const noBytes = new Uint8Array(0);
+/** What is written to a stream is always whole events, so a comment can stand anywhere. */
+const probeComment = Buffer.from(':\n\n');
+
+/** What an exchange needs of its connection. */
+export interface ExchangeConnection extends BodySource {
+  readonly socket: Socket;
+  readonly place: CallerPlace;
+  readonly address: string | null;
+  readonly isWindingDown: boolean;
+  /** Bytes that the caller's side has taken. */
+  readonly takenBytes: number;
+  isTurnOf(exchange: SocketExchange): boolean;
+  writeInterim(status: string): void;
+  /** The response is whole, or broken off: nothing more will be written to it. */
+  settle(exchange: SocketExchange): void;
+  /** The last of the response has been written. */
+  answered(exchange: SocketExchange): void;
+  /** What is left to be flushed is given so much time. */
+  limitFlush(ms: number): void;
+}
+
+/** The head of a request, as it came. */
+export interface SocketRequest {
+  readonly httpVersion: string;
+  readonly method: string;
+  readonly url: string;
+  readonly headers: RequestHeaders;
+  readonly rawHeaders: readonly string[];
+  /** By what its head says the connection may serve again. */
+  readonly keepsAlive: boolean;
+  /** It sends its body only when told to. */
+  readonly awaitsContinue: boolean;
+}
+
+export class SocketExchange implements Exchange, AnswerOutlet {
+  readonly #connection: ExchangeConnection;
+  readonly #request: SocketRequest;
+  readonly body: IncomingBody;
+  readonly isHttp10: boolean;
+  #awaitsContinue: boolean;
+  #status = 0;
+  #added: HeaderPairs | null = null;
+  #headers: HeaderPairs | null = null;
+  #started = false;
+  #over = false;
+  #left = false;
+  #isChunked = false;
+  /** The connection ends with this response. */
+  closesConnection = false;
+  /** Written in this turn of the loop. */
+  #pending: Uint8Array[] = [];
+  #pendingBytes = 0;
+  #pendingHead = '';
+  #flushScheduled = false;
+  /** Bytes of its connection that the caller had taken when it was last asked. */
+  #takenSeen = -1;
+  onLeave: (() => void) | null = null;
+  #onDrain: (() => void) | null = null;
+  #charge: ByteCharge | null = null;
+  #unread: UnreadAnswer | null = null;
+  /** Why the body can't be had whole; null: it can. */
+  #bodyError: Error | null = null;
+
+  constructor(connection: ExchangeConnection, request: SocketRequest) {
+    this.#connection = connection;
+    this.#request = request;
+    this.body = new IncomingBody(connection);
+    this.isHttp10 = request.httpVersion === '1.0';
+    this.#awaitsContinue = request.awaitsContinue;
+  }
+
+  get method(): string {
+    return this.#request.method;
+  }
+
+  get target(): string {
+    return this.#request.url;
+  }
+
+  get place(): CallerPlace {
+    return this.#connection.place;
+  }
+
+  get address(): string | null {
+    return this.#connection.address;
+  }
+
+  header(name: string): string | undefined {
+    return this.#request.headers[name];
+  }
+
+  headersLike(prefix: string): readonly string[] {
+    return Object.keys(this.#request.headers).filter((name) => name.startsWith(prefix));
+  }
+
+  hasHeaderLike(prefix: string): boolean {
+    for (const name in this.#request.headers) if (name.startsWith(prefix)) return true;
+    return false;
+  }
+
+  repeatedHeader(): string | null {
+    return repeatedHeader(this.#request);
+  }
+
+  get hasLeft(): boolean {
+    return this.#left;
+  }
+
+  get hasStarted(): boolean {
+    return this.#started;
+  }
+
+  get hasEnded(): boolean {
+    return this.#over;
+  }
+
+  readBody(gate: BodyGate): Promise<ReceivedBody> {
+    const { headers } = this.#request;
+    const length = headers['content-length'];
+    if (length === undefined && headers['transfer-encoding'] === undefined) return Promise.resolve(noBytes);
+    return new Promise((resolve, reject) => {
+      if (this.#left) throw new CallerLeft();
+      if (this.#bodyError !== null) throw this.#bodyError;
+      if (length !== undefined) gate.announce(Number(length));
+      if (this.#awaitsContinue) this.#connection.writeInterim('100 Continue');
+      this.#awaitsContinue = false;
+      this.body.readBy(new BodyReader(gate, resolve, reject));
+    });
+  }
+
+  stopBody(error: Error): void {
+    this.#bodyError ??= error;
+    this.body.stop(error);
+  }
+
+  head(status: number, headers: HeaderPairs): void {
+    this.#status = status;
+    this.#headers = this.#added === null ? headers : [...headers, ...this.#added];
+  }
+
+  addHeaders(headers: HeaderPairs): void {
+    this.#added = headers;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    if (this.#over) return true;
+    if (!this.#started) this.#start(-1);
+    this.#add(bytes);
+    if (!this.#flushScheduled) {
+      this.#flushScheduled = true;
+      process.nextTick(flushTurn, this);
+    }
+    const isRoomy = this.#unsentBytes < this.#connection.socket.writableHighWaterMark;
+    if (!isRoomy) this.#chargeUnread();
+    else this.#unread?.set(0);
+    return isRoomy;
+  }
+
+  /** What has not been handed to the system yet. */
+  get #unsentBytes(): number {
+    return this.#connection.socket.writableLength + this.#pendingBytes;
+  }
+
+  #add(bytes: Uint8Array): void {
+    if (bytes.length === 0 || this.#request.method === 'HEAD') return;
+    this.#pending.push(bytes);
+    this.#pendingBytes += bytes.length;
+  }
+
+  /** What was written in this turn of the loop has not left yet. */
+  get owesFlush(): boolean {
+    return this.#flushScheduled && !this.#left;
+  }
+
+  /** Writes what has come together in this turn of the loop. */
+  flush(isLast = false): void {
+    this.#flushScheduled = false;
+    const { socket } = this.#connection;
+    const pieces = this.#pending;
+    const bytes = this.#pendingBytes;
+    const isChunk = this.#isChunked && bytes > 0;
+    const before = this.#pendingHead + (isChunk ? `${bytes.toString(16)}\r\n` : '');
+    const after = (isChunk ? '\r\n' : '') + (isLast && this.#isChunked ? '0\r\n\r\n' : '');
+    this.#pendingHead = '';
+    if (bytes > 0) this.#pending = [];
+    this.#pendingBytes = 0;
+    if (bytes > JOINED_BYTES_MAX) {
+      socket.cork();
+      if (before !== '') socket.write(before, 'latin1');
+      for (const piece of pieces) socket.write(piece);
+      if (after !== '') socket.write(after, 'latin1');
+      socket.uncork();
+    } else if (bytes > 0) socket.write(joined(before, pieces, bytes, after));
+    else if (before !== '' || after !== '') socket.write(before + after, 'latin1');
+    // Where all of it went to the system at once, no event tells the writer of it.
+    if (this.#onDrain !== null && !socket.writableNeedDrain) this.drained();
+  }
+
+  chargeTo(charge: ByteCharge): void {
+    this.#charge = charge;
+  }
+
+  #chargeUnread(): void {
+    const bytes = this.#unsentBytes;
+    if (this.#charge === null || bytes <= UNCOUNTED_MAX) return this.#unread?.set(0);
+    this.#unread ??= new UnreadAnswer(this.#charge, this);
+    this.#unread.set(bytes);
+  }
+
+  /** It has been read, or broken off. */
+  answerOver(): void {
+    this.#unread?.set(0);
+  }
+
+  breakOff(): void {
+    this.#connection.socket.destroy();
+  }
+
+  /** Writes what says nothing; false: nothing can be written now. */
+  probe(): boolean {
+    if (!this.#connection.isTurnOf(this) || this.isHttp10) return false;
+    // Every client knows this interim answer, and may simply discard it (RFC 9110 15.2.1).
+    if (!this.#started) this.#connection.writeInterim('102 Processing');
+    else if (this.#headers?.some(isEventStream) === true) {
+      this.#add(probeComment);
+      this.flush();
+    } else return false;
+    return true;
+  }
+
+  readerMoved(): boolean {
+    // A response that waits for another one on its connection can't move.
+    if (!this.#connection.isTurnOf(this)) return true;
+    const taken = this.takenBytes;
+    const moved = taken !== this.#takenSeen;
+    this.#takenSeen = taken;
+    return moved;
+  }
+
+  get takenBytes(): number {
+    return this.#connection.takenBytes;
+  }
+
+  onDrain(listener: () => void): void {
+    if (this.#over) queueMicrotask(listener);
+    else this.#onDrain = listener;
+  }
+
+  end(bytes: Uint8Array = noBytes): void {
+    if (this.#over) return;
+    const wasStarted = this.#started;
+    if (wasStarted) {
+      this.#add(bytes);
+      this.flush(true);
+    } else this.#endWhole(bytes);
+    this.#finish();
+    this.#connection.answered(this);
+    const { socket } = this.#connection;
+    if (socket.writableNeedDrain || (wasStarted && socket.writableLength > 0)) this.#limitFlush();
+  }
+
+  abort(): void {
+    if (this.#over) return;
+    const { socket } = this.#connection;
+    this.#finish();
+    // Without chunks only a reset tells the end of an answer from its being broken off (RFC 9112 6.3).
+    if (this.#started && this.isHttp10) socket.resetAndDestroy();
+    else if (!this.#started || socket.writableNeedDrain) {
+      socket.destroy();
+      this.answerOver();
+    } else {
+      this.flush();
+      this.#connection.limitFlush(UNREAD_MAX_MS);
+      socket.destroySoon();
+    }
+  }
+
+  callerLeft(): void {
+    this.#left = true;
+    this.#over = true;
+    this.body.fail(new CallerLeft());
+    this.answerOver();
+    const tell = this.onLeave;
+    this.onLeave = null;
+    tell?.();
+    this.#wakeWriter();
+  }
+
+  /** Bytes of an ended answer are left; they are still flushed, but don't wait for ever. */
+  #limitFlush(): void {
+    this.#chargeUnread();
+    this.#connection.limitFlush(UNREAD_MAX_MS);
+  }
+
+  #endWhole(bytes: Uint8Array): void {
+    this.#start(bytes.length);
+    const { socket } = this.#connection;
+    if (bytes.length > 0 && bytes.length <= TEXT_BYTES_MAX && this.#request.method !== 'HEAD') {
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+      socket.write(this.#pendingHead + text, 'latin1');
+      this.#pendingHead = '';
+      return;
+    }
+    this.#add(bytes);
+    this.flush(true);
+  }
+
+  /** `bodyBytes`: the length of the whole body, -1 where it is not known yet. */
+  #start(bodyBytes: number): void {
+    this.#started = true;
+    const headers = this.#headers ?? [];
+    let hasLength = false;
+    let closes = this.#connection.isWindingDown || this.#bodyError !== null || this.#awaitsContinue;
+    for (let i = 0; i < headers.length; i += 2) {
+      const name = headers[i]!;
+      if (name === 'content-length') hasLength = true;
+      else if (name === 'connection') {
+        closes ||= headers[i + 1] === 'close';
+        headers.splice(i, 2);
+        i -= 2;
+      }
+    }
+    const isBodiless = this.#status === 204 || this.#status === 304;
+    if (bodyBytes >= 0 && !hasLength && !isBodiless) {
+      headers.push('content-length', String(bodyBytes));
+      hasLength = true;
+    }
+    const isHead = this.#request.method === 'HEAD';
+    const body: BodyEnd = hasLength || isBodiless || isHead ? 'length' : this.isHttp10 ? 'close' : 'chunked';
+    this.closesConnection = closes || body === 'close' || !this.#request.keepsAlive;
+    this.#isChunked = body === 'chunked';
+    this.#pendingHead = headText(this.#status, headers, { body, keepsAlive: !this.closesConnection, keepAliveSeconds });
+  }
+
+  #finish(): void {
+    this.#over = true;
+    this.#wakeWriter();
+    this.body.discard();
+    this.#connection.settle(this);
+  }
+
+  drained(): void {
+    this.#unread?.set(0);
+    this.#wakeWriter();
+  }
+
+  #wakeWriter(): void {
+    const listener = this.#onDrain;
+    this.#onDrain = null;
+    listener?.();
+  }
+}
+
+function flushTurn(exchange: SocketExchange): void {
+  if (exchange.owesFlush) exchange.flush();
+}
+
+function joined(before: string, pieces: readonly Uint8Array[], bytes: number, after: string): Buffer {
+  const buffer = Buffer.allocUnsafe(before.length + bytes + after.length);
+  let at = buffer.write(before, 0, 'latin1');
+  for (const piece of pieces) {
+    buffer.set(piece, at);
+    at += piece.length;
+  }
+  buffer.write(after, at, 'latin1');
+  return buffer;
+}

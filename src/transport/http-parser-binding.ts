@@ -1,0 +1,34 @@
+/** The parser of Node as its internal binding gives it. Only the adapter and its trial know it. */
+
+/** The binding, as far as it is used. Its callbacks stand at numbers. */
+export interface Binding {
+  [callback: number]: unknown;
+  initialize(kind: number, resource: object, headBytesMax: number, lenientFlags: number): void;
+  /** Undefined: a callback threw. */
+  execute(bytes: Uint8Array): number | Error | undefined;
+  finish(): Error | undefined;
+  consume(handle: object): void;
+  unconsume(): void;
+  close(): void;
+  getCurrentBuffer(): Buffer;
+}
+
+export interface BindingClass {
+  new (): Binding;
+  readonly REQUEST: number;
+  readonly RESPONSE: number;
+  readonly kOnMessageBegin: number;
+  readonly kOnHeaders: number;
+  readonly kOnHeadersComplete: number;
+  readonly kOnBody: number;
+  readonly kOnMessageComplete: number;
+  readonly kOnExecute: number;
+}
+
+/** No lenience of llhttp is asked for. */
+export const STRICT = 0;
+
+/** `none`: no body follows whatever the headers say. `stop`: what follows is no HTTP. */
+export type BodyReading = 'normal' | 'none' | 'stop';
+
+export const readings: Readonly<Record<BodyReading, number>> = { normal: 0, none: 1, stop: 2 };

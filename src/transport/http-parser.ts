@@ -1,0 +1,255 @@
+/**
+ * Node's HTTP parser (llhttp), used on bare sockets.
+ *
+ * ## Why an internal module
+ * node:http and undici spend more on their objects, streams and events for one message than the parser does on its bytes
+ * (docs/decisions/020). A parser of our own would have to earn the trust that llhttp has; a second copy of llhttp from a package would be one
+ * more thing to keep patched, where Node's is patched with Node. It is reachable only as `_http_common`, which Node may change in any
+ * release. So nothing outside this file knows it, and `loadHttpParser` tries it out before it hands it out: where it does not behave as
+ * expected the callers use node:http and undici instead, which are slower and do the same.
+ */
+import { createRequire } from 'node:module';
+import type { Socket } from 'node:net';
+import { readings, STRICT, type Binding, type BindingClass, type BodyReading } from './http-parser-binding.ts';
+import { methodNames, passesTrial } from './http-parser-trial.ts';
+
+export type { BodyReading } from './http-parser-binding.ts';
+
+/** Takes what one parser reads. Called in the middle of a read: what is closed here must not be used by the parser afterwards. */
+export interface ParserOwner {
+  onMessageBegin(): void;
+  /** Header names and values in turn, as sent. `start.method` is null for responses. Returns how the body is to be read. */
+  onHead(start: MessageStart, headers: string[]): BodyReading;
+  /** A copy: it stays as it is after the call. */
+  onBody(bytes: Buffer): void;
+  onMessageComplete(): void;
+  /** Everything that came in one read has been parsed; an Error: what came is not valid, and nothing more is parsed. */
+  onParsed(error: ParseError | null): void;
+}
+
+export interface MessageStart {
+  /** `1.1` */
+  readonly version: string;
+  readonly method: string | null;
+  readonly url: string;
+  readonly status: number;
+  /** It asks for, or is a change to, another protocol. */
+  readonly isUpgrade: boolean;
+  readonly keepsAlive: boolean;
+}
+
+export type ParseError = Error & { readonly code: string };
+
+export interface HttpParser {
+  /** Reads from this socket from here on, past its events. Ticks and microtasks run between two parts of a body. */
+  attach(socket: Socket): void;
+  /** Parses what was read elsewhere; nothing else runs until all of it is parsed. */
+  execute(bytes: Uint8Array): void;
+  /** The peer has closed its side. An error: it was in the middle of a message. */
+  finish(): ParseError | null;
+  /** Of the attached socket: reads nothing until `resume`; what was read already is still parsed. */
+  pause(): void;
+  resume(): void;
+  /** For good. Only in the `close` event of its socket: in the middle of a read the parser would be freed under its own feet. */
+  close(): void;
+}
+
+export interface HttpParsers {
+  /** For one connection. `headBytesMax`: the size of a head beyond which it is refused. */
+  create(kind: 'request' | 'response', headBytesMax: number, owner: ParserOwner): HttpParser;
+}
+
+interface Handle {
+  readonly isStreamBase?: boolean;
+  reading?: boolean;
+  readStart(): void;
+  readStop(): void;
+}
+
+type InnerSocket = Socket & { readonly _handle: Handle | null; _unrefTimer?(): void };
+
+let loaded: HttpParsers | null | undefined;
+
+/** Null: this Node's parser is not the one that this file knows. */
+export function loadHttpParser(): HttpParsers | null {
+  if (loaded === undefined) loaded = tryLoad();
+  return loaded;
+}
+
+function tryLoad(): HttpParsers | null {
+  try {
+    const { HTTPParser } = createRequire(import.meta.url)('_http_common') as { HTTPParser: BindingClass };
+    return passesTrial(HTTPParser) ? createParsers(HTTPParser, methodNames(HTTPParser)) : null;
+  } catch {
+    return null;
+  }
+}
+
+function createParsers(bindingClass: BindingClass, methods: readonly string[]): HttpParsers {
+  const Parser = parserClass(bindingClass);
+  installCallbacks(Parser.prototype, bindingClass, methods);
+  return { create: (kind, headBytesMax, owner) => new AttachedParser(new Parser(owner), kind, headBytesMax, bindingClass) };
+}
+
+function parserClass(bindingClass: BindingClass): new (owner: ParserOwner) => Inner {
+  /** The callbacks of the binding are called as methods of it, so that they need no closures. */
+  return class Parser extends bindingClass implements Inner {
+    readonly owner: ParserOwner;
+    socket: InnerSocket | null = null;
+    /** Of a head with more headers than the binding hands over at once, and of trailers. */
+    collected: string[] = [];
+    collectedUrl = '';
+    offersUpgrade = false;
+
+    constructor(owner: ParserOwner) {
+      super();
+      this.owner = owner;
+    }
+
+    /** After each read. `bytes`: what was read; null: the binding has it. */
+    settle(outcome: number | Error | undefined, bytes: Uint8Array | null): void {
+      const end = this.offersUpgrade && typeof outcome === 'number' ? this.#readOn(bytes ?? this.getCurrentBuffer(), outcome) : outcome;
+      this.owner.onParsed(end instanceof Error ? (end as ParseError) : null);
+    }
+
+    /**
+     * The binding stops behind a message that offers another protocol, and does not report errors from there on until the next head: only
+     * how far it came shows them.
+     */
+    #readOn(bytes: Uint8Array, parsed: number): number | Error | undefined {
+      let rest = bytes;
+      let outcome: number | Error | undefined = parsed;
+      while (outcome !== rest.length) {
+        if (typeof outcome !== 'number') return outcome;
+        if (!this.offersUpgrade || outcome <= 0 || outcome > rest.length) {
+          return Object.assign(new Error('what follows the offer of another protocol is not valid'), { code: 'HPE_INVALID_UPGRADE' });
+        }
+        rest = rest.subarray(outcome);
+        this.offersUpgrade = false;
+        outcome = this.execute(rest);
+      }
+      return outcome;
+    }
+  };
+}
+
+function installCallbacks(prototype: Record<number, unknown>, bindingClass: BindingClass, methods: readonly string[]): void {
+  const { kOnMessageBegin, kOnHeaders, kOnHeadersComplete, kOnBody, kOnMessageComplete, kOnExecute } = bindingClass;
+
+  prototype[kOnMessageBegin] = function (this: Inner): void {
+    this.owner.onMessageBegin();
+  };
+  prototype[kOnHeaders] = function (this: Inner, headers: string[], url: string): void {
+    for (const part of headers) this.collected.push(part);
+    this.collectedUrl += url;
+  };
+  prototype[kOnHeadersComplete] = function (
+    this: Inner,
+    major: number,
+    minor: number,
+    headers: string[] | undefined,
+    method: number | undefined,
+    url: string | undefined,
+    status: number | undefined,
+    _statusText: string | undefined,
+    isUpgrade: boolean,
+    keepsAlive: boolean,
+  ): number {
+    const start: MessageStart = {
+      version: major === 1 && minor === 1 ? '1.1' : `${major}.${minor}`,
+      method: method === undefined ? null : (methods[method] ?? ''),
+      url: url ?? this.collectedUrl,
+      status: status ?? 0,
+      isUpgrade,
+      keepsAlive,
+    };
+    const all = headers ?? this.collected;
+    this.collected = [];
+    this.collectedUrl = '';
+    const reading = this.owner.onHead(start, all);
+    this.offersUpgrade = isUpgrade && reading === 'normal';
+    return readings[reading];
+  };
+  prototype[kOnBody] = function (this: Inner, bytes: Buffer): void {
+    this.owner.onBody(bytes);
+  };
+  prototype[kOnMessageComplete] = function (this: Inner): void {
+    // Trailers, which nothing here acts on.
+    this.collected = [];
+    this.collectedUrl = '';
+    this.owner.onMessageComplete();
+  };
+  prototype[kOnExecute] = function (this: Inner, result: number | Error): void {
+    // The socket does not see the bytes itself, and would take the connection for idle.
+    this.socket?._unrefTimer?.();
+    this.settle(result, null);
+  };
+}
+
+/** What `createParsers` makes of the binding. */
+interface Inner extends Binding {
+  collected: string[];
+  collectedUrl: string;
+  offersUpgrade: boolean;
+  settle(outcome: number | Error | undefined, bytes: Uint8Array | null): void;
+  readonly owner: ParserOwner;
+  socket: InnerSocket | null;
+}
+
+class AttachedParser implements HttpParser {
+  readonly #inner: Inner;
+  #handle: Handle | null = null;
+  #isConsuming = false;
+  #isClosed = false;
+
+  constructor(inner: Inner, kind: 'request' | 'response', headBytesMax: number, { REQUEST, RESPONSE }: BindingClass) {
+    this.#inner = inner;
+    inner.initialize(kind === 'request' ? REQUEST : RESPONSE, {}, headBytesMax, STRICT);
+  }
+
+  attach(socket: Socket): void {
+    const inner = this.#inner;
+    const { _handle: handle } = socket as InnerSocket;
+    inner.socket = socket as InnerSocket;
+    this.#handle = handle;
+    if (handle?.isStreamBase === true) {
+      this.#isConsuming = true;
+      inner.consume(handle);
+      this.resume();
+    } else socket.on('data', (bytes: Buffer) => this.execute(bytes));
+  }
+
+  execute(bytes: Uint8Array): void {
+    if (!this.#isClosed) this.#inner.settle(this.#inner.execute(bytes), bytes);
+  }
+
+  finish(): ParseError | null {
+    const result = this.#isClosed ? undefined : this.#inner.finish();
+    return result instanceof Error ? (result as ParseError) : null;
+  }
+
+  pause(): void {
+    // A socket that is not paused begins to read as soon as it is connected.
+    this.#inner.socket?.pause();
+    if (!this.#isConsuming || this.#handle?.reading !== true) return;
+    this.#handle.reading = false;
+    this.#handle.readStop();
+  }
+
+  resume(): void {
+    if (!this.#isConsuming) return void this.#inner.socket?.resume();
+    // A destroyed socket has no handle any more.
+    if (this.#inner.socket?._handle == null || this.#handle === null || this.#handle.reading === true) return;
+    this.#handle.reading = true;
+    this.#handle.readStart();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    if (this.#isConsuming) this.#inner.unconsume();
+    this.#handle = null;
+    this.#inner.socket = null;
+    this.#inner.close();
+  }
+}

@@ -1,0 +1,44 @@
+/** A request head as it is written to the socket. */
+import type { UpstreamRequest } from './transport.ts';
+
+const token = /^[\w!#$%&'*+.^`|~-]+$/;
+const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
+const notInPath = /[^\x21-\xff]/;
+/** These say how a message ends or what becomes of its connection, which is decided here. */
+const ours: ReadonlySet<string> = new Set([
+  'content-length',
+  'transfer-encoding',
+  'connection',
+  'keep-alive',
+  'upgrade',
+  'expect',
+  'te',
+  'trailer',
+]);
+/** A body is expected of these: without one its length is said to be 0. */
+const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+
+/** Throws where a header, the method or the path is not valid HTTP. `host`: the value of the header, unless the request has its own. */
+export function requestText({ method, path, headers, body }: UpstreamRequest, host: string): string {
+  if (!token.test(method)) throw new Error(`invalid method: ${method}`);
+  if (!path.startsWith('/') || notInPath.test(path)) throw new Error('invalid path');
+  let ownHost = host;
+  let lines = '';
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i]!;
+    const value = headers[i + 1]!;
+    if (!token.test(name)) throw new Error(`invalid header name: ${JSON.stringify(name)}`);
+    if (notInValue.test(value)) throw new Error(`invalid value of the header ${name}`);
+    const lower = name.toLowerCase();
+    if (ours.has(lower)) throw new Error(`the header ${name} can not be set`);
+    if (lower === 'host') ownHost = value;
+    else lines += `${name}: ${value}\r\n`;
+  }
+  const length = body === null ? (withBody.has(method) ? 0 : -1) : bodyLength(body);
+  const lengthLine = length < 0 ? '' : `content-length: ${length}\r\n`;
+  return `${method} ${path} HTTP/1.1\r\nhost: ${ownHost}\r\nconnection: keep-alive\r\n${lines}${lengthLine}\r\n`;
+}
+
+function bodyLength(body: Uint8Array | readonly Uint8Array[]): number {
+  return body instanceof Uint8Array ? body.byteLength : body.reduce((length, piece) => length + piece.byteLength, 0);
+}
