@@ -136,6 +136,16 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     return this.#over;
   }
 
+  async *bodyPieces(): AsyncGenerator<Uint8Array> {
+    const { headers } = this.#request;
+    if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
+    if (this.#left) throw new CallerLeft();
+    if (this.#bodyError !== null) throw this.#bodyError;
+    if (this.#awaitsContinue) this.#connection.writeInterim('100 Continue');
+    this.#awaitsContinue = false;
+    yield* this.body.pieces();
+  }
+
   readBody(gate: BodyGate): Promise<ReceivedBody> {
     const { headers } = this.#request;
     const length = headers['content-length'];
