@@ -324,6 +324,11 @@ export class Attempt implements GuardListener, GuardLimits {
     return !this.sent ? 'connect' : this.status === 0 ? 'headers' : 'first_content';
   }
 
+  /** Every choice has ended; usage and the stream's own end may follow. */
+  get hasSaidAll(): boolean {
+    return this.#guard.completeAt !== Infinity;
+  }
+
   /** It fails, as after a limit of its own. */
   expire(): void {
     this.#guard.expire();
