@@ -319,7 +319,6 @@ export class Attempt implements GuardListener, GuardLimits {
     return (sentAt === 0 ? this.startedAt : sentAt) + state.silence.rescueAfterMs(this.#call);
   }
 
-  /** Where it is while it is silent. */
   get silentPhase(): SilentPhase {
     return !this.sent ? 'connect' : this.status === 0 ? 'headers' : 'first_content';
   }
