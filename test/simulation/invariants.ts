@@ -38,12 +38,12 @@ interface Story {
 /** Timers run at their instant, but sums of fractions round. */
 const TOLERANCE_MS = 1;
 const FAULTS_MAX = 20;
-/** A breaker needs some failures before it opens, calls under way end late, and probes begin closer together than `openForMs`. */
+/** A breaker needs some failures before it opens, and calls that were under way come in late. */
 const OUTAGE_GRACE_MS = 20_000;
-const OUTAGE_SLACK = 14;
+const OUTAGE_SLACK = 12;
 /** Starts of higher classes that a waiting class may see: several times what its share promises. */
-const PASSES_PER_SHARE = 3;
-const PASSES_SLACK = 40;
+const PASSES_PER_SHARE = 2;
+const PASSES_SLACK = 20;
 
 /** Sums of shares round, and what the budget has saved up at the beginning is a repeat at least. */
 const REPEATS_SLACK = 2;
