@@ -36,7 +36,7 @@ export class ItemRun {
   readonly #host: JobHost;
   readonly #lane: Lane;
   readonly #onSent: () => void;
-  readonly #isClosed: () => boolean;
+  readonly #closing: AbortSignal;
   readonly #startedAt: Instant;
   /** A permit was given, and the checkpoint before the upstream call is made. */
   wasSent = false;
@@ -54,12 +54,12 @@ export class ItemRun {
   /** The round counts; false: the runner gave the place up before the request was sent. */
   #wasWithdrawn = false;
 
-  constructor(host: JobHost, lane: Lane, item: LeasedItem, onSent: () => void, isClosed: () => boolean) {
+  constructor(host: JobHost, lane: Lane, item: LeasedItem, onSent: () => void, closing: AbortSignal) {
     this.#host = host;
     this.#lane = lane;
     this.item = item;
     this.#onSent = onSent;
-    this.#isClosed = isClosed;
+    this.#closing = closing;
     this.#startedAt = host.clock.now();
   }
 
@@ -121,7 +121,7 @@ export class ItemRun {
     const { strike, note } = judged;
     const afterMs = this.#wasWithdrawn ? 0 : judged.afterMs;
     const requeue = { notBeforeMs: clock.epochMs() + afterMs, round: !this.#wasWithdrawn, strike, note: this.#wasWithdrawn ? '' : note };
-    await saved(this.#host, this.#isClosed, () => this.#host.store.requeueItem(this.key, requeue));
+    await saved(this.#host, this.#closing, () => this.#host.store.requeueItem(this.key, requeue));
     return false;
   }
 
@@ -180,7 +180,7 @@ export class ItemRun {
   }
 
   async #complete(result: ItemResult): Promise<boolean> {
-    const outcome = await saved(this.#host, this.#isClosed, () => this.#host.store.completeItem(this.key, result));
+    const outcome = await saved(this.#host, this.#closing, () => this.#host.store.completeItem(this.key, result));
     this.isDone = outcome !== undefined;
     this.#lane.failing.forget(this.item.n);
     return outcome === 'last';

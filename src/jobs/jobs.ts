@@ -16,7 +16,7 @@ export class Jobs {
   constructor(host: JobHost, identity: Identity) {
     this.files = new Files(host);
     const openaiBatch: JobKind = {
-      prepare: (job, runner) => prepareBatch(host, this.files, job, runner),
+      prepare: (job, runner, signal) => prepareBatch(host, this.files, job, runner, signal),
       finish: (job) => finishBatch(host, job),
       expiredCode: 'batch_expired',
       cancelledCode: 'batch_cancelled',

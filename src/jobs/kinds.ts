@@ -5,11 +5,10 @@ import type { Job, OpenJob } from '../store/jobs/job-store.ts';
 
 /** What differs between the APIs by which jobs are created. */
 export interface JobKind {
-  /** Reads the input and adds the items; ends with a change to `in_progress` or `failed`. The runner holds the job. */
-  prepare(job: OpenJob, runner: number): Promise<void>;
+  /** Reads the input and adds the items; ends with a change to `in_progress` or `failed`. The runner holds the job, until `signal` is aborted. */
+  prepare(job: OpenJob, runner: number, signal: AbortSignal): Promise<void>;
   /** Every item is done: ends with a change to a final state. The runner holds the job. */
   finish(job: OpenJob): Promise<void>;
-  /** The first item starts, or the job is being cancelled: nothing to do for most. */
   readonly expiredCode: string;
   readonly cancelledCode: string;
 }

@@ -65,10 +65,14 @@ export class JobRunner {
   #bodyBytes = 0;
   /** A lane found no room: the next place that is free may be its own. */
   #isFull = false;
-  #stopped = false;
-  #closed = false;
+  readonly #stopping = new AbortController();
+  readonly #closing = new AbortController();
   #hasWarned = false;
   #whenIdle: (() => void)[] = [];
+
+  get #stopped(): boolean {
+    return this.#stopping.signal.aborted;
+  }
 
   constructor(host: JobHost, kinds: ReadonlyMap<string, JobKind>, identity: Identity) {
     this.#host = host;
@@ -101,7 +105,7 @@ export class JobRunner {
 
   /** Starts nothing new, and gives up what only waits. Resolves when nothing runs any more. */
   async stop(): Promise<void> {
-    this.#stopped = true;
+    this.#stopping.abort();
     this.#timer?.cancel();
     this.#timer = null;
     for (const lane of this.#lanes.values()) {
@@ -115,7 +119,7 @@ export class JobRunner {
 
   /** After `stop`, or instead of it: what can't be saved now is left to the next start. */
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#closing.abort();
     for (const lane of this.#lanes.values()) for (const run of lane.runs) run.sink.leave();
     await this.stop();
     await this.#rest();
@@ -150,7 +154,8 @@ export class JobRunner {
     if (open === null) return BEAT_MS;
     if (open.length === 0) return IDLE_BEAT_MS;
     const nowMs = this.#host.clock.epochMs();
-    const endsInMs = Math.min(...open.filter(({ ending }) => ending === null).map(({ endsAtMs }) => endsAtMs - nowMs));
+    const running = open.filter(({ kind, state, ending }) => state === 'in_progress' && ending === null && this.#kinds.has(kind));
+    const endsInMs = Math.min(...running.map(({ endsAtMs }) => endsAtMs - nowMs));
     return Math.max(1, Math.min(BEAT_MS, endsInMs));
   }
 
@@ -177,7 +182,7 @@ export class JobRunner {
 
   async #lookAt(job: OpenJob, kind: JobKind, known: Set<string>): Promise<void> {
     const { store, clock } = this.#host;
-    if (job.state === 'validating') return this.#work(job, (runner) => kind.prepare(job, runner));
+    if (job.state === 'validating') return this.#work(job, (runner) => kind.prepare(job, runner, this.#stopping.signal));
     if (job.state === 'finalizing') return this.#work(job, () => kind.finish(job));
     const isExpired = clock.epochMs() >= job.endsAtMs;
     let ending = job.ending;
@@ -220,25 +225,28 @@ export class JobRunner {
     while ((await this.#host.store.endQueued(job.id, error)) > 0);
   }
 
-  /** Validates or finishes a job, unless another runner does. */
+  /** Validates or finishes a job, unless another runner does. What fails is tried again at the next beat. */
   #work(job: OpenJob, work: (runner: number) => Promise<void>): void {
     const runner = this.#runner;
     if (runner === null || this.#stopped || this.#working.has(job.id) || this.#working.size >= WORKING_MAX) return;
     const run = async (): Promise<void> => {
+      let isDone = false;
       try {
-        if (await this.#host.store.claimJob(job.id, runner)) await work(runner);
+        if (!(await this.#host.store.claimJob(job.id, runner))) return;
+        await work(runner);
+        isDone = true;
       } catch (error) {
-        if (!this.#closed)
+        if (!this.#closing.signal.aborted)
           this.#host.warn(
             `${job.id} can not be ${job.state === 'validating' ? 'validated' : 'finished'}; it is tried again`,
             messageOf(error),
           );
       } finally {
         this.#working.delete(job.id);
+        if (isDone) this.wake();
       }
     };
     this.#working.set(job.id, run());
-    void this.#working.get(job.id)!.then(() => this.wake());
   }
 
   #laneOf(job: OpenJob, model: string, isEnding: boolean): RunningLane {
@@ -317,7 +325,7 @@ export class JobRunner {
       lane.running++;
       this.#pump(lane);
     };
-    const run = new ItemRun(this.#host, lane, item, onSent, () => this.#closed);
+    const run = new ItemRun(this.#host, lane, item, onSent, this.#closing.signal);
     lane.runs.add(run);
     this.#byRequest.set(run.requestId, run);
     this.#stopListening ??= this.#host.onAttempts({

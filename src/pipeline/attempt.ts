@@ -319,9 +319,13 @@ export class Attempt implements GuardListener, GuardLimits {
     return (sentAt === 0 ? this.startedAt : sentAt) + state.silence.rescueAfterMs(this.#call);
   }
 
-  /** Where it is while it is silent. */
   get silentPhase(): SilentPhase {
     return !this.sent ? 'connect' : this.status === 0 ? 'headers' : 'first_content';
+  }
+
+  /** Every choice has ended; usage and the stream's own end may follow. */
+  get hasSaidAll(): boolean {
+    return this.#guard.completeAt !== Infinity;
   }
 
   /** It fails, as after a limit of its own. */

@@ -61,8 +61,9 @@ export async function runRequest(engine: Engine, request: GatewayRequest, route:
 }
 
 async function carryOut(run: RequestRun): Promise<void> {
-  for (const { target, message } of run.incapable) run.note(`left out: ${message}`, target);
-  if (run.tiers.length === 0) return run.fail(incapableError(run.route, run.incapable));
+  const incapable = run.leaveOutIncapable();
+  for (const { target, message } of incapable) run.note(`left out: ${message}`, target);
+  if (run.tiers.length === 0) return run.fail(incapableError(run.route, incapable));
   for (;;) {
     let attempt: Attempt | null;
     if (run.group === null) {

@@ -193,6 +193,8 @@ class AnswerRelay implements StalledReader {
 
   giveWay(error: BreakwaterError): void {
     this.#run.note(error.message);
+    // Of a response whose every choice has ended only the stream's own end is missing.
+    if (this.#attempt.hasSaidAll) return this.#attempt.expire();
     this.leave(error);
   }
 

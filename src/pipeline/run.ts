@@ -48,8 +48,6 @@ export class RequestRun implements Running, AttemptOwner {
   readonly shared: SharedAnswer | null;
   /** The targets that this request may use. */
   tiers: Tiers;
-  /** Those that can't carry it. */
-  readonly incapable: readonly Incapable[];
   /** Until commit; from a break that is mended, until somebody goes on. */
   deadline: Instant;
   readonly startedAt: Instant;
@@ -111,8 +109,7 @@ export class RequestRun implements Running, AttemptOwner {
     this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
     this.priority = request.priority;
     const tiers = route.tiersFor(request.facts.operation, request.fallback);
-    const usable = shared === null || shared.stale === null ? tiers : route.beforeLocal(tiers);
-    ({ tiers: this.tiers, incapable: this.incapable } = holdingOnly(engine, request, route, capableOf(request, route, usable)));
+    this.tiers = shared === null || shared.stale === null ? tiers : route.beforeLocal(tiers);
     this.downstream = shared ?? this.#ownDownstream(sink);
   }
 
@@ -160,6 +157,14 @@ export class RequestRun implements Running, AttemptOwner {
 
   get isOver(): boolean {
     return this.request.caller.hasLeft || this.stopError !== null;
+  }
+
+  /** Leaves out the targets that can't carry the request, and returns them. */
+  leaveOutIncapable(): readonly Incapable[] {
+    const { engine, request, route } = this;
+    const { tiers, incapable } = holdingOnly(engine, request, route, capableOf(request, route, this.tiers));
+    this.tiers = tiers;
+    return incapable;
   }
 
   begin(): void {

@@ -46,7 +46,7 @@ const LONGER_PAUSE = 4;
 
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
   const found = judge(failure);
-  const repaired = convertAfter(run, attempt, failure) ?? writeOutAfter(run, attempt, failure) ?? repairAfter(run, attempt, failure, found);
+  const repaired = writeOutAfter(run, attempt, failure) ?? convertAfter(run, attempt, failure) ?? repairAfter(run, attempt, failure, found);
   const judgement = repaired ?? withSecondOpinion(run, attempt, failure, found);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(run, attempt, failure, judgement, health);

@@ -89,7 +89,10 @@ function encodingFor(accepted: string): 'br' | 'gzip' | 'plain' {
 
 /** A page that is missing is looked for again at each request: it may be built meanwhile. */
 async function loadOnce(): Promise<Page | null> {
-  loaded ??= load();
+  loaded ??= load().catch((error: unknown) => {
+    loaded = null; // files may be replaced while they are read
+    throw error;
+  });
   const page = await loaded;
   if (page === null) loaded = null;
   return page;

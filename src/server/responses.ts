@@ -4,6 +4,7 @@ import type { KeptResponse } from '../gateway/response-store.ts';
 import type { AnswerSink } from '../pipeline/sink.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS, RESPONSE_HISTORY } from '../wire/dialects.ts';
+import { listOf } from '../wire/loose-values.ts';
 import type { Call } from './call.ts';
 import { decodeAndSubmit, withBody } from './inference.ts';
 import { keepBody } from './kept-sink.ts';
@@ -89,7 +90,7 @@ export async function listInputItems(call: Call): Promise<void> {
   const { responses } = conversation ?? { responses: [await find(call, id)] };
   const items = responses.flatMap(({ input, response }, at) => [
     ...input,
-    ...(at < responses.length - 1 ? (response['output'] as unknown[]) : []),
+    ...(at < responses.length - 1 ? listOf(response['output']) : []),
   ]);
   call.sendJson(200, pageOf(items, new URLSearchParams(call.place.query)));
 }

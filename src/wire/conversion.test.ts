@@ -153,3 +153,66 @@ test('what a caller calls its fields is named as a header takes it, and a bounde
   assert.equal(many.length, 33);
   assert.equal(many.at(-1), 'more');
 });
+
+const OBJECT_FORMS = {
+  contents: { parts: { text: 'Hi' } },
+  system_instruction: { parts: { text: 'Be brief.' } },
+  tools: { functionDeclarations: [{ name: 'f' }] },
+};
+
+test('Gemini: one object may stand for a list of contents, parts or tools', () => {
+  const { body } = convert('gemini', 'openai-chat', OBJECT_FORMS) as Converted;
+  assert.deepEqual(
+    body['messages'].map(({ role, content }: Json) => [role, content]),
+    [
+      ['system', 'Be brief.'],
+      ['user', 'Hi'],
+    ],
+  );
+  assert.equal(body['tools'][0].function.name, 'f');
+});
+
+test('Gemini: values of another kind than they should be stand for nothing', () => {
+  const odd = '{"contents":[{"parts":[{"text":"Hi"}]}],"toolConfig":{"functionCallingConfig":{"mode":{"toString":1}}},';
+  const config = '"generationConfig":{"responseModalities":["text"],"thinkingConfig":{"thinkingLevel":1.10}}}';
+  assert.equal(CODECS.gemini.parseRequest(odd + config, false).reasoning, null);
+  const levelOf = (name: string) =>
+    CODECS.gemini.parseRequest(`{"contents":[],"generationConfig":{"thinkingConfig":{"thinkingLevel":"${name}"}}}`, false).reasoning;
+  assert.equal(levelOf('__proto__'), null);
+  assert.equal(levelOf('HIGH')?.effort, 'high');
+});
+
+test('a field is named as dropped whatever its name', () => {
+  const { dropped } = toMessages({ constructor: 1, hasOwnProperty: 2, foo: 3 });
+  assert.deepEqual(dropped.toSorted(), ['constructor', 'foo', 'hasOwnProperty']);
+});
+
+test('names of tools are as short as the target takes them', () => {
+  const name = `mcp__server__${'x'.repeat(60)}`;
+  const request = {
+    messages: [
+      { role: 'user', content: 'Hi' },
+      { role: 'assistant', content: [{ type: 'tool_use', id: 't1', name, input: {} }] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 't1', content: 'done' }] },
+    ],
+    max_tokens: 9,
+    tools: [{ name, input_schema: { type: 'object' } }],
+    tool_choice: { type: 'tool', name },
+  };
+  for (const to of ['gemini', 'openai-responses'] as const) {
+    const { body } = convert('anthropic-messages', to, request) as Converted;
+    const text = JSON.stringify(body);
+    assert.ok(!text.includes(name), text);
+    const sent = /mcp__[\w-]+/g;
+    const names = text.match(sent)!;
+    assert.equal(new Set(names).size, 1);
+    assert.ok(names.length >= 3 && names[0].length === 64);
+  }
+});
+
+test('Responses: allowed tools of a namespace are named as the tools are', () => {
+  const tools = [{ type: 'namespace', name: 'ns', tools: [{ type: 'function', name: 'f', parameters: {} }] }];
+  const choice = { type: 'allowed_tools', mode: 'required', tools: [{ type: 'function', name: 'f', namespace: 'ns' }] };
+  const { body } = convert('openai-responses', 'openai-chat', { input: 'Hi', tools, tool_choice: choice }) as Converted;
+  assert.ok(JSON.stringify(body['tool_choice']).includes(body['tools'][0].function.name as string), JSON.stringify(body));
+});

@@ -3,6 +3,7 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { IMAGE_TOKENS, PAGE_TOKENS } from './json-media.ts';
 import { decodeRequest } from './decode-request.ts';
+import { scanObject } from './json-scan.ts';
 import { DIALECTS } from './dialects.ts';
 import type { JsonOperation } from './decode-request.ts';
 import type { RequestFacts } from '../core/request.ts';
@@ -180,4 +181,19 @@ test('knows the ways to ask for thinking', () => {
   ];
   for (const fields of yes) assert.equal(chat(fields).thinks, true, JSON.stringify(fields));
   for (const fields of no) assert.equal(chat(fields).thinks, false, JSON.stringify(fields));
+});
+
+test('what may be generated is bounded, whatever a request of any dialect says', () => {
+  const boundOf = (dialect: keyof typeof DIALECTS, fields: string): number | null => {
+    const bytes = Buffer.from(`{"model":"m","messages":[{"role":"user","content":"x"}],"input":"x","contents":[],${fields}}`);
+    const decoded = DIALECTS[dialect].request.decode('chat', bytes, scanObject(bytes), { model: 'm', stream: false });
+    assert.ok(decoded.ok, JSON.stringify(decoded));
+    return decoded.facts.outputBound;
+  };
+  assert.equal(boundOf('gemini', '"generationConfig":{"maxOutputTokens":1e999}'), null);
+  assert.equal(boundOf('gemini', '"generationConfig":{"maxOutputTokens":100,"candidateCount":2}'), 200);
+  assert.equal(boundOf('gemini', '"generationConfig":{"maxOutputTokens":9e15,"candidateCount":1e9}'), 10_000_000);
+  assert.equal(boundOf('gemini', '"generationConfig":{"maxOutputTokens":10,"candidateCount":2.5}'), 10);
+  assert.equal(boundOf('anthropic-messages', '"max_tokens":9000000000000000'), 10_000_000);
+  assert.equal(boundOf('openai-responses', '"max_output_tokens":9000000000000000'), 10_000_000);
 });

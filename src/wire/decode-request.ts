@@ -38,6 +38,11 @@ const BYTES_PER_TOKEN = 4;
 /** No answer is longer than this, and sums of numbers beyond all measure would stay so for ever. */
 const OUTPUT_MAX = 10_000_000;
 
+/** What may be generated at most for all answers to a request; null: it is not said. */
+export function outputBoundOf(perAnswer: number | null, answers = 1): number | null {
+  return perAnswer === null ? null : Math.min(OUTPUT_MAX, perAnswer * answers);
+}
+
 /** Where the path says neither the model nor that a stream is asked for. */
 export const NO_PATH_FACTS: PathFacts = { model: null, stream: false };
 
@@ -266,10 +271,10 @@ class FieldReader {
     if (operation === 'embeddings') return 0;
     const perChoice = this.#maxCompletionTokens ?? this.#maxTokens;
     if (perChoice === null) return null;
-    if (operation === 'chat') return Math.min(OUTPUT_MAX, perChoice * Math.max(1, this.#choices ?? 1));
+    if (operation === 'chat') return outputBoundOf(perChoice, Math.max(1, this.#choices ?? 1));
     // best_of answers are generated, and paid for, for each prompt; n of them come back.
     const answers = Math.max(1, this.#choices ?? 1, this.#bestOf ?? 1);
-    return Math.min(OUTPUT_MAX, perChoice * answers * this.#prompts());
+    return outputBoundOf(perChoice, answers * this.#prompts());
   }
 
   #inputTokens(): number {

@@ -18,6 +18,16 @@ export function recordsIn(value: unknown): readonly Fields[] {
   return listOf(value).filter((item): item is Fields => typeof item === 'object' && item !== null && !Array.isArray(item));
 }
 
+/** One object may stand for a list of one. */
+export function recordsOrOne(value: unknown): readonly Fields[] {
+  return recordsIn(Array.isArray(value) ? value : [value]);
+}
+
+/** Of a table: names from outside such as `constructor` find nothing. */
+export function ownOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
+  return Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
 export function booleanOf(value: unknown): boolean | null {
   return typeof value === 'boolean' ? value : null;
 }

@@ -22,11 +22,11 @@ async function stage(
   t: TestContext,
   behave: Behaviour = () => undefined,
   policy: Policy = {},
-  more: TestGatewayOptions = {},
+  more: TestGatewayOptions & { readonly batch?: ConfigInput['batch'] } = {},
 ): Promise<Stage> {
   const provider = await startBatchProvider(t, behave);
   const a = { protocol: 'openai' as const, baseUrl: provider.url, apiKey: 'sk-test', limits: { concurrency: 20 } };
-  const gateway = await startGateway({ providers: { a }, models: { fast: ['a/m'], other: ['a/n'] }, policy }, more);
+  const gateway = await startGateway({ providers: { a }, models: { fast: ['a/m'], other: ['a/n'] }, policy, batch: more.batch }, more);
   t.after(() => gateway.close());
   const { openai } = gateway;
   const upload = async (text: string): Promise<string> =>
@@ -354,4 +354,13 @@ test("files and batches are their client's alone", async (t) => {
   let seen = refused;
   while (seen.status === 'validating') seen = await two.batches.retrieve(refused.id);
   assert.deepEqual([seen.status, seen.errors!.data![0]!.code], ['failed', 'model_not_allowed']);
+});
+
+test('a batch for which the store has no room fails, and says so', async (t) => {
+  const { openai, create, ended } = await stage(t, undefined, {}, { batch: { maxBytes: '3mb' } });
+  const text = Array.from({ length: 40 }, (_, i) => chatLine(`r${i}`, 'x'.repeat(50_000))).join('\n');
+  const batch = await ended((await create(text)).id);
+  assert.equal(batch.status, 'failed');
+  assert.equal(batch.errors!.data![0]!.code, 'store_full');
+  await openai.files.delete(batch.input_file_id);
 });

@@ -1,4 +1,5 @@
 /** What must hold at every instant of every simulation (design section 8). What does not is told with its instant and its request. */
+import type { Instant } from '../../src/core/clock.ts';
 import type { BreakerState, BreakwaterEvent, EventOf } from '../../src/core/events.ts';
 import { SCHEDULING_CLASSES, type SchedulingClass } from '../../src/core/request.ts';
 import type { SimulatedCaller } from '../../src/testing/simulated-caller.ts';
@@ -41,8 +42,8 @@ const FAULTS_MAX = 20;
 const OUTAGE_GRACE_MS = 20_000;
 const OUTAGE_SLACK = 12;
 /** Starts of higher classes that a waiting class may see: several times what its share promises. */
-const PASSES_PER_SHARE = 3;
-const PASSES_SLACK = 40;
+const PASSES_PER_SHARE = 2;
+const PASSES_SLACK = 20;
 
 /** Sums of shares round, and what the budget has saved up at the beginning is a repeat at least. */
 const REPEATS_SLACK = 2;
@@ -65,6 +66,8 @@ export class Invariants {
   readonly #outages = new Map<string, { readonly since: number; calls: number }>();
   readonly #waiting = new Map<SchedulingClass, Set<Story>>(SCHEDULING_CLASSES.map((priority) => [priority, new Set()]));
   readonly #passed = new Map<SchedulingClass, number>();
+  /** The last instant at which a class that waits had been passed no oftener than its share allows. */
+  readonly #withinAt = new Map<SchedulingClass, Instant>();
   readonly #probeAttempts = new Set<string>();
   #requestsSent = 0;
   #hedges = 0;
@@ -241,8 +244,9 @@ export class Invariants {
     if (waiting.size === 0) this.#passed.set(priority, 0);
   }
 
-  /** A class that waits is passed by higher ones only so often. */
+  /** A class that waits is passed by higher ones only so often; one that starts at the same instant has not waited for them. */
   #watchShares(starter: Story, target: string): void {
+    const now = this.#simulation.clock.now();
     const rank = SCHEDULING_CLASSES.indexOf(starter.received.priority);
     this.#passed.set(starter.received.priority, 0);
     for (let lower = rank + 1; lower < SCHEDULING_CLASSES.length; lower++) {
@@ -251,7 +255,9 @@ export class Invariants {
       if (share === 0 || !this.#anyWaitsFor(priority, target)) continue;
       const passed = (this.#passed.get(priority) ?? 0) + 1;
       this.#passed.set(priority, passed);
-      if (passed > PASSES_PER_SHARE / share + PASSES_SLACK) {
+      const mostPasses = PASSES_PER_SHARE / share + PASSES_SLACK;
+      if (passed <= mostPasses) this.#withinAt.set(priority, now);
+      else if (now > this.#withinAt.get(priority)!) {
         this.#fault(`share: ${priority} waited while ${passed} of higher classes started`, starter.received.requestId);
         this.#passed.set(priority, 0);
       }

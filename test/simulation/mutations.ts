@@ -159,7 +159,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
     from: '!held.some((one) => one.budget === budget)',
     to: 'held.length > 0',
     foundBy: /^attempts: .* was asked again/,
-    scene: 44,
+    scene: 185,
   },
   'ramp: a target that comes back gets everything at once': {
     what: 'ramp',

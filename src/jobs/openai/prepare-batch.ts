@@ -1,6 +1,6 @@
 /** Validation: the whole file is read before anything runs, and one fault refuses all of it. */
 import type { NewItem, OpenJob } from '../../store/jobs/job-store.ts';
-import { asStoreError } from '../store-error.ts';
+import { StoreFailure } from '../../store/backend.ts';
 import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
 import { readBatchLine, type LineError } from './batch-line.ts';
@@ -17,10 +17,11 @@ const LINE_BYTES_MAX = 64 * 1024 * 1024;
 const GROUP_MAX = 500;
 const GROUP_BYTES_MAX = 1024 * 1024;
 
-export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, runner: number): Promise<void> {
+/** Aborted, it leaves the batch as it is: the next runner begins anew. */
+export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, runner: number, signal: AbortSignal): Promise<void> {
   const { store, clock } = host;
   while ((await store.clearItems(job.id, runner)) > 0);
-  const validation = new Validation(host, job, runner);
+  const validation = new Validation(host, job, runner, signal);
   const file = await store.getFile(job.client, String(job.data['input_file_id']));
   if (file === null) validation.fail('invalid_file', 'the input file was deleted');
   else {
@@ -50,11 +51,11 @@ export async function prepareBatch(host: JobHost, files: Files, job: OpenJob, ru
 class Validation {
   readonly errors: LineError[] = [];
   total = 0;
-  /** The batch was cancelled, or another instance validates it. */
-  isLost = false;
+  #isLost = false;
   readonly #host: JobHost;
   readonly #job: OpenJob;
   readonly #runner: number;
+  readonly #signal: AbortSignal;
   /** By custom id, the line of it. */
   readonly #seen = new Map<string, number>(); // at most LINES_MAX
   readonly #models = new Set<string>();
@@ -62,10 +63,16 @@ class Validation {
   #group: NewItem[] = [];
   #groupBytes = 0;
 
-  constructor(host: JobHost, job: OpenJob, runner: number) {
+  constructor(host: JobHost, job: OpenJob, runner: number, signal: AbortSignal) {
+    this.#signal = signal;
     this.#host = host;
     this.#job = job;
     this.#runner = runner;
+  }
+
+  /** The batch was cancelled, another instance validates it, or this one stops. */
+  get isLost(): boolean {
+    return this.#isLost || this.#signal.aborted;
   }
 
   get isHopeless(): boolean {
@@ -127,8 +134,12 @@ class Validation {
   async #save(): Promise<void> {
     const group = this.#group.splice(0);
     this.#groupBytes = 0;
-    if (group.length === 0 || this.errors.length > 0) return;
-    const added = await asStoreError(this.#host.store.addItems(this.#job.id, this.#runner, group, this.#host.settings()));
-    this.isLost = !added;
+    if (group.length === 0 || this.errors.length > 0 || this.isLost) return;
+    try {
+      this.#isLost = !(await this.#host.store.addItems(this.#job.id, this.#runner, group, this.#host.settings()));
+    } catch (error) {
+      if (!(error instanceof StoreFailure) || error.fault !== 'full') throw error;
+      this.fail('store_full', error.message);
+    }
   }
 }

@@ -1,16 +1,27 @@
 import { parentPort } from 'node:worker_threads';
 import { convertBytes } from '../../wire/conversion.ts';
 import { DIALECTS } from '../../wire/dialects.ts';
+import type { ModelTool } from '../../wire/model.ts';
 import type { ConversionQuestion, ConversionReply } from './messages.ts';
 
 if (parentPort === null) throw new Error('this file is a worker');
 const port = parentPort;
 
 port.on('message', ({ id, from, to, bytes, stream, can }: ConversionQuestion) => {
-  const converted = convertBytes(from, bytes, stream, DIALECTS[to], can);
-  // Schemas may hold exact numbers, which can't be copied; responses need none of them.
-  const reply = converted.ok
-    ? { ...converted, echo: {}, tools: converted.tools.map((tool) => (tool.type === 'function' ? { ...tool, schema: null } : tool)) }
-    : converted;
-  port.postMessage({ id, converted: reply, echo: JSON.stringify(converted.ok ? converted.echo : {}) } satisfies ConversionReply);
+  let reply: ConversionReply = { id, converted: null, echo: '{}' };
+  try {
+    const converted = convertBytes(from, bytes, stream, DIALECTS[to], can);
+    reply = converted.ok
+      ? { id, converted: { ...converted, echo: {}, tools: converted.tools.map(nameOnly) }, echo: JSON.stringify(converted.echo) }
+      : { ...reply, converted };
+  } catch {
+    // The request is converted where it is used, and its own error is reported there.
+  }
+  port.postMessage(reply);
 });
+
+/** Schemas and formats may hold exact numbers, which can't be copied; responses need none of them. */
+function nameOnly(tool: ModelTool): ModelTool {
+  if (tool.type === 'function') return { ...tool, schema: null };
+  return tool.type === 'custom' ? { ...tool, format: null } : tool;
+}

@@ -10,6 +10,7 @@ import type { TargetWire } from '../../wire/conversion.ts';
 import { parseExact } from '../../wire/json-exact.ts';
 import type { Fields } from '../../wire/loose-values.ts';
 import type { DialectName } from '../../wire/model.ts';
+import type { RequestBody } from '../../wire/request-body.ts';
 import type { GatewayRequest } from '../gateway-request.ts';
 import type { Route } from '../route.ts';
 import type { ConversionQuestion, ConversionReply } from './messages.ts';
@@ -29,11 +30,12 @@ export class LargeConversions {
 
   /** Null: there is nothing to be converted ahead. Never rejects. */
   prepare(request: GatewayRequest, route: Route): Promise<void> | null {
-    const { body, facts, dialect } = request;
+    const { facts, dialect } = request;
+    const body = request.history?.body ?? request.body;
     if (body.bytes.byteLength < LARGE_BYTES || facts.operation !== 'chat' || route.areAllSpeaking(dialect)) return null;
     const wires = new Map<string, TargetWire>();
     for (const { state } of route.tiers.flat()) if (!speaks(dialect, state)) wires.set(state.wire.key, state.wire);
-    return wires.size === 0 ? null : this.#convertAll(request, [...wires.values()]);
+    return wires.size === 0 ? null : this.#convertAll(request, body, [...wires.values()]);
   }
 
   async close(): Promise<void> {
@@ -42,7 +44,7 @@ export class LargeConversions {
     await worker?.terminate();
   }
 
-  async #convertAll({ body, facts, dialect }: GatewayRequest, wires: readonly TargetWire[]): Promise<void> {
+  async #convertAll({ facts, dialect }: GatewayRequest, body: RequestBody, wires: readonly TargetWire[]): Promise<void> {
     for (const wire of wires) {
       const converted = await this.#ask(dialect.name, body.bytes, facts.stream, wire);
       if (converted !== null) rememberConversion(body, wire.key, converted);

@@ -34,11 +34,14 @@ export function writeOutAfter(run: RequestRun, attempt: Attempt, failure: Failur
   return REPAIRED;
 }
 
-const LOST = /previous_response_not_found|previous response .*not found/i;
+const LOST = /previous_response_not_found|\bresponse\b.*not found/i;
 
-/** An unknown model has the same status, and is named in the error. */
+/** What the request refers to may be unknown with the same status, and is named in the error. */
+const OF_REQUEST = /model|deployment|\b(?:response|item|file|conversation|container)\b/i;
+
+/** True if the server does not have the path at all. */
 function isUnknownPath({ kind, status, code, param, message }: Failure): boolean {
   if (kind !== 'status') return false;
   if (status === 405 || status === 501) return true;
-  return status === 404 && param !== 'model' && !/model|deployment/i.test(`${code ?? ''} ${message}`);
+  return status === 404 && param !== 'model' && !OF_REQUEST.test(`${code ?? ''} ${message}`);
 }

@@ -143,7 +143,7 @@ export class CircuitBreaker implements Resource {
     if (Math.abs(ticket) !== this.#generation) return;
     this.#running--;
     if (health === 'neutral') return;
-    if (this.#state === 'half-open') this.#settleProbe(now, source, health === 'success', ticket < 0);
+    if (this.#state === 'half-open') this.#settleProbe(now, source, health === 'success');
     else if (this.#state === 'closed' && (health === 'success' || ticket > 0)) this.#settleClosed(now, source, health === 'success');
   }
 
@@ -265,13 +265,14 @@ export class CircuitBreaker implements Resource {
     this.#doubted = suspect;
   }
 
-  #settleProbe(now: Instant, source: Source | undefined, isGood: boolean, isTrial: boolean): void {
+  /** One source that is known to fail says little: another one finds out how the target is. Two of them open it again. */
+  #settleProbe(now: Instant, source: Source | undefined, isGood: boolean): void {
     if (isGood) return this.#closeByProbe(now, source);
     const wasFailing = this.#sources.shouldYield(now, source);
-    if (isTrial || !this.#sources.failed(now, source, this.#window, this.#row)) return this.#sources.holdIfFailing(now, source);
+    const isCounted = this.#sources.failed(now, source, this.#window, this.#row);
     if (this.#doubted !== null && isOf(this.#doubted, source)) return;
-    if (wasFailing && this.#doubted === null) {
-      this.#doubted = this.#sources.hold(now, source); // that it fails was known: another one may find out how the target is
+    if (this.#doubted === null && (wasFailing || !isCounted)) {
+      this.#doubted = this.#sources.hold(now, source);
       return;
     }
     if (this.#isSecondWitness(now, source)) this.#openings--; // no second outage

@@ -139,7 +139,7 @@ export class SourceCircuits {
   hold(now: Instant, source: Source | undefined): Suspect<unknown> {
     const client = this.#failing(now, 'client', source);
     const suspect = this.blame.servesOthers(now, 'client', client.key, FITTER_MS) ? client : this.#failing(now, 'request', source);
-    this.#hold(now, suspect);
+    if (!suspect.data.isHeld) this.#hold(now, suspect);
     return suspect;
   }
 

@@ -167,6 +167,18 @@ test('a probe that fails for a source that failed before leaves the target to ot
   assert.equal(breaker.state, 'open', 'one that did not fail before says something');
 });
 
+test('probes that fail for two sources open it again, though an answer that began before the outage contradicted both', () => {
+  const breaker = makeBreaker();
+  const late = breaker.reserve(0, GOOD);
+  for (let i = 0; i < 3; i++) for (const need of [P1, P2]) ends(breaker, 0, need, 'failure');
+  assert.equal(breaker.state, 'open');
+  breaker.prove(1000, late, GOOD);
+  ends(breaker, 6000, P1, 'failure', 2);
+  assert.equal(breaker.state, 'half-open');
+  ends(breaker, 6000, P2, 'failure');
+  assert.equal(breaker.state, 'open');
+});
+
 test('in a ramp the failures of a source that failed before neither narrow nor open', () => {
   const breaker = makeBreaker();
   ends(breaker, 0, GOOD, 'success');

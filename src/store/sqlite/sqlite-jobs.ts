@@ -54,7 +54,7 @@ class BackendRunner implements GroupRunner {
   }
 
   sync(): Promise<void> {
-    return this.#log?.sync() ?? Promise.resolve();
+    return this.#log === null ? Promise.resolve() : within(this.#clock, GROUP_TIMEOUT_MS, 'syncing the log', this.#log.sync());
   }
 
   async close(): Promise<void> {
@@ -67,7 +67,7 @@ class BackendRunner implements GroupRunner {
     const [connection, log] = [this.#connection, this.#log];
     this.#connection = this.#log = null;
     if (connection === null) return;
-    await log?.close();
+    if (log !== null) await within(this.#clock, CLOSE_TIMEOUT_MS, 'closing the log', log.close()).catch(() => {});
     await within(this.#clock, CLOSE_TIMEOUT_MS, 'closing', connection.close()).catch(() => connection.abandon());
   }
 
@@ -89,7 +89,7 @@ class BackendRunner implements GroupRunner {
   #lose(connection: Connection, failure: StoreFailure): StoreFailure {
     if (this.#connection === connection) {
       this.#connection = null;
-      void this.#log?.close();
+      void this.#log?.close().catch(() => {});
       this.#failure = failure;
       this.#retryAt = this.#clock.now() + RETRY_MS;
     }

@@ -4,7 +4,7 @@ import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
 import { isRecord, kindOf, parseMember, readCount } from '../json-values.ts';
 import { textOrNull } from '../loose-values.ts';
 import type { BodyMember } from '../request-body.ts';
-import { decodeScanned } from '../decode-request.ts';
+import { decodeScanned, outputBoundOf } from '../decode-request.ts';
 
 /** A larger one is the provider's matter alone. */
 const SMALL_BYTES_MAX = 64 * 1024;
@@ -23,7 +23,7 @@ export function decodeMessages(bytes: Uint8Array, scan: JsonObjectScan | JsonFau
     ...decoded.facts,
     wantsUsage: decoded.facts.stream,
     choices: 1,
-    outputBound: bound === undefined ? null : readCount(bytes, bound),
+    outputBound: bound === undefined ? null : outputBoundOf(readCount(bytes, bound)),
     namesFormat: find('output_format') !== undefined || (config !== undefined && isRecord(smallValue(bytes, config)?.['format'])),
     cacheKey: sessionOf(bytes, find('metadata')),
   };

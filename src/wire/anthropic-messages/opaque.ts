@@ -3,7 +3,7 @@ import type { AnswerFacts } from '../../core/facts.ts';
 import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
-import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import { ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { OPENING, noteOpaque, opaqueId, UNREADABLE } from '../opaque/opaque.ts';
 import type { OpaqueForms, OpaqueInBody, OpaquePiece, Slot, SlotList } from '../opaque/opaque.ts';
@@ -73,7 +73,7 @@ class MessagesPieces {
 
   #readBlock(block: readonly MemberSpan[], slot: Slot | null): OpaquePiece | null {
     const type = textOf(this.#bytes, block, 'type') ?? '';
-    const place = REASONING[type];
+    const place = ownOf(REASONING, type);
     if (place !== undefined) return this.#add('reasoning', type, textOf(this.#bytes, block, place) ?? '', slot);
     if (type === 'tool_use') this.#callsTool = true;
     else if (type === 'compaction') this.#readCompaction(block);

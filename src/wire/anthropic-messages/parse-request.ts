@@ -1,7 +1,7 @@
 /** A Messages request as what it asks for, to be written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
-import { booleanOf, listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import { booleanOf, listOf, ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { EFFORTS } from '../model.ts';
 import type {
@@ -26,7 +26,7 @@ export function parseMessagesRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];
   for (const [name, value] of Object.entries(body)) {
-    const fate = MESSAGES_FIELDS[name] ?? 'drop';
+    const fate = ownOf(MESSAGES_FIELDS, name) ?? 'drop';
     if ((fate === 'drop' || fate === 'refuse') && value !== null && value !== false) rest.push({ name, fate });
   }
   const blocks = new BlockReader();

@@ -1,6 +1,6 @@
 /** The events of a Messages stream, and a whole message, as model events. */
 import { isRecord } from '../json-values.ts';
-import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import { ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { parseExact } from '../json-exact.ts';
@@ -25,7 +25,7 @@ const FINISH: Readonly<Record<string, FinishClass>> = {
 
 /** Why a message ended, by class. */
 export function finishClassOf(reason: string): FinishClass {
-  return FINISH[reason] ?? 'other';
+  return ownOf(FINISH, reason) ?? 'other';
 }
 
 export function createMessagesStreamParser(): StreamParser {

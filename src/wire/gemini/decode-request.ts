@@ -1,4 +1,4 @@
-import { decodeScanned } from '../decode-request.ts';
+import { decodeScanned, outputBoundOf } from '../decode-request.ts';
 import type { DecodedRequest, PathFacts } from '../dialect.ts';
 import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
 import { isRecord, kindOf, parseMember } from '../json-values.ts';
@@ -20,18 +20,22 @@ export function decodeGeminiRequest(bytes: Uint8Array, scan: JsonObjectScan | Js
   if (contents === undefined || kindOf(bytes, contents) === 'other')
     return { ok: false, message: "'contents' is required and must be a list.", param: 'contents' };
   const config = configOf(bytes, find('generationConfig', 'generation_config'));
-  const choices = Math.max(1, numberIn(config['candidateCount']) ?? 1);
-  const bound = numberIn(config['maxOutputTokens']);
+  const choices = Math.max(1, countIn(config['candidateCount']) ?? 1);
   const facts = {
     ...decoded.facts,
     stream: path.stream,
     wantsUsage: path.stream,
     choices,
-    outputBound: bound === null || bound < 0 ? null : bound * choices,
+    outputBound: outputBoundOf(countIn(config['maxOutputTokens']), choices),
     thinks: isRecord(config['thinkingConfig']) && numberIn(camelCased(config['thinkingConfig'])['thinkingBudget']) !== 0,
     namesFormat: textIn(config['responseMimeType']).includes('json'),
   };
   return { ...decoded, facts };
+}
+
+function countIn(value: unknown): number | null {
+  const count = numberIn(value);
+  return count !== null && Number.isSafeInteger(count) && count >= 0 ? count : null;
 }
 
 function configOf(bytes: Uint8Array, member: BodyMember | undefined): Fields {

@@ -1,6 +1,6 @@
 /** Parts of a generateContent request. Calls and their results are matched by id where they have one, else by name and position. */
 import { isRecord } from '../json-values.ts';
-import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import { recordsIn, recordsOrOne, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { MediaSource, Opaque, RequestPart } from '../model.ts';
 import { PLACE_ID } from './call-ids.ts';
@@ -12,7 +12,7 @@ export class PartReader {
   #open: { readonly id: string; readonly name: string }[] = [];
 
   readParts(parts: unknown): RequestPart[] {
-    return recordsIn(parts).flatMap((part) => this.#read(camelCased(part)));
+    return recordsOrOne(parts).flatMap((part) => this.#read(camelCased(part)));
   }
 
   #read(part: Fields): RequestPart[] {

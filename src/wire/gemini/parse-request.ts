@@ -1,7 +1,7 @@
 /** A generateContent request as what it asks for, to be written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
-import { booleanOf, listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import { booleanOf, listOf, ownOf, recordsIn, recordsOrOne, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Effort, ModelRequest, ModelTool, OutputFormat, ReasoningRequest, ToolChoice, Turn, Unmodelled } from '../model.ts';
 import { camelCased } from './names.ts';
@@ -14,12 +14,12 @@ export function parseGeminiRequest(text: string, stream: boolean): ModelRequest 
   const body = camelCased(parseExact(text) as Fields);
   const config = isRecord(body['generationConfig']) ? camelCased(body['generationConfig']) : {};
   const rest = [...unmodelled(body, GEMINI_FIELDS, ''), ...unmodelled(config, GENERATION_FIELDS, 'generationConfig.')];
-  if (listOf(config['responseModalities']).some((modality) => String(modality).toUpperCase() !== 'TEXT')) {
+  if (listOf(config['responseModalities']).some((modality) => textIn(modality).toUpperCase() !== 'TEXT')) {
     rest.push({ name: 'generationConfig.responseModalities', fate: 'refuse' });
   }
   const parts = new PartReader();
   const system = systemTurn(body['systemInstruction'], parts);
-  const turns = recordsIn(body['contents']).flatMap((content): Turn[] => {
+  const turns = recordsOrOne(body['contents']).flatMap((content): Turn[] => {
     const read = parts.readParts(content['parts']);
     return read.length === 0 ? [] : [{ role: content['role'] === 'model' ? 'assistant' : 'user', parts: read }];
   });
@@ -27,7 +27,7 @@ export function parseGeminiRequest(text: string, stream: boolean): ModelRequest 
     stream,
     includeUsage: true,
     turns: [...system, ...turns],
-    tools: recordsIn(body['tools']).flatMap(toolsOf),
+    tools: recordsOrOne(body['tools']).flatMap(toolsOf),
     toolChoice: toolChoiceOf(body['toolConfig']),
     parallelToolCalls: null,
     outputBound: numberIn(config['maxOutputTokens']),
@@ -50,7 +50,7 @@ export function parseGeminiRequest(text: string, stream: boolean): ModelRequest 
 
 function unmodelled(fields: Fields, fates: Readonly<Record<string, string>>, prefix: string): Unmodelled[] {
   return Object.entries(fields).flatMap(([name, value]): Unmodelled[] => {
-    const fate = fates[name] ?? 'drop';
+    const fate = ownOf(fates, name) ?? 'drop';
     const isEmpty = value === null || value === false || (Array.isArray(value) && value.length === 0);
     return isEmpty || (fate !== 'drop' && fate !== 'refuse') ? [] : [{ name: prefix + name, fate }];
   });
@@ -81,7 +81,7 @@ function toolChoiceOf(config: unknown): ToolChoice | null {
   if (!isRecord(calling)) return null;
   const fields = camelCased(calling);
   const names = listOf(fields['allowedFunctionNames']).filter((name) => typeof name === 'string');
-  const mode = String(fields['mode'] ?? 'AUTO').toUpperCase();
+  const mode = textIn(fields['mode']).toUpperCase();
   if (mode === 'NONE') return { type: 'none' };
   if (names.length > 0) return { type: 'allowed', mode: mode === 'ANY' ? 'required' : 'auto', names };
   return { type: mode === 'ANY' ? 'required' : 'auto' };
@@ -99,7 +99,7 @@ const LEVELS: Readonly<Record<string, Effort>> = { minimal: 'minimal', low: 'low
 function reasoningOf(config: unknown): ReasoningRequest | null {
   if (!isRecord(config)) return null;
   const fields = camelCased(config);
-  const effort = LEVELS[String(fields['thinkingLevel'] ?? '').toLowerCase()] ?? null;
+  const effort = ownOf(LEVELS, textIn(fields['thinkingLevel']).toLowerCase()) ?? null;
   const budget = numberIn(fields['thinkingBudget']);
   if (budget === 0) return { effort: 'none', budgetTokens: null };
   const budgetTokens = budget === null || budget < 0 ? null : budget;

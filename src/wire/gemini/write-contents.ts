@@ -9,6 +9,7 @@ import type { MediaSource, RequestPart, ToolCall, ToolResult, Turn } from '../mo
 import { textOf } from '../request-text.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetId } from '../tool-call-ids.ts';
+import { toTargetName } from '../tool-names.ts';
 import { PLACE_ID } from './call-ids.ts';
 
 interface Content {
@@ -82,16 +83,17 @@ class ContentWriter {
   }
 
   #call(call: ToolCall): Fields {
-    this.#toolNames.set(call.id, call.name);
+    const name = toTargetName('gemini', call.name);
+    this.#toolNames.set(call.id, name);
     const args = call.kind === 'custom' ? { input: call.arguments } : argumentsObject(call.arguments);
     const signature = call.opaque?.dialect === 'gemini' ? call.opaque.value : this.#turnHasCall ? null : FOREIGN_CALL_SIGNATURE;
     this.#turnHasCall = true;
     const signed = signature === null || this.#can.thinking === 'none' ? {} : { thoughtSignature: signature };
-    return { functionCall: { ...idOf(call.id), name: call.name, args }, ...signed };
+    return { functionCall: { ...idOf(call.id), name, args }, ...signed };
   }
 
   #result(result: ToolResult): Fields[] {
-    const name = this.#toolNames.get(result.callId) ?? result.name ?? 'unknown';
+    const name = this.#toolNames.get(result.callId) ?? toTargetName('gemini', result.name ?? 'unknown');
     const text = textOf(result.parts);
     const response = result.isError ? { error: text } : responseOf(text);
     const media = result.parts.filter(({ type }) => type !== 'text').flatMap((part) => this.#part(part));

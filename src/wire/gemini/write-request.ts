@@ -4,6 +4,7 @@ import { DropList, hostedToolFault } from '../conversion-loss.ts';
 import type { TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Effort, Encoded, ModelRequest, ModelTool, ReasoningRequest, ToolChoice } from '../model.ts';
+import { toTargetName } from '../tool-names.ts';
 import { writeContents } from './write-contents.ts';
 
 /** What each effort may spend on reasoning where the model takes only a budget, in tokens. */
@@ -85,18 +86,24 @@ function writeTools(body: Fields, request: ModelRequest): void {
 }
 
 function declarationOf(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
+  const name = targetName(tool.name);
   const described = tool.description === null ? {} : { description: tool.description };
   if (tool.type === 'custom') {
     const schema = { type: 'object', properties: { input: { type: 'string' } }, required: ['input'] };
-    return { name: tool.name, ...described, parametersJsonSchema: schema };
+    return { name, ...described, parametersJsonSchema: schema };
   }
-  return { name: tool.name, ...described, ...(tool.schema === null ? {} : { parametersJsonSchema: tool.schema }) };
+  return { name, ...described, ...(tool.schema === null ? {} : { parametersJsonSchema: tool.schema }) };
 }
 
 function callingConfig(choice: ToolChoice): Fields {
-  if (choice.type === 'tool') return { mode: 'ANY', allowedFunctionNames: [choice.name] };
+  if (choice.type === 'tool') return { mode: 'ANY', allowedFunctionNames: [targetName(choice.name)] };
   if (choice.type === 'none') return { mode: 'NONE' };
   // The names count in mode ANY only.
-  if (choice.type === 'allowed') return choice.mode === 'required' ? { mode: 'ANY', allowedFunctionNames: choice.names } : { mode: 'AUTO' };
+  if (choice.type === 'allowed')
+    return choice.mode === 'required' ? { mode: 'ANY', allowedFunctionNames: choice.names.map(targetName) } : { mode: 'AUTO' };
   return { mode: choice.type === 'required' ? 'ANY' : 'AUTO' };
+}
+
+function targetName(name: string): string {
+  return toTargetName('gemini', name);
 }

@@ -3,7 +3,7 @@ import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { EFFORTS } from '../model.ts';
 import type { Effort, ModelRequest, ModelTool, OutputFormat, ReasoningRequest, ToolChoice, Turn, Unmodelled } from '../model.ts';
-import { booleanOf, listOf, textOrNull } from '../loose-values.ts';
+import { booleanOf, listOf, ownOf, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { MessageReader } from './parse-messages.ts';
 import { CHAT_FIELDS } from './request-fields.ts';
@@ -16,7 +16,7 @@ export function parseChatRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];
   for (const [name, value] of Object.entries(body)) {
-    const fate = CHAT_FIELDS[name] ?? 'drop';
+    const fate = ownOf(CHAT_FIELDS, name) ?? 'drop';
     if ((fate === 'drop' || fate === 'refuse') && asksSomething(value)) rest.push({ name, fate });
   }
   if (listOf(body['modalities']).some((modality) => modality !== 'text')) rest.push({ name: 'modalities', fate: 'refuse' });

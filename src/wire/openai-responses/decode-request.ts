@@ -1,5 +1,5 @@
 import { asBuffer } from '../bytes.ts';
-import { decodeScanned } from '../decode-request.ts';
+import { decodeScanned, outputBoundOf } from '../decode-request.ts';
 import type { DecodedRequest } from '../dialect.ts';
 import type { JsonFault, JsonObjectScan } from '../json-scan.ts';
 import { isRecord, kindOf, parseMember, readCount } from '../json-values.ts';
@@ -29,7 +29,7 @@ export function decodeResponsesRequest(bytes: Uint8Array, scan: JsonObjectScan |
     ...decoded.facts,
     wantsUsage: decoded.facts.stream,
     choices: 1,
-    outputBound: bound === undefined ? null : readCount(bytes, bound),
+    outputBound: bound === undefined ? null : outputBoundOf(readCount(bytes, bound)),
     namesFormat: format !== undefined && namesFormat(bytes, format),
   };
   const opaque = decoded.body.opaque === true || (input !== undefined && holdsReasoning(bytes, input));

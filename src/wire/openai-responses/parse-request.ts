@@ -1,7 +1,7 @@
 /** A Responses request as what it asks for, to be written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
-import { booleanOf, listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
+import { booleanOf, listOf, ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { EFFORTS } from '../model.ts';
 import type { ModelRequest, ModelTool, OutputFormat, ReasoningRequest, ToolChoice, Unmodelled } from '../model.ts';
@@ -14,7 +14,7 @@ export function parseResponsesRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];
   for (const [name, value] of Object.entries(body)) {
-    const fate = RESPONSES_FIELDS[name] ?? 'drop';
+    const fate = ownOf(RESPONSES_FIELDS, name) ?? 'drop';
     if ((fate === 'drop' || fate === 'refuse') && value !== null && value !== false && value !== '') rest.push({ name, fate });
   }
   const { text: format } = body;
@@ -73,7 +73,10 @@ function toolChoiceOf(choice: unknown): ToolChoice | null {
   if (choice === 'auto' || choice === 'none' || choice === 'required') return { type: choice };
   if (!isRecord(choice)) return null;
   if (choice['type'] === 'allowed_tools') {
-    const names = listOf(choice['tools']).flatMap((tool) => (isRecord(tool) && typeof tool['name'] === 'string' ? [tool['name']] : []));
+    const names = listOf(choice['tools']).flatMap((tool) => {
+      const name = isRecord(tool) ? textOrNull(tool['name']) : null;
+      return isRecord(tool) && name !== null ? [flatToolName(textOrNull(tool['namespace']), name)] : [];
+    });
     return { type: 'allowed', mode: choice['mode'] === 'required' ? 'required' : 'auto', names };
   }
   const name = textOrNull(choice['name']);

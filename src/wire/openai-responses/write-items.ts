@@ -6,6 +6,7 @@ import { urlOfSource } from '../media-source.ts';
 import type { MediaSource, RequestPart, ToolCall, ToolResult, Turn } from '../model.ts';
 import { textOf } from '../request-text.ts';
 import { toTargetId } from '../tool-call-ids.ts';
+import { toTargetName } from '../tool-names.ts';
 
 export function writeItems(
   turns: readonly Turn[],
@@ -123,7 +124,8 @@ class ItemWriter {
   }
 }
 
-function callItem({ id, name, kind, arguments: text }: ToolCall): Fields {
+function callItem({ id, name: calledAs, kind, arguments: text }: ToolCall): Fields {
+  const name = toTargetName('openai-responses', calledAs);
   const callId = toTargetId('openai-responses', id);
   if (kind === 'custom') return { type: 'custom_tool_call', call_id: callId, name, input: text };
   return { type: 'function_call', call_id: callId, name, arguments: text };

@@ -4,6 +4,7 @@ import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
+import { toTargetName } from '../tool-names.ts';
 import { writeItems } from './write-items.ts';
 
 /** The API's least output bound, in tokens. */
@@ -66,16 +67,16 @@ function writeTools(body: Fields, request: ModelRequest): void {
 
 /** Here a schema is strict unless it says otherwise. */
 function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
+  const name = targetName(tool.name);
   const described = tool.description === null ? {} : { description: tool.description };
-  if (tool.type === 'custom')
-    return { type: 'custom', name: tool.name, ...described, ...(tool.format === null ? {} : { format: tool.format }) };
-  return { type: 'function', name: tool.name, ...described, parameters: tool.schema ?? NO_ARGUMENTS, strict: tool.strict ?? false };
+  if (tool.type === 'custom') return { type: 'custom', name, ...described, ...(tool.format === null ? {} : { format: tool.format }) };
+  return { type: 'function', name, ...described, parameters: tool.schema ?? NO_ARGUMENTS, strict: tool.strict ?? false };
 }
 
 function writeChoice(choice: ToolChoice, tools: readonly ModelTool[]): unknown {
   const named = (name: string): Fields => ({
     type: tools.some((tool) => tool.type === 'custom' && tool.name === name) ? 'custom' : 'function',
-    name,
+    name: targetName(name),
   });
   if (choice.type === 'tool') return named(choice.name);
   if (choice.type !== 'allowed') return choice.type;
@@ -92,4 +93,8 @@ function formatOf(format: OutputFormat): Fields {
     schema,
     strict: strict ?? false,
   };
+}
+
+function targetName(name: string): string {
+  return toTargetName('openai-responses', name);
 }
