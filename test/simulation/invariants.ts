@@ -42,8 +42,8 @@ const FAULTS_MAX = 20;
 const OUTAGE_GRACE_MS = 20_000;
 const OUTAGE_SLACK = 12;
 /** Starts of higher classes that a waiting class may see: several times what its share promises. */
-const PASSES_PER_SHARE = 2;
-const PASSES_SLACK = 20;
+const PASSES_PER_SHARE = 3;
+const PASSES_SLACK = 40;
 
 /** Sums of shares round, and what the budget has saved up at the beginning is a repeat at least. */
 const REPEATS_SLACK = 2;
