@@ -1,7 +1,7 @@
 /** Other ways to choose within a tier, to hold ours against (bench/choosing.ts). Each takes what `chooseByWeight` takes. */
 import type { Instant } from '../src/core/clock.ts';
 import type { Random } from '../src/core/random.ts';
-import type { RouteTarget } from '../src/pipeline/route.ts';
+import type { RouteTarget } from '../src/pipeline/route/route.ts';
 
 type Chooser = (startable: readonly RouteTarget[], kind: number, now: Instant, random: Random) => RouteTarget;
 

@@ -42,7 +42,7 @@ function compareAll(): void {
 
 async function measure(way: string): Promise<void> {
   if (way !== OURS) {
-    const home = new URL('../src/pipeline/home.ts', import.meta.url).href;
+    const home = new URL('../src/pipeline/admission/affinity.ts', import.meta.url).href;
     registerHooks({
       load(url, context, nextLoad) {
         const found = nextLoad(url, context);

@@ -4,7 +4,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { Bench } from '../policy/cooldown/bench.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
-import type { Credential } from '../pipeline/route.ts';
+import type { Credential } from '../pipeline/route/route.ts';
 import type { Config, ProviderConfig } from './config/index.ts';
 
 /** A credential with the pause of its rate limit, for providers that limit all its models together. */

@@ -1,4 +1,4 @@
-import type { TargetState } from '../pipeline/route.ts';
+import type { TargetState } from '../pipeline/route/route.ts';
 
 /** Puts a target back to what it was before it was first asked. */
 export function forgetTrouble(state: TargetState): void {

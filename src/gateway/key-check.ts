@@ -4,7 +4,7 @@
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Failure } from '../core/facts.ts';
-import type { TargetState } from '../pipeline/route.ts';
+import type { TargetState } from '../pipeline/route/route.ts';
 import { firstValue } from '../transport/transport.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import { failureFromResponse } from '../wire/failure.ts';

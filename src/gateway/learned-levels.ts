@@ -1,6 +1,6 @@
 /** What was learned, for the metrics: the same limits, places and estimates that `/admin/targets` shows. */
 import type { Instant } from '../core/clock.ts';
-import type { LimitLearner } from '../pipeline/limit-learner.ts';
+import type { LimitLearner } from '../pipeline/route/limit-learner.ts';
 import type { EstimateLevel, ResourceLevel } from '../telemetry/snapshot.ts';
 import type { TargetRegistry } from './targets.ts';
 

@@ -1,5 +1,5 @@
 /** Where a provider's models run, as far as its settings and its address tell. */
-import type { TargetState } from '../pipeline/route.ts';
+import type { TargetState } from '../pipeline/route/route.ts';
 import { isLoopbackHost } from './config/index.ts';
 import type { ProviderConfig } from './config/index.ts';
 import { isOwnNetwork } from './own-network.ts';

@@ -1,7 +1,7 @@
 /** The operator's own checks that stand in modules, loaded before a config is taken into use. */
 import { pathToFileURL } from 'node:url';
 import type { JudgeModel, QualityCheck } from '../core/quality.ts';
-import type { TargetQuality } from '../pipeline/target-quality.ts';
+import type { TargetQuality } from '../pipeline/route/target-quality.ts';
 import { QualityRules } from '../policy/quality/quality.ts';
 import type { Config } from './config/index.ts';
 import { patternFlags } from './config/index.ts';

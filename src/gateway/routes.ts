@@ -1,7 +1,7 @@
 /** From a requested name to its route, made once for each name. */
 import type { TierTime } from '../policy/selection/selection.ts';
-import { Route } from '../pipeline/route.ts';
-import type { RouteTarget, TargetState } from '../pipeline/route.ts';
+import { Route } from '../pipeline/route/route.ts';
+import type { RouteTarget, TargetState } from '../pipeline/route/route.ts';
 import { providerNamed, resolveModel, resolvePolicy } from './config/index.ts';
 import type { Config, ModelLists, ResolvedModel, TargetSpec } from './config/index.ts';
 import type { QualityChecks } from './quality-checks.ts';

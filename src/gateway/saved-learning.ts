@@ -3,8 +3,8 @@ import type { Instant } from '../core/clock.ts';
 import type { LearnedLevel } from '../policy/rate-limiter/learned-rate.ts';
 import type { ToldLevel } from '../policy/rate-limiter/told-limit.ts';
 import type { SavedOutput } from '../policy/token-estimate.ts';
-import type { LimitLearner } from '../pipeline/limit-learner.ts';
-import type { TargetState } from '../pipeline/route.ts';
+import type { LimitLearner } from '../pipeline/route/limit-learner.ts';
+import type { TargetState } from '../pipeline/route/route.ts';
 
 export function saveRates({ requests, tokens, cached }: LimitLearner, now: Instant, epochMs: number): object | null {
   const saved = { requests: requests.save(now, epochMs), tokens: tokens.save(now, epochMs), countsCached: cached.counts };

@@ -1,8 +1,8 @@
 /** How requests wait for their turn, from the configuration. */
 import type { Random } from '../core/random.ts';
-import type { RouteApplicant } from '../pipeline/admit.ts';
-import { choose } from '../pipeline/home.ts';
-import type { RouteTarget } from '../pipeline/route.ts';
+import type { RouteApplicant } from '../pipeline/admission/admission.ts';
+import { choose } from '../pipeline/admission/affinity.ts';
+import type { RouteTarget } from '../pipeline/route/route.ts';
 import type { SchedulerOptions } from '../policy/scheduler/types.ts';
 import { takeTurn } from '../policy/selection/selection.ts';
 import type { Config } from './config/index.ts';

@@ -6,10 +6,10 @@ import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-li
 import { refusal } from '../policy/scheduler/refusal.ts';
 import type { Scheduler } from '../policy/scheduler/scheduler.ts';
 import type { WaitingGroup } from '../policy/scheduler/survey.ts';
-import type { RouteApplicant } from '../pipeline/admit.ts';
-import type { Engine } from '../pipeline/engine.ts';
-import { pausedMs } from '../pipeline/route.ts';
-import type { RouteTarget, TargetState } from '../pipeline/route.ts';
+import type { RouteApplicant } from '../pipeline/admission/admission.ts';
+import type { Engine } from '../pipeline/request/engine.ts';
+import { pausedMs } from '../pipeline/route/route.ts';
+import type { RouteTarget, TargetState } from '../pipeline/route/route.ts';
 import type { EngineStatus } from '../transport/local/local-engine.ts';
 import type { ResourceLevel, Snapshot } from '../telemetry/snapshot.ts';
 import type { QueueGroup, QueueStatus, TargetStatus } from './gateway.ts';

@@ -2,8 +2,8 @@
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
-import type { Client, GatewayRequest } from '../pipeline/gateway-request.ts';
-import type { AnswerSink } from '../pipeline/sink.ts';
+import type { Client, GatewayRequest } from '../pipeline/request/gateway-request.ts';
+import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 import type { JobLimits, JobStore } from '../store/jobs/job-store.ts';
 
 /** Whose requests the items are. */

@@ -1,7 +1,7 @@
 /** One item under way: a request that the pipeline runs, with a checkpoint before its first upstream call and after its end. */
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
-import type { GatewayRequest } from '../pipeline/gateway-request.ts';
+import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { modelNamesIn } from '../wire/model-names.ts';
 import { requestKindOf } from './kinds.ts';

@@ -1,13 +1,13 @@
 /** A question of our own to a model, asked like any request: admitted, limited, retried and told in the timeline under an id beside its parent's. */
 import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS } from '../wire/dialects.ts';
-import type { Caller } from './caller.ts';
-import type { Engine } from './engine.ts';
-import type { GatewayRequest } from './gateway-request.ts';
-import type { ModelAnswer, ModelQuestion } from './model-question.ts';
+import type { Caller } from './request/caller.ts';
+import type { Engine } from './request/engine.ts';
+import type { GatewayRequest } from './request/gateway-request.ts';
+import type { ModelAnswer, ModelQuestion } from './request/model-question.ts';
 import { runRequest } from './pipeline.ts';
-import type { Route } from './route.ts';
-import type { AnswerSink } from './sink.ts';
+import type { Route } from './route/route.ts';
+import type { AnswerSink } from './request/response-sink.ts';
 
 /** More of an answer than this is not kept, in bytes. */
 const ANSWER_BYTES_MAX = 1024 * 1024;

@@ -14,31 +14,31 @@
  * permit of every attempt is closed, and the caller is told the end exactly once.
  */
 import type { Shortfall } from '../core/quality.ts';
-import type { AdmissionResult, Admitted } from './admit.ts';
-import type { Attempt } from './attempt.ts';
-import { beginAttempt } from './begin-attempt.ts';
-import { incapableError } from './capability.ts';
-import { checkpoint } from './checkpoint.ts';
-import { continueAnswer } from './continue-answer.ts';
-import type { Engine } from './engine.ts';
-import { isOurOwnLimit, tellFailure } from './final-error.ts';
-import type { GatewayRequest } from './gateway-request.ts';
-import { judgeCandidate } from './judge-answer.ts';
-import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './kept-answer.ts';
-import { learnFromAnswer } from './learn.ts';
-import { askNext, askRepairedBeside } from './next-attempt.ts';
-import type { Exhausted } from './next-attempt.ts';
-import { deadlineError, refusalError } from './permission.ts';
-import { AttemptGroup } from './race.ts';
-import { relay } from './relay.ts';
-import type { Route } from './route.ts';
+import type { AdmissionResult, Admitted } from './admission/admission.ts';
+import type { Attempt } from './attempt/attempt.ts';
+import { beginAttempt } from './group/begin-attempt.ts';
+import { incapableError } from './conversion/capability.ts';
+import { checkpoint } from './admission/checkpoint.ts';
+import { continueAnswer } from './delivery/continuation/continue-response.ts';
+import type { Engine } from './request/engine.ts';
+import { isOurOwnLimit, tellFailure } from './delivery/final-error.ts';
+import type { GatewayRequest } from './request/gateway-request.ts';
+import { judgeCandidate } from './quality/judge-response.ts';
+import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './delivery/kept-response.ts';
+import { learnFromAnswer } from './settle/learn.ts';
+import { askNext, askRepairedBeside } from './retry/next-attempt.ts';
+import type { Exhausted } from './retry/next-attempt.ts';
+import { deadlineError, refusalError } from './admission/request-applicant.ts';
+import { AttemptGroup } from './group/attempt-group.ts';
+import { relay } from './delivery/relay.ts';
+import type { Route } from './route/route.ts';
 import { RequestRun } from './run.ts';
 import type { Group } from './run-parts.ts';
-import { identify, isShared, share } from './share.ts';
-import type { SharedAnswer } from './shared-answer.ts';
-import { settleUntaken } from './settle-answer.ts';
-import type { AnswerSink } from './sink.ts';
-import { takeFailure, takeShortfall, tellAttemptEnd } from './verdict-effects.ts';
+import { identify, isShared, share } from './sharing/share.ts';
+import type { SharedAnswer } from './sharing/shared-response.ts';
+import { settleUntaken } from './settle/settle-response.ts';
+import type { AnswerSink } from './request/response-sink.ts';
+import { takeFailure, takeShortfall, tellAttemptEnd } from './retry/record-failure.ts';
 
 export async function runRequest(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
   let shared: SharedAnswer | null = null;

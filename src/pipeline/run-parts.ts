@@ -3,10 +3,10 @@ import type { Instant } from '../core/clock.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
 import type { Shortfall } from '../core/quality.ts';
 import type { Judgement } from '../policy/verdict.ts';
-import type { Admitted } from './admit.ts';
-import type { Attempt } from './attempt.ts';
-import type { RouteTarget } from './route.ts';
-import type { HeaderPairs } from './sink.ts';
+import type { Admitted } from './admission/admission.ts';
+import type { Attempt } from './attempt/attempt.ts';
+import type { RouteTarget } from './route/route.ts';
+import type { HeaderPairs } from './request/response-sink.ts';
 
 /** One failed attempt, as the decisions after it and the final error need it. */
 export interface FailedAttempt {

@@ -4,7 +4,7 @@ import { failing } from '../../test/server/fake-gateway.ts';
 import { bothWays, chat, inProcess, overSocket } from '../../test/server/both-ways.ts';
 import { rawExchange } from '../../test/server/raw-socket.ts';
 import { BreakwaterError, ERROR_CATALOGUE, type ErrorCode } from '../core/errors.ts';
-import type { Caller } from '../pipeline/caller.ts';
+import type { Caller } from '../pipeline/request/caller.ts';
 
 const event = Buffer.from('data: {"choices":[]}\n\n');
 

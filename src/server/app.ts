@@ -2,8 +2,8 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import { errorAnswer, type ErrorAnswer } from '../pipeline/error-answer.ts';
-import { rejectedEvent } from '../pipeline/received.ts';
+import { errorAnswer, type ErrorAnswer } from '../pipeline/delivery/error-response.ts';
+import { rejectedEvent } from '../pipeline/request/received.ts';
 import type { Feed } from '../telemetry/feed.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import { ERRORS } from '../wire/dialects.ts';
@@ -11,7 +11,7 @@ import { admitClient, admitOperator, admitPage, admitScraper, noteProxy } from '
 import { Call, type AppState } from './call.ts';
 import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
-import type { HeaderPairs } from '../pipeline/sink.ts';
+import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
 import { findListed, passListed } from './pass-through.ts';
 import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';

@@ -5,7 +5,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import { formatSize } from '../gateway/config/units.ts';
 import type { Gateway } from '../gateway/gateway.ts';
 import { PieceList } from '../core/piece-list.ts';
-import type { Running } from '../pipeline/running-list.ts';
+import type { Running } from '../pipeline/request/running-list.ts';
 import { joinSmall } from './body-reader.ts';
 import type { DecoderGate } from './decoder-gate.ts';
 import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';

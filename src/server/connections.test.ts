@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createFakeGateway } from '../../test/server/fake-gateway.ts';
-import type { AnswerSink } from '../pipeline/sink.ts';
+import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
 import { createApp } from './app.ts';
 import { listen } from './listener.ts';

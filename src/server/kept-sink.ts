@@ -1,4 +1,4 @@
-import type { AnswerSink } from '../pipeline/sink.ts';
+import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 
 /** The same sink, which hands over the body of a whole successful response of at most `bytesMax`, and its headers. */
 export function keepBody(

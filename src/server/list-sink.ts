@@ -1,4 +1,4 @@
-import type { AnswerSink } from '../pipeline/sink.ts';
+import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 
 const OPEN = Buffer.from('[');
 const CLOSE = Buffer.from(']');

@@ -4,7 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { HeaderPairs } from '../pipeline/sink.ts';
+import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import { BodyReader } from './body-reader.ts';
 import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './head-pairs.ts';
 import type { Probed } from './half-closed.ts';

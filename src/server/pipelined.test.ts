@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { overSocket } from '../../test/server/both-ways.ts';
 import { rawExchange } from '../../test/server/raw-socket.ts';
-import type { AnswerSink } from '../pipeline/sink.ts';
+import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 import { PIPELINED_MAX } from './pipelined.ts';
 
 function post(model: string, ...more: string[]): string {

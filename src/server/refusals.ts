@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { BreakwaterError } from '../core/errors.ts';
 import { systemClock } from '../gateway/system-clock.ts';
-import type { HeaderPairs } from '../pipeline/sink.ts';
+import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import { CallerLeft } from './exchange.ts';
 import { openExchanges, type TrackedSocket } from './node-exchange.ts';
 

@@ -1,4 +1,4 @@
-import type { RejectedRequest } from '../pipeline/received.ts';
+import type { RejectedRequest } from '../pipeline/request/received.ts';
 import type { Operation } from '../core/request.ts';
 
 const operations: Readonly<Record<string, Operation>> = {

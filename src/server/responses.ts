@@ -1,7 +1,7 @@
 /** The Responses API around a request: what a later request refers to, and what was answered before. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { KeptResponse } from '../gateway/response-store.ts';
-import type { AnswerSink } from '../pipeline/sink.ts';
+import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS, RESPONSE_HISTORY } from '../wire/dialects.ts';
 import { listOf } from '../wire/loose-values.ts';

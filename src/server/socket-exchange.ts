@@ -3,7 +3,7 @@
  * loop leaves in one write and one chunk, with the head before it if that is still owed.
  */
 import type { Socket } from 'node:net';
-import type { HeaderPairs } from '../pipeline/sink.ts';
+import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import { BodyReader } from './body-reader.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
 import { isEventStream } from './head-pairs.ts';

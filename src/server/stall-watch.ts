@@ -4,7 +4,7 @@
  */
 import type { Clock, Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
-import { RunningList, type Running } from '../pipeline/running-list.ts';
+import { RunningList, type Running } from '../pipeline/request/running-list.ts';
 
 /** How often they are looked at, in milliseconds: what they are bounded by may last that much longer. */
 const lookAfterMs = 250;

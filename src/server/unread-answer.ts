@@ -1,6 +1,6 @@
 /** What of one answer its caller has not read yet, beyond what a socket takes at once. Counted until it is read or broken off. */
 import type { Instant } from '../core/clock.ts';
-import type { Running } from '../pipeline/running-list.ts';
+import type { Running } from '../pipeline/request/running-list.ts';
 import type { StallWatch, Stallable } from './stall-watch.ts';
 
 /** An ended answer of which nothing is read for so long is broken off, in milliseconds. The engine bounds one that goes on. */

@@ -1,7 +1,7 @@
 /** What throws in the middle of an answer is a fault of ours: it is told, and holds nothing. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { AnswerSink } from '../../src/pipeline/sink.ts';
+import type { AnswerSink } from '../../src/pipeline/request/response-sink.ts';
 import { chatStream } from '../../src/testing/simulated-chat.ts';
 import { decodeRequest } from '../../src/wire/decode-request.ts';
 import { DIALECTS } from '../../src/wire/dialects.ts';

@@ -12,7 +12,7 @@ import { createApp } from '../../src/server/app.ts';
 import { createFetch } from '../../src/server/fetch.ts';
 import { listen } from '../../src/server/listener.ts';
 import { listenerOfTests } from '../server/listener-of-tests.ts';
-import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
+import type { GatewayRequest } from '../../src/pipeline/request/gateway-request.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { createTimelines } from '../../src/telemetry/timelines.ts';

@@ -7,7 +7,7 @@ import { request as httpRequest } from 'node:http';
 import { test } from 'node:test';
 import type { Clock } from '../../src/core/clock.ts';
 import { systemClock } from '../../src/gateway/system-clock.ts';
-import type { Caller } from '../../src/pipeline/caller.ts';
+import type { Caller } from '../../src/pipeline/request/caller.ts';
 import { FAULT_NAMES } from '../../src/storm/fault-names.ts';
 import type { StormFault } from '../../src/storm/index.ts';
 import { createSeededRandom } from '../../src/testing/index.ts';

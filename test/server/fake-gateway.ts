@@ -9,9 +9,9 @@ import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/co
 import { ResponseStore } from '../../src/gateway/response-store.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { Gateway, QueueStatus, KnownClient, ModelEntry } from '../../src/gateway/gateway.ts';
-import { errorAnswer } from '../../src/pipeline/error-answer.ts';
-import type { GatewayRequest } from '../../src/pipeline/gateway-request.ts';
-import type { AnswerSink } from '../../src/pipeline/sink.ts';
+import { errorAnswer } from '../../src/pipeline/delivery/error-response.ts';
+import type { GatewayRequest } from '../../src/pipeline/request/gateway-request.ts';
+import type { AnswerSink } from '../../src/pipeline/request/response-sink.ts';
 import type { Snapshot } from '../../src/telemetry/snapshot.ts';
 import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.ts';
 

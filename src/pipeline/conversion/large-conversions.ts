@@ -11,8 +11,8 @@ import { parseExact } from '../../wire/json-exact.ts';
 import type { Fields } from '../../wire/loose-values.ts';
 import type { DialectName } from '../../wire/model.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
-import type { GatewayRequest } from '../gateway-request.ts';
-import type { Route } from '../route.ts';
+import type { GatewayRequest } from '../request/gateway-request.ts';
+import type { Route } from '../route/route.ts';
 import type { ConversionQuestion, ConversionReply } from './messages.ts';
 
 /** A smaller request is converted where it is used, which takes some 10 ms at most. */

@@ -2,8 +2,8 @@
 import { cutsOf, OPENING, UNSIGNED_CALL } from '../../wire/opaque/opaque.ts';
 import type { OpaquePiece } from '../../wire/opaque/opaque.ts';
 import type { RequestRun } from '../run.ts';
-import type { RouteTarget } from '../route.ts';
-import { callerBody, isConverted } from '../sent-body.ts';
+import type { RouteTarget } from '../route/route.ts';
+import { callerBody, isConverted } from '../conversion/sent-body.ts';
 import { lookInto, piecesIn, placeOf, readingOf, writtenOut } from './pieces.ts';
 import type { BodyCut, StripLevel } from './pieces.ts';
 

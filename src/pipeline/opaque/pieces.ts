@@ -4,8 +4,8 @@ import type { MakerBook, Place, Reading } from '../../policy/opaque/maker-book.t
 import { NOTHING_OPAQUE, UNREADABLE, UNSIGNED, UNSIGNED_CALL } from '../../wire/opaque/opaque.ts';
 import type { Cut, OpaqueInBody, OpaquePiece } from '../../wire/opaque/opaque.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
-import type { GatewayRequest } from '../gateway-request.ts';
-import type { TargetState } from '../route.ts';
+import type { GatewayRequest } from '../request/gateway-request.ts';
+import type { TargetState } from '../route/route.ts';
 
 /**
  * - `foreign`: what others have made, or the target has refused

@@ -1,8 +1,8 @@
 /** Where a request that holds opaque pieces goes: to their maker while it can serve, and nowhere else for what one account holds. */
-import type { Engine } from '../engine.ts';
-import type { GatewayRequest } from '../gateway-request.ts';
-import type { Capable, Incapable } from '../capability.ts';
-import type { Route, RouteTarget, Tiers } from '../route.ts';
+import type { Engine } from '../request/engine.ts';
+import type { GatewayRequest } from '../request/gateway-request.ts';
+import type { Capable, Incapable } from '../conversion/capability.ts';
+import type { Route, RouteTarget, Tiers } from '../route/route.ts';
 import { piecesIn, placeOf, readingOf } from './pieces.ts';
 
 const NONE: readonly RouteTarget[] = [];

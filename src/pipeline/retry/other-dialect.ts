@@ -3,8 +3,8 @@ import type { Failure } from '../../core/facts.ts';
 import { REPAIRED } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { convertRequest } from '../../wire/conversion.ts';
-import type { Attempt } from '../attempt.ts';
-import { callerBody } from '../sent-body.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import { callerBody } from '../conversion/sent-body.ts';
 import type { RequestRun } from '../run.ts';
 
 /** Has the request asked again in the target's main dialect, at the expense of no budget. Null: that would not help. */

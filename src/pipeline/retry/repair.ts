@@ -15,13 +15,13 @@ import type { Judgement } from '../../policy/verdict.ts';
 import { fieldOf } from '../../policy/verdict/callers-fault.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import { errorTexts } from '../../wire/error-texts.ts';
-import type { Attempt } from '../attempt.ts';
-import { sentBody } from '../sent-body.ts';
-import type { RouteTarget } from '../route.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import { sentBody } from '../conversion/sent-body.ts';
+import type { RouteTarget } from '../route/route.ts';
 import type { RequestRun } from '../run.ts';
-import type { RepairTrial } from '../tried-targets.ts';
+import type { RepairTrial } from './tried-targets.ts';
 import { stripAfter } from './strip.ts';
-import { concerns, mayConcern, memberOf, otherLimit, undoable, valueOf } from './edits.ts';
+import { concerns, mayConcern, memberOf, otherLimit, undoable, valueOf } from '../conversion/edits.ts';
 
 /** Repairs for one request, over all targets. */
 export const REPAIRS_MAX = 8;

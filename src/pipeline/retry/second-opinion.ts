@@ -7,7 +7,7 @@ import type { Failure } from '../../core/facts.ts';
 import { CONFIRMED_REFUSAL, errorStatusOf } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
-import type { Attempt } from '../attempt.ts';
+import type { Attempt } from '../attempt/attempt.ts';
 import type { RequestRun } from '../run.ts';
 
 /** What a failure counts as, given what other targets said of the request, or of others like it. */

@@ -3,12 +3,12 @@ import type { Failure } from '../../core/facts.ts';
 import { REPAIRED } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
-import type { Attempt } from '../attempt.ts';
+import type { Attempt } from '../attempt/attempt.ts';
 import { cutFor } from '../opaque/body-cut.ts';
 import { piecesIn, placeOf, STRIP_LEVELS } from '../opaque/pieces.ts';
 import type { BodyCut, StripLevel } from '../opaque/pieces.ts';
 import { missesPiece, refusesOpaque } from '../opaque/refusal.ts';
-import type { RouteTarget } from '../route.ts';
+import type { RouteTarget } from '../route/route.ts';
 import type { RequestRun } from '../run.ts';
 
 /**

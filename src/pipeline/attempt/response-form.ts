@@ -1,0 +1,77 @@
+import type { RequestFacts } from '../../core/request.ts';
+import type { AnswerForm, StreamHold } from '../../transport/answer-form.ts';
+import type { ResponseConversion } from '../../wire/conversion.ts';
+import type { Dialect, ReadResponse, StreamFold, StreamReader } from '../../wire/dialect.ts';
+import type { JsonOutline } from '../../wire/json-outline.ts';
+import { mediaKindOf, readMediaAnswer } from '../../wire/media-answer.ts';
+import type { MediaKind } from '../../wire/media-answer.ts';
+import { createAnswerHold } from './response-hold.ts';
+import type { TargetQuality } from '../route/target-quality.ts';
+
+/** Responses in the form that the caller asked for. */
+export class ResponseForm implements AnswerForm {
+  readonly wants: AnswerForm['wants'];
+  readonly judgesBytes: boolean;
+  readonly mayBeEmpty: boolean;
+  readonly #dialect: Dialect;
+  /** What an endpoint that is passed through as bytes must answer; null: nothing that is known. */
+  readonly #media: MediaKind | null;
+  readonly #facts: RequestFacts;
+  readonly #maxEventSize: number;
+  readonly #quality: TargetQuality | null;
+  readonly #conversion: ResponseConversion | null;
+
+  /**
+   * `path` is the upstream's; `maxEventSize` in bytes. `quality`: what a stream is held back for; null: nothing. `conversion`: of
+   * responses in another dialect; null: they come in the caller's.
+   */
+  constructor(
+    dialect: Dialect,
+    facts: RequestFacts,
+    path: string,
+    maxEventSize: number,
+    quality: TargetQuality | null,
+    conversion: ResponseConversion | null,
+  ) {
+    this.#dialect = dialect;
+    this.#facts = facts;
+    // Anthropic fills its prompt cache by such requests.
+    this.mayBeEmpty = facts.outputBound === 0;
+    this.#media = facts.operation === 'bytes' ? mediaKindOf(path) : null;
+    this.judgesBytes = this.#media !== null;
+    this.#maxEventSize = maxEventSize;
+    this.#quality = quality;
+    this.#conversion = conversion;
+    if (facts.operation === 'bytes') this.wants = 'bytes';
+    else this.wants = facts.stream && facts.operation !== 'embeddings' ? 'stream' : 'plain';
+  }
+
+  createReader(): StreamReader | null {
+    if (this.#conversion !== null) return this.#conversion.createReader(this.#maxEventSize);
+    const { operation, wantsUsage, choices } = this.#facts;
+    const keepUsage = wantsUsage || this.wants === 'plain';
+    return this.#dialect.stream.watch({ operation, choices, keepUsage, maxEventSize: this.#maxEventSize });
+  }
+
+  createHold(): StreamHold | null {
+    return this.#quality === null ? null : createAnswerHold(this.#dialect, this.#quality);
+  }
+
+  read(answer: Uint8Array, outline: JsonOutline | null, isConverted: boolean): ReadResponse {
+    if (this.#media !== null) return readMediaAnswer(this.#media, answer);
+    if (this.#conversion !== null && !isConverted) return this.#conversion.read(answer, this.#facts.choices);
+    return this.#dialect.response.read(this.#facts.operation, answer, this.#facts.choices, outline);
+  }
+
+  toStream(answer: Uint8Array): Uint8Array {
+    return this.#dialect.response.toStream(answer, this.#facts.wantsUsage);
+  }
+
+  toPlain(events: Uint8Array): Uint8Array {
+    return this.#dialect.response.toPlain(events);
+  }
+
+  createFold(): StreamFold {
+    return this.#dialect.response.createFold();
+  }
+}

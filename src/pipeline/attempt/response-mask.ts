@@ -1,0 +1,50 @@
+/** No secret of ours reaches a caller or a log, though some providers quote the key that they refuse, or echo what they were sent. */
+import type { Failure } from '../../core/facts.ts';
+import { ByteStreamMask, EventStreamMask, type StreamMask } from '../../core/secrets/mask-stream.ts';
+import type { SecretMask } from '../../core/secrets/secret-mask.ts';
+
+/** The same failure without secrets. `callerKey`: forwarded to the provider, and no business of the log; null: none was. */
+export function maskFailure(failure: Failure, secrets: SecretMask, callerKey: string | null): Failure {
+  const message = withoutKey(secrets.text(failure.message), callerKey);
+  const body = failure.body === null ? null : secrets.bytes(failure.body);
+  const contentType = failure.contentType === null ? null : secrets.text(failure.contentType);
+  if (message === failure.message && body === failure.body && contentType === failure.contentType) return failure;
+  return { ...failure, message, body, contentType };
+}
+
+/** Shorter keys would be found in ordinary text. */
+const keyLengthMin = 8;
+
+function withoutKey(message: string, key: string | null): string {
+  return key === null || key.length < keyLengthMin ? message : message.replaceAll(key, '*'.repeat(key.length));
+}
+
+/** Masks the parts of one answer as they come. Nothing is made until a part is found that needs it. */
+export class AnswerMask {
+  readonly #secrets: SecretMask;
+  readonly #isEvents: boolean;
+  #stream: StreamMask | null = null;
+
+  /** `isEvents`: the parts are whole events; else they are cut anywhere. */
+  constructor(secrets: SecretMask, isEvents: boolean) {
+    this.#secrets = secrets;
+    this.#isEvents = isEvents;
+  }
+
+  /** What may be passed on; the list itself where nothing was masked or held back. */
+  push(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+    const { scan } = this.#secrets;
+    if (scan === null || (this.#stream === null && !parts.some((part) => this.#concerns(part)))) return parts;
+    const stream = (this.#stream ??= this.#isEvents ? new EventStreamMask(this.#secrets, scan) : new ByteStreamMask(this.#secrets));
+    return parts.flatMap((part) => stream.push(part));
+  }
+
+  /** What was held back; nothing follows. */
+  flush(): readonly Uint8Array[] {
+    return this.#stream?.flush() ?? [];
+  }
+
+  #concerns(part: Uint8Array): boolean {
+    return this.#secrets.touches(part) || (!this.#isEvents && this.#secrets.scan!.openTail(part) > 0);
+  }
+}

@@ -1,0 +1,114 @@
+/** What is sent to a target for a request. */
+import type { Clock } from '../../core/clock.ts';
+import type { Failure } from '../../core/facts.ts';
+import type { Repair } from '../../policy/repair/repair.ts';
+import { ResponseConversion } from '../../wire/conversion.ts';
+import { DIALECT_HEADERS } from '../../wire/forwarded-headers.ts';
+import { replaceModel } from '../../wire/passed-body.ts';
+import { ResponseForm } from './response-form.ts';
+import type { AttemptOptions } from './attempt-options.ts';
+import type { GatewayRequest } from '../request/gateway-request.ts';
+import type { BodyCut } from '../opaque/pieces.ts';
+import { editsFor, leftOut, memberOf } from '../conversion/edits.ts';
+import type { RouteTarget } from '../route/route.ts';
+import { callerBody } from '../conversion/sent-body.ts';
+import type { Converted } from '../conversion/sent-body.ts';
+
+interface UpstreamRequest {
+  readonly request: GatewayRequest;
+  readonly target: RouteTarget;
+  readonly conversion: Converted | null;
+  readonly repairs: readonly Repair[];
+  readonly cut: BodyCut | null;
+}
+
+/** The body for the target: the original bytes with only the permitted edits; null: none. */
+export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Array[] | null {
+  const { request, target, conversion, repairs, cut } = options;
+  const { facts, body } = request;
+  if (facts.operation === 'bytes') {
+    if (body.bytes.byteLength === 0) return null;
+    if (cut !== null) return request.dialect.request.edit(body, { model: target.state.model, drop: cut.drop, cuts: cut.cuts });
+    return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
+  }
+  const dialect = conversion === null ? request.dialect : target.state.wire.dialect;
+  const sent = conversion?.body ?? callerBody(request, target.state);
+  return dialect.request.edit(sent, editsFor(request, target, repairs, cut));
+}
+
+/** Path and query of the call. */
+export function pathOf({ request, target: { state }, conversion }: UpstreamRequest): string {
+  const { operation, stream } = request.facts;
+  const path = conversion === null ? request.path : null;
+  const dialect = (conversion === null ? request.dialect : state.wire.dialect).name;
+  return state.endpoint.path(state.basePath, { operation, dialect, path, model: state.model, stream });
+}
+
+export function headersOf(options: UpstreamRequest): readonly string[] {
+  const { request, target, conversion } = options;
+  const { state } = target;
+  const headers = [...state.headers];
+  if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
+  if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
+  else if (request.callerCredential !== null) pushCallerCredential(headers, request.callerCredential, options);
+  for (let i = 0; i < request.forwardHeaders.length; i += 2) {
+    const name = request.forwardHeaders[i]!;
+    if (!state.forwards.has(name) || (conversion !== null && DIALECT_HEADERS.has(name))) continue;
+    const value = request.forwardHeaders[i + 1]!;
+    const sent = name === request.dialect.request.tied?.name ? tiedValue(options, value) : value;
+    if (sent !== '') headers.push(name, sent);
+  }
+  addDefaults(headers, state.endpoint.defaultHeaders);
+  return headers;
+}
+
+/** What a header names of the body goes with what is left out of the body. */
+function tiedValue({ request, target, repairs, cut }: UpstreamRequest, value: string): string {
+  const names = request.facts.operation === 'bytes' ? (cut?.drop ?? []) : leftOut(request, target, repairs, cut);
+  if (names.length === 0) return value;
+  const isSent = (name: string): boolean => !names.includes(name) && memberOf(request.body, name) !== undefined;
+  return request.dialect.request.tied!.valueFor(value, names, isSent);
+}
+
+/** In the header that it came in, unless the request is converted. */
+function pushCallerCredential(headers: string[], credential: string, { request, target, conversion }: UpstreamRequest): void {
+  const given = conversion === null ? (request.callerCredentialHeader ?? 'authorization') : null;
+  const name = target.state.endpoint.credentialHeader(credential, given);
+  headers.push(name, name === 'authorization' ? `Bearer ${credential}` : credential);
+}
+
+/** In which form the caller wants the response. An attempt that goes on with a broken one is held back for no quality of its own. */
+export function responseForm(options: AttemptOptions, clock: Clock): ResponseForm {
+  const { request, target, isOnward } = options;
+  const { stream } = target.policy;
+  const quality = isOnward ? null : target.quality;
+  return new ResponseForm(request.dialect, request.facts, request.path, stream.maxEventSize, quality, responseConversion(options, clock));
+}
+
+/** How responses come back into the caller's dialect; null: they are in it. */
+function responseConversion({ request, target: { state }, conversion }: UpstreamRequest, clock: Clock): ResponseConversion | null {
+  if (conversion === null) return null;
+  return new ResponseConversion(state.wire.dialect, request.dialect, {
+    id: request.id,
+    model: request.facts.model,
+    createdAt: Math.floor(clock.epochMs() / 1000),
+    // A stream for a caller of a whole response is folded into one, which always reports its usage.
+    includeUsage: request.facts.wantsUsage || !request.facts.stream,
+    tools: conversion.tools,
+    echo: request.history === undefined ? conversion.echo : { ...conversion.echo, previous_response_id: request.history.previous },
+  });
+}
+
+/** `no connection to https://api.example.com: the host name is unknown …` */
+export function namingHost(failure: Failure, origin: string): Failure {
+  return { ...failure, message: failure.message.replace(/^no connection\b/, `no connection to ${origin}`) };
+}
+
+function addDefaults(headers: string[], defaults: readonly string[]): void {
+  for (let i = 0; i < defaults.length; i += 2) if (!isNamed(headers, defaults[i]!)) headers.push(defaults[i]!, defaults[i + 1]!);
+}
+
+function isNamed(headers: readonly string[], name: string): boolean {
+  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return true;
+  return false;
+}

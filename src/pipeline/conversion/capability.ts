@@ -1,0 +1,77 @@
+/** Which targets can carry a request at all: those of other dialects have no place for some of what may be asked. */
+import { BreakwaterError } from '../../core/errors.ts';
+import { convertRequest, speaks } from '../../wire/conversion.ts';
+import type { GatewayRequest } from '../request/gateway-request.ts';
+import { callerBody, isConverted } from './sent-body.ts';
+import type { Route, RouteTarget, Tiers } from '../route/route.ts';
+
+/** A target that can't be asked, and why. */
+export interface Incapable {
+  readonly target: RouteTarget;
+  /** The member that the target has no place for; null: it does not serve the operation. */
+  readonly field: string | null;
+  readonly message: string;
+}
+
+export interface Capable {
+  readonly tiers: Tiers;
+  readonly incapable: readonly Incapable[];
+}
+
+const NONE: readonly Incapable[] = [];
+
+/** Those of `tiers` that can carry the request. */
+export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): Capable {
+  const areAllSpeaking = route.areAllSpeaking(request.dialect);
+  if (areAllSpeaking && isModest(request)) return { tiers, incapable: NONE };
+  const targets = tiers.flat();
+  const unable = areAllSpeaking ? [] : targets.flatMap((target) => whyIncapable(request, target) ?? []);
+  const incapable = [...unable, ...unlikely(request, targets, unable)];
+  if (incapable.length === 0) return { tiers, incapable };
+  const left = new Set(tiers.flat());
+  for (const { target } of incapable) left.delete(target);
+  const all = route.tiers.flat();
+  const key = `capable ${[...left].map((target) => all.indexOf(target)).join()}`;
+  return { tiers: route.select(key, (target) => left.has(target)), incapable };
+}
+
+/** A smaller prompt without tools fits everywhere. */
+const MODEST_TOKENS = 4_000;
+
+function isModest({ facts }: GatewayRequest): boolean {
+  return !facts.hasTools && facts.inputTokens <= MODEST_TOKENS;
+}
+
+/** Our estimate of the input is at most so many times too high. */
+const ESTIMATE_SLACK = 2;
+
+/** Models that are known to be too small for the prompt, or to call no tools, as long as another one is left: what is known may be wrong. */
+function unlikely({ facts }: GatewayRequest, targets: readonly RouteTarget[], unable: readonly Incapable[]): readonly Incapable[] {
+  const left = targets.filter((target) => !unable.some((other) => other.target === target));
+  const unfit = left.flatMap((target): Incapable[] => {
+    const { name, contextTokens, callsTools } = target.state;
+    if (facts.hasTools && !callsTools) return [{ target, field: 'tools', message: `${name} is known to call no tools` }];
+    if (contextTokens === null || facts.inputTokens / ESTIMATE_SLACK <= contextTokens) return [];
+    return [{ target, field: null, message: `the prompt is larger than the ${contextTokens} tokens that ${name} takes` }];
+  });
+  return unfit.length < left.length ? unfit : NONE;
+}
+
+function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable | null {
+  const { wire, name } = target.state;
+  if (speaks(request.dialect, target.state)) return null;
+  if (!isConverted(request, target.state)) return { target, field: null, message: `${name} does not serve ${request.path}` };
+  const converted = convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire);
+  if (!converted.ok) return { target, field: converted.field, message: converted.message };
+  const [field] = target.policy.conversion === 'strict' ? converted.dropped : [];
+  if (field === undefined) return null;
+  return { target, field, message: `'${field}' would be left out for a provider of another protocol, and policy.conversion is strict` };
+}
+
+/** No target of the route can carry the request. */
+export function incapableError(route: Route, incapable: readonly Incapable[]): BreakwaterError {
+  const names = [...new Set(incapable.map(({ target }) => target.state.name))].join(', ');
+  const { field, message } = incapable[0]!;
+  const text = `no target for ${JSON.stringify(route.name)} can serve this request: ${message} (${names})`;
+  return new BreakwaterError('capability_unsupported', text, field === null ? {} : { param: field });
+}

@@ -1,0 +1,139 @@
+/**
+ * An answer that broke off after it was committed goes on, where the policy says so (`stream.recover: continue`): the text
+ * so far is given to a target that continues partial answers, and what that says goes down behind it, once it is known to
+ * be a continuation (`policy/continuation`). Attempts, retry budget, permits and verdicts are those of every other attempt;
+ * only the deadline, which ends with the commit, becomes one idle timeout from the break.
+ */
+import { BreakwaterError } from '../../../core/errors.ts';
+import type { Failure } from '../../../core/facts.ts';
+import { isContinuable } from '../../../policy/continuation/splice.ts';
+import type { SpliceRefusal } from '../../../policy/continuation/splice.ts';
+import type { Judgement } from '../../../policy/verdict.ts';
+import { encodeContinuation } from '../../../wire/openai-chat/continuation-request.ts';
+import { DeliveredText } from '../../../wire/openai-chat/continuation-text.ts';
+import type { Attempt } from '../../attempt/attempt.ts';
+import { capableOf } from '../../conversion/capability.ts';
+import { loadLanguageScores } from './languages.ts';
+import { OpenPassage } from './splice-filter.ts';
+import type { Passage } from './splice-filter.ts';
+import type { GatewayRequest } from '../../request/gateway-request.ts';
+import type { Tiers } from '../../route/route.ts';
+import type { RequestRun } from '../../run.ts';
+import { rememberFailure } from '../../retry/record-failure.ts';
+
+/** The text that goes down while it may have to go on elsewhere. One for each request whose policy wants it. */
+export class Continuation {
+  readonly #run: RequestRun;
+  readonly #original: GatewayRequest;
+  readonly #tiers: Tiers;
+  readonly delivered = new DeliveredText();
+  /** What lies between the attempt under way and the caller. */
+  passage: Passage = new OpenPassage(this.delivered);
+  /** How it broke off. */
+  #error: BreakwaterError | null = null;
+  #refusals = '';
+
+  private constructor(run: RequestRun, tiers: Tiers) {
+    this.#run = run;
+    this.#original = run.request;
+    this.#tiers = tiers;
+  }
+
+  /** Null: this answer is not to be continued, whatever happens to it. */
+  static for(run: RequestRun, attempt: Attempt): Continuation | null {
+    const { facts, fallback, dialect } = run.request;
+    if (dialect.name !== 'openai-chat') return null;
+    if (attempt.options.target.policy.stream.recover !== 'continue' || facts.operation !== 'chat' || !facts.stream) return null;
+    const tiers = run.route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
+    if (tiers.length === 0) return null;
+    // Now, and not when a stream has broken off and its caller waits.
+    loadLanguageScores().catch(() => {});
+    return new Continuation(run, tiers);
+  }
+
+  /** An attempt whose text has gone down broke off; true: somebody else is asked to go on. */
+  tryBreak(attempt: Attempt, failure: Failure, judgement: Judgement, error: BreakwaterError): boolean {
+    const run = this.#run;
+    if (run.broken !== null) return this.#failBeforeJoin(attempt, failure, judgement);
+    if (judgement.verdict === 'reject' || judgement.liesInRequest || run.attemptsLeft <= 0 || run.isOver) return false;
+    const request = this.#nextRequest();
+    if (request === null) return false;
+    const { tiers } = capableOf(request, run.route, this.#tiers);
+    if (tiers.length === 0) return false;
+    rememberFailure(run, attempt, failure, judgement);
+    run.broken = attempt;
+    this.#error = error;
+    this.#refusals = '';
+    run.request = request;
+    run.tiers = tiers;
+    run.mendedFor = null; // it may be a target that does not continue
+    run.deadline = run.engine.clock.now() + attempt.idleMs;
+    run.tell(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
+    return true;
+  }
+
+  #failBeforeJoin(attempt: Attempt, failure: Failure, judgement: Judgement): true {
+    rememberFailure(this.#run, attempt, failure, judgement);
+    this.noteFailure(attempt, `did not go on: ${failure.message}`);
+    if (judgement.verdict === 'reject') this.giveUp();
+    return true;
+  }
+
+  /** An attempt that should have gone on failed before any of its text went down. */
+  noteFailure(attempt: Attempt, why: string): void {
+    this.#refusals += `; ${attempt.options.target.state.name} ${why}`;
+  }
+
+  noteRefusal(attempt: Attempt, why: SpliceRefusal): void {
+    this.noteFailure(attempt, REFUSALS[why]);
+    const { name } = attempt.options.target.state;
+    for (const other of this.#tiers.flat()) if (other.state.name === name) this.#run.tried.markDead(other);
+    this.#run.tell(`does not continue the answer: it ${REFUSALS[why]}`, attempt.options.target);
+  }
+
+  /** The text of the attempt under way has begun to go down. */
+  join(attempt: Attempt): void {
+    const run = this.#run;
+    run.broken = null;
+    run.tell(`continues the answer from character ${this.delivered.text.length} on`, attempt.options.target);
+  }
+
+  /** Nobody goes on: the caller is told what broke. */
+  giveUp(): void {
+    const run = this.#run;
+    const { broken } = run;
+    run.broken = null;
+    if (broken === null || this.#error === null) return;
+    const error = new BreakwaterError(this.#error.code, `${this.#error.message}${this.#refusals}`);
+    run.downstream.fail(error);
+    run.breakOff('interrupted', broken.status, error.code, broken);
+  }
+
+  #nextRequest(): GatewayRequest | null {
+    const { text, contentEvents } = this.delivered;
+    const sent = text.trimEnd();
+    if (!isContinuable(sent)) return null;
+    const { facts } = this.#original;
+    const body = encodeContinuation(this.#original.body, facts.model, sent, contentEvents);
+    if (body === null) return null;
+    return {
+      ...this.#original,
+      body,
+      facts: {
+        ...facts,
+        inputTokens: facts.inputTokens + Math.ceil(Buffer.byteLength(sent) / 4),
+        outputBound: facts.outputBound === null ? null : facts.outputBound - contentEvents,
+      },
+    };
+  }
+}
+
+const REFUSALS: Readonly<Record<SpliceRefusal, string>> = {
+  starts_over: 'starts over',
+  repeats: 'repeats what was said',
+  preamble: 'talks about the answer',
+  language: 'changes the language',
+  break: 'does not fit to the text so far',
+  nothing: 'says nothing more',
+  other_content: 'answers with something other than text',
+};

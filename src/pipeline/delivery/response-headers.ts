@@ -1,0 +1,82 @@
+import type { Attempt } from '../attempt/attempt.ts';
+import { requestIdHeaders } from './error-response.ts';
+import { droppedFields } from '../retry/repair.ts';
+import type { RouteTarget } from '../route/route.ts';
+import { addCountHeaders } from '../run.ts';
+import type { RequestRun } from '../run.ts';
+import type { HeaderPairs } from '../request/response-sink.ts';
+import { accountHeaders, headerOf, pushPassedHeaders } from '../attempt/upstream-headers.ts';
+
+/** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
+export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
+  const headers = requestIdHeaders(run.request.dialect.error, run.request.id);
+  if (target !== null) headers.push('x-breakwater-target', target.state.name);
+  addCountHeaders(headers, run);
+  const fallback = target === null ? null : run.fallbackFor(target);
+  if (fallback !== null) headers.push('x-breakwater-fallback', fallback);
+  if (run.engine.simulated) headers.push('x-breakwater-simulated', 'true');
+  return headers;
+}
+
+/** The headers of a provider's answer, as far as they are known when it is committed. */
+export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
+  const headers = wayHeaders(run, attempt.options.target);
+  pushOwnHeaders(headers, run, attempt);
+  return headers;
+}
+
+/** The same without what they say of its way here. */
+export function ownHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
+  const headers: HeaderPairs = [];
+  pushOwnHeaders(headers, run, attempt);
+  return headers;
+}
+
+function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt): void {
+  const { facts } = run.request;
+  const isBytes = facts.operation === 'bytes';
+  const { secrets } = run;
+  const type = headerOf(attempt.headers, 'content-type');
+  const given = type === null ? null : secrets.text(type);
+  const contentType = isBytes ? given : contentTypeOf(given, facts.stream);
+  if (contentType !== null) headers.push('content-type', contentType);
+  if (facts.stream && !isBytes) headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no');
+  pushUpstreamId(headers, attempt.upstreamId);
+  pushDropped(headers, attempt);
+  pushPassedHeaders(headers, attempt.headers, isBytes, secrets);
+  if (attempt.options.target.state.credential.auth === 'caller') headers.push(...accountHeaders(attempt.headers));
+}
+
+/** The caller's fields that the target does not take. */
+function pushDropped(to: HeaderPairs, attempt: Attempt): void {
+  const dropped = droppedFields(attempt);
+  if (dropped.length > 0) to.push('x-breakwater-dropped', dropped.join(', '));
+}
+
+/** The provider's own id of the request, by which its support finds it. */
+export function pushUpstreamId(to: HeaderPairs, upstreamId: string | null): void {
+  if (upstreamId !== null) to.push('x-upstream-request-id', upstreamId);
+}
+
+/** The provider's own, unless it does not say what the answer was read as: SDKs go by it. */
+function contentTypeOf(given: string | null, isStream: boolean): string {
+  const fitting = isStream ? 'text/event-stream' : 'json';
+  return given !== null && given.toLowerCase().includes(fitting) ? given : isStream ? 'text/event-stream' : 'application/json';
+}
+
+/** What all calls of the request cost, once the last of them has ended. */
+export function addCostHeader(to: HeaderPairs, { spending }: RequestRun): void {
+  if (spending.costUsd !== null) to.push('x-breakwater-cost-usd', String(Number(spending.costUsd.toPrecision(6))));
+}
+
+/** The same, told in a stream whose headers had to go out before it was known. */
+export function wayComment(run: RequestRun, target: RouteTarget, dropped: readonly string[] = []): string {
+  const fallback = run.fallbackFor(target);
+  const way = `breakwater target=${target.state.name} attempts=${run.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
+  return dropped.length === 0 ? way : `${way} dropped=${dropped.join(',')}`;
+}
+
+/** The same for the answer of `attempt`. */
+export function attemptComment(run: RequestRun, attempt: Attempt): string {
+  return wayComment(run, attempt.options.target, droppedFields(attempt));
+}

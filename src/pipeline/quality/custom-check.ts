@@ -1,0 +1,86 @@
+/**
+ * The operator's own check of an answer, which may take its time: a function, or another model that is asked. It runs within the deadline of
+ * the request and a limit of its own, outside `maxAttempts`. Only a clear no counts: a check that throws, is late, or gives no verdict is told in
+ * the log, and the answer goes out. There is one, and a check out of order must not become an outage.
+ */
+import type { AnswerChoice, JudgeModel, QualityCheck } from '../../core/quality.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import { judgeMessages, readJudgement } from './judge-prompt.ts';
+import type { RequestRun } from '../run.ts';
+import type { TargetQuality } from '../route/target-quality.ts';
+import { waitForWork } from './wait-for-work.ts';
+import type { Waited } from './wait-for-work.ts';
+
+/** Checks for one request; further answers pass without. */
+export const CHECKS_MAX = 4;
+
+type Checking = TargetQuality & { readonly check: QualityCheck | JudgeModel };
+
+/** False: the check says no. */
+export async function passesCheck(
+  run: RequestRun,
+  attempt: Attempt,
+  choices: readonly AnswerChoice[],
+  checking: Checking,
+): Promise<boolean> {
+  const { clock } = run.engine;
+  const { target } = attempt.options;
+  const endsAt = Math.min(run.deadline, clock.now() + checking.checkTimeoutMs);
+  run.checks++;
+  const abort = new AbortController();
+  const work =
+    typeof checking.check === 'function'
+      ? callCheck(run, attempt, choices, checking.check, abort.signal)
+      : askJudge(run, choices, checking.check, endsAt, abort.signal);
+  const limitMs = endsAt - clock.now();
+  const waited = await waitForWork(run, work, limitMs);
+  abort.abort();
+  if (waited.kind === 'said' && typeof waited.value === 'boolean') return waited.value;
+  const fault = faultOf(waited, limitMs);
+  if (fault !== null) run.tell(`its answer could not be checked: ${fault}`, target, 'warn');
+  return true;
+}
+
+/** What there is to say against a check that gave no verdict; null: nothing, or nobody waits for it any more. */
+function faultOf(waited: Waited<unknown>, limitMs: number): string | null {
+  if (waited.kind === 'late') return `no verdict within ${Math.round(limitMs)} ms`;
+  if (waited.kind === 'said') return String(waited.value);
+  if (waited.kind !== 'thrown') return null;
+  return waited.error instanceof Error ? waited.error.message.slice(0, 200) : 'it threw';
+}
+
+async function callCheck(
+  run: RequestRun,
+  attempt: Attempt,
+  choices: readonly AnswerChoice[],
+  check: QualityCheck,
+  signal: AbortSignal,
+): Promise<boolean | string> {
+  const { request } = run;
+  let parsed: Record<string, unknown> | null = null;
+  const passed: unknown = await check({
+    text: choices[0]?.text ?? '',
+    choices,
+    model: request.facts.model,
+    target: attempt.options.target.state.name,
+    // Parsed only where the check looks at it: a request may be large.
+    get request() {
+      return (parsed ??= JSON.parse(Buffer.from(request.body.bytes).toString()) as Record<string, unknown>);
+    },
+    signal,
+  });
+  return typeof passed === 'boolean' ? passed : 'the check gave neither true nor false';
+}
+
+async function askJudge(
+  run: RequestRun,
+  choices: readonly AnswerChoice[],
+  judge: JudgeModel,
+  deadline: number,
+  signal: AbortSignal,
+): Promise<boolean | string> {
+  const messages = judgeMessages(judge.instruction, run.request.body, choices);
+  const answer = await run.engine.askModel({ parent: run.request, number: run.checks, model: judge.model, messages, deadline, signal });
+  if (!answer.ok) return `the judge ${judge.model} did not answer (${answer.why})`;
+  return readJudgement(answer.text) ?? `the judge ${judge.model} said neither PASS nor FAIL`;
+}

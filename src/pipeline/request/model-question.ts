@@ -1,0 +1,17 @@
+import type { Instant } from '../../core/clock.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+import type { ChatMessage } from '../quality/judge-prompt.ts';
+
+/** A question of our own to a model, on behalf of a request. */
+export interface ModelQuestion {
+  readonly parent: GatewayRequest;
+  /** Counts the questions of one request, from 1. */
+  readonly number: number;
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly deadline: Instant;
+  /** Aborted when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+export type ModelAnswer = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly why: string };

@@ -1,0 +1,35 @@
+import type { Instant } from '../../core/clock.ts';
+import type { BreakwaterError } from '../../core/errors.ts';
+import type { EventSink, RejectedEvent } from '../../core/events.ts';
+import type { GatewayRequest } from './gateway-request.ts';
+
+/** Begins the timeline of a request: `received`, and what of it means nothing here. */
+export function emitReceived(events: EventSink, request: GatewayRequest, at: Instant, deadline: Instant): void {
+  const { facts } = request;
+  events.emit({
+    type: 'received',
+    requestId: request.id,
+    at,
+    protocol: request.dialect.protocol,
+    operation: facts.operation,
+    model: facts.model,
+    client: request.client.name,
+    priority: request.priority,
+    stream: facts.stream,
+    deadlineMs: deadline - at,
+    bodyBytes: request.body.bytes.byteLength,
+    inputTokens: facts.inputTokens,
+    outputBound: facts.outputBound,
+  });
+  for (const name of request.unknownHeaders ?? []) {
+    events.emit({ type: 'note', requestId: request.id, at, note: `unknown header ${name}: it has no effect` });
+  }
+}
+
+/** What is known of a request that is turned away before it is received. */
+export type RejectedRequest = Pick<RejectedEvent, 'method' | 'path' | 'protocol' | 'operation' | 'model' | 'client'>;
+
+export function rejectedEvent(requestId: string, at: Instant, error: BreakwaterError, request: RejectedRequest): RejectedEvent {
+  const { status, code, message } = error;
+  return { type: 'rejected', requestId, at, status, code, message, ...request };
+}

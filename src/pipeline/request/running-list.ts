@@ -1,0 +1,48 @@
+import type { BreakwaterError } from '../../core/errors.ts';
+
+/** A request under way, as far as the engine has to know it. */
+export interface Running {
+  /** Ends it with this error, in whatever form is still possible. */
+  stop(error: BreakwaterError): void;
+  older: Running | null;
+  newer: Running | null;
+}
+
+/**
+ * The requests under way, chained in place. A Set would do but for how V8 keeps it: under constant coming and going its
+ * dead tables point to the living one, and once one of them has grown old, everything that was ever in it outlives
+ * every minor collection.
+ */
+export class RunningList {
+  #oldest: Running | null = null;
+  #newest: Running | null = null;
+  #size = 0;
+
+  get size(): number {
+    return this.#size;
+  }
+
+  add(run: Running): void {
+    run.older = this.#newest;
+    if (this.#newest === null) this.#oldest = run;
+    else this.#newest.newer = run;
+    this.#newest = run;
+    this.#size++;
+  }
+
+  remove(run: Running): void {
+    if (run.older === null) this.#oldest = run.newer;
+    else run.older.newer = run.newer;
+    if (run.newer === null) this.#newest = run.older;
+    else run.newer.older = run.older;
+    run.older = run.newer = null;
+    this.#size--;
+  }
+
+  /** Every one, oldest first; who ends meanwhile is passed over or not, nobody is told twice. */
+  all(): Running[] {
+    const all: Running[] = [];
+    for (let run = this.#oldest; run !== null; run = run.newer) all.push(run);
+    return all;
+  }
+}

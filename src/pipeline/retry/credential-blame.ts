@@ -1,0 +1,140 @@
+/**
+ * What a refused credential means (design 4.2, "Blame needs a second witness"): for the credential, which is suspected or
+ * quarantined, and for the request, which is carried to one other credential at most unless the account itself was named.
+ */
+import { hash } from 'node:crypto';
+import type { CooldownEvent } from '../../core/events.ts';
+import type { Failure } from '../../core/facts.ts';
+import type { Need } from '../../core/resource.ts';
+import { WHEN_SETTLED } from '../../core/resource.ts';
+import type { BenchCause } from '../../policy/cooldown/bench.ts';
+import type { Witness } from '../../policy/cooldown/suspicion.ts';
+import type { Judgement } from '../../policy/verdict.ts';
+import { waitUntil } from '../../wire/retry-hints.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import type { Engine } from '../request/engine.ts';
+import { isOutOfOrder } from '../route/route.ts';
+import type { RouteTarget, TargetState } from '../route/route.ts';
+import type { RequestRun } from '../run.ts';
+
+/** Credentials that one request may try where it may itself be the cause of the refusal. */
+const CREDENTIALS_MAX = 2;
+/** Of each end of a large body as much tells it from others, in bytes. */
+const SAMPLE_BYTES = 64 * 1024;
+
+const SOLE_WORDS = ' for one client and model alone';
+
+const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
+
+/** Suspects the credential of a refused attempt, or quarantines it; null: nothing has changed. */
+export function blameCredential(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
+  const { engine } = run;
+  const { target, permit } = attempt.options;
+  const { auth, bench, number } = target.state.credential;
+  if (auth === 'caller') return null; // the caller's own key says nothing about anybody else's
+  const now = engine.clock.now();
+  const ticket = permit.ticketOf(bench)!;
+  const { benchMs, floorMs } = quarantineTime(engine, failure, judgement);
+  const cause = causeOf(failure, judgement);
+  let forMs: number | null;
+  if (judgement.effect === 'bench') forMs = bench.strike(now, ticket, benchMs, floorMs, cause);
+  else {
+    const witness = witnessOf(run, attempt);
+    const confirmed = bench.suspect(now, ticket, witness, judgement.reason);
+    if (confirmed === null) {
+      if (ticket === bench.ticket) {
+        run.note(`credential ${number} suspected (${causeWords(cause)}): a second, different request decides`, target);
+        engine.keyCheck.raise(target.state);
+      }
+      return null;
+    }
+    forMs = bench.strikeInferred(now, ticket, benchMs, floorMs, cause, confirmed === 'sole' ? witness : null);
+  }
+  if (forMs === null) return null;
+  const scope = bench.sole === null ? '' : SOLE_WORDS;
+  run.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${causeWords(cause)})`, target);
+  return quarantineEvent(engine, target.state, forMs, cause);
+}
+
+/** What a question of our own has found out about a suspected credential. */
+export function confirmSuspicion(engine: Engine, state: TargetState, failure: Failure, judgement: Judgement): void {
+  const { bench } = state.credential;
+  const now = engine.clock.now();
+  if (!bench.isSuspect(now) || (judgement.effect !== 'bench' && judgement.effect !== 'suspect')) return;
+  const { benchMs, floorMs } = quarantineTime(engine, failure, judgement);
+  const cause = causeOf(failure, judgement);
+  const forMs = bench.strike(now, bench.ticket, benchMs, floorMs, cause);
+  if (forMs === null) return;
+  engine.events.emit(quarantineEvent(engine, state, forMs, cause));
+  engine.admission.pump();
+}
+
+function quarantineEvent(engine: Engine, state: TargetState, forMs: number, cause: BenchCause): CooldownEvent {
+  const subject = `${state.provider}#${state.credential.number}`;
+  const why = `${causeWords(cause)}${state.credential.bench.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
+  return { type: 'cooldown', at: engine.clock.now(), subject, kind: 'bench', forMs, reason: cause.reason, why };
+}
+
+/** A wait that is asked for is a floor: money does not come back within a second. An instant that is named is taken as it is. */
+function quarantineTime(engine: Engine, failure: Failure, judgement: Judgement): { benchMs: number; floorMs: number } {
+  const resetMs = waitUntil(failure.resetEpochMs, engine.clock.epochMs());
+  if (resetMs !== null) return { benchMs: 0, floorMs: resetMs };
+  return { benchMs: judgement.benchMs, floorMs: failure.retryAfterMs ?? 0 };
+}
+
+function causeOf(failure: Failure, judgement: Judgement): BenchCause {
+  const { status, code, type, message } = failure;
+  return { reason: judgement.reason === 'quota' ? 'quota' : 'auth', status, code: code ?? type, message };
+}
+
+/** For callers: what is wrong, and no words of the provider's but its code. `the provider refuses the key, 401 invalid_api_key` */
+export function causeWords({ reason, status, code }: BenchCause): string {
+  const what = reason === 'quota' ? 'the account has no quota or credit, or is suspended' : 'the provider refuses the key';
+  const parts = [status, code === null || code === String(status) ? null : /^[\w.-]{1,60}/.exec(code)?.[0]].filter(Boolean);
+  return parts.length === 0 ? what : `${what}, ${parts.join(' ')}`;
+}
+
+function witnessOf({ request, source }: RequestRun, { options }: Attempt): Witness {
+  return { client: source.client, model: options.target.state.model, body: digestOf(request.body.bytes) };
+}
+
+function digestOf(bytes: Uint8Array): string {
+  if (bytes.byteLength <= 2 * SAMPLE_BYTES) return hash('sha256', bytes, 'base64url');
+  const ends = [bytes.subarray(0, SAMPLE_BYTES), bytes.subarray(-SAMPLE_BYTES)];
+  return `${bytes.byteLength} ${hash('sha256', Buffer.concat(ends), 'base64url')}`;
+}
+
+/**
+ * Bounds how many credentials one request touches where it may be the cause itself. The second one is another provider's where one can
+ * start now: it has another account and other rules.
+ */
+export function limitCarrying(run: RequestRun, attempt: Attempt, judgement: Judgement): void {
+  if (judgement.blame === null || judgement.blame === 'account') return;
+  const { target } = attempt.options;
+  const refused = new Set<object>();
+  for (const failed of run.failures) {
+    if (failed.judgement.blame === 'request' || failed.judgement.blame === 'unclear') refused.add(failed.target.state.credential);
+  }
+  const isOver = refused.size >= CREDENTIALS_MAX;
+  const hasOtherProvider = !isOver && run.tiers.some((tier) => tier.some((other) => isFreeElsewhere(run, target, other)));
+  for (const tier of run.tiers) {
+    for (const other of tier) {
+      if (run.tried.isAsked(other)) continue;
+      const isSameKey = other.state.credential === target.state.credential;
+      // A key that may itself be at fault is not asked for another model; one that refuses this model or size may take another.
+      if (isSameKey ? judgement.blame === 'unclear' : isOver && !refused.has(other.state.credential)) run.tried.markDead(other);
+      else if (!isSameKey && hasOtherProvider && other.state.provider === target.state.provider) run.tried.markDead(other);
+    }
+  }
+}
+
+function isFreeElsewhere(run: RequestRun, target: RouteTarget, other: RouteTarget): boolean {
+  const { state } = other;
+  if (state.provider === target.state.provider || state.runsHere) return false;
+  const now = run.engine.clock.now();
+  if (run.tried.isAsked(other) || run.tried.isDead(other) || isOutOfOrder(other, now, run.source)) return false;
+  return other.resources.every((resource) => {
+    const at = resource.earliest(now, SMALLEST);
+    return at !== WHEN_SETTLED && at <= now;
+  });
+}

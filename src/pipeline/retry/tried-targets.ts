@@ -1,0 +1,150 @@
+import type { Instant } from '../../core/clock.ts';
+import type { Repair } from '../../policy/repair/repair.ts';
+import type { StripLevel } from '../opaque/pieces.ts';
+import type { RouteTarget } from '../route/route.ts';
+
+/** An attempt with changed edits, whose outcome tells whether they were to blame for an error. */
+export interface RepairTrial {
+  /** Made for it. */
+  readonly repairs: readonly Repair[];
+  /** Learned before, and not made for it. */
+  readonly unmade: readonly Repair[];
+  /** Of the error that it is to mend. */
+  readonly signature: string;
+  /** The error named what was changed: that is learned already. */
+  readonly isNamed: boolean;
+  /** The number of the last attempt before it: attempts up to this one were sent without the change. */
+  readonly after: number;
+}
+
+interface Tried {
+  readonly target: RouteTarget;
+  asked: boolean;
+  free: boolean;
+  dead: boolean;
+  notBefore: Instant;
+  repairs: readonly Repair[];
+  /** Keys of learned repairs that are not made for this request. */
+  unmade: readonly string[];
+  trial: RepairTrial | null;
+  strip: StripLevel;
+  /** Signature of the error that may be about opaque pieces, and does not say so; null: the error was about them. */
+  stripGuess: string | null;
+}
+
+const NO_REPAIRS: readonly Repair[] = [];
+const NO_KEYS: readonly string[] = [];
+
+const UNTRIED = {
+  asked: false,
+  free: false,
+  dead: false,
+  notBefore: -Infinity,
+  repairs: NO_REPAIRS,
+  unmade: NO_KEYS,
+  trial: null,
+  strip: 'foreign' as const,
+  stripGuess: null,
+};
+
+/** What one request knows of the targets that it has met. A short list: most requests meet one. */
+export class TriedTargets {
+  readonly #list: Tried[] = [];
+
+  /** An attempt was sent to it. */
+  isAsked(target: RouteTarget): boolean {
+    return this.#find(target)?.asked ?? false;
+  }
+
+  /** The last attempt did not reach it, or it said when to come back: the next one is no repeat that its retry budget has to pay for. */
+  isFree(target: RouteTarget): boolean {
+    return this.#find(target)?.free ?? false;
+  }
+
+  /** It can't answer this request, now or later. */
+  isDead(target: RouteTarget): boolean {
+    return this.#find(target)?.dead ?? false;
+  }
+
+  /** When it may be asked again; -Infinity: any time. */
+  notBefore(target: RouteTarget): Instant {
+    return this.#find(target)?.notBefore ?? -Infinity;
+  }
+
+  /** Made for this request from now on, because the target refused it without them. */
+  repairs(target: RouteTarget): readonly Repair[] {
+    return this.#find(target)?.repairs ?? NO_REPAIRS;
+  }
+
+  /** Keys of learned repairs that are not made for this request, because the target refused it with them. */
+  unmade(target: RouteTarget): readonly string[] {
+    return this.#find(target)?.unmade ?? NO_KEYS;
+  }
+
+  /** Which opaque pieces are left out for it. */
+  stripLevel(target: RouteTarget): StripLevel {
+    return this.#find(target)?.strip ?? 'foreign';
+  }
+
+  stripGuess(target: RouteTarget): string | null {
+    return this.#find(target)?.stripGuess ?? null;
+  }
+
+  /** `guess`: signature of an error that does not say that it is about these pieces; null: it does. */
+  strip(target: RouteTarget, level: StripLevel, guess: string | null): void {
+    const tried = this.#of(target);
+    tried.strip = level;
+    tried.stripGuess = guess;
+  }
+
+  markAsked(target: RouteTarget): void {
+    const tried = this.#of(target);
+    tried.asked = true;
+    tried.free = false;
+  }
+
+  markFree(target: RouteTarget): void {
+    this.#of(target).free = true;
+  }
+
+  markDead(target: RouteTarget): void {
+    this.#of(target).dead = true;
+  }
+
+  pause(target: RouteTarget, until: Instant): void {
+    this.#of(target).notBefore = until;
+  }
+
+  repair(target: RouteTarget, trial: RepairTrial): void {
+    const tried = this.#of(target);
+    const isNew = ({ key }: Repair): boolean => !tried.repairs.some((repair) => repair.key === key);
+    tried.repairs = [...tried.repairs, ...trial.repairs.filter(isNew)];
+    tried.unmade = [...tried.unmade, ...trial.unmade.map(({ key }) => key)];
+    tried.trial = trial;
+  }
+
+  /** The repair that is to be tried next is a guess: the error named nothing. */
+  isGuess(target: RouteTarget): boolean {
+    return this.#find(target)?.trial?.isNamed === false;
+  }
+
+  /** The trial that has ended with this attempt; null: there is none, or the attempt was sent before it. */
+  endTrial(target: RouteTarget, attempt: number): RepairTrial | null {
+    const tried = this.#find(target);
+    const trial = tried?.trial ?? null;
+    if (trial === null || attempt <= trial.after) return null;
+    tried!.trial = null;
+    return trial;
+  }
+
+  #find(target: RouteTarget): Tried | undefined {
+    for (const tried of this.#list) if (tried.target === target) return tried;
+    return undefined;
+  }
+
+  #of(target: RouteTarget): Tried {
+    let tried = this.#find(target);
+    if (tried === undefined) this.#list.push((tried = { ...UNTRIED, target }));
+    return tried;
+  }
+}

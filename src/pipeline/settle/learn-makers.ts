@@ -1,0 +1,42 @@
+/** Who made which opaque piece, learned from the responses that go by. */
+import { UNSIGNED, UNSIGNED_CALL, opaqueId } from '../../wire/opaque/opaque.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import type { RequestRun } from '../run.ts';
+import { sentBody } from '../conversion/sent-body.ts';
+import { piecesIn, placeOf, readingOf, unsignedAt } from '../opaque/pieces.ts';
+
+/** Pieces of one request that are learned from, the latest of them: a caller may send any number. */
+const LEARNED_MAX = 256;
+
+/** An attempt has ended, whichever way: what its response held is its target's. */
+export function learnMakers({ engine }: RequestRun, { facts, options }: Attempt): void {
+  const { opaque, responseId } = facts;
+  if (opaque === undefined && responseId === undefined) return;
+  const { request, target } = options;
+  const { makers, clock } = engine;
+  const nowMs = clock.epochMs();
+  const place = placeOf(request, target.state);
+  for (const id of opaque ?? []) makers.made(nowMs, id, id === UNSIGNED ? unsignedAt(place) : place);
+  if (responseId === undefined) return;
+  const { dialect } = options.conversion === null ? request : target.state.wire;
+  if (dialect.opaque.holdsResponse(sentBody(request, target.state))) makers.made(nowMs, opaqueId(responseId), place);
+}
+
+/** The target has begun to answer: what it holds it has shown, and what was left out on its refusal it could not read. */
+export function learnReading(run: RequestRun, { options }: Attempt): void {
+  const { request, target, cut } = options;
+  const { pieces } = piecesIn(request);
+  if (pieces.length === 0) return;
+  const { makers, clock } = run.engine;
+  const nowMs = clock.epochMs();
+  const place = placeOf(request, target.state);
+  for (const piece of pieces.slice(-LEARNED_MAX)) {
+    if (piece.kind === 'state' && readingOf(makers, nowMs, piece, place) === 'unknown') makers.made(nowMs, piece.id, place);
+  }
+  if (cut === null || cut.level === 'foreign') return;
+  for (const piece of cut.removed.slice(-LEARNED_MAX)) {
+    if (piece.id === UNSIGNED_CALL) continue;
+    if (cut.level !== 'all' && readingOf(makers, nowMs, piece, place) !== 'unknown') continue;
+    makers.refused(nowMs, piece.id, piece.id === UNSIGNED ? unsignedAt(place) : place);
+  }
+}

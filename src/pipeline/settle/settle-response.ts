@@ -1,0 +1,29 @@
+import type { TokenUsage } from '../../core/facts.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import { settleAttempt } from '../request/engine.ts';
+import { learnFromUsage } from './learn.ts';
+import type { RequestRun } from '../run.ts';
+
+/** The target has answered, whatever its answer is worth: its permit is closed, unless that was done before a check that waits. */
+export function settleAnswered(run: RequestRun, attempt: Attempt): void {
+  const { target, permit } = attempt.options;
+  if (!permit.isOpen) return;
+  target.state.rateLimitStreak = 0;
+  learnFromUsage(run, attempt);
+  const usage = countedUsage(attempt);
+  settleAttempt(run.engine, target, permit, { usage, health: 'success' });
+  if (attempt.facts.usage === null && usage !== null) run.spending.estimate(usage);
+}
+
+/** An attempt whose answer nobody takes any more, through no fault of its own. */
+export function settleUntaken(run: RequestRun, attempt: Attempt): void {
+  const { target, permit } = attempt.options;
+  if (permit.isOpen) settleAttempt(run.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
+}
+
+/** What its provider counted; where no usage is reported, an estimate by input and output. Null: neither is known. */
+function countedUsage({ facts, options, saidTokens }: Attempt): TokenUsage | null {
+  if (facts.usage !== null || saidTokens === null) return facts.usage;
+  const outputTokens = Math.min(saidTokens, options.request.facts.outputBound ?? Infinity);
+  return { inputTokens: options.permit.need.inputTokens, cachedInputTokens: 0, outputTokens };
+}

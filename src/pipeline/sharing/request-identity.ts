@@ -1,0 +1,97 @@
+/** What makes two requests the same: for the cache by what they ask for, for an idempotency key by their bytes. */
+import { createHash, hash, type Hash } from 'node:crypto';
+import { NEUTRAL_HEADERS } from '../../wire/forwarded-headers.ts';
+import type { GatewayRequest } from '../request/gateway-request.ts';
+import type { Route, RouteTarget } from '../route/route.ts';
+
+/** Bodies up to this are hashed at once; hashing 1 MB takes about a millisecond. */
+export const HASHED_AT_ONCE_BYTES_MAX = 1024 * 1024;
+/** In one step of those that are not. */
+const STEP_BYTES = 512 * 1024;
+
+/** What a route's answers depend on beside the request; a changed config makes other answers. */
+const known = new WeakMap<Route, string>();
+
+/**
+ * Nobody gets what was made for another client. Where a provider is asked with the caller's own credential, this is who asks.
+ */
+export function scopeOf(request: GatewayRequest, route: Route): string {
+  const { client, callerCredential } = request;
+  if (callerCredential === null || !asksAsCaller(route)) return client.name;
+  return `${client.name} ${hash('sha256', callerCredential, 'base64url')}`;
+}
+
+/** The name of everything that asks for the same answer. */
+export function cacheKeyOf(request: GatewayRequest, route: Route): Digest {
+  const { path, fallback, forwardHeaders, body, dialect } = request;
+  const parts = [scopeOf(request, route), path, String(fallback), placesOf(route)];
+  for (let i = 0; i + 1 < forwardHeaders.length; i += 2) {
+    const name = forwardHeaders[i]!;
+    if (!NEUTRAL_HEADERS.has(name) && forwards(route, name)) parts.push(name, forwardHeaders[i + 1]!);
+  }
+  const asked = dialect.request.identity(body);
+  return new Digest([JSON.stringify(parts), ...(typeof asked === 'string' ? [asked] : asked)]);
+}
+
+/** The request behind an idempotency key: the same key with another one is refused. A repeated form has the same parts between other boundaries. */
+export function fingerprintOf({ body }: GatewayRequest): Digest {
+  const parts = body.passed?.parts ?? null;
+  if (parts === null) return new Digest([body.bytes]);
+  return new Digest(parts.flatMap(({ headersStart, end }) => [`${end - headersStart}:`, body.bytes.subarray(headersStart, end)]));
+}
+
+/** A hash of texts and bytes, made step by step. */
+export class Digest {
+  readonly #hash: Hash = createHash('sha256');
+  readonly #parts: readonly (string | Uint8Array)[];
+  #part = 0;
+  #at = 0;
+
+  constructor(parts: readonly (string | Uint8Array)[]) {
+    this.#parts = parts;
+  }
+
+  /** True: the hash is made. */
+  step(bytesMax = STEP_BYTES): boolean {
+    for (let left = bytesMax; this.#part < this.#parts.length;) {
+      if (left <= 0) return false;
+      const part = this.#parts[this.#part]!;
+      const piece = typeof part === 'string' ? part : part.subarray(this.#at, this.#at + left);
+      this.#hash.update(piece);
+      this.#at += piece.length;
+      left -= piece.length;
+      if (this.#at < part.length) continue;
+      this.#part++;
+      this.#at = 0;
+    }
+    return true;
+  }
+
+  /** After the last step. */
+  text(): string {
+    return this.#hash.digest('base64url');
+  }
+}
+
+function asksAsCaller(route: Route): boolean {
+  return route.tiers.some((tier) => tier.some(({ state }) => state.credential.auth === 'caller'));
+}
+
+/** Any of its targets gets the header. */
+function forwards(route: Route, name: string): boolean {
+  return route.tiers.some((tier) => tier.some(({ state }) => state.forwards.has(name)));
+}
+
+/** Who answers there, and what is sent. */
+function placeOf({ state, set, drop }: RouteTarget): string {
+  return JSON.stringify([state.name, state.origin, state.basePath, state.headers, set, drop]);
+}
+
+function placesOf(route: Route): string {
+  let places = known.get(route);
+  if (places === undefined) {
+    const tiers = route.tiers.map((tier) => [...new Set(tier.map(placeOf))]);
+    known.set(route, (places = JSON.stringify(tiers)));
+  }
+  return places;
+}

@@ -1,0 +1,62 @@
+/** Who reads an answer so slowly that others have to be held up, and for how long that is borne. */
+import type { Clock, Instant, Timer } from '../../core/clock.ts';
+import type { AnswerReader } from './response-reader.ts';
+
+/** A reader further behind than this is waited for, and then let go, while others keep up; in bytes. */
+const READER_BEHIND_MAX = 1024 * 1024;
+
+interface Hold {
+  readonly since: Instant;
+  readonly laggards: readonly AnswerReader[];
+  readonly timer: Timer;
+}
+
+export class LaggardWatch {
+  readonly #clock: Clock;
+  /** The wait is over: these have used up their patience and are still behind. */
+  readonly #onOver: (late: readonly AnswerReader[]) => void;
+  #hold: Hold | null = null;
+  #bytes = 0;
+
+  constructor(clock: Clock, onOver: (late: readonly AnswerReader[]) => void) {
+    this.#clock = clock;
+    this.#onOver = onOver;
+  }
+
+  /** The provider is held back for somebody. */
+  get isHolding(): boolean {
+    return this.#hold !== null;
+  }
+
+  /** `bytes`: all that came of the answer. A burst is no slowness: a reader who reads at all catches up in its patience. */
+  look(readers: readonly AnswerReader[], bytes: number): void {
+    this.#bytes = bytes;
+    if (this.#hold !== null) return;
+    const laggards = readers.filter((reader) => this.#isLate(reader));
+    if (laggards.length === 0) return;
+    const delayMs = Math.max(0, Math.min(...laggards.map((reader) => reader.patienceMs)));
+    this.#hold = { since: this.#clock.now(), laggards, timer: this.#clock.schedule(delayMs, () => this.#end()) };
+  }
+
+  /** Somebody took something, or went. */
+  lookAgain(): void {
+    if (this.#hold !== null && !this.#hold.laggards.some((reader) => this.#isLate(reader))) this.#end();
+  }
+
+  stop(): void {
+    this.#hold?.timer.cancel();
+    this.#hold = null;
+  }
+
+  #end(): void {
+    const { since, laggards } = this.#hold!;
+    this.stop();
+    const waitedMs = this.#clock.now() - since;
+    for (const reader of laggards) reader.patienceMs -= waitedMs;
+    this.#onOver(laggards.filter((reader) => reader.patienceMs <= 0 && this.#isLate(reader)));
+  }
+
+  #isLate(reader: AnswerReader): boolean {
+    return !reader.isOver && reader.isBehind && this.#bytes - reader.bytes > READER_BEHIND_MAX;
+  }
+}
