@@ -58,6 +58,25 @@ test('imports point down only', () => {
   none(offenders, 'imports that point up or across');
 });
 
+/** The folders of the pipeline, lowest first; each imports only those before it. Files beside them may import all. */
+const pipelineOrder = ['route', 'admission', 'request', 'conversion', 'opaque', 'attempt', 'active', 'settle', 'retry', 'group', 'quality', 'delivery', 'sharing']; // prettier-ignore
+
+test('imports between the folders of the pipeline point one way', () => {
+  const placeOf = (path: string): number => {
+    const [, , folder, file] = path.split('/');
+    if (file === undefined) return pipelineOrder.length;
+    assert.ok(pipelineOrder.includes(folder!), `a new folder of the pipeline needs a place in the order: ${folder}`);
+    return pipelineOrder.indexOf(folder!);
+  };
+  const isInPipeline = (path: string): boolean => path.startsWith('src/pipeline/');
+  const offenders = program
+    .filter(({ path }) => isInPipeline(path))
+    .flatMap(({ path, imports }) =>
+      imports.filter((name) => isInPipeline(name) && placeOf(name) > placeOf(path)).map((name) => `${path} -> ${name}`),
+    );
+  none(offenders, 'imports that point up within the pipeline');
+});
+
 test('no policy knows another', () => {
   const policyOf = (path: string): string => (path.split('/')[2] ?? '').replace(/(?:\.test)?\.ts$/, '');
   const offenders = program.flatMap(({ path, imports }) =>

@@ -16,8 +16,8 @@ import { Admission } from '../pipeline/admission/admission.ts';
 import { maskFailure } from '../pipeline/attempt/response-mask.ts';
 import type { RouteApplicant } from '../pipeline/admission/admission.ts';
 import { confirmSuspicion } from '../pipeline/retry/credential-blame.ts';
-import { tellBreaker } from '../pipeline/request/engine.ts';
-import type { Engine } from '../pipeline/request/engine.ts';
+import type { PipelineEngine } from '../pipeline/engine.ts';
+import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
 import { ResponseStore } from './response-store.ts';
 import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
@@ -105,7 +105,7 @@ class RunningGateway implements Gateway {
   readonly #checks = new QualityChecks();
   readonly #saved: SavedState;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
-  readonly #engine: Engine;
+  readonly #engine: PipelineEngine;
   readonly #keyCheck: KeyCheck;
   readonly #conversions = new LargeConversions();
   readonly #transport: LocalTransport;
@@ -388,7 +388,7 @@ class RunningGateway implements Gateway {
     const states = this.#targets.named(target);
     for (const state of states) {
       change(state);
-      tellBreaker(this.#engine, state);
+      emitBreakerChange(this.#engine, state);
     }
     this.#engine.admission.pump(true);
     return states.length > 0;

@@ -2,7 +2,7 @@
 import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS } from '../wire/dialects.ts';
 import type { Caller } from './request/caller.ts';
-import type { Engine } from './request/engine.ts';
+import type { PipelineEngine } from './engine.ts';
 import type { GatewayRequest } from './request/gateway-request.ts';
 import type { ModelAnswer, ModelQuestion } from './request/model-question.ts';
 import { runRequest } from './pipeline.ts';
@@ -13,7 +13,7 @@ import type { AnswerSink } from './request/response-sink.ts';
 const ANSWER_BYTES_MAX = 1024 * 1024;
 
 /** `route`: null where nobody knows the model. Never rejects. */
-export async function askModel(engine: Engine, route: Route | null, question: ModelQuestion): Promise<ModelAnswer> {
+export async function askModel(engine: PipelineEngine, route: Route | null, question: ModelQuestion): Promise<ModelAnswer> {
   if (route === null) return { ok: false, why: 'there is no such model' };
   const caller = new NestedCaller();
   const request = requestOf(engine, question, caller);
@@ -35,7 +35,7 @@ export async function askModel(engine: Engine, route: Route | null, question: Mo
   }
 }
 
-function requestOf(engine: Engine, question: ModelQuestion, caller: Caller): GatewayRequest | null {
+function requestOf(engine: PipelineEngine, question: ModelQuestion, caller: Caller): GatewayRequest | null {
   const { parent, model, messages } = question;
   const decoded = decodeRequest(DIALECTS['openai-chat'], 'chat', Buffer.from(JSON.stringify({ model, messages })));
   if (!decoded.ok) return null;

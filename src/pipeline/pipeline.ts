@@ -1,46 +1,59 @@
 /**
- * How one request lives (design section 3), in order:
+ * The life of one request (design section 3), in order:
  *
- *   share    an answer that was kept goes out at once, and one that another request waits for is shared; where there is neither, it is
- *            made, for all who ask for the same until it is there. Only with a cache or an idempotency key
- *   admit    a permit on some target: at once, after waiting, or a refusal that says when
- *   attempt  one send, watched until there is a candidate or a failure; nothing has gone downstream yet. Beside one that is silent for
- *            too long another may run: what is said below goes for whichever is decided first, then for the other one
- *   judge    a candidate that is whole is held against the quality policy; one that falls short is kept, should none be better
- *   relay    a candidate is committed: its bytes pass through to the caller, its permit is settled at its end
- *   verdict  a failure is judged: what it means for target and credential, and whether anybody else can answer
+ *   sharing    a cached response is returned at once, and an identical request in flight is joined; otherwise this request runs once for
+ *              everyone who joins it. Only with a cache or an idempotency key
+ *   admission  a permit on some target: at once, after waiting, or a refusal that says when to retry
+ *   attempt    one upstream call, until it has a candidate response or a failure; nothing has been sent to the caller yet. A second attempt
+ *              may run beside one that is silent for too long: what follows applies to whichever is decided first, then to the other
+ *   quality    a complete candidate is checked against the quality policy; the best failed one is kept in case nothing better comes
+ *   delivery   a candidate is committed: its bytes stream to the caller, and its permit is settled at its end
+ *   retry      a failure is judged: what it means for target and credential, and which target may be asked next
  *
- * and again from admit, until the answer went out, nobody is left to ask, or time is up. Whatever happens, the
- * permit of every attempt is closed, and the caller is told the end exactly once.
+ * and again from admission, until a response was delivered, no target is left, or the deadline has passed. On every path the permit of each
+ * attempt is closed, and the end of the request is emitted exactly once.
  */
 import type { Shortfall } from '../core/quality.ts';
+import { ActiveRequest } from './active/active-request.ts';
+import type { RunningAttempts } from './active/active-request.ts';
 import type { AdmissionResult, Admitted } from './admission/admission.ts';
 import type { Attempt } from './attempt/attempt.ts';
-import { beginAttempt } from './group/begin-attempt.ts';
+import { checkpoint } from './checkpoint.ts';
 import { incapableError } from './conversion/capability.ts';
-import { checkpoint } from './admission/checkpoint.ts';
 import { continueAnswer } from './delivery/continuation/continue-response.ts';
-import type { Engine } from './request/engine.ts';
+import { Downstream } from './delivery/downstream.ts';
 import { isOurOwnLimit, tellFailure } from './delivery/final-error.ts';
-import type { GatewayRequest } from './request/gateway-request.ts';
-import { judgeCandidate } from './quality/judge-response.ts';
 import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './delivery/kept-response.ts';
-import { learnFromAnswer } from './settle/learn.ts';
+import { Output } from './delivery/output.ts';
+import { deadlineError, refusalError } from './delivery/refusal-error.ts';
+import { relay } from './delivery/relay.ts';
+import type { PipelineEngine } from './engine.ts';
+import { AttemptGroup } from './group/attempt-group.ts';
+import { beginAttempt } from './group/begin-attempt.ts';
+import { judgeCandidate } from './quality/judge-response.ts';
+import type { GatewayRequest } from './request/gateway-request.ts';
+import { keepAliveMsOf } from './request/gateway-request.ts';
+import type { AnswerSink } from './request/response-sink.ts';
 import { askNext, askRepairedBeside } from './retry/next-attempt.ts';
 import type { Exhausted } from './retry/next-attempt.ts';
-import { deadlineError, refusalError } from './admission/request-applicant.ts';
-import { AttemptGroup } from './group/attempt-group.ts';
-import { relay } from './delivery/relay.ts';
+import { recordFailure, recordShortfall } from './retry/record-failure.ts';
+import { recordResponse } from './retry/record-response.ts';
+import { RetryState } from './retry/retry-state.ts';
 import type { Route } from './route/route.ts';
-import { RequestRun } from './run.ts';
-import type { Group } from './run-parts.ts';
+import { emitAttemptEnd } from './settle/attempt-end.ts';
+import { settleUntaken } from './settle/settle-response.ts';
 import { identify, isShared, share } from './sharing/share.ts';
 import type { SharedAnswer } from './sharing/shared-response.ts';
-import { settleUntaken } from './settle/settle-response.ts';
-import type { AnswerSink } from './request/response-sink.ts';
-import { takeFailure, takeShortfall, tellAttemptEnd } from './retry/record-failure.ts';
 
-export async function runRequest(engine: Engine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
+/** One request while it runs, by its parts. */
+interface Execution {
+  readonly engine: PipelineEngine;
+  readonly active: ActiveRequest;
+  readonly retry: RetryState;
+  readonly output: Output;
+}
+
+export async function runRequest(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
   let shared: SharedAnswer | null = null;
   if (isShared(request, route)) {
     const identity = identify(engine, request, route);
@@ -48,130 +61,144 @@ export async function runRequest(engine: Engine, request: GatewayRequest, route:
     shared = found instanceof Promise ? await found : found;
     if (shared === null) return;
   }
-  const run = new RequestRun(engine, shared === null ? request : { ...request, caller: shared }, route, sink, shared);
-  run.begin();
-  shared?.begin(run);
+  const execution = prepare(engine, request, route, sink, shared);
+  const { active, output } = execution;
+  active.begin();
+  shared?.begin(active);
   try {
-    await carryOut(run);
+    await runAttempts(execution);
   } catch (error) {
-    run.failInside(error);
+    output.failInternal(error);
   } finally {
-    run.close();
+    output.close();
   }
 }
 
-async function carryOut(run: RequestRun): Promise<void> {
-  const incapable = run.leaveOutIncapable();
-  for (const { target, message } of incapable) run.note(`left out: ${message}`, target);
-  if (run.tiers.length === 0) return run.fail(incapableError(run.route, incapable));
+function prepare(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: AnswerSink, shared: SharedAnswer | null): Execution {
+  const active = new ActiveRequest(engine, shared === null ? request : { ...request, caller: shared }, route);
+  const retry = new RetryState(active, shared);
+  const { id, dialect, program } = request;
+  const keepAliveMs = keepAliveMsOf(request, route.policy);
+  const downstream =
+    shared ?? new Downstream(sink, engine.clock, { dialect, requestId: id, program: program ?? null, keepAliveMs, owner: active });
+  return { engine, active, retry, output: new Output(engine, active, retry, downstream, shared) };
+}
+
+async function runAttempts(execution: Execution): Promise<void> {
+  const { engine, active, retry, output } = execution;
+  const incapable = retry.leaveOutIncapable();
+  for (const { target, message } of incapable) active.note(`left out: ${message}`, target);
+  if (retry.tiers.length === 0) return output.fail(incapableError(active.route, incapable));
   for (;;) {
     let attempt: Attempt | null;
-    if (run.group === null) {
-      const asked = askNext(run);
-      const admitted = admit(run, asked instanceof Promise ? await asked : asked);
+    if (active.group === null) {
+      const asked = askNext(retry);
+      const admitted = admit(execution, asked instanceof Promise ? await asked : asked);
       if (admitted === null) return;
-      if (run.attempts === 0 && run.request.beforeSending !== undefined && !(await checkpoint(run, admitted))) return;
-      attempt = await send(run, admitted);
+      if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
+      attempt = await send(output, admitted);
     } else {
-      if (run.mendedFor !== null) await repeatBeside(run, run.group);
-      if (run.group === null) continue; // the request ended meanwhile
-      attempt = await goOn(run, run.group);
+      if (retry.repairedFor !== null) await repeatBeside(retry, active.group);
+      if (active.group === null) continue; // the request ended meanwhile
+      attempt = await nextDecided(output, active.group);
     }
     if (attempt === null) return;
     if (attempt.failure === null) {
-      learnFromAnswer(run, attempt);
-      const judged = judgeOrGiveBack(run, attempt);
+      recordResponse(retry, attempt);
+      const judged = judgeOrGiveBack(engine, active, attempt);
       const shortfall = judged instanceof Promise ? await judged : judged;
       if (shortfall !== null) {
-        takeShortfall(run, attempt, shortfall);
-        keepPoor(run, attempt, shortfall);
-        if (run.isOver) return void tellOver(run);
-        if (isHopeless(run)) return tellFailure(run);
+        recordShortfall(retry, attempt, shortfall);
+        keepPoor(output, attempt, shortfall);
+        if (active.isOver) return void endStopped(output);
+        if (isHopeless(execution)) return tellFailure(output);
         continue;
       }
-      run.group?.win(attempt);
-      const continuation = await relay(run, attempt);
-      return continuation === null ? undefined : continueAnswer(run, continuation, { send, goOn });
+      active.group?.win(attempt);
+      const continuation = await relay(output, attempt);
+      return continuation === null ? undefined : continueAnswer(output, continuation, { send, nextDecided });
     }
     if (isWelcomeEmpty(attempt, attempt.failure)) {
-      run.group?.win(attempt);
-      return answerEmpty(run, attempt, attempt.failure);
+      active.group?.win(attempt);
+      return answerEmpty(output, attempt, attempt.failure);
     }
-    takeFailure(run, attempt, attempt.failure);
-    keepEmpty(run, attempt, attempt.failure);
-    if (isHopeless(run)) return tellFailure(run);
+    recordFailure(retry, attempt, attempt.failure);
+    keepEmpty(output, attempt, attempt.failure);
+    if (isHopeless(execution)) return tellFailure(output);
   }
 }
 
-/** Time is up, or nothing will work; of two attempts beside each other, the one that still runs may answer all the same. */
-function isHopeless(run: RequestRun): boolean {
-  return run.engine.clock.now() >= run.deadline || (run.isRejected && run.group === null);
+/** The deadline has passed, or no target would respond otherwise; of two attempts, the one that still runs may. */
+function isHopeless({ engine, active, retry }: Execution): boolean {
+  return engine.clock.now() >= active.deadline || (retry.isRejected && active.group === null);
 }
 
-/** What the candidate lacks; should that not be found out, its permit is given back all the same. */
-function judgeOrGiveBack(run: RequestRun, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
+/** What the candidate lacks; its permit is given back if the check throws. */
+function judgeOrGiveBack(engine: PipelineEngine, active: ActiveRequest, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
   const giveBack = (error: unknown): never => {
     attempt.cancel();
-    settleUntaken(run, attempt);
-    tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
+    settleUntaken(active, attempt);
+    emitAttemptEnd(active, attempt, 'cancelled', 'cancelled', null);
     throw error;
   };
   try {
-    const judged = judgeCandidate(run, attempt);
+    const judged = judgeCandidate(engine, active, attempt);
     return judged instanceof Promise ? judged.catch(giveBack) : judged;
   } catch (error) {
     return giveBack(error);
   }
 }
 
-/** The permit for the next attempt; null: there will be none, and the caller has been told. */
-function admit(run: RequestRun, asked: AdmissionResult | Exhausted): Admitted | null {
+/** The permit for the next attempt; null: there is none, and the request has ended. */
+function admit({ engine, active, retry, output }: Execution, asked: AdmissionResult | Exhausted): Admitted | null {
   switch (asked.kind) {
     case 'start':
-      run.clientPermit ??= asked.clientPermit;
-      if (!run.isOver) return asked;
+      active.clientPermit ??= asked.clientPermit;
+      if (!active.isOver) return asked;
       // The caller left, or the gateway stopped, between the decision and now.
-      run.engine.admission.cancel(asked.permit);
-      return tellOver(run);
+      engine.admission.cancel(asked.permit);
+      return endStopped(output);
     case 'cancelled':
-      return tellOver(run);
+      return endStopped(output);
     case 'refuse':
-      if (run.failures.every(isOurOwnLimit)) run.fail(refusalError(run, asked));
-      else if (run.kept === null && run.refusal === null && asked.why === 'expired' && run.engine.clock.now() >= run.deadline)
-        run.fail(deadlineError(run, asked.blockers));
-      else tellFailure(run);
+      if (retry.failures.every(isOurOwnLimit)) output.fail(refusalError(output, asked));
+      else if (output.kept === null && retry.refusal === null && asked.why === 'expired' && engine.clock.now() >= active.deadline)
+        output.fail(deadlineError(retry, asked.blockers));
+      else tellFailure(output);
       return null;
     case 'exhausted':
-      tellFailure(run);
+      tellFailure(output);
       return null;
   }
 }
 
-/** Nobody waits for an answer any more, or the gateway stops and says so. */
-function tellOver(run: RequestRun): null {
-  if (run.stopError !== null) run.fail(run.stopError);
+/** Ends a request whose caller has left, or that the gateway stops. */
+function endStopped(output: Output): null {
+  const { stopError } = output.active;
+  if (stopError !== null) output.fail(stopError);
   return null;
 }
 
-/** A repaired repeat begins at once, where it can, while an attempt at another target still runs. */
-async function repeatBeside(run: RequestRun, group: Group): Promise<void> {
-  const asked = askRepairedBeside(run, group);
+/** Starts a repaired repeat at once, where possible, while an attempt at another target still runs. */
+async function repeatBeside(retry: RetryState, group: RunningAttempts): Promise<void> {
+  const { active } = retry;
+  const asked = askRepairedBeside(retry, group);
   const result = asked instanceof Promise ? await asked : asked;
   if (result?.kind !== 'start') return;
-  run.clientPermit ??= result.clientPermit;
-  if (run.isOver || run.group !== group) return run.engine.admission.cancel(result.permit);
-  run.mendedFor = null;
+  active.clientPermit ??= result.clientPermit;
+  if (active.isOver || active.group !== group) return active.engine.admission.cancel(result.permit);
+  retry.repairedFor = null;
   group.join(result);
 }
 
-/** The next of the attempts that run at once, once it is decided; null: as `send`. */
-async function goOn(run: RequestRun, group: Group): Promise<Attempt | null> {
-  return (await group.next()) ?? tellOver(run);
+/** The next of the running attempts that is decided; null: as `send`. */
+async function nextDecided(output: Output, group: RunningAttempts): Promise<Attempt | null> {
+  return (await group.next()) ?? endStopped(output);
 }
 
-/** One attempt, until it is decided, or another one beside it; null: it was cancelled, and the caller has been told. */
-async function send(run: RequestRun, admitted: Admitted): Promise<Attempt | null> {
-  const attempt = beginAttempt(run, admitted, null);
-  if (attempt === null) return tellOver(run);
-  return (await new AttemptGroup(run, attempt).start()) ?? tellOver(run);
+/** Starts an attempt; resolves once it, or another one beside it, is decided. Null: it was cancelled, and the request has ended. */
+async function send(output: Output, admitted: Admitted): Promise<Attempt | null> {
+  const attempt = beginAttempt(output.retry, admitted, null);
+  if (attempt === null) return endStopped(output);
+  return (await new AttemptGroup(output.retry, attempt).start()) ?? endStopped(output);
 }

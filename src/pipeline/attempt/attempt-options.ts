@@ -10,26 +10,30 @@ import type { BodyCut } from '../opaque/pieces.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { Converted } from '../conversion/sent-body.ts';
 
-/** - `peer`: a target that is worth asking beside a silent one
- *  - `stand-in`: only a model on this machine, which stands in when nothing else can answer in time
+/** - `peer`: a target worth trying beside a silent one
+ *  - `stand-in`: only a model on this machine, used when nothing else can respond before the deadline
  */
-export type AtHand = 'none' | 'peer' | 'stand-in';
+export type Alternative = 'none' | 'peer' | 'stand-in';
 
-/** The request that an attempt is made for. */
-export interface AttemptOwner {
-  /** Where what is held of its answer is counted. */
-  readonly held: ByteRoom;
-  /** What is masked in all that the provider says. */
-  readonly secrets: SecretMask;
-  /** Which untried targets of another name could answer. */
-  atHand(beside: RouteTarget, now: Instant): AtHand;
-  /** When a stand-in on this machine has to start, to answer before the deadline. */
+/** The targets left to a request. */
+export interface Alternatives {
+  /** Among the untried targets of another name. */
+  alternativeTo(beside: RouteTarget, now: Instant): Alternative;
+  /** The latest start that lets a stand-in on this machine respond before the deadline. */
   readonly standInAt: Instant;
+}
+
+/** The request that an attempt belongs to. */
+export interface AttemptOwner {
+  /** Accounts for the bytes held of its response. */
+  readonly held: ByteRoom;
+  /** Secrets to be masked in everything the provider sends. */
+  readonly secrets: SecretMask;
   /** An attempt has been silent for too long. */
   onSilence(): void;
-  /** A fault of ours is told to the operator. */
+  /** Reports an internal error to the operator. */
   warn(error: unknown): void;
-  /** No connection could be opened, because this process or machine is out of something. */
+  /** No connection could be opened, for lack of a resource of this process or machine. */
   noteExhaustion(failure: Failure): void;
 }
 
@@ -46,6 +50,7 @@ export interface AttemptOptions {
   /** Opaque pieces that are left out for it; null: there are none. */
   readonly cut: BodyCut | null;
   readonly owner: AttemptOwner;
+  readonly alternatives: Alternatives;
   /** It goes on with an answer that broke off: no quality of its own. */
   readonly isOnward: boolean;
   /** Why it runs beside another one; null: it doesn't. */

@@ -60,8 +60,8 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Why it failed, or broke after it was committed; null so far. */
   failure: Failure | null = null;
   cancelled = false;
-  /** Its end stands in the timeline. */
-  endTold = false;
+  /** Its end has been emitted. */
+  isEndEmitted = false;
   /** It went out before all was judged that is asked of it. */
   isUnjudged = false;
   sent = false;
@@ -277,10 +277,10 @@ export class Attempt implements GuardListener, GuardLimits {
   /** When its silence is to be looked at. */
   shorter(now: Instant, sentAt: Instant, phase: SilentPhase): WatchLimit {
     if (this.#looksAgainAt > now) return this.#looksAgainAt === Infinity ? NEVER : { at: this.#looksAgainAt, kind: 'silence' };
-    const { owner, target } = this.options;
-    const atHand = owner.atHand(target, now);
-    if (atHand === 'none') return NEVER;
-    const at = atHand === 'stand-in' ? owner.standInAt : Math.min(this.#shareEnds, this.#rescueAt(sentAt, phase));
+    const { alternatives, target } = this.options;
+    const alternative = alternatives.alternativeTo(target, now);
+    if (alternative === 'none') return NEVER;
+    const at = alternative === 'stand-in' ? alternatives.standInAt : Math.min(this.#shareEnds, this.#rescueAt(sentAt, phase));
     return { at, kind: 'silence' };
   }
 
@@ -299,8 +299,8 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** It has spent the share of the deadline that it may: the next target is asked, beside it or in its place. */
   mustYield(now: Instant): boolean {
-    const { owner, target } = this.options;
-    return now >= (owner.atHand(target, now) === 'stand-in' ? owner.standInAt : this.#shareEnds);
+    const { alternatives, target } = this.options;
+    return now >= (alternatives.alternativeTo(target, now) === 'stand-in' ? alternatives.standInAt : this.#shareEnds);
   }
 
   /** It has not been silent for longer than nine in ten calls like it; false where that is not known. */

@@ -9,7 +9,7 @@ import { ResponseForm } from './response-form.ts';
 import type { AttemptOptions } from './attempt-options.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { BodyCut } from '../opaque/pieces.ts';
-import { editsFor, leftOut, memberOf } from '../conversion/edits.ts';
+import { editsFor, leftOut, memberOf } from './edits.ts';
 import type { RouteTarget } from '../route/route.ts';
 import { callerBody } from '../conversion/sent-body.ts';
 import type { Converted } from '../conversion/sent-body.ts';

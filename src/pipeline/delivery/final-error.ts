@@ -6,30 +6,31 @@ import { pushUpstreamId, wayHeaders } from './response-headers.ts';
 import { causeWords } from '../retry/credential-blame.ts';
 import { retryAdvice } from './error-response.ts';
 import { answerKept } from './kept-response.ts';
-import { deadlineError } from '../admission/request-applicant.ts';
+import { deadlineError } from './refusal-error.ts';
 import { pausedMs } from '../route/route.ts';
-import type { FailedAttempt } from '../run-parts.ts';
-import type { RequestRun } from '../run.ts';
+import type { FailedAttempt } from '../retry/retry-state.ts';
+import type { Output } from './output.ts';
 import { askedWaitMs } from '../retry/record-failure.ts';
 
 /** When another try may find room, in milliseconds. */
 const EXHAUSTED_RETRY_MS = 1_000;
 
-export function tellFailure(run: RequestRun): void {
-  if (run.kept !== null) return answerKept(run, run.kept);
-  if (run.refusal !== null) return answerAsUpstream(run, firstInRequest(run) ?? run.refusal);
-  const last = lastWord(run);
-  if (run.engine.clock.now() >= run.deadline || run.failures.every(({ ranOut }) => ranOut)) return run.fail(deadlineError(run));
-  if (run.failures.every(({ failure }) => failure.kind === 'exhausted')) return run.fail(exhaustedError(last));
-  if (isAuth(last) && allSame(run)) return run.fail(authError(run, last));
-  if (keepsUpstreamWords(run, last)) return answerAsUpstream(run, last);
+export function tellFailure(output: Output): void {
+  if (output.kept !== null) return answerKept(output, output.kept);
+  if (output.retry.refusal !== null) return answerAsUpstream(output, firstInRequest(output) ?? output.retry.refusal);
+  const last = lastWord(output);
+  if (output.active.engine.clock.now() >= output.active.deadline || output.retry.failures.every(({ ranOut }) => ranOut))
+    return output.fail(deadlineError(output.retry));
+  if (output.retry.failures.every(({ failure }) => failure.kind === 'exhausted')) return output.fail(exhaustedError(last));
+  if (isAuth(last) && allSame(output)) return output.fail(authError(output, last));
+  if (keepsUpstreamWords(output, last)) return answerAsUpstream(output, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
-  const options = { retryAfterMs: waitMs(run), ...(status === undefined ? {} : { status }) };
-  run.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(run)}`, options));
+  const options = { retryAfterMs: waitMs(output), ...(status === undefined ? {} : { status }) };
+  output.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(output)}`, options));
 }
 
 /** The first refusal of the request itself; whether a target has the model, and what a model on this machine can do, says nothing of that. */
-function firstInRequest({ failures }: RequestRun): FailedAttempt | undefined {
+function firstInRequest({ retry: { failures } }: Output): FailedAttempt | undefined {
   return failures.find(({ target, judgement, isRepaired }) => {
     return judgement.liesInRequest && judgement.reason !== 'model_not_found' && !isRepaired && !target.state.runsHere;
   });
@@ -41,29 +42,29 @@ export function isOurOwnLimit({ target, judgement }: FailedAttempt): boolean {
 }
 
 /** The failures that the final error is made of: of models on this machine only where there are no others. */
-function decisive({ failures }: RequestRun): readonly FailedAttempt[] {
+function decisive({ retry: { failures } }: Output): readonly FailedAttempt[] {
   const others = failures.filter((failed) => !isOurOwnLimit(failed));
   return others.length === 0 ? failures : others;
 }
 
 /** Of two attempts beside each other, the one that says that nothing will work may have ended first. */
-function lastWord(run: RequestRun): FailedAttempt {
-  const failures = decisive(run);
+function lastWord(output: Output): FailedAttempt {
+  const failures = decisive(output);
   const unrepaired = failures.filter(({ isRepaired }) => !isRepaired);
   return unrepaired.find(({ judgement }) => judgement.verdict === 'reject') ?? unrepaired.at(-1) ?? failures.at(-1)!;
 }
 
 /** One target alone was asked, nothing else could help, or all said the same about the request itself. */
-function keepsUpstreamWords(run: RequestRun, last: FailedAttempt): boolean {
+function keepsUpstreamWords(output: Output, last: FailedAttempt): boolean {
   if (last.failure.kind !== 'status' && last.failure.kind !== 'error') return false;
   if (isAuth(last)) return last.target.state.credential.auth === 'caller';
   if (last.judgement.verdict === 'reject') return true;
-  if (decisive(run).every((failed) => failed.target.state.name === last.target.state.name)) return true;
-  return last.judgement.liesInRequest && allSame(run);
+  if (decisive(output).every((failed) => failed.target.state.name === last.target.state.name)) return true;
+  return last.judgement.liesInRequest && allSame(output);
 }
 
-function allSame(run: RequestRun): boolean {
-  const failures = decisive(run).filter(({ isRepaired }) => !isRepaired);
+function allSame(output: Output): boolean {
+  const failures = decisive(output).filter(({ isRepaired }) => !isRepaired);
   return failures.every((failed) => failed.judgement.reason === failures[0]!.judgement.reason);
 }
 
@@ -73,9 +74,9 @@ function isAuth({ failure, judgement, target }: FailedAttempt): boolean {
   return judgement.reason === 'auth' || (judgement.blame !== null && (failure.status === 401 || failure.status === 403));
 }
 
-function authError(run: RequestRun, { target, failure, judgement }: FailedAttempt): BreakwaterError {
+function authError(output: Output, { target, failure, judgement }: FailedAttempt): BreakwaterError {
   const { provider, credential } = target.state;
-  const quarantinedMs = credential.bench.remainingMs(run.engine.clock.now());
+  const quarantinedMs = credential.bench.remainingMs(output.active.engine.clock.now());
   const until = quarantinedMs === 0 ? '' : `; it is out of order for ${(quarantinedMs / 1000).toFixed(1)} s`;
   const words = causeWords({
     reason: judgement.reason === 'quota' ? 'quota' : 'auth',
@@ -103,36 +104,36 @@ function statusOf({ status }: Failure): number | undefined {
 }
 
 /** When the first of the targets that failed may be asked again, where one said so; null also where nothing would help. */
-function waitMs(run: RequestRun): number | null {
-  if (run.isRejected || run.refusal !== null) return null;
-  const waits = run.failures.map((failed) => waitFor(run, failed)).filter((wait) => wait !== null);
+function waitMs(output: Output): number | null {
+  if (output.retry.isRejected || output.retry.refusal !== null) return null;
+  const waits = output.retry.failures.map((failed) => waitFor(output, failed)).filter((wait) => wait !== null);
   return waits.length === 0 ? null : Math.min(...waits);
 }
 
-function waitFor(run: RequestRun, { target, failure }: FailedAttempt): number | null {
-  const coolingMs = pausedMs(target.state, run.engine.clock.now());
+function waitFor(output: Output, { target, failure }: FailedAttempt): number | null {
+  const coolingMs = pausedMs(target.state, output.active.engine.clock.now());
   if (coolingMs > 0) return coolingMs;
   const askedMs = askedWaitMs(failure);
   return askedMs > 0 ? askedMs : null;
 }
 
-function answerAsUpstream(run: RequestRun, last: FailedAttempt): void {
+function answerAsUpstream(output: Output, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
-  const { dialect, id } = run.request;
+  const { dialect, id } = output.active.request;
   const { message, type, param, code } = failure;
-  const given = { status, message, type, param, code, retryAfterMs: waitMs(run) };
+  const given = { status, message, type, param, code, retryAfterMs: waitMs(output) };
   const words = last.isConverted ? dialect.error.foreign(given, last.judgement.reason) : given;
   const ownBody = !last.isConverted && isErrorJson(failure) ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
-  const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(run) });
-  const headers = [...wayHeaders(run, last.target), 'content-type', contentType, 'content-length', String(body.byteLength)];
+  const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(output) });
+  const headers = [...wayHeaders(output, last.target), 'content-type', contentType, 'content-length', String(body.byteLength)];
   pushUpstreamId(headers, last.upstreamId);
   if (last.account !== undefined) headers.push(...last.account);
   const { liesInRequest } = last.judgement;
-  run.downstream.refuse({ status, headers, body, retry: retryAdvice(error), words, isFinal: run.isRejected, liesInRequest });
-  run.failAsUpstream(status);
+  output.downstream.refuse({ status, headers, body, retry: retryAdvice(error), words, isFinal: output.retry.isRejected, liesInRequest });
+  output.failAsUpstream(status);
 }
 
 /** An error body that a client of this protocol can read as it is. */
@@ -142,8 +143,10 @@ function isErrorJson(failure: Failure): boolean {
   return typeof parsed === 'object' && parsed !== null && typeof (parsed as { error?: unknown }).error === 'object';
 }
 
-function listAttempts(run: RequestRun): string {
-  return run.failures.map((failed, i) => `${i + 1}. ${failed.target.state.name}: ${describe(failed.failure, isAuth(failed))}`).join('; ');
+function listAttempts(output: Output): string {
+  return output.retry.failures
+    .map((failed, i) => `${i + 1}. ${failed.target.state.name}: ${describe(failed.failure, isAuth(failed))}`)
+    .join('; ');
 }
 
 /** What a provider says of our credential is nobody else's business. */

@@ -9,10 +9,11 @@ import { addCostHeader, answerHeaders, attemptComment } from './response-headers
 import type { Attempt } from '../attempt/attempt.ts';
 import { Continuation } from './continuation/continuation.ts';
 import { holderOf } from '../request/gateway-request.ts';
-import type { RequestRun } from '../run.ts';
+import type { Output } from './output.ts';
 import type { StalledReader } from './stalled-readers.ts';
 import { settleAnswered, settleUntaken } from '../settle/settle-response.ts';
-import { settleFailure, tellAttemptEnd } from '../retry/record-failure.ts';
+import { settleFailure } from '../retry/record-failure.ts';
+import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
 /**
  * A caller that takes not one byte of its answer for so long is taken for gone, in milliseconds. Its own limit: the provider's silence
@@ -20,53 +21,60 @@ import { settleFailure, tellAttemptEnd } from '../retry/record-failure.ts';
  */
 const STALLED_CALLER_MS = 120_000;
 
-/** What is told in the end: how to go on, should `run.broken` be set; null: nobody is to. */
-export async function relay(run: RequestRun, attempt: Attempt): Promise<Continuation | null> {
-  const { clock, events } = run.engine;
+/** What is told in the end: how to go on, should `output.retry.broken` be set; null: nobody is to. */
+export async function relay(output: Output, attempt: Attempt): Promise<Continuation | null> {
+  const { clock, events } = output.active.engine;
   const { target, number, race } = attempt.options;
-  run.firstContentMs = clock.now() - run.startedAt;
-  const continuation = Continuation.for(run, attempt);
-  const relaying = new AnswerRelay(run, attempt, continuation);
+  output.firstContentMs = clock.now() - output.active.startedAt;
+  const continuation = Continuation.for(output, attempt);
+  const relaying = new AnswerRelay(output, attempt, continuation);
   try {
-    events.emit({ type: 'committed', requestId: run.request.id, at: clock.now(), target: target.state.name, attempt: number, race });
-    if (run.isOver) relaying.leave();
-    else if (attempt.isComplete && !run.downstream.isStarted) answerWhole(run, attempt);
+    events.emit({
+      type: 'committed',
+      requestId: output.active.request.id,
+      at: clock.now(),
+      target: target.state.name,
+      attempt: number,
+      race,
+    });
+    if (output.active.isOver) relaying.leave();
+    else if (attempt.isComplete && !output.downstream.isStarted) answerWhole(output, attempt);
     else await relaying.run();
     return continuation;
   } catch (error) {
-    giveBack(run, attempt);
+    giveBack(output, attempt);
     throw error;
   }
 }
 
 /** Goes on with an answer that is committed and broke off, as far as the seam between them lets it. */
-export async function relayOnward(run: RequestRun, attempt: Attempt, continuation: Continuation): Promise<void> {
-  const relaying = new AnswerRelay(run, attempt, continuation);
+export async function relayOnward(output: Output, attempt: Attempt, continuation: Continuation): Promise<void> {
+  const relaying = new AnswerRelay(output, attempt, continuation);
   try {
-    if (run.isOver) return relaying.leave();
+    if (output.active.isOver) return relaying.leave();
     await relaying.runOnward();
   } catch (error) {
-    giveBack(run, attempt);
+    giveBack(output, attempt);
     throw error;
   }
 }
 
-function giveBack(run: RequestRun, attempt: Attempt): void {
-  run.relaying = null;
+function giveBack(output: Output, attempt: Attempt): void {
+  output.active.relaying = null;
   attempt.cancel();
-  settleUntaken(run, attempt);
-  if (!attempt.endTold) tellAttemptEnd(run, attempt, 'cancelled', 'cancelled', null);
+  settleUntaken(output.active, attempt);
+  if (!attempt.isEndEmitted) emitAttemptEnd(output.active, attempt, 'cancelled', 'cancelled', null);
 }
 
 /** The whole answer is here: one head, one body, with its length. */
-function answerWhole(run: RequestRun, attempt: Attempt): void {
+function answerWhole(output: Output, attempt: Attempt): void {
   const body = attempt.takeWhole();
-  settleSuccess(run, attempt);
-  const headers = answerHeaders(run, attempt);
-  if (!run.request.facts.stream) addCostHeader(headers, run);
+  settleSuccess(output, attempt);
+  const headers = answerHeaders(output, attempt);
+  if (!output.active.request.facts.stream) addCostHeader(headers, output);
   if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
-  run.downstream.answer(attempt.status, headers, body, attempt.facts.usage, isForOneOnly(attempt));
-  run.succeed(attempt);
+  output.downstream.answer(attempt.status, headers, body, attempt.facts.usage, isForOneOnly(attempt));
+  output.succeed(attempt);
 }
 
 /** It stands in for an answer, or went out before all was judged that is asked of it: it is kept for nobody else. */
@@ -74,13 +82,13 @@ function isForOneOnly({ options, isUnjudged }: Attempt): boolean {
   return options.target.state.standsIn || isUnjudged;
 }
 
-function settleSuccess(run: RequestRun, attempt: Attempt): void {
-  settleAnswered(run, attempt);
-  tellAttemptEnd(run, attempt, 'success', null, null);
+function settleSuccess(output: Output, attempt: Attempt): void {
+  settleAnswered(output.active, attempt);
+  emitAttemptEnd(output.active, attempt, 'success', null, null);
 }
 
 class AnswerRelay implements StalledReader {
-  readonly #run: RequestRun;
+  readonly #output: Output;
   readonly #attempt: Attempt;
   /** Null: whatever comes goes down, and nobody goes on with it. */
   readonly #continuation: Continuation | null;
@@ -94,8 +102,8 @@ class AnswerRelay implements StalledReader {
   #resolve: () => void = () => {};
   #reject: (error: unknown) => void = () => {};
 
-  constructor(run: RequestRun, attempt: Attempt, continuation: Continuation | null) {
-    this.#run = run;
+  constructor(output: Output, attempt: Attempt, continuation: Continuation | null) {
+    this.#output = output;
     this.#attempt = attempt;
     this.#continuation = continuation;
   }
@@ -104,10 +112,11 @@ class AnswerRelay implements StalledReader {
   run(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#begin(resolve, reject);
-      const { downstream, request } = this.#run;
+      const { downstream, active } = this.#output;
+      const { request } = active;
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
-      const comment = downstream.isStarted ? attemptComment(this.#run, this.#attempt) : '';
-      downstream.commit(this.#attempt.status, answerHeaders(this.#run, this.#attempt), isEventStream, comment);
+      const comment = downstream.isStarted ? attemptComment(this.#output, this.#attempt) : '';
+      downstream.commit(this.#attempt.status, answerHeaders(this.#output, this.#attempt), isEventStream, comment);
       this.onPieces(this.#attempt.take(this));
       this.#attempt.tellEndIfComplete();
     });
@@ -126,7 +135,7 @@ class AnswerRelay implements StalledReader {
   #begin(resolve: () => void, reject: (error: unknown) => void): void {
     this.#resolve = resolve;
     this.#reject = reject;
-    this.#run.relaying = this;
+    this.#output.active.relaying = this;
   }
 
   onPieces(pieces: readonly Uint8Array[]): void {
@@ -139,20 +148,20 @@ class AnswerRelay implements StalledReader {
   }
 
   #write(pieces: readonly Uint8Array[]): void {
-    if (this.#over || pieces.length === 0 || this.#run.downstream.write(pieces) || this.#stall !== null || this.#over) return;
+    if (this.#over || pieces.length === 0 || this.#output.downstream.write(pieces) || this.#stall !== null || this.#over) return;
     this.#attempt.pause();
-    this.#run.downstream.readerMoved(); // from here on
+    this.#output.downstream.readerMoved(); // from here on
     this.#movedLately = false;
     this.#watchCaller();
-    this.#run.engine.stalled.add(this);
-    this.#run.downstream.onDrain(() => this.#drained());
+    this.#output.engine.stalled.add(this);
+    this.#output.downstream.onDrain(() => this.#drained());
   }
 
   onEnd(): void {
     this.#decide();
-    settleSuccess(this.#run, this.#attempt);
-    this.#run.downstream.end(this.#attempt.facts.usage, this.#isOnward || isForOneOnly(this.#attempt));
-    this.#run.succeed(this.#attempt);
+    settleSuccess(this.#output, this.#attempt);
+    this.#output.downstream.end(this.#attempt.facts.usage, this.#isOnward || isForOneOnly(this.#attempt));
+    this.#output.succeed(this.#attempt);
     this.#resolve();
   }
 
@@ -161,13 +170,13 @@ class AnswerRelay implements StalledReader {
     const { options, facts } = this.#attempt;
     const judgement = judge(failure);
     const reason = failure.kind === 'timeout' ? 'stalled' : failure.kind === 'cut' ? 'interrupted' : judgement.reason;
-    settleFailure(this.#run, this.#attempt, failure, judgement, { usage: facts.usage, health: judgement.health });
-    tellAttemptEnd(this.#run, this.#attempt, judgement.verdict, reason, failure);
+    settleFailure(this.#output.retry, this.#attempt, failure, judgement, { usage: facts.usage, health: judgement.health });
+    emitAttemptEnd(this.#output.active, this.#attempt, judgement.verdict, reason, failure);
     const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
     const error = new BreakwaterError(code, `${options.target.state.name} broke off its answer: ${failure.message}`);
     if (this.#continuation?.tryBreak(this.#attempt, failure, judgement, error) !== true) {
-      this.#run.downstream.fail(error);
-      this.#run.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
+      this.#output.downstream.fail(error);
+      this.#output.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
     }
     this.#resolve();
   }
@@ -178,7 +187,7 @@ class AnswerRelay implements StalledReader {
   }
 
   get client(): string {
-    return holderOf(this.#run.request.client);
+    return holderOf(this.#output.active.request.client);
   }
 
   get permit(): Permit {
@@ -186,24 +195,24 @@ class AnswerRelay implements StalledReader {
   }
 
   hasMoved(): boolean {
-    const hasMoved = this.#run.downstream.readerMoved();
+    const hasMoved = this.#output.downstream.readerMoved();
     if (hasMoved) this.#movedLately = true;
     return hasMoved;
   }
 
   giveWay(error: BreakwaterError): void {
-    this.#run.note(error.message);
+    this.#output.active.note(error.message);
     // Of a response whose every choice has ended only the stream's own end is missing.
     if (this.#attempt.hasSaidAll) return this.#attempt.expire();
     this.leave(error);
   }
 
   #watchCaller(): void {
-    this.#stall = this.#run.engine.clock.schedule(STALLED_CALLER_MS, () => {
+    this.#stall = this.#output.active.engine.clock.schedule(STALLED_CALLER_MS, () => {
       const hasMoved = this.hasMoved() || this.#movedLately;
       this.#movedLately = false;
       if (hasMoved) return this.#watchCaller();
-      this.#run.note(`the caller took nothing of its answer for ${STALLED_CALLER_MS} ms and was let go`);
+      this.#output.active.note(`the caller took nothing of its answer for ${STALLED_CALLER_MS} ms and was let go`);
       this.leave();
     });
   }
@@ -212,8 +221,8 @@ class AnswerRelay implements StalledReader {
   #refuse(continuation: Continuation, why: SpliceRefusal): void {
     this.#decide();
     this.#attempt.cancel();
-    settleUntaken(this.#run, this.#attempt);
-    tellAttemptEnd(this.#run, this.#attempt, 'switch', 'quality', null);
+    settleUntaken(this.#output.active, this.#attempt);
+    emitAttemptEnd(this.#output.active, this.#attempt, 'switch', 'quality', null);
     continuation.noteRefusal(this.#attempt, why);
     this.#resolve();
   }
@@ -228,15 +237,15 @@ class AnswerRelay implements StalledReader {
   leave(error: BreakwaterError | null = null): void {
     if (this.#over) return;
     this.#decide();
-    const { stopError } = this.#run;
+    const { stopError } = this.#output.active;
     this.#attempt.cancel();
-    settleUntaken(this.#run, this.#attempt);
-    tellAttemptEnd(this.#run, this.#attempt, 'cancelled', 'cancelled', null);
+    settleUntaken(this.#output.active, this.#attempt);
+    emitAttemptEnd(this.#output.active, this.#attempt, 'cancelled', 'cancelled', null);
     const told = stopError ?? error;
-    if (told !== null) this.#run.downstream.fail(told);
-    else this.#run.downstream.leave();
-    if (stopError !== null) this.#run.breakOff('interrupted', this.#attempt.status, stopError.code, this.#attempt);
-    else this.#run.breakOff('cancelled', 499, null, this.#attempt);
+    if (told !== null) this.#output.downstream.fail(told);
+    else this.#output.downstream.leave();
+    if (stopError !== null) this.#output.breakOff('interrupted', this.#attempt.status, stopError.code, this.#attempt);
+    else this.#output.breakOff('cancelled', 499, null, this.#attempt);
     this.#resolve();
   }
 
@@ -244,13 +253,13 @@ class AnswerRelay implements StalledReader {
   #decide(): void {
     this.#over = true;
     this.#endStall();
-    this.#run.relaying = null;
+    this.#output.active.relaying = null;
   }
 
   #endStall(): void {
     if (this.#stall === null) return;
     this.#stall.cancel();
     this.#stall = null;
-    this.#run.engine.stalled.remove(this);
+    this.#output.engine.stalled.remove(this);
   }
 }

@@ -2,40 +2,40 @@ import type { Attempt } from '../attempt/attempt.ts';
 import { requestIdHeaders } from './error-response.ts';
 import { droppedFields } from '../retry/repair.ts';
 import type { RouteTarget } from '../route/route.ts';
-import { addCountHeaders } from '../run.ts';
-import type { RequestRun } from '../run.ts';
+import { addCountHeaders } from './output.ts';
+import type { Output } from './output.ts';
 import type { HeaderPairs } from '../request/response-sink.ts';
 import { accountHeaders, headerOf, pushPassedHeaders } from '../attempt/upstream-headers.ts';
 
 /** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
-export function wayHeaders(run: RequestRun, target: RouteTarget | null): HeaderPairs {
-  const headers = requestIdHeaders(run.request.dialect.error, run.request.id);
+export function wayHeaders(output: Output, target: RouteTarget | null): HeaderPairs {
+  const headers = requestIdHeaders(output.active.request.dialect.error, output.active.request.id);
   if (target !== null) headers.push('x-breakwater-target', target.state.name);
-  addCountHeaders(headers, run);
-  const fallback = target === null ? null : run.fallbackFor(target);
+  addCountHeaders(headers, output);
+  const fallback = target === null ? null : output.retry.fallbackFor(target);
   if (fallback !== null) headers.push('x-breakwater-fallback', fallback);
-  if (run.engine.simulated) headers.push('x-breakwater-simulated', 'true');
+  if (output.active.engine.simulated) headers.push('x-breakwater-simulated', 'true');
   return headers;
 }
 
 /** The headers of a provider's answer, as far as they are known when it is committed. */
-export function answerHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
-  const headers = wayHeaders(run, attempt.options.target);
-  pushOwnHeaders(headers, run, attempt);
+export function answerHeaders(output: Output, attempt: Attempt): HeaderPairs {
+  const headers = wayHeaders(output, attempt.options.target);
+  pushOwnHeaders(headers, output, attempt);
   return headers;
 }
 
 /** The same without what they say of its way here. */
-export function ownHeaders(run: RequestRun, attempt: Attempt): HeaderPairs {
+export function ownHeaders(output: Output, attempt: Attempt): HeaderPairs {
   const headers: HeaderPairs = [];
-  pushOwnHeaders(headers, run, attempt);
+  pushOwnHeaders(headers, output, attempt);
   return headers;
 }
 
-function pushOwnHeaders(headers: HeaderPairs, run: RequestRun, attempt: Attempt): void {
-  const { facts } = run.request;
+function pushOwnHeaders(headers: HeaderPairs, output: Output, attempt: Attempt): void {
+  const { facts } = output.active.request;
   const isBytes = facts.operation === 'bytes';
-  const { secrets } = run;
+  const { secrets } = output.active;
   const type = headerOf(attempt.headers, 'content-type');
   const given = type === null ? null : secrets.text(type);
   const contentType = isBytes ? given : contentTypeOf(given, facts.stream);
@@ -65,18 +65,18 @@ function contentTypeOf(given: string | null, isStream: boolean): string {
 }
 
 /** What all calls of the request cost, once the last of them has ended. */
-export function addCostHeader(to: HeaderPairs, { spending }: RequestRun): void {
+export function addCostHeader(to: HeaderPairs, { active: { spending } }: Output): void {
   if (spending.costUsd !== null) to.push('x-breakwater-cost-usd', String(Number(spending.costUsd.toPrecision(6))));
 }
 
 /** The same, told in a stream whose headers had to go out before it was known. */
-export function wayComment(run: RequestRun, target: RouteTarget, dropped: readonly string[] = []): string {
-  const fallback = run.fallbackFor(target);
-  const way = `breakwater target=${target.state.name} attempts=${run.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
+export function wayComment(output: Output, target: RouteTarget, dropped: readonly string[] = []): string {
+  const fallback = output.retry.fallbackFor(target);
+  const way = `breakwater target=${target.state.name} attempts=${output.retry.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
   return dropped.length === 0 ? way : `${way} dropped=${dropped.join(',')}`;
 }
 
 /** The same for the answer of `attempt`. */
-export function attemptComment(run: RequestRun, attempt: Attempt): string {
-  return wayComment(run, attempt.options.target, droppedFields(attempt));
+export function attemptComment(output: Output, attempt: Attempt): string {
+  return wayComment(output, attempt.options.target, droppedFields(attempt));
 }

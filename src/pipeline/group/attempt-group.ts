@@ -15,10 +15,10 @@ import { createFailure } from '../../wire/failure.ts';
 import type { Admitted } from '../admission/admission.ts';
 import type { Attempt, AttemptListener } from '../attempt/attempt.ts';
 import { beginAttempt, endCancelled } from './begin-attempt.ts';
-import { permitBeside } from '../admission/permit-beside.ts';
-import type { Group } from '../run-parts.ts';
-import type { RequestRun } from '../run.ts';
-import { takeFailure } from '../retry/record-failure.ts';
+import { permitBeside } from './permit-beside.ts';
+import type { RunningAttempts } from '../active/active-request.ts';
+import type { RetryState } from '../retry/retry-state.ts';
+import { recordFailure } from '../retry/record-failure.ts';
 
 /** Where there was no room for a hedge, it is looked for again after as long as before, but not more often than this, in ms. */
 const LOOK_AGAIN_MIN_MS = 250;
@@ -36,13 +36,13 @@ interface Plan {
 }
 
 /** Null: it runs alone, unless it has to be rescued. */
-function planFor(run: RequestRun, attempt: Attempt): Plan | null {
+function planFor(retry: RetryState, attempt: Attempt): Plan | null {
   const { target, request } = attempt.options;
   const { hedge } = target.policy;
   const isProbe = target.state.breaker.state === 'half-open';
   if (!hedge.enabled && !isProbe) return null;
   // What is passed through unread may be an order for a hundred images. An answer that goes on elsewhere has its own time.
-  if (request.facts.operation === 'bytes' || run.broken !== null || run.attemptsLeft <= 0) return null;
+  if (request.facts.operation === 'bytes' || retry.broken !== null || retry.attemptsLeft <= 0) return null;
   const usual = (quantile: number): number | null => attempt.usualSilenceMs(quantile);
   const probeMs = isProbe ? probeRaceDelayMs(usual) : null;
   if (probeMs !== null) return { cause: 'probe', delayMs: probeMs };
@@ -50,8 +50,8 @@ function planFor(run: RequestRun, attempt: Attempt): Plan | null {
   return hedgeMs === null ? null : { cause: 'hedge', delayMs: hedgeMs };
 }
 
-export class AttemptGroup implements Group, AttemptListener {
-  readonly #run: RequestRun;
+export class AttemptGroup implements RunningAttempts, AttemptListener {
+  readonly #retry: RetryState;
   readonly #first: Attempt;
   readonly #plan: Plan | null;
   #timer: Timer | null = null;
@@ -64,11 +64,11 @@ export class AttemptGroup implements Group, AttemptListener {
   #tell: ((attempt: Attempt | null) => void) | null = null;
   #reject: (error: unknown) => void = () => {};
 
-  constructor(run: RequestRun, first: Attempt) {
-    this.#run = run;
+  constructor(retry: RetryState, first: Attempt) {
+    this.#retry = retry;
     this.#first = first;
-    this.#plan = planFor(run, first);
-    run.group = this;
+    this.#plan = planFor(retry, first);
+    retry.active.group = this;
   }
 
   /** Sends the first attempt; resolves as `next` does. */
@@ -93,7 +93,7 @@ export class AttemptGroup implements Group, AttemptListener {
   }
 
   join(admitted: Admitted): void {
-    const attempt = beginAttempt(this.#run, admitted, null);
+    const attempt = beginAttempt(this.#retry, admitted, null);
     if (attempt === null) return;
     this.#repaired = attempt;
     this.#send(attempt);
@@ -101,11 +101,11 @@ export class AttemptGroup implements Group, AttemptListener {
 
   /** The answer of `winner` is taken: the other attempt, if there is one, is closed at once. */
   win(winner: Attempt): void {
-    const now = this.#run.engine.clock.now();
+    const now = this.#retry.active.engine.clock.now();
     const isYielding = this.#first.overdue(now) === 'timeout';
     const isBeside = winner !== this.#first && winner !== this.#repaired;
     // Beside a repaired repeat, the reason is the refusal that it followed.
-    if (isBeside && this.#repaired === null) this.#run.fallback ??= isYielding ? 'timeout' : 'slow';
+    if (isBeside && this.#repaired === null) this.#retry.fallback ??= isYielding ? 'timeout' : 'slow';
     this.#close((attempt) => this.#lose(attempt, winner, now));
   }
 
@@ -117,7 +117,7 @@ export class AttemptGroup implements Group, AttemptListener {
   leave(): void {
     this.#close((attempt) => {
       attempt.cancel();
-      endCancelled(this.#run, attempt);
+      endCancelled(this.#retry, attempt);
     });
   }
 
@@ -129,11 +129,11 @@ export class AttemptGroup implements Group, AttemptListener {
     try {
       this.#rescue();
     } catch (error) {
-      this.#run.warn(error); // what runs goes on
+      this.#retry.active.warn(error); // what runs goes on
     }
   }
 
-  /** One may tell in the midst of what its upstream says; where two run, the other one is then looked at too early. */
+  /** One may tell in the midst of what its upstream says; where two retry, the other one is then looked at too early. */
   onDecided(attempt: Attempt): void {
     if (this.#running.length === 1 && this.#tell !== null) this.#decide(attempt);
     else queueMicrotask(() => this.#decide(attempt));
@@ -149,7 +149,7 @@ export class AttemptGroup implements Group, AttemptListener {
   #send(attempt: Attempt): void {
     this.#running.push(attempt);
     try {
-      attempt.send(this.#run.engine.transport, this);
+      attempt.send(this.#retry.active.engine.transport, this);
     } catch (error) {
       this.#fail(attempt, error);
     }
@@ -170,11 +170,11 @@ export class AttemptGroup implements Group, AttemptListener {
   #fail(attempt: Attempt, error: unknown): void {
     if (!this.#takeOut(attempt)) return;
     attempt.cancel();
-    endCancelled(this.#run, attempt);
+    endCancelled(this.#retry, attempt);
     const isLast = this.#running.length + this.#decided.length === 0;
     this.#endIfEmpty();
     if (isLast && this.#tell !== null) this.#reject(error);
-    else this.#run.warn(error);
+    else this.#retry.active.warn(error);
   }
 
   #takeOut(attempt: Attempt): boolean {
@@ -193,12 +193,12 @@ export class AttemptGroup implements Group, AttemptListener {
   }
 
   #setTimer(delayMs: number): void {
-    this.#timer = this.#run.engine.clock.schedule(delayMs, () => {
+    this.#timer = this.#retry.active.engine.clock.schedule(delayMs, () => {
       this.#timer = null;
       try {
         this.#followPlan(this.#plan!);
       } catch (error) {
-        this.#run.warn(error); // the first one goes on
+        this.#retry.active.warn(error); // the first one goes on
       }
     });
   }
@@ -210,33 +210,33 @@ export class AttemptGroup implements Group, AttemptListener {
 
   /** The first one has been silent for as long as planned. */
   #followPlan({ cause, delayMs }: Plan): void {
-    const run = this.#run;
-    if (run.isOver || !this.#first.isSilent || this.#running.length > 1 || run.attemptsLeft <= 0) return;
+    const retry = this.#retry;
+    if (retry.active.isOver || !this.#first.isSilent || this.#running.length > 1 || retry.attemptsLeft <= 0) return;
     const { target } = this.#first.options;
-    const now = run.engine.clock.now();
+    const now = retry.active.engine.clock.now();
     const { hedgeBudget, retryBudget } = target.state;
     const isHedge = cause === 'hedge';
-    const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now, run.source.client));
-    const admitted = isAllowed ? permitBeside(run, target, cause) : null;
+    const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now, retry.active.source.client));
+    const admitted = isAllowed ? permitBeside(retry, target, cause) : null;
     if (admitted === null) return this.#setTimer(Math.max(LOOK_AGAIN_MIN_MS, delayMs));
     if (isHedge) {
       hedgeBudget.take();
-      retryBudget.take(now, run.source.client);
+      retryBudget.take(now, retry.active.source.client);
     }
     this.#begin(admitted, cause, this.#first, null);
   }
 
   #begin(admitted: Admitted, cause: 'hedge' | 'probe' | 'rescue', beside: Attempt, budget: RescueBudget | null): void {
-    const run = this.#run;
-    const attempt = beginAttempt(run, admitted, cause);
+    const retry = this.#retry;
+    const attempt = beginAttempt(retry, admitted, cause);
     if (attempt === null) return;
     if (budget !== null) {
       budget.take();
       attempt.rescueBudget = budget;
     }
     this.#send(attempt);
-    const silentMs = Math.round(run.engine.clock.now() - beside.startedAt);
-    run.tell(`silent for ${silentMs} ms: another attempt runs beside it (${cause})`, beside.options.target);
+    const silentMs = Math.round(retry.active.engine.clock.now() - beside.startedAt);
+    retry.active.log(`silent for ${silentMs} ms: another attempt runs beside it (${cause})`, beside.options.target);
   }
 
   /**
@@ -244,24 +244,25 @@ export class AttemptGroup implements Group, AttemptListener {
    * start at once, and the share of the deadline is spent, the attempt fails, so that its request can wait for a place elsewhere.
    */
   #rescue(): void {
-    const run = this.#run;
-    const now = run.engine.clock.now();
+    const retry = this.#retry;
+    const now = retry.active.engine.clock.now();
     const oldest = this.#running[0];
     const late = this.#running.filter((attempt) => attempt.overdue(now) !== null);
     // Where the other one still has time, its silence is what counts.
     const isDue = late.length === this.#running.length;
     for (const attempt of late) attempt.lookAgainAt(isDue || this.#tell === null ? now + RESCUE_AGAIN_MS : Infinity);
-    if (oldest === undefined || !isDue || this.#tell === null || run.isOver) return;
+    if (oldest === undefined || !isDue || this.#tell === null || retry.active.isOver) return;
     const { target } = oldest.options;
-    const atHand = run.atHand(target, now);
-    if (atHand === 'none' || (atHand === 'stand-in' && now < run.standInAt)) return oldest.lookAgainAt(-Infinity);
+    const alternative = retry.alternativeTo(target, now);
+    if (alternative === 'none' || (alternative === 'stand-in' && now < retry.standInAt)) return oldest.lookAgainAt(-Infinity);
     const mustYield = oldest.mustYield(now);
     // Of two, the older one gives up its place: it is the younger one that the new one runs beside.
     const { rescueBudget } = this.#running.at(-1)!.options.target.state;
-    const admitted = mustYield || rescueBudget.allows ? permitBeside(run, target, atHand === 'stand-in' ? 'stand-in' : 'rescue') : null;
+    const admitted =
+      mustYield || rescueBudget.allows ? permitBeside(retry, target, alternative === 'stand-in' ? 'stand-in' : 'rescue') : null;
     if (admitted === null) {
       // One that has not been silent for longer than usual may well answer in time.
-      if (atHand === 'stand-in' && oldest.overdue(now) !== 'slow') oldest.lookAgainAt(now + STAND_IN_AGAIN_MS);
+      if (alternative === 'stand-in' && oldest.overdue(now) !== 'slow') oldest.lookAgainAt(now + STAND_IN_AGAIN_MS);
       else if (mustYield && this.#running.length === 1 && !oldest.isInUsualTime(now)) oldest.expire();
       return;
     }
@@ -275,7 +276,7 @@ export class AttemptGroup implements Group, AttemptListener {
     const why = attempt.overdue(now) ?? 'slow';
     this.#takeOut(attempt);
     attempt.cancel();
-    takeFailure(this.#run, attempt, silenceFailure(attempt, why, now));
+    recordFailure(this.#retry, attempt, silenceFailure(attempt, why, now));
   }
 
   #close(end: (attempt: Attempt) => void): void {
@@ -290,7 +291,7 @@ export class AttemptGroup implements Group, AttemptListener {
   }
 
   #endIfEmpty(): void {
-    if (this.#running.length + this.#decided.length === 0 && this.#run.group === this) this.#run.group = null;
+    if (this.#running.length + this.#decided.length === 0 && this.#retry.active.group === this) this.#retry.active.group = null;
   }
 
   /**
@@ -299,15 +300,15 @@ export class AttemptGroup implements Group, AttemptListener {
    * is well: else every request would be the next probe, and wait for it as long.
    */
   #lose(attempt: Attempt, winner: Attempt, now: Instant): void {
-    if (attempt.failure !== null) return void takeFailure(this.#run, attempt, attempt.failure);
+    if (attempt.failure !== null) return void recordFailure(this.#retry, attempt, attempt.failure);
     const why = winner.options.number > attempt.options.number ? this.#whySilent(attempt, now) : null;
     if (why === null) {
       attempt.loseRace();
-      return endCancelled(this.#run, attempt);
+      return endCancelled(this.#retry, attempt);
     }
     attempt.cancel();
     if (why === 'slow') attempt.options.target.state.rescueBudget.noteLost();
-    takeFailure(this.#run, attempt, silenceFailure(attempt, why, now));
+    recordFailure(this.#retry, attempt, silenceFailure(attempt, why, now));
   }
 
   #whySilent(attempt: Attempt, now: Instant): 'slow' | 'timeout' | null {

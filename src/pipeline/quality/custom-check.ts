@@ -5,11 +5,17 @@
  */
 import type { AnswerChoice, JudgeModel, QualityCheck } from '../../core/quality.ts';
 import type { Attempt } from '../attempt/attempt.ts';
+import type { ModelAnswer, ModelQuestion } from '../request/model-question.ts';
 import { judgeMessages, readJudgement } from './judge-prompt.ts';
-import type { RequestRun } from '../run.ts';
+import type { ActiveRequest } from '../active/active-request.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 import { waitForWork } from './wait-for-work.ts';
 import type { Waited } from './wait-for-work.ts';
+
+export interface CheckEngine {
+  /** Asks a model on behalf of a request; never rejects. */
+  readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
+}
 
 /** Checks for one request; further answers pass without. */
 export const CHECKS_MAX = 4;
@@ -18,26 +24,27 @@ type Checking = TargetQuality & { readonly check: QualityCheck | JudgeModel };
 
 /** False: the check says no. */
 export async function passesCheck(
-  run: RequestRun,
+  engine: CheckEngine,
+  active: ActiveRequest,
   attempt: Attempt,
   choices: readonly AnswerChoice[],
   checking: Checking,
 ): Promise<boolean> {
-  const { clock } = run.engine;
+  const { clock } = active.engine;
   const { target } = attempt.options;
-  const endsAt = Math.min(run.deadline, clock.now() + checking.checkTimeoutMs);
-  run.checks++;
+  const endsAt = Math.min(active.deadline, clock.now() + checking.checkTimeoutMs);
+  active.checks++;
   const abort = new AbortController();
   const work =
     typeof checking.check === 'function'
-      ? callCheck(run, attempt, choices, checking.check, abort.signal)
-      : askJudge(run, choices, checking.check, endsAt, abort.signal);
+      ? callCheck(active, attempt, choices, checking.check, abort.signal)
+      : askJudge(engine, active, choices, checking.check, endsAt, abort.signal);
   const limitMs = endsAt - clock.now();
-  const waited = await waitForWork(run, work, limitMs);
+  const waited = await waitForWork(active, work, limitMs);
   abort.abort();
   if (waited.kind === 'said' && typeof waited.value === 'boolean') return waited.value;
   const fault = faultOf(waited, limitMs);
-  if (fault !== null) run.tell(`its answer could not be checked: ${fault}`, target, 'warn');
+  if (fault !== null) active.log(`its answer could not be checked: ${fault}`, target, 'warn');
   return true;
 }
 
@@ -50,13 +57,13 @@ function faultOf(waited: Waited<unknown>, limitMs: number): string | null {
 }
 
 async function callCheck(
-  run: RequestRun,
+  active: ActiveRequest,
   attempt: Attempt,
   choices: readonly AnswerChoice[],
   check: QualityCheck,
   signal: AbortSignal,
 ): Promise<boolean | string> {
-  const { request } = run;
+  const { request } = active;
   let parsed: Record<string, unknown> | null = null;
   const passed: unknown = await check({
     text: choices[0]?.text ?? '',
@@ -73,14 +80,15 @@ async function callCheck(
 }
 
 async function askJudge(
-  run: RequestRun,
+  engine: CheckEngine,
+  active: ActiveRequest,
   choices: readonly AnswerChoice[],
   judge: JudgeModel,
   deadline: number,
   signal: AbortSignal,
 ): Promise<boolean | string> {
-  const messages = judgeMessages(judge.instruction, run.request.body, choices);
-  const answer = await run.engine.askModel({ parent: run.request, number: run.checks, model: judge.model, messages, deadline, signal });
+  const messages = judgeMessages(judge.instruction, active.request.body, choices);
+  const answer = await engine.askModel({ parent: active.request, number: active.checks, model: judge.model, messages, deadline, signal });
   if (!answer.ok) return `the judge ${judge.model} did not answer (${answer.why})`;
   return readJudgement(answer.text) ?? `the judge ${judge.model} said neither PASS nor FAIL`;
 }

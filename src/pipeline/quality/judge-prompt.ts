@@ -1,10 +1,6 @@
+import type { ChatMessage } from '../request/model-question.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
-
-export interface ChatMessage {
-  readonly role: 'system' | 'user';
-  readonly content: string;
-}
 
 /** As much of a request and of an answer is shown to a judge, in characters: of the request its end, of the answer its beginning. */
 const SHOWN_CHARS_MAX = 24_000;

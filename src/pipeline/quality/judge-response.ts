@@ -8,13 +8,21 @@ import type { AnswerChoice, Shortfall } from '../../core/quality.ts';
 import { insideFence } from '../../wire/code-fence.ts';
 import type { ResponseFormat } from '../../wire/dialect.ts';
 import { CHECKS_MAX, passesCheck } from './custom-check.ts';
+import type { CheckEngine } from './custom-check.ts';
+import type { Engine } from '../request/engine.ts';
+import type { SchemaCheck } from './schema/schema-check.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import { tryWithin } from './bounded-work.ts';
-import type { RequestRun } from '../run.ts';
+import type { ActiveRequest } from '../active/active-request.ts';
 import { settleAnswered } from '../settle/settle-response.ts';
 import type { Fit } from './schema/messages.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 import { waitForWork } from './wait-for-work.ts';
+
+/** What quality checks share. */
+export interface QualityEngine extends Engine, CheckEngine {
+  readonly schemas: SchemaCheck;
+}
 
 /** How long a request waits to hear whether an answer fits its schema, in milliseconds. */
 const SCHEMA_WAIT_MS_MAX = 5_000;
@@ -26,13 +34,17 @@ const REWRITTEN_BYTES_MAX = 1024 * 1024;
 const PATTERNS_MS_MAX = 50;
 
 /** What the answer lacks; null: it is good enough, or can't be judged before it goes on. */
-export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
+export function judgeCandidate(
+  engine: QualityEngine,
+  active: ActiveRequest,
+  attempt: Attempt,
+): Shortfall | null | Promise<Shortfall | null> {
   const { quality } = attempt.options.target;
   const { facts, isNested } = attempt.options.request;
   if (facts.operation !== 'chat' && facts.operation !== 'completions') return null;
   if (!attempt.canBeJudged) {
     if (quality.buffer || !facts.stream)
-      run.note('the answer is too large, or memory too full, for it to be judged', attempt.options.target);
+      active.note('the answer is too large, or memory too full, for it to be judged', attempt.options.target);
     attempt.isUnjudged = asksMoreThanOpening(attempt);
     return null;
   }
@@ -42,13 +54,13 @@ export function judgeCandidate(run: RequestRun, attempt: Attempt): Shortfall | n
   const mayOnlyThink = hasMore || attempt.facts.onlyThoughts === true || (facts.stream && quality.buffer);
   const readsByRules = rules.readsAll || (rules.readsCutOff && isCutOff) || (rules.readsThoughts && mayOnlyThink);
   const readsFormat = quality.jsonSchema && facts.namesFormat;
-  const readsByCheck = quality.check !== null && isNested !== true && run.checks < CHECKS_MAX;
+  const readsByCheck = quality.check !== null && isNested !== true && active.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
   const choices = attempt.readChoices();
-  const shortfall = readsByRules ? judgeByRules(run, attempt, choices) : null;
+  const shortfall = readsByRules ? judgeByRules(active, attempt, choices) : null;
   if (shortfall === null && rules.readsThoughts && choices.length < facts.choices) return 'short';
   if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
-  return judgeFurther(run, attempt, choices, readsFormat, readsByCheck);
+  return judgeFurther(engine, active, attempt, choices, readsFormat, readsByCheck);
 }
 
 /** True if a stream that has passed by its opening may fall short all the same. */
@@ -59,35 +71,41 @@ function asksMoreThanOpening({ options }: Attempt): boolean {
   return (jsonSchema && facts.namesFormat) || (check !== null && isNested !== true);
 }
 
-function judgeByRules(run: RequestRun, attempt: Attempt, choices: readonly AnswerChoice[]): Shortfall | null {
+function judgeByRules(active: ActiveRequest, attempt: Attempt, choices: readonly AnswerChoice[]): Shortfall | null {
   const { rules } = attempt.options.target.quality;
   if (!rules.hasPatterns) return rules.judge(choices);
   const shortfall = tryWithin(PATTERNS_MS_MAX, () => rules.judge(choices));
   if (shortfall === undefined)
-    run.tell(`quality patterns took longer than ${PATTERNS_MS_MAX} ms, and say nothing`, attempt.options.target, 'warn');
+    active.log(`quality patterns took longer than ${PATTERNS_MS_MAX} ms, and say nothing`, attempt.options.target, 'warn');
   return shortfall ?? null;
 }
 
 async function judgeFurther(
-  run: RequestRun,
+  engine: QualityEngine,
+  active: ActiveRequest,
   attempt: Attempt,
   choices: readonly AnswerChoice[],
   readsFormat: boolean,
   readsByCheck: boolean,
 ): Promise<Shortfall | null> {
   // The provider is done: nobody waits for its place until a check has been made, least of all a judge at the same provider.
-  settleAnswered(run, attempt);
+  settleAnswered(active, attempt);
   if (readsFormat) {
-    const shortfall = await judgeFormat(run, attempt, choices);
-    if (shortfall !== null || run.isOver) return shortfall;
+    const shortfall = await judgeFormat(engine, active, attempt, choices);
+    if (shortfall !== null || active.isOver) return shortfall;
   }
   if (!readsByCheck) return null;
-  return (await passesCheck(run, attempt, choices, attempt.options.target.quality as Checking)) ? null : 'mismatch';
+  return (await passesCheck(engine, active, attempt, choices, attempt.options.target.quality as Checking)) ? null : 'mismatch';
 }
 
 type Checking = TargetQuality & { check: NonNullable<TargetQuality['check']> };
 
-async function judgeFormat(run: RequestRun, attempt: Attempt, choices: readonly AnswerChoice[]): Promise<Shortfall | null> {
+async function judgeFormat(
+  engine: QualityEngine,
+  active: ActiveRequest,
+  attempt: Attempt,
+  choices: readonly AnswerChoice[],
+): Promise<Shortfall | null> {
   const format = attempt.options.request.dialect.request.format(attempt.options.request.body);
   if (format === null) return null;
   const texts: (string | null)[] = [];
@@ -98,23 +116,23 @@ async function judgeFormat(run: RequestRun, attempt: Attempt, choices: readonly 
       continue;
     }
     const inside = insideFence(text);
-    const fit = await fitOf(run, format, inside ?? text);
+    const fit = await fitOf(engine, active, format, inside ?? text);
     if (fit === 'differs') return 'schema';
-    if (fit !== 'fits') run.note(`its JSON was not judged: ${fit}`, attempt.options.target);
+    if (fit !== 'fits') active.note(`its JSON was not judged: ${fit}`, attempt.options.target);
     texts.push(inside);
   }
   if (texts.every((text) => text === null)) return null;
   const whole = attempt.wholeAnswer();
   if (whole.byteLength > REWRITTEN_BYTES_MAX) return null;
   attempt.replaceAnswer(attempt.options.request.dialect.response.withTexts(whole, texts));
-  run.note('its JSON was taken out of a code fence', attempt.options.target);
+  active.note('its JSON was taken out of a code fence', attempt.options.target);
   return null;
 }
 
-async function fitOf(run: RequestRun, format: ResponseFormat, text: string): Promise<Fit> {
-  const { engine, request } = run;
+async function fitOf(engine: QualityEngine, active: ActiveRequest, format: ResponseFormat, text: string): Promise<Fit> {
+  const { request } = active;
   const fit = engine.schemas.fit(request.client.name, format, text);
   if (!(fit instanceof Promise)) return fit;
-  const waited = await waitForWork(run, fit, Math.min(SCHEMA_WAIT_MS_MAX, run.deadline - engine.clock.now()));
+  const waited = await waitForWork(active, fit, Math.min(SCHEMA_WAIT_MS_MAX, active.deadline - engine.clock.now()));
   return waited.kind === 'said' ? waited.value : 'it took too long';
 }

@@ -1,6 +1,10 @@
 import type { Instant } from '../../core/clock.ts';
 import type { GatewayRequest } from './gateway-request.ts';
-import type { ChatMessage } from '../quality/judge-prompt.ts';
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user';
+  readonly content: string;
+}
 
 /** A question of our own to a model, on behalf of a request. */
 export interface ModelQuestion {

@@ -15,7 +15,8 @@ import type { Attempt } from '../attempt/attempt.ts';
 import type { Engine } from '../request/engine.ts';
 import { isOutOfOrder } from '../route/route.ts';
 import type { RouteTarget, TargetState } from '../route/route.ts';
-import type { RequestRun } from '../run.ts';
+import type { ActiveRequest } from '../active/active-request.ts';
+import type { RetryState } from './retry-state.ts';
 
 /** Credentials that one request may try where it may itself be the cause of the refusal. */
 const CREDENTIALS_MAX = 2;
@@ -27,8 +28,8 @@ const SOLE_WORDS = ' for one client and model alone';
 const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
 /** Suspects the credential of a refused attempt, or quarantines it; null: nothing has changed. */
-export function blameCredential(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
-  const { engine } = run;
+export function blameCredential(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
+  const { engine } = retry.active;
   const { target, permit } = attempt.options;
   const { auth, bench, number } = target.state.credential;
   if (auth === 'caller') return null; // the caller's own key says nothing about anybody else's
@@ -39,11 +40,11 @@ export function blameCredential(run: RequestRun, attempt: Attempt, failure: Fail
   let forMs: number | null;
   if (judgement.effect === 'bench') forMs = bench.strike(now, ticket, benchMs, floorMs, cause);
   else {
-    const witness = witnessOf(run, attempt);
+    const witness = witnessOf(retry.active, attempt);
     const confirmed = bench.suspect(now, ticket, witness, judgement.reason);
     if (confirmed === null) {
       if (ticket === bench.ticket) {
-        run.note(`credential ${number} suspected (${causeWords(cause)}): a second, different request decides`, target);
+        retry.active.note(`credential ${number} suspected (${causeWords(cause)}): a second, different request decides`, target);
         engine.keyCheck.raise(target.state);
       }
       return null;
@@ -52,7 +53,7 @@ export function blameCredential(run: RequestRun, attempt: Attempt, failure: Fail
   }
   if (forMs === null) return null;
   const scope = bench.sole === null ? '' : SOLE_WORDS;
-  run.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${causeWords(cause)})`, target);
+  retry.active.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${causeWords(cause)})`, target);
   return quarantineEvent(engine, target.state, forMs, cause);
 }
 
@@ -94,7 +95,7 @@ export function causeWords({ reason, status, code }: BenchCause): string {
   return parts.length === 0 ? what : `${what}, ${parts.join(' ')}`;
 }
 
-function witnessOf({ request, source }: RequestRun, { options }: Attempt): Witness {
+function witnessOf({ request, source }: ActiveRequest, { options }: Attempt): Witness {
   return { client: source.client, model: options.target.state.model, body: digestOf(request.body.bytes) };
 }
 
@@ -108,31 +109,31 @@ function digestOf(bytes: Uint8Array): string {
  * Bounds how many credentials one request touches where it may be the cause itself. The second one is another provider's where one can
  * start now: it has another account and other rules.
  */
-export function limitCarrying(run: RequestRun, attempt: Attempt, judgement: Judgement): void {
+export function limitCarrying(retry: RetryState, attempt: Attempt, judgement: Judgement): void {
   if (judgement.blame === null || judgement.blame === 'account') return;
   const { target } = attempt.options;
   const refused = new Set<object>();
-  for (const failed of run.failures) {
+  for (const failed of retry.failures) {
     if (failed.judgement.blame === 'request' || failed.judgement.blame === 'unclear') refused.add(failed.target.state.credential);
   }
   const isOver = refused.size >= CREDENTIALS_MAX;
-  const hasOtherProvider = !isOver && run.tiers.some((tier) => tier.some((other) => isFreeElsewhere(run, target, other)));
-  for (const tier of run.tiers) {
+  const hasOtherProvider = !isOver && retry.tiers.some((tier) => tier.some((other) => isFreeElsewhere(retry, target, other)));
+  for (const tier of retry.tiers) {
     for (const other of tier) {
-      if (run.tried.isAsked(other)) continue;
+      if (retry.tried.isAsked(other)) continue;
       const isSameKey = other.state.credential === target.state.credential;
       // A key that may itself be at fault is not asked for another model; one that refuses this model or size may take another.
-      if (isSameKey ? judgement.blame === 'unclear' : isOver && !refused.has(other.state.credential)) run.tried.markDead(other);
-      else if (!isSameKey && hasOtherProvider && other.state.provider === target.state.provider) run.tried.markDead(other);
+      if (isSameKey ? judgement.blame === 'unclear' : isOver && !refused.has(other.state.credential)) retry.tried.markDead(other);
+      else if (!isSameKey && hasOtherProvider && other.state.provider === target.state.provider) retry.tried.markDead(other);
     }
   }
 }
 
-function isFreeElsewhere(run: RequestRun, target: RouteTarget, other: RouteTarget): boolean {
+function isFreeElsewhere(retry: RetryState, target: RouteTarget, other: RouteTarget): boolean {
   const { state } = other;
   if (state.provider === target.state.provider || state.runsHere) return false;
-  const now = run.engine.clock.now();
-  if (run.tried.isAsked(other) || run.tried.isDead(other) || isOutOfOrder(other, now, run.source)) return false;
+  const now = retry.active.engine.clock.now();
+  if (retry.tried.isAsked(other) || retry.tried.isDead(other) || isOutOfOrder(other, now, retry.active.source)) return false;
   return other.resources.every((resource) => {
     const at = resource.earliest(now, SMALLEST);
     return at !== WHEN_SETTLED && at <= now;

@@ -5,32 +5,32 @@ import type { Judgement } from '../../policy/verdict.ts';
 import { convertRequest } from '../../wire/conversion.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import { callerBody } from '../conversion/sent-body.ts';
-import type { RequestRun } from '../run.ts';
+import type { RetryState } from './retry-state.ts';
 
 /** Has the request asked again in the target's main dialect, at the expense of no budget. Null: that would not help. */
-export function convertAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
+export function convertAfter(retry: RetryState, attempt: Attempt, failure: Failure): Judgement | null {
   const { request, target, conversion } = attempt.options;
   const { wire, found } = target.state;
   if (conversion !== null || wire.other !== request.dialect || !wire.mayLackOther || !isUnknownPath(failure)) return null;
-  if (!found.lacksOther) run.tell(`has no ${request.path}: requests are converted to ${wire.dialect.name}`, target);
+  if (!found.lacksOther) retry.active.log(`has no ${request.path}: requests are converted to ${wire.dialect.name}`, target);
   found.lacksOther = true;
   if (!convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire).ok) return null;
-  run.tried.markFree(target);
-  run.mendedFor = target;
-  run.repairs++;
+  retry.tried.markFree(target);
+  retry.repairedFor = target;
+  retry.repairs++;
   return REPAIRED;
 }
 
 /** The maker of a response that the request refers to doesn't have it any more: it gets the conversation written out. Null: that is not so. */
-export function writeOutAfter(run: RequestRun, attempt: Attempt, failure: Failure): Judgement | null {
+export function writeOutAfter(retry: RetryState, attempt: Attempt, failure: Failure): Judgement | null {
   const { target } = attempt.options;
-  const { history } = run.request;
+  const { history } = retry.active.request;
   if (history?.maker !== target.state.name || !LOST.test(`${failure.code ?? ''} ${failure.message}`)) return null;
-  run.request = { ...run.request, history: { ...history, maker: '' } };
-  run.note('the response that the request refers to is lost: the conversation is written out', target);
-  run.tried.markFree(target);
-  run.mendedFor = target;
-  run.repairs++;
+  retry.active.request = { ...retry.active.request, history: { ...history, maker: '' } };
+  retry.active.note('the response that the request refers to is lost: the conversation is written out', target);
+  retry.tried.markFree(target);
+  retry.repairedFor = target;
+  retry.repairs++;
   return REPAIRED;
 }
 

@@ -12,15 +12,15 @@ import type { Judgement } from '../../policy/verdict.ts';
 import { createFailure } from '../../wire/failure.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import { blameCredential, limitCarrying } from './credential-blame.ts';
-import { settleAttempt } from '../request/engine.ts';
+import { settleAttempt } from '../settle/settle-attempt.ts';
 import { learnFromFailure } from '../settle/learn.ts';
 import { convertAfter, writeOutAfter } from './other-dialect.ts';
-import { learnMakers } from '../settle/learn-makers.ts';
+import { emitAttemptEnd } from '../settle/attempt-end.ts';
 import { mayBeHeldElsewhere } from '../opaque/preference.ts';
 import { repairAfter } from './repair.ts';
 import { withSecondOpinion } from './second-opinion.ts';
 import type { RouteTarget } from '../route/route.ts';
-import type { RequestRun } from '../run.ts';
+import type { RetryState } from './retry-state.ts';
 import { settleAnswered } from '../settle/settle-response.ts';
 import { accountHeaders } from '../attempt/upstream-headers.ts';
 
@@ -44,17 +44,18 @@ const ASKED_WAIT_MIN_MS = 500;
 /** How much longer a target pauses that wants fewer requests altogether. */
 const LONGER_PAUSE = 4;
 
-export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
+export function recordFailure(retry: RetryState, attempt: Attempt, failure: Failure): Judgement {
   const found = judge(failure);
-  const repaired = writeOutAfter(run, attempt, failure) ?? convertAfter(run, attempt, failure) ?? repairAfter(run, attempt, failure, found);
-  const judgement = repaired ?? withSecondOpinion(run, attempt, failure, found);
-  const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
-  learnFromFailure(run, attempt, failure, judgement, health);
-  settleFailure(run, attempt, failure, judgement, settlementOf(failure, health, attempt));
+  const repaired =
+    writeOutAfter(retry, attempt, failure) ?? convertAfter(retry, attempt, failure) ?? repairAfter(retry, attempt, failure, found);
+  const judgement = repaired ?? withSecondOpinion(retry, attempt, failure, found);
+  const health = cutByDeadline(retry, attempt, failure) ? 'neutral' : judgement.health;
+  learnFromFailure(retry.active, attempt, failure, judgement, health);
+  settleFailure(retry, attempt, failure, judgement, settlementOf(failure, health, attempt));
   const shortfall = failure.kind === 'empty' ? failure.kind : null;
   if (shortfall !== null) countShortfall(attempt, shortfall);
-  tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure, shortfall);
-  rememberFailure(run, attempt, failure, judgement, repaired !== null);
+  emitAttemptEnd(retry.active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
+  rememberFailure(retry, attempt, failure, judgement, repaired !== null);
   return judgement;
 }
 
@@ -69,13 +70,13 @@ const POOR: Readonly<Record<Shortfall, string>> = {
 };
 
 /** A whole answer that is not good enough: its target is in order, but not the one for this request. */
-export function takeShortfall(run: RequestRun, attempt: Attempt, shortfall: Shortfall): void {
+export function recordShortfall(retry: RetryState, attempt: Attempt, shortfall: Shortfall): void {
   const failure = createFailure('poor', 'answer', POOR[shortfall], { status: attempt.status });
   const judgement = judge(failure);
-  settleAnswered(run, attempt);
+  settleAnswered(retry.active, attempt);
   countShortfall(attempt, shortfall);
-  tellAttemptEnd(run, attempt, judgement.verdict, judgement.reason, failure, shortfall);
-  rememberFailure(run, attempt, failure, judgement);
+  emitAttemptEnd(retry.active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
+  rememberFailure(retry, attempt, failure, judgement);
 }
 
 function countShortfall(attempt: Attempt, shortfall: Shortfall): void {
@@ -84,11 +85,11 @@ function countShortfall(attempt: Attempt, shortfall: Shortfall): void {
 }
 
 /** What the failure means for the attempts to come. `isRepaired`: the same target is asked again with other edits. */
-export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement, isRepaired = false): void {
-  const { clock } = run.engine;
+export function rememberFailure(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement, isRepaired = false): void {
+  const { clock } = retry.active.engine;
   const { target } = attempt.options;
-  const ranOut = endedByDeadline(run, attempt, failure);
-  run.failures.push({
+  const ranOut = endedByDeadline(retry, attempt, failure);
+  retry.failures.push({
     target,
     failure,
     judgement,
@@ -99,69 +100,35 @@ export function rememberFailure(run: RequestRun, attempt: Attempt, failure: Fail
     isConverted: attempt.options.conversion !== null,
   });
   if (isRepaired) return;
-  run.fallback ??= judgement.reason;
-  if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) run.tried.markFree(target);
-  if (judgement.verdict === 'retry' && !isEmptyAgain(run, attempt))
-    pauseForRun(run, target, judgement, clock.now() + repeatDelayMs(run, attempt, failure, judgement));
-  else markDead(run, attempt, failure, judgement);
-  limitCarrying(run, attempt, judgement);
-}
-
-export function tellAttemptEnd(
-  run: RequestRun,
-  attempt: Attempt,
-  verdict: Judgement['verdict'] | 'success' | 'cancelled',
-  reason: Judgement['reason'] | null,
-  failure: Failure | null,
-  quality: Shortfall | null = null,
-): void {
-  const at = run.engine.clock.now();
-  const { number, target } = attempt.options;
-  attempt.endTold = true;
-  learnMakers(run, attempt);
-  const { usage } = attempt.facts;
-  const cost = run.spending.add(target, usage);
-  run.engine.events.emit({
-    type: 'attempt_end',
-    requestId: run.request.id,
-    at,
-    attempt: number,
-    target: target.state.name,
-    provider: target.state.provider,
-    credential: target.state.credential.number,
-    durationMs: at - attempt.startedAt,
-    firstContentMs: attempt.silentMs,
-    verdict,
-    reason,
-    status: failure?.status ?? (attempt.status === 0 ? null : attempt.status),
-    failure: failure?.kind ?? null,
-    quality,
-    phase: failure?.phase ?? null,
-    message: failure?.message ?? null,
-    usage,
-    ...(cost === null ? {} : { costUsd: cost }),
-    upstreamRequestId: attempt.upstreamId,
-  });
+  retry.fallback ??= judgement.reason;
+  if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) retry.tried.markFree(target);
+  if (judgement.verdict === 'retry' && !isEmptyAgain(retry, attempt))
+    pauseForRun(retry, target, judgement, clock.now() + repeatDelayMs(retry, attempt, failure, judgement));
+  else markDead(retry, attempt, failure, judgement);
+  limitCarrying(retry, attempt, judgement);
 }
 
 /**
  * The deadline of the caller ended it, or the share of it that one attempt may spend in silence, and so early that its silence proves
  * nothing. Under overload many start late: if these counted, they would open the breaker of a healthy target.
  */
-function cutByDeadline(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
+function cutByDeadline(retry: RetryState, attempt: Attempt, failure: Failure): boolean {
   const knownMs = attempt.knownSilenceMs(failure.phase);
-  return silentMs(run, attempt, failure) < Math.max(TELLING_SILENCE_MS, knownMs) && endedByDeadline(run, attempt, failure);
+  return silentMs(retry, attempt, failure) < Math.max(TELLING_SILENCE_MS, knownMs) && endedByDeadline(retry, attempt, failure);
 }
 
 /** Not by its own limits of silence. */
-function endedByDeadline(run: RequestRun, attempt: Attempt, failure: Failure): boolean {
+function endedByDeadline(retry: RetryState, attempt: Attempt, failure: Failure): boolean {
   if (failure.kind !== 'timeout') return false;
-  return run.engine.clock.now() >= run.deadline || silentMs(run, attempt, failure) < attempt.ownLimitMs(failure.phase) - ROUNDING_MS;
+  return (
+    retry.active.engine.clock.now() >= retry.active.deadline ||
+    silentMs(retry, attempt, failure) < attempt.ownLimitMs(failure.phase) - ROUNDING_MS
+  );
 }
 
 /** A stream that is held back whole may have gone on well until now. */
-function silentMs(run: RequestRun, attempt: Attempt, failure: Failure): number {
-  return run.engine.clock.now() - (failure.phase === 'answer' ? attempt.heardAt : attempt.startedAt);
+function silentMs(retry: RetryState, attempt: Attempt, failure: Failure): number {
+  return retry.active.engine.clock.now() - (failure.phase === 'answer' ? attempt.heardAt : attempt.startedAt);
 }
 
 function settlementOf(failure: Failure, health: Settlement['health'], attempt: Attempt): Settlement {
@@ -173,20 +140,20 @@ function settlementOf(failure: Failure, health: Settlement['health'], attempt: A
  * Closes the permit of a failed attempt with what its verdict says of target and credential. The pauses come first: those who wait
  * for the place that becomes free must not be sent where nobody may go.
  */
-export function settleFailure(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement, settlement: Settlement): void {
-  const { engine } = run;
+export function settleFailure(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement, settlement: Settlement): void {
+  const { engine } = retry.active;
   const { target, permit } = attempt.options;
-  const paused = pauseFor(run, attempt, failure, judgement);
+  const paused = pauseFor(retry, attempt, failure, judgement);
   const pauseUntil = paused === null ? -Infinity : engine.clock.now() + askedWaitMs(failure);
   settleAttempt(engine, target, permit, settlement, pauseUntil);
   if (paused !== null) engine.events.emit(paused);
-  const heldMs = judgement.health === 'failure' ? target.state.breaker.heldForMs(engine.clock.now(), run.source) : 0;
-  if (heldMs > 0) run.note(`fails for this client or request alone: its next trial there in ${Math.round(heldMs)} ms`, target);
+  const heldMs = judgement.health === 'failure' ? target.state.breaker.heldForMs(engine.clock.now(), retry.active.source) : 0;
+  if (heldMs > 0) retry.active.note(`fails for this client or request alone: its next trial there in ${Math.round(heldMs)} ms`, target);
 }
 
 /** Pauses the target, or suspects or quarantines its credential; the event for what was done, null: nothing. */
-function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
-  const { clock, random } = run.engine;
+function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
+  const { clock, random } = retry.active.engine;
   const { state, policy } = attempt.options.target;
   const now = clock.now();
   const hintMs = askedWaitMs(failure);
@@ -196,13 +163,13 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
     const cooldown = ofCredential ? state.cooldown : state.overload;
-    const level = cooldown.levelAlone(run.source);
+    const level = cooldown.levelAlone(retry.active.source);
     if (level !== null) {
-      const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(run.source), random);
-      return holdAlone(run, attempt, cooldown, level, aloneMs);
+      const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(retry.active.source), random);
+      return holdAlone(retry, attempt, cooldown, level, aloneMs);
     }
     if (!attempt.pausesTarget) {
-      cooldown.blame(now, run.source); // fewer calls do not help against random refusals
+      cooldown.blame(now, retry.active.source); // fewer calls do not help against random refusals
       return null;
     }
     if (hintMs === 0) {
@@ -211,23 +178,23 @@ function pauseFor(run: RequestRun, attempt: Attempt, failure: Failure, judgement
       state.rateLimitedAt = now;
     }
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, state.rateLimitStreak, random);
-    cooldown.refused(now, run.source, now + forMs, 'cooldown');
+    cooldown.refused(now, retry.active.source, now + forMs, 'cooldown');
     const subject = ofCredential ? state.limitedAs : state.name;
     return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
-  if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(run, attempt, failure, judgement);
+  if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(retry, attempt, failure, judgement);
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
-  const level = state.breaker.levelAlone(run.source) ?? state.overload.levelAlone(run.source);
-  if (level !== null) return holdAlone(run, attempt, state.overload, level, hintMs);
-  state.overload.refused(now, run.source, now + hintMs, 'bench');
+  const level = state.breaker.levelAlone(retry.active.source) ?? state.overload.levelAlone(retry.active.source);
+  if (level !== null) return holdAlone(retry, attempt, state.overload, level, hintMs);
+  state.overload.refused(now, retry.active.source, now + hintMs, 'bench');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };
 }
 
 /** Others are served meanwhile: the pause is for this client, or this request, alone. */
-function holdAlone(run: RequestRun, attempt: Attempt, cooldown: Cooldown, level: BlameLevel, forMs: number): null {
-  const now = run.engine.clock.now();
-  cooldown.holdAlone(now, run.source, level, now + forMs);
-  run.note(`others are served meanwhile: the pause of ${Math.round(forMs)} ms is for this ${level} alone`, attempt.options.target);
+function holdAlone(retry: RetryState, attempt: Attempt, cooldown: Cooldown, level: BlameLevel, forMs: number): null {
+  const now = retry.active.engine.clock.now();
+  cooldown.holdAlone(now, retry.active.source, level, now + forMs);
+  retry.active.note(`others are served meanwhile: the pause of ${Math.round(forMs)} ms is for this ${level} alone`, attempt.options.target);
   return null;
 }
 
@@ -236,43 +203,45 @@ export function askedWaitMs(failure: Failure): number {
   return failure.retryAfterMs ?? 0;
 }
 
-function isEmptyAgain(run: RequestRun, attempt: Attempt): boolean {
+function isEmptyAgain(retry: RetryState, attempt: Attempt): boolean {
   const { target } = attempt.options;
-  return run.failures.filter((failed) => isSamePlace(failed.target, target) && failed.failure.kind === 'empty').length >= EMPTY_ANSWERS_MAX;
+  return (
+    retry.failures.filter((failed) => isSamePlace(failed.target, target) && failed.failure.kind === 'empty').length >= EMPTY_ANSWERS_MAX
+  );
 }
 
 /** Our own backoff; where the target pauses for everybody, that pause is the wait. */
-function repeatDelayMs(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): number {
-  const { retry } = attempt.options.target.policy;
+function repeatDelayMs(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): number {
+  const { baseDelay, maxDelay, maxRetryAfter } = attempt.options.target.policy.retry;
   const hintMs = askedWaitMs(failure);
-  if (hintMs > retry.maxRetryAfter) return Infinity;
+  if (hintMs > maxRetryAfter) return Infinity;
   if (judgement === STALE_CONNECTION.judgement) return 0;
   const isPaused = judgement.effect === 'cooldown' && attempt.pausesTarget && attempt.options.target.state.credential.auth !== 'caller';
   if (isPaused || hintMs > 0) return hintMs;
-  const repeats = run.failures.filter((failed) => isSamePlace(failed.target, attempt.options.target)).length;
-  return fullJitter({ baseDelayMs: retry.baseDelay, maxDelayMs: retry.maxDelay }, repeats, run.engine.random);
+  const repeats = retry.failures.filter((failed) => isSamePlace(failed.target, attempt.options.target)).length;
+  return fullJitter({ baseDelayMs: baseDelay, maxDelayMs: maxDelay }, repeats, retry.active.engine.random);
 }
 
 /** This target can't answer; unless the reason lies in its credential, no other one of the same model can either. */
-function markDead(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): void {
+function markDead(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): void {
   const { target } = attempt.options;
-  run.tried.markDead(target);
-  if (isOfCredential(judgement) || (errorStatusOf(failure) === 404 && mayBeHeldElsewhere(run, target))) return;
-  for (const other of run.tiers.flat()) if (isSamePlace(other, target)) run.tried.markDead(other);
+  retry.tried.markDead(target);
+  if (isOfCredential(judgement) || (errorStatusOf(failure) === 404 && mayBeHeldElsewhere(retry.active, target))) return;
+  for (const other of retry.tiers.flat()) if (isSamePlace(other, target)) retry.tried.markDead(other);
 }
 
 /**
  * When this request may ask the target again. What lies in the target itself is no better with another key: its other credentials
  * count as asked too, so that an outage uses up neither the attempts meant for other targets nor more than the retry budget.
  */
-function pauseForRun(run: RequestRun, target: RouteTarget, judgement: Judgement, until: Instant): void {
-  run.tried.pause(target, until);
+function pauseForRun(retry: RetryState, target: RouteTarget, judgement: Judgement, until: Instant): void {
+  retry.tried.pause(target, until);
   if (isOfCredential(judgement)) return;
-  for (const tier of run.tiers) {
+  for (const tier of retry.tiers) {
     for (const other of tier) {
       if (other === target || !isSamePlace(other, target)) continue;
-      run.tried.markAsked(other);
-      run.tried.pause(other, until);
+      retry.tried.markAsked(other);
+      retry.tried.pause(other, until);
     }
   }
 }

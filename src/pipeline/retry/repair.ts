@@ -18,10 +18,10 @@ import { errorTexts } from '../../wire/error-texts.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import { sentBody } from '../conversion/sent-body.ts';
 import type { RouteTarget } from '../route/route.ts';
-import type { RequestRun } from '../run.ts';
+import type { RetryState } from './retry-state.ts';
 import type { RepairTrial } from './tried-targets.ts';
 import { stripAfter } from './strip.ts';
-import { concerns, mayConcern, memberOf, otherLimit, undoable, valueOf } from '../conversion/edits.ts';
+import { concerns, mayConcern, memberOf, otherLimit, undoable, valueOf } from '../attempt/edits.ts';
 
 /** Repairs for one request, over all targets. */
 export const REPAIRS_MAX = 8;
@@ -40,8 +40,9 @@ const NOTHING: readonly Repair[] = [];
 const NO_FIELDS: readonly string[] = [];
 
 /** The repairs with which an attempt is sent: those of this request, and those that were learned from others. */
-export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repair[] {
-  const { request, tried, engine } = run;
+export function repairsFor(retry: RetryState, target: RouteTarget): readonly Repair[] {
+  const { tried } = retry;
+  const { request, engine } = retry.active;
   const own = tried.repairs(target);
   const { repairs: book } = target.state;
   if (book.isEmpty) return own;
@@ -50,7 +51,7 @@ export function repairsFor(run: RequestRun, target: RouteTarget): readonly Repai
   const known = book.for(engine.clock.now(), (repair) => isOpen(repair) && mayConcern(request, target, repair));
   const learned = known.filter((repair) => concerns(request, target, repair, [...own, ...known]));
   if (learned.length === 0) return own;
-  for (const repair of learned) noteRepair(run, target, repair);
+  for (const repair of learned) noteRepair(retry, target, repair);
   return [...own, ...learned];
 }
 
@@ -62,11 +63,11 @@ export function droppedFields({ options }: Attempt): readonly string[] {
 }
 
 /** The target has begun to answer: what it was sent, it takes. */
-export function learnAccepted(run: RequestRun, attempt: Attempt): void {
+export function learnAccepted(retry: RetryState, attempt: Attempt): void {
   const { request, target, repairs, number } = attempt.options;
   const { repairs: book } = target.state;
-  const now = run.engine.clock.now();
-  const trial = run.tried.endTrial(target, number);
+  const now = retry.active.engine.clock.now();
+  const trial = retry.tried.endTrial(target, number);
   if (trial !== null && !trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, false);
   for (const { key } of undoable(request, target, repairs)) book.trust(now, key);
   if (book.isEmpty) return;
@@ -85,35 +86,35 @@ export function learnAccepted(run: RequestRun, attempt: Attempt): void {
  * Has the request asked again with other edits; what the failure then counts as. Null: there is nothing to repair. Also ends the trial
  * of an earlier repair.
  */
-export function repairAfter(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
+export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { target, number } = attempt.options;
-  const trial = run.tried.endTrial(target, number);
-  const stripped = run.repairs >= REPAIRS_MAX ? null : stripAfter(run, attempt, failure, judgement);
+  const trial = retry.tried.endTrial(target, number);
+  const stripped = retry.repairs >= REPAIRS_MAX ? null : stripAfter(retry, attempt, failure, judgement);
   if (stripped !== null) return stripped;
   const status = errorStatusOf(failure);
   if (!REFUSING.has(status) || judgement.effect !== 'none') return null;
   const signature = errorSignature(failure);
-  if (trial?.signature === signature) acquit(run, target, trial);
-  if (run.repairs >= REPAIRS_MAX || attempt.options.request.facts.operation === 'bytes') return null;
+  if (trial?.signature === signature) acquit(retry, target, trial);
+  if (retry.repairs >= REPAIRS_MAX || attempt.options.request.facts.operation === 'bytes') return null;
   const found =
-    otherLimitName(run, attempt, failure, judgement) ??
-    namedEdits(run, attempt, failure, signature) ??
+    otherLimitName(retry, attempt, failure, judgement) ??
+    namedEdits(retry, attempt, failure, signature) ??
     unsupportedField(attempt, failure, judgement) ??
-    untestedEdits(run, attempt, failure, judgement, signature);
+    untestedEdits(retry, attempt, failure, judgement, signature);
   if (found === null) return null;
   const isServerError = judgement.reason === 'server_error' && !found.isNamed;
-  if (isServerError && run.attemptsLeft <= 0) return null;
-  apply(run, target, { ...found, signature, after: run.attempts }, isServerError);
+  if (isServerError && retry.attemptsLeft <= 0) return null;
+  apply(retry, target, { ...found, signature, after: retry.attempts }, isServerError);
   return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
 }
 
 /** The error is the same without the edits: it is not about them. */
-function acquit(run: RequestRun, target: RouteTarget, { repairs, unmade, signature, isNamed }: RepairTrial): void {
+function acquit(retry: RetryState, target: RouteTarget, { repairs, unmade, signature, isNamed }: RepairTrial): void {
   const { repairs: book } = target.state;
-  const now = run.engine.clock.now();
+  const now = retry.active.engine.clock.now();
   for (const repair of repairs) {
     // What the caller sent in its place is refused as well.
-    if (isNamed && memberOf(sentBody(run.request, target.state), repair.field) !== undefined && repair.kind !== 'drop') continue;
+    if (isNamed && memberOf(sentBody(retry.active.request, target.state), repair.field) !== undefined && repair.kind !== 'drop') continue;
     if (isNamed) book.unlearn(repair.key);
     book.clear(now, repair.key, signature);
   }
@@ -121,25 +122,25 @@ function acquit(run: RequestRun, target: RouteTarget, { repairs, unmade, signatu
     book.learn(now, repair, true);
     book.clear(now, repair.key, signature);
   }
-  run.note(`refused alike without the change of ${listOf([...repairs, ...unmade])}: that was not the reason`, target);
+  retry.active.note(`refused alike without the change of ${listOf([...repairs, ...unmade])}: that was not the reason`, target);
 }
 
 /** `isServerError`: most likely no refusal, and so an attempt like any other. */
-function apply(run: RequestRun, target: RouteTarget, trial: RepairTrial, isServerError: boolean): void {
+function apply(retry: RetryState, target: RouteTarget, trial: RepairTrial, isServerError: boolean): void {
   const { repairs: book } = target.state;
-  const now = run.engine.clock.now();
+  const now = retry.active.engine.clock.now();
   for (const repair of trial.unmade) book.unlearn(repair.key);
   if (trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, true);
-  run.tried.repair(target, trial);
-  run.tried.markFree(target);
-  run.mendedFor = target;
-  if (!isServerError) run.repairs++;
-  for (const repair of trial.repairs) noteRepair(run, target, repair);
-  if (trial.unmade.length > 0) run.note(`${listOf(trial.unmade)} sent again as it came: the target asks for it`, target);
+  retry.tried.repair(target, trial);
+  retry.tried.markFree(target);
+  retry.repairedFor = target;
+  if (!isServerError) retry.repairs++;
+  for (const repair of trial.repairs) noteRepair(retry, target, repair);
+  if (trial.unmade.length > 0) retry.active.note(`${listOf(trial.unmade)} sent again as it came: the target asks for it`, target);
 }
 
 /** A refused name of the output limit is exchanged for the other one. If both are refused, another target is asked. */
-function otherLimitName(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
+function otherLimitName(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
   const { request, target, repairs } = attempt.options;
   if (request.facts.operation !== 'chat') return null;
   const refused = judgement.reason === 'unsupported' ? fieldOf(failure.param) : null;
@@ -148,11 +149,11 @@ function otherLimitName(run: RequestRun, attempt: Attempt, failure: Failure, jud
   if (field === null || to === null) return null;
   const made = repairs.find((repair) => repair.kind === 'rename' && repair.to === field);
   if (made !== undefined) {
-    const isOfThisRequest = run.tried.repairs(target).includes(made);
+    const isOfThisRequest = retry.tried.repairs(target).includes(made);
     return isOfThisRequest ? null : { repairs: NOTHING, unmade: [made], isNamed: true };
   }
   const repair = rename(field, to);
-  if (repairs.some(({ key }) => key === repair.key) || run.tried.unmade(target).includes(repair.key)) return null;
+  if (repairs.some(({ key }) => key === repair.key) || retry.tried.unmade(target).includes(repair.key)) return null;
   return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
 }
 
@@ -163,11 +164,11 @@ function limitToReplace(message: string): string | null {
 }
 
 /** Edits of ours that the error names, wherever it does. */
-function namedEdits(run: RequestRun, attempt: Attempt, failure: Failure, signature: string): Found | null {
+function namedEdits(retry: RetryState, attempt: Attempt, failure: Failure, signature: string): Found | null {
   const { request, target, repairs } = attempt.options;
   const { repairs: book } = target.state;
-  const now = run.engine.clock.now();
-  const own = run.tried.repairs(target);
+  const now = retry.active.engine.clock.now();
+  const own = retry.tried.repairs(target);
   const learnedDrops = repairs.filter((repair) => repair.kind === 'drop' && !own.includes(repair));
   const edits = undoable(request, target, repairs);
   if (edits.length === 0 && learnedDrops.length === 0) return null;
@@ -207,25 +208,25 @@ function isAboutValue({ code, message }: Failure): boolean {
 }
 
 /** Edits that the target has not accepted lately, where an error says nothing of its reason. */
-function untestedEdits(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement, signature: string): Found | null {
+function untestedEdits(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement, signature: string): Found | null {
   const { request, target, repairs } = attempt.options;
   const { repairs: book } = target.state;
   if (failure.param !== null) return null;
-  const now = run.engine.clock.now();
+  const now = retry.active.engine.clock.now();
   const edits = undoable(request, target, repairs).filter(({ key }) => !book.isTrusted(now, key) && !book.isCleared(now, key, signature));
   if (edits.length === 0) return null;
   if (judgement.reason === 'server_error') {
-    const isFirst = !run.failures.some((failed) => failed.target.state.name === target.state.name);
+    const isFirst = !retry.failures.some((failed) => failed.target.state.name === target.state.name);
     const isSuspect = edits.some(({ key }) => book.knows(key)) || (isFirst && book.isVagueAgain(now));
     if (errorStatusOf(failure) !== 500 || !isSuspect) return null;
   } else if (judgement.reason !== 'refused') return null;
   return { repairs: edits, unmade: NOTHING, isNamed: false };
 }
 
-function noteRepair(run: RequestRun, target: RouteTarget, { kind, field, to }: Repair): void {
-  if (kind === 'rename') run.note(`${field} sent as ${to}: the target does not take it under its own name`, target);
-  else if (kind === 'unset') run.note(`${field} not set: the target does not take it`, target);
-  else run.note(`${field} left out: the target does not take it`, target);
+function noteRepair(retry: RetryState, target: RouteTarget, { kind, field, to }: Repair): void {
+  if (kind === 'rename') retry.active.note(`${field} sent as ${to}: the target does not take it under its own name`, target);
+  else if (kind === 'unset') retry.active.note(`${field} not set: the target does not take it`, target);
+  else retry.active.note(`${field} left out: the target does not take it`, target);
 }
 
 function listOf(repairs: readonly Repair[]): string {

@@ -8,15 +8,15 @@ import { CONFIRMED_REFUSAL, errorStatusOf } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import type { Attempt } from '../attempt/attempt.ts';
-import type { RequestRun } from '../run.ts';
+import type { RetryState } from './retry-state.ts';
 
 /** What a failure counts as, given what other targets said of the request, or of others like it. */
-export function withSecondOpinion(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement {
+export function withSecondOpinion(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement {
   const { target } = attempt.options;
   const isUnknown = judgement.reason === 'refused';
-  const first = run.broken === null ? run.refusal : null; // once a target has answered, the first error was that target's own
+  const first = retry.broken === null ? retry.refusal : null; // once a target has answered, the first error was that target's own
   if (!isUnknown && first === null) return judgement;
-  const now = run.engine.clock.now();
+  const now = retry.active.engine.clock.now();
   const signature = errorSignature(failure);
   if (first !== null && first.target.state.name !== target.state.name && confirms(attempt, failure, judgement)) {
     first.target.state.refusals.confirm(now, errorSignature(first.failure));
@@ -26,7 +26,7 @@ export function withSecondOpinion(run: RequestRun, attempt: Attempt, failure: Fa
   if (!isUnknown) return judgement;
   const { refusals } = target.state;
   if (refusals.isNews(now, signature))
-    run.tell(`no rule knows this error: ${failure.status ?? 'no status'} ${failure.message}`, target, 'warn');
+    retry.active.log(`no rule knows this error: ${failure.status ?? 'no status'} ${failure.message}`, target, 'warn');
   return refusals.isCallers(now, signature) ? CONFIRMED_REFUSAL : judgement;
 }
 

@@ -4,29 +4,29 @@ import { REPAIRED } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { errorSignature } from '../../policy/verdict/error-signature.ts';
 import type { Attempt } from '../attempt/attempt.ts';
-import { cutFor } from '../opaque/body-cut.ts';
+import { cutFor } from './body-cut.ts';
 import { piecesIn, placeOf, STRIP_LEVELS } from '../opaque/pieces.ts';
 import type { BodyCut, StripLevel } from '../opaque/pieces.ts';
 import { missesPiece, refusesOpaque } from '../opaque/refusal.ts';
 import type { RouteTarget } from '../route/route.ts';
-import type { RequestRun } from '../run.ts';
+import type { RetryState } from './retry-state.ts';
 
 /**
  * The target refuses an opaque piece of the conversation: it is asked once more without those that it is not known to have made, and then
  * without any. An error that no rule knows may be about pieces of unknown origin: they are left out once.
  */
-export function stripAfter(run: RequestRun, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
+export function stripAfter(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { request, target, cut } = attempt.options;
-  if (missesPiece(failure)) return asWanted(run, target, cut);
+  if (missesPiece(failure)) return asWanted(retry, target, cut);
   if (piecesIn(request).pieces.length === 0) return null;
   const level = cut?.level ?? 'foreign';
-  if (refusesOpaque(failure)) return askStripped(run, target, STRIP_LEVELS.slice(STRIP_LEVELS.indexOf(level) + 1), cut, null);
+  if (refusesOpaque(failure)) return askStripped(retry, target, STRIP_LEVELS.slice(STRIP_LEVELS.indexOf(level) + 1), cut, null);
   const signature = errorSignature(failure);
   const { repairs: book } = target.state;
-  const now = run.engine.clock.now();
-  if (run.tried.stripGuess(target) === signature) book.clear(now, STRIPPED, signature);
+  const now = retry.active.engine.clock.now();
+  if (retry.tried.stripGuess(target) === signature) book.clear(now, STRIPPED, signature);
   const mayBeAbout = judgement.reason === 'refused' && failure.param === null && level === 'foreign';
-  return mayBeAbout && !book.isCleared(now, STRIPPED, signature) ? askStripped(run, target, ['unknown'], cut, signature) : null;
+  return mayBeAbout && !book.isCleared(now, STRIPPED, signature) ? askStripped(retry, target, ['unknown'], cut, signature) : null;
 }
 
 /** What a guess that did not help is kept under. */
@@ -34,29 +34,29 @@ const STRIPPED = 'strip';
 
 /** Asks again at the first of the levels that leaves out more than before; null: none does. */
 function askStripped(
-  run: RequestRun,
+  retry: RetryState,
   target: RouteTarget,
   levels: readonly StripLevel[],
   cut: BodyCut | null,
   guess: string | null,
 ): Judgement | null {
   const removed = cut?.removed.length ?? 0;
-  const level = levels.find((one) => (cutFor(run, target, one)?.removed.length ?? 0) > removed);
+  const level = levels.find((one) => (cutFor(retry, target, one)?.removed.length ?? 0) > removed);
   if (level === undefined) return null;
-  run.tried.strip(target, level, guess);
-  askAgainAtOnce(run, target);
+  retry.tried.strip(target, level, guess);
+  askAgainAtOnce(retry, target);
   return REPAIRED;
 }
 
 /** The target wants what others do without: reasoning at the beginning of a turn where it is asked for, or a signature for a call. */
-function asWanted(run: RequestRun, target: RouteTarget, cut: BodyCut | null): Judgement | null {
-  const { makers, clock } = run.engine;
-  const { wanted } = run.request.dialect.opaque;
+function asWanted(retry: RetryState, target: RouteTarget, cut: BodyCut | null): Judgement | null {
+  const { makers, clock } = retry.active.engine;
+  const { wanted } = retry.active.request.dialect.opaque;
   if (wanted === null) return null;
-  makers.refused(clock.epochMs(), wanted, placeOf(run.request, target.state));
-  const next = cutFor(run, target, cut?.level ?? 'foreign');
+  makers.refused(clock.epochMs(), wanted, placeOf(retry.active.request, target.state));
+  const next = cutFor(retry, target, cut?.level ?? 'foreign');
   if (sizeOf(next) === sizeOf(cut)) return null;
-  askAgainAtOnce(run, target);
+  askAgainAtOnce(retry, target);
   return REPAIRED;
 }
 
@@ -65,8 +65,8 @@ function sizeOf(cut: BodyCut | null): number {
 }
 
 /** At the expense of no budget. */
-function askAgainAtOnce(run: RequestRun, target: RouteTarget): void {
-  run.tried.markFree(target);
-  run.mendedFor = target;
-  run.repairs++;
+function askAgainAtOnce(retry: RetryState, target: RouteTarget): void {
+  retry.tried.markFree(target);
+  retry.repairedFor = target;
+  retry.repairs++;
 }

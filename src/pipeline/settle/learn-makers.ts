@@ -1,7 +1,7 @@
 /** Who made which opaque piece, learned from the responses that go by. */
 import { UNSIGNED, UNSIGNED_CALL, opaqueId } from '../../wire/opaque/opaque.ts';
 import type { Attempt } from '../attempt/attempt.ts';
-import type { RequestRun } from '../run.ts';
+import type { Engine } from '../request/engine.ts';
 import { sentBody } from '../conversion/sent-body.ts';
 import { piecesIn, placeOf, readingOf, unsignedAt } from '../opaque/pieces.ts';
 
@@ -9,7 +9,7 @@ import { piecesIn, placeOf, readingOf, unsignedAt } from '../opaque/pieces.ts';
 const LEARNED_MAX = 256;
 
 /** An attempt has ended, whichever way: what its response held is its target's. */
-export function learnMakers({ engine }: RequestRun, { facts, options }: Attempt): void {
+export function learnMakers(engine: Engine, { facts, options }: Attempt): void {
   const { opaque, responseId } = facts;
   if (opaque === undefined && responseId === undefined) return;
   const { request, target } = options;
@@ -23,11 +23,11 @@ export function learnMakers({ engine }: RequestRun, { facts, options }: Attempt)
 }
 
 /** The target has begun to answer: what it holds it has shown, and what was left out on its refusal it could not read. */
-export function learnReading(run: RequestRun, { options }: Attempt): void {
+export function learnReading(engine: Engine, { options }: Attempt): void {
   const { request, target, cut } = options;
   const { pieces } = piecesIn(request);
   if (pieces.length === 0) return;
-  const { makers, clock } = run.engine;
+  const { makers, clock } = engine;
   const nowMs = clock.epochMs();
   const place = placeOf(request, target.state);
   for (const piece of pieces.slice(-LEARNED_MAX)) {

@@ -1,5 +1,6 @@
 /** Before a run: is the answer there already, or on its way, or must it be made? */
 import { BreakwaterError } from '../../core/errors.ts';
+import type { AnswerBook } from './response-cache.ts';
 import { AnswerReader } from './response-reader.ts';
 import type { Engine } from '../request/engine.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
@@ -9,6 +10,11 @@ import type { Running } from '../request/running-list.ts';
 import { SharedAnswer } from './shared-response.ts';
 import type { AnswerSink } from '../request/response-sink.ts';
 import { canServe, type WholeAnswer } from './whole-response.ts';
+
+export interface SharingEngine extends Engine {
+  /** Cached responses, and those in progress that others may join. */
+  readonly answers: AnswerBook;
+}
 
 /** True if the answer may be given to more than this request, or may come from another one. */
 export function isShared(request: GatewayRequest, route: Route): boolean {
@@ -28,7 +34,7 @@ export interface Identity {
 
 /** The answer that is to be made, with this request as its first reader; null: the request was answered. */
 export function share(
-  engine: Engine,
+  engine: SharingEngine,
   request: GatewayRequest,
   route: Route,
   sink: AnswerSink,
@@ -72,13 +78,13 @@ export function share(
 }
 
 /** From here on whoever asks for the same may share it. */
-function openToAll({ answers }: Engine, answer: SharedAnswer, { policy }: Route, request: GatewayRequest): void {
+function openToAll({ answers }: SharingEngine, answer: SharedAnswer, { policy }: Route, request: GatewayRequest): void {
   if (answer.purpose.cacheKey !== null && policy.cache.coalesce && answer.canJoin) answers.open(answer, formOf(request));
 }
 
 /** An earlier process may have left it. */
 async function lookUp(
-  engine: Engine,
+  engine: SharingEngine,
   answer: SharedAnswer,
   reader: AnswerReader,
   { keyName, fingerprint, cacheKey }: Identity,
@@ -109,7 +115,7 @@ async function lookUp(
 }
 
 /** What the request is known by: for a large body a promise, as it is hashed in slices. */
-export function identify(engine: Engine, request: GatewayRequest, route: Route): Identity | Promise<Identity> {
+export function identify(engine: SharingEngine, request: GatewayRequest, route: Route): Identity | Promise<Identity> {
   const { idempotencyKey, cache, facts, body } = request;
   const isForCache = cache !== 'off' && facts.operation !== 'bytes' && route.policy.cache.enabled;
   const keyName = idempotencyKey === null ? null : `${scopeOf(request, route)}\0${idempotencyKey}`;

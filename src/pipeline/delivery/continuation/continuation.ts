@@ -18,12 +18,12 @@ import { OpenPassage } from './splice-filter.ts';
 import type { Passage } from './splice-filter.ts';
 import type { GatewayRequest } from '../../request/gateway-request.ts';
 import type { Tiers } from '../../route/route.ts';
-import type { RequestRun } from '../../run.ts';
+import type { Output } from '../output.ts';
 import { rememberFailure } from '../../retry/record-failure.ts';
 
 /** The text that goes down while it may have to go on elsewhere. One for each request whose policy wants it. */
 export class Continuation {
-  readonly #run: RequestRun;
+  readonly #output: Output;
   readonly #original: GatewayRequest;
   readonly #tiers: Tiers;
   readonly delivered = new DeliveredText();
@@ -33,47 +33,47 @@ export class Continuation {
   #error: BreakwaterError | null = null;
   #refusals = '';
 
-  private constructor(run: RequestRun, tiers: Tiers) {
-    this.#run = run;
-    this.#original = run.request;
+  private constructor(output: Output, tiers: Tiers) {
+    this.#output = output;
+    this.#original = output.active.request;
     this.#tiers = tiers;
   }
 
   /** Null: this answer is not to be continued, whatever happens to it. */
-  static for(run: RequestRun, attempt: Attempt): Continuation | null {
-    const { facts, fallback, dialect } = run.request;
+  static for(output: Output, attempt: Attempt): Continuation | null {
+    const { facts, fallback, dialect } = output.active.request;
     if (dialect.name !== 'openai-chat') return null;
     if (attempt.options.target.policy.stream.recover !== 'continue' || facts.operation !== 'chat' || !facts.stream) return null;
-    const tiers = run.route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
+    const tiers = output.active.route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
     if (tiers.length === 0) return null;
     // Now, and not when a stream has broken off and its caller waits.
     loadLanguageScores().catch(() => {});
-    return new Continuation(run, tiers);
+    return new Continuation(output, tiers);
   }
 
   /** An attempt whose text has gone down broke off; true: somebody else is asked to go on. */
   tryBreak(attempt: Attempt, failure: Failure, judgement: Judgement, error: BreakwaterError): boolean {
-    const run = this.#run;
-    if (run.broken !== null) return this.#failBeforeJoin(attempt, failure, judgement);
-    if (judgement.verdict === 'reject' || judgement.liesInRequest || run.attemptsLeft <= 0 || run.isOver) return false;
+    const output = this.#output;
+    if (output.retry.broken !== null) return this.#failBeforeJoin(attempt, failure, judgement);
+    if (judgement.verdict === 'reject' || judgement.liesInRequest || output.retry.attemptsLeft <= 0 || output.active.isOver) return false;
     const request = this.#nextRequest();
     if (request === null) return false;
-    const { tiers } = capableOf(request, run.route, this.#tiers);
+    const { tiers } = capableOf(request, output.active.route, this.#tiers);
     if (tiers.length === 0) return false;
-    rememberFailure(run, attempt, failure, judgement);
-    run.broken = attempt;
+    rememberFailure(output.retry, attempt, failure, judgement);
+    output.retry.broken = attempt;
     this.#error = error;
     this.#refusals = '';
-    run.request = request;
-    run.tiers = tiers;
-    run.mendedFor = null; // it may be a target that does not continue
-    run.deadline = run.engine.clock.now() + attempt.idleMs;
-    run.tell(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
+    output.active.request = request;
+    output.retry.tiers = tiers;
+    output.retry.repairedFor = null; // it may be a target that does not continue
+    output.active.deadline = output.active.engine.clock.now() + attempt.idleMs;
+    output.active.log(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
     return true;
   }
 
   #failBeforeJoin(attempt: Attempt, failure: Failure, judgement: Judgement): true {
-    rememberFailure(this.#run, attempt, failure, judgement);
+    rememberFailure(this.#output.retry, attempt, failure, judgement);
     this.noteFailure(attempt, `did not go on: ${failure.message}`);
     if (judgement.verdict === 'reject') this.giveUp();
     return true;
@@ -87,26 +87,26 @@ export class Continuation {
   noteRefusal(attempt: Attempt, why: SpliceRefusal): void {
     this.noteFailure(attempt, REFUSALS[why]);
     const { name } = attempt.options.target.state;
-    for (const other of this.#tiers.flat()) if (other.state.name === name) this.#run.tried.markDead(other);
-    this.#run.tell(`does not continue the answer: it ${REFUSALS[why]}`, attempt.options.target);
+    for (const other of this.#tiers.flat()) if (other.state.name === name) this.#output.retry.tried.markDead(other);
+    this.#output.active.log(`does not continue the answer: it ${REFUSALS[why]}`, attempt.options.target);
   }
 
   /** The text of the attempt under way has begun to go down. */
   join(attempt: Attempt): void {
-    const run = this.#run;
-    run.broken = null;
-    run.tell(`continues the answer from character ${this.delivered.text.length} on`, attempt.options.target);
+    const output = this.#output;
+    output.retry.broken = null;
+    output.active.log(`continues the answer from character ${this.delivered.text.length} on`, attempt.options.target);
   }
 
   /** Nobody goes on: the caller is told what broke. */
   giveUp(): void {
-    const run = this.#run;
-    const { broken } = run;
-    run.broken = null;
+    const output = this.#output;
+    const { broken } = output.retry;
+    output.retry.broken = null;
     if (broken === null || this.#error === null) return;
     const error = new BreakwaterError(this.#error.code, `${this.#error.message}${this.#refusals}`);
-    run.downstream.fail(error);
-    run.breakOff('interrupted', broken.status, error.code, broken);
+    output.downstream.fail(error);
+    output.breakOff('interrupted', broken.status, error.code, broken);
   }
 
   #nextRequest(): GatewayRequest | null {

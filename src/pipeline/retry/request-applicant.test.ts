@@ -8,14 +8,14 @@ import { SilenceRecord } from '../../policy/latency/silence.ts';
 import { Scheduler } from '../../policy/scheduler/scheduler.ts';
 import { InputEstimate, OutputEstimate } from '../../policy/token-estimate.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
-import { Admission } from './admission.ts';
-import type { AdmissionResult, RouteApplicant } from './admission.ts';
+import { Admission } from '../admission/admission.ts';
+import type { AdmissionResult, RouteApplicant } from '../admission/admission.ts';
 import type { Engine } from '../request/engine.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import { ask } from './request-applicant.ts';
+import { RetryState } from './retry-state.ts';
 import type { Route, RouteTarget } from '../route/route.ts';
-import { RequestRun } from '../run.ts';
-import type { AnswerSink } from '../request/response-sink.ts';
+import { ActiveRequest } from '../active/active-request.ts';
 
 /** One place at one target, and requests that want it. */
 function world() {
@@ -73,46 +73,47 @@ function world() {
       path: '/chat/completions',
       body: { bytes: new Uint8Array() },
     };
-    const run = new RequestRun(engine, request as unknown as GatewayRequest, route, {} as AnswerSink);
-    runs[id] = run;
-    note(id, await ask(run, run.tiers, clock.now() + maxWaitMs));
+    const active = new ActiveRequest(engine, request as unknown as GatewayRequest, route);
+    requests[id] = active;
+    const retry = new RetryState(active, null);
+    note(id, await ask(retry, retry.tiers, clock.now() + maxWaitMs));
   };
-  const runs: Record<string, RequestRun> = {};
+  const requests: Record<string, ActiveRequest> = {};
   const next = async (): Promise<void> => {
     if (running?.kind === 'start') admission.cancel(running.permit);
     await clock.advanceAsync(0);
   };
-  return { clock, scheduler, request, next, runs, started, told };
+  return { clock, scheduler, request, next, requests, started, told };
 }
 
 test('a request that waits goes where its better reader would stand', async () => {
-  const { scheduler, request, next, runs, started } = world();
+  const { scheduler, request, next, requests, started } = world();
   for (const [id, priority] of [
     ['first', 'normal'],
     ['normal', 'normal'],
     ['low', 'low'],
   ] as const)
     void request(id, priority, 60_000);
-  runs['low']!.raise({ priority: 'high', deadline: 60_000 });
+  requests['low']!.raise({ priority: 'high', deadline: 60_000 });
   assert.deepEqual([scheduler.waiting('high'), scheduler.waiting('low')], [1, 0]);
   for (let i = 0; i < 3; i++) await next();
   assert.deepEqual(started, ['first', 'low', 'normal']);
 });
 
 test('it is due by the sooner of both deadlines, and waits until the later', async () => {
-  const { clock, request, next, runs, started, told } = world();
+  const { clock, request, next, requests, started, told } = world();
   for (const [id, deadline] of [
     ['first', 60_000],
     ['middle', 40_000],
     ['raised', 50_000],
   ] as const)
     void request(id, 'normal', deadline);
-  runs['raised']!.raise({ priority: 'low', deadline: 20_000 });
+  requests['raised']!.raise({ priority: 'low', deadline: 20_000 });
   await next();
   await next();
   assert.deepEqual(started, ['first', 'raised']);
   void request('brief', 'normal', 45_000);
-  runs['brief']!.raise({ priority: 'normal', deadline: 90_000 });
+  requests['brief']!.raise({ priority: 'normal', deadline: 90_000 });
   await clock.advanceAsync(50_000);
   assert.deepEqual(told, { first: 'start', raised: 'start', middle: 'refuse' });
   await next();
@@ -120,10 +121,10 @@ test('it is due by the sooner of both deadlines, and waits until the later', asy
 });
 
 test('what starts, or has left, is not moved', async () => {
-  const { scheduler, request, runs } = world();
+  const { scheduler, request, requests } = world();
   void request('first', 'normal', 60_000);
   void request('gone', 'normal', 60_000);
-  runs['gone']!.wake!();
-  for (const id of ['first', 'gone']) runs[id]!.raise({ priority: 'high', deadline: 70_000 });
+  requests['gone']!.wake!();
+  for (const id of ['first', 'gone']) requests[id]!.raise({ priority: 'high', deadline: 70_000 });
   assert.equal(scheduler.length, 0);
 });

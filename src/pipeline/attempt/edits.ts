@@ -7,7 +7,7 @@ import type { Repair } from '../../policy/repair/repair.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import { isBound } from '../opaque/pieces.ts';
 import type { BodyCut } from '../opaque/pieces.ts';
-import { isConverted, sentBody } from './sent-body.ts';
+import { isConverted, sentBody } from '../conversion/sent-body.ts';
 import type { RouteTarget } from '../route/route.ts';
 
 /** The two names of a chat request's output limit. A target that refuses one is given the other: the limit has to hold. */

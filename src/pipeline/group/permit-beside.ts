@@ -5,11 +5,11 @@ import type { RaceCause } from '../../core/events.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Need } from '../../core/resource.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
-import type { Admitted } from './admission.ts';
-import { RunApplicant } from './request-applicant.ts';
+import type { Admitted } from '../admission/admission.ts';
+import { RunApplicant } from '../retry/request-applicant.ts';
 import { isStandInFor } from '../route/route.ts';
 import type { RouteTarget } from '../route/route.ts';
-import type { RequestRun } from '../run.ts';
+import type { RetryState } from '../retry/retry-state.ts';
 
 type Fits = (target: RouteTarget, beside: RouteTarget) => boolean;
 
@@ -35,12 +35,12 @@ const PLACES: Readonly<Record<Wanted, readonly Fits[]>> = {
 };
 
 /** A permit for an attempt beside the one on `beside`, if one is to be had at once; null: there is none. */
-export function permitBeside(run: RequestRun, beside: RouteTarget, wanted: Wanted): Admitted | null {
-  const { admission, clock } = run.engine;
+export function permitBeside(retry: RetryState, beside: RouteTarget, wanted: Wanted): Admitted | null {
+  const { admission, clock } = retry.active.engine;
   for (const fits of PLACES[wanted]) {
-    if (!run.tiers.some((tier) => tier.some((target) => fits(target, beside)))) continue;
+    if (!retry.tiers.some((tier) => tier.some((target) => fits(target, beside)))) continue;
     const isSpare = wanted === 'hedge' || wanted === 'probe';
-    const decision = admission.submit(new BesideApplicant(run, beside, fits, isSpare, clock.now()));
+    const decision = admission.submit(new BesideApplicant(retry, beside, fits, isSpare, clock.now()));
     assert(decision.kind !== 'wait', 'who has no time to wait is not let wait');
     if (decision.kind === 'start') return decision;
   }
@@ -53,29 +53,29 @@ export function permitBeside(run: RequestRun, beside: RouteTarget, wanted: Wante
  */
 class BesideApplicant extends RunApplicant {
   override readonly class: SchedulingClass;
-  readonly #run: RequestRun;
+  readonly #retry: RetryState;
   readonly #beside: RouteTarget;
   readonly #fits: Fits;
   /** It is worth a place only where another one stays free. */
   readonly #isSpare: boolean;
   readonly #now: Instant;
 
-  constructor(run: RequestRun, beside: RouteTarget, fits: Fits, isSpare: boolean, now: Instant) {
-    super(run, run.tiers, now);
-    this.#run = run;
+  constructor(retry: RetryState, beside: RouteTarget, fits: Fits, isSpare: boolean, now: Instant) {
+    super(retry, retry.tiers, now);
+    this.#retry = retry;
     this.#beside = beside;
     this.#fits = fits;
     this.#isSpare = isSpare;
-    this.class = isSpare ? 'job' : run.priority;
+    this.class = isSpare ? 'job' : retry.active.priority;
     this.#now = now;
   }
 
   override notBefore(target: RouteTarget): Instant {
-    const { tried } = this.#run;
+    const { tried } = this.#retry;
     const { breaker, credential } = target.state;
     if (!this.#fits(target, this.#beside) || tried.isDead(target)) return Infinity;
     if (target !== this.#beside && tried.isAsked(target)) return Infinity;
-    if (this.#now > this.#run.latestStartOn(target)) return Infinity;
+    if (this.#now > this.#retry.latestStartOn(target)) return Infinity;
     // What is in doubt is tried by who has nothing better.
     if (breaker.state !== 'closed' || breaker.isRamping || credential.bench.isInDoubt) return Infinity;
     if (!this.#isSpare) return -Infinity;

@@ -1,0 +1,6 @@
+import type { DeliveryEngine } from './delivery/output.ts';
+import type { QualityEngine } from './quality/judge-response.ts';
+import type { SharingEngine } from './sharing/share.ts';
+
+/** What all requests of one gateway share. */
+export interface PipelineEngine extends SharingEngine, QualityEngine, DeliveryEngine {}

@@ -1,0 +1,44 @@
+import type { Failure } from '../../core/facts.ts';
+import type { Shortfall } from '../../core/quality.ts';
+import type { Judgement } from '../../policy/verdict.ts';
+import type { ActiveRequest } from '../active/active-request.ts';
+import type { Attempt } from '../attempt/attempt.ts';
+import { learnMakers } from './learn-makers.ts';
+
+/** Emits the end of an attempt: verdict, usage and cost. */
+export function emitAttemptEnd(
+  active: ActiveRequest,
+  attempt: Attempt,
+  verdict: Judgement['verdict'] | 'success' | 'cancelled',
+  reason: Judgement['reason'] | null,
+  failure: Failure | null,
+  quality: Shortfall | null = null,
+): void {
+  const at = active.engine.clock.now();
+  const { number, target } = attempt.options;
+  attempt.isEndEmitted = true;
+  learnMakers(active.engine, attempt);
+  const { usage } = attempt.facts;
+  const cost = active.spending.add(target, usage);
+  active.engine.events.emit({
+    type: 'attempt_end',
+    requestId: active.request.id,
+    at,
+    attempt: number,
+    target: target.state.name,
+    provider: target.state.provider,
+    credential: target.state.credential.number,
+    durationMs: at - attempt.startedAt,
+    firstContentMs: attempt.silentMs,
+    verdict,
+    reason,
+    status: failure?.status ?? (attempt.status === 0 ? null : attempt.status),
+    failure: failure?.kind ?? null,
+    quality,
+    phase: failure?.phase ?? null,
+    message: failure?.message ?? null,
+    usage,
+    ...(cost === null ? {} : { costUsd: cost }),
+    upstreamRequestId: attempt.upstreamId,
+  });
+}
