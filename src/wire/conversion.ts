@@ -6,12 +6,13 @@ import { mayBeEmpty } from '../core/finish-reason.ts';
 import { asBuffer } from './bytes.ts';
 import { CODECS } from './codecs.ts';
 import type { TargetAbilities } from './conversion-loss.ts';
-import { ConvertedStreamReader, convertResponse, nothingLeft } from './converted-response.ts';
+import { ConvertedStreamReader, convertResponse, nothingLeft, tooLarge } from './converted-response.ts';
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
 import { scanObject } from './json-scan.ts';
 import type { Fields } from './loose-values.ts';
 import type { DialectName, ModelTool, WriteOptions } from './model.ts';
 import type { RequestBody } from './request-body.ts';
+import { isConvertible } from './whole-bounds.ts';
 
 /** What a target speaks, and what is known of its model. */
 export interface TargetWire {
@@ -107,6 +108,7 @@ export class ResponseConversion {
       const kept = read.failure.kind === 'empty' ? read.failure.body : null;
       return kept === null ? read : { ...read, converted: this.#convert(kept).body };
     }
+    if (!isConvertible(body)) return { ok: false, failure: tooLarge('answer'), usage: read.facts.usage };
     const converted = this.#convert(read.converted ?? body);
     const { finishReason, usage } = read.facts;
     if (read.facts.hasContent && !converted.hasContent && !mayBeEmpty(finishReason, usage)) {

@@ -9,6 +9,7 @@ import type { EventFilter } from './custom-tools.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
 import type { DialectName, ModelEvent, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
 import type { StreamPush, StreamReader } from './dialect.ts';
+import { isConvertible } from './whole-bounds.ts';
 
 const NO_PIECES: readonly Uint8Array[] = [];
 
@@ -50,6 +51,9 @@ export class ConvertedStreamReader implements StreamReader {
   }
 
   #convert(push: StreamPush): StreamPush {
+    if (!push.pieces.every(isConvertible)) {
+      return { pieces: NO_PIECES, hasContent: false, done: false, failure: tooLarge(this.facts.hasContent ? 'answer' : 'first_content') };
+    }
     let text = '';
     let hasContent = false;
     const events = this.#parser.parse(push.pieces);
@@ -94,6 +98,11 @@ export class ConvertedStreamReader implements StreamReader {
 /** Not an empty response of the provider, which is given to the caller if there is no better one. */
 export function nothingLeft(phase: Phase): Failure {
   return createFailure('empty', phase, "nothing in the response has a place in the caller's protocol");
+}
+
+/** It would block the event loop for too long. */
+export function tooLarge(phase: Phase): Failure {
+  return createFailure('malformed', phase, "the response holds too many values to be converted to the caller's protocol");
 }
 
 function isContent(event: ModelEvent): boolean {

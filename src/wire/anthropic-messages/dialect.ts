@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
+import { canBeInForm } from '../whole-bounds.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
 import { encodeComment } from '../sse/comment.ts';
@@ -15,7 +16,7 @@ import { createMessagesStreamParser } from './parse-stream.ts';
 import { readMessageResponse } from './read-response.ts';
 import { createMessagesStreamReader } from './stream-reader.ts';
 import {
-  canBeInForm, isUnfinished, messageChoices, messageInForm, MessageStreamFold, messageToStream, streamToMessage, withMessageTexts,
+  isUnfinished, messageChoices, messageInForm, MessageStreamFold, messageToStream, streamToMessage, withMessageTexts,
 } from './whole-message.ts'; // prettier-ignore
 
 /** Members that do not change what is answered. */

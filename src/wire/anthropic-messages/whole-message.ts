@@ -4,28 +4,18 @@ import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
-import { commasIn } from '../json-outline.ts';
 import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { SseFramer } from '../sse/sse-framer.ts';
+import { FoldBudget, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
 import { writeJson } from '../write-json.ts';
 import { finishClassOf } from './parse-stream.ts';
 import { MessageFold } from './message-fold.ts';
 
-/** A larger response is judged by its outline. */
-const PARSED_BYTES_MAX = 256 * 1024;
-/** A larger response, or one of more values, is given in its own form only: a conversion takes one turn of the event loop. */
-const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
-const CONVERTED_VALUES_MAX = 200_000;
-/** Values in one event, and in all that are folded. */
-const EVENT_VALUES_MAX = 100_000;
-const VALUES_MAX = 2_000_000;
-
 /** The one choice of a message. */
 export function messageChoices(body: Uint8Array, outline: JsonOutline | null = null): AnswerChoice[] {
-  const value = body.byteLength > PARSED_BYTES_MAX && outline !== null ? outline.parse() : parse(body);
+  const value = body.byteLength > SMALL_BYTES_MAX && outline !== null ? outline.parse() : parse(body);
   const message = isRecord(value) ? value : {};
   const blocks = recordsIn(message['content']);
   const join = (type: string, read: (block: Fields) => string): string =>
@@ -120,14 +110,12 @@ export function streamToMessage(events: Uint8Array): Uint8Array {
 
 export class MessageStreamFold implements StreamFold {
   readonly #fold = new MessageFold();
-  #values = 0;
+  readonly #budget = new FoldBudget();
   isTooLarge = false;
 
   push(events: Uint8Array): void {
-    for (const data of dataOf(events)) {
-      const values = commasIn(data, EVENT_VALUES_MAX);
-      this.#values += values;
-      this.isTooLarge ||= values >= EVENT_VALUES_MAX || this.#values > VALUES_MAX;
+    for (const data of objectsIn(events)) {
+      this.isTooLarge ||= !this.#budget.allows(data);
       if (this.isTooLarge) return;
       const event = parseExact(data);
       if (isRecord(event)) this.#fold.add(event);
@@ -137,12 +125,6 @@ export class MessageStreamFold implements StreamFold {
   finish(): Uint8Array {
     return Buffer.from(writeJson(this.#fold.finish()));
   }
-}
-
-/** True if `messageInForm` may be called. */
-export function canBeInForm({ body, isStream }: WholeResponse, wanted: WantedForm): boolean {
-  if (isStream === wanted.stream || body.byteLength <= PARSED_BYTES_MAX) return true;
-  return body.byteLength <= CONVERTED_BYTES_MAX && commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
 }
 
 export function messageInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
@@ -159,15 +141,6 @@ export function isUnfinished(body: Uint8Array): boolean {
     if (finish === 'length' || finish === 'content_filter') return true;
   }
   return false;
-}
-
-function* dataOf(events: Uint8Array): Generator<string> {
-  const framer = new SseFramer(events.byteLength + 1);
-  framer.push(events);
-  while (framer.next()) {
-    const data = framer.readData();
-    if (data !== null && data.trimStart().startsWith('{')) yield data;
-  }
 }
 
 function eventText(event: Fields & { readonly type: string }): string {

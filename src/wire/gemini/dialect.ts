@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { Dialect } from '../dialect.ts';
+import { canBeInForm } from '../whole-bounds.ts';
 import { encodePieces } from '../edit-request.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
 import { identityParts } from '../request-identity.ts';
@@ -11,7 +12,7 @@ import { createGeminiStreamParser } from './parse-response.ts';
 import { readGeminiResponse } from './read-response.ts';
 import { createGeminiStreamReader } from './stream-reader.ts';
 import {
-  canBeInForm, geminiChoices, geminiInForm, GeminiStreamFold, geminiToStream, isUnfinished, streamToGemini, withGeminiTexts,
+  geminiChoices, geminiInForm, GeminiStreamFold, geminiToStream, isUnfinished, streamToGemini, withGeminiTexts,
 } from './whole-response.ts'; // prettier-ignore
 
 /** Members that do not change what is answered. */

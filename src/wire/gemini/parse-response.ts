@@ -35,8 +35,13 @@ export function createGeminiStreamParser(): StreamParser {
 /** A whole response, or the list of them that a stream without `alt=sse` is; it has been read as one before. */
 export function parseGeminiResponse(body: Uint8Array): ModelResponse {
   const value = parseExact(asBuffer(body).toString('utf8', byteOrderMarkLength(body)));
+  return modelOf(Array.isArray(value) ? recordsIn(value) : [value as Fields]);
+}
+
+/** The chunks of one response. */
+export function modelOf(chunks: readonly Fields[]): ModelResponse {
   const parser = new ResponseParser();
-  for (const chunk of Array.isArray(value) ? recordsIn(value) : [value as Fields]) parser.read(chunk);
+  for (const chunk of chunks) parser.read(chunk);
   return foldEvents([...parser.take(), ...parser.end()]);
 }
 

@@ -4,25 +4,20 @@ import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
-import { commasIn } from '../json-outline.ts';
+import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { choicesOf } from '../model-choices.ts';
-import { SseFramer } from '../sse/sse-framer.ts';
+import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
 import { writeJson } from '../write-json.ts';
 import { finishOf, isBlocked, partsOf } from './outcome.ts';
-import { parseGeminiResponse } from './parse-response.ts';
+import { modelOf, parseGeminiResponse } from './parse-response.ts';
 
-/** A larger response, or one of more values, is given in its own form only: a conversion takes one turn of the event loop. */
-const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
-const CONVERTED_VALUES_MAX = 200_000;
-/** Values in one event, and in all that are folded. */
-const EVENT_VALUES_MAX = 100_000;
-const VALUES_MAX = 2_000_000;
-
-export function geminiChoices(body: Uint8Array): AnswerChoice[] {
-  return choicesOf(parseGeminiResponse(body));
+export function geminiChoices(body: Uint8Array, outline: JsonOutline | null = null): AnswerChoice[] {
+  if (body.byteLength <= SMALL_BYTES_MAX || outline === null) return choicesOf(parseGeminiResponse(body));
+  const value = outline.parse();
+  return choicesOf(modelOf(Array.isArray(value) ? recordsIn(value) : isRecord(value) ? [value] : []));
 }
 
 /** The first text part of each candidate gets the text; the others, which were judged as a part of it, go. */
@@ -64,18 +59,12 @@ export function streamToGemini(events: Uint8Array): Uint8Array {
 
 export class GeminiStreamFold implements StreamFold {
   readonly #chunks: Fields[] = [];
-  #values = 0;
+  readonly #budget = new FoldBudget();
   isTooLarge = false;
 
   push(events: Uint8Array): void {
-    const framer = new SseFramer(events.byteLength + 1);
-    framer.push(events);
-    while (framer.next()) {
-      const data = framer.readData();
-      if (data === null || !data.trimStart().startsWith('{')) continue;
-      const values = commasIn(data, EVENT_VALUES_MAX);
-      this.#values += values;
-      this.isTooLarge ||= values >= EVENT_VALUES_MAX || this.#values > VALUES_MAX;
+    for (const data of objectsIn(events)) {
+      this.isTooLarge ||= !this.#budget.allows(data);
       if (this.isTooLarge) return;
       const chunk = parseExact(data);
       if (isRecord(chunk)) this.#chunks.push(chunk);
@@ -126,18 +115,14 @@ function isPlainText(part: Fields): boolean {
   return typeof part['text'] === 'string' && part['thoughtSignature'] === undefined;
 }
 
-/** True if `geminiInForm` may be called. */
-export function canBeInForm({ body, isStream }: WholeResponse, wanted: WantedForm): boolean {
-  if (isStream === wanted.stream) return true;
-  return body.byteLength <= CONVERTED_BYTES_MAX && commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
-}
-
 export function geminiInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
   if (isStream === wanted.stream) return body;
   return wanted.stream ? geminiToStream(body) : streamToGemini(body);
 }
 
+/** True if a candidate was cut off or filtered, or the response is too large to tell. */
 export function isUnfinished(body: Uint8Array): boolean {
+  if (!isConvertible(body)) return true;
   const text = asBuffer(body).toString('utf8', byteOrderMarkLength(body)).trimStart();
   const chunks = text.startsWith('{') || text.startsWith('[') ? parse(body) : parse(streamToGemini(body));
   if (chunks.some(isBlocked)) return true;

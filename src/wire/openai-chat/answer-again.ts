@@ -3,27 +3,19 @@ import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import { asBuffer } from '../bytes.ts';
 import type { WantedForm, WholeResponse } from '../dialect.ts';
-import { commasIn } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
+import { fitsForm } from '../whole-bounds.ts';
 import { writeJson } from '../write-json.ts';
 import { answerAsStream } from './answer-as-stream.ts';
 import { streamAsAnswer } from './stream-as-answer.ts';
 import { TERMINATOR } from './terminator.ts';
 
-/** A larger answer, or one of more values, is given in the form that it has only: converting it is work of one turn of the event loop. */
-const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
-const CONVERTED_VALUES_MAX = 200_000;
-
 /** True if `inForm` may be called. */
 export function canBeInForm(answer: WholeResponse, wanted: WantedForm): boolean {
-  const { body, isStream, tellsUsage } = answer;
-  if (isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage)) return true;
-  if (body.byteLength <= SMALL_BYTES) return true;
-  return body.byteLength <= CONVERTED_BYTES_MAX && commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
+  const { isStream, tellsUsage } = answer;
+  return fitsForm(answer, isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage));
 }
-
-const SMALL_BYTES = 256 * 1024;
 
 /** The same answer in the wanted form; the same bytes where that is the form they have. */
 export function inForm(answer: WholeResponse, wanted: WantedForm): Uint8Array {

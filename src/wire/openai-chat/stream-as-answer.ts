@@ -3,10 +3,9 @@
  * joined as the official clients join them, everything else kept as it came last.
  */
 import { Buffer } from 'node:buffer';
-import { commasIn } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { isFilledCall } from './called-tool.ts';
-import { SseFramer } from '../sse/sse-framer.ts';
+import { FoldBudget, objectsIn } from '../whole-bounds.ts';
 import { writeJson } from '../write-json.ts';
 
 type Fields = Record<string, unknown>;
@@ -31,21 +30,16 @@ export function streamAsAnswer(events: Uint8Array): Uint8Array {
 /** The same, given the events as they come. */
 export class StreamFold {
   readonly #fold = new AnswerFold();
-  #values = 0;
+  readonly #budget = new FoldBudget();
   /** It holds more than is made one answer: what was folded is not all of it. */
   isTooLarge = false;
 
   /** `events`: whole ones. */
   push(events: Uint8Array): void {
-    const framer = new SseFramer(events.byteLength + 1);
-    framer.push(events);
-    while (!this.isTooLarge && framer.next()) {
-      const data = framer.readData();
-      if (data === null || !data.trimStart().startsWith('{')) continue;
-      const values = commasIn(data, EVENT_VALUES_MAX);
-      this.#values += values;
-      this.isTooLarge = values >= EVENT_VALUES_MAX || this.#values > VALUES_MAX;
-      const chunk: unknown = this.isTooLarge ? null : JSON.parse(data);
+    for (const data of objectsIn(events)) {
+      this.isTooLarge ||= !this.#budget.allows(data);
+      if (this.isTooLarge) return;
+      const chunk: unknown = JSON.parse(data);
       if (isRecord(chunk)) this.#fold.add(chunk);
     }
   }
@@ -54,10 +48,6 @@ export class StreamFold {
     return Buffer.from(writeJson(this.#fold.finish()));
   }
 }
-
-/** Values in one event, and in all that are made one answer. */
-const EVENT_VALUES_MAX = 100_000;
-const VALUES_MAX = 2_000_000;
 
 class AnswerFold {
   readonly #head: Fields = fields();

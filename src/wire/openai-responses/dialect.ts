@@ -1,5 +1,6 @@
 import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
+import { canBeInForm } from '../whole-bounds.ts';
 import { encodePieces } from '../edit-request.ts';
 import { encodeErrorBody, fromForeign } from '../openai-error.ts';
 import { ParsedOpening } from '../parsed-opening.ts';
@@ -13,7 +14,7 @@ import { createResponsesStreamParser } from './parse-response.ts';
 import { readResponsesResponse } from './read-response.ts';
 import { createResponsesStreamReader } from './stream-reader.ts';
 import {
-  canBeInForm, isUnfinished, responseChoices, responseInForm, ResponseStreamFold, responseToStream, streamToResponse, withResponseTexts,
+  isUnfinished, responseChoices, responseInForm, ResponseStreamFold, responseToStream, streamToResponse, withResponseTexts,
 } from './whole-response.ts'; // prettier-ignore
 
 /** Members that do not change what is answered. */

@@ -18,7 +18,10 @@ export function createResponsesStreamParser(): StreamParser {
 
 /** A whole response, which has been read as one before. */
 export function parseResponse(body: Uint8Array): ModelResponse {
-  const response = JSON.parse(asBuffer(body).toString('utf8', byteOrderMarkLength(body))) as Fields;
+  return modelOf(JSON.parse(asBuffer(body).toString('utf8', byteOrderMarkLength(body))) as Fields);
+}
+
+export function modelOf(response: Fields): ModelResponse {
   const parser = new OutputParser();
   parser.start(response);
   for (const [index, item] of recordsIn(response['output']).entries()) parser.itemDone(index, item);

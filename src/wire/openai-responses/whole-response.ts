@@ -4,25 +4,20 @@ import type { AnswerChoice } from '../../core/quality.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { StreamFold, WantedForm, WholeResponse } from '../dialect.ts';
 import { parseExact } from '../json-exact.ts';
-import { commasIn } from '../json-outline.ts';
+import type { JsonOutline } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { recordsIn, textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { choicesOf } from '../model-choices.ts';
-import { SseFramer } from '../sse/sse-framer.ts';
+import { FoldBudget, isConvertible, objectsIn, SMALL_BYTES_MAX } from '../whole-bounds.ts';
 import { writeJson } from '../write-json.ts';
 import { finishOf } from './outcome.ts';
-import { parseResponse } from './parse-response.ts';
+import { modelOf, parseResponse } from './parse-response.ts';
 
-/** A larger response, or one of more values, is given in its own form only: a conversion takes one turn of the event loop. */
-const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
-const CONVERTED_VALUES_MAX = 200_000;
-/** Values in one event, and in all that are folded. */
-const EVENT_VALUES_MAX = 100_000;
-const VALUES_MAX = 2_000_000;
-
-export function responseChoices(body: Uint8Array): AnswerChoice[] {
-  return choicesOf(parseResponse(body));
+export function responseChoices(body: Uint8Array, outline: JsonOutline | null = null): AnswerChoice[] {
+  if (body.byteLength <= SMALL_BYTES_MAX || outline === null) return choicesOf(parseResponse(body));
+  const value = outline.parse();
+  return choicesOf(modelOf(isRecord(value) ? value : {}));
 }
 
 /** The first text part gets the text; the others, which were judged as a part of it, go. */
@@ -118,14 +113,12 @@ export function streamToResponse(events: Uint8Array): Uint8Array {
 export class ResponseStreamFold implements StreamFold {
   readonly #items: Fields[] = [];
   #response: Fields = {};
-  #values = 0;
+  readonly #budget = new FoldBudget();
   isTooLarge = false;
 
   push(events: Uint8Array): void {
-    for (const data of dataOf(events)) {
-      const values = commasIn(data, EVENT_VALUES_MAX);
-      this.#values += values;
-      this.isTooLarge ||= values >= EVENT_VALUES_MAX || this.#values > VALUES_MAX;
+    for (const data of objectsIn(events)) {
+      this.isTooLarge ||= !this.#budget.allows(data);
       if (this.isTooLarge) return;
       this.#add(parseExact(data));
     }
@@ -144,31 +137,18 @@ export class ResponseStreamFold implements StreamFold {
   }
 }
 
-/** True if `responseInForm` may be called. */
-export function canBeInForm({ body, isStream }: WholeResponse, wanted: WantedForm): boolean {
-  if (isStream === wanted.stream) return true;
-  return body.byteLength <= CONVERTED_BYTES_MAX && commasIn(body, CONVERTED_VALUES_MAX) < CONVERTED_VALUES_MAX;
-}
-
 export function responseInForm({ body, isStream }: WholeResponse, wanted: WantedForm): Uint8Array {
   if (isStream === wanted.stream) return body;
   return wanted.stream ? responseToStream(body) : streamToResponse(body);
 }
 
+/** True if the response was cut off or filtered, or is too large to tell. */
 export function isUnfinished(body: Uint8Array): boolean {
+  if (!isConvertible(body)) return true;
   const text = asBuffer(body).toString('utf8', byteOrderMarkLength(body));
   const whole = text.trimStart().startsWith('{') ? body : streamToResponse(body);
   const finish = finishOf(parse(whole));
   return finish === 'length' || finish === 'content_filter' || finish === 'other';
-}
-
-function* dataOf(events: Uint8Array): Generator<string> {
-  const framer = new SseFramer(events.byteLength + 1);
-  framer.push(events);
-  while (framer.next()) {
-    const data = framer.readData();
-    if (data !== null && data.trimStart().startsWith('{')) yield data;
-  }
 }
 
 function eventText(event: Fields): string {
