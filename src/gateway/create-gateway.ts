@@ -107,7 +107,6 @@ class RunningGateway implements Gateway {
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: PipelineEngine;
   readonly #keyCheck: KeyCheck;
-  readonly #conversions = new LargeConversions();
   readonly #transport: LocalTransport;
   #config: Config;
   #routes: Routes;
@@ -149,6 +148,7 @@ class RunningGateway implements Gateway {
       admission,
       simulated: options.simulated ?? false,
       running: new RunningList(),
+      conversions: new LargeConversions(),
       stalled: new StalledReaders(clock, (resource) => admission.isWaitedFor(resource)),
       held: this.#held,
       makers: new MakerBook(),
@@ -194,7 +194,7 @@ class RunningGateway implements Gateway {
   async abandon(): Promise<void> {
     this.#keyCheck.close();
     await this.#engine.schemas.close();
-    await this.#conversions.close();
+    await this.#engine.conversions.close();
     await this.#transport.close();
     await this.#store.close();
   }
@@ -218,10 +218,8 @@ class RunningGateway implements Gateway {
     const holder = holderOf(request.client);
     const known = this.#routes.find(model, holder, this.#lists.known);
     const route = known ?? (await this.#findLater(model, holder));
-    const conversion = route === null ? null : this.#conversions.prepare(request, route);
-    if (conversion !== null) await conversion;
-    // Much may have happened while the providers were asked for their lists, or the request was converted.
-    if (known === null || conversion !== null) {
+    // Much may have happened while the providers were asked for their lists.
+    if (known === null) {
       if (this.#draining) return this.#refuse(request, sink, shuttingDown());
       if (request.caller.hasLeft) return sink.abort();
     }
@@ -346,7 +344,7 @@ class RunningGateway implements Gateway {
     this.#keyCheck.close();
     this.#saved.stop();
     await this.#engine.schemas.close();
-    await this.#conversions.close();
+    await this.#engine.conversions.close();
     await this.#transport.close();
     await this.#store.close();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });

@@ -1,6 +1,9 @@
+import type { LargeConversions } from './conversion/large-conversions.ts';
 import type { DeliveryEngine } from './delivery/output.ts';
 import type { QualityEngine } from './quality/judge-response.ts';
 import type { SharingEngine } from './sharing/share.ts';
 
 /** What all requests of one gateway share. */
-export interface PipelineEngine extends SharingEngine, QualityEngine, DeliveryEngine {}
+export interface PipelineEngine extends SharingEngine, QualityEngine, DeliveryEngine {
+  readonly conversions: LargeConversions;
+}

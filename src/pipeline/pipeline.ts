@@ -18,8 +18,11 @@ import { ActiveRequest } from './active/active-request.ts';
 import type { RunningAttempts } from './active/active-request.ts';
 import type { AdmissionResult, Admitted } from './admission/admission.ts';
 import type { Attempt } from './attempt/attempt.ts';
+import { speaks } from '../wire/conversion.ts';
+import { waitForWork } from './active/wait-for-work.ts';
 import { checkpoint } from './checkpoint.ts';
 import { incapableError } from './conversion/capability.ts';
+import type { Preparation } from './conversion/large-conversions.ts';
 import { continueAnswer } from './delivery/continuation/continue-response.ts';
 import { Downstream } from './delivery/downstream.ts';
 import { isOurOwnLimit, tellFailure } from './delivery/final-error.ts';
@@ -51,6 +54,8 @@ interface Execution {
   readonly active: ActiveRequest;
   readonly retry: RetryState;
   readonly output: Output;
+  /** Of a large request; null: none are needed. */
+  readonly conversions: Preparation | null;
 }
 
 export async function runRequest(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
@@ -70,6 +75,7 @@ export async function runRequest(engine: PipelineEngine, request: GatewayRequest
   } catch (error) {
     output.failInternal(error);
   } finally {
+    execution.conversions?.cancel();
     output.close();
   }
 }
@@ -81,20 +87,28 @@ function prepare(engine: PipelineEngine, request: GatewayRequest, route: Route, 
   const keepAliveMs = keepAliveMsOf(request, route.policy);
   const downstream =
     shared ?? new Downstream(sink, engine.clock, { dialect, requestId: id, program: program ?? null, keepAliveMs, owner: active });
-  return { engine, active, retry, output: new Output(engine, active, retry, downstream, shared) };
+  const conversions = engine.conversions.prepare(request, retry.tiers);
+  return { engine, active, retry, output: new Output(engine, active, retry, downstream, shared), conversions };
 }
 
 async function runAttempts(execution: Execution): Promise<void> {
   const { engine, active, retry, output } = execution;
-  const incapable = retry.leaveOutIncapable();
-  for (const { target, message } of incapable) active.note(`left out: ${message}`, target);
-  if (retry.tiers.length === 0) return output.fail(incapableError(active.route, incapable));
+  const { conversions } = execution;
+  if (conversions !== null && !speaksFirst(retry) && !(await isConverted(execution, conversions))) return;
+  retry.leaveOutIncapable();
+  if (retry.tiers.length === 0) return endIncapable(execution);
   for (;;) {
     let attempt: Attempt | null;
     if (active.group === null) {
+      if (conversions?.isDone === false && retry.attempts > 0 && !(await isConverted(execution, conversions))) return;
       const asked = askNext(retry);
       const admitted = admit(execution, asked instanceof Promise ? await asked : asked);
       if (admitted === null) return;
+      if (!speaks(active.request.dialect, admitted.target.state)) {
+        const found = await examine(execution, admitted);
+        if (found === 'ended') return;
+        if (found === 'incapable') continue;
+      }
       if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
       attempt = await send(output, admitted);
     } else {
@@ -126,6 +140,38 @@ async function runAttempts(execution: Execution): Promise<void> {
     keepEmpty(output, attempt, attempt.failure);
     if (isHopeless(execution)) return tellFailure(output);
   }
+}
+
+/** A target of the first tier needs no conversion. */
+function speaksFirst({ active, tiers }: RetryState): boolean {
+  return tiers[0]!.some(({ state }) => speaks(active.request.dialect, state));
+}
+
+/** Waits for the conversions of a large request; false: the request has ended. */
+async function isConverted({ engine, active, retry, output }: Execution, { done }: Preparation): Promise<boolean> {
+  const waited = await waitForWork(active, done, active.deadline - engine.clock.now());
+  if (waited.kind === 'late') output.fail(deadlineError(retry));
+  else if (active.isOver) endStopped(output);
+  else return true;
+  return false;
+}
+
+/** Whether a target that needs a conversion can carry the request; unless it can, the permit is given back. */
+async function examine(execution: Execution, { target, permit }: Admitted): Promise<'capable' | 'incapable' | 'ended'> {
+  const { engine, retry, conversions } = execution;
+  const isEnded = conversions?.isDone === false && !(await isConverted(execution, conversions));
+  if (!isEnded && retry.keepIfCapable(target)) return 'capable';
+  engine.admission.cancel(permit);
+  if (isEnded) return 'ended';
+  if (retry.tiers.length > 0) return 'incapable';
+  endIncapable(execution);
+  return 'ended';
+}
+
+/** No target is left that can carry the request. */
+function endIncapable({ active, retry, output }: Execution): void {
+  if (retry.attempts > 0) tellFailure(output);
+  else output.fail(incapableError(active.route, retry.incapable));
 }
 
 /** The deadline has passed, or no target would respond otherwise; of two attempts, the one that still runs may. */

@@ -62,6 +62,11 @@ export const convertRequest: RequestConverter = (from, body, stream, target) => 
   return converted;
 };
 
+/** True if `convertRequest` returns a conversion that was made before. */
+export function isConversionKnown(body: RequestBody, key: string): boolean {
+  return known.get(body)?.has(key) === true;
+}
+
 /** A conversion that was made elsewhere, of a request of this body. */
 export function rememberConversion(body: RequestBody, key: string, converted: ConvertedRequest): void {
   let made = known.get(body);

@@ -3,15 +3,23 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import { wholeAnswer, WIRES } from './dialect-wires.ts';
+import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { headStep, wholeAnswer, WIRES } from './dialect-wires.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 
 type Models = NonNullable<ConfigInput['models']>;
 
-function start(t: TestContext, models: Models, conversion?: 'strict' | 'drop'): Promise<VirtualWorld> {
+const DOWN: SimulatedAnswer = { steps: [headStep(false, 503), { do: 'send', bytes: '{"error":{"message":"down"}}' }] };
+
+function start(
+  t: TestContext,
+  models: Models,
+  conversion?: 'strict' | 'drop',
+  gpt: SimulatedAnswer = wholeAnswer(WIRES.openai, false),
+): Promise<VirtualWorld> {
   return startVirtualWorld(t, {
-    providers: { claude: () => wholeAnswer(WIRES.anthropic, false), gpt: () => wholeAnswer(WIRES.openai, false) },
+    providers: { claude: () => wholeAnswer(WIRES.anthropic, false), gpt: () => gpt },
     configured: {
       claude: { protocol: 'anthropic', baseUrl: 'http://claude', apiKey: 'sk-c' },
       gpt: { protocol: 'openai', baseUrl: 'http://gpt/v1', apiKey: 'sk-g' },
@@ -47,6 +55,13 @@ describe('policy.conversion', () => {
     assert.deepEqual([error.code, error.param], ['capability_unsupported', 'seed']);
     assert.match(error.message, /policy\.conversion is strict.*claude\/m/);
     assert.equal(world.upstream.calls.length, 0);
+  });
+
+  it('strict: a fallback that would not get a field is left out when its turn comes', async (t) => {
+    const world = await start(t, { fast: ['gpt/m', 'claude/m'] }, 'strict', DOWN);
+    const { status } = await world.answerTo({ seed: 7 });
+    assert.equal(status, 503);
+    assert.equal(world.callsTo('claude'), 0);
   });
 
   it('may be set for one model', async (t) => {

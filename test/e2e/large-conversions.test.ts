@@ -4,12 +4,13 @@ import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { systemClock } from '../../src/gateway/system-clock.ts';
 import { createSimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
-import type { SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedAnswer, SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
 import { askBy, CALLERS } from './dialect-callers.ts';
 import type { CallerName } from './dialect-callers.ts';
-import { TEXT, wholeAnswer, WIRES } from './dialect-wires.ts';
+import { headStep, TEXT, wholeAnswer, WIRES } from './dialect-wires.ts';
 import { startGateway } from './harness.ts';
 import type { TestGateway } from './harness.ts';
+import { eventually } from './world.ts';
 
 const IMAGE = 'iVBORw0K'.repeat(400_000);
 
@@ -72,3 +73,74 @@ for (const caller of CALLERS) {
     });
   });
 }
+
+const IMAGES = [{ role: 'user', content: [imageFor('openai'), { type: 'text', text: 'What is this?' }] }];
+const FAILS: SimulatedAnswer = { steps: [headStep(false, 503), { do: 'send', bytes: '{"error":{"message":"down"}}' }] };
+
+/** Targets of both dialects, the caller's first. */
+async function startBoth(t: TestContext, first: 'serves' | 'fails'): Promise<{ gateway: TestGateway; upstream: SimulatedUpstream }> {
+  const upstream = createSimulatedUpstream(systemClock, ({ request }) => {
+    if (request.origin === 'http://claude') return wholeAnswer(WIRES.anthropic, false);
+    return first === 'serves' ? wholeAnswer(WIRES.openai, false) : FAILS;
+  });
+  const gateway = await startGateway(
+    {
+      providers: {
+        gpt: { protocol: 'openai', baseUrl: 'http://gpt/v1', apiKey: 'sk-g' },
+        claude: { protocol: 'anthropic', baseUrl: 'http://claude', apiKey: 'sk-c' },
+      },
+      models: { fast: ['gpt/m', 'claude/m'] },
+      policy: { retry: { baseDelay: '1ms', maxDelay: '2ms' } },
+    },
+    { transport: upstream },
+  );
+  t.after(() => gateway.close());
+  return { gateway, upstream };
+}
+
+describe('a large request whose first target speaks its dialect', () => {
+  it('is sent without waiting for the conversion that a fallback would need', async (t) => {
+    const { gateway, upstream } = await startBoth(t, 'serves');
+    const heard = await askBy('openai', gateway.url, fetch, { stream: false, body: { messages: IMAGES } });
+    assert.equal(heard.text, TEXT);
+    assert.deepEqual(
+      upstream.calls.map(({ request }) => request.origin),
+      ['http://gpt'],
+    );
+  });
+
+  it('reaches a fallback of another dialect whole', async (t) => {
+    const { gateway, upstream } = await startBoth(t, 'fails');
+    const heard = await askBy('openai', gateway.url, fetch, { stream: false, body: { messages: IMAGES } });
+    assert.equal(heard.error, null, heard.raw);
+    const [sent] = upstream.calls.filter(({ request }) => request.origin === 'http://claude');
+    assert.ok(sent!.body.includes(IMAGE));
+  });
+
+  it('ends with the error of its first target where no fallback can carry it', async (t) => {
+    const { gateway, upstream } = await startBoth(t, 'fails');
+    const { error } = await askBy('openai', gateway.url, fetch, { stream: false, body: { messages: IMAGES, n: 2 } });
+    assert.equal(error?.status, 503);
+    assert.ok(upstream.calls.every(({ request }) => request.origin === 'http://gpt'));
+  });
+});
+
+describe('a caller who leaves while its large request is converted', () => {
+  it('causes no upstream call, and leaves nothing behind', async (t) => {
+    const { gateway, upstream } = await start(t, 'anthropic');
+    const leave = new AbortController();
+    const asked = gateway
+      .fetch('http://breakwater/v1/chat/completions', {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify({ model: 'fast', messages: IMAGES }),
+        signal: leave.signal,
+      })
+      .catch((error: unknown) => error);
+    await new Promise((resolve) => setImmediate(resolve));
+    leave.abort();
+    await asked;
+    await eventually(() => gateway.gateway.queue().inFlight === 0, 'the end of the request');
+    assert.equal(upstream.calls.length, 0);
+  });
+});

@@ -1,6 +1,7 @@
 /** Which targets can carry a request at all: those of other dialects have no place for some of what may be asked. */
 import { BreakwaterError } from '../../core/errors.ts';
-import { convertRequest, speaks } from '../../wire/conversion.ts';
+import { convertRequest, isConversionKnown, speaks } from '../../wire/conversion.ts';
+import { isLarge } from './large-conversions.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import { callerBody, isConverted } from './sent-body.ts';
 import type { Route, RouteTarget, Tiers } from '../route/route.ts';
@@ -20,19 +21,33 @@ export interface Capable {
 
 const NONE: readonly Incapable[] = [];
 
-/** Those of `tiers` that can carry the request. */
+/**
+ * Those of `tiers` that can carry the request. While a better tier holds a target that needs no conversion, a worse one is not examined:
+ * `whyIncapable` does so when it is chosen.
+ */
 export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): Capable {
   const areAllSpeaking = route.areAllSpeaking(request.dialect);
   if (areAllSpeaking && isModest(request)) return { tiers, incapable: NONE };
   const targets = tiers.flat();
-  const unable = areAllSpeaking ? [] : targets.flatMap((target) => whyIncapable(request, target) ?? []);
+  const unable = areAllSpeaking ? [] : firstTiers(request, tiers).flatMap((target) => whyIncapable(request, target) ?? []);
   const incapable = [...unable, ...unlikely(request, targets, unable)];
   if (incapable.length === 0) return { tiers, incapable };
+  const removed = incapable.map(({ target }) => target);
+  return { tiers: without(route, tiers, removed), incapable };
+}
+
+/** `tiers` without some targets. */
+export function without(route: Route, tiers: Tiers, removed: readonly RouteTarget[]): Tiers {
   const left = new Set(tiers.flat());
-  for (const { target } of incapable) left.delete(target);
+  for (const target of removed) left.delete(target);
   const all = route.tiers.flat();
-  const key = `capable ${[...left].map((target) => all.indexOf(target)).join()}`;
-  return { tiers: route.select(key, (target) => left.has(target)), incapable };
+  return route.select(`capable ${[...left].map((target) => all.indexOf(target)).join()}`, (target) => left.has(target));
+}
+
+/** The targets down to the first tier with one that needs no conversion. */
+function firstTiers({ dialect }: GatewayRequest, tiers: Tiers): readonly RouteTarget[] {
+  const last = tiers.findIndex((tier) => tier.some(({ state }) => speaks(dialect, state)));
+  return (last < 0 ? tiers : tiers.slice(0, last + 1)).flat();
 }
 
 /** A smaller prompt without tools fits everywhere. */
@@ -57,7 +72,16 @@ function unlikely({ facts }: GatewayRequest, targets: readonly RouteTarget[], un
   return unfit.length < left.length ? unfit : NONE;
 }
 
-function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable | null {
+/** True if the request can be sent to the target at once: it needs no conversion, or one that is small or made already. */
+export function isCarriedAtOnce(request: GatewayRequest, target: RouteTarget): boolean {
+  const { state } = target;
+  if (speaks(request.dialect, state)) return true;
+  const body = callerBody(request, state);
+  return (!isLarge(body) || isConversionKnown(body, state.wire.key)) && whyIncapable(request, target) === null;
+}
+
+/** Why the target can't carry the request; null: it can. */
+export function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable | null {
   const { wire, name } = target.state;
   if (speaks(request.dialect, target.state)) return null;
   if (!isConverted(request, target.state)) return { target, field: null, message: `${name} does not serve ${request.path}` };

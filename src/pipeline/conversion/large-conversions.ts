@@ -1,7 +1,7 @@
 /**
- * Large requests are converted in a thread of their own, one after the other: parsing and writing 16 MB takes half a second, in which the
- * event loop would serve no other caller. The engine then finds the conversion made. A request whose conversion fails there is converted
- * where it is used.
+ * Large requests are converted in a thread of their own: parsing and writing 16 MB takes half a second, in which the event loop would
+ * serve no other caller. One conversion runs at a time; clients take turns. `convertRequest` then returns the conversion made. A request
+ * whose conversion fails in the thread is converted where it is used.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
@@ -9,33 +9,77 @@ import { rememberConversion, speaks } from '../../wire/conversion.ts';
 import type { TargetWire } from '../../wire/conversion.ts';
 import { parseExact } from '../../wire/json-exact.ts';
 import type { Fields } from '../../wire/loose-values.ts';
-import type { DialectName } from '../../wire/model.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
+import { holderOf } from '../request/gateway-request.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
-import type { Route } from '../route/route.ts';
+import type { Tiers } from '../route/route.ts';
 import type { ConversionQuestion, ConversionReply } from './messages.ts';
 
-/** A smaller request is converted where it is used, which takes some 10 ms at most. */
+/** A smaller request is converted where it is used, within some 10 ms. */
 const LARGE_BYTES = 512 * 1024;
 
 const WORKER = new URL(`./conversion-worker${extname(import.meta.url)}`, import.meta.url);
 
-type Answer = (converted: ConversionReply['converted']) => void;
+/** The conversions of one request. */
+export interface Preparation {
+  /** All are made, failed or were cancelled. Never rejects. */
+  readonly done: Promise<void>;
+  readonly isDone: boolean;
+  cancel(): void;
+}
+
+export function isLarge(body: RequestBody): boolean {
+  return body.bytes.byteLength >= LARGE_BYTES;
+}
+
+class Task implements Preparation {
+  readonly holder: string;
+  readonly question: Omit<ConversionQuestion, 'id' | 'to' | 'can'>;
+  readonly body: RequestBody;
+  readonly wires: TargetWire[];
+  readonly done: Promise<void>;
+  isDone = false;
+  #resolve: () => void = () => {};
+
+  constructor(request: GatewayRequest, body: RequestBody, wires: TargetWire[]) {
+    this.holder = holderOf(request.client);
+    this.question = { from: request.dialect.name, bytes: body.bytes, stream: request.facts.stream };
+    this.body = body;
+    this.wires = wires;
+    this.done = new Promise((resolve) => (this.#resolve = resolve));
+  }
+
+  cancel(): void {
+    this.wires.length = 0;
+    this.end();
+  }
+
+  end(): void {
+    this.isDone = true;
+    this.#resolve();
+  }
+}
 
 export class LargeConversions {
   #worker: Worker | null = null;
   #lastId = 0;
-  /** Bounded by the room for bodies. */
-  readonly #waiting = new Map<number, Answer>();
+  /** Bounded by the memory limit of request bodies. */
+  readonly #waiting: Task[] = [];
+  #running: { readonly id: number; readonly task: Task; readonly wire: TargetWire } | null = null;
+  #lastHolder: string | null = null;
 
-  /** Null: there is nothing to be converted ahead. Never rejects. */
-  prepare(request: GatewayRequest, route: Route): Promise<void> | null {
+  /** Starts the conversions for all targets that need one; null: there is nothing to convert in advance. */
+  prepare(request: GatewayRequest, tiers: Tiers): Preparation | null {
     const { facts, dialect } = request;
     const body = request.history?.body ?? request.body;
-    if (body.bytes.byteLength < LARGE_BYTES || facts.operation !== 'chat' || route.areAllSpeaking(dialect)) return null;
+    if (!isLarge(body) || facts.operation !== 'chat') return null;
     const wires = new Map<string, TargetWire>();
-    for (const { state } of route.tiers.flat()) if (!speaks(dialect, state)) wires.set(state.wire.key, state.wire);
-    return wires.size === 0 ? null : this.#convertAll(request, body, [...wires.values()]);
+    for (const { state } of tiers.flat()) if (!speaks(dialect, state)) wires.set(state.wire.key, state.wire);
+    if (wires.size === 0) return null;
+    const task = new Task(request, body, [...wires.values()]);
+    this.#waiting.push(task);
+    this.#next();
+    return task;
   }
 
   async close(): Promise<void> {
@@ -44,31 +88,42 @@ export class LargeConversions {
     await worker?.terminate();
   }
 
-  async #convertAll({ facts, dialect }: GatewayRequest, body: RequestBody, wires: readonly TargetWire[]): Promise<void> {
-    for (const wire of wires) {
-      const converted = await this.#ask(dialect.name, body.bytes, facts.stream, wire);
-      if (converted !== null) rememberConversion(body, wire.key, converted);
-    }
+  #next(): void {
+    if (this.#running !== null) return;
+    const task = this.#takeTask();
+    if (task === null) return void this.#worker?.unref();
+    const wire = task.wires.shift()!;
+    const id = ++this.#lastId;
+    this.#running = { id, task, wire };
+    this.#worker ??= this.#start();
+    this.#worker.ref();
+    this.#worker.postMessage({ ...task.question, id, to: wire.dialect.name, can: wire.can } satisfies ConversionQuestion);
   }
 
-  #ask(from: DialectName, bytes: Uint8Array, stream: boolean, { dialect, can }: TargetWire): Promise<ConversionReply['converted']> {
-    return new Promise((answer) => {
-      const id = ++this.#lastId;
-      this.#waiting.set(id, answer);
-      this.#worker ??= this.#start();
-      this.#worker.ref();
-      this.#worker.postMessage({ id, from, to: dialect.name, bytes, stream, can } satisfies ConversionQuestion);
-    });
+  /** The oldest task of another client than the last one, if there is one; cancelled tasks are dropped. */
+  #takeTask(): Task | null {
+    for (let i = this.#waiting.length - 1; i >= 0; i--) if (this.#waiting[i]!.isDone) this.#waiting.splice(i, 1);
+    const other = this.#waiting.findIndex(({ holder }) => holder !== this.#lastHolder);
+    const [task] = this.#waiting.splice(Math.max(0, other), 1);
+    if (task === undefined) return null;
+    this.#lastHolder = task.holder;
+    return task;
+  }
+
+  #take({ id, converted, echo }: ConversionReply): void {
+    if (this.#running?.id !== id) return;
+    const { task, wire } = this.#running;
+    this.#running = null;
+    const made = converted?.ok === true ? { ...converted, echo: parseExact(echo) as Fields } : converted;
+    if (made !== null) rememberConversion(task.body, wire.key, made);
+    if (task.wires.length > 0) this.#waiting.push(task);
+    else task.end();
+    this.#next();
   }
 
   #start(): Worker {
     const worker = new Worker(WORKER, { name: 'breakwater-conversions' });
-    worker.on('message', ({ id, converted, echo }: ConversionReply) => {
-      const answer = this.#waiting.get(id);
-      this.#waiting.delete(id);
-      if (this.#waiting.size === 0) worker.unref();
-      answer?.(converted?.ok === true ? { ...converted, echo: parseExact(echo) as Fields } : converted);
-    });
+    worker.on('message', (reply: ConversionReply) => this.#take(reply));
     worker.on('error', () => this.#lose(worker));
     worker.on('exit', () => this.#lose(worker));
     return worker;
@@ -77,8 +132,8 @@ export class LargeConversions {
   #lose(worker: Worker | null): void {
     if (this.#worker !== worker) return;
     this.#worker = null;
-    const lost = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const answer of lost) answer(null);
+    const lost = [...this.#waiting.splice(0), ...(this.#running === null ? [] : [this.#running.task])];
+    this.#running = null;
+    for (const task of lost) task.cancel();
   }
 }

@@ -6,6 +6,7 @@ import type { SchedulingClass } from '../../core/request.ts';
 import type { Need } from '../../core/resource.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Admitted } from '../admission/admission.ts';
+import { isCarriedAtOnce } from '../conversion/capability.ts';
 import { RunApplicant } from '../retry/request-applicant.ts';
 import { isStandInFor } from '../route/route.ts';
 import type { RouteTarget } from '../route/route.ts';
@@ -76,6 +77,7 @@ class BesideApplicant extends RunApplicant {
     if (!this.#fits(target, this.#beside) || tried.isDead(target)) return Infinity;
     if (target !== this.#beside && tried.isAsked(target)) return Infinity;
     if (this.#now > this.#retry.latestStartOn(target)) return Infinity;
+    if (!isCarriedAtOnce(this.#retry.active.request, target)) return Infinity;
     // What is in doubt is tried by who has nothing better.
     if (breaker.state !== 'closed' || breaker.isRamping || credential.bench.isInDoubt) return Infinity;
     if (!this.#isSpare) return -Infinity;

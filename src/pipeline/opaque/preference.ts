@@ -1,6 +1,7 @@
 /** Where a request that holds opaque pieces goes: to their maker while it can serve, and nowhere else for what one account holds. */
 import type { Engine } from '../request/engine.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
+import { without } from '../conversion/capability.ts';
 import type { Capable, Incapable } from '../conversion/capability.ts';
 import type { Route, RouteTarget, Tiers } from '../route/route.ts';
 import { piecesIn, placeOf, readingOf } from './pieces.ts';
@@ -46,11 +47,8 @@ export function holdingOnly(engine: Engine, request: GatewayRequest, route: Rout
     }
   }
   if (incapable.length === 0) return capable;
-  const left = new Set(targets);
-  for (const { target } of incapable) left.delete(target);
-  const all = route.tiers.flat();
-  const key = `capable ${[...left].map((target) => all.indexOf(target)).join()}`;
-  return { tiers: route.select(key, (target) => left.has(target)), incapable: [...capable.incapable, ...incapable] };
+  const removed = incapable.map(({ target }) => target);
+  return { tiers: without(route, capable.tiers, removed), incapable: [...capable.incapable, ...incapable] };
 }
 
 /** True if the request names something by its id that this account is not known to hold: another one may. */

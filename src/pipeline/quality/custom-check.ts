@@ -9,8 +9,8 @@ import type { ModelAnswer, ModelQuestion } from '../request/model-question.ts';
 import { judgeMessages, readJudgement } from './judge-prompt.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
-import { waitForWork } from './wait-for-work.ts';
-import type { Waited } from './wait-for-work.ts';
+import { waitForWork } from '../active/wait-for-work.ts';
+import type { Waited } from '../active/wait-for-work.ts';
 
 export interface CheckEngine {
   /** Asks a model on behalf of a request; never rejects. */

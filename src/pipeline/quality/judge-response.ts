@@ -17,7 +17,7 @@ import type { ActiveRequest } from '../active/active-request.ts';
 import { settleAnswered } from '../settle/settle-response.ts';
 import type { Fit } from './schema/messages.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
-import { waitForWork } from './wait-for-work.ts';
+import { waitForWork } from '../active/wait-for-work.ts';
 
 /** What quality checks share. */
 export interface QualityEngine extends Engine, CheckEngine {

@@ -6,7 +6,7 @@ import type { Judgement } from '../../policy/verdict.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import type { Alternative, Alternatives } from '../attempt/attempt-options.ts';
-import { capableOf } from '../conversion/capability.ts';
+import { capableOf, whyIncapable, without } from '../conversion/capability.ts';
 import type { Incapable } from '../conversion/capability.ts';
 import { holdingOnly } from '../opaque/preference.ts';
 import { callKindOf } from '../request/call-kind.ts';
@@ -39,6 +39,8 @@ export class RetryState implements Alternatives {
   readonly active: ActiveRequest;
   /** The targets that this request may use. */
   tiers: Tiers;
+  /** The targets that were removed because they can't serve the request. */
+  readonly incapable: Incapable[] = [];
   /** Upstream calls made. */
   attempts = 0;
   /** Those of them that a repair followed; they do not count towards `maxAttempts`. */
@@ -85,12 +87,27 @@ export class RetryState implements Alternatives {
     return this.failures.find(({ judgement, isRepaired }) => judgement.reason === 'refused' && !isRepaired) ?? null;
   }
 
-  /** Removes the targets that can't serve the request, and returns them. */
-  leaveOutIncapable(): readonly Incapable[] {
+  /** Removes the targets that can't serve the request, as far as they are examined in advance. */
+  leaveOutIncapable(): void {
     const { engine, request, route } = this.active;
     const { tiers, incapable } = holdingOnly(engine, request, route, capableOf(request, route, this.tiers));
     this.tiers = tiers;
-    return incapable;
+    for (const one of incapable) this.#addIncapable(one);
+  }
+
+  /** True if the target can serve the request; else it is removed. */
+  keepIfCapable(target: RouteTarget): boolean {
+    const { request, route } = this.active;
+    const found = whyIncapable(request, target);
+    if (found === null) return true;
+    this.tiers = without(route, this.tiers, [target]);
+    this.#addIncapable(found);
+    return false;
+  }
+
+  #addIncapable(one: Incapable): void {
+    this.incapable.push(one);
+    this.active.note(`left out: ${one.message}`, one.target);
   }
 
   /** Another credential of the same target does not count: its silence would be the same. */

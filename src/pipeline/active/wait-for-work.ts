@@ -1,4 +1,4 @@
-import type { ActiveRequest } from '../active/active-request.ts';
+import type { ActiveRequest } from './active-request.ts';
 
 /** Work that takes its time, on behalf of a request: what it says, why it says nothing, or that nobody waits for it any more. */
 export type Waited<T> =
