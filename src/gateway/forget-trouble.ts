@@ -11,5 +11,5 @@ export function forgetTrouble(state: TargetState): void {
   state.concurrency.reset();
   state.input.reset();
   state.output.reset();
-  state.found.lacksOther = false;
+  state.found.reset();
 }

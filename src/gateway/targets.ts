@@ -16,6 +16,7 @@ import type { TargetState } from '../pipeline/route/route.ts';
 import { localBasePath, localOrigin } from '../transport/local/local-transport.ts';
 import { ACCOUNT_HEADERS, FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { endpointOf } from '../endpoint/endpoints.ts';
+import { FoundWire } from '../wire/conversion.ts';
 import type { TargetWire } from '../wire/conversion.ts';
 import { DIALECTS, dialectOf } from '../wire/dialects.ts';
 import { abilitiesOf } from './abilities.ts';
@@ -198,7 +199,7 @@ export class TargetRegistry {
         repairs: new RepairBook(),
         refusals: new RefusalBook(),
         told: { breaker: 'closed' as const },
-        found: { lacksOther: false },
+        found: new FoundWire(this.#clock),
         ...createTargetLearning(name),
       },
     };

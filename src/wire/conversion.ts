@@ -2,6 +2,7 @@
  * Carries requests into the dialect of a target that speaks another one than the caller, and responses back. Between equal dialects
  * nothing here is used.
  */
+import type { Clock, Instant } from '../core/clock.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import { asBuffer } from './bytes.ts';
 import { CODECS } from './codecs.ts';
@@ -27,9 +28,29 @@ export interface TargetWire {
   readonly key: string;
 }
 
+/** A dialect that a server was found not to have is tried again after this, in milliseconds: the server may be upgraded. */
+const LACKING_MS = 60 * 60 * 1000;
+
 /** What a provider's model was found not to have; one object for all its credentials. */
-export interface FoundWire {
-  lacksOther: boolean;
+export class FoundWire {
+  readonly #clock: Pick<Clock, 'now'>;
+  #lackingUntil: Instant = -Infinity;
+
+  constructor(clock: Pick<Clock, 'now'>) {
+    this.#clock = clock;
+  }
+
+  get lacksOther(): boolean {
+    return this.#lackingUntil !== -Infinity && this.#clock.now() < this.#lackingUntil;
+  }
+
+  noteLack(): void {
+    this.#lackingUntil = this.#clock.now() + LACKING_MS;
+  }
+
+  reset(): void {
+    this.#lackingUntil = -Infinity;
+  }
 }
 
 export function speaks(dialect: Dialect, { wire, found }: { readonly wire: TargetWire; readonly found: FoundWire }): boolean {

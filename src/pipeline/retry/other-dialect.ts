@@ -13,7 +13,7 @@ export function convertAfter(retry: RetryState, attempt: Attempt, failure: Failu
   const { wire, found } = target.state;
   if (conversion !== null || wire.other !== request.dialect || !wire.mayLackOther || !isUnknownPath(failure)) return null;
   if (!found.lacksOther) retry.active.log(`has no ${request.path}: requests are converted to ${wire.dialect.name}`, target);
-  found.lacksOther = true;
+  found.noteLack();
   if (!convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire).ok) return null;
   retry.tried.markFree(target);
   retry.repairedFor = target;
