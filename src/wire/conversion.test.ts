@@ -216,3 +216,18 @@ test('Responses: allowed tools of a namespace are named as the tools are', () =>
   const { body } = convert('openai-responses', 'openai-chat', { input: 'Hi', tools, tool_choice: choice }) as Converted;
   assert.ok(JSON.stringify(body['tool_choice']).includes(body['tools'][0].function.name as string), JSON.stringify(body));
 });
+
+test('what a Messages request says of documents, and what is lost of it, is carried or named', () => {
+  const document = {
+    type: 'document',
+    source: { type: 'text', media_type: 'text/plain', data: 'High water at nine.' },
+    title: 'Tides',
+    context: 'Of March.',
+    citations: { enabled: true },
+  };
+  const tool = { name: 'tide', input_schema: { type: 'object' }, cache_control: { type: 'ephemeral' }, input_examples: [{}] };
+  const { body, dropped } = toChat({ messages: [{ role: 'user', content: [document, { type: 'text', text: 'When?' }] }], tools: [tool] });
+  const sent = JSON.stringify(body['messages']);
+  for (const text of ['Tides', 'Of March.', 'High water at nine.', 'When?']) assert.ok(sent.includes(text), sent);
+  assert.deepEqual(new Set(dropped), new Set(['messages.citations', 'cache_control', 'tools.input_examples']));
+});

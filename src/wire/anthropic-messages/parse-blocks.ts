@@ -7,8 +7,8 @@ import type { MediaSource, RequestPart } from '../model.ts';
 const DIALECT = 'anthropic-messages';
 
 export class BlockReader {
-  /** A block had a `cache_control`. */
-  hasCacheMarks = false;
+  /** Members of blocks that no other dialect has a place for. */
+  readonly lost = new Set<string>();
   /** Types of blocks without which the rest would be another conversation. */
   readonly essential = new Set<string>();
   readonly #toolNames = new Map<string, string>();
@@ -20,7 +20,8 @@ export class BlockReader {
   }
 
   #read(block: Fields): RequestPart[] {
-    if (isRecord(block['cache_control'])) this.hasCacheMarks = true;
+    if (isRecord(block['cache_control'])) this.lost.add('cache_control');
+    if (asksCitations(block['citations'])) this.lost.add('messages.citations');
     switch (block['type']) {
       case 'text':
         return textIn(block['text']) === '' ? [] : [{ type: 'text', text: textIn(block['text']) }];
@@ -68,19 +69,31 @@ export class BlockReader {
     return { type: 'tool_result', callId, name: this.#toolNames.get(callId) ?? null, parts, isError: block['is_error'] === true };
   }
 
-  /** A document of text or of blocks is its text; a file keeps its name. */
-  #document(block: Fields): RequestPart[] {
-    const { source } = block;
-    const name = textOrNull(block['title']);
-    if (isRecord(source) && source['type'] === 'text') return [{ type: 'text', text: textIn(source['data']) }];
-    if (isRecord(source) && source['type'] === 'content') return this.readContent(source['content']);
-    return [{ type: 'file', source: sourceOf(source), name }];
+  /** A document of text or of blocks becomes its text, after its title and context; a file keeps its name. */
+  #document({ source, title, context }: Fields): RequestPart[] {
+    const fields = isRecord(source) ? source : {};
+    if (fields['type'] === 'text') return [...headOf(title, context), { type: 'text', text: textIn(fields['data']) }];
+    if (fields['type'] === 'content') return [...headOf(title, context), ...this.readContent(fields['content'])];
+    return [...headOf(context), { type: 'file', source: sourceOf(source), name: textOrNull(title) }];
   }
 
   #searchResult(block: Fields): RequestPart[] {
-    const head = [textIn(block['title']), textIn(block['source'])].filter((line) => line !== '').join('\n');
-    return [...(head === '' ? [] : [{ type: 'text', text: head } as const]), ...this.readContent(block['content'])];
+    return [...headOf(block['title'], block['source']), ...this.readContent(block['content'])];
   }
+}
+
+/** The lines before a document. */
+function headOf(...lines: readonly unknown[]): RequestPart[] {
+  const text = lines
+    .map(textIn)
+    .filter((line) => line !== '')
+    .join('\n');
+  return text === '' ? [] : [{ type: 'text', text }];
+}
+
+/** Of a document: citations are asked for; of a text: it has some. */
+function asksCitations(citations: unknown): boolean {
+  return Array.isArray(citations) ? citations.length > 0 : isRecord(citations) && citations['enabled'] === true;
 }
 
 function sourceOf(source: unknown): MediaSource {

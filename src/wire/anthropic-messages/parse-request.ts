@@ -31,14 +31,15 @@ export function parseMessagesRequest(text: string): ModelRequest {
   }
   const blocks = new BlockReader();
   const turns = [...systemTurn(body['system'], blocks), ...recordsIn(body['messages']).flatMap((message) => turnOf(message, blocks))];
-  if (blocks.hasCacheMarks && !rest.some(({ name }) => name === 'cache_control')) rest.push({ name: 'cache_control', fate: 'drop' });
+  const tools = recordsIn(body['tools']);
+  for (const name of new Set([...blocks.lost, ...tools.flatMap(lostOfTool)])) rest.push({ name, fate: 'drop' });
   for (const type of blocks.essential) rest.push({ name: `messages.${type}`, fate: 'refuse' });
   const { metadata, tool_choice: choice } = body;
   return {
     stream: body['stream'] === true,
     includeUsage: true,
     turns,
-    tools: recordsIn(body['tools']).map(toolOf),
+    tools: tools.map(toolOf),
     toolChoice: toolChoiceOf(choice),
     parallelToolCalls: isRecord(choice) && choice['disable_parallel_tool_use'] === true ? false : null,
     outputBound: numberIn(body['max_tokens']),
@@ -69,6 +70,16 @@ function turnOf(message: Fields, blocks: BlockReader): Turn[] {
   if (role !== 'user' && role !== 'assistant' && role !== 'system') return [];
   const parts: readonly RequestPart[] = blocks.readContent(message['content']);
   return parts.length === 0 ? [] : [{ role, parts }];
+}
+
+/** Members of a function that change nothing in another dialect, or have a place there. */
+const TOOL_FIELDS: ReadonlySet<string> = new Set(['type', 'name', 'description', 'input_schema', 'strict', 'eager_input_streaming']);
+
+/** The members of a function that no other dialect has a place for. */
+function lostOfTool(tool: Fields): string[] {
+  if (toolOf(tool).type === 'foreign') return [];
+  const lost = Object.keys(tool).filter((name) => !TOOL_FIELDS.has(name) && tool[name] !== null && tool[name] !== false);
+  return lost.map((name) => (name === 'cache_control' ? name : `tools.${name}`));
 }
 
 function toolOf(tool: Fields): ModelTool {
