@@ -10,6 +10,7 @@ import { FOREVER, headStep, messageEvent, send, wholeAnswer, WIRES } from './dia
 import { targetsOf } from './keyed.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
+import { eventually } from './world.ts';
 
 const wire = WIRES.anthropic;
 const BODY = { model: 'fast', max_tokens: 50, messages: [{ role: 'user', content: 'Hi' }] };
@@ -33,8 +34,12 @@ async function start(t: TestContext, answer: (call: SimulatedCall) => SimulatedA
   });
   const post = async (body: unknown, headers: Record<string, string> = {}, path = '/v1/messages'): Promise<Got> => {
     const bytes = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
-    const sent = { 'content-type': 'application/json', ...headers };
-    const response = await world.until(world.fetch(`http://breakwater${path}`, { method: 'POST', headers: sent, body: bytes as string }));
+    const sent: Record<string, string> = { 'content-type': 'application/json', ...headers };
+    const calls = world.upstream.calls.length;
+    const asked = world.fetch(`http://breakwater${path}`, { method: 'POST', headers: sent, body: bytes as string });
+    // Decompression runs in a thread, in real time: the virtual clock waits for it.
+    if (sent['content-encoding'] !== undefined) await eventually(() => world.upstream.calls.length > calls, 'the call');
+    const response = await world.until(asked);
     return { status: response.status, headers: response.headers, text: await world.until(response.text()) };
   };
   return { ...world, post };
