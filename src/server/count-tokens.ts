@@ -1,17 +1,14 @@
 /** `POST /v1/messages/count_tokens`: asked of a provider that counts, else estimated. */
-import { BreakwaterError } from '../core/errors.ts';
-import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS } from '../wire/dialects.ts';
 import type { Call } from './call.ts';
-import { requireModel, withBody } from './inference.ts';
+import { requireDecoded, requireModel, withBody } from './inference.ts';
+import { decodeBody } from './large-body.ts';
 import { submitBytes } from './pass-through.ts';
 
 export function countTokens(call: Call): Promise<void> {
   return withBody(call, async (bytes, arrival) => {
     const dialect = DIALECTS['anthropic-messages'];
-    const decoded = decodeRequest(dialect, 'chat', bytes);
-    if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-    const { facts, body } = decoded;
+    const { facts, body } = requireDecoded(await decodeBody(dialect, 'chat', bytes, call.gateway.slices));
     requireModel(call, facts.model);
     if (await call.gateway.speaks(facts.model, call.holder, dialect)) return submitBytes(call, dialect, body.bytes, arrival, body);
     call.sendJson(200, { input_tokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);

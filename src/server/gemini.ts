@@ -1,9 +1,9 @@
 /** Gemini's paths: `POST /v1beta/models/MODEL:METHOD`. */
 import { BreakwaterError } from '../core/errors.ts';
-import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS } from '../wire/dialects.ts';
 import type { Call } from './call.ts';
-import { decodeAndSubmit, requireModel, submit, withBody } from './inference.ts';
+import { decodeAndSubmit, requireDecoded, requireModel, submit, withBody } from './inference.ts';
+import { decodeBody } from './large-body.ts';
 import { inList } from './list-sink.ts';
 import { readPassedJson } from './pass-through.ts';
 
@@ -45,9 +45,8 @@ function countTokens(call: Call, model: string): Promise<void> {
     requireModel(call, model);
     if (await call.gateway.speaks(model, call.holder, dialect))
       return submit(call, { ...(await readPassedJson(call, dialect, model, bytes)), path: ':countTokens', ...arrival });
-    const decoded = decodeRequest(dialect, 'chat', bytes, { model, stream: false });
-    if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-    call.sendJson(200, { totalTokens: decoded.facts.inputTokens }, ['x-breakwater-estimated', 'true']);
+    const { facts } = requireDecoded(await decodeBody(dialect, 'chat', bytes, call.gateway.slices, { model, stream: false }));
+    call.sendJson(200, { totalTokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);
   });
 }
 

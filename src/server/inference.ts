@@ -8,17 +8,15 @@ import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 import { agentRoleOf, isSideRole } from '../wire/agent-role.ts';
 import { programOf } from '../wire/clients.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
-import { decodeRequest } from '../wire/decode-request.ts';
 import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
 import type { RequestBody } from '../wire/request-body.ts';
 import { FORWARDED_HEADERS } from '../wire/forwarded-headers.ts';
 import { sessionKeyOf } from '../wire/session-headers.ts';
 import { BodyAllowance, readDecodedBody } from './body.ts';
-import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { Call } from './call.ts';
 import { credentialHeaderOf } from './credential.ts';
 import type { Exchange, ReceivedBody } from './exchange.ts';
-import { decodeLarge, joinBody } from './large-body.ts';
+import { decodeBody, joinBody } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
@@ -53,16 +51,19 @@ interface Inference {
 export function decodeAndSubmit(call: Call, asked: Inference, bytes: Uint8Array, arrival: Arrival): Promise<void> {
   const { dialect, operation, path, pathFacts, history, wrap } = asked;
   const run = (decoded: DecodedRequest): Promise<void> => {
-    if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-    const { facts, body } = decoded;
+    const { facts, body } = requireDecoded(decoded);
     requireModel(call, facts.model);
     if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
     return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
   };
-  const isLarge = bytes.length > JOINED_BYTES_MAX;
-  return isLarge
-    ? decodeLarge(dialect, operation, bytes, call.gateway.slices, pathFacts).then(run)
-    : run(decodeRequest(dialect, operation, bytes, pathFacts));
+  const decoded = decodeBody(dialect, operation, bytes, call.gateway.slices, pathFacts);
+  return decoded instanceof Promise ? decoded.then(run) : run(decoded);
+}
+
+/** Throws `invalid_request` for a body that is none of its dialect. */
+export function requireDecoded(decoded: DecodedRequest): Extract<DecodedRequest, { ok: true }> {
+  if (decoded.ok) return decoded;
+  throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
 }
 
 export interface Arrival {

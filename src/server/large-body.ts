@@ -2,8 +2,9 @@
 import type { SlicedWork } from '../core/sliced-work.ts';
 import { ObjectScan } from '../wire/json-scan.ts';
 import type { Operation } from '../core/request.ts';
-import { NO_PATH_FACTS, withoutMark } from '../wire/decode-request.ts';
-import type { DecodedRequest, Dialect } from '../wire/dialect.ts';
+import { decodeRequest, NO_PATH_FACTS, withoutMark } from '../wire/decode-request.ts';
+import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
+import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { ReceivedBody } from './exchange.ts';
 
 /** Copied in one step. */
@@ -38,12 +39,24 @@ export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<
 
 const NO_BYTES = new Uint8Array(0);
 
-export async function decodeLarge(
+/** Decodes a body: a large one in slices. */
+export function decodeBody(
+  dialect: Dialect,
+  operation: Operation,
+  bytes: Uint8Array,
+  slices: SlicedWork,
+  path = NO_PATH_FACTS,
+): DecodedRequest | Promise<DecodedRequest> {
+  const isLarge = bytes.length > JOINED_BYTES_MAX;
+  return isLarge ? decodeLarge(dialect, operation, bytes, slices, path) : decodeRequest(dialect, operation, bytes, path);
+}
+
+async function decodeLarge(
   dialect: Dialect,
   operation: Operation,
   input: Uint8Array,
   slices: SlicedWork,
-  path = NO_PATH_FACTS,
+  path: PathFacts,
 ): Promise<DecodedRequest> {
   const bytes = withoutMark(input);
   const scan = new ObjectScan();

@@ -91,7 +91,10 @@ export class LargeConversions {
   #next(): void {
     if (this.#running !== null) return;
     const task = this.#takeTask();
-    if (task === null) return void this.#worker?.unref();
+    if (task === null) {
+      this.#worker?.unref();
+      return;
+    }
     const wire = task.wires.shift()!;
     const id = ++this.#lastId;
     this.#running = { id, task, wire };
