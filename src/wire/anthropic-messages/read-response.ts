@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { mayBeEmpty } from '../../core/finish-reason.ts';
-import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import { parseBounded } from '../json-outline.ts';
@@ -64,9 +64,4 @@ function saysSomething(block: Fields): boolean {
 function parse(body: Uint8Array): unknown {
   if (!isUtf8(body)) return undefined;
   return parseBounded(asBuffer(body).toString('utf8', byteOrderMarkLength(body)));
-}
-
-function isBlank(bytes: Uint8Array): boolean {
-  for (let i = byteOrderMarkLength(bytes); i < bytes.length; i++) if (bytes[i]! > 0x20) return false;
-  return true;
 }

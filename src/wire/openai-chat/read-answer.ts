@@ -3,7 +3,7 @@ import { isBlankText } from '../../core/blank-text.ts';
 import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { isAtLimit, isFailedFinish, isWithheld, mayBeEmpty } from '../../core/finish-reason.ts';
 import type { Operation } from '../../core/request.ts';
-import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
+import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
 import type { JsonOutline } from '../json-outline.ts';
@@ -115,12 +115,6 @@ function noFacts(): AnswerFacts {
 /** `usage`: what it was all the same. */
 function refuse(failure: Failure, usage: TokenUsage | null = null): ReadResponse {
   return { ok: false, failure, usage };
-}
-
-/** Nothing but white space, a mark or no bytes at all. */
-function isBlank(bytes: Uint8Array): boolean {
-  for (let i = byteOrderMarkLength(bytes); i < bytes.length; i++) if (bytes[i]! > 0x20) return false;
-  return true;
 }
 
 /** `bytes`: null where they hold no answer that anybody could be given. */
