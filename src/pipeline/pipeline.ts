@@ -23,10 +23,10 @@ import { waitForWork } from './active/wait-for-work.ts';
 import { checkpoint } from './checkpoint.ts';
 import { incapableError } from './conversion/capability.ts';
 import type { Preparation } from './conversion/large-conversions.ts';
-import { continueAnswer } from './delivery/continuation/continue-response.ts';
+import { continueResponse } from './delivery/continuation/continue-response.ts';
 import { Downstream } from './delivery/downstream.ts';
-import { isOurOwnLimit, tellFailure } from './delivery/final-error.ts';
-import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './delivery/kept-response.ts';
+import { isLocalLimit, respondWithFailure } from './delivery/final-error.ts';
+import { respondWithEmpty, isAcceptedEmpty, keepEmpty, keepFailedQuality } from './delivery/kept-response.ts';
 import { Output } from './delivery/output.ts';
 import { deadlineError, refusalError } from './delivery/refusal-error.ts';
 import { relay } from './delivery/relay.ts';
@@ -36,17 +36,17 @@ import { beginAttempt } from './group/begin-attempt.ts';
 import { judgeCandidate } from './quality/judge-response.ts';
 import type { GatewayRequest } from './request/gateway-request.ts';
 import { keepAliveMsOf } from './request/gateway-request.ts';
-import type { AnswerSink } from './request/response-sink.ts';
-import { askNext, askRepairedBeside } from './retry/next-attempt.ts';
+import type { ResponseSink } from './request/response-sink.ts';
+import { nextPermit, parallelRepairedPermit } from './retry/next-attempt.ts';
 import type { Exhausted } from './retry/next-attempt.ts';
 import { recordFailure, recordShortfall } from './retry/record-failure.ts';
 import { recordResponse } from './retry/record-response.ts';
 import { RetryState } from './retry/retry-state.ts';
 import type { Route } from './route/route.ts';
 import { emitAttemptEnd } from './settle/attempt-end.ts';
-import { settleUntaken } from './settle/settle-response.ts';
+import { settleUnused } from './settle/settle-response.ts';
 import { identify, isShared, share } from './sharing/share.ts';
-import type { SharedAnswer } from './sharing/shared-response.ts';
+import type { SharedResponse } from './sharing/shared-response.ts';
 
 /** One request while it runs, by its parts. */
 interface Execution {
@@ -58,8 +58,8 @@ interface Execution {
   readonly conversions: Preparation | null;
 }
 
-export async function runRequest(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
-  let shared: SharedAnswer | null = null;
+export async function runRequest(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: ResponseSink): Promise<void> {
+  let shared: SharedResponse | null = null;
   if (isShared(request, route)) {
     const identity = identify(engine, request, route);
     const found = share(engine, request, route, sink, identity instanceof Promise ? await identity : identity);
@@ -80,7 +80,13 @@ export async function runRequest(engine: PipelineEngine, request: GatewayRequest
   }
 }
 
-function prepare(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: AnswerSink, shared: SharedAnswer | null): Execution {
+function prepare(
+  engine: PipelineEngine,
+  request: GatewayRequest,
+  route: Route,
+  sink: ResponseSink,
+  shared: SharedResponse | null,
+): Execution {
   const active = new ActiveRequest(engine, shared === null ? request : { ...request, caller: shared }, route);
   const retry = new RetryState(active, shared);
   const { id, dialect, program } = request;
@@ -95,14 +101,14 @@ async function runAttempts(execution: Execution): Promise<void> {
   const { engine, active, retry, output } = execution;
   const { conversions } = execution;
   if (conversions !== null && !speaksFirst(retry) && !(await isConverted(execution, conversions))) return;
-  retry.leaveOutIncapable();
+  retry.removeIncapable();
   if (retry.tiers.length === 0) return endIncapable(execution);
   for (;;) {
     let attempt: Attempt | null;
     if (active.group === null) {
       if (conversions?.isDone === false && retry.attempts > 0 && !(await isConverted(execution, conversions))) return;
-      const asked = askNext(retry);
-      const admitted = admit(execution, asked instanceof Promise ? await asked : asked);
+      const decision = nextPermit(retry);
+      const admitted = admit(execution, decision instanceof Promise ? await decision : decision);
       if (admitted === null) return;
       if (!speaks(active.request.dialect, admitted.target.state)) {
         const found = await examine(execution, admitted);
@@ -112,33 +118,33 @@ async function runAttempts(execution: Execution): Promise<void> {
       if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
       attempt = await send(output, admitted);
     } else {
-      if (retry.repairedFor !== null) await repeatBeside(retry, active.group);
+      if (retry.repairedFor !== null) await repeatInParallel(retry, active.group);
       if (active.group === null) continue; // the request ended meanwhile
       attempt = await nextDecided(output, active.group);
     }
     if (attempt === null) return;
     if (attempt.failure === null) {
       recordResponse(retry, attempt);
-      const judged = judgeOrGiveBack(engine, active, attempt);
+      const judged = judgeOrRelease(engine, active, attempt);
       const shortfall = judged instanceof Promise ? await judged : judged;
       if (shortfall !== null) {
         recordShortfall(retry, attempt, shortfall);
-        keepPoor(output, attempt, shortfall);
+        keepFailedQuality(output, attempt, shortfall);
         if (active.isOver) return void endStopped(output);
-        if (isHopeless(execution)) return tellFailure(output);
+        if (isHopeless(execution)) return respondWithFailure(output);
         continue;
       }
       active.group?.win(attempt);
       const continuation = await relay(output, attempt);
-      return continuation === null ? undefined : continueAnswer(output, continuation, { send, nextDecided });
+      return continuation === null ? undefined : continueResponse(output, continuation, { send, nextDecided });
     }
-    if (isWelcomeEmpty(attempt, attempt.failure)) {
+    if (isAcceptedEmpty(attempt, attempt.failure)) {
       active.group?.win(attempt);
-      return answerEmpty(output, attempt, attempt.failure);
+      return respondWithEmpty(output, attempt, attempt.failure);
     }
     recordFailure(retry, attempt, attempt.failure);
     keepEmpty(output, attempt, attempt.failure);
-    if (isHopeless(execution)) return tellFailure(output);
+    if (isHopeless(execution)) return respondWithFailure(output);
   }
 }
 
@@ -170,7 +176,7 @@ async function examine(execution: Execution, { target, permit }: Admitted): Prom
 
 /** No target is left that can carry the request. */
 function endIncapable({ active, retry, output }: Execution): void {
-  if (retry.attempts > 0) tellFailure(output);
+  if (retry.attempts > 0) respondWithFailure(output);
   else output.fail(incapableError(active.route, retry.incapable));
 }
 
@@ -180,40 +186,40 @@ function isHopeless({ engine, active, retry }: Execution): boolean {
 }
 
 /** What the candidate lacks; its permit is given back if the check throws. */
-function judgeOrGiveBack(engine: PipelineEngine, active: ActiveRequest, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
-  const giveBack = (error: unknown): never => {
+function judgeOrRelease(engine: PipelineEngine, active: ActiveRequest, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
+  const release = (error: unknown): never => {
     attempt.cancel();
-    settleUntaken(active, attempt);
+    settleUnused(active, attempt);
     emitAttemptEnd(active, attempt, 'cancelled', 'cancelled', null);
     throw error;
   };
   try {
     const judged = judgeCandidate(engine, active, attempt);
-    return judged instanceof Promise ? judged.catch(giveBack) : judged;
+    return judged instanceof Promise ? judged.catch(release) : judged;
   } catch (error) {
-    return giveBack(error);
+    return release(error);
   }
 }
 
 /** The permit for the next attempt; null: there is none, and the request has ended. */
-function admit({ engine, active, retry, output }: Execution, asked: AdmissionResult | Exhausted): Admitted | null {
-  switch (asked.kind) {
+function admit({ engine, active, retry, output }: Execution, decision: AdmissionResult | Exhausted): Admitted | null {
+  switch (decision.kind) {
     case 'start':
-      active.clientPermit ??= asked.clientPermit;
-      if (!active.isOver) return asked;
+      active.clientPermit ??= decision.clientPermit;
+      if (!active.isOver) return decision;
       // The caller left, or the gateway stopped, between the decision and now.
-      engine.admission.cancel(asked.permit);
+      engine.admission.cancel(decision.permit);
       return endStopped(output);
     case 'cancelled':
       return endStopped(output);
     case 'refuse':
-      if (retry.failures.every(isOurOwnLimit)) output.fail(refusalError(output, asked));
-      else if (output.kept === null && retry.refusal === null && asked.why === 'expired' && engine.clock.now() >= active.deadline)
-        output.fail(deadlineError(retry, asked.blockers));
-      else tellFailure(output);
+      if (retry.failures.every(isLocalLimit)) output.fail(refusalError(output, decision));
+      else if (output.kept === null && retry.refusal === null && decision.why === 'expired' && engine.clock.now() >= active.deadline)
+        output.fail(deadlineError(retry, decision.blockers));
+      else respondWithFailure(output);
       return null;
     case 'exhausted':
-      tellFailure(output);
+      respondWithFailure(output);
       return null;
   }
 }
@@ -226,10 +232,10 @@ function endStopped(output: Output): null {
 }
 
 /** Starts a repaired repeat at once, where possible, while an attempt at another target still runs. */
-async function repeatBeside(retry: RetryState, group: RunningAttempts): Promise<void> {
+async function repeatInParallel(retry: RetryState, group: RunningAttempts): Promise<void> {
   const { active } = retry;
-  const asked = askRepairedBeside(retry, group);
-  const result = asked instanceof Promise ? await asked : asked;
+  const decision = parallelRepairedPermit(retry, group);
+  const result = decision instanceof Promise ? await decision : decision;
   if (result?.kind !== 'start') return;
   active.clientPermit ??= result.clientPermit;
   if (active.isOver || active.group !== group) return active.engine.admission.cancel(result.permit);

@@ -26,7 +26,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
   retry.firstTarget ??= target;
   retry.fallback ??= retry.attempts === 1 ? skipReason(retry, admitted) : null;
   countForBudgets(retry, target, race);
-  retry.tried.markAsked(target);
+  retry.tried.markTried(target);
   const cut = cutFor(retry, target, retry.tried.stripLevel(target));
   const attempt = new Attempt(engine.clock, {
     number: retry.attempts,
@@ -39,7 +39,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
     cut,
     owner: retry.active,
     alternatives: retry,
-    isOnward: retry.broken !== null,
+    isContinuation: retry.broken !== null,
     race,
   });
   state.inFlight++;
@@ -71,8 +71,8 @@ function countForBudgets(retry: RetryState, target: RouteTarget, race: RaceCause
   state.rescueBudget.earn();
   if (race === 'hedge') return;
   const now = retry.active.engine.clock.now();
-  if (!retry.tried.isAsked(target)) state.retryBudget.earn(now, retry.active.source.client);
-  else if (!retry.tried.isFree(target) && !retry.budgetReserved) state.retryBudget.take(now, retry.active.source.client);
+  if (!retry.tried.wasTried(target)) state.retryBudget.earn(now, retry.active.source.client);
+  else if (!retry.tried.isBudgetWaived(target) && !retry.budgetReserved) state.retryBudget.take(now, retry.active.source.client);
   retry.budgetReserved = false;
   if (retry.attempts === 1 && policy.hedge.enabled) state.hedgeBudget.earn(policy.hedge.budget);
 }

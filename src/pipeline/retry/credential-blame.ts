@@ -44,7 +44,7 @@ export function blameCredential(retry: RetryState, attempt: Attempt, failure: Fa
     const confirmed = bench.suspect(now, ticket, witness, judgement.reason);
     if (confirmed === null) {
       if (ticket === bench.ticket) {
-        retry.active.note(`credential ${number} suspected (${causeWords(cause)}): a second, different request decides`, target);
+        retry.active.note(`credential ${number} suspected (${describeCause(cause)}): a second, different request decides`, target);
         engine.keyCheck.raise(target.state);
       }
       return null;
@@ -53,7 +53,7 @@ export function blameCredential(retry: RetryState, attempt: Attempt, failure: Fa
   }
   if (forMs === null) return null;
   const scope = bench.sole === null ? '' : SOLE_WORDS;
-  retry.active.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${causeWords(cause)})`, target);
+  retry.active.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${describeCause(cause)})`, target);
   return quarantineEvent(engine, target.state, forMs, cause);
 }
 
@@ -72,7 +72,7 @@ export function confirmSuspicion(engine: Engine, state: TargetState, failure: Fa
 
 function quarantineEvent(engine: Engine, state: TargetState, forMs: number, cause: BenchCause): CooldownEvent {
   const subject = `${state.provider}#${state.credential.number}`;
-  const why = `${causeWords(cause)}${state.credential.bench.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
+  const why = `${describeCause(cause)}${state.credential.bench.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
   return { type: 'cooldown', at: engine.clock.now(), subject, kind: 'bench', forMs, reason: cause.reason, why };
 }
 
@@ -89,7 +89,7 @@ function causeOf(failure: Failure, judgement: Judgement): BenchCause {
 }
 
 /** For callers: what is wrong, and no words of the provider's but its code. `the provider refuses the key, 401 invalid_api_key` */
-export function causeWords({ reason, status, code }: BenchCause): string {
+export function describeCause({ reason, status, code }: BenchCause): string {
   const what = reason === 'quota' ? 'the account has no quota or credit, or is suspended' : 'the provider refuses the key';
   const parts = [status, code === null || code === String(status) ? null : /^[\w.-]{1,60}/.exec(code)?.[0]].filter(Boolean);
   return parts.length === 0 ? what : `${what}, ${parts.join(' ')}`;
@@ -109,7 +109,7 @@ function digestOf(bytes: Uint8Array): string {
  * Bounds how many credentials one request touches where it may be the cause itself. The second one is another provider's where one can
  * start now: it has another account and other rules.
  */
-export function limitCarrying(retry: RetryState, attempt: Attempt, judgement: Judgement): void {
+export function limitCredentials(retry: RetryState, attempt: Attempt, judgement: Judgement): void {
   if (judgement.blame === null || judgement.blame === 'account') return;
   const { target } = attempt.options;
   const refused = new Set<object>();
@@ -117,23 +117,23 @@ export function limitCarrying(retry: RetryState, attempt: Attempt, judgement: Ju
     if (failed.judgement.blame === 'request' || failed.judgement.blame === 'unclear') refused.add(failed.target.state.credential);
   }
   const isOver = refused.size >= CREDENTIALS_MAX;
-  const hasOtherProvider = !isOver && retry.tiers.some((tier) => tier.some((other) => isFreeElsewhere(retry, target, other)));
+  const hasOtherProvider = !isOver && retry.tiers.some((tier) => tier.some((other) => canStartElsewhere(retry, target, other)));
   for (const tier of retry.tiers) {
     for (const other of tier) {
-      if (retry.tried.isAsked(other)) continue;
+      if (retry.tried.wasTried(other)) continue;
       const isSameKey = other.state.credential === target.state.credential;
       // A key that may itself be at fault is not asked for another model; one that refuses this model or size may take another.
-      if (isSameKey ? judgement.blame === 'unclear' : isOver && !refused.has(other.state.credential)) retry.tried.markDead(other);
-      else if (!isSameKey && hasOtherProvider && other.state.provider === target.state.provider) retry.tried.markDead(other);
+      if (isSameKey ? judgement.blame === 'unclear' : isOver && !refused.has(other.state.credential)) retry.tried.exclude(other);
+      else if (!isSameKey && hasOtherProvider && other.state.provider === target.state.provider) retry.tried.exclude(other);
     }
   }
 }
 
-function isFreeElsewhere(retry: RetryState, target: RouteTarget, other: RouteTarget): boolean {
+function canStartElsewhere(retry: RetryState, target: RouteTarget, other: RouteTarget): boolean {
   const { state } = other;
   if (state.provider === target.state.provider || state.runsHere) return false;
   const now = retry.active.engine.clock.now();
-  if (retry.tried.isAsked(other) || retry.tried.isDead(other) || isOutOfOrder(other, now, retry.active.source)) return false;
+  if (retry.tried.wasTried(other) || retry.tried.isExcluded(other) || isOutOfOrder(other, now, retry.active.source)) return false;
   return other.resources.every((resource) => {
     const at = resource.earliest(now, SMALLEST);
     return at !== WHEN_SETTLED && at <= now;

@@ -1,7 +1,7 @@
 /** Which targets a request may ask next, and when (design 4.3). */
 import type { Instant } from '../../core/clock.ts';
 import type { RepeatTaken, RetryBudget } from '../../policy/retry-budget.ts';
-import { ask } from './request-applicant.ts';
+import { requestPermit } from './request-applicant.ts';
 import type { AdmissionResult } from '../admission/admission.ts';
 import { isOutOfOrder } from '../route/route.ts';
 import type { RouteTarget, Tiers } from '../route/route.ts';
@@ -21,12 +21,12 @@ const EXHAUSTED: Exhausted = { kind: 'exhausted' };
  * last attempt is theirs, if one can start within half of the time left: no request should fail without having asked everybody.
  * A target for which the request was mended comes first, but is not waited for while another is untried.
  */
-export function askNext(retry: RetryState): AdmissionResult | Exhausted | Promise<AdmissionResult | Exhausted> {
+export function nextPermit(retry: RetryState): AdmissionResult | Exhausted | Promise<AdmissionResult | Exhausted> {
   const now = retry.active.engine.clock.now();
   const waitUntil =
     now + (hasStandIn(retry, now) ? Math.min(retry.active.route.patienceMs, retry.active.route.maxWaitMs) : retry.active.route.maxWaitMs);
-  if (retry.attempts === 0) return ask(retry, retry.tiers, waitUntil);
-  return retry.attempts >= retry.active.route.maxAttempts + retry.repairs ? EXHAUSTED : askAgain(retry, waitUntil);
+  if (retry.attempts === 0) return requestPermit(retry, retry.tiers, waitUntil);
+  return retry.attempts >= retry.active.route.maxAttempts + retry.repairs ? EXHAUSTED : permitAfterFailure(retry, waitUntil);
 }
 
 /** A kept answer is at hand, and nobody is in order: it is worth as long a wait as a better tier before a worse one. */
@@ -38,20 +38,21 @@ function hasStandIn({ active, hasStale, tiers }: RetryState, now: Instant): bool
  * For a repaired repeat while an attempt at another target still runs: its permit, if it can start at once; null: it waits for what becomes
  * of that attempt. One at the same target may be refused for good, or answer with what was refused here.
  */
-export function askRepairedBeside(retry: RetryState, group: RunningAttempts): AdmissionResult | Promise<AdmissionResult> | null {
+export function parallelRepairedPermit(retry: RetryState, group: RunningAttempts): AdmissionResult | Promise<AdmissionResult> | null {
   const { repairedFor } = retry;
-  if (repairedFor === null || retry.attemptsLeft <= 0 || retry.tried.isDead(repairedFor) || retry.tried.isGuess(repairedFor)) return null;
+  if (repairedFor === null || retry.attemptsLeft <= 0 || retry.tried.isExcluded(repairedFor) || retry.tried.isGuess(repairedFor))
+    return null;
   if (group.silent.length !== 1 || group.silent[0]!.options.target.state.name === repairedFor.state.name) return null;
-  return askMended(retry, repairedFor, retry.active.engine.clock.now());
+  return permitForRepaired(retry, repairedFor, retry.active.engine.clock.now());
 }
 
-async function askAgain(retry: RetryState, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {
+async function permitAfterFailure(retry: RetryState, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {
   const { clock } = retry.active.engine;
   const untried = untriedTiers(retry);
   const { repairedFor } = retry;
   retry.repairedFor = null;
-  if (repairedFor !== null && !retry.tried.isDead(repairedFor)) {
-    const result = await askMended(retry, repairedFor, untried.length > 0 ? clock.now() : waitUntil);
+  if (repairedFor !== null && !retry.tried.isExcluded(repairedFor)) {
+    const result = await permitForRepaired(retry, repairedFor, untried.length > 0 ? clock.now() : waitUntil);
     if (result.kind !== 'refuse' || untried.length === 0) return result;
   }
 
@@ -61,8 +62,8 @@ async function askAgain(retry: RetryState, waitUntil: Instant): Promise<Admissio
     // An untried one that is busy may come free before a tried one may be asked again.
     const now = clock.now();
     const isLast = retry.attemptsLeft <= 1;
-    const theirTime = isLast ? now + (retry.active.deadline - now) / 2 : now;
-    const result = await ask(retry, untried, Math.min(waitUntil, Math.max(theirTime, earliest)));
+    const untriedUntil = isLast ? now + (retry.active.deadline - now) / 2 : now;
+    const result = await requestPermit(retry, untried, Math.min(waitUntil, Math.max(untriedUntil, earliest)));
     if (result.kind !== 'refuse' || again.length === 0) return result;
   }
   if (again.length === 0) return EXHAUSTED;
@@ -72,28 +73,29 @@ async function askAgain(retry: RetryState, waitUntil: Instant): Promise<Admissio
   // Others repeated meanwhile: what the budget allowed before the pause may be spent.
   const still = repeatable(retry, clock.now());
   if (still.length === 0 && untried.length === 0) return EXHAUSTED;
-  return askRepeat(retry, still, waitUntil);
+  return permitForRetry(retry, still, waitUntil);
 }
 
 /** Who waits for a repeat has paid for it: others who come meanwhile find the budget smaller. What is not made in the end is given back. */
-async function askRepeat(retry: RetryState, again: readonly RouteTarget[], waitUntil: Instant): Promise<AdmissionResult> {
+async function permitForRetry(retry: RetryState, again: readonly RouteTarget[], waitUntil: Instant): Promise<AdmissionResult> {
   const { clock } = retry.active.engine;
   const held: { readonly budget: RetryBudget; readonly taken: RepeatTaken }[] = [];
   for (const target of again) {
     const budget = target.state.retryBudget;
     // The credentials of a model share one, and only one of them will be asked.
-    if (!retry.tried.isFree(target) && !held.some((one) => one.budget === budget))
+    if (!retry.tried.isBudgetWaived(target) && !held.some((one) => one.budget === budget))
       held.push({ budget, taken: budget.take(clock.now(), retry.active.source.client) });
   }
-  const result = await ask(retry, withRepeats(retry, again), waitUntil);
-  const repeated = result.kind === 'start' && again.includes(result.target) && !retry.tried.isFree(result.target) ? result.target : null;
+  const result = await requestPermit(retry, withRepeats(retry, again), waitUntil);
+  const repeated =
+    result.kind === 'start' && again.includes(result.target) && !retry.tried.isBudgetWaived(result.target) ? result.target : null;
   for (const { budget, taken } of held) if (budget !== repeated?.state.retryBudget) budget.giveBack(clock.now(), taken);
   retry.budgetReserved = repeated !== null;
   return result;
 }
 
-function askMended(retry: RetryState, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
-  return ask(
+function permitForRepaired(retry: RetryState, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
+  return requestPermit(
     retry,
     retry.active.route.select(`only ${indexOf(retry, target)}`, (candidate) => candidate === target),
     waitUntil,
@@ -110,12 +112,12 @@ async function pause(retry: RetryState, until: Instant): Promise<void> {
 }
 
 function untriedTiers(retry: RetryState): Tiers {
-  return select(retry, 'untried', (target) => !retry.tried.isAsked(target) && !retry.tried.isDead(target));
+  return select(retry, 'untried', (target) => !retry.tried.wasTried(target) && !retry.tried.isExcluded(target));
 }
 
 function withRepeats(retry: RetryState, again: readonly RouteTarget[]): Tiers {
   const key = `repeat ${again.map((target) => indexOf(retry, target)).join()} after`;
-  return select(retry, key, (target) => !retry.tried.isAsked(target) && !retry.tried.isDead(target), again);
+  return select(retry, key, (target) => !retry.tried.wasTried(target) && !retry.tried.isExcluded(target), again);
 }
 
 function select(retry: RetryState, key: string, keep: (target: RouteTarget) => boolean, last: readonly RouteTarget[] = []): Tiers {
@@ -127,10 +129,10 @@ function select(retry: RetryState, key: string, keep: (target: RouteTarget) => b
 /** Tried targets that may work later: not before their backoff, within the deadline and their retry budget. */
 function repeatable(retry: RetryState, now: Instant): RouteTarget[] {
   return retry.tiers.flat().filter((target) => {
-    if (!retry.tried.isAsked(target) || retry.tried.isDead(target)) return false;
+    if (!retry.tried.wasTried(target) || retry.tried.isExcluded(target)) return false;
     return (
       retry.tried.notBefore(target) < retry.active.deadline &&
-      (retry.tried.isFree(target) || target.state.retryBudget.allows(now, retry.active.source.client))
+      (retry.tried.isBudgetWaived(target) || target.state.retryBudget.allows(now, retry.active.source.client))
     );
   });
 }

@@ -15,7 +15,7 @@ export function convertAfter(retry: RetryState, attempt: Attempt, failure: Failu
   if (!found.lacksOther) retry.active.log(`has no ${request.path}: requests are converted to ${wire.dialect.name}`, target);
   found.noteLack();
   if (!convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire).ok) return null;
-  retry.tried.markFree(target);
+  retry.tried.waiveBudget(target);
   retry.repairedFor = target;
   retry.repairs++;
   return REPAIRED;
@@ -28,7 +28,7 @@ export function writeOutAfter(retry: RetryState, attempt: Attempt, failure: Fail
   if (history?.maker !== target.state.name || !LOST.test(`${failure.code ?? ''} ${failure.message}`)) return null;
   retry.active.request = { ...retry.active.request, history: { ...history, maker: '' } };
   retry.active.note('the response that the request refers to is lost: the conversation is written out', target);
-  retry.tried.markFree(target);
+  retry.tried.waiveBudget(target);
   retry.repairedFor = target;
   retry.repairs++;
   return REPAIRED;

@@ -34,7 +34,7 @@ const ESSENTIAL: ReadonlySet<string> = new Set([
   'model', 'messages', 'prompt', 'input', 'stream', 'tools', 'functions', 'response_format', 'n', 'dimensions', 'encoding_format',
 ]); // prettier-ignore
 
-type Found = Pick<RepairTrial, 'repairs' | 'unmade' | 'isNamed'>;
+type Found = Pick<RepairTrial, 'repairs' | 'suppressed' | 'isNamed'>;
 
 const NOTHING: readonly Repair[] = [];
 const NO_FIELDS: readonly string[] = [];
@@ -46,8 +46,8 @@ export function repairsFor(retry: RetryState, target: RouteTarget): readonly Rep
   const own = tried.repairs(target);
   const { repairs: book } = target.state;
   if (book.isEmpty) return own;
-  const unmade = tried.unmade(target);
-  const isOpen = ({ key }: Repair): boolean => !unmade.includes(key) && !own.some((repair) => repair.key === key);
+  const suppressed = tried.suppressed(target);
+  const isOpen = ({ key }: Repair): boolean => !suppressed.includes(key) && !own.some((repair) => repair.key === key);
   const known = book.for(engine.clock.now(), (repair) => isOpen(repair) && mayConcern(request, target, repair));
   const learned = known.filter((repair) => concerns(request, target, repair, [...own, ...known]));
   if (learned.length === 0) return own;
@@ -57,9 +57,9 @@ export function repairsFor(retry: RetryState, target: RouteTarget): readonly Rep
 
 /** The caller's fields that were left out of an attempt. */
 export function droppedFields({ options }: Attempt): readonly string[] {
-  const lost = options.cut?.fields ?? options.conversion?.dropped ?? NO_FIELDS;
-  if (options.repairs.length === 0) return lost;
-  return [...lost, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
+  const omitted = options.cut?.fields ?? options.conversion?.dropped ?? NO_FIELDS;
+  if (options.repairs.length === 0) return omitted;
+  return [...omitted, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
 }
 
 /** The target has begun to answer: what it was sent, it takes. */
@@ -94,7 +94,7 @@ export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failur
   const status = errorStatusOf(failure);
   if (!REFUSING.has(status) || judgement.effect !== 'none') return null;
   const signature = errorSignature(failure);
-  if (trial?.signature === signature) acquit(retry, target, trial);
+  if (trial?.signature === signature) clearTrial(retry, target, trial);
   if (retry.repairs >= REPAIRS_MAX || attempt.options.request.facts.operation === 'bytes') return null;
   const found =
     otherLimitName(retry, attempt, failure, judgement) ??
@@ -109,7 +109,7 @@ export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failur
 }
 
 /** The error is the same without the edits: it is not about them. */
-function acquit(retry: RetryState, target: RouteTarget, { repairs, unmade, signature, isNamed }: RepairTrial): void {
+function clearTrial(retry: RetryState, target: RouteTarget, { repairs, suppressed, signature, isNamed }: RepairTrial): void {
   const { repairs: book } = target.state;
   const now = retry.active.engine.clock.now();
   for (const repair of repairs) {
@@ -118,25 +118,25 @@ function acquit(retry: RetryState, target: RouteTarget, { repairs, unmade, signa
     if (isNamed) book.unlearn(repair.key);
     book.clear(now, repair.key, signature);
   }
-  for (const repair of unmade) {
+  for (const repair of suppressed) {
     book.learn(now, repair, true);
     book.clear(now, repair.key, signature);
   }
-  retry.active.note(`refused alike without the change of ${listOf([...repairs, ...unmade])}: that was not the reason`, target);
+  retry.active.note(`refused alike without the change of ${listOf([...repairs, ...suppressed])}: that was not the reason`, target);
 }
 
 /** `isServerError`: most likely no refusal, and so an attempt like any other. */
 function apply(retry: RetryState, target: RouteTarget, trial: RepairTrial, isServerError: boolean): void {
   const { repairs: book } = target.state;
   const now = retry.active.engine.clock.now();
-  for (const repair of trial.unmade) book.unlearn(repair.key);
+  for (const repair of trial.suppressed) book.unlearn(repair.key);
   if (trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, true);
   retry.tried.repair(target, trial);
-  retry.tried.markFree(target);
+  retry.tried.waiveBudget(target);
   retry.repairedFor = target;
   if (!isServerError) retry.repairs++;
   for (const repair of trial.repairs) noteRepair(retry, target, repair);
-  if (trial.unmade.length > 0) retry.active.note(`${listOf(trial.unmade)} sent again as it came: the target asks for it`, target);
+  if (trial.suppressed.length > 0) retry.active.note(`${listOf(trial.suppressed)} sent again as it came: the target asks for it`, target);
 }
 
 /** A refused name of the output limit is exchanged for the other one. If both are refused, another target is asked. */
@@ -150,11 +150,11 @@ function otherLimitName(retry: RetryState, attempt: Attempt, failure: Failure, j
   const made = repairs.find((repair) => repair.kind === 'rename' && repair.to === field);
   if (made !== undefined) {
     const isOfThisRequest = retry.tried.repairs(target).includes(made);
-    return isOfThisRequest ? null : { repairs: NOTHING, unmade: [made], isNamed: true };
+    return isOfThisRequest ? null : { repairs: NOTHING, suppressed: [made], isNamed: true };
   }
   const repair = rename(field, to);
-  if (repairs.some(({ key }) => key === repair.key) || retry.tried.unmade(target).includes(repair.key)) return null;
-  return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
+  if (repairs.some(({ key }) => key === repair.key) || retry.tried.suppressed(target).includes(repair.key)) return null;
+  return concerns(request, target, repair, repairs) ? { repairs: [repair], suppressed: NOTHING, isNamed: true } : null;
 }
 
 /** "… use 'max_completion_tokens' instead": the name that is to be replaced. */
@@ -174,8 +174,8 @@ function namedEdits(retry: RetryState, attempt: Attempt, failure: Failure, signa
   if (edits.length === 0 && learnedDrops.length === 0) return null;
   const text = `${failure.param ?? ''} ${failure.message} ${failure.body === null ? '' : errorTexts(failure.body)}`;
   const isNamed = ({ key, field }: Repair): boolean => names(text, field) && !book.isCleared(now, key, signature);
-  const found = { repairs: edits.filter(isNamed), unmade: learnedDrops.filter(isNamed), isNamed: true };
-  return found.repairs.length + found.unmade.length === 0 ? null : found;
+  const found = { repairs: edits.filter(isNamed), suppressed: learnedDrops.filter(isNamed), isNamed: true };
+  return found.repairs.length + found.suppressed.length === 0 ? null : found;
 }
 
 function names(text: string, field: string): boolean {
@@ -199,7 +199,7 @@ function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgeme
   const member = memberOf(body, field);
   if (member === undefined || repairs.some((repair) => repair.kind === 'drop' && repair.field === field)) return null;
   const repair = drop(field, isAboutValue(failure) ? valueOf(body, member) : null);
-  return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
+  return concerns(request, target, repair, repairs) ? { repairs: [repair], suppressed: NOTHING, isNamed: true } : null;
 }
 
 /** Only this value of the field is refused, not every one but the default. */
@@ -220,7 +220,7 @@ function untestedEdits(retry: RetryState, attempt: Attempt, failure: Failure, ju
     const isSuspect = edits.some(({ key }) => book.knows(key)) || (isFirst && book.isVagueAgain(now));
     if (errorStatusOf(failure) !== 500 || !isSuspect) return null;
   } else if (judgement.reason !== 'refused') return null;
-  return { repairs: edits, unmade: NOTHING, isNamed: false };
+  return { repairs: edits, suppressed: NOTHING, isNamed: false };
 }
 
 function noteRepair(retry: RetryState, target: RouteTarget, { kind, field, to }: Repair): void {

@@ -12,7 +12,7 @@ import { Admission } from '../admission/admission.ts';
 import type { AdmissionResult, RouteApplicant } from '../admission/admission.ts';
 import type { Engine } from '../request/engine.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
-import { ask } from './request-applicant.ts';
+import { requestPermit } from './request-applicant.ts';
 import { RetryState } from './retry-state.ts';
 import type { Route, RouteTarget } from '../route/route.ts';
 import { ActiveRequest } from '../active/active-request.ts';
@@ -76,7 +76,7 @@ function world() {
     const active = new ActiveRequest(engine, request as unknown as GatewayRequest, route);
     requests[id] = active;
     const retry = new RetryState(active, null);
-    note(id, await ask(retry, retry.tiers, clock.now() + maxWaitMs));
+    note(id, await requestPermit(retry, retry.tiers, clock.now() + maxWaitMs));
   };
   const requests: Record<string, ActiveRequest> = {};
   const next = async (): Promise<void> => {

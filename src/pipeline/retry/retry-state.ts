@@ -64,7 +64,7 @@ export class RetryState implements Alternatives {
     this.#cached = cached;
     const { request, route } = active;
     const tiers = route.tiersFor(request.facts.operation, request.fallback);
-    this.tiers = this.hasStale ? route.beforeLocal(tiers) : tiers;
+    this.tiers = this.hasStale ? route.withoutLocalStandIns(tiers) : tiers;
   }
 
   /** An expired cached response is at hand. */
@@ -88,7 +88,7 @@ export class RetryState implements Alternatives {
   }
 
   /** Removes the targets that can't serve the request, as far as they are examined in advance. */
-  leaveOutIncapable(): void {
+  removeIncapable(): void {
     const { engine, request, route } = this.active;
     const { tiers, incapable } = holdingOnly(engine, request, route, capableOf(request, route, this.tiers));
     this.tiers = tiers;
@@ -111,14 +111,14 @@ export class RetryState implements Alternatives {
   }
 
   /** Another credential of the same target does not count: its silence would be the same. */
-  alternativeTo(beside: RouteTarget, now: Instant): Alternative {
+  alternativeTo(current: RouteTarget, now: Instant): Alternative {
     let found: Alternative = 'none';
     if (this.attemptsLeft <= 0) return found;
     for (const tier of this.tiers) {
       for (const target of tier) {
-        if (target.state.name === beside.state.name || this.tried.isAsked(target) || this.tried.isDead(target)) continue;
+        if (target.state.name === current.state.name || this.tried.wasTried(target) || this.tried.isExcluded(target)) continue;
         if (isOutOfOrder(target, now, this.active.source) || now > this.latestStartOn(target)) continue;
-        if (!isStandInFor(target, beside)) return 'peer';
+        if (!isStandInFor(target, current)) return 'peer';
         found = 'stand-in';
       }
     }
@@ -133,7 +133,7 @@ export class RetryState implements Alternatives {
   }
 
   /** A last resort needs its own usual time or a tenth of the deadline, whichever is longer. */
-  get standInAt(): Instant {
+  get standInStart(): Instant {
     const { request, deadline, startedAt } = this.active;
     const totalMs = deadline - startedAt;
     let neededMs = totalMs / STAND_IN_PART;
@@ -148,7 +148,7 @@ export class RetryState implements Alternatives {
 
   /** Retries `target` at once with another request body, free of any budget. */
   repairFor(target: RouteTarget): void {
-    this.tried.markFree(target);
+    this.tried.waiveBudget(target);
     this.repairedFor = target;
     this.repairs++;
   }

@@ -8,7 +8,7 @@ export interface RepairTrial {
   /** Made for it. */
   readonly repairs: readonly Repair[];
   /** Learned before, and not made for it. */
-  readonly unmade: readonly Repair[];
+  readonly suppressed: readonly Repair[];
   /** Of the error that it is to mend. */
   readonly signature: string;
   /** The error named what was changed: that is learned already. */
@@ -19,13 +19,13 @@ export interface RepairTrial {
 
 interface Tried {
   readonly target: RouteTarget;
-  asked: boolean;
-  free: boolean;
-  dead: boolean;
+  wasTried: boolean;
+  isBudgetWaived: boolean;
+  isExcluded: boolean;
   notBefore: Instant;
   repairs: readonly Repair[];
   /** Keys of learned repairs that are not made for this request. */
-  unmade: readonly string[];
+  suppressed: readonly string[];
   trial: RepairTrial | null;
   strip: StripLevel;
   /** Signature of the error that may be about opaque pieces, and does not say so; null: the error was about them. */
@@ -36,12 +36,12 @@ const NO_REPAIRS: readonly Repair[] = [];
 const NO_KEYS: readonly string[] = [];
 
 const UNTRIED = {
-  asked: false,
-  free: false,
-  dead: false,
+  wasTried: false,
+  isBudgetWaived: false,
+  isExcluded: false,
   notBefore: -Infinity,
   repairs: NO_REPAIRS,
-  unmade: NO_KEYS,
+  suppressed: NO_KEYS,
   trial: null,
   strip: 'foreign' as const,
   stripGuess: null,
@@ -52,18 +52,18 @@ export class TriedTargets {
   readonly #list: Tried[] = [];
 
   /** An attempt was sent to it. */
-  isAsked(target: RouteTarget): boolean {
-    return this.#find(target)?.asked ?? false;
+  wasTried(target: RouteTarget): boolean {
+    return this.#find(target)?.wasTried ?? false;
   }
 
   /** The last attempt did not reach it, or it said when to come back: the next one is no repeat that its retry budget has to pay for. */
-  isFree(target: RouteTarget): boolean {
-    return this.#find(target)?.free ?? false;
+  isBudgetWaived(target: RouteTarget): boolean {
+    return this.#find(target)?.isBudgetWaived ?? false;
   }
 
   /** It can't answer this request, now or later. */
-  isDead(target: RouteTarget): boolean {
-    return this.#find(target)?.dead ?? false;
+  isExcluded(target: RouteTarget): boolean {
+    return this.#find(target)?.isExcluded ?? false;
   }
 
   /** When it may be asked again; -Infinity: any time. */
@@ -77,8 +77,8 @@ export class TriedTargets {
   }
 
   /** Keys of learned repairs that are not made for this request, because the target refused it with them. */
-  unmade(target: RouteTarget): readonly string[] {
-    return this.#find(target)?.unmade ?? NO_KEYS;
+  suppressed(target: RouteTarget): readonly string[] {
+    return this.#find(target)?.suppressed ?? NO_KEYS;
   }
 
   /** Which opaque pieces are left out for it. */
@@ -97,18 +97,18 @@ export class TriedTargets {
     tried.stripGuess = guess;
   }
 
-  markAsked(target: RouteTarget): void {
+  markTried(target: RouteTarget): void {
     const tried = this.#of(target);
-    tried.asked = true;
-    tried.free = false;
+    tried.wasTried = true;
+    tried.isBudgetWaived = false;
   }
 
-  markFree(target: RouteTarget): void {
-    this.#of(target).free = true;
+  waiveBudget(target: RouteTarget): void {
+    this.#of(target).isBudgetWaived = true;
   }
 
-  markDead(target: RouteTarget): void {
-    this.#of(target).dead = true;
+  exclude(target: RouteTarget): void {
+    this.#of(target).isExcluded = true;
   }
 
   pause(target: RouteTarget, until: Instant): void {
@@ -119,7 +119,7 @@ export class TriedTargets {
     const tried = this.#of(target);
     const isNew = ({ key }: Repair): boolean => !tried.repairs.some((repair) => repair.key === key);
     tried.repairs = [...tried.repairs, ...trial.repairs.filter(isNew)];
-    tried.unmade = [...tried.unmade, ...trial.unmade.map(({ key }) => key)];
+    tried.suppressed = [...tried.suppressed, ...trial.suppressed.map(({ key }) => key)];
     tried.trial = trial;
   }
 

@@ -47,15 +47,15 @@ export class LimitLearner implements LimitListener {
    * After `read`: a rate limit has refused the call; of which kind, where the provider says so. `asksToWait`: it names a wait. False:
    * the refusal seems to be random, and the target needs no pause.
    */
-  refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null, asksToWait: boolean): boolean {
+  refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null, hasRetryAfter: boolean): boolean {
     const requests = kind !== 'tokens' && this.requests.refused(now, startedAt, need);
     const tokens = kind !== 'requests' && this.tokens.refused(now, startedAt, need);
     if (tokens) this.cached.refused();
-    return requests || tokens || (asksToWait && this.requests.isCalm(now));
+    return requests || tokens || (hasRetryAfter && this.requests.isCalm(now));
   }
 
   /** After `read`: the provider has answered, whatever it was. */
-  heard(now: Instant): void {
+  responded(now: Instant): void {
     this.requests.heard(now);
     this.tokens.heard(now);
   }

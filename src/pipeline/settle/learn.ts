@@ -4,7 +4,7 @@ import type { Settlement } from '../../core/resource.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { limitedKind } from '../../wire/limited-kind.ts';
 import type { Attempt } from '../attempt/attempt.ts';
-import { noteFirstContent } from './settle-attempt.ts';
+import { settleFirstContent } from './settle-attempt.ts';
 import { learnReading } from './learn-makers.ts';
 import type { TargetState } from '../route/route.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
@@ -15,7 +15,7 @@ export function learnFromResponse(active: ActiveRequest, attempt: Attempt): void
   const { target, request, permit } = attempt.options;
   const { state } = target;
   const now = clock.now();
-  noteFirstContent(active.engine, permit);
+  settleFirstContent(active.engine, permit);
   learnReading(active.engine, attempt);
   state.refusals.answered();
   const wasFull = state.concurrency.earliest(now) !== now;
@@ -23,12 +23,12 @@ export function learnFromResponse(active: ActiveRequest, attempt: Attempt): void
   if (request.facts.stream && attempt.streamedFirstMs !== null) {
     state.concurrency.began(now, attempt.startedAt, kindOf(active, attempt), attempt.running, attempt.streamedFirstMs);
   }
-  let isNews = wasFull && state.concurrency.earliest(now) === now;
+  let hasNewRoom = wasFull && state.concurrency.earliest(now) === now;
   if (state.rates !== null) {
     state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, false);
-    isNews = state.rates.served(now, attempt.startedAt, permit.need) || isNews;
+    hasNewRoom = state.rates.served(now, attempt.startedAt, permit.need) || hasNewRoom;
   }
-  if (isNews) admission.pump();
+  if (hasNewRoom) admission.pump();
 }
 
 /** Before its permit is settled: those who wait must not be sent where there is no room. */
@@ -52,7 +52,7 @@ export function learnFromFailure(
   state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, isLimited);
   if (isLimited && state.cooldown.levelAlone(active.source) === null)
     attempt.pausesTarget = state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure), failure.retryAfterMs !== null);
-  state.rates.heard(now);
+  state.rates.responded(now);
 }
 
 /** Others are served meanwhile: it says nothing of the target. */

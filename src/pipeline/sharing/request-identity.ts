@@ -56,10 +56,10 @@ export class Digest {
     for (let left = bytesMax; this.#part < this.#parts.length;) {
       if (left <= 0) return false;
       const part = this.#parts[this.#part]!;
-      const piece = typeof part === 'string' ? part : part.subarray(this.#at, this.#at + left);
-      this.#hash.update(piece);
-      this.#at += piece.length;
-      left -= piece.length;
+      const chunk = typeof part === 'string' ? part : part.subarray(this.#at, this.#at + left);
+      this.#hash.update(chunk);
+      this.#at += chunk.length;
+      left -= chunk.length;
       if (this.#at < part.length) continue;
       this.#part++;
       this.#at = 0;

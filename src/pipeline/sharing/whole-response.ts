@@ -7,7 +7,7 @@ import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { HeaderPairs } from '../request/response-sink.ts';
 
-export interface WholeAnswer {
+export interface WholeResponse {
   readonly status: number;
   /** Names and values in turn of what is true for everybody who gets this answer. */
   readonly headers: readonly string[];
@@ -23,7 +23,7 @@ export interface WholeAnswer {
 }
 
 /** What an answer is kept for, beside its readers. */
-export interface AnswerPurpose {
+export interface ResponsePurpose {
   /** Null: it is not for the cache. */
   readonly cacheKey: string | null;
   readonly policy: CachePolicy;
@@ -31,7 +31,7 @@ export interface AnswerPurpose {
 }
 
 /** What is said anew to each request, or counted anew. */
-const OF_ONE_REQUEST: ReadonlySet<string> = new Set([
+const PER_REQUEST: ReadonlySet<string> = new Set([
   'x-request-id', 'request-id', 'x-breakwater-attempts', 'x-breakwater-queue-ms', 'x-breakwater-cost-usd', 'x-breakwater-cache', 'age', 'content-length',
 ]); // prettier-ignore
 
@@ -39,13 +39,13 @@ const OF_ONE_REQUEST: ReadonlySet<string> = new Set([
 export function sharedHeaders(headers: readonly string[]): string[] {
   const shared: string[] = [];
   for (let i = 0; i + 1 < headers.length; i += 2) {
-    if (!OF_ONE_REQUEST.has(headers[i]!)) shared.push(headers[i]!, headers[i + 1]!);
+    if (!PER_REQUEST.has(headers[i]!)) shared.push(headers[i]!, headers[i + 1]!);
   }
   return shared;
 }
 
 /** The headers of an answer that cost the request nothing. `shared`: see `sharedHeaders`. */
-export function headersAgain(
+export function replayHeaders(
   { id, dialect }: GatewayRequest,
   shared: readonly string[],
   mark: CacheUse,
@@ -66,26 +66,26 @@ export function headersAgain(
 }
 
 /** True if `bodyFor` may be called: of a large answer nothing but its own form is given. */
-export function canServe(answer: WholeAnswer, { dialect, facts }: GatewayRequest): boolean {
-  if (answer.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
-  return dialect.response.canBeInForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
+export function canServe(response: WholeResponse, { dialect, facts }: GatewayRequest): boolean {
+  if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
+  return dialect.response.canBeInForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 /** The bytes that answer `request`. */
-export function bodyFor(answer: WholeAnswer, { dialect, facts }: GatewayRequest): Uint8Array {
-  if (answer.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return answer.body;
-  return dialect.response.inForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
+export function bodyFor(response: WholeResponse, { dialect, facts }: GatewayRequest): Uint8Array {
+  if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return response.body;
+  return dialect.response.inForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 const STREAM_FORM = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
-const PLAIN_FORM = ['content-type', 'application/json'];
-const OF_THE_FORM: ReadonlySet<string> = new Set(['content-type', 'cache-control', 'x-accel-buffering']);
+const JSON_FORM = ['content-type', 'application/json'];
+const FORM_HEADERS: ReadonlySet<string> = new Set(['content-type', 'cache-control', 'x-accel-buffering']);
 
 /** `shared` headers for the form in which the answer goes out. */
 export function headersInForm(shared: readonly string[], wasStream: boolean, isStream: boolean): readonly string[] {
   if (wasStream === isStream) return shared;
-  const headers = isStream ? [...STREAM_FORM] : [...PLAIN_FORM];
-  for (let i = 0; i + 1 < shared.length; i += 2) if (!OF_THE_FORM.has(shared[i]!)) headers.push(shared[i]!, shared[i + 1]!);
+  const headers = isStream ? [...STREAM_FORM] : [...JSON_FORM];
+  for (let i = 0; i + 1 < shared.length; i += 2) if (!FORM_HEADERS.has(shared[i]!)) headers.push(shared[i]!, shared[i + 1]!);
   return headers;
 }
 
@@ -95,6 +95,6 @@ export function headerIn(headers: readonly string[], name: string): string | nul
 }
 
 /** What it takes in memory, in bytes; objects and headers are reckoned. */
-export function sizeOf(answer: WholeAnswer): number {
-  return answer.body.byteLength + 1_024;
+export function sizeOf(response: WholeResponse): number {
+  return response.body.byteLength + 1_024;
 }

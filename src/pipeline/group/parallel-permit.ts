@@ -7,28 +7,28 @@ import type { Need } from '../../core/resource.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Admitted } from '../admission/admission.ts';
 import { isCarriedAtOnce } from '../conversion/capability.ts';
-import { RunApplicant } from '../retry/request-applicant.ts';
+import { RequestApplicant } from '../retry/request-applicant.ts';
 import { isStandInFor } from '../route/route.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 
-type Fits = (target: RouteTarget, beside: RouteTarget) => boolean;
+type Fits = (target: RouteTarget, current: RouteTarget) => boolean;
 
-const isOther: Fits = (target, beside) => target.state.name !== beside.state.name;
+const isOther: Fits = (target, current) => target.state.name !== current.state.name;
 /** A target that is merely slow is not replaced by a small model on this machine, which is always quicker. */
-const isPeer: Fits = (target, beside) => isOther(target, beside) && !isStandInFor(target, beside);
-const isStandIn: Fits = (target, beside) => isOther(target, beside) && isStandInFor(target, beside);
-const isOtherKey: Fits = (target, beside) => target !== beside && !isOther(target, beside);
-const isSame: Fits = (target, beside) => target === beside;
+const isPeer: Fits = (target, current) => isOther(target, current) && !isStandInFor(target, current);
+const isStandIn: Fits = (target, current) => isOther(target, current) && isStandInFor(target, current);
+const isOtherKey: Fits = (target, current) => target !== current && !isOther(target, current);
+const isSame: Fits = (target, current) => target === current;
 
 /** `stand-in`: a rescue so late that nothing else could answer in time. */
-type Wanted = RaceCause | 'stand-in';
+type Purpose = RaceCause | 'stand-in';
 
 /**
  * In this order. A hedge to the same target helps where one of its machines is slow and not all of them; a probe asks whether the
  * target is well, and a second call to it would ask the same.
  */
-const PLACES: Readonly<Record<Wanted, readonly Fits[]>> = {
+const PLACES: Readonly<Record<Purpose, readonly Fits[]>> = {
   hedge: [isPeer, isOtherKey, isSame],
   probe: [isOther],
   rescue: [isPeer],
@@ -36,12 +36,12 @@ const PLACES: Readonly<Record<Wanted, readonly Fits[]>> = {
 };
 
 /** A permit for an attempt beside the one on `beside`, if one is to be had at once; null: there is none. */
-export function permitBeside(retry: RetryState, beside: RouteTarget, wanted: Wanted): Admitted | null {
+export function parallelPermit(retry: RetryState, current: RouteTarget, purpose: Purpose): Admitted | null {
   const { admission, clock } = retry.active.engine;
-  for (const fits of PLACES[wanted]) {
-    if (!retry.tiers.some((tier) => tier.some((target) => fits(target, beside)))) continue;
-    const isSpare = wanted === 'hedge' || wanted === 'probe';
-    const decision = admission.submit(new BesideApplicant(retry, beside, fits, isSpare, clock.now()));
+  for (const fits of PLACES[purpose]) {
+    if (!retry.tiers.some((tier) => tier.some((target) => fits(target, current)))) continue;
+    const isSpare = purpose === 'hedge' || purpose === 'probe';
+    const decision = admission.submit(new ParallelApplicant(retry, current, fits, isSpare, clock.now()));
     assert(decision.kind !== 'wait', 'who has no time to wait is not let wait');
     if (decision.kind === 'start') return decision;
   }
@@ -52,19 +52,19 @@ export function permitBeside(retry: RetryState, beside: RouteTarget, wanted: Wan
  * It starts at once or not at all. A spare one is of the lowest class: whatever waits goes before it. A rescue has its request's own class:
  * it must not wait until lower ones have gone, nor for the stock that jobs leave.
  */
-class BesideApplicant extends RunApplicant {
+class ParallelApplicant extends RequestApplicant {
   override readonly class: SchedulingClass;
   readonly #retry: RetryState;
-  readonly #beside: RouteTarget;
+  readonly #current: RouteTarget;
   readonly #fits: Fits;
   /** It is worth a place only where another one stays free. */
   readonly #isSpare: boolean;
   readonly #now: Instant;
 
-  constructor(retry: RetryState, beside: RouteTarget, fits: Fits, isSpare: boolean, now: Instant) {
+  constructor(retry: RetryState, current: RouteTarget, fits: Fits, isSpare: boolean, now: Instant) {
     super(retry, retry.tiers, now);
     this.#retry = retry;
-    this.#beside = beside;
+    this.#current = current;
     this.#fits = fits;
     this.#isSpare = isSpare;
     this.class = isSpare ? 'job' : retry.active.priority;
@@ -74,8 +74,8 @@ class BesideApplicant extends RunApplicant {
   override notBefore(target: RouteTarget): Instant {
     const { tried } = this.#retry;
     const { breaker, credential } = target.state;
-    if (!this.#fits(target, this.#beside) || tried.isDead(target)) return Infinity;
-    if (target !== this.#beside && tried.isAsked(target)) return Infinity;
+    if (!this.#fits(target, this.#current) || tried.isExcluded(target)) return Infinity;
+    if (target !== this.#current && tried.wasTried(target)) return Infinity;
     if (this.#now > this.#retry.latestStartOn(target)) return Infinity;
     if (!isCarriedAtOnce(this.#retry.active.request, target)) return Infinity;
     // What is in doubt is tried by who has nothing better.
