@@ -17,14 +17,14 @@ const doc = readFileSync(new URL('../docs/failures.md', import.meta.url), 'utf8'
 const cells = (...texts: string[]): string => `| ${texts.join(' | ')} |`;
 
 function whoIsNext(judgement: Judgement): string {
-  const { verdict, liesInRequest, reason, blame } = judgement;
+  const { verdict, requestAtFault, reason, blame } = judgement;
   if (judgement === STALE_CONNECTION.judgement) return 'another target; else the same one at once';
   if (verdict === 'reject') return 'nobody';
   if (reason === 'unsupported') return 'the same target without the field, once; else another model or provider';
   if (reason === 'refused') return 'one target of another model or provider, for a second opinion';
   if (blame !== null && blame !== 'account') return 'one other key, of another provider where there is one';
   if (verdict === 'switch')
-    return liesInRequest || reason === 'quality'
+    return requestAtFault || reason === 'quality'
       ? 'another model or provider; this one not again'
       : 'another key or target; this one not again';
   if (reason === 'empty') return 'another target; else the same one, once';
@@ -45,7 +45,7 @@ function whatItDoes(judgement: Judgement, hasWords: boolean): string {
 }
 
 /** Told if nobody else answers. */
-function whatIsTold({ verdict, reason, liesInRequest }: Judgement, hasWords: boolean): string {
+function whatIsTold({ verdict, reason, requestAtFault }: Judgement, hasWords: boolean): string {
   if (verdict === 'reject') return "the provider's own error";
   if (reason === 'refused') return "the provider's own error: the first of this kind";
   if (reason === 'auth') return '502 `upstream_auth_failed`';
@@ -53,7 +53,7 @@ function whatIsTold({ verdict, reason, liesInRequest }: Judgement, hasWords: boo
   if (reason === 'empty') return 'the answer, marked `x-breakwater-quality: empty`; 502 `all_targets_failed` if there was none';
   if (reason === 'internal') return '503 `internal_error`';
   if (!hasWords) return '502 `all_targets_failed`';
-  return liesInRequest
+  return requestAtFault
     ? "the provider's own error, if all said so; else `all_targets_failed`"
     : "the provider's own error, if it alone was asked; else `all_targets_failed`";
 }

@@ -11,7 +11,7 @@ import { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
 import { judge } from '../policy/verdict.ts';
-import { AnswerBook } from '../pipeline/sharing/response-cache.ts';
+import { ResponseCache } from '../pipeline/sharing/response-cache.ts';
 import { Admission } from '../pipeline/admission/admission.ts';
 import { maskFailure } from '../pipeline/attempt/response-mask.ts';
 import type { RouteApplicant } from '../pipeline/admission/admission.ts';
@@ -21,11 +21,11 @@ import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
 import { ResponseStore } from './response-store.ts';
 import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
-import { errorAnswer } from '../pipeline/delivery/error-response.ts';
+import { errorResponse } from '../pipeline/delivery/error-response.ts';
 import { rejectedEvent } from '../pipeline/request/received.ts';
 import { holderOf } from '../pipeline/request/gateway-request.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
-import type { ModelAnswer, ModelQuestion } from '../pipeline/request/model-question.ts';
+import type { ModelReply, ModelQuery } from '../pipeline/request/model-query.ts';
 import { askModel } from '../pipeline/nested-request.ts';
 import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route/route.ts';
@@ -34,7 +34,7 @@ import { RunningList } from '../pipeline/request/running-list.ts';
 import { LargeConversions } from '../pipeline/conversion/large-conversions.ts';
 import { StalledReaders } from '../pipeline/delivery/stalled-readers.ts';
 import { SchemaCheck } from '../pipeline/quality/schema/schema-check.ts';
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import { MakerBook } from '../policy/opaque/maker-book.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
@@ -156,7 +156,7 @@ class RunningGateway implements Gateway {
       slices: this.slices,
       exhaustion: new Pace(EXHAUSTION_WARNING_MS),
       secrets: new SecretMask(config.secrets),
-      answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
+      responses: new ResponseCache({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
       keyCheck: this.#keyCheck,
       askModel: (question) => this.#askModel(question),
     };
@@ -211,7 +211,7 @@ class RunningGateway implements Gateway {
     return this.#clients.authenticate(credential);
   }
 
-  async handle(request: GatewayRequest, sink: AnswerSink): Promise<void> {
+  async handle(request: GatewayRequest, sink: ResponseSink): Promise<void> {
     if (this.#draining) return this.#refuse(request, sink, shuttingDown());
     const { model } = request.facts;
     if (model.length > MODEL_LENGTH_MAX) return this.#refuse(request, sink, longModel());
@@ -321,7 +321,7 @@ class RunningGateway implements Gateway {
     );
     this.#scheduler.configure(schedulerOptions(next, this.#random));
     this.#lists.forget();
-    this.#engine.answers.resize(next.server.maxCacheBytes);
+    this.#engine.responses.resize(next.server.maxCacheBytes);
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
     this.#warnOfSharing();
@@ -352,7 +352,7 @@ class RunningGateway implements Gateway {
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });
   }
 
-  async #askModel(question: ModelQuestion): Promise<ModelAnswer> {
+  async #askModel(question: ModelQuery): Promise<ModelReply> {
     const answer = await askModel(this.#engine, this.#routes.find(question.model, '', this.#lists.known), question);
     // It may be the last that ran, if nobody waited for it any more.
     this.#tellIdle();
@@ -374,12 +374,12 @@ class RunningGateway implements Gateway {
     return this.#routes.find(name, holder, this.#lists.known);
   }
 
-  #refuse(request: GatewayRequest, sink: AnswerSink, error: BreakwaterError): void {
+  #refuse(request: GatewayRequest, sink: ResponseSink, error: BreakwaterError): void {
     const { id, method, path, dialect, facts, client, program = null } = request;
     const { operation, model } = facts;
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation, model, client: client.name };
     this.events.emit(rejectedEvent(id, this.clock.now(), error, asked));
-    const answer = errorAnswer(dialect.error, error, id, program);
+    const answer = errorResponse(dialect.error, error, id, program);
     sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
     sink.end(answer.body);
   }

@@ -6,7 +6,7 @@ import type { Priority, SchedulingClass } from '../core/request.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Client, GatewayRequest } from '../pipeline/request/gateway-request.ts';
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import type { Config } from './config/index.ts';
 import type { LearnedStatus } from './learning.ts';
@@ -107,7 +107,7 @@ export interface Gateway {
   /** Files and batches; null: the store keeps none. */
   readonly jobs: Jobs | null;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
-  handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
+  handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */
   models(client: KnownClient): Promise<readonly ModelEntry[]>;
   /** A name that a request of this client could ask for, listed or not; null: there is no such model for it. */

@@ -17,7 +17,7 @@ export function learnedLevels(targets: TargetRegistry, now: Instant): ResourceLe
     ids.add(level.id);
     levels.push(level);
   };
-  for (const { name, limitedAs, rates, concurrency } of targets.all()) {
+  for (const { name, cooldownSubject, rates, concurrency } of targets.all()) {
     if (concurrency.limit !== Infinity) {
       add({ id: `${name}:learned:concurrency`, kind: 'concurrency', limit: concurrency.limit, available: concurrency.available() });
     }
@@ -26,7 +26,7 @@ export function learnedLevels(targets: TargetRegistry, now: Instant): ResourceLe
     for (const rate of [rates.requests, rates.tokens]) {
       for (const { counts, source, windowMs, limit, available } of rate.known(now)) {
         const what = counts === 'all' ? rate.kind : `${counts}Tokens`;
-        const id = `${limitedAs}:learned:${what}${WINDOWS[windowMs] ?? `Per${windowMs}ms`}${source === 'paced' ? ':paced' : ''}`;
+        const id = `${cooldownSubject}:learned:${what}${WINDOWS[windowMs] ?? `Per${windowMs}ms`}${source === 'paced' ? ':paced' : ''}`;
         add({ id, kind: rate.kind, limit, available });
       }
     }

@@ -47,7 +47,7 @@ type SharedState = Pick<
   | 'firstContent'
   | 'repairs'
   | 'refusals'
-  | 'told'
+  | 'emitted'
   | 'found'
   | 'concurrency'
   | 'input'
@@ -197,7 +197,7 @@ export class TargetRegistry {
         firstContent: new FirstContentEstimate(),
         repairs: new RepairBook(),
         refusals: new RefusalBook(),
-        told: { breaker: 'closed' as const },
+        emitted: { breaker: 'closed' as const },
         found: { lacksOther: false },
         ...createTargetLearning(name),
       },
@@ -273,7 +273,7 @@ export class TargetRegistry {
       includeUsage: provider.includeUsage && (provider.protocol === 'openai' || provider.protocol === 'local'),
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,
-      limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
+      cooldownSubject: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
       limits: [...shared, ...ownLimits],
       rates: this.#rates(provider, keyOf(name, credential), credential, own?.limits, shared, ownLimits),
       price: config.prices[name] ?? config.prices[model] ?? known?.price ?? null,

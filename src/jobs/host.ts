@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Client, GatewayRequest } from '../pipeline/request/gateway-request.ts';
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import type { JobLimits, JobStore } from '../store/jobs/job-store.ts';
 
 /** Whose requests the items are. */
@@ -39,7 +39,7 @@ export interface JobHost {
   /** Null: there is no client of this name any more. */
   client(name: string): JobClient | null;
   /** Runs one request to its end; ends the sink whatever happens. */
-  handle(request: GatewayRequest, sink: AnswerSink): Promise<void>;
+  handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   /** Listens to the attempts of all requests; returns how to stop. */
   onAttempts(listeners: AttemptListeners): () => void;
   /** Something that an operator should know. */

@@ -1,8 +1,8 @@
 import type { Caller } from '../pipeline/request/caller.ts';
-import type { AnswerSink, HeaderPairs } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink, HeaderPairs } from '../pipeline/request/response-sink.ts';
 
 /** Where the response to one item is collected, and who waits for it. */
-export class ItemSink implements AnswerSink, Caller {
+export class ItemSink implements ResponseSink, Caller {
   hasLeft = false;
   onLeave: (() => void) | null = null;
   /** 0: there is no complete response. */

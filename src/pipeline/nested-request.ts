@@ -4,16 +4,16 @@ import { DIALECTS } from '../wire/dialects.ts';
 import type { Caller } from './request/caller.ts';
 import type { PipelineEngine } from './engine.ts';
 import type { GatewayRequest } from './request/gateway-request.ts';
-import type { ModelAnswer, ModelQuestion } from './request/model-question.ts';
+import type { ModelReply, ModelQuery } from './request/model-query.ts';
 import { runRequest } from './pipeline.ts';
 import type { Route } from './route/route.ts';
-import type { AnswerSink } from './request/response-sink.ts';
+import type { ResponseSink } from './request/response-sink.ts';
 
 /** More of an answer than this is not kept, in bytes. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
 
 /** `route`: null where nobody knows the model. Never rejects. */
-export async function askModel(engine: PipelineEngine, route: Route | null, question: ModelQuestion): Promise<ModelAnswer> {
+export async function askModel(engine: PipelineEngine, route: Route | null, question: ModelQuery): Promise<ModelReply> {
   if (route === null) return { ok: false, why: 'there is no such model' };
   const caller = new NestedCaller();
   const request = requestOf(engine, question, caller);
@@ -35,7 +35,7 @@ export async function askModel(engine: PipelineEngine, route: Route | null, ques
   }
 }
 
-function requestOf(engine: PipelineEngine, question: ModelQuestion, caller: Caller): GatewayRequest | null {
+function requestOf(engine: PipelineEngine, question: ModelQuery, caller: Caller): GatewayRequest | null {
   const { parent, model, messages } = question;
   const decoded = decodeRequest(DIALECTS['openai-chat'], 'chat', Buffer.from(JSON.stringify({ model, messages })));
   if (!decoded.ok) return null;
@@ -73,13 +73,13 @@ class NestedCaller implements Caller {
   }
 }
 
-class WholeSink implements AnswerSink {
+class WholeSink implements ResponseSink {
   status = 0;
-  readonly #pieces: Uint8Array[] = [];
+  readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
 
   get body(): Uint8Array {
-    return Buffer.concat(this.#pieces);
+    return Buffer.concat(this.#chunks);
   }
 
   head(status: number): void {
@@ -88,7 +88,7 @@ class WholeSink implements AnswerSink {
 
   write(bytes: Uint8Array): boolean {
     this.#bytes += bytes.byteLength;
-    if (this.#bytes <= ANSWER_BYTES_MAX) this.#pieces.push(bytes);
+    if (this.#bytes <= ANSWER_BYTES_MAX) this.#chunks.push(bytes);
     return true;
   }
 

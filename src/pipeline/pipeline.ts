@@ -20,10 +20,10 @@ import type { AdmissionResult, Admitted } from './admission/admission.ts';
 import type { Attempt } from './attempt/attempt.ts';
 import { checkpoint } from './checkpoint.ts';
 import { incapableError } from './conversion/capability.ts';
-import { continueAnswer } from './delivery/continuation/continue-response.ts';
+import { continueResponse } from './delivery/continuation/continue-response.ts';
 import { Downstream } from './delivery/downstream.ts';
-import { isOurOwnLimit, tellFailure } from './delivery/final-error.ts';
-import { answerEmpty, isWelcomeEmpty, keepEmpty, keepPoor } from './delivery/kept-response.ts';
+import { isLocalLimit, respondWithFailure } from './delivery/final-error.ts';
+import { respondWithEmpty, isAcceptedEmpty, keepEmpty, keepFailedQuality } from './delivery/kept-response.ts';
 import { Output } from './delivery/output.ts';
 import { deadlineError, refusalError } from './delivery/refusal-error.ts';
 import { relay } from './delivery/relay.ts';
@@ -33,17 +33,17 @@ import { beginAttempt } from './group/begin-attempt.ts';
 import { judgeCandidate } from './quality/judge-response.ts';
 import type { GatewayRequest } from './request/gateway-request.ts';
 import { keepAliveMsOf } from './request/gateway-request.ts';
-import type { AnswerSink } from './request/response-sink.ts';
-import { askNext, askRepairedBeside } from './retry/next-attempt.ts';
+import type { ResponseSink } from './request/response-sink.ts';
+import { askNext, askRepairedInParallel } from './retry/next-attempt.ts';
 import type { Exhausted } from './retry/next-attempt.ts';
 import { recordFailure, recordShortfall } from './retry/record-failure.ts';
 import { recordResponse } from './retry/record-response.ts';
 import { RetryState } from './retry/retry-state.ts';
 import type { Route } from './route/route.ts';
 import { emitAttemptEnd } from './settle/attempt-end.ts';
-import { settleUntaken } from './settle/settle-response.ts';
+import { settleUnused } from './settle/settle-response.ts';
 import { identify, isShared, share } from './sharing/share.ts';
-import type { SharedAnswer } from './sharing/shared-response.ts';
+import type { SharedResponse } from './sharing/shared-response.ts';
 
 /** One request while it runs, by its parts. */
 interface Execution {
@@ -53,8 +53,8 @@ interface Execution {
   readonly output: Output;
 }
 
-export async function runRequest(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: AnswerSink): Promise<void> {
-  let shared: SharedAnswer | null = null;
+export async function runRequest(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: ResponseSink): Promise<void> {
+  let shared: SharedResponse | null = null;
   if (isShared(request, route)) {
     const identity = identify(engine, request, route);
     const found = share(engine, request, route, sink, identity instanceof Promise ? await identity : identity);
@@ -74,7 +74,13 @@ export async function runRequest(engine: PipelineEngine, request: GatewayRequest
   }
 }
 
-function prepare(engine: PipelineEngine, request: GatewayRequest, route: Route, sink: AnswerSink, shared: SharedAnswer | null): Execution {
+function prepare(
+  engine: PipelineEngine,
+  request: GatewayRequest,
+  route: Route,
+  sink: ResponseSink,
+  shared: SharedResponse | null,
+): Execution {
   const active = new ActiveRequest(engine, shared === null ? request : { ...request, caller: shared }, route);
   const retry = new RetryState(active, shared);
   const { id, dialect, program } = request;
@@ -86,7 +92,7 @@ function prepare(engine: PipelineEngine, request: GatewayRequest, route: Route, 
 
 async function runAttempts(execution: Execution): Promise<void> {
   const { engine, active, retry, output } = execution;
-  const incapable = retry.leaveOutIncapable();
+  const incapable = retry.removeIncapable();
   for (const { target, message } of incapable) active.note(`left out: ${message}`, target);
   if (retry.tiers.length === 0) return output.fail(incapableError(active.route, incapable));
   for (;;) {
@@ -98,7 +104,7 @@ async function runAttempts(execution: Execution): Promise<void> {
       if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
       attempt = await send(output, admitted);
     } else {
-      if (retry.repairedFor !== null) await repeatBeside(retry, active.group);
+      if (retry.repairedFor !== null) await repeatInParallel(retry, active.group);
       if (active.group === null) continue; // the request ended meanwhile
       attempt = await nextDecided(output, active.group);
     }
@@ -109,22 +115,22 @@ async function runAttempts(execution: Execution): Promise<void> {
       const shortfall = judged instanceof Promise ? await judged : judged;
       if (shortfall !== null) {
         recordShortfall(retry, attempt, shortfall);
-        keepPoor(output, attempt, shortfall);
+        keepFailedQuality(output, attempt, shortfall);
         if (active.isOver) return void endStopped(output);
-        if (isHopeless(execution)) return tellFailure(output);
+        if (isHopeless(execution)) return respondWithFailure(output);
         continue;
       }
       active.group?.win(attempt);
       const continuation = await relay(output, attempt);
-      return continuation === null ? undefined : continueAnswer(output, continuation, { send, nextDecided });
+      return continuation === null ? undefined : continueResponse(output, continuation, { send, nextDecided });
     }
-    if (isWelcomeEmpty(attempt, attempt.failure)) {
+    if (isAcceptedEmpty(attempt, attempt.failure)) {
       active.group?.win(attempt);
-      return answerEmpty(output, attempt, attempt.failure);
+      return respondWithEmpty(output, attempt, attempt.failure);
     }
     recordFailure(retry, attempt, attempt.failure);
     keepEmpty(output, attempt, attempt.failure);
-    if (isHopeless(execution)) return tellFailure(output);
+    if (isHopeless(execution)) return respondWithFailure(output);
   }
 }
 
@@ -137,7 +143,7 @@ function isHopeless({ engine, active, retry }: Execution): boolean {
 function judgeOrGiveBack(engine: PipelineEngine, active: ActiveRequest, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
   const giveBack = (error: unknown): never => {
     attempt.cancel();
-    settleUntaken(active, attempt);
+    settleUnused(active, attempt);
     emitAttemptEnd(active, attempt, 'cancelled', 'cancelled', null);
     throw error;
   };
@@ -161,13 +167,13 @@ function admit({ engine, active, retry, output }: Execution, asked: AdmissionRes
     case 'cancelled':
       return endStopped(output);
     case 'refuse':
-      if (retry.failures.every(isOurOwnLimit)) output.fail(refusalError(output, asked));
+      if (retry.failures.every(isLocalLimit)) output.fail(refusalError(output, asked));
       else if (output.kept === null && retry.refusal === null && asked.why === 'expired' && engine.clock.now() >= active.deadline)
         output.fail(deadlineError(retry, asked.blockers));
-      else tellFailure(output);
+      else respondWithFailure(output);
       return null;
     case 'exhausted':
-      tellFailure(output);
+      respondWithFailure(output);
       return null;
   }
 }
@@ -180,9 +186,9 @@ function endStopped(output: Output): null {
 }
 
 /** Starts a repaired repeat at once, where possible, while an attempt at another target still runs. */
-async function repeatBeside(retry: RetryState, group: RunningAttempts): Promise<void> {
+async function repeatInParallel(retry: RetryState, group: RunningAttempts): Promise<void> {
   const { active } = retry;
-  const asked = askRepairedBeside(retry, group);
+  const asked = askRepairedInParallel(retry, group);
   const result = asked instanceof Promise ? await asked : asked;
   if (result?.kind !== 'start') return;
   active.clientPermit ??= result.clientPermit;

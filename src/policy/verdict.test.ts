@@ -8,9 +8,9 @@ import type { Judgement } from './verdict.ts';
 
 /** Verdict and reason, then what else follows: `breaker`, `cooldown`, `bench`, `request` (it lies in the request). */
 function words(judgement: Judgement): string {
-  const { verdict, reason, health, effect, liesInRequest, longerPause } = judgement;
+  const { verdict, reason, health, effect, requestAtFault, longerPause } = judgement;
   const then = longerPause ? 'long cooldown' : effect === 'none' ? '' : effect;
-  return [verdict, reason, health === 'failure' ? 'breaker' : '', then, liesInRequest ? 'request' : ''].filter(Boolean).join(' ');
+  return [verdict, reason, health === 'failure' ? 'breaker' : '', then, requestAtFault ? 'request' : ''].filter(Boolean).join(' ');
 }
 
 const ROWS = [...STATUS_ROWS, ...CREDENTIAL_ROWS];
@@ -129,9 +129,9 @@ test('whatever status and words come, there is a verdict, and the caller’s own
   };
   fc.assert(
     fc.property(fc.record(lists), (found) => {
-      const { verdict, health, liesInRequest, effect } = judge(failure(found));
+      const { verdict, health, requestAtFault, effect } = judge(failure(found));
       assert.ok(['retry', 'switch', 'reject'].includes(verdict));
-      if (liesInRequest) assert.deepEqual([health, effect], ['neutral', 'none']);
+      if (requestAtFault) assert.deepEqual([health, effect], ['neutral', 'none']);
     }),
     { numRuns: 2000 },
   );

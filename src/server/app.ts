@@ -2,7 +2,7 @@
 import { BreakwaterError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import { errorAnswer, type ErrorAnswer } from '../pipeline/delivery/error-response.ts';
+import { errorResponse, type ErrorResponse } from '../pipeline/delivery/error-response.ts';
 import { rejectedEvent } from '../pipeline/request/received.ts';
 import type { Feed } from '../telemetry/feed.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
@@ -41,7 +41,7 @@ export interface AppOptions {
 export interface App {
   readonly handle: ExchangeHandler;
   /** The answer to what is not even HTTP. `hasLeft`: its caller has probably left, and nothing is to be said of it. */
-  readonly answerBroken: (status: number, message: string, hasLeft?: boolean) => ErrorAnswer;
+  readonly answerBroken: (status: number, message: string, hasLeft?: boolean) => ErrorResponse;
   /** From now on `/health/ready` says 503, and new requests are refused with `shutting_down`. */
   startDraining(): void;
 }
@@ -70,7 +70,7 @@ export function createApp(options: AppOptions): App {
       const error = brokenError(status, message);
       const head = { method: '', path: '', protocol: 'openai', client: null } as const;
       if (!hasLeft) events.emit(rejectedEvent(id, clock.now(), error, rejectedByHead(head)));
-      return errorAnswer(ERRORS.openai, error, id, null);
+      return errorResponse(ERRORS.openai, error, id, null);
     },
     startDraining() {
       state.draining = true;

@@ -2,7 +2,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { Protocol } from '../core/request.ts';
 import type { Gateway, KnownClient } from '../gateway/gateway.ts';
-import { errorAnswer, requestIdHeaders } from '../pipeline/delivery/error-response.ts';
+import { errorResponse, requestIdHeaders } from '../pipeline/delivery/error-response.ts';
 import { holderOf } from '../pipeline/request/gateway-request.ts';
 import { rejectedEvent } from '../pipeline/request/received.ts';
 import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
@@ -129,7 +129,7 @@ export class Call implements ByteCharge {
     }
     const known = error instanceof BreakwaterError ? error : this.#unexpected(error);
     this.#tellRejected(known);
-    const answer = errorAnswer(ERRORS[this.protocol], known, this.id, programOf(this.exchange));
+    const answer = errorResponse(ERRORS[this.protocol], known, this.id, programOf(this.exchange));
     this.#end(answer.status, [...answer.headers, ...headers], this.gateway.secrets.bytes(answer.body));
   }
 

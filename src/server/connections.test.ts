@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { createFakeGateway } from '../../test/server/fake-gateway.ts';
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import { createSeededRandom } from '../testing/seeded-random.ts';
 import { createApp } from './app.ts';
 import { listen } from './listener.ts';
@@ -56,7 +56,7 @@ const chat = JSON.stringify({ model: 'fast', messages: [] });
 const post = `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${chat.length}\r\n\r\n${chat}`;
 
 /** A listener with two places, of which one is taken by a request. */
-async function startTaken(t: TestContext, answer: (sink: AnswerSink) => void) {
+async function startTaken(t: TestContext, answer: (sink: ResponseSink) => void) {
   const gateway = createFakeGateway();
   gateway.answer = (_, sink) => answer(sink);
   const { handle, answerBroken } = createApp({ gateway, random: createSeededRandom(1), boundHost: '127.0.0.1' });

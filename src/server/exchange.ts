@@ -1,5 +1,5 @@
 import type { Caller } from '../pipeline/request/caller.ts';
-import type { AnswerSink, HeaderPairs } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink, HeaderPairs } from '../pipeline/request/response-sink.ts';
 import type { ByteCharge } from './unread-answer.ts';
 
 /** Where a caller sits: on this machine, elsewhere, or in this very process (`breakwater.fetch`). */
@@ -9,7 +9,7 @@ export type CallerPlace = 'loopback' | 'remote' | 'process';
  * One request and the way back to its caller, free of any HTTP library: what the routes are written against. It is
  * itself the sink of its answer. Header names are lower case.
  */
-export interface Exchange extends AnswerSink, Caller {
+export interface Exchange extends ResponseSink, Caller {
   readonly method: string;
   /** Path and query as sent: `/v1/models?limit=2`. */
   readonly target: string;

@@ -4,7 +4,7 @@ import type { Instant } from '../core/clock.ts';
 import type { RequestFacts, SchedulingClass } from '../core/request.ts';
 import type { Config } from '../gateway/config/index.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import { agentRoleOf, isSideRole } from '../wire/agent-role.ts';
 import { programOf } from '../wire/clients.ts';
 import { modelNamesIn, type ModelNames } from '../wire/model-names.ts';
@@ -77,7 +77,7 @@ interface Submission extends Arrival {
   readonly path: string;
   readonly history?: GatewayRequest['history'];
   /** Stands between the engine and the caller. */
-  readonly wrap?: ((sink: AnswerSink) => AnswerSink) | undefined;
+  readonly wrap?: ((sink: ResponseSink) => ResponseSink) | undefined;
 }
 
 /** Reads settings and body, lets `run` go on, and gives the room for the body back on every path. */

@@ -1,11 +1,11 @@
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
 /** The same sink, which hands over the body of a whole successful response of at most `bytesMax`, and its headers. */
 export function keepBody(
-  sink: AnswerSink,
+  sink: ResponseSink,
   bytesMax: number,
   onWhole: (body: Uint8Array, header: (name: string) => string | null) => void,
-): AnswerSink {
+): ResponseSink {
   let pieces: Uint8Array[] | null = null;
   let length = 0;
   let given: readonly string[] = [];

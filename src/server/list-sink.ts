@@ -1,10 +1,10 @@
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
 const OPEN = Buffer.from('[');
 const CLOSE = Buffer.from(']');
 
 /** The same sink, whose every response is the one element of a JSON list: how Gemini streams without `alt=sse`. Errors stay as they are. */
-export function inList(sink: AnswerSink): AnswerSink {
+export function inList(sink: ResponseSink): ResponseSink {
   let isList = false;
   let isBegun = false;
   const begun = (bytes: Uint8Array): Uint8Array => {

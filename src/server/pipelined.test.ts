@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { overSocket } from '../../test/server/both-ways.ts';
 import { rawExchange } from '../../test/server/raw-socket.ts';
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import { PIPELINED_MAX } from './pipelined.ts';
 
 function post(model: string, ...more: string[]): string {
@@ -31,7 +31,7 @@ for (const [what, text, status] of broken) {
   for (const form of ['plain', 'streamed'] as const) {
     overSocket(`${what} behind a valid request takes nothing of its ${form} answer, and is refused after it`, {}, async (stage) => {
       const { origin, gateway } = stage;
-      let sink: AnswerSink | undefined;
+      let sink: ResponseSink | undefined;
       gateway.answer = (_, given) =>
         new Promise((resolve) => {
           sink = given;
@@ -58,7 +58,7 @@ overSocket('the answers before a malformed request are all sent', {}, async ({ o
 });
 
 overSocket('requests sent at once on a connection are worked on one at a time', {}, async ({ origin, gateway }) => {
-  const sinks: AnswerSink[] = [];
+  const sinks: ResponseSink[] = [];
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'application/json']);
     sinks.push(sink);
@@ -74,7 +74,7 @@ overSocket('requests sent at once on a connection are worked on one at a time', 
 });
 
 overSocket(`no more is read of a connection while more than ${PIPELINED_MAX} requests wait on it`, {}, async ({ origin, gateway }) => {
-  const sinks: AnswerSink[] = [];
+  const sinks: ResponseSink[] = [];
   gateway.answer = (_, sink) => {
     sink.head(200, ['content-type', 'application/json']);
     sinks.push(sink);

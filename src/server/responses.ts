@@ -1,7 +1,7 @@
 /** The Responses API around a request: what a later request refers to, and what was answered before. */
 import { BreakwaterError } from '../core/errors.ts';
 import type { KeptResponse } from '../gateway/response-store.ts';
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS, RESPONSE_HISTORY } from '../wire/dialects.ts';
 import { listOf } from '../wire/loose-values.ts';
@@ -35,7 +35,7 @@ export function createResponse(call: Call): Promise<void> {
             body: written(RESPONSE_HISTORY.withHistory(bytes, conversation.responses)),
           };
     const wrap = referring.keeps
-      ? (sink: AnswerSink) => keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, referring, body, header))
+      ? (sink: ResponseSink) => keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, referring, body, header))
       : undefined;
     return decodeAndSubmit(call, { ...asked, history, wrap }, bytes, arrival);
   });

@@ -1,9 +1,9 @@
-import type { AnswerSink } from '../pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
 const name = 'x-breakwater-simulated';
 
 /** The same sink, whose every answer says that it is simulated. */
-export function markSimulated(sink: AnswerSink): AnswerSink {
+export function markSimulated(sink: ResponseSink): ResponseSink {
   return {
     head: (status, headers) => sink.head(status, headers.includes(name) ? headers : [...headers, name, 'true']),
     write: (bytes) => sink.write(bytes),

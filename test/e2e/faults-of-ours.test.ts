@@ -1,7 +1,7 @@
 /** What throws in the middle of an answer is a fault of ours: it is told, and holds nothing. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { AnswerSink } from '../../src/pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../../src/pipeline/request/response-sink.ts';
 import { chatStream } from '../../src/testing/simulated-chat.ts';
 import { decodeRequest } from '../../src/wire/decode-request.ts';
 import { DIALECTS } from '../../src/wire/dialects.ts';
@@ -10,15 +10,15 @@ import { startVirtualWorld } from './virtual.ts';
 import type { VirtualWorld } from './virtual.ts';
 
 /** Runs one streamed request into a sink of which one method throws from its `nth` call on. */
-async function runInto(world: VirtualWorld, method: keyof AnswerSink, nth: number): Promise<void> {
+async function runInto(world: VirtualWorld, method: keyof ResponseSink, nth: number): Promise<void> {
   const { gateway, clock } = world;
   const decoded = decodeRequest(DIALECTS['openai-chat'], 'chat', Buffer.from(JSON.stringify(chatBody({ stream: true, model: 'fast' }))));
   assert.ok(decoded.ok);
   let calls = 0;
-  const count = (called: keyof AnswerSink): void => {
+  const count = (called: keyof ResponseSink): void => {
     if (called === method && ++calls >= nth) throw new TypeError(`${method} is broken`);
   };
-  const sink: AnswerSink = {
+  const sink: ResponseSink = {
     head: () => count('head'),
     write: () => (count('write'), true),
     end: () => count('end'),

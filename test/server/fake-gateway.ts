@@ -9,13 +9,13 @@ import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/co
 import { ResponseStore } from '../../src/gateway/response-store.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { Gateway, QueueStatus, KnownClient, ModelEntry } from '../../src/gateway/gateway.ts';
-import { errorAnswer } from '../../src/pipeline/delivery/error-response.ts';
+import { errorResponse } from '../../src/pipeline/delivery/error-response.ts';
 import type { GatewayRequest } from '../../src/pipeline/request/gateway-request.ts';
-import type { AnswerSink } from '../../src/pipeline/request/response-sink.ts';
+import type { ResponseSink } from '../../src/pipeline/request/response-sink.ts';
 import type { Snapshot } from '../../src/telemetry/snapshot.ts';
 import { createManualClock, type ManualClock } from '../../src/testing/manual-clock.ts';
 
-export type Answer = (request: GatewayRequest, sink: AnswerSink) => void | Promise<void>;
+export type Answer = (request: GatewayRequest, sink: ResponseSink) => void | Promise<void>;
 
 export interface FakeGateway extends Gateway {
   readonly clock: ManualClock;
@@ -117,7 +117,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
 /** An answer that fails as the engine's do. */
 export function failing(error: BreakwaterError): Answer {
   return (request, sink) => {
-    const { status, headers, body } = errorAnswer(request.dialect.error, error, request.id, request.program ?? null);
+    const { status, headers, body } = errorResponse(request.dialect.error, error, request.id, request.program ?? null);
     sink.head(status, headers);
     sink.end(body);
   };

@@ -52,7 +52,7 @@ export class ActiveRequest implements Running {
   /** The class that it waits in: its own, or that of a more urgent reader. */
   priority: SchedulingClass;
   /** The earliest deadline of its readers, if before its own; else Infinity. */
-  wantedBy: Instant = Infinity;
+  requiredBy: Instant = Infinity;
   queueMs = 0;
   /** The client's own limits; null until the first start. */
   clientPermit: Permit | null = null;
@@ -113,13 +113,13 @@ export class ActiveRequest implements Running {
   /** Another reader joined: from now on it waits in the better class of both, by the earlier deadline, until the later one. */
   raise(by: { readonly priority: SchedulingClass; readonly deadline: Instant }): void {
     if (SCHEDULING_CLASSES.indexOf(by.priority) < SCHEDULING_CLASSES.indexOf(this.priority)) this.priority = by.priority;
-    this.wantedBy = Math.min(this.wantedBy, this.deadline, by.deadline);
+    this.requiredBy = Math.min(this.requiredBy, this.deadline, by.deadline);
     this.deadline = Math.max(this.deadline, by.deadline);
     this.group?.raiseDeadline(this.deadline);
     if (this.applicant === null) return;
     const { usualMs } = this.applicant;
     const waitUntil = Math.max(this.applicant.waitUntil, by.deadline - usualMs);
-    this.engine.admission.raise(this.applicant, { class: this.priority, deadline: this.wantedBy - usualMs, waitUntil });
+    this.engine.admission.raise(this.applicant, { class: this.priority, deadline: this.requiredBy - usualMs, waitUntil });
   }
 
   onSilence(): void {

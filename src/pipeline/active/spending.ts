@@ -38,7 +38,7 @@ export class Spending {
   }
 
   /** What was used beside the answer; `own`: the answer's usage, null: unknown, or there was no answer. Undefined: nothing was. */
-  wastedBeside(target: RouteTarget | null, own: TokenUsage | null): Wasted | undefined {
+  wastedApartFrom(target: RouteTarget | null, own: TokenUsage | null): Wasted | undefined {
     if (this.usage === null) return undefined;
     if (target === null || own === null) return { usage: this.usage, costUsd: this.costUsd };
     if (this.#calls === 1) return undefined;

@@ -23,7 +23,7 @@ export interface RouteApplicant extends Applicant<RouteTarget> {
   /** No other attempt may follow: a credential that is in doubt is tried by somebody else, if there is a choice. */
   readonly isLast: boolean;
   /** Who is to be told once it has waited; null: nobody waits. */
-  tell: ((result: AdmissionResult) => void) | null;
+  resolve: ((result: AdmissionResult) => void) | null;
 }
 export type Admitted = Start<RouteTarget>;
 export type AdmissionResult = Admitted | Refusal | { readonly kind: 'cancelled' };
@@ -51,17 +51,17 @@ export class Admission {
   /** Resolves when the applicant starts, is refused, or is withdrawn. Pump after it: the newcomer may be first in line. */
   wait(applicant: RouteApplicant): Promise<AdmissionResult> {
     return new Promise((resolve) => {
-      applicant.tell = resolve;
+      applicant.resolve = resolve;
     });
   }
 
   /** The request is over: its place in the queue is given up. */
   withdraw(applicant: RouteApplicant): void {
-    const { tell } = applicant;
-    if (tell === null) return;
-    applicant.tell = null;
+    const { resolve } = applicant;
+    if (resolve === null) return;
+    applicant.resolve = null;
     this.#scheduler.cancel(this.#clock.now(), applicant);
-    tell({ kind: 'cancelled' });
+    resolve({ kind: 'cancelled' });
     this.pump();
   }
 
@@ -89,10 +89,10 @@ export class Admission {
   pump(everyone = false): void {
     if (this.#scheduler.length === 0 && this.#timer === null && !this.#scheduler.hasDecided) return;
     for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now(), everyone)) {
-      const { tell } = applicant;
-      applicant.tell = null;
-      assert(tell !== null, 'whoever waits in the scheduler has somebody to be told');
-      tell(decision);
+      const { resolve } = applicant;
+      applicant.resolve = null;
+      assert(resolve !== null, 'whoever waits in the scheduler has somebody to be told');
+      resolve(decision);
     }
     this.#setAlarm();
   }

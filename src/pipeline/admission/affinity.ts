@@ -22,13 +22,13 @@ const known = new WeakMap<Tiers, Map<RouteTarget, Tiers>>();
 export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, now: Instant, random: Random): RouteTarget {
   const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.bench.isInDoubt) : startable;
   const from = safe.length === 0 ? startable : safe;
-  const home = homeAmong(from, applicant);
+  const home = affinityTarget(from, applicant);
   if (home !== null) return home;
-  return chooseByWeight(withoutSuspects(from, now), applicant.kind, now, random);
+  return chooseByWeight(withoutSuspected(from, now), applicant.kind, now, random);
 }
 
 /** The maker of what the request holds, else the conversation's own place; null: it has none. */
-function homeAmong(
+function affinityTarget(
   targets: readonly RouteTarget[],
   { preferred, affinityKey }: Pick<RouteApplicant, 'affinityKey' | 'preferred'>,
 ): RouteTarget | null {
@@ -38,14 +38,14 @@ function homeAmong(
 }
 
 /** Those whose credential was not refused a moment ago; all of them where there is no such one. */
-function withoutSuspects(targets: readonly RouteTarget[], now: Instant): readonly RouteTarget[] {
+function withoutSuspected(targets: readonly RouteTarget[], now: Instant): readonly RouteTarget[] {
   if (!targets.some(({ state }) => state.credential.bench.isAvoided(now))) return targets;
   const others = targets.filter(({ state }) => !state.credential.bench.isAvoided(now));
   return others.length === 0 ? targets : others;
 }
 
 /** `tiers` with the home of the conversation split off from its tier; `tiers` itself where there is no choice. */
-export function withHomeFirst(
+export function withAffinityFirst(
   tiers: Tiers,
   applicant: Pick<RouteApplicant, 'affinityKey' | 'preferred' | 'isLast' | 'source'>,
   now: Instant,
@@ -55,17 +55,17 @@ export function withHomeFirst(
   if (affinityKey === null && preferred.length === 0) return tiers;
   for (const tier of tiers) {
     const inOrder = tier.filter(
-      (target) => canBeHome(target, now, patienceMs, source) && !(isLast && target.state.credential.bench.isInDoubt),
+      (target) => isAffinityCandidate(target, now, patienceMs, source) && !(isLast && target.state.credential.bench.isInDoubt),
     );
     if (inOrder.length === 0) continue;
-    const home = tier.length === 1 ? null : homeAmong(inOrder, applicant);
+    const home = tier.length === 1 ? null : affinityTarget(inOrder, applicant);
     return home === null ? tiers : split(tiers, tier, home);
   }
   return tiers;
 }
 
 /** Nothing but its limits keeps it from starting within patience; a credential that another request is just trying is no home. */
-function canBeHome({ state }: RouteTarget, now: Instant, patienceMs: number, source: Source): boolean {
+function isAffinityCandidate({ state }: RouteTarget, now: Instant, patienceMs: number, source: Source): boolean {
   return pausedMs(state, now) <= patienceMs && !isKeyOutOfOrder(state, now, source) && state.breaker.earliest(now) === now;
 }
 

@@ -3,7 +3,7 @@ import type { Start } from '../../policy/scheduler/types.ts';
 import type { RouteTarget, Tiers } from '../route/route.ts';
 
 /** A request has looked at its tiers. True if some target may be asked sooner now, so that those who wait are to be looked at. */
-export function noteMissed(tiers: Tiers, started: Start<RouteTarget> | null): boolean {
+export function noteSkipped(tiers: Tiers, started: Start<RouteTarget> | null): boolean {
   let isNews = false;
   for (const tier of tiers) {
     let last: RouteTarget | null = null;

@@ -20,7 +20,7 @@ export interface Alternatives {
   /** Among the untried targets of another name. */
   alternativeTo(beside: RouteTarget, now: Instant): Alternative;
   /** The latest start that lets a stand-in on this machine respond before the deadline. */
-  readonly standInAt: Instant;
+  readonly standInStart: Instant;
 }
 
 /** The request that an attempt belongs to. */
@@ -52,18 +52,18 @@ export interface AttemptOptions {
   readonly owner: AttemptOwner;
   readonly alternatives: Alternatives;
   /** It goes on with an answer that broke off: no quality of its own. */
-  readonly isOnward: boolean;
+  readonly isContinuation: boolean;
   /** Why it runs beside another one; null: it doesn't. */
   readonly race: RaceCause | null;
 }
 
 /** What comes after the candidate was taken. */
-export interface AnswerConsumer {
-  onPieces(pieces: readonly Uint8Array[]): void;
+export interface ResponseConsumer {
+  onChunks(chunks: readonly Uint8Array[]): void;
   onEnd(): void;
   onFailure(failure: Failure): void;
   /** Its own work threw, in the middle of an end: no other end will be told. */
   onThrown(error: unknown): void;
 }
 
-export const NO_CONSUMER: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };
+export const NO_CONSUMER: ResponseConsumer = { onChunks() {}, onEnd() {}, onFailure() {}, onThrown() {} };

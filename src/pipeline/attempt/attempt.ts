@@ -10,11 +10,11 @@ import type { GuardLimits, GuardListener } from '../../transport/guard-listener.
 import type { WatchLimit } from '../../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../../transport/transport.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
-import { answerKind } from '../request/response-kind.ts';
+import { responseKind } from '../request/response-kind.ts';
 import type { ResponseForm } from './response-form.ts';
-import { NO_CONSUMER, type AnswerConsumer, type AttemptOptions } from './attempt-options.ts';
+import { NO_CONSUMER, type ResponseConsumer, type AttemptOptions } from './attempt-options.ts';
 import { callKindOf } from '../request/call-kind.ts';
-import { AnswerMask, maskFailure } from './response-mask.ts';
+import { ResponseMask, maskFailure } from './response-mask.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
 import { bodyOf, headersOf, namingHost, pathOf, responseForm } from './upstream-request.ts';
 
@@ -44,12 +44,12 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
   readonly #form: ResponseForm;
-  readonly #mask: AnswerMask;
+  readonly #mask: ResponseMask;
   #upstream: UpstreamCall | null = null;
   #listener: AttemptListener | null = null;
-  #consumer: AnswerConsumer | null = null;
+  #consumer: ResponseConsumer | null = null;
   /** Its owner looks at its silence no sooner. */
-  #looksAgainAt: Instant = -Infinity;
+  #recheckedAt: Instant = -Infinity;
   /** What rescues on its target's account may cost, if it is one; null: it is none, or is decided. */
   rescueBudget: RescueBudget | null = null;
   /** Either holds the upstream back. */
@@ -63,7 +63,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** Its end has been emitted. */
   isEndEmitted = false;
   /** It went out before all was judged that is asked of it. */
-  isUnjudged = false;
+  isUnchecked = false;
   sent = false;
   /** A refusal by a rate limit pauses its target; false: it is one of a few that seem to be random. */
   pausesTarget = true;
@@ -78,7 +78,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.options = options;
     this.startedAt = clock.now();
     this.running = state.concurrency.running(this.startedAt);
-    this.#kind = answerKind(facts);
+    this.#kind = responseKind(facts);
     state.firstContent.began(this.#kind, this.startedAt);
     this.#call = callKindOf(facts, state);
     this.#deadline = options.deadline;
@@ -90,7 +90,7 @@ export class Attempt implements GuardListener, GuardLimits {
     const shareMs = silenceShareMs(options.deadline - this.startedAt);
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     this.#form = responseForm(options, clock);
-    this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
+    this.#mask = new ResponseMask(options.owner.secrets, this.#form.wants === 'stream');
     this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
   }
 
@@ -148,18 +148,18 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** The choices of a complete answer. */
   readChoices(): AnswerChoice[] {
-    return this.options.request.dialect.response.choices(this.wholeAnswer(), this.#guard.held.outline);
+    return this.options.request.dialect.response.choices(this.wholeResponse(), this.#guard.held.outline);
   }
 
   /** A complete answer as one JSON text, to be judged before it is taken. */
-  wholeAnswer(): Uint8Array {
+  wholeResponse(): Uint8Array {
     const { held } = this.#guard;
     if (this.#form.wants !== 'stream') return held.peek();
     return held.hold?.fold?.finish() ?? this.#form.toPlain(held.peek());
   }
 
   /** Puts another JSON text in the place of a complete answer that has not been taken. */
-  replaceAnswer(answer: Uint8Array): void {
+  replaceResponse(answer: Uint8Array): void {
     this.#guard.held.hold = null;
     this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(answer) : answer);
   }
@@ -172,7 +172,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */
-  take(consumer: AnswerConsumer): readonly Uint8Array[] {
+  take(consumer: ResponseConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
     return this.#mask.push(this.#guard.take());
   }
@@ -184,12 +184,12 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** Takes a complete answer, in one piece. */
   takeWhole(): Uint8Array {
-    const pieces = [...this.take(NO_CONSUMER), ...this.#mask.flush()];
-    return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+    const chunks = [...this.take(NO_CONSUMER), ...this.#mask.flush()];
+    return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   }
 
   /** After `take`: tells the end if it is here already. */
-  tellEndIfComplete(): void {
+  emitEndIfComplete(): void {
     this.#guard.tellEndIfComplete();
   }
 
@@ -247,7 +247,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** When it last said something; before it said anything, when it began. */
-  get heardAt(): Instant {
+  get lastContentAt(): Instant {
     return Math.max(this.startedAt, this.#guard.contentAt);
   }
 
@@ -269,24 +269,24 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** How long nearly all healthy answers of its kind leave it silent in this phase, in milliseconds; 0: nobody knows. */
-  knownSilenceMs(phase: Phase): number {
+  healthySilenceMs(phase: Phase): number {
     if (phase !== 'headers' && phase !== 'first_content') return 0;
     return this.options.target.state.silence.nearlyAllMs(this.#call);
   }
 
   /** When its silence is to be looked at. */
   shorter(now: Instant, sentAt: Instant, phase: SilentPhase): WatchLimit {
-    if (this.#looksAgainAt > now) return this.#looksAgainAt === Infinity ? NEVER : { at: this.#looksAgainAt, kind: 'silence' };
+    if (this.#recheckedAt > now) return this.#recheckedAt === Infinity ? NEVER : { at: this.#recheckedAt, kind: 'silence' };
     const { alternatives, target } = this.options;
     const alternative = alternatives.alternativeTo(target, now);
     if (alternative === 'none') return NEVER;
-    const at = alternative === 'stand-in' ? alternatives.standInAt : Math.min(this.#shareEnds, this.#rescueAt(sentAt, phase));
+    const at = alternative === 'stand-in' ? alternatives.standInStart : Math.min(this.#shareEnds, this.#rescueAt(sentAt, phase));
     return { at, kind: 'silence' };
   }
 
   /** Looks at its silence no sooner than that; Infinity: not before it is said again. */
-  lookAgainAt(at: Instant): void {
-    this.#looksAgainAt = at;
+  recheckAt(at: Instant): void {
+    this.#recheckedAt = at;
   }
 
   /** Why it has been silent for too long; null: it has not been. */
@@ -300,7 +300,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** It has spent the share of the deadline that it may: the next target is asked, beside it or in its place. */
   mustYield(now: Instant): boolean {
     const { alternatives, target } = this.options;
-    return now >= (alternatives.alternativeTo(target, now) === 'stand-in' ? alternatives.standInAt : this.#shareEnds);
+    return now >= (alternatives.alternativeTo(target, now) === 'stand-in' ? alternatives.standInStart : this.#shareEnds);
   }
 
   /** It has not been silent for longer than nine in ten calls like it; false where that is not known. */
@@ -324,7 +324,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** Every choice has ended; usage and the stream's own end may follow. */
-  get hasSaidAll(): boolean {
+  get choicesEnded(): boolean {
     return this.#guard.completeAt !== Infinity;
   }
 
@@ -350,9 +350,9 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#settleDecision();
   }
 
-  onPieces(pieces: readonly Uint8Array[]): void {
-    const passed = this.#mask.push(pieces);
-    if (passed.length > 0) this.#consumer!.onPieces(passed);
+  onPieces(chunks: readonly Uint8Array[]): void {
+    const passed = this.#mask.push(chunks);
+    if (passed.length > 0) this.#consumer!.onChunks(passed);
   }
 
   onEnd(): void {
@@ -381,7 +381,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** What was held back because it might be the beginning of a secret. */
   #passRest(): void {
     const rest = this.#mask.flush();
-    if (rest.length > 0) this.#consumer!.onPieces(rest);
+    if (rest.length > 0) this.#consumer!.onChunks(rest);
   }
 
   #stop(): void {

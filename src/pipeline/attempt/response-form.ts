@@ -5,7 +5,7 @@ import type { Dialect, ReadResponse, StreamFold, StreamReader } from '../../wire
 import type { JsonOutline } from '../../wire/json-outline.ts';
 import { mediaKindOf, readMediaAnswer } from '../../wire/media-answer.ts';
 import type { MediaKind } from '../../wire/media-answer.ts';
-import { createAnswerHold } from './response-hold.ts';
+import { createResponseHold } from './response-hold.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 
 /** Responses in the form that the caller asked for. */
@@ -54,7 +54,7 @@ export class ResponseForm implements AnswerForm {
   }
 
   createHold(): StreamHold | null {
-    return this.#quality === null ? null : createAnswerHold(this.#dialect, this.#quality);
+    return this.#quality === null ? null : createResponseHold(this.#dialect, this.#quality);
   }
 
   read(answer: Uint8Array, outline: JsonOutline | null, isConverted: boolean): ReadResponse {

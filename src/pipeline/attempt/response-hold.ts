@@ -5,7 +5,7 @@ import type { Dialect, OpeningReader, StreamFold } from '../../wire/dialect.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 
 /** Null: the policy asks for nothing that the beginning of a stream could tell. */
-export function createAnswerHold({ response, stream }: Dialect, { buffer, rules }: TargetQuality): StreamHold | null {
+export function createResponseHold({ response, stream }: Dialect, { buffer, rules }: TargetQuality): StreamHold | null {
   if (buffer) return new WholeHold(response.createFold());
   return rules.looksAtOpenings ? new OpeningHold(rules, stream.createOpeningReader()) : null;
 }
@@ -18,8 +18,8 @@ class WholeHold implements StreamHold {
     this.fold = fold;
   }
 
-  holds(pieces: readonly Uint8Array[]): boolean {
-    for (const piece of pieces) this.fold.push(piece);
+  holds(chunks: readonly Uint8Array[]): boolean {
+    for (const chunk of chunks) this.fold.push(chunk);
     return true;
   }
 }
@@ -34,8 +34,8 @@ class OpeningHold implements StreamHold {
     this.#reader = reader;
   }
 
-  holds(pieces: readonly Uint8Array[]): boolean {
-    this.#reader.read(pieces);
+  holds(chunks: readonly Uint8Array[]): boolean {
+    this.#reader.read(chunks);
     if (this.#reader.refuses) return true;
     return !this.#reader.holdsOther && this.#rules.isUndecided(this.#reader.text);
   }

@@ -20,7 +20,7 @@ function withoutKey(message: string, key: string | null): string {
 }
 
 /** Masks the parts of one answer as they come. Nothing is made until a part is found that needs it. */
-export class AnswerMask {
+export class ResponseMask {
   readonly #secrets: SecretMask;
   readonly #isEvents: boolean;
   #stream: StreamMask | null = null;

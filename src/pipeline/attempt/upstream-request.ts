@@ -79,9 +79,9 @@ function pushCallerCredential(headers: string[], credential: string, { request, 
 
 /** In which form the caller wants the response. An attempt that goes on with a broken one is held back for no quality of its own. */
 export function responseForm(options: AttemptOptions, clock: Clock): ResponseForm {
-  const { request, target, isOnward } = options;
+  const { request, target, isContinuation } = options;
   const { stream } = target.policy;
-  const quality = isOnward ? null : target.quality;
+  const quality = isContinuation ? null : target.quality;
   return new ResponseForm(request.dialect, request.facts, request.path, stream.maxEventSize, quality, responseConversion(options, clock));
 }
 

@@ -1,6 +1,6 @@
 /**
  * The caller's side of one request: what has gone out, what may still go out, and in which form a failure has to be
- * told. Before the first byte an error is an answer with its own status; after it, an event in the stream.
+ * listed. Before the first byte an error is an answer with its own status; after it, an event in the stream.
  */
 import { assert } from '../../core/assert.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
@@ -9,8 +9,8 @@ import type { TokenUsage } from '../../core/facts.ts';
 import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
 import { encodeComment } from '../../wire/sse/comment.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/clients.ts';
-import { errorAnswer, errorWords, requestIdHeaders } from './error-response.ts';
-import type { AnswerSink, HeaderPairs } from '../request/response-sink.ts';
+import { errorResponse, errorWords, requestIdHeaders } from './error-response.ts';
+import type { ResponseSink, HeaderPairs } from '../request/response-sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
 
@@ -26,7 +26,7 @@ export interface UpstreamRefusal {
   /** Nothing would change it: the verdict is `reject`. */
   readonly isFinal: boolean;
   /** Not the provider is at fault. */
-  readonly liesInRequest: boolean;
+  readonly requestAtFault: boolean;
 }
 
 /** Where a run puts its answer: to its caller, or into a log that several read. */
@@ -34,17 +34,17 @@ export interface Outlet {
   readonly isOver: boolean;
   /** The status line has gone out: 200, or whatever was committed. */
   readonly isStarted: boolean;
-  /** A whole answer at once; `isPoor`: good enough for nobody else, or nobody knows. */
-  answer(status: number, headers: HeaderPairs, body: Uint8Array, usage: TokenUsage | null, isPoor: boolean): void;
-  /** The answer begins; `known` is told in a comment where the headers are gone already. */
+  /** A whole answer at once; `isUncacheable`: good enough for nobody else, or nobody knows. */
+  respond(status: number, headers: HeaderPairs, body: Uint8Array, usage: TokenUsage | null, isUncacheable: boolean): void;
+  /** The answer begins; `known` is listed in a comment where the headers are gone already. */
   commit(status: number, headers: HeaderPairs, isEventStream: boolean, known: string): void;
   /** False: whoever reads is behind; wait for `onDrain`. */
-  write(pieces: readonly Uint8Array[]): boolean;
+  write(chunks: readonly Uint8Array[]): boolean;
   onDrain(listener: () => void): void;
   /** True if whoever reads took anything since this was last asked, or could not. */
   readerMoved(): boolean;
-  /** The answer that was begun is whole; `isPoor`: as in `answer`, or it was put together from two. */
-  end(usage?: TokenUsage | null, isPoor?: boolean): void;
+  /** The answer that was begun is whole; `isUncacheable`: as in `respond`, or it was put together from two. */
+  end(usage?: TokenUsage | null, isUncacheable?: boolean): void;
   /** Ends a stream that has begun with these last bytes. */
   endWith(bytes: Uint8Array): void;
   /** The request ends with an error of ours, in the form that is still possible; `headers` beside its own, where they can go. */
@@ -62,12 +62,12 @@ export interface DownstreamOptions {
   readonly program: ClientProgram | null;
   /** Milliseconds without a byte after which a stream is kept alive by a comment; null: not a stream of events. */
   readonly keepAliveMs: number | null;
-  /** Is told once when keeping alive began. */
+  /** Is listed once when keeping alive began. */
   readonly owner: { note(note: string): void };
 }
 
 export class Downstream implements Outlet {
-  readonly #sink: AnswerSink;
+  readonly #sink: ResponseSink;
   readonly #clock: Clock;
   readonly #options: DownstreamOptions;
   #state: 'open' | 'kept_alive' | 'committed' | 'over' = 'open';
@@ -77,7 +77,7 @@ export class Downstream implements Outlet {
   /** The caller has bytes of ours to take: one more comment would keep nothing alive. */
   #behind = false;
 
-  constructor(sink: AnswerSink, clock: Clock, options: DownstreamOptions) {
+  constructor(sink: ResponseSink, clock: Clock, options: DownstreamOptions) {
     this.#sink = sink;
     this.#clock = clock;
     this.#options = options;
@@ -93,7 +93,7 @@ export class Downstream implements Outlet {
     return this.#state !== 'open';
   }
 
-  answer(status: number, headers: HeaderPairs, body: Uint8Array): void {
+  respond(status: number, headers: HeaderPairs, body: Uint8Array): void {
     assert(this.#state === 'open', 'one answer to a request');
     this.#close();
     this.#sink.head(status, headers);
@@ -111,9 +111,9 @@ export class Downstream implements Outlet {
     if (!isEventStream) this.#stopKeepAlive();
   }
 
-  write(pieces: readonly Uint8Array[]): boolean {
+  write(chunks: readonly Uint8Array[]): boolean {
     let roomy = true;
-    for (const piece of pieces) roomy = this.#sink.write(piece);
+    for (const chunk of chunks) roomy = this.#sink.write(chunk);
     this.#behind = !roomy;
     this.#lastByteAt = this.#clock.now();
     return roomy;
@@ -139,13 +139,13 @@ export class Downstream implements Outlet {
     if (this.#state === 'over') return;
     const { dialect, requestId, program } = this.#options;
     if (this.#state === 'open') {
-      const answer = errorAnswer(dialect.error, error, requestId, program);
+      const answer = errorResponse(dialect.error, error, requestId, program);
       this.#noteStatus(error.status, answer.status);
-      return this.answer(answer.status, [...answer.headers, ...headers], Buffer.from(answer.body));
+      return this.respond(answer.status, [...answer.headers, ...headers], Buffer.from(answer.body));
     }
-    const canTell = this.#state === 'kept_alive' || this.#isEventStream;
+    const canSendEvent = this.#state === 'kept_alive' || this.#isEventStream;
     this.#close();
-    if (canTell) this.#sink.end(dialect.error.event(errorWords(dialect.error, error), requestId));
+    if (canSendEvent) this.#sink.end(dialect.error.event(errorWords(dialect.error, error), requestId));
     else this.#sink.abort();
   }
 
@@ -154,7 +154,7 @@ export class Downstream implements Outlet {
     if (this.isStarted) return this.endWith(dialect.error.event(words, requestId));
     const signals = retrySignals(program, status, retry);
     this.#noteStatus(status, signals.status);
-    this.answer(signals.status, [...headers, ...signals.headers], body);
+    this.respond(signals.status, [...headers, ...signals.headers], body);
   }
 
   /** The log and the timeline have the status of the error; its caller may get another one. */

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BreakwaterError } from '../../core/errors.ts';
 import { ERRORS } from '../../wire/dialects.ts';
-import { errorAnswer } from './error-response.ts';
+import { errorResponse } from './error-response.ts';
 
 function read(protocol: 'openai' | 'anthropic' | 'gemini', error: BreakwaterError) {
-  const { status, headers, body } = errorAnswer(ERRORS[protocol], error, 'req_1', null);
+  const { status, headers, body } = errorResponse(ERRORS[protocol], error, 'req_1', null);
   const pairs = Array.from({ length: headers.length / 2 }, (_, i) => [headers[2 * i], headers[2 * i + 1]]);
   assert.equal(Object.fromEntries(pairs)['content-length'], String(body.byteLength));
   return {

@@ -4,14 +4,19 @@ import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/c
 import type { DialectError, ErrorWords } from '../../wire/dialect.ts';
 import type { HeaderPairs } from '../request/response-sink.ts';
 
-export interface ErrorAnswer {
+export interface ErrorResponse {
   readonly status: number;
   readonly headers: HeaderPairs;
   readonly body: Uint8Array;
 }
 
 /** The whole response to a request that failed before its first byte was sent, as its caller's program needs it. */
-export function errorAnswer(dialect: DialectError, error: BreakwaterError, requestId: string, program: ClientProgram | null): ErrorAnswer {
+export function errorResponse(
+  dialect: DialectError,
+  error: BreakwaterError,
+  requestId: string,
+  program: ClientProgram | null,
+): ErrorResponse {
   const signals = retrySignals(program, error.status, retryAdvice(error));
   const body = dialect.body({ ...errorWords(dialect, error), status: signals.status }, requestId);
   const headers = ['content-type', 'application/json', 'content-length', String(body.byteLength)];

@@ -1,66 +1,66 @@
-/** What the caller is told when a request was sent and failed (design 2.3). */
+/** What the caller is listed when a request was sent and failed (design 2.3). */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Failure } from '../../core/facts.ts';
 import { parseBounded } from '../../wire/json-outline.ts';
-import { pushUpstreamId, wayHeaders } from './response-headers.ts';
+import { pushUpstreamId, metadataHeaders } from './response-headers.ts';
 import { causeWords } from '../retry/credential-blame.ts';
 import { retryAdvice } from './error-response.ts';
-import { answerKept } from './kept-response.ts';
+import { respondWithKept } from './kept-response.ts';
 import { deadlineError } from './refusal-error.ts';
 import { pausedMs } from '../route/route.ts';
 import type { FailedAttempt } from '../retry/retry-state.ts';
 import type { Output } from './output.ts';
-import { askedWaitMs } from '../retry/record-failure.ts';
+import { requestedWaitMs } from '../retry/record-failure.ts';
 
 /** When another try may find room, in milliseconds. */
 const EXHAUSTED_RETRY_MS = 1_000;
 
-export function tellFailure(output: Output): void {
-  if (output.kept !== null) return answerKept(output, output.kept);
-  if (output.retry.refusal !== null) return answerAsUpstream(output, firstInRequest(output) ?? output.retry.refusal);
-  const last = lastWord(output);
+export function respondWithFailure(output: Output): void {
+  if (output.kept !== null) return respondWithKept(output, output.kept);
+  if (output.retry.refusal !== null) return respondWithUpstreamError(output, firstRequestFault(output) ?? output.retry.refusal);
+  const last = decisiveFailure(output);
   if (output.active.engine.clock.now() >= output.active.deadline || output.retry.failures.every(({ ranOut }) => ranOut))
     return output.fail(deadlineError(output.retry));
   if (output.retry.failures.every(({ failure }) => failure.kind === 'exhausted')) return output.fail(exhaustedError(last));
   if (isAuth(last) && allSame(output)) return output.fail(authError(output, last));
-  if (keepsUpstreamWords(output, last)) return answerAsUpstream(output, last);
+  if (passesUpstreamError(output, last)) return respondWithUpstreamError(output, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
   const options = { retryAfterMs: waitMs(output), ...(status === undefined ? {} : { status }) };
   output.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(output)}`, options));
 }
 
 /** The first refusal of the request itself; whether a target has the model, and what a model on this machine can do, says nothing of that. */
-function firstInRequest({ retry: { failures } }: Output): FailedAttempt | undefined {
+function firstRequestFault({ retry: { failures } }: Output): FailedAttempt | undefined {
   return failures.find(({ target, judgement, isRepaired }) => {
-    return judgement.liesInRequest && judgement.reason !== 'model_not_found' && !isRepaired && !target.state.runsHere;
+    return judgement.requestAtFault && judgement.reason !== 'model_not_found' && !isRepaired && !target.state.runsHere;
   });
 }
 
 /** What a model of this machine can't do says nothing of the request to other targets, nor of why those can't be used. */
-export function isOurOwnLimit({ target, judgement }: FailedAttempt): boolean {
-  return target.state.runsHere && judgement.liesInRequest;
+export function isLocalLimit({ target, judgement }: FailedAttempt): boolean {
+  return target.state.runsHere && judgement.requestAtFault;
 }
 
 /** The failures that the final error is made of: of models on this machine only where there are no others. */
 function decisive({ retry: { failures } }: Output): readonly FailedAttempt[] {
-  const others = failures.filter((failed) => !isOurOwnLimit(failed));
+  const others = failures.filter((failed) => !isLocalLimit(failed));
   return others.length === 0 ? failures : others;
 }
 
 /** Of two attempts beside each other, the one that says that nothing will work may have ended first. */
-function lastWord(output: Output): FailedAttempt {
+function decisiveFailure(output: Output): FailedAttempt {
   const failures = decisive(output);
   const unrepaired = failures.filter(({ isRepaired }) => !isRepaired);
   return unrepaired.find(({ judgement }) => judgement.verdict === 'reject') ?? unrepaired.at(-1) ?? failures.at(-1)!;
 }
 
 /** One target alone was asked, nothing else could help, or all said the same about the request itself. */
-function keepsUpstreamWords(output: Output, last: FailedAttempt): boolean {
+function passesUpstreamError(output: Output, last: FailedAttempt): boolean {
   if (last.failure.kind !== 'status' && last.failure.kind !== 'error') return false;
   if (isAuth(last)) return last.target.state.credential.auth === 'caller';
   if (last.judgement.verdict === 'reject') return true;
   if (decisive(output).every((failed) => failed.target.state.name === last.target.state.name)) return true;
-  return last.judgement.liesInRequest && allSame(output);
+  return last.judgement.requestAtFault && allSame(output);
 }
 
 function allSame(output: Output): boolean {
@@ -113,11 +113,11 @@ function waitMs(output: Output): number | null {
 function waitFor(output: Output, { target, failure }: FailedAttempt): number | null {
   const coolingMs = pausedMs(target.state, output.active.engine.clock.now());
   if (coolingMs > 0) return coolingMs;
-  const askedMs = askedWaitMs(failure);
+  const askedMs = requestedWaitMs(failure);
   return askedMs > 0 ? askedMs : null;
 }
 
-function answerAsUpstream(output: Output, last: FailedAttempt): void {
+function respondWithUpstreamError(output: Output, last: FailedAttempt): void {
   const { failure } = last;
   const status = statusOf(failure) ?? 502;
   const { dialect, id } = output.active.request;
@@ -128,11 +128,11 @@ function answerAsUpstream(output: Output, last: FailedAttempt): void {
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
   const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(output) });
-  const headers = [...wayHeaders(output, last.target), 'content-type', contentType, 'content-length', String(body.byteLength)];
+  const headers = [...metadataHeaders(output, last.target), 'content-type', contentType, 'content-length', String(body.byteLength)];
   pushUpstreamId(headers, last.upstreamId);
   if (last.account !== undefined) headers.push(...last.account);
-  const { liesInRequest } = last.judgement;
-  output.downstream.refuse({ status, headers, body, retry: retryAdvice(error), words, isFinal: output.retry.isRejected, liesInRequest });
+  const { requestAtFault } = last.judgement;
+  output.downstream.refuse({ status, headers, body, retry: retryAdvice(error), words, isFinal: output.retry.isRejected, requestAtFault });
   output.failAsUpstream(status);
 }
 

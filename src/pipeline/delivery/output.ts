@@ -13,7 +13,7 @@ import type { Outlet } from './downstream.ts';
 import type { StalledReaders } from './stalled-readers.ts';
 
 /** A complete response that failed its quality check; the best of them is better than none. */
-export interface KeptAnswer {
+export interface KeptResponse {
   readonly target: RouteTarget;
   readonly status: number;
   readonly headers: HeaderPairs;
@@ -41,7 +41,7 @@ export class Output {
   readonly downstream: Outlet;
   firstContentMs: number | null = null;
   readonly #shared: { readonly firstEnd: OwnEnd | null } | null;
-  #kept: KeptAnswer | null = null;
+  #kept: KeptResponse | null = null;
   #finished = false;
 
   /** `shared`: the response has other readers; null: its caller's alone. */
@@ -60,11 +60,11 @@ export class Output {
   }
 
   /** The best complete response so far that failed its quality check; null: none. */
-  get kept(): KeptAnswer | null {
+  get kept(): KeptResponse | null {
     return this.#kept;
   }
 
-  keep(kept: KeptAnswer | null): void {
+  keep(kept: KeptResponse | null): void {
     const { held } = this.active;
     if (this.#kept !== null) held.release(this.#kept.body.byteLength);
     if (kept !== null) held.hold(kept.body.byteLength);
@@ -76,7 +76,7 @@ export class Output {
     this.#finish('success', attempt.status, null, attempt.options.target, attempt.facts.usage);
   }
 
-  succeedKept(kept: KeptAnswer): void {
+  succeedWithKept(kept: KeptResponse): void {
     this.#finish('success', kept.status, null, kept.target, kept.usage);
   }
 
@@ -131,7 +131,7 @@ export class Output {
     const { request, engine, spending } = active;
     const at = engine.clock.now();
     const own = this.#shared?.firstEnd ?? null;
-    const wasted = spending.wastedBeside(target, usage);
+    const wasted = spending.wastedApartFrom(target, usage);
     active.closeClientPermit();
     engine.events.emit({
       type: 'finished',

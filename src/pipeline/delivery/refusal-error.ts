@@ -3,7 +3,7 @@ import { BreakwaterError } from '../../core/errors.ts';
 import type { Blocker } from '../../core/events.ts';
 import type { ResourceKind } from '../../core/resource.ts';
 import type { Refusal } from '../../policy/scheduler/types.ts';
-import { RunApplicant } from '../retry/request-applicant.ts';
+import { RequestApplicant } from '../retry/request-applicant.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { Output } from './output.ts';
@@ -67,7 +67,7 @@ function cureFor(retry: RetryState, waitMs: number | null, why: Refusal['why']):
     return ': queue.maxWait was over; a longer one, or a batch, would have sufficed';
   if (waitMs === null) return '';
   // What has to start by then has to be answered, too.
-  const { usualMs } = new RunApplicant(retry, retry.tiers, retry.active.deadline);
+  const { usualMs } = new RequestApplicant(retry, retry.tiers, retry.active.deadline);
   const neededMs = Math.ceil(now + waitMs + usualMs - retry.active.startedAt);
   return `: a deadline of ${Math.ceil(neededMs / 1000)} s (x-breakwater-deadline-ms: ${neededMs}) would have sufficed, or a batch`;
 }
@@ -105,13 +105,13 @@ const WORDS: Readonly<Record<ResourceKind | 'incapable', string>> = {
   incapable: 'incapable',
 };
 
-const TOLD_MAX = 8;
+const LISTED_MAX = 8;
 
 function describe(blockers: readonly Blocker[]): string {
-  const told = blockers.slice(0, TOLD_MAX).map((blocker) => {
+  const listed = blockers.slice(0, LISTED_MAX).map((blocker) => {
     const { waitMs } = blocker;
     const until = waitMs === null ? '' : waitMs === Infinity ? ', for good' : ` for ${(waitMs / 1000).toFixed(1)} s`;
     return `${blocker.target}: ${WORDS[blocker.kind]}${until}`;
   });
-  return told.length === 0 ? 'busy' : told.join('; ');
+  return listed.length === 0 ? 'busy' : listed.join('; ');
 }

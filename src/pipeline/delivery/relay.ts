@@ -11,7 +11,7 @@ import { Continuation } from './continuation/continuation.ts';
 import { holderOf } from '../request/gateway-request.ts';
 import type { Output } from './output.ts';
 import type { StalledReader } from './stalled-readers.ts';
-import { settleAnswered, settleUntaken } from '../settle/settle-response.ts';
+import { settleCompleted, settleUnused } from '../settle/settle-response.ts';
 import { settleFailure } from '../retry/record-failure.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
@@ -21,13 +21,13 @@ import { emitAttemptEnd } from '../settle/attempt-end.ts';
  */
 const STALLED_CALLER_MS = 120_000;
 
-/** What is told in the end: how to go on, should `output.retry.broken` be set; null: nobody is to. */
+/** What is listed in the end: how to go on, should `output.retry.broken` be set; null: nobody is to. */
 export async function relay(output: Output, attempt: Attempt): Promise<Continuation | null> {
   const { clock, events } = output.active.engine;
   const { target, number, race } = attempt.options;
   output.firstContentMs = clock.now() - output.active.startedAt;
   const continuation = Continuation.for(output, attempt);
-  const relaying = new AnswerRelay(output, attempt, continuation);
+  const relaying = new ResponseRelay(output, attempt, continuation);
   try {
     events.emit({
       type: 'committed',
@@ -38,7 +38,7 @@ export async function relay(output: Output, attempt: Attempt): Promise<Continuat
       race,
     });
     if (output.active.isOver) relaying.leave();
-    else if (attempt.isComplete && !output.downstream.isStarted) answerWhole(output, attempt);
+    else if (attempt.isComplete && !output.downstream.isStarted) respondWhole(output, attempt);
     else await relaying.run();
     return continuation;
   } catch (error) {
@@ -48,11 +48,11 @@ export async function relay(output: Output, attempt: Attempt): Promise<Continuat
 }
 
 /** Goes on with an answer that is committed and broke off, as far as the seam between them lets it. */
-export async function relayOnward(output: Output, attempt: Attempt, continuation: Continuation): Promise<void> {
-  const relaying = new AnswerRelay(output, attempt, continuation);
+export async function relayContinuation(output: Output, attempt: Attempt, continuation: Continuation): Promise<void> {
+  const relaying = new ResponseRelay(output, attempt, continuation);
   try {
     if (output.active.isOver) return relaying.leave();
-    await relaying.runOnward();
+    await relaying.runContinuation();
   } catch (error) {
     giveBack(output, attempt);
     throw error;
@@ -62,32 +62,32 @@ export async function relayOnward(output: Output, attempt: Attempt, continuation
 function giveBack(output: Output, attempt: Attempt): void {
   output.active.relaying = null;
   attempt.cancel();
-  settleUntaken(output.active, attempt);
+  settleUnused(output.active, attempt);
   if (!attempt.isEndEmitted) emitAttemptEnd(output.active, attempt, 'cancelled', 'cancelled', null);
 }
 
 /** The whole answer is here: one head, one body, with its length. */
-function answerWhole(output: Output, attempt: Attempt): void {
+function respondWhole(output: Output, attempt: Attempt): void {
   const body = attempt.takeWhole();
   settleSuccess(output, attempt);
   const headers = answerHeaders(output, attempt);
   if (!output.active.request.facts.stream) addCostHeader(headers, output);
   if (attempt.status !== 204) headers.push('content-length', String(body.byteLength));
-  output.downstream.answer(attempt.status, headers, body, attempt.facts.usage, isForOneOnly(attempt));
+  output.downstream.respond(attempt.status, headers, body, attempt.facts.usage, isUncacheable(attempt));
   output.succeed(attempt);
 }
 
 /** It stands in for an answer, or went out before all was judged that is asked of it: it is kept for nobody else. */
-function isForOneOnly({ options, isUnjudged }: Attempt): boolean {
-  return options.target.state.standsIn || isUnjudged;
+function isUncacheable({ options, isUnchecked }: Attempt): boolean {
+  return options.target.state.standsIn || isUnchecked;
 }
 
 function settleSuccess(output: Output, attempt: Attempt): void {
-  settleAnswered(output.active, attempt);
+  settleCompleted(output.active, attempt);
   emitAttemptEnd(output.active, attempt, 'success', null, null);
 }
 
-class AnswerRelay implements StalledReader {
+class ResponseRelay implements StalledReader {
   readonly #output: Output;
   readonly #attempt: Attempt;
   /** Null: whatever comes goes down, and nobody goes on with it. */
@@ -98,7 +98,7 @@ class AnswerRelay implements StalledReader {
   #movedLately = false;
   #over = false;
   /** It goes on with what another one began. */
-  #isOnward = false;
+  #isContinuation = false;
   #resolve: () => void = () => {};
   #reject: (error: unknown) => void = () => {};
 
@@ -117,18 +117,18 @@ class AnswerRelay implements StalledReader {
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
       const comment = downstream.isStarted ? attemptComment(this.#output, this.#attempt) : '';
       downstream.commit(this.#attempt.status, answerHeaders(this.#output, this.#attempt), isEventStream, comment);
-      this.onPieces(this.#attempt.take(this));
-      this.#attempt.tellEndIfComplete();
+      this.onChunks(this.#attempt.take(this));
+      this.#attempt.emitEndIfComplete();
     });
   }
 
   /** The same behind an answer that broke off. */
-  runOnward(): Promise<void> {
-    this.#isOnward = true;
+  runContinuation(): Promise<void> {
+    this.#isContinuation = true;
     return new Promise((resolve, reject) => {
       this.#begin(resolve, reject);
-      this.onPieces(this.#attempt.take(this));
-      this.#attempt.tellEndIfComplete();
+      this.onChunks(this.#attempt.take(this));
+      this.#attempt.emitEndIfComplete();
     });
   }
 
@@ -138,17 +138,17 @@ class AnswerRelay implements StalledReader {
     this.#output.active.relaying = this;
   }
 
-  onPieces(pieces: readonly Uint8Array[]): void {
-    if (this.#continuation === null) return this.#write(pieces);
+  onChunks(chunks: readonly Uint8Array[]): void {
+    if (this.#continuation === null) return this.#write(chunks);
     if (this.#over) return;
-    const { passage } = this.#continuation;
-    const passed = passage.pass(pieces);
-    if (passage.refused === null) this.#write(passed);
-    else this.#refuse(this.#continuation, passage.refused);
+    const { filter } = this.#continuation;
+    const passed = filter.pass(chunks);
+    if (filter.refused === null) this.#write(passed);
+    else this.#refuse(this.#continuation, filter.refused);
   }
 
-  #write(pieces: readonly Uint8Array[]): void {
-    if (this.#over || pieces.length === 0 || this.#output.downstream.write(pieces) || this.#stall !== null || this.#over) return;
+  #write(chunks: readonly Uint8Array[]): void {
+    if (this.#over || chunks.length === 0 || this.#output.downstream.write(chunks) || this.#stall !== null || this.#over) return;
     this.#attempt.pause();
     this.#output.downstream.readerMoved(); // from here on
     this.#movedLately = false;
@@ -160,7 +160,7 @@ class AnswerRelay implements StalledReader {
   onEnd(): void {
     this.#decide();
     settleSuccess(this.#output, this.#attempt);
-    this.#output.downstream.end(this.#attempt.facts.usage, this.#isOnward || isForOneOnly(this.#attempt));
+    this.#output.downstream.end(this.#attempt.facts.usage, this.#isContinuation || isUncacheable(this.#attempt));
     this.#output.succeed(this.#attempt);
     this.#resolve();
   }
@@ -200,10 +200,10 @@ class AnswerRelay implements StalledReader {
     return hasMoved;
   }
 
-  giveWay(error: BreakwaterError): void {
+  interrupt(error: BreakwaterError): void {
     this.#output.active.note(error.message);
     // Of a response whose every choice has ended only the stream's own end is missing.
-    if (this.#attempt.hasSaidAll) return this.#attempt.expire();
+    if (this.#attempt.choicesEnded) return this.#attempt.expire();
     this.leave(error);
   }
 
@@ -221,7 +221,7 @@ class AnswerRelay implements StalledReader {
   #refuse(continuation: Continuation, why: SpliceRefusal): void {
     this.#decide();
     this.#attempt.cancel();
-    settleUntaken(this.#output.active, this.#attempt);
+    settleUnused(this.#output.active, this.#attempt);
     emitAttemptEnd(this.#output.active, this.#attempt, 'switch', 'quality', null);
     continuation.noteRefusal(this.#attempt, why);
     this.#resolve();
@@ -239,10 +239,10 @@ class AnswerRelay implements StalledReader {
     this.#decide();
     const { stopError } = this.#output.active;
     this.#attempt.cancel();
-    settleUntaken(this.#output.active, this.#attempt);
+    settleUnused(this.#output.active, this.#attempt);
     emitAttemptEnd(this.#output.active, this.#attempt, 'cancelled', 'cancelled', null);
-    const told = stopError ?? error;
-    if (told !== null) this.#output.downstream.fail(told);
+    const listed = stopError ?? error;
+    if (listed !== null) this.#output.downstream.fail(listed);
     else this.#output.downstream.leave();
     if (stopError !== null) this.#output.breakOff('interrupted', this.#attempt.status, stopError.code, this.#attempt);
     else this.#output.breakOff('cancelled', 499, null, this.#attempt);

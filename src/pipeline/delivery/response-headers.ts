@@ -8,7 +8,7 @@ import type { HeaderPairs } from '../request/response-sink.ts';
 import { accountHeaders, headerOf, pushPassedHeaders } from '../attempt/upstream-headers.ts';
 
 /** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */
-export function wayHeaders(output: Output, target: RouteTarget | null): HeaderPairs {
+export function metadataHeaders(output: Output, target: RouteTarget | null): HeaderPairs {
   const headers = requestIdHeaders(output.active.request.dialect.error, output.active.request.id);
   if (target !== null) headers.push('x-breakwater-target', target.state.name);
   addCountHeaders(headers, output);
@@ -20,7 +20,7 @@ export function wayHeaders(output: Output, target: RouteTarget | null): HeaderPa
 
 /** The headers of a provider's answer, as far as they are known when it is committed. */
 export function answerHeaders(output: Output, attempt: Attempt): HeaderPairs {
-  const headers = wayHeaders(output, attempt.options.target);
+  const headers = metadataHeaders(output, attempt.options.target);
   pushOwnHeaders(headers, output, attempt);
   return headers;
 }
@@ -69,8 +69,8 @@ export function addCostHeader(to: HeaderPairs, { active: { spending } }: Output)
   if (spending.costUsd !== null) to.push('x-breakwater-cost-usd', String(Number(spending.costUsd.toPrecision(6))));
 }
 
-/** The same, told in a stream whose headers had to go out before it was known. */
-export function wayComment(output: Output, target: RouteTarget, dropped: readonly string[] = []): string {
+/** The same, listed in a stream whose headers had to go out before it was known. */
+export function metadataComment(output: Output, target: RouteTarget, dropped: readonly string[] = []): string {
   const fallback = output.retry.fallbackFor(target);
   const way = `breakwater target=${target.state.name} attempts=${output.retry.attempts}${fallback === null ? '' : ` fallback=${fallback}`}`;
   return dropped.length === 0 ? way : `${way} dropped=${dropped.join(',')}`;
@@ -78,5 +78,5 @@ export function wayComment(output: Output, target: RouteTarget, dropped: readonl
 
 /** The same for the answer of `attempt`. */
 export function attemptComment(output: Output, attempt: Attempt): string {
-  return wayComment(output, attempt.options.target, droppedFields(attempt));
+  return metadataComment(output, attempt.options.target, droppedFields(attempt));
 }

@@ -4,7 +4,7 @@ import { Permit } from '../../core/permit.ts';
 import type { Need, Resource } from '../../core/resource.ts';
 import { ConcurrencyLimiter } from '../../policy/concurrency-limiter/concurrency-limiter.ts';
 import { createManualClock } from '../../testing/manual-clock.ts';
-import { BEHIND_MAX_MS, GIVES_WAY_AFTER_MS, GIVES_WAY_AGAIN_AFTER_MS, StalledReaders } from './stalled-readers.ts';
+import { BEHIND_MAX_MS, STALLED_MAX_MS, STALLED_AGAIN_MAX_MS, StalledReaders } from './stalled-readers.ts';
 import type { StalledReader } from './stalled-readers.ts';
 
 const NEED: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
@@ -21,7 +21,7 @@ function scene() {
       client,
       permit,
       hasMoved,
-      giveWay() {
+      interrupt() {
         ended.push(name);
         readers.remove(reader);
       },
@@ -39,7 +39,7 @@ test('an answer that nobody takes gives way only to a request that waits for its
   stall('first', wanted);
   stall('second', wanted, 'two');
   waitedFor.add(wanted);
-  clock.advance(GIVES_WAY_AFTER_MS - 1);
+  clock.advance(STALLED_MAX_MS - 1);
   assert.deepEqual(ended, []);
   clock.advance(1);
   assert.deepEqual(ended, ['first'], 'one place at a time');
@@ -54,16 +54,16 @@ test('another answer to a client that gave way lately gives way sooner', () => {
   const limit = new ConcurrencyLimiter('a', 9);
   waitedFor.add(limit);
   stall('first', limit);
-  clock.advance(GIVES_WAY_AFTER_MS);
+  clock.advance(STALLED_MAX_MS);
   stall('again', limit);
   stall('of another', limit, 'two');
-  clock.advance(GIVES_WAY_AGAIN_AFTER_MS);
+  clock.advance(STALLED_AGAIN_MAX_MS);
   assert.deepEqual(ended, ['first', 'again']);
-  clock.advance(GIVES_WAY_AFTER_MS - GIVES_WAY_AGAIN_AFTER_MS);
+  clock.advance(STALLED_MAX_MS - STALLED_AGAIN_MAX_MS);
   assert.deepEqual(ended, ['first', 'again', 'of another']);
   clock.advance(60_000);
   stall('much later', limit);
-  clock.advance(GIVES_WAY_AFTER_MS - 1);
+  clock.advance(STALLED_MAX_MS - 1);
   assert.equal(ended.length, 3);
 });
 
@@ -86,6 +86,6 @@ test('one that catches up is not looked at any more, and no timer is left', () =
   assert.equal(readers.holdsAny([limit]), true);
   readers.remove(reader);
   assert.equal(readers.holdsAny([limit]), false);
-  clock.advance(GIVES_WAY_AFTER_MS);
+  clock.advance(STALLED_MAX_MS);
   assert.deepEqual([ended, clock.nextTimerAt], [[], undefined]);
 });

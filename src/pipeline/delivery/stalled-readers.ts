@@ -11,13 +11,13 @@ import type { Permit } from '../../core/permit.ts';
 import type { Resource } from '../../core/resource.ts';
 
 /** How often they are looked at, in milliseconds. */
-const LOOK_EVERY_MS = 250;
+const CHECK_INTERVAL_MS = 250;
 
 /** Without a byte taken for so long an answer gives way to a request that waits for its place, in milliseconds. */
-export const GIVES_WAY_AFTER_MS = 5_000;
+export const STALLED_MAX_MS = 5_000;
 
 /** The same where another answer to the same client gave way within `REPEATED_MS`. */
-export const GIVES_WAY_AGAIN_AFTER_MS = 1_000;
+export const STALLED_AGAIN_MAX_MS = 1_000;
 const REPEATED_MS = 60_000;
 
 /** A caller that takes something but is behind for so long gives way too, in milliseconds. */
@@ -31,7 +31,7 @@ export interface StalledReader {
   readonly permit: Permit;
   /** True if its caller took anything since this was last asked. */
   hasMoved(): boolean;
-  giveWay(error: BreakwaterError): void;
+  interrupt(error: BreakwaterError): void;
 }
 
 interface Stall {
@@ -44,8 +44,8 @@ export class StalledReaders {
   readonly #isWaitedFor: (resource: Resource) => boolean;
   readonly #stalls = new Map<StalledReader, Stall>();
   /** When an answer to the client last gave way. */
-  readonly #gaveWayAt = new Map<string, Instant>();
-  #isLooking = false;
+  readonly #interruptedAt = new Map<string, Instant>();
+  #isScheduled = false;
 
   /** `isWaitedFor`: whether a request waits for a place of this resource. */
   constructor(clock: Clock, isWaitedFor: (resource: Resource) => boolean) {
@@ -56,7 +56,7 @@ export class StalledReaders {
   add(reader: StalledReader): void {
     const now = this.#clock.now();
     this.#stalls.set(reader, { since: now, movedAt: now });
-    this.#lookLater();
+    this.#schedule();
   }
 
   remove(reader: StalledReader): void {
@@ -71,26 +71,26 @@ export class StalledReaders {
     return false;
   }
 
-  #lookLater(): void {
-    if (this.#isLooking) return;
-    this.#isLooking = true;
-    this.#clock.schedule(LOOK_EVERY_MS, this.#look);
+  #schedule(): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    this.#clock.schedule(CHECK_INTERVAL_MS, this.#check);
   }
 
-  readonly #look = (): void => {
-    this.#isLooking = false;
+  readonly #check = (): void => {
+    this.#isScheduled = false;
     const now = this.#clock.now();
     const freed = new Set<Resource>();
     for (const [reader, stall] of this.#stalls) {
       if (reader.hasMoved()) stall.movedAt = now;
-      if (this.#givesWay(now, reader, stall)) this.#makeRoom(now, reader, freed);
+      if (this.#mustYield(now, reader, stall)) this.#makeRoom(now, reader, freed);
     }
-    if (this.#stalls.size > 0) this.#lookLater();
+    if (this.#stalls.size > 0) this.#schedule();
   };
 
-  #givesWay(now: Instant, { client }: StalledReader, { since, movedAt }: Stall): boolean {
-    const isRepeated = now - (this.#gaveWayAt.get(client) ?? -Infinity) < REPEATED_MS;
-    return now - movedAt >= (isRepeated ? GIVES_WAY_AGAIN_AFTER_MS : GIVES_WAY_AFTER_MS) || now - since >= BEHIND_MAX_MS;
+  #mustYield(now: Instant, { client }: StalledReader, { since, movedAt }: Stall): boolean {
+    const isRepeated = now - (this.#interruptedAt.get(client) ?? -Infinity) < REPEATED_MS;
+    return now - movedAt >= (isRepeated ? STALLED_AGAIN_MAX_MS : STALLED_MAX_MS) || now - since >= BEHIND_MAX_MS;
   }
 
   /** Frees one place of each resource at a time. */
@@ -101,10 +101,10 @@ export class StalledReaders {
     if (wanted === undefined) return;
     freed.add(wanted);
     this.#stalls.delete(reader);
-    this.#gaveWayAt.delete(reader.client);
-    this.#gaveWayAt.set(reader.client, now);
-    if (this.#gaveWayAt.size > CLIENTS_MAX) this.#gaveWayAt.delete(this.#gaveWayAt.keys().next().value!);
-    reader.giveWay(
+    this.#interruptedAt.delete(reader.client);
+    this.#interruptedAt.set(reader.client, now);
+    if (this.#interruptedAt.size > CLIENTS_MAX) this.#interruptedAt.delete(this.#interruptedAt.keys().next().value!);
+    reader.interrupt(
       new BreakwaterError('stream_interrupted', 'the caller did not read its answer while other requests waited for its place'),
     );
   }

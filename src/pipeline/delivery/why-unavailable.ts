@@ -6,27 +6,27 @@ import { pausedMs } from '../route/route.ts';
 import type { RouteTarget, TargetState, Tiers } from '../route/route.ts';
 
 /** More targets than this are counted only. */
-const TOLD_MAX = 8;
+const LISTED_MAX = 8;
 
 /** `a/m: breaker open for 4.2 s; b/m: credential 2 out of order for 300.0 s, …`; `limitsOf`: what its limits keep back, in words. */
 export function whyUnavailable(tiers: Tiers, source: Source, now: Instant, limitsOf: (target: RouteTarget) => string): string {
   const targets = tiers.flat();
-  // What concerns the target itself is the same with each of its credentials: told once.
-  const told = new Set(
+  // What concerns the target itself is the same with each of its credentials: listed once.
+  const listed = new Set(
     targets.map((target) => `${target.state.name}: ${reasons(target.state, source, now).join(', ') || limitsOf(target) || 'busy'}`),
   );
-  const list = [...told].slice(0, TOLD_MAX);
-  return told.size > TOLD_MAX ? `${list.join('; ')}; and ${told.size - TOLD_MAX} more` : list.join('; ');
+  const list = [...listed].slice(0, LISTED_MAX);
+  return listed.size > LISTED_MAX ? `${list.join('; ')}; and ${listed.size - LISTED_MAX} more` : list.join('; ');
 }
 
 function reasons(state: TargetState, source: Source, now: Instant): string[] {
-  const found = [...breakerWords(state, source, now), ...benchWords(state, source, now)];
+  const found = [...breakerReasons(state, source, now), ...quarantineReasons(state, source, now)];
   const pauseMs = pausedMs(state, now);
   if (pauseMs > 0) found.push(`asked for a pause of ${seconds(pauseMs)} more`);
   return found;
 }
 
-function breakerWords({ breaker }: TargetState, source: Source, now: Instant): string[] {
+function breakerReasons({ breaker }: TargetState, source: Source, now: Instant): string[] {
   const heldMs = breaker.heldForMs(now, source);
   if (heldMs > 0) return [`fails for this client or request alone, next trial in ${seconds(heldMs)}`];
   switch (breaker.state) {
@@ -41,7 +41,7 @@ function breakerWords({ breaker }: TargetState, source: Source, now: Instant): s
   }
 }
 
-function benchWords({ credential: { bench, number }, model }: TargetState, source: Source, now: Instant): string[] {
+function quarantineReasons({ credential: { bench, number }, model }: TargetState, source: Source, now: Instant): string[] {
   if (!bench.isInDoubtFor(source.client, model)) return [];
   const benchedMs = bench.remainingMs(now);
   const why = bench.cause === null ? '' : ` (${causeWords(bench.cause)})`;

@@ -15,19 +15,19 @@ import { createFailure } from '../../wire/failure.ts';
 import type { Admitted } from '../admission/admission.ts';
 import type { Attempt, AttemptListener } from '../attempt/attempt.ts';
 import { beginAttempt, endCancelled } from './begin-attempt.ts';
-import { permitBeside } from './permit-beside.ts';
+import { parallelPermit } from './parallel-permit.ts';
 import type { RunningAttempts } from '../active/active-request.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import { recordFailure } from '../retry/record-failure.ts';
 
 /** Where there was no room for a hedge, it is looked for again after as long as before, but not more often than this, in ms. */
-const LOOK_AGAIN_MIN_MS = 250;
+const HEDGE_RETRY_MIN_MS = 250;
 
 /** Where there was no room for a rescue, it is looked for again after this, in ms. */
-const RESCUE_AGAIN_MS = 1000;
+const RESCUE_RETRY_MS = 1000;
 
 /** Where a stand-in had no room, shortly before the deadline. */
-const STAND_IN_AGAIN_MS = 100;
+const STAND_IN_RETRY_MS = 100;
 
 /** A second attempt that is planned as the first one begins. */
 interface Plan {
@@ -156,7 +156,7 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
   }
 
   #decide(attempt: Attempt): void {
-    if (!this.#takeOut(attempt)) return;
+    if (!this.#removeRunning(attempt)) return;
     if (this.#tell === null) {
       this.#decided.push(attempt);
       if (!attempt.isComplete) attempt.pause(); // it is not taken yet, and must not fill the memory
@@ -168,7 +168,7 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
 
   /** A fault of ours kept it from being sent. The other one may answer all the same. */
   #fail(attempt: Attempt, error: unknown): void {
-    if (!this.#takeOut(attempt)) return;
+    if (!this.#removeRunning(attempt)) return;
     attempt.cancel();
     endCancelled(this.#retry, attempt);
     const isLast = this.#running.length + this.#decided.length === 0;
@@ -177,7 +177,7 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     else this.#retry.active.warn(error);
   }
 
-  #takeOut(attempt: Attempt): boolean {
+  #removeRunning(attempt: Attempt): boolean {
     const index = this.#running.indexOf(attempt);
     if (index < 0) return false;
     this.#running.splice(index, 1);
@@ -217,8 +217,8 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     const { hedgeBudget, retryBudget } = target.state;
     const isHedge = cause === 'hedge';
     const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now, retry.active.source.client));
-    const admitted = isAllowed ? permitBeside(retry, target, cause) : null;
-    if (admitted === null) return this.#setTimer(Math.max(LOOK_AGAIN_MIN_MS, delayMs));
+    const admitted = isAllowed ? parallelPermit(retry, target, cause) : null;
+    if (admitted === null) return this.#setTimer(Math.max(HEDGE_RETRY_MIN_MS, delayMs));
     if (isHedge) {
       hedgeBudget.take();
       retryBudget.take(now, retry.active.source.client);
@@ -250,31 +250,31 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     const late = this.#running.filter((attempt) => attempt.overdue(now) !== null);
     // Where the other one still has time, its silence is what counts.
     const isDue = late.length === this.#running.length;
-    for (const attempt of late) attempt.lookAgainAt(isDue || this.#tell === null ? now + RESCUE_AGAIN_MS : Infinity);
+    for (const attempt of late) attempt.recheckAt(isDue || this.#tell === null ? now + RESCUE_RETRY_MS : Infinity);
     if (oldest === undefined || !isDue || this.#tell === null || retry.active.isOver) return;
     const { target } = oldest.options;
     const alternative = retry.alternativeTo(target, now);
-    if (alternative === 'none' || (alternative === 'stand-in' && now < retry.standInAt)) return oldest.lookAgainAt(-Infinity);
+    if (alternative === 'none' || (alternative === 'stand-in' && now < retry.standInStart)) return oldest.recheckAt(-Infinity);
     const mustYield = oldest.mustYield(now);
     // Of two, the older one gives up its place: it is the younger one that the new one runs beside.
     const { rescueBudget } = this.#running.at(-1)!.options.target.state;
     const admitted =
-      mustYield || rescueBudget.allows ? permitBeside(retry, target, alternative === 'stand-in' ? 'stand-in' : 'rescue') : null;
+      mustYield || rescueBudget.allows ? parallelPermit(retry, target, alternative === 'stand-in' ? 'stand-in' : 'rescue') : null;
     if (admitted === null) {
       // One that has not been silent for longer than usual may well answer in time.
-      if (alternative === 'stand-in' && oldest.overdue(now) !== 'slow') oldest.lookAgainAt(now + STAND_IN_AGAIN_MS);
+      if (alternative === 'stand-in' && oldest.overdue(now) !== 'slow') oldest.recheckAt(now + STAND_IN_RETRY_MS);
       else if (mustYield && this.#running.length === 1 && !oldest.isInUsualTime(now)) oldest.expire();
       return;
     }
     if (this.#running.length > 1) this.#replace(oldest, now);
-    for (const attempt of this.#running) attempt.lookAgainAt(Infinity);
+    for (const attempt of this.#running) attempt.recheckAt(Infinity);
     this.#begin(admitted, 'rescue', oldest, rescueBudget);
   }
 
   /** The one silent longest makes room for another. */
   #replace(attempt: Attempt, now: Instant): void {
     const why = attempt.overdue(now) ?? 'slow';
-    this.#takeOut(attempt);
+    this.#removeRunning(attempt);
     attempt.cancel();
     recordFailure(this.#retry, attempt, silenceFailure(attempt, why, now));
   }

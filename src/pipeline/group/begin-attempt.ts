@@ -39,7 +39,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
     cut,
     owner: retry.active,
     alternatives: retry,
-    isOnward: retry.broken !== null,
+    isContinuation: retry.broken !== null,
     race,
   });
   state.inFlight++;

@@ -5,7 +5,7 @@
  */
 import type { AnswerChoice, JudgeModel, QualityCheck } from '../../core/quality.ts';
 import type { Attempt } from '../attempt/attempt.ts';
-import type { ModelAnswer, ModelQuestion } from '../request/model-question.ts';
+import type { ModelReply, ModelQuery } from '../request/model-query.ts';
 import { judgeMessages, readJudgement } from './judge-prompt.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
@@ -14,7 +14,7 @@ import type { Waited } from './wait-for-work.ts';
 
 export interface CheckEngine {
   /** Asks a model on behalf of a request; never rejects. */
-  readonly askModel: (question: ModelQuestion) => Promise<ModelAnswer>;
+  readonly askModel: (question: ModelQuery) => Promise<ModelReply>;
 }
 
 /** Checks for one request; further answers pass without. */

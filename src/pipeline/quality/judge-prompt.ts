@@ -1,4 +1,4 @@
-import type { ChatMessage } from '../request/model-question.ts';
+import type { ChatMessage } from '../request/model-query.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
 import type { RequestBody } from '../../wire/request-body.ts';
 
@@ -9,7 +9,7 @@ const TASK = `You check the answer that another model gave. Below are what was a
 
 /** What a judge is asked: is one of these answers to this request good enough? */
 export function judgeMessages(criterion: string, request: RequestBody, choices: readonly AnswerChoice[]): readonly ChatMessage[] {
-  const asked = askedIn(request).slice(-SHOWN_CHARS_MAX);
+  const asked = conversationText(request).slice(-SHOWN_CHARS_MAX);
   const answered = choices
     .map(({ text, callArguments }) => (text === '' ? callArguments : text))
     .join('\n\n')
@@ -31,7 +31,7 @@ const PARSED_BYTES_MAX = 1024 * 1024;
 const PARSED_VALUES_MAX = 20_000;
 
 /** The conversation as people read it; media are left out. */
-function askedIn({ bytes, members, values }: RequestBody): string {
+function conversationText({ bytes, members, values }: RequestBody): string {
   if (bytes.byteLength > PARSED_BYTES_MAX || values > PARSED_VALUES_MAX) {
     const end = members.findLast(({ name }) => name === 'messages' || name === 'prompt')?.end ?? bytes.byteLength;
     return Buffer.from(bytes.subarray(Math.max(0, end - SHOWN_CHARS_MAX), end)).toString();

@@ -14,7 +14,7 @@ import type { SchemaCheck } from './schema/schema-check.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import { tryWithin } from './bounded-work.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
-import { settleAnswered } from '../settle/settle-response.ts';
+import { settleCompleted } from '../settle/settle-response.ts';
 import type { Fit } from './schema/messages.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 import { waitForWork } from './wait-for-work.ts';
@@ -45,14 +45,14 @@ export function judgeCandidate(
   if (!attempt.canBeJudged) {
     if (quality.buffer || !facts.stream)
       active.note('the answer is too large, or memory too full, for it to be judged', attempt.options.target);
-    attempt.isUnjudged = asksMoreThanOpening(attempt);
+    attempt.isUnchecked = needsMoreThanOpening(attempt);
     return null;
   }
   const { rules } = quality;
   const hasMore = facts.choices > 1;
   const isCutOff = hasMore || isAtLimit(attempt.facts.finishReason);
-  const mayOnlyThink = hasMore || attempt.facts.onlyThoughts === true || (facts.stream && quality.buffer);
-  const readsByRules = rules.readsAll || (rules.readsCutOff && isCutOff) || (rules.readsThoughts && mayOnlyThink);
+  const mayBeReasoningOnly = hasMore || attempt.facts.onlyThoughts === true || (facts.stream && quality.buffer);
+  const readsByRules = rules.readsAll || (rules.readsCutOff && isCutOff) || (rules.readsThoughts && mayBeReasoningOnly);
   const readsFormat = quality.jsonSchema && facts.namesFormat;
   const readsByCheck = quality.check !== null && isNested !== true && active.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
@@ -60,11 +60,11 @@ export function judgeCandidate(
   const shortfall = readsByRules ? judgeByRules(active, attempt, choices) : null;
   if (shortfall === null && rules.readsThoughts && choices.length < facts.choices) return 'short';
   if (shortfall !== null || (!readsFormat && !readsByCheck)) return shortfall;
-  return judgeFurther(engine, active, attempt, choices, readsFormat, readsByCheck);
+  return judgeFormatAndCheck(engine, active, attempt, choices, readsFormat, readsByCheck);
 }
 
 /** True if a stream that has passed by its opening may fall short all the same. */
-function asksMoreThanOpening({ options }: Attempt): boolean {
+function needsMoreThanOpening({ options }: Attempt): boolean {
   const { rules, jsonSchema, check } = options.target.quality;
   const { facts, isNested } = options.request;
   if (rules.readsBeyondOpenings || (facts.choices > 1 && rules.readsAll)) return true;
@@ -80,7 +80,7 @@ function judgeByRules(active: ActiveRequest, attempt: Attempt, choices: readonly
   return shortfall ?? null;
 }
 
-async function judgeFurther(
+async function judgeFormatAndCheck(
   engine: QualityEngine,
   active: ActiveRequest,
   attempt: Attempt,
@@ -89,7 +89,7 @@ async function judgeFurther(
   readsByCheck: boolean,
 ): Promise<Shortfall | null> {
   // The provider is done: nobody waits for its place until a check has been made, least of all a judge at the same provider.
-  settleAnswered(active, attempt);
+  settleCompleted(active, attempt);
   if (readsFormat) {
     const shortfall = await judgeFormat(engine, active, attempt, choices);
     if (shortfall !== null || active.isOver) return shortfall;
@@ -122,9 +122,9 @@ async function judgeFormat(
     texts.push(inside);
   }
   if (texts.every((text) => text === null)) return null;
-  const whole = attempt.wholeAnswer();
+  const whole = attempt.wholeResponse();
   if (whole.byteLength > REWRITTEN_BYTES_MAX) return null;
-  attempt.replaceAnswer(attempt.options.request.dialect.response.withTexts(whole, texts));
+  attempt.replaceResponse(attempt.options.request.dialect.response.withTexts(whole, texts));
   active.note('its JSON was taken out of a code fence', attempt.options.target);
   return null;
 }

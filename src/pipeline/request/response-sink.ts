@@ -5,7 +5,7 @@ export type HeaderPairs = string[];
  * Where one answer goes: a socket, a fetch Response, or a store. The pipeline calls `head` once, then `write` any
  * number of times, then `end` or `abort` exactly once. A sink whose caller has left swallows everything.
  */
-export interface AnswerSink {
+export interface ResponseSink {
   head(status: number, headers: HeaderPairs): void;
   /** False: the reader is behind; hold back until `onDrain` fires. The bytes were taken all the same. */
   write(bytes: Uint8Array): boolean;

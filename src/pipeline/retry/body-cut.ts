@@ -14,12 +14,12 @@ export function cutFor(retry: RetryState, target: RouteTarget, level: StripLevel
   // A conversion carries no piece of another dialect.
   if (isConverted(request, target.state)) return null;
   if (callerBody(request, target.state) !== writtenOut(request)) return null;
-  const isWanting = wantsMore(retry.active, target);
-  if (isWanting) lookInto(request);
+  const isMissing = lacksRequired(retry.active, target);
+  if (isMissing) lookInto(request);
   const inBody = piecesIn(request);
   const removed = inBody.pieces.length === 0 ? NONE : removedFor(retry, target, level, inBody.pieces);
-  if (removed.length === 0 && !isWanting) return null;
-  const drop = inBody.droppedWith(new Set(removed), isWanting);
+  if (removed.length === 0 && !isMissing) return null;
+  const drop = inBody.droppedWith(new Set(removed), isMissing);
   if (removed.length === 0 && drop.length === 0) return null;
   const left = removed.filter(({ id }) => id !== UNSIGNED_CALL).map(({ field }) => field);
   return { level, removed, cuts: cutsOf(removed, target.state.model), drop, fields: [...new Set([...left, ...drop])] };
@@ -28,7 +28,7 @@ export function cutFor(retry: RetryState, target: RouteTarget, level: StripLevel
 const NONE: readonly OpaquePiece[] = [];
 
 /** The target has refused a conversation for what others do without. */
-function wantsMore({ request, engine }: ActiveRequest, { state }: RouteTarget): boolean {
+function lacksRequired({ request, engine }: ActiveRequest, { state }: RouteTarget): boolean {
   const { wanted } = request.dialect.opaque;
   const { operation, thinks } = request.facts;
   if (wanted === null || operation !== 'chat' || (wanted === OPENING && !thinks)) return false;

@@ -109,7 +109,7 @@ function digestOf(bytes: Uint8Array): string {
  * Bounds how many credentials one request touches where it may be the cause itself. The second one is another provider's where one can
  * start now: it has another account and other rules.
  */
-export function limitCarrying(retry: RetryState, attempt: Attempt, judgement: Judgement): void {
+export function limitCredentials(retry: RetryState, attempt: Attempt, judgement: Judgement): void {
   if (judgement.blame === null || judgement.blame === 'account') return;
   const { target } = attempt.options;
   const refused = new Set<object>();

@@ -38,11 +38,11 @@ function hasStandIn({ active, hasStale, tiers }: RetryState, now: Instant): bool
  * For a repaired repeat while an attempt at another target still runs: its permit, if it can start at once; null: it waits for what becomes
  * of that attempt. One at the same target may be refused for good, or answer with what was refused here.
  */
-export function askRepairedBeside(retry: RetryState, group: RunningAttempts): AdmissionResult | Promise<AdmissionResult> | null {
+export function askRepairedInParallel(retry: RetryState, group: RunningAttempts): AdmissionResult | Promise<AdmissionResult> | null {
   const { repairedFor } = retry;
   if (repairedFor === null || retry.attemptsLeft <= 0 || retry.tried.isDead(repairedFor) || retry.tried.isGuess(repairedFor)) return null;
   if (group.silent.length !== 1 || group.silent[0]!.options.target.state.name === repairedFor.state.name) return null;
-  return askMended(retry, repairedFor, retry.active.engine.clock.now());
+  return askRepaired(retry, repairedFor, retry.active.engine.clock.now());
 }
 
 async function askAgain(retry: RetryState, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {
@@ -51,7 +51,7 @@ async function askAgain(retry: RetryState, waitUntil: Instant): Promise<Admissio
   const { repairedFor } = retry;
   retry.repairedFor = null;
   if (repairedFor !== null && !retry.tried.isDead(repairedFor)) {
-    const result = await askMended(retry, repairedFor, untried.length > 0 ? clock.now() : waitUntil);
+    const result = await askRepaired(retry, repairedFor, untried.length > 0 ? clock.now() : waitUntil);
     if (result.kind !== 'refuse' || untried.length === 0) return result;
   }
 
@@ -61,8 +61,8 @@ async function askAgain(retry: RetryState, waitUntil: Instant): Promise<Admissio
     // An untried one that is busy may come free before a tried one may be asked again.
     const now = clock.now();
     const isLast = retry.attemptsLeft <= 1;
-    const theirTime = isLast ? now + (retry.active.deadline - now) / 2 : now;
-    const result = await ask(retry, untried, Math.min(waitUntil, Math.max(theirTime, earliest)));
+    const untriedUntil = isLast ? now + (retry.active.deadline - now) / 2 : now;
+    const result = await ask(retry, untried, Math.min(waitUntil, Math.max(untriedUntil, earliest)));
     if (result.kind !== 'refuse' || again.length === 0) return result;
   }
   if (again.length === 0) return EXHAUSTED;
@@ -92,7 +92,7 @@ async function askRepeat(retry: RetryState, again: readonly RouteTarget[], waitU
   return result;
 }
 
-function askMended(retry: RetryState, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
+function askRepaired(retry: RetryState, target: RouteTarget, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
   return ask(
     retry,
     retry.active.route.select(`only ${indexOf(retry, target)}`, (candidate) => candidate === target),

@@ -11,7 +11,7 @@ import { STALE_CONNECTION, errorStatusOf, judge } from '../../policy/verdict.ts'
 import type { Judgement } from '../../policy/verdict.ts';
 import { createFailure } from '../../wire/failure.ts';
 import type { Attempt } from '../attempt/attempt.ts';
-import { blameCredential, limitCarrying } from './credential-blame.ts';
+import { blameCredential, limitCredentials } from './credential-blame.ts';
 import { settleAttempt } from '../settle/settle-attempt.ts';
 import { learnFromFailure } from '../settle/learn.ts';
 import { convertAfter, writeOutAfter } from './other-dialect.ts';
@@ -21,25 +21,25 @@ import { repairAfter } from './repair.ts';
 import { withSecondOpinion } from './second-opinion.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { RetryState } from './retry-state.ts';
-import { settleAnswered } from '../settle/settle-response.ts';
+import { settleCompleted } from '../settle/settle-response.ts';
 import { accountHeaders } from '../attempt/upstream-headers.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
 /** Silence that the caller's own deadline cut shorter than this, or than the target's answers take, says nothing about it; in milliseconds. */
-const TELLING_SILENCE_MS = 10_000;
+const CONCLUSIVE_SILENCE_MS = 10_000;
 
 /** A timer may be late or early by this, in milliseconds. */
 const ROUNDING_MS = 1;
 
 /** An empty answer is asked for once more; a target that is empty twice stays so, and every time is paid for. */
-const EMPTY_ANSWERS_MAX = 2;
+const EMPTY_RESPONSES_MAX = 2;
 
 /**
  * Who comes back after the time that the provider itself has named amplifies nothing: until then nobody calls it, and the first refusal
  * after that pauses all again. Below this, in milliseconds, so many may come between two pauses that the retry budget has to bound them.
  */
-const ASKED_WAIT_MIN_MS = 500;
+const REQUESTED_WAIT_MIN_MS = 500;
 
 /** How much longer a target pauses that wants fewer requests altogether. */
 const LONGER_PAUSE = 4;
@@ -59,7 +59,7 @@ export function recordFailure(retry: RetryState, attempt: Attempt, failure: Fail
   return judgement;
 }
 
-const POOR: Readonly<Record<Shortfall, string>> = {
+const QUALITY_MESSAGES: Readonly<Record<Shortfall, string>> = {
   empty: 'the answer has no content',
   truncated: 'the answer ended at its length limit',
   refused: 'the model refused',
@@ -71,9 +71,9 @@ const POOR: Readonly<Record<Shortfall, string>> = {
 
 /** A whole answer that is not good enough: its target is in order, but not the one for this request. */
 export function recordShortfall(retry: RetryState, attempt: Attempt, shortfall: Shortfall): void {
-  const failure = createFailure('poor', 'answer', POOR[shortfall], { status: attempt.status });
+  const failure = createFailure('poor', 'answer', QUALITY_MESSAGES[shortfall], { status: attempt.status });
   const judgement = judge(failure);
-  settleAnswered(retry.active, attempt);
+  settleCompleted(retry.active, attempt);
   countShortfall(attempt, shortfall);
   emitAttemptEnd(retry.active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
   rememberFailure(retry, attempt, failure, judgement);
@@ -101,11 +101,11 @@ export function rememberFailure(retry: RetryState, attempt: Attempt, failure: Fa
   });
   if (isRepaired) return;
   retry.fallback ??= judgement.reason;
-  if (judgement === STALE_CONNECTION.judgement || askedWaitMs(failure) >= ASKED_WAIT_MIN_MS) retry.tried.markFree(target);
+  if (judgement === STALE_CONNECTION.judgement || requestedWaitMs(failure) >= REQUESTED_WAIT_MIN_MS) retry.tried.markFree(target);
   if (judgement.verdict === 'retry' && !isEmptyAgain(retry, attempt))
-    pauseForRun(retry, target, judgement, clock.now() + repeatDelayMs(retry, attempt, failure, judgement));
+    pauseForRequest(retry, target, judgement, clock.now() + repeatDelayMs(retry, attempt, failure, judgement));
   else markDead(retry, attempt, failure, judgement);
-  limitCarrying(retry, attempt, judgement);
+  limitCredentials(retry, attempt, judgement);
 }
 
 /**
@@ -113,8 +113,8 @@ export function rememberFailure(retry: RetryState, attempt: Attempt, failure: Fa
  * nothing. Under overload many start late: if these counted, they would open the breaker of a healthy target.
  */
 function cutByDeadline(retry: RetryState, attempt: Attempt, failure: Failure): boolean {
-  const knownMs = attempt.knownSilenceMs(failure.phase);
-  return silentMs(retry, attempt, failure) < Math.max(TELLING_SILENCE_MS, knownMs) && endedByDeadline(retry, attempt, failure);
+  const knownMs = attempt.healthySilenceMs(failure.phase);
+  return silentMs(retry, attempt, failure) < Math.max(CONCLUSIVE_SILENCE_MS, knownMs) && endedByDeadline(retry, attempt, failure);
 }
 
 /** Not by its own limits of silence. */
@@ -128,7 +128,7 @@ function endedByDeadline(retry: RetryState, attempt: Attempt, failure: Failure):
 
 /** A stream that is held back whole may have gone on well until now. */
 function silentMs(retry: RetryState, attempt: Attempt, failure: Failure): number {
-  return retry.active.engine.clock.now() - (failure.phase === 'answer' ? attempt.heardAt : attempt.startedAt);
+  return retry.active.engine.clock.now() - (failure.phase === 'answer' ? attempt.lastContentAt : attempt.startedAt);
 }
 
 function settlementOf(failure: Failure, health: Settlement['health'], attempt: Attempt): Settlement {
@@ -144,7 +144,7 @@ export function settleFailure(retry: RetryState, attempt: Attempt, failure: Fail
   const { engine } = retry.active;
   const { target, permit } = attempt.options;
   const paused = pauseFor(retry, attempt, failure, judgement);
-  const pauseUntil = paused === null ? -Infinity : engine.clock.now() + askedWaitMs(failure);
+  const pauseUntil = paused === null ? -Infinity : engine.clock.now() + requestedWaitMs(failure);
   settleAttempt(engine, target, permit, settlement, pauseUntil);
   if (paused !== null) engine.events.emit(paused);
   const heldMs = judgement.health === 'failure' ? target.state.breaker.heldForMs(engine.clock.now(), retry.active.source) : 0;
@@ -156,7 +156,7 @@ function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
   const { clock, random } = retry.active.engine;
   const { state, policy } = attempt.options.target;
   const now = clock.now();
-  const hintMs = askedWaitMs(failure);
+  const hintMs = requestedWaitMs(failure);
   if (judgement.effect === 'cooldown') {
     const ofCredential = isOfCredential(judgement);
     if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
@@ -179,7 +179,7 @@ function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
     }
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, state.rateLimitStreak, random);
     cooldown.refused(now, retry.active.source, now + forMs, 'cooldown');
-    const subject = ofCredential ? state.limitedAs : state.name;
+    const subject = ofCredential ? state.cooldownSubject : state.name;
     return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
   if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(retry, attempt, failure, judgement);
@@ -199,26 +199,26 @@ function holdAlone(retry: RetryState, attempt: Attempt, cooldown: Cooldown, leve
 }
 
 /** The wait that the provider asks for, in milliseconds; 0: none, or one that makes no sense. */
-export function askedWaitMs(failure: Failure): number {
+export function requestedWaitMs(failure: Failure): number {
   return failure.retryAfterMs ?? 0;
 }
 
 function isEmptyAgain(retry: RetryState, attempt: Attempt): boolean {
   const { target } = attempt.options;
   return (
-    retry.failures.filter((failed) => isSamePlace(failed.target, target) && failed.failure.kind === 'empty').length >= EMPTY_ANSWERS_MAX
+    retry.failures.filter((failed) => isSameModel(failed.target, target) && failed.failure.kind === 'empty').length >= EMPTY_RESPONSES_MAX
   );
 }
 
 /** Our own backoff; where the target pauses for everybody, that pause is the wait. */
 function repeatDelayMs(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): number {
   const { baseDelay, maxDelay, maxRetryAfter } = attempt.options.target.policy.retry;
-  const hintMs = askedWaitMs(failure);
+  const hintMs = requestedWaitMs(failure);
   if (hintMs > maxRetryAfter) return Infinity;
   if (judgement === STALE_CONNECTION.judgement) return 0;
   const isPaused = judgement.effect === 'cooldown' && attempt.pausesTarget && attempt.options.target.state.credential.auth !== 'caller';
   if (isPaused || hintMs > 0) return hintMs;
-  const repeats = retry.failures.filter((failed) => isSamePlace(failed.target, attempt.options.target)).length;
+  const repeats = retry.failures.filter((failed) => isSameModel(failed.target, attempt.options.target)).length;
   return fullJitter({ baseDelayMs: baseDelay, maxDelayMs: maxDelay }, repeats, retry.active.engine.random);
 }
 
@@ -227,19 +227,19 @@ function markDead(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
   const { target } = attempt.options;
   retry.tried.markDead(target);
   if (isOfCredential(judgement) || (errorStatusOf(failure) === 404 && mayBeHeldElsewhere(retry.active, target))) return;
-  for (const other of retry.tiers.flat()) if (isSamePlace(other, target)) retry.tried.markDead(other);
+  for (const other of retry.tiers.flat()) if (isSameModel(other, target)) retry.tried.markDead(other);
 }
 
 /**
  * When this request may ask the target again. What lies in the target itself is no better with another key: its other credentials
  * count as asked too, so that an outage uses up neither the attempts meant for other targets nor more than the retry budget.
  */
-function pauseForRun(retry: RetryState, target: RouteTarget, judgement: Judgement, until: Instant): void {
+function pauseForRequest(retry: RetryState, target: RouteTarget, judgement: Judgement, until: Instant): void {
   retry.tried.pause(target, until);
   if (isOfCredential(judgement)) return;
   for (const tier of retry.tiers) {
     for (const other of tier) {
-      if (other === target || !isSamePlace(other, target)) continue;
+      if (other === target || !isSameModel(other, target)) continue;
       retry.tried.markAsked(other);
       retry.tried.pause(other, until);
     }
@@ -252,6 +252,6 @@ function isOfCredential(judgement: Judgement): boolean {
 }
 
 /** The same model of the same provider, by whatever credential. */
-function isSamePlace(a: RouteTarget, b: RouteTarget): boolean {
+function isSameModel(a: RouteTarget, b: RouteTarget): boolean {
   return a.state.name === b.state.name;
 }

@@ -7,12 +7,12 @@ import { silenceShareMs } from '../../policy/latency/silence.ts';
 import { OUTPUT_FIRST } from '../../policy/token-estimate.ts';
 import { refusal } from '../../policy/scheduler/refusal.ts';
 import type { AdmissionResult, RouteApplicant } from '../admission/admission.ts';
-import { answerKind } from '../request/response-kind.ts';
+import { responseKind } from '../request/response-kind.ts';
 import { callKindOf } from '../request/call-kind.ts';
 import { holderOf } from '../request/gateway-request.ts';
-import { withHomeFirst } from '../admission/affinity.ts';
+import { withAffinityFirst } from '../admission/affinity.ts';
 import { makersAmong } from '../opaque/preference.ts';
-import { noteMissed } from '../admission/skipped-breakers.ts';
+import { noteSkipped } from '../admission/skipped-breakers.ts';
 import { countsCached, isOutOfOrder, pausedMs } from '../route/route.ts';
 import type { RouteTarget, Tiers } from '../route/route.ts';
 import type { RetryState } from './retry-state.ts';
@@ -22,7 +22,7 @@ const NO_RESOURCES: readonly Resource[] = [];
 /** Better tiers are waited for through this share of `queue.maxWait` before a last resort is used. */
 const LAST_RESORT_SHARE = 0.9;
 
-export class RunApplicant implements RouteApplicant {
+export class RequestApplicant implements RouteApplicant {
   readonly class: SchedulingClass;
   readonly client: string;
   readonly session: string | null;
@@ -32,14 +32,14 @@ export class RunApplicant implements RouteApplicant {
   #usualMs: number | null = null;
   #preferred: readonly RouteTarget[] | null = null;
   waiting: object | null = null;
-  tell: RouteApplicant['tell'] = null;
+  resolve: RouteApplicant['resolve'] = null;
   tiers: Tiers;
   readonly patienceMs: number;
   readonly maxCooldownWaitMs: number;
   readonly own: readonly Resource[];
   readonly #retry: RetryState;
   /** When a last resort may start: so that it can answer before the deadline, and before `queue.maxWait` is over. */
-  readonly #waitedEnoughAt: Instant;
+  readonly #betterTiersUntil: Instant;
   readonly #hasLastResort: boolean;
   /** What it needs of one target; of the first that was asked about, and of the others if there are any. The same for as long as it waits. */
   #need: Need | null = null;
@@ -58,7 +58,7 @@ export class RunApplicant implements RouteApplicant {
     const now = retry.active.engine.clock.now();
     this.patienceMs = Math.min(retry.active.route.patienceMs, (waitUntil - now) / 2);
     this.#hasLastResort = tiers.at(-1)?.every((target) => target.isLastResort === true) === true;
-    this.#waitedEnoughAt = now + retry.active.route.maxWaitMs * LAST_RESORT_SHARE;
+    this.#betterTiersUntil = now + retry.active.route.maxWaitMs * LAST_RESORT_SHARE;
     this.maxCooldownWaitMs = retry.active.route.policy.retry.maxRetryAfter;
     this.own = retry.active.clientPermit === null ? retry.active.request.client.resources : NO_RESOURCES;
   }
@@ -68,12 +68,12 @@ export class RunApplicant implements RouteApplicant {
   }
 
   get kind(): number {
-    return answerKind(this.#retry.active.request.facts);
+    return responseKind(this.#retry.active.request.facts);
   }
 
   /** By when it has to start, to be answered in time: what it is ordered by. */
   get deadline(): Instant {
-    return (this.#startBy ??= Math.min(this.#retry.active.deadline, this.#retry.active.wantedBy) - this.usualMs);
+    return (this.#startBy ??= Math.min(this.#retry.active.deadline, this.#retry.active.requiredBy) - this.usualMs);
   }
 
   get waitUntil(): Instant {
@@ -85,10 +85,10 @@ export class RunApplicant implements RouteApplicant {
    * an attempt may spend only a part of the time left: then it needs more.
    */
   get usualMs(): number {
-    return (this.#usualMs ??= this.#reckonUsualMs());
+    return (this.#usualMs ??= this.#computeUsualMs());
   }
 
-  #reckonUsualMs(): number {
+  #computeUsualMs(): number {
     const { facts } = this.#retry.active.request;
     let least = Infinity;
     for (const tier of this.tiers) {
@@ -102,7 +102,7 @@ export class RunApplicant implements RouteApplicant {
   }
 
   get lastResortAt(): Instant {
-    return Math.min(this.#retry.standInAt, this.#waitedEnoughAt);
+    return Math.min(this.#retry.standInStart, this.#betterTiersUntil);
   }
 
   get source(): Source {
@@ -125,15 +125,15 @@ export class RunApplicant implements RouteApplicant {
     if (this.#needOf === target) return this.#need!;
     if (this.#needOf === null) {
       this.#needOf = target;
-      return (this.#need = this.#reckon(target));
+      return (this.#need = this.#computeNeed(target));
     }
     this.#others ??= new Map();
     let need = this.#others.get(target);
-    if (need === undefined) this.#others.set(target, (need = this.#reckon(target)));
+    if (need === undefined) this.#others.set(target, (need = this.#computeNeed(target)));
     return need;
   }
 
-  #reckon(target: RouteTarget): Need {
+  #computeNeed(target: RouteTarget): Need {
     const { state } = target;
     const now = this.#retry.active.engine.clock.now();
     const { facts, client } = this.#retry.active.request;
@@ -179,18 +179,18 @@ function hasOutput(operation: string): boolean {
 export function ask(retry: RetryState, tiers: Tiers, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
   if (retry.active.isOver) return { kind: 'cancelled' };
   const { admission, clock } = retry.active.engine;
-  const applicant = new RunApplicant(retry, tiers, Math.min(waitUntil, retry.active.deadline));
-  applicant.tiers = withHomeFirst(tiers, applicant, clock.now(), applicant.patienceMs);
+  const applicant = new RequestApplicant(retry, tiers, Math.min(waitUntil, retry.active.deadline));
+  applicant.tiers = withAffinityFirst(tiers, applicant, clock.now(), applicant.patienceMs);
   if (retry.active.deadline <= clock.now()) return refusal('expired', applicant, clock.now());
   const decision = admission.submit(applicant);
-  const isNews = retry.attempts === 0 && noteMissed(applicant.tiers, decision.kind === 'start' ? decision : null);
+  const isNews = retry.attempts === 0 && noteSkipped(applicant.tiers, decision.kind === 'start' ? decision : null);
   // Who waits is told of by a pump, too, and must be there to be told then.
   if (decision.kind === 'wait') return waitFor(retry, applicant, clock.now());
   if (isNews) admission.pump();
   return decision;
 }
 
-async function waitFor(retry: RetryState, applicant: RunApplicant, since: Instant): Promise<AdmissionResult> {
+async function waitFor(retry: RetryState, applicant: RequestApplicant, since: Instant): Promise<AdmissionResult> {
   const { admission, clock, events } = retry.active.engine;
   const blockers = refusal('infeasible', applicant, since).blockers;
   retry.active.applicant = applicant;

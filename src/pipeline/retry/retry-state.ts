@@ -62,7 +62,7 @@ export class RetryState implements Alternatives {
     this.#cached = cached;
     const { request, route } = active;
     const tiers = route.tiersFor(request.facts.operation, request.fallback);
-    this.tiers = this.hasStale ? route.beforeLocal(tiers) : tiers;
+    this.tiers = this.hasStale ? route.withoutLocalStandIns(tiers) : tiers;
   }
 
   /** An expired cached response is at hand. */
@@ -86,7 +86,7 @@ export class RetryState implements Alternatives {
   }
 
   /** Removes the targets that can't serve the request, and returns them. */
-  leaveOutIncapable(): readonly Incapable[] {
+  removeIncapable(): readonly Incapable[] {
     const { engine, request, route } = this.active;
     const { tiers, incapable } = holdingOnly(engine, request, route, capableOf(request, route, this.tiers));
     this.tiers = tiers;
@@ -116,7 +116,7 @@ export class RetryState implements Alternatives {
   }
 
   /** A last resort needs its own usual time or a tenth of the deadline, whichever is longer. */
-  get standInAt(): Instant {
+  get standInStart(): Instant {
     const { request, deadline, startedAt } = this.active;
     const totalMs = deadline - startedAt;
     let neededMs = totalMs / STAND_IN_PART;

@@ -31,7 +31,7 @@ export function withSecondOpinion(retry: RetryState, attempt: Attempt, failure: 
 }
 
 /** True if it is a refusal of the request, not of its key, rate or model. What a model on this machine can't do says nothing of the request. */
-function confirms({ options }: Attempt, failure: Failure, { liesInRequest, reason }: Judgement): boolean {
+function confirms({ options }: Attempt, failure: Failure, { requestAtFault, reason }: Judgement): boolean {
   const status = errorStatusOf(failure) ?? 0;
-  return status >= 400 && status < 500 && liesInRequest && reason !== 'model_not_found' && !options.target.state.runsHere;
+  return status >= 400 && status < 500 && requestAtFault && reason !== 'model_not_found' && !options.target.state.runsHere;
 }

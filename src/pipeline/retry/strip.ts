@@ -17,23 +17,23 @@ import type { RetryState } from './retry-state.ts';
  */
 export function stripAfter(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { request, target, cut } = attempt.options;
-  if (missesPiece(failure)) return asWanted(retry, target, cut);
+  if (missesPiece(failure)) return stripAfterMissing(retry, target, cut);
   if (piecesIn(request).pieces.length === 0) return null;
   const level = cut?.level ?? 'foreign';
-  if (refusesOpaque(failure)) return askStripped(retry, target, STRIP_LEVELS.slice(STRIP_LEVELS.indexOf(level) + 1), cut, null);
+  if (refusesOpaque(failure)) return retryStripped(retry, target, STRIP_LEVELS.slice(STRIP_LEVELS.indexOf(level) + 1), cut, null);
   const signature = errorSignature(failure);
   const { repairs: book } = target.state;
   const now = retry.active.engine.clock.now();
   if (retry.tried.stripGuess(target) === signature) book.clear(now, STRIPPED, signature);
   const mayBeAbout = judgement.reason === 'refused' && failure.param === null && level === 'foreign';
-  return mayBeAbout && !book.isCleared(now, STRIPPED, signature) ? askStripped(retry, target, ['unknown'], cut, signature) : null;
+  return mayBeAbout && !book.isCleared(now, STRIPPED, signature) ? retryStripped(retry, target, ['unknown'], cut, signature) : null;
 }
 
 /** What a guess that did not help is kept under. */
 const STRIPPED = 'strip';
 
 /** Asks again at the first of the levels that leaves out more than before; null: none does. */
-function askStripped(
+function retryStripped(
   retry: RetryState,
   target: RouteTarget,
   levels: readonly StripLevel[],
@@ -49,7 +49,7 @@ function askStripped(
 }
 
 /** The target wants what others do without: reasoning at the beginning of a turn where it is asked for, or a signature for a call. */
-function asWanted(retry: RetryState, target: RouteTarget, cut: BodyCut | null): Judgement | null {
+function stripAfterMissing(retry: RetryState, target: RouteTarget, cut: BodyCut | null): Judgement | null {
   const { makers, clock } = retry.active.engine;
   const { wanted } = retry.active.request.dialect.opaque;
   if (wanted === null) return null;

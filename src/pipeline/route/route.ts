@@ -99,7 +99,7 @@ export interface TargetState {
   /** The pause of a rate limit: of this credential and model, or of the whole credential where the preset says so. */
   readonly cooldown: Cooldown;
   /** What `cooldown` holds back, as told to people: `provider/model`, with `#number` where there are several keys, or `provider#number`. */
-  readonly limitedAs: string;
+  readonly cooldownSubject: string;
   readonly limits: readonly Resource[];
   /** What is learned of its rate limits; null: the key is the caller's, and its limits are too. */
   readonly rates: LimitLearner | null;
@@ -119,7 +119,7 @@ export interface TargetState {
   readonly refusals: RefusalBook;
   readonly price: { readonly input: number; readonly cachedInput: number; readonly cacheWrite: number; readonly output: number } | null;
   /** The state of the breaker that was last told in an event; one object for all credentials. */
-  readonly told: { breaker: BreakerState };
+  readonly emitted: { breaker: BreakerState };
   inFlight: number;
   /** Rate-limit answers in a row, for our own backoff where the provider names no wait. */
   rateLimitStreak: number;
@@ -191,7 +191,7 @@ export class Route {
   }
 
   /** The tiers without the models on this machine that only stand in for others: a kept answer of those others is better. */
-  beforeLocal(tiers: Tiers): Tiers {
+  withoutLocalStandIns(tiers: Tiers): Tiers {
     const first = tiers[0]![0]!;
     if (first.state.local) return tiers;
     const allowed = new Set(tiers.flat());

@@ -37,10 +37,10 @@ function asCounted(state: TargetState, settlement: Settlement): Settlement {
 
 /** Emits a breaker's change of state, if there was one since the last time. */
 export function emitBreakerChange(engine: Engine, state: TargetState): void {
-  const { breaker, told } = state;
-  const before = told.breaker;
+  const { breaker, emitted } = state;
+  const before = emitted.breaker;
   if (breaker.state === before) return;
-  told.breaker = breaker.state;
+  emitted.breaker = breaker.state;
   const at = engine.clock.now();
   engine.events.emit({ type: 'breaker', at, target: state.name, from: before, to: breaker.state, openForMs: breaker.openForMs(at) });
 }

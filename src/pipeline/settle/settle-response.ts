@@ -5,7 +5,7 @@ import { learnFromUsage } from './learn.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 
 /** The target has answered, whatever its answer is worth: its permit is closed, unless that was done before a check that waits. */
-export function settleAnswered(active: ActiveRequest, attempt: Attempt): void {
+export function settleCompleted(active: ActiveRequest, attempt: Attempt): void {
   const { target, permit } = attempt.options;
   if (!permit.isOpen) return;
   target.state.rateLimitStreak = 0;
@@ -16,7 +16,7 @@ export function settleAnswered(active: ActiveRequest, attempt: Attempt): void {
 }
 
 /** An attempt whose answer nobody takes any more, through no fault of its own. */
-export function settleUntaken(active: ActiveRequest, attempt: Attempt): void {
+export function settleUnused(active: ActiveRequest, attempt: Attempt): void {
   const { target, permit } = attempt.options;
   if (permit.isOpen) settleAttempt(active.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
 }

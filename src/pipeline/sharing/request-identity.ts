@@ -9,7 +9,7 @@ export const HASHED_AT_ONCE_BYTES_MAX = 1024 * 1024;
 /** In one step of those that are not. */
 const STEP_BYTES = 512 * 1024;
 
-/** What a route's answers depend on beside the request; a changed config makes other answers. */
+/** What a route's responses depend on beside the request; a changed config makes other responses. */
 const known = new WeakMap<Route, string>();
 
 /**
@@ -21,7 +21,7 @@ export function scopeOf(request: GatewayRequest, route: Route): string {
   return `${client.name} ${hash('sha256', callerCredential, 'base64url')}`;
 }
 
-/** The name of everything that asks for the same answer. */
+/** The name of everything that asks for the same response. */
 export function cacheKeyOf(request: GatewayRequest, route: Route): Digest {
   const { path, fallback, forwardHeaders, body, dialect } = request;
   const parts = [scopeOf(request, route), path, String(fallback), placesOf(route)];
@@ -56,10 +56,10 @@ export class Digest {
     for (let left = bytesMax; this.#part < this.#parts.length;) {
       if (left <= 0) return false;
       const part = this.#parts[this.#part]!;
-      const piece = typeof part === 'string' ? part : part.subarray(this.#at, this.#at + left);
-      this.#hash.update(piece);
-      this.#at += piece.length;
-      left -= piece.length;
+      const chunk = typeof part === 'string' ? part : part.subarray(this.#at, this.#at + left);
+      this.#hash.update(chunk);
+      this.#at += chunk.length;
+      left -= chunk.length;
       if (this.#at < part.length) continue;
       this.#part++;
       this.#at = 0;
@@ -82,7 +82,7 @@ function forwards(route: Route, name: string): boolean {
   return route.tiers.some((tier) => tier.some(({ state }) => state.forwards.has(name)));
 }
 
-/** Who answers there, and what is sent. */
+/** Who responses there, and what is sent. */
 function placeOf({ state, set, drop }: RouteTarget): string {
   return JSON.stringify([state.name, state.origin, state.basePath, state.headers, set, drop]);
 }

@@ -1,5 +1,5 @@
 /**
- * Every answer that may be given more than once: those under way, by what they answer and by their idempotency key, and those that were
+ * Every response that may be given more than once: those under way, by what they response and by their idempotency key, and those that were
  * kept, within their bounds. What the store keeps is looked for where it may be, and comes back after a restart.
  */
 import type { Clock } from '../../core/clock.ts';
@@ -7,28 +7,28 @@ import { freshnessOf, type CachePolicy } from '../../policy/cache/freshness.ts';
 import { ByteLog } from '../../policy/cache/byte-log.ts';
 import { RecentEntries } from '../../policy/cache/recent-entries.ts';
 import type { AnswerStore } from '../../store/answer-store.ts';
-import { decodeKept, encodeKeptHead } from './cached-bytes.ts';
-import type { AnswerKeeper, SharedAnswer } from './shared-response.ts';
-import { sizeOf, type WholeAnswer } from './whole-response.ts';
+import { decodeCached, encodeCachedHead } from './cached-bytes.ts';
+import type { SharedResponseOwner, SharedResponse } from './shared-response.ts';
+import { sizeOf, type WholeResponse } from './whole-response.ts';
 
 /** Answers kept in memory at once, of each kind. */
-export const KEPT_ANSWERS_MAX = 50_000;
-/** How long an answer is replayed under its idempotency key, in milliseconds. */
-export const KEY_LASTS_MS = 86_400_000;
+export const CACHED_RESPONSES_MAX = 50_000;
+/** How long an response is replayed under its idempotency key, in milliseconds. */
+export const KEY_TTL_MS = 86_400_000;
 
-/** The answer under an idempotency key, and the request that it belongs to. */
-export interface KeyedAnswer {
+/** The response under an idempotency key, and the request that it belongs to. */
+export interface KeyedResponse {
   readonly fingerprint: string;
-  readonly whole: WholeAnswer;
+  readonly whole: WholeResponse;
 }
 
 /**
- * An answer under way, as it is found by a name. It lets go of the answer when that is over: V8's maps under constant coming and going keep
+ * An response under way, as it is found by a name. It lets go of the response when that is over: V8's maps under constant coming and going keep
  * what was ever in them alive for long (see `RunningList`), and so keep these only.
  */
-export interface WorkTicket {
+export interface InFlightEntry {
   readonly fingerprint: string;
-  answer: SharedAnswer | null;
+  response: SharedResponse | null;
 }
 
 /** Room for what is held in memory on behalf of requests (`server.maxBufferedBytes`). */
@@ -37,40 +37,40 @@ export interface ByteRoom {
   releaseBytes(bytes: number): void;
 }
 
-export interface AnswerBookOptions {
+export interface ResponseCacheOptions {
   readonly clock: Clock;
   readonly room: ByteRoom;
   /** Null: what is kept ends with the process. */
   readonly store: AnswerStore | null;
-  /** For each kind of answers, in bytes. */
+  /** For each kind of responses, in bytes. */
   readonly bytesMax: number;
 }
 
-export class AnswerBook implements AnswerKeeper {
+export class ResponseCache implements SharedResponseOwner {
   readonly #clock: Clock;
   readonly #room: ByteRoom;
   readonly #store: AnswerStore | null;
-  readonly #cached: RecentEntries<WholeAnswer>;
+  readonly #cached: RecentEntries<WholeResponse>;
   readonly #keyed: ByteLog;
   /** By idempotency key. */
-  readonly #keyedWork = new Map<string, WorkTicket>();
-  /** By what they answer. */
-  readonly #flying = new Map<string, WorkTicket>();
+  readonly #keyedWork = new Map<string, InFlightEntry>();
+  /** By what they response. */
+  readonly #inFlight = new Map<string, InFlightEntry>();
 
-  constructor({ clock, room, store, bytesMax }: AnswerBookOptions) {
+  constructor({ clock, room, store, bytesMax }: ResponseCacheOptions) {
     this.#clock = clock;
     this.#room = room;
     this.#store = store;
-    this.#cached = new RecentEntries(KEPT_ANSWERS_MAX, bytesMax);
-    this.#keyed = new ByteLog(KEPT_ANSWERS_MAX, bytesMax);
+    this.#cached = new RecentEntries(CACHED_RESPONSES_MAX, bytesMax);
+    this.#keyed = new ByteLog(CACHED_RESPONSES_MAX, bytesMax);
   }
 
-  /** Bytes of the answers kept in memory. */
-  get keptBytes(): number {
+  /** Bytes of the responses kept in memory. */
+  get cachedBytes(): number {
     return this.#cached.bytes + this.#keyed.bytes;
   }
 
-  get keptCount(): number {
+  get cachedCount(): number {
     return this.#cached.size + this.#keyed.size;
   }
 
@@ -79,50 +79,50 @@ export class AnswerBook implements AnswerKeeper {
     this.#keyed.resize(bytesMax);
   }
 
-  /** What is known of an idempotency key: its work, its answer, or null. */
-  findKeyed(name: string): WorkTicket | KeyedAnswer | null {
+  /** What is known of an idempotency key: its work, its response, or null. */
+  findKeyed(name: string): InFlightEntry | KeyedResponse | null {
     const work = this.#keyedWork.get(name);
     if (work !== undefined) return work;
     const bytes = this.#keyed.get(name);
     return bytes === null ? null : this.#toKeyed(bytes);
   }
 
-  findCached(cacheKey: string): WholeAnswer | null {
+  findCached(cacheKey: string): WholeResponse | null {
     return this.#cached.get(cacheKey) ?? null;
   }
 
-  /** What the answer is good for by now. */
-  freshness(whole: WholeAnswer, policy: CachePolicy) {
+  /** What the response is good for by now. */
+  freshness(whole: WholeResponse, policy: CachePolicy) {
     return freshnessOf(this.#ageOf(whole), policy);
   }
 
   /** One under way that a request in this form can join. */
-  findFlying(cacheKey: string, forms: readonly string[]): SharedAnswer | null {
+  findInFlight(cacheKey: string, forms: readonly string[]): SharedResponse | null {
     for (const form of forms) {
-      const answer = this.#flying.get(`${cacheKey} ${form}`)?.answer ?? null;
-      if (answer?.canJoin === true) return answer;
+      const response = this.#inFlight.get(`${cacheKey} ${form}`)?.response ?? null;
+      if (response?.canJoin === true) return response;
     }
     return null;
   }
 
-  /** From here on it can be found: under its key, and by what it answers. */
-  open(answer: SharedAnswer, form: string): void {
-    const name = `${answer.purpose.cacheKey} ${form}`;
-    answer.flyingAs = name;
-    this.#flying.set(name, { fingerprint: '', answer });
+  /** From here on it can be found: under its key, and by what it responses. */
+  open(response: SharedResponse, form: string): void {
+    const name = `${response.purpose.cacheKey} ${form}`;
+    response.inFlightName = name;
+    this.#inFlight.set(name, { fingerprint: '', response });
   }
 
-  key(name: string, fingerprint: string, answer: SharedAnswer): void {
-    answer.isKeyed = true;
-    answer.names = answer.names.length === 0 ? [name] : [...answer.names, name];
-    this.#keyedWork.set(name, { fingerprint, answer });
+  key(name: string, fingerprint: string, response: SharedResponse): void {
+    response.isKeyed = true;
+    response.names = response.names.length === 0 ? [name] : [...response.names, name];
+    this.#keyedWork.set(name, { fingerprint, response });
   }
 
-  /** Keeps a finished answer under one more key. */
-  keepKeyed(name: string, fingerprint: string, whole: WholeAnswer): void {
-    const head = encodeKeptHead(whole, fingerprint);
+  /** Keeps a finished response under one more key. */
+  cacheKeyed(name: string, fingerprint: string, whole: WholeResponse): void {
+    const head = encodeCachedHead(whole, fingerprint);
     this.#keyed.set(name, head, whole.body);
-    this.#store?.put(`i:${name}`, head, whole.body, whole.madeAtMs + KEY_LASTS_MS);
+    this.#store?.put(`i:${name}`, head, whole.body, whole.madeAtMs + KEY_TTL_MS);
   }
 
   mayBeStored(name: string): boolean {
@@ -130,30 +130,30 @@ export class AnswerBook implements AnswerKeeper {
   }
 
   /** What the store has under a key of its own; never rejects. */
-  async findStoredKeyed(name: string): Promise<KeyedAnswer | null> {
+  async findStoredKeyed(name: string): Promise<KeyedResponse | null> {
     const bytes = await this.#store!.get(`i:${name}`);
     return bytes === null ? null : this.#toKeyed(bytes);
   }
 
-  async findStoredCached(cacheKey: string): Promise<WholeAnswer | null> {
+  async findStoredCached(cacheKey: string): Promise<WholeResponse | null> {
     const bytes = await this.#store!.get(`c:${cacheKey}`);
     const renewed = this.#cached.get(cacheKey);
     if (renewed !== undefined) return renewed;
-    const whole = bytes === null ? null : (decodeKept(bytes)?.whole ?? null);
+    const whole = bytes === null ? null : (decodeCached(bytes)?.whole ?? null);
     if (whole !== null) this.#cached.set(cacheKey, whole, sizeOf(whole));
     return whole;
   }
 
-  /** A finished answer was found for one that was just begun. */
-  settle(answer: SharedAnswer, whole: WholeAnswer): void {
-    this.#keepUnderKeys(answer, whole);
-    this.onLost(answer);
+  /** A finished response was found for one that was just begun. */
+  settle(response: SharedResponse, whole: WholeResponse): void {
+    this.#keepUnderKeys(response, whole);
+    this.onDiscarded(response);
   }
 
   /** The key belongs to another request of an earlier process. */
-  settleConflict(answer: SharedAnswer, name: string, { fingerprint, whole }: KeyedAnswer): void {
-    this.onLost(answer);
-    this.#keyed.set(name, encodeKeptHead(whole, fingerprint), whole.body);
+  settleConflict(response: SharedResponse, name: string, { fingerprint, whole }: KeyedResponse): void {
+    this.onDiscarded(response);
+    this.#keyed.set(name, encodeCachedHead(whole, fingerprint), whole.body);
   }
 
   tryHold(bytes: number): boolean {
@@ -164,51 +164,51 @@ export class AnswerBook implements AnswerKeeper {
     this.#room.releaseBytes(bytes);
   }
 
-  onWhole(answer: SharedAnswer, made: WholeAnswer, isGood: boolean): void {
-    const { cacheKey, policy, dialect } = answer.purpose;
-    this.#keepUnderKeys(answer, made);
+  onComplete(response: SharedResponse, made: WholeResponse, isGood: boolean): void {
+    const { cacheKey, policy, dialect } = response.purpose;
+    this.#keepUnderKeys(response, made);
     if (cacheKey !== null && isGood && made.refusal === null && made.status === 200 && !dialect.response.isUnfinished(made.body)) {
       this.#keepCached(cacheKey, { ...made, body: owned(made.body) }, policy);
     }
-    this.onLost(answer);
+    this.onDiscarded(response);
   }
 
-  onLost(answer: SharedAnswer): void {
-    for (const name of answer.names) forget(this.#keyedWork, name, answer);
-    if (answer.flyingAs !== null) forget(this.#flying, answer.flyingAs, answer);
-    answer.names = NO_NAMES;
-    answer.flyingAs = null;
+  onDiscarded(response: SharedResponse): void {
+    for (const name of response.names) forget(this.#keyedWork, name, response);
+    if (response.inFlightName !== null) forget(this.#inFlight, response.inFlightName, response);
+    response.names = NO_NAMES;
+    response.inFlightName = null;
   }
 
-  #keepUnderKeys(answer: SharedAnswer, whole: WholeAnswer): void {
-    for (const name of answer.names) {
+  #keepUnderKeys(response: SharedResponse, whole: WholeResponse): void {
+    for (const name of response.names) {
       const work = this.#keyedWork.get(name);
-      if (work?.answer === answer) this.keepKeyed(name, work.fingerprint, whole);
+      if (work?.response === response) this.cacheKeyed(name, work.fingerprint, whole);
     }
   }
 
-  #keepCached(cacheKey: string, whole: WholeAnswer, { ttl, staleIfError }: CachePolicy): void {
+  #keepCached(cacheKey: string, whole: WholeResponse, { ttl, staleIfError }: CachePolicy): void {
     this.#cached.set(cacheKey, whole, sizeOf(whole));
-    this.#store?.put(`c:${cacheKey}`, encodeKeptHead(whole, null), whole.body, whole.madeAtMs + ttl + staleIfError);
+    this.#store?.put(`c:${cacheKey}`, encodeCachedHead(whole, null), whole.body, whole.madeAtMs + ttl + staleIfError);
   }
 
-  #toKeyed(bytes: Uint8Array): KeyedAnswer | null {
-    const kept = decodeKept(bytes);
-    if (kept === null || kept.fingerprint === null || this.#ageOf(kept.whole) >= KEY_LASTS_MS) return null;
+  #toKeyed(bytes: Uint8Array): KeyedResponse | null {
+    const kept = decodeCached(bytes);
+    if (kept === null || kept.fingerprint === null || this.#ageOf(kept.whole) >= KEY_TTL_MS) return null;
     return { fingerprint: kept.fingerprint, whole: kept.whole };
   }
 
-  #ageOf(whole: WholeAnswer): number {
+  #ageOf(whole: WholeResponse): number {
     return this.#clock.epochMs() - whole.madeAtMs;
   }
 }
 
 const NO_NAMES: readonly string[] = [];
 
-function forget(work: Map<string, WorkTicket>, name: string, answer: SharedAnswer): void {
+function forget(work: Map<string, InFlightEntry>, name: string, response: SharedResponse): void {
   const ticket = work.get(name);
-  if (ticket?.answer !== answer) return;
-  ticket.answer = null;
+  if (ticket?.response !== response) return;
+  ticket.response = null;
   work.delete(name);
 }
 

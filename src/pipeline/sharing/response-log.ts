@@ -1,6 +1,6 @@
-/** The bytes of an answer in the order they came: all of them while there is room, then those that somebody has still to take. */
+/** The bytes of an response in the order they came: all of them while there is room, then those that somebody has still to take. */
 
-/** A larger answer is kept by nobody, in bytes. */
+/** A larger response is kept by nobody, in bytes. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024;
 
 /** Room for what is held in memory on behalf of requests. */
@@ -10,12 +10,12 @@ export interface LogRoom {
   release(bytes: number): void;
 }
 
-export class AnswerLog {
+export class ResponseLog {
   readonly #room: LogRoom;
-  #pieces: Uint8Array[] = [];
+  #chunks: Uint8Array[] = [];
   /** Pieces and bytes at its beginning that are gone. */
-  #pastPieces = 0;
-  #pastBytes = 0;
+  #trimmedChunks = 0;
+  #trimmedBytes = 0;
   #heldBytes = 0;
   #keepsAll = true;
   /** All that came. */
@@ -31,11 +31,11 @@ export class AnswerLog {
   }
 
   /** False: it has just become too large to be kept whole. */
-  append(pieces: readonly Uint8Array[]): boolean {
+  append(chunks: readonly Uint8Array[]): boolean {
     let bytes = 0;
-    for (const piece of pieces) {
-      this.#pieces.push(piece);
-      bytes += piece.byteLength;
+    for (const chunk of chunks) {
+      this.#chunks.push(chunk);
+      bytes += chunk.byteLength;
     }
     this.bytes += bytes;
     if (!this.#keepsAll) return true;
@@ -44,29 +44,29 @@ export class AnswerLog {
     return this.#keepsAll;
   }
 
-  /** At most so many pieces from that one on, counted from the first that ever came. */
-  from(piece: number, countMax = Infinity): readonly Uint8Array[] {
-    const start = piece - this.#pastPieces;
-    return this.#pieces.slice(start, start + countMax);
+  /** At most so many chunks from that one on, counted from the first that ever came. */
+  from(chunk: number, countMax = Infinity): readonly Uint8Array[] {
+    const start = chunk - this.#trimmedChunks;
+    return this.#chunks.slice(start, start + countMax);
   }
 
-  /** Everybody has what stands before this piece. */
-  trim(piece: number): void {
-    const taken = this.#pieces.splice(0, Math.max(0, Math.min(piece - this.#pastPieces, this.#pieces.length)));
-    this.#pastPieces += taken.length;
-    for (const each of taken) this.#pastBytes += each.byteLength;
-    const rest = Math.min(this.#heldBytes, this.bytes - this.#pastBytes);
+  /** Everybody has what stands before this chunk. */
+  trim(chunk: number): void {
+    const taken = this.#chunks.splice(0, Math.max(0, Math.min(chunk - this.#trimmedChunks, this.#chunks.length)));
+    this.#trimmedChunks += taken.length;
+    for (const each of taken) this.#trimmedBytes += each.byteLength;
+    const rest = Math.min(this.#heldBytes, this.bytes - this.#trimmedBytes);
     if (rest < this.#heldBytes) this.#room.release(this.#heldBytes - rest);
     this.#heldBytes = rest;
   }
 
   /** All of it; only while it keeps all. */
   toBytes(): Uint8Array {
-    return Buffer.concat(this.#pieces);
+    return Buffer.concat(this.#chunks);
   }
 
   clear(): void {
-    this.#pieces = [];
+    this.#chunks = [];
     if (this.#heldBytes > 0) this.#room.release(this.#heldBytes);
     this.#heldBytes = 0;
   }

@@ -1,6 +1,6 @@
 /**
- * One request that reads an answer which it shares with others, or which was kept: its own identity, deadline, headers, and its own
- * side of the connection. Whoever brought the answer about has a run besides, which tells the story of both.
+ * One request that reads an response which it shares with others, or which was kept: its own identity, deadline, headers, and its own
+ * side of the connection. Whoever brought the response about has a run besides, which tells the story of both.
  */
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
@@ -13,11 +13,11 @@ import { keepAliveMsOf } from '../request/gateway-request.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { Route } from '../route/route.ts';
 import type { Running, RunningList } from '../request/running-list.ts';
-import type { AnswerSink, HeaderPairs } from '../request/response-sink.ts';
-import { bodyFor, canServe, headerIn, headersAgain, headersInForm, type WholeAnswer } from './whole-response.ts';
+import type { ResponseSink, HeaderPairs } from '../request/response-sink.ts';
+import { bodyFor, canServe, headerIn, replayHeaders, headersInForm, type WholeResponse } from './whole-response.ts';
 
 /** A burst is no slowness: once in its life a reader may be waited for so long by the others, in milliseconds. */
-const PATIENCE_MS = 1_000;
+const STALL_BUDGET_MS = 1_000;
 
 /** What readers need of the engine. */
 export interface ReaderParts {
@@ -37,33 +37,33 @@ export interface ReaderEnd {
   readonly firstContentMs: number | null;
 }
 
-/** What a reader tells the answer that it reads. */
-export interface ReadAnswerOwner {
-  /** It has no use for the answer any more. */
-  onGone(reader: AnswerReader): void;
+/** What a reader tells the response that it reads. */
+export interface ResponseReaderOwner {
+  /** It has no use for the response any more. */
+  onGone(reader: ResponseReader): void;
   onDrained(): void;
 }
 
-/** The beginning of an answer that is read while it comes. */
-export interface AnswerHead {
+/** The beginning of an response that is read while it comes. */
+export interface ResponseHead {
   readonly status: number;
   readonly headers: HeaderPairs;
-  /** Without what is told anew to each request. */
+  /** Without what is metadata anew to each request. */
   readonly shared: readonly string[];
   readonly isEventStream: boolean;
 }
 
-export class AnswerReader implements Running {
+export class ResponseReader implements Running {
   older: Running | null = null;
   newer: Running | null = null;
   readonly request: GatewayRequest;
   readonly deadline: Instant;
   readonly #engine: ReaderParts;
-  readonly #sink: AnswerSink;
+  readonly #sink: ResponseSink;
   readonly #downstream: Downstream;
   readonly #isEventStream: boolean;
-  readonly #seat: Seat;
-  #answer: ReadAnswerOwner | null = null;
+  readonly #seat: ReaderLink;
+  #response: ResponseReaderOwner | null = null;
   #timer: Timer | null = null;
   #resolve: (() => void) | null = null;
   #firstContentMs: number | null = null;
@@ -73,17 +73,17 @@ export class AnswerReader implements Running {
   isOver = false;
   /** The gateway would not wait for its end. */
   isStopped = false;
-  /** Of the log: what it has taken, in pieces and in bytes. */
-  pieces = 0;
+  /** Of the log: what it has taken, in chunks and in bytes. */
+  chunks = 0;
   bytes = 0;
   /** For how long the others may still be held up for it, in milliseconds. */
-  patienceMs = PATIENCE_MS;
-  /** It brought the answer about: its run tells its story. */
+  stallBudgetMs = STALL_BUDGET_MS;
+  /** It brought the response about: its run tells its story. */
   isFirst = false;
   /** How it ended, where that was not by the end of its own run. */
   ownEnd: ReaderEnd | null = null;
 
-  constructor(engine: ReaderParts, request: GatewayRequest, route: Route, sink: AnswerSink) {
+  constructor(engine: ReaderParts, request: GatewayRequest, route: Route, sink: ResponseSink) {
     this.#engine = engine;
     this.request = request;
     this.deadline = request.deadlineGiven ? request.deadline : request.receivedAt + route.deadlineMs;
@@ -97,7 +97,7 @@ export class AnswerReader implements Running {
       owner: this,
     });
     this.#seat = { reader: this };
-    request.caller.onLeave = leaverOf(this.#seat);
+    request.caller.onLeave = leaveHandler(this.#seat);
   }
 
   /** It tells its own story from here on. */
@@ -108,19 +108,19 @@ export class AnswerReader implements Running {
   }
 
   /** No run is needed that would tell it. */
-  tellOwnStory(): void {
+  emitOwnEvents(): void {
     this.isFirst = false;
     this.begin();
-    if (this.ownEnd !== null) this.#tellEnd(this.ownEnd);
+    if (this.ownEnd !== null) this.#emitFinished(this.ownEnd);
   }
 
-  /** Reads what comes of `answer` from its beginning. */
-  follow(answer: ReadAnswerOwner): void {
-    this.#answer = answer;
+  /** Reads what comes of `respond` from its beginning. */
+  follow(response: ResponseReaderOwner): void {
+    this.#response = response;
   }
 
-  /** Until the answer begins it waits no longer than its own deadline. */
-  watchDeadline(onDeadline: (reader: AnswerReader) => void): void {
+  /** Until the response begins it waits no longer than its own deadline. */
+  watchDeadline(onDeadline: (reader: ResponseReader) => void): void {
     if (this.#timer !== null || this.isOver || this.#isOpen) return;
     this.#timer = this.#engine.clock.schedule(this.deadline - this.#engine.clock.now(), () => onDeadline(this));
   }
@@ -138,23 +138,23 @@ export class AnswerReader implements Running {
   }
 
   /** True if the log's own bytes are what it asked for. */
-  canFollow(head: AnswerHead): boolean {
+  canFollow(head: ResponseHead): boolean {
     return head.isEventStream === this.#isEventStream;
   }
 
-  open(head: AnswerHead): void {
+  open(head: ResponseHead): void {
     this.#begins();
-    const headers = this.isFirst ? head.headers : headersAgain(this.request, head.shared, 'coalesced', null);
-    this.#downstream.commit(head.status, headers, head.isEventStream, wayComment(headers));
+    const headers = this.isFirst ? head.headers : replayHeaders(this.request, head.shared, 'coalesced', null);
+    this.#downstream.commit(head.status, headers, head.isEventStream, metadataComment(headers));
   }
 
   /** False: its caller is behind. */
-  write(pieces: readonly Uint8Array[]): boolean {
-    if (this.#downstream.write(pieces)) return true;
+  write(chunks: readonly Uint8Array[]): boolean {
+    if (this.#downstream.write(chunks)) return true;
     this.isBehind = true;
     this.#downstream.onDrain(() => {
       this.isBehind = false;
-      if (!this.isOver) this.#answer?.onDrained();
+      if (!this.isOver) this.#response?.onDrained();
     });
     return false;
   }
@@ -163,44 +163,44 @@ export class AnswerReader implements Running {
     return this.#downstream.readerMoved();
   }
 
-  /** All of the answer that it followed has gone out. */
-  end(head: AnswerHead): void {
+  /** All of the response that it followed has gone out. */
+  end(head: ResponseHead): void {
     this.#downstream.end();
     this.#finish('success', head.status, null, headerIn(head.shared, 'x-breakwater-target'), 'coalesced', false);
   }
 
-  /** The whole answer at once, which goes out under the first one's own headers where it is that one's. */
-  takeOwn(status: number, headers: HeaderPairs, body: Uint8Array): void {
+  /** The whole response at once, which goes out under the first one's own headers where it is that one's. */
+  respondOwn(status: number, headers: HeaderPairs, body: Uint8Array): void {
     this.#begins();
     this.#sendWhole(status, headers, body);
     this.#over();
   }
 
-  /** A whole answer at once that somebody else brought about. */
-  take(answer: WholeAnswer, mark: CacheUse): void {
+  /** A whole response at once that somebody else brought about. */
+  take(response: WholeResponse, mark: CacheUse): void {
     const { request } = this;
-    const ageMs = mark === 'coalesced' ? null : this.#engine.clock.epochMs() - answer.madeAtMs;
-    const target = headerIn(answer.headers, 'x-breakwater-target');
-    if (answer.refusal !== null) {
-      const headers = [...headersAgain(request, answer.headers, mark, ageMs), 'content-length', String(answer.body.byteLength)];
+    const ageMs = mark === 'coalesced' ? null : this.#engine.clock.epochMs() - response.madeAtMs;
+    const target = headerIn(response.headers, 'x-breakwater-target');
+    if (response.refusal !== null) {
+      const headers = [...replayHeaders(request, response.headers, mark, ageMs), 'content-length', String(response.body.byteLength)];
       this.#downstream.refuse({
-        status: answer.status,
+        status: response.status,
         headers,
-        body: answer.body,
+        body: response.body,
         retry: DO_NOT_RETRY,
-        words: answer.refusal,
+        words: response.refusal,
         isFinal: true,
-        liesInRequest: true,
+        requestAtFault: true,
       });
-      return this.#finish('failed', answer.status, 'upstream_error', null, mark, true);
+      return this.#finish('failed', response.status, 'upstream_error', null, mark, true);
     }
-    if (!canServe(answer, request)) return this.fail(tooLargeToConvert(), null);
+    if (!canServe(response, request)) return this.fail(tooLargeToConvert(), null);
     this.#begins();
-    const body = bodyFor(answer, request);
-    const headers = headersAgain(request, headersInForm(answer.headers, answer.isStream, this.#isEventStream), mark, ageMs);
-    if (answer.status !== 204) headers.push('content-length', String(body.byteLength));
-    this.#sendWhole(answer.status, headers, body);
-    this.#finish('success', answer.status, null, target, mark, true);
+    const body = bodyFor(response, request);
+    const headers = replayHeaders(request, headersInForm(response.headers, response.isStream, this.#isEventStream), mark, ageMs);
+    if (response.status !== 204) headers.push('content-length', String(body.byteLength));
+    this.#sendWhole(response.status, headers, body);
+    this.#finish('success', response.status, null, target, mark, true);
   }
 
   fail(error: BreakwaterError, ownHeaders: HeaderPairs | null, isEarly = true): void {
@@ -212,12 +212,12 @@ export class AnswerReader implements Running {
 
   refuse(refusal: UpstreamRefusal, shared: readonly string[]): void {
     const { body } = refusal;
-    const own = this.isFirst ? refusal.headers : headersAgain(this.request, shared, 'coalesced', null);
+    const own = this.isFirst ? refusal.headers : replayHeaders(this.request, shared, 'coalesced', null);
     this.#downstream.refuse({ ...refusal, headers: this.isFirst ? own : [...own, 'content-length', String(body.byteLength)] });
     this.#finish('failed', refusal.status, 'upstream_error', null, this.isFirst ? null : 'coalesced', false);
   }
 
-  /** Its caller left; or the answer ends without a word. */
+  /** Its caller left; or the response ends without a word. */
   leave(isEarly = true): void {
     this.#downstream.leave();
     this.#finish('cancelled', 499, null, null, null, isEarly);
@@ -249,8 +249,8 @@ export class AnswerReader implements Running {
   }
 
   #sendWhole(status: number, headers: HeaderPairs, body: Uint8Array): void {
-    if (!this.#downstream.isStarted) return this.#downstream.answer(status, headers, body);
-    this.#downstream.endWith(Buffer.concat([encodeComment(wayComment(headers)), body]));
+    if (!this.#downstream.isStarted) return this.#downstream.respond(status, headers, body);
+    this.#downstream.endWith(Buffer.concat([encodeComment(metadataComment(headers)), body]));
   }
 
   #finish(
@@ -265,9 +265,9 @@ export class AnswerReader implements Running {
     this.#over();
     const durationMs = this.#engine.clock.now() - this.request.receivedAt;
     const end: ReaderEnd = { outcome, status, code, target, cache, durationMs, firstContentMs: this.#firstContentMs };
-    if (!this.isFirst) this.#tellEnd(end);
+    if (!this.isFirst) this.#emitFinished(end);
     else if (isEarly) this.ownEnd = end;
-    this.#answer?.onGone(this);
+    this.#response?.onGone(this);
     this.#resolve?.();
   }
 
@@ -283,7 +283,7 @@ export class AnswerReader implements Running {
     this.#timer = null;
   }
 
-  #tellEnd(end: ReaderEnd): void {
+  #emitFinished(end: ReaderEnd): void {
     const { request } = this;
     this.#engine.running.remove(this);
     this.#engine.events.emit({
@@ -316,16 +316,16 @@ export class AnswerReader implements Running {
  * Between a caller and its reader. V8 allocates what every request makes a closure of in its old generation: that closure would keep
  * the reader with all that hangs on it until the next major collection.
  */
-interface Seat {
-  reader: AnswerReader | null;
+interface ReaderLink {
+  reader: ResponseReader | null;
 }
 
-function leaverOf(seat: Seat): () => void {
+function leaveHandler(seat: ReaderLink): () => void {
   return () => seat.reader?.leave();
 }
 
 /** What the headers can't tell any more where keeping alive has begun. */
-function wayComment(headers: readonly string[]): string {
+function metadataComment(headers: readonly string[]): string {
   let comment = 'breakwater';
   for (const name of ['target', 'attempts', 'fallback', 'dropped', 'quality', 'cache']) {
     const value = headerIn(headers, `x-breakwater-${name}`);
@@ -335,6 +335,6 @@ function wayComment(headers: readonly string[]): string {
 }
 
 function tooLargeToConvert(): BreakwaterError {
-  const message = 'the answer to the same request, which this one shared, is too large to be given in another form: ask again';
+  const message = 'the response to the same request, which this one shared, is too large to be given in another form: ask again';
   return new BreakwaterError('all_targets_failed', message, { status: 502 });
 }

@@ -1,22 +1,22 @@
-/** Before a run: is the answer there already, or on its way, or must it be made? */
+/** Before a run: is the response there already, or on its way, or must it be made? */
 import { BreakwaterError } from '../../core/errors.ts';
-import type { AnswerBook } from './response-cache.ts';
-import { AnswerReader } from './response-reader.ts';
+import type { ResponseCache } from './response-cache.ts';
+import { ResponseReader } from './response-reader.ts';
 import type { Engine } from '../request/engine.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import { cacheKeyOf, type Digest, fingerprintOf, HASHED_AT_ONCE_BYTES_MAX, scopeOf } from './request-identity.ts';
 import type { Route } from '../route/route.ts';
 import type { Running } from '../request/running-list.ts';
-import { SharedAnswer } from './shared-response.ts';
-import type { AnswerSink } from '../request/response-sink.ts';
-import { canServe, type WholeAnswer } from './whole-response.ts';
+import { SharedResponse } from './shared-response.ts';
+import type { ResponseSink } from '../request/response-sink.ts';
+import { canServe, type WholeResponse } from './whole-response.ts';
 
 export interface SharingEngine extends Engine {
   /** Cached responses, and those in progress that others may join. */
-  readonly answers: AnswerBook;
+  readonly responses: ResponseCache;
 }
 
-/** True if the answer may be given to more than this request, or may come from another one. */
+/** True if the response may be given to more than this request, or may come from another one. */
 export function isShared(request: GatewayRequest, route: Route): boolean {
   return request.idempotencyKey !== null || (route.policy.cache.enabled && request.cache !== 'off');
 }
@@ -32,86 +32,89 @@ export interface Identity {
   readonly stopError: BreakwaterError | null;
 }
 
-/** The answer that is to be made, with this request as its first reader; null: the request was answered. */
+/** The response that is to be made, with this request as its first reader; null: the request was answered. */
 export function share(
   engine: SharingEngine,
   request: GatewayRequest,
   route: Route,
-  sink: AnswerSink,
+  sink: ResponseSink,
   identity: Identity,
-): Promise<SharedAnswer | null> | SharedAnswer {
-  const { answers } = engine;
+): Promise<SharedResponse | null> | SharedResponse {
+  const { responses } = engine;
   const { keyName, fingerprint, cacheKey, stopError } = identity;
-  const reader = new AnswerReader(engine, request, route, sink);
+  const reader = new ResponseReader(engine, request, route, sink);
   if (request.caller.hasLeft) return endAtOnce(reader, () => reader.leave());
   if (stopError !== null) return endAtOnce(reader, () => reader.fail(stopError, null));
 
-  const keyed = keyName === null ? null : answers.findKeyed(keyName);
+  const keyed = keyName === null ? null : responses.findKeyed(keyName);
   if (keyed !== null) {
     if (keyed.fingerprint !== fingerprint) return endAtOnce(reader, () => reader.fail(conflict(), null));
     if ('whole' in keyed) return replay(reader, keyed.whole);
-    if (keyed.answer?.canJoin === true) return join(reader, keyed.answer);
+    if (keyed.response?.canJoin === true) return join(reader, keyed.response);
   }
 
   // What an earlier process has left of the key comes before all that the cache knows, and is nobody else's.
-  const asksForKey = keyName !== null && keyed === null && answers.mayBeStored(`i:${keyName}`);
-  const wantsKept = cacheKey !== null && request.cache === 'on';
-  const cached = wantsKept ? servable(answers.findCached(cacheKey), request) : null;
-  const freshness = cached === null ? 'gone' : answers.freshness(cached, route.policy.cache);
-  if (cached !== null && freshness === 'fresh' && !asksForKey) {
-    if (keyName !== null) answers.keepKeyed(keyName, fingerprint, cached);
+  const checksStoredKey = keyName !== null && keyed === null && responses.mayBeStored(`i:${keyName}`);
+  const mayUseCached = cacheKey !== null && request.cache === 'on';
+  const cached = mayUseCached ? servable(responses.findCached(cacheKey), request) : null;
+  const freshness = cached === null ? 'gone' : responses.freshness(cached, route.policy.cache);
+  if (cached !== null && freshness === 'fresh' && !checksStoredKey) {
+    if (keyName !== null) responses.cacheKeyed(keyName, fingerprint, cached);
     return replay(reader, cached);
   }
-  const flying = wantsKept && route.policy.cache.coalesce && !asksForKey ? answers.findFlying(cacheKey, formsFor(request)) : null;
-  if (flying !== null) {
-    if (keyName !== null) answers.key(keyName, fingerprint, flying);
-    return join(reader, flying);
+  const inFlight =
+    mayUseCached && route.policy.cache.coalesce && !checksStoredKey ? responses.findInFlight(cacheKey, formsFor(request)) : null;
+  if (inFlight !== null) {
+    if (keyName !== null) responses.key(keyName, fingerprint, inFlight);
+    return join(reader, inFlight);
   }
 
-  const answer = new SharedAnswer(engine, answers, reader, { cacheKey, policy: route.policy.cache, dialect: request.dialect });
-  if (keyName !== null && keyed === null) answers.key(keyName, fingerprint, answer);
-  if (asksForKey) return lookUp(engine, answer, reader, identity, route);
-  openToAll(engine, answer, route, request);
-  if (freshness === 'stale') answer.stale = cached;
-  const asksStore = wantsKept && cached === null && answers.mayBeStored(`c:${cacheKey}`);
-  return asksStore ? lookUp(engine, answer, reader, identity, route) : answer;
+  const response = new SharedResponse(engine, responses, reader, { cacheKey, policy: route.policy.cache, dialect: request.dialect });
+  if (keyName !== null && keyed === null) responses.key(keyName, fingerprint, response);
+  if (checksStoredKey) return findStored(engine, response, reader, identity, route);
+  allowJoins(engine, response, route, request);
+  if (freshness === 'stale') response.stale = cached;
+  const checksStored = mayUseCached && cached === null && responses.mayBeStored(`c:${cacheKey}`);
+  return checksStored ? findStored(engine, response, reader, identity, route) : response;
 }
 
 /** From here on whoever asks for the same may share it. */
-function openToAll({ answers }: SharingEngine, answer: SharedAnswer, { policy }: Route, request: GatewayRequest): void {
-  if (answer.purpose.cacheKey !== null && policy.cache.coalesce && answer.canJoin) answers.open(answer, formOf(request));
+function allowJoins({ responses }: SharingEngine, response: SharedResponse, { policy }: Route, request: GatewayRequest): void {
+  if (response.purpose.cacheKey !== null && policy.cache.coalesce && response.canJoin) responses.open(response, formOf(request));
 }
 
 /** An earlier process may have left it. */
-async function lookUp(
+async function findStored(
   engine: SharingEngine,
-  answer: SharedAnswer,
-  reader: AnswerReader,
+  response: SharedResponse,
+  reader: ResponseReader,
   { keyName, fingerprint, cacheKey }: Identity,
   route: Route,
-): Promise<SharedAnswer | null> {
-  const { answers } = engine;
+): Promise<SharedResponse | null> {
+  const { responses } = engine;
   engine.running.add(reader);
-  const keyed = keyName !== null && answers.mayBeStored(`i:${keyName}`) ? await answers.findStoredKeyed(keyName) : null;
-  if (keyed === null && answer.flyingAs === null) openToAll(engine, answer, route, reader.request);
-  const wantsKept = keyed === null && cacheKey !== null && reader.request.cache === 'on';
-  const cached = wantsKept ? servable(answers.findCached(cacheKey) ?? (await answers.findStoredCached(cacheKey)), reader.request) : null;
+  const keyed = keyName !== null && responses.mayBeStored(`i:${keyName}`) ? await responses.findStoredKeyed(keyName) : null;
+  if (keyed === null && response.inFlightName === null) allowJoins(engine, response, route, reader.request);
+  const mayUseCached = keyed === null && cacheKey !== null && reader.request.cache === 'on';
+  const cached = mayUseCached
+    ? servable(responses.findCached(cacheKey) ?? (await responses.findStoredCached(cacheKey)), reader.request)
+    : null;
   engine.running.remove(reader);
   if (keyed !== null && keyed.fingerprint !== fingerprint) {
-    answers.settleConflict(answer, keyName!, keyed);
-    answer.conflict(conflict());
+    responses.settleConflict(response, keyName!, keyed);
+    response.conflict(conflict());
     return null;
   }
-  const freshness = cached === null ? 'gone' : answers.freshness(cached, route.policy.cache);
+  const freshness = cached === null ? 'gone' : responses.freshness(cached, route.policy.cache);
   const whole = keyed?.whole ?? (freshness === 'fresh' ? cached : null);
   if (whole !== null) {
-    answers.settle(answer, whole);
-    answer.replay(whole);
+    responses.settle(response, whole);
+    response.replay(whole);
     return null;
   }
-  if (freshness === 'stale') answer.stale = cached;
-  if (reader.isStopped) answer.giveUp();
-  return answer;
+  if (freshness === 'stale') response.stale = cached;
+  if (reader.isStopped) response.giveUp();
+  return response;
 }
 
 /** What the request is known by: for a large body a promise, as it is hashed in slices. */
@@ -146,7 +149,7 @@ async function hashInSlices({ running, slices }: Engine, digests: readonly (Dige
   return stopError;
 }
 
-/** The forms of one answer: a stream with the usage at its end, a stream without, and a plain one. */
+/** The forms of one response: a stream with the usage at its end, a stream without, and a plain one. */
 function formOf({ facts }: GatewayRequest): string {
   return facts.stream ? (facts.wantsUsage ? 'usage' : 'stream') : 'plain';
 }
@@ -157,8 +160,8 @@ function formsFor(request: GatewayRequest): readonly string[] {
   return own === 'plain' ? ['plain', 'usage', 'stream'] : [own, 'plain'];
 }
 
-/** A large answer that was kept in the other form is as good as none. */
-function servable(kept: WholeAnswer | null, request: GatewayRequest): WholeAnswer | null {
+/** A large response that was kept in the other form is as good as none. */
+function servable(kept: WholeResponse | null, request: GatewayRequest): WholeResponse | null {
   return kept !== null && canServe(kept, request) ? kept : null;
 }
 
@@ -172,11 +175,11 @@ function conflict(): BreakwaterError {
   );
 }
 
-function replay(reader: AnswerReader, whole: WholeAnswer): Promise<null> {
+function replay(reader: ResponseReader, whole: WholeResponse): Promise<null> {
   return endAtOnce(reader, () => reader.take(whole, 'hit'));
 }
 
-async function endAtOnce(reader: AnswerReader, end: () => void): Promise<null> {
+async function endAtOnce(reader: ResponseReader, end: () => void): Promise<null> {
   reader.begin();
   try {
     end();
@@ -186,10 +189,10 @@ async function endAtOnce(reader: AnswerReader, end: () => void): Promise<null> {
   return null;
 }
 
-async function join(reader: AnswerReader, answer: SharedAnswer): Promise<null> {
+async function join(reader: ResponseReader, response: SharedResponse): Promise<null> {
   reader.begin();
-  reader.note(`shares the answer to the same request, ${answer.firstId}, which is under way`);
-  answer.join(reader);
+  reader.note(`shares the response to the same request, ${response.firstId}, which is under way`);
+  response.join(reader);
   await reader.whenOver();
   return null;
 }

@@ -1,24 +1,24 @@
-/** Who reads an answer so slowly that others have to be held up, and for how long that is borne. */
+/** Who reads an response so slowly that others have to be held up, and for how long that is borne. */
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
-import type { AnswerReader } from './response-reader.ts';
+import type { ResponseReader } from './response-reader.ts';
 
 /** A reader further behind than this is waited for, and then let go, while others keep up; in bytes. */
 const READER_BEHIND_MAX = 1024 * 1024;
 
 interface Hold {
   readonly since: Instant;
-  readonly laggards: readonly AnswerReader[];
+  readonly slowReaders: readonly ResponseReader[];
   readonly timer: Timer;
 }
 
-export class LaggardWatch {
+export class SlowReaderPolicy {
   readonly #clock: Clock;
   /** The wait is over: these have used up their patience and are still behind. */
-  readonly #onOver: (late: readonly AnswerReader[]) => void;
+  readonly #onOver: (late: readonly ResponseReader[]) => void;
   #hold: Hold | null = null;
   #bytes = 0;
 
-  constructor(clock: Clock, onOver: (late: readonly AnswerReader[]) => void) {
+  constructor(clock: Clock, onOver: (late: readonly ResponseReader[]) => void) {
     this.#clock = clock;
     this.#onOver = onOver;
   }
@@ -28,19 +28,19 @@ export class LaggardWatch {
     return this.#hold !== null;
   }
 
-  /** `bytes`: all that came of the answer. A burst is no slowness: a reader who reads at all catches up in its patience. */
-  look(readers: readonly AnswerReader[], bytes: number): void {
+  /** `bytes`: all that came of the response. A burst is no slowness: a reader who reads at all catches up in its patience. */
+  look(readers: readonly ResponseReader[], bytes: number): void {
     this.#bytes = bytes;
     if (this.#hold !== null) return;
-    const laggards = readers.filter((reader) => this.#isLate(reader));
-    if (laggards.length === 0) return;
-    const delayMs = Math.max(0, Math.min(...laggards.map((reader) => reader.patienceMs)));
-    this.#hold = { since: this.#clock.now(), laggards, timer: this.#clock.schedule(delayMs, () => this.#end()) };
+    const slowReaders = readers.filter((reader) => this.#isLate(reader));
+    if (slowReaders.length === 0) return;
+    const delayMs = Math.max(0, Math.min(...slowReaders.map((reader) => reader.stallBudgetMs)));
+    this.#hold = { since: this.#clock.now(), slowReaders, timer: this.#clock.schedule(delayMs, () => this.#end()) };
   }
 
   /** Somebody took something, or went. */
   lookAgain(): void {
-    if (this.#hold !== null && !this.#hold.laggards.some((reader) => this.#isLate(reader))) this.#end();
+    if (this.#hold !== null && !this.#hold.slowReaders.some((reader) => this.#isLate(reader))) this.#end();
   }
 
   stop(): void {
@@ -49,14 +49,14 @@ export class LaggardWatch {
   }
 
   #end(): void {
-    const { since, laggards } = this.#hold!;
+    const { since, slowReaders } = this.#hold!;
     this.stop();
     const waitedMs = this.#clock.now() - since;
-    for (const reader of laggards) reader.patienceMs -= waitedMs;
-    this.#onOver(laggards.filter((reader) => reader.patienceMs <= 0 && this.#isLate(reader)));
+    for (const reader of slowReaders) reader.stallBudgetMs -= waitedMs;
+    this.#onOver(slowReaders.filter((reader) => reader.stallBudgetMs <= 0 && this.#isLate(reader)));
   }
 
-  #isLate(reader: AnswerReader): boolean {
+  #isLate(reader: ResponseReader): boolean {
     return !reader.isOver && reader.isBehind && this.#bytes - reader.bytes > READER_BEHIND_MAX;
   }
 }

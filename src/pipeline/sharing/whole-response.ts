@@ -1,4 +1,4 @@
-/** One complete answer, kept for those who ask for the same again: what tells of it, and how it goes out. */
+/** One complete response, kept for those who ask for the same again: what tells of it, and how it goes out. */
 import { requestIdHeaders } from '../delivery/error-response.ts';
 import type { CacheUse } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
@@ -7,23 +7,23 @@ import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { HeaderPairs } from '../request/response-sink.ts';
 
-export interface WholeAnswer {
+export interface WholeResponse {
   readonly status: number;
-  /** Names and values in turn of what is true for everybody who gets this answer. */
+  /** Names and values in turn of what is true for everybody who gets this response. */
   readonly headers: readonly string[];
   readonly body: Uint8Array;
   readonly isStream: boolean;
   /** Of a stream: its events tell the usage. */
   readonly tellsUsage: boolean;
   readonly usage: TokenUsage | null;
-  /** What it says as an error, of an answer that no other attempt could better; null: it is no error. */
+  /** What it says as an error, of an response that no other attempt could better; null: it is no error. */
   readonly refusal: ErrorWords | null;
   /** When it was whole, in milliseconds since the Unix epoch. */
   readonly madeAtMs: number;
 }
 
-/** What an answer is kept for, beside its readers. */
-export interface AnswerPurpose {
+/** What an response is kept for, beside its readers. */
+export interface ResponsePurpose {
   /** Null: it is not for the cache. */
   readonly cacheKey: string | null;
   readonly policy: CachePolicy;
@@ -35,7 +35,7 @@ const OF_ONE_REQUEST: ReadonlySet<string> = new Set([
   'x-request-id', 'request-id', 'x-breakwater-attempts', 'x-breakwater-queue-ms', 'x-breakwater-cost-usd', 'x-breakwater-cache', 'age', 'content-length',
 ]); // prettier-ignore
 
-/** The headers of an answer without those of the one request that it was made for. */
+/** The headers of an response without those of the one request that it was made for. */
 export function sharedHeaders(headers: readonly string[]): string[] {
   const shared: string[] = [];
   for (let i = 0; i + 1 < headers.length; i += 2) {
@@ -44,8 +44,8 @@ export function sharedHeaders(headers: readonly string[]): string[] {
   return shared;
 }
 
-/** The headers of an answer that cost the request nothing. `shared`: see `sharedHeaders`. */
-export function headersAgain(
+/** The headers of an response that cost the request nothing. `shared`: see `sharedHeaders`. */
+export function replayHeaders(
   { id, dialect }: GatewayRequest,
   shared: readonly string[],
   mark: CacheUse,
@@ -65,23 +65,23 @@ export function headersAgain(
   return headers;
 }
 
-/** True if `bodyFor` may be called: of a large answer nothing but its own form is given. */
-export function canServe(answer: WholeAnswer, { dialect, facts }: GatewayRequest): boolean {
-  if (answer.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
-  return dialect.response.canBeInForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
+/** True if `bodyFor` may be called: of a large response nothing but its own form is given. */
+export function canServe(response: WholeResponse, { dialect, facts }: GatewayRequest): boolean {
+  if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
+  return dialect.response.canBeInForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
-/** The bytes that answer `request`. */
-export function bodyFor(answer: WholeAnswer, { dialect, facts }: GatewayRequest): Uint8Array {
-  if (answer.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return answer.body;
-  return dialect.response.inForm(answer, { stream: facts.stream, usage: facts.wantsUsage });
+/** The bytes that response `request`. */
+export function bodyFor(response: WholeResponse, { dialect, facts }: GatewayRequest): Uint8Array {
+  if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return response.body;
+  return dialect.response.inForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 const STREAM_FORM = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
 const PLAIN_FORM = ['content-type', 'application/json'];
 const OF_THE_FORM: ReadonlySet<string> = new Set(['content-type', 'cache-control', 'x-accel-buffering']);
 
-/** `shared` headers for the form in which the answer goes out. */
+/** `shared` headers for the form in which the response goes out. */
 export function headersInForm(shared: readonly string[], wasStream: boolean, isStream: boolean): readonly string[] {
   if (wasStream === isStream) return shared;
   const headers = isStream ? [...STREAM_FORM] : [...PLAIN_FORM];
@@ -95,6 +95,6 @@ export function headerIn(headers: readonly string[], name: string): string | nul
 }
 
 /** What it takes in memory, in bytes; objects and headers are reckoned. */
-export function sizeOf(answer: WholeAnswer): number {
-  return answer.body.byteLength + 1_024;
+export function sizeOf(response: WholeResponse): number {
+  return response.body.byteLength + 1_024;
 }

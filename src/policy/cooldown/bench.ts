@@ -39,7 +39,7 @@ export interface BenchRecord {
  * is old news.
  *
  * The time is our own guess, so a lone credential is never wholly closed by it: one request may try it every `TRIAL_EVERY_MS`.
- * `earliest` allows the trial to any request that comes then; requests that have another target leave it alone (`RunApplicant`).
+ * `earliest` allows the trial to any request that comes then; requests that have another target leave it alone (`RequestApplicant`).
  * Until the instant that the provider itself named there is no trial.
  *
  * What one client's refusals for one model confirm is a quarantine for that client and model alone (`sole`). Requests of others start as

@@ -18,7 +18,7 @@ export interface Judgement {
   /** A cooldown without a time asked is four times as long: the target wants fewer requests, not the same ones later. */
   readonly longerPause: boolean;
   /** Every other target would say the same unless it is another model: credentials of the same model are passed over too. */
-  readonly liesInRequest: boolean;
+  readonly requestAtFault: boolean;
   /** What a refused credential is blamed for; null: the failure is none of a credential. */
   readonly blame: Blame | null;
 }
@@ -39,7 +39,7 @@ export function judgement(verdict: Judgement['verdict'], reason: Reason, parts: 
     effect: 'none',
     benchMs: 0,
     longerPause: false,
-    liesInRequest: false,
+    requestAtFault: false,
     blame: null,
     ...parts,
   };
@@ -54,7 +54,7 @@ export const QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: QU
 export const DAILY_QUOTA = judgement('switch', 'quota', { effect: 'bench', benchMs: DAILY_BENCH_MS, blame: 'account' });
 export const QUOTA_UNCLEAR = judgement('switch', 'quota', { effect: 'suspect', benchMs: QUOTA_BENCH_MS, blame: 'unclear' });
 /** The caller can act on it, for example with a lower `max_tokens`. */
-export const QUOTA_OF_REQUEST = judgement('switch', 'quota', { liesInRequest: true, blame: 'request' });
+export const QUOTA_OF_REQUEST = judgement('switch', 'quota', { requestAtFault: true, blame: 'request' });
 export const AUTH = judgement('switch', 'auth', { effect: 'bench', benchMs: AUTH_BENCH_MS, blame: 'account' });
 export const AUTH_UNCLEAR = judgement('switch', 'auth', { effect: 'suspect', benchMs: AUTH_BENCH_MS, blame: 'unclear' });
 export const AUTH_OF_REQUEST = judgement('switch', 'auth', { blame: 'request' });
@@ -62,16 +62,16 @@ export const OVERLOADED = judgement('retry', 'overloaded', { health: 'failure' }
 export const SERVER_ERROR = judgement('retry', 'server_error', { health: 'failure' });
 export const CONFLICT = judgement('retry', 'conflict');
 export const REQUEST_TIMEOUT = judgement('retry', 'timeout');
-export const CONTEXT_LENGTH = judgement('switch', 'context_length', { liesInRequest: true });
-export const TOO_LARGE = judgement('switch', 'too_large', { liesInRequest: true });
-export const MODEL_NOT_FOUND = judgement('switch', 'model_not_found', { liesInRequest: true });
-export const UNSUPPORTED = judgement('switch', 'unsupported', { liesInRequest: true });
-export const CONTENT_FILTER = judgement('switch', 'content_filter', { liesInRequest: true });
-export const INVALID_REQUEST = judgement('reject', 'invalid_request', { liesInRequest: true });
+export const CONTEXT_LENGTH = judgement('switch', 'context_length', { requestAtFault: true });
+export const TOO_LARGE = judgement('switch', 'too_large', { requestAtFault: true });
+export const MODEL_NOT_FOUND = judgement('switch', 'model_not_found', { requestAtFault: true });
+export const UNSUPPORTED = judgement('switch', 'unsupported', { requestAtFault: true });
+export const CONTENT_FILTER = judgement('switch', 'content_filter', { requestAtFault: true });
+export const INVALID_REQUEST = judgement('reject', 'invalid_request', { requestAtFault: true });
 /** No rule knows the error: another target gives a second opinion. */
-export const REFUSED = judgement('switch', 'refused', { liesInRequest: true });
+export const REFUSED = judgement('switch', 'refused', { requestAtFault: true });
 
 /** A refusal that a second target has confirmed, now or lately. */
-export const CONFIRMED_REFUSAL = judgement('reject', 'invalid_request', { liesInRequest: true });
+export const CONFIRMED_REFUSAL = judgement('reject', 'invalid_request', { requestAtFault: true });
 /** A refusal of what we added or changed: the same target is asked again at once without it. */
-export const REPAIRED: Judgement = judgement('retry', 'unsupported', { liesInRequest: true });
+export const REPAIRED: Judgement = judgement('retry', 'unsupported', { requestAtFault: true });

@@ -14,8 +14,8 @@ import { DeliveredText } from '../../../wire/openai-chat/continuation-text.ts';
 import type { Attempt } from '../../attempt/attempt.ts';
 import { capableOf } from '../../conversion/capability.ts';
 import { loadLanguageScores } from './languages.ts';
-import { OpenPassage } from './splice-filter.ts';
-import type { Passage } from './splice-filter.ts';
+import { RecordingFilter } from './splice-filter.ts';
+import type { StreamFilter } from './splice-filter.ts';
 import type { GatewayRequest } from '../../request/gateway-request.ts';
 import type { Tiers } from '../../route/route.ts';
 import type { Output } from '../output.ts';
@@ -28,7 +28,7 @@ export class Continuation {
   readonly #tiers: Tiers;
   readonly delivered = new DeliveredText();
   /** What lies between the attempt under way and the caller. */
-  passage: Passage = new OpenPassage(this.delivered);
+  filter: StreamFilter = new RecordingFilter(this.delivered);
   /** How it broke off. */
   #error: BreakwaterError | null = null;
   #refusals = '';
@@ -55,7 +55,7 @@ export class Continuation {
   tryBreak(attempt: Attempt, failure: Failure, judgement: Judgement, error: BreakwaterError): boolean {
     const output = this.#output;
     if (output.retry.broken !== null) return this.#failBeforeJoin(attempt, failure, judgement);
-    if (judgement.verdict === 'reject' || judgement.liesInRequest || output.retry.attemptsLeft <= 0 || output.active.isOver) return false;
+    if (judgement.verdict === 'reject' || judgement.requestAtFault || output.retry.attemptsLeft <= 0 || output.active.isOver) return false;
     const request = this.#nextRequest();
     if (request === null) return false;
     const { tiers } = capableOf(request, output.active.route, this.#tiers);
@@ -98,7 +98,7 @@ export class Continuation {
     output.active.log(`continues the answer from character ${this.delivered.text.length} on`, attempt.options.target);
   }
 
-  /** Nobody goes on: the caller is told what broke. */
+  /** Nobody goes on: the caller is listed what broke. */
   giveUp(): void {
     const output = this.#output;
     const { broken } = output.retry;

@@ -5,10 +5,10 @@ import { attemptComment } from '../response-headers.ts';
 import type { Attempt } from '../../attempt/attempt.ts';
 import type { Continuation } from './continuation.ts';
 import { loadLanguageScores } from './languages.ts';
-import { Seam } from './splice-filter.ts';
+import { SpliceFilter } from './splice-filter.ts';
 import { recordResponse } from '../../retry/record-response.ts';
 import { askNext } from '../../retry/next-attempt.ts';
-import { relayOnward } from '../relay.ts';
+import { relayContinuation } from '../relay.ts';
 import type { RunningAttempts } from '../../active/active-request.ts';
 import type { Output } from '../output.ts';
 import { recordFailure } from '../../retry/record-failure.ts';
@@ -21,13 +21,13 @@ interface Attempts {
 }
 
 /** Goes on with a broken answer until it is whole, no target is left to ask, or the caller has left. */
-export async function continueAnswer(output: Output, continuation: Continuation, attempts: Attempts): Promise<void> {
+export async function continueResponse(output: Output, continuation: Continuation, attempts: Attempts): Promise<void> {
   if (output.retry.broken === null) return;
   const scores = await loadLanguageScores();
   while (output.retry.broken !== null) {
     let attempt: Attempt | null;
     if (output.active.group === null) {
-      const admitted = await admitOnward(output, continuation);
+      const admitted = await admitContinuation(output, continuation);
       if (admitted === null) return;
       attempt = await attempts.send(output, admitted);
     } else attempt = await attempts.nextDecided(output, output.active.group);
@@ -35,8 +35,8 @@ export async function continueAnswer(output: Output, continuation: Continuation,
     if (attempt.failure === null) {
       output.active.group?.win(attempt);
       recordResponse(output.retry, attempt);
-      continuation.passage = seamFor(output, continuation, attempt, scores);
-      await relayOnward(output, attempt, continuation);
+      continuation.filter = spliceFilterFor(output, continuation, attempt, scores);
+      await relayContinuation(output, attempt, continuation);
       continue;
     }
     const judgement = recordFailure(output.retry, attempt, attempt.failure);
@@ -45,7 +45,7 @@ export async function continueAnswer(output: Output, continuation: Continuation,
   }
 }
 
-async function admitOnward(output: Output, continuation: Continuation): Promise<Admitted | null> {
+async function admitContinuation(output: Output, continuation: Continuation): Promise<Admitted | null> {
   const asked = await askNext(output.retry);
   if (asked.kind === 'start') {
     output.active.clientPermit ??= asked.clientPermit;
@@ -57,8 +57,8 @@ async function admitOnward(output: Output, continuation: Continuation): Promise<
   return null;
 }
 
-function seamFor(output: Output, continuation: Continuation, attempt: Attempt, scores: LanguageScores): Seam {
-  return new Seam(continuation.delivered, scores, () => {
+function spliceFilterFor(output: Output, continuation: Continuation, attempt: Attempt, scores: LanguageScores): SpliceFilter {
+  return new SpliceFilter(continuation.delivered, scores, () => {
     continuation.join(attempt);
     return encodeComment(continuedComment(output, attempt));
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DeliveredText } from '../../../wire/openai-chat/continuation-text.ts';
-import { Seam } from './splice-filter.ts';
+import { SpliceFilter } from './splice-filter.ts';
 
 /** Counts how often all that was told is read. */
 class CountedText extends DeliveredText {
@@ -18,10 +18,10 @@ const says = (content: string) => chunk({ choices: [{ index: 0, delta: { content
 
 const TOLD = 'A harbour protects ships from the waves of the open sea, and it needs this program:\n\n```ts\n';
 
-function start(): { told: CountedText; seam: Seam } {
+function start(): { told: CountedText; seam: SpliceFilter } {
   const told = new CountedText();
   told.read([says(TOLD)]);
-  return { told, seam: new Seam(told, () => [['en', 1]], () => Buffer.from(': joined\n\n')) }; // prettier-ignore
+  return { told, seam: new SpliceFilter(told, () => [['en', 1]], () => Buffer.from(': joined\n\n')) }; // prettier-ignore
 }
 
 describe('what should continue an answer', () => {
@@ -36,9 +36,9 @@ describe('what should continue an answer', () => {
   it('is refused where it never comes to a word', () => {
     const { seam } = start();
     const bare = chunk({ choices: [], padding: 'x'.repeat(64 * 1024) });
-    let pieces = 0;
-    while (seam.refused === null && pieces < 1000) pieces += seam.pass([bare]).length + 1;
+    let chunks = 0;
+    while (seam.refused === null && chunks < 1000) chunks += seam.pass([bare]).length + 1;
     assert.equal(seam.refused, 'nothing');
-    assert.ok(pieces <= 65, `${pieces} pieces`);
+    assert.ok(chunks <= 65, `${chunks} chunks`);
   });
 });

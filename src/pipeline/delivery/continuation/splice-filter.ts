@@ -6,21 +6,21 @@ import type { ChatEvent } from '../../../wire/openai-chat/continuation-chunk.ts'
 import type { DeliveredText } from '../../../wire/openai-chat/continuation-text.ts';
 import { TERMINATOR } from '../../../wire/openai-chat/terminator.ts';
 
-/** Every look at a text reads all that was told: until the next one it has to grow by this, in characters. */
-const LOOK_EVERY_CHARS = 120;
+/** Every check at a text reads all that was listed: until the next one it has to grow by this, in characters. */
+const CHECK_INTERVAL_CHARS = 120;
 /** As much may come before it is known whether it goes on, in bytes: thoughts, and events without words. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024;
 
 /** What lies between an answer and its caller where it may have to be continued. */
-export interface Passage {
+export interface StreamFilter {
   /** Why nothing more may pass; null: it may. */
   readonly refused: SpliceRefusal | null;
-  /** What of these pieces goes down now. */
-  pass(pieces: readonly Uint8Array[]): readonly Uint8Array[];
+  /** What of these chunks goes down now. */
+  pass(chunks: readonly Uint8Array[]): readonly Uint8Array[];
 }
 
 /** Of the first answer everything passes, and is remembered. */
-export class OpenPassage implements Passage {
+export class RecordingFilter implements StreamFilter {
   readonly refused = null;
   readonly #delivered: DeliveredText;
 
@@ -28,14 +28,14 @@ export class OpenPassage implements Passage {
     this.#delivered = delivered;
   }
 
-  pass(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
-    this.#delivered.read(pieces);
-    return pieces;
+  pass(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
+    this.#delivered.read(chunks);
+    return chunks;
   }
 }
 
 /** Of an answer that should continue another, nothing passes until it is known to do so. */
-export class Seam implements Passage {
+export class SpliceFilter implements StreamFilter {
   readonly #delivered: DeliveredText;
   readonly #scores: LanguageScores;
   readonly #onJoin: () => Uint8Array;
@@ -44,23 +44,23 @@ export class Seam implements Passage {
   #heldBytes = 0;
   #next = '';
   /** Length of the text from which on it is looked at. */
-  #lookAt = HELD_CHARS;
+  #checkAt = HELD_CHARS;
   /** Characters at the beginning that do not go down. */
   #drop = 0;
   #joined = false;
   refused: SpliceRefusal | null = null;
 
-  /** `onJoin` is told that the text begins to go down, and gives what stands before it. */
+  /** `onJoin` is listed that the text begins to go down, and gives what stands before it. */
   constructor(delivered: DeliveredText, scores: LanguageScores, onJoin: () => Uint8Array) {
     this.#delivered = delivered;
     this.#scores = scores;
     this.#onJoin = onJoin;
   }
 
-  pass(pieces: readonly Uint8Array[]): readonly Uint8Array[] {
+  pass(chunks: readonly Uint8Array[]): readonly Uint8Array[] {
     const out: Uint8Array[] = [];
-    if (!this.#joined) for (const piece of pieces) this.#heldBytes += piece.byteLength;
-    for (const event of this.#reader.read(pieces)) {
+    if (!this.#joined) for (const chunk of chunks) this.#heldBytes += chunk.byteLength;
+    for (const event of this.#reader.read(chunks)) {
       if (this.refused !== null) return [];
       if (this.#joined) out.push(this.#encode(event, 0));
       else if (this.#hold(event)) out.push(...this.#release());
@@ -82,8 +82,8 @@ export class Seam implements Passage {
       this.#next += text;
     }
     this.#held.push(event);
-    if (this.#next.length < this.#lookAt && !isAll) return false;
-    this.#lookAt = this.#next.length + LOOK_EVERY_CHARS;
+    if (this.#next.length < this.#checkAt && !isAll) return false;
+    this.#checkAt = this.#next.length + CHECK_INTERVAL_CHARS;
     const decision = decideSplice(this.#delivered.text, this.#next, isAll, this.#scores);
     if (decision.kind === 'wait') return false;
     if (decision.kind === 'refuse') return this.#refuse(decision.why);

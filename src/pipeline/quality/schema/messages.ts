@@ -5,7 +5,7 @@ export type Fit = 'fits' | 'differs' | Unjudged;
 export type Unjudged = 'its schema can not be read' | 'it took too long' | 'it is too large' | 'too many others wait';
 
 /** To the worker. */
-export interface SchemaQuestion {
+export interface SchemaQuery {
   readonly id: number;
   /** Whose schema it is: what one makes of a schema is nothing to another who has the same. */
   readonly owner: string;

@@ -7,7 +7,7 @@ export interface ChatMessage {
 }
 
 /** A question of our own to a model, on behalf of a request. */
-export interface ModelQuestion {
+export interface ModelQuery {
   readonly parent: GatewayRequest;
   /** Counts the questions of one request, from 1. */
   readonly number: number;
@@ -18,4 +18,4 @@ export interface ModelQuestion {
   readonly signal: AbortSignal;
 }
 
-export type ModelAnswer = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly why: string };
+export type ModelReply = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly why: string };

@@ -6,7 +6,7 @@ import type { SchedulingClass } from '../../core/request.ts';
 import type { Need } from '../../core/resource.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Admitted } from '../admission/admission.ts';
-import { RunApplicant } from '../retry/request-applicant.ts';
+import { RequestApplicant } from '../retry/request-applicant.ts';
 import { isStandInFor } from '../route/route.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { RetryState } from '../retry/retry-state.ts';
@@ -35,12 +35,12 @@ const PLACES: Readonly<Record<Wanted, readonly Fits[]>> = {
 };
 
 /** A permit for an attempt beside the one on `beside`, if one is to be had at once; null: there is none. */
-export function permitBeside(retry: RetryState, beside: RouteTarget, wanted: Wanted): Admitted | null {
+export function parallelPermit(retry: RetryState, beside: RouteTarget, wanted: Wanted): Admitted | null {
   const { admission, clock } = retry.active.engine;
   for (const fits of PLACES[wanted]) {
     if (!retry.tiers.some((tier) => tier.some((target) => fits(target, beside)))) continue;
     const isSpare = wanted === 'hedge' || wanted === 'probe';
-    const decision = admission.submit(new BesideApplicant(retry, beside, fits, isSpare, clock.now()));
+    const decision = admission.submit(new ParallelApplicant(retry, beside, fits, isSpare, clock.now()));
     assert(decision.kind !== 'wait', 'who has no time to wait is not let wait');
     if (decision.kind === 'start') return decision;
   }
@@ -51,7 +51,7 @@ export function permitBeside(retry: RetryState, beside: RouteTarget, wanted: Wan
  * It starts at once or not at all. A spare one is of the lowest class: whatever waits goes before it. A rescue has its request's own class:
  * it must not wait until lower ones have gone, nor for the stock that jobs leave.
  */
-class BesideApplicant extends RunApplicant {
+class ParallelApplicant extends RequestApplicant {
   override readonly class: SchedulingClass;
   readonly #retry: RetryState;
   readonly #beside: RouteTarget;
