@@ -183,10 +183,10 @@ export function ask(retry: RetryState, tiers: Tiers, waitUntil: Instant): Admiss
   applicant.tiers = withAffinityFirst(tiers, applicant, clock.now(), applicant.patienceMs);
   if (retry.active.deadline <= clock.now()) return refusal('expired', applicant, clock.now());
   const decision = admission.submit(applicant);
-  const isNews = retry.attempts === 0 && noteSkipped(applicant.tiers, decision.kind === 'start' ? decision : null);
+  const mayProbeSooner = retry.attempts === 0 && noteSkipped(applicant.tiers, decision.kind === 'start' ? decision : null);
   // Who waits is told of by a pump, too, and must be there to be told then.
   if (decision.kind === 'wait') return waitFor(retry, applicant, clock.now());
-  if (isNews) admission.pump();
+  if (mayProbeSooner) admission.pump();
   return decision;
 }
 
