@@ -34,7 +34,7 @@ import { judgeCandidate } from './quality/judge-response.ts';
 import type { GatewayRequest } from './request/gateway-request.ts';
 import { keepAliveMsOf } from './request/gateway-request.ts';
 import type { ResponseSink } from './request/response-sink.ts';
-import { askNext, askRepairedInParallel } from './retry/next-attempt.ts';
+import { nextPermit, parallelRepairedPermit } from './retry/next-attempt.ts';
 import type { Exhausted } from './retry/next-attempt.ts';
 import { recordFailure, recordShortfall } from './retry/record-failure.ts';
 import { recordResponse } from './retry/record-response.ts';
@@ -98,7 +98,7 @@ async function runAttempts(execution: Execution): Promise<void> {
   for (;;) {
     let attempt: Attempt | null;
     if (active.group === null) {
-      const asked = askNext(retry);
+      const asked = nextPermit(retry);
       const admitted = admit(execution, asked instanceof Promise ? await asked : asked);
       if (admitted === null) return;
       if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
@@ -188,7 +188,7 @@ function endStopped(output: Output): null {
 /** Starts a repaired retry at once, where possible, in parallel with an attempt at another target. */
 async function repeatInParallel(retry: RetryState, group: RunningAttempts): Promise<void> {
   const { active } = retry;
-  const asked = askRepairedInParallel(retry, group);
+  const asked = parallelRepairedPermit(retry, group);
   const result = asked instanceof Promise ? await asked : asked;
   if (result?.kind !== 'start') return;
   active.clientPermit ??= result.clientPermit;

@@ -151,7 +151,10 @@ it('what a target lacked is shown: admin, metrics, timeline', async (t) => {
     ],
   );
   const timeline = await (await fetch(`${world.url}/admin/requests/${seen.headers.get('x-request-id')}`)).text();
-  assert.match(timeline, /only another target may work \(quality, status 200, poor, in phase answer\): the answer is shorter than asked/);
+  assert.match(
+    timeline,
+    /only another target may work \(quality, status 200, poor, in phase answer\): the response is shorter than required/,
+  );
 });
 
 it('of a thousand answers, three in ten of them bad, none that is bad is delivered', async (t) => {

@@ -27,7 +27,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
   retry.firstTarget ??= target;
   retry.fallback ??= retry.attempts === 1 ? skipReason(retry, admitted) : null;
   countForBudgets(retry, target, race);
-  tried.markAsked(target);
+  tried.markTried(target);
   const cut = cutFor(retry, target, tried.stripLevel(target));
   const attempt = new Attempt(engine.clock, {
     number: retry.attempts,
@@ -74,8 +74,8 @@ function countForBudgets(retry: RetryState, target: RouteTarget, race: RaceCause
   state.rescueBudget.earn();
   if (race === 'hedge') return;
   const now = engine.clock.now();
-  if (!tried.isAsked(target)) state.retryBudget.earn(now, source.client);
-  else if (!tried.isFree(target) && !retry.budgetReserved) state.retryBudget.take(now, source.client);
+  if (!tried.wasTried(target)) state.retryBudget.earn(now, source.client);
+  else if (!tried.isBudgetWaived(target) && !retry.budgetReserved) state.retryBudget.take(now, source.client);
   retry.budgetReserved = false;
   if (retry.attempts === 1 && policy.hedge.enabled) state.hedgeBudget.earn(policy.hedge.budget);
 }

@@ -73,8 +73,8 @@ class ParallelApplicant extends RequestApplicant {
   override notBefore(target: RouteTarget): Instant {
     const { tried } = this.#retry;
     const { breaker, credential } = target.state;
-    if (!this.#fits(target, this.#beside) || tried.isDead(target)) return Infinity;
-    if (target !== this.#beside && tried.isAsked(target)) return Infinity;
+    if (!this.#fits(target, this.#beside) || tried.isExcluded(target)) return Infinity;
+    if (target !== this.#beside && tried.wasTried(target)) return Infinity;
     if (this.#now > this.#retry.latestStartOn(target)) return Infinity;
     // Targets in doubt are left to requests without an alternative.
     if (breaker.state !== 'closed' || breaker.isRamping || credential.bench.isInDoubt) return Infinity;

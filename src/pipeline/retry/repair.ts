@@ -1,11 +1,10 @@
 /**
- * Refusals of what we add to a request, or of single fields of it (design 4.2): the same target is asked again at once without them, at
- * the expense of no budget. What is learned from that is kept for the target (`repair-book.ts`), so that it costs one refusal, not one
- * for each request.
+ * Repairs requests after a target refuses an edit made by Breakwater, or a single field (design 4.2): the same target is retried at once
+ * without it, free of any budget. The result is stored per target (`repair-book.ts`), so that it costs one refusal, not one per request.
  *
- * An error leads to a repair if it names an edit of ours, the caller's output limit under a name that the target does not know, or a
- * field that the target does not take. An error that names nothing leads to one if we edited the request in a way that the target has
- * not accepted lately. If the error stays the same, the edit was not to blame: nothing is learned, and the error counts as it stands.
+ * An error leads to a repair if it names an edit, the caller's output limit under a name that the target does not support, or an unsupported
+ * field. An error that names nothing leads to one if the request has an edit that the target has not accepted recently. If the same error
+ * follows, the edit was not the cause: nothing is learned, and the error counts as it is.
  */
 import type { Failure } from '../../core/facts.ts';
 import { drop, rename } from '../../policy/repair/repair.ts';
@@ -23,31 +22,31 @@ import type { RepairTrial } from './tried-targets.ts';
 import { stripAfter } from './strip.ts';
 import { concerns, mayConcern, memberOf, otherLimit, undoable, valueOf } from '../attempt/edits.ts';
 
-/** Repairs for one request, over all targets. */
+/** Maximum repairs of one request, over all targets. */
 export const REPAIRS_MAX = 8;
 
-/** Statuses by which servers refuse a field. */
+/** Statuses with which servers refuse a field. */
 const REFUSING: ReadonlySet<number | null> = new Set([400, 422, 500, 501]);
 
-/** Members that make the response what was asked for; they are never left out to please a target: another one may take them. */
+/** Members that determine the kind of response; they are never left out: another target may accept them. */
 const ESSENTIAL: ReadonlySet<string> = new Set([
   'model', 'messages', 'prompt', 'input', 'stream', 'tools', 'functions', 'response_format', 'n', 'dimensions', 'encoding_format',
 ]); // prettier-ignore
 
-type Found = Pick<RepairTrial, 'repairs' | 'unmade' | 'isNamed'>;
+type Found = Pick<RepairTrial, 'repairs' | 'suppressed' | 'isNamed'>;
 
 const NOTHING: readonly Repair[] = [];
 const NO_FIELDS: readonly string[] = [];
 
-/** The repairs with which an attempt is sent: those of this request, and those that were learned from others. */
+/** The repairs an attempt is sent with: those of this request, and those learned from others. */
 export function repairsFor(retry: RetryState, target: RouteTarget): readonly Repair[] {
   const { tried } = retry;
   const { request, engine } = retry.active;
   const own = tried.repairs(target);
   const { repairs: book } = target.state;
   if (book.isEmpty) return own;
-  const unmade = tried.unmade(target);
-  const isOpen = ({ key }: Repair): boolean => !unmade.includes(key) && !own.some((repair) => repair.key === key);
+  const suppressed = tried.suppressed(target);
+  const isOpen = ({ key }: Repair): boolean => !suppressed.includes(key) && !own.some((repair) => repair.key === key);
   const known = book.for(engine.clock.now(), (repair) => isOpen(repair) && mayConcern(request, target, repair));
   const learned = known.filter((repair) => concerns(request, target, repair, [...own, ...known]));
   if (learned.length === 0) return own;
@@ -55,14 +54,14 @@ export function repairsFor(retry: RetryState, target: RouteTarget): readonly Rep
   return [...own, ...learned];
 }
 
-/** The caller's fields that were left out of an attempt. */
+/** The caller's fields that an attempt was sent without. */
 export function droppedFields({ options }: Attempt): readonly string[] {
   const lost = options.cut?.fields ?? options.conversion?.dropped ?? NO_FIELDS;
   if (options.repairs.length === 0) return lost;
   return [...lost, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
 }
 
-/** The target has begun to answer: what it was sent, it takes. */
+/** A response has begun: the target accepts what it was sent. */
 export function learnAccepted(retry: RetryState, attempt: Attempt): void {
   const { request, target, repairs, number } = attempt.options;
   const { repairs: book } = target.state;
@@ -83,8 +82,8 @@ export function learnAccepted(retry: RetryState, attempt: Attempt): void {
 }
 
 /**
- * Has the request asked again with other edits; what the failure then counts as. Null: there is nothing to repair. Also ends the trial
- * of an earlier repair.
+ * Retries with other edits if the failure can be repaired; returns the judgement of the failure, or null if there is nothing to repair.
+ * Also ends the trial of an earlier repair.
  */
 export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { target, number } = attempt.options;
@@ -108,38 +107,40 @@ export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failur
   return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
 }
 
-/** The error is the same without the edits: it is not about them. */
-function clearTrial(retry: RetryState, target: RouteTarget, { repairs, unmade, signature, isNamed }: RepairTrial): void {
+/** Ends a trial whose retry got the same error: the edits are not the cause. */
+function clearTrial(retry: RetryState, target: RouteTarget, { repairs, suppressed, signature, isNamed }: RepairTrial): void {
+  const { active } = retry;
   const { repairs: book } = target.state;
-  const now = retry.active.engine.clock.now();
+  const now = active.engine.clock.now();
   for (const repair of repairs) {
-    // What the caller sent in its place is refused as well.
-    if (isNamed && memberOf(sentBody(retry.active.request, target.state), repair.field) !== undefined && repair.kind !== 'drop') continue;
+    // The caller's own value in its place is refused as well.
+    if (isNamed && memberOf(sentBody(active.request, target.state), repair.field) !== undefined && repair.kind !== 'drop') continue;
     if (isNamed) book.unlearn(repair.key);
     book.clear(now, repair.key, signature);
   }
-  for (const repair of unmade) {
+  for (const repair of suppressed) {
     book.learn(now, repair, true);
     book.clear(now, repair.key, signature);
   }
-  retry.active.note(`refused alike without the change of ${listOf([...repairs, ...unmade])}: that was not the reason`, target);
+  active.note(`the same error without the change of ${listOf([...repairs, ...suppressed])}: that was not the cause`, target);
 }
 
-/** `isServerError`: most likely no refusal, and so an attempt like any other. */
+/** `isServerError`: probably not a refusal, so that the retry counts as a normal attempt. */
 function apply(retry: RetryState, target: RouteTarget, trial: RepairTrial, isServerError: boolean): void {
+  const { active } = retry;
   const { repairs: book } = target.state;
-  const now = retry.active.engine.clock.now();
-  for (const repair of trial.unmade) book.unlearn(repair.key);
+  const now = active.engine.clock.now();
+  for (const repair of trial.suppressed) book.unlearn(repair.key);
   if (trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, true);
   retry.tried.repair(target, trial);
-  retry.tried.markFree(target);
+  retry.tried.waiveBudget(target);
   retry.repairedFor = target;
   if (!isServerError) retry.repairs++;
   for (const repair of trial.repairs) noteRepair(retry, target, repair);
-  if (trial.unmade.length > 0) retry.active.note(`${listOf(trial.unmade)} sent again as it came: the target asks for it`, target);
+  if (trial.suppressed.length > 0) active.note(`${listOf(trial.suppressed)} sent unchanged: the target requires it`, target);
 }
 
-/** A refused name of the output limit is exchanged for the other one. If both are refused, another target is asked. */
+/** Replaces a refused name of the output limit by the other one. If both are refused, another target is tried. */
 function otherLimitName(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
   const { request, target, repairs } = attempt.options;
   if (request.facts.operation !== 'chat') return null;
@@ -150,20 +151,20 @@ function otherLimitName(retry: RetryState, attempt: Attempt, failure: Failure, j
   const made = repairs.find((repair) => repair.kind === 'rename' && repair.to === field);
   if (made !== undefined) {
     const isOfThisRequest = retry.tried.repairs(target).includes(made);
-    return isOfThisRequest ? null : { repairs: NOTHING, unmade: [made], isNamed: true };
+    return isOfThisRequest ? null : { repairs: NOTHING, suppressed: [made], isNamed: true };
   }
   const repair = rename(field, to);
-  if (repairs.some(({ key }) => key === repair.key) || retry.tried.unmade(target).includes(repair.key)) return null;
-  return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
+  if (repairs.some(({ key }) => key === repair.key) || retry.tried.suppressed(target).includes(repair.key)) return null;
+  return concerns(request, target, repair, repairs) ? { repairs: [repair], suppressed: NOTHING, isNamed: true } : null;
 }
 
-/** "… use 'max_completion_tokens' instead": the name that is to be replaced. */
+/** "… use 'max_completion_tokens' instead": the name to be replaced. */
 function limitToReplace(message: string): string | null {
   const use = /\buse ["'`]?(max_(?:completion_)?tokens)\b/i.exec(message)?.[1]?.toLowerCase();
   return use === undefined ? null : otherLimit(use);
 }
 
-/** Edits of ours that the error names, wherever it does. */
+/** Breakwater's own edits that the error names anywhere. */
 function namedEdits(retry: RetryState, attempt: Attempt, failure: Failure, signature: string): Found | null {
   const { request, target, repairs } = attempt.options;
   const { repairs: book } = target.state;
@@ -174,8 +175,8 @@ function namedEdits(retry: RetryState, attempt: Attempt, failure: Failure, signa
   if (edits.length === 0 && learnedDrops.length === 0) return null;
   const text = `${failure.param ?? ''} ${failure.message} ${failure.body === null ? '' : errorTexts(failure.body)}`;
   const isNamed = ({ key, field }: Repair): boolean => names(text, field) && !book.isCleared(now, key, signature);
-  const found = { repairs: edits.filter(isNamed), unmade: learnedDrops.filter(isNamed), isNamed: true };
-  return found.repairs.length + found.unmade.length === 0 ? null : found;
+  const found = { repairs: edits.filter(isNamed), suppressed: learnedDrops.filter(isNamed), isNamed: true };
+  return found.repairs.length + found.suppressed.length === 0 ? null : found;
 }
 
 function names(text: string, field: string): boolean {
@@ -190,7 +191,7 @@ function holdsWord(text: string, word: string): boolean {
   return false;
 }
 
-/** A field of the caller's that the target calls unsupported. */
+/** A field of the caller's that the target reports as unsupported. */
 function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
   const { request, target, repairs } = attempt.options;
   const field = fieldOf(failure.param);
@@ -199,15 +200,15 @@ function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgeme
   const member = memberOf(body, field);
   if (member === undefined || repairs.some((repair) => repair.kind === 'drop' && repair.field === field)) return null;
   const repair = drop(field, isAboutValue(failure) ? valueOf(body, member) : null);
-  return concerns(request, target, repair, repairs) ? { repairs: [repair], unmade: NOTHING, isNamed: true } : null;
+  return concerns(request, target, repair, repairs) ? { repairs: [repair], suppressed: NOTHING, isNamed: true } : null;
 }
 
-/** Only this value of the field is refused, not every one but the default. */
+/** True if only this value of the field is refused, not every value but the default. */
 function isAboutValue({ code, message }: Failure): boolean {
   return (code === 'unsupported_value' || /^unsupported value/i.test(message)) && !/only the default/i.test(message);
 }
 
-/** Edits that the target has not accepted lately, where an error says nothing of its reason. */
+/** Edits not accepted recently, for an error that names no cause. */
 function untestedEdits(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement, signature: string): Found | null {
   const { request, target, repairs } = attempt.options;
   const { repairs: book } = target.state;
@@ -220,13 +221,14 @@ function untestedEdits(retry: RetryState, attempt: Attempt, failure: Failure, ju
     const isSuspect = edits.some(({ key }) => book.knows(key)) || (isFirst && book.isVagueAgain(now));
     if (errorStatusOf(failure) !== 500 || !isSuspect) return null;
   } else if (judgement.reason !== 'refused') return null;
-  return { repairs: edits, unmade: NOTHING, isNamed: false };
+  return { repairs: edits, suppressed: NOTHING, isNamed: false };
 }
 
 function noteRepair(retry: RetryState, target: RouteTarget, { kind, field, to }: Repair): void {
-  if (kind === 'rename') retry.active.note(`${field} sent as ${to}: the target does not take it under its own name`, target);
-  else if (kind === 'unset') retry.active.note(`${field} not set: the target does not take it`, target);
-  else retry.active.note(`${field} left out: the target does not take it`, target);
+  const { active } = retry;
+  if (kind === 'rename') active.note(`${field} sent as ${to}: the target does not support the original name`, target);
+  else if (kind === 'unset') active.note(`${field} not set: the target does not accept it`, target);
+  else active.note(`${field} left out: the target does not accept it`, target);
 }
 
 function listOf(repairs: readonly Repair[]): string {

@@ -1,4 +1,4 @@
-/** A request that waits, and the better reader that joins it. */
+/** A waiting request that is joined by a more urgent reader. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Priority } from '../../core/request.ts';
@@ -12,12 +12,12 @@ import { Admission } from '../admission/admission.ts';
 import type { AdmissionResult, RouteApplicant } from '../admission/admission.ts';
 import type { Engine } from '../request/engine.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
-import { ask } from './request-applicant.ts';
+import { requestPermit } from './request-applicant.ts';
 import { RetryState } from './retry-state.ts';
 import type { Route, RouteTarget } from '../route/route.ts';
 import { ActiveRequest } from '../active/active-request.ts';
 
-/** One place at one target, and requests that want it. */
+/** One place at one target, and requests for it. */
 function world() {
   const clock = createManualClock();
   const scheduler = new Scheduler<RouteTarget, RouteApplicant>({ queueLengthMax: 100, minShare: {}, choose: ([first]) => first! });
@@ -76,7 +76,7 @@ function world() {
     const active = new ActiveRequest(engine, request as unknown as GatewayRequest, route);
     requests[id] = active;
     const retry = new RetryState(active, null);
-    note(id, await ask(retry, retry.tiers, clock.now() + maxWaitMs));
+    note(id, await requestPermit(retry, retry.tiers, clock.now() + maxWaitMs));
   };
   const requests: Record<string, ActiveRequest> = {};
   const next = async (): Promise<void> => {
@@ -86,7 +86,7 @@ function world() {
   return { clock, scheduler, request, next, requests, started, told };
 }
 
-test('a request that waits goes where its better reader would stand', async () => {
+test('a waiting request moves to the queue position of its more urgent reader', async () => {
   const { scheduler, request, next, requests, started } = world();
   for (const [id, priority] of [
     ['first', 'normal'],
@@ -100,7 +100,7 @@ test('a request that waits goes where its better reader would stand', async () =
   assert.deepEqual(started, ['first', 'low', 'normal']);
 });
 
-test('it is due by the sooner of both deadlines, and waits until the later', async () => {
+test('it is ordered by the earlier of both deadlines, and waits until the later', async () => {
   const { clock, request, next, requests, started, told } = world();
   for (const [id, deadline] of [
     ['first', 60_000],
@@ -120,7 +120,7 @@ test('it is due by the sooner of both deadlines, and waits until the later', asy
   assert.equal(told['brief'], 'start');
 });
 
-test('what starts, or has left, is not moved', async () => {
+test('a request that has started or left is not moved', async () => {
   const { scheduler, request, requests } = world();
   void request('first', 'normal', 60_000);
   void request('gone', 'normal', 60_000);

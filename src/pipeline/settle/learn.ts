@@ -4,7 +4,7 @@ import type { Settlement } from '../../core/resource.ts';
 import type { Judgement } from '../../policy/verdict.ts';
 import { limitedKind } from '../../wire/limited-kind.ts';
 import type { Attempt } from '../attempt/attempt.ts';
-import { noteFirstContent } from './settle-attempt.ts';
+import { settleFirstContent } from './settle-attempt.ts';
 import { learnReading } from './learn-makers.ts';
 import type { TargetState } from '../route/route.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
@@ -15,7 +15,7 @@ export function learnFromResponse(active: ActiveRequest, attempt: Attempt): void
   const { target, request, permit } = attempt.options;
   const { state } = target;
   const now = clock.now();
-  noteFirstContent(active.engine, permit);
+  settleFirstContent(active.engine, permit);
   learnReading(active.engine, attempt);
   state.refusals.answered();
   const wasFull = state.concurrency.earliest(now) !== now;

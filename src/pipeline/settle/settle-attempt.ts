@@ -46,6 +46,6 @@ export function emitBreakerChange(engine: Engine, state: TargetState): void {
 }
 
 /** A response has begun: trials on its resources have passed so far, and waiting requests may start. */
-export function noteFirstContent(engine: Engine, permit: Permit): void {
+export function settleFirstContent(engine: Engine, permit: Permit): void {
   if (permit.prove(engine.clock.now())) engine.admission.pump();
 }

@@ -87,7 +87,7 @@ export class Continuation {
   noteRefusal(attempt: Attempt, why: SpliceRefusal): void {
     this.noteFailure(attempt, REFUSALS[why]);
     const { name } = attempt.options.target.state;
-    for (const other of this.#tiers.flat()) if (other.state.name === name) this.#output.retry.tried.markDead(other);
+    for (const other of this.#tiers.flat()) if (other.state.name === name) this.#output.retry.tried.exclude(other);
     this.#output.active.log(`does not continue the answer: it ${REFUSALS[why]}`, attempt.options.target);
   }
 

@@ -7,7 +7,7 @@ import type { Continuation } from './continuation.ts';
 import { loadLanguageScores } from './languages.ts';
 import { SpliceFilter } from './splice-filter.ts';
 import { recordResponse } from '../../retry/record-response.ts';
-import { askNext } from '../../retry/next-attempt.ts';
+import { nextPermit } from '../../retry/next-attempt.ts';
 import { relayContinuation } from '../relay.ts';
 import type { RunningAttempts } from '../../active/active-request.ts';
 import type { Output } from '../output.ts';
@@ -46,7 +46,7 @@ export async function continueResponse(output: Output, continuation: Continuatio
 }
 
 async function admitContinuation(output: Output, continuation: Continuation): Promise<Admitted | null> {
-  const asked = await askNext(output.retry);
+  const asked = await nextPermit(output.retry);
   if (asked.kind === 'start') {
     output.active.clientPermit ??= asked.clientPermit;
     if (!output.active.isOver) return asked;
