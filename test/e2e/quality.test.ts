@@ -106,7 +106,7 @@ describe('the best of several poor answers', () => {
     assert.notEqual(seen.headers.get('x-upstream-request-id'), null);
     assert.ok(Number(seen.headers.get('x-breakwater-cost-usd')) > 0);
     assert.equal(Number(seen.headers.get('content-length')), Buffer.byteLength(seen.text));
-    assert.match(world.eventsOf('note').at(-1)!.note, /nothing better came/);
+    assert.match(world.eventsOf('note').at(-1)!.note, /no better response/);
   });
 });
 
