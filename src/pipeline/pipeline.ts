@@ -98,8 +98,8 @@ async function runAttempts(execution: Execution): Promise<void> {
   for (;;) {
     let attempt: Attempt | null;
     if (active.group === null) {
-      const asked = nextPermit(retry);
-      const admitted = admit(execution, asked instanceof Promise ? await asked : asked);
+      const decision = nextPermit(retry);
+      const admitted = admit(execution, decision instanceof Promise ? await decision : decision);
       if (admitted === null) return;
       if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
       attempt = await send(output, admitted);
@@ -156,20 +156,20 @@ function judgeOrRelease(engine: PipelineEngine, active: ActiveRequest, attempt: 
 }
 
 /** The permit for the next attempt; null: there is none, and the request has ended. */
-function admit({ engine, active, retry, output }: Execution, asked: AdmissionResult | Exhausted): Admitted | null {
-  switch (asked.kind) {
+function admit({ engine, active, retry, output }: Execution, decision: AdmissionResult | Exhausted): Admitted | null {
+  switch (decision.kind) {
     case 'start':
-      active.clientPermit ??= asked.clientPermit;
-      if (!active.isOver) return asked;
+      active.clientPermit ??= decision.clientPermit;
+      if (!active.isOver) return decision;
       // The caller disconnected, or the gateway stopped, after the decision.
-      engine.admission.cancel(asked.permit);
+      engine.admission.cancel(decision.permit);
       return endStopped(output);
     case 'cancelled':
       return endStopped(output);
     case 'refuse':
-      if (retry.failures.every(isLocalLimit)) output.fail(refusalError(output, asked));
-      else if (output.kept === null && retry.refusal === null && asked.why === 'expired' && engine.clock.now() >= active.deadline)
-        output.fail(deadlineError(retry, asked.blockers));
+      if (retry.failures.every(isLocalLimit)) output.fail(refusalError(output, decision));
+      else if (output.kept === null && retry.refusal === null && decision.why === 'expired' && engine.clock.now() >= active.deadline)
+        output.fail(deadlineError(retry, decision.blockers));
       else respondWithFailure(output);
       return null;
     case 'exhausted':
@@ -188,8 +188,8 @@ function endStopped(output: Output): null {
 /** Starts a repaired retry at once, where possible, in parallel with an attempt at another target. */
 async function repeatInParallel(retry: RetryState, group: RunningAttempts): Promise<void> {
   const { active } = retry;
-  const asked = parallelRepairedPermit(retry, group);
-  const result = asked instanceof Promise ? await asked : asked;
+  const decision = parallelRepairedPermit(retry, group);
+  const result = decision instanceof Promise ? await decision : decision;
   if (result?.kind !== 'start') return;
   active.clientPermit ??= result.clientPermit;
   if (active.isOver || active.group !== group) return active.engine.admission.cancel(result.permit);

@@ -21,8 +21,8 @@ const known = new WeakMap<Tiers, Map<RouteTarget, Tiers>>();
 export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, now: Instant, random: Random): RouteTarget {
   const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.bench.isInDoubt) : startable;
   const from = safe.length === 0 ? startable : safe;
-  const home = affinityTarget(from, applicant);
-  if (home !== null) return home;
+  const affine = affinityTarget(from, applicant);
+  if (affine !== null) return affine;
   return chooseByWeight(withoutSuspected(from, now), applicant.kind, now, random);
 }
 
@@ -57,8 +57,8 @@ export function withAffinityFirst(
       (target) => isAffinityCandidate(target, now, patienceMs, source) && !(isLast && target.state.credential.bench.isInDoubt),
     );
     if (inOrder.length === 0) continue;
-    const home = tier.length === 1 ? null : affinityTarget(inOrder, applicant);
-    return home === null ? tiers : split(tiers, tier, home);
+    const affine = tier.length === 1 ? null : affinityTarget(inOrder, applicant);
+    return affine === null ? tiers : split(tiers, tier, affine);
   }
   return tiers;
 }
@@ -68,13 +68,13 @@ function isAffinityCandidate({ state }: RouteTarget, now: Instant, patienceMs: n
   return pausedMs(state, now) <= patienceMs && !isKeyOutOfOrder(state, now, source) && state.breaker.earliest(now) === now;
 }
 
-function split(tiers: Tiers, at: Tiers[number], home: RouteTarget): Tiers {
-  let homes = known.get(tiers);
-  if (homes === undefined) known.set(tiers, (homes = new Map()));
-  let made = homes.get(home);
+function split(tiers: Tiers, at: Tiers[number], affine: RouteTarget): Tiers {
+  let variants = known.get(tiers);
+  if (variants === undefined) known.set(tiers, (variants = new Map()));
+  let made = variants.get(affine);
   if (made === undefined) {
-    made = tiers.flatMap((tier) => (tier === at ? [[home], tier.filter((target) => target !== home)] : [tier]));
-    homes.set(home, made);
+    made = tiers.flatMap((tier) => (tier === at ? [[affine], tier.filter((target) => target !== affine)] : [tier]));
+    variants.set(affine, made);
   }
   return made;
 }

@@ -18,8 +18,8 @@ export type Alternative = 'none' | 'peer' | 'stand-in';
 
 /** The untried targets of a request. */
 export interface Alternatives {
-  /** What is left besides `beside`: another credential of the same target does not count. */
-  alternativeTo(beside: RouteTarget, now: Instant): Alternative;
+  /** What is left besides `current`: another credential of the same target does not count. */
+  alternativeTo(current: RouteTarget, now: Instant): Alternative;
   /** The latest start that lets a stand-in on this machine respond before the deadline. */
   readonly standInStart: Instant;
 }

@@ -159,9 +159,9 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** Replaces the JSON text of a complete response that has not been taken. */
-  replaceResponse(answer: Uint8Array): void {
+  replaceResponse(response: Uint8Array): void {
     this.#guard.held.hold = null;
-    this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(answer) : answer);
+    this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(response) : response);
   }
 
   /** A reader with a later deadline has joined. */

@@ -57,14 +57,14 @@ export class ResponseForm implements AnswerForm {
     return this.#quality === null ? null : createResponseHold(this.#dialect, this.#quality);
   }
 
-  read(answer: Uint8Array, outline: JsonOutline | null, isConverted: boolean): ReadResponse {
-    if (this.#media !== null) return readMediaAnswer(this.#media, answer);
-    if (this.#conversion !== null && !isConverted) return this.#conversion.read(answer, this.#facts.choices);
-    return this.#dialect.response.read(this.#facts.operation, answer, this.#facts.choices, outline);
+  read(response: Uint8Array, outline: JsonOutline | null, isConverted: boolean): ReadResponse {
+    if (this.#media !== null) return readMediaAnswer(this.#media, response);
+    if (this.#conversion !== null && !isConverted) return this.#conversion.read(response, this.#facts.choices);
+    return this.#dialect.response.read(this.#facts.operation, response, this.#facts.choices, outline);
   }
 
-  toStream(answer: Uint8Array): Uint8Array {
-    return this.#dialect.response.toStream(answer, this.#facts.wantsUsage);
+  toStream(response: Uint8Array): Uint8Array {
+    return this.#dialect.response.toStream(response, this.#facts.wantsUsage);
   }
 
   toPlain(events: Uint8Array): Uint8Array {

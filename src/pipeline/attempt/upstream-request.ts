@@ -77,7 +77,7 @@ function pushCallerCredential(headers: string[], credential: string, { request, 
   headers.push(name, name === 'authorization' ? `Bearer ${credential}` : credential);
 }
 
-/** The form the caller wants the response in. A continuation is not held back for quality checks. */
+/** The form of the response that the caller asked for. A continuation is not held back for quality checks. */
 export function responseForm(options: AttemptOptions, clock: Clock): ResponseForm {
   const { request, target, isContinuation } = options;
   const { stream } = target.policy;

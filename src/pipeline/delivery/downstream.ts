@@ -139,9 +139,9 @@ export class Downstream implements Outlet {
     if (this.#state === 'over') return;
     const { dialect, requestId, program } = this.#options;
     if (this.#state === 'open') {
-      const answer = errorResponse(dialect.error, error, requestId, program);
-      this.#noteStatus(error.status, answer.status);
-      return this.respond(answer.status, [...answer.headers, ...headers], Buffer.from(answer.body));
+      const response = errorResponse(dialect.error, error, requestId, program);
+      this.#noteStatus(error.status, response.status);
+      return this.respond(response.status, [...response.headers, ...headers], Buffer.from(response.body));
     }
     const canSendEvent = this.#state === 'kept_alive' || this.#isEventStream;
     this.#close();

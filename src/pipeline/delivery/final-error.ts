@@ -3,7 +3,7 @@ import { BreakwaterError } from '../../core/errors.ts';
 import type { Failure } from '../../core/facts.ts';
 import { parseBounded } from '../../wire/json-outline.ts';
 import { pushUpstreamId, metadataHeaders } from './response-headers.ts';
-import { causeWords } from '../retry/credential-blame.ts';
+import { describeCause } from '../retry/credential-blame.ts';
 import { retryAdvice } from './error-response.ts';
 import { respondWithKept } from './kept-response.ts';
 import { deadlineError } from './refusal-error.ts';
@@ -79,7 +79,7 @@ function authError(output: Output, { target, failure, judgement }: FailedAttempt
   const { provider, credential } = target.state;
   const quarantinedMs = credential.bench.remainingMs(output.active.engine.clock.now());
   const until = quarantinedMs === 0 ? '' : `; it is quarantined for ${(quarantinedMs / 1000).toFixed(1)} s`;
-  const words = causeWords({
+  const words = describeCause({
     reason: judgement.reason === 'quota' ? 'quota' : 'auth',
     status: failure.status,
     code: failure.code ?? failure.type,

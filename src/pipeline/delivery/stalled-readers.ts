@@ -94,11 +94,11 @@ export class StalledReaders {
 
   /** Frees one place of each resource at a time. */
   #makeRoom(now: Instant, reader: StalledReader, freed: Set<Resource>): void {
-    const wanted = reader.permit.resources.find(
+    const needed = reader.permit.resources.find(
       (resource) => resource.kind === 'concurrency' && !freed.has(resource) && this.#isWaitedFor(resource),
     );
-    if (wanted === undefined) return;
-    freed.add(wanted);
+    if (needed === undefined) return;
+    freed.add(needed);
     this.#stalls.delete(reader);
     this.#interruptedAt.delete(reader.client);
     this.#interruptedAt.set(reader.client, now);

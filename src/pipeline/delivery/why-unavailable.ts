@@ -1,6 +1,6 @@
 /** Why each target of a request is unavailable, for its caller: without keys, prompts or data of other clients. */
 import type { Instant } from '../../core/clock.ts';
-import { causeWords } from '../retry/credential-blame.ts';
+import { describeCause } from '../retry/credential-blame.ts';
 import type { Source } from '../../core/source.ts';
 import { pausedMs } from '../route/route.ts';
 import type { RouteTarget, TargetState, Tiers } from '../route/route.ts';
@@ -44,7 +44,7 @@ function breakerReasons({ breaker }: TargetState, source: Source, now: Instant):
 function quarantineReasons({ credential: { bench, number }, model }: TargetState, source: Source, now: Instant): string[] {
   if (!bench.isInDoubtFor(source.client, model)) return [];
   const benchedMs = bench.remainingMs(now);
-  const why = bench.cause === null ? '' : ` (${causeWords(bench.cause)})`;
+  const why = bench.cause === null ? '' : ` (${describeCause(bench.cause)})`;
   if (benchedMs > 0) return [`credential ${number} quarantined for ${seconds(benchedMs)}${why}`];
   return [`credential ${number} in doubt${why}: another request is trying it`];
 }

@@ -227,7 +227,7 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     this.#begin(admitted, cause, this.#first, null);
   }
 
-  #begin(admitted: Admitted, cause: 'hedge' | 'probe' | 'rescue', beside: Attempt, budget: RescueBudget | null): void {
+  #begin(admitted: Admitted, cause: 'hedge' | 'probe' | 'rescue', silent: Attempt, budget: RescueBudget | null): void {
     const retry = this.#retry;
     const attempt = beginAttempt(retry, admitted, cause);
     if (attempt === null) return;
@@ -236,8 +236,8 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
       attempt.rescueBudget = budget;
     }
     this.#send(attempt);
-    const silentMs = Math.round(retry.active.engine.clock.now() - beside.startedAt);
-    retry.active.log(`silent for ${silentMs} ms: a second attempt runs in parallel (${cause})`, beside.options.target);
+    const silentMs = Math.round(retry.active.engine.clock.now() - silent.startedAt);
+    retry.active.log(`silent for ${silentMs} ms: a second attempt runs in parallel (${cause})`, silent.options.target);
   }
 
   /**
@@ -282,12 +282,12 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
 
   #close(end: (attempt: Attempt) => void): void {
     this.#stopTimer();
-    const left = [...this.#running, ...this.#decided];
+    const remaining = [...this.#running, ...this.#decided];
     this.#running = [];
     this.#decided = [];
     this.#endIfEmpty();
-    for (const attempt of left) endRescue(attempt);
-    for (const attempt of left) end(attempt);
+    for (const attempt of remaining) endRescue(attempt);
+    for (const attempt of remaining) end(attempt);
     this.#deliver(null);
   }
 

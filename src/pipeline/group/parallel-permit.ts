@@ -11,36 +11,36 @@ import { isStandInFor } from '../route/route.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 
-type Fits = (target: RouteTarget, beside: RouteTarget) => boolean;
+type Fits = (target: RouteTarget, current: RouteTarget) => boolean;
 
-const isOther: Fits = (target, beside) => target.state.name !== beside.state.name;
+const isOther: Fits = (target, current) => target.state.name !== current.state.name;
 /** A slow target is not replaced by a small model on this machine, which is always faster. */
-const isPeer: Fits = (target, beside) => isOther(target, beside) && !isStandInFor(target, beside);
-const isStandIn: Fits = (target, beside) => isOther(target, beside) && isStandInFor(target, beside);
-const isOtherKey: Fits = (target, beside) => target !== beside && !isOther(target, beside);
-const isSame: Fits = (target, beside) => target === beside;
+const isPeer: Fits = (target, current) => isOther(target, current) && !isStandInFor(target, current);
+const isStandIn: Fits = (target, current) => isOther(target, current) && isStandInFor(target, current);
+const isOtherKey: Fits = (target, current) => target !== current && !isOther(target, current);
+const isSame: Fits = (target, current) => target === current;
 
 /** `stand-in`: a rescue so late that nothing else could respond in time. */
-type Wanted = RaceCause | 'stand-in';
+type Purpose = RaceCause | 'stand-in';
 
 /**
  * Candidates in order of preference. A hedge to the same target helps if one of its machines is slow; a probe of the same target would
  * show nothing new.
  */
-const PLACES: Readonly<Record<Wanted, readonly Fits[]>> = {
+const PLACES: Readonly<Record<Purpose, readonly Fits[]>> = {
   hedge: [isPeer, isOtherKey, isSame],
   probe: [isOther],
   rescue: [isPeer],
   'stand-in': [isStandIn],
 };
 
-/** A permit for an attempt in parallel with the one on `beside`, if available at once; otherwise null. */
-export function parallelPermit(retry: RetryState, beside: RouteTarget, wanted: Wanted): Admitted | null {
+/** A permit for an attempt in parallel with the one on `current`, if available at once; otherwise null. */
+export function parallelPermit(retry: RetryState, current: RouteTarget, purpose: Purpose): Admitted | null {
   const { admission, clock } = retry.active.engine;
-  for (const fits of PLACES[wanted]) {
-    if (!retry.tiers.some((tier) => tier.some((target) => fits(target, beside)))) continue;
-    const isSpare = wanted === 'hedge' || wanted === 'probe';
-    const decision = admission.submit(new ParallelApplicant(retry, beside, fits, isSpare, clock.now()));
+  for (const fits of PLACES[purpose]) {
+    if (!retry.tiers.some((tier) => tier.some((target) => fits(target, current)))) continue;
+    const isSpare = purpose === 'hedge' || purpose === 'probe';
+    const decision = admission.submit(new ParallelApplicant(retry, current, fits, isSpare, clock.now()));
     assert(decision.kind !== 'wait', 'an applicant without time to wait is decided at once');
     if (decision.kind === 'start') return decision;
   }
@@ -54,16 +54,16 @@ export function parallelPermit(retry: RetryState, beside: RouteTarget, wanted: W
 class ParallelApplicant extends RequestApplicant {
   override readonly class: SchedulingClass;
   readonly #retry: RetryState;
-  readonly #beside: RouteTarget;
+  readonly #current: RouteTarget;
   readonly #fits: Fits;
   /** True if it may only start where another place stays free. */
   readonly #isSpare: boolean;
   readonly #now: Instant;
 
-  constructor(retry: RetryState, beside: RouteTarget, fits: Fits, isSpare: boolean, now: Instant) {
+  constructor(retry: RetryState, current: RouteTarget, fits: Fits, isSpare: boolean, now: Instant) {
     super(retry, retry.tiers, now);
     this.#retry = retry;
-    this.#beside = beside;
+    this.#current = current;
     this.#fits = fits;
     this.#isSpare = isSpare;
     this.class = isSpare ? 'job' : retry.active.priority;
@@ -73,8 +73,8 @@ class ParallelApplicant extends RequestApplicant {
   override notBefore(target: RouteTarget): Instant {
     const { tried } = this.#retry;
     const { breaker, credential } = target.state;
-    if (!this.#fits(target, this.#beside) || tried.isExcluded(target)) return Infinity;
-    if (target !== this.#beside && tried.wasTried(target)) return Infinity;
+    if (!this.#fits(target, this.#current) || tried.isExcluded(target)) return Infinity;
+    if (target !== this.#current && tried.wasTried(target)) return Infinity;
     if (this.#now > this.#retry.latestStartOn(target)) return Infinity;
     // Targets in doubt are left to requests without an alternative.
     if (breaker.state !== 'closed' || breaker.isRamping || credential.bench.isInDoubt) return Infinity;

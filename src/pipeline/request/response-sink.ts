@@ -10,7 +10,7 @@ export interface ResponseSink {
   /** False: the buffer is full, so pause until `onDrain` fires. The bytes are accepted in any case. */
   write(bytes: Uint8Array): boolean;
   end(bytes?: Uint8Array): void;
-  /** Ends the response so that the reader can tell it is incomplete. */
+  /** Ends the response so that the reader can detect that it is incomplete. */
   abort(): void;
   /** Called once when the buffer has room again after a `write` that returned false. */
   onDrain(listener: () => void): void;

@@ -35,7 +35,7 @@ test('every byte of a short body counts, and of a long one its beginning and its
   }
 });
 
-test('ten thousand prompts that differ in a number are ten thousand sources', () => {
+test('ten thousand prompts that differ in a number have ten thousand sources', () => {
   const requests = Array.from(
     { length: 10_000 },
     (_, i) => source({ body: `{"messages":[{"role":"user","content":"article ${i}"}]}` }).request,

@@ -45,7 +45,7 @@ export function blameCredential(retry: RetryState, attempt: Attempt, failure: Fa
     const confirmed = bench.suspect(now, ticket, witness, judgement.reason);
     if (confirmed === null) {
       if (ticket === bench.ticket) {
-        active.note(`credential ${number} suspected (${causeWords(cause)}): a second, different request decides`, target);
+        active.note(`credential ${number} suspected (${describeCause(cause)}): a second, different request decides`, target);
         engine.keyCheck.raise(target.state);
       }
       return null;
@@ -54,7 +54,7 @@ export function blameCredential(retry: RetryState, attempt: Attempt, failure: Fa
   }
   if (forMs === null) return null;
   const scope = bench.sole === null ? '' : SOLE_WORDS;
-  active.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${causeWords(cause)})`, target);
+  active.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${describeCause(cause)})`, target);
   return quarantineEvent(engine, target.state, forMs, cause);
 }
 
@@ -73,7 +73,7 @@ export function confirmSuspicion(engine: Engine, state: TargetState, failure: Fa
 
 function quarantineEvent(engine: Engine, state: TargetState, forMs: number, cause: BenchCause): CooldownEvent {
   const subject = `${state.provider}#${state.credential.number}`;
-  const why = `${causeWords(cause)}${state.credential.bench.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
+  const why = `${describeCause(cause)}${state.credential.bench.sole === null ? '' : SOLE_WORDS}: ${cause.message}`;
   return { type: 'cooldown', at: engine.clock.now(), subject, kind: 'bench', forMs, reason: cause.reason, why };
 }
 
@@ -90,7 +90,7 @@ function causeOf(failure: Failure, judgement: Judgement): BenchCause {
 }
 
 /** The cause in words for callers: of the provider's own words only the error code. `the provider refuses the key, 401 invalid_api_key` */
-export function causeWords({ reason, status, code }: BenchCause): string {
+export function describeCause({ reason, status, code }: BenchCause): string {
   const what = reason === 'quota' ? 'the account has no quota or credit, or is suspended' : 'the provider refuses the key';
   const parts = [status, code === null || code === String(status) ? null : /^[\w.-]{1,60}/.exec(code)?.[0]].filter(Boolean);
   return parts.length === 0 ? what : `${what}, ${parts.join(' ')}`;

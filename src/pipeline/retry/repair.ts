@@ -56,9 +56,9 @@ export function repairsFor(retry: RetryState, target: RouteTarget): readonly Rep
 
 /** The caller's fields that an attempt was sent without. */
 export function droppedFields({ options }: Attempt): readonly string[] {
-  const lost = options.cut?.fields ?? options.conversion?.dropped ?? NO_FIELDS;
-  if (options.repairs.length === 0) return lost;
-  return [...lost, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
+  const omitted = options.cut?.fields ?? options.conversion?.dropped ?? NO_FIELDS;
+  if (options.repairs.length === 0) return omitted;
+  return [...omitted, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
 }
 
 /** A response has begun: the target accepts what it was sent. */

@@ -49,10 +49,10 @@ function world() {
     policy: { retry: { maxRetryAfter: 1000 } },
   } as unknown as Route;
   const started: string[] = [];
-  const told: Record<string, AdmissionResult['kind']> = {};
+  const results: Record<string, AdmissionResult['kind']> = {};
   let running: AdmissionResult | null = null;
   const note = (id: string, result: AdmissionResult): void => {
-    told[id] = result.kind;
+    results[id] = result.kind;
     if (result.kind !== 'start') return;
     started.push(id);
     running = result;
@@ -83,7 +83,7 @@ function world() {
     if (running?.kind === 'start') admission.cancel(running.permit);
     await clock.advanceAsync(0);
   };
-  return { clock, scheduler, request, next, requests, started, told };
+  return { clock, scheduler, request, next, requests, started, results };
 }
 
 test('a waiting request moves to the queue position of its more urgent reader', async () => {
@@ -101,7 +101,7 @@ test('a waiting request moves to the queue position of its more urgent reader', 
 });
 
 test('it is ordered by the earlier of both deadlines, and waits until the later', async () => {
-  const { clock, request, next, requests, started, told } = world();
+  const { clock, request, next, requests, started, results } = world();
   for (const [id, deadline] of [
     ['first', 60_000],
     ['middle', 40_000],
@@ -115,9 +115,9 @@ test('it is ordered by the earlier of both deadlines, and waits until the later'
   void request('brief', 'normal', 45_000);
   requests['brief']!.raise({ priority: 'normal', deadline: 90_000 });
   await clock.advanceAsync(50_000);
-  assert.deepEqual(told, { first: 'start', raised: 'start', middle: 'refuse' });
+  assert.deepEqual(results, { first: 'start', raised: 'start', middle: 'refuse' });
   await next();
-  assert.equal(told['brief'], 'start');
+  assert.equal(results['brief'], 'start');
 });
 
 test('a request that has started or left is not moved', async () => {

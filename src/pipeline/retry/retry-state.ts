@@ -93,15 +93,15 @@ export class RetryState implements Alternatives {
     return incapable;
   }
 
-  /** What is left besides `beside`. Another credential of the same target does not count: it would be as silent. */
-  alternativeTo(beside: RouteTarget, now: Instant): Alternative {
+  /** What is left besides `current`. Another credential of the same target does not count: it would be as silent. */
+  alternativeTo(current: RouteTarget, now: Instant): Alternative {
     let found: Alternative = 'none';
     if (this.attemptsLeft <= 0) return found;
     for (const tier of this.tiers) {
       for (const target of tier) {
-        if (target.state.name === beside.state.name || this.tried.wasTried(target) || this.tried.isExcluded(target)) continue;
+        if (target.state.name === current.state.name || this.tried.wasTried(target) || this.tried.isExcluded(target)) continue;
         if (isOutOfOrder(target, now, this.active.source) || now > this.latestStartOn(target)) continue;
-        if (!isStandInFor(target, beside)) return 'peer';
+        if (!isStandInFor(target, current)) return 'peer';
         found = 'stand-in';
       }
     }

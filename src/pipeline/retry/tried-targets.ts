@@ -19,9 +19,9 @@ export interface RepairTrial {
 
 interface Tried {
   readonly target: RouteTarget;
-  asked: boolean;
-  free: boolean;
-  dead: boolean;
+  wasTried: boolean;
+  isBudgetWaived: boolean;
+  isExcluded: boolean;
   notBefore: Instant;
   repairs: readonly Repair[];
   /** Keys of learned repairs that are not made for this request. */
@@ -36,9 +36,9 @@ const NO_REPAIRS: readonly Repair[] = [];
 const NO_KEYS: readonly string[] = [];
 
 const UNTRIED = {
-  asked: false,
-  free: false,
-  dead: false,
+  wasTried: false,
+  isBudgetWaived: false,
+  isExcluded: false,
   notBefore: -Infinity,
   repairs: NO_REPAIRS,
   suppressed: NO_KEYS,
@@ -53,17 +53,17 @@ export class TriedTargets {
 
   /** An attempt was sent to it. */
   wasTried(target: RouteTarget): boolean {
-    return this.#find(target)?.asked ?? false;
+    return this.#find(target)?.wasTried ?? false;
   }
 
   /** The next attempt is free of the retry budget: the last one did not reach the target, or the provider named a wait. */
   isBudgetWaived(target: RouteTarget): boolean {
-    return this.#find(target)?.free ?? false;
+    return this.#find(target)?.isBudgetWaived ?? false;
   }
 
   /** It can't serve this request, now or later. */
   isExcluded(target: RouteTarget): boolean {
-    return this.#find(target)?.dead ?? false;
+    return this.#find(target)?.isExcluded ?? false;
   }
 
   /** When it may be retried; -Infinity: any time. */
@@ -99,16 +99,16 @@ export class TriedTargets {
 
   markTried(target: RouteTarget): void {
     const tried = this.#of(target);
-    tried.asked = true;
-    tried.free = false;
+    tried.wasTried = true;
+    tried.isBudgetWaived = false;
   }
 
   waiveBudget(target: RouteTarget): void {
-    this.#of(target).free = true;
+    this.#of(target).isBudgetWaived = true;
   }
 
   exclude(target: RouteTarget): void {
-    this.#of(target).dead = true;
+    this.#of(target).isExcluded = true;
   }
 
   pause(target: RouteTarget, until: Instant): void {

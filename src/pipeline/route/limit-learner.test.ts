@@ -89,7 +89,7 @@ const headers = fc
   });
 const enforcement = fc.constantFrom('bucket' as const, 'sliding' as const, 'perSecond' as const);
 
-test('property: whatever headers say, a call goes at least once a minute', () => {
+test('property: with any headers, a call starts at least once a minute', () => {
   fc.assert(
     fc.property(enforcement, fc.array(headers, { minLength: 1, maxLength: 12 }), (enforce, sent) => {
       const { waitMs } = play(learner(enforce), (call) => sent[call % sent.length]!, 30);
@@ -99,7 +99,7 @@ test('property: whatever headers say, a call goes at least once a minute', () =>
   );
 });
 
-test('a limit that is less than what is served is no limit', () => {
+test('a limit below what is served is ignored', () => {
   for (const sent of [
     { 'x-ratelimit-limit-tokens': '5', 'x-ratelimit-remaining-tokens': '0' },
     { 'x-ratelimit-limit-tokens': '0', 'x-ratelimit-remaining-tokens': '0', 'x-ratelimit-reset-tokens': '8760h' },
@@ -112,13 +112,13 @@ test('a limit that is less than what is served is no limit', () => {
   }
 });
 
-test('a remainder that is always nothing is found out by trying', () => {
+test('a remaining count that is always 0 is disproved by a trial', () => {
   const sent = { 'x-ratelimit-limit-requests-day': '400', 'x-ratelimit-remaining-requests-day': '0' };
   const { calls } = play(learner(), () => sent, 10);
   assert.ok(calls > 500, `${calls} calls in ten minutes`);
 });
 
-test('a limit that is only just too small to be believed is kept once a refusal has proven it', () => {
+test('a limit just too small to be plausible is applied once a refusal confirms it', () => {
   const all = learner();
   const sent = { 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '0' };
   play(all, () => sent, 0.05);
@@ -127,7 +127,7 @@ test('a limit that is only just too small to be believed is kept once a refusal 
   assert.ok(all.requests.earliest(4_000, NEED) > 20_000);
 });
 
-test('where calls are few, a refusal that asks for a wait pauses, random or not; one without does not', () => {
+test('at low rates, a refusal with retry-after causes a pause, random or not; one without does not', () => {
   for (const asksToWait of [true, false]) {
     const all = learner();
     const drive = (count: number, everyMs: number, from: number): number => {

@@ -55,7 +55,7 @@ export class LimitLearner implements LimitListener {
   }
 
   /** After `read`: the provider has responded, whatever the status. */
-  heard(now: Instant): void {
+  responded(now: Instant): void {
     this.requests.heard(now);
     this.tokens.heard(now);
   }

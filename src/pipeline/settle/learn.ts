@@ -52,7 +52,7 @@ export function learnFromFailure(
   state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, isLimited);
   if (isLimited && state.cooldown.levelAlone(active.source) === null)
     attempt.pausesTarget = state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure), failure.retryAfterMs !== null);
-  state.rates.heard(now);
+  state.rates.responded(now);
 }
 
 /** The source alone is refused while others are served: its failure shows nothing about the target. */

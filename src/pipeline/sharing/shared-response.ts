@@ -45,10 +45,10 @@ const STALE_STANDS_IN: ReadonlySet<string> = new Set([
 
 export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   readonly #engine: ReaderParts;
-  readonly #keeper: SharedResponseOwner;
+  readonly #owner: SharedResponseOwner;
   readonly #first: ResponseReader;
   readonly #readers: ResponseReader[] = [];
-  #run: ResponseProducer | null = null;
+  #producer: ResponseProducer | null = null;
   hasLeft = false;
   onLeave: (() => void) | null = null;
   readonly purpose: ResponsePurpose;
@@ -68,11 +68,11 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   #grace: Timer | null = null;
 
   /** `first`: the reader of the request that produces the response. */
-  constructor(engine: ReaderParts, keeper: SharedResponseOwner, first: ResponseReader, purpose: ResponsePurpose) {
+  constructor(engine: ReaderParts, owner: SharedResponseOwner, first: ResponseReader, purpose: ResponsePurpose) {
     this.purpose = purpose;
     this.#engine = engine;
-    this.#keeper = keeper;
-    this.#log = new ResponseLog(keeper);
+    this.#owner = owner;
+    this.#log = new ResponseLog(owner);
     this.#first = first;
     first.isFirst = true;
     first.follow(this);
@@ -103,7 +103,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
 
   /** The request that produces the response has begun. */
   begin(run: ResponseProducer): void {
-    this.#run = run;
+    this.#producer = run;
     for (const reader of this.#readers) if (reader !== this.#first) this.#raise(run, reader);
   }
 
@@ -116,7 +116,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     const head = this.#head;
     // A reader in another form gets the response only when it is complete.
     if (head === null || !reader.canFollow(head)) reader.watchDeadline((late) => this.#missDeadline(late));
-    if (head === null && this.#run !== null) this.#raise(this.#run, reader);
+    if (head === null && this.#producer !== null) this.#raise(this.#producer, reader);
     if (head !== null) this.#guarded(reader, () => this.#openFor(reader, head));
     this.#resumeIfRead();
   }
@@ -140,7 +140,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     const isStream = facts.stream && facts.operation !== 'bytes';
     const whole = this.#makeWhole(status, sharedHeaders(headers), body, isStream, usage);
     this.#over();
-    this.#keeper.onComplete(this, whole, !isUncacheable);
+    this.#owner.onComplete(this, whole, !isUncacheable);
     for (const reader of this.#readers.slice()) {
       try {
         if (reader === this.#first) reader.respondOwn(status, headers, body);
@@ -167,7 +167,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
       }
     }
     if (this.#readers.length > 1 && !this.#allBehind) {
-      (this.#slowReaders ??= new SlowReaderPolicy(this.#engine.clock, (late) => this.#disconnect(late))).look(
+      (this.#slowReaders ??= new SlowReaderPolicy(this.#engine.clock, (late) => this.#disconnect(late))).check(
         this.#readers,
         this.#log.bytes,
       );
@@ -191,8 +191,8 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     const whole = this.#log.keepsAll ? this.#makeWhole(head.status, head.shared, this.#log.toBytes(), head.isEventStream, usage) : null;
     if (this.#readers.some((reader) => reader.isBehind)) this.#each((reader) => this.#writeRest(reader, head));
     this.#over();
-    if (whole === null) this.#keeper.onDiscarded(this);
-    else this.#keeper.onComplete(this, whole, !isUncacheable);
+    if (whole === null) this.#owner.onDiscarded(this);
+    else this.#owner.onComplete(this, whole, !isUncacheable);
     this.#each((reader) => {
       if (!reader.canFollow(head)) return this.#takeAtEnd(reader, whole);
       reader.end(head);
@@ -206,7 +206,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
 
   fail(error: BreakwaterError, headers: HeaderPairs = []): void {
     this.#over();
-    this.#keeper.onDiscarded(this);
+    this.#owner.onDiscarded(this);
     this.#each((reader) => this.#failOne(reader, error, headers, false));
   }
 
@@ -214,8 +214,8 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     const { status, headers, body, words, isFinal, requestAtFault } = refusal;
     const shared = sharedHeaders(headers);
     this.#over();
-    if (isFinal) this.#keeper.onComplete(this, { ...this.#makeWhole(status, shared, body, false, null), refusal: words }, false);
-    else this.#keeper.onDiscarded(this);
+    if (isFinal) this.#owner.onComplete(this, { ...this.#makeWhole(status, shared, body, false, null), refusal: words }, false);
+    else this.#owner.onDiscarded(this);
     const stale = isFinal || requestAtFault ? null : this.stale;
     this.#each((reader) => (stale === null ? reader.refuse(refusal, shared) : reader.take(stale, 'stale')));
   }
@@ -223,14 +223,14 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   leave(): void {
     if (this.#isOver) return;
     this.#over();
-    this.#keeper.onDiscarded(this);
+    this.#owner.onDiscarded(this);
     this.#each((reader) => reader.leave(false));
   }
 
   onDrained(): void {
     this.#each((reader) => this.#advance(reader));
     if (!this.#log.keepsAll) this.#trim();
-    this.#slowReaders?.lookAgain();
+    this.#slowReaders?.recheck();
     this.#resumeIfRead();
   }
 
@@ -238,14 +238,14 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     const at = this.#readers.indexOf(reader);
     if (at >= 0) this.#readers.splice(at, 1);
     if (this.#isOver) return;
-    this.#slowReaders?.lookAgain();
+    this.#slowReaders?.recheck();
     if (this.#readers.length > 0) {
-      if (reader === this.#first) this.#run?.note(`its own caller is served; ${this.#readers.length} more wait for the response`);
+      if (reader === this.#first) this.#producer?.note(`its own caller is served; ${this.#readers.length} more wait for the response`);
       return this.#resumeIfRead();
     }
     // Without readers, only a complete response is of use.
     if (!this.isKeyed || !this.#log.keepsAll) return this.giveUp();
-    this.#run?.note(`no reader is left: it continues for ${KEYED_GRACE_MS} ms under its idempotency key`);
+    this.#producer?.note(`no reader is left: it continues for ${KEYED_GRACE_MS} ms under its idempotency key`);
     this.#grace = this.#engine.clock.schedule(KEYED_GRACE_MS, () => this.giveUp());
     this.#resumeIfRead();
   }
@@ -254,7 +254,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   giveUp(): void {
     if (this.hasLeft || this.#isOver) return;
     this.hasLeft = true;
-    this.#keeper.onDiscarded(this);
+    this.#owner.onDiscarded(this);
     this.onLeave?.();
   }
 
@@ -301,7 +301,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
 
   /** The response is too large to be buffered: only readers in its own form continue. */
   #stopBuffering(): void {
-    this.#keeper.onDiscarded(this);
+    this.#owner.onDiscarded(this);
     this.#each((reader) => {
       if (this.#head !== null && reader.canFollow(this.#head)) return;
       reader.fail(new BreakwaterError('stream_interrupted', TOO_LARGE), null);
@@ -358,8 +358,8 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   }
 
   /** Readers may leave during the iteration. The hot paths have loops of their own: see `ActiveRequest.relaying` on closures. */
-  #each(tell: (reader: ResponseReader) => void): void {
-    for (const reader of this.#readers.slice()) this.#guarded(reader, () => tell(reader));
+  #each(action: (reader: ResponseReader) => void): void {
+    for (const reader of this.#readers.slice()) this.#guarded(reader, () => action(reader));
   }
 
   /** An error of one reader does not affect the others. */

@@ -29,7 +29,7 @@ export class SlowReaderPolicy {
   }
 
   /** `bytes`: received in total. A reader that only lags after a burst catches up within its stall budget. */
-  look(readers: readonly ResponseReader[], bytes: number): void {
+  check(readers: readonly ResponseReader[], bytes: number): void {
     this.#bytes = bytes;
     if (this.#hold !== null) return;
     const slowReaders = readers.filter((reader) => this.#isLate(reader));
@@ -39,7 +39,7 @@ export class SlowReaderPolicy {
   }
 
   /** To be called when a reader has taken bytes or left. */
-  lookAgain(): void {
+  recheck(): void {
     if (this.#hold !== null && !this.#hold.slowReaders.some((reader) => this.#isLate(reader))) this.#end();
   }
 

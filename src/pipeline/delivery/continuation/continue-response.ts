@@ -48,11 +48,11 @@ export async function continueResponse(output: Output, continuation: Continuatio
 
 async function admitContinuation(output: Output, continuation: Continuation): Promise<Admitted | null> {
   const { active } = output;
-  const asked = await nextPermit(output.retry);
-  if (asked.kind === 'start') {
-    active.clientPermit ??= asked.clientPermit;
-    if (!active.isOver) return asked;
-    active.engine.admission.cancel(asked.permit);
+  const decision = await nextPermit(output.retry);
+  if (decision.kind === 'start') {
+    active.clientPermit ??= decision.clientPermit;
+    if (!active.isOver) return decision;
+    active.engine.admission.cancel(decision.permit);
   }
   if (!active.isOver) continuation.giveUp();
   else if (active.stopError !== null) output.fail(active.stopError);

@@ -80,7 +80,7 @@ describe('a hostile schema gives no verdict, and stays within its limit:', () =>
     ['no schema at all', { type: 'no such type' }, '1'],
     ['one that is too deep', deep, '1'],
     ['a text that is too deep', { $ref: '#/$defs/x', $defs: { x: branch } }, nested(100_000)],
-    ['an expression that goes back for ever', { type: 'string', pattern: '^(a+)+$' }, JSON.stringify(`${'a'.repeat(60)}!`)],
+    ['an expression with catastrophic backtracking', { type: 'string', pattern: '^(a+)+$' }, JSON.stringify(`${'a'.repeat(60)}!`)],
     ['members by such an expression', { patternProperties: { '^(a+)+$': {} } }, JSON.stringify({ [`${'a'.repeat(60)}!`]: 1 })],
     ['branches that double', { $ref: '#/$defs/x', $defs: { x: { anyOf: [branch, branch] } } }, nested(60)],
     [
