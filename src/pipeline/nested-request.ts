@@ -1,4 +1,4 @@
-/** A question of our own to a model, asked like any request: admitted, limited, retried and told in the timeline under an id beside its parent's. */
+/** A query of Breakwater's own to a model, run like any request: admitted, limited, retried, and in the timeline under an id derived from its parent's. */
 import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS } from '../wire/dialects.ts';
 import type { Caller } from './request/caller.ts';
@@ -9,17 +9,17 @@ import { runRequest } from './pipeline.ts';
 import type { Route } from './route/route.ts';
 import type { ResponseSink } from './request/response-sink.ts';
 
-/** More of an answer than this is not kept, in bytes. */
+/** The longest response read, in bytes. */
 const ANSWER_BYTES_MAX = 1024 * 1024;
 
-/** `route`: null where nobody knows the model. Never rejects. */
+/** `route`: null for an unknown model. Never rejects. */
 export async function askModel(engine: PipelineEngine, route: Route | null, query: ModelQuery): Promise<ModelReply> {
-  if (route === null) return { ok: false, why: 'there is no such model' };
+  if (route === null) return { ok: false, why: 'unknown model' };
   const caller = new NestedCaller();
   const request = requestOf(engine, query, caller);
-  if (request === null) return { ok: false, why: 'it can not be asked' };
+  if (request === null) return { ok: false, why: 'the request is invalid' };
   const leave = (): void => caller.leave();
-  if (query.signal.aborted) return { ok: false, why: 'nobody waits for it' };
+  if (query.signal.aborted) return { ok: false, why: 'it was cancelled' };
   query.signal.addEventListener('abort', leave, { once: true });
   const sink = new WholeSink();
   try {
@@ -27,11 +27,11 @@ export async function askModel(engine: PipelineEngine, route: Route | null, quer
   } finally {
     query.signal.removeEventListener('abort', leave);
   }
-  if (sink.status !== 200) return { ok: false, why: sink.status === 0 ? 'it broke off' : `status ${sink.status}` };
+  if (sink.status !== 200) return { ok: false, why: sink.status === 0 ? 'the response broke off' : `status ${sink.status}` };
   try {
     return { ok: true, text: DIALECTS['openai-chat'].response.choices(sink.body)[0]?.text ?? '' };
   } catch {
-    return { ok: false, why: 'its answer can not be read' };
+    return { ok: false, why: 'its response is unreadable' };
   }
 }
 
@@ -46,7 +46,7 @@ function requestOf(engine: PipelineEngine, query: ModelQuery, caller: Caller): G
     method: 'POST',
     facts: decoded.facts,
     body: decoded.body,
-    // The caller's own limits have been taken from once.
+    // The caller's own limits were charged by the parent.
     client: { name: parent.client.name, resources: [] },
     priority: parent.priority,
     receivedAt: engine.clock.now(),

@@ -5,12 +5,12 @@
  *              everyone who joins it. Only with a cache or an idempotency key
  *   admission  a permit on some target: at once, after waiting, or a refusal that says when to retry
  *   attempt    one upstream call, until it has a candidate response or a failure; nothing has been sent to the caller yet. A second attempt
- *              may run beside one that is silent for too long: what follows applies to whichever is decided first, then to the other
- *   quality    a complete candidate is checked against the quality policy; the best failed one is kept in case nothing better comes
+ *              may run in parallel when one is silent for too long: the steps below apply to whichever is decided first, then to the other
+ *   quality    a complete candidate is checked against the quality policy; the best failed one is kept as a fallback
  *   delivery   a candidate is committed: its bytes stream to the caller, and its permit is settled at its end
- *   retry      a failure is judged: what it means for target and credential, and which target may be asked next
+ *   retry      a failure is judged: its effect on target and credential, and the targets that may be tried next
  *
- * and again from admission, until a response was delivered, no target is left, or the deadline has passed. On every path the permit of each
+ * and again from admission, until a response is delivered, no target is left, or the deadline passes. On every path the permit of each
  * attempt is closed, and the end of the request is emitted exactly once.
  */
 import type { Shortfall } from '../core/quality.ts';
@@ -48,7 +48,7 @@ import { settleUnused } from './settle/settle-response.ts';
 import { identify, isShared, share } from './sharing/share.ts';
 import type { SharedResponse } from './sharing/shared-response.ts';
 
-/** One request while it runs, by its parts. */
+/** The parts of one running request. */
 interface Execution {
   readonly engine: PipelineEngine;
   readonly active: ActiveRequest;
@@ -180,12 +180,12 @@ function endIncapable({ active, retry, output }: Execution): void {
   else output.fail(incapableError(active.route, retry.incapable));
 }
 
-/** The deadline has passed, or no target would respond otherwise; of two attempts, the one that still runs may. */
+/** The deadline has passed, or no target would respond otherwise and no parallel attempt is running. */
 function isHopeless({ engine, active, retry }: Execution): boolean {
   return engine.clock.now() >= active.deadline || (retry.isRejected && active.group === null);
 }
 
-/** What the candidate lacks; its permit is given back if the check throws. */
+/** Why the candidate fails its quality check; null: it passes. Its permit is returned if the check throws. */
 function judgeOrRelease(engine: PipelineEngine, active: ActiveRequest, attempt: Attempt): Shortfall | null | Promise<Shortfall | null> {
   const release = (error: unknown): never => {
     attempt.cancel();
@@ -207,7 +207,7 @@ function admit({ engine, active, retry, output }: Execution, decision: Admission
     case 'start':
       active.clientPermit ??= decision.clientPermit;
       if (!active.isOver) return decision;
-      // The caller left, or the gateway stopped, between the decision and now.
+      // The caller disconnected, or the gateway stopped, after the decision.
       engine.admission.cancel(decision.permit);
       return endStopped(output);
     case 'cancelled':
@@ -224,14 +224,14 @@ function admit({ engine, active, retry, output }: Execution, decision: Admission
   }
 }
 
-/** Ends a request whose caller has left, or that the gateway stops. */
+/** Ends a request whose caller disconnected, or that the gateway stops. */
 function endStopped(output: Output): null {
   const { stopError } = output.active;
   if (stopError !== null) output.fail(stopError);
   return null;
 }
 
-/** Starts a repaired repeat at once, where possible, while an attempt at another target still runs. */
+/** Starts a repaired retry at once, where possible, in parallel with an attempt at another target. */
 async function repeatInParallel(retry: RetryState, group: RunningAttempts): Promise<void> {
   const { active } = retry;
   const decision = parallelRepairedPermit(retry, group);
@@ -243,12 +243,12 @@ async function repeatInParallel(retry: RetryState, group: RunningAttempts): Prom
   group.join(result);
 }
 
-/** The next of the running attempts that is decided; null: as `send`. */
+/** The next running attempt that is decided; null: as `send`. */
 async function nextDecided(output: Output, group: RunningAttempts): Promise<Attempt | null> {
   return (await group.next()) ?? endStopped(output);
 }
 
-/** Starts an attempt; resolves once it, or another one beside it, is decided. Null: it was cancelled, and the request has ended. */
+/** Starts an attempt; resolves when it or a parallel one is decided. Null: it was cancelled, and the request has ended. */
 async function send(output: Output, admitted: Admitted): Promise<Attempt | null> {
   const attempt = beginAttempt(output.retry, admitted, null);
   if (attempt === null) return endStopped(output);

@@ -151,6 +151,6 @@ export class Call implements ByteCharge {
     const { clock, events } = this.gateway;
     const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
     events.emit({ type: 'warning', at: clock.now(), message: `internal error in request ${this.id}`, detail });
-    return new BreakwaterError('internal_error', 'an internal error in Breakwater; its log says more');
+    return new BreakwaterError('internal_error', 'internal error in Breakwater; see its log');
   }
 }

@@ -86,7 +86,7 @@ describe('a program that is known by name', () => {
     const notes: string[] = [];
     world.gateway.events.on('note', ({ note }) => notes.push(note));
     await world.answerTo({}, CODEX);
-    assert.deepEqual(notes, ['sent with status 429 in place of 500, which codex would repeat']);
+    assert.deepEqual(notes, ['status 429 sent instead of 500, which codex would retry']);
   });
 
   it('gets an Anthropic error as the provider wrote it, by which it repairs its request', async (t) => {

@@ -149,7 +149,7 @@ describe('the free question about a suspected key', () => {
     assert.equal(world.upstream.calls.filter(isOwnQuestion).length, 1);
     const refused = await world.answerTo({}, { 'x-breakwater-deadline-ms': '1000' });
     assert.equal(refused.status, 503);
-    assert.match(errorOf(refused.text).message, /credential 1 out of order for \d+\.\d s \(the provider refuses the key, 401\)/);
+    assert.match(errorOf(refused.text).message, /credential 1 quarantined for \d+\.\d s \(the provider refuses the key, 401\)/);
   });
 
   it('is asked once for a hundred refusals, and says nothing where it is answered or unknown', async (t) => {

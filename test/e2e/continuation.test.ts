@@ -103,7 +103,7 @@ describe('a stream that breaks off', () => {
     );
     assert.deepEqual(
       world.eventsOf('note').map(({ note, target }) => `${target}: ${note}`),
-      [`a/m: broke off after ${TOLD.length} characters; to be continued`, `b/m: continues the answer from character ${TOLD.length} on`],
+      [`a/m: broke off after ${TOLD.length} characters; to be continued`, `b/m: continues the response from character ${TOLD.length}`],
     );
     assert.deepEqual(
       world.eventsOf('attempt_end').map(({ verdict, reason }) => [verdict, reason]),
@@ -235,7 +235,7 @@ describe('a stream that breaks off ends in an error, after what was said,', () =
       const world = await start(t, { a: CUT, b: {} }, ['a/m', goesOn(`b/partial-${way}`)]);
       const seen = await ask(world);
       assertBroken(seen, 'stream_interrupted');
-      assert.match(seen.end === 'in band' ? seen.error.message : '', /^a\/m broke off its answer: .*; b\/partial-/);
+      assert.match(seen.end === 'in band' ? seen.error.message : '', /^a\/m broke off its response: .*; b\/partial-/);
       // Who says nothing is asked once more, as ever.
       assert.deepEqual(callsOf(world), [1, way === 'nothing' ? 2 : 1]);
       assert.equal(world.eventsOf('finished')[0]!.outcome, 'interrupted');

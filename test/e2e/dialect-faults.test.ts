@@ -162,7 +162,7 @@ const FAULTS: readonly Fault[] = [
   before('a cut before content', (wire) => streamOf(wire.head), /the stream ended before/),
   before('a reset before content', (wire) => streamOf(wire.head, RESET), /ECONNRESET/),
   before('a malformed event before content', (wire) => streamOf(wire.head, send('event: ping\ndata: {"type\n\n')), /not a JSON object/),
-  after('a cut after content', (wire) => streamOf(wire.head + wire.words[0]!), brokenOff(/a\/m broke off its answer: the stream ended/)),
+  after('a cut after content', (wire) => streamOf(wire.head + wire.words[0]!), brokenOff(/a\/m broke off its response: the stream ended/)),
   after(
     'a cut inside an event',
     (wire) => streamOf(wire.head + wire.words[0]!, send(wire.words[1]!.slice(0, -20))),

@@ -100,7 +100,7 @@ for (const caller of CALLERS) {
           const heard = await askBy(caller, world.url, fetch, { stream: true, body: { messages } });
           assert.equal(heard.error?.name, 'APIError', heard.raw);
           assert.equal(heard.error.status, undefined);
-          assert.match(heard.error.message, /broke off its answer/);
+          assert.match(heard.error.message, /broke off its response/);
           assert.ok(TEXT.startsWith(heard.text) && heard.text.length < TEXT.length, heard.text);
           assert.equal(heard.stop, null);
           assert.deepEqual(callsOf(world), [1, 0]);

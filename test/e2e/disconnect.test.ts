@@ -320,7 +320,7 @@ describe('a caller who reads slowly', { concurrency: 4 }, () => {
     await eventually(() => world.storms['a']!.stats().aborted === 1, 'the closed connection');
     await assertReturned(world);
     assert.equal(world.eventsOf('finished')[0]!.outcome, 'cancelled');
-    assert.match(world.eventsOf('note').at(-1)!.note, /took nothing of its answer for 120000 ms/);
+    assert.match(world.eventsOf('note').at(-1)!.note, /read nothing of its response for 120000 ms/);
     response.resume();
     await eventually(() => response.closed, 'the closed connection of the caller');
     assert.equal(response.complete, false, 'the caller sees that it is not whole');

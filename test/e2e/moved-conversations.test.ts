@@ -385,7 +385,7 @@ describe('signed thinking and what it is bound to', { concurrency: 4 }, () => {
     assert.deepEqual([second['system'], second['top_k'], second['tools'], 'metadata' in second], ['Be kind.', 5, more.tools, false]);
     assert.deepEqual([calls, dropped(headers)], [1, null]);
     const notes = world.eventsOf('note').map(({ note }) => note);
-    assert.deepEqual(notes, ['system, tools left as it came: signed reasoning in the request is bound to it']);
+    assert.deepEqual(notes, ['system, tools left unchanged: signed reasoning in the request is bound to it']);
   });
 
   it('thinking that was bound to what a route has set is left out where the provider minds', async (t) => {

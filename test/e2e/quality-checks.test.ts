@@ -170,7 +170,7 @@ describe('a model as judge', () => {
 
   it('is asked about every answer, outside the attempts of the request', async (t) => {
     const bodies: string[] = [];
-    const world = await judged(t, (body) => (bodies.push(body), body.includes('<answered>\\ngood') ? 'PASS' : 'I think: FAIL.'));
+    const world = await judged(t, (body) => (bodies.push(body), body.includes('<response>\\ngood') ? 'PASS' : 'I think: FAIL.'));
     const answer = await world.answerTo();
     assert.equal(contentOf(answer.text), 'good');
     assert.equal(answer.headers.get('x-breakwater-attempts'), '2');

@@ -68,7 +68,7 @@ describe('what is held of an answer', () => {
     const seen = await world.answerTo({ stream: true });
     assert.deepEqual([seen.headers.get('x-breakwater-target'), contentOf(seen.text).length], ['a/m', 6 * MB]);
     assert.ok(seen.headAtMs < seen.endAtMs);
-    assert.ok(world.eventsOf('note').some(({ note }) => note.includes('memory too full')));
+    assert.ok(world.eventsOf('note').some(({ note }) => note.includes('memory is short')));
     assert.equal(held(world), 0);
   });
 
@@ -122,7 +122,7 @@ describe('a judge', () => {
     const seen = await world.answerTo({}, { 'x-breakwater-deadline-ms': '20000' });
     assert.deepEqual([seen.status, seen.headers.get('x-breakwater-target'), world.callsTo('j')], [200, 'b/m', 1]);
     assert.ok(seen.endAtMs <= 20_000);
-    assert.ok(world.eventsOf('note').some(({ note, notable }) => notable === 'warn' && note.includes('the judge judge did not answer')));
+    assert.ok(world.eventsOf('note').some(({ note, notable }) => notable === 'warn' && note.includes('the judge judge did not respond')));
   });
 
   it('takes nothing of the attempts of its request', async (t) => {

@@ -154,7 +154,7 @@ describe('a stream that is held back whole', () => {
     const seen = await world.answerTo({ stream: true });
     assert.equal(seen.headers.get('x-breakwater-target'), 'a/m');
     assert.equal(contentOf(seen.text).length, 18 * word.length);
-    assert.ok(world.eventsOf('note').some(({ note }) => note.startsWith('the answer is too large')));
+    assert.ok(world.eventsOf('note').some(({ note }) => note.startsWith('the response was not judged: it is too large')));
   });
 
   it('leaves with its caller: nothing runs on', async (t) => {

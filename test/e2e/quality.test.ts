@@ -106,7 +106,7 @@ describe('the best of several poor answers', () => {
     assert.notEqual(seen.headers.get('x-upstream-request-id'), null);
     assert.ok(Number(seen.headers.get('x-breakwater-cost-usd')) > 0);
     assert.equal(Number(seen.headers.get('content-length')), Buffer.byteLength(seen.text));
-    assert.match(world.eventsOf('note').at(-1)!.note, /nothing better came/);
+    assert.match(world.eventsOf('note').at(-1)!.note, /no better response/);
   });
 });
 
@@ -151,7 +151,10 @@ it('what a target lacked is shown: admin, metrics, timeline', async (t) => {
     ],
   );
   const timeline = await (await fetch(`${world.url}/admin/requests/${seen.headers.get('x-request-id')}`)).text();
-  assert.match(timeline, /only another target may work \(quality, status 200, poor, in phase answer\): the answer is shorter than asked/);
+  assert.match(
+    timeline,
+    /only another target may work \(quality, status 200, poor, in phase answer\): the response is shorter than required/,
+  );
 });
 
 it('of a thousand answers, three in ten of them bad, none that is bad is delivered', async (t) => {

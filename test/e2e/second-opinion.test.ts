@@ -311,11 +311,11 @@ describe('the second opinion', { concurrency: 4 }, () => {
 
   it('is told to operators: a metric, and a warning once in ten minutes', async (t) => {
     const world = await start(t, { a: no, b: healthy });
-    const warnings = () => world.eventsOf('note').filter(({ notable, note }) => notable === 'warn' && /no rule knows/.test(note));
+    const warnings = () => world.eventsOf('note').filter(({ notable, note }) => notable === 'warn' && /^unknown error/.test(note));
     for (let i = 0; i < 5; i++) await world.answerTo();
     assert.deepEqual(
       warnings().map(({ target, note }) => [target, note]),
-      [['a/m', 'no rule knows this error: 400 no, says the first']],
+      [['a/m', 'unknown error: 400 no, says the first']],
     );
     await world.clock.advanceAsync(10 * MINUTE);
     await world.answerTo();

@@ -102,7 +102,7 @@ describe('a key whose refusal speaks of the whole account', () => {
       const seen = await world.answerTo({}, { 'x-breakwater-deadline-ms': '2000' });
       assert.deepEqual([seen.status, errorOf(seen.text).code, world.byKey()], [503, 'no_target_available', [1]]);
       const why = reason === 'quota' ? 'the account has no quota or credit, or is suspended' : 'the provider refuses the key';
-      assert.ok(errorOf(seen.text).message.includes(`credential 1 out of order for ${(forMs / 1000).toFixed(1)} s (${why}`), seen.text);
+      assert.ok(errorOf(seen.text).message.includes(`credential 1 quarantined for ${(forMs / 1000).toFixed(1)} s (${why}`), seen.text);
     });
   }
 
@@ -113,7 +113,7 @@ describe('a key whose refusal speaks of the whole account', () => {
       assert.deepEqual([seen.status, errorOf(seen.text).code], [502, 'upstream_auth_failed']);
       assert.match(
         errorOf(seen.text).message,
-        /credential 1 \(the account has no quota or credit, or is suspended, \d+\); it is out of order for 600.0 s/,
+        /credential 1 \(the account has no quota or credit, or is suspended, \d+\); it is quarantined for 600.0 s/,
       );
     });
   }

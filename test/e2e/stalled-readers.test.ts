@@ -74,7 +74,7 @@ describe('streams that their caller does not read', () => {
     assert.equal(cancelled.length, 1, 'one place was wanted, one was freed');
     const { code, message } = errorOf(await drive(w.clock, restOf(streams[0]!)));
     assert.equal(code, 'stream_interrupted');
-    assert.match(message, /did not read its answer while other requests waited/);
+    assert.match(message, /did not read its response while other requests waited/);
   });
 
   it('asked for again and again do not starve it', async (t) => {

@@ -19,7 +19,7 @@ test('no_target_available says of each target why: open, isolated, which credent
   const seen = await world.answerTo({}, { 'x-breakwater-deadline-ms': '2000' });
   const error = errorOf(seen.text);
   assert.deepEqual([seen.status, error.code], [503, 'no_target_available']);
-  assert.match(error.message, /a\/m: isolated by hand, credential 1 out of order for \d+\.\d s/);
+  assert.match(error.message, /a\/m: isolated by hand, credential 1 quarantined for \d+\.\d s/);
   assert.match(error.message, /a\/m: isolated by hand;/, 'with the other credential');
   assert.match(error.message, /b\/m: breaker open for \d+\.\d s/);
   assert.match(error.message, /c\/m: isolated by hand/);

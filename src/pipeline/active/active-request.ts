@@ -1,4 +1,4 @@
-/** One request in progress: its identity, its deadline, what it waits for, and its place among the running requests. */
+/** One request in progress: its identity, deadline, current wait, and entry in the list of running requests. */
 import type { Instant, Timer } from '../../core/clock.ts';
 import type { BreakwaterError } from '../../core/errors.ts';
 import type { Failure } from '../../core/facts.ts';
@@ -21,17 +21,17 @@ import { Spending } from './spending.ts';
 
 /** The attempts that run at the same time for one request: one or two (`group/attempt-group.ts`). */
 export interface RunningAttempts {
-  /** Without a response so far. */
+  /** Attempts without a response so far. */
   readonly silent: readonly Attempt[];
   /** The next that is decided; null: all were cancelled. */
   next(): Promise<Attempt | null>;
-  /** Starts a repaired repeat beside the one that still runs. */
+  /** Starts a repaired retry in parallel with the attempt that still runs. */
   join(admitted: Admitted): void;
   /** The response of `winner` is used; the other attempt is closed. */
   win(winner: Attempt): void;
-  /** Another reader joined that waits longer. */
+  /** A reader with a later deadline joined. */
   raiseDeadline(deadline: Instant): void;
-  /** One of them has been silent for too long. */
+  /** An attempt has been silent for too long. */
   onSilence(): void;
   /** Cancels them. */
   leave(): void;
@@ -42,19 +42,19 @@ export class ActiveRequest implements Running {
   readonly route: Route;
   /** As received; a continuation replaces the body. */
   request: GatewayRequest;
-  /** What its failures are attributed to. */
+  /** The source that its failures are attributed to. */
   readonly source: Source;
-  /** Secrets as of its start: a reload does not uncover a key that a response in progress quotes. */
+  /** Secrets as of its start: a reload does not unmask a key that a response in progress quotes. */
   readonly secrets: SecretMask;
   readonly startedAt: Instant;
   /** For the first content; after a break, for the first content of the continuation. */
   deadline: Instant;
-  /** The class that it waits in: its own, or that of a more urgent reader. */
+  /** Its scheduling class, or that of a more urgent reader. */
   priority: SchedulingClass;
-  /** The earliest deadline of its readers, if before its own; else Infinity. */
+  /** The earliest deadline of its readers, if before its own; otherwise Infinity. */
   requiredBy: Instant = Infinity;
   queueMs = 0;
-  /** The client's own limits; null until the first start. */
+  /** The permit for the client's own limits; null until the first start. */
   clientPermit: Permit | null = null;
   /** The queue entry while it waits for a permit. */
   applicant: RouteApplicant | null = null;
@@ -93,7 +93,7 @@ export class ActiveRequest implements Running {
     return (this.#held ??= this.engine.held.of(holderOf(this.request.client)));
   }
 
-  /** The caller has left or the gateway has stopped. */
+  /** The caller has disconnected or the gateway has stopped. */
   get isOver(): boolean {
     return this.request.caller.hasLeft || this.stopError !== null;
   }
@@ -110,7 +110,7 @@ export class ActiveRequest implements Running {
     this.#interruptWaits();
   }
 
-  /** Another reader joined: from now on it waits in the better class of both, by the earlier deadline, until the later one. */
+  /** Another reader joined: the request waits in the higher class of both, ordered by the earlier deadline, until the later one. */
   raise(by: { readonly priority: SchedulingClass; readonly deadline: Instant }): void {
     if (SCHEDULING_CLASSES.indexOf(by.priority) < SCHEDULING_CLASSES.indexOf(this.priority)) this.priority = by.priority;
     this.requiredBy = Math.min(this.requiredBy, this.deadline, by.deadline);

@@ -1,21 +1,21 @@
-/** What the calls of one request used and cost, the answer's own and those that brought nothing. */
+/** Usage and cost of the calls of one request: that of the response, and those wasted. */
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Wasted } from '../../core/events.ts';
 import type { RouteTarget } from '../route/route.ts';
 
-/** Sums of prices are rounded to so many digits: a difference of two of them would show the error of binary fractions. */
+/** Sums of prices are rounded to this many digits, to hide the error of binary fractions in their differences. */
 const DIGITS = 12;
 
 export class Spending {
-  /** Of all calls whose usage is known; null: there is none. */
+  /** Of all calls with known usage; null: none. */
   usage: TokenUsage | null = null;
-  /** Of all of them, in US dollars; null: there is none, or one of them has no price. */
+  /** Of all calls, in US dollars; null: none, or one of them has no price. */
   costUsd: number | null = null;
   #calls = 0;
-  /** What an answer without usage is taken to have used; null: there is none. */
+  /** Estimated usage of a response that reports none; null: none. */
   #estimated: TokenUsage | null = null;
 
-  /** A call has ended; null: its usage is not known. Returns its cost in US dollars; null: unknown. */
+  /** Adds a finished call; `usage` null: unknown. Returns its cost in US dollars; null: unknown. */
   add(target: RouteTarget, usage: TokenUsage | null): number | null {
     if (usage === null) return null;
     const cost = costUsd(target, usage);
@@ -26,18 +26,18 @@ export class Spending {
     return cost;
   }
 
-  /** An answer came without its usage. */
+  /** Sets the estimated usage of a response that reports none. */
   estimate(usage: TokenUsage): void {
     this.#estimated = usage;
   }
 
-  /** For the client's own limits: what is known, and what is estimated; null: neither is there. */
+  /** Known and estimated usage, for the client's own limits; null: neither. */
   get counted(): TokenUsage | null {
     if (this.#estimated === null || this.usage === null) return this.#estimated ?? this.usage;
     return combined(this.usage, this.#estimated, 1);
   }
 
-  /** What was used beside the answer; `own`: the answer's usage, null: unknown, or there was no answer. Undefined: nothing was. */
+  /** Usage besides that of the response; `own`: the response's usage, null: unknown, or no response. Undefined: none. */
   wastedApartFrom(target: RouteTarget | null, own: TokenUsage | null): Wasted | undefined {
     if (this.usage === null) return undefined;
     if (target === null || own === null) return { usage: this.usage, costUsd: this.costUsd };
@@ -50,7 +50,7 @@ export class Spending {
   }
 }
 
-/** What a call cost in US dollars; null where usage or prices are not known. */
+/** The cost of a call in US dollars; null if usage or prices are unknown. */
 export function costUsd(target: RouteTarget, usage: TokenUsage | null): number | null {
   const { price } = target.state;
   if (price === null || usage === null) return null;
@@ -60,7 +60,7 @@ export function costUsd(target: RouteTarget, usage: TokenUsage | null): number |
   return (input + usage.outputTokens * price.output) / 1e6;
 }
 
-/** `a` and `b`, or with -1 `a` without `b`. */
+/** `a + sign * b`. */
 function combined(a: TokenUsage, b: TokenUsage, sign: 1 | -1): TokenUsage {
   const cacheWriteTokens = (a.cacheWriteTokens ?? 0) + sign * (b.cacheWriteTokens ?? 0);
   const reasoningTokens = (a.reasoningTokens ?? 0) + sign * (b.reasoningTokens ?? 0);

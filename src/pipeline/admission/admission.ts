@@ -10,25 +10,25 @@ import type { RouteTarget } from '../route/route.ts';
 export interface RouteApplicant extends Applicant<RouteTarget> {
   /** The model asked for. */
   readonly model: string;
-  /** Where the request comes from. */
+  /** The source of the request, for attributing failures. */
   readonly source: Source;
-  /** What keeps a session at one target, so that prompt caches are used; null: nothing. */
+  /** Keeps a session on one target, for prompt caching; null: no session. */
   readonly affinityKey: string | null;
-  /** Makers of what it holds, which are preferred to others of their tier; the best first. */
+  /** Targets that made opaque pieces in the request, preferred within their tier; the best first. */
   readonly preferred: readonly RouteTarget[];
-  /** What answers of its kind may be compared by. */
+  /** The kind of response (`responseKind`). */
   readonly kind: number;
-  /** How long an answer to it usually takes, in milliseconds. */
+  /** The usual duration of a response to it, in milliseconds. */
   readonly usualMs: number;
-  /** No other attempt may follow: a credential that is in doubt is tried by somebody else, if there is a choice. */
+  /** No attempt may follow this one: it avoids credentials in doubt where there is a choice. */
   readonly isLast: boolean;
-  /** Who is to be told once it has waited; null: nobody waits. */
+  /** Resolves the wait; null: it is not waiting. */
   resolve: ((result: AdmissionResult) => void) | null;
 }
 export type Admitted = Start<RouteTarget>;
 export type AdmissionResult = Admitted | Refusal | { readonly kind: 'cancelled' };
 
-/** Runs the scheduler: keeps in touch with those who wait, wakes it when it asks, and closes permits through it. */
+/** Runs the scheduler: resolves waiting requests, wakes it at its next due time, and closes permits. */
 export class Admission {
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #clock: Clock;
@@ -40,22 +40,22 @@ export class Admission {
     this.#clock = clock;
   }
 
-  /** What can be said at once; after `wait`, call `wait`. */
+  /** The immediate decision; after a decision of `wait`, call `wait`. */
   submit(applicant: RouteApplicant): Decision<RouteTarget> {
     const decision = this.#scheduler.submit(this.#clock.now(), applicant);
-    // A caller of `wait` pumps after it, when the decision can be delivered.
+    // After `wait`, the caller pumps once the decision can be delivered.
     if (decision.kind !== 'wait' && this.#scheduler.hasDecided) this.pump();
     return decision;
   }
 
-  /** Resolves when the applicant starts, is refused, or is withdrawn. Pump after it: the newcomer may be first in line. */
+  /** Resolves when the applicant starts, is refused, or is withdrawn. Call `pump` afterwards: it may be first in the queue. */
   wait(applicant: RouteApplicant): Promise<AdmissionResult> {
     return new Promise((resolve) => {
       applicant.resolve = resolve;
     });
   }
 
-  /** The request is over: its place in the queue is given up. */
+  /** Removes a waiting request from the queue; it resolves as `cancelled`. */
   withdraw(applicant: RouteApplicant): void {
     const { resolve } = applicant;
     if (resolve === null) return;
@@ -65,14 +65,14 @@ export class Admission {
     this.pump();
   }
 
-  /** A better reader has joined whoever waits: it moves to where that one would stand. False: it doesn't wait (any more). */
+  /** Raises a waiting request to the class and deadline of a reader that joined it. False: it is not waiting. */
   raise(applicant: RouteApplicant, by: Raise): boolean {
     const waits = this.#scheduler.raise(this.#clock.now(), applicant, by);
     if (waits) this.pump();
     return waits;
   }
 
-  /** Whether a request waits because this resource is short. */
+  /** True if a request is waiting for this resource. */
   isWaitedFor(resource: Resource): boolean {
     return this.#scheduler.isWaitedFor(resource);
   }
@@ -83,15 +83,15 @@ export class Admission {
   }
 
   /**
-   * Something may have become free, or blocked: decides what can be decided now, and sets the alarm for the next time.
-   * `everyone`: an operator changed a target, which no permit or clock says to those who wait for something else of it.
+   * Decides what can be decided after capacity or blocks have changed, and sets the timer for the next due time. `everyone`: re-evaluates
+   * every waiting request, after an operator changed a target.
    */
   pump(everyone = false): void {
     if (this.#scheduler.length === 0 && this.#timer === null && !this.#scheduler.hasDecided) return;
     for (const { applicant, decision } of this.#scheduler.poll(this.#clock.now(), everyone)) {
       const { resolve } = applicant;
       applicant.resolve = null;
-      assert(resolve !== null, 'whoever waits in the scheduler has somebody to be told');
+      assert(resolve !== null, 'a request waiting in the scheduler has a pending promise');
       resolve(decision);
     }
     this.#setAlarm();

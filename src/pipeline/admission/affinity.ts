@@ -1,11 +1,10 @@
 /**
- * Affinity: a conversation has a home, one credential of one target, so that the provider's prompt cache is used (design 4.1), and so
- * that it can read the signed reasoning that it made: the maker of the latest of it comes before the place that the session's name gives.
+ * Session affinity: a conversation stays on one credential of one target, so that the provider's prompt cache is used (design 4.1). The
+ * maker of the latest signed reasoning in the conversation comes first, as only that target can read it; otherwise the session key chooses.
  *
- * Its home stands before the rest of its tier like a better tier of its own: `patience` says how long it is worth waiting for, and
- * beyond that the rest of the tier answers. Nobody else is held up by those who wait for their home: they stand in a lane of their
- * own. What is out of order for longer than that is nobody's home: then the next one in the conversation's own order is, so that it
- * stays there until the first comes back.
+ * The affinity target is placed before the rest of its tier, like a better tier of its own: it is waited for up to `patience`, then the
+ * rest of the tier is used. Requests waiting for it queue separately and do not delay others. A target that is out of order for longer
+ * than `patience` is replaced by the next one in the conversation's own order until it recovers.
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
@@ -15,10 +14,10 @@ import type { RouteApplicant } from './admission.ts';
 import { isKeyOutOfOrder, pausedMs } from '../route/route.ts';
 import type { RouteTarget, Tiers } from '../route/route.ts';
 
-/** The same tiers for the same home, so that those who wait share a lane; gone with the route. */
+/** The same tiers for the same affinity target, so that waiting requests share a queue; released with the route. */
 const known = new WeakMap<Tiers, Map<RouteTarget, Tiers>>();
 
-/** Which of a tier's targets that can start now gets the request: the conversation's own, else by weight. */
+/** Selects among the targets of a tier that can start now: the affinity target, otherwise by weight. */
 export function choose(startable: readonly RouteTarget[], applicant: RouteApplicant, now: Instant, random: Random): RouteTarget {
   const safe = applicant.isLast ? startable.filter(({ state }) => !state.credential.bench.isInDoubt) : startable;
   const from = safe.length === 0 ? startable : safe;
@@ -27,7 +26,7 @@ export function choose(startable: readonly RouteTarget[], applicant: RouteApplic
   return chooseByWeight(withoutSuspected(from, now), applicant.kind, now, random);
 }
 
-/** The maker of what the request holds, else the conversation's own place; null: it has none. */
+/** The maker of opaque pieces in the request, otherwise the target that the session key selects; null: none. */
 function affinityTarget(
   targets: readonly RouteTarget[],
   { preferred, affinityKey }: Pick<RouteApplicant, 'affinityKey' | 'preferred'>,
@@ -37,14 +36,14 @@ function affinityTarget(
   return affinityKey === null ? null : chooseByAffinity(targets, affinityKey);
 }
 
-/** Those whose credential was not refused a moment ago; all of them where there is no such one. */
+/** The targets whose credential was not refused recently; all of them if there are none. */
 function withoutSuspected(targets: readonly RouteTarget[], now: Instant): readonly RouteTarget[] {
   if (!targets.some(({ state }) => state.credential.bench.isAvoided(now))) return targets;
   const others = targets.filter(({ state }) => !state.credential.bench.isAvoided(now));
   return others.length === 0 ? targets : others;
 }
 
-/** `tiers` with the home of the conversation split off from its tier; `tiers` itself where there is no choice. */
+/** `tiers` with the affinity target split off from its tier; `tiers` itself where there is no choice. */
 export function withAffinityFirst(
   tiers: Tiers,
   applicant: Pick<RouteApplicant, 'affinityKey' | 'preferred' | 'isLast' | 'source'>,
@@ -64,7 +63,7 @@ export function withAffinityFirst(
   return tiers;
 }
 
-/** Nothing but its limits keeps it from starting within patience; a credential that another request is just trying is no home. */
+/** True if nothing but its limits keeps it from starting within patience. A credential on trial is excluded. */
 function isAffinityCandidate({ state }: RouteTarget, now: Instant, patienceMs: number, source: Source): boolean {
   return pausedMs(state, now) <= patienceMs && !isKeyOutOfOrder(state, now, source) && state.breaker.earliest(now) === now;
 }

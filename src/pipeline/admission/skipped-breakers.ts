@@ -1,15 +1,15 @@
-/** Tells open breakers that requests go without their targets: what is missed is asked again sooner (policy/circuit-breaker). */
+/** Reports to open breakers that requests skip their targets: a skipped target is probed sooner (policy/circuit-breaker). */
 import type { Start } from '../../policy/scheduler/types.ts';
 import type { RouteTarget, Tiers } from '../route/route.ts';
 
-/** A request has looked at its tiers. True if some target may be asked sooner now, so that those who wait are to be looked at. */
+/** Counts the open breakers of the tiers that a request evaluated. True if some target may be probed sooner: re-evaluate waiting requests. */
 export function noteSkipped(tiers: Tiers, started: Start<RouteTarget> | null): boolean {
   let mayProbeSooner = false;
   for (const tier of tiers) {
     let last: RouteTarget | null = null;
     for (const target of tier) {
       const { breaker } = target.state;
-      // Credentials of one model stand side by side and have one breaker.
+      // Credentials of one model are adjacent and share one breaker.
       if (breaker.state === 'open' && breaker !== last?.state.breaker && breaker.miss()) mayProbeSooner = true;
       last = target;
     }

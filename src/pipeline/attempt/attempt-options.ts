@@ -10,14 +10,15 @@ import type { BodyCut } from '../opaque/pieces.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { Converted } from '../conversion/sent-body.ts';
 
-/** - `peer`: a target worth trying beside a silent one
- *  - `stand-in`: only a model on this machine, used when nothing else can respond before the deadline
+/**
+ * - `peer`: a target worth trying in parallel with a silent one
+ * - `stand-in`: only a model on this machine, used when nothing else can respond before the deadline
  */
 export type Alternative = 'none' | 'peer' | 'stand-in';
 
-/** The targets left to a request. */
+/** The untried targets of a request. */
 export interface Alternatives {
-  /** Among the untried targets of another name. */
+  /** What is left besides `current`: another credential of the same target does not count. */
   alternativeTo(current: RouteTarget, now: Instant): Alternative;
   /** The latest start that lets a stand-in on this machine respond before the deadline. */
   readonly standInStart: Instant;
@@ -43,26 +44,26 @@ export interface AttemptOptions {
   readonly target: RouteTarget;
   readonly permit: Permit;
   readonly deadline: Instant;
-  /** Null: the target gets the request as it came. */
+  /** Null: the request is not converted. */
   readonly conversion: Converted | null;
-  /** Changes that the target needs, beside the route's own. */
+  /** Edits that the target requires, in addition to the route's own. */
   readonly repairs: readonly Repair[];
-  /** Opaque pieces that are left out for it; null: there are none. */
+  /** Opaque pieces removed for this target; null: none. */
   readonly cut: BodyCut | null;
   readonly owner: AttemptOwner;
   readonly alternatives: Alternatives;
-  /** It goes on with an answer that broke off: no quality of its own. */
+  /** It continues a response that broke off, and is exempt from quality checks. */
   readonly isContinuation: boolean;
-  /** Why it runs beside another one; null: it doesn't. */
+  /** Why it runs in parallel with another attempt; null: it does not. */
   readonly race: RaceCause | null;
 }
 
-/** What comes after the candidate was taken. */
+/** Receives the response after the candidate is taken. */
 export interface ResponseConsumer {
   onChunks(chunks: readonly Uint8Array[]): void;
   onEnd(): void;
   onFailure(failure: Failure): void;
-  /** Its own work threw, in the middle of an end: no other end will be told. */
+  /** The consumer itself threw while the response ended; no other end is reported. */
   onThrown(error: unknown): void;
 }
 

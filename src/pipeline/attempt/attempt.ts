@@ -1,4 +1,4 @@
-/** One send to one target, from the permit to a candidate or a failure. */
+/** One upstream call to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../../core/clock.ts';
 import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
 import { setUnread } from './unread-place.ts';
@@ -18,9 +18,9 @@ import { ResponseMask, maskFailure } from './response-mask.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
 import { bodyOf, headersOf, namingHost, pathOf, responseForm } from './upstream-request.ts';
 
-/** How often an automatic limit of silence is looked at again: what it depends on changes meanwhile. */
+/** How often an automatic silence limit is re-evaluated, as what it depends on changes. */
 const REVIEW_MS = 5_000;
-/** Hears that an attempt is a candidate, has failed, or was cancelled. */
+/** Called when an attempt becomes a candidate, fails, or is cancelled. */
 export interface AttemptListener {
   onDecided(attempt: Attempt): void;
 }
@@ -39,7 +39,7 @@ export class Attempt implements GuardListener, GuardLimits {
   readonly shortestMs: number;
   readonly #call: CallKind;
   readonly #kind: number;
-  /** There is no first content yet, nor an end. */
+  /** No first content yet, and no end. */
   #isAwaited = true;
   readonly #clock: Clock;
   readonly #guard: AnswerGuard;
@@ -48,27 +48,27 @@ export class Attempt implements GuardListener, GuardLimits {
   #upstream: UpstreamCall | null = null;
   #listener: AttemptListener | null = null;
   #consumer: ResponseConsumer | null = null;
-  /** Its owner looks at its silence no sooner. */
+  /** The owner re-evaluates its silence no sooner. */
   #recheckedAt: Instant = -Infinity;
-  /** What rescues on its target's account may cost, if it is one; null: it is none, or is decided. */
+  /** The rescue budget charged for this attempt; null: it is not a rescue, or is decided. */
   rescueBudget: RescueBudget | null = null;
-  /** Either holds the upstream back. */
+  /** Reasons to pause the upstream. */
   #callerBehind = false;
   #decoderFull = false;
-  /** Undefined: not looked for yet. */
+  /** Undefined: not read yet. */
   #upstreamId: string | null | undefined;
-  /** Why it failed, or broke after it was committed; null so far. */
+  /** Why it failed, before or after it was committed; null: it has not. */
   failure: Failure | null = null;
   cancelled = false;
   /** Its end has been emitted. */
   isEndEmitted = false;
-  /** It went out before all was judged that is asked of it. */
+  /** It was committed before all quality checks could be made. */
   isUnchecked = false;
   sent = false;
-  /** A refusal by a rate limit pauses its target; false: it is one of a few that seem to be random. */
+  /** A rate-limit refusal pauses the target; false: the refusal seems random. */
   pausesTarget = true;
   firstContentAt: Instant | null = null;
-  /** How many calls ran at the target when this one started, itself among them. */
+  /** Calls running at the target when this one started, including it. */
   readonly running: number;
 
   constructor(clock: Clock, options: AttemptOptions) {
@@ -98,7 +98,7 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.#guard.facts;
   }
 
-  /** An estimate of what was generated; null: nothing is known. */
+  /** Estimated number of tokens generated; null: unknown. */
   get saidTokens(): number | null {
     return this.#guard.saidTokens;
   }
@@ -111,19 +111,19 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.#guard.headers;
   }
 
-  /** The provider's own id of the request; null where it gave none. */
+  /** The provider's own id of the request; null: none. */
   get upstreamId(): string | null {
     if (this.#upstreamId !== undefined) return this.#upstreamId;
     const id = upstreamRequestId(this.#guard.headers);
     return (this.#upstreamId = id === null ? null : this.options.owner.secrets.text(id));
   }
 
-  /** True once the whole answer is here. */
+  /** True once the response is complete. */
   get isComplete(): boolean {
     return this.#guard.isComplete;
   }
 
-  /** Sends; `listener` hears when there is a candidate, a failure, or it was cancelled. */
+  /** Sends the request. `listener` is called once: for a candidate, a failure, or a cancellation. */
   send(transport: Transport, listener: AttemptListener): void {
     this.#listener = listener;
     if (this.cancelled) return this.#settleDecision();
@@ -141,54 +141,54 @@ export class Attempt implements GuardListener, GuardLimits {
     );
   }
 
-  /** True: the whole answer is here, and no larger than what is judged. */
+  /** True if the response is complete, and not too large to be checked. */
   get canBeJudged(): boolean {
     return this.#guard.isComplete && this.#guard.held.hold?.fold?.isTooLarge !== true;
   }
 
-  /** The choices of a complete answer. */
+  /** The choices of a complete response. */
   readChoices(): AnswerChoice[] {
     return this.options.request.dialect.response.choices(this.wholeResponse(), this.#guard.held.outline);
   }
 
-  /** A complete answer as one JSON text, to be judged before it is taken. */
+  /** A complete response as one JSON text, before it is taken. */
   wholeResponse(): Uint8Array {
     const { held } = this.#guard;
     if (this.#form.wants !== 'stream') return held.peek();
     return held.hold?.fold?.finish() ?? this.#form.toPlain(held.peek());
   }
 
-  /** Puts another JSON text in the place of a complete answer that has not been taken. */
+  /** Replaces the JSON text of a complete response that has not been taken. */
   replaceResponse(response: Uint8Array): void {
     this.#guard.held.hold = null;
     this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(response) : response);
   }
 
-  /** Somebody wants the answer for longer than the request that it was made for. */
+  /** A reader with a later deadline has joined. */
   raiseDeadline(deadline: Instant): void {
     if (this.firstContentAt !== null) return;
     this.#deadline = deadline;
     this.attemptEnds = Math.min(deadline, this.startedAt + this.options.target.policy.timeouts.attempt);
   }
 
-  /** Takes the candidate: what was held comes back, the rest goes to `consumer`. */
+  /** Takes the candidate: returns the buffered chunks; the rest goes to `consumer`. */
   take(consumer: ResponseConsumer): readonly Uint8Array[] {
     this.#consumer = consumer;
     return this.#mask.push(this.#guard.take());
   }
 
-  /** Nobody wants a complete answer. */
+  /** Discards a complete response. */
   drop(): void {
     this.#guard.held.take();
   }
 
-  /** Takes a complete answer, in one piece. */
+  /** Takes a complete response as one chunk. */
   takeWhole(): Uint8Array {
     const chunks = [...this.take(NO_CONSUMER), ...this.#mask.flush()];
     return chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
   }
 
-  /** After `take`: tells the end if it is here already. */
+  /** After `take`: reports the end if the response is already complete. */
   emitEndIfComplete(): void {
     this.#guard.tellEndIfComplete();
   }
@@ -217,7 +217,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#upstream?.abort();
   }
 
-  /** Nobody wants the answer any more: the upstream connection is closed. */
+  /** Closes the upstream connection. */
   cancel(): void {
     if (this.cancelled) return;
     this.cancelled = true;
@@ -225,33 +225,33 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#settleDecision();
   }
 
-  /** Another attempt was there first. That its target was silent for so long is known all the same. */
+  /** Another attempt won. Records the silence so far, as a losing call's latency is at least its elapsed time. */
   loseRace(): void {
     if (this.sent && this.isSilent) this.options.target.state.silence.record(this.#call, this.#clock.now() - this.#guard.sentAt);
     this.cancel();
   }
 
-  /** It runs, and has said nothing that anybody asked for. */
+  /** True while it runs and has produced no content. */
   get isSilent(): boolean {
     return this.firstContentAt === null && this.#guard.contentAt === 0 && this.failure === null && !this.cancelled;
   }
 
-  /** How long calls like this one are silent at its target, by quantile, in milliseconds; null: too little is known. */
+  /** The given quantile of the silence of similar calls to its target, in milliseconds; null: too few samples. */
   usualSilenceMs(quantile: number): number | null {
     return this.options.target.state.silence.quantileMs(this.#call, quantile);
   }
 
-  /** Milliseconds until the first content or the whole plain answer; null: neither came. */
+  /** Milliseconds until the first content, or until the whole non-streaming response; null: neither came. */
   get silentMs(): number | null {
     return this.firstContentAt === null ? null : this.firstContentAt - this.startedAt;
   }
 
-  /** When it last said something; before it said anything, when it began. */
+  /** Time of its last content; before the first, time of its start. */
   get lastContentAt(): Instant {
     return Math.max(this.startedAt, this.#guard.contentAt);
   }
 
-  /** Milliseconds from the send to the first content of a stream; null: it came whole, or not at all. */
+  /** Milliseconds from the send to the first content of a stream; null: it was not streamed, or has no content. */
   get streamedFirstMs(): number | null {
     return this.firstContentAt === null || this.#guard.isComplete ? null : this.firstContentAt - this.#guard.sentAt;
   }
@@ -260,7 +260,7 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.#call.thinks;
   }
 
-  /** How long it might have been silent in this phase by the settings alone, whatever its caller's deadline; in milliseconds. */
+  /** The configured silence limit of a phase in milliseconds, without the caller's deadline. */
   ownLimitMs(phase: Phase): number {
     const { attempt } = this.options.target.policy.timeouts;
     if (phase === 'connect') return Math.min(this.connectMs, attempt);
@@ -268,13 +268,13 @@ export class Attempt implements GuardListener, GuardLimits {
     return Math.min(phase === 'first_content' ? this.firstContentMs : this.idleMs, attempt);
   }
 
-  /** How long nearly all healthy answers of its kind leave it silent in this phase, in milliseconds; 0: nobody knows. */
+  /** How long nearly all healthy calls like this one are silent in a phase, in milliseconds; 0: unknown. */
   healthySilenceMs(phase: Phase): number {
     if (phase !== 'headers' && phase !== 'first_content') return 0;
     return this.options.target.state.silence.nearlyAllMs(this.#call);
   }
 
-  /** When its silence is to be looked at. */
+  /** When its silence is to be evaluated. */
   shorter(now: Instant, sentAt: Instant, phase: SilentPhase): WatchLimit {
     if (this.#recheckedAt > now) return this.#recheckedAt === Infinity ? NEVER : { at: this.#recheckedAt, kind: 'silence' };
     const { alternatives, target } = this.options;
@@ -284,12 +284,12 @@ export class Attempt implements GuardListener, GuardLimits {
     return { at, kind: 'silence' };
   }
 
-  /** Looks at its silence no sooner than that; Infinity: not before it is said again. */
+  /** Evaluates its silence no sooner than `at`; Infinity: not until this is called again. */
   recheckAt(at: Instant): void {
     this.#recheckedAt = at;
   }
 
-  /** Why it has been silent for too long; null: it has not been. */
+  /** Why it counts as silent for too long; null: it does not. */
   overdue(now: Instant): 'slow' | 'timeout' | null {
     if (!this.isSilent) return null;
     const phase = this.silentPhase;
@@ -297,13 +297,13 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.mustYield(now) ? 'timeout' : null;
   }
 
-  /** It has spent the share of the deadline that it may: the next target is asked, beside it or in its place. */
+  /** It has used up its share of the deadline: the next target is tried, in parallel or in its place. */
   mustYield(now: Instant): boolean {
     const { alternatives, target } = this.options;
     return now >= (alternatives.alternativeTo(target, now) === 'stand-in' ? alternatives.standInStart : this.#shareEnds);
   }
 
-  /** It has not been silent for longer than nine in ten calls like it; false where that is not known. */
+  /** True if it has been silent for no longer than nine in ten calls like it; false if unknown. */
   isInUsualTime(now: Instant): boolean {
     return now < this.startedAt + this.options.target.state.silence.usualMs(this.#call);
   }
@@ -312,7 +312,7 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.startedAt + silenceShareMs(this.#deadline - this.startedAt);
   }
 
-  /** When another target is asked beside it. A configured duration is a limit of its own, and is not shortened. */
+  /** When another target is tried in parallel. A configured silence limit is not shortened. */
   #rescueAt(sentAt: Instant, phase: SilentPhase): Instant {
     const { policy, state } = this.options.target;
     if (isSilenceSet(policy.timeouts, this.#call, phase)) return Infinity;
@@ -323,12 +323,12 @@ export class Attempt implements GuardListener, GuardLimits {
     return !this.sent ? 'connect' : this.status === 0 ? 'headers' : 'first_content';
   }
 
-  /** Every choice has ended; usage and the stream's own end may follow. */
+  /** Every choice has ended; usage and the end of the stream may follow. */
   get choicesEnded(): boolean {
     return this.#guard.completeAt !== Infinity;
   }
 
-  /** It fails, as after a limit of its own. */
+  /** Fails the attempt as if its own timeout had passed. */
   expire(): void {
     this.#guard.expire();
   }
@@ -378,7 +378,7 @@ export class Attempt implements GuardListener, GuardLimits {
     else this.#settleDecision();
   }
 
-  /** What was held back because it might be the beginning of a secret. */
+  /** Passes on what was held back as a possible beginning of a secret. */
   #passRest(): void {
     const rest = this.#mask.flush();
     if (rest.length > 0) this.#consumer!.onChunks(rest);

@@ -1,4 +1,4 @@
-/** What we change in a request on its way to a target, and what repairs change in that. */
+/** The edits made to a request for a target, and how repairs change them. */
 import type { RequestEdits } from '../../wire/dialect.ts';
 import type { Cut } from '../../wire/opaque/opaque.ts';
 import type { BodyMember, RequestBody } from '../../wire/request-body.ts';
@@ -10,16 +10,16 @@ import type { BodyCut } from '../opaque/pieces.ts';
 import { isConverted, sentBody } from '../conversion/sent-body.ts';
 import type { RouteTarget } from '../route/route.ts';
 
-/** The two names of a chat request's output limit. A target that refuses one is given the other: the limit has to hold. */
+/** The two names of a chat request's output limit. A target that refuses one is sent the other, so that the limit holds. */
 const LIMITS = ['max_tokens', 'max_completion_tokens'] as const;
 
-/** The other name of an output limit; null: `field` is none. */
+/** The other name of an output limit; null: `field` is not one. */
 export function otherLimit(field: string | null): string | null {
   if (field === LIMITS[0]) return LIMITS[1];
   return field === LIMITS[1] ? LIMITS[0] : null;
 }
 
-/** The edits of a request for one target; `cut`: what is left out because the target can't read it. */
+/** The edits of a request for one target; `cut`: what is removed because the target can't read it. */
 export function editsFor(request: GatewayRequest, target: RouteTarget, repairs: readonly Repair[], cut: BodyCut | null): RequestEdits {
   const { state } = target;
   const { set, drop } = permittedOf(request, target);
@@ -42,7 +42,7 @@ export function editsFor(request: GatewayRequest, target: RouteTarget, repairs: 
   return edits;
 }
 
-/** The caller's members that are not sent, for one target. */
+/** The caller's members that are not sent to a target. */
 export function leftOut(request: GatewayRequest, target: RouteTarget, repairs: readonly Repair[], cut: BodyCut | null): readonly string[] {
   if (target.drop.length === 0 && repairs.length === 0 && cut === null) return NO_NAMES;
   const { drop = NO_NAMES, set = {} } = editsFor(request, target, repairs, cut);
@@ -51,7 +51,7 @@ export function leftOut(request: GatewayRequest, target: RouteTarget, repairs: r
 
 const NO_CUTS: readonly Cut[] = [];
 
-/** `set` and `drop` of the route, but for the members that signed reasoning in the request is bound to. */
+/** `set` and `drop` of the route, except for members that signed reasoning in the request is bound to. */
 function permittedOf(request: GatewayRequest, target: RouteTarget): Pick<RouteTarget, 'set' | 'drop'> {
   const bound = boundEdits(request, target);
   if (bound.length === 0) return target;
@@ -59,7 +59,7 @@ function permittedOf(request: GatewayRequest, target: RouteTarget): Pick<RouteTa
   return { set: Object.fromEntries(set), drop: target.drop.filter((name) => !bound.includes(name)) };
 }
 
-/** The members that the route would change, and that signed reasoning in the request is bound to. */
+/** The members that the route would change although signed reasoning in the request is bound to them. */
 export function boundEdits(request: GatewayRequest, target: RouteTarget): readonly string[] {
   if (request.body.opaque !== true || isConverted(request, target.state)) return NO_NAMES;
   return [...new Set([...Object.keys(target.set), ...target.drop])].filter((name) => isBound(request, name));
@@ -73,7 +73,7 @@ interface Renaming {
   readonly rename: Map<string, string>;
 }
 
-/** A request that has both names keeps what stands under the new one. */
+/** If the request has both names, the member under the new one is kept. */
 function renameIn({ set, drop, rename }: Renaming, body: RequestBody, from: string, to: string): void {
   if (set[from] !== undefined) {
     set[to] ??= set[from];
@@ -83,29 +83,29 @@ function renameIn({ set, drop, rename }: Renaming, body: RequestBody, from: stri
   else rename.set(from, to);
 }
 
-/** True if the request asks for the usage of its stream only because we do. */
+/** True if only Breakwater, not the caller, asks for the usage of the stream. */
 function asksUsage(request: GatewayRequest, { state, set, drop }: RouteTarget): boolean {
   const { stream, wantsUsage } = request.facts;
   if (!stream || !state.includeUsage || (wantsUsage && !isConverted(request, state))) return false;
   return !drop.includes('stream_options') || 'stream_options' in set;
 }
 
-/** Of a repeated member the last counts, as with JSON.parse. */
+/** The last of repeated members, as with JSON.parse. */
 export function memberOf(body: RequestBody, field: string): BodyMember | undefined {
   return body.members.findLast((member) => member.name === field);
 }
 
-/** The value of a member as JSON, as the caller wrote it. */
+/** The JSON text of a member as the caller wrote it. */
 export function valueOf(body: RequestBody, { start, end }: BodyMember): string {
   return Buffer.from(body.bytes.buffer, body.bytes.byteOffset + start, end - start).toString();
 }
 
-/** True if the repair can change what is sent, whatever others are made. */
+/** True if the repair can change what is sent, whatever other repairs are made. */
 export function mayConcern(request: GatewayRequest, target: RouteTarget, repair: Repair): boolean {
   return concerns(request, target, repair, repair.kind === 'drop' ? unsetsOf(target.set) : []);
 }
 
-/** True if the repair changes what is sent with the others that are made. */
+/** True if the repair changes what is sent, given the other repairs made. */
 export function concerns(request: GatewayRequest, target: RouteTarget, repair: Repair, made: readonly Repair[]): boolean {
   const { kind, field, value } = repair;
   if (request.facts.operation === 'bytes') return false;
@@ -120,7 +120,7 @@ export function concerns(request: GatewayRequest, target: RouteTarget, repair: R
   return value === null || valueOf(body, member) === value;
 }
 
-/** The repairs that would undo what we add to the request, beside those made already. */
+/** The repairs that would undo Breakwater's own additions, except those already made. */
 export function undoable(request: GatewayRequest, target: RouteTarget, made: readonly Repair[]): Repair[] {
   if (request.facts.operation === 'bytes') return [];
   const found: Repair[] = asksUsage(request, target) ? [UNASK] : [];
@@ -135,7 +135,7 @@ export function undoable(request: GatewayRequest, target: RouteTarget, made: rea
 
 const unsets = new WeakMap<object, readonly Repair[]>();
 
-/** One for each field that a route sets; made once for each route. */
+/** One repair for each field that a route sets; created once per route. */
 function unsetsOf(set: RouteTarget['set']): readonly Repair[] {
   let known = unsets.get(set);
   if (known === undefined) {

@@ -8,13 +8,13 @@ import type { MediaKind } from '../../wire/media-answer.ts';
 import { createResponseHold } from './response-hold.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 
-/** Responses in the form that the caller asked for. */
+/** Converts responses to the form that the caller asked for. */
 export class ResponseForm implements AnswerForm {
   readonly wants: AnswerForm['wants'];
   readonly judgesBytes: boolean;
   readonly mayBeEmpty: boolean;
   readonly #dialect: Dialect;
-  /** What an endpoint that is passed through as bytes must answer; null: nothing that is known. */
+  /** The expected media of a passed-through endpoint; null: unknown. */
   readonly #media: MediaKind | null;
   readonly #facts: RequestFacts;
   readonly #maxEventSize: number;
@@ -22,8 +22,8 @@ export class ResponseForm implements AnswerForm {
   readonly #conversion: ResponseConversion | null;
 
   /**
-   * `path` is the upstream's; `maxEventSize` in bytes. `quality`: what a stream is held back for; null: nothing. `conversion`: of
-   * responses in another dialect; null: they come in the caller's.
+   * `path` is the upstream's; `maxEventSize` in bytes. `quality`: checks that a stream is held back for; null: none. `conversion`: of
+   * responses in another dialect; null: they are in the caller's.
    */
   constructor(
     dialect: Dialect,
@@ -35,7 +35,7 @@ export class ResponseForm implements AnswerForm {
   ) {
     this.#dialect = dialect;
     this.#facts = facts;
-    // Anthropic fills its prompt cache by such requests.
+    // Anthropic's prompt cache is prewarmed by such requests.
     this.mayBeEmpty = facts.outputBound === 0;
     this.#media = facts.operation === 'bytes' ? mediaKindOf(path) : null;
     this.judgesBytes = this.#media !== null;

@@ -1,16 +1,16 @@
-/** How long a stream is held back so that it can be judged before it is committed (design 4.6). */
+/** How long a stream is held back so that its quality can be checked before it is committed (design 4.6). */
 import type { StreamHold } from '../../transport/answer-form.ts';
 import type { QualityRules } from '../../policy/quality/quality.ts';
 import type { Dialect, OpeningReader, StreamFold } from '../../wire/dialect.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 
-/** Null: the policy asks for nothing that the beginning of a stream could tell. */
+/** Null: the policy checks nothing that the beginning of a stream could show. */
 export function createResponseHold({ response, stream }: Dialect, { buffer, rules }: TargetQuality): StreamHold | null {
   if (buffer) return new WholeHold(response.createFold());
   return rules.looksAtOpenings ? new OpeningHold(rules, stream.createOpeningReader()) : null;
 }
 
-/** To its end. It is read as it comes, so that its end is not the work of a whole answer at once. */
+/** Holds the whole stream. It is parsed incrementally, so that its end does not cost the parsing of a whole response. */
 class WholeHold implements StreamHold {
   readonly fold: StreamFold;
 
@@ -24,7 +24,7 @@ class WholeHold implements StreamHold {
   }
 }
 
-/** Until its opening shows that the answer is neither a refusal nor too short. One that refuses is held to its end. */
+/** Holds a stream until its opening is neither a refusal nor too short. A refusal is held to its end. */
 class OpeningHold implements StreamHold {
   readonly #rules: QualityRules;
   readonly #reader: OpeningReader;

@@ -1,9 +1,9 @@
-/** No secret of ours reaches a caller or a log, though some providers quote the key that they refuse, or echo what they were sent. */
+/** Masks secrets in responses: some providers quote the key that they refuse, or echo the request. */
 import type { Failure } from '../../core/facts.ts';
 import { ByteStreamMask, EventStreamMask, type StreamMask } from '../../core/secrets/mask-stream.ts';
 import type { SecretMask } from '../../core/secrets/secret-mask.ts';
 
-/** The same failure without secrets. `callerKey`: forwarded to the provider, and no business of the log; null: none was. */
+/** The failure with secrets masked. `callerKey`: the caller's own key, if forwarded, which must not reach the log; null: none. */
 export function maskFailure(failure: Failure, secrets: SecretMask, callerKey: string | null): Failure {
   const message = withoutKey(secrets.text(failure.message), callerKey);
   const body = failure.body === null ? null : secrets.bytes(failure.body);
@@ -12,26 +12,26 @@ export function maskFailure(failure: Failure, secrets: SecretMask, callerKey: st
   return { ...failure, message, body, contentType };
 }
 
-/** Shorter keys would be found in ordinary text. */
+/** Shorter keys could occur in ordinary text. */
 const keyLengthMin = 8;
 
 function withoutKey(message: string, key: string | null): string {
   return key === null || key.length < keyLengthMin ? message : message.replaceAll(key, '*'.repeat(key.length));
 }
 
-/** Masks the parts of one answer as they come. Nothing is made until a part is found that needs it. */
+/** Masks the parts of one response as they arrive. Allocates nothing until a part contains a secret. */
 export class ResponseMask {
   readonly #secrets: SecretMask;
   readonly #isEvents: boolean;
   #stream: StreamMask | null = null;
 
-  /** `isEvents`: the parts are whole events; else they are cut anywhere. */
+  /** `isEvents`: the parts are whole events; otherwise they are cut anywhere. */
   constructor(secrets: SecretMask, isEvents: boolean) {
     this.#secrets = secrets;
     this.#isEvents = isEvents;
   }
 
-  /** What may be passed on; the list itself where nothing was masked or held back. */
+  /** The parts that may be passed on; the same array if nothing was masked or held back. */
   push(parts: readonly Uint8Array[]): readonly Uint8Array[] {
     const { scan } = this.#secrets;
     if (scan === null || (this.#stream === null && !parts.some((part) => this.#concerns(part)))) return parts;
@@ -39,7 +39,7 @@ export class ResponseMask {
     return parts.flatMap((part) => stream.push(part));
   }
 
-  /** What was held back; nothing follows. */
+  /** What was held back, at the end of the response. */
   flush(): readonly Uint8Array[] {
     return this.#stream?.flush() ?? [];
   }

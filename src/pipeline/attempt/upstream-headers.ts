@@ -1,4 +1,4 @@
-/** Which of a provider's response headers go on to the caller. Everything that belongs to one hop or to our account stays here. */
+/** Selects the provider's response headers that are forwarded. Hop-by-hop headers and those about the operator's account are not. */
 import type { SecretMask } from '../../core/secrets/secret-mask.ts';
 import type { ResponseHeaders } from '../../transport/transport.ts';
 import type { HeaderPairs } from '../request/response-sink.ts';
@@ -19,7 +19,7 @@ export function headerOf(headers: ResponseHeaders, name: string): string | null 
   return Array.isArray(value) ? (value[0] ?? null) : value;
 }
 
-/** The provider's own id of the request, to be named in a ticket; null where it gave none. */
+/** The provider's own id of the request; null: none. */
 export function upstreamRequestId(headers: ResponseHeaders): string | null {
   for (const name of REQUEST_IDS) {
     const id = headerOf(headers, name);
@@ -28,10 +28,10 @@ export function upstreamRequestId(headers: ResponseHeaders): string | null {
   return null;
 }
 
-/** The limits of the account, for a caller whose own it is. */
+/** Rate limits of the account, forwarded if it is the caller's own. */
 const OF_ACCOUNT = /^anthropic-ratelimit-/;
 
-/** Names and values in turn of what a provider's response says of the caller's own account. */
+/** Response headers about the caller's own account: names alternating with values. */
 export function accountHeaders(headers: ResponseHeaders): HeaderPairs {
   const own: HeaderPairs = [];
   for (const name in headers) if (OF_ACCOUNT.test(name)) own.push(name, headerOf(headers, name) ?? '');

@@ -1,4 +1,4 @@
-/** What is sent to a target for a request. */
+/** Builds the upstream request for a target. */
 import type { Clock } from '../../core/clock.ts';
 import type { Failure } from '../../core/facts.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
@@ -22,7 +22,7 @@ interface UpstreamRequest {
   readonly cut: BodyCut | null;
 }
 
-/** The body for the target: the original bytes with only the permitted edits; null: none. */
+/** The body for the target: the original bytes with only the permitted edits; null: no body. */
 export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Array[] | null {
   const { request, target, conversion, repairs, cut } = options;
   const { facts, body } = request;
@@ -62,7 +62,7 @@ export function headersOf(options: UpstreamRequest): readonly string[] {
   return headers;
 }
 
-/** What a header names of the body goes with what is left out of the body. */
+/** The value of a header that names members of the body, without those removed from the body. */
 function tiedValue({ request, target, repairs, cut }: UpstreamRequest, value: string): string {
   const names = request.facts.operation === 'bytes' ? (cut?.drop ?? []) : leftOut(request, target, repairs, cut);
   if (names.length === 0) return value;
@@ -70,14 +70,14 @@ function tiedValue({ request, target, repairs, cut }: UpstreamRequest, value: st
   return request.dialect.request.tied!.valueFor(value, names, isSent);
 }
 
-/** In the header that it came in, unless the request is converted. */
+/** Uses the header the credential was received in, unless the request is converted. */
 function pushCallerCredential(headers: string[], credential: string, { request, target, conversion }: UpstreamRequest): void {
   const given = conversion === null ? (request.callerCredentialHeader ?? 'authorization') : null;
   const name = target.state.endpoint.credentialHeader(credential, given);
   headers.push(name, name === 'authorization' ? `Bearer ${credential}` : credential);
 }
 
-/** In which form the caller wants the response. An attempt that goes on with a broken one is held back for no quality of its own. */
+/** The form of the response that the caller asked for. A continuation is not held back for quality checks. */
 export function responseForm(options: AttemptOptions, clock: Clock): ResponseForm {
   const { request, target, isContinuation } = options;
   const { stream } = target.policy;
@@ -85,14 +85,14 @@ export function responseForm(options: AttemptOptions, clock: Clock): ResponseFor
   return new ResponseForm(request.dialect, request.facts, request.path, stream.maxEventSize, quality, responseConversion(options, clock));
 }
 
-/** How responses come back into the caller's dialect; null: they are in it. */
+/** Converts responses into the caller's dialect; null: they already are in it. */
 function responseConversion({ request, target: { state }, conversion }: UpstreamRequest, clock: Clock): ResponseConversion | null {
   if (conversion === null) return null;
   return new ResponseConversion(state.wire.dialect, request.dialect, {
     id: request.id,
     model: request.facts.model,
     createdAt: Math.floor(clock.epochMs() / 1000),
-    // A stream for a caller of a whole response is folded into one, which always reports its usage.
+    // A stream for a non-streaming caller is folded into one response, which always reports its usage.
     includeUsage: request.facts.wantsUsage || !request.facts.stream,
     tools: conversion.tools,
     echo: request.history === undefined ? conversion.echo : { ...conversion.echo, previous_response_id: request.history.previous },

@@ -19,7 +19,7 @@ test('a silent stream is kept alive once for each span, at whatever fraction of 
     let timers = 0;
     const schedule = clock.schedule.bind(clock);
     clock.schedule = (delayMs, task) => {
-      assert.ok(++timers < 100, 'the timer is set again and again without time passing');
+      assert.ok(++timers < 100, 'the timer fires repeatedly without time passing');
       return schedule(delayMs, task);
     };
     clock.advance(110_000);
@@ -29,7 +29,7 @@ test('a silent stream is kept alive once for each span, at whatever fraction of 
   }
 });
 
-test('a stream goes on being kept alive when a comment was the byte too much for its caller', () => {
+test('a stream is kept alive even if a keep-alive comment was what filled the buffer', () => {
   const clock = createManualClock();
   let comments = 0;
   const sink = { head() {}, write: () => ++comments > 1, end() {}, abort() {}, onDrain() {}, readerMoved: () => false };

@@ -1,6 +1,6 @@
 /**
- * The caller's side of one request: what has gone out, what may still go out, and in which form a failure has to be
- * told. Before the first byte an error is an answer with its own status; after it, an event in the stream.
+ * The caller's side of one request: what has been sent, and in which form a failure can still be reported. Before the first byte an error
+ * is a response with its own status; after it, an event in the stream.
  */
 import { assert } from '../../core/assert.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
@@ -14,55 +14,55 @@ import type { ResponseSink, HeaderPairs } from '../request/response-sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
 
-/** A provider's own error, for answers of every form. */
+/** A provider's own error, for responses of every form. */
 export interface UpstreamRefusal {
   readonly status: number;
-  /** Without those of `retry`. */
+  /** Without the headers of `retry`. */
   readonly headers: HeaderPairs;
   readonly body: Uint8Array;
   readonly retry: RetryAdvice;
-  /** The same inside a stream. */
+  /** The same error for use inside a stream. */
   readonly words: ErrorWords;
-  /** Nothing would change it: the verdict is `reject`. */
+  /** No retry or other target would help: the verdict is `reject`. */
   readonly isFinal: boolean;
-  /** Not the provider is at fault. */
+  /** The request is at fault, not the provider. */
   readonly requestAtFault: boolean;
 }
 
-/** Where a run puts its answer: to its caller, or into a log that several read. */
+/** The destination of a response: its caller, or a log with several readers. */
 export interface Outlet {
   readonly isOver: boolean;
-  /** The status line has gone out: 200, or whatever was committed. */
+  /** The status line has been sent: 200, or that of the committed response. */
   readonly isStarted: boolean;
-  /** A whole answer at once; `isPoor`: good enough for nobody else, or nobody knows. */
+  /** Sends a whole response; `isUncacheable`: it must not be cached. */
   respond(status: number, headers: HeaderPairs, body: Uint8Array, usage: TokenUsage | null, isUncacheable: boolean): void;
-  /** The answer begins; `known` is told in a comment where the headers are gone already. */
-  commit(status: number, headers: HeaderPairs, isEventStream: boolean, known: string): void;
-  /** False: whoever reads is behind; wait for `onDrain`. */
+  /** Begins a response; `metadata` is sent as a comment if the headers have been sent already. */
+  commit(status: number, headers: HeaderPairs, isEventStream: boolean, metadata: string): void;
+  /** False: the reader is behind; wait for `onDrain`. */
   write(chunks: readonly Uint8Array[]): boolean;
   onDrain(listener: () => void): void;
-  /** True if whoever reads took anything since this was last asked, or could not. */
+  /** True if a reader took anything since the last call, or if there was nothing to take. */
   readerMoved(): boolean;
-  /** The answer that was begun is whole; `isPoor`: as in `answer`, or it was put together from two. */
+  /** Ends a complete response; `isUncacheable`: as in `respond`, or it was joined from two. */
   end(usage?: TokenUsage | null, isUncacheable?: boolean): void;
   /** Ends a stream that has begun with these last bytes. */
   endWith(bytes: Uint8Array): void;
-  /** The request ends with an error of ours, in the form that is still possible; `headers` beside its own, where they can go. */
+  /** Ends with an error of Breakwater's own, in the form still possible; `headers` are added if they can still be sent. */
   fail(error: BreakwaterError, headers?: HeaderPairs): void;
-  /** The request ends with a provider's own words. */
+  /** Ends with a provider's own error. */
   refuse(refusal: UpstreamRefusal): void;
-  /** Nothing more goes out. */
+  /** Ends without sending anything more. */
   leave(): void;
 }
 
 export interface DownstreamOptions {
   readonly dialect: Dialect;
   readonly requestId: string;
-  /** What the caller is; null: unknown. */
+  /** The calling program; null: unknown. */
   readonly program: ClientProgram | null;
-  /** Milliseconds without a byte after which a stream is kept alive by a comment; null: not a stream of events. */
+  /** Milliseconds without a byte after which a comment keeps a stream alive; null: not an event stream. */
   readonly keepAliveMs: number | null;
-  /** Is told once when keeping alive began. */
+  /** Gets one note when keep-alive begins. */
   readonly owner: { note(note: string): void };
 }
 
@@ -74,7 +74,7 @@ export class Downstream implements Outlet {
   #timer: Timer | null = null;
   #lastByteAt: Instant;
   #isEventStream = false;
-  /** The caller has bytes of ours to take: one more comment would keep nothing alive. */
+  /** The caller has unread bytes: another comment would not help. */
   #behind = false;
 
   constructor(sink: ResponseSink, clock: Clock, options: DownstreamOptions) {
@@ -94,18 +94,18 @@ export class Downstream implements Outlet {
   }
 
   respond(status: number, headers: HeaderPairs, body: Uint8Array): void {
-    assert(this.#state === 'open', 'one response to a request');
+    assert(this.#state === 'open', 'one response per request');
     this.#close();
     this.#sink.head(status, headers);
     this.#sink.end(body);
   }
 
-  commit(status: number, headers: HeaderPairs, isEventStream: boolean, known: string): void {
+  commit(status: number, headers: HeaderPairs, isEventStream: boolean, metadata: string): void {
     this.#isEventStream = isEventStream;
     if (this.#state === 'open') this.#sink.head(status, headers);
     else {
       assert(this.#state === 'kept_alive', 'a stream is committed once');
-      this.#sink.write(encodeComment(known));
+      this.#sink.write(encodeComment(metadata));
     }
     this.#state = 'committed';
     if (!isEventStream) this.#stopKeepAlive();
@@ -157,10 +157,9 @@ export class Downstream implements Outlet {
     this.respond(signals.status, [...headers, ...signals.headers], body);
   }
 
-  /** The log and the timeline have the status of the error; its caller may get another one. */
+  /** Logs and timelines show the status of the error, even if its caller is sent another one. */
   #noteStatus(meant: number, sent: number): void {
-    if (meant !== sent)
-      this.#options.owner.note(`sent with status ${sent} in place of ${meant}, which ${this.#options.program} would repeat`);
+    if (meant !== sent) this.#options.owner.note(`status ${sent} sent instead of ${meant}, which ${this.#options.program} would retry`);
   }
 
   endWith(bytes: Uint8Array): void {
@@ -193,14 +192,14 @@ export class Downstream implements Outlet {
 
   #keepAlive(keepAliveMs: number): void {
     if (this.#state === 'over') return;
-    // The same sum as in `#armKeepAlive`: a difference rounds otherwise, and the timer would come again at this very instant.
+    // The same sum as in `#armKeepAlive`: a difference could round differently, and the timer would fire again at this instant.
     if (this.#clock.now() >= this.#lastByteAt + keepAliveMs) {
       if (this.#state === 'open') {
         this.#state = 'kept_alive';
         this.#sink.head(200, [...STREAM_HEADERS, ...requestIdHeaders(this.#options.dialect.error, this.#options.requestId)]);
-        this.#options.owner.note('kept alive by a comment: the status has gone out');
+        this.#options.owner.note('kept alive by a comment: the status is already sent');
       }
-      // What has gone out so far is always whole events, so a comment can stand here.
+      // Only whole events have been sent so far, so a comment may follow.
       if (!this.#behind) this.#sink.write(this.#options.dialect.stream.keepAlive);
       this.#lastByteAt = this.#clock.now();
     }

@@ -29,21 +29,21 @@ test('an error has the shape of its protocol', () => {
   });
 });
 
-test('a known wait is told in seconds, rounded up, and in milliseconds', () => {
+test('a known wait is given in seconds, rounded up, and in milliseconds', () => {
   const { headers } = read('openai', new BreakwaterError('rate_limited', 'm', { retryAfterMs: 1000.2 }));
   assert.deepEqual([headers['retry-after'], headers['retry-after-ms'], headers['x-should-retry']], ['2', '1001', 'true']);
   const now = read('openai', new BreakwaterError('queue_full', 'm', { retryAfterMs: 0 })).headers;
   assert.deepEqual([now['retry-after'], now['retry-after-ms'], now['x-should-retry']], ['0', '0', 'true']);
 });
 
-test('a wait that is unknown or endless is not told, and nobody is asked to retry', () => {
+test('an unknown or endless wait is not given, and no retry is suggested', () => {
   for (const retryAfterMs of [null, Infinity, Number.NaN]) {
     const { headers } = read('openai', new BreakwaterError('no_target_available', 'm', { retryAfterMs }));
     assert.deepEqual([headers['retry-after'], headers['retry-after-ms'], headers['x-should-retry']], [undefined, undefined, 'false']);
   }
 });
 
-test('a wait of more than a minute, or a fault of the request, is not worth a retry', () => {
+test('after a wait of more than a minute, or a fault of the request, no retry is suggested', () => {
   assert.equal(read('openai', new BreakwaterError('rate_limited', 'm', { retryAfterMs: 60_000 })).headers['x-should-retry'], 'true');
   assert.equal(read('openai', new BreakwaterError('rate_limited', 'm', { retryAfterMs: 60_001 })).headers['x-should-retry'], 'false');
   assert.equal(read('openai', new BreakwaterError('budget_exceeded', 'm', { retryAfterMs: 1000 })).headers['x-should-retry'], 'false');

@@ -1,4 +1,4 @@
-/** An error of ours as an answer in the caller's protocol: the one place that knows its headers (design 2.3). */
+/** An error of Breakwater's own as a response in the caller's protocol: the one place that sets its headers (design 2.3). */
 import { ERROR_CATALOGUE, type BreakwaterError } from '../../core/errors.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/clients.ts';
 import type { DialectError, ErrorWords } from '../../wire/dialect.ts';
@@ -10,7 +10,7 @@ export interface ErrorResponse {
   readonly body: Uint8Array;
 }
 
-/** The whole response to a request that failed before its first byte was sent, as its caller's program needs it. */
+/** The response to a request that failed before its first byte was sent, adapted to the calling program. */
 export function errorResponse(
   dialect: DialectError,
   error: BreakwaterError,
@@ -24,20 +24,20 @@ export function errorResponse(
   return { status: signals.status, headers, body };
 }
 
-/** Our id of the request, also under the name by which the dialect's own SDK knows it. */
+/** Breakwater's id of the request, also under the header name that the dialect's SDK reads. */
 export function requestIdHeaders({ requestIdHeader }: DialectError, requestId: string): HeaderPairs {
   const headers = ['x-request-id', requestId];
   if (requestIdHeader !== null) headers.push(requestIdHeader, requestId);
   return headers;
 }
 
-/** An error of ours in a dialect's words. */
+/** An error of Breakwater's own in a dialect's terms. */
 export function errorWords(dialect: DialectError, error: BreakwaterError): ErrorWords {
   const { code, status, message, param } = error;
   return { status, message, type: dialect.typeOf(error), param, code, retryAfterMs: error.retryAfterMs };
 }
 
-/** What an error of ours says of a retry. */
+/** The retry advice of an error of Breakwater's own. */
 export function retryAdvice({ code, retryAfterMs }: BreakwaterError): RetryAdvice {
   return { comesBack: ERROR_CATALOGUE[code].retryable, waitMs: retryAfterMs };
 }

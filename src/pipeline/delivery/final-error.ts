@@ -1,4 +1,4 @@
-/** What the caller is told when a request was sent and failed (design 2.3). */
+/** The response to a request that was sent and failed (design 2.3). */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Failure } from '../../core/facts.ts';
 import { parseBounded } from '../../wire/json-outline.ts';
@@ -12,16 +12,17 @@ import type { FailedAttempt } from '../retry/retry-state.ts';
 import type { Output } from './output.ts';
 import { requestedWaitMs } from '../retry/record-failure.ts';
 
-/** When another try may find room, in milliseconds. */
+/** Suggested wait before a retry, in milliseconds. */
 const EXHAUSTED_RETRY_MS = 1_000;
 
 export function respondWithFailure(output: Output): void {
+  const { active, retry } = output;
   if (output.kept !== null) return respondWithKept(output, output.kept);
-  if (output.retry.refusal !== null) return respondWithUpstreamError(output, firstRequestFault(output) ?? output.retry.refusal);
+  if (retry.refusal !== null) return respondWithUpstreamError(output, firstRequestFault(output) ?? retry.refusal);
   const last = decisiveFailure(output);
-  if (output.active.engine.clock.now() >= output.active.deadline || output.retry.failures.every(({ ranOut }) => ranOut))
-    return output.fail(deadlineError(output.retry));
-  if (output.retry.failures.every(({ failure }) => failure.kind === 'exhausted')) return output.fail(exhaustedError(last));
+  if (active.engine.clock.now() >= active.deadline || retry.failures.every(({ ranOut }) => ranOut))
+    return output.fail(deadlineError(retry));
+  if (retry.failures.every(({ failure }) => failure.kind === 'exhausted')) return output.fail(exhaustedError(last));
   if (isAuth(last) && allSame(output)) return output.fail(authError(output, last));
   if (passesUpstreamError(output, last)) return respondWithUpstreamError(output, last);
   const status = isAuth(last) ? undefined : statusOf(last.failure);
@@ -29,32 +30,32 @@ export function respondWithFailure(output: Output): void {
   output.fail(new BreakwaterError('all_targets_failed', `every target failed: ${listAttempts(output)}`, options));
 }
 
-/** The first refusal of the request itself; whether a target has the model, and what a model on this machine can do, says nothing of that. */
+/** The first refusal that is about the request itself. A missing model, or a limit of a local model, is not. */
 function firstRequestFault({ retry: { failures } }: Output): FailedAttempt | undefined {
   return failures.find(({ target, judgement, isRepaired }) => {
     return judgement.requestAtFault && judgement.reason !== 'model_not_found' && !isRepaired && !target.state.runsHere;
   });
 }
 
-/** What a model of this machine can't do says nothing of the request to other targets, nor of why those can't be used. */
+/** True for a limit of a local model, which shows nothing about the request or about other targets. */
 export function isLocalLimit({ target, judgement }: FailedAttempt): boolean {
   return target.state.runsHere && judgement.requestAtFault;
 }
 
-/** The failures that the final error is made of: of models on this machine only where there are no others. */
+/** The failures that determine the final error: those of local models only if there are no others. */
 function decisive({ retry: { failures } }: Output): readonly FailedAttempt[] {
   const others = failures.filter((failed) => !isLocalLimit(failed));
   return others.length === 0 ? failures : others;
 }
 
-/** Of two attempts beside each other, the one that says that nothing will work may have ended first. */
+/** The failure reported to the caller: a rejection, otherwise the last one. Of two parallel attempts, the rejected one may have ended first. */
 function decisiveFailure(output: Output): FailedAttempt {
   const failures = decisive(output);
   const unrepaired = failures.filter(({ isRepaired }) => !isRepaired);
   return unrepaired.find(({ judgement }) => judgement.verdict === 'reject') ?? unrepaired.at(-1) ?? failures.at(-1)!;
 }
 
-/** One target alone was asked, nothing else could help, or all said the same about the request itself. */
+/** True if the provider's own error is passed on: one target was tried, it is final, or all agree about the request. */
 function passesUpstreamError(output: Output, last: FailedAttempt): boolean {
   if (last.failure.kind !== 'status' && last.failure.kind !== 'error') return false;
   if (isAuth(last)) return last.target.state.credential.auth === 'caller';
@@ -68,7 +69,7 @@ function allSame(output: Output): boolean {
   return failures.every((failed) => failed.judgement.reason === failures[0]!.judgement.reason);
 }
 
-/** A refusal of our credential, whatever the reason: to the caller a 401 or 403 would be about its own. */
+/** A refusal of the configured credential, whatever the reason: a 401 or 403 would seem to be about the caller's own. */
 function isAuth({ failure, judgement, target }: FailedAttempt): boolean {
   if (target.state.credential.auth === 'caller') return false;
   return judgement.reason === 'auth' || (judgement.blame !== null && (failure.status === 401 || failure.status === 403));
@@ -77,7 +78,7 @@ function isAuth({ failure, judgement, target }: FailedAttempt): boolean {
 function authError(output: Output, { target, failure, judgement }: FailedAttempt): BreakwaterError {
   const { provider, credential } = target.state;
   const quarantinedMs = credential.bench.remainingMs(output.active.engine.clock.now());
-  const until = quarantinedMs === 0 ? '' : `; it is out of order for ${(quarantinedMs / 1000).toFixed(1)} s`;
+  const until = quarantinedMs === 0 ? '' : `; it is quarantined for ${(quarantinedMs / 1000).toFixed(1)} s`;
   const words = describeCause({
     reason: judgement.reason === 'quota' ? 'quota' : 'auth',
     status: failure.status,
@@ -90,7 +91,7 @@ function authError(output: Output, { target, failure, judgement }: FailedAttempt
   );
 }
 
-/** A fault of ours, whatever target it was met at. */
+/** A failure of this process or machine, whatever the target. */
 function exhaustedError({ failure }: FailedAttempt): BreakwaterError {
   return new BreakwaterError('internal_error', `Breakwater could not open a connection: ${failure.message}`, {
     status: 503,
@@ -98,15 +99,16 @@ function exhaustedError({ failure }: FailedAttempt): BreakwaterError {
   });
 }
 
-/** 407 is an instruction to the caller's own HTTP client about its proxy (RFC 9110 15.5.8): `fetch` takes it for a network error. */
+/** 407 is about the proxy of the caller's own HTTP client (RFC 9110 15.5.8): `fetch` reports it as a network error. */
 function statusOf({ status }: Failure): number | undefined {
   return status !== null && status >= 400 && status <= 599 && status !== 407 ? status : undefined;
 }
 
-/** When the first of the targets that failed may be asked again, where one said so; null also where nothing would help. */
+/** The shortest wait until a failed target may be retried; null: unknown, or a retry would not help. */
 function waitMs(output: Output): number | null {
-  if (output.retry.isRejected || output.retry.refusal !== null) return null;
-  const waits = output.retry.failures.map((failed) => waitFor(output, failed)).filter((wait) => wait !== null);
+  const { retry } = output;
+  if (retry.isRejected || retry.refusal !== null) return null;
+  const waits = retry.failures.map((failed) => waitFor(output, failed)).filter((wait) => wait !== null);
   return waits.length === 0 ? null : Math.min(...waits);
 }
 
@@ -136,7 +138,7 @@ function respondWithUpstreamError(output: Output, last: FailedAttempt): void {
   output.failAsUpstream(status);
 }
 
-/** An error body that a client of this protocol can read as it is. */
+/** True for an error body that a client of this protocol can parse as it is. */
 function isErrorJson(failure: Failure): boolean {
   if (failure.kind !== 'status' || failure.body === null || failure.body.byteLength === 0) return false;
   const parsed = parseBounded(Buffer.from(failure.body).toString());
@@ -149,8 +151,8 @@ function listAttempts(output: Output): string {
     .join('; ');
 }
 
-/** What a provider says of our credential is nobody else's business. */
+/** The provider's message about a configured credential is not shown to callers. */
 function describe(failure: Failure, isConfiguredCredential: boolean): string {
-  if (isConfiguredCredential) return `${failure.status ?? 'it'} refused our credential`;
+  if (isConfiguredCredential) return `${failure.status ?? 'it'} refused the configured credential`;
   return failure.status === null ? failure.message : `${failure.status} ${failure.message}`;
 }

@@ -1,7 +1,6 @@
 /**
- * Whole answers that are not good enough (design 4.6): better than none, if all fall short. One is kept, that with the longest real
- * content, else the earliest. What holds no answer at all (no bytes, `choices: []`, no choice that came to its end) comes without its
- * body, and is never one of them.
+ * The fallback for requests whose responses all fail the quality check (design 4.6). One is kept: that with the longest real content,
+ * otherwise the earliest. A response without any (no bytes, `choices: []`, no finished choice) is reported without a body and never kept.
  */
 import type { Failure } from '../../core/facts.ts';
 import type { Shortfall } from '../../core/quality.ts';
@@ -13,13 +12,13 @@ import type { KeptResponse, Output } from './output.ts';
 import { settleCompleted } from '../settle/settle-response.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
-/** Keeps a complete but empty answer; any other is better. */
+/** Keeps a complete but empty response; any other replaces it. */
 export function keepEmpty(output: Output, attempt: Attempt, failure: Failure): void {
   if (failure.kind === 'empty' && failure.body !== null && output.kept === null)
     output.keep(keptResponse(output, attempt, failure.body, 'empty', 0));
 }
 
-/** Keeps a complete answer that falls short, unless a better one is there. */
+/** Keeps a complete response that failed its quality check, unless a better one is kept. */
 export function keepFailedQuality(output: Output, attempt: Attempt, shortfall: Shortfall): void {
   const length = realLength(attempt.readChoices(), shortfall);
   if (output.kept === null || length > output.kept.length)
@@ -27,21 +26,22 @@ export function keepFailedQuality(output: Output, attempt: Attempt, shortfall: S
   else attempt.drop();
 }
 
-/** True if the answer is empty and the policy has nothing against that. */
+/** True if the response is empty and the policy accepts that. */
 export function isAcceptedEmpty(attempt: Attempt, failure: Failure): boolean {
   return failure.kind === 'empty' && failure.body !== null && attempt.options.target.quality.rules.welcomesEmpty;
 }
 
-/** An empty answer where empty ones are welcome. */
+/** Responds with an accepted empty response. */
 export function respondWithEmpty(output: Output, attempt: Attempt, failure: Failure): void {
-  settleCompleted(output.active, attempt);
-  emitAttemptEnd(output.active, attempt, 'success', null, null);
+  const { active } = output;
+  settleCompleted(active, attempt);
+  emitAttemptEnd(active, attempt, 'success', null, null);
   respondWith(output, keptResponse(output, attempt, failure.body!, 'empty', 0), null);
 }
 
-/** Nothing better came: the best real answer, marked. */
+/** Responds with the kept response, marked with its shortfall. */
 export function respondWithKept(output: Output, kept: KeptResponse): void {
-  output.active.note(`nothing better came: its answer goes out, marked ${kept.shortfall}`, kept.target);
+  output.active.note(`no better response: this one is returned, marked ${kept.shortfall}`, kept.target);
   respondWith(output, kept, kept.shortfall);
 }
 
@@ -51,15 +51,16 @@ function keptResponse(output: Output, attempt: Attempt, body: Uint8Array, shortf
 }
 
 function respondWith(output: Output, kept: KeptResponse, mark: Shortfall | null): void {
-  if (output.downstream.isStarted) {
-    const listed = mark === null ? '' : ` quality=${mark}`;
-    output.downstream.endWith(Buffer.concat([encodeComment(metadataComment(output, kept.target) + listed), kept.body]));
+  const { downstream } = output;
+  if (downstream.isStarted) {
+    const quality = mark === null ? '' : ` quality=${mark}`;
+    downstream.endWith(Buffer.concat([encodeComment(metadataComment(output, kept.target) + quality), kept.body]));
   } else {
     const headers = [...metadataHeaders(output, kept.target), ...kept.headers];
     if (mark !== null) headers.push('x-breakwater-quality', mark);
     if (!output.active.request.facts.stream) addCostHeader(headers, output);
     headers.push('content-length', String(kept.body.byteLength));
-    output.downstream.respond(kept.status, headers, kept.body, kept.usage, mark !== null);
+    downstream.respond(kept.status, headers, kept.body, kept.usage, mark !== null);
   }
   output.succeedWithKept(kept);
 }

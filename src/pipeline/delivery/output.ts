@@ -1,4 +1,4 @@
-/** The caller's side of one request: where the response goes, the best failed one so far, and the end, emitted exactly once. */
+/** The destination of one response, the best failed one so far, and the end of the request, emitted exactly once. */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { FinishedEvent, RequestOutcome } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
@@ -12,7 +12,7 @@ import type { RouteTarget } from '../route/route.ts';
 import type { Outlet } from './downstream.ts';
 import type { StalledReaders } from './stalled-readers.ts';
 
-/** A complete response that failed its quality check; the best of them is better than none. */
+/** A complete response that failed its quality check, kept as a fallback. */
 export interface KeptResponse {
   readonly target: RouteTarget;
   readonly status: number;
@@ -20,7 +20,7 @@ export interface KeptResponse {
   readonly body: Uint8Array;
   readonly usage: TokenUsage | null;
   readonly shortfall: Shortfall;
-  /** Of its content, in characters. */
+  /** Length of its real content, in characters. */
   readonly length: number;
 }
 
@@ -80,12 +80,12 @@ export class Output {
     this.#finish('success', kept.status, null, kept.target, kept.usage);
   }
 
-  /** The caller left, or the response broke off after it was committed. */
+  /** The caller disconnected, or the response broke off after it was committed. */
   breakOff(outcome: 'cancelled' | 'interrupted', status: number, code: FinishedEvent['code'], attempt: Attempt | null): void {
     this.#finish(outcome, status, code, attempt?.options.target ?? null, attempt?.facts.usage ?? null);
   }
 
-  /** Ends with an error of Breakwater's own, before or after the stream began. */
+  /** Ends with an error of Breakwater's own, before or during the response. */
   fail(error: BreakwaterError): void {
     const { broken, attempts } = this.retry;
     const headers: HeaderPairs = [];
@@ -103,7 +103,7 @@ export class Output {
   failInternal(fault: unknown): void {
     this.active.warn(fault);
     try {
-      this.fail(new BreakwaterError('internal_error', 'an internal error in Breakwater; its log says more'));
+      this.fail(new BreakwaterError('internal_error', 'internal error in Breakwater; see its log'));
     } catch (again) {
       this.active.warn(again);
     }

@@ -44,11 +44,11 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
 }
 
-const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and when one ends is not known; retry later, or use a batch';
+const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
 
 /**
- * Only the end of running calls would have let it start, and the pace of the last starts says nothing of that: it waited in vain, or
- * callers who do not read their answers hold places.
+ * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited in vain, or callers that
+ * do not read their responses hold places.
  */
 function waitsForUnknownEnd({ engine, active, retry }: Output, { why, blockers }: Refusal): boolean {
   if (why === 'expired' && active.queueMs + ROUNDING_MS >= active.route.maxWaitMs) return false; // its own limit
@@ -61,14 +61,15 @@ function waitsForUnknownEnd({ engine, active, retry }: Output, { why, blockers }
 }
 
 function cureFor(retry: RetryState, waitMs: number | null, why: Refusal['why']): string {
-  const { engine, route } = retry.active;
+  const { active } = retry;
+  const { engine, route } = active;
   const now = engine.clock.now();
-  if (why === 'expired' && retry.active.queueMs + ROUNDING_MS >= route.maxWaitMs)
+  if (why === 'expired' && active.queueMs + ROUNDING_MS >= route.maxWaitMs)
     return ': queue.maxWait was over; a longer one, or a batch, would have sufficed';
   if (waitMs === null) return '';
-  // What has to start by then has to be answered, too.
-  const { usualMs } = new RequestApplicant(retry, retry.tiers, retry.active.deadline);
-  const neededMs = Math.ceil(now + waitMs + usualMs - retry.active.startedAt);
+  // The request must not only start by then, but also be answered.
+  const { usualMs } = new RequestApplicant(retry, retry.tiers, active.deadline);
+  const neededMs = Math.ceil(now + waitMs + usualMs - active.startedAt);
   return `: a deadline of ${Math.ceil(neededMs / 1000)} s (x-breakwater-deadline-ms: ${neededMs}) would have sufficed, or a batch`;
 }
 
@@ -78,11 +79,11 @@ export function deadlineError(retry: RetryState, blockers: readonly Blocker[] = 
   const queueMs = Math.round(active.queueMs);
   const parts = [`${queueMs} ms waiting for capacity${blockers.length === 0 ? '' : ` (${describe(blockers)})`}`];
   for (const { target, failure, judgement } of retry.failures) {
-    parts.push(`${target.state.name}: ${judgement.reason === 'auth' ? 'refused our credential' : failure.message}`);
+    parts.push(`${target.state.name}: ${judgement.reason === 'auth' ? 'refused the configured credential' : failure.message}`);
   }
   const now = active.engine.clock.now();
   for (const { options, startedAt } of active.group?.silent ?? []) {
-    parts.push(`${options.target.state.name}: no answer within ${Math.round(now - startedAt)} ms`);
+    parts.push(`${options.target.state.name}: no response within ${Math.round(now - startedAt)} ms`);
   }
   const isOver = now >= active.deadline;
   const what = isOver ? 'has passed' : 'leaves too little time';
@@ -98,7 +99,7 @@ const WORDS: Readonly<Record<ResourceKind | 'incapable', string>> = {
   tokens: 'token limit',
   concurrency: 'concurrency limit',
   cooldown: 'cooling down',
-  bench: 'out of order',
+  bench: 'quarantined',
   breaker: 'breaker open',
   client: "the client's own limit",
   budget: 'budget',

@@ -1,4 +1,4 @@
-/** Commits a candidate and carries its answer to the caller, with back-pressure both ways. */
+/** Commits a candidate and relays its response to the caller, with back-pressure both ways. */
 import type { Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Failure } from '../../core/facts.ts';
@@ -16,28 +16,29 @@ import { settleFailure } from '../retry/record-failure.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
 /**
- * A caller that takes not one byte of its answer for so long is taken for gone, in milliseconds. Its own limit: the provider's silence
- * says nothing of callers, and a person may stop a pipe for a while, a laptop may sleep.
+ * A caller that reads nothing for this long is disconnected, in milliseconds. Longer than upstream silence limits, as a person may suspend a
+ * pipe or a laptop for a while.
  */
 const STALLED_CALLER_MS = 120_000;
 
-/** What is told in the end: how to go on, should `output.retry.broken` be set; null: nobody is to. */
+/** Returns the continuation to use if `output.retry.broken` is set afterwards; null: none. */
 export async function relay(output: Output, attempt: Attempt): Promise<Continuation | null> {
-  const { clock, events } = output.active.engine;
+  const { active } = output;
+  const { clock, events } = active.engine;
   const { target, number, race } = attempt.options;
-  output.firstContentMs = clock.now() - output.active.startedAt;
+  output.firstContentMs = clock.now() - active.startedAt;
   const continuation = Continuation.for(output, attempt);
   const relaying = new ResponseRelay(output, attempt, continuation);
   try {
     events.emit({
       type: 'committed',
-      requestId: output.active.request.id,
+      requestId: active.request.id,
       at: clock.now(),
       target: target.state.name,
       attempt: number,
       race,
     });
-    if (output.active.isOver) relaying.leave();
+    if (active.isOver) relaying.leave();
     else if (attempt.isComplete && !output.downstream.isStarted) respondWhole(output, attempt);
     else await relaying.run();
     return continuation;
@@ -47,7 +48,7 @@ export async function relay(output: Output, attempt: Attempt): Promise<Continuat
   }
 }
 
-/** Goes on with an answer that is committed and broke off, as far as the seam between them lets it. */
+/** Relays a continuation of a committed response that broke off, as far as the splice filter passes it. */
 export async function relayContinuation(output: Output, attempt: Attempt, continuation: Continuation): Promise<void> {
   const relaying = new ResponseRelay(output, attempt, continuation);
   try {
@@ -60,13 +61,14 @@ export async function relayContinuation(output: Output, attempt: Attempt, contin
 }
 
 function giveBack(output: Output, attempt: Attempt): void {
-  output.active.relaying = null;
+  const { active } = output;
+  active.relaying = null;
   attempt.cancel();
-  settleUnused(output.active, attempt);
-  if (!attempt.isEndEmitted) emitAttemptEnd(output.active, attempt, 'cancelled', 'cancelled', null);
+  settleUnused(active, attempt);
+  if (!attempt.isEndEmitted) emitAttemptEnd(active, attempt, 'cancelled', 'cancelled', null);
 }
 
-/** The whole answer is here: one head, one body, with its length. */
+/** Sends a complete response at once, with its length. */
 function respondWhole(output: Output, attempt: Attempt): void {
   const body = attempt.takeWhole();
   settleSuccess(output, attempt);
@@ -77,27 +79,28 @@ function respondWhole(output: Output, attempt: Attempt): void {
   output.succeed(attempt);
 }
 
-/** It stands in for an answer, or went out before all was judged that is asked of it: it is kept for nobody else. */
+/** True if the response must not be cached: it is a substitute, or was committed before all quality checks. */
 function isUncacheable({ options, isUnchecked }: Attempt): boolean {
   return options.target.state.standsIn || isUnchecked;
 }
 
 function settleSuccess(output: Output, attempt: Attempt): void {
-  settleCompleted(output.active, attempt);
-  emitAttemptEnd(output.active, attempt, 'success', null, null);
+  const { active } = output;
+  settleCompleted(active, attempt);
+  emitAttemptEnd(active, attempt, 'success', null, null);
 }
 
 class ResponseRelay implements StalledReader {
   readonly #output: Output;
   readonly #attempt: Attempt;
-  /** Null: whatever comes goes down, and nobody goes on with it. */
+  /** Null: the response is not continued if it breaks off. */
   readonly #continuation: Continuation | null;
-  /** While its caller is behind. */
+  /** Runs while the caller is behind. */
   #stall: Timer | null = null;
-  /** Its caller took something since `STALLED_CALLER_MS` began. */
+  /** The caller has read something since the timer was set. */
   #movedLately = false;
   #over = false;
-  /** It goes on with what another one began. */
+  /** It continues a response that broke off. */
   #isContinuation = false;
   #resolve: () => void = () => {};
   #reject: (error: unknown) => void = () => {};
@@ -108,7 +111,7 @@ class ResponseRelay implements StalledReader {
     this.#continuation = continuation;
   }
 
-  /** Resolves when the answer has ended, whichever way. */
+  /** Resolves when the response has ended in any way. */
   run(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#begin(resolve, reject);
@@ -122,7 +125,7 @@ class ResponseRelay implements StalledReader {
     });
   }
 
-  /** The same behind an answer that broke off. */
+  /** The same for a continuation. */
   runContinuation(): Promise<void> {
     this.#isContinuation = true;
     return new Promise((resolve, reject) => {
@@ -148,13 +151,14 @@ class ResponseRelay implements StalledReader {
   }
 
   #write(chunks: readonly Uint8Array[]): void {
-    if (this.#over || chunks.length === 0 || this.#output.downstream.write(chunks) || this.#stall !== null || this.#over) return;
+    const { downstream, engine } = this.#output;
+    if (this.#over || chunks.length === 0 || downstream.write(chunks) || this.#stall !== null || this.#over) return;
     this.#attempt.pause();
-    this.#output.downstream.readerMoved(); // from here on
+    downstream.readerMoved(); // resets it
     this.#movedLately = false;
     this.#watchCaller();
-    this.#output.engine.stalled.add(this);
-    this.#output.downstream.onDrain(() => this.#drained());
+    engine.stalled.add(this);
+    downstream.onDrain(() => this.#drained());
   }
 
   onEnd(): void {
@@ -167,15 +171,16 @@ class ResponseRelay implements StalledReader {
 
   onFailure(failure: Failure): void {
     this.#decide();
+    const { active, retry, downstream } = this.#output;
     const { options, facts } = this.#attempt;
     const judgement = judge(failure);
     const reason = failure.kind === 'timeout' ? 'stalled' : failure.kind === 'cut' ? 'interrupted' : judgement.reason;
-    settleFailure(this.#output.retry, this.#attempt, failure, judgement, { usage: facts.usage, health: judgement.health });
-    emitAttemptEnd(this.#output.active, this.#attempt, judgement.verdict, reason, failure);
+    settleFailure(retry, this.#attempt, failure, judgement, { usage: facts.usage, health: judgement.health });
+    emitAttemptEnd(active, this.#attempt, judgement.verdict, reason, failure);
     const code = failure.kind === 'timeout' ? 'stream_stalled' : 'stream_interrupted';
-    const error = new BreakwaterError(code, `${options.target.state.name} broke off its answer: ${failure.message}`);
+    const error = new BreakwaterError(code, `${options.target.state.name} broke off its response: ${failure.message}`);
     if (this.#continuation?.tryBreak(this.#attempt, failure, judgement, error) !== true) {
-      this.#output.downstream.fail(error);
+      downstream.fail(error);
       this.#output.breakOff('interrupted', this.#attempt.status, code, this.#attempt);
     }
     this.#resolve();
@@ -202,7 +207,7 @@ class ResponseRelay implements StalledReader {
 
   interrupt(error: BreakwaterError): void {
     this.#output.active.note(error.message);
-    // Of a response whose every choice has ended only the stream's own end is missing.
+    // Every choice has ended; only the end of the stream itself is missing.
     if (this.#attempt.choicesEnded) return this.#attempt.expire();
     this.leave(error);
   }
@@ -212,12 +217,12 @@ class ResponseRelay implements StalledReader {
       const hasMoved = this.hasMoved() || this.#movedLately;
       this.#movedLately = false;
       if (hasMoved) return this.#watchCaller();
-      this.#output.active.note(`the caller took nothing of its answer for ${STALLED_CALLER_MS} ms and was let go`);
+      this.#output.active.note(`the caller read nothing of its response for ${STALLED_CALLER_MS} ms and was disconnected`);
       this.leave();
     });
   }
 
-  /** It was asked to go on with an answer, and does something else. */
+  /** The attempt does not continue the response. */
   #refuse(continuation: Continuation, why: SpliceRefusal): void {
     this.#decide();
     this.#attempt.cancel();
@@ -233,23 +238,24 @@ class ResponseRelay implements StalledReader {
     this.#attempt.resume();
   }
 
-  /** The caller has left, is let go with this error, or the gateway closes. */
+  /** The caller has disconnected, is disconnected with this error, or the gateway closes. */
   leave(error: BreakwaterError | null = null): void {
     if (this.#over) return;
+    const { active, downstream } = this.#output;
     this.#decide();
-    const { stopError } = this.#output.active;
+    const { stopError } = active;
     this.#attempt.cancel();
-    settleUnused(this.#output.active, this.#attempt);
-    emitAttemptEnd(this.#output.active, this.#attempt, 'cancelled', 'cancelled', null);
-    const listed = stopError ?? error;
-    if (listed !== null) this.#output.downstream.fail(listed);
-    else this.#output.downstream.leave();
+    settleUnused(active, this.#attempt);
+    emitAttemptEnd(active, this.#attempt, 'cancelled', 'cancelled', null);
+    const reported = stopError ?? error;
+    if (reported !== null) downstream.fail(reported);
+    else downstream.leave();
     if (stopError !== null) this.#output.breakOff('interrupted', this.#attempt.status, stopError.code, this.#attempt);
     else this.#output.breakOff('cancelled', 499, null, this.#attempt);
     this.#resolve();
   }
 
-  /** How it ends is known: who hears of it, and leaves or stops the gateway then, comes too late to change that. */
+  /** Fixes the outcome: a listener that then disconnects or stops the gateway does not change it. */
   #decide(): void {
     this.#over = true;
     this.#endStall();

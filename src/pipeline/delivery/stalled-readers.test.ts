@@ -32,7 +32,7 @@ function scene() {
   return { clock, waitedFor, readers, ended, stall };
 }
 
-test('an answer that nobody takes gives way only to a request that waits for its place', () => {
+test('a response that is not read is ended only for a request that waits for its place', () => {
   const { clock, waitedFor, ended, stall } = scene();
   const [wanted, other] = [new ConcurrencyLimiter('a', 2), new ConcurrencyLimiter('b', 2)];
   stall('other', other);
@@ -49,7 +49,7 @@ test('an answer that nobody takes gives way only to a request that waits for its
   assert.deepEqual(ended, ['first', 'second']);
 });
 
-test('another answer to a client that gave way lately gives way sooner', () => {
+test('a second stalled response to the same client is ended sooner', () => {
   const { clock, waitedFor, ended, stall } = scene();
   const limit = new ConcurrencyLimiter('a', 9);
   waitedFor.add(limit);
@@ -67,7 +67,7 @@ test('another answer to a client that gave way lately gives way sooner', () => {
   assert.equal(ended.length, 3);
 });
 
-test('a caller that takes a little goes on, but not for ever behind', () => {
+test('a slow caller is tolerated, but not endlessly', () => {
   const { clock, waitedFor, ended, stall } = scene();
   const limit = new ConcurrencyLimiter('a', 1);
   waitedFor.add(limit);
@@ -78,7 +78,7 @@ test('a caller that takes a little goes on, but not for ever behind', () => {
   assert.deepEqual(ended, ['drips']);
 });
 
-test('one that catches up is not looked at any more, and no timer is left', () => {
+test('a caller that catches up is no longer watched, and no timer is left', () => {
   const { clock, waitedFor, readers, ended, stall } = scene();
   const limit = new ConcurrencyLimiter('a', 1);
   waitedFor.add(limit);

@@ -1,35 +1,34 @@
 /**
- * Answers whose callers are behind: back-pressure keeps their upstream calls open, and with them the places of a limit on concurrency.
+ * Responses whose callers are behind. Back-pressure keeps their upstream calls open, and so occupies places of concurrency limits.
  *
- * A caller may be behind for as long as that costs no one else. Where another request waits for the place, the answer that has stood
- * still longest is broken off once its caller has taken nothing for a few seconds, or has not caught up for longer. A client whose
- * answers gave way within the last minute gets less time.
+ * This is tolerated until another request waits for such a place. Then the response that has stalled longest is ended, once its caller has
+ * read nothing for a few seconds, or has been behind for longer. A client whose responses were ended within the last minute gets less time.
  */
 import type { Clock, Instant } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { Resource } from '../../core/resource.ts';
 
-/** How often they are looked at, in milliseconds. */
+/** Interval of the checks, in milliseconds. */
 const CHECK_INTERVAL_MS = 250;
 
-/** Without a byte taken for so long an answer gives way to a request that waits for its place, in milliseconds. */
+/** How long a caller may read nothing while a request waits for the place, in milliseconds. */
 export const STALLED_MAX_MS = 5_000;
 
-/** The same where another answer to the same client gave way within `REPEATED_MS`. */
+/** The same if another response to the same client was ended within `REPEATED_MS`. */
 export const STALLED_AGAIN_MAX_MS = 1_000;
 const REPEATED_MS = 60_000;
 
-/** A caller that takes something but is behind for so long gives way too, in milliseconds. */
+/** How long a caller that reads something may be behind, in milliseconds. */
 export const BEHIND_MAX_MS = 20_000;
 
-/** Beyond so many clients whose answers gave way, the one that did so first is forgotten. */
+/** Number of clients remembered for ended responses; the oldest is forgotten first. */
 const CLIENTS_MAX = 256;
 
 export interface StalledReader {
   readonly client: string;
   readonly permit: Permit;
-  /** True if its caller took anything since this was last asked. */
+  /** True if its caller has read anything since the last call. */
   hasMoved(): boolean;
   interrupt(error: BreakwaterError): void;
 }
@@ -43,11 +42,11 @@ export class StalledReaders {
   readonly #clock: Clock;
   readonly #isWaitedFor: (resource: Resource) => boolean;
   readonly #stalls = new Map<StalledReader, Stall>();
-  /** When an answer to the client last gave way. */
+  /** When a response to the client was last ended. */
   readonly #interruptedAt = new Map<string, Instant>();
   #isScheduled = false;
 
-  /** `isWaitedFor`: whether a request waits for a place of this resource. */
+  /** `isWaitedFor`: whether a request is waiting for this resource. */
   constructor(clock: Clock, isWaitedFor: (resource: Resource) => boolean) {
     this.#clock = clock;
     this.#isWaitedFor = isWaitedFor;
@@ -63,7 +62,7 @@ export class StalledReaders {
     this.#stalls.delete(reader);
   }
 
-  /** Whether one of them holds a place of one of these limits on concurrency. */
+  /** True if one of them holds a place of one of these concurrency limits. */
   holdsAny(resources: readonly Resource[]): boolean {
     for (const { permit } of this.#stalls.keys()) {
       if (permit.resources.some((resource) => resource.kind === 'concurrency' && resources.includes(resource))) return true;
@@ -105,7 +104,7 @@ export class StalledReaders {
     this.#interruptedAt.set(reader.client, now);
     if (this.#interruptedAt.size > CLIENTS_MAX) this.#interruptedAt.delete(this.#interruptedAt.keys().next().value!);
     reader.interrupt(
-      new BreakwaterError('stream_interrupted', 'the caller did not read its answer while other requests waited for its place'),
+      new BreakwaterError('stream_interrupted', 'the caller did not read its response while other requests waited for its place'),
     );
   }
 }

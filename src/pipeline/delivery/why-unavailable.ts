@@ -1,17 +1,17 @@
-/** Why each target of a request can't be used, in words for its caller: no key, no prompt, nothing of anybody else's. */
+/** Why each target of a request is unavailable, for its caller: without keys, prompts or data of other clients. */
 import type { Instant } from '../../core/clock.ts';
 import { describeCause } from '../retry/credential-blame.ts';
 import type { Source } from '../../core/source.ts';
 import { pausedMs } from '../route/route.ts';
 import type { RouteTarget, TargetState, Tiers } from '../route/route.ts';
 
-/** More targets than this are counted only. */
+/** Number of targets listed; the rest is counted. */
 const LISTED_MAX = 8;
 
-/** `a/m: breaker open for 4.2 s; b/m: credential 2 out of order for 300.0 s, …`; `limitsOf`: what its limits keep back, in words. */
+/** `a/m: breaker open for 4.2 s; b/m: credential 2 quarantined for 300.0 s, …`; `limitsOf`: describes the limits that block a target. */
 export function whyUnavailable(tiers: Tiers, source: Source, now: Instant, limitsOf: (target: RouteTarget) => string): string {
   const targets = tiers.flat();
-  // What concerns the target itself is the same with each of its credentials: told once.
+  // Reasons of the target itself are the same for each of its credentials: listed once.
   const listed = new Set(
     targets.map((target) => `${target.state.name}: ${reasons(target.state, source, now).join(', ') || limitsOf(target) || 'busy'}`),
   );
@@ -22,7 +22,7 @@ export function whyUnavailable(tiers: Tiers, source: Source, now: Instant, limit
 function reasons(state: TargetState, source: Source, now: Instant): string[] {
   const found = [...breakerReasons(state, source, now), ...quarantineReasons(state, source, now)];
   const pauseMs = pausedMs(state, now);
-  if (pauseMs > 0) found.push(`asked for a pause of ${seconds(pauseMs)} more`);
+  if (pauseMs > 0) found.push(`paused for another ${seconds(pauseMs)} at its own request`);
   return found;
 }
 
@@ -37,7 +37,7 @@ function breakerReasons({ breaker }: TargetState, source: Source, now: Instant):
     case 'half-open':
       return ['breaker half-open: another request probes it'];
     case 'closed':
-      return breaker.isRamping ? ['just back, and full for now'] : [];
+      return breaker.isRamping ? ['recovering, at its temporary concurrency limit'] : [];
   }
 }
 
@@ -45,8 +45,8 @@ function quarantineReasons({ credential: { bench, number }, model }: TargetState
   if (!bench.isInDoubtFor(source.client, model)) return [];
   const benchedMs = bench.remainingMs(now);
   const why = bench.cause === null ? '' : ` (${describeCause(bench.cause)})`;
-  if (benchedMs > 0) return [`credential ${number} out of order for ${seconds(benchedMs)}${why}`];
-  return [`credential ${number} in doubt${why}: another request tries it`];
+  if (benchedMs > 0) return [`credential ${number} quarantined for ${seconds(benchedMs)}${why}`];
+  return [`credential ${number} in doubt${why}: another request is trying it`];
 }
 
 function seconds(ms: number): string {

@@ -1,10 +1,10 @@
 /**
- * The attempts that run at once for one request (docs/hedging.md): one, and beside it, once it has been silent for too long, another.
- * Whichever is decided first is handed out; if it fails, the request goes on with the other one, and if it is an answer, the other one
- * is closed. There are three reasons for a second attempt, and they differ only in when it starts, where, and who pays:
+ * The attempts that run in parallel for one request (docs/hedging.md): one, and a second once the first has been silent for too long. The
+ * first to be decided is returned: if it fails, the request continues with the other one; if it has a response, the other one is closed.
+ * A second attempt has one of three causes, which differ only in when it starts, where, and which budget it is charged to:
  *
- *   hedge    early, to cut the tail, where the policy asks for it
- *   probe    the first is the probe of a half-open breaker and is silent for longer than usual
+ *   hedge    early, to cut tail latency, where the policy asks for it
+ *   probe    the first attempt probes a half-open breaker and is silent for longer than usual
  *   rescue   late, because the first may hang; always on
  */
 import type { Instant, Timer } from '../../core/clock.ts';
@@ -20,28 +20,28 @@ import type { RunningAttempts } from '../active/active-request.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import { recordFailure } from '../retry/record-failure.ts';
 
-/** Where there was no room for a hedge, it is looked for again after as long as before, but not more often than this, in ms. */
+/** A hedge without capacity is tried again after the same delay, but at least this, in milliseconds. */
 const HEDGE_RETRY_MIN_MS = 250;
 
-/** Where there was no room for a rescue, it is looked for again after this, in ms. */
+/** A rescue without capacity is tried again after this, in milliseconds. */
 const RESCUE_RETRY_MS = 1000;
 
-/** Where a stand-in had no room, shortly before the deadline. */
+/** The same for a stand-in, shortly before the deadline. */
 const STAND_IN_RETRY_MS = 100;
 
-/** A second attempt that is planned as the first one begins. */
+/** A second attempt planned at the start of the first. */
 interface Plan {
   readonly cause: 'hedge' | 'probe';
   readonly delayMs: number;
 }
 
-/** Null: it runs alone, unless it has to be rescued. */
+/** Null: no second attempt, except for a rescue. */
 function planFor(retry: RetryState, attempt: Attempt): Plan | null {
   const { target, request } = attempt.options;
   const { hedge } = target.policy;
   const isProbe = target.state.breaker.state === 'half-open';
   if (!hedge.enabled && !isProbe) return null;
-  // What is passed through unread may be an order for a hundred images. An answer that goes on elsewhere has its own time.
+  // A passed-through request may be for a hundred images. A continuation has a timeout of its own.
   if (request.facts.operation === 'bytes' || retry.broken !== null || retry.attemptsLeft <= 0) return null;
   const usual = (quantile: number): number | null => attempt.usualSilenceMs(quantile);
   const probeMs = isProbe ? probeRaceDelayMs(usual) : null;
@@ -55,11 +55,11 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
   readonly #first: Attempt;
   readonly #plan: Plan | null;
   #timer: Timer | null = null;
-  /** A repeat of an attempt that was refused for what we added: at the same target, so no fallback. */
+  /** A repaired retry of a refused attempt, at the same target, so not a fallback. */
   #repaired: Attempt | null = null;
-  /** Not decided yet; the oldest first, two at most. */
+  /** Undecided, the oldest first; at most two. */
   #running: Attempt[] = [];
-  /** Decided while the request was busy with the other one. */
+  /** Decided while the request was handling the other one. */
   #decided: Attempt[] = [];
   #resolve: ((attempt: Attempt | null) => void) | null = null;
   #reject: (error: unknown) => void = () => {};
@@ -79,7 +79,7 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     return next;
   }
 
-  /** The next attempt that is decided: a candidate or a failure; null: the request is over, and none runs any more. */
+  /** The next attempt to be decided, as a candidate or a failure; null: the request is over, and none is running. */
   next(): Promise<Attempt | null> {
     const attempt = this.#decided.shift();
     if (attempt === undefined) {
@@ -99,12 +99,12 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     this.#send(attempt);
   }
 
-  /** The answer of `winner` is taken: the other attempt, if there is one, is closed at once. */
+  /** The response of `winner` is used: closes the other attempt, if there is one. */
   win(winner: Attempt): void {
     const now = this.#retry.active.engine.clock.now();
     const hasTimedOut = this.#first.overdue(now) === 'timeout';
     const isParallel = winner !== this.#first && winner !== this.#repaired;
-    // Beside a repaired repeat, the reason is the refusal that it followed.
+    // In parallel with a repaired retry, the reason is the refusal before it.
     if (isParallel && this.#repaired === null) this.#retry.fallback ??= hasTimedOut ? 'timeout' : 'slow';
     this.#close((attempt) => this.#lose(attempt, winner, now));
   }
@@ -129,11 +129,11 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     try {
       this.#rescue();
     } catch (error) {
-      this.#retry.active.warn(error); // what runs goes on
+      this.#retry.active.warn(error); // running attempts continue
     }
   }
 
-  /** One may tell in the midst of what its upstream says; where two retry, the other one is then looked at too early. */
+  /** May be called from within an upstream callback; with two attempts, deferring avoids evaluating the other one too early. */
   onDecided(attempt: Attempt): void {
     if (this.#running.length === 1 && this.#resolve !== null) this.#decide(attempt);
     else queueMicrotask(() => this.#decide(attempt));
@@ -159,14 +159,14 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     if (!this.#removeRunning(attempt)) return;
     if (this.#resolve === null) {
       this.#decided.push(attempt);
-      if (!attempt.isComplete) attempt.pause(); // it is not taken yet, and must not fill the memory
+      if (!attempt.isComplete) attempt.pause(); // not taken yet: bounds the memory that it holds
       return;
     }
     this.#endIfEmpty();
     this.#deliver(attempt);
   }
 
-  /** A fault of ours kept it from being sent. The other one may answer all the same. */
+  /** An internal error prevented the send. The other attempt may still respond. */
   #fail(attempt: Attempt, error: unknown): void {
     if (!this.#removeRunning(attempt)) return;
     attempt.cancel();
@@ -187,9 +187,9 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
   }
 
   #deliver(attempt: Attempt | null): void {
-    const tell = this.#resolve;
+    const resolve = this.#resolve;
     this.#resolve = null;
-    tell?.(attempt);
+    resolve?.(attempt);
   }
 
   #setTimer(delayMs: number): void {
@@ -198,7 +198,7 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
       try {
         this.#followPlan(this.#plan!);
       } catch (error) {
-        this.#retry.active.warn(error); // the first one goes on
+        this.#retry.active.warn(error); // the first attempt continues
       }
     });
   }
@@ -208,20 +208,21 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     this.#timer = null;
   }
 
-  /** The first one has been silent for as long as planned. */
+  /** The first attempt has been silent for the planned delay. */
   #followPlan({ cause, delayMs }: Plan): void {
     const retry = this.#retry;
-    if (retry.active.isOver || !this.#first.isSilent || this.#running.length > 1 || retry.attemptsLeft <= 0) return;
+    const { engine, source, isOver } = retry.active;
+    if (isOver || !this.#first.isSilent || this.#running.length > 1 || retry.attemptsLeft <= 0) return;
     const { target } = this.#first.options;
-    const now = retry.active.engine.clock.now();
+    const now = engine.clock.now();
     const { hedgeBudget, retryBudget } = target.state;
     const isHedge = cause === 'hedge';
-    const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now, retry.active.source.client));
+    const isAllowed = !isHedge || (hedgeBudget.allows && retryBudget.allows(now, source.client));
     const admitted = isAllowed ? parallelPermit(retry, target, cause) : null;
     if (admitted === null) return this.#setTimer(Math.max(HEDGE_RETRY_MIN_MS, delayMs));
     if (isHedge) {
       hedgeBudget.take();
-      retryBudget.take(now, retry.active.source.client);
+      retryBudget.take(now, source.client);
     }
     this.#begin(admitted, cause, this.#first, null);
   }
@@ -236,19 +237,19 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     }
     this.#send(attempt);
     const silentMs = Math.round(retry.active.engine.clock.now() - silent.startedAt);
-    retry.active.log(`silent for ${silentMs} ms: another attempt runs silent it (${cause})`, silent.options.target);
+    retry.active.log(`silent for ${silentMs} ms: a second attempt runs in parallel (${cause})`, silent.options.target);
   }
 
   /**
-   * Whatever runs has been silent for too long: another target is asked beside it, or in the place of the older of two. Where that can't
-   * start at once, and the share of the deadline is spent, the attempt fails, so that its request can wait for a place elsewhere.
+   * Every running attempt has been silent for too long: another target is tried in parallel, or in place of the older of two. If it can't
+   * start at once and the attempt has used up its share of the deadline, the attempt fails, so that the request can wait elsewhere.
    */
   #rescue(): void {
     const retry = this.#retry;
     const now = retry.active.engine.clock.now();
     const oldest = this.#running[0];
     const late = this.#running.filter((attempt) => attempt.overdue(now) !== null);
-    // Where the other one still has time, its silence is what counts.
+    // While one of two still has time, no rescue starts.
     const isDue = late.length === this.#running.length;
     for (const attempt of late) attempt.recheckAt(isDue || this.#resolve === null ? now + RESCUE_RETRY_MS : Infinity);
     if (oldest === undefined || !isDue || this.#resolve === null || retry.active.isOver) return;
@@ -256,12 +257,12 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     const alternative = retry.alternativeTo(target, now);
     if (alternative === 'none' || (alternative === 'stand-in' && now < retry.standInStart)) return oldest.recheckAt(-Infinity);
     const mustYield = oldest.mustYield(now);
-    // Of two, the older one gives up its place: it is the younger one that the new one runs beside.
+    // Of two, the older is replaced; the new attempt runs in parallel with the younger.
     const { rescueBudget } = this.#running.at(-1)!.options.target.state;
     const admitted =
       mustYield || rescueBudget.allows ? parallelPermit(retry, target, alternative === 'stand-in' ? 'stand-in' : 'rescue') : null;
     if (admitted === null) {
-      // One that has not been silent for longer than usual may well answer in time.
+      // An attempt within its usual time may still respond.
       if (alternative === 'stand-in' && oldest.overdue(now) !== 'slow') oldest.recheckAt(now + STAND_IN_RETRY_MS);
       else if (mustYield && this.#running.length === 1 && !oldest.isInUsualTime(now)) oldest.expire();
       return;
@@ -271,7 +272,7 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     this.#begin(admitted, 'rescue', oldest, rescueBudget);
   }
 
-  /** The one silent longest makes room for another. */
+  /** Cancels the attempt that has been silent longest. */
   #replace(attempt: Attempt, now: Instant): void {
     const why = attempt.overdue(now) ?? 'slow';
     this.#removeRunning(attempt);
@@ -295,9 +296,9 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
   }
 
   /**
-   * A loser says nothing bad of its target, unless it has failed: it may have been about to answer. But one that had been silent for too
-   * long, and lost against one that began after it, has shown that its target hangs; and a probe was sent to find out whether the target
-   * is well: else every request would be the next probe, and wait for it as long.
+   * A losing attempt shows nothing about its target unless it has failed, as it may have been about to respond. There are two exceptions:
+   * one silent for too long that lost to a later attempt counts as a hang; and a silent probe counts as failed, as otherwise every request
+   * would become the next probe and wait for it as long.
    */
   #lose(attempt: Attempt, winner: Attempt, now: Instant): void {
     if (attempt.failure !== null) return void recordFailure(this.#retry, attempt, attempt.failure);
@@ -317,13 +318,13 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
   }
 }
 
-/** It is decided, or closed: its place in the budget is free. */
+/** Returns the rescue budget of an attempt that is decided or closed. */
 function endRescue(attempt: Attempt): void {
   attempt.rescueBudget?.end();
   attempt.rescueBudget = null;
 }
 
-/** It was silent for too long, and another target is asked in its place or has answered. */
+/** The failure of an attempt that was replaced, or lost, because of its silence. */
 function silenceFailure({ startedAt, silentPhase }: Attempt, kind: 'slow' | 'timeout', now: Instant): Failure {
-  return createFailure(kind, silentPhase, `no content within ${Math.round(now - startedAt)} ms, and another target was asked`);
+  return createFailure(kind, silentPhase, `no content within ${Math.round(now - startedAt)} ms; another target was tried instead`);
 }

@@ -1,4 +1,4 @@
-/** An attempt's beginning, with everything that it counts towards, and its end where nobody wants it any more. */
+/** Starts and cancels attempts, with everything they are counted in. */
 import type { RaceCause } from '../../core/events.ts';
 import type { Admitted } from '../admission/admission.ts';
 import { Attempt } from '../attempt/attempt.ts';
@@ -14,11 +14,12 @@ import { conversionFor } from '../conversion/sent-body.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 
 /**
- * Makes the attempt for a permit; `race`: why it runs beside another one, null: it doesn't. Null: whoever was told of it has ended the
- * request at once, and it is not to be sent.
+ * Creates the attempt for a permit. `race`: why it runs in parallel with another one; null: it does not. Returns null if a listener of the
+ * `attempt` event ended the request: then it must not be sent.
  */
 export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCause | null): Attempt | null {
-  const { engine } = retry.active;
+  const { active, tried } = retry;
+  const { engine, request } = active;
   const { target, permit } = admitted;
   const { state } = target;
   const now = engine.clock.now();
@@ -26,58 +27,60 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
   retry.firstTarget ??= target;
   retry.fallback ??= retry.attempts === 1 ? skipReason(retry, admitted) : null;
   countForBudgets(retry, target, race);
-  retry.tried.markTried(target);
-  const cut = cutFor(retry, target, retry.tried.stripLevel(target));
+  tried.markTried(target);
+  const cut = cutFor(retry, target, tried.stripLevel(target));
   const attempt = new Attempt(engine.clock, {
     number: retry.attempts,
-    request: retry.active.request,
+    request,
     target,
     permit,
-    deadline: retry.active.deadline,
-    conversion: conversionFor(retry.active.request, state),
+    deadline: active.deadline,
+    conversion: conversionFor(request, state),
     repairs: repairsFor(retry, target),
     cut,
-    owner: retry.active,
+    owner: active,
     alternatives: retry,
     isContinuation: retry.broken !== null,
     race,
   });
   state.inFlight++;
-  emitBreakerChange(engine, state); // a permit on an open breaker has made it half-open
+  emitBreakerChange(engine, state); // a permit makes an open breaker half-open
   engine.events.emit({
     type: 'attempt',
-    requestId: retry.active.request.id,
+    requestId: request.id,
     at: now,
     attempt: retry.attempts,
     target: state.name,
     provider: state.provider,
     credential: state.credential.number,
-    queuedMs: retry.active.queueMs,
+    queuedMs: active.queueMs,
     probe: state.breaker.state === 'half-open',
     race,
   });
   if (cut !== null) noteCut(retry, target, cut);
-  const bound = boundEdits(retry.active.request, target);
-  if (bound.length > 0) retry.active.note(`${bound.join(', ')} left as it came: signed reasoning in the request is bound to it`, target);
-  if (!retry.active.isOver) return attempt;
+  const bound = boundEdits(request, target);
+  if (bound.length > 0) active.note(`${bound.join(', ')} left unchanged: signed reasoning in the request is bound to it`, target);
+  if (!active.isOver) return attempt;
   attempt.cancel();
   endCancelled(retry, attempt);
   return null;
 }
 
-/** A hedge earns nothing: whoever it runs beside has paid for it. */
+/** A hedge does not earn retry budget: it is charged to the attempt it runs beside. */
 function countForBudgets(retry: RetryState, target: RouteTarget, race: RaceCause | null): void {
   const { state, policy } = target;
+  const { tried } = retry;
+  const { engine, source } = retry.active;
   state.rescueBudget.earn();
   if (race === 'hedge') return;
-  const now = retry.active.engine.clock.now();
-  if (!retry.tried.wasTried(target)) state.retryBudget.earn(now, retry.active.source.client);
-  else if (!retry.tried.isBudgetWaived(target) && !retry.budgetReserved) state.retryBudget.take(now, retry.active.source.client);
+  const now = engine.clock.now();
+  if (!tried.wasTried(target)) state.retryBudget.earn(now, source.client);
+  else if (!tried.isBudgetWaived(target) && !retry.budgetReserved) state.retryBudget.take(now, source.client);
   retry.budgetReserved = false;
   if (retry.attempts === 1 && policy.hedge.enabled) state.hedgeBudget.earn(policy.hedge.budget);
 }
 
-/** The attempt was cancelled: its permit goes back, and it says nothing of its target. */
+/** Returns the permit of a cancelled attempt, which shows nothing about its target. */
 export function endCancelled(retry: RetryState, attempt: Attempt): void {
   const { target, permit } = attempt.options;
   if (permit.isOpen)
@@ -85,7 +88,7 @@ export function endCancelled(retry: RetryState, attempt: Attempt): void {
   emitAttemptEnd(retry.active, attempt, 'cancelled', 'cancelled', null);
 }
 
-/** Why the first choice was passed over before any attempt failed. */
+/** Why the first choice was skipped before any attempt failed. */
 function skipReason(retry: RetryState, admitted: Admitted): Reason | null {
   if (admitted.target.tier === 0) return null;
   const first = retry.tiers[0]![0]!;

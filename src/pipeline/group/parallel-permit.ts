@@ -1,4 +1,4 @@
-/** Where a second attempt may run beside a silent one. It never waits, and never takes what somebody else may need a moment later. */
+/** Permits for a second attempt in parallel with a silent one. It never waits, and never takes capacity that another request may need. */
 import { assert } from '../../core/assert.ts';
 import type { Instant } from '../../core/clock.ts';
 import type { RaceCause } from '../../core/events.ts';
@@ -15,18 +15,18 @@ import type { RetryState } from '../retry/retry-state.ts';
 type Fits = (target: RouteTarget, current: RouteTarget) => boolean;
 
 const isOther: Fits = (target, current) => target.state.name !== current.state.name;
-/** A target that is merely slow is not replaced by a small model on this machine, which is always quicker. */
+/** A slow target is not replaced by a small model on this machine, which is always faster. */
 const isPeer: Fits = (target, current) => isOther(target, current) && !isStandInFor(target, current);
 const isStandIn: Fits = (target, current) => isOther(target, current) && isStandInFor(target, current);
 const isOtherKey: Fits = (target, current) => target !== current && !isOther(target, current);
 const isSame: Fits = (target, current) => target === current;
 
-/** `stand-in`: a rescue so late that nothing else could answer in time. */
+/** `stand-in`: a rescue so late that nothing else could respond in time. */
 type Purpose = RaceCause | 'stand-in';
 
 /**
- * In this order. A hedge to the same target helps where one of its machines is slow and not all of them; a probe asks whether the
- * target is well, and a second call to it would ask the same.
+ * Candidates in order of preference. A hedge to the same target helps if one of its machines is slow; a probe of the same target would
+ * show nothing new.
  */
 const PLACES: Readonly<Record<Purpose, readonly Fits[]>> = {
   hedge: [isPeer, isOtherKey, isSame],
@@ -35,29 +35,29 @@ const PLACES: Readonly<Record<Purpose, readonly Fits[]>> = {
   'stand-in': [isStandIn],
 };
 
-/** A permit for an attempt beside the one on `beside`, if one is to be had at once; null: there is none. */
+/** A permit for an attempt in parallel with the one on `current`, if available at once; otherwise null. */
 export function parallelPermit(retry: RetryState, current: RouteTarget, purpose: Purpose): Admitted | null {
   const { admission, clock } = retry.active.engine;
   for (const fits of PLACES[purpose]) {
     if (!retry.tiers.some((tier) => tier.some((target) => fits(target, current)))) continue;
     const isSpare = purpose === 'hedge' || purpose === 'probe';
     const decision = admission.submit(new ParallelApplicant(retry, current, fits, isSpare, clock.now()));
-    assert(decision.kind !== 'wait', 'who has no time to wait is not let wait');
+    assert(decision.kind !== 'wait', 'an applicant without time to wait is decided at once');
     if (decision.kind === 'start') return decision;
   }
   return null;
 }
 
 /**
- * It starts at once or not at all. A spare one is of the lowest class: whatever waits goes before it. A rescue has its request's own class:
- * it must not wait until lower ones have gone, nor for the stock that jobs leave.
+ * Starts at once or not at all. A spare attempt has the lowest class, so that all waiting requests precede it. A rescue has the class of its
+ * request: it must neither wait for lower classes nor for the headroom kept free of jobs.
  */
 class ParallelApplicant extends RequestApplicant {
   override readonly class: SchedulingClass;
   readonly #retry: RetryState;
   readonly #current: RouteTarget;
   readonly #fits: Fits;
-  /** It is worth a place only where another one stays free. */
+  /** True if it may only start where another place stays free. */
   readonly #isSpare: boolean;
   readonly #now: Instant;
 
@@ -78,14 +78,14 @@ class ParallelApplicant extends RequestApplicant {
     if (target !== this.#current && tried.wasTried(target)) return Infinity;
     if (this.#now > this.#retry.latestStartOn(target)) return Infinity;
     if (!isCarriedAtOnce(this.#retry.active.request, target)) return Infinity;
-    // What is in doubt is tried by who has nothing better.
+    // Targets in doubt are left to requests without an alternative.
     if (breaker.state !== 'closed' || breaker.isRamping || credential.bench.isInDoubt) return Infinity;
     if (!this.#isSpare) return -Infinity;
     return leavesRoom(target, this.needOn(target), this.#now) ? -Infinity : Infinity;
   }
 }
 
-/** After it, another request of its size could still start at once. */
+/** True if another request of the same size could still start at once afterwards. */
 function leavesRoom(target: RouteTarget, need: Need, now: Instant): boolean {
   const twice: Need = { requests: 2 * need.requests, inputTokens: 2 * need.inputTokens, outputTokens: 2 * need.outputTokens };
   for (const resource of target.resources) {

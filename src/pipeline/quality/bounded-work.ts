@@ -1,19 +1,19 @@
 /**
- * Runs something short that somebody else's words decide the length of: a schema of a caller's, an expression of an operator's. V8
- * itself breaks it off, wherever it is, expressions included. Costs about a quarter of a millisecond.
+ * Runs short work whose duration depends on untrusted input: a caller's schema, an operator's regular expression. V8 itself interrupts it,
+ * even within a regular expression. Costs about a quarter of a millisecond.
  */
 import vm from 'node:vm';
 
 const sandbox = vm.createContext({ work: null as (() => unknown) | null });
 const script = new vm.Script('work()');
 
-/** On a busy machine this thread may have had little of the time that passed: then it is tried again, with twice the time. */
+/** On a busy machine this thread may have been idle for most of the time: then the work is retried with twice the limit. */
 const TRIES_MAX = 4;
 const OWN_SHARE_MIN = 0.6;
 
 /**
- * What `work` returns; undefined: it took longer than `limitMs` of this thread's own time, and was broken off wherever it was. It may be
- * begun several times, so it must have no effects.
+ * The result of `work`; undefined: it was interrupted after more than `limitMs` of this thread's CPU time. `work` may be started several
+ * times, so it must have no side effects.
  */
 export function tryWithin<T>(limitMs: number, work: () => T): T | undefined {
   sandbox['work'] = work;

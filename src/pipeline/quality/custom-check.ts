@@ -1,7 +1,7 @@
 /**
- * The operator's own check of an answer, which may take its time: a function, or another model that is asked. It runs within the deadline of
- * the request and a limit of its own, outside `maxAttempts`. Only a clear no counts: a check that throws, is late, or gives no verdict is told in
- * the log, and the answer goes out. There is one, and a check out of order must not become an outage.
+ * The operator's own quality check: a function, or a judge model. It runs within the deadline of the request and a timeout of its own, outside
+ * `maxAttempts`. Only a clear failure counts: if a check throws, times out, or gives no verdict, this is logged and the response passes. A
+ * valid response already exists; a broken check must not cause an outage.
  */
 import type { AnswerChoice, JudgeModel, QualityCheck } from '../../core/quality.ts';
 import type { Attempt } from '../attempt/attempt.ts';
@@ -17,12 +17,12 @@ export interface CheckEngine {
   readonly askModel: (question: ModelQuery) => Promise<ModelReply>;
 }
 
-/** Checks for one request; further answers pass without. */
+/** Maximum checks per request; further responses pass without. */
 export const CHECKS_MAX = 4;
 
 type Checking = TargetQuality & { readonly check: QualityCheck | JudgeModel };
 
-/** False: the check says no. */
+/** False: the response fails the check. */
 export async function passesCheck(
   engine: CheckEngine,
   active: ActiveRequest,
@@ -42,16 +42,16 @@ export async function passesCheck(
   const limitMs = endsAt - clock.now();
   const waited = await waitForWork(active, work, limitMs);
   abort.abort();
-  if (waited.kind === 'said' && typeof waited.value === 'boolean') return waited.value;
+  if (waited.kind === 'done' && typeof waited.value === 'boolean') return waited.value;
   const fault = faultOf(waited, limitMs);
-  if (fault !== null) active.log(`its answer could not be checked: ${fault}`, target, 'warn');
+  if (fault !== null) active.log(`the response could not be checked: ${fault}`, target, 'warn');
   return true;
 }
 
-/** What there is to say against a check that gave no verdict; null: nothing, or nobody waits for it any more. */
+/** Why a check gave no verdict; null: the request is over. */
 function faultOf(waited: Waited<unknown>, limitMs: number): string | null {
   if (waited.kind === 'late') return `no verdict within ${Math.round(limitMs)} ms`;
-  if (waited.kind === 'said') return String(waited.value);
+  if (waited.kind === 'done') return String(waited.value);
   if (waited.kind !== 'thrown') return null;
   return waited.error instanceof Error ? waited.error.message.slice(0, 200) : 'it threw';
 }
@@ -70,7 +70,7 @@ async function callCheck(
     choices,
     model: request.facts.model,
     target: attempt.options.target.state.name,
-    // Parsed only where the check looks at it: a request may be large.
+    // Parsed only if the check reads it: a request may be large.
     get request() {
       return (parsed ??= JSON.parse(Buffer.from(request.body.bytes).toString()) as Record<string, unknown>);
     },
@@ -88,7 +88,7 @@ async function askJudge(
   signal: AbortSignal,
 ): Promise<boolean | string> {
   const messages = judgeMessages(judge.instruction, active.request.body, choices);
-  const answer = await engine.askModel({ parent: active.request, number: active.checks, model: judge.model, messages, deadline, signal });
-  if (!answer.ok) return `the judge ${judge.model} did not answer (${answer.why})`;
-  return readJudgement(answer.text) ?? `the judge ${judge.model} said neither PASS nor FAIL`;
+  const reply = await engine.askModel({ parent: active.request, number: active.checks, model: judge.model, messages, deadline, signal });
+  if (!reply.ok) return `the judge ${judge.model} did not respond (${reply.why})`;
+  return readJudgement(reply.text) ?? `the judge ${judge.model} replied neither PASS nor FAIL`;
 }

@@ -1,7 +1,6 @@
 /**
- * Judges a candidate before it is committed (design 4.6): the rules of the policy, then the JSON that the request asks for, then the
- * operator's own check. What nobody asked for costs nothing: by default an answer is read again only if it ended at its length limit,
- * or its request names a format.
+ * Judges a candidate before it is committed (design 4.6): by the rules of the policy, then against the JSON format of the request, then by
+ * the operator's own check. By default a response is parsed again only if it ended at its length limit, or its request names a format.
  */
 import { isAtLimit } from '../../core/finish-reason.ts';
 import type { AnswerChoice, Shortfall } from '../../core/quality.ts';
@@ -19,21 +18,21 @@ import type { Fit } from './schema/messages.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 import { waitForWork } from '../active/wait-for-work.ts';
 
-/** What quality checks share. */
+/** State shared by quality checks. */
 export interface QualityEngine extends Engine, CheckEngine {
   readonly schemas: SchemaCheck;
 }
 
-/** How long a request waits to hear whether an answer fits its schema, in milliseconds. */
+/** How long a request waits for the validation of a response, in milliseconds. */
 const SCHEMA_WAIT_MS_MAX = 5_000;
 
-/** A larger answer is not written anew without its code fence. */
+/** A larger response is not rewritten without its code fence. */
 const REWRITTEN_BYTES_MAX = 1024 * 1024;
 
-/** How long all patterns together may take on one answer, in milliseconds. */
+/** Time limit of all patterns together for one response, in milliseconds. */
 const PATTERNS_MS_MAX = 50;
 
-/** What the answer lacks; null: it is good enough, or can't be judged before it goes on. */
+/** Why the candidate fails; null: it passes, or can't be judged before it is committed. */
 export function judgeCandidate(
   engine: QualityEngine,
   active: ActiveRequest,
@@ -44,7 +43,7 @@ export function judgeCandidate(
   if (facts.operation !== 'chat' && facts.operation !== 'completions') return null;
   if (!attempt.canBeJudged) {
     if (quality.buffer || !facts.stream)
-      active.note('the answer is too large, or memory too full, for it to be judged', attempt.options.target);
+      active.note('the response was not judged: it is too large, or memory is short', attempt.options.target);
     attempt.isUnchecked = needsMoreThanOpening(attempt);
     return null;
   }
@@ -63,7 +62,7 @@ export function judgeCandidate(
   return judgeFormatAndCheck(engine, active, attempt, choices, readsFormat, readsByCheck);
 }
 
-/** True if a stream that has passed by its opening may fall short all the same. */
+/** True if a stream may still fail a check that its opening has passed. */
 function needsMoreThanOpening({ options }: Attempt): boolean {
   const { rules, jsonSchema, check } = options.target.quality;
   const { facts, isNested } = options.request;
@@ -76,7 +75,7 @@ function judgeByRules(active: ActiveRequest, attempt: Attempt, choices: readonly
   if (!rules.hasPatterns) return rules.judge(choices);
   const shortfall = tryWithin(PATTERNS_MS_MAX, () => rules.judge(choices));
   if (shortfall === undefined)
-    active.log(`quality patterns took longer than ${PATTERNS_MS_MAX} ms, and say nothing`, attempt.options.target, 'warn');
+    active.log(`quality patterns took longer than ${PATTERNS_MS_MAX} ms and were skipped`, attempt.options.target, 'warn');
   return shortfall ?? null;
 }
 
@@ -88,7 +87,7 @@ async function judgeFormatAndCheck(
   readsFormat: boolean,
   readsByCheck: boolean,
 ): Promise<Shortfall | null> {
-  // The provider is done: nobody waits for its place until a check has been made, least of all a judge at the same provider.
+  // The provider is done: its place is released before a slow check, which may need it for a judge at the same provider.
   settleCompleted(active, attempt);
   if (readsFormat) {
     const shortfall = await judgeFormat(engine, active, attempt, choices);
@@ -110,7 +109,7 @@ async function judgeFormat(
   if (format === null) return null;
   const texts: (string | null)[] = [];
   for (const { text, callsTool, hasMedia, refusal } of choices) {
-    // A call of a tool, audio, or a refusal in its own field is an answer of another kind.
+    // A tool call, audio, or a refusal in its own field is not JSON text.
     if (callsTool || hasMedia || refusal !== '') {
       texts.push(null);
       continue;
@@ -118,7 +117,7 @@ async function judgeFormat(
     const inside = insideFence(text);
     const fit = await fitOf(engine, active, format, inside ?? text);
     if (fit === 'differs') return 'schema';
-    if (fit !== 'fits') active.note(`its JSON was not judged: ${fit}`, attempt.options.target);
+    if (fit !== 'fits') active.note(`its JSON was not validated: ${fit}`, attempt.options.target);
     texts.push(inside);
   }
   if (texts.every((text) => text === null)) return null;
@@ -134,5 +133,5 @@ async function fitOf(engine: QualityEngine, active: ActiveRequest, format: Respo
   const fit = engine.schemas.fit(request.client.name, format, text);
   if (!(fit instanceof Promise)) return fit;
   const waited = await waitForWork(active, fit, Math.min(SCHEMA_WAIT_MS_MAX, active.deadline - engine.clock.now()));
-  return waited.kind === 'said' ? waited.value : 'it took too long';
+  return waited.kind === 'done' ? waited.value : 'it timed out';
 }

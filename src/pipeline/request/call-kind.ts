@@ -2,7 +2,7 @@ import type { RequestFacts } from '../../core/request.ts';
 import type { CallKind } from '../../policy/latency/silence.ts';
 import type { TargetState } from '../route/route.ts';
 
-/** What its silence is compared by. */
+/** The kind of call that its silence is compared within. */
 export function callKindOf(facts: RequestFacts, state: TargetState): CallKind {
   const { stream, outputBound, inputTokens, operation } = facts;
   const { local, ownServer } = state;

@@ -1,10 +1,10 @@
 /**
- * Who waits for an answer, as far as the engine has to know: whether they are still there. A plain field instead of an
- * AbortSignal, because making one and listening to it costs each request more than its whole admission.
+ * The connection of the client that sent a request. A plain field instead of an AbortSignal: creating one and listening to it costs more
+ * than the request's whole admission.
  */
 export interface Caller {
-  /** The caller left before its answer was whole. */
+  /** The caller disconnected before its response was complete. */
   readonly hasLeft: boolean;
-  /** Called once when the caller leaves; the engine sets it, and takes it back when the request is over. */
+  /** Called once when the caller disconnects. The engine sets it, and clears it when the request is over. */
   onLeave: (() => void) | null;
 }

@@ -1,4 +1,4 @@
-/** What all requests of one gateway share. */
+/** State shared by all requests of one gateway. */
 import type { Clock } from '../../core/clock.ts';
 import type { EventSink } from '../../core/events.ts';
 import type { HeldBytes } from '../../core/held-bytes.ts';
@@ -18,19 +18,19 @@ export interface Engine {
   readonly events: EventSink;
   readonly transport: Transport;
   readonly admission: Admission;
-  /** Every answer says that it is simulated (the demo). */
+  /** Responses are marked as simulated (the demo). */
   readonly simulated: boolean;
   readonly running: RunningList;
-  /** Who made which opaque piece of a conversation. */
+  /** Which target made which opaque piece of a conversation. */
   readonly makers: MakerBook;
-  /** Bodies and answers in memory. */
+  /** Accounts for request bodies and responses held in memory. */
   readonly held: HeldBytes;
-  /** Asks the provider itself about a credential that was refused to one request. */
+  /** Checks a credential that was refused to one request, by a call of its own to the provider. */
   readonly keyCheck: { raise(state: TargetState): void };
-  /** For what takes longer than a turn of the event loop should. */
+  /** Runs long work in slices, between other turns of the event loop. */
   readonly slices: SlicedWork;
-  /** When operators were warned of our own exhaustion. */
+  /** Limits warnings about this process running out of resources. */
   readonly exhaustion: Pace;
-  /** What no caller may see; replaced by a reload. */
+  /** Secrets masked in everything sent to callers; replaced on reload. */
   secrets: SecretMask;
 }

@@ -7,12 +7,12 @@ import type { RequestBody } from '../../wire/request-body.ts';
 import type { Caller } from './caller.ts';
 import type { RequestPolicy } from '../route/route.ts';
 
-/** Who asks. */
+/** The authenticated client of a request. */
 export interface Client {
   readonly name: string;
-  /** The client's own limits and budget, taken once for a request. */
+  /** The client's own limits and budget, charged once per request. */
   readonly resources: readonly Resource[];
-  /** Whose share of memory and of the queue it takes, where that is not the client's: the address of a caller without a key. */
+  /** The owner that memory and queue shares are accounted to, if not the client: the address of a caller without a key. */
   readonly holder?: string;
 }
 
@@ -20,10 +20,10 @@ export function holderOf({ name, holder }: Client): string {
   return holder ?? name;
 }
 
-/** One accepted request, decoded as far as we act on it: what `server` hands to the engine. */
+/** One accepted request, decoded as far as the pipeline needs: what `server` passes to the engine. */
 export interface GatewayRequest {
   readonly id: string;
-  /** What the caller speaks. */
+  /** The dialect of the caller. */
   readonly dialect: Dialect;
   /** The path below the provider's base URL, with its query: `/chat/completions`. */
   readonly path: string;
@@ -31,46 +31,46 @@ export interface GatewayRequest {
   readonly facts: RequestFacts;
   readonly body: RequestBody;
   readonly client: Client;
-  /** What the caller is, by its `User-Agent`; null or absent: unknown. */
+  /** The calling program, by its `User-Agent`; null or absent: unknown. */
   readonly program?: ClientProgram | null;
   readonly priority: SchedulingClass;
   readonly receivedAt: Instant;
   readonly deadline: Instant;
-  /** True if the caller named the deadline; otherwise the model's own policy may set another. */
+  /** True if the caller set the deadline; otherwise the model's policy may set another. */
   readonly deadlineGiven: boolean;
-  /** The caller of a stream gives up if it hears nothing for longer than this, in milliseconds; null or absent: that is not known. */
+  /** The longest silence in milliseconds that the caller of a stream tolerates; null or absent: unknown. */
   readonly keepAliveMaxMs?: number | null;
   /** False: `x-breakwater-fallback: off`, only the first tier. */
   readonly fallback: boolean;
-  /** The caller's own credential as it came, for `apiKey: caller` providers; null if there was none. */
+  /** The caller's own credential as received, for `apiKey: caller` providers; null if there was none. */
   readonly callerCredential: string | null;
-  /** The header that it came in, lower case; absent: `authorization`, after `Bearer`. */
+  /** The header it was received in, lower case; absent: `authorization`, after `Bearer`. */
   readonly callerCredentialHeader?: string;
-  /** A sub-agent or a side task of its session. */
+  /** True for a sub-agent or a side task of its session. */
   readonly isSide?: boolean;
-  /** What its conversation is known by, to keep it at one credential; null: nothing tells. */
+  /** Identifies the conversation, to keep it on one credential; null: unknown. */
   readonly sessionKey: string | null;
-  /** Request headers that may travel on (`openai-organization`, `traceparent`, …), lower case, in turn. */
+  /** Request headers that may be forwarded (`openai-organization`, `traceparent`, …): lower-case names alternating with values. */
   readonly forwardHeaders: readonly string[];
   readonly caller: Caller;
-  /** What makes repeating it safe: the same key gets the same answer; null: none was given. */
+  /** A repeat under the same key gets the same response; null: none was given. */
   readonly idempotencyKey: string | null;
-  /** `off`: neither a kept answer nor one to be kept; `refresh`: a new one, to be kept. */
+  /** `off`: neither reads nor fills the cache; `refresh`: only fills it. */
   readonly cache: 'on' | 'off' | 'refresh';
-  /** `x-breakwater-*` headers of the caller that mean nothing here; absent: none. */
+  /** Unknown `x-breakwater-*` headers of the caller; absent: none. */
   readonly unknownHeaders?: readonly string[];
   /**
-   * Where the body refers to an earlier response: `provider/model` that made that, and the body with the conversation written out, which
-   * every other target is sent.
+   * Present where the body refers to an earlier response: the `provider/model` that made it, and the body with the conversation written
+   * out, which every other target is sent.
    */
   readonly history?: { readonly previous: string; readonly maker: string; readonly body: RequestBody } | undefined;
-  /** A checkpoint: awaited once it may start, before its first upstream call. What it throws ends the request. Absent: none. */
+  /** A checkpoint, awaited before the first upstream call. An error it throws ends the request. Absent: none. */
   readonly beforeSending?: () => Promise<void>;
-  /** A question of our own, whose answer is not checked by another one. */
+  /** Made by Breakwater itself; its response is not checked by another model. */
   readonly isNested?: true;
 }
 
-/** How long the caller of a stream is left without a byte, in milliseconds; null: it asked for no stream. */
+/** The longest time in milliseconds that the caller of a stream gets no byte; null: not a stream. */
 export function keepAliveMsOf({ facts, keepAliveMaxMs }: GatewayRequest, { stream }: Pick<RequestPolicy, 'stream'>): number | null {
   if (!facts.stream || facts.operation === 'bytes') return null;
   return Math.min(stream.keepAlive, keepAliveMaxMs ?? Infinity);

@@ -6,15 +6,15 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** A question of our own to a model, on behalf of a request. */
+/** A query that Breakwater itself sends to a model on behalf of a request. */
 export interface ModelQuery {
   readonly parent: GatewayRequest;
-  /** Counts the questions of one request, from 1. */
+  /** Numbers the queries of one request, from 1. */
   readonly number: number;
   readonly model: string;
   readonly messages: readonly ChatMessage[];
   readonly deadline: Instant;
-  /** Aborted when nobody waits for the answer any more. */
+  /** Aborted when the reply is no longer needed. */
   readonly signal: AbortSignal;
 }
 

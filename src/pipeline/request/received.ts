@@ -3,7 +3,7 @@ import type { BreakwaterError } from '../../core/errors.ts';
 import type { EventSink, RejectedEvent } from '../../core/events.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 
-/** Begins the timeline of a request: `received`, and what of it means nothing here. */
+/** Begins the timeline of a request: `received`, and a note for each unknown header. */
 export function emitReceived(events: EventSink, request: GatewayRequest, at: Instant, deadline: Instant): void {
   const { facts } = request;
   events.emit({
@@ -26,7 +26,7 @@ export function emitReceived(events: EventSink, request: GatewayRequest, at: Ins
   }
 }
 
-/** What is known of a request that is turned away before it is received. */
+/** The facts of a request that is rejected before it is received. */
 export type RejectedRequest = Pick<RejectedEvent, 'method' | 'path' | 'protocol' | 'operation' | 'model' | 'client'>;
 
 export function rejectedEvent(requestId: string, at: Instant, error: BreakwaterError, request: RejectedRequest): RejectedEvent {

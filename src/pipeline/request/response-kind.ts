@@ -4,8 +4,8 @@ const SIZE_MAX = 12;
 const UNBOUND = SIZE_MAX + 1;
 
 /**
- * The kinds of call whose silence before first content differs: streamed or plain, thinking or not, and plain ones by the order of
- * magnitude of their bound, because they are silent as long as they write. A number below 32.
+ * Groups calls whose time to first content is comparable: by streaming, by reasoning, and for non-streaming calls by the order of magnitude
+ * of their output limit, as they are silent until all of it is generated. A number below 32.
  */
 export function responseKind({ stream, thinks, outputBound }: Pick<RequestFacts, 'stream' | 'thinks' | 'outputBound'>): number {
   const size = stream ? 0 : outputBound === null ? UNBOUND : Math.min(SIZE_MAX, 1 + Math.ceil(Math.log2(Math.max(1, outputBound)) / 2));

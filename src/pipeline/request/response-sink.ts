@@ -1,19 +1,19 @@
-/** Header names and values in turn, as node:http and undici take them: `['content-type', 'application/json', …]`. */
+/** Header names alternating with values, as node:http and undici take them: `['content-type', 'application/json', …]`. */
 export type HeaderPairs = string[];
 
 /**
- * Where one answer goes: a socket, a fetch Response, or a store. The pipeline calls `head` once, then `write` any
- * number of times, then `end` or `abort` exactly once. A sink whose caller has left swallows everything.
+ * The destination of one response: a socket, a fetch Response, or a store. The pipeline calls `head` once, then `write` any number of
+ * times, then `end` or `abort` exactly once. After the caller has disconnected, a sink ignores all calls.
  */
 export interface ResponseSink {
   head(status: number, headers: HeaderPairs): void;
-  /** False: the reader is behind; hold back until `onDrain` fires. The bytes were taken all the same. */
+  /** False: the buffer is full, so pause until `onDrain` fires. The bytes are accepted in any case. */
   write(bytes: Uint8Array): boolean;
   end(bytes?: Uint8Array): void;
-  /** Breaks the answer off so that the reader sees it is not whole. */
+  /** Ends the response so that the reader can detect that it is incomplete. */
   abort(): void;
-  /** Called once when there is room again after a `write` that returned false. */
+  /** Called once when the buffer has room again after a `write` that returned false. */
   onDrain(listener: () => void): void;
-  /** True if the reader took anything since this was last asked, or if nothing could be expected of it. */
+  /** True if the reader took any bytes since the last call, or if there were none to take. */
   readerMoved(): boolean;
 }

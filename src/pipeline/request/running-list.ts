@@ -1,6 +1,6 @@
 import type { BreakwaterError } from '../../core/errors.ts';
 
-/** A request under way, as far as the engine has to know it. */
+/** A request in progress. */
 export interface Running {
   /** Ends it with this error, in whatever form is still possible. */
   stop(error: BreakwaterError): void;
@@ -9,9 +9,8 @@ export interface Running {
 }
 
 /**
- * The requests under way, chained in place. A Set would do but for how V8 keeps it: under constant coming and going its
- * dead tables point to the living one, and once one of them has grown old, everything that was ever in it outlives
- * every minor collection.
+ * The requests in progress, as an intrusive linked list. With a Set under constant insertion and deletion, the dead hash tables of V8
+ * point to the live one; once one of them is in the old generation, every element ever added survives all minor collections.
  */
 export class RunningList {
   #oldest: Running | null = null;
@@ -39,7 +38,7 @@ export class RunningList {
     this.#size--;
   }
 
-  /** Every one, oldest first; who ends meanwhile is passed over or not, nobody is told twice. */
+  /** A snapshot, oldest first. A request that ends while it is iterated may be in it. */
   all(): Running[] {
     const all: Running[] = [];
     for (let run = this.#oldest; run !== null; run = run.newer) all.push(run);

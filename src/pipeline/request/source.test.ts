@@ -24,7 +24,7 @@ test('the same request is the same source, whatever its length', () => {
   }
 });
 
-test('every byte of a short body tells, and of a long one its beginning and its end', () => {
+test('every byte of a short body counts, and of a long one its beginning and its end', () => {
   const short = 'a'.repeat(384);
   const seen = new Set([source({ body: short }).request]);
   for (let i = 0; i < short.length; i++) seen.add(source({ body: `${short.slice(0, i)}b${short.slice(i + 1)}` }).request);
@@ -35,7 +35,7 @@ test('every byte of a short body tells, and of a long one its beginning and its 
   }
 });
 
-test('ten thousand prompts that differ in a number are ten thousand sources', () => {
+test('ten thousand prompts that differ in a number have ten thousand sources', () => {
   const requests = Array.from(
     { length: 10_000 },
     (_, i) => source({ body: `{"messages":[{"role":"user","content":"article ${i}"}]}` }).request,
@@ -50,7 +50,7 @@ test('a conversation is one source whatever its body; the same body of another c
   assert.notEqual(source({ path: '/embeddings' }).request, source({}).request);
 });
 
-test('callers without a client are told apart by their credential, which is not kept', () => {
+test('callers without a client are distinguished by their credential, which is not stored', () => {
   const [one, two] = [source({ credential: 'sk-secret-1' }), source({ credential: 'sk-secret-2' })];
   assert.notEqual(one.client, two.client);
   assert.ok(!one.client.includes('secret'));

@@ -1,14 +1,14 @@
-/** Who a request is held against (core/blame.ts). */
+/** The source that failures of a request are attributed to (core/blame.ts). */
 import type { Source } from '../../core/source.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 
-/** Of a longer body so many words of four bytes are looked at: at its beginning, spread over its middle, and at its end. */
+/** Number of four-byte words sampled from each part of a longer body: its beginning, spread over its middle, and its end. */
 const SAMPLE = 32;
 const WORD = 4;
 
-/** Cheap, and the same for the same request sent again. Every request passes here. */
+/** Cheap, as it runs for every request; the same request sent again has the same source. */
 export function sourceOf({ client, callerCredential, sessionKey, body, path }: GatewayRequest): Source {
-  // Where no clients are configured callers are told apart by what they authenticate with: a hash, so that no key is kept.
+  // Without configured clients, callers are distinguished by a hash of their credential.
   const name = callerCredential === null ? client.name : `${client.name} ${hashText(SEED, callerCredential)}`;
   const own = hashText(SEED, name);
   return { client: name, request: sessionKey === null ? hashBytes(hashText(own, path), body.bytes) : hashText(own, sessionKey) };
@@ -38,7 +38,7 @@ function mix(seed: number, bytes: Uint8Array, from: number, to: number, step: nu
   for (let i = from; i < to; i += step) {
     const word = bytes[i]! | (bytes[i + 1]! << 8) | (bytes[i + 2]! << 16) | (bytes[i + 3]! << 24);
     hash = Math.imul(hash ^ word, PRIME);
-    hash ^= hash >>> 15; // else high bits never reach low ones
+    hash ^= hash >>> 15; // otherwise high bits never reach low ones
   }
   return hash;
 }

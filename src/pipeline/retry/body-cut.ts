@@ -1,4 +1,4 @@
-/** What is left out of a body for a target that can't read it. */
+/** Removes what a target can't read from a body. */
 import { cutsOf, OPENING, UNSIGNED_CALL } from '../../wire/opaque/opaque.ts';
 import type { OpaquePiece } from '../../wire/opaque/opaque.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
@@ -8,13 +8,14 @@ import { callerBody, isConverted } from '../conversion/sent-body.ts';
 import { lookInto, piecesIn, placeOf, readingOf, writtenOut } from '../opaque/pieces.ts';
 import type { BodyCut, StripLevel } from '../opaque/pieces.ts';
 
-/** Null: the target gets the body whole. */
+/** What is removed from the body for the target; null: nothing. */
 export function cutFor(retry: RetryState, target: RouteTarget, level: StripLevel): BodyCut | null {
-  const { request } = retry.active;
-  // A conversion carries no piece of another dialect.
+  const { active } = retry;
+  const { request } = active;
+  // A conversion does not carry over pieces of another dialect.
   if (isConverted(request, target.state)) return null;
   if (callerBody(request, target.state) !== writtenOut(request)) return null;
-  const isMissing = lacksRequired(retry.active, target);
+  const isMissing = lacksRequired(active, target);
   if (isMissing) lookInto(request);
   const inBody = piecesIn(request);
   const removed = inBody.pieces.length === 0 ? NONE : removedFor(retry, target, level, inBody.pieces);
@@ -27,7 +28,7 @@ export function cutFor(retry: RetryState, target: RouteTarget, level: StripLevel
 
 const NONE: readonly OpaquePiece[] = [];
 
-/** The target has refused a conversation for what others do without. */
+/** True if the target has refused a conversation for lack of something that other targets do without. */
 function lacksRequired({ request, engine }: ActiveRequest, { state }: RouteTarget): boolean {
   const { wanted } = request.dialect.opaque;
   const { operation, thinks } = request.facts;
@@ -36,8 +37,9 @@ function lacksRequired({ request, engine }: ActiveRequest, { state }: RouteTarge
 }
 
 function removedFor(retry: RetryState, { state }: RouteTarget, level: StripLevel, pieces: readonly OpaquePiece[]): OpaquePiece[] {
-  const { makers, clock } = retry.active.engine;
-  const place = placeOf(retry.active.request, state);
+  const { active } = retry;
+  const { makers, clock } = active.engine;
+  const place = placeOf(active.request, state);
   const nowMs = clock.epochMs();
   return pieces.filter((piece) => {
     if (piece.kind === 'state' || (piece.slot === null && piece.standIn === null)) return false;
@@ -48,10 +50,10 @@ function removedFor(retry: RetryState, { state }: RouteTarget, level: StripLevel
 }
 
 export function noteCut(retry: RetryState, target: RouteTarget, { removed, drop }: BodyCut): void {
+  const { active } = retry;
   const counts = new Map<string, number>();
   for (const { field, id } of removed) if (id !== UNSIGNED_CALL) counts.set(field, (counts.get(field) ?? 0) + 1);
   const pieces = [...counts].map(([field, count]) => `${count} × ${field}`);
-  if (removed.some(({ id }) => id === UNSIGNED_CALL)) retry.active.note('calls without a signature sent with what stands for one', target);
-  if (pieces.length + drop.length > 0)
-    retry.active.note(`left out, as the target can't read it: ${[...pieces, ...drop].join(', ')}`, target);
+  if (removed.some(({ id }) => id === UNSIGNED_CALL)) active.note('tool calls without a signature sent with a placeholder', target);
+  if (pieces.length + drop.length > 0) active.note(`left out, as the target can't read it: ${[...pieces, ...drop].join(', ')}`, target);
 }

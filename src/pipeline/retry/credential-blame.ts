@@ -1,6 +1,6 @@
 /**
- * What a refused credential means (design 4.2, "Blame needs a second witness"): for the credential, which is suspected or
- * quarantined, and for the request, which is carried to one other credential at most unless the account itself was named.
+ * The consequences of a refused credential (design 4.2, "Blame needs a second witness"): the credential is suspected or quarantined, and
+ * the request may try one other credential at most, unless the error names the account itself.
  */
 import { hash } from 'node:crypto';
 import type { CooldownEvent } from '../../core/events.ts';
@@ -18,21 +18,22 @@ import type { RouteTarget, TargetState } from '../route/route.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { RetryState } from './retry-state.ts';
 
-/** Credentials that one request may try where it may itself be the cause of the refusal. */
+/** Credentials that one request may try if the request itself may have caused the refusal. */
 const CREDENTIALS_MAX = 2;
-/** Of each end of a large body as much tells it from others, in bytes. */
+/** Number of bytes at each end of a large body that distinguish it from others. */
 const SAMPLE_BYTES = 64 * 1024;
 
 const SOLE_WORDS = ' for one client and model alone';
 
 const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
-/** Suspects the credential of a refused attempt, or quarantines it; null: nothing has changed. */
+/** Suspects or quarantines the credential of a refused attempt; returns the event, or null if nothing has changed. */
 export function blameCredential(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
-  const { engine } = retry.active;
+  const { active } = retry;
+  const { engine } = active;
   const { target, permit } = attempt.options;
   const { auth, bench, number } = target.state.credential;
-  if (auth === 'caller') return null; // the caller's own key says nothing about anybody else's
+  if (auth === 'caller') return null; // the caller's own key is not shared
   const now = engine.clock.now();
   const ticket = permit.ticketOf(bench)!;
   const { benchMs, floorMs } = quarantineTime(engine, failure, judgement);
@@ -40,11 +41,11 @@ export function blameCredential(retry: RetryState, attempt: Attempt, failure: Fa
   let forMs: number | null;
   if (judgement.effect === 'bench') forMs = bench.strike(now, ticket, benchMs, floorMs, cause);
   else {
-    const witness = witnessOf(retry.active, attempt);
+    const witness = witnessOf(active, attempt);
     const confirmed = bench.suspect(now, ticket, witness, judgement.reason);
     if (confirmed === null) {
       if (ticket === bench.ticket) {
-        retry.active.note(`credential ${number} suspected (${describeCause(cause)}): a second, different request decides`, target);
+        active.note(`credential ${number} suspected (${describeCause(cause)}): a second, different request decides`, target);
         engine.keyCheck.raise(target.state);
       }
       return null;
@@ -53,11 +54,11 @@ export function blameCredential(retry: RetryState, attempt: Attempt, failure: Fa
   }
   if (forMs === null) return null;
   const scope = bench.sole === null ? '' : SOLE_WORDS;
-  retry.active.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${describeCause(cause)})`, target);
+  active.note(`credential ${number} quarantined${scope} for ${(forMs / 1000).toFixed(1)} s (${describeCause(cause)})`, target);
   return quarantineEvent(engine, target.state, forMs, cause);
 }
 
-/** What a question of our own has found out about a suspected credential. */
+/** Quarantines a suspected credential that the key check found to be refused. */
 export function confirmSuspicion(engine: Engine, state: TargetState, failure: Failure, judgement: Judgement): void {
   const { bench } = state.credential;
   const now = engine.clock.now();
@@ -76,7 +77,7 @@ function quarantineEvent(engine: Engine, state: TargetState, forMs: number, caus
   return { type: 'cooldown', at: engine.clock.now(), subject, kind: 'bench', forMs, reason: cause.reason, why };
 }
 
-/** A wait that is asked for is a floor: money does not come back within a second. An instant that is named is taken as it is. */
+/** The duration of the quarantine. A requested wait is a minimum, as credit does not return within seconds; a named instant is exact. */
 function quarantineTime(engine: Engine, failure: Failure, judgement: Judgement): { benchMs: number; floorMs: number } {
   const resetMs = waitUntil(failure.resetEpochMs, engine.clock.epochMs());
   if (resetMs !== null) return { benchMs: 0, floorMs: resetMs };
@@ -88,7 +89,7 @@ function causeOf(failure: Failure, judgement: Judgement): BenchCause {
   return { reason: judgement.reason === 'quota' ? 'quota' : 'auth', status, code: code ?? type, message };
 }
 
-/** For callers: what is wrong, and no words of the provider's but its code. `the provider refuses the key, 401 invalid_api_key` */
+/** The cause in words for callers: of the provider's own words only the error code. `the provider refuses the key, 401 invalid_api_key` */
 export function describeCause({ reason, status, code }: BenchCause): string {
   const what = reason === 'quota' ? 'the account has no quota or credit, or is suspended' : 'the provider refuses the key';
   const parts = [status, code === null || code === String(status) ? null : /^[\w.-]{1,60}/.exec(code)?.[0]].filter(Boolean);
@@ -106,10 +107,11 @@ function digestOf(bytes: Uint8Array): string {
 }
 
 /**
- * Bounds how many credentials one request touches where it may be the cause itself. The second one is another provider's where one can
- * start now: it has another account and other rules.
+ * Limits how many credentials one request tries if the request itself may be the cause. The second one is another provider's if that can
+ * start now, as it has a different account and different rules.
  */
 export function limitCredentials(retry: RetryState, attempt: Attempt, judgement: Judgement): void {
+  const { tried } = retry;
   if (judgement.blame === null || judgement.blame === 'account') return;
   const { target } = attempt.options;
   const refused = new Set<object>();
@@ -120,20 +122,21 @@ export function limitCredentials(retry: RetryState, attempt: Attempt, judgement:
   const hasOtherProvider = !isOver && retry.tiers.some((tier) => tier.some((other) => canStartElsewhere(retry, target, other)));
   for (const tier of retry.tiers) {
     for (const other of tier) {
-      if (retry.tried.wasTried(other)) continue;
+      if (tried.wasTried(other)) continue;
       const isSameKey = other.state.credential === target.state.credential;
-      // A key that may itself be at fault is not asked for another model; one that refuses this model or size may take another.
-      if (isSameKey ? judgement.blame === 'unclear' : isOver && !refused.has(other.state.credential)) retry.tried.exclude(other);
-      else if (!isSameKey && hasOtherProvider && other.state.provider === target.state.provider) retry.tried.exclude(other);
+      // A key that may be at fault is not tried for another model; one that refuses this model or size may accept another.
+      if (isSameKey ? judgement.blame === 'unclear' : isOver && !refused.has(other.state.credential)) tried.exclude(other);
+      else if (!isSameKey && hasOtherProvider && other.state.provider === target.state.provider) tried.exclude(other);
     }
   }
 }
 
 function canStartElsewhere(retry: RetryState, target: RouteTarget, other: RouteTarget): boolean {
+  const { active } = retry;
   const { state } = other;
   if (state.provider === target.state.provider || state.runsHere) return false;
-  const now = retry.active.engine.clock.now();
-  if (retry.tried.wasTried(other) || retry.tried.isExcluded(other) || isOutOfOrder(other, now, retry.active.source)) return false;
+  const now = active.engine.clock.now();
+  if (retry.tried.wasTried(other) || retry.tried.isExcluded(other) || isOutOfOrder(other, now, active.source)) return false;
   return other.resources.every((resource) => {
     const at = resource.earliest(now, SMALLEST);
     return at !== WHEN_SETTLED && at <= now;

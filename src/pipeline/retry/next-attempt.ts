@@ -1,4 +1,4 @@
-/** Which targets a request may ask next, and when (design 4.3). */
+/** Selects the targets that a request may try next, and when (design 4.3). */
 import type { Instant } from '../../core/clock.ts';
 import type { RepeatTaken, RetryBudget } from '../../policy/retry-budget.ts';
 import { requestPermit } from './request-applicant.ts';
@@ -8,7 +8,7 @@ import type { RouteTarget, Tiers } from '../route/route.ts';
 import type { RunningAttempts } from '../active/active-request.ts';
 import type { RetryState } from './retry-state.ts';
 
-/** Nothing is left to ask: the request has failed. */
+/** No target is left: the request has failed. */
 export interface Exhausted {
   readonly kind: 'exhausted';
 }
@@ -16,27 +16,27 @@ export interface Exhausted {
 const EXHAUSTED: Exhausted = { kind: 'exhausted' };
 
 /**
- * The first attempt goes to whatever the route says. After failures an untried target is asked at once if one can
- * start; else a tried one that may work later is asked again after its backoff, the untried ones staying preferred. The
- * last attempt is theirs, if one can start within half of the time left: no request should fail without having asked everybody.
- * A target for which the request was mended comes first, but is not waited for while another is untried.
+ * The first attempt follows the route. After a failure, an untried target is tried at once if one can start; otherwise a tried target is
+ * retried after its backoff, with untried ones still preferred. The last attempt is reserved for an untried target that can start within
+ * half of the remaining time, so that a request tries every target before it fails. A target that the request was repaired for comes
+ * first, but is not waited for while another is untried.
  */
 export function nextPermit(retry: RetryState): AdmissionResult | Exhausted | Promise<AdmissionResult | Exhausted> {
-  const now = retry.active.engine.clock.now();
-  const waitUntil =
-    now + (hasStandIn(retry, now) ? Math.min(retry.active.route.patienceMs, retry.active.route.maxWaitMs) : retry.active.route.maxWaitMs);
+  const { active } = retry;
+  const now = active.engine.clock.now();
+  const waitUntil = now + (hasStandIn(retry, now) ? Math.min(active.route.patienceMs, active.route.maxWaitMs) : active.route.maxWaitMs);
   if (retry.attempts === 0) return requestPermit(retry, retry.tiers, waitUntil);
-  return retry.attempts >= retry.active.route.maxAttempts + retry.repairs ? EXHAUSTED : permitAfterFailure(retry, waitUntil);
+  return retry.attempts >= active.route.maxAttempts + retry.repairs ? EXHAUSTED : permitAfterFailure(retry, waitUntil);
 }
 
-/** A kept answer is at hand, and nobody is in order: it is worth as long a wait as a better tier before a worse one. */
+/** True if an expired cached response exists and every target is out of order: then the wait is limited to `patience`. */
 function hasStandIn({ active, hasStale, tiers }: RetryState, now: Instant): boolean {
   return hasStale && tiers.every((tier) => tier.every((target) => isOutOfOrder(target, now, active.source)));
 }
 
 /**
- * For a repaired repeat while an attempt at another target still runs: its permit, if it can start at once; null: it waits for what becomes
- * of that attempt. One at the same target may be refused for good, or answer with what was refused here.
+ * The permit for a repaired retry in parallel with an attempt at another target, if it can start at once; null: it waits for the outcome
+ * of that attempt. One at the same target may be refused for the same reason, or succeed.
  */
 export function parallelRepairedPermit(retry: RetryState, group: RunningAttempts): AdmissionResult | Promise<AdmissionResult> | null {
   const { repairedFor } = retry;
@@ -47,7 +47,8 @@ export function parallelRepairedPermit(retry: RetryState, group: RunningAttempts
 }
 
 async function permitAfterFailure(retry: RetryState, waitUntil: Instant): Promise<AdmissionResult | Exhausted> {
-  const { clock } = retry.active.engine;
+  const { active } = retry;
+  const { clock } = active.engine;
   const untried = untriedTiers(retry);
   const { repairedFor } = retry;
   retry.repairedFor = null;
@@ -59,32 +60,33 @@ async function permitAfterFailure(retry: RetryState, waitUntil: Instant): Promis
   const again = repeatable(retry, clock.now());
   const earliest = Math.min(...again.map((target) => retry.tried.notBefore(target)));
   if (untried.length > 0) {
-    // An untried one that is busy may come free before a tried one may be asked again.
+    // A busy untried target may become free before a tried one may be retried.
     const now = clock.now();
     const isLast = retry.attemptsLeft <= 1;
-    const untriedUntil = isLast ? now + (retry.active.deadline - now) / 2 : now;
+    const untriedUntil = isLast ? now + (active.deadline - now) / 2 : now;
     const result = await requestPermit(retry, untried, Math.min(waitUntil, Math.max(untriedUntil, earliest)));
     if (result.kind !== 'refuse' || again.length === 0) return result;
   }
   if (again.length === 0) return EXHAUSTED;
 
   await pause(retry, earliest);
-  if (retry.active.isOver) return { kind: 'cancelled' };
-  // Others repeated meanwhile: what the budget allowed before the pause may be spent.
+  if (active.isOver) return { kind: 'cancelled' };
+  // Other requests may have used up the retry budget during the pause.
   const still = repeatable(retry, clock.now());
   if (still.length === 0 && untried.length === 0) return EXHAUSTED;
   return permitForRetry(retry, still, waitUntil);
 }
 
-/** Who waits for a repeat has paid for it: others who come meanwhile find the budget smaller. What is not made in the end is given back. */
+/** A waiting retry is charged to the retry budget in advance, so that concurrent requests see what is left; unused charges are returned. */
 async function permitForRetry(retry: RetryState, again: readonly RouteTarget[], waitUntil: Instant): Promise<AdmissionResult> {
-  const { clock } = retry.active.engine;
+  const { active } = retry;
+  const { clock } = active.engine;
   const held: { readonly budget: RetryBudget; readonly taken: RepeatTaken }[] = [];
   for (const target of again) {
     const budget = target.state.retryBudget;
-    // The credentials of a model share one, and only one of them will be asked.
+    // The credentials of a model share one budget, and only one of them is retried.
     if (!retry.tried.isBudgetWaived(target) && !held.some((one) => one.budget === budget))
-      held.push({ budget, taken: budget.take(clock.now(), retry.active.source.client) });
+      held.push({ budget, taken: budget.take(clock.now(), active.source.client) });
   }
   const result = await requestPermit(retry, withRepeats(retry, again), waitUntil);
   const repeated =
@@ -103,12 +105,13 @@ function permitForRepaired(retry: RetryState, target: RouteTarget, waitUntil: In
 }
 
 async function pause(retry: RetryState, until: Instant): Promise<void> {
-  const { clock, events } = retry.active.engine;
+  const { active } = retry;
+  const { clock, events } = active.engine;
   const at = clock.now();
   if (until <= at) return;
   const reason = retry.failures.at(-1)!.judgement.reason;
-  events.emit({ type: 'backoff', requestId: retry.active.request.id, at, delayMs: until - at, reason });
-  await retry.active.sleepUntil(until);
+  events.emit({ type: 'backoff', requestId: active.request.id, at, delayMs: until - at, reason });
+  await active.sleepUntil(until);
 }
 
 function untriedTiers(retry: RetryState): Tiers {
@@ -126,13 +129,14 @@ function select(retry: RetryState, key: string, keep: (target: RouteTarget) => b
   return retry.active.route.select(`${key} ${kept.join()}`, (target) => allowed.has(target) && keep(target), last);
 }
 
-/** Tried targets that may work later: not before their backoff, within the deadline and their retry budget. */
+/** Tried targets that may be retried within the deadline and their retry budget. */
 function repeatable(retry: RetryState, now: Instant): RouteTarget[] {
+  const { active, tried } = retry;
   return retry.tiers.flat().filter((target) => {
-    if (!retry.tried.wasTried(target) || retry.tried.isExcluded(target)) return false;
+    if (!tried.wasTried(target) || tried.isExcluded(target)) return false;
     return (
-      retry.tried.notBefore(target) < retry.active.deadline &&
-      (retry.tried.isBudgetWaived(target) || target.state.retryBudget.allows(now, retry.active.source.client))
+      tried.notBefore(target) < active.deadline &&
+      (tried.isBudgetWaived(target) || target.state.retryBudget.allows(now, active.source.client))
     );
   });
 }

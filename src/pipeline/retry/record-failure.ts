@@ -1,4 +1,4 @@
-/** Acts on a failed attempt: closes its permit, applies what the verdict says to target and credential, and remembers it. */
+/** Handles a failed attempt: closes its permit, applies the verdict to target and credential, and records the failure. */
 import type { Instant } from '../../core/clock.ts';
 import type { CooldownEvent } from '../../core/events.ts';
 import type { Failure, TokenUsage } from '../../core/facts.ts';
@@ -26,56 +26,58 @@ import { accountHeaders } from '../attempt/upstream-headers.ts';
 
 const NOTHING_USED: TokenUsage = { inputTokens: 0, cachedInputTokens: 0, outputTokens: 0 };
 
-/** Silence that the caller's own deadline cut shorter than this, or than the target's answers take, says nothing about it; in milliseconds. */
+/** A silence that the caller's deadline cut short below this, or below the target's usual one, is no evidence; in milliseconds. */
 const CONCLUSIVE_SILENCE_MS = 10_000;
 
-/** A timer may be late or early by this, in milliseconds. */
+/** Timers may be off by this, in milliseconds. */
 const ROUNDING_MS = 1;
 
-/** An empty answer is asked for once more; a target that is empty twice stays so, and every time is paid for. */
+/** An empty response is retried once: a second one is likely to be followed by a third, and each is billed. */
 const EMPTY_RESPONSES_MAX = 2;
 
 /**
- * Who comes back after the time that the provider itself has named amplifies nothing: until then nobody calls it, and the first refusal
- * after that pauses all again. Below this, in milliseconds, so many may come between two pauses that the retry budget has to bound them.
+ * A retry after a wait that the provider named is free of the retry budget: until then the target is paused for all, and the first refusal
+ * after it pauses the target again. Below this wait, in milliseconds, so many retries may fit between pauses that the budget has to apply.
  */
 const REQUESTED_WAIT_MIN_MS = 500;
 
-/** How much longer a target pauses that wants fewer requests altogether. */
+/** Factor of the pause for a target that asks for fewer requests overall. */
 const LONGER_PAUSE = 4;
 
 export function recordFailure(retry: RetryState, attempt: Attempt, failure: Failure): Judgement {
+  const { active } = retry;
   const found = judge(failure);
   const repaired =
     writeOutAfter(retry, attempt, failure) ?? convertAfter(retry, attempt, failure) ?? repairAfter(retry, attempt, failure, found);
   const judgement = repaired ?? withSecondOpinion(retry, attempt, failure, found);
   const health = cutByDeadline(retry, attempt, failure) ? 'neutral' : judgement.health;
-  learnFromFailure(retry.active, attempt, failure, judgement, health);
+  learnFromFailure(active, attempt, failure, judgement, health);
   settleFailure(retry, attempt, failure, judgement, settlementOf(failure, health, attempt));
   const shortfall = failure.kind === 'empty' ? failure.kind : null;
   if (shortfall !== null) countShortfall(attempt, shortfall);
-  emitAttemptEnd(retry.active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
+  emitAttemptEnd(active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
   rememberFailure(retry, attempt, failure, judgement, repaired !== null);
   return judgement;
 }
 
 const QUALITY_MESSAGES: Readonly<Record<Shortfall, string>> = {
-  empty: 'the answer has no content',
-  truncated: 'the answer ended at its length limit',
+  empty: 'the response has no content',
+  truncated: 'the response ended at its length limit',
   refused: 'the model refused',
-  repetition: 'the answer says the same again and again',
-  short: 'the answer is shorter than asked',
-  mismatch: 'the answer does not match what the policy asks',
-  schema: 'the answer is not the JSON that was asked for',
+  repetition: 'the response repeats itself',
+  short: 'the response is shorter than required',
+  mismatch: 'the response does not match the policy',
+  schema: 'the response is not the JSON that the request asks for',
 };
 
-/** A whole answer that is not good enough: its target is in order, but not the one for this request. */
+/** Records a complete response that failed its quality check: the target is healthy, but another one is tried. */
 export function recordShortfall(retry: RetryState, attempt: Attempt, shortfall: Shortfall): void {
+  const { active } = retry;
   const failure = createFailure('poor', 'answer', QUALITY_MESSAGES[shortfall], { status: attempt.status });
   const judgement = judge(failure);
-  settleCompleted(retry.active, attempt);
+  settleCompleted(active, attempt);
   countShortfall(attempt, shortfall);
-  emitAttemptEnd(retry.active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
+  emitAttemptEnd(active, attempt, judgement.verdict, judgement.reason, failure, shortfall);
   rememberFailure(retry, attempt, failure, judgement);
 }
 
@@ -84,7 +86,7 @@ function countShortfall(attempt: Attempt, shortfall: Shortfall): void {
   shortfalls[shortfall] = (shortfalls[shortfall] ?? 0) + 1;
 }
 
-/** What the failure means for the attempts to come. `isRepaired`: the same target is asked again with other edits. */
+/** Records a failure for the attempts to come. `isRepaired`: the same target is retried with other edits. */
 export function rememberFailure(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement, isRepaired = false): void {
   const { clock } = retry.active.engine;
   const { target } = attempt.options;
@@ -109,24 +111,24 @@ export function rememberFailure(retry: RetryState, attempt: Attempt, failure: Fa
 }
 
 /**
- * The deadline of the caller ended it, or the share of it that one attempt may spend in silence, and so early that its silence proves
- * nothing. Under overload many start late: if these counted, they would open the breaker of a healthy target.
+ * True if the caller's deadline, or the attempt's share of it, ended the attempt so early that its silence is no evidence. Under overload
+ * many attempts start late: if they counted, they would open the breaker of a healthy target.
  */
 function cutByDeadline(retry: RetryState, attempt: Attempt, failure: Failure): boolean {
   const knownMs = attempt.healthySilenceMs(failure.phase);
   return silentMs(retry, attempt, failure) < Math.max(CONCLUSIVE_SILENCE_MS, knownMs) && endedByDeadline(retry, attempt, failure);
 }
 
-/** Not by its own limits of silence. */
+/** True if a deadline ended the attempt, not one of its own silence limits. */
 function endedByDeadline(retry: RetryState, attempt: Attempt, failure: Failure): boolean {
+  const { active } = retry;
   if (failure.kind !== 'timeout') return false;
   return (
-    retry.active.engine.clock.now() >= retry.active.deadline ||
-    silentMs(retry, attempt, failure) < attempt.ownLimitMs(failure.phase) - ROUNDING_MS
+    active.engine.clock.now() >= active.deadline || silentMs(retry, attempt, failure) < attempt.ownLimitMs(failure.phase) - ROUNDING_MS
   );
 }
 
-/** A stream that is held back whole may have gone on well until now. */
+/** How long it has been silent. A stream that is held back whole may have had content until recently. */
 function silentMs(retry: RetryState, attempt: Attempt, failure: Failure): number {
   return retry.active.engine.clock.now() - (failure.phase === 'answer' ? attempt.lastContentAt : attempt.startedAt);
 }
@@ -137,68 +139,71 @@ function settlementOf(failure: Failure, health: Settlement['health'], attempt: A
 }
 
 /**
- * Closes the permit of a failed attempt with what its verdict says of target and credential. The pauses come first: those who wait
- * for the place that becomes free must not be sent where nobody may go.
+ * Closes the permit of a failed attempt, and applies its verdict to target and credential. Pauses are set first, so that no waiting request
+ * starts at a paused target.
  */
 export function settleFailure(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement, settlement: Settlement): void {
-  const { engine } = retry.active;
+  const { active } = retry;
+  const { engine } = active;
   const { target, permit } = attempt.options;
   const paused = pauseFor(retry, attempt, failure, judgement);
   const pauseUntil = paused === null ? -Infinity : engine.clock.now() + requestedWaitMs(failure);
   settleAttempt(engine, target, permit, settlement, pauseUntil);
   if (paused !== null) engine.events.emit(paused);
-  const heldMs = judgement.health === 'failure' ? target.state.breaker.heldForMs(engine.clock.now(), retry.active.source) : 0;
-  if (heldMs > 0) retry.active.note(`fails for this client or request alone: its next trial there in ${Math.round(heldMs)} ms`, target);
+  const heldMs = judgement.health === 'failure' ? target.state.breaker.heldForMs(engine.clock.now(), active.source) : 0;
+  if (heldMs > 0) active.note(`fails for this client or request alone: its next trial there in ${Math.round(heldMs)} ms`, target);
 }
 
-/** Pauses the target, or suspects or quarantines its credential; the event for what was done, null: nothing. */
+/** Pauses the target, or suspects or quarantines its credential; returns the event, or null. */
 function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): CooldownEvent | null {
-  const { clock, random } = retry.active.engine;
+  const { active } = retry;
+  const { clock, random } = active.engine;
   const { state, policy } = attempt.options.target;
   const now = clock.now();
   const hintMs = requestedWaitMs(failure);
   if (judgement.effect === 'cooldown') {
     const ofCredential = isOfCredential(judgement);
-    if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit holds nobody else back
+    if (ofCredential && state.credential.auth === 'caller') return null; // the caller's own limit does not affect others
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
     const cooldown = ofCredential ? state.cooldown : state.overload;
-    const level = cooldown.levelAlone(retry.active.source);
+    const level = cooldown.levelAlone(active.source);
     if (level !== null) {
-      const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(retry.active.source), random);
+      const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(active.source), random);
       return pauseAlone(retry, attempt, cooldown, level, aloneMs);
     }
     if (!attempt.pausesTarget) {
-      cooldown.blame(now, retry.active.source); // fewer calls do not help against random refusals
+      cooldown.blame(now, active.source); // a pause does not help against random refusals
       return null;
     }
     if (hintMs === 0) {
-      if (attempt.startedAt < state.rateLimitedAt) return null; // it ran when the target began to pause: of that we know
+      if (attempt.startedAt < state.rateLimitedAt) return null; // started before the current pause
       state.rateLimitStreak++;
       state.rateLimitedAt = now;
     }
     const forMs = hintMs > 0 ? hintMs : equalJitter(backoff, state.rateLimitStreak, random);
-    cooldown.refused(now, retry.active.source, now + forMs, 'cooldown');
+    cooldown.refused(now, active.source, now + forMs, 'cooldown');
     const subject = ofCredential ? state.cooldownSubject : state.name;
     return { type: 'cooldown', at: now, subject, kind: 'cooldown', forMs, reason: judgement.reason };
   }
   if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(retry, attempt, failure, judgement);
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
-  const level = state.breaker.levelAlone(retry.active.source) ?? state.overload.levelAlone(retry.active.source);
+  const level = state.breaker.levelAlone(active.source) ?? state.overload.levelAlone(active.source);
   if (level !== null) return pauseAlone(retry, attempt, state.overload, level, hintMs);
-  state.overload.refused(now, retry.active.source, now + hintMs, 'bench');
+  state.overload.refused(now, active.source, now + hintMs, 'bench');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };
 }
 
-/** Others are served meanwhile: the pause is for this client, or this request, alone. */
+/** Pauses the target for this client or request only, as others are served. */
 function pauseAlone(retry: RetryState, attempt: Attempt, cooldown: Cooldown, level: BlameLevel, forMs: number): null {
-  const now = retry.active.engine.clock.now();
-  cooldown.holdAlone(now, retry.active.source, level, now + forMs);
-  retry.active.note(`others are served meanwhile: the pause of ${Math.round(forMs)} ms is for this ${level} alone`, attempt.options.target);
+  const { active } = retry;
+  const now = active.engine.clock.now();
+  cooldown.holdAlone(now, active.source, level, now + forMs);
+  active.note(`others are served meanwhile: the pause of ${Math.round(forMs)} ms is for this ${level} alone`, attempt.options.target);
   return null;
 }
 
-/** The wait that the provider asks for, in milliseconds; 0: none, or one that makes no sense. */
+/** The wait that the provider asks for, in milliseconds; 0: none, or an invalid one. */
 export function requestedWaitMs(failure: Failure): number {
   return failure.retryAfterMs ?? 0;
 }
@@ -210,7 +215,7 @@ function isEmptyAgain(retry: RetryState, attempt: Attempt): boolean {
   );
 }
 
-/** Our own backoff; where the target pauses for everybody, that pause is the wait. */
+/** The default backoff; if the target is paused for all, the pause replaces it. */
 function repeatDelayMs(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): number {
   const { baseDelay, maxDelay, maxRetryAfter } = attempt.options.target.policy.retry;
   const hintMs = requestedWaitMs(failure);
@@ -222,7 +227,7 @@ function repeatDelayMs(retry: RetryState, attempt: Attempt, failure: Failure, ju
   return fullJitter({ baseDelayMs: baseDelay, maxDelayMs: maxDelay }, repeats, retry.active.engine.random);
 }
 
-/** This target can't answer; unless the reason lies in its credential, no other one of the same model can either. */
+/** Excludes the target, and its other credentials unless the failure is about the credential. */
 function exclude(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): void {
   const { target } = attempt.options;
   retry.tried.exclude(target);
@@ -231,27 +236,28 @@ function exclude(retry: RetryState, attempt: Attempt, failure: Failure, judgemen
 }
 
 /**
- * When this request may ask the target again. What lies in the target itself is no better with another key: its other credentials
- * count as asked too, so that an outage uses up neither the attempts meant for other targets nor more than the retry budget.
+ * Sets when this request may retry the target. A failure of the target is the same with every key: its other credentials count as tried,
+ * so that an outage consumes neither the attempts left for other targets nor extra retry budget.
  */
 function pauseForRequest(retry: RetryState, target: RouteTarget, judgement: Judgement, until: Instant): void {
-  retry.tried.pause(target, until);
+  const { tried } = retry;
+  tried.pause(target, until);
   if (isOfCredential(judgement)) return;
   for (const tier of retry.tiers) {
     for (const other of tier) {
       if (other === target || !isSameModel(other, target)) continue;
-      retry.tried.markTried(other);
-      retry.tried.pause(other, until);
+      tried.markTried(other);
+      tried.pause(other, until);
     }
   }
 }
 
-/** Limits, quota and keys belong to a credential: another one of the same provider may well be served. */
+/** Limits, quota and keys belong to a credential: another one of the same provider may be served. */
 function isOfCredential(judgement: Judgement): boolean {
   return judgement.blame !== null || (judgement.effect === 'cooldown' && judgement.reason === 'rate_limited');
 }
 
-/** The same model of the same provider, by whatever credential. */
+/** The same model of the same provider, with any credential. */
 function isSameModel(a: RouteTarget, b: RouteTarget): boolean {
   return a.state.name === b.state.name;
 }

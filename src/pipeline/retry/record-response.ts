@@ -3,7 +3,7 @@ import { learnFromResponse } from '../settle/learn.ts';
 import { learnAccepted } from './repair.ts';
 import type { RetryState } from './retry-state.ts';
 
-/** A response has begun. Requests that waited for what it shows may start. */
+/** A response has begun: learns from it, and wakes waiting requests. */
 export function recordResponse(retry: RetryState, attempt: Attempt): void {
   learnFromResponse(retry.active, attempt);
   learnAccepted(retry, attempt);

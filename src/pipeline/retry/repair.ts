@@ -1,11 +1,10 @@
 /**
- * Refusals of what we add to a request, or of single fields of it (design 4.2): the same target is asked again at once without them, at
- * the expense of no budget. What is learned from that is kept for the target (`repair-book.ts`), so that it costs one refusal, not one
- * for each request.
+ * Repairs requests after a target refuses an edit made by Breakwater, or a single field (design 4.2): the same target is retried at once
+ * without it, free of any budget. The result is stored per target (`repair-book.ts`), so that it costs one refusal, not one per request.
  *
- * An error leads to a repair if it names an edit of ours, the caller's output limit under a name that the target does not know, or a
- * field that the target does not take. An error that names nothing leads to one if we edited the request in a way that the target has
- * not accepted lately. If the error stays the same, the edit was not to blame: nothing is learned, and the error counts as it stands.
+ * An error leads to a repair if it names an edit, the caller's output limit under a name that the target does not support, or an unsupported
+ * field. An error that names nothing leads to one if the request has an edit that the target has not accepted recently. If the same error
+ * follows, the edit was not the cause: nothing is learned, and the error counts as it is.
  */
 import type { Failure } from '../../core/facts.ts';
 import { drop, rename } from '../../policy/repair/repair.ts';
@@ -23,13 +22,13 @@ import type { RepairTrial } from './tried-targets.ts';
 import { stripAfter } from './strip.ts';
 import { concerns, mayConcern, memberOf, otherLimit, undoable, valueOf } from '../attempt/edits.ts';
 
-/** Repairs for one request, over all targets. */
+/** Maximum repairs of one request, over all targets. */
 export const REPAIRS_MAX = 8;
 
-/** Statuses by which servers refuse a field. */
+/** Statuses with which servers refuse a field. */
 const REFUSING: ReadonlySet<number | null> = new Set([400, 422, 500, 501]);
 
-/** Members that make the response what was asked for; they are never left out to please a target: another one may take them. */
+/** Members that determine the kind of response; they are never left out: another target may accept them. */
 const ESSENTIAL: ReadonlySet<string> = new Set([
   'model', 'messages', 'prompt', 'input', 'stream', 'tools', 'functions', 'response_format', 'n', 'dimensions', 'encoding_format',
 ]); // prettier-ignore
@@ -39,7 +38,7 @@ type Found = Pick<RepairTrial, 'repairs' | 'suppressed' | 'isNamed'>;
 const NOTHING: readonly Repair[] = [];
 const NO_FIELDS: readonly string[] = [];
 
-/** The repairs with which an attempt is sent: those of this request, and those that were learned from others. */
+/** The repairs an attempt is sent with: those of this request, and those learned from others. */
 export function repairsFor(retry: RetryState, target: RouteTarget): readonly Repair[] {
   const { tried } = retry;
   const { request, engine } = retry.active;
@@ -55,14 +54,14 @@ export function repairsFor(retry: RetryState, target: RouteTarget): readonly Rep
   return [...own, ...learned];
 }
 
-/** The caller's fields that were left out of an attempt. */
+/** The caller's fields that an attempt was sent without. */
 export function droppedFields({ options }: Attempt): readonly string[] {
   const omitted = options.cut?.fields ?? options.conversion?.dropped ?? NO_FIELDS;
   if (options.repairs.length === 0) return omitted;
   return [...omitted, ...options.repairs.filter(({ kind }) => kind === 'drop').map(({ field }) => field)];
 }
 
-/** The target has begun to answer: what it was sent, it takes. */
+/** A response has begun: the target accepts what it was sent. */
 export function learnAccepted(retry: RetryState, attempt: Attempt): void {
   const { request, target, repairs, number } = attempt.options;
   const { repairs: book } = target.state;
@@ -83,8 +82,8 @@ export function learnAccepted(retry: RetryState, attempt: Attempt): void {
 }
 
 /**
- * Has the request asked again with other edits; what the failure then counts as. Null: there is nothing to repair. Also ends the trial
- * of an earlier repair.
+ * Retries with other edits if the failure can be repaired; returns the judgement of the failure, or null if there is nothing to repair.
+ * Also ends the trial of an earlier repair.
  */
 export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { target, number } = attempt.options;
@@ -108,13 +107,14 @@ export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failur
   return judgement.reason === 'unsupported' || !found.isNamed ? judgement : REPAIRED;
 }
 
-/** The error is the same without the edits: it is not about them. */
+/** Ends a trial whose retry got the same error: the edits are not the cause. */
 function clearTrial(retry: RetryState, target: RouteTarget, { repairs, suppressed, signature, isNamed }: RepairTrial): void {
+  const { active } = retry;
   const { repairs: book } = target.state;
-  const now = retry.active.engine.clock.now();
+  const now = active.engine.clock.now();
   for (const repair of repairs) {
-    // What the caller sent in its place is refused as well.
-    if (isNamed && memberOf(sentBody(retry.active.request, target.state), repair.field) !== undefined && repair.kind !== 'drop') continue;
+    // The caller's own value in its place is refused as well.
+    if (isNamed && memberOf(sentBody(active.request, target.state), repair.field) !== undefined && repair.kind !== 'drop') continue;
     if (isNamed) book.unlearn(repair.key);
     book.clear(now, repair.key, signature);
   }
@@ -122,13 +122,14 @@ function clearTrial(retry: RetryState, target: RouteTarget, { repairs, suppresse
     book.learn(now, repair, true);
     book.clear(now, repair.key, signature);
   }
-  retry.active.note(`refused alike without the change of ${listOf([...repairs, ...suppressed])}: that was not the reason`, target);
+  active.note(`the same error without the change of ${listOf([...repairs, ...suppressed])}: that was not the cause`, target);
 }
 
-/** `isServerError`: most likely no refusal, and so an attempt like any other. */
+/** `isServerError`: probably not a refusal, so that the retry counts as a normal attempt. */
 function apply(retry: RetryState, target: RouteTarget, trial: RepairTrial, isServerError: boolean): void {
+  const { active } = retry;
   const { repairs: book } = target.state;
-  const now = retry.active.engine.clock.now();
+  const now = active.engine.clock.now();
   for (const repair of trial.suppressed) book.unlearn(repair.key);
   if (trial.isNamed) for (const repair of trial.repairs) book.learn(now, repair, true);
   retry.tried.repair(target, trial);
@@ -136,10 +137,10 @@ function apply(retry: RetryState, target: RouteTarget, trial: RepairTrial, isSer
   retry.repairedFor = target;
   if (!isServerError) retry.repairs++;
   for (const repair of trial.repairs) noteRepair(retry, target, repair);
-  if (trial.suppressed.length > 0) retry.active.note(`${listOf(trial.suppressed)} sent again as it came: the target asks for it`, target);
+  if (trial.suppressed.length > 0) active.note(`${listOf(trial.suppressed)} sent unchanged: the target requires it`, target);
 }
 
-/** A refused name of the output limit is exchanged for the other one. If both are refused, another target is asked. */
+/** Replaces a refused name of the output limit by the other one. If both are refused, another target is tried. */
 function otherLimitName(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
   const { request, target, repairs } = attempt.options;
   if (request.facts.operation !== 'chat') return null;
@@ -157,13 +158,13 @@ function otherLimitName(retry: RetryState, attempt: Attempt, failure: Failure, j
   return concerns(request, target, repair, repairs) ? { repairs: [repair], suppressed: NOTHING, isNamed: true } : null;
 }
 
-/** "… use 'max_completion_tokens' instead": the name that is to be replaced. */
+/** "… use 'max_completion_tokens' instead": the name to be replaced. */
 function limitToReplace(message: string): string | null {
   const use = /\buse ["'`]?(max_(?:completion_)?tokens)\b/i.exec(message)?.[1]?.toLowerCase();
   return use === undefined ? null : otherLimit(use);
 }
 
-/** Edits of ours that the error names, wherever it does. */
+/** Breakwater's own edits that the error names anywhere. */
 function namedEdits(retry: RetryState, attempt: Attempt, failure: Failure, signature: string): Found | null {
   const { request, target, repairs } = attempt.options;
   const { repairs: book } = target.state;
@@ -190,7 +191,7 @@ function holdsWord(text: string, word: string): boolean {
   return false;
 }
 
-/** A field of the caller's that the target calls unsupported. */
+/** A field of the caller's that the target reports as unsupported. */
 function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgement): Found | null {
   const { request, target, repairs } = attempt.options;
   const field = fieldOf(failure.param);
@@ -202,12 +203,12 @@ function unsupportedField(attempt: Attempt, failure: Failure, judgement: Judgeme
   return concerns(request, target, repair, repairs) ? { repairs: [repair], suppressed: NOTHING, isNamed: true } : null;
 }
 
-/** Only this value of the field is refused, not every one but the default. */
+/** True if only this value of the field is refused, not every value but the default. */
 function isAboutValue({ code, message }: Failure): boolean {
   return (code === 'unsupported_value' || /^unsupported value/i.test(message)) && !/only the default/i.test(message);
 }
 
-/** Edits that the target has not accepted lately, where an error says nothing of its reason. */
+/** Edits not accepted recently, for an error that names no cause. */
 function untestedEdits(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement, signature: string): Found | null {
   const { request, target, repairs } = attempt.options;
   const { repairs: book } = target.state;
@@ -224,9 +225,10 @@ function untestedEdits(retry: RetryState, attempt: Attempt, failure: Failure, ju
 }
 
 function noteRepair(retry: RetryState, target: RouteTarget, { kind, field, to }: Repair): void {
-  if (kind === 'rename') retry.active.note(`${field} sent as ${to}: the target does not take it under its own name`, target);
-  else if (kind === 'unset') retry.active.note(`${field} not set: the target does not take it`, target);
-  else retry.active.note(`${field} left out: the target does not take it`, target);
+  const { active } = retry;
+  if (kind === 'rename') active.note(`${field} sent as ${to}: the target does not support the original name`, target);
+  else if (kind === 'unset') active.note(`${field} not set: the target does not accept it`, target);
+  else active.note(`${field} left out: the target does not accept it`, target);
 }
 
 function listOf(repairs: readonly Repair[]): string {

@@ -1,4 +1,4 @@
-/** A request that waits, and the better reader that joins it. */
+/** A waiting request that is joined by a more urgent reader. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Priority } from '../../core/request.ts';
@@ -17,7 +17,7 @@ import { RetryState } from './retry-state.ts';
 import type { Route, RouteTarget } from '../route/route.ts';
 import { ActiveRequest } from '../active/active-request.ts';
 
-/** One place at one target, and requests that want it. */
+/** One place at one target, and requests for it. */
 function world() {
   const clock = createManualClock();
   const scheduler = new Scheduler<RouteTarget, RouteApplicant>({ queueLengthMax: 100, minShare: {}, choose: ([first]) => first! });
@@ -49,10 +49,10 @@ function world() {
     policy: { retry: { maxRetryAfter: 1000 } },
   } as unknown as Route;
   const started: string[] = [];
-  const told: Record<string, AdmissionResult['kind']> = {};
+  const results: Record<string, AdmissionResult['kind']> = {};
   let running: AdmissionResult | null = null;
   const note = (id: string, result: AdmissionResult): void => {
-    told[id] = result.kind;
+    results[id] = result.kind;
     if (result.kind !== 'start') return;
     started.push(id);
     running = result;
@@ -83,10 +83,10 @@ function world() {
     if (running?.kind === 'start') admission.cancel(running.permit);
     await clock.advanceAsync(0);
   };
-  return { clock, scheduler, request, next, requests, started, told };
+  return { clock, scheduler, request, next, requests, started, results };
 }
 
-test('a request that waits goes where its better reader would stand', async () => {
+test('a waiting request moves to the queue position of its more urgent reader', async () => {
   const { scheduler, request, next, requests, started } = world();
   for (const [id, priority] of [
     ['first', 'normal'],
@@ -100,8 +100,8 @@ test('a request that waits goes where its better reader would stand', async () =
   assert.deepEqual(started, ['first', 'low', 'normal']);
 });
 
-test('it is due by the sooner of both deadlines, and waits until the later', async () => {
-  const { clock, request, next, requests, started, told } = world();
+test('it is ordered by the earlier of both deadlines, and waits until the later', async () => {
+  const { clock, request, next, requests, started, results } = world();
   for (const [id, deadline] of [
     ['first', 60_000],
     ['middle', 40_000],
@@ -115,12 +115,12 @@ test('it is due by the sooner of both deadlines, and waits until the later', asy
   void request('brief', 'normal', 45_000);
   requests['brief']!.raise({ priority: 'normal', deadline: 90_000 });
   await clock.advanceAsync(50_000);
-  assert.deepEqual(told, { first: 'start', raised: 'start', middle: 'refuse' });
+  assert.deepEqual(results, { first: 'start', raised: 'start', middle: 'refuse' });
   await next();
-  assert.equal(told['brief'], 'start');
+  assert.equal(results['brief'], 'start');
 });
 
-test('what starts, or has left, is not moved', async () => {
+test('a request that has started or left is not moved', async () => {
   const { scheduler, request, requests } = world();
   void request('first', 'normal', 60_000);
   void request('gone', 'normal', 60_000);

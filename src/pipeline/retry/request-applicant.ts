@@ -1,4 +1,4 @@
-/** Asks the scheduler for a permit on behalf of a request, and says no in words that help. */
+/** Requests permits from the scheduler. */
 import type { Instant } from '../../core/clock.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Need, Resource } from '../../core/resource.ts';
@@ -19,7 +19,7 @@ import type { RetryState } from './retry-state.ts';
 
 const NO_RESOURCES: readonly Resource[] = [];
 
-/** Better tiers are waited for through this share of `queue.maxWait` before a last resort is used. */
+/** Share of `queue.maxWait` spent waiting for better tiers before a last resort is used. */
 const LAST_RESORT_SHARE = 0.9;
 
 export class RequestApplicant implements RouteApplicant {
@@ -38,29 +38,31 @@ export class RequestApplicant implements RouteApplicant {
   readonly maxCooldownWaitMs: number;
   readonly own: readonly Resource[];
   readonly #retry: RetryState;
-  /** When a last resort may start: so that it can answer before the deadline, and before `queue.maxWait` is over. */
+  /** When a last resort may start, for lack of a better tier. */
   readonly #betterTiersUntil: Instant;
   readonly #hasLastResort: boolean;
-  /** What it needs of one target; of the first that was asked about, and of the others if there are any. The same for as long as it waits. */
+  /** Its need on the first target evaluated; `#others` has those on further targets. Constant while it waits. */
   #need: Need | null = null;
   #needOf: RouteTarget | null = null;
   #others: Map<RouteTarget, Need> | null = null;
 
   constructor(retry: RetryState, tiers: Tiers, waitUntil: Instant) {
+    const { active } = retry;
+    const { request, route } = active;
     this.#retry = retry;
-    this.class = retry.active.priority;
-    this.client = holderOf(retry.active.request.client);
-    this.session = retry.active.request.sessionKey;
-    this.isSide = retry.active.request.isSide === true;
+    this.class = active.priority;
+    this.client = holderOf(request.client);
+    this.session = request.sessionKey;
+    this.isSide = request.isSide === true;
     this.#waitUntil = waitUntil;
     this.tiers = tiers;
-    // A fallback needs time too: whoever has little left does not spend it all on waiting for something better.
-    const now = retry.active.engine.clock.now();
-    this.patienceMs = Math.min(retry.active.route.patienceMs, (waitUntil - now) / 2);
+    // A fallback needs time too: at most half of the time left is spent on waiting for a better tier.
+    const now = active.engine.clock.now();
+    this.patienceMs = Math.min(route.patienceMs, (waitUntil - now) / 2);
     this.#hasLastResort = tiers.at(-1)?.every((target) => target.isLastResort === true) === true;
-    this.#betterTiersUntil = now + retry.active.route.maxWaitMs * LAST_RESORT_SHARE;
-    this.maxCooldownWaitMs = retry.active.route.policy.retry.maxRetryAfter;
-    this.own = retry.active.clientPermit === null ? retry.active.request.client.resources : NO_RESOURCES;
+    this.#betterTiersUntil = now + route.maxWaitMs * LAST_RESORT_SHARE;
+    this.maxCooldownWaitMs = route.policy.retry.maxRetryAfter;
+    this.own = active.clientPermit === null ? request.client.resources : NO_RESOURCES;
   }
 
   get model(): string {
@@ -71,7 +73,7 @@ export class RequestApplicant implements RouteApplicant {
     return responseKind(this.#retry.active.request.facts);
   }
 
-  /** By when it has to start, to be answered in time: what it is ordered by. */
+  /** The latest start that leaves time for the response; the scheduler orders by it. */
   get deadline(): Instant {
     return (this.#startBy ??= Math.min(this.#retry.active.deadline, this.#retry.active.requiredBy) - this.usualMs);
   }
@@ -81,8 +83,8 @@ export class RequestApplicant implements RouteApplicant {
   }
 
   /**
-   * How long the fastest of its targets usually takes to answer it, in milliseconds; 0: nobody knows. While another target is at hand,
-   * an attempt may spend only a part of the time left: then it needs more.
+   * The usual duration of a response from its fastest target, in milliseconds; 0: unknown. With several targets an attempt may use only a
+   * share of the remaining time, so that more is needed.
    */
   get usualMs(): number {
     return (this.#usualMs ??= this.#computeUsualMs());
@@ -139,7 +141,7 @@ export class RequestApplicant implements RouteApplicant {
     const { facts, client } = this.#retry.active.request;
     const guess = hasOutput(facts.operation) ? state.output.of(client.name) : 0;
     const bound = facts.outputBound;
-    // A provider that counts bounds counts something where there is none, and nobody knows what: never less than at first.
+    // A provider that counts output limits also counts requests without one, by an unknown value: at least the initial estimate.
     const counted = bound ?? (guess === 0 ? 0 : Math.max(OUTPUT_FIRST, guess));
     return {
       requests: 1,
@@ -156,12 +158,12 @@ export class RequestApplicant implements RouteApplicant {
   notBefore(target: RouteTarget): Instant {
     const retry = this.#retry;
     const now = retry.active.engine.clock.now();
-    // Where a last resort could still answer, a better target that has too little time left can't.
+    // Where a last resort could still respond, a better target with too little time is excluded.
     if (this.#hasLastResort && target.isLastResort !== true && now > retry.latestStartOn(target)) return Infinity;
     const own = retry.tried.notBefore(target);
     const { bench } = target.state.credential;
     if (!bench.isInDoubtFor(this.source.client, target.state.model)) return own;
-    // A trial within the time of a quarantine is for requests that have nothing else.
+    // A trial during a quarantine is for requests without an alternative.
     const leftMs = bench.remainingMs(now);
     return leftMs > 0 && hasOtherInOrder(this.tiers, target, now, this.source) ? Math.max(own, now + leftMs) : own;
   }
@@ -175,31 +177,33 @@ function hasOutput(operation: string): boolean {
   return operation === 'chat' || operation === 'completions';
 }
 
-/** Asks for a permit on one of `tiers`, waiting for it until `waitUntil` at most. */
+/** Requests a permit on one of `tiers`, waiting until `waitUntil` at most. */
 export function requestPermit(retry: RetryState, tiers: Tiers, waitUntil: Instant): AdmissionResult | Promise<AdmissionResult> {
-  if (retry.active.isOver) return { kind: 'cancelled' };
-  const { admission, clock } = retry.active.engine;
-  const applicant = new RequestApplicant(retry, tiers, Math.min(waitUntil, retry.active.deadline));
+  const { active } = retry;
+  if (active.isOver) return { kind: 'cancelled' };
+  const { admission, clock } = active.engine;
+  const applicant = new RequestApplicant(retry, tiers, Math.min(waitUntil, active.deadline));
   applicant.tiers = withAffinityFirst(tiers, applicant, clock.now(), applicant.patienceMs);
-  if (retry.active.deadline <= clock.now()) return refusal('expired', applicant, clock.now());
+  if (active.deadline <= clock.now()) return refusal('expired', applicant, clock.now());
   const decision = admission.submit(applicant);
   const mayProbeSooner = retry.attempts === 0 && noteSkipped(applicant.tiers, decision.kind === 'start' ? decision : null);
-  // Who waits is told of by a pump, too, and must be there to be told then.
+  // The pump resolves waiting applicants, so this one must be registered first.
   if (decision.kind === 'wait') return waitFor(retry, applicant, clock.now());
   if (mayProbeSooner) admission.pump();
   return decision;
 }
 
 async function waitFor(retry: RetryState, applicant: RequestApplicant, since: Instant): Promise<AdmissionResult> {
-  const { admission, clock, events } = retry.active.engine;
+  const { active } = retry;
+  const { admission, clock, events } = active.engine;
   const blockers = refusal('infeasible', applicant, since).blockers;
-  retry.active.applicant = applicant;
-  retry.active.wake = () => admission.withdraw(applicant);
+  active.applicant = applicant;
+  active.wake = () => admission.withdraw(applicant);
   const waiting = admission.wait(applicant);
-  events.emit({ type: 'queued', requestId: retry.active.request.id, at: since, blockers });
+  events.emit({ type: 'queued', requestId: active.request.id, at: since, blockers });
   admission.pump();
   const result = await waiting;
-  retry.active.wake = retry.active.applicant = null;
-  retry.active.queueMs += clock.now() - since;
+  active.wake = active.applicant = null;
+  active.queueMs += clock.now() - since;
   return result;
 }

@@ -1,4 +1,4 @@
-/** What one request knows of its attempts so far, and which targets are left to it. */
+/** The attempts of one request so far, and the targets left to it. */
 import type { Instant } from '../../core/clock.ts';
 import type { Failure } from '../../core/facts.ts';
 import type { Reason } from '../../core/outcome.ts';
@@ -18,7 +18,7 @@ import { TriedTargets } from './tried-targets.ts';
 /** The share of the deadline reserved for a last resort: 1 / `STAND_IN_PART`. */
 const STAND_IN_PART = 10;
 
-/** One failed attempt, as the decisions after it and the final error need it. */
+/** A failed attempt, for later decisions and the final error. */
 export interface FailedAttempt {
   readonly target: RouteTarget;
   readonly failure: Failure;
@@ -27,9 +27,9 @@ export interface FailedAttempt {
   readonly upstreamId: string | null;
   /** Response headers about the caller's own account; absent unless the caller's own credential was used. */
   readonly account?: HeaderPairs;
-  /** The caller's deadline ended it, or the share of it that one attempt may spend in silence. */
+  /** Ended by the caller's deadline, or by the attempt's share of it. */
   readonly ranOut: boolean;
-  /** The same target was retried at once with other edits: not a failure of the request. */
+  /** The same target was retried at once with other edits, so that the request has not failed there. */
   readonly isRepaired: boolean;
   /** The error is in another dialect than the caller's. */
   readonly isConverted: boolean;
@@ -43,20 +43,20 @@ export class RetryState implements Alternatives {
   readonly incapable: Incapable[] = [];
   /** Upstream calls made. */
   attempts = 0;
-  /** Those of them that a repair followed; they do not count towards `maxAttempts`. */
+  /** Attempts that were followed by a repair; they do not count towards `maxAttempts`. */
   repairs = 0;
-  /** Why the first choice was passed over; null: it was not. */
+  /** Why the first choice was skipped; null: it was not. */
   fallback: Reason | null = null;
   firstTarget: RouteTarget | null = null;
   readonly failures: FailedAttempt[] = [];
   readonly tried = new TriedTargets();
-  /** The target to try next in any case, because the request was repaired for it. */
+  /** The target to try next in any case, as the request was repaired for it. */
   repairedFor: RouteTarget | null = null;
   /** The next attempt has been charged to the retry budget. */
   budgetReserved = false;
   /** The committed attempt that broke off, while a continuation is sought; else null. */
   broken: Attempt | null = null;
-  /** Holds an expired cached response that can stand in. */
+  /** The source of an expired cached response. */
   readonly #cached: { readonly stale: object | null } | null;
 
   constructor(active: ActiveRequest, cached: { readonly stale: object | null } | null) {
@@ -67,7 +67,7 @@ export class RetryState implements Alternatives {
     this.tiers = this.hasStale ? route.withoutLocalStandIns(tiers) : tiers;
   }
 
-  /** An expired cached response is at hand. */
+  /** True if an expired cached response can stand in. */
   get hasStale(): boolean {
     return this.#cached !== null && this.#cached.stale !== null;
   }
@@ -77,12 +77,12 @@ export class RetryState implements Alternatives {
     return this.active.route.maxAttempts + this.repairs - this.attempts;
   }
 
-  /** A target has refused in a way that no other target would change. */
+  /** True if a target refused for a reason that applies to every target. */
   get isRejected(): boolean {
     return this.failures.some(({ judgement, isRepaired }) => judgement.verdict === 'reject' && !isRepaired);
   }
 
-  /** The first error that no rule recognises; it is the final error unless a target responds. */
+  /** The first error that matches no rule; the final error unless a target responds. */
   get refusal(): FailedAttempt | null {
     return this.failures.find(({ judgement, isRepaired }) => judgement.reason === 'refused' && !isRepaired) ?? null;
   }
@@ -110,7 +110,7 @@ export class RetryState implements Alternatives {
     this.active.note(`left out: ${one.message}`, one.target);
   }
 
-  /** Another credential of the same target does not count: its silence would be the same. */
+  /** What is left besides `current`. Another credential of the same target does not count: it would be as silent. */
   alternativeTo(current: RouteTarget, now: Instant): Alternative {
     let found: Alternative = 'none';
     if (this.attemptsLeft <= 0) return found;
@@ -125,14 +125,14 @@ export class RetryState implements Alternatives {
     return found;
   }
 
-  /** The latest start on a target that leaves it its usual time before the deadline; Infinity: unknown, or never possible. */
+  /** The latest start on a target that leaves its usual duration before the deadline; Infinity: unknown, or never possible. */
   latestStartOn({ state }: RouteTarget): Instant {
     const { request, deadline, startedAt } = this.active;
     const usualMs = state.silence.usualMs(callKindOf(request.facts, state));
     return usualMs > 0 && usualMs < deadline - startedAt ? deadline - usualMs : Infinity;
   }
 
-  /** A last resort needs its own usual time or a tenth of the deadline, whichever is longer. */
+  /** The latest start of a last resort: its usual duration or a tenth of the deadline, whichever is longer, before the deadline. */
   get standInStart(): Instant {
     const { request, deadline, startedAt } = this.active;
     const totalMs = deadline - startedAt;

@@ -1,4 +1,4 @@
-/** Refusals of opaque pieces of a conversation: the same target is asked again at once without them, at the expense of no budget. */
+/** Refusals of opaque pieces of a conversation: the same target is retried at once without them, free of any budget. */
 import type { Failure } from '../../core/facts.ts';
 import { REPAIRED } from '../../policy/verdict.ts';
 import type { Judgement } from '../../policy/verdict.ts';
@@ -12,8 +12,8 @@ import type { RouteTarget } from '../route/route.ts';
 import type { RetryState } from './retry-state.ts';
 
 /**
- * The target refuses an opaque piece of the conversation: it is asked once more without those that it is not known to have made, and then
- * without any. An error that no rule knows may be about pieces of unknown origin: they are left out once.
+ * If the target refuses an opaque piece, retries without those that it is not known to have made, then without any. An error that matches
+ * no rule may be about pieces of unknown origin: they are removed once.
  */
 export function stripAfter(retry: RetryState, attempt: Attempt, failure: Failure, judgement: Judgement): Judgement | null {
   const { request, target, cut } = attempt.options;
@@ -29,10 +29,10 @@ export function stripAfter(retry: RetryState, attempt: Attempt, failure: Failure
   return mayBeAbout && !book.isCleared(now, STRIPPED, signature) ? retryStripped(retry, target, ['unknown'], cut, signature) : null;
 }
 
-/** What a guess that did not help is kept under. */
+/** The key under which a guess that did not help is stored. */
 const STRIPPED = 'strip';
 
-/** Asks again at the first of the levels that leaves out more than before; null: none does. */
+/** Retries at the first of the levels that removes more than before; null: none does. */
 function retryStripped(
   retry: RetryState,
   target: RouteTarget,
@@ -44,29 +44,23 @@ function retryStripped(
   const level = levels.find((one) => (cutFor(retry, target, one)?.removed.length ?? 0) > removed);
   if (level === undefined) return null;
   retry.tried.strip(target, level, guess);
-  askAgainAtOnce(retry, target);
+  retry.repairFor(target);
   return REPAIRED;
 }
 
-/** The target wants what others do without: reasoning at the beginning of a turn where it is asked for, or a signature for a call. */
+/** Retries for a target that requires what others do without: reasoning at the beginning of a turn, or a signature for a call. */
 function stripAfterMissing(retry: RetryState, target: RouteTarget, cut: BodyCut | null): Judgement | null {
-  const { makers, clock } = retry.active.engine;
-  const { wanted } = retry.active.request.dialect.opaque;
+  const { active } = retry;
+  const { makers, clock } = active.engine;
+  const { wanted } = active.request.dialect.opaque;
   if (wanted === null) return null;
-  makers.refused(clock.epochMs(), wanted, placeOf(retry.active.request, target.state));
+  makers.refused(clock.epochMs(), wanted, placeOf(active.request, target.state));
   const next = cutFor(retry, target, cut?.level ?? 'foreign');
   if (sizeOf(next) === sizeOf(cut)) return null;
-  askAgainAtOnce(retry, target);
+  retry.repairFor(target);
   return REPAIRED;
 }
 
 function sizeOf(cut: BodyCut | null): number {
   return cut === null ? 0 : cut.cuts.length + cut.drop.length;
-}
-
-/** At the expense of no budget. */
-function askAgainAtOnce(retry: RetryState, target: RouteTarget): void {
-  retry.tried.waiveBudget(target);
-  retry.repairedFor = target;
-  retry.repairs++;
 }

@@ -3,17 +3,17 @@ import type { Repair } from '../../policy/repair/repair.ts';
 import type { StripLevel } from '../opaque/pieces.ts';
 import type { RouteTarget } from '../route/route.ts';
 
-/** An attempt with changed edits, whose outcome tells whether they were to blame for an error. */
+/** A retry with changed edits, whose outcome shows whether they caused an error. */
 export interface RepairTrial {
-  /** Made for it. */
+  /** Repairs made for it. */
   readonly repairs: readonly Repair[];
-  /** Learned before, and not made for it. */
+  /** Learned repairs that are not made for it. */
   readonly suppressed: readonly Repair[];
-  /** Of the error that it is to mend. */
+  /** Of the error to be repaired. */
   readonly signature: string;
-  /** The error named what was changed: that is learned already. */
+  /** The error named the change, which is learned already. */
   readonly isNamed: boolean;
-  /** The number of the last attempt before it: attempts up to this one were sent without the change. */
+  /** The number of the last attempt before it: attempts up to this one lack the change. */
   readonly after: number;
 }
 
@@ -28,7 +28,7 @@ interface Tried {
   suppressed: readonly string[];
   trial: RepairTrial | null;
   strip: StripLevel;
-  /** Signature of the error that may be about opaque pieces, and does not say so; null: the error was about them. */
+  /** Signature of an error that may be about opaque pieces without saying so; null: the error was about them. */
   stripGuess: string | null;
 }
 
@@ -47,7 +47,7 @@ const UNTRIED = {
   stripGuess: null,
 };
 
-/** What one request knows of the targets that it has met. A short list: most requests meet one. */
+/** The state of the targets that one request has tried. A short list: most requests try one. */
 export class TriedTargets {
   readonly #list: Tried[] = [];
 
@@ -56,32 +56,32 @@ export class TriedTargets {
     return this.#find(target)?.wasTried ?? false;
   }
 
-  /** The last attempt did not reach it, or it said when to come back: the next one is no repeat that its retry budget has to pay for. */
+  /** The next attempt is free of the retry budget: the last one did not reach the target, or the provider named a wait. */
   isBudgetWaived(target: RouteTarget): boolean {
     return this.#find(target)?.isBudgetWaived ?? false;
   }
 
-  /** It can't answer this request, now or later. */
+  /** It can't serve this request, now or later. */
   isExcluded(target: RouteTarget): boolean {
     return this.#find(target)?.isExcluded ?? false;
   }
 
-  /** When it may be asked again; -Infinity: any time. */
+  /** When it may be retried; -Infinity: any time. */
   notBefore(target: RouteTarget): Instant {
     return this.#find(target)?.notBefore ?? -Infinity;
   }
 
-  /** Made for this request from now on, because the target refused it without them. */
+  /** Repairs of this request, because the target refused it without them. */
   repairs(target: RouteTarget): readonly Repair[] {
     return this.#find(target)?.repairs ?? NO_REPAIRS;
   }
 
-  /** Keys of learned repairs that are not made for this request, because the target refused it with them. */
+  /** Keys of learned repairs suppressed for this request, because the target refused it with them. */
   suppressed(target: RouteTarget): readonly string[] {
     return this.#find(target)?.suppressed ?? NO_KEYS;
   }
 
-  /** Which opaque pieces are left out for it. */
+  /** Which opaque pieces are removed for it. */
   stripLevel(target: RouteTarget): StripLevel {
     return this.#find(target)?.strip ?? 'foreign';
   }
@@ -90,7 +90,7 @@ export class TriedTargets {
     return this.#find(target)?.stripGuess ?? null;
   }
 
-  /** `guess`: signature of an error that does not say that it is about these pieces; null: it does. */
+  /** `guess`: signature of an error that does not name these pieces; null: it does. */
   strip(target: RouteTarget, level: StripLevel, guess: string | null): void {
     const tried = this.#of(target);
     tried.strip = level;
@@ -123,12 +123,12 @@ export class TriedTargets {
     tried.trial = trial;
   }
 
-  /** The repair that is to be tried next is a guess: the error named nothing. */
+  /** True if the repair to be tried next is a guess, as the error named nothing. */
   isGuess(target: RouteTarget): boolean {
     return this.#find(target)?.trial?.isNamed === false;
   }
 
-  /** The trial that has ended with this attempt; null: there is none, or the attempt was sent before it. */
+  /** The trial that ends with this attempt; null: none, or the attempt was sent before it. */
   endTrial(target: RouteTarget, attempt: number): RepairTrial | null {
     const tried = this.#find(target);
     const trial = tried?.trial ?? null;

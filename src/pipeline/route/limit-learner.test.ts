@@ -1,4 +1,4 @@
-/** What headers say may be wrong, or meant to do harm: traffic goes on all the same. */
+/** Rate-limit headers may be wrong or malicious: traffic must continue. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -18,7 +18,7 @@ function learner(enforce: 'bucket' | 'sliding' | 'perSecond' = 'bucket'): LimitL
   return new LimitLearner(rate('requests'), rate('tokens'), new CachedCount(true), { windowOf: () => 'minute', bareIsSecond: false });
 }
 
-/** One call after the other, each as soon as it may, all answered well, with these headers; the longest wait, and how many there were. */
+/** Sequential calls, each as early as allowed, all successful, with these headers; returns the longest wait and the number of calls. */
 function play(all: LimitLearner, headersOf: (call: number) => Record<string, string>, minutes: number): { waitMs: number; calls: number } {
   let [now, waitMs, calls] = [0, 0, 0];
   while (now < minutes * MINUTE_MS && calls < 2000) {
@@ -77,9 +77,9 @@ const headers = fc
   .array(fc.record({ family: fc.nat(RATE_LIMIT_FAMILIES.length - 1), limit: number, remaining: number, reset, parts: fc.nat(7) }), {
     maxLength: 8,
   })
-  .map((told) => {
+  .map((headers) => {
     const made: Record<string, string> = {};
-    for (const { family, limit, remaining, reset: until, parts } of told) {
+    for (const { family, limit, remaining, reset: until, parts } of headers) {
       const names = RATE_LIMIT_FAMILIES[family]!;
       if (parts & 1) made[names.limit] = limit;
       if (parts & 2) made[names.remaining] = remaining;
@@ -89,45 +89,45 @@ const headers = fc
   });
 const enforcement = fc.constantFrom('bucket' as const, 'sliding' as const, 'perSecond' as const);
 
-test('property: whatever headers say, a call goes at least once a minute', () => {
+test('property: with any headers, a call starts at least once a minute', () => {
   fc.assert(
-    fc.property(enforcement, fc.array(headers, { minLength: 1, maxLength: 12 }), (enforce, told) => {
-      const { waitMs } = play(learner(enforce), (call) => told[call % told.length]!, 30);
+    fc.property(enforcement, fc.array(headers, { minLength: 1, maxLength: 12 }), (enforce, sent) => {
+      const { waitMs } = play(learner(enforce), (call) => sent[call % sent.length]!, 30);
       assert.ok(waitMs <= MINUTE_MS + 1, `${waitMs} ms`);
     }),
     { numRuns: 100 },
   );
 });
 
-test('a limit that is less than what is served is no limit', () => {
-  for (const told of [
+test('a limit below what is served is ignored', () => {
+  for (const sent of [
     { 'x-ratelimit-limit-tokens': '5', 'x-ratelimit-remaining-tokens': '0' },
     { 'x-ratelimit-limit-tokens': '0', 'x-ratelimit-remaining-tokens': '0', 'x-ratelimit-reset-tokens': '8760h' },
     { 'x-ratelimit-limit-requests': '0', 'x-ratelimit-remaining-requests': '-3' },
     { 'x-ratelimit-limit-requests': '1', 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '1y' },
     { 'anthropic-ratelimit-input-tokens-limit': '100', 'anthropic-ratelimit-input-tokens-remaining': '100' },
   ]) {
-    const { waitMs, calls } = play(learner(), () => told, 5);
-    assert.ok(waitMs <= 1000 && calls >= 290, `${JSON.stringify(told)}: ${waitMs} ms, ${calls} calls`);
+    const { waitMs, calls } = play(learner(), () => sent, 5);
+    assert.ok(waitMs <= 1000 && calls >= 290, `${JSON.stringify(sent)}: ${waitMs} ms, ${calls} calls`);
   }
 });
 
-test('a remainder that is always nothing is found out by trying', () => {
-  const told = { 'x-ratelimit-limit-requests-day': '400', 'x-ratelimit-remaining-requests-day': '0' };
-  const { calls } = play(learner(), () => told, 10);
+test('a remaining count that is always 0 is disproved by a trial', () => {
+  const sent = { 'x-ratelimit-limit-requests-day': '400', 'x-ratelimit-remaining-requests-day': '0' };
+  const { calls } = play(learner(), () => sent, 10);
   assert.ok(calls > 500, `${calls} calls in ten minutes`);
 });
 
-test('a limit that is only just too small to be believed is kept once a refusal has proven it', () => {
+test('a limit just too small to be plausible is applied once a refusal confirms it', () => {
   const all = learner();
-  const told = { 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '0' };
-  play(all, () => told, 0.05);
-  all.read(4_000, EPOCH_MS, 3_500, told, true);
+  const sent = { 'x-ratelimit-limit-requests': '2', 'x-ratelimit-remaining-requests': '0' };
+  play(all, () => sent, 0.05);
+  all.read(4_000, EPOCH_MS, 3_500, sent, true);
   all.refused(4_000, 3_500, NEED, 'requests', false);
   assert.ok(all.requests.earliest(4_000, NEED) > 20_000);
 });
 
-test('where calls are few, a refusal that asks for a wait pauses, random or not; one without does not', () => {
+test('at low rates, a refusal with retry-after causes a pause, random or not; one without does not', () => {
   for (const asksToWait of [true, false]) {
     const all = learner();
     const drive = (count: number, everyMs: number, from: number): number => {

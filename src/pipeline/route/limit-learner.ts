@@ -10,15 +10,15 @@ import type { LimitKind, RateLimitHint } from '../../wire/rate-limit-headers.ts'
 
 const COUNTED: Readonly<Record<LimitKind, CountedAs>> = { requests: 'all', tokens: 'all', inputTokens: 'input', outputTokens: 'output' };
 
-/** What is learned of the rate limits of one scope: a credential, or one model of it, as the preset says. Shared by its targets. */
+/** Learns the rate limits of one scope: a credential, or one model of it, as the preset says. Shared by its targets. */
 export class LimitLearner implements LimitListener {
   readonly requests: LearnedRate;
   readonly tokens: LearnedRate;
-  /** Whether its token limits count input that it has cached. */
+  /** Whether its token limits count cached input. */
   readonly cached: CachedCount;
   readonly resources: readonly Resource[];
   #reader: RateLimitReader;
-  /** Of the answer that is being read. */
+  /** Of the response being read. */
   #now: Instant = 0;
   #startedAt: Instant = 0;
 
@@ -30,22 +30,22 @@ export class LimitLearner implements LimitListener {
     this.#reader = new RateLimitReader(reader);
   }
 
-  /** The headers of an answer, good or bad. `startedAt`: of its call. */
+  /** Reads the headers of a response, whatever its status. `startedAt`: start of its call. */
   read(now: Instant, epochMs: number, startedAt: Instant, headers: HeaderRecord, thoroughly: boolean): void {
     this.#now = now;
     this.#startedAt = startedAt;
     this.#reader.read(headers, epochMs, this, thoroughly);
   }
 
-  /** After `read`: an answer has begun. True if somebody may start sooner. */
+  /** After `read`: a response has begun. True if a waiting request may start sooner. */
   served(now: Instant, startedAt: Instant, need: Need): boolean {
     const requests = this.requests.served(now, startedAt, need);
     return this.tokens.served(now, startedAt, need) || requests;
   }
 
   /**
-   * After `read`: a rate limit has refused the call; of which kind, where the provider says so. `asksToWait`: it names a wait. False:
-   * the refusal seems to be random, and the target needs no pause.
+   * After `read`: a rate limit refused the call. `kind`: the limit, where the provider names it; `hasRetryAfter`: the provider names a wait.
+   * False: the refusal seems random, and the target needs no pause.
    */
   refused(now: Instant, startedAt: Instant, need: Need, kind: 'requests' | 'tokens' | null, hasRetryAfter: boolean): boolean {
     const requests = kind !== 'tokens' && this.requests.refused(now, startedAt, need);
@@ -54,7 +54,7 @@ export class LimitLearner implements LimitListener {
     return requests || tokens || (hasRetryAfter && this.requests.isCalm(now));
   }
 
-  /** After `read`: the provider has answered, whatever it was. */
+  /** After `read`: the provider has responded, whatever the status. */
   responded(now: Instant): void {
     this.requests.heard(now);
     this.tokens.heard(now);
@@ -66,7 +66,7 @@ export class LimitLearner implements LimitListener {
     this.cached.reset();
   }
 
-  /** An answer has come to its end. */
+  /** A response is complete. */
   used({ cachedInputTokens }: TokenUsage): void {
     if (cachedInputTokens > 0) this.cached.used(cachedInputTokens, this.tokens.inputLimit);
   }

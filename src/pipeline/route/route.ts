@@ -1,4 +1,4 @@
-/** What a request may be sent to: targets with their state, and routes over them. Made by `gateway`, run by the pipeline. */
+/** Routes over targets, and the state of targets. Built by `gateway`, used by the pipeline. */
 import type { Instant } from '../../core/clock.ts';
 import type { Endpoint } from '../../endpoint/endpoint.ts';
 import { speaks } from '../../wire/conversion.ts';
@@ -26,9 +26,9 @@ import type { Weighted } from '../../policy/selection/selection.ts';
 import type { TargetQuality } from './target-quality.ts';
 import type { LimitLearner } from './limit-learner.ts';
 
-/** The part of the policy that the pipeline acts on, resolved for one target of one route. Milliseconds and bytes. */
+/** The part of the policy that the pipeline applies, resolved for one target of one route. Milliseconds and bytes. */
 export interface RequestPolicy {
-  /** `strict`: a target that would not get every field is not asked. */
+  /** `strict`: a target that would lose a field of the request is excluded. */
   readonly conversion: 'drop' | 'strict';
   readonly timeouts: {
     readonly connect: number;
@@ -43,67 +43,67 @@ export interface RequestPolicy {
   readonly cache: CachePolicy;
 }
 
-/** One credential of a provider, with what is out of order for all its models. */
+/** One credential of a provider, with its quarantine for all models. */
 export interface Credential {
-  /** Its place among the provider's keys, from 1: how people are told which one is meant. A reload may move it. */
+  /** Its position among the provider's keys, from 1, as shown to operators. A reload may change it. */
   readonly number: number;
-  /** Stays the same wherever the key stands in the list; tells nothing of the key. Not for people: `provider#0123abcd…`. */
+  /** Independent of the position of the key, and reveals nothing of it. For internal use: `provider#0123abcd…`. */
   readonly id: string;
-  /** Names and values in turn that authenticate a request; `caller`: the caller's own credential is sent. */
+  /** Header names alternating with values that authenticate a request; `caller`: the caller's own credential is sent. */
   readonly auth: readonly string[] | 'caller';
   readonly bench: Bench;
 }
 
 /**
- * A place to send to, shared by all routes that name it: provider, model and credential, and its state. What an outage tells
- * (breaker, overload, silence, budgets) is the same object for all credentials of a provider's model.
+ * A provider, model and credential with their state, shared by all routes that name them. State about outages (breaker, overload, silence,
+ * budgets) is the same object for all credentials of a provider's model.
  */
 export interface TargetState {
-  /** `provider/model`, as shown to people. */
+  /** `provider/model`, as shown to operators. */
   readonly name: string;
   readonly provider: string;
   readonly model: string;
   readonly credential: Credential;
   readonly origin: string;
-  /** The path of the base URL, without a slash at its end. */
+  /** The path of the base URL, without a trailing slash. */
   readonly basePath: string;
   readonly endpoint: Endpoint;
   readonly wire: TargetWire;
   readonly found: FoundWire;
-  /** Tokens of input that the model takes; null: not known. */
+  /** Size of the model's context window in tokens; null: unknown. */
   readonly contextTokens: number | null;
-  /** False: the model is known to call no tools. */
+  /** False: the model is known not to support tools. */
   readonly callsTools: boolean;
-  /** The provider's own headers, names and values in turn. */
+  /** The provider's configured headers: names alternating with values. */
   readonly headers: readonly string[];
   readonly local: boolean;
-  /** The operator's own server by its address: loopback, a private address, a bare name. */
+  /** The operator's own server, judged by its address: loopback, a private address, a bare name. */
   readonly ownServer: boolean;
-  /** A model that runs on this machine, in this process or beside it: what it says stands in for a better model's answer. */
+  /** A model on this machine, in this process or beside it: a stand-in for better models elsewhere. */
   readonly onThisMachine: boolean;
-  /** A model that this process runs itself. */
+  /** A model that runs in this process. */
   readonly runsHere: boolean;
-  /** What it says stands in for an answer (a summary without a model): it is kept for nobody else. */
+  /** Its output only stands in for a response (a summary without a model), and is never cached. */
   readonly standsIn: boolean;
-  /** The model is known to think before it answers. */
+  /** A reasoning model. */
   readonly thinks: boolean;
   readonly includeUsage: boolean;
-  /** The callers' headers that travel on to it, in lower case. */
+  /** Caller headers that are forwarded, in lower case. */
   readonly forwards: ReadonlySet<string>;
   readonly countsOutput: boolean;
-  /** Its limits are said to count input that it has cached like any other; see `countsCached`. */
+  /** The preset's word on whether its limits count cached input; see `countsCached`. */
   readonly countsCached: boolean;
   readonly breaker: CircuitBreaker;
-  /** The pause that the target asked for, whoever calls. */
+  /** A pause that the target requested, for all callers. */
   readonly overload: Cooldown;
-  /** The pause of a rate limit: of this credential and model, or of the whole credential where the preset says so. */
+  /** A rate-limit pause: of this credential and model, or of the whole credential where the preset says so. */
   readonly cooldown: Cooldown;
-  /** What `cooldown` holds back, as told to people: `provider/model`, with `#number` where there are several keys, or `provider#number`. */
+  /** The subject of `cooldown`, as shown to operators: `provider/model`, with `#number` if there are several keys, or `provider#number`. */
   readonly cooldownSubject: string;
   readonly limits: readonly Resource[];
-  /** What is learned of its rate limits; null: the key is the caller's, and its limits are too. */
+  /** Its learned rate limits; null: the key, and so the limits, are the caller's. */
   readonly rates: LimitLearner | null;
-  /** What is learned of how much it takes at once, whoever calls. */
+  /** Its learned concurrency limit, for all callers. */
   readonly concurrency: AdaptiveConcurrency;
   readonly input: InputEstimate;
   readonly output: OutputEstimate;
@@ -113,30 +113,30 @@ export interface TargetState {
   readonly silence: SilenceRecord;
   readonly firstContent: FirstContentEstimate;
   readonly health: Health;
-  /** What is learned of the edits that it refuses. */
+  /** Learned repairs: edits that the target refuses. */
   readonly repairs: RepairBook;
-  /** Its refusals that no rule knows. */
+  /** Refusals that match no rule. */
   readonly refusals: RefusalBook;
   readonly price: { readonly input: number; readonly cachedInput: number; readonly cacheWrite: number; readonly output: number } | null;
-  /** The state of the breaker that was last told in an event; one object for all credentials. */
+  /** The breaker state last emitted; one object for all credentials. */
   readonly emitted: { breaker: BreakerState };
   inFlight: number;
-  /** Rate-limit answers in a row, for our own backoff where the provider names no wait. */
+  /** Consecutive rate-limit refusals, for the default backoff where the provider names no wait. */
   rateLimitStreak: number;
-  /** Answers that were not good enough, since the start. */
+  /** Responses that failed a quality check, since the start. */
   readonly shortfalls: Partial<Record<Shortfall, number>>;
-  /** When the last of them came: what had begun before it and is refused too belongs to it. */
+  /** Time of the last rate-limit refusal: refused calls that started before it belong to the same one. */
   rateLimitedAt: Instant;
 }
 
-/** One target in a route's tier, with what is adapted for it there. */
+/** One target in a tier of a route, with its adaptations. */
 export interface RouteTarget extends Capacity, Weighted {
   readonly state: TargetState;
   readonly tier: number;
   readonly set: Readonly<Record<string, unknown>>;
   readonly drop: readonly string[];
   readonly equivalent: boolean;
-  /** It continues a partial answer given as the last message. */
+  /** The model continues a partial response given as the last message. */
   readonly prefill: boolean;
   readonly policy: RequestPolicy;
   readonly quality: TargetQuality;
@@ -146,7 +146,7 @@ export type Tiers = readonly (readonly RouteTarget[])[];
 
 const VARIANTS_MAX = 256;
 
-/** A model name as it is routed: tiers of weighted targets and the limits of one request. */
+/** A routed model name: tiers of weighted targets, and the limits of one request. */
 export class Route {
   readonly name: string;
   readonly tiers: Tiers;
@@ -181,7 +181,7 @@ export class Route {
     return true;
   }
 
-  /** The tiers that may carry an operation at all: vectors of another model would ruin an index silently. */
+  /** The tiers that may serve an operation: vectors of another model would corrupt an index silently. */
   tiersFor(operation: Operation, fallback: boolean): Tiers {
     if (operation !== 'embeddings') return fallback ? this.tiers : this.select('first', (target) => target.tier === 0);
     const model = this.tiers[0]![0]!.state.model;
@@ -190,7 +190,7 @@ export class Route {
     });
   }
 
-  /** The tiers without the models on this machine that only stand in for others: a kept answer of those others is better. */
+  /** The tiers without local stand-ins: an expired cached response of a better model is preferred to them. */
   withoutLocalStandIns(tiers: Tiers): Tiers {
     const first = tiers[0]![0]!;
     if (first.state.local) return tiers;
@@ -199,7 +199,7 @@ export class Route {
     return this.select(key, (target) => allowed.has(target) && (target.tier === first.tier || !target.state.local));
   }
 
-  /** The tiers with only the targets that `keep` allows: the same array for the same key, so that waiting requests share a lane. */
+  /** The tiers restricted to targets that `keep` accepts; the same array for the same key, so that waiting requests share a queue. */
   select(key: string, keep: (target: RouteTarget) => boolean, last: readonly RouteTarget[] = []): Tiers {
     const known = this.#variants.get(key);
     if (known !== undefined) return known;
@@ -211,34 +211,34 @@ export class Route {
   }
 }
 
-/** Repeats come last; but while a better tier is untried, whatever is asked again comes before a last resort. */
+/** Retries come last, but before a last resort while a better tier is untried. */
 function placeFor(tiers: Tiers): number {
   const lastResort = tiers.findIndex((tier) => tier.every((target) => target.isLastResort === true));
   return lastResort > 0 ? lastResort : tiers.length;
 }
 
-/** True if something other than a limit keeps the target from answering this source now. */
+/** True if something other than a limit keeps the target from serving this source now. */
 export function isOutOfOrder(target: RouteTarget, now: Instant, source?: Source): boolean {
   const { state } = target;
   return pausedMs(state, now) > 0 || isKeyOutOfOrder(state, now, source) || state.breaker.earliest(now) !== now;
 }
 
-/** Quarantined, though a trial may be allowed now, or on trial. */
+/** Quarantined or on trial, even if a trial may be allowed now. */
 export function isKeyOutOfOrder({ credential: { bench }, model }: TargetState, now: Instant, source?: Source): boolean {
   return bench.isOutFor(now, source?.client, model);
 }
 
-/** True if a target is a model on this machine beside one that is elsewhere: quicker and worse. */
+/** True if a target runs on this machine and `other` does not: faster and worse. */
 export function isStandInFor(target: RouteTarget, other: RouteTarget): boolean {
   return target.state.onThisMachine && !other.state.onThisMachine;
 }
 
-/** How long the target, or this credential's rate limit, asked not to be called, in milliseconds; 0: not at all. */
+/** The remaining pause of the target or of this credential's rate limit, in milliseconds; 0: none. */
 export function pausedMs(state: TargetState, now: Instant): number {
   return Math.max(state.cooldown.remainingMs(now), state.overload.remainingMs(now));
 }
 
-/** Whether the limits of the target count input that it has cached: as found out, else as its preset says. */
+/** Whether the limits of the target count cached input: as learned, otherwise as its preset says. */
 export function countsCached(state: TargetState): boolean {
   return state.rates === null ? state.countsCached : state.rates.cached.counts;
 }

@@ -1,15 +1,15 @@
 import type { JudgeModel, QualityCheck } from '../../core/quality.ts';
 import type { QualityRules } from '../../policy/quality/quality.ts';
 
-/** What one target of a route must answer, made once from its policy. */
+/** The quality requirements of one target of a route, built once from its policy. */
 export interface TargetQuality {
   readonly rules: QualityRules;
-  /** Whether JSON is held against what the request asks for. */
+  /** Whether JSON is validated against the format that the request names. */
   readonly jsonSchema: boolean;
-  /** Streams are held back whole. */
+  /** Streams are buffered whole. */
   readonly buffer: boolean;
   /** The operator's own check; null: none. */
   readonly check: QualityCheck | JudgeModel | null;
-  /** How long the check may take, in milliseconds. */
+  /** Timeout of the check, in milliseconds. */
   readonly checkTimeoutMs: number;
 }

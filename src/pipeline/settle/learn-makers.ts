@@ -1,14 +1,14 @@
-/** Who made which opaque piece, learned from the responses that go by. */
+/** Learns from responses which target made which opaque piece. */
 import { UNSIGNED, UNSIGNED_CALL, opaqueId } from '../../wire/opaque/opaque.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import type { Engine } from '../request/engine.ts';
 import { sentBody } from '../conversion/sent-body.ts';
 import { piecesIn, placeOf, readingOf, unsignedAt } from '../opaque/pieces.ts';
 
-/** Pieces of one request that are learned from, the latest of them: a caller may send any number. */
+/** Pieces of one request that are learned from, the latest ones: a caller may send any number. */
 const LEARNED_MAX = 256;
 
-/** An attempt has ended, whichever way: what its response held is its target's. */
+/** Records the target as the maker of all opaque pieces in its response, however the attempt ended. */
 export function learnMakers(engine: Engine, { facts, options }: Attempt): void {
   const { opaque, responseId } = facts;
   if (opaque === undefined && responseId === undefined) return;
@@ -22,7 +22,7 @@ export function learnMakers(engine: Engine, { facts, options }: Attempt): void {
   if (dialect.opaque.holdsResponse(sentBody(request, target.state))) makers.made(nowMs, opaqueId(responseId), place);
 }
 
-/** The target has begun to answer: what it holds it has shown, and what was left out on its refusal it could not read. */
+/** After a response has begun: the target can read the pieces that it was sent, and could not read those removed after its refusal. */
 export function learnReading(engine: Engine, { options }: Attempt): void {
   const { request, target, cut } = options;
   const { pieces } = piecesIn(request);

@@ -1,4 +1,4 @@
-/** Hands what an attempt has shown of its target to those who learn from it. Every attempt passes here: nothing is made anew. */
+/** Updates what is learned of a target from the outcome of an attempt. Runs for every attempt, and allocates nothing. */
 import type { Failure } from '../../core/facts.ts';
 import type { Settlement } from '../../core/resource.ts';
 import type { Judgement } from '../../policy/verdict.ts';
@@ -9,7 +9,7 @@ import { learnReading } from './learn-makers.ts';
 import type { TargetState } from '../route/route.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 
-/** An answer has begun. Those who waited for what it tells may go on. */
+/** A response has begun. Wakes waiting requests if it shows new capacity. */
 export function learnFromResponse(active: ActiveRequest, attempt: Attempt): void {
   const { clock, admission } = active.engine;
   const { target, request, permit } = attempt.options;
@@ -31,7 +31,7 @@ export function learnFromResponse(active: ActiveRequest, attempt: Attempt): void
   if (hasNewRoom) admission.pump();
 }
 
-/** Before its permit is settled: those who wait must not be sent where there is no room. */
+/** Called before the permit is settled, so that waiting requests are not started where there is no capacity. */
 export function learnFromFailure(
   active: ActiveRequest,
   attempt: Attempt,
@@ -55,12 +55,12 @@ export function learnFromFailure(
   state.rates.responded(now);
 }
 
-/** Others are served meanwhile: it says nothing of the target. */
+/** The source alone is refused while others are served: its failure shows nothing about the target. */
 export function failsAlone({ source }: ActiveRequest, { breaker, overload }: TargetState): boolean {
   return breaker.levelAlone(source) !== null || overload.levelAlone(source) !== null;
 }
 
-/** An answer has come to its end: what it really took corrects what the next one like it is taken for. */
+/** A response is complete: its actual usage corrects the estimates for similar requests. */
 export function learnFromUsage(active: ActiveRequest, attempt: Attempt): void {
   const { usage } = attempt.facts;
   if (usage === null) return;
@@ -74,13 +74,13 @@ function isOverload({ reason }: Judgement): boolean {
   return reason === 'overloaded' || reason === 'busy';
 }
 
-/** It was silent for longer than it may be. Silence within a response says nothing of the next one. */
+/** It was silent for too long before the first content. Silence within a response does not predict the next one. */
 function isSilence({ kind, phase }: Failure, health: Settlement['health']): boolean {
   const isTimeout = kind === 'timeout' || kind === 'slow';
   return isTimeout && health === 'failure' && (phase === 'headers' || phase === 'first_content');
 }
 
-/** Kinds below 64: prompts of the same order of magnitude, thinking or not. */
+/** Kinds below 64: prompts of the same order of magnitude, with or without reasoning. */
 const SIZES = 32;
 
 function kindOf({ request }: ActiveRequest, attempt: Attempt): number {

@@ -1,4 +1,4 @@
-/** The end of an attempt, as its limits, its breaker and its target's health count it. */
+/** Settles an attempt with its limits, its breaker and its target's health. */
 import type { Instant } from '../../core/clock.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { Settlement } from '../../core/resource.ts';
@@ -6,7 +6,7 @@ import type { Engine } from '../request/engine.ts';
 import { countsCached } from '../route/route.ts';
 import type { RouteTarget, TargetState } from '../route/route.ts';
 
-/** Closes the permit of an attempt, and emits what that changed. `pauseUntil`: the end of the pause that the target asked for. */
+/** Closes the permit of an attempt, and emits the changes. `pauseUntil`: the end of the pause that the target requested. */
 export function settleAttempt(
   engine: Engine,
   target: RouteTarget,
@@ -28,14 +28,14 @@ export function settleAttempt(
   engine.admission.pump();
 }
 
-/** Limits are settled with what the provider counts, not with what it reports. */
+/** The settlement by the provider's own counting, which may exclude cached input. */
 function asCounted(state: TargetState, settlement: Settlement): Settlement {
   const { usage } = settlement;
   if (usage === null || usage.cachedInputTokens === 0 || countsCached(state)) return settlement;
   return { ...settlement, usage: { ...usage, inputTokens: Math.max(0, usage.inputTokens - usage.cachedInputTokens) } };
 }
 
-/** Emits a breaker's change of state, if there was one since the last time. */
+/** Emits a breaker's state if it has changed since it was last emitted. */
 export function emitBreakerChange(engine: Engine, state: TargetState): void {
   const { breaker, emitted } = state;
   const before = emitted.breaker;
@@ -45,7 +45,7 @@ export function emitBreakerChange(engine: Engine, state: TargetState): void {
   engine.events.emit({ type: 'breaker', at, target: state.name, from: before, to: breaker.state, openForMs: breaker.openForMs(at) });
 }
 
-/** A response has begun: trials on its resources have passed so far, and requests that waited for them may start. */
+/** A response has begun: trials on its resources have passed so far, and waiting requests may start. */
 export function settleFirstContent(engine: Engine, permit: Permit): void {
   if (permit.prove(engine.clock.now())) engine.admission.pump();
 }

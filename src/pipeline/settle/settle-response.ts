@@ -4,7 +4,7 @@ import { settleAttempt } from './settle-attempt.ts';
 import { learnFromUsage } from './learn.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 
-/** The target has answered, whatever its answer is worth: its permit is closed, unless that was done before a check that waits. */
+/** Closes the permit of an attempt that has a complete response, whatever its quality, unless it was closed before a slow check. */
 export function settleCompleted(active: ActiveRequest, attempt: Attempt): void {
   const { target, permit } = attempt.options;
   if (!permit.isOpen) return;
@@ -15,13 +15,13 @@ export function settleCompleted(active: ActiveRequest, attempt: Attempt): void {
   if (attempt.facts.usage === null && usage !== null) active.spending.estimate(usage);
 }
 
-/** An attempt whose answer nobody takes any more, through no fault of its own. */
+/** Closes the permit of an attempt whose response is not used, without blame. */
 export function settleUnused(active: ActiveRequest, attempt: Attempt): void {
   const { target, permit } = attempt.options;
   if (permit.isOpen) settleAttempt(active.engine, target, permit, { usage: attempt.facts.usage, health: 'neutral' });
 }
 
-/** What its provider counted; where no usage is reported, an estimate by input and output. Null: neither is known. */
+/** The reported usage; if none is reported, an estimate. Null: neither is known. */
 function countedUsage({ facts, options, saidTokens }: Attempt): TokenUsage | null {
   if (facts.usage !== null || saidTokens === null) return facts.usage;
   const outputTokens = Math.min(saidTokens, options.request.facts.outputBound ?? Infinity);

@@ -1,16 +1,16 @@
-/** A kept answer as the store holds it: one line of JSON that tells of it, and its body as it is. */
+/** The stored form of a cached response: one line of JSON metadata, then the body. */
 import type { WholeResponse } from './whole-response.ts';
 
 const VERSION = 1;
 const LINE_FEED = 0x0a;
 
-/** What stands before the body. `fingerprint`: of the request behind an idempotency key; null: it was kept for whoever asks for the same. */
+/** The bytes before the body. `fingerprint`: of the request behind an idempotency key; null: cached under its cache key. */
 export function encodeCachedHead(whole: WholeResponse, fingerprint: string | null): Uint8Array {
   const { status, headers, isStream, tellsUsage, usage, refusal, madeAtMs } = whole;
   return Buffer.from(`${JSON.stringify({ v: VERSION, status, headers, isStream, tellsUsage, usage, refusal, madeAtMs, fingerprint })}\n`);
 }
 
-/** Null: another version wrote it, or it was damaged. */
+/** Null: written by another version, or damaged. */
 export function decodeCached(bytes: Uint8Array): { readonly whole: WholeResponse; readonly fingerprint: string | null } | null {
   const end = bytes.indexOf(LINE_FEED);
   if (end < 0) return null;

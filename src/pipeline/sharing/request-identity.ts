@@ -1,27 +1,25 @@
-/** What makes two requests the same: for the cache by what they ask for, for an idempotency key by their bytes. */
+/** The identity of requests: for the cache by their meaning, for an idempotency key by their bytes. */
 import { createHash, hash, type Hash } from 'node:crypto';
 import { NEUTRAL_HEADERS } from '../../wire/forwarded-headers.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { Route, RouteTarget } from '../route/route.ts';
 
-/** Bodies up to this are hashed at once; hashing 1 MB takes about a millisecond. */
+/** Bodies up to this size are hashed at once; hashing 1 MB takes about a millisecond. */
 export const HASHED_AT_ONCE_BYTES_MAX = 1024 * 1024;
-/** In one step of those that are not. */
+/** Bytes per step of larger bodies. */
 const STEP_BYTES = 512 * 1024;
 
-/** What a route's answers depend on beside the request; a changed config makes other answers. */
+/** Everything besides the request that determines a route's responses; a changed config changes it. */
 const known = new WeakMap<Route, string>();
 
-/**
- * Nobody gets what was made for another client. Where a provider is asked with the caller's own credential, this is who asks.
- */
+/** The owner of a response: the client, and where providers are called with the caller's own credential, that credential. */
 export function scopeOf(request: GatewayRequest, route: Route): string {
   const { client, callerCredential } = request;
   if (callerCredential === null || !asksAsCaller(route)) return client.name;
   return `${client.name} ${hash('sha256', callerCredential, 'base64url')}`;
 }
 
-/** The name of everything that asks for the same answer. */
+/** The cache key of a request. */
 export function cacheKeyOf(request: GatewayRequest, route: Route): Digest {
   const { path, fallback, forwardHeaders, body, dialect } = request;
   const parts = [scopeOf(request, route), path, String(fallback), placesOf(route)];
@@ -33,14 +31,14 @@ export function cacheKeyOf(request: GatewayRequest, route: Route): Digest {
   return new Digest([JSON.stringify(parts), ...(typeof asked === 'string' ? [asked] : asked)]);
 }
 
-/** The request behind an idempotency key: the same key with another one is refused. A repeated form has the same parts between other boundaries. */
+/** The digest of the request behind an idempotency key. A repeated multipart form has the same parts between other boundaries. */
 export function fingerprintOf({ body }: GatewayRequest): Digest {
   const parts = body.passed?.parts ?? null;
   if (parts === null) return new Digest([body.bytes]);
   return new Digest(parts.flatMap(({ headersStart, end }) => [`${end - headersStart}:`, body.bytes.subarray(headersStart, end)]));
 }
 
-/** A hash of texts and bytes, made step by step. */
+/** A hash of texts and bytes, computed in steps. */
 export class Digest {
   readonly #hash: Hash = createHash('sha256');
   readonly #parts: readonly (string | Uint8Array)[];
@@ -51,7 +49,7 @@ export class Digest {
     this.#parts = parts;
   }
 
-  /** True: the hash is made. */
+  /** True: the hash is complete. */
   step(bytesMax = STEP_BYTES): boolean {
     for (let left = bytesMax; this.#part < this.#parts.length;) {
       if (left <= 0) return false;
@@ -77,12 +75,12 @@ function asksAsCaller(route: Route): boolean {
   return route.tiers.some((tier) => tier.some(({ state }) => state.credential.auth === 'caller'));
 }
 
-/** Any of its targets gets the header. */
+/** True if any target of the route is sent the header. */
 function forwards(route: Route, name: string): boolean {
   return route.tiers.some((tier) => tier.some(({ state }) => state.forwards.has(name)));
 }
 
-/** Who answers there, and what is sent. */
+/** What identifies a target, and what it is sent. */
 function placeOf({ state, set, drop }: RouteTarget): string {
   return JSON.stringify([state.name, state.origin, state.basePath, state.headers, set, drop]);
 }

@@ -1,6 +1,6 @@
 /**
- * Every answer that may be given more than once: those under way, by what they answer and by their idempotency key, and those that were
- * kept, within their bounds. What the store keeps is looked for where it may be, and comes back after a restart.
+ * All responses that may be used more than once: those in flight, by cache key and by idempotency key, and the cached ones, within limits.
+ * Cached responses that are in the store survive a restart.
  */
 import type { Clock } from '../../core/clock.ts';
 import { freshnessOf, type CachePolicy } from '../../policy/cache/freshness.ts';
@@ -11,27 +11,27 @@ import { decodeCached, encodeCachedHead } from './cached-bytes.ts';
 import type { SharedResponseOwner, SharedResponse } from './shared-response.ts';
 import { sizeOf, type WholeResponse } from './whole-response.ts';
 
-/** Answers kept in memory at once, of each kind. */
+/** Responses cached in memory, of each kind. */
 export const CACHED_RESPONSES_MAX = 50_000;
-/** How long an answer is replayed under its idempotency key, in milliseconds. */
+/** How long a response is replayed under its idempotency key, in milliseconds. */
 export const KEY_TTL_MS = 86_400_000;
 
-/** The answer under an idempotency key, and the request that it belongs to. */
+/** The response under an idempotency key, and the fingerprint of its request. */
 export interface KeyedResponse {
   readonly fingerprint: string;
   readonly whole: WholeResponse;
 }
 
 /**
- * An answer under way, as it is found by a name. It lets go of the answer when that is over: V8's maps under constant coming and going keep
- * what was ever in them alive for long (see `RunningList`), and so keep these only.
+ * A named response in flight. The reference is cleared when the response is over: V8's maps under constant insertion and deletion keep their
+ * values alive for long (see `RunningList`), and so retain these entries only.
  */
 export interface InFlightEntry {
   readonly fingerprint: string;
   response: SharedResponse | null;
 }
 
-/** Room for what is held in memory on behalf of requests (`server.maxBufferedBytes`). */
+/** The memory budget of running requests (`server.maxBufferedBytes`). */
 export interface ByteRoom {
   tryHoldBytes(bytes: number): boolean;
   releaseBytes(bytes: number): void;
@@ -40,9 +40,9 @@ export interface ByteRoom {
 export interface ResponseCacheOptions {
   readonly clock: Clock;
   readonly room: ByteRoom;
-  /** Null: what is kept ends with the process. */
+  /** Null: the cache is lost with the process. */
   readonly store: AnswerStore | null;
-  /** For each kind of answers, in bytes. */
+  /** For each kind of response, in bytes. */
   readonly bytesMax: number;
 }
 
@@ -54,7 +54,7 @@ export class ResponseCache implements SharedResponseOwner {
   readonly #keyed: ByteLog;
   /** By idempotency key. */
   readonly #keyedWork = new Map<string, InFlightEntry>();
-  /** By what they answer. */
+  /** By cache key and form. */
   readonly #inFlight = new Map<string, InFlightEntry>();
 
   constructor({ clock, room, store, bytesMax }: ResponseCacheOptions) {
@@ -65,7 +65,7 @@ export class ResponseCache implements SharedResponseOwner {
     this.#keyed = new ByteLog(CACHED_RESPONSES_MAX, bytesMax);
   }
 
-  /** Bytes of the answers kept in memory. */
+  /** Size of the responses cached in memory, in bytes. */
   get cachedBytes(): number {
     return this.#cached.bytes + this.#keyed.bytes;
   }
@@ -79,7 +79,7 @@ export class ResponseCache implements SharedResponseOwner {
     this.#keyed.resize(bytesMax);
   }
 
-  /** What is known of an idempotency key: its work, its answer, or null. */
+  /** The entry of an idempotency key: its response in flight, its cached response, or null. */
   findKeyed(name: string): InFlightEntry | KeyedResponse | null {
     const work = this.#keyedWork.get(name);
     if (work !== undefined) return work;
@@ -91,12 +91,12 @@ export class ResponseCache implements SharedResponseOwner {
     return this.#cached.get(cacheKey) ?? null;
   }
 
-  /** What the answer is good for by now. */
+  /** Whether the response is fresh, stale or expired. */
   freshness(whole: WholeResponse, policy: CachePolicy) {
     return freshnessOf(this.#ageOf(whole), policy);
   }
 
-  /** One under way that a request in this form can join. */
+  /** A response in flight that a request for one of these forms can join. */
   findInFlight(cacheKey: string, forms: readonly string[]): SharedResponse | null {
     for (const form of forms) {
       const response = this.#inFlight.get(`${cacheKey} ${form}`)?.response ?? null;
@@ -105,7 +105,7 @@ export class ResponseCache implements SharedResponseOwner {
     return null;
   }
 
-  /** From here on it can be found: under its key, and by what it answers. */
+  /** Makes a response in flight joinable under its cache key. */
   open(response: SharedResponse, form: string): void {
     const name = `${response.purpose.cacheKey} ${form}`;
     response.inFlightName = name;
@@ -118,7 +118,7 @@ export class ResponseCache implements SharedResponseOwner {
     this.#keyedWork.set(name, { fingerprint, response });
   }
 
-  /** Keeps a finished answer under one more key. */
+  /** Caches a complete response under an idempotency key. */
   cacheKeyed(name: string, fingerprint: string, whole: WholeResponse): void {
     const head = encodeCachedHead(whole, fingerprint);
     this.#keyed.set(name, head, whole.body);
@@ -129,7 +129,7 @@ export class ResponseCache implements SharedResponseOwner {
     return this.#store !== null && this.#store.mayHold(name);
   }
 
-  /** What the store has under a key of its own; never rejects. */
+  /** The stored response of an idempotency key; never rejects. */
   async findStoredKeyed(name: string): Promise<KeyedResponse | null> {
     const bytes = await this.#store!.get(`i:${name}`);
     return bytes === null ? null : this.#toKeyed(bytes);
@@ -144,13 +144,13 @@ export class ResponseCache implements SharedResponseOwner {
     return whole;
   }
 
-  /** A finished answer was found for one that was just begun. */
+  /** Replaces a response that was just begun by a stored one. */
   settle(response: SharedResponse, whole: WholeResponse): void {
     this.#keepUnderKeys(response, whole);
     this.onDiscarded(response);
   }
 
-  /** The key belongs to another request of an earlier process. */
+  /** The idempotency key belongs to another request of an earlier process. */
   settleConflict(response: SharedResponse, name: string, { fingerprint, whole }: KeyedResponse): void {
     this.onDiscarded(response);
     this.#keyed.set(name, encodeCachedHead(whole, fingerprint), whole.body);
@@ -212,7 +212,7 @@ function forget(work: Map<string, InFlightEntry>, name: string, response: Shared
   work.delete(name);
 }
 
-/** Bytes that keep nothing but themselves in memory. */
+/** The bytes in a buffer of their own, so that they do not retain a larger one. */
 function owned(bytes: Uint8Array): Uint8Array {
   return bytes.buffer.byteLength > bytes.byteLength * 2 ? new Uint8Array(bytes) : bytes;
 }

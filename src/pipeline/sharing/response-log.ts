@@ -1,11 +1,11 @@
-/** The bytes of an answer in the order they came: all of them while there is room, then those that somebody has still to take. */
+/** The bytes of a response in order: all of them while memory allows, then only those that some reader has not taken. */
 
-/** A larger answer is kept by nobody, in bytes. */
+/** Largest response that is buffered whole, in bytes. */
 const LOG_BYTES_MAX = 16 * 1024 * 1024;
 
-/** Room for what is held in memory on behalf of requests. */
+/** The memory budget. */
 export interface LogRoom {
-  /** False: there is none. */
+  /** False: the budget is exhausted. */
   tryHold(bytes: number): boolean;
   release(bytes: number): void;
 }
@@ -13,24 +13,24 @@ export interface LogRoom {
 export class ResponseLog {
   readonly #room: LogRoom;
   #chunks: Uint8Array[] = [];
-  /** Pieces and bytes at its beginning that are gone. */
+  /** Chunks and bytes dropped from the beginning. */
   #trimmedChunks = 0;
   #trimmedBytes = 0;
   #heldBytes = 0;
   #keepsAll = true;
-  /** All that came. */
+  /** Bytes received in total. */
   bytes = 0;
 
   constructor(room: LogRoom) {
     this.#room = room;
   }
 
-  /** False: its beginning is gone, or will be. */
+  /** False: its beginning is dropped, or will be. */
   get keepsAll(): boolean {
     return this.#keepsAll;
   }
 
-  /** False: it has just become too large to be kept whole. */
+  /** False: the response has just become too large to be buffered whole. */
   append(chunks: readonly Uint8Array[]): boolean {
     let bytes = 0;
     for (const chunk of chunks) {
@@ -44,13 +44,13 @@ export class ResponseLog {
     return this.#keepsAll;
   }
 
-  /** At most so many pieces from that one on, counted from the first that ever came. */
+  /** At most `countMax` chunks, starting at this one; chunks are numbered from the first received. */
   from(chunk: number, countMax = Infinity): readonly Uint8Array[] {
     const start = chunk - this.#trimmedChunks;
     return this.#chunks.slice(start, start + countMax);
   }
 
-  /** Everybody has what stands before this piece. */
+  /** Drops the chunks before this one. */
   trim(chunk: number): void {
     const taken = this.#chunks.splice(0, Math.max(0, Math.min(chunk - this.#trimmedChunks, this.#chunks.length)));
     this.#trimmedChunks += taken.length;
@@ -60,7 +60,7 @@ export class ResponseLog {
     this.#heldBytes = rest;
   }
 
-  /** All of it; only while it keeps all. */
+  /** The whole response; valid only while `keepsAll`. */
   toBytes(): Uint8Array {
     return Buffer.concat(this.#chunks);
   }

@@ -1,6 +1,6 @@
 /**
- * One request that reads an answer which it shares with others, or which was kept: its own identity, deadline, headers, and its own
- * side of the connection. Whoever brought the answer about has a run besides, which tells the story of both.
+ * A request that reads a shared or cached response: its own identity, deadline and headers, and its own connection. The request that
+ * produces the response is both a reader and an `ActiveRequest`, which emits the events of both.
  */
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
@@ -16,17 +16,17 @@ import type { Running, RunningList } from '../request/running-list.ts';
 import type { ResponseSink, HeaderPairs } from '../request/response-sink.ts';
 import { bodyFor, canServe, headerIn, replayHeaders, headersInForm, type WholeResponse } from './whole-response.ts';
 
-/** A burst is no slowness: once in its life a reader may be waited for so long by the others, in milliseconds. */
+/** How long a reader may delay the other readers in total, so that a burst does not count as slowness; in milliseconds. */
 const STALL_BUDGET_MS = 1_000;
 
-/** What readers need of the engine. */
+/** The part of the engine that readers use. */
 export interface ReaderParts {
   readonly clock: Clock;
   readonly events: EventSink;
   readonly running: RunningList;
 }
 
-/** How it ended for one reader. */
+/** The outcome for one reader. */
 export interface ReaderEnd {
   readonly outcome: RequestOutcome;
   readonly status: number;
@@ -37,18 +37,18 @@ export interface ReaderEnd {
   readonly firstContentMs: number | null;
 }
 
-/** What a reader tells the answer that it reads. */
+/** Called by readers of a response. */
 export interface ResponseReaderOwner {
-  /** It has no use for the answer any more. */
+  /** The reader has ended. */
   onGone(reader: ResponseReader): void;
   onDrained(): void;
 }
 
-/** The beginning of an answer that is read while it comes. */
+/** The beginning of a response that is read while it is received. */
 export interface ResponseHead {
   readonly status: number;
   readonly headers: HeaderPairs;
-  /** Without what is told anew to each request. */
+  /** The headers without those that differ per request. */
   readonly shared: readonly string[];
   readonly isEventStream: boolean;
 }
@@ -68,19 +68,19 @@ export class ResponseReader implements Running {
   #resolve: (() => void) | null = null;
   #firstContentMs: number | null = null;
   #isOpen = false;
-  /** Its caller has bytes to take; what comes meanwhile waits in the log. */
+  /** Its caller has unread bytes; further chunks stay in the log. */
   isBehind = false;
   isOver = false;
-  /** The gateway would not wait for its end. */
+  /** The gateway has stopped. */
   isStopped = false;
-  /** Of the log: what it has taken, in pieces and in bytes. */
+  /** What it has taken from the log, in chunks and bytes. */
   chunks = 0;
   bytes = 0;
-  /** For how long the others may still be held up for it, in milliseconds. */
+  /** How long it may still delay the other readers, in milliseconds. */
   stallBudgetMs = STALL_BUDGET_MS;
-  /** It brought the answer about: its run tells its story. */
+  /** It produces the response: its `ActiveRequest` emits its events. */
   isFirst = false;
-  /** How it ended, where that was not by the end of its own run. */
+  /** Its outcome, if it ended before its `ActiveRequest`. */
   ownEnd: ReaderEnd | null = null;
 
   constructor(engine: ReaderParts, request: GatewayRequest, route: Route, sink: ResponseSink) {
@@ -100,26 +100,26 @@ export class ResponseReader implements Running {
     request.caller.onLeave = leaveHandler(this.#seat);
   }
 
-  /** It tells its own story from here on. */
+  /** Emits its own events from here on. */
   begin(): void {
     const { request } = this;
     this.#engine.running.add(this);
     emitReceived(this.#engine.events, request, request.receivedAt, this.deadline);
   }
 
-  /** No run is needed that would tell it. */
+  /** Emits its own events, because no `ActiveRequest` is needed. */
   emitOwnEvents(): void {
     this.isFirst = false;
     this.begin();
     if (this.ownEnd !== null) this.#emitFinished(this.ownEnd);
   }
 
-  /** Reads what comes of `answer` from its beginning. */
+  /** Reads `response` from its beginning. */
   follow(response: ResponseReaderOwner): void {
     this.#response = response;
   }
 
-  /** Until the answer begins it waits no longer than its own deadline. */
+  /** Ends the wait for the beginning of the response at the reader's own deadline. */
   watchDeadline(onDeadline: (reader: ResponseReader) => void): void {
     if (this.#timer !== null || this.isOver || this.#isOpen) return;
     this.#timer = this.#engine.clock.schedule(this.deadline - this.#engine.clock.now(), () => onDeadline(this));
@@ -137,7 +137,7 @@ export class ResponseReader implements Running {
     this.#engine.events.emit({ type: 'note', requestId: this.request.id, at: this.#engine.clock.now(), note });
   }
 
-  /** True if the log's own bytes are what it asked for. */
+  /** True if the response is in the form that the request asks for. */
   canFollow(head: ResponseHead): boolean {
     return head.isEventStream === this.#isEventStream;
   }
@@ -163,20 +163,20 @@ export class ResponseReader implements Running {
     return this.#downstream.readerMoved();
   }
 
-  /** All of the answer that it followed has gone out. */
+  /** The response it followed is delivered completely. */
   end(head: ResponseHead): void {
     this.#downstream.end();
     this.#finish('success', head.status, null, headerIn(head.shared, 'x-breakwater-target'), 'coalesced', false);
   }
 
-  /** The whole answer at once, which goes out under the first one's own headers where it is that one's. */
+  /** Responds with its own complete response, with its own headers. */
   respondOwn(status: number, headers: HeaderPairs, body: Uint8Array): void {
     this.#begins();
     this.#sendWhole(status, headers, body);
     this.#over();
   }
 
-  /** A whole answer at once that somebody else brought about. */
+  /** Responds with a complete response produced by another request. */
   take(response: WholeResponse, mark: CacheUse): void {
     const { request } = this;
     const ageMs = mark === 'coalesced' ? null : this.#engine.clock.epochMs() - response.madeAtMs;
@@ -217,13 +217,13 @@ export class ResponseReader implements Running {
     this.#finish('failed', refusal.status, 'upstream_error', null, this.isFirst ? null : 'coalesced', false);
   }
 
-  /** Its caller left; or the answer ends without a word. */
+  /** Its caller disconnected, or the response ends without an error. */
   leave(isEarly = true): void {
     this.#downstream.leave();
     this.#finish('cancelled', 499, null, null, null, isEarly);
   }
 
-  /** Something of ours broke: whatever can still be done is that it ends. */
+  /** Ends after an internal error, in whatever form is still possible. */
   drop(fault: unknown): void {
     const { clock, events } = this.#engine;
     const detail = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
@@ -313,8 +313,8 @@ export class ResponseReader implements Running {
 }
 
 /**
- * Between a caller and its reader. V8 allocates what every request makes a closure of in its old generation: that closure would keep
- * the reader with all that hangs on it until the next major collection.
+ * The link from a caller to its reader. V8 allocates a closure that every request creates in the old generation, where it would retain the
+ * reader until the next major collection.
  */
 interface ReaderLink {
   reader: ResponseReader | null;
@@ -324,7 +324,7 @@ function leaveHandler(seat: ReaderLink): () => void {
   return () => seat.reader?.leave();
 }
 
-/** What the headers can't tell any more where keeping alive has begun. */
+/** The metadata as a comment, for a stream whose headers were sent when keep-alive began. */
 function metadataComment(headers: readonly string[]): string {
   let comment = 'breakwater';
   for (const name of ['target', 'attempts', 'fallback', 'dropped', 'quality', 'cache']) {
@@ -335,6 +335,6 @@ function metadataComment(headers: readonly string[]): string {
 }
 
 function tooLargeToConvert(): BreakwaterError {
-  const message = 'the response to the same request, which this one shared, is too large to be given in another form: ask again';
+  const message = 'the shared response to an identical request is too large to be converted to the requested form: retry';
   return new BreakwaterError('all_targets_failed', message, { status: 502 });
 }

@@ -1,4 +1,4 @@
-/** Before a run: is the answer there already, or on its way, or must it be made? */
+/** Decides how a request is answered: from the cache, by joining an identical request in flight, or by running it. */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { ResponseCache } from './response-cache.ts';
 import { ResponseReader } from './response-reader.ts';
@@ -16,23 +16,23 @@ export interface SharingEngine extends Engine {
   readonly responses: ResponseCache;
 }
 
-/** True if the answer may be given to more than this request, or may come from another one. */
+/** True if the response may be shared with other requests, or taken from one. */
 export function isShared(request: GatewayRequest, route: Route): boolean {
   return request.idempotencyKey !== null || (route.policy.cache.enabled && request.cache !== 'off');
 }
 
-/** What the request is known by. */
+/** The keys of a request. */
 export interface Identity {
-  /** Null: none was given. */
+  /** Null: no idempotency key. */
   readonly keyName: string | null;
   readonly fingerprint: string;
-  /** Null: not for the cache. */
+  /** Null: not cacheable. */
   readonly cacheKey: string | null;
-  /** The gateway stopped meanwhile. */
+  /** Set if the gateway stopped during hashing. */
   readonly stopError: BreakwaterError | null;
 }
 
-/** The answer that is to be made, with this request as its first reader; null: the request was answered. */
+/** The response to be produced, with this request as its first reader; null: the request has a response. */
 export function share(
   engine: SharingEngine,
   request: GatewayRequest,
@@ -53,7 +53,7 @@ export function share(
     if (keyed.response?.canJoin === true) return join(reader, keyed.response);
   }
 
-  // What an earlier process has left of the key comes before all that the cache knows, and is nobody else's.
+  // A stored response of the idempotency key takes precedence over the cache.
   const checksStoredKey = keyName !== null && keyed === null && responses.mayBeStored(`i:${keyName}`);
   const mayUseCached = cacheKey !== null && request.cache === 'on';
   const cached = mayUseCached ? servable(responses.findCached(cacheKey), request) : null;
@@ -78,12 +78,12 @@ export function share(
   return checksStored ? findStored(engine, response, reader, identity, route) : response;
 }
 
-/** From here on whoever asks for the same may share it. */
+/** Lets identical requests join the response. */
 function allowJoins({ responses }: SharingEngine, response: SharedResponse, { policy }: Route, request: GatewayRequest): void {
   if (response.purpose.cacheKey !== null && policy.cache.coalesce && response.canJoin) responses.open(response, formOf(request));
 }
 
-/** An earlier process may have left it. */
+/** Looks in the store for a response of an earlier process. */
 async function findStored(
   engine: SharingEngine,
   response: SharedResponse,
@@ -117,7 +117,7 @@ async function findStored(
   return response;
 }
 
-/** What the request is known by: for a large body a promise, as it is hashed in slices. */
+/** The keys of a request; a promise for a large body, which is hashed in slices. */
 export function identify(engine: SharingEngine, request: GatewayRequest, route: Route): Identity | Promise<Identity> {
   const { idempotencyKey, cache, facts, body } = request;
   const isForCache = cache !== 'off' && facts.operation !== 'bytes' && route.policy.cache.enabled;
@@ -136,7 +136,7 @@ export function identify(engine: SharingEngine, request: GatewayRequest, route: 
   return make(null);
 }
 
-/** Counts among the running requests, so that the gateway waits for it. Gives the error to end with, if the gateway stopped meanwhile. */
+/** Registered as a running request, so that the gateway waits for it. Returns the error to end with if the gateway stopped meanwhile. */
 async function hashInSlices({ running, slices }: Engine, digests: readonly (Digest | null)[]): Promise<BreakwaterError | null> {
   let stopError: BreakwaterError | null = null;
   const seat: Running = { older: null, newer: null, stop: (error) => (stopError = error) };
@@ -149,18 +149,18 @@ async function hashInSlices({ running, slices }: Engine, digests: readonly (Dige
   return stopError;
 }
 
-/** The forms of one answer: a stream with the usage at its end, a stream without, and a plain one. */
+/** The form of a response: a stream with usage at its end, a stream without, or non-streaming. */
 function formOf({ facts }: GatewayRequest): string {
-  return facts.stream ? (facts.wantsUsage ? 'usage' : 'stream') : 'plain';
+  return facts.stream ? (facts.wantsUsage ? 'usage' : 'stream') : 'non-streaming';
 }
 
-/** Which of the forms under way serve a request, the best first. Two streams that end otherwise don't serve each other. */
+/** The forms in flight that can serve a request, the best first. Streams with and without usage can't serve each other. */
 function formsFor(request: GatewayRequest): readonly string[] {
   const own = formOf(request);
-  return own === 'plain' ? ['plain', 'usage', 'stream'] : [own, 'plain'];
+  return own === 'non-streaming' ? ['non-streaming', 'usage', 'stream'] : [own, 'non-streaming'];
 }
 
-/** A large answer that was kept in the other form is as good as none. */
+/** Null for a response that is too large to be converted to the requested form. */
 function servable(kept: WholeResponse | null, request: GatewayRequest): WholeResponse | null {
   return kept !== null && canServe(kept, request) ? kept : null;
 }
@@ -168,7 +168,7 @@ function servable(kept: WholeResponse | null, request: GatewayRequest): WholeRes
 function conflict(): BreakwaterError {
   return new BreakwaterError(
     'idempotency_conflict',
-    'this idempotency key was used with another request: use a new key for a new request',
+    'this idempotency key was used with a different request: use a new key for a new request',
     {
       param: 'idempotency-key',
     },
@@ -191,7 +191,7 @@ async function endAtOnce(reader: ResponseReader, end: () => void): Promise<null>
 
 async function join(reader: ResponseReader, response: SharedResponse): Promise<null> {
   reader.begin();
-  reader.note(`shares the response to the same request, ${response.firstId}, which is under way`);
+  reader.note(`shares the response to ${response.firstId}, an identical request in progress`);
   response.join(reader);
   await reader.whenOver();
   return null;

@@ -1,11 +1,11 @@
 /**
- * One upstream answer with several readers: an append-only, bounded log (design 4.8). It stands where a run's own caller would:
- * the run puts its answer in here, and stops when nobody wants it any more. Serves those who ask for the same at the same time, those
- * who repeat a request under its idempotency key, and the filling of the cache.
+ * One upstream response with several readers, as a bounded append-only log (design 4.8). To the request that produces it, it takes the place
+ * of the caller: it receives the response, and cancels the request when no reader needs it. It serves concurrent identical requests,
+ * repeats under an idempotency key, and the cache.
  *
- * Back-pressure: while one reader keeps up, those behind are carried for a megabyte, waited for a second and then let go, so that
- * nobody is slowed by them for longer; when all are behind, the provider is held back as for a single caller. The log is kept from its beginning as long as there is room,
- * so that a late reader gets everything; without room it keeps what its readers have still to take, and nobody can join any more.
+ * Back-pressure: while one reader keeps up, slow ones may fall behind by a megabyte, then delay the others for a second in total, and are
+ * then disconnected; when all are behind, the provider is paused as for a single caller. The log is complete while memory allows, so that
+ * a late reader gets everything; otherwise it holds only what its readers have not taken, and no further reader can join.
  */
 import type { Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
@@ -19,26 +19,26 @@ import { SlowReaderPolicy } from './slow-reader-policy.ts';
 import type { HeaderPairs } from '../request/response-sink.ts';
 import { sharedHeaders, type ResponsePurpose, type WholeResponse } from './whole-response.ts';
 
-/** How long an answer under an idempotency key runs on after its last reader left, in milliseconds. */
+/** How long a response with an idempotency key continues after its last reader left, in milliseconds. */
 export const KEYED_GRACE_MS = 60_000;
 
-/** Who keeps shared answers, and is told how they end. */
+/** Registers shared responses, and receives their outcome. */
 export interface SharedResponseOwner extends LogRoom {
-  /** Complete, and the same for everybody who asks; `isGood`: worth to be kept for others too. */
+  /** The response is complete and the same for all readers; `isGood`: it may be cached. */
   onComplete(response: SharedResponse, whole: WholeResponse, isGood: boolean): void;
-  /** Nobody can join it any more, and it is not to be replayed. */
+  /** The response can no longer be joined, and is not replayed. */
   onDiscarded(response: SharedResponse): void;
 }
 
-/** What makes the answer. */
+/** The request that produces the response. */
 export interface ResponseProducer {
   readonly deadline: Instant;
-  /** Somebody else wants the answer too: it waits in the better class of both, and until the later deadline. */
+  /** Another reader joined: raises the request to the higher class of both, and to the later deadline. */
   raise(by: { readonly priority: SchedulingClass; readonly deadline: Instant }): void;
   note(note: string): void;
 }
 
-/** Ends that a kept answer beyond its time is better than. The others lie in the request, or in the gateway's own end. */
+/** Errors that a stale response is preferred to. The others are about the request, or the gateway's own end. */
 const STALE_STANDS_IN: ReadonlySet<string> = new Set([
   'all_targets_failed', 'no_target_available', 'rate_limited', 'queue_full', 'budget_exceeded', 'deadline_exceeded', 'upstream_auth_failed', 'internal_error',
 ]); // prettier-ignore
@@ -52,22 +52,22 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   hasLeft = false;
   onLeave: (() => void) | null = null;
   readonly purpose: ResponsePurpose;
-  /** Names under which it is known to its keeper. */
+  /** Names it is registered under. */
   names: readonly string[] = [];
   inFlightName: string | null = null;
-  /** Somebody may repeat the request under its key: it runs on without readers. */
+  /** It has an idempotency key, so that it continues without readers. */
   isKeyed = false;
-  /** What may stand in if nobody answers. */
+  /** A stale cached response that is used if every target fails. */
   stale: WholeResponse | null = null;
   #head: ResponseHead | null = null;
   #isOver = false;
   readonly #log: ResponseLog;
   #onDrained: (() => void) | null = null;
-  /** Null: nobody was ever behind others. */
+  /** Null: no reader has been behind the others. */
   #slowReaders: SlowReaderPolicy | null = null;
   #grace: Timer | null = null;
 
-  /** `first`: whose request brings the answer about. */
+  /** `first`: the reader of the request that produces the response. */
   constructor(engine: ReaderParts, owner: SharedResponseOwner, first: ResponseReader, purpose: ResponsePurpose) {
     this.purpose = purpose;
     this.#engine = engine;
@@ -91,44 +91,44 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     return this.#first.request.id;
   }
 
-  /** How it ended for the one whose run this is, where that was not by the run's own end. */
+  /** The outcome of the first reader, if it ended before its `ActiveRequest`. */
   get firstEnd(): ResponseReader['ownEnd'] {
     return this.#first.ownEnd;
   }
 
-  /** False: it is over, given up, or its beginning is gone. */
+  /** False: it is over, cancelled, or its beginning is dropped. */
   get canJoin(): boolean {
     return !this.#isOver && !this.hasLeft && this.#log.keepsAll;
   }
 
-  /** The run that makes the answer has begun. */
+  /** The request that produces the response has begun. */
   begin(run: ResponseProducer): void {
     this.#producer = run;
     for (const reader of this.#readers) if (reader !== this.#first) this.#raise(run, reader);
   }
 
-  /** One more who asks for the same: gets what there is so far, and then the rest as it comes. */
+  /** Adds a reader, which gets what has been received so far, and then the rest. */
   join(reader: ResponseReader): void {
     reader.follow(this);
     this.#readers.push(reader);
     this.#grace?.cancel();
     this.#grace = null;
     const head = this.#head;
-    // Whoever gets it whole has nothing of it before its end.
+    // A reader in another form gets the response only when it is complete.
     if (head === null || !reader.canFollow(head)) reader.watchDeadline((late) => this.#missDeadline(late));
     if (head === null && this.#producer !== null) this.#raise(this.#producer, reader);
     if (head !== null) this.#guarded(reader, () => this.#openFor(reader, head));
     this.#resumeIfRead();
   }
 
-  /** Its key turned out to belong to another request. */
+  /** Its idempotency key belongs to another request. */
   conflict(error: BreakwaterError): void {
     this.#over();
     this.#first.emitOwnEvents();
     this.#each((reader) => reader.fail(error, null));
   }
 
-  /** A kept answer was found after all: everybody gets that one. */
+  /** A stored response was found: all readers get it. */
   replay(whole: WholeResponse): void {
     this.#over();
     this.#first.emitOwnEvents();
@@ -240,17 +240,17 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     if (this.#isOver) return;
     this.#slowReaders?.recheck();
     if (this.#readers.length > 0) {
-      if (reader === this.#first) this.#producer?.note(`its own caller has its end; ${this.#readers.length} more wait for the response`);
+      if (reader === this.#first) this.#producer?.note(`its own caller is served; ${this.#readers.length} more wait for the response`);
       return this.#resumeIfRead();
     }
-    // Without readers an answer is only of use whole.
+    // Without readers, only a complete response is of use.
     if (!this.isKeyed || !this.#log.keepsAll) return this.giveUp();
-    this.#producer?.note(`nobody reads it any more: it runs on for ${KEYED_GRACE_MS} ms under its idempotency key`);
+    this.#producer?.note(`no reader is left: it continues for ${KEYED_GRACE_MS} ms under its idempotency key`);
     this.#grace = this.#engine.clock.schedule(KEYED_GRACE_MS, () => this.giveUp());
     this.#resumeIfRead();
   }
 
-  /** Nobody is to have it any more. */
+  /** Cancels the request that produces the response. */
   giveUp(): void {
     if (this.hasLeft || this.#isOver) return;
     this.hasLeft = true;
@@ -264,7 +264,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     this.#advance(reader);
   }
 
-  /** Gives a reader what it has not had, as much as its caller takes. */
+  /** Writes further chunks to a reader, as many as it accepts. */
   #advance(reader: ResponseReader): void {
     if (reader.isOver || reader.isBehind || this.#head === null || !reader.canFollow(this.#head)) return;
     for (;;) {
@@ -283,7 +283,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     this.#resumeIfRead();
   }
 
-  /** False: the provider is held back. */
+  /** False: the provider is paused. */
   get #isFlowing(): boolean {
     return this.#slowReaders?.isHolding !== true && !this.#allBehind;
   }
@@ -299,7 +299,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     listener();
   }
 
-  /** It has become too large: only those go on who take it as it comes. */
+  /** The response is too large to be buffered: only readers in its own form continue. */
   #stopBuffering(): void {
     this.#owner.onDiscarded(this);
     this.#each((reader) => {
@@ -309,14 +309,14 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     if (this.#readers.length === 0) this.giveUp();
   }
 
-  /** What every reader has taken need not be kept any more. */
+  /** Drops what every reader has taken. */
   #trim(): void {
     let least = Infinity;
     for (const reader of this.#readers) least = Math.min(least, reader.chunks);
     this.#log.trim(least);
   }
 
-  /** Its caller has time to take it: no more will come. */
+  /** Writes the rest to a slow reader at the end of the response. */
   #writeRest(reader: ResponseReader, head: ResponseHead): void {
     if (reader.isBehind && reader.canFollow(head)) reader.write(this.#log.from(reader.chunks));
   }
@@ -328,7 +328,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
 
   #missDeadline(reader: ResponseReader): void {
     const waitedMs = Math.round(reader.deadline - reader.request.receivedAt);
-    const message = `the deadline of ${waitedMs} ms has passed while the response to the same request of ${this.firstId} was waited for`;
+    const message = `the deadline of ${waitedMs} ms passed while waiting for the response to an identical request, ${this.firstId}`;
     this.#guarded(reader, () => this.#failOne(reader, new BreakwaterError('deadline_exceeded', message), null, true));
   }
 
@@ -337,7 +337,7 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     else reader.fail(error, headers, isEarly);
   }
 
-  /** The run is wanted as long and as urgently as its most patient and most urgent readers want it. */
+  /** The request runs in the highest class and until the latest deadline of its readers. */
   #raise(run: ResponseProducer, reader: ResponseReader): void {
     if (reader.deadline > run.deadline) this.#first.watchDeadline((late) => this.#missDeadline(late));
     run.raise({ priority: reader.request.priority, deadline: reader.deadline });
@@ -357,12 +357,12 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
     };
   }
 
-  /** Readers may go while they are told. What every request does is written out above: see `RequestRun.relaying` on closures. */
+  /** Readers may leave during the iteration. The hot paths have loops of their own: see `ActiveRequest.relaying` on closures. */
   #each(action: (reader: ResponseReader) => void): void {
     for (const reader of this.#readers.slice()) this.#guarded(reader, () => action(reader));
   }
 
-  /** What goes wrong with one reader hurts no other. */
+  /** An error of one reader does not affect the others. */
   #guarded(reader: ResponseReader, work: () => void): void {
     if (reader.isOver) return;
     try {
@@ -382,8 +382,8 @@ export class SharedResponse implements Outlet, Caller, ResponseReaderOwner {
   }
 }
 
-/** A reader that catches up is given so many pieces before it is asked again whether it has room. */
+/** Chunks written to a reader that catches up, between checks of its buffer. */
 const CHUNKS_AT_ONCE = 16;
 
-const TOO_SLOW = 'this caller fell more than 1 MB behind the others who read the same response, and was let go';
-const TOO_LARGE = 'the response has become too large to be kept for a caller who asks for it in another form';
+const TOO_SLOW = 'this caller fell more than 1 MB behind other readers of the same response, and was disconnected';
+const TOO_LARGE = 'the response is too large to be buffered for a caller that asks for it in another form';

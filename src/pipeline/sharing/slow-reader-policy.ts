@@ -1,8 +1,8 @@
-/** Who reads an answer so slowly that others have to be held up, and for how long that is borne. */
+/** Decides how long slow readers of a response may delay the others. */
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import type { ResponseReader } from './response-reader.ts';
 
-/** A reader further behind than this is waited for, and then let go, while others keep up; in bytes. */
+/** A reader further behind than this delays the others, and is then disconnected; in bytes. */
 const READER_BEHIND_MAX = 1024 * 1024;
 
 interface Hold {
@@ -13,7 +13,7 @@ interface Hold {
 
 export class SlowReaderPolicy {
   readonly #clock: Clock;
-  /** The wait is over: these have used up their patience and are still behind. */
+  /** Called with the readers that have used up their stall budget and are still behind. */
   readonly #onOver: (late: readonly ResponseReader[]) => void;
   #hold: Hold | null = null;
   #bytes = 0;
@@ -23,12 +23,12 @@ export class SlowReaderPolicy {
     this.#onOver = onOver;
   }
 
-  /** The provider is held back for somebody. */
+  /** True while the provider is paused for slow readers. */
   get isHolding(): boolean {
     return this.#hold !== null;
   }
 
-  /** `bytes`: all that came of the answer. A burst is no slowness: a reader who reads at all catches up in its patience. */
+  /** `bytes`: received in total. A reader that only lags after a burst catches up within its stall budget. */
   check(readers: readonly ResponseReader[], bytes: number): void {
     this.#bytes = bytes;
     if (this.#hold !== null) return;
@@ -38,7 +38,7 @@ export class SlowReaderPolicy {
     this.#hold = { since: this.#clock.now(), slowReaders, timer: this.#clock.schedule(delayMs, () => this.#end()) };
   }
 
-  /** Somebody took something, or went. */
+  /** To be called when a reader has taken bytes or left. */
   recheck(): void {
     if (this.#hold !== null && !this.#hold.slowReaders.some((reader) => this.#isLate(reader))) this.#end();
   }

@@ -1,4 +1,4 @@
-/** One complete answer, kept for those who ask for the same again: what tells of it, and how it goes out. */
+/** A complete response that can be sent to several requests, and its conversion to the form that each asks for. */
 import { requestIdHeaders } from '../delivery/error-response.ts';
 import type { CacheUse } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
@@ -9,33 +9,33 @@ import type { HeaderPairs } from '../request/response-sink.ts';
 
 export interface WholeResponse {
   readonly status: number;
-  /** Names and values in turn of what is true for everybody who gets this answer. */
+  /** Header names alternating with values, without those that differ per request. */
   readonly headers: readonly string[];
   readonly body: Uint8Array;
   readonly isStream: boolean;
-  /** Of a stream: its events tell the usage. */
+  /** Of a stream: usage is in its events. */
   readonly tellsUsage: boolean;
   readonly usage: TokenUsage | null;
-  /** What it says as an error, of an answer that no other attempt could better; null: it is no error. */
+  /** The error of a final refusal, for use in other forms; null: it is not an error. */
   readonly refusal: ErrorWords | null;
-  /** When it was whole, in milliseconds since the Unix epoch. */
+  /** Time of its completion, in milliseconds since the Unix epoch. */
   readonly madeAtMs: number;
 }
 
-/** What an answer is kept for, beside its readers. */
+/** How a response may be used besides by its readers. */
 export interface ResponsePurpose {
-  /** Null: it is not for the cache. */
+  /** Null: it is not cached. */
   readonly cacheKey: string | null;
   readonly policy: CachePolicy;
   readonly dialect: Dialect;
 }
 
-/** What is said anew to each request, or counted anew. */
+/** Headers that differ per request. */
 const PER_REQUEST: ReadonlySet<string> = new Set([
   'x-request-id', 'request-id', 'x-breakwater-attempts', 'x-breakwater-queue-ms', 'x-breakwater-cost-usd', 'x-breakwater-cache', 'age', 'content-length',
 ]); // prettier-ignore
 
-/** The headers of an answer without those of the one request that it was made for. */
+/** The headers without those that differ per request. */
 export function sharedHeaders(headers: readonly string[]): string[] {
   const shared: string[] = [];
   for (let i = 0; i + 1 < headers.length; i += 2) {
@@ -44,7 +44,7 @@ export function sharedHeaders(headers: readonly string[]): string[] {
   return shared;
 }
 
-/** The headers of an answer that cost the request nothing. `shared`: see `sharedHeaders`. */
+/** The headers of a response that caused no upstream call. `shared`: see `sharedHeaders`. */
 export function replayHeaders(
   { id, dialect }: GatewayRequest,
   shared: readonly string[],
@@ -65,13 +65,13 @@ export function replayHeaders(
   return headers;
 }
 
-/** True if `bodyFor` may be called: of a large answer nothing but its own form is given. */
+/** True if `bodyFor` may be called: a large response is not converted to another form. */
 export function canServe(response: WholeResponse, { dialect, facts }: GatewayRequest): boolean {
   if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
   return dialect.response.canBeInForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
-/** The bytes that answer `request`. */
+/** The body in the form that `request` asks for. */
 export function bodyFor(response: WholeResponse, { dialect, facts }: GatewayRequest): Uint8Array {
   if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return response.body;
   return dialect.response.inForm(response, { stream: facts.stream, usage: facts.wantsUsage });
@@ -81,7 +81,7 @@ const STREAM_FORM = ['content-type', 'text/event-stream; charset=utf-8', 'cache-
 const JSON_FORM = ['content-type', 'application/json'];
 const FORM_HEADERS: ReadonlySet<string> = new Set(['content-type', 'cache-control', 'x-accel-buffering']);
 
-/** `shared` headers for the form in which the answer goes out. */
+/** `shared` with the headers of the form that the response is sent in. */
 export function headersInForm(shared: readonly string[], wasStream: boolean, isStream: boolean): readonly string[] {
   if (wasStream === isStream) return shared;
   const headers = isStream ? [...STREAM_FORM] : [...JSON_FORM];
@@ -94,7 +94,7 @@ export function headerIn(headers: readonly string[], name: string): string | nul
   return null;
 }
 
-/** What it takes in memory, in bytes; objects and headers are reckoned. */
+/** Its size in memory, in bytes, with an estimate for objects and headers. */
 export function sizeOf(response: WholeResponse): number {
   return response.body.byteLength + 1_024;
 }

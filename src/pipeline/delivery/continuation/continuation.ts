@@ -1,8 +1,8 @@
 /**
- * An answer that broke off after it was committed goes on, where the policy says so (`stream.recover: continue`): the text
- * so far is given to a target that continues partial answers, and what that says goes down behind it, once it is known to
- * be a continuation (`policy/continuation`). Attempts, retry budget, permits and verdicts are those of every other attempt;
- * only the deadline, which ends with the commit, becomes one idle timeout from the break.
+ * Continues a response that broke off after it was committed, where the policy says so (`stream.recover: continue`): the text so far is sent
+ * to a target that continues partial responses, and its output is appended once it is recognised as a continuation (`policy/continuation`).
+ * Attempts, retry budget, permits and verdicts are as usual; only the deadline, which ends with the commit, becomes one idle timeout from
+ * the break.
  */
 import { BreakwaterError } from '../../../core/errors.ts';
 import type { Failure } from '../../../core/facts.ts';
@@ -21,15 +21,15 @@ import type { Tiers } from '../../route/route.ts';
 import type { Output } from '../output.ts';
 import { rememberFailure } from '../../retry/record-failure.ts';
 
-/** The text that goes down while it may have to go on elsewhere. One for each request whose policy wants it. */
+/** The text of a response that may have to be continued; one per request whose policy asks for it. */
 export class Continuation {
   readonly #output: Output;
   readonly #original: GatewayRequest;
   readonly #tiers: Tiers;
   readonly delivered = new DeliveredText();
-  /** What lies between the attempt under way and the caller. */
+  /** Filters the chunks of the current attempt. */
   filter: StreamFilter = new RecordingFilter(this.delivered);
-  /** How it broke off. */
+  /** The error of the break. */
   #error: BreakwaterError | null = null;
   #refusals = '';
 
@@ -39,19 +39,19 @@ export class Continuation {
     this.#tiers = tiers;
   }
 
-  /** Null: this answer is not to be continued, whatever happens to it. */
+  /** Null: this response is not continued. */
   static for(output: Output, attempt: Attempt): Continuation | null {
     const { facts, fallback, dialect } = output.active.request;
     if (dialect.name !== 'openai-chat') return null;
     if (attempt.options.target.policy.stream.recover !== 'continue' || facts.operation !== 'chat' || !facts.stream) return null;
     const tiers = output.active.route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
     if (tiers.length === 0) return null;
-    // Now, and not when a stream has broken off and its caller waits.
+    // Loaded in advance, so that a caller does not wait for it after a break.
     loadLanguageScores().catch(() => {});
     return new Continuation(output, tiers);
   }
 
-  /** An attempt whose text has gone down broke off; true: somebody else is asked to go on. */
+  /** Called when an attempt broke off after some of its text was delivered; true: a continuation is tried. */
   tryBreak(attempt: Attempt, failure: Failure, judgement: Judgement, error: BreakwaterError): boolean {
     const output = this.#output;
     if (output.retry.broken !== null) return this.#failBeforeJoin(attempt, failure, judgement);
@@ -66,7 +66,7 @@ export class Continuation {
     this.#refusals = '';
     output.active.request = request;
     output.retry.tiers = tiers;
-    output.retry.repairedFor = null; // it may be a target that does not continue
+    output.retry.repairedFor = null; // may be a target that does not continue
     output.active.deadline = output.active.engine.clock.now() + attempt.idleMs;
     output.active.log(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
     return true;
@@ -74,12 +74,12 @@ export class Continuation {
 
   #failBeforeJoin(attempt: Attempt, failure: Failure, judgement: Judgement): true {
     rememberFailure(this.#output.retry, attempt, failure, judgement);
-    this.noteFailure(attempt, `did not go on: ${failure.message}`);
+    this.noteFailure(attempt, `did not continue: ${failure.message}`);
     if (judgement.verdict === 'reject') this.giveUp();
     return true;
   }
 
-  /** An attempt that should have gone on failed before any of its text went down. */
+  /** A continuation failed before any of its text was delivered. */
   noteFailure(attempt: Attempt, why: string): void {
     this.#refusals += `; ${attempt.options.target.state.name} ${why}`;
   }
@@ -88,17 +88,17 @@ export class Continuation {
     this.noteFailure(attempt, REFUSALS[why]);
     const { name } = attempt.options.target.state;
     for (const other of this.#tiers.flat()) if (other.state.name === name) this.#output.retry.tried.exclude(other);
-    this.#output.active.log(`does not continue the answer: it ${REFUSALS[why]}`, attempt.options.target);
+    this.#output.active.log(`does not continue the response: it ${REFUSALS[why]}`, attempt.options.target);
   }
 
-  /** The text of the attempt under way has begun to go down. */
+  /** The text of the continuation begins to be delivered. */
   join(attempt: Attempt): void {
     const output = this.#output;
     output.retry.broken = null;
-    output.active.log(`continues the answer from character ${this.delivered.text.length} on`, attempt.options.target);
+    output.active.log(`continues the response from character ${this.delivered.text.length}`, attempt.options.target);
   }
 
-  /** Nobody goes on: the caller is told what broke. */
+  /** No target continues: reports the break to the caller. */
   giveUp(): void {
     const output = this.#output;
     const { broken } = output.retry;
@@ -130,10 +130,10 @@ export class Continuation {
 
 const REFUSALS: Readonly<Record<SpliceRefusal, string>> = {
   starts_over: 'starts over',
-  repeats: 'repeats what was said',
-  preamble: 'talks about the answer',
+  repeats: 'repeats the text so far',
+  preamble: 'comments on the response',
   language: 'changes the language',
-  break: 'does not fit to the text so far',
-  nothing: 'says nothing more',
-  other_content: 'answers with something other than text',
+  break: 'does not fit the text so far',
+  nothing: 'adds nothing',
+  other_content: 'contains something other than text',
 };

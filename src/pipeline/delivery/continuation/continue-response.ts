@@ -13,47 +13,49 @@ import type { RunningAttempts } from '../../active/active-request.ts';
 import type { Output } from '../output.ts';
 import { recordFailure } from '../../retry/record-failure.ts';
 
-/** How attempts are made. */
+/** Starts attempts. */
 interface Attempts {
   send(output: Output, admitted: Admitted): Promise<Attempt | null>;
-  /** The next of those that run at once. */
+  /** The next of the parallel attempts that is decided. */
   nextDecided(output: Output, group: RunningAttempts): Promise<Attempt | null>;
 }
 
-/** Goes on with a broken answer until it is whole, no target is left to ask, or the caller has left. */
+/** Continues a broken response until it is complete, no target is left, or the caller disconnects. */
 export async function continueResponse(output: Output, continuation: Continuation, attempts: Attempts): Promise<void> {
-  if (output.retry.broken === null) return;
+  const { active, retry } = output;
+  if (retry.broken === null) return;
   const scores = await loadLanguageScores();
-  while (output.retry.broken !== null) {
+  while (retry.broken !== null) {
     let attempt: Attempt | null;
-    if (output.active.group === null) {
+    if (active.group === null) {
       const admitted = await admitContinuation(output, continuation);
       if (admitted === null) return;
       attempt = await attempts.send(output, admitted);
-    } else attempt = await attempts.nextDecided(output, output.active.group);
+    } else attempt = await attempts.nextDecided(output, active.group);
     if (attempt === null) return;
     if (attempt.failure === null) {
-      output.active.group?.win(attempt);
-      recordResponse(output.retry, attempt);
+      active.group?.win(attempt);
+      recordResponse(retry, attempt);
       continuation.filter = spliceFilterFor(output, continuation, attempt, scores);
       await relayContinuation(output, attempt, continuation);
       continue;
     }
-    const judgement = recordFailure(output.retry, attempt, attempt.failure);
-    continuation.noteFailure(attempt, `did not go on: ${attempt.failure.message}`);
+    const judgement = recordFailure(retry, attempt, attempt.failure);
+    continuation.noteFailure(attempt, `did not continue: ${attempt.failure.message}`);
     if (judgement.verdict === 'reject') return continuation.giveUp();
   }
 }
 
 async function admitContinuation(output: Output, continuation: Continuation): Promise<Admitted | null> {
+  const { active } = output;
   const decision = await nextPermit(output.retry);
   if (decision.kind === 'start') {
-    output.active.clientPermit ??= decision.clientPermit;
-    if (!output.active.isOver) return decision;
-    output.active.engine.admission.cancel(decision.permit);
+    active.clientPermit ??= decision.clientPermit;
+    if (!active.isOver) return decision;
+    active.engine.admission.cancel(decision.permit);
   }
-  if (!output.active.isOver) continuation.giveUp();
-  else if (output.active.stopError !== null) output.fail(output.active.stopError);
+  if (!active.isOver) continuation.giveUp();
+  else if (active.stopError !== null) output.fail(active.stopError);
   return null;
 }
 

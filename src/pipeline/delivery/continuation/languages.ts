@@ -1,7 +1,7 @@
 import { loadOnce } from '../../../core/load-once.ts';
 import type { LanguageScores } from '../../../policy/continuation/language.ts';
 
-/** The detector of languages, loaded when it is first needed: its tables take 0.2 s and some 87 MB. */
+/** The language detector, loaded on first use: its tables take 0.2 s and about 87 MB. */
 export const loadLanguageScores = loadOnce(async (): Promise<LanguageScores> => {
   const { eld } = await import('eld/extrasmall');
   return (text) => Object.entries(eld.detect(text).getScores()).toSorted((a, b) => b[1] - a[1]);

@@ -6,20 +6,20 @@ import type { ChatEvent } from '../../../wire/openai-chat/continuation-chunk.ts'
 import type { DeliveredText } from '../../../wire/openai-chat/continuation-text.ts';
 import { TERMINATOR } from '../../../wire/openai-chat/terminator.ts';
 
-/** Every look at a text reads all that was told: until the next one it has to grow by this, in characters. */
+/** Every check reads the whole text delivered, so the text has to grow by this many characters between two checks. */
 const CHECK_INTERVAL_CHARS = 120;
-/** As much may come before it is known whether it goes on, in bytes: thoughts, and events without words. */
+/** Bytes that may arrive before the decision, including reasoning and events without text. */
 const HELD_BYTES_MAX = 4 * 1024 * 1024;
 
-/** What lies between an answer and its caller where it may have to be continued. */
+/** Filters the chunks of a response that may have to be continued. */
 export interface StreamFilter {
-  /** Why nothing more may pass; null: it may. */
+  /** Why nothing more passes; null: chunks pass. */
   readonly refused: SpliceRefusal | null;
-  /** What of these pieces goes down now. */
+  /** The chunks to be delivered now. */
   pass(chunks: readonly Uint8Array[]): readonly Uint8Array[];
 }
 
-/** Of the first answer everything passes, and is remembered. */
+/** Passes and records all chunks of the first response. */
 export class RecordingFilter implements StreamFilter {
   readonly refused = null;
   readonly #delivered: DeliveredText;
@@ -34,7 +34,7 @@ export class RecordingFilter implements StreamFilter {
   }
 }
 
-/** Of an answer that should continue another, nothing passes until it is known to do so. */
+/** Holds back a continuation until it is recognised as one. */
 export class SpliceFilter implements StreamFilter {
   readonly #delivered: DeliveredText;
   readonly #scores: LanguageScores;
@@ -43,14 +43,14 @@ export class SpliceFilter implements StreamFilter {
   #held: ChatEvent[] = [];
   #heldBytes = 0;
   #next = '';
-  /** Length of the text from which on it is looked at. */
+  /** Length of the text at the next check. */
   #checkAt = HELD_CHARS;
-  /** Characters at the beginning that do not go down. */
+  /** Characters at the beginning that are not delivered. */
   #drop = 0;
   #joined = false;
   refused: SpliceRefusal | null = null;
 
-  /** `onJoin` is told that the text begins to go down, and gives what stands before it. */
+  /** `onJoin` is called when delivery begins, and returns the bytes to precede it. */
   constructor(delivered: DeliveredText, scores: LanguageScores, onJoin: () => Uint8Array) {
     this.#delivered = delivered;
     this.#scores = scores;
@@ -69,12 +69,12 @@ export class SpliceFilter implements StreamFilter {
     return out;
   }
 
-  /** Keeps an event until the decision; true: it is made, and what is held may go. */
+  /** Holds an event until the decision; true: the held events may be released. */
   #hold(event: ChatEvent): boolean {
     let isAll = event === 'terminator';
     if (event !== 'terminator') {
       const { text, beside, finishReason, isBare } = contentOf(event.chunk);
-      // Thoughts belong to the attempt: the caller has those that led to the text before.
+      // Reasoning is dropped: the caller has that which led to the text so far.
       if (beside === 'reasoning') return false;
       if (beside !== 'none') return this.#refuse('other_content');
       isAll = finishReason !== null;

@@ -1,4 +1,4 @@
-/** Schemas ready to judge by, in the worker. Callers write them, and models the texts: both are held to limits, and nothing is ever fetched. */
+/** Compiled schemas, in the worker. Schemas come from callers and texts from models: both have limits, and nothing is ever fetched. */
 import { createHash } from 'node:crypto';
 import { Ajv } from 'ajv';
 import { Ajv2019 } from 'ajv/dist/2019.js';
@@ -7,22 +7,22 @@ import type { Options } from 'ajv';
 import { tryWithin } from '../bounded-work.ts';
 import type { Fit, Unjudged } from './messages.ts';
 
-/** How long a schema may take to be read, and a text to be held against it, in milliseconds. */
+/** Time limits for compiling a schema and for validating a text, in milliseconds. */
 const READING_MS_MAX = 500;
 const JUDGING_MS_MAX = 100;
-/** Schemas that are kept ready, and how long they may be altogether, in characters; the one that was longest unused makes room. */
+/** Schemas cached, and their total length in characters; the least recently used is evicted. */
 const SCHEMAS_MAX = 200;
 const SCHEMAS_CHARS_MAX = 1024 * 1024;
-/** How far a quotient may be from a whole number that it is meant to be. */
+/** Tolerance for a quotient that should be an integer. */
 const QUOTIENT_ERROR = 1e-9;
-/** A schema that took too long so often is not asked again. */
+/** A schema that has timed out this often is not used again. */
 const SLOW_MAX = 3;
 
 interface KnownSchema {
-  /** Null: can't be read, or takes too long. */
+  /** Null: invalid, or too slow. */
   validate: ((value: unknown) => boolean) | null;
   readonly chars: number;
-  /** How often it took too long. */
+  /** Number of timeouts. */
   slow: number;
   why: Unjudged;
 }
@@ -31,7 +31,7 @@ export class KnownSchemas {
   readonly #known = new Map<string, KnownSchema>();
   #chars = 0;
 
-  /** What `text` is by `schema`, both as JSON. */
+  /** Validates `text` against `schema`, both as JSON. */
   fit(owner: string, schemaText: string, text: string): Fit {
     const known = this.#find(owner, schemaText);
     if (known.validate === null && known.slow > 0 && known.slow < SLOW_MAX) readAgain(known, schemaText);
@@ -54,7 +54,7 @@ export class KnownSchemas {
     if (known === undefined) {
       known = read(schemaText);
       this.#chars += known.chars;
-    } else this.#known.delete(key); // and in again, as the last used
+    } else this.#known.delete(key); // reinserted below as the most recently used
     this.#known.set(key, known);
     for (const [oldest, { chars }] of this.#known) {
       if ((this.#known.size <= SCHEMAS_MAX && this.#chars <= SCHEMAS_CHARS_MAX) || oldest === key) break;
@@ -67,15 +67,15 @@ export class KnownSchemas {
 
 function read(schemaText: string): KnownSchema {
   const { $schema: dialect, $async: _, ...schema } = JSON.parse(schemaText) as Record<string, unknown>;
-  // Other people's schemas hold what ajv would warn of, and what only drafts before this know.
+  // Callers' schemas may contain what ajv would warn of, and keywords of older drafts.
   const options = { strict: false, validateSchema: false, meta: false, logger: false, validateFormats: false, inlineRefs: false } as const;
-  // One of its own for each: an `$id` of one schema is nobody else's.
+  // A separate instance for each, so that an `$id` does not apply to other schemas.
   const validate = attempt(READING_MS_MAX, () => createAjv(dialect, options).compile(schema) as (value: unknown) => boolean);
-  if (typeof validate === 'function') return { chars: schemaText.length, validate, slow: 0, why: 'it took too long' };
-  return { chars: schemaText.length, validate: null, slow: validate === 'it took too long' ? 1 : 0, why: validate };
+  if (typeof validate === 'function') return { chars: schemaText.length, validate, slow: 0, why: 'it timed out' };
+  return { chars: schemaText.length, validate: null, slow: validate === 'it timed out' ? 1 : 0, why: validate };
 }
 
-/** By the draft that the schema names; 2020-12 where it names none that is known. */
+/** By the draft that the schema names; 2020-12 if it names no known one. */
 function createAjv(dialect: unknown, options: Options): Ajv {
   const ajv = ajvFor(dialect, options);
   ajv.removeKeyword('multipleOf');
@@ -91,18 +91,18 @@ function createAjv(dialect: unknown, options: Options): Ajv {
 function ajvFor(dialect: unknown, options: Options): Ajv {
   const draft = typeof dialect === 'string' ? /json-schema\.org\/(draft-0[4-7]|draft\/2019-09)\//.exec(`${dialect}/`)?.[1] : undefined;
   if (draft === undefined) return new Ajv2020(options);
-  // Before 2019-09 nothing beside a `$ref` counts.
+  // Before 2019-09, keywords beside a `$ref` are ignored.
   return draft === 'draft/2019-09' ? new Ajv2019(options) : new Ajv({ ...options, ignoreKeywordsWithRef: true });
 }
 
-/** 19.99 is a multiple of 0.01, though no binary fraction is either of them. */
+/** 19.99 is a multiple of 0.01, although neither has an exact binary representation. */
 function isMultiple(value: number, divisor: number): boolean {
   if (Number.isInteger(value) && Number.isInteger(divisor)) return value % divisor === 0;
   const quotient = value / divisor;
   return Math.abs(quotient - Math.round(quotient)) <= Math.max(QUOTIENT_ERROR, Math.abs(quotient) * 4 * Number.EPSILON);
 }
 
-/** The machine may have been busy, that time. */
+/** Compiles a schema again: the machine may have been busy the first time. */
 function readAgain(known: KnownSchema, schemaText: string): void {
   const { validate, why, slow } = read(schemaText);
   known.validate = validate;
@@ -112,8 +112,8 @@ function readAgain(known: KnownSchema, schemaText: string): void {
 
 function attempt<T>(limitMs: number, work: () => T): T | Unjudged {
   try {
-    return tryWithin(limitMs, work) ?? 'it took too long';
+    return tryWithin(limitMs, work) ?? 'it timed out';
   } catch {
-    return 'its schema can not be read';
+    return 'its schema is invalid';
   }
 }

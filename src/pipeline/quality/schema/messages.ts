@@ -1,13 +1,13 @@
-/** What a text is by a schema; where that can't be found out, nothing is said against it. */
+/** The result of validating a text against a schema. */
 export type Fit = 'fits' | 'differs' | Unjudged;
 
-/** Why it could not be found out, for the timeline. */
-export type Unjudged = 'its schema can not be read' | 'it took too long' | 'it is too large' | 'too many others wait';
+/** Why it could not be validated, for the timeline. */
+export type Unjudged = 'its schema is invalid' | 'it timed out' | 'it is too large' | 'too many validations are queued';
 
-/** To the worker. */
+/** Sent to the worker. */
 export interface SchemaQuery {
   readonly id: number;
-  /** Whose schema it is: what one makes of a schema is nothing to another who has the same. */
+  /** The client that the schema belongs to: compiled schemas are not shared between clients. */
   readonly owner: string;
   /** JSON. */
   readonly schema: string;
@@ -15,7 +15,7 @@ export interface SchemaQuery {
   readonly text: string;
 }
 
-/** From the worker. */
+/** Sent by the worker. */
 export interface SchemaReply {
   readonly id: number;
   readonly fit: Fit;

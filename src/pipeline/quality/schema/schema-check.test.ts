@@ -16,8 +16,8 @@ function createCheck(t: TestContext): SchemaCheck {
   return check;
 }
 
-describe('a text is held against a schema', () => {
-  it('in a thread, and without one where no schema is needed', async (t) => {
+describe('a text is validated against a schema', () => {
+  it('in a worker thread, or without one if there is no schema', async (t) => {
     const check = createCheck(t);
     assert.equal(check.fit('a', formatOf({ type: 'string' }), '{"cut'), 'differs');
     assert.equal(check.fit('a', { schema: null, schemaText: '' }, '{"any":1}'), 'fits');
@@ -30,28 +30,28 @@ describe('a text is held against a schema', () => {
     ]);
   });
 
-  it('while the process goes on, and others have their turn', async (t) => {
+  it('without blocking the process or other clients', async (t) => {
     const check = createCheck(t);
-    const told: string[] = [];
-    const slow = Array.from({ length: 100 }, async () => (await check.fit('a', hostile, endless), told.push('a')));
-    assert.equal(check.fit('a', hostile, endless), 'too many others wait');
+    const done: string[] = [];
+    const slow = Array.from({ length: 100 }, async () => (await check.fit('a', hostile, endless), done.push('a')));
+    assert.equal(check.fit('a', hostile, endless), 'too many validations are queued');
     const looping = new AbortController();
     let turns = 0;
     const loop = (): unknown => (turns++, looping.signal.aborted || setImmediate(loop));
     loop();
     const fit = await check.fit('b', formatOf({ type: 'string' }), '"x"');
-    told.push('b');
+    done.push('b');
     looping.abort();
     assert.equal(fit, 'fits');
-    assert.ok(told.indexOf('b') <= 3, `${told.indexOf('b')} of the other client's were judged before`);
+    assert.ok(done.indexOf('b') <= 3, `${done.indexOf('b')} queries of the other client ran before`);
     await Promise.all(slow);
     assert.ok(turns > 10, `${turns} turns of the loop`);
   });
 
-  it('or not at all once it is closed', async (t) => {
+  it('or gets no verdict after close', async (t) => {
     const check = createCheck(t);
     const asked = check.fit('a', hostile, endless);
     await check.close();
-    assert.equal(await asked, 'it took too long');
+    assert.equal(await asked, 'it timed out');
   });
 });

@@ -1,19 +1,19 @@
 /**
- * Whether a JSON text is what a request asks for. The schema comes from a caller and the text from a model, and neither may hold up everybody
- * else or fill the memory: they are read in a thread of its own, with limits on time and memory, started with the first schema. Whoever
- * asks much waits behind himself: each client has one question in the thread at a time. Beyond a limit nothing is said against the answer.
+ * Validates JSON texts against the schemas of requests. Schemas come from callers and texts from models, and neither may block others or
+ * exhaust memory: they are processed in a worker thread with limits on time and memory, started with the first schema. Each client has one
+ * query in the thread at a time. Beyond a limit there is no verdict.
  */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { ResponseFormat } from '../../../wire/dialect.ts';
 import type { Fit, SchemaQuery, SchemaReply } from './messages.ts';
 
-/** Longer schemas, as they are written, and longer texts are not judged, in characters. */
+/** Limits of schemas and texts, in characters; longer ones are not validated. */
 const FORMAT_CHARS_MAX = 128 * 1024;
 const TEXT_CHARS_MAX = 1024 * 1024;
-/** Questions of one client that wait for their turn. */
+/** Maximum waiting queries of one client. */
 const WAITING_MAX = 100;
-/** Of the thread's heap, in MB. Where it is full the thread ends, and another takes its place. */
+/** Heap limit of the thread, in MB. When exceeded, the thread ends and is replaced. */
 const HEAP_MB_MAX = 128;
 
 const WORKER = new URL(`./schema-worker${extname(import.meta.url)}`, import.meta.url);
@@ -26,10 +26,10 @@ interface Waiting {
 export class SchemaCheck {
   #worker: Worker | null = null;
   #lastId = 0;
-  /** By client: the first of each is being judged. */
+  /** By client: the first query of each is in progress. */
   readonly #queue = new Map<string, Waiting[]>();
 
-  /** `owner`: the client whose schema it is. Never rejects; the answer comes within some seconds, or not before others' do. */
+  /** `owner`: the client that the schema belongs to. Never rejects. */
   fit(owner: string, { schema, schemaText }: ResponseFormat, text: string): Fit | Promise<Fit> {
     if (text.length > TEXT_CHARS_MAX) return 'it is too large';
     let value: unknown;
@@ -41,7 +41,7 @@ export class SchemaCheck {
     if (schema === null) return typeof value === 'object' && value !== null && !Array.isArray(value) ? 'fits' : 'differs';
     if (schemaText.length > FORMAT_CHARS_MAX) return 'it is too large';
     const queue = this.#queue.get(owner) ?? [];
-    if (queue.length >= WAITING_MAX) return 'too many others wait';
+    if (queue.length >= WAITING_MAX) return 'too many validations are queued';
     this.#queue.set(owner, queue);
     return new Promise((resolve) => {
       queue.push({ query: { id: ++this.#lastId, owner, schema: schemaText, text }, resolve });
@@ -57,7 +57,7 @@ export class SchemaCheck {
 
   #post(query: SchemaQuery): void {
     this.#worker ??= this.#start();
-    this.#worker.ref(); // while somebody waits for it, and not longer: it must not keep a process alive that is done
+    this.#worker.ref(); // only while a query waits, so that the worker does not keep the process alive
     this.#worker.postMessage(query);
   }
 
@@ -82,12 +82,12 @@ export class SchemaCheck {
     }
   }
 
-  /** Whoever is judged at the time, it may have been too much for the thread: nobody's question is tried again. */
+  /** Ends all queries without a verdict when the worker dies: any of them may have been the cause. */
   #lose(worker: Worker | null): void {
     if (this.#worker !== worker) return;
     this.#worker = null;
     const lost = [...this.#queue.values()].flat();
     this.#queue.clear();
-    for (const { resolve } of lost) resolve('it took too long');
+    for (const { resolve } of lost) resolve('it timed out');
   }
 }
