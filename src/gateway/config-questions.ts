@@ -11,8 +11,3 @@ export function originsOf({ providers }: Config): ReadonlySet<string> {
   const urls = Object.values(providers).map(({ baseUrl }) => baseUrl);
   return new Set(urls.filter((url) => url !== '').map((url) => new URL(url).origin));
 }
-
-export function wantsContinuation({ policy, providers, models }: Config): boolean {
-  const own = [...Object.values(providers), ...Object.values(models)].map((owner) => owner.policy.stream?.recover);
-  return [policy.stream.recover, ...own].includes('continue');
-}

@@ -29,7 +29,6 @@ import type { ModelReply, ModelQuery } from '../pipeline/request/model-query.ts'
 import { askModel } from '../pipeline/nested-request.ts';
 import { runRequest } from '../pipeline/pipeline.ts';
 import type { Route, RouteTarget, TargetState } from '../pipeline/route/route.ts';
-import { loadLanguageScores } from '../pipeline/delivery/continuation/languages.ts';
 import { RunningList } from '../pipeline/request/running-list.ts';
 import { LargeConversions } from '../pipeline/conversion/large-conversions.ts';
 import { StalledReaders } from '../pipeline/delivery/stalled-readers.ts';
@@ -42,7 +41,7 @@ import { LocalTransport } from '../transport/local/local-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createHttpTransport } from '../transport/http-transport.ts';
 import { clientLimits, makeClients } from './client-limits.ts';
-import { mayBeShared, originsOf, wantsContinuation } from './config-questions.ts';
+import { mayBeShared, originsOf } from './config-questions.ts';
 import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
@@ -166,8 +165,6 @@ class RunningGateway implements Gateway {
   }
 
   async start(): Promise<void> {
-    // It holds up the loop for a fifth of a second: now, where nobody waits, and not in the first stream.
-    if (wantsContinuation(this.#config)) await loadLanguageScores();
     await this.#checks.load(this.#config);
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();

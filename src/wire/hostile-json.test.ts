@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { readErrorBody } from './error-shape.ts';
 import { failureFromResponse } from './failure.ts';
 import { answerAsStream } from './openai-chat/answer-as-stream.ts';
-import { contentOf, encodeChunk, headOf } from './openai-chat/continuation-chunk.ts';
+import { DeliveredStream } from './delivered-stream.ts';
 import { readAnswer } from './openai-chat/read-answer.ts';
 import { streamAsAnswer } from './openai-chat/stream-as-answer.ts';
 import { createChatStreamReader } from './openai-chat/stream-reader.ts';
@@ -43,9 +43,9 @@ function readInEveryWay(json: string): void {
   if (reader.push(event).failure !== null || reader.push(event).failure !== null) return;
   reader.end();
   streamAsAnswer(Buffer.concat([event, event, event]));
-  const chunk = JSON.parse(json) as Record<string, unknown>;
-  contentOf(chunk);
-  encodeChunk(chunk, headOf(chunk), 1);
+  const delivered = new DeliveredStream('openai-chat', { id: 'r', model: 'm', createdAt: 0, includeUsage: true, tools: [], echo: {} });
+  delivered.read([event]);
+  delivered.resume();
 }
 
 test('no JSON makes a reader throw', () => {

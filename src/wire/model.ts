@@ -175,7 +175,8 @@ export type PartHead =
  * complete response.
  */
 export type ModelEvent =
-  | { readonly type: 'start'; readonly id: string | null; readonly model: string | null }
+  /** `createdAt`: seconds since the epoch, where the dialect says. */
+  | { readonly type: 'start'; readonly id: string | null; readonly model: string | null; readonly createdAt?: number | null }
   | { readonly type: 'part_start'; readonly choice: number; readonly part: number; readonly head: PartHead }
   | { readonly type: 'delta'; readonly choice: number; readonly part: number; readonly text: string }
   | { readonly type: 'part_end'; readonly choice: number; readonly part: number; readonly opaque: Opaque | null }

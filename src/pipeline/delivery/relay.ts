@@ -162,6 +162,12 @@ class ResponseRelay implements StalledReader {
   }
 
   onEnd(): void {
+    if (this.#continuation !== null) {
+      const { filter } = this.#continuation;
+      const last = filter.end();
+      if (filter.refused !== null) return this.#refuse(this.#continuation, filter.refused);
+      if (last.length > 0) this.#output.downstream.write(last);
+    }
     this.#decide();
     settleSuccess(this.#output, this.#attempt);
     this.#output.downstream.end(this.#attempt.facts.usage, this.#isContinuation || isUncacheable(this.#attempt));

@@ -1,22 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import type { LanguageScores } from './language.ts';
 import { decideSplice, HELD_CHARS, HELD_CHARS_MAX, isContinuable } from './splice.ts';
 import type { SpliceDecision } from './splice.ts';
-
-/** Knows German by its articles; everything else is English to it. */
-const scores: LanguageScores = (text) => {
-  const german = text.match(/\b(?:der|die|das|und|ist|nicht|ein|eine)\b/gi)?.length ?? 0;
-  return german > 1 ? [['de', 0.9], ['en', 0.3]] : [['en', 0.9], ['de', 0.3]]; // prettier-ignore
-};
 
 const TOLD = 'A harbour protects ships from the waves of the open sea, and it gives them a place where goods can be loa';
 const REST =
   'ded and unloaded. The oldest ones were natural bays, but people soon learned to build long walls of stone that keep the ' +
   'water calm. Today most large ports depend on cranes, railways and computers, which together move thousands of boxes each day.';
 
-const decide = (told: string, next: string, isAll = true): SpliceDecision => decideSplice(told, next, isAll, scores);
+const decide = (told: string, next: string, isAll = true): SpliceDecision => decideSplice(told, next, isAll);
 const outcome = (told: string, next: string): string => {
   const decision = decide(told, next);
   return decision.kind === 'refuse'

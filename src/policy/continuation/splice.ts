@@ -8,7 +8,6 @@ import { contextOf, isInFence } from './context.ts';
 import { JsonPrefix } from '../../core/json-prefix.ts';
 import { isJoinable, knownSpace } from './join.ts';
 import { sameLanguage } from './language.ts';
-import type { LanguageScores } from './language.ts';
 import { repeatedTail } from './overlap.ts';
 import { hasPreamble } from './preamble.ts';
 import { startsOver } from './starts-over.ts';
@@ -46,7 +45,7 @@ export function isContinuable(told: string): boolean {
 }
 
 /** `told`: the text that went out. `next`: what the target says to it, so far; `isAll`: that is all it says. */
-export function decideSplice(told: string, next: string, isAll: boolean, scores: LanguageScores): SpliceDecision {
+export function decideSplice(told: string, next: string, isAll: boolean): SpliceDecision {
   if (next.length < HELD_CHARS && !isAll) return WAIT;
   if (next.trim() === '') return refuse('nothing');
   const sent = told.trimEnd();
@@ -62,7 +61,7 @@ export function decideSplice(told: string, next: string, isAll: boolean, scores:
   const json = JsonPrefix.of(sent);
   const isJson = json !== null && !json.isComplete;
   if (isJson ? !json.read(rest) || (isAll && !json.isComplete) : !isJoinable(told, rest)) return refuse('break');
-  const language = sameLanguage(told, rest, isInFence(sent), isAll, scores);
+  const language = sameLanguage(told, rest, isInFence(sent), isAll);
   if ((language === 'unknown' || language === 'none') && !isAll && next.length < HELD_CHARS_MAX) return WAIT;
   // Code and JSON have few words, and those of no language.
   const isWordless = isJson || (inCode && !isInFence(sent));

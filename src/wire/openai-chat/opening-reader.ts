@@ -1,12 +1,12 @@
 import { isRecord } from '../json-values.ts';
-import { ChatEventReader } from './continuation-chunk.ts';
+import { SseFramer } from '../sse/sse-framer.ts';
 import { holdsToolCall } from './content.ts';
 
 const EVENT_BYTES_MAX = 256 * 1024;
 
 /** Follows how the first choice of a stream begins, chat or completion, in pieces that have passed a stream reader. */
 export class OpeningReader {
-  readonly #events = new ChatEventReader();
+  readonly #framer = new SseFramer(Infinity);
   /** What it has said so far, without thoughts. */
   text = '';
   /** It has said something in the protocol's own field for refusals. */
@@ -20,12 +20,18 @@ export class OpeningReader {
       this.holdsOther = true;
       return;
     }
-    for (const event of this.#events.read(pieces)) {
-      if (event === 'terminator') continue;
-      const { choices } = event.chunk;
-      const choice: unknown = Array.isArray(choices) ? choices[0] : null;
-      if (isRecord(choice) && (choice['index'] ?? 0) === 0) this.#readChoice(choice);
+    for (const piece of pieces) {
+      this.#framer.push(piece);
+      while (this.#framer.next()) this.#readBlock();
     }
+  }
+
+  #readBlock(): void {
+    const data = this.#framer.readData();
+    if (data === null || !data.trimStart().startsWith('{')) return;
+    const { choices } = JSON.parse(data) as Record<string, unknown>;
+    const choice: unknown = Array.isArray(choices) ? choices[0] : null;
+    if (isRecord(choice) && (choice['index'] ?? 0) === 0) this.#readChoice(choice);
   }
 
   #readChoice(choice: Record<string, unknown>): void {

@@ -1,5 +1,6 @@
 /** The events of a chat stream as model events. */
 import { readUsage } from '../usage.ts';
+import { numberIn } from '../json-exact.ts';
 import { isRecord } from '../json-values.ts';
 import { calledIn, isFilledCall } from './called-tool.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -52,7 +53,8 @@ class ChatStreamParser implements StreamParser {
   #readChunk(chunk: Fields): void {
     if (!this.#isStarted) {
       this.#isStarted = true;
-      this.#events.push({ type: 'start', id: textOrNull(chunk['id']), model: textOrNull(chunk['model']) });
+      const { id, model, created } = chunk;
+      this.#events.push({ type: 'start', id: textOrNull(id), model: textOrNull(model), createdAt: numberIn(created) });
     }
     for (const [position, choice] of listOf(chunk['choices']).entries()) {
       if (isRecord(choice)) this.#choiceOf(typeof choice['index'] === 'number' ? choice['index'] : position).read(choice);

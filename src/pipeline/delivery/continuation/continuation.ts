@@ -9,11 +9,10 @@ import type { Failure } from '../../../core/facts.ts';
 import { isContinuable } from '../../../policy/continuation/splice.ts';
 import type { SpliceRefusal } from '../../../policy/continuation/splice.ts';
 import type { Judgement } from '../../../policy/verdict.ts';
-import { encodeContinuation } from '../../../wire/openai-chat/continuation-request.ts';
-import { DeliveredText } from '../../../wire/openai-chat/continuation-text.ts';
+import { continuesIn, encodeContinuation } from '../../../wire/continuation-request.ts';
+import { DeliveredStream } from '../../../wire/delivered-stream.ts';
 import type { Attempt } from '../../attempt/attempt.ts';
 import { capableOf } from '../../conversion/capability.ts';
-import { loadLanguageScores } from './languages.ts';
 import { RecordingFilter } from './splice-filter.ts';
 import type { StreamFilter } from './splice-filter.ts';
 import type { GatewayRequest } from '../../request/gateway-request.ts';
@@ -26,9 +25,9 @@ export class Continuation {
   readonly #output: Output;
   readonly #original: GatewayRequest;
   readonly #tiers: Tiers;
-  readonly delivered = new DeliveredText();
+  readonly delivered: DeliveredStream;
   /** Filters the chunks of the current attempt. */
-  filter: StreamFilter = new RecordingFilter(this.delivered);
+  filter: StreamFilter;
   /** The error of the break. */
   #error: BreakwaterError | null = null;
   #refusals = '';
@@ -37,17 +36,20 @@ export class Continuation {
     this.#output = output;
     this.#original = output.active.request;
     this.#tiers = tiers;
+    const { id, facts, dialect } = this.#original;
+    const createdAt = Math.floor(output.engine.clock.epochMs() / 1000);
+    const options = { id, model: facts.model, createdAt, includeUsage: facts.wantsUsage, tools: [], echo: {} };
+    this.delivered = new DeliveredStream(dialect.name, options);
+    this.filter = new RecordingFilter(this.delivered);
   }
 
   /** Null: this response is not continued. */
   static for(output: Output, attempt: Attempt): Continuation | null {
     const { facts, fallback, dialect } = output.active.request;
-    if (dialect.name !== 'openai-chat') return null;
+    if (!continuesIn(dialect.name) || facts.choices !== 1) return null;
     if (attempt.options.target.policy.stream.recover !== 'continue' || facts.operation !== 'chat' || !facts.stream) return null;
     const tiers = output.active.route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
     if (tiers.length === 0) return null;
-    // Loaded in advance, so that a caller does not wait for it after a break.
-    loadLanguageScores().catch(() => {});
     return new Continuation(output, tiers);
   }
 
@@ -110,11 +112,11 @@ export class Continuation {
   }
 
   #nextRequest(): GatewayRequest | null {
-    const { text, contentEvents } = this.delivered;
+    const { text, deltas } = this.delivered;
     const sent = text.trimEnd();
     if (!isContinuable(sent)) return null;
-    const { facts } = this.#original;
-    const body = encodeContinuation(this.#original.body, facts.model, sent, contentEvents);
+    const { facts, dialect } = this.#original;
+    const body = encodeContinuation(dialect.name, this.#original.body, facts.model, sent, deltas);
     if (body === null) return null;
     return {
       ...this.#original,
@@ -122,7 +124,7 @@ export class Continuation {
       facts: {
         ...facts,
         inputTokens: facts.inputTokens + Math.ceil(Buffer.byteLength(sent) / 4),
-        outputBound: facts.outputBound === null ? null : facts.outputBound - contentEvents,
+        outputBound: facts.outputBound === null ? null : facts.outputBound - deltas,
       },
     };
   }

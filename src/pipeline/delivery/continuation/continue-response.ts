@@ -1,10 +1,8 @@
-import type { LanguageScores } from '../../../policy/continuation/language.ts';
 import { encodeComment } from '../../../wire/sse/comment.ts';
 import type { Admitted } from '../../admission/admission.ts';
 import { attemptComment } from '../response-headers.ts';
 import type { Attempt } from '../../attempt/attempt.ts';
 import type { Continuation } from './continuation.ts';
-import { loadLanguageScores } from './languages.ts';
 import { SpliceFilter } from './splice-filter.ts';
 import { recordResponse } from '../../retry/record-response.ts';
 import { nextPermit } from '../../retry/next-attempt.ts';
@@ -24,7 +22,6 @@ interface Attempts {
 export async function continueResponse(output: Output, continuation: Continuation, attempts: Attempts): Promise<void> {
   const { active, retry } = output;
   if (retry.broken === null) return;
-  const scores = await loadLanguageScores();
   while (retry.broken !== null) {
     let attempt: Attempt | null;
     if (active.group === null) {
@@ -36,7 +33,7 @@ export async function continueResponse(output: Output, continuation: Continuatio
     if (attempt.failure === null) {
       active.group?.win(attempt);
       recordResponse(retry, attempt);
-      continuation.filter = spliceFilterFor(output, continuation, attempt, scores);
+      continuation.filter = spliceFilterFor(output, continuation, attempt);
       await relayContinuation(output, attempt, continuation);
       continue;
     }
@@ -59,8 +56,8 @@ async function admitContinuation(output: Output, continuation: Continuation): Pr
   return null;
 }
 
-function spliceFilterFor(output: Output, continuation: Continuation, attempt: Attempt, scores: LanguageScores): SpliceFilter {
-  return new SpliceFilter(continuation.delivered, scores, () => {
+function spliceFilterFor(output: Output, continuation: Continuation, attempt: Attempt): SpliceFilter {
+  return new SpliceFilter(continuation.delivered, output.active.request.dialect.name, () => {
     continuation.join(attempt);
     return encodeComment(continuedComment(output, attempt));
   });

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DeliveredText } from '../../../wire/openai-chat/continuation-text.ts';
+import { DeliveredStream } from '../../../wire/delivered-stream.ts';
 import { SpliceFilter } from './splice-filter.ts';
 
+const OPTIONS = { id: 'r', model: 'm', createdAt: 9, includeUsage: false, tools: [], echo: {} };
+
 /** Counts how often the delivered text is read. */
-class CountedText extends DeliveredText {
+class CountedStream extends DeliveredStream {
   reads = 0;
 
   override get text(): string {
@@ -18,10 +20,10 @@ const says = (content: string) => chunk({ choices: [{ index: 0, delta: { content
 
 const DELIVERED = 'A harbour protects ships from the waves of the open sea, and it needs this program:\n\n```ts\n';
 
-function start(): { delivered: CountedText; filter: SpliceFilter } {
-  const delivered = new CountedText();
+function start(): { delivered: CountedStream; filter: SpliceFilter } {
+  const delivered = new CountedStream('openai-chat', OPTIONS);
   delivered.read([says(DELIVERED)]);
-  return { delivered, filter: new SpliceFilter(delivered, () => [['en', 1]], () => Buffer.from(': joined\n\n')) }; // prettier-ignore
+  return { delivered, filter: new SpliceFilter(delivered, 'openai-chat', () => Buffer.from(': joined\n\n')) };
 }
 
 describe('a continuation', () => {
@@ -40,5 +42,11 @@ describe('a continuation', () => {
     while (filter.refused === null && chunks < 1000) chunks += filter.pass([bare]).length + 1;
     assert.equal(filter.refused, 'nothing');
     assert.ok(chunks <= 65, `${chunks} chunks`);
+  });
+
+  it('ends undecided: it adds nothing', () => {
+    const { filter } = start();
+    assert.deepEqual(filter.end(), []);
+    assert.equal(filter.refused, 'nothing');
   });
 });
