@@ -40,6 +40,14 @@ export class Permit {
     return isNews;
   }
 
+  /** The request left later than its permit was taken. */
+  sent(now: Instant): void {
+    if (!this.#open) return;
+    for (let i = 0; i < this.resources.length; i++) {
+      this.#tickets[i] = this.resources[i]!.onSent?.(now, this.#tickets[i]!, this.need) ?? this.#tickets[i]!;
+    }
+  }
+
   /** The attempt was sent: each resource corrects its reservation. */
   settle(now: Instant, settlement: Settlement): void {
     this.#close();

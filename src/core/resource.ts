@@ -66,6 +66,11 @@ export interface Resource {
    * nothing.
    */
   prove?(now: Instant, ticket: number, need: Need): boolean;
+  /**
+   * The request left later than it was reserved (a connection had to be opened): it counts from now on. Returns the new ticket. Absent: the
+   * resource does not count by time.
+   */
+  onSent?(now: Instant, ticket: number, need: Need): number;
   /** The attempt was never sent: everything goes back. */
   cancel(now: Instant, ticket: number, need: Need): void;
 }

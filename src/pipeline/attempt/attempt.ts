@@ -14,12 +14,15 @@ import { responseKind } from '../request/response-kind.ts';
 import type { ResponseForm } from './response-form.ts';
 import { NO_CONSUMER, type ResponseConsumer, type AttemptOptions } from './attempt-options.ts';
 import { callKindOf } from '../request/call-kind.ts';
-import { ResponseMask, maskFailure } from './response-mask.ts';
+import { ResponseMask } from './response-mask.ts';
 import { upstreamRequestId } from './upstream-headers.ts';
-import { bodyOf, headersOf, namingHost, pathOf, responseForm } from './upstream-request.ts';
+import { bodyOf, headersOf, pathOf, responseForm, shownFailure } from './upstream-request.ts';
 
 /** How often an automatic silence limit is re-evaluated, as what it depends on changes. */
 const REVIEW_MS = 5_000;
+/** A request that leaves later than this after its permit was taken counts from then on, in milliseconds. */
+const SENT_LATE_MS = 20;
+
 /** Called when an attempt becomes a candidate, fails, or is cancelled. */
 export interface AttemptListener {
   onDecided(attempt: Attempt): void;
@@ -339,6 +342,8 @@ export class Attempt implements GuardListener, GuardLimits {
 
   onSent(): void {
     this.sent = true;
+    const now = this.#clock.now();
+    if (now - this.startedAt >= SENT_LATE_MS) this.options.permit.sent(now);
   }
 
   onCandidate(): void {
@@ -366,11 +371,8 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onFailure(found: Failure): void {
-    const { request, target, owner } = this.options;
-    const { credential, origin } = target.state;
-    const named = found.phase === 'connect' ? namingHost(found, origin) : found;
-    const failure = maskFailure(named, owner.secrets, credential.auth === 'caller' ? request.callerCredential : null);
-    if (failure.kind === 'exhausted') owner.noteExhaustion(failure);
+    const failure = shownFailure(found, this.options);
+    if (failure.kind === 'exhausted') this.options.owner.noteExhaustion(failure);
     if (this.#consumer !== null) this.#passRest();
     this.failure = failure;
     this.#stop();

@@ -6,6 +6,7 @@ import { ResponseConversion } from '../../wire/conversion.ts';
 import { DIALECT_HEADERS } from '../../wire/forwarded-headers.ts';
 import { replaceModel } from '../../wire/passed-body.ts';
 import { ResponseForm } from './response-form.ts';
+import { maskFailure } from './response-mask.ts';
 import type { AttemptOptions } from './attempt-options.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { BodyCut } from '../opaque/pieces.ts';
@@ -99,9 +100,11 @@ function responseConversion({ request, target: { state }, conversion }: Upstream
   });
 }
 
-/** `no connection to https://api.example.com: the host name is unknown …` */
-export function namingHost(failure: Failure, origin: string): Failure {
-  return { ...failure, message: failure.message.replace(/^no connection\b/, `no connection to ${origin}`) };
+/** The failure as it is shown: secrets masked, and the provider's address in `no connection to https://api.example.com: the host name …`. */
+export function shownFailure(found: Failure, { request, target: { state }, owner }: AttemptOptions): Failure {
+  const message = found.phase === 'connect' ? found.message.replace(/^no connection\b/, `no connection to ${state.origin}`) : found.message;
+  const named = message === found.message ? found : { ...found, message };
+  return maskFailure(named, owner.secrets, state.credential.auth === 'caller' ? request.callerCredential : null);
 }
 
 function addDefaults(headers: string[], defaults: readonly string[]): void {

@@ -90,3 +90,18 @@ test('property: no window has more than the limit, neither of starts nor of late
     ),
   );
 });
+
+test('a request that leaves late counts from then on', () => {
+  const window = new SlidingWindow(requestLimit(1, MINUTE));
+  const late = window.reserve(0, ONE);
+  const ticket = window.onSent(400, late, ONE);
+  assert.equal(window.earliest(500, ONE), 400 + MINUTE + guardMs(MINUTE));
+  window.cancel(500, ticket);
+  assert.equal(window.earliest(500, ONE), 500);
+});
+
+test('a request that leaves after its window is over is counted again', () => {
+  const window = new SlidingWindow(requestLimit(1, MINUTE));
+  window.onSent(2 * MINUTE, window.reserve(0, ONE), ONE);
+  assert.equal(window.available(2 * MINUTE), 0);
+});

@@ -87,6 +87,11 @@ export class SlidingWindow implements Resource {
     return this.#headTicket + (this.#starts.length - 1 - this.#head);
   }
 
+  onSent(now: Instant, ticket: number, need: Need): number {
+    this.cancel(now, ticket);
+    return this.reserve(now, need);
+  }
+
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     if (settlement.unsent === true) return this.cancel(now, ticket);
     const start = this.#find(now, ticket);
