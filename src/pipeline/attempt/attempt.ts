@@ -109,7 +109,6 @@ export class Attempt implements GuardListener, GuardLimits {
   get status(): number {
     return this.#guard.status;
   }
-
   get headers(): ResponseHeaders {
     return this.#guard.headers;
   }
@@ -121,7 +120,6 @@ export class Attempt implements GuardListener, GuardLimits {
     return (this.#upstreamId = id === null ? null : this.options.owner.secrets.text(id));
   }
 
-  /** True once the response is complete. */
   get isComplete(): boolean {
     return this.#guard.isComplete;
   }
