@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { claudeVersion } from './abilities.ts';
+import { abilitiesOf, claudeVersion } from './abilities.ts';
+import type { ProviderConfig } from './config/index.ts';
 
 const cases: [name: string, family: string | null, version: number][] = [
   ['claude-sonnet-4-5-20250929', 'sonnet', 4.5],
@@ -19,5 +20,17 @@ const cases: [name: string, family: string | null, version: number][] = [
 for (const [name, family, version] of cases) {
   test(`${name} is ${family === null ? 'no Claude model' : `${family} ${version}`}`, () => {
     assert.deepEqual(claudeVersion(name), family === null ? null : { family, version });
+  });
+}
+
+for (const [model, thinking, least] of [
+  ['gemini-2.0-flash', 'none', 0],
+  ['gemini-2.5-flash', 'budget', 0],
+  ['gemini-2.5-pro', 'budget', 128],
+  ['gemini-3.5-flash', 'adaptive', 0],
+] as const) {
+  test(`${model} is asked to think by: ${thinking}`, () => {
+    const abilities = abilitiesOf({ preset: 'gemini', protocol: 'gemini' } as ProviderConfig, model);
+    assert.deepEqual([abilities.thinking, abilities.thinkingBudgetMin], [thinking, least]);
   });
 }

@@ -5,7 +5,16 @@ import { knownModel } from './known-models.ts';
 import type { ProviderConfig } from './config/index.ts';
 
 export function abilitiesOf({ preset, protocol }: ProviderConfig, model: string): TargetAbilities {
-  return protocol === 'anthropic' ? messagesAbilities(model) : chatAbilities(preset, model);
+  if (protocol === 'anthropic') return messagesAbilities(model);
+  return protocol === 'gemini' ? geminiAbilities(preset, model) : chatAbilities(preset, model);
+}
+
+/** Gemini 2.5 takes a token budget for thinking, 3 and later a level; earlier models do not think. 2.5 Pro always thinks a little. */
+function geminiAbilities(preset: string | null, model: string): TargetAbilities {
+  const name = baseName(model);
+  const version = Number(/^gemini-(\d+(?:\.\d+)?)/.exec(name)?.[1] ?? 0);
+  const thinking = version >= 3 ? 'adaptive' : version >= 2.5 ? 'budget' : 'none';
+  return { ...chatAbilities(preset, model), thinking, thinkingBudgetMin: /^gemini-2\.5-pro/.test(name) ? 128 : 0 };
 }
 
 /** Models without image input; longer lists belong to a table of models. */

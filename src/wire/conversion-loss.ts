@@ -13,6 +13,8 @@ export interface TargetAbilities {
   readonly reasons: boolean;
   /** How the target is asked to reason, in the Messages dialect: by effort, by a budget of tokens, or not at all. */
   readonly thinking: 'adaptive' | 'budget' | 'none';
+  /** The smallest budget of tokens for thinking, in the Gemini dialect. Default: 0, no thinking. */
+  readonly thinkingBudgetMin?: number;
   /** Takes sampling parameters (`temperature`, `top_p`, `top_k`). */
   readonly samples: boolean;
   /** Takes images. */

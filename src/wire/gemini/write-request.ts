@@ -64,9 +64,10 @@ function thinkingConfig({ effort, budgetTokens }: ReasoningRequest, can: TargetA
     return null;
   }
   if (can.thinking === 'budget') {
-    if (effort === 'none') return { thinkingBudget: 0 };
+    const least = can.thinkingBudgetMin ?? 0;
+    if (effort === 'none') return { thinkingBudget: least };
     const budget = budgetTokens ?? (effort === null ? null : EFFORT_BUDGETS[effort]);
-    return { includeThoughts: true, ...(budget === null ? {} : { thinkingBudget: budget }) };
+    return { includeThoughts: true, ...(budget === null ? {} : { thinkingBudget: Math.max(least, budget) }) };
   }
   if (effort === 'none') return { thinkingLevel: 'minimal' };
   const level = effort === null ? levelOfBudget(budgetTokens) : effort === 'xhigh' || effort === 'max' ? 'high' : effort;
