@@ -137,8 +137,9 @@ export class RequestApplicant implements RouteApplicant {
 
   #computeNeed(target: RouteTarget): Need {
     const { state } = target;
-    const now = this.#retry.active.engine.clock.now();
-    const { facts, client } = this.#retry.active.request;
+    const { engine, request, source } = this.#retry.active;
+    const now = engine.clock.now();
+    const { facts, client } = request;
     const guess = hasOutput(facts.operation) ? state.output.of(client.name) : 0;
     const bound = facts.outputBound;
     // A provider that counts output limits also counts requests without one, by an unknown value: at least the initial estimate.
@@ -147,11 +148,10 @@ export class RequestApplicant implements RouteApplicant {
       requests: 1,
       inputTokens: state.input.of(facts.inputTokens, countsCached(state)),
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
-      source: this.#retry.active.source,
+      source,
       model: state.model,
       isLone:
-        pausedMs(state, now) > 0 &&
-        this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now, this.source))),
+        pausedMs(state, now) > 0 && this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now, source))),
     };
   }
 

@@ -45,32 +45,33 @@ export class Continuation {
 
   /** Null: this response is not continued. */
   static for(output: Output, attempt: Attempt): Continuation | null {
-    const { facts, fallback, dialect } = output.active.request;
+    const { request, route } = output.active;
+    const { facts, fallback, dialect } = request;
     if (!continuesIn(dialect.name) || facts.choices !== 1) return null;
     if (attempt.options.target.policy.stream.recover !== 'continue' || facts.operation !== 'chat' || !facts.stream) return null;
-    const tiers = output.active.route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
+    const tiers = route.select(`prefill ${fallback}`, (target) => target.prefill && (fallback || target.tier === 0));
     if (tiers.length === 0) return null;
     return new Continuation(output, tiers);
   }
 
   /** Called when an attempt broke off after some of its text was delivered; true: a continuation is tried. */
   tryBreak(attempt: Attempt, failure: Failure, judgement: Judgement, error: BreakwaterError): boolean {
-    const output = this.#output;
-    if (output.retry.broken !== null) return this.#failBeforeJoin(attempt, failure, judgement);
-    if (judgement.verdict === 'reject' || judgement.requestAtFault || output.retry.attemptsLeft <= 0 || output.active.isOver) return false;
+    const { active, retry } = this.#output;
+    if (retry.broken !== null) return this.#failBeforeJoin(attempt, failure, judgement);
+    if (judgement.verdict === 'reject' || judgement.requestAtFault || retry.attemptsLeft <= 0 || active.isOver) return false;
     const request = this.#nextRequest();
     if (request === null) return false;
-    const { tiers } = capableOf(request, output.active.route, this.#tiers);
+    const { tiers } = capableOf(request, active.route, this.#tiers);
     if (tiers.length === 0) return false;
-    rememberFailure(output.retry, attempt, failure, judgement);
-    output.retry.broken = attempt;
+    rememberFailure(retry, attempt, failure, judgement);
+    retry.broken = attempt;
     this.#error = error;
     this.#refusals = '';
-    output.active.request = request;
-    output.retry.tiers = tiers;
-    output.retry.repairedFor = null; // may be a target that does not continue
-    output.active.deadline = output.active.engine.clock.now() + attempt.idleMs;
-    output.active.log(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
+    active.request = request;
+    retry.tiers = tiers;
+    retry.repairedFor = null; // may be a target that does not continue
+    active.deadline = active.engine.clock.now() + attempt.idleMs;
+    active.log(`broke off after ${this.delivered.text.length} characters; to be continued`, attempt.options.target);
     return true;
   }
 
@@ -87,17 +88,18 @@ export class Continuation {
   }
 
   noteRefusal(attempt: Attempt, why: SpliceRefusal): void {
+    const { active, retry } = this.#output;
     this.noteFailure(attempt, REFUSALS[why]);
     const { name } = attempt.options.target.state;
-    for (const other of this.#tiers.flat()) if (other.state.name === name) this.#output.retry.tried.exclude(other);
-    this.#output.active.log(`does not continue the response: it ${REFUSALS[why]}`, attempt.options.target);
+    for (const other of this.#tiers.flat()) if (other.state.name === name) retry.tried.exclude(other);
+    active.log(`does not continue the response: it ${REFUSALS[why]}`, attempt.options.target);
   }
 
   /** The text of the continuation begins to be delivered. */
   join(attempt: Attempt): void {
-    const output = this.#output;
-    output.retry.broken = null;
-    output.active.log(`continues the response from character ${this.delivered.text.length}`, attempt.options.target);
+    const { active, retry } = this.#output;
+    retry.broken = null;
+    active.log(`continues the response from character ${this.delivered.text.length}`, attempt.options.target);
   }
 
   /** No target continues: reports the break to the caller. */
