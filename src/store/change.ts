@@ -6,9 +6,7 @@ export interface Row {
   readonly expiresAtMs: number | null;
 }
 
-export type Change =
-  | { readonly kind: 'put'; readonly text: string; readonly expiresAtMs: number | null }
-  | { readonly kind: 'delete' };
+export type Change = { readonly kind: 'put'; readonly text: string; readonly expiresAtMs: number | null } | { readonly kind: 'delete' };
 
 export function isExpired(entry: { readonly expiresAtMs: number | null }, nowMs: number): boolean {
   return entry.expiresAtMs !== null && entry.expiresAtMs <= nowMs;

@@ -65,15 +65,6 @@ export class AnswerBook implements AnswerKeeper {
     this.#keyed = new ByteLog(KEPT_ANSWERS_MAX, bytesMax);
   }
 
-  /** Bytes of the answers kept in memory. */
-  get keptBytes(): number {
-    return this.#cached.bytes + this.#keyed.bytes;
-  }
-
-  get keptCount(): number {
-    return this.#cached.size + this.#keyed.size;
-  }
-
   resize(bytesMax: number): void {
     this.#cached.resize(bytesMax);
     this.#keyed.resize(bytesMax);
