@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { Need } from '../../core/resource.ts';
 import { LearnedRate } from './learned-rate.ts';
 import type { LearnedRateOptions } from './learned-rate.ts';
-import type { ToldWord } from './told-limit.ts';
+import type { AdvertisedValue } from './advertised-limit.ts';
 
 const MINUTE = 60_000;
 const tokens = (input: number, output = 0): Need => ({ requests: 1, inputTokens: input, outputTokens: output });
@@ -22,14 +22,14 @@ function make(options: Partial<LearnedRateOptions> = {}): LearnedRate {
   });
 }
 
-function word(limit: number, remaining: number): ToldWord {
+function word(limit: number, remaining: number): AdvertisedValue {
   return { family: 0, counts: 'all', windowMs: MINUTE, limit, remaining };
 }
 
 /** As one whose provider has told a limit just before. */
-function told(now: number, options: Partial<LearnedRateOptions>, one: ToldWord): LearnedRate {
+function told(now: number, options: Partial<LearnedRateOptions>, one: AdvertisedValue): LearnedRate {
   const rate = make(options);
-  rate.tell(now - 1, now - 1, one);
+  rate.advertise(now - 1, now - 1, one);
   return rate;
 }
 
@@ -42,7 +42,7 @@ test('a call larger than a limit that was proven may be tried once nothing has c
   assert.equal(rate.earliest(16 * MINUTE, large), 16 * MINUTE);
   rate.reserve(16 * MINUTE, large);
   assert.equal(rate.earliest(16 * MINUTE, large), Infinity);
-  rate.tell(16 * MINUTE + 50, 16 * MINUTE, word(5000, 3000));
+  rate.advertise(16 * MINUTE + 50, 16 * MINUTE, word(5000, 3000));
   rate.served(16 * MINUTE + 50, 16 * MINUTE, large);
   assert.equal(rate.earliest(17 * MINUTE, large), 17 * MINUTE);
 });

@@ -5,7 +5,7 @@ import { CONTRACT_NEED, testResourceContract } from '../../core/resource.contrac
 import type { Need } from '../../core/resource.ts';
 import { LearnedRate } from './learned-rate.ts';
 import type { LearnedRateOptions } from './learned-rate.ts';
-import type { ToldWord } from './told-limit.ts';
+import type { AdvertisedValue } from './advertised-limit.ts';
 
 const MINUTE = 60_000;
 const ONE: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
@@ -24,7 +24,7 @@ function make(options: Partial<LearnedRateOptions> = {}): LearnedRate {
   });
 }
 
-const word = (limit: number | null, remaining: number | null, more: Partial<ToldWord> = {}): ToldWord => ({
+const word = (limit: number | null, remaining: number | null, more: Partial<AdvertisedValue> = {}): AdvertisedValue => ({
   family: 0,
   counts: 'all',
   windowMs: MINUTE,
@@ -34,9 +34,9 @@ const word = (limit: number | null, remaining: number | null, more: Partial<Told
 });
 
 /** As one whose provider has told a limit just before. */
-function told(now: number, options: Partial<LearnedRateOptions>, ...words: readonly ToldWord[]): LearnedRate {
+function told(now: number, options: Partial<LearnedRateOptions>, ...words: readonly AdvertisedValue[]): LearnedRate {
   const rate = make(options);
-  for (const one of words) rate.tell(now - 1, now - 1, one);
+  for (const one of words) rate.advertise(now - 1, now - 1, one);
   return rate;
 }
 
@@ -118,7 +118,7 @@ test('a request of any size may be the first', () => {
 test('the limit is what the provider tells, and what remains of it', () => {
   const rate = make();
   rate.reserve(0, ONE);
-  rate.tell(500, 0, word(120, 100));
+  rate.advertise(500, 0, word(120, 100));
   assert.deepEqual(
     rate.known(500).map(({ source, limit, windowMs }) => [source, limit, windowMs]),
     [['told', 120, MINUTE]],
@@ -131,7 +131,7 @@ test('the limit is what the provider tells, and what remains of it', () => {
 test('less than we thought is believed, whoever used it', () => {
   const rate = told(0, {}, word(120, 120));
   rate.reserve(100, ONE);
-  rate.remains(200, 100, 0, 40);
+  rate.updateRemaining(200, 100, 0, 40);
   assert.ok(rate.known(200)[0]!.available <= 40.5);
 });
 
@@ -140,7 +140,7 @@ test('more than we thought is believed as far as it does not depend on calls tha
   rate.reserve(100, tokens(6000));
   rate.reserve(200, tokens(3000));
   assert.ok(rate.known(300)[0]!.available <= 1100);
-  rate.remains(300, 200, 0, 9000); // the first took next to nothing: it was cached
+  rate.updateRemaining(300, 200, 0, 9000); // the first took next to nothing: it was cached
   const { available } = rate.known(300)[0]!;
   assert.ok(available >= 5900 && available <= 9100, `${available}`);
 });
@@ -149,7 +149,7 @@ test('of a sliding window nothing flows back before a window has passed, but wha
   const rate = told(0, { enforce: 'sliding', kind: 'tokens' }, word(1000, 1000));
   rate.reserve(0, tokens(600));
   rate.reserve(500, tokens(300));
-  rate.remains(1000, 500, 0, 800); // the first took next to nothing: it was cached
+  rate.updateRemaining(1000, 500, 0, 800); // the first took next to nothing: it was cached
   assert.ok(rate.known(1000)[0]!.available >= 499, `${rate.known(1000)[0]!.available}`);
   assert.ok(rate.known(59_000)[0]!.available <= 501, 'the second still counts');
   assert.ok(rate.known(61_500)[0]!.available >= 999);
@@ -158,7 +158,7 @@ test('of a sliding window nothing flows back before a window has passed, but wha
 test('what others have taken of a sliding window comes back after a window', () => {
   const rate = told(0, { enforce: 'sliding' }, word(100, 100));
   rate.reserve(0, ONE);
-  rate.remains(500, 0, 0, 10);
+  rate.updateRemaining(500, 0, 0, 10);
   assert.ok(rate.known(59_000)[0]!.available <= 11);
   assert.ok(rate.known(61_500)[0]!.available >= 99);
 });
@@ -167,7 +167,7 @@ test('what has come back to a sliding window since a call began is not taken for
   const rate = told(0, { enforce: 'sliding' }, word(100, 100));
   for (let i = 0; i < 99; i++) rate.reserve(1000, ONE);
   rate.reserve(60_000, ONE);
-  rate.remains(63_000, 60_000, 0, 0);
+  rate.updateRemaining(63_000, 60_000, 0, 0);
   assert.ok(rate.known(63_000)[0]!.available >= 98, `${rate.known(63_000)[0]!.available}`);
 });
 
@@ -193,13 +193,13 @@ test('an old word changes nothing', () => {
   const rate = told(0, {}, word(1000, 1000));
   for (let at = 0; at < 300; at++) rate.reserve(at, ONE);
   const before = rate.known(300)[0]!.available;
-  rate.remains(300, 10, 0, 5);
+  rate.updateRemaining(300, 10, 0, 5);
   assert.equal(rate.known(300)[0]!.available, before);
 });
 
 test('another limit than before takes its place at once, with what was used of the old one', () => {
   const rate = told(0, {}, word(100, 40));
-  rate.tell(10, 10, word(200, null));
+  rate.advertise(10, 10, word(200, null));
   const [known, ...others] = rate.known(10);
   assert.equal(others.length, 0);
   assert.equal(known!.limit, 200);
@@ -210,7 +210,7 @@ test('where only what remains is told, the most that ever did is the limit, and 
   const rate = told(0, { kind: 'tokens' }, word(null, 5000));
   assert.equal(rate.known(0)[0]!.limit, 5000);
   assert.equal(rate.earliest(0, tokens(9000)), 0);
-  rate.remains(10, 10, 0, 8000);
+  rate.updateRemaining(10, 10, 0, 8000);
   assert.equal(rate.known(10)[0]!.limit, 8000);
 });
 
@@ -234,7 +234,7 @@ test('settling gives back what was reserved too much', () => {
 test('what was reserved before the limit was told counts in it, and comes back to it', () => {
   const rate = make({ kind: 'tokens' });
   const ticket = rate.reserve(0, tokens(100, 1000));
-  rate.tell(100, 0, word(5000, 3900));
+  rate.advertise(100, 0, word(5000, 3900));
   const before = rate.known(100)[0]!.available;
   assert.ok(before > 3880 && before < 3920, `${before}`);
   rate.settle(100, ticket, tokens(100, 1000), { usage: { inputTokens: 1, cachedInputTokens: 0, outputTokens: 1 }, health: 'success' });
@@ -252,7 +252,7 @@ test('property: whenever its words come, no call finds a provider empty that cou
         now += gapMs;
         level = Math.min(limit, level + (gapMs * limit) / MINUTE);
         const due = answers.filter(({ at }) => at <= now && at > now - gapMs).sort((a, b) => a.at - b.at);
-        for (const answer of due) rate.remains(answer.at, answer.startedAt, 0, answer.remaining);
+        for (const answer of due) rate.updateRemaining(answer.at, answer.startedAt, 0, answer.remaining);
         for (; rate.earliest(now, ONE) <= now; level -= 1) {
           assert.ok(level >= 1 - 1e-6, `${level} left at ${now}`);
           rate.reserve(now, ONE);
@@ -281,7 +281,7 @@ function driveTold(rate: LearnedRate, limit: number, gapMs: number, minutes: num
       level -= 1;
       served++;
     } else refused++;
-    rate.tell(now + 5, now, word(limit, Math.floor(Math.max(0, remaining - 1))));
+    rate.advertise(now + 5, now, word(limit, Math.floor(Math.max(0, remaining - 1))));
     if (isServed) rate.served(now + 5, now, ONE);
     else rate.refused(now + 5, now, ONE);
     rate.settle(now + 5, ticket, ONE, { usage: null, health: 'neutral' });
@@ -353,7 +353,7 @@ test('a refusal by chance makes no sliding window of what is configured as a buc
       now = Math.max(now, rate.earliest(now, ONE));
       rate.reserve(now, ONE);
       if (i < 61) rate.served(now, now, ONE);
-      rate.remains(now, now, 0, Math.max(0, 59 - i));
+      rate.updateRemaining(now, now, 0, Math.max(0, 59 - i));
     }
     rate.refused(now + 1, now, ONE);
     const waitMs = rate.earliest(now + 1, ONE) - now;

@@ -4,11 +4,11 @@ import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Capacity } from '../../core/resource.ts';
 import type { IndexedHeap } from './indexed-heap.ts';
-import type { Entry, Lane, Queue } from './lane.ts';
+import type { Entry, TargetSet, RequestGroup } from './target-set.ts';
 import type { Applicant } from './types.ts';
 
 /** With more queues (one for each client, class and route) than this the groups are counted over so many of them only. */
-const QUEUES_MAX = 10_000;
+const GROUPS_MAX = 10_000;
 
 export interface WaitingGroup<T extends Capacity, A extends Applicant<T>> {
   readonly class: SchedulingClass;
@@ -28,43 +28,46 @@ export interface Survey<T extends Capacity, A extends Applicant<T>> {
   readonly others: number;
 }
 
-interface Group<T extends Capacity, A extends Applicant<T>> {
+interface CountedGroup<T extends Capacity, A extends Applicant<T>> {
   waiting: number;
   first: Entry<T, A>;
 }
 
-/** Its cost is bounded by `QUEUES_MAX` and `groupsMax`, not by how many wait. */
+/** Its cost is bounded by `GROUPS_MAX` and `groupsMax`, not by how many wait. */
 export function surveyOf<T extends Capacity, A extends Applicant<T>>(
-  queues: IndexedHeap<Queue<T, A>>,
+  queued: IndexedHeap<RequestGroup<T, A>>,
   waiting: number,
   groupsMax: number,
   newcomerAt: (entry: Entry<T, A>) => Instant | null,
 ): Survey<T, A> {
   let others = waiting;
-  const groups = largestGroups(queues, groupsMax).map(({ waiting: count, first }) => {
+  const groups = largestGroups(queued, groupsMax).map(({ waiting: count, first }) => {
     others -= count;
-    const { applicant, since, waitUntil, queue } = first;
-    const schedulingClass = SCHEDULING_CLASSES[queue.rank]!;
+    const { applicant, since, waitUntil, group } = first;
+    const schedulingClass = SCHEDULING_CLASSES[group.rank]!;
     return { class: schedulingClass, waiting: count, first: applicant, since, waitUntil, newcomerAt: newcomerAt(first) };
   });
   return { groups, others };
 }
 
 /** The largest groups, and who is due first in each. */
-function largestGroups<T extends Capacity, A extends Applicant<T>>(queues: IndexedHeap<Queue<T, A>>, groupsMax: number): Group<T, A>[] {
-  const groups = new Map<Lane<T, A>, Group<T, A>[]>();
-  for (let i = 0; i < Math.min(queues.size, QUEUES_MAX); i++) {
-    const { lane, rank, entries } = queues.at(i)!;
+function largestGroups<T extends Capacity, A extends Applicant<T>>(
+  queued: IndexedHeap<RequestGroup<T, A>>,
+  groupsMax: number,
+): CountedGroup<T, A>[] {
+  const found = new Map<TargetSet<T, A>, CountedGroup<T, A>[]>();
+  for (let i = 0; i < Math.min(queued.size, GROUPS_MAX); i++) {
+    const { targetSet, rank, entries } = queued.at(i)!;
     const first = entries.peek()!;
-    let byRank = groups.get(lane);
-    if (byRank === undefined) groups.set(lane, (byRank = []));
-    const group = byRank[rank];
-    if (group === undefined) byRank[rank] = { waiting: entries.size, first };
+    let byRank = found.get(targetSet);
+    if (byRank === undefined) found.set(targetSet, (byRank = []));
+    const counted = byRank[rank];
+    if (counted === undefined) byRank[rank] = { waiting: entries.size, first };
     else {
-      group.waiting += entries.size;
-      if (first.deadline < group.first.deadline) group.first = first;
+      counted.waiting += entries.size;
+      if (first.deadline < counted.first.deadline) counted.first = first;
     }
   }
-  const all = [...groups.values()].flatMap((byRank) => byRank.filter((group) => group !== undefined));
+  const all = [...found.values()].flatMap((byRank) => byRank.filter((counted) => counted !== undefined));
   return all.toSorted((a, b) => b.waiting - a.waiting).slice(0, groupsMax);
 }

@@ -2,7 +2,7 @@
  * The waiting line of one resource: everybody whom it keeps from starting, in the order in which they go.
  *
  * Each resource that is short has a line of its own, so shares and fairness hold on that resource, over all routes that use it, and
- * nobody who does not want it is asked. In a line stand not requests but queues (`lane.ts`), each with its first request:
+ * nobody who does not want it is asked. In a line stand not requests but queues (`target-set.ts`), each with its first request:
  * the classes, in a class the clients by what they have used of this resource (start-time fair queueing: virtual time in tokens), in a
  * client its sessions in the same way, in a session the earliest deadline, then the first that came.
  *
@@ -14,12 +14,12 @@ import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import { JOBS, UNPLACED } from './lane.ts';
-import type { Entry, Flow, Line, LineAccounts, Queue, Spot, Traffic } from './lane.ts';
-import { cameFirst, chooseFirst, LineClass, orderOf } from './line-class.ts';
+import { JOBS, UNPLACED } from './target-set.ts';
+import type { Entry, Flow, ResourceQueue, QueueAccounts, RequestGroup, QueuePosition, Traffic } from './target-set.ts';
+import { arrivedFirst, chooseFirst, ClassQueue, orderOf } from './class-queue.ts';
 import { Pace } from './pace.ts';
 import { timeWithSide } from './session-accounts.ts';
-import { flowBesideStock, JOBS_SPARE, PRESSING_MS, roomOf, SEEN_MS, stockOf } from './stock.ts';
+import { inflowBesideHeadroom, JOBS_HEADROOM, URGENT_MS, reservableOf, RECENT_MS, headroomOf } from './headroom.ts';
 import { Supply } from './supply.ts';
 import type { Applicant } from './types.ts';
 import { UnitTime } from './unit-time.ts';
@@ -31,7 +31,7 @@ const CREDIT_MAX = 2;
 /** What each class was given of late is remembered about so long, in milliseconds. */
 const RATE_MEMORY_MS = 300_000;
 /** So many units of the asker's own need were given to nobody knows whom: a few starts say little. */
-const RATE_DOUBT = 10;
+const RATE_PRIOR = 10;
 /** A window opens by fits and starts: what it lets in at first, in units of the asker's need, may be so many. */
 const WINDOW_AHEAD = 2;
 /** Of what is spread over a window so many units may come together. */
@@ -42,13 +42,13 @@ const asked = { requests: 0, inputTokens: 0, outputTokens: 0 };
 
 const MANY_REQUESTS: Need = { requests: 1e15, inputTokens: 0, outputTokens: 0 };
 
-export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements Line<T, A> {
+export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> implements ResourceQueue<T, A> {
   readonly resource: Resource;
-  readonly #classes: (LineClass<T, A> | null)[] = SCHEDULING_CLASSES.map(() => null);
+  readonly #classes: (ClassQueue<T, A> | null)[] = SCHEDULING_CLASSES.map(() => null);
   readonly #pace = new Pace();
   readonly #traffic: Traffic;
   readonly #countsTokens: boolean;
-  #givenAt: Instant = 0;
+  #fadedAt: Instant = 0;
   /**
    * What fills a window at once comes back at once, and leaves nothing in between to those who are in a hurry. So whoever waits for
    * a window is let in at the pace at which it would fill evenly: not before this.
@@ -62,11 +62,11 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   /** When it opens for whoever is first, without a settlement. */
   wakeAt: Instant = Infinity;
   /** The first who keeps the resource from those behind it; found by the last poll. */
-  holder: Spot<T, A> | null = null;
+  holder: QueuePosition<T, A> | null = null;
   /** Somebody here may be able to start: to be looked at in this poll. */
   isOpen = false;
   /** Passed over in this poll, to stand here again after it. */
-  readonly asides: Spot<T, A>[] = [];
+  readonly skipped: QueuePosition<T, A>[] = [];
 
   constructor(resource: Resource, traffic: Traffic) {
     this.#traffic = traffic;
@@ -77,8 +77,8 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   }
 
   /** Who goes first: of a class that has earned a whole start, else of the highest. */
-  front(): Spot<T, A> | null {
-    let highest: LineClass<T, A> | null = null;
+  front(): QueuePosition<T, A> | null {
+    let highest: ClassQueue<T, A> | null = null;
     for (let rank = this.#classes.length - 1; rank >= 0; rank--) {
       const each = this.#classes[rank]!;
       if (each === null || each.order.size === 0) continue;
@@ -89,104 +89,104 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   }
 
   /** When a class goes: lower goes first. */
-  turn(rank: number): number {
+  servingRank(rank: number): number {
     const each = this.#classes[rank]!;
     return each !== null && each.credit >= WHOLE_START ? -1 - rank : rank;
   }
 
   /** True if `spot` goes before `entry`, which stands in another queue or in none. */
-  goesBefore(spot: Spot<T, A>, entry: Entry<T, A>): boolean {
-    const { rank, client } = entry.queue;
-    if (spot.queue.rank !== rank) return this.turn(spot.queue.rank) < this.turn(rank);
-    const { entries } = spot.queue;
+  precedes(position: QueuePosition<T, A>, entry: Entry<T, A>): boolean {
+    const { rank, client } = entry.group;
+    if (position.group.rank !== rank) return this.servingRank(position.group.rank) < this.servingRank(rank);
+    const { entries } = position.group;
     if (entries.size === 0) return false;
     const each = this.#classes[rank]!;
     const flow = each.flows.get(client);
-    if (flow !== spot.flow) {
+    if (flow !== position.flow) {
       const virtualTime =
         flow === undefined ? each.virtualTime : flow.index >= 0 ? flow.virtualTime : Math.max(flow.virtualTime, each.virtualTime);
-      if (virtualTime !== spot.flow.virtualTime) return spot.flow.virtualTime < virtualTime;
+      if (virtualTime !== position.flow.virtualTime) return position.flow.virtualTime < virtualTime;
     } else {
-      const time = timeWithSide(flow.sessions.timeOf(entry.queue.session), entry.queue.isSide);
-      if (time !== orderOf(spot)) return orderOf(spot) < time;
+      const time = timeWithSide(flow.sessions.timeOf(entry.group.session), entry.group.isSide);
+      if (time !== orderOf(position)) return orderOf(position) < time;
     }
     return entries.peekKey() !== entry.deadline ? entries.peekKey() < entry.deadline : entries.peekTie() < entry.sequence;
   }
 
-  enter(queue: Queue<T, A>): Spot<T, A> {
-    const each = this.#class(queue.rank);
-    const { flow, session } = this.#account(queue);
-    const spot: Spot<T, A> = { ...UNPLACED, queue, line: this, flow, session };
-    flow.sessions.enter(session, spot);
+  enter(group: RequestGroup<T, A>): QueuePosition<T, A> {
+    const each = this.#class(group.rank);
+    const { flow, session } = this.#account(group);
+    const position: QueuePosition<T, A> = { ...UNPLACED, group, queue: this, flow, session };
+    flow.sessions.enter(session, position);
     if (flow.first === null) flow.virtualTime = Math.max(flow.virtualTime, each.virtualTime);
-    this.#add(each, spot);
+    this.#add(each, position);
     each.length++;
     this.length++;
-    return spot;
+    return position;
   }
 
-  leave(spot: Spot<T, A>): void {
-    const each = this.#classes[spot.queue.rank]!;
-    if (spot.isAside) this.asides.splice(this.asides.indexOf(spot), 1);
-    else this.#take(each, spot);
-    spot.isAside = false;
-    spot.flow.sessions.leave(spot.session, spot);
-    if (this.holder === spot) this.holder = null;
+  leave(position: QueuePosition<T, A>): void {
+    const each = this.#classes[position.group.rank]!;
+    if (position.isSkipped) this.skipped.splice(this.skipped.indexOf(position), 1);
+    else this.#take(each, position);
+    position.isSkipped = false;
+    position.flow.sessions.leave(position.session, position);
+    if (this.holder === position) this.holder = null;
     this.length--;
     // What it has earned it keeps: whoever waits for several resources moves from line to line, and would never have a whole start.
     each.length--;
   }
 
   /** Every queue that stands here. */
-  *queues(): Generator<Queue<T, A>> {
+  *groups(): Generator<RequestGroup<T, A>> {
     for (const each of this.#classes) {
       for (const { first, others } of each?.order.items() ?? []) {
-        yield first!.queue;
-        for (const spot of others?.items() ?? []) yield spot.queue;
+        yield first!.group;
+        for (const position of others?.items() ?? []) yield position.group;
       }
     }
   }
 
   /** Another request is first in the queue. */
-  rekey(spot: Spot<T, A>): void {
-    if (this.holder === spot) this.holder = null;
-    if (spot.isAside) return;
-    this.#placed(spot);
-    this.#sort(this.#classes[spot.queue.rank]!, spot.flow);
+  rekey(position: QueuePosition<T, A>): void {
+    if (this.holder === position) this.holder = null;
+    if (position.isSkipped) return;
+    this.#placed(position);
+    this.#sort(this.#classes[position.group.rank]!, position.flow);
   }
 
   /** Puts it where it stands now among the queues of its client. */
-  #placed(spot: Spot<T, A>): void {
-    const { flow, queue } = spot;
-    if (flow.first !== spot) flow.others!.update(spot.index, orderOf(spot), queue.entries.peekKey());
+  #placed(position: QueuePosition<T, A>): void {
+    const { flow, group } = position;
+    if (flow.first !== position) flow.others!.update(position.index, orderOf(position), group.entries.peekKey());
     chooseFirst(flow);
   }
 
-  setAside(spot: Spot<T, A>): void {
-    this.#take(this.#classes[spot.queue.rank]!, spot);
-    spot.isAside = true;
-    this.asides.push(spot);
+  skip(position: QueuePosition<T, A>): void {
+    this.#take(this.#classes[position.group.rank]!, position);
+    position.isSkipped = true;
+    this.skipped.push(position);
   }
 
-  putBack(): void {
-    for (const spot of this.asides) {
-      spot.isAside = false;
-      this.#add(this.#classes[spot.queue.rank]!, spot);
+  restoreSkipped(): void {
+    for (const position of this.skipped) {
+      position.isSkipped = false;
+      this.#add(this.#classes[position.group.rank]!, position);
     }
-    this.asides.length = 0;
+    this.skipped.length = 0;
   }
 
   /** Somebody starts and takes from the resource while others wait for it. */
-  noteStart(now: Instant, queue: Queue<T, A>, need: Need, shares: readonly number[]): void {
+  recordStart(now: Instant, group: RequestGroup<T, A>, need: Need, shares: readonly number[]): void {
     this.#pace.note(now);
-    const own = this.#class(queue.rank);
-    this.#noteGiven(now, own, need);
+    const own = this.#class(group.rank);
+    this.#recordAllocation(now, own, need);
     const tokens = need.inputTokens + need.outputTokens;
-    const known = queue.accountsIn(this);
-    const flow = known?.flow ?? own.flow(queue.client);
-    const session = known?.session ?? flow.sessions.of(queue.session);
+    const known = group.accountsIn(this);
+    const flow = known?.flow ?? own.flow(group.client);
+    const session = known?.session ?? flow.sessions.of(group.session);
     flow.sessions.use(session, tokens);
-    for (const spot of session.spots) if (!spot.isAside) this.#placed(spot);
+    for (const position of session.positions) if (!position.isSkipped) this.#placed(position);
     if (flow.index < 0) flow.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     own.virtualTime = Math.max(flow.virtualTime, own.virtualTime);
     flow.virtualTime += Math.max(1, tokens);
@@ -198,13 +198,13 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     }
   }
 
-  #noteGiven(now: Instant, own: LineClass<T, A>, need: Need): void {
-    const fades = Math.exp((this.#givenAt - now) / RATE_MEMORY_MS);
-    this.#givenAt = now;
-    for (const each of this.#classes) if (each !== null) each.given *= fades;
+  #recordAllocation(now: Instant, own: ClassQueue<T, A>, need: Need): void {
+    const fades = Math.exp((this.#fadedAt - now) / RATE_MEMORY_MS);
+    this.#fadedAt = now;
+    for (const each of this.#classes) if (each !== null) each.allocated *= fades;
     const amount = this.#amountOf(need);
-    own.given += amount;
-    own.givenAt = now;
+    own.allocated += amount;
+    own.allocatedAt = now;
     if (this.resource.isWindow !== true || amount <= 0) return;
     const unitMs = this.#unit.ms(now, need, amount);
     this.#spreadUntil = Math.max(this.#spreadUntil, now - (SPREAD_BURST - 1) * amount * unitMs) + amount * unitMs;
@@ -215,31 +215,31 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
    */
   earliest(now: Instant, need: Need, rank: number, deadline: Instant): Instant {
     const { resource } = this;
-    const spare = this.#spare(now, rank);
+    const headroom = this.#headroom(now, rank);
     if (resource.kind === 'concurrency') {
       const at = resource.earliest(now, need);
-      return spare > 0 && at !== WHEN_SETTLED && at <= now && resource.available!(now) - spare < 1 ? WHEN_SETTLED : at;
+      return headroom > 0 && at !== WHEN_SETTLED && at <= now && resource.available!(now) - headroom < 1 ? WHEN_SETTLED : at;
     }
-    let at = resource.earliest(now, spare > 0 ? this.#withSpare(need, spare) : need);
-    if (at > now && spare > 0 && rank !== JOBS) {
-      const least = resource.earliest(now, this.#withSpare(need, Math.floor(roomOf(resource) * stockOf(resource).least)));
+    let at = resource.earliest(now, headroom > 0 ? this.#withHeadroom(need, headroom) : need);
+    if (at > now && headroom > 0 && rank !== JOBS) {
+      const least = resource.earliest(now, this.#withHeadroom(need, Math.floor(reservableOf(resource) * headroomOf(resource).least)));
       const due = Math.min(deadline, this.#classes[rank]?.urgency.peekKey() ?? Infinity);
-      at = Math.min(at, Math.max(least, due - PRESSING_MS));
+      at = Math.min(at, Math.max(least, due - URGENT_MS));
     }
     return rank > 0 && this.length > 0 ? Math.max(at, this.#spreadUntil) : at;
   }
 
   /** How much a class leaves free. */
-  #spare(now: Instant, rank: number): number {
+  #headroom(now: Instant, rank: number): number {
     const { kind } = this.resource;
-    const room = roomOf(this.resource);
+    const room = reservableOf(this.resource);
     if (rank === 0 || room === 0 || !(kind === 'requests' || kind === 'tokens' || kind === 'concurrency')) return 0;
-    if (rank === JOBS) return now - this.#traffic.interactiveAt < SEEN_MS ? Math.floor(room * JOBS_SPARE) : 0;
-    if (kind === 'concurrency' || this.turn(rank) < 0) return 0;
+    if (rank === JOBS) return now - this.#traffic.interactiveAt < RECENT_MS ? Math.floor(room * JOBS_HEADROOM) : 0;
+    if (kind === 'concurrency' || this.servingRank(rank) < 0) return 0;
     for (let higher = 0; higher < rank; higher++) {
       const each = this.#classes[higher];
-      if (each !== undefined && each !== null && now - each.givenAt < SEEN_MS)
-        return Math.floor(room * stockOf(this.resource).most * this.#evidence());
+      if (each !== undefined && each !== null && now - each.allocatedAt < RECENT_MS)
+        return Math.floor(room * headroomOf(this.resource).most * this.#evidence());
     }
     return 0;
   }
@@ -247,13 +247,13 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   /** How much of what was given of late is known, of what there is to know: a few starts say little of who will come. */
   #evidence(): number {
     let all = 0;
-    for (const each of this.#classes) all += each?.given ?? 0;
+    for (const each of this.#classes) all += each?.allocated ?? 0;
     const knownMs = all * this.#unit.lastMs;
-    return knownMs / (knownMs + stockOf(this.resource).doubtMs);
+    return knownMs / (knownMs + headroomOf(this.resource).priorMs);
   }
 
-  #withSpare(need: Need, spare: number): Need {
-    const more = Math.max(0, Math.min(spare, roomOf(this.resource) - this.#amountOf(need)));
+  #withHeadroom(need: Need, headroom: number): Need {
+    const more = Math.max(0, Math.min(headroom, reservableOf(this.resource) - this.#amountOf(need)));
     asked.requests = need.requests + (this.#countsTokens ? 0 : more);
     asked.inputTokens = need.inputTokens + (this.#countsTokens ? more : 0);
     asked.outputTokens = need.outputTokens;
@@ -261,44 +261,44 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   }
 
   /** What is taken by those who wait is known before they start; `sign` -1 takes it back. */
-  promise(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void {
-    const { flow, session } = this.#account(entry.queue);
+  addToBacklog(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void {
+    const { flow, session } = this.#account(entry.group);
     const amount = this.#amountOf(need);
-    flow.sessions.promise(session, amount, sign);
-    this.#classes[entry.queue.rank]!.promises.add(now, entry.bucket, entry.deadline, amount, flow, sign);
+    flow.sessions.addToBacklog(session, amount, sign);
+    this.#classes[entry.group.rank]!.backlog.add(now, entry.bucket, entry.deadline, amount, flow, sign);
   }
 
   /**
    * When `need` can be taken after all those who go before it, and without breaking a promise made to its own class; `now` or before:
    * at once, as far as is known. `least`: the soonest that can be, where the pace of others is only guessed.
    */
-  expect(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant {
-    const { rank, client, session } = entry.queue;
+  expectedAt(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant {
+    const { rank, client, session } = entry.group;
     const amount = this.#amountOf(need);
-    if (amount <= 0 || !this.#reckonSupply(now, entry, need, amount, least)) return now;
-    let [higher, given, all, lower] = [0, 0, RATE_DOUBT * amount + stockOf(this.resource).doubtMs / supply.unitMs, 0];
+    if (amount <= 0 || !this.#estimateSupply(now, entry, need, amount, least)) return now;
+    let [higher, allocated, all, lower] = [0, 0, RATE_PRIOR * amount + headroomOf(this.resource).priorMs / supply.unitMs, 0];
     for (let each = 0; each < this.#classes.length; each++) {
       const other = this.#classes[each]!;
       if (other === null) continue;
       if (each < rank) {
-        higher += other.promises.total;
-        given += other.given;
-      } else if (each > rank && other.promises.total > 0) lower += shares[each]!;
-      all += other.given;
+        higher += other.backlog.total;
+        allocated += other.allocated;
+      } else if (each > rank && other.backlog.total > 0) lower += shares[each]!;
+      all += other.allocated;
     }
     const own = this.#classes[rank]!;
-    supply.after(higher, given / all + lower, shares[rank]!);
+    supply.after(higher, allocated / all + lower, shares[rank]!);
     if (own === null) return supply.when(amount);
     const flow = own.flows.get(client);
-    const promised = flow?.promised ?? 0;
-    const ahead = flow?.sessions.ahead(session, amount, promised) ?? Infinity;
-    return own.promises.when(now, entry.deadline, amount, promised, supply, ahead);
+    const backlog = flow?.backlog ?? 0;
+    const ahead = flow?.sessions.ahead(session, amount, backlog) ?? Infinity;
+    return own.backlog.when(now, entry.deadline, amount, backlog, supply, ahead);
   }
 
   /** False: nobody knows how much there will be. */
-  #reckonSupply(now: Instant, entry: Entry<T, A>, need: Need, amount: number, least: boolean): boolean {
+  #estimateSupply(now: Instant, entry: Entry<T, A>, need: Need, amount: number, least: boolean): boolean {
     const { resource } = this;
-    const { rank } = entry.queue;
+    const { rank } = entry.group;
     const at = this.earliest(now, need, rank, entry.deadline);
     if (resource.kind === 'concurrency') {
       const gapMs = this.#pace.gapMs(least);
@@ -309,14 +309,16 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
     if (resource.earliestAfter === undefined || at === Infinity) return false;
     const unitMs = this.#unit.ms(now, need, amount);
     if (unitMs === 0) return false;
-    const spare = this.#spare(now, rank);
-    if (spare > 0 && rank !== JOBS) {
-      supply.of(now, at <= now ? amount : 0, unitMs / flowBesideStock(resource));
+    const headroom = this.#headroom(now, rank);
+    if (headroom > 0 && rank !== JOBS) {
+      supply.of(now, at <= now ? amount : 0, unitMs / inflowBesideHeadroom(resource));
       return true;
     }
     supply.of(
       Math.max(now, at),
-      resource.isWindow === true ? WINDOW_AHEAD * amount : amount + Math.max(0, this.#unit.freeBeside(now, need, amount, unitMs) - spare),
+      resource.isWindow === true
+        ? WINDOW_AHEAD * amount
+        : amount + Math.max(0, this.#unit.freeBeside(now, need, amount, unitMs) - headroom),
       unitMs,
     );
     return true;
@@ -333,32 +335,37 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   }
 
   /** The accounts of a queue's client and session, known to the queue while anybody waits in it. */
-  #account(queue: Queue<T, A>): LineAccounts<T, A> {
-    const known = queue.accountsIn(this);
+  #account(group: RequestGroup<T, A>): QueueAccounts<T, A> {
+    const known = group.accountsIn(this);
     if (known !== undefined) return known;
-    const flow = this.#class(queue.rank).flow(queue.client);
+    const flow = this.#class(group.rank).flow(group.client);
     flow.uses++;
-    const accounts = { line: this, flow, session: flow.sessions.of(queue.session) };
-    queue.flows.push(accounts);
+    const accounts = { queue: this, flow, session: flow.sessions.of(group.session) };
+    group.flows.push(accounts);
     return accounts;
   }
 
-  #class(rank: number): LineClass<T, A> {
-    return (this.#classes[rank] ??= new LineClass<T, A>());
+  #class(rank: number): ClassQueue<T, A> {
+    return (this.#classes[rank] ??= new ClassQueue<T, A>());
   }
 
-  #add(each: LineClass<T, A>, spot: Spot<T, A>): void {
-    const { flow, queue } = spot;
-    spot.index = 0;
-    if (flow.first === null) flow.first = spot;
-    else (flow.others ??= new IndexedHeap<Spot<T, A>>(setSpotIndex, cameFirst)).push(spot, orderOf(spot), queue.entries.peekKey());
+  #add(each: ClassQueue<T, A>, position: QueuePosition<T, A>): void {
+    const { flow, group } = position;
+    position.index = 0;
+    if (flow.first === null) flow.first = position;
+    else
+      (flow.others ??= new IndexedHeap<QueuePosition<T, A>>(setPositionIndex, arrivedFirst)).push(
+        position,
+        orderOf(position),
+        group.entries.peekKey(),
+      );
     chooseFirst(flow);
     this.#sort(each, flow);
   }
 
-  #take(each: LineClass<T, A>, spot: Spot<T, A>): void {
-    const { flow } = spot;
-    if (flow.first !== spot) flow.others!.remove(spot.index);
+  #take(each: ClassQueue<T, A>, position: QueuePosition<T, A>): void {
+    const { flow } = position;
+    if (flow.first !== position) flow.others!.remove(position.index);
     else flow.first = flow.others?.pop() ?? null;
     if (flow.first === null) {
       each.order.remove(flow.index);
@@ -367,11 +374,11 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
       flow.first.index = 0;
       this.#sort(each, flow);
     }
-    spot.index = -1;
+    position.index = -1;
   }
 
-  #sort(each: LineClass<T, A>, flow: Flow<T, A>): void {
-    const deadline = flow.first!.queue.entries.peekKey();
+  #sort(each: ClassQueue<T, A>, flow: Flow<T, A>): void {
+    const deadline = flow.first!.group.entries.peekKey();
     if (flow.index < 0) {
       each.order.push(flow, flow.virtualTime, deadline);
       each.urgency.push(flow, deadline, 0);
@@ -382,6 +389,6 @@ export class ResourceLine<T extends Capacity, A extends Applicant<T>> implements
   }
 }
 
-function setSpotIndex(spot: { index: number }, index: number): void {
-  spot.index = index;
+function setPositionIndex(position: { index: number }, index: number): void {
+  position.index = index;
 }

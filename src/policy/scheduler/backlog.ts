@@ -123,11 +123,11 @@ class DeadlineSums {
 }
 
 /** How much one client of a class has been promised. */
-export interface ClientPromise {
-  promised: number;
+export interface ClientBacklog {
+  backlog: number;
 }
 
-export class Promises {
+export class Backlog {
   total = 0;
   #count = 0;
   readonly #sums = new DeadlineSums();
@@ -136,13 +136,13 @@ export class Promises {
   readonly #weights = new Float64Array(SIZES);
   #clientCount = 0;
 
-  add(now: Instant, bucket: number, deadline: Instant, amount: number, client: ClientPromise, sign: 1 | -1): void {
+  add(now: Instant, bucket: number, deadline: Instant, amount: number, client: ClientBacklog, sign: 1 | -1): void {
     this.#sums.add(Math.floor(now / BUCKET_MS), bucket, deadline, amount, sign);
     this.#count += sign;
     this.total = this.#count === 0 ? 0 : this.total + sign * amount;
-    this.#note(client.promised, -1);
-    client.promised = Math.max(0, client.promised + sign * amount);
-    this.#note(client.promised, 1);
+    this.#note(client.backlog, -1);
+    client.backlog = Math.max(0, client.backlog + sign * amount);
+    this.#note(client.backlog, 1);
   }
 
   /**
@@ -151,44 +151,44 @@ export class Promises {
    * own gets by then. A client that waits for less than its fair share breaks whatever promises were made to those with more; so does, where
    * there is but one client, a session of it before which no more than `ahead` goes.
    */
-  when(now: Instant, deadline: Instant, amount: number, promised: number, supply: Supply, ahead = Infinity): Instant {
+  when(now: Instant, deadline: Instant, amount: number, backlog: number, supply: Supply, ahead = Infinity): Instant {
     if (this.#count === 0) return supply.when(amount);
     const bucket = bucketOf(now, deadline);
     const nowBucket = Math.floor(now / BUCKET_MS);
-    const isSole = promised >= this.total * (1 - 1e-9);
-    const isModest = !isSole && promised + amount <= this.total / this.#clientCount;
+    const isSole = backlog >= this.total * (1 - 1e-9);
+    const isBelowFairShare = !isSole && backlog + amount <= this.total / this.#clientCount;
     const due = this.#sums.before(nowBucket, bucket, deadline, supply);
-    if (isSole || !isModest) {
+    if (isSole || !isBelowFairShare) {
       if (this.total + (1 + LEEWAY) * amount <= supply.by(deadline)) return supply.when(due + amount);
       if (isSole && ahead < Infinity) return supply.when(Math.min(due, ahead) + amount);
       if (isSole) return this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply);
     }
-    const own = Math.min(ahead, Math.max(0, due - (this.total - promised)));
-    const share = Math.min(1, (own + this.#othersUpTo(own, promised)) / this.total);
+    const own = Math.min(ahead, Math.max(0, due - (this.total - backlog)));
+    const share = Math.min(1, (own + this.#othersUpTo(own, backlog)) / this.total);
     const at = supply.when(this.total * share + amount);
-    return isModest ? at : Math.max(at, this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply));
+    return isBelowFairShare ? at : Math.max(at, this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply));
   }
 
   /** At least the sum over all other clients of what each has waiting, but of none more than `limit`. */
-  #othersUpTo(limit: number, promised: number): number {
+  #othersUpTo(limit: number, backlog: number): number {
     if (limit <= 0) return 0;
-    const ownSize = sizeOf(promised);
+    const ownSize = sizeOf(backlog);
     let sum = 0;
     for (let size = 0; size < SIZES; size++) {
-      const clients = this.#clients[size]! - (size === ownSize && promised > 0 ? 1 : 0);
+      const clients = this.#clients[size]! - (size === ownSize && backlog > 0 ? 1 : 0);
       if (clients <= 0) continue;
-      const weight = this.#weights[size]! - (size === ownSize ? promised : 0);
+      const weight = this.#weights[size]! - (size === ownSize ? backlog : 0);
       sum += size < sizeOf(limit) ? weight : clients * Math.min(limit, 2 ** (size - 1));
     }
     return sum;
   }
 
-  #note(promised: number, sign: 1 | -1): void {
-    if (promised <= 0) return;
-    const size = sizeOf(promised);
+  #note(backlog: number, sign: 1 | -1): void {
+    if (backlog <= 0) return;
+    const size = sizeOf(backlog);
     this.#clients[size]! += sign;
     this.#clientCount += sign;
-    this.#weights[size]! += sign * promised;
+    this.#weights[size]! += sign * backlog;
   }
 }
 

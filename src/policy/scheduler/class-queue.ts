@@ -2,34 +2,34 @@
 import type { Instant } from '../../core/clock.ts';
 import type { Capacity } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import type { Flow, Spot } from './lane.ts';
-import { Promises } from './promises.ts';
+import type { Flow, QueuePosition } from './target-set.ts';
+import { Backlog } from './backlog.ts';
 import { SessionAccounts, timeWithSide } from './session-accounts.ts';
 import type { Applicant } from './types.ts';
 
 /** A line remembers what so many absent clients have used; beyond it those who owe nothing are forgotten, then anybody. */
 const ABSENT_CLIENTS_MAX = 1024;
 
-export class LineClass<T extends Capacity, A extends Applicant<T>> {
+export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
   flows = new Map<string, Flow<T, A>>();
-  readonly order = new IndexedHeap<Flow<T, A>>(setFlowIndex, cameBefore);
+  readonly order = new IndexedHeap<Flow<T, A>>(setFlowIndex, arrivedBefore);
   /** The same clients, whose first is due first. */
   readonly urgency = new IndexedHeap<Flow<T, A>>((flow, index) => (flow.urgencyIndex = index));
-  readonly promises = new Promises();
+  readonly backlog = new Backlog();
   virtualTime = 0;
   /** Queues that stand in the line. */
   length = 0;
   credit = 0;
   /** What was given to it of late, fading. */
-  given = 0;
-  givenAt: Instant = -Infinity;
+  allocated = 0;
+  allocatedAt: Instant = -Infinity;
   #forgetsAt = ABSENT_CLIENTS_MAX;
 
   flow(client: string): Flow<T, A> {
     let flow = this.flows.get(client);
     if (flow === undefined) {
       if (this.flows.size >= this.#forgetsAt) this.#forget();
-      const sessions = new SessionAccounts<Spot<T, A>>();
+      const sessions = new SessionAccounts<QueuePosition<T, A>>();
       flow = {
         client,
         virtualTime: this.virtualTime,
@@ -39,7 +39,7 @@ export class LineClass<T extends Capacity, A extends Applicant<T>> {
         uses: 0,
         index: -1,
         urgencyIndex: -1,
-        promised: 0,
+        backlog: 0,
       };
       this.flows.set(client, flow);
     }
@@ -61,8 +61,8 @@ export class LineClass<T extends Capacity, A extends Applicant<T>> {
 }
 
 /** What a queue is ordered by among those of its client; then by its deadline. */
-export function orderOf<T extends Capacity, A extends Applicant<T>>({ session, queue }: Spot<T, A>): number {
-  return timeWithSide(session.virtualTime, queue.isSide);
+export function orderOf<T extends Capacity, A extends Applicant<T>>({ session, group }: QueuePosition<T, A>): number {
+  return timeWithSide(session.virtualTime, group.isSide);
 }
 
 /** The first and the best of the others change places where that one goes before. */
@@ -71,24 +71,24 @@ export function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Fl
   if (first === null || others === null || others.size === 0 || !isBefore(others.peek()!, first)) return;
   flow.first = others.pop()!;
   flow.first.index = 0;
-  others.push(first, orderOf(first), first.queue.entries.peekKey());
+  others.push(first, orderOf(first), first.group.entries.peekKey());
 }
 
 /** Of one client: the session that has used less; in a session the earliest deadline, then the first that came. */
-function isBefore<T extends Capacity, A extends Applicant<T>>(a: Spot<T, A>, b: Spot<T, A>): boolean {
+function isBefore<T extends Capacity, A extends Applicant<T>>(a: QueuePosition<T, A>, b: QueuePosition<T, A>): boolean {
   const [time, other] = [orderOf(a), orderOf(b)];
   if (time !== other) return time < other;
-  const [deadline, later] = [a.queue.entries.peekKey(), b.queue.entries.peekKey()];
-  return deadline === later ? cameFirst(a, b) : deadline < later;
+  const [deadline, later] = [a.group.entries.peekKey(), b.group.entries.peekKey()];
+  return deadline === later ? arrivedFirst(a, b) : deadline < later;
 }
 
-export function cameFirst<T extends Capacity, A extends Applicant<T>>(a: Spot<T, A>, b: Spot<T, A>): boolean {
-  return a.queue.entries.peekTie() < b.queue.entries.peekTie();
+export function arrivedFirst<T extends Capacity, A extends Applicant<T>>(a: QueuePosition<T, A>, b: QueuePosition<T, A>): boolean {
+  return a.group.entries.peekTie() < b.group.entries.peekTie();
 }
 
 /** Of clients with the same virtual time and deadline, the one whose request came first. */
-function cameBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
-  return a.first!.queue.entries.peekTie() < b.first!.queue.entries.peekTie();
+function arrivedBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
+  return a.first!.group.entries.peekTie() < b.first!.group.entries.peekTie();
 }
 
 function setFlowIndex(flow: { index: number }, index: number): void {

@@ -10,7 +10,7 @@ import type { SavedSlot } from './windowed-level.ts';
 export type CountedAs = 'all' | 'input' | 'output';
 
 /** One limit as a provider has told it. */
-export interface ToldWord {
+export interface AdvertisedValue {
   /** Tells the limits of one provider apart, however alike they are. */
   readonly family: number;
   readonly counts: CountedAs;
@@ -31,7 +31,7 @@ export interface ConfiguredLimit {
 }
 
 /** How the provider spends a window's limit: all at once, evenly over any window, or in slices. */
-export interface ToldShape {
+export interface EnforcementShape {
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
 }
 
@@ -39,11 +39,11 @@ const SECOND_MS = 1_000;
 /** A level that differs by less than this share of the limit is the same: words are rounded, and a little old. */
 const SAME_SHARE = 0.005;
 /** Beside a configured limit that is no wider a told one says something new only where so much less remains: words are whole numbers, and late. */
-const NEWS_SHARE = 0.05;
-const NEWS_MIN = 5;
-const NEWS_SHARE_MAX = 0.25;
+const SLACK_SHARE = 0.05;
+const SLACK_MIN = 5;
+const SLACK_SHARE_MAX = 0.25;
 
-export interface ToldLevel {
+export interface AdvertisedLevel {
   readonly family: number;
   readonly counts: CountedAs;
   readonly windowMs: number;
@@ -57,7 +57,7 @@ export interface ToldLevel {
 }
 
 /** A limit that the provider's own words have told, and its level, kept near to what they say remains. */
-export class ToldLimit {
+export class AdvertisedLimit {
   readonly family: number;
   readonly counts: CountedAs;
   readonly windowMs: number;
@@ -80,19 +80,19 @@ export class ToldLimit {
   readonly #level: LaggedLevel | WindowedLevel;
   /** What flows back of itself; of a sliding window nothing is known to. */
   readonly #ratePerMs: number;
-  readonly #news: number;
+  readonly #slack: number;
 
-  constructor(word: Omit<ToldWord, 'remaining'>, limit: number, { enforce }: ToldShape, now: Instant, countsFirst = false) {
-    const { windowMs } = word;
-    this.family = word.family;
-    this.counts = word.counts;
+  constructor(value: Omit<AdvertisedValue, 'remaining'>, limit: number, { enforce }: EnforcementShape, now: Instant, countsFirst = false) {
+    const { windowMs } = value;
+    this.family = value.family;
+    this.counts = value.counts;
     this.windowMs = windowMs;
     this.limit = limit;
-    this.isGuess = word.limit === null;
+    this.isGuess = value.limit === null;
     // What starts at this very instant counts where it is known.
     this.since = countsFirst ? now - 1 : now;
     this.confirmedAt = now;
-    this.#news = Math.min(NEWS_SHARE_MAX * limit, Math.max(NEWS_MIN, NEWS_SHARE * limit));
+    this.#slack = Math.min(SLACK_SHARE_MAX * limit, Math.max(SLACK_MIN, SLACK_SHARE * limit));
     this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;
     const share = enforce === 'perSecond' ? Math.min(1, SECOND_MS / windowMs) : 1;
     const capacity = Math.max(limit * share, Math.min(1, limit));
@@ -109,7 +109,7 @@ export class ToldLimit {
   isCovered(now: Instant): boolean {
     const { configured } = this;
     if (configured === null) return false;
-    return this.#atMost(now) + this.#news >= configured.available(now);
+    return this.#atMost(now) + this.#slack >= configured.available(now);
   }
 
   get isWindow(): boolean {
@@ -125,7 +125,7 @@ export class ToldLimit {
   }
 
   /** The same word again, with nothing said but what remains. */
-  wordOf(remaining: number): ToldWord {
+  valueOf(remaining: number): AdvertisedValue {
     const { family, counts, windowMs } = this;
     return { family, counts, windowMs, limit: null, remaining };
   }
@@ -186,13 +186,13 @@ export class ToldLimit {
   }
 
   /** The same limit for a sliding window; `lately`: what was taken of it within a window, as far as that is known apart. */
-  asWindow(now: Instant, lately: readonly { readonly at: Instant; readonly amount: number }[]): ToldLimit {
+  asWindow(now: Instant, recent: readonly { readonly at: Instant; readonly amount: number }[]): AdvertisedLimit {
     const { family, counts, windowMs, limit, isGuess, configured, remaining, confirmedAt } = this;
-    const window = new ToldLimit({ family, counts, windowMs, limit: isGuess ? null : limit }, limit, { enforce: 'sliding' }, now);
-    const sum = lately.reduce((all, { amount }) => all + amount, 0);
+    const window = new AdvertisedLimit({ family, counts, windowMs, limit: isGuess ? null : limit }, limit, { enforce: 'sliding' }, now);
+    const sum = recent.reduce((all, { amount }) => all + amount, 0);
     const used = Math.max(0, limit - Math.max(0, Math.min(remaining, this.#level.at(now))));
     const parts =
-      sum > 0 ? lately.map(({ at, amount }) => ({ epochMs: at, amount: (amount * used) / sum })) : [{ epochMs: now, amount: used }];
+      sum > 0 ? recent.map(({ at, amount }) => ({ epochMs: at, amount: (amount * used) / sum })) : [{ epochMs: now, amount: used }];
     window.restore(now, now, { ...window.save(now, now), taken: parts });
     return Object.assign(window, { configured, remaining, confirmedAt });
   }
@@ -203,7 +203,7 @@ export class ToldLimit {
   }
 
   /** The same as long as nothing happens, so that it is not written again and again. */
-  save(now: Instant, epochMs: number): ToldLevel {
+  save(now: Instant, epochMs: number): AdvertisedLevel {
     const { family, counts, windowMs, limit, isGuess } = this;
     const level = this.#level.at(now);
     // The two clocks drift by fractions.
@@ -221,7 +221,7 @@ export class ToldLimit {
     };
   }
 
-  restore(now: Instant, epochMs: number, saved: ToldLevel): void {
+  restore(now: Instant, epochMs: number, saved: AdvertisedLevel): void {
     if (this.#level instanceof WindowedLevel) {
       this.#level.restore(now, epochMs, saved.taken ?? [{ epochMs: saved.epochMs, amount: Math.max(0, this.limit - saved.level) }]);
     } else this.#level.restore(now, saved.level, Math.max(0, epochMs - saved.epochMs));

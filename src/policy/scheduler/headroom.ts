@@ -9,7 +9,7 @@
  */
 import type { Resource } from '../../core/resource.ts';
 
-export interface Stock {
+export interface Headroom {
   /** Parts of the limit. */
   readonly most: number;
   readonly least: number;
@@ -17,30 +17,30 @@ export interface Stock {
    * That higher classes come is a guess: for so long, in milliseconds, they are counted as if they had not. The smaller the stock,
    * the more a newcomer is given the benefit of the doubt: rather may it wait in vain than be refused wrongly.
    */
-  readonly doubtMs: number;
+  readonly priorMs: number;
 }
 
 /** A level costs nothing: what is not used now is there later. */
-const OF_LEVEL: Stock = { most: 0.25, least: 0.04, doubtMs: 24_000 };
+const OF_LEVEL: Headroom = { most: 0.25, least: 0.04, priorMs: 24_000 };
 /** Of a window what is not used is lost. */
-const OF_WINDOW: Stock = { most: 0.08, least: 0.03, doubtMs: 40_000 };
+const OF_WINDOW: Headroom = { most: 0.08, least: 0.03, priorMs: 40_000 };
 /** A class that was seen within this may come again, in milliseconds. */
-export const SEEN_MS = 60_000;
+export const RECENT_MS = 60_000;
 /** Jobs leave this part of every limit free, while others ask too. */
-export const JOBS_SPARE = 0.2;
+export const JOBS_HEADROOM = 0.2;
 /** Whoever has to start within this takes of the stock, in milliseconds. */
-export const PRESSING_MS = 1000;
+export const URGENT_MS = 1000;
 
-export function stockOf(resource: Resource): Stock {
+export function headroomOf(resource: Resource): Headroom {
   return resource.isWindow === true ? OF_WINDOW : OF_LEVEL;
 }
 
 /** What can be there at once, and so be kept free: a part of the whole limit would never be there where the burst is smaller. 0: nothing is kept. */
-export function roomOf({ limit = 0, capacity = limit }: Resource): number {
+export function reservableOf({ limit = 0, capacity = limit }: Resource): number {
   return Math.min(limit, capacity);
 }
 
 /** Of a window what is left free is lost: so much of what flows in is to be had. */
-export function flowBesideStock(resource: Resource): number {
+export function inflowBesideHeadroom(resource: Resource): number {
   return resource.isWindow === true ? 1 - OF_WINDOW.least : 1;
 }
