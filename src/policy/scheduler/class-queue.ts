@@ -1,4 +1,4 @@
-/** What a line knows of one class: its clients with what they have used, what it has been promised and given. */
+/** One class in the queue of one resource: its clients with what they have used, its backlog and its allocation. */
 import type { Instant } from '../../core/clock.ts';
 import type { Capacity } from '../../core/resource.ts';
 import { IndexedHeap } from './indexed-heap.ts';
@@ -7,20 +7,20 @@ import { Backlog } from './backlog.ts';
 import { SessionAccounts, timeWithSide } from './session-accounts.ts';
 import type { Applicant } from './types.ts';
 
-/** A line remembers what so many absent clients have used; beyond it those who owe nothing are forgotten, then anybody. */
+/** Absent clients whose usage is remembered; beyond it those at or below the virtual time are dropped first. */
 const ABSENT_CLIENTS_MAX = 1024;
 
 export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
   flows = new Map<string, Flow<T, A>>();
   readonly order = new IndexedHeap<Flow<T, A>>(setFlowIndex, arrivedBefore);
-  /** The same clients, whose first is due first. */
+  /** The same clients, earliest deadline first. */
   readonly urgency = new IndexedHeap<Flow<T, A>>((flow, index) => (flow.urgencyIndex = index));
   readonly backlog = new Backlog();
   virtualTime = 0;
-  /** Queues that stand in the line. */
+  /** Groups in the queue. */
   length = 0;
   credit = 0;
-  /** What was given to it of late, fading. */
+  /** What was allocated to it recently, decaying. */
   allocated = 0;
   allocatedAt: Instant = -Infinity;
   #forgetsAt = ABSENT_CLIENTS_MAX;
@@ -46,7 +46,7 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     return flow;
   }
 
-  /** Makes the table anew: one from which much was deleted keeps its old forms alive. */
+  /** A new Map: one that many entries were deleted from stays large. */
   #forget(): void {
     const kept: Flow<T, A>[] = [];
     let absent: Flow<T, A>[] = [];
@@ -60,12 +60,12 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
-/** What a queue is ordered by among those of its client; then by its deadline. */
+/** The order of a group among those of its client; then its deadline. */
 export function orderOf<T extends Capacity, A extends Applicant<T>>({ session, group }: QueuePosition<T, A>): number {
   return timeWithSide(session.virtualTime, group.isSide);
 }
 
-/** The first and the best of the others change places where that one goes before. */
+/** Swaps the first group with the best of the others if that one goes before it. */
 export function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Flow<T, A>): void {
   const { first, others } = flow;
   if (first === null || others === null || others.size === 0 || !isBefore(others.peek()!, first)) return;
@@ -74,7 +74,7 @@ export function chooseFirst<T extends Capacity, A extends Applicant<T>>(flow: Fl
   others.push(first, orderOf(first), first.group.entries.peekKey());
 }
 
-/** Of one client: the session that has used less; in a session the earliest deadline, then the first that came. */
+/** Within a client: the session that has used less; within a session the earliest deadline, then arrival. */
 function isBefore<T extends Capacity, A extends Applicant<T>>(a: QueuePosition<T, A>, b: QueuePosition<T, A>): boolean {
   const [time, other] = [orderOf(a), orderOf(b)];
   if (time !== other) return time < other;
@@ -86,7 +86,7 @@ export function arrivedFirst<T extends Capacity, A extends Applicant<T>>(a: Queu
   return a.group.entries.peekTie() < b.group.entries.peekTie();
 }
 
-/** Of clients with the same virtual time and deadline, the one whose request came first. */
+/** Of clients with the same virtual time and deadline, the earlier arrival. */
 function arrivedBefore<T extends Capacity, A extends Applicant<T>>(a: Flow<T, A>, b: Flow<T, A>): boolean {
   return a.first!.group.entries.peekTie() < b.first!.group.entries.peekTie();
 }

@@ -1,6 +1,6 @@
 /**
- * Looks at one applicant at one instant: can it start, on which target, and if not, in which lines does it stand, and when is it
- * to be looked at again? Reads resources and lines, changes nothing.
+ * Evaluates one applicant at one instant: whether and where it can start; if it cannot, which queues it waits in and when to evaluate it
+ * again. Reads resources and queues, changes neither.
  */
 import type { Instant } from '../../core/clock.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
@@ -8,7 +8,7 @@ import type { Capacity, Need, Resource, ResourceKind } from '../../core/resource
 import type { Entry, TargetSet, ResourceQueue, Candidate, QueuePosition } from './target-set.ts';
 import type { Applicant, Choose } from './types.ts';
 
-/** Kinds that an applicant keeps from those behind it while it waits. */
+/** Kinds that a waiting applicant holds against those behind it. */
 const HOLDABLE: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concurrency']);
 
 /** Kinds that are not waited for beyond `maxCooldownWaitMs`. */
@@ -23,45 +23,45 @@ export function isClosed(resource: Pick<Resource, 'earliest'>, now: Instant, nee
   return at === WHEN_SETTLED || at > now;
 }
 
-/** What one look has found; one object, filled anew by every look. */
+/** The result of one evaluation; the same object every time. */
 export interface Evaluation<T extends Capacity, A extends Applicant<T>> {
   /** Where it can start now; null: nowhere. */
   candidate: Candidate<T, A> | null;
-  /** False: by what is known it can't start before its wait ends. */
+  /** False: by what is known it cannot start before its wait ends. */
   feasible: boolean;
-  /** While it can't start: when to look again whatever the lines do (patience, backoff); Infinity: no need. */
+  /** When to evaluate it again whatever the queues do (patience, backoff); Infinity: never. */
   wakeAt: Instant;
-  /** The target that it waits for and whose capacity it keeps from those behind it; null: it keeps nothing. */
+  /** The target that it waits for and whose capacity it holds; null: none. */
   waitsFor: Candidate<T, A> | null;
-  /** Where it will start, as things stand, and when. */
+  /** Where it is expected to start, and when. */
   soonest: Candidate<T, A> | null;
   soonestAt: Instant;
-  /** What is scarcest there; null: nothing. Only for a newcomer. */
+  /** The scarcest resource there; null: none is scarce. Only for a newcomer. */
   scarcest: ResourceQueue<T, A> | null;
-  /** Nothing but its client's own limits keeps it back. */
+  /** Only its client's own limits block it. */
   ownBlocked: boolean;
-  /** Some target is out of the question for it, so that it stands in no line of that one. */
+  /** Some target is impossible for it, so it waits in no queue of that one. */
   isBarred: boolean;
-  /** The lines it stands in, one for each target that it may start on later. */
+  /** The queues it waits in, one for each target that it may start on later. */
   readonly queues: ResourceQueue<T, A>[];
-  /** For which target it stands there; null: for several. */
+  /** The target for which it waits there; null: several. */
   readonly candidates: (Candidate<T, A> | null)[];
-  /** When each of the resources opens for it, if nobody else takes; `WHEN_SETTLED`: unknown. */
+  /** When each of the resources opens for it if nothing else is taken; `WHEN_SETTLED`: unknown. */
   readonly opensAt: Instant[];
 }
 
-/** When one target would let an applicant start; the same object for every target. */
+/** When one target can start an applicant; the same object for every target. */
 interface Outlook<T extends Capacity, A extends Applicant<T>> {
   /** Infinity: never. A lower bound where `settles`. */
   at: Instant;
   /** Blocked by something that only another permit's end, or another applicant's start, frees. */
   settles: boolean;
-  /** Blocked by the client's own limits, whatever else. */
+  /** Blocked by the client's own limits, among others. */
   ownBlocked: boolean;
-  /** Nothing but capacity holds it back: what it keeps from others it will use. */
+  /** Only capacity blocks it, so it will use what it holds. */
   onlyCapacity: boolean;
   obstacle: ResourceQueue<T, A> | null;
-  /** The scarcest of what a start uses up, and when that is to be had. */
+  /** The scarcest of what a start uses up, and when that is available. */
   scarcest: ResourceQueue<T, A> | null;
   scarcestAt: Instant;
 }
@@ -96,9 +96,9 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   readonly #startable: Candidate<T, A>[] = [];
   #waitsForAt: Instant = Infinity;
   #ownFree = false;
-  /** Those who wait before it count: a newcomer's look. */
+  /** Requests that wait before it count: it is a newcomer. */
   #withBacklog = false;
-  /** Something may have opened for those who wait since they were last looked at. */
+  /** Some resource may have opened since the last poll. */
   #isOverdue = false;
 
   constructor(choose: Choose<T, A>, shares: readonly number[], queueOf: (resource: Resource) => ResourceQueue<T, A>) {
@@ -107,7 +107,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     this.#queueOf = queueOf;
   }
 
-  /** `isOverdue`: something may have opened for those who wait since they were last looked at. */
+  /** `isOverdue`: some resource may have opened since the last poll. */
   evaluateNewcomer(entry: Entry<T, A>, now: Instant, isOverdue: boolean): Evaluation<T, A> {
     this.#isOverdue = isOverdue;
     const evaluation = this.evaluate(entry, now, true);
@@ -118,7 +118,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   evaluate(entry: Entry<T, A>, now: Instant, withBacklog: boolean): Evaluation<T, A> {
     const { evaluation } = this;
     this.#reset(withBacklog);
-    /** When the soonest of the better tiers could start. */
+    /** When the soonest of the better tiers can start. */
     let betterAt = Infinity;
     const { tiers } = entry.group.targetSet;
     for (let i = 0; i < tiers.length; i++) {
@@ -141,7 +141,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return evaluation;
   }
 
-  /** When a newcomer in its place could start, after those who wait; nothing is chosen. `soonest` is null where one can start now. */
+  /** When a newcomer in its place could start, after those that wait; chooses nothing. `soonest` is null where one could start now. */
   outlook(entry: Entry<T, A>, now: Instant): Evaluation<T, A> {
     const { evaluation } = this;
     this.#reset(true);
@@ -150,7 +150,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return evaluation;
   }
 
-  /** The shortest way, for when nobody waits: a target of the first tier that can start now; null: none, or look closer. */
+  /** The fast path while the queue is empty: a target of the first tier that can start now; null: none, so evaluate. */
   startable(now: Instant, applicant: A): T | null {
     let found: T | null = null;
     let several: T[] | null = null;
@@ -173,12 +173,12 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   }
 
   /**
-   * True if all who wait as this one does can start on the tiers better than number `i` in time, at the pace at which others start there
-   * of late. `waitEnds` is its own time; those behind it may have more. A newcomer was judged by those before it.
+   * True if all requests that wait like this one can start in time on the tiers better than number `i`, at the current rate of starts
+   * there. `waitEnds` is its own limit; those behind it may have more time. A newcomer was judged by the requests before it.
    */
   #drains(waitEnds: Instant, entry: Entry<T, A>, i: number, now: Instant): boolean {
     if (this.#withBacklog) return true;
-    // Those that are looked at by themselves wait with the queue that they were taken out of.
+    // Isolated requests count with the group that they were isolated from.
     const { entries, targetSet, isolated } = entry.group.isolatedFrom ?? entry.group;
     const last = entries.at(entries.size - 1) ?? entry;
     const horizonMs = waitEnds + Math.max(0, last.deadline - entry.deadline) - now;
@@ -199,7 +199,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return starts >= entries.size + isolated;
   }
 
-  /** Fills `#startable` with those of the tier that can start now; the soonest instant of the others. */
+  /** Fills `#startable` with the targets of the tier that can start now; returns the soonest instant of the others. */
   #searchTier(entry: Entry<T, A>, tier: readonly Candidate<T, A>[], now: Instant): Instant {
     const { evaluation } = this;
     let tierAt = Infinity;
@@ -209,7 +209,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
         this.#startable.push(candidate);
         continue;
       }
-      // What is out of order may be put right by hand; what is too small for it stays so.
+      // A target that is out of order may be repaired; one whose limit is too small for the request stays impossible.
       if (at === Infinity && (obstacle === null || HOLDABLE.has(obstacle.resource.kind))) {
         evaluation.isBarred = true;
         continue;
@@ -251,7 +251,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     return outlook;
   }
 
-  /** Puts the outlook off until one more resource is free. */
+  /** Applies one more resource to the outlook. */
   #apply(entry: Entry<T, A>, queue: ResourceQueue<T, A>, need: Need, now: Instant, own: boolean): void {
     const outlook = this.#outlook;
     const { resource } = queue;
@@ -272,7 +272,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     outlook.obstacle ??= queue;
   }
 
-  /** For a newcomer: when can it have this, after those who go before it? What it will have last is the scarcest. */
+  /** For a newcomer: when this resource is available after the requests before it. The one available last is the scarcest. */
   #estimate(
     entry: Entry<T, A>,
     queue: ResourceQueue<T, A>,
@@ -315,7 +315,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** Only its own client's limits hold it back: it stands in nobody else's way. */
+  /** Only its own client's limits block it, so it waits in no other queue. */
   #waitOnOwnLimits(entry: Entry<T, A>, now: Instant): void {
     const { evaluation } = this;
     evaluation.queues.length = evaluation.candidates.length = evaluation.opensAt.length = 0;
@@ -332,7 +332,7 @@ export class Evaluator<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
-/** Until when better tiers are worth waiting for before this one. */
+/** Until when better tiers are preferred to this one. */
 function endOfPatience<T extends Capacity, A extends Applicant<T>>(
   { applicant, since }: Entry<T, A>,
   tier: readonly Candidate<T, A>[],
@@ -353,15 +353,15 @@ function isOpen<T extends Capacity>(now: Instant, applicant: Applicant<T>, targe
 }
 
 /**
- * It is out of order, or somebody is just trying whether it is: nobody knows how that ends, and at first few are let through. It is no
- * better tier that is worth patience.
+ * It is out of order, or one trial call is testing it: the outcome is unknown, and few calls are admitted at first. Not worth the wait
+ * for a better tier.
  */
 function isOnTrial<T extends Capacity, A extends Applicant<T>>(obstacle: ResourceQueue<T, A> | null, settles: boolean): boolean {
   if (obstacle === null) return false;
   return obstacle.resource.kind === 'breaker' || (settles && obstacle.resource.kind === 'bench');
 }
 
-/** Who keeps the line's resource from an entry; null: nobody. */
+/** The position that holds the queue's resource against the entry; null: none. */
 function holderBefore<T extends Capacity, A extends Applicant<T>>(
   queue: ResourceQueue<T, A>,
   entry: Entry<T, A>,
@@ -373,14 +373,14 @@ function holderBefore<T extends Capacity, A extends Applicant<T>>(
 
 const SMALLEST: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
 
-/** True if something of this lane, however small, could start now beside whoever keeps what from others. */
+/** True if some request for these targets, however small, could start now beside what others hold. */
 export function opensForSome<T extends Capacity, A extends Applicant<T>>(targetSet: TargetSet<T, A>, now: Instant): boolean {
   return targetSet.tiers.some((tier) =>
     tier.some(({ queues }) => queues.every((queue) => queue.holder === null && !isClosed(queue.resource, now, SMALLEST))),
   );
 }
 
-/** False if the line's resource keeps everybody back, however little each needs. */
+/** True if the resource admits no request, however small. */
 export function isClosedForAll<T extends Capacity, A extends Applicant<T>>(queue: ResourceQueue<T, A>, now: Instant): boolean {
   return isClosed(queue.resource, now, SMALLEST);
 }

@@ -1,46 +1,44 @@
 /**
- * What a class leaves free of a rate limit while higher ones come: a stock against the chance of who comes.
+ * The headroom that a class leaves in a rate limit while higher classes are active.
  *
- * In the 50 seconds that one waits 75 of a higher class may come, give or take nine: nobody knows ahead. If everybody started as soon
- * as anything is free, a place that nobody of the higher class came for would go at once to whoever has come last, although one who came
- * before and is due sooner was refused it; and one too many would push somebody beyond the deadline. So between `least` and `most` only
- * those start who would soon be too late. Who comes more or less than expected is taken from the stock or fills it, and a newcomer
- * is not reckoned with what is in it.
+ * Arrivals are random: in 50 seconds 75 requests of a higher class may come, plus or minus nine. Without headroom, capacity that a higher
+ * class did not use goes at once to the latest arrival, although an earlier and more urgent one was refused it; and one arrival too many
+ * makes another request late. So while the level is between `least` and `most` only urgent requests start. The headroom absorbs the
+ * variance, and admission does not count it. It earns the wait of `high` under overload: p99 0.4 s instead of 4 s.
  */
 import type { Resource } from '../../core/resource.ts';
 
 export interface Headroom {
-  /** Parts of the limit. */
+  /** Shares of the limit. */
   readonly most: number;
   readonly least: number;
   /**
-   * That higher classes come is a guess: for so long, in milliseconds, they are counted as if they had not. The smaller the stock,
-   * the more a newcomer is given the benefit of the doubt: rather may it wait in vain than be refused wrongly.
+   * Prior time without higher classes, in milliseconds. The smaller the headroom, the longer: rather a wait in vain than a wrong refusal.
    */
   readonly priorMs: number;
 }
 
-/** A level costs nothing: what is not used now is there later. */
+/** Of a bucket, unused capacity stays available. */
 const OF_LEVEL: Headroom = { most: 0.25, least: 0.04, priorMs: 24_000 };
-/** Of a window what is not used is lost. */
+/** Of a window, unused capacity is lost. */
 const OF_WINDOW: Headroom = { most: 0.08, least: 0.03, priorMs: 40_000 };
-/** A class that was seen within this may come again, in milliseconds. */
+/** A class is active for this long after its last start, in milliseconds. */
 export const RECENT_MS = 60_000;
-/** Jobs leave this part of every limit free, while others ask too. */
+/** The share of every limit that jobs leave free while others are active. */
 export const JOBS_HEADROOM = 0.2;
-/** Whoever has to start within this takes of the stock, in milliseconds. */
+/** Requests that must start within this may use the headroom, in milliseconds. */
 export const URGENT_MS = 1000;
 
 export function headroomOf(resource: Resource): Headroom {
   return resource.isWindow === true ? OF_WINDOW : OF_LEVEL;
 }
 
-/** What can be there at once, and so be kept free: a part of the whole limit would never be there where the burst is smaller. 0: nothing is kept. */
+/** The most that can be available at once: headroom beyond the burst would never be there. 0: there is no headroom. */
 export function reservableOf({ limit = 0, capacity = limit }: Resource): number {
   return Math.min(limit, capacity);
 }
 
-/** Of a window what is left free is lost: so much of what flows in is to be had. */
+/** The usable share of the inflow: of a window, headroom is lost capacity. */
 export function inflowBesideHeadroom(resource: Resource): number {
   return resource.isWindow === true ? 1 - OF_WINDOW.least : 1;
 }

@@ -1,15 +1,15 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** Gaps between starts that the pace remembers, about. */
+/** Gaps between starts in the average, about. */
 const MEMORY = 32;
-/** Fewer starts than this say nothing. */
+/** Fewer gaps than this are no estimate. */
 const GAPS_MIN = 8;
-/** A gap longer than so many usual ones is a pause, not a pace. */
+/** A gap longer than this many average ones is an idle period and does not count. */
 const PAUSE = 20;
-/** A promise is refused only if even a pace so many times as fast would be too slow. */
+/** A newcomer is refused only if even starts this many times as fast would be too slow. */
 const HOPE = 2;
 
-/** How often one of those who wait for a place gets one: what other calls take is not known, only seen. */
+/** The average time between starts on a concurrency limit, whose releases cannot be calculated. */
 export class Pace {
   #lastAt: Instant = -Infinity;
   #gapMs = 0;
@@ -24,7 +24,7 @@ export class Pace {
     this.#gapMs += (gapMs - this.#gapMs) / this.#gaps;
   }
 
-  /** Between two starts, in milliseconds; null: nobody knows. `least`: no less. */
+  /** Between two starts, in milliseconds; null: unknown. `least`: the lower bound for refusals. */
   gapMs(least: boolean): number | null {
     if (this.#gaps < GAPS_MIN) return null;
     return this.#gapMs / (least ? HOPE : 1);

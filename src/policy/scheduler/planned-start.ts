@@ -1,4 +1,4 @@
-/** Where each who waits is counted on to start, and of what that takes: what those who come after it are judged by. */
+/** Where each waiting request is expected to start, and which backlog counts it: newcomers are judged by these. */
 import type { Instant } from '../../core/clock.ts';
 import type { Capacity } from '../../core/resource.ts';
 import type { Evaluation } from './evaluate.ts';
@@ -6,12 +6,12 @@ import type { Entry, Candidate } from './target-set.ts';
 import { bucketOf } from './backlog.ts';
 import type { Applicant } from './types.ts';
 
-/** Among so many of the first in a queue one is looked for to change places with. */
+/** The most entries of a group that are searched for a swap. */
 const SWAP_SEARCH_MAX = 21;
 
 /**
- * It is counted on to take what is scarcest of the target on which it will start soonest. Of what it will use besides there is enough,
- * or it comes to that too late to be in anybody's way.
+ * Counts a request in the backlog of the scarcest resource of the target on which it will start soonest. Its other resources are
+ * plentiful, or open before that one.
  */
 export function planStart<T extends Capacity, A extends Applicant<T>>(
   now: Instant,
@@ -24,13 +24,13 @@ export function planStart<T extends Capacity, A extends Applicant<T>>(
   countPlan(now, entry, 1);
 }
 
-/** `sign` -1 takes the promise back. */
+/** `sign` -1 removes it. */
 export function countPlan<T extends Capacity, A extends Applicant<T>>(now: Instant, entry: Entry<T, A>, sign: 1 | -1): void {
   const { plannedQueue, plannedOn } = entry;
   if (plannedQueue !== null) plannedQueue.addToBacklog(now, entry, entry.applicant.needOn(plannedOn!.target), sign);
 }
 
-/** If it started elsewhere than it was counted on: one of those behind it, who was counted on there, is now counted on its place. */
+/** After a start on another target than planned: one request of the group that was planned on this target takes over the plan. */
 export function swapPlans<T extends Capacity, A extends Applicant<T>>(now: Instant, entry: Entry<T, A>, candidate: Candidate<T, A>): void {
   const { group, plannedOn, plannedQueue } = entry;
   if (plannedQueue === null || plannedOn === candidate) return;

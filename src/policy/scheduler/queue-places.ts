@@ -1,9 +1,9 @@
 /**
- * Counts the places of the queue by class and client, and chooses the request that gives one up when the queue is full.
+ * Counts the queue's places by class and client, and chooses the request that is evicted when the queue is full.
  *
- * Each class has a share of the places that no other class can take: its `queue.minShare`, and the highest class what the others
- * leave. Beyond their shares a lower class makes room for a higher one. Inside a class the client that holds most makes room for one
- * that holds fewer. Of that client one of those that are due last gives way.
+ * Each class has a share of the places that no other class can take: its `queue.minShare`, and the highest class the rest. Beyond their
+ * shares a lower class gives a place to a higher one. Within a class the client with most places gives one to a client with fewer; of
+ * that client one of the requests with the latest deadline is evicted.
  */
 import type { Capacity } from '../../core/resource.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
@@ -14,7 +14,7 @@ import type { Applicant } from './types.ts';
 
 interface ClassPlaces<T extends Capacity, A extends Applicant<T>> {
   taken: number;
-  /** By client; only clients with requests in the queue. */
+  /** By client; only clients with waiting requests. */
   readonly holders: Map<string, PlaceHolder<T, A>>;
   readonly byCount: HoldersByCount<PlaceHolder<T, A>>;
 }
@@ -26,7 +26,7 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
     byCount: new HoldersByCount<PlaceHolder<T, A>>(),
   }));
 
-  /** How many of this class wait. */
+  /** The waiting requests of this class. */
   taken(rank: number): number {
     return this.#classes[rank]!.taken;
   }
@@ -53,8 +53,8 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
   }
 
   /**
-   * The request whose place a newcomer gets while all `places` are taken; null: none. `shares`: the part of them that a class keeps, by rank,
-   * the highest apart.
+   * The request whose place a newcomer gets while all `places` are taken; null: none. `shares`: the minimum share of each class, by rank,
+   * without the highest.
    */
   evictionFor(rank: number, client: string, shares: readonly number[], places: number): Entry<T, A> | null {
     const isOver = (each: number): boolean => this.taken(each) > shareOf(each, shares) * places;
@@ -78,7 +78,7 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
   }
 }
 
-/** A queue in which a request of this client waits. Those that are empty are dropped when they are as many as the requests. */
+/** Lists a group of this client's requests. Empty groups are dropped when the list is twice as long as the requests. */
 export function listGroup<T extends Capacity, A extends Applicant<T>>(holder: PlaceHolder<T, A>, group: RequestGroup<T, A>): void {
   if (group.holder === holder) return;
   group.holder = holder;

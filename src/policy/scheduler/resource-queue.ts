@@ -1,13 +1,13 @@
 /**
- * The waiting line of one resource: everybody whom it keeps from starting, in the order in which they go.
+ * The queue of one resource: the requests that it blocks, in the order in which they are served.
  *
- * Each resource that is short has a line of its own, so shares and fairness hold on that resource, over all routes that use it, and
- * nobody who does not want it is asked. In a line stand not requests but queues (`target-set.ts`), each with its first request:
- * the classes, in a class the clients by what they have used of this resource (start-time fair queueing: virtual time in tokens), in a
- * client its sessions in the same way, in a session the earliest deadline, then the first that came.
+ * Each scarce resource has a queue of its own, so shares and fairness hold on that resource, over all routes that use it. A queue holds
+ * groups (`target-set.ts`), each with its first request. The order is: class; in a class the clients by what they have used of this
+ * resource (start-time fair queueing, virtual time in tokens); in a client its sessions in the same way; in a session the earliest
+ * deadline, then arrival.
  *
- * Every start on the resource earns each class that waits in the line its minimum share of one; with a whole one saved up a class
- * goes first.
+ * Every start on the resource credits each class that waits in the queue with its minimum share; a class with a credit of one whole start
+ * is served first.
  */
 import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
@@ -26,15 +26,15 @@ import { UnitTime } from './unit-time.ts';
 
 /** Credit is a sum of shares: twenty times 0.05 is a whole start. */
 const WHOLE_START = 1 - 1e-9;
-/** A class can't save up more starts than this while nothing of it could start. */
+/** The most credit that a class accumulates while none of its requests can start. */
 const CREDIT_MAX = 2;
-/** What each class was given of late is remembered about so long, in milliseconds. */
+/** Time constant of the average of what each class was allocated, in milliseconds. */
 const RATE_MEMORY_MS = 300_000;
-/** So many units of the asker's own need were given to nobody knows whom: a few starts say little. */
+/** Prior weight of "no higher class", in units of the applicant's need: a few starts are weak evidence. */
 const RATE_PRIOR = 10;
-/** A window opens by fits and starts: what it lets in at first, in units of the asker's need, may be so many. */
+/** A window opens in bursts; the first one may be this many units of the applicant's need. */
 const WINDOW_AHEAD = 2;
-/** Of what is spread over a window so many units may come together. */
+/** Starts that may come together where they are spread over a window. */
 const SPREAD_BURST = 2;
 
 const supply = new Supply();
@@ -50,22 +50,22 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
   readonly #countsTokens: boolean;
   #fadedAt: Instant = 0;
   /**
-   * What fills a window at once comes back at once, and leaves nothing in between to those who are in a hurry. So whoever waits for
-   * a window is let in at the pace at which it would fill evenly: not before this.
+   * What fills a window at once comes back at once, and leaves nothing in between for urgent requests. So requests that wait for a window
+   * start evenly: not before this instant.
    */
   #spreadUntil: Instant = -Infinity;
   readonly #unit: UnitTime;
-  /** Queues that stand here. */
+  /** Groups in it. */
   length = 0;
-  /** Place among the lines in which somebody stands. */
+  /** Index in the list of active queues. */
   index = -1;
-  /** When it opens for whoever is first, without a settlement. */
+  /** When the resource opens for the first request without a settlement. */
   wakeAt: Instant = Infinity;
-  /** The first who keeps the resource from those behind it; found by the last poll. */
+  /** The first position that holds the resource against requests behind it; set by the last poll. */
   holder: QueuePosition<T, A> | null = null;
-  /** Somebody here may be able to start: to be looked at in this poll. */
+  /** A request in it may be able to start: it is served in this poll. */
   isOpen = false;
-  /** Passed over in this poll, to stand here again after it. */
+  /** Skipped in this poll, and restored after it. */
   readonly skipped: QueuePosition<T, A>[] = [];
 
   constructor(resource: Resource, traffic: Traffic) {
@@ -76,7 +76,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     this.#countsTokens = isMixed ? resource.earliest(0, MANY_REQUESTS) !== Infinity : resource.kind === 'tokens';
   }
 
-  /** Who goes first: of a class that has earned a whole start, else of the highest. */
+  /** The first position: of a class with a whole start of credit, else of the highest class. */
   front(): QueuePosition<T, A> | null {
     let highest: ClassQueue<T, A> | null = null;
     for (let rank = this.#classes.length - 1; rank >= 0; rank--) {
@@ -88,13 +88,13 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return highest === null ? null : highest.order.peek()!.first;
   }
 
-  /** When a class goes: lower goes first. */
+  /** The order of a class now: lower goes first. */
   servingRank(rank: number): number {
     const each = this.#classes[rank]!;
     return each !== null && each.credit >= WHOLE_START ? -1 - rank : rank;
   }
 
-  /** True if `spot` goes before `entry`, which stands in another queue or in none. */
+  /** True if `position` goes before `entry`, which is in another group or in none. */
   precedes(position: QueuePosition<T, A>, entry: Entry<T, A>): boolean {
     const { rank, client } = entry.group;
     if (position.group.rank !== rank) return this.servingRank(position.group.rank) < this.servingRank(rank);
@@ -133,11 +133,11 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     position.flow.sessions.leave(position.session, position);
     if (this.holder === position) this.holder = null;
     this.length--;
-    // What it has earned it keeps: whoever waits for several resources moves from line to line, and would never have a whole start.
+    // The class keeps its credit: requests that wait for several resources change queues, and would never reach a whole start.
     each.length--;
   }
 
-  /** Every queue that stands here. */
+  /** Every group in it. */
   *groups(): Generator<RequestGroup<T, A>> {
     for (const each of this.#classes) {
       for (const { first, others } of each?.order.items() ?? []) {
@@ -147,7 +147,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     }
   }
 
-  /** Another request is first in the queue. */
+  /** The first request of the group has changed. */
   rekey(position: QueuePosition<T, A>): void {
     if (this.holder === position) this.holder = null;
     if (position.isSkipped) return;
@@ -155,7 +155,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     this.#sort(this.#classes[position.group.rank]!, position.flow);
   }
 
-  /** Puts it where it stands now among the queues of its client. */
+  /** Restores the order among the groups of its client. */
   #placed(position: QueuePosition<T, A>): void {
     const { flow, group } = position;
     if (flow.first !== position) flow.others!.update(position.index, orderOf(position), group.entries.peekKey());
@@ -176,7 +176,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     this.skipped.length = 0;
   }
 
-  /** Somebody starts and takes from the resource while others wait for it. */
+  /** A request starts and takes from the resource while others wait for it. */
   recordStart(now: Instant, group: RequestGroup<T, A>, need: Need, shares: readonly number[]): void {
     this.#pace.note(now);
     const own = this.#class(group.rank);
@@ -210,9 +210,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     this.#spreadUntil = Math.max(this.#spreadUntil, now - (SPREAD_BURST - 1) * amount * unitMs) + amount * unitMs;
   }
 
-  /**
-   * When one of a class can have `need`: what is left free for others counts as taken. Who is owed a share takes it of what is there.
-   */
+  /** When a request of this class can take `need`; headroom for other classes counts as taken, unless the class is owed its share. */
   earliest(now: Instant, need: Need, rank: number, deadline: Instant): Instant {
     const { resource } = this;
     const headroom = this.#headroom(now, rank);
@@ -229,7 +227,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return rank > 0 && this.length > 0 ? Math.max(at, this.#spreadUntil) : at;
   }
 
-  /** How much a class leaves free. */
+  /** How much the class leaves free. */
   #headroom(now: Instant, rank: number): number {
     const { kind } = this.resource;
     const room = reservableOf(this.resource);
@@ -244,7 +242,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return 0;
   }
 
-  /** How much of what was given of late is known, of what there is to know: a few starts say little of who will come. */
+  /** The weight of what was allocated recently against the prior: a few starts say little about future arrivals. */
   #evidence(): number {
     let all = 0;
     for (const each of this.#classes) all += each?.allocated ?? 0;
@@ -260,7 +258,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return asked;
   }
 
-  /** What is taken by those who wait is known before they start; `sign` -1 takes it back. */
+  /** Counts what a waiting request will take; `sign` -1 removes it. */
   addToBacklog(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void {
     const { flow, session } = this.#account(entry.group);
     const amount = this.#amountOf(need);
@@ -269,8 +267,8 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
   }
 
   /**
-   * When `need` can be taken after all those who go before it, and without breaking a promise made to its own class; `now` or before:
-   * at once, as far as is known. `least`: the soonest that can be, where the pace of others is only guessed.
+   * When `need` can be taken after all requests that go before it, and without making one of its own class late; `now` or before: at
+   * once, as far as is known. `least`: a lower bound, where the rate of others is only estimated.
    */
   expectedAt(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant {
     const { rank, client, session } = entry.group;
@@ -295,7 +293,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return own.backlog.when(now, entry.deadline, amount, backlog, supply, ahead);
   }
 
-  /** False: nobody knows how much there will be. */
+  /** Sets `supply`; false: it is unknown. */
   #estimateSupply(now: Instant, entry: Entry<T, A>, need: Need, amount: number, least: boolean): boolean {
     const { resource } = this;
     const { rank } = entry.group;
@@ -334,7 +332,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
     return this.#countsTokens ? need.inputTokens + need.outputTokens : need.requests;
   }
 
-  /** The accounts of a queue's client and session, known to the queue while anybody waits in it. */
+  /** The accounts of a group's client and session, cached in the group while it is in use. */
   #account(group: RequestGroup<T, A>): QueueAccounts<T, A> {
     const known = group.accountsIn(this);
     if (known !== undefined) return known;

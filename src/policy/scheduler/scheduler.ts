@@ -1,19 +1,19 @@
 /**
- * One queue for capacity that is not ours (design 4.1).
+ * One queue for capacity that providers limit (design 4.1).
  *
- * Each resource that is short has a **line** (`resource-queue.ts`); whoever can't start stands in one line for each target that it could start
- * on. When something frees up, only the first of its line is looked at, so a decision costs O(log n) however many wait, and whoever
- * waits for something else is not asked at all. What a first one lacks it keeps from those behind it, so small requests never starve a
- * large one; what it doesn't lack they may take.
+ * Each scarce resource has a queue (`resource-queue.ts`). A request that cannot start waits in one queue for each target that it could
+ * start on. When a resource opens, only the first request of its queue is evaluated, so a decision costs O(log n) in the number of
+ * waiting requests. The first request holds what it lacks against those behind it, so small requests never starve a large one; what it
+ * does not lack they may take.
  *
- * No line knows of another one's order, so two could wait for each other. Therefore nobody keeps anything at the beginning of a
- * poll but those who lack something that is really closed; whoever is looked at first and lacks nothing else starts.
+ * Queues do not know each other's order, so two first requests could wait for each other. Therefore a poll begins with only those holds
+ * whose resource is really closed; the first request evaluated that lacks nothing else starts.
  *
- * A newcomer is told at once if it can't start in time, or would break a promise made to its class. For that each line knows how much
- * is promised to those who wait (`backlog.ts`), and what is left for a class by when (`supply.ts`).
+ * A newcomer is refused at once if it cannot start in time, or would make one of its own class late. For that each queue knows the
+ * backlog of its waiting requests (`backlog.ts`) and the supply of a class over time (`supply.ts`).
  *
- * Pure and synchronous: `now` is given, no timers, no calls up. `submit` and `poll` return what was decided;
- * `wakeAt` says when to poll next if no permit is closed before.
+ * Pure and synchronous: `now` is an argument, there are no timers and no calls up. `submit` and `poll` return the decisions; `wakeAt`
+ * says when to poll next if no permit is closed before.
  */
 import type { Instant } from '../../core/clock.ts';
 import { Permit } from '../../core/permit.ts';
@@ -37,10 +37,10 @@ import type { Survey } from './survey.ts';
 import type { Applicant, Decided, Decision, Raise, Refusal, SchedulerOptions, Start } from './types.ts';
 import { SKIPPED_MAX, WaitList } from './wait-list.ts';
 
-/** So many are looked at in vain in one poll; the next one goes on. */
+/** The most evaluations without a start in one poll; the next poll continues. */
 const FAILED_EVALUATIONS_MAX = 4096;
 
-/** What opens later by no more than this is no news to those who wait for it, in milliseconds. */
+/** A resource that opens later by no more than this does not cause a new evaluation, in milliseconds. */
 const LONGER_MS = 1000;
 
 export class Scheduler<T extends Capacity, A extends Applicant<T>> {
@@ -50,7 +50,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   readonly #targetSets = new WeakMap<Applicant<T>['tiers'], TargetSet<T, A>>();
   readonly #queues = new WeakMap<Resource, ResourceQueue<T, A>>();
   readonly #waitList = new WaitList<T, A>();
-  /** Those whose wait ends apart from their deadline. */
+  /** Requests whose wait does not end with their deadline. */
   readonly #expiry = new IndexedHeap<Entry<T, A>>((entry, index) => (entry.expiryIndex = index));
   readonly #traffic: Traffic = { interactiveAt: -Infinity };
   readonly #places = new QueuePlaces<T, A>();
@@ -67,7 +67,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     this.#evaluator = new Evaluator(options.choose, this.#shares, (resource) => this.#queueOf(resource));
   }
 
-  /** Takes over new options; those who wait already stay. */
+  /** Applies new options; waiting requests stay. */
   configure(options: SchedulerOptions<T, A>): void {
     this.#options = options;
     this.#shares = this.#evaluator.shares = sharesOf(options.minShare);
@@ -84,23 +84,23 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   readonly isWaitedFor = (resource: Resource): boolean => (this.#queues.get(resource)?.length ?? 0) > 0;
 
-  /** When to `poll` if nothing else happens; Infinity: no need. */
+  /** When to `poll` if nothing else happens; Infinity: never. */
   get wakeAt(): Instant {
     if (this.#decided.length > 0) return -Infinity;
     return Math.min(this.#wakeAt, this.#waitList.rechecks.peekKey(), this.#expiry.peekKey());
   }
 
-  /** The longest that anybody waiting has waited, in milliseconds, or a second more at most. However many wait, it costs the same. */
+  /** The longest wait so far, in milliseconds, to the second. Its cost does not depend on the number of waiting requests. */
   oldestMs(now: Instant): number {
     return now - this.#arrivals.oldest(now);
   }
 
-  /** Who waits for what, in so many groups at most. */
+  /** The waiting requests by class and targets, in at most this many groups. */
   survey(now: Instant, groupsMax: number): Survey<T, A> {
     return surveyOf(this.#waitList.rechecks, this.#length, groupsMax, (entry) => this.#newcomerAt(now, entry));
   }
 
-  /** Starts, refuses or queues. After `wait`, poll: the newcomer may be first in line. */
+  /** Starts, refuses or queues. After `wait`, poll: the newcomer may be the first of its queue. */
   submit(now: Instant, applicant: A): Decision<T> {
     const rank = SCHEDULING_CLASSES.indexOf(applicant.class);
     if (rank < JOBS) this.#traffic.interactiveAt = now;
@@ -117,7 +117,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'wait' };
   }
 
-  /** A newcomer to a full queue takes the place of one that gives way, or is refused. */
+  /** A newcomer to a full queue replaces another request, or is refused. */
   #submitToFull(now: Instant, entry: Entry<T, A>, evaluation: Evaluation<T, A>): Decision<T> {
     const { rank, client } = entry.group;
     const other = this.#places.evictionFor(rank, client, this.#shares, this.#options.queueLengthMax);
@@ -129,7 +129,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'wait' };
   }
 
-  /** Takes a waiting applicant out; false if it doesn't wait (any more). What it kept from others is free: `wakeAt` says so. */
+  /** Removes a waiting applicant; false if it does not wait. What it held is free: `wakeAt` says so. */
   cancel(now: Instant, applicant: A): boolean {
     const entry = applicant.waiting as Entry<T, A> | null;
     if (entry === null) {
@@ -143,7 +143,9 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /** A better reader has joined a waiting request: it moves to where that one would stand. False if it doesn't wait. Poll after it. */
+  /**
+   * A more urgent reader has joined a waiting request: it moves to the position of that reader. False if it does not wait. Poll after it.
+   */
   raise(now: Instant, applicant: A, by: Raise): boolean {
     const entry = applicant.waiting as Entry<T, A> | null;
     if (entry === null) return false;
@@ -157,7 +159,10 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /** Everything that can be decided now: starts, and refusals. `everyone`: a resource was changed from outside, so every queue is looked at. */
+  /**
+   * Everything that can be decided now: starts and refusals. `everyone`: a resource was changed from outside, so every group is
+   * evaluated.
+   */
   poll(now: Instant, everyone = false): Decided<T, A>[] {
     if (everyone) this.#waitList.recheckAll();
     if (this.#length > 0) this.#decide(now);
@@ -166,7 +171,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return decided;
   }
 
-  /** Requests have given way to newcomers; the next poll returns their refusals. */
+  /** Requests were replaced by newcomers; the next poll returns their refusals. */
   get hasDecided(): boolean {
     return this.#decided.length > 0;
   }
@@ -192,7 +197,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (this.#failedEvaluations >= FAILED_EVALUATIONS_MAX) this.#wakeAt = now;
   }
 
-  /** Refuses those whose wait is over; queues whose patience or backoff is over are to be looked at. */
+  /** Refuses requests whose wait is over; marks groups whose patience or backoff is over as due. */
   #expire(now: Instant): void {
     for (let entry = this.#expiry.peek(); entry !== undefined && entry.waitUntil <= now; entry = this.#expiry.peek()) {
       this.#refuse(now, entry, 'expired');
@@ -205,7 +210,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** Is anybody of this line to be looked at? If not, who keeps it from the others, and until when? */
+  /** Decides whether the queue is served in this poll; if not, who holds the resource, and until when. */
   #open(now: Instant, queue: ResourceQueue<T, A>): void {
     queue.wakeAt = Infinity;
     const front = queue.front()!;
@@ -218,7 +223,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     if (queue.isOpen) this.#waitList.isAnyOpen = true;
   }
 
-  /** False if the resource is closed for the first of a queue; then the line is to be looked at again when it opens. */
+  /** False if the resource is closed for the first request of the group; sets when the queue opens. */
   #isOpenFor(now: Instant, position: QueuePosition<T, A>): boolean {
     if (position.candidate === null) return true;
     const at = position.queue.earliest(
@@ -231,19 +236,19 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return at !== WHEN_SETTLED && at <= now;
   }
 
-  /** A breaker has opened again, or a pause was made longer: many may wait in vain now, and should hear of it at once. */
+  /** A breaker has opened again, or a pause was extended: requests that can no longer start in time are refused now. */
   #closesLonger(now: Instant, { resource }: ResourceQueue<T, A>, front: QueuePosition<T, A>): boolean {
     if (isHoldable(resource) || front.candidate === null) return false;
     const at = resource.earliest(now, front.group.entries.peek()!.applicant.needOn(front.candidate.target));
     return at > Math.max(now, front.opensAt) + LONGER_MS;
   }
 
-  /** Class by class over all lines, so that of two that open together the higher class is served first. */
+  /** Class by class over all queues: of two that open together the one with the higher class is served first. */
   #serveOpenQueues(now: Instant): void {
     while (this.#waitList.isAnyOpen && this.#failedEvaluations < FAILED_EVALUATIONS_MAX) {
       this.#waitList.isAnyOpen = false;
       for (let rank = 0; rank < SCHEDULING_CLASSES.length; rank++) {
-        // From the end: where a line is left empty the last one takes its place, and that one has been looked at then.
+        // From the end: where a queue becomes empty, the last one takes its index, and that one has been served.
         for (let i = this.#waitList.active.length - 1; i >= 0; i--) {
           const queue = this.#waitList.active[i];
           if (queue?.isOpen === true) this.#serve(now, queue, rank);
@@ -252,7 +257,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** Looks along an open line, as long as it is the turn of this class or a higher one. */
+  /** Serves an open queue while the first request is of this class or a higher one. */
   #serve(now: Instant, queue: ResourceQueue<T, A>, rank: number): void {
     while (this.#failedEvaluations < FAILED_EVALUATIONS_MAX) {
       const position = queue.front();
@@ -262,7 +267,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       if (!group.isEvaluated || this.#isOpenFor(now, position)) {
         if (this.#tryHead(now, group)) continue;
         this.#failedEvaluations++;
-        if (position.index < 0) continue; // it waits in another line now
+        if (position.index < 0) continue; // it waits in another queue now
         if (position.opensAt > now) queue.wakeAt = Math.min(queue.wakeAt, position.opensAt);
       } else if (position.holds) this.#waitList.hold(group);
       if (position.holds || queue.skipped.length >= SKIPPED_MAX || isClosedForAll(queue, now)) break;
@@ -271,7 +276,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     queue.isOpen = false;
   }
 
-  /** Looks at the first of a queue. True if it is first no more: it started, was refused, or was set apart. */
+  /** Evaluates the first request of a group. True if another one is first now: it started, was refused, or was isolated. */
   #tryHead(now: Instant, group: RequestGroup<T, A>): boolean {
     const entry = group.entries.peek()!;
     const evaluation = this.#evaluator.evaluate(entry, now, false);
@@ -324,13 +329,13 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     for (const position of entry.group.positions) if (position.opensAt > now) this.#wakeAt = Math.min(this.#wakeAt, position.opensAt);
   }
 
-  /** The end of its wait is seen wherever in its queue it stands then. */
+  /** Its wait is checked wherever it is in its group. */
   #watchWait(entry: Entry<T, A>): void {
     this.#expiry.push(entry, entry.waitUntil, entry.sequence);
     entry.group.expiring++;
   }
 
-  /** Takes a waiting entry out of everything. */
+  /** Removes a waiting entry from every structure. */
   #remove(now: Instant, entry: Entry<T, A>): void {
     const { group } = entry;
     const wasFirst = group.entries.peek() === entry;
@@ -350,7 +355,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   #refuse(now: Instant, entry: Entry<T, A>, why: Refusal['why']): void {
     this.#remove(now, entry);
-    // Whoever comes again finds those who wait still: what is free soonest is not what a newcomer gets.
+    // On a retry the requests that still wait go first: the soonest free instant is not what a newcomer gets.
     const expected = expectedStart(now, this.#shares, entry, this.#evaluator.outlook(entry, now));
     this.#decided.push({ applicant: entry.applicant, decision: refusal(why, entry.applicant, now, expected) });
   }
@@ -375,7 +380,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'start', target, permit, clientPermit };
   }
 
-  /** When one that asks now for the same, with as much time, would start. */
+  /** When a request with the same targets and as much time would start if it came now. */
   #newcomerAt(now: Instant, { applicant, deadline, since, group }: Entry<T, A>): Instant | null {
     const entry = { ...this.#entry(now, applicant, group.rank), deadline: deadline + now - since, waitUntil: Infinity };
     const evaluation = this.#evaluator.evaluate(entry, now, true);

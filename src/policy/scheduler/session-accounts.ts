@@ -1,21 +1,20 @@
 /**
- * How the sessions of one client share a resource: what each has used of it, in tokens (start-time fair queueing, as between clients).
- * The session that has used least goes first, so that one with a hundred sub-agents does not hold up the others. Requests that
- * name no session are one session.
+ * How the sessions of one client share a resource: start-time fair queueing by used tokens, as between clients. A session with a hundred
+ * sub-agents does not block the others. Requests without a session form one session.
  */
-/** So many sessions that wait for nothing are remembered; beyond it those that owe nothing are forgotten, then any. */
+/** Sessions without waiting requests that are remembered; beyond it those at or below the virtual time are dropped first. */
 const ABSENT_MAX = 256;
-/** A side task stands behind the main requests of its session by less than any request uses. */
+/** A side task is ordered behind the main requests of its session by less than any request uses. */
 const SIDE = 0.5;
 
 export interface SessionAccount<S> {
-  /** What it has used so far: the least goes first. */
+  /** What it has used so far; the smallest goes first. */
   virtualTime: number;
-  /** What those of it who wait are counted on to take. */
+  /** What its waiting requests will take. */
   backlog: number;
-  /** How many of them are counted. */
+  /** The number of its waiting requests that are counted. */
   waiting: number;
-  /** Its queues that stand in the line. */
+  /** Its positions in the queue. */
   readonly positions: S[];
 }
 
@@ -25,7 +24,7 @@ export class SessionAccounts<S> {
   #named: Map<string, SessionAccount<S>> | null = null;
   #virtualTime = 0;
   #forgetsAt = ABSENT_MAX;
-  /** Sessions that wait for something. */
+  /** Sessions with waiting requests. */
   waiting = 0;
 
   of(session: string): SessionAccount<S> {
@@ -44,7 +43,7 @@ export class SessionAccounts<S> {
     return session === '' ? this.#unnamed : this.#named?.get(session);
   }
 
-  /** What a session is ordered by that comes to the line now. */
+  /** The virtual time of a session that joins the queue now. */
   timeOf(session: string): number {
     const account = this.#find(session);
     return account === undefined ? this.#virtualTime : this.#current(account);
@@ -72,8 +71,8 @@ export class SessionAccounts<S> {
   }
 
   /**
-   * At most so much of its client goes before a request for `amount`, by how the sessions share what is `promised` to the client;
-   * Infinity: that says nothing, because its session waits for its fair share already.
+   * The most of its client's backlog that goes before a request for `amount`, when sessions share fairly; Infinity: no bound, because its
+   * session waits for its fair share already.
    */
   ahead(session: string, amount: number, backlog: number): number {
     const account = this.#find(session);
@@ -82,7 +81,7 @@ export class SessionAccounts<S> {
     return others === 0 || own > (backlog + amount) / (others + 1) ? Infinity : (others + 1) * own - amount;
   }
 
-  /** What went by while it was absent is not owed to it. */
+  /** A session earns nothing while it is absent. */
   #current(account: SessionAccount<S>): number {
     return account.positions.length > 0 ? account.virtualTime : Math.max(account.virtualTime, this.#virtualTime);
   }
@@ -96,7 +95,7 @@ export class SessionAccounts<S> {
   }
 }
 
-/** What a queue is ordered by among those of its client; then by its deadline. */
+/** The order of a group among those of its client; then its deadline. */
 export function timeWithSide(virtualTime: number, isSide: boolean): number {
   return isSide ? virtualTime + SIDE : virtualTime;
 }

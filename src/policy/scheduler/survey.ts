@@ -1,4 +1,4 @@
-/** Who waits, in groups of one class that want the same targets: for status pages. */
+/** The waiting requests by class and targets, for status pages. */
 import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
@@ -7,24 +7,24 @@ import type { IndexedHeap } from './indexed-heap.ts';
 import type { Entry, TargetSet, RequestGroup } from './target-set.ts';
 import type { Applicant } from './types.ts';
 
-/** With more queues (one for each client, class and route) than this the groups are counted over so many of them only. */
+/** With more request groups than this (one for each client, class and route) only this many are counted. */
 const GROUPS_MAX = 10_000;
 
 export interface WaitingGroup<T extends Capacity, A extends Applicant<T>> {
   readonly class: SchedulingClass;
   readonly waiting: number;
-  /** One of those who are first in their queues: the one that is due first, since when it waits, and until when at most. */
+  /** The request with the earliest deadline, its arrival, and the end of its wait. */
   readonly first: A;
   readonly since: Instant;
   readonly waitUntil: Instant;
-  /** When one like it that came now would start, at the pace at which others do; null: nobody knows. */
+  /** When a request like it that came now would start, at the current rate of starts; null: unknown. */
   readonly newcomerAt: Instant | null;
 }
 
 export interface Survey<T extends Capacity, A extends Applicant<T>> {
   /** The largest first. */
   readonly groups: readonly WaitingGroup<T, A>[];
-  /** Who waits in none of these groups, or in a queue that was not counted. */
+  /** Waiting requests in none of these groups. */
   readonly others: number;
 }
 
@@ -33,7 +33,7 @@ interface CountedGroup<T extends Capacity, A extends Applicant<T>> {
   first: Entry<T, A>;
 }
 
-/** Its cost is bounded by `GROUPS_MAX` and `groupsMax`, not by how many wait. */
+/** Its cost is bounded by `GROUPS_MAX` and `groupsMax`, not by the number of waiting requests. */
 export function surveyOf<T extends Capacity, A extends Applicant<T>>(
   queued: IndexedHeap<RequestGroup<T, A>>,
   waiting: number,
@@ -50,7 +50,7 @@ export function surveyOf<T extends Capacity, A extends Applicant<T>>(
   return { groups, others };
 }
 
-/** The largest groups, and who is due first in each. */
+/** The largest groups, each with its earliest deadline. */
 function largestGroups<T extends Capacity, A extends Applicant<T>>(
   queued: IndexedHeap<RequestGroup<T, A>>,
   groupsMax: number,

@@ -10,105 +10,105 @@ import type { Applicant } from './types.ts';
 /** The rank of the lowest class. */
 export const JOBS = SCHEDULING_CLASSES.indexOf('job');
 
-/** One waiting applicant with its places in the queues. */
+/** One waiting applicant and its positions in the heaps. */
 export interface Entry<T extends Capacity, A extends Applicant<T>> {
   readonly applicant: A;
-  /** What it is ordered by; sooner than the applicant's once it was raised. */
+  /** The key it is ordered by; earlier than the applicant's after `raise`. */
   deadline: Instant;
   waitUntil: Instant;
   readonly since: Instant;
   /** Arrival order, for ties. */
   readonly sequence: number;
   group: RequestGroup<T, A>;
-  /** Place in its queue; -1: it doesn't wait. */
+  /** Handle in its group; -1: it does not wait. */
   orderIndex: number;
-  /** Place among those whose wait ends apart from their deadline; -1: with the deadline. */
+  /** Handle in the expiry heap; -1: its wait ends with its deadline. */
   expiryIndex: number;
-  /** On which target it is counted on to start, and of what of it that is taken into account; null: of nothing. */
+  /** The target on which it is expected to start, and the queue whose backlog counts it; null: none does. */
   plannedOn: Candidate<T, A> | null;
   plannedQueue: ResourceQueue<T, A> | null;
-  /** Where its deadline is counted (`backlog.ts`). */
+  /** The bucket of its deadline (`backlog.ts`). */
   bucket: number;
 }
 
-/** The places in the queue of one client in one class (`queue-places.ts`). */
+/** The queue places of one client in one class (`queue-places.ts`). */
 export interface PlaceHolder<T extends Capacity, A extends Applicant<T>> extends CountedHolder<PlaceHolder<T, A>> {
   readonly client: string;
-  /** Where its requests wait, each once; some may be empty. */
+  /** The groups of its requests, each once; some may be empty. */
   groups: RequestGroup<T, A>[];
 }
 
-/** One target of a lane with the lines of its resources, in their order. */
+/** One target of the set, and the queues of its resources in their order. */
 export interface Candidate<T extends Capacity, A extends Applicant<T>> {
   readonly target: T;
   readonly queues: readonly ResourceQueue<T, A>[];
 }
 
-/** Where a queue stands in one line. */
+/** The position of a group in the queue of one resource. */
 export interface QueuePosition<T extends Capacity, A extends Applicant<T>> {
   readonly group: RequestGroup<T, A>;
   readonly queue: ResourceQueue<T, A>;
   readonly flow: Flow<T, A>;
   readonly session: SessionAccount<QueuePosition<T, A>>;
-  /** On which target it is kept back here; null: on several. */
+  /** The target that the resource blocks for it; null: several. */
   candidate: Candidate<T, A> | null;
-  /** When the resource opens for its first request, without a settlement; `now` or before: unknown. */
+  /** When the resource opens for its first request without a settlement; `now` or before: unknown. */
   opensAt: Instant;
-  /** Its first request will use what it lacks here, and keeps it from those behind it. */
+  /** Its first request will use this resource; requests behind it may not take it first. */
   holds: boolean;
-  /** Passed over in this poll. */
+  /** Skipped in this poll. */
   isSkipped: boolean;
-  /** The last look that found it here. */
+  /** The evaluation that set this position last. */
   mark: number;
   index: number;
 }
 
-/** Where a queue that comes to a line is not yet. */
+/** The initial state of a position. */
 export const UNPLACED = { candidate: null, opensAt: -1, holds: false, isSkipped: false, mark: 0, index: -1 } as const;
 
-/** The accounts of a queue's client and session in one line. */
+/** The accounts of a group's client and session in one queue. */
 export interface QueueAccounts<T extends Capacity, A extends Applicant<T>> {
   readonly queue: ResourceQueue<T, A>;
   readonly flow: Flow<T, A>;
   readonly session: SessionAccount<QueuePosition<T, A>>;
 }
 
-/** One client's place in one class of a line. */
+/** One client in one class of a queue. */
 export interface Flow<T extends Capacity, A extends Applicant<T>> extends ClientBacklog {
   readonly client: string;
-  /** What it has used so far, in tokens: the least goes first. */
+  /** What it has used so far, in tokens; the smallest goes first. */
   virtualTime: number;
   readonly sessions: SessionAccounts<QueuePosition<T, A>>;
-  /** Its queue that goes first. */
+  /** Its first group. */
   first: QueuePosition<T, A> | null;
-  /** The others; null: there have been none. */
+  /** Its other groups; null: there have been none. */
   others: IndexedHeap<QueuePosition<T, A>> | null;
-  /** Queues that know it: while there are any it is not forgotten. */
+  /** Groups that refer to it; it is not dropped while there are any. */
   uses: number;
   index: number;
   urgencyIndex: number;
 }
 
-/** What all lines know of the traffic. */
+/** What all queues know of the traffic. */
 export interface Traffic {
-  /** When somebody asked last who is no job. */
+  /** When a request that is no job last arrived. */
   interactiveAt: Instant;
 }
 
-/** The waiting line of one resource, as those who stand in it know it (`resource-queue.ts`). */
+/** The queue of one resource (`resource-queue.ts`). */
 export interface ResourceQueue<T extends Capacity, A extends Applicant<T>> {
   readonly resource: Resource;
-  /** Queues that stand here. */
+  /** Groups in it. */
   readonly length: number;
-  /** Place among the lines in which somebody stands; -1: nobody does. */
+  /** Index in the list of active queues; -1: it is empty. */
   index: number;
-  /** When it opens for whoever is first, without a settlement. */
+  /** When the resource opens for the first request without a settlement. */
   wakeAt: Instant;
-  /** The first who keeps the resource from those behind it; found by the last poll. */
+  /** The first position that holds the resource against requests behind it; set by the last poll. */
   holder: QueuePosition<T, A> | null;
-  /** Somebody here may be able to start: to be looked at in this poll. */
+  /** A request in it may be able to start: it is served in this poll. */
   isOpen: boolean;
-  /** Passed over in this poll, to stand here again after it. */
+  /** Skipped in this poll, and restored after it. */
   readonly skipped: readonly QueuePosition<T, A>[];
   front(): QueuePosition<T, A> | null;
   servingRank(rank: number): number;
@@ -123,14 +123,14 @@ export interface ResourceQueue<T extends Capacity, A extends Applicant<T>> {
   earliest(now: Instant, need: Need, rank: number, deadline: Instant): Instant;
   addToBacklog(now: Instant, entry: Entry<T, A>, need: Need, sign: 1 | -1): void;
   expectedAt(now: Instant, entry: Entry<T, A>, need: Need, shares: readonly number[], least: boolean): Instant;
-  /** How long it usually takes from one start to the next where the resource is short, in milliseconds; null: that is not known. */
+  /** The usual time between two starts while the resource is short, in milliseconds; null: unknown. */
   gapMs(now: Instant, need: Need): number | null;
 }
 
 /**
- * What waits in lines: the requests of one class, client and session for the same targets, earliest deadline first. Only its first one is
- * looked at. One that is kept back by something of its own (its size, its patience, its backoff) gets a queue for itself, so
- * that those behind it are looked at too.
+ * The requests of one class, client and session for the same targets, earliest deadline first. Only the first one is evaluated. A request
+ * that is blocked by something of its own (its size, its patience, its backoff) moves to a group of its own, so that those behind it are
+ * evaluated too.
  */
 export class RequestGroup<T extends Capacity, A extends Applicant<T>> {
   readonly targetSet: TargetSet<T, A>;
@@ -138,27 +138,27 @@ export class RequestGroup<T extends Capacity, A extends Applicant<T>> {
   readonly client: string;
   readonly session: string;
   readonly isSide: boolean;
-  /** The queue out of which its only request was set apart; null: it is no such queue. */
+  /** The group that its only request was isolated from; null: it is an ordinary group. */
   readonly isolatedFrom: RequestGroup<T, A> | null;
   readonly entries = new IndexedHeap<Entry<T, A>>(setOrderIndex);
   readonly positions: QueuePosition<T, A>[] = [];
-  /** Its client's account, and its session's, in each line that has counted it. */
+  /** The accounts of its client and session in each queue that has counted it. */
   readonly flows: QueueAccounts<T, A>[] = [];
-  /** How many in it have a wait that ends apart from their deadline. */
+  /** Requests in it that are in the expiry heap. */
   expiring = 0;
-  /** Somebody in it may be first beyond its deadline (it was raised), so that everybody's wait is watched apart. */
+  /** A request in it may be ordered by an earlier deadline than the end of its wait, so every wait is in the expiry heap. */
   watchesAll = false;
-  /** How many were set apart out of it and still wait. */
+  /** Requests isolated from it that still wait. */
   isolated = 0;
-  /** The target whose capacity its first request keeps from those behind it. */
+  /** The target whose capacity its first request holds. */
   holdsOn: Candidate<T, A> | null = null;
-  /** Its first request has been looked at, and the spots are its. */
+  /** Its first request was evaluated, and its positions are up to date. */
   isEvaluated = false;
-  /** It is going to be looked at, whatever the lines do. */
+  /** It is evaluated in this poll, or in the next one. */
   isDue = false;
-  /** Place among the queues that are to be looked at by themselves at some time. */
+  /** Handle in the heap of rechecks. */
   recheckIndex = -1;
-  /** Its client's places in the class, as far as it stands in the list there; null: it doesn't. */
+  /** The places of its client, while the group is listed there; null: it is not. */
   holder: PlaceHolder<T, A> | null = null;
 
   constructor(targetSet: TargetSet<T, A>, rank: number, of: GroupOwner, isolatedFrom: RequestGroup<T, A> | null = null) {
@@ -170,25 +170,25 @@ export class RequestGroup<T extends Capacity, A extends Applicant<T>> {
     this.isolatedFrom = isolatedFrom;
   }
 
-  /** Its accounts in a line; undefined: the line has not counted it. */
+  /** Undefined: the queue has not counted it. */
   accountsIn(queue: ResourceQueue<T, A>): QueueAccounts<T, A> | undefined {
     for (const accounts of this.flows) if (accounts.queue === queue) return accounts;
     return undefined;
   }
 }
 
-/** Whose requests wait in a queue. */
+/** Which client and session a group belongs to. */
 export type GroupOwner = Pick<Applicant<Capacity>, 'client' | 'session' | 'isSide'>;
 
-/** Below this many, queues in which nobody waits are kept for whoever comes next. */
+/** Up to this many groups are kept when they are empty. */
 const IDLE_GROUPS_MAX = 64;
 
-/** All that wait for the same targets. */
+/** All requests that wait for the same targets. */
 export class TargetSet<T extends Capacity, A extends Applicant<T>> {
   /** By tier. */
   readonly tiers: readonly (readonly Candidate<T, A>[])[];
   readonly single: Candidate<T, A> | null;
-  /** By rank and whether the client's own limits are asked; by client and session. */
+  /** By rank and whether the client's own limits apply; then by client and session. */
   readonly #groups: Map<string, RequestGroup<T, A>>[] = [];
 
   constructor(tiers: readonly (readonly Candidate<T, A>[])[]) {
@@ -197,7 +197,7 @@ export class TargetSet<T extends Capacity, A extends Applicant<T>> {
     for (let i = 0; i < 2 * SCHEDULING_CLASSES.length; i++) this.#groups.push(new Map());
   }
 
-  /** Later attempts take nothing of their client's limits, so they don't wait behind first ones, which those may hold back. */
+  /** Later attempts need nothing of their client's limits, so they do not wait behind first ones, which those limits may block. */
   group(rank: number, applicant: A): RequestGroup<T, A> {
     const index = 2 * rank + (applicant.own.length > 0 ? 1 : 0);
     const groups = this.#groups[index]!;
@@ -212,7 +212,7 @@ export class TargetSet<T extends Capacity, A extends Applicant<T>> {
     return group;
   }
 
-  /** Makes the table anew: one from which much was deleted keeps its old forms alive. */
+  /** A new Map: one that many entries were deleted from stays large. */
   #dropIdle(index: number, wanted: RequestGroup<T, A>): void {
     const kept = [...this.#groups[index]!].filter(([, group]) => group === wanted || group.entries.size > 0 || group.isolated > 0);
     if (kept.length < this.#groups[index]!.size) this.#groups[index] = new Map(kept);

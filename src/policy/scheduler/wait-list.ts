@@ -1,6 +1,6 @@
 /**
- * Where those who wait stand: which queue is in which lines, what it keeps from others, and when it is to be looked at by itself.
- * Keeps the books of the scheduler; decides nothing.
+ * The positions of all waiting groups: which queues each is in, what it holds, and when it is evaluated again. Bookkeeping for the
+ * scheduler; decides nothing.
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Capacity } from '../../core/resource.ts';
@@ -13,23 +13,23 @@ import type { Entry, ResourceQueue, Candidate, QueuePosition } from './target-se
 import type { Applicant } from './types.ts';
 
 /**
- * So many are looked past in one line, or out of one queue, where what keeps each of them back concerns it alone. Beyond that
- * those behind wait until one of these moves.
+ * The most requests skipped in one queue, or isolated from one group, where each is blocked by something of its own. Beyond that those
+ * behind wait until one of them moves.
  */
 export const SKIPPED_MAX = 16;
 
 export class WaitList<T extends Capacity, A extends Applicant<T>> {
-  /** Lines in which somebody stands. */
+  /** Queues that are not empty. */
   readonly active: ResourceQueue<T, A>[] = [];
-  /** Queues with somebody in them, by when they are to be looked at by themselves: the end of a wait, a patience, a backoff. */
+  /** Groups that are not empty, by when they are evaluated again: the end of a wait, a patience, a backoff. */
   readonly rechecks = new IndexedHeap<RequestGroup<T, A>>((group, index) => (group.recheckIndex = index));
-  /** Queues that are to be looked at whatever the lines do. */
+  /** Groups to be evaluated whatever the queues do. */
   readonly due: RequestGroup<T, A>[] = [];
-  /** Some line is to be looked along. */
+  /** Some queue is to be served. */
   isAnyOpen = false;
   #lastMark = 0;
 
-  /** Puts a queue into the lines that its first request waits in, and out of all others. */
+  /** Puts a group into the queues of its evaluation, and removes it from all others. */
   updatePositions(now: Instant, group: RequestGroup<T, A>, evaluation: Evaluation<T, A>): void {
     const { waitsFor } = evaluation;
     const mark = ++this.#lastMark;
@@ -54,7 +54,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     if (waitsFor !== null) this.hold(group);
   }
 
-  /** What it lacks on the target that it waits for, or others keep from it, it keeps until it starts there or waits for another. */
+  /** What it lacks on its target, or others hold there, it holds until it starts there or waits for another target. */
   #holdFor(now: Instant, group: RequestGroup<T, A>, { target, queues }: Candidate<T, A>, mark: number): void {
     const need = group.entries.peek()!.applicant.needOn(target);
     for (const queue of queues) {
@@ -68,7 +68,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     }
   }
 
-  /** Those behind it may not take what it holds. */
+  /** Makes the positions of the group holders, where they go before the current ones. */
   hold(group: RequestGroup<T, A>): void {
     for (const position of group.positions) {
       if (!position.holds) continue;
@@ -106,7 +106,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     this.isAnyOpen = true;
   }
 
-  /** Something of its own keeps it back where another of its queue might start: those behind it are looked at too. */
+  /** The request is blocked by something of its own where another of its group could start: it moves to a group of its own. */
   isolate(now: Instant, entry: Entry<T, A>, evaluation: Evaluation<T, A>): boolean {
     const { group } = entry;
     if (group.isolatedFrom !== null || group.isolated >= SKIPPED_MAX || evaluation.ownBlocked) return false;
@@ -128,7 +128,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     return true;
   }
 
-  /** Somebody else is first in the queue, or nobody. */
+  /** Another request is first in the group, or the group is empty. */
   headChanged(group: RequestGroup<T, A>): void {
     group.isEvaluated = false;
     group.holdsOn = null;
@@ -151,7 +151,7 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     if (group.isolatedFrom.entries.size > 0) this.recheckNow(group.isolatedFrom);
   }
 
-  /** To be looked at in this poll, or in the next one. */
+  /** Evaluated in this poll, or in the next one. */
   recheckNow(group: RequestGroup<T, A>): void {
     group.isEvaluated = false;
     this.#scheduleRecheck(group, Infinity);
@@ -160,12 +160,12 @@ export class WaitList<T extends Capacity, A extends Applicant<T>> {
     this.due.push(group);
   }
 
-  /** The first of every queue, and those behind it where it leaves. Costs as much as there are queues. */
+  /** Every group is due. Costs O(groups). */
   recheckAll(): void {
     for (const group of Array.from(this.rechecks.items())) this.recheckNow(group);
   }
 
-  /** Sets the time at which a queue is looked at by itself: then, or when the wait of its first request ends. */
+  /** Sets when the group is evaluated again: then, or when the wait of its first request ends. */
   #scheduleRecheck(group: RequestGroup<T, A>, at: Instant): void {
     const { entries, expiring } = group;
     const until = expiring > 0 && entries.peek()!.expiryIndex >= 0 ? at : Math.min(at, entries.peekKey());
