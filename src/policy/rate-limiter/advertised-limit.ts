@@ -6,39 +6,41 @@ import { guardMs } from './token-bucket.ts';
 import { WindowedLevel } from './windowed-level.ts';
 import type { SavedSlot } from './windowed-level.ts';
 
-/** What a limit of tokens counts; of requests it is always `all`. */
+/** What a token limit counts; a request limit always `all`. */
 export type CountedAs = 'all' | 'input' | 'output';
 
-/** One limit as a provider has told it. */
+/** One limit as a provider advertises it. */
 export interface AdvertisedValue {
-  /** Tells the limits of one provider apart, however alike they are. */
+  /** Distinguishes the limits of one provider, however similar. */
   readonly family: number;
   readonly counts: CountedAs;
   readonly windowMs: number;
-  /** Null: only what remains was told, and what the limit is was told before, or is not known. */
+  /** Null: only the remaining amount was sent; the limit is known from before, or unknown. */
   readonly limit: number | null;
-  /** Null: not told. */
+  /** Null: not sent. */
   readonly remaining: number | null;
 }
 
-/** A limit that somebody has configured, as far as a told one is to be compared with it. */
+/** A configured limit, as far as an advertised one is compared with it. */
 export interface ConfiguredLimit {
   readonly limit: number;
   readonly windowMs: number;
-  /** How much of it a need takes. */
+  /** The amount that a need takes of it. */
   counts(need: Need): number;
   available(now: Instant): number;
 }
 
-/** How the provider spends a window's limit: all at once, evenly over any window, or in slices. */
+/** How the provider enforces a window's limit: as a bucket, over any window of its length, or in slices of a second. */
 export interface EnforcementShape {
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
 }
 
 const SECOND_MS = 1_000;
-/** A level that differs by less than this share of the limit is the same: words are rounded, and a little old. */
+/** A level that differs by less than this share of the limit is the same: values are rounded and slightly old. */
 const SAME_SHARE = 0.005;
-/** Beside a configured limit that is no wider a told one says something new only where so much less remains: words are whole numbers, and late. */
+/**
+ * Beside a configured limit that is no wider, an advertised one applies only where this much less remains: values are rounded and late.
+ */
 const SLACK_SHARE = 0.05;
 const SLACK_MIN = 5;
 const SLACK_SHARE_MAX = 0.25;
@@ -56,29 +58,29 @@ export interface AdvertisedLevel {
   readonly confirmedEpochMs: number;
 }
 
-/** A limit that the provider's own words have told, and its level, kept near to what they say remains. */
+/** A limit from rate-limit headers. Its level follows the remaining amount that they report. */
 export class AdvertisedLimit {
   readonly family: number;
   readonly counts: CountedAs;
   readonly windowMs: number;
   readonly limit: number;
-  /** Only what remains was told: the limit is the most that ever did. */
+  /** Only remaining amounts were sent: the limit is the largest of them. */
   readonly isGuess: boolean;
-  /** What started before knows nothing of it. */
+  /** Earlier starts do not count in it. */
   readonly since: Instant;
   confirmedAt: Instant;
-  /** A refusal has come since it was told: what is hard to believe is believed then. */
+  /** A refusal has come since it was advertised, so implausible values are believed too. */
   isProven = false;
-  /** When a call was let through although nothing should have been left; -Infinity: never. */
+  /** When a call was admitted although nothing was left; -Infinity: never. */
   probedAt: Instant = -Infinity;
   /** How many of those were served. */
   contradictions = 0;
-  /** As it was told last; Infinity: never. */
+  /** The last reported amount; Infinity: none. */
   remaining = Infinity;
-  /** One that is no wider than this. */
+  /** A configured limit that is no wider. */
   configured: ConfiguredLimit | null = null;
   readonly #level: LaggedLevel | WindowedLevel;
-  /** What flows back of itself; of a sliding window nothing is known to. */
+  /** The refill rate; 0 for a sliding window, which has none. */
   readonly #ratePerMs: number;
   readonly #slack: number;
 
@@ -89,7 +91,7 @@ export class AdvertisedLimit {
     this.windowMs = windowMs;
     this.limit = limit;
     this.isGuess = value.limit === null;
-    // What starts at this very instant counts where it is known.
+    // Known starts at this very instant count.
     this.since = countsFirst ? now - 1 : now;
     this.confirmedAt = now;
     this.#slack = Math.min(SLACK_SHARE_MAX * limit, Math.max(SLACK_MIN, SLACK_SHARE * limit));
@@ -103,8 +105,8 @@ export class AdvertisedLimit {
   }
 
   /**
-   * True where somebody has configured a limit that is no wider, and what remains of that one is no more than here: then this one keeps
-   * nobody back, so that whoever waits stands in one line for both. It does where others use up what is left.
+   * True where a configured limit is no wider and has no more left than this one. This one then does not apply, so that requests wait in
+   * one queue for both. It applies where others use up what is left.
    */
   isCovered(now: Instant): boolean {
     const { configured } = this;
@@ -124,13 +126,16 @@ export class AdvertisedLimit {
     return this.#level.at(now);
   }
 
-  /** The same word again, with nothing said but what remains. */
+  /** The same limit, with only a remaining amount. */
   valueOf(remaining: number): AdvertisedValue {
     const { family, counts, windowMs } = this;
     return { family, counts, windowMs, limit: null, remaining };
   }
 
-  /** When an amount can be taken; one above the burst starts on a full bucket, and so does one above the limit until a refusal has proven that. */
+  /**
+   * When an amount can be taken. One above the burst starts on a full bucket, and so does one above the limit until a refusal proves the
+   * limit.
+   */
   earliest(now: Instant, amount: number): Instant {
     if (amount <= 0) return now;
     const epsilon = Math.max(1e-6, this.limit * 1e-9);
@@ -139,7 +144,7 @@ export class AdvertisedLimit {
     return wanted - this.#level.at(now) <= epsilon ? now : this.#level.reaches(now, wanted);
   }
 
-  /** When an amount can be taken after another one has been, by those who go before. */
+  /** When an amount can be taken after another amount that goes before it. */
   earliestAfter(now: Instant, before: number, amount: number): Instant {
     const at = this.earliest(now, amount);
     if (amount <= 0 || before <= 0 || at === Infinity) return at;
@@ -148,7 +153,7 @@ export class AdvertisedLimit {
       const missing = total - this.#level.at(now);
       return missing <= 0 ? at : Math.max(at, now + missing / this.#ratePerMs);
     }
-    // Whatever fills one window can be taken again in the next.
+    // What fills one window can be taken again in the next.
     const windows = Math.max(0, Math.ceil(total / this.limit) - 1);
     return this.earliest(now, total - windows * this.limit) + windows * this.windowMs;
   }
@@ -157,15 +162,15 @@ export class AdvertisedLimit {
     this.#level.take(now, amount);
   }
 
-  /** Of what was reserved at `takenAt`; ignored where that was before the limit was known. */
+  /** Gives back a part of what was reserved at `takenAt`; ignored where that was before the limit was known. */
   giveBack(now: Instant, amount: number, takenAt: Instant): void {
     if (takenAt > this.since && amount > 0) this.#level.giveBack(now, amount, this.#level.ticketAt(takenAt));
   }
 
   /**
-   * The provider says what remains, in the answer to a call that started at `startedAt`. Nobody knows whether it was counted when the
-   * call came or when its answer went, so two bounds hold: it has no more than what remains and what flowed in since, and no less than
-   * what remains but for all that started meanwhile. Ours is corrected to be within them; gives by how much.
+   * Applies a remaining amount from the response to a call that started at `startedAt`. The provider may have counted at the arrival of
+   * the call or at the end of its response, so there are two bounds: at most what remains and what flowed in since; at least what remains
+   * less everything that started meanwhile. The level is moved to within them. Returns by how much.
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): number {
     this.remaining = remaining;
@@ -185,7 +190,7 @@ export class AdvertisedLimit {
     return this.#level instanceof WindowedLevel ? this.#level.atMost(now) : this.#level.at(now);
   }
 
-  /** The same limit for a sliding window; `lately`: what was taken of it within a window, as far as that is known apart. */
+  /** The same limit as a sliding window; `recent`: what was taken of it within a window, as far as known. */
   asWindow(now: Instant, recent: readonly { readonly at: Instant; readonly amount: number }[]): AdvertisedLimit {
     const { family, counts, windowMs, limit, isGuess, configured, remaining, confirmedAt } = this;
     const window = new AdvertisedLimit({ family, counts, windowMs, limit: isGuess ? null : limit }, limit, { enforce: 'sliding' }, now);
@@ -197,12 +202,12 @@ export class AdvertisedLimit {
     return Object.assign(window, { configured, remaining, confirmedAt });
   }
 
-  /** From here on: what is known of another limit's level, or what somebody has saved. */
+  /** Sets the level, from another limit or a saved one. */
   set(now: Instant, level: number): void {
     this.#level.set(now, Math.min(level, this.#level.capacity));
   }
 
-  /** The same as long as nothing happens, so that it is not written again and again. */
+  /** Unchanged while nothing happens, so that it is not written again and again. */
   save(now: Instant, epochMs: number): AdvertisedLevel {
     const { family, counts, windowMs, limit, isGuess } = this;
     const level = this.#level.at(now);

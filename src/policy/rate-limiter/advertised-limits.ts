@@ -1,6 +1,6 @@
 /**
- * The limits of one kind that a provider has told, and what is made of its words: they may be old, mean a sliding window where a bucket
- * was thought of, or be wrong altogether. Whatever they say, a call is tried at least once a minute.
+ * The advertised limits of one kind. Headers may be outdated, describe a sliding window instead of a bucket, or be wrong altogether;
+ * whatever they say, one call a minute is tried.
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Need } from '../../core/resource.ts';
@@ -10,29 +10,29 @@ import type { ConfiguredLimit, AdvertisedLevel, EnforcementShape, AdvertisedValu
 
 export interface AdvertisedOptions extends EnforcementShape {
   readonly kind: 'requests' | 'tokens';
-  /** What is configured for it, of any kind. */
+  /** Configured limits of any kind. */
   readonly configured: readonly ConfiguredLimit[];
 }
 
-/** What was taken lately, oldest first, each part at its end. */
+/** What was taken recently, oldest first, each part at its end. */
 export type Recent = readonly { readonly at: Instant; readonly amount: number }[];
 
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-/** Words that no answer has confirmed for so long are out of date. */
+/** Limits that no response has confirmed for this long are outdated. */
 const STALE_MS = 15 * MINUTE_MS;
-/** A provider tells of so many limits of one kind at most. */
+/** The most limits of one kind for a provider. */
 const ADVERTISED_MAX = 4;
-/** Nobody is held back by words alone for longer than this. */
+/** The longest that advertised values alone block a request. */
 const PROBE_MS = MINUTE_MS;
-/** So little a minute is not believed before a refusal. */
+/** Limits below this a minute are not believed before a refusal. */
 const BELIEVED_MIN = { requests: 3, tokens: 1_000 } as const;
-/** An answer to so many times the limit disproves it; estimates are not exact. */
+/** A response to this many times the limit disproves it; estimates are not exact. */
 const DISPROVED = 1.5;
-/** A sliding window refuses when about so much of its limit was taken within a minute. */
+/** A sliding window refuses when about this share of its limit was taken within a minute. */
 const WINDOW_SHARE_MIN = 0.85;
 const WINDOW_SHARE_MAX = 1.1;
-/** If so much of the limit had to be put right, it is no sliding window; not counted while what it began with may still count. */
+/** Corrections of this share of the limit disprove a sliding window; not counted while what it began with may still count. */
 const WINDOW_WRONG_SHARE = 0.5;
 const WINDOW_SETTLED_MS = 1.1 * MINUTE_MS;
 const SLIDING: EnforcementShape = { enforce: 'sliding' };
@@ -45,15 +45,15 @@ export class AdvertisedLimits {
   #all: readonly AdvertisedLimit[] = [];
   readonly #starts = new StartHistory();
   #lastStartAt: Instant = -Infinity;
-  /** Families of words that were disproved, a bit each. */
+  /** Families of limits that were disproved, one bit each. */
   #distrusted = 0;
-  /** Minutes were found to be sliding windows, whatever was thought. */
+  /** Limits a minute were found to be sliding windows. */
   #isWindow = false;
-  /** And that was wrong: it is not found again. */
+  /** That was disproved, and is not tried again. */
   #isBucket = false;
-  /** How much more than thought remained of it since. */
+  /** The sum of upward corrections since. */
   #corrected = 0;
-  /** Somebody may start sooner than was thought; whoever has told of that sets it back. */
+  /** Requests may start sooner than known; reset by the reader. */
   hasOpened = false;
 
   constructor(options: AdvertisedOptions) {
@@ -83,12 +83,12 @@ export class AdvertisedLimits {
     return at;
   }
 
-  /** Words may be wrong: nobody is held back by them for longer than this without a try. */
+  /** Advertised values may be wrong, so a call is tried after this. */
   #probeAt(one: AdvertisedLimit): Instant {
     return Math.max(this.#lastStartAt, one.since) + PROBE_MS;
   }
 
-  /** What is out of the question is asked by nobody, so that nobody would hear of a larger limit: some time it is tried, too. */
+  /** Requests above the limit would never reveal a larger limit: one is tried after a while. */
   #tooLargeUntil(one: AdvertisedLimit, now: Instant): Instant {
     return now - Math.max(this.#lastStartAt, one.confirmedAt) > staleMs(one) ? now : Infinity;
   }
@@ -113,7 +113,7 @@ export class AdvertisedLimits {
     }
   }
 
-  /** Gives back what was reserved too much; below zero: takes what was used on top. */
+  /** Gives back what was reserved in excess; below zero: takes the excess usage. */
   giveBack(now: Instant, takenAt: Instant, input: number, output: number): void {
     this.#starts.giveBack(input, output);
     for (const one of this.#all) {
@@ -123,14 +123,14 @@ export class AdvertisedLimits {
     }
   }
 
-  /** Of what is told that counts input, the least; 0: nothing is. */
+  /** The smallest limit that counts input; 0: there is none. */
   get inputLimit(): number {
     let least = 0;
     for (const { counts, limit } of this.#all) if (counts !== 'output' && (least === 0 || limit < least)) least = limit;
     return least;
   }
 
-  /** Gives by how much more remains than was thought; below zero: less. */
+  /** Returns by how much more remains than was known; below zero: less. */
   advertise(now: Instant, startedAt: Instant, value: AdvertisedValue): number {
     if ((this.#distrusted & (1 << value.family)) !== 0) return 0;
     let one = this.#all.find((other) => other.family === value.family);
@@ -144,7 +144,7 @@ export class AdvertisedLimits {
   updateRemaining(now: Instant, startedAt: Instant, family: number, remaining: number): number {
     for (const one of this.#all) {
       if (one.family !== family) continue;
-      // Where only what remains is told, more of it than ever is a larger limit.
+      // Without an advertised limit, a remaining amount above the largest one is a larger limit.
       if (one.isGuess && remaining > one.limit) return this.advertise(now, startedAt, one.valueOf(remaining));
       one.confirmedAt = now;
       return this.#correct(now, startedAt, one, remaining);
@@ -156,7 +156,10 @@ export class AdvertisedLimits {
     for (const one of this.#all) if (isDisproved(one, startedAt, one.amountOf(input, output))) this.#distrust(one);
   }
 
-  /** True if the provider had less left of one of them than was asked, and we thought otherwise. `lately`: what was not refused of the last minute. */
+  /**
+   * True if the provider had less left of a limit than the call needed, although our level allowed it. `recent`: what was accepted within
+   * the last minute.
+   */
   refused(now: Instant, startedAt: Instant, input: number, output: number, recent: Recent): boolean {
     let isExplained = false;
     for (const one of this.#all) {
@@ -207,11 +210,11 @@ export class AdvertisedLimits {
 
   #learn(now: Instant, value: AdvertisedValue, limit: number, before: AdvertisedLimit | undefined): AdvertisedLimit | undefined {
     if (before === undefined && this.#all.length >= ADVERTISED_MAX) return undefined;
-    // What was taken before anything was told counts from when it was.
+    // Starts before the first values count from their own instants.
     const taken = before === undefined ? (this.#starts.list(now - value.windowMs) ?? []) : [];
     const one = new AdvertisedLimit(value, limit, this.#shape(value.windowMs), taken[0]?.at ?? now, taken.length > 0);
     for (const { at, input, output } of taken) one.take(at, one.amountOf(input, output));
-    // Another limit than before, with nothing said of what remains: what was used of the old one is used of the new one.
+    // A changed limit without a remaining amount: what was used of the old one is used of the new one.
     if (before !== undefined) {
       one.set(now, limit - (before.limit - before.available(now)));
       one.probedAt = before.probedAt;
@@ -237,9 +240,8 @@ export class AdvertisedLimits {
   }
 
   /**
-   * What ours still had room for, and the provider had not, may be counted another way than thought: over a sliding window. That must
-   * explain it: about as much as the limit was taken within the last minute. Not where the config says of the same limit how it is
-   * counted: chance refusals look the same.
+   * A refusal although our level had room may mean a sliding window. That must explain it: about as much as the limit was taken within
+   * the last minute. Not where the config states how the limit is counted: random refusals look the same.
    */
   #doubtBucket(now: Instant, one: AdvertisedLimit, recent: Recent): void {
     const { enforce, kind } = this.#options;
@@ -251,7 +253,7 @@ export class AdvertisedLimits {
     this.#corrected = 0;
   }
 
-  /** In a sliding window nothing comes back but what was taken a window ago: where the provider has more again and again, it is none. */
+  /** In a sliding window only what was taken a window ago comes back: repeated upward corrections disprove it. */
   #doubtWindow(now: Instant, one: AdvertisedLimit, by: number): void {
     this.#corrected += by;
     if (this.#corrected < WINDOW_WRONG_SHARE * one.limit) return;
@@ -262,7 +264,7 @@ export class AdvertisedLimits {
     if (again !== undefined) Object.assign(again, { remaining, confirmedAt });
   }
 
-  /** False where it adds nothing to what is configured, or is too little to be believed without a refusal. */
+  /** False where it adds nothing to the configured limit, or is implausibly small and unproven. */
   #applies(one: AdvertisedLimit, now: Instant): boolean {
     const isCredible = one.isProven || one.limit * Math.max(1, MINUTE_MS / one.windowMs) >= BELIEVED_MIN[this.#options.kind];
     return isCredible && !one.isCovered(now);
@@ -274,7 +276,7 @@ export class AdvertisedLimits {
     this.hasOpened = true;
   }
 
-  /** Finds what is configured for the same thing, and no wider. */
+  /** Finds the configured limit of the same kind that is no wider. */
   #compare(one: AdvertisedLimit): void {
     const isSame = (other: ConfiguredLimit): boolean => {
       if (other.windowMs !== one.windowMs || other.limit > one.limit) return false;
@@ -289,7 +291,7 @@ function staleMs({ windowMs }: Pick<AdvertisedLimit, 'windowMs'>): number {
   return Math.max(STALE_MS, windowMs);
 }
 
-/** An answer to more than the limit, or two to calls for which nothing was left: it is no limit. */
+/** A response to more than the limit, or two to calls for which nothing was left, disproves it. */
 function isDisproved(one: AdvertisedLimit, startedAt: Instant, amount: number): boolean {
   if (one.isGuess) return false;
   if (amount > DISPROVED * one.limit) return true;

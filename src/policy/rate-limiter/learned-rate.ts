@@ -1,13 +1,12 @@
 /**
- * What is learned of a provider's limits on requests, or on tokens, where nobody has configured them. It is a resource of every
- * target of its scope from the start, and limits nobody until something is known. Three things are, one after the other:
+ * The learned limit on requests, or on tokens, where none is configured. It is a resource of every target of its scope from the start,
+ * and blocks nothing until something is known. There are three states:
  *
- *   unheard   before the first answer has begun, so that a cold start does not run blindly into a limit: a first flight of some
- *             calls, and some more each second, until the first of them has been answered
- *   told      the provider's words in its headers: a bucket of that limit, whose level is kept near to what they say remains
- *             (`advertised-limits.ts`)
- *   paced     where nothing is told and refusals depend on the rate (`refusal-test.ts`), or what is told had room for the call (others
- *             use the same key): a rate that backs off and grows again (`paced-rate.ts`)
+ * - cold: before the first response has begun. A first flight of some calls, and as many more each second, so that a cold start does not
+ *   exceed an unknown limit.
+ * - advertised: limits from rate-limit headers, with levels that follow the remaining amounts (`advertised-limits.ts`).
+ * - paced: an inferred rate that backs off and grows again (`paced-rate.ts`), without headers where refusals depend on the rate
+ *   (`refusal-test.ts`), or where the advertised level had room for a refused call because others use the same key.
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
@@ -23,16 +22,16 @@ export interface LearnedRateOptions extends AdvertisedOptions {
   readonly id: string;
   /** Nothing else bounds a cold start. */
   readonly startsCarefully: boolean;
-  /** The config says what the limit is: refusals teach nothing beside it. */
+  /** A limit is configured: refusals infer none beside it. */
   readonly isConfigured: boolean;
 }
 
-/** At once, and again each second, before anything is known. A need above it goes alone, and counts for a minute of it at most. */
+/** Admitted at once, and again each second, in a cold start. A larger need goes alone, and counts for at most a minute of it. */
 const FIRST_FLIGHT = { requests: 16, tokens: 16_000 } as const;
 const FLIGHTS_MAX = 60;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-/** No provider is taken to allow less than this a minute because of refusals without a word; at first not even near it. */
+/** The smallest rate a minute that refusals without headers infer; the second one for the first inference. */
 const PACED_MIN = { requests: 6, tokens: 3_000 } as const;
 const PACED_FIRST_MIN = { requests: 30, tokens: 15_000 } as const;
 const CALM_PER_MINUTE = 180;
@@ -42,7 +41,7 @@ export interface LearnedLevel {
   readonly paced: PacedLevel | null;
 }
 
-/** One learned limit as it is shown. */
+/** One learned limit as shown by the admin API. */
 export interface LearnedLimit {
   readonly source: 'told' | 'paced';
   readonly counts: AdvertisedValue['counts'];
@@ -58,12 +57,12 @@ export class LearnedRate implements Resource {
   readonly #accepted = new AcceptedCount();
   readonly #advertised: AdvertisedLimits;
   #paced: PacedRate | null = null;
-  /** Something was answered. */
+  /** The target has responded. */
   #hasResponded: boolean;
   #firstStartAt: Instant | null = null;
   #inFirstFlight = 0;
   readonly #refusals = new RefusalTest();
-  /** By what was told, or nothing was. */
+  /** The last refusal agrees with the advertised limits, or there are none. */
   #isExplained = true;
 
   constructor(options: LearnedRateOptions) {
@@ -129,7 +128,7 @@ export class LearnedRate implements Resource {
     if (!this.#hasResponded) this.#inFirstFlight -= this.#flightPart(input + output);
   }
 
-  /** An answer has begun: what a provider does not tell of now, it did not mean to. True if somebody may start sooner. */
+  /** A response has begun, with or without headers. True if other requests may start sooner. */
   served(now: Instant, startedAt: Instant, need: Need): boolean {
     this.#paced?.advance(now, this.#refusals.isTrying);
     this.#refusals.served(now, startedAt);
@@ -138,7 +137,7 @@ export class LearnedRate implements Resource {
     return this.responded(now);
   }
 
-  /** Any answer at all came, good or bad, and its words have been told. True if somebody may start sooner. */
+  /** Any response has come, good or bad, and its headers have been read. True if other requests may start sooner. */
   responded(now: Instant): boolean {
     this.#advertised.forgetStale(now);
     if (this.#paced?.isOutgrown === true) this.#release();
@@ -148,33 +147,33 @@ export class LearnedRate implements Resource {
     return hasOpened;
   }
 
-  /** Of what is told that counts input, the least; 0: nothing is. */
+  /** The smallest advertised limit that counts input; 0: there is none. */
   get inputLimit(): number {
     return this.#advertised.inputLimit;
   }
 
   /**
-   * The provider's own word; see `ToldLimit.correct`. `startedAt`: of the call with whose answer it came. Gives by how much more
-   * remains than was thought; below zero: less.
+   * Applies advertised values; see `AdvertisedLimit.correct`. `startedAt`: of the call. Returns by how much more remains than was known;
+   * below zero: less.
    */
   advertise(now: Instant, startedAt: Instant, value: AdvertisedValue): number {
     if (this.#advertised.isEmpty && this.#paced !== null) this.#release();
     return this.#advertised.advertise(now, startedAt, value);
   }
 
-  /** The same limit as before, and no more is told than what remains: the common case, without any allocation. */
+  /** The fast path for an unchanged limit of which only the remaining amount is new; allocates nothing. */
   updateRemaining(now: Instant, startedAt: Instant, family: number, remaining: number): number {
     return this.#advertised.updateRemaining(now, startedAt, family, remaining);
   }
 
   /**
-   * A call was refused by a rate limit. Where nothing tells what the limit is, or what is told does not hold, a rate is inferred, if
-   * refusals depend on it. False: the refusal is one of a few that seem to be random, and the target needs no pause.
+   * A rate limit refused a call. Without advertised limits that explain it a rate is inferred, if refusals depend on it. False: the
+   * refusal is one of a few that seem to be random, and the target needs no pause.
    */
   refused(now: Instant, startedAt: Instant, need: Need): boolean {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
     this.#accepted.add(now, -input - output, -1);
-    // What others take of a limit that was told is inferred, too.
+    // What others take of an advertised limit is inferred, too.
     this.#isExplained = this.#advertised.isEmpty || this.#advertised.refused(now, startedAt, input, output, this.#accepted.lately(now));
     const needsPause = this.#refusals.refused(now, startedAt, this.#accepted.callsPerMinute(now));
     this.#applyRefusals(now);
@@ -195,7 +194,7 @@ export class LearnedRate implements Resource {
 
   #slowDown(now: Instant, isTrial: boolean): void {
     const calls = this.#accepted.callsPerMinute(now);
-    // The last minute may include what a full bucket had in stock; what a trial has accepted does not.
+    // The last minute may include the content of a full bucket; what a trial has accepted does not.
     const share = isTrial && calls > 0 ? Math.min(1, this.#refusals.acceptedPerMinute / calls) : 1;
     const perMinute = (this.#accepted.perMinute(now) * share) / (1 - this.#refusals.randomShare(now));
     const isFirstSign = this.#paced === null && this.#advertised.isEmpty;
@@ -207,12 +206,12 @@ export class LearnedRate implements Resource {
     this.#refusals.expect((calls * this.#paced.perMinute) / Math.max(1, this.#accepted.perMinute(now)));
   }
 
-  /** So few calls that a pause which the provider asks for costs little, whether or not its refusals are random. */
+  /** So few calls that a requested pause costs little, whether or not refusals are random. */
   isCalm(now: Instant): boolean {
     return this.#accepted.callsPerMinute(now) < CALM_PER_MINUTE;
   }
 
-  /** Nothing is known of it any more. */
+  /** Drops everything learned. */
   reset(): void {
     this.#advertised.reset();
     this.#paced = null;
@@ -232,7 +231,7 @@ export class LearnedRate implements Resource {
     return [...told, { source: 'paced', counts: 'all', windowMs: MINUTE_MS, limit: perMinute, available: this.#paced.level(now) }];
   }
 
-  /** Null: there is nothing to remember. */
+  /** Null: nothing is learned. */
   save(now: Instant, epochMs: number): LearnedLevel | null {
     if (this.#advertised.isEmpty && this.#paced === null) return null;
     return { told: this.#advertised.save(now, epochMs), paced: this.#paced?.save() ?? null };
@@ -244,7 +243,7 @@ export class LearnedRate implements Resource {
     if (!this.#advertised.isEmpty || this.#paced !== null) this.#hasResponded = true;
   }
 
-  /** When so much belongs to the first flight: its bound grows until somebody answers. */
+  /** When an amount belongs to the first flight: its bound grows until a response comes. */
   #flightAt(now: Instant, amount: number): Instant {
     if (this.#firstStartAt === null || this.#inFirstFlight <= 0) return now;
     const flight = FIRST_FLIGHT[this.kind];
