@@ -1,13 +1,13 @@
 import type { Instant } from '../../core/clock.ts';
 
 /** Gaps between starts in the average, about. */
-const MEMORY = 32;
+const GAPS_AVERAGED = 32;
 /** Fewer gaps than this are no estimate. */
 const GAPS_MIN = 8;
 /** A gap longer than this many average ones is an idle period and does not count. */
-const PAUSE = 20;
+const IDLE_GAPS = 20;
 /** A newcomer is refused only if even starts this many times as fast would be too slow. */
-const HOPE = 2;
+const OPTIMISM = 2;
 
 /** The average time between starts on a concurrency limit, whose releases cannot be calculated. */
 export class Pace {
@@ -15,18 +15,18 @@ export class Pace {
   #gapMs = 0;
   #gaps = 0;
 
-  note(now: Instant): void {
+  record(now: Instant): void {
     const gapMs = now - this.#lastAt;
     this.#lastAt = now;
     if (gapMs === Infinity) return;
-    if (this.#gaps >= GAPS_MIN && gapMs > PAUSE * this.#gapMs) return;
-    this.#gaps = Math.min(MEMORY, this.#gaps + 1);
+    if (this.#gaps >= GAPS_MIN && gapMs > IDLE_GAPS * this.#gapMs) return;
+    this.#gaps = Math.min(GAPS_AVERAGED, this.#gaps + 1);
     this.#gapMs += (gapMs - this.#gapMs) / this.#gaps;
   }
 
   /** Between two starts, in milliseconds; null: unknown. `least`: the lower bound for refusals. */
   gapMs(least: boolean): number | null {
     if (this.#gaps < GAPS_MIN) return null;
-    return this.#gapMs / (least ? HOPE : 1);
+    return this.#gapMs / (least ? OPTIMISM : 1);
   }
 }

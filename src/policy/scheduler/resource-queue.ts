@@ -178,7 +178,7 @@ export class FairResourceQueue<T extends Capacity, A extends Applicant<T>> imple
 
   /** A request starts and takes from the resource while others wait for it. */
   recordStart(now: Instant, group: RequestGroup<T, A>, need: Need, shares: readonly number[]): void {
-    this.#pace.note(now);
+    this.#pace.record(now);
     const own = this.#class(group.rank);
     this.#recordAllocation(now, own, need);
     const tokens = need.inputTokens + need.outputTokens;
