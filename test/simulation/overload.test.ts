@@ -1,10 +1,10 @@
 /**
- * Three times more is asked than two providers allow. `MINUTES=60` plays a whole hour (default 12), `SEED=2` another one.
+ * Three times more is asked than two providers allow. `MINUTES=60` plays a whole hour (default 12), `SEED=2` another seed.
  *
- * `high` is half of the capacity and comes as it likes: in the 50 seconds that a `normal` one waits 75 of them come, give or take
- * 8.7 (the root of 75). Nobody knows ahead which. Too few is a place for somebody later than one who was refused, too many a wait in
- * vain. What lower classes leave in stock (`stock.ts`) takes up most of it; what is left of the doubt is for the newcomer: at most
- * one refusal in a hundred is wrong, and some more wait in vain.
+ * `high` is half of the capacity and arrives at random: in the 50 seconds that a `normal` request waits 75 of them come, plus or minus 8.7
+ * (the root of 75). Fewer than expected leave a place for a request that came later than a refused one; more make one wait in vain. The
+ * headroom of the lower classes (`headroom.ts`) absorbs most of that; the remaining uncertainty favours the newcomer: at most one refusal in
+ * a hundred is wrong, and some more requests wait in vain.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
