@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { bucketOf, Backlog } from './backlog.ts';
 import { Supply } from './supply.ts';
 
-test('what was promised by a deadline that has passed is taken back wholly, though others have been promised far ahead since', () => {
+test('a backlog whose deadline has passed is removed entirely, although the ring has grown since', () => {
   const backlog = new Backlog();
   const client = { backlog: 0 };
   const late = bucketOf(0, 1_000);
