@@ -62,7 +62,6 @@ export class AnswerReader implements Running {
   readonly #sink: AnswerSink;
   readonly #downstream: Downstream;
   readonly #isEventStream: boolean;
-  readonly #seat: Seat;
   #answer: ReadAnswerOwner | null = null;
   #timer: Timer | null = null;
   #resolve: (() => void) | null = null;
@@ -96,8 +95,7 @@ export class AnswerReader implements Running {
       keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
-    this.#seat = { reader: this };
-    request.caller.onLeave = leaverOf(this.#seat);
+    request.caller.onLeave = () => this.leave();
   }
 
   /** It tells its own story from here on. */
@@ -273,7 +271,6 @@ export class AnswerReader implements Running {
 
   #over(): void {
     this.isOver = true;
-    this.#seat.reader = null;
     this.#stopTimer();
     this.request.caller.onLeave = null;
   }
@@ -310,18 +307,6 @@ export class AnswerReader implements Running {
       costUsd: end.outcome === 'success' ? 0 : null,
     });
   }
-}
-
-/**
- * Between a caller and its reader. V8 allocates what every request makes a closure of in its old generation: that closure would keep
- * the reader with all that hangs on it until the next major collection.
- */
-interface Seat {
-  reader: AnswerReader | null;
-}
-
-function leaverOf(seat: Seat): () => void {
-  return () => seat.reader?.leave();
 }
 
 /** What the headers can't tell any more where keeping alive has begun. */

@@ -46,7 +46,7 @@ export class ClassQueue<T extends Capacity, A extends Applicant<T>> {
     return flow;
   }
 
-  /** A new Map: one that many entries were deleted from stays large. */
+  /** Keeps the clients in use, and of the absent ones the last that are ahead of the virtual time. */
   #forget(): void {
     const kept: Flow<T, A>[] = [];
     let absent: Flow<T, A>[] = [];

@@ -212,10 +212,9 @@ export class TargetSet<T extends Capacity, A extends Applicant<T>> {
     return group;
   }
 
-  /** A new Map: one that many entries were deleted from stays large. */
   #dropIdle(index: number, wanted: RequestGroup<T, A>): void {
-    const kept = [...this.#groups[index]!].filter(([, group]) => group === wanted || group.entries.size > 0 || group.isolated > 0);
-    if (kept.length < this.#groups[index]!.size) this.#groups[index] = new Map(kept);
+    for (const [owner, group] of this.#groups[index]!)
+      if (group !== wanted && group.entries.size === 0 && group.isolated === 0) this.#groups[index]!.delete(owner);
   }
 }
 
