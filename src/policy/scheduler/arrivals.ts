@@ -1,6 +1,6 @@
 /**
- * The oldest waiting request without iterating over all: arrivals are counted by second in a ring. A request that waits longer than the
- * ring is long shares a second with younger ones, and stays the oldest in it.
+ * The oldest waiting request without iterating over all, for `oldestMs` on status pages: arrivals are counted by second in a ring. A
+ * request that waits longer than the ring is long shares a second with younger ones, and stays the oldest in it.
  */
 import type { Instant } from '../../core/clock.ts';
 

@@ -4,6 +4,9 @@
  * A newcomer must know how much goes before it, and whether it would make others late, without iterating over them. Amounts are therefore
  * summed by deadline, in buckets of a quarter of a second, and by how much each client waits for, in powers of two. Where the sums are
  * too coarse to tell, the answer is the lower bound. Amounts that cannot be served by their deadline do not count: those requests expire.
+ *
+ * It earns the refusal at once: at three times the capacity 3 % of requests wait in vain, without it 64 %. By the sums of clients, one below
+ * its fair share is not refused because of more urgent requests of another one (`shares.test.ts`).
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Supply } from './supply.ts';

@@ -5,7 +5,7 @@ import type { Evaluation } from './evaluate.ts';
 import type { Entry } from './target-set.ts';
 import type { Applicant } from './types.ts';
 
-/** When an applicant would start at the current rate of starts; null: at once, or unknown. */
+/** When an applicant would start at the current rate of starts; null: at once, or unknown. It earns the retry-after of refusals, and `startsInMs`. */
 export function expectedStart<T extends Capacity, A extends Applicant<T>>(
   now: Instant,
   shares: readonly number[],
