@@ -22,9 +22,8 @@ import type { SchedulingClass } from '../../core/request.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Resource } from '../../core/resource.ts';
 import { Arrivals } from './arrivals.ts';
-import { Evaluator, isClosedForAll, isHoldable } from './evaluate.ts';
+import { Evaluator, isClosedForAll, isHoldable, type Evaluation } from './evaluate.ts';
 import { expectedStart } from './expected-start.ts';
-import type { Evaluation } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
 import { JOBS, TargetSet } from './target-set.ts';
 import type { Entry, ResourceQueue, Candidate, RequestGroup, QueuePosition, Traffic } from './target-set.ts';
@@ -32,8 +31,7 @@ import { FairResourceQueue } from './resource-queue.ts';
 import { countPlan, swapPlans, planStart } from './planned-start.ts';
 import { QueuePlaces, sharesOf } from './queue-places.ts';
 import { refusal } from './refusal.ts';
-import { surveyOf } from './survey.ts';
-import type { Survey } from './survey.ts';
+import { surveyOf, type Survey } from './survey.ts';
 import type { Applicant, Decided, Decision, Raise, Refusal, SchedulerOptions, Start } from './types.ts';
 import { SKIPPED_MAX, WaitList } from './wait-list.ts';
 
@@ -225,14 +223,11 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
 
   /** False if the resource is closed for the first request of the group; sets when the queue opens. */
   #isOpenFor(now: Instant, position: QueuePosition<T, A>): boolean {
-    if (position.candidate === null) return true;
-    const at = position.queue.earliest(
-      now,
-      position.group.entries.peek()!.applicant.needOn(position.candidate.target),
-      position.group.rank,
-      position.group.entries.peekKey(),
-    );
-    if (at > now) position.queue.wakeAt = Math.min(position.queue.wakeAt, at);
+    const { candidate, group, queue } = position;
+    if (candidate === null) return true;
+    const { applicant, deadline } = group.entries.peek()!;
+    const at = queue.earliest(now, applicant.needOn(candidate.target), group.rank, deadline);
+    if (at > now) queue.wakeAt = Math.min(queue.wakeAt, at);
     return at !== WHEN_SETTLED && at <= now;
   }
 
