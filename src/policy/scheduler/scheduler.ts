@@ -28,7 +28,7 @@ import { IndexedHeap } from './indexed-heap.ts';
 import { JOBS, TargetSet } from './target-set.ts';
 import type { Entry, ResourceQueue, Candidate, RequestGroup, QueuePosition, Traffic } from './target-set.ts';
 import { FairResourceQueue } from './resource-queue.ts';
-import { countPlan, swapPlans, planStart } from './planned-start.ts';
+import { countPlan, planStart } from './planned-start.ts';
 import { QueuePlaces, sharesOf } from './queue-places.ts';
 import { refusal } from './refusal.ts';
 import { surveyOf, type Survey } from './survey.ts';
@@ -360,10 +360,7 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     const { target, queues } = candidate;
     const start = this.#reserve(now, applicant, target);
     for (const queue of queues) if (queue.length > 0) queue.recordStart(now, group, start.permit.need, this.#shares);
-    if (entry.orderIndex >= 0) {
-      this.#remove(now, entry);
-      swapPlans(now, entry, candidate);
-    }
+    if (entry.orderIndex >= 0) this.#remove(now, entry);
     return start;
   }
 
