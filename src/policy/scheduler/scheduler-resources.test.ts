@@ -229,7 +229,7 @@ test('a request with time leaves the headroom to a higher class, and one that wo
   driver.submit(...Array.from({ length: 4 }, (_, i) => applicant(`now${i}`, tiers, { class: 'high' })));
   assert.ok(
     [0, 1, 2, 3].every((i) => driver.names.includes(`now${i}`)),
-    'the stock is for them',
+    'the headroom is for them',
   );
   const before = driver.started.length;
   driver.submit(applicant('hasty', tiers, { client: 'x', deadline: driver.now + 900 }));

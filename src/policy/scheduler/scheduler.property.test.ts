@@ -194,8 +194,8 @@ class Model {
       this.pass(1);
     }
     const ends = [...driver.started.map((s) => s.name), ...driver.refused.map((r) => r.name), ...[...this.left].map((a) => a.name)];
-    assert.equal(new Set(ends).size, ends.length, 'nobody ends twice');
-    assert.equal(ends.length, this.all.length, 'everybody ends');
+    assert.equal(new Set(ends).size, ends.length, 'no request ends twice');
+    assert.equal(ends.length, this.all.length, 'every request ends');
     for (const { name, at } of driver.started) assert.ok(at <= this.all[Number(name)]!.waitUntil);
     for (const limiter of this.world.limiters) assert.equal(limiter.inUse, 0);
     assert.equal(driver.scheduler.wakeAt, Infinity);

@@ -17,14 +17,14 @@ test('starts at once where every resource of the target is free, and takes from 
 });
 
 test('onStart is called for every start: chosen, the only possible one, or after a wait', () => {
-  const told: string[] = [];
-  const driver = new Driver(makeScheduler({ onStart: (target) => told.push(target.key) }));
+  const started: string[] = [];
+  const driver = new Driver(makeScheduler({ onStart: (target) => started.push(target.key) }));
   const [a, b] = [capacity('a/m', slots(1)), capacity('b/m', slots(1))];
   const tiers = [[a, b]];
   for (const name of ['x', 'y', 'z']) driver.submit(applicant(name, tiers));
-  assert.deepEqual(told, ['a/m', 'b/m']);
+  assert.deepEqual(started, ['a/m', 'b/m']);
   driver.settle('x');
-  assert.deepEqual(told, ['a/m', 'b/m', 'a/m']);
+  assert.deepEqual(started, ['a/m', 'b/m', 'a/m']);
 });
 
 test('a request that cannot start in time is refused at once, with the instant at which it could and what blocks it', () => {
