@@ -40,8 +40,8 @@ test('an error knows its family, and takes an upstream’s status, a field, a wa
   const cause = new Error('socket');
   const error = new BreakwaterError('all_targets_failed', 'both failed', { status: 529, param: 'model', retryAfterMs: 250, cause });
   assert.deepEqual(
-    [error.code, error.status, error.param, error.retryAfterMs, error.source, error.refused, error.cause],
-    ['all_targets_failed', 529, 'model', 250, 'upstream', false, cause],
+    [error.code, error.status, error.param, error.retryAfterMs, error.refused, error.cause],
+    ['all_targets_failed', 529, 'model', 250, false, cause],
   );
   const plain = new BreakwaterError('queue_full', 'no room');
   assert.deepEqual([plain.status, plain.param, plain.retryAfterMs, plain.refused, 'cause' in plain], [429, null, null, true, false]);

@@ -7,7 +7,6 @@ interface CatalogueEntry {
   /** `error.type` on Anthropic paths and, where OpenAI has no word of its own, on OpenAI paths. */
   readonly anthropicType: string;
   readonly openaiType: string;
-  readonly source: 'downstream' | 'upstream' | 'internal';
   readonly refused: boolean;
   /** A client may send the same again, once the wait it was told has passed. */
   readonly retryable: boolean;
@@ -17,37 +16,36 @@ function entry(
   status: number,
   anthropicType: string,
   openaiType: string,
-  source: CatalogueEntry['source'],
   flags: { refused?: boolean; retryable?: boolean } = {},
 ): CatalogueEntry {
-  return { status, anthropicType, openaiType, source, refused: flags.refused ?? false, retryable: flags.retryable ?? false };
+  return { status, anthropicType, openaiType, refused: flags.refused ?? false, retryable: flags.retryable ?? false };
 }
 
 const REFUSED = { refused: true };
 const REFUSED_RETRYABLE = { refused: true, retryable: true };
 
 export const ERROR_CATALOGUE = {
-  invalid_request: entry(400, 'invalid_request_error', 'invalid_request_error', 'downstream', REFUSED),
-  capability_unsupported: entry(400, 'invalid_request_error', 'invalid_request_error', 'downstream', REFUSED),
-  invalid_api_key: entry(401, 'authentication_error', 'authentication_error', 'downstream', REFUSED),
-  model_not_allowed: entry(403, 'permission_error', 'permission_error', 'downstream', REFUSED),
-  not_local: entry(403, 'permission_error', 'permission_error', 'downstream', REFUSED),
-  model_not_found: entry(404, 'not_found_error', 'not_found_error', 'downstream', REFUSED),
-  not_found: entry(404, 'not_found_error', 'not_found_error', 'downstream', REFUSED),
-  request_too_large: entry(413, 'request_too_large', 'invalid_request_error', 'downstream', REFUSED),
-  idempotency_conflict: entry(409, 'invalid_request_error', 'invalid_request_error', 'downstream', REFUSED),
-  queue_full: entry(429, 'rate_limit_error', 'rate_limit_error', 'internal', REFUSED_RETRYABLE),
-  budget_exceeded: entry(429, 'rate_limit_error', 'rate_limit_error', 'downstream', REFUSED),
-  rate_limited: entry(429, 'rate_limit_error', 'rate_limit_error', 'internal', REFUSED_RETRYABLE),
-  no_target_available: entry(503, 'overloaded_error', 'overloaded_error', 'upstream', REFUSED_RETRYABLE),
-  deadline_exceeded: entry(504, 'timeout_error', 'timeout_error', 'internal'),
-  upstream_auth_failed: entry(502, 'api_error', 'api_error', 'upstream'),
-  all_targets_failed: entry(502, 'api_error', 'api_error', 'upstream'),
-  stream_interrupted: entry(502, 'api_error', 'api_error', 'upstream'),
-  stream_stalled: entry(504, 'timeout_error', 'timeout_error', 'upstream'),
-  store_unavailable: entry(503, 'api_error', 'api_error', 'internal', REFUSED),
-  shutting_down: entry(503, 'overloaded_error', 'overloaded_error', 'internal', REFUSED_RETRYABLE),
-  internal_error: entry(500, 'api_error', 'api_error', 'internal'),
+  invalid_request: entry(400, 'invalid_request_error', 'invalid_request_error', REFUSED),
+  capability_unsupported: entry(400, 'invalid_request_error', 'invalid_request_error', REFUSED),
+  invalid_api_key: entry(401, 'authentication_error', 'authentication_error', REFUSED),
+  model_not_allowed: entry(403, 'permission_error', 'permission_error', REFUSED),
+  not_local: entry(403, 'permission_error', 'permission_error', REFUSED),
+  model_not_found: entry(404, 'not_found_error', 'not_found_error', REFUSED),
+  not_found: entry(404, 'not_found_error', 'not_found_error', REFUSED),
+  request_too_large: entry(413, 'request_too_large', 'invalid_request_error', REFUSED),
+  idempotency_conflict: entry(409, 'invalid_request_error', 'invalid_request_error', REFUSED),
+  queue_full: entry(429, 'rate_limit_error', 'rate_limit_error', REFUSED_RETRYABLE),
+  budget_exceeded: entry(429, 'rate_limit_error', 'rate_limit_error', REFUSED),
+  rate_limited: entry(429, 'rate_limit_error', 'rate_limit_error', REFUSED_RETRYABLE),
+  no_target_available: entry(503, 'overloaded_error', 'overloaded_error', REFUSED_RETRYABLE),
+  deadline_exceeded: entry(504, 'timeout_error', 'timeout_error'),
+  upstream_auth_failed: entry(502, 'api_error', 'api_error'),
+  all_targets_failed: entry(502, 'api_error', 'api_error'),
+  stream_interrupted: entry(502, 'api_error', 'api_error'),
+  stream_stalled: entry(504, 'timeout_error', 'timeout_error'),
+  store_unavailable: entry(503, 'api_error', 'api_error', REFUSED),
+  shutting_down: entry(503, 'overloaded_error', 'overloaded_error', REFUSED_RETRYABLE),
+  internal_error: entry(500, 'api_error', 'api_error'),
 } as const satisfies Record<string, CatalogueEntry>;
 
 export type ErrorCode = keyof typeof ERROR_CATALOGUE;
@@ -76,10 +74,6 @@ export class BreakwaterError extends Error {
     this.status = options.status ?? ERROR_CATALOGUE[code].status;
     this.param = options.param ?? null;
     this.retryAfterMs = options.retryAfterMs ?? null;
-  }
-
-  get source(): CatalogueEntry['source'] {
-    return ERROR_CATALOGUE[this.code].source;
   }
 
   /** True if no upstream call was made. */

@@ -71,8 +71,6 @@ export interface AnswerFacts {
   finishReason: string | null;
   /** Text, refusal, reasoning or a tool call has been seen. */
   hasContent: boolean;
-  /** A tool call was begun and its end not seen. */
-  toolCallOpen: boolean;
   /** All that a plain answer holds are thoughts. */
   onlyThoughts?: true;
   /** Hashes of the opaque pieces in it: signatures, encrypted reasoning, ids of what one account holds. Absent: there are none. */

@@ -1,7 +1,7 @@
 /** What was learned, as it is saved and read back. What makes no sense is not taken over. */
 import type { Instant } from '../core/clock.ts';
 import type { LearnedLevel } from '../policy/rate-limiter/learned-rate.ts';
-import type { ToldLevel } from '../policy/rate-limiter/told-limit.ts';
+import type { AdvertisedLevel } from '../policy/rate-limiter/advertised-limit.ts';
 import type { SavedOutput } from '../policy/token-estimate.ts';
 import type { LimitLearner } from '../pipeline/route/limit-learner.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
@@ -55,7 +55,7 @@ function readLevel(value: unknown): LearnedLevel | null {
   };
 }
 
-function isTold(value: unknown): value is ToldLevel {
+function isTold(value: unknown): value is AdvertisedLevel {
   if (!isRecord(value)) return false;
   const { counts, windowMs, limit, isGuess } = value;
   const isCounted = counts === 'all' || counts === 'input' || counts === 'output';

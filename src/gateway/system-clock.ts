@@ -26,7 +26,6 @@ class SoonTimer implements Timer {
   }
 }
 
-/** Every attempt has one: an object without closures, which V8 would keep in its old generation together with all they see. */
 class LaterTimer implements Timer {
   readonly #dueAt: number;
   readonly #task: () => void;

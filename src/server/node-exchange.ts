@@ -104,10 +104,6 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     return this.#left;
   }
 
-  get hasStarted(): boolean {
-    return this.#started;
-  }
-
   readBody(gate: BodyGate): Promise<ReceivedBody> {
     const { headers } = this.#request;
     const length = headers['content-length'];

@@ -128,10 +128,6 @@ export class SocketExchange implements Exchange, AnswerOutlet {
     return this.#left;
   }
 
-  get hasStarted(): boolean {
-    return this.#started;
-  }
-
   get hasEnded(): boolean {
     return this.#over;
   }

@@ -14,12 +14,6 @@ export function toPut(value: unknown, options: WriteOptions, limits: StoreLimits
   return { kind: 'put', text, expiresAtMs };
 }
 
-export function toAdd(deltas: Readonly<Record<string, number>>, options: WriteOptions): Change | undefined {
-  const expiresAtMs = toExpiry(options);
-  if (expiresAtMs === undefined || !Object.values(deltas).every(Number.isFinite)) return undefined;
-  return { kind: 'add', deltas: { ...deltas }, expiresAtMs };
-}
-
 /** Whole milliseconds, null for never, undefined for what is no instant. */
 function toExpiry({ expiresAtMs }: WriteOptions): number | null | undefined {
   if (expiresAtMs === undefined || expiresAtMs === Infinity) return null;

@@ -1,61 +1,20 @@
-/** What a write means, in one place for every driver: pure functions on rows and changes. */
+/** A stored entry, and what a write makes of it: the same for every driver. */
 
-/** A stored entry: JSON text, and when it is gone (null: never). */
+/** JSON text, and when the entry expires (null: never). */
 export interface Row {
   readonly text: string;
   readonly expiresAtMs: number | null;
 }
 
-export type Deltas = Readonly<Record<string, number>>;
-
-export type Change =
-  | { readonly kind: 'put'; readonly text: string; readonly expiresAtMs: number | null }
-  /** `expiresAtMs` null: the entry keeps the expiry that it has. */
-  | { readonly kind: 'add'; readonly deltas: Deltas; readonly expiresAtMs: number | null }
-  | { readonly kind: 'delete' };
+export type Change = { readonly kind: 'put'; readonly text: string; readonly expiresAtMs: number | null } | { readonly kind: 'delete' };
 
 export function isExpired(entry: { readonly expiresAtMs: number | null }, nowMs: number): boolean {
   return entry.expiresAtMs !== null && entry.expiresAtMs <= nowMs;
 }
 
 /** The row after the change; undefined: there is none. */
-export function applyChange(row: Row | undefined, change: Change, nowMs: number): Row | undefined {
-  if (change.kind === 'delete') return undefined;
-  if (change.kind === 'put') return { text: change.text, expiresAtMs: change.expiresAtMs };
-  const live = row !== undefined && !isExpired(row, nowMs) ? row : undefined;
-  return {
-    text: JSON.stringify(addDeltas(live && parseJson(live.text), change.deltas)),
-    expiresAtMs: change.expiresAtMs ?? live?.expiresAtMs ?? null,
-  };
-}
-
-/** One change that does what both do, one after the other. */
-export function combine(earlier: Change, later: Change, nowMs: number): Change {
-  if (later.kind !== 'add') return later;
-  if (earlier.kind === 'add' && !isExpired(earlier, nowMs)) {
-    return {
-      kind: 'add',
-      deltas: addDeltas(earlier.deltas, later.deltas),
-      expiresAtMs: later.expiresAtMs ?? earlier.expiresAtMs,
-    };
-  }
-  const before = earlier.kind === 'put' ? earlier : undefined;
-  const after = applyChange(before, later, nowMs) as Row; // an addition always leaves a row
-  return { kind: 'put', ...after };
-}
-
-/** Whatever is not a number gives way to one. */
-function addDeltas(value: unknown, deltas: Deltas): Record<string, number> {
-  const sums = isObject(value) ? ({ ...value } as Record<string, number>) : {};
-  for (const [field, delta] of Object.entries(deltas)) {
-    const before: unknown = Object.hasOwn(sums, field) ? sums[field] : 0;
-    sums[field] = typeof before === 'number' ? before + delta : delta;
-  }
-  return sums;
-}
-
-function isObject(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+export function rowAfter(change: Change): Row | undefined {
+  return change.kind === 'delete' ? undefined : { text: change.text, expiresAtMs: change.expiresAtMs };
 }
 
 /** The value, or undefined if the text was damaged outside. */

@@ -8,7 +8,7 @@
  * Jobs and files (`store.jobs`) write through calls of their own that resolve when durable: a checkpoint has to be on disk before a
  * dispatch. Room for what comes later, as a further member of `Store`:
  * - many instances: leases, membership and messages as `store.shared`, absent where a driver serves one machine only.
- *   Collections map to Redis keys one to one, and `increment` to one script, so nothing here speaks against it.
+ *   Collections map to Redis keys one to one.
  */
 
 import type { StoreFault } from './store-fault.ts';
@@ -36,12 +36,12 @@ export interface StoreCounters {
   readonly coalesced: number;
   /** Keys whose waiting or stored state was thrown away at a limit, the oldest first. */
   readonly dropped: number;
-  /** Changes not taken in: no JSON, too large, not a number, or after `close`. */
+  /** Changes not taken in: no JSON, too large, an expiry that is no instant, or after `close`. */
   readonly refused: number;
 }
 
 export interface WriteOptions {
-  /** Milliseconds since the Unix epoch from which the entry is gone. Default: never; for `increment`: what the entry has. */
+  /** Milliseconds since the Unix epoch from which the entry is gone. Default: never. */
   readonly expiresAtMs?: number;
 }
 
@@ -91,11 +91,6 @@ export interface Store {
 
   /** Sets the value: anything that JSON can carry, taken as it is now. The last write wins. Without `expiresAtMs` it stays for good. */
   put(collection: string, key: string, value: unknown, options?: WriteOptions): void;
-  /**
-   * Adds each delta to the field of that name, which starts at 0; `get` gives the object. Each increment counts exactly
-   * once, crashes of the driver included, and adds up over processes that share the store.
-   */
-  increment(collection: string, key: string, deltas: Readonly<Record<string, number>>, options?: WriteOptions): void;
   delete(collection: string, key: string): void;
 
   /** Saves what waits now instead of soon. True: all that was written before the call is durable. Bounded; never rejects. */

@@ -5,7 +5,7 @@
  * way to heal, so there is none that is tested less.
  */
 import type { Clock, Timer } from '../core/clock.ts';
-import { toAdd, toKey, toPut } from './accept.ts';
+import { toKey, toPut } from './accept.ts';
 import { type StoreFailure, toStoreFailure, within, type Backend, type Connection, type ReadResult } from './backend.ts';
 import { parseJson, type Change, type Row } from './change.ts';
 import { ANSWER_LIMITS, AnswerQueue } from './answer-queue.ts';
@@ -172,10 +172,6 @@ class WriteBehindStore implements Store {
     this.#write(collection, key, toPut(value, options, this.#limits));
   }
 
-  increment(collection: string, key: string, deltas: Readonly<Record<string, number>>, options: WriteOptions = {}): void {
-    this.#write(collection, key, toAdd(deltas, options));
-  }
-
   delete(collection: string, key: string): void {
     this.#write(collection, key, { kind: 'delete' });
   }
@@ -235,7 +231,7 @@ class WriteBehindStore implements Store {
       return;
     }
     const { dropped } = this.#queue;
-    this.#queue.add(collection, name, change, this.#clock.epochMs());
+    this.#queue.add(collection, name, change);
     this.#scheduleCommit();
     if (this.#queue.dropped > dropped && !this.#warnedOfDrops) {
       this.#warnedOfDrops = true;

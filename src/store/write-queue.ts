@@ -1,11 +1,11 @@
 /**
  * Changes on their way to durability: those that wait, merged by key, and the one batch that was sent. A batch stays
  * as it is until it is known to be durable, since a connection that died may or may not have committed it; sent again
- * under its number it counts once.
+ * under its number it is applied once.
  */
 import type { Batch, KeyedChange } from './backend.ts';
 import { BoundedEntries } from './bounded-entries.ts';
-import { applyChange, combine, isExpired, type Change, type Row } from './change.ts';
+import { isExpired, rowAfter, type Change, type Row } from './change.ts';
 import type { StoreLimits } from './store.ts';
 
 /** The most of one batch, so that handing it over doesn't hold up the event loop; the rest follows in the next. */
@@ -49,15 +49,12 @@ export class WriteQueue {
     return this.#durable;
   }
 
-  add(collection: string, key: string, change: Change, nowMs: number): void {
+  /** Replaces a change of the same key that still waits. */
+  add(collection: string, key: string, change: Change): void {
     const before = this.#waiting.get(collection, key);
     this.#accepted++;
-    if (before === undefined) {
-      this.#waiting.set(collection, key, { change, since: this.#accepted });
-    } else {
-      this.#coalesced++;
-      this.#waiting.set(collection, key, { change: combine(before.change, change, nowMs), since: before.since });
-    }
+    if (before !== undefined) this.#coalesced++;
+    this.#waiting.set(collection, key, { change, since: before?.since ?? this.#accepted });
   }
 
   /** The batch to send: the one sent before if it isn't known to be durable, else the oldest that wait. */
@@ -98,7 +95,7 @@ export class WriteQueue {
   overlay(read: ReadonlyMap<string, Row>, applied: number, collection: string, key: string | undefined, nowMs: number): Map<string, Row> {
     const rows = new Map(read);
     for (const entry of this.#changesAfter(applied, collection, key)) {
-      const row = applyChange(rows.get(entry.key), entry.change, nowMs);
+      const row = rowAfter(entry.change);
       if (row === undefined) rows.delete(entry.key);
       else rows.set(entry.key, row);
     }
@@ -123,7 +120,5 @@ export class WriteQueue {
 }
 
 function sizeOf(change: Change): number {
-  if (change.kind === 'put') return change.text.length;
-  if (change.kind === 'delete') return 0;
-  return Object.keys(change.deltas).reduce((sum, field) => sum + field.length + 8, 0);
+  return change.kind === 'put' ? change.text.length : 0;
 }

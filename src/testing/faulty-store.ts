@@ -5,7 +5,7 @@
 import type { Clock } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { StoreFailure, type Backend, type Batch, type Connection, type ReadResult } from '../store/backend.ts';
-import { applyChange, isExpired, type Row } from '../store/change.ts';
+import { isExpired, rowAfter, type Row } from '../store/change.ts';
 import type { Store, StoreLimits, WarningListener } from '../store/store.ts';
 import type { StoreFault } from '../store/store-fault.ts';
 import { openWriteBehindStore, type StoreTiming } from '../store/write-behind.ts';
@@ -127,9 +127,9 @@ class Disk implements FaultyDisk {
         const { refuse } = this.#faults;
         if (refuse !== null) throw new StoreFailure(refuse, 'refused as told');
       }),
-      apply: (batch, nowMs) =>
+      apply: (batch) =>
         call(() => {
-          this.#commit(writer, batch, nowMs);
+          this.#commit(writer, batch);
           if (this.#random.next() < this.#faults.lostAnswerRatio) throw new StoreFailure('io_error', 'the answer was lost as told');
         }),
       read: (collection, key, nowMs) => call(() => this.#read(writer, collection, key, nowMs)),
@@ -157,12 +157,12 @@ class Disk implements FaultyDisk {
     });
   }
 
-  #commit(writer: { applied: number }, batch: Batch, nowMs: number): void {
+  #commit(writer: { applied: number }, batch: Batch): void {
     if (batch.sequence <= writer.applied) return;
     for (const { collection, key, change } of batch.changes) {
       const rows = this.#rows.get(collection) ?? new Map<string, Row>();
       this.#rows.set(collection, rows);
-      const row = applyChange(rows.get(key), change, nowMs);
+      const row = rowAfter(change);
       if (row === undefined) rows.delete(key);
       else rows.set(key, row);
     }

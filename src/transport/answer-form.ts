@@ -68,7 +68,7 @@ export function judgeWhole(
 }
 
 function emptyFacts(usage: TokenUsage | null): AnswerFacts {
-  return { model: null, usage, finishReason: 'length', hasContent: false, toolCallOpen: false };
+  return { model: null, usage, finishReason: 'length', hasContent: false };
 }
 
 function outlineOf(whole: Uint8Array): JsonOutline | null {

@@ -65,7 +65,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   #upstreamOver = false;
 
   /** What is known of the answer; grows until its end. */
-  facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+  facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false };
 
   constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener, held: ByteRoom) {
     this.held = new HeldAnswer(held);

@@ -18,7 +18,7 @@ const NO_PIECES: readonly Uint8Array[] = [];
  * its events are only translated.
  */
 export class ConvertedStreamReader implements StreamReader {
-  readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+  readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false };
   readonly #watcher: StreamReader;
   readonly #parser: StreamParser;
   readonly #filter: EventFilter | null;
@@ -88,8 +88,8 @@ export class ConvertedStreamReader implements StreamReader {
 
   /** What the caller's dialect has no place for is no content. */
   #learn(hasContent: boolean): void {
-    const { model, usage, finishReason, toolCallOpen, opaque } = this.#watcher.facts;
-    Object.assign(this.facts, { model, usage, finishReason, toolCallOpen });
+    const { model, usage, finishReason, opaque } = this.#watcher.facts;
+    Object.assign(this.facts, { model, usage, finishReason });
     if (opaque !== undefined) this.facts.opaque = opaque;
     this.facts.hasContent ||= hasContent;
   }

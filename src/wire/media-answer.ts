@@ -142,7 +142,7 @@ function bareList(bytes: Uint8Array): unknown {
 }
 
 function passed(usage: TokenUsage | null): ReadResponse {
-  return { ok: true, facts: { model: null, usage, finishReason: null, hasContent: true, toolCallOpen: false } };
+  return { ok: true, facts: { model: null, usage, finishReason: null, hasContent: true } };
 }
 
 function refused(kind: MediaKind, usage: TokenUsage | null): ReadResponse {

@@ -113,7 +113,7 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   'fairness: no class keeps a share': {
     what: 'fairness',
-    file: 'policy/scheduler/line.ts',
+    file: 'policy/scheduler/resource-queue.ts',
     from: 'Math.min(CREDIT_MAX, each.credit + shares[earning]!)',
     to: 'Math.min(CREDIT_MAX, each.credit + 0 * shares[earning]!)',
     foundBy: /^share: /,

@@ -1,10 +1,10 @@
 /**
- * Three times more is asked than two providers allow. `MINUTES=60` plays a whole hour (default 12), `SEED=2` another one.
+ * Three times more is asked than two providers allow. `MINUTES=60` plays a whole hour (default 12), `SEED=2` another seed.
  *
- * `high` is half of the capacity and comes as it likes: in the 50 seconds that a `normal` one waits 75 of them come, give or take
- * 8.7 (the root of 75). Nobody knows ahead which. Too few is a place for somebody later than one who was refused, too many a wait in
- * vain. What lower classes leave in stock (`stock.ts`) takes up most of it; what is left of the doubt is for the newcomer: at most
- * one refusal in a hundred is wrong, and some more wait in vain.
+ * `high` is half of the capacity and arrives at random: in the 50 seconds that a `normal` request waits 75 of them come, plus or minus 8.7
+ * (the root of 75). Fewer than expected leave a place for a request that came later than a refused one; more make one wait in vain. The
+ * headroom of the lower classes (`headroom.ts`) absorbs most of that; the remaining uncertainty favours the newcomer: at most one refusal in
+ * a hundred is wrong, and some more requests wait in vain.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -22,8 +22,8 @@ const REFILL_MS = 60_000 / LIMITS.b.requestsPerMinute;
 /** Of all that were judged. A window has little in stock that could make up for the chance of who comes: what it does not use is lost. */
 const IN_VAIN_MAX = { bucket: 0.04, sliding: 0.08 };
 const HIGH_WAIT_MAX_MS = REFILL_MS + 50;
-/** The longest waits of one seed are a matter of chance: between 120 and 1150 ms at p99. */
-const WAIT_SEEDS = 3;
+/** The longest waits and wrong refusals of one seed vary: between 0 and 2000 ms at p99, and between 0.1 and 1.1 %. */
+const SEEDS = 3;
 /** The buckets are full at first; what is measured begins when they are not. */
 const WARM_MS = 60_000;
 
@@ -105,23 +105,26 @@ function highWaits(judged: readonly Told[]): number[] {
 
 for (const enforce of ['bucket', 'sliding'] as const) {
   test(`overload at three times the capacity, ${enforce}`, { timeout: 170_000 }, async (t) => {
-    const { told, calls, breakers } = await overload(enforce, seed);
+    const runs: Observed[] = [];
+    for (let more = 0; more < SEEDS; more++) runs.push(await overload(enforce, seed + more));
+    const { told, calls, breakers } = runs[0]!;
     const starts = startsOf(calls, WARM_MS, durationMs).length;
     const capacity = (CAPACITY_PER_MINUTE * (durationMs - WARM_MS)) / 60_000;
     const judged = judgedOf(told);
-    const waits = highWaits(judged);
-    for (let more = 1; more < WAIT_SEEDS; more++) waits.push(...highWaits(judgedOf((await overload(enforce, seed + more)).told)));
+    const judgedRuns = runs.map((run) => judgedOf(run.told));
+    const waits = judgedRuns.flatMap(highWaits);
     const startsBy = (of: readonly Told[]): number => of.reduce((sum, { startedAt }) => sum + startedAt.length, 0);
     const [lowStarts, allStarts] = [startsBy(ofPriority(told, 'low')), startsBy(told)];
     const judgedStarts = startsBy(judged);
-    const refused = judged.filter(({ finished }) => finished.outcome === 'refused');
-    const wrong = wrongRefusals(judged);
+    const judgedCount = judgedRuns.flat().length;
+    const refused = judgedRuns.flat().filter(({ finished }) => finished.outcome === 'refused');
+    const wrong = judgedRuns.reduce((sum, run) => sum + wrongRefusals(run), 0);
     const inVain = refused.filter(({ finished }) => finished.durationMs >= 1).length;
     const atOnce = refused.length - inVain;
     const served = judged.filter(({ finished }) => finished.outcome === 'success').length;
     t.diagnostic(
       `seed ${seed}, ${minutes} min, ${told.length} requests: ${percent(starts, capacity)} of the capacity used; high waits p99 ${Math.round(quantile(waits, 0.99))} ms of ${REFILL_MS + 50}; low has ${percent(lowStarts, allStarts)} of starts; ` +
-        `of ${judged.length} judged ${atOnce} refused at once, ${percent(wrong, atOnce)} wrongly; ${percent(inVain, judged.length)} waited in vain; ${percent(served, judgedStarts)} of starts end well; breakers opened ${breakers.filter(({ to }) => to === 'open').length} times`,
+        `of ${judgedCount} judged in ${SEEDS} seeds ${atOnce} refused at once, ${percent(wrong, atOnce)} wrongly; ${percent(inVain, judgedCount)} waited in vain; ${percent(served, judgedStarts)} of starts end well; breakers opened ${breakers.filter(({ to }) => to === 'open').length} times`,
     );
     await t.test("no limit is exceeded, by the provider's own count", () => assert.equal(refusalsOf(calls, 0, Infinity).length, 0));
     await t.test('at least 95 % of the capacity is used', () => assert.ok(starts >= 0.95 * capacity, percent(starts, capacity)));
@@ -135,7 +138,7 @@ for (const enforce of ['bucket', 'sliding'] as const) {
     });
     await t.test('at most 1 % of refusals prove wrong', () => assert.ok(wrong <= atOnce / 100, percent(wrong, atOnce)));
     await t.test(`whoever can not be served is told at once: at most ${IN_VAIN_MAX[enforce] * 100} % wait in vain`, () => {
-      assert.ok(inVain <= judged.length * IN_VAIN_MAX[enforce], percent(inVain, judged.length));
+      assert.ok(inVain <= judgedCount * IN_VAIN_MAX[enforce], percent(inVain, judgedCount));
     });
   });
 }

@@ -13,7 +13,15 @@ const PLACES = 100;
 const key = (name: string): string => `${name}-key-0123456789`;
 const client = (name: string, priority: Priority) => ({ name, key: key(name), priority });
 
-function flood(seed: number, greedy: Priority, modest: Priority): Promise<{ told: readonly Told[] }> {
+interface Flood {
+  readonly seed: number;
+  readonly greedy: Priority;
+  readonly modest: Priority;
+  readonly places: number;
+  readonly greedyDeadlineMs: { readonly p50: number; readonly p95: number };
+}
+
+function flood({ seed, greedy, modest, places, greedyDeadlineMs }: Flood): Promise<{ told: readonly Told[] }> {
   const limits = { requestsPerMinute: CAPACITY_PER_MINUTE };
   const kind = { model: 'fast', inputTokens: { p50: 150, p95: 400 }, outputBound: 200, outputTokens: { p50: 60, p95: 150 } };
   return observe({
@@ -22,14 +30,14 @@ function flood(seed: number, greedy: Priority, modest: Priority): Promise<{ told
       providers: { a: { protocol: 'openai', baseUrl: 'http://a.invalid/v1', apiKey: 'k', limits } },
       models: { fast: ['a/m'] },
       clients: [client('greedy', greedy), client('modest', modest), client('third', 'normal')],
-      policy: { queue: { maxSize: PLACES } },
+      policy: { queue: { maxSize: places } },
     },
     providers: { a: { limits } },
     load: {
       durationMs: 2 * 60_000,
       requestsPerMinute: CAPACITY_PER_MINUTE * 4.4,
       kinds: [
-        { ...kind, weight: 4, priority: greedy, client: 'greedy', deadlineMs: { p50: 300_000, p95: 600_000 } },
+        { ...kind, weight: 4, priority: greedy, client: 'greedy', deadlineMs: greedyDeadlineMs },
         { ...kind, weight: 0.3, priority: modest, client: 'modest', deadlineMs: { p50: 60_000, p95: 120_000 } },
         { ...kind, weight: 0.1, priority: 'normal', client: 'third', deadlineMs: { p50: 60_000, p95: 120_000 } },
       ],
@@ -46,7 +54,7 @@ for (const [greedy, modest] of [
 ] as const) {
   for (const seed of [1, 2]) {
     test(`a ${greedy} client that keeps the queue full takes nothing from a ${modest} one (seed ${seed})`, async (t) => {
-      const { told } = await flood(seed, greedy, modest);
+      const { told } = await flood({ seed, greedy, modest, places: PLACES, greedyDeadlineMs: { p50: 300_000, p95: 600_000 } });
       const of = (name: string): Told[] => told.filter(({ received }) => received.client === name);
       const failed = (name: string): Told[] => of(name).filter(({ finished }) => finished.outcome !== 'success');
       const full = failed('greedy').filter(({ finished }) => finished.code === 'queue_full').length;
@@ -65,4 +73,16 @@ for (const [greedy, modest] of [
       );
     });
   }
+}
+
+for (const seed of [1, 2]) {
+  test(`a client whose requests are all more urgent does not have another one's refused (seed ${seed})`, async (t) => {
+    const urgent = { p50: 20_000, p95: 40_000 };
+    const { told } = await flood({ seed, greedy: 'normal', modest: 'normal', places: 10_000, greedyDeadlineMs: urgent });
+    const failed = (name: string): number =>
+      told.filter(({ received, finished }) => received.client === name && finished.outcome !== 'success').length;
+    t.diagnostic(`greedy: ${failed('greedy')} fail; modest: ${failed('modest')}; third: ${failed('third')}`);
+    assert.ok(failed('greedy') > 1_000, 'the greedy client asks for far more than its share');
+    assert.deepEqual([failed('modest'), failed('third')], [0, 0]);
+  });
 }

@@ -60,10 +60,7 @@ export class ActiveRequest implements Running {
   applicant: RouteApplicant | null = null;
   /** Ends the current wait; null: it is not waiting. */
   wake: (() => void) | null = null;
-  /**
-   * The committed response. An object rather than a closure in `wake`: V8 allocates a closure that every request creates in the old
-   * generation, where it retains the finished request until the next major collection.
-   */
+  /** The committed response; it ends when the request is interrupted. */
   relaying: { leave(): void } | null = null;
   /** Null: no attempt runs. */
   group: RunningAttempts | null = null;

@@ -2,7 +2,7 @@ import type { Instant } from '../../core/clock.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Need, Resource } from '../../core/resource.ts';
 import type { CachedCount } from '../../policy/rate-limiter/cached-count.ts';
-import type { CountedAs } from '../../policy/rate-limiter/told-limit.ts';
+import type { CountedAs } from '../../policy/rate-limiter/advertised-limit.ts';
 import type { LearnedRate } from '../../policy/rate-limiter/learned-rate.ts';
 import { RateLimitReader } from '../../wire/rate-limit-reader.ts';
 import type { HeaderRecord, LimitListener, ReaderOptions } from '../../wire/rate-limit-reader.ts';
@@ -56,8 +56,8 @@ export class LimitLearner implements LimitListener {
 
   /** After `read`: the provider has responded, whatever the status. */
   responded(now: Instant): void {
-    this.requests.heard(now);
-    this.tokens.heard(now);
+    this.requests.responded(now);
+    this.tokens.responded(now);
   }
 
   reset(): void {
@@ -73,12 +73,12 @@ export class LimitLearner implements LimitListener {
 
   onLimit(hint: RateLimitHint, windowMs: number): void {
     const { family, kind, limit, remaining } = hint;
-    const by = this.#rateOf(kind).tell(this.#now, this.#startedAt, { family, counts: COUNTED[kind], windowMs, limit, remaining });
+    const by = this.#rateOf(kind).advertise(this.#now, this.#startedAt, { family, counts: COUNTED[kind], windowMs, limit, remaining });
     this.#noteCorrection(kind, by);
   }
 
   onRemaining(family: number, kind: LimitKind, remaining: number): void {
-    this.#noteCorrection(kind, this.#rateOf(kind).remains(this.#now, this.#startedAt, family, remaining));
+    this.#noteCorrection(kind, this.#rateOf(kind).updateRemaining(this.#now, this.#startedAt, family, remaining));
   }
 
   #noteCorrection(kind: LimitKind, by: number): void {

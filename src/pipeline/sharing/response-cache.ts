@@ -65,15 +65,6 @@ export class ResponseCache implements SharedResponseOwner {
     this.#keyed = new ByteLog(CACHED_RESPONSES_MAX, bytesMax);
   }
 
-  /** Size of the responses cached in memory, in bytes. */
-  get cachedBytes(): number {
-    return this.#cached.bytes + this.#keyed.bytes;
-  }
-
-  get cachedCount(): number {
-    return this.#cached.size + this.#keyed.size;
-  }
-
   resize(bytesMax: number): void {
     this.#cached.resize(bytesMax);
     this.#keyed.resize(bytesMax);

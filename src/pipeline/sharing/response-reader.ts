@@ -62,7 +62,6 @@ export class ResponseReader implements Running {
   readonly #sink: ResponseSink;
   readonly #downstream: Downstream;
   readonly #isEventStream: boolean;
-  readonly #seat: ReaderLink;
   #response: ResponseReaderOwner | null = null;
   #timer: Timer | null = null;
   #resolve: (() => void) | null = null;
@@ -96,8 +95,7 @@ export class ResponseReader implements Running {
       keepAliveMs: keepAliveMsOf(request, route.policy),
       owner: this,
     });
-    this.#seat = { reader: this };
-    request.caller.onLeave = leaveHandler(this.#seat);
+    request.caller.onLeave = () => this.leave();
   }
 
   /** Emits its own events from here on. */
@@ -273,7 +271,6 @@ export class ResponseReader implements Running {
 
   #over(): void {
     this.isOver = true;
-    this.#seat.reader = null;
     this.#stopTimer();
     this.request.caller.onLeave = null;
   }
@@ -310,18 +307,6 @@ export class ResponseReader implements Running {
       costUsd: end.outcome === 'success' ? 0 : null,
     });
   }
-}
-
-/**
- * The link from a caller to its reader. V8 allocates a closure that every request creates in the old generation, where it would retain the
- * reader until the next major collection.
- */
-interface ReaderLink {
-  reader: ResponseReader | null;
-}
-
-function leaveHandler(seat: ReaderLink): () => void {
-  return () => seat.reader?.leave();
 }
 
 /** The metadata as a comment, for a stream whose headers were sent when keep-alive began. */

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { testResourceContract } from '../../core/resource.contract.ts';
 import { AdaptiveConcurrency } from './adaptive-concurrency.ts';
 
-/** Chance that is the same every time, near enough to normal. */
+/** Reproducible noise, close to normal. */
 function noiseOf(seed: number): () => number {
   let state = seed;
   const next = (): number => (state = (state * 16_807) % 2_147_483_647) / 2_147_483_647;
@@ -21,7 +21,7 @@ interface Play {
   readonly fromMs?: number;
 }
 
-/** Keeps as many calls running as are wanted and allowed, each for about three seconds; how many ran, once a second. */
+/** Keeps as many calls running as are wanted and allowed, each for about three seconds; returns how many ran, once a second. */
 function play({ limiter, wanted, minutes, firstMs, kinds = [10], spread = 0.4, fromMs = 0 }: Play): number[] {
   const noise = noiseOf(7);
   const ran: number[] = [];
@@ -58,41 +58,41 @@ testResourceContract('a concurrency that was refused', (now) => {
   return limiter;
 });
 
-test('limits nobody as long as nothing is wrong, however many run', () => {
+test('sets no limit without a sign of overload, however many run', () => {
   const limiter = new AdaptiveConcurrency('p');
   const ran = play({ limiter, wanted: 300, minutes: 10, firstMs: () => 400 });
   assert.equal(limiter.limit, Infinity);
   assert.equal(median(ran), 300);
 });
 
-test('settles at the knee of a target that gets slower, within three minutes', () => {
+test('settles at the knee of a target that slows down under load, within three minutes', () => {
   const limiter = new AdaptiveConcurrency('p');
   const settled = median(play({ limiter, wanted: 80, minutes: 8, firstMs: knee(20) }).slice(180));
   assert.ok(settled >= 15 && settled <= 25, `${settled}`);
 });
 
-test('a mixture of short and long prompts settles at the same', () => {
+test('a mixture of short and long prompts settles at the same limit', () => {
   const at = (kinds: readonly number[]) =>
     median(play({ limiter: new AdaptiveConcurrency('p'), wanted: 80, minutes: 8, firstMs: knee(20), kinds }).slice(180));
   const [short, mixed] = [at([10]), at([10, 10, 10, 17])];
   assert.ok(Math.abs(mixed - short) <= Math.max(2, 0.1 * short), `${short} and ${mixed}`);
 });
 
-test('long prompts that come later are no sign of too much', () => {
+test('later long prompts are no sign of overload', () => {
   const limiter = new AdaptiveConcurrency('p');
   play({ limiter, wanted: 40, minutes: 3, firstMs: knee(1000) });
   play({ limiter, wanted: 60, minutes: 3, firstMs: knee(1000), kinds: [10, 17], fromMs: 180_000 });
   assert.equal(limiter.limit, Infinity);
 });
 
-test('a target that gets slower for its own reasons is not held back for long', () => {
+test('a target that becomes slower for other reasons is not limited for long', () => {
   const limiter = new AdaptiveConcurrency('p');
   play({ limiter, wanted: 40, minutes: 5, firstMs: () => 400 });
   const ran = play({ limiter, wanted: 40, minutes: 12, firstMs: () => 1200, fromMs: 300_000 });
   assert.ok(median(ran.slice(-120)) >= 36, `${median(ran.slice(-120))}`);
 });
 
-test('a refusal lowers it by a fifth, and others that were under way at the time by no more', () => {
+test('a refusal lowers the limit by a fifth, and refusals of calls running at the time by no more', () => {
   const limiter = new AdaptiveConcurrency('p');
   for (let i = 0; i < 50; i++) limiter.reserve(0);
   for (let i = 0; i < 10; i++) limiter.refused(100 + i, 0, 50);
@@ -100,23 +100,23 @@ test('a refusal lowers it by a fifth, and others that were under way at the time
   assert.equal(limiter.earliest(200), 1000, 'but for one a second');
 });
 
-test('one refusal of a target that has little to do hardly limits it', () => {
+test('a single refusal at low load hardly limits a target', () => {
   const limiter = new AdaptiveConcurrency('p');
   limiter.refused(100, 50, 1);
   assert.equal(limiter.limit, 8);
 });
 
-test('grows back fast to near where the refusal came, and only while somebody waits', () => {
+test('grows back fast to near the refusal, and only while requests wait', () => {
   const limiter = new AdaptiveConcurrency('p');
   limiter.refused(0, -1, 100);
   limiter.served(10, 1);
-  assert.equal(limiter.limit, 80, 'nobody waits');
+  assert.equal(limiter.limit, 80, 'no request waits');
   for (let i = 0; i < 80; i++) limiter.reserve(20);
   for (let i = 0; i < 10; i++) limiter.served(30 + i, 20);
   assert.ok(limiter.limit >= 85 && limiter.limit <= 90, `${limiter.limit}`);
 });
 
-test('without a sign and with nobody waiting it limits nobody after ten minutes', () => {
+test('without a sign or a waiting request the limit expires after ten minutes', () => {
   const limiter = new AdaptiveConcurrency('p');
   limiter.refused(0, -1, 10);
   limiter.served(11 * 60_000, 10 * 60_000);
@@ -135,7 +135,7 @@ test('survives a restart for a while', () => {
   assert.equal(late.limit, Infinity);
 });
 
-test('a moment with fewer calls ends in time, though no stream begins any more that could show something', () => {
+test('a dip ends in time, even without further observations', () => {
   const limiter = new AdaptiveConcurrency('p');
   const room = (now: number): number => {
     const taken: number[] = [];
@@ -151,7 +151,7 @@ test('a moment with fewer calls ends in time, though no stream begins any more t
   assert.equal(room(now + 6000), limiter.limit);
 });
 
-/** Starts calls that never end and begin after `firstMs`, so many at once, and tells the limiter when they begin. */
+/** Starts this many calls at once that never end and begin after `firstMs`. */
 function startLong(limiter: AdaptiveConcurrency, now: number, count: number, firstMs: (running: number) => number): void {
   for (let i = 0; i < count; i++) {
     limiter.reserve(now);
@@ -162,7 +162,7 @@ function startLong(limiter: AdaptiveConcurrency, now: number, count: number, fir
   }
 }
 
-/** Long calls, ten at once: to 200 of them the target gets slower in proportion, up to `slowestMs`. */
+/** Long calls, ten at once: up to 200 of them the target slows down in proportion, up to `slowestMs`. */
 function slowedDown(slowestMs: number): AdaptiveConcurrency {
   const limiter = new AdaptiveConcurrency('p');
   for (let now = 0; now < 20_000 && limiter.earliest(now) === now; now += 1000) {
@@ -171,12 +171,12 @@ function slowedDown(slowestMs: number): AdaptiveConcurrency {
   return limiter;
 }
 
-test('a rise of the time to first content is no sign of too much while that is under a second', () => {
+test('a rise of the time to first content is no sign of overload while it stays under a second', () => {
   assert.equal(slowedDown(900).limit, Infinity);
   assert.ok(slowedDown(4000).limit < 200);
 });
 
-test('one call a second starts whatever runs', () => {
+test('one call a second is admitted whatever runs', () => {
   const limiter = slowedDown(4000);
   const start = limiter.earliest(20_000);
   limiter.reserve(start);
@@ -184,7 +184,7 @@ test('one call a second starts whatever runs', () => {
   assert.equal(limiter.earliest(start + 1000), start + 1000);
 });
 
-test('trials that are as fast as with few, though as many run as at the sign, disprove it; the next sign has to wait', () => {
+test('trials that are fast although as many calls run as at the sign disprove it; the next sign has to wait', () => {
   const limiter = slowedDown(4000);
   const { limit, inUse } = limiter;
   assert.ok(limit < inUse, `${limit} of ${inUse}`);
@@ -204,7 +204,7 @@ test('an overload of a trial confirms the limit and does not lower it', () => {
   assert.equal(limiter.limit, 40);
 });
 
-test('so many calls as have begun to be served can run', () => {
+test('the limit is at least the number of calls that were served at once', () => {
   const limiter = new AdaptiveConcurrency('p');
   for (let i = 0; i < 50; i++) limiter.reserve(0);
   limiter.refused(100, 0, 50);
@@ -223,13 +223,13 @@ test('beside a configured limit neither latency nor silence is a sign, and an ov
   assert.equal(limiter.limit, 160);
 });
 
-test('a limit that latency has shown is dropped when the config sets one', () => {
+test('a limit inferred from latency is dropped when the config sets one', () => {
   const limiter = slowedDown(4000);
   limiter.configure(true);
   assert.equal(limiter.limit, Infinity);
 });
 
-test('a limit without a new sign is forgotten after ten minutes, though calls wait and none begins', () => {
+test('a limit without a new sign expires after ten minutes, even while calls wait and none begins', () => {
   const limiter = new AdaptiveConcurrency('p');
   for (let i = 0; i < 50; i++) limiter.reserve(0);
   limiter.refused(100, 0, 50);
@@ -239,7 +239,7 @@ test('a limit without a new sign is forgotten after ten minutes, though calls wa
   assert.equal(limiter.limit, Infinity);
 });
 
-test('a call whose caller takes nothing holds no place after five seconds, until it takes something again or ends', () => {
+test('a call whose caller reads nothing takes no place after five seconds, until it reads again or ends', () => {
   const limiter = new AdaptiveConcurrency('p');
   const tickets = Array.from({ length: 50 }, () => limiter.reserve(0));
   limiter.refused(100, 0, 50);

@@ -1,19 +1,18 @@
 /**
  * How many calls a target takes at once, inferred from its responses.
  *
- * There is no limit until there is a sign of too much. There are two. After an overload response (overloaded, busy, silent for too
- * long) a fifth fewer run. And where the time to first content rises while more run than before, and only then, the limit
- * goes down with it until the rise is a twentieth: a target that is slow for its own reasons is slow with few calls too, and that is told
- * apart by letting fewer run for a moment now and then. The time of a whole response says nothing: it is as long as the response.
- * A rise that stays under a second is no sign unless the target has reported an overload, and none is where the config sets a limit.
+ * There is no limit until there is a sign of overload. There are two. After an overload response (overloaded, busy, silence beyond the
+ * limit) the limit is four fifths of the running calls. And where the time to first content rises with the number of running calls, and
+ * only then, the limit falls until the rise is a twentieth. A target that is slow for other reasons is slow with few calls too; short
+ * dips in concurrency tell the two apart. The duration of a whole response is no sign: it depends on its length. A rise that stays under
+ * a second is no sign unless the target has reported an overload, and no rise is where the config sets a limit.
  *
- * The limit grows by one for as many responses as it lets run, and only while requests wait for it; back to where the last
- * refusal came it grows by one for each response.
+ * The limit grows by one for as many responses as it admits calls, and only while requests wait for it; up to where the last refusal came
+ * it grows by one for each response.
  *
- * A limit must not keep itself alive by keeping out what would disprove it. So one call a second starts whatever runs; if as many run as
- * when the time to first content had risen, and the trials are as fast as with few, the rise lay in something else, such as a burst of
- * prompts that are processed one after the other. And a limit without a new sign is forgotten by the clock. Calls whose caller reads
- * nothing hold no place.
+ * A limit must not exclude the calls that would disprove it. So one call a second is admitted whatever runs; if as many run as when the
+ * time to first content had risen, and these trials are as fast as with few calls, the rise had another cause, such as a burst of prompts
+ * that are processed one after the other. A limit without a new sign expires. Calls whose caller reads nothing take no place.
  */
 import { assert } from '../../core/assert.ts';
 import type { Instant } from '../../core/clock.ts';
@@ -22,58 +21,62 @@ import { LatencyByLoad } from './latency-by-load.ts';
 
 /** After a refusal. */
 const BACK_OFF = 0.8;
-/** A refusal with far fewer at once than allowed says little of how many may be. */
+/** A refusal with far fewer calls than allowed is weak evidence: the limit falls to no less than this share. */
 const FEWEST = 0.5;
-/** One refusal alone may be anything: it does not go below this. */
+/** A single refusal may have any cause: the limit falls to no less than this. */
 const FIRST_FLOOR = 8;
-/** Refusals further apart than this have nothing to do with each other. */
+/** Refusals further apart than this are unrelated. */
 const TOGETHER_MS = 60_000;
-/** A rise alone does not go below this: it is no refusal. */
+/** A rise alone lowers the limit to no less than this. */
 const RISE_FLOOR = 4;
-/** The rise that is aimed at, as a logarithm: a twentieth. */
+/** The targeted rise, as a logarithm: a twentieth. */
 const AIM = 0.05;
 const GAIN = 0.5;
 const STEP_MAX = 0.4;
-/** Before there is a limit: the rise must be this, beyond what chance can do (three standard errors). */
+/** Without a limit: the least rise that is a sign, beyond three standard errors. */
 const SIGN = Math.log(1.3);
 const ERRORS = 3;
-/** With a limit: so many errors more than aimed at are taken for a rise. Chance must not wear down the limit of a healthy target. */
+/**
+ * With a limit: standard errors beyond the target that count as a rise. Low, yet noise must not wear down the limit of a healthy target.
+ */
 const ERRORS_LIMITED = 0.4;
-/** Observations that one decision stands on: half as many as run, within these. */
+/** Observations for one decision: half as many as calls run, within these bounds. */
 const BATCH_MIN = 12;
 const BATCH_MAX = 60;
-/** That what they are compared with has to stand on. */
+/** Observations that the comparison needs. */
 const BASE_MIN = 20;
-/** What is compared with: fewer calls at once than this share of them. */
+/** The comparison: observations with fewer running calls than this share. */
 const FEWER = 0.8;
-/** Growth with each decision that finds no rise; and where there are none, with each answer, but at least by one for all that run. */
+/** Growth with each decision without a rise; where there are no decisions, with each response, but at least one for all running calls. */
 const GROWTH = 0.03;
-/** A decision holds for so long. */
+/** A decision is valid for this long. */
 const DECISION_MS = 30_000;
-/** With so much fewer calls than at the sign the rise must have gone down too, by this part of what it would if it lay in them alone. */
+/**
+ * With at most this share of the calls at the sign, the rise must have fallen by this part of what it would if load were its only cause.
+ */
 const PROOF_SHARE = 0.6;
 const PROOF_FALL = 0.3;
-/** Near enough to the limit to say something of it. */
+/** Concurrency from this share of the limit up counts as at the limit. */
 const NEAR = 0.85;
-/** So often, and for so long at most, fewer run. */
+/** Interval and longest duration of dips. */
 const DIP_EVERY_MS = 20_000;
 const DIP_MS = 5_000;
 const DIP_SHARE = 0.7;
 const DIP_SAMPLES = 8;
-/** Without a new sign for so long it is dropped. */
+/** A limit without a new sign expires after this. */
 const FORGET_MS = 10 * 60_000;
-/** A shorter time to first content is no sign of too much. */
+/** A shorter time to first content is no sign of overload. */
 const FIRST_CONTENT_FLOOR_MS = 1_000;
-/** After so long without a start one call starts whatever runs. */
+/** After this long without a start one call is admitted whatever runs. */
 const TRIAL_EVERY_MS = 1_000;
-/** So many trials with nearly as many calls as at the sign disprove it if of its rise no more than this part is left. */
+/** This many trials, with nearly as many calls as at the sign, disprove the limit if at most this part of the rise is left. */
 const TRIALS = 3;
 const TRIAL_RUNNING_SHARE = 0.8;
 const TRIAL_RISE_LEFT = 0.3;
-/** After that a rise is no sign for so long, twice as long each time. */
+/** After that a rise is no sign for this long, doubled each time. */
 const DISTRUST_MS = 60_000;
 const DISTRUST_MAX_MS = 15 * 60_000;
-/** A call whose caller has taken nothing for so long holds no place. */
+/** A call whose caller has read nothing for this long takes no place. */
 const UNREAD_MS = 5_000;
 
 export interface ConcurrencyLevel {
@@ -88,27 +91,27 @@ export class AdaptiveConcurrency implements Resource {
   #inUse = 0;
   #lastTicket = 0;
   #lastStartAt: Instant = -Infinity;
-  /** Before the newest ticket: it may be taken back. */
+  /** The last start before the newest ticket, which may be cancelled. */
   #startBefore: Instant = -Infinity;
-  /** Since when callers of running calls take nothing, by ticket, the longest first. */
+  /** Since when callers of running calls read nothing, by ticket, the longest first. */
   readonly #unread = new Map<number, Instant>();
-  /** The config sets a limit: latency is no sign beside it. */
+  /** The config sets a limit, so latency is no sign. */
   #isConfigured = false;
   readonly #latency = new LatencyByLoad();
-  /** What the last refusal came at: up to near it the limit grows fast. */
+  /** Concurrency at the last refusal: the limit grows fast until near it. */
   #refusedAt = 0;
   #servedSince = true;
   #changedAt: Instant = -Infinity;
   #lastSignAt: Instant = -Infinity;
   #lastRefusalAt: Instant = -Infinity;
-  /** Somebody had to wait since the last decision. */
+  /** A request has waited since the last decision. */
   #binding = false;
   #boundAt: Instant = -Infinity;
   #batchExcess = 0;
   #batchRunning = 0;
   #batchCount = 0;
   #batchLogMs = 0;
-  /** How many ran, and how much longer than usual it took, when the limit was made of a rise. */
+  /** Concurrency and excess latency when a rise set the limit. */
   #riseRunning = 0;
   #riseExcess = 0;
   /** Trials since then with nearly as many calls. */
@@ -116,15 +119,15 @@ export class AdaptiveConcurrency implements Resource {
   #trialExcess = 0;
   #distrustMs = 0;
   #distrustedUntil: Instant = -Infinity;
-  /** The last decision found the rise that is aimed at, or more. */
+  /** The last decision found at least the targeted rise. */
   #isRisen = false;
-  /** The limit stands on a rise, and not on refusals alone. */
+  /** The limit is based on a rise, not on refusals alone. */
   #isByRise = false;
   #decidedAt: Instant = -Infinity;
-  /** What was found when a rise first led to a limit; 0: that was proven, or there was none. */
+  /** Concurrency and excess latency when a rise first set a limit; 0: it was confirmed, or there was none. */
   #signRunning = 0;
   #signExcess = 0;
-  /** There is too little to compare with. */
+  /** The comparison lacks observations. */
   #lacksBase = false;
   #dipSince: Instant | null = null;
   #dipCount = 0;
@@ -134,7 +137,7 @@ export class AdaptiveConcurrency implements Resource {
     this.id = id;
   }
 
-  /** Infinity: it limits nobody. */
+  /** Infinity: no limit. */
   get limit(): number {
     return this.#limit === Infinity ? Infinity : Math.max(1, Math.floor(this.#limit));
   }
@@ -147,13 +150,13 @@ export class AdaptiveConcurrency implements Resource {
     return this.limit - this.#inUse;
   }
 
-  /** The config sets a limit for the target, or does not any more. */
+  /** Whether the config sets a limit for the target. */
   configure(isConfigured: boolean): void {
     this.#isConfigured = isConfigured;
     if (isConfigured && this.#isByRise) this.reset();
   }
 
-  /** Calls that run and whose callers take what comes. */
+  /** Running calls whose callers read. */
   running(now: Instant): number {
     let unread = 0;
     for (const since of this.#unread.values()) {
@@ -191,16 +194,16 @@ export class AdaptiveConcurrency implements Resource {
     this.#release(ticket);
   }
 
-  /** The caller of a running call takes nothing, or takes again what comes. */
+  /** The caller of a running call stops or resumes reading. */
   setUnread(now: Instant, ticket: number, isUnread: boolean): void {
     if (!isUnread) this.#unread.delete(ticket);
     else if (!this.#unread.has(ticket)) this.#unread.set(ticket, now);
   }
 
-  /** A response has begun. `running`: how many ran when its call started, itself among them. */
+  /** A response has begun. `running`: how many calls ran when its call started, itself included. */
   served(now: Instant, startedAt: Instant, running = 0): void {
     if (this.#limit === Infinity) return;
-    // So many can run after all.
+    // That many can run after all.
     if (!this.#isByRise && startedAt > this.#changedAt) this.#limit = Math.max(this.#limit, running);
     if (startedAt > this.#changedAt) this.#servedSince = true;
     if (this.#limit < NEAR * this.#refusedAt) this.#grow(1);
@@ -209,8 +212,8 @@ export class AdaptiveConcurrency implements Resource {
   }
 
   /**
-   * A stream's first content has come. `kind`: calls of a kind take about as long as each other, below 64; `running`: how many ran when
-   * it started, itself among them.
+   * A stream's first content has come. `kind`: calls of a kind take similarly long, below 64; `running`: how many calls ran when it
+   * started, itself included.
    */
   began(now: Instant, startedAt: Instant, kind: number, running: number, firstContentMs: number): void {
     if (this.#isConfigured) return;
@@ -224,7 +227,7 @@ export class AdaptiveConcurrency implements Resource {
     if (++this.#batchCount >= Math.min(BATCH_MAX, Math.max(BATCH_MIN, running / 2))) this.#decide(now);
   }
 
-  /** The target reports an overload, or is silent for too long, which says no more than latency does. */
+  /** The target reports an overload, or is silent beyond the limit, which is evidence like latency. */
   refused(now: Instant, startedAt: Instant, running: number, isSilence = false): void {
     if (startedAt <= this.#changedAt || (isSilence && this.#isConfigured)) return;
     if (running > this.limit) {
@@ -233,7 +236,7 @@ export class AdaptiveConcurrency implements Resource {
     }
     const isFirst = now - this.#lastRefusalAt > TOGETHER_MS;
     this.#lastRefusalAt = now;
-    // In a row of refusals without any answer the first tells where there was too much; the others tell of an outage.
+    // In a series of refusals without any response the first shows the limit; the others are an outage.
     if (!this.#servedSince) return;
     const at = this.#limit === Infinity ? Math.max(1, running) : Math.min(this.#limit, Math.max(1, running, FEWEST * this.#limit));
     this.#refusedAt = at;
@@ -241,7 +244,7 @@ export class AdaptiveConcurrency implements Resource {
     this.#set(now, Math.max(isFirst ? FIRST_FLOOR : 1, at * BACK_OFF));
   }
 
-  /** Nothing is known any more but how many run. */
+  /** Drops everything learned; running calls still count. */
   reset(): void {
     this.#limit = Infinity;
     this.#refusedAt = 0;
@@ -266,7 +269,7 @@ export class AdaptiveConcurrency implements Resource {
     this.#refusedAt = saved.limit;
   }
 
-  /** A dip ends in time even if no stream begins any more that could show something. */
+  /** A dip ends in time even without further observations. */
   #allowed(now: Instant): number {
     const isDipping = this.#dipSince !== null && now - this.#dipSince < DIP_MS;
     return isDipping ? Math.max(1, Math.floor(this.#limit * DIP_SHARE)) : this.limit;
@@ -282,7 +285,7 @@ export class AdaptiveConcurrency implements Resource {
     return now - this.#lastSignAt > FORGET_MS;
   }
 
-  /** Nearly as many run as at the sign, and what starts now is as fast as with few: the rise did not lie in how many run. */
+  /** Nearly as many calls run as at the sign, and new ones are as fast as with few: load did not cause the rise. */
   #isRiseDisproved(now: Instant, startedAt: Instant, running: number, excess: number): boolean {
     if (this.#riseRunning === 0 || startedAt <= this.#changedAt || running < TRIAL_RUNNING_SHARE * this.#riseRunning) return false;
     this.#trialExcess += excess;
@@ -298,7 +301,7 @@ export class AdaptiveConcurrency implements Resource {
     return true;
   }
 
-  /** For whoever has to wait. */
+  /** Only while requests wait. */
   #grow(by: number): void {
     if (this.#binding) this.#limit += by;
   }
@@ -334,12 +337,12 @@ export class AdaptiveConcurrency implements Resource {
     this.#lastSignAt = now;
     if (this.#limit <= RISE_FLOOR) return;
     this.#isByRise = true;
-    this.#refusedAt = 0; // where the last refusal came is too much
+    this.#refusedAt = 0; // the last refusal came above the limit that is right
     this.#set(now, Math.max(RISE_FLOOR, this.#limit * Math.exp(-Math.min(STEP_MAX, GAIN * tooMuch))));
     this.#binding = wasBinding;
   }
 
-  /** Far fewer run than at the sign, and it is as slow as then: it does not lie in how many run. */
+  /** Far fewer calls run than at the sign, and latency is the same: load does not cause it. */
   #isDisproved(running: number, excess: number): boolean {
     if (this.#signRunning === 0 || running > PROOF_SHARE * this.#signRunning) return false;
     const fall = PROOF_FALL * Math.log(this.#signRunning / running);
@@ -366,7 +369,7 @@ export class AdaptiveConcurrency implements Resource {
     this.#batchLogMs = 0;
   }
 
-  /** Lets fewer run for a moment, to see what the target does when it is not at its limit. */
+  /** Lowers concurrency for a moment, to observe the target below its limit. */
   #dip(now: Instant, running: number): void {
     if (this.#limit === Infinity || !(this.#isByRise || this.#lacksBase)) return;
     if (this.#dipSince !== null) {

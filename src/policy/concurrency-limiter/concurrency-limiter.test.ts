@@ -7,7 +7,7 @@ import { ConcurrencyLimiter } from './concurrency-limiter.ts';
 
 testResourceContract('a concurrency limiter', () => new ConcurrencyLimiter('p#1:concurrency', 3));
 
-test('lets so many through at once, and the next when one has ended', () => {
+test('admits the limit at once, and the next call when one has ended', () => {
   const limiter = new ConcurrencyLimiter('p#1:concurrency', 2);
   limiter.reserve();
   limiter.reserve();
@@ -24,6 +24,6 @@ test('a place given back twice is a broken invariant', () => {
   assert.throws(() => limiter.settle(), AssertionError);
 });
 
-test('a limit of nothing is never waited for', () => {
+test('a limit of zero is never waited for', () => {
   assert.equal(new ConcurrencyLimiter('p#1:concurrency', 0).earliest(0), Infinity);
 });

@@ -19,7 +19,7 @@ export class ConcurrencyLimiter implements Resource {
     return this.#limit;
   }
 
-  /** A lower limit lets those who run already end. */
+  /** Calls beyond a lower limit run to their end. */
   setLimit(limit: number): void {
     this.#limit = limit;
   }

@@ -2,27 +2,30 @@ import type { Instant } from '../../core/clock.ts';
 
 const SLOT_MS = 5_000;
 const SLOTS = 12;
-/** A rate is not taken over less than this. */
+/** A rate is averaged over at least this. */
 const SHORTEST_MS = 1_000;
 const MINUTE_MS = SLOT_MS * SLOTS;
 
-/** What was started and not refused within about the last minute, in slots of five seconds. Most starts that end badly were counted all the same. */
+/**
+ * Starts that were not refused within about the last minute, in slots of five seconds. Starts that ended badly count too: providers count
+ * most of them.
+ */
 export class AcceptedCount {
   readonly #amounts = new Float64Array(SLOTS);
   readonly #calls = new Float64Array(SLOTS);
-  /** The number of the newest slot since the beginning of time. */
+  /** The absolute number of the newest slot. */
   #slot = -Infinity;
-  /** Since when anything was started without a pause of a minute. */
+  /** Since when there were starts without a pause of a minute. */
   #since: Instant = 0;
 
-  /** Below zero: what was added turns out to be refused, or was never sent. */
+  /** Below zero: earlier starts were refused, or never sent. */
   add(now: Instant, amount: number, calls: number): void {
     this.#advance(now);
     this.#amounts[this.#slot % SLOTS]! += amount;
     this.#calls[this.#slot % SLOTS]! += calls;
   }
 
-  /** A shorter time than a minute counts as if it went on like this. */
+  /** Extrapolated where the history is shorter than a minute. */
   perMinute(now: Instant): number {
     return this.#rate(now, this.#amounts);
   }
@@ -31,7 +34,7 @@ export class AcceptedCount {
     return this.#rate(now, this.#calls);
   }
 
-  /** The same in parts, oldest first, each at its end. */
+  /** The same in slots, oldest first, each at its end. */
   lately(now: Instant): { at: Instant; amount: number }[] {
     this.#advance(now);
     const parts: { at: Instant; amount: number }[] = [];

@@ -1,15 +1,15 @@
 /**
- * Whether a provider's token limits count input that it has cached. Its preset may know; else it counts, until what it tells of its
- * limits says otherwise: our count of what remains is then put right again and again, by about as much as was cached. The same in the
- * other direction, or a refusal, takes that back.
+ * Whether a provider's token limits count cached input. A preset may state it; otherwise it counts until advertised amounts disagree: the
+ * level is then corrected again and again by about the cached amount. The same in the other direction, or a refusal, reverts it. It earns
+ * 105 % instead of 14 % of the token limit of a provider that does not count cached input (`mixture.test.ts`).
  */
 
-/** So much of a limit must have been cached, in so many answers, before there is a word on it. */
+/** The share of a limit that must have been cached, in at least this many responses, before it is decided. */
 const CACHED_SHARE = 0.1;
 const ANSWERS_MIN = 4;
-/** Of what was cached so much must have been put right. */
+/** The share of the cached amount that corrections must explain. */
 const EXPLAINED = 0.5;
-/** What was wrong before needs twice as much the next time, up to so many times. */
+/** After a wrong decision the next needs twice as much, up to this many doublings. */
 const DOUBLINGS_MAX = 6;
 
 export class CachedCount {
@@ -29,7 +29,7 @@ export class CachedCount {
     return this.#counts;
   }
 
-  /** An answer has come to its end: so much of its input was cached. `limit`: of the tokens that it is counted in; 0: none is known. */
+  /** A response has ended. `limit`: of the tokens that it counts in; 0: unknown. */
   used(cachedTokens: number, limit: number): void {
     if (cachedTokens <= 0 || limit <= 0) return;
     this.#cached += cachedTokens;
@@ -40,12 +40,12 @@ export class CachedCount {
     this.#clear();
   }
 
-  /** The provider said that so much more remains than we thought; below zero: less. */
+  /** The provider reported this much more remaining than known; below zero: less. */
   corrected(tokens: number): void {
     this.#corrected += tokens;
   }
 
-  /** It refused a call for which there should have been room. */
+  /** The provider refused a call for which there should have been room. */
   refused(): void {
     if (this.#counts || !this.#preset) return;
     this.#counts = true;

@@ -20,7 +20,7 @@ test('a call counts as accepted once refusals would have come', () => {
   assert.deepEqual(seen, ['0', '50']);
 });
 
-test('refusals stand in the order in which the calls started, not in that in which they arrive', () => {
+test('refusals are in the order of the starts, not of their arrival', () => {
   const { fates, seen } = watch();
   for (const at of [0, 10, 20, 30]) fates.started(at);
   fates.refused(40, 20);
@@ -42,7 +42,7 @@ test('the refused ones of a burst are spread over it', () => {
   }
 });
 
-test('slow refusals make calls wait longer for their fate', () => {
+test('slow refusals delay the outcome of calls', () => {
   const { fates, seen } = watch();
   fates.started(0);
   fates.refused(800, 0);
@@ -53,7 +53,7 @@ test('slow refusals make calls wait longer for their fate', () => {
   assert.deepEqual(seen, ['0 refused', '1000']);
 });
 
-test('a start that is taken back has no fate', () => {
+test('a cancelled start has no outcome', () => {
   const { fates, seen } = watch();
   fates.started(0);
   fates.started(10);

@@ -1,10 +1,10 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** A call that was not refused within the time that refusals take was accepted. That time is what the slowest took, falling slowly. */
+/** A call that is not refused within the time that refusals take was accepted. That time is the slowest one seen, decaying. */
 const LAG_MIN_MS = 100;
 const LAG_MAX_MS = 5_000;
 const LAG_FALLS_TO = 0.98;
-/** So many calls wait for that at first, and at most; beyond it the oldest counts as accepted. */
+/** Calls that wait for that, initially and at most; beyond it the oldest counts as accepted. */
 const PENDING_FIRST = 32;
 const PENDING_MAX = 2_048;
 /** Refused calls among those that started at one instant are spread evenly: the golden ratio. */
@@ -15,12 +15,12 @@ export interface FateListener {
 }
 
 /**
- * Calls in the order in which they started, each with its fate. Refusals come within milliseconds and responses within seconds: in the order
- * in which they arrive every burst would begin with its refusals.
+ * Calls in the order of their starts, each with its outcome. Refusals come within milliseconds and responses within seconds: in the order
+ * of arrival every burst would begin with its refusals.
  */
 export class CallFates {
   readonly #listener: FateListener;
-  /** Made with the first start: most targets that are known are never called. */
+  /** Allocated with the first start: most known targets are never called. */
   #startedAt = new Float64Array(0);
   #isRefused = new Uint8Array(0);
   #first = 0;
@@ -40,7 +40,7 @@ export class CallFates {
     this.#isRefused[i] = 0;
   }
 
-  /** The newest start was none. */
+  /** The newest start was not sent. */
   cancelled(): void {
     if (this.#length > 0 && this.#isRefused[this.#indexOf(this.#length - 1)] === 0) this.#length--;
   }
@@ -57,12 +57,12 @@ export class CallFates {
       this.#isRefused[i] = 1;
       return this.settle(now);
     }
-    // It took longer than any before it, and counts as accepted already.
+    // It took longer than any before it, and already counts as accepted.
     this.settle(now);
     this.#listener.onFate(now, startedAt, true);
   }
 
-  /** Calls that started at an instant or before, and of which no refusal is known. */
+  /** Calls that started at this instant or before and are not known to be refused. */
   openUntil(startedAt: Instant): number {
     let open = 0;
     const count = this.#countBefore(startedAt, true);

@@ -1,15 +1,15 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** Assumed before anything is known: refusals and calls. */
+/** The prior: refusals and calls. */
 const PRIOR_REFUSED = 0.05;
 const PRIOR_CALLS = 10;
-/** What is known fades with these: by the clock, and by the calls since. */
+/** Evidence decays with these: by time, and by calls. */
 const FADE_MS = 10 * 60_000;
 const CALLS_MAX = 2_000;
-/** A known share may be higher by so many standard deviations. */
+/** The upper bound of a share, in standard deviations. */
 const LIKELY_DEVIATIONS = 2;
 
-/** Calls and the refused ones among them, fading by the clock. */
+/** Calls and the refused ones among them, decaying. */
 export class FadingShare {
   #calls = 0;
   #refused = 0;
@@ -27,7 +27,7 @@ export class FadingShare {
     return (this.#refused * fade + PRIOR_REFUSED) / (this.#calls * fade + PRIOR_CALLS);
   }
 
-  /** As high as it may well be, so few calls have shown it. */
+  /** The upper bound of the share, given the number of calls. */
   likelyMost(now: Instant): number {
     const share = this.share(now);
     return share + LIKELY_DEVIATIONS * Math.sqrt((share * (1 - share)) / (this.#calls * this.#fade(now) + PRIOR_CALLS));

@@ -1,18 +1,18 @@
 import type { Instant } from '../../core/clock.ts';
 
 /**
- * The level of a bucket as its owner may see it, who is up to `lagMs` behind us.
+ * The level of a bucket as the provider may see it, up to `lagMs` behind us.
  *
- * The provider counts when a call arrives, we when it leaves. What arrives in a stretch T may have left in a stretch
- * T + lag; so what leaves in any stretch must stay within capacity + rate · (stretch − lag). A smaller capacity would
- * do that too, but costs a start of every small limit. Instead refill is counted late: the level is that of a plain
- * bucket `lagMs` ago, less what was taken since. Takes are kept in slots, each counted at its end: late, never early.
+ * The provider counts a call when it arrives, we when it is sent. What arrives in an interval T may have been sent in an interval T +
+ * lag; so what is sent in any interval must stay within capacity + rate · (interval − lag). A smaller capacity would do that too, but
+ * costs a start of every small limit. Instead refill is counted late: the level is that of a plain bucket `lagMs` ago, less what was
+ * taken since. Takes are kept in slots, each counted at its end: late, never early.
  *
- * What is given back was never taken, as the provider sees it; but a bucket that was less empty was full sooner, and what
- * flows into a full bucket is lost. So no more comes back than had room at the fullest moment since it was taken.
+ * What is given back was never taken, as the provider sees it; but a fuller bucket would have been full sooner, and inflow into a full
+ * bucket is lost. So no more comes back than had room at the fullest moment since the take.
  */
 const SLOTS = 10;
-/** So many peaks are kept apart; beyond that the oldest count for longer than they should, and less is given back. */
+/** Peaks that are kept; beyond it the oldest count for longer than they should, and less is given back. */
 const PEAKS_MAX = 64;
 
 interface Slot {
@@ -26,13 +26,13 @@ export class LaggedLevel {
   #ratePerMs: number;
   readonly #lagMs: number;
   readonly #slotMs: number;
-  /** The plain bucket as it was at `#at`, about `lagMs` ago. */
+  /** The plain bucket at `#at`, about `lagMs` ago. */
   #level: number;
   #at: Instant;
   /** What was taken since, oldest first: at most one more than there are slots. */
   readonly #pending: Slot[] = [];
   #pendingSum = 0;
-  /** The fullest moments: each entry is the highest level since the one before it, and they only fall. */
+  /** Each entry is the highest level since the one before it; levels only fall. */
   readonly #peaks: { at: Instant; level: number }[] = [];
 
   constructor(capacity: number, ratePerMs: number, lagMs: number, now: Instant) {
@@ -48,7 +48,7 @@ export class LaggedLevel {
     return this.#capacity;
   }
 
-  /** What is there stays, up to the new capacity; what can come back, too. */
+  /** Keeps the level, up to the new capacity, and what can be given back. */
   configure(now: Instant, capacity: number, ratePerMs: number): void {
     this.#advance(now);
     for (const peak of this.#peaks) peak.level += capacity - this.#capacity;
@@ -57,20 +57,20 @@ export class LaggedLevel {
     this.#ratePerMs = ratePerMs;
   }
 
-  /** At most `capacity`; below zero where more was taken than there was. */
+  /** At most `capacity`; below zero where more was taken than available. */
   at(now: Instant): number {
     this.#advance(now);
     return this.#level - this.#pendingSum;
   }
 
-  /** When the level reaches `wanted` (at most the capacity) if nobody takes; only asked while it is lower. */
+  /** When the level reaches `wanted` (at most the capacity) if nothing is taken; only called while it is lower. */
   reaches(now: Instant, wanted: number): Instant {
     this.#advance(now);
     let level = this.#level;
     let at = this.#at;
     let pending = this.#pendingSum;
     for (const slot of this.#pending) {
-      // Above the capacity the bucket does not fill, so it has to drain first of what is still to be counted.
+      // Above the capacity the bucket does not refill: it first drains what is still to be counted.
       if (wanted + pending <= this.#capacity) {
         const reached = at + (wanted + pending - level) / this.#ratePerMs;
         if (reached <= slot.at) return reached + this.#lagMs;
@@ -82,7 +82,7 @@ export class LaggedLevel {
     return at + Math.max(0, wanted - level) / this.#ratePerMs + this.#lagMs;
   }
 
-  /** Tells when it counts as taken: to be shown where some of it is given back. */
+  /** Returns when it counts as taken, for `giveBack`. */
   take(now: Instant, amount: number): Instant {
     this.#advance(now);
     const at = this.ticketAt(now);
@@ -93,7 +93,7 @@ export class LaggedLevel {
     return this.#pending.at(-1)!.at;
   }
 
-  /** Gives back of what was taken and counts since `takenAt`; never above the capacity. */
+  /** Gives back a part of what was taken at `takenAt`; never above the capacity. */
   giveBack(now: Instant, amount: number, takenAt: Instant): void {
     this.#advance(now);
     for (const slot of this.#pending) {
@@ -109,22 +109,22 @@ export class LaggedLevel {
     const back = Math.max(0, Math.min(amount, this.#capacity - fullest));
     if (back === 0) return;
     this.#level += back;
-    // With the smaller take, later moments would have been as much fuller.
+    // With the smaller take, later moments would have been fuller by as much.
     const raised = this.#peaks.splice(from);
     for (const { at, level } of raised) this.#notePeak(at, level + back);
   }
 
-  /** What `take` would tell of an amount taken at that instant. */
+  /** What `take` would return for an amount taken at that instant. */
   ticketAt(takenAt: Instant): Instant {
     return this.#slotMs === 0 ? takenAt : Math.ceil(takenAt / this.#slotMs) * this.#slotMs;
   }
 
-  /** Somebody who knows better says what is there now, all that was taken already counted. */
+  /** Sets the level from a better source, which has counted all that was taken already. */
   set(now: Instant, level: number): void {
     this.restore(now, Math.min(this.capacity, level) - this.#lagMs * this.#ratePerMs, 0);
   }
 
-  /** Starts over with a level that was saved `passedMs` ago. */
+  /** Starts over from a level saved `passedMs` ago. */
   restore(now: Instant, level: number, passedMs: number): void {
     this.#pending.length = 0;
     this.#pendingSum = 0;

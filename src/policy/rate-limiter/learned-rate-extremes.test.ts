@@ -1,10 +1,10 @@
-/** What one odd number must not do to a learned rate, and what idle time must not. */
+/** What an absurd value, and idle time, must not do to a learned rate. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Need } from '../../core/resource.ts';
 import { LearnedRate } from './learned-rate.ts';
 import type { LearnedRateOptions } from './learned-rate.ts';
-import type { ToldWord } from './told-limit.ts';
+import type { AdvertisedValue } from './advertised-limit.ts';
 
 const MINUTE = 60_000;
 const tokens = (input: number, output = 0): Need => ({ requests: 1, inputTokens: input, outputTokens: output });
@@ -22,19 +22,19 @@ function make(options: Partial<LearnedRateOptions> = {}): LearnedRate {
   });
 }
 
-function word(limit: number, remaining: number): ToldWord {
+function word(limit: number, remaining: number): AdvertisedValue {
   return { family: 0, counts: 'all', windowMs: MINUTE, limit, remaining };
 }
 
-/** As one whose provider has told a limit just before. */
-function told(now: number, options: Partial<LearnedRateOptions>, one: ToldWord): LearnedRate {
+/** A rate whose provider has just advertised a limit. */
+function advertised(now: number, options: Partial<LearnedRateOptions>, one: AdvertisedValue): LearnedRate {
   const rate = make(options);
-  rate.tell(now - 1, now - 1, one);
+  rate.advertise(now - 1, now - 1, one);
   return rate;
 }
 
-test('a call larger than a limit that was proven may be tried once nothing has confirmed that for a quarter of an hour, one at a time', () => {
-  const rate = told(0, { kind: 'tokens' }, word(1000, 0));
+test('a call above a proven limit is tried after a quarter of an hour without confirmation, one at a time', () => {
+  const rate = advertised(0, { kind: 'tokens' }, word(1000, 0));
   rate.refused(20, 10, tokens(500));
   const large = tokens(2000);
   assert.equal(rate.earliest(30, large), Infinity);
@@ -42,12 +42,12 @@ test('a call larger than a limit that was proven may be tried once nothing has c
   assert.equal(rate.earliest(16 * MINUTE, large), 16 * MINUTE);
   rate.reserve(16 * MINUTE, large);
   assert.equal(rate.earliest(16 * MINUTE, large), Infinity);
-  rate.tell(16 * MINUTE + 50, 16 * MINUTE, word(5000, 3000));
+  rate.advertise(16 * MINUTE + 50, 16 * MINUTE, word(5000, 3000));
   rate.served(16 * MINUTE + 50, 16 * MINUTE, large);
   assert.equal(rate.earliest(17 * MINUTE, large), 17 * MINUTE);
 });
 
-test('one call that asks for more than any minute holds back those after it by a minute, not for hours', () => {
+test('one call above a minute’s amount blocks those after it for a minute, not for hours', () => {
   const rate = make({ kind: 'tokens' });
   for (let at = 0; at <= 20_000; at += 1000) {
     rate.reserve(at, tokens(500));
@@ -62,7 +62,7 @@ test('one call that asks for more than any minute holds back those after it by a
   assert.ok(next > at && next <= at + MINUTE + 5000, `${next - at} ms`);
 });
 
-test('before anything is known one call holds back those after it by a minute at most, whatever it asks for', () => {
+test('in a cold start one call blocks those after it for a minute at most, whatever its size', () => {
   const rate = make({ kind: 'tokens', startsCarefully: true });
   const ticket = rate.reserve(0, tokens(100, 10_000_000));
   const next = rate.earliest(1, tokens(500));
@@ -71,9 +71,9 @@ test('before anything is known one call holds back those after it by a minute at
   assert.equal(rate.earliest(3, tokens(500)), 3);
 });
 
-test('what is told and has not changed is saved as it was, however much time has passed', () => {
+test('an unchanged advertised limit is saved unchanged, however much time has passed', () => {
   for (const enforce of ['bucket', 'sliding'] as const) {
-    const rate = told(0, { enforce }, word(100, 40));
+    const rate = advertised(0, { enforce }, word(100, 40));
     const EPOCH = 1_800_000_000_000;
     const first = rate.save(2 * MINUTE, EPOCH + 2 * MINUTE);
     assert.deepEqual(rate.save(5 * MINUTE, EPOCH + 5 * MINUTE + 3), first); // clocks drift

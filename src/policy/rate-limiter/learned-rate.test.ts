@@ -5,7 +5,7 @@ import { CONTRACT_NEED, testResourceContract } from '../../core/resource.contrac
 import type { Need } from '../../core/resource.ts';
 import { LearnedRate } from './learned-rate.ts';
 import type { LearnedRateOptions } from './learned-rate.ts';
-import type { ToldWord } from './told-limit.ts';
+import type { AdvertisedValue } from './advertised-limit.ts';
 
 const MINUTE = 60_000;
 const ONE: Need = { requests: 1, inputTokens: 0, outputTokens: 0 };
@@ -24,7 +24,7 @@ function make(options: Partial<LearnedRateOptions> = {}): LearnedRate {
   });
 }
 
-const word = (limit: number | null, remaining: number | null, more: Partial<ToldWord> = {}): ToldWord => ({
+const word = (limit: number | null, remaining: number | null, more: Partial<AdvertisedValue> = {}): AdvertisedValue => ({
   family: 0,
   counts: 'all',
   windowMs: MINUTE,
@@ -33,14 +33,14 @@ const word = (limit: number | null, remaining: number | null, more: Partial<Told
   ...more,
 });
 
-/** As one whose provider has told a limit just before. */
-function told(now: number, options: Partial<LearnedRateOptions>, ...words: readonly ToldWord[]): LearnedRate {
+/** A rate whose provider has just advertised limits. */
+function advertised(now: number, options: Partial<LearnedRateOptions>, ...words: readonly AdvertisedValue[]): LearnedRate {
   const rate = make(options);
-  for (const one of words) rate.tell(now - 1, now - 1, one);
+  for (const one of words) rate.advertise(now - 1, now - 1, one);
   return rate;
 }
 
-/** Calls one after the other, each as soon as it may; a true limit refuses those that come when its bucket is empty. */
+/** Calls one after the other, each as soon as it may start; the real limit refuses those that find its bucket empty. */
 function drive(rate: LearnedRate, perMinute: number, fromMs: number, untilMs: number, state = { level: perMinute, at: fromMs }) {
   let [now, served, refused] = [fromMs, 0, 0];
   for (;;) {
@@ -63,10 +63,10 @@ function drive(rate: LearnedRate, perMinute: number, fromMs: number, untilMs: nu
 }
 
 testResourceContract('a learned rate of which nothing is known', () => make());
-testResourceContract('a request limit that was told', (now) => told(now, {}, word(20, 20)));
-testResourceContract('a token limit that was told', (now) => told(now, { kind: 'tokens' }, word(5000, 5000)));
+testResourceContract('an advertised request limit', (now) => advertised(now, {}, word(20, 20)));
+testResourceContract('an advertised token limit', (now) => advertised(now, { kind: 'tokens' }, word(5000, 5000)));
 testResourceContract('limits on input, output and both, over a minute and a day', (now) =>
-  told(
+  advertised(
     now,
     { kind: 'tokens' },
     word(4000, 3000, { family: 1, counts: 'input' }),
@@ -74,9 +74,9 @@ testResourceContract('limits on input, output and both, over a minute and a day'
     word(100_000, 60_000, { family: 3, windowMs: 1440 * MINUTE }),
   ),
 );
-testResourceContract('a limit that was told, counted over a sliding window', (now) => told(now, { enforce: 'sliding' }, word(200, 200)));
+testResourceContract('an advertised limit over a sliding window', (now) => advertised(now, { enforce: 'sliding' }, word(200, 200)));
 testResourceContract('a target that starts carefully', () => make({ startsCarefully: true }));
-testResourceContract('a rate that was felt out', (now) => {
+testResourceContract('an inferred rate', (now) => {
   const rate = make();
   for (let at = now - 60_000; at < now; at += 1_000) {
     rate.reserve(at, ONE);
@@ -95,7 +95,7 @@ test('nothing is limited before anything is known', () => {
   assert.deepEqual(rate.known(0), []);
 });
 
-test('a cold start sends a few, more each second, and all once the first is answered', () => {
+test('a cold start admits a few calls, more each second, and all after the first response', () => {
   const rate = make({ startsCarefully: true });
   const startsAt = (now: number): number => {
     let count = 0;
@@ -115,10 +115,10 @@ test('a request of any size may be the first', () => {
   assert.ok(rate.earliest(0, tokens(10)) > 0);
 });
 
-test('the limit is what the provider tells, and what remains of it', () => {
+test('the limit and its level are those of the headers', () => {
   const rate = make();
   rate.reserve(0, ONE);
-  rate.tell(500, 0, word(120, 100));
+  rate.advertise(500, 0, word(120, 100));
   assert.deepEqual(
     rate.known(500).map(({ source, limit, windowMs }) => [source, limit, windowMs]),
     [['told', 120, MINUTE]],
@@ -128,53 +128,53 @@ test('the limit is what the provider tells, and what remains of it', () => {
   assert.ok(starts >= 99 && starts <= 100, `${starts}`);
 });
 
-test('less than we thought is believed, whoever used it', () => {
-  const rate = told(0, {}, word(120, 120));
+test('a lower remaining amount is always applied', () => {
+  const rate = advertised(0, {}, word(120, 120));
   rate.reserve(100, ONE);
-  rate.remains(200, 100, 0, 40);
+  rate.updateRemaining(200, 100, 0, 40);
   assert.ok(rate.known(200)[0]!.available <= 40.5);
 });
 
-test('more than we thought is believed as far as it does not depend on calls that it may not have counted', () => {
-  const rate = told(0, { kind: 'tokens' }, word(10_000, 10_000));
+test('a higher remaining amount is applied beyond what uncounted calls explain', () => {
+  const rate = advertised(0, { kind: 'tokens' }, word(10_000, 10_000));
   rate.reserve(100, tokens(6000));
   rate.reserve(200, tokens(3000));
   assert.ok(rate.known(300)[0]!.available <= 1100);
-  rate.remains(300, 200, 0, 9000); // the first took next to nothing: it was cached
+  rate.updateRemaining(300, 200, 0, 9000); // the first used next to nothing: it was cached
   const { available } = rate.known(300)[0]!;
   assert.ok(available >= 5900 && available <= 9100, `${available}`);
 });
 
-test('of a sliding window nothing flows back before a window has passed, but what was never taken does at once', () => {
-  const rate = told(0, { enforce: 'sliding', kind: 'tokens' }, word(1000, 1000));
+test('in a sliding window nothing comes back within a window, except at once what was never taken', () => {
+  const rate = advertised(0, { enforce: 'sliding', kind: 'tokens' }, word(1000, 1000));
   rate.reserve(0, tokens(600));
   rate.reserve(500, tokens(300));
-  rate.remains(1000, 500, 0, 800); // the first took next to nothing: it was cached
+  rate.updateRemaining(1000, 500, 0, 800); // the first used next to nothing: it was cached
   assert.ok(rate.known(1000)[0]!.available >= 499, `${rate.known(1000)[0]!.available}`);
   assert.ok(rate.known(59_000)[0]!.available <= 501, 'the second still counts');
   assert.ok(rate.known(61_500)[0]!.available >= 999);
 });
 
 test('what others have taken of a sliding window comes back after a window', () => {
-  const rate = told(0, { enforce: 'sliding' }, word(100, 100));
+  const rate = advertised(0, { enforce: 'sliding' }, word(100, 100));
   rate.reserve(0, ONE);
-  rate.remains(500, 0, 0, 10);
+  rate.updateRemaining(500, 0, 0, 10);
   assert.ok(rate.known(59_000)[0]!.available <= 11);
   assert.ok(rate.known(61_500)[0]!.available >= 99);
 });
 
-test('what has come back to a sliding window since a call began is not taken for used by others', () => {
-  const rate = told(0, { enforce: 'sliding' }, word(100, 100));
+test('what a sliding window has regained since a call started does not count as used by others', () => {
+  const rate = advertised(0, { enforce: 'sliding' }, word(100, 100));
   for (let i = 0; i < 99; i++) rate.reserve(1000, ONE);
   rate.reserve(60_000, ONE);
-  rate.remains(63_000, 60_000, 0, 0);
+  rate.updateRemaining(63_000, 60_000, 0, 0);
   assert.ok(rate.known(63_000)[0]!.available >= 98, `${rate.known(63_000)[0]!.available}`);
 });
 
-test('property: a sliding window that was told is never exceeded, and all of it is used', () => {
+test('property: an advertised sliding window is never exceeded, and all of it is used', () => {
   fc.assert(
     fc.property(fc.integer({ min: 3, max: 300 }), fc.array(fc.nat(3000), { minLength: 20, maxLength: 400 }), (limit, gaps) => {
-      const rate = told(0, { enforce: 'sliding' }, word(limit, limit));
+      const rate = advertised(0, { enforce: 'sliding' }, word(limit, limit));
       const starts: number[] = [];
       let now = 0;
       for (const gapMs of gaps) {
@@ -189,33 +189,33 @@ test('property: a sliding window that was told is never exceeded, and all of it 
   );
 });
 
-test('an old word changes nothing', () => {
-  const rate = told(0, {}, word(1000, 1000));
+test('an outdated value changes nothing', () => {
+  const rate = advertised(0, {}, word(1000, 1000));
   for (let at = 0; at < 300; at++) rate.reserve(at, ONE);
   const before = rate.known(300)[0]!.available;
-  rate.remains(300, 10, 0, 5);
+  rate.updateRemaining(300, 10, 0, 5);
   assert.equal(rate.known(300)[0]!.available, before);
 });
 
-test('another limit than before takes its place at once, with what was used of the old one', () => {
-  const rate = told(0, {}, word(100, 40));
-  rate.tell(10, 10, word(200, null));
+test('a changed limit applies at once, with the usage of the old one', () => {
+  const rate = advertised(0, {}, word(100, 40));
+  rate.advertise(10, 10, word(200, null));
   const [known, ...others] = rate.known(10);
   assert.equal(others.length, 0);
   assert.equal(known!.limit, 200);
   assert.ok(known!.available > 138 && known!.available < 142, `${known!.available}`);
 });
 
-test('where only what remains is told, the most that ever did is the limit, and a larger request still starts', () => {
-  const rate = told(0, { kind: 'tokens' }, word(null, 5000));
+test('where only remaining amounts are sent, the largest is the limit, and a larger request still starts', () => {
+  const rate = advertised(0, { kind: 'tokens' }, word(null, 5000));
   assert.equal(rate.known(0)[0]!.limit, 5000);
   assert.equal(rate.earliest(0, tokens(9000)), 0);
-  rate.remains(10, 10, 0, 8000);
+  rate.updateRemaining(10, 10, 0, 8000);
   assert.equal(rate.known(10)[0]!.limit, 8000);
 });
 
-test('what nobody confirms for a quarter of an hour is forgotten', () => {
-  const rate = told(0, {}, word(10, 0));
+test('a limit without confirmation for a quarter of an hour expires', () => {
+  const rate = advertised(0, {}, word(10, 0));
   assert.ok(rate.earliest(0, ONE) > 0);
   rate.served(14 * MINUTE, 14 * MINUTE, ONE);
   assert.equal(rate.known(14 * MINUTE).length, 1);
@@ -223,36 +223,36 @@ test('what nobody confirms for a quarter of an hour is forgotten', () => {
   assert.equal(rate.known(16 * MINUTE).length, 0);
 });
 
-test('settling gives back what was reserved too much', () => {
-  const rate = told(0, { kind: 'tokens' }, word(10_000, 10_000));
+test('settling gives back the excess of the reservation', () => {
+  const rate = advertised(0, { kind: 'tokens' }, word(10_000, 10_000));
   const need = tokens(4000, 1000);
   const ticket = rate.reserve(100, need);
   rate.settle(100, ticket, need, { usage: { inputTokens: 500, cachedInputTokens: 0, outputTokens: 200 }, health: 'success' });
   assert.ok(Math.abs(rate.known(100)[0]!.available - 9300) < 20);
 });
 
-test('what was reserved before the limit was told counts in it, and comes back to it', () => {
+test('reservations from before the first headers count in the limit, and are given back to it', () => {
   const rate = make({ kind: 'tokens' });
   const ticket = rate.reserve(0, tokens(100, 1000));
-  rate.tell(100, 0, word(5000, 3900));
+  rate.advertise(100, 0, word(5000, 3900));
   const before = rate.known(100)[0]!.available;
   assert.ok(before > 3880 && before < 3920, `${before}`);
   rate.settle(100, ticket, tokens(100, 1000), { usage: { inputTokens: 1, cachedInputTokens: 0, outputTokens: 1 }, health: 'success' });
   assert.ok(rate.known(100)[0]!.available > before + 1000);
 });
 
-test('property: whenever its words come, no call finds a provider empty that counts it when it starts', () => {
+test('property: whenever headers come, no call exceeds a provider that counts it at its start', () => {
   const step = fc.record({ gapMs: fc.nat(1500), answersMs: fc.integer({ min: 10, max: 20_000 }) });
   fc.assert(
     fc.property(fc.integer({ min: 5, max: 200 }), fc.array(step, { minLength: 5, maxLength: 300 }), (limit, steps) => {
-      const rate = told(0, {}, word(limit, limit));
+      const rate = advertised(0, {}, word(limit, limit));
       let [now, level] = [0, limit];
       const answers: { at: number; startedAt: number; remaining: number }[] = [];
       for (const { gapMs, answersMs } of steps) {
         now += gapMs;
         level = Math.min(limit, level + (gapMs * limit) / MINUTE);
         const due = answers.filter(({ at }) => at <= now && at > now - gapMs).sort((a, b) => a.at - b.at);
-        for (const answer of due) rate.remains(answer.at, answer.startedAt, 0, answer.remaining);
+        for (const answer of due) rate.updateRemaining(answer.at, answer.startedAt, 0, answer.remaining);
         for (; rate.earliest(now, ONE) <= now; level -= 1) {
           assert.ok(level >= 1 - 1e-6, `${level} left at ${now}`);
           rate.reserve(now, ONE);
@@ -264,8 +264,8 @@ test('property: whenever its words come, no call finds a provider empty that cou
   );
 });
 
-/** A provider that tells what remains, asked as often as ours allows, at most every `gapMs`. */
-function driveTold(rate: LearnedRate, limit: number, gapMs: number, minutes: number, enforce: 'sliding' | { burst: number }) {
+/** A provider that reports what remains, called as often as the limit allows, at most every `gapMs`. */
+function driveAdvertised(rate: LearnedRate, limit: number, gapMs: number, minutes: number, enforce: 'sliding' | { burst: number }) {
   let [now, served, refused, level] = [0, 0, 0, enforce === 'sliding' ? 0 : limit * enforce.burst];
   const starts: number[] = [];
   for (let at = 0; ; at = now) {
@@ -281,31 +281,31 @@ function driveTold(rate: LearnedRate, limit: number, gapMs: number, minutes: num
       level -= 1;
       served++;
     } else refused++;
-    rate.tell(now + 5, now, word(limit, Math.floor(Math.max(0, remaining - 1))));
+    rate.advertise(now + 5, now, word(limit, Math.floor(Math.max(0, remaining - 1))));
     if (isServed) rate.served(now + 5, now, ONE);
     else rate.refused(now + 5, now, ONE);
     rate.settle(now + 5, ticket, ONE, { usage: null, health: 'neutral' });
   }
 }
 
-test('one refusal shows that a told limit is counted over a sliding window; all of it is used, and no other follows', () => {
+test('one refusal shows that an advertised limit is a sliding window; all of it is used, and no other refusal follows', () => {
   for (const gapMs of [20, 400]) {
     const rate = make();
-    const { served, refused } = driveTold(rate, 120, gapMs, 10, 'sliding');
+    const { served, refused } = driveAdvertised(rate, 120, gapMs, 10, 'sliding');
     assert.ok(refused <= 2, `${refused}`);
     assert.ok(served >= 0.95 * 1200, `${served}`);
   }
 });
 
-test('a bucket that is smaller than its limit is not taken for a sliding window', () => {
+test('a bucket smaller than its limit is not mistaken for a sliding window', () => {
   for (const burst of [1, 0.1, 0.02]) {
-    const { served, refused } = driveTold(make(), 120, 20, 10, { burst });
+    const { served, refused } = driveAdvertised(make(), 120, 20, 10, { burst });
     assert.ok(refused <= 0.01 * served + 2, `${refused}`);
     assert.ok(served >= 0.93 * 1200, `${served} of 1200 with a burst of ${burst}`);
   }
 });
 
-test('refusals without a word: few after two minutes, and nearly all of the limit used', () => {
+test('without headers: few refusals after two minutes, and nearly all of the limit used', () => {
   for (const perMinute of [30, 120, 1000]) {
     const rate = make();
     const { state } = drive(rate, perMinute, 0, 2 * MINUTE);
@@ -324,7 +324,7 @@ test('a limit that is gone is outgrown within minutes', () => {
   assert.deepEqual(rate.known(20 * MINUTE), []);
 });
 
-test('one refusal alone, or a row of them in which nothing was served, limits nobody', () => {
+test('a single refusal, or a series without a response, sets no limit', () => {
   const rate = make();
   rate.served(100, 0, ONE);
   for (let i = 0; i < 100; i++) rate.refused(200 + i, 150 + i, ONE);
@@ -334,8 +334,8 @@ test('one refusal alone, or a row of them in which nothing was served, limits no
   assert.deepEqual(rate.known(3 * MINUTE), []);
 });
 
-test('where the limit is configured, or told, refusals teach nothing beside it', () => {
-  for (const rate of [make({ isConfigured: true }), told(0, {}, word(100, 50))]) {
+test('beside a configured or advertised limit refusals infer no rate', () => {
+  for (const rate of [make({ isConfigured: true }), advertised(0, {}, word(100, 50))]) {
     for (const at of [100, 1000, 2000]) {
       rate.served(at, at, ONE);
       rate.refused(at + 50, at + 20, ONE);
@@ -344,16 +344,16 @@ test('where the limit is configured, or told, refusals teach nothing beside it',
   }
 });
 
-test('a refusal by chance makes no sliding window of what is configured as a bucket', () => {
+test('a random refusal does not turn a configured bucket into a sliding window', () => {
   for (const isSame of [true, false]) {
     const limit = { limit: 60, windowMs: MINUTE, counts: (need: Need) => need.requests, available: () => 60 };
-    const rate = told(0, { isConfigured: isSame, configured: isSame ? [limit] : [] }, word(60, 60));
+    const rate = advertised(0, { isConfigured: isSame, configured: isSame ? [limit] : [] }, word(60, 60));
     let now = 0;
     for (let i = 0; i < 62; i++) {
       now = Math.max(now, rate.earliest(now, ONE));
       rate.reserve(now, ONE);
       if (i < 61) rate.served(now, now, ONE);
-      rate.remains(now, now, 0, Math.max(0, 59 - i));
+      rate.updateRemaining(now, now, 0, Math.max(0, 59 - i));
     }
     rate.refused(now + 1, now, ONE);
     const waitMs = rate.earliest(now + 1, ONE) - now;
@@ -362,7 +362,7 @@ test('a refusal by chance makes no sliding window of what is configured as a buc
 });
 
 test('what was learned survives a restart, refilled, and not when it is too old', () => {
-  const rate = told(0, {}, word(60, 10));
+  const rate = advertised(0, {}, word(60, 10));
   const saved = rate.save(0, 1_000_000)!;
   const again = make({ startsCarefully: true });
   again.restore(500, 1_010_000, saved);
@@ -373,8 +373,8 @@ test('what was learned survives a restart, refilled, and not when it is too old'
   assert.deepEqual(late.known(500), []);
 });
 
-test('a reset forgets it all', () => {
-  const rate = told(0, {}, word(60, 0));
+test('a reset drops everything learned', () => {
+  const rate = advertised(0, {}, word(60, 0));
   rate.reset();
   assert.equal(rate.earliest(0, CONTRACT_NEED), 0);
   assert.equal(rate.save(0, 0), null);

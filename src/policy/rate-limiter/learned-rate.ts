@@ -1,13 +1,12 @@
 /**
- * What is learned of a provider's limits on requests, or on tokens, where nobody has configured them. It is a resource of every
- * target of its scope from the start, and limits nobody until something is known. Three things are, one after the other:
+ * The learned limit on requests, or on tokens, where none is configured. It is a resource of every target of its scope from the start,
+ * and blocks nothing until something is known. There are three states:
  *
- *   unheard   before the first answer has begun, so that a cold start does not run blindly into a limit: a first flight of some
- *             calls, and some more each second, until the first of them has been answered
- *   told      the provider's words in its headers: a bucket of that limit, whose level is kept near to what they say remains
- *             (`told-limits.ts`)
- *   paced     where nothing is told and refusals depend on the rate (`refusal-test.ts`), or what is told had room for the call (others
- *             use the same key): a rate that backs off and grows again (`paced-rate.ts`)
+ * - cold: before the first response has begun. A first flight of some calls, and as many more each second, so that a cold start does not
+ *   exceed an unknown limit.
+ * - advertised: limits from rate-limit headers, with levels that follow the remaining amounts (`advertised-limits.ts`).
+ * - paced: an inferred rate that backs off and grows again (`paced-rate.ts`), without headers where refusals depend on the rate
+ *   (`refusal-test.ts`), or where the advertised level had room for a refused call because others use the same key.
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
@@ -15,37 +14,37 @@ import { AcceptedCount } from './accepted-count.ts';
 import { PacedRate } from './paced-rate.ts';
 import type { PacedLevel } from './paced-rate.ts';
 import { RefusalTest } from './refusal-test.ts';
-import type { ToldLevel, ToldWord } from './told-limit.ts';
-import { ToldLimits } from './told-limits.ts';
-import type { ToldOptions } from './told-limits.ts';
+import type { AdvertisedLevel, AdvertisedValue } from './advertised-limit.ts';
+import { AdvertisedLimits } from './advertised-limits.ts';
+import type { AdvertisedOptions } from './advertised-limits.ts';
 
-export interface LearnedRateOptions extends ToldOptions {
+export interface LearnedRateOptions extends AdvertisedOptions {
   readonly id: string;
   /** Nothing else bounds a cold start. */
   readonly startsCarefully: boolean;
-  /** The config says what the limit is: refusals teach nothing beside it. */
+  /** A limit is configured: refusals infer none beside it. */
   readonly isConfigured: boolean;
 }
 
-/** At once, and again each second, before anything is known. A need above it goes alone, and counts for a minute of it at most. */
+/** Admitted at once, and again each second, in a cold start. A larger need goes alone, and counts for at most a minute of it. */
 const FIRST_FLIGHT = { requests: 16, tokens: 16_000 } as const;
 const FLIGHTS_MAX = 60;
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60_000;
-/** No provider is taken to allow less than this a minute because of refusals without a word; at first not even near it. */
+/** The smallest rate a minute that refusals without headers infer; the second one for the first inference. */
 const PACED_MIN = { requests: 6, tokens: 3_000 } as const;
 const PACED_FIRST_MIN = { requests: 30, tokens: 15_000 } as const;
 const CALM_PER_MINUTE = 180;
 
 export interface LearnedLevel {
-  readonly told: readonly ToldLevel[];
+  readonly told: readonly AdvertisedLevel[];
   readonly paced: PacedLevel | null;
 }
 
-/** One learned limit as it is shown. */
+/** One learned limit as shown by the admin API. */
 export interface LearnedLimit {
   readonly source: 'told' | 'paced';
-  readonly counts: ToldWord['counts'];
+  readonly counts: AdvertisedValue['counts'];
   readonly windowMs: number;
   readonly limit: number;
   readonly available: number;
@@ -56,46 +55,46 @@ export class LearnedRate implements Resource {
   readonly kind: 'requests' | 'tokens';
   #options: LearnedRateOptions;
   readonly #accepted = new AcceptedCount();
-  readonly #told: ToldLimits;
+  readonly #advertised: AdvertisedLimits;
   #paced: PacedRate | null = null;
-  /** Something was answered. */
-  #heard: boolean;
+  /** The target has responded. */
+  #hasResponded: boolean;
   #firstStartAt: Instant | null = null;
   #inFirstFlight = 0;
   readonly #refusals = new RefusalTest();
-  /** By what was told, or nothing was. */
+  /** The last refusal agrees with the advertised limits, or there are none. */
   #isExplained = true;
 
   constructor(options: LearnedRateOptions) {
     this.id = options.id;
     this.kind = options.kind;
     this.#options = options;
-    this.#told = new ToldLimits(options);
-    this.#heard = !options.startsCarefully;
+    this.#advertised = new AdvertisedLimits(options);
+    this.#hasResponded = !options.startsCarefully;
   }
 
   configure(options: LearnedRateOptions): void {
     this.#options = options;
-    this.#told.configure(options);
+    this.#advertised.configure(options);
     if (options.isConfigured) this.#paced = null;
-    if (!options.startsCarefully) this.#heard = true;
+    if (!options.startsCarefully) this.#hasResponded = true;
   }
 
   earliest(now: Instant, need: Need): Instant {
-    if (this.#heard && this.#paced === null && this.#told.isEmpty) return now;
+    if (this.#hasResponded && this.#paced === null && this.#advertised.isEmpty) return now;
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
-    const at = this.#told.isEmpty ? now : this.#told.earliest(now, input, output);
+    const at = this.#advertised.isEmpty ? now : this.#advertised.earliest(now, input, output);
     const amount = input + output;
     if (amount <= 0) return at;
     const pacedAt = this.#paced === null ? at : Math.max(at, this.#paced.earliest(now, amount));
-    return this.#heard ? pacedAt : Math.max(pacedAt, this.#flightAt(now, amount));
+    return this.#hasResponded ? pacedAt : Math.max(pacedAt, this.#flightAt(now, amount));
   }
 
   earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
     const [aheadInput, aheadOutput] = [this.#inputOf(ahead), this.#outputOf(ahead)];
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
-    const toldAt = this.#told.earliestAfter(now, aheadInput, aheadOutput, input, output);
-    const at = Math.max(this.earliest(now, need), toldAt);
+    const advertisedAt = this.#advertised.earliestAfter(now, aheadInput, aheadOutput, input, output);
+    const at = Math.max(this.earliest(now, need), advertisedAt);
     return this.#paced === null ? at : Math.max(at, this.#paced.earliestAfter(now, aheadInput + aheadOutput, input + output));
   }
 
@@ -103,12 +102,12 @@ export class LearnedRate implements Resource {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
     this.#accepted.add(now, input + output, 1);
     this.#refusals.started(now);
-    this.#heedRefusals(now);
-    this.#told.take(now, input, output);
+    this.#applyRefusals(now);
+    this.#advertised.take(now, input, output);
     this.#paced?.take(now, input + output);
-    if (!this.#heard) {
+    if (!this.#hasResponded) {
       this.#firstStartAt ??= now;
-      this.#inFirstFlight += this.#flownBy(input + output);
+      this.#inFirstFlight += this.#flightPart(input + output);
     }
     return now;
   }
@@ -117,71 +116,71 @@ export class LearnedRate implements Resource {
     if (settlement.unsent === true) return this.cancel(now, ticket, need);
     const { usage } = settlement;
     if (usage === null || this.kind === 'requests') return;
-    this.#told.giveBack(now, ticket, need.inputTokens - usage.inputTokens, need.outputTokens - usage.outputTokens);
+    this.#advertised.giveBack(now, ticket, need.inputTokens - usage.inputTokens, need.outputTokens - usage.outputTokens);
   }
 
   cancel(now: Instant, ticket: number, need: Need): void {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
-    this.#told.giveBack(now, ticket, input, output);
+    this.#advertised.giveBack(now, ticket, input, output);
     this.#paced?.giveBack(now, input + output);
     this.#accepted.add(now, -input - output, -1);
     this.#refusals.cancelled();
-    if (!this.#heard) this.#inFirstFlight -= this.#flownBy(input + output);
+    if (!this.#hasResponded) this.#inFirstFlight -= this.#flightPart(input + output);
   }
 
-  /** An answer has begun: what a provider does not tell of now, it did not mean to. True if somebody may start sooner. */
+  /** A response has begun, with or without headers. True if other requests may start sooner. */
   served(now: Instant, startedAt: Instant, need: Need): boolean {
     this.#paced?.advance(now, this.#refusals.isTrying);
     this.#refusals.served(now, startedAt);
-    this.#heedRefusals(now);
-    if (!this.#told.isEmpty) this.#told.served(startedAt, this.#inputOf(need), this.#outputOf(need));
-    return this.heard(now);
+    this.#applyRefusals(now);
+    if (!this.#advertised.isEmpty) this.#advertised.served(startedAt, this.#inputOf(need), this.#outputOf(need));
+    return this.responded(now);
   }
 
-  /** Any answer at all came, good or bad, and its words have been told. True if somebody may start sooner. */
-  heard(now: Instant): boolean {
-    this.#told.forgetStale(now);
+  /** Any response has come, good or bad, and its headers have been read. True if other requests may start sooner. */
+  responded(now: Instant): boolean {
+    this.#advertised.forgetStale(now);
     if (this.#paced?.isOutgrown === true) this.#release();
-    const isNews = this.#told.isNews || !this.#heard;
-    this.#heard = true;
-    this.#told.isNews = false;
-    return isNews;
+    const hasOpened = this.#advertised.hasOpened || !this.#hasResponded;
+    this.#hasResponded = true;
+    this.#advertised.hasOpened = false;
+    return hasOpened;
   }
 
-  /** Of what is told that counts input, the least; 0: nothing is. */
+  /** The smallest advertised limit that counts input; 0: there is none. */
   get inputLimit(): number {
-    return this.#told.inputLimit;
+    return this.#advertised.inputLimit;
   }
 
   /**
-   * The provider's own word; see `ToldLimit.correct`. `startedAt`: of the call with whose answer it came. Gives by how much more
-   * remains than was thought; below zero: less.
+   * Applies advertised values; see `AdvertisedLimit.correct`. `startedAt`: of the call. Returns by how much more remains than was known;
+   * below zero: less.
    */
-  tell(now: Instant, startedAt: Instant, word: ToldWord): number {
-    if (this.#told.isEmpty && this.#paced !== null) this.#release();
-    return this.#told.tell(now, startedAt, word);
+  advertise(now: Instant, startedAt: Instant, value: AdvertisedValue): number {
+    if (this.#advertised.isEmpty && this.#paced !== null) this.#release();
+    return this.#advertised.advertise(now, startedAt, value);
   }
 
-  /** The same limit as before, and no more is told than what remains: the common case, without any allocation. */
-  remains(now: Instant, startedAt: Instant, family: number, remaining: number): number {
-    return this.#told.remains(now, startedAt, family, remaining);
+  /** The fast path for an unchanged limit of which only the remaining amount is new; allocates nothing. */
+  updateRemaining(now: Instant, startedAt: Instant, family: number, remaining: number): number {
+    return this.#advertised.updateRemaining(now, startedAt, family, remaining);
   }
 
   /**
-   * A call was refused by a rate limit. Where nothing tells what the limit is, or what is told does not hold, a rate is inferred, if
-   * refusals depend on it. False: the refusal is one of a few that seem to be random, and the target needs no pause.
+   * A rate limit refused a call. Without advertised limits that explain it a rate is inferred, if refusals depend on it. False: the
+   * refusal is one of a few that seem to be random, and the target needs no pause.
    */
   refused(now: Instant, startedAt: Instant, need: Need): boolean {
     const [input, output] = [this.#inputOf(need), this.#outputOf(need)];
     this.#accepted.add(now, -input - output, -1);
-    // What others take of a limit that was told is inferred, too.
-    this.#isExplained = this.#told.isEmpty || this.#told.refused(now, startedAt, input, output, this.#accepted.lately(now));
+    // What others take of an advertised limit is inferred, too.
+    this.#isExplained = this.#advertised.isEmpty || this.#advertised.refused(now, startedAt, input, output, this.#accepted.lately(now));
     const needsPause = this.#refusals.refused(now, startedAt, this.#accepted.callsPerMinute(now));
-    this.#heedRefusals(now);
+    this.#applyRefusals(now);
     return needsPause;
   }
 
-  #heedRefusals(now: Instant): void {
+  #applyRefusals(now: Instant): void {
     const verdict = this.#refusals.takeVerdict();
     if (verdict === 'random') this.#paced = null;
     else if (verdict !== null && this.#isExplained && !this.#options.isConfigured) this.#slowDown(now, verdict === 'suspect');
@@ -195,11 +194,11 @@ export class LearnedRate implements Resource {
 
   #slowDown(now: Instant, isTrial: boolean): void {
     const calls = this.#accepted.callsPerMinute(now);
-    // The last minute may include what a full bucket had in stock; what a trial has accepted does not.
+    // The last minute may include the content of a full bucket; what a trial has accepted does not.
     const share = isTrial && calls > 0 ? Math.min(1, this.#refusals.acceptedPerMinute / calls) : 1;
     const perMinute = (this.#accepted.perMinute(now) * share) / (1 - this.#refusals.randomShare(now));
-    const isFirstWord = this.#paced === null && this.#told.isEmpty;
-    const sustained = Math.max((isFirstWord ? PACED_FIRST_MIN : PACED_MIN)[this.kind], perMinute);
+    const isFirstSign = this.#paced === null && this.#advertised.isEmpty;
+    const sustained = Math.max((isFirstSign ? PACED_FIRST_MIN : PACED_MIN)[this.kind], perMinute);
     if (this.#paced === null) this.#paced = new PacedRate(sustained, calls, now);
     else this.#paced.refused(now, sustained, calls / this.#refusals.excess);
     if (!isTrial) return;
@@ -207,16 +206,16 @@ export class LearnedRate implements Resource {
     this.#refusals.expect((calls * this.#paced.perMinute) / Math.max(1, this.#accepted.perMinute(now)));
   }
 
-  /** So few calls that a pause which the provider asks for costs little, whether or not its refusals are random. */
+  /** So few calls that a requested pause costs little, whether or not refusals are random. */
   isCalm(now: Instant): boolean {
     return this.#accepted.callsPerMinute(now) < CALM_PER_MINUTE;
   }
 
-  /** Nothing is known of it any more. */
+  /** Drops everything learned. */
   reset(): void {
-    this.#told.reset();
+    this.#advertised.reset();
     this.#paced = null;
-    this.#heard = !this.#options.startsCarefully;
+    this.#hasResponded = !this.#options.startsCarefully;
     this.#firstStartAt = null;
     this.#inFirstFlight = 0;
     this.#refusals.reset();
@@ -224,7 +223,7 @@ export class LearnedRate implements Resource {
   }
 
   known(now: Instant): LearnedLimit[] {
-    const told = this.#told.all.map((one): LearnedLimit => {
+    const told = this.#advertised.all.map((one): LearnedLimit => {
       return { source: 'told', counts: one.counts, windowMs: one.windowMs, limit: one.limit, available: one.available(now) };
     });
     if (this.#paced === null) return told;
@@ -232,19 +231,19 @@ export class LearnedRate implements Resource {
     return [...told, { source: 'paced', counts: 'all', windowMs: MINUTE_MS, limit: perMinute, available: this.#paced.level(now) }];
   }
 
-  /** Null: there is nothing to remember. */
+  /** Null: nothing is learned. */
   save(now: Instant, epochMs: number): LearnedLevel | null {
-    if (this.#told.isEmpty && this.#paced === null) return null;
-    return { told: this.#told.save(now, epochMs), paced: this.#paced?.save() ?? null };
+    if (this.#advertised.isEmpty && this.#paced === null) return null;
+    return { told: this.#advertised.save(now, epochMs), paced: this.#paced?.save() ?? null };
   }
 
   restore(now: Instant, epochMs: number, saved: LearnedLevel): void {
-    this.#told.restore(now, epochMs, saved.told);
+    this.#advertised.restore(now, epochMs, saved.told);
     if (saved.paced !== null && !this.#options.isConfigured) this.#paced = PacedRate.restore(saved.paced, now);
-    if (!this.#told.isEmpty || this.#paced !== null) this.#heard = true;
+    if (!this.#advertised.isEmpty || this.#paced !== null) this.#hasResponded = true;
   }
 
-  /** When so much belongs to the first flight: its bound grows until somebody answers. */
+  /** When an amount belongs to the first flight: its bound grows until a response comes. */
   #flightAt(now: Instant, amount: number): Instant {
     if (this.#firstStartAt === null || this.#inFirstFlight <= 0) return now;
     const flight = FIRST_FLIGHT[this.kind];
@@ -252,7 +251,7 @@ export class LearnedRate implements Resource {
     return this.#firstStartAt + Math.max(0, flown / flight - 1) * SECOND_MS;
   }
 
-  #flownBy(amount: number): number {
+  #flightPart(amount: number): number {
     return Math.min(amount, FLIGHTS_MAX * FIRST_FLIGHT[this.kind]);
   }
 

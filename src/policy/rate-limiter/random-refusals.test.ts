@@ -10,7 +10,7 @@ function make(): LearnedRate {
   return new LearnedRate({ id: 'p', kind: 'requests', enforce: 'bucket', startsCarefully: false, isConfigured: false, configured: [] });
 }
 
-/** Calls to a provider without a limit that refuses a share of them, in turns that have nothing to do with the rate. */
+/** Calls to a provider without a limit that refuses a share of them, regardless of the rate. */
 function driveRandom(rate: LearnedRate, share: number, callsPerSecond: number, minutes: number): { sent: number; slowed: number } {
   let [turn, sent, slowed] = [0, 0, 0];
   for (let asked = 0; asked < minutes * MINUTE; asked += 1000 / callsPerSecond) {
@@ -35,7 +35,7 @@ test('refusals that do not depend on the rate slow calls down for a few seconds,
   }
 });
 
-test('a few random refusals among many calls need no pause; the first in a minute, or a row of them, does', () => {
+test('a few random refusals among many calls need no pause; the first in a minute, or a series, does', () => {
   const rate = make();
   let now = 0;
   const call = (): number => {
@@ -59,7 +59,7 @@ test('a few random refusals among many calls need no pause; the first in a minut
   assert.equal(row.at(-1), true, 'a row');
 });
 
-test('three chance refusals within a minute slow no one down at a target with a call every three seconds', () => {
+test('three random refusals within a minute do not slow down a target with a call every three seconds', () => {
   const rate = make();
   const refusedOnes = new Set([100, 104, 110, 300, 303, 309]);
   for (let i = 0; i < 600; i++) {

@@ -1,16 +1,16 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** The share of refusals is taken over about so long, but over no fewer calls. */
+/** The share of refusals is taken over about this long, and over no fewer calls. */
 const RECENT_MS = 2_000;
 const RECENT_CALLS = 30;
-/** Up to this share, or this many times the share that is known to be random, refusals are few; and by chance this times the root of the calls more. */
+/** Up to this share, or this many times the known random share, refusals are few; and by chance this times the root of the calls more. */
 const FEW_SHARE = 0.2;
 const FEW_TIMES = 2.5;
 const FEW_DEVIATIONS = 0.5;
-/** A refusal after so long without any may be the first of many. */
+/** A refusal after this long without any may be the first of many. */
 const QUIET_MS = 60_000;
 
-/** Whether refusals are so many that their target needs a pause, whatever causes them. */
+/** Whether there are so many refusals that the target needs a pause, whatever their cause. */
 export class RecentRefusals {
   #calls = 0;
   #refused = 0;
@@ -26,7 +26,7 @@ export class RecentRefusals {
     this.#calls = Math.max(0, this.#calls - 1);
   }
 
-  /** True: they are many. */
+  /** True: there are many. */
   refused(now: Instant, randomShare: number): boolean {
     this.#fade(now);
     this.#refused++;

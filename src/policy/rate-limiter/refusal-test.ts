@@ -1,19 +1,17 @@
 /**
- * Whether refusals of calls depend on their rate. Only then are they a sign of a limit: providers also refuse a share of all calls
- * at random, whatever is sent, and less traffic does not help against that.
+ * Whether refusals of calls depend on their rate. Only then are they a sign of a limit: providers also refuse a share of all calls at
+ * random, and less traffic does not help against that.
  *
- * ## Detection
- * Three one-sided CUSUM tests compare the outcomes with the share of random refusals known so far, from one for a small rise that lasts
- * to one for a steep one. Each outcome adds its log-likelihood ratio; the sums never fall below zero. Up to about 1.5 % of refusals are never
- * a sign: a limit that costs less is not worth pacing.
+ * ## Detection Three one-sided CUSUM tests compare the outcomes with the known share of random refusals, from one for a small lasting
+ * rise to one for a steep rise. Each outcome adds its log-likelihood ratio; the sums never fall below zero. Up to about 1.5 % of refusals
+ * are never a sign: such a limit costs too little to pace.
  *
- * ## Trial
- * The first detection slows calls down to well below what was accepted. With a real limit refusals end there; if they are random their
- * share stays. A sequential probability ratio test (Wald) decides between the two on the calls that start at the lower rate. A share that
- * stays higher than random refusals are assumed to be means a limit that is lower still. Once a limit is confirmed a detection is another
- * sign of it, unless it comes at a rate below it: then there is another trial.
+ * ## Trial The first detection slows calls down to well below what was accepted. With a real limit refusals end there; random ones keep
+ * their share. A sequential probability ratio test (Wald) decides between the two on the calls that start at the lower rate. A share
+ * above what random refusals are assumed to have means an even lower limit. Once a limit is confirmed a detection is another sign of it,
+ * unless it comes at a rate below it: then there is another trial.
  *
- * What is known of random refusals fades with the clock, so that it is examined again.
+ * Evidence of random refusals decays, so that it is examined again.
  */
 import type { Instant } from '../../core/clock.ts';
 import { CallFates } from './call-fates.ts';
@@ -23,65 +21,67 @@ import { RecentRefusals } from './recent-refusals.ts';
 import { likelihood, RefusalTrial } from './refusal-trial.ts';
 
 /**
- * Log-likelihood at which a CUSUM test detects a rise: so much above the logarithm of the calls in this time, so that a false alarm comes
- * less often than once in it; more where random refusals are known and no limit is in force; no more than that logarithm where one is; and no
- * less than the least.
+ * Log-likelihood at which a CUSUM test detects a rise: this far above the logarithm of the calls in this time, so that a false alarm
+ * comes less often than once in it; more where random refusals are known and no limit is in force; no more than that logarithm where one
+ * is; and no less than the minimum.
  */
 const FALSE_ALARM_MS = 100_000;
 const DETECT_ABOVE = 1;
 const DETECT_BESIDE_RANDOM = 3;
 const DETECT_MIN = 5;
-/** Without a limit in force so many refusals are needed. */
+/** Refusals needed without a limit in force. */
 const DETECT_REFUSALS = 3;
-/** And so much time, in which pauses and a careful start no longer hide how much is called. */
+/** The time needed, in which pauses and a cold start no longer hide the rate. */
 const DETECT_AFTER_MS = 10_000;
-/** The shares of refusals that are tested for: this much more than the random ones; half of all calls. */
+/** The tested shares of refusals: this much above the random ones; half of all calls. */
 const SMALL_RISE = 0.03;
 const RISE = 0.12;
 const STEEP_SHARE = 0.5;
 /** Log-likelihood ratio at which a trial ends: in favour of random refusals, of a limit. */
 const DECIDE_RANDOM = 4;
-/** Where an earlier trial has confirmed a limit, that weighs as much. */
+/** The same where an earlier trial has confirmed a limit. */
 const DECIDE_RANDOM_AT_LIMIT = 7;
 const DECIDE_LIMIT = -6;
-/** A share above this at the lower rate is no random one. */
+/** A share above this at the lower rate is not random. */
 const RANDOM_MAX = 0.2;
-/** What comes right after a pause shows more room than there is: a trial that ends in favour of random refusals lasts so many calls at least. */
+/**
+ * Calls right after a pause show more room than there is: a trial that ends in favour of random refusals lasts at least this many calls.
+ */
 const TRIAL_CALLS_MIN = 40;
-/** A trial tells nothing of the rate if calls were not held back by it: slower than this part of it. */
+/** A trial is void if calls were slower than this part of its rate. */
 const BINDING_SHARE = 0.7;
-/** A share is higher than that if it is by so many standard deviations, or nearly. */
+/** A share is higher if it is by this many standard deviations. */
 const LOWER_DEVIATIONS = 0.8;
-/** Without a decision for so long, or after so many calls, it ends with what is likelier. */
+/** Without a decision for this long, or after this many calls, the likelier one is taken. */
 const TRIAL_MS = 30_000;
 const TRIAL_CALLS_MAX = 200;
-/** Without a limit in force no less than this share is taken for random. */
+/** Without a limit in force at least this share counts as random. */
 const FREE_SHARE_MIN = 0.01;
-/** With fewer accepted calls a minute a trial would need minutes. */
+/** With fewer accepted calls a minute a trial would take minutes. */
 const TRIED_PER_MINUTE_MIN = 40;
-/** Outside of trials a larger share than this is not taken for random. */
+/** Outside of trials a larger share than this does not count as random. */
 const UNTRIED_SHARE_MAX = 0.015;
-/** More refusals in a row than this say nothing more of the rate: it is an outage, or a window that is full. */
+/** More consecutive refusals than this are no further evidence: it is an outage, or a full window. */
 const ROW_MAX = 4;
-/** Calls after so long without any are a new beginning. */
+/** Calls after this long without any start a new history. */
 const QUIET_MS = 60_000;
 
 /**
- * - `suspect`: refusals have become more than random ones: calls are to be slowed down far enough for a trial
- * - `limit`: the same, at a limit that is confirmed
- * - `random`: the share of refusals does not depend on the rate: what slows calls down is to be dropped
+ * - `suspect`: refusals exceed the random ones: slow down far enough for a trial
+ * - `limit`: the same, at a confirmed limit
+ * - `random`: the share of refusals does not depend on the rate: drop the inferred rate
  */
 export type RefusalVerdict = 'suspect' | 'limit' | 'random';
 
 export class RefusalTest implements FateListener {
   readonly #fates = new CallFates(this);
-  /** Random refusals as calls below a limit have shown them, and as they are without any limit. */
+  /** Random refusals as measured below a limit, and without any limit. */
   readonly #tried = new FadingShare();
   readonly #untried = new FadingShare();
   #small = 0;
   #middle = 0;
   #steep = 0;
-  /** Since all three were last at zero. */
+  /** Since when the three sums are not all zero. */
   #runSince: Instant = -Infinity;
   #runCalls = 0;
   #runRefused = 0;
@@ -89,7 +89,7 @@ export class RefusalTest implements FateListener {
   #clean = 0;
   /** The newest start of a call whose response has begun. */
   #servedStart: Instant = -Infinity;
-  /** Calls that started before the last detection say nothing of the time after it. */
+  /** Calls that started before the last detection are no evidence for the time after it. */
   #detectedAt: Instant = -Infinity;
   #trial: RefusalTrial | null = null;
   /** A trial has shown that refusals depend on the rate. */
@@ -110,27 +110,27 @@ export class RefusalTest implements FateListener {
   #inRow = 0;
   readonly #recent = new RecentRefusals();
 
-  /** A trial goes on: calls are to stay as slow as they are. */
+  /** A trial runs: the rate stays as it is. */
   get isTrying(): boolean {
     return this.#trial !== null;
   }
 
-  /** Refusals beyond the random ones that the last sign of a limit has cost. */
+  /** Refusals beyond the random ones in the last sign of a limit. */
   get excess(): number {
     return this.#excess;
   }
 
-  /** Calls a minute that were accepted in the trial that has shown the limit to be lower still; Infinity: there was none. */
+  /** Calls a minute that were accepted in the trial that has shown an even lower limit; Infinity: there was none. */
   get acceptedPerMinute(): number {
     return this.#acceptedPerMinute;
   }
 
-  /** The share of refusals that are random, as far as known. */
+  /** The known share of random refusals. */
   randomShare(now: Instant): number {
     return Math.max(this.#tried.share(now), Math.min(UNTRIED_SHARE_MAX, this.#untried.share(now)));
   }
 
-  /** `isSlowed`: a learned limit is in force; `isBelow`: and calls go slower than where refusals began. */
+  /** `isSlowed`: an inferred rate is in force; `isBelow`: and it is below where refusals began. */
   at(now: Instant, isSlowed: boolean, isBelow: boolean): void {
     if (isSlowed === this.#isSlowed && isBelow === this.#isBelow) return;
     this.#countClean(now);
@@ -145,7 +145,7 @@ export class RefusalTest implements FateListener {
     this.#fates.started(now);
   }
 
-  /** The newest start was none. */
+  /** The newest start was not sent. */
   cancelled(): void {
     this.#recent.cancelled();
     this.#fates.cancelled();
@@ -156,7 +156,7 @@ export class RefusalTest implements FateListener {
     this.#fates.settle(now);
   }
 
-  /** True if the target needs a pause: refusals are so large a part of recent calls, whatever the cause, or the first for a while. */
+  /** True if the target needs a pause: refusals are a large part of recent calls, whatever the cause, or the first for a while. */
   refused(now: Instant, startedAt: Instant, callsPerMinute: number): boolean {
     this.#callsPerMinute = callsPerMinute;
     const areMany = this.#recent.refused(now, this.randomShare(now));
@@ -167,19 +167,19 @@ export class RefusalTest implements FateListener {
     return areMany;
   }
 
-  /** How fast calls are to be in the trial that has begun; they may be slower because no more come. */
+  /** The rate of the trial that has begun; calls may be slower where fewer arrive. */
   expect(callsPerMinute: number): void {
     this.#expectedPerMinute = callsPerMinute;
   }
 
-  /** What has come out since it was asked last; null: nothing. */
+  /** The outcome since the last call; null: none. */
   takeVerdict(): RefusalVerdict | null {
     const verdict = this.#verdict;
     this.#verdict = null;
     return verdict;
   }
 
-  /** What slowed calls down is gone. */
+  /** The inferred rate is dropped. */
   released(): void {
     this.#trial = null;
     this.#isConfirmed = false;
@@ -234,7 +234,7 @@ export class RefusalTest implements FateListener {
     this.#verdict = 'limit';
   }
 
-  /** What random refusals are reckoned with: where there are some, they are not tried again for a little more. */
+  /** The share of random refusals that is assumed: where there are some, a little more does not start a new trial. */
   #knownShare(now: Instant): number {
     const share = this.#tried.share(now);
     if (this.#isSlowed) return share;
@@ -247,13 +247,13 @@ export class RefusalTest implements FateListener {
     const above = this.#isSlowed ? 0 : aboveFree;
     const enough = Math.max(DETECT_MIN, above + Math.log(Math.max(1, (this.#callsPerMinute * FALSE_ALARM_MS) / 60_000)));
     if (Math.max(this.#small, this.#middle, this.#steep) < enough) return false;
-    // A row of refusals in which nothing is served is an outage.
+    // Consecutive refusals without a response are an outage.
     if (this.#isSlowed) return this.#servedStart > this.#detectedAt;
     if (now - this.#activeSince < DETECT_AFTER_MS) return false;
     return this.#runRefused >= DETECT_REFUSALS && this.#servedStart > this.#runSince;
   }
 
-  /** A trial could not tell before its callers have waited for long, and what is refused is no more than random refusals may be. */
+  /** A trial would make callers wait for long, and the share is within what random refusals may be. */
   get #isTooSlowToTry(): boolean {
     // The run begins with a refusal.
     return this.#callsPerMinute < TRIED_PER_MINUTE_MIN && this.#runRefused - 1 <= RANDOM_MAX * this.#runCalls;
@@ -289,7 +289,7 @@ export class RefusalTest implements FateListener {
     this.#suspectBelow(now, trial);
   }
 
-  /** Another trial, below what this one has accepted. */
+  /** Starts another trial, below what this one has accepted. */
   #suspectBelow(now: Instant, trial: RefusalTrial): void {
     this.#acceptedPerMinute = trial.acceptedPerMinute(now);
     this.#suspect(now);
@@ -306,7 +306,7 @@ export class RefusalTest implements FateListener {
     this.#clearRun();
   }
 
-  /** No sign of anything but random refusals: that is what they were. */
+  /** Without a sign of a limit the refusals were random. */
   #endRun(now: Instant): void {
     this.#countRandom(now, this.#runCalls + 1, this.#runRefused);
     this.#clearRun();

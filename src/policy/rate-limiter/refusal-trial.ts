@@ -3,10 +3,10 @@ import type { Instant } from '../../core/clock.ts';
 /** Random refusals are assumed to be within these shares of all calls. */
 const SHARE_MIN = 0.04;
 const SHARE_MAX = 0.12;
-/** And that a limit leaves this part of them at the lower rate. */
+/** The part of them that a limit leaves at the lower rate. */
 const LIMIT_LEAVES = 0.25;
 
-/** A sequential test on calls at a lower rate: is the share of refusals that of random ones, or what a limit leaves of them? */
+/** A sequential test on calls at a lower rate: is the share of refusals the random one, or what a limit leaves of it? */
 export class RefusalTrial {
   readonly since: Instant;
   readonly #randomShare: number;
@@ -29,7 +29,7 @@ export class RefusalTrial {
     this.score += likelihood(isRefused, this.#randomShare, this.#limitShare);
   }
 
-  /** Without the time before the first of them: a full window lets nothing in, however slow calls are. */
+  /** Without the time before the first of them: a full window admits nothing, however slow calls are. */
   acceptedPerMinute(now: Instant): number {
     const ms = now - (this.#acceptedSince ?? now);
     return ms <= 0 ? Infinity : ((this.calls - this.refused) * 60_000) / ms;

@@ -30,7 +30,7 @@ test('usage settled later counts from the start of its call', () => {
   assert.equal(window.available(MINUTE + guardMs(MINUTE)), 1000);
 });
 
-test('a settlement after its start was forgotten changes nothing', () => {
+test('a settlement after its start has left the window changes nothing', () => {
   const window = new SlidingWindow(tokenLimit(1000, MINUTE));
   const ticket = window.reserve(0, tokens(100));
   window.reserve(2 * MINUTE, tokens(300));
@@ -39,7 +39,7 @@ test('a settlement after its start was forgotten changes nothing', () => {
   assert.equal(window.available(2 * MINUTE), 700);
 });
 
-test('a level survives a restart; permits of before then find nothing to correct', () => {
+test('a level survives a restart; earlier permits then correct nothing', () => {
   const window = new SlidingWindow(requestLimit(3, MINUTE));
   const ticket = window.reserve(0, ONE);
   window.reserve(20_000, ONE);

@@ -16,8 +16,8 @@ export interface WindowLevel {
 }
 
 /**
- * At most `limit` in any stretch of `windowMs`, for providers that count a sliding window. Keeps every start of the
- * last window: memory is bounded by the limit itself for requests, and by the requests of a window for tokens.
+ * At most `limit` in any interval of `windowMs`, for providers that count a sliding window. Keeps every start of the last window: memory
+ * is bounded by the limit itself for requests, and by the requests of a window for tokens.
  */
 export class SlidingWindow implements Resource {
   readonly id: string;
@@ -26,7 +26,7 @@ export class SlidingWindow implements Resource {
   #limit: number;
   readonly #measure: LimitMeasure;
   readonly windowMs: number;
-  /** With what we lag behind the provider. */
+  /** The window plus our lag behind the provider. */
   readonly #countedMs: number;
   #starts: Start[] = [];
   /** Index in `#starts` of the oldest that still counts, and its ticket. */
@@ -47,7 +47,7 @@ export class SlidingWindow implements Resource {
     return this.#limit;
   }
 
-  /** From now on: what was taken stays taken, and those who wait for it wait for the new limit. */
+  /** Applies from now on, for waiting requests too; what was taken stays taken. */
   setLimit(limit: number): void {
     this.#limit = limit;
   }
@@ -59,7 +59,7 @@ export class SlidingWindow implements Resource {
   earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
     const amount = this.#measure.of(need);
     if (amount <= 0 || amount > this.limit + EPSILON) return this.#earliest(now, amount);
-    // Whatever fills one window can be taken again in the next.
+    // What fills one window can be taken again in the next.
     const total = amount + Math.max(0, this.#measure.of(ahead));
     const windows = Math.max(0, Math.ceil((total - EPSILON) / this.limit) - 1);
     return this.#earliest(now, total - windows * this.limit) + windows * this.#countedMs;
@@ -124,7 +124,7 @@ export class SlidingWindow implements Resource {
   }
 
   restore(now: Instant, epochMs: number, saved: WindowLevel): void {
-    this.#headTicket += this.#starts.length - this.#head; // tickets given out before find nothing any more
+    this.#headTicket += this.#starts.length - this.#head; // earlier tickets are void
     this.#starts = saved.starts.map((s) => ({ at: Math.min(now, now - (epochMs - s.epochMs)), amount: s.amount }));
     this.#head = 0;
     this.#used = this.#starts.reduce((sum, s) => sum + s.amount, 0);

@@ -1,24 +1,24 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** So many starts are remembered. What a provider says about an older one is out of date. */
+/** Remembered starts. What a provider reports for an older one is outdated. */
 const STARTS_MAX = 128;
 
-/** What was taken since some instant, in two amounts (input and output, or requests and nothing). */
+/** What was taken since an instant, in two amounts (input and output, or requests and 0). */
 export interface TakenSince {
-  /** As it was reserved. */
+  /** As reserved. */
   input: number;
   output: number;
-  /** The same, less what came back meanwhile; below zero where more came back than was taken. */
+  /** The same, less what was given back meanwhile; below zero where that was more. */
   netInput: number;
   netOutput: number;
 }
 
 /**
- * What was taken lately, so that a provider's word on what remains, which is as old as the call that it comes with, can be
- * brought up to date. Made small and filled without allocations: every start passes here.
+ * Recent starts, with which a reported remaining amount, as old as its call, is brought up to date. Small and filled without allocations:
+ * every start is recorded here.
  */
 export class StartHistory {
-  /** Made with the first start: most targets that are known are never asked. */
+  /** Allocated with the first start: most known targets are never called. */
   #at: Float64Array | null = null;
   #sums: Float64Array[] = [];
   #next = 0;
@@ -32,7 +32,7 @@ export class StartHistory {
   take(now: Instant, input: number, output: number): void {
     this.#at ??= this.#open();
     this.#at[this.#next] = now;
-    // The sums before this start: whoever asks for what came since an instant counts all that started then.
+    // The sums before this start: a query since an instant includes everything that started at it.
     this.#sums[0]![this.#next] = this.#input;
     this.#sums[1]![this.#next] = this.#output;
     this.#sums[2]![this.#next] = this.#netInput;
@@ -50,7 +50,7 @@ export class StartHistory {
     this.#netOutput -= output;
   }
 
-  /** Taken at `since` or later; null where that is longer ago than can be told. The same object every time. */
+  /** Taken at `since` or later; null where that is before the history. The same object every time. */
   since(since: Instant): TakenSince | null {
     const at = this.#at;
     if (at === null) return this.#fill(this.#input, this.#output, this.#netInput, this.#netOutput);
@@ -67,7 +67,7 @@ export class StartHistory {
     return this.#fill(input![i]!, output![i]!, netInput![i]!, netOutput![i]!);
   }
 
-  /** All that were taken since an instant, oldest first; null where not all are known any more. */
+  /** All starts since an instant, oldest first; null where that is before the history. */
   list(since: Instant): { at: Instant; input: number; output: number }[] | null {
     const at = this.#at;
     if (at === null) return [];
@@ -93,7 +93,7 @@ export class StartHistory {
     return this.#since;
   }
 
-  /** Where the nth start stands, the oldest first. */
+  /** The index of the nth start, the oldest first. */
   #indexOf(nth: number): number {
     return (this.#next - this.#length + nth + STARTS_MAX) % STARTS_MAX;
   }

@@ -19,7 +19,7 @@ testResourceContract('a request bucket', (now) => new TokenBucket(requestLimit(6
 testResourceContract('a token bucket with a small burst', (now) => new TokenBucket(tokenLimit(10_000, MINUTE, 0.05), now));
 testResourceContract('a bucket for a day', (now) => new TokenBucket(requestLimit(5, 1440 * MINUTE), now));
 
-test('the whole limit may start at once, the next when one is refilled and the provider surely knows', () => {
+test('the whole limit may start at once, the next when one is refilled and the provider has counted it', () => {
   const bucket = new TokenBucket(requestLimit(60, MINUTE), 0);
   for (let i = 0; i < 60; i++) {
     assert.equal(bucket.earliest(0, ONE), 0);
@@ -49,13 +49,13 @@ test('a request above the limit can never start', () => {
   assert.equal(new TokenBucket(tokenLimit(6000, MINUTE), 0).earliest(0, tokens(6001)), Infinity);
 });
 
-test('what is given back was lost meanwhile where the bucket would have been full', () => {
+test('a refund is lost where the bucket would have been full meanwhile', () => {
   const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
   const ticket = bucket.reserve(0, tokens(0, 3000));
   // After 20 s 2,000 of the 3,000 are refilled. A provider that counted 500 has long been full.
   bucket.reserve(20_000 + guardMs(MINUTE), tokens(6000));
   bucket.settle(30_000, ticket, tokens(0, 3000), used(0, 500));
-  // Its bucket was full when it was emptied: all it has is what 10 s have refilled, and so have we.
+  // The provider's bucket was full when it was emptied: it has what 10 s have refilled, and so has ours.
   const has = bucket.available(30_000);
   assert.ok(has <= 1000 && has > 950, `${has}`);
 });
@@ -103,7 +103,7 @@ test('whatever is reserved and settled, a provider that knew the real use from t
   );
 });
 
-test('settling gives back what was reserved too much, and takes what was used on top', () => {
+test('settling gives back the excess of the reservation, and takes the excess usage', () => {
   const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
   const less = bucket.reserve(0, tokens(1000, 2000));
   bucket.settle(0, less, tokens(1000, 2000), used(1000, 500, 400));
@@ -113,7 +113,7 @@ test('settling gives back what was reserved too much, and takes what was used on
   assert.equal(bucket.available(0), 6000 - 1100 - 5500);
 });
 
-test('a count beyond all measure puts the limit out of use for ten windows at most', () => {
+test('an absurd usage blocks the limit for ten windows at most', () => {
   for (const limiter of [new TokenBucket(tokenLimit(6000, MINUTE), 0), new SlidingWindow(tokenLimit(6000, MINUTE))]) {
     const ticket = limiter.reserve(0, tokens(1000));
     limiter.settle(0, ticket, tokens(1000), used(9_000_000, 0));
@@ -143,7 +143,7 @@ test('a level survives a restart, with what was refilled meanwhile', () => {
   assert.equal(Math.abs(again.available(77)), 0, 'a clock that was set back refills nothing');
 });
 
-/** A provider's bucket: continuous refill, counts on arrival, refuses nothing but reports what it had not. */
+/** A provider's bucket: continuous refill, counts on arrival, refuses nothing but reports overdrafts. */
 function worstOverdraft(arrivals: readonly { at: number; amount: number }[], capacity: number, ratePerMs: number): number {
   let level = capacity;
   let at = -Infinity;
@@ -160,7 +160,7 @@ const bucketCase = fc.record({
   limit: fc.integer({ min: 2, max: 2000 }),
   windowMs: fc.constantFrom(1000, 10_000, MINUTE),
   burst: fc.constantFrom(0.05, 0.3, 1),
-  // pauses between wishes, and whether each travels slowly
+  // pauses between requests, and whether each travels slowly
   steps: fc.array(
     fc.record({
       pauseMs: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 2000 })),
@@ -174,7 +174,7 @@ const bucketCase = fc.record({
   ),
 });
 
-test('property: no stretch has more starts than burst and refill, and no arrival finds the provider empty, however late', () => {
+test('property: no interval has more starts than burst and refill, and no arrival exceeds the provider’s bucket, however late', () => {
   fc.assert(
     fc.property(bucketCase, ({ limit, windowMs, burst, steps }) => {
       const bucket = new TokenBucket(tokenLimit(limit, windowMs, burst), 0);
@@ -237,7 +237,7 @@ test('property: whatever is reserved, settled and cancelled, the level is what w
   );
 });
 
-test('a changed limit holds at once: what was taken stays taken, and what a call did not use comes back to it', () => {
+test('a changed limit applies at once: what was taken stays taken, and what a call did not use is given back to it', () => {
   const bucket = new TokenBucket(tokenLimit(6000, MINUTE), 0);
   const ticket = bucket.reserve(0, tokens(6000));
   assert.ok(bucket.earliest(1000, tokens(3000)) > 30_000);

@@ -3,11 +3,11 @@ import type { TokenUsage } from '../../core/facts.ts';
 import type { Need, Resource, ResourceKind, Settlement } from '../../core/resource.ts';
 import { LaggedLevel } from './lagged-level.ts';
 
-/** What a limit counts, and how many of it a request needs or has used. */
+/** What a limit counts, and how much of it a request needs or has used. */
 export interface LimitMeasure {
   /** Taken at the start. */
   of(need: Need): number;
-  /** Really counted by the provider in the end; null: the reservation stands. */
+  /** What the provider counted in the end; null: the reservation stands. */
   used(usage: TokenUsage, need: Need): number | null;
 }
 
@@ -22,7 +22,7 @@ export interface LimitOptions {
   readonly measure: LimitMeasure;
 }
 
-/** One call settles at most this many times the limit: a provider that miscounts must not put a target out of use for days. */
+/** One call settles at most this many times the limit: a miscounting provider must not block a target for days. */
 const SETTLED_LIMITS_MAX = 10;
 
 /** What a settled call counts; null: its reservation stands. */
@@ -31,7 +31,7 @@ export function settledAmount(measure: LimitMeasure, limit: number, usage: Token
   return used === null ? null : Math.min(used, limit * SETTLED_LIMITS_MAX);
 }
 
-/** How far the provider's count may lie behind ours: the longest travel of a call that we reckon with. */
+/** How far the provider's count may lag behind ours: the longest assumed travel of a call. */
 const GUARD_MS = 100;
 const GUARD_SHARE_MAX = 0.03;
 
@@ -40,7 +40,7 @@ export function guardMs(windowMs: number): number {
   return Math.min(GUARD_MS, windowMs * GUARD_SHARE_MAX);
 }
 
-/** Amounts are sums of floats, and instants too: below this share of the limit they are the same. */
+/** Amounts and instants are sums of floats: differences below this share of the limit are none. */
 const EPSILON_SHARE = 1e-9;
 
 function epsilonOf(limit: number): number {
@@ -58,8 +58,8 @@ export interface BucketLevel {
 }
 
 /**
- * Continuous refill up to `limit × burst`. A need above the burst but within the limit starts on a full bucket and
- * takes it below zero; one above the limit can never start.
+ * Continuous refill up to `limit × burst`. A need above the burst but within the limit starts on a full bucket and takes it below zero;
+ * one above the limit can never start.
  */
 export class TokenBucket implements Resource {
   readonly id: string;
@@ -90,7 +90,7 @@ export class TokenBucket implements Resource {
     return this.#capacity;
   }
 
-  /** From now on: what was taken stays taken, and those who wait for it wait for the new limit. */
+  /** Applies from now on, for waiting requests too; what was taken stays taken. */
   setLimit(now: Instant, limit: number, burst: number): void {
     this.#limit = limit;
     this.#epsilon = epsilonOf(limit);
@@ -140,12 +140,12 @@ export class TokenBucket implements Resource {
     return this.#level.at(now);
   }
 
-  /** Nothing is taken: there is nothing to remember. */
+  /** Nothing is taken: there is nothing to save. */
   isFull(now: Instant): boolean {
     return this.#level.at(now) >= this.#level.capacity - this.#epsilon;
   }
 
-  /** The level to save, and to go on from after a restart or reload. */
+  /** The level to save, and to continue from after a restart or reload. */
   save(now: Instant, epochMs: number): BucketLevel {
     return { level: this.#level.at(now), epochMs };
   }

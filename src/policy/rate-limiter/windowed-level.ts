@@ -1,13 +1,13 @@
 import type { Instant } from '../../core/clock.ts';
 
-/** A window is counted in so many slots, each as if all of it had come with its last: late, never early. */
+/** Slots of a window, each counted as if all of it had come with its last start: late, never early. */
 const SLOTS = 300;
-/** So many parts of it are saved. */
+/** Slots that are saved. */
 const SAVED_SLOTS = 12;
 
 interface Slot {
   readonly number: number;
-  /** Of the last that came in it. */
+  /** Of the last start in it. */
   at: Instant;
   amount: number;
 }
@@ -19,9 +19,9 @@ export interface SavedSlot {
 }
 
 /**
- * What is left of a limit that holds in any stretch of a window's length, as its owner may see it, who is up to `lagMs` behind us. All
- * that was taken counts until a window after it; so does what others took, as far as anybody tells of it. Memory and time are bounded
- * by the number of slots, whatever the limit.
+ * The level of a limit over any interval of a window's length, as the provider may see it, up to `lagMs` behind us. All that was taken
+ * counts for a window; so does what others took, as far as it is reported. Memory and time are bounded by the number of slots, whatever
+ * the limit.
  */
 export class WindowedLevel {
   readonly capacity: number;
@@ -31,7 +31,7 @@ export class WindowedLevel {
   /** Oldest first. */
   #slots: Slot[] = [];
   #sum = 0;
-  /** Those that count no more, for another window. */
+  /** Slots that have left the window, for another window. */
   #past: Slot[] = [];
 
   constructor(limit: number, windowMs: number, lagMs: number) {
@@ -41,13 +41,13 @@ export class WindowedLevel {
     this.#slotMs = windowMs / SLOTS;
   }
 
-  /** Below zero where more was taken than there was. */
+  /** Below zero where more was taken than available. */
   at(now: Instant): number {
     this.#forget(now);
     return this.capacity - this.#sum;
   }
 
-  /** When the level reaches `wanted` (at most the capacity) if nobody takes; only asked while it is lower. */
+  /** When the level reaches `wanted` (at most the capacity) if nothing is taken; only called while it is lower. */
   reaches(now: Instant, wanted: number): Instant {
     let missing = wanted - this.at(now);
     for (const slot of this.#slots) {
@@ -69,7 +69,7 @@ export class WindowedLevel {
     }
   }
 
-  /** Gives back of what was taken at `takenAt`, while that still counts. */
+  /** Gives back a part of what was taken at `takenAt`, while that still counts. */
   giveBack(now: Instant, amount: number, takenAt: Instant): void {
     this.#forget(now);
     const number = this.ticketAt(takenAt);
@@ -84,7 +84,7 @@ export class WindowedLevel {
     }
   }
 
-  /** The level as it may be by a finer count: with what is just about to come back. */
+  /** The level by a finer count: with what is about to come back. */
   atMost(now: Instant): number {
     let level = this.at(now);
     const soon = now - this.#windowMs + this.#slotMs + this.#lagMs;
@@ -92,7 +92,7 @@ export class WindowedLevel {
     return level;
   }
 
-  /** What has come back since an instant not longer than a window ago. */
+  /** What has come back since an instant at most a window ago. */
   returnedSince(now: Instant, since: Instant): number {
     this.#forget(now);
     let sum = 0;
@@ -100,14 +100,14 @@ export class WindowedLevel {
     return sum;
   }
 
-  /** The slot that an instant belongs to. */
+  /** The slot of an instant. */
   ticketAt(takenAt: Instant): number {
     return Math.ceil(takenAt / this.#slotMs);
   }
 
   /**
-   * Somebody who knows better says what is there now. What others have taken counts as taken now; what was not taken after all is
-   * that which would have come back first, so that no more comes back than there can be.
+   * Sets the level from a better source. What others have taken counts as taken now; an excess is removed from what would come back
+   * first, so that no more comes back than possible.
    */
   set(now: Instant, level: number): void {
     let surplus = level - this.at(now);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Arrivals } from './arrivals.ts';
 
-test('the oldest is the one that came first among those who are there, to the second', () => {
+test('the oldest waiting request is the earliest arrival, to the second', () => {
   const arrivals = new Arrivals();
   assert.equal(arrivals.oldest(9_000), 9_000);
   for (const since of [1_200, 1_700, 3_100]) arrivals.count(since, 1);
@@ -15,7 +15,7 @@ test('the oldest is the one that came first among those who are there, to the se
   assert.equal(arrivals.oldest(9_000), 9_000);
 });
 
-test('who waits for hours is still the oldest', () => {
+test('a request that waits for hours is still the oldest', () => {
   const arrivals = new Arrivals();
   const day = 86_400_000;
   arrivals.count(500, 1);

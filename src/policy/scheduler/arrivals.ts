@@ -1,6 +1,6 @@
 /**
- * Since when those who wait have waited, without a look at each: counted by the second in which they came. Who has waited longer than
- * the ring is round shares a second with younger ones, and is still the oldest in it.
+ * The oldest waiting request without iterating over all, for `oldestMs` on status pages: arrivals are counted by second in a ring. A
+ * request that waits longer than the ring is long shares a second with younger ones, and stays the oldest in it.
  */
 import type { Instant } from '../../core/clock.ts';
 
@@ -9,17 +9,17 @@ const SECONDS = 4_096;
 
 export class Arrivals {
   readonly #counts = new Int32Array(SECONDS);
-  /** When the first of those came who have been in this second ever since. */
+  /** The earliest arrival of the second since it was last empty. */
   readonly #since = new Float64Array(SECONDS);
 
-  /** `sign` -1 takes one out again. */
+  /** `sign` -1 removes one. */
   count(since: Instant, sign: 1 | -1): void {
     const slot = Math.floor(since / SECOND_MS) & (SECONDS - 1);
     if (sign === 1) this.#since[slot] = this.#counts[slot] === 0 ? since : Math.min(since, this.#since[slot]!);
     this.#counts[slot]! += sign;
   }
 
-  /** When the one came that has waited longest, or at most a second before it; `now`: nobody waits. */
+  /** The arrival of the oldest waiting request, or at most a second before it; `now`: none waits. */
   oldest(now: Instant): Instant {
     let oldest = now;
     for (let slot = 0; slot < SECONDS; slot++) if (this.#counts[slot]! > 0) oldest = Math.min(oldest, this.#since[slot]!);

@@ -1,6 +1,6 @@
-/** Holders in the order of how many they hold, changed by one at a time in constant time. */
+/** Holders ordered by how many they hold; changes by one take constant time. */
 
-/** All holders that hold the same number. */
+/** All holders with the same count. */
 export interface CountBucket<H> {
   count: number;
   first: H | null;
@@ -20,7 +20,7 @@ export class HoldersByCount<H extends CountedHolder<H>> {
   #top: CountBucket<H> | null = null;
   #bottom: CountBucket<H> | null = null;
 
-  /** One that holds most. */
+  /** A holder with the highest count. */
   get largest(): H | null {
     return this.#top?.first ?? null;
   }
@@ -29,7 +29,7 @@ export class HoldersByCount<H extends CountedHolder<H>> {
     return this.#top?.count ?? 0;
   }
 
-  /** It holds one more. */
+  /** Increments the holder's count. */
   add(holder: H): void {
     const { bucket } = holder;
     const higher = bucket === null ? this.#bottom : bucket.higher;
@@ -39,7 +39,7 @@ export class HoldersByCount<H extends CountedHolder<H>> {
     else this.#move(holder, this.#insert(count, bucket, higher));
   }
 
-  /** It holds one fewer; false: it holds nothing now. */
+  /** Decrements the holder's count; false: it holds nothing now. */
   remove(holder: H): boolean {
     const bucket = holder.bucket!;
     const count = bucket.count - 1;

@@ -1,14 +1,14 @@
 import { assert } from '../../core/assert.ts';
 
 /**
- * A heap out of which any item can be taken, or moved, in O(log n). Ordered by `key`, then by `tie`.
+ * A heap from which any item can be removed or moved in O(log n). Ordered by `key`, then by `tie`.
  *
- * With a million items every look at one is a cache miss, so none is looked at while others move: what moves are numbers. An item
- * gets a handle when it comes in, the same until it leaves; where that stands is kept beside the heap, not in the item.
- * A node has four children, found by shifts: a flat heap reads fewer scattered numbers than a binary one.
+ * With a million items every access to one is a cache miss, so sifting moves numbers only. An item gets a handle when it is pushed, and
+ * keeps it until it is removed; the position of a handle is kept beside the heap, not in the item. A node has four children: a flat heap
+ * reads fewer scattered numbers than a binary one.
  */
 export class IndexedHeap<T> {
-  /** By place: a complete tree. */
+  /** By position: a complete tree. */
   readonly #keys: number[] = [];
   readonly #ties: number[] = [];
   readonly #handles: number[] = [];
@@ -20,8 +20,8 @@ export class IndexedHeap<T> {
   readonly #settle: ((a: T, b: T) => boolean) | null;
 
   /**
-   * `setHandle` is told an item's handle when it comes in, and -1 when it leaves. `settle`: whether `a` goes before `b` where key and
-   * tie are the same; absent: as it comes.
+   * `setHandle` gets an item's handle when it is pushed, and -1 when it is removed. `settle`: whether `a` goes before `b` where key and
+   * tie are equal; absent: any order.
    */
   constructor(setHandle: (item: T, handle: number) => void, settle: ((a: T, b: T) => boolean) | null = null) {
     this.#setHandle = setHandle;
@@ -36,12 +36,12 @@ export class IndexedHeap<T> {
     return this.#keys.length === 0 ? undefined : this.#items[this.#handles[0]!]!;
   }
 
-  /** By place in the heap: the first is the least, those after it are among the lower ones. */
+  /** By position in the heap: the first is the least, later ones are roughly ordered. */
   at(place: number): T | undefined {
     return place < this.#handles.length ? this.#items[this.#handles[place]!]! : undefined;
   }
 
-  /** The least key; Infinity: it is empty. */
+  /** The least key; Infinity: the heap is empty. */
   peekKey(): number {
     return this.#keys.length === 0 ? Infinity : this.#keys[0]!;
   }
@@ -81,7 +81,7 @@ export class IndexedHeap<T> {
     else if (this.#keys.length === 0) this.#items.length = this.#places.length = this.#freeHandles.length = 0;
   }
 
-  /** Gives an item another key and tie. */
+  /** Sets an item's key and tie. */
   update(handle: number, key: number, tie: number): void {
     const place = this.#places[handle]!;
     if (this.#settle === null && this.#keys[place] === key && this.#ties[place] === tie) return;

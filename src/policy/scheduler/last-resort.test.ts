@@ -1,4 +1,4 @@
-/** A tier of last resort waits for better ones until its own time, and takes over where their pace does not suffice. */
+/** A tier of last resort waits for better ones until its own time, and takes over where their rate does not suffice. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { applicant, capacity, cooling, Driver, slots } from './scheduler.fixture.ts';
@@ -10,7 +10,7 @@ function asks(name: string, tiers: TestApplicant['tiers'], wish: Wish & { readon
   return { ...applicant(name, tiers, wish), lastResortAt: wish.lastResortAt };
 }
 
-test('a busy better tier is waited for until the last resort has to start, whatever patience says', () => {
+test('a busy better tier is preferred until the last resort has to start, whatever the patience', () => {
   const driver = new Driver();
   const better = capacity('p/m', slots(1));
   const tiers = [[better], [local()]];
@@ -22,7 +22,7 @@ test('a busy better tier is waited for until the last resort has to start, whate
   assert.deepEqual(driver.started.at(-1), { name: 'x', target: 'local/m', at: 9_000 });
 });
 
-test('a better tier that comes free before that is used', () => {
+test('a better tier that opens before that is used', () => {
   const driver = new Driver();
   const better = capacity('p/m', slots(1));
   driver.submit(applicant('running', [[better]]));
@@ -32,13 +32,13 @@ test('a better tier that comes free before that is used', () => {
   assert.deepEqual(driver.started.at(-1), { name: 'x', target: 'p/m', at: 8_000 });
 });
 
-test('a better tier that is back later than that is not waited for', () => {
+test('a better tier that opens later than that is not waited for', () => {
   const driver = new Driver();
   driver.submit(asks('x', [[capacity('p/m', cooling(9_500))], [local()]], { deadline: 10_000, lastResortAt: 9_000 }));
   assert.deepEqual(driver.started, [{ name: 'x', target: 'local/m', at: 0 }]);
 });
 
-test('among better tiers patience holds as ever', () => {
+test('between better tiers the patience applies', () => {
   const driver = new Driver();
   const [first, second] = [capacity('a/m', slots(1)), capacity('b/m', slots(1))];
   driver.submit(applicant('running', [[first]]));
@@ -47,7 +47,7 @@ test('among better tiers patience holds as ever', () => {
   assert.deepEqual(driver.started.at(-1), { name: 'x', target: 'b/m', at: 1_000 });
 });
 
-test('where those who wait can not all start on the better tier in time, the last resort helps at once', () => {
+test('where the waiting requests cannot all start on the better tier in time, the last resort is used at once', () => {
   for (const [waiting, deadline, helps] of [
     [30, 20_000, true],
     [30, 60_000, false],

@@ -17,7 +17,7 @@ function full(queueLengthMax: number) {
   return { driver, tiers, next, add, refused };
 }
 
-test('at a full queue the last low request gives its place to a high one', () => {
+test('in a full queue the last low request is evicted for a high one', () => {
   const { driver, add, refused, next } = full(3);
   add('low', 3);
   add('high');
@@ -28,7 +28,7 @@ test('at a full queue the last low request gives its place to a high one', () =>
   assert.deepEqual(driver.names, ['running', 'high-4']);
 });
 
-test('the lowest class gives way first, and none to a lower one', () => {
+test('the lowest class is evicted first, and none for a lower one', () => {
   const { add, refused } = full(4);
   add('high');
   add('normal');
@@ -49,7 +49,7 @@ test('a class keeps its share of the places', () => {
   assert.deepEqual([driver.scheduler.waiting('high'), driver.scheduler.waiting('normal'), driver.scheduler.waiting('low')], [75, 20, 5]);
 });
 
-test('a class takes its share back from the class that has more than its own', () => {
+test('a class regains its share from a class above its own share', () => {
   const { driver, add } = full(100);
   add('high', 200);
   assert.equal(driver.scheduler.waiting('high'), 100);
@@ -62,7 +62,7 @@ test('a class takes its share back from the class that has more than its own', (
   );
 });
 
-test('inside a class the client that holds most gives way, until all hold the same', () => {
+test('within a class the client with most places is evicted, until all have the same number', () => {
   const { driver, add, refused } = full(10);
   add('normal', 10, 'greedy');
   add('normal', 8, 'modest');
@@ -88,7 +88,7 @@ test('a refusal at a full queue says when one more would start', () => {
   for (const { refusal } of driver.refused) assert.ok(refusal.earliest! >= 59_000 && refusal.earliest! <= 80_000, `${refusal.earliest} ms`);
 });
 
-test('one that has to give way and leaves before it hears of it is refused no more', () => {
+test('an evicted request that leaves before the refusal is delivered is not refused', () => {
   const { scheduler } = new Driver(makeScheduler({ queueLengthMax: 1, minShare }));
   const driver = new Driver(scheduler);
   const { tiers } = oneBusySlot(driver);
@@ -102,7 +102,7 @@ test('one that has to give way and leaves before it hears of it is refused no mo
 });
 
 for (let seed = 1; seed <= 20; seed++) {
-  test(`no client takes another's places, and everybody who waits is decided on once (seed ${seed})`, () => {
+  test(`no client takes another's places, and every waiting request is decided once (seed ${seed})`, () => {
     const random = createSeededRandom(seed);
     const places = 40;
     const { driver, tiers, next } = full(places);
@@ -127,7 +127,7 @@ for (let seed = 1; seed <= 20; seed++) {
   });
 }
 
-test('a newcomer that takes a place does not start before those who could have started already', () => {
+test('a newcomer that evicts another does not start before requests that could have started already', () => {
   const driver = new Driver(makeScheduler({ queueLengthMax: 2, minShare }));
   const tiers = [[capacity('p/m', cooling(5000))]];
   for (const name of ['first', 'second']) driver.submit(applicant(name, tiers, { class: 'normal', client: 'many' }));

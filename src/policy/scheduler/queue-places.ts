@@ -1,20 +1,20 @@
 /**
- * Counts the places of the queue by class and client, and chooses the request that gives one up when the queue is full.
+ * Counts the queue's places by class and client, and chooses the request that is evicted when the queue is full.
  *
- * Each class has a share of the places that no other class can take: its `queue.minShare`, and the highest class what the others
- * leave. Beyond their shares a lower class makes room for a higher one. Inside a class the client that holds most makes room for one
- * that holds fewer. Of that client one of those that are due last gives way.
+ * Each class has a share of the places that no other class can take: its `queue.minShare`, and the highest class the rest. Beyond their
+ * shares a lower class gives a place to a higher one. Within a class the client with most places gives one to a client with fewer; of
+ * that client one of the requests with the latest deadline is evicted.
  */
 import type { Capacity } from '../../core/resource.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import { HoldersByCount } from './holders-by-count.ts';
-import type { Entry, PlaceHolder, Queue } from './lane.ts';
+import type { Entry, PlaceHolder, RequestGroup } from './target-set.ts';
 import type { Applicant } from './types.ts';
 
 interface ClassPlaces<T extends Capacity, A extends Applicant<T>> {
   taken: number;
-  /** By client; only clients with requests in the queue. */
+  /** By client; only clients with waiting requests. */
   readonly holders: Map<string, PlaceHolder<T, A>>;
   readonly byCount: HoldersByCount<PlaceHolder<T, A>>;
 }
@@ -26,37 +26,37 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
     byCount: new HoldersByCount<PlaceHolder<T, A>>(),
   }));
 
-  /** How many of this class wait. */
+  /** The waiting requests of this class. */
   taken(rank: number): number {
     return this.#classes[rank]!.taken;
   }
 
   add(entry: Entry<T, A>): void {
-    const { queue } = entry;
-    const each = this.#classes[queue.rank]!;
-    let { holder } = queue;
+    const { group } = entry;
+    const each = this.#classes[group.rank]!;
+    let { holder } = group;
     if (holder === null || holder.bucket === null) {
-      holder = each.holders.get(queue.client) ?? { client: queue.client, queues: [], bucket: null, before: null, after: null };
-      if (holder.bucket === null) each.holders.set(queue.client, holder);
-      listQueue(holder, queue);
+      holder = each.holders.get(group.client) ?? { client: group.client, groups: [], bucket: null, before: null, after: null };
+      if (holder.bucket === null) each.holders.set(group.client, holder);
+      listGroup(holder, group);
     }
     each.taken++;
     each.byCount.add(holder);
   }
 
   remove(entry: Entry<T, A>): void {
-    const { queue } = entry;
-    const each = this.#classes[queue.rank]!;
-    const holder = queue.holder ?? each.holders.get(queue.client)!;
+    const { group } = entry;
+    const each = this.#classes[group.rank]!;
+    const holder = group.holder ?? each.holders.get(group.client)!;
     each.taken--;
     if (!each.byCount.remove(holder)) each.holders.delete(holder.client);
   }
 
   /**
-   * The request whose place a newcomer gets while all `places` are taken; null: none. `shares`: the part of them that a class keeps, by rank,
-   * the highest apart.
+   * The request whose place a newcomer gets while all `places` are taken; null: none. `shares`: the minimum share of each class, by rank,
+   * without the highest.
    */
-  givesWay(rank: number, client: string, shares: readonly number[], places: number): Entry<T, A> | null {
+  evictionFor(rank: number, client: string, shares: readonly number[], places: number): Entry<T, A> | null {
     const isOver = (each: number): boolean => this.taken(each) > shareOf(each, shares) * places;
     for (let lower = this.#classes.length - 1; lower > rank; lower--) if (isOver(lower)) return this.#lastOfLargest(lower);
     if (this.taken(rank) + 1 <= shareOf(rank, shares) * places) {
@@ -68,24 +68,24 @@ export class QueuePlaces<T extends Capacity, A extends Applicant<T>> {
   }
 
   #lastOfLargest(rank: number): Entry<T, A> | null {
-    const { queues } = this.#classes[rank]!.byCount.largest!;
-    for (let queue = queues.at(-1); queue !== undefined; queue = queues.at(-1)) {
-      if (queue.entries.size > 0) return queue.entries.at(queue.entries.size - 1)!;
-      queue.holder = null;
-      queues.pop();
+    const { groups } = this.#classes[rank]!.byCount.largest!;
+    for (let group = groups.at(-1); group !== undefined; group = groups.at(-1)) {
+      if (group.entries.size > 0) return group.entries.at(group.entries.size - 1)!;
+      group.holder = null;
+      groups.pop();
     }
     return null;
   }
 }
 
-/** A queue in which a request of this client waits. Those that are empty are dropped when they are as many as the requests. */
-export function listQueue<T extends Capacity, A extends Applicant<T>>(holder: PlaceHolder<T, A>, queue: Queue<T, A>): void {
-  if (queue.holder === holder) return;
-  queue.holder = holder;
-  holder.queues.push(queue);
-  if (holder.queues.length <= 8 + 2 * (holder.bucket?.count ?? 0)) return;
-  for (const each of holder.queues) if (each.entries.size === 0 && each !== queue) each.holder = null;
-  holder.queues = holder.queues.filter((each) => each.holder !== null);
+/** Lists a group of this client's requests. Empty groups are dropped when the list is twice as long as the requests. */
+export function listGroup<T extends Capacity, A extends Applicant<T>>(holder: PlaceHolder<T, A>, group: RequestGroup<T, A>): void {
+  if (group.holder === holder) return;
+  group.holder = holder;
+  holder.groups.push(group);
+  if (holder.groups.length <= 8 + 2 * (holder.bucket?.count ?? 0)) return;
+  for (const each of holder.groups) if (each.entries.size === 0 && each !== group) each.holder = null;
+  holder.groups = holder.groups.filter((each) => each.holder !== null);
 }
 
 function shareOf(rank: number, shares: readonly number[]): number {

@@ -4,7 +4,7 @@ import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Need, Resource, ResourceKind } from '../../core/resource.ts';
 import type { Applicant, Refusal } from './types.ts';
 
-/** Kinds that count as "held back by limits" when a refusal is told apart (design 2.3, `rate_limited`). */
+/** Kinds that count as limits (design 2.3, `rate_limited`). */
 const LIMITS: ReadonlySet<ResourceKind> = new Set(['requests', 'tokens', 'concurrency', 'cooldown', 'client', 'budget']);
 
 function isBlocked(at: Instant, now: Instant): boolean {
@@ -12,8 +12,8 @@ function isBlocked(at: Instant, now: Instant): boolean {
 }
 
 /**
- * The refusal's honest words: what holds back each target, and when the first could have started. `expected`: when that is, by all
- * who wait before it; null: nobody does.
+ * A refusal: what blocks each target, and when the first could have started. `expected`: that instant with all requests before it
+ * counted; null: there are none.
  */
 export function refusal<T extends Capacity>(
   why: Refusal['why'],
@@ -37,7 +37,7 @@ export function refusal<T extends Capacity>(
   return { kind: 'refuse', why, earliest: earliest === Infinity ? null : earliest, limited, blockers };
 }
 
-/** `known` is false where only another permit's end is waited for: nobody can say when that is. */
+/** `known` is false where only another permit's end is waited for: its instant is unknown. */
 function blockersOf(
   key: string,
   resources: readonly Resource[],

@@ -1,4 +1,4 @@
-/** Who goes first, who waits for which tier, and who keeps what from whom. */
+/** The order of starts, waits for tiers, and holds. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CircuitBreaker } from '../circuit-breaker/circuit-breaker.ts';
@@ -23,7 +23,7 @@ test('higher classes go first, jobs last', () => {
   assert.equal(orderOf(new Driver(), wishes), 'h n l j');
 });
 
-test('inside a client the earliest deadline goes first, then the first that came', () => {
+test('within a client the earliest deadline goes first, then arrival', () => {
   const wishes = [
     ['b1', { deadline: 2e6 }],
     ['b2', { deadline: 2e6 }],
@@ -33,7 +33,7 @@ test('inside a client the earliest deadline goes first, then the first that came
   assert.equal(orderOf(new Driver(), wishes), 'a b1 b2 c');
 });
 
-test('clients take turns by tokens: who asks for ten times as much starts a tenth as often', () => {
+test('clients share by tokens: one with requests ten times as large starts a tenth as often', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   for (let i = 0; i < 300; i++)
@@ -46,7 +46,7 @@ test('clients take turns by tokens: who asks for ten times as much starts a tent
   assert.ok(Math.abs(large - 20) <= 1, `${large}`);
 });
 
-test('a client that asks for one large thing at a time pays for it too', () => {
+test('a client with one large request at a time is charged for it too', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   for (let i = 0; i < 300; i++) driver.submit(applicant(`small${i}`, tiers, { client: 'small', tokens: 10 }));
@@ -59,7 +59,7 @@ test('a client that asks for one large thing at a time pays for it too', () => {
   assert.ok(Math.abs(large - 20) <= 1, `${large}`);
 });
 
-test('a client that comes late starts level with the others, not ahead by all that it did not use', () => {
+test('a client that arrives late starts level with the others, without credit for unused time', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   for (let i = 0; i < 100; i++) driver.submit(applicant(`a${i}`, tiers, { client: 'a' }));
@@ -84,7 +84,7 @@ test('waiting lower classes keep exactly their shares of starts over a long run'
   );
 });
 
-test('a class that only now waits has saved up nothing', () => {
+test('a class that starts to wait has no credit', () => {
   const driver = new Driver(makeScheduler({ minShare: { low: 0.5 } }));
   const { tiers, next } = oneBusySlot(driver);
   for (let i = 0; i < 20; i++) driver.submit(applicant(`h${i}`, tiers, { class: 'high' }));
@@ -94,7 +94,7 @@ test('a class that only now waits has saved up nothing', () => {
   assert.equal(driver.names.at(-1), 'h10');
 });
 
-test('waits for a better tier that is back within patience', () => {
+test('waits for a better tier that opens within the patience', () => {
   const driver = new Driver();
   const tiers = [[capacity('a/m', cooling(800))], [capacity('b/m')]];
   driver.submit(applicant('x', tiers, { patienceMs: 1000 }));
@@ -102,7 +102,7 @@ test('waits for a better tier that is back within patience', () => {
   assert.deepEqual(driver.started, [{ name: 'x', target: 'a/m', at: 800 }]);
 });
 
-test('does not wait for a better tier that comes back too late', () => {
+test('does not wait for a better tier that opens too late', () => {
   const driver = new Driver();
   driver.submit(applicant('x', [[capacity('a/m', cooling(1500))], [capacity('b/m')]], { patienceMs: 1000 }));
   assert.deepEqual(driver.started, [{ name: 'x', target: 'b/m', at: 0 }]);
@@ -116,7 +116,7 @@ test('gives up on a busy better tier when patience ends', () => {
   assert.deepEqual(driver.started[1], { name: 'x', target: 'b/m', at: 1000 });
 });
 
-test('under overload all that the better tier cannot carry spills over after patience', () => {
+test('under overload what the better tier cannot carry overflows after the patience', () => {
   const driver = new Driver();
   const tiers = [[capacity('a/m', requests(600))], [capacity('b/m', requests(6000))]];
   for (let i = 0; i < 2000; i++) {
@@ -136,7 +136,7 @@ test('without patience a free worse tier is used at once', () => {
   assert.equal(driver.started[1]!.target, 'b/m');
 });
 
-test('one that is patient does not hold up those behind it whose patience is over', () => {
+test('a patient request does not block those behind it whose patience is over', () => {
   const driver = new Driver();
   const tiers = [[capacity('a/m', slots(1))], [capacity('b/m')]];
   driver.submit(applicant('running', tiers));
@@ -158,7 +158,7 @@ test('a large request is not starved by a stream of small ones', () => {
   assert.ok(large.at >= 50_000 && large.at < 50_500, `${large.at}`);
 });
 
-test('nor between two resources, where each time the one frees the other is gone', () => {
+test('nor between two resources of which one is taken whenever the other opens', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', tokens(6000), slots(1))]];
   driver.submit(applicant('first', tiers, { tokens: 6000 }), applicant('large', tiers, { tokens: 3000, client: 'b' }));
@@ -171,7 +171,7 @@ test('nor between two resources, where each time the one frees the other is gone
   assert.ok(large.at < 31_000, `${large.at}`);
 });
 
-test('nor by newcomers of another lane on the same resource', () => {
+test('nor by newcomers for other targets on the same resource', () => {
   const driver = new Driver();
   const bucket = tokens(6000);
   const [one, other] = [[[capacity('p/m', bucket)]], [[capacity('p/n', bucket)]]];
@@ -184,7 +184,7 @@ test('nor by newcomers of another lane on the same resource', () => {
   assert.ok(large.at < 31_000, `${large.at}`);
 });
 
-test('what waits for a breaker keeps no shared bucket from the targets beside it', () => {
+test('a request that waits for a breaker holds no shared bucket against other targets', () => {
   const driver = new Driver();
   const bucket = requests(60);
   const breaker = new CircuitBreaker(
@@ -207,7 +207,7 @@ test('what waits for a breaker keeps no shared bucket from the targets beside it
   assert.equal(driver.names.at(-1), 'beside');
 });
 
-test('a class above passes one that waits for much; the same class and those below don’t', () => {
+test('a higher class passes a large waiting request; the same class and lower ones do not', () => {
   for (const [kind, passes] of [
     ['high', true],
     ['normal', false],

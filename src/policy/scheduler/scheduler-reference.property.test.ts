@@ -1,6 +1,6 @@
 /**
- * The scheduler against a slow and obviously right one: the order on one contended resource over several routes, and that hardly
- * anybody is refused who would have started in time.
+ * The scheduler against a slow and obviously right reference: the order on one contended resource over several routes, and that few
+ * requests are refused at once that would have started in time.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ import type { TestApplicant } from './scheduler.fixture.ts';
 
 const SHARES = { normal: 0.2, low: 0.05 } as const;
 
-/** Strict classes with shares, clients by virtual time, then deadline, then arrival; all by looking at everybody. */
+/** Strict classes with shares, clients by virtual time, then deadline, then arrival; iterates over all requests. */
 class Reference {
   waiting: TestApplicant[] = [];
   readonly credit: Record<string, number> = { high: 0, normal: 0, low: 0, job: 0 };
@@ -95,7 +95,7 @@ test('property: on one slot that three routes share, the order is the referenceâ
       const routes = [0, 1, 2].map((i) => [[capacity(`p/${i}`, slot)]]);
       const reference = new Reference();
       const expected = ['running'];
-      /** As the reference sees them, and as the scheduler does. */
+      /** The requests of the reference, and those of the scheduler. */
       const known = new Map<TestApplicant, TestApplicant>();
       driver.submit(applicant('running', routes[0]!));
       const next = (): void => {
@@ -149,7 +149,7 @@ interface World {
   readonly minShare: Partial<typeof SHARES>;
 }
 
-/** Submits these in order, with all the time of the world for the last if `waitForLast`; who was refused at once, by number. */
+/** Submits these in order, the last with unlimited time if `waitForLast`; returns the numbers of those refused at once. */
 function play(requests: readonly Request[], world: World, waitForLast: boolean): { driver: Driver; refused: Map<number, Instant> } {
   const { isSliding, minShare } = world;
   const make = (id: string, kind: 'requests' | 'tokens', limit: number): Resource => {
@@ -173,13 +173,13 @@ function play(requests: readonly Request[], world: World, waitForLast: boolean):
   return { driver, refused };
 }
 
-/** Of those refused at once: how many, and who would have started in time if let in, had nobody come after. */
+/** Of those refused at once: how many, and how many would have started in time if admitted, had none come after. */
 function judge(requests: readonly Request[], world: World): { refused: number; wrong: string[] } {
   const found = { refused: 0, wrong: [] as string[] };
   for (const [number, deadline] of play(requests, world, false).refused) {
     const { driver, refused } = play(requests.slice(0, number + 1), world, true);
     driver.advanceTo(driver.now + 100_000);
-    // A promise that others with earlier deadlines have made void makes room that nobody could count on.
+    // A request that expires because of earlier deadlines frees capacity that was not predictable.
     if (driver.refused.length > refused.size) continue;
     found.refused++;
     const started = driver.started.find(({ name }) => name === `${number}`)!.at;
@@ -200,23 +200,23 @@ function judgeMany(world: World, change: (each: Request) => Partial<Request>): {
 }
 
 /**
- * What is promised to other clients and on other limits is known in sums, not one by one: over 150 seeds one refusal in 3,000 was wrong.
- * A window is reckoned to open evenly; it may open sooner.
+ * The backlog of other clients and limits is known in sums, not one by one: over 150 seeds one refusal in 3,000 was wrong. A window is
+ * assumed to open evenly; it may open sooner.
  */
 const WRONG_MAX = 0.01;
-/** What is kept in stock for higher classes is not needed where these stop coming after four seconds. */
+/** The headroom for higher classes is not needed where these stop after four seconds. */
 const WRONG_MAX_CLASSES = { continuous: 0.04, sliding: 0.01 };
 
 for (const words of ['continuous', 'sliding'] as const) {
   const world = { isSliding: words === 'sliding', minShare: {} };
-  test(`under ${words} limits hardly anybody is refused at once who would have started in time and broken no promise`, () => {
+  test(`under ${words} limits few requests are refused at once that would have started in time without making others late`, () => {
     for (const routes of [2, 3]) {
       const { refused, wrong } = judgeMany(world, ({ route }) => ({ class: 'normal', route: route % routes }));
       assert.ok(refused > 100 && wrong <= refused * WRONG_MAX, `${wrong} of ${refused}`);
     }
   });
 
-  test(`under ${words} limits a class reckons little with higher ones that have come for seconds only, and is seldom wrong where no more come`, () => {
+  test(`under ${words} limits a class expects little of higher ones that have been active for seconds only, and is seldom wrong where no more come`, () => {
     const { refused, wrong } = judgeMany({ ...world, minShare: SHARES }, () => ({}));
     assert.ok(refused > 100 && wrong <= refused * WRONG_MAX_CLASSES[words], `${wrong} of ${refused}`);
   });

@@ -15,7 +15,7 @@ function startAll(driver: Driver, next: () => void): string[] {
   return driver.names.slice(1);
 }
 
-test('the sessions of a client take turns, however many requests each has', () => {
+test('the sessions of a client alternate, however many requests each has', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   driver.submit(...of('a', 5, tiers), ...of('b', 2, tiers), ...of('c', 1, tiers));
@@ -29,14 +29,14 @@ test('a session that has used more tokens waits for the others', () => {
   assert.deepEqual(startAll(driver, next), ['large0', 'small0', 'small1', 'small2', 'large1', 'small3', 'small4', 'large2']);
 });
 
-test('requests that name no session are one session', () => {
+test('requests without a session form one session', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   driver.submit(...of(undefined, 3, tiers), ...of('a', 2, tiers));
   assert.deepEqual(startAll(driver, next), ['none0', 'a0', 'none1', 'a1', 'none2']);
 });
 
-test('inside a session the earliest deadline goes first', () => {
+test('within a session the earliest deadline goes first', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   driver.submit(applicant('late', tiers, { session: 'a', deadline: 9e6 }), applicant('soon', tiers, { session: 'a', deadline: 8e6 }));
@@ -44,7 +44,7 @@ test('inside a session the earliest deadline goes first', () => {
   assert.deepEqual(startAll(driver, next), ['soonest', 'soon', 'last', 'late']);
 });
 
-test('more sessions are not a larger share for their client', () => {
+test('more sessions do not give their client a larger share', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   for (const session of ['a', 'b', 'c']) driver.submit(...of(session, 2, tiers, { client: 'many' }));
@@ -61,7 +61,7 @@ test('the main request of a session goes before its sub-agents, and these after 
   assert.deepEqual(startAll(driver, next), ['main', 'b0', 'b1', 'a0', 'a1', 'a2']);
 });
 
-test('a session is not owed what went by while it asked for nothing', () => {
+test('a session earns nothing while it is absent', () => {
   const driver = new Driver();
   const { tiers, next } = oneBusySlot(driver);
   driver.submit(...of('old', 1, tiers), ...of('busy', 8, tiers));
@@ -73,7 +73,7 @@ test('a session is not owed what went by while it asked for nothing', () => {
 test('a session with a long queue does not have the first request of another one refused', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
-  driver.submit(...of('first', 60, tiers)); // all that is there at once; then one a second
+  driver.submit(...of('first', 60, tiers)); // all that is available at once; then one a second
   driver.submit(...of('heavy', 10, tiers, { deadline: 10_500 }));
   driver.submit(applicant('light', tiers, { session: 'light', deadline: 3_500 }));
   assert.deepEqual(driver.refused, []);

@@ -10,7 +10,7 @@ import { TokenBucket } from '../rate-limiter/token-bucket.ts';
 import { Scheduler } from './scheduler.ts';
 import type { Applicant, Decision, Refusal, SchedulerOptions, Start } from './types.ts';
 
-/** A request for the scheduler's tests, with a name to tell it by. */
+/** A request for the scheduler's tests, with a name. */
 export interface TestApplicant extends Applicant<Capacity> {
   readonly name: string;
 }
@@ -68,7 +68,7 @@ export function slots(limit: number, id = 'slots'): ConcurrencyLimiter {
   return new ConcurrencyLimiter(id, limit);
 }
 
-/** So many requests a minute, all at once if need be; full at 0. */
+/** A limit of requests a minute with a burst of all of it; full at 0. */
 export function requests(limit: number, id = 'requests'): TokenBucket {
   return new TokenBucket({ ...requestLimit(limit, 60_000), id }, 0);
 }
@@ -77,11 +77,11 @@ export function tokens(limit: number, id = 'tokens'): TokenBucket {
   return new TokenBucket({ ...tokenLimit(limit, 60_000), id }, 0);
 }
 
-/** Drives a scheduler by hand and keeps what became of everybody. */
+/** Drives a scheduler by hand and records the outcome of every request. */
 export class Driver {
   readonly scheduler: TestScheduler;
   now: Instant = 0;
-  /** Names in the order in which they started, each with its target. */
+  /** Names in the order of their starts, each with its target. */
   readonly started: { name: string; target: string; at: Instant }[] = [];
   readonly refused: { name: string; refusal: Refusal; at: Instant }[] = [];
   readonly running = new Map<string, Start<Capacity>>();
@@ -114,7 +114,7 @@ export class Driver {
     this.poll();
   }
 
-  /** Lets time pass, polling only when the scheduler asks for it: now and then twice for one instant, as sums round, but not again and again. */
+  /** Advances time, polling only when the scheduler asks for it; at most twice for one instant, because of rounding. */
   advanceTo(until: Instant): void {
     for (let [polls, since] = [0, this.now]; this.scheduler.wakeAt <= until; polls++) {
       this.now = Math.max(this.now, this.scheduler.wakeAt);
@@ -137,7 +137,7 @@ export class Driver {
 
 export const CLASSES: readonly SchedulingClass[] = SCHEDULING_CLASSES;
 
-/** One slot that is taken, so that everybody waits; `next` ends whoever runs. */
+/** One slot that is taken, so that every request waits; `next` ends the running one. */
 export function oneBusySlot(driver: Driver): { tiers: TestApplicant['tiers']; next: () => void } {
   const tiers = [[capacity('p/m', slots(1))]];
   driver.submit(applicant('running', tiers));
@@ -148,7 +148,7 @@ export function oneBusySlot(driver: Driver): { tiers: TestApplicant['tiers']; ne
   return { tiers, next };
 }
 
-/** A cooldown that runs. */
+/** A running cooldown. */
 export function cooling(until: Instant): Cooldown {
   const cooldown = new Cooldown('cooldown', 'cooldown', createSeededRandom(1));
   cooldown.coolUntil(until);

@@ -1,7 +1,7 @@
 /**
- * Random applicants, targets, limits, ends and departures over virtual time, driven by `wakeAt` alone. Checked at every
- * millisecond: nobody who could start waits (so `wakeAt` never lies), no limit is passed, everybody ends exactly once
- * and in time, everything comes back.
+ * Random applicants, targets, limits, ends and departures over virtual time, driven by `wakeAt` alone. Checked at every millisecond: no
+ * request waits that could start (so `wakeAt` is right), no limit is exceeded, every request ends exactly once and in time, everything is
+ * given back.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -19,7 +19,7 @@ import type { TestApplicant } from './scheduler.fixture.ts';
 const ROUNDING_MS = 1e-6;
 const HOLDABLE = new Set(['requests', 'tokens', 'concurrency']);
 
-/** Fails if anything is taken that is not there. */
+/** Fails if more is taken than available. */
 function checked(resource: Resource): Resource {
   return {
     id: resource.id,
@@ -170,7 +170,7 @@ class Model {
     return at === WHEN_SETTLED || at > this.driver.now;
   }
 
-  /** All that one of these could be keeping while it lacks something, and what waits behind that. */
+  /** All that one of these may hold, and what waits behind that. */
   mayBeHeld(others: readonly TestApplicant[]): Set<Resource> {
     const held = new Set<Resource>();
     for (let size = -1; size !== held.size;) {
@@ -194,15 +194,15 @@ class Model {
       this.pass(1);
     }
     const ends = [...driver.started.map((s) => s.name), ...driver.refused.map((r) => r.name), ...[...this.left].map((a) => a.name)];
-    assert.equal(new Set(ends).size, ends.length, 'nobody ends twice');
-    assert.equal(ends.length, this.all.length, 'everybody ends');
+    assert.equal(new Set(ends).size, ends.length, 'no request ends twice');
+    assert.equal(ends.length, this.all.length, 'every request ends');
     for (const { name, at } of driver.started) assert.ok(at <= this.all[Number(name)]!.waitUntil);
     for (const limiter of this.world.limiters) assert.equal(limiter.inUse, 0);
     assert.equal(driver.scheduler.wakeAt, Infinity);
   }
 }
 
-test('property: everybody ends once and in time, no limit is passed, nobody who could start waits', () => {
+test('property: every request ends once and in time, no limit is exceeded, and none waits that could start', () => {
   fc.assert(
     fc.property(fc.integer(), fc.array(step, { minLength: 5, maxLength: 120 }), (seed, steps) => {
       const model = new Model(seed);

@@ -1,4 +1,4 @@
-/** Starts, refusals and ends of waiting; order has its own file. */
+/** Starts, refusals and ends of waits; the order has its own file. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Settlement } from '../../core/resource.ts';
@@ -8,7 +8,7 @@ import { applicant, capacity, cooling, Driver, makeScheduler, oneBusySlot, reque
 
 const SUCCESS: Settlement = { usage: null, health: 'success' };
 
-test('starts at once where there is room, and takes from every resource of the target', () => {
+test('starts at once where every resource of the target is free, and takes from each', () => {
   const driver = new Driver();
   const [bucket, limiter] = [requests(10), slots(3)];
   driver.submit(applicant('a', [[capacity('p/m', bucket, limiter)]]));
@@ -16,18 +16,18 @@ test('starts at once where there is room, and takes from every resource of the t
   assert.deepEqual([bucket.available(0), limiter.inUse, driver.scheduler.length], [9, 1, 0]);
 });
 
-test('every start is told of, whether it was chosen, the only one that could, or waited for', () => {
-  const told: string[] = [];
-  const driver = new Driver(makeScheduler({ onStart: (target) => told.push(target.key) }));
+test('onStart is called for every start: chosen, the only possible one, or after a wait', () => {
+  const started: string[] = [];
+  const driver = new Driver(makeScheduler({ onStart: (target) => started.push(target.key) }));
   const [a, b] = [capacity('a/m', slots(1)), capacity('b/m', slots(1))];
   const tiers = [[a, b]];
   for (const name of ['x', 'y', 'z']) driver.submit(applicant(name, tiers));
-  assert.deepEqual(told, ['a/m', 'b/m']);
+  assert.deepEqual(started, ['a/m', 'b/m']);
   driver.settle('x');
-  assert.deepEqual(told, ['a/m', 'b/m', 'a/m']);
+  assert.deepEqual(started, ['a/m', 'b/m', 'a/m']);
 });
 
-test('what cannot start in time is refused at once, with the instant at which it could and what is in the way', () => {
+test('a request that cannot start in time is refused at once, with the instant at which it could and what blocks it', () => {
   const driver = new Driver();
   driver.submit(applicant('x', [[capacity('a/m', cooling(9000))], [capacity('b/m', cooling(7000), requests(10))]], { deadline: 5000 }));
   const [refused] = driver.refused;
@@ -47,7 +47,7 @@ test('what cannot start in time is refused at once, with the instant at which it
   });
 });
 
-test('a request above every limit is refused at once and named no instant', () => {
+test('a request above every limit is refused at once without an instant', () => {
   const driver = new Driver();
   driver.submit(applicant('x', [[capacity('p/m', tokens(100))]], { tokens: 101 }));
   assert.deepEqual(
@@ -56,7 +56,7 @@ test('a request above every limit is refused at once and named no instant', () =
   );
 });
 
-test('what an open breaker holds back is not called limited', () => {
+test('a request blocked by an open breaker is not called limited', () => {
   const driver = new Driver();
   const bench = new Cooldown('bench', 'bench', createSeededRandom(1));
   bench.coolUntil(20_000);
@@ -66,7 +66,7 @@ test('what an open breaker holds back is not called limited', () => {
   assert.equal(driver.refused[1]!.refusal.limited, true);
 });
 
-test('who waits only for others to end is named no instant', () => {
+test('a request that waits only for others to end gets no instant', () => {
   const driver = new Driver();
   const { tiers } = oneBusySlot(driver);
   driver.submit(applicant('x', tiers, { deadline: 1000 }));
@@ -98,7 +98,7 @@ test('a request that may not wait starts now or never', () => {
   assert.deepEqual([driver.names, driver.refused.length], [['a'], 1]);
 });
 
-test('who should have started already does so if it can at once, and waits for nothing', () => {
+test('a request past its start deadline starts if it can at once, and does not wait', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];
   driver.now = 100;
@@ -107,7 +107,7 @@ test('who should have started already does so if it can at once, and waits for n
   assert.deepEqual([driver.refused[0]!.name, driver.refused[0]!.at], ['second', 100]);
 });
 
-test('one more than the queue holds is refused', () => {
+test('a request beyond the length of the queue is refused', () => {
   const driver = new Driver(makeScheduler({ queueLengthMax: 2 }));
   const { tiers } = oneBusySlot(driver);
   for (const name of ['a', 'b', 'c']) driver.submit(applicant(name, tiers));
@@ -118,7 +118,7 @@ test('one more than the queue holds is refused', () => {
   assert.equal(driver.scheduler.length, 2);
 });
 
-test('one that leaves is never started, and what it kept from others is theirs', () => {
+test('a cancelled request is never started, and what it held is free', () => {
   const driver = new Driver();
   const bucket = tokens(6000);
   const tiers = [[capacity('p/m', bucket)]];
@@ -132,7 +132,7 @@ test('one that leaves is never started, and what it kept from others is theirs',
   assert.deepEqual([driver.scheduler.length, driver.scheduler.wakeAt], [0, Infinity]);
 });
 
-test('a cooldown within what may be waited for is waited for, a longer one refused', () => {
+test('a cooldown within the limit is waited for, a longer one is refused', () => {
   const driver = new Driver();
   driver.submit(applicant('short', [[capacity('a/m', cooling(30_000))]], { maxCooldownWaitMs: 60_000 }));
   driver.submit(applicant('long', [[capacity('b/m', cooling(61_000))]], { maxCooldownWaitMs: 60_000 }));
@@ -155,7 +155,7 @@ test('a client at its own limit waits alone', () => {
   assert.deepEqual(driver.names, ['a1', 'b1', 'b2', 'a2']);
 });
 
-test('a client at its own limit keeps nothing of the target from others, even if the target was short before', () => {
+test('a client at its own limit holds nothing of the target, even if the target was short before', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   const own = [requests(1, 'own')];
@@ -179,7 +179,7 @@ test('a client’s own limit that frees too late refuses at once, even where the
   );
 });
 
-test('later attempts, which take nothing of the client’s limit, pass first ones that it holds back', () => {
+test('later attempts, which take nothing of the client’s limit, pass first ones that it blocks', () => {
   const driver = new Driver();
   const own = [requests(1, 'own')];
   const tiers = [[capacity('p/m', slots(1))]];
@@ -188,7 +188,7 @@ test('later attempts, which take nothing of the client’s limit, pass first one
   assert.deepEqual(driver.names, ['a1', 'again']);
 });
 
-test('one’s own backoff is kept, and holds up nobody behind', () => {
+test('a request’s own backoff is respected, and does not block those behind it', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];
   driver.submit(applicant('again', tiers, { notBefore: () => 700, deadline: 9000 }), applicant('other', tiers));
@@ -198,14 +198,14 @@ test('one’s own backoff is kept, and holds up nobody behind', () => {
   assert.deepEqual(driver.started[1], { name: 'again', target: 'p/m', at: 700 });
 });
 
-test('a target that must not be asked again is passed over', () => {
+test('a target that must not be called again is skipped', () => {
   const driver = new Driver();
   const tiers = [[capacity('a/m'), capacity('b/m')]];
   driver.submit(applicant('x', tiers, { notBefore: (target) => (target.key === 'a/m' ? Infinity : 0) }));
   assert.equal(driver.started[0]!.target, 'b/m');
 });
 
-test('one that fits no free target does not hold up smaller ones behind it', () => {
+test('a request that fits no free target does not block smaller ones behind it', () => {
   const driver = new Driver();
   const tiers = [[capacity('small', tokens(100, 'small')), capacity('large', slots(1), tokens(1e6, 'large'))]];
   driver.submit(applicant('running', [[tiers[0]![1]!]]));
@@ -213,7 +213,7 @@ test('one that fits no free target does not hold up smaller ones behind it', () 
   assert.deepEqual(driver.started[1], { name: 'small', target: 'small', at: 0 });
 });
 
-test('a breaker that opens while they wait refuses those for whom it opens too long', () => {
+test('a breaker that opens refuses the waiting requests for which it stays open too long', () => {
   const driver = new Driver();
   const limiter = slots(1);
   const cooldown = new Cooldown('cooldown', 'cooldown', createSeededRandom(1));
@@ -229,7 +229,7 @@ test('a breaker that opens while they wait refuses those for whom it opens too l
   assert.deepEqual(driver.names, ['running', 'y']);
 });
 
-test('tells how many of each class wait, and how long the oldest has', () => {
+test('reports the waiting requests of each class and the longest wait', () => {
   const driver = new Driver();
   const { tiers } = oneBusySlot(driver);
   driver.submit(applicant('a', tiers, { class: 'low' }));
@@ -240,7 +240,7 @@ test('tells how many of each class wait, and how long the oldest has', () => {
   driver.running.get('b')!.permit.settle(300, SUCCESS);
 });
 
-test('tells who waits for what, the most first, and when one more like them would start', () => {
+test('reports the groups of waiting requests, the largest first, and when a newcomer to each would start', () => {
   const driver = new Driver();
   const [fast, slow] = [requests(60, 'fast'), requests(6, 'slow')];
   const quick = [[capacity('p/quick', fast)]];
@@ -267,7 +267,7 @@ test('tells who waits for what, the most first, and when one more like them woul
   assert.equal(driver.scheduler.length, 6);
 });
 
-test('telling who waits costs the same however many do', () => {
+test('the cost of that report does not depend on the number of waiting requests', () => {
   const costs = [10, 1_000].map((waiting) => {
     const driver = new Driver();
     const { tiers } = oneBusySlot(driver);

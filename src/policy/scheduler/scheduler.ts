@@ -1,19 +1,19 @@
 /**
- * One queue for capacity that is not ours (design 4.1).
+ * One queue for capacity that providers limit (design 4.1).
  *
- * Each resource that is short has a **line** (`line.ts`); whoever can't start stands in one line for each target that it could start
- * on. When something frees up, only the first of its line is looked at, so a decision costs O(log n) however many wait, and whoever
- * waits for something else is not asked at all. What a first one lacks it keeps from those behind it, so small requests never starve a
- * large one; what it doesn't lack they may take.
+ * Each scarce resource has a queue (`resource-queue.ts`). A request that cannot start waits in one queue for each target that it could
+ * start on. When a resource opens, only the first request of its queue is evaluated, so a decision costs O(log n) in the number of
+ * waiting requests. The first request holds what it lacks against those behind it, so small requests never starve a large one; what it
+ * does not lack they may take.
  *
- * No line knows of another one's order, so two could wait for each other. Therefore nobody keeps anything at the beginning of a
- * poll but those who lack something that is really closed; whoever is looked at first and lacks nothing else starts.
+ * Queues do not know each other's order, so two first requests could wait for each other. Therefore a poll begins with only those holds
+ * whose resource is really closed; the first request evaluated that lacks nothing else starts.
  *
- * A newcomer is told at once if it can't start in time, or would break a promise made to its class. For that each line knows how much
- * is promised to those who wait (`promises.ts`), and what is left for a class by when (`supply.ts`).
+ * A newcomer is refused at once if it cannot start in time, or would make one of its own class late. For that each queue knows the
+ * backlog of its waiting requests (`backlog.ts`) and the supply of a class over time (`supply.ts`).
  *
- * Pure and synchronous: `now` is given, no timers, no calls up. `submit` and `poll` return what was decided;
- * `wakeAt` says when to poll next if no permit is closed before.
+ * Pure and synchronous: `now` is an argument, there are no timers and no calls up. `submit` and `poll` return the decisions; `wakeAt`
+ * says when to poll next if no permit is closed before.
  */
 import type { Instant } from '../../core/clock.ts';
 import { Permit } from '../../core/permit.ts';
@@ -22,35 +22,33 @@ import type { SchedulingClass } from '../../core/request.ts';
 import { WHEN_SETTLED } from '../../core/resource.ts';
 import type { Capacity, Resource } from '../../core/resource.ts';
 import { Arrivals } from './arrivals.ts';
-import { Evaluator, isClosedForAll, isHoldable } from './evaluate.ts';
+import { Evaluator, isClosedForAll, isHoldable, type Evaluation } from './evaluate.ts';
 import { expectedStart } from './expected-start.ts';
-import type { Look } from './evaluate.ts';
 import { IndexedHeap } from './indexed-heap.ts';
-import { JOBS, Lane } from './lane.ts';
-import type { Entry, Line, Place, Queue, Spot, Traffic } from './lane.ts';
-import { ResourceLine } from './line.ts';
-import { countPromise, exchangePromises, makePromise } from './counted-on.ts';
+import { JOBS, TargetSet } from './target-set.ts';
+import type { Entry, ResourceQueue, Candidate, RequestGroup, QueuePosition, Traffic } from './target-set.ts';
+import { FairResourceQueue } from './resource-queue.ts';
+import { countPlan, planStart } from './planned-start.ts';
 import { QueuePlaces, sharesOf } from './queue-places.ts';
 import { refusal } from './refusal.ts';
-import { surveyOf } from './survey.ts';
-import type { Survey } from './survey.ts';
+import { surveyOf, type Survey } from './survey.ts';
 import type { Applicant, Decided, Decision, Raise, Refusal, SchedulerOptions, Start } from './types.ts';
-import { LOOK_PAST_MAX, WaitingRoom } from './waiting-room.ts';
+import { SKIPPED_MAX, WaitList } from './wait-list.ts';
 
-/** So many are looked at in vain in one poll; the next one goes on. */
-const VAIN_LOOKS_MAX = 4096;
+/** The most evaluations without a start in one poll; the next poll continues. */
+const FAILED_EVALUATIONS_MAX = 4096;
 
-/** What opens later by no more than this is no news to those who wait for it, in milliseconds. */
-const NEWS_MS = 1000;
+/** A resource that opens later by no more than this does not cause a new evaluation, in milliseconds. */
+const LONGER_MS = 1000;
 
 export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #options: SchedulerOptions<T, A>;
   #shares: readonly number[];
   readonly #evaluator: Evaluator<T, A>;
-  readonly #lanes = new WeakMap<Applicant<T>['tiers'], Lane<T, A>>();
-  readonly #lines = new WeakMap<Resource, Line<T, A>>();
-  readonly #room = new WaitingRoom<T, A>();
-  /** Those whose wait ends apart from their deadline. */
+  readonly #targetSets = new WeakMap<Applicant<T>['tiers'], TargetSet<T, A>>();
+  readonly #queues = new WeakMap<Resource, ResourceQueue<T, A>>();
+  readonly #waitList = new WaitList<T, A>();
+  /** Requests whose wait does not end with their deadline. */
   readonly #expiry = new IndexedHeap<Entry<T, A>>((entry, index) => (entry.expiryIndex = index));
   readonly #traffic: Traffic = { interactiveAt: -Infinity };
   readonly #places = new QueuePlaces<T, A>();
@@ -58,16 +56,16 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #length = 0;
   #sequence = 0;
   #wakeAt: Instant = Infinity;
-  #vainLooks = 0;
+  #failedEvaluations = 0;
   #decided: Decided<T, A>[] = [];
 
   constructor(options: SchedulerOptions<T, A>) {
     this.#options = options;
     this.#shares = sharesOf(options.minShare);
-    this.#evaluator = new Evaluator(options.choose, this.#shares, (resource) => this.#lineOf(resource));
+    this.#evaluator = new Evaluator(options.choose, this.#shares, (resource) => this.#queueOf(resource));
   }
 
-  /** Takes over new options; those who wait already stay. */
+  /** Applies new options; waiting requests stay. */
   configure(options: SchedulerOptions<T, A>): void {
     this.#options = options;
     this.#shares = this.#evaluator.shares = sharesOf(options.minShare);
@@ -82,25 +80,25 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return this.#places.taken(SCHEDULING_CLASSES.indexOf(schedulingClass));
   }
 
-  readonly isWaitedFor = (resource: Resource): boolean => (this.#lines.get(resource)?.length ?? 0) > 0;
+  readonly isWaitedFor = (resource: Resource): boolean => (this.#queues.get(resource)?.length ?? 0) > 0;
 
-  /** When to `poll` if nothing else happens; Infinity: no need. */
+  /** When to `poll` if nothing else happens; Infinity: never. */
   get wakeAt(): Instant {
     if (this.#decided.length > 0) return -Infinity;
-    return Math.min(this.#wakeAt, this.#room.looks.peekKey(), this.#expiry.peekKey());
+    return Math.min(this.#wakeAt, this.#waitList.rechecks.peekKey(), this.#expiry.peekKey());
   }
 
-  /** The longest that anybody waiting has waited, in milliseconds, or a second more at most. However many wait, it costs the same. */
+  /** The longest wait so far, in milliseconds, to the second. Its cost does not depend on the number of waiting requests. */
   oldestMs(now: Instant): number {
     return now - this.#arrivals.oldest(now);
   }
 
-  /** Who waits for what, in so many groups at most. */
+  /** The waiting requests by class and targets, in at most this many groups. */
   survey(now: Instant, groupsMax: number): Survey<T, A> {
-    return surveyOf(this.#room.looks, this.#length, groupsMax, (entry) => this.#newcomerAt(now, entry));
+    return surveyOf(this.#waitList.rechecks, this.#length, groupsMax, (entry) => this.#newcomerAt(now, entry));
   }
 
-  /** Starts, refuses or queues. After `wait`, poll: the newcomer may be first in line. */
+  /** Starts, refuses or queues. After `wait`, poll: the newcomer may be the first of its queue. */
   submit(now: Instant, applicant: A): Decision<T> {
     const rank = SCHEDULING_CLASSES.indexOf(applicant.class);
     if (rank < JOBS) this.#traffic.interactiveAt = now;
@@ -109,64 +107,69 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       if (target !== null) return this.#reserve(now, applicant, target);
     }
     const entry = this.#entry(now, applicant, rank);
-    const look = this.#evaluator.evaluateNewcomer(entry, now, this.wakeAt <= now);
-    if (look.place !== null) return this.#start(now, entry, look.place);
-    if (!look.feasible) return refusal('infeasible', applicant, now, expectedStart(now, this.#shares, entry, look));
-    if (this.#length >= this.#options.queueLengthMax) return this.#submitToFull(now, entry, look);
-    this.#enqueue(now, entry, look);
+    const evaluation = this.#evaluator.evaluateNewcomer(entry, now, this.wakeAt <= now);
+    if (evaluation.candidate !== null) return this.#start(now, entry, evaluation.candidate);
+    if (!evaluation.feasible) return refusal('infeasible', applicant, now, expectedStart(now, this.#shares, entry, evaluation));
+    if (this.#length >= this.#options.queueLengthMax) return this.#submitToFull(now, entry, evaluation);
+    this.#enqueue(now, entry, evaluation);
     return { kind: 'wait' };
   }
 
-  /** A newcomer to a full queue takes the place of one that gives way, or is refused. */
-  #submitToFull(now: Instant, entry: Entry<T, A>, look: Look<T, A>): Decision<T> {
-    const { rank, client } = entry.queue;
-    const other = this.#places.givesWay(rank, client, this.#shares, this.#options.queueLengthMax);
-    if (other === null) return refusal('queue_full', entry.applicant, now, expectedStart(now, this.#shares, entry, look));
+  /** A newcomer to a full queue replaces another request, or is refused. */
+  #submitToFull(now: Instant, entry: Entry<T, A>, evaluation: Evaluation<T, A>): Decision<T> {
+    const { rank, client } = entry.group;
+    const other = this.#places.evictionFor(rank, client, this.#shares, this.#options.queueLengthMax);
+    if (other === null) return refusal('queue_full', entry.applicant, now, expectedStart(now, this.#shares, entry, evaluation));
     this.#refuse(now, other, 'queue_full');
     const again = this.#evaluator.evaluateNewcomer(entry, now, true);
-    if (again.place !== null) return this.#start(now, entry, again.place);
+    if (again.candidate !== null) return this.#start(now, entry, again.candidate);
     this.#enqueue(now, entry, again);
     return { kind: 'wait' };
   }
 
-  /** Takes a waiting applicant out; false if it doesn't wait (any more). What it kept from others is free: `wakeAt` says so. */
+  /** Removes a waiting applicant; false if it does not wait. What it held is free: `wakeAt` says so. */
   cancel(now: Instant, applicant: A): boolean {
     const entry = applicant.waiting as Entry<T, A> | null;
     if (entry === null) {
       const index = this.#decided.findIndex((decided) => decided.applicant === applicant);
       return index >= 0 && this.#decided.splice(index, 1).length > 0;
     }
-    const wasFirst = entry.queue.entries.peek() === entry;
+    const wasFirst = entry.group.entries.peek() === entry;
     this.#remove(now, entry);
     if (this.#length === 0) this.#wakeAt = Infinity;
     else if (wasFirst) this.#wakeAt = now;
     return true;
   }
 
-  /** A better reader has joined a waiting request: it moves to where that one would stand. False if it doesn't wait. Poll after it. */
+  /**
+   * A more urgent reader has joined a waiting request: it moves to the position of that reader. False if it does not wait. Poll after it.
+   */
   raise(now: Instant, applicant: A, by: Raise): boolean {
     const entry = applicant.waiting as Entry<T, A> | null;
     if (entry === null) return false;
-    const rank = Math.min(entry.queue.rank, by.class === undefined ? Infinity : SCHEDULING_CLASSES.indexOf(by.class));
+    const rank = Math.min(entry.group.rank, by.class === undefined ? Infinity : SCHEDULING_CLASSES.indexOf(by.class));
     this.#remove(now, entry);
     entry.deadline = Math.min(entry.deadline, by.deadline ?? Infinity);
     entry.waitUntil = Math.max(entry.waitUntil, by.waitUntil ?? -Infinity);
-    entry.queue = entry.queue.lane.queue(rank, applicant);
+    entry.group = entry.group.targetSet.group(rank, applicant);
     this.#enqueue(now, entry, this.#evaluator.evaluate(entry, now, true));
     this.#wakeAt = now;
     return true;
   }
 
-  /** Everything that can be decided now: starts, and refusals. `everyone`: a resource was changed from outside, so every queue is looked at. */
+  /**
+   * Everything that can be decided now: starts and refusals. `everyone`: a resource was changed from outside, so every group is
+   * evaluated.
+   */
   poll(now: Instant, everyone = false): Decided<T, A>[] {
-    if (everyone) this.#room.lookAtAll();
+    if (everyone) this.#waitList.recheckAll();
     if (this.#length > 0) this.#decide(now);
     const decided = this.#decided;
     this.#decided = [];
     return decided;
   }
 
-  /** Requests have given way to newcomers; the next poll returns their refusals. */
+  /** Requests were replaced by newcomers; the next poll returns their refusals. */
   get hasDecided(): boolean {
     return this.#decided.length > 0;
   }
@@ -174,118 +177,115 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
   #decide(now: Instant): void {
     this.#expire(now);
     this.#wakeAt = Infinity;
-    this.#vainLooks = 0;
-    for (const line of this.#room.active) line.holder = null;
-    for (const line of this.#room.active) this.#open(now, line);
+    this.#failedEvaluations = 0;
+    for (const queue of this.#waitList.active) queue.holder = null;
+    for (const queue of this.#waitList.active) this.#open(now, queue);
     for (;;) {
-      this.#lookAtLines(now);
-      const queue = this.#room.fresh.pop();
-      if (queue === undefined) break;
-      queue.isFresh = false;
-      if (queue.entries.size > 0 && !queue.isLooked) this.#tryHead(now, queue);
+      this.#serveOpenQueues(now);
+      const group = this.#waitList.due.pop();
+      if (group === undefined) break;
+      group.isDue = false;
+      if (group.entries.size > 0 && !group.isEvaluated) this.#tryHead(now, group);
     }
-    for (const line of this.#room.active) {
-      line.isOpen = false;
-      line.putBack();
-      this.#wakeAt = Math.min(this.#wakeAt, line.wakeAt);
+    for (const queue of this.#waitList.active) {
+      queue.isOpen = false;
+      queue.restoreSkipped();
+      this.#wakeAt = Math.min(this.#wakeAt, queue.wakeAt);
     }
-    if (this.#vainLooks >= VAIN_LOOKS_MAX) this.#wakeAt = now;
+    if (this.#failedEvaluations >= FAILED_EVALUATIONS_MAX) this.#wakeAt = now;
   }
 
-  /** Refuses those whose wait is over; queues whose patience or backoff is over are to be looked at. */
+  /** Refuses requests whose wait is over; marks groups whose patience or backoff is over as due. */
   #expire(now: Instant): void {
     for (let entry = this.#expiry.peek(); entry !== undefined && entry.waitUntil <= now; entry = this.#expiry.peek()) {
       this.#refuse(now, entry, 'expired');
     }
-    while (this.#room.looks.peekKey() <= now) {
-      const queue = this.#room.looks.peek()!;
-      const head = queue.entries.peek()!;
+    while (this.#waitList.rechecks.peekKey() <= now) {
+      const group = this.#waitList.rechecks.peek()!;
+      const head = group.entries.peek()!;
       if (head.expiryIndex < 0 && head.waitUntil <= now) this.#refuse(now, head, 'expired');
-      else this.#room.lookAfresh(queue);
+      else this.#waitList.recheckNow(group);
     }
   }
 
-  /** Is anybody of this line to be looked at? If not, who keeps it from the others, and until when? */
-  #open(now: Instant, line: Line<T, A>): void {
-    line.wakeAt = Infinity;
-    const front = line.front()!;
-    line.isOpen = !front.queue.isLooked || this.#isOpenFor(now, front);
-    if (!line.isOpen && front.holds) this.#room.keep(front.queue);
-    else if (!line.isOpen) {
-      line.isOpen = !isClosedForAll(line, now);
-      if (this.#closesLonger(now, line, front)) for (const queue of line.queues()) this.#room.lookAfresh(queue);
+  /** Decides whether the queue is served in this poll; if not, who holds the resource, and until when. */
+  #open(now: Instant, queue: ResourceQueue<T, A>): void {
+    queue.wakeAt = Infinity;
+    const front = queue.front()!;
+    queue.isOpen = !front.group.isEvaluated || this.#isOpenFor(now, front);
+    if (!queue.isOpen && front.holds) this.#waitList.hold(front.group);
+    else if (!queue.isOpen) {
+      queue.isOpen = !isClosedForAll(queue, now);
+      if (this.#closesLonger(now, queue, front)) for (const group of queue.groups()) this.#waitList.recheckNow(group);
     }
-    if (line.isOpen) this.#room.isAnyOpen = true;
+    if (queue.isOpen) this.#waitList.isAnyOpen = true;
   }
 
-  /** False if the resource is closed for the first of a queue; then the line is to be looked at again when it opens. */
-  #isOpenFor(now: Instant, spot: Spot<T, A>): boolean {
-    if (spot.place === null) return true;
-    const at = spot.line.earliest(
-      now,
-      spot.queue.entries.peek()!.applicant.needOn(spot.place.target),
-      spot.queue.rank,
-      spot.queue.entries.peekKey(),
-    );
-    if (at > now) spot.line.wakeAt = Math.min(spot.line.wakeAt, at);
+  /** False if the resource is closed for the first request of the group; sets when the queue opens. */
+  #isOpenFor(now: Instant, position: QueuePosition<T, A>): boolean {
+    const { candidate, group, queue } = position;
+    if (candidate === null) return true;
+    const { applicant, deadline } = group.entries.peek()!;
+    const at = queue.earliest(now, applicant.needOn(candidate.target), group.rank, deadline);
+    if (at > now) queue.wakeAt = Math.min(queue.wakeAt, at);
     return at !== WHEN_SETTLED && at <= now;
   }
 
-  /** A breaker has opened again, or a pause was made longer: many may wait in vain now, and should hear of it at once. */
-  #closesLonger(now: Instant, { resource }: Line<T, A>, front: Spot<T, A>): boolean {
-    if (isHoldable(resource) || front.place === null) return false;
-    const at = resource.earliest(now, front.queue.entries.peek()!.applicant.needOn(front.place.target));
-    return at > Math.max(now, front.opensAt) + NEWS_MS;
+  /** A breaker has opened again, or a pause was extended: requests that can no longer start in time are refused now. */
+  #closesLonger(now: Instant, { resource }: ResourceQueue<T, A>, front: QueuePosition<T, A>): boolean {
+    if (isHoldable(resource) || front.candidate === null) return false;
+    const at = resource.earliest(now, front.group.entries.peek()!.applicant.needOn(front.candidate.target));
+    return at > Math.max(now, front.opensAt) + LONGER_MS;
   }
 
-  /** Class by class over all lines, so that of two that open together the higher class is served first. */
-  #lookAtLines(now: Instant): void {
-    while (this.#room.isAnyOpen && this.#vainLooks < VAIN_LOOKS_MAX) {
-      this.#room.isAnyOpen = false;
+  /** Class by class over all queues: of two that open together the one with the higher class is served first. */
+  #serveOpenQueues(now: Instant): void {
+    while (this.#waitList.isAnyOpen && this.#failedEvaluations < FAILED_EVALUATIONS_MAX) {
+      this.#waitList.isAnyOpen = false;
       for (let rank = 0; rank < SCHEDULING_CLASSES.length; rank++) {
-        // From the end: where a line is left empty the last one takes its place, and that one has been looked at then.
-        for (let i = this.#room.active.length - 1; i >= 0; i--) {
-          const line = this.#room.active[i];
-          if (line?.isOpen === true) this.#lookAlong(now, line, rank);
+        // From the end: where a queue becomes empty, the last one takes its index, and that one has been served.
+        for (let i = this.#waitList.active.length - 1; i >= 0; i--) {
+          const queue = this.#waitList.active[i];
+          if (queue?.isOpen === true) this.#serve(now, queue, rank);
         }
       }
     }
   }
 
-  /** Looks along an open line, as long as it is the turn of this class or a higher one. */
-  #lookAlong(now: Instant, line: Line<T, A>, rank: number): void {
-    while (this.#vainLooks < VAIN_LOOKS_MAX) {
-      const spot = line.front();
-      if (spot === null) break;
-      const { queue } = spot;
-      if (queue.rank > rank && line.turn(queue.rank) === queue.rank) return;
-      if (!queue.isLooked || this.#isOpenFor(now, spot)) {
-        if (this.#tryHead(now, queue)) continue;
-        this.#vainLooks++;
-        if (spot.index < 0) continue; // it waits in another line now
-        if (spot.opensAt > now) line.wakeAt = Math.min(line.wakeAt, spot.opensAt);
-      } else if (spot.holds) this.#room.keep(queue);
-      if (spot.holds || line.asides.length >= LOOK_PAST_MAX || isClosedForAll(line, now)) break;
-      line.setAside(spot);
+  /** Serves an open queue while the first request is of this class or a higher one. */
+  #serve(now: Instant, queue: ResourceQueue<T, A>, rank: number): void {
+    while (this.#failedEvaluations < FAILED_EVALUATIONS_MAX) {
+      const position = queue.front();
+      if (position === null) break;
+      const { group } = position;
+      if (group.rank > rank && queue.servingRank(group.rank) === group.rank) return;
+      if (!group.isEvaluated || this.#isOpenFor(now, position)) {
+        if (this.#tryHead(now, group)) continue;
+        this.#failedEvaluations++;
+        if (position.index < 0) continue; // it waits in another queue now
+        if (position.opensAt > now) queue.wakeAt = Math.min(queue.wakeAt, position.opensAt);
+      } else if (position.holds) this.#waitList.hold(group);
+      if (position.holds || queue.skipped.length >= SKIPPED_MAX || isClosedForAll(queue, now)) break;
+      queue.skip(position);
     }
-    line.isOpen = false;
+    queue.isOpen = false;
   }
 
-  /** Looks at the first of a queue. True if it is first no more: it started, was refused, or was set apart. */
-  #tryHead(now: Instant, queue: Queue<T, A>): boolean {
-    const entry = queue.entries.peek()!;
-    const look = this.#evaluator.evaluate(entry, now, false);
-    if (look.place !== null) {
-      this.#decided.push({ applicant: entry.applicant, decision: this.#start(now, entry, look.place) });
+  /** Evaluates the first request of a group. True if another one is first now: it started, was refused, or was isolated. */
+  #tryHead(now: Instant, group: RequestGroup<T, A>): boolean {
+    const entry = group.entries.peek()!;
+    const evaluation = this.#evaluator.evaluate(entry, now, false);
+    if (evaluation.candidate !== null) {
+      this.#decided.push({ applicant: entry.applicant, decision: this.#start(now, entry, evaluation.candidate) });
       return true;
     }
-    if (!look.feasible) {
+    if (!evaluation.feasible) {
       this.#refuse(now, entry, 'infeasible');
-      if (queue.entries.size > 0) this.#room.lookAfresh(queue);
+      if (group.entries.size > 0) this.#waitList.recheckNow(group);
       return true;
     }
-    this.#room.stand(now, queue, look);
-    return this.#room.setApart(now, entry, look);
+    this.#waitList.updatePositions(now, group, evaluation);
+    return this.#waitList.isolate(now, entry, evaluation);
   }
 
   #entry(now: Instant, applicant: A, rank: number): Entry<T, A> {
@@ -295,75 +295,72 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
       waitUntil: applicant.waitUntil,
       since: now,
       sequence: this.#sequence++,
-      queue: this.#lane(applicant.tiers).queue(rank, applicant),
+      group: this.#targetSet(applicant.tiers).group(rank, applicant),
       orderIndex: -1,
       expiryIndex: -1,
-      promisedOn: null,
-      promisedOf: null,
+      plannedOn: null,
+      plannedQueue: null,
       bucket: 0,
     };
   }
 
-  #enqueue(now: Instant, entry: Entry<T, A>, look: Look<T, A>): void {
-    const { queue } = entry;
+  #enqueue(now: Instant, entry: Entry<T, A>, evaluation: Evaluation<T, A>): void {
+    const { group } = entry;
     entry.applicant.waiting = entry;
     this.#length++;
     this.#places.add(entry);
     this.#arrivals.count(entry.since, 1);
-    makePromise(now, entry, look);
-    if (entry.waitUntil > entry.deadline && !queue.watchesAll) {
-      queue.watchesAll = true;
-      for (const other of queue.entries.items()) if (other.expiryIndex < 0) this.#watchWait(other);
+    planStart(now, entry, evaluation);
+    if (entry.waitUntil > entry.deadline && !group.watchesAll) {
+      group.watchesAll = true;
+      for (const other of group.entries.items()) if (other.expiryIndex < 0) this.#watchWait(other);
     }
-    if (entry.waitUntil !== entry.deadline || queue.watchesAll) this.#watchWait(entry);
-    queue.entries.push(entry, entry.deadline, entry.sequence);
-    if (queue.entries.peek() !== entry) return;
-    if (queue.entries.size > 1) this.#room.headChanged(queue);
-    this.#room.stand(now, queue, look);
-    this.#room.setApart(now, entry, look);
-    for (const spot of entry.queue.spots) if (spot.opensAt > now) this.#wakeAt = Math.min(this.#wakeAt, spot.opensAt);
+    if (entry.waitUntil !== entry.deadline || group.watchesAll) this.#watchWait(entry);
+    group.entries.push(entry, entry.deadline, entry.sequence);
+    if (group.entries.peek() !== entry) return;
+    if (group.entries.size > 1) this.#waitList.headChanged(group);
+    this.#waitList.updatePositions(now, group, evaluation);
+    this.#waitList.isolate(now, entry, evaluation);
+    for (const position of entry.group.positions) if (position.opensAt > now) this.#wakeAt = Math.min(this.#wakeAt, position.opensAt);
   }
 
-  /** The end of its wait is seen wherever in its queue it stands then. */
+  /** Its wait is checked wherever it is in its group. */
   #watchWait(entry: Entry<T, A>): void {
     this.#expiry.push(entry, entry.waitUntil, entry.sequence);
-    entry.queue.expiring++;
+    entry.group.expiring++;
   }
 
-  /** Takes a waiting entry out of everything. */
+  /** Removes a waiting entry from every structure. */
   #remove(now: Instant, entry: Entry<T, A>): void {
-    const { queue } = entry;
-    const wasFirst = queue.entries.peek() === entry;
-    countPromise(now, entry, -1);
-    queue.entries.remove(entry.orderIndex);
+    const { group } = entry;
+    const wasFirst = group.entries.peek() === entry;
+    countPlan(now, entry, -1);
+    group.entries.remove(entry.orderIndex);
     if (entry.expiryIndex >= 0) {
       this.#expiry.remove(entry.expiryIndex);
-      queue.expiring--;
+      group.expiring--;
     }
-    if (queue.entries.size === 0) queue.watchesAll = false;
+    if (group.entries.size === 0) group.watchesAll = false;
     entry.applicant.waiting = null;
     this.#length--;
     this.#places.remove(entry);
     this.#arrivals.count(entry.since, -1);
-    if (wasFirst) this.#room.headChanged(queue);
+    if (wasFirst) this.#waitList.headChanged(group);
   }
 
   #refuse(now: Instant, entry: Entry<T, A>, why: Refusal['why']): void {
     this.#remove(now, entry);
-    // Whoever comes again finds those who wait still: what is free soonest is not what a newcomer gets.
+    // On a retry the requests that still wait go first: the soonest free instant is not what a newcomer gets.
     const expected = expectedStart(now, this.#shares, entry, this.#evaluator.outlook(entry, now));
     this.#decided.push({ applicant: entry.applicant, decision: refusal(why, entry.applicant, now, expected) });
   }
 
-  #start(now: Instant, entry: Entry<T, A>, place: Place<T, A>): Start<T> {
-    const { applicant, queue } = entry;
-    const { target, lines } = place;
+  #start(now: Instant, entry: Entry<T, A>, candidate: Candidate<T, A>): Start<T> {
+    const { applicant, group } = entry;
+    const { target, queues } = candidate;
     const start = this.#reserve(now, applicant, target);
-    for (const line of lines) if (line.length > 0) line.noteStart(now, queue, start.permit.need, this.#shares);
-    if (entry.orderIndex >= 0) {
-      this.#remove(now, entry);
-      exchangePromises(now, entry, place);
-    }
+    for (const queue of queues) if (queue.length > 0) queue.recordStart(now, group, start.permit.need, this.#shares);
+    if (entry.orderIndex >= 0) this.#remove(now, entry);
     return start;
   }
 
@@ -375,26 +372,26 @@ export class Scheduler<T extends Capacity, A extends Applicant<T>> {
     return { kind: 'start', target, permit, clientPermit };
   }
 
-  /** When one that asks now for the same, with as much time, would start. */
-  #newcomerAt(now: Instant, { applicant, deadline, since, queue }: Entry<T, A>): Instant | null {
-    const entry = { ...this.#entry(now, applicant, queue.rank), deadline: deadline + now - since, waitUntil: Infinity };
-    const look = this.#evaluator.evaluate(entry, now, true);
-    return look.place === null ? expectedStart(now, this.#shares, entry, look) : now;
+  /** When a request with the same targets and as much time would start if it came now. */
+  #newcomerAt(now: Instant, { applicant, deadline, since, group }: Entry<T, A>): Instant | null {
+    const entry = { ...this.#entry(now, applicant, group.rank), deadline: deadline + now - since, waitUntil: Infinity };
+    const evaluation = this.#evaluator.evaluate(entry, now, true);
+    return evaluation.candidate === null ? expectedStart(now, this.#shares, entry, evaluation) : now;
   }
 
-  #lane(tiers: Applicant<T>['tiers']): Lane<T, A> {
-    let lane = this.#lanes.get(tiers);
-    if (lane === undefined) {
-      const place = (target: T): Place<T, A> => ({ target, lines: target.resources.map((resource) => this.#lineOf(resource)) });
-      lane = new Lane<T, A>(tiers.map((tier) => tier.map(place)));
-      this.#lanes.set(tiers, lane);
+  #targetSet(tiers: Applicant<T>['tiers']): TargetSet<T, A> {
+    let targetSet = this.#targetSets.get(tiers);
+    if (targetSet === undefined) {
+      const candidate = (target: T): Candidate<T, A> => ({ target, queues: target.resources.map((resource) => this.#queueOf(resource)) });
+      targetSet = new TargetSet<T, A>(tiers.map((tier) => tier.map(candidate)));
+      this.#targetSets.set(tiers, targetSet);
     }
-    return lane;
+    return targetSet;
   }
 
-  #lineOf(resource: Resource): Line<T, A> {
-    let line = this.#lines.get(resource);
-    if (line === undefined) this.#lines.set(resource, (line = new ResourceLine<T, A>(resource, this.#traffic)));
-    return line;
+  #queueOf(resource: Resource): ResourceQueue<T, A> {
+    let queue = this.#queues.get(resource);
+    if (queue === undefined) this.#queues.set(resource, (queue = new FairResourceQueue<T, A>(resource, this.#traffic)));
+    return queue;
   }
 }

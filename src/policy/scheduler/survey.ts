@@ -1,70 +1,73 @@
-/** Who waits, in groups of one class that want the same targets: for status pages. */
+/** The waiting requests by class and targets, for status pages. */
 import type { Instant } from '../../core/clock.ts';
 import { SCHEDULING_CLASSES } from '../../core/request.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Capacity } from '../../core/resource.ts';
 import type { IndexedHeap } from './indexed-heap.ts';
-import type { Entry, Lane, Queue } from './lane.ts';
+import type { Entry, TargetSet, RequestGroup } from './target-set.ts';
 import type { Applicant } from './types.ts';
 
-/** With more queues (one for each client, class and route) than this the groups are counted over so many of them only. */
-const QUEUES_MAX = 10_000;
+/** With more request groups than this (one for each client, class and route) only this many are counted. */
+const GROUPS_MAX = 10_000;
 
 export interface WaitingGroup<T extends Capacity, A extends Applicant<T>> {
   readonly class: SchedulingClass;
   readonly waiting: number;
-  /** One of those who are first in their queues: the one that is due first, since when it waits, and until when at most. */
+  /** The request with the earliest deadline, its arrival, and the end of its wait. */
   readonly first: A;
   readonly since: Instant;
   readonly waitUntil: Instant;
-  /** When one like it that came now would start, at the pace at which others do; null: nobody knows. */
+  /** When a request like it that came now would start, at the current rate of starts; null: unknown. */
   readonly newcomerAt: Instant | null;
 }
 
 export interface Survey<T extends Capacity, A extends Applicant<T>> {
   /** The largest first. */
   readonly groups: readonly WaitingGroup<T, A>[];
-  /** Who waits in none of these groups, or in a queue that was not counted. */
+  /** Waiting requests in none of these groups. */
   readonly others: number;
 }
 
-interface Group<T extends Capacity, A extends Applicant<T>> {
+interface CountedGroup<T extends Capacity, A extends Applicant<T>> {
   waiting: number;
   first: Entry<T, A>;
 }
 
-/** Its cost is bounded by `QUEUES_MAX` and `groupsMax`, not by how many wait. */
+/** Its cost is bounded by `GROUPS_MAX` and `groupsMax`, not by the number of waiting requests. */
 export function surveyOf<T extends Capacity, A extends Applicant<T>>(
-  queues: IndexedHeap<Queue<T, A>>,
+  queued: IndexedHeap<RequestGroup<T, A>>,
   waiting: number,
   groupsMax: number,
   newcomerAt: (entry: Entry<T, A>) => Instant | null,
 ): Survey<T, A> {
   let others = waiting;
-  const groups = largestGroups(queues, groupsMax).map(({ waiting: count, first }) => {
+  const groups = largestGroups(queued, groupsMax).map(({ waiting: count, first }) => {
     others -= count;
-    const { applicant, since, waitUntil, queue } = first;
-    const schedulingClass = SCHEDULING_CLASSES[queue.rank]!;
+    const { applicant, since, waitUntil, group } = first;
+    const schedulingClass = SCHEDULING_CLASSES[group.rank]!;
     return { class: schedulingClass, waiting: count, first: applicant, since, waitUntil, newcomerAt: newcomerAt(first) };
   });
   return { groups, others };
 }
 
-/** The largest groups, and who is due first in each. */
-function largestGroups<T extends Capacity, A extends Applicant<T>>(queues: IndexedHeap<Queue<T, A>>, groupsMax: number): Group<T, A>[] {
-  const groups = new Map<Lane<T, A>, Group<T, A>[]>();
-  for (let i = 0; i < Math.min(queues.size, QUEUES_MAX); i++) {
-    const { lane, rank, entries } = queues.at(i)!;
+/** The largest groups, each with its earliest deadline. */
+function largestGroups<T extends Capacity, A extends Applicant<T>>(
+  queued: IndexedHeap<RequestGroup<T, A>>,
+  groupsMax: number,
+): CountedGroup<T, A>[] {
+  const found = new Map<TargetSet<T, A>, CountedGroup<T, A>[]>();
+  for (let i = 0; i < Math.min(queued.size, GROUPS_MAX); i++) {
+    const { targetSet, rank, entries } = queued.at(i)!;
     const first = entries.peek()!;
-    let byRank = groups.get(lane);
-    if (byRank === undefined) groups.set(lane, (byRank = []));
-    const group = byRank[rank];
-    if (group === undefined) byRank[rank] = { waiting: entries.size, first };
+    let byRank = found.get(targetSet);
+    if (byRank === undefined) found.set(targetSet, (byRank = []));
+    const counted = byRank[rank];
+    if (counted === undefined) byRank[rank] = { waiting: entries.size, first };
     else {
-      group.waiting += entries.size;
-      if (first.deadline < group.first.deadline) group.first = first;
+      counted.waiting += entries.size;
+      if (first.deadline < counted.first.deadline) counted.first = first;
     }
   }
-  const all = [...groups.values()].flatMap((byRank) => byRank.filter((group) => group !== undefined));
+  const all = [...found.values()].flatMap((byRank) => byRank.filter((counted) => counted !== undefined));
   return all.toSorted((a, b) => b.waiting - a.waiting).slice(0, groupsMax);
 }

@@ -4,54 +4,54 @@ import type { Permit } from '../../core/permit.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Capacity, Need, Resource } from '../../core/resource.ts';
 
-/** What asks for a permit: one request, before each of its attempts. */
+/** One request that asks for a permit, before each of its attempts. */
 export interface Applicant<T extends Capacity> {
   readonly class: SchedulingClass;
-  /** Whose share it counts against. */
+  /** The client whose share it counts against. */
   readonly client: string;
-  /** The conversation or run that it belongs to; null: it says none. The sessions of a client share what it gets. */
+  /** The conversation or run that it belongs to; null: none is named. The sessions of a client share what the client gets. */
   readonly session: string | null;
-  /** A sub-agent or a side task: it goes after the other requests of its session. */
+  /** A sub-agent or a side task: served after the other requests of its session. */
   readonly isSide: boolean;
-  /** By when it has to start, at best: nobody is started sooner for it, and whoever can start at once does even later. */
+  /** The instant by which it should start. Requests are ordered by it; one that can start at once may do so later. */
   readonly deadline: Instant;
-  /** The end of waiting: the deadline, or sooner by `queue.maxWait`. */
+  /** The end of the wait: the deadline, or earlier by `queue.maxWait`. */
   readonly waitUntil: Instant;
-  /** The scheduler's own note of where it waits; null while it doesn't. */
+  /** The scheduler's own entry for it; null while it does not wait. */
   waiting: object | null;
   /**
-   * The targets it may run on, best tier first. Applicants with the same array wait in the same lane, so pass one array
-   * for one route, not a copy for each request.
+   * The targets it may run on, best tier first. Applicants that pass the same array share one `TargetSet`, so pass one array for each
+   * route, not a copy for each request.
    */
   readonly tiers: readonly (readonly T[])[];
-  /** How long a better tier is worth waiting for, in milliseconds. */
+  /** The longest wait for a better tier, in milliseconds. */
   readonly patienceMs: number;
-  /** Until then anything better is worth waiting for before a tier of last resort. Default: `patienceMs` goes for that, too. */
+  /** Until then a better tier is preferred to a tier of last resort. Default: `patienceMs`. */
   readonly lastResortAt?: Instant;
-  /** A cooldown longer than this is not waited for, in milliseconds. */
+  /** The longest cooldown that is waited for, in milliseconds. */
   readonly maxCooldownWaitMs: number;
-  /** The client's own limits; taken with the first permit of a request, empty for the later ones. */
+  /** The client's own limits, reserved with the first permit of a request; empty for later attempts. */
   readonly own: readonly Resource[];
   needOn(target: T): Need;
-  /** The instant before which this request must not ask the target again. */
+  /** The earliest instant at which this request may call the target again. */
   notBefore(target: T): Instant;
 }
 
-/** What a better reader brings to a request that waits already; only the better of old and new counts. */
+/** The class and times of a more urgent reader that joins a waiting request; the better of old and new applies. */
 export interface Raise {
   readonly class?: SchedulingClass;
-  /** By when it is wanted: the sooner. */
+  /** When it is needed; the earlier applies. */
   readonly deadline?: Instant;
-  /** How long somebody wants it: the later. */
+  /** The end of its wait; the later applies. */
   readonly waitUntil?: Instant;
 }
 
-/** Everything was reserved: the attempt may be sent. */
+/** Everything is reserved: the attempt may be sent. */
 export interface Start<T extends Capacity> {
   readonly kind: 'start';
   readonly target: T;
   readonly permit: Permit;
-  /** What was taken from the client's own limits; closed when the whole request ends. */
+  /** The reservation on the client's own limits; closed when the whole request ends. */
   readonly clientPermit: Permit | null;
 }
 
@@ -60,16 +60,16 @@ export interface Wait {
 }
 
 /**
- * - `infeasible`: nothing can start in time, by what is known now
- * - `expired`: the wait is over
- * - `queue_full`: no room to wait
+ * - `infeasible`: by what is known now, it cannot start in time
+ * - `expired`: its wait is over
+ * - `queue_full`: the queue has no free place
  */
 export interface Refusal {
   readonly kind: 'refuse';
   readonly why: 'infeasible' | 'expired' | 'queue_full';
-  /** When it could have started, as far as known. */
+  /** When it could have started; null: unknown. */
   readonly earliest: Instant | null;
-  /** True if some target, or the client itself, is held back only by limits or a cooldown. */
+  /** True if some target, or the client itself, is blocked only by limits or a cooldown. */
   readonly limited: boolean;
   readonly blockers: readonly Blocker[];
 }
@@ -81,15 +81,15 @@ export interface Decided<T extends Capacity, A extends Applicant<T>> {
   readonly decision: Start<T> | Refusal;
 }
 
-/** Chooses among the targets of one tier that can start now; never called with none. */
+/** Chooses among the targets of one tier that can start now; never called with an empty list. */
 export type Choose<T extends Capacity, A extends Applicant<T>> = (startable: readonly T[], applicant: A, now: Instant) => T;
 
 export interface SchedulerOptions<T extends Capacity, A extends Applicant<T>> {
-  /** At most this many wait. One more is refused with `queue_full`, or takes the place of another that is (`queue-places.ts`). */
+  /** The most requests that may wait. One more is refused with `queue_full`, or replaces one that is (`queue-places.ts`). */
   readonly queueLengthMax: number;
-  /** Share of starts on a resource that a waiting class keeps while higher ones are served, by class; absent: none. */
+  /** Share of starts on a resource that a waiting class keeps while higher classes are served; absent: none. */
   readonly minShare: Readonly<Partial<Record<SchedulingClass, number>>>;
   readonly choose: Choose<T, A>;
-  /** Called at every start, whether `choose` was asked or not, because its criteria may depend on earlier starts. */
+  /** Called at every start, also where `choose` was not called. */
   readonly onStart?: (target: T, now: Instant) => void;
 }

@@ -1,20 +1,20 @@
 import type { Instant } from '../../core/clock.ts';
 import type { Need, Resource } from '../../core/resource.ts';
 
-/** More than any level that a limit may have. */
+/** More than the level of any limit. */
 const MANY = 1e9;
-/** A limit that changes is noticed after so long, in milliseconds. */
+/** How long a result is cached, in milliseconds; a changed limit is noticed after it. */
 const KNOWN_MS = 1_000;
 
 function times({ requests, inputTokens, outputTokens }: Need, many: number): Need {
   return { requests: requests * many, inputTokens: inputTokens * many, outputTokens: outputTokens * many };
 }
 
-/** How long one unit of a resource takes to come, once there is nothing left. */
+/** How long one unit of a resource takes to refill when it is empty. */
 export class UnitTime {
   readonly #resource: Resource;
   #knownUntil: Instant = -Infinity;
-  /** As it was last reckoned, in milliseconds. */
+  /** The last result, in milliseconds. */
   lastMs = 0;
 
   constructor(resource: Resource) {
@@ -29,7 +29,7 @@ export class UnitTime {
     return this.lastMs;
   }
 
-  /** What is there beyond `need`, so that others need not wait for it. */
+  /** What is available beyond `need` without a wait. */
   freeBeside(now: Instant, need: Need, amount: number, unitMs: number): number {
     const at = this.#resource.earliestAfter!(now, times(need, MANY), need);
     return Math.max(0, MANY * amount - (at - now) / unitMs);

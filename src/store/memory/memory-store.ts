@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.ts';
-import { toAdd, toKey, toPut } from '../accept.ts';
+import { toKey, toPut } from '../accept.ts';
 import { BoundedEntries } from '../bounded-entries.ts';
-import { applyChange, isExpired, parseJson, type Change, type Row } from '../change.ts';
+import { isExpired, parseJson, rowAfter, type Change, type Row } from '../change.ts';
 import type { JobStore } from '../jobs/job-store.ts';
 import { STORE_LIMITS, type Store, type StoreCounters, type StoreHealth, type StoreLimits, type WriteOptions } from '../store.ts';
 
@@ -69,10 +69,6 @@ class MemoryStore implements Store {
     this.#write(collection, key, toPut(value, options, this.#limits));
   }
 
-  increment(collection: string, key: string, deltas: Readonly<Record<string, number>>, options: WriteOptions = {}): void {
-    this.#write(collection, key, toAdd(deltas, options));
-  }
-
   delete(collection: string, key: string): void {
     this.#write(collection, key, { kind: 'delete' });
   }
@@ -93,12 +89,10 @@ class MemoryStore implements Store {
       this.#refused++;
       return;
     }
-    const nowMs = this.#clock.epochMs();
-    this.#sweep(nowMs);
-    const before = this.#rows.get(collection, name);
-    const after = applyChange(before, change, nowMs);
+    this.#sweep(this.#clock.epochMs());
+    const after = rowAfter(change);
     this.#accepted++;
-    if (before !== undefined) this.#coalesced++;
+    if (this.#rows.get(collection, name) !== undefined) this.#coalesced++;
     if (after === undefined) this.#rows.delete(collection, name);
     else this.#rows.set(collection, name, after);
   }

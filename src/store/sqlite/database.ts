@@ -7,7 +7,7 @@
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
 import type { Batch, KeyedChange, ReadResult } from '../backend.ts';
-import { applyChange, type Row } from '../change.ts';
+import { rowAfter, type Row } from '../change.ts';
 import { JobTables } from '../jobs/job-tables.ts';
 import { isProcessGone } from './machine.ts';
 import { AnswerTable } from './answer-table.ts';
@@ -80,9 +80,8 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
 
   const lastBatch = (): number => Number(batchOf.get(writer)?.['batch'] ?? 0);
 
-  function applyOne({ collection, key, change }: KeyedChange, nowMs: number): void {
-    const before = change.kind === 'add' ? readOne.get(collection, key) : undefined;
-    const row = applyChange(before && toRow(before), change, nowMs);
+  function applyOne({ collection, key, change }: KeyedChange): void {
+    const row = rowAfter(change);
     if (row === undefined) remove.run(collection, key);
     else write.run(collection, key, row.text, row.expiresAtMs);
   }
@@ -95,7 +94,7 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
       const sweeps = Math.abs(nowMs - sweptAtMs) >= sweepIntervalMs;
       inTransaction(connection, () => {
         if (lastBatch() >= batch.sequence) return;
-        for (const change of batch.changes) applyOne(change, nowMs);
+        for (const change of batch.changes) applyOne(change);
         setBatch.run(writer, batch.sequence, Math.floor(nowMs));
         if (sweeps) sweep.run(nowMs, sweepRowsMax);
       });

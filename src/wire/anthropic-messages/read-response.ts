@@ -33,7 +33,6 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
     usage,
     finishReason: reason === null ? null : finishClassOf(reason),
     hasContent: content.some(saysSomething),
-    toolCallOpen: false,
   };
   noteMessage(facts, value);
   if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyThoughts = true;

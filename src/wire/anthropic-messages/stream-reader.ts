@@ -84,7 +84,6 @@ class MessagesStreamReader extends EventWatcher {
       case 'content_block_stop':
         this.#openCalls.delete(event['index']);
         this.#opaque.stop(event['index']);
-        this.facts.toolCallOpen = this.#openCalls.size > 0;
         return 'pass';
       case 'message_delta':
         this.#readDelta(event);
@@ -107,7 +106,6 @@ class MessagesStreamReader extends EventWatcher {
     const isCall = block['type'] === 'tool_use';
     this.#opaque.start(index, block);
     if (isCall) this.#openCalls.add(index);
-    this.facts.toolCallOpen = this.#openCalls.size > 0;
     const isText = block['type'] === 'text' || block['type'] === 'thinking';
     if (!isText || textIn(block['text']) !== '' || textIn(block['thinking']) !== '') this.noteContent();
   }

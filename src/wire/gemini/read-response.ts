@@ -40,7 +40,6 @@ function factsOf(chunks: readonly Fields[], usage: TokenUsage | null): AnswerFac
     usage,
     finishReason: chunks.some(isBlocked) ? 'content_filter' : finish,
     hasContent: said.length > 0,
-    toolCallOpen: false,
   };
   for (const chunk of chunks) noteChunk(facts, chunk);
   if (said.length > 0 && said.every(isThought)) facts.onlyThoughts = true;

@@ -30,7 +30,7 @@ function without(forms: OpaqueForms, value: object): unknown {
   return left;
 }
 
-const noFacts = (): AnswerFacts => ({ model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false });
+const noFacts = (): AnswerFacts => ({ model: null, usage: null, finishReason: null, hasContent: false });
 
 describe('opaque pieces of Responses', () => {
   const message = { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'hi' }] };

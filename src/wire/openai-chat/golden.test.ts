@@ -15,14 +15,14 @@ interface Expected {
   readonly passed?: (stream: string) => string;
 }
 
-const stop = { finishReason: 'stop', hasContent: true, toolCallOpen: false };
+const stop = { finishReason: 'stop', hasContent: true };
 
 const EXPECTED: Readonly<Record<string, Expected>> = {
   'openai.sse': {
     facts: { ...stop, model: 'gpt-4o-mini-2024-07-18', usage: { inputTokens: 21, cachedInputTokens: 16, outputTokens: 6 } },
     passed: (stream) => withoutEvent(stream, '"choices":[],'),
   },
-  'openai-tools.sse': { facts: { hasContent: true, toolCallOpen: false, finishReason: 'tool_calls', usage: null } },
+  'openai-tools.sse': { facts: { hasContent: true, finishReason: 'tool_calls', usage: null } },
   'azure.sse': { facts: { ...stop, model: 'gpt-4o' } },
   'groq.sse': { facts: { ...stop, usage: { inputTokens: 12, cachedInputTokens: 0, outputTokens: 3 } } },
   'deepseek.sse': { facts: { ...stop, usage: { inputTokens: 30, cachedInputTokens: 20, outputTokens: 9 } } },

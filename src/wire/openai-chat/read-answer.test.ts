@@ -34,7 +34,6 @@ test('reads the facts of a chat answer', () => {
     usage: { inputTokens: 7, cachedInputTokens: 2, outputTokens: 3 },
     finishReason: 'stop',
     hasContent: true,
-    toolCallOpen: false,
   });
 });
 

@@ -109,7 +109,7 @@ function readAroundVectors(bytes: Uint8Array, outline: JsonOutline | null): Reco
 }
 
 function noFacts(): AnswerFacts {
-  return { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+  return { model: null, usage: null, finishReason: null, hasContent: false };
 }
 
 /** `usage`: what it was all the same. */

@@ -65,7 +65,7 @@ test('passes a whole good stream as its own bytes', () => {
   assert.equal(push.pieces.length, 1);
   assert.equal(push.pieces[0], bytes);
   assert.equal(push.done, true);
-  assert.deepEqual(reader.facts, { model: 'gpt', usage: null, finishReason: 'stop', hasContent: true, toolCallOpen: false });
+  assert.deepEqual(reader.facts, { model: 'gpt', usage: null, finishReason: 'stop', hasContent: true });
 });
 
 test('holds an event back until it is complete', () => {
@@ -147,11 +147,9 @@ test('[DONE] without a finish reason is a success, but not inside a tool call', 
   const outcome = read(call + DONE);
   assert.equal(outcome.failure?.kind, 'cut');
   assert.equal(outcome.text, call);
-  assert.equal(outcome.facts.toolCallOpen, true);
   const rest = chunk({ tool_calls: [{ index: 0, function: { arguments: '":1}' } }] });
   const whole = read(call + rest + chunk({}, 'tool_calls') + DONE);
   assert.equal(whole.done, true);
-  assert.equal(whole.facts.toolCallOpen, false);
 });
 
 test('an error in the stream is a failure, and its bytes are not passed on', () => {

@@ -198,7 +198,6 @@ class ChatStreamReader extends EventWatcher {
         this.#choices.finish(index);
         if (index === 0 || this.facts.finishReason === null) this.facts.finishReason = finish;
       }
-      this.facts.toolCallOpen = this.#choices.toolCallOpen;
     }
     return null;
   }

@@ -29,7 +29,6 @@ export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | n
     finishReason,
     // A background response has only begun.
     hasContent: finishReason === null || output.some(saysSomething),
-    toolCallOpen: false,
   };
   if (facts.hasContent && output.length > 0 && output.every((item) => isReasoning(item) || !saysSomething(item))) facts.onlyThoughts = true;
   noteResponse(facts, value);

@@ -27,8 +27,6 @@ class ResponsesStreamReader extends EventWatcher {
   protected readonly isWhole = false;
   #chars = 0;
   #deltas = 0;
-  /** Places of calls that have begun and not ended. */
-  readonly #openCalls = new Set<unknown>();
 
   get saidTokens(): number {
     return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
@@ -77,11 +75,9 @@ class ResponsesStreamReader extends EventWatcher {
     const { response, item } = event;
     switch (type) {
       case 'response.output_item.added':
-        if (isRecord(item)) this.#readItem(event['output_index'], item);
+        if (isRecord(item)) this.#readItem(item);
         return 'pass';
       case 'response.output_item.done':
-        this.#openCalls.delete(event['output_index']);
-        this.facts.toolCallOpen = this.#openCalls.size > 0;
         if (isRecord(item)) noteItem(this.facts, item);
         if (isRecord(item) && saysSomething(item)) this.noteContent();
         return 'pass';
@@ -97,11 +93,9 @@ class ResponsesStreamReader extends EventWatcher {
     }
   }
 
-  #readItem(at: unknown, item: Fields): void {
+  #readItem(item: Fields): void {
     const type = textIn(item['type']);
     if (type === 'message' || type === 'reasoning') return;
-    if (type === 'function_call' || type === 'custom_tool_call') this.#openCalls.add(at);
-    this.facts.toolCallOpen = this.#openCalls.size > 0;
     this.noteContent();
   }
 
@@ -115,7 +109,6 @@ class ResponsesStreamReader extends EventWatcher {
   #readEnd(response: Fields): Step {
     if (recordsIn(response['output']).some(saysSomething)) this.noteContent();
     this.facts.finishReason = finishOf(response);
-    this.facts.toolCallOpen = false;
     return 'done';
   }
 }

@@ -26,7 +26,7 @@ const NOTHING: StreamPush = { pieces: NO_PIECES, hasContent: false, done: false,
 export type Step = 'pass' | 'strip' | 'done' | 'end' | Uint8Array | Failure;
 
 export abstract class EventWatcher implements StreamReader {
-  readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+  readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false };
   protected readonly framer: SseFramer;
   protected readonly maxEventSize: number;
   /** An event with data has come. */

@@ -6,44 +6,46 @@ import { guardMs } from './token-bucket.ts';
 import { WindowedLevel } from './windowed-level.ts';
 import type { SavedSlot } from './windowed-level.ts';
 
-/** What a limit of tokens counts; of requests it is always `all`. */
+/** What a token limit counts; a request limit always `all`. */
 export type CountedAs = 'all' | 'input' | 'output';
 
-/** One limit as a provider has told it. */
-export interface ToldWord {
-  /** Tells the limits of one provider apart, however alike they are. */
+/** One limit as a provider advertises it. */
+export interface AdvertisedValue {
+  /** Distinguishes the limits of one provider, however similar. */
   readonly family: number;
   readonly counts: CountedAs;
   readonly windowMs: number;
-  /** Null: only what remains was told, and what the limit is was told before, or is not known. */
+  /** Null: only the remaining amount was sent; the limit is known from before, or unknown. */
   readonly limit: number | null;
-  /** Null: not told. */
+  /** Null: not sent. */
   readonly remaining: number | null;
 }
 
-/** A limit that somebody has configured, as far as a told one is to be compared with it. */
+/** A configured limit, as far as an advertised one is compared with it. */
 export interface ConfiguredLimit {
   readonly limit: number;
   readonly windowMs: number;
-  /** How much of it a need takes. */
+  /** The amount that a need takes of it. */
   counts(need: Need): number;
   available(now: Instant): number;
 }
 
-/** How the provider spends a window's limit: all at once, evenly over any window, or in slices. */
-export interface ToldShape {
+/** How the provider enforces a window's limit: as a bucket, over any window of its length, or in slices of a second. */
+export interface EnforcementShape {
   readonly enforce: 'bucket' | 'sliding' | 'perSecond';
 }
 
 const SECOND_MS = 1_000;
-/** A level that differs by less than this share of the limit is the same: words are rounded, and a little old. */
+/** A level that differs by less than this share of the limit is the same: values are rounded and slightly old. */
 const SAME_SHARE = 0.005;
-/** Beside a configured limit that is no wider a told one says something new only where so much less remains: words are whole numbers, and late. */
-const NEWS_SHARE = 0.05;
-const NEWS_MIN = 5;
-const NEWS_SHARE_MAX = 0.25;
+/**
+ * Beside a configured limit that is no wider, an advertised one applies only where this much less remains: values are rounded and late.
+ */
+const SLACK_SHARE = 0.05;
+const SLACK_MIN = 5;
+const SLACK_SHARE_MAX = 0.25;
 
-export interface ToldLevel {
+export interface AdvertisedLevel {
   readonly family: number;
   readonly counts: CountedAs;
   readonly windowMs: number;
@@ -56,43 +58,43 @@ export interface ToldLevel {
   readonly confirmedEpochMs: number;
 }
 
-/** A limit that the provider's own words have told, and its level, kept near to what they say remains. */
-export class ToldLimit {
+/** A limit from rate-limit headers. Its level follows the remaining amount that they report. */
+export class AdvertisedLimit {
   readonly family: number;
   readonly counts: CountedAs;
   readonly windowMs: number;
   readonly limit: number;
-  /** Only what remains was told: the limit is the most that ever did. */
+  /** Only remaining amounts were sent: the limit is the largest of them. */
   readonly isGuess: boolean;
-  /** What started before knows nothing of it. */
+  /** Earlier starts do not count in it. */
   readonly since: Instant;
   confirmedAt: Instant;
-  /** A refusal has come since it was told: what is hard to believe is believed then. */
+  /** A refusal has come since it was advertised, so implausible values are believed too. */
   isProven = false;
-  /** When a call was let through although nothing should have been left; -Infinity: never. */
+  /** When a call was admitted although nothing was left; -Infinity: never. */
   probedAt: Instant = -Infinity;
   /** How many of those were served. */
   contradictions = 0;
-  /** As it was told last; Infinity: never. */
+  /** The last reported amount; Infinity: none. */
   remaining = Infinity;
-  /** One that is no wider than this. */
+  /** A configured limit that is no wider. */
   configured: ConfiguredLimit | null = null;
   readonly #level: LaggedLevel | WindowedLevel;
-  /** What flows back of itself; of a sliding window nothing is known to. */
+  /** The refill rate; 0 for a sliding window, which has none. */
   readonly #ratePerMs: number;
-  readonly #news: number;
+  readonly #slack: number;
 
-  constructor(word: Omit<ToldWord, 'remaining'>, limit: number, { enforce }: ToldShape, now: Instant, countsFirst = false) {
-    const { windowMs } = word;
-    this.family = word.family;
-    this.counts = word.counts;
+  constructor(value: Omit<AdvertisedValue, 'remaining'>, limit: number, { enforce }: EnforcementShape, now: Instant, countsFirst = false) {
+    const { windowMs } = value;
+    this.family = value.family;
+    this.counts = value.counts;
     this.windowMs = windowMs;
     this.limit = limit;
-    this.isGuess = word.limit === null;
-    // What starts at this very instant counts where it is known.
+    this.isGuess = value.limit === null;
+    // Known starts at this very instant count.
     this.since = countsFirst ? now - 1 : now;
     this.confirmedAt = now;
-    this.#news = Math.min(NEWS_SHARE_MAX * limit, Math.max(NEWS_MIN, NEWS_SHARE * limit));
+    this.#slack = Math.min(SLACK_SHARE_MAX * limit, Math.max(SLACK_MIN, SLACK_SHARE * limit));
     this.#ratePerMs = enforce === 'sliding' ? 0 : limit / windowMs;
     const share = enforce === 'perSecond' ? Math.min(1, SECOND_MS / windowMs) : 1;
     const capacity = Math.max(limit * share, Math.min(1, limit));
@@ -103,13 +105,13 @@ export class ToldLimit {
   }
 
   /**
-   * True where somebody has configured a limit that is no wider, and what remains of that one is no more than here: then this one keeps
-   * nobody back, so that whoever waits stands in one line for both. It does where others use up what is left.
+   * True where a configured limit is no wider and has no more left than this one. This one then does not apply, so that requests wait in
+   * one queue for both. It applies where others use up what is left.
    */
   isCovered(now: Instant): boolean {
     const { configured } = this;
     if (configured === null) return false;
-    return this.#atMost(now) + this.#news >= configured.available(now);
+    return this.#atMost(now) + this.#slack >= configured.available(now);
   }
 
   get isWindow(): boolean {
@@ -124,13 +126,16 @@ export class ToldLimit {
     return this.#level.at(now);
   }
 
-  /** The same word again, with nothing said but what remains. */
-  wordOf(remaining: number): ToldWord {
+  /** The same limit, with only a remaining amount. */
+  valueOf(remaining: number): AdvertisedValue {
     const { family, counts, windowMs } = this;
     return { family, counts, windowMs, limit: null, remaining };
   }
 
-  /** When an amount can be taken; one above the burst starts on a full bucket, and so does one above the limit until a refusal has proven that. */
+  /**
+   * When an amount can be taken. One above the burst starts on a full bucket, and so does one above the limit until a refusal proves the
+   * limit.
+   */
   earliest(now: Instant, amount: number): Instant {
     if (amount <= 0) return now;
     const epsilon = Math.max(1e-6, this.limit * 1e-9);
@@ -139,7 +144,7 @@ export class ToldLimit {
     return wanted - this.#level.at(now) <= epsilon ? now : this.#level.reaches(now, wanted);
   }
 
-  /** When an amount can be taken after another one has been, by those who go before. */
+  /** When an amount can be taken after another amount that goes before it. */
   earliestAfter(now: Instant, before: number, amount: number): Instant {
     const at = this.earliest(now, amount);
     if (amount <= 0 || before <= 0 || at === Infinity) return at;
@@ -148,7 +153,7 @@ export class ToldLimit {
       const missing = total - this.#level.at(now);
       return missing <= 0 ? at : Math.max(at, now + missing / this.#ratePerMs);
     }
-    // Whatever fills one window can be taken again in the next.
+    // What fills one window can be taken again in the next.
     const windows = Math.max(0, Math.ceil(total / this.limit) - 1);
     return this.earliest(now, total - windows * this.limit) + windows * this.windowMs;
   }
@@ -157,15 +162,15 @@ export class ToldLimit {
     this.#level.take(now, amount);
   }
 
-  /** Of what was reserved at `takenAt`; ignored where that was before the limit was known. */
+  /** Gives back a part of what was reserved at `takenAt`; ignored where that was before the limit was known. */
   giveBack(now: Instant, amount: number, takenAt: Instant): void {
     if (takenAt > this.since && amount > 0) this.#level.giveBack(now, amount, this.#level.ticketAt(takenAt));
   }
 
   /**
-   * The provider says what remains, in the answer to a call that started at `startedAt`. Nobody knows whether it was counted when the
-   * call came or when its answer went, so two bounds hold: it has no more than what remains and what flowed in since, and no less than
-   * what remains but for all that started meanwhile. Ours is corrected to be within them; gives by how much.
+   * Applies a remaining amount from the response to a call that started at `startedAt`. The provider may have counted at the arrival of
+   * the call or at the end of its response, so there are two bounds: at most what remains and what flowed in since; at least what remains
+   * less everything that started meanwhile. The level is moved to within them. Returns by how much.
    */
   correct(now: Instant, startedAt: Instant, remaining: number, taken: TakenSince): number {
     this.remaining = remaining;
@@ -185,25 +190,25 @@ export class ToldLimit {
     return this.#level instanceof WindowedLevel ? this.#level.atMost(now) : this.#level.at(now);
   }
 
-  /** The same limit for a sliding window; `lately`: what was taken of it within a window, as far as that is known apart. */
-  asWindow(now: Instant, lately: readonly { readonly at: Instant; readonly amount: number }[]): ToldLimit {
+  /** The same limit as a sliding window; `recent`: what was taken of it within a window, as far as known. */
+  asWindow(now: Instant, recent: readonly { readonly at: Instant; readonly amount: number }[]): AdvertisedLimit {
     const { family, counts, windowMs, limit, isGuess, configured, remaining, confirmedAt } = this;
-    const window = new ToldLimit({ family, counts, windowMs, limit: isGuess ? null : limit }, limit, { enforce: 'sliding' }, now);
-    const sum = lately.reduce((all, { amount }) => all + amount, 0);
+    const window = new AdvertisedLimit({ family, counts, windowMs, limit: isGuess ? null : limit }, limit, { enforce: 'sliding' }, now);
+    const sum = recent.reduce((all, { amount }) => all + amount, 0);
     const used = Math.max(0, limit - Math.max(0, Math.min(remaining, this.#level.at(now))));
     const parts =
-      sum > 0 ? lately.map(({ at, amount }) => ({ epochMs: at, amount: (amount * used) / sum })) : [{ epochMs: now, amount: used }];
+      sum > 0 ? recent.map(({ at, amount }) => ({ epochMs: at, amount: (amount * used) / sum })) : [{ epochMs: now, amount: used }];
     window.restore(now, now, { ...window.save(now, now), taken: parts });
     return Object.assign(window, { configured, remaining, confirmedAt });
   }
 
-  /** From here on: what is known of another limit's level, or what somebody has saved. */
+  /** Sets the level, from another limit or a saved one. */
   set(now: Instant, level: number): void {
     this.#level.set(now, Math.min(level, this.#level.capacity));
   }
 
-  /** The same as long as nothing happens, so that it is not written again and again. */
-  save(now: Instant, epochMs: number): ToldLevel {
+  /** Unchanged while nothing happens, so that it is not written again and again. */
+  save(now: Instant, epochMs: number): AdvertisedLevel {
     const { family, counts, windowMs, limit, isGuess } = this;
     const level = this.#level.at(now);
     // The two clocks drift by fractions.
@@ -221,7 +226,7 @@ export class ToldLimit {
     };
   }
 
-  restore(now: Instant, epochMs: number, saved: ToldLevel): void {
+  restore(now: Instant, epochMs: number, saved: AdvertisedLevel): void {
     if (this.#level instanceof WindowedLevel) {
       this.#level.restore(now, epochMs, saved.taken ?? [{ epochMs: saved.epochMs, amount: Math.max(0, this.limit - saved.level) }]);
     } else this.#level.restore(now, saved.level, Math.max(0, epochMs - saved.epochMs));

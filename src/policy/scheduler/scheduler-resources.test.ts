@@ -1,10 +1,10 @@
-/** What holds over several routes that share a resource, and what a newcomer is told of those before it. */
+/** Routes that share a resource, and newcomers behind waiting requests. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestApplicant } from './scheduler.fixture.ts';
 import { applicant, capacity, cooling, Driver, makeScheduler, requests, slots, tokens } from './scheduler.fixture.ts';
 
-test('clients take turns on a slot that their routes share', () => {
+test('clients alternate on a slot that their routes share', () => {
   const driver = new Driver();
   const slot = slots(1);
   const routes = [0, 1, 2].map((i) => [[capacity(`p/${i}`, slot)]]);
@@ -33,7 +33,7 @@ test('a lower class keeps its share of a slot on a route of its own, and earns n
   assert.ok(low === 9 || low === 10, `${low}`); // one in 21
 });
 
-test('a large one that waits on one target holds up nobody who doesn’t want what it lacks', () => {
+test('a large request that waits on one target does not block requests that do not need what it lacks', () => {
   const driver = new Driver();
   const shared = requests(600);
   const [tight, wide] = [[[capacity('tight', shared, tokens(6000))]], [[capacity('wide', shared)]]];
@@ -42,7 +42,7 @@ test('a large one that waits on one target holds up nobody who doesn’t want wh
   assert.equal(driver.started.length, 51);
 });
 
-test('who comes after more than can start in time is refused at once, and told when it could have', () => {
+test('a request behind more than can start in time is refused at once, with the time at which it could have started', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers));
@@ -55,7 +55,7 @@ test('who comes after more than can start in time is refused at once, and told w
   assert.equal(driver.refused.filter(({ at }) => at > 0).length, 0);
 });
 
-test('a higher class and an earlier deadline are judged by what goes before them alone', () => {
+test('a higher class and an earlier deadline are judged only by what goes before them', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers));
@@ -78,7 +78,7 @@ test('a long queue for one model’s own limit is not counted against another mo
   assert.ok(driver.names.includes('next'));
 });
 
-test('where only other calls are waited for, their pace is learned, and more than twice what it allows is refused', () => {
+test('on a concurrency limit the pace of starts is learned, and more than twice what it allows is refused', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];
   driver.submit(applicant('0', tiers));
@@ -93,7 +93,7 @@ test('where only other calls are waited for, their pace is learned, and more tha
   assert.ok(driver.refused.every(({ refusal }) => refusal.earliest! > driver.now + 20_000));
 });
 
-test('a raised request moves to where its better reader would stand, and its wait to the longer one', () => {
+test('a raised request moves to the position of its more urgent reader, and waits as long as the more patient one', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];
   const raised = applicant('raised', tiers, { class: 'low', deadline: 5000, waitUntil: 5000 });
@@ -107,7 +107,7 @@ test('a raised request moves to where its better reader would stand, and its wai
   assert.equal(driver.scheduler.raise(6000, raised, { class: 'high' }), false);
 });
 
-test('behind a raised request that waits past its deadline, the others are refused when their own wait ends', () => {
+test('behind a raised request that waits past its deadline the others are refused when their own waits end', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(1))]];
   const raised = applicant('raised', tiers, { deadline: 5000, waitUntil: 5000 });
@@ -145,7 +145,7 @@ test('nothing is lost with deadlines and waits of any kind', () => {
   assert.deepEqual([driver.names.at(-1), driver.scheduler.length, driver.scheduler.wakeAt], ['endless', 0, Infinity]);
 });
 
-test('jobs leave a fifth of a limit free while others ask, and use it all a minute later', () => {
+test('jobs leave a fifth of a limit free while others are active, and use all of it a minute later', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', slots(10))]];
   driver.submit(applicant('someone', tiers));
@@ -161,7 +161,7 @@ test('jobs leave a fifth of a limit free while others ask, and use it all a minu
   assert.equal(driver.running.size, 10);
 });
 
-test('a large one starts as soon as its tokens are there, however many small ones keep coming', () => {
+test('a large request starts as soon as its tokens are available, however many small ones arrive', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', tokens(60_000))]];
   driver.submit(applicant('first', tiers, { tokens: 60_000 }), applicant('large', tiers, { tokens: 50_000, client: 'a' }));
@@ -173,7 +173,7 @@ test('a large one starts as soon as its tokens are there, however many small one
   assert.ok(large !== undefined && large.at < 51_000, `${large?.at}`); // 50 s of refill, whatever else waits
 });
 
-test('a lower class leaves some of a rate limit to a higher one that comes now and then', () => {
+test('a lower class leaves headroom in a rate limit for a higher one that is active now and then', () => {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`${i}`, tiers));
@@ -185,7 +185,7 @@ test('a lower class leaves some of a rate limit to a higher one that comes now a
   assert.ok(driver.started.filter(({ name, at: startedAt }) => name.startsWith('later') && startedAt === at).length >= 5);
 });
 
-test('a job that waits in one line is served though another line has become empty in the same moment', () => {
+test('a job that waits in one queue is served although another queue becomes empty at the same moment', () => {
   const driver = new Driver();
   const slot = slots(2);
   const [own, limit] = [requests(2, 'own'), requests(2, 'limit')];
@@ -199,7 +199,7 @@ test('a job that waits in one line is served though another line has become empt
   assert.ok(at.get('mine')! > 0 && at.get('mine') === at.get('other'), `${at.get('mine')} and ${at.get('other')}`);
 });
 
-test('one for which a target is too small, or out of the question, keeps nobody behind it from that target', () => {
+test('a request for which a target is too small, or impossible, does not block those behind it from that target', () => {
   for (const wish of [{ tokens: 2000 }, { notBefore: (target: { key: string }) => (target.key === 'p/small' ? Infinity : -Infinity) }]) {
     const driver = new Driver();
     const pause = cooling(10_000);
@@ -211,8 +211,8 @@ test('one for which a target is too small, or out of the question, keeps nobody 
   }
 });
 
-/** `high` has come at half of a limit of 60 a minute for a minute, and `normal` has waited: the stock is there, and full. */
-function withStock(clients: readonly string[]): { driver: Driver; tiers: TestApplicant['tiers'] } {
+/** `high` has used half of a limit of 60 a minute for a minute, and `normal` has waited: the headroom is there, and full. */
+function withHeadroom(clients: readonly string[]): { driver: Driver; tiers: TestApplicant['tiers'] } {
   const driver = new Driver();
   const tiers = [[capacity('p/m', requests(60))]];
   for (let i = 0; i < 60; i++) driver.submit(applicant(`first${i}`, tiers));
@@ -224,12 +224,12 @@ function withStock(clients: readonly string[]): { driver: Driver; tiers: TestApp
   return { driver, tiers };
 }
 
-test('whoever has time leaves the stock to a higher class, and whoever would soon be too late takes of it', () => {
-  const { driver, tiers } = withStock(['x']);
+test('a request with time leaves the headroom to a higher class, and one that would soon be late uses it', () => {
+  const { driver, tiers } = withHeadroom(['x']);
   driver.submit(...Array.from({ length: 4 }, (_, i) => applicant(`now${i}`, tiers, { class: 'high' })));
   assert.ok(
     [0, 1, 2, 3].every((i) => driver.names.includes(`now${i}`)),
-    'the stock is for them',
+    'the headroom is for them',
   );
   const before = driver.started.length;
   driver.submit(applicant('hasty', tiers, { client: 'x', deadline: driver.now + 900 }));
@@ -237,8 +237,8 @@ test('whoever has time leaves the stock to a higher class, and whoever would soo
   assert.deepEqual(driver.names.slice(before), ['hasty']);
 });
 
-test('whose client has its turn later takes of the stock all the same, once those before it have', () => {
-  const { driver, tiers } = withStock(['x', 'y']);
+test('an urgent request uses the headroom although its client is served later, once those before it have started', () => {
+  const { driver, tiers } = withHeadroom(['x', 'y']);
   driver.submit(applicant('hasty', tiers, { client: 'y', deadline: driver.now + 4000 }));
   driver.advanceTo(driver.now + 4000);
   assert.ok(driver.names.includes('hasty'));

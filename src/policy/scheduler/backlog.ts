@@ -1,36 +1,39 @@
 /**
- * What one class of those who wait has been promised of one resource: the backlog that a newcomer is judged by.
+ * The backlog of one class on one resource, for judging newcomers.
  *
- * A newcomer has to know how much is taken before it, and whether its coming would break a promise, without looking at everybody.
- * Amounts are therefore summed by deadline, in buckets of a quarter of a second, and by how much each client waits for, in powers of
- * two. What can't be told apart counts as nothing. Nor does what can't be had by its deadline: it ends then, in vain.
+ * A newcomer must know how much goes before it, and whether it would make others late, without iterating over them. Amounts are therefore
+ * summed by deadline, in buckets of a quarter of a second, and by how much each client waits for, in powers of two. Where the sums are
+ * too coarse to tell, the answer is the lower bound. Amounts that cannot be served by their deadline do not count: those requests expire.
+ *
+ * It earns the refusal at once: at three times the capacity 3 % of requests wait in vain, without it 64 %. By the sums of clients, one below
+ * its fair share is not refused because of more urgent requests of another one (`shares.test.ts`).
  */
 import type { Instant } from '../../core/clock.ts';
 import type { Supply } from './supply.ts';
 
-/** Deadlines nearer to each other than this are told apart only by the latest of them, in milliseconds. */
+/** Width of a bucket of deadlines, in milliseconds. */
 const BUCKET_MS = 250;
-/** Deadlines further away than so many buckets (17 minutes) count as one. */
+/** Deadlines further away than this many buckets (17 minutes) share the last one. */
 const BUCKETS_MAX = 4096;
 const BUCKETS_MIN = 64;
 const BLOCK = 64;
 const SIZES = 40;
-/** Where higher classes may take more than is reckoned, a newcomer leaves so many times its own need to those before it. */
+/** Where higher classes may take more than estimated, a newcomer leaves this many times its own need to those before it. */
 const LEEWAY = 2;
 
-/** The bucket of a deadline: kept with whoever waits, so that it is taken out where it was put in. */
+/** The bucket of a deadline; kept with the request, so that it is removed from where it was added. */
 export function bucketOf(now: Instant, deadline: Instant): number {
   return Math.floor(Math.max(now, Math.min(deadline, now + (BUCKETS_MAX - 2) * BUCKET_MS)) / BUCKET_MS);
 }
 
-/** By deadline, how much; a ring that grows with the span of the deadlines. */
+/** Sums of amounts by deadline, in a ring that grows with the span of the deadlines. */
 class DeadlineSums {
   #size = BUCKETS_MIN;
   #sums = new Float64Array(BUCKETS_MIN);
   #blocks = new Float64Array(BUCKETS_MIN / BLOCK);
   #latest = new Float64Array(BUCKETS_MIN).fill(-Infinity);
   #counts = new Int32Array(BUCKETS_MIN);
-  /** When the ring was made larger: what was overdue then has moved. */
+  /** When the ring grew: overdue buckets moved then. */
   readonly #grown: { readonly nowBucket: number; readonly size: number }[] = [];
 
   add(nowBucket: number, bucket: number, deadline: Instant, amount: number, sign: 1 | -1): void {
@@ -39,13 +42,13 @@ class DeadlineSums {
     this.#counts[slot]! += sign;
     if (sign === 1) this.#latest[slot] = Math.max(this.#latest[slot]!, deadline);
     else if (this.#counts[slot] === 0) this.#latest[slot] = -Infinity;
-    // Sums of floats: what nobody waits for is nothing.
+    // Sums of floats: an empty bucket is exactly zero.
     const change = this.#counts[slot] === 0 ? -this.#sums[slot]! : sign * amount;
     this.#sums[slot]! += change;
     this.#blocks[Math.floor(slot / BLOCK)]! += change;
   }
 
-  /** All that is due before `deadline` and can be had by then, as far as the buckets can tell. */
+  /** The amount that is due before `deadline` and can be served by then, as far as the buckets tell. */
   before(nowBucket: number, bucket: number, deadline: Instant, supply: Supply): number {
     const mask = this.#size - 1;
     const end = deadline >= this.#latest[bucket & mask]! ? bucket + 1 : bucket;
@@ -66,13 +69,13 @@ class DeadlineSums {
   }
 
   /**
-   * When one more can have `amount` without breaking a promise: `before` it what is due before it. Later than its deadline: the
-   * soonest with a deadline that would do.
+   * When one more request can take `amount` without making another one late; `before` is the amount due before it. Later than its
+   * deadline: the earliest start with a later deadline that fits.
    */
   fit(nowBucket: number, bucket: number, deadline: Instant, before: number, amount: number, supply: Supply): Instant {
     const mask = this.#size - 1;
     const leeway = supply.isSure ? 0 : LEEWAY * amount;
-    /** What is taken up to here: without the newcomer, and with it where it goes now. */
+    /** The amount served up to here: without the newcomer, and with it where it is placed now. */
     let without = before;
     let within = before + amount;
     let at = supply.when(within);
@@ -122,77 +125,76 @@ class DeadlineSums {
   }
 }
 
-/** How much one client of a class has been promised. */
-export interface ClientPromise {
-  promised: number;
+/** How much one client of a class waits for. */
+export interface ClientBacklog {
+  backlog: number;
 }
 
-export class Promises {
+export class Backlog {
   total = 0;
   #count = 0;
   readonly #sums = new DeadlineSums();
-  /** Clients by the size of what they wait for: how many, and how much together. */
+  /** Clients by the size of their backlog: how many, and how much together. */
   readonly #clients = new Float64Array(SIZES);
   readonly #weights = new Float64Array(SIZES);
   #clientCount = 0;
 
-  add(now: Instant, bucket: number, deadline: Instant, amount: number, client: ClientPromise, sign: 1 | -1): void {
+  add(now: Instant, bucket: number, deadline: Instant, amount: number, client: ClientBacklog, sign: 1 | -1): void {
     this.#sums.add(Math.floor(now / BUCKET_MS), bucket, deadline, amount, sign);
     this.#count += sign;
     this.total = this.#count === 0 ? 0 : this.total + sign * amount;
-    this.#note(client.promised, -1);
-    client.promised = Math.max(0, client.promised + sign * amount);
-    this.#note(client.promised, 1);
+    this.#note(client.backlog, -1);
+    client.backlog = Math.max(0, client.backlog + sign * amount);
+    this.#note(client.backlog, 1);
   }
 
   /**
-   * When a newcomer can have `amount`, by what it would find: what of this class goes before it, at least, and where it may not
-   * push others beyond their deadlines. Its own client's earlier deadlines go before it, and of every other client as much as its
-   * own gets by then. A client that waits for less than its fair share breaks whatever promises were made to those with more; so does, where
-   * there is but one client, a session of it before which no more than `ahead` goes.
+   * When a newcomer can take `amount`: after what goes before it in its class, at least, and without making others late. Before it go its
+   * own client's earlier deadlines, and of every other client as much as its own gets by then. A client below its fair share may make
+   * clients above theirs late; so may, where there is one client only, a session of it before which at most `ahead` goes.
    */
-  when(now: Instant, deadline: Instant, amount: number, promised: number, supply: Supply, ahead = Infinity): Instant {
+  when(now: Instant, deadline: Instant, amount: number, backlog: number, supply: Supply, ahead = Infinity): Instant {
     if (this.#count === 0) return supply.when(amount);
     const bucket = bucketOf(now, deadline);
     const nowBucket = Math.floor(now / BUCKET_MS);
-    const isSole = promised >= this.total * (1 - 1e-9);
-    const isModest = !isSole && promised + amount <= this.total / this.#clientCount;
+    const isSole = backlog >= this.total * (1 - 1e-9);
+    const isBelowFairShare = !isSole && backlog + amount <= this.total / this.#clientCount;
     const due = this.#sums.before(nowBucket, bucket, deadline, supply);
-    if (isSole || !isModest) {
+    if (isSole || !isBelowFairShare) {
       if (this.total + (1 + LEEWAY) * amount <= supply.by(deadline)) return supply.when(due + amount);
       if (isSole && ahead < Infinity) return supply.when(Math.min(due, ahead) + amount);
       if (isSole) return this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply);
     }
-    const own = Math.min(ahead, Math.max(0, due - (this.total - promised)));
-    const share = Math.min(1, (own + this.#othersUpTo(own, promised)) / this.total);
+    const own = Math.min(ahead, Math.max(0, due - (this.total - backlog)));
+    const share = Math.min(1, (own + this.#othersUpTo(own, backlog)) / this.total);
     const at = supply.when(this.total * share + amount);
-    return isModest ? at : Math.max(at, this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply));
+    return isBelowFairShare ? at : Math.max(at, this.#sums.fit(nowBucket, bucket, deadline, due, amount, supply));
   }
 
-  /** At least the sum over all other clients of what each has waiting, but of none more than `limit`. */
-  #othersUpTo(limit: number, promised: number): number {
+  /** A lower bound of the sum over all other clients of their backlogs, each counted up to `limit`. */
+  #othersUpTo(limit: number, backlog: number): number {
     if (limit <= 0) return 0;
-    const ownSize = sizeOf(promised);
+    const ownSize = sizeOf(backlog);
     let sum = 0;
     for (let size = 0; size < SIZES; size++) {
-      const clients = this.#clients[size]! - (size === ownSize && promised > 0 ? 1 : 0);
+      const clients = this.#clients[size]! - (size === ownSize && backlog > 0 ? 1 : 0);
       if (clients <= 0) continue;
-      const weight = this.#weights[size]! - (size === ownSize ? promised : 0);
+      const weight = this.#weights[size]! - (size === ownSize ? backlog : 0);
       sum += size < sizeOf(limit) ? weight : clients * Math.min(limit, 2 ** (size - 1));
     }
     return sum;
   }
 
-  #note(promised: number, sign: 1 | -1): void {
-    if (promised <= 0) return;
-    const size = sizeOf(promised);
+  #note(backlog: number, sign: 1 | -1): void {
+    if (backlog <= 0) return;
+    const size = sizeOf(backlog);
     this.#clients[size]! += sign;
     this.#clientCount += sign;
-    this.#weights[size]! += sign * promised;
+    this.#weights[size]! += sign * backlog;
   }
 }
 
-/** Size n holds from 2 ** (n - 1) to below 2 ** n. */
+/** Size n: from 2 ** (n - 1) to below 2 ** n. */
 function sizeOf(weight: number): number {
   return weight < 1 ? 0 : Math.min(SIZES - 1, 1 + Math.floor(Math.log2(weight)));
 }
