@@ -146,6 +146,13 @@ export class RetryState implements Alternatives {
     return deadline - neededMs;
   }
 
+  /** Retries `target` at once with another request body, free of any budget. */
+  repairFor(target: RouteTarget): void {
+    this.tried.waiveBudget(target);
+    this.repairedFor = target;
+    this.repairs++;
+  }
+
   /** Why the response does not come from the first choice; null: it does. */
   fallbackFor(target: RouteTarget): Reason | null {
     if (target.tier === 0 && (this.firstTarget === null || this.firstTarget === target)) return null;
