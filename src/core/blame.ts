@@ -72,14 +72,14 @@ export class Blame<T = never> {
     this.began(now, source);
     for (let i = this.#suspects.length - 1; i >= 0; i--) {
       const suspect = this.#suspects[i]!;
-      if (isOf(suspect, source)) acquit(suspect);
+      if (isOf(suspect, source)) resetSuspect(suspect);
       if (suspect.data === null && (suspect.streak === 0 || now - suspect.failedAt > MEMORY_MS)) this.#drop(i);
     }
   }
 
   /** Records a failure. False: it counts for its source only, because that has failed before while others are served. */
   failed(now: Instant, source: Source = UNKNOWN): boolean {
-    const counts = !this.isAlone(source);
+    const counts = !this.isSoleCause(source);
     for (const level of BLAME_LEVELS) {
       const suspect = this.suspectOf(now, level, source);
       suspect.streak++;
@@ -89,12 +89,12 @@ export class Blame<T = never> {
   }
 
   /** True if its next failure counts for this source only. */
-  isAlone(source: Source = UNKNOWN): boolean {
-    return this.levelAlone(source) !== null;
+  isSoleCause(source: Source = UNKNOWN): boolean {
+    return this.soleCauseLevel(source) !== null;
   }
 
   /** At which level the failures count for the source only, the narrower one first; null: they count for all. */
-  levelAlone(source: Source = UNKNOWN): BlameLevel | null {
+  soleCauseLevel(source: Source = UNKNOWN): BlameLevel | null {
     if (this.#suspects.length === 0) return null;
     for (const level of BLAME_LEVELS) {
       const suspect = this.find(level, source);
@@ -109,14 +109,14 @@ export class Blame<T = never> {
   }
 
   /** A test has shown that others are served while this one fails. */
-  condemn(now: Instant, level: BlameLevel, key: string | number): void {
+  confirmCause(now: Instant, level: BlameLevel, key: string | number): void {
     const suspect = this.#suspects.find((one) => one.level === level && one.key === key) ?? this.#add(now, level, key);
     suspect.streak = Math.max(STREAK_COUNTED, suspect.streak);
     suspect.contradicted = true;
   }
 
   /** Several sources fail: no source is treated as the only cause any more. */
-  absolve(): void {
+  clearContradictions(): void {
     for (const suspect of this.#suspects) suspect.contradicted = false;
   }
 
@@ -164,7 +164,7 @@ export function isKnown({ level, key }: Pick<Suspect<unknown>, 'level' | 'key'>)
   return key !== UNKNOWN[level];
 }
 
-function acquit(suspect: Suspect<unknown>): void {
+function resetSuspect(suspect: Suspect<unknown>): void {
   suspect.streak = 0;
   suspect.contradicted = false;
 }

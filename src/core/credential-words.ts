@@ -56,31 +56,31 @@ const REQUEST_CODE =
 const THIS_REQUEST = /\b(this|your) (request|call|query)\b/i;
 
 /** Words that speak of this request, its model, size, scope or place. */
-export function speaksOfRequest(failure: Failure): boolean {
+export function concernsRequest(failure: Failure): boolean {
   const { message } = failure;
   if (SIZE.test(message) || MODEL.test(message) || SCOPE.test(message) || VERIFICATION.test(message) || REGION.test(message)) return true;
   return hasCode(REQUEST_CODE, failure);
 }
 
 /** Spent money or a suspended account, whether all calls are meant or this one only. */
-export function speaksOfMoney(failure: Failure): boolean {
+export function concernsMoney(failure: Failure): boolean {
   const text = beforeQuote(failure.message);
   return hasCode(MONEY_CODE, failure) || MONEY_TEXT.test(text) || SUSPENDED_TEXT.test(text);
 }
 
 /** The key itself is refused. */
-export function speaksOfKey(failure: Failure): boolean {
+export function concernsKey(failure: Failure): boolean {
   return hasCode(KEY_CODE, failure) || KEY_TEXT.test(beforeQuote(failure.message));
 }
 
 /** The same for a 400, where most errors speak of the caller's own text. */
-export function opensWithKey(failure: Failure): boolean {
+export function startsWithKeyError(failure: Failure): boolean {
   return hasCode(KEY_CODE, failure) || KEY_OPENING.test(beforeQuote(failure.message));
 }
 
 /** `names`: whether the words name the account's own fault. */
 export function blameFor(failure: Failure, names: boolean): Blame {
-  if (speaksOfRequest(failure)) return 'request';
+  if (concernsRequest(failure)) return 'request';
   return names && !THIS_REQUEST.test(beforeQuote(failure.message)) ? 'account' : 'unclear';
 }
 

@@ -64,7 +64,7 @@ export interface Failure {
 }
 
 /** What is known of an answer so far, or of a whole one. */
-export interface AnswerFacts {
+export interface ResponseFacts {
   /** The model that the provider says it used. */
   model: string | null;
   usage: TokenUsage | null;
@@ -72,7 +72,7 @@ export interface AnswerFacts {
   /** Text, refusal, reasoning or a tool call has been seen. */
   hasContent: boolean;
   /** All that a plain answer holds are thoughts. */
-  onlyThoughts?: true;
+  onlyReasoning?: true;
   /** Hashes of the opaque pieces in it: signatures, encrypted reasoning, ids of what one account holds. Absent: there are none. */
   opaque?: string[];
   /** The id by which a later request may continue it at the same account; absent: the dialect has none, or it has not come. */

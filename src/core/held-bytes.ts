@@ -8,7 +8,7 @@
 import { assert } from './assert.ts';
 
 /** Where bytes that are in memory are counted. */
-export interface ByteRoom {
+export interface ByteBudget {
   /** Nothing that could be refused is taken any more. */
   readonly isFull: boolean;
   /** For what is in memory already, whatever the limit. */
@@ -19,7 +19,7 @@ export interface ByteRoom {
 /** `full`: all holders together have too much, `share`: this one has. */
 export type HoldResult = 'held' | 'share' | 'full';
 
-export class HeldBytes implements ByteRoom {
+export class HeldBytes implements ByteBudget {
   readonly #max: () => number;
   readonly #isShared: () => boolean;
   /** By holder; only holders with more than 0 bytes. */
@@ -97,7 +97,7 @@ export class HeldBytes implements ByteRoom {
 }
 
 /** The bytes of one holder. */
-export class ByteAccount implements ByteRoom {
+export class ByteAccount implements ByteBudget {
   readonly #all: HeldBytes;
   readonly holder: string;
 

@@ -33,11 +33,11 @@ export class Permit {
   }
 
   /** An answer has begun; true if others may start by that who could not before. */
-  prove(now: Instant): boolean {
-    let isNews = false;
+  onFirstContent(now: Instant): boolean {
+    let unblocksOthers = false;
     for (let i = 0; i < this.resources.length; i++)
-      if (this.resources[i]!.prove?.(now, this.#tickets[i]!, this.need) === true) isNews = true;
-    return isNews;
+      if (this.resources[i]!.onFirstContent?.(now, this.#tickets[i]!, this.need) === true) unblocksOthers = true;
+    return unblocksOthers;
   }
 
   /** The request left later than its permit was taken. */

@@ -29,10 +29,10 @@ export interface RequestFacts {
   /** Estimated input tokens: text as bytes / 4, media at constants (design 4.1). Not corrected per target. */
   readonly inputTokens: number;
   /** True if the request itself asks the model to think (a reasoning effort other than none). */
-  readonly thinks: boolean;
+  readonly usesReasoning: boolean;
   readonly hasTools: boolean;
   /** True if the request says in which form it wants its answer (`response_format`): perhaps JSON, perhaps by a schema. */
-  readonly namesFormat: boolean;
+  readonly hasResponseFormat: boolean;
   /** `prompt_cache_key`, if any: what affinity hangs on where no header names the session. */
   readonly cacheKey: string | null;
   /** `service_tier` as asked, or null. */

@@ -12,7 +12,7 @@ export interface Need {
   /** The model that the target is asked for, as its provider calls it. Absent: any. */
   readonly model?: string;
   /** No other target can serve it now, so it may test a pause that other requests of its client have caused. */
-  readonly isLone?: boolean;
+  readonly hasNoAlternative?: boolean;
 }
 
 /** `bench`: a credential that is out of order (quota, bad key); `cooldown`: a target asked for a pause. */
@@ -65,7 +65,7 @@ export interface Resource {
    * An answer to the attempt has begun. Returns true if that lets others start who could not before. Absent: it tells the resource
    * nothing.
    */
-  prove?(now: Instant, ticket: number, need: Need): boolean;
+  onFirstContent?(now: Instant, ticket: number, need: Need): boolean;
   /**
    * The request left later than it was reserved (a connection had to be opened): it counts from now on. Returns the new ticket. Absent: the
    * resource does not count by time.

@@ -23,21 +23,21 @@ export interface ReadResult {
   readonly applied: number;
 }
 
-export interface AnswerRow {
+export interface CachedResponseRow {
   readonly key: string;
   readonly bytes: Uint8Array;
   readonly expiresAtMs: number;
 }
 
 /** Beyond either the oldest answers go. */
-export interface AnswerBounds {
+export interface CachedResponseBounds {
   readonly rowsMax: number;
   readonly bytesMax: number;
 }
 
 /** Kept answers over the same connection. */
-export interface AnswerConnection {
-  put(rows: readonly AnswerRow[], bounds: AnswerBounds, nowMs: number): Promise<void>;
+export interface CachedResponseConnection {
+  put(rows: readonly CachedResponseRow[], bounds: CachedResponseBounds, nowMs: number): Promise<void>;
   get(key: string, nowMs: number): Promise<Uint8Array | null>;
   /** The keys of the live ones, the oldest first. */
   keys(nowMs: number): Promise<readonly string[]>;
@@ -53,7 +53,7 @@ export interface Connection {
   /** Rejects if what lies under the connection is not what was opened. Absent: that can't happen unnoticed. */
   check?(): Promise<void>;
   /** Absent: this backend keeps no answers. */
-  readonly answers?: AnswerConnection;
+  readonly responses?: CachedResponseConnection;
   /** A group of calls that become durable together. Absent: this backend keeps no jobs. */
   readonly runJobs?: (calls: readonly JobCall[]) => Promise<readonly JobOutcome[]>;
   /** Ends in good order. */

@@ -40,13 +40,13 @@ export class HealthBoard {
     this.#health = { state: 'degraded', fault, message, sinceMs };
     // One outage may change its face (a crash, then a lock): that is news for the listeners, but no second warning.
     if (before.state === 'ok') this.#warnOfFault(fault, message);
-    this.#tell();
+    this.#notify();
   }
 
   recover(): void {
     if (this.#health.state === 'ok') return;
     this.#health = { state: 'ok' };
-    this.#tell();
+    this.#notify();
   }
 
   warn(message: string, detail: Readonly<Record<string, unknown>>): void {
@@ -66,7 +66,7 @@ export class HealthBoard {
     this.warn(`${name} is degraded (${fault}): ${message}. State is kept in memory until it answers again`, { store: name, fault });
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of this.#listeners) {
       try {
         listener(this.#health);

@@ -12,7 +12,7 @@
  */
 
 import type { StoreFault } from './store-fault.ts';
-import type { AnswerStore } from './answer-store.ts';
+import type { CachedResponses } from './cached-responses.ts';
 import type { JobStore } from './jobs/job-store.ts';
 
 export const STORE_KINDS = ['memory', 'sqlite', 'redis'] as const;
@@ -72,7 +72,7 @@ export interface Store {
   readonly health: StoreHealth;
   readonly counters: StoreCounters;
   /** Answers that were kept; null: this store does not keep them, as they would end with the process anyway. */
-  readonly answers: AnswerStore | null;
+  readonly responses: CachedResponses | null;
   /** Files and batches; null: this store keeps none. Its own connection, whose faults are told by its calls. */
   readonly jobs: JobStore | null;
   /** Looks, now and then, whether what lies under the store is still what was opened: called every second by its owner. */

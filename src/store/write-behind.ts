@@ -8,7 +8,7 @@ import type { Clock, Timer } from '../core/clock.ts';
 import { toKey, toPut } from './accept.ts';
 import { type StoreFailure, toStoreFailure, within, type Backend, type Connection, type ReadResult } from './backend.ts';
 import { parseJson, type Change, type Row } from './change.ts';
-import { ANSWER_LIMITS, AnswerQueue } from './answer-queue.ts';
+import { CACHED_RESPONSE_LIMITS, CachedResponseQueue } from './cached-response-queue.ts';
 import { HealthBoard } from './health-board.ts';
 import type { JobStore } from './jobs/job-store.ts';
 import {
@@ -70,7 +70,7 @@ export interface WriteBehindOptions {
   /** Names the store in warnings; holds no secret. */
   readonly name: string;
   /** Its connections keep answers. Default false. */
-  readonly keepsAnswers?: boolean;
+  readonly cachesResponses?: boolean;
   /** Closed with the store. Default: none. */
   readonly jobs?: JobStore;
   /** Default: `STORE_LIMITS`. */
@@ -95,7 +95,7 @@ interface FlushWaiter {
 class WriteBehindStore implements Store {
   readonly kind: StoreKind;
   readonly opened: Promise<void>;
-  readonly answers: AnswerQueue | null;
+  readonly responses: CachedResponseQueue | null;
   readonly jobs: JobStore | null;
   readonly #backend: Backend;
   readonly #clock: Clock;
@@ -125,20 +125,20 @@ class WriteBehindStore implements Store {
     this.#timing = { ...STORE_TIMING, ...options.timing };
     this.#queue = new WriteQueue(this.#limits);
     this.#board = new HealthBoard(options);
-    this.answers = options.keepsAnswers === true ? this.#createAnswers() : null;
+    this.responses = options.cachesResponses === true ? this.#createResponseQueue() : null;
     this.opened = new Promise((resolve) => {
       this.#markOpened = resolve;
     });
     this.#connect();
   }
 
-  #createAnswers(): AnswerQueue {
-    return new AnswerQueue({
+  #createResponseQueue(): CachedResponseQueue {
+    return new CachedResponseQueue({
       clock: this.#clock,
       readTimeoutMs: this.#timing.readTimeoutMs,
       writeTimeoutMs: this.#timing.applyTimeoutMs,
-      limits: ANSWER_LIMITS,
-      onFailure: (connection, failure) => this.#lose(connection, failure),
+      limits: CACHED_RESPONSE_LIMITS,
+      onFailure: (connection, failure) => this.#onConnectionLost(connection, failure),
     });
   }
 
@@ -205,9 +205,9 @@ class WriteBehindStore implements Store {
     if (this.#state === 'down' && this.#queue.length > 0) this.#connect(); // a last chance
     await this.#ready();
     await this.flush();
-    await this.answers?.flush();
+    await this.responses?.flush();
     const connection = this.#connection;
-    this.#letGo();
+    this.#disconnect();
     this.#markOpened();
     if (connection !== undefined) {
       await within(this.#clock, this.#timing.closeTimeoutMs, 'closing', connection.close()).catch(() => {});
@@ -251,7 +251,7 @@ class WriteBehindStore implements Store {
       } catch (error) {
         const failure = toStoreFailure(error);
         // Behind a batch that a slow disk takes its time for, a read may run out of its own; the batch's timeout rules then.
-        if (failure.fault !== 'timeout' || !this.#sending) this.#lose(connection, failure);
+        if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
         break;
       }
     }
@@ -262,12 +262,12 @@ class WriteBehindStore implements Store {
     this.#retryTimer?.cancel();
     this.#state = 'connecting';
     let connection: Connection | undefined = undefined;
-    connection = this.#backend.connect((failure) => connection && this.#lose(connection, failure));
+    connection = this.#backend.connect((failure) => connection && this.#onConnectionLost(connection, failure));
     this.#connection = connection;
     const made = connection;
     within(this.#clock, this.#timing.connectTimeoutMs, 'opening', made.ready).then(
       () => this.#connected(made),
-      (error: unknown) => this.#lose(made, toStoreFailure(error)),
+      (error: unknown) => this.#onConnectionLost(made, toStoreFailure(error)),
     );
   }
 
@@ -277,8 +277,8 @@ class WriteBehindStore implements Store {
     // With state to save, only saving it shows that the trouble is over (a full disk can be opened).
     this.#send();
     // What was kept is to be found from the first request on.
-    if (this.answers === null) this.#markOpened();
-    else void this.answers.attach(connection).then(() => this.#markOpened());
+    if (this.responses === null) this.#markOpened();
+    else void this.responses.attach(connection).then(() => this.#markOpened());
     if (!this.#sending) this.#recover();
   }
 
@@ -290,7 +290,7 @@ class WriteBehindStore implements Store {
     within(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) => {
       const failure = toStoreFailure(error);
       // Behind a batch that a slow disk takes its time for, a check may run out of its own.
-      if (failure.fault !== 'timeout' || !this.#sending) this.#lose(connection, failure);
+      if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
     });
   }
 
@@ -300,9 +300,9 @@ class WriteBehindStore implements Store {
     this.#board.recover();
   }
 
-  #lose(connection: Connection, failure: StoreFailure): void {
+  #onConnectionLost(connection: Connection, failure: StoreFailure): void {
     if (connection !== this.#connection) return;
-    this.#letGo();
+    this.#disconnect();
     connection.abandon();
     const delayMs = Math.min(this.#timing.retryDelayMs * 2 ** this.#failures, this.#timing.retryDelayMaxMs);
     this.#failures++;
@@ -312,9 +312,9 @@ class WriteBehindStore implements Store {
     this.#board.degrade(failure);
   }
 
-  #letGo(): void {
+  #disconnect(): void {
     this.#connection = undefined;
-    this.answers?.detach();
+    this.responses?.detach();
     this.#state = 'down';
     this.#sending = false;
     this.#commitTimer?.cancel();
@@ -337,7 +337,7 @@ class WriteBehindStore implements Store {
     const connection = this.#connection as Connection;
     within(this.#clock, this.#timing.applyTimeoutMs, 'saving', connection.apply(batch, this.#clock.epochMs())).then(
       () => this.#sent(connection),
-      (error: unknown) => this.#lose(connection, toStoreFailure(error)),
+      (error: unknown) => this.#onConnectionLost(connection, toStoreFailure(error)),
     );
   }
 

@@ -47,7 +47,7 @@ export class LineQueue {
   #accepted = 0;
   #ended = 0;
   #dropped = 0;
-  #droppedUntold = 0;
+  #droppedUnreported = 0;
   #scheduled: Timer | null = null;
   #writeBeganAt = -Infinity;
   #pause: Timer | null = null;
@@ -182,9 +182,9 @@ export class LineQueue {
 
   #afterSuccess(): void {
     this.#troubled = false;
-    if (this.#droppedUntold === 0 || this.#closed || this.#bufferedLength > this.#options.bufferedLengthMax / 2) return;
-    const dropped = this.#droppedUntold;
-    this.#droppedUntold = 0;
+    if (this.#droppedUnreported === 0 || this.#closed || this.#bufferedLength > this.#options.bufferedLengthMax / 2) return;
+    const dropped = this.#droppedUnreported;
+    this.#droppedUnreported = 0;
     this.#options.onRecovered?.(dropped);
   }
 
@@ -202,7 +202,7 @@ export class LineQueue {
 
   #countDropped(count: number): void {
     this.#dropped += count;
-    this.#droppedUntold += count;
+    this.#droppedUnreported += count;
   }
 
   #endPause(): void {

@@ -4,7 +4,7 @@ import type { Clock } from '../core/clock.ts';
 import type { AttemptEndEvent, BreakerState, BreakwaterEvent, FinishedEvent } from '../core/events.ts';
 import { SCHEDULING_CLASSES } from '../core/request.ts';
 import { processMetrics } from './process-metrics.ts';
-import { asked, CounterFamily, HistogramFamily, LabelValues, type AskedFamily, type Sample } from './series.ts';
+import { scraped, CounterFamily, HistogramFamily, LabelValues, type ScrapedFamily, type Sample } from './series.ts';
 import type { Snapshot } from './snapshot.ts';
 
 /** Upper bounds in seconds. Calls to models last from milliseconds (refused, cached, simulated) to ten minutes. */
@@ -51,9 +51,9 @@ export function createMetrics(options: MetricsOptions): Metrics {
     [
       ...Object.values(families),
       ...engine.families,
-      asked('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
-      asked('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
-      asked(
+      scraped('counter', 'breakwater_log_lines_dropped_total', 'Log lines lost to a sink that was slow or dead.', options.dropped.logLines),
+      scraped('counter', 'breakwater_request_records_dropped_total', 'Records lost to the requests file.', options.dropped.requestRecords),
+      scraped(
         'counter',
         'breakwater_feed_readers_dropped_total',
         'Readers of /admin/events that did not keep up.',
@@ -178,7 +178,7 @@ function countRequest(event: FinishedEvent, families: Families, labels: Labels):
 }
 
 interface EngineGauges {
-  readonly families: readonly AskedFamily[];
+  readonly families: readonly ScrapedFamily[];
   record(event: BreakwaterEvent): void;
   /** Asks for the snapshot that the families are read from. */
   refresh(): void;
@@ -191,7 +191,7 @@ function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: Lab
   const breakers = new Map<string, BreakerState>();
   let held: Snapshot | undefined;
   const ask = (samples: (held: Snapshot) => Sample[]) => () => (held === undefined ? [] : samples(held));
-  const gauge = (name: string, help: string, samples: () => Sample[] | number) => asked('gauge', `breakwater_${name}`, help, samples);
+  const gauge = (name: string, help: string, samples: () => Sample[] | number) => scraped('gauge', `breakwater_${name}`, help, samples);
 
   const families = [
     gauge('in_flight', 'Requests that were received and have not finished.', () => held?.inFlight ?? requestsInFlight),

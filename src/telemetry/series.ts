@@ -158,14 +158,14 @@ export class HistogramFamily extends Family<Distribution> {
 }
 
 /** A family whose samples are made at the scrape. */
-export interface AskedFamily {
+export interface ScrapedFamily {
   readonly name: string;
   readonly help: string;
   readonly type: 'gauge' | 'counter';
   samples(): Sample[];
 }
 
-export function asked(type: AskedFamily['type'], name: string, help: string, samples: () => Sample[] | number): AskedFamily {
+export function scraped(type: ScrapedFamily['type'], name: string, help: string, samples: () => Sample[] | number): ScrapedFamily {
   return {
     name,
     help,

@@ -9,7 +9,7 @@ import { createLogs, type Logger, type LogLevel } from './logs.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
 import { createRedact } from './redact.ts';
 import { createRejectionGate } from './rejection-gate.ts';
-import { createRequestsFile } from './requests-file.ts';
+import { createRequestLog } from './request-log.ts';
 import { fileSink, stderrSink, streamSink } from './sinks.ts';
 import type { Snapshot } from './snapshot.ts';
 import { createTimelines, type Timelines } from './timelines.ts';
@@ -70,7 +70,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
   const rejections = createRejectionGate(clock, log);
   const traces = new Traces(clock, options.timelines);
   const file = options.requests.file === '' ? null : fileSink(options.requests.file);
-  const requests = file === null ? null : createRequestsFile({ sink: file, path: options.requests.file, clock, log });
+  const requests = file === null ? null : createRequestLog({ sink: file, path: options.requests.file, clock, log });
   if (options.requests.bodies === true) log.warn('telemetry.requests.bodies is not available yet: the requests file holds no bodies');
   const timelines = createTimelines(traces, clock);
   const feed = new Feed({ clock, traces, timelines, status: options.status ?? (() => null), mask: (text) => secrets.text(text) });

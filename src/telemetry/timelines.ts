@@ -4,7 +4,7 @@ import type { TokenUsage } from '../core/facts.ts';
 import type { Reason } from '../core/outcome.ts';
 import type { Operation, Protocol, SchedulingClass } from '../core/request.ts';
 import { tenths } from './log-lines.ts';
-import { storyOf, type Story } from './story.ts';
+import { explain, type Explanation } from './explanation.ts';
 import { entryOf, type TimelineEntry } from './timeline-entry.ts';
 import type { Trace, Traces } from './traces.ts';
 
@@ -58,7 +58,7 @@ export interface Timeline extends RequestSummary {
   /** Entries that were too many to keep. */
   readonly skippedEntries: number;
   /** The same in plain words, with the bars of a waterfall; its wording may change. */
-  readonly story: Story;
+  readonly story: Explanation;
 }
 
 export interface ListOptions {
@@ -189,7 +189,7 @@ function timelineOf(trace: Trace, clock: Clock): Timeline {
     if (event.type === 'backoff') backoffMs += event.delayMs;
   }
   const isRejected = events[0]?.type === 'rejected';
-  const told = isRejected ? events : finished === null ? [received, ...events] : [received, ...events, finished];
+  const listed = isRejected ? events : finished === null ? [received, ...events] : [received, ...events, finished];
   return {
     ...summaryOf(trace, clock),
     deadlineMs: tenths(received.deadlineMs),
@@ -198,8 +198,8 @@ function timelineOf(trace: Trace, clock: Clock): Timeline {
     outputBound: received.outputBound,
     upstreamMs: tenths(upstreamMs),
     backoffMs: tenths(backoffMs),
-    entries: told.map((event) => entryOf(event, trace)),
+    entries: listed.map((event) => entryOf(event, trace)),
     skippedEntries: trace.skippedEvents,
-    story: storyOf({ ...trace, nowMs: tenths(clock.now() - received.at) }),
+    story: explain({ ...trace, nowMs: tenths(clock.now() - received.at) }),
   };
 }

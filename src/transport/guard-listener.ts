@@ -1,6 +1,6 @@
 import type { Instant } from '../core/clock.ts';
 import type { Failure } from '../core/facts.ts';
-import type { WatchLimit } from './answer-watch.ts';
+import type { PhaseLimit } from './phase-timer.ts';
 
 /** How long each phase of an answer may last. */
 export interface GuardLimits {
@@ -14,7 +14,7 @@ export interface GuardLimits {
   /** No limit, counted from the start of its phase, is shorter than this. */
   readonly shortestMs: number;
   /** When the owner is to look at a silent answer, as things stand now. `sentAt`: 0 before the request is sent. */
-  shorter(now: Instant, sentAt: Instant, phase: 'connect' | 'headers' | 'first_content'): WatchLimit;
+  silenceLimit(now: Instant, sentAt: Instant, phase: 'connect' | 'headers' | 'first_content'): PhaseLimit;
 }
 
 /** Whom the guard tells. */
@@ -23,7 +23,7 @@ export interface GuardListener {
   /** The first content of a stream, or a whole plain answer: what came so far waits in `take`. */
   onCandidate(): void;
   /** After `take`: more of the answer. */
-  onPieces(pieces: readonly Uint8Array[]): void;
+  onChunks(pieces: readonly Uint8Array[]): void;
   /** The answer is complete. */
   onEnd(): void;
   onFailure(failure: Failure): void;
@@ -31,7 +31,7 @@ export interface GuardListener {
   onDecoderFull(full: boolean): void;
   /** Reading or passing on the answer threw. `isOver`: no failure or end will be told any more. */
   onThrown(error: unknown, isOver: boolean): void;
-  /** The limit that `shorter` named has passed. */
+  /** The limit that `silenceLimit` named has passed. */
   onSilence(): void;
   /** The answer has ended, but its upstream neither closes nor lets go: close it. */
   onLinger(): void;

@@ -4,8 +4,8 @@ import type { Failure } from '../core/facts.ts';
 import { createFailure, failureFromErrorValue } from '../wire/failure.ts';
 import { isRecord } from '../wire/json-values.ts';
 import { findError } from '../wire/answer-error.ts';
-import type { AnswerForm } from './answer-form.ts';
-import { isJson } from './answer-form.ts';
+import type { ExpectedForm } from './expected-form.ts';
+import { isJson } from './expected-form.ts';
 
 /** Bytes that begin like a JSON object are held back up to this, in bytes: errors are smaller. */
 const HIDDEN_BYTES_MAX = 64 * 1024;
@@ -13,7 +13,7 @@ const HIDDEN_BYTES_MAX = 64 * 1024;
 const MEDIA = /^\s*(audio|image|video)\//i;
 
 /** Whether the bytes of an answer are to be looked at: media by their type, and what an endpoint answers that is known. */
-export function mayHideJson(form: AnswerForm, contentType: string | undefined): boolean {
+export function mayHideJson(form: ExpectedForm, contentType: string | undefined): boolean {
   if (form.wants !== 'bytes' || isJson(contentType)) return false;
   return form.judgesBytes || MEDIA.test(contentType ?? '');
 }

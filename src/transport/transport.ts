@@ -1,7 +1,5 @@
 /** The seam to the upstream side: one call out, its answer back as it comes. Everything that sends stands on this. */
-
-/** Response headers by lower-case name. */
-export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+import type { HeadersByName } from '../core/headers.ts';
 
 /** The first of a header's values. */
 export function firstValue(value: string | string[] | undefined): string | undefined {
@@ -31,7 +29,7 @@ export function wholeBody({ body }: Pick<UpstreamRequest, 'body'>): Uint8Array |
 export interface UpstreamListener {
   /** The connection is open and the request goes out. */
   onSent(): void;
-  onHeaders(status: number, headers: ResponseHeaders): void;
+  onHeaders(status: number, headers: HeadersByName): void;
   onData(chunk: Uint8Array): void;
   onEnd(): void;
   /** `isStale`: it was sent over a connection that had carried an answer before, and that the provider had probably closed by then. */

@@ -1,14 +1,14 @@
 /** One upstream call to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../../core/clock.ts';
-import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
+import type { ResponseFacts, Failure, Phase } from '../../core/facts.ts';
 import { setUnread } from './unread-place.ts';
 import { firstContentLimitMs, headersLimitMs, isSilenceSet, silenceShareMs } from '../../policy/latency/silence.ts';
 import type { CallKind, SilentPhase } from '../../policy/latency/silence.ts';
 import type { RescueBudget } from '../../policy/hedge.ts';
-import { AnswerGuard } from '../../transport/answer-guard.ts';
+import { ResponseGuard } from '../../transport/response-guard.ts';
 import type { GuardLimits, GuardListener } from '../../transport/guard-listener.ts';
-import type { WatchLimit } from '../../transport/answer-watch.ts';
-import type { ResponseHeaders, Transport, UpstreamCall } from '../../transport/transport.ts';
+import type { PhaseLimit } from '../../transport/phase-timer.ts';
+import type { Transport, UpstreamCall } from '../../transport/transport.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { responseKind } from '../request/response-kind.ts';
 import type { ResponseForm } from './response-form.ts';
@@ -28,7 +28,7 @@ export interface AttemptListener {
   onDecided(attempt: Attempt): void;
 }
 
-const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
+const NEVER: PhaseLimit = { at: Infinity, kind: 'timeout' };
 
 export class Attempt implements GuardListener, GuardLimits {
   readonly options: AttemptOptions;
@@ -45,7 +45,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** No first content yet, and no end. */
   #isAwaited = true;
   readonly #clock: Clock;
-  readonly #guard: AnswerGuard;
+  readonly #guard: ResponseGuard;
   readonly #form: ResponseForm;
   readonly #mask: ResponseMask;
   #upstream: UpstreamCall | null = null;
@@ -94,22 +94,22 @@ export class Attempt implements GuardListener, GuardLimits {
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     this.#form = responseForm(options, clock);
     this.#mask = new ResponseMask(options.owner.secrets, this.#form.wants === 'stream');
-    this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
+    this.#guard = new ResponseGuard(clock, this.#form, this, this, options.owner.held);
   }
 
-  get facts(): AnswerFacts {
+  get facts(): ResponseFacts {
     return this.#guard.facts;
   }
 
   /** Estimated number of tokens generated; null: unknown. */
-  get saidTokens(): number | null {
-    return this.#guard.saidTokens;
+  get estimatedOutputTokens(): number | null {
+    return this.#guard.estimatedOutputTokens;
   }
 
   get status(): number {
     return this.#guard.status;
   }
-  get headers(): ResponseHeaders {
+  get headers(): ResponseGuard['headers'] {
     return this.#guard.headers;
   }
 
@@ -144,25 +144,25 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** True if the response is complete, and not too large to be checked. */
   get canBeJudged(): boolean {
-    return this.#guard.isComplete && this.#guard.held.hold?.fold?.isTooLarge !== true;
+    return this.#guard.isComplete && this.#guard.buffer.hold?.fold?.isTooLarge !== true;
   }
 
   /** The choices of a complete response. */
   readChoices(): AnswerChoice[] {
-    return this.options.request.dialect.response.choices(this.wholeResponse(), this.#guard.held.outline);
+    return this.options.request.dialect.response.choices(this.wholeResponse(), this.#guard.buffer.outline);
   }
 
   /** A complete response as one JSON text, before it is taken. */
   wholeResponse(): Uint8Array {
-    const { held } = this.#guard;
-    if (this.#form.wants !== 'stream') return held.peek();
-    return held.hold?.fold?.finish() ?? this.#form.toPlain(held.peek());
+    const { buffer } = this.#guard;
+    if (this.#form.wants !== 'stream') return buffer.peek();
+    return buffer.hold?.fold?.finish() ?? this.#form.toPlain(buffer.peek());
   }
 
   /** Replaces the JSON text of a complete response that has not been taken. */
   replaceResponse(response: Uint8Array): void {
-    this.#guard.held.hold = null;
-    this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(response) : response);
+    this.#guard.buffer.hold = null;
+    this.#guard.buffer.replace(this.#form.wants === 'stream' ? this.#form.toStream(response) : response);
   }
 
   /** A reader with a later deadline has joined. */
@@ -180,7 +180,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** Discards a complete response. */
   drop(): void {
-    this.#guard.held.take();
+    this.#guard.buffer.take();
   }
 
   /** Takes a complete response as one chunk. */
@@ -191,7 +191,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** After `take`: reports the end if the response is already complete. */
   emitEndIfComplete(): void {
-    this.#guard.tellEndIfComplete();
+    this.#guard.emitEndIfComplete();
   }
 
   pause(): void {
@@ -257,8 +257,8 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.firstContentAt === null || this.#guard.isComplete ? null : this.firstContentAt - this.#guard.sentAt;
   }
 
-  get thinks(): boolean {
-    return this.#call.thinks;
+  get usesReasoning(): boolean {
+    return this.#call.usesReasoning;
   }
 
   /** The configured silence limit of a phase in milliseconds, without the caller's deadline. */
@@ -276,7 +276,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** When its silence is to be evaluated. */
-  shorter(now: Instant, sentAt: Instant, phase: SilentPhase): WatchLimit {
+  silenceLimit(now: Instant, sentAt: Instant, phase: SilentPhase): PhaseLimit {
     if (this.#recheckedAt > now) return this.#recheckedAt === Infinity ? NEVER : { at: this.#recheckedAt, kind: 'silence' };
     const { alternatives, target } = this.options;
     const alternative = alternatives.alternativeTo(target, now);
@@ -345,7 +345,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onCandidate(): void {
-    this.firstContentAt = this.#guard.held.since ?? this.#clock.now();
+    this.firstContentAt = this.#guard.buffer.since ?? this.#clock.now();
     this.#isAwaited = false;
     this.options.target.state.firstContent.answered(this.#kind, this.firstContentAt, this.startedAt);
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
@@ -353,7 +353,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#settleDecision();
   }
 
-  onPieces(chunks: readonly Uint8Array[]): void {
+  onChunks(chunks: readonly Uint8Array[]): void {
     const passed = this.#mask.push(chunks);
     if (passed.length > 0) this.#consumer!.onChunks(passed);
   }

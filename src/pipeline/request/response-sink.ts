@@ -1,5 +1,4 @@
-/** Header names alternating with values, as node:http and undici take them: `['content-type', 'application/json', …]`. */
-export type HeaderPairs = string[];
+import type { HeaderPairs } from '../../core/headers.ts';
 
 /**
  * The destination of one response: a socket, a fetch Response, or a store. The pipeline calls `head` once, then `write` any number of

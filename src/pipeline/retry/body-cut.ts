@@ -31,8 +31,8 @@ const NONE: readonly OpaquePiece[] = [];
 /** True if the target has refused a conversation for lack of something that other targets do without. */
 function lacksRequired({ request, engine }: ActiveRequest, { state }: RouteTarget): boolean {
   const { wanted } = request.dialect.opaque;
-  const { operation, thinks } = request.facts;
-  if (wanted === null || operation !== 'chat' || (wanted === OPENING && !thinks)) return false;
+  const { operation, usesReasoning } = request.facts;
+  if (wanted === null || operation !== 'chat' || (wanted === OPENING && !usesReasoning)) return false;
   return engine.makers.reading(engine.clock.epochMs(), wanted, placeOf(request, state)) === 'foreign';
 }
 

@@ -167,7 +167,7 @@ function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
     const cooldown = ofCredential ? state.cooldown : state.overload;
-    const level = cooldown.levelAlone(active.source);
+    const level = cooldown.soleCauseLevel(active.source);
     if (level !== null) {
       const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(active.source), random);
       return pauseAlone(retry, attempt, cooldown, level, aloneMs);
@@ -188,7 +188,7 @@ function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
   }
   if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(retry, attempt, failure, judgement);
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
-  const level = state.breaker.levelAlone(active.source) ?? state.overload.levelAlone(active.source);
+  const level = state.breaker.soleCauseLevel(active.source) ?? state.overload.soleCauseLevel(active.source);
   if (level !== null) return pauseAlone(retry, attempt, state.overload, level, hintMs);
   state.overload.refused(now, active.source, now + hintMs, 'bench');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };

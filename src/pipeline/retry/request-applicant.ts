@@ -150,7 +150,7 @@ export class RequestApplicant implements RouteApplicant {
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
       source,
       model: state.model,
-      isLone:
+      hasNoAlternative:
         pausedMs(state, now) > 0 && this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now, source))),
     };
   }

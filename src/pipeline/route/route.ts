@@ -86,7 +86,7 @@ export interface TargetState {
   /** Its output only stands in for a response (a summary without a model), and is never cached. */
   readonly standsIn: boolean;
   /** A reasoning model. */
-  readonly thinks: boolean;
+  readonly usesReasoning: boolean;
   readonly includeUsage: boolean;
   /** Caller headers that are forwarded, in lower case. */
   readonly forwards: ReadonlySet<string>;

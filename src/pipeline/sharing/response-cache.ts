@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts';
 import { freshnessOf, type CachePolicy } from '../../policy/cache/freshness.ts';
 import { ByteLog } from '../../policy/cache/byte-log.ts';
 import { RecentEntries } from '../../policy/cache/recent-entries.ts';
-import type { AnswerStore } from '../../store/answer-store.ts';
+import type { CachedResponses } from '../../store/cached-responses.ts';
 import { decodeCached, encodeCachedHead } from './cached-bytes.ts';
 import type { SharedResponseOwner, SharedResponse } from './shared-response.ts';
 import { sizeOf, type WholeResponse } from './whole-response.ts';
@@ -32,24 +32,24 @@ export interface InFlightEntry {
 }
 
 /** The memory budget of running requests (`server.maxBufferedBytes`). */
-export interface ByteRoom {
+export interface ByteBudget {
   tryHoldBytes(bytes: number): boolean;
   releaseBytes(bytes: number): void;
 }
 
 export interface ResponseCacheOptions {
   readonly clock: Clock;
-  readonly room: ByteRoom;
+  readonly room: ByteBudget;
   /** Null: the cache is lost with the process. */
-  readonly store: AnswerStore | null;
+  readonly store: CachedResponses | null;
   /** For each kind of response, in bytes. */
   readonly bytesMax: number;
 }
 
 export class ResponseCache implements SharedResponseOwner {
   readonly #clock: Clock;
-  readonly #room: ByteRoom;
-  readonly #store: AnswerStore | null;
+  readonly #room: ByteBudget;
+  readonly #store: CachedResponses | null;
   readonly #cached: RecentEntries<WholeResponse>;
   readonly #keyed: ByteLog;
   /** By idempotency key. */

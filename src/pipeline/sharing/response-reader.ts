@@ -2,6 +2,7 @@
  * A request that reads a shared or cached response: its own identity, deadline and headers, and its own connection. The request that
  * produces the response is both a reader and an `ActiveRequest`, which emits the events of both.
  */
+import type { HeaderPairs } from '../../core/headers.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../../core/events.ts';
@@ -13,7 +14,7 @@ import { keepAliveMsOf } from '../request/gateway-request.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { Route } from '../route/route.ts';
 import type { Running, RunningList } from '../request/running-list.ts';
-import type { ResponseSink, HeaderPairs } from '../request/response-sink.ts';
+import type { ResponseSink } from '../request/response-sink.ts';
 import { bodyFor, canServe, headerIn, replayHeaders, headersInForm, type WholeResponse } from './whole-response.ts';
 
 /** How long a reader may delay the other readers in total, so that a burst does not count as slowness; in milliseconds. */

@@ -7,6 +7,7 @@
  * then disconnected; when all are behind, the provider is paused as for a single caller. The log is complete while memory allows, so that
  * a late reader gets everything; otherwise it holds only what its readers have not taken, and no further reader can join.
  */
+import type { HeaderPairs } from '../../core/headers.ts';
 import type { Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { TokenUsage } from '../../core/facts.ts';
@@ -16,7 +17,6 @@ import type { ResponseHead, ResponseReader, ResponseReaderOwner, ReaderParts } f
 import type { Caller } from '../request/caller.ts';
 import type { Outlet, UpstreamRefusal } from '../delivery/downstream.ts';
 import { SlowReaderPolicy } from './slow-reader-policy.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 import { sharedHeaders, type ResponsePurpose, type WholeResponse } from './whole-response.ts';
 
 /** How long a response with an idempotency key continues after its last reader left, in milliseconds. */

@@ -1,11 +1,11 @@
 /** A complete response that can be sent to several requests, and its conversion to the form that each asks for. */
+import type { HeaderPairs } from '../../core/headers.ts';
 import { requestIdHeaders } from '../delivery/error-response.ts';
 import type { CacheUse } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { CachePolicy } from '../../policy/cache/freshness.ts';
 import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 
 export interface WholeResponse {
   readonly status: number;

@@ -24,7 +24,7 @@ export function createMemoryStore(options: MemoryStoreOptions): Store {
 class MemoryStore implements Store {
   readonly kind = 'memory';
   readonly health: StoreHealth = { state: 'ok' };
-  readonly answers = null;
+  readonly responses = null;
   readonly jobs: JobStore = createMemoryJobs();
   readonly #clock: Clock;
   readonly #limits: StoreLimits;

@@ -10,7 +10,7 @@ import type { Batch, KeyedChange, ReadResult } from '../backend.ts';
 import { rowAfter, type Row } from '../change.ts';
 import { JobTables } from '../jobs/job-tables.ts';
 import { isProcessGone } from './machine.ts';
-import { AnswerTable } from './answer-table.ts';
+import { CachedResponseTable } from './cached-response-table.ts';
 import { createFileCheck, requireRegularFile } from './file-check.ts';
 import { prepareSchema } from './schema.ts';
 import { inTransaction } from './transaction.ts';
@@ -27,7 +27,7 @@ export interface SqliteDatabase {
   /** Commits the batch, unless this writer's batch of that number is in the file already. */
   apply(batch: Batch, nowMs: number): void;
   read(collection: string, key: string | undefined, nowMs: number): ReadResult;
-  readonly answers: AnswerTable;
+  readonly responses: CachedResponseTable;
   jobs(): JobTables;
   /** Throws `replaced` if the file under the path is no longer the one that was opened: SQLite would go on writing to what nobody finds. */
   check(): void;
@@ -88,7 +88,7 @@ function toDatabase(connection: DatabaseSync, writer: number, openedAtMs: number
 
   return {
     writer,
-    answers: new AnswerTable(connection, openedAtMs),
+    responses: new CachedResponseTable(connection, openedAtMs),
     jobs: () => (jobs ??= new JobTables(connection, isProcessGone)),
     apply(batch, nowMs) {
       const sweeps = Math.abs(nowMs - sweptAtMs) >= sweepIntervalMs;

@@ -27,5 +27,5 @@ export function openSqliteStore(path: string, options: SqliteStoreOptions): Prom
   const onShared = (): void => onWarning(`another process uses the store sqlite:${path} too: ${SHARED}`, {});
   const backend = createWorkerBackend({ path, clock, onShared, ...(workerUrl && { workerUrl }) });
   const jobs = createSqliteJobs(path, createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) }), clock);
-  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}`, jobs });
+  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', cachesResponses: true, name: `the store sqlite:${path}`, jobs });
 }

@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../core/clock.ts';
-import { StoreFailure, type AnswerConnection, type Backend, type Batch, type Connection, type ReadResult } from '../backend.ts';
+import { StoreFailure, type CachedResponseConnection, type Backend, type Batch, type Connection, type ReadResult } from '../backend.ts';
 import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
 import type { SqliteReply, SqliteRequest, SqliteResults } from './messages.ts';
 
@@ -20,7 +20,7 @@ export interface WorkerBackendOptions {
 /** A database file behind a worker thread of its own; a new one for each connection, and never two at once. */
 export function createWorkerBackend(options: WorkerBackendOptions): Backend {
   let writer: number | null = null;
-  let isSharingTold = false;
+  let isSharingReported = false;
   let lastExit: Promise<void> = Promise.resolve();
 
   return {
@@ -33,8 +33,8 @@ export function createWorkerBackend(options: WorkerBackendOptions): Backend {
         const nowMs = options.clock.epochMs();
         const opened = await connection.ask('open', { path: options.path, writer, nowMs, locks: options.onShared !== undefined });
         writer = opened.writer;
-        if (opened.isShared && !isSharingTold) options.onShared?.();
-        isSharingTold ||= opened.isShared;
+        if (opened.isShared && !isSharingReported) options.onShared?.();
+        isSharingReported ||= opened.isShared;
       });
       return connection;
     },
@@ -51,10 +51,10 @@ interface Waiter {
 
 class WorkerConnection implements Connection {
   ready: Promise<void> = Promise.resolve();
-  readonly answers: AnswerConnection = {
-    put: async (rows, bounds, nowMs) => void (await this.ask('putAnswers', { rows, bounds, nowMs })),
-    get: (key, nowMs) => this.ask('getAnswer', { key, nowMs }),
-    keys: (nowMs) => this.ask('answerKeys', { nowMs }),
+  readonly responses: CachedResponseConnection = {
+    put: async (rows, bounds, nowMs) => void (await this.ask('putResponses', { rows, bounds, nowMs })),
+    get: (key, nowMs) => this.ask('getResponse', { key, nowMs }),
+    keys: (nowMs) => this.ask('responseKeys', { nowMs }),
   };
   readonly runJobs = (calls: readonly JobCall[]): Promise<readonly JobOutcome[]> => this.ask('jobs', { calls });
   readonly #onLost: (failure: StoreFailure) => void;

@@ -1,5 +1,5 @@
 import type { UpstreamCall, UpstreamListener } from '../transport.ts';
-import type { ThreadError } from './messages.ts';
+import type { ThreadError } from '../../local/messages.ts';
 
 /** The thread broke off what it had begun. */
 class EngineBroke extends Error {

@@ -4,10 +4,10 @@
  */
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import type { UpstreamCall, UpstreamListener } from '../transport.ts';
-import type { EngineSpec } from './engine.ts';
-import { EngineThread } from './engine-thread.ts';
+import type { EngineSpec } from '../../local/engine.ts';
+import { EngineThread } from '../../local/engine-thread.ts';
 import { LocalCall } from './local-call.ts';
-import type { FromThread, ThreadError, ThreadMemory } from './messages.ts';
+import type { FromThread, ThreadError, ThreadMemory } from '../../local/messages.ts';
 
 /** A call that was told to stop may take this long until its thread is ended with it, in ms: no step of a model lasts longer. */
 const STOP_WAIT_MS = 5_000;

@@ -2,7 +2,7 @@
 import type { Clock } from '../../core/clock.ts';
 import { wholeBody } from '../transport.ts';
 import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport.ts';
-import type { EngineSpec } from './engine.ts';
+import type { EngineSpec } from '../../local/engine.ts';
 import { LocalCall } from './local-call.ts';
 import { LocalEngine } from './local-engine.ts';
 import type { EngineStatus } from './local-engine.ts';

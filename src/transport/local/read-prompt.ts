@@ -1,7 +1,7 @@
 /** From a request body of the OpenAI protocol to a prompt. What a local model can't do is refused, never silently left out. */
 import { isRecord } from '../../wire/json-values.ts';
-import { EngineRefusal, unsupported } from './engine.ts';
-import type { ChatMessage, Prompt } from './engine.ts';
+import { EngineRefusal, unsupported } from '../../local/engine.ts';
+import type { ChatMessage, Prompt } from '../../local/engine.ts';
 
 export type Form = 'chat' | 'completions';
 

@@ -1,5 +1,5 @@
 /** A local answer in the words of the OpenAI protocol, plain or as events. */
-import type { Generated } from './engine.ts';
+import type { Generated } from '../../local/engine.ts';
 import type { LocalRequest } from './read-prompt.ts';
 
 export interface AnswerOut {

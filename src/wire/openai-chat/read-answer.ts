@@ -1,6 +1,6 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
-import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { isAtLimit, isFailedFinish, isWithheld, mayBeEmpty } from '../../core/finish-reason.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength, isBlank } from '../bytes.ts';
@@ -24,7 +24,7 @@ import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
  * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
  * `outline`: of a large body, which is then not parsed whole.
- * `saidTokens`: an estimate of the output tokens where the answer reports no usage.
+ * `estimatedOutputTokens`: an estimate of the output tokens where the answer reports no usage.
  * `converted`: the same answer in the shape that was asked for, where it came in another.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
@@ -44,12 +44,12 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
       ? readVectors(value['data'] ?? value['embeddings'], choices, facts)
       : readChoices(value['choices'], facts, bytes);
   if (failure !== null) return refuse(failure, facts.usage);
-  if (operation === 'embeddings') return facts.usage !== null ? { ok: true, facts } : { ok: true, facts, saidTokens: 0 };
+  if (operation === 'embeddings') return facts.usage !== null ? { ok: true, facts } : { ok: true, facts, estimatedOutputTokens: 0 };
   const shaped = reshape(operation, value, outline === null);
   if (shaped === 'too large') return refuse(malformed('the answer has the shape of another endpoint'), facts.usage);
   // An outline holds no long texts.
-  const saidTokens = outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN);
-  return { ok: true, facts, ...(facts.usage === null && { saidTokens }), ...(shaped !== null && { converted: shaped }) };
+  const estimatedOutputTokens = outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN);
+  return { ok: true, facts, ...(facts.usage === null && { estimatedOutputTokens }), ...(shaped !== null && { converted: shaped }) };
 }
 
 function malformed(message: string): Failure {
@@ -108,7 +108,7 @@ function readAroundVectors(bytes: Uint8Array, outline: JsonOutline | null): Reco
   return value;
 }
 
-function noFacts(): AnswerFacts {
+function noFacts(): ResponseFacts {
   return { model: null, usage: null, finishReason: null, hasContent: false };
 }
 
@@ -122,7 +122,7 @@ function empty(message: string, bytes: Uint8Array | null): Failure {
   return createFailure('empty', 'answer', message, { body: bytes, contentType: 'application/json' });
 }
 
-function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure | null {
+function readVectors(count: unknown, asked: number, facts: ResponseFacts): Failure | null {
   if (count === HOLLOW_VECTOR) return empty('the answer holds an embedding without numbers', null);
   if (typeof count !== 'number' || count === 0) return empty('the answer holds no embedding', null);
   if (count < asked) return createFailure('malformed', 'answer', `the answer holds ${count} embeddings for ${asked} inputs`);
@@ -130,7 +130,7 @@ function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure
   return null;
 }
 
-function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Failure | null {
+function readChoices(value: unknown, facts: ResponseFacts, bytes: Uint8Array): Failure | null {
   const choices = Array.isArray(value) ? value.filter(isRecord) : [];
   if (choices.length === 0) return empty('the answer has no choices', null);
   let answers = false;
@@ -148,7 +148,7 @@ function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Fai
     answers ||= hasText || (message !== null && holdsAnswer(message));
     if (answers || (message !== null && holdsContent(message))) facts.hasContent = true;
   }
-  if (facts.hasContent && !answers) facts.onlyThoughts = true;
+  if (facts.hasContent && !answers) facts.onlyReasoning = true;
   if (facts.hasContent || isAllowedEmpty) return null;
   // Without a choice that came to its end it is no answer that anybody could be given.
   return empty('the answer has no content', facts.finishReason === null ? null : bytes);

@@ -28,7 +28,7 @@ class ResponsesStreamReader extends EventWatcher {
   #chars = 0;
   #deltas = 0;
 
-  get saidTokens(): number {
+  get estimatedOutputTokens(): number {
     return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 

@@ -1,10 +1,10 @@
 /** One call in the engine's thread, from its bytes to the bytes of its answer. */
 import type { Engine, EngineSpec } from './engine.ts';
 import { EngineRefusal, messageOf } from './engine.ts';
-import { readRequest } from './read-prompt.ts';
+import { readRequest } from '../transport/local/read-prompt.ts';
 import { StopTexts } from './stop-texts.ts';
-import { createWriter, writeError } from './write-answer.ts';
-import type { AnswerOut } from './write-answer.ts';
+import { createWriter, writeError } from '../transport/local/write-answer.ts';
+import type { AnswerOut } from '../transport/local/write-answer.ts';
 
 /** A longer body is more than any local model reads, in bytes. */
 const BODY_MAX = 8 * 1024 * 1024;
@@ -20,14 +20,14 @@ export interface LocalCall {
 }
 
 /** Answers in whole, or throws where the answer broke after it had begun: its stream must not look complete. */
-export async function answerCall(engine: Engine, spec: EngineSpec, call: LocalCall, out: AnswerOut): Promise<void> {
+export async function runCall(engine: Engine, spec: EngineSpec, call: LocalCall, out: AnswerOut): Promise<void> {
   let hasBegun = () => false;
   try {
     if (call.body.byteLength > BODY_MAX) {
       throw new EngineRefusal(413, 'context_length_exceeded', `a local model reads at most ${BODY_MAX} bytes`, 'messages');
     }
     const request = readRequest(call.path, call.body);
-    const writer = createWriter(request, { id: call.id, model: spec.answersAs, created: call.created }, out);
+    const writer = createWriter(request, { id: call.id, model: spec.responseModel, created: call.created }, out);
     hasBegun = () => writer.hasBegun;
     const stops = new StopTexts(request.stop);
     const emit = (text: string): void => {

@@ -1,8 +1,8 @@
 import type { Instant } from '../core/clock.ts';
-import type { ByteRoom } from '../core/held-bytes.ts';
+import type { ByteBudget } from '../core/held-bytes.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamPush } from '../wire/dialect.ts';
-import type { StreamHold } from './answer-form.ts';
+import type { StreamHold } from './expected-form.ts';
 
 /** Plain answers, and streams that are to be judged, are held whole up to this; larger ones are passed on as they come, in bytes. */
 const HELD_MAX = 16 * 1024 * 1024;
@@ -11,8 +11,8 @@ const HELD_MAX = 16 * 1024 * 1024;
 const HELD_MAX_WHEN_FULL = 1024 * 1024;
 
 /** What has come of an answer and nobody has taken yet. */
-export class HeldAnswer {
-  readonly #held: ByteRoom;
+export class ResponseBuffer {
+  readonly #held: ByteBudget;
   #pieces: Uint8Array[] = [];
   bytes = 0;
   /** Of a large JSON text; null: it is not large so far. */
@@ -22,7 +22,7 @@ export class HeldAnswer {
   /** When the first content of a stream came; null: it has not. */
   since: Instant | null = null;
 
-  constructor(held: ByteRoom) {
+  constructor(held: ByteBudget) {
     this.#held = held;
   }
 
@@ -50,7 +50,7 @@ export class HeldAnswer {
   }
 
   /** True: there is content, and it may go on. `at`: when the last content came. */
-  lets({ pieces, hasContent }: StreamPush, at: Instant): boolean {
+  canRelease({ pieces, hasContent }: StreamPush, at: Instant): boolean {
     const holds = this.hold !== null && this.hold.holds(pieces);
     if (hasContent) this.since ??= at;
     return this.since !== null && (!holds || this.isFull);

@@ -1,7 +1,7 @@
 /** How long each phase of an answer may last. */
 import type { Instant } from '../core/clock.ts';
 import type { Phase } from '../core/facts.ts';
-import type { WatchLimit } from './answer-watch.ts';
+import type { PhaseLimit } from './phase-timer.ts';
 import type { GuardLimits } from './guard-listener.ts';
 
 /** The status has said what matters: its body is waited for this long, in ms. */
@@ -9,7 +9,7 @@ const ERROR_BODY_WAIT_MS = 2000;
 /** After every choice of a stream has ended, its usage and terminator are waited for this long, in ms. */
 const TAIL_WAIT_MS = 2000;
 
-const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
+const NEVER: PhaseLimit = { at: Infinity, kind: 'timeout' };
 
 /** What did not come in time, by phase. */
 export const MISSING: Readonly<Record<Phase, string>> = {
@@ -35,20 +35,20 @@ export interface PhaseTimes {
 }
 
 /** The limit of a phase as things stand now. */
-export function phaseLimit(phase: Phase, times: PhaseTimes, limits: GuardLimits, now: Instant): WatchLimit {
+export function phaseLimit(phase: Phase, times: PhaseTimes, limits: GuardLimits, now: Instant): PhaseLimit {
   switch (phase) {
     case 'connect': {
       const limit = cut(limits, times.startedAt + limits.connectMs);
       // The first look, as the attempt begins, must cost nothing: no limit of silence has passed then.
-      return now === times.startedAt ? limit : sooner(limit, limits.shorter(now, 0, phase));
+      return now === times.startedAt ? limit : sooner(limit, limits.silenceLimit(now, 0, phase));
     }
     case 'headers':
-      return sooner(cut(limits, times.sentAt + limits.headersMs), limits.shorter(now, times.sentAt, phase));
+      return sooner(cut(limits, times.sentAt + limits.headersMs), limits.silenceLimit(now, times.sentAt, phase));
     case 'first_content':
       if (times.errorAt !== null) return cut(limits, times.errorAt + Math.min(ERROR_BODY_WAIT_MS, limits.firstContentMs));
       return sooner(
         cut(limits, Math.min(times.sentAt + limits.firstContentMs, times.completeAt + TAIL_WAIT_MS)),
-        limits.shorter(now, times.sentAt, phase),
+        limits.silenceLimit(now, times.sentAt, phase),
       );
     case 'answer':
       return times.isPaused ? NEVER : cut(limits, idleEnds(times, limits));
@@ -62,10 +62,10 @@ function idleEnds({ contentAt, completeAt }: PhaseTimes, { idleMs }: GuardLimits
   return Math.min(contentAt + idleMs, completeAt + TAIL_WAIT_MS);
 }
 
-function cut({ attemptEnds }: GuardLimits, at: Instant): WatchLimit {
+function cut({ attemptEnds }: GuardLimits, at: Instant): PhaseLimit {
   return { at: Math.min(at, attemptEnds), kind: 'timeout' };
 }
 
-function sooner(limit: WatchLimit, other: WatchLimit): WatchLimit {
+function sooner(limit: PhaseLimit, other: PhaseLimit): PhaseLimit {
   return other.at < limit.at ? other : limit;
 }

@@ -5,16 +5,16 @@ import type { Clock, Instant, Timer } from '../core/clock.ts';
  * - `timeout`: the answer has failed
  * - `silence`: its owner decides what to do, and the answer goes on
  */
-export interface WatchLimit {
+export interface PhaseLimit {
   readonly at: Instant;
   readonly kind: 'timeout' | 'silence';
 }
 
 /** What is watched: an answer that comes, or not. */
-export interface Watched {
-  limitAt(now: Instant): WatchLimit;
+export interface TimedPhase {
+  limitAt(now: Instant): PhaseLimit;
   /** The limit has passed. */
-  onPassed(kind: WatchLimit['kind']): void;
+  onLimit(kind: PhaseLimit['kind']): void;
 }
 
 /**
@@ -22,15 +22,15 @@ export interface Watched {
  * once in every `tickMs`, and no limit is shorter than that, so a limit that began since the last look can't have
  * passed before the next one.
  */
-export class AnswerWatch {
+export class PhaseTimer {
   readonly #clock: Clock;
   readonly #tickMs: number;
-  readonly #watched: Watched;
+  readonly #watched: TimedPhase;
   #timer: Timer | null = null;
   #isStopped = false;
 
   /** `tickMs`: the shortest of all the limits that `watched` can ever tell, counted from the start of their phase. */
-  constructor(clock: Clock, tickMs: number, watched: Watched) {
+  constructor(clock: Clock, tickMs: number, watched: TimedPhase) {
     this.#clock = clock;
     this.#tickMs = tickMs;
     this.#watched = watched;
@@ -50,11 +50,11 @@ export class AnswerWatch {
     const now = this.#clock.now();
     const limit = this.#watched.limitAt(now);
     if (limit.at > now) return this.#sleep(now, limit);
-    this.#watched.onPassed(limit.kind);
+    this.#watched.onLimit(limit.kind);
     if (limit.kind === 'silence' && !this.#isStopped) this.#sleep(now, this.#watched.limitAt(now));
   }
 
-  #sleep(now: Instant, limit: WatchLimit): void {
+  #sleep(now: Instant, limit: PhaseLimit): void {
     this.#timer = this.#clock.schedule(Math.max(0, Math.min(limit.at - now, this.#tickMs)), () => this.#look());
   }
 }

@@ -2,7 +2,7 @@
 import { readlinkSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
-import { answerCall } from './answer-call.ts';
+import { runCall } from './run-call.ts';
 import type { Engine, EngineSpec } from './engine.ts';
 import { EngineRefusal, messageOf } from './engine.ts';
 import type { FromThread, ThreadData, ThreadError, ThreadMemory, ToThread } from './messages.ts';
@@ -77,7 +77,7 @@ async function answer({ id, path, body, epochMs }: Extract<ToThread, { kind: 'ca
     isStopped: () => Atomics.load(stoppedId, 0) >= id,
   };
   try {
-    await answerCall(engine, spec, call, {
+    await runCall(engine, spec, call, {
       head: (status, contentType) => tell({ kind: 'head', id, status, contentType }),
       data: (written) => tell({ kind: 'data', id, bytes: text.encode(written) }),
     });

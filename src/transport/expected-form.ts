@@ -1,13 +1,13 @@
-import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
+import type { HeadersByName } from '../core/headers.ts';
+import type { ResponseFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts';
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
-import type { ResponseHeaders } from './transport.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 
 /** What the caller asked for, and how an answer in the other form becomes it. */
-export interface AnswerForm {
-  readonly wants: 'stream' | 'plain' | 'bytes';
+export interface ExpectedForm {
+  readonly wants: 'stream' | 'json' | 'bytes';
   /** Of bytes: a JSON text is held whole and judged by `read`, and no bytes at all are no answer. */
   readonly judgesBytes: boolean;
   /** No output was asked for: a complete answer without content is what was wanted. Absent: false. */
@@ -43,11 +43,11 @@ const CONVERTED_VALUES_MAX = 100_000;
  * it was made of what a reader gave.
  */
 export function judgeWhole(
-  form: AnswerForm,
+  form: ExpectedForm,
   whole: Uint8Array,
   known: JsonOutline | null,
   isFolded: boolean,
-): { facts: AnswerFacts; bytes: Uint8Array; saidTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
+): { facts: ResponseFacts; bytes: Uint8Array; estimatedOutputTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
@@ -56,18 +56,18 @@ export function judgeWhole(
   const answer = form.read(whole, outline, isFolded);
   const own = answer.converted ?? whole;
   if (answer.ok) {
-    return { facts: answer.facts, bytes: isStream ? form.toStream(own) : own, saidTokens: answer.saidTokens ?? null };
+    return { facts: answer.facts, bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: answer.estimatedOutputTokens ?? null };
   }
   const { kind, body } = answer.failure;
   if (kind === 'empty' && body !== null && form.mayBeEmpty === true) {
-    return { facts: emptyFacts(answer.usage), bytes: isStream ? form.toStream(own) : own, saidTokens: null };
+    return { facts: emptyFacts(answer.usage), bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: null };
   }
   // What is empty may be the best there is, if it is an answer at all.
   const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(own) : own;
   return { failure: { ...answer.failure, phase: 'answer', body: kept }, usage: answer.usage };
 }
 
-function emptyFacts(usage: TokenUsage | null): AnswerFacts {
+function emptyFacts(usage: TokenUsage | null): ResponseFacts {
   return { model: null, usage, finishReason: 'length', hasContent: false };
 }
 
@@ -79,10 +79,10 @@ function outlineOf(whole: Uint8Array): JsonOutline | null {
 }
 
 /** What a body is by its first byte that says anything: one JSON text, events, or a page; null: only blanks so far. */
-export function sniff(chunk: Uint8Array): 'plain' | 'stream' | 'page' | null {
+export function sniff(chunk: Uint8Array): 'json' | 'stream' | 'page' | null {
   for (const byte of chunk) {
     if (isBlank(byte) || byte === 0xef || byte === 0xbb || byte === 0xbf) continue; // a byte order mark is blank too
-    if (byte === 0x7b || byte === 0x5b) return 'plain';
+    if (byte === 0x7b || byte === 0x5b) return 'json';
     return byte === 0x3c ? 'page' : 'stream';
   }
   return null;
@@ -120,11 +120,11 @@ export function isJson(contentType: string | undefined): boolean {
 const UNTOLD: ReadonlySet<string> = new Set(['', 'text/plain', 'application/octet-stream', 'binary/octet-stream']);
 
 /** Complete but without anything in it, and its finish reason does not say why. */
-export function isHollow(facts: AnswerFacts): boolean {
+export function isHollow(facts: ResponseFacts): boolean {
   return !facts.hasContent && !mayBeEmpty(facts.finishReason, facts.usage);
 }
 
 /** An error status, and what its body says. */
-export function errorFailure(status: number, headers: ResponseHeaders, body: Uint8Array, epochMs: number): Failure {
+export function errorFailure(status: number, headers: HeadersByName, body: Uint8Array, epochMs: number): Failure {
   return failureFromResponse({ status, headers: { get: (name) => headers[name]?.toString() ?? null }, body, epochMs });
 }

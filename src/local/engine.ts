@@ -11,7 +11,7 @@ export interface EngineSpec {
   /** `provider/model`. */
   readonly name: string;
   /** The model that its answers name. */
-  readonly answersAs: string;
+  readonly responseModel: string;
   readonly engine: EngineName;
   readonly task: LocalTask;
   /** An absolute path: a folder for `transformers`, a `.gguf` file for `llama`; null: not from a path. */

@@ -9,7 +9,7 @@ const SMALL_BYTES = 4 * 1024;
 const BLOCK_BYTES_MIN = SMALL_BYTES;
 const BLOCK_BYTES_MAX = 64 * 1024;
 
-export class PieceList {
+export class ChunkList {
   #pieces: Uint8Array[] = [];
   #block: Uint8Array | null = null;
   #used = 0;

@@ -1,6 +1,6 @@
 /** A thread that does as its prompt says: it stands in for engines that crash, hang or never end. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { answerCall } from './answer-call.ts';
+import { runCall } from './run-call.ts';
 import type { Engine, Prompt, Writing } from './engine.ts';
 import type { FromThread, ThreadData, ToThread } from './messages.ts';
 
@@ -56,7 +56,7 @@ parentPort!.on('message', (message: ToThread) => {
 async function answer({ id, path, body }: Extract<ToThread, { kind: 'call' }>): Promise<void> {
   const call = { id: 'c', path, body, created: 0, signal: new AbortController().signal, isStopped: () => Atomics.load(stoppedId, 0) >= id };
   try {
-    await answerCall(engine, spec, call, {
+    await runCall(engine, spec, call, {
       head: (status, contentType) => tell({ kind: 'head', id, status, contentType }),
       data: (text) => tell({ kind: 'data', id, bytes: Buffer.from(text) }),
     });

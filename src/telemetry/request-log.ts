@@ -60,7 +60,7 @@ export interface AttemptRecord {
   readonly costUsd?: number;
 }
 
-export interface RequestsFile {
+export interface RequestLog {
   /** Appends the record of a request that finished. Without a trace the record has only what `finished` tells. */
   record(finished: FinishedEvent, trace: Trace | undefined): void;
   /** Records lost so far. */
@@ -69,7 +69,7 @@ export interface RequestsFile {
   close(): Promise<void>;
 }
 
-export function createRequestsFile(options: { sink: LineSink; path: string; clock: Clock; log: Logger }): RequestsFile {
+export function createRequestLog(options: { sink: LineSink; path: string; clock: Clock; log: Logger }): RequestLog {
   const { sink, path, clock, log } = options;
   const queue = new LineQueue({
     sink,

@@ -1,7 +1,7 @@
 import type { BlameLevel, Source } from './source.ts';
 
 /** The sources of the evidence for something: one request, one client, or several. A single one can be contradicted by another source. */
-export class Testimony {
+export class EvidenceSources {
   /** Null: several. */
   client: string | null;
   request: number | null;

@@ -26,7 +26,7 @@ export interface Step {
 }
 
 /** JSON-ready. */
-export interface Story {
+export interface Explanation {
   /** The outcome in one sentence. */
   readonly summary: string;
   /** In order of their beginnings. */
@@ -37,7 +37,7 @@ export interface Story {
   readonly cost: string | null;
 }
 
-export interface StoryInput {
+export interface ExplanationInput {
   readonly received: ReceivedEvent;
   /** What came between received and finished, in order. */
   readonly events: readonly RequestScopedEvent[];
@@ -51,12 +51,12 @@ export interface StoryInput {
 /** Targets of one wait that are named. */
 const blockersNamed = 4;
 
-export function storyOf(input: StoryInput): Story {
+export function explain(input: ExplanationInput): Explanation {
   return { summary: summaryText(input), steps: stepsOf(input), time: timeText(input), cost: costText(input.finished) };
 }
 
 /** The story as lines of text. */
-export function storyLines(id: string, story: Story): string[] {
+export function explanationLines(id: string, story: Explanation): string[] {
   const times = story.steps.map(({ fromMs, toMs }) => (toMs === null ? duration(fromMs) : `${duration(fromMs)} – ${duration(toMs)}`));
   const width = Math.max(0, ...times.map((time) => time.length));
   return [
@@ -69,7 +69,7 @@ export function storyLines(id: string, story: Story): string[] {
   ];
 }
 
-function summaryText({ received, finished, events, nowMs }: StoryInput): string {
+function summaryText({ received, finished, events, nowMs }: ExplanationInput): string {
   const rejected = events.find((event) => event.type === 'rejected');
   if (rejected !== undefined) return `rejected with ${rejected.status} (${rejected.code}) before a target was chosen: ${rejected.message}`;
   const what = `${received.stream ? 'streaming' : 'non-streaming'} ${received.operation} for ${received.model}`;
@@ -78,7 +78,7 @@ function summaryText({ received, finished, events, nowMs }: StoryInput): string 
     return `${what} is running${nowMs === undefined ? '' : ` for ${duration(nowMs)}`}, ${attemptCount(sent)} so far`;
   }
   const how = outcomeText(finished);
-  return `${what} ${how} after ${duration(finished.durationMs)} and ${attemptCount(finished.attempts)}${answeredText(finished)}`;
+  return `${what} ${how} after ${duration(finished.durationMs)} and ${attemptCount(finished.attempts)}${targetText(finished)}`;
 }
 
 function outcomeText({ outcome, status, code }: FinishedEvent): string {
@@ -96,7 +96,7 @@ function outcomeText({ outcome, status, code }: FinishedEvent): string {
   }
 }
 
-function answeredText({ outcome, target, fallback, cache }: FinishedEvent): string {
+function targetText({ outcome, target, fallback, cache }: FinishedEvent): string {
   if (cache !== null) return `, ${cacheTexts[cache]}`;
   if (outcome !== 'success' || target === null) return '';
   return fallback === null ? `, answered by ${target}` : `, answered by ${target} as a fallback (first choice: ${reasonText(fallback)})`;
@@ -108,7 +108,7 @@ const cacheTexts = {
   coalesced: 'answered by an identical request that ran at the same time',
 } as const;
 
-function stepsOf({ received, events, finished, nowMs, skippedEvents = 0 }: StoryInput): Step[] {
+function stepsOf({ received, events, finished, nowMs, skippedEvents = 0 }: ExplanationInput): Step[] {
   const at = (instant: number): number => tenths(Math.max(0, instant - received.at));
   const endMs = finished === null ? (nowMs ?? null) : at(finished.at);
   const steps: Step[] = [];
@@ -247,7 +247,7 @@ function receivedText({ client, priority, deadlineMs, inputTokens }: ReceivedEve
 }
 
 /** Where the time went; what is left is Breakwater's own and the transfer to the caller. */
-function timeText({ events, finished, nowMs }: StoryInput): string {
+function timeText({ events, finished, nowMs }: ExplanationInput): string {
   const totalMs = finished?.durationMs ?? nowMs ?? 0;
   const ends = events.filter((event) => event.type === 'attempt_end');
   const upstreamMs = ends.reduce((sum, { durationMs }) => sum + durationMs, 0);

@@ -1,11 +1,11 @@
 /** The story of a request out of its record in the requests file, which holds less than a timeline: no provider's words, and not why it waited. */
 import type { AttemptEndEvent, AttemptEvent, FinishedEvent, ReceivedEvent } from '../core/events.ts';
-import type { AttemptRecord, RequestRecord } from './requests-file.ts';
-import { storyOf, type Story } from './story.ts';
+import type { AttemptRecord, RequestRecord } from './request-log.ts';
+import { explain, type Explanation } from './explanation.ts';
 import type { RequestScopedEvent } from './traces.ts';
 
-export function storyOfRecord(record: RequestRecord): Story {
-  return storyOf({ received: receivedOf(record), events: eventsOf(record), finished: finishedOf(record) });
+export function explainRecord(record: RequestRecord): Explanation {
+  return explain({ received: receivedOf(record), events: eventsOf(record), finished: finishedOf(record) });
 }
 
 function receivedOf(record: RequestRecord): ReceivedEvent {

@@ -1,6 +1,6 @@
 /** Kept answers in the database file: blobs with an expiry, within a number and a size; the oldest go first. */
 import type { DatabaseSync } from 'node:sqlite';
-import type { AnswerBounds, AnswerRow } from '../backend.ts';
+import type { CachedResponseBounds, CachedResponseRow } from '../backend.ts';
 import { inTransaction } from './transaction.ts';
 
 /** When the bound is reached, so much is freed at once, as a share of it. */
@@ -10,7 +10,7 @@ const SWEEP_INTERVAL_MS = 60_000;
 /** Rows looked at to free space, at a time. */
 const OLDEST_AT_ONCE = 1_000;
 
-export class AnswerTable {
+export class CachedResponseTable {
   readonly #connection: DatabaseSync;
   #rows: number;
   #bytes: number;
@@ -25,7 +25,7 @@ export class AnswerTable {
     this.#bytes = Number(found?.['bytes']);
   }
 
-  put(rows: readonly AnswerRow[], bounds: AnswerBounds, nowMs: number): void {
+  put(rows: readonly CachedResponseRow[], bounds: CachedResponseBounds, nowMs: number): void {
     const before = this.#connection.prepare('SELECT length(value) AS bytes FROM answers WHERE key = ?');
     const write = this.#connection.prepare('INSERT OR REPLACE INTO answers (key, value, expires_at) VALUES (?, ?, ?)');
     inTransaction(this.#connection, () => {
@@ -63,7 +63,7 @@ export class AnswerTable {
     this.#bytes -= Number(gone?.['bytes']);
   }
 
-  #free({ rowsMax, bytesMax }: AnswerBounds): void {
+  #free({ rowsMax, bytesMax }: CachedResponseBounds): void {
     const oldest = this.#connection.prepare('SELECT id, length(value) AS bytes FROM answers ORDER BY id LIMIT ?');
     const remove = this.#connection.prepare('DELETE FROM answers WHERE id = ?');
     const rowsKept = rowsMax * (1 - FREED_SHARE);
