@@ -17,7 +17,12 @@ function modelsOf({ name: provider, baseUrl, engine }: ProviderConfig): LocalMod
   const own = { engine: name, threads: threads ?? Math.max(1, availableParallelism() - 1), maxHeap, cacheDir, directory };
   return Object.entries(engine.models).map(([model, settings]) => ({
     // Whatever its provider is called, a summary without a model says what it is.
-    spec: { name: `${provider}/${model}`, answersAs: name === 'extract' ? 'local/extract' : `${provider}/${model}`, ...own, ...settings },
+    spec: {
+      name: `${provider}/${model}`,
+      responseModel: name === 'extract' ? 'local/extract' : `${provider}/${model}`,
+      ...own,
+      ...settings,
+    },
     warm: warm && isLoadable(settings),
   }));
 }

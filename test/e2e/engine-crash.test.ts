@@ -8,7 +8,7 @@ import { createUndiciTransport } from '../../src/transport/undici-transport.ts';
 import { contentOf, errorOf, eventually, startWorld } from './world.ts';
 import type { World } from './world.ts';
 
-const faulty = new URL('../../src/transport/local/faulty-engine-worker.test-suite.ts', import.meta.url);
+const faulty = new URL('../../src/local/faulty-engine-worker.test-suite.ts', import.meta.url);
 
 function start(t: TestContext): Promise<World> {
   return startWorld(t, {

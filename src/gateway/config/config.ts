@@ -1,7 +1,7 @@
 /** The config that the gateway is built from: complete, checked, frozen. Durations are in ms, sizes in bytes. */
 import type { Priority } from '../../core/request.ts';
 import type { Policy, PolicyOverrides } from './policy-schema.ts';
-import type { EngineName, LocalTask } from '../../transport/local/engine.ts';
+import type { EngineName, LocalTask } from '../../local/engine.ts';
 import type { ConfiguredProtocol, PresetName, ProviderTraits } from './presets.ts';
 import type { batchSettings, serverSettings, telemetrySettings } from './schema.ts';
 

@@ -1,6 +1,6 @@
 /** What a config needs of the machine that it is started on. Apart from `parseConfig`, which looks at nothing but the config. */
 import { existsSync } from 'node:fs';
-import { missingPeer } from '../../transport/local/peers.ts';
+import { missingPeer } from '../../local/peers.ts';
 import type { Config, ProviderConfig } from './config.ts';
 import type { ConfigFault } from './faults.ts';
 

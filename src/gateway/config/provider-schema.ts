@@ -1,6 +1,6 @@
 /** The shapes of `providers`, as they are written. What presets and the environment add is filled in by `build-provider.ts`. */
 import * as z from 'zod';
-import { ENGINES, LOCAL_TASKS } from '../../transport/local/engine.ts';
+import { ENGINES, LOCAL_TASKS } from '../../local/engine.ts';
 import { amount, count, flag, ratio, size, text, word } from './fields.ts';
 import { policySettings } from './policy-schema.ts';
 

@@ -3,16 +3,16 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createManualClock } from '../../testing/manual-clock.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport.ts';
-import type { EngineSpec } from './engine.ts';
+import type { EngineSpec } from '../../local/engine.ts';
 import { localBasePath, localOrigin, LocalTransport } from './local-transport.ts';
 
-const faulty = new URL('./faulty-engine-worker.test-suite.ts', import.meta.url);
+const faulty = new URL('../../local/faulty-engine-worker.test-suite.ts', import.meta.url);
 const MB = 2 ** 20;
 
 function specOf(parts: Partial<EngineSpec> = {}): EngineSpec {
   return {
     name: 'offline/a/b',
-    answersAs: 'offline/a/b',
+    responseModel: 'offline/a/b',
     engine: 'extract',
     task: 'text-generation',
     weights: null,
