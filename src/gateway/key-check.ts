@@ -2,11 +2,12 @@
  * A free question of our own about a suspected credential: `GET /models` with that key. Where traffic is high the next requests decide a
  * suspicion sooner; where it is low this does. It runs beside all requests: one at a time for a credential, bounded in time and size.
  */
+import type { HeadersByName } from '../core/headers.ts';
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { Failure } from '../core/facts.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
 import { firstValue } from '../transport/transport.ts';
-import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
+import type { Transport, UpstreamCall } from '../transport/transport.ts';
 import { failureFromResponse } from '../wire/failure.ts';
 
 /** A suspicion that requests decide sooner costs no question; in milliseconds. */
@@ -63,7 +64,7 @@ export class KeyCheck {
     const chunks: Uint8Array[] = [];
     let bytes = 0;
     let status = 0;
-    let found: ResponseHeaders = {};
+    let found: HeadersByName = {};
     /** What came of the body does: the status says most. */
     const end = (isHeard: boolean): void => {
       if (this.#checks.get(credential.id) !== check) return;

@@ -1,5 +1,6 @@
+import type { HeaderPairs } from '../core/headers.ts';
 import type { Caller } from '../pipeline/request/caller.ts';
-import type { AnswerSink, HeaderPairs } from '../pipeline/request/response-sink.ts';
+import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 
 /** Where the response to one item is collected, and who waits for it. */
 export class ItemSink implements AnswerSink, Caller {

@@ -1,4 +1,5 @@
 /** The gateway's HTTP face without a socket: exchanges in, answers out. */
+import type { HeaderPairs } from '../core/headers.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Random } from '../core/random.ts';
 import type { Gateway } from '../gateway/gateway.ts';
@@ -11,7 +12,6 @@ import { admitClient, admitOperator, admitPage, admitScraper, noteProxy } from '
 import { Call, type AppState } from './call.ts';
 import { DecoderGate } from './decoder-gate.ts';
 import type { ExchangeHandler } from './exchange.ts';
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import { corsHeaders, preflightHeaders } from './cors.ts';
 import { findListed, passListed } from './pass-through.ts';
 import { isAmbiguous, protocolOfPath, withVersion } from './path.ts';

@@ -1,3 +1,4 @@
+import type { HeaderPairs } from '../core/headers.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { Instant } from '../core/clock.ts';
 import type { Protocol } from '../core/request.ts';
@@ -5,7 +6,6 @@ import type { Gateway, KnownClient } from '../gateway/gateway.ts';
 import { errorAnswer, requestIdHeaders } from '../pipeline/delivery/error-response.ts';
 import { holderOf } from '../pipeline/request/gateway-request.ts';
 import { rejectedEvent } from '../pipeline/request/received.ts';
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import type { Feed } from '../telemetry/feed.ts';
 import type { Timelines } from '../telemetry/timelines.ts';
 import { programOf } from '../wire/clients.ts';

@@ -2,7 +2,7 @@
  * Cross-origin requests of web pages (Fetch standard, 3.3), for the API paths and the origins in `server.cors.origins`. Credentials in the
  * sense of that standard (cookies) are never allowed: a page sends a client's key in a header.
  */
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
+import type { HeaderPairs } from '../core/headers.ts';
 import type { Exchange } from './exchange.ts';
 
 const exposed = [

@@ -1,5 +1,6 @@
+import type { HeaderPairs } from '../core/headers.ts';
 import type { Caller } from '../pipeline/request/caller.ts';
-import type { AnswerSink, HeaderPairs } from '../pipeline/request/response-sink.ts';
+import type { AnswerSink } from '../pipeline/request/response-sink.ts';
 import type { ByteCharge } from './unread-answer.ts';
 
 /** Where a caller sits: on this machine, elsewhere, or in this very process (`breakwater.fetch`). */

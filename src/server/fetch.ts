@@ -1,6 +1,6 @@
 /** The app as a `fetch`: a Request in, a Response out, in this process and without a socket. */
+import type { HeaderPairs } from '../core/headers.ts';
 import { PieceList } from '../core/piece-list.ts';
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import type { App } from './app.ts';
 import { joinSmall } from './body-reader.ts';
 import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';

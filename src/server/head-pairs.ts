@@ -1,5 +1,5 @@
 /** Small questions about a head, whose names and values stand in turn. */
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
+import type { HeaderPairs } from '../core/headers.ts';
 
 /** Whether a header's value names a stream of events. */
 export function isEventStream(value: string): boolean {

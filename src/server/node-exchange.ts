@@ -2,9 +2,9 @@
  * One request and its answer over node:http. It is on the hot path: one object per request, shared functions instead of
  * closures, the head held back until the first bytes so that both leave in one packet.
  */
+import type { HeaderPairs } from '../core/headers.ts';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import { BodyReader } from './body-reader.ts';
 import { hasLength, isEventStream, isLoopbackAddress, isPrintablePair } from './head-pairs.ts';
 import type { Probed } from './half-closed.ts';

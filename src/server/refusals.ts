@@ -2,11 +2,11 @@
  * Answers to what is not valid HTTP. After one nothing more is read from its connection: where one request ends and the next begins
  * is not known any more. The requests before it keep their answers, which are sent whole and first.
  */
+import type { HeaderPairs } from '../core/headers.ts';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { BreakwaterError } from '../core/errors.ts';
 import { systemClock } from '../gateway/system-clock.ts';
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import { CallerLeft } from './exchange.ts';
 import { openExchanges, type TrackedSocket } from './node-exchange.ts';
 

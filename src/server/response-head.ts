@@ -1,7 +1,7 @@
 /** The head of a response as it is written to the socket. */
+import type { HeaderPairs } from '../core/headers.ts';
 import { STATUS_CODES } from 'node:http';
 import { systemClock } from '../gateway/system-clock.ts';
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
 const notInValue = /[^\t\x20-\x7e\x80-\xff]/;

@@ -2,8 +2,8 @@
  * One request and its response on a socket of ours. A whole response leaves in one write; what is written to a stream in one turn of the
  * loop leaves in one write and one chunk, with the head before it if that is still owed.
  */
+import type { HeaderPairs } from '../core/headers.ts';
 import type { Socket } from 'node:net';
-import type { HeaderPairs } from '../pipeline/request/response-sink.ts';
 import { BodyReader } from './body-reader.ts';
 import { CallerLeft, type BodyGate, type CallerPlace, type Exchange, type ReceivedBody } from './exchange.ts';
 import { isEventStream } from './head-pairs.ts';

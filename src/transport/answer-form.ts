@@ -1,8 +1,8 @@
+import type { HeadersByName } from '../core/headers.ts';
 import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts';
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
-import type { ResponseHeaders } from './transport.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 
 /** What the caller asked for, and how an answer in the other form becomes it. */
@@ -125,6 +125,6 @@ export function isHollow(facts: AnswerFacts): boolean {
 }
 
 /** An error status, and what its body says. */
-export function errorFailure(status: number, headers: ResponseHeaders, body: Uint8Array, epochMs: number): Failure {
+export function errorFailure(status: number, headers: HeadersByName, body: Uint8Array, epochMs: number): Failure {
   return failureFromResponse({ status, headers: { get: (name) => headers[name]?.toString() ?? null }, body, epochMs });
 }

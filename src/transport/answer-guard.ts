@@ -2,6 +2,7 @@
  * Watches one answer from the send to its end: which bytes may go on, when the first content is there, when silence
  * has lasted too long, and whether what ended was complete. Nothing leaves it before it is known to be an answer.
  */
+import type { HeadersByName } from '../core/headers.ts';
 import type { Clock, Instant } from '../core/clock.ts';
 import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
 import type { ByteRoom } from '../core/held-bytes.ts';
@@ -19,7 +20,7 @@ import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
 import { HeldAnswer } from './held-answer.ts';
-import { firstValue, type ResponseHeaders, type UpstreamListener } from './transport.ts';
+import { firstValue, type UpstreamListener } from './transport.ts';
 
 /** As much of an error body is read, in bytes. */
 const ERROR_BODY_MAX = 1024 * 1024;
@@ -51,7 +52,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   /** When content came last. */
   contentAt: Instant = 0;
   #status = 0;
-  #headers: ResponseHeaders = {};
+  #headers: HeadersByName = {};
   #decoder: ContentDecoder | null = null;
   /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
   readonly held: HeldAnswer;
@@ -82,7 +83,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     return this.#status;
   }
 
-  get headers(): ResponseHeaders {
+  get headers(): HeadersByName {
     return this.#headers;
   }
 
@@ -130,7 +131,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.#listener.onSent();
   }
 
-  onHeaders(status: number, headers: ResponseHeaders): void {
+  onHeaders(status: number, headers: HeadersByName): void {
     this.#status = status;
     this.#headers = headers;
     this.#phase = 'first_content';

@@ -1,4 +1,5 @@
 /** Whether the binding reads as the adapter expects, and refuses what it must. */
+import type { HeaderPairs } from '../core/headers.ts';
 import { METHODS } from 'node:http';
 import { readings, STRICT, type BindingClass } from './http-parser-binding.ts';
 
@@ -9,7 +10,7 @@ class Trial {
     method: number | undefined;
     url: string | undefined;
     status: number;
-    headers: string[];
+    headers: HeaderPairs;
     keepsAlive: boolean;
   }[] = [];
   body = '';

@@ -8,6 +8,7 @@
  * release. So nothing outside this file knows it, and `loadHttpParser` tries it out before it hands it out: where it does not behave as
  * expected the callers use node:http and undici instead, which are slower and do the same.
  */
+import type { HeaderPairs } from '../core/headers.ts';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { readings, STRICT, type Binding, type BindingClass, type BodyReading } from './http-parser-binding.ts';
@@ -18,8 +19,8 @@ export type { BodyReading } from './http-parser-binding.ts';
 /** Takes what one parser reads. Called in the middle of a read: what is closed here must not be used by the parser afterwards. */
 export interface ParserOwner {
   onMessageBegin(): void;
-  /** Header names and values in turn, as sent. `start.method` is null for responses. Returns how the body is to be read. */
-  onHead(start: MessageStart, headers: string[]): BodyReading;
+  /** Headers as sent. `start.method` is null for responses. Returns how the body is to be read. */
+  onHead(start: MessageStart, headers: HeaderPairs): BodyReading;
   /** A copy: it stays as it is after the call. */
   onBody(bytes: Buffer): void;
   onMessageComplete(): void;
@@ -139,7 +140,7 @@ function installCallbacks(prototype: Record<number, unknown>, bindingClass: Bind
   prototype[kOnMessageBegin] = function (this: Inner): void {
     this.owner.onMessageBegin();
   };
-  prototype[kOnHeaders] = function (this: Inner, headers: string[], url: string): void {
+  prototype[kOnHeaders] = function (this: Inner, headers: HeaderPairs, url: string): void {
     for (const part of headers) this.collected.push(part);
     this.collectedUrl += url;
   };
@@ -147,7 +148,7 @@ function installCallbacks(prototype: Record<number, unknown>, bindingClass: Bind
     this: Inner,
     major: number,
     minor: number,
-    headers: string[] | undefined,
+    headers: HeaderPairs | undefined,
     method: number | undefined,
     url: string | undefined,
     status: number | undefined,

@@ -1,7 +1,5 @@
 /** The seam to the upstream side: one call out, its answer back as it comes. Everything that sends stands on this. */
-
-/** Response headers by lower-case name. */
-export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
+import type { HeaderPairs, HeadersByName } from '../core/headers.ts';
 
 /** The first of a header's values. */
 export function firstValue(value: string | string[] | undefined): string | undefined {
@@ -14,8 +12,7 @@ export interface UpstreamRequest {
   /** With the query. */
   readonly path: string;
   readonly method: string;
-  /** Names and values in turn. */
-  readonly headers: readonly string[];
+  readonly headers: Readonly<HeaderPairs>;
   /** A large body may come in pieces, which spares a copy of it. */
   readonly body: Uint8Array | readonly Uint8Array[] | null;
   /** Until the connection is open, TLS included, in milliseconds. */
@@ -31,7 +28,7 @@ export function wholeBody({ body }: Pick<UpstreamRequest, 'body'>): Uint8Array |
 export interface UpstreamListener {
   /** The connection is open and the request goes out. */
   onSent(): void;
-  onHeaders(status: number, headers: ResponseHeaders): void;
+  onHeaders(status: number, headers: HeadersByName): void;
   onData(chunk: Uint8Array): void;
   onEnd(): void;
   /** `isStale`: it was sent over a connection that had carried an answer before, and that the provider had probably closed by then. */

@@ -1,10 +1,11 @@
+import type { HeadersByName } from '../core/headers.ts';
 import { createRequire } from 'node:module';
 import type { Client, Dispatcher, EnvHttpProxyAgent, Pool } from 'undici';
 import type { Socket } from 'node:net';
 import type { Clock, Instant } from '../core/clock.ts';
 import { InterimFilter } from './interim-filter.ts';
 import { createProxyChoice } from './proxy-env.ts';
-import type { ResponseHeaders, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
+import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
 // The whole of undici (fetch, WebSocket, caches) costs 9 MB and time at the start; of it all we need two classes, and
 // behind a proxy a third one (docs/decisions/005).
@@ -52,7 +53,7 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
     }
   }
 
-  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: ResponseHeaders): void {
+  onResponseStart(_controller: Dispatcher.DispatchController, status: number, headers: HeadersByName): void {
     if (!this.#over && status >= 200) this.#listener.onHeaders(status, headers);
   }
 

@@ -6,10 +6,11 @@
  * event loop has passed, in which a server that closes after its response is seen to do so. A connection whose peer has closed
  * its side, or sends something unasked, is closed at once.
  */
+import type { HeaderPairs, HeadersByName } from '../core/headers.ts';
 import type { Socket } from 'node:net';
 import type { Instant } from '../core/clock.ts';
 import type { BodyReading, HttpParser, HttpParsers, MessageStart, ParseError, ParserOwner } from './http-parser.ts';
-import type { ResponseHeaders, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
+import type { UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
 /** A response whose head is larger than this is an error of the provider, in bytes. */
 const HEAD_BYTES_MAX = 64 * 1024;
@@ -285,12 +286,12 @@ export class UpstreamConnection implements ParserOwner, Carrier {
 }
 
 /** A body where none may be could be taken for the next response (RFC 9112 6.3). */
-function hasDoubtfulEnd(status: number, headers: ResponseHeaders): boolean {
+function hasDoubtfulEnd(status: number, headers: HeadersByName): boolean {
   if (status !== 204 && status !== 304) return false;
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-function headersOf(pairs: readonly string[]): ResponseHeaders {
+function headersOf(pairs: Readonly<HeaderPairs>): HeadersByName {
   const headers: Record<string, string | string[]> = {};
   for (let i = 0; i < pairs.length; i += 2) {
     const name = pairs[i]!.toLowerCase();

@@ -1,14 +1,15 @@
+import type { HeadersByName } from '../core/headers.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { limitedKind } from './limited-kind.ts';
 import { RateLimitReader } from './rate-limit-reader.ts';
-import type { HeaderRecord, ReaderOptions } from './rate-limit-reader.ts';
+import type { ReaderOptions } from './rate-limit-reader.ts';
 
 const NOW = 1_795_000_000_000;
 const USUAL: ReaderOptions = { windowOf: () => 'minute', bareIsSecond: false };
 
 /** What is told of each answer in turn: limits as [kind, limit, remaining, seconds], what remains as [kind, remaining]. */
-function readAll(answers: readonly HeaderRecord[], options = USUAL): unknown[][] {
+function readAll(answers: readonly HeadersByName[], options = USUAL): unknown[][] {
   const reader = new RateLimitReader(options);
   return answers.map((headers) => {
     const told: unknown[] = [];

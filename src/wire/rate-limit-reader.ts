@@ -2,12 +2,10 @@
  * Reads the rate-limit headers of one provider's answers, one after the other. Most say what the one before said, but for what
  * remains: that is read without a trace on the heap, and only for names that this provider is known to use.
  */
+import type { HeadersByName } from '../core/headers.ts';
 import type { HeaderLookup } from './header-lookup.ts';
 import { parseCount, RATE_LIMIT_FAMILIES, readRateLimitFamily } from './rate-limit-headers.ts';
 import type { LimitKind, LimitWindow, RateLimitHint } from './rate-limit-headers.ts';
-
-/** Response headers by lower-case name. */
-export type HeaderRecord = Readonly<Record<string, string | string[] | undefined>>;
 
 /** What the headers' names leave open, by provider. */
 export interface ReaderOptions {
@@ -48,7 +46,7 @@ export class RateLimitReader {
   }
 
   /** `epochMs`: for resets that are dates. `thoroughly`: look for every name. */
-  read(headers: HeaderRecord, epochMs: number, listener: LimitListener, thoroughly = false): void {
+  read(headers: HeadersByName, epochMs: number, listener: LimitListener, thoroughly = false): void {
     const isThorough = thoroughly || this.#reads < FIRST || this.#reads % EVERY === 0;
     this.#reads++;
     if (isThorough) return this.#readAll(headers, epochMs, listener);
@@ -66,7 +64,7 @@ export class RateLimitReader {
     }
   }
 
-  #readAll(headers: HeaderRecord, epochMs: number, listener: LimitListener): void {
+  #readAll(headers: HeadersByName, epochMs: number, listener: LimitListener): void {
     for (let family = 0; family < RATE_LIMIT_FAMILIES.length; family++) {
       const names = RATE_LIMIT_FAMILIES[family]!;
       if (headers[names.limit] === undefined && headers[names.remaining] === undefined) continue;
@@ -76,7 +74,7 @@ export class RateLimitReader {
     }
   }
 
-  #tell(headers: HeaderRecord, epochMs: number, known: Known, listener: LimitListener): void {
+  #tell(headers: HeadersByName, epochMs: number, known: Known, listener: LimitListener): void {
     const hint = readRateLimitFamily(lookupIn(headers), known.family, epochMs);
     if (hint === null) return;
     known.limitText = textOf(headers[RATE_LIMIT_FAMILIES[known.family]!.limit]);
@@ -95,7 +93,7 @@ export class RateLimitReader {
   }
 }
 
-function lookupIn(headers: HeaderRecord): HeaderLookup {
+function lookupIn(headers: HeadersByName): HeaderLookup {
   return { get: (name) => textOf(headers[name]) ?? null };
 }
 

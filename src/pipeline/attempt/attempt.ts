@@ -8,7 +8,7 @@ import type { RescueBudget } from '../../policy/hedge.ts';
 import { AnswerGuard } from '../../transport/answer-guard.ts';
 import type { GuardLimits, GuardListener } from '../../transport/guard-listener.ts';
 import type { WatchLimit } from '../../transport/answer-watch.ts';
-import type { ResponseHeaders, Transport, UpstreamCall } from '../../transport/transport.ts';
+import type { Transport, UpstreamCall } from '../../transport/transport.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { answerKind } from '../request/response-kind.ts';
 import type { ResponseForm } from './response-form.ts';
@@ -107,7 +107,7 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.#guard.status;
   }
 
-  get headers(): ResponseHeaders {
+  get headers(): AnswerGuard['headers'] {
     return this.#guard.headers;
   }
 

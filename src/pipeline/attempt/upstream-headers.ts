@@ -1,7 +1,6 @@
 /** Which of a provider's response headers go on to the caller. Everything that belongs to one hop or to our account stays here. */
+import type { HeaderPairs, HeadersByName } from '../../core/headers.ts';
 import type { SecretMask } from '../../core/secrets/secret-mask.ts';
-import type { ResponseHeaders } from '../../transport/transport.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 
 const PASSED: ReadonlySet<string> = new Set([
   'openai-processing-ms',
@@ -13,14 +12,14 @@ const PASSED: ReadonlySet<string> = new Set([
 const REQUEST_IDS = ['x-request-id', 'request-id', 'apim-request-id', 'x-amzn-requestid'];
 const LENGTH_MAX = 200;
 
-export function headerOf(headers: ResponseHeaders, name: string): string | null {
+export function headerOf(headers: HeadersByName, name: string): string | null {
   const value = headers[name];
   if (value === undefined) return null;
   return Array.isArray(value) ? (value[0] ?? null) : value;
 }
 
 /** The provider's own id of the request, to be named in a ticket; null where it gave none. */
-export function upstreamRequestId(headers: ResponseHeaders): string | null {
+export function upstreamRequestId(headers: HeadersByName): string | null {
   for (const name of REQUEST_IDS) {
     const id = headerOf(headers, name);
     if (id !== null && id !== '') return id.slice(0, LENGTH_MAX);
@@ -32,13 +31,13 @@ export function upstreamRequestId(headers: ResponseHeaders): string | null {
 const OF_ACCOUNT = /^anthropic-ratelimit-/;
 
 /** Names and values in turn of what a provider's response says of the caller's own account. */
-export function accountHeaders(headers: ResponseHeaders): HeaderPairs {
+export function accountHeaders(headers: HeadersByName): HeaderPairs {
   const own: HeaderPairs = [];
   for (const name in headers) if (OF_ACCOUNT.test(name)) own.push(name, headerOf(headers, name) ?? '');
   return own;
 }
 
-export function pushPassedHeaders(to: HeaderPairs, headers: ResponseHeaders, isBytes: boolean, secrets: SecretMask): void {
+export function pushPassedHeaders(to: HeaderPairs, headers: HeadersByName, isBytes: boolean, secrets: SecretMask): void {
   for (const name in headers) {
     if (!PASSED.has(name) && !(isBytes && name === 'content-encoding')) continue;
     const value = headerOf(headers, name);

@@ -2,6 +2,7 @@
  * The caller's side of one request: what has gone out, what may still go out, and in which form a failure has to be
  * told. Before the first byte an error is an answer with its own status; after it, an event in the stream.
  */
+import type { HeaderPairs } from '../../core/headers.ts';
 import { assert } from '../../core/assert.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import type { BreakwaterError } from '../../core/errors.ts';
@@ -10,7 +11,7 @@ import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
 import { encodeComment } from '../../wire/sse/comment.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/clients.ts';
 import { errorAnswer, errorWords, requestIdHeaders } from './error-response.ts';
-import type { AnswerSink, HeaderPairs } from '../request/response-sink.ts';
+import type { AnswerSink } from '../request/response-sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
 

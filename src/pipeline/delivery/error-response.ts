@@ -1,8 +1,8 @@
 /** An error of ours as an answer in the caller's protocol: the one place that knows its headers (design 2.3). */
+import type { HeaderPairs } from '../../core/headers.ts';
 import { ERROR_CATALOGUE, type BreakwaterError } from '../../core/errors.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/clients.ts';
 import type { DialectError, ErrorWords } from '../../wire/dialect.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 
 export interface ErrorAnswer {
   readonly status: number;

@@ -1,4 +1,5 @@
 /** The caller's side of one request: where the response goes, the best failed one so far, and the end, emitted exactly once. */
+import type { HeaderPairs } from '../../core/headers.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { FinishedEvent, RequestOutcome } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
@@ -6,7 +7,6 @@ import type { Shortfall } from '../../core/quality.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import type { Engine } from '../request/engine.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 import type { RetryState } from '../retry/retry-state.ts';
 import type { RouteTarget } from '../route/route.ts';
 import type { Outlet } from './downstream.ts';

@@ -1,10 +1,10 @@
+import type { HeaderPairs } from '../../core/headers.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import { requestIdHeaders } from './error-response.ts';
 import { droppedFields } from '../retry/repair.ts';
 import type { RouteTarget } from '../route/route.ts';
 import { addCountHeaders } from './output.ts';
 import type { Output } from './output.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 import { accountHeaders, headerOf, pushPassedHeaders } from '../attempt/upstream-headers.ts';
 
 /** What every answer says of its way here (design 2.3); `target`: who answered, null: nobody. */

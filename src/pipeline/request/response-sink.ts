@@ -1,5 +1,4 @@
-/** Header names and values in turn, as node:http and undici take them: `['content-type', 'application/json', …]`. */
-export type HeaderPairs = string[];
+import type { HeaderPairs } from '../../core/headers.ts';
 
 /**
  * Where one answer goes: a socket, a fetch Response, or a store. The pipeline calls `head` once, then `write` any

@@ -1,4 +1,5 @@
 /** What one request knows of its attempts so far, and which targets are left to it. */
+import type { HeaderPairs } from '../../core/headers.ts';
 import type { Instant } from '../../core/clock.ts';
 import type { Failure } from '../../core/facts.ts';
 import type { Reason } from '../../core/outcome.ts';
@@ -10,7 +11,6 @@ import { capableOf } from '../conversion/capability.ts';
 import type { Incapable } from '../conversion/capability.ts';
 import { holdingOnly } from '../opaque/preference.ts';
 import { callKindOf } from '../request/call-kind.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 import { isOutOfOrder, isStandInFor } from '../route/route.ts';
 import type { RouteTarget, Tiers } from '../route/route.ts';
 import { TriedTargets } from './tried-targets.ts';

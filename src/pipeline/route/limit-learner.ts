@@ -1,3 +1,4 @@
+import type { HeadersByName } from '../../core/headers.ts';
 import type { Instant } from '../../core/clock.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { Need, Resource } from '../../core/resource.ts';
@@ -5,7 +6,7 @@ import type { CachedCount } from '../../policy/rate-limiter/cached-count.ts';
 import type { CountedAs } from '../../policy/rate-limiter/told-limit.ts';
 import type { LearnedRate } from '../../policy/rate-limiter/learned-rate.ts';
 import { RateLimitReader } from '../../wire/rate-limit-reader.ts';
-import type { HeaderRecord, LimitListener, ReaderOptions } from '../../wire/rate-limit-reader.ts';
+import type { LimitListener, ReaderOptions } from '../../wire/rate-limit-reader.ts';
 import type { LimitKind, RateLimitHint } from '../../wire/rate-limit-headers.ts';
 
 const COUNTED: Readonly<Record<LimitKind, CountedAs>> = { requests: 'all', tokens: 'all', inputTokens: 'input', outputTokens: 'output' };
@@ -31,7 +32,7 @@ export class LimitLearner implements LimitListener {
   }
 
   /** The headers of an answer, good or bad. `startedAt`: of its call. */
-  read(now: Instant, epochMs: number, startedAt: Instant, headers: HeaderRecord, thoroughly: boolean): void {
+  read(now: Instant, epochMs: number, startedAt: Instant, headers: HeadersByName, thoroughly: boolean): void {
     this.#now = now;
     this.#startedAt = startedAt;
     this.#reader.read(headers, epochMs, this, thoroughly);

@@ -2,6 +2,7 @@
  * One request that reads an answer which it shares with others, or which was kept: its own identity, deadline, headers, and its own
  * side of the connection. Whoever brought the answer about has a run besides, which tells the story of both.
  */
+import type { HeaderPairs } from '../../core/headers.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { CacheUse, EventSink, FinishedEvent, RequestOutcome } from '../../core/events.ts';
@@ -13,7 +14,7 @@ import { keepAliveMsOf } from '../request/gateway-request.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { Route } from '../route/route.ts';
 import type { Running, RunningList } from '../request/running-list.ts';
-import type { AnswerSink, HeaderPairs } from '../request/response-sink.ts';
+import type { AnswerSink } from '../request/response-sink.ts';
 import { bodyFor, canServe, headerIn, headersAgain, headersInForm, type WholeAnswer } from './whole-response.ts';
 
 /** A burst is no slowness: once in its life a reader may be waited for so long by the others, in milliseconds. */

@@ -7,6 +7,7 @@
  * nobody is slowed by them for longer; when all are behind, the provider is held back as for a single caller. The log is kept from its beginning as long as there is room,
  * so that a late reader gets everything; without room it keeps what its readers have still to take, and nobody can join any more.
  */
+import type { HeaderPairs } from '../../core/headers.ts';
 import type { Instant, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { TokenUsage } from '../../core/facts.ts';
@@ -16,7 +17,6 @@ import type { AnswerHead, AnswerReader, ReadAnswerOwner, ReaderParts } from './r
 import type { Caller } from '../request/caller.ts';
 import type { Outlet, UpstreamRefusal } from '../delivery/downstream.ts';
 import { LaggardWatch } from './slow-reader-policy.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 import { sharedHeaders, type AnswerPurpose, type WholeAnswer } from './whole-response.ts';
 
 /** How long an answer under an idempotency key runs on after its last reader left, in milliseconds. */

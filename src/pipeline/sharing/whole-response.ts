@@ -1,11 +1,11 @@
 /** One complete answer, kept for those who ask for the same again: what tells of it, and how it goes out. */
+import type { HeaderPairs } from '../../core/headers.ts';
 import { requestIdHeaders } from '../delivery/error-response.ts';
 import type { CacheUse } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { CachePolicy } from '../../policy/cache/freshness.ts';
 import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
-import type { HeaderPairs } from '../request/response-sink.ts';
 
 export interface WholeAnswer {
   readonly status: number;

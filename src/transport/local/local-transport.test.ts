@@ -1,8 +1,9 @@
+import type { HeadersByName } from '../../core/headers.ts';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { createManualClock } from '../../testing/manual-clock.ts';
-import type { ResponseHeaders, Transport, UpstreamCall } from '../transport.ts';
+import type { Transport, UpstreamCall } from '../transport.ts';
 import type { EngineSpec } from '../../local/engine.ts';
 import { localBasePath, localOrigin, LocalTransport } from './local-transport.ts';
 
@@ -32,7 +33,7 @@ function specOf(parts: Partial<EngineSpec> = {}): EngineSpec {
 interface Told {
   /** What was told, in order, without the data: `sent`, `200`, `end`, `error`. */
   readonly order: string[];
-  headers: ResponseHeaders;
+  headers: HeadersByName;
   text: string;
   error: Error | null;
   call: UpstreamCall;
