@@ -37,8 +37,8 @@ export class ConvertedStreamReader implements StreamReader {
     return this.#watcher.isComplete;
   }
 
-  get saidTokens(): number {
-    return this.#watcher.saidTokens;
+  get estimatedOutputTokens(): number {
+    return this.#watcher.estimatedOutputTokens;
   }
 
   push(chunk: Uint8Array): StreamPush {

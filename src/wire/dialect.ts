@@ -86,7 +86,7 @@ export type ReadResponse =
       readonly ok: true;
       readonly facts: AnswerFacts;
       /** An estimate of the output, where the response tells no usage. */
-      readonly saidTokens?: number;
+      readonly estimatedOutputTokens?: number;
       /** The response in the caller's dialect and the shape that was asked for, where it came in another. */
       readonly converted?: Uint8Array;
     }
@@ -160,7 +160,7 @@ export interface StreamReader {
   /** True if every choice has ended: only usage and terminator may follow. */
   readonly isComplete: boolean;
   /** An estimate of the output tokens, for a provider that reports no usage. */
-  readonly saidTokens: number;
+  readonly estimatedOutputTokens: number;
   /** After `done` or a failure it gives nothing more. */
   push(chunk: Uint8Array): StreamPush;
   /** The upstream closed cleanly. */

@@ -10,7 +10,7 @@ const REFUSALS_MAX = 8;
 
 type Fault = (what: string, request: string | null) => void;
 
-interface Watched {
+interface TimedPhase {
   /** Failures of the last window, and those in a row: when, and whose. */
   failures: { readonly at: number; readonly client: string }[];
   /** When each client was last answered, and anybody. */
@@ -28,7 +28,7 @@ interface Watched {
 const NEUTRAL: ReadonlySet<string> = new Set(['rate_limited', 'busy', 'cancelled', 'empty', 'quality', 'conflict', 'quota', 'auth']);
 
 export class BlameWatch {
-  readonly #targets = new Map<string, Watched>();
+  readonly #targets = new Map<string, TimedPhase>();
   readonly #clients = new Map<string, string>();
   readonly #fault: Fault;
   #pausedAt = -1;
@@ -61,7 +61,7 @@ export class BlameWatch {
   }
 
   /** The pause that was just told is this one's. */
-  #onRefusal(watched: Watched, target: string, client: string, at: number, requestId: string): void {
+  #onRefusal(watched: TimedPhase, target: string, client: string, at: number, requestId: string): void {
     watched.refusedAt.set(client, at);
     if (this.#pausedAt !== at) return;
     if (watched.refused?.client !== client) watched.refused = { client, count: 0 };
@@ -73,7 +73,7 @@ export class BlameWatch {
     watched.refused.count = -Infinity;
   }
 
-  #onOpen(watched: Watched, target: string, at: number): void {
+  #onOpen(watched: TimedPhase, target: string, at: number): void {
     watched.failures = watched.failures.filter((failure) => at - failure.at <= WINDOW_MS || failure.at > watched.lastServedAt);
     const clients = new Set(watched.failures.map((failure) => failure.client));
     const [only] = clients;
@@ -81,11 +81,11 @@ export class BlameWatch {
     this.#fault(`blame: ${target} is open by the failures of ${only} alone, while others were answered`, null);
   }
 
-  #servesOthers({ servedAt }: Watched, client: string, at: number): boolean {
+  #servesOthers({ servedAt }: TimedPhase, client: string, at: number): boolean {
     return hasOther(servedAt, client, at - WINDOW_MS + OVERLAP_MS);
   }
 
-  #of(target: string): Watched {
+  #of(target: string): TimedPhase {
     let watched = this.#targets.get(target);
     if (watched === undefined)
       this.#targets.set(

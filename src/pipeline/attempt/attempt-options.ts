@@ -59,11 +59,11 @@ export interface AttemptOptions {
 
 /** What comes after the candidate was taken. */
 export interface AnswerConsumer {
-  onPieces(pieces: readonly Uint8Array[]): void;
+  onChunks(pieces: readonly Uint8Array[]): void;
   onEnd(): void;
   onFailure(failure: Failure): void;
   /** Its own work threw, in the middle of an end: no other end will be told. */
   onThrown(error: unknown): void;
 }
 
-export const NO_CONSUMER: AnswerConsumer = { onPieces() {}, onEnd() {}, onFailure() {}, onThrown() {} };
+export const NO_CONSUMER: AnswerConsumer = { onChunks() {}, onEnd() {}, onFailure() {}, onThrown() {} };

@@ -5,9 +5,9 @@ import { setUnread } from './unread-place.ts';
 import { firstContentLimitMs, headersLimitMs, isSilenceSet, silenceShareMs } from '../../policy/latency/silence.ts';
 import type { CallKind, SilentPhase } from '../../policy/latency/silence.ts';
 import type { RescueBudget } from '../../policy/hedge.ts';
-import { AnswerGuard } from '../../transport/answer-guard.ts';
+import { ResponseGuard } from '../../transport/response-guard.ts';
 import type { GuardLimits, GuardListener } from '../../transport/guard-listener.ts';
-import type { WatchLimit } from '../../transport/answer-watch.ts';
+import type { PhaseLimit } from '../../transport/phase-timer.ts';
 import type { Transport, UpstreamCall } from '../../transport/transport.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
 import { answerKind } from '../request/response-kind.ts';
@@ -25,7 +25,7 @@ export interface AttemptListener {
   onDecided(attempt: Attempt): void;
 }
 
-const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
+const NEVER: PhaseLimit = { at: Infinity, kind: 'timeout' };
 
 export class Attempt implements GuardListener, GuardLimits {
   readonly options: AttemptOptions;
@@ -42,7 +42,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** There is no first content yet, nor an end. */
   #isAwaited = true;
   readonly #clock: Clock;
-  readonly #guard: AnswerGuard;
+  readonly #guard: ResponseGuard;
   readonly #form: ResponseForm;
   readonly #mask: AnswerMask;
   #upstream: UpstreamCall | null = null;
@@ -91,7 +91,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.shortestMs = Math.max(1, Math.min(this.connectMs, this.headersMs, this.firstContentMs, this.idleMs, shareMs, REVIEW_MS));
     this.#form = responseForm(options, clock);
     this.#mask = new AnswerMask(options.owner.secrets, this.#form.wants === 'stream');
-    this.#guard = new AnswerGuard(clock, this.#form, this, this, options.owner.held);
+    this.#guard = new ResponseGuard(clock, this.#form, this, this, options.owner.held);
   }
 
   get facts(): AnswerFacts {
@@ -99,15 +99,15 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** An estimate of what was generated; null: nothing is known. */
-  get saidTokens(): number | null {
-    return this.#guard.saidTokens;
+  get estimatedOutputTokens(): number | null {
+    return this.#guard.estimatedOutputTokens;
   }
 
   get status(): number {
     return this.#guard.status;
   }
 
-  get headers(): AnswerGuard['headers'] {
+  get headers(): ResponseGuard['headers'] {
     return this.#guard.headers;
   }
 
@@ -143,25 +143,25 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** True: the whole answer is here, and no larger than what is judged. */
   get canBeJudged(): boolean {
-    return this.#guard.isComplete && this.#guard.held.hold?.fold?.isTooLarge !== true;
+    return this.#guard.isComplete && this.#guard.buffer.hold?.fold?.isTooLarge !== true;
   }
 
   /** The choices of a complete answer. */
   readChoices(): AnswerChoice[] {
-    return this.options.request.dialect.response.choices(this.wholeAnswer(), this.#guard.held.outline);
+    return this.options.request.dialect.response.choices(this.wholeAnswer(), this.#guard.buffer.outline);
   }
 
   /** A complete answer as one JSON text, to be judged before it is taken. */
   wholeAnswer(): Uint8Array {
-    const { held } = this.#guard;
-    if (this.#form.wants !== 'stream') return held.peek();
-    return held.hold?.fold?.finish() ?? this.#form.toPlain(held.peek());
+    const { buffer } = this.#guard;
+    if (this.#form.wants !== 'stream') return buffer.peek();
+    return buffer.hold?.fold?.finish() ?? this.#form.toPlain(buffer.peek());
   }
 
   /** Puts another JSON text in the place of a complete answer that has not been taken. */
   replaceAnswer(answer: Uint8Array): void {
-    this.#guard.held.hold = null;
-    this.#guard.held.replace(this.#form.wants === 'stream' ? this.#form.toStream(answer) : answer);
+    this.#guard.buffer.hold = null;
+    this.#guard.buffer.replace(this.#form.wants === 'stream' ? this.#form.toStream(answer) : answer);
   }
 
   /** Somebody wants the answer for longer than the request that it was made for. */
@@ -179,7 +179,7 @@ export class Attempt implements GuardListener, GuardLimits {
 
   /** Nobody wants a complete answer. */
   drop(): void {
-    this.#guard.held.take();
+    this.#guard.buffer.take();
   }
 
   /** Takes a complete answer, in one piece. */
@@ -189,8 +189,8 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** After `take`: tells the end if it is here already. */
-  tellEndIfComplete(): void {
-    this.#guard.tellEndIfComplete();
+  emitEndIfComplete(): void {
+    this.#guard.emitEndIfComplete();
   }
 
   pause(): void {
@@ -275,7 +275,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   /** When its silence is to be looked at. */
-  shorter(now: Instant, sentAt: Instant, phase: SilentPhase): WatchLimit {
+  silenceLimit(now: Instant, sentAt: Instant, phase: SilentPhase): PhaseLimit {
     if (this.#looksAgainAt > now) return this.#looksAgainAt === Infinity ? NEVER : { at: this.#looksAgainAt, kind: 'silence' };
     const { alternatives, target } = this.options;
     const alternative = alternatives.alternativeTo(target, now);
@@ -342,7 +342,7 @@ export class Attempt implements GuardListener, GuardLimits {
   }
 
   onCandidate(): void {
-    this.firstContentAt = this.#guard.held.since ?? this.#clock.now();
+    this.firstContentAt = this.#guard.buffer.since ?? this.#clock.now();
     this.#isAwaited = false;
     this.options.target.state.firstContent.answered(this.#kind, this.firstContentAt, this.startedAt);
     this.options.target.state.silence.record(this.#call, this.firstContentAt - this.#guard.sentAt);
@@ -350,9 +350,9 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#settleDecision();
   }
 
-  onPieces(pieces: readonly Uint8Array[]): void {
+  onChunks(pieces: readonly Uint8Array[]): void {
     const passed = this.#mask.push(pieces);
-    if (passed.length > 0) this.#consumer!.onPieces(passed);
+    if (passed.length > 0) this.#consumer!.onChunks(passed);
   }
 
   onEnd(): void {
@@ -381,7 +381,7 @@ export class Attempt implements GuardListener, GuardLimits {
   /** What was held back because it might be the beginning of a secret. */
   #passRest(): void {
     const rest = this.#mask.flush();
-    if (rest.length > 0) this.#consumer!.onPieces(rest);
+    if (rest.length > 0) this.#consumer!.onChunks(rest);
   }
 
   #stop(): void {

@@ -1,5 +1,5 @@
 import type { RequestFacts } from '../../core/request.ts';
-import type { AnswerForm, StreamHold } from '../../transport/answer-form.ts';
+import type { ExpectedForm, StreamHold } from '../../transport/expected-form.ts';
 import type { ResponseConversion } from '../../wire/conversion.ts';
 import type { Dialect, ReadResponse, StreamFold, StreamReader } from '../../wire/dialect.ts';
 import type { JsonOutline } from '../../wire/json-outline.ts';
@@ -9,8 +9,8 @@ import { createAnswerHold } from './response-hold.ts';
 import type { TargetQuality } from '../route/target-quality.ts';
 
 /** Responses in the form that the caller asked for. */
-export class ResponseForm implements AnswerForm {
-  readonly wants: AnswerForm['wants'];
+export class ResponseForm implements ExpectedForm {
+  readonly wants: ExpectedForm['wants'];
   readonly judgesBytes: boolean;
   readonly mayBeEmpty: boolean;
   readonly #dialect: Dialect;
@@ -43,13 +43,13 @@ export class ResponseForm implements AnswerForm {
     this.#quality = quality;
     this.#conversion = conversion;
     if (facts.operation === 'bytes') this.wants = 'bytes';
-    else this.wants = facts.stream && facts.operation !== 'embeddings' ? 'stream' : 'plain';
+    else this.wants = facts.stream && facts.operation !== 'embeddings' ? 'stream' : 'json';
   }
 
   createReader(): StreamReader | null {
     if (this.#conversion !== null) return this.#conversion.createReader(this.#maxEventSize);
     const { operation, wantsUsage, choices } = this.#facts;
-    const keepUsage = wantsUsage || this.wants === 'plain';
+    const keepUsage = wantsUsage || this.wants === 'json';
     return this.#dialect.stream.watch({ operation, choices, keepUsage, maxEventSize: this.#maxEventSize });
   }
 

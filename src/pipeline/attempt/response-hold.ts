@@ -1,5 +1,5 @@
 /** How long a stream is held back so that it can be judged before it is committed (design 4.6). */
-import type { StreamHold } from '../../transport/answer-form.ts';
+import type { StreamHold } from '../../transport/expected-form.ts';
 import type { QualityRules } from '../../policy/quality/quality.ts';
 import type { Dialect, OpeningReader, StreamFold } from '../../wire/dialect.ts';
 import type { TargetQuality } from '../route/target-quality.ts';

@@ -117,8 +117,8 @@ class AnswerRelay implements StalledReader {
       const isEventStream = request.facts.stream && request.facts.operation !== 'bytes';
       const comment = downstream.isStarted ? attemptComment(this.#output, this.#attempt) : '';
       downstream.commit(this.#attempt.status, answerHeaders(this.#output, this.#attempt), isEventStream, comment);
-      this.onPieces(this.#attempt.take(this));
-      this.#attempt.tellEndIfComplete();
+      this.onChunks(this.#attempt.take(this));
+      this.#attempt.emitEndIfComplete();
     });
   }
 
@@ -127,8 +127,8 @@ class AnswerRelay implements StalledReader {
     this.#isOnward = true;
     return new Promise((resolve, reject) => {
       this.#begin(resolve, reject);
-      this.onPieces(this.#attempt.take(this));
-      this.#attempt.tellEndIfComplete();
+      this.onChunks(this.#attempt.take(this));
+      this.#attempt.emitEndIfComplete();
     });
   }
 
@@ -138,7 +138,7 @@ class AnswerRelay implements StalledReader {
     this.#output.active.relaying = this;
   }
 
-  onPieces(pieces: readonly Uint8Array[]): void {
+  onChunks(pieces: readonly Uint8Array[]): void {
     if (this.#continuation === null) return this.#write(pieces);
     if (this.#over) return;
     const { passage } = this.#continuation;

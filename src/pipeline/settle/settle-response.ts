@@ -22,8 +22,8 @@ export function settleUntaken(active: ActiveRequest, attempt: Attempt): void {
 }
 
 /** What its provider counted; where no usage is reported, an estimate by input and output. Null: neither is known. */
-function countedUsage({ facts, options, saidTokens }: Attempt): TokenUsage | null {
-  if (facts.usage !== null || saidTokens === null) return facts.usage;
-  const outputTokens = Math.min(saidTokens, options.request.facts.outputBound ?? Infinity);
+function countedUsage({ facts, options, estimatedOutputTokens }: Attempt): TokenUsage | null {
+  if (facts.usage !== null || estimatedOutputTokens === null) return facts.usage;
+  const outputTokens = Math.min(estimatedOutputTokens, options.request.facts.outputBound ?? Infinity);
   return { inputTokens: options.permit.need.inputTokens, cachedInputTokens: 0, outputTokens };
 }

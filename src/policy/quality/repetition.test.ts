@@ -24,7 +24,7 @@ const HONEST: Readonly<Record<string, string>> = {
   'Chinese prose': CHINESE,
   'Japanese prose': JAPANESE,
   'our own code': here('src/policy/verdict.ts'),
-  'more of our own code': here('src/transport/answer-guard.ts'),
+  'more of our own code': here('src/transport/response-guard.ts'),
   'JSON with a regular form': here('breakwater.schema.json'),
   'a lock file': here('package-lock.json').slice(0, 20_000),
   'our own documents': here('docs/failures.md'),

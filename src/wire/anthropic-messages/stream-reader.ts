@@ -31,7 +31,7 @@ class MessagesStreamReader extends EventWatcher {
   readonly #openCalls = new Set<unknown>();
   readonly #opaque = new BlockValues(this.facts);
 
-  get saidTokens(): number {
+  get estimatedOutputTokens(): number {
     return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 

@@ -36,7 +36,7 @@ class GeminiStreamReader extends EventWatcher {
     this.#choices = choices;
   }
 
-  get saidTokens(): number {
+  get estimatedOutputTokens(): number {
     return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 

@@ -24,7 +24,7 @@ import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
  * A byte order mark and white space around the JSON are tolerated (DeepSeek sends empty lines while it queues).
  * `choices`: how many were asked for; of vectors none may be missing, since those that follow would pass for those before.
  * `outline`: of a large body, which is then not parsed whole.
- * `saidTokens`: an estimate of the output tokens where the answer reports no usage.
+ * `estimatedOutputTokens`: an estimate of the output tokens where the answer reports no usage.
  * `converted`: the same answer in the shape that was asked for, where it came in another.
  * An `empty` failure keeps the body where it is an answer: should all else fail, it is the best there is.
  */
@@ -44,12 +44,12 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
       ? readVectors(value['data'] ?? value['embeddings'], choices, facts)
       : readChoices(value['choices'], facts, bytes);
   if (failure !== null) return refuse(failure, facts.usage);
-  if (operation === 'embeddings') return facts.usage !== null ? { ok: true, facts } : { ok: true, facts, saidTokens: 0 };
+  if (operation === 'embeddings') return facts.usage !== null ? { ok: true, facts } : { ok: true, facts, estimatedOutputTokens: 0 };
   const shaped = reshape(operation, value, outline === null);
   if (shaped === 'too large') return refuse(malformed('the answer has the shape of another endpoint'), facts.usage);
   // An outline holds no long texts.
-  const saidTokens = outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN);
-  return { ok: true, facts, ...(facts.usage === null && { saidTokens }), ...(shaped !== null && { converted: shaped }) };
+  const estimatedOutputTokens = outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN);
+  return { ok: true, facts, ...(facts.usage === null && { estimatedOutputTokens }), ...(shaped !== null && { converted: shaped }) };
 }
 
 function malformed(message: string): Failure {

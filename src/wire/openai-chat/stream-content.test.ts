@@ -13,7 +13,7 @@ function read(stream: string, { shortcut = true, size = Infinity } = {}) {
   pushes.push(reader.end());
   return {
     facts: reader.facts,
-    saidTokens: reader.saidTokens,
+    estimatedOutputTokens: reader.estimatedOutputTokens,
     done: pushes.some((push) => push.done),
     failure: pushes.find((push) => push.failure !== null)?.failure ?? null,
     content: pushes.filter((push) => push.pieces.length > 0).map((push) => push.hasContent),
@@ -69,9 +69,9 @@ test('white space begins no answer, and is content of one that has begun', () =>
 
 test('what was generated is estimated by events and text, whichever is more', () => {
   for (const shortcut of [true, false]) {
-    assert.equal(read(ROLE + words('a b c d e f g h') + STOP + DONE, { shortcut }).saidTokens, 8);
+    assert.equal(read(ROLE + words('a b c d e f g h') + STOP + DONE, { shortcut }).estimatedOutputTokens, 8);
     const long = Array.from({ length: 5 }, (_, i) => chunk({ content: `${i}`.repeat(400) })).join('');
-    const found = read(ROLE + long + STOP + DONE, { shortcut }).saidTokens;
+    const found = read(ROLE + long + STOP + DONE, { shortcut }).estimatedOutputTokens;
     assert.ok(found >= 500 && found <= 510, `${found}`);
   }
 });
@@ -81,8 +81,8 @@ test('random padding beside the content is not counted as output', () => {
     event({ id: 'c', model: 'gpt', choices: [{ index: 0, delta: { content }, finish_reason: null }], obfuscation: 'x'.repeat(40) });
   const stream = ROLE + Array.from({ length: 20 }, () => padded(' word')).join('');
   for (const shortcut of [true, false]) {
-    const { saidTokens } = read(stream, { shortcut });
-    assert.ok(saidTokens >= 20 && saidTokens <= 40, `${saidTokens} tokens`);
+    const { estimatedOutputTokens } = read(stream, { shortcut });
+    assert.ok(estimatedOutputTokens >= 20 && estimatedOutputTokens <= 40, `${estimatedOutputTokens} tokens`);
   }
 });
 

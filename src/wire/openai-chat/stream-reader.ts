@@ -62,7 +62,7 @@ class ChatStreamReader extends EventWatcher {
   }
 
   /** Many servers send one event for a token, others a sentence in each. */
-  get saidTokens(): number {
+  get estimatedOutputTokens(): number {
     return Math.max(this.#events, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 

@@ -30,7 +30,7 @@ class ResponsesStreamReader extends EventWatcher {
   /** Places of calls that have begun and not ended. */
   readonly #openCalls = new Set<unknown>();
 
-  get saidTokens(): number {
+  get estimatedOutputTokens(): number {
     return Math.max(this.#deltas, Math.ceil(this.#chars / CHARS_PER_TOKEN));
   }
 

@@ -46,7 +46,7 @@ export abstract class EventWatcher implements StreamReader {
   }
 
   /** An estimate of the output tokens. */
-  abstract readonly saidTokens: number;
+  abstract readonly estimatedOutputTokens: number;
 
   /** What ends a stream of the dialect. */
   protected abstract readonly terminator: Uint8Array;

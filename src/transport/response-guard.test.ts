@@ -7,8 +7,8 @@ import { readAnswer } from '../wire/openai-chat/read-answer.ts';
 import type { StreamReader } from '../wire/dialect.ts';
 import { StreamFold } from '../wire/openai-chat/stream-as-answer.ts';
 import { createChatStreamReader } from '../wire/openai-chat/stream-reader.ts';
-import { AnswerGuard } from './answer-guard.ts';
-import type { AnswerForm } from './answer-form.ts';
+import { ResponseGuard } from './response-guard.ts';
+import type { ExpectedForm } from './expected-form.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
 
 const limits: GuardLimits = {
@@ -18,7 +18,7 @@ const limits: GuardLimits = {
   idleMs: 1000,
   attemptEnds: Infinity,
   shortestMs: 1000,
-  shorter: () => ({ at: Infinity, kind: 'timeout' }),
+  silenceLimit: () => ({ at: Infinity, kind: 'timeout' }),
 };
 
 /** What the guard told, in order. */
@@ -28,7 +28,7 @@ function listen(change: Partial<GuardListener> = {}) {
   const listener: GuardListener = {
     onSent: () => told.push('sent'),
     onCandidate: () => told.push('candidate'),
-    onPieces: () => told.push('pieces'),
+    onChunks: () => told.push('pieces'),
     onEnd: () => told.push('end'),
     onFailure(failure) {
       told.push('failure');
@@ -47,9 +47,9 @@ const throwing = (): never => {
   throw new RangeError('an odd byte');
 };
 
-function formOf(change: Partial<AnswerForm>): AnswerForm {
+function formOf(change: Partial<ExpectedForm>): ExpectedForm {
   return {
-    wants: 'plain',
+    wants: 'json',
     judgesBytes: false,
     createReader: () => null,
     createHold: () => null,
@@ -67,7 +67,7 @@ const oddReader = { push: throwing, end: throwing, isComplete: false, facts: {} 
 
 test('a reader that throws over a stream makes a failure of the answer, and the fault is told', () => {
   const { told, failures, listener } = listen();
-  const guard = new AnswerGuard(createManualClock(), formOf({ wants: 'stream', createReader: () => oddReader }), limits, listener, held);
+  const guard = new ResponseGuard(createManualClock(), formOf({ wants: 'stream', createReader: () => oddReader }), limits, listener, held);
   guard.onSent();
   guard.onHeaders(200, { 'content-type': 'text/event-stream' });
   guard.onData(Buffer.from('data: {}\n\n'));
@@ -81,7 +81,7 @@ test('so does one that throws over a whole answer, at its end or when time is ov
   for (const end of ['end', 'silence']) {
     const clock = createManualClock();
     const { told, failures, listener } = listen();
-    const guard = new AnswerGuard(
+    const guard = new ResponseGuard(
       clock,
       formOf({ wants: 'stream', createReader: () => oddReader, read: throwing }),
       limits,
@@ -99,7 +99,7 @@ test('so does one that throws over a whole answer, at its end or when time is ov
 
 test('who throws when told of a failure hears that nothing else will be told', () => {
   const { told, listener } = listen({ onFailure: throwing });
-  const guard = new AnswerGuard(createManualClock(), formOf({}), limits, listener, held);
+  const guard = new ResponseGuard(createManualClock(), formOf({}), limits, listener, held);
   guard.onSent();
   guard.onError(new Error('reset'));
   guard.onEnd();
@@ -112,7 +112,7 @@ test('a complete stream that is too large for a plain answer fails once, and by 
     createReader: () => createChatStreamReader({ operation: 'chat', keepUsage: true, maxEventSize: 1e8 }),
     createFold: () => new StreamFold(),
   });
-  const guard = new AnswerGuard(createManualClock(), form, limits, listener, new HeldBytes(() => Infinity));
+  const guard = new ResponseGuard(createManualClock(), form, limits, listener, new HeldBytes(() => Infinity));
   guard.onSent();
   guard.onHeaders(200, { 'content-type': 'text/event-stream' });
   const last = '"choices":[{"index":0,"delta":{"content":"hi"},"finish_reason":"stop"}]}';

@@ -1,6 +1,6 @@
 /**
- * Watches one answer from the send to its end: which bytes may go on, when the first content is there, when silence
- * has lasted too long, and whether what ended was complete. Nothing leaves it before it is known to be an answer.
+ * Guards one response from the send to its end: which bytes may be passed on, when the first content arrives, when a phase times out,
+ * and whether the response is complete. No bytes are passed on before they are known to be a response.
  */
 import type { HeadersByName } from '../core/headers.ts';
 import type { Clock, Instant } from '../core/clock.ts';
@@ -8,75 +8,75 @@ import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts'
 import type { ByteRoom } from '../core/held-bytes.ts';
 import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold, StreamPush, StreamReader } from '../wire/dialect.ts';
-import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './answer-form.ts';
+import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './expected-form.ts';
 import { hiddenFailure, mayBeJson, mayHideJson } from './hidden-json.ts';
-import type { AnswerForm } from './answer-form.ts';
-import { MISSING, phaseLimit } from './answer-limits.ts';
-import type { PhaseTimes } from './answer-limits.ts';
-import { AnswerWatch } from './answer-watch.ts';
-import type { Watched, WatchLimit } from './answer-watch.ts';
+import type { ExpectedForm } from './expected-form.ts';
+import { MISSING, phaseLimit } from './phase-limits.ts';
+import type { PhaseTimes } from './phase-limits.ts';
+import { PhaseTimer } from './phase-timer.ts';
+import type { TimedPhase, PhaseLimit } from './phase-timer.ts';
 import { connectFailure, OWN_EXHAUSTION } from './connection-fault.ts';
 import { createContentDecoder, isIdentity } from './content-decoder.ts';
 import type { ContentDecoder, DecoderListener } from './content-decoder.ts';
 import type { GuardLimits, GuardListener } from './guard-listener.ts';
-import { HeldAnswer } from './held-answer.ts';
+import { ResponseBuffer } from './response-buffer.ts';
 import { firstValue, type UpstreamListener } from './transport.ts';
 
-/** As much of an error body is read, in bytes. */
+/** Maximum size of an error body, in bytes; the rest is not read. */
 const ERROR_BODY_MAX = 1024 * 1024;
-/** A stream may say this much before its first content, in bytes. */
+/** Maximum size of a stream before its first content, in bytes. */
 const PREAMBLE_MAX = 4 * 1024 * 1024;
-/** After the last word of a stream its upstream may close in good order, so that its connection serves again; then it is closed, in ms. */
+/** Time for the upstream to close after the end of a stream, so that its connection can be reused, in ms; then it is aborted. */
 const LINGER_MS = 1000;
-/** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
+/** A reused connection that breaks within this time had been closed before the request arrived, in ms. */
 const STALE_WITHIN_MS = 500;
 
-export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, PhaseTimes {
+export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPhase, PhaseTimes {
   readonly #clock: Clock;
   readonly #limits: GuardLimits;
   readonly #listener: GuardListener;
-  readonly #watch: AnswerWatch;
+  readonly #watch: PhaseTimer;
   readonly startedAt: Instant;
-  readonly #form: AnswerForm;
-  /** What the answer turned out to be; null: nothing has been seen of it yet. */
-  #reading: AnswerForm['wants'] | null;
+  readonly #form: ExpectedForm;
+  /** The detected form of the response; null: not known yet. */
+  #reading: ExpectedForm['wants'] | null;
   #reader: StreamReader | null = null;
-  #saidTokens: number | null = null;
+  #estimatedOutputTokens: number | null = null;
   #phase: Phase = 'connect';
   #sentAt: Instant = 0;
   #endedAt: Instant = 0;
-  /** When an error status came; null: none has. */
+  /** When an error status arrived; null: none has. */
   errorAt: Instant | null = null;
-  /** When every choice of a stream had ended; Infinity: not yet. */
+  /** When the last choice of a stream ended; Infinity: not yet. */
   completeAt: Instant = Infinity;
-  /** When content came last. */
+  /** When the last content arrived. */
   contentAt: Instant = 0;
   #status = 0;
   #headers: HeadersByName = {};
   #decoder: ContentDecoder | null = null;
-  /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
-  readonly held: HeldAnswer;
+  /** The bytes that the owner has not taken. It may read or replace a complete response before it takes it. */
+  readonly buffer: ResponseBuffer;
   #fold: StreamFold | null = null;
   #isError = false;
   #mayBeJson = false;
   #isCandidate = false;
   #ended = false;
-  #endTold = false;
+  #endEmitted = false;
   isPaused = false;
   #upstreamOver = false;
 
-  /** What is known of the answer; grows until its end. */
+  /** What is known of the response so far. */
   facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 
-  constructor(clock: Clock, form: AnswerForm, limits: GuardLimits, listener: GuardListener, held: ByteRoom) {
-    this.held = new HeldAnswer(held);
+  constructor(clock: Clock, form: ExpectedForm, limits: GuardLimits, listener: GuardListener, held: ByteRoom) {
+    this.buffer = new ResponseBuffer(held);
     this.#clock = clock;
     this.#form = form;
     this.#reading = form.wants === 'bytes' ? 'bytes' : null;
     this.#limits = limits;
     this.#listener = listener;
     this.startedAt = clock.now();
-    this.#watch = new AnswerWatch(clock, Math.min(limits.shortestMs, LINGER_MS), this);
+    this.#watch = new PhaseTimer(clock, Math.min(limits.shortestMs, LINGER_MS), this);
   }
 
   get status(): number {
@@ -91,27 +91,27 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     return this.#sentAt;
   }
 
-  /** An estimate of what was generated, for a provider that tells no usage; null: nothing is known. */
-  get saidTokens(): number | null {
-    return this.#reader === null ? this.#saidTokens : this.#reader.saidTokens;
+  /** An estimate of the output, for a provider that reports no usage; null: unknown. */
+  get estimatedOutputTokens(): number | null {
+    return this.#reader === null ? this.#estimatedOutputTokens : this.#reader.estimatedOutputTokens;
   }
 
-  /** What was held back until now; from here `onPieces` and `onEnd` tell the rest. */
+  /** Returns the buffered bytes; later ones come through `onChunks` and `onEnd`. */
   take(): readonly Uint8Array[] {
     this.#phase = 'committed';
-    return this.held.take();
+    return this.buffer.take();
   }
 
-  /** Nothing held or kept: the attempt is over for its owner. */
+  /** Releases everything: the owner has finished the attempt. */
   stop(): void {
     this.#ended = true;
-    this.#endTold = true;
+    this.#endEmitted = true;
     this.#watch.stop();
     this.#decoder?.destroy();
-    this.held.take();
+    this.buffer.take();
   }
 
-  /** The caller is behind, or nobody has taken it yet: silence is ours now, not the provider's. */
+  /** While paused (a slow reader, or not taken yet) silence is not the provider's, and no timeout runs. */
   setPaused(paused: boolean): void {
     this.isPaused = paused;
     this.#decoder?.setPaused(paused);
@@ -120,7 +120,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.completeAt < Infinity) this.completeAt = this.contentAt;
   }
 
-  /** True once the whole answer has come in, though its owner may not have taken it yet. */
+  /** True once the whole response was received, taken or not. */
   get isComplete(): boolean {
     return this.#ended;
   }
@@ -146,7 +146,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     const type = firstValue(headers['content-type']);
     const fault = this.#form.wants === 'bytes' ? pageFault(type) : contentTypeFault(type);
     if (fault !== null) this.#fail('malformed', fault);
-    else if (this.#form.judgesBytes && isIdentity(encoding) && isJson(type)) this.#reading = 'plain';
+    else if (this.#form.judgesBytes && isIdentity(encoding) && isJson(type)) this.#reading = 'json';
     else this.#mayBeJson = isIdentity(encoding) && mayHideJson(this.#form, type);
   }
 
@@ -205,49 +205,49 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#isError) this.#collectError(chunk);
     else if (this.#reading === null) this.#takeFirst(chunk);
     else if (this.#reading === 'stream') this.#takePush(this.#reader!.push(chunk));
-    else if (this.#reading === 'plain') this.#collectPlain(chunk);
+    else if (this.#reading === 'json') this.#collectJson(chunk);
     else this.#passBytes(chunk);
   }
 
-  /** Servers answer in the form that was not asked for, and call it what they like: the body itself says what it is. */
+  /** Some servers respond in another form than requested, or with a wrong content type, so the form is detected from the body. */
   #takeFirst(chunk: Uint8Array): void {
     const found = sniff(chunk);
     if (found === 'page') return this.#fail('malformed', 'the answer is a page, and no JSON');
     if (found === null) {
       this.#deliver([chunk]);
-      if (this.held.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the answer begins with blanks without end');
+      if (this.buffer.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the answer begins with blanks without end');
       return;
     }
     this.#readAs(found);
-    const blanks = this.held.take();
+    const blanks = this.buffer.take();
     for (const blank of blanks) this.#take(blank);
     this.#take(chunk);
   }
 
-  #readAs(form: 'stream' | 'plain'): void {
+  #readAs(form: 'stream' | 'json'): void {
     this.#reader = form === 'stream' ? this.#form.createReader() : null;
-    this.#reading = this.#reader === null ? 'plain' : 'stream';
+    this.#reading = this.#reader === null ? 'json' : 'stream';
     if (this.#reader === null) return;
     this.facts = this.#reader.facts;
-    if (this.#form.wants === 'stream') this.held.hold = this.#form.createHold();
+    if (this.#form.wants === 'stream') this.buffer.hold = this.#form.createHold();
   }
 
   #collectError(chunk: Uint8Array): void {
-    this.held.add(chunk);
-    if (this.held.bytes > ERROR_BODY_MAX) this.#finish();
+    this.buffer.add(chunk);
+    if (this.buffer.bytes > ERROR_BODY_MAX) this.#finish();
   }
 
-  #collectPlain(chunk: Uint8Array): void {
+  #collectJson(chunk: Uint8Array): void {
     if (!isAllBlank(chunk)) {
       if (this.#phase === 'first_content') this.#phase = 'answer';
       this.contentAt = this.#clock.now();
     }
-    this.held.addText(chunk);
+    this.buffer.addText(chunk);
     if (this.#form.wants === 'stream') {
-      if (this.held.isTooLarge) this.#fail('malformed', 'one text of this size is no stream');
+      if (this.buffer.isTooLarge) this.#fail('malformed', 'one text of this size is no stream');
       return;
     }
-    if (!this.held.isFull) return;
+    if (!this.buffer.isFull) return;
     this.#reading = 'bytes';
     this.#becomeCandidate();
   }
@@ -255,7 +255,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   #passBytes(chunk: Uint8Array): void {
     this.contentAt = this.#clock.now();
     this.#deliver([chunk]);
-    this.#mayBeJson &&= mayBeJson(this.held.peek());
+    this.#mayBeJson &&= mayBeJson(this.buffer.peek());
     if (this.#mayBeJson) return;
     this.facts.hasContent = true;
     this.#becomeCandidate();
@@ -266,29 +266,30 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.completeAt === Infinity && this.#reader!.isComplete) this.completeAt = this.#clock.now();
     if (push.pieces.length > 0) this.#deliver(push.pieces);
     if (push.failure !== null) {
-      // What came before the failure is content all the same, but nobody has seen it yet if it is still held.
+      // Content before the failure was received, but not seen by the caller while it is buffered.
       return this.#failWith({ ...push.failure, phase: this.#phase, status: push.failure.status ?? null });
     }
-    if (this.#form.wants === 'plain') return this.#takeFolded(push);
-    if (!this.#isCandidate && this.held.lets(push, this.contentAt)) this.#becomeCandidate();
+    if (this.#form.wants === 'json') return this.#takeFolded(push);
+    if (!this.#isCandidate && this.buffer.canRelease(push, this.contentAt)) this.#becomeCandidate();
     if (push.hasContent && this.#phase === 'first_content') this.#phase = 'answer';
     if (push.done) this.#complete();
-    else if (this.held.since === null && this.held.bytes > PREAMBLE_MAX) this.#fail('malformed', 'the stream has a preamble without end');
+    else if (this.buffer.since === null && this.buffer.bytes > PREAMBLE_MAX)
+      this.#fail('malformed', 'the stream has a preamble without end');
   }
 
-  /** Events for a plain answer: held until they are complete. `#fail` is not for it: it ends a complete stream, which comes back here. */
+  /** Events for a non-streaming response, buffered until complete. Not through `#fail`, which ends a complete stream and returns here. */
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
     this.#fold ??= this.#form.createFold();
-    for (const piece of push.pieces) this.#fold.push(piece);
-    if (this.held.isTooLarge || this.#fold.isTooLarge)
+    for (const chunk of push.pieces) this.#fold.push(chunk);
+    if (this.buffer.isTooLarge || this.#fold.isTooLarge)
       this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
     else if (push.done) this.#judgeWhole(this.#fold.finish(), true);
   }
 
-  #deliver(pieces: readonly Uint8Array[]): void {
-    if (this.#phase === 'committed') return this.#listener.onPieces(pieces);
-    for (const piece of pieces) this.held.add(piece);
+  #deliver(chunks: readonly Uint8Array[]): void {
+    if (this.#phase === 'committed') return this.#listener.onChunks(chunks);
+    for (const chunk of chunks) this.buffer.add(chunk);
   }
 
   #becomeCandidate(): void {
@@ -298,29 +299,29 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.#listener.onCandidate();
   }
 
-  /** The upstream closed its side in good order. */
+  /** The upstream closed cleanly. */
   #finish(): void {
     if (this.#ended) return;
-    if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.held.peek(), this.#clock.epochMs()));
-    if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
+    if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.buffer.peek(), this.#clock.epochMs()));
+    if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'json');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
-    if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek(), false);
-    const hidden = this.#mayBeJson ? hiddenFailure(this.held.peek(), firstValue(this.#headers['content-type'])) : null;
+    if (this.#reading === 'json') return this.#judgeWhole(this.buffer.peek(), false);
+    const hidden = this.#mayBeJson ? hiddenFailure(this.buffer.peek(), firstValue(this.#headers['content-type'])) : null;
     if (hidden !== null) return this.#failWith(hidden);
-    if (this.#form.judgesBytes && !this.facts.hasContent && this.held.bytes === 0) return this.#fail('empty', 'the answer has no body');
+    if (this.#form.judgesBytes && !this.facts.hasContent && this.buffer.bytes === 0) return this.#fail('empty', 'the answer has no body');
     this.facts.hasContent = true;
     this.#complete();
   }
 
   #judgeWhole(whole: Uint8Array, isFolded: boolean): void {
-    const judged = judgeWhole(this.#form, whole, this.held.outline, isFolded);
+    const judged = judgeWhole(this.#form, whole, this.buffer.outline, isFolded);
     if ('failure' in judged) {
       this.facts.usage = judged.usage ?? this.facts.usage;
       return this.#failWith(judged.failure);
     }
     this.facts = judged.facts;
-    this.#saidTokens = judged.saidTokens;
-    this.held.replace(judged.bytes);
+    this.#estimatedOutputTokens = judged.estimatedOutputTokens;
+    this.buffer.replace(judged.bytes);
     this.#complete();
   }
 
@@ -332,29 +333,28 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#upstreamOver) this.#watch.stop();
     if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts) && this.#form.mayBeEmpty !== true) {
       this.#watch.stop();
-      this.#endTold = true;
-      // Without a choice that came to its end it is no answer that anybody could be given.
-      const body = this.facts.finishReason === null ? null : this.held.peek();
+      this.#endEmitted = true;
+      // Without a choice that ended it is no response that could be returned.
+      const body = this.facts.finishReason === null ? null : this.buffer.peek();
       return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body }));
     }
     this.#becomeCandidate();
-    if (this.#phase === 'committed') this.#tellEnd();
+    if (this.#phase === 'committed') this.#emitEnd();
   }
 
-  /** For the owner, after `take`: tells the end if it has come already. */
-  tellEndIfComplete(): void {
-    if (this.#ended) this.#tellEnd();
+  /** For the owner, after `take`: emits the end if the response is complete. */
+  emitEndIfComplete(): void {
+    if (this.#ended) this.#emitEnd();
   }
 
-  #tellEnd(): void {
-    if (this.#endTold) return;
-    this.#endTold = true;
+  #emitEnd(): void {
+    if (this.#endEmitted) return;
+    this.#endEmitted = true;
     this.#listener.onEnd();
   }
 
   #fail(kind: FailureKind, message: string): void {
-    // An error status says enough, even if its body broke off, stalled, or can't be read. So does an answer that has come to its
-    // end, if only the stream's own end is missing.
+    // An error status is sufficient without a complete or readable body, and so are complete choices without the stream's terminator.
     if (this.#isError || this.#reader?.isComplete === true) this.onDecodedEnd();
     else this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));
   }
@@ -362,7 +362,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   #failWith(failure: Failure): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#endTold = true;
+    this.#endEmitted = true;
     this.#watch.stop();
     this.#decoder?.destroy();
     try {
@@ -372,18 +372,18 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     }
   }
 
-  /** A fault of ours. Nobody above would catch it: what calls us is a socket, a decoder or a timer. */
+  /** An internal fault. The callers (a socket, a decoder or a timer) do not catch it. */
   #thrown(error: unknown): void {
     this.#listener.onThrown(error, this.#ended);
     this.#failWith(createFailure('malformed', this.#phase, 'the answer could not be read', { status: this.#status }));
   }
 
-  limitAt(now: Instant): WatchLimit {
+  limitAt(now: Instant): PhaseLimit {
     if (this.#ended) return { at: this.#endedAt + LINGER_MS, kind: 'timeout' };
     return phaseLimit(this.#phase, this, this.#limits, now);
   }
 
-  onPassed(kind: WatchLimit['kind']): void {
+  onLimit(kind: PhaseLimit['kind']): void {
     if (this.#ended) return this.#listener.onLinger();
     if (kind === 'silence') return this.#listener.onSilence();
     this.expire();
@@ -394,7 +394,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
       this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt),
     );
     this.#fail('timeout', `${MISSING[this.#phase]} within ${silentMs} ms`);
-    // Where all but the stream's own end was there it is complete, and nobody watches its connection any more.
+    // A response that lacked the terminator only is complete now, and no timer guards its connection.
     if (!this.#upstreamOver) this.#listener.onLinger();
   }
 }
