@@ -23,9 +23,9 @@ test('two failures in a row count, and no more of that row once another client i
   assert.deepEqual(failures(blame, A, 1), [true]);
   blame.began(0, B);
   assert.deepEqual(failures(blame, A, 3), [true, false, false]);
-  assert.equal(blame.levelAlone(A), 'request');
-  assert.equal(blame.levelAlone({ ...A, request: 9 }), 'client', 'whatever it sends next');
-  assert.equal(blame.levelAlone(B), null);
+  assert.equal(blame.soleCauseLevel(A), 'request');
+  assert.equal(blame.soleCauseLevel({ ...A, request: 9 }), 'client', 'whatever it sends next');
+  assert.equal(blame.soleCauseLevel(B), null);
 });
 
 test('within one client a request, or a conversation, is told from the others', () => {
@@ -40,7 +40,7 @@ test('who is served itself starts anew', () => {
   const blame = new Blame();
   failures(blame, A, 5);
   blame.served(0, B);
-  assert.equal(blame.levelAlone(A), 'request');
+  assert.equal(blame.soleCauseLevel(A), 'request');
   blame.served(0, A);
   assert.equal(blame.streakOf(A), 0);
   assert.deepEqual(failures(blame, A, 2), [true, true]);
@@ -54,14 +54,14 @@ test('an answer that only began makes nobody start anew: it may break off', () =
     blame.failed(0, A);
   }
   assert.equal(blame.streakOf(A), 4);
-  assert.equal(blame.levelAlone(A), 'request');
+  assert.equal(blame.soleCauseLevel(A), 'request');
 });
 
 test('when others fail too, everybody counts again', () => {
   const blame = new Blame();
   failures(blame, A, 3);
   blame.served(0, B);
-  blame.absolve();
+  blame.clearContradictions();
   assert.deepEqual(failures(blame, A, 2), [true, true]);
 });
 

@@ -269,7 +269,7 @@ export class TargetRegistry {
       local: provider.local,
       ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
-      thinks: isThinkingModel(model),
+      usesReasoning: isThinkingModel(model),
       includeUsage: provider.includeUsage && (provider.protocol === 'openai' || provider.protocol === 'local'),
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,

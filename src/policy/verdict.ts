@@ -5,7 +5,7 @@
  * counts. `docs/failures.md` says the same in plain words, and a test compares the two.
  */
 import type { Failure, FailureKind } from '../core/facts.ts';
-import { beforeQuote, blameFor, opensWithKey, speaksOfKey, speaksOfMoney } from '../core/credential-words.ts';
+import { beforeQuote, blameFor, startsWithKeyError, concernsKey, concernsMoney } from '../core/credential-words.ts';
 import { fieldNamedIn } from '../core/unsupported-field.ts';
 import { isCallersFault } from './verdict/callers-fault.ts';
 import {
@@ -136,7 +136,7 @@ export const STATUS_RULES: readonly Rule[] = [
   {
     when: '400 whose code, or the beginning of whose text, says that the key is bad',
     statuses: is(400),
-    test: (failure) => opensWithKey(failure) && blameFor(failure, true) === 'account',
+    test: (failure) => startsWithKeyError(failure) && blameFor(failure, true) === 'account',
     judgement: AUTH,
   },
   {
@@ -214,7 +214,7 @@ export const STATUS_RULES: readonly Rule[] = [
   {
     when: '401 or 403 whose words say that the key is bad',
     statuses: is(401, 403),
-    test: (failure) => blameFor(failure, speaksOfKey(failure)) === 'account',
+    test: (failure) => blameFor(failure, concernsKey(failure)) === 'account',
     judgement: AUTH,
   },
   { when: 'any other 401 or 403', statuses: is(401, 403), judgement: AUTH_UNCLEAR },
@@ -315,7 +315,7 @@ const WORDS_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/invalid_|validation|unsupported_|unprocessable|precondition|string_above|missing_required|decommissioned|tool_use_failed/i, 400],
 ];
 
-/** The same for an error that is nothing but a text. Of words about money only the clear ones count (`speaksOfMoney`). */
+/** The same for an error that is nothing but a text. Of words about money only the clear ones count (`concernsMoney`). */
 const TEXT_AS_STATUS: readonly (readonly [RegExp, number])[] = [
   [/rate limit|too many requests/i, 429],
   [/overloaded|server (is )?busy|at capacity/i, 503],
@@ -356,7 +356,7 @@ function isMoney(failure: Failure, status: number): boolean {
 
 /** A 400 that names a field speaks of the request, whatever else its words say. */
 function clearlyMoney(failure: Failure, status: number): boolean {
-  return speaksOfMoney(failure) && (status !== 400 || failure.param === null);
+  return concernsMoney(failure) && (status !== 400 || failure.param === null);
 }
 
 function isDailyQuota(failure: Failure): boolean {
@@ -373,7 +373,7 @@ function statusInside(failure: Failure): number {
   if (failure.status !== null && failure.status >= 400) return failure.status;
   for (const [words, status] of WORDS_AS_STATUS) if (matchesWord(words, failure)) return status;
   if (failure.code !== null || failure.type !== null) return 500;
-  if (speaksOfMoney(failure)) return 402;
+  if (concernsMoney(failure)) return 402;
   const text = beforeQuote(failure.message);
   for (const [words, status] of TEXT_AS_STATUS) if (words.test(text)) return status;
   return 500;

@@ -1,4 +1,4 @@
-import { PieceList } from '../core/piece-list.ts';
+import { ChunkList } from '../core/chunk-list.ts';
 import type { BodyGate, ReceivedBody } from './exchange.ts';
 
 const noBytes = new Uint8Array(0);
@@ -18,7 +18,7 @@ export class BodyReader {
   readonly #resolve: (body: ReceivedBody) => void;
   readonly #reject: (error: unknown) => void;
   #first: Uint8Array | null = null;
-  #more: PieceList | null = null;
+  #more: ChunkList | null = null;
 
   constructor(gate: BodyGate, resolve: (body: ReceivedBody) => void, reject: (error: unknown) => void) {
     this.#gate = gate;
@@ -39,7 +39,7 @@ export class BodyReader {
       return true;
     }
     if (this.#more === null) {
-      this.#more = new PieceList();
+      this.#more = new ChunkList();
       this.#more.add(this.#first);
     }
     this.#more.add(chunk);

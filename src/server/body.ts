@@ -4,7 +4,7 @@ import type { Instant } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import { formatSize } from '../gateway/config/units.ts';
 import type { Gateway } from '../gateway/gateway.ts';
-import { PieceList } from '../core/piece-list.ts';
+import { ChunkList } from '../core/chunk-list.ts';
 import type { Running } from '../pipeline/request/running-list.ts';
 import { joinSmall } from './body-reader.ts';
 import type { DecoderGate } from './decoder-gate.ts';
@@ -190,7 +190,7 @@ const RATIO_MAX = 2000;
 
 /** Counts while decoding, so that a small body that unpacks to a huge one is caught before it is there. */
 async function decode(encoded: readonly Uint8Array[], decoder: Decoder, encoding: string, allowance: BodyAllowance): Promise<ReceivedBody> {
-  const decoded = new PieceList();
+  const decoded = new ChunkList();
   const encodedBytes = encoded.reduce((length, piece) => length + piece.length, 0);
   allowance.beginDecoded();
   for (const piece of encoded) decoder.write(piece);

@@ -1,6 +1,6 @@
 /** The app as a `fetch`: a Request in, a Response out, in this process and without a socket. */
 import type { HeaderPairs } from '../core/headers.ts';
-import { PieceList } from '../core/piece-list.ts';
+import { ChunkList } from '../core/chunk-list.ts';
 import type { App } from './app.ts';
 import { joinSmall } from './body-reader.ts';
 import { CallerLeft, type BodyGate, type Exchange, type ReceivedBody } from './exchange.ts';
@@ -77,7 +77,7 @@ class FetchExchange implements Exchange {
     const reader = this.#request.body?.getReader();
     if (reader === undefined) return new Uint8Array(0);
     this.#bodyReader = reader;
-    const pieces = new PieceList();
+    const pieces = new ChunkList();
     try {
       for (let read = await this.#readPiece(reader); !read.done; read = await this.#readPiece(reader)) {
         gate.accept(read.value.length);

@@ -136,9 +136,9 @@ function factsOf(model: string, bytes: Uint8Array): RequestFacts {
     choices: 1,
     outputBound: null,
     inputTokens: Math.ceil(bytes.length / 4),
-    thinks: false,
+    usesReasoning: false,
     hasTools: false,
-    namesFormat: false,
+    hasResponseFormat: false,
     cacheKey: null,
     serviceTier: null,
   };

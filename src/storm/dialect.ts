@@ -31,7 +31,7 @@ export interface Usage {
 }
 
 /** What a response holds besides its content. */
-export interface AnswerFacts {
+export interface ResponseFacts {
   /** Number of the call, from 1. */
   call: number;
   /** Seconds since the epoch. */
@@ -65,10 +65,10 @@ export interface Ask {
   fields: Readonly<Record<string, unknown>>;
   /** Default: server-sent events. */
   framing?: Framing;
-  plain(choices: readonly Choice[], facts: AnswerFacts): PlainBody;
-  events?(choices: readonly Choice[], facts: AnswerFacts): StreamEvent[];
+  plain(choices: readonly Choice[], facts: ResponseFacts): PlainBody;
+  events?(choices: readonly Choice[], facts: ResponseFacts): StreamEvent[];
   /** Called once when the response was sent to its end, unless a fault spoiled it. */
-  sent?(choices: readonly Choice[], facts: AnswerFacts): void;
+  sent?(choices: readonly Choice[], facts: ResponseFacts): void;
 }
 
 export interface Failure {

@@ -4,13 +4,13 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { callsOf, speak } from './content.ts';
 import { isFailure } from './dialect.ts';
-import type { AnswerFacts, Ask, Dialect, Received } from './dialect.ts';
+import type { ResponseFacts, Ask, Dialect, Received } from './dialect.ts';
 import { createDialects } from './dialects.ts';
 import { SSE } from './framings.ts';
 import { createSeals } from './seals.ts';
 
 const { all } = createDialects({ models: ['m'], seals: createSeals(() => 'test'), epochMs: () => 0 });
-const FACTS: AnswerFacts = { call: 1, created: 1, name: 'n', seed: 1, usage: { input: 1, output: 1, reasoning: 0 } };
+const FACTS: ResponseFacts = { call: 1, created: 1, name: 'n', seed: 1, usage: { input: 1, output: 1, reasoning: 0 } };
 
 interface Form {
   readonly path: string;

@@ -4,7 +4,7 @@ import type { Answer } from './answer.ts';
 import { createSeededRandom, hashNumbers, sample } from './chance.ts';
 import { countReasoning, countTokens, speak } from './content.ts';
 import type { Choice } from './content.ts';
-import type { AnswerFacts, Ask } from './dialect.ts';
+import type { ResponseFacts, Ask } from './dialect.ts';
 import { struckBy } from './fault-behaviour.ts';
 import type { Scene } from './fault-behaviour.ts';
 import { FAULT_KINDS } from './fault-kinds.ts';
@@ -30,7 +30,7 @@ export function generate(ask: Ask, scene: Scene, strikes: readonly Strike[], opt
   const { timing = {}, seed = 1, name = 'storm' } = options;
   const choices = toChoices(ask, scene, strikes, options);
   const tokens = countTokens(choices);
-  const facts: AnswerFacts = {
+  const facts: ResponseFacts = {
     call: scene.call,
     created: Math.floor(scene.epochMs / 1000),
     name,

@@ -1,5 +1,5 @@
 import type { HeadersByName } from '../core/headers.ts';
-import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
+import type { ResponseFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts';
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
@@ -47,7 +47,7 @@ export function judgeWhole(
   whole: Uint8Array,
   known: JsonOutline | null,
   isFolded: boolean,
-): { facts: AnswerFacts; bytes: Uint8Array; estimatedOutputTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
+): { facts: ResponseFacts; bytes: Uint8Array; estimatedOutputTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
@@ -67,7 +67,7 @@ export function judgeWhole(
   return { failure: { ...read.failure, phase: 'answer', body: kept }, usage: read.usage };
 }
 
-function emptyFacts(usage: TokenUsage | null): AnswerFacts {
+function emptyFacts(usage: TokenUsage | null): ResponseFacts {
   return { model: null, usage, finishReason: 'length', hasContent: false, toolCallOpen: false };
 }
 
@@ -120,7 +120,7 @@ export function isJson(contentType: string | undefined): boolean {
 const GENERIC_TYPES: ReadonlySet<string> = new Set(['', 'text/plain', 'application/octet-stream', 'binary/octet-stream']);
 
 /** Complete without content, and the finish reason does not explain it. */
-export function isHollow(facts: AnswerFacts): boolean {
+export function isHollow(facts: ResponseFacts): boolean {
   return !facts.hasContent && !mayBeEmpty(facts.finishReason, facts.usage);
 }
 

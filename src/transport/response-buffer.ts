@@ -1,5 +1,5 @@
 import type { Instant } from '../core/clock.ts';
-import type { ByteRoom } from '../core/held-bytes.ts';
+import type { ByteBudget } from '../core/held-bytes.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamPush } from '../wire/dialect.ts';
 import type { StreamHold } from './expected-form.ts';
@@ -12,7 +12,7 @@ const HELD_MAX_WHEN_FULL = 1024 * 1024;
 
 /** The received bytes of a response that its owner has not taken. */
 export class ResponseBuffer {
-  readonly #held: ByteRoom;
+  readonly #held: ByteBudget;
   #chunks: Uint8Array[] = [];
   bytes = 0;
   /** The outline of a large JSON body; null: it is not large so far. */
@@ -22,7 +22,7 @@ export class ResponseBuffer {
   /** When the first content of a stream arrived; null: not yet. */
   since: Instant | null = null;
 
-  constructor(held: ByteRoom) {
+  constructor(held: ByteBudget) {
     this.#held = held;
   }
 

@@ -4,8 +4,8 @@
  */
 import type { HeadersByName } from '../core/headers.ts';
 import type { Clock, Instant } from '../core/clock.ts';
-import type { AnswerFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
-import type { ByteRoom } from '../core/held-bytes.ts';
+import type { ResponseFacts, Failure, FailureKind, Phase } from '../core/facts.ts';
+import type { ByteBudget } from '../core/held-bytes.ts';
 import { createFailure, resetFailure } from '../wire/failure.ts';
 import type { StreamFold, StreamPush, StreamReader } from '../wire/dialect.ts';
 import { contentTypeFault, isAllBlank, errorFailure, isHollow, isJson, judgeWhole, pageFault, sniff } from './expected-form.ts';
@@ -66,9 +66,9 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   #upstreamOver = false;
 
   /** What is known of the response so far. */
-  facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+  facts: ResponseFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 
-  constructor(clock: Clock, form: ExpectedForm, limits: GuardLimits, listener: GuardListener, held: ByteRoom) {
+  constructor(clock: Clock, form: ExpectedForm, limits: GuardLimits, listener: GuardListener, held: ByteBudget) {
     this.buffer = new ResponseBuffer(held);
     this.#clock = clock;
     this.#form = form;

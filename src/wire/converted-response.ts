@@ -1,6 +1,6 @@
 /** A provider's response in the dialect of a caller who speaks another one. */
 import { Buffer } from 'node:buffer';
-import type { AnswerFacts, Failure, Phase } from '../core/facts.ts';
+import type { ResponseFacts, Failure, Phase } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import { CODECS } from './codecs.ts';
 import { createFailure } from './failure.ts';
@@ -17,7 +17,7 @@ const NO_PIECES: readonly Uint8Array[] = [];
  * its events are only translated.
  */
 export class ConvertedStreamReader implements StreamReader {
-  readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+  readonly facts: ResponseFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
   readonly #watcher: StreamReader;
   readonly #parser: StreamParser;
   readonly #filter: EventFilter | null;

@@ -51,9 +51,9 @@ test('reads the facts of a full chat request', () => {
     wantsUsage: true,
     choices: 2,
     outputBound: 200,
-    thinks: true,
+    usesReasoning: true,
     hasTools: true,
-    namesFormat: true,
+    hasResponseFormat: true,
     cacheKey: 'k"1',
     serviceTier: 'flex',
   });
@@ -69,9 +69,9 @@ test('has calm defaults', () => {
     wantsUsage: false,
     choices: 1,
     outputBound: null,
-    thinks: false,
+    usesReasoning: false,
     hasTools: false,
-    namesFormat: false,
+    hasResponseFormat: false,
     cacheKey: null,
     serviceTier: null,
   });
@@ -179,8 +179,8 @@ test('knows the ways to ask for thinking', () => {
     { enable_thinking: false },
     { chat_template_kwargs: { enable_thinking: false } },
   ];
-  for (const fields of yes) assert.equal(chat(fields).thinks, true, JSON.stringify(fields));
-  for (const fields of no) assert.equal(chat(fields).thinks, false, JSON.stringify(fields));
+  for (const fields of yes) assert.equal(chat(fields).usesReasoning, true, JSON.stringify(fields));
+  for (const fields of no) assert.equal(chat(fields).usesReasoning, false, JSON.stringify(fields));
 });
 
 test('what may be generated is bounded, whatever a request of any dialect says', () => {

@@ -117,7 +117,7 @@ class FieldReader {
   #templateThinking = false;
   #hasTools = false;
   #hasFunctions = false;
-  #namesFormat = false;
+  #hasResponseFormat = false;
   #cacheKey: string | null = null;
   #serviceTier: string | null = null;
   #inputBytes = 0;
@@ -187,7 +187,7 @@ class FieldReader {
         this.#hasFunctions = kindOf(bytes, member) === 'array' && member.items > 0;
         break;
       case 'response_format':
-        this.#namesFormat = kindOf(bytes, member) === 'object';
+        this.#hasResponseFormat = kindOf(bytes, member) === 'object';
         break;
       case 'prompt_cache_key':
         this.#cacheKey = member.end - member.start > CACHE_KEY_LENGTH_MAX ? null : readString(bytes, member);
@@ -249,9 +249,9 @@ class FieldReader {
       choices: this.#asked(operation),
       outputBound: this.#outputBound(operation),
       inputTokens: this.#inputTokens(),
-      thinks: this.#effort || this.#reasoning || this.#thinking || this.#enableThinking || this.#templateThinking,
+      usesReasoning: this.#effort || this.#reasoning || this.#thinking || this.#enableThinking || this.#templateThinking,
       hasTools: this.#hasTools || this.#hasFunctions,
-      namesFormat: this.#namesFormat,
+      hasResponseFormat: this.#hasResponseFormat,
       cacheKey: this.#cacheKey === '' ? null : this.#cacheKey,
       serviceTier: this.#serviceTier,
     };

@@ -3,7 +3,7 @@
  * folder and a line in `dialects.ts`; nothing else imports a dialect's folder.
  */
 import type { BreakwaterError } from '../core/errors.ts';
-import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
+import type { ResponseFacts, Failure, TokenUsage } from '../core/facts.ts';
 import type { AnswerChoice } from '../core/quality.ts';
 import type { Operation, Protocol, RequestFacts } from '../core/request.ts';
 import type { JsonFault, JsonObjectScan } from './json-scan.ts';
@@ -84,7 +84,7 @@ export interface ResponseFormat {
 export type ReadResponse =
   | {
       readonly ok: true;
-      readonly facts: AnswerFacts;
+      readonly facts: ResponseFacts;
       /** An estimate of the output, where the response tells no usage. */
       readonly estimatedOutputTokens?: number;
       /** The response in the caller's dialect and the shape that was asked for, where it came in another. */
@@ -156,7 +156,7 @@ export interface StreamPush {
 
 export interface StreamReader {
   /** What is known so far; goes on changing. */
-  readonly facts: AnswerFacts;
+  readonly facts: ResponseFacts;
   /** True if every choice has ended: only usage and terminator may follow. */
   readonly isComplete: boolean;
   /** An estimate of the output tokens, for a provider that reports no usage. */

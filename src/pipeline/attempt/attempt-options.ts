@@ -1,7 +1,7 @@
 import type { Instant } from '../../core/clock.ts';
 import type { RaceCause } from '../../core/events.ts';
 import type { Failure } from '../../core/facts.ts';
-import type { ByteRoom } from '../../core/held-bytes.ts';
+import type { ByteBudget } from '../../core/held-bytes.ts';
 import type { SecretMask } from '../../core/secrets/secret-mask.ts';
 import type { Permit } from '../../core/permit.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
@@ -26,7 +26,7 @@ export interface Alternatives {
 /** The request that an attempt belongs to. */
 export interface AttemptOwner {
   /** Accounts for the bytes held of its response. */
-  readonly held: ByteRoom;
+  readonly held: ByteBudget;
   /** Secrets to be masked in everything the provider sends. */
   readonly secrets: SecretMask;
   /** An attempt has been silent for too long. */

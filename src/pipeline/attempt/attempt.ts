@@ -1,6 +1,6 @@
 /** One send to one target, from the permit to a candidate or a failure. */
 import type { Clock, Instant } from '../../core/clock.ts';
-import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
+import type { ResponseFacts, Failure, Phase } from '../../core/facts.ts';
 import { setUnread } from './unread-place.ts';
 import { firstContentLimitMs, headersLimitMs, isSilenceSet, silenceShareMs } from '../../policy/latency/silence.ts';
 import type { CallKind, SilentPhase } from '../../policy/latency/silence.ts';
@@ -94,7 +94,7 @@ export class Attempt implements GuardListener, GuardLimits {
     this.#guard = new ResponseGuard(clock, this.#form, this, this, options.owner.held);
   }
 
-  get facts(): AnswerFacts {
+  get facts(): ResponseFacts {
     return this.#guard.facts;
   }
 
@@ -256,8 +256,8 @@ export class Attempt implements GuardListener, GuardLimits {
     return this.firstContentAt === null || this.#guard.isComplete ? null : this.firstContentAt - this.#guard.sentAt;
   }
 
-  get thinks(): boolean {
-    return this.#call.thinks;
+  get usesReasoning(): boolean {
+    return this.#call.usesReasoning;
   }
 
   /** How long it might have been silent in this phase by the settings alone, whatever its caller's deadline; in milliseconds. */

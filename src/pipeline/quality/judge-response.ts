@@ -51,9 +51,9 @@ export function judgeCandidate(
   const { rules } = quality;
   const hasMore = facts.choices > 1;
   const isCutOff = hasMore || isAtLimit(attempt.facts.finishReason);
-  const mayOnlyThink = hasMore || attempt.facts.onlyThoughts === true || (facts.stream && quality.buffer);
+  const mayOnlyThink = hasMore || attempt.facts.onlyReasoning === true || (facts.stream && quality.buffer);
   const readsByRules = rules.readsAll || (rules.readsCutOff && isCutOff) || (rules.readsThoughts && mayOnlyThink);
-  const readsFormat = quality.jsonSchema && facts.namesFormat;
+  const readsFormat = quality.jsonSchema && facts.hasResponseFormat;
   const readsByCheck = quality.check !== null && isNested !== true && active.checks < CHECKS_MAX;
   if (!readsByRules && !readsFormat && !readsByCheck) return null;
   const choices = attempt.readChoices();
@@ -68,7 +68,7 @@ function asksMoreThanOpening({ options }: Attempt): boolean {
   const { rules, jsonSchema, check } = options.target.quality;
   const { facts, isNested } = options.request;
   if (rules.readsBeyondOpenings || (facts.choices > 1 && rules.readsAll)) return true;
-  return (jsonSchema && facts.namesFormat) || (check !== null && isNested !== true);
+  return (jsonSchema && facts.hasResponseFormat) || (check !== null && isNested !== true);
 }
 
 function judgeByRules(active: ActiveRequest, attempt: Attempt, choices: readonly AnswerChoice[]): Shortfall | null {

@@ -6,5 +6,13 @@ import type { TargetState } from '../route/route.ts';
 export function callKindOf(facts: RequestFacts, state: TargetState): CallKind {
   const { stream, outputBound, inputTokens, operation } = facts;
   const { local, ownServer } = state;
-  return { stream, thinks: facts.thinks || state.thinks, local, ownServer, unread: operation === 'bytes', outputBound, inputTokens };
+  return {
+    stream,
+    usesReasoning: facts.usesReasoning || state.usesReasoning,
+    local,
+    ownServer,
+    unread: operation === 'bytes',
+    outputBound,
+    inputTokens,
+  };
 }

@@ -30,8 +30,8 @@ const NONE: readonly OpaquePiece[] = [];
 /** The target has refused a conversation for what others do without. */
 function wantsMore({ request, engine }: ActiveRequest, { state }: RouteTarget): boolean {
   const { wanted } = request.dialect.opaque;
-  const { operation, thinks } = request.facts;
-  if (wanted === null || operation !== 'chat' || (wanted === OPENING && !thinks)) return false;
+  const { operation, usesReasoning } = request.facts;
+  if (wanted === null || operation !== 'chat' || (wanted === OPENING && !usesReasoning)) return false;
   return engine.makers.reading(engine.clock.epochMs(), wanted, placeOf(request, state)) === 'foreign';
 }
 

@@ -163,7 +163,7 @@ function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
     const { baseDelay, maxDelay } = policy.retry;
     const backoff = { baseDelayMs: judgement.longerPause ? LONGER_PAUSE * baseDelay : baseDelay, maxDelayMs: maxDelay };
     const cooldown = ofCredential ? state.cooldown : state.overload;
-    const level = cooldown.levelAlone(retry.active.source);
+    const level = cooldown.soleCauseLevel(retry.active.source);
     if (level !== null) {
       const aloneMs = hintMs > 0 ? hintMs : equalJitter(backoff, cooldown.streakOf(retry.active.source), random);
       return holdAlone(retry, attempt, cooldown, level, aloneMs);
@@ -184,7 +184,7 @@ function pauseFor(retry: RetryState, attempt: Attempt, failure: Failure, judgeme
   }
   if (judgement.effect === 'bench' || judgement.effect === 'suspect') return blameCredential(retry, attempt, failure, judgement);
   if (hintMs <= 0 || judgement.verdict !== 'retry') return null;
-  const level = state.breaker.levelAlone(retry.active.source) ?? state.overload.levelAlone(retry.active.source);
+  const level = state.breaker.soleCauseLevel(retry.active.source) ?? state.overload.soleCauseLevel(retry.active.source);
   if (level !== null) return holdAlone(retry, attempt, state.overload, level, hintMs);
   state.overload.refused(now, retry.active.source, now + hintMs, 'bench');
   return { type: 'cooldown', at: now, subject: state.name, kind: 'cooldown', forMs: hintMs, reason: judgement.reason };

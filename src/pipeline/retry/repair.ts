@@ -94,7 +94,7 @@ export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failur
   const status = errorStatusOf(failure);
   if (!REFUSING.has(status) || judgement.effect !== 'none') return null;
   const signature = errorSignature(failure);
-  if (trial?.signature === signature) acquit(retry, target, trial);
+  if (trial?.signature === signature) resetSuspect(retry, target, trial);
   if (retry.repairs >= REPAIRS_MAX || attempt.options.request.facts.operation === 'bytes') return null;
   const found =
     otherLimitName(retry, attempt, failure, judgement) ??
@@ -109,7 +109,7 @@ export function repairAfter(retry: RetryState, attempt: Attempt, failure: Failur
 }
 
 /** The error is the same without the edits: it is not about them. */
-function acquit(retry: RetryState, target: RouteTarget, { repairs, unmade, signature, isNamed }: RepairTrial): void {
+function resetSuspect(retry: RetryState, target: RouteTarget, { repairs, unmade, signature, isNamed }: RepairTrial): void {
   const { repairs: book } = target.state;
   const now = retry.active.engine.clock.now();
   for (const repair of repairs) {

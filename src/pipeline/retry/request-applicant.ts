@@ -147,7 +147,7 @@ export class RunApplicant implements RouteApplicant {
       outputTokens: state.countsOutput ? counted : Math.min(bound ?? Infinity, guess),
       source: this.#retry.active.source,
       model: state.model,
-      isLone:
+      hasNoAlternative:
         pausedMs(state, now) > 0 &&
         this.tiers.every((tier) => tier.every((other) => other === target || isOutOfOrder(other, now, this.source))),
     };

@@ -86,7 +86,7 @@ export interface TargetState {
   /** What it says stands in for an answer (a summary without a model): it is kept for nobody else. */
   readonly standsIn: boolean;
   /** The model is known to think before it answers. */
-  readonly thinks: boolean;
+  readonly usesReasoning: boolean;
   readonly includeUsage: boolean;
   /** The callers' headers that travel on to it, in lower case. */
   readonly forwards: ReadonlySet<string>;

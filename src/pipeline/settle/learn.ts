@@ -50,14 +50,14 @@ export function learnFromFailure(
   if (state.rates === null || attempt.status === 0) return;
   const isLimited = judgement.reason === 'rate_limited' && judgement.effect === 'cooldown';
   state.rates.read(now, clock.epochMs(), attempt.startedAt, attempt.headers, isLimited);
-  if (isLimited && state.cooldown.levelAlone(active.source) === null)
+  if (isLimited && state.cooldown.soleCauseLevel(active.source) === null)
     attempt.pausesTarget = state.rates.refused(now, attempt.startedAt, permit.need, limitedKind(failure), failure.retryAfterMs !== null);
   state.rates.heard(now);
 }
 
 /** Others are served meanwhile: it says nothing of the target. */
 export function failsAlone({ source }: ActiveRequest, { breaker, overload }: TargetState): boolean {
-  return breaker.levelAlone(source) !== null || overload.levelAlone(source) !== null;
+  return breaker.soleCauseLevel(source) !== null || overload.soleCauseLevel(source) !== null;
 }
 
 /** An answer has come to its end: what it really took corrects what the next one like it is taken for. */
@@ -85,5 +85,5 @@ const SIZES = 32;
 
 function kindOf({ request }: ActiveRequest, attempt: Attempt): number {
   const size = Math.min(SIZES - 1, Math.max(0, Math.round(Math.log2(Math.max(1, request.facts.inputTokens)))));
-  return attempt.thinks ? SIZES + size : size;
+  return attempt.usesReasoning ? SIZES + size : size;
 }

@@ -19,7 +19,7 @@ export function settleAttempt(
   const { health } = settlement;
   const { source } = permit.need;
   const countsForAll =
-    health === 'success' || (health === 'failure' && (source === undefined || state.breaker.levelAlone(source) === null));
+    health === 'success' || (health === 'failure' && (source === undefined || state.breaker.soleCauseLevel(source) === null));
   state.inFlight--;
   permit.settle(now, asCounted(state, settlement));
   state.breaker.extend(pauseUntil);
@@ -47,5 +47,5 @@ export function emitBreakerChange(engine: Engine, state: TargetState): void {
 
 /** A response has begun: trials on its resources have passed so far, and requests that waited for them may start. */
 export function noteFirstContent(engine: Engine, permit: Permit): void {
-  if (permit.prove(engine.clock.now())) engine.admission.pump();
+  if (permit.onFirstContent(engine.clock.now())) engine.admission.pump();
 }

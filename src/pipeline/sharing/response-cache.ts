@@ -32,14 +32,14 @@ export interface WorkTicket {
 }
 
 /** Room for what is held in memory on behalf of requests (`server.maxBufferedBytes`). */
-export interface ByteRoom {
+export interface ByteBudget {
   tryHoldBytes(bytes: number): boolean;
   releaseBytes(bytes: number): void;
 }
 
 export interface AnswerBookOptions {
   readonly clock: Clock;
-  readonly room: ByteRoom;
+  readonly room: ByteBudget;
   /** Null: what is kept ends with the process. */
   readonly store: AnswerStore | null;
   /** For each kind of answers, in bytes. */
@@ -48,7 +48,7 @@ export interface AnswerBookOptions {
 
 export class AnswerBook implements AnswerKeeper {
   readonly #clock: Clock;
-  readonly #room: ByteRoom;
+  readonly #room: ByteBudget;
   readonly #store: AnswerStore | null;
   readonly #cached: RecentEntries<WholeAnswer>;
   readonly #keyed: ByteLog;

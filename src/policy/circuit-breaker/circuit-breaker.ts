@@ -132,7 +132,7 @@ export class CircuitBreaker implements Resource {
     return isTrial ? -this.#generation : this.#generation;
   }
 
-  prove(now: Instant, ticket: number, need?: Need): boolean {
+  onFirstContent(now: Instant, ticket: number, need?: Need): boolean {
     this.#sources.blame.began(now, need?.source);
     if (this.#doubted !== null && !isOf(this.#doubted, need?.source)) this.#doubted = null;
     return Math.abs(ticket) === this.#generation && !this.#careful && this.#widen(1);
@@ -153,8 +153,8 @@ export class CircuitBreaker implements Resource {
   }
 
   /** The failures of its request, or of its client, say nothing of the target: others are served. Null: they count. */
-  levelAlone(source: Source): BlameLevel | null {
-    return this.#sources.blame.levelAlone(source);
+  soleCauseLevel(source: Source): BlameLevel | null {
+    return this.#sources.blame.soleCauseLevel(source);
   }
 
   /** How long the source is still held though others are not, in milliseconds; 0: it is not. */
@@ -326,7 +326,7 @@ export class CircuitBreaker implements Resource {
 
   #reopen(now: Instant): void {
     this.#doubted = null;
-    this.#sources.absolve();
+    this.#sources.clearContradictions();
     this.#openedAt = now;
     this.#openings++;
     this.#isMissed = this.#openings > 1 && this.#missed >= MISSED_MIN;

@@ -14,7 +14,7 @@ test('closed by a probe, it lets two through, and more with every answer that be
   let running = startAll(breaker, 5000);
   assert.equal(running.length, 2);
   assert.equal(breaker.earliest(5000), WHEN_SETTLED);
-  assert.equal(breaker.prove(5100, running[0]!), true);
+  assert.equal(breaker.onFirstContent(5100, running[0]!), true);
   assert.equal(startAll(breaker, 5100).length, 1);
   const sizes: number[] = [];
   for (let round = 0; round < 4; round++) {

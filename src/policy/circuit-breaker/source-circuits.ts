@@ -144,8 +144,8 @@ export class SourceCircuits {
   }
 
   /** The target fails for all sources: none is held for failures that the target caused. */
-  absolve(): void {
-    this.blame.absolve();
+  clearContradictions(): void {
+    this.blame.clearContradictions();
     for (const { data } of this.blame.suspects) if (data !== null) data.isHeld = false;
   }
 

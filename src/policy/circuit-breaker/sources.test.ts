@@ -172,7 +172,7 @@ test('probes that fail for two sources open it again, though an answer that bega
   const late = breaker.reserve(0, GOOD);
   for (let i = 0; i < 3; i++) for (const need of [P1, P2]) ends(breaker, 0, need, 'failure');
   assert.equal(breaker.state, 'open');
-  breaker.prove(1000, late, GOOD);
+  breaker.onFirstContent(1000, late, GOOD);
   ends(breaker, 6000, P1, 'failure', 2);
   assert.equal(breaker.state, 'half-open');
   ends(breaker, 6000, P2, 'failure');
@@ -220,7 +220,7 @@ test('a request that failed long ago is forgotten, and its next failures count a
   const breaker = makeBreaker();
   ends(breaker, 0, POISON, 'failure', 2);
   ends(breaker, 1, GOOD, 'success');
-  assert.equal(breaker.levelAlone(POISON.source!), 'request');
+  assert.equal(breaker.soleCauseLevel(POISON.source!), 'request');
   ends(breaker, 10 * 60_000, GOOD, 'success');
-  assert.equal(breaker.levelAlone(POISON.source!), null);
+  assert.equal(breaker.soleCauseLevel(POISON.source!), null);
 });

@@ -64,12 +64,12 @@ for (const health of ['neutral', 'failure'] as const) {
 test('an answer that begins proves it before it has ended', () => {
   const bench = new Bench('p#1');
   const older = start(bench, 0);
-  assert.equal(start(bench, 0).prove(0), false);
+  assert.equal(start(bench, 0).onFirstContent(0), false);
   refused(bench, 0, 5000);
   const trial = start(bench, 5000);
-  assert.equal(older.prove(5000), false, 'an answer to an older request says nothing');
+  assert.equal(older.onFirstContent(5000), false, 'an answer to an older request says nothing');
   assert.equal(bench.earliest(5000), WHEN_SETTLED);
-  assert.equal(trial.prove(5000), true);
+  assert.equal(trial.onFirstContent(5000), true);
   assert.equal(bench.earliest(5000), 5000);
   trial.settle(9000, ended('failure'));
   assert.equal(bench.earliest(9000), 9000);

@@ -185,11 +185,11 @@ export class Bench implements Resource {
   }
 
   /** An answer has begun: it is in order. */
-  prove(now: Instant, ticket: number): boolean {
+  onFirstContent(now: Instant, ticket: number): boolean {
     if (ticket !== this.#generation) return false;
     this.#suspicion.clear();
     if (this.#strikes === 0) return false;
-    this.#acquit(now);
+    this.#resetSuspect(now);
     return true;
   }
 
@@ -227,7 +227,7 @@ export class Bench implements Resource {
     if (ticket !== this.#generation) return;
     if (settlement.health === 'success') this.#suspicion.served(now, need.source?.client);
     if (this.#strikes === 0) return;
-    if (settlement.health === 'success') this.#acquit(now);
+    if (settlement.health === 'success') this.#resetSuspect(now);
     else if (this.#isFor(need.source?.client, need.model)) this.#trying = false; // it says nothing of the credential: the next one tries
   }
 
@@ -258,7 +258,7 @@ export class Bench implements Resource {
   }
 
   /** An answer: what was only inferred was wrong, or is over. */
-  #acquit(now: Instant): void {
+  #resetSuspect(now: Instant): void {
     if (this.#isInferred && this.#sole === null) this.#suspicion.discredit(now, this.#witnesses);
     this.reset();
   }

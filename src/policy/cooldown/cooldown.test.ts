@@ -94,7 +94,7 @@ test('property: a herd released by one cooldown is spread: first slowly, then fa
 
 const GOOD: Source = { client: 'good', request: 1 };
 const POISON: Source = { client: 'poison', request: 2 };
-const needOf = (source: Source, isLone = false): Need => ({ ...CONTRACT_NEED, source, isLone });
+const needOf = (source: Source, hasNoAlternative = false): Need => ({ ...CONTRACT_NEED, source, hasNoAlternative });
 
 function refusedTo(source: Source): Cooldown {
   const cooldown = new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1));
@@ -107,7 +107,7 @@ function attempt(cooldown: Cooldown, now: number, source: Source, isServed: bool
   const need = needOf(source);
   assert.equal(cooldown.earliest(now, need), now);
   const ticket = cooldown.reserve(now, need);
-  if (isServed) cooldown.prove(now, ticket, need);
+  if (isServed) cooldown.onFirstContent(now, ticket, need);
   else cooldown.refused(now, source, now + 30_000);
   cooldown.settle(now, ticket, need, { usage: null, health: isServed ? 'success' : 'neutral' });
 }
@@ -134,7 +134,7 @@ test('a test that is answered ends the pause for all but its cause, whose furthe
   assert.equal(cooldown.remainingMs(1000), 0);
   assert.equal(cooldown.earliest(1100, needOf(GOOD)), 1100);
   assert.equal(cooldown.earliest(1100, needOf(POISON)), 30_000);
-  assert.equal(cooldown.levelAlone({ client: 'poison', request: 99 }), 'client');
+  assert.equal(cooldown.soleCauseLevel({ client: 'poison', request: 99 }), 'client');
   cooldown.holdAlone(30_000, POISON, 'client', 60_000);
   assert.equal(cooldown.earliest(30_000, needOf(GOOD)), 30_000);
   assert.equal(cooldown.earliest(30_000, needOf(POISON)), 60_000);
@@ -171,12 +171,12 @@ test('of a source held alone one request tries for each pause, until one is serv
 test('refusals in a row of one client between which others are served become its own', () => {
   const cooldown = new Cooldown('p/m:cooldown', 'cooldown', createSeededRandom(1));
   for (const at of [0, 1000]) {
-    assert.equal(cooldown.levelAlone(POISON), null);
+    assert.equal(cooldown.soleCauseLevel(POISON), null);
     cooldown.refused(at, POISON, at + 200);
     const ticket = cooldown.reserve(at + 500, needOf(GOOD));
     cooldown.settle(at + 600, ticket, needOf(GOOD), { usage: null, health: 'success' });
   }
-  assert.equal(cooldown.levelAlone(POISON), 'request');
+  assert.equal(cooldown.soleCauseLevel(POISON), 'request');
 });
 
 test('sources that are held alone are bounded', () => {

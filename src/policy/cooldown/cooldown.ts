@@ -4,7 +4,7 @@ import type { Random } from '../../core/random.ts';
 import type { Need, Resource, Settlement } from '../../core/resource.ts';
 import { BLAME_LEVELS } from '../../core/source.ts';
 import type { BlameLevel, Source } from '../../core/source.ts';
-import { Testimony } from '../../core/testimony.ts';
+import { EvidenceSources } from '../../core/evidence-sources.ts';
 import { SourcePauses } from './source-pauses.ts';
 
 /**
@@ -41,7 +41,7 @@ export class Cooldown implements Resource {
   #kind: 'cooldown' | 'bench';
   #until: Instant = -Infinity;
   /** The sources whose refusals caused the pause; null: it can't be tested. */
-  #word: Testimony | null = null;
+  #word: EvidenceSources | null = null;
   /** From when another client, or another request of the same client, may test it. */
   readonly #testAt: Record<BlameLevel, Instant> = { client: Infinity, request: Infinity };
   /** Factor on the wait before a test; grows as refusals confirm the pause. */
@@ -65,8 +65,8 @@ export class Cooldown implements Resource {
   }
 
   /** What the source is refused concerns its request, or its client, alone: others are served meanwhile. Null: it concerns everybody. */
-  levelAlone(source: Source): BlameLevel | null {
-    return this.#blame.levelAlone(source);
+  soleCauseLevel(source: Source): BlameLevel | null {
+    return this.#blame.soleCauseLevel(source);
   }
 
   /** Refusals of the source in a row. */
@@ -134,7 +134,7 @@ export class Cooldown implements Resource {
     return ++this.#ticket;
   }
 
-  prove(now: Instant, ticket: number, need?: Need): boolean {
+  onFirstContent(now: Instant, ticket: number, need?: Need): boolean {
     this.#blame.began(now, need?.source);
     return this.#contradict(now, ticket, need?.source);
   }
@@ -165,7 +165,7 @@ export class Cooldown implements Resource {
   }
 
   #begin(now: Instant, source: Source): void {
-    this.#word = new Testimony(source.client, source.request);
+    this.#word = new EvidenceSources(source.client, source.request);
     for (const level of BLAME_LEVELS) this.#testAt[level] = now + Math.min(TEST_AFTER_MAX_MS, this.#patience * TEST_AFTER_MS[level]);
   }
 
@@ -173,7 +173,7 @@ export class Cooldown implements Resource {
   #confirm(source: Source): void {
     if (this.#word === null || this.#word.contradictedBy(source) === null) return;
     this.#word.add(source);
-    this.#blame.absolve();
+    this.#blame.clearContradictions();
     this.#patience = Math.min(2 * this.#patience, TEST_AFTER_MAX_MS / TEST_AFTER_MS.client);
   }
 
@@ -183,7 +183,7 @@ export class Cooldown implements Resource {
     const { source } = need;
     if (source === undefined) return this.#word.isSettled ? Infinity : Math.min(this.#testAt.client, this.#testAt.request);
     const level = this.#word.contradictedBy(source);
-    if (level === null || (level === 'request' && need.isLone !== true)) return Infinity;
+    if (level === null || (level === 'request' && need.hasNoAlternative !== true)) return Infinity;
     return this.#testAt[level];
   }
 
@@ -194,7 +194,7 @@ export class Cooldown implements Resource {
     if (level === null) return false;
     const key = this.#word[level]!;
     this.#pauses.add(now, level, key, this.#until);
-    this.#blame.condemn(now, level, key);
+    this.#blame.confirmCause(now, level, key);
     this.#patience = 1;
     this.#end(now, FIRST_GAP_MS);
     return true;

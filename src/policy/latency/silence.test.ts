@@ -4,7 +4,7 @@ import { firstContentLimitMs, headersLimitMs, SilenceRecord, silenceShareMs } fr
 import type { CallKind } from './silence.ts';
 
 const AUTO = { headers: 'auto', firstContent: 'auto' } as const;
-const PLAIN: CallKind = { stream: false, thinks: false, local: false, outputBound: 1000 };
+const PLAIN: CallKind = { stream: false, usesReasoning: false, local: false, outputBound: 1000 };
 const STREAM: CallKind = { ...PLAIN, stream: true };
 const limits = (call: CallKind): number[] => [headersLimitMs(AUTO, call), firstContentLimitMs(AUTO, call)];
 
@@ -14,7 +14,7 @@ test('left to itself it waits a minute for a stream and five for a plain answer'
 });
 
 test('thinking, servers of one\u2019s own and large prompts lengthen both limits, and headers are never due before content', () => {
-  for (const longer of [{ thinks: true }, { local: true }, { ownServer: true }]) {
+  for (const longer of [{ usesReasoning: true }, { local: true }, { ownServer: true }]) {
     assert.deepEqual(limits({ ...STREAM, ...longer }), [300_000, 300_000]);
     assert.deepEqual(limits({ ...PLAIN, ...longer }), [600_000, 600_000]);
   }
@@ -32,7 +32,7 @@ test('an automatic limit is never shorter than the configured one beside it', ()
 
 test('a configured duration is taken as it is', () => {
   const configured = { headers: 5000, firstContent: 7000 };
-  for (const call of [PLAIN, STREAM, { ...STREAM, thinks: true, local: true }]) {
+  for (const call of [PLAIN, STREAM, { ...STREAM, usesReasoning: true, local: true }]) {
     assert.equal(headersLimitMs(configured, call), 5000);
     assert.equal(firstContentLimitMs(configured, call), 7000);
   }
@@ -48,7 +48,7 @@ test('slow is said only after fifty answers of that kind, and never below ten se
   assert.equal(record.slowAfterMs(STREAM), Infinity);
   record.record(STREAM, 300);
   assert.equal(record.slowAfterMs(STREAM), 10_000);
-  assert.equal(record.slowAfterMs({ ...STREAM, thinks: true }), Infinity);
+  assert.equal(record.slowAfterMs({ ...STREAM, usesReasoning: true }), Infinity);
   assert.equal(record.slowAfterMs(PLAIN), Infinity);
 });
 
@@ -76,7 +76,7 @@ test('a target of which nothing is known is rescued after 20 s for a stream, and
   assert.equal(record.rescueAfterMs(STREAM), 20_000);
   assert.equal(record.rescueAfterMs(PLAIN), 55_000);
   assert.equal(record.rescueAfterMs({ ...PLAIN, outputBound: null }), 30_000);
-  for (const longer of [{ thinks: true }, { local: true }, { unread: true }]) {
+  for (const longer of [{ usesReasoning: true }, { local: true }, { unread: true }]) {
     assert.equal(record.rescueAfterMs({ ...STREAM, ...longer }), 60_000);
     assert.equal(record.rescueAfterMs({ ...PLAIN, ...longer }), 165_000);
   }

@@ -40,7 +40,7 @@ const LONGEST_FLOOR_MS = 5_000;
 export interface CallKind {
   readonly stream: boolean;
   /** The request or the model is known to think. */
-  readonly thinks: boolean;
+  readonly usesReasoning: boolean;
   /** The target is a model server on this machine, which may have to load its model first. */
   readonly local: boolean;
   /** The target is the operator's own server by its address, whatever it is called. Default: false. */
@@ -81,7 +81,7 @@ export function isSilenceSet(timeouts: SilenceTimeouts, call: CallKind, phase: S
 }
 
 function autoLimitMs(call: CallKind): number {
-  const isLong = call.thinks || call.local || call.ownServer === true;
+  const isLong = call.usesReasoning || call.local || call.ownServer === true;
   const base = call.stream ? (isLong ? AUTO_LONG_STREAM_MS : AUTO_STREAM_MS) : isLong ? AUTO_LONG_PLAIN_MS : AUTO_PLAIN_MS;
   return base + promptMs(call);
 }
@@ -99,7 +99,7 @@ export function silenceShareMs(remainingMs: number): number {
 function guessMs(call: CallKind): number {
   const writingMs = ((call.outputBound ?? 0) / GUESS_OUTPUT_TOKENS_PER_SECOND) * 1000;
   const base = call.stream ? GUESS_STREAM_MS : GUESS_PLAIN_MS + writingMs;
-  return base * (call.thinks || call.local || call.unread === true ? GUESS_LONG_FACTOR : 1) + promptMs(call);
+  return base * (call.usesReasoning || call.local || call.unread === true ? GUESS_LONG_FACTOR : 1) + promptMs(call);
 }
 
 /** The share of answers that `nearly all` are. */
@@ -154,5 +154,5 @@ export class SilenceRecord {
 /** Plain calls are silent as long as they write, so they are told apart by the order of magnitude of their bound. */
 function keyOf(call: CallKind): number {
   const size = call.stream ? 0 : call.outputBound === null ? -1 : Math.ceil(Math.log2(Math.max(1, call.outputBound)) / 2);
-  return size * 4 + (call.stream ? 2 : 0) + (call.thinks ? 1 : 0);
+  return size * 4 + (call.stream ? 2 : 0) + (call.usesReasoning ? 1 : 0);
 }

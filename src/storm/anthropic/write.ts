@@ -1,7 +1,7 @@
 /** Messages and their streams, as Anthropic writes them. */
 import { callsOf } from '../content.ts';
 import type { Choice, Finish, ToolCall } from '../content.ts';
-import type { AnswerFacts, PlainBody, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, PlainBody, StreamEvent } from '../dialect.ts';
 
 const STOP: Readonly<Record<Finish, string | null>> = {
   stop: 'end_turn',
@@ -31,14 +31,14 @@ interface Block {
 }
 
 /** The whole message. */
-export function plainMessage(parts: MessageParts, choice: Choice | undefined, facts: AnswerFacts): PlainBody {
+export function plainMessage(parts: MessageParts, choice: Choice | undefined, facts: ResponseFacts): PlainBody {
   const content = blocksOf(parts, choice, facts).map(({ whole }) => whole);
   const message = { ...envelope(parts, facts), content, ...stopOf(choice), usage: usageOf(facts.usage) };
   return { contentType: 'application/json', body: JSON.stringify(message) };
 }
 
 /** The message as events. */
-export function streamMessage(parts: MessageParts, choice: Choice | undefined, facts: AnswerFacts): StreamEvent[] {
+export function streamMessage(parts: MessageParts, choice: Choice | undefined, facts: ResponseFacts): StreamEvent[] {
   const message = { ...envelope(parts, facts), content: [], stop_reason: null, stop_sequence: null };
   const usage = { ...usageOf(facts.usage), output_tokens: 1 };
   const events = [eventOf('preamble', 'message_start', { message: { ...message, usage } }), eventOf('preamble', 'ping', {})];
@@ -55,7 +55,7 @@ export function streamMessage(parts: MessageParts, choice: Choice | undefined, f
   return [...events, eventOf('done', 'message_stop', {})];
 }
 
-function usageOf({ input, output }: AnswerFacts['usage']): Record<string, unknown> {
+function usageOf({ input, output }: ResponseFacts['usage']): Record<string, unknown> {
   return {
     input_tokens: input,
     cache_creation_input_tokens: 0,
@@ -65,7 +65,7 @@ function usageOf({ input, output }: AnswerFacts['usage']): Record<string, unknow
   };
 }
 
-function envelope({ model, transformations }: MessageParts, facts: AnswerFacts): Record<string, unknown> {
+function envelope({ model, transformations }: MessageParts, facts: ResponseFacts): Record<string, unknown> {
   const dropped = transformations.length === 0 ? {} : { input_transformations: transformations };
   return { id: `msg_storm${facts.call}`, type: 'message', role: 'assistant', model, ...dropped };
 }
@@ -77,7 +77,7 @@ function stopOf(choice: Choice | undefined): Record<string, unknown> {
   return { stop_reason: reason, stop_sequence: null, ...details };
 }
 
-function blocksOf(parts: MessageParts, choice: Choice | undefined, facts: AnswerFacts): Block[] {
+function blocksOf(parts: MessageParts, choice: Choice | undefined, facts: ResponseFacts): Block[] {
   if (choice === undefined) return [];
   const blocks = choice.thoughts === undefined ? [] : [thinkingBlock(parts, choice.thoughts, facts)];
   if (choice.kind === 'absent' || choice.kind === 'null') return blocks;
@@ -86,7 +86,7 @@ function blocksOf(parts: MessageParts, choice: Choice | undefined, facts: Answer
   return [...blocks, ...callsOf(choice).map((call, at) => toolBlock(call, `toolu_storm${facts.call}${at === 0 ? '' : `_${at}`}`))];
 }
 
-function thinkingBlock({ sign, showsThinking }: MessageParts, thoughts: readonly string[], facts: AnswerFacts): Block {
+function thinkingBlock({ sign, showsThinking }: MessageParts, thoughts: readonly string[], facts: ResponseFacts): Block {
   const pieces = showsThinking ? thoughts : [];
   const thinking = pieces.join('');
   const signature = sign(thinking, facts.call);

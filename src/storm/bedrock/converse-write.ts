@@ -1,7 +1,7 @@
 /** Converse's answers, whole and as events. */
 import { callsOf } from '../content.ts';
 import type { Choice, Finish } from '../content.ts';
-import type { AnswerFacts, EventPart, PlainBody, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, EventPart, PlainBody, StreamEvent } from '../dialect.ts';
 
 const STOP: Readonly<Record<Finish, string | undefined>> = {
   stop: 'end_turn',
@@ -22,14 +22,14 @@ interface Block {
 }
 
 /** The whole answer. */
-export function plainConverse(parts: ConverseParts, choice: Choice | undefined, facts: AnswerFacts): PlainBody {
+export function plainConverse(parts: ConverseParts, choice: Choice | undefined, facts: ResponseFacts): PlainBody {
   const content = blocksOf(parts, choice, facts).map(({ whole }) => whole);
   const body = { output: { message: { role: 'assistant', content } }, stopReason: stopOf(choice) ?? null, ...meta(facts) };
   return { contentType: 'application/json', body: JSON.stringify(body) };
 }
 
 /** The answer as events. */
-export function converseEvents(parts: ConverseParts, choice: Choice | undefined, facts: AnswerFacts): StreamEvent[] {
+export function converseEvents(parts: ConverseParts, choice: Choice | undefined, facts: ResponseFacts): StreamEvent[] {
   const events: StreamEvent[] = [];
   const add = (part: EventPart, name: string, fields: Readonly<Record<string, unknown>>) =>
     events.push({ part, name, data: JSON.stringify({ ...fields, p: 'abcdefgh' }) });
@@ -50,11 +50,11 @@ function stopOf(choice: Choice | undefined): string | undefined {
   return choice?.reason ?? STOP[choice?.finish ?? 'none'];
 }
 
-function meta({ usage: { input, output } }: AnswerFacts): Readonly<Record<string, unknown>> {
+function meta({ usage: { input, output } }: ResponseFacts): Readonly<Record<string, unknown>> {
   return { usage: { inputTokens: input, outputTokens: output, totalTokens: input + output }, metrics: { latencyMs: 1 } };
 }
 
-function blocksOf({ sign }: ConverseParts, choice: Choice | undefined, facts: AnswerFacts): Block[] {
+function blocksOf({ sign }: ConverseParts, choice: Choice | undefined, facts: ResponseFacts): Block[] {
   if (choice === undefined) return [];
   const blocks: Block[] = [];
   if (choice.thoughts !== undefined) {

@@ -1,7 +1,7 @@
 /** Candidates, whole and in chunks, as Gemini writes them. */
 import { callsOf } from '../content.ts';
 import type { Choice, Finish, ToolCall } from '../content.ts';
-import type { AnswerFacts, PlainBody, StreamEvent, Usage } from '../dialect.ts';
+import type { ResponseFacts, PlainBody, StreamEvent, Usage } from '../dialect.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 import { partialCall } from './partial-arguments.ts';
 
@@ -27,7 +27,7 @@ export interface CandidateParts {
 type Part = Readonly<Record<string, unknown>>;
 
 /** The whole response. */
-export function plainContent(parts: CandidateParts, choices: readonly Choice[], facts: AnswerFacts): PlainBody {
+export function plainContent(parts: CandidateParts, choices: readonly Choice[], facts: ResponseFacts): PlainBody {
   const blocked = choices.find((choice) => choice.blocked !== undefined)?.blocked;
   const candidates = choices.filter(({ kind }) => kind !== 'absent').map((choice, index) => candidate(parts, choice, index, facts));
   const body = {
@@ -38,7 +38,7 @@ export function plainContent(parts: CandidateParts, choices: readonly Choice[], 
 }
 
 /** The response in chunks: each token in one, a function call whole in one, and a last one with the reason of the end. */
-export function streamContent(parts: CandidateParts, choices: readonly Choice[], facts: AnswerFacts): StreamEvent[] {
+export function streamContent(parts: CandidateParts, choices: readonly Choice[], facts: ResponseFacts): StreamEvent[] {
   const events: StreamEvent[] = [];
   const add = (part: StreamEvent['part'], fields: Part, usage: Usage) =>
     events.push({ part, data: JSON.stringify({ ...fields, ...envelope(parts, usage, facts) }) });
@@ -57,20 +57,20 @@ export function streamContent(parts: CandidateParts, choices: readonly Choice[],
   return events;
 }
 
-function candidate(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): Part {
+function candidate(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): Part {
   const thoughts = parts.showsThoughts && choice.thoughts !== undefined ? [{ text: choice.thoughts.join(''), thought: true }] : [];
   const said = wholeParts(parts, choice, index, facts);
   const all = [...thoughts, ...said];
   return { ...(all.length === 0 ? {} : { content: { parts: all, role: 'model' } }), ...endOf(choice), index };
 }
 
-function wholeParts(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
+function wholeParts(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): readonly Part[] {
   if (choice.kind === 'tool') return functionCalls(parts, choice, index, facts);
   if (choice.kind === 'null' || choice.kind === 'absent' || (choice.pieces.length === 0 && choice.finish === 'length')) return [];
   return [{ text: choice.pieces.join(''), ...signature(parts, index, facts) }];
 }
 
-function contentParts(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
+function contentParts(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): readonly Part[] {
   if (choice.kind === 'tool') {
     const calls = functionCalls(parts, choice, index, facts);
     return parts.streamsArguments ? calls.flatMap(inParts) : calls;
@@ -79,7 +79,7 @@ function contentParts(parts: CandidateParts, choice: Choice, index: number, fact
 }
 
 /** The candidate of the last chunk; none where the stream ends without a reason. */
-function lastCandidate(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): Part | undefined {
+function lastCandidate(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): Part | undefined {
   const end = endOf(choice);
   if (choice.kind === 'absent' || end['finishReason'] === undefined) return undefined;
   if (choice.kind === 'null') return { ...end, index };
@@ -102,7 +102,7 @@ function inParts({ functionCall, ...signed }: Part): readonly Part[] {
 }
 
 /** Of several calls the first is signed. */
-function functionCalls(parts: CandidateParts, choice: Choice, index: number, facts: AnswerFacts): readonly Part[] {
+function functionCalls(parts: CandidateParts, choice: Choice, index: number, facts: ResponseFacts): readonly Part[] {
   const code = parts.seals.idOf(facts.call * 16 + index);
   return callsOf(choice).map(({ tool, pieces }: ToolCall, at) => {
     const id = parts.signs ? { id: `${code.slice(0, 8)}${at === 0 ? '' : at}` } : {};
@@ -111,7 +111,7 @@ function functionCalls(parts: CandidateParts, choice: Choice, index: number, fac
   });
 }
 
-function signature({ seals, owner, signs }: CandidateParts, index: number, facts: AnswerFacts): Part {
+function signature({ seals, owner, signs }: CandidateParts, index: number, facts: ResponseFacts): Part {
   return signs ? { thoughtSignature: seals.seal('thought', owner, '', facts.call * 16 + index) } : {};
 }
 
@@ -124,7 +124,7 @@ function parsed(text: string): unknown {
   }
 }
 
-function envelope({ owner, seals }: CandidateParts, usage: Usage, facts: AnswerFacts): Part {
+function envelope({ owner, seals }: CandidateParts, usage: Usage, facts: ResponseFacts): Part {
   return { usageMetadata: usageOf(usage), modelVersion: owner.model, responseId: seals.idOf(facts.call).slice(0, 22) };
 }
 

@@ -1,7 +1,7 @@
 /** `POST /v1/chat/completions`. */
 import { callsOf } from '../content.ts';
 import type { Choice, Finish, Prompt } from '../content.ts';
-import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
 import { countChoices, countInput, isObject, readFields, wantsUsage, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { toUsage } from './usage.ts';
@@ -77,7 +77,7 @@ function calledTool(fields: Fields): { name: string; parameters: unknown } | und
   return undefined;
 }
 
-function plainAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts): PlainBody {
+function plainAnswer(model: string, choices: readonly Choice[], facts: ResponseFacts): PlainBody {
   const shown = choices
     .filter((choice) => choice.kind !== 'absent')
     .map((choice, index) => ({
@@ -90,7 +90,7 @@ function plainAnswer(model: string, choices: readonly Choice[], facts: AnswerFac
   return { contentType: 'application/json', body };
 }
 
-function plainMessage(choice: Choice, index: number, facts: AnswerFacts): Record<string, unknown> {
+function plainMessage(choice: Choice, index: number, facts: ResponseFacts): Record<string, unknown> {
   const text = choice.kind === 'null' ? null : choice.pieces.join('');
   const message = {
     role: 'assistant',
@@ -108,11 +108,11 @@ function plainMessage(choice: Choice, index: number, facts: AnswerFacts): Record
 }
 
 /** The id of a call; `at` counts the calls of a choice. */
-function callId(facts: AnswerFacts, index: number, at = 0): string {
+function callId(facts: ResponseFacts, index: number, at = 0): string {
   return `call_storm${facts.call}_${index}${at === 0 ? '' : `_${at}`}`;
 }
 
-function streamAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts, withUsage: boolean): StreamEvent[] {
+function streamAnswer(model: string, choices: readonly Choice[], facts: ResponseFacts, withUsage: boolean): StreamEvent[] {
   const start = `{"id":"chatcmpl-storm${facts.call}","object":"chat.completion.chunk","created":${facts.created},"model":${JSON.stringify(model)},"service_tier":"default","system_fingerprint":${JSON.stringify(`fp_${facts.name}`)},"choices":[`;
   const end = withUsage ? '],"usage":null}' : ']}';
   const events: StreamEvent[] = [];

@@ -1,6 +1,6 @@
 /** `POST /v1/completions`, the old form. */
 import type { Choice, Finish } from '../content.ts';
-import type { AnswerFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, Ask, Failure, PlainBody, Received, StreamEvent } from '../dialect.ts';
 import { countChoices, countInput, readFields, wantsUsage, wholeNumber } from '../request.ts';
 import { toUsage } from './usage.ts';
 
@@ -30,11 +30,11 @@ export function readCompletions(received: Received): Ask | Failure {
   };
 }
 
-function head(model: string, facts: AnswerFacts): string {
+function head(model: string, facts: ResponseFacts): string {
   return `{"id":"cmpl-storm${facts.call}","object":"text_completion","created":${facts.created},"model":${JSON.stringify(model)},"system_fingerprint":${JSON.stringify(`fp_${facts.name}`)},"choices":`;
 }
 
-function plainAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts): PlainBody {
+function plainAnswer(model: string, choices: readonly Choice[], facts: ResponseFacts): PlainBody {
   const shown = choices
     .filter((choice) => choice.kind !== 'absent')
     .map((choice, index) => ({
@@ -46,7 +46,7 @@ function plainAnswer(model: string, choices: readonly Choice[], facts: AnswerFac
   return { contentType: 'application/json', body: `${head(model, facts)}${JSON.stringify(shown)},"usage":${toUsage(facts.usage)}}` };
 }
 
-function streamAnswer(model: string, choices: readonly Choice[], facts: AnswerFacts, withUsage: boolean): StreamEvent[] {
+function streamAnswer(model: string, choices: readonly Choice[], facts: ResponseFacts, withUsage: boolean): StreamEvent[] {
   const start = `${head(model, facts)}`;
   const end = withUsage ? ',"usage":null}' : '}';
   const events: StreamEvent[] = [];

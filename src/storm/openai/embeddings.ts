@@ -1,5 +1,5 @@
 /** `POST /v1/embeddings`: unit vectors that depend on the seed, the model and the text alone. */
-import type { AnswerFacts, Ask, Failure, PlainBody, Received } from '../dialect.ts';
+import type { ResponseFacts, Ask, Failure, PlainBody, Received } from '../dialect.ts';
 import { countInput, readFields, wholeNumber } from '../request.ts';
 import type { Fields } from '../request.ts';
 import { toVector } from '../vectors.ts';
@@ -35,7 +35,7 @@ function toInputs(input: unknown): string[] {
   return input.map((item) => (Array.isArray(item) ? item.join(' ') : String(item)));
 }
 
-function embeddingsAnswer(fields: Fields, inputs: readonly string[], inputTokens: number, facts: AnswerFacts): PlainBody {
+function embeddingsAnswer(fields: Fields, inputs: readonly string[], inputTokens: number, facts: ResponseFacts): PlainBody {
   const model = fields['model'] as string;
   const dimensions = wholeNumber(fields['dimensions']) ?? DIMENSIONS_DEFAULT;
   const inBase64 = fields['encoding_format'] === 'base64';

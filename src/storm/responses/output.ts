@@ -1,7 +1,7 @@
 /** Output items, each as it opens, as it grows and as it ends: a stream and a whole response are made of the same. */
 import { callsOf } from '../content.ts';
 import type { Choice, ToolCall } from '../content.ts';
-import type { AnswerFacts, EventPart } from '../dialect.ts';
+import type { ResponseFacts, EventPart } from '../dialect.ts';
 import type { SealOwner, Seals } from '../seals.ts';
 import type { CallableTool } from './tools.ts';
 
@@ -34,7 +34,7 @@ export interface OutputParts {
 }
 
 /** The items that a choice makes. */
-export function outputItems(parts: OutputParts, choice: Choice | undefined, facts: AnswerFacts): OutputItem[] {
+export function outputItems(parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): OutputItem[] {
   if (choice === undefined) return [];
   const items = choice.thoughts === undefined ? [] : [reasoningItem(parts, choice.thoughts, facts)];
   if (choice.kind === 'absent' || choice.kind === 'null') return items;
@@ -54,7 +54,7 @@ function delta({ obfuscates }: OutputParts, type: string, text: string, more: Re
   return { part: 'content', type, fields: { ...more, delta: text, ...obfuscation } };
 }
 
-function reasoningItem(parts: OutputParts, thoughts: readonly string[], facts: AnswerFacts): OutputItem {
+function reasoningItem(parts: OutputParts, thoughts: readonly string[], facts: ResponseFacts): OutputItem {
   const id = `rs_${parts.seals.idOf(facts.call)}`;
   const text = thoughts.join('');
   const summary = parts.showsSummary ? [{ type: 'summary_text', text }] : [];
@@ -75,7 +75,7 @@ function reasoningItem(parts: OutputParts, thoughts: readonly string[], facts: A
   };
 }
 
-function messageItem(parts: OutputParts, choice: Choice, facts: AnswerFacts): OutputItem {
+function messageItem(parts: OutputParts, choice: Choice, facts: ResponseFacts): OutputItem {
   const id = `msg_${parts.seals.idOf(facts.call)}`;
   const text = choice.pieces.join('');
   const isRefusal = choice.kind === 'refusal';

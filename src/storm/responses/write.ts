@@ -1,6 +1,6 @@
 /** The response object, whole and as numbered events. */
 import type { Choice } from '../content.ts';
-import type { AnswerFacts, EventPart, Failure, PlainBody, StreamEvent } from '../dialect.ts';
+import type { ResponseFacts, EventPart, Failure, PlainBody, StreamEvent } from '../dialect.ts';
 import type { EventText } from '../framings.ts';
 import { errorObject } from '../openai/failures.ts';
 import type { Fields } from '../request.ts';
@@ -10,18 +10,18 @@ import type { OutputParts } from './output.ts';
 export type ResponseObject = Readonly<Record<string, unknown>>;
 
 /** A response as it ends: what was generated, how it ended, and what it cost. */
-export function wholeResponse(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: AnswerFacts): ResponseObject {
+export function wholeResponse(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): ResponseObject {
   const output = outputItems(parts, choice, facts).map(({ whole }) => whole);
   return { ...openResponse(fields, parts, facts), ...endOf(choice, facts), output, usage: usageOf(facts.usage) };
 }
 
 /** The same as the body of an answer. */
-export function plainResponse(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: AnswerFacts): PlainBody {
+export function plainResponse(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): PlainBody {
   return { contentType: 'application/json', body: JSON.stringify(wholeResponse(fields, parts, choice, facts)) };
 }
 
 /** The same as events. */
-export function responseEvents(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: AnswerFacts): StreamEvent[] {
+export function responseEvents(fields: Fields, parts: OutputParts, choice: Choice | undefined, facts: ResponseFacts): StreamEvent[] {
   const events: StreamEvent[] = [];
   const add = (part: EventPart, type: string, more: Readonly<Record<string, unknown>>) =>
     events.push({ part, ...numbered(type, more, events.length) });
@@ -71,7 +71,7 @@ export function failedResponse(failure: Failure, response: ResponseObject): Reco
   };
 }
 
-function openResponse(fields: Fields, { seals, owner }: OutputParts, facts: AnswerFacts): ResponseObject {
+function openResponse(fields: Fields, { seals, owner }: OutputParts, facts: ResponseFacts): ResponseObject {
   const { reasoning, text } = fields as { reasoning?: Record<string, unknown>; text?: Record<string, unknown> };
   return {
     id: responseId(seals.idOf(facts.call)),
@@ -114,7 +114,7 @@ export function responseId(code: string): string {
 
 const STATUSES = ['failed', 'cancelled', 'queued', 'in_progress'];
 
-function endOf(choice: Choice | undefined, { created }: AnswerFacts): ResponseObject {
+function endOf(choice: Choice | undefined, { created }: ResponseFacts): ResponseObject {
   const reason =
     choice?.reason ?? (choice?.finish === 'length' ? 'max_output_tokens' : choice?.finish === 'filter' ? 'content_filter' : undefined);
   if (reason !== undefined && STATUSES.includes(reason)) {
@@ -127,7 +127,7 @@ function endOf(choice: Choice | undefined, { created }: AnswerFacts): ResponseOb
 }
 
 /** `usage` as Responses gives it. */
-export function usageOf({ input, output, reasoning }: AnswerFacts['usage']): ResponseObject {
+export function usageOf({ input, output, reasoning }: ResponseFacts['usage']): ResponseObject {
   return {
     input_tokens: input,
     input_tokens_details: { cached_tokens: 0, cache_write_tokens: 0 },

@@ -24,7 +24,7 @@ export function decodeMessages(bytes: Uint8Array, scan: JsonObjectScan | JsonFau
     wantsUsage: decoded.facts.stream,
     choices: 1,
     outputBound: bound === undefined ? null : outputBoundOf(readCount(bytes, bound)),
-    namesFormat: find('output_format') !== undefined || (config !== undefined && isRecord(smallValue(bytes, config)?.['format'])),
+    hasResponseFormat: find('output_format') !== undefined || (config !== undefined && isRecord(smallValue(bytes, config)?.['format'])),
     cacheKey: sessionOf(bytes, find('metadata')),
   };
   return { ...decoded, facts };

@@ -1,5 +1,5 @@
 /** Opaque pieces of Messages requests and responses: signed thinking, and ids of what one account holds. */
-import type { AnswerFacts } from '../../core/facts.ts';
+import type { ResponseFacts } from '../../core/facts.ts';
 import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
@@ -144,11 +144,11 @@ class MessagesPieces {
 
 /** Finds the pieces of a response among its blocks. */
 export class BlockValues {
-  readonly #facts: AnswerFacts;
+  readonly #facts: ResponseFacts;
   /** Values of blocks that have begun, by their place; `''`: reasoning without a signature so far. */
   readonly #open = new Map<unknown, string>();
 
-  constructor(facts: AnswerFacts) {
+  constructor(facts: ResponseFacts) {
     this.#facts = facts;
   }
 
@@ -174,7 +174,7 @@ export class BlockValues {
 const OPEN_BLOCKS_MAX = 64;
 
 /** Notes the pieces of a whole message. */
-export function noteMessage(facts: AnswerFacts, message: Fields): void {
+export function noteMessage(facts: ResponseFacts, message: Fields): void {
   for (const block of recordsIn(message['content'])) {
     const value = opaqueInBlock(block);
     if (value !== null) noteOpaque(facts, value);
@@ -183,7 +183,7 @@ export function noteMessage(facts: AnswerFacts, message: Fields): void {
 }
 
 /** Notes the ids by which a later request may name what the account keeps of a message. */
-export function noteHead(facts: AnswerFacts, message: Fields): void {
+export function noteHead(facts: ResponseFacts, message: Fields): void {
   const { container } = message;
   const id = isRecord(container) ? textOrNull(container['id']) : null;
   if (id !== null) noteOpaque(facts, id);

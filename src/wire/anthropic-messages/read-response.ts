@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { mayBeEmpty } from '../../core/finish-reason.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
@@ -28,7 +28,7 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
   if (!Array.isArray(value['content'])) {
     return refuse(createFailure('empty', 'answer', 'the response has no content', { body: null }), usage);
   }
-  const facts: AnswerFacts = {
+  const facts: ResponseFacts = {
     model: textOrNull(value['model']),
     usage,
     finishReason: reason === null ? null : finishClassOf(reason),
@@ -36,7 +36,7 @@ export function readMessageResponse(body: Uint8Array, outline: JsonOutline | nul
     toolCallOpen: false,
   };
   noteMessage(facts, value);
-  if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyThoughts = true;
+  if (facts.hasContent && content.every((block) => !saysSomething(block) || isReasoning(block))) facts.onlyReasoning = true;
   if (facts.hasContent || mayBeEmpty(facts.finishReason, usage)) return { ok: true, facts };
   const kept = reason === null ? null : body;
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);

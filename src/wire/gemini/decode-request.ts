@@ -27,8 +27,8 @@ export function decodeGeminiRequest(bytes: Uint8Array, scan: JsonObjectScan | Js
     wantsUsage: path.stream,
     choices,
     outputBound: outputBoundOf(countIn(config['maxOutputTokens']), choices),
-    thinks: isRecord(config['thinkingConfig']) && numberIn(camelCased(config['thinkingConfig'])['thinkingBudget']) !== 0,
-    namesFormat: textIn(config['responseMimeType']).includes('json'),
+    usesReasoning: isRecord(config['thinkingConfig']) && numberIn(camelCased(config['thinkingConfig'])['thinkingBudget']) !== 0,
+    hasResponseFormat: textIn(config['responseMimeType']).includes('json'),
   };
   return { ...decoded, facts };
 }

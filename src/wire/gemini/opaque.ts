@@ -1,5 +1,5 @@
 /** Opaque pieces of Gemini requests and responses: thought signatures, and names of what one project holds. */
-import type { AnswerFacts } from '../../core/facts.ts';
+import type { ResponseFacts } from '../../core/facts.ts';
 import { memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan, ObjectSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
@@ -98,7 +98,7 @@ function isCall({ name }: MemberSpan): boolean {
 }
 
 /** Notes the pieces of a whole response, or of one chunk of it. */
-export function noteChunk(facts: AnswerFacts, response: Fields): void {
+export function noteChunk(facts: ResponseFacts, response: Fields): void {
   for (const { content } of recordsIn(response['candidates'])) {
     if (!isRecord(content)) continue;
     for (const part of recordsIn(content['parts'])) {

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
@@ -30,12 +30,12 @@ export function readGeminiResponse(body: Uint8Array, outline: JsonOutline | null
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body: kept, contentType: 'application/json' }), usage);
 }
 
-function factsOf(chunks: readonly Fields[], usage: TokenUsage | null): AnswerFacts {
+function factsOf(chunks: readonly Fields[], usage: TokenUsage | null): ResponseFacts {
   const candidates = chunks.flatMap((chunk) => recordsIn(chunk['candidates']));
   const said = candidates.flatMap(partsOf).filter(saysSomething);
   const hasCall = said.some(isCall);
   const finish = candidates.map((candidate) => finishOf(candidate, hasCall)).find((reason) => reason !== null) ?? null;
-  const facts: AnswerFacts = {
+  const facts: ResponseFacts = {
     model: chunks.map((chunk) => textOrNull(chunk['modelVersion'])).find((model) => model !== null) ?? null,
     usage,
     finishReason: chunks.some(isBlocked) ? 'content_filter' : finish,
@@ -43,7 +43,7 @@ function factsOf(chunks: readonly Fields[], usage: TokenUsage | null): AnswerFac
     toolCallOpen: false,
   };
   for (const chunk of chunks) noteChunk(facts, chunk);
-  if (said.length > 0 && said.every(isThought)) facts.onlyThoughts = true;
+  if (said.length > 0 && said.every(isThought)) facts.onlyReasoning = true;
   return facts;
 }
 

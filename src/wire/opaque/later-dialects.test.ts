@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it } from 'node:test';
-import type { AnswerFacts } from '../../core/facts.ts';
+import type { ResponseFacts } from '../../core/facts.ts';
 import { encodeRequest } from '../edit-request.ts';
 import { geminiOpaque, noteChunk } from '../gemini/opaque.ts';
 import { scanObject } from '../json-scan.ts';
@@ -30,7 +30,7 @@ function without(forms: OpaqueForms, value: object): unknown {
   return left;
 }
 
-const noFacts = (): AnswerFacts => ({ model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false });
+const noFacts = (): ResponseFacts => ({ model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false });
 
 describe('opaque pieces of Responses', () => {
   const message = { type: 'message', role: 'user', content: [{ type: 'input_text', text: 'hi' }] };

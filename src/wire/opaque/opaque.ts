@@ -1,9 +1,9 @@
 /**
  * Pieces of a conversation that only their maker can read: signatures, encrypted reasoning, ids of what one account holds. A dialect says
- * where they stand in a request (`OpaqueForms`) and collects those of a response (`AnswerFacts.opaque`).
+ * where they stand in a request (`OpaqueForms`) and collects those of a response (`ResponseFacts.opaque`).
  */
 import { hash } from 'node:crypto';
-import type { AnswerFacts } from '../../core/facts.ts';
+import type { ResponseFacts } from '../../core/facts.ts';
 import type { Span } from '../json-cursor.ts';
 import type { RequestBody } from '../request-body.ts';
 
@@ -80,7 +80,7 @@ export function opaqueId(value: string): string {
 const NOTED_MAX = 256;
 
 /** Notes a piece of a response; `''`: reasoning without a signature. */
-export function noteOpaque(facts: AnswerFacts, value: string): void {
+export function noteOpaque(facts: ResponseFacts, value: string): void {
   const noted = (facts.opaque ??= []);
   const id = opaqueId(value);
   if (noted.length < NOTED_MAX && !noted.includes(id)) noted.push(id);

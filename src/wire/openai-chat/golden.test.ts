@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { AnswerFacts, FailureKind } from '../../core/facts.ts';
+import type { ResponseFacts, FailureKind } from '../../core/facts.ts';
 import { createChatStreamReader } from './stream-reader.ts';
 
 const folder = new URL('golden/', import.meta.url);
 
 interface Expected {
-  readonly facts: Partial<AnswerFacts>;
+  readonly facts: Partial<ResponseFacts>;
   readonly failure?: FailureKind;
   /** The stream that goes downstream, from the one that came; default: the same bytes. */
   readonly passed?: (stream: string) => string;
@@ -62,7 +62,7 @@ for (const [name, expected] of Object.entries(EXPECTED)) {
         pushes.some((push) => push.done),
         expected.failure === undefined,
       );
-      for (const [fact, value] of Object.entries(expected.facts)) assert.deepEqual(reader.facts[fact as keyof AnswerFacts], value, fact);
+      for (const [fact, value] of Object.entries(expected.facts)) assert.deepEqual(reader.facts[fact as keyof ResponseFacts], value, fact);
     }
   });
 }

@@ -2,7 +2,7 @@
  * Opaque pieces of chat requests and responses. The protocol has none; hosts keep them in members of their own: OpenRouter in
  * `reasoning_details`, LiteLLM in `thinking_blocks`, xAI in `encrypted_content`, Google in `extra_content`.
  */
-import type { AnswerFacts } from '../../core/facts.ts';
+import type { ResponseFacts } from '../../core/facts.ts';
 import { memberNamed, membersAt, objectsAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord } from '../json-values.ts';
@@ -89,7 +89,7 @@ class MessagePieces {
 }
 
 /** Notes the pieces of a message, or of a delta of one. */
-export function noteChatMessage(facts: AnswerFacts, message: Fields): void {
+export function noteChatMessage(facts: ResponseFacts, message: Fields): void {
   for (const name of LISTS) {
     if (message[name] === undefined) continue;
     for (const item of recordsIn(message[name])) note(facts, textOrNull(item['signature']) ?? item['data']);
@@ -106,6 +106,6 @@ function thoughtSignature({ extra_content: extra }: Fields): unknown {
   return isRecord(google) ? google['thought_signature'] : null;
 }
 
-function note(facts: AnswerFacts, value: unknown): void {
+function note(facts: ResponseFacts, value: unknown): void {
   if (typeof value === 'string' && value !== '') noteOpaque(facts, value);
 }

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
-import type { AnswerFacts, Failure } from '../../core/facts.ts';
+import type { ResponseFacts, Failure } from '../../core/facts.ts';
 import type { Operation } from '../../core/request.ts';
 import { JsonOutline } from '../json-outline.ts';
 import { readAnswer } from './read-answer.ts';
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
 
-function facts(value: unknown, operation: Operation = 'chat'): AnswerFacts {
+function facts(value: unknown, operation: Operation = 'chat'): ResponseFacts {
   const answer = readAnswer(operation, bytesOf(value));
   assert.ok(answer.ok, JSON.stringify(answer));
   return answer.facts;
@@ -142,7 +142,7 @@ test('reasoning under any name is reasoning, and no answer by itself', () => {
   messages.push({ content: [{ type: 'thinking', thinking: 'hm' }] } as never);
   for (const message of messages) {
     const found = facts(chat({ role: 'assistant', content: null, ...message }));
-    assert.deepEqual([found.hasContent, found.onlyThoughts], [true, true], JSON.stringify(message));
+    assert.deepEqual([found.hasContent, found.onlyReasoning], [true, true], JSON.stringify(message));
   }
   assert.equal(
     failure(chat({ role: 'assistant', name: 'm', id: 'x', type: 'message', content: '', extra: null, parts: [] })).kind,

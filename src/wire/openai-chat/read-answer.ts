@@ -1,6 +1,6 @@
 import { Buffer, isUtf8 } from 'node:buffer';
 import { isBlankText } from '../../core/blank-text.ts';
-import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { isAtLimit, isFailedFinish, isWithheld, mayBeEmpty } from '../../core/finish-reason.ts';
 import type { Operation } from '../../core/request.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
@@ -108,7 +108,7 @@ function readAroundVectors(bytes: Uint8Array, outline: JsonOutline | null): Reco
   return value;
 }
 
-function noFacts(): AnswerFacts {
+function noFacts(): ResponseFacts {
   return { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
 }
 
@@ -128,7 +128,7 @@ function empty(message: string, bytes: Uint8Array | null): Failure {
   return createFailure('empty', 'answer', message, { body: bytes, contentType: 'application/json' });
 }
 
-function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure | null {
+function readVectors(count: unknown, asked: number, facts: ResponseFacts): Failure | null {
   if (count === HOLLOW_VECTOR) return empty('the answer holds an embedding without numbers', null);
   if (typeof count !== 'number' || count === 0) return empty('the answer holds no embedding', null);
   if (count < asked) return createFailure('malformed', 'answer', `the answer holds ${count} embeddings for ${asked} inputs`);
@@ -136,7 +136,7 @@ function readVectors(count: unknown, asked: number, facts: AnswerFacts): Failure
   return null;
 }
 
-function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Failure | null {
+function readChoices(value: unknown, facts: ResponseFacts, bytes: Uint8Array): Failure | null {
   const choices = Array.isArray(value) ? value.filter(isRecord) : [];
   if (choices.length === 0) return empty('the answer has no choices', null);
   let answers = false;
@@ -154,7 +154,7 @@ function readChoices(value: unknown, facts: AnswerFacts, bytes: Uint8Array): Fai
     answers ||= hasText || (message !== null && holdsAnswer(message));
     if (answers || (message !== null && holdsContent(message))) facts.hasContent = true;
   }
-  if (facts.hasContent && !answers) facts.onlyThoughts = true;
+  if (facts.hasContent && !answers) facts.onlyReasoning = true;
   if (facts.hasContent || isAllowedEmpty) return null;
   // Without a choice that came to its end it is no answer that anybody could be given.
   return empty('the answer has no content', facts.finishReason === null ? null : bytes);

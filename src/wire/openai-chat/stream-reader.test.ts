@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import type { AnswerFacts, Failure } from '../../core/facts.ts';
+import type { ResponseFacts, Failure } from '../../core/facts.ts';
 import { createChatStreamReader } from './stream-reader.ts';
 
 interface Outcome {
   readonly text: string;
-  readonly facts: AnswerFacts;
+  readonly facts: ResponseFacts;
   readonly done: boolean;
   readonly failure: Failure | null;
   /** `hasContent` of each push that gave something. */

@@ -30,7 +30,7 @@ export function decodeResponsesRequest(bytes: Uint8Array, scan: JsonObjectScan |
     wantsUsage: decoded.facts.stream,
     choices: 1,
     outputBound: bound === undefined ? null : outputBoundOf(readCount(bytes, bound)),
-    namesFormat: format !== undefined && namesFormat(bytes, format),
+    hasResponseFormat: format !== undefined && hasResponseFormat(bytes, format),
   };
   const opaque = decoded.body.opaque === true || (input !== undefined && holdsReasoning(bytes, input));
   return { ...decoded, facts, body: { ...decoded.body, opaque } };
@@ -41,7 +41,7 @@ function holdsReasoning(bytes: Uint8Array, { start, end }: BodyMember): boolean 
   return bytes[start] !== QUOTE && asBuffer(bytes).subarray(start, end).includes('"reasoning"');
 }
 
-function namesFormat(bytes: Uint8Array, member: BodyMember): boolean {
+function hasResponseFormat(bytes: Uint8Array, member: BodyMember): boolean {
   if (member.end - member.start > SMALL_BYTES_MAX) return true;
   const value = kindOf(bytes, member) === 'object' ? parseMember(bytes, member) : null;
   const format = isRecord(value) ? value['format'] : null;

@@ -1,5 +1,5 @@
 /** Opaque pieces of Responses requests and responses: encrypted reasoning, and ids of what one account holds. */
-import type { AnswerFacts } from '../../core/facts.ts';
+import type { ResponseFacts } from '../../core/facts.ts';
 import { itemsAt, memberNamed, membersAt, objectsAt, textAt, textOf } from '../json-cursor.ts';
 import type { MemberSpan } from '../json-cursor.ts';
 import { isRecord, readBoolean } from '../json-values.ts';
@@ -85,7 +85,7 @@ class ResponsesPieces {
 }
 
 /** Notes the pieces of a whole response, or of one that an event of its stream holds. */
-export function noteResponse(facts: AnswerFacts, response: Fields): void {
+export function noteResponse(facts: ResponseFacts, response: Fields): void {
   const id = textOrNull(response['id']);
   if (id !== null) facts.responseId = id;
   const { conversation } = response;
@@ -94,11 +94,11 @@ export function noteResponse(facts: AnswerFacts, response: Fields): void {
 }
 
 /** Notes the pieces of one item of a response (`response.output_item.done`). */
-export function noteItem(facts: AnswerFacts, item: Fields): void {
+export function noteItem(facts: ResponseFacts, item: Fields): void {
   note(facts, item['encrypted_content'] ?? (item['type'] === 'reasoning' ? item['id'] : null));
   note(facts, item['container_id']);
 }
 
-function note(facts: AnswerFacts, value: unknown): void {
+function note(facts: ResponseFacts, value: unknown): void {
   if (typeof value === 'string' && value !== '') noteOpaque(facts, value);
 }

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import type { AnswerFacts, Failure, TokenUsage } from '../../core/facts.ts';
+import type { ResponseFacts, Failure, TokenUsage } from '../../core/facts.ts';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import type { ReadResponse } from '../dialect.ts';
 import { createFailure, failureFromErrorValue } from '../failure.ts';
@@ -23,7 +23,7 @@ export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | n
   if (!Array.isArray(value['output'])) return refuse(createFailure('empty', 'answer', 'the response has no output', { body: null }), usage);
   const output = recordsIn(value['output']);
   const finishReason = finishOf(value);
-  const facts: AnswerFacts = {
+  const facts: ResponseFacts = {
     model: textOrNull(value['model']),
     usage,
     finishReason,
@@ -31,7 +31,8 @@ export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | n
     hasContent: finishReason === null || output.some(saysSomething),
     toolCallOpen: false,
   };
-  if (facts.hasContent && output.length > 0 && output.every((item) => isReasoning(item) || !saysSomething(item))) facts.onlyThoughts = true;
+  if (facts.hasContent && output.length > 0 && output.every((item) => isReasoning(item) || !saysSomething(item)))
+    facts.onlyReasoning = true;
   noteResponse(facts, value);
   if (facts.hasContent || finishReason === 'content_filter') return { ok: true, facts };
   return refuse(createFailure('empty', 'answer', 'the response has no content', { body, contentType: 'application/json' }), usage);

@@ -3,7 +3,7 @@
  * end (design 4.5, 4.2). What an event means is the dialect's: it extends this class.
  */
 import { Buffer } from 'node:buffer';
-import type { AnswerFacts, Failure, Phase } from '../../core/facts.ts';
+import type { ResponseFacts, Failure, Phase } from '../../core/facts.ts';
 import type { StreamPush, StreamReader } from '../dialect.ts';
 import { createFailure } from '../failure.ts';
 import { SseFramer } from './sse-framer.ts';
@@ -26,7 +26,7 @@ const NOTHING: StreamPush = { pieces: NO_PIECES, hasContent: false, done: false,
 export type Step = 'pass' | 'strip' | 'done' | 'end' | Uint8Array | Failure;
 
 export abstract class EventWatcher implements StreamReader {
-  readonly facts: AnswerFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
+  readonly facts: ResponseFacts = { model: null, usage: null, finishReason: null, hasContent: false, toolCallOpen: false };
   protected readonly framer: SseFramer;
   protected readonly maxEventSize: number;
   /** An event with data has come. */
