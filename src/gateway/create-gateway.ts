@@ -156,7 +156,7 @@ class RunningGateway implements Gateway {
       slices: this.slices,
       exhaustion: new Pace(EXHAUSTION_WARNING_MS),
       secrets: new SecretMask(config.secrets),
-      answers: new AnswerBook({ clock, room: this, store: store.answers, bytesMax: config.server.maxCacheBytes }),
+      answers: new AnswerBook({ clock, room: this, store: store.responses, bytesMax: config.server.maxCacheBytes }),
       keyCheck: this.#keyCheck,
       askModel: (question) => this.#askModel(question),
     };

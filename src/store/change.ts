@@ -1,6 +1,6 @@
-/** What a write means, in one place for every driver: pure functions on rows and changes. */
+/** The semantics of writes, for all drivers: pure functions on rows and changes. */
 
-/** A stored entry: JSON text, and when it is gone (null: never). */
+/** A stored entry: JSON text, and its expiry (null: never). */
 export interface Row {
   readonly text: string;
   readonly expiresAtMs: number | null;
@@ -10,7 +10,7 @@ export type Deltas = Readonly<Record<string, number>>;
 
 export type Change =
   | { readonly kind: 'put'; readonly text: string; readonly expiresAtMs: number | null }
-  /** `expiresAtMs` null: the entry keeps the expiry that it has. */
+  /** `expiresAtMs` null: the entry keeps its expiry. */
   | { readonly kind: 'add'; readonly deltas: Deltas; readonly expiresAtMs: number | null }
   | { readonly kind: 'delete' };
 
@@ -18,7 +18,7 @@ export function isExpired(entry: { readonly expiresAtMs: number | null }, nowMs:
   return entry.expiresAtMs !== null && entry.expiresAtMs <= nowMs;
 }
 
-/** The row after the change; undefined: there is none. */
+/** The row after the change; undefined: none. */
 export function applyChange(row: Row | undefined, change: Change, nowMs: number): Row | undefined {
   if (change.kind === 'delete') return undefined;
   if (change.kind === 'put') return { text: change.text, expiresAtMs: change.expiresAtMs };
@@ -29,7 +29,7 @@ export function applyChange(row: Row | undefined, change: Change, nowMs: number)
   };
 }
 
-/** One change that does what both do, one after the other. */
+/** One change with the effect of both in order. */
 export function combine(earlier: Change, later: Change, nowMs: number): Change {
   if (later.kind !== 'add') return later;
   if (earlier.kind === 'add' && !isExpired(earlier, nowMs)) {
@@ -44,7 +44,7 @@ export function combine(earlier: Change, later: Change, nowMs: number): Change {
   return { kind: 'put', ...after };
 }
 
-/** Whatever is not a number gives way to one. */
+/** Fields that are not numbers are replaced. */
 function addDeltas(value: unknown, deltas: Deltas): Record<string, number> {
   const sums = isObject(value) ? ({ ...value } as Record<string, number>) : {};
   for (const [field, delta] of Object.entries(deltas)) {
@@ -58,7 +58,7 @@ function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The value, or undefined if the text was damaged outside. */
+/** The value, or undefined if the text was damaged externally. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

@@ -3,7 +3,7 @@ import type { StoreFailure } from './backend.ts';
 import type { StoreHealth, WarningListener } from './store.ts';
 import type { StoreFault } from './store-fault.ts';
 
-/** A store that breaks and heals in turns warns of the same fault at most once in this time. */
+/** Minimum interval between warnings of the same fault. */
 const warningIntervalMs = 60_000;
 
 export interface HealthBoardOptions {
@@ -13,7 +13,7 @@ export interface HealthBoardOptions {
   readonly name: string;
 }
 
-/** Keeps a store's health, tells the listeners of changes, and warns once for each fault. */
+/** Tracks the health of a store, notifies listeners of changes, and warns once for each fault. */
 export class HealthBoard {
   readonly #options: HealthBoardOptions;
   readonly #listeners = new Set<(health: StoreHealth) => void>();
@@ -38,22 +38,22 @@ export class HealthBoard {
     if (before.state === 'degraded' && before.fault === fault) return;
     const sinceMs = before.state === 'degraded' ? before.sinceMs : this.#options.clock.epochMs();
     this.#health = { state: 'degraded', fault, message, sinceMs };
-    // One outage may change its face (a crash, then a lock): that is news for the listeners, but no second warning.
+    // The fault may change during one outage (a crash, then a lock): listeners are notified, but there is no second warning.
     if (before.state === 'ok') this.#warnOfFault(fault, message);
-    this.#tell();
+    this.#notify();
   }
 
   recover(): void {
     if (this.#health.state === 'ok') return;
     this.#health = { state: 'ok' };
-    this.#tell();
+    this.#notify();
   }
 
   warn(message: string, detail: Readonly<Record<string, unknown>>): void {
     try {
       this.#options.onWarning(message, detail);
     } catch {
-      // There is nobody left to tell; the store's own state must not suffer from it.
+      // A failing warning listener must not affect the store.
     }
   }
 
@@ -66,7 +66,7 @@ export class HealthBoard {
     this.warn(`${name} is degraded (${fault}): ${message}. State is kept in memory until it answers again`, { store: name, fault });
   }
 
-  #tell(): void {
+  #notify(): void {
     for (const listener of this.#listeners) {
       try {
         listener(this.#health);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { Clock } from '../../src/core/clock.ts';
-import type { AnswerStore } from '../../src/store/answer-store.ts';
+import type { CachedResponses } from '../../src/store/cached-responses.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { chatAnswer, chatError, chatStream, createManualClock } from '../../src/testing/index.ts';
@@ -37,12 +37,12 @@ function assertNothingHeld(world: VirtualWorld): void {
 /** A store whose answers take their time, and what it was given. */
 function slowStore(store: Store, clock: Clock, delayMs: number): { store: Store; rows: Map<string, Uint8Array> } {
   const rows = new Map<string, Uint8Array>();
-  const answers: AnswerStore = {
+  const responses: CachedResponses = {
     mayHold: (key) => rows.has(key),
     get: (key) => new Promise((resolve) => void clock.schedule(delayMs, () => resolve(rows.get(key) ?? null))),
     put: (key, head, body) => void rows.set(key, Buffer.concat([head, body])),
   };
-  return { rows, store: new Proxy(store, { get: (of, name) => (name === 'answers' ? answers : bound(of, name)) }) };
+  return { rows, store: new Proxy(store, { get: (of, name) => (name === 'responses' ? responses : bound(of, name)) }) };
 }
 
 function bound(of: Store, name: string | symbol): unknown {

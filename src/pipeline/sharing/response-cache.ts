@@ -6,7 +6,7 @@ import type { Clock } from '../../core/clock.ts';
 import { freshnessOf, type CachePolicy } from '../../policy/cache/freshness.ts';
 import { ByteLog } from '../../policy/cache/byte-log.ts';
 import { RecentEntries } from '../../policy/cache/recent-entries.ts';
-import type { AnswerStore } from '../../store/answer-store.ts';
+import type { CachedResponses } from '../../store/cached-responses.ts';
 import { decodeKept, encodeKeptHead } from './cached-bytes.ts';
 import type { AnswerKeeper, SharedAnswer } from './shared-response.ts';
 import { sizeOf, type WholeAnswer } from './whole-response.ts';
@@ -41,7 +41,7 @@ export interface AnswerBookOptions {
   readonly clock: Clock;
   readonly room: ByteBudget;
   /** Null: what is kept ends with the process. */
-  readonly store: AnswerStore | null;
+  readonly store: CachedResponses | null;
   /** For each kind of answers, in bytes. */
   readonly bytesMax: number;
 }
@@ -49,7 +49,7 @@ export interface AnswerBookOptions {
 export class AnswerBook implements AnswerKeeper {
   readonly #clock: Clock;
   readonly #room: ByteBudget;
-  readonly #store: AnswerStore | null;
+  readonly #store: CachedResponses | null;
   readonly #cached: RecentEntries<WholeAnswer>;
   readonly #keyed: ByteLog;
   /** By idempotency key. */

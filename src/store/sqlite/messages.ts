@@ -1,5 +1,5 @@
-/** What the main thread and the database's worker say to each other. */
-import type { AnswerBounds, AnswerRow, Batch, ReadResult } from '../backend.ts';
+/** The messages between the main thread and the database's worker. */
+import type { CachedResponseBounds, CachedResponseRow, Batch, ReadResult } from '../backend.ts';
 import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
 import type { StoreFault } from '../store-fault.ts';
 
@@ -9,22 +9,27 @@ export type SqliteRequest = { readonly id: number } & (
       readonly path: string;
       readonly writer: number | null;
       readonly nowMs: number;
-      /** Notes that this process uses the file. */
+      /** Takes the lock that marks the file as used by this process. */
       readonly locks: boolean;
     }
   | { readonly kind: 'apply'; readonly batch: Batch; readonly nowMs: number }
   | { readonly kind: 'read'; readonly collection: string; readonly key: string | undefined; readonly nowMs: number }
-  | { readonly kind: 'putAnswers'; readonly rows: readonly AnswerRow[]; readonly bounds: AnswerBounds; readonly nowMs: number }
-  | { readonly kind: 'getAnswer'; readonly key: string; readonly nowMs: number }
-  | { readonly kind: 'answerKeys'; readonly nowMs: number }
+  | {
+      readonly kind: 'putResponses';
+      readonly rows: readonly CachedResponseRow[];
+      readonly bounds: CachedResponseBounds;
+      readonly nowMs: number;
+    }
+  | { readonly kind: 'getResponse'; readonly key: string; readonly nowMs: number }
+  | { readonly kind: 'responseKeys'; readonly nowMs: number }
   | { readonly kind: 'jobs'; readonly calls: readonly JobCall[] }
   | { readonly kind: 'check' }
   | { readonly kind: 'close' }
 );
 
-/** What each kind of request is answered with. */
+/** The result of each kind of request. */
 export interface SqliteResults {
-  /** This process's number in the database; kept over connections, so that a batch sent twice is known. */
+  /** The number of this process in the database; kept over connections, so that a repeated batch is recognised. */
   readonly open: {
     readonly writer: number;
     /** Another process uses the file. */
@@ -32,9 +37,9 @@ export interface SqliteResults {
   };
   readonly apply: null;
   readonly read: ReadResult;
-  readonly putAnswers: null;
-  readonly getAnswer: Uint8Array | null;
-  readonly answerKeys: readonly string[];
+  readonly putResponses: null;
+  readonly getResponse: Uint8Array | null;
+  readonly responseKeys: readonly string[];
   readonly jobs: readonly JobOutcome[];
   readonly check: null;
   readonly close: null;

@@ -47,9 +47,9 @@ class BackendRunner implements GroupRunner {
     try {
       return await within(this.#clock, GROUP_TIMEOUT_MS, 'saving jobs', connection.runJobs!(calls));
     } catch (error) {
-      throw this.#lose(connection, toStoreFailure(error));
+      throw this.#onConnectionLost(connection, toStoreFailure(error));
     } finally {
-      this.#rest = this.#closed ? null : this.#clock.schedule(REST_MS, () => void this.#letGo());
+      this.#rest = this.#closed ? null : this.#clock.schedule(REST_MS, () => void this.#disconnect());
     }
   }
 
@@ -60,10 +60,10 @@ class BackendRunner implements GroupRunner {
   async close(): Promise<void> {
     this.#closed = true;
     this.#rest?.cancel();
-    await this.#letGo();
+    await this.#disconnect();
   }
 
-  async #letGo(): Promise<void> {
+  async #disconnect(): Promise<void> {
     const [connection, log] = [this.#connection, this.#log];
     this.#connection = this.#log = null;
     if (connection === null) return;
@@ -75,18 +75,18 @@ class BackendRunner implements GroupRunner {
     if (this.#closed) throw new StoreFailure('unavailable', 'the store is closed');
     if (this.#connection !== null) return this.#connection;
     if (this.#failure !== null && this.#clock.now() < this.#retryAt) throw this.#failure;
-    const connection = this.#backend.connect((failure) => void this.#lose(connection, failure));
+    const connection = this.#backend.connect((failure) => void this.#onConnectionLost(connection, failure));
     this.#connection = connection;
     this.#log = this.#path.startsWith('file:') ? null : new LogSync(`${this.#path}-wal`);
     try {
       await within(this.#clock, OPEN_TIMEOUT_MS, 'opening the database', connection.ready);
     } catch (error) {
-      throw this.#lose(connection, toStoreFailure(error));
+      throw this.#onConnectionLost(connection, toStoreFailure(error));
     }
     return connection;
   }
 
-  #lose(connection: Connection, failure: StoreFailure): StoreFailure {
+  #onConnectionLost(connection: Connection, failure: StoreFailure): StoreFailure {
     if (this.#connection === connection) {
       this.#connection = null;
       void this.#log?.close().catch(() => {});

@@ -11,7 +11,7 @@ export interface SqliteStoreOptions {
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
   readonly timing?: Partial<StoreTiming>;
-  /** The worker's file. Default: our own; tests put another in its place. */
+  /** The file of the worker. Default: our own; tests replace it. */
   readonly workerUrl?: URL;
 }
 
@@ -27,5 +27,5 @@ export function openSqliteStore(path: string, options: SqliteStoreOptions): Prom
   const onShared = (): void => onWarning(`another process uses the store sqlite:${path} too: ${SHARED}`, {});
   const backend = createWorkerBackend({ path, clock, onShared, ...(workerUrl && { workerUrl }) });
   const jobs = createSqliteJobs(path, createWorkerBackend({ path, clock, ...(workerUrl && { workerUrl }) }), clock);
-  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', keepsAnswers: true, name: `the store sqlite:${path}`, jobs });
+  return openWriteBehindStore(backend, { ...options, kind: 'sqlite', cachesResponses: true, name: `the store sqlite:${path}`, jobs });
 }

@@ -1,4 +1,4 @@
-/** The thread that the database lives in, so that a slow or hung disk never holds up the event loop. */
+/** The worker thread of the database, so that a slow or hung disk never blocks the event loop. */
 import { parentPort } from 'node:worker_threads';
 import { openDatabase, type SqliteDatabase } from './database.ts';
 import { holdLock } from './process-lock.ts';
@@ -8,7 +8,7 @@ import { toSqliteFailure } from './sqlite-failure.ts';
 let database: SqliteDatabase | undefined;
 let lock: ReturnType<typeof holdLock> = null;
 
-function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
+function run(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   if (request.kind === 'open') {
     database = openDatabase(request.path, request.writer, request.nowMs);
     lock = request.locks ? holdLock(request.path) : null;
@@ -17,9 +17,9 @@ function answer(request: SqliteRequest): SqliteResults[keyof SqliteResults] {
   if (database === undefined) throw new Error('the database is not open');
   if (request.kind !== 'close') database.check();
   if (request.kind === 'read') return database.read(request.collection, request.key, request.nowMs);
-  if (request.kind === 'putAnswers') database.answers.put(request.rows, request.bounds, request.nowMs);
-  else if (request.kind === 'getAnswer') return database.answers.get(request.key, request.nowMs);
-  else if (request.kind === 'answerKeys') return database.answers.keys(request.nowMs);
+  if (request.kind === 'putResponses') database.responses.put(request.rows, request.bounds, request.nowMs);
+  else if (request.kind === 'getResponse') return database.responses.get(request.key, request.nowMs);
+  else if (request.kind === 'responseKeys') return database.responses.keys(request.nowMs);
   else if (request.kind === 'jobs') return database.jobs().run(request.calls);
   else if (request.kind === 'apply') database.apply(request.batch, request.nowMs);
   else if (request.kind === 'close') close(database);
@@ -33,7 +33,7 @@ function close(open: SqliteDatabase): void {
 
 function reply(request: SqliteRequest): SqliteReply {
   try {
-    return { id: request.id, ok: true, result: answer(request) };
+    return { id: request.id, ok: true, result: run(request) };
   } catch (error) {
     const { fault, message } = toSqliteFailure(error);
     return { id: request.id, ok: false, fault, message };

@@ -1,65 +1,72 @@
-/** Kept answers on their way to a driver with a connection: written in groups, read when asked for, lost rather than waited for. */
+/** Cached responses of a driver with a connection: written in groups, read on demand. A slow write is dropped rather than awaited. */
 import type { Clock, Timer } from '../core/clock.ts';
-import type { AnswerStore } from './answer-store.ts';
-import { toStoreFailure, within, type AnswerConnection, type AnswerRow, type Connection, type StoreFailure } from './backend.ts';
+import type { CachedResponses } from './cached-responses.ts';
+import {
+  toStoreFailure,
+  within,
+  type CachedResponseConnection,
+  type CachedResponseRow,
+  type Connection,
+  type StoreFailure,
+} from './backend.ts';
 
-export interface AnswerLimits {
-  /** Answers that wait to be written, in bytes; beyond it the oldest are dropped. Default 16 MiB. */
+export interface CachedResponseLimits {
+  /** Unwritten responses, in bytes; beyond it the oldest are dropped. Default 16 MiB. */
   readonly waitingBytesMax: number;
-  /** Answers kept; beyond it the oldest go. Default 100,000. */
+  /** Number of stored responses; beyond it the oldest are deleted. Default 100,000. */
   readonly rowsMax: number;
-  /** All answers kept, in bytes; beyond it the oldest go. Default 256 MiB. */
+  /** Size of all stored responses, in bytes; beyond it the oldest are deleted. Default 256 MiB. */
   readonly bytesMax: number;
-  /** One answer, in bytes; a larger one is not kept. Default 16 MiB. */
-  readonly answerBytesMax: number;
+  /** Size of one response, in bytes; a larger one is not stored. Default 16 MiB. */
+  readonly responseBytesMax: number;
 }
 
-export const ANSWER_LIMITS: AnswerLimits = {
+export const CACHED_RESPONSE_LIMITS: CachedResponseLimits = {
   waitingBytesMax: 16 * 1024 * 1024,
   rowsMax: 100_000,
   bytesMax: 256 * 1024 * 1024,
-  answerBytesMax: 16 * 1024 * 1024,
+  responseBytesMax: 16 * 1024 * 1024,
 };
 
-/** Answers are written in larger groups than state: losing the last of them costs nothing but a call. */
+/** Responses are written in larger groups than state: losing the last ones costs only a call. */
 const GROUP_MS = 200;
-/** The most of one group, so that handing it over doesn't hold up the event loop. */
+/** Maximum size of one group, so that posting it does not block the event loop. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
-/** At the bound so many keys are kept: to find the first of a set from which the first ones were taken takes as long as many were. */
+/** The share of keys kept at the limit. Several are removed at once: finding the first key of a set takes time in proportion to the keys removed before it. */
 const KEPT_SHARE = 0.98;
 
-export interface AnswerQueueOptions {
+export interface CachedResponseQueueOptions {
   readonly clock: Clock;
   readonly readTimeoutMs: number;
   readonly writeTimeoutMs: number;
-  readonly limits: AnswerLimits;
+  readonly limits: CachedResponseLimits;
   /** A call on the connection failed. */
   readonly onFailure: (connection: Connection, failure: StoreFailure) => void;
 }
 
-export class AnswerQueue implements AnswerStore {
-  readonly #options: AnswerQueueOptions;
-  /** What is in the store for all that is known, the oldest first. */
+export class CachedResponseQueue implements CachedResponses {
+  readonly #options: CachedResponseQueueOptions;
+  /** The keys that are probably in the store, the oldest first. */
   readonly #stored = new Set<string>();
-  readonly #waiting = new Map<string, AnswerRow>();
+  readonly #waiting = new Map<string, CachedResponseRow>();
   #waitingBytes = 0;
   #connection: Connection | null = null;
   #timer: Timer | null = null;
   #sending: Promise<void> | null = null;
-  /** Answers thrown away before they were written. */
+  /** Number of responses dropped before they were written. */
   dropped = 0;
 
-  constructor(options: AnswerQueueOptions) {
+  constructor(options: CachedResponseQueueOptions) {
     this.#options = options;
   }
 
-  /** Resolves when what an earlier process has left is known. */
+  /** Resolves when the keys of earlier processes are loaded. */
   async attach(connection: Connection): Promise<void> {
-    if (connection.answers === undefined) return;
+    if (connection.responses === undefined) return;
     this.#connection = connection;
-    const keys = await this.#ask(connection, 'reading', this.#options.readTimeoutMs, (answers) =>
-      answers.keys(this.#options.clock.epochMs()),
+    const keys = await this.#ask(connection, 'reading', this.#options.readTimeoutMs, (responses) =>
+      responses.keys(this.#options.clock.epochMs()),
     );
     for (const key of keys ?? []) this.#note(key);
     if (this.#waiting.size > 0) this.#schedule();
@@ -83,15 +90,15 @@ export class AnswerQueue implements AnswerStore {
     if (waiting !== undefined) return waiting.expiresAtMs > nowMs ? waiting.bytes : null;
     const connection = this.#connection;
     if (connection === null || !this.#stored.has(key)) return null;
-    const found = await this.#ask(connection, 'reading', readTimeoutMs, (answers) => answers.get(key, nowMs));
+    const found = await this.#ask(connection, 'reading', readTimeoutMs, (responses) => responses.get(key, nowMs));
     if (found === null) this.#stored.delete(key);
     return found ?? null;
   }
 
   put(key: string, head: Uint8Array, body: Uint8Array, expiresAtMs: number): void {
     const length = head.byteLength + body.byteLength;
-    const { answerBytesMax, waitingBytesMax } = this.#options.limits;
-    if (length > answerBytesMax) return;
+    const { responseBytesMax, waitingBytesMax } = this.#options.limits;
+    if (length > responseBytesMax) return;
     this.#forget(key);
     const bytes = new Uint8Array(length);
     bytes.set(head);
@@ -106,7 +113,7 @@ export class AnswerQueue implements AnswerStore {
     this.#schedule();
   }
 
-  /** Writes what waits now. */
+  /** Writes all waiting responses. */
   async flush(): Promise<void> {
     await this.#sending;
     while (this.#connection !== null && this.#waiting.size > 0) await this.#send();
@@ -125,15 +132,15 @@ export class AnswerQueue implements AnswerStore {
     const rows = this.#take();
     if (connection === null || rows.length === 0) return;
     const { clock, writeTimeoutMs, limits } = this.#options;
-    const written = await this.#ask(connection, 'saving', writeTimeoutMs, (answers) => answers.put(rows, limits, clock.epochMs()));
+    const written = await this.#ask(connection, 'saving', writeTimeoutMs, (responses) => responses.put(rows, limits, clock.epochMs()));
     if (connection !== this.#connection) return;
     this.#sending = null;
     if (written !== undefined) for (const { key } of rows) this.#note(key);
     if (this.#waiting.size > 0) this.#schedule();
   }
 
-  #take(): AnswerRow[] {
-    const rows: AnswerRow[] = [];
+  #take(): CachedResponseRow[] {
+    const rows: CachedResponseRow[] = [];
     let bytes = 0;
     for (const row of this.#waiting.values()) {
       if (bytes > 0 && bytes + row.bytes.byteLength > GROUP_BYTES_MAX) break;
@@ -149,10 +156,10 @@ export class AnswerQueue implements AnswerStore {
     connection: Connection,
     what: string,
     timeoutMs: number,
-    call: (answers: AnswerConnection) => Promise<T>,
+    call: (responses: CachedResponseConnection) => Promise<T>,
   ): Promise<T | undefined> {
     try {
-      return await within(this.#options.clock, timeoutMs, what, call(connection.answers!));
+      return await within(this.#options.clock, timeoutMs, what, call(connection.responses!));
     } catch (error) {
       this.#options.onFailure(connection, toStoreFailure(error));
       return undefined;

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
 import { createManualClock } from '../../testing/manual-clock.ts';
-import { AnswerQueue, ANSWER_LIMITS } from '../answer-queue.ts';
-import type { AnswerRow, Connection } from '../backend.ts';
-import { AnswerTable } from './answer-table.ts';
+import { CachedResponseQueue, CACHED_RESPONSE_LIMITS } from '../cached-response-queue.ts';
+import type { CachedResponseRow, Connection } from '../backend.ts';
+import { CachedResponseTable } from './cached-response-table.ts';
 import { prepareSchema } from './schema.ts';
 import { openSqliteStore } from './sqlite-store.ts';
 import { tempFile } from './temp-file.test-suite.ts';
@@ -19,27 +19,27 @@ test('an answer outlives the process that wrote it, until it expires', async (t)
   const options = { clock, onWarning: () => {} };
   const now = clock.epochMs();
   const first = await openSqliteStore(path, options);
-  first.answers!.put('a', bytes('head '), bytes('body'), now + 60_000);
-  first.answers!.put('b', bytes('gone'), bytes(''), now - 1);
-  assert.equal(text(await first.answers!.get('a')), 'head body', 'at once, written or not');
+  first.responses!.put('a', bytes('head '), bytes('body'), now + 60_000);
+  first.responses!.put('b', bytes('gone'), bytes(''), now - 1);
+  assert.equal(text(await first.responses!.get('a')), 'head body', 'at once, written or not');
   await first.close();
 
   const second = await openSqliteStore(path, options);
-  assert.equal(second.answers!.mayHold('a'), true);
-  assert.equal(second.answers!.mayHold('b'), false);
-  assert.equal(text(await second.answers!.get('a')), 'head body');
-  assert.equal(await second.answers!.get('never'), null);
+  assert.equal(second.responses!.mayHold('a'), true);
+  assert.equal(second.responses!.mayHold('b'), false);
+  assert.equal(text(await second.responses!.get('a')), 'head body');
+  assert.equal(await second.responses!.get('never'), null);
   await second.close();
-  assert.equal(await second.answers!.get('a'), null, 'a closed store finds nothing, and does not hang');
+  assert.equal(await second.responses!.get('a'), null, 'a closed store finds nothing, and does not hang');
 });
 
-function openTable(): AnswerTable {
+function openTable(): CachedResponseTable {
   const connection = new DatabaseSync(':memory:');
   prepareSchema(connection, null, 0);
-  return new AnswerTable(connection, 0);
+  return new CachedResponseTable(connection, 0);
 }
 
-const row = (key: string, size: number, expiresAtMs = 1e9): AnswerRow => ({ key, bytes: new Uint8Array(size), expiresAtMs });
+const row = (key: string, size: number, expiresAtMs = 1e9): CachedResponseRow => ({ key, bytes: new Uint8Array(size), expiresAtMs });
 
 test('beyond its size the oldest answers go, and one that is written again is young', () => {
   const table = openTable();
@@ -70,15 +70,15 @@ test('expired answers make room', () => {
 test('answers that wait for a store that is gone are bounded, and go out when it is back', async () => {
   const clock = createManualClock();
   const put: string[] = [];
-  const limits = { ...ANSWER_LIMITS, waitingBytesMax: 100 };
-  const queue = new AnswerQueue({ clock, readTimeoutMs: 10, writeTimeoutMs: 10, limits, onFailure: () => assert.fail() });
+  const limits = { ...CACHED_RESPONSE_LIMITS, waitingBytesMax: 100 };
+  const queue = new CachedResponseQueue({ clock, readTimeoutMs: 10, writeTimeoutMs: 10, limits, onFailure: () => assert.fail() });
   for (let i = 0; i < 50; i++) queue.put(`k${i}`, bytes('12345'), bytes('12345'), 1e15);
   assert.equal(queue.dropped, 40);
   assert.equal(queue.mayHold('k0'), false);
   assert.equal(text(await queue.get('k49')), '1234512345');
   const connection = {
-    answers: {
-      put: async (rows: readonly AnswerRow[]) => void put.push(...rows.map(({ key }) => key)),
+    responses: {
+      put: async (rows: readonly CachedResponseRow[]) => void put.push(...rows.map(({ key }) => key)),
       get: async () => null,
       keys: async () => [],
     },
