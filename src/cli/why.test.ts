@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { runCli } from '../../test/cli/run-cli.ts';
-import { storyOf } from '../telemetry/story.ts';
+import { explain } from '../telemetry/explanation.ts';
 import { attempt, attemptEnd, failedAttempt, finished, queued, received } from '../telemetry/sample-events.ts';
 
-const story = storyOf({
+const story = explain({
   received: received(),
   events: [
     queued(),

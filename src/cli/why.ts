@@ -3,9 +3,9 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { findConfigFile, isLoopbackHost, parseConfig, type Config } from '../gateway/config/index.ts';
 import { systemClock } from '../gateway/system-clock.ts';
-import { storyOfRecord } from '../telemetry/record-story.ts';
-import type { RequestRecord } from '../telemetry/requests-file.ts';
-import { storyLines, type Story } from '../telemetry/story.ts';
+import { explainRecord } from '../telemetry/explain-record.ts';
+import type { RequestRecord } from '../telemetry/request-log.ts';
+import { explanationLines, type Explanation } from '../telemetry/explanation.ts';
 import type { Timeline } from '../telemetry/timelines.ts';
 import { OperatorError } from './fail.ts';
 import { readConfigFile } from './find-config.ts';
@@ -22,11 +22,11 @@ const answerTimeoutMs = 10_000;
 export async function why(id: string, options: WhyOptions): Promise<void> {
   const story = options.file === undefined ? await lookEverywhere(id, options) : await fromFile(id, options.file);
   if (story === null) throw new OperatorError([`no request ${JSON.stringify(id)} in ${options.file}`]);
-  process.stdout.write(`${storyLines(id, story).join('\n')}\n`);
+  process.stdout.write(`${explanationLines(id, story).join('\n')}\n`);
 }
 
 /** The gateway knows more of a request than its requests file; the file reaches further back. */
-async function lookEverywhere(id: string, options: WhyOptions): Promise<Story> {
+async function lookEverywhere(id: string, options: WhyOptions): Promise<Explanation> {
   const config = await configOf(options);
   const url = options.url ?? addressOf(config);
   const asked = await fromGateway(id, url, config.server.adminKey);
@@ -53,7 +53,7 @@ function addressOf({ server }: Config): string {
 }
 
 /** The story, or in words why there is none. */
-async function fromGateway(id: string, url: string, adminKey: string): Promise<Story | string> {
+async function fromGateway(id: string, url: string, adminKey: string): Promise<Explanation | string> {
   const aborting = new AbortController();
   const timer = systemClock.schedule(answerTimeoutMs, () => aborting.abort(new Error(`no answer within ${answerTimeoutMs / 1_000} s`)));
   try {
@@ -83,7 +83,7 @@ function messageOf(text: string): string {
 }
 
 /** The last record with this id; null: none. */
-async function fromFile(id: string, file: string): Promise<Story | null> {
+async function fromFile(id: string, file: string): Promise<Explanation | null> {
   let found: RequestRecord | null = null;
   try {
     const quoted = JSON.stringify(id);
@@ -95,7 +95,7 @@ async function fromFile(id: string, file: string): Promise<Story | null> {
   }
   if (found === null) return null;
   try {
-    return storyOfRecord(found);
+    return explainRecord(found);
   } catch {
     throw new OperatorError([`${file}: the record of ${JSON.stringify(id)} is not one that this version can read`]);
   }

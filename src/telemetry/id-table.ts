@@ -1,8 +1,8 @@
 /**
- * A map from ids to what is under way, in the order of arrival. A Map would do but for how V8 keeps it: as entries come and
- * go it moves to a new table again and again, and each old table points to the next one. Once one of them has grown old,
- * all later ones, with all that they ever held, outlive every minor collection: with a Map of sixteen requests those were
- * measured to take thirty times as long. Here entries are chained in place, and one that leaves points to nothing.
+ * A map from ids to running requests, in insertion order. V8's Map is slow here: as entries are added and removed it is
+ * rehashed into new tables again and again, and each old table references the next one. Once an old table is in the old generation,
+ * all later ones, with everything they ever held, survive every minor collection: with a Map of sixteen requests these
+ * took thirty times as long in a measurement. Here entries are linked in place, and a removed one references nothing.
  */
 
 interface Entry<V> {
@@ -13,9 +13,9 @@ interface Entry<V> {
   newer: Entry<V> | null;
 }
 
-/** A power of two, as every later number of slots. */
+/** A power of two, as is every later number of slots. */
 const slotsMin = 64;
-/** Our ids end in a counter, so that their ends tell them apart best. */
+/** Request ids end in a counter, so their last characters distinguish them best. */
 const hashedCharacters = 8;
 
 export class IdTable<V> {
@@ -28,7 +28,7 @@ export class IdTable<V> {
     return this.#size;
   }
 
-  /** What arrived first of all that is here. */
+  /** The oldest value. */
   get oldest(): V | undefined {
     return this.#oldest?.value;
   }
@@ -39,7 +39,7 @@ export class IdTable<V> {
     return entry?.value;
   }
 
-  /** Adds `value` as the newest; what had this id before is gone. */
+  /** Adds `value` as the newest; a value with the same id is removed. */
   set(id: string, value: V): void {
     this.delete(id);
     if (this.#size === this.#slots.length) this.#grow();
@@ -51,7 +51,7 @@ export class IdTable<V> {
     putInSlot(this.#slots, entry);
   }
 
-  /** Takes out what has this id, and gives it. */
+  /** Removes and returns the value of this id. */
   delete(id: string): V | undefined {
     const slot = slotOf(id, this.#slots.length);
     let previous: Entry<V> | null = null;

@@ -1,7 +1,7 @@
 /** The lines of a requests file, and what is wrong with one that can't be replayed. */
 import { createReadStream } from 'node:fs';
 import { SCHEDULING_CLASSES, type SchedulingClass } from '../../core/request.ts';
-import type { RequestRecord } from '../../telemetry/requests-file.ts';
+import type { RequestRecord } from '../../telemetry/request-log.ts';
 
 /** A record is a few kilobytes. What is longer is cut, and is no record then. */
 const LINE_LENGTH_MAX = 1_000_000;

@@ -1,5 +1,5 @@
 /** What a requests file tells of its targets: how fast they are, how long their answers, and how often they fail. */
-import type { AttemptRecord } from '../../telemetry/requests-file.ts';
+import type { AttemptRecord } from '../../telemetry/request-log.ts';
 import type { ModelBehaviour } from '../../testing/simulated-provider.ts';
 import type { RecordLine } from './record-line.ts';
 

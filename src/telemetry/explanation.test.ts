@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { RejectedEvent } from '../core/events.ts';
 import { attempt, attemptEnd, failedAttempt, finished, queued, received } from './sample-events.ts';
-import { storyLines, storyOf } from './story.ts';
+import { explanationLines, explain } from './explanation.ts';
 
-const texts = (...input: Parameters<typeof storyOf>) => storyOf(...input).steps.map(({ text }) => text);
+const texts = (...input: Parameters<typeof explain>) => explain(...input).steps.map(({ text }) => text);
 
 test('the bars of a story cover what they tell of', () => {
-  const story = storyOf({
+  const story = explain({
     received: received(),
     events: [
       queued({ at: 10 }),
@@ -34,7 +34,7 @@ test('the bars of a story cover what they tell of', () => {
 });
 
 test('attempts that run side by side say why, and that their times overlap', () => {
-  const story = storyOf({
+  const story = explain({
     received: received(),
     events: [
       attempt(),
@@ -51,9 +51,9 @@ test('attempts that run side by side say why, and that their times overlap', () 
 
 test('a request that runs says what it waits for', () => {
   const running = { received: received(), events: [attempt()], finished: null, nowMs: 4_000 };
-  assert.equal(storyOf(running).summary, 'non-streaming chat for fast is running for 4 s, 1 attempt so far');
+  assert.equal(explain(running).summary, 'non-streaming chat for fast is running for 4 s, 1 attempt so far');
   assert.deepEqual(texts(running).slice(1), ['attempt 1, openai/gpt: no response yet']);
-  assert.deepEqual([storyOf(running).steps[1]!.toMs, storyOf(running).cost], [4_000, null]);
+  assert.deepEqual([explain(running).steps[1]!.toMs, explain(running).cost], [4_000, null]);
 });
 
 test('what each target of a wait is held back by is named, as far as there is room', () => {
@@ -79,7 +79,7 @@ for (const [outcome, change, expected] of [
   ['a failure', { outcome: 'failed', status: 502, code: 'all_targets_failed' }, /failed with 502 \(all_targets_failed\)/],
 ] as const) {
   test(`${outcome} is told in the first sentence`, () => {
-    assert.match(storyOf({ received: received(), events: [], finished: finished(change) }).summary, expected);
+    assert.match(explain({ received: received(), events: [], finished: finished(change) }).summary, expected);
   });
 }
 
@@ -98,9 +98,9 @@ test('a rejected request has its reason and nothing else', () => {
     model: null,
     client: null,
   };
-  const lines = storyLines(
+  const lines = explanationLines(
     'req-1',
-    storyOf({ received: received(), events: [rejected], finished: finished({ outcome: 'refused', usage: null }) }),
+    explain({ received: received(), events: [rejected], finished: finished({ outcome: 'refused', usage: null }) }),
   );
   assert.equal(lines[0], 'req-1: rejected with 401 (invalid_api_key) before a target was chosen: the API key is not known here');
   assert.equal(lines[2], '  0 ms  POST /v1/chat/completions: 401 the API key is not known here');
@@ -108,7 +108,7 @@ test('a rejected request has its reason and nothing else', () => {
 
 test('what calls cost whose response was not used is told apart', () => {
   const wasted = { usage: { inputTokens: 40, cachedInputTokens: 0, outputTokens: 10 }, costUsd: 0.0004 };
-  const { cost } = storyOf({ received: received(), events: [], finished: finished({ wasted }) });
+  const { cost } = explain({ received: received(), events: [], finished: finished({ wasted }) });
   assert.equal(cost, '240 input + 60 output tokens, $0.002, of which 50 tokens ($0.0004) on calls whose response was not used');
 });
 

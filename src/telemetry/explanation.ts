@@ -1,6 +1,6 @@
 /**
- * One request's story in plain words: what `breakwater why` prints, and what the dashboard writes beside the bars of its waterfall. It is made of
- * the events that a timeline keeps, or of a record of the requests file.
+ * Explains one request in sentences: the output of `breakwater why`, and the text beside the bars of the dashboard's waterfall. Built from
+ * the events of a timeline, or from a record of the request log.
  */
 import type { AttemptEndEvent, AttemptEvent, BackoffEvent, Blocker, FinishedEvent, QueuedEvent, ReceivedEvent } from '../core/events.ts';
 import type { ResourceKind } from '../core/resource.ts';
@@ -12,13 +12,13 @@ export const STEP_KINDS = ['received', 'queue', 'attempt', 'backoff', 'note', 'a
 export type StepKind = (typeof STEP_KINDS)[number];
 export type StepTone = 'neutral' | 'good' | 'wait' | 'bad';
 
-/** One bar of the waterfall with its sentence. Times in milliseconds since the request was received. */
+/** One bar of the waterfall with its sentence. Times are in milliseconds since the request was received. */
 export interface Step {
   readonly kind: StepKind;
   readonly fromMs: number;
   /** Null: an instant, or not over yet. */
   readonly toMs: number | null;
-  /** When the first content came, of an attempt that had any. */
+  /** When the first content of an attempt arrived. */
   readonly firstContentMs?: number;
   readonly target?: string;
   readonly tone: StepTone;
@@ -26,37 +26,37 @@ export interface Step {
 }
 
 /** JSON-ready. */
-export interface Story {
+export interface Explanation {
   /** The outcome in one sentence. */
   readonly summary: string;
-  /** In order of their beginnings. */
+  /** In order of their starts. */
   readonly steps: readonly Step[];
   /** Where the time went, in one sentence. */
   readonly time: string;
-  /** What it used and cost; null: nothing is known. */
+  /** Usage and cost; null: unknown. */
   readonly cost: string | null;
 }
 
-export interface StoryInput {
+export interface ExplanationInput {
   readonly received: ReceivedEvent;
-  /** What came between received and finished, in order. */
+  /** The events between received and finished, in order. */
   readonly events: readonly RequestScopedEvent[];
   readonly finished: FinishedEvent | null;
-  /** Events that were too many to keep. */
+  /** Number of events left out. */
   readonly skippedEvents?: number;
-  /** Of a request that still runs. */
+  /** Of a running request. */
   readonly nowMs?: number;
 }
 
-/** Targets of one wait that are named. */
+/** Maximum number of targets named for one wait. */
 const blockersNamed = 4;
 
-export function storyOf(input: StoryInput): Story {
+export function explain(input: ExplanationInput): Explanation {
   return { summary: summaryText(input), steps: stepsOf(input), time: timeText(input), cost: costText(input.finished) };
 }
 
-/** The story as lines of text. */
-export function storyLines(id: string, story: Story): string[] {
+/** The explanation as lines of text. */
+export function explanationLines(id: string, story: Explanation): string[] {
   const times = story.steps.map(({ fromMs, toMs }) => (toMs === null ? duration(fromMs) : `${duration(fromMs)} – ${duration(toMs)}`));
   const width = Math.max(0, ...times.map((time) => time.length));
   return [
@@ -69,7 +69,7 @@ export function storyLines(id: string, story: Story): string[] {
   ];
 }
 
-function summaryText({ received, finished, events, nowMs }: StoryInput): string {
+function summaryText({ received, finished, events, nowMs }: ExplanationInput): string {
   const rejected = events.find((event) => event.type === 'rejected');
   if (rejected !== undefined) return `rejected with ${rejected.status} (${rejected.code}) before a target was chosen: ${rejected.message}`;
   const what = `${received.stream ? 'streaming' : 'non-streaming'} ${received.operation} for ${received.model}`;
@@ -78,7 +78,7 @@ function summaryText({ received, finished, events, nowMs }: StoryInput): string 
     return `${what} is running${nowMs === undefined ? '' : ` for ${duration(nowMs)}`}, ${attemptCount(sent)} so far`;
   }
   const how = outcomeText(finished);
-  return `${what} ${how} after ${duration(finished.durationMs)} and ${attemptCount(finished.attempts)}${answeredText(finished)}`;
+  return `${what} ${how} after ${duration(finished.durationMs)} and ${attemptCount(finished.attempts)}${targetText(finished)}`;
 }
 
 function outcomeText({ outcome, status, code }: FinishedEvent): string {
@@ -96,7 +96,7 @@ function outcomeText({ outcome, status, code }: FinishedEvent): string {
   }
 }
 
-function answeredText({ outcome, target, fallback, cache }: FinishedEvent): string {
+function targetText({ outcome, target, fallback, cache }: FinishedEvent): string {
   if (cache !== null) return `, ${cacheTexts[cache]}`;
   if (outcome !== 'success' || target === null) return '';
   return fallback === null ? `, answered by ${target}` : `, answered by ${target} as a fallback (first choice: ${reasonText(fallback)})`;
@@ -108,7 +108,7 @@ const cacheTexts = {
   coalesced: 'answered by an identical request that ran at the same time',
 } as const;
 
-function stepsOf({ received, events, finished, nowMs, skippedEvents = 0 }: StoryInput): Step[] {
+function stepsOf({ received, events, finished, nowMs, skippedEvents = 0 }: ExplanationInput): Step[] {
   const at = (instant: number): number => tenths(Math.max(0, instant - received.at));
   const endMs = finished === null ? (nowMs ?? null) : at(finished.at);
   const steps: Step[] = [];
@@ -246,8 +246,8 @@ function receivedText({ client, priority, deadlineMs, inputTokens }: ReceivedEve
   return `received from ${client}, priority ${priority}, deadline in ${duration(deadlineMs)}, about ${inputTokens} input tokens`;
 }
 
-/** Where the time went; what is left is Breakwater's own and the transfer to the caller. */
-function timeText({ events, finished, nowMs }: StoryInput): string {
+/** Where the time was spent; the rest is Breakwater's own time and the transfer to the caller. */
+function timeText({ events, finished, nowMs }: ExplanationInput): string {
   const totalMs = finished?.durationMs ?? nowMs ?? 0;
   const ends = events.filter((event) => event.type === 'attempt_end');
   const upstreamMs = ends.reduce((sum, { durationMs }) => sum + durationMs, 0);
