@@ -87,7 +87,8 @@ async function askJudge(
   deadline: number,
   signal: AbortSignal,
 ): Promise<boolean | string> {
-  const messages = judgeMessages(judge.instruction, active.request.body, choices);
+  const { dialect, body } = active.request;
+  const messages = judgeMessages(judge.instruction, dialect.name, body, choices);
   const answer = await engine.askModel({ parent: active.request, number: active.checks, model: judge.model, messages, deadline, signal });
   if (!answer.ok) return `the judge ${judge.model} did not answer (${answer.why})`;
   return readJudgement(answer.text) ?? `the judge ${judge.model} said neither PASS nor FAIL`;
