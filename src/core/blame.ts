@@ -1,39 +1,41 @@
 /**
- * Blame needs a second witness: one source's failures say nothing of a target that serves others (docs/decisions/019).
+ * Decides whether failures count against a target for all sources or for one source only: the failures of one source are no evidence
+ * against a target that serves others (docs/decisions/019).
  *
- * A source is a client and a request (its conversation or its body). For each of both that fails, a suspect keeps the failures in a row.
- * They count for everybody until they are contradicted: another client (or request) was answered meanwhile. From then on further ones
- * of the same row concern their source alone. With one source only nothing is ever contradicted, and everything counts.
+ * A source is a client and a request (its conversation or its body). For each client and request that fails, a suspect counts the
+ * consecutive failures. They count for all sources until they are contradicted: another client (or request) received a response meanwhile.
+ * After that, further consecutive failures count for their source only. With a single source nothing is contradicted, and every failure
+ * counts.
  *
- * Suspects are bounded; successes cost two comparisons while there are none.
+ * The number of suspects is bounded; while there are none, a success costs two comparisons.
  */
 import type { Instant } from './clock.ts';
 import { BLAME_LEVELS } from './source.ts';
 import type { BlameLevel, Source } from './source.ts';
 
-/** Beyond this many the one that failed least recently is forgotten. */
+/** Beyond this number the suspect that failed least recently is removed. */
 const SUSPECTS_MAX = 32;
-/** A suspect that has not failed for so long is forgotten, in milliseconds. */
+/** A suspect without a failure for this time is removed, in milliseconds. */
 const MEMORY_MS = 5 * 60_000;
-/** Failures in a row of one source that count for everybody, whatever others see. */
+/** Consecutive failures of one source that count for all sources in any case. */
 const STREAK_COUNTED = 2;
 
 const UNKNOWN: Source = { client: '', request: 0 };
 
-/** `data`: what a policy keeps of it; gone with the suspect. */
+/** `data`: state of a policy; removed with the suspect. */
 export interface Suspect<T> {
   readonly level: BlameLevel;
   readonly key: string | number;
-  /** Failures since it was last served. */
+  /** Failures since its last success. */
   streak: number;
   failedAt: Instant;
-  /** Another source was answered since the row began. */
+  /** Another source received a response since the first of these failures. */
   contradicted: boolean;
   data: T | null;
 }
 
-/** The last two clients or requests that received an answer, and when. */
-class Answered {
+/** The last two clients or requests that received a response, and when. */
+class LastServed {
   #last: string | number | null = null;
   #lastAt: Instant = -Infinity;
   #otherAt: Instant = -Infinity;
@@ -46,7 +48,7 @@ class Answered {
     this.#lastAt = now;
   }
 
-  /** When a client (or request) other than `key` last received an answer. */
+  /** When a client (or request) other than `key` last received a response. */
   besides(key: string | number): Instant {
     return key === this.#last ? this.#otherAt : this.#lastAt;
   }
@@ -54,20 +56,20 @@ class Answered {
 
 export class Blame<T = never> {
   readonly #suspects: Suspect<T>[] = [];
-  readonly #answered = { request: new Answered(), client: new Answered() };
+  readonly #lastServed = { request: new LastServed(), client: new LastServed() };
 
   get suspects(): readonly Suspect<T>[] {
     return this.#suspects;
   }
 
-  /** An answer to this source has begun. */
+  /** A response to this source has begun. */
   began(now: Instant, source: Source = UNKNOWN): void {
-    this.#answered.request.note(now, source.request);
-    this.#answered.client.note(now, source.client);
+    this.#lastServed.request.note(now, source.request);
+    this.#lastServed.client.note(now, source.client);
     for (const suspect of this.#suspects) if (suspect.streak > 0 && !isOf(suspect, source)) suspect.contradicted = true;
   }
 
-  /** An answer to this source has completed: its failures are cleared. */
+  /** A response to this source is complete: its failures are cleared. */
   served(now: Instant, source: Source = UNKNOWN): void {
     this.began(now, source);
     for (let i = this.#suspects.length - 1; i >= 0; i--) {
@@ -77,7 +79,7 @@ export class Blame<T = never> {
     }
   }
 
-  /** Records a failure. False: it counts for its source only, because that has failed before while others are served. */
+  /** Records a failure. False: it counts for its source only, which has failed before while others are served. */
   failed(now: Instant, source: Source = UNKNOWN): boolean {
     const counts = !this.isSoleCause(source);
     for (const level of BLAME_LEVELS) {
@@ -88,12 +90,12 @@ export class Blame<T = never> {
     return counts;
   }
 
-  /** True if its next failure counts for this source only. */
+  /** True if the next failure of this source counts for it only. */
   isSoleCause(source: Source = UNKNOWN): boolean {
     return this.soleCauseLevel(source) !== null;
   }
 
-  /** At which level the failures count for the source only, the narrower one first; null: they count for all. */
+  /** The narrowest level at which failures count for the source only; null: they count for all. */
   soleCauseLevel(source: Source = UNKNOWN): BlameLevel | null {
     if (this.#suspects.length === 0) return null;
     for (const level of BLAME_LEVELS) {
@@ -103,19 +105,19 @@ export class Blame<T = never> {
     return null;
   }
 
-  /** Failures of its request or its client, whichever are more, since that was last served. */
+  /** The larger of the consecutive failures of the source's request and client. */
   streakOf(source: Source = UNKNOWN): number {
     return Math.max(this.find('request', source)?.streak ?? 0, this.find('client', source)?.streak ?? 0);
   }
 
-  /** A test has shown that others are served while this one fails. */
+  /** A trial has shown that others are served while this source fails. */
   confirmCause(now: Instant, level: BlameLevel, key: string | number): void {
     const suspect = this.#suspects.find((one) => one.level === level && one.key === key) ?? this.#add(now, level, key);
     suspect.streak = Math.max(STREAK_COUNTED, suspect.streak);
     suspect.contradicted = true;
   }
 
-  /** Several sources fail: no source is treated as the only cause any more. */
+  /** Several sources fail: no source counts as the only cause. */
   clearContradictions(): void {
     for (const suspect of this.#suspects) suspect.contradicted = false;
   }
@@ -129,9 +131,9 @@ export class Blame<T = never> {
     return this.find(level, source) ?? this.#add(now, level, source[level]);
   }
 
-  /** True if another client (or request) received an answer within the last `withinMs`. */
+  /** True if another client (or request) received a response within the last `withinMs`. */
   servesOthers(now: Instant, level: BlameLevel, key: string | number, withinMs: number): boolean {
-    return now - this.#answered[level].besides(key) <= withinMs;
+    return now - this.#lastServed[level].besides(key) <= withinMs;
   }
 
   clear(): void {

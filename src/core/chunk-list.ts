@@ -1,49 +1,49 @@
 /**
- * Bytes as they come, bounded in objects too: a body sent one byte at a time would otherwise be a hundred bytes of memory for each, and each
- * piece keeps alive the buffer that it was received in. Small pieces are copied together.
+ * A list of chunks that bounds the number of objects: a body sent one byte at a time would otherwise take a hundred bytes of memory for each
+ * byte, and each chunk references the buffer that it was received in. Small chunks are copied into shared blocks.
  */
 
-/** Pieces below this are copied. */
+/** Smaller chunks are copied. */
 const SMALL_BYTES = 4 * 1024;
-/** What small ones are collected in: twice as much as has come so far, within these limits. */
+/** Size of a block: twice the bytes so far, within these limits. */
 const BLOCK_BYTES_MIN = SMALL_BYTES;
 const BLOCK_BYTES_MAX = 64 * 1024;
 
 export class ChunkList {
-  #pieces: Uint8Array[] = [];
+  #chunks: Uint8Array[] = [];
   #block: Uint8Array | null = null;
   #used = 0;
   bytes = 0;
 
-  add(piece: Uint8Array): void {
-    this.bytes += piece.length;
-    // The first one is never copied: most bodies have no other.
-    if (piece.length >= SMALL_BYTES || this.#pieces.length === 0) {
+  add(chunk: Uint8Array): void {
+    this.bytes += chunk.length;
+    // The first chunk is never copied: most bodies have only one.
+    if (chunk.length >= SMALL_BYTES || this.#chunks.length === 0) {
       this.#flush();
-      this.#pieces.push(piece);
+      this.#chunks.push(chunk);
       return;
     }
-    if (this.#block !== null && this.#used + piece.length > this.#block.length) this.#flush();
+    if (this.#block !== null && this.#used + chunk.length > this.#block.length) this.#flush();
     if (this.#block === null) {
       this.#block = new Uint8Array(Math.min(BLOCK_BYTES_MAX, Math.max(BLOCK_BYTES_MIN, 2 * this.bytes)));
       this.#used = 0;
     }
-    this.#block.set(piece, this.#used);
-    this.#used += piece.length;
+    this.#block.set(chunk, this.#used);
+    this.#used += chunk.length;
   }
 
-  /** All pieces in order; the list is empty after it. */
+  /** Returns all chunks in order and empties the list. */
   take(): Uint8Array[] {
     this.#flush();
-    const pieces = this.#pieces;
-    this.#pieces = [];
+    const chunks = this.#chunks;
+    this.#chunks = [];
     this.bytes = 0;
-    return pieces;
+    return chunks;
   }
 
   #flush(): void {
     if (this.#block === null) return;
-    this.#pieces.push(this.#block.subarray(0, this.#used));
+    this.#chunks.push(this.#block.subarray(0, this.#used));
     this.#block = null;
   }
 }

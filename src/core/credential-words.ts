@@ -1,18 +1,18 @@
 /**
- * What the words of a refused call say about its credential (design 4.2, "Blame needs a second witness").
+ * Classifies the message of a refused call by what it says about the credential (design 4.2).
  *
  * A 401, 402 or 403 has many causes, and one request can provoke most of them: too large a `max_tokens`, a model that the key
- * may not use, a missing scope, a region. Such a refusal is no evidence against the key. Words about the whole account (no
- * balance, a spent month, a suspended account, an invalid key) are proof. Anything else waits for a second witness.
+ * may not use, a missing scope, a region. Such a refusal is no evidence against the key. A message about the whole account (no
+ * balance, a spent monthly limit, a suspended account, an invalid key) is proof. Anything else needs evidence from another source.
  *
- * Words about the request win over words about the account. They may stand anywhere in the message, because a wrong match only
- * makes the outcome milder. Words about the account count only up to the first quotation mark: what follows may be the caller's.
+ * Phrases about the request take precedence over phrases about the account. They match anywhere in the message, since a wrong match only
+ * makes the outcome milder. Phrases about the account match only before the first quotation mark: later text may be the caller's.
  */
 import type { Failure } from './facts.ts';
 
 /** - `account`: proof against the credential
  *  - `request`: the request alone is refused
- *  - `unclear`: a second witness decides */
+ *  - `unclear`: evidence from another source decides */
 export type Blame = 'account' | 'request' | 'unclear';
 
 const MONEY_CODE =
@@ -34,7 +34,7 @@ const KEY_TEXT = new RegExp(
   String.raw`\b${BAD} ${KEY}\b|\b${KEY}\b[^.;]{0,40}\b(not valid|${BAD.slice(1, -1)}|not found|does(n't| not) exist)\b|(无效|错误|过期)的?.{0,6}(api ?key|令牌|密钥)|(api ?key|令牌|密钥).{0,10}(无效|错误|不存在|过期)`,
   'i',
 );
-/** In a 400 only how the message begins counts: the rest may speak of what the caller sent. */
+/** In a 400 only the beginning of the message counts: the rest may describe the caller's content. */
 const KEY_OPENING = new RegExp(
   String.raw`^\W{0,3}(error: )?(the |your |this )?(${BAD} ${KEY}\b|(provided )?api[ _-]?key\b[^.;]{0,20}\b(not valid|invalid|incorrect|expired|revoked)\b)`,
   'i',
@@ -55,36 +55,36 @@ const REQUEST_CODE =
 /** A message about one call only, though a code or the rest of it may speak of the account. */
 const THIS_REQUEST = /\b(this|your) (request|call|query)\b/i;
 
-/** Words that speak of this request, its model, size, scope or place. */
+/** True if the message is about this request, its model, size, scope or region. */
 export function concernsRequest(failure: Failure): boolean {
   const { message } = failure;
   if (SIZE.test(message) || MODEL.test(message) || SCOPE.test(message) || VERIFICATION.test(message) || REGION.test(message)) return true;
   return hasCode(REQUEST_CODE, failure);
 }
 
-/** Spent money or a suspended account, whether all calls are meant or this one only. */
+/** True if the message is about exhausted credit or a suspended account, for all calls or for this one. */
 export function concernsMoney(failure: Failure): boolean {
   const text = beforeQuote(failure.message);
   return hasCode(MONEY_CODE, failure) || MONEY_TEXT.test(text) || SUSPENDED_TEXT.test(text);
 }
 
-/** The key itself is refused. */
+/** True if the key itself is refused. */
 export function concernsKey(failure: Failure): boolean {
   return hasCode(KEY_CODE, failure) || KEY_TEXT.test(beforeQuote(failure.message));
 }
 
-/** The same for a 400, where most errors speak of the caller's own text. */
+/** The same for a 400, where most errors are about the caller's content. */
 export function startsWithKeyError(failure: Failure): boolean {
   return hasCode(KEY_CODE, failure) || KEY_OPENING.test(beforeQuote(failure.message));
 }
 
-/** `names`: whether the words name the account's own fault. */
+/** `names`: whether the message names a fault of the account. */
 export function blameFor(failure: Failure, names: boolean): Blame {
   if (concernsRequest(failure)) return 'request';
   return names && !THIS_REQUEST.test(beforeQuote(failure.message)) ? 'account' : 'unclear';
 }
 
-/** The provider's own words: from the first quotation mark on they may be the caller's. An apostrophe within a word is none. */
+/** The message up to the first quotation mark, from which on it may be the caller's text. An apostrophe within a word does not count. */
 export function beforeQuote(message: string): string {
   const quote = /(?<![\p{L}\p{N}])["'`‘“«]/u.exec(message);
   return quote === null ? message : message.slice(0, quote.index);

@@ -1,14 +1,14 @@
 /**
- * The one catalogue of Breakwater's own errors (design 2.3). Recognise them by code, never by message.
+ * The catalogue of Breakwater's own errors (design 2.3). They are recognised by code, never by message.
  * `refused` marks the family "refused, not run": no upstream call was made for the request.
  */
 interface CatalogueEntry {
   readonly status: number;
-  /** `error.type` on Anthropic paths and, where OpenAI has no word of its own, on OpenAI paths. */
+  /** `error.type` on Anthropic paths and, where OpenAI has no type for it, on OpenAI paths. */
   readonly anthropicType: string;
   readonly openaiType: string;
   readonly refused: boolean;
-  /** A client may send the same again, once the wait it was told has passed. */
+  /** A client may retry the request after the given wait. */
   readonly retryable: boolean;
 }
 
@@ -53,14 +53,14 @@ export type ErrorCode = keyof typeof ERROR_CATALOGUE;
 export interface BreakwaterErrorOptions {
   /** Overrides the catalogue's status (an upstream's own). */
   readonly status?: number;
-  /** The field of the request that is at fault, as `error.param`. */
+  /** The invalid field of the request, as `error.param`. */
   readonly param?: string;
-  /** Milliseconds after which a retry would help; null: unknown. */
+  /** Milliseconds after which a retry may succeed; null: unknown. */
   readonly retryAfterMs?: number | null;
   readonly cause?: unknown;
 }
 
-/** An error of ours, on its way to the caller. Holds nothing internal: its message may be shown as it is. */
+/** An error that Breakwater returns to the caller. It contains nothing internal: its message is shown unchanged. */
 export class BreakwaterError extends Error {
   override readonly name = 'BreakwaterError';
   readonly code: ErrorCode;

@@ -7,12 +7,12 @@ import type { Operation, Protocol, SchedulingClass } from './request.ts';
 import type { ResourceKind } from './resource.ts';
 
 /**
- * Everything that Breakwater says about what it does. One request's events, in order, are its timeline.
- * The engine emits; telemetry and users' listeners read. State is changed before the event is emitted.
+ * The events of Breakwater. The events of one request, in order, are its timeline.
+ * The engine emits them; telemetry and users' listeners receive them. State changes before its event is emitted.
  */
 
 interface RequestEvent {
-  /** Our id of the request, as in `x-request-id`. */
+  /** The id of the request, as in `x-request-id`. */
   readonly requestId: string;
   readonly at: Instant;
 }
@@ -33,22 +33,23 @@ export interface ReceivedEvent extends RequestEvent {
   readonly outputBound: number | null;
 }
 
-/** No target can start now: the request waits. Absent where it starts at once. */
+/** No target can start now: the request is queued. Not emitted if it starts at once. */
 export interface QueuedEvent extends RequestEvent {
   readonly type: 'queued';
-  /** What each target is held back by. */
+  /** What blocks each target. */
   readonly blockers: readonly Blocker[];
 }
 
-/** Why a target can't start now, and until when as far as known (null: until another request ends; Infinity: for good). */
+/** Why a target can't start now, and for how long (null: until another request ends; Infinity: permanently). */
 export interface Blocker {
   readonly target: string;
   readonly kind: ResourceKind | 'incapable';
   readonly waitMs: number | null;
 }
 
-/** - `hedge`: `policy.hedge` says so
- *  - `probe`: the other one is the probe of a half-open breaker
+/** Why a second attempt runs beside another one:
+ *  - `hedge`: by `policy.hedge`
+ *  - `probe`: the other one probes a half-open breaker
  *  - `rescue`: the other one has been silent for too long
  */
 export const RACE_CAUSES = ['hedge', 'probe', 'rescue'] as const;
@@ -60,31 +61,31 @@ export interface AttemptEvent extends RequestEvent {
   readonly attempt: number;
   readonly target: string;
   readonly provider: string;
-  /** Which of the provider's credentials, counted from 1; never the key itself. */
+  /** The number of the provider's credential, from 1; never the key itself. */
   readonly credential: number;
   /** Time spent in the queue before this attempt, in milliseconds. */
   readonly queuedMs: number;
   readonly probe: boolean;
-  /** Why it runs beside another one that is still silent; null: it doesn't. */
+  /** Why it runs beside another attempt; null: it runs alone. */
   readonly race: RaceCause | null;
 }
 
-/** An attempt ended, well or not. */
+/** An attempt ended, with or without success. */
 export interface AttemptEndEvent extends RequestEvent {
   readonly type: 'attempt_end';
   readonly attempt: number;
   readonly target: string;
   readonly provider: string;
-  /** Which of the provider's keys, counted from 1. */
+  /** The number of the provider's credential, from 1. */
   readonly credential: number;
   readonly durationMs: number;
-  /** Until the first content (streams) or the whole answer (plain); null if neither came. */
+  /** Until the first content (streaming) or the whole response (non-streaming); null: neither arrived. */
   readonly firstContentMs: number | null;
   readonly verdict: Verdict | 'cancelled';
   readonly reason: Reason | null;
   readonly status: number | null;
   readonly failure: FailureKind | null;
-  /** What a whole answer lacked; null: nothing, or there was none. */
+  /** The failed quality check of a whole response; null: none, or no response. */
   readonly quality: Shortfall | null;
   readonly phase: Phase | null;
   /** Sanitised, bounded. */
@@ -95,35 +96,35 @@ export interface AttemptEndEvent extends RequestEvent {
   readonly upstreamRequestId: string | null;
 }
 
-/** What calls used and cost whose answers did not go to the caller: discarded, empty, too late. */
+/** Usage and cost of calls whose responses were not returned to the caller: discarded, empty, too late. */
 export interface Wasted {
   readonly usage: TokenUsage;
   /** In US dollars; null: one of the calls has no price. */
   readonly costUsd: number | null;
 }
 
-/** The request pauses before it asks again. */
+/** The request waits before its next attempt. */
 export interface BackoffEvent extends RequestEvent {
   readonly type: 'backoff';
   readonly delayMs: number;
   readonly reason: Reason;
 }
 
-/** A fact worth a line in the timeline: a field dropped for a target, a keep-alive begun, … */
+/** A note in the timeline: a field dropped for a target, keep-alives started, … */
 export interface NoteEvent extends RequestEvent {
   readonly type: 'note';
   readonly note: string;
   readonly target?: string;
-  /** What an operator should find in the log without asking for every step; `warn`: and may have to look at. */
+  /** The log level at which the note is logged without `debug`; `warn`: it may need attention. */
   readonly notable?: 'info' | 'warn';
 }
 
-/** The first byte of the one answer goes downstream. */
+/** The first byte of the response is sent downstream. */
 export interface CommittedEvent extends RequestEvent {
   readonly type: 'committed';
   readonly target: string;
   readonly attempt: number;
-  /** Why the attempt was sent beside another one, which it has outrun; null: it was sent alone. */
+  /** Why the attempt ran beside another one, which lost the race; null: it ran alone. */
   readonly race: RaceCause | null;
 }
 
@@ -133,7 +134,7 @@ export type RequestOutcome = (typeof REQUEST_OUTCOMES)[number];
 export const CACHE_USES = ['hit', 'stale', 'coalesced'] as const;
 export type CacheUse = (typeof CACHE_USES)[number];
 
-/** The request is over; nothing follows. Emitted exactly once for every `received`. */
+/** The request has ended; no event follows. Emitted exactly once for every `received`. */
 export interface FinishedEvent extends RequestEvent {
   readonly type: 'finished';
   readonly outcome: RequestOutcome;
@@ -143,31 +144,31 @@ export interface FinishedEvent extends RequestEvent {
   readonly client: string;
   readonly priority: SchedulingClass;
   readonly stream: boolean;
-  /** Status sent to the caller; 499 where the caller left first. */
+  /** Status sent to the caller; 499 if the caller disconnected first. */
   readonly status: number;
   readonly code: ErrorCode | 'upstream_error' | null;
-  /** Who really answered; null if nobody did. */
+  /** The target of the response; null: none. */
   readonly target: string | null;
   /** Upstream calls made. */
   readonly attempts: number;
   readonly fallback: Reason | null;
-  /** Where the answer was not made for this request: kept (`hit`; `stale` beyond its time), or made for another at the same time. */
+  /** The source of a shared response: the cache (`hit`; `stale`: expired), or an identical request in flight (`coalesced`); null: not shared. */
   readonly cache: CacheUse | null;
   readonly queueMs: number;
   readonly durationMs: number;
   readonly firstContentMs: number | null;
-  /** Sum over all upstream calls that reported usage, discarded ones included. */
+  /** Sum over all upstream calls that reported usage, including discarded ones. */
   readonly usage: TokenUsage | null;
-  /** Of all of them, in US dollars; null: unknown, or one of them has no price. */
+  /** Cost of all calls, in US dollars; null: unknown, or one of them has no price. */
   readonly costUsd: number | null;
-  /** The part of both that brought no answer; absent: none. */
+  /** The part of usage and cost without a response to the caller; absent: none. */
   readonly wasted?: Wasted;
 }
 
 export const BREAKER_STATES = ['closed', 'open', 'half-open', 'isolated'] as const;
 export type BreakerState = (typeof BREAKER_STATES)[number];
 
-/** A request was turned away before a target was chosen for it: neither `received` nor `finished` is emitted. */
+/** A request was rejected before routing: neither `received` nor `finished` is emitted. */
 export interface RejectedEvent extends RequestEvent {
   readonly type: 'rejected';
   readonly status: number;
@@ -175,11 +176,11 @@ export interface RejectedEvent extends RequestEvent {
   /** The message in the response to the caller. */
   readonly message: string;
   readonly method: string;
-  /** Without its query; empty: it could not be read as HTTP. */
+  /** Without the query; empty: the request was not valid HTTP. */
   readonly path: string;
   readonly protocol: Protocol;
   readonly operation: Operation;
-  /** Null: not known when it was turned away. */
+  /** Null: not known at the rejection. */
   readonly model: string | null;
   readonly client: string | null;
 }
@@ -191,11 +192,11 @@ export interface BreakerEvent {
   readonly target: string;
   readonly from: BreakerState;
   readonly to: BreakerState;
-  /** How long it stays open; null where it does not, or until reset by hand. */
+  /** How long it stays open; null: it does not, or until a manual reset. */
   readonly openForMs: number | null;
 }
 
-/** A target cools down, or a credential is quarantined (`bench`). */
+/** A cooldown of a target, or the quarantine of a credential (`bench`). */
 export interface CooldownEvent {
   readonly type: 'cooldown';
   readonly at: Instant;
@@ -204,11 +205,11 @@ export interface CooldownEvent {
   readonly kind: 'cooldown' | 'bench';
   readonly forMs: number;
   readonly reason: Reason;
-  /** Of a credential: the refusal that it is quarantined for, masked and bounded. */
+  /** Of a credential: the refusal that caused the quarantine, masked and truncated. */
   readonly why?: string;
 }
 
-/** Something an operator should know: a broken store, an unreadable config at reload, a dropped log line. */
+/** A warning for the operator: a broken store, an invalid config at reload, a dropped log line. */
 export interface WarningEvent {
   readonly type: 'warning';
   readonly at: Instant;
@@ -216,7 +217,7 @@ export interface WarningEvent {
   readonly detail?: string;
 }
 
-/** The gateway as a whole: started, reloaded, draining, stopped. */
+/** A state of the gateway: started, reloaded, draining, stopped. */
 export interface LifecycleEvent {
   readonly type: 'lifecycle';
   readonly at: Instant;
@@ -245,12 +246,12 @@ export type EventType = BreakwaterEvent['type'];
 export type EventOf<T extends EventType> = Extract<BreakwaterEvent, { type: T }>;
 export type Listener<T extends EventType = EventType> = (event: EventOf<T>) => void;
 
-/** Where the engine says what happened. */
+/** Receives the events of the engine. */
 export interface EventSink {
   emit(event: BreakwaterEvent): void;
 }
 
-/** A sink that people can listen to. A listener that throws hurts nobody: its error goes to `onListenerError`. */
+/** An event sink with listeners. The error of a listener that throws is passed to `onListenerError`. */
 export class EventBus implements EventSink {
   readonly #all = new Set<(event: BreakwaterEvent) => void>();
   readonly #byType = new Map<EventType, Set<(event: never) => void>>();
@@ -260,7 +261,7 @@ export class EventBus implements EventSink {
     this.#onListenerError = onListenerError;
   }
 
-  /** Listens to one type of event; returns how to stop. */
+  /** Adds a listener for one type of event; returns a function that removes it. */
   on<T extends EventType>(type: T, listener: Listener<T>): () => void {
     let listeners = this.#byType.get(type);
     if (listeners === undefined) this.#byType.set(type, (listeners = new Set()));
@@ -268,7 +269,7 @@ export class EventBus implements EventSink {
     return () => listeners.delete(listener);
   }
 
-  /** Listens to every event; returns how to stop. */
+  /** Adds a listener for all events; returns a function that removes it. */
   onAny(listener: (event: BreakwaterEvent) => void): () => void {
     this.#all.add(listener);
     return () => this.#all.delete(listener);

@@ -1,6 +1,6 @@
 import type { BlameLevel, Source } from './source.ts';
 
-/** The sources of the evidence for something: one request, one client, or several. A single one can be contradicted by another source. */
+/** The sources of evidence: one request, one client, or several. A single source can be contradicted by another one. */
 export class EvidenceSources {
   /** Null: several. */
   client: string | null;
@@ -17,7 +17,7 @@ export class EvidenceSources {
     if (source?.request !== this.request) this.request = null;
   }
 
-  /** The level at which the source differs from the only one that gave evidence, clients first; null: at neither. */
+  /** The level at which the given source differs from the only source of evidence, clients first; null: neither. */
   contradictedBy(source: Source | undefined): BlameLevel | null {
     if (source === undefined) return null;
     if (this.client !== null && source.client !== this.client) return 'client';

@@ -1,8 +1,8 @@
-/** What `wire` and `transport` find out, and `policy` decides on: the only place where those rooms meet. */
+/** The facts that `wire` and `transport` find and `policy` decides on. */
 
 /**
- * Token counts as the provider bills them. `inputTokens` includes what was read from a cache and written to one, `outputTokens` includes
- * reasoning. What a provider does not report is absent.
+ * Token counts as billed by the provider. `inputTokens` includes cache reads and writes, `outputTokens` includes reasoning. Counts that a
+ * provider does not report are absent.
  */
 export interface TokenUsage {
   readonly inputTokens: number;
@@ -12,21 +12,21 @@ export interface TokenUsage {
   readonly reasoningTokens?: number;
 }
 
-/** How far an attempt had come. */
+/** The progress of an attempt. */
 export const PHASES = ['connect', 'headers', 'first_content', 'answer', 'committed'] as const;
 export type Phase = (typeof PHASES)[number];
 
 /**
- * - `status`: the provider answered with an error status
- * - `error`: a success status whose body or event holds an error
+ * - `status`: the provider responded with an error status
+ * - `error`: a success status with an error in the body or an event
  * - `connect`: refused, DNS, TLS; nothing was sent
  * - `exhausted`: this process or machine has no descriptor, port or memory for a connection; nothing was sent, and the target is not at fault
- * - `reset`: the connection broke before the answer began
- * - `timeout`: a configured or automatic limit of silence passed; `slow`: the target's own learned limit passed
- * - `cut`: the answer ended before it was complete
- * - `malformed`: what came can't be read (bad JSON, wrong content type, an event too large)
- * - `empty`: complete, and nothing in it
- * - `poor`: complete, and not good enough for the quality policy
+ * - `reset`: the connection broke before the response began
+ * - `timeout`: a configured or automatic timeout passed; `slow`: the learned timeout of the target passed
+ * - `cut`: the response ended prematurely
+ * - `malformed`: the response can't be parsed (bad JSON, wrong content type, an event too large)
+ * - `empty`: complete without content
+ * - `poor`: complete, and failed a quality check
  */
 export const FAILURE_KINDS = [
   'status',
@@ -43,38 +43,38 @@ export const FAILURE_KINDS = [
 ] as const;
 export type FailureKind = (typeof FAILURE_KINDS)[number];
 
-/** How one attempt failed, in facts; what follows from them is decided in `policy/verdict.ts`. */
+/** The facts of a failed attempt; `policy/verdict.ts` decides what follows. */
 export interface Failure {
   readonly kind: FailureKind;
   readonly phase: Phase;
-  /** The HTTP status, where there was one. */
+  /** The HTTP status; null: none was received. */
   readonly status: number | null;
-  /** The provider's own words, as found in whatever shape its error had; null where absent. */
+  /** The code in the provider's error; null: none. */
   readonly code: string | null;
   readonly type: string | null;
   readonly param: string | null;
   readonly message: string;
-  /** The wait that the provider asks for, in milliseconds; null: none given, or one that makes no sense. 0 is kept. */
+  /** The wait that the provider requests, in milliseconds; null: none, or an invalid one. 0 is valid. */
   readonly retryAfterMs: number | null;
-  /** The instant at which the provider says that what is spent comes back, in milliseconds since the epoch; null: none named. */
+  /** When the exhausted limit resets according to the provider, in milliseconds since the epoch; null: not given. */
   readonly resetEpochMs: number | null;
-  /** The error body as it came (bounded, decoded), to be passed on where the design says so. */
+  /** The error body (truncated, decoded), which is passed on in some cases (design 2.3). */
   readonly body: Uint8Array | null;
   readonly contentType: string | null;
 }
 
-/** What is known of an answer so far, or of a whole one. */
+/** What is known of a response, so far or in whole. */
 export interface ResponseFacts {
-  /** The model that the provider says it used. */
+  /** The model named in the response. */
   model: string | null;
   usage: TokenUsage | null;
   finishReason: string | null;
   /** Text, refusal, reasoning or a tool call has been seen. */
   hasContent: boolean;
-  /** All that a plain answer holds are thoughts. */
+  /** A non-streaming response contains reasoning only. */
   onlyReasoning?: true;
-  /** Hashes of the opaque pieces in it: signatures, encrypted reasoning, ids of what one account holds. Absent: there are none. */
+  /** Hashes of its opaque values: signatures, encrypted reasoning, ids of objects of one account. Absent: none. */
   opaque?: string[];
-  /** The id by which a later request may continue it at the same account; absent: the dialect has none, or it has not come. */
+  /** The id by which a later request can continue it at the same account; absent: the dialect has none, or not received. */
   responseId?: string;
 }

@@ -1,32 +1,32 @@
 /**
- * The bodies and answers that are in memory, in bytes, over all requests (`server.maxBufferedBytes`), and the share of each holder: a
- * client, or the address of a caller without a key.
+ * Accounts for the request bodies and responses in memory, in bytes, over all requests (`server.maxBufferedBytes`), and for the share of
+ * each holder: a client, or the address of a caller without a key.
  *
- * Where several holders share the memory, one may hold as much as it leaves free: alone half of it, beside another such one a third.
- * So there is always room for another holder. A part of it is for higher classes only (`reserve`).
+ * Where several holders share the memory, one may hold at most as much as is free: alone half of it, with another such holder a third.
+ * So there is always memory for another holder. A part is reserved for higher priorities (`reserve`).
  */
 import { assert } from './assert.ts';
 
-/** Where bytes that are in memory are counted. */
+/** Counts buffered bytes against a limit. */
 export interface ByteBudget {
-  /** Nothing that could be refused is taken any more. */
+  /** The limit is reached: optional buffering stops. */
   readonly isFull: boolean;
-  /** For what is in memory already, whatever the limit. */
+  /** Counts bytes that are in memory already, regardless of the limit. */
   hold(bytes: number): void;
   release(bytes: number): void;
 }
 
-/** `full`: all holders together have too much, `share`: this one has. */
+/** `full`: the limit of all holders is reached; `share`: the share of this holder is. */
 export type HoldResult = 'held' | 'share' | 'full';
 
 export class HeldBytes implements ByteBudget {
   readonly #max: () => number;
   readonly #isShared: () => boolean;
-  /** By holder; only holders with more than 0 bytes. */
+  /** Holders with more than 0 bytes. */
   readonly #byHolder = new Map<string, number>();
   #held = 0;
 
-  /** Both are read each time, because a reload may change them. `isShared`: there may be more than one holder. */
+  /** Both are called each time, since a reload may change them. `isShared`: there may be more than one holder. */
   constructor(max: () => number, isShared: () => boolean = () => false) {
     this.#max = max;
     this.#isShared = isShared;
@@ -44,7 +44,7 @@ export class HeldBytes implements ByteBudget {
     return this.#held >= this.#max() / 2;
   }
 
-  /** How many have something in memory. */
+  /** The number of holders with bytes in memory. */
   get holders(): number {
     return this.#byHolder.size;
   }
@@ -53,7 +53,7 @@ export class HeldBytes implements ByteBudget {
     return new ByteAccount(this, holder);
   }
 
-  /** For what belongs to no single holder. False: there is no room, and nothing was counted. */
+  /** For bytes of no single holder. False: the limit is reached, and nothing was counted. */
   tryHold(bytes: number): boolean {
     if (this.#held + bytes > this.#max()) return false;
     this.hold(bytes);
@@ -73,15 +73,15 @@ export class HeldBytes implements ByteBudget {
     return this.#byHolder.get(holder) ?? 0;
   }
 
-  /** This holder has as much as it leaves free, or more. */
+  /** True if this holder has at least as much as is free. */
   isOverShare(holder: string): boolean {
     return this.#isShared() && this.heldBy(holder) >= this.#max() - this.#held;
   }
 
-  /** `reserve`: the part of all that is left free for others; `own`: what the same request holds already. */
+  /** `reserve`: the share of the limit that is kept free for higher priorities; `own`: bytes that the same request holds already. */
   check(holder: string, bytes: number, reserve: number, own: number): HoldResult {
     const max = this.#max();
-    // One request alone may have everything.
+    // A single request may use all of the memory.
     const ceiling = this.#held === own ? max : max * (1 - reserve);
     if (this.#held + bytes > ceiling) return 'full';
     return this.#held !== own && this.isOverShare(holder) ? 'share' : 'held';
@@ -110,12 +110,12 @@ export class ByteAccount implements ByteBudget {
     return this.#all.heldBy(this.holder);
   }
 
-  /** The other half of all room is left for bodies, so that answers that are not read keep no request out. */
+  /** Half of the memory is kept for request bodies, so that unread responses cannot block requests. */
   get isFull(): boolean {
     return this.#all.isHalfFull || this.#all.isOverShare(this.holder);
   }
 
-  /** Anything but `held`: there is no room, and nothing was counted. See `HeldBytes.check`. */
+  /** Any result but `held`: a limit is reached, and nothing was counted. See `HeldBytes.check`. */
   tryHold(bytes: number, reserve = 0, own = 0): HoldResult {
     const result = this.#all.check(this.holder, bytes, reserve, own);
     if (result === 'held') this.hold(bytes);

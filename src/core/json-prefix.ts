@@ -1,24 +1,24 @@
-/** Whether a text is the beginning of one JSON value, and whether another carries it on: where that holds, grammar decides. */
+/** Checks whether a text is a prefix of a JSON value, and whether another text continues it. */
 
-/** A longer number or word means nothing, in characters. */
+/** Maximum length of a number or word, in characters. */
 const TOKEN_CHARS_MAX = 400;
 const WORDS = ['true', 'false', 'null'];
 const NUMBER_PREFIX = /^-?(?:0|[1-9]\d*)?(?:(?<=\d)\.\d*)?(?:(?<=\d)[eE][+-]?\d*)?$/;
 const NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?$/;
 
-/** In a string, behind a backslash. */
+/** The state within a string, after a backslash. */
 const ESCAPE = '"\\';
 
 type Expect = 'value' | 'first value' | 'key' | 'first key' | 'colon' | 'comma' | 'end';
 
-/** Reads character by character; `false` once what was read can't begin any JSON value. */
+/** Reads character by character; `false` once the text is no prefix of a JSON value. */
 export class JsonPrefix {
   readonly #open: ('{' | '[')[] = [];
   #expect: Expect = 'value';
-  /** A number or word that has not ended; of a string its quote, and the backslash that waits for its character. */
+  /** The current number or word; of a string its quote, and a backslash without its character. */
   #token = '';
 
-  /** Objects and arrays only: any text may begin like a string or a number. */
+  /** For objects and arrays only: any text may begin like a string or a number. */
   static of(text: string): JsonPrefix | null {
     const prefix = new JsonPrefix();
     return /^\s*[{[]/.test(text) && prefix.read(text) ? prefix : null;

@@ -1,4 +1,4 @@
-/** Makes something at the first call and keeps it. What was rejected is not kept: the next call tries again. */
+/** Loads a value at the first call and caches it. A rejection is not cached: the next call tries again. */
 export function loadOnce<T>(load: () => Promise<T>): () => Promise<T> {
   let loading: Promise<T> | null = null;
   return () => {

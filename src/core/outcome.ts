@@ -1,10 +1,10 @@
-/** What follows from a finished attempt (design section 1). */
+/** The meaning of a finished attempt (design section 1). */
 export const VERDICTS = ['success', 'retry', 'switch', 'reject'] as const;
 export type Verdict = (typeof VERDICTS)[number];
 
 /**
- * Why an attempt or a target was passed over, as one sanitised token: stands in `x-breakwater-fallback`, logs,
- * metrics and timelines. Never a provider's own text.
+ * Why an attempt failed or a target was skipped, as one token for `x-breakwater-fallback`, logs, metrics and timelines. Never a
+ * provider's own text.
  */
 export const REASONS = [
   'rate_limited',

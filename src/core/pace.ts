@@ -1,6 +1,6 @@
 import type { Instant } from './clock.ts';
 
-/** Allows something at most once per interval, such as a warning that would otherwise be logged for every request. */
+/** Allows an action at most once per interval, such as a warning that would otherwise be logged for every request. */
 export class Pace {
   readonly #intervalMs: number;
   #nextAt: Instant = -Infinity;
@@ -9,7 +9,7 @@ export class Pace {
     this.#intervalMs = intervalMs;
   }
 
-  /** True: it may happen now, and not again before the interval is over. */
+  /** True: the action may run now; the next interval starts. */
   isDue(now: Instant): boolean {
     if (now < this.#nextAt) return false;
     this.#nextAt = now + this.#intervalMs;

@@ -2,7 +2,7 @@ import { assert } from './assert.ts';
 import type { Instant } from './clock.ts';
 import type { Need, Resource, Settlement } from './resource.ts';
 
-/** The right to run: what was reserved of each resource. Closed exactly once, by `settle` or `cancel`. */
+/** The right to run: a reservation of each resource. Closed exactly once, by `settle` or `cancel`. */
 export class Permit {
   readonly need: Need;
   readonly resources: readonly Resource[];
@@ -15,7 +15,7 @@ export class Permit {
     this.#tickets = tickets;
   }
 
-  /** Reserves from every resource; the caller has asked each one's `earliest` at this same instant. */
+  /** Reserves from every resource; the caller has checked each `earliest` at the same instant. */
   static reserve(now: Instant, need: Need, resources: readonly Resource[]): Permit {
     const tickets: number[] = [];
     for (const resource of resources) tickets.push(resource.reserve(now, need));
@@ -26,13 +26,13 @@ export class Permit {
     return this.#open;
   }
 
-  /** What it holds of a resource; null: nothing. */
+  /** The ticket of a resource; null: none. */
   ticketOf(resource: Resource): number | null {
     const at = this.resources.indexOf(resource);
     return at < 0 ? null : this.#tickets[at]!;
   }
 
-  /** An answer has begun; true if others may start by that who could not before. */
+  /** A response has begun. True if this allows other requests to start. */
   onFirstContent(now: Instant): boolean {
     let unblocksOthers = false;
     for (let i = 0; i < this.resources.length; i++)
@@ -54,7 +54,7 @@ export class Permit {
     for (let i = 0; i < this.resources.length; i++) this.resources[i]!.settle(now, this.#tickets[i]!, this.need, settlement);
   }
 
-  /** The attempt was not sent: each resource takes its reservation back. */
+  /** The attempt was not sent: each resource releases its reservation. */
   cancel(now: Instant): void {
     this.#close();
     for (let i = 0; i < this.resources.length; i++) this.resources[i]!.cancel(now, this.#tickets[i]!, this.need);

@@ -1,57 +1,57 @@
-/** What is judged of an answer, and the words for what it lacks (design 4.6). */
+/** The input and the results of quality checks (design 4.6). */
 
 /**
- * Why an answer is not good enough, as it stands in `x-breakwater-quality`:
- * - `empty`: complete, and nothing in it
- * - `truncated`: it ended at its length limit
- * - `refused`: the model would not answer
- * - `repetition`: it says the same again and again
- * - `short`: fewer characters than asked
- * - `mismatch`: a pattern or a check of the operator's own says no
- * - `schema`: it is not the JSON that the request asks for
+ * The quality check that a response failed, as in `x-breakwater-quality`:
+ * - `empty`: complete without content
+ * - `truncated`: it ended at a length limit
+ * - `refused`: the model refused
+ * - `repetition`: the text repeats itself
+ * - `short`: fewer characters than required
+ * - `mismatch`: a pattern or a custom check rejects it
+ * - `schema`: it is not JSON of the requested form
  */
 export const SHORTFALLS = ['empty', 'truncated', 'refused', 'repetition', 'short', 'mismatch', 'schema'] as const;
 export type Shortfall = (typeof SHORTFALLS)[number];
 
-/** One choice of a whole answer, as far as it is judged. */
+/** One choice of a whole response, as quality checks see it. */
 export interface AnswerChoice {
-  /** What is said: the content, or the text of a completion. */
+  /** The content, or the text of a completion. */
   readonly text: string;
   /** The protocol's own field for refusals; empty: none. */
   readonly refusal: string;
-  /** Thoughts beside the content. */
+  /** Reasoning, apart from the content. */
   readonly reasoning: string;
-  /** The arguments of all tool calls, one after the other. */
+  /** The arguments of all tool calls, concatenated. */
   readonly callArguments: string;
   readonly callsTool: boolean;
-  /** It holds audio, images or the like: its text alone says little. */
+  /** It contains audio, images or other media, so that its text is not all of it. */
   readonly hasMedia: boolean;
-  /** As the provider wrote it; null: none. */
+  /** As the provider sent it; null: none. */
   readonly finishReason: string | null;
 }
 
-/** What a check of one's own gets to see. */
+/** The input of a custom check. */
 export interface CheckedAnswer {
   /** The text of the first choice. */
   readonly text: string;
   readonly choices: readonly AnswerChoice[];
-  /** The name that the caller asked for. */
+  /** The model name in the request. */
   readonly model: string;
-  /** `provider/model` that gave the answer. */
+  /** The `provider/model` of the response. */
   readonly target: string;
   /** The caller's request, parsed. */
   readonly request: Readonly<Record<string, unknown>>;
-  /** Aborted when nobody waits for the check any more. */
+  /** Aborted when the result is no longer needed. */
   readonly signal: AbortSignal;
 }
 
-/** A user's own check: false means that the answer is not good enough. One that throws, or is too slow, decides nothing. */
+/** A custom check: false rejects the response. A check that throws or times out has no effect. */
 export type QualityCheck = (answer: CheckedAnswer) => boolean | Promise<boolean>;
 
-/** Another model asked whether an answer is good enough. */
+/** A model that judges responses. */
 export interface JudgeModel {
-  /** A name as a caller would ask for it. */
+  /** A model name as in a request. */
   readonly model: string;
-  /** What makes an answer good, in words for the judge. */
+  /** The criterion, in words for the judge. */
   readonly instruction: string;
 }

@@ -1,4 +1,4 @@
-/** Chance as the engine sees it: seeded in tests and simulations, from the system in production. */
+/** The source of randomness: seeded in tests and simulations, the system's in production. */
 export interface Random {
   /** A number in [0, 1). */
   next(): number;

@@ -6,13 +6,13 @@ import { Permit } from './permit.ts';
 import { WHEN_SETTLED } from './resource.ts';
 import type { Need, Resource, Settlement } from './resource.ts';
 
-/** A fresh resource, in an ordinary state, that can start `CONTRACT_NEED` some time after `now`. */
+/** A new resource in a normal state, where `CONTRACT_NEED` can start at some instant from `now` on. */
 export type MakeResource = (now: Instant) => Resource;
 
 export const CONTRACT_NEED: Need = { requests: 1, inputTokens: 60, outputTokens: 40 };
 const NOTHING: Need = { requests: 0, inputTokens: 0, outputTokens: 0 };
 
-/** Uses what was reserved, to the token. */
+/** The usage equals the reservation. */
 export const AS_RESERVED: Settlement = {
   usage: { inputTokens: CONTRACT_NEED.inputTokens, cachedInputTokens: 0, outputTokens: CONTRACT_NEED.outputTokens },
   health: 'neutral',
@@ -20,7 +20,7 @@ export const AS_RESERVED: Settlement = {
 const UNKNOWN_USAGE: Settlement = { usage: null, health: 'neutral' };
 
 const BEGIN: Instant = 1_000_000;
-/** No test waits for more starts than this; an endless resource (a closed breaker) is never used up. */
+/** Maximum number of starts; an unlimited resource (a closed breaker) is never exhausted. */
 const STARTS_MAX = 200;
 
 export function testResourceContract(name: string, makeResource: MakeResource): void {
@@ -30,14 +30,14 @@ export function testResourceContract(name: string, makeResource: MakeResource): 
   });
 }
 
-/** The first instant from `now` at which the need can start; the test fails where there is none. */
+/** The first instant from `now` on at which the need can start; the test fails if there is none. */
 function startable(resource: Resource, now: Instant): Instant {
   const at = resource.earliest(now, CONTRACT_NEED);
   assert.ok(at !== WHEN_SETTLED && at < Infinity, 'the fresh resource can start');
   return Math.max(now, at);
 }
 
-/** Takes until something has to be waited for; the instant it happened and the permits taken. */
+/** Reserves until the next start would have to wait; returns that instant and the permits. */
 function useUp(resource: Resource, begin: Instant): { now: Instant; permits: Permit[] } {
   const now = startable(resource, begin);
   const permits: Permit[] = [];
@@ -50,7 +50,7 @@ function isFree(resource: Resource, now: Instant, need: Need = CONTRACT_NEED): b
   return at !== WHEN_SETTLED && at <= now;
 }
 
-/** What can be seen of a resource's state: when one start, and when each of the next ones after it, could happen. */
+/** The observable state of a resource: the instants at which needs of several sizes could start. */
 function outlook(resource: Resource, now: Instant): Instant[] {
   const needs = [1, 5, 20].map((n) => ({ requests: n, inputTokens: 60 * n, outputTokens: 40 * n }));
   return [NOTHING, ...needs].map((need) => round(resource.earliest(now, need), now));

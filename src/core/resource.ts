@@ -2,68 +2,67 @@ import type { Instant } from './clock.ts';
 import type { TokenUsage } from './facts.ts';
 import type { Source } from './source.ts';
 
-/** What one attempt needs. */
+/** The need of one attempt. */
 export interface Need {
   readonly requests: number;
   readonly inputTokens: number;
   readonly outputTokens: number;
   /** The source of the request. Absent: any source; the earliest instant over all of them counts. */
   readonly source?: Source;
-  /** The model that the target is asked for, as its provider calls it. Absent: any. */
+  /** The provider's name of the model. Absent: any. */
   readonly model?: string;
-  /** No other target can serve it now, so it may test a pause that other requests of its client have caused. */
+  /** No other target can serve the request now, so it may try a target that is paused for other requests of its client. */
   readonly hasNoAlternative?: boolean;
 }
 
-/** `bench`: a credential that is out of order (quota, bad key); `cooldown`: a target asked for a pause. */
+/** `bench`: a quarantined credential (quota, bad key); `cooldown`: a pause that the target requested. */
 export const RESOURCE_KINDS = ['requests', 'tokens', 'concurrency', 'cooldown', 'bench', 'breaker', 'client', 'budget'] as const;
 export type ResourceKind = (typeof RESOURCE_KINDS)[number];
 
-/** Blocked now, and no clock will free it: the settlement or cancellation of another permit does. */
+/** Blocked until another permit is settled or cancelled, not until an instant. */
 export const WHEN_SETTLED = -1;
 
-/** How an attempt ended, for the resources that its permit took from. */
+/** The result of an attempt, for the resources of its permit. */
 export interface Settlement {
-  /** Real usage; null where the provider told none: then the reservation stands. */
+  /** Actual usage; null: not reported, and the reservation stands. */
   readonly usage: TokenUsage | null;
-  /** `neutral`: says nothing about the target's health (the caller left, the caller's own fault). */
+  /** `neutral`: no information on the target's health (the caller disconnected, or is at fault). */
   readonly health: 'success' | 'failure' | 'neutral';
-  /** True if the request never left (no connection): its health counts, what it reserved goes back. */
+  /** True if the request was not sent (no connection): its health counts, its reservation is released. */
   readonly unsent?: boolean;
 }
 
 /**
- * Anything that a permit takes from. Synchronous and pure but for its own state; `now` is always given.
- * The contract is tested for every resource in `core/resource.contract.ts`.
+ * A limited resource that permits reserve from. Synchronous; changes its own state only; `now` is always given.
+ * `core/resource.contract.ts` tests the contract of every resource.
  */
 export interface Resource {
-  /** Unique in the process, stable over reloads: `openai#1:requestsPerMinute`. */
+  /** Unique in the process and stable over reloads: `openai#1:requestsPerMinute`. */
   readonly id: string;
   readonly kind: ResourceKind;
   /**
-   * `now` (or before) if `need` can be taken at once; else the instant from which it can be if nobody else takes
-   * from it; `WHEN_SETTLED` if only another permit's end frees it; `Infinity` if this need can never be met.
+   * `now` (or before) if `need` can be reserved at once; else the instant from which it can be if no other permit reserves meanwhile;
+   * `WHEN_SETTLED` if the end of another permit must free it; `Infinity` if the need can never be met.
    */
   earliest(now: Instant, need: Need): Instant;
   /**
-   * When `need` can be taken once `ahead` has been taken by others, each as soon as it can be: not before, and about then. Absent:
-   * the resource does not fill with time.
+   * When `need` can be reserved after others have reserved `ahead`, each as early as possible: approximately, and not before. Absent: the
+   * resource does not refill with time.
    */
   earliestAfter?(now: Instant, ahead: Need, need: Need): Instant;
-  /** What it allows in all, in its own unit, and what of that is there now; absent: nothing is kept free of it. */
+  /** The limit in the resource's own unit, and below the part that is available now; absent: none of it is reserved for priorities. */
   readonly limit?: number;
-  /** The most that can be there at once, where that may be less than the limit. Absent: the limit. */
+  /** The maximum that can be available at once, if less than the limit. Absent: the limit. */
   readonly capacity?: number;
   available?(now: Instant): number;
-  /** What is taken comes back all at once, a window later. */
+  /** Reserved amounts are returned all at once, one window later. */
   readonly isWindow?: true;
-  /** Takes `need`; only called when `earliest` allows it now. The ticket comes back at `settle` or `cancel`, with the same need. */
+  /** Reserves `need`; called only when `earliest` allows it now. Returns a ticket for `settle` or `cancel` with the same need. */
   reserve(now: Instant, need: Need): number;
-  /** The attempt was sent and ended: the reservation is corrected to what was really used. */
+  /** The attempt was sent and has ended: the reservation is corrected to the actual usage. */
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void;
   /**
-   * An answer to the attempt has begun. Returns true if that lets others start who could not before. Absent: it tells the resource
-   * nothing.
+   * A response to the attempt has begun. Returns true if this allows other requests to start. Absent: the resource ignores it.
    */
   onFirstContent?(now: Instant, ticket: number, need: Need): boolean;
   /**
@@ -71,14 +70,14 @@ export interface Resource {
    * resource does not count by time.
    */
   onSent?(now: Instant, ticket: number, need: Need): number;
-  /** The attempt was never sent: everything goes back. */
+  /** The attempt was not sent: the reservation is released. */
   cancel(now: Instant, ticket: number, need: Need): void;
 }
 
-/** What a permit on one target takes from, all together or not at all. */
+/** The resources of a permit on one target, reserved all together or not at all. */
 export interface Capacity {
   readonly key: string;
   readonly resources: readonly Resource[];
-  /** Used only when no better one can answer in time. Default: false. */
+  /** Used only if no other target can respond in time. Default: false. */
   readonly isLastResort?: boolean;
 }

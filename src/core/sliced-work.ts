@@ -1,10 +1,10 @@
 /**
- * Work that is too long for one turn of the event loop, such as reading a body of 64 MB, done in steps. All such work of a process shares
- * one budget per turn, so other requests wait for at most one budget, however many large bodies arrive together.
+ * Runs work that is too long for one turn of the event loop, such as parsing a body of 64 MB, in steps. All such work of a process shares
+ * one budget per turn, so other requests are delayed by at most one budget, however many large bodies arrive together.
  */
 import type { Clock } from './clock.ts';
 
-/** Of one turn of the loop, in milliseconds, and in steps for a clock that stands still. */
+/** The budget of one turn of the event loop, in milliseconds, and in steps for a clock that does not advance. */
 const TURN_MS = 4;
 const TURN_STEPS = 16;
 

@@ -1,11 +1,11 @@
-/** Where a request comes from, for deciding whose failures count for whom. */
+/** The origin of a request, to decide for which requests a failure counts. */
 export interface Source {
-  /** The client's name; where no clients are configured, derived from the credential that it sends. */
+  /** The client's name; without configured clients, derived from the credential of the request. */
   readonly client: string;
-  /** A hash of the conversation where the request names one, else of its body: the same for the same request sent again. */
+  /** A hash of the conversation if the request names one, else of its body: the same for a repeated request. */
   readonly request: number;
 }
 
-/** What a failure can lie in, the narrowest first. */
+/** What can cause a failure, the narrowest first. */
 export const BLAME_LEVELS = ['request', 'client'] as const;
 export type BlameLevel = (typeof BLAME_LEVELS)[number];

@@ -1,14 +1,14 @@
 /**
- * The field of a request that an error calls unsupported, where only its message names it. Each form is read from the
- * beginning of the message, for what stands further in may be the caller's own text; null: none.
+ * Finds the field of a request that an error message calls unsupported. Each pattern matches from the beginning of the message, since later
+ * text may be the caller's.
  */
 const NAME = String.raw`["'\x60]?([A-Za-z_]\w{0,63})`;
-/** A name in quotation marks: a bare word in its place may be any noun. */
+/** A quoted name: an unquoted word may be any noun. */
 const QUOTED = String.raw`["'\x60]([A-Za-z_]\w{0,63})["'\x60]`;
 const KIND = '(?:(?:request|input|query) )?(?:parameter|property|field|argument|setting|option|key)';
-/** What else may not be allowed. */
+/** Nouns that are no fields. */
 const NO_FIELD = String.raw`(?!(?:request|access|operation|method|action)\b)`;
-/** What is said of a field that a target does not take. "Not allowed to be empty" is said of a value. */
+/** Phrases for an unsupported field. "Not allowed to be empty" is about a value. */
 const REFUSED = [
   String.raw`(?:(?:is|are) )?(?:not (?:currently |yet )?(?:supported|permitted|recognized|allowed(?! to\b))|unsupported|unrecognized|deprecated for|extra inputs are not permitted)`,
   '(?:is|are) no longer (?:supported|available|accepted)',
@@ -23,7 +23,7 @@ const FORMS: readonly RegExp[] = [
     String.raw`^(?:invalid json payload received\. |json: )?(?:unsupported|unknown|unrecognized|unexpected)[a-z ]{0,30}? ?(?:parameter|argument|field|property|value|name|key)(?:s|\(s\))?(?: (?:supplied|provided|in object))?:? ?${NAME}`,
     'i',
   ),
-  // Rust's words: "Failed to deserialize the JSON body into the target type: unknown field `x`, expected one of …"
+  // Rust: "Failed to deserialize the JSON body into the target type: unknown field `x`, expected one of …"
   new RegExp(String.raw`^failed to deserialize[\w ]{0,60}: unknown field ${QUOTED}`, 'i'),
   // "This model does not support the parameter `x`", "The model does not support the x parameter"
   new RegExp(String.raw`^(?:this|the) [\w ]{1,40}(?:does not|doesn't) support (?:the )?(?:${KIND}s?:? )${NAME}`, 'i'),
@@ -35,7 +35,7 @@ const FORMS: readonly RegExp[] = [
     String.raw`^(?:(?:the )?${KIND} )?${NO_FIELD}${NAME}["'\x60]? ?:? ?(?:this )?(?:(?:parameter|property|field|feature) )?(?:${REFUSED})`,
     'i',
   ),
-  // JSON Schema's words, of the request itself and not of a part of it: "Additional properties are not allowed ('x' was unexpected)"
+  // JSON Schema, of the request itself and not of a part of it: "Additional properties are not allowed ('x' was unexpected)"
   new RegExp(
     String.raw`^additional properties are not allowed \(${QUOTED}(?:, ["'\x60]\w{1,64}["'\x60]){0,20} (?:was|were) unexpected\)\.?$`,
     'i',
@@ -46,6 +46,7 @@ const FORMS: readonly RegExp[] = [
   /^\[\{'type': 'extra_forbidden', 'loc': \('body', '(\w{1,64})'/,
 ];
 
+/** Null: the message names none. */
 export function fieldNamedIn(message: string): string | null {
   for (const form of FORMS) {
     const name = form.exec(message)?.[1];

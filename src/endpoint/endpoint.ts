@@ -1,4 +1,5 @@
 /** How a provider is addressed: paths below its base URL, and headers that its API demands. */
+import type { HeaderPairs } from '../core/headers.ts';
 import type { Operation } from '../core/request.ts';
 
 export interface EndpointCall {
@@ -22,6 +23,6 @@ export interface Endpoint {
    * dialect. `authorization` means `Bearer`.
    */
   credentialHeader(credential: string, given: string | null): string;
-  /** Sent with every call that brings no such header itself: names in lower case and values in turn. */
-  readonly defaultHeaders: readonly string[];
+  /** Sent with every call that has no such header itself; names in lower case. */
+  readonly defaultHeaders: Readonly<HeaderPairs>;
 }

@@ -1,4 +1,4 @@
-/** One worker thread with an engine in it, from its start to its end. Knows nothing of calls but their numbers. */
+/** The lifetime of one worker thread that runs an engine. Calls are known here by number only. */
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { messageOf } from './engine.ts';
@@ -9,12 +9,12 @@ import type { FromThread, ThreadData, ToThread } from './messages.ts';
 const defaultWorkerUrl = new URL(`./engine-worker${extname(import.meta.url)}`, import.meta.url);
 
 const MEGABYTE = 2 ** 20;
-/** Little lives long here, and V8 would take three times as much. */
+/** Few objects live long in this thread; by default V8 would reserve three times as much. */
 const YOUNG_MB = 8;
 
 export interface ThreadListener {
   onMessage(message: FromThread): void;
-  /** The thread is gone, and why; told once. */
+  /** The thread has ended, and why; called once. */
   onExit(reason: string): void;
 }
 
@@ -22,7 +22,7 @@ export class EngineThread {
   readonly #worker: Worker;
   readonly #stopped: Int32Array;
   readonly #isNative: boolean;
-  /** Resolves when the thread is gone. */
+  /** Resolves when the thread has ended. */
   readonly gone: Promise<void>;
 
   constructor(spec: EngineSpec, listener: ThreadListener, workerUrl: URL = defaultWorkerUrl) {
@@ -35,7 +35,7 @@ export class EngineThread {
       workerData,
       execArgv: ['--disable-warning=ExperimentalWarning'],
       resourceLimits: { maxOldGenerationSizeMb: Math.ceil(spec.maxHeap / MEGABYTE), maxYoungGenerationSizeMb: YOUNG_MB },
-      // What a library prints is no line of ours.
+      // A library's prints must not appear in our output.
       stdout: true,
       stderr: true,
     });
@@ -58,13 +58,13 @@ export class EngineThread {
     else this.#worker.postMessage(message);
   }
 
-  /** The call of this number, and all before it, should write no more: heard between two tokens at the latest. */
+  /** Stops the call of this number and all before it, between two tokens at the latest. */
   stop(id: number): void {
     Atomics.store(this.#stopped, 0, id);
     this.post({ kind: 'stop', id });
   }
 
-  /** An answer on its way keeps the process alive; an engine at rest does not. */
+  /** A running call keeps the process alive; an idle engine does not. */
   work(): void {
     this.#worker.ref();
   }
@@ -74,8 +74,8 @@ export class EngineThread {
   }
 
   /**
-   * It ends by itself when it has stopped, or at once where that is safe: llama.cpp computes in threads of its own, and to take
-   * their worker away meanwhile ends the whole process.
+   * Ends the thread: at once where that is safe, otherwise after the current call. llama.cpp computes in threads of its own, and
+   * terminating their worker during a computation crashes the whole process.
    */
   end(): void {
     this.rest();

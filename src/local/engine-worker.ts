@@ -1,4 +1,4 @@
-/** The thread of one local model: loads it when told, and answers one call at a time. */
+/** The worker thread of one local model: loads it and runs one call at a time. */
 import { readlinkSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -12,31 +12,31 @@ const stoppedId = new Int32Array(stopped);
 const text = new TextEncoder();
 let loading: Promise<Engine> | null = null;
 let loadedBytes = 0;
-let answering: Promise<void> = Promise.resolve();
-/** Of the call that runs. */
+let running: Promise<void> = Promise.resolve();
+/** Of the current call. */
 let stopping: { readonly id: number; readonly controller: AbortController } | null = null;
 
-function tell(message: FromThread): void {
+function post(message: FromThread): void {
   if (message.kind === 'data') parentPort!.postMessage(message, [message.bytes.buffer as ArrayBuffer]);
   else parentPort!.postMessage(message);
 }
 
 /**
- * Computing must not take the processor from the thread that serves everybody: this thread, and those that a library
- * makes from it, stand back. Only Linux knows threads by number.
+ * Lowers the priority of this thread, and of the threads that a library starts from it, below that of the main thread, which serves
+ * all requests. Only Linux gives threads process ids.
  */
-function standBack(): void {
+function lowerPriority(): void {
   if (process.platform !== 'linux') return;
   try {
     const thread = Number(readlinkSync('/proc/thread-self').split('/').at(-1));
     if (thread > 0 && thread !== process.pid) setPriority(thread, constants.priority.PRIORITY_BELOW_NORMAL);
   } catch {
-    // Not allowed here: it competes as an equal.
+    // Not permitted: the thread keeps its priority.
   }
 }
 
 async function load(): Promise<Engine> {
-  standBack();
+  lowerPriority();
   const before = process.memoryUsage.rss();
   const engine = await loadEngine(spec);
   loadedBytes = Math.max(0, process.memoryUsage.rss() - before);
@@ -64,7 +64,7 @@ function toError(error: unknown): ThreadError {
   return { status: 503, code: 'engine_not_loaded', message: `${spec.name} could not be loaded`, detail: messageOf(error) };
 }
 
-async function answer({ id, path, body, epochMs }: Extract<ToThread, { kind: 'call' }>): Promise<void> {
+async function run({ id, path, body, epochMs }: Extract<ToThread, { kind: 'call' }>): Promise<void> {
   const engine = await (loading ??= load());
   const controller = new AbortController();
   stopping = { id, controller };
@@ -78,38 +78,38 @@ async function answer({ id, path, body, epochMs }: Extract<ToThread, { kind: 'ca
   };
   try {
     await runCall(engine, spec, call, {
-      head: (status, contentType) => tell({ kind: 'head', id, status, contentType }),
-      data: (written) => tell({ kind: 'data', id, bytes: text.encode(written) }),
+      head: (status, contentType) => post({ kind: 'head', id, status, contentType }),
+      data: (written) => post({ kind: 'data', id, bytes: text.encode(written) }),
     });
   } catch (error) {
-    tell({ kind: 'broken', id, message: messageOf(error) });
+    post({ kind: 'broken', id, message: messageOf(error) });
   }
-  tell({ kind: 'end', id, memory: memory() });
+  post({ kind: 'end', id, memory: memory() });
 }
 
 function stop(id: number): void {
   if (stopping !== null && stopping.id <= id) stopping.controller.abort();
 }
 
-async function begin(): Promise<void> {
+async function preload(): Promise<void> {
   try {
     await (loading ??= load());
-    tell({ kind: 'loaded', memory: memory() });
+    post({ kind: 'loaded', memory: memory() });
   } catch (error) {
-    tell({ kind: 'unloadable', error: toError(error) });
+    post({ kind: 'unloadable', error: toError(error) });
   }
 }
 
 async function close(): Promise<void> {
-  // What a library computes with is not taken from under it.
-  await answering;
+  // A library must not lose its memory during a computation.
+  await running;
   await loading?.then((engine) => engine.close()).catch(() => {});
   parentPort!.close();
 }
 
 parentPort!.on('message', (message: ToThread) => {
-  if (message.kind === 'load') void begin();
-  else if (message.kind === 'call') answering = answer(message).catch(() => {});
+  if (message.kind === 'load') void preload();
+  else if (message.kind === 'call') running = run(message).catch(() => {});
   else if (message.kind === 'stop') stop(message.id);
   else void close();
 });

@@ -1,4 +1,4 @@
-/** What a local engine is: the seam between the thread that answers calls and what writes the text. */
+/** A local engine: the interface between the thread that serves calls and the library that generates text. */
 
 export const ENGINES = ['transformers', 'llama', 'extract'] as const;
 export type EngineName = (typeof ENGINES)[number];
@@ -6,33 +6,33 @@ export type EngineName = (typeof ENGINES)[number];
 export const LOCAL_TASKS = ['text-generation', 'summarization'] as const;
 export type LocalTask = (typeof LOCAL_TASKS)[number];
 
-/** One local model: everything its thread needs to load it. Plain data, so that it can be sent to the thread and compared. */
+/** One local model: everything its thread needs to load it. Data only, so that it can be sent to the thread and compared. */
 export interface EngineSpec {
   /** `provider/model`. */
   readonly name: string;
-  /** The model that its answers name. */
+  /** The model that its responses name. */
   readonly responseModel: string;
   readonly engine: EngineName;
   readonly task: LocalTask;
-  /** An absolute path: a folder for `transformers`, a `.gguf` file for `llama`; null: not from a path. */
+  /** An absolute path: a folder for `transformers`, a `.gguf` file for `llama`; null: the weights come from the hub. */
   readonly weights: string | null;
-  /** Its name at the model hub; null: not from there. */
+  /** Its name at the model hub; null: the weights come from a path. */
   readonly hub: string | null;
-  /** False: a model of the hub is used only where it lies on this machine already. */
+  /** False: a model of the hub is used only if it is already on this machine. */
   readonly mayDownload: boolean;
-  /** The precision of the weights, as `transformers` names it; null: its own choice. */
+  /** The precision of the weights, as `transformers` names it; null: the default of the engine. */
   readonly dtype: string | null;
-  /** Tokens of prompt and answer together; null: what the model was made for. */
+  /** Tokens of prompt and response together; null: the maximum of the model. */
   readonly contextSize: number | null;
-  /** Tokens of an answer whose caller sets no bound. */
+  /** Output limit in tokens where the caller sets none. */
   readonly maxTokens: number;
-  /** Processor threads that it computes with. */
+  /** Processor threads used for inference. */
   readonly threads: number;
-  /** The most that its JavaScript may hold, in bytes; the weights are not part of it. */
+  /** Maximum size of the JavaScript heap, in bytes, without the weights. */
   readonly maxHeap: number;
-  /** Where models of the hub are kept, absolute. */
+  /** Where models of the hub are stored; absolute. */
   readonly cacheDir: string;
-  /** The folder from which its package is looked for, beside our own, absolute. */
+  /** A folder where its package is looked up, besides our own; absolute. */
   readonly directory: string;
 }
 
@@ -41,48 +41,50 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** What is to be answered, whatever the protocol. */
+/** The input of an engine. */
 export interface Prompt {
-  /** A conversation; for a bare prompt one message of the user. */
+  /** A conversation; for a bare prompt one user message. */
   readonly messages: readonly ChatMessage[];
-  /** A bare text to go on with, without the form of a conversation. */
+  /** A text to complete, without a chat template. */
   readonly isBare: boolean;
   /** Null: the caller sets none. */
   readonly maxTokens: number | null;
   readonly temperature: number | null;
   readonly topP: number | null;
   readonly seed: number | null;
+  /** The response ends before the first of these texts. */
+  readonly stop: readonly string[];
 }
 
-/** How an answer ended. */
+/** How a response ended. */
 export interface Generated {
   readonly finishReason: 'stop' | 'length';
   readonly inputTokens: number;
   readonly outputTokens: number;
 }
 
-/** Takes the text as it is written. */
-export interface Writing {
+/** Receives the text as it is generated. */
+export interface Output {
   emit(text: string): void;
-  /** True: nobody wants any more of it. Asked between two tokens. */
+  /** True: the engine should stop. Checked between two tokens. */
   isStopped(): boolean;
-  /** The same for the caller who left, told while nothing is written: heard by an engine that computes elsewhere. */
+  /** Aborts when the caller has disconnected, also while no token is generated; for engines that compute in threads of their own. */
   readonly signal: AbortSignal;
 }
 
 export interface Engine {
-  /** Throws an EngineRefusal where it can't answer this. */
-  generate(prompt: Prompt, writing: Writing): Promise<Generated>;
+  /** Throws an EngineRefusal for a prompt it does not support. */
+  generate(prompt: Prompt, output: Output): Promise<Generated>;
   close(): Promise<void>;
 }
 
-/** Why an engine can't answer, as the status and error that a provider would send. */
+/** A refusal of an engine, as the status and error that a provider would send. */
 export class EngineRefusal extends Error {
   override readonly name = 'EngineRefusal';
   readonly status: number;
   readonly code: string;
   readonly param: string | null;
-  /** For the operator only. */
+  /** Shown to the operator only. */
   readonly detail: string | null;
 
   constructor(status: number, code: string, message: string, param: string | null = null, detail: string | null = null) {
@@ -94,17 +96,17 @@ export class EngineRefusal extends Error {
   }
 }
 
-/** The request asks for what no local model does: another target may. */
+/** The request needs a feature that local models do not support; another target may. */
 export function unsupported(message: string, param: string): EngineRefusal {
   return new EngineRefusal(400, 'unsupported_value', message, param);
 }
 
-/** It can't run on this machine as things stand: nothing that a breaker or a wait would mend. */
+/** The engine can't run on this machine: a permanent failure that no retry resolves. */
 export function unavailable(message: string, detail: string | null = null): EngineRefusal {
   return new EngineRefusal(501, 'engine_unavailable', message, null, detail);
 }
 
-/** In one line, without the stack. */
+/** The first line of an error's message, without the stack. */
 export function messageOf(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0]!.slice(0, 500);
 }

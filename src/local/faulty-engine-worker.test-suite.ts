@@ -1,24 +1,24 @@
-/** A thread that does as its prompt says: it stands in for engines that crash, hang or never end. */
+/** A worker thread that follows its prompt: a test double for engines that crash, hang or never end. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { runCall } from './run-call.ts';
-import type { Engine, Prompt, Writing } from './engine.ts';
+import type { Engine, Prompt, Output } from './engine.ts';
 import type { FromThread, ThreadData, ToThread } from './messages.ts';
 
 const { spec, stopped } = workerData as ThreadData;
 const stoppedId = new Int32Array(stopped);
 const memory = { heapBytes: 1_000, loadedBytes: 2_000 };
-const tell = (message: FromThread): void => parentPort!.postMessage(message);
+const post = (message: FromThread): void => parentPort!.postMessage(message);
 const breath = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
-const told = { inputTokens: 3, outputTokens: 1 };
+const usage = { inputTokens: 3, outputTokens: 1 };
 
 const engine: Engine = {
-  async generate({ messages }: Prompt, writing: Writing) {
+  async generate({ messages }: Prompt, output: Output) {
     const what = messages[0]!.content;
-    if (what.startsWith('say ')) writing.emit(what.slice(4));
+    if (what.startsWith('say ')) output.emit(what.slice(4));
     if (what.startsWith('begin, ')) {
-      writing.emit('begun');
+      output.emit('begun');
       await breath();
-      // What it has said is to be heard before it ends, however busy the machine is.
+      // The message must arrive before the thread ends, also on a busy machine.
       Atomics.wait(stoppedId, 0, Atomics.load(stoppedId, 0), 100);
     }
     if (what.endsWith('exit')) process.exit(7);
@@ -33,13 +33,13 @@ const engine: Engine = {
     if (what.endsWith('spin')) for (;;);
     if (what.endsWith('doze')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1_500);
     if (what.endsWith('drip')) {
-      while (!writing.isStopped()) {
-        writing.emit('.');
+      while (!output.isStopped()) {
+        output.emit('.');
         Atomics.wait(stoppedId, 0, Atomics.load(stoppedId, 0), 1);
         await breath();
       }
     }
-    return { finishReason: 'stop', ...told };
+    return { finishReason: 'stop', ...usage };
   },
   close: () => Promise.resolve(),
 };
@@ -47,21 +47,21 @@ const engine: Engine = {
 parentPort!.on('message', (message: ToThread) => {
   if (message.kind === 'load') {
     if (spec.weights === 'missing')
-      tell({ kind: 'unloadable', error: { status: 501, code: 'engine_unavailable', message: 'no weights', detail: null } });
-    else tell({ kind: 'loaded', memory });
+      post({ kind: 'unloadable', error: { status: 501, code: 'engine_unavailable', message: 'no weights', detail: null } });
+    else post({ kind: 'loaded', memory });
   } else if (message.kind === 'close') parentPort!.close();
-  else if (message.kind === 'call') void answer(message);
+  else if (message.kind === 'call') void run(message);
 });
 
-async function answer({ id, path, body }: Extract<ToThread, { kind: 'call' }>): Promise<void> {
+async function run({ id, path, body }: Extract<ToThread, { kind: 'call' }>): Promise<void> {
   const call = { id: 'c', path, body, created: 0, signal: new AbortController().signal, isStopped: () => Atomics.load(stoppedId, 0) >= id };
   try {
     await runCall(engine, spec, call, {
-      head: (status, contentType) => tell({ kind: 'head', id, status, contentType }),
-      data: (text) => tell({ kind: 'data', id, bytes: Buffer.from(text) }),
+      head: (status, contentType) => post({ kind: 'head', id, status, contentType }),
+      data: (text) => post({ kind: 'data', id, bytes: Buffer.from(text) }),
     });
   } catch (error) {
-    tell({ kind: 'broken', id, message: String(error) });
+    post({ kind: 'broken', id, message: String(error) });
   }
-  tell({ kind: 'end', id, memory });
+  post({ kind: 'end', id, memory });
 }

@@ -1,9 +1,9 @@
 import type { EngineSpec } from './engine.ts';
 
-/** What an engine's thread is started with. */
+/** The worker data of an engine's thread. */
 export interface ThreadData {
   readonly spec: EngineSpec;
-  /** One Int32: the number of the last call that has to stop. Read between two tokens, when no message can be. */
+  /** One Int32: the number of the last call to stop. Read between two tokens, when no message can be received. */
   readonly stopped: SharedArrayBuffer;
 }
 
@@ -18,15 +18,15 @@ export type ToThread =
       /** Milliseconds since the epoch. */
       readonly epochMs: number;
     }
-  /** The call of this number is wanted no more. */
+  /** The caller of this call has disconnected. */
   | { readonly kind: 'stop'; readonly id: number }
   | { readonly kind: 'close' };
 
-/** What a thread holds, in bytes. */
+/** The memory of a thread, in bytes. */
 export interface ThreadMemory {
-  /** Its JavaScript: heap and buffers. */
+  /** JavaScript heap and buffers. */
   readonly heapBytes: number;
-  /** By how much the process grew while it loaded: the weights and what computes with them. */
+  /** Growth of the process during the load: the weights and the native library. */
   readonly loadedBytes: number;
 }
 
@@ -35,16 +35,16 @@ export type FromThread =
   | { readonly kind: 'unloadable'; readonly error: ThreadError }
   | { readonly kind: 'head'; readonly id: number; readonly status: number; readonly contentType: string }
   | { readonly kind: 'data'; readonly id: number; readonly bytes: Uint8Array }
-  /** The answer broke after it had begun. */
+  /** The response failed after it had begun. */
   | { readonly kind: 'broken'; readonly id: number; readonly message: string }
-  /** The call is over, however it ended. */
+  /** The call has ended, with or without success. */
   | { readonly kind: 'end'; readonly id: number; readonly memory: ThreadMemory };
 
 export interface ThreadError {
   readonly status: number;
   readonly code: string;
-  /** May be shown to callers. */
+  /** Safe to show to callers. */
   readonly message: string;
-  /** What the operator should know beside that; null: nothing. */
+  /** Details for the operator; null: none. */
   readonly detail: string | null;
 }

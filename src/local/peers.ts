@@ -1,4 +1,4 @@
-/** The packages that engines stand on: optional, because they weigh hundreds of megabytes and few need them. */
+/** The packages that engines depend on: optional peer dependencies, since they take hundreds of megabytes. */
 import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -12,14 +12,14 @@ const PEERS: Readonly<Record<EngineName, string | null>> = {
   llama: 'node-llama-cpp',
 };
 
-/** What is missing for an engine, with its cure; null: nothing. `directory`: where it is looked for beside our own place. */
+/** The missing package of an engine and how to install it; null: nothing is missing. `directory`: searched in addition to our own package's folder. */
 export function missingPeer(engine: EngineName, directory: string): string | null {
   const name = PEERS[engine];
   if (name === null || find(name, directory) !== null) return null;
   return `engine ${engine} needs the package ${name}, which is not installed; install it with: npm install ${name}`;
 }
 
-/** Loads an engine's package. Throws an EngineRefusal where it is missing. */
+/** Loads an engine's package. Throws an EngineRefusal if it is missing. */
 export async function importPeer(engine: EngineName, directory: string): Promise<unknown> {
   const missing = missingPeer(engine, directory);
   if (missing !== null) throw unavailable(missing);
@@ -37,7 +37,7 @@ function find(name: string, directory: string): string | null {
   return null;
 }
 
-/** `require.resolve` would give the entry for `require`, which a package may not have. */
+/** `require.resolve` returns the entry for `require`, which a package may not have. */
 function entryOf(place: string): string | null {
   const manifest = createRequire(join(place, 'package.json'))('./package.json') as { exports?: unknown; main?: string };
   const entry = importCondition(manifest.exports) ?? manifest.main ?? null;

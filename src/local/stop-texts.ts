@@ -1,15 +1,15 @@
-/** Ends a text before the first of some stop texts, holding back no more than what could still become one. */
+/** Cuts a streamed text before its first stop text. Only what may be the beginning of a stop text is held back. */
 export class StopTexts {
   readonly #stops: readonly string[];
   #held = '';
-  /** A stop text was seen: nothing more is wanted. */
+  /** A stop text was found; the rest is discarded. */
   isMet = false;
 
   constructor(stops: readonly string[]) {
     this.#stops = stops;
   }
 
-  /** What may go out now. */
+  /** The text that can be emitted now. */
   push(text: string): string {
     if (this.isMet) return '';
     if (this.#stops.length === 0) return text;
@@ -25,14 +25,14 @@ export class StopTexts {
     return all.slice(0, all.length - kept);
   }
 
-  /** What was held back in vain. */
+  /** The rest of the held text: it did not become a stop text. */
   end(): string {
     const held = this.#held;
     this.#held = '';
     return held;
   }
 
-  /** The longest end of the text with which a stop text begins. */
+  /** The length of the longest suffix of the text that is a prefix of a stop text. */
   #beginningLength(text: string): number {
     const longest = Math.min(text.length, Math.max(...this.#stops.map((stop) => stop.length)) - 1);
     for (let length = longest; length > 0; length--) {

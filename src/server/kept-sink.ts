@@ -1,3 +1,4 @@
+import type { HeaderPairs } from '../core/headers.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
 /** The same sink, which hands over the body of a whole successful response of at most `bytesMax`, and its headers. */
@@ -40,7 +41,7 @@ export function keepBody(
   };
 }
 
-function headerIn(headers: readonly string[], name: string): string | null {
+function headerIn(headers: Readonly<HeaderPairs>, name: string): string | null {
   for (let i = 0; i + 1 < headers.length; i += 2) if (headers[i] === name) return headers[i + 1]!;
   return null;
 }

@@ -1,17 +1,18 @@
 /** What HTTP/1.1 forbids in a request head and Node's parser lets pass. Two readers may understand such a head differently. */
+import type { HeaderPairs, HeadersByName } from '../core/headers.ts';
 
 /** A head as far as it is judged here; node:http's own has this form. */
 export interface JudgedHead {
   readonly httpVersion: string;
   readonly url?: string | undefined;
-  readonly headers: Readonly<Record<string, string | string[] | undefined>> & {
+  readonly headers: HeadersByName & {
     readonly host?: string | undefined;
     readonly connection?: string | undefined;
     readonly upgrade?: string | undefined;
     readonly 'transfer-encoding'?: string | undefined;
   };
-  /** Names and values in turn, as sent. */
-  readonly rawHeaders: readonly string[];
+  /** As sent. */
+  readonly rawHeaders: Readonly<HeaderPairs>;
 }
 
 const absoluteForm = /^([a-z][a-z0-9+.-]*):\/\/([^/?#\\]*)/i;

@@ -1,8 +1,8 @@
-/** The gate that every write passes, whatever the driver: what comes in is a sound change or is refused. */
+/** Validates every write, for all drivers: it becomes a valid change or is refused. */
 import type { Change } from './change.ts';
 import type { StoreLimits, WriteOptions } from './store.ts';
 
-/** A key as every driver can keep it: lone surrogates, which UTF-8 has no place for, are replaced. Undefined: too long. */
+/** A key that every driver can store: lone surrogates, which UTF-8 can't encode, are replaced. Undefined: too long. */
 export function toKey(key: string, limits: StoreLimits): string | undefined {
   return key.length <= limits.keyCharactersMax ? key.toWellFormed() : undefined;
 }
@@ -14,7 +14,7 @@ export function toPut(value: unknown, options: WriteOptions, limits: StoreLimits
   return { kind: 'put', text, expiresAtMs };
 }
 
-/** Whole milliseconds, null for never, undefined for what is no instant. */
+/** Whole milliseconds; null: never; undefined: not a valid instant. */
 function toExpiry({ expiresAtMs }: WriteOptions): number | null | undefined {
   if (expiresAtMs === undefined || expiresAtMs === Infinity) return null;
   return Number.isSafeInteger(Math.ceil(expiresAtMs)) ? Math.ceil(expiresAtMs) : undefined;

@@ -1,4 +1,4 @@
-/** What a driver with a connection implements; `WriteBehindStore` makes a whole store of it. */
+/** The interface of a driver with a connection; `WriteBehindStore` makes a store of it. */
 import type { Clock } from '../core/clock.ts';
 import type { Change, Row } from './change.ts';
 import type { JobCall, JobOutcome } from './jobs/job-call.ts';
@@ -10,16 +10,16 @@ export interface KeyedChange {
   readonly change: Change;
 }
 
-/** Changes that become durable together or not at all. */
+/** Changes that are committed together or not at all. */
 export interface Batch {
-  /** Counts up from 1. The same batch may be sent again on a new connection, and is applied once. */
+  /** Counts up from 1. A batch may be sent again on a new connection and is applied once. */
   readonly sequence: number;
   readonly changes: readonly KeyedChange[];
 }
 
 export interface ReadResult {
   readonly rows: ReadonlyMap<string, Row>;
-  /** The last of this process's batches that these rows contain; 0: none. */
+  /** The last batch of this process that these rows contain; 0: none. */
   readonly applied: number;
 }
 
@@ -29,41 +29,41 @@ export interface CachedResponseRow {
   readonly expiresAtMs: number;
 }
 
-/** Beyond either the oldest answers go. */
+/** Beyond either limit the oldest responses are deleted. */
 export interface CachedResponseBounds {
   readonly rowsMax: number;
   readonly bytesMax: number;
 }
 
-/** Kept answers over the same connection. */
+/** Cached responses over the same connection. */
 export interface CachedResponseConnection {
   put(rows: readonly CachedResponseRow[], bounds: CachedResponseBounds, nowMs: number): Promise<void>;
   get(key: string, nowMs: number): Promise<Uint8Array | null>;
-  /** The keys of the live ones, the oldest first. */
+  /** The keys that have not expired, the oldest first. */
   keys(nowMs: number): Promise<readonly string[]>;
 }
 
 /** Every call may be slow, hang, or reject with a `StoreFailure`; after a rejection the connection is abandoned. */
 export interface Connection {
-  /** Resolves when the store was found sound and writable. */
+  /** Resolves when the store has been checked and is writable. */
   readonly ready: Promise<void>;
   apply(batch: Batch, nowMs: number): Promise<void>;
   /** The live rows of a collection by key, or of one key. */
   read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult>;
-  /** Rejects if what lies under the connection is not what was opened. Absent: that can't happen unnoticed. */
+  /** Rejects if the opened file was replaced. Absent: not possible unnoticed. */
   check?(): Promise<void>;
-  /** Absent: this backend keeps no answers. */
+  /** Absent: this backend stores no responses. */
   readonly responses?: CachedResponseConnection;
-  /** A group of calls that become durable together. Absent: this backend keeps no jobs. */
+  /** A group of calls that are committed together. Absent: this backend stores no jobs. */
   readonly runJobs?: (calls: readonly JobCall[]) => Promise<readonly JobOutcome[]>;
-  /** Ends in good order. */
+  /** Closes the connection cleanly. */
   close(): Promise<void>;
-  /** Lets go at once, whatever hangs. What waits rejects. */
+  /** Drops the connection at once, even if it hangs. Pending calls reject. */
   abandon(): void;
 }
 
 export interface Backend {
-  /** `onLost` is called if the connection dies between calls. */
+  /** `onLost` is called if the connection fails between calls. */
   connect(onLost: (failure: StoreFailure) => void): Connection;
 }
 
@@ -82,7 +82,7 @@ export function toStoreFailure(error: unknown): StoreFailure {
   return new StoreFailure('io_error', error instanceof Error ? error.message : String(error), { cause: error });
 }
 
-/** The promise's outcome, or a `timeout` failure after `timeoutMs`. */
+/** The result of the promise, or a `timeout` failure after `timeoutMs`. */
 export function within<T>(clock: Clock, timeoutMs: number, what: string, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.schedule(timeoutMs, () => {

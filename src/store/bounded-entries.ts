@@ -1,4 +1,4 @@
-/** Entries by collection and key, the one written longest ago first, within a number and a size. */
+/** Entries by collection and key in order of their writes, limited in number and size. */
 
 export interface BoundedEntry<T> {
   readonly collection: string;
@@ -26,7 +26,7 @@ export class BoundedEntries<T> {
     return this.#entries.size;
   }
 
-  /** How many were thrown away at a limit. */
+  /** Number of entries dropped at a limit. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -35,7 +35,7 @@ export class BoundedEntries<T> {
     return this.#entries.get(toName(collection, key))?.value;
   }
 
-  /** Sets it as the newest; the oldest make room. */
+  /** Sets an entry as the newest; the oldest are dropped at a limit. */
   set(collection: string, key: string, value: T): void {
     this.delete(collection, key);
     const entry = { collection, key, value };
@@ -63,7 +63,7 @@ export class BoundedEntries<T> {
     return undefined;
   }
 
-  /** From the oldest to the newest. Entries may be deleted on the way. */
+  /** From the oldest to the newest. Entries may be deleted during the iteration. */
   values(): Iterable<BoundedEntry<T>> {
     return this.#entries.values();
   }
@@ -73,7 +73,7 @@ export class BoundedEntries<T> {
   }
 }
 
-/** A collection's name is ours and holds no NUL, so the first one ends it. */
+/** Names of collections are internal and contain no NUL, so the first one ends the name. */
 function toName(collection: string, key: string): string {
   return `${collection}\0${key}`;
 }

@@ -1,4 +1,4 @@
-/** Kept answers on their way to a driver with a connection: written in groups, read when asked for, lost rather than waited for. */
+/** Cached responses of a driver with a connection: written in groups, read on demand. A slow write is dropped rather than awaited. */
 import type { Clock, Timer } from '../core/clock.ts';
 import type { CachedResponses } from './cached-responses.ts';
 import {
@@ -11,13 +11,13 @@ import {
 } from './backend.ts';
 
 export interface CachedResponseLimits {
-  /** Answers that wait to be written, in bytes; beyond it the oldest are dropped. Default 16 MiB. */
+  /** Unwritten responses, in bytes; beyond it the oldest are dropped. Default 16 MiB. */
   readonly waitingBytesMax: number;
-  /** Answers kept; beyond it the oldest go. Default 100,000. */
+  /** Number of stored responses; beyond it the oldest are deleted. Default 100,000. */
   readonly rowsMax: number;
-  /** All answers kept, in bytes; beyond it the oldest go. Default 256 MiB. */
+  /** Size of all stored responses, in bytes; beyond it the oldest are deleted. Default 256 MiB. */
   readonly bytesMax: number;
-  /** One answer, in bytes; a larger one is not kept. Default 16 MiB. */
+  /** Size of one response, in bytes; a larger one is not stored. Default 16 MiB. */
   readonly responseBytesMax: number;
 }
 
@@ -28,12 +28,12 @@ export const CACHED_RESPONSE_LIMITS: CachedResponseLimits = {
   responseBytesMax: 16 * 1024 * 1024,
 };
 
-/** Answers are written in larger groups than state: losing the last of them costs nothing but a call. */
+/** Responses are written in larger groups than state: losing the last ones costs only a call. */
 const GROUP_MS = 200;
-/** The most of one group, so that handing it over doesn't hold up the event loop. */
+/** Maximum size of one group, so that posting it does not block the event loop. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
-/** At the bound so many keys are kept: to find the first of a set from which the first ones were taken takes as long as many were. */
+/** The share of keys kept at the limit. Several are removed at once: finding the first key of a set takes time in proportion to the keys removed before it. */
 const KEPT_SHARE = 0.98;
 
 export interface CachedResponseQueueOptions {
@@ -47,21 +47,21 @@ export interface CachedResponseQueueOptions {
 
 export class CachedResponseQueue implements CachedResponses {
   readonly #options: CachedResponseQueueOptions;
-  /** What is in the store for all that is known, the oldest first. */
+  /** The keys that are probably in the store, the oldest first. */
   readonly #stored = new Set<string>();
   readonly #waiting = new Map<string, CachedResponseRow>();
   #waitingBytes = 0;
   #connection: Connection | null = null;
   #timer: Timer | null = null;
   #sending: Promise<void> | null = null;
-  /** Answers thrown away before they were written. */
+  /** Number of responses dropped before they were written. */
   dropped = 0;
 
   constructor(options: CachedResponseQueueOptions) {
     this.#options = options;
   }
 
-  /** Resolves when what an earlier process has left is known. */
+  /** Resolves when the keys of earlier processes are loaded. */
   async attach(connection: Connection): Promise<void> {
     if (connection.responses === undefined) return;
     this.#connection = connection;
@@ -113,7 +113,7 @@ export class CachedResponseQueue implements CachedResponses {
     this.#schedule();
   }
 
-  /** Writes what waits now. */
+  /** Writes all waiting responses. */
   async flush(): Promise<void> {
     await this.#sending;
     while (this.#connection !== null && this.#waiting.size > 0) await this.#send();

@@ -1,6 +1,6 @@
-/** A stored entry, and what a write makes of it: the same for every driver. */
+/** The semantics of writes, for all drivers: pure functions on rows and changes. */
 
-/** JSON text, and when the entry expires (null: never). */
+/** A stored entry: JSON text, and its expiry (null: never). */
 export interface Row {
   readonly text: string;
   readonly expiresAtMs: number | null;
@@ -17,7 +17,7 @@ export function rowAfter(change: Change): Row | undefined {
   return change.kind === 'delete' ? undefined : { text: change.text, expiresAtMs: change.expiresAtMs };
 }
 
-/** The value, or undefined if the text was damaged outside. */
+/** The value, or undefined if the text was damaged externally. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;

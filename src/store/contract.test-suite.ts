@@ -1,4 +1,4 @@
-/** What every store promises, whatever the driver. Each driver's tests call it with a way to open one. */
+/** The contract of every store. The tests of each driver call it with a function that opens one. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { createManualClock, type ManualClock } from '../testing/manual-clock.ts';
@@ -30,7 +30,7 @@ function story(title: string, run: Run, limits?: Partial<StoreLimits>): void {
   stories.push({ title, run, limits });
 }
 
-/** Looks before and after the writes are durable: a caller must not see the difference. */
+/** Checks before and after the writes are durable: the results must be the same. */
 async function bothWays(store: Store, look: () => Promise<void>): Promise<void> {
   await look();
   assert.equal(await store.flush(), true);

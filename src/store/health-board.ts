@@ -3,7 +3,7 @@ import type { StoreFailure } from './backend.ts';
 import type { StoreHealth, WarningListener } from './store.ts';
 import type { StoreFault } from './store-fault.ts';
 
-/** A store that breaks and heals in turns warns of the same fault at most once in this time. */
+/** Minimum interval between warnings of the same fault. */
 const warningIntervalMs = 60_000;
 
 export interface HealthBoardOptions {
@@ -13,7 +13,7 @@ export interface HealthBoardOptions {
   readonly name: string;
 }
 
-/** Keeps a store's health, tells the listeners of changes, and warns once for each fault. */
+/** Tracks the health of a store, notifies listeners of changes, and warns once for each fault. */
 export class HealthBoard {
   readonly #options: HealthBoardOptions;
   readonly #listeners = new Set<(health: StoreHealth) => void>();
@@ -38,7 +38,7 @@ export class HealthBoard {
     if (before.state === 'degraded' && before.fault === fault) return;
     const sinceMs = before.state === 'degraded' ? before.sinceMs : this.#options.clock.epochMs();
     this.#health = { state: 'degraded', fault, message, sinceMs };
-    // One outage may change its face (a crash, then a lock): that is news for the listeners, but no second warning.
+    // The fault may change during one outage (a crash, then a lock): listeners are notified, but there is no second warning.
     if (before.state === 'ok') this.#warnOfFault(fault, message);
     this.#notify();
   }
@@ -53,7 +53,7 @@ export class HealthBoard {
     try {
       this.#options.onWarning(message, detail);
     } catch {
-      // There is nobody left to tell; the store's own state must not suffer from it.
+      // A failing warning listener must not affect the store.
     }
   }
 

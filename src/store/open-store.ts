@@ -14,7 +14,7 @@ export type StoreUrl = { readonly kind: 'memory' } | { readonly kind: 'sqlite'; 
 
 /**
  * Reads `memory:` or `sqlite:PATH` (also `sqlite:///absolute/path`; a path is relative to the working directory).
- * Throws an Error in words for an operator. It quotes the scheme only: the rest may hold a password.
+ * Throws an Error with a message for an operator. It quotes the scheme only: the rest may contain a password.
  */
 export function parseStoreUrl(url: string): StoreUrl {
   const scheme = /^[a-z][a-z0-9+.-]*(?=:)/i.exec(url)?.[0].toLowerCase();
@@ -40,8 +40,8 @@ export function parseStoreUrl(url: string): StoreUrl {
 }
 
 /**
- * Opens the store. Rejects only for a URL that can't be used; a store that can't be reached is opened `degraded`
- * within seconds, and heals later.
+ * Opens the store. Rejects only for an invalid URL; a store that can't be reached is opened `degraded` within seconds, and recovers
+ * later.
  */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<Store> {
   const parsed = parseStoreUrl(url);

@@ -1,12 +1,12 @@
 /**
- * What outlives a process: small state in named collections, behind a contract that shows no connection.
+ * Persistent state: small values in named collections, behind an interface without connections.
  *
  * Writes return at once and never throw; they are coalesced by key and committed in groups. Reads see every earlier
- * write of this process, durable or not. A store that is slow, frozen, broken or gone never stops the gateway: it is
- * `degraded`, goes on in memory within its limits, warns once, and heals by itself in the background.
+ * write of this process, durable or not. A store that is slow, hung, broken or missing never stops the gateway: it is
+ * `degraded`, continues in memory within its limits, warns once, and recovers in the background.
  *
- * Jobs and files (`store.jobs`) write through calls of their own that resolve when durable: a checkpoint has to be on disk before a
- * dispatch. Room for what comes later, as a further member of `Store`:
+ * Jobs and files (`store.jobs`) use calls of their own that resolve when durable: a checkpoint must be on disk before a dispatch. Possible
+ * later members of `Store`:
  * - many instances: leases, membership and messages as `store.shared`, absent where a driver serves one machine only.
  *   Collections map to Redis keys one to one.
  */
@@ -28,20 +28,20 @@ export type StoreHealth =
       readonly sinceMs: number;
     };
 
-/** What became of the writes so far. Counts only grow. */
+/** Counts of writes. They only grow. */
 export interface StoreCounters {
-  /** Changes taken in. */
+  /** Accepted changes. */
   readonly accepted: number;
-  /** Of these, changes that were merged into one already waiting for the same key. */
+  /** Of these, changes that were merged into a waiting one of the same key. */
   readonly coalesced: number;
-  /** Keys whose waiting or stored state was thrown away at a limit, the oldest first. */
+  /** Keys whose waiting or stored state was dropped at a limit, the oldest first. */
   readonly dropped: number;
-  /** Changes not taken in: no JSON, too large, an expiry that is no instant, or after `close`. */
+  /** Refused changes: not JSON, too large, an invalid expiry, or after `close`. */
   readonly refused: number;
 }
 
 export interface WriteOptions {
-  /** Milliseconds since the Unix epoch from which the entry is gone. Default: never. */
+  /** Expiry in milliseconds since the Unix epoch. Default: never. */
   readonly expiresAtMs?: number;
 }
 
@@ -64,37 +64,37 @@ export const STORE_LIMITS: StoreLimits = {
   keyCharactersMax: 1_024,
 };
 
-/** Told once for each fault that lasts, in words for an operator; `detail` is for the log line. */
+/** Called once for each lasting fault, with a message for an operator; `detail` is for the log line. */
 export type WarningListener = (message: string, detail: Readonly<Record<string, unknown>>) => void;
 
 export interface Store {
   readonly kind: StoreKind;
   readonly health: StoreHealth;
   readonly counters: StoreCounters;
-  /** Answers that were kept; null: this store does not keep them, as they would end with the process anyway. */
+  /** Cached responses; null: this store does not store them, since they would end with the process. */
   readonly responses: CachedResponses | null;
-  /** Files and batches; null: this store keeps none. Its own connection, whose faults are told by its calls. */
+  /** Files and batches; null: this store has none. Uses a connection of its own; its calls report faults. */
   readonly jobs: JobStore | null;
-  /** Looks, now and then, whether what lies under the store is still what was opened: called every second by its owner. */
+  /** Checks from time to time whether the opened file was replaced; called every second by its owner. */
   check?(): void;
-  /** Hears every change between `ok` and `degraded`, and of the fault. Returns how to stop hearing. */
+  /** Calls the listener at every change between `ok` and `degraded`, and of the fault. Returns a function that removes it. */
   onHealthChange(listener: (health: StoreHealth) => void): () => void;
 
   /**
-   * The value, or undefined: none, expired, or not to be had now. Never rejects, and always ends within the driver's
-   * read timeout. While `degraded` only what this process wrote and could not yet save is seen. The shape is the
-   * caller's to check: another version may have written it.
+   * The value, or undefined: none, expired, or not readable now. Never rejects, and always ends within the driver's
+   * read timeout. While `degraded` it returns only unsaved writes of this process. The caller validates the shape: another version may
+   * have written it.
    */
   get(collection: string, key: string): Promise<unknown>;
-  /** Every live entry of the collection by key, in no order; as `get` otherwise. Meant for the start, not for every request. */
+  /** All entries of the collection that have not expired, unordered; otherwise as `get`. For the start, not for every request. */
   getAll(collection: string): Promise<ReadonlyMap<string, unknown>>;
 
-  /** Sets the value: anything that JSON can carry, taken as it is now. The last write wins. Without `expiresAtMs` it stays for good. */
+  /** Sets the value: a JSON value, serialized now. The last write wins. Without `expiresAtMs` it does not expire. */
   put(collection: string, key: string, value: unknown, options?: WriteOptions): void;
   delete(collection: string, key: string): void;
 
-  /** Saves what waits now instead of soon. True: all that was written before the call is durable. Bounded; never rejects. */
+  /** Saves waiting writes at once. True: all writes before the call are durable. Bounded in time; never rejects. */
   flush(): Promise<boolean>;
-  /** Saves what it can and lets go. Always ends, within a bound; never rejects. Later writes are refused, later reads find nothing. */
+  /** Saves what it can and closes. Bounded in time; never rejects. Later writes are refused, later reads find nothing. */
   close(): Promise<void>;
 }

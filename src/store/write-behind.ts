@@ -1,8 +1,8 @@
 /**
  * A store over a connection that may be slow, hang or break. Writes wait in a bounded queue and are committed in groups,
- * one batch at a time; reads go to the connection, and what isn't durable yet is laid over them. Whatever fails costs
- * the connection: it is let go, the store is degraded, and a new one is tried with growing pauses. There is no other
- * way to heal, so there is none that is tested less.
+ * one batch at a time; reads use the connection and are overlaid with changes that are not durable yet. Any failure drops
+ * the connection: the store is degraded, and a new connection is tried with exponential backoff. There is only this one way to recover,
+ * so it is well tested.
  */
 import type { Clock, Timer } from '../core/clock.ts';
 import { toKey, toPut } from './accept.ts';
@@ -25,23 +25,23 @@ import { WriteQueue } from './write-queue.ts';
 
 /** All in milliseconds. */
 export interface StoreTiming {
-  /** The most that a change waits for others to be committed with. Default 25. */
+  /** Maximum time that a change waits to be committed in a group. Default 25. */
   readonly groupCommitMs: number;
   /** Default 5,000. */
   readonly connectTimeoutMs: number;
-  /** Default 10,000: a slow disk may take its time, since nobody waits. */
+  /** Default 10,000: a slow disk is tolerated, since no request waits for it. */
   readonly applyTimeoutMs: number;
   /** Default 3,000. */
   readonly readTimeoutMs: number;
   /** Default 5,000. */
   readonly flushTimeoutMs: number;
-  /** For the connection to end in good order, after the flush. Default 2,000. */
+  /** For a clean close of the connection, after the flush. Default 2,000. */
   readonly closeTimeoutMs: number;
-  /** The first pause before a new connection is tried; each one doubles. Default 250. */
+  /** Delay before the first reconnect; doubles each time. Default 250. */
   readonly retryDelayMs: number;
   /** Default 30,000. */
   readonly retryDelayMaxMs: number;
-  /** The least time between two checks of a connection. Default 5,000. */
+  /** Minimum interval between two checks of a connection. Default 5,000. */
   readonly checkIntervalMs: number;
 }
 
@@ -57,19 +57,19 @@ export const STORE_TIMING: StoreTiming = {
   checkIntervalMs: 5_000,
 };
 
-/** A read is repeated if a batch became durable behind its back; more often than this nothing but chance would do it. */
+/** A read is repeated if a batch became durable meanwhile; this often only by coincidence. */
 const readAttemptsMax = 3;
 
-/** More callers than this can't wait for a flush at once; the others hear `false`. */
+/** Maximum number of callers that wait for a flush; others get `false`. */
 const flushWaitersMax = 10_000;
 
 export interface WriteBehindOptions {
   readonly clock: Clock;
   readonly onWarning: WarningListener;
   readonly kind: StoreKind;
-  /** Names the store in warnings; holds no secret. */
+  /** The name of the store in warnings; contains no secret. */
   readonly name: string;
-  /** Its connections keep answers. Default false. */
+  /** Its connections store responses. Default false. */
   readonly cachesResponses?: boolean;
   /** Closed with the store. Default: none. */
   readonly jobs?: JobStore;
@@ -79,7 +79,7 @@ export interface WriteBehindOptions {
   readonly timing?: Partial<StoreTiming>;
 }
 
-/** Resolves when the first connection stands or has failed; never rejects. */
+/** Resolves when the first connection is open or has failed; never rejects. */
 export async function openWriteBehindStore(backend: Backend, options: WriteBehindOptions): Promise<Store> {
   const store = new WriteBehindStore(backend, options);
   await store.opened;
@@ -202,7 +202,7 @@ class WriteBehindStore implements Store {
 
   async #close(): Promise<void> {
     await this.jobs?.close();
-    if (this.#state === 'down' && this.#queue.length > 0) this.#connect(); // a last chance
+    if (this.#state === 'down' && this.#queue.length > 0) this.#connect(); // one last attempt
     await this.#ready();
     await this.flush();
     await this.responses?.flush();
@@ -217,7 +217,7 @@ class WriteBehindStore implements Store {
     if (length > 0) this.#board.warn('the store was closed before all state was saved', { unsaved: length });
   }
 
-  /** Waits while a connection is being made; its timeout bounds it. */
+  /** Waits for a connection that is being opened, within its timeout. */
   async #ready(): Promise<void> {
     const connection = this.#connection;
     if (this.#state !== 'connecting' || connection === undefined) return;
@@ -250,7 +250,7 @@ class WriteBehindStore implements Store {
         if (found.applied >= this.#queue.durableSequence) break;
       } catch (error) {
         const failure = toStoreFailure(error);
-        // Behind a batch that a slow disk takes its time for, a read may run out of its own; the batch's timeout rules then.
+        // A read may time out behind a slow batch; the batch's own timeout applies then.
         if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
         break;
       }
@@ -274,9 +274,9 @@ class WriteBehindStore implements Store {
   #connected(connection: Connection): void {
     if (connection !== this.#connection) return;
     this.#state = 'up';
-    // With state to save, only saving it shows that the trouble is over (a full disk can be opened).
+    // With unsaved state, only a successful save shows recovery (a full disk can be opened).
     this.#send();
-    // What was kept is to be found from the first request on.
+    // Cached responses must be available from the first request on.
     if (this.responses === null) this.#markOpened();
     else void this.responses.attach(connection).then(() => this.#markOpened());
     if (!this.#sending) this.#recover();
@@ -289,7 +289,7 @@ class WriteBehindStore implements Store {
     this.#nextCheckAt = now + this.#timing.checkIntervalMs;
     within(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) => {
       const failure = toStoreFailure(error);
-      // Behind a batch that a slow disk takes its time for, a check may run out of its own.
+      // A check may time out behind a slow batch.
       if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
     });
   }

@@ -1,20 +1,19 @@
 /**
- * Changes on their way to durability: those that wait, merged by key, and the one batch that was sent. A batch stays
- * as it is until it is known to be durable, since a connection that died may or may not have committed it; sent again
- * under its number it is applied once.
+ * Changes that are not durable yet: those that wait, merged by key, and the one batch that was sent. A batch is unchanged until it is
+ * known to be durable, since a failed connection may or may not have committed it; repeated with the same number it is applied once.
  */
 import type { Batch, KeyedChange } from './backend.ts';
 import { BoundedEntries } from './bounded-entries.ts';
 import { isExpired, rowAfter, type Change, type Row } from './change.ts';
 import type { StoreLimits } from './store.ts';
 
-/** The most of one batch, so that handing it over doesn't hold up the event loop; the rest follows in the next. */
+/** Limits of one batch, so that posting it does not block the event loop; the rest follows in the next batch. */
 const batchChangesMax = 5_000;
 const batchCharactersMax = 4 * 1024 * 1024;
 
 interface Waiting {
   readonly change: Change;
-  /** The count of accepted changes at the first of those merged here. */
+  /** The count of accepted changes at the first of the merged ones. */
   readonly since: number;
 }
 
@@ -40,7 +39,7 @@ export class WriteQueue {
   get dropped(): number {
     return this.#waiting.dropped;
   }
-  /** Keys that are not durable. */
+  /** Number of keys that are not durable. */
   get length(): number {
     return this.#waiting.size + (this.#sent?.changes.length ?? 0);
   }
@@ -57,7 +56,7 @@ export class WriteQueue {
     this.#waiting.set(collection, key, { change, since: before?.since ?? this.#accepted });
   }
 
-  /** The batch to send: the one sent before if it isn't known to be durable, else the oldest that wait. */
+  /** The batch to send: the previous one if it is not known to be durable, else the oldest waiting changes. */
   take(): Batch | undefined {
     if (this.#sent !== undefined || this.#waiting.size === 0) return this.#sent;
     const changes: KeyedChange[] = [];
@@ -81,7 +80,7 @@ export class WriteQueue {
     this.#sentSince = Infinity;
   }
 
-  /** The place, in the count of accepted changes, of the oldest that is neither durable nor dropped; Infinity: none. */
+  /** The index, among accepted changes, of the oldest that is neither durable nor dropped; Infinity: none. */
   oldestUnsaved(): number {
     let oldest = this.#sentSince;
     for (const { value } of this.#waiting.values()) oldest = Math.min(oldest, value.since);
@@ -89,8 +88,8 @@ export class WriteQueue {
   }
 
   /**
-   * The live rows of the collection, or of the one key, as they will be: what was read, and over it what isn't part of
-   * it yet. `applied` is the last batch that the read contains.
+   * The rows of the collection, or of the one key, that have not expired: the rows read, with the changes that they do not contain yet.
+   * `applied` is the last batch that the read contains.
    */
   overlay(read: ReadonlyMap<string, Row>, applied: number, collection: string, key: string | undefined, nowMs: number): Map<string, Row> {
     const rows = new Map(read);

@@ -1,6 +1,6 @@
 /**
- * The last hour of all requests, in intervals of five seconds: what the dashboard's charts show. Constant memory. Requests that are rejected before
- * a route is found (a wrong key, an unknown path) are no part of it: they say nothing about the service.
+ * Figures of the last hour of requests in intervals of five seconds, for the dashboard's charts. Constant memory. Requests that are rejected
+ * before routing (a wrong key, an unknown path) are excluded: they say nothing about the service.
  */
 import type { FinishedEvent, RequestOutcome } from '../core/events.ts';
 import { POINT_COLUMNS, POINT_MS, POINTS_MAX, type Point, type PointColumn, type Rates } from './feed-frames.ts';
@@ -14,7 +14,7 @@ const outcomeColumns: Readonly<Record<RequestOutcome, PointColumn>> = {
   refused: 'refused',
   cancelled: 'cancelled',
 };
-/** Intervals that the rates are taken over, besides the current one. */
+/** Number of intervals for rates, besides the current one. */
 const rateIntervals = 2;
 
 export class ActivitySeries {
@@ -25,13 +25,13 @@ export class ActivitySeries {
   #current: (number | null)[];
   #finishedPoints = 0;
 
-  /** `epochMs`: the wall clock now, as in every other call. */
+  /** `epochMs`: the current wall clock time, as in every other method. */
   constructor(epochMs: number) {
     this.#slot = slotOf(epochMs);
     this.#current = emptyPoint(this.#slot);
   }
 
-  /** Points that are complete, since the start: counts on as old ones are given up. */
+  /** Number of complete points since the start, including those no longer kept. */
   get finishedPoints(): number {
     return this.#finishedPoints;
   }
@@ -60,15 +60,15 @@ export class ActivitySeries {
   roll(epochMs: number): void {
     const slot = slotOf(epochMs);
     if (slot === this.#slot || slot === this.#slot - 1) return;
-    // The wall clock was set back: what follows is told by it.
+    // The wall clock was set back; later points follow it.
     if (slot < this.#slot) return this.#begin(slot);
-    // After a long silence, or a jump of the wall clock, no more points are made than are kept.
+    // After a long pause, or a jump of the wall clock, at most as many points are created as are kept.
     const from = Math.max(this.#slot + 1, slot - POINTS_MAX);
     this.#begin(slot);
     for (let empty = from; empty < slot; empty++) this.#keep(emptyPoint(empty));
   }
 
-  /** Complete points from the one with this number on, as far as they are kept. */
+  /** Complete points from this number on, as far as they are kept. */
   since(number: number): readonly Point[] {
     const missing = this.#finishedPoints - number;
     return missing <= 0 ? [] : this.#points.slice(-missing);
@@ -95,7 +95,7 @@ export class ActivitySeries {
     this.#current[column] = (this.#current[column] ?? 0) + 1;
   }
 
-  /** Completes the current interval and begins this one. */
+  /** Completes the current interval and starts this one. */
   #begin(slot: number): void {
     this.#current[columnOf.firstContentP50] = this.#firstContent.quantile(0.5);
     this.#current[columnOf.firstContentP95] = this.#firstContent.quantile(0.95);

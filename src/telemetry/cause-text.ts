@@ -1,4 +1,4 @@
-/** How a call failed, in a few words: the same in the dashboard, in `breakwater why` and in the waterfall. */
+/** A short text for the failure of a call, the same in the dashboard, `breakwater why` and the waterfall. */
 import type { AttemptEndEvent } from '../core/events.ts';
 import type { Reason } from '../core/outcome.ts';
 
@@ -47,7 +47,7 @@ const phaseTexts = {
   committed: 'in the stream',
 } as const;
 
-/** A reason as words. */
+/** The text of a reason. */
 export function reasonText(reason: Reason | null): string {
   return reason === null ? 'failed' : (reasonTexts[reason] ?? reason.replaceAll('_', ' '));
 }

@@ -2,17 +2,17 @@ import type { BreakwaterEvent } from '../core/events.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Redact } from './redact.ts';
 
-/** Longest model name that is kept; a caller may send any where a route takes patterns. */
+/** Maximum length of a model name; a caller may send any where a route has patterns. */
 const modelLengthMax = 200;
-/** Longest path that is kept. */
+/** Maximum length of a path. */
 const pathLengthMax = 200;
-/** Most blockers of one wait that are kept. */
+/** Maximum number of blockers of one wait. */
 const blockersMax = 50;
 
-/** Most model names whose masked form is remembered. */
+/** Maximum number of model names with a cached masked form. */
 const rememberedMax = 200;
 
-/** Masks and bounds the name of a model: callers mistake a key for one. */
+/** Masks and truncates a model name: callers sometimes send a key in its place. */
 export function createModelCleaner(secrets: readonly string[]): Redact {
   const mask = new SecretMask(secrets);
   const known = new Map<string, string>();
@@ -27,7 +27,7 @@ export function createModelCleaner(secrets: readonly string[]): Redact {
   };
 }
 
-/** An event with its free text masked and its sizes bounded: what everything in telemetry works on. The event itself where nothing is amiss. */
+/** An event with its free text masked and its sizes bounded, for all of telemetry. The same object if nothing changes. */
 export function cleanEvent(event: BreakwaterEvent, redact: Redact, cleanModel: Redact): BreakwaterEvent {
   switch (event.type) {
     case 'received':

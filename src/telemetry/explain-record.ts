@@ -1,4 +1,4 @@
-/** The story of a request out of its record in the requests file, which holds less than a timeline: no provider's words, and not why it waited. */
+/** Explains a request from its record in the request log, which has less than a timeline: no messages of providers and no reasons of waits. */
 import type { AttemptEndEvent, AttemptEvent, FinishedEvent, ReceivedEvent } from '../core/events.ts';
 import type { AttemptRecord, RequestRecord } from './request-log.ts';
 import { explain, type Explanation } from './explanation.ts';
@@ -31,7 +31,7 @@ function eventsOf(record: RequestRecord): RequestScopedEvent[] {
   const attempts = record.attempts.toSorted((a, b) => a.attempt - b.attempt);
   const first = attempts[0];
   const events: RequestScopedEvent[] = [];
-  // All of its waiting is told at the first attempt: the record has one sum.
+  // The record has one sum of all waits, which is shown before the first attempt.
   if (record.queueMs > 0)
     events.push({ type: 'queued', requestId: record.id, at: Math.max(0, (first?.atMs ?? record.queueMs) - record.queueMs), blockers: [] });
   for (const attempt of attempts) events.push(begin(record, attempt, attempt === first ? record.queueMs : 0), end(record, attempt));

@@ -1,6 +1,6 @@
 /**
- * One request's story in plain words: what `breakwater why` prints, and what the dashboard writes beside the bars of its waterfall. It is made of
- * the events that a timeline keeps, or of a record of the requests file.
+ * Explains one request in sentences: the output of `breakwater why`, and the text beside the bars of the dashboard's waterfall. Built from
+ * the events of a timeline, or from a record of the request log.
  */
 import type { AttemptEndEvent, AttemptEvent, BackoffEvent, Blocker, FinishedEvent, QueuedEvent, ReceivedEvent } from '../core/events.ts';
 import type { ResourceKind } from '../core/resource.ts';
@@ -12,13 +12,13 @@ export const STEP_KINDS = ['received', 'queue', 'attempt', 'backoff', 'note', 'a
 export type StepKind = (typeof STEP_KINDS)[number];
 export type StepTone = 'neutral' | 'good' | 'wait' | 'bad';
 
-/** One bar of the waterfall with its sentence. Times in milliseconds since the request was received. */
+/** One bar of the waterfall with its sentence. Times are in milliseconds since the request was received. */
 export interface Step {
   readonly kind: StepKind;
   readonly fromMs: number;
   /** Null: an instant, or not over yet. */
   readonly toMs: number | null;
-  /** When the first content came, of an attempt that had any. */
+  /** When the first content of an attempt arrived. */
   readonly firstContentMs?: number;
   readonly target?: string;
   readonly tone: StepTone;
@@ -29,33 +29,33 @@ export interface Step {
 export interface Explanation {
   /** The outcome in one sentence. */
   readonly summary: string;
-  /** In order of their beginnings. */
+  /** In order of their starts. */
   readonly steps: readonly Step[];
   /** Where the time went, in one sentence. */
   readonly time: string;
-  /** What it used and cost; null: nothing is known. */
+  /** Usage and cost; null: unknown. */
   readonly cost: string | null;
 }
 
 export interface ExplanationInput {
   readonly received: ReceivedEvent;
-  /** What came between received and finished, in order. */
+  /** The events between received and finished, in order. */
   readonly events: readonly RequestScopedEvent[];
   readonly finished: FinishedEvent | null;
-  /** Events that were too many to keep. */
+  /** Number of events left out. */
   readonly skippedEvents?: number;
-  /** Of a request that still runs. */
+  /** Of a running request. */
   readonly nowMs?: number;
 }
 
-/** Targets of one wait that are named. */
+/** Maximum number of targets named for one wait. */
 const blockersNamed = 4;
 
 export function explain(input: ExplanationInput): Explanation {
   return { summary: summaryText(input), steps: stepsOf(input), time: timeText(input), cost: costText(input.finished) };
 }
 
-/** The story as lines of text. */
+/** The explanation as lines of text. */
 export function explanationLines(id: string, story: Explanation): string[] {
   const times = story.steps.map(({ fromMs, toMs }) => (toMs === null ? duration(fromMs) : `${duration(fromMs)} – ${duration(toMs)}`));
   const width = Math.max(0, ...times.map((time) => time.length));
@@ -246,7 +246,7 @@ function receivedText({ client, priority, deadlineMs, inputTokens }: ReceivedEve
   return `received from ${client}, priority ${priority}, deadline in ${duration(deadlineMs)}, about ${inputTokens} input tokens`;
 }
 
-/** Where the time went; what is left is Breakwater's own and the transfer to the caller. */
+/** Where the time was spent; the rest is Breakwater's own time and the transfer to the caller. */
 function timeText({ events, finished, nowMs }: ExplanationInput): string {
   const totalMs = finished?.durationMs ?? nowMs ?? 0;
   const ends = events.filter((event) => event.type === 'attempt_end');

@@ -1,7 +1,7 @@
-/** What `/admin/events` sends: the types that the gateway and the dashboard share. JSON-ready. */
+/** The frames of `/admin/events`: types shared by the gateway and the dashboard. JSON-ready. */
 import type { RequestSummary } from './timelines.ts';
 
-/** The columns of a point of the charts, in order. Counts are of `POINT_MS`; durations in milliseconds, null where nothing was measured. */
+/** The columns of a chart point, in order. Counts are per `POINT_MS`; durations in milliseconds, null where nothing was measured. */
 export const POINT_COLUMNS = [
   'at',
   'received',
@@ -23,28 +23,28 @@ export const POINT_MS = 5_000;
 /** An hour. */
 export const POINTS_MAX = 720;
 
-/** How long a target's and a client's figures reach back, in milliseconds. */
+/** The period of the figures of targets and clients, in milliseconds. */
 export const WINDOW_MS = 300_000;
 /** Bars in the strip of one target: `WINDOW_MS` in intervals of `POINT_MS`. */
 export const STRIP_LENGTH = WINDOW_MS / POINT_MS;
 
-/** One way in which calls to a target failed, and how often in the window. */
+/** A cause of failed calls to a target, and its count in the window. */
 export interface Cause {
-  /** In a few words: `503 server error`, `no response in time`. */
+  /** A short text: `503 server error`, `no response in time`. */
   readonly text: string;
   readonly count: number;
-  /** The last message of the provider for it, masked and bounded. */
+  /** The provider's last message for it, masked and truncated. */
   readonly message?: string;
 }
 
-/** What happened to the calls of one target in the window. */
+/** The calls of one target in the window. */
 export interface TargetActivity {
   readonly target: string;
-  /** Calls that ended, cancelled ones (lost races, callers that left) excluded. */
+  /** Number of calls that ended, without cancelled ones (lost races, disconnected callers). */
   readonly calls: number;
   readonly failed: number;
   readonly cancelled: number;
-  /** The most frequent first; at most three. */
+  /** The three most frequent at most, in order. */
   readonly causes: readonly Cause[];
   readonly firstContentP50: number | null;
   readonly firstContentP95: number | null;
@@ -54,7 +54,7 @@ export interface TargetActivity {
   readonly costUsd: number | null;
 }
 
-/** What one client asked for in the window. */
+/** The requests of one client in the window. */
 export interface ClientActivity {
   readonly client: string;
   readonly requests: number;
@@ -64,7 +64,7 @@ export interface ClientActivity {
   readonly costUsd: number | null;
 }
 
-/** Totals over the last ten seconds or so: whole intervals, the current one included. */
+/** Totals over about ten seconds: whole intervals, including the current one. */
 export interface Rates {
   readonly seconds: number;
   readonly received: number;
@@ -77,7 +77,7 @@ export interface Rates {
 
 export type NoticeTone = 'good' | 'info' | 'warn' | 'bad';
 
-/** A change of the gateway's state that an operator may want to know, in a sentence. */
+/** A change of the gateway's state, as a sentence for an operator. */
 export interface Notice {
   /** Milliseconds since the epoch. */
   readonly at: number;
@@ -86,18 +86,18 @@ export interface Notice {
   readonly subject: string | null;
 }
 
-/** The state at one instant; each frame replaces the last one whole. `S` is what the gateway adds (`OperatorStatus`). */
+/** The state at one instant; each frame replaces the previous one. `S` is the status of the gateway (`OperatorStatus`). */
 export interface FeedState<S = unknown> {
   /** Milliseconds since the epoch. */
   readonly at: number;
   readonly startedAt: number;
   readonly phase: 'running' | 'draining';
-  /** Of the start: version, config file, store. */
+  /** Facts of the start: version, config file, store. */
   readonly facts: Readonly<Record<string, string>>;
   readonly rates: Rates;
   readonly targets: readonly TargetActivity[];
   readonly clients: readonly ClientActivity[];
-  /** Those that run longest. */
+  /** The longest running ones. */
   readonly running: readonly RequestSummary[];
   readonly status: S;
 }
@@ -105,21 +105,21 @@ export interface FeedState<S = unknown> {
 interface Changes {
   readonly points: readonly Point[];
   readonly notices: readonly Notice[];
-  /** Requests that finished: those with trouble first in number, and the last of the others. */
+  /** Finished requests: failures and retries preferred, and the last of the others. */
   readonly requests: readonly RequestSummary[];
 }
 
-/** The first frame of a connection. `resumed` false: it holds all that is kept; true: what came after the frame that `last-event-id` names. */
+/** The first frame of a connection. `resumed` false: everything that is kept; true: only what follows the frame of `last-event-id`. */
 export interface HelloFrame<S = unknown> extends Changes {
   readonly resumed: boolean;
   readonly state: FeedState<S>;
 }
 
-/** Every second. */
+/** Sent every second. */
 export interface TickFrame<S = unknown> extends Changes {
   readonly state: FeedState<S>;
-  /** Requests that finished since the last frame; `requests` shows a bounded part of them. */
+  /** Number of requests that finished since the last frame; `requests` has a bounded part of them. */
   readonly finished: number;
-  /** Notices that were too many to show. */
+  /** Number of notices left out. */
   readonly unshownNotices: number;
 }

@@ -13,7 +13,7 @@ interface Frame {
   readonly data: HelloFrame & TickFrame;
 }
 
-/** Reads frames; `isSlow`: takes what comes and asks for no more until it has caught up. */
+/** A reader of frames; `isSlow`: it is behind after each frame until it has caught up. */
 class Reader implements FeedReader {
   readonly frames: Frame[] = [];
   closed: string | null = null;

@@ -1,16 +1,16 @@
 /**
- * The feed behind `/admin/events`: what operators watch, once a second, made once for all who watch.
+ * The feed of `/admin/events`: one frame per second, built once for all readers.
  *
  * ## Cost
- * Events are only counted (activity, notices, a sample of what finished); a frame is made of the counts and is as large at ten requests a
- * second as at ten thousand. With no reader no frame is made and no timer runs.
+ * Events are only counted (activity, notices, a sample of finished requests); a frame is built from the counts and has the same size at ten
+ * requests a second as at ten thousand. Without readers no frame is built and no timer runs.
  *
- * ## After a break
- * State replaces itself with each frame. Points, notices and finished requests are numbered and kept in bounded lists, so that a reader that
- * names its last frame gets what it has missed; one that missed more than is kept, or that knew another process, gets everything anew.
+ * ## Resuming
+ * Each frame replaces the state. Points, notices and finished requests are numbered and kept in bounded lists, so that a reader that names
+ * its last frame gets the ones after it; a reader that missed more than is kept, or was connected to another process, gets everything.
  *
  * ## Slow readers
- * A reader that is behind gets no frames until it has caught up, and then what it has missed. After `behindMaxMs` it is dropped and counted.
+ * A slow reader gets no frames until it has caught up, then everything since its last frame. After `behindMaxMs` it is disconnected and counted.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { BreakwaterEvent } from '../core/events.ts';
@@ -23,25 +23,25 @@ import { summaryOf, type Timelines } from './timelines.ts';
 import type { RequestScopedEvent, Trace, Traces } from './traces.ts';
 
 export const tickMs = 1_000;
-/** A reader that has not taken what was sent for so long is dropped, in milliseconds. */
+/** A reader that is behind for longer is disconnected, in milliseconds. */
 export const behindMaxMs = 10_000;
 export const readersMax = 32;
 const noticesPerFrameMax = 20;
 const requestsInHello = 60;
 const runningShown = 10;
-/** Frames whose numbers a reader can come back with: an hour of them. */
+/** Number of frames from which a reader can resume: an hour of them. */
 const marksMax = 3_600;
 
-/** Who watches. */
+/** A reader of the feed. */
 export interface FeedReader {
-  /** Takes a frame as server-sent event. False: no more until `caughtUp`. */
+  /** Sends a frame as server-sent event. False: the reader is behind until `caughtUp`. */
   send(event: Uint8Array): boolean;
-  /** No more is sent: the reader did not keep up, or the gateway has stopped. */
+  /** Ends the feed: the reader is too slow, or the gateway has stopped. */
   close(cause: 'behind' | 'stopped'): void;
 }
 
 export interface FeedSubscription {
-  /** The reader has taken what was sent. */
+  /** The reader has received all that was sent. */
   caughtUp(): void;
   stop(): void;
 }
@@ -50,13 +50,13 @@ export interface FeedOptions {
   readonly clock: Clock;
   readonly traces: Traces;
   readonly timelines: Timelines;
-  /** What the gateway shows of itself; JSON-ready. */
+  /** The status of the gateway; JSON-ready. */
   readonly status: () => unknown;
-  /** Masks what must not be shown. */
+  /** Masks secrets. */
   readonly mask: (text: string) => string;
 }
 
-/** How much of each numbered list a reader has seen. */
+/** A reader's position in each numbered list. */
 interface Mark {
   readonly frame: number;
   readonly points: number;
@@ -78,12 +78,12 @@ export class Feed {
   readonly #notices = new Notices();
   readonly #sample = new FinishedSample();
   readonly #subscribers = new Set<Subscriber>();
-  /** Tells this process from others in the ids of frames. */
+  /** Identifies this process in the ids of frames. */
   readonly #boot: string;
   readonly #startedAt: number;
   #marks: Mark[] = [];
   #mark: Mark = { frame: 0, points: 0, notices: 0, finished: 0 };
-  /** Of the last frame that went to all. */
+  /** The mark of the last frame to all readers. */
   #tickMark: Mark = this.#mark;
   #facts: Readonly<Record<string, string>> = {};
   #phase: FeedState['phase'] = 'running';
@@ -103,7 +103,7 @@ export class Feed {
     return this.#subscribers.size;
   }
 
-  /** Readers dropped because they did not keep up. */
+  /** Number of readers disconnected because they were too slow. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -120,7 +120,7 @@ export class Feed {
   }
 
   /**
-   * Begins to send frames: at once what is known, or what came since the frame `lastEventId` where that is still kept. Null: there are
+   * Starts sending frames: at once everything, or everything since the frame `lastEventId` if that is still kept. Null: there are
    * `readersMax` readers already, or the gateway has stopped.
    */
   subscribe(reader: FeedReader, lastEventId: string | null): FeedSubscription | null {
@@ -134,7 +134,7 @@ export class Feed {
     return { caughtUp: () => this.#caughtUp(subscriber), stop: () => this.#forget(subscriber) };
   }
 
-  /** Closes all readers; none is taken any more. */
+  /** Disconnects all readers and accepts no more. */
   close(): void {
     this.#isStopped = true;
     for (const { reader } of this.#subscribers) reader.close('stopped');
@@ -173,7 +173,7 @@ export class Feed {
     if (this.#subscribers.size > 0) this.#timer = this.#clock.schedule(tickMs, this.#tick);
   };
 
-  /** `bytes`: what came between the two marks. A reader that began in between gets a frame of its own. */
+  /** `bytes`: the frame between the two marks. A reader that connected in between gets a frame of its own. */
   #offer(subscriber: Subscriber, before: Mark, mark: Mark, bytes: Uint8Array): void {
     const { reader, behindSince } = subscriber;
     if (behindSince === null) {
@@ -193,7 +193,7 @@ export class Feed {
     if (subscriber.mark !== this.#mark) this.#sendMissed(subscriber, subscriber.mark, this.#advance());
   }
 
-  /** Sends what came between the marks `seen` and `mark`; everything where `seen` is null. */
+  /** Sends a frame of everything between the marks `seen` and `mark`; everything kept if `seen` is null. */
   #sendMissed(subscriber: Subscriber, seen: Mark | null, mark: Mark): void {
     const frame = seen === null ? this.#everything() : this.#since(seen);
     subscriber.mark = mark;
@@ -238,7 +238,7 @@ export class Feed {
     };
   }
 
-  /** Ends a frame: what comes later belongs to the next one. */
+  /** Ends a frame: later data belongs to the next one. */
   #advance(): Mark {
     this.#series.roll(this.#clock.epochMs());
     this.#sample.close();

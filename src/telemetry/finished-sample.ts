@@ -1,12 +1,12 @@
 /**
- * Which finished requests the feed shows. At thousands a second it can't show all: it keeps the last ones with trouble (failed, refused, repeated,
- * answered by a fallback) apart from the last of the others, so that a flood of good ones hides none of them.
+ * Selects the finished requests of the feed. At thousands a second it can't show all: the last problematic ones (failed, refused, retried,
+ * served by a fallback) are kept apart from the last of the others, so that successes do not displace them.
  */
 import type { Trace } from './traces.ts';
 
-/** Of each kind, in one frame. */
+/** Maximum number of each kind in one frame. */
 export const sampleMax = 20;
-/** Of both kinds, for a reader that comes back. */
+/** Maximum number of both kinds, for a reader that resumes. */
 const keptMax = 100;
 
 interface Numbered {
@@ -20,7 +20,7 @@ export class FinishedSample {
   #kept: Numbered[] = [];
   #count = 0;
 
-  /** Requests that finished since the start. */
+  /** Number of finished requests since the start. */
   get count(): number {
     return this.#count;
   }
@@ -28,12 +28,12 @@ export class FinishedSample {
   add(trace: Trace): void {
     const number = ++this.#count;
     const list = hadTrouble(trace) ? this.#troubled : this.#others;
-    // Both lists are emptied at each frame; without readers only their ends matter.
+    // Both lists are emptied at each frame; without readers only their last entries are needed.
     if (list.length >= 4 * sampleMax) list.splice(0, 3 * sampleMax);
     list.push({ number, trace });
   }
 
-  /** Ends a frame: what is kept of it can be had from `since`. */
+  /** Ends a frame; `since` returns what is kept of it. */
   close(): void {
     if (this.#troubled.length === 0 && this.#others.length === 0) return;
     const shown = [...this.#troubled.slice(-sampleMax), ...this.#others.slice(-sampleMax)].toSorted((a, b) => a.number - b.number);
@@ -42,13 +42,13 @@ export class FinishedSample {
     this.#others = [];
   }
 
-  /** Those that finished after this number of requests, as far as they are kept, the oldest first. */
+  /** The requests that finished after this number of them, as far as they are kept, the oldest first. */
   since(number: number): Trace[] {
     return this.#kept.filter((one) => one.number > number).map(({ trace }) => trace);
   }
 }
 
-/** A request that was rejected (a wrong key, an unknown path) is its caller's trouble: a flood of them hides no failure. */
+/** Rejected requests (a wrong key, an unknown path) are their callers' fault and do not displace failures. */
 function hadTrouble({ finished, events }: Trace): boolean {
   if (finished === null || events[0]?.type === 'rejected') return false;
   const { outcome, attempts, fallback } = finished;

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { createManualClock } from '../testing/manual-clock.ts';
 import { gatherMs, LineQueue, type LineQueueOptions, type LineSink } from './line-queue.ts';
 
-/** A sink that is done with a write when the test says so. */
+/** A sink whose writes are completed by the test. */
 function heldSink() {
   const writes: { text: string; done: (error: Error | null) => void }[] = [];
   const sink: LineSink = { write: (text, done) => void writes.push({ text, done }) };

@@ -1,40 +1,40 @@
 import type { Clock, Timer } from '../core/clock.ts';
 
 /**
- * Lines on their way to a sink that may be slow, full or dead. Pushing never waits: the lines of a turn go out together
- * after it, one write at a time, and beyond a bound they are dropped and counted. Soon after a write they gather for a
- * moment, since a write costs as much as twenty lines. A sink that failed is asked again after a pause; what it failed
- * to take is counted as dropped, since nobody knows how much of it arrived.
+ * A queue of lines to a sink that may be slow, full or broken. Pushing never waits: the lines of a turn are written together
+ * after it, one write at a time; beyond a limit they are dropped and counted. Soon after a write they are batched for a
+ * moment, since a write costs as much as twenty lines. A sink that failed is retried after a delay; the lines of the failed
+ * write count as dropped, since it is unknown how many arrived.
  */
 
-/** Where lines go: takes one text at a time and says when it is done with it. */
+/** A destination of lines: writes one text at a time and reports when it is done. */
 export interface LineSink {
   /** `done` is called once, at any time. A sink that throws has failed. */
   write(text: string, done: (error: Error | null) => void): void;
-  /** Lets go of what the sink holds open. */
+  /** Closes open files. */
   close?(): void;
 }
 
-/** Most text given to the sink at once, so that a slow one frees room step by step. In UTF-16 units. */
+/** Maximum size of one write, so that a slow sink frees the queue step by step, in UTF-16 units. */
 const writeLengthMax = 256 * 1024;
-/** Least time from the start of a write to that of the next, unless this much text has gathered or somebody waits for it. */
+/** Minimum interval between the starts of two writes, unless this much text is queued or a flush waits. */
 export const gatherMs = 10;
 const gatherLengthMax = 64 * 1024;
-/** Pause before a sink that failed is asked again. */
+/** Delay before a failed sink is retried. */
 const retryDelayMs = 1_000;
 
 export interface LineQueueOptions {
   readonly sink: LineSink;
   readonly clock: Clock;
-  /** Bound on what is queued and being written together, in UTF-16 units: at most twice as many bytes. */
+  /** Limit of queued and currently written text together, in UTF-16 units: at most twice as many bytes. */
   readonly bufferedLengthMax: number;
-  /** The sink failed; told once until it recovers. */
+  /** The sink failed; called once until it recovers. */
   readonly onTrouble?: (error: Error) => void;
-  /** The sink takes lines again, after `dropped` of them were lost. */
+  /** The sink accepts lines again, after `dropped` of them were lost. */
   readonly onRecovered?: (dropped: number) => void;
 }
 
-/** What goes out in one write. */
+/** The lines of one write. */
 interface Chunk {
   text: string;
   lineCount: number;
@@ -61,17 +61,17 @@ export class LineQueue {
     this.#options = options;
   }
 
-  /** Lines lost so far: no room, or the sink failed on them. */
+  /** Number of lost lines: the queue was full, or the write failed. */
   get dropped(): number {
     return this.#dropped;
   }
 
-  /** What is queued and being written, in UTF-16 units. */
+  /** Size of queued and currently written text, in UTF-16 units. */
   get bufferedLength(): number {
     return this.#bufferedLength;
   }
 
-  /** Takes a line with its line end, to be written after this turn; false if it was dropped. */
+  /** Queues a line with its line end, to be written after this turn; false: dropped. */
   push(line: string): boolean {
     if (this.#closed || this.#bufferedLength + line.length > this.#options.bufferedLengthMax) {
       this.#countDropped(1);
@@ -107,7 +107,7 @@ export class LineQueue {
     });
   }
 
-  /** Flushes, then takes no more lines. What could not be written by then is lost. */
+  /** Flushes, then accepts no more lines. Unwritten ones are lost. */
   async close(timeoutMs: number): Promise<void> {
     if (this.#closed) return;
     await this.flush(timeoutMs);
@@ -122,7 +122,7 @@ export class LineQueue {
   #append(line: string): void {
     let chunk = this.#chunks.at(-1);
     if (chunk === undefined || chunk.text.length >= writeLengthMax) this.#chunks.push((chunk = { text: '', lineCount: 0 }));
-    // Half the cost of keeping the lines and joining them.
+    // Half the cost of storing the lines and joining them.
     chunk.text += line;
     chunk.lineCount++;
   }
@@ -140,7 +140,7 @@ export class LineQueue {
     this.#scheduled = null;
     if (this.#pumping) return;
     this.#pumping = true;
-    // A sink that is done at once brings us back here by the loop, not by recursion.
+    // A sink that finishes synchronously continues in the loop, not by recursion.
     while (!this.#writing && this.#pause === null && this.#chunks.length > 0) this.#writeNext();
     this.#pumping = false;
   }
@@ -172,7 +172,7 @@ export class LineQueue {
     this.#resume();
   }
 
-  /** Goes on after a write with what came meanwhile. */
+  /** Continues after a write with the lines queued meanwhile. */
   #resume(): void {
     if (this.#pumping || this.#pause !== null || this.#chunks.length === 0) return;
     const waitMs = this.#waiters.length > 0 || this.#bufferedLength >= gatherLengthMax ? 0 : this.#gatherWaitMs();

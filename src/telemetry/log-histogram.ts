@@ -1,4 +1,4 @@
-/** Durations from 1 ms to about half an hour in bins that grow by a fifth: quantiles to within 10 %, in constant memory. */
+/** A histogram of durations from 1 ms to about half an hour in bins that grow by 20 %: quantiles within 10 %, in constant memory. */
 const growth = 1.2;
 const binCount = 80;
 const logGrowth = Math.log(growth);
@@ -17,7 +17,7 @@ export class LogHistogram {
     this.#count++;
   }
 
-  /** Adds what another one has counted. */
+  /** Adds the counts of another histogram. */
   merge(other: LogHistogram): void {
     for (let bin = 0; bin < binCount; bin++) this.#bins[bin]! += other.#bins[bin]!;
     this.#count += other.#count;

@@ -1,12 +1,12 @@
 import type { AttemptEndEvent, Blocker, BreakwaterEvent, FinishedEvent, Wasted } from '../core/events.ts';
 import type { TokenUsage } from '../core/facts.ts';
 
-/** Levels of what is logged; `debug` lines tell every event. */
+/** Log levels; at `debug` every event is logged. */
 export type LineLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /**
- * At which level an event is logged. Things that go as they should are `info`; what an operator may have to look at is
- * `warn`; the rest of the story of a request is `debug`.
+ * The log level of an event. Normal operation is `info`; events that may need an operator's attention are `warn`; other
+ * steps of a request are `debug`.
  */
 export function levelOf(event: BreakwaterEvent): LineLevel {
   switch (event.type) {
@@ -52,9 +52,9 @@ const plainMessages = {
 } as const;
 
 /**
- * The fields of an event's line as a piece of JSON: `,"event":"…","requestId":"…"`. They are documented in docs/logs.md;
- * one without a value is left out. The two lines that every request has are written out, by one that remembers what the
- * last line had in common: a quarter of the time that JSON.stringify takes for an object.
+ * The fields of an event's line as a fragment of JSON: `,"event":"…","requestId":"…"`. They are documented in docs/logs.md;
+ * fields without a value are omitted. The two lines of every request are concatenated by hand, with a cache of the
+ * part that they share with the previous line: a quarter of the time that JSON.stringify takes for an object.
  */
 export function createFieldsWriter(): (event: BreakwaterEvent) => string {
   const attemptFields = createAttemptFields();
@@ -99,19 +99,19 @@ function objectFields(fields: object): string {
   return `,${JSON.stringify(fields, asLogged).slice(1, -1)}`;
 }
 
-/** Without nulls and what JSON has no word for; figures to the tenth. */
+/** Without nulls and values that JSON can't represent; numbers to one decimal. */
 function asLogged(_name: string, value: unknown): unknown {
   if (typeof value === 'number') return Number.isFinite(value) ? tenths(value) : undefined;
   return value ?? undefined;
 }
 
-// Tokens from our own lists stand as they are; every other text is escaped. A line is a tree of its pieces until it is
-// written, and each piece costs then: hence few and long ones, and the memory of what the last line had in common.
+// Tokens from our own lists are inserted unescaped; every other text is escaped. V8 keeps a concatenated line as a tree of its parts until
+// it is written, and each part costs then: hence few and long parts, and the cache of the part shared with the previous line.
 
-/** Most targets whose last line is remembered. */
+/** Maximum number of targets with a cached last line. */
 const rememberedMax = 100;
 
-/** Remembers what `make` made of a target's last event, until one comes that is not the same. */
+/** Caches the result of `make` for a target's last event, until a different one follows. */
 function createMemory<E extends { readonly target: string | null }>(
   isSame: (a: E, b: E) => boolean,
   make: (event: E) => string,
@@ -133,7 +133,7 @@ function createAttemptFields(): (event: AttemptEndEvent) => string {
     return (
       `,"event":"attempt_end","requestId":"${escaped(event.requestId)}` +
       middleOf(event) +
-      `,"credential":${event.credential}` + // beside the memory: keys are used in turn
+      `,"credential":${event.credential}` + // not cached: credentials are used in turn
       (event.message === null ? '' : `,"error":"${escaped(event.message)}"`) +
       times(event) +
       (event.usage === null ? '' : tokens(event.usage)) +
@@ -209,7 +209,7 @@ function finishedMiddle(event: FinishedEvent): string {
   );
 }
 
-/** As a text of one piece, which a sum of strings is not. */
+/** A flat string, unlike the result of a concatenation. */
 function joined(...pieces: string[]): string {
   return pieces.join('');
 }
@@ -228,20 +228,20 @@ function wasted({ usage, costUsd }: Wasted): string {
   return costUsd === null ? tokens : tokens + figure('wastedCostUsd', Number(costUsd.toPrecision(6)));
 }
 
-/** A field; none where JSON has no word for the value. */
+/** A field; empty if JSON can't represent the value. */
 function figure(name: string, value: number): string {
   return Number.isFinite(value) ? `,"${name}":${value}` : '';
 }
 
-/** Printable ASCII without quote and backslash: what JSON takes as it stands. */
+/** Printable ASCII without quote and backslash, which JSON does not escape. */
 const plainText = /^[ !#-[\]-~]*$/;
 
-/** A text as it stands between the quotes of JSON. */
+/** A text as between the quotes of JSON. */
 function escaped(text: string): string {
   return plainText.test(text) ? text : JSON.stringify(text).slice(1, -1);
 }
 
-/** Milliseconds to a tenth: more digits say nothing, and cost. */
+/** Milliseconds to one decimal. */
 export function tenths(ms: number): number {
   return Math.round(ms * 10) / 10;
 }

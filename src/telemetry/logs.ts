@@ -8,12 +8,12 @@ import { createLineRedact } from './redact.ts';
 /** As `telemetry.logs.level` of the config. */
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent';
 
-/** Bound on log lines that wait for the sink, in UTF-16 units; beyond it lines are dropped and counted. */
+/** Limit of queued log lines, in UTF-16 units; beyond it lines are dropped and counted. */
 const logBufferLengthMax = 4 * 1024 * 1024;
-/** Longest wait for the sink at flush and close. */
+/** Maximum wait for the sink at flush and close. */
 const logFlushTimeoutMs = 500;
 
-/** For what is no event: as pino's, `log.warn('…')` or `log.warn({ field }, '…')`. Whole lines are masked, so it is not for hot paths. */
+/** For messages that are not events: as pino's, `log.warn('…')` or `log.warn({ field }, '…')`. Whole lines are masked, so not for hot paths. */
 export type Logger = Pick<PinoLogger, LineLevel>;
 
 export interface LogsOptions {
@@ -21,16 +21,16 @@ export interface LogsOptions {
   readonly level: LogLevel;
   readonly sink: LineSink;
   readonly clock: Clock;
-  /** Configured keys, masked wherever they stand. */
+  /** Configured keys, masked everywhere. */
   readonly secrets: readonly string[];
 }
 
-/** JSON lines: one for each attempt that ended and each request that finished, both with the request's id; more at `debug`. */
+/** JSON lines: one for each ended attempt and each finished request, with the request's id; more at `debug`. */
 export interface Logs {
-  /** Takes a cleaned event. */
+  /** Logs a cleaned event. */
   record(event: BreakwaterEvent): void;
   readonly log: Logger;
-  /** Lines lost so far. */
+  /** Number of lost lines. */
   readonly dropped: number;
   update(change: { level?: LogLevel; secrets?: readonly string[] }): void;
   flush(): Promise<void>;
@@ -56,7 +56,7 @@ export function createLogs(options: LogsOptions): Logs {
     },
     { write: (line: string) => void queue.push(line) },
   );
-  // Events are masked when they come and have few shapes: their lines are put together here, at half of what pino's passage costs.
+  // Events are masked on arrival and have few shapes: their lines are built here, at half of pino's cost.
   let levelMin = levelValueOf(options.level);
   const headOf = createHeadWriter(clock);
   const fieldsOf = createFieldsWriter();
@@ -83,7 +83,7 @@ function levelValueOf(level: LogLevel): number {
   return pino.levels.values[level] ?? Infinity;
 }
 
-/** Begins a line; remembers how the last one of a level began, since many fall into one millisecond. */
+/** The beginning of a line; cached per level, since many lines have the same millisecond. */
 function createHeadWriter(clock: Clock): (level: LineLevel) => string {
   let lastMs = Number.NaN;
   let lastLevel: LineLevel = 'info';

@@ -7,24 +7,24 @@ import { processMetrics } from './process-metrics.ts';
 import { scraped, CounterFamily, HistogramFamily, LabelValues, type ScrapedFamily, type Sample } from './series.ts';
 import type { Snapshot } from './snapshot.ts';
 
-/** Upper bounds in seconds. Calls to models last from milliseconds (refused, cached, simulated) to ten minutes. */
+/** Upper bounds in seconds. Model calls take from milliseconds (refused, cached, simulated) to ten minutes. */
 const durationBounds = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600];
-/** Most targets that only callers have named, as values of a label. */
+/** Maximum number of targets that only callers have named, as label values. */
 export const unnamedTargetsMax = 50;
-/** Most resources or breakers that are shown one by one. */
+/** Maximum number of resources or breakers with series of their own. */
 const gaugeSamplesMax = 2_000;
 const breakerValues: Readonly<Record<BreakerState, number>> = { closed: 0, 'half-open': 1, open: 2, isolated: 3 };
 const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 export interface MetricsOptions {
   readonly clock: Clock;
-  /** What the engine holds, asked at each scrape. */
+  /** The state of the engine, read at each scrape. */
   readonly snapshot?: () => Snapshot;
-  /** Whether a model name may be a label of its own; the others are counted as `other`. Default: any, up to a bound. */
+  /** Whether a model name is a label value of its own; others count as `other`. Default: any, up to a limit. */
   readonly isConfiguredModel?: (model: string) => boolean;
-  /** Whether the config names this target or credential; of the others a few are labels, so that callers can't use up all places. Default: it does. */
+  /** Whether the config names this target or credential; only a few others are label values, so that callers can't use up the limit. Default: true. */
   readonly isConfiguredTarget?: (subject: string) => boolean;
-  /** Counters that are kept elsewhere, asked at each scrape. */
+  /** Counters of other parts, read at each scrape. */
   readonly dropped: { readonly logLines: () => number; readonly requestRecords: () => number; readonly feedReaders?: () => number };
   /** Loads prom-client's registry, and may throw. Default: from its package. */
   readonly loadRegistry?: () => typeof Registry;
@@ -34,7 +34,7 @@ export interface MetricsOptions {
 export interface Metrics {
   record(event: BreakwaterEvent): void;
   readonly contentType: string;
-  /** The exposition. The first call loads prom-client. */
+  /** The exposition text. The first call loads prom-client. */
   scrape(): Promise<string>;
 }
 
@@ -180,11 +180,11 @@ function countRequest(event: FinishedEvent, families: Families, labels: Labels):
 interface EngineGauges {
   readonly families: readonly ScrapedFamily[];
   record(event: BreakwaterEvent): void;
-  /** Asks for the snapshot that the families are read from. */
+  /** Reads the snapshot for the families. */
   refresh(): void;
 }
 
-/** Gauges of the engine's state: from its snapshot, and without one from the events as far as they tell it. */
+/** Gauges of the engine's state: from its snapshot, or, without one, from events as far as possible. */
 function createEngineGauges(snapshot: (() => Snapshot) | undefined, targets: LabelValues): EngineGauges {
   let requestsInFlight = 0;
   let attemptsInFlight = 0;
@@ -271,7 +271,7 @@ interface Exposed {
   samples(): Sample[];
 }
 
-/** Writes the families by prom-client's registry, loaded at the first scrape: it takes longer to load than all the rest of telemetry. */
+/** Formats the families with prom-client's registry, loaded at the first scrape: it takes longer to load than the rest of telemetry. */
 function createExposition(families: readonly Exposed[], loadRegistry: () => RegistryClass): () => Promise<string> {
   let registry: InstanceType<RegistryClass> | null = null;
 
@@ -280,7 +280,7 @@ function createExposition(families: readonly Exposed[], loadRegistry: () => Regi
     for (const family of families) {
       const { name, help, type } = family;
       const get = () => Promise.resolve({ name, help, type, aggregator: 'sum', values: family.samples() });
-      // A registry asks a metric for its name and `get()` only; its type lists prom-client's own classes.
+      // A registry uses a metric's name and `get()` only; its type lists prom-client's own classes.
       made.registerMetric({ name, get } as unknown as Metric);
     }
     return made;
@@ -290,7 +290,7 @@ function createExposition(families: readonly Exposed[], loadRegistry: () => Regi
 
 type RegistryClass = typeof Registry;
 
-/** By `require`: what `import` failed to load (too many open files) would fail for the life of the process. */
+/** By `require`: a failed `import` (too many open files) would fail for the lifetime of the process. */
 function requireRegistry(): RegistryClass {
   return (createRequire(import.meta.url)('prom-client') as { Registry: RegistryClass }).Registry;
 }

@@ -1,14 +1,14 @@
-/** What changed in the gateway's state, in sentences for the dashboard. The last hundred, each with a number. */
+/** Changes of the gateway's state as sentences for the dashboard: the last hundred, numbered. */
 import type { BreakerEvent, BreakwaterEvent, CooldownEvent, LifecycleEvent } from '../core/events.ts';
 import { reasonText } from './cause-text.ts';
 import type { Notice } from './feed-frames.ts';
 
-/** Notices that are kept. */
+/** Number of notices kept. */
 export const noticesMax = 100;
 const textLengthMax = 300;
-/** Cooldowns of one subject that follow each other more closely are one notice, in milliseconds. */
+/** Cooldowns of one subject within this interval are one notice, in milliseconds. */
 const repeatMs = 10_000;
-/** Subjects whose last cooldown is remembered. */
+/** Number of subjects with a recorded last cooldown. */
 const subjectsMax = 200;
 
 export class Notices {
@@ -16,7 +16,7 @@ export class Notices {
   #count = 0;
   readonly #lastCooldown = new Map<string, number>();
 
-  /** Notices since the start: counts on as old ones are given up. */
+  /** Number of notices since the start, including those no longer kept. */
   get count(): number {
     return this.#count;
   }
@@ -29,7 +29,7 @@ export class Notices {
     if (this.#kept.length > noticesMax) this.#kept.shift();
   }
 
-  /** Those from this number on, as far as they are kept. */
+  /** The notices from this number on, as far as they are kept. */
   since(number: number): readonly Notice[] {
     const missing = this.#count - number;
     return missing <= 0 ? [] : this.#kept.slice(-missing);

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks';
 import type { Clock } from '../core/clock.ts';
 import { scraped, type ScrapedFamily, type Sample } from './series.ts';
 
-/** Read from a file, which a process with too many of them can't open: then it is left out of the page. */
+/** Read from a file, which fails if too many files are open; then the metric is omitted. */
 function residentBytes(): number | Sample[] {
   try {
     return process.memoryUsage.rss();
@@ -12,9 +12,9 @@ function residentBytes(): number | Sample[] {
 }
 
 /**
- * What the process uses, under the names that dashboards for Node know. Asked for at the scrape only: prom-client's own
+ * Process metrics, under the usual names for Node dashboards. Read at the scrape only: prom-client's own
  * `collectDefaultMetrics` starts an observer of every garbage collection and a sampler of the event loop's delay that
- * run all the time, can't be stopped and can't be left out.
+ * run permanently and can't be disabled.
  */
 export function processMetrics(clock: Clock): ScrapedFamily[] {
   const startedSeconds = clock.epochMs() / 1_000 - process.uptime();

@@ -1,17 +1,17 @@
-/** What happened in the last five minutes at each target and for each client. Bounded in names, causes and time. */
+/** Figures of the last five minutes for each target and client. Bounded in names, causes and time. */
 import type { AttemptEndEvent, FinishedEvent } from '../core/events.ts';
 import { causeText } from './cause-text.ts';
 import { POINT_MS, STRIP_LENGTH, WINDOW_MS, type Cause, type ClientActivity, type TargetActivity } from './feed-frames.ts';
 import { LogHistogram } from './log-histogram.ts';
 
-/** Names that figures are kept of. A new one takes the place of one without activity in the window; without such a place it is part of `other`. */
+/** Maximum number of names. A new name replaces one without activity in the window; otherwise it counts as `other`. */
 const namesMax = 200;
 const otherName = 'other';
-/** Ways of failing that are told apart at one target in one part of the window; the others are counted as one. */
+/** Maximum number of distinct causes at one target in one part of the window; others are counted together. */
 const causesMax = 12;
 const causesShown = 3;
 const messageLengthMax = 160;
-/** The window slides by parts. */
+/** The window slides in parts. */
 const partMs = 60_000;
 const partCount = WINDOW_MS / partMs;
 
@@ -29,7 +29,7 @@ class ClientPart {
   refused = 0;
 }
 
-/** The last parts of the window, each counting for a minute. */
+/** The parts of the window, of a minute each. */
 class Parts<P> {
   readonly #make: () => P;
   #parts: { readonly slot: number; readonly part: P }[] = [];
@@ -59,7 +59,7 @@ class Parts<P> {
   }
 }
 
-/** Calls and failures of each interval of the window; an interval that has passed is overwritten when its place is used again. */
+/** Calls and failures of each interval of the window, in a ring buffer. */
 class Strip {
   readonly #slots = new Float64Array(STRIP_LENGTH).fill(-1);
   readonly #calls = new Uint32Array(STRIP_LENGTH);
@@ -100,7 +100,7 @@ interface ClientFigures {
   costUsd: number | null;
 }
 
-/** `now` is the monotonic instant, so that a change of the wall clock shifts no window. */
+/** `now` is the monotonic instant, so that changes of the wall clock do not shift the window. */
 export class RecentActivity {
   readonly #targets = new Map<string, TargetFigures>();
   readonly #clients = new Map<string, ClientFigures>();
@@ -150,7 +150,7 @@ function makeClientFigures(): ClientFigures {
   return { parts: new Parts(() => new ClientPart()), costUsd: null };
 }
 
-/** Models, and with them targets, are named by callers: a flood of names must not displace those in use. */
+/** Callers can name models, and with them targets: many new names must not displace those in use. */
 function find<F extends { readonly parts: Parts<unknown> }>(known: Map<string, F>, name: string, now: number, make: () => F): F {
   const found = known.get(name);
   if (found !== undefined) return found;

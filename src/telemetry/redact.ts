@@ -1,25 +1,25 @@
 /**
- * Masks what looks like a credential in free text. Events hold no keys by construction; but providers echo them in
- * their error messages, and errors of the system quote URLs. Masking too much costs a word of a message, masking too
- * little a key, so doubtful tokens go.
+ * Masks likely credentials in free text. Events contain no keys by construction, but providers echo them in
+ * error messages, and system errors quote URLs. Masking too much loses a word of a message, masking too
+ * little exposes a key, so doubtful tokens are masked.
  */
 
-/** Longest text that leaves here, in UTF-16 units; the rest is cut off. */
+/** Maximum length of the result, in UTF-16 units; longer text is truncated. */
 export const redactedTextMax = 500;
-/** Longest text that is looked at, so that no message costs more than this to clean. */
+/** Maximum length of text that is examined, which bounds the cost per message. */
 const scannedTextMax = 4_000;
-/** Shorter configured secrets than this would mask ordinary words. */
+/** Shorter configured secrets would mask ordinary words. */
 const secretLengthMin = 8;
 
 const mask = '[redacted]';
 
-/** None matches a quote or a backslash, so that they can be used on a line of JSON too. */
+/** None matches a quote or a backslash, so they apply to a line of JSON too. */
 const credentialPatterns: readonly (readonly [RegExp, string])[] = [
   // Keys with a vendor's prefix: sk-, sk_live_, csk-, gsk_, xai-, pplx-, hf_, r8_, nvapi-, fw_, ghp_, github_pat_, xoxb-, tgp_, pa-, AKIA, AIza, ya29., JWTs.
   [/(?<![A-Za-z0-9])(?:c?sk|rk|pk|gsk|xai|pplx|hf|r8|nvapi|fw|gh[pousr]|github_pat|xox[a-z]|tgp|pa)[-_][\w.*+-]{6,}/g, mask],
   [/(?<![A-Za-z0-9])(?:AIza|AKIA|ASIA|ya29\.|eyJ)[\w.*+/-]{8,}=*/g, mask],
   [/\b(bearer|basic)(\s+)[\w.~+/*-]{6,}=*/gi, `$1$2${mask}`],
-  // A value that is named as one: key=…, api_key: "…", x-api-key=…. A bare number in JSON (5e-324) is none, and must stay one.
+  // A labelled value: key=…, api_key: "…", x-api-key=…. A bare number in JSON (5e-324) is not matched and stays valid.
   [
     /((?<![A-Za-z])(?:[a-z]+[-_])*(?:api[-_]?key|key|token|secret|password|passwd|signature|sig|authorization|credential)["']?(?:=|:\s?)["']?)(?!bearer|basic)(?!(?<=":)-?\d+(?:\.\d+)?(?:e[-+]?\d+)?[,}\]])(?=[\w.~+/*-]*[A-Za-z])(?=[\w.~+/*-]*[\d*])[\w.~+/*-]{6,}=*/gi,
     `$1${mask}`,
@@ -38,7 +38,7 @@ export function createRedact(secrets: readonly string[]): Redact {
   return (text) => {
     let cleaned = text;
     if (text.length > scannedTextMax) {
-      // The cut may have left a piece of a key that nothing recognises any more.
+      // The truncation may have left part of a key that no pattern matches.
       cleaned = text.slice(0, scannedTextMax).replace(/\S+$/, '');
     }
     cleaned = maskAll(cleaned);
@@ -46,7 +46,7 @@ export function createRedact(secrets: readonly string[]): Redact {
   };
 }
 
-/** As `createRedact`, for a whole line of JSON: nothing is cut, and the line stays JSON. */
+/** As `createRedact`, for a line of JSON: nothing is truncated, and the line stays valid JSON. */
 export function createLineRedact(secrets: readonly string[]): Redact {
   return createMask(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]));
 }

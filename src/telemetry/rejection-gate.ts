@@ -1,11 +1,11 @@
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from './logs.ts';
 
-/** Lines about rejected requests in one second; what is beyond them is counted in one line. */
+/** Maximum number of log lines for rejected requests per second; the rest is counted in one line. */
 const linesPerSecondMax = 20;
 const windowMs = 1_000;
 
-/** Anybody can cause rejected requests, so they must not fill the log. */
+/** Rate-limits log lines of rejected requests, which any caller can cause. */
 export function createRejectionGate(clock: Clock, log: Logger): { admits(): boolean } {
   let windowStart = -Infinity;
   let lines = 0;

@@ -10,11 +10,11 @@ import type { Trace } from './traces.ts';
 
 /** Version of the record; raised when a field changes its meaning. New fields don't raise it. */
 const recordVersion = 1;
-/** Bound on records that wait for the disk, in UTF-16 units; beyond it records are dropped and counted. */
+/** Limit of queued records, in UTF-16 units; beyond it records are dropped and counted. */
 const requestsBufferLengthMax = 8 * 1024 * 1024;
 const flushTimeoutMs = 750;
 
-/** One line of the requests file. Public: documented field by field in docs/requests-file.md. */
+/** One line of the request log. Public: documented field by field in docs/requests-file.md. */
 export interface RequestRecord {
   readonly v: typeof recordVersion;
   readonly at: number;
@@ -42,7 +42,7 @@ export interface RequestRecord {
   readonly firstContentMs: number | null;
   readonly usage: TokenUsage | null;
   readonly costUsd: number | null;
-  /** Absent: nothing was wasted. */
+  /** Absent: none. */
   readonly wasted?: Wasted;
 }
 
@@ -61,9 +61,9 @@ export interface AttemptRecord {
 }
 
 export interface RequestLog {
-  /** Appends the record of a request that finished. Without a trace the record has only what `finished` tells. */
+  /** Appends the record of a finished request. Without a trace the record has only the data of `finished`. */
   record(finished: FinishedEvent, trace: Trace | undefined): void;
-  /** Records lost so far. */
+  /** Number of lost records. */
   readonly dropped: number;
   flush(): Promise<void>;
   close(): Promise<void>;

@@ -1,6 +1,6 @@
 import type { AttemptEndEvent, AttemptEvent, FinishedEvent, QueuedEvent, ReceivedEvent } from '../core/events.ts';
 
-/** Events with everything filled in, for this room's tests. */
+/** Complete sample events for the tests of telemetry. */
 
 export function received(change: Partial<ReceivedEvent> = {}): ReceivedEvent {
   return {
@@ -92,7 +92,7 @@ export function finished(change: Partial<FinishedEvent> = {}): FinishedEvent {
   };
 }
 
-/** A failed attempt with the provider's words. */
+/** A failed attempt with a message of the provider. */
 export function failedAttempt(message: string, change: Partial<AttemptEndEvent> = {}): AttemptEndEvent {
   return attemptEnd({
     verdict: 'switch',

@@ -1,22 +1,22 @@
 /**
- * Counters and histograms as the hot path sees them: a lookup by label values and an addition. prom-client hashes and
- * checks the labels anew at every observation, about half a microsecond each; it only writes the exposition here.
+ * Counters and histograms for the hot path: a lookup by label values and an addition. prom-client hashes and
+ * checks the labels at every observation, about half a microsecond each; here it only formats the exposition.
  */
 
-/** Most distinct values of one label; further ones are counted as `other`. */
+/** Maximum number of distinct values of one label; further ones count as `other`. */
 export const labelValuesMax = 200;
-/** Most series of one family; further combinations are counted under `other` in every label. */
+/** Maximum number of series of one family; further combinations count as `other` in every label. */
 export const seriesMax = 5_000;
 export const otherValue = 'other';
 
-/** Bounds the values of a label that come from outside the program. Configured values are admitted as they are seen. */
+/** Bounds the label values that come from outside the program. */
 export class LabelValues {
   readonly #known = new Set<string>();
   readonly #isExpected: (value: string) => boolean;
   readonly #unexpectedMax: number;
   #unexpected = 0;
 
-  /** Values that `isExpected` refuses are `other`, but for the first `unexpectedMax` of them, which take no place from expected ones. */
+  /** Values that `isExpected` rejects become `other`, except for the first `unexpectedMax` of them, which do not count against the limit of expected ones. */
   constructor(isExpected: (value: string) => boolean = () => true, unexpectedMax = 0) {
     this.#isExpected = isExpected;
     this.#unexpectedMax = unexpectedMax;
@@ -46,7 +46,7 @@ interface Branch<Cell> {
   cell: Cell | null;
 }
 
-/** One metric with its labels: a tree of label values, with a cell at each leaf. */
+/** One metric with its labels: a tree of label values with a cell at each leaf. */
 class Family<Cell> {
   readonly name: string;
   readonly help: string;
@@ -99,7 +99,7 @@ export class CounterFamily extends Family<{ value: number }> {
     super(name, help, labelNames, () => ({ value: 0 }));
   }
 
-  /** Adds `amount` to the series of these label values, given in the order of the names. */
+  /** Adds `amount` to the series of these label values, in the order of the names. */
   add(amount: number, ...values: string[]): void {
     if (amount >= 0 && amount < Infinity) this.cell(values).value += amount;
   }
@@ -125,7 +125,7 @@ export class HistogramFamily extends Family<Distribution> {
     this.#bounds = bounds;
   }
 
-  /** Counts `value` in the series of these label values. Values that make no sense are ignored. */
+  /** Counts `value` in the series of these label values. Invalid values are ignored. */
   observe(value: number, ...values: string[]): void {
     if (!(value >= 0 && value < Infinity)) return;
     const cell = this.cell(values);
@@ -157,7 +157,7 @@ export class HistogramFamily extends Family<Distribution> {
   }
 }
 
-/** A family whose samples are made at the scrape. */
+/** A family whose samples are read at the scrape. */
 export interface ScrapedFamily {
   readonly name: string;
   readonly help: string;

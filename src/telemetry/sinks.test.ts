@@ -9,7 +9,7 @@ import { text } from 'node:stream/consumers';
 import { test, type TestContext } from 'node:test';
 import { fileSink, streamSink } from './sinks.ts';
 
-/** Logs many lines to its stderr, says on stdout how it went, and exits. */
+/** Logs many lines to stderr, reports the result on stdout, and exits. */
 const program = `
   import { createTelemetry } from ${JSON.stringify(new URL('telemetry.ts', import.meta.url).href)};
   import { systemClock as clock } from ${JSON.stringify(new URL('../gateway/system-clock.ts', import.meta.url).href)};

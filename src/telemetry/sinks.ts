@@ -5,14 +5,14 @@ import type { LineSink } from './line-queue.ts';
 
 type Done = (error: Error | null) => void;
 
-/** Streams whose errors are already listened to; for good, since one may come after the last write. */
+/** Streams with an error listener, which is never removed, since an error may follow the last write. */
 const guardedStreams = new WeakSet<Writable>();
 
-/** Lines to any Node stream. The stream's own buffer holds one write at most; its errors go to `done`. */
+/** Writes lines to a Node stream. The stream buffers one write at most; errors are passed to `done`. */
 export function streamSink(stream: Writable): LineSink {
   if (!guardedStreams.has(stream)) {
     guardedStreams.add(stream);
-    // Without a listener EPIPE would end the process; each write hears of its error by itself.
+    // Without a listener EPIPE would end the process; each write receives its own error.
     stream.on('error', () => {});
   }
   return {
@@ -23,8 +23,8 @@ export function streamSink(stream: Writable): LineSink {
 }
 
 /**
- * Lines to this process's stderr, never blocking the event loop. Node writes to pipes asynchronously but to files
- * synchronously, so a file goes through the thread pool. A pipe must not: a write that its reader doesn't take would hold a
+ * Writes lines to stderr without blocking the event loop. Node writes to pipes asynchronously but to files
+ * synchronously, so files use the thread pool. Pipes must not: a write that the reader does not accept would block a
  * thread, and with it the exit of the process.
  */
 export function stderrSink(): LineSink {
@@ -45,23 +45,23 @@ function descriptorSink(descriptor: number): LineSink {
 }
 
 export interface FileSink extends LineSink {
-  /** Lets go of the file; the next write opens the path anew (after a rotation by rename). */
+  /** Closes the file; the next write reopens the path (after a rotation by rename). */
   reopen(): void;
 }
 
 /**
- * Without waiting for a reader: to open a pipe that has none would hold a thread of the pool, and with it the exit of the process.
- * Such a pipe is refused (ENXIO) and tried again later. Files and devices don't mind the flag.
+ * Opens without waiting for a reader: opening a pipe without one would block a thread of the pool, and with it the exit of the process.
+ * Such a pipe fails with ENXIO and is retried later. The flag has no effect on files and devices.
  */
 const appendFlags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
 
-/** What is open under the path. */
+/** The open file. */
 interface OpenFile {
   write(text: string, done: Done): void;
   close(): void;
 }
 
-/** Appends lines to a file or a named pipe, opened at the first write. A failed write closes it, so that the next one starts afresh. */
+/** Appends lines to a file or a named pipe, opened at the first write. A failed write closes it, and the next one reopens it. */
 export function fileSink(path: string): FileSink {
   const state: WriteState = { isMidLine: false };
   let file: OpenFile | null = null;
@@ -114,7 +114,7 @@ function openRegular(descriptor: number, state: WriteState): OpenFile {
   return { write: (text, done) => writeAll(descriptor, state, text, done), close: () => close(descriptor, () => {}) };
 }
 
-/** Its reader may take its time: the event loop waits for it, and no thread. */
+/** A slow reader is awaited by the event loop and blocks no thread. */
 function openPipe(descriptor: number): OpenFile {
   const socket = new Socket({ fd: descriptor, readable: false, writable: true });
   // It does not keep the process alive.
@@ -124,7 +124,7 @@ function openPipe(descriptor: number): OpenFile {
 }
 
 interface WriteState {
-  /** The last write broke off inside a line: the next one starts a new line, so that only one line is spoilt. */
+  /** The last write ended inside a line: the next one starts with a line break, so that only one line is damaged. */
   isMidLine: boolean;
 }
 

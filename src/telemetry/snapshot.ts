@@ -2,15 +2,15 @@ import type { BreakerState } from '../core/events.ts';
 import type { SchedulingClass } from '../core/request.ts';
 import type { ResourceKind } from '../core/resource.ts';
 
-/** What the engine holds at one instant; asked for at a scrape, so it may cost a millisecond but never wait. */
+/** The state of the engine at one instant, read at a scrape: synchronous, within about a millisecond. */
 export interface Snapshot {
-  /** Requests that wait for a permit. */
+  /** Number of requests that wait for a permit. */
   readonly queueLength: Readonly<Record<SchedulingClass, number>>;
-  /** Requests that were received and have not finished. */
+  /** Number of requests that were received and have not finished. */
   readonly inFlight: number;
-  /** Bytes of bodies and answers held in memory (`server.maxBufferedBytes` bounds them). */
+  /** Bytes of bodies and responses in memory (limited by `server.maxBufferedBytes`). */
   readonly heldBytes: number;
-  /** Those that are configured, and those that were learned. */
+  /** Configured and learned ones. */
   readonly resources: readonly ResourceLevel[];
   readonly estimates: readonly EstimateLevel[];
   /** Models that run on this machine. */
@@ -18,31 +18,31 @@ export interface Snapshot {
   readonly breakers: readonly { readonly target: string; readonly state: BreakerState }[];
 }
 
-/** How full a resource is, in its own unit: requests, tokens, places, dollars. */
+/** The level of a resource in its own unit: requests, tokens, slots, dollars. */
 export interface ResourceLevel {
   readonly id: string;
   readonly kind: ResourceKind;
-  /** Null where there is none, or none is known. */
+  /** Null: none, or unknown. */
   readonly limit: number | null;
-  /** What could be taken now; below zero where more was used than reserved. */
+  /** The amount available now; negative if more was used than reserved. */
   readonly available: number;
 }
 
-/** What is learned of how requests count at a target. */
+/** Learned ratios of token counts at a target. */
 export interface EstimateLevel {
   readonly target: string;
-  /** Counted input tokens for each that was estimated. */
+  /** Billed input tokens per estimated one. */
   readonly inputFactor: number;
-  /** The part of the input that the provider had in its cache, from 0 to 1. */
+  /** The share of cached input tokens, from 0 to 1. */
   readonly cachedShare: number;
 }
 
-/** What one model on this machine takes, in bytes. */
+/** Memory of one local model, in bytes. */
 export interface EngineLevel {
   readonly target: string;
   readonly loaded: boolean;
-  /** Its thread's JavaScript. */
+  /** JavaScript heap and buffers of its thread. */
   readonly heapBytes: number;
-  /** By how much the process grew while it loaded. */
+  /** Growth of the process during the load. */
   readonly loadedBytes: number;
 }

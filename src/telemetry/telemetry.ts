@@ -22,41 +22,41 @@ export interface TelemetryOptions {
     readonly destination?: LineSink | Writable;
   };
   readonly requests: {
-    /** Path of the requests file; empty: none. */
+    /** Path of the request log; empty: none. */
     readonly file: string;
-    /** Bodies in the requests file. Not available yet: said once in the log. */
+    /** Bodies in the request log. Not available yet; a warning is logged. */
     readonly bodies?: boolean;
   };
   readonly clock: Clock;
-  /** Every configured key, ours and the callers': masked wherever it turns up. */
+  /** All configured keys, of providers and clients, which are masked everywhere. */
   readonly secrets: readonly string[];
-  /** What the engine holds: asked at each scrape. Without it the gauges that need it are absent. */
+  /** The state of the engine, read at each scrape. Without it the gauges that need it are absent. */
   readonly snapshot?: () => Snapshot;
-  /** What the dashboard shows of the gateway beside what happened: asked once a second while somebody watches; JSON-ready. Default: nothing. */
+  /** The status of the gateway for the dashboard: read once a second while it has readers; JSON-ready. Default: none. */
   readonly status?: () => unknown;
-  /** Whether a model name may be a label of its own in the metrics; the others are `other`. Default: any, up to 200. */
+  /** Whether a model name is a label value of its own in the metrics; others are `other`. Default: any, up to 200. */
   readonly isConfiguredModel?: (model: string) => boolean;
-  /** The same of a target or credential; of the others 50 are labels of their own. Default: any, up to 200. */
+  /** The same for a target or credential; 50 of the others are label values. Default: any, up to 200. */
   readonly isConfiguredTarget?: (subject: string) => boolean;
-  /** Bounds on the timelines kept. */
+  /** Limits of the timelines kept. */
   readonly timelines?: TraceBounds;
 }
 
 export interface Telemetry {
-  /** Listens to everything that is emitted; returns how to stop. */
+  /** Listens to all events; returns a function that stops it. */
   attach(bus: EventBus): () => void;
   readonly metrics: Pick<Metrics, 'contentType' | 'scrape'>;
   readonly timelines: Timelines;
-  /** What the dashboard is fed with. */
+  /** The feed of the dashboard. */
   readonly feed: Feed;
   readonly log: Logger;
   /** For a reload of the configuration. */
   update(change: { readonly level?: LogLevel; readonly secrets?: readonly string[] }): void;
-  /** Opens the requests file anew, after a rotation by rename. */
+  /** Reopens the request log, after a rotation by rename. */
   reopen(): void;
-  /** Resolves when what was recorded so far is written or lost, after a second and a half at most. */
+  /** Resolves when all records so far are written or lost, after 1.5 seconds at most. */
   flush(): Promise<void>;
-  /** Flushes and lets go of the files; the log takes no more lines. */
+  /** Flushes and closes the files; later log lines are dropped. */
   close(): Promise<void>;
 }
 
@@ -113,7 +113,7 @@ export function createTelemetry(options: TelemetryOptions): Telemetry {
     },
     async close() {
       feed.close();
-      // The requests file first: it may have something to tell the log.
+      // The request log first: closing it may log a warning.
       await requests?.close();
       await logs.close();
     },

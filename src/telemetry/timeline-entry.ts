@@ -2,14 +2,14 @@ import type { AttemptEndEvent, AttemptEvent, Blocker, FinishedEvent, ReceivedEve
 import { blockerText, tenths } from './log-lines.ts';
 import type { RequestScopedEvent, Trace } from './traces.ts';
 
-/** One thing that happened to a request: when, what, in words, and in figures. JSON-ready. */
+/** One event of a request, with its time, a sentence and its fields. JSON-ready. */
 export interface TimelineEntry {
   /** Milliseconds since the request was received. */
   readonly atMs: number;
   /** ISO 8601. */
   readonly at: string;
   readonly type: RequestScopedEvent['type'];
-  /** A sentence for people; its wording may change. */
+  /** A sentence; its wording may change. */
   readonly text: string;
   /** The event's own fields. */
   readonly details: Readonly<Record<string, unknown>>;
@@ -27,7 +27,7 @@ export function entryOf(event: RequestScopedEvent, trace: Trace): TimelineEntry 
   };
 }
 
-/** JSON knows no Infinity. */
+/** JSON has no Infinity. */
 function blockerDetails(blocker: Blocker): object {
   return { ...blocker, waitMs: blocker.waitMs === Infinity ? 'never' : blocker.waitMs };
 }

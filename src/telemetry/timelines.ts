@@ -8,14 +8,14 @@ import { explain, type Explanation } from './explanation.ts';
 import { entryOf, type TimelineEntry } from './timeline-entry.ts';
 import type { Trace, Traces } from './traces.ts';
 
-/** Most summaries given at once. */
+/** Maximum number of summaries per page. */
 export const listLimitMax = 1_000;
 const listLimitDefault = 100;
 
-/** One request in a list. Durations in milliseconds. JSON-ready. */
+/** The summary of a request. Durations in milliseconds. JSON-ready. */
 export interface RequestSummary {
   readonly id: string;
-  /** Counts the requests from the start; `before` of the next page. */
+  /** The number of the request since the start; `before` of the next page. */
   readonly sequence: number;
   /** ISO 8601. */
   readonly startedAt: string;
@@ -26,11 +26,11 @@ export interface RequestSummary {
   readonly priority: SchedulingClass;
   readonly stream: boolean;
   readonly outcome: RequestOutcome | 'running';
-  /** The last thing that happened. */
+  /** The text of the last event. */
   readonly lastEvent: EventType;
   readonly status: number | null;
   readonly code: FinishedEvent['code'];
-  /** Who answered, or while it runs who was asked last. */
+  /** The target of the response, or, while the request runs, of its last attempt. */
   readonly target: string | null;
   readonly attempts: number;
   readonly fallback: Reason | null;
@@ -40,24 +40,24 @@ export interface RequestSummary {
   readonly firstContentMs: number | null;
   readonly usage: TokenUsage | null;
   readonly costUsd: number | null;
-  /** The part of both that brought no answer; absent: none. */
+  /** The part of both without a response to the caller; absent: none. */
   readonly wasted?: Wasted;
 }
 
-/** All that is known of one request, in order. JSON-ready. */
+/** The timeline of one request. JSON-ready. */
 export interface Timeline extends RequestSummary {
   readonly deadlineMs: number;
   readonly bodyBytes: number;
   readonly inputTokens: number;
   readonly outputBound: number | null;
-  /** Time in attempts that ended, one after the other or side by side. */
+  /** Time in ended attempts, sequential or parallel. */
   readonly upstreamMs: number;
-  /** Time in pauses between attempts, as planned. */
+  /** Planned backoff between attempts. */
   readonly backoffMs: number;
   readonly entries: readonly TimelineEntry[];
-  /** Entries that were too many to keep. */
+  /** Number of entries left out. */
   readonly skippedEntries: number;
-  /** The same in plain words, with the bars of a waterfall; its wording may change. */
+  /** The explanation in sentences, with the bars of a waterfall; its wording may change. */
   readonly story: Explanation;
 }
 
@@ -75,7 +75,7 @@ export interface ListOptions {
 export interface Timelines {
   /** Newest first. */
   list(options?: ListOptions): RequestSummary[];
-  /** Null if the request is not known (any more). */
+  /** Null: the request is unknown, or no longer kept. */
   get(requestId: string): Timeline | null;
 }
 
@@ -105,7 +105,7 @@ function matches(trace: Trace, filter: Omit<ListOptions, 'limit'>): boolean {
   return filter.outcome === undefined || (finished?.outcome ?? 'running') === filter.outcome;
 }
 
-/** One request as a list shows it. */
+/** The summary of a request. */
 export function summaryOf(trace: Trace, clock: Clock): RequestSummary {
   const { received, finished } = trace;
   return {
@@ -146,7 +146,7 @@ function resultOf(finished: FinishedEvent): Progress {
   };
 }
 
-/** A request that runs: what its events tell so far. */
+/** The summary of a running request, by its events so far. */
 function progressOf(trace: Trace, clock: Clock): Progress {
   const { received, events } = trace;
   const now = clock.now();

@@ -3,36 +3,36 @@ import type { BreakwaterEvent, FinishedEvent, ReceivedEvent, RejectedEvent } fro
 import { IdTable } from './id-table.ts';
 
 /**
- * The events of the requests that run and of the last ones that finished, kept as they came: what timelines and the
- * requests file are made of. All of it is bounded; what is given up first is the oldest.
+ * The events of running requests and of the last finished ones, for timelines and the request log. All lists are bounded; the oldest
+ * entries are dropped first.
  */
 
-/** An event that belongs to one request. */
+/** An event of a request. */
 export type RequestScopedEvent = Extract<BreakwaterEvent, { requestId: string }>;
 
 export interface Trace {
-  /** Counts the requests from 1, in the order in which they were received. */
+  /** The number of the request, from 1, in the order of arrival. */
   readonly sequence: number;
   readonly received: ReceivedEvent;
   /** Wall clock at `received.at`, in milliseconds since the epoch. */
   readonly startedEpochMs: number;
   /** Everything between received and finished, in order. */
   events: RequestScopedEvent[];
-  /** Events beyond the bounds, not kept. */
+  /** Number of events dropped at a limit. */
   skippedEvents: number;
   finished: FinishedEvent | null;
 }
 
 export interface TraceBounds {
-  /** Finished requests kept. Default 1,000. */
+  /** Number of finished requests kept. Default 1,000. */
   readonly finishedMax?: number;
-  /** Requests kept that were turned away. Default 500; apart from the others, so that a flood of them displaces none. */
+  /** Number of rejected requests kept. Default 500; apart from the others, so that they do not displace them. */
   readonly rejectedMax?: number;
-  /** Running requests kept; the oldest is given up first. Default 10,000. */
+  /** Number of running requests kept; the oldest is dropped first. Default 10,000. */
   readonly runningMax?: number;
-  /** Events kept of one request, besides received and finished. Default 200. */
+  /** Number of events kept per request, besides received and finished. Default 200. */
   readonly eventsPerRequestMax?: number;
-  /** Events kept of all requests. Default 50,000. */
+  /** Number of events kept of all requests. Default 50,000. */
   readonly eventsMax?: number;
 }
 
@@ -52,7 +52,7 @@ export class Traces {
     this.#rejected = new TraceRing(this.#bounds.rejectedMax);
   }
 
-  /** Keeps an event; gives the trace it belongs to, or undefined if that is not kept (any more). */
+  /** Adds an event; returns its trace, or undefined if that is not kept. */
   record(event: RequestScopedEvent): Trace | undefined {
     if (event.type === 'received') return this.#begin(event);
     if (event.type === 'rejected') return this.#reject(event);
@@ -67,7 +67,7 @@ export class Traces {
     return this.#running.get(requestId) ?? this.#finished.find(requestId) ?? this.#rejected.find(requestId);
   }
 
-  /** Running requests, the one that was received first at the beginning. */
+  /** Running requests, the oldest first. */
   longestRunning(countMax: number): Trace[] {
     const found: Trace[] = [];
     for (const trace of this.#running.values()) {
@@ -77,7 +77,7 @@ export class Traces {
     return found;
   }
 
-  /** All traces, the last received first. */
+  /** All traces, the newest first. */
   newestFirst(): Trace[] {
     return [...this.#running.values(), ...this.#finished.all(), ...this.#rejected.all()].toSorted((a, b) => b.sequence - a.sequence);
   }
@@ -114,7 +114,7 @@ export class Traces {
   #finish(trace: Trace, event: FinishedEvent): void {
     this.#running.delete(event.requestId);
     trace.finished = event;
-    // A list that grew has room for seventeen; what is kept long has none to spare.
+    // An array that grew has spare capacity; a copy of a kept one has none.
     trace.events = trace.events.slice();
     const displaced = this.#finished.push(trace);
     if (displaced !== undefined) this.#eventCount -= displaced.events.length;
@@ -127,7 +127,7 @@ export class Traces {
   }
 }
 
-/** A request that was turned away, in the form of the others: what it lacks is empty, zero or null. */
+/** A rejected request in the form of the others; missing values are empty, zero or null. */
 function rejectedTrace(event: RejectedEvent): Omit<Trace, 'sequence' | 'startedEpochMs'> {
   const { requestId, at, protocol, operation, status, code } = event;
   const common = {
@@ -163,7 +163,7 @@ function rejectedTrace(event: RejectedEvent): Omit<Trace, 'sequence' | 'startedE
   };
 }
 
-/** The last finished traces, in the order in which they finished. A ring: a Map that forgets its oldest costs a microsecond a request. */
+/** The last finished traces, in the order of their ends. A ring buffer: removing the oldest entry of a Map costs a microsecond per request. */
 class TraceRing {
   readonly #capacity: number;
   readonly #slots: (Trace | undefined)[] = [];
@@ -174,7 +174,7 @@ class TraceRing {
     this.#capacity = capacity;
   }
 
-  /** Keeps a trace; gives the one that had to go. */
+  /** Adds a trace; returns the one it displaces. */
   push(trace: Trace): Trace | undefined {
     if (this.#capacity === 0) return trace;
     const displaced = this.#size === this.#capacity ? this.shift() : undefined;
@@ -182,7 +182,7 @@ class TraceRing {
     return displaced;
   }
 
-  /** Takes out the oldest. */
+  /** Removes the oldest. */
   shift(): Trace | undefined {
     if (this.#size === 0) return undefined;
     const oldest = this.#slots[this.#oldest];
@@ -192,7 +192,7 @@ class TraceRing {
     return oldest;
   }
 
-  /** Asked by people only, so it may look at each. */
+  /** A linear search, for requests of the admin API only. */
   find(requestId: string): Trace | undefined {
     return this.#slots.find((trace) => trace?.received.requestId === requestId);
   }

@@ -1,8 +1,8 @@
-/** Names the cause of a connection that could not be opened, and its cure, in words that an operator can act on. */
+/** Describes the cause of a failed connection and its fix, for an operator. */
 import type { Failure } from '../core/facts.ts';
 import { createFailure } from '../wire/failure.ts';
 
-/** Codes of errors that say nothing of the server: this process or machine is out of descriptors, ports, buffers or memory. */
+/** Error codes for which the server is not at fault: this process or machine is out of descriptors, ports, buffers or memory. */
 export const OWN_EXHAUSTION: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOBUFS', 'ENOMEM']);
 
 interface ConnectionFault {
@@ -14,7 +14,7 @@ interface ConnectionFault {
 const TRUST = 'set NODE_EXTRA_CA_CERTS to the file of its certificate authority';
 const BASE_URL = "check the provider's baseUrl";
 
-/** Cause and cure by the code of Node, OpenSSL or undici. */
+/** Cause and fix by the error code of Node, OpenSSL or undici. */
 const PERMANENT: Readonly<Record<string, string>> = {
   ENOTFOUND: `the host name is unknown: ${BASE_URL} and the DNS`,
   EAI_NONAME: `the host name is unknown: ${BASE_URL} and the DNS`,
@@ -54,7 +54,7 @@ const PASSING: Readonly<Record<string, string>> = {
   EPROTO: `the TLS handshake failed: ${BASE_URL}, http or https`,
 };
 
-/** Faults that no repetition mends have the code `permanent_connect_failure`, for the verdict table. */
+/** Faults that no retry resolves have the code `permanent_connect_failure`, for the verdict table. */
 export function connectFailure(error: Error): Failure {
   const { text, isPermanent } = connectionFault(error);
   return createFailure('connect', 'connect', `no connection: ${text}`, isPermanent ? { code: 'permanent_connect_failure' } : {});

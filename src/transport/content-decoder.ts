@@ -3,7 +3,7 @@ import type { Transform } from 'node:stream';
 
 export interface ContentDecoder {
   push(chunk: Uint8Array): void;
-  /** Holds the decoded bytes back: little encoded can be very much decoded. */
+  /** Pauses the decoded bytes: a small encoded body may decode to a very large one. */
   setPaused(paused: boolean): void;
   end(): void;
   destroy(): void;
@@ -12,9 +12,9 @@ export interface ContentDecoder {
 export interface DecoderListener {
   onDecoded(chunk: Uint8Array): void;
   onDecodedEnd(): void;
-  /** `cutOff`: the encoded bytes ended before their end. */
+  /** `cutOff`: the encoded bytes ended prematurely. */
   onUndecodable(cutOff: boolean): void;
-  /** True: more encoded bytes wait than should; hold back until false. */
+  /** True: too many encoded bytes are queued; pause until false. */
   onDecoderFull(full: boolean): void;
 }
 
@@ -26,7 +26,7 @@ const DECODERS: Readonly<Record<string, () => Transform>> = {
   zstd: createZstdDecompress,
 };
 
-/** What servers write where nothing is encoded: `none` is what many write to keep a proxy from compressing their stream. */
+/** Encodings that mean none; many servers send `none` to prevent a proxy from compressing their stream. */
 const NOT_ENCODED = new Set(['', 'identity', 'none', 'utf-8']);
 
 export function isIdentity(encoding: string | undefined): boolean {
@@ -34,8 +34,8 @@ export function isIdentity(encoding: string | undefined): boolean {
 }
 
 /**
- * Undoes a content encoding as the bytes come; null: an encoding that nobody asked for and we don't know.
- * We ask for none, but some providers encode all the same.
+ * Decodes a content encoding incrementally; null: an unknown encoding. Requests ask for none, but some providers encode their responses
+ * nevertheless.
  */
 export function createContentDecoder(encoding: string, listener: DecoderListener): ContentDecoder | null {
   const make = DECODERS[encoding.trim().toLowerCase()];

@@ -5,42 +5,42 @@ import type { ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts'
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 
-/** What the caller asked for, and how an answer in the other form becomes it. */
+/** The form of response that the caller requested, and the conversions from other forms. */
 export interface ExpectedForm {
   readonly wants: 'stream' | 'json' | 'bytes';
-  /** Of bytes: a JSON text is held whole and judged by `read`, and no bytes at all are no answer. */
+  /** For bytes: a JSON body is buffered and checked by `read`, and an empty body is a failure. */
   readonly judgesBytes: boolean;
-  /** No output was asked for: a complete answer without content is what was wanted. Absent: false. */
+  /** No output was requested: a complete response without content is a success. Absent: false. */
   readonly mayBeEmpty?: boolean;
-  /** Reads the answer as events; null: an answer of this kind never is. */
+  /** Reads the response as events; null: this kind of response never is a stream. */
   createReader(): StreamReader | null;
-  /** Judges a whole JSON text. `outline`: of a large one; `isFolded`: it was made of what a reader gave. */
-  read(answer: Uint8Array, outline: JsonOutline | null, isFolded: boolean): ReadResponse;
-  /** A whole JSON text as events. */
-  toStream(answer: Uint8Array): Uint8Array;
-  /** What decides how long a stream is held back beyond its first content; null: not at all. */
+  /** Checks a whole JSON body. `outline`: of a large body; `isFolded`: the body was folded from events. */
+  read(body: Uint8Array, outline: JsonOutline | null, isFolded: boolean): ReadResponse;
+  /** A whole JSON body as events. */
+  toStream(body: Uint8Array): Uint8Array;
+  /** Decides how long a stream is buffered beyond its first content; null: not at all. */
   createHold(): StreamHold | null;
-  /** The events of a complete answer as one JSON text. */
+  /** The events of a complete response as one JSON body. */
   toPlain(events: Uint8Array): Uint8Array;
-  /** The same as the events come. */
+  /** The same, incrementally. */
   createFold(): StreamFold;
 }
 
-/** Looks at a stream that nobody has seen yet. */
+/** Examines a stream before the caller has seen any of it. */
 export interface StreamHold {
-  /** Is shown every piece in turn; false: it need not be held back any longer. */
+  /** Receives every chunk in order; false: the stream can be released. */
   holds(pieces: readonly Uint8Array[]): boolean;
-  /** The stream as one answer, where it is held whole. */
+  /** The stream as one response, where all of it is buffered. */
   readonly fold?: StreamFold;
 }
 
-/** A JSON text is made a stream in one turn of the event loop. */
+/** Maximum size of a JSON body that is converted to a stream, since that takes one turn of the event loop. */
 const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 100_000;
 
 /**
- * A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came; `isFolded`:
- * it was made of what a reader gave.
+ * A whole JSON body in the requested form, or why it is no valid response. `known`: its outline, if it was made while the body arrived;
+ * `isFolded`: the body was folded from events.
  */
 export function judgeWhole(
   form: ExpectedForm,
@@ -53,18 +53,18 @@ export function judgeWhole(
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
     return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one'), usage: null };
   }
-  const answer = form.read(whole, outline, isFolded);
-  const own = answer.converted ?? whole;
-  if (answer.ok) {
-    return { facts: answer.facts, bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: answer.estimatedOutputTokens ?? null };
+  const read = form.read(whole, outline, isFolded);
+  const own = read.converted ?? whole;
+  if (read.ok) {
+    return { facts: read.facts, bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: read.estimatedOutputTokens ?? null };
   }
-  const { kind, body } = answer.failure;
+  const { kind, body } = read.failure;
   if (kind === 'empty' && body !== null && form.mayBeEmpty === true) {
-    return { facts: emptyFacts(answer.usage), bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: null };
+    return { facts: emptyFacts(read.usage), bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: null };
   }
-  // What is empty may be the best there is, if it is an answer at all.
+  // An empty response may be the best result in the end, if it is a response at all.
   const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(own) : own;
-  return { failure: { ...answer.failure, phase: 'answer', body: kept }, usage: answer.usage };
+  return { failure: { ...read.failure, phase: 'answer', body: kept }, usage: read.usage };
 }
 
 function emptyFacts(usage: TokenUsage | null): ResponseFacts {
@@ -78,7 +78,7 @@ function outlineOf(whole: Uint8Array): JsonOutline | null {
   return outline;
 }
 
-/** What a body is by its first byte that says anything: one JSON text, events, or a page; null: only blanks so far. */
+/** The form of a body by its first non-blank byte: JSON, events, or a web page; null: only blanks so far. */
 export function sniff(chunk: Uint8Array): 'json' | 'stream' | 'page' | null {
   for (const byte of chunk) {
     if (isBlank(byte) || byte === 0xef || byte === 0xbb || byte === 0xbf) continue; // a byte order mark is blank too
@@ -88,7 +88,7 @@ export function sniff(chunk: Uint8Array): 'json' | 'stream' | 'page' | null {
   return null;
 }
 
-/** Some providers send empty lines until they begin: those are liveness, not content. */
+/** Some providers send empty lines as keep-alives before the content. */
 export function isAllBlank(chunk: Uint8Array): boolean {
   for (const byte of chunk) if (!isBlank(byte)) return false;
   return true;
@@ -98,33 +98,33 @@ function isBlank(byte: number): boolean {
   return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
-/** The fault of a content type that no answer of a model has; null: what the body is, it says itself. */
+/** The fault of a content type that no model response has; null: the body decides. */
 export function contentTypeFault(contentType: string | undefined): string | null {
   const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
-  if (type === 'text/event-stream' || type.endsWith('json') || UNTOLD.has(type)) return null;
+  if (type === 'text/event-stream' || type.endsWith('json') || GENERIC_TYPES.has(type)) return null;
   return `the answer has the content type ${type.slice(0, 100)}`;
 }
 
-/** The same for an answer in bytes: it may be anything but a web page. */
+/** The same for a response in bytes: any type but a web page. */
 export function pageFault(contentType: string | undefined): string | null {
   const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
   return type === 'text/html' || type === 'application/xhtml+xml' ? `the answer has the content type ${type}` : null;
 }
 
-/** True if the body is one JSON text by its content type. */
+/** True if the content type is JSON. */
 export function isJson(contentType: string | undefined): boolean {
   return (contentType ?? '').split(';')[0]!.trim().toLowerCase().endsWith('json');
 }
 
-/** Types that say nothing of what the body is. */
-const UNTOLD: ReadonlySet<string> = new Set(['', 'text/plain', 'application/octet-stream', 'binary/octet-stream']);
+/** Types that do not determine the form of the body. */
+const GENERIC_TYPES: ReadonlySet<string> = new Set(['', 'text/plain', 'application/octet-stream', 'binary/octet-stream']);
 
-/** Complete but without anything in it, and its finish reason does not say why. */
+/** Complete without content, and the finish reason does not explain it. */
 export function isHollow(facts: ResponseFacts): boolean {
   return !facts.hasContent && !mayBeEmpty(facts.finishReason, facts.usage);
 }
 
-/** An error status, and what its body says. */
+/** The failure of an error status with its body. */
 export function errorFailure(status: number, headers: HeadersByName, body: Uint8Array, epochMs: number): Failure {
   return failureFromResponse({ status, headers: { get: (name) => headers[name]?.toString() ?? null }, body, epochMs });
 }

@@ -2,37 +2,37 @@ import type { Instant } from '../core/clock.ts';
 import type { Failure } from '../core/facts.ts';
 import type { PhaseLimit } from './phase-timer.ts';
 
-/** How long each phase of an answer may last. */
+/** The limits of the phases of a response. */
 export interface GuardLimits {
   readonly connectMs: number;
   readonly headersMs: number;
   readonly firstContentMs: number;
-  /** Between two pieces of content. */
+  /** Between two chunks of content. */
   readonly idleMs: number;
   /** The end of the attempt before its first content: its own timeout, or the deadline of the request. */
   readonly attemptEnds: Instant;
   /** No limit, counted from the start of its phase, is shorter than this. */
   readonly shortestMs: number;
-  /** When the owner is to look at a silent answer, as things stand now. `sentAt`: 0 before the request is sent. */
+  /** When `onSilence` is called for a silent response. `sentAt`: 0 before the request is sent. */
   silenceLimit(now: Instant, sentAt: Instant, phase: 'connect' | 'headers' | 'first_content'): PhaseLimit;
 }
 
-/** Whom the guard tells. */
+/** The owner of a guard. */
 export interface GuardListener {
   onSent(): void;
-  /** The first content of a stream, or a whole plain answer: what came so far waits in `take`. */
+  /** The first content of a stream, or a whole non-streaming response; `take` returns it. */
   onCandidate(): void;
-  /** After `take`: more of the answer. */
-  onChunks(pieces: readonly Uint8Array[]): void;
-  /** The answer is complete. */
+  /** After `take`: more of the response. */
+  onChunks(chunks: readonly Uint8Array[]): void;
+  /** The response is complete. */
   onEnd(): void;
   onFailure(failure: Failure): void;
-  /** True: what came waits to be decoded, so hold the upstream back until false. */
+  /** True: too many bytes wait for the decoder; pause the upstream until false. */
   onDecoderFull(full: boolean): void;
-  /** Reading or passing on the answer threw. `isOver`: no failure or end will be told any more. */
+  /** Reading or passing on the response threw. `isOver`: neither failure nor end follows. */
   onThrown(error: unknown, isOver: boolean): void;
-  /** The limit that `silenceLimit` named has passed. */
+  /** The limit of `silenceLimit` was reached. */
   onSilence(): void;
-  /** The answer has ended, but its upstream neither closes nor lets go: close it. */
+  /** The response has ended but the upstream has not closed: close its connection. */
   onLinger(): void;
 }

@@ -1,4 +1,4 @@
-/** A JSON error with a success status that calls itself audio, an image or plain text: clients would save it as the file they asked for. */
+/** Detects a JSON error with a success status and a content type of audio, image or text: clients would save it as the requested file. */
 import { asBuffer } from '../wire/bytes.ts';
 import type { Failure } from '../core/facts.ts';
 import { createFailure, failureFromErrorValue } from '../wire/failure.ts';
@@ -7,23 +7,23 @@ import { findError } from '../wire/answer-error.ts';
 import type { ExpectedForm } from './expected-form.ts';
 import { isJson } from './expected-form.ts';
 
-/** Bytes that begin like a JSON object are held back up to this, in bytes: errors are smaller. */
+/** Maximum size of a body that begins like a JSON object and is buffered, in bytes; errors are smaller. */
 const HIDDEN_BYTES_MAX = 64 * 1024;
 
 const MEDIA = /^\s*(audio|image|video)\//i;
 
-/** Whether the bytes of an answer are to be looked at: media by their type, and what an endpoint answers that is known. */
+/** Whether a response in bytes may be a hidden error: by a media type, or of an endpoint whose response format is known. */
 export function mayHideJson(form: ExpectedForm, contentType: string | undefined): boolean {
   if (form.wants !== 'bytes' || isJson(contentType)) return false;
   return form.judgesBytes || MEDIA.test(contentType ?? '');
 }
 
-/** Whether what has come so far may be one small JSON object. */
+/** Whether the bytes so far may be one small JSON object. */
 export function mayBeJson(bytes: Uint8Array): boolean {
   return bytes.length <= HIDDEN_BYTES_MAX && /^(\xef\xbb\xbf)?\s*(\{\s*(["}]|$)|$)/.test(asBuffer(bytes).toString('latin1', 0, 64));
 }
 
-/** The error in a complete answer of that kind; null: it is none. No audio, image or video is a JSON object. */
+/** The error in a complete response; null: none. No audio, image or video is a JSON object. */
 export function hiddenFailure(bytes: Uint8Array, contentType: string | undefined): Failure | null {
   const value = parse(bytes);
   if (!isRecord(value)) return null;

@@ -1,6 +1,6 @@
-/** The parser of Node as its internal binding gives it. Only the adapter and its trial know it. */
+/** Node's internal HTTP parser binding. Used by the adapter and its self-test only. */
 
-/** The binding, as far as it is used. Its callbacks stand at numbers. */
+/** The part of the binding that is used. Its callbacks are numbered properties. */
 export interface Binding {
   [callback: number]: unknown;
   initialize(kind: number, resource: object, headBytesMax: number, lenientFlags: number): void;
@@ -25,10 +25,10 @@ export interface BindingClass {
   readonly kOnExecute: number;
 }
 
-/** No lenience of llhttp is asked for. */
+/** Strict: none of llhttp's leniencies. */
 export const STRICT = 0;
 
-/** `none`: no body follows whatever the headers say. `stop`: what follows is no HTTP. */
+/** `none`: no body follows, whatever the headers say. `stop`: the following bytes are not HTTP. */
 export type BodyReading = 'normal' | 'none' | 'stop';
 
 export const readings: Readonly<Record<BodyReading, number>> = { normal: 0, none: 1, stop: 2 };

@@ -1,15 +1,16 @@
-/** Whether the binding reads as the adapter expects, and refuses what it must. */
+/** A self-test: whether the binding parses as the adapter expects and rejects invalid messages. */
+import type { HeaderPairs } from '../core/headers.ts';
 import { METHODS } from 'node:http';
 import { readings, STRICT, type BindingClass } from './http-parser-binding.ts';
 
-/** What a binding makes of some bytes. */
+/** The result of parsing some bytes. */
 class Trial {
   readonly heads: {
     version: string;
     method: number | undefined;
     url: string | undefined;
     status: number;
-    headers: string[];
+    headers: HeaderPairs;
     keepsAlive: boolean;
   }[] = [];
   body = '';
@@ -40,7 +41,7 @@ const TRIAL_HEAD_MAX = 1024;
 
 const post = 'POST /a?b=c HTTP/1.1\r\nHost: x\r\n';
 const chunked = 'Transfer-Encoding: chunked\r\n\r\n';
-/** What has to be refused: two readers could take these differently (RFC 9112 11.2). */
+/** Messages that must be rejected: two parsers could interpret them differently (RFC 9112 11.2). */
 const refused: readonly string[] = [
   `${post}Content-Length: 3\r\n${chunked}0\r\n\r\n`,
   `${post}Content-Length: 3\r\nContent-Length: 4\r\n\r\nabc`,
@@ -55,7 +56,7 @@ const refused: readonly string[] = [
   'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc',
 ];
 
-/** Whether the binding reads as this file expects, and refuses what it must. */
+/** True if the binding passes the self-test. */
 export function passesTrial(bindingClass: BindingClass): boolean {
   const { REQUEST, RESPONSE, prototype } = bindingClass as BindingClass & { prototype: Record<string, unknown> };
   if (!['consume', 'unconsume', 'close'].every((name) => typeof prototype[name] === 'function')) return false;
@@ -74,7 +75,7 @@ export function passesTrial(bindingClass: BindingClass): boolean {
   return isRequestRead && isResponseRead && refused.every((text) => new Trial(bindingClass, REQUEST, text).error !== null);
 }
 
-/** The binding names methods by numbers whose list is not public. */
+/** The binding numbers methods by a list that is not public. */
 export function methodNames(bindingClass: BindingClass): string[] {
   const names: string[] = [];
   for (const name of METHODS) {

@@ -2,12 +2,13 @@
  * Node's HTTP parser (llhttp), used on bare sockets.
  *
  * ## Why an internal module
- * node:http and undici spend more on their objects, streams and events for one message than the parser does on its bytes
- * (docs/decisions/020). A parser of our own would have to earn the trust that llhttp has; a second copy of llhttp from a package would be one
- * more thing to keep patched, where Node's is patched with Node. It is reachable only as `_http_common`, which Node may change in any
- * release. So nothing outside this file knows it, and `loadHttpParser` tries it out before it hands it out: where it does not behave as
- * expected the callers use node:http and undici instead, which are slower and do the same.
+ * node:http and undici spend more time on objects, streams and events per message than the parser does on its bytes
+ * (docs/decisions/020). A parser of our own would lack the review that llhttp has had; a second copy of llhttp from a package would need
+ * patches of its own, while Node's is patched with Node. It is reachable only as `_http_common`, which Node may change in any
+ * release. So only this file uses it, and `loadHttpParser` runs a self-test first: if that fails, callers use node:http and undici, which
+ * are slower and equivalent.
  */
+import type { HeaderPairs } from '../core/headers.ts';
 import { createRequire } from 'node:module';
 import type { Socket } from 'node:net';
 import { readings, STRICT, type Binding, type BindingClass, type BodyReading } from './http-parser-binding.ts';
@@ -15,15 +16,15 @@ import { methodNames, passesTrial } from './http-parser-trial.ts';
 
 export type { BodyReading } from './http-parser-binding.ts';
 
-/** Takes what one parser reads. Called in the middle of a read: what is closed here must not be used by the parser afterwards. */
+/** Callbacks of one parser. They run in the middle of a read: the parser must not use what is closed here. */
 export interface ParserOwner {
   onMessageBegin(): void;
-  /** Header names and values in turn, as sent. `start.method` is null for responses. Returns how the body is to be read. */
-  onHead(start: MessageStart, headers: string[]): BodyReading;
-  /** A copy: it stays as it is after the call. */
+  /** Headers as sent. `start.method` is null for responses. Returns how to read the body. */
+  onHead(start: MessageStart, headers: HeaderPairs): BodyReading;
+  /** A copy, valid after the call. */
   onBody(bytes: Buffer): void;
   onMessageComplete(): void;
-  /** Everything that came in one read has been parsed; an Error: what came is not valid, and nothing more is parsed. */
+  /** All bytes of one read have been parsed; an Error: they are invalid, and parsing has stopped. */
   onParsed(error: ParseError | null): void;
 }
 
@@ -33,7 +34,7 @@ export interface MessageStart {
   readonly method: string | null;
   readonly url: string;
   readonly status: number;
-  /** It asks for, or is a change to, another protocol. */
+  /** It requests, or confirms, a change of protocol. */
   readonly isUpgrade: boolean;
   readonly keepsAlive: boolean;
 }
@@ -41,21 +42,21 @@ export interface MessageStart {
 export type ParseError = Error & { readonly code: string };
 
 export interface HttpParser {
-  /** Reads from this socket from here on, past its events. Ticks and microtasks run between two parts of a body. */
+  /** Reads from this socket from now on, bypassing its events. Ticks and microtasks run between two parts of a body. */
   attach(socket: Socket): void;
-  /** Parses what was read elsewhere; nothing else runs until all of it is parsed. */
+  /** Parses bytes that were read elsewhere, synchronously. */
   execute(bytes: Uint8Array): void;
-  /** The peer has closed its side. An error: it was in the middle of a message. */
+  /** The peer has closed its side. Returns an error if that was in the middle of a message. */
   finish(): ParseError | null;
-  /** Of the attached socket: reads nothing until `resume`; what was read already is still parsed. */
+  /** Pauses the attached socket until `resume`; bytes that were read already are still parsed. */
   pause(): void;
   resume(): void;
-  /** For good. Only in the `close` event of its socket: in the middle of a read the parser would be freed under its own feet. */
+  /** Frees the parser. Only in the `close` event of its socket: it must not be freed in the middle of a read. */
   close(): void;
 }
 
 export interface HttpParsers {
-  /** For one connection. `headBytesMax`: the size of a head beyond which it is refused. */
+  /** A parser for one connection. `headBytesMax`: a larger head is rejected. */
   create(kind: 'request' | 'response', headBytesMax: number, owner: ParserOwner): HttpParser;
 }
 
@@ -70,7 +71,7 @@ type InnerSocket = Socket & { readonly _handle: Handle | null; _unrefTimer?(): v
 
 let loaded: HttpParsers | null | undefined;
 
-/** Null: this Node's parser is not the one that this file knows. */
+/** Null: the self-test failed with this version of Node. */
 export function loadHttpParser(): HttpParsers | null {
   if (loaded === undefined) loaded = tryLoad();
   return loaded;
@@ -92,11 +93,11 @@ function createParsers(bindingClass: BindingClass, methods: readonly string[]): 
 }
 
 function parserClass(bindingClass: BindingClass): new (owner: ParserOwner) => Inner {
-  /** The callbacks of the binding are called as methods of it, so that they need no closures. */
+  /** The binding calls its callbacks as methods, so they need no closures. */
   return class Parser extends bindingClass implements Inner {
     readonly owner: ParserOwner;
     socket: InnerSocket | null = null;
-    /** Of a head with more headers than the binding hands over at once, and of trailers. */
+    /** Headers of a head that exceeds one callback of the binding, and trailers. */
     collected: string[] = [];
     collectedUrl = '';
     offersUpgrade = false;
@@ -106,15 +107,15 @@ function parserClass(bindingClass: BindingClass): new (owner: ParserOwner) => In
       this.owner = owner;
     }
 
-    /** After each read. `bytes`: what was read; null: the binding has it. */
+    /** After each read. `bytes`: the bytes that were read; null: the binding has consumed them. */
     settle(outcome: number | Error | undefined, bytes: Uint8Array | null): void {
       const end = this.offersUpgrade && typeof outcome === 'number' ? this.#readOn(bytes ?? this.getCurrentBuffer(), outcome) : outcome;
       this.owner.onParsed(end instanceof Error ? (end as ParseError) : null);
     }
 
     /**
-     * The binding stops behind a message that offers another protocol, and does not report errors from there on until the next head: only
-     * how far it came shows them.
+     * The binding stops after a message that offers another protocol, and reports no error until the next head; only the number of parsed
+     * bytes shows one.
      */
     #readOn(bytes: Uint8Array, parsed: number): number | Error | undefined {
       let rest = bytes;
@@ -139,7 +140,7 @@ function installCallbacks(prototype: Record<number, unknown>, bindingClass: Bind
   prototype[kOnMessageBegin] = function (this: Inner): void {
     this.owner.onMessageBegin();
   };
-  prototype[kOnHeaders] = function (this: Inner, headers: string[], url: string): void {
+  prototype[kOnHeaders] = function (this: Inner, headers: HeaderPairs, url: string): void {
     for (const part of headers) this.collected.push(part);
     this.collectedUrl += url;
   };
@@ -147,7 +148,7 @@ function installCallbacks(prototype: Record<number, unknown>, bindingClass: Bind
     this: Inner,
     major: number,
     minor: number,
-    headers: string[] | undefined,
+    headers: HeaderPairs | undefined,
     method: number | undefined,
     url: string | undefined,
     status: number | undefined,
@@ -174,19 +175,19 @@ function installCallbacks(prototype: Record<number, unknown>, bindingClass: Bind
     this.owner.onBody(bytes);
   };
   prototype[kOnMessageComplete] = function (this: Inner): void {
-    // Trailers, which nothing here acts on.
+    // Trailers are ignored.
     this.collected = [];
     this.collectedUrl = '';
     this.owner.onMessageComplete();
   };
   prototype[kOnExecute] = function (this: Inner, result: number | Error): void {
-    // The socket does not see the bytes itself, and would take the connection for idle.
+    // The socket does not see the bytes and would count the connection as idle.
     this.socket?._unrefTimer?.();
     this.settle(result, null);
   };
 }
 
-/** What `createParsers` makes of the binding. */
+/** The parser object that the binding calls back. */
 interface Inner extends Binding {
   collected: string[];
   collectedUrl: string;
@@ -229,7 +230,7 @@ class AttachedParser implements HttpParser {
   }
 
   pause(): void {
-    // A socket that is not paused begins to read as soon as it is connected.
+    // A socket that is not paused starts reading when it connects.
     this.#inner.socket?.pause();
     if (!this.#isConsuming || this.#handle?.reading !== true) return;
     this.#handle.reading = false;

@@ -1,4 +1,4 @@
-/** Chooses what sends upstream requests: sockets of our own, or undici behind proxies, by setting, and where Node's parser can't be used. */
+/** Selects the HTTP transport: sockets, or undici behind a proxy, by configuration, or if Node's parser cannot be used. */
 import type { Clock } from '../core/clock.ts';
 import { loadHttpParser, type HttpParsers } from './http-parser.ts';
 import { createProxyChoice, type ProxyEnvironment } from './proxy-env.ts';
@@ -7,15 +7,15 @@ import type { Transport } from './transport.ts';
 
 export interface HttpTransportOptions {
   readonly clock: Clock;
-  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read from it. */
+  /** Read for HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
   readonly env?: ProxyEnvironment;
-  /** `sockets`: undici stands in where they can't be used. */
+  /** `sockets`: falls back to undici where sockets cannot be used. */
   readonly client: 'sockets' | 'undici';
-  /** Default: Node's. Null: it can't be used. */
+  /** Default: Node's. Null: not usable. */
   readonly parsers?: HttpParsers | null;
 }
 
-/** Rejects where a proxy variable names no proxy. */
+/** Rejects if a proxy variable is not a proxy URL. */
 export async function createHttpTransport({
   clock,
   env = {},
@@ -28,7 +28,7 @@ export async function createHttpTransport({
   return proxy.isSet ? new ProxyingTransport(sockets, await loadUndici(clock, env), proxy.uses) : sockets;
 }
 
-/** Loaded only where it is needed: it costs memory and time at the start. */
+/** Loaded on demand, since it costs memory and startup time. */
 async function loadUndici(clock: Clock, env: ProxyEnvironment): Promise<Transport> {
   const { createUndiciTransport } = await import('./undici-transport.ts');
   return createUndiciTransport({ clock, env });

@@ -1,25 +1,25 @@
 /**
- * Skips unrequested `100 Continue` responses (RFC 9110 15.2.1 lets a server send them, and a client must take them):
- * undici takes one for the end of its connection. Only what comes at the beginning of an answer is looked at.
+ * Removes unrequested `100 Continue` responses, which RFC 9110 15.2.1 allows and undici treats as a connection error. Only the beginning
+ * of a response is examined.
  */
 import type { Socket } from 'node:net';
 
 const start = 'HTTP/1.1 100';
-/** A longer head is passed on as it is. */
+/** Maximum length of a removed head; a longer one is passed on unchanged. */
 const headBytesMax = 16 * 1024;
 
 export class InterimFilter {
-  /** The next bytes begin an answer. */
+  /** The next bytes begin a response. */
   #isArmed = false;
-  /** The beginning of an answer that is not decided on yet. */
+  /** The beginning of a response that is not classified yet. */
   #held: Buffer | null = null;
 
-  /** A request is sent: an answer is next. */
+  /** A request is sent; a response follows. */
   arm(): void {
     this.#isArmed = true;
   }
 
-  /** Filters what the socket receives from here on. */
+  /** Filters the received bytes of a socket from now on. */
   attach(socket: Socket): void {
     this.#held = null;
     const push = socket.push.bind(socket);
@@ -38,7 +38,7 @@ export class InterimFilter {
     return push(null);
   }
 
-  /** What is to be passed on; null: nothing yet. */
+  /** The bytes to pass on; null: none yet. */
   #take(chunk: Buffer): Buffer | null {
     let bytes = this.#held === null ? chunk : Buffer.concat([this.#held, chunk]);
     this.#held = null;

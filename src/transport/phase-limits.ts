@@ -1,17 +1,17 @@
-/** How long each phase of an answer may last. */
+/** The limit of each phase of a response. */
 import type { Instant } from '../core/clock.ts';
 import type { Phase } from '../core/facts.ts';
 import type { PhaseLimit } from './phase-timer.ts';
 import type { GuardLimits } from './guard-listener.ts';
 
-/** The status has said what matters: its body is waited for this long, in ms. */
+/** Timeout of the body of an error status, in ms: the status is known already. */
 const ERROR_BODY_WAIT_MS = 2000;
-/** After every choice of a stream has ended, its usage and terminator are waited for this long, in ms. */
+/** Timeout of usage and terminator after the last choice of a stream has ended, in ms. */
 const TAIL_WAIT_MS = 2000;
 
 const NEVER: PhaseLimit = { at: Infinity, kind: 'timeout' };
 
-/** What did not come in time, by phase. */
+/** What was missing at a timeout, by phase. */
 export const MISSING: Readonly<Record<Phase, string>> = {
   connect: 'no connection',
   headers: 'no response headers',
@@ -20,26 +20,26 @@ export const MISSING: Readonly<Record<Phase, string>> = {
   committed: 'no further content',
 };
 
-/** When what happened to an answer so far. */
+/** The instants of a response so far. */
 export interface PhaseTimes {
   readonly startedAt: Instant;
   readonly sentAt: Instant;
   /** An error status came; null: none has. */
   readonly errorAt: Instant | null;
-  /** The last content came. */
+  /** When the last content arrived. */
   readonly contentAt: Instant;
-  /** Every choice of a stream had ended; Infinity: not yet. */
+  /** When the last choice of a stream ended; Infinity: not yet. */
   readonly completeAt: Instant;
-  /** Its caller is behind: silence is ours. */
+  /** The reader is slow: silence is not the provider's. */
   readonly isPaused: boolean;
 }
 
-/** The limit of a phase as things stand now. */
+/** The current limit of a phase. */
 export function phaseLimit(phase: Phase, times: PhaseTimes, limits: GuardLimits, now: Instant): PhaseLimit {
   switch (phase) {
     case 'connect': {
       const limit = cut(limits, times.startedAt + limits.connectMs);
-      // The first look, as the attempt begins, must cost nothing: no limit of silence has passed then.
+      // The check at the start of an attempt is free: no limit of silence can be reached yet.
       return now === times.startedAt ? limit : sooner(limit, limits.silenceLimit(now, 0, phase));
     }
     case 'headers':
@@ -57,7 +57,7 @@ export function phaseLimit(phase: Phase, times: PhaseTimes, limits: GuardLimits,
   }
 }
 
-/** A stream that has come to its end is closed soon after, whatever keeps it open. */
+/** A stream whose choices have ended is closed soon after, even while keep-alives arrive. */
 function idleEnds({ contentAt, completeAt }: PhaseTimes, { idleMs }: GuardLimits): Instant {
   return Math.min(contentAt + idleMs, completeAt + TAIL_WAIT_MS);
 }

@@ -1,60 +1,59 @@
 import type { Clock, Instant, Timer } from '../core/clock.ts';
 
 /**
- * The limit of the phase that runs: an instant, and what passing it means.
- * - `timeout`: the answer has failed
- * - `silence`: its owner decides what to do, and the answer goes on
+ * The limit of the current phase: an instant, and what happens at it.
+ * - `timeout`: the response fails
+ * - `silence`: the owner decides what to do; the response continues
  */
 export interface PhaseLimit {
   readonly at: Instant;
   readonly kind: 'timeout' | 'silence';
 }
 
-/** What is watched: an answer that comes, or not. */
+/** A response whose current phase has a limit. */
 export interface TimedPhase {
   limitAt(now: Instant): PhaseLimit;
-  /** The limit has passed. */
+  /** The limit was reached. */
   onLimit(kind: PhaseLimit['kind']): void;
 }
 
 /**
- * One timer for all the timeouts of an attempt, which no byte and no change of phase has to touch: it looks at least
- * once in every `tickMs`, and no limit is shorter than that, so a limit that began since the last look can't have
- * passed before the next one.
+ * One timer for all timeouts of an attempt. Neither bytes nor changes of phase reset it: it fires at least once in `tickMs`, and no limit
+ * is shorter, so a limit that began since the last tick cannot be reached before the next one.
  */
 export class PhaseTimer {
   readonly #clock: Clock;
   readonly #tickMs: number;
-  readonly #watched: TimedPhase;
+  readonly #phase: TimedPhase;
   #timer: Timer | null = null;
   #isStopped = false;
 
-  /** `tickMs`: the shortest of all the limits that `watched` can ever tell, counted from the start of their phase. */
-  constructor(clock: Clock, tickMs: number, watched: TimedPhase) {
+  /** `tickMs`: the shortest limit that `phase` can return, counted from the start of its phase. */
+  constructor(clock: Clock, tickMs: number, phase: TimedPhase) {
     this.#clock = clock;
     this.#tickMs = tickMs;
-    this.#watched = watched;
+    this.#phase = phase;
     const now = clock.now();
-    this.#sleep(now, watched.limitAt(now));
+    this.#sleep(now, phase.limitAt(now));
   }
 
-  /** For good. */
+  /** Permanently. */
   stop(): void {
     this.#isStopped = true;
     this.#timer?.cancel();
     this.#timer = null;
   }
 
-  #look(): void {
+  #tick(): void {
     this.#timer = null;
     const now = this.#clock.now();
-    const limit = this.#watched.limitAt(now);
+    const limit = this.#phase.limitAt(now);
     if (limit.at > now) return this.#sleep(now, limit);
-    this.#watched.onLimit(limit.kind);
-    if (limit.kind === 'silence' && !this.#isStopped) this.#sleep(now, this.#watched.limitAt(now));
+    this.#phase.onLimit(limit.kind);
+    if (limit.kind === 'silence' && !this.#isStopped) this.#sleep(now, this.#phase.limitAt(now));
   }
 
   #sleep(now: Instant, limit: PhaseLimit): void {
-    this.#timer = this.#clock.schedule(Math.max(0, Math.min(limit.at - now, this.#tickMs)), () => this.#look());
+    this.#timer = this.#clock.schedule(Math.max(0, Math.min(limit.at - now, this.#tickMs)), () => this.#tick());
   }
 }

@@ -1,4 +1,4 @@
-/** The outbound proxy that HTTP_PROXY, HTTPS_PROXY and NO_PROXY name; lower-case spellings come first, as in curl. */
+/** The outbound proxy by HTTP_PROXY, HTTPS_PROXY and NO_PROXY; lower-case spellings take precedence, as in curl. */
 import { BlockList, isIP } from 'node:net';
 
 export type ProxyEnvironment = Readonly<Record<string, string | undefined>>;
@@ -9,7 +9,7 @@ export function proxyVariable(env: ProxyEnvironment, name: (typeof proxyNames)[n
   return (env[name.toLowerCase()] ?? env[name] ?? '').trim();
 }
 
-/** A line for each variable that names no proxy. The value is not shown: it may hold a password. */
+/** A message for each invalid variable. The value is not shown, since it may contain a password. */
 export function proxyFaults(env: ProxyEnvironment): string[] {
   return proxyNames
     .filter((name) => {
@@ -22,13 +22,13 @@ export function proxyFaults(env: ProxyEnvironment): string[] {
 export interface ProxyChoice {
   readonly httpProxy: string;
   readonly httpsProxy: string;
-  /** There is a proxy. */
+  /** A proxy is configured. */
   readonly isSet: boolean;
   /** True: this origin is reached through a proxy. */
   readonly uses: (origin: string) => boolean;
 }
 
-/** Throws where a variable names no proxy. As in Go's net/http, a server on this machine is never behind a proxy. */
+/** Throws for an invalid variable. As in Go's net/http, a server on this machine is never reached through a proxy. */
 export function createProxyChoice(env: ProxyEnvironment): ProxyChoice {
   const faults = proxyFaults(env);
   if (faults.length > 0) throw new Error(faults.join('\n'));
@@ -53,8 +53,8 @@ interface Rule {
 const defaultPorts: Readonly<Record<string, number>> = { 'http:': 80, 'https:': 443 };
 
 /**
- * Decides by NO_PROXY which origins are reached without a proxy: `*`, a host (with everything below it), `.suffix` or `*.suffix`, an
- * address, or a network such as `10.0.0.0/8`; each with `:port` where only that port is meant.
+ * Parses NO_PROXY, the origins that are reached without a proxy: `*`, a host (with its subdomains), `.suffix` or `*.suffix`, an address, or
+ * a network such as `10.0.0.0/8`; each optionally with `:port`.
  */
 export function createBypass(noProxy: string): (origin: string) => boolean {
   const rules = noProxy
@@ -82,7 +82,7 @@ function readRule(entry: string): Rule {
   return { port, fits: (host) => host.endsWith(`.${suffix}`) || (!onlyBelow && host === suffix) };
 }
 
-/** IPv6 addresses with a port stand in brackets. */
+/** IPv6 addresses with a port are in brackets. */
 function splitPort(entry: string): { name: string; port: number | null } {
   const [, bracketed, bracketPort] = /^\[([^\]]+)\](?::(\d+))?$/.exec(entry) ?? [];
   if (bracketed !== undefined) return { name: bracketed, port: bracketPort === undefined ? null : Number(bracketPort) };

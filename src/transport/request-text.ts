@@ -1,10 +1,10 @@
-/** A request head as it is written to the socket. */
+/** Serializes a request head. */
 import type { UpstreamRequest } from './transport.ts';
 
 const token = /^[\w!#$%&'*+.^`|~-]+$/;
 const notInValue = /[^\t\x20-\x7e\x80-\xff]/;
 const notInPath = /[^\x21-\xff]/;
-/** These say how a message ends or what becomes of its connection, which is decided here. */
+/** Headers of framing and connection management, which this transport sets itself. */
 const ours: ReadonlySet<string> = new Set([
   'content-length',
   'transfer-encoding',
@@ -15,10 +15,10 @@ const ours: ReadonlySet<string> = new Set([
   'te',
   'trailer',
 ]);
-/** A body is expected of these: without one its length is said to be 0. */
+/** Methods that expect a body: without one, `content-length: 0` is sent. */
 const withBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
-/** Throws where a header, the method or the path is not valid HTTP. `host`: the value of the header, unless the request has its own. */
+/** Throws if a header, the method or the path is not valid HTTP. `host`: the Host header, unless the request has its own. */
 export function requestText({ method, path, headers, body }: UpstreamRequest, host: string): string {
   if (!token.test(method)) throw new Error(`invalid method: ${method}`);
   if (!path.startsWith('/') || notInPath.test(path)) throw new Error('invalid path');

@@ -4,77 +4,77 @@ import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 import type { StreamPush } from '../wire/dialect.ts';
 import type { StreamHold } from './expected-form.ts';
 
-/** Plain answers, and streams that are to be judged, are held whole up to this; larger ones are passed on as they come, in bytes. */
+/** Maximum size of a non-streaming response, or a stream to be checked, that is buffered whole, in bytes; larger ones are passed on as they arrive. */
 const HELD_MAX = 16 * 1024 * 1024;
 
-/** And up to this where memory is full already, in bytes: most answers are smaller. */
+/** The same while the memory limit is reached, in bytes; most responses are smaller. */
 const HELD_MAX_WHEN_FULL = 1024 * 1024;
 
-/** What has come of an answer and nobody has taken yet. */
+/** The received bytes of a response that its owner has not taken. */
 export class ResponseBuffer {
   readonly #held: ByteBudget;
-  #pieces: Uint8Array[] = [];
+  #chunks: Uint8Array[] = [];
   bytes = 0;
-  /** Of a large JSON text; null: it is not large so far. */
+  /** The outline of a large JSON body; null: it is not large so far. */
   outline: JsonOutline | null = null;
-  /** Decides how long a stream is held beyond its first content; null: not at all. */
+  /** Decides how long a stream is buffered beyond its first content; null: not at all. */
   hold: StreamHold | null = null;
-  /** When the first content of a stream came; null: it has not. */
+  /** When the first content of a stream arrived; null: not yet. */
   since: Instant | null = null;
 
   constructor(held: ByteBudget) {
     this.#held = held;
   }
 
-  add(piece: Uint8Array): void {
-    this.#pieces.push(piece);
-    this.#count(piece.byteLength);
+  add(chunk: Uint8Array): void {
+    this.#chunks.push(chunk);
+    this.#count(chunk.byteLength);
   }
 
-  /** Of one JSON text: a large one is read as it comes, and not parsed whole at its end. */
+  /** Adds a part of a JSON body. A large one is outlined as it arrives instead of parsed at its end. */
   addText(chunk: Uint8Array): void {
     this.add(chunk);
     if (this.bytes <= OUTLINED_BYTES_MIN) return;
     if (this.outline !== null) return this.outline.push(chunk);
     this.outline = new JsonOutline();
-    for (const piece of this.#pieces) this.outline.push(piece);
+    for (const chunk of this.#chunks) this.outline.push(chunk);
   }
 
   get isTooLarge(): boolean {
     return this.bytes > HELD_MAX;
   }
 
-  /** No more of it should be held. */
+  /** No more should be buffered. */
   get isFull(): boolean {
     return this.isTooLarge || (this.bytes > HELD_MAX_WHEN_FULL && this.#held.isFull);
   }
 
-  /** True: there is content, and it may go on. `at`: when the last content came. */
+  /** True: there is content, and it can be passed on. `at`: when the last content arrived. */
   canRelease({ pieces, hasContent }: StreamPush, at: Instant): boolean {
     const holds = this.hold !== null && this.hold.holds(pieces);
     if (hasContent) this.since ??= at;
     return this.since !== null && (!holds || this.isFull);
   }
 
-  /** Everything, which is held no longer. */
+  /** Returns and releases everything. */
   take(): Uint8Array[] {
-    const pieces = this.#pieces;
+    const chunks = this.#chunks;
     this.outline = null;
-    this.#pieces = [];
+    this.#chunks = [];
     this.#count(-this.bytes);
-    return pieces;
+    return chunks;
   }
 
-  /** Everything in one piece; it stays held. */
+  /** Everything as one chunk; it stays buffered. */
   peek(): Uint8Array {
-    if (this.#pieces.length !== 1) this.#pieces = [Buffer.concat(this.#pieces)];
-    return this.#pieces[0]!;
+    if (this.#chunks.length !== 1) this.#chunks = [Buffer.concat(this.#chunks)];
+    return this.#chunks[0]!;
   }
 
-  /** Holds this in place of what it held. */
+  /** Replaces the buffered bytes. */
   replace(bytes: Uint8Array): void {
-    if (bytes !== this.#pieces[0]) this.outline = null;
-    this.#pieces = [bytes];
+    if (bytes !== this.#chunks[0]) this.outline = null;
+    this.#chunks = [bytes];
     this.#count(bytes.byteLength - this.bytes);
   }
 

@@ -21,7 +21,7 @@ const limits: GuardLimits = {
   silenceLimit: () => ({ at: Infinity, kind: 'timeout' }),
 };
 
-/** What the guard told, in order. */
+/** The callbacks of the guard, in order. */
 function listen(change: Partial<GuardListener> = {}) {
   const told: string[] = [];
   const failures: Failure[] = [];

@@ -1,6 +1,6 @@
 /**
- * Watches one answer from the send to its end: which bytes may go on, when the first content is there, when silence
- * has lasted too long, and whether what ended was complete. Nothing leaves it before it is known to be an answer.
+ * Guards one response from the send to its end: which bytes may be passed on, when the first content arrives, when a phase times out,
+ * and whether the response is complete. No bytes are passed on before they are known to be a response.
  */
 import type { HeadersByName } from '../core/headers.ts';
 import type { Clock, Instant } from '../core/clock.ts';
@@ -22,13 +22,13 @@ import type { GuardLimits, GuardListener } from './guard-listener.ts';
 import { ResponseBuffer } from './response-buffer.ts';
 import { firstValue, type UpstreamListener } from './transport.ts';
 
-/** As much of an error body is read, in bytes. */
+/** Maximum size of an error body, in bytes; the rest is not read. */
 const ERROR_BODY_MAX = 1024 * 1024;
-/** A stream may say this much before its first content, in bytes. */
+/** Maximum size of a stream before its first content, in bytes. */
 const PREAMBLE_MAX = 4 * 1024 * 1024;
-/** After the last word of a stream its upstream may close in good order, so that its connection serves again; then it is closed, in ms. */
+/** Time for the upstream to close after the end of a stream, so that its connection can be reused, in ms; then it is aborted. */
 const LINGER_MS = 1000;
-/** A reused connection that breaks within this had been closed before the request came, in milliseconds. */
+/** A reused connection that breaks within this time had been closed before the request arrived, in ms. */
 const STALE_WITHIN_MS = 500;
 
 export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPhase, PhaseTimes {
@@ -38,23 +38,23 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   readonly #watch: PhaseTimer;
   readonly startedAt: Instant;
   readonly #form: ExpectedForm;
-  /** What the answer turned out to be; null: nothing has been seen of it yet. */
+  /** The detected form of the response; null: not known yet. */
   #reading: ExpectedForm['wants'] | null;
   #reader: StreamReader | null = null;
   #estimatedOutputTokens: number | null = null;
   #phase: Phase = 'connect';
   #sentAt: Instant = 0;
   #endedAt: Instant = 0;
-  /** When an error status came; null: none has. */
+  /** When an error status arrived; null: none has. */
   errorAt: Instant | null = null;
-  /** When every choice of a stream had ended; Infinity: not yet. */
+  /** When the last choice of a stream ended; Infinity: not yet. */
   completeAt: Instant = Infinity;
-  /** When content came last. */
+  /** When the last content arrived. */
   contentAt: Instant = 0;
   #status = 0;
   #headers: HeadersByName = {};
   #decoder: ContentDecoder | null = null;
-  /** Its owner may look at a complete answer, or put another in its place, before it takes it. */
+  /** The bytes that the owner has not taken. It may read or replace a complete response before it takes it. */
   readonly buffer: ResponseBuffer;
   #fold: StreamFold | null = null;
   #isError = false;
@@ -65,7 +65,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   isPaused = false;
   #upstreamOver = false;
 
-  /** What is known of the answer; grows until its end. */
+  /** What is known of the response so far. */
   facts: ResponseFacts = { model: null, usage: null, finishReason: null, hasContent: false };
 
   constructor(clock: Clock, form: ExpectedForm, limits: GuardLimits, listener: GuardListener, held: ByteBudget) {
@@ -91,18 +91,18 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     return this.#sentAt;
   }
 
-  /** An estimate of what was generated, for a provider that tells no usage; null: nothing is known. */
+  /** An estimate of the output, for a provider that reports no usage; null: unknown. */
   get estimatedOutputTokens(): number | null {
     return this.#reader === null ? this.#estimatedOutputTokens : this.#reader.estimatedOutputTokens;
   }
 
-  /** What was held back until now; from here `onChunks` and `onEnd` tell the rest. */
+  /** Returns the buffered bytes; later ones come through `onChunks` and `onEnd`. */
   take(): readonly Uint8Array[] {
     this.#phase = 'committed';
     return this.buffer.take();
   }
 
-  /** Nothing held or kept: the attempt is over for its owner. */
+  /** Releases everything: the owner has finished the attempt. */
   stop(): void {
     this.#ended = true;
     this.#endEmitted = true;
@@ -111,7 +111,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.buffer.take();
   }
 
-  /** The caller is behind, or nobody has taken it yet: silence is ours now, not the provider's. */
+  /** While paused (a slow reader, or not taken yet) silence is not the provider's, and no timeout runs. */
   setPaused(paused: boolean): void {
     this.isPaused = paused;
     this.#decoder?.setPaused(paused);
@@ -120,7 +120,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (this.completeAt < Infinity) this.completeAt = this.contentAt;
   }
 
-  /** True once the whole answer has come in, though its owner may not have taken it yet. */
+  /** True once the whole response was received, taken or not. */
   get isComplete(): boolean {
     return this.#ended;
   }
@@ -209,7 +209,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     else this.#passBytes(chunk);
   }
 
-  /** Servers answer in the form that was not asked for, and call it what they like: the body itself says what it is. */
+  /** Some servers respond in another form than requested, or with a wrong content type, so the form is detected from the body. */
   #takeFirst(chunk: Uint8Array): void {
     const found = sniff(chunk);
     if (found === 'page') return this.#fail('malformed', 'the answer is a page, and no JSON');
@@ -266,7 +266,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (this.completeAt === Infinity && this.#reader!.isComplete) this.completeAt = this.#clock.now();
     if (push.pieces.length > 0) this.#deliver(push.pieces);
     if (push.failure !== null) {
-      // What came before the failure is content all the same, but nobody has seen it yet if it is still held.
+      // Content before the failure was received, but not seen by the caller while it is buffered.
       return this.#failWith({ ...push.failure, phase: this.#phase, status: push.failure.status ?? null });
     }
     if (this.#form.wants === 'json') return this.#takeFolded(push);
@@ -277,19 +277,19 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
       this.#fail('malformed', 'the stream has a preamble without end');
   }
 
-  /** Events for a plain answer: held until they are complete. `#fail` is not for it: it ends a complete stream, which comes back here. */
+  /** Events for a non-streaming response, buffered until complete. Not through `#fail`, which ends a complete stream and returns here. */
   #takeFolded(push: StreamPush): void {
     if (push.hasContent) this.#phase = 'answer';
     this.#fold ??= this.#form.createFold();
-    for (const piece of push.pieces) this.#fold.push(piece);
+    for (const chunk of push.pieces) this.#fold.push(chunk);
     if (this.buffer.isTooLarge || this.#fold.isTooLarge)
       this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
     else if (push.done) this.#judgeWhole(this.#fold.finish(), true);
   }
 
-  #deliver(pieces: readonly Uint8Array[]): void {
-    if (this.#phase === 'committed') return this.#listener.onChunks(pieces);
-    for (const piece of pieces) this.buffer.add(piece);
+  #deliver(chunks: readonly Uint8Array[]): void {
+    if (this.#phase === 'committed') return this.#listener.onChunks(chunks);
+    for (const chunk of chunks) this.buffer.add(chunk);
   }
 
   #becomeCandidate(): void {
@@ -299,7 +299,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.#listener.onCandidate();
   }
 
-  /** The upstream closed its side in good order. */
+  /** The upstream closed cleanly. */
   #finish(): void {
     if (this.#ended) return;
     if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.buffer.peek(), this.#clock.epochMs()));
@@ -334,7 +334,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (this.#form.wants === 'stream' && !this.#isCandidate && isHollow(this.facts) && this.#form.mayBeEmpty !== true) {
       this.#watch.stop();
       this.#endEmitted = true;
-      // Without a choice that came to its end it is no answer that anybody could be given.
+      // Without a choice that ended it is no response that could be returned.
       const body = this.facts.finishReason === null ? null : this.buffer.peek();
       return this.#listener.onFailure(createFailure('empty', 'answer', 'the stream ended without content', { status: this.#status, body }));
     }
@@ -342,7 +342,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (this.#phase === 'committed') this.#emitEnd();
   }
 
-  /** For the owner, after `take`: tells the end if it has come already. */
+  /** For the owner, after `take`: emits the end if the response is complete. */
   emitEndIfComplete(): void {
     if (this.#ended) this.#emitEnd();
   }
@@ -354,8 +354,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   }
 
   #fail(kind: FailureKind, message: string): void {
-    // An error status says enough, even if its body broke off, stalled, or can't be read. So does an answer that has come to its
-    // end, if only the stream's own end is missing.
+    // An error status is sufficient without a complete or readable body, and so are complete choices without the stream's terminator.
     if (this.#isError || this.#reader?.isComplete === true) this.onDecodedEnd();
     else this.#failWith(createFailure(kind, this.#phase, message, { status: this.#status === 0 ? null : this.#status }));
   }
@@ -373,7 +372,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     }
   }
 
-  /** A fault of ours. Nobody above would catch it: what calls us is a socket, a decoder or a timer. */
+  /** An internal fault. The callers (a socket, a decoder or a timer) do not catch it. */
   #thrown(error: unknown): void {
     this.#listener.onThrown(error, this.#ended);
     this.#failWith(createFailure('malformed', this.#phase, 'the answer could not be read', { status: this.#status }));
@@ -395,7 +394,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
       this.#clock.now() - (this.#phase === 'answer' || this.#phase === 'committed' ? this.contentAt : this.startedAt),
     );
     this.#fail('timeout', `${MISSING[this.#phase]} within ${silentMs} ms`);
-    // Where all but the stream's own end was there it is complete, and nobody watches its connection any more.
+    // A response that lacked the terminator only is complete now, and no timer guards its connection.
     if (!this.#upstreamOver) this.#listener.onLinger();
   }
 }

@@ -1,4 +1,4 @@
-/** Sends over HTTP/1.1 on sockets of its own, read by Node's parser; connections are kept and used again. Redirects are not followed. */
+/** HTTP/1.1 on sockets of its own with Node's parser and keep-alive. Redirects are not followed. */
 import { connect, isIP, type OnReadOpts, type Socket } from 'node:net';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 import { createRequire } from 'node:module';
@@ -8,13 +8,13 @@ import { requestText } from './request-text.ts';
 import type { Transport, UpstreamListener, UpstreamRequest } from './transport.ts';
 import { SocketCall, UpstreamConnection, type Carrier, type ConnectionOwner } from './upstream-connection.ts';
 
-/** Idle connections to one origin; more are closed. */
+/** Maximum number of idle connections to one origin; more are closed. */
 const IDLE_MAX = 1024;
-/** A connection that nothing is heard of for so long is probed by the system, in milliseconds. */
+/** Delay of TCP keep-alive probes on an idle connection, in milliseconds. */
 const TCP_PROBE_AFTER_MS = 60_000;
 const TLS_HIGH_WATER_MARK = 16 * 1024;
 
-/** Every connection reads into it: what is read is parsed, and copied where it is kept, before the next read of any of them. */
+/** The read buffer of all connections: its bytes are parsed, and copied where they are kept, before the next read. */
 const readBuffer = Buffer.allocUnsafeSlow(64 * 1024);
 
 const require = createRequire(import.meta.url);
@@ -33,9 +33,9 @@ class SocketTransport implements Transport {
   readonly clock: Clock;
   readonly parsers: HttpParsers;
   readonly #origins = new Map<string, Origin>();
-  /** To origins that nothing is sent to any more: their running calls have not ended. */
+  /** Pools of origins that are no longer used, until their running calls have ended. */
   readonly #retiring = new Set<Origin>();
-  /** Served a response in this turn of the loop. */
+  /** Connections that completed a response in this turn of the event loop. */
   #resting: [Origin, UpstreamConnection][] = [];
   #isClosed = false;
 
@@ -50,7 +50,7 @@ class SocketTransport implements Transport {
       if (this.#isClosed) throw new Error('the transport is closed');
       this.#originOf(request.origin).send(call, request);
     } catch (error) {
-      // Reported like any other failure, after `send` has returned.
+      // Reported like any other failure, after `send` returns.
       queueMicrotask(() => call.fail(error as Error, false));
     }
     return call;
@@ -72,7 +72,7 @@ class SocketTransport implements Transport {
     for (const origin of all) origin.destroy(new Error('the transport is closed'));
   }
 
-  /** Gives a connection back to its origin in the next turn of the loop. */
+  /** Returns a connection to its pool in the next turn of the event loop. */
   restSoon(origin: Origin, connection: UpstreamConnection): void {
     this.#resting.push([origin, connection]);
     if (this.#resting.length === 1) this.clock.schedule(0, this.#rest);
@@ -99,13 +99,13 @@ class Origin implements ConnectionOwner {
   readonly #port: number;
   /** The value of the Host header. */
   readonly #host: string;
-  /** The one that was used last is used first: it is the least likely to have been closed. */
+  /** The most recently used one is used first: it is the least likely to have been closed. */
   readonly #idle: UpstreamConnection[] = [];
   readonly #open = new Set<UpstreamConnection>();
   readonly #opening = new Set<Opening>();
-  /** So many calls get a connection of their own: those that repeat a call on a stale one. */
+  /** Number of calls that get a new connection: retries after a stale one. */
   #freshOwed = 0;
-  /** The last TLS session, to be resumed. */
+  /** The last TLS session, for resumption. */
   #session: Buffer | null = null;
   #onEmpty: (() => void) | null = null;
 
@@ -153,7 +153,7 @@ class Origin implements ConnectionOwner {
   #connect(onread: OnReadOpts): Socket {
     const target = { host: this.#hostname, port: this.#port, onread };
     if (!this.#isTls) return connect(target);
-    // An address is no name that a certificate is asked for by (RFC 6066 3).
+    // SNI does not permit IP addresses (RFC 6066 3).
     const servername = isIP(this.#hostname) === 0 ? this.#hostname : '';
     const options: ConnectionOptions & { highWaterMark: number; onread: OnReadOpts } = {
       ...target,
@@ -167,7 +167,7 @@ class Origin implements ConnectionOwner {
     return socket;
   }
 
-  /** The connection that a call has waited for is there, or can't be had. */
+  /** The connection that a call waited for is open, or has failed. */
   onOpened(opening: Opening, connection: UpstreamConnection | null, waiting: Waiting | null): void {
     this.#opening.delete(opening);
     if (connection !== null && waiting !== null) {
@@ -195,13 +195,13 @@ class Origin implements ConnectionOwner {
     this.#lookIfEmpty();
   }
 
-  /** What closed one idle connection has probably closed those that have been idle for longer. */
+  /** A server that closed one idle connection has probably closed those that have been idle for longer. */
   onStale(): void {
     this.#freshOwed++;
     for (const connection of this.#idle.splice(0)) connection.destroy();
   }
 
-  /** Nothing more is sent; `onEmpty` is called once when the last running call has ended. */
+  /** Accepts no more calls; `onEmpty` is called once when the last running call has ended. */
   retire(onEmpty: () => void): void {
     this.#onEmpty = onEmpty;
     for (const connection of this.#idle.splice(0)) connection.destroy();
@@ -221,7 +221,7 @@ class Origin implements ConnectionOwner {
   }
 }
 
-/** What waits for a connection to open. */
+/** A call that waits for its connection to open. */
 interface Waiting {
   readonly call: SocketCall;
   readonly request: UpstreamRequest;
@@ -229,8 +229,8 @@ interface Waiting {
 }
 
 /**
- * A connection that is being opened for one call. The socket's listeners keep it for as long as the connection lives, so it forgets the
- * call, and with it the request's body, as soon as the connection is open.
+ * A connection that is being opened for one call. The socket's listeners reference it for the lifetime of the connection, so it drops its
+ * reference to the call, and to the request's body, when the connection is open.
  */
 class Opening implements Carrier {
   readonly #origin: Origin;
@@ -238,7 +238,7 @@ class Opening implements Carrier {
   readonly onread: OnReadOpts;
   #socket: Socket | null = null;
   #timer: Timer | null = null;
-  /** What it became. */
+  /** The open connection. */
   #connection: UpstreamConnection | null = null;
 
   constructor(origin: Origin, waiting: Waiting) {
@@ -253,7 +253,7 @@ class Opening implements Carrier {
     };
   }
 
-  /** `opened`: the event by which the socket reports that it may be used. */
+  /** `opened`: the event by which the socket reports that it is ready. */
   begin(socket: Socket, opened: 'connect' | 'secureConnect', clock: Clock): void {
     const { call, request } = this.#waiting!;
     const { connectTimeoutMs } = request;
@@ -267,7 +267,7 @@ class Opening implements Carrier {
   }
 
   setPaused(): void {
-    // Nothing is read yet; the connection asks the call when it starts.
+    // Nothing is read yet; the connection reads the call's pause state when it starts.
   }
 
   destroy(): void {
@@ -291,7 +291,7 @@ class Opening implements Carrier {
     this.#origin.onOpened(this, this.#connection, waiting);
   }
 
-  /** What waits, once; null: it has its connection, or was given up. */
+  /** The waiting call, returned once; null: it has its connection, or was aborted. */
   #take(): Waiting | null {
     const waiting = this.#waiting;
     this.#waiting = null;

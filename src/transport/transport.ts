@@ -1,7 +1,7 @@
-/** The seam to the upstream side: one call out, its answer back as it comes. Everything that sends stands on this. */
-import type { HeadersByName } from '../core/headers.ts';
+/** The interface to upstreams: one request, its response as it arrives. All transports implement it. */
+import type { HeaderPairs, HeadersByName } from '../core/headers.ts';
 
-/** The first of a header's values. */
+/** The first value of a header. */
 export function firstValue(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value[0] : value;
 }
@@ -12,42 +12,41 @@ export interface UpstreamRequest {
   /** With the query. */
   readonly path: string;
   readonly method: string;
-  /** Names and values in turn. */
-  readonly headers: readonly string[];
-  /** A large body may come in pieces, which spares a copy of it. */
+  readonly headers: Readonly<HeaderPairs>;
+  /** A large body may be given in chunks, which avoids a copy. */
   readonly body: Uint8Array | readonly Uint8Array[] | null;
   /** Until the connection is open, TLS included, in milliseconds. */
   readonly connectTimeoutMs: number;
 }
 
-/** The body in one piece. */
+/** The body as one chunk. */
 export function wholeBody({ body }: Pick<UpstreamRequest, 'body'>): Uint8Array | null {
   return body === null || body instanceof Uint8Array ? body : Buffer.concat(body);
 }
 
-/** What a call tells, in this order; after `onEnd` or `onError`, or after `abort`, nothing more. */
+/** The callbacks of a call, in this order; none follows `onEnd`, `onError` or `abort`. */
 export interface UpstreamListener {
-  /** The connection is open and the request goes out. */
+  /** The connection is open and the request is being sent. */
   onSent(): void;
   onHeaders(status: number, headers: HeadersByName): void;
   onData(chunk: Uint8Array): void;
   onEnd(): void;
-  /** `isStale`: it was sent over a connection that had carried an answer before, and that the provider had probably closed by then. */
+  /** `isStale`: the request was sent on a reused connection that the provider had probably closed before. */
   onError(error: Error, isStale?: boolean): void;
 }
 
 export interface UpstreamCall {
-  /** Closes the upstream connection at once; the listener hears nothing more. */
+  /** Closes the upstream connection at once; no callback follows. */
   abort(): void;
-  /** Stops reading; what the socket holds already may still come. */
+  /** Stops reading; bytes that were read already may still be delivered. */
   pause(): void;
   resume(): void;
 }
 
 export interface Transport {
   send(request: UpstreamRequest, listener: UpstreamListener): UpstreamCall;
-  /** Nothing will be sent elsewhere from now on: idle connections to other origins are closed, running calls go on to their end. */
+  /** Closes idle connections to all other origins; running calls are completed. */
   keepOnly?(origins: ReadonlySet<string>): void;
-  /** Closes idle connections and breaks off running calls. */
+  /** Closes idle connections and aborts running calls. */
   close(): Promise<void>;
 }

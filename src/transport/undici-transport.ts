@@ -7,34 +7,34 @@ import { InterimFilter } from './interim-filter.ts';
 import { createProxyChoice } from './proxy-env.ts';
 import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
-// The whole of undici (fetch, WebSocket, caches) costs 9 MB and time at the start; of it all we need two classes, and
-// behind a proxy a third one (docs/decisions/005).
+// All of undici (fetch, WebSocket, caches) costs 9 MB and startup time; two of its classes are needed, and a third one behind a proxy
+// (docs/decisions/005).
 const require = createRequire(import.meta.url);
 const PoolClass = require('undici/lib/dispatcher/pool.js') as typeof Pool;
 const ClientClass = require('undici/lib/dispatcher/client.js') as typeof Client;
 const loadProxyAgent = () => (require('undici') as { EnvHttpProxyAgent: typeof EnvHttpProxyAgent }).EnvHttpProxyAgent;
 
-/** Headers of an answer above this are an error of the provider, in bytes. */
+/** Maximum size of response headers, in bytes; more is an error of the provider. */
 const HEADER_SIZE_MAX = 64 * 1024;
-/** No server closes a connection that has been idle for less and resets it, in milliseconds. */
+/** A connection that was idle for at least this long may be reset by its server, in milliseconds. */
 const IDLE_MIN_MS = 1000;
-/** undici's own timeouts are off: ours rule (design 4.10). */
+/** undici's own timeouts are off; ours apply (design 4.10). */
 const OFF = 0;
 
 class Aborted extends Error {
   override readonly name = 'Aborted';
 }
 
-/** One call through undici. It is its own dispatch handler, so that a call costs one object. */
+/** One call through undici. It is its own dispatch handler, so that a call allocates one object. */
 class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   readonly #listener: UpstreamListener;
   #controller: Dispatcher.DispatchController | null = null;
   #over = false;
   #paused = false;
-  /** It was sent over a connection that had carried an answer before; and had lain idle since. */
+  /** It was sent on a reused connection, which had been idle. */
   #wasReused = false;
   #wasIdle = false;
-  /** The connection that carries it; null: not known (behind a proxy). */
+  /** Its connection; null: unknown (behind a proxy). */
   carrier: WatchedClient | null = null;
 
   constructor(listener: UpstreamListener) {
@@ -95,18 +95,18 @@ class UndiciCall implements UpstreamCall, Dispatcher.DispatchHandler {
   }
 }
 
-/** The server closed its side, as it does after an answer; one that breaks over a request mostly resets the connection. undici has no code for it. */
+/** The server closed its side cleanly; a server that fails at a request usually resets the connection. undici has no code for it. */
 function isOrderlyClose(error: Error): boolean {
   return (error as { code?: unknown }).code === 'UND_ERR_SOCKET' && error.message === 'other side closed';
 }
 
-/** Makes a connection; undici's pool gives its clients a function of this form. */
+/** Opens a connection; undici's pool passes its clients a function of this type. */
 type Connect = (options: object, done: (error: Error | null, socket: Socket | null) => void) => void;
 
-/** One connection at a time, which knows whether it has carried an answer before, and since when it lies idle. */
+/** A client of one connection at a time. Records whether the connection has been used, and since when it is idle. */
 class WatchedClient extends ClientClass {
   readonly #clock: Clock | null;
-  /** When its last answer ended; Infinity: it has carried none. */
+  /** When its last response ended; Infinity: none yet. */
   #idleSince: Instant = Infinity;
   readonly #filter: InterimFilter;
 
@@ -139,7 +139,7 @@ class WatchedClient extends ClientClass {
     this.#filter.arm();
   }
 
-  /** An answer has ended. */
+  /** A response has ended. */
   rest(): void {
     this.#idleSince = this.#clock?.now() ?? 0;
   }
@@ -151,17 +151,17 @@ class WatchedClient extends ClientClass {
 }
 
 export interface UndiciTransportOptions {
-  /** Says for how long a connection lay idle; none: that stays unknown. */
+  /** Measures how long a connection was idle; absent: unknown. */
   readonly clock?: Clock;
-  /** HTTPS_PROXY, HTTP_PROXY and NO_PROXY are read from it. */
+  /** Read for HTTPS_PROXY, HTTP_PROXY and NO_PROXY. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
-/** Sends over HTTP/1.1 with connections kept alive, one pool for an origin and its connect timeout. Redirects are not followed. */
+/** HTTP/1.1 with keep-alive, one pool for each origin and connect timeout. Redirects are not followed. */
 export function createUndiciTransport(options: UndiciTransportOptions = {}): Transport {
   const makeClient = (origin: URL, settings: Client.Options): Client => new WatchedClient(origin, settings, options.clock ?? null);
   const pools = new Map<string, Dispatcher>();
-  // NO_PROXY is decided on here: undici's agent knows no networks.
+  // NO_PROXY is evaluated here: undici's agent does not support networks.
   const { httpProxy, httpsProxy, uses } = createProxyChoice(options.env ?? {});
 
   function makePool(origin: string, connectTimeoutMs: number): Dispatcher {
@@ -185,7 +185,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
     return pool;
   }
 
-  /** Of origins that nobody sends to any more: their running calls have not ended. */
+  /** Pools of origins that are no longer used, until their running calls have ended. */
   const retiring = new Set<Dispatcher>();
   let closed = false;
   return {
@@ -213,7 +213,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
           call,
         );
       } catch (error) {
-        // A header or path that undici refuses: tell it like any other failure, after `send` has returned.
+        // A header or path that undici rejects: reported like any other failure, after `send` returns.
         queueMicrotask(() => call.fail(error as Error));
       }
       return call;
@@ -227,7 +227,7 @@ export function createUndiciTransport(options: UndiciTransportOptions = {}): Tra
   };
 }
 
-/** A body in pieces needs a content-length, or it would be sent chunked, which some servers refuse. */
+/** A body in chunks needs a content-length; otherwise it is sent chunked, which some servers reject. */
 function headersOf({ headers, body }: UpstreamRequest): string[] {
   if (body === null || body instanceof Uint8Array) return headers as string[];
   return [...headers, 'content-length', String(body.reduce((length, piece) => length + piece.length, 0))];

@@ -1,30 +1,30 @@
 /**
  * One connection to a provider, from its opening to its end, with one call on it at a time.
  *
- * ## When a connection is used again
- * Only after a whole response whose head allows it, when the request was written out, nothing has come behind the response, and a turn of the
- * event loop has passed, in which a server that closes after its response is seen to do so. A connection whose peer has closed
- * its side, or sends something unasked, is closed at once.
+ * ## When a connection is reused
+ * After a complete response whose head allows it, if the request was fully written, no bytes follow the response, and a turn of the
+ * event loop has passed, in which a close by the server is noticed. A connection whose peer has closed its side, or sends
+ * unexpected bytes, is closed at once.
  */
-import type { HeadersByName } from '../core/headers.ts';
+import type { HeaderPairs, HeadersByName } from '../core/headers.ts';
 import type { Socket } from 'node:net';
 import type { Instant } from '../core/clock.ts';
 import type { BodyReading, HttpParser, HttpParsers, MessageStart, ParseError, ParserOwner } from './http-parser.ts';
 import type { UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
-/** A response whose head is larger than this is an error of the provider, in bytes. */
+/** Maximum size of a response head, in bytes; a larger one is an error of the provider. */
 const HEAD_BYTES_MAX = 64 * 1024;
-/** Bodies up to this size are written in one string with their head, in bytes. */
+/** Bodies up to this size are written together with their head, in bytes. */
 const JOINED_BYTES_MAX = 8 * 1024;
-/** A connection that has been idle for so long may have been closed by its server, which then resets it, in milliseconds. */
+/** A connection that was idle for at least this long may be reset by its server, in milliseconds. */
 const IDLE_MIN_MS = 1000;
-/** How long a connection is kept idle where its server does not say, in milliseconds: less than the servers' usual five seconds. */
+/** Default keep-alive of an idle connection, in milliseconds: less than the servers' usual five seconds. */
 const IDLE_MS = 4000;
-/** And where it does: so much less than what it says, at most ten minutes. */
+/** With a `keep-alive` header: its timeout less this margin, at most ten minutes. */
 const HINT_MARGIN_MS = 2000;
 const HINT_MAX_MS = 600_000;
 
-/** The peer closed its side before the response was whole. */
+/** The peer closed its side before the response was complete. */
 class PeerClosed extends Error {
   readonly code = 'EOF';
 
@@ -37,20 +37,20 @@ function brokenBy(message: string, code: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-/** What a connection needs to know of the pool it belongs to. */
+/** The pool of a connection. */
 export interface ConnectionOwner {
   readonly parsers: HttpParsers;
   now(): Instant;
-  /** It may serve again. */
+  /** The connection can be reused. */
   onFree(connection: UpstreamConnection): void;
   onClosed(connection: UpstreamConnection): void;
-  /** Its server had closed it before the request came. */
+  /** The server had closed the connection before the request arrived. */
   onStale(): void;
 }
 
-/** What carries a call: a connection that is open, or one that is being opened. */
+/** The connection of a call, open or being opened. */
 export interface Carrier {
-  /** Closes it at once; the call learns nothing of it. */
+  /** Closes it at once; no callback follows. */
   destroy(): void;
   setPaused(paused: boolean): void;
 }
@@ -94,13 +94,13 @@ export class UpstreamConnection implements ParserOwner, Carrier {
   readonly #parser: HttpParser;
   #call: SocketCall | null = null;
   #isHead = false;
-  /** The head of the current response has come. */
+  /** The head of the current response has arrived. */
   #hasHead = false;
   #isReusable = false;
-  /** More came than was asked for. */
+  /** Unexpected bytes arrived. */
   #isSpoiled = false;
   #idleMs = IDLE_MS;
-  /** When its last response ended; Infinity: it has carried none. */
+  /** When its last response ended; Infinity: none yet. */
   #idleSince: Instant = Infinity;
   #wasReused = false;
   #wasIdle = false;
@@ -129,12 +129,12 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     return now - this.#idleSince >= this.#idleMs;
   }
 
-  /** The buffer is used again for the next read of any connection. */
+  /** The buffer is shared by all connections and overwritten by the next read. */
   read(bytes: Uint8Array): void {
     this.#parser.execute(bytes);
   }
 
-  /** Sends a request; nothing else may be on its way here. */
+  /** Sends a request; no other call may be running on this connection. */
   start(call: SocketCall, { method, body }: UpstreamRequest, text: string): void {
     this.#wasReused = this.#idleSince !== Infinity;
     this.#wasIdle = this.#wasReused && this.#owner.now() - this.#idleSince >= IDLE_MIN_MS;
@@ -171,7 +171,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     else this.#socket.resume();
   }
 
-  /** Closes it at once; a call on it learns nothing of it. */
+  /** Closes it at once; no callback of its call follows. */
   destroy(): void {
     this.#call = null;
     this.#socket.destroy();
@@ -182,7 +182,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     this.#break(error, false);
   }
 
-  /** Waits for its next call. */
+  /** Becomes idle. */
   rest(): void {
     this.#socket.unref();
     if (this.#hasIdleTimer) return;
@@ -201,7 +201,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
       this.#break(brokenBy('the response changes the protocol, which was not asked for', 'HPE_UPGRADE'), false);
       return 'stop';
     }
-    // Interim responses say nothing that is acted on here (RFC 9110 15.2).
+    // Interim responses are ignored (RFC 9110 15.2).
     if (status < 200) return 'none';
     this.#hasHead = true;
     const headers = headersOf(pairs);
@@ -227,7 +227,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
 
   onMessageComplete(): void {
     const call = this.#call;
-    // An interim response is complete too.
+    // Interim responses complete too.
     if (call === null || !this.#hasHead) return;
     this.#call = null;
     this.#idleSince = this.#owner.now();
@@ -237,7 +237,7 @@ export class UpstreamConnection implements ParserOwner, Carrier {
     if (call.isOver) return;
     call.isOver = true;
     call.listener.onEnd();
-    // Whatever is sent from here on is not for this call.
+    // Later bytes do not belong to this call.
   }
 
   onParsed(error: ParseError | null): void {
@@ -253,14 +253,14 @@ export class UpstreamConnection implements ParserOwner, Carrier {
 
   #peerClosed(): void {
     const call = this.#call;
-    // A response may end with its connection.
+    // The close may delimit the response.
     const error = call === null ? null : this.#parser.finish();
     if (this.#call !== null)
       this.#break(error === null || error.code === 'HPE_INVALID_EOF_STATE' ? new PeerClosed() : error, this.#wasReused);
     else this.#socket.destroy();
   }
 
-  /** `isStale`: it was used before, and its server closed it in good order. */
+  /** `isStale`: the connection was used before, and its server closed it cleanly. */
   #break(error: Error, isStale: boolean): void {
     const call = this.#call;
     this.#call = null;
@@ -285,19 +285,19 @@ export class UpstreamConnection implements ParserOwner, Carrier {
   }
 }
 
-/** A body where none may be could be taken for the next response (RFC 9112 6.3). */
+/** A body where none is permitted could be parsed as the next response (RFC 9112 6.3). */
 function hasDoubtfulEnd(status: number, headers: HeadersByName): boolean {
   if (status !== 204 && status !== 304) return false;
   return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 }
 
-function headersOf(pairs: readonly string[]): HeadersByName {
+function headersOf(pairs: Readonly<HeaderPairs>): HeadersByName {
   const headers: Record<string, string | string[]> = {};
   for (let i = 0; i < pairs.length; i += 2) {
     const name = pairs[i]!.toLowerCase();
     const value = pairs[i + 1]!;
     const before = headers[name];
-    // Every object has a `constructor`, which is no header.
+    // The inherited `constructor` is not a header.
     if (typeof before === 'string') headers[name] = [before, value];
     else headers[name] = Array.isArray(before) ? [...before, value] : value;
   }

@@ -56,6 +56,14 @@ const jsonSchema = (schema: object): object => ({
 });
 const chatTool = (more: object = {}): object => ({ type: 'function', function: { name: 'tide', parameters: tide, ...more } });
 
+test('a format that the model has no place for refuses the target', () => {
+  for (const format of [{ type: 'grammar', grammar: 'x' }, { type: 'json_schema' }, {}]) {
+    const request = { messages: [{ role: 'user', content: 'Hi' }], response_format: format };
+    assert.equal(convert('openai-chat', 'anthropic-messages', request), 'response_format');
+  }
+  assert.deepEqual(toMessages({ response_format: { type: 'text' } }).dropped, []);
+});
+
 test('structured output becomes the own form of the target where it has one', () => {
   const { body } = toMessages(jsonSchema(tide));
   assert.deepEqual(body['output_config'], { format: { type: 'json_schema', schema: tide } });

@@ -237,6 +237,8 @@ export interface WriteOptions {
   readonly createdAt: number;
   /** The caller of a stream asked for the usage in it. */
   readonly includeUsage: boolean;
+  /** False: the usage is written as totals only, without its cached and reasoning tokens. Default: true. */
+  readonly usageDetails?: boolean;
   /** Of the request that is answered. */
   readonly tools: readonly ModelTool[];
   /** Members of the request that its dialect repeats in the response. */

@@ -1,20 +1,20 @@
 /**
- * Masks secrets in what arrives in parts. A secret may be split over two parts, so what may be the beginning of one is held
- * back until the next part shows what it is. Everything else passes at once, as the very same bytes.
+ * Masks secrets in a stream. A secret may be split over two parts, so a possible beginning of one is held back until the next part
+ * arrives. All other bytes pass at once and uncopied.
  */
 import { maskRanges, rangeOf, type Range, type SecretMask } from './secret-mask.ts';
 import { commonLength, isWhole, type Found, type SecretScan } from './secret-scan.ts';
 
 export interface StreamMask {
-  /** What may be passed on after this part; often the part itself. */
+  /** The bytes to pass on after this part; often the part itself. */
   push(part: Uint8Array): readonly Uint8Array[];
-  /** The stream has ended: what was held back. */
+  /** The bytes that were held back, at the end of the stream. */
   flush(): readonly Uint8Array[];
 }
 
 const NOTHING: readonly Uint8Array[] = [];
 
-/** For parts that are cut anywhere: what may be the beginning of a secret waits for the next part. */
+/** For parts that may be split anywhere. */
 export class ByteStreamMask implements StreamMask {
   readonly #mask: SecretMask;
   #tail: Uint8Array = new Uint8Array(0);
@@ -38,34 +38,34 @@ export class ByteStreamMask implements StreamMask {
   }
 }
 
-/** Bytes that are held back at most. */
+/** Maximum number of bytes held back. */
 const HELD_MAX = 64 * 1024;
-/** Events of other choices, or without text, may lie between the parts of a secret. */
+/** Number of events of other choices, or without text, between the parts of a secret. */
 const MISSES_MAX = 3;
-/** A part of this length is masked although the rest has not come. */
-const TELLING_LENGTH = 8;
+/** A part of at least this length is masked even if the rest does not follow. */
+const PARTIAL_LENGTH_MIN = 8;
 const QUOTE = 0x22;
 
-interface Spot extends Range {
+interface SecretPart extends Range {
   /** Index into the events held back. */
   readonly event: number;
 }
 
-/** Secrets of one form that have been seen up to the same byte, each at the end of a JSON string in an event that is held back. */
+/** Secrets of one form that were matched up to the same byte, each at the end of a JSON string in an event that is held back. */
 interface OpenSecret {
   readonly form: Buffer;
   matched: number;
-  readonly spots: Spot[];
+  readonly parts: SecretPart[];
   misses: number;
-  /** The rest, or a part of it, was found in the current part. */
+  /** A further part was found in the current event. */
   isExtended: boolean;
 }
 
 /**
  * For parts that are whole events: a secret may begin at the end of one event's text and continue at the start of the next one's.
  *
- * Ordinary text may look like the start of a secret in every event (a key that begins with the model's name), and one part may hold
- * hundreds of events. Starts of the same form and length are therefore one entry, and a part is read once, whatever the number of starts.
+ * Ordinary text may match the start of a secret in every event (a key that begins with the model's name), and one part may contain
+ * hundreds of events. So starts of the same form and length share an entry, and a part is read once for all of them.
  */
 export class EventStreamMask implements StreamMask {
   readonly #mask: SecretMask;
@@ -95,7 +95,7 @@ export class EventStreamMask implements StreamMask {
   }
 
   flush(): readonly Uint8Array[] {
-    for (const secret of this.#open) if (secret.matched >= TELLING_LENGTH) this.#maskSpots(secret);
+    for (const secret of this.#open) if (secret.matched >= PARTIAL_LENGTH_MIN) this.#maskParts(secret);
     this.#open = [];
     return this.#release();
   }
@@ -107,7 +107,7 @@ export class EventStreamMask implements StreamMask {
     return held;
   }
 
-  /** Follows the strings of one part in order: each may continue what is open, and what starts at its end is open from there on. */
+  /** Reads the strings of one part in order: each may continue open secrets, and a start at its end opens one. */
   #read(bytes: Uint8Array, event: number, parts: readonly Found[]): void {
     const starts = parts.filter((found) => !isWhole(found)).toSorted((a, b) => endOf(a) - endOf(b));
     let next = 0;
@@ -121,17 +121,17 @@ export class EventStreamMask implements StreamMask {
 
   #openFrom(found: Found, event: number): void {
     const { form, skipped, length } = found;
-    const spot = { ...rangeOf(found), event };
+    const part = { ...rangeOf(found), event };
     const same = this.#open.find((secret) => secret.form === form && secret.matched === skipped + length);
-    if (same === undefined) this.#open.push({ form, matched: skipped + length, spots: [spot], misses: 0, isExtended: true });
+    if (same === undefined) this.#open.push({ form, matched: skipped + length, parts: [part], misses: 0, isExtended: true });
     else {
-      same.spots.push(spot);
+      same.parts.push(part);
       same.isExtended = true;
       same.misses = 0;
     }
   }
 
-  /** Looks for the rest of what is open at the beginning of a JSON string. */
+  /** Matches the continuation of open secrets at the beginning of a JSON string. */
   #continueAt(bytes: Uint8Array, start: number, event: number): void {
     let isAnyWhole = false;
     for (const secret of this.#open) {
@@ -140,18 +140,18 @@ export class EventStreamMask implements StreamMask {
       const isRest = secret.matched + length === secret.form.length;
       if (!isRest && bytes[start + length] !== QUOTE) continue;
       secret.matched += length;
-      secret.spots.push({ event, start, end: start + length });
+      secret.parts.push({ event, start, end: start + length });
       secret.misses = 0;
       secret.isExtended = true;
       if (!isRest) continue;
-      this.#maskSpots(secret);
+      this.#maskParts(secret);
       isAnyWhole = true;
     }
     if (isAnyWhole) this.#open = this.#open.filter(({ matched, form }) => matched < form.length);
   }
 
-  #maskSpots({ spots }: OpenSecret): void {
-    for (const [event, ranges] of Map.groupBy(spots, (spot) => spot.event)) this.#held[event] = maskRanges(this.#held[event]!, ranges);
+  #maskParts({ parts }: OpenSecret): void {
+    for (const [event, ranges] of Map.groupBy(parts, (part) => part.event)) this.#held[event] = maskRanges(this.#held[event]!, ranges);
   }
 }
 

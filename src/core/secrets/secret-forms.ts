@@ -1,13 +1,13 @@
-/** How one secret may be written in what we pass on: as it is, inside JSON, inside a URL. */
+/** The forms in which a secret may occur: verbatim, inside JSON, inside a URL. */
 
-/** A longer value is looked for by its beginning, in bytes. */
+/** Only this many bytes of a longer value are searched for. */
 const FORM_BYTES_MAX = 1024;
 
-/** The distinct byte sequences that stand for the secret. */
+/** The distinct byte sequences of the secret. */
 export function formsOf(secret: string): readonly Buffer[] {
   const json = inJson(secret);
   const slashed = json.replaceAll('/', '\\/');
-  // Providers quote the error of another server, which is JSON, in a text of theirs.
+  // Providers quote the JSON error of another server in a string.
   const texts = new Set([secret, json, slashed, inJson(json), inJson(slashed), inUrl(secret)]);
   return [...texts].map((text) => Buffer.from(text).subarray(0, FORM_BYTES_MAX));
 }
@@ -27,13 +27,13 @@ function inUrl(secret: string): string {
 const BACKSLASH = 0x5c;
 const escapes: Readonly<Record<number, number>> = { 0x22: 0x22, 0x5c: 0x5c, 0x2f: 0x2f };
 
-/** Bytes with their JSON escapes resolved, and where each of them begins in the original; `starts` has one entry more, for the end. */
+/** Bytes with JSON escapes resolved, and the position of each in the original; `starts` has an extra entry for the end. */
 export interface Unescaped {
   readonly bytes: Buffer;
   readonly starts: Uint32Array;
 }
 
-/** Resolves escapes of ASCII characters; everything else stays as it is. Null: there is none. */
+/** Resolves escapes of ASCII characters only. Null: there are none. */
 export function unescapeAscii(given: Uint8Array): Unescaped | null {
   const bytes = Buffer.allocUnsafe(given.length);
   const starts = new Uint32Array(given.length + 1);
@@ -51,7 +51,7 @@ export function unescapeAscii(given: Uint8Array): Unescaped | null {
   return { bytes: bytes.subarray(0, length), starts };
 }
 
-/** The byte that an escape stands for and the length of the escape; the backslash itself where it is another kind. */
+/** The byte of an escape and the length of the escape; for other escapes the backslash itself. */
 function readEscape(bytes: Uint8Array, pos: number): readonly [byte: number, size: number] {
   const next = bytes[pos + 1] ?? 0;
   const plain = escapes[next];

@@ -49,7 +49,7 @@ function events(): EventStreamMask {
   return new EventStreamMask(mask, mask.scan!);
 }
 
-/** What comes out, part by part and at the end. */
+/** The output after each part and at the end. */
 function through(stream: StreamMask, parts: readonly string[]): { byPart: number[]; text: string } {
   const out: string[] = [];
   const byPart = parts.map((part) => {

@@ -1,6 +1,6 @@
 /**
- * One list of secrets for everything that is shown, logged or passed on. What is masked becomes as many asterisks, so that no
- * length has to be corrected; where nothing is found the very same bytes come back.
+ * Masks secrets in everything that is shown, logged or passed on. A masked secret becomes as many asterisks, so that no length changes;
+ * without a match the same bytes are returned, uncopied.
  */
 import { formsOf, unescapeAscii } from './secret-forms.ts';
 import { ESCAPE, FORM_LENGTH_MIN, SecretScan, type Found } from './secret-scan.ts';
@@ -18,7 +18,7 @@ export class SecretMask {
   /** Null: there are no secrets. */
   readonly scan: SecretScan | null;
 
-  /** Values of fewer than eight characters are ignored: they would be found in any text. */
+  /** Values of fewer than eight characters are ignored: they would match ordinary text. */
   constructor(secrets: readonly string[]) {
     const forms = new Map<string, Buffer>();
     for (const secret of secrets) {
@@ -28,12 +28,12 @@ export class SecretMask {
     this.scan = forms.size === 0 ? null : new SecretScan([...forms.values()]);
   }
 
-  /** The bytes without any secret; the very same where there is none. */
+  /** The bytes with secrets masked; the same object if there is none. */
   bytes(bytes: Uint8Array): Uint8Array {
     return this.scan === null ? bytes : maskRanges(bytes, rangesOf(this.scan, asBuffer(bytes), ESCAPE_LEVELS_MAX));
   }
 
-  /** The text without any secret. */
+  /** The text with secrets masked. */
   text(text: string): string {
     if (this.scan === null || text.length < FORM_LENGTH_MIN) return text;
     const bytes = Buffer.from(text);
@@ -41,7 +41,7 @@ export class SecretMask {
     return masked === bytes ? text : asBuffer(masked).toString();
   }
 
-  /** False: it holds neither a secret nor what may be a part of one, and is passed on as it is. */
+  /** False: it contains neither a secret nor a possible part of one. */
   touches(event: Uint8Array): boolean {
     return this.scan !== null && this.scan.touches(event);
   }
@@ -51,7 +51,7 @@ function asBuffer(bytes: Uint8Array): Buffer {
   return Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Where whole secrets stand, escaped or not. */
+/** The ranges of whole secrets, escaped or not. */
 function rangesOf(scan: SecretScan, bytes: Buffer, levels: number): readonly Range[] {
   const ranges = scan.wholes(bytes).map(rangeOf);
   const inner = levels > 0 && bytes.includes(ESCAPE) ? unescapeAscii(bytes) : null;
@@ -65,7 +65,7 @@ export function rangeOf({ start, length }: Found): Range {
   return { start, end: start + length };
 }
 
-/** A copy in which these ranges are asterisks; the very same bytes where there is no range. */
+/** A copy with these ranges as asterisks; the same object if there is no range. */
 export function maskRanges(bytes: Uint8Array, ranges: readonly Range[]): Uint8Array {
   if (ranges.length === 0) return bytes;
   const masked = Buffer.from(bytes);

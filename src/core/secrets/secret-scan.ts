@@ -1,27 +1,27 @@
 /**
- * Finds many secrets in bytes at once, at a cost that does not grow with their number (Wu and Manber, 1994): a table says by the
- * last two bytes of a window how far the window may move, so that most bytes are never looked at. What the window stops at is compared
- * with the secrets that begin like it.
+ * Searches bytes for many secrets at once, at a cost that does not grow with their number (Wu and Manber, 1994): a table gives, by the last
+ * two bytes of a window, how far the window can move, so that most bytes are skipped. At a stop, the window is compared with the secrets
+ * that have the same beginning.
  */
 
 const KEY_BYTES = 4;
 const QUOTE = 0x22;
-/** A part of so few bytes reveals nothing of a secret, so the event that ends with it is not held back. */
+/** A part of at most this many bytes reveals nothing of a secret, so an event that ends with it is not held back. */
 const HIDDEN_MAX = 3;
 
-/** A form of a secret that stands in the bytes: all of it, or a part of it that a JSON string begins or ends with. */
+/** A match: a whole form of a secret, or a part of it at the beginning or end of a JSON string. */
 export interface Found {
   readonly form: Buffer;
   readonly start: number;
-  /** How many bytes of the form are missing before `start`. */
+  /** Number of bytes of the form that are missing before `start`. */
   readonly skipped: number;
-  /** How many of its bytes stand here. */
+  /** Number of matched bytes. */
   readonly length: number;
 }
 
 interface Beginning {
   readonly form: Buffer;
-  /** Bytes that it leaves out; then it starts with a quote. */
+  /** Number of bytes left out; if not 0, it starts with a quote. */
   readonly skipped: number;
 }
 
@@ -47,7 +47,7 @@ class Window {
     else list.push(beginning);
   }
 
-  /** Where something begins like a secret, at `from` or after it; -1: nowhere. */
+  /** The next position, from `from` on, with the beginning of a secret; -1: none. */
   next(bytes: Uint8Array, from: number): number {
     const shifts = this.#shifts;
     const reach = this.#length - 1;
@@ -67,16 +67,16 @@ class Window {
   }
 }
 
-/** Begins the escape by which any ASCII character may be written in JSON. */
+/** The beginning of a JSON escape of an ASCII character. */
 export const ESCAPE = Buffer.from('\\u00');
 
-/** The shortest form, in bytes. */
+/** Minimum length of a form, in bytes. */
 export const FORM_LENGTH_MIN = 8;
 
 export class SecretScan {
-  /** Finds whole forms only, and moves twice as far. */
+  /** Finds whole forms only, with larger steps. */
   readonly #wholes = new Window(FORM_LENGTH_MIN);
-  /** Finds forms by their first four bytes, and those that begin a JSON string without their first one to three. */
+  /** Finds forms by their first four bytes, and those without their first one to three bytes at the beginning of a JSON string. */
   readonly #parts = new Window(KEY_BYTES);
   /** The first one to three bytes of every form, as latin1. */
   readonly #starts = new Set<string>();
@@ -100,12 +100,12 @@ export class SecretScan {
     return collect(this.#wholes, bytes, isWhole);
   }
 
-  /** Every part of a form that a JSON string ends with, and every form that begins one but for its first bytes. */
+  /** Every part of a form at the end of a JSON string, and every form without its first bytes at the beginning of one. */
   parts(bytes: Uint8Array): readonly Found[] {
     return collect(this.#parts, bytes, (found) => found.skipped > 0 || !isWhole(found));
   }
 
-  /** True if there is a whole form, a part of one, or an escape of ASCII. */
+  /** True if the bytes contain a whole form, a part of one, or an escape of ASCII. */
   touches(bytes: Uint8Array): boolean {
     for (let begin = this.#parts.next(bytes, 0); begin >= 0; begin = this.#parts.next(bytes, begin + 1)) {
       for (const beginning of this.#parts.at(bytes, begin)) if (compare(bytes, begin, beginning) !== null) return true;
@@ -113,7 +113,7 @@ export class SecretScan {
     return false;
   }
 
-  /** How many bytes at the end may be the beginning of a secret. */
+  /** Number of bytes at the end that may be the beginning of a secret. */
   openTail(bytes: Uint8Array): number {
     const from = Math.max(0, bytes.length - this.#lengthMax);
     for (let begin = this.#parts.next(bytes, from); begin >= 0; begin = this.#parts.next(bytes, begin + 1)) {
@@ -152,7 +152,7 @@ function keyAt(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }
 
-/** Null: neither the whole form stands here, nor a part that a JSON string ends with. */
+/** Null: neither a whole form nor a part at the end of a JSON string. */
 function compare(bytes: Uint8Array, begin: number, { form, skipped }: Beginning): Found | null {
   const start = skipped === 0 ? begin : begin + 1;
   const length = commonLength(bytes, start, form, skipped);
@@ -160,7 +160,7 @@ function compare(bytes: Uint8Array, begin: number, { form, skipped }: Beginning)
   return { form, start, skipped, length };
 }
 
-/** How many bytes from `start` on are those of the form from `skipped` on. */
+/** Number of bytes from `start` on that match the form from `skipped` on. */
 export function commonLength(bytes: Uint8Array, start: number, form: Uint8Array, skipped: number): number {
   let length = 0;
   while (skipped + length < form.length && bytes[start + length] === form[skipped + length]) length++;

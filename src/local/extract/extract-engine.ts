@@ -1,26 +1,26 @@
-/** The engine without weights: a summary made of the text's own sentences. */
-import type { Engine, Generated, Prompt, Writing } from '../engine.ts';
+/** The engine without weights: an extractive summary of the text's own sentences. */
+import type { Engine, Generated, Prompt, Output } from '../engine.ts';
 import { EngineRefusal } from '../engine.ts';
 import { textToSummarize } from '../text-to-summarize.ts';
 import { extractSummary } from './extract-summary.ts';
 
-/** As the gateway estimates tokens everywhere: nothing here counts real ones. */
+/** The estimate used everywhere in the gateway: this engine has no tokenizer. */
 const BYTES_PER_TOKEN = 4;
 
 export function createExtractEngine(): Engine {
   return {
-    generate: (prompt, writing) => Promise.resolve(summarize(prompt, writing)),
+    generate: (prompt, output) => Promise.resolve(summarize(prompt, output)),
     close: () => Promise.resolve(),
   };
 }
 
-function summarize(prompt: Prompt, writing: Writing): Generated {
+function summarize(prompt: Prompt, output: Output): Generated {
   const text = textToSummarize(prompt.messages);
   if (text === '') throw new EngineRefusal(400, 'unsupported_value', 'there is no text to summarize', 'messages');
   const { sentences, isCut } = extractSummary(text, prompt.maxTokens === null ? Infinity : prompt.maxTokens * BYTES_PER_TOKEN);
   for (const sentence of sentences) {
-    if (writing.isStopped()) break;
-    writing.emit(sentence);
+    if (output.isStopped()) break;
+    output.emit(sentence);
   }
   return {
     finishReason: isCut ? 'length' : 'stop',

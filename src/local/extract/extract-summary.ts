@@ -1,35 +1,35 @@
 /**
- * A summary of a text's own sentences, by LexRank (Erkan and Radev 2004): a sentence matters if it is like others that
- * matter. Words that stand in many sentences count little, so no list of stop words is needed, and any language will do.
- * We have our own hundred lines because the packages on npm that do this are for English only, or are not kept any more.
+ * A summary of a text's own sentences, by LexRank (Erkan and Radev 2004): a sentence ranks high if it is similar to
+ * other sentences that rank high. Words of many sentences have little weight, so no list of stop words is needed and every language works.
+ * The packages on npm that do this support English only or are unmaintained.
  */
 import { toSentences } from './sentences.ts';
 import type { Sentence } from './sentences.ts';
 
 export interface Summary {
-  /** In the order of the text, each with the blank before it where its language has one. */
+  /** In the order of the text, each with its leading space if the language has one. */
   readonly sentences: readonly string[];
-  /** Not even its first sentence fits `bytesMax`. */
+  /** Even the first sentence exceeds `bytesMax`. */
   readonly isCut: boolean;
 }
 
-/** A summary has a fifth of the sentences, within these. */
+/** A summary has this share of the sentences, within these limits. */
 const SHARE = 0.2;
 const LENGTH_MIN = 3;
 const LENGTH_MAX = 6;
-/** And no more characters than a paragraph. */
+/** Maximum length, in characters: that of a paragraph. */
 const CHARACTERS_MAX = 1_200;
-/** Below this two sentences are not alike; above the other they say the same. */
+/** Below the first value two sentences count as unrelated, above the second as duplicates. */
 const ALIKE = 0.05;
 const THE_SAME = 0.6;
 const DAMPING = 0.85;
 const ROUNDS = 30;
-/** Fewer words are a heading or an exclamation. */
+/** A sentence of fewer words is a heading or an exclamation. */
 const WORDS_MIN = 4;
 
 type Vector = ReadonlyMap<string, number>;
 
-/** `bytesMax`: of UTF-8; the first sentence is cut where even it is longer. */
+/** `bytesMax`: bytes of UTF-8; a longer first sentence is truncated. */
 export function extractSummary(text: string, bytesMax = Infinity): Summary {
   const sentences = toSentences(text);
   const vectors = toVectors(sentences);
@@ -54,7 +54,7 @@ export function extractSummary(text: string, bytesMax = Infinity): Summary {
   return { sentences: texts.map((each, i) => (i === 0 || /[。！？]$/u.test(texts[i - 1]!) ? each : ` ${each}`)), isCut: false };
 }
 
-/** Words by how often they stand in the sentence and how few sentences have them; of length 1. */
+/** The TF-IDF vector of a sentence, normalized to length 1. */
 function toVectors(sentences: readonly Sentence[]): Vector[] {
   const having = new Map<string, number>();
   for (const { words } of sentences) for (const word of new Set(words)) having.set(word, (having.get(word) ?? 0) + 1);
@@ -74,7 +74,7 @@ function likeness(a: Vector, b: Vector): number {
   return sum;
 }
 
-/** How much each sentence matters. Chance visits begin with what a text begins with: writers say first what it is about. */
+/** The LexRank score of each sentence. The random jumps favour the beginning of the text, which usually states its subject. */
 function rank(sentences: readonly Sentence[], vectors: readonly Vector[]): number[] {
   const count = sentences.length;
   const links: { readonly to: number; readonly weight: number }[][] = sentences.map(() => []);

@@ -1,18 +1,18 @@
-/** A text as sentences and their words, in whatever language it is: Unicode's own rules, which know Chinese words too. */
+/** Splits a text of any language into sentences and words by Unicode's segmentation rules, which also cover Chinese. */
 
 export interface Sentence {
   readonly text: string;
-  /** Lower-case words, without those that say nothing by their length. */
+  /** Lower-case words, without those that are too short to matter. */
   readonly words: readonly string[];
-  /** It begins a paragraph. */
+  /** It is the first of a paragraph. */
   readonly isFirst: boolean;
 }
 
-/** More of a text is not read, in UTF-16 units. */
+/** The part of a text that is read, in UTF-16 units. */
 export const TEXT_LENGTH_MAX = 400_000;
-/** More sentences are not compared: of a longer text they are taken evenly. */
+/** Maximum number of sentences to compare; a longer text is sampled evenly. */
 export const SENTENCES_MAX = 600;
-/** A longer run without an end is cut: a table, a log, a text without full stops. */
+/** Maximum length of a sentence; longer ones (tables, logs, text without full stops) are split. */
 const SENTENCE_LENGTH_MAX = 1_000;
 
 const bySentence = new Intl.Segmenter(undefined, { granularity: 'sentence' });
@@ -43,7 +43,7 @@ function piecesOf(sentence: string): string[] {
   return pieces;
 }
 
-/** Unicode ends a sentence after `Mr.`: what ends in a short word with a capital is no end. */
+/** Unicode ends a sentence after `Mr.`; a short capitalized word with a full stop does not end one. */
 function joinAbbreviations(sentences: readonly Omit<Sentence, 'words'>[]): Omit<Sentence, 'words'>[] {
   const joined: Omit<Sentence, 'words'>[] = [];
   for (const sentence of sentences) {

@@ -1,4 +1,4 @@
-/** As much of node-llama-cpp as we use: it is an optional package, so its own types may not be here. */
+/** The part of node-llama-cpp that is used. It is an optional package, so its own types may be missing. */
 
 export type HistoryItem =
   | { readonly type: 'system' | 'user'; readonly text: string }

@@ -1,7 +1,7 @@
-/** Chat models in GGUF form through node-llama-cpp. */
+/** Chat models in GGUF format through node-llama-cpp. */
 import { existsSync } from 'node:fs';
 import { EngineRefusal, unavailable } from '../engine.ts';
-import type { Engine, EngineSpec, Generated, Prompt, Writing } from '../engine.ts';
+import type { Engine, EngineSpec, Generated, Prompt, Output } from '../engine.ts';
 import { importPeer } from '../peers.ts';
 import type {
   GenerateOptions,
@@ -15,13 +15,13 @@ import type {
   Sequence,
 } from './library.ts';
 
-/** Every token of room costs memory, and few calls need what a model was made for. */
+/** Every token of context takes memory, and few calls need the maximum of a model. */
 const CONTEXT_MAX = 4_096;
 
 export async function loadLlamaEngine(spec: EngineSpec): Promise<Engine> {
   const library = (await importPeer('llama', spec.directory)) as LlamaLibrary;
   const modelPath = await findWeights(spec, library);
-  // Nothing is built or downloaded here: what the package brings runs, or the target fails.
+  // Nothing is built or downloaded: the package's own binary runs, or the target fails.
   const llama = await library.getLlama({
     build: 'never',
     skipDownload: true,
@@ -69,20 +69,20 @@ class LlamaEngine implements Engine {
     this.#completion = new library.LlamaCompletion({ contextSequence: this.#sequence });
   }
 
-  async generate(prompt: Prompt, writing: Writing): Promise<Generated> {
+  async generate(prompt: Prompt, output: Output): Promise<Generated> {
     const history = toHistory(prompt);
     const bare = prompt.isBare ? prompt.messages.map(({ content }) => content).join('\n\n') : null;
     const inputTokens = this.#count(bare, history);
     const before = this.#sequence.tokenMeter.getState();
     const stop = new AbortController();
     const stopIfAsked = (): void => {
-      if (writing.isStopped()) stop.abort();
+      if (output.isStopped()) stop.abort();
     };
-    writing.signal.addEventListener('abort', () => stop.abort());
+    output.signal.addEventListener('abort', () => stop.abort());
     stopIfAsked();
     const options: GenerateOptions = {
       onTextChunk(text) {
-        writing.emit(text);
+        output.emit(text);
         stopIfAsked();
       },
       onToken: stopIfAsked,
@@ -114,7 +114,7 @@ class LlamaEngine implements Engine {
     return this.#chat.chatWrapper.generateContextState({ chatHistory }).contextText.tokenize(model.tokenizer).length;
   }
 
-  /** How many tokens may be written; throws where the prompt leaves no room for any. */
+  /** The output limit in tokens; throws if the prompt fills the context. */
   #bound({ maxTokens }: Prompt, inputTokens: number): number {
     const { contextSize } = this.#loaded.context;
     const room = contextSize - inputTokens - 1;
@@ -124,7 +124,7 @@ class LlamaEngine implements Engine {
   }
 }
 
-/** It ends with the answer that is to be written. */
+/** The last item is the response to generate. */
 function toHistory({ messages }: Prompt): HistoryItem[] {
   const items = messages.map(({ role, content }): HistoryItem => {
     if (role === 'assistant') return { type: 'model', response: [content] };

@@ -1,4 +1,4 @@
-/** As much of @huggingface/transformers as we use: it is an optional package, so its own types may not be here. */
+/** The part of @huggingface/transformers that is used. It is an optional package, so its own types may be missing. */
 
 export interface Tokenizer {
   (texts: string | readonly string[], options?: object): { input_ids: { dims: readonly number[] } };
@@ -27,6 +27,6 @@ export interface TransformersLibrary {
   readonly random: { seed(seed?: number): void };
   pipeline(task: string, model: string, options: object): Promise<Pipeline>;
   readonly TextStreamer: new (tokenizer: Tokenizer, options: object) => object;
-  /** Abstract: `_call` says of each text of a batch whether it is at its end. */
+  /** Abstract: `_call` returns for each text of a batch whether it is complete. */
   readonly StoppingCriteria: new () => { _call(ids: readonly unknown[]): boolean[] };
 }

@@ -1,13 +1,13 @@
-/** Models in ONNX form through @huggingface/transformers: chat models, and summarizers. */
+/** Models in ONNX format through @huggingface/transformers: chat models and summarizers. */
 import { existsSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { EngineRefusal, unavailable } from '../engine.ts';
-import type { Engine, EngineSpec, Generated, Prompt, Writing } from '../engine.ts';
+import type { Engine, EngineSpec, Generated, Prompt, Output } from '../engine.ts';
 import { importPeer } from '../peers.ts';
 import { textToSummarize } from '../text-to-summarize.ts';
 import type { Pipeline, TransformersLibrary } from './library.ts';
 
-/** Half the memory of fp32 and hardly worse; what most models of the hub bring. */
+/** Takes less memory than fp32 at nearly the same quality; most models of the hub have it. */
 const DTYPE_DEFAULT = 'q8';
 
 export async function loadTransformersEngine(spec: EngineSpec): Promise<Engine> {
@@ -22,7 +22,7 @@ export async function loadTransformersEngine(spec: EngineSpec): Promise<Engine> 
   return new TransformersEngine(library, pipe, spec);
 }
 
-/** Where its files are read from, set for this thread, which has only this model. */
+/** Sets where the files are read from, for this thread, which has only this model. */
 function place(spec: EngineSpec, { env }: TransformersLibrary): { model: string; isLocal: boolean } {
   env.cacheDir = spec.cacheDir;
   env.allowRemoteModels = spec.weights === null && spec.mayDownload;
@@ -49,16 +49,16 @@ class TransformersEngine implements Engine {
     this.#spec = spec;
   }
 
-  async generate(prompt: Prompt, writing: Writing): Promise<Generated> {
+  async generate(prompt: Prompt, output: Output): Promise<Generated> {
     const { input, text } = this.#input(prompt);
     const inputTokens = this.#pipe.tokenizer(text).input_ids.dims.at(-1) ?? 0;
     const maxTokens = this.#bound(prompt, inputTokens);
     const isSummary = this.#spec.task === 'summarization';
-    const write = prompt.isBare ? (written: string) => writing.emit(written) : withoutLeadingBlank(writing);
+    const write = prompt.isBare ? (written: string) => output.emit(written) : withoutLeadingBlank(output);
     let outputTokens = 0;
     let last: unknown = null;
     const streamer = new this.#library.TextStreamer(this.#pipe.tokenizer, {
-      // A summarizer writes apart from what it reads; its first token is only the sign to begin.
+      // A summarizer's output does not contain its input; its first token is a start marker only.
       skip_prompt: true,
       skip_special_tokens: true,
       callback_function: (written: string) => write(written),
@@ -73,7 +73,7 @@ class TransformersEngine implements Engine {
       ...(isSummary ? {} : { return_full_text: false }),
       ...samplingOf(prompt),
       streamer,
-      stopping_criteria: [createStop(this.#library, writing)],
+      stopping_criteria: [createStop(this.#library, output)],
     });
     return { finishReason: this.#isEnd(last) || outputTokens < maxTokens ? 'stop' : 'length', inputTokens, outputTokens };
   }
@@ -82,7 +82,7 @@ class TransformersEngine implements Engine {
     return this.#pipe.dispose();
   }
 
-  /** What the pipeline is given, and the text that it makes of that. */
+  /** The input of the pipeline, and the text that it makes of it. */
   #input({ messages, isBare }: Prompt): { input: string | readonly object[]; text: string } {
     if (this.#spec.task === 'summarization') {
       const text = textToSummarize(messages);
@@ -99,11 +99,11 @@ class TransformersEngine implements Engine {
     return { input: messages, text };
   }
 
-  /** How many tokens may be written; throws where the prompt leaves no room for any. */
+  /** The output limit in tokens; throws if the prompt fills the context. */
   #bound({ maxTokens }: Prompt, inputTokens: number): number {
     const wanted = maxTokens ?? this.#spec.maxTokens;
     const context = this.#spec.contextSize ?? this.#pipe.model.config.max_position_embeddings ?? Infinity;
-    // A summarizer reads as much as it can, and writes into a room of its own.
+    // A summarizer truncates its input, and its output has a context of its own.
     if (this.#spec.task === 'summarization') return Math.min(wanted, context - 1);
     const room = context - inputTokens;
     if (room > 0) return Math.min(wanted, room);
@@ -117,13 +117,13 @@ class TransformersEngine implements Engine {
   }
 }
 
-/** Most models write a blank before every word, the first one too. */
-function withoutLeadingBlank(writing: Writing): (text: string) => void {
+/** Most models emit a space before every word, including the first. */
+function withoutLeadingBlank(output: Output): (text: string) => void {
   let hasBegun = false;
   return (text) => {
     const written = hasBegun ? text : text.trimStart();
     hasBegun ||= written !== '';
-    writing.emit(written);
+    output.emit(written);
   };
 }
 
@@ -133,10 +133,10 @@ function samplingOf({ temperature, topP }: Prompt): object {
   return { do_sample: true, ...(temperature !== null && { temperature }), ...(topP !== null && { top_p: topP }) };
 }
 
-function createStop(library: TransformersLibrary, writing: Writing): object {
+function createStop(library: TransformersLibrary, output: Output): object {
   class Stop extends library.StoppingCriteria {
     override _call(ids: readonly unknown[]): boolean[] {
-      return ids.map(() => writing.isStopped());
+      return ids.map(() => output.isStopped());
     }
   }
   return new Stop();

@@ -87,7 +87,8 @@ async function askJudge(
   deadline: number,
   signal: AbortSignal,
 ): Promise<boolean | string> {
-  const messages = judgeMessages(judge.instruction, active.request.body, choices);
+  const { dialect, body } = active.request;
+  const messages = judgeMessages(judge.instruction, dialect.name, body, choices);
   const reply = await engine.askModel({ parent: active.request, number: active.checks, model: judge.model, messages, deadline, signal });
   if (!reply.ok) return `the judge ${judge.model} did not respond (${reply.why})`;
   return readJudgement(reply.text) ?? `the judge ${judge.model} replied neither PASS nor FAIL`;

@@ -5,7 +5,7 @@ import { isExpired, parseJson, rowAfter, type Change, type Row } from '../change
 import type { JobStore } from '../jobs/job-store.ts';
 import { STORE_LIMITS, type Store, type StoreCounters, type StoreHealth, type StoreLimits, type WriteOptions } from '../store.ts';
 
-/** Expired entries are looked for at most this often. */
+/** Minimum interval between sweeps of expired entries. */
 const sweepIntervalMs = 60_000;
 
 import { createMemoryJobs } from './memory-jobs.ts';
@@ -16,7 +16,7 @@ export interface MemoryStoreOptions {
   readonly limits?: Partial<StoreLimits>;
 }
 
-/** State that ends with the process. Within the limits; at them the entry written longest ago is dropped. */
+/** State that ends with the process. At a limit the least recently written entry is dropped. */
 export function createMemoryStore(options: MemoryStoreOptions): Store {
   return new MemoryStore(options);
 }
@@ -47,7 +47,7 @@ class MemoryStore implements Store {
   }
 
   onHealthChange(): () => void {
-    return () => {}; // memory doesn't fail
+    return () => {}; // memory never degrades
   }
 
   async get(collection: string, key: string): Promise<unknown> {

@@ -1,13 +1,13 @@
-/** Kept answers in the database file: blobs with an expiry, within a number and a size; the oldest go first. */
+/** Cached responses in the database file: blobs with an expiry, limited in number and size; the oldest are deleted first. */
 import type { DatabaseSync } from 'node:sqlite';
 import type { CachedResponseBounds, CachedResponseRow } from '../backend.ts';
 import { inTransaction } from './transaction.ts';
 
-/** When the bound is reached, so much is freed at once, as a share of it. */
+/** The share of a limit that is freed at once when it is reached. */
 const FREED_SHARE = 0.1;
-/** Expired answers are deleted at most this often: they are invisible anyway. */
+/** Minimum interval between deletions of expired responses, which are not visible in any case. */
 const SWEEP_INTERVAL_MS = 60_000;
-/** Rows looked at to free space, at a time. */
+/** Number of rows per query when freeing space. */
 const OLDEST_AT_ONCE = 1_000;
 
 export class CachedResponseTable {
@@ -55,12 +55,12 @@ export class CachedResponseTable {
 
   #sweep(nowMs: number): void {
     this.#sweptAtMs = nowMs;
-    const gone = this.#connection
+    const expired = this.#connection
       .prepare('SELECT count(*) AS n, coalesce(sum(length(value)), 0) AS bytes FROM answers WHERE expires_at <= ?')
       .get(nowMs);
     this.#connection.prepare('DELETE FROM answers WHERE expires_at <= ?').run(nowMs);
-    this.#rows -= Number(gone?.['n']);
-    this.#bytes -= Number(gone?.['bytes']);
+    this.#rows -= Number(expired?.['n']);
+    this.#bytes -= Number(expired?.['bytes']);
   }
 
   #free({ rowsMax, bytesMax }: CachedResponseBounds): void {

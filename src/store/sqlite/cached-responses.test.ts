@@ -1,4 +1,4 @@
-/** Answers that are kept in the file: what comes back, and what goes at a bound. */
+/** Cached responses in the file: reads, expiry and deletion at a limit. */
 import assert from 'node:assert/strict';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';

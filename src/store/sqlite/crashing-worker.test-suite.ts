@@ -1,6 +1,6 @@
 /**
- * Our worker, but the first batch that says `crash before`, `crash after`, `throw before` or `hang before` has it die or
- * hang before or after the commit. A marker beside the file keeps the next worker from doing so again.
+ * Our worker, but it crashes or hangs before or after the commit of the first batch that contains `crash before`, `crash after`,
+ * `throw before` or `hang before`. A marker file prevents the next worker from doing so again.
  */
 import { existsSync, writeFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';

@@ -1,8 +1,8 @@
 /**
- * The database file. Everything here is synchronous and may block for as long as the disk does: it runs in the worker.
+ * The database file. All operations are synchronous and may block as long as the disk does; they run in the worker.
  *
- * Write-ahead log, `synchronous = NORMAL`: a killed process loses nothing that was committed; a power cut may cost the
- * last commits, and never damages the file.
+ * Write-ahead log, `synchronous = NORMAL`: a killed process loses no commit; a power cut may lose the last commits, and never damages the
+ * file.
  */
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { DatabaseSync } from 'node:sqlite';
@@ -17,26 +17,26 @@ import { inTransaction } from './transaction.ts';
 
 /** How long a statement waits for another connection's lock. */
 const busyTimeoutMs = 2_000;
-/** Expired rows are deleted at most this often, and so many at a time: they are invisible anyway. */
+/** Minimum interval between deletions of expired rows, and their maximum number; such rows are not visible in any case. */
 const sweepIntervalMs = 60_000;
 const sweepRowsMax = 1_000;
 
 export interface SqliteDatabase {
-  /** This writer's number in the file. */
+  /** The number of this writer in the file. */
   readonly writer: number;
-  /** Commits the batch, unless this writer's batch of that number is in the file already. */
+  /** Commits the batch, unless the file already contains this writer's batch of that number. */
   apply(batch: Batch, nowMs: number): void;
   read(collection: string, key: string | undefined, nowMs: number): ReadResult;
   readonly responses: CachedResponseTable;
   jobs(): JobTables;
-  /** Throws `replaced` if the file under the path is no longer the one that was opened: SQLite would go on writing to what nobody finds. */
+  /** Throws `replaced` if the path no longer names the opened file: SQLite would continue writing to an unreachable file. */
   check(): void;
   close(): void;
 }
 
 /**
- * Opens the file, and creates it (readable by its owner alone) in a folder that exists. Throws a `StoreFailure` for a
- * file that isn't ours to write, SQLite's or the system's error for all else; the file is then as it was.
+ * Opens the file, and creates it (readable by its owner only) in an existing folder. Throws a `StoreFailure` for a
+ * file of another program, SQLite's or the system's error otherwise; the file is then unchanged.
  * `writer`: the number from an earlier connection, or null.
  */
 export function openDatabase(path: string, writer: number | null, nowMs: number): SqliteDatabase {

@@ -1,18 +1,18 @@
-/** Whether the file under a path is still the database that was opened. */
+/** Checks whether a path still names the opened database. */
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { StoreFailure } from '../backend.ts';
 
-/** SQLite's own magic, and from where an application's number stands in the header. */
+/** The magic bytes at the start of every SQLite file. */
 const magic = Buffer.from('SQLite format 3\0');
 const magicLength = magic.length;
 
-/** To open a pipe or a device would hang the thread, and with it the end of the process. */
+/** Opening a pipe or a device would hang the thread, and with it the exit of the process. */
 export function requireRegularFile(path: string): void {
   if (isAddress(path) || !existsSync(path)) return;
   if (!statSync(path).isFile()) throw new StoreFailure('unavailable', 'it is not a file');
 }
 
-/** Remembers the file that is there now; the check throws `replaced` once another one is, or none. */
+/** Records the current file; the check throws `replaced` if the path names another one, or none. */
 export function createFileCheck(path: string): () => void {
   if (isAddress(path)) return () => {};
   const opened = statSync(path);
@@ -21,7 +21,7 @@ export function createFileCheck(path: string): () => void {
     const found = statSync(path, { throwIfNoEntry: false });
     if (found === undefined) throw new StoreFailure('replaced', 'its file was deleted');
     if (found.ino !== opened.ino || found.dev !== opened.dev) throw new StoreFailure('replaced', 'its file was replaced by another one');
-    // With a write-ahead log even the header of a new file may be there only.
+    // With a write-ahead log even the header of a new file may be in the log only.
     if (found.size > 0 || opened.size > 0) requireMagic(path, header);
   };
 }
@@ -36,7 +36,7 @@ function requireMagic(path: string, header: Buffer): void {
   }
 }
 
-/** SQLite takes URLs of its own as paths. */
+/** SQLite accepts `file:` URIs as paths. */
 function isAddress(path: string): boolean {
   return path.startsWith('file:');
 }

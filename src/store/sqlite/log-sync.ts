@@ -1,6 +1,6 @@
 /**
- * Makes commits safe from a power cut, beside the database's own thread. In a write-ahead log a commit is durable once the log is synced; SQLite
- * can do that itself (`synchronous = FULL`), but holds its only writer's lock meanwhile, and all who wait for a quick commit wait for the disk.
+ * Makes commits durable against a power cut, outside of the database's thread. With a write-ahead log a commit is durable once the log is
+ * synced; SQLite can do that itself (`synchronous = FULL`), but holds the write lock meanwhile, so every commit would wait for the disk.
  */
 import { open, type FileHandle } from 'node:fs/promises';
 import { StoreFailure } from '../backend.ts';
@@ -15,7 +15,7 @@ export class LogSync {
     this.#path = path;
   }
 
-  /** Resolves when all that was committed before the call is on disk. Calls meanwhile share the next sync. */
+  /** Resolves when all commits before the call are on disk. Calls during a sync share the next one. */
   sync(): Promise<void> {
     if (this.#running === null) return this.#start();
     this.#next ??= this.#running.catch(() => {}).then(() => {
@@ -25,7 +25,7 @@ export class LogSync {
     return this.#next;
   }
 
-  /** The log may be another file after this. */
+  /** A later log may be another file. */
   async close(): Promise<void> {
     await this.#running?.catch(() => {});
     const file = this.#file;

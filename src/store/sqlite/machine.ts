@@ -1,8 +1,8 @@
-/** Which processes can be told apart by their number. */
+/** The scope in which process ids are unique. */
 import { readlinkSync } from 'node:fs';
 import { hostname } from 'node:os';
 
-/** A host, and on Linux the namespace in which it counts its processes: a container counts its own. */
+/** The host, and on Linux its PID namespace: a container has its own. */
 export function machineName(): string {
   try {
     return `${hostname()} ${readlinkSync('/proc/self/ns/pid')}`;
@@ -11,7 +11,7 @@ export function machineName(): string {
   }
 }
 
-/** There is surely no process of this number. */
+/** True if no process has this id. */
 export function isProcessGone(pid: number): boolean {
   try {
     process.kill(pid, 0);

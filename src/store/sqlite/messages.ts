@@ -1,4 +1,4 @@
-/** What the main thread and the database's worker say to each other. */
+/** The messages between the main thread and the database's worker. */
 import type { CachedResponseBounds, CachedResponseRow, Batch, ReadResult } from '../backend.ts';
 import type { JobCall, JobOutcome } from '../jobs/job-call.ts';
 import type { StoreFault } from '../store-fault.ts';
@@ -9,7 +9,7 @@ export type SqliteRequest = { readonly id: number } & (
       readonly path: string;
       readonly writer: number | null;
       readonly nowMs: number;
-      /** Notes that this process uses the file. */
+      /** Takes the lock that marks the file as used by this process. */
       readonly locks: boolean;
     }
   | { readonly kind: 'apply'; readonly batch: Batch; readonly nowMs: number }
@@ -27,9 +27,9 @@ export type SqliteRequest = { readonly id: number } & (
   | { readonly kind: 'close' }
 );
 
-/** What each kind of request is answered with. */
+/** The result of each kind of request. */
 export interface SqliteResults {
-  /** This process's number in the database; kept over connections, so that a batch sent twice is known. */
+  /** The number of this process in the database; kept over connections, so that a repeated batch is recognised. */
   readonly open: {
     readonly writer: number;
     /** Another process uses the file. */

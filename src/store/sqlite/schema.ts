@@ -1,13 +1,13 @@
-/** The file's layout and its version. A file that isn't ours, or is newer than we are, is left as it is. */
+/** The schema of the file and its version. A file of another program, or of a newer version, is not changed. */
 import type { DatabaseSync } from 'node:sqlite';
 import { StoreFailure } from '../backend.ts';
 import { JOB_TABLES } from '../jobs/job-schema.ts';
 import { inTransaction } from './transaction.ts';
 
-/** "BWtr" in the file's header says whose it is. */
+/** "BWtr" in the file's header identifies the program. */
 const applicationId = 0x42577472;
 
-/** Each step takes the file from the version of its place to the next. Steps are never changed, only added. */
+/** Each step migrates from the version of its index to the next. Steps are never changed, only added. */
 const migrations: readonly string[] = [
   `CREATE TABLE entries (
      collection TEXT NOT NULL,
@@ -32,10 +32,10 @@ const migrations: readonly string[] = [
   JOB_TABLES,
 ];
 
-/** A process that was not heard of for so long will not send a batch again. */
+/** A process without a write for this time does not repeat a batch. */
 const writerLifetimeMs = 7 * 24 * 60 * 60 * 1_000;
 
-/** Checks that the file is ours, brings it up to date and registers the writer. Shows by the way that it can be written. */
+/** Checks the owner of the file, migrates it and registers the writer, which also shows that it is writable. */
 export function prepareSchema(connection: DatabaseSync, writer: number | null, nowMs: number): number {
   checkOwner(connection); // before the first statement that would write
   connection.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA journal_size_limit = 16777216');

@@ -21,11 +21,11 @@ const faultsByCode = new Map<unknown, StoreFailure['fault']>([
   ['EROFS', 'read_only'],
 ]);
 
-/** What went wrong in the database, as a fault that the main thread acts on. */
+/** An error of the database as a store failure for the main thread. */
 export function toSqliteFailure(error: unknown): StoreFailure {
   if (error instanceof StoreFailure) return error;
   const { code, errcode, message } = error as { code?: unknown; errcode?: unknown; message?: unknown };
-  // The lower byte is the primary code; the upper ones say more about it.
+  // The lower byte is the primary code; the upper ones are details.
   const fault = faultsByCode.get(typeof errcode === 'number' ? errcode & 0xff : code) ?? 'io_error';
   return new StoreFailure(fault, String(message), { cause: error });
 }

@@ -36,7 +36,7 @@ function faultOf(store: Store): StoreFault | 'ok' {
   return store.health.state === 'ok' ? 'ok' : store.health.fault;
 }
 
-/** The next change of the store's health; `clock` is moved on so that the store tries again. */
+/** The next change of the store's health; `clock` is advanced so that the store retries. */
 async function nextHealth({ store, clock }: Scene, advanceMs = 0): Promise<StoreFault | 'ok'> {
   const changed = new Promise<void>((resolve) => {
     const stop = store.onHealthChange(() => {
@@ -49,7 +49,7 @@ async function nextHealth({ store, clock }: Scene, advanceMs = 0): Promise<Store
   return faultOf(store);
 }
 
-/** A store that could not open its file: it warns once, goes on in memory, and after `cure` heals and saves. */
+/** A store that could not open its file: it warns once, continues in memory, and after `cure` recovers and saves. */
 async function assertGoesOnInMemory(scene: Scene, fault: StoreFault): Promise<void> {
   const { store, warnings } = scene;
   assert.equal(faultOf(store), fault);
@@ -88,7 +88,7 @@ test('a killed process loses nothing that was flushed', async (t) => {
   const { store } = await open(t, path);
   store.put('breaker', 'a', 1);
   assert.equal(await store.flush(), true);
-  // What another connection sees is what is in the log on the disk, as after a crash.
+  // Another connection sees what is in the log on disk, as after a crash.
   const witness = new DatabaseSync(path, { readOnly: true });
   assert.equal(witness.prepare('SELECT value FROM entries WHERE key = ?').get('a')?.['value'], '1');
   witness.close();
@@ -294,7 +294,7 @@ test('a path that is a pipe is no store, and holds nobody up', async (t) => {
   await scene.store.close();
 });
 
-/** The worker has read its order, and hangs. */
+/** Waits until the worker has read its instruction and hangs. */
 async function untilObeyed(path: string): Promise<void> {
   const folder = watch(dirname(path));
   while (!existsSync(`${path}.obeyed`)) await once(folder, 'change');

@@ -11,7 +11,7 @@ export interface SqliteStoreOptions {
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
   readonly timing?: Partial<StoreTiming>;
-  /** The worker's file. Default: our own; tests put another in its place. */
+  /** The file of the worker. Default: our own; tests replace it. */
   readonly workerUrl?: URL;
 }
 

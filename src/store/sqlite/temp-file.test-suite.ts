@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-/** The path of a file that isn't there yet, in a folder that the test takes away with it. */
+/** The path of a file that does not exist yet, in a folder that is removed after the test. */
 export function tempFile(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'breakwater-store-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));

@@ -1,6 +1,6 @@
 import type { DatabaseSync } from 'node:sqlite';
 
-/** Does the work wholly or not at all. Takes the write lock at once, so that nothing fails half way for want of it. */
+/** Runs the work as one transaction. Takes the write lock first, so that no statement fails half way for lack of it. */
 export function inTransaction<T>(connection: DatabaseSync, work: () => T): T {
   connection.exec('BEGIN IMMEDIATE');
   try {
@@ -8,7 +8,7 @@ export function inTransaction<T>(connection: DatabaseSync, work: () => T): T {
     connection.exec('COMMIT');
     return result;
   } catch (error) {
-    if (connection.isTransaction) connection.exec('ROLLBACK'); // a full disk may have ended it already
+    if (connection.isTransaction) connection.exec('ROLLBACK'); // a full disk may have rolled it back already
     throw error;
   }
 }

@@ -11,13 +11,13 @@ const defaultWorkerUrl = new URL(`./worker${extname(import.meta.url)}`, import.m
 export interface WorkerBackendOptions {
   readonly path: string;
   readonly clock: Clock;
-  /** Another process uses the file; called once. Absent: it is not looked for. */
+  /** Called once if another process uses the file. Absent: not checked. */
   readonly onShared?: () => void;
-  /** Default: our worker. Tests put one that crashes or hangs in its place. */
+  /** Default: our worker. Tests replace it by one that crashes or hangs. */
   readonly workerUrl?: URL;
 }
 
-/** A database file behind a worker thread of its own; a new one for each connection, and never two at once. */
+/** A database file behind a worker thread; each connection starts a new thread, and never two run at once. */
 export function createWorkerBackend(options: WorkerBackendOptions): Backend {
   let writer: number | null = null;
   let isSharingReported = false;
@@ -26,8 +26,8 @@ export function createWorkerBackend(options: WorkerBackendOptions): Backend {
   return {
     connect(onLost) {
       const connection = new WorkerConnection(onLost);
-      // A worker that hangs in a system call outlives its termination. Waiting for it keeps one hung disk from
-      // collecting threads: the connect timeout rules until the thread is gone.
+      // A worker that hangs in a system call survives its termination. Waiting for it prevents a hung disk from
+      // accumulating threads; the connect timeout applies until the thread has ended.
       connection.ready = lastExit.then(async () => {
         lastExit = connection.start(options.workerUrl ?? defaultWorkerUrl);
         const nowMs = options.clock.epochMs();
@@ -58,7 +58,7 @@ class WorkerConnection implements Connection {
   };
   readonly runJobs = (calls: readonly JobCall[]): Promise<readonly JobOutcome[]> => this.ask('jobs', { calls });
   readonly #onLost: (failure: StoreFailure) => void;
-  readonly #waiters = new Map<number, Waiter>(); // one batch and the reads of the moment; each has a timeout
+  readonly #waiters = new Map<number, Waiter>(); // one batch and the current reads; each has a timeout
   #worker: Worker | undefined;
   #ended: StoreFailure | undefined;
   #nextId = 0;
@@ -67,7 +67,7 @@ class WorkerConnection implements Connection {
     this.#onLost = onLost;
   }
 
-  /** Starts the thread, unless the connection was abandoned before. Resolves when the thread is gone. */
+  /** Starts the thread, unless the connection was abandoned before. Resolves when the thread has ended. */
   start(workerUrl: URL): Promise<void> {
     if (this.#ended !== undefined) return Promise.resolve();
     const worker = new Worker(workerUrl, { name: 'breakwater-store', execArgv: ['--disable-warning=ExperimentalWarning'] });
@@ -124,7 +124,7 @@ class WorkerConnection implements Connection {
   #take(reply: SqliteReply): void {
     const waiter = this.#waiters.get(reply.id);
     this.#waiters.delete(reply.id);
-    // A store at rest does not keep the process alive; an answer on its way does.
+    // An idle store does not keep the process alive; a pending call does.
     if (this.#waiters.size === 0) this.#worker?.unref();
     if (reply.ok) waiter?.resolve(reply.result as never);
     else waiter?.reject(new StoreFailure(reply.fault, reply.message));

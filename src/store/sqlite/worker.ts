@@ -1,4 +1,4 @@
-/** The thread that the database lives in, so that a slow or hung disk never holds up the event loop. */
+/** The worker thread of the database, so that a slow or hung disk never blocks the event loop. */
 import { parentPort } from 'node:worker_threads';
 import { openDatabase, type SqliteDatabase } from './database.ts';
 import { holdLock } from './process-lock.ts';

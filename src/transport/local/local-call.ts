@@ -1,16 +1,17 @@
 import type { UpstreamCall, UpstreamListener } from '../transport.ts';
 import type { ThreadError } from '../../local/messages.ts';
+import { errorBody } from '../../local/response-writer.ts';
 
-/** The thread broke off what it had begun. */
-class EngineBroke extends Error {
-  override readonly name = 'EngineBroke';
+/** The engine failed after its response had begun. */
+class EngineResponseBroken extends Error {
+  override readonly name = 'EngineResponseBroken';
 }
 
 const NONE = new Uint8Array();
 
 /**
- * One call to a local model, as its listener sees it. What comes while the caller is behind is held here: no more than
- * one answer, which the bound on its tokens keeps small.
+ * One call to a local model, from the listener's side. While the caller has paused it, events are buffered here: at most one
+ * response, which its output limit keeps small.
  */
 export class LocalCall implements UpstreamCall {
   readonly id: number;
@@ -31,7 +32,7 @@ export class LocalCall implements UpstreamCall {
     this.#onAbort = onAbort;
   }
 
-  /** A copy: the original may have to be sent elsewhere too. */
+  /** A copy, since the thread takes ownership: the original may be sent to another target later. */
   takeBody(): Uint8Array {
     return Uint8Array.from(this.#body ?? NONE);
   }
@@ -54,42 +55,40 @@ export class LocalCall implements UpstreamCall {
 
   head(status: number, contentType: string): void {
     this.#hasHead = true;
-    this.#tell(() => this.#listener.onHeaders(status, { 'content-type': contentType }));
+    this.#deliver(() => this.#listener.onHeaders(status, { 'content-type': contentType }));
   }
 
   data(bytes: Uint8Array): void {
-    this.#tell(() => this.#listener.onData(bytes));
+    this.#deliver(() => this.#listener.onData(bytes));
   }
 
   end(): void {
-    this.#tell(() => {
+    this.#deliver(() => {
       this.isOver = true;
       this.#listener.onEnd();
     });
   }
 
-  /** The answer can't go on. */
+  /** Ends the response with a connection error. */
   break(message: string): void {
-    this.#tell(() => {
+    this.#deliver(() => {
       this.isOver = true;
-      this.#listener.onError(new EngineBroke(message));
+      this.#listener.onError(new EngineResponseBroken(message));
     });
   }
 
-  /** It failed: as an error answer where none had begun. `retryAfterMs`: when to ask again; null: unknown. */
+  /** Fails the call: with an error response if no head was sent, else with a connection error. `retryAfterMs`: null: unknown. */
   fail(error: ThreadError, retryAfterMs: number | null): void {
     if (this.#hasHead) return this.break(error.message);
     const { status, code, message } = error;
     const wait = retryAfterMs === null ? {} : { 'retry-after-ms': String(retryAfterMs) };
-    const type = status < 500 ? 'invalid_request_error' : 'server_error';
-    const body = Buffer.from(JSON.stringify({ error: { message, type, param: null, code } }));
-    this.#tell(() => this.#listener.onHeaders(status, { 'content-type': 'application/json', ...wait }));
-    this.data(body);
+    this.#deliver(() => this.#listener.onHeaders(status, { 'content-type': 'application/json', ...wait }));
+    this.data(errorBody(status, { code, message }));
     this.end();
   }
 
-  #tell(tell: () => void): void {
-    if (this.#paused || this.#held.length > 0) this.#held.push(() => void (this.isOver || tell()));
-    else if (!this.isOver) tell();
+  #deliver(event: () => void): void {
+    if (this.#paused || this.#held.length > 0) this.#held.push(() => void (this.isOver || event()));
+    else if (!this.isOver) event();
   }
 }

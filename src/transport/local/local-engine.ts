@@ -1,6 +1,6 @@
 /**
- * One local model as a place to send to: its calls one at a time, in a thread that is started when one comes, and
- * started anew after it crashed. To its callers it looks like any provider: a status, bytes, an end.
+ * One local model as an upstream: it runs one call at a time in a worker thread, which starts with the first call and restarts after
+ * a crash. Callers see what any provider gives: a status, bytes, an end.
  */
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 import type { UpstreamCall, UpstreamListener } from '../transport.ts';
@@ -9,11 +9,11 @@ import { EngineThread } from '../../local/engine-thread.ts';
 import { LocalCall } from './local-call.ts';
 import type { FromThread, ThreadError, ThreadMemory } from '../../local/messages.ts';
 
-/** A call that was told to stop may take this long until its thread is ended with it, in ms: no step of a model lasts longer. */
+/** Time for an aborted call to stop before its thread is terminated, in ms: longer than any single step of a model. */
 const STOP_WAIT_MS = 5_000;
-/** An engine may take this long to let go of what it holds, in ms. */
+/** Time for an engine to release its resources, in ms. */
 const CLOSE_WAIT_MS = 2_000;
-/** A thread that crashed or could not load is started again after this, twice as long each time, in ms. */
+/** Wait before the restart of a thread that crashed or could not load, in ms; doubled with each failure. */
 const RESTART_MIN_MS = 1_000;
 const RESTART_MAX_MS = 60_000;
 
@@ -25,9 +25,9 @@ export interface EngineStatus {
   readonly state: 'idle' | 'loading' | 'ready' | 'failed';
   /** In bytes. */
   readonly memory: ThreadMemory;
-  /** Threads that crashed or could not load, since the start. */
+  /** Number of threads that crashed or could not load, since the start. */
   readonly crashes: number;
-  /** Why it failed last; null: it hasn't, or has worked since. */
+  /** The last failure; null: none since the last successful call. */
   readonly error: string | null;
 }
 
@@ -44,18 +44,18 @@ export class LocalEngine {
   #waiting: LocalCall[] = [];
   #stopTimer: Timer | null = null;
   #crashes = 0;
-  /** In a row. */
+  /** Consecutive failures. */
   #failures = 0;
   #failed: ThreadError | null = null;
   #restartAt: Instant = -Infinity;
-  /** A thread that has to be gone before the next is started: two of a model would be twice its memory. */
+  /** The end of the previous thread; the next one starts after it, since two copies of a model take twice the memory. */
   #before: Promise<void> | null = null;
-  /** It takes what has come, and is not loaded for more. */
+  /** Finishes the queued calls and is not warmed again. */
   #isClosing = false;
   #isClosed = false;
   #whenIdle: (() => void) | null = null;
 
-  /** `after`: nothing is started before it. */
+  /** `after`: the thread starts after it. */
   constructor(spec: EngineSpec, clock: Clock, onTrouble: (message: string) => void, after: Promise<void> | null = null, workerUrl?: URL) {
     this.spec = spec;
     this.#clock = clock;
@@ -67,10 +67,10 @@ export class LocalEngine {
   status(): EngineStatus {
     const { name } = this.spec;
     const state = this.#thread === null ? (this.#failed === null ? 'idle' : 'failed') : this.#isLoaded ? 'ready' : 'loading';
-    return { name, state, memory: this.#memory, crashes: this.#crashes, error: this.#failed === null ? null : inWords(this.#failed) };
+    return { name, state, memory: this.#memory, crashes: this.#crashes, error: this.#failed === null ? null : describe(this.#failed) };
   }
 
-  /** Loads now what the first call would load. */
+  /** Loads the model without a call. */
   warm(): void {
     if (this.#before !== null) void this.#before.then(() => this.warm());
     else if (this.#thread === null && !this.#isClosing) this.#start();
@@ -78,7 +78,7 @@ export class LocalEngine {
 
   send(path: string, body: Uint8Array | null, listener: UpstreamListener): UpstreamCall {
     const call = new LocalCall(this.#nextId++, path, body, listener, (one) => this.#abort(one));
-    // It waits from now on, so that nobody takes the engine for idle.
+    // Queued at once, so that the engine does not count as idle.
     this.#waiting.push(call);
     queueMicrotask(() => {
       if (!call.isOver) listener.onSent();
@@ -87,14 +87,14 @@ export class LocalEngine {
     return call;
   }
 
-  /** Lets what runs end, then lets go of everything. */
+  /** Finishes all calls, then closes. */
   async retire(): Promise<void> {
     this.#isClosing = true;
     if (this.#current !== null || this.#waiting.length > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
     await this.close();
   }
 
-  /** Lets go of everything at once. */
+  /** Fails all calls and releases everything. */
   async close(): Promise<void> {
     this.#isClosing = true;
     for (const call of this.#waiting.splice(0)) call.break('the engine was closed');
@@ -131,7 +131,7 @@ export class LocalEngine {
     this.#thread!.post({ kind: 'call', id: call.id, path: call.path, body: call.takeBody(), epochMs: this.#clock.epochMs() });
   }
 
-  /** False: its time has not come yet, and whoever waits was told so. */
+  /** False: the restart wait is not over; all queued calls have failed. */
   #tryStart(): boolean {
     const waitMs = this.#restartAt - this.#clock.now();
     if (waitMs <= 0) {
@@ -148,8 +148,8 @@ export class LocalEngine {
     const thread = new EngineThread(
       this.spec,
       {
-        // What a discarded thread still has to say concerns nobody.
-        onMessage: (message) => void (this.#thread === thread && this.#take(message)),
+        // Messages of a discarded thread are ignored.
+        onMessage: (message) => void (this.#thread === thread && this.#onMessage(message)),
         onExit: (reason) => this.#exited(thread, reason),
       },
       this.#workerUrl,
@@ -158,7 +158,7 @@ export class LocalEngine {
     thread.post({ kind: 'load' });
   }
 
-  #take(message: FromThread): void {
+  #onMessage(message: FromThread): void {
     switch (message.kind) {
       case 'loaded':
         this.#isLoaded = true;
@@ -207,7 +207,7 @@ export class LocalEngine {
     this.#whenIdle?.();
   }
 
-  /** Nothing more is heard of it; the next one starts when it is gone. */
+  /** Ignores the thread from now on; the next one starts when it has ended. */
   #discard(thread: EngineThread): void {
     this.#thread = null;
     this.#memory = NOTHING;
@@ -236,12 +236,12 @@ export class LocalEngine {
     this.#pump();
   }
 
-  /** `pausesFrom`: 1: the first failure makes it pause already; 0: the second one in a row. */
+  /** `pausesFrom`: 1: wait before the restart from the first failure on; 0: from the second consecutive one on. */
   #failWith(error: ThreadError, pausesFrom: 0 | 1): void {
     this.#crashes++;
     this.#failures++;
     this.#failed = error;
-    this.#onTrouble(inWords(error));
+    this.#onTrouble(describe(error));
     const doublings = this.#failures - 2 + pausesFrom;
     if (doublings >= 0) this.#restartAt = this.#clock.now() + Math.min(RESTART_MAX_MS, RESTART_MIN_MS * 2 ** doublings);
   }
@@ -262,6 +262,6 @@ export class LocalEngine {
   }
 }
 
-function inWords({ message, detail }: ThreadError): string {
+function describe({ message, detail }: ThreadError): string {
   return detail === null ? message : `${message}: ${detail}`;
 }

@@ -31,7 +31,7 @@ function specOf(parts: Partial<EngineSpec> = {}): EngineSpec {
 }
 
 interface Told {
-  /** What was told, in order, without the data: `sent`, `200`, `end`, `error`. */
+  /** The callbacks in order, without the data: `sent`, `200`, `end`, `error`. */
   readonly order: string[];
   headers: HeadersByName;
   text: string;

@@ -1,4 +1,4 @@
-/** Sends to local models what is meant for them, and everything else over HTTP. */
+/** Routes requests for local models to their engines, and all others to HTTP. */
 import type { Clock } from '../../core/clock.ts';
 import { wholeBody } from '../transport.ts';
 import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from '../transport.ts';
@@ -9,19 +9,19 @@ import type { EngineStatus } from './local-engine.ts';
 
 const SCHEME = 'local://';
 
-/** Where the models of a local provider are sent to. */
+/** The origin of a local provider. */
 export function localOrigin(provider: string): string {
   return SCHEME + provider;
 }
 
-/** What stands before the path of a call to one model. */
+/** The path prefix of calls to one model. */
 export function localBasePath(model: string): string {
   return `/${encodeURIComponent(model)}`;
 }
 
 export interface LocalModel {
   readonly spec: EngineSpec;
-  /** It is loaded at once, not with its first call. */
+  /** Load at start instead of with the first call. */
   readonly warm: boolean;
 }
 
@@ -29,10 +29,10 @@ export class LocalTransport implements Transport {
   readonly #http: Transport;
   readonly #clock: Clock;
   readonly #workerUrl: URL | undefined;
-  /** Hears of a thread that crashed, or could not load its model: words for the operator. */
+  /** Called with a message for the operator when a thread crashed or could not load its model. */
   onTrouble: ((message: string) => void) | null = null;
   readonly #engines = new Map<string, { settings: string; engine: LocalEngine }>();
-  /** By name: the ends of engines that the config no longer has, or has otherwise. */
+  /** By name: engines that the config has removed or changed, until they have closed. */
   readonly #retiring = new Map<string, { engine: LocalEngine; gone: Promise<void> }>();
 
   constructor(http: Transport, clock: Clock, workerUrl?: URL) {
@@ -41,7 +41,7 @@ export class LocalTransport implements Transport {
     this.#workerUrl = workerUrl;
   }
 
-  /** These models and no others. One whose settings are the same stays as it is; of the others what runs ends first. */
+  /** Replaces the set of models. An engine with equal settings is kept; others finish their calls first. */
   configure(models: readonly LocalModel[]): void {
     const wanted = new Map(models.map((model) => [model.spec.name, model]));
     for (const [name, { settings }] of this.#engines) {

@@ -20,6 +20,8 @@ export function parseChatRequest(text: string): ModelRequest {
     if ((fate === 'drop' || fate === 'refuse') && asksSomething(value)) rest.push({ name, fate });
   }
   if (listOf(body['modalities']).some((modality) => modality !== 'text')) rest.push({ name: 'modalities', fate: 'refuse' });
+  const format = formatOf(body['response_format']);
+  if (format === null && isUnknownFormat(body['response_format'])) rest.push({ name: 'response_format', fate: 'refuse' });
   const messages = new MessageReader();
   const turns: Turn[] = [];
   for (const message of listOf(body['messages'])) {
@@ -45,7 +47,7 @@ export function parseChatRequest(text: string): ModelRequest {
     presencePenalty: numberIn(body['presence_penalty']),
     frequencyPenalty: numberIn(body['frequency_penalty']),
     stop: typeof body['stop'] === 'string' ? [body['stop']] : listOf(body['stop']).filter((stop) => typeof stop === 'string'),
-    format: formatOf(body['response_format']),
+    format,
     reasoning: reasoningOf(body),
     userId: textOrNull(body['safety_identifier']) ?? textOrNull(body['user']),
     cacheKey: textOrNull(body['prompt_cache_key']),
@@ -111,6 +113,11 @@ function allowedTools(allowed: Fields): ToolChoice {
     return isRecord(named) ? [String(named['name'])] : [];
   });
   return { type: 'allowed', mode: allowed['mode'] === 'required' ? 'required' : 'auto', names };
+}
+
+/** A format of a host's own (a grammar, a regular expression), or one without its schema. */
+function isUnknownFormat(format: unknown): boolean {
+  return isRecord(format) && format['type'] !== 'text';
 }
 
 function formatOf(format: unknown): OutputFormat | null {

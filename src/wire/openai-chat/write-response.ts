@@ -16,12 +16,13 @@ const FINISH: Readonly<Record<FinishClass, string>> = {
   other: 'stop',
 };
 
-export function chatUsage(usage: TokenUsage): Fields {
+/** `hasDetails`: see `WriteOptions.usageDetails`. */
+export function chatUsage(usage: TokenUsage, hasDetails = true): Fields {
   const { inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens, reasoningTokens } = usage;
+  const totals = { prompt_tokens: inputTokens, completion_tokens: outputTokens, total_tokens: inputTokens + outputTokens };
+  if (!hasDetails) return totals;
   return {
-    prompt_tokens: inputTokens,
-    completion_tokens: outputTokens,
-    total_tokens: inputTokens + outputTokens,
+    ...totals,
     prompt_tokens_details: {
       cached_tokens: cachedInputTokens,
       ...(cacheWriteTokens === undefined ? {} : { cache_write_tokens: cacheWriteTokens }),
@@ -118,7 +119,7 @@ class ChatStreamWriter implements StreamWriter {
 
   #usageChunk(): string {
     if (!this.#options.includeUsage || this.#usage === null) return '';
-    return this.#event({ choices: [] }, chatUsage(this.#usage));
+    return this.#event({ choices: [] }, chatUsage(this.#usage, this.#options.usageDetails));
   }
 
   #event(fields: Fields, usage: Fields | null): string {
@@ -141,7 +142,7 @@ export function writeChatResponse(response: ModelResponse, options: WriteOptions
       finish_reason: FINISH[finish?.reason ?? 'stop'],
     })),
   };
-  if (usage !== null) completion['usage'] = chatUsage(usage);
+  if (usage !== null) completion['usage'] = chatUsage(usage, options.usageDetails);
   return Buffer.from(JSON.stringify(completion));
 }
 
