@@ -1,4 +1,4 @@
-/** How a provider is addressed: paths below its base URL, and headers that its API demands. */
+/** How a provider is addressed: paths below its base URL, headers that its API demands, and what it wants in a body beside the dialect. */
 import type { Operation } from '../core/request.ts';
 
 export interface EndpointCall {
@@ -15,8 +15,8 @@ export interface EndpointCall {
 export interface Endpoint {
   /** Path and query of a call. `basePath`: that of the base URL, without a slash at its end. */
   path(basePath: string, call: EndpointCall): string;
-  /** The path of the provider's list of models. */
-  modelsPath(basePath: string): string;
+  /** The path of the provider's list of models; null: it has none that names what is asked for. */
+  modelsPath(basePath: string): string | null;
   /**
    * The header for a caller's own credential (`apiKey: caller`). `given`: the one that it came in; null: the call was converted from another
    * dialect. `authorization` means `Bearer`.
@@ -24,4 +24,16 @@ export interface Endpoint {
   credentialHeader(credential: string, given: string | null): string;
   /** Sent with every call that brings no such header itself: names in lower case and values in turn. */
   readonly defaultHeaders: readonly string[];
+  /** False: it has no such call, though it speaks the dialect. Absent: it has all. */
+  serves?(operation: Operation, path: string): boolean;
+  /** How its bodies of chat requests differ from the dialect's. Absent: not at all. */
+  readonly body?: BodyRules;
+}
+
+export interface BodyRules {
+  /** Top-level members that stand elsewhere, as the model in the path. */
+  readonly omit: readonly string[];
+  readonly set: Readonly<Record<string, unknown>>;
+  /** A header whose comma list is sent as a list in the body instead; null: none. */
+  readonly listHeader: { readonly header: string; readonly member: string } | null;
 }

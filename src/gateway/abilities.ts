@@ -2,10 +2,12 @@
 import type { TargetAbilities } from '../wire/conversion-loss.ts';
 import { isThinkingModel } from './config/index.ts';
 import { knownModel } from './known-models.ts';
+import { protocolOf } from './model-protocol.ts';
 import type { ProviderConfig } from './config/index.ts';
 
-export function abilitiesOf({ preset, protocol }: ProviderConfig, model: string): TargetAbilities {
-  return protocol === 'anthropic' ? messagesAbilities(model) : chatAbilities(preset, model);
+export function abilitiesOf(provider: ProviderConfig, model: string): TargetAbilities {
+  const { preset } = provider;
+  return protocolOf(provider, model) === 'anthropic' ? messagesAbilities(model) : chatAbilities(preset, model);
 }
 
 /** Models without image input; longer lists belong to a table of models. */

@@ -15,6 +15,7 @@ import { AnswerBook } from '../pipeline/answer-book.ts';
 import { Admission } from '../pipeline/admit.ts';
 import { maskFailure } from '../pipeline/mask-credential.ts';
 import type { RouteApplicant } from '../pipeline/admit.ts';
+import { serves } from '../pipeline/capability.ts';
 import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
@@ -246,10 +247,10 @@ class RunningGateway implements Gateway {
     return entries.filter((entry) => client.mayUse(entry.id));
   }
 
-  async speaks(model: string, holder: string, dialect: Dialect): Promise<boolean> {
+  async countsTokens(model: string, holder: string, dialect: Dialect, path: string): Promise<boolean> {
     if (model.length > MODEL_LENGTH_MAX) return false;
     const route = this.#routes.find(model, holder, this.#lists.known) ?? (await this.#findLater(model, holder));
-    return route !== null && route.tiers.some((tier) => tier.some(({ state }) => speaks(dialect, state)));
+    return route !== null && route.tiers.some((tier) => tier.some(({ state }) => speaks(dialect, state) && serves(state, 'bytes', path)));
   }
 
   isListed(model: string): boolean {

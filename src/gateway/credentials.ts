@@ -4,6 +4,7 @@ import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { Bench } from '../policy/cooldown/bench.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
+import { endpointOf } from '../endpoint/endpoints.ts';
 import type { Credential } from '../pipeline/route.ts';
 import type { Config, ProviderConfig } from './config/index.ts';
 
@@ -84,5 +85,7 @@ function fingerprint(key: string): string {
 
 /** Names and values in turn that authenticate a request to the provider. */
 function authHeaders(provider: ProviderConfig, key: string): string[] {
-  return provider.auth === 'bearer' ? ['authorization', `Bearer ${key}`] : [provider.auth, key];
+  const { address, protocol, auth } = provider;
+  const name = address.name === 'direct' ? auth : endpointOf(address, protocol).credentialHeader(key, null);
+  return name === 'bearer' || name === 'authorization' ? ['authorization', `Bearer ${key}`] : [name, key];
 }

@@ -26,6 +26,7 @@ import type { KeptCredential } from './credentials.ts';
 import { knownModel } from './known-models.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
+import { protocolOf } from './model-protocol.ts';
 import { placeOf } from './provider-place.ts';
 import { RememberedNames } from './remembered-names.ts';
 
@@ -251,6 +252,7 @@ export class TargetRegistry {
     const name = `${provider.name}/${model}`;
     const number = credential.number;
     const own = provider.models[model];
+    const protocol = protocolOf(provider, model);
     const known = knownModel(provider.preset, model);
     const shared = this.#limits.make(credential.id, `${provider.name}#${number}`, provider.limits);
     const ownLimits = own === undefined ? [] : this.#limits.make(keyOf(name, credential), `${name}#${number}`, own.limits);
@@ -260,7 +262,7 @@ export class TargetRegistry {
       model,
       credential,
       ...addressOf(provider, model),
-      endpoint: endpointOf(provider.protocol),
+      endpoint: endpointOf(provider.address, protocol),
       wire: wireOf(provider, model, known?.isResponsesOnly ?? false),
       contextTokens: known?.contextTokens ?? null,
       callsTools: known?.abilities?.has('t') ?? true,
@@ -270,7 +272,7 @@ export class TargetRegistry {
       ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
       thinks: isThinkingModel(model),
-      includeUsage: provider.includeUsage && (provider.protocol === 'openai' || provider.protocol === 'local'),
+      includeUsage: provider.includeUsage && (protocol === 'openai' || protocol === 'local'),
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,
       limitedAs: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
@@ -296,9 +298,10 @@ function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<Targe
 }
 
 function wireOf(provider: ProviderConfig, model: string, isResponsesOnly: boolean): TargetWire {
-  const dialect = isResponsesOnly ? DIALECTS['openai-responses'] : dialectOf(provider.protocol);
+  const protocol = protocolOf(provider, model);
+  const dialect = isResponsesOnly ? DIALECTS['openai-responses'] : dialectOf(protocol);
   const can = abilitiesOf(provider, model);
-  const other = provider.protocol === 'openai' && !isResponsesOnly ? DIALECTS['openai-responses'] : null;
+  const other = protocol === 'openai' && !isResponsesOnly ? DIALECTS['openai-responses'] : null;
   return { dialect, other, mayLackOther: provider.preset !== 'openai', can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }
 

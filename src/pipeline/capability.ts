@@ -1,9 +1,10 @@
 /** Which targets can carry a request at all: those of other dialects have no place for some of what may be asked. */
 import { BreakwaterError } from '../core/errors.ts';
+import type { Operation } from '../core/request.ts';
 import { convertRequest, speaks } from '../wire/conversion.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import { callerBody, isConverted } from './sent-body.ts';
-import type { Route, RouteTarget, Tiers } from './route.ts';
+import type { Route, RouteTarget, TargetState, Tiers } from './route.ts';
 
 /** A target that can't be asked, and why. */
 export interface Incapable {
@@ -23,9 +24,10 @@ const NONE: readonly Incapable[] = [];
 /** Those of `tiers` that can carry the request. */
 export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): Capable {
   const areAllSpeaking = route.areAllSpeaking(request.dialect);
-  if (areAllSpeaking && isModest(request)) return { tiers, incapable: NONE };
+  const { operation } = request.facts;
+  if (areAllSpeaking && operation !== 'bytes' && isModest(request)) return { tiers, incapable: NONE };
   const targets = tiers.flat();
-  const unable = areAllSpeaking ? [] : targets.flatMap((target) => whyIncapable(request, target) ?? []);
+  const unable = areAllSpeaking && operation !== 'bytes' ? [] : targets.flatMap((target) => whyIncapable(request, target) ?? []);
   const incapable = [...unable, ...unlikely(request, targets, unable)];
   if (incapable.length === 0) return { tiers, incapable };
   const left = new Set(tiers.flat());
@@ -57,9 +59,15 @@ function unlikely({ facts }: GatewayRequest, targets: readonly RouteTarget[], un
   return unfit.length < left.length ? unfit : NONE;
 }
 
+/** False: the target speaks the dialect, but not this part of it. */
+export function serves({ endpoint }: TargetState, operation: Operation, path: string): boolean {
+  return endpoint.serves === undefined || endpoint.serves(operation, path);
+}
+
 function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable | null {
   const { wire, name } = target.state;
-  if (speaks(request.dialect, target.state)) return null;
+  const { operation } = request.facts;
+  if (speaks(request.dialect, target.state) && serves(target.state, operation, request.path)) return null;
   if (!isConverted(request, target.state)) return { target, field: null, message: `${name} does not serve ${request.path}` };
   const converted = convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire);
   if (!converted.ok) return { target, field: converted.field, message: converted.message };

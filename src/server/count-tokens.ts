@@ -13,7 +13,8 @@ export function countTokens(call: Call): Promise<void> {
     if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
     const { facts, body } = decoded;
     requireModel(call, facts.model);
-    if (await call.gateway.speaks(facts.model, call.holder, dialect)) return submitBytes(call, dialect, body.bytes, arrival, body);
+    if (await call.gateway.countsTokens(facts.model, call.holder, dialect, '/messages/count_tokens'))
+      return submitBytes(call, dialect, body.bytes, arrival, body);
     call.sendJson(200, { input_tokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);
   });
 }

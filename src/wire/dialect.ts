@@ -64,6 +64,8 @@ export interface RequestEdits {
   readonly set?: Readonly<Record<string, unknown>>;
   /** Members to leave out. */
   readonly drop?: readonly string[];
+  /** Members that have no place in the body at this target, `model` among them if it stands in the path. Wins over everything. */
+  readonly omit?: readonly string[];
   /** Members whose name is another one at the target. */
   readonly rename?: ReadonlyMap<string, string>;
   /** Asks for the usage of a stream, where the dialect gives it only on demand. */

@@ -2,6 +2,8 @@
 import type { Priority } from '../../core/request.ts';
 import type { Policy, PolicyOverrides } from './policy-schema.ts';
 import type { EngineName, LocalTask } from '../../transport/local/engine.ts';
+import type { EndpointSettings } from '../../endpoint/settings.ts';
+import type { IdentityConfig } from './identity.ts';
 import type { ConfiguredProtocol, PresetName, ProviderTraits } from './presets.ts';
 import type { batchSettings, serverSettings, telemetrySettings } from './schema.ts';
 
@@ -31,6 +33,8 @@ export interface LimitsConfig {
 
 export interface ProviderModelConfig {
   readonly limits: LimitsConfig;
+  /** What it speaks; null: what the provider and its name say. */
+  readonly protocol: ConfiguredProtocol | null;
   /** It continues a partial answer. */
   readonly prefill: boolean;
 }
@@ -72,6 +76,11 @@ export interface ProviderConfig extends ProviderTraits {
   readonly baseUrl: string;
   /** Its credentials; none: requests go without; `caller`: the caller's own is forwarded. */
   readonly apiKeys: readonly string[] | 'caller';
+  readonly address: EndpointSettings;
+  /** Signs its requests, or gets their tokens; null: the keys do. */
+  readonly identity: IdentityConfig | null;
+  /** Its Claude models speak Anthropic's protocol, whatever the others do. */
+  readonly knowsClaude: boolean;
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   /** Per credential, shared by its models. */
