@@ -40,6 +40,7 @@ import { MakerBook } from '../policy/opaque/maker-book.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 import { LocalTransport } from '../transport/local/local-transport.ts';
+import { SigningTransport } from '../transport/signing-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createHttpTransport } from '../transport/http-transport.ts';
 import { clientLimits, makeClients } from './client-limits.ts';
@@ -49,6 +50,8 @@ import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { createJobs } from './create-jobs.ts';
+import { LoadedSecrets } from './identity/loaded-secrets.ts';
+import { createSigners } from './identity/signers.ts';
 import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
 import { localModels } from './local-models.ts';
@@ -117,6 +120,7 @@ class RunningGateway implements Gateway {
     () => this.#config.server.maxBufferedBytes,
     () => mayBeShared(this.#config),
   );
+  readonly #loaded = new LoadedSecrets(() => (this.#engine.secrets = this.#loaded.maskWith(this.#config)));
   #draining = false;
   #whenIdle: (() => void)[] = [];
 
@@ -129,11 +133,12 @@ class RunningGateway implements Gateway {
     this.#store = store;
     this.responses = new ResponseStore(store, clock);
     this.#config = config;
-    const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);
+    const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    transport.onTrouble = (message) => events.emit({ type: 'warning', at: clock.now(), message });
+    transport.onTrouble = (message) => this.#warn(message);
     this.#limits = new LimitRegistry(clock);
-    this.#targets = new TargetRegistry(clock, random, this.#limits);
+    const signers = createSigners({ transport: http, clock, onSecret: this.#loaded.add, onTrouble: (message) => this.#warn(message) });
+    this.#targets = new TargetRegistry(clock, random, this.#limits, signers);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
@@ -182,18 +187,15 @@ class RunningGateway implements Gateway {
       // It may be another file now: everything is written anew.
       this.#saved.writeAll();
       this.#engine.makers.saveAll();
-      this.events.emit({
-        type: 'lifecycle',
-        at: this.clock.now(),
-        state: 'store_recovered',
-        detail: 'the store works again; all state is saved anew',
-      });
+      const detail = 'the store works again; all state is saved anew';
+      this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'store_recovered', detail });
     });
   }
 
   /** It could not be started: what it was given is closed all the same. */
   async abandon(): Promise<void> {
     this.#keyCheck.close();
+    this.#targets.credentials.close();
     await this.#engine.schemas.close();
     await this.#conversions.close();
     await this.#transport.close();
@@ -310,15 +312,18 @@ class RunningGateway implements Gateway {
     const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
-    this.#engine.secrets = new SecretMask(next.secrets);
+    this.#engine.secrets = this.#loaded.maskWith(next);
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
     this.#transport.keepOnly(originsOf(next));
+    const ofClients = next.clients.flatMap((client) => clientLimits(client, this.#limits));
     this.#limits.showOnly(
-      new Set<Resource>([
-        ...this.#targets.all().flatMap((state) => state.limits),
-        ...next.clients.flatMap((client) => clientLimits(client, this.#limits)),
-      ]),
+      new Set<Resource>(
+        this.#targets
+          .all()
+          .flatMap((state) => state.limits)
+          .concat(ofClients),
+      ),
     );
     this.#scheduler.configure(schedulerOptions(next, this.#random));
     this.#lists.forget();
@@ -329,7 +334,11 @@ class RunningGateway implements Gateway {
   }
 
   #warnOfSharing(): void {
-    for (const message of sharedAccounts(this.#config)) this.events.emit({ type: 'warning', at: this.clock.now(), message });
+    for (const message of sharedAccounts(this.#config)) this.#warn(message);
+  }
+
+  #warn(message: string): void {
+    this.events.emit({ type: 'warning', at: this.clock.now(), message: this.secrets.text(message) });
   }
 
   async drain(): Promise<void> {
@@ -345,6 +354,7 @@ class RunningGateway implements Gateway {
     await this.#idle();
     await this.jobs?.close();
     this.#keyCheck.close();
+    this.#targets.credentials.close();
     this.#saved.stop();
     await this.#engine.schemas.close();
     await this.#conversions.close();

@@ -23,6 +23,7 @@ import { isThinkingModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
 import type { KeptCredential } from './credentials.ts';
+import type { CreateSigner } from './identity/signers.ts';
 import { knownModel } from './known-models.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
@@ -82,11 +83,11 @@ export class TargetRegistry {
   /** Hears of every target that is made anew. */
   onMade: ((state: TargetState) => void) | null = null;
 
-  constructor(clock: Clock, random: Random, limits: LimitRegistry) {
+  constructor(clock: Clock, random: Random, limits: LimitRegistry, createSigner: CreateSigner) {
     this.#clock = clock;
     this.#random = random;
     this.#limits = limits;
-    this.credentials = new CredentialRegistry(random);
+    this.credentials = new CredentialRegistry(random, createSigner);
   }
 
   /** One state for each credential of the provider. `holder`: who asks for a name that is not in the config; null: it is. */

@@ -8,6 +8,7 @@ import type { Repair } from '../policy/repair/repair.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { BodyCut } from './opaque/pieces.ts';
 import type { RouteTarget } from './route.ts';
+import type { RequestSigner } from '../transport/request-signer.ts';
 import type { Converted } from './sent-body.ts';
 
 /** - `peer`: a target that is worth asking beside a silent one
@@ -45,6 +46,8 @@ export interface AttemptOptions {
   readonly repairs: readonly Repair[];
   /** Opaque pieces that are left out for it; null: there are none. */
   readonly cut: BodyCut | null;
+  /** Null: fixed headers authenticate it. */
+  readonly signer: RequestSigner | null;
   readonly owner: AttemptOwner;
   /** It goes on with an answer that broke off: no quality of its own. */
   readonly isOnward: boolean;

@@ -7,6 +7,7 @@ import type { CallKind, SilentPhase } from '../policy/latency/silence.ts';
 import type { RescueBudget } from '../policy/hedge.ts';
 import { AnswerGuard } from '../transport/answer-guard.ts';
 import type { GuardLimits, GuardListener } from '../transport/guard-listener.ts';
+import { NEVER } from '../transport/answer-limits.ts';
 import type { WatchLimit } from '../transport/answer-watch.ts';
 import type { ResponseHeaders, Transport, UpstreamCall } from '../transport/transport.ts';
 import type { AnswerChoice } from '../core/quality.ts';
@@ -24,8 +25,6 @@ const REVIEW_MS = 5_000;
 export interface AttemptListener {
   onDecided(attempt: Attempt): void;
 }
-
-const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
 
 export class Attempt implements GuardListener, GuardLimits {
   readonly options: AttemptOptions;
@@ -136,6 +135,7 @@ export class Attempt implements GuardListener, GuardLimits {
         headers: headersOf(this.options),
         body: bodyOf(this.options),
         connectTimeoutMs: this.connectMs,
+        signer: this.options.signer,
       },
       this.#guard,
     );

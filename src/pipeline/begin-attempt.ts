@@ -36,6 +36,7 @@ export function beginAttempt(run: RequestRun, admitted: Admitted, race: RaceCaus
     conversion: conversionFor(run.request, state),
     repairs: repairsFor(run, target),
     cut,
+    signer: state.credential.signer?.begin() ?? null,
     owner: run,
     isOnward: run.broken !== null,
     race,

@@ -1,6 +1,7 @@
 /** What a request may be sent to: targets with their state, and routes over them. Made by `gateway`, run by the pipeline. */
 import type { Instant } from '../core/clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
+import type { CredentialSigner } from '../transport/request-signer.ts';
 import { speaks } from '../wire/conversion.ts';
 import type { FoundWire, TargetWire } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
@@ -51,6 +52,8 @@ export interface Credential {
   readonly id: string;
   /** Names and values in turn that authenticate a request; `caller`: the caller's own credential is sent. */
   readonly auth: readonly string[] | 'caller';
+  /** Signs each request, beside `auth`; null: nothing does. */
+  readonly signer: CredentialSigner | null;
   readonly bench: Bench;
 }
 

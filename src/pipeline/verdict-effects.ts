@@ -17,6 +17,7 @@ import { learnFromFailure } from './learn.ts';
 import { convertAfter, writeOutAfter } from './retry/other-dialect.ts';
 import { learnMakers } from './opaque/learn-makers.ts';
 import { mayBeHeldElsewhere } from './opaque/preference.ts';
+import { renewAfter } from './retry/renew.ts';
 import { repairAfter } from './retry/repair.ts';
 import { withSecondOpinion } from './retry/second-opinion.ts';
 import type { RouteTarget } from './route.ts';
@@ -46,7 +47,11 @@ const LONGER_PAUSE = 4;
 
 export function takeFailure(run: RequestRun, attempt: Attempt, failure: Failure): Judgement {
   const found = judge(failure);
-  const repaired = writeOutAfter(run, attempt, failure) ?? convertAfter(run, attempt, failure) ?? repairAfter(run, attempt, failure, found);
+  const repaired =
+    renewAfter(run, attempt, failure) ??
+    writeOutAfter(run, attempt, failure) ??
+    convertAfter(run, attempt, failure) ??
+    repairAfter(run, attempt, failure, found);
   const judgement = repaired ?? withSecondOpinion(run, attempt, failure, found);
   const health = cutByDeadline(run, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(run, attempt, failure, judgement, health);

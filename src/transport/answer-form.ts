@@ -1,6 +1,7 @@
 import type { AnswerFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts';
+import { isEventStream } from '../wire/framing/framed-reader.ts';
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
 import type { ResponseHeaders } from './transport.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
@@ -12,8 +13,8 @@ export interface AnswerForm {
   readonly judgesBytes: boolean;
   /** No output was asked for: a complete answer without content is what was wanted. Absent: false. */
   readonly mayBeEmpty?: boolean;
-  /** Reads the answer as events; null: an answer of this kind never is. */
-  createReader(): StreamReader | null;
+  /** Reads the answer as events, in the framing that its content type names; null: an answer of this kind never is. */
+  createReader(contentType: string | undefined): StreamReader | null;
   /** Judges a whole JSON text. `outline`: of a large one; `isFolded`: it was made of what a reader gave. */
   read(answer: Uint8Array, outline: JsonOutline | null, isFolded: boolean): ReadResponse;
   /** A whole JSON text as events. */
@@ -101,7 +102,7 @@ function isBlank(byte: number): boolean {
 /** The fault of a content type that no answer of a model has; null: what the body is, it says itself. */
 export function contentTypeFault(contentType: string | undefined): string | null {
   const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
-  if (type === 'text/event-stream' || type.endsWith('json') || UNTOLD.has(type)) return null;
+  if (type === 'text/event-stream' || isEventStream(type) || type.endsWith('json') || UNTOLD.has(type)) return null;
   return `the answer has the content type ${type.slice(0, 100)}`;
 }
 

@@ -224,7 +224,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
   }
 
   #readAs(form: 'stream' | 'plain'): void {
-    this.#reader = form === 'stream' ? this.#form.createReader() : null;
+    this.#reader = form === 'stream' ? this.#form.createReader(firstValue(this.#headers['content-type'])) : null;
     this.#reading = this.#reader === null ? 'plain' : 'stream';
     if (this.#reader === null) return;
     this.facts = this.#reader.facts;

@@ -9,7 +9,7 @@ const ERROR_BODY_WAIT_MS = 2000;
 /** After every choice of a stream has ended, its usage and terminator are waited for this long, in ms. */
 const TAIL_WAIT_MS = 2000;
 
-const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
+export const NEVER: WatchLimit = { at: Infinity, kind: 'timeout' };
 
 /** What did not come in time, by phase. */
 export const MISSING: Readonly<Record<Phase, string>> = {

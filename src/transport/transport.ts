@@ -1,5 +1,7 @@
 /** The seam to the upstream side: one call out, its answer back as it comes. Everything that sends stands on this. */
 
+import type { RequestSigner } from './request-signer.ts';
+
 /** Response headers by lower-case name. */
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -20,6 +22,8 @@ export interface UpstreamRequest {
   readonly body: Uint8Array | readonly Uint8Array[] | null;
   /** Until the connection is open, TLS included, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** Signs it when it is sent; null or absent: its headers are all that it needs. */
+  readonly signer?: RequestSigner | null;
 }
 
 /** The body in one piece. */

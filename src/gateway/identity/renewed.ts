@@ -1,0 +1,135 @@
+/**
+ * A value that is good for a while, such as an access token: loaded before it is needed, renewed before it ends, by one load for everyone
+ * who waits. A load that fails is repeated after a growing pause; until then everyone is answered with the failure at once.
+ */
+import type { Clock, Instant, Timer } from '../../core/clock.ts';
+
+export interface Loaded<T> {
+  readonly value: T;
+  /** How long it is good for, in milliseconds. */
+  readonly forMs: number;
+}
+
+export interface RenewedOptions<T> {
+  readonly clock: Clock;
+  /** Ends in a bounded time. */
+  readonly load: () => Promise<Loaded<T>>;
+  readonly onLoaded?: (value: T) => void;
+  /** Called for the first failure in a row. */
+  readonly onTrouble?: (error: Error) => void;
+}
+
+/** Renewed so long before its end, in milliseconds, but not before half of its time. */
+const EARLY_MS = 5 * 60_000;
+/** No request is signed with a value that ends within this, in milliseconds. */
+const MARGIN_MS = 10_000;
+const PAUSE_MIN_MS = 250;
+const PAUSE_MAX_MS = 60_000;
+/** After a refusal a value is loaded anew; one more refusal within this is not for its age, in milliseconds. */
+const REFUSED_EVERY_MS = 10_000;
+/** A timer holds no more. */
+const TIMER_MAX_MS = 24 * 60 * 60_000;
+
+type Listener = (error: Error | null) => void;
+
+export class Renewed<T> {
+  readonly #options: RenewedOptions<T>;
+  #value: T | null = null;
+  #refusedAt: Instant = -Infinity;
+  #goodUntil: Instant = -Infinity;
+  #error: Error | null = null;
+  #pauseMs = 0;
+  #timer: Timer | null = null;
+  #isLoading = false;
+  #isClosed = false;
+  readonly #waiting = new Set<Listener>();
+
+  constructor(options: RenewedOptions<T>) {
+    this.#options = options;
+  }
+
+  /** Null: it is not loaded, or has ended. */
+  get(): T | null {
+    return this.#options.clock.now() < this.#goodUntil ? this.#value : null;
+  }
+
+  /** Loads it now, unless that is under way. */
+  load(): void {
+    if (this.#isLoading || this.#isClosed) return;
+    this.#isLoading = true;
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#options.load().then(
+      (loaded) => this.#take(loaded),
+      (error: unknown) => this.#fail(error instanceof Error ? error : new Error(String(error))),
+    );
+  }
+
+  /** Calls back, later, with the end of the current load, or with the last failure while its pause lasts. */
+  whenReady(listener: Listener): () => void {
+    this.#waiting.add(listener);
+    if (!this.#isLoading) {
+      if (this.#isClosed || (this.#error !== null && this.#timer !== null)) {
+        const error = this.#error ?? new Error('the gateway is closing');
+        queueMicrotask(() => this.#waiting.delete(listener) && listener(error));
+      } else this.load();
+    }
+    return () => void this.#waiting.delete(listener);
+  }
+
+  /** This value was refused. True: a newer one is there or on its way. */
+  refuse(value: T): boolean {
+    if (value !== this.#value) return true;
+    const now = this.#options.clock.now();
+    if (now - this.#refusedAt < REFUSED_EVERY_MS) return false;
+    this.#refusedAt = now;
+    this.#value = null;
+    this.#goodUntil = -Infinity;
+    this.load();
+    return !this.#isClosed;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#timer?.cancel();
+    this.#timer = null;
+    this.#tell(this.#error ?? new Error('the gateway is closing'));
+  }
+
+  #take({ value, forMs }: Loaded<T>): void {
+    this.#isLoading = false;
+    if (this.#isClosed) return;
+    const now = this.#options.clock.now();
+    this.#value = value;
+    this.#goodUntil = now + forMs - Math.min(MARGIN_MS, forMs / 2);
+    this.#error = null;
+    this.#pauseMs = 0;
+    this.#schedule(forMs - Math.min(EARLY_MS, forMs / 2));
+    this.#options.onLoaded?.(value);
+    this.#tell(null);
+  }
+
+  #fail(error: Error): void {
+    this.#isLoading = false;
+    if (this.#isClosed) return;
+    const isFirst = this.#error === null;
+    this.#error = error;
+    this.#pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.#pauseMs * 2));
+    this.#schedule(this.#pauseMs);
+    if (isFirst) this.#options.onTrouble?.(error);
+    this.#tell(error);
+  }
+
+  #schedule(delayMs: number): void {
+    this.#timer = this.#options.clock.schedule(Math.min(delayMs, TIMER_MAX_MS), () => {
+      this.#timer = null;
+      this.load();
+    });
+  }
+
+  #tell(error: Error | null): void {
+    const waiting = [...this.#waiting];
+    this.#waiting.clear();
+    for (const listener of waiting) listener(error);
+  }
+}
