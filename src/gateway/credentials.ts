@@ -100,5 +100,7 @@ function fingerprint(key: string): string {
 function authHeaders(provider: ProviderConfig, key: string): string[] {
   const { address, protocol, auth } = provider;
   const name = address.name === 'direct' ? auth : endpointOf(address, protocol).credentialHeader(key, null);
+  // Claude on Azure is documented with Anthropic's own header; each API ignores the other's.
+  if (name === 'api-key') return [name, key, 'x-api-key', key];
   return name === 'bearer' || name === 'authorization' ? ['authorization', `Bearer ${key}`] : [name, key];
 }
