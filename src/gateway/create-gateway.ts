@@ -59,6 +59,7 @@ import { ProviderLists } from './model-lists.ts';
 import { QualityChecks } from './quality-checks.ts';
 import { Routes } from './routes.ts';
 import { keepMakers } from './saved-makers.ts';
+import { saveAfterRecovery } from './save-after-recovery.ts';
 import { SavedState } from './saved-state.ts';
 import { schedulerOptions } from './scheduler-options.ts';
 import { queueStatus, snapshotOf, targetStatus } from './status.ts';
@@ -182,14 +183,7 @@ class RunningGateway implements Gateway {
     this.#warnOfSharing();
     // What is in memory only ended with the last process.
     if (this.#store.kind !== 'memory') this.jobs?.start();
-    this.#store.onHealthChange((health) => {
-      if (health.state !== 'ok') return;
-      // It may be another file now: everything is written anew.
-      this.#saved.writeAll();
-      this.#engine.makers.saveAll();
-      const detail = 'the store works again; all state is saved anew';
-      this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'store_recovered', detail });
-    });
+    saveAfterRecovery(this.#store, this.events, this.clock, [() => this.#saved.writeAll(), () => this.#engine.makers.saveAll()]);
   }
 
   /** It could not be started: what it was given is closed all the same. */
@@ -243,9 +237,7 @@ class RunningGateway implements Gateway {
     // With a list of our own nobody has to wait for the providers' lists; they stand in it once they are known.
     if (configured.length === 0) await this.#lists.refresh(this.#config);
     const entries = configured.filter((name) => !name.includes('*')).map((id) => ({ id, ownedBy: 'breakwater' }));
-    for (const [provider, list] of this.#lists.known) {
-      for (const model of list) entries.push({ id: `${provider}/${model}`, ownedBy: provider });
-    }
+    for (const [ownedBy, list] of this.#lists.known) for (const model of list) entries.push({ id: `${ownedBy}/${model}`, ownedBy });
     return entries.filter((entry) => client.mayUse(entry.id));
   }
 

@@ -8,7 +8,7 @@ import type { Repair } from '../policy/repair/repair.ts';
 import type { GatewayRequest } from './gateway-request.ts';
 import type { BodyCut } from './opaque/pieces.ts';
 import type { RouteTarget } from './route.ts';
-import type { RequestSigner } from '../transport/request-signer.ts';
+import type { RequestSigner } from '../transport/transport.ts';
 import type { Converted } from './sent-body.ts';
 
 /** - `peer`: a target that is worth asking beside a silent one

@@ -1,7 +1,7 @@
 /** What a request may be sent to: targets with their state, and routes over them. Made by `gateway`, run by the pipeline. */
 import type { Instant } from '../core/clock.ts';
 import type { Endpoint } from '../endpoint/endpoint.ts';
-import type { CredentialSigner } from '../transport/request-signer.ts';
+import type { CredentialSigner } from '../transport/transport.ts';
 import { speaks } from '../wire/conversion.ts';
 import type { FoundWire, TargetWire } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';

@@ -1,6 +1,6 @@
 /** Names the cause of a connection that could not be opened, and its cure, in words that an operator can act on. */
 import type { Failure } from '../core/facts.ts';
-import { CredentialError } from './request-signer.ts';
+import { CredentialError } from './credential-error.ts';
 import { createFailure } from '../wire/failure.ts';
 
 /** Codes of errors that say nothing of the server: this process or machine is out of descriptors, ports, buffers or memory. */

@@ -1,7 +1,7 @@
 /** Signs requests at the moment they are sent. One whose signer has nothing to sign with yet waits, no longer than for a connection. */
 import type { Clock, Timer } from '../core/clock.ts';
-import { CredentialError, type RequestSigner } from './request-signer.ts';
-import type { Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
+import { CredentialError } from './credential-error.ts';
+import type { RequestSigner, Transport, UpstreamCall, UpstreamListener, UpstreamRequest } from './transport.ts';
 
 /** Of the time for a connection; the rest is for the connection itself, and for the reason to be reported instead of a timeout. */
 const WAITING_SHARE = 0.9;

@@ -1,7 +1,5 @@
 /** The seam to the upstream side: one call out, its answer back as it comes. Everything that sends stands on this. */
 
-import type { RequestSigner } from './request-signer.ts';
-
 /** Response headers by lower-case name. */
 export type ResponseHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
@@ -24,6 +22,21 @@ export interface UpstreamRequest {
   readonly connectTimeoutMs: number;
   /** Signs it when it is sent; null or absent: its headers are all that it needs. */
   readonly signer?: RequestSigner | null;
+}
+
+/** What authenticates requests where no fixed headers can: a signature of each, or a token that is renewed. */
+export interface CredentialSigner {
+  /** Signs one request. */
+  begin(): RequestSigner;
+}
+
+export interface RequestSigner {
+  /** Headers to add to the request, names and values in turn; null: there is nothing to sign with yet. */
+  sign(request: UpstreamRequest, epochMs: number): readonly string[] | null;
+  /** Calls back once, later: null when there is something to sign with, or why there is not. Gives back what takes the listener away. */
+  whenReady(listener: (error: Error | null) => void): () => void;
+  /** The request was refused as it was signed. True: there is or will be something newer to sign with. */
+  renew(): boolean;
 }
 
 /** The body in one piece. */

@@ -6,13 +6,13 @@ import type { Environment } from './interpolate.ts';
 import { parseConfig } from './parse-config.ts';
 
 function build(name: string, input: object, env: Environment = {}): ProviderConfig {
-  const result = parseConfig({ providers: { [name]: input } }, { source: 'library', env, directory: '/work' });
+  const result = parseConfig({ providers: { [name]: input } }, { source: 'library', env, directory: '/etc/app' });
   assert.ok(result.ok, result.ok ? '' : result.faults.map(({ message }) => message).join('\n'));
   return result.config.providers[name]!;
 }
 
 function faultsOf(name: string, input: object, env: Environment = {}): string[] {
-  const result = parseConfig({ providers: { [name]: input } }, { source: 'library', env, directory: '/work' });
+  const result = parseConfig({ providers: { [name]: input } }, { source: 'library', env, directory: '/etc/app' });
   return result.ok ? [] : result.faults.map(({ message }) => message);
 }
 
@@ -67,7 +67,7 @@ test('bedrock is addressed by region and service, and asked with a key, a signat
   assert.equal(build('bedrock', {}, { ...env, AWS_BEARER_TOKEN_BEDROCK: 'bearer-1' }).identity, null);
   const profile = build('bedrock', { service: 'mantle', aws: { profile: 'dev', credentialsFile: 'aws/credentials' } }, region).identity;
   assert.ok(profile?.kind === 'aws-profile');
-  assert.deepEqual([profile.service, profile.profile, profile.credentialsFile], ['bedrock-mantle', 'dev', '/work/aws/credentials']);
+  assert.deepEqual([profile.service, profile.profile, profile.credentialsFile], ['bedrock-mantle', 'dev', '/etc/app/aws/credentials']);
   const fromEnv = build(
     'bedrock',
     {},
@@ -92,7 +92,7 @@ test('vertex is addressed by project and location, and asked with a key file, th
   });
   assert.deepEqual(build('vertex', { project: 'p', google: { keyFile: 'key.json' } }).identity, {
     kind: 'google-key',
-    file: '/work/key.json',
+    file: '/etc/app/key.json',
     json: null,
   });
   assert.deepEqual(build('vertex', { apiKey: 'express-key' }).address, { name: 'vertex', project: null, location: 'global' });
@@ -141,7 +141,7 @@ test('the effective config shows how a cloud is addressed, and no secret', () =>
     azure: { baseUrl: 'https://r.openai.azure.com', entra: { tenantId: 't-1', clientId: 'c-1', clientSecret: secrets[2] } },
     vertex: { project: 'p-1', google: { key: JSON.stringify({ type: 'service_account', client_email: 'e', private_key: secrets[3] }) } },
   };
-  const result = parseConfig({ providers } as never, { source: 'library' });
+  const result = parseConfig({ providers }, { source: 'library' });
   assert.ok(result.ok);
   const shown = effectiveConfig(result.config)['providers'] as Record<string, Record<string, unknown>>;
   for (const secret of secrets) {

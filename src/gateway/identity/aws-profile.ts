@@ -1,7 +1,7 @@
 /** Credentials of a profile in AWS's shared files, which other tools replace as they run out. */
 import { readFile } from 'node:fs/promises';
 import type { AwsCredentials } from '../../endpoint/sigv4.ts';
-import { CredentialError } from '../../transport/request-signer.ts';
+import { CredentialError } from '../../transport/credential-error.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import type { Loaded } from './renewed.ts';
 

@@ -1,7 +1,7 @@
 /** Google's access tokens: for the key of a service account (RFC 7523), for a signed-in user, or from the metadata server of a machine. */
 import { createSign } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { CredentialError } from '../../transport/request-signer.ts';
+import { CredentialError } from '../../transport/credential-error.ts';
 import { isRecord } from '../../wire/json-values.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import { secretsInKey } from '../config/secrets.ts';

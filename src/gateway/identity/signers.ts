@@ -1,7 +1,7 @@
 /** Makes the signer for each identity of the configuration. */
 import type { Clock } from '../../core/clock.ts';
 import { signV4, type AwsCredentials, type SigningScope } from '../../endpoint/sigv4.ts';
-import type { CredentialSigner, RequestSigner } from '../../transport/request-signer.ts';
+import type { CredentialSigner, RequestSigner } from '../../transport/transport.ts';
 import type { Transport, UpstreamRequest } from '../../transport/transport.ts';
 import type { IdentityConfig } from '../config/identity.ts';
 import { loadAwsProfile } from './aws-profile.ts';

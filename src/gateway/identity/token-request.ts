@@ -1,7 +1,7 @@
 /** Asks a token server for an access token. */
 import { Buffer } from 'node:buffer';
 import type { Clock } from '../../core/clock.ts';
-import { CredentialError } from '../../transport/request-signer.ts';
+import { CredentialError } from '../../transport/credential-error.ts';
 import type { Transport } from '../../transport/transport.ts';
 import { isRecord } from '../../wire/json-values.ts';
 import { readErrorBody } from '../../wire/error-shape.ts';
