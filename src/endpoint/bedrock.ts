@@ -1,6 +1,6 @@
 /**
- * Amazon Bedrock. OpenAI's dialects are served by both services under a path of their own; Claude by InvokeModel, whose path holds the model
- * and whose streams come in AWS's own framing, or by the Messages API.
+ * Amazon Bedrock. OpenAI's dialects are served by both services under a path of their own, every model of the runtime by Converse, and Claude
+ * by InvokeModel or the Messages API. In Converse and InvokeModel the path holds the model, and streams come in AWS's own framing.
  */
 import type { Endpoint, EndpointCall } from './endpoint.ts';
 import { ANTHROPIC_HEADERS } from './anthropic.ts';
@@ -14,6 +14,9 @@ const INVOKE_VERSION = 'bedrock-2023-05-31';
 
 export function bedrockEndpoint({ service, claude }: BedrockSettings, protocol: string): Endpoint {
   const common = { modelsPath: () => null, credentialHeader: () => 'authorization' };
+  if (protocol === 'converse') {
+    return { ...common, path: (basePath, call) => rootOf(basePath) + modelPath(call, 'converse', 'converse-stream'), defaultHeaders: [] };
+  }
   if (protocol !== 'anthropic') {
     const place = service === 'runtime' ? '/openai/v1' : '/v1';
     return {
@@ -25,7 +28,7 @@ export function bedrockEndpoint({ service, claude }: BedrockSettings, protocol: 
   if (service === 'runtime' && claude === 'invoke') {
     return {
       ...common,
-      path: (basePath, call) => rootOf(basePath) + invokePath(call),
+      path: (basePath, call) => rootOf(basePath) + modelPath(call, 'invoke', 'invoke-with-response-stream'),
       defaultHeaders: [],
       serves: (operation) => operation !== 'bytes',
       body: {
@@ -52,6 +55,6 @@ function rootOf(basePath: string): string {
 }
 
 /** Names hold colons, and those of inference profiles slashes. */
-function invokePath({ model, stream }: EndpointCall): string {
-  return `/model/${encodeURIComponent(model)}/${stream ? 'invoke-with-response-stream' : 'invoke'}`;
+function modelPath({ model, stream }: EndpointCall, whole: string, streamed: string): string {
+  return `/model/${encodeURIComponent(model)}/${stream ? streamed : whole}`;
 }

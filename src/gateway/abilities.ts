@@ -7,7 +7,9 @@ import type { ProviderConfig } from './config/index.ts';
 
 export function abilitiesOf(provider: ProviderConfig, model: string): TargetAbilities {
   const { preset } = provider;
-  return protocolOf(provider, model) === 'anthropic' ? messagesAbilities(model) : chatAbilities(preset, model);
+  const protocol = protocolOf(provider, model);
+  if (protocol === 'converse') return converseAbilities(preset, model);
+  return protocol === 'anthropic' ? messagesAbilities(model) : chatAbilities(preset, model);
 }
 
 /** Models without image input; longer lists belong to a table of models. */
@@ -51,6 +53,13 @@ function messagesAbilities(model: string): TargetAbilities {
     formats: version >= 4.5 || (family === 'opus' && version >= 4.1),
     outputMax: knownModel('anthropic', model)?.outputTokens ?? outputMaxOf(family, version),
   };
+}
+
+/** Reasoning of Claude alone is asked for in a way that is known; no model has structured output there. */
+function converseAbilities(preset: string | null, model: string): TargetAbilities {
+  const isClaude = claudeVersion(model) !== null;
+  const can = isClaude ? messagesAbilities(model) : { ...chatAbilities(preset, model), prefills: false };
+  return { ...can, thinking: isClaude ? can.thinking : 'none', formats: false };
 }
 
 function outputMaxOf(family: string, version: number): number {

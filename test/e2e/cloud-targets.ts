@@ -14,6 +14,8 @@ export interface CloudTarget {
 
 const both = (path: string): [string, string] => [path, path];
 const aws = { accessKeyId: 'AKIDOFTHISTEST', secretAccessKey: 'the-secret-of-the-access-key', sessionToken: 'the-session-token' };
+const CLAUDE = 'anthropic.claude-sonnet-4-5-20250929-v1:0';
+const CONVERSE: [string, string] = ['/model/{id}/converse', '/model/{id}/converse-stream'];
 const INVOKE: [string, string] = ['/model/{id}/invoke', '/model/{id}/invoke-with-response-stream'];
 const VERTEX = '/v1/projects/{p}/locations/{l}/publishers';
 
@@ -53,6 +55,18 @@ export const CLOUD_TARGETS: Readonly<Record<string, CloudTarget>> = {
     model: 'anthropic.claude-opus-4-8',
     keys: ['bedrock-key-1'],
     paths: both('/v1/messages'),
+  },
+  'Nova on Bedrock by Converse': {
+    provider: { preset: 'bedrock', region: 'us-east-1', aws },
+    model: 'eu.amazon.nova-pro-v1:0',
+    keys: [aws.accessKeyId],
+    paths: CONVERSE,
+  },
+  'Claude on Bedrock by Converse': {
+    provider: { preset: 'bedrock', apiKey: 'bedrock-key-1', models: { [CLAUDE]: { protocol: 'converse' } } },
+    model: CLAUDE,
+    keys: ['bedrock-key-1'],
+    paths: CONVERSE,
   },
   'chat on Bedrock': {
     provider: { preset: 'bedrock', apiKey: 'bedrock-key-1' },

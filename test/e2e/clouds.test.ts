@@ -90,6 +90,37 @@ for (const [name, target] of Object.entries(CLOUD_TARGETS)) {
       }
     }
 
+    it('takes a call and its result back as a conversation', async (t) => {
+      for (const caller of CALLERS) {
+        const world = await start(t, target);
+        const first = await askBy(caller, world.url, fetch, { stream: false, body: { messages, ...TOOLS[caller] } });
+        const { id, name: called, input } = first.calls[0]!;
+        const turns =
+          caller === 'openai'
+            ? [
+                ...messages,
+                {
+                  role: 'assistant',
+                  content: null,
+                  tool_calls: [{ id, type: 'function', function: { name: called, arguments: JSON.stringify(input) } }],
+                },
+                { role: 'tool', tool_call_id: id, content: 'noon' },
+              ]
+            : [
+                ...messages,
+                { role: 'assistant', content: [{ type: 'tool_use', id, name: called, input }] },
+                { role: 'user', content: [{ type: 'tool_result', tool_use_id: id, content: 'noon' }] },
+              ];
+        const free = caller === 'openai' ? 'auto' : { type: 'auto' };
+        for (const stream of [false, true]) {
+          const heard = await askBy(caller, world.url, fetch, { stream, body: { ...TOOLS[caller], messages: turns, tool_choice: free } });
+          assert.equal(heard.error, null, heard.raw);
+          assert.notEqual(heard.text, '');
+        }
+        assert.deepEqual(world.calls(), [3, 0]);
+      }
+    });
+
     it('is the second choice of a request that another provider fails', async (t) => {
       const { provider, model, keys } = target;
       const world = await startCloudWorld(t, {

@@ -4,7 +4,7 @@ import { buildCloud, type Cloud } from './build-cloud.ts';
 import { buildEngine } from './build-engine.ts';
 import { buildLimits } from './build-limits.ts';
 import { gatherPolicy } from './build-policy.ts';
-import type { ProviderConfig } from './config.ts';
+import type { ModelProtocol, ProviderConfig } from './config.ts';
 import type { FaultList, Path } from './faults.ts';
 import { nearest } from './faults.ts';
 import type { Environment } from './interpolate.ts';
@@ -50,7 +50,7 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
     endpoint: traits.endpoint,
     address: cloud.address,
     identity: cloud.identity,
-    knowsClaude: isCloud && input.protocol === undefined,
+    knowsMakers: isCloud && input.protocol === undefined,
     limitScope: traits.limitScope,
     countsOutput: traits.countsOutput,
     countsCached: traits.countsCached,
@@ -68,14 +68,20 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
     headers: readHeaders(input.headers ?? {}, path, faults),
     // A model of our own does one thing at a time.
     limits: buildLimits(isLocal ? { concurrency: 1, ...input.limits } : input.limits, traits.enforce),
-    models: record(Object.entries(input.models ?? {}), (model) => ({
+    models: record(Object.entries(input.models ?? {}), (model, modelName) => ({
       limits: buildLimits(model.limits, traits.enforce),
-      protocol: model.protocol ?? null,
+      protocol: readModelProtocol(model.protocol ?? null, cloud, [...path, 'models', modelName, 'protocol'], faults),
       prefill: model.prefill ?? prefill,
     })),
     engine: buildEngine(input, presetName, isLocal, { directory, path, faults }),
     policy: gatherPolicy(input, path, faults),
   };
+}
+
+function readModelProtocol(protocol: ModelProtocol | null, { address }: Cloud, path: Path, faults: FaultList): ModelProtocol | null {
+  if (protocol === 'converse' && (address.name !== 'bedrock' || address.service !== 'runtime'))
+    faults.add(path, 'is spoken by the runtime of bedrock only', protocol);
+  return protocol;
 }
 
 function findPreset(name: string, input: ProviderInput, faults: FaultList): PresetName | null | undefined {

@@ -34,10 +34,13 @@ export interface LimitsConfig {
 export interface ProviderModelConfig {
   readonly limits: LimitsConfig;
   /** What it speaks; null: what the provider and its name say. */
-  readonly protocol: ConfiguredProtocol | null;
+  readonly protocol: ModelProtocol | null;
   /** It continues a partial answer. */
   readonly prefill: boolean;
 }
+
+/** `converse`: Bedrock's own. */
+export type ModelProtocol = ConfiguredProtocol | 'converse';
 
 /** A model that runs on this machine. */
 export interface LocalModelConfig {
@@ -79,8 +82,8 @@ export interface ProviderConfig extends ProviderTraits {
   readonly address: EndpointSettings;
   /** Signs its requests, or gets their tokens; null: the keys do. */
   readonly identity: IdentityConfig | null;
-  /** Its Claude models speak Anthropic's protocol, whatever the others do. */
-  readonly knowsClaude: boolean;
+  /** It serves models of several makers: a model's name says what it speaks, where nothing else does. */
+  readonly knowsMakers: boolean;
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   /** Per credential, shared by its models. */

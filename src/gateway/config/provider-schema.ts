@@ -81,9 +81,9 @@ export const providerSchema = z
         z
           .strictObject({
             limits: limitsSchema.optional(),
-            protocol: word('openai', 'anthropic', 'gemini')
+            protocol: word('openai', 'anthropic', 'gemini', 'converse')
               .describe(
-                "What this model speaks. Default: the provider's; at azure, bedrock and vertex Claude models by their names speak anthropic.",
+                "What this model speaks. Default: the provider's; at azure, bedrock and vertex Claude models by their names speak anthropic, and bedrock's runtime is asked for all but OpenAI's models with converse.",
               )
               .optional(),
             prefill: flag<never>().describe("Whether this model continues a partial answer. Default: the provider's.").optional(),
