@@ -23,7 +23,8 @@ export interface CallToSign {
   readonly path: string;
   /** Those that are signed: names and values in turn, `host` among them. */
   readonly headers: readonly string[];
-  readonly body: Uint8Array | readonly Uint8Array[] | null;
+  /** SHA-256 of the body, in lower-case hex digits. */
+  readonly bodyHash: string;
 }
 
 const ALGORITHM = 'AWS4-HMAC-SHA256';
@@ -44,7 +45,7 @@ export function signV4(call: CallToSign, scope: SigningScope, credentials: AwsCr
 }
 
 /** What is signed, in its one spelling, and the names of the signed headers. */
-export function canonicalRequest({ method, path, body }: CallToSign, headers: readonly string[]): { text: string; signed: string } {
+export function canonicalRequest({ method, path, bodyHash }: CallToSign, headers: readonly string[]): { text: string; signed: string } {
   const at = path.indexOf('?');
   const values = new Map<string, string[]>();
   for (let i = 0; i < headers.length; i += 2) {
@@ -57,7 +58,7 @@ export function canonicalRequest({ method, path, body }: CallToSign, headers: re
   const signed = names.join(';');
   const place = canonicalPath(at === -1 ? path : path.slice(0, at));
   const query = canonicalQuery(at === -1 ? '' : path.slice(at + 1));
-  return { text: [method, place, query, lines, signed, hashOf(body)].join('\n'), signed };
+  return { text: [method, place, query, lines, signed, bodyHash].join('\n'), signed };
 }
 
 /** Without `.`, `..` and doubled slashes, and encoded once more than it is sent, as all services but S3 do. */
@@ -100,13 +101,6 @@ function decode(text: string): string {
 /** Everything but letters, digits and `-._~`. */
 function encode(text: string): string {
   return encodeURIComponent(text).replaceAll(/[!'()*]/g, (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`);
-}
-
-function hashOf(body: CallToSign['body']): string {
-  const hash = createHash('sha256');
-  if (body instanceof Uint8Array) hash.update(body);
-  else for (const piece of body ?? []) hash.update(piece);
-  return hash.digest('hex');
 }
 
 function sha256(text: string): string {

@@ -136,9 +136,10 @@ class RunningGateway implements Gateway {
     this.#config = config;
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    transport.onTrouble = (message) => this.#warn(message);
     this.#limits = new LimitRegistry(clock);
-    const signers = createSigners({ transport: http, clock, onSecret: this.#loaded.add, onTrouble: (message) => this.#warn(message) });
+    const onTrouble = (message: string): void => this.#warn(message);
+    transport.onTrouble = onTrouble;
+    const signers = createSigners({ transport: http, clock, slices: this.slices, onSecret: this.#loaded.add, onTrouble });
     this.#targets = new TargetRegistry(clock, random, this.#limits, signers);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);

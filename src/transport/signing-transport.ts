@@ -42,27 +42,37 @@ export class SigningTransport implements Transport {
 
 class WaitingCall implements UpstreamCall {
   readonly #listener: UpstreamListener;
+  readonly #signer: RequestSigner;
   readonly #send: () => UpstreamCall | null;
-  readonly #forget: () => void;
   readonly #timer: Timer;
+  #forget: () => void;
   #call: UpstreamCall | null = null;
   #isOver = false;
   #isPaused = false;
 
   constructor(request: UpstreamRequest, signer: RequestSigner, listener: UpstreamListener, clock: Clock, send: () => UpstreamCall | null) {
     this.#listener = listener;
+    this.#signer = signer;
     this.#send = send;
     const limitMs = request.connectTimeoutMs * WAITING_SHARE;
     this.#timer = clock.schedule(limitMs, () => this.#fail(new CredentialError(`no credentials within ${Math.round(limitMs)} ms`)));
-    this.#forget = signer.whenReady((error) => (error === null ? this.#begin() : this.#fail(error)));
+    this.#forget = this.#wait();
   }
 
+  #wait(): () => void {
+    return this.#signer.whenReady((error) => (error === null ? this.#begin() : this.#fail(error)));
+  }
+
+  /** The body may be hashed while the credentials are still awaited. */
   #begin(): void {
     if (this.#isOver) return;
-    this.#end();
     this.#call = this.#send();
-    if (this.#call === null) this.#listener.onError(new CredentialError('the credentials have run out again'));
-    else if (this.#isPaused) this.#call.pause();
+    if (this.#call === null) {
+      this.#forget = this.#wait();
+      return;
+    }
+    this.#end();
+    if (this.#isPaused) this.#call.pause();
   }
 
   #fail(error: Error): void {

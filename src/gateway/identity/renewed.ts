@@ -2,12 +2,23 @@
  * A value that is good for a while, such as an access token: loaded before it is needed, renewed before it ends, by one load for everyone
  * who waits. A load that fails is repeated after a growing pause; until then everyone is answered with the failure at once.
  */
+import { CredentialError } from '../../transport/credential-error.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
 
 export interface Loaded<T> {
   readonly value: T;
   /** How long it is good for, in milliseconds. */
   readonly forMs: number;
+}
+
+/** Where the value comes from that requests are signed with. */
+export interface Source<T> {
+  /** Null: there is none now. */
+  get(): T | null;
+  whenReady(listener: (error: Error | null) => void): () => void;
+  /** This value was refused. True: a newer one is there or on its way. */
+  refuse(value: T): boolean;
+  close(): void;
 }
 
 export interface RenewedOptions<T> {
@@ -30,9 +41,13 @@ const REFUSED_EVERY_MS = 10_000;
 /** A timer holds no more. */
 const TIMER_MAX_MS = 24 * 60 * 60_000;
 
+function closing(): CredentialError {
+  return new CredentialError('no credentials: they are no longer configured, or the gateway is closing');
+}
+
 type Listener = (error: Error | null) => void;
 
-export class Renewed<T> {
+export class Renewed<T> implements Source<T> {
   readonly #options: RenewedOptions<T>;
   #value: T | null = null;
   #refusedAt: Instant = -Infinity;
@@ -68,12 +83,11 @@ export class Renewed<T> {
   /** Calls back, later, with the end of the current load, or with the last failure while its pause lasts. */
   whenReady(listener: Listener): () => void {
     this.#waiting.add(listener);
-    if (!this.#isLoading) {
-      if (this.#isClosed || (this.#error !== null && this.#timer !== null)) {
-        const error = this.#error ?? new Error('the gateway is closing');
-        queueMicrotask(() => this.#waiting.delete(listener) && listener(error));
-      } else this.load();
-    }
+    const isPausing = this.#error !== null && this.#timer !== null;
+    if (this.#isClosed || (isPausing && !this.#isLoading)) {
+      const error = this.#error ?? closing();
+      queueMicrotask(() => this.#waiting.delete(listener) && listener(error));
+    } else this.load();
     return () => void this.#waiting.delete(listener);
   }
 
@@ -93,7 +107,7 @@ export class Renewed<T> {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#timer = null;
-    this.#tell(this.#error ?? new Error('the gateway is closing'));
+    this.#tell(this.#error ?? closing());
   }
 
   #take({ value, forMs }: Loaded<T>): void {
