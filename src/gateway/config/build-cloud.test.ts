@@ -153,5 +153,6 @@ test('the effective config shows how a cloud is addressed, and no secret', () =>
     ['runtime', 'us-east-1', 'invoke'],
   );
   assert.equal((shown['azure']!['entra'] as Record<string, unknown>)['tenantId'], 't-1');
+  assert.equal(shown['vertex']!['protocol'], undefined, 'written, it would hold for Claude too');
   assert.deepEqual([shown['vertex']!['project'], shown['vertex']!['location']], ['p-1', 'global']);
 });

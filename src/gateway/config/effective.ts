@@ -46,7 +46,8 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
   const { apiKeys } = provider;
   return {
     ...(provider.preset === null ? {} : { preset: provider.preset }),
-    protocol: provider.protocol,
+    // Written, it would hold for models of every maker.
+    ...(provider.knowsMakers ? {} : { protocol: provider.protocol }),
     ...(provider.baseUrl === '' ? {} : { baseUrl: maskUrls(provider.baseUrl) }),
     ...(apiKeys === 'caller' ? { apiKey: 'caller' } : apiKeys.length === 0 ? {} : { apiKeys: apiKeys.map(maskSecret) }),
     ...showCloud(provider),
