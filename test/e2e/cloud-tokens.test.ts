@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createVerify, generateKeyPairSync } from 'node:crypto';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
+import { parseConfig } from '../../src/gateway/config/index.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { chatAnswer, chatError } from '../../src/testing/simulated-chat.ts';
 import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
@@ -278,6 +279,26 @@ describe('access tokens', () => {
       scope: 'https://cognitiveservices.azure.com/.default',
     });
     assert.deepEqual(world.bearers, ['Bearer access-token-1']);
+  });
+
+  it('outlive a reload that leaves their account as it is, and end with one that removes it', async (t) => {
+    const world = await start(t, VERTEX, { b: () => chatAnswer() });
+    await world.clock.advanceAsync(1000);
+    const reload = (providers: Readonly<Record<string, ProviderInput>>, model: string): Promise<void> => {
+      const parsed = parseConfig({ providers, models: { fast: [model] } }, { source: 'library' });
+      assert.ok(parsed.ok);
+      return world.until(world.gateway.reload(parsed.config));
+    };
+    await reload({ a: { ...VERTEX, limits: { requestsPerMinute: 600 } } }, 'a/m');
+    assert.equal((await world.answerTo()).status, 200);
+    assert.deepEqual([world.tokenCalls.length, world.bearers], [1, ['Bearer access-token-1']]);
+    const other = { ...SERVICE_ACCOUNT, private_key_id: 'key-id-2' };
+    await reload({ a: { ...VERTEX, google: { key: JSON.stringify(other) } } }, 'a/m');
+    assert.equal((await world.answerTo()).status, 200);
+    assert.deepEqual([world.tokenCalls.length, world.bearers.at(-1)], [2, 'Bearer access-token-2']);
+    await reload({ b: { baseUrl: 'http://b.test/v1', apiKey: 'sk-b' } }, 'b/m');
+    await world.clock.advanceAsync(5 * 60 * MINUTE);
+    assert.equal(world.tokenCalls.length, 2);
   });
 
   it('end with the gateway: nothing is asked for after it has closed', async (t) => {

@@ -152,6 +152,50 @@ describe('Claude at a cloud', () => {
   });
 });
 
+describe('a provider of several makers', () => {
+  it('asks each model in what its name or its setting says', async (t) => {
+    const storm = { keepBodies: 10 };
+    const world = await startCloudWorld(t, {
+      storms: { azure: storm, bedrock: storm, vertex: storm },
+      providers: {
+        azure: { apiKey: 'azure-key-1', models: { 'my-assistant': { protocol: 'anthropic' } } },
+        bedrock: {
+          apiKey: 'bedrock-key-1',
+          models: { 'arn:aws:bedrock:us-east-1:1:application-inference-profile/x': { protocol: 'anthropic' } },
+        },
+        vertex: VERTEX,
+      },
+      models: {},
+    });
+    const pathOf = async (model: string): Promise<string> => {
+      const name = model.slice(0, model.indexOf('/'));
+      assert.equal((await world.chat({ model })).status, 200, model);
+      return world.storms[name]!.stats().log.at(-1)!.path;
+    };
+    assert.equal(await pathOf('azure/my-assistant'), '/v1/messages');
+    assert.equal(await pathOf('azure/gpt-5'), '/openai/v1/chat/completions');
+    assert.equal(await pathOf('bedrock/arn:aws:bedrock:us-east-1:1:application-inference-profile/x'), '/model/{id}/invoke');
+    assert.equal(await pathOf('bedrock/global.anthropic.claude-opus-4-5-v1:0'), '/model/{id}/invoke');
+    assert.equal(await pathOf('bedrock/us.meta.llama4-maverick-17b-instruct-v1:0'), '/model/{id}/converse');
+    assert.equal(await pathOf('bedrock/openai.gpt-oss-20b-1:0'), '/openai/v1/chat/completions');
+    assert.match(await pathOf('vertex/claude-haiku-4-5@20251001'), /anthropic\/models\/\{model\}:rawPredict$/);
+    assert.match(await pathOf('vertex/gemini-2.5-pro'), /google\/models\/\{model\}:generateContent$/);
+  });
+
+  it("gets the caller's own credential in the header that it reads", async (t) => {
+    for (const [preset, model, header] of [
+      ['azure', 'gpt-5', 'api-key'],
+      ['bedrock', CLAUDE, 'authorization'],
+      ['vertex', 'gemini-2.5-pro', 'x-goog-api-key'],
+    ] as const) {
+      const world = await one(t, { preset, apiKey: 'caller', ...(preset === 'vertex' && { project: 'p-1' }) }, model);
+      await post(world, JSON.stringify({ model: 'fast', max_tokens: 20, messages: [turn] }), { 'x-api-key': 'key-of-the-caller' });
+      const value = lastOf(world).headers![header];
+      assert.equal(value, header === 'authorization' ? 'Bearer key-of-the-caller' : 'key-of-the-caller', preset);
+    }
+  });
+});
+
 describe('signatures', () => {
   const scope = (date: string, service: string): RegExp =>
     new RegExp(
