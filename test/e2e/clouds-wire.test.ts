@@ -152,6 +152,60 @@ describe('Claude at a cloud', () => {
   });
 });
 
+describe("a cloud's own errors", () => {
+  const bedrock = (status: number, name: string, message: string): SimulatedAnswer => ({
+    steps: [
+      { do: 'head', status, headers: { 'content-type': 'application/json', 'x-amzn-errortype': `${name}:http://x/` } },
+      { do: 'send', bytes: JSON.stringify({ message }) },
+    ],
+  });
+  const google = (code: number, status: string, message: string): SimulatedAnswer => ({
+    steps: [
+      { do: 'head', status: code, headers: { 'content-type': 'application/json' } },
+      { do: 'send', bytes: JSON.stringify({ error: { code, message, status } }) },
+    ],
+  });
+  const CASES: readonly (readonly [string, ProviderInput, string, SimulatedAnswer, number, object, string])[] = [
+    [
+      'a prompt that is too long for Bedrock',
+      BEDROCK,
+      CLAUDE,
+      bedrock(400, 'ValidationException', 'Input is too long for requested model.'),
+      400,
+      { type: 'invalid_request_error', message: 'prompt is too long: Input is too long for requested model.' },
+      'context_length_exceeded',
+    ],
+    [
+      'a model that Vertex does not have',
+      VERTEX,
+      'claude-sonnet-4-5',
+      google(404, 'NOT_FOUND', 'Publisher Model `x` was not found.'),
+      404,
+      { type: 'not_found_error', message: 'Publisher Model `x` was not found.' },
+      'model_not_found',
+    ],
+  ];
+
+  for (const [name, provider, model, answer, status, words, code] of CASES) {
+    it(`reach callers in their own form: ${name}`, async (t) => {
+      const configured = { a: { ...provider, baseUrl: 'http://a.test' } };
+      const world = await startVirtualWorld(t, {
+        domain: '.test',
+        providers: { a: () => answer },
+        configured,
+        models: { fast: [`a/${model}`] },
+      });
+      const seen = await askMessages(world, { model: 'fast', messages: [turn] });
+      assert.equal(seen.status, status);
+      const { type, error } = JSON.parse(seen.text) as { type: string; error: object };
+      assert.deepEqual([type, error], ['error', words]);
+      const chat = await world.answerTo();
+      assert.equal(chat.status, status);
+      assert.equal((JSON.parse(chat.text) as { error: { code: string } }).error.code, code);
+    });
+  }
+});
+
 describe('a provider of several makers', () => {
   it('asks each model in what its name or its setting says', async (t) => {
     const storm = { keepBodies: 10 };
