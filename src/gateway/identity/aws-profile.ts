@@ -27,7 +27,7 @@ async function read(file: string): Promise<string | null> {
   } catch (error) {
     const code = (error as { code?: string }).code ?? 'unknown';
     if (code === 'ENOENT') return null;
-    throw new CredentialError(`no AWS credentials: ${file} can not be read (${code})`);
+    throw new CredentialError(`no AWS credentials: a shared file can not be read (${code})`, null, file);
   }
 }
 
@@ -40,11 +40,11 @@ function missing(
 ): CredentialError {
   const elsewhere = ELSEWHERE.find((name) => found[name] !== undefined);
   const why = lacksFiles
-    ? `there is neither ${credentialsFile} nor ${configFile}`
+    ? 'there are no shared files'
     : elsewhere === undefined
-      ? `the profile ${profile} has no access key in ${credentialsFile} or ${configFile}`
-      : `the profile ${profile} gets its credentials by ${elsewhere}, which is not supported: write them out, as with \`aws configure export-credentials\``;
-  return new CredentialError(`no AWS credentials: ${why}`);
+      ? 'the profile has no access key'
+      : `the profile gets its credentials by ${elsewhere}, which is not supported`;
+  return new CredentialError(`no AWS credentials: ${why}`, null, `profile ${profile} of ${credentialsFile} and ${configFile}`);
 }
 
 /** The settings of a section; of a repeated one the later win. Indented lines belong to a setting above, and are none. */

@@ -37,13 +37,14 @@ async function readKey(file: string): Promise<string> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    throw new CredentialError(`no access token: ${file} can not be read (${(error as { code?: string }).code ?? 'unknown'})`);
+    const code = (error as { code?: string }).code ?? 'unknown';
+    throw new CredentialError(`no access token: the key file can not be read (${code})`, null, file);
   }
 }
 
 function tokenRequest(json: string, place: string, epochMs: number): TokenRequest {
   const fault = googleKeyFault(json);
-  if (fault !== null) throw new CredentialError(`no access token: ${place} ${fault}`, 'invalid_key');
+  if (fault !== null) throw new CredentialError(`no access token: the key ${fault}`, 'invalid_key', place);
   const key = JSON.parse(json) as Readonly<Record<string, string>>;
   const url = key['token_uri'] ?? TOKEN_URL;
   if (key['type'] === 'authorized_user') {
@@ -62,7 +63,7 @@ function assertionOf(key: Readonly<Record<string, string>>, url: string, place: 
   try {
     return `${text}.${createSign('RSA-SHA256').update(text).sign(privateKey!, 'base64url')}`;
   } catch {
-    throw new CredentialError(`no access token: the private_key of ${place} is no key in PEM`, 'invalid_key');
+    throw new CredentialError('no access token: the private_key is no key in PEM', 'invalid_key', place);
   }
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { SlicedWork } from '../../core/sliced-work.ts';
 import { BodyHash } from '../../endpoint/body-hash.ts';
 import { signV4, type AwsCredentials, type SigningScope } from '../../endpoint/sigv4.ts';
+import { CredentialError } from '../../transport/credential-error.ts';
 import type { CredentialSigner, RequestSigner } from '../../transport/transport.ts';
 import type { Transport, UpstreamRequest } from '../../transport/transport.ts';
 import type { IdentityConfig } from '../config/identity.ts';
@@ -35,7 +36,7 @@ export function createSigners({ transport, clock, slices, onSecret, onTrouble }:
       clock,
       load,
       onLoaded: (value) => secretsOf(value).forEach(onSecret),
-      onTrouble: ({ message }) => onTrouble(message),
+      onTrouble: (error) => onTrouble(withPlace(error)),
     });
     made.load();
     return made;
@@ -68,6 +69,10 @@ export function createSigners({ transport, clock, slices, onSecret, onTrouble }:
       }
     }
   };
+}
+
+function withPlace(error: Error): string {
+  return error instanceof CredentialError && error.place !== '' ? `${error.message} (${error.place})` : error.message;
 }
 
 /** Credentials that never change. */
