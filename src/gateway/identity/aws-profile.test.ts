@@ -17,7 +17,7 @@ function identityOf(t: TestContext, files: { readonly credentials?: string; read
 test('a profile is read from the credentials file, else from the config file under its long name', async (t) => {
   const credentials = '[default]\naws_access_key_id=A\naws_secret_access_key=s\n';
   const config = '[default]\nregion=x\naws_session_token=ignored-by-none\n[profile dev]\naws_access_key_id=D\naws_secret_access_key=d\n';
-  const found = await loadAwsProfile(identityOf(t, { credentials }));
+  const found = await loadAwsProfile(identityOf(t, { credentials, config }));
   assert.deepEqual(found.value, { accessKeyId: 'A', secretAccessKey: 's', sessionToken: null });
   assert.equal((await loadAwsProfile(identityOf(t, { credentials, config }, 'dev'))).value.accessKeyId, 'D');
 });

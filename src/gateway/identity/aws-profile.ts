@@ -11,10 +11,10 @@ const FRESH_MS = 60_000;
 export async function loadAwsProfile(identity: Extract<IdentityConfig, { kind: 'aws-profile' }>): Promise<Loaded<AwsCredentials>> {
   const { profile, credentialsFile, configFile } = identity;
   const [credentials, config] = await Promise.all([read(credentialsFile), read(configFile)]);
-  const found = {
-    ...(config === null ? {} : sectionOf(config, profile === 'default' ? profile : `profile ${profile}`)),
-    ...(credentials === null ? {} : sectionOf(credentials, profile)),
-  };
+  const inCredentials = credentials === null ? {} : sectionOf(credentials, profile);
+  const inConfig = config === null ? {} : sectionOf(config, profile === 'default' ? profile : `profile ${profile}`);
+  // All of a key comes from one file: a session token belongs to its key.
+  const found = inCredentials['aws_access_key_id'] === undefined ? { ...inCredentials, ...inConfig } : inCredentials;
   const { aws_access_key_id: accessKeyId, aws_secret_access_key: secretAccessKey, aws_session_token: sessionToken = '' } = found;
   if (accessKeyId === undefined || secretAccessKey === undefined) throw missing(identity, found, credentials === null && config === null);
   return { value: { accessKeyId, secretAccessKey, sessionToken: sessionToken === '' ? null : sessionToken }, forMs: FRESH_MS };
