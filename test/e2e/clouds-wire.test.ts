@@ -206,6 +206,72 @@ describe("a cloud's own errors", () => {
   }
 });
 
+describe('Azure', () => {
+  const AZURE: ProviderInput = { preset: 'azure', apiKey: 'azure-key-1', baseUrl: 'http://a.test' };
+  const worldOf = (t: TestContext, answer: (number: number) => SimulatedAnswer, withOther = true) => {
+    let calls = 0;
+    return startVirtualWorld(t, {
+      domain: '.test',
+      providers: { a: () => answer(++calls), b: () => chatAnswer({ words: ['from b'] }) },
+      configured: { a: AZURE, b: { baseUrl: 'http://b.test/v1', apiKey: 'sk-b' } },
+      models: { fast: withOther ? ['a/my-deployment', 'b/m'] : ['a/my-deployment'] },
+    });
+  };
+
+  it('that filters a prompt passes it to another target, and keeps its health', async (t) => {
+    const filtered = {
+      message: 'The response was filtered due to the prompt triggering the content management policy.',
+      code: 'content_filter',
+      param: 'prompt',
+      innererror: { code: 'ResponsibleAIPolicyViolation', content_filter_result: { hate: { filtered: true, severity: 'high' } } },
+    };
+    const world = await worldOf(t, () => chatError(400, filtered));
+    for (let i = 0; i < 8; i++) assert.match((await world.answerTo()).text, /from b/);
+    assert.deepEqual([world.callsTo('a'), world.callsTo('b')], [8, 8]);
+    const alone = await worldOf(t, () => chatError(400, filtered), false);
+    const seen = await alone.answerTo();
+    assert.equal(seen.status, 400);
+    assert.deepEqual((JSON.parse(seen.text) as { error: Record<string, unknown> }).error['innererror'], filtered.innererror);
+    assert.equal(alone.callsTo('a'), 1);
+  });
+
+  it('that is limited is waited for as its retry-after-ms says', async (t) => {
+    const limited = { message: 'Requests have exceeded the token rate limit. Please retry after 6 seconds.', code: '429' };
+    const world = await worldOf(
+      t,
+      (number) => (number === 1 ? chatError(429, limited, { 'retry-after': '6', 'retry-after-ms': '5500' }) : chatAnswer()),
+      false,
+    );
+    const seen = await world.answerTo();
+    assert.equal(seen.status, 200);
+    assert.ok(seen.headAtMs >= 5500 && seen.headAtMs < 6000, String(seen.headAtMs));
+    assert.equal(world.callsTo('a'), 2);
+  });
+
+  it('that sends chunks without choices, or with annotations only, is relayed as it is', async (t) => {
+    const chunk = (value: object): string =>
+      `data: ${JSON.stringify({ id: 'c', object: 'chat.completion.chunk', model: 'gpt', ...value })}\n\n`;
+    const bytes =
+      chunk({ choices: [], prompt_filter_results: [{ prompt_index: 0, content_filter_results: { hate: { filtered: false } } }] }) +
+      chunk({ choices: [{ index: 0, delta: { role: 'assistant', content: '' }, finish_reason: null }] }) +
+      chunk({ choices: [{ index: 0, delta: { content: 'hello' }, finish_reason: null }] }) +
+      chunk({
+        choices: [{ index: 0, content_filter_offsets: { check_offset: 1 }, content_filter_results: {}, delta: {}, finish_reason: null }],
+      }) +
+      chunk({ choices: [{ index: 0, delta: {}, finish_reason: 'stop' }] }) +
+      'data: [DONE]\n\n';
+    const world = await worldOf(t, () => ({
+      steps: [
+        { do: 'head', status: 200, headers: { 'content-type': 'text/event-stream' } },
+        { do: 'send', bytes },
+      ],
+    }));
+    const seen = await world.answerTo({ stream: true, stream_options: { include_usage: true } });
+    assert.equal(seen.text, bytes);
+    assert.equal(world.callsTo('b'), 0);
+  });
+});
+
 describe('a provider of several makers', () => {
   it('asks each model in what its name or its setting says', async (t) => {
     const storm = { keepBodies: 10 };
