@@ -1,6 +1,6 @@
 /** There is nothing to sign requests with. */
 export class CredentialError extends Error {
-  /** The code of whoever gives credentials refused ours; null: it could not be asked, and may be asked again. */
+  /** The error code with which the issuer refused our account; null: the issuer was not available, and a later request may succeed. */
   readonly refusal: string | null;
 
   /** Where the operator has to look, which is not for callers; empty: nowhere in particular. */

@@ -132,7 +132,7 @@ describe('access tokens', () => {
     assert.ok(world.tokenCalls.length >= 12 && world.tokenCalls.length <= 13, String(world.tokenCalls.length));
   });
 
-  it('stay in use until their end while the token server is down; then the error says so, and it heals', async (t) => {
+  it('stay in use until they expire while the token server is down; then the error names the cause, and requests succeed once it is back', async (t) => {
     const world = await start(t);
     await world.clock.advanceAsync(MINUTE);
     world.token = () => json(503, { error: 'temporarily_unavailable' });

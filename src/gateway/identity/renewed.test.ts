@@ -7,7 +7,7 @@ import { Renewed } from './renewed.ts';
 
 const MINUTE = 60_000;
 
-/** Loads end as they are told to, one by one. */
+/** Each load is resolved or rejected by the test. */
 function setUp() {
   const clock = createManualClock();
   const loads: { readonly end: (value: string, forMs: number) => void; readonly fail: (error: Error) => void }[] = [];
@@ -55,7 +55,7 @@ test('a value is renewed before its end, a short one at half of its time, and ne
   assert.deepEqual([renewed.get(), loads.length], [null, 3]);
 });
 
-test('failures are repeated after growing pauses, reported once, and told at once to whoever comes meanwhile', async () => {
+test('failures are repeated after growing pauses, reported once, and returned at once to callers meanwhile', async () => {
   const { clock, loads, troubles, heard, wait } = setUp();
   wait();
   const pauses: number[] = [];
@@ -92,7 +92,7 @@ test('a refused value is replaced once; a stale refusal, or one soon after, repl
   assert.equal(loads.length, 3);
 });
 
-test('once closed it loads nothing, and tells everyone who waits', async () => {
+test('once closed it loads nothing, and ends every wait', async () => {
   const { clock, loads, renewed, heard, wait } = setUp();
   wait();
   renewed.close();

@@ -1,6 +1,6 @@
 /**
- * A value that is good for a while, such as an access token: loaded before it is needed, renewed before it ends, by one load for everyone
- * who waits. A load that fails is repeated after a growing pause; until then everyone is answered with the failure at once.
+ * A value with a lifetime, such as an access token: loaded before it is needed and renewed before it expires, with one load for all waiters.
+ * A failed load is repeated after a growing pause; during the pause every waiter gets the failure at once.
  */
 import { CredentialError } from '../../transport/credential-error.ts';
 import type { Clock, Instant, Timer } from '../../core/clock.ts';
@@ -107,7 +107,7 @@ export class Renewed<T> implements Source<T> {
     this.#isClosed = true;
     this.#timer?.cancel();
     this.#timer = null;
-    this.#tell(this.#error ?? closing());
+    this.#settleWaits(this.#error ?? closing());
   }
 
   #take({ value, forMs }: Loaded<T>): void {
@@ -120,7 +120,7 @@ export class Renewed<T> implements Source<T> {
     this.#pauseMs = 0;
     this.#schedule(forMs - Math.min(EARLY_MS, forMs / 2));
     this.#options.onLoaded?.(value);
-    this.#tell(null);
+    this.#settleWaits(null);
   }
 
   #fail(error: Error): void {
@@ -131,7 +131,7 @@ export class Renewed<T> implements Source<T> {
     this.#pauseMs = Math.min(PAUSE_MAX_MS, Math.max(PAUSE_MIN_MS, this.#pauseMs * 2));
     this.#schedule(this.#pauseMs);
     if (isFirst) this.#options.onTrouble?.(error);
-    this.#tell(error);
+    this.#settleWaits(error);
   }
 
   #schedule(delayMs: number): void {
@@ -141,7 +141,7 @@ export class Renewed<T> implements Source<T> {
     });
   }
 
-  #tell(error: Error | null): void {
+  #settleWaits(error: Error | null): void {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     for (const listener of waiting) listener(error);

@@ -192,7 +192,7 @@ test('whole and streamed responses say the same, in every dialect of a caller', 
     assert.deepEqual([push.done, push.failure, reader.facts.finishReason], [true, null, whole.facts.finishReason]);
     const parser = CODECS[to].createParser();
     const events = [...parser.parse(push.pieces), ...parser.end()];
-    const told = CODECS[to].parseResponse(whole.converted);
+    const parsed = CODECS[to].parseResponse(whole.converted);
     const texts = (type: string): string =>
       events
         .map((event) =>
@@ -202,7 +202,7 @@ test('whole and streamed responses say the same, in every dialect of a caller', 
         )
         .join('');
     const wholeTexts = (type: string): string =>
-      told.choices[0]!.parts.flatMap(({ head, text }) => (head.type === type ? [text] : [])).join('');
+      parsed.choices[0]!.parts.flatMap(({ head, text }) => (head.type === type ? [text] : [])).join('');
     for (const type of ['text', 'tool_call']) assert.equal(texts(type), wholeTexts(type), `${to} ${type}`);
     assert.deepEqual([wholeTexts('text'), JSON.parse(wholeTexts('tool_call'))], ['größer', { at: 'noon' }]);
   }

@@ -1,7 +1,7 @@
 /**
  * `application/vnd.amazon.eventstream`: messages of binary headers and a payload. A message is its length, the length of its headers and a
  * checksum of both, 32 bits each; headers; payload; and a checksum of everything before. A message that fails a checksum, or breaks
- * off, is never skipped: what follows could not be told from an answer.
+ * off, is never skipped: the rest of the stream can not be trusted.
  */
 import { Buffer } from 'node:buffer';
 import { crc32 } from 'node:zlib';
