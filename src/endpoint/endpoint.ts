@@ -33,6 +33,7 @@ export interface Endpoint {
 export interface BodyRules {
   /** Top-level members that stand elsewhere, as the model in the path. */
   readonly omit: readonly string[];
+  /** Members with the values that they have where a request has none. */
   readonly set: Readonly<Record<string, unknown>>;
   /** A header whose comma list is sent as a list in the body instead; null: none. */
   readonly listHeader: { readonly header: string; readonly member: string } | null;

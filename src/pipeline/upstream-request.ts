@@ -6,6 +6,7 @@ import type { Repair } from '../policy/repair/repair.ts';
 import { ResponseConversion } from '../wire/conversion.ts';
 import type { RequestEdits } from '../wire/dialect.ts';
 import { DIALECT_HEADERS } from '../wire/forwarded-headers.ts';
+import type { RequestBody } from '../wire/request-body.ts';
 import { replaceModel } from '../wire/passed-body.ts';
 import { ResponseForm } from './answer-form.ts';
 import type { AttemptOptions } from './attempt-options.ts';
@@ -31,22 +32,24 @@ export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Arr
   const rules = target.state.endpoint.body;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
-    if (rules !== undefined && cut === null && body.members.length > 0)
-      return request.dialect.request.edit(body, { model: target.state.model, set: rules.set });
-    if (cut !== null) return request.dialect.request.edit(body, { model: target.state.model, drop: cut.drop, cuts: cut.cuts });
+    if (cut !== null || (rules !== undefined && body.members.length > 0)) {
+      const { drop = [], cuts = [] } = cut ?? {};
+      return request.dialect.request.edit(body, { model: target.state.model, set: rules?.set ?? {}, drop, cuts });
+    }
     return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
   const dialect = conversion === null ? request.dialect : target.state.wire.dialect;
   const sent = conversion?.body ?? callerBody(request, target.state);
   const edits = editsFor(request, target, repairs, cut);
-  return dialect.request.edit(sent, rules === undefined ? edits : ruledEdits(options, edits, rules));
+  return dialect.request.edit(sent, rules === undefined ? edits : ruledEdits(options, sent, edits, rules));
 }
 
-/** The edits together with what the endpoint wants otherwise. */
-function ruledEdits(options: UpstreamRequest, edits: RequestEdits, { omit, set, listHeader }: BodyRules): RequestEdits {
+/** The edits together with what the endpoint wants otherwise; what the caller or the route sets of it stays. */
+function ruledEdits(options: UpstreamRequest, sent: RequestBody, edits: RequestEdits, { omit, set, listHeader }: BodyRules): RequestEdits {
+  const missing = Object.entries(set).filter(([name]) => memberOf(sent, name) === undefined);
   const moved = listHeader === null ? [] : listOf(forwardedValue(options, listHeader.header));
   const list = listHeader === null || moved.length === 0 ? {} : { [listHeader.member]: moved };
-  return { ...edits, omit, set: { ...edits.set, ...set, ...list } };
+  return { ...edits, omit, set: { ...Object.fromEntries(missing), ...list, ...edits.set } };
 }
 
 function listOf(value: string): readonly string[] {

@@ -60,6 +60,21 @@ describe('Claude at a cloud', () => {
     assert.ok(!lastOf(world).body!.includes('stream') && !lastOf(world).body!.includes('anthropic_beta'));
   });
 
+  it('gets the version that the route or the caller sets', async (t) => {
+    const world = await startCloudWorld(t, {
+      storms: { a: { keepBodies: 10 } },
+      providers: { a: BEDROCK },
+      models: { fast: [{ target: `a/${CLAUDE}`, set: { anthropic_version: 'of-the-route' } }], plain: [`a/${CLAUDE}`] },
+    });
+    const versionOf = async (model: string, more: object): Promise<unknown> => {
+      await post(world, JSON.stringify({ model, max_tokens: 20, messages: [turn], ...more }));
+      return (JSON.parse(lastOf(world).body!.toString()) as Record<string, unknown>)['anthropic_version'];
+    };
+    assert.equal(await versionOf('fast', {}), 'of-the-route');
+    assert.equal(await versionOf('plain', { anthropic_version: 'of-the-caller' }), 'of-the-caller');
+    assert.equal(await versionOf('plain', {}), 'bedrock-2023-05-31');
+  });
+
   it('gets them without the model at Vertex, and the betas in the header', async (t) => {
     const world = await one(t, VERTEX, 'claude-sonnet-4-5');
     await post(world, body('"stream":false,'), { 'anthropic-beta': 'a-2025-01-01' });
