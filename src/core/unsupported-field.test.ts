@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { fieldNamedIn } from './unsupported-field.ts';
 
 const NAMING: readonly string[] = [
+  'Malformed input request: #: extraneous key [top_k] is not permitted, please reformat your input and try again.',
   "Unknown parameter: 'top_k'.",
   'Unrecognized request arguments supplied: top_k, seed',
   "Unrecognized key(s) in object: 'top_k'",

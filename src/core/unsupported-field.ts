@@ -40,6 +40,8 @@ const FORMS: readonly RegExp[] = [
     String.raw`^additional properties are not allowed \(${QUOTED}(?:, ["'\x60]\w{1,64}["'\x60]){0,20} (?:was|were) unexpected\)\.?$`,
     'i',
   ),
+  // Bedrock's words for JSON Schema's: "Malformed input request: #: extraneous key [x] is not permitted, please reformat …"
+  /^(?:malformed input request: )?#: extraneous key \[([A-Za-z_]\w{0,63})\] is not permitted/i,
   // "TypeError: create() got an unexpected keyword argument 'x'"
   new RegExp(String.raw`^(?:\w{1,40}(?:Error|Exception): )?(?:[\w.]{1,100}\(\) )?got an unexpected keyword argument ${NAME}`, 'i'),
   // Pydantic's list, printed by Python (vLLM)

@@ -1,7 +1,6 @@
-import type { Operation } from '../core/request.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint, EndpointCall } from './endpoint.ts';
 
-const PATHS: Readonly<Partial<Record<Operation, string>>> = {
+const PATHS: Readonly<Record<string, string>> = {
   chat: '/chat/completions',
   completions: '/completions',
   embeddings: '/embeddings',
@@ -9,10 +8,14 @@ const PATHS: Readonly<Partial<Record<Operation, string>>> = {
 
 /** OpenAI and everything compatible: the version is part of the base URL. */
 export const openaiEndpoint: Endpoint = {
-  path: (basePath, { operation, path, dialect }) =>
-    basePath + (path ?? (dialect === 'openai-responses' ? '/responses' : (PATHS[operation] ?? ''))),
+  path: (basePath, call) => basePath + openaiPath(call),
   modelsPath: (basePath) => `${basePath}/models`,
   // Azure's key has a header of its own.
   credentialHeader: (_credential, given) => (given === 'api-key' ? given : 'authorization'),
   defaultHeaders: [],
 };
+
+/** The path of a call in OpenAI's dialects, without the version. */
+export function openaiPath({ path, dialect, operation }: EndpointCall): string {
+  return path ?? (dialect === 'openai-responses' ? '/responses' : (PATHS[operation] ?? ''));
+}

@@ -2,9 +2,13 @@
 import type { TargetAbilities } from '../wire/conversion-loss.ts';
 import { isThinkingModel } from './config/index.ts';
 import { knownModel } from './known-models.ts';
+import { protocolOf } from './model-protocol.ts';
 import type { ProviderConfig } from './config/index.ts';
 
-export function abilitiesOf({ preset, protocol }: ProviderConfig, model: string): TargetAbilities {
+export function abilitiesOf(provider: ProviderConfig, model: string): TargetAbilities {
+  const { preset } = provider;
+  const protocol = protocolOf(provider, model);
+  if (protocol === 'converse') return converseAbilities(preset, model);
   if (protocol === 'anthropic') return messagesAbilities(model);
   return protocol === 'gemini' ? geminiAbilities(preset, model) : chatAbilities(preset, model);
 }
@@ -58,6 +62,13 @@ function messagesAbilities(model: string): TargetAbilities {
     formats: version >= 4.5 || (family === 'opus' && version >= 4.1),
     outputMax: knownModel('anthropic', model)?.outputTokens ?? outputMaxOf(family, version),
   };
+}
+
+/** Reasoning of Claude alone is asked for in a way that is known; no model has structured output there. */
+function converseAbilities(preset: string | null, model: string): TargetAbilities {
+  const isClaude = claudeVersion(model) !== null;
+  const can = isClaude ? messagesAbilities(model) : { ...chatAbilities(preset, model), prefills: false };
+  return { ...can, thinking: isClaude ? can.thinking : 'none', formats: false };
 }
 
 function outputMaxOf(family: string, version: number): number {

@@ -15,6 +15,7 @@ import { ResponseCache } from '../pipeline/sharing/response-cache.ts';
 import { Admission } from '../pipeline/admission/admission.ts';
 import { maskFailure } from '../pipeline/attempt/response-mask.ts';
 import type { RouteApplicant } from '../pipeline/admission/admission.ts';
+import { serves } from '../pipeline/conversion/capability.ts';
 import { confirmSuspicion } from '../pipeline/retry/credential-blame.ts';
 import type { PipelineEngine } from '../pipeline/engine.ts';
 import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
@@ -38,6 +39,7 @@ import { MakerBook } from '../policy/opaque/maker-book.ts';
 import type { Store } from '../store/store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 import { LocalTransport } from '../transport/local/local-transport.ts';
+import { SigningTransport } from '../transport/signing-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createHttpTransport } from '../transport/http-transport.ts';
 import { clientLimits, makeClients } from './client-limits.ts';
@@ -47,6 +49,8 @@ import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
 import { createJobs } from './create-jobs.ts';
+import { LoadedSecrets } from './identity/loaded-secrets.ts';
+import { createSigners } from './identity/signers.ts';
 import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
 import { localModels } from './local-models.ts';
@@ -54,6 +58,7 @@ import { ProviderLists } from './model-lists.ts';
 import { QualityChecks } from './quality-checks.ts';
 import { Routes } from './routes.ts';
 import { keepMakers } from './saved-makers.ts';
+import { saveAfterRecovery } from './save-after-recovery.ts';
 import { SavedState } from './saved-state.ts';
 import { schedulerOptions } from './scheduler-options.ts';
 import { queueStatus, snapshotOf, targetStatus } from './status.ts';
@@ -114,6 +119,7 @@ class RunningGateway implements Gateway {
     () => this.#config.server.maxBufferedBytes,
     () => mayBeShared(this.#config),
   );
+  readonly #loaded = new LoadedSecrets(() => (this.#engine.secrets = this.#loaded.maskWith(this.#config)));
   #draining = false;
   #whenIdle: (() => void)[] = [];
 
@@ -126,11 +132,13 @@ class RunningGateway implements Gateway {
     this.#store = store;
     this.responses = new ResponseStore(store, clock);
     this.#config = config;
-    const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);
+    const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    transport.onTrouble = (message) => events.emit({ type: 'warning', at: clock.now(), message });
     this.#limits = new LimitRegistry(clock);
-    this.#targets = new TargetRegistry(clock, random, this.#limits);
+    const onTrouble = (message: string): void => this.#warn(message);
+    transport.onTrouble = onTrouble;
+    const signers = createSigners({ transport: http, clock, slices: this.slices, onSecret: this.#loaded.add, onTrouble });
+    this.#targets = new TargetRegistry(clock, random, this.#limits, signers);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
@@ -173,23 +181,13 @@ class RunningGateway implements Gateway {
     this.#warnOfSharing();
     // What is in memory only ended with the last process.
     if (this.#store.kind !== 'memory') this.jobs?.start();
-    this.#store.onHealthChange((health) => {
-      if (health.state !== 'ok') return;
-      // It may be another file now: everything is written anew.
-      this.#saved.writeAll();
-      this.#engine.makers.saveAll();
-      this.events.emit({
-        type: 'lifecycle',
-        at: this.clock.now(),
-        state: 'store_recovered',
-        detail: 'the store works again; all state is saved anew',
-      });
-    });
+    saveAfterRecovery(this.#store, this.events, this.clock, [() => this.#saved.writeAll(), () => this.#engine.makers.saveAll()]);
   }
 
   /** It could not be started: what it was given is closed all the same. */
   async abandon(): Promise<void> {
     this.#keyCheck.close();
+    this.#targets.credentials.close();
     await this.#engine.schemas.close();
     await this.#engine.conversions.close();
     await this.#transport.close();
@@ -235,16 +233,14 @@ class RunningGateway implements Gateway {
     // With a list of our own nobody has to wait for the providers' lists; they stand in it once they are known.
     if (configured.length === 0) await this.#lists.refresh(this.#config);
     const entries = configured.filter((name) => !name.includes('*')).map((id) => ({ id, ownedBy: 'breakwater' }));
-    for (const [provider, list] of this.#lists.known) {
-      for (const model of list) entries.push({ id: `${provider}/${model}`, ownedBy: provider });
-    }
+    for (const [ownedBy, list] of this.#lists.known) for (const model of list) entries.push({ id: `${ownedBy}/${model}`, ownedBy });
     return entries.filter((entry) => client.mayUse(entry.id));
   }
 
-  async speaks(model: string, holder: string, dialect: Dialect): Promise<boolean> {
+  async countsTokens(model: string, holder: string, dialect: Dialect, path: string): Promise<boolean> {
     if (model.length > MODEL_LENGTH_MAX) return false;
     const route = this.#routes.find(model, holder, this.#lists.known) ?? (await this.#findLater(model, holder));
-    return route !== null && route.tiers.some((tier) => tier.some(({ state }) => speaks(dialect, state)));
+    return route !== null && route.tiers.some((tier) => tier.some(({ state }) => speaks(dialect, state) && serves(state, 'bytes', path)));
   }
 
   isListed(model: string): boolean {
@@ -304,15 +300,18 @@ class RunningGateway implements Gateway {
     const routes = new Routes(next, this.#targets, this.#checks);
     const clients = makeClients(next, this.#limits);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
-    this.#engine.secrets = new SecretMask(next.secrets);
+    this.#engine.secrets = this.#loaded.maskWith(next);
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
     this.#transport.keepOnly(originsOf(next));
+    const ofClients = next.clients.flatMap((client) => clientLimits(client, this.#limits));
     this.#limits.showOnly(
-      new Set<Resource>([
-        ...this.#targets.all().flatMap((state) => state.limits),
-        ...next.clients.flatMap((client) => clientLimits(client, this.#limits)),
-      ]),
+      new Set<Resource>(
+        this.#targets
+          .all()
+          .flatMap((state) => state.limits)
+          .concat(ofClients),
+      ),
     );
     this.#scheduler.configure(schedulerOptions(next, this.#random));
     this.#lists.forget();
@@ -323,7 +322,11 @@ class RunningGateway implements Gateway {
   }
 
   #warnOfSharing(): void {
-    for (const message of sharedAccounts(this.#config)) this.events.emit({ type: 'warning', at: this.clock.now(), message });
+    for (const message of sharedAccounts(this.#config)) this.#warn(message);
+  }
+
+  #warn(message: string): void {
+    this.events.emit({ type: 'warning', at: this.clock.now(), message: this.secrets.text(message) });
   }
 
   async drain(): Promise<void> {
@@ -339,6 +342,7 @@ class RunningGateway implements Gateway {
     await this.#idle();
     await this.jobs?.close();
     this.#keyCheck.close();
+    this.#targets.credentials.close();
     this.#saved.stop();
     await this.#engine.schemas.close();
     await this.#engine.conversions.close();

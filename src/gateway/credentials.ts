@@ -4,26 +4,31 @@ import type { Instant } from '../core/clock.ts';
 import type { Random } from '../core/random.ts';
 import { Bench } from '../policy/cooldown/bench.ts';
 import { Cooldown } from '../policy/cooldown/cooldown.ts';
+import { endpointOf } from '../endpoint/endpoints.ts';
 import type { Credential } from '../pipeline/route/route.ts';
+import type { ClosableSigner, CreateSigner } from './identity/signers.ts';
 import type { Config, ProviderConfig } from './config/index.ts';
 
 /** A credential with the pause of its rate limit, for providers that limit all its models together. */
 export interface KeptCredential extends Credential {
   number: number;
   auth: Credential['auth'];
+  readonly signer: ClosableSigner | null;
   readonly cooldown: Cooldown;
 }
 
 export class CredentialRegistry {
   readonly #random: Random;
+  readonly #createSigner: CreateSigner;
   readonly #known = new Map<string, KeptCredential>();
   /** By provider, in the order of its keys; made once for each config. */
   #lists = new WeakMap<ProviderConfig, readonly KeptCredential[]>();
   /** Hears of every credential that is made anew. */
   onMade: ((credential: KeptCredential) => void) | null = null;
 
-  constructor(random: Random) {
+  constructor(random: Random, createSigner: CreateSigner) {
     this.#random = random;
+    this.#createSigner = createSigner;
   }
 
   of(provider: ProviderConfig): readonly KeptCredential[] {
@@ -51,13 +56,21 @@ export class CredentialRegistry {
   forgetOthers(config: Config): void {
     const kept = new Set(Object.values(config.providers).flatMap((provider) => this.of(provider)));
     for (const credential of this.#known.values()) {
-      if (!kept.has(credential) && !credential.bench.isInDoubt) this.#known.delete(credential.id);
+      if (kept.has(credential) || credential.bench.isInDoubt) continue;
+      credential.signer?.close();
+      this.#known.delete(credential.id);
     }
+  }
+
+  close(): void {
+    for (const { signer } of this.#known.values()) signer?.close();
   }
 
   #numbered(provider: ProviderConfig, key: string | null, number: number): KeptCredential {
     const isCaller = provider.apiKeys === 'caller';
-    const id = `${provider.name}#${key === null ? (isCaller ? 'caller' : 'none') : fingerprint(key)}`;
+    const { identity } = provider;
+    const secret = key ?? (identity === null ? null : JSON.stringify(identity));
+    const id = `${provider.name}#${secret === null ? (isCaller ? 'caller' : 'none') : fingerprint(secret)}`;
     const auth = key === null ? (isCaller ? ('caller' as const) : []) : authHeaders(provider, key);
     let credential = this.#known.get(id);
     if (credential === undefined) {
@@ -65,6 +78,7 @@ export class CredentialRegistry {
         id,
         number,
         auth,
+        signer: identity === null ? null : this.#createSigner(identity),
         bench: new Bench(`${id}:bench`),
         cooldown: new Cooldown(`${id}:cooldown`, 'cooldown', this.#random),
       };
@@ -84,5 +98,9 @@ function fingerprint(key: string): string {
 
 /** Names and values in turn that authenticate a request to the provider. */
 function authHeaders(provider: ProviderConfig, key: string): string[] {
-  return provider.auth === 'bearer' ? ['authorization', `Bearer ${key}`] : [provider.auth, key];
+  const { address, protocol, auth } = provider;
+  const name = address.name === 'direct' ? auth : endpointOf(address, protocol).credentialHeader(key, null);
+  // Claude on Azure is documented with Anthropic's own header; each API ignores the other's.
+  if (name === 'api-key') return [name, key, 'x-api-key', key];
+  return name === 'bearer' || name === 'authorization' ? ['authorization', `Bearer ${key}`] : [name, key];
 }

@@ -114,8 +114,8 @@ export interface Gateway {
   findModel(client: KnownClient, name: string): Promise<ModelEntry | null>;
   /** What later requests of the Responses API refer to. */
   readonly responses: ResponseStore;
-  /** Whether some target of the name speaks the dialect. `holder`: whose share of the remembered names it takes. */
-  speaks(model: string, holder: string, dialect: Dialect): Promise<boolean>;
+  /** Whether some target of the name counts tokens at `path` of the dialect. `holder`: whose share of the remembered names it takes. */
+  countsTokens(model: string, holder: string, dialect: Dialect, path: string): Promise<boolean>;
   /** Whether a model of this name is configured, or known from a provider's own list (`PROVIDER/MODEL`). */
   isListed(model: string): boolean;
   /** For what takes longer than a turn of the event loop should. */

@@ -41,6 +41,7 @@ export class KeyCheck {
   raise(state: TargetState): void {
     const { credential } = state;
     const { id, auth } = credential;
+    if (state.endpoint.modelsPath(state.basePath) === null) return;
     if (state.runsHere || auth === 'caller' || auth.length === 0 || this.#checks.has(id)) return;
     const askedAt = this.#askedAt.get(credential) ?? -Infinity;
     if (this.#clock.now() - askedAt < ASK_EVERY_MS) return;
@@ -83,7 +84,7 @@ export class KeyCheck {
     check.call = this.#transport.send(
       {
         origin: state.origin,
-        path: state.endpoint.modelsPath(state.basePath),
+        path: state.endpoint.modelsPath(state.basePath)!,
         method: 'GET',
         headers: [...state.headers, 'accept', 'application/json', 'accept-encoding', 'identity', ...state.endpoint.defaultHeaders, ...auth],
         body: null,

@@ -76,9 +76,10 @@ export class ProviderLists {
   #ask(provider: ProviderConfig): Promise<ReadonlySet<string> | null> {
     const { auth } = this.#credentials.inOrder(provider, this.#clock.now());
     if (auth === 'caller') return Promise.resolve(null);
-    const endpoint = endpointOf(provider.protocol);
+    const endpoint = endpointOf(provider.address, provider.protocol);
     const url = new URL(provider.baseUrl);
     const path = endpoint.modelsPath(url.pathname.replace(/\/+$/, ''));
+    if (path === null) return Promise.resolve(null);
     const own = Object.entries(provider.headers).flat();
     const headers = [...own, 'accept', 'application/json', 'accept-encoding', 'identity', ...endpoint.defaultHeaders, ...auth];
     return new Promise((resolve) => {

@@ -13,7 +13,9 @@ const INVENTED = 3_000;
 function setUp() {
   const clock = createManualClock();
   const config = configOf({ providers: { backup: { baseUrl: 'http://127.0.0.1:9/v1', apiKeys: ['k1', 'k2'] } } });
-  const targets = new TargetRegistry(clock, createSeededRandom(1), new LimitRegistry(clock));
+  const targets = new TargetRegistry(clock, createSeededRandom(1), new LimitRegistry(clock), () =>
+    assert.fail('no identity is configured'),
+  );
   return { config, targets, routes: new Routes(config, targets, new QualityChecks()) };
 }
 

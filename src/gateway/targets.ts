@@ -24,9 +24,11 @@ import { isThinkingModel } from './config/index.ts';
 import type { Config, LimitsConfig, Policy, ProviderConfig } from './config/index.ts';
 import { CredentialRegistry } from './credentials.ts';
 import type { KeptCredential } from './credentials.ts';
+import type { CreateSigner } from './identity/signers.ts';
 import { knownModel } from './known-models.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
+import { protocolOf } from './model-protocol.ts';
 import { placeOf } from './provider-place.ts';
 import { RememberedNames } from './remembered-names.ts';
 
@@ -82,11 +84,11 @@ export class TargetRegistry {
   /** Hears of every target that is made anew. */
   onMade: ((state: TargetState) => void) | null = null;
 
-  constructor(clock: Clock, random: Random, limits: LimitRegistry) {
+  constructor(clock: Clock, random: Random, limits: LimitRegistry, createSigner: CreateSigner) {
     this.#clock = clock;
     this.#random = random;
     this.#limits = limits;
-    this.credentials = new CredentialRegistry(random);
+    this.credentials = new CredentialRegistry(random, createSigner);
   }
 
   /** One state for each credential of the provider. `holder`: who asks for a name that is not in the config; null: it is. */
@@ -252,6 +254,7 @@ export class TargetRegistry {
     const name = `${provider.name}/${model}`;
     const number = credential.number;
     const own = provider.models[model];
+    const protocol = protocolOf(provider, model);
     const known = knownModel(provider.preset, model);
     const shared = this.#limits.make(credential.id, `${provider.name}#${number}`, provider.limits);
     const ownLimits = own === undefined ? [] : this.#limits.make(keyOf(name, credential), `${name}#${number}`, own.limits);
@@ -261,7 +264,7 @@ export class TargetRegistry {
       model,
       credential,
       ...addressOf(provider, model),
-      endpoint: endpointOf(provider.protocol),
+      endpoint: endpointOf(provider.address, protocol),
       wire: wireOf(provider, model, known?.isResponsesOnly ?? false),
       contextTokens: known?.contextTokens ?? null,
       callsTools: known?.abilities?.has('t') ?? true,
@@ -271,7 +274,7 @@ export class TargetRegistry {
       ...placeOf(provider),
       standsIn: provider.engine?.name === 'extract',
       usesReasoning: isThinkingModel(model),
-      includeUsage: provider.includeUsage && (provider.protocol === 'openai' || provider.protocol === 'local'),
+      includeUsage: provider.includeUsage && (protocol === 'openai' || protocol === 'local'),
       countsOutput: provider.countsOutput,
       countsCached: provider.countsCached,
       cooldownSubject: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
@@ -297,9 +300,10 @@ function addressOf({ name, baseUrl }: ProviderConfig, model: string): Pick<Targe
 }
 
 function wireOf(provider: ProviderConfig, model: string, isResponsesOnly: boolean): TargetWire {
-  const dialect = isResponsesOnly ? DIALECTS['openai-responses'] : dialectOf(provider.protocol);
+  const protocol = protocolOf(provider, model);
+  const dialect = isResponsesOnly ? DIALECTS['openai-responses'] : dialectOf(protocol);
   const can = abilitiesOf(provider, model);
-  const other = provider.protocol === 'openai' && !isResponsesOnly ? DIALECTS['openai-responses'] : null;
+  const other = protocol === 'openai' && !isResponsesOnly ? DIALECTS['openai-responses'] : null;
   return { dialect, other, mayLackOther: provider.preset !== 'openai', can, key: `${dialect.name} ${JSON.stringify(can)}` };
 }
 

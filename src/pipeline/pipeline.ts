@@ -18,10 +18,9 @@ import { ActiveRequest } from './active/active-request.ts';
 import type { RunningAttempts } from './active/active-request.ts';
 import type { AdmissionResult, Admitted } from './admission/admission.ts';
 import type { Attempt } from './attempt/attempt.ts';
-import { speaks } from '../wire/conversion.ts';
 import { waitForWork } from './active/wait-for-work.ts';
 import { checkpoint } from './checkpoint.ts';
-import { incapableError } from './conversion/capability.ts';
+import { incapableError, takesAsItIs } from './conversion/capability.ts';
 import type { Preparation } from './conversion/large-conversions.ts';
 import { continueResponse } from './delivery/continuation/continue-response.ts';
 import { Downstream } from './delivery/downstream.ts';
@@ -110,7 +109,7 @@ async function runAttempts(execution: Execution): Promise<void> {
       const decision = nextPermit(retry);
       const admitted = admit(execution, decision instanceof Promise ? await decision : decision);
       if (admitted === null) return;
-      if (!speaks(active.request.dialect, admitted.target.state)) {
+      if (!takesAsItIs(active.request, admitted.target.state)) {
         const found = await examine(execution, admitted);
         if (found === 'ended') return;
         if (found === 'incapable') continue;
@@ -150,7 +149,7 @@ async function runAttempts(execution: Execution): Promise<void> {
 
 /** A target of the first tier needs no conversion. */
 function speaksFirst({ active, tiers }: RetryState): boolean {
-  return tiers[0]!.some(({ state }) => speaks(active.request.dialect, state));
+  return tiers[0]!.some(({ state }) => takesAsItIs(active.request, state));
 }
 
 /** Waits for the conversions of a large request; false: the request has ended. */

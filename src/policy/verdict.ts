@@ -336,7 +336,7 @@ export function ruleFor(status: number, failure: Failure): Pick<Rule, 'when' | '
 }
 
 /** None, a number, or only that the request is bad. */
-const PLAIN_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request(_?error)?)$/i;
+const PLAIN_CODE = /^(\d*|invalid_request(_error)?|INVALID_ARGUMENT|bad_?request(_?error)?|validation_?(error|exception))$/i;
 
 function matches(rule: Rule, failure: Failure, status: number): boolean {
   if (rule.codeTellsNothing === true && !PLAIN_CODE.test(failure.code ?? '')) return false;

@@ -10,7 +10,8 @@ export function countTokens(call: Call): Promise<void> {
     const dialect = DIALECTS['anthropic-messages'];
     const { facts, body } = requireDecoded(await decodeBody(dialect, 'chat', bytes, call.gateway.slices));
     requireModel(call, facts.model);
-    if (await call.gateway.speaks(facts.model, call.holder, dialect)) return submitBytes(call, dialect, body.bytes, arrival, body);
+    if (await call.gateway.countsTokens(facts.model, call.holder, dialect, '/messages/count_tokens'))
+      return submitBytes(call, dialect, body.bytes, arrival, body);
     call.sendJson(200, { input_tokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);
   });
 }

@@ -43,7 +43,7 @@ function generate(call: Call, model: string, isStream: boolean): Promise<void> {
 function countTokens(call: Call, model: string): Promise<void> {
   return withBody(call, async (bytes, arrival) => {
     requireModel(call, model);
-    if (await call.gateway.speaks(model, call.holder, dialect))
+    if (await call.gateway.countsTokens(model, call.holder, dialect, ':countTokens'))
       return submit(call, { ...(await readPassedJson(call, dialect, model, bytes)), path: ':countTokens', ...arrival });
     const { facts } = requireDecoded(await decodeBody(dialect, 'chat', bytes, call.gateway.slices, { model, stream: false }));
     call.sendJson(200, { totalTokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);

@@ -1,5 +1,6 @@
 /** Describes the cause of a failed connection and its fix, for an operator. */
 import type { Failure } from '../core/facts.ts';
+import { CredentialError } from './credential-error.ts';
 import { createFailure } from '../wire/failure.ts';
 
 /** Error codes for which the server is not at fault: this process or machine is out of descriptors, ports, buffers or memory. */
@@ -56,8 +57,15 @@ const PASSING: Readonly<Record<string, string>> = {
 
 /** Faults that no retry resolves have the code `permanent_connect_failure`, for the verdict table. */
 export function connectFailure(error: Error): Failure {
+  if (error instanceof CredentialError) return credentialFailure(error);
   const { text, isPermanent } = connectionFault(error);
   return createFailure('connect', 'connect', `no connection: ${text}`, isPermanent ? { code: 'permanent_connect_failure' } : {});
+}
+
+/** A refusal of our credentials counts as one of the provider's; else the target can't be used, as without a connection. */
+function credentialFailure({ message, refusal }: CredentialError): Failure {
+  if (refusal === null) return createFailure('connect', 'connect', message);
+  return createFailure('status', 'connect', message, { status: 401, code: refusal, type: 'authentication_error' });
 }
 
 function connectionFault(error: Error): ConnectionFault {

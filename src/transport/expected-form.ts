@@ -2,6 +2,7 @@ import type { HeadersByName } from '../core/headers.ts';
 import type { ResponseFacts, Failure, TokenUsage } from '../core/facts.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import type { ReadResponse, StreamFold, StreamReader } from '../wire/dialect.ts';
+import { isEventStream } from '../wire/framing/framed-reader.ts';
 import { createFailure, failureFromResponse } from '../wire/failure.ts';
 import { JsonOutline, OUTLINED_BYTES_MIN } from '../wire/json-outline.ts';
 
@@ -12,8 +13,8 @@ export interface ExpectedForm {
   readonly judgesBytes: boolean;
   /** No output was requested: a complete response without content is a success. Absent: false. */
   readonly mayBeEmpty?: boolean;
-  /** Reads the response as events; null: this kind of response never is a stream. */
-  createReader(): StreamReader | null;
+  /** Reads the response as events, in the framing that its content type names; null: this kind of response never is a stream. */
+  createReader(contentType: string | undefined): StreamReader | null;
   /** Checks a whole JSON body. `outline`: of a large body; `isFolded`: the body was folded from events. */
   read(body: Uint8Array, outline: JsonOutline | null, isFolded: boolean): ReadResponse;
   /** A whole JSON body as events. */
@@ -101,7 +102,7 @@ function isBlank(byte: number): boolean {
 /** The fault of a content type that no model response has; null: the body decides. */
 export function contentTypeFault(contentType: string | undefined): string | null {
   const type = (contentType ?? '').split(';')[0]!.trim().toLowerCase();
-  if (type === 'text/event-stream' || type.endsWith('json') || GENERIC_TYPES.has(type)) return null;
+  if (type === 'text/event-stream' || isEventStream(type) || type.endsWith('json') || GENERIC_TYPES.has(type)) return null;
   return `the answer has the content type ${type.slice(0, 100)}`;
 }
 

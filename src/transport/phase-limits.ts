@@ -9,7 +9,7 @@ const ERROR_BODY_WAIT_MS = 2000;
 /** Timeout of usage and terminator after the last choice of a stream has ended, in ms. */
 const TAIL_WAIT_MS = 2000;
 
-const NEVER: PhaseLimit = { at: Infinity, kind: 'timeout' };
+export const NEVER: PhaseLimit = { at: Infinity, kind: 'timeout' };
 
 /** What was missing at a timeout, by phase. */
 export const MISSING: Readonly<Record<Phase, string>> = {

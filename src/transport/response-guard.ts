@@ -225,7 +225,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
   }
 
   #readAs(form: 'stream' | 'json'): void {
-    this.#reader = form === 'stream' ? this.#form.createReader() : null;
+    this.#reader = form === 'stream' ? this.#form.createReader(firstValue(this.#headers['content-type'])) : null;
     this.#reading = this.#reader === null ? 'json' : 'stream';
     if (this.#reader === null) return;
     this.facts = this.#reader.facts;

@@ -17,6 +17,23 @@ export interface UpstreamRequest {
   readonly body: Uint8Array | readonly Uint8Array[] | null;
   /** Until the connection is open, TLS included, in milliseconds. */
   readonly connectTimeoutMs: number;
+  /** Signs it when it is sent; null or absent: its headers are all that it needs. */
+  readonly signer?: RequestSigner | null;
+}
+
+/** What authenticates requests where no fixed headers can: a signature of each, or a token that is renewed. */
+export interface CredentialSigner {
+  /** Signs one request. */
+  begin(): RequestSigner;
+}
+
+export interface RequestSigner {
+  /** Headers to add to the request, names and values in turn; null: there is nothing to sign with yet. */
+  sign(request: UpstreamRequest, epochMs: number): readonly string[] | null;
+  /** Calls back once, later: null when there is something to sign with, or why there is not. Gives back what takes the listener away. */
+  whenReady(listener: (error: Error | null) => void): () => void;
+  /** The request was refused as it was signed. True: there is or will be something newer to sign with. */
+  renew(): boolean;
 }
 
 /** The body as one chunk. */

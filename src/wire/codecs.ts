@@ -8,6 +8,7 @@ import { parseMessagesRequest } from './anthropic-messages/parse-request.ts';
 import { createMessagesStreamParser, parseMessage } from './anthropic-messages/parse-stream.ts';
 import { writeMessagesRequest } from './anthropic-messages/write-request.ts';
 import { createMessagesStreamWriter, writeMessage } from './anthropic-messages/write-response.ts';
+import { writeConverseRequest } from './bedrock-converse/write-request.ts';
 import { parseGeminiRequest } from './gemini/parse-request.ts';
 import { createGeminiStreamParser, parseGeminiResponse } from './gemini/parse-response.ts';
 import { writeGeminiRequest } from './gemini/write-request.ts';
@@ -67,5 +68,14 @@ export const CODECS: Readonly<Record<DialectName, Codec>> = {
     writeResponse: writeGeminiResponse,
     createParser: createGeminiStreamParser,
     createWriter: (options) => createGeminiStreamWriter(options, 'sse'),
+  },
+  // Its responses are read in the form of the Messages API, and no caller speaks it.
+  'bedrock-converse': {
+    parseRequest: parseMessagesRequest,
+    writeRequest: writeConverseRequest,
+    parseResponse: parseMessage,
+    writeResponse: writeMessage,
+    createParser: createMessagesStreamParser,
+    createWriter: createMessagesStreamWriter,
   },
 };

@@ -9,6 +9,7 @@ import { CODECS } from './codecs.ts';
 import type { TargetAbilities } from './conversion-loss.ts';
 import { ConvertedStreamReader, convertResponse, nothingLeft, tooLarge } from './converted-response.ts';
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
+import { framed } from './framing/framed-reader.ts';
 import { scanObject } from './json-scan.ts';
 import type { Fields } from './loose-values.ts';
 import type { DialectName, ModelTool, WriteOptions } from './model.ts';
@@ -122,9 +123,10 @@ export class ResponseConversion {
     this.#options = options;
   }
 
-  createReader(maxEventSize: number): StreamReader | null {
+  createReader(maxEventSize: number, contentType?: string): StreamReader | null {
     const watcher = this.#from.stream.watch({ operation: 'chat', keepUsage: true, maxEventSize });
-    return watcher === null ? null : new ConvertedStreamReader(watcher, this.#from.name, this.#to.name, this.#options);
+    if (watcher === null) return null;
+    return framed(contentType, new ConvertedStreamReader(watcher, this.#from.name, this.#to.name, this.#options), maxEventSize);
   }
 
   /** A whole response of the target's, as one of the caller's dialect. */

@@ -64,6 +64,8 @@ export interface RequestEdits {
   readonly set?: Readonly<Record<string, unknown>>;
   /** Members to leave out. */
   readonly drop?: readonly string[];
+  /** Members that have no place in the body at this target, `model` among them if it stands in the path. Wins over everything. */
+  readonly omit?: readonly string[];
   /** Members whose name is another one at the target. */
   readonly rename?: ReadonlyMap<string, string>;
   /** Asks for the usage of a stream, where the dialect gives it only on demand. */
@@ -214,6 +216,8 @@ export interface DialectError {
   body(words: ErrorWords, requestId: string): Uint8Array;
   /** The error as the last event of a stream; no terminator may follow. */
   event(words: ErrorWords, requestId: string): Uint8Array;
+  /** False: an error body is in the form of another protocol or platform, whose words clients of this one do not know. */
+  isOwn(body: Readonly<Record<string, unknown>>): boolean;
   /** A provider's error of another dialect in the words that clients of this one look for. `reason`: what it was judged to be. */
   foreign(words: ErrorWords, reason: string): ErrorWords;
   /** `type` of an error of ours. */

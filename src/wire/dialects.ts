@@ -1,5 +1,6 @@
 /** Every dialect by its name. */
 import type { Protocol } from '../core/request.ts';
+import { bedrockConverse } from './bedrock-converse/dialect.ts';
 import { anthropicMessages } from './anthropic-messages/dialect.ts';
 import type { Dialect, DialectError } from './dialect.ts';
 import { gemini } from './gemini/dialect.ts';
@@ -13,6 +14,7 @@ export const DIALECTS = {
   'openai-responses': openaiResponses,
   'anthropic-messages': anthropicMessages,
   gemini,
+  'bedrock-converse': bedrockConverse,
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
 /** What requests of the Responses API refer to. */
@@ -21,6 +23,7 @@ export const RESPONSE_HISTORY = { readReferring, responseIn, withHistory };
 /** What a provider of this protocol speaks. */
 export function dialectOf(protocol: string): Dialect {
   if (protocol === 'anthropic') return anthropicMessages;
+  if (protocol === 'converse') return bedrockConverse;
   return protocol === 'gemini' ? gemini : openaiChat;
 }
 

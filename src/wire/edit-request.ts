@@ -64,21 +64,24 @@ function holdsCut(member: BodyMember, cuts: readonly Cut[]): boolean {
 /** The JSON texts of `set`; a value that JSON can't hold is no edit. */
 function valuesToSet(edits: RequestEdits): ReadonlyMap<string, string> {
   if (edits.set === undefined) return NO_VALUES;
+  const { omit = NO_NAMES } = edits;
   const values = new Map<string, string>();
   for (const [name, value] of Object.entries(edits.set)) {
     const asked = name === 'stream_options' && edits.askUsage === true && isRecord(value) ? { ...value, include_usage: true } : value;
     const text = JSON.stringify(asked) as string | undefined;
-    if (text !== undefined && name !== 'model') values.set(name, text);
+    if (text !== undefined && name !== 'model' && !omit.includes(name)) values.set(name, text);
   }
   return values;
 }
 
 const NO_VALUES: ReadonlyMap<string, string> = new Map();
+const NO_NAMES: readonly string[] = [];
 const NO_DROPS: ReadonlySet<string> = new Set();
 
 function dropsOf(edits: RequestEdits, values: ReadonlyMap<string, string>): ReadonlySet<string> {
-  if (edits.drop === undefined || edits.drop.length === 0) return NO_DROPS;
-  return new Set(edits.drop.filter((name) => name !== 'model' && !values.has(name)));
+  const { drop = NO_NAMES, omit = NO_NAMES } = edits;
+  if (drop.length === 0 && omit.length === 0) return NO_DROPS;
+  return new Set([...drop.filter((name) => name !== 'model' && !values.has(name)), ...omit]);
 }
 
 function replaceModel(splices: Splices, bytes: Uint8Array, member: BodyMember, model: string): void {

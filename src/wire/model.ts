@@ -152,8 +152,9 @@ export type Encoded =
   | { readonly ok: true; readonly body: Uint8Array; readonly dropped: readonly string[] }
   | { readonly ok: false; readonly field: string; readonly message: string };
 
+/** Those that callers speak. */
 export const DIALECT_NAMES = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const;
-export type DialectName = (typeof DIALECT_NAMES)[number];
+export type DialectName = (typeof DIALECT_NAMES)[number] | 'bedrock-converse';
 
 /** Why a choice ended, by class. `pause`: the provider wants the turn back to go on. */
 export const FINISH_CLASSES = ['stop', 'length', 'tool_calls', 'content_filter', 'pause', 'other'] as const;

@@ -26,7 +26,7 @@ export function encodeStreamError(error: WireError): Uint8Array {
   return Buffer.from(`data: ${errorJson(error)}\n\n`);
 }
 
-/** What a failure of each kind is called, where its provider has no code for it. */
+/** What a failure of each kind is called here, whatever its provider calls it. */
 const CODES: Readonly<Record<string, string>> = {
   context_length: 'context_length_exceeded',
   model_not_found: 'model_not_found',
@@ -36,5 +36,5 @@ const CODES: Readonly<Record<string, string>> = {
 };
 
 export function fromForeign(words: ErrorWords, reason: string): ErrorWords {
-  return { ...words, code: words.code ?? CODES[reason] ?? null };
+  return { ...words, code: CODES[reason] ?? words.code };
 }

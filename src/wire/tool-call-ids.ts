@@ -11,6 +11,7 @@ const CARRIER: Readonly<Record<DialectName, string>> = {
   'openai-responses': 'call_bw_',
   'anthropic-messages': 'toolu_bw_',
   gemini: 'call_bw_',
+  'bedrock-converse': 'toolu_bw_',
 };
 
 /** Anthropic's API takes these only. OpenAI takes any text, up to 64 characters for Responses. */

@@ -10,6 +10,7 @@ const LENGTH_MAX: Readonly<Record<DialectName, number>> = {
   'openai-responses': 64,
   'anthropic-messages': 128,
   gemini: 64,
+  'bedrock-converse': 64,
 };
 const TAKEN = /^[A-Za-z0-9_-]*$/;
 const NOT_TAKEN = /[^A-Za-z0-9_-]/g;

@@ -6,13 +6,13 @@ import { ResponseConversion } from './conversion.ts';
 import type { Dialect } from './dialect.ts';
 import { DIALECTS } from './dialects.ts';
 import { JsonOutline } from './json-outline.ts';
-import type { DialectName } from './model.ts';
 
 const OPTIONS = { id: 'r', model: 'm', createdAt: 0, includeUsage: true, tools: [], echo: {} };
-const NAMES = Object.keys(DIALECTS) as DialectName[];
+const NAMES = ['openai-chat', 'openai-responses', 'anthropic-messages', 'gemini'] as const;
+type Name = (typeof NAMES)[number];
 
 /** A response that says `text`, with `extra` as an unknown member. */
-const SAYING: Readonly<Record<DialectName, (text: string, extra: unknown) => object>> = {
+const SAYING: Readonly<Record<Name, (text: string, extra: unknown) => object>> = {
   'openai-chat': (text, extra) => ({
     choices: [{ index: 0, message: { role: 'assistant', content: text }, finish_reason: 'stop' }],
     extra,
@@ -33,7 +33,7 @@ const SAYING: Readonly<Record<DialectName, (text: string, extra: unknown) => obj
 };
 
 const bytesOf = (value: object): Buffer => Buffer.from(JSON.stringify(value));
-const otherThan = (name: DialectName): Dialect => DIALECTS[NAMES.find((other) => other !== name)!];
+const otherThan = (name: Name): Dialect => DIALECTS[NAMES.find((other) => other !== name)!];
 
 for (const name of NAMES) {
   test(`a large text from ${name} is converted, a response of too many values is not`, () => {

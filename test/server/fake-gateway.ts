@@ -77,7 +77,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       if (--running === 0) onIdle?.();
     },
     models: async (client) => modelsFor(client, Object.keys(config.models)),
-    speaks: async () => true,
+    countsTokens: async () => true,
     responses: new ResponseStore(createMemoryStore({ clock }), clock),
     isListed: (model) => config.models[model] !== undefined,
     findModel: async (client, name) =>

@@ -1,16 +1,16 @@
 /** A provider as written → a provider as the gateway uses it: what its preset and the environment know is filled in. */
 import { forwardingFault } from '../../wire/forwarded-headers.ts';
+import { buildCloud, type Cloud } from './build-cloud.ts';
 import { buildEngine } from './build-engine.ts';
 import { buildLimits } from './build-limits.ts';
 import { gatherPolicy } from './build-policy.ts';
-import type { ProviderConfig } from './config.ts';
+import type { ModelProtocol, ProviderConfig } from './config.ts';
 import type { FaultList, Path } from './faults.ts';
 import { nearest } from './faults.ts';
 import type { Environment } from './interpolate.ts';
 import { isPresetName, presets, traitsOf, type Preset, type PresetName } from './presets.ts';
 import type { ProviderInput } from './provider-schema.ts';
 import { record } from './record.ts';
-import { isPresetAvailable, notAvailable } from './unavailable.ts';
 
 /** `apiKey: caller` forwards the caller's own credential. */
 const callerKey = 'caller';
@@ -38,17 +38,19 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
   if (presetName === undefined) return null;
   const preset = presetName === null ? null : presets[presetName];
   const protocol = input.protocol ?? preset?.protocol ?? 'openai';
-  if (presetName !== null && input.protocol === undefined && !isPresetAvailable(presetName)) {
-    faults.add(input.preset === undefined ? path : [...path, 'preset'], notAvailable, presetName);
-    return null;
-  }
-  // Another dialect of a known provider has its own ways, of which nothing is known.
-  const known: Preset | null = preset?.protocol === protocol ? preset : null;
+  // Another dialect of a known provider has its own ways, of which nothing is known; a cloud has the same for all.
+  const isCloud = preset !== null && preset.endpoint !== 'direct' && protocol !== 'local';
+  const known: Preset | null = isCloud || preset?.protocol === protocol ? preset : null;
   const traits = known ?? traitsOf[protocol];
   const prefill = input.prefill ?? traits.prefill;
   const isLocal = protocol === 'local';
+  const cloud = buildCloud(traits.endpoint, { input, env, directory, path, faults });
   return {
     auth: traits.auth,
+    endpoint: traits.endpoint,
+    address: cloud.address,
+    identity: cloud.identity,
+    knowsMakers: isCloud && input.protocol === undefined,
     limitScope: traits.limitScope,
     countsOutput: traits.countsOutput,
     countsCached: traits.countsCached,
@@ -61,18 +63,25 @@ export function buildProvider(name: string, input: ProviderInput, { env, directo
     name,
     preset: presetName,
     protocol,
-    baseUrl: isLocal ? '' : readBaseUrl(name, input.baseUrl ?? known?.baseUrl ?? undefined, path, faults),
-    apiKeys: readKeys(input, known, env, path, faults),
+    baseUrl: isLocal ? '' : readBaseUrl(name, input.baseUrl ?? cloud.baseUrl ?? known?.baseUrl ?? undefined, path, faults, isCloud),
+    apiKeys: readKeys(input, known, cloud, env, path, faults),
     headers: readHeaders(input.headers ?? {}, path, faults),
     // A model of our own does one thing at a time.
     limits: buildLimits(isLocal ? { concurrency: 1, ...input.limits } : input.limits, traits.enforce),
-    models: record(Object.entries(input.models ?? {}), (model) => ({
+    models: record(Object.entries(input.models ?? {}), (model, modelName) => ({
       limits: buildLimits(model.limits, traits.enforce),
+      protocol: readModelProtocol(model.protocol ?? null, cloud, [...path, 'models', modelName, 'protocol'], faults),
       prefill: model.prefill ?? prefill,
     })),
     engine: buildEngine(input, presetName, isLocal, { directory, path, faults }),
     policy: gatherPolicy(input, path, faults),
   };
+}
+
+function readModelProtocol(protocol: ModelProtocol | null, { address }: Cloud, path: Path, faults: FaultList): ModelProtocol | null {
+  if (protocol === 'converse' && (address.name !== 'bedrock' || address.service !== 'runtime'))
+    faults.add(path, 'is spoken by the runtime of bedrock only', protocol);
+  return protocol;
 }
 
 function findPreset(name: string, input: ProviderInput, faults: FaultList): PresetName | null | undefined {
@@ -90,9 +99,11 @@ function findPreset(name: string, input: ProviderInput, faults: FaultList): Pres
   return undefined;
 }
 
-function readBaseUrl(name: string, given: string | undefined, providerPath: Path, faults: FaultList): string {
+/** `isCloud`: what is missing has been said. */
+function readBaseUrl(name: string, given: string | undefined, providerPath: Path, faults: FaultList, isCloud: boolean): string {
   const path = [...providerPath, 'baseUrl'];
   if (given === undefined || given === '') {
+    if (isCloud) return '';
     const meant = isPresetName(name) ? null : nearest(name, Object.keys(presets));
     faults.add(
       path,
@@ -115,6 +126,7 @@ function readBaseUrl(name: string, given: string | undefined, providerPath: Path
 function readKeys(
   input: ProviderInput,
   known: Preset | null,
+  cloud: Cloud,
   env: Environment,
   path: Path,
   faults: FaultList,
@@ -124,12 +136,22 @@ function readKeys(
     faults.add([...path, 'apiKeys'], 'must not stand beside apiKey; write all keys here');
   }
   if (input.apiKeys !== undefined) return checkKeys(input.apiKeys, (index) => [...path, 'apiKeys', index], faults);
-  const single = input.apiKey?.trim() || keyFromEnvironment(input, known, env);
+  if (cloud.identity !== null) return [];
+  const single = input.apiKey?.trim() || cloud.envKey || keyFromEnvironment(input, known, env);
   if (single !== '') return checkKeys([single], () => [...path, 'apiKey'], faults);
   if (known?.needsKey !== true) return [];
-  if (input.baseUrl === undefined) faults.add([...path, 'apiKey'], `is missing; write one, or set ${known.keyNames.join(' or ')}`);
+  if (input.baseUrl === undefined || cloud.takesEnvironment) {
+    const other = OTHER_CREDENTIALS[known.endpoint] ?? '';
+    faults.add([...path, 'apiKey'], `is missing; write one, or set ${known.keyNames.join(' or ')}${other}`);
+  }
   return [];
 }
+
+/** What takes the place of a key. */
+const OTHER_CREDENTIALS: Readonly<Partial<Record<Preset['endpoint'], string>>> = {
+  azure: ', or write entra',
+  bedrock: ', or write aws (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE)',
+};
 
 /** Only for the provider's own address: a key from the environment never goes to a host that somebody configured. */
 function keyFromEnvironment(input: ProviderInput, known: Preset | null, env: Environment): string {

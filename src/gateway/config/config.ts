@@ -2,6 +2,8 @@
 import type { Priority } from '../../core/request.ts';
 import type { Policy, PolicyOverrides } from './policy-schema.ts';
 import type { EngineName, LocalTask } from '../../local/engine.ts';
+import type { EndpointSettings } from '../../endpoint/settings.ts';
+import type { IdentityConfig } from './identity.ts';
 import type { ConfiguredProtocol, PresetName, ProviderTraits } from './presets.ts';
 import type { batchSettings, serverSettings, telemetrySettings } from './schema.ts';
 
@@ -31,9 +33,14 @@ export interface LimitsConfig {
 
 export interface ProviderModelConfig {
   readonly limits: LimitsConfig;
+  /** What it speaks; null: what the provider and its name say. */
+  readonly protocol: ModelProtocol | null;
   /** It continues a partial answer. */
   readonly prefill: boolean;
 }
+
+/** `converse`: Bedrock's own. */
+export type ModelProtocol = ConfiguredProtocol | 'converse';
 
 /** A model that runs on this machine. */
 export interface LocalModelConfig {
@@ -72,6 +79,11 @@ export interface ProviderConfig extends ProviderTraits {
   readonly baseUrl: string;
   /** Its credentials; none: requests go without; `caller`: the caller's own is forwarded. */
   readonly apiKeys: readonly string[] | 'caller';
+  readonly address: EndpointSettings;
+  /** Signs its requests, or gets their tokens; null: the keys do. */
+  readonly identity: IdentityConfig | null;
+  /** It serves models of several makers: a model's name says what it speaks, where nothing else does. */
+  readonly knowsMakers: boolean;
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>;
   /** Per credential, shared by its models. */

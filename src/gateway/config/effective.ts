@@ -1,6 +1,7 @@
 /** The config as it is in effect, in the form of a config file: defaults filled in, every secret masked. */
 import { SecretMask } from '../../core/secrets/secret-mask.ts';
 import type { ClientConfig, Config, ModelConfig, ProviderConfig, StoreConfig, TargetSpec } from './config.ts';
+import type { IdentityConfig } from './identity.ts';
 import { maskHeader, maskSecret, maskUrls } from './mask.ts';
 import { formatDuration, formatSize } from './units.ts';
 
@@ -45,14 +46,17 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
   const { apiKeys } = provider;
   return {
     ...(provider.preset === null ? {} : { preset: provider.preset }),
-    protocol: provider.protocol,
+    // Written, it would hold for models of every maker.
+    ...(provider.knowsMakers ? {} : { protocol: provider.protocol }),
     ...(provider.baseUrl === '' ? {} : { baseUrl: maskUrls(provider.baseUrl) }),
     ...(apiKeys === 'caller' ? { apiKey: 'caller' } : apiKeys.length === 0 ? {} : { apiKeys: apiKeys.map(maskSecret) }),
+    ...showCloud(provider),
     ...(provider.engine === null && { headers: mapValues(provider.headers, (value, name) => maskHeader(name, value)) }),
     ...(provider.forwardHeaders.length === 0 ? {} : { forwardHeaders: [...provider.forwardHeaders] }),
     limits: { ...provider.limits },
-    models: mapValues(provider.models, ({ limits, prefill }, name) => ({
+    models: mapValues(provider.models, ({ limits, protocol, prefill }, name) => ({
       limits: { ...limits },
+      ...(protocol === null ? {} : { protocol }),
       prefill,
       ...showLocalModel(provider, name),
     })),
@@ -60,6 +64,46 @@ function showProvider(provider: ProviderConfig): Record<string, unknown> {
     prefill: provider.prefill,
     ...(withUnits(provider.policy) as object),
   };
+}
+
+function showCloud({ address, identity }: ProviderConfig): Record<string, unknown> {
+  return { ...showAddress(address), ...(identity === null ? {} : showIdentity(identity)) };
+}
+
+function showAddress(address: ProviderConfig['address']): Record<string, unknown> {
+  switch (address.name) {
+    case 'azure':
+      return address.apiVersion === null ? {} : { apiVersion: address.apiVersion };
+    case 'bedrock':
+      return { service: address.service, claudeApi: address.claude };
+    case 'vertex':
+      return { ...(address.project === null ? {} : { project: address.project }), location: address.location };
+    case 'direct':
+      return {};
+  }
+}
+
+function showIdentity(identity: IdentityConfig): Record<string, unknown> {
+  switch (identity.kind) {
+    case 'aws': {
+      const { region, accessKeyId, secretAccessKey, sessionToken } = identity;
+      const token = sessionToken === null ? {} : { sessionToken: maskSecret(sessionToken) };
+      return { region, aws: { accessKeyId: maskSecret(accessKeyId), secretAccessKey: maskSecret(secretAccessKey), ...token } };
+    }
+    case 'aws-profile': {
+      const { region, profile, credentialsFile, configFile } = identity;
+      return { region, aws: { profile, credentialsFile, configFile } };
+    }
+    case 'google-key':
+      return { google: identity.file === null ? { key: '****' } : { keyFile: identity.file } };
+    case 'google-metadata':
+      return { google: { metadata: true } };
+    case 'entra': {
+      const { tokenUrl, clientId, clientSecret, scope } = identity;
+      const [, authority = '', tenantId = ''] = /^(.*)\/([^/]+)\/oauth2\/v2\.0\/token$/.exec(tokenUrl) ?? [];
+      return { entra: { tenantId: decodeURIComponent(tenantId), clientId, clientSecret: maskSecret(clientSecret), authority, scope } };
+    }
+  }
 }
 
 function showEngine(engine: ProviderConfig['engine']): Record<string, unknown> {

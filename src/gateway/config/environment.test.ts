@@ -18,12 +18,51 @@ test('every known key becomes a provider', async () => {
   assert.deepEqual(result.config.store, { kind: 'memory' });
 });
 
-test('keys for providers that this version lacks are named, not used', async () => {
-  const { result, found, skipped } = await configFromEnvironment({ AZURE_OPENAI_API_KEY: 'g' }, nothing);
+test('a cloud whose variables are incomplete is reported as skipped with the missing variable', async () => {
+  for (const [env, from, why] of [
+    [{ AZURE_OPENAI_API_KEY: 'g' }, 'AZURE_OPENAI_API_KEY', 'AZURE_OPENAI_ENDPOINT is not set'],
+    [{ AWS_BEARER_TOKEN_BEDROCK: 'g' }, 'AWS_BEARER_TOKEN_BEDROCK', 'AWS_REGION is not set'],
+    [{ GOOGLE_GENAI_USE_VERTEXAI: 'true' }, 'GOOGLE_GENAI_USE_VERTEXAI', 'GOOGLE_CLOUD_PROJECT is not set'],
+    [
+      { GOOGLE_GENAI_USE_VERTEXAI: 'true', GOOGLE_CLOUD_PROJECT: 'p' },
+      'GOOGLE_GENAI_USE_VERTEXAI',
+      'GOOGLE_APPLICATION_CREDENTIALS is not set',
+    ],
+  ] as const) {
+    const { result, found, skipped } = await configFromEnvironment(env, nothing);
+    assert.ok(result.ok);
+    assert.deepEqual([Object.keys(result.config.providers), found], [[], []]);
+    assert.deepEqual(
+      skipped.map((one) => [one.from, one.why]),
+      [[from, why]],
+    );
+  }
+});
+
+test('a cloud whose variables are complete becomes a provider', async () => {
+  const env = {
+    AZURE_OPENAI_API_KEY: 'azure-key',
+    AZURE_OPENAI_ENDPOINT: 'https://r.openai.azure.com/',
+    OPENAI_API_VERSION: '2024-10-21',
+    AWS_BEARER_TOKEN_BEDROCK: 'bedrock-key',
+    AWS_REGION: 'eu-central-1',
+    GOOGLE_GENAI_USE_VERTEXAI: '1',
+    GOOGLE_CLOUD_PROJECT: 'p-1',
+    GOOGLE_CLOUD_LOCATION: 'europe-west4',
+    GOOGLE_APPLICATION_CREDENTIALS: '/keys/google.json',
+  };
+  const { result, found } = await configFromEnvironment(env, nothing);
   assert.ok(result.ok);
-  assert.deepEqual(result.config.providers, Object.create(null));
-  assert.deepEqual(found, []);
-  assert.deepEqual(skipped, [{ name: 'azure', from: 'AZURE_OPENAI_API_KEY', why: 'not available in this version' }]);
+  const { azure, bedrock, vertex } = result.config.providers;
+  assert.deepEqual(
+    found.map(({ name }) => name),
+    ['azure', 'bedrock', 'vertex'],
+  );
+  assert.deepEqual([azure!.baseUrl, azure!.apiKeys], ['https://r.openai.azure.com', ['azure-key']]);
+  assert.deepEqual(azure!.address, { name: 'azure', style: 'deployments', apiVersion: '2024-10-21' });
+  assert.deepEqual([bedrock!.baseUrl, bedrock!.apiKeys], ['https://bedrock-runtime.eu-central-1.amazonaws.com', ['bedrock-key']]);
+  assert.equal(vertex!.baseUrl, 'https://europe-west4-aiplatform.googleapis.com');
+  assert.deepEqual(vertex!.identity, { kind: 'google-key', file: '/keys/google.json', json: null });
 });
 
 test('local servers that give a model list are picked up, all asked at once', async () => {
@@ -92,10 +131,5 @@ test('addresses from the environment are used, with and without a key', async ()
   assert.deepEqual(
     found.map(({ name, from }) => `${name} from ${from}`),
     ['openai from OPENAI_API_KEY and OPENAI_BASE_URL', 'groq from GROQ_BASE_URL', 'mistral from MISTRAL_API_KEY'],
-  );
-  const { skipped } = await configFromEnvironment({ AZURE_OPENAI_BASE_URL: 'http://x' }, nothing);
-  assert.deepEqual(
-    skipped.map(({ from }) => from),
-    ['AZURE_OPENAI_BASE_URL'],
   );
 });

@@ -1,8 +1,8 @@
 /** The config of a start without a config file: whatever keys the environment holds, and whatever model servers run on this machine. */
+import { missingInEnvironment } from './build-cloud.ts';
 import type { Environment } from './interpolate.ts';
 import { parseConfig, type ConfigResult, type ParseOptions } from './parse-config.ts';
 import { presets, type Preset, type PresetName } from './presets.ts';
-import { isPresetAvailable, notAvailable } from './unavailable.ts';
 
 /** Asks a server for its models: their names, or null if it gave no model list in time. Rejecting counts as null. */
 export type Probe = (url: string, timeoutMs: number) => Promise<readonly string[] | null>;
@@ -31,7 +31,7 @@ export interface EnvironmentConfig {
   /** A config without providers is sound: what to do then is the caller's matter. */
   readonly result: ConfigResult;
   readonly found: readonly FoundProvider[];
-  /** Keys that were found for providers that this version can't use. */
+  /** Keys that were found for providers that lack something else. */
   readonly skipped: readonly SkippedProvider[];
 }
 
@@ -48,8 +48,17 @@ export async function configFromEnvironment(
     const key = preset.keyNames.find((variable) => read(env, variable) !== '');
     const address = addressNames(name, preset).find((variable) => read(env, variable) !== '');
     const from = [key, address].filter((variable) => variable !== undefined).join(' and ');
-    if (from === '') continue;
-    if (!isPresetAvailable(name)) skipped.push({ name, from, why: notAvailable });
+    const missing = missingInEnvironment(preset.endpoint, env);
+    if (missing === null && address === undefined) {
+      found.push({ name, from: from || 'GOOGLE_APPLICATION_CREDENTIALS', models: [] });
+      providers[name] = {};
+      continue;
+    }
+    if (from === '') {
+      if (typeof missing === 'string') skipped.push({ name, from: 'GOOGLE_GENAI_USE_VERTEXAI', why: missing });
+      continue;
+    }
+    if (typeof missing === 'string' && address === undefined) skipped.push({ name, from, why: missing });
     else if (address !== undefined) {
       found.push({ name, from, models: [] });
       // The key is named beside the address on purpose: it goes to whoever the environment says.

@@ -1,12 +1,16 @@
 /** What a config needs of the machine that it is started on. Apart from `parseConfig`, which looks at nothing but the config. */
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { googleKeyFault } from '../identity/google.ts';
 import { missingPeer } from '../../local/peers.ts';
 import type { Config, ProviderConfig } from './config.ts';
 import type { ConfigFault } from './faults.ts';
 
 /** Packages and weights of local models, and modules of own checks, that are not there, as faults of the config. */
 export function missingParts(config: Config): ConfigFault[] {
-  return [...Object.values(config.providers).flatMap(missingPartsOf), ...missingChecks(config)];
+  return [
+    ...Object.values(config.providers).flatMap((provider) => [...missingPartsOf(provider), ...missingKeyOf(provider)]),
+    ...missingChecks(config),
+  ];
 }
 
 function missingChecks({ policy, providers, models }: Config): ConfigFault[] {
@@ -30,6 +34,14 @@ function missingPartsOf({ name, engine }: ProviderConfig): ConfigFault[] {
     faults.push(fault(`providers.${name}.models.${model}.weights`, `there is nothing at ${weights}`));
   }
   return faults;
+}
+
+function missingKeyOf({ name, identity }: ProviderConfig): ConfigFault[] {
+  if (identity?.kind !== 'google-key') return [];
+  const path = `providers.${name}.google.${identity.file === null ? 'key' : 'keyFile'}`;
+  if (identity.file !== null && !existsSync(identity.file)) return [fault(path, `there is nothing at ${identity.file}`)];
+  const why = googleKeyFault(identity.json ?? readFileSync(identity.file!, 'utf8'));
+  return why === null ? [] : [fault(path, `${identity.file ?? 'the key'} ${why}`)];
 }
 
 function fault(path: string, what: string): ConfigFault {

@@ -4,6 +4,7 @@
  * Base URLs, authentication, headers and ways of counting were read in the providers' documents or SDKs; what stands
  * under an "assumed" comment is general knowledge that was not checked against the provider.
  */
+import type { EndpointSettings } from '../../endpoint/settings.ts';
 import { ATTRIBUTION_HEADERS } from '../../wire/forwarded-headers.ts';
 import type { protocols } from './provider-schema.ts';
 
@@ -45,6 +46,8 @@ export interface ProviderTraits {
   readonly local: boolean;
   /** Whether it continues a partial answer given as the last message. */
   readonly prefill: boolean;
+  /** How it is addressed: as its protocol says, or in a cloud's own way. */
+  readonly endpoint: EndpointSettings['name'];
 }
 
 export interface Preset extends ProviderTraits {
@@ -77,6 +80,7 @@ const unknownTraits: ProviderTraits = {
   forwardHeaders: [],
   local: false,
   prefill: false,
+  endpoint: 'direct',
 };
 
 /** The same for each protocol. */
@@ -154,14 +158,24 @@ export const presets = {
   },
   azure: {
     ...hosted,
+    endpoint: 'azure',
     keyNames: ['AZURE_OPENAI_API_KEY'],
     auth: 'api-key',
     limitScope: 'model',
     enforce: 'perSecond', // assumed: windows of 1 s and 10 s
     rateLimitHeaders: 'azure',
   },
-  bedrock: { ...hosted, keyNames: ['AWS_BEARER_TOKEN_BEDROCK'], limitScope: 'model', rateLimitHeaders: 'none' },
-  vertex: { ...hosted, protocol: 'gemini', limitScope: 'model', countsOutput: false, rateLimitHeaders: 'none' },
+  bedrock: { ...hosted, endpoint: 'bedrock', keyNames: ['AWS_BEARER_TOKEN_BEDROCK'], limitScope: 'model', rateLimitHeaders: 'none' },
+  vertex: {
+    ...hosted,
+    endpoint: 'vertex',
+    protocol: 'gemini',
+    needsKey: false, // an access token, or an API key
+    auth: 'x-goog-api-key',
+    limitScope: 'model',
+    countsOutput: false,
+    rateLimitHeaders: 'none',
+  },
   groq: {
     ...hosted,
     baseUrl: 'https://api.groq.com/openai/v1',

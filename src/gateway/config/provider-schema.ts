@@ -1,6 +1,7 @@
 /** The shapes of `providers`, as they are written. What presets and the environment add is filled in by `build-provider.ts`. */
 import * as z from 'zod';
 import { ENGINES, LOCAL_TASKS } from '../../local/engine.ts';
+import { cloudKeys } from './cloud-schema.ts';
 import { amount, count, flag, ratio, size, text, word } from './fields.ts';
 import { policySettings } from './policy-schema.ts';
 
@@ -80,6 +81,11 @@ export const providerSchema = z
         z
           .strictObject({
             limits: limitsSchema.optional(),
+            protocol: word('openai', 'anthropic', 'gemini', 'converse')
+              .describe(
+                "What this model speaks. Default: the provider's; at azure, bedrock and vertex Claude models by their names speak anthropic, and bedrock's runtime is asked for all but OpenAI's models with converse.",
+              )
+              .optional(),
             prefill: flag<never>().describe("Whether this model continues a partial answer. Default: the provider's.").optional(),
             weights: text()
               .describe('Protocol local: the folder (transformers) or .gguf file (llama) of the weights, from the folder of the config.')
@@ -127,6 +133,7 @@ export const providerSchema = z
     prefill: flag<never>()
       .describe('Whether it continues a partial answer given as the last message. Default: what the preset says, else false.')
       .optional(),
+    ...cloudKeys,
     ...policyKeys,
   })
   .meta({ id: 'Provider', description: 'Base URL, protocol, credentials and limits of one provider.' });

@@ -2,6 +2,7 @@
 import type { Config } from './config.ts';
 import type { Path } from './faults.ts';
 import type { Inserted } from './interpolate.ts';
+import type { IdentityConfig } from './identity.ts';
 import { isSecretHeader, isSecretVariable } from './mask.ts';
 
 /** Shorter values stand in ordinary text. */
@@ -25,12 +26,40 @@ export function secretsOf(config: Config, inserted: readonly Inserted[]): readon
   for (const client of config.clients) addKey(found, client.key ?? '');
   for (const provider of Object.values(config.providers)) {
     if (provider.apiKeys !== 'caller') for (const key of provider.apiKeys) addKey(found, key);
+    if (provider.identity !== null) for (const secret of identitySecrets(provider.identity)) addKey(found, secret);
     for (const [name, value] of Object.entries(provider.headers)) addHeader(found, name.toLowerCase(), value);
   }
   if (config.store.kind === 'redis') addUrl(found, config.store.url);
   addUrl(found, config.telemetry.traces.endpoint);
   for (const one of inserted) addInserted(found, one);
   return [...found];
+}
+
+function identitySecrets(identity: IdentityConfig): readonly string[] {
+  switch (identity.kind) {
+    case 'aws':
+      return [identity.accessKeyId, identity.secretAccessKey, identity.sessionToken ?? ''];
+    case 'entra':
+      return [identity.clientSecret];
+    case 'google-key':
+      return identity.json === null ? [] : secretsInKey(identity.json);
+    default:
+      return [];
+  }
+}
+
+/** The secret members of a key in JSON, its private key by lines as well, as they may be quoted without their ends. */
+export function secretsInKey(json: string): readonly string[] {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    return [json];
+  }
+  if (typeof value !== 'object' || value === null) return [json];
+  const secrets = ['private_key', 'client_secret', 'refresh_token'].map((name) => (value as Record<string, unknown>)[name]);
+  const found = secrets.filter((secret) => typeof secret === 'string');
+  return found.flatMap((secret) => [secret, ...secret.split('\n').filter((line) => line.length >= 32)]);
 }
 
 function addKey(to: Set<string>, key: string): void {

@@ -38,3 +38,13 @@ test('a server without a key that is configured twice is one server', () => {
   const found = warnings({ a: at('http://127.0.0.1:9/v1', {}), b: at('http://127.0.0.1:9/v1', {}) });
   assert.match(found.join(), /the same baseUrl and no key/);
 });
+
+test('providers that ask as someone share an account only where that and the project are the same', () => {
+  const vertex = (project: string, key: string) => ({
+    preset: 'vertex',
+    project,
+    google: { key: JSON.stringify({ type: 'service_account', client_email: key, private_key: 'p' }) },
+  });
+  assert.deepEqual(warnings({ a: vertex('p-1', 'x'), b: vertex('p-2', 'x'), c: vertex('p-1', 'y') }), []);
+  assert.match(warnings({ a: vertex('p-1', 'x'), b: vertex('p-1', 'x') })[0]!, /the same baseUrl and credentials in common/);
+});

@@ -1,4 +1,5 @@
 /** Providers that are one account at their vendor: what one of them uses, the other lacks, and neither counts it. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Config, ProviderConfig } from './config.ts';
 
 /** A sentence for each pair with the same address and key. No key is in it. */
@@ -19,13 +20,17 @@ function warningOf(one: string, other: string, how: string): string {
   return `providers.${one} and providers.${other} have the same baseUrl and ${how}: their limits are shared at the vendor, but each is counted alone here; make them one provider`;
 }
 
-function addressOf({ baseUrl }: ProviderConfig): string {
-  return new URL(baseUrl).href.replace(/\/+$/, '');
+/** Of a cloud the project belongs to it as well. */
+function addressOf({ baseUrl, address }: ProviderConfig): string {
+  const place = address.name === 'vertex' ? ` ${address.project} ${address.location}` : '';
+  return new URL(baseUrl).href.replace(/\/+$/, '') + place;
 }
 
 /** Null: they have different keys, or the callers' own. */
 function sharedKey(one: ProviderConfig, other: ProviderConfig): string | null {
   if (one.apiKeys === 'caller' || other.apiKeys === 'caller') return null;
+  if (one.identity !== null || other.identity !== null)
+    return isDeepStrictEqual(one.identity, other.identity) ? 'credentials in common' : null;
   if (one.apiKeys.length === 0 && other.apiKeys.length === 0) return 'no key';
   return one.apiKeys.some((key) => other.apiKeys.includes(key)) ? 'a key in common' : null;
 }

@@ -1,8 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseConfig } from './parse-config.ts';
-import { presets } from './presets.ts';
-import { isPresetAvailable } from './unavailable.ts';
 
 const x = { baseUrl: 'http://127.0.0.1:1/v1' };
 
@@ -20,11 +18,6 @@ const refused: readonly (readonly [input: object, line: string])[] = [
     'providers.x.policy.cache.enabled: not available in this version (got true)',
   ],
   [{ providers: { x: { ...x, cache: { enabled: true } } } }, 'providers.x.cache.enabled: not available in this version (got true)'],
-  [
-    { providers: { azure: { apiKey: 'k', baseUrl: 'https://r/openai/v1' } } },
-    'providers.azure: not available in this version (got "azure")',
-  ],
-  [{ providers: { y: { preset: 'bedrock' } } }, 'providers.y.preset: not available in this version (got "bedrock")'],
   [{ store: 'redis://h' }, 'store: not available in this version (got "redis://h")'],
   [
     { clients: [{ name: 'a', key: 'k', budget: { usd: 20, per: 'day' } }] },
@@ -67,9 +60,4 @@ test('what is built is not refused', () => {
 
 test("another provider's OpenAI-compatible endpoint can be used under its own name", () => {
   assert.deepEqual(faultsOf({ providers: { gemini: { protocol: 'openai', baseUrl: 'https://h/v1beta/openai', apiKey: 'k' } } }), []);
-});
-
-test('a preset is available, or it says so', () => {
-  const missing = Object.keys(presets).filter((name) => !isPresetAvailable(name));
-  assert.deepEqual(missing, ['azure', 'bedrock', 'vertex']);
 });

@@ -4,7 +4,6 @@
  */
 import type { FaultList, Path } from './faults.ts';
 import { valueAt } from './faults.ts';
-import { isPresetName } from './presets.ts';
 
 interface Rule {
   /** Where: keys with `*` for any one. */
@@ -26,16 +25,8 @@ const rules: readonly Rule[] = [
   { at: 'telemetry.traces.endpoint', refuses: isFilled },
 ];
 
-/** Presets whose way of signing or addressing is not built. */
-const unavailablePresets = new Set<string>(['azure', 'bedrock', 'vertex']);
-
 /** The phrase of every such refusal. */
-export const notAvailable = 'not available in this version';
-
-/** Whether a known provider can be used in this version. */
-export function isPresetAvailable(name: string): boolean {
-  return isPresetName(name) && !unavailablePresets.has(name);
-}
+const notAvailable = 'not available in this version';
 
 /** Adds a fault for every setting that would switch on something that is not built. `config` has its values read. */
 export function refuseUnavailable(config: object, faults: FaultList): void {

@@ -8,6 +8,7 @@ import type { Repair } from '../../policy/repair/repair.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import type { BodyCut } from '../opaque/pieces.ts';
 import type { RouteTarget } from '../route/route.ts';
+import type { RequestSigner } from '../../transport/transport.ts';
 import type { Converted } from '../conversion/sent-body.ts';
 
 /**
@@ -50,6 +51,8 @@ export interface AttemptOptions {
   readonly repairs: readonly Repair[];
   /** Opaque pieces removed for this target; null: none. */
   readonly cut: BodyCut | null;
+  /** Null: fixed headers authenticate it. */
+  readonly signer: RequestSigner | null;
   readonly owner: AttemptOwner;
   readonly alternatives: Alternatives;
   /** It continues a response that broke off, and is exempt from quality checks. */

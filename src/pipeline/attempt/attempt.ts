@@ -7,6 +7,7 @@ import type { CallKind, SilentPhase } from '../../policy/latency/silence.ts';
 import type { RescueBudget } from '../../policy/hedge.ts';
 import { ResponseGuard } from '../../transport/response-guard.ts';
 import type { GuardLimits, GuardListener } from '../../transport/guard-listener.ts';
+import { NEVER } from '../../transport/phase-limits.ts';
 import type { PhaseLimit } from '../../transport/phase-timer.ts';
 import type { Transport, UpstreamCall } from '../../transport/transport.ts';
 import type { AnswerChoice } from '../../core/quality.ts';
@@ -27,8 +28,6 @@ const SENT_LATE_MS = 20;
 export interface AttemptListener {
   onDecided(attempt: Attempt): void;
 }
-
-const NEVER: PhaseLimit = { at: Infinity, kind: 'timeout' };
 
 export class Attempt implements GuardListener, GuardLimits {
   readonly options: AttemptOptions;
@@ -137,6 +136,7 @@ export class Attempt implements GuardListener, GuardLimits {
         headers: headersOf(this.options),
         body: bodyOf(this.options),
         connectTimeoutMs: this.connectMs,
+        signer: this.options.signer,
       },
       this.#guard,
     );

@@ -2,6 +2,7 @@ import type { RequestFacts } from '../../core/request.ts';
 import type { ExpectedForm, StreamHold } from '../../transport/expected-form.ts';
 import type { ResponseConversion } from '../../wire/conversion.ts';
 import type { Dialect, ReadResponse, StreamFold, StreamReader } from '../../wire/dialect.ts';
+import { framed } from '../../wire/framing/framed-reader.ts';
 import type { JsonOutline } from '../../wire/json-outline.ts';
 import { mediaKindOf, readMediaAnswer } from '../../wire/media-answer.ts';
 import type { MediaKind } from '../../wire/media-answer.ts';
@@ -46,11 +47,12 @@ export class ResponseForm implements ExpectedForm {
     else this.wants = facts.stream && facts.operation !== 'embeddings' ? 'stream' : 'json';
   }
 
-  createReader(): StreamReader | null {
-    if (this.#conversion !== null) return this.#conversion.createReader(this.#maxEventSize);
+  createReader(contentType: string | undefined): StreamReader | null {
+    if (this.#conversion !== null) return this.#conversion.createReader(this.#maxEventSize, contentType);
     const { operation, wantsUsage, choices } = this.#facts;
     const keepUsage = wantsUsage || this.wants === 'json';
-    return this.#dialect.stream.watch({ operation, choices, keepUsage, maxEventSize: this.#maxEventSize });
+    const reader = this.#dialect.stream.watch({ operation, choices, keepUsage, maxEventSize: this.#maxEventSize });
+    return reader === null ? null : framed(contentType, reader, this.#maxEventSize);
   }
 
   createHold(): StreamHold | null {

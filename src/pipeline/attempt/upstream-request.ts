@@ -1,9 +1,12 @@
 /** Builds the upstream request for a target. */
 import type { Clock } from '../../core/clock.ts';
 import type { Failure } from '../../core/facts.ts';
+import type { BodyRules } from '../../endpoint/endpoint.ts';
 import type { Repair } from '../../policy/repair/repair.ts';
 import { ResponseConversion } from '../../wire/conversion.ts';
+import type { RequestEdits } from '../../wire/dialect.ts';
 import { DIALECT_HEADERS } from '../../wire/forwarded-headers.ts';
+import type { RequestBody } from '../../wire/request-body.ts';
 import { replaceModel } from '../../wire/passed-body.ts';
 import { ResponseForm } from './response-form.ts';
 import { maskFailure } from './response-mask.ts';
@@ -27,14 +30,43 @@ interface UpstreamRequest {
 export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Array[] | null {
   const { request, target, conversion, repairs, cut } = options;
   const { facts, body } = request;
+  const rules = target.state.endpoint.body;
   if (facts.operation === 'bytes') {
     if (body.bytes.byteLength === 0) return null;
-    if (cut !== null) return request.dialect.request.edit(body, { model: target.state.model, drop: cut.drop, cuts: cut.cuts });
+    if (cut !== null || (rules !== undefined && body.members.length > 0)) {
+      const { drop = [], cuts = [] } = cut ?? {};
+      return request.dialect.request.edit(body, { model: target.state.model, set: rules?.set ?? {}, drop, cuts });
+    }
     return facts.model === '' ? body.bytes : replaceModel(body, target.state.model);
   }
   const dialect = conversion === null ? request.dialect : target.state.wire.dialect;
   const sent = conversion?.body ?? callerBody(request, target.state);
-  return dialect.request.edit(sent, editsFor(request, target, repairs, cut));
+  const edits = editsFor(request, target, repairs, cut);
+  return dialect.request.edit(sent, rules === undefined ? edits : ruledEdits(options, sent, edits, rules));
+}
+
+/** The edits together with what the endpoint wants otherwise; what the caller or the route sets of it stays. */
+function ruledEdits(options: UpstreamRequest, sent: RequestBody, edits: RequestEdits, { omit, set, listHeader }: BodyRules): RequestEdits {
+  const missing = Object.entries(set).filter(([name]) => memberOf(sent, name) === undefined);
+  const moved = listHeader === null ? [] : listOf(forwardedValue(options, listHeader.header));
+  const list = listHeader === null || moved.length === 0 ? {} : { [listHeader.member]: moved };
+  return { ...edits, omit, set: { ...Object.fromEntries(missing), ...list, ...edits.set } };
+}
+
+function listOf(value: string): readonly string[] {
+  return value
+    .split(',')
+    .map((item) => item.trim())
+    .filter((item) => item !== '');
+}
+
+/** The value that is sent of a caller's header; empty: it is not sent. */
+function forwardedValue(options: UpstreamRequest, name: string): string {
+  const { request, target, conversion } = options;
+  const at = request.forwardHeaders.findIndex((found, i) => i % 2 === 0 && found === name);
+  if (at === -1 || !target.state.forwards.has(name) || (conversion !== null && DIALECT_HEADERS.has(name))) return '';
+  const value = request.forwardHeaders[at + 1]!;
+  return name === request.dialect.request.tied?.name ? tiedValue(options, value) : value;
 }
 
 /** Path and query of the call. */
@@ -49,12 +81,13 @@ export function headersOf(options: UpstreamRequest): readonly string[] {
   const { request, target, conversion } = options;
   const { state } = target;
   const headers = [...state.headers];
+  const inBody = state.endpoint.body?.listHeader?.header;
   if (request.body.bytes.byteLength > 0) headers.push('content-type', request.body.contentType ?? 'application/json');
   if (state.credential.auth !== 'caller') for (const part of state.credential.auth) headers.push(part);
   else if (request.callerCredential !== null) pushCallerCredential(headers, request.callerCredential, options);
   for (let i = 0; i < request.forwardHeaders.length; i += 2) {
     const name = request.forwardHeaders[i]!;
-    if (!state.forwards.has(name) || (conversion !== null && DIALECT_HEADERS.has(name))) continue;
+    if (!state.forwards.has(name) || name === inBody || (conversion !== null && DIALECT_HEADERS.has(name))) continue;
     const value = request.forwardHeaders[i + 1]!;
     const sent = name === request.dialect.request.tied?.name ? tiedValue(options, value) : value;
     if (sent !== '') headers.push(name, sent);

@@ -1,10 +1,11 @@
 /** Which targets can carry a request at all: those of other dialects have no place for some of what may be asked. */
 import { BreakwaterError } from '../../core/errors.ts';
+import type { Operation } from '../../core/request.ts';
 import { convertRequest, isConversionKnown, speaks } from '../../wire/conversion.ts';
 import { isLarge } from './large-conversions.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import { callerBody, isConverted } from './sent-body.ts';
-import type { Route, RouteTarget, Tiers } from '../route/route.ts';
+import type { Route, RouteTarget, TargetState, Tiers } from '../route/route.ts';
 
 /** A target that can't be asked, and why. */
 export interface Incapable {
@@ -27,9 +28,11 @@ const NONE: readonly Incapable[] = [];
  */
 export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): Capable {
   const areAllSpeaking = route.areAllSpeaking(request.dialect);
-  if (areAllSpeaking && isModest(request)) return { tiers, incapable: NONE };
+  const { operation } = request.facts;
+  if (areAllSpeaking && operation !== 'bytes' && isModest(request)) return { tiers, incapable: NONE };
   const targets = tiers.flat();
-  const unable = areAllSpeaking ? [] : firstTiers(request, tiers).flatMap((target) => whyIncapable(request, target) ?? []);
+  const unable =
+    areAllSpeaking && operation !== 'bytes' ? NONE : firstTiers(request, tiers).flatMap((target) => whyIncapable(request, target) ?? []);
   const incapable = [...unable, ...unlikely(request, targets, unable)];
   if (incapable.length === 0) return { tiers, incapable };
   const removed = incapable.map(({ target }) => target);
@@ -45,8 +48,8 @@ export function without(route: Route, tiers: Tiers, removed: readonly RouteTarge
 }
 
 /** The targets down to the first tier with one that needs no conversion. */
-function firstTiers({ dialect }: GatewayRequest, tiers: Tiers): readonly RouteTarget[] {
-  const last = tiers.findIndex((tier) => tier.some(({ state }) => speaks(dialect, state)));
+function firstTiers(request: GatewayRequest, tiers: Tiers): readonly RouteTarget[] {
+  const last = tiers.findIndex((tier) => tier.some(({ state }) => takesAsItIs(request, state)));
   return (last < 0 ? tiers : tiers.slice(0, last + 1)).flat();
 }
 
@@ -72,10 +75,20 @@ function unlikely({ facts }: GatewayRequest, targets: readonly RouteTarget[], un
   return unfit.length < left.length ? unfit : NONE;
 }
 
+/** False: the target speaks the dialect, but not this part of it. */
+export function serves({ endpoint }: TargetState, operation: Operation, path: string): boolean {
+  return endpoint.serves === undefined || endpoint.serves(operation, path);
+}
+
+/** True if the target gets the request as it came. */
+export function takesAsItIs({ dialect, facts, path }: GatewayRequest, state: TargetState): boolean {
+  return speaks(dialect, state) && serves(state, facts.operation, path);
+}
+
 /** True if the request can be sent to the target at once: it needs no conversion, or one that is small or made already. */
 export function isCarriedAtOnce(request: GatewayRequest, target: RouteTarget): boolean {
   const { state } = target;
-  if (speaks(request.dialect, state)) return true;
+  if (takesAsItIs(request, state)) return true;
   const body = callerBody(request, state);
   return (!isLarge(body) || isConversionKnown(body, state.wire.key)) && whyIncapable(request, target) === null;
 }
@@ -83,7 +96,7 @@ export function isCarriedAtOnce(request: GatewayRequest, target: RouteTarget): b
 /** Why the target can't carry the request; null: it can. */
 export function whyIncapable(request: GatewayRequest, target: RouteTarget): Incapable | null {
   const { wire, name } = target.state;
-  if (speaks(request.dialect, target.state)) return null;
+  if (takesAsItIs(request, target.state)) return null;
   if (!isConverted(request, target.state)) return { target, field: null, message: `${name} does not serve ${request.path}` };
   const converted = convertRequest(request.dialect, callerBody(request, target.state), request.facts.stream, wire);
   if (!converted.ok) return { target, field: converted.field, message: converted.message };

@@ -1,7 +1,9 @@
 /** The response to a request that was sent and failed (design 2.3). */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Failure } from '../../core/facts.ts';
+import type { Dialect } from '../../wire/dialect.ts';
 import { parseBounded } from '../../wire/json-outline.ts';
+import { isRecord } from '../../wire/json-values.ts';
 import { pushUpstreamId, metadataHeaders } from './response-headers.ts';
 import { describeCause } from '../retry/credential-blame.ts';
 import { retryAdvice } from './error-response.ts';
@@ -125,8 +127,9 @@ function respondWithUpstreamError(output: Output, last: FailedAttempt): void {
   const { dialect, id } = output.active.request;
   const { message, type, param, code } = failure;
   const given = { status, message, type, param, code, retryAfterMs: waitMs(output) };
-  const words = last.isConverted ? dialect.error.foreign(given, last.judgement.reason) : given;
-  const ownBody = !last.isConverted && isErrorJson(failure) ? failure.body! : null;
+  const form = last.isConverted ? 'foreign' : bodyForm(failure, dialect);
+  const words = form === 'foreign' ? dialect.error.foreign(given, last.judgement.reason) : given;
+  const ownBody = form === 'own' ? failure.body! : null;
   const body = ownBody ?? dialect.error.body(words, id);
   const contentType = ownBody === null ? 'application/json' : (failure.contentType ?? 'application/json');
   const error = new BreakwaterError('all_targets_failed', failure.message, { retryAfterMs: waitMs(output) });
@@ -138,11 +141,13 @@ function respondWithUpstreamError(output: Output, last: FailedAttempt): void {
   output.failAsUpstream(status);
 }
 
-/** True for an error body that a client of this protocol can parse as it is. */
-function isErrorJson(failure: Failure): boolean {
-  if (failure.kind !== 'status' || failure.body === null || failure.body.byteLength === 0) return false;
-  const parsed = parseBounded(Buffer.from(failure.body).toString());
-  return typeof parsed === 'object' && parsed !== null && typeof (parsed as { error?: unknown }).error === 'object';
+/** `own`: a client of this protocol can parse the error body as it is; `foreign`: it is another protocol's; null: it has no error. */
+function bodyForm({ kind, body }: Failure, { error }: Dialect): 'own' | 'foreign' | null {
+  if (kind !== 'status' || body === null || body.byteLength === 0) return null;
+  const parsed = parseBounded(Buffer.from(body).toString());
+  if (!isRecord(parsed)) return null;
+  if (!error.isOwn(parsed)) return 'foreign';
+  return typeof parsed['error'] === 'object' ? 'own' : null;
 }
 
 function listAttempts(output: Output): string {

@@ -38,6 +38,7 @@ export function beginAttempt(retry: RetryState, admitted: Admitted, race: RaceCa
     conversion: conversionFor(request, state),
     repairs: repairsFor(retry, target),
     cut,
+    signer: state.credential.signer?.begin() ?? null,
     owner: active,
     alternatives: retry,
     isContinuation: retry.broken !== null,

@@ -17,6 +17,7 @@ import { learnFromFailure } from '../settle/learn.ts';
 import { convertAfter, writeOutAfter } from './other-dialect.ts';
 import { emitAttemptEnd } from '../settle/attempt-end.ts';
 import { mayBeHeldElsewhere } from '../opaque/preference.ts';
+import { renewAfter } from './renew.ts';
 import { repairAfter } from './repair.ts';
 import { withSecondOpinion } from './second-opinion.ts';
 import type { RouteTarget } from '../route/route.ts';
@@ -48,7 +49,10 @@ export function recordFailure(retry: RetryState, attempt: Attempt, failure: Fail
   const { active } = retry;
   const found = judge(failure);
   const repaired =
-    writeOutAfter(retry, attempt, failure) ?? convertAfter(retry, attempt, failure) ?? repairAfter(retry, attempt, failure, found);
+    renewAfter(retry, attempt, failure) ??
+    writeOutAfter(retry, attempt, failure) ??
+    convertAfter(retry, attempt, failure) ??
+    repairAfter(retry, attempt, failure, found);
   const judgement = repaired ?? withSecondOpinion(retry, attempt, failure, found);
   const health = cutByDeadline(retry, attempt, failure) ? 'neutral' : judgement.health;
   learnFromFailure(active, attempt, failure, judgement, health);

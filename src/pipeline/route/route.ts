@@ -1,6 +1,7 @@
 /** Routes over targets, and the state of targets. Built by `gateway`, used by the pipeline. */
 import type { Instant } from '../../core/clock.ts';
 import type { Endpoint } from '../../endpoint/endpoint.ts';
+import type { CredentialSigner } from '../../transport/transport.ts';
 import { speaks } from '../../wire/conversion.ts';
 import type { FoundWire, TargetWire } from '../../wire/conversion.ts';
 import type { Dialect } from '../../wire/dialect.ts';
@@ -51,6 +52,8 @@ export interface Credential {
   readonly id: string;
   /** Header names alternating with values that authenticate a request; `caller`: the caller's own credential is sent. */
   readonly auth: readonly string[] | 'caller';
+  /** Signs each request, beside `auth`; null: nothing does. */
+  readonly signer: CredentialSigner | null;
   readonly bench: Bench;
 }
 

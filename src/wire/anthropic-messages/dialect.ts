@@ -52,6 +52,8 @@ export const anthropicMessages: Dialect = {
   error: {
     body: encodeErrorBody,
     event: encodeErrorEvent,
+    // A platform that serves Claude may have an error form of its own.
+    isOwn: ({ type }) => type === 'error',
     foreign: fromForeign,
     typeOf: ({ code, status }) => (code === 'all_targets_failed' ? typeOfStatus(status) : ERROR_CATALOGUE[code].anthropicType),
     requestIdHeader: 'request-id',

@@ -19,6 +19,7 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
 export const geminiErrors: DialectError = {
   body: (words) => Buffer.from(errorJson(words)),
   event: (words) => Buffer.from(`data: ${errorJson(words)}\n\n`),
+  isOwn: () => true,
   foreign: (words) => words,
   typeOf: ({ status }) => statusWord(status),
   requestIdHeader: null,

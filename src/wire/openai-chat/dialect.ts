@@ -53,6 +53,7 @@ export const openaiChat: Dialect = {
   error: {
     body: ({ message, type, param, code }) => encodeErrorBody({ message, type: type ?? 'upstream_error', param, code }),
     event: ({ message, type, param, code }) => encodeStreamError({ message, type: type ?? 'upstream_error', param, code }),
+    isOwn: () => true,
     foreign: fromForeign,
     typeOf: ({ code }) => ERROR_CATALOGUE[code].openaiType,
     requestIdHeader: null,

@@ -53,6 +53,7 @@ export const openaiResponses: Dialect = {
   error: {
     body: ({ message, type, param, code }) => encodeErrorBody({ message, type: type ?? 'upstream_error', param, code }),
     event: encodeErrorEvent,
+    isOwn: () => true,
     foreign: fromForeign,
     typeOf: ({ code }) => ERROR_CATALOGUE[code].openaiType,
     requestIdHeader: null,

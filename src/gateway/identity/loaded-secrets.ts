@@ -1,0 +1,26 @@
+import { SecretMask } from '../../core/secrets/secret-mask.ts';
+
+/** Of earlier ones the last are kept: they may still be quoted. */
+const SECRETS_MAX = 200;
+/** Shorter texts stand in ordinary text. */
+const LENGTH_MIN = 8;
+
+/** Tokens and keys that were loaded while the gateway runs: they are masked as those of the config are. */
+export class LoadedSecrets {
+  readonly #onChange: () => void;
+  #secrets: readonly string[] = [];
+
+  constructor(onChange: () => void) {
+    this.#onChange = onChange;
+  }
+
+  readonly add = (secret: string): void => {
+    if (secret.length < LENGTH_MIN || this.#secrets.includes(secret)) return;
+    this.#secrets = [...this.#secrets, secret].slice(-SECRETS_MAX);
+    this.#onChange();
+  };
+
+  maskWith({ secrets }: { readonly secrets: readonly string[] }): SecretMask {
+    return new SecretMask([...secrets, ...this.#secrets]);
+  }
+}
