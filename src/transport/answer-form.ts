@@ -39,21 +39,21 @@ const CONVERTED_BYTES_MAX = 4 * 1024 * 1024;
 const CONVERTED_VALUES_MAX = 100_000;
 
 /**
- * A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came; `isFolded`:
- * it was made of what a reader gave.
+ * A whole JSON text: as the answer that was asked for, or why it is none. `known`: its outline, where it was read as it came; `folded`: the
+ * facts of the stream that it was made of; null: it came whole.
  */
 export function judgeWhole(
   form: AnswerForm,
   whole: Uint8Array,
   known: JsonOutline | null,
-  isFolded: boolean,
+  folded: AnswerFacts | null,
 ): { facts: AnswerFacts; bytes: Uint8Array; saidTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
     return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one'), usage: null };
   }
-  const answer = form.read(whole, outline, isFolded);
+  const answer = form.read(whole, outline, folded !== null);
   const own = answer.converted ?? whole;
   if (answer.ok) {
     return { facts: answer.facts, bytes: isStream ? form.toStream(own) : own, saidTokens: answer.saidTokens ?? null };
@@ -62,8 +62,9 @@ export function judgeWhole(
   if (kind === 'empty' && body !== null && form.mayBeEmpty === true) {
     return { facts: emptyFacts(answer.usage), bytes: isStream ? form.toStream(own) : own, saidTokens: null };
   }
-  // What is empty may be the best there is, if it is an answer at all.
-  const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(own) : own;
+  // What is empty may be the best there is, if it is an answer at all: a stream without a finish reason is none.
+  const isAnswer = body !== null && folded?.finishReason !== null;
+  const kept = kind !== 'empty' ? whole : !isAnswer ? null : isStream ? form.toStream(own) : own;
   return { failure: { ...answer.failure, phase: 'answer', body: kept }, usage: answer.usage };
 }
 

@@ -282,7 +282,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     for (const piece of push.pieces) this.#fold.push(piece);
     if (this.held.isTooLarge || this.#fold.isTooLarge)
       this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
-    else if (push.done) this.#judgeWhole(this.#fold.finish(), true);
+    else if (push.done) this.#judgeWhole(this.#fold.finish(), this.#reader!.facts);
   }
 
   #deliver(pieces: readonly Uint8Array[]): void {
@@ -303,7 +303,7 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.held.peek(), this.#clock.epochMs()));
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'plain');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
-    if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek(), false);
+    if (this.#reading === 'plain') return this.#judgeWhole(this.held.peek(), null);
     const hidden = this.#mayBeJson ? hiddenFailure(this.held.peek(), firstValue(this.#headers['content-type'])) : null;
     if (hidden !== null) return this.#failWith(hidden);
     if (this.#form.judgesBytes && !this.facts.hasContent && this.held.bytes === 0) return this.#fail('empty', 'the answer has no body');
@@ -311,8 +311,8 @@ export class AnswerGuard implements UpstreamListener, DecoderListener, Watched, 
     this.#complete();
   }
 
-  #judgeWhole(whole: Uint8Array, isFolded: boolean): void {
-    const judged = judgeWhole(this.#form, whole, this.held.outline, isFolded);
+  #judgeWhole(whole: Uint8Array, folded: AnswerFacts | null): void {
+    const judged = judgeWhole(this.#form, whole, this.held.outline, folded);
     if ('failure' in judged) {
       this.facts.usage = judged.usage ?? this.facts.usage;
       return this.#failWith(judged.failure);
