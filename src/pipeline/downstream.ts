@@ -9,7 +9,7 @@ import type { TokenUsage } from '../core/facts.ts';
 import type { Dialect, ErrorWords } from '../wire/dialect.ts';
 import { encodeComment } from '../wire/sse/comment.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../wire/clients.ts';
-import { errorAnswer, errorWords, requestIdHeaders } from './error-answer.ts';
+import { errorAnswer, errorWords, requestIdHeaders, retryAdvice } from './error-answer.ts';
 import type { AnswerSink, HeaderPairs } from './sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
@@ -145,16 +145,18 @@ export class Downstream implements Outlet {
     }
     const canTell = this.#state === 'kept_alive' || this.#isEventStream;
     this.#close();
-    if (canTell) this.#sink.end(dialect.error.event(errorWords(dialect.error, error), requestId));
+    const status = retrySignals(program, error.status, retryAdvice(error)).status;
+    if (canTell) this.#sink.end(dialect.error.event({ ...errorWords(dialect.error, error), status }, requestId));
     else this.#sink.abort();
   }
 
   refuse({ status, headers, body, retry, words }: UpstreamRefusal): void {
     const { dialect, requestId, program } = this.#options;
-    if (this.isStarted) return this.endWith(dialect.error.event(words, requestId));
     const signals = retrySignals(program, status, retry);
+    if (this.isStarted) return this.endWith(dialect.error.event({ ...words, status: signals.status }, requestId));
     this.#noteStatus(status, signals.status);
-    this.answer(signals.status, [...headers, ...signals.headers], body);
+    const sent = signals.status === status ? body : (dialect.error.restated?.(body, signals.status) ?? body);
+    this.answer(signals.status, [...headers, ...signals.headers], sent);
   }
 
   /** The log and the timeline have the status of the error; its caller may get another one. */
