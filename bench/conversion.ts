@@ -169,7 +169,7 @@ const [small, large] = [chatRequest(1), chatRequest(100)];
 const [shortEvents, longEvents] = [chatStream(8), chatStream(LARGE_EVENT_CHARS)];
 
 /** What is measured for one pair, by the head of its column; `per`: runs of the figure in one of the task. */
-function tasksOf(caller: DialectName, target: DialectName): Record<string, { readonly per: number; run(): void }> {
+function tasksOf(caller: DialectName, target: DialectName): Record<string, { readonly per: number; readonly run: () => void }> {
   const [smallRequest, largeRequest] = [requestIn(caller, small), requestIn(caller, large)];
   const [short, long] = [packetsOf(streamIn(target, shortEvents)), packetsOf(streamIn(target, longEvents))];
   const body = responseIn(target);

@@ -36,7 +36,13 @@ function generate(call: Call, model: string, isStream: boolean): Promise<void> {
   const isEvents = new URLSearchParams(call.place.query).get('alt') === 'sse';
   const isList = isStream && !isEvents;
   const wrap = isList ? inList : undefined;
-  const asked = { dialect, operation: 'chat', path: isList ? ':streamGenerateContent' : '', pathFacts: { model, stream: isStream && isEvents }, wrap } as const;
+  const asked = {
+    dialect,
+    operation: 'chat',
+    path: isList ? ':streamGenerateContent' : '',
+    pathFacts: { model, stream: isStream && isEvents },
+    wrap,
+  } as const;
   return withBody(call, (bytes, arrival) => decodeAndSubmit(call, asked, bytes, arrival));
 }
 

@@ -30,7 +30,7 @@ function vercel(model) {
     const streamed = streamText({ ...asked, onError: (event) => (error = event.error) });
     let text = '';
     for await (const part of streamed.textStream) text += part;
-    if (error !== null) throw error;
+    if (error !== null) throw new Error(String(error), { cause: error });
     if (tool) text = await streamed.text;
     return { text, call };
   };

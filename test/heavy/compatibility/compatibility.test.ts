@@ -35,9 +35,10 @@ const PYTHON_CLIENTS = [
   ['Python `langchain-google-genai`', 'python langchain-google-genai', 'langchain-google-genai'],
 ] as const;
 
-const python = join(here, 'python', '.venv', process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
+const environment = join(here, 'node_modules', '.python');
+const python = join(environment, process.platform === 'win32' ? 'Scripts/python.exe' : 'bin/python');
 const requirements = join(here, 'python', 'requirements.txt');
-const stamp = join(here, 'python', '.venv', 'breakwater-requirements');
+const stamp = join(environment, 'breakwater-requirements');
 
 function hasPython(t: TestContext): boolean {
   const wanted = readFileSync(requirements, 'utf8');
@@ -47,7 +48,7 @@ function hasPython(t: TestContext): boolean {
     return false;
   }
   const steps = [
-    ['python3', '-m', 'venv', join(here, 'python', '.venv')],
+    ['python3', '-m', 'venv', environment],
     [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '-r', requirements],
   ] as const;
   for (const [command, ...args] of steps) {
