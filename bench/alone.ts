@@ -37,6 +37,17 @@ function cell(row: string, head: string): (rows: Rows) => number | undefined {
   return (rows) => rows[row]?.[head];
 }
 
+/** The largest of one column, over the rows of two equal dialects or of two different ones. */
+function mostOf(isEqual: boolean, head: string): (rows: Rows) => number | undefined {
+  return (rows) => {
+    const chosen = Object.entries(rows).filter(([pair]) => {
+      const [caller, target] = pair.split(' → ');
+      return (caller === target) === isEqual;
+    });
+    return extreme(Object.fromEntries(chosen), head, Math.max);
+  };
+}
+
 export const aloneCases: readonly AloneCase[] = [
   {
     kind: 'alone',
@@ -61,6 +72,18 @@ export const aloneCases: readonly AloneCase[] = [
       { what: 'p99 wait of high, buckets', value: cell('bucket', 'high p99 ms'), unit: 'ms', atMost: 1050 },
       // What a window has given comes back all at once, so less of it can be kept free.
       { what: 'p99 wait of high, sliding windows', value: cell('sliding', 'high p99 ms'), unit: 'ms', atMost: 2050, goal: 1050 },
+    ],
+  },
+  {
+    kind: 'alone',
+    name: 'conversion',
+    title: 'from a caller to a target, CPU time',
+    script: 'conversion.ts',
+    budgets: [
+      { what: 'a stream event between equal dialects', value: mostOf(true, 'event us'), unit: 'us', atMost: 5 },
+      { what: 'a stream event, converted', value: mostOf(false, 'event us'), unit: 'us', atMost: 25 },
+      { what: 'a request of 1 KB between equal dialects', value: mostOf(true, 'request 1 KB us'), unit: 'us', atMost: 20 },
+      { what: 'a request of 1 KB, converted', value: mostOf(false, 'request 1 KB us'), unit: 'us', atMost: 150 },
     ],
   },
 ];

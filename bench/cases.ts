@@ -35,7 +35,7 @@ export interface Budget<R = Results> {
   readonly what: string;
   /** Undefined where a contender or a row that it needs was not measured. */
   value(results: R): number | undefined;
-  readonly unit: '×' | 'ms' | 'MB' | '/s' | 'bytes' | '%' | 'calls' | 'entries';
+  readonly unit: '×' | 'ms' | 'MB' | '/s' | 'bytes' | '%' | 'calls' | 'entries' | 'us';
   readonly atLeast?: number;
   readonly atMost?: number;
   /** Where we want to be later; missing it is no fault. */

@@ -1,10 +1,13 @@
 import type { Endpoint } from './endpoint.ts';
 
+/** A stream without `alt=sse`: one JSON list of chunks, which is read as a whole response. */
+const LIST_PATH = ':streamGenerateContent';
+
 /** Google's Gemini API: the model and what is asked of it stand in the path. The base URL may name the version. */
 export const geminiEndpoint: Endpoint = {
   path(basePath, { operation, path, model, stream }) {
     const place = `${versioned(basePath)}/models/${encodeURIComponent(model)}`;
-    if (operation === 'bytes') return place + (path ?? '');
+    if (operation === 'bytes' || path === LIST_PATH) return place + (path ?? '');
     return place + (stream ? ':streamGenerateContent?alt=sse' : ':generateContent');
   },
   modelsPath: (basePath) => `${versioned(basePath)}/models?pageSize=1000`,

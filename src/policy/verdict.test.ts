@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { CREDENTIAL_ROWS } from './verdict-credentials.fixture.ts';
+import { REQUEST_ROWS } from './verdict-requests.fixture.ts';
 import { failure, STATUS_ROWS } from './verdict.fixture.ts';
 import { judge, ruleFor, STATUS_RULES } from './verdict.ts';
 import type { Judgement } from './verdict.ts';
@@ -13,7 +14,7 @@ function words(judgement: Judgement): string {
   return [verdict, reason, health === 'failure' ? 'breaker' : '', then, requestAtFault ? 'request' : ''].filter(Boolean).join(' ');
 }
 
-const ROWS = [...STATUS_ROWS, ...CREDENTIAL_ROWS];
+const ROWS = [...STATUS_ROWS, ...CREDENTIAL_ROWS, ...REQUEST_ROWS];
 
 describe('an error status', () => {
   for (const [what, status, found, expected] of ROWS) {

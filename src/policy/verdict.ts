@@ -7,7 +7,7 @@
 import type { Failure, FailureKind } from '../core/facts.ts';
 import { beforeQuote, blameFor, startsWithKeyError, concernsKey, concernsMoney } from '../core/credential-words.ts';
 import { fieldNamedIn } from '../core/unsupported-field.ts';
-import { isCallersFault } from './verdict/callers-fault.ts';
+import { isCallersFault, isUnpairedCall } from './verdict/callers-fault.ts';
 import {
   AUTH,
   AUTH_OF_REQUEST,
@@ -232,9 +232,15 @@ export const STATUS_RULES: readonly Rule[] = [
     judgement: INVALID_REQUEST,
   },
   {
-    when: '400 or 422 that names a standard field as missing or of the wrong type',
+    when: '400 or 422 that names a standard field as missing, of the wrong type or below every minimum',
     statuses: is(400, 422),
     test: isCallersFault,
+    judgement: INVALID_REQUEST,
+  },
+  {
+    when: '400 or 422 that says that a tool call has no result, or a result no call',
+    statuses: is(400, 422),
+    test: isUnpairedCall,
     judgement: INVALID_REQUEST,
   },
   { when: 'any other 4xx', statuses: any4xx, judgement: REFUSED },

@@ -34,8 +34,15 @@ export function callGemini(call: Call): Promise<void> {
 
 function generate(call: Call, model: string, isStream: boolean): Promise<void> {
   const isEvents = new URLSearchParams(call.place.query).get('alt') === 'sse';
-  const wrap = isStream && !isEvents ? inList : undefined;
-  const asked = { dialect, operation: 'chat', path: '', pathFacts: { model, stream: isStream && isEvents }, wrap } as const;
+  const isList = isStream && !isEvents;
+  const wrap = isList ? inList : undefined;
+  const asked = {
+    dialect,
+    operation: 'chat',
+    path: isList ? ':streamGenerateContent' : '',
+    pathFacts: { model, stream: isStream && isEvents },
+    wrap,
+  } as const;
   return withBody(call, (bytes, arrival) => decodeAndSubmit(call, asked, bytes, arrival));
 }
 

@@ -1,27 +1,50 @@
+import type { HeaderPairs } from '../core/headers.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 
 const OPEN = Buffer.from('[');
 const CLOSE = Buffer.from(']');
+const NONE: Uint8Array = Buffer.alloc(0);
 
-/** The same sink, whose every response is the one element of a JSON list: how Gemini streams without `alt=sse`. Errors stay as they are. */
+/**
+ * The same sink, whose every response is a JSON list: how Gemini streams without `alt=sse`. A list passes as it is, one response becomes its
+ * only element. Errors stay as they are.
+ */
 export function inList(sink: ResponseSink): ResponseSink {
-  let isList = false;
-  let isBegun = false;
-  const begun = (bytes: Uint8Array): Uint8Array => {
-    if (!isList || isBegun) return bytes;
-    isBegun = true;
-    return Buffer.concat([OPEN, bytes]);
-  };
+  /** Held until the first byte shows which of the two it is. */
+  let held: { readonly status: number; readonly headers: HeaderPairs } | null = null;
+  let isWrapped = false;
+
+  function begin(bytes: Uint8Array): Uint8Array {
+    if (held === null) return bytes;
+    const { status, headers } = held;
+    held = null;
+    isWrapped = !isList(bytes);
+    const at = headers.findIndex((name, i) => i % 2 === 0 && name === 'content-length');
+    sink.head(status, isWrapped && at >= 0 ? headers.toSpliced(at + 1, 1, String(Number(headers[at + 1]) + 2)) : headers);
+    return isWrapped ? Buffer.concat([OPEN, bytes]) : bytes;
+  }
+
   return {
     head(status, headers) {
-      isList = status >= 200 && status <= 299;
-      const at = headers.findIndex((name, i) => i % 2 === 0 && name === 'content-length');
-      sink.head(status, isList && at >= 0 ? headers.toSpliced(at + 1, 1, String(Number(headers[at + 1]) + 2)) : headers);
+      if (status >= 200 && status <= 299) held = { status, headers };
+      else sink.head(status, headers);
     },
-    write: (bytes) => sink.write(begun(bytes)),
-    end: (bytes) => sink.end(isList ? Buffer.concat([begun(bytes ?? Buffer.alloc(0)), CLOSE]) : bytes),
-    abort: () => sink.abort(),
+    write: (bytes) => sink.write(begin(bytes)),
+    end(bytes) {
+      const last = begin(bytes ?? NONE);
+      sink.end(isWrapped ? Buffer.concat([last, CLOSE]) : last);
+    },
+    abort() {
+      if (held !== null) sink.head(held.status, held.headers);
+      sink.abort();
+    },
     onDrain: (listener) => sink.onDrain(listener),
     readerMoved: () => sink.readerMoved(),
   };
+}
+
+/** JSON begins with its bracket, after white space or a byte order mark. */
+function isList(bytes: Uint8Array): boolean {
+  const first = bytes.find((byte) => byte > 0x20 && byte !== 0xef && byte !== 0xbb && byte !== 0xbf);
+  return first === 0x5b;
 }

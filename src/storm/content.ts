@@ -102,7 +102,7 @@ function oneChoice(prompt: Prompt, random: Random, length: (random: Random) => n
   return { kind: 'text', pieces: words(Math.min(wanted, (bound ?? wanted) + 1), random), finish: 'stop' };
 }
 
-const CALL = /(?:^|\n)call (\S+) (\{.*\})[ \t]*(?=\n|$)/g;
+const CALL = /(?:^|\n)call (\S+) (\{.*\}|".*")[ \t]*(?=\n|$)/g;
 
 /** The calls that lines of the text ask for, if their tools are offered and their arguments are JSON. */
 function wishedCall({ text, offered = [], isAfterResult }: Prompt): Choice | undefined {
@@ -115,9 +115,11 @@ function wishedCall({ text, offered = [], isAfterResult }: Prompt): Choice | und
   return first === undefined ? undefined : { kind: 'tool', ...first, others, finish: 'tool' };
 }
 
+/** A text is the input of a custom tool, as it is. */
 function compact(json: string): string | undefined {
   try {
-    return JSON.stringify(JSON.parse(json));
+    const value: unknown = JSON.parse(json);
+    return typeof value === 'string' ? value : JSON.stringify(value);
   } catch {
     return undefined;
   }

@@ -41,20 +41,20 @@ const CONVERTED_VALUES_MAX = 100_000;
 
 /**
  * A whole JSON body in the requested form, or why it is no valid response. `known`: its outline, if it was made while the body arrived;
- * `isFolded`: the body was folded from events.
+ * `folded`: the facts of the stream that it was folded from; null: it came whole.
  */
 export function judgeWhole(
   form: ExpectedForm,
   whole: Uint8Array,
   known: JsonOutline | null,
-  isFolded: boolean,
+  folded: ResponseFacts | null,
 ): { facts: ResponseFacts; bytes: Uint8Array; estimatedOutputTokens: number | null } | { failure: Failure; usage: TokenUsage | null } {
   const isStream = form.wants === 'stream';
   const outline = known ?? outlineOf(whole);
   if (isStream && outline !== null && (whole.byteLength > CONVERTED_BYTES_MAX || outline.values > CONVERTED_VALUES_MAX)) {
     return { failure: createFailure('malformed', 'answer', 'the answer is no stream, and too large to be made one'), usage: null };
   }
-  const read = form.read(whole, outline, isFolded);
+  const read = form.read(whole, outline, folded !== null);
   const own = read.converted ?? whole;
   if (read.ok) {
     return { facts: read.facts, bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: read.estimatedOutputTokens ?? null };
@@ -63,8 +63,9 @@ export function judgeWhole(
   if (kind === 'empty' && body !== null && form.mayBeEmpty === true) {
     return { facts: emptyFacts(read.usage), bytes: isStream ? form.toStream(own) : own, estimatedOutputTokens: null };
   }
-  // An empty response may be the best result in the end, if it is a response at all.
-  const kept = kind !== 'empty' ? whole : body === null ? null : isStream ? form.toStream(own) : own;
+  // An empty response may be the best result in the end, if it is a response at all: a stream without a finish reason is none.
+  const isResponse = body !== null && folded?.finishReason !== null;
+  const kept = kind !== 'empty' ? whole : !isResponse ? null : isStream ? form.toStream(own) : own;
   return { failure: { ...read.failure, phase: 'answer', body: kept }, usage: read.usage };
 }
 

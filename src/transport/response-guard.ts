@@ -284,7 +284,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     for (const chunk of push.pieces) this.#fold.push(chunk);
     if (this.buffer.isTooLarge || this.#fold.isTooLarge)
       this.#failWith(createFailure('malformed', this.#phase, 'a stream of this size is no plain answer', { status: this.#status }));
-    else if (push.done) this.#judgeWhole(this.#fold.finish(), true);
+    else if (push.done) this.#judgeWhole(this.#fold.finish(), this.#reader!.facts);
   }
 
   #deliver(chunks: readonly Uint8Array[]): void {
@@ -305,7 +305,7 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     if (this.#isError) return this.#failWith(errorFailure(this.#status, this.#headers, this.buffer.peek(), this.#clock.epochMs()));
     if (this.#reading === null) this.#readAs(this.#form.wants === 'stream' ? 'stream' : 'json');
     if (this.#reading === 'stream') return this.#takePush(this.#reader!.end());
-    if (this.#reading === 'json') return this.#judgeWhole(this.buffer.peek(), false);
+    if (this.#reading === 'json') return this.#judgeWhole(this.buffer.peek(), null);
     const hidden = this.#mayBeJson ? hiddenFailure(this.buffer.peek(), firstValue(this.#headers['content-type'])) : null;
     if (hidden !== null) return this.#failWith(hidden);
     if (this.#form.judgesBytes && !this.facts.hasContent && this.buffer.bytes === 0) return this.#fail('empty', 'the answer has no body');
@@ -313,8 +313,8 @@ export class ResponseGuard implements UpstreamListener, DecoderListener, TimedPh
     this.#complete();
   }
 
-  #judgeWhole(whole: Uint8Array, isFolded: boolean): void {
-    const judged = judgeWhole(this.#form, whole, this.buffer.outline, isFolded);
+  #judgeWhole(whole: Uint8Array, folded: ResponseFacts | null): void {
+    const judged = judgeWhole(this.#form, whole, this.buffer.outline, folded);
     if ('failure' in judged) {
       this.facts.usage = judged.usage ?? this.facts.usage;
       return this.#failWith(judged.failure);

@@ -60,10 +60,13 @@ export function programOf(request: HasHeaders): ClientProgram | null {
   if (agent === undefined) return null;
   const end = agent.slice(0, PRODUCT_LENGTH_MAX).search(/[/ (]/);
   const product = agent.slice(0, end < 0 ? PRODUCT_LENGTH_MAX : end).toLowerCase();
-  const known = Object.hasOwn(PRODUCTS, product) ? PRODUCTS[product]! : null;
-  // The desktop application, the editor extension and the SDK of Codex are products of their own.
-  return known ?? (/^codex(?:[_-]|$)/.test(product) ? 'codex' : null);
+  if (Object.hasOwn(PRODUCTS, product)) return PRODUCTS[product]!;
+  const family = FAMILY.exec(product)?.[1];
+  return family === undefined ? null : family === 'geminicli' ? 'gemini-cli' : (family as ClientProgram);
 }
+
+/** Agents whose parts are products of their own: the desktop application, the editor extension and the SDK of Codex, `GeminiCLI-tui`. */
+const FAMILY = /^(codex|geminicli|opencode|cline)(?:[_-]|$)/;
 
 interface RetryHabits {
   /** The status with which it waits for `retry-after` and tries again; null: it does so with any that means that. */

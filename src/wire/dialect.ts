@@ -214,6 +214,8 @@ export interface ErrorWords {
 export interface DialectError {
   /** The body of an error response. */
   body(words: ErrorWords, requestId: string): Uint8Array;
+  /** A provider's error body for another status than its own; absent: the body does not name the status. */
+  restated?(body: Uint8Array, status: number): Uint8Array;
   /** The error as the last event of a stream; no terminator may follow. */
   event(words: ErrorWords, requestId: string): Uint8Array;
   /** False: an error body is in the form of another protocol or platform, whose words clients of this one do not know. */

@@ -39,6 +39,26 @@ describe('a program that is known by name', () => {
     assert.equal(world.callsTo('a'), 4);
   });
 
+  it('finds the status that it gets in the body too, where it looks there first', async (t) => {
+    const body = (code: number): string => `{"error": {"code":${code},"message":"Overloaded.","status":"UNAVAILABLE"},"trace":7}`;
+    const provider: SimulatedAnswer = json(503, body(503));
+    const world = await startVirtualWorld(t, {
+      providers: { a: () => provider },
+      configured: { a: { protocol: 'gemini', baseUrl: 'http://a', apiKey: 'sk-test' } },
+      config: ONE_ATTEMPT,
+    });
+    for (const [program, status] of [
+      ['GeminiCLI-tui/0.61.0/gemini-2.5-pro (linux; x64; terminal)', 424],
+      ['google-genai-sdk/1.30.0', 503],
+    ] as const) {
+      const init = { method: 'POST', headers: { 'user-agent': program }, body: '{"contents":[{"parts":[{"text":"hello"}]}]}' };
+      const path = '/v1beta/models/fast:streamGenerateContent?alt=sse';
+      const response = await world.until(world.fetch(`http://breakwater${path}`, init));
+      assert.equal(response.status, status);
+      assert.equal(await world.until(response.text()), body(status));
+    }
+  });
+
   it('is refused with the status with which it comes back, where the wait is known', async (t) => {
     const world = await startVirtualWorld(t, {
       providers: { a: () => refusal(429, { 'retry-after': '20' }) },

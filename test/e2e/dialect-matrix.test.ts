@@ -155,3 +155,18 @@ it('asks the Responses API for a model that nothing else serves', async (t) => {
   assert.deepEqual(readBody('chat', false, seen.text), { text: TEXT, usage: [5, 3], isWhole: true, hasError: false });
   assert.deepEqual(paths, ['/v1/responses']);
 });
+
+for (const caller of DIALECTS) {
+  for (const target of targetsFor(caller)) {
+    it(`gives a ${caller} caller an error where a ${target} target answers by a stream without content or finish reason`, async (t) => {
+      const terminator = target === 'chat' ? 'data: [DONE]\n\n' : '';
+      for (const text of [`data: {"id":"x"}\n\n${terminator}`, `data: {"type":"of another API"}\n\n${terminator}`]) {
+        for (const stream of [false, true]) {
+          const { status, read, body } = await play(t, caller, [[target, { steps: [headStep(true), send(text)] }]], stream);
+          assert.equal(status, 502, body);
+          assert.deepEqual(read, { text: '', usage: null, isWhole: false, hasError: true }, body);
+        }
+      }
+    });
+  }
+}

@@ -83,4 +83,26 @@ describe('a Responses conversation with reasoning', { concurrency: 2 }, () => {
       });
     }
   }
+
+  it('goes on where an agent kept the reasoning of a stream that broke off', async (t) => {
+    const storm = await startStorm({ name: 'a', keepBodies: 4, faults: [{ kind: 'cut', calls: [2] }] });
+    t.after(() => storm.close());
+    const gateway = await startGateway({ providers: { first: { baseUrl: storm.url, apiKey: 'sk-first-key-0001' } } });
+    t.after(() => gateway.close());
+    const input: Item[] = [user('one')];
+    const body = { model: 'first/gpt-5', input, store: false, include: ['reasoning.encrypted_content'], stream: true };
+    input.push(...(await ask(gateway, body)).output, user('two'));
+    const cut = await ask(gateway, body);
+    assert.deepEqual(
+      cut.output.map(({ type }) => type),
+      ['reasoning'],
+    );
+    input.push(...cut.output);
+    const seen = await ask(gateway, body);
+    assert.deepEqual([seen.status, seen.headers.get('x-breakwater-attempts')], [200, '2'], seen.text);
+    assert.equal(seen.headers.get('x-breakwater-dropped'), 'encrypted_content');
+    assert.equal(storm.stats().calls, 4);
+    const sent = (JSON.parse(storm.stats().log.at(-1)!.body!.toString()) as { input: Item[] }).input;
+    assert.deepEqual(sent, input.slice(0, -1), 'the other reasoning stays');
+  });
 });

@@ -10,7 +10,7 @@ import type { TokenUsage } from '../../core/facts.ts';
 import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
 import { encodeComment } from '../../wire/sse/comment.ts';
 import { retrySignals, type ClientProgram, type RetryAdvice } from '../../wire/clients.ts';
-import { errorResponse, errorWords, requestIdHeaders } from './error-response.ts';
+import { errorResponse, errorWords, requestIdHeaders, retryAdvice } from './error-response.ts';
 import type { ResponseSink } from '../request/response-sink.ts';
 
 const STREAM_HEADERS = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];
@@ -146,16 +146,18 @@ export class Downstream implements Outlet {
     }
     const canSendEvent = this.#state === 'kept_alive' || this.#isEventStream;
     this.#close();
-    if (canSendEvent) this.#sink.end(dialect.error.event(errorWords(dialect.error, error), requestId));
+    const status = retrySignals(program, error.status, retryAdvice(error)).status;
+    if (canSendEvent) this.#sink.end(dialect.error.event({ ...errorWords(dialect.error, error), status }, requestId));
     else this.#sink.abort();
   }
 
   refuse({ status, headers, body, retry, words }: UpstreamRefusal): void {
     const { dialect, requestId, program } = this.#options;
-    if (this.isStarted) return this.endWith(dialect.error.event(words, requestId));
     const signals = retrySignals(program, status, retry);
+    if (this.isStarted) return this.endWith(dialect.error.event({ ...words, status: signals.status }, requestId));
     this.#noteStatus(status, signals.status);
-    this.respond(signals.status, [...headers, ...signals.headers], body);
+    const sent = signals.status === status ? body : (dialect.error.restated?.(body, signals.status) ?? body);
+    this.respond(signals.status, [...headers, ...signals.headers], sent);
   }
 
   /** Logs and timelines show the status of the error, even if its caller is sent another one. */

@@ -9,7 +9,7 @@ import type { TargetState } from '../route/route.ts';
 
 /**
  * - `foreign`: what others have made, or the target has refused
- * - `unknown`: also what it is not known to have made
+ * - `unknown`: also what it is not known to have made, and reasoning that led to nothing
  * - `all`: its own pieces too
  */
 export const STRIP_LEVELS = ['foreign', 'unknown', 'all'] as const;

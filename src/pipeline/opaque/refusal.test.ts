@@ -14,6 +14,7 @@ describe('a refusal of an opaque piece', () => {
     'messages.5.content.0: This `thinking` block is bound to a different conversation.',
     'The encrypted content gAAA… could not be verified. Reason: Encrypted content could not be decrypted or parsed.',
     'Encrypted function output content could not be decrypted or decoded',
+    "Item 'rs_68c1' of type 'reasoning' was provided without its required following item.",
     'messages.1.content.0: `thinking` or `redacted_thinking` blocks in the latest assistant message cannot be modified.',
     'Thought signature is not valid',
     'Corrupted thought signature.',

@@ -18,6 +18,8 @@ const TEXTS: readonly RegExp[] = [
   /(thinking|thought|reasoning)\b.{0,40}\b(could not|can ?not|can't) be (verified|validated|decrypted|decoded)/i,
   /\bitem\b.{0,120}\bnot found\b.{0,40}\bnot persisted\b|\b(reasoning )?item with id\b.{0,80}\bnot found/is,
   /redacted_thinking\W{0,3}blocks?\b.{0,80}\bcan ?not be modified/i,
+  // What an agent keeps of a response that broke off may end with its reasoning.
+  /\breasoning\W{0,3}was provided without its required following item/i,
 ];
 
 /** What is left of a turn does not open with reasoning. */

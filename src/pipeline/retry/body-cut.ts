@@ -45,7 +45,7 @@ function removedFor(retry: RetryState, { state }: RouteTarget, level: StripLevel
     if (piece.kind === 'state' || (piece.slot === null && piece.standIn === null)) return false;
     const reading = readingOf(makers, nowMs, piece, place);
     if (piece.id === UNSIGNED_CALL) return reading === 'foreign';
-    return level === 'all' || reading === 'foreign' || (level === 'unknown' && reading === 'unknown');
+    return level === 'all' || reading === 'foreign' || (level === 'unknown' && (reading === 'unknown' || piece.hasNoAlternative === true));
   });
 }
 

@@ -21,6 +21,19 @@ const STANDARD_VALUES: ReadonlySet<string> = new Set([
 const FAULT_CODES =
   /^(missing_required_parameter|invalid_type|invalid_value|invalid_function_parameters|empty_string|empty_array|string_above_max_length|array_above_max_length)$/;
 
+/** Below a minimum of 0 or 1, which every provider has; a larger minimum is the target's own. */
+const BELOW_MINIMUM_CODE = /_below_min(imum)?_(value|length)$/;
+const MINIMUM_OF_ALL = /\bexpected (?:a|an) [\w ]{1,40}(?:>=|minimum length) [01](?![.\d])/i;
+
+/** The history holds a tool call without its result, or a result without its call: every provider refuses that. */
+const UNPAIRED_CALL: readonly RegExp[] = [
+  /\bno tool (?:output|result)s? found for (?:tool|function) call\b/i,
+  /\bmust be followed by tool messages\b/i,
+  /\btool_use\W{1,2} ids were found without \W?tool_result\b/i,
+  /\bunexpected \W?tool_use_id\W? found in \W?tool_result\b/i,
+  /\brole \W{1,2}tool\W{1,2} must be a response to a prece{1,2}ding message\b/i,
+];
+
 /** What was sent as an image is none, or none that any provider takes. */
 const BAD_MEDIA = /^(invalid_image_format|image_parse_error|invalid_base64(_image)?)$/;
 
@@ -47,9 +60,14 @@ export function isCallersFault(failure: Failure): boolean {
   const field = fieldOf(param);
   if (field === 'model' || refusesStandardValue(message)) return false;
   if (code !== null && (FAULT_CODES.test(code) || BAD_MEDIA.test(code))) return true;
+  if (code !== null && BELOW_MINIMUM_CODE.test(code) && MINIMUM_OF_ALL.test(message)) return true;
   const isStandard = field !== null && STANDARD_FIELDS.has(field);
   if (isStandard && type !== null && VALIDATION_TYPES.test(type)) return true;
   return FAULT_TEXTS.some((form) => STANDARD_FIELDS.has(form.exec(message)?.[1] ?? ''));
+}
+
+export function isUnpairedCall({ message }: Failure): boolean {
+  return UNPAIRED_CALL.some((form) => form.test(message));
 }
 
 function refusesStandardValue(message: string): boolean {

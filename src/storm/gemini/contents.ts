@@ -102,7 +102,7 @@ export function textOf({ parts }: Content): string {
 /** The text of the last turn of the user that holds any. */
 export function lastUserText(contents: readonly Content[]): string {
   const content = contents.findLast((one) => one.role === 'user' && textOf(one) !== '');
-  return content === undefined ? '' : textOf(content);
+  return (content?.parts ?? []).flatMap(({ text }) => (typeof text === 'string' ? [text] : [])).join('\n');
 }
 
 function invalid(message: string): Failure {

@@ -109,6 +109,14 @@ describe('responses', () => {
       tool_choice: { type: 'custom', name: 'shell' },
     });
     assert.ok(custom.output[0]!.type === 'custom_tool_call' && custom.output[0].input !== '');
+    const text = 'line "one"\nline two';
+    const asked = await client.responses.create({
+      model: MODEL,
+      input: `x\ncall shell ${JSON.stringify(text)}`,
+      tools: [{ type: 'custom', name: 'shell' }],
+    });
+    const call = asked.output.find((item) => item.type === 'custom_tool_call');
+    assert.equal(call?.input, text);
     const inner = { type: 'function', name: 'inner', parameters: { type: 'object' } };
     const nested = { tools: [{ type: 'namespace', name: 'space', description: '', tools: [inner] }] };
     const added = {

@@ -18,3 +18,20 @@ test("an error has Google's word for its status, and the wait where its clients 
   assert.deepEqual(read(geminiErrors.body({ ...words, retryAfterMs: 1_200 }, 'req_1')), { error: { ...error, details } });
   assert.deepEqual(read(geminiErrors.event({ ...words, retryAfterMs: 1_200 }, 'req_1')), { error: { ...error, details } });
 });
+
+test('an error of a provider is restated with another status, and keeps every other byte', () => {
+  const restated = (text: string): string => Buffer.from(geminiErrors.restated!(Buffer.from(text), 424)).toString();
+  const body = (code: number): string =>
+    `{\n "error": {\n  "message": "{\\"code\\":503}", "code" : ${code},\n "status": "UNAVAILABLE" } }\n`;
+  assert.equal(restated(body(503)), body(424));
+  for (const other of [
+    '',
+    '<html>{',
+    '{"error":',
+    '{"error":"overloaded"}',
+    '{"error":{"code":"x"}}',
+    '[{"error":{"code":503}}]',
+    '\uFEFF{}',
+  ])
+    assert.equal(restated(other), other);
+});

@@ -1,4 +1,7 @@
 import { Buffer } from 'node:buffer';
+import { asBuffer } from '../bytes.ts';
+import { memberNamed, membersAt } from '../json-cursor.ts';
+import { isRecord } from '../json-values.ts';
 import type { DialectError, ErrorWords } from '../dialect.ts';
 
 /** Google's own words for the statuses that we send (google.rpc.Code). */
@@ -18,12 +21,32 @@ const STATUS_WORDS: Readonly<Record<number, string>> = {
 /** `{"error":{"code":404,"message":"…","status":"NOT_FOUND"}}`. */
 export const geminiErrors: DialectError = {
   body: (words) => Buffer.from(errorJson(words)),
+  restated,
   event: (words) => Buffer.from(`data: ${errorJson(words)}\n\n`),
   isOwn: () => true,
   foreign: (words) => words,
   typeOf: ({ status }) => statusWord(status),
   requestIdHeader: null,
 };
+
+/** Google's clients go by `error.code` before the status: the rest of the body stays as it is. */
+function restated(body: Uint8Array, status: number): Uint8Array {
+  if (!namesCode(body)) return body;
+  const error = memberNamed(membersAt(body, body.indexOf(OPEN_BRACE)), 'error')!;
+  const code = memberNamed(membersAt(body, error.valueStart), 'code')!;
+  return Buffer.concat([body.subarray(0, code.valueStart), Buffer.from(String(status)), body.subarray(code.end)]);
+}
+
+const OPEN_BRACE = 0x7b;
+
+function namesCode(body: Uint8Array): boolean {
+  try {
+    const value: unknown = JSON.parse(asBuffer(body).toString());
+    return isRecord(value) && isRecord(value['error']) && typeof value['error']['code'] === 'number';
+  } catch {
+    return false;
+  }
+}
 
 function errorJson({ status, message, retryAfterMs = null }: ErrorWords): string {
   const details = retryAfterMs === null ? {} : { details: [retryInfo(retryAfterMs)] };

@@ -76,7 +76,11 @@ class GeminiStreamReader extends EventWatcher {
     const error = findWrappedError(value);
     if (error !== null || this.framer.eventName === 'error')
       return failureFromErrorValue(isRecord(value) ? value : error, this.phase, Buffer.from(data));
-    if (!isRecord(value)) return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
+    if (!isRecord(value)) {
+      // At the end of a stream this is an event that broke off: more was to come.
+      this.#ended.clear();
+      return createFailure('malformed', this.phase, 'an event of the stream is not a JSON object');
+    }
     this.facts.model = textOrNull(value['modelVersion']) ?? this.facts.model;
     this.facts.usage = readGeminiUsage(value['usageMetadata']) ?? this.facts.usage;
     if (isBlocked(value)) {
@@ -97,6 +101,8 @@ class GeminiStreamReader extends EventWatcher {
       this.#events++;
       this.#chars += textIn(part['text']).length;
       this.noteContent();
+      // Where Google runs a tool itself, the call ends with `STOP`, and its result and the text follow.
+      this.#ended.delete(index);
     }
     const finish = finishOf(candidate, this.#hasCall);
     if (finish === null) return;

@@ -24,6 +24,8 @@ export interface OpaquePiece {
   readonly slot: Slot | null;
   /** What takes its place for models that do not take its absence; null: nothing is needed. */
   readonly standIn: StandIn | null;
+  /** Reasoning that led to nothing: the response broke off after it. */
+  readonly hasNoAlternative?: true;
 }
 
 /** A value that stands for any piece of its kind. */

@@ -40,14 +40,22 @@ class ResponsesPieces {
   #readInput({ start }: BodyMember): void {
     const spans = objectsAt(this.#bytes, start);
     const list: SlotList = { spans, within: null };
-    for (const [index, { members }] of spans.entries()) this.#readItem(members, { list, index });
+    for (const [index, { members }] of spans.entries())
+      this.#readItem(members, { list, index }, this.#isOfCaller(spans[index + 1]?.members));
+  }
+
+  /** Nothing, a message that is not the model's, or the result of a call. */
+  #isOfCaller(item: readonly MemberSpan[] | undefined): boolean {
+    if (item === undefined) return true;
+    const type = textOf(this.#bytes, item, 'type') ?? 'message';
+    return type.endsWith('_output') || (type === 'message' && textOf(this.#bytes, item, 'role') !== 'assistant');
   }
 
   /** Encrypted reasoning goes with its item: another account does not know the item's id. */
-  #readItem(item: readonly MemberSpan[], slot: Slot): void {
+  #readItem(item: readonly MemberSpan[], slot: Slot, isLast: boolean): void {
     const type = textOf(this.#bytes, item, 'type') ?? 'message';
     const encrypted = textOf(this.#bytes, item, 'encrypted_content');
-    if (type === 'reasoning') this.#addReasoning(encrypted, textOf(this.#bytes, item, 'id'), slot);
+    if (type === 'reasoning') this.#addReasoning(encrypted, textOf(this.#bytes, item, 'id'), slot, isLast);
     else if (COMPACTIONS.has(type)) this.#add('state', 'compaction', encrypted, null);
     else if (type === 'item_reference') this.#add('state', 'item_reference', textOf(this.#bytes, item, 'id'), null);
     for (const name of ['content', 'output']) {
@@ -59,11 +67,11 @@ class ResponsesPieces {
   }
 
   /** Without its encrypted content it is an id of what the provider has kept, which nobody else knows. */
-  #addReasoning(encrypted: string | null, id: string | null, slot: Slot): void {
-    if (encrypted !== null && encrypted !== '') this.#add('reasoning', 'encrypted_content', encrypted, slot);
+  #addReasoning(encrypted: string | null, id: string | null, slot: Slot, hasNoAlternative: boolean): void {
+    if (encrypted !== null && encrypted !== '') this.#add('reasoning', 'encrypted_content', encrypted, slot, hasNoAlternative);
     else if (id?.startsWith(FOREIGN_REASONING) === true)
       this.#pieces.push({ kind: 'reasoning', field: 'reasoning', id: UNREADABLE, slot, standIn: null });
-    else this.#add('reasoning', 'reasoning', id, slot);
+    else this.#add('reasoning', 'reasoning', id, slot, hasNoAlternative);
   }
 
   /** An id, or an object with the id. */
@@ -79,8 +87,9 @@ class ResponsesPieces {
       this.#add('state', 'vector_store_ids', textAt(this.#bytes, item.start, item.end), null);
   }
 
-  #add(kind: OpaqueKind, field: string, value: string | null, slot: Slot | null): void {
-    if (value !== null && value !== '') this.#pieces.push({ kind, field, id: opaqueId(value), slot, standIn: null });
+  #add(kind: OpaqueKind, field: string, value: string | null, slot: Slot | null, hasNoAlternative = false): void {
+    if (value === null || value === '') return;
+    this.#pieces.push({ kind, field, id: opaqueId(value), slot, standIn: null, ...(hasNoAlternative && { hasNoAlternative }) });
   }
 }
 
