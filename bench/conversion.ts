@@ -14,14 +14,14 @@ import type { DialectName } from '../src/wire/model.ts';
 
 const { values: options } = parseArgs({ options: { quick: { type: 'boolean', default: false } } });
 
-/** As short as they stand in a table. */
-const NAMES: Readonly<Record<DialectName, string>> = {
+/** The dialects of callers, as short as they stand in a table. */
+const NAMES = {
   'openai-chat': 'chat',
   'openai-responses': 'responses',
   'anthropic-messages': 'messages',
   gemini: 'gemini',
-};
-const DIALECT_NAMES = Object.keys(NAMES) as DialectName[];
+} as const;
+const DIALECT_NAMES = Object.keys(NAMES) as (keyof typeof NAMES)[];
 
 const CAN: TargetAbilities = {
   outputBoundField: 'max_completion_tokens',
