@@ -18,6 +18,11 @@ export class ItemSink implements AnswerSink, Caller {
     this.onLeave?.();
   }
 
+  /** What was made of the response is saved, as far as that is done before the item is. */
+  settled(): Promise<void> {
+    return Promise.resolve();
+  }
+
   get body(): Uint8Array {
     return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
   }

@@ -4,21 +4,18 @@ import { BreakwaterError } from '../../core/errors.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Job, ListQuery, Page } from '../../store/jobs/job-store.ts';
 import { isRecord } from '../../wire/json-values.ts';
+import { EXPIRY_RULE, expirySeconds } from '../expiry.ts';
 import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
-import { createId } from '../ids.ts';
+import { createId, keyedId } from '../ids.ts';
 import { requestKindOf } from '../kinds.ts';
-import { asStoreError } from '../store-error.ts';
+import { asStoreError, tooManyJobs } from '../store-error.ts';
 
 export const OPENAI_BATCH = 'openai-batch';
 
 const WINDOW_MAX_MS = 30 * 86_400_000;
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const METADATA_MAX = 16;
-/** Of the id of a batch that an idempotency key names. */
-const KEYED_LENGTH = 32;
-const TOO_MANY_RETRY_MS = 60_000;
-const [EXPIRY_MIN_S, EXPIRY_MAX_S] = [3_600, 2_592_000];
 
 export class OpenaiBatches {
   readonly #host: JobHost;
@@ -34,9 +31,8 @@ export class OpenaiBatches {
   /** `body`: of the request. With a key the same request again gives the same batch. Throws `invalid_request`, `not_found`, `idempotency_conflict`. */
   async create(client: string, body: unknown, priority: SchedulingClass, idempotencyKey: string | null = null): Promise<object> {
     const asked = idempotencyKey === null ? null : hash('sha256', JSON.stringify(body));
-    const keyedId =
-      idempotencyKey === null ? null : `batch_${hash('sha256', JSON.stringify([client, idempotencyKey])).slice(0, KEYED_LENGTH)}`;
-    const before = keyedId === null ? null : await asStoreError(this.#host.store.getJob(client, keyedId));
+    const ownId = idempotencyKey === null ? null : keyedId('batch_', client, idempotencyKey);
+    const before = ownId === null ? null : await asStoreError(this.#host.store.getJob(client, ownId));
     if (before !== null) return toObject(sameAs(before, asked));
     const wish = readWish(body);
     const file = await this.#files.get(client, wish.inputFileId).catch((error: unknown) => {
@@ -48,7 +44,7 @@ export class OpenaiBatches {
     const createdAtMs = Math.floor(clock.epochMs());
     for (;;) {
       const job = {
-        id: keyedId ?? createId(random, 'batch_'),
+        id: ownId ?? createId(random, 'batch_'),
         kind: OPENAI_BATCH,
         client,
         dialect: wish.dialect,
@@ -65,11 +61,8 @@ export class OpenaiBatches {
         },
       };
       const created = await asStoreError(store.createJob(job, settings()));
-      if (created === 'too_many')
-        throw new BreakwaterError('queue_full', `there are ${settings().openJobsMax} unfinished batches already`, {
-          retryAfterMs: TOO_MANY_RETRY_MS,
-        });
-      if (created === 'taken' && keyedId !== null) return toObject(sameAs(await this.#find(client, keyedId), asked));
+      if (created === 'too_many') throw tooManyJobs(settings());
+      if (created === 'taken' && ownId !== null) return toObject(sameAs(await this.#find(client, ownId), asked));
       if (created === 'taken') continue;
       this.#onChange();
       return toObject({ ...job, state: 'validating', ending: null, total: 0, succeeded: 0, failed: 0 });
@@ -172,10 +165,8 @@ function readMetadata(value: unknown): Wish['metadata'] {
 
 function readExpiry(value: unknown): Wish['outputExpiresAfter'] {
   if (value === undefined || value === null) return null;
-  const seconds = isRecord(value) && value['anchor'] === 'created_at' ? value['seconds'] : null;
-  if (typeof seconds !== 'number' || !Number.isInteger(seconds) || seconds < EXPIRY_MIN_S || seconds > EXPIRY_MAX_S) {
-    throw bad(`output_expires_after must be { anchor: "created_at", seconds: ${EXPIRY_MIN_S} to ${EXPIRY_MAX_S} }`, 'output_expires_after');
-  }
+  const seconds = isRecord(value) ? expirySeconds(value['anchor'], value['seconds']) : null;
+  if (seconds === null) throw bad(`output_expires_after must be ${EXPIRY_RULE}`, 'output_expires_after');
   return { anchor: 'created_at', seconds };
 }
 
