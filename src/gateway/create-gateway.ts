@@ -18,6 +18,7 @@ import type { RouteApplicant } from '../pipeline/admit.ts';
 import { confirmSuspicion } from '../pipeline/credential-blame.ts';
 import { tellBreaker } from '../pipeline/engine.ts';
 import type { Engine } from '../pipeline/engine.ts';
+import { ConversationHistory } from './response-history.ts';
 import { ResponseStore } from './response-store.ts';
 import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
@@ -99,6 +100,7 @@ class RunningGateway implements Gateway {
   readonly #random: Random;
   readonly #store: Store;
   readonly responses: ResponseStore;
+  readonly history: ConversationHistory;
   readonly #limits: LimitRegistry;
   readonly #targets: TargetRegistry;
   readonly #lists: ProviderLists;
@@ -127,6 +129,7 @@ class RunningGateway implements Gateway {
     this.#random = random;
     this.#store = store;
     this.responses = new ResponseStore(store, clock);
+    this.history = new ConversationHistory(this.responses, this.slices);
     this.#config = config;
     const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);
     this.#transport = transport;

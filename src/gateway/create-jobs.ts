@@ -23,6 +23,7 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
     },
     client: clientOf,
     handle: gateway.handle.bind(gateway),
+    history: gateway.history,
     onAttempts({ begun, ended }: AttemptListeners) {
       const stops = [
         events.on('attempt', ({ requestId }) => begun(requestId)),

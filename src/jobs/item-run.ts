@@ -58,7 +58,7 @@ export class ItemRun {
     this.#host = host;
     this.#lane = lane;
     this.item = item;
-    this.sink = lane.kind.createSink?.(lane.job, item) ?? new ItemSink();
+    this.sink = lane.kind.createSink?.(lane.job, item, closing) ?? new ItemSink();
     this.#onSent = onSent;
     this.#closing = closing;
     this.#startedAt = host.clock.now();
@@ -89,8 +89,12 @@ export class ItemRun {
   callEnded({ isGood, status, message }: AttemptEnd): void {
     this.#calls--;
     const { n } = this.item;
-    if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, this.#host.clock.now(), this.#lane.succeededAt)) {
-      this.#blame = `the provider answered with status ${status} again and again (${message ?? ''}), while other requests to the model succeeded`;
+    const now = this.#host.clock.now();
+    const isSingle = this.#lane.kind.isSingle === true;
+    // With nothing to compare it with, it is not tried for hours.
+    if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, now, isSingle ? now : this.#lane.succeededAt)) {
+      const others = isSingle ? '' : ', while other requests to the model succeeded';
+      this.#blame = `the provider answered with status ${status} again and again (${message ?? ''})${others}`;
       queueMicrotask(() => this.sink.leave());
       return;
     }

@@ -48,12 +48,18 @@ export class ItemSink implements AnswerSink, Caller {
     this.#isComplete = true;
   }
 
+  /** In place of what came. */
+  protected replace(status: number, body: Uint8Array): void {
+    this.status = status;
+    this.#pieces = [body];
+  }
+
   abort(): void {
     this.status = 0;
     this.#pieces = [];
   }
 
-  onDrain(): void {}
+  onDrain(_listener: () => void): void {}
 
   readerMoved(): boolean {
     return true;

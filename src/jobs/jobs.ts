@@ -8,12 +8,14 @@ import { finishBatch } from './openai/finish-batch.ts';
 import { prepareBatch } from './openai/prepare-batch.ts';
 import type { Identity, Job } from '../store/jobs/job-store.ts';
 import { Registration } from './registration.ts';
+import { BACKGROUND_RESPONSE, BackgroundResponses } from './responses/background.ts';
 import { JobRunner } from './runner.ts';
 
 export class Jobs {
   readonly files: Files;
   readonly batches: OpenaiBatches;
   readonly messageBatches: MessageBatches;
+  readonly responses: BackgroundResponses;
   readonly #runner: JobRunner;
 
   constructor(host: JobHost, identity: Identity) {
@@ -27,9 +29,11 @@ export class Jobs {
       cancelled: { code: 'batch_cancelled', message: 'the batch was cancelled before this request was completed' },
     };
     this.messageBatches = new MessageBatches(host, registration, wake);
+    this.responses = new BackgroundResponses(host, wake);
     const kinds = new Map([
       [OPENAI_BATCH, openaiBatch],
       [ANTHROPIC_BATCH, this.messageBatches.kind],
+      [BACKGROUND_RESPONSE, this.responses.kind],
     ]);
     this.#runner = new JobRunner(host, kinds, identity, registration);
     this.batches = new OpenaiBatches(host, this.files, wake);
@@ -47,10 +51,12 @@ export class Jobs {
 
   /** Starts nothing new. Resolves when nothing runs any more. */
   stop(): Promise<void> {
+    this.responses.close();
     return this.#runner.stop();
   }
 
   close(): Promise<void> {
+    this.responses.close();
     return this.#runner.close();
   }
 }

@@ -18,7 +18,7 @@ export interface JobKind {
   readonly expired: ItemError;
   readonly cancelled: ItemError;
   /** Where the response to an item goes. Default: it is collected. */
-  createSink?(job: Job, item: LeasedItem): ItemSink;
+  createSink?(job: Job, item: LeasedItem, closing: AbortSignal): ItemSink;
   /** What the request of an item has beside its body. Default: nothing. */
   extras?(job: Job, body: Uint8Array): Promise<Partial<GatewayRequest>>;
   /** The first upstream call of an item begins. */

@@ -28,7 +28,7 @@ const forwardedBy = new WeakMap<object, readonly string[]>();
 const none: readonly string[] = [];
 
 /** The part of the room for bodies that each class leaves free for higher ones. */
-const byteReserve: Readonly<Record<SchedulingClass, number>> = { high: 0, normal: 1 / 8, low: 1 / 4, job: 1 / 4 };
+export const byteReserve: Readonly<Record<SchedulingClass, number>> = { high: 0, normal: 1 / 8, low: 1 / 4, job: 1 / 4 };
 
 /** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
 export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'embeddings', path: string) {
@@ -39,7 +39,7 @@ export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'emb
   };
 }
 
-interface Inference {
+export interface Inference {
   readonly dialect: Dialect;
   readonly operation: 'chat' | 'completions' | 'embeddings';
   /** The one below the provider's base URL. */
@@ -51,18 +51,35 @@ interface Inference {
 }
 
 export function decodeAndSubmit(call: Call, asked: Inference, bytes: Uint8Array, arrival: Arrival): Promise<void> {
-  const { dialect, operation, path, pathFacts, history, wrap } = asked;
-  const run = (decoded: DecodedRequest): Promise<void> => {
-    if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
-    const { facts, body } = decoded;
-    requireModel(call, facts.model);
-    if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
-    return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
-  };
-  const isLarge = bytes.length > JOINED_BYTES_MAX;
-  return isLarge
-    ? decodeLarge(dialect, operation, bytes, call.gateway.slices, pathFacts).then(run)
-    : run(decodeRequest(dialect, operation, bytes, pathFacts));
+  const decoded = decodeBody(call, asked, bytes);
+  return decoded instanceof Promise
+    ? decoded.then((found) => submitDecoded(call, asked, found, arrival))
+    : submitDecoded(call, asked, decoded, arrival);
+}
+
+/** A promise only where it takes more than a moment. */
+export function decodeBody(call: Call, asked: Inference, bytes: Uint8Array): DecodedRequest | Promise<DecodedRequest> {
+  const { dialect, operation, pathFacts } = asked;
+  return bytes.length > JOINED_BYTES_MAX
+    ? decodeLarge(dialect, operation, bytes, call.gateway.slices, pathFacts)
+    : decodeRequest(dialect, operation, bytes, pathFacts);
+}
+
+/** Throws `invalid_request`, `model_not_allowed`. */
+export function requireSound(call: Call, decoded: DecodedRequest): SoundRequest {
+  if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
+  const { facts, body } = decoded;
+  requireModel(call, facts.model);
+  if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
+  return decoded;
+}
+
+export type SoundRequest = Extract<DecodedRequest, { ok: true }>;
+
+export function submitDecoded(call: Call, asked: Inference, decoded: DecodedRequest, arrival: Arrival): Promise<void> {
+  const { facts, body } = requireSound(call, decoded);
+  const { dialect, path, history, wrap } = asked;
+  return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
 }
 
 export interface Arrival {

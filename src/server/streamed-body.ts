@@ -95,22 +95,22 @@ async function* decode(pieces: AsyncGenerator<Uint8Array>, encoding: string): As
   const first = await pieces.next();
   if (first.done === true) return;
   const decoder = open(first.value);
-  let failure: Error | null = null;
-  const source = async function* (): AsyncGenerator<Uint8Array> {
+  const source: { failure: Error | null } = { failure: null };
+  const read = async function* (): AsyncGenerator<Uint8Array> {
     try {
       yield first.value;
       yield* pieces;
     } catch (error) {
-      failure = error as Error;
+      source.failure = error as Error;
       throw error;
     }
   };
   // What fails is thrown by the loop.
-  pipeline(Readable.from(source(), { objectMode: false }), decoder, () => {});
+  pipeline(Readable.from(read(), { objectMode: false }), decoder, () => {});
   try {
     for await (const piece of decoder as AsyncIterable<Uint8Array>) yield piece;
   } catch (error) {
-    if (failure !== null) throw failure;
+    if (source.failure !== null) throw source.failure;
     throw new BreakwaterError('invalid_request', `the request body is not valid ${encoding}`, { cause: error });
   }
 }

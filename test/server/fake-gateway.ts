@@ -6,6 +6,7 @@ import { SecretMask } from '../../src/core/secrets/secret-mask.ts';
 import type { BreakwaterError } from '../../src/core/errors.ts';
 import { createClients } from '../../src/gateway/clients.ts';
 import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/config/index.ts';
+import { ConversationHistory } from '../../src/gateway/response-history.ts';
 import { ResponseStore } from '../../src/gateway/response-store.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { Gateway, QueueStatus, KnownClient, ModelEntry } from '../../src/gateway/gateway.ts';
@@ -50,12 +51,14 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
   let running = 0;
   let onIdle: (() => void) | null = null;
   const clock = createManualClock();
+  const slices = new SlicedWork(systemClock);
+  const responses = new ResponseStore(createMemoryStore({ clock }), clock);
   const gateway: FakeGateway = {
     get config() {
       return config;
     },
     clock,
-    slices: new SlicedWork(systemClock),
+    slices,
     jobs: null,
     secrets: new SecretMask(config.secrets),
     events: new EventBus(fail),
@@ -78,7 +81,8 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     models: async (client) => modelsFor(client, Object.keys(config.models)),
     speaks: async () => true,
-    responses: new ResponseStore(createMemoryStore({ clock }), clock),
+    responses,
+    history: new ConversationHistory(responses, slices),
     isListed: (model) => config.models[model] !== undefined,
     findModel: async (client, name) =>
       config.models[name] !== undefined && client.mayUse(name) ? { id: name, ownedBy: 'breakwater' } : null,

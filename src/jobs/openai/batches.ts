@@ -10,11 +10,10 @@ import type { JobHost } from '../host.ts';
 import { createId, keyedId } from '../ids.ts';
 import { requestKindOf } from '../kinds.ts';
 import { asStoreError, tooManyJobs } from '../store-error.ts';
+import { WINDOW_RULE, windowMs } from '../window.ts';
 
 export const OPENAI_BATCH = 'openai-batch';
 
-const WINDOW_MAX_MS = 30 * 86_400_000;
-const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const METADATA_MAX = 16;
 
 export class OpenaiBatches {
@@ -138,17 +137,15 @@ function readWish(body: unknown): Wish {
     const got = typeof endpoint === 'string' ? ` (got ${JSON.stringify(endpoint.slice(0, 100))})` : '';
     throw bad(`endpoint must be /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/responses${got}`, 'endpoint');
   }
-  const parts = typeof window === 'string' ? /^(\d{1,6})([smhd])$/.exec(window) : null;
-  const windowMs = parts === null ? 0 : Number(parts[1]) * UNITS_MS[parts[2]!]!;
-  if (windowMs <= 0 || windowMs > WINDOW_MAX_MS)
-    throw bad('completion_window must be a duration such as 24h, 30m or 7d, at most 30d', 'completion_window');
+  const ms = windowMs(window);
+  if (ms === null) throw bad(`completion_window must be ${WINDOW_RULE}`, 'completion_window');
   const metadata = readMetadata(body['metadata']);
   return {
     inputFileId,
     dialect,
     path,
     window: String(window),
-    windowMs,
+    windowMs: ms,
     metadata,
     outputExpiresAfter: readExpiry(body['output_expires_after']),
   };

@@ -1,5 +1,5 @@
 /** The events of streamed jobs, numbered through: what a reader gets again after a cut. */
-import type { EventGroup, ItemKey } from './job-store.ts';
+import type { EventGroup, EventPage, ItemKey } from './job-store.ts';
 import type { JobTable } from './job-table.ts';
 import type { Sql } from './sql.ts';
 
@@ -19,7 +19,7 @@ export class EventTable {
   restart(key: ItemKey): number | null {
     const seq = this.#heldBy(key);
     if (seq === null) return null;
-    const next = Number(this.#sql.one('SELECT coalesce(max(first + count), 0) AS next FROM job_events WHERE job = ?', seq)?.['next']);
+    const next = this.#end(seq);
     const kept = this.#sql.one('SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM job_events WHERE job = ?', seq)?.['bytes'];
     this.#jobs.charge(seq, -Number(kept));
     this.#sql.run('DELETE FROM job_events WHERE job = ?', seq);
@@ -36,9 +36,9 @@ export class EventTable {
     return true;
   }
 
-  read(job: string, after: number, bytesMax: number): EventGroup[] {
+  read(job: string, after: number, bytesMax: number): EventPage {
     const seq = this.#jobs.seqOf(job);
-    if (seq === null) return [];
+    if (seq === null) return { groups: [], end: 0 };
     const groups: EventGroup[] = [];
     let bytes = 0;
     const heads = this.#sql.all(
@@ -54,14 +54,20 @@ export class EventTable {
       const found = this.#sql.one('SELECT bytes FROM job_events WHERE job = ? AND first = ?', seq, first)?.['bytes'];
       groups.push({ first, count, bytes: found as Uint8Array });
     }
-    return groups;
+    return { groups, end: this.#end(seq) };
+  }
+
+  #end(seq: number): number {
+    return Number(this.#sql.one('SELECT coalesce(max(first + count), 0) AS next FROM job_events WHERE job = ?', seq)?.['next']);
   }
 
   /** The place of the job whose item this lease holds; null: it does not any more. */
   #heldBy({ job, n, lease }: ItemKey): number | null {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return null;
-    const held = this.#sql.one('SELECT 1 FROM items WHERE job = ? AND n = ? AND lease = ? AND runner IS NOT NULL', seq, n, lease);
+    const text = `SELECT 1 FROM items i JOIN jobs j ON j.seq = i.job
+      WHERE i.job = ? AND i.n = ? AND i.lease = ? AND i.runner IS NOT NULL AND j.is_open = 1`;
+    const held = this.#sql.one(text, seq, n, lease);
     return held === undefined ? null : seq;
   }
 }

@@ -176,7 +176,7 @@ function testReceiving(story: Story): void {
     await store.createJob(newJob('batch_1'), LIMITS, [{ n: 0, customId: '', model: 'fast', body: bytes('{}') }]);
     const [item] = await take(store, runner);
     const read = async (after: number, bytesMax = 1_000): Promise<unknown> =>
-      (await store.readEvents('batch_1', after, bytesMax)).map((group) => [group.first, group.count, text(group.bytes)]);
+      (await store.readEvents('batch_1', after, bytesMax)).groups.map((group) => [group.first, group.count, text(group.bytes)]);
     assert.equal(await store.restartEvents(item!), 0);
     assert.equal(await store.appendEvents(item!, { first: 0, count: 2, bytes: bytes('ab') }), true);
     assert.equal(await store.appendEvents(item!, { first: 2, count: 1, bytes: bytes('c') }), true);
@@ -189,6 +189,7 @@ function testReceiving(story: Story): void {
     assert.deepEqual(await read(-1), []);
     assert.equal(await store.appendEvents(item!, { first: 3, count: 1, bytes: bytes('d') }), true);
     assert.deepEqual(await read(1), [[3, 1, 'd']]);
+    assert.equal((await store.readEvents('batch_1', 3, 1)).end, 4);
     await store.completeItem(item!, succeeded);
     assert.equal(await store.appendEvents(item!, { first: 4, count: 1, bytes: bytes('e') }), false, 'it is done');
     assert.equal(await store.restartEvents(item!), null);

@@ -222,6 +222,13 @@ export interface EventGroup {
   readonly bytes: Uint8Array;
 }
 
+export interface EventPage {
+  /** Empty: there are none yet. */
+  readonly groups: readonly EventGroup[];
+  /** The number behind the last event there is. */
+  readonly end: number;
+}
+
 export interface JobStore {
   /** False: the id is taken. Rejects with `full` at the limit. */
   createFile(file: NewFile, limits: JobLimits): Promise<boolean>;
@@ -277,8 +284,8 @@ export interface JobStore {
   restartEvents(key: ItemKey): Promise<number | null>;
   /** False: the item is no longer this runner's. */
   appendEvents(key: ItemKey, events: EventGroup): Promise<boolean>;
-  /** Events after number `after` (-1: from the first), about `bytesMax` at once. Empty: there are none yet. */
-  readEvents(job: string, after: number, bytesMax: number): Promise<readonly EventGroup[]>;
+  /** Events after number `after` (-1: from the first), about `bytesMax` at once. */
+  readEvents(job: string, after: number, bytesMax: number): Promise<EventPage>;
   /** The runner ends in good order: what it has leased is queued again. */
   unregister(runner: number, nowMs: number): Promise<void>;
   /** Never rejects. */
