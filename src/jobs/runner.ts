@@ -38,6 +38,8 @@ interface RunningLane extends Lane {
   readonly runs: Set<ItemRun>;
   running: number;
   isLeasing: boolean;
+  /** The outcome of a lease was lost: the store may hold items for this runner that it does not have. */
+  isUnsure: boolean;
   /** The store may have items that are due. */
   hasMore: boolean;
   timer: Timer | null;
@@ -275,6 +277,7 @@ export class JobRunner {
         runs,
         running: 0,
         isLeasing: false,
+        isUnsure: false,
         hasMore: true,
         timer: null,
         isEnding,
@@ -316,13 +319,16 @@ export class JobRunner {
   async #lease(lane: RunningLane, runner: number, countMax: number): Promise<void> {
     const { store, clock } = this.#host;
     const query = { runner, job: lane.job.id, model: lane.model, countMax, bytesMax: LEASE_BYTES_MAX, nowMs: clock.epochMs() };
+    const known = lane.isUnsure ? { known: [...lane.runs].map(({ item }) => item.n) } : {};
     try {
-      const { items, nextAtMs, hasMore } = await store.lease(query);
+      const { items, nextAtMs, hasMore } = await store.lease({ ...query, ...known });
+      lane.isUnsure = false;
       lane.hasMore = hasMore;
       for (const item of items) this.#start(lane, item);
       lane.timer?.cancel();
       lane.timer = nextAtMs === null || this.#stopped ? null : clock.schedule(nextAtMs - clock.epochMs(), () => this.#due(lane));
     } catch {
+      lane.isUnsure = true;
       lane.hasMore = false; // the next beat tries again, and warns
     }
   }

@@ -58,7 +58,8 @@ export class BatchReceiver {
     if (this.#count === 0) throw bad('requests: at least one request is required');
     await this.#save();
     const data = { in_progress_at: this.#host.clock.epochMs(), asked: this.#hash.digest('hex') };
-    const job = await asStoreError(this.#host.store.changeJob(this.#job.id, ['receiving'], { state: 'in_progress', data }));
+    const change = { state: 'in_progress', data } as const;
+    const job = await asStoreError(this.#host.store.changeJob(this.#job.id, ['receiving'], change));
     if (job === null) throw lost();
     this.#end();
     return job;

@@ -59,11 +59,10 @@ export class OpenaiBatches {
           ...(asked !== null && { asked }),
         },
       };
-      const created = await asStoreError(store.createJob(job, settings()));
+      const created = await asStoreError(store.createJob(job, settings())).finally(this.#onChange); // a lost outcome may be a job
       if (created === 'too_many') throw tooManyJobs(settings());
       if (created === 'taken' && ownId !== null) return toObject(sameAs(await this.#find(client, ownId), asked));
       if (created === 'taken') continue;
-      this.#onChange();
       return toObject({ ...job, state: 'validating', ending: null, total: 0, succeeded: 0, failed: 0 });
     }
   }

@@ -88,12 +88,13 @@ export class BackgroundResponses {
         endsAtMs: createdAtMs + wish.windowMs,
         data: { model, echo: wish.echo, stream, forward: wish.forwardHeaders, asked },
       };
-      const created = await asStoreError(store.createJob(job, settings(), [{ n: 0, customId: '', model, body }]));
+      const item = { n: 0, customId: '', model, body };
+      // A lost outcome may be a job.
+      const created = await asStoreError(store.createJob(job, settings(), [item])).finally(this.#onChange);
       if (created === 'too_many') throw tooManyJobs(settings());
       if (created === 'taken' && idempotencyKey === null) continue;
       if (created === 'taken') return this.#same(client, id, asked);
       history.begin(client, id, body);
-      this.#onChange();
       return { ...job, state: 'in_progress', ending: null, total: 1, succeeded: 0, failed: 0 };
     }
   }

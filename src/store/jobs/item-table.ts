@@ -139,9 +139,14 @@ export class ItemTable {
       .map(toDone);
   }
 
-  lease({ runner, job, model, countMax, bytesMax, nowMs }: LeaseQuery): Lease {
+  lease({ runner, job, model, countMax, bytesMax, nowMs, known }: LeaseQuery): Lease {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return { items: [], nextAtMs: null, hasMore: false };
+    if (known !== undefined) {
+      const text = `UPDATE items SET state = ${QUEUED}, runner = NULL
+        WHERE runner = ? AND job = ? AND model = ? AND state = ${LEASED} AND n NOT IN (SELECT value FROM json_each(?))`;
+      this.#sql.run(text, runner, seq, model, toJson(known));
+    }
     const due = this.#sql.all(
       `SELECT rowid, n, not_before, length(body) AS bytes FROM items
        WHERE job = ? AND state = ${QUEUED} AND model = ? ORDER BY not_before, n LIMIT ?`,

@@ -223,6 +223,17 @@ function testLeases(story: Story): void {
     assert.deepEqual((await store.readResults('batch_1', null, 0, 1)).length, 1, 'about so many bytes at once');
   });
 
+  story('items of a lease whose outcome was lost are given again, the others are not', async (store) => {
+    const runner = await inProgress(store, 4);
+    const [first, second] = await take(store, runner, 2);
+    await store.markSent(second!);
+    await take(store, runner, 1); // lost
+    const query = { runner, job: 'batch_1', model: 'fast', countMax: 10, bytesMax: 1e6, nowMs: 2_000, known: [first!.n, second!.n] };
+    const { items } = await store.lease(query);
+    assert.deepEqual(items.map(({ n, lease }) => [n, lease]), [[2, 2], [3, 1]]); // prettier-ignore
+    assert.equal(await store.completeItem(first!, succeeded), 'done');
+  });
+
   story('an item that is put back waits until its time, behind the others', async (store) => {
     const runner = await inProgress(store, 2);
     const [first] = await take(store, runner, 1);

@@ -139,6 +139,11 @@ export interface LeaseQuery {
   /** Bodies together, in bytes; at least one item is given whatever its size. */
   readonly bytesMax: number;
   readonly nowMs: number;
+  /**
+   * Where the outcome of an earlier lease was lost: the items of the job and model that the runner has. Others that were leased to it are
+   * queued again first.
+   */
+  readonly known?: readonly number[];
 }
 
 export interface LeasedItem {
