@@ -42,6 +42,7 @@ export async function create(call: Call, { facts, body }: SoundRequest, { settin
     echo: echoOf(bytes),
     body: await joinBody(edited, call.gateway.slices),
     forwardHeaders: beta === undefined ? [] : [FORWARDED, beta],
+    settings: { fallback: settings.fallback, cache: settings.cache },
     idempotencyKey: settings.idempotencyKey,
   });
   return facts.stream ? sendStream(call, job.id, -1) : call.sendJson(200, responses.object(job));

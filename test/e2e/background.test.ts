@@ -267,3 +267,12 @@ test('an idempotency key gives the same response again; another body is a confli
   await assert.rejects(create('y'), OpenAI.ConflictError);
   assert.equal(storm.stats().calls, 1);
 });
+
+test('the same in process, without a socket', async (t) => {
+  const { gateway } = await stage(t);
+  const openai = new OpenAI({ baseURL: 'http://breakwater/v1', apiKey: 'unused', maxRetries: 0, fetch: gateway.fetch });
+  const events = await collect(await openai.responses.create({ model: 'anthropic', input: 'x', background: true, stream: true }));
+  const last = events.at(-1)!;
+  assert.ok(last.type === 'response.completed');
+  assert.deepEqual(await collect(await openai.responses.retrieve(last.response.id, { stream: true, starting_after: 4 })), events.slice(5));
+});

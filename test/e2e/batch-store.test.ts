@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import OpenAI, { toFile } from 'openai';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import { BreakwaterError } from '../../src/core/errors.ts';
 import { systemClock } from '../../src/gateway/system-clock.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { chatLine, readLines, startBatchProvider, type Behaviour } from './batch-provider.ts';
@@ -67,6 +68,46 @@ test('a store that is full: what is new is refused with the reason, what was tak
   const done = await ended(gateway, batch.id);
   assert.deepEqual([done.status, done.request_counts!.completed], ['completed', 200]);
   assert.equal(provider.calls.size, 201);
+});
+
+test('a store that is full takes new files again as soon as one is deleted', async (t) => {
+  const { start } = await stage(t);
+  const { openai } = await start({ batch: { maxBytes: '4mb' } });
+  const upload = async (bytes: number): Promise<string> =>
+    (await openai.files.create({ file: await toFile(Buffer.alloc(bytes, 'x'), 'in'), purpose: 'batch' })).id;
+  const first = await upload(3 * 1024 * 1024);
+  await assert.rejects(upload(3 * 1024 * 1024), isUnavailable(/batch\.maxBytes/));
+  await openai.files.delete(first);
+  let second: string | null = null;
+  for (let tries = 0; second === null && tries < 100; tries++) second = await upload(2 * 1024 * 1024).catch(() => null);
+  assert.equal((await openai.files.retrieve(second!)).bytes, 2 * 1024 * 1024);
+});
+
+test('a content that can not be read is refused with the reason, before anything of it is sent', async (t) => {
+  const { start } = await stage(t);
+  const { gateway, openai } = await start();
+  const { id } = await openai.files.create({ file: await toFile(Buffer.from('x'), 'in'), purpose: 'batch' });
+  const { files } = gateway.jobs!;
+  const read = files.read.bind(files);
+  t.mock.method(files, 'read', async function* () {
+    yield* await Promise.reject<AsyncGenerator<Uint8Array>>(new BreakwaterError('store_unavailable', 'the store is too slow'));
+  });
+  await assert.rejects(openai.files.content(id), isUnavailable(/the store is too slow/));
+  t.mock.method(files, 'read', read);
+  assert.equal(await (await openai.files.content(id)).text(), 'x');
+});
+
+test('with several clients, one leaves half of the store to the others', async (t) => {
+  const { start } = await stage(t);
+  const clients = ['web', 'app'].map((name) => ({ name, key: `${name}-key-0123456789` }));
+  const { url } = await start({ batch: { maxBytes: '8mb' }, clients });
+  const upload = async (name: string, bytes: number): Promise<string> => {
+    const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: `${name}-key-0123456789`, maxRetries: 0 });
+    return (await openai.files.create({ file: await toFile(Buffer.alloc(bytes, 'x'), 'in'), purpose: 'batch' })).id;
+  };
+  await upload('web', 3 * 1024 * 1024);
+  await assert.rejects(upload('web', 2 * 1024 * 1024), isUnavailable(/its share of batch\.maxBytes, 4 MB/));
+  await upload('app', 3 * 1024 * 1024);
 });
 
 test('two gateways on one database share a batch, and no request is sent twice', async (t) => {

@@ -279,3 +279,13 @@ test('a target of the same dialect gets version and betas of the creation, and t
   assert.match(String(call!.headers['anthropic-beta']), /files-api-2025-04-14/);
   assert.deepEqual(JSON.parse(call!.body), { ...params, model: 'm' });
 });
+
+test('the same in process, without a socket', async (t) => {
+  const { fetch, ended } = await stage(t);
+  const { batches } = new Anthropic({ baseURL: 'http://breakwater', apiKey: 'unused', maxRetries: 0, fetch }).messages;
+  const batch = await batches.create({ requests: [one('a'), one('b')] });
+  await ended(batch.id);
+  const ids: string[] = [];
+  for await (const { custom_id: id } of await batches.results(batch.id)) ids.push(id);
+  assert.deepEqual(ids, ['a', 'b']);
+});

@@ -3,6 +3,7 @@ import { hash } from 'node:crypto';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import { FINAL_STATES, type DoneItem, type EventGroup, type Job, type OpenJob } from '../../store/jobs/job-store.ts';
+import type { GatewayRequest } from '../../pipeline/gateway-request.ts';
 import type { Fields } from '../../wire/loose-values.ts';
 import type { JobHost } from '../host.ts';
 import { createId, keyedId } from '../ids.ts';
@@ -35,6 +36,8 @@ export interface NewResponse {
   /** Of the request, without what only concerns the background. */
   readonly body: Uint8Array;
   readonly forwardHeaders: readonly string[];
+  /** As in its request: only the first tier, and whether a cached response will do. */
+  readonly settings: Pick<GatewayRequest, 'fallback' | 'cache'>;
   readonly idempotencyKey: string | null;
 }
 
@@ -65,6 +68,7 @@ export class BackgroundResponses {
       extras: async ({ client, data }, body) => ({
         history: await host.history.of(client, body),
         forwardHeaders: data['forward'] as readonly string[],
+        ...(data['settings'] as NewResponse['settings']),
       }),
     };
   }
@@ -86,7 +90,7 @@ export class BackgroundResponses {
         priority: wish.priority,
         createdAtMs,
         endsAtMs: createdAtMs + wish.windowMs,
-        data: { model, echo: wish.echo, stream, forward: wish.forwardHeaders, asked },
+        data: { model, echo: wish.echo, stream, forward: wish.forwardHeaders, settings: wish.settings, asked },
       };
       const item = { n: 0, customId: '', model, body };
       // A lost outcome may be a job.
