@@ -67,7 +67,7 @@ export class StreamedBody implements Stallable {
   }
 
   look(now: Instant): void {
-    if (this.#isAwaited && now - this.movedAt >= SILENCE_MAX_MS)
+    if (this.#stoppedBy === null && this.#isAwaited && now - this.movedAt >= SILENCE_MAX_MS)
       this.stop(new BreakwaterError('invalid_request', 'the request body came too slowly: nothing for a minute', { status: 408 }));
   }
 

@@ -9,6 +9,7 @@ import OpenAI, { toFile } from 'openai';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
 import { BreakwaterError } from '../../src/core/errors.ts';
 import { systemClock } from '../../src/gateway/system-clock.ts';
+import { startStorm } from '../../src/storm/index.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { chatLine, readLines, startBatchProvider, type Behaviour } from './batch-provider.ts';
 import { startGateway, type TestGateway } from './harness.ts';
@@ -126,6 +127,34 @@ test('two gateways on one database share a batch, and no request is sent twice',
     shares.every((share) => share > 20),
     `${shares.join(' and ')} calls`,
   );
+});
+
+test('a background response that one gateway runs is followed, and cancelled, at another one', async (t) => {
+  const storm = await startStorm({ timing: { tokens: 60, tokensPerSecond: 40 } });
+  t.after(() => storm.close());
+  const { start } = await stage(t);
+  const providers = { a: { protocol: 'openai' as const, baseUrl: storm.url, apiKey: 'sk-test' } };
+  const [one, two] = [await start({ providers }, 1), await start({ providers }, 2)];
+  const stream = await one.openai.responses.create({ model: 'fast', input: 'x', background: true, stream: true });
+  const own: object[] = [];
+  const others: object[] = [];
+  let following: Promise<void> | null = null;
+  for await (const event of stream) {
+    own.push(event);
+    if (event.type !== 'response.created') continue;
+    const other = await two.openai.responses.retrieve(event.response.id, { stream: true });
+    following = (async () => {
+      for await (const seen of other) others.push(seen);
+    })();
+  }
+  await following;
+  assert.deepEqual(others, own);
+  assert.ok(own.length > 60);
+  assert.equal(storm.stats().calls, 1);
+  const { id } = await one.openai.responses.create({ model: 'fast', input: 'x', background: true });
+  await eventually(() => storm.stats().running > 0, 'the call');
+  assert.equal((await two.openai.responses.cancel(id)).status, 'cancelled');
+  await eventually(() => storm.stats().running === 0, 'the call is stopped at the next look');
 });
 
 test('a gateway that stops in order puts back what waits, and its successor goes on without a repeat', async (t) => {
