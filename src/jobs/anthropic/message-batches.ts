@@ -84,11 +84,9 @@ export class MessageBatches {
         created = await asStoreError(store.createJob(job, settings(), { receivedBy: runner }));
       } finally {
         if (created !== 'created' && isOurs) this.#registration.release(id);
+        this.#onChange(); // a lost outcome may be a job, which is deleted then
       }
-      if (created === 'created') {
-        this.#onChange();
-        return new BatchReceiver(this.#host, this.#registration, job, runner, this.#onChange);
-      }
+      if (created === 'created') return new BatchReceiver(this.#host, this.#registration, job, runner, this.#onChange);
       if (created === 'too_many') throw tooManyJobs(settings());
       if (idempotencyKey !== null && (await asStoreError(store.getJob(client, id))) === null)
         throw new BreakwaterError('idempotency_conflict', 'a batch with this idempotency key is being received', {

@@ -28,7 +28,7 @@ export function messageResultLine(item: DoneItem): Uint8Array {
 
 /** The body of the failed response, or of an error of ours. */
 function errorOf({ body, status, error, facts }: DoneItem): Uint8Array {
-  const requestId = typeof facts['requestId'] === 'string' ? facts['requestId'] : '';
+  const requestId = typeof facts['requestId'] === 'string' ? facts['requestId'] : null;
   if (body !== null && isErrorBody(body)) return body;
   const entry = error !== null && error.code in ERROR_CATALOGUE ? ERROR_CATALOGUE[error.code as ErrorCode] : null;
   const words = {
@@ -39,15 +39,23 @@ function errorOf({ body, status, error, facts }: DoneItem): Uint8Array {
     code: error?.code ?? null,
     retryAfterMs: null,
   };
-  return DIALECTS['anthropic-messages'].error.body(words, requestId);
+  const found = DIALECTS['anthropic-messages'].error.body(words, requestId ?? '');
+  // No request was made that an id could lead to.
+  return requestId === null ? Buffer.from(JSON.stringify({ ...parse(found), request_id: null })) : found;
 }
 
 function isErrorBody(body: Uint8Array): boolean {
+  const value = parse(body);
+  return value !== null && value['type'] === 'error' && isRecord(value['error']);
+}
+
+/** Null: it is no JSON object. */
+function parse(body: Uint8Array): Readonly<Record<string, unknown>> | null {
   try {
     const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
-    return isRecord(value) && value['type'] === 'error' && isRecord(value['error']);
+    return isRecord(value) ? value : null;
   } catch {
-    return false;
+    return null;
   }
 }
 
