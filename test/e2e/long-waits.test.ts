@@ -67,9 +67,9 @@ test('the deadline is bounded by policy.maxDeadline, and one that has left makes
   const waiting = Array.from({ length: 100 }, () => world.ask({}, job(9 * HOUR_MS)));
   await world.clock.advanceAsync(1_000);
   for (const { deadlineMs } of world.eventsOf('received')) assert.equal(deadlineMs, 2 * HOUR_MS);
-  for (const { leave, done } of waiting.slice(50)) {
-    leave();
-    void done.catch(() => {});
+  for (const leaving of waiting.slice(50)) {
+    leaving.leave();
+    void leaving.done.catch(() => {});
   }
   const rest = await world.until(Promise.all(waiting.slice(0, 50).map(({ done }) => done)));
   assert.ok(rest.every(({ status }) => status === 200));
