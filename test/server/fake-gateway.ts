@@ -45,20 +45,24 @@ function fail(error: unknown): never {
   throw error;
 }
 
+function conversations(clock: ManualClock) {
+  const slices = new SlicedWork(systemClock);
+  const responses = new ResponseStore(createMemoryStore({ clock }), clock);
+  return { slices, responses, history: new ConversationHistory(responses, slices) };
+}
+
 export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
   let config = configOf(input);
   let clients = createClients(config, () => []);
   let running = 0;
   let onIdle: (() => void) | null = null;
   const clock = createManualClock();
-  const slices = new SlicedWork(systemClock);
-  const responses = new ResponseStore(createMemoryStore({ clock }), clock);
   const gateway: FakeGateway = {
     get config() {
       return config;
     },
     clock,
-    slices,
+    ...conversations(clock),
     jobs: null,
     secrets: new SecretMask(config.secrets),
     events: new EventBus(fail),
@@ -81,8 +85,6 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     models: async (client) => modelsFor(client, Object.keys(config.models)),
     speaks: async () => true,
-    responses,
-    history: new ConversationHistory(responses, slices),
     isListed: (model) => config.models[model] !== undefined,
     findModel: async (client, name) =>
       config.models[name] !== undefined && client.mayUse(name) ? { id: name, ownedBy: 'breakwater' } : null,
