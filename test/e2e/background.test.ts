@@ -201,6 +201,21 @@ test('a provider that always fails ends the response; one that is down is waited
   assert.equal((await ended(waited.id)).status, 'completed');
 });
 
+test('one that hangs ends at its deadline, plain and streamed, and its call is given up', async (t) => {
+  const { gateway, ended, storm } = await stage(t, { faults: [{ kind: 'silence' }] });
+  for (const stream of [false, true]) {
+    const request = { model: 'openai', input: 'x', background: true, stream };
+    const created = await gateway.post('/v1/responses', request, { headers: { 'x-breakwater-deadline-ms': '1500' } });
+    const text = await created.text();
+    const [, id] = /"id":"(resp_bg[^"]+)"/.exec(text)!;
+    const response = await ended(id!);
+    assert.deepEqual([response.status, response.error!.code], ['failed', 'server_error']);
+    assert.match(response.error!.message, /the deadline passed/);
+    if (stream) assert.match(text, /event: response\.failed\n/);
+    assert.equal(storm.stats().running, 0);
+  }
+});
+
 test('a stream that breaks off is made again; its reader sees the numbers go on and one whole response', async (t) => {
   const { openai, ended } = await stage(t, { timing: { tokens: 20 }, faults: [{ kind: 'cut', afterTokens: 5, calls: { first: 1 } }] });
   const events = await collect(await openai.responses.create({ model: 'openai', input: 'x', background: true, stream: true }));
