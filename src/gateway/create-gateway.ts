@@ -19,6 +19,7 @@ import { serves } from '../pipeline/conversion/capability.ts';
 import { confirmSuspicion } from '../pipeline/retry/credential-blame.ts';
 import type { PipelineEngine } from '../pipeline/engine.ts';
 import { emitBreakerChange } from '../pipeline/settle/settle-attempt.ts';
+import { ConversationHistory } from './response-history.ts';
 import { ResponseStore } from './response-store.ts';
 import { speaks } from '../wire/conversion.ts';
 import type { Dialect } from '../wire/dialect.ts';
@@ -103,6 +104,7 @@ class RunningGateway implements Gateway {
   readonly #random: Random;
   readonly #store: Store;
   readonly responses: ResponseStore;
+  readonly history: ConversationHistory;
   readonly #limits: LimitRegistry;
   readonly #targets: TargetRegistry;
   readonly #lists: ProviderLists;
@@ -131,6 +133,7 @@ class RunningGateway implements Gateway {
     this.#random = random;
     this.#store = store;
     this.responses = new ResponseStore(store, clock);
+    this.history = new ConversationHistory(this.responses, this.slices);
     this.#config = config;
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;

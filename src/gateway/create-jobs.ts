@@ -16,10 +16,14 @@ export function createJobs(gateway: Gateway, { jobs }: Store, random: Random, cl
     store: jobs,
     settings() {
       const { retention, maxBytes, maxOpen } = gateway.config.batch;
-      return { retentionMs: retention, bytesMax: maxBytes, openJobsMax: maxOpen };
+      const limits = { retentionMs: retention, bytesMax: maxBytes, openJobsMax: maxOpen };
+      // One of several clients leaves half of the room to the others.
+      if (gateway.config.clients.length < 2) return limits;
+      return { ...limits, clientBytesMax: Math.ceil(maxBytes / 2), clientOpenJobsMax: Math.ceil(maxOpen / 2) };
     },
     client: clientOf,
     handle: gateway.handle.bind(gateway),
+    history: gateway.history,
     onAttempts({ begun, ended }: AttemptListeners) {
       const stops = [
         events.on('attempt', ({ requestId }) => begun(requestId)),

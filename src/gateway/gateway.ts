@@ -10,6 +10,7 @@ import type { ResponseSink } from '../pipeline/request/response-sink.ts';
 import type { Dialect } from '../wire/dialect.ts';
 import type { Config } from './config/index.ts';
 import type { LearnedStatus } from './learning.ts';
+import type { ConversationHistory } from './response-history.ts';
 import type { ResponseStore } from './response-store.ts';
 import type { Snapshot } from '../telemetry/snapshot.ts';
 
@@ -114,6 +115,7 @@ export interface Gateway {
   findModel(client: KnownClient, name: string): Promise<ModelEntry | null>;
   /** What later requests of the Responses API refer to. */
   readonly responses: ResponseStore;
+  readonly history: ConversationHistory;
   /** Whether some target of the name counts tokens at `path` of the dialect. `holder`: whose share of the remembered names it takes. */
   countsTokens(model: string, holder: string, dialect: Dialect, path: string): Promise<boolean>;
   /** Whether a model of this name is configured, or known from a provider's own list (`PROVIDER/MODEL`). */

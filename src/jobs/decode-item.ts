@@ -1,14 +1,13 @@
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Job } from '../store/jobs/job-store.ts';
-import { ObjectScan, scanObject, type JsonFault, type JsonObjectScan } from '../wire/json-scan.ts';
+import { scanObject, type JsonFault, type JsonObjectScan } from '../wire/json-scan.ts';
 import { NO_PATH_FACTS } from '../wire/decode-request.ts';
 import type { DecodedRequest } from '../wire/dialect.ts';
+import { scanInSlices } from '../wire/scan-in-slices.ts';
 import { requestKindOf } from './kinds.ts';
 
 /** Larger ones are read in slices, in bytes. */
 const AT_ONCE_BYTES_MAX = 256 * 1024;
-/** Read in one step. */
-const SLICE_BYTES = 64 * 1024;
 
 /** The body of an item as a request. */
 export async function decodeItem(job: Pick<Job, 'dialect' | 'path'>, bytes: Uint8Array, slices: SlicedWork): Promise<DecodedRequest> {
@@ -21,12 +20,4 @@ export async function decodeItem(job: Pick<Job, 'dialect' | 'path'>, bytes: Uint
 /** A promise only where it takes more than a moment. */
 export function scanLarge(bytes: Uint8Array, slices: SlicedWork): JsonObjectScan | JsonFault | Promise<JsonObjectScan | JsonFault> {
   return bytes.length <= AT_ONCE_BYTES_MAX ? scanObject(bytes) : scanInSlices(bytes, slices);
-}
-
-async function scanInSlices(bytes: Uint8Array, slices: SlicedWork): Promise<JsonObjectScan | JsonFault> {
-  const scan = new ObjectScan();
-  scan.begin(bytes);
-  let limit = 0;
-  await slices.run(() => scan.run((limit += SLICE_BYTES)));
-  return scan.take();
 }

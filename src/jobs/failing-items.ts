@@ -6,8 +6,8 @@ import type { Instant } from '../core/clock.ts';
 
 const FAILURES_MIN = 6;
 const SPAN_MIN_MS = 20_000;
-/** A success so long before the first failure shows that the model works, in milliseconds. */
-const WITNESS_MS = 30_000;
+/** A success so long before a failure shows that the model works, in milliseconds. */
+export const WITNESS_MS = 30_000;
 /** So many are remembered; the one that began to fail first is forgotten. */
 const ITEMS_MAX = 1_000;
 

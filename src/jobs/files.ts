@@ -4,12 +4,11 @@ import type { FileDetails, ListQuery, Page, StoredFile } from '../store/jobs/job
 import type { JobHost } from './host.ts';
 import { createId } from './ids.ts';
 import { resultLine } from './openai/result-line.ts';
-import { asStoreError } from './store-error.ts';
+import { resultPages } from './results.ts';
+import { asStoreError, storeErrors } from './store-error.ts';
 
 /** Written and read in one call, in bytes. */
 export const PIECE_BYTES = 256 * 1024;
-/** Results read in one call, in bytes. */
-const RESULTS_BYTES = 1024 * 1024;
 /** An upload that has not ended by then is dropped, in milliseconds. */
 const UPLOAD_MAX_MS = 3_600_000;
 
@@ -25,9 +24,12 @@ export interface Upload {
 
 export class Files {
   readonly #host: JobHost;
+  readonly #onFreed: () => void;
 
-  constructor(host: JobHost) {
+  /** `onFreed`: something was deleted, and its room can be had again. */
+  constructor(host: JobHost, onFreed: () => void) {
     this.#host = host;
+    this.#onFreed = onFreed;
   }
 
   async begin(client: string): Promise<Upload> {
@@ -35,7 +37,8 @@ export class Files {
     const createdAtMs = Math.floor(clock.epochMs());
     for (;;) {
       const file = { id: createId(random, 'file-'), client, createdAtMs, expiresAtMs: createdAtMs + UPLOAD_MAX_MS };
-      if (await asStoreError(store.createFile(file, settings()))) return new RunningUpload(this.#host, file.id, client, createdAtMs);
+      if (await asStoreError(store.createFile(file, settings())))
+        return new RunningUpload(this.#host, file.id, client, createdAtMs, this.#onFreed);
     }
   }
 
@@ -46,13 +49,14 @@ export class Files {
   }
 
   async list(query: ListQuery): Promise<Page<StoredFile>> {
-    const page = await asStoreError(this.#host.store.listFiles(query));
+    const page = await asStoreError(this.#host.store.listFiles({ ...query, nowMs: this.#host.clock.epochMs() }));
     if (page === null) throw noSuchFile(query.after ?? query.before ?? '');
     return page;
   }
 
   async delete(client: string, id: string): Promise<void> {
     if (!(await asStoreError(this.#host.store.deleteFile(client, id)))) throw noSuchFile(id);
+    this.#onFreed();
   }
 
   /** Its content in pieces. Ends early where it is deleted meanwhile. */
@@ -70,12 +74,8 @@ export class Files {
   }
 
   async *#readResults(job: string, succeeded: boolean): AsyncGenerator<Uint8Array> {
-    for (let after = -1; ;) {
-      const items = await asStoreError(this.#host.store.readResults(job, succeeded, after, RESULTS_BYTES));
-      if (items.length === 0) return;
-      after = items.at(-1)!.n;
+    for await (const items of storeErrors(resultPages(this.#host.store, job, succeeded)))
       yield Buffer.concat(items.map((item) => resultLine(job, item)));
-    }
   }
 }
 
@@ -84,13 +84,15 @@ class RunningUpload implements Upload {
   readonly createdAtMs: number;
   readonly #host: JobHost;
   readonly #client: string;
+  readonly #onFreed: () => void;
   #pieces = 0;
   #bytes = 0;
 
-  constructor(host: JobHost, id: string, client: string, createdAtMs: number) {
+  constructor(host: JobHost, id: string, client: string, createdAtMs: number, onFreed: () => void) {
     this.#host = host;
     this.id = id;
     this.#client = client;
+    this.#onFreed = onFreed;
     this.createdAtMs = createdAtMs;
   }
 
@@ -109,6 +111,7 @@ class RunningUpload implements Upload {
 
   async abandon(): Promise<void> {
     await this.#host.store.abandonFile(this.id).catch(() => {}); // it expires by itself
+    this.#onFreed();
   }
 }
 

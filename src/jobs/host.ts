@@ -29,6 +29,17 @@ export interface AttemptListeners {
   readonly ended: (requestId: string, end: AttemptEnd) => void;
 }
 
+/** What later requests of the Responses API refer to. */
+export interface ResponseHistory {
+  /** What the request with this body refers to. */
+  of(client: string, body: Uint8Array): Promise<GatewayRequest['history']>;
+  /** A background response begins: keeps the input of its request for what refers to it later. */
+  begin(client: string, id: string, body: Uint8Array): void;
+  /** It has ended. `maker`: `provider/model` that made it. */
+  end(client: string, id: string, response: Readonly<Record<string, unknown>>, maker: string): Promise<void>;
+  delete(client: string, id: string): void;
+}
+
 export interface JobHost {
   readonly clock: Clock;
   readonly random: Random;
@@ -40,6 +51,7 @@ export interface JobHost {
   client(name: string): JobClient | null;
   /** Runs one request to its end; ends the sink whatever happens. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
+  readonly history: ResponseHistory;
   /** Listens to the attempts of all requests; returns how to stop. */
   onAttempts(listeners: AttemptListeners): () => void;
   /** Something that an operator should know. */

@@ -1,7 +1,10 @@
+import { hash } from 'node:crypto';
 import type { Random } from '../core/random.ts';
 
 const DRAWS = 4;
 const CHARACTERS_PER_DRAW = 6;
+/** Of an id that an idempotency key names, without its prefix. */
+const KEYED_LENGTH = 32;
 
 /** `file-…`, `batch_…`: 24 characters in base 36, more than a hundred bits. */
 export function createId(random: Random, prefix: string): string {
@@ -12,4 +15,9 @@ export function createId(random: Random, prefix: string): string {
       .padStart(CHARACTERS_PER_DRAW, '0');
   }
   return id;
+}
+
+/** The id of what a client creates with this idempotency key: the same each time. */
+export function keyedId(prefix: string, client: string, idempotencyKey: string): string {
+  return prefix + hash('sha256', JSON.stringify([client, idempotencyKey])).slice(0, KEYED_LENGTH);
 }

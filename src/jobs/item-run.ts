@@ -4,9 +4,9 @@ import { BreakwaterError } from '../core/errors.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { modelNamesIn } from '../wire/model-names.ts';
-import { requestKindOf } from './kinds.ts';
+import { requestKindOf, type JobKind } from './kinds.ts';
 import { decodeItem } from './decode-item.ts';
-import type { FailingItems } from './failing-items.ts';
+import { WITNESS_MS, type FailingItems } from './failing-items.ts';
 import type { AttemptEnd, JobClient, JobHost } from './host.ts';
 import { ItemSink } from './item-sink.ts';
 import { judgeRound, STRIKES_MAX } from './judge-round.ts';
@@ -16,13 +16,13 @@ import { saved } from './saved.ts';
 const ROUND_MAX_MS = 3_600_000;
 
 const INTERNAL_ERROR = 500;
-
-/** A success so long before a round began shows that its model works, in milliseconds. */
-const WITNESS_MS = 30_000;
+/** Of a response: the provider is down or overloaded, whatever the request. 0: there is none. */
+const OUTAGES: ReadonlySet<number> = new Set([0, 502, 503, 504, 529]);
 
 /** What the items of one model share. */
 export interface Lane {
   job: OpenJob;
+  readonly kind: JobKind;
   /** When one of its items last succeeded. */
   succeededAt: Instant;
   readonly failing: FailingItems;
@@ -31,7 +31,7 @@ export interface Lane {
 }
 
 export class ItemRun {
-  readonly sink = new ItemSink();
+  readonly sink: ItemSink;
   readonly item: LeasedItem;
   readonly #host: JobHost;
   readonly #lane: Lane;
@@ -58,6 +58,7 @@ export class ItemRun {
     this.#host = host;
     this.#lane = lane;
     this.item = item;
+    this.sink = lane.kind.createSink?.(lane.job, item, closing) ?? new ItemSink();
     this.#onSent = onSent;
     this.#closing = closing;
     this.#startedAt = host.clock.now();
@@ -65,7 +66,7 @@ export class ItemRun {
 
   get requestId(): string {
     const { job, n, lease } = this.item;
-    return `${job.replace('batch_', 'req_')}_${n}_${lease}`;
+    return `req_${job.slice(job.indexOf('_') + 1)}_${n}_${lease}`;
   }
 
   get key(): ItemKey {
@@ -88,8 +89,12 @@ export class ItemRun {
   callEnded({ isGood, status, message }: AttemptEnd): void {
     this.#calls--;
     const { n } = this.item;
-    if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, this.#host.clock.now(), this.#lane.succeededAt)) {
-      this.#blame = `the provider answered with status ${status} again and again (${message ?? ''}), while other requests to the model succeeded`;
+    const now = this.#host.clock.now();
+    const isSingle = this.#lane.kind.isSingle === true;
+    // With nothing to compare it with, it is not tried for hours.
+    if (!isGood && status === INTERNAL_ERROR && this.#lane.failing.failed(n, now, isSingle ? now : this.#lane.succeededAt)) {
+      const others = isSingle ? '' : ', while other requests to the model succeeded';
+      this.#blame = `the provider answered with status ${status} again and again (${message ?? ''})${others}`;
       queueMicrotask(() => this.sink.leave());
       return;
     }
@@ -101,6 +106,7 @@ export class ItemRun {
   async run(): Promise<boolean> {
     const refused = await this.#ask();
     if (refused !== null) return this.#complete(refused);
+    await this.sink.settled();
     if (this.#isLost) return false;
     if (this.#blame !== null && this.sink.status === 0) return this.#complete(refusal('all_targets_failed', this.#blame));
     const { clock, random } = this.#host;
@@ -108,7 +114,8 @@ export class ItemRun {
     const { strikes, rounds } = this.item;
     // The round may have ended by itself with the failure that was one too many: then its response is the result.
     const isBlamed = this.#blame !== null;
-    const othersSucceed = isBlamed || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
+    const isOutage = this.#lane.kind.isSingle !== true || OUTAGES.has(this.sink.status);
+    const othersSucceed = isBlamed || !isOutage || this.#lane.succeededAt >= this.#startedAt - WITNESS_MS;
     const judged = judgeRound(
       this.sink,
       { strikes: isBlamed ? STRIKES_MAX : strikes, rounds, wasSent: this.wasSent, othersSucceed },
@@ -127,13 +134,16 @@ export class ItemRun {
 
   /** Null: it was asked, and the sink says how it ended. */
   async #ask(): Promise<ItemResult | null> {
-    const { job } = this.#lane;
+    const { job, kind } = this.#lane;
     const client = this.#host.client(job.client);
     if (client === null) return refusal('invalid_api_key', `the client ${JSON.stringify(job.client)} is no longer configured`);
     const decoded = await decodeItem(job, this.item.body, this.#host.slices);
     if (!decoded.ok) return refusal('invalid_request', decoded.message);
+    if (decoded.facts.stream && kind.streams !== true)
+      return refusal('invalid_request', 'stream: a request of a batch can not be streamed');
     const denied = deniedModel(client, decoded.facts.model, decoded.body);
     if (denied !== null) return refusal('model_not_allowed', denied);
+    const extras = await kind.extras?.(job, this.item.body);
     const now = this.#host.clock.now();
     const request: GatewayRequest = {
       id: this.requestId,
@@ -154,6 +164,7 @@ export class ItemRun {
       caller: this.sink,
       idempotencyKey: null,
       cache: 'on',
+      ...extras,
       beforeSending: () => this.#beforeSending(),
     };
     await this.#host.handle(request, this.sink);
@@ -173,7 +184,7 @@ export class ItemRun {
     } finally {
       this.#isSaving = false;
     }
-    if (isOurs) return;
+    if (isOurs) return this.#lane.kind.onSent?.(this.#lane.job);
     // Another process took this one for dead, and runs the item now.
     this.#isLost = true;
     this.sink.leave();

@@ -19,6 +19,11 @@ export class ItemSink implements ResponseSink, Caller {
     this.onLeave?.();
   }
 
+  /** What was made of the response is saved, as far as that is done before the item is. */
+  settled(): Promise<void> {
+    return Promise.resolve();
+  }
+
   get body(): Uint8Array {
     return this.#pieces.length === 1 ? this.#pieces[0]! : Buffer.concat(this.#pieces);
   }
@@ -44,12 +49,18 @@ export class ItemSink implements ResponseSink, Caller {
     this.#isComplete = true;
   }
 
+  /** In place of what came. */
+  protected replace(status: number, body: Uint8Array): void {
+    this.status = status;
+    this.#pieces = [body];
+  }
+
   abort(): void {
     this.status = 0;
     this.#pieces = [];
   }
 
-  onDrain(): void {}
+  onDrain(_listener: () => void): void {}
 
   readerMoved(): boolean {
     return true;

@@ -1,4 +1,5 @@
 /** Batches and files of one gateway: the store, the runner, and the APIs by which jobs are created. */
+import { ANTHROPIC_BATCH, MessageBatches } from './anthropic/message-batches.ts';
 import { Files } from './files.ts';
 import type { JobHost } from './host.ts';
 import type { JobKind } from './kinds.ts';
@@ -6,23 +7,36 @@ import { OPENAI_BATCH, OpenaiBatches } from './openai/batches.ts';
 import { finishBatch } from './openai/finish-batch.ts';
 import { prepareBatch } from './openai/prepare-batch.ts';
 import type { Identity, Job } from '../store/jobs/job-store.ts';
+import { Registration } from './registration.ts';
+import { BACKGROUND_RESPONSE, BackgroundResponses } from './responses/background.ts';
 import { JobRunner } from './runner.ts';
 
 export class Jobs {
   readonly files: Files;
   readonly batches: OpenaiBatches;
+  readonly messageBatches: MessageBatches;
+  readonly responses: BackgroundResponses;
   readonly #runner: JobRunner;
 
   constructor(host: JobHost, identity: Identity) {
-    this.files = new Files(host);
+    const wake = (): void => this.#runner.wake();
+    const registration = new Registration(host, identity);
+    this.files = new Files(host, wake);
     const openaiBatch: JobKind = {
       prepare: (job, runner, signal) => prepareBatch(host, this.files, job, runner, signal),
       finish: (job) => finishBatch(host, job),
-      expiredCode: 'batch_expired',
-      cancelledCode: 'batch_cancelled',
+      expired: { code: 'batch_expired', message: 'the completion window of the batch ended before this request could be completed' },
+      cancelled: { code: 'batch_cancelled', message: 'the batch was cancelled before this request was completed' },
     };
-    this.#runner = new JobRunner(host, new Map([[OPENAI_BATCH, openaiBatch]]), identity);
-    this.batches = new OpenaiBatches(host, this.files, () => this.#runner.wake());
+    this.messageBatches = new MessageBatches(host, registration, wake);
+    this.responses = new BackgroundResponses(host, wake);
+    const kinds = new Map([
+      [OPENAI_BATCH, openaiBatch],
+      [ANTHROPIC_BATCH, this.messageBatches.kind],
+      [BACKGROUND_RESPONSE, this.responses.kind],
+    ]);
+    this.#runner = new JobRunner(host, kinds, identity, registration);
+    this.batches = new OpenaiBatches(host, this.files, wake);
   }
 
   /** Those that are not final; a few seconds old. */
@@ -37,10 +51,12 @@ export class Jobs {
 
   /** Starts nothing new. Resolves when nothing runs any more. */
   stop(): Promise<void> {
+    this.responses.close();
     return this.#runner.stop();
   }
 
   close(): Promise<void> {
+    this.responses.close();
     return this.#runner.close();
   }
 }

@@ -11,6 +11,7 @@ import { FailingItems } from './failing-items.ts';
 import type { JobHost } from './host.ts';
 import { ItemRun, type Lane } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
+import type { Registration } from './registration.ts';
 
 /** How often it looks, in milliseconds: with open jobs, and without. */
 const BEAT_MS = 3_000;
@@ -37,6 +38,8 @@ interface RunningLane extends Lane {
   readonly runs: Set<ItemRun>;
   running: number;
   isLeasing: boolean;
+  /** The outcome of a lease was lost: the store may hold items for this runner that it does not have. */
+  isUnsure: boolean;
   /** The store may have items that are due. */
   hasMore: boolean;
   timer: Timer | null;
@@ -55,7 +58,8 @@ export class JobRunner {
   readonly #working = new Map<string, Promise<void>>();
   /** When a job that is being cancelled was first seen. */
   readonly #cancelledAt = new Map<string, Instant>();
-  #runner: number | null = null;
+  readonly #registration: Registration;
+  #sweeping: Promise<void> | null = null;
   #timer: Timer | null = null;
   #beating: Promise<void> | null = null;
   #beatAgain = false;
@@ -74,7 +78,8 @@ export class JobRunner {
     return this.#stopping.signal.aborted;
   }
 
-  constructor(host: JobHost, kinds: ReadonlyMap<string, JobKind>, identity: Identity) {
+  constructor(host: JobHost, kinds: ReadonlyMap<string, JobKind>, identity: Identity, registration: Registration) {
+    this.#registration = registration;
     this.#host = host;
     this.#kinds = kinds;
     this.#identity = identity;
@@ -113,6 +118,7 @@ export class JobRunner {
       for (const run of lane.runs) run.withdraw();
     }
     await this.#beating;
+    await this.#sweeping;
     await Promise.allSettled(this.#working.values());
     if (this.#items > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
@@ -122,32 +128,38 @@ export class JobRunner {
     this.#closing.abort();
     for (const lane of this.#lanes.values()) for (const run of lane.runs) run.sink.leave();
     await this.stop();
-    await this.#rest();
+    await this.#registration.unregister();
   }
 
   async #beat(): Promise<void> {
     const { clock, store } = this.#host;
     let open: readonly OpenJob[] | null = null;
     try {
-      this.#runner ??= await store.register(this.#identity, clock.epochMs());
-      open = await store.beat({ runner: this.#runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
+      const runner = await this.#registration.register();
+      open = await store.beat({ runner, nowMs: clock.epochMs(), silenceMaxMs: SILENCE_MAX_MS, ...this.#identity });
       this.#hasWarned = false;
     } catch (error) {
       if (!this.#hasWarned && !this.#stopped)
         this.#host.warn('batches stand still: their state can not be read or saved', messageOf(error));
       this.#hasWarned = true;
     }
-    if (open !== null) await this.#look(open);
-    if (open?.length === 0 && this.#items === 0 && this.#working.size === 0) await this.#rest();
+    if (open !== null) {
+      await this.#look(open);
+      this.#sweep();
+    }
+    const isIdle = this.#items === 0 && this.#working.size === 0 && !this.#registration.isReceiving;
+    if (open?.length === 0 && isIdle) await this.#registration.unregister();
     if (this.#stopped) return;
     this.#timer = clock.schedule(this.#nextBeatMs(open), () => this.wake());
   }
 
-  /** There is nothing to do: without a place among the runners the store can rest, too. */
-  async #rest(): Promise<void> {
-    const runner = this.#runner;
-    this.#runner = null;
-    if (runner !== null) await this.#host.store.unregister(runner, Math.floor(this.#host.clock.epochMs())).catch(() => {});
+  /** Deletes what is left of deleted files and jobs, so that its room can be had again. */
+  #sweep(): void {
+    const sweep = async (): Promise<void> => {
+      // A store that fails is tried again at the next beat, which warns.
+      while (!this.#stopped && (await this.#host.store.sweep().catch(() => false)));
+    };
+    this.#sweeping ??= sweep().finally(() => (this.#sweeping = null));
   }
 
   #nextBeatMs(open: readonly OpenJob[] | null): number {
@@ -173,7 +185,9 @@ export class JobRunner {
     }
     for (const lane of this.#lanes.values()) {
       if (known.has(lane.key)) continue;
+      // The job is over: it was cancelled or deleted while this was running, or another process has it.
       lane.isEnding = true;
+      for (const run of lane.runs) run.sink.leave();
       this.#forgetIfIdle(lane);
     }
     for (const id of this.#cancelledAt.keys()) if (!open.some((job) => job.id === id)) this.#cancelledAt.delete(id);
@@ -182,7 +196,9 @@ export class JobRunner {
 
   async #lookAt(job: OpenJob, kind: JobKind, known: Set<string>): Promise<void> {
     const { store, clock } = this.#host;
-    if (job.state === 'validating') return this.#work(job, (runner) => kind.prepare(job, runner, this.#stopping.signal));
+    if (this.#registration.receives(job.id)) return;
+    if (job.state === 'validating' || job.state === 'receiving')
+      return this.#work(job, (runner) => kind.prepare(job, runner, this.#stopping.signal));
     if (job.state === 'finalizing') return this.#work(job, () => kind.finish(job));
     const isExpired = clock.epochMs() >= job.endsAtMs;
     let ending = job.ending;
@@ -190,7 +206,7 @@ export class JobRunner {
       ending = 'expired';
       await store.changeJob(job.id, ['in_progress'], { ending });
     }
-    for (const model of job.models) known.add(this.#laneOf(job, model, ending !== null).key);
+    for (const model of job.models) known.add(this.#laneOf(job, kind, model, ending !== null).key);
     if (ending !== null) await this.#end(job, ending, kind);
     else if (job.succeeded + job.failed < job.total) return;
     const left = ending === null ? 0 : await this.#leftOf(job);
@@ -209,10 +225,7 @@ export class JobRunner {
 
   async #end(job: OpenJob, ending: 'expired' | 'cancelled', kind: JobKind): Promise<void> {
     const now = this.#host.clock.now();
-    const error =
-      ending === 'expired'
-        ? { code: kind.expiredCode, message: 'the completion window of the batch ended before this request could be completed' }
-        : { code: kind.cancelledCode, message: 'the batch was cancelled before this request was completed' };
+    const error = kind[ending];
     if (ending === 'cancelled' && !this.#cancelledAt.has(job.id)) this.#cancelledAt.set(job.id, now);
     const isOverdue = now - (this.#cancelledAt.get(job.id) ?? now) >= CANCEL_MAX_MS;
     for (const lane of this.#lanes.values()) {
@@ -227,7 +240,7 @@ export class JobRunner {
 
   /** Validates or finishes a job, unless another runner does. What fails is tried again at the next beat. */
   #work(job: OpenJob, work: (runner: number) => Promise<void>): void {
-    const runner = this.#runner;
+    const runner = this.#registration.number;
     if (runner === null || this.#stopped || this.#working.has(job.id) || this.#working.size >= WORKING_MAX) return;
     const run = async (): Promise<void> => {
       let isDone = false;
@@ -238,7 +251,7 @@ export class JobRunner {
       } catch (error) {
         if (!this.#closing.signal.aborted)
           this.#host.warn(
-            `${job.id} can not be ${job.state === 'validating' ? 'validated' : 'finished'}; it is tried again`,
+            `${job.id} can not be ${job.state === 'finalizing' ? 'finished' : 'validated'}; it is tried again`,
             messageOf(error),
           );
       } finally {
@@ -249,7 +262,7 @@ export class JobRunner {
     this.#working.set(job.id, run());
   }
 
-  #laneOf(job: OpenJob, model: string, isEnding: boolean): RunningLane {
+  #laneOf(job: OpenJob, kind: JobKind, model: string, isEnding: boolean): RunningLane {
     const { clock } = this.#host;
     const key = `${job.id} ${model}`;
     const endsAt = clock.now() + job.endsAtMs - clock.epochMs();
@@ -259,10 +272,12 @@ export class JobRunner {
       lane = {
         key,
         job,
+        kind,
         model,
         runs,
         running: 0,
         isLeasing: false,
+        isUnsure: false,
         hasMore: true,
         timer: null,
         isEnding,
@@ -284,7 +299,8 @@ export class JobRunner {
   }
 
   #pump(lane: RunningLane): void {
-    if (this.#stopped || this.#runner === null || lane.isEnding || lane.isLeasing || !lane.hasMore) return;
+    const runner = this.#registration.number;
+    if (this.#stopped || runner === null || lane.isEnding || lane.isLeasing || !lane.hasMore) return;
     const waiting = lane.runs.size - lane.running;
     const wanted = Math.max(WAITING_MIN, 2 * lane.running) - waiting;
     if (wanted <= 0) return;
@@ -294,7 +310,7 @@ export class JobRunner {
     this.#isFull = room <= 0 || this.#bodyBytes >= BODIES_MAX;
     if (this.#isFull) return;
     lane.isLeasing = true;
-    void this.#lease(lane, this.#runner, room).finally(() => {
+    void this.#lease(lane, runner, room).finally(() => {
       lane.isLeasing = false;
       this.#pump(lane);
     });
@@ -303,13 +319,16 @@ export class JobRunner {
   async #lease(lane: RunningLane, runner: number, countMax: number): Promise<void> {
     const { store, clock } = this.#host;
     const query = { runner, job: lane.job.id, model: lane.model, countMax, bytesMax: LEASE_BYTES_MAX, nowMs: clock.epochMs() };
+    const known = lane.isUnsure ? { known: [...lane.runs].map(({ item }) => item.n) } : {};
     try {
-      const { items, nextAtMs, hasMore } = await store.lease(query);
+      const { items, nextAtMs, hasMore } = await store.lease({ ...query, ...known });
+      lane.isUnsure = false;
       lane.hasMore = hasMore;
       for (const item of items) this.#start(lane, item);
       lane.timer?.cancel();
       lane.timer = nextAtMs === null || this.#stopped ? null : clock.schedule(nextAtMs - clock.epochMs(), () => this.#due(lane));
     } catch {
+      lane.isUnsure = true;
       lane.hasMore = false; // the next beat tries again, and warns
     }
   }

@@ -1,7 +1,9 @@
 import { BreakwaterError } from '../core/errors.ts';
 import { StoreFailure } from '../store/backend.ts';
+import type { JobLimits } from '../store/jobs/job-store.ts';
 
 const RETRY_MS = 5_000;
+const TOO_MANY_RETRY_MS = 60_000;
 
 /** The outcome of a call on the store, or an error for the caller that says why files and batches can't be had now. */
 export async function asStoreError<T>(call: Promise<T>): Promise<T> {
@@ -12,6 +14,22 @@ export async function asStoreError<T>(call: Promise<T>): Promise<T> {
     const message = `files and batches are not available now: the store is ${WORDS[error.fault] ?? 'not usable'} (${error.message})`;
     throw new BreakwaterError('store_unavailable', message, { retryAfterMs: RETRY_MS, cause: error });
   }
+}
+
+/** The same for what is read a page at a time. */
+export async function* storeErrors<T>(pages: AsyncGenerator<T>): AsyncGenerator<T> {
+  try {
+    for (let page = await asStoreError(pages.next()); page.done !== true; page = await asStoreError(pages.next())) yield page.value;
+  } finally {
+    await pages.return(undefined);
+  }
+}
+
+/** `createJob` has refused a job. */
+export function tooManyJobs({ openJobsMax, clientOpenJobsMax = openJobsMax }: JobLimits): BreakwaterError {
+  const share = clientOpenJobsMax < openJobsMax ? `, and a client may have ${clientOpenJobsMax} of them` : '';
+  const message = `there are too many unfinished batches and background responses: batch.maxOpen is ${openJobsMax}${share}`;
+  return new BreakwaterError('queue_full', message, { retryAfterMs: TOO_MANY_RETRY_MS });
 }
 
 const WORDS: Readonly<Partial<Record<StoreFailure['fault'], string>>> = {

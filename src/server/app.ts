@@ -148,7 +148,7 @@ function admit(call: Call, route: Route): void {
 }
 
 /** What we answer ourselves, but an operator may have handed to a provider. */
-const mayBeListed = /^\/v1\/(?:files|batches)(?:\/|$)/;
+const mayBeListed = /^\/v1\/(?:files|batches|messages\/batches)(?:\/|$)/;
 
 function isListed(call: Call, { place, path }: Match): boolean {
   const { passThrough } = call.gateway.config.server;

@@ -1,9 +1,8 @@
 /** `/v1/batches`: OpenAI's batches, run by Breakwater itself on any target. */
 import { BreakwaterError } from '../core/errors.ts';
-import { SCHEDULING_CLASSES } from '../core/request.ts';
 import type { Call } from './call.ts';
 import { withBody } from './inference.ts';
-import { jobsOf, pageWish, toList } from './jobs-call.ts';
+import { jobPriority, jobsOf, pageWish, toList } from './jobs-call.ts';
 
 /** A batch says where its requests are, and little else. */
 const BODY_BYTES_MAX = 64 * 1024;
@@ -18,10 +17,7 @@ export function create(call: Call): Promise<void> {
       throw new BreakwaterError('invalid_request', 'the body is not valid JSON', { cause: error });
     }
     const client = call.client!;
-    const asked = settings.priority ?? 'job';
-    const isAllowed = SCHEDULING_CLASSES.indexOf(asked) >= SCHEDULING_CLASSES.indexOf(client.maxPriority);
-    const priority = isAllowed ? asked : client.maxPriority;
-    call.sendJson(200, await jobsOf(call).batches.create(client.name, body, priority, settings.idempotencyKey));
+    call.sendJson(200, await jobsOf(call).batches.create(client.name, body, jobPriority(call, settings), settings.idempotencyKey));
   });
 }
 

@@ -163,7 +163,8 @@ async function readEncodedBody(
 
 type Decoder = ReturnType<typeof createGunzip> | ReturnType<typeof createBrotliDecompress> | ReturnType<typeof createZstdDecompress>;
 
-function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
+/** Throws `invalid_request` where the encoding is not known. */
+export function decoderOf(encoding: string): (bytes: Uint8Array) => Decoder {
   switch (encoding) {
     case 'gzip':
     case 'x-gzip':

@@ -113,6 +113,13 @@ export class Call implements ByteCharge {
     this.#end(status, ['x-request-id', this.id, ...headers], body);
   }
 
+  /** The head of a response whose body follows as it comes; from here on an error breaks it off. */
+  beginStream(status: number, headers: HeaderPairs): void {
+    this.handedOver = true;
+    const simulated = this.app.simulated ? ['x-breakwater-simulated', 'true'] : [];
+    this.exchange.head(status, [...headers, ...this.#idHeaders(), ...simulated]);
+  }
+
   sendNothing(status: number, headers: HeaderPairs): void {
     this.#end(status, [...this.#idHeaders(), ...headers], undefined);
   }

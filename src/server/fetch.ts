@@ -112,6 +112,7 @@ class FetchExchange implements Exchange {
     } finally {
       reader.cancel().catch(() => {});
     }
+    if (this.#bodyError !== null) throw this.#bodyError;
     if (this.#over) throw new CallerLeft();
   }
 

@@ -1,11 +1,12 @@
 /** `/v1/files`: batch files and their results. Uploads go to the store as they come, and contents leave it as they are read. */
 import { BreakwaterError } from '../core/errors.ts';
+import { EXPIRY_RULE, expirySeconds } from '../jobs/expiry.ts';
 import { PIECE_BYTES, type Upload } from '../jobs/files.ts';
 import type { StoredFile } from '../store/jobs/job-store.ts';
 import { MultipartStream } from '../wire/multipart-stream.ts';
 import type { Call } from './call.ts';
-import { jobsOf, pageWish, toList } from './jobs-call.ts';
-import { UNREAD_MAX_MS } from './unread-answer.ts';
+import { jobsOf, pageWish, sendPieces, toList } from './jobs-call.ts';
+import { StreamedBody } from './streamed-body.ts';
 
 /** As OpenAI has it for batches. */
 const FILE_BYTES_MAX = 200 * 1024 * 1024;
@@ -14,7 +15,6 @@ const FORM_BYTES_MAX = 64 * 1024;
 const FIELD_BYTES_MAX = 1024;
 const FILENAME_LENGTH_MAX = 255;
 const LIST_MAX = 10_000;
-const [EXPIRY_MIN_S, EXPIRY_MAX_S] = [3_600, 2_592_000];
 
 export async function upload(call: Call): Promise<void> {
   const { exchange } = call;
@@ -24,10 +24,11 @@ export async function upload(call: Call): Promise<void> {
     throw new BreakwaterError('invalid_request', 'uploads can not be encoded', { status: 415 });
   if (Number(exchange.header('content-length') ?? 0) > FILE_BYTES_MAX + FORM_BYTES_MAX) throw tooLarge();
   const receiving = await jobsOf(call).files.begin(call.client!.name);
+  const body = new StreamedBody(call);
   try {
     const form = new UploadForm(receiving);
     const parts = new MultipartStream(contentType);
-    for await (const piece of exchange.bodyPieces()) {
+    for await (const piece of body.watched(exchange.bodyPieces())) {
       for (const event of parts.read(piece)) {
         if (event.kind === 'fault') throw bad(event.message, null);
         if (event.kind === 'part') form.begin(event.name, event.filename, event.isFile);
@@ -40,6 +41,8 @@ export async function upload(call: Call): Promise<void> {
   } catch (error) {
     await receiving.abandon();
     throw error;
+  } finally {
+    body.close();
   }
 }
 
@@ -67,34 +70,11 @@ export async function remove(call: Call): Promise<void> {
 }
 
 export async function showContent(call: Call): Promise<void> {
-  const { exchange } = call;
   const { files } = jobsOf(call);
   const file = await files.get(call.client!.name, call.place.rest);
-  const name = encodeURIComponent(file.filename);
-  const headers = ['content-type', 'application/octet-stream', 'content-length', String(file.bytes), 'x-request-id', call.id];
-  exchange.head(200, [...headers, 'content-disposition', `attachment; filename*=UTF-8''${name}`]);
-  let left = file.bytes;
-  if (exchange.method === 'HEAD' || left === 0) return exchange.end();
-  call.handedOver = true;
-  for await (const piece of files.read(file)) {
-    if (exchange.hasLeft) return;
-    left -= piece.byteLength;
-    if (!exchange.write(piece) && !(await isDrained(call))) return exchange.abort();
-  }
-  // Deleted meanwhile, or its results are no longer what they were: its length was promised.
-  if (left === 0) exchange.end();
-  else exchange.abort();
-}
-
-/** False: its caller reads nothing any more. */
-function isDrained(call: Call): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = call.gateway.clock.schedule(UNREAD_MAX_MS, () => resolve(false));
-    call.exchange.onDrain(() => {
-      timer.cancel();
-      resolve(true);
-    });
-  });
+  const disposition = `attachment; filename*=UTF-8''${encodeURIComponent(file.filename)}`;
+  const headers = ['content-type', 'application/octet-stream', 'content-disposition', disposition];
+  await sendPieces(call, headers, files.read(file), file.bytes);
 }
 
 /** The form of an upload: its fields may stand before or behind the file. */
@@ -153,10 +133,9 @@ class UploadForm {
   #expiry(): number | null {
     const [anchor, seconds] = [this.#fields.get('expires_after[anchor]'), this.#fields.get('expires_after[seconds]')];
     if (anchor === undefined && seconds === undefined) return null;
-    const value = /^\d{1,9}$/.test(seconds ?? '') ? Number(seconds) : 0;
-    if (anchor !== 'created_at' || value < EXPIRY_MIN_S || value > EXPIRY_MAX_S)
-      throw bad(`expires_after must be { anchor: "created_at", seconds: ${EXPIRY_MIN_S} to ${EXPIRY_MAX_S} }`, 'expires_after');
-    return value * 1000;
+    const found = expirySeconds(anchor, /^\d{1,9}$/.test(seconds ?? '') ? Number(seconds) : null);
+    if (found === null) throw bad(`expires_after must be ${EXPIRY_RULE}`, 'expires_after');
+    return found * 1000;
   }
 
   /** The pieces are parts of larger ones: what goes to the store is a copy. */

@@ -3,7 +3,7 @@ import { BreakwaterError } from '../core/errors.ts';
 import { DIALECTS } from '../wire/dialects.ts';
 import type { Call } from './call.ts';
 import { decodeAndSubmit, requireDecoded, requireModel, submit, withBody } from './inference.ts';
-import { decodeBody } from './large-body.ts';
+import { decodeInSlices } from './large-body.ts';
 import { inList } from './list-sink.ts';
 import { readPassedJson } from './pass-through.ts';
 
@@ -52,7 +52,7 @@ function countTokens(call: Call, model: string): Promise<void> {
     requireModel(call, model);
     if (await call.gateway.countsTokens(model, call.holder, dialect, ':countTokens'))
       return submit(call, { ...(await readPassedJson(call, dialect, model, bytes)), path: ':countTokens', ...arrival });
-    const { facts } = requireDecoded(await decodeBody(dialect, 'chat', bytes, call.gateway.slices, { model, stream: false }));
+    const { facts } = requireDecoded(await decodeInSlices(dialect, 'chat', bytes, call.gateway.slices, { model, stream: false }));
     call.sendJson(200, { totalTokens: facts.inputTokens }, ['x-breakwater-estimated', 'true']);
   });
 }

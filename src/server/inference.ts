@@ -16,7 +16,7 @@ import { BodyAllowance, readDecodedBody } from './body.ts';
 import type { Call } from './call.ts';
 import { credentialHeaderOf } from './credential.ts';
 import type { Exchange, ReceivedBody } from './exchange.ts';
-import { decodeBody, joinBody } from './large-body.ts';
+import { decodeInSlices, joinBody } from './large-body.ts';
 import { markSimulated } from './simulated-sink.ts';
 import { choosePriority, readSettings, waitingOf, type RequestSettings } from './request-settings.ts';
 
@@ -26,7 +26,7 @@ const forwardedBy = new WeakMap<object, readonly string[]>();
 const none: readonly string[] = [];
 
 /** The part of the room for bodies that each class leaves free for higher ones. */
-const byteReserve: Readonly<Record<SchedulingClass, number>> = { high: 0, normal: 1 / 8, low: 1 / 4, job: 1 / 4 };
+export const byteReserve: Readonly<Record<SchedulingClass, number>> = { high: 0, normal: 1 / 8, low: 1 / 4, job: 1 / 4 };
 
 /** Answers `POST /v1/chat/completions` and its like; `path` is the one below the provider's base URL. */
 export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'embeddings', path: string) {
@@ -37,7 +37,7 @@ export function infer(dialect: Dialect, operation: 'chat' | 'completions' | 'emb
   };
 }
 
-interface Inference {
+export interface Inference {
   readonly dialect: Dialect;
   readonly operation: 'chat' | 'completions' | 'embeddings';
   /** The one below the provider's base URL. */
@@ -49,21 +49,42 @@ interface Inference {
 }
 
 export function decodeAndSubmit(call: Call, asked: Inference, bytes: Uint8Array, arrival: Arrival): Promise<void> {
-  const { dialect, operation, path, pathFacts, history, wrap } = asked;
-  const run = (decoded: DecodedRequest): Promise<void> => {
-    const { facts, body } = requireDecoded(decoded);
-    requireModel(call, facts.model);
-    if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
-    return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
-  };
-  const decoded = decodeBody(dialect, operation, bytes, call.gateway.slices, pathFacts);
-  return decoded instanceof Promise ? decoded.then(run) : run(decoded);
+  const decoded = decodeBody(call, asked, bytes);
+  return decoded instanceof Promise
+    ? decoded.then((found) => submitDecoded(call, asked, found, arrival))
+    : submitDecoded(call, asked, decoded, arrival);
+}
+
+/** A promise only for a large body. */
+export function decodeBody(
+  call: Call,
+  { dialect, operation, pathFacts }: Inference,
+  bytes: Uint8Array,
+): DecodedRequest | Promise<DecodedRequest> {
+  return decodeInSlices(dialect, operation, bytes, call.gateway.slices, pathFacts);
 }
 
 /** Throws `invalid_request` for a body that is none of its dialect. */
-export function requireDecoded(decoded: DecodedRequest): Extract<DecodedRequest, { ok: true }> {
+export function requireDecoded(decoded: DecodedRequest): SoundRequest {
   if (decoded.ok) return decoded;
   throw new BreakwaterError('invalid_request', decoded.message, decoded.param === null ? {} : { param: decoded.param });
+}
+
+/** Throws `invalid_request`, `model_not_allowed`. */
+export function requireSound(call: Call, decoded: DecodedRequest): SoundRequest {
+  const sound = requireDecoded(decoded);
+  const { facts, body } = sound;
+  requireModel(call, facts.model);
+  if (call.client!.isLimited) requireModels(call, modelNamesIn(body.bytes, body.members));
+  return sound;
+}
+
+export type SoundRequest = Extract<DecodedRequest, { ok: true }>;
+
+export function submitDecoded(call: Call, asked: Inference, decoded: DecodedRequest, arrival: Arrival): Promise<void> {
+  const { facts, body } = requireSound(call, decoded);
+  const { dialect, path, history, wrap } = asked;
+  return submit(call, { dialect, facts, body, path, history, wrap, ...arrival });
 }
 
 export interface Arrival {

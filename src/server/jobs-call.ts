@@ -1,12 +1,36 @@
-/** What the paths of files and batches share. */
+/** What the paths of files, batches and background responses share. */
+import type { HeaderPairs } from '../core/headers.ts';
 import { BreakwaterError } from '../core/errors.ts';
+import { SCHEDULING_CLASSES, type SchedulingClass } from '../core/request.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import type { Call } from './call.ts';
+import type { RequestSettings } from './request-settings.ts';
+import { UNREAD_MAX_MS } from './unread-answer.ts';
 
 export function jobsOf(call: Call): Jobs {
   const { jobs } = call.gateway;
   if (jobs === null) throw new BreakwaterError('store_unavailable', 'files and batches are not available: this store keeps none');
   return jobs;
+}
+
+/** The class of a job's requests: `job`, or the one that is asked for, as far as the client may have it. */
+export function jobPriority(call: Call, settings: RequestSettings): SchedulingClass {
+  const { maxPriority } = call.client!;
+  const asked = settings.priority ?? 'job';
+  return SCHEDULING_CLASSES.indexOf(asked) < SCHEDULING_CLASSES.indexOf(maxPriority) ? maxPriority : asked;
+}
+
+interface LimitBounds {
+  readonly default: number;
+  readonly max: number;
+}
+
+export function limitWish(query: URLSearchParams, limits: LimitBounds): number {
+  const text = query.get('limit') ?? String(limits.default);
+  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1 && limit <= limits.max) return limit;
+  const got = JSON.stringify(text.slice(0, 40));
+  throw new BreakwaterError('invalid_request', `limit must be a whole number from 1 to ${limits.max} (got ${got})`, { param: 'limit' });
 }
 
 export interface PageWish {
@@ -18,18 +42,9 @@ export interface PageWish {
 }
 
 /** `limit`, `after`, `order` and `purpose` of a list. Throws `invalid_request`. */
-export function pageWish(call: Call, limits: { readonly default: number; readonly max: number }): PageWish {
+export function pageWish(call: Call, limits: LimitBounds): PageWish {
   const query = new URLSearchParams(call.place.query);
-  const text = query.get('limit') ?? String(limits.default);
-  const limit = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (limit < 1 || limit > limits.max)
-    throw new BreakwaterError(
-      'invalid_request',
-      `limit must be a whole number from 1 to ${limits.max} (got ${JSON.stringify(text.slice(0, 40))})`,
-      {
-        param: 'limit',
-      },
-    );
+  const limit = limitWish(query, limits);
   const order = query.get('order') ?? 'desc';
   if (order !== 'asc' && order !== 'desc')
     throw new BreakwaterError('invalid_request', `order must be asc or desc (got ${JSON.stringify(order.slice(0, 40))})`, {
@@ -42,4 +57,45 @@ export function pageWish(call: Call, limits: { readonly default: number; readonl
 /** A page in the form that OpenAI's SDKs page through. */
 export function toList(data: readonly { readonly id?: unknown }[], hasMore: boolean): object {
   return { object: 'list', data, first_id: data[0]?.id ?? null, last_id: data.at(-1)?.id ?? null, has_more: hasMore };
+}
+
+/**
+ * Sends what the store gives a piece at a time, as fast as it is read. The head goes with the first piece, so that a store that fails at
+ * once is an error response. `length`: in bytes, of all; null: not known.
+ */
+export async function sendPieces(
+  call: Call,
+  headers: HeaderPairs,
+  pieces: AsyncGenerator<Uint8Array>,
+  length: number | null,
+): Promise<void> {
+  const { exchange } = call;
+  try {
+    const isEmpty = exchange.method === 'HEAD' || length === 0;
+    let next = isEmpty ? null : await pieces.next();
+    const known = length === null ? [] : ['content-length', String(length)];
+    call.beginStream(200, [...headers, ...known]);
+    let left = length ?? 0;
+    for (; next !== null && next.done !== true; next = await pieces.next()) {
+      if (exchange.hasLeft) return;
+      left -= next.value.byteLength;
+      if (!exchange.write(next.value) && !(await isDrained(call))) return exchange.abort();
+    }
+    // Deleted meanwhile, or its results are no longer what they were: its length was promised.
+    if (isEmpty || length === null || left === 0) exchange.end();
+    else exchange.abort();
+  } finally {
+    await pieces.return(undefined);
+  }
+}
+
+/** False: its caller reads nothing any more. */
+export function isDrained(call: Call): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = call.gateway.clock.schedule(UNREAD_MAX_MS, () => resolve(false));
+    call.exchange.onDrain(() => {
+      timer.cancel();
+      resolve(true);
+    });
+  });
 }

@@ -1,16 +1,14 @@
 /** Large bodies: joined and read in slices, between which the event loop serves everybody else. */
 import type { SlicedWork } from '../core/sliced-work.ts';
-import { ObjectScan } from '../wire/json-scan.ts';
 import type { Operation } from '../core/request.ts';
 import { decodeRequest, NO_PATH_FACTS, withoutMark } from '../wire/decode-request.ts';
 import type { DecodedRequest, Dialect, PathFacts } from '../wire/dialect.ts';
+import { scanInSlices } from '../wire/scan-in-slices.ts';
 import { JOINED_BYTES_MAX } from './body-reader.ts';
 import type { ReceivedBody } from './exchange.ts';
 
 /** Copied in one step. */
 const COPY_BYTES = 512 * 1024;
-/** Read in one step: half a millisecond where every byte is a token. */
-const SCAN_BYTES = 64 * 1024;
 
 /** The body in one piece. */
 export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<Uint8Array> {
@@ -40,7 +38,7 @@ export async function joinBody(body: ReceivedBody, slices: SlicedWork): Promise<
 const NO_BYTES = new Uint8Array(0);
 
 /** Decodes a body: a large one in slices. */
-export function decodeBody(
+export function decodeInSlices(
   dialect: Dialect,
   operation: Operation,
   bytes: Uint8Array,
@@ -59,9 +57,5 @@ async function decodeLarge(
   path: PathFacts,
 ): Promise<DecodedRequest> {
   const bytes = withoutMark(input);
-  const scan = new ObjectScan();
-  scan.begin(bytes);
-  let limit = 0;
-  await slices.run(() => scan.run((limit += SCAN_BYTES)));
-  return dialect.request.decode(operation, bytes, scan.take(), path);
+  return dialect.request.decode(operation, bytes, await scanInSlices(bytes, slices), path);
 }

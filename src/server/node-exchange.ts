@@ -50,6 +50,8 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
   #charge: ByteCharge | null = null;
   #unread: UnreadAnswer | null = null;
   /** Why the body can't be had whole; null: it can. */
+  /** Ends the wait for the next piece of a body that is read as it comes. */
+  #stopPieces: ((error: Error) => void) | null = null;
   #bodyError: Error | null = null;
 
   constructor(request: IncomingMessage, response: ServerResponse, listener: Winding, awaitsContinue: boolean) {
@@ -122,6 +124,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     });
   }
 
+  // A piece that is still waited for when the body is stopped comes to nothing.
   async *bodyPieces(): AsyncGenerator<Uint8Array> {
     const { headers } = this.#request;
     if (headers['content-length'] === undefined && headers['transfer-encoding'] === undefined) return;
@@ -129,11 +132,19 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     this.#awaitsContinue = false;
     let isWhole = false;
     try {
-      for await (const piece of this.#request.iterator({ destroyOnReturn: false })) yield piece as Uint8Array;
+      const pieces = this.#request.iterator({ destroyOnReturn: false });
+      const stopped = new Promise<never>((_resolve, reject) => (this.#stopPieces = reject));
+      for (;;) {
+        const read = await Promise.race([pieces.next(), stopped]);
+        if (read.done === true) break;
+        yield read.value as Uint8Array;
+      }
       isWhole = true;
     } catch (error) {
+      if (error === this.#bodyError) throw error;
       throw this.#left || !this.#request.complete ? new CallerLeft() : error;
     } finally {
+      this.#stopPieces = null;
       if (!isWhole) {
         // The rest is thrown away, so that its sender comes to read the answer.
         this.#bodyError ??= new Error('the body was not read to its end');
@@ -147,6 +158,7 @@ export class NodeExchange implements Exchange, Probed, AnswerOutlet {
     this.#body?.fail(error);
     this.#body = null;
     this.#bodyError ??= error;
+    this.#stopPieces?.(error);
   }
 
   /** The request has come whole. */

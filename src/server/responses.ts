@@ -1,50 +1,83 @@
 /** The Responses API around a request: what a later request refers to, and what was answered before. */
 import { BreakwaterError } from '../core/errors.ts';
+import { KEPT_BYTES_MAX } from '../gateway/response-history.ts';
 import type { KeptResponse } from '../gateway/response-store.ts';
+import { isBackgroundId } from '../jobs/responses/background.ts';
+import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
-import { decodeRequest } from '../wire/decode-request.ts';
 import { DIALECTS, RESPONSE_HISTORY } from '../wire/dialects.ts';
+import { readBoolean } from '../wire/json-values.ts';
 import { listOf } from '../wire/loose-values.ts';
+import * as background from './background.ts';
 import type { Call } from './call.ts';
-import { decodeAndSubmit, withBody } from './inference.ts';
+import { byteReserve, decodeBody, requireSound, submitDecoded, withBody, type Arrival, type SoundRequest } from './inference.ts';
 import { keepBody } from './kept-sink.ts';
 import { submitBytes } from './pass-through.ts';
 
 const dialect = DIALECTS['openai-responses'];
-/** A larger response is not kept, nor is one to a larger request. */
-const KEPT_BYTES_MAX = 256 * 1024;
+const asked = { dialect, operation: 'chat', path: '/responses' } as const;
 /** Items that one page of a list holds. */
 const PAGE_SIZE = 20;
 const PAGE_SIZE_MAX = 100;
+/** When a caller who found no room may well find it, in milliseconds. */
+const ROOM_RETRY_MS = 1_000;
 
 export function createResponse(call: Call): Promise<void> {
   return withBody(call, async (bytes, arrival) => {
-    const asked = { dialect, operation: 'chat', path: '/responses' } as const;
-    const decoded = bytes.byteLength <= KEPT_BYTES_MAX ? decodeRequest(dialect, 'chat', bytes) : null;
-    // What is not sound is refused below; what is large is not kept.
-    if (decoded === null || !decoded.ok) return decodeAndSubmit(call, asked, bytes, arrival);
-    const referring = RESPONSE_HISTORY.readReferring(bytes);
-    const { previous } = referring;
-    const conversation = previous === null ? null : await call.gateway.responses.conversation(call.client!.name, previous);
-    const history =
-      conversation === null
-        ? undefined
-        : {
-            previous: previous!,
-            maker: conversation.responses.at(-1)!.maker,
-            body: written(RESPONSE_HISTORY.withHistory(bytes, conversation.responses)),
-          };
-    const wrap = referring.keeps
-      ? (sink: ResponseSink) => keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, referring, body, header))
-      : undefined;
-    return decodeAndSubmit(call, { ...asked, history, wrap }, bytes, arrival);
+    const decoding = decodeBody(call, asked, bytes);
+    const decoded = requireSound(call, decoding instanceof Promise ? await decoding : decoding);
+    const { members } = decoded.body;
+    const isBackground = members.findLast(({ name }) => name === 'background');
+    if (isBackground !== undefined && readBoolean(bytes, isBackground) === true) return background.create(call, decoded, arrival);
+    // What is large is not kept.
+    if (bytes.byteLength > KEPT_BYTES_MAX) return submitDecoded(call, asked, decoded, arrival);
+    return submitKept(call, bytes, decoded, arrival);
   });
 }
 
-function written(bytes: Uint8Array) {
-  const decoded = decodeRequest(dialect, 'chat', bytes);
-  if (!decoded.ok) throw new BreakwaterError('invalid_request', decoded.message);
-  return decoded.body;
+/** Keeps the response for requests that refer to it, and follows what this one refers to. */
+async function submitKept(call: Call, bytes: Uint8Array, decoded: SoundRequest, arrival: Arrival): Promise<void> {
+  const referring = RESPONSE_HISTORY.readReferring(bytes);
+  const wrap = referring.keeps
+    ? (sink: ResponseSink) =>
+        keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, referring, body, header, bytes.byteLength + body.byteLength))
+    : undefined;
+  const room = new HistoryRoom(call, arrival);
+  try {
+    const history: GatewayRequest['history'] = await call.gateway.history.follow(call.client!.name, bytes, referring, (more) =>
+      room.hold(more),
+    );
+    return await submitDecoded(call, { ...asked, history, wrap }, decoded, arrival);
+  } finally {
+    room.release();
+  }
+}
+
+/** Room for the conversation that a request refers to, which may be a multiple of its own body. */
+class HistoryRoom {
+  readonly #call: Call;
+  readonly #reserve: number;
+  #held = 0;
+
+  constructor(call: Call, { settings }: Arrival) {
+    this.#call = call;
+    this.#reserve = byteReserve[settings.priority ?? call.client!.priority];
+  }
+
+  /** Throws `queue_full`. */
+  hold(bytes: number): void {
+    const { gateway, holder } = this.#call;
+    if (!gateway.tryHoldBytes(bytes, holder, this.#reserve, this.#held))
+      throw new BreakwaterError('queue_full', 'no room for the conversation that the request refers to: too many bytes are waiting', {
+        retryAfterMs: ROOM_RETRY_MS,
+      });
+    this.#held += bytes;
+  }
+
+  release(): void {
+    if (this.#held > 0) this.#call.gateway.releaseBytes(this.#held, this.#call.holder);
+    this.#held = 0;
+  }
 }
 
 function keep(
@@ -52,11 +85,12 @@ function keep(
   { previous, input }: Pick<KeptResponse, 'previous' | 'input'>,
   body: Uint8Array,
   header: (name: string) => string | null,
+  length: number,
 ): void {
   const response = RESPONSE_HISTORY.responseIn(body);
   const maker = header('x-breakwater-target');
   if (response === null || maker === null) return;
-  call.gateway.responses.put(call.client!.name, String(response['id']), { previous, input, response, maker });
+  call.gateway.responses.put(call.client!.name, String(response['id']), { previous, input, response, maker }, length);
 }
 
 /** `POST /v1/responses/compact` and `/input_tokens`: of providers that have them. */
@@ -65,20 +99,25 @@ export function passResponses(call: Call): Promise<void> {
 }
 
 export async function showResponse(call: Call): Promise<void> {
+  const id = call.place.rest;
+  if (isBackgroundId(id)) return background.show(call);
   if (new URLSearchParams(call.place.query).get('stream') === 'true')
     throw new BreakwaterError('invalid_request', 'only a background response can be streamed again', { param: 'stream' });
-  call.sendJson(200, (await find(call, call.place.rest)).response);
+  call.sendJson(200, (await find(call, id)).response);
 }
 
 export async function deleteResponse(call: Call): Promise<void> {
   const id = call.place.rest;
-  await find(call, id);
-  call.gateway.responses.delete(call.client!.name, id);
+  if (isBackgroundId(id)) await background.remove(call);
+  else {
+    await find(call, id);
+    call.gateway.responses.delete(call.client!.name, id);
+  }
   call.sendJson(200, { id, object: 'response', deleted: true });
 }
 
-/** Nothing runs in the background here. */
 export async function cancelResponse(call: Call): Promise<void> {
+  if (isBackgroundId(call.place.rest)) return background.cancel(call);
   await find(call, call.place.rest);
   throw new BreakwaterError('invalid_request', 'only a background response can be cancelled');
 }
@@ -87,7 +126,7 @@ export async function listInputItems(call: Call): Promise<void> {
   const id = call.place.rest;
   await find(call, id);
   const conversation = await call.gateway.responses.conversation(call.client!.name, id);
-  const { responses } = conversation ?? { responses: [await find(call, id)] };
+  const responses = conversation ?? [await find(call, id)];
   const items = responses.flatMap(({ input, response }, at) => [
     ...input,
     ...(at < responses.length - 1 ? listOf(response['output']) : []),

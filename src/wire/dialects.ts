@@ -6,7 +6,8 @@ import type { Dialect, DialectError } from './dialect.ts';
 import { gemini } from './gemini/dialect.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
-import { readReferring, responseIn, withHistory } from './openai-responses/history.ts';
+import { echoOf } from './openai-responses/echo.ts';
+import { HistoryWriter, readReferring, responseIn } from './openai-responses/history.ts';
 import { openaiResponses } from './openai-responses/dialect.ts';
 
 export const DIALECTS = {
@@ -18,7 +19,10 @@ export const DIALECTS = {
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
 /** What requests of the Responses API refer to. */
-export const RESPONSE_HISTORY = { readReferring, responseIn, withHistory };
+export const RESPONSE_HISTORY = { readReferring, responseIn, HistoryWriter };
+
+/** What a response repeats of its request, whose JSON this is. */
+export const responseEcho = echoOf;
 
 /** What a provider of this protocol speaks. */
 export function dialectOf(protocol: string): Dialect {

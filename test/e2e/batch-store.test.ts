@@ -7,7 +7,9 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import OpenAI, { toFile } from 'openai';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
+import { BreakwaterError } from '../../src/core/errors.ts';
 import { systemClock } from '../../src/gateway/system-clock.ts';
+import { startStorm } from '../../src/storm/index.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { chatLine, readLines, startBatchProvider, type Behaviour } from './batch-provider.ts';
 import { startGateway, type TestGateway } from './harness.ts';
@@ -69,6 +71,46 @@ test('a store that is full: what is new is refused with the reason, what was tak
   assert.equal(provider.calls.size, 201);
 });
 
+test('a store that is full takes new files again as soon as one is deleted', async (t) => {
+  const { start } = await stage(t);
+  const { openai } = await start({ batch: { maxBytes: '4mb' } });
+  const upload = async (bytes: number): Promise<string> =>
+    (await openai.files.create({ file: await toFile(Buffer.alloc(bytes, 'x'), 'in'), purpose: 'batch' })).id;
+  const first = await upload(3 * 1024 * 1024);
+  await assert.rejects(upload(3 * 1024 * 1024), isUnavailable(/batch\.maxBytes/));
+  await openai.files.delete(first);
+  let second: string | null = null;
+  for (let tries = 0; second === null && tries < 100; tries++) second = await upload(2 * 1024 * 1024).catch(() => null);
+  assert.equal((await openai.files.retrieve(second!)).bytes, 2 * 1024 * 1024);
+});
+
+test('a content that can not be read is refused with the reason, before anything of it is sent', async (t) => {
+  const { start } = await stage(t);
+  const { gateway, openai } = await start();
+  const { id } = await openai.files.create({ file: await toFile(Buffer.from('x'), 'in'), purpose: 'batch' });
+  const { files } = gateway.jobs!;
+  const read = files.read.bind(files);
+  t.mock.method(files, 'read', async function* () {
+    yield* await Promise.reject<AsyncGenerator<Uint8Array>>(new BreakwaterError('store_unavailable', 'the store is too slow'));
+  });
+  await assert.rejects(openai.files.content(id), isUnavailable(/the store is too slow/));
+  t.mock.method(files, 'read', read);
+  assert.equal(await (await openai.files.content(id)).text(), 'x');
+});
+
+test('with several clients, one leaves half of the store to the others', async (t) => {
+  const { start } = await stage(t);
+  const clients = ['web', 'app'].map((name) => ({ name, key: `${name}-key-0123456789` }));
+  const { url } = await start({ batch: { maxBytes: '8mb' }, clients });
+  const upload = async (name: string, bytes: number): Promise<string> => {
+    const openai = new OpenAI({ baseURL: `${url}/v1`, apiKey: `${name}-key-0123456789`, maxRetries: 0 });
+    return (await openai.files.create({ file: await toFile(Buffer.alloc(bytes, 'x'), 'in'), purpose: 'batch' })).id;
+  };
+  await upload('web', 3 * 1024 * 1024);
+  await assert.rejects(upload('web', 2 * 1024 * 1024), isUnavailable(/its share of batch\.maxBytes, 4 MB/));
+  await upload('app', 3 * 1024 * 1024);
+});
+
 test('two gateways on one database share a batch, and no request is sent twice', async (t) => {
   const { start, provider } = await stage(t, () => ({ ms: 30 }));
   const [one, two] = [await start({}, 1), await start({}, 2)];
@@ -85,6 +127,34 @@ test('two gateways on one database share a batch, and no request is sent twice',
     shares.every((share) => share > 20),
     `${shares.join(' and ')} calls`,
   );
+});
+
+test('a background response that one gateway runs is followed, and cancelled, at another one', async (t) => {
+  const storm = await startStorm({ timing: { tokens: 60, tokensPerSecond: 40 } });
+  t.after(() => storm.close());
+  const { start } = await stage(t);
+  const providers = { a: { protocol: 'openai' as const, baseUrl: storm.url, apiKey: 'sk-test' } };
+  const [one, two] = [await start({ providers }, 1), await start({ providers }, 2)];
+  const stream = await one.openai.responses.create({ model: 'fast', input: 'x', background: true, stream: true });
+  const own: object[] = [];
+  const others: object[] = [];
+  let following: Promise<void> | null = null;
+  for await (const event of stream) {
+    own.push(event);
+    if (event.type !== 'response.created') continue;
+    const other = await two.openai.responses.retrieve(event.response.id, { stream: true });
+    following = (async () => {
+      for await (const seen of other) others.push(seen);
+    })();
+  }
+  await following;
+  assert.deepEqual(others, own);
+  assert.ok(own.length > 60);
+  assert.equal(storm.stats().calls, 1);
+  const { id } = await one.openai.responses.create({ model: 'fast', input: 'x', background: true });
+  await eventually(() => storm.stats().running > 0, 'the call');
+  assert.equal((await two.openai.responses.cancel(id)).status, 'cancelled');
+  await eventually(() => storm.stats().running === 0, 'the call is stopped at the next look');
 });
 
 test('a gateway that stops in order puts back what waits, and its successor goes on without a repeat', async (t) => {

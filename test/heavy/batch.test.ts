@@ -17,6 +17,8 @@ const ITEMS = Number(process.env['BATCH_ITEMS'] ?? 5_000);
 const PER_MINUTE = Number(process.env['BATCH_RATE'] ?? 9_000);
 const MB = 1024 * 1024;
 const isLinux = process.platform === 'linux';
+const FINAL = ['completed', 'failed', 'expired'];
+const wait = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function rssOf(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
@@ -44,7 +46,7 @@ async function stage(t: TestContext) {
   const [, base] = await cli.until('stdout', /listening on (\S+)/);
   const openai = new OpenAI({ baseURL: `${base}/v1`, apiKey: 'unused', maxRetries: 0, timeout: 120_000 });
   const stats = async (): Promise<StormStats> => (await fetch(stormUrl!.replace('/v1', '/storm/stats'))).json() as Promise<StormStats>;
-  return { openai, pid: cli.child.pid!, stats, cli };
+  return { openai, base: base!, pid: cli.child.pid!, stats, cli };
 }
 
 test('a batch runs at the allowed rate in flat memory, each with one result', { skip: !isLinux, timeout: 600_000 }, async (t) => {
@@ -62,8 +64,8 @@ test('a batch runs at the allowed rate in flat memory, each with one result', { 
   let begun = 0;
   /** When a tenth, and nine tenths, were done: beginning and end say little of the rate. */
   const marks: { at: number; done: number }[] = [];
-  while (!['completed', 'failed', 'expired'].includes(batch.status)) {
-    await new Promise((resolve) => setTimeout(resolve, 250));
+  while (!FINAL.includes(batch.status)) {
+    await wait(250);
     batch = await openai.batches.retrieve(batch.id);
     const rss = await rssOf(pid);
     most = Math.max(most, rss);
@@ -94,4 +96,74 @@ test('a batch runs at the allowed rate in flat memory, each with one result', { 
   assert.equal(seen.byStatus['200'], ITEMS, 'no item was answered twice');
   assert.ok(share >= 0.95, `${share}`);
   assert.ok(figures.at(-1)! - figures[1]! < 64 * MB, `${quarters} MB`);
+});
+
+const SECONDS = Number(process.env['BATCH_SECONDS'] ?? 20);
+
+/** Callers at a tenth of the limit for some seconds: how long each waited for its permit, in milliseconds. */
+async function callFor(base: string, seconds: number): Promise<number[]> {
+  const waits: number[] = [];
+  const calls: Promise<void>[] = [];
+  const everyMs = 600_000 / PER_MINUTE;
+  const body = JSON.stringify({ model: 'fast', max_tokens: 20, messages: [{ role: 'user', content: 'Hello.' }] });
+  const call = async (): Promise<void> => {
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${base}/v1/chat/completions`, { method: 'POST', headers, body });
+    assert.equal(response.status, 200, await response.text());
+    waits.push(Number(response.headers.get('x-breakwater-queue-ms')));
+  };
+  for (const startedAt = performance.now(); performance.now() - startedAt < seconds * 1000;) {
+    calls.push(call());
+    await wait(Math.max(0, startedAt + calls.length * everyMs - performance.now()));
+  }
+  await Promise.all(calls);
+  return waits;
+}
+
+const p95 = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length * 0.95)]!;
+
+test('beside a batch callers wait no longer, and the rest of the limit is used', { skip: !isLinux, timeout: 600_000 }, async (t) => {
+  const { openai, base, stats } = await stage(t);
+  const alone = p95(await callFor(base, SECONDS / 2));
+  const items = Math.ceil((PER_MINUTE / 60) * SECONDS * 1.5);
+  const text = Array.from({ length: items }, (_, n) => chatLine(`c${n}`, `Say ${n}.`, { max_tokens: 20 })).join('\n');
+  const file = await openai.files.create({ file: await toFile(Buffer.from(text), 'in.jsonl'), purpose: 'batch' });
+  const batch = await openai.batches.create({ input_file_id: file.id, endpoint: '/v1/chat/completions', completion_window: '24h' });
+  await wait(3_000);
+  const before = await stats();
+  const startedAt = performance.now();
+  const beside = p95(await callFor(base, SECONDS));
+  const seconds = (performance.now() - startedAt) / 1000;
+  const share = ((await stats()).calls - before.calls) / ((PER_MINUTE / 60) * seconds);
+  t.diagnostic(`p95 of callers ${alone} ms alone, ${beside} ms beside; ${(share * 100).toFixed(1)} % of the allowed rate`);
+  assert.ok(beside - alone <= Math.max(50, 60_000 / PER_MINUTE), `${beside - alone} ms longer`);
+  assert.ok(share >= 0.85, `${share}`);
+  await openai.batches.cancel(batch.id);
+});
+
+test('a message batch of 250 MB is received in bounded memory', { skip: !isLinux, timeout: 600_000 }, async (t) => {
+  const { base, pid } = await stage(t);
+  const idle = await rssOf(pid);
+  const quarters: number[] = [];
+  const filler = 'x'.repeat(24_000);
+  const request = (n: number): string =>
+    `${n === 0 ? '' : ','}{"custom_id":"c${n}","params":{"model":"fast","max_tokens":1,"messages":[{"role":"user","content":"${filler}"}]}}`;
+  async function* body(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('{"requests":[');
+    for (let n = 0; n < 10_000; n++) {
+      yield Buffer.from(request(n));
+      if (n % 2_500 === 2_499) quarters.push(await rssOf(pid));
+    }
+    yield Buffer.from(']}');
+  }
+  const init = { method: 'POST', body: body(), duplex: 'half' } as unknown as RequestInit;
+  const startedAt = performance.now();
+  const response = await fetch(`${base}/v1/messages/batches`, init);
+  const seconds = (performance.now() - startedAt) / 1000;
+  const batch = (await response.json()) as { id: string; request_counts: { processing: number } };
+  assert.deepEqual([response.status, batch.request_counts.processing], [200, 10_000]);
+  const figures = quarters.map((rss) => (rss / MB).toFixed(0)).join(', ');
+  t.diagnostic(`230 MB in ${seconds.toFixed(1)} s; memory: idle ${(idle / MB).toFixed(0)} MB, after each quarter ${figures} MB`);
+  assert.ok(quarters[3]! - quarters[1]! < 64 * MB && quarters[3]! - idle < 200 * MB, figures);
+  await fetch(`${base}/v1/messages/batches/${batch.id}/cancel`, { method: 'POST' });
 });

@@ -6,6 +6,7 @@ import { SecretMask } from '../../src/core/secrets/secret-mask.ts';
 import type { BreakwaterError } from '../../src/core/errors.ts';
 import { createClients } from '../../src/gateway/clients.ts';
 import { parseConfig, type Config, type ConfigInput } from '../../src/gateway/config/index.ts';
+import { ConversationHistory } from '../../src/gateway/response-history.ts';
 import { ResponseStore } from '../../src/gateway/response-store.ts';
 import { createMemoryStore } from '../../src/store/memory/memory-store.ts';
 import type { Gateway, QueueStatus, KnownClient, ModelEntry } from '../../src/gateway/gateway.ts';
@@ -44,6 +45,12 @@ function fail(error: unknown): never {
   throw error;
 }
 
+function conversations(clock: ManualClock) {
+  const slices = new SlicedWork(systemClock);
+  const responses = new ResponseStore(createMemoryStore({ clock }), clock);
+  return { slices, responses, history: new ConversationHistory(responses, slices) };
+}
+
 export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
   let config = configOf(input);
   let clients = createClients(config, () => []);
@@ -55,7 +62,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
       return config;
     },
     clock,
-    slices: new SlicedWork(systemClock),
+    ...conversations(clock),
     jobs: null,
     secrets: new SecretMask(config.secrets),
     events: new EventBus(fail),
@@ -78,7 +85,6 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     },
     models: async (client) => modelsFor(client, Object.keys(config.models)),
     countsTokens: async () => true,
-    responses: new ResponseStore(createMemoryStore({ clock }), clock),
     isListed: (model) => config.models[model] !== undefined,
     findModel: async (client, name) =>
       config.models[name] !== undefined && client.mayUse(name) ? { id: name, ownedBy: 'breakwater' } : null,

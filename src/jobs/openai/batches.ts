@@ -4,21 +4,17 @@ import { BreakwaterError } from '../../core/errors.ts';
 import type { SchedulingClass } from '../../core/request.ts';
 import type { Job, ListQuery, Page } from '../../store/jobs/job-store.ts';
 import { isRecord } from '../../wire/json-values.ts';
+import { EXPIRY_RULE, expirySeconds } from '../expiry.ts';
 import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
-import { createId } from '../ids.ts';
+import { createId, keyedId } from '../ids.ts';
 import { requestKindOf } from '../kinds.ts';
-import { asStoreError } from '../store-error.ts';
+import { asStoreError, tooManyJobs } from '../store-error.ts';
+import { WINDOW_RULE, windowMs } from '../window.ts';
 
 export const OPENAI_BATCH = 'openai-batch';
 
-const WINDOW_MAX_MS = 30 * 86_400_000;
-const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const METADATA_MAX = 16;
-/** Of the id of a batch that an idempotency key names. */
-const KEYED_LENGTH = 32;
-const TOO_MANY_RETRY_MS = 60_000;
-const [EXPIRY_MIN_S, EXPIRY_MAX_S] = [3_600, 2_592_000];
 
 export class OpenaiBatches {
   readonly #host: JobHost;
@@ -34,9 +30,8 @@ export class OpenaiBatches {
   /** `body`: of the request. With a key the same request again gives the same batch. Throws `invalid_request`, `not_found`, `idempotency_conflict`. */
   async create(client: string, body: unknown, priority: SchedulingClass, idempotencyKey: string | null = null): Promise<object> {
     const asked = idempotencyKey === null ? null : hash('sha256', JSON.stringify(body));
-    const keyedId =
-      idempotencyKey === null ? null : `batch_${hash('sha256', JSON.stringify([client, idempotencyKey])).slice(0, KEYED_LENGTH)}`;
-    const before = keyedId === null ? null : await asStoreError(this.#host.store.getJob(client, keyedId));
+    const ownId = idempotencyKey === null ? null : keyedId('batch_', client, idempotencyKey);
+    const before = ownId === null ? null : await asStoreError(this.#host.store.getJob(client, ownId));
     if (before !== null) return toObject(sameAs(before, asked));
     const wish = readWish(body);
     const file = await this.#files.get(client, wish.inputFileId).catch((error: unknown) => {
@@ -48,7 +43,7 @@ export class OpenaiBatches {
     const createdAtMs = Math.floor(clock.epochMs());
     for (;;) {
       const job = {
-        id: keyedId ?? createId(random, 'batch_'),
+        id: ownId ?? createId(random, 'batch_'),
         kind: OPENAI_BATCH,
         client,
         dialect: wish.dialect,
@@ -64,14 +59,10 @@ export class OpenaiBatches {
           ...(asked !== null && { asked }),
         },
       };
-      const created = await asStoreError(store.createJob(job, settings()));
-      if (created === 'too_many')
-        throw new BreakwaterError('queue_full', `there are ${settings().openJobsMax} unfinished batches already`, {
-          retryAfterMs: TOO_MANY_RETRY_MS,
-        });
-      if (created === 'taken' && keyedId !== null) return toObject(sameAs(await this.#find(client, keyedId), asked));
+      const created = await asStoreError(store.createJob(job, settings())).finally(this.#onChange); // a lost outcome may be a job
+      if (created === 'too_many') throw tooManyJobs(settings());
+      if (created === 'taken' && ownId !== null) return toObject(sameAs(await this.#find(client, ownId), asked));
       if (created === 'taken') continue;
-      this.#onChange();
       return toObject({ ...job, state: 'validating', ending: null, total: 0, succeeded: 0, failed: 0 });
     }
   }
@@ -145,17 +136,15 @@ function readWish(body: unknown): Wish {
     const got = typeof endpoint === 'string' ? ` (got ${JSON.stringify(endpoint.slice(0, 100))})` : '';
     throw bad(`endpoint must be /v1/chat/completions, /v1/completions, /v1/embeddings or /v1/responses${got}`, 'endpoint');
   }
-  const parts = typeof window === 'string' ? /^(\d{1,6})([smhd])$/.exec(window) : null;
-  const windowMs = parts === null ? 0 : Number(parts[1]) * UNITS_MS[parts[2]!]!;
-  if (windowMs <= 0 || windowMs > WINDOW_MAX_MS)
-    throw bad('completion_window must be a duration such as 24h, 30m or 7d, at most 30d', 'completion_window');
+  const ms = windowMs(window);
+  if (ms === null) throw bad(`completion_window must be ${WINDOW_RULE}`, 'completion_window');
   const metadata = readMetadata(body['metadata']);
   return {
     inputFileId,
     dialect,
     path,
     window: String(window),
-    windowMs,
+    windowMs: ms,
     metadata,
     outputExpiresAfter: readExpiry(body['output_expires_after']),
   };
@@ -172,10 +161,8 @@ function readMetadata(value: unknown): Wish['metadata'] {
 
 function readExpiry(value: unknown): Wish['outputExpiresAfter'] {
   if (value === undefined || value === null) return null;
-  const seconds = isRecord(value) && value['anchor'] === 'created_at' ? value['seconds'] : null;
-  if (typeof seconds !== 'number' || !Number.isInteger(seconds) || seconds < EXPIRY_MIN_S || seconds > EXPIRY_MAX_S) {
-    throw bad(`output_expires_after must be { anchor: "created_at", seconds: ${EXPIRY_MIN_S} to ${EXPIRY_MAX_S} }`, 'output_expires_after');
-  }
+  const seconds = isRecord(value) ? expirySeconds(value['anchor'], value['seconds']) : null;
+  if (seconds === null) throw bad(`output_expires_after must be ${EXPIRY_RULE}`, 'output_expires_after');
   return { anchor: 'created_at', seconds };
 }
 

@@ -1,19 +1,14 @@
 /** The end of a batch: its result files appear together with its last state. */
 import type { DoneItem, OpenJob, ResultFile } from '../../store/jobs/job-store.ts';
 import type { JobHost } from '../host.ts';
+import { resultPages } from '../results.ts';
 import { resultLine } from './result-line.ts';
-
-/** Read in one call, in bytes. */
-const RESULTS_BYTES = 1024 * 1024;
 
 export async function finishBatch(host: JobHost, job: OpenJob): Promise<void> {
   const { store, clock, settings } = host;
   const size = { succeeded: 0, failed: 0 };
   const usage = new UsageSum();
-  for (let after = -1; ;) {
-    const items = await store.readResults(job.id, null, after, RESULTS_BYTES);
-    if (items.length === 0) break;
-    after = items.at(-1)!.n;
+  for await (const items of resultPages(store, job.id, null)) {
     for (const item of items) {
       size[item.succeeded ? 'succeeded' : 'failed'] += resultLine(job.id, item).byteLength;
       usage.add(item);

@@ -10,8 +10,8 @@ export class FileTable {
     this.#sql = sql;
   }
 
-  create({ id, client, createdAtMs, expiresAtMs }: NewFile, { bytesMax }: JobLimits): boolean {
-    this.#sql.requireRoom(bytesMax);
+  create({ id, client, createdAtMs, expiresAtMs }: NewFile, limits: JobLimits): boolean {
+    this.#sql.requireRoom(client, limits);
     const text = `INSERT OR IGNORE INTO files (id, client, complete, purpose, filename, bytes, created_at, expires_at) VALUES (?, ?, 0, '', '', 0, ?, ?)`;
     return this.#sql.run(text, id, client, createdAtMs, expiresAtMs) === 1;
   }
@@ -32,10 +32,11 @@ export class FileTable {
     );
   }
 
-  append(id: string, index: number, bytes: Uint8Array, { bytesMax }: JobLimits): boolean {
-    this.#sql.requireRoom(bytesMax);
-    const file = this.#sql.one('SELECT seq FROM files WHERE id = ? AND complete = 0', id);
+  append(id: string, index: number, bytes: Uint8Array, limits: JobLimits): boolean {
+    const file = this.#sql.one('SELECT seq, client FROM files WHERE id = ? AND complete = 0', id);
     if (file === undefined) return false;
+    this.#sql.requireRoom(String(file['client']), limits);
+    this.#sql.run('UPDATE files SET bytes = bytes + ? WHERE id = ?', bytes.byteLength, id);
     this.#sql.run('INSERT OR REPLACE INTO file_pieces (file, n, bytes) VALUES (?, ?, ?)', Number(file['seq']), index, bytes);
     return true;
   }
@@ -56,7 +57,8 @@ export class FileTable {
   }
 
   list(query: ListQuery): Page<StoredFile> | null {
-    return listPage(this.#sql, { table: 'files', kindColumn: 'purpose', condition: 'complete = 1' }, query, toFile);
+    const condition = `complete = 1 AND expires_at > ${Math.floor(query.nowMs ?? -1)}`;
+    return listPage(this.#sql, { table: 'files', kindColumn: 'purpose', condition }, query, toFile);
   }
 
   delete(client: string, id: string): boolean {

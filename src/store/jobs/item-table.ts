@@ -25,6 +25,12 @@ const DONE = 3;
 /** Rows that one call changes or deletes at most: other calls, and other processes, wait for it. */
 const SLICE_ROWS = 500;
 
+const GARBAGE: Readonly<Record<string, string>> = {
+  file: 'DELETE FROM file_pieces WHERE rowid IN (SELECT rowid FROM file_pieces WHERE file = ? LIMIT 20)',
+  items: `DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE job = ? LIMIT ${SLICE_ROWS})`,
+  events: `DELETE FROM job_events WHERE rowid IN (SELECT rowid FROM job_events WHERE job = ? LIMIT ${SLICE_ROWS})`,
+};
+
 const INTERRUPTED: ItemError = {
   code: 'interrupted',
   message: `the gateway stopped ${REPEATS_MAX + 1} times while this request was running; it is not sent again`,
@@ -44,18 +50,31 @@ export class ItemTable {
     if (seq === null) return 0;
     const text = `DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE job = ? LIMIT ${SLICE_ROWS})`;
     const cleared = this.#sql.run(text, seq);
+    this.#sql.run('UPDATE jobs SET bytes = 0 WHERE seq = ?', seq);
     this.#sql.run('DELETE FROM job_models WHERE job = ?', seq);
     this.#sql.run('UPDATE jobs SET total = 0, succeeded = 0, failed = 0 WHERE seq = ?', seq);
     return cleared;
   }
 
-  add(job: string, runner: number, items: readonly NewItem[], { bytesMax }: JobLimits): boolean {
+  add(job: string, runner: number, items: readonly NewItem[], limits: JobLimits): boolean {
     const seq = this.#jobs.validatedBy(job, runner);
     if (seq === null) return false;
-    this.#sql.requireRoom(bytesMax);
+    this.#sql.requireRoom(this.#jobs.clientOf(seq), limits);
+    this.#insert(seq, items);
+    return true;
+  }
+
+  /** The items of a job that was just created. */
+  addFirst(job: string, items: readonly NewItem[]): void {
+    this.#insert(this.#jobs.seqOf(job)!, items);
+  }
+
+  #insert(seq: number, items: readonly NewItem[]): void {
+    let bytes = 0;
     const models = new Set<string>();
     for (const { n, customId, model, body } of items) {
       models.add(model);
+      bytes += body.byteLength;
       this.#sql.run(
         `INSERT INTO items (job, n, state, not_before, lease, rounds, strikes, repeated, model, custom_id, body)
          VALUES (?, ?, ${QUEUED}, 0, 0, 0, 0, 0, ?, ?, ?)`,
@@ -68,7 +87,7 @@ export class ItemTable {
     }
     for (const model of models) this.#sql.run('INSERT OR IGNORE INTO job_models (job, model) VALUES (?, ?)', seq, model);
     this.#sql.run('UPDATE jobs SET total = total + ? WHERE seq = ?', items.length, seq);
-    return true;
+    this.#jobs.charge(seq, bytes);
   }
 
   endQueued(job: string, error: ItemError): number {
@@ -120,9 +139,14 @@ export class ItemTable {
       .map(toDone);
   }
 
-  lease({ runner, job, model, countMax, bytesMax, nowMs }: LeaseQuery): Lease {
+  lease({ runner, job, model, countMax, bytesMax, nowMs, known }: LeaseQuery): Lease {
     const seq = this.#jobs.seqOf(job);
     if (seq === null) return { items: [], nextAtMs: null, hasMore: false };
+    if (known !== undefined) {
+      const text = `UPDATE items SET state = ${QUEUED}, runner = NULL
+        WHERE runner = ? AND job = ? AND model = ? AND state = ${LEASED} AND n NOT IN (SELECT value FROM json_each(?))`;
+      this.#sql.run(text, runner, seq, model, toJson(known));
+    }
     const due = this.#sql.all(
       `SELECT rowid, n, not_before, length(body) AS bytes FROM items
        WHERE job = ? AND state = ${QUEUED} AND model = ? ORDER BY not_before, n LIMIT ?`,
@@ -183,6 +207,7 @@ export class ItemTable {
       lease,
     );
     if (done !== 1) return 'lost';
+    this.#jobs.charge(seq, result.body?.byteLength ?? 0);
     this.#jobs.count(seq, result.succeeded ? 1 : 0, result.succeeded ? 0 : 1);
     return this.#jobs.isOver(seq) ? 'last' : 'done';
   }
@@ -243,16 +268,14 @@ export class ItemTable {
     this.#sql.run('DELETE FROM runners WHERE id = ?', runner);
   }
 
-  /** Deletes rows that nothing refers to any more, some at a time. */
-  sweep(): void {
+  /** Deletes rows that nothing refers to any more, some at a time. True: there may be more. */
+  sweep(): boolean {
     const found = this.#sql.one('SELECT kind, ref FROM garbage LIMIT 1');
-    if (found === undefined) return;
+    if (found === undefined) return false;
     const [kind, ref] = [String(found['kind']), Number(found['ref'])];
-    const deleted =
-      kind === 'file'
-        ? this.#sql.run(`DELETE FROM file_pieces WHERE rowid IN (SELECT rowid FROM file_pieces WHERE file = ? LIMIT 100)`, ref)
-        : this.#sql.run(`DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE job = ? LIMIT ${SLICE_ROWS})`, ref);
+    const deleted = this.#sql.run(GARBAGE[kind] ?? GARBAGE['items']!, ref);
     if (deleted === 0) this.#sql.run('DELETE FROM garbage WHERE kind = ? AND ref = ?', kind, ref);
+    return true;
   }
 }
 

@@ -11,7 +11,9 @@ const GROUP_BYTES_MAX = 4 * 1024 * 1024;
  * What is confirmed once a power cut can't undo it: what a caller has been told of, and results. Of the others only the last moments can be
  * lost, and only by a power cut; a permit is held while `markSent` runs, so it has to be quick.
  */
-const SYNCED: ReadonlySet<JobMethod> = new Set(['finishFile', 'deleteFile', 'createJob', 'changeJob', 'completeItem', 'endQueued']);
+const SYNCED: ReadonlySet<JobMethod> = new Set([
+  'finishFile', 'deleteFile', 'createJob', 'changeJob', 'deleteJob', 'completeItem', 'endQueued',
+]); // prettier-ignore
 
 interface Waiting {
   readonly call: JobCall;
@@ -46,6 +48,7 @@ export function createJobStore(runner: GroupRunner): JobStore {
     getJob: method('getJob'),
     listJobs: method('listJobs'),
     changeJob: method('changeJob'),
+    deleteJob: method('deleteJob'),
     claimJob: method('claimJob'),
     clearItems: method('clearItems'),
     addItems: method('addItems'),
@@ -54,9 +57,13 @@ export function createJobStore(runner: GroupRunner): JobStore {
     register: method('register'),
     beat: method('beat'),
     lease: method('lease'),
+    sweep: method('sweep'),
     markSent: method('markSent'),
     completeItem: method('completeItem'),
     requeueItem: method('requeueItem'),
+    restartEvents: method('restartEvents'),
+    appendEvents: method('appendEvents'),
+    readEvents: method('readEvents'),
     unregister: method('unregister'),
     close: () => groups.close(),
   };
@@ -130,5 +137,6 @@ function sizeOf({ method, args }: JobCall): number {
   if (method === 'appendFile') return (args as JobArguments<'appendFile'>)[2].byteLength;
   if (method === 'completeItem') return (args as JobArguments<'completeItem'>)[1].body?.byteLength ?? 0;
   if (method === 'addItems') return (args as JobArguments<'addItems'>)[2].reduce((sum, { body }) => sum + body.byteLength, 0);
+  if (method === 'appendEvents') return (args as JobArguments<'appendEvents'>)[1].bytes.byteLength;
   return 0;
 }

@@ -55,6 +55,8 @@ export function testJobContract(driver: JobDriver): void {
     });
   };
   testFiles(story);
+  testRoom(story);
+  testReceiving(story);
   testLeases(story);
   testRunners(story);
   testJobs(story);
@@ -98,6 +100,102 @@ function testFiles(story: Story): void {
   });
 }
 
+function testRoom(story: Story): void {
+  story('a file that has expired is not listed', async (store) => {
+    for (const [id, expiresAtMs] of [
+      ['old', 5_000],
+      ['new', 9_000],
+    ] as const) {
+      await store.createFile({ id, client: 'web', createdAtMs: 1, expiresAtMs }, LIMITS);
+      await store.finishFile(id, { purpose: 'batch', filename: id, bytes: 0, expiresAtMs });
+    }
+    const page = await store.listFiles({ client: 'web', limit: 10, nowMs: 5_000 });
+    assert.deepEqual(page!.entries.map(({ id }) => id), ['new']); // prettier-ignore
+  });
+
+  story('one client does not fill the store, nor take all places for jobs', async (store) => {
+    const limits = { bytesMax: 4 * 1024 * 1024, clientBytesMax: 1024 * 1024, openJobsMax: 3, clientOpenJobsMax: 2 };
+    const isFull = (error: unknown): boolean => error instanceof StoreFailure && error.fault === 'full' && /its share/.test(error.message);
+    await store.createFile({ id: 'a', client: 'web', createdAtMs: 1, expiresAtMs: 9e9 }, limits);
+    for (const index of [0, 1, 2]) await store.appendFile('a', index, new Uint8Array(512 * 1024), limits);
+    await assert.rejects(store.appendFile('a', 3, new Uint8Array(1), limits), isFull);
+    await assert.rejects(store.createJob(newJob('batch_1'), limits), isFull);
+    await store.createFile({ id: 'b', client: 'other', createdAtMs: 1, expiresAtMs: 9e9 }, limits);
+    assert.equal(await store.appendFile('b', 0, new Uint8Array(1_000), limits), true);
+    await store.abandonFile('a');
+    for (const id of ['batch_1', 'batch_2']) assert.equal(await store.createJob(newJob(id), limits), 'created');
+    assert.equal(await store.createJob(newJob('batch_3'), limits), 'too_many');
+    assert.equal(await store.createJob(newJob('batch_3', { client: 'other' }), limits), 'created');
+  });
+
+  story('what is deleted is swept up until nothing is left of it', async (store) => {
+    await store.createFile({ id: 'a', client: 'web', createdAtMs: 1, expiresAtMs: 9e9 }, LIMITS);
+    for (let index = 0; index < 50; index++) await store.appendFile('a', index, new Uint8Array(100_000), LIMITS);
+    await store.finishFile('a', { purpose: 'batch', filename: 'a', bytes: 5e6, expiresAtMs: 9e9 });
+    const small = { ...LIMITS, bytesMax: 2_000_000 };
+    await assert.rejects(store.createJob(newJob('batch_1'), small), StoreFailure);
+    await store.deleteFile('web', 'a');
+    let rounds = 0;
+    while (await store.sweep()) rounds++;
+    assert.ok(rounds > 1);
+    assert.equal(await store.createJob(newJob('batch_1'), small), 'created');
+  });
+}
+
+function testReceiving(story: Story): void {
+  story('a job that is being received is shown to nobody, takes items from its runner, and begins when that ends', async (store) => {
+    const runner = await store.register(identity('here'), 1_000);
+    const other = await store.register(identity('there'), 1_000);
+    assert.equal(await store.createJob(newJob('batch_1'), LIMITS, { receivedBy: runner }), 'created');
+    const item = { n: 0, customId: 'c', model: 'fast', body: bytes('{}') };
+    assert.equal(await store.getJob('web', 'batch_1'), null);
+    assert.deepEqual((await store.listJobs({ client: 'web', limit: 9 }))!.entries, []);
+    assert.equal(await store.claimJob('batch_1', other), false, 'it is held from the beginning');
+    assert.equal(await store.addItems('batch_1', other, [item], LIMITS), false);
+    assert.equal(await store.addItems('batch_1', runner, [item], LIMITS), true);
+    assert.equal((await store.changeJob('batch_1', ['receiving'], { state: 'in_progress' }))!.total, 1);
+    assert.equal((await take(store, runner)).length, 1);
+  });
+
+  story('a job is created with its items, and is deleted with them', async (store) => {
+    const runner = await store.register(identity('here'), 1_000);
+    const item = { n: 0, customId: 'c', model: 'fast', body: bytes('{}') };
+    assert.equal(await store.createJob(newJob('batch_1'), LIMITS, [item]), 'created');
+    const job = await store.getJob('web', 'batch_1');
+    assert.deepEqual([job!.state, job!.total], ['in_progress', 1]);
+    const [taken] = await take(store, runner);
+    assert.equal(await store.deleteJob('other', 'batch_1', ['in_progress']), false);
+    assert.equal(await store.deleteJob('web', 'batch_1', ['completed']), false);
+    assert.equal(await store.deleteJob('web', 'batch_1', ['in_progress']), true);
+    assert.equal(await store.getJob('web', 'batch_1'), null);
+    assert.equal(await store.completeItem(taken!, succeeded), 'lost');
+  });
+
+  story('events of a stream are numbered through, also where it begins anew', async (store) => {
+    const runner = await store.register(identity('here'), 1_000);
+    await store.createJob(newJob('batch_1'), LIMITS, [{ n: 0, customId: '', model: 'fast', body: bytes('{}') }]);
+    const [item] = await take(store, runner);
+    const read = async (after: number, bytesMax = 1_000): Promise<unknown> =>
+      (await store.readEvents('batch_1', after, bytesMax)).groups.map((group) => [group.first, group.count, text(group.bytes)]);
+    assert.equal(await store.restartEvents(item!), 0);
+    assert.equal(await store.appendEvents(item!, { first: 0, count: 2, bytes: bytes('ab') }), true);
+    assert.equal(await store.appendEvents(item!, { first: 2, count: 1, bytes: bytes('c') }), true);
+    assert.deepEqual(await read(-1), [[0, 2, 'ab'], [2, 1, 'c']]); // prettier-ignore
+    assert.deepEqual(await read(-1, 1), [[0, 2, 'ab']]);
+    assert.deepEqual(await read(0), [[0, 2, 'ab'], [2, 1, 'c']], 'a group that holds a later one'); // prettier-ignore
+    assert.deepEqual(await read(1), [[2, 1, 'c']]);
+    assert.equal(await store.restartEvents(item!), 3);
+    assert.equal(await store.restartEvents(item!), 3);
+    assert.deepEqual(await read(-1), []);
+    assert.equal(await store.appendEvents(item!, { first: 3, count: 1, bytes: bytes('d') }), true);
+    assert.deepEqual(await read(1), [[3, 1, 'd']]);
+    assert.equal((await store.readEvents('batch_1', 3, 1)).end, 4);
+    await store.completeItem(item!, succeeded);
+    assert.equal(await store.appendEvents(item!, { first: 4, count: 1, bytes: bytes('e') }), false, 'it is done');
+    assert.equal(await store.restartEvents(item!), null);
+  });
+}
+
 function testLeases(story: Story): void {
   story('an item is leased once, in order, and has one result', async (store) => {
     const runner = await inProgress(store, 3);
@@ -123,6 +221,17 @@ function testLeases(story: Story): void {
       ],
     );
     assert.deepEqual((await store.readResults('batch_1', null, 0, 1)).length, 1, 'about so many bytes at once');
+  });
+
+  story('items of a lease whose outcome was lost are given again, the others are not', async (store) => {
+    const runner = await inProgress(store, 4);
+    const [first, second] = await take(store, runner, 2);
+    await store.markSent(second!);
+    await take(store, runner, 1); // lost
+    const query = { runner, job: 'batch_1', model: 'fast', countMax: 10, bytesMax: 1e6, nowMs: 2_000, known: [first!.n, second!.n] };
+    const { items } = await store.lease(query);
+    assert.deepEqual(items.map(({ n, lease }) => [n, lease]), [[2, 2], [3, 1]]); // prettier-ignore
+    assert.equal(await store.completeItem(first!, succeeded), 'done');
   });
 
   story('an item that is put back waits until its time, behind the others', async (store) => {

@@ -1,5 +1,8 @@
-/** The tables of files, jobs and items. Small columns stand before large ones: SQLite reads a row only as far as it has to. */
-export const JOB_TABLES = `
+/**
+ * The tables of files, jobs and items, in the steps in which they came about. Small columns stand before large ones: SQLite reads a row
+ * only as far as it has to.
+ */
+const TABLES = `
   CREATE TABLE files (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     id TEXT NOT NULL UNIQUE,
@@ -85,3 +88,17 @@ export const JOB_TABLES = `
     ref INTEGER NOT NULL,
     PRIMARY KEY (kind, ref)
   ) STRICT, WITHOUT ROWID;`;
+
+/** Events of streamed background responses; what a job takes of the store, for its client's share. */
+const EVENTS = `
+  CREATE TABLE job_events (
+    job INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    bytes BLOB NOT NULL,
+    PRIMARY KEY (job, first)
+  ) STRICT;
+  ALTER TABLE jobs ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;`;
+
+/** Steps are never changed, only added. */
+export const JOB_TABLES: readonly string[] = [TABLES, EVENTS];

@@ -7,7 +7,18 @@
  * change it. So a process that was frozen and comes back late can't overwrite what another one has done since.
  */
 
-export const JOB_STATES = ['validating', 'in_progress', 'cancelling', 'finalizing', 'completed', 'failed', 'expired', 'cancelled'] as const;
+/** `receiving`: its items are still being sent by its creator; it is not shown yet. */
+export const JOB_STATES = [
+  'receiving',
+  'validating',
+  'in_progress',
+  'cancelling',
+  'finalizing',
+  'completed',
+  'failed',
+  'expired',
+  'cancelled',
+] as const;
 export type JobState = (typeof JOB_STATES)[number];
 
 /** Nothing changes any more. */
@@ -51,6 +62,8 @@ export interface ListQuery {
   readonly after?: string;
   /** Only what comes before it. */
   readonly before?: string;
+  /** Files that have expired by then are left out; absent: none are. */
+  readonly nowMs?: number;
   readonly limit: number;
   /** By creation. Default: the newest first. */
   readonly oldestFirst?: boolean;
@@ -63,7 +76,7 @@ export interface Page<T> {
 
 export interface NewJob {
   readonly id: string;
-  /** Which API it belongs to: `openai-batch`. */
+  /** Which API it belongs to: `openai-batch`, `anthropic-batch`, `response`. */
   readonly kind: string;
   readonly client: string;
   /** Of the requests: their dialect, and the path below the provider's base URL. */
@@ -76,6 +89,13 @@ export interface NewJob {
   readonly endsAtMs: number;
   readonly data: JobData;
 }
+
+/** How a job begins: absent, it is `validating`, and its items are added by a runner. */
+export type JobStart =
+  /** Its items are added by the runner that receives them, and holds the job from the beginning. */
+  | { readonly receivedBy: number }
+  /** It is in progress at once. */
+  | readonly NewItem[];
 
 export interface Job extends NewJob {
   readonly state: JobState;
@@ -95,7 +115,6 @@ export interface OpenJob extends Job {
 export interface JobChange {
   readonly state?: JobState;
   readonly ending?: Job['ending'];
-  readonly endsAtMs?: number;
   /** Merged into the job's data. */
   readonly data?: JobData;
   /** With a final state: until when the job is kept. */
@@ -120,6 +139,11 @@ export interface LeaseQuery {
   /** Bodies together, in bytes; at least one item is given whatever its size. */
   readonly bytesMax: number;
   readonly nowMs: number;
+  /**
+   * Where the outcome of an earlier lease was lost: the items of the job and model that the runner has. Others that were leased to it are
+   * queued again first.
+   */
+  readonly known?: readonly number[];
 }
 
 export interface LeasedItem {
@@ -189,6 +213,25 @@ export interface JobLimits {
   readonly bytesMax: number;
   /** Jobs of all clients that are not final. */
   readonly openJobsMax: number;
+  /** The same for one client. Default: the limits of all. */
+  readonly clientBytesMax?: number;
+  readonly clientOpenJobsMax?: number;
+}
+
+/** Events of one job's stream, in order. */
+export interface EventGroup {
+  /** The number of the first one. */
+  readonly first: number;
+  readonly count: number;
+  /** Their text, each ended by an empty line. */
+  readonly bytes: Uint8Array;
+}
+
+export interface EventPage {
+  /** Empty: there are none yet. */
+  readonly groups: readonly EventGroup[];
+  /** The number behind the last event there is. */
+  readonly end: number;
 }
 
 export interface JobStore {
@@ -208,17 +251,19 @@ export interface JobStore {
   /** One piece of an uploaded file; null: there are no more. */
   readFile(id: string, index: number): Promise<Uint8Array | null>;
 
-  /** In state `validating`. */
-  createJob(job: NewJob, limits: JobLimits): Promise<'created' | 'taken' | 'too_many'>;
+  /** `start` default: in state `validating`. Rejects with `full` at the limit. */
+  createJob(job: NewJob, limits: JobLimits, start?: JobStart): Promise<'created' | 'taken' | 'too_many'>;
   getJob(client: string, id: string): Promise<Job | null>;
   listJobs(query: ListQuery): Promise<Page<Job> | null>;
   /** Only while it is in one of the states. The job as it is now; null: it was not changed. */
   changeJob(id: string, from: readonly JobState[], change: JobChange): Promise<Job | null>;
+  /** Deletes a job in one of the states, with its items and result files. False: there is none. */
+  deleteJob(client: string, id: string, from: readonly JobState[]): Promise<boolean>;
   /** For work on the job itself (validation, finalization). False: another live runner has it. A change of its state gives it back. */
   claimJob(id: string, runner: number): Promise<boolean>;
   /** Takes some of what an earlier validation has added, by a runner that holds the job. How many; 0: all are gone. */
   clearItems(job: string, runner: number): Promise<number>;
-  /** The job must be validating, and held by the runner; false: it is not, and nothing was added. */
+  /** The job must be validating or being received, and held by the runner; false: it is not, and nothing was added. */
   addItems(job: string, runner: number, items: readonly NewItem[], limits: JobLimits): Promise<boolean>;
   /** Ends some queued items of the job. How many; 0: none is queued any more. */
   endQueued(job: string, error: ItemError): Promise<number>;
@@ -233,11 +278,19 @@ export interface JobStore {
    */
   beat(beat: Beat): Promise<readonly OpenJob[]>;
   lease(query: LeaseQuery): Promise<Lease>;
+  /** Deletes some rows that nothing refers to any more. True: there may be more. */
+  sweep(): Promise<boolean>;
   /** An upstream call is about to be made. False: the item is no longer this runner's. */
   markSent(key: ItemKey): Promise<boolean>;
   /** `last`: every item of the job is done now; `lost`: the item is no longer this runner's, and keeps what it has. */
   completeItem(key: ItemKey, result: ItemResult): Promise<'done' | 'last' | 'lost'>;
   requeueItem(key: ItemKey, requeue: Requeue): Promise<boolean>;
+  /** The item's stream begins anew: earlier events are dropped. The number of its next event; null: the item is no longer this runner's. */
+  restartEvents(key: ItemKey): Promise<number | null>;
+  /** False: the item is no longer this runner's. */
+  appendEvents(key: ItemKey, events: EventGroup): Promise<boolean>;
+  /** Events after number `after` (-1: from the first), about `bytesMax` at once. */
+  readEvents(job: string, after: number, bytesMax: number): Promise<EventPage>;
   /** The runner ends in good order: what it has leased is queued again. */
   unregister(runner: number, nowMs: number): Promise<void>;
   /** Never rejects. */

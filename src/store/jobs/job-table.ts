@@ -6,6 +6,7 @@ import {
   type Job,
   type JobChange,
   type JobLimits,
+  type JobStart,
   type JobState,
   type ListQuery,
   type NewJob,
@@ -24,16 +25,22 @@ export class JobTable {
     this.#files = files;
   }
 
-  create(job: NewJob, { bytesMax, openJobsMax }: JobLimits): 'created' | 'taken' | 'too_many' {
-    this.#sql.requireRoom(bytesMax);
-    const open = Number(this.#sql.one('SELECT count(*) AS n FROM jobs WHERE is_open = 1')?.['n']);
-    if (open >= openJobsMax) return 'too_many';
+  create(job: NewJob, limits: JobLimits, start?: JobStart): 'created' | 'taken' | 'too_many' {
+    const { openJobsMax, clientOpenJobsMax = openJobsMax } = limits;
+    this.#sql.requireRoom(job.client, limits);
+    const open = this.#sql.all('SELECT client = ? AS own, count(*) AS n FROM jobs WHERE is_open = 1 GROUP BY own', job.client);
+    const count = (own: boolean): number => Number(open.find((row) => row['own'] === Number(own))?.['n'] ?? 0);
+    if (count(true) + count(false) >= openJobsMax || count(true) >= clientOpenJobsMax) return 'too_many';
+    const runner = start !== undefined && 'receivedBy' in start ? start.receivedBy : null;
+    const state: JobState = start === undefined ? 'validating' : runner === null ? 'in_progress' : 'receiving';
     const created = this.#sql.run(
-      `INSERT OR IGNORE INTO jobs (id, kind, client, state, is_open, dialect, path, priority, created_at, ends_at, data)
-       VALUES (?, ?, ?, 'validating', 1, ?, ?, ?, ?, ?, ?)`,
+      `INSERT OR IGNORE INTO jobs (id, kind, client, state, runner, is_open, dialect, path, priority, created_at, ends_at, data)
+       VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?)`,
       job.id,
       job.kind,
       job.client,
+      state,
+      runner,
       job.dialect,
       job.path,
       job.priority,
@@ -45,12 +52,12 @@ export class JobTable {
   }
 
   get(client: string, id: string): Job | null {
-    const found = this.#sql.one('SELECT * FROM jobs WHERE id = ? AND client = ?', id, client);
+    const found = this.#sql.one(`SELECT * FROM jobs WHERE id = ? AND client = ? AND state <> 'receiving'`, id, client);
     return found === undefined ? null : toJob(found);
   }
 
   list(query: ListQuery): Page<Job> | null {
-    return listPage(this.#sql, { table: 'jobs', kindColumn: 'kind', condition: '1' }, query, toJob);
+    return listPage(this.#sql, { table: 'jobs', kindColumn: 'kind', condition: `state <> 'receiving'` }, query, toJob);
   }
 
   change(id: string, from: readonly JobState[], change: JobChange): Job | null {
@@ -61,13 +68,11 @@ export class JobTable {
     const state = change.state ?? before.state;
     const ending = change.ending === undefined ? before.ending : change.ending;
     const data = { ...before.data, ...change.data };
-    const endsAtMs = change.endsAtMs ?? before.endsAtMs;
     this.#sql.run(
-      'UPDATE jobs SET runner = NULL, state = ?, is_open = ?, ending = ?, ends_at = ?, data = ?, keep_until = ? WHERE id = ?',
+      'UPDATE jobs SET runner = NULL, state = ?, is_open = ?, ending = ?, data = ?, keep_until = ? WHERE id = ?',
       state,
       FINAL_STATES.includes(state) ? 0 : 1,
       ending,
-      endsAtMs,
       toJson(data),
       change.keepUntilMs ?? null,
       id,
@@ -78,7 +83,7 @@ export class JobTable {
       this.#sql.run(`INSERT OR IGNORE INTO garbage (kind, ref) SELECT 'items', seq FROM jobs WHERE id = ?`, id);
     }
     for (const file of change.files ?? []) this.#files.createOfResults(file, file.succeeded);
-    return { ...before, state, ending, endsAtMs, data };
+    return { ...before, state, ending, data };
   }
 
   seqOf(id: string): number | null {
@@ -92,7 +97,9 @@ export class JobTable {
 
   /** The place of a job that takes items from this runner; null: it takes none. */
   validatedBy(id: string, runner: number): number | null {
-    const seq = this.#sql.one(`SELECT seq FROM jobs WHERE id = ? AND state = 'validating' AND runner = ?`, id, runner)?.['seq'];
+    const seq = this.#sql.one(`SELECT seq FROM jobs WHERE id = ? AND state IN ('validating', 'receiving') AND runner = ?`, id, runner)?.[
+      'seq'
+    ];
     return seq === undefined ? null : Number(seq);
   }
 
@@ -110,16 +117,36 @@ export class JobTable {
   /** Deletes jobs that were kept long enough, with their result files. */
   expire(nowMs: number): void {
     for (const found of this.#sql.all('SELECT seq, id FROM jobs WHERE keep_until <= ? LIMIT 100', nowMs)) {
-      const [seq, id] = [Number(found['seq']), String(found['id'])];
-      this.#sql.run('DELETE FROM files WHERE job = ?', id);
-      this.#sql.run('DELETE FROM jobs WHERE seq = ?', seq);
-      this.#sql.run('DELETE FROM job_models WHERE job = ?', seq);
-      this.#sql.run(`INSERT OR IGNORE INTO garbage (kind, ref) VALUES ('items', ?)`, seq);
+      this.#remove(Number(found['seq']), String(found['id']));
     }
+  }
+
+  delete(client: string, id: string, from: readonly JobState[]): boolean {
+    const found = this.#sql.one('SELECT seq, state FROM jobs WHERE id = ? AND client = ?', id, client);
+    if (found === undefined || !from.includes(String(found['state']) as JobState)) return false;
+    this.#remove(Number(found['seq']), id);
+    return true;
+  }
+
+  /** The job is gone at once; its items are swept up later. */
+  #remove(seq: number, id: string): void {
+    this.#sql.run('DELETE FROM files WHERE job = ?', id);
+    this.#sql.run('DELETE FROM jobs WHERE seq = ?', seq);
+    this.#sql.run('DELETE FROM job_models WHERE job = ?', seq);
+    for (const kind of ['items', 'events']) this.#sql.run('INSERT OR IGNORE INTO garbage (kind, ref) VALUES (?, ?)', kind, seq);
   }
 
   count(seq: number, succeeded: number, failed: number): void {
     this.#sql.run('UPDATE jobs SET succeeded = succeeded + ?, failed = failed + ? WHERE seq = ?', succeeded, failed, seq);
+  }
+
+  /** So many bytes more, or fewer, are kept for it. */
+  charge(seq: number, bytes: number): void {
+    if (bytes !== 0) this.#sql.run('UPDATE jobs SET bytes = max(0, bytes + ?) WHERE seq = ?', bytes, seq);
+  }
+
+  clientOf(seq: number): string {
+    return String(this.#sql.one('SELECT client FROM jobs WHERE seq = ?', seq)?.['client']);
   }
 }
 

@@ -5,6 +5,7 @@
 import type { DatabaseSync } from 'node:sqlite';
 import { StoreFailure } from '../backend.ts';
 import { inTransaction } from '../sqlite/transaction.ts';
+import { EventTable } from './event-table.ts';
 import { FileTable } from './file-table.ts';
 import { ItemTable } from './item-table.ts';
 import type { JobArguments, JobCall, JobMethod, JobOutcome, JobResult } from './job-call.ts';
@@ -46,6 +47,7 @@ function methodsOf(sql: Sql, isGone: (pid: number) => boolean): SyncMethods {
   const files = new FileTable(sql);
   const jobs = new JobTable(sql, files);
   const items = new ItemTable(sql, jobs);
+  const events = new EventTable(sql, jobs);
   return {
     createFile: (file, limits) => files.create(file, limits),
     appendFile: (id, index, bytes, limits) => files.append(id, index, bytes, limits),
@@ -55,10 +57,15 @@ function methodsOf(sql: Sql, isGone: (pid: number) => boolean): SyncMethods {
     listFiles: (query) => files.list(query),
     deleteFile: (client, id) => files.delete(client, id),
     readFile: (id, index) => files.read(id, index),
-    createJob: (job, limits) => jobs.create(job, limits),
+    createJob(job, limits, start) {
+      const created = jobs.create(job, limits, start);
+      if (created === 'created' && start !== undefined && !('receivedBy' in start)) items.addFirst(job.id, start);
+      return created;
+    },
     getJob: (client, id) => jobs.get(client, id),
     listJobs: (query) => jobs.list(query),
     changeJob: (id, from, change) => jobs.change(id, from, change),
+    deleteJob: (client, id, from) => jobs.delete(client, id, from),
     claimJob: (id, runner) => jobs.claim(id, runner),
     clearItems: (job, runner) => items.clear(job, runner),
     addItems: (job, runner, added, limits) => items.add(job, runner, added, limits),
@@ -69,13 +76,16 @@ function methodsOf(sql: Sql, isGone: (pid: number) => boolean): SyncMethods {
       items.beat(beat, isGone);
       jobs.expire(beat.nowMs);
       files.expire(beat.nowMs);
-      items.sweep();
       return jobs.open();
     },
     lease: (query) => items.lease(query),
+    sweep: () => items.sweep(),
     markSent: (key) => items.markSent(key),
     completeItem: (key, result) => items.complete(key, result),
     requeueItem: (key, requeue) => items.requeue(key, requeue),
+    restartEvents: (key) => events.restart(key),
+    appendEvents: (key, group) => events.append(key, group),
+    readEvents: (job, after, bytesMax) => events.read(job, after, bytesMax),
     unregister: (runner, nowMs) => items.release(runner, nowMs),
   };
 }

@@ -1,5 +1,6 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 import { StoreFailure } from '../backend.ts';
+import type { JobLimits } from './job-store.ts';
 
 export type Row = Record<string, unknown>;
 
@@ -24,13 +25,25 @@ export class Sql {
     return this.#statement(text).all(...values);
   }
 
-  /** Rejects with `full` where the database holds more than so many bytes. */
-  requireRoom(bytesMax: number): void {
+  /** Rejects with `full` where the database, or what is kept in it for this client, holds more than it may. */
+  requireRoom(client: string, { bytesMax, clientBytesMax = bytesMax }: JobLimits): void {
     const pages = Number(this.one('PRAGMA page_count')?.['page_count']) - Number(this.one('PRAGMA freelist_count')?.['freelist_count']);
     const size = Number(this.one('PRAGMA page_size')?.['page_size']);
     if (pages * size > bytesMax) {
-      throw new StoreFailure('full', `files and batches take more than batch.maxBytes, ${Math.round(bytesMax / 1024 / 1024)} MB`);
+      throw new StoreFailure('full', `files and batches take more than batch.maxBytes, ${toMegabytes(bytesMax)}`);
     }
+    // Where the whole database is smaller than a share, no share is used up, and nothing has to be added up.
+    if (pages * size <= clientBytesMax || this.#bytesOf(client) <= clientBytesMax) return;
+    throw new StoreFailure(
+      'full',
+      `files and batches of this client take more than its share of batch.maxBytes, ${toMegabytes(clientBytesMax)}`,
+    );
+  }
+
+  #bytesOf(client: string): number {
+    const files = this.one('SELECT coalesce(sum(bytes), 0) AS bytes FROM files WHERE client = ? AND job IS NULL', client);
+    const jobs = this.one('SELECT coalesce(sum(bytes), 0) AS bytes FROM jobs WHERE client = ?', client);
+    return Number(files?.['bytes']) + Number(jobs?.['bytes']);
   }
 
   #statement(text: string): StatementSync {
@@ -38,6 +51,10 @@ export class Sql {
     if (statement === undefined) this.#statements.set(text, (statement = this.connection.prepare(text)));
     return statement;
   }
+}
+
+function toMegabytes(bytes: number): string {
+  return `${Math.round(bytes / 1024 / 1024)} MB`;
 }
 
 export function toJson(value: unknown): string {

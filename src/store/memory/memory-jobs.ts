@@ -30,6 +30,6 @@ class MemoryRunner implements GroupRunner {
 async function openTables(): Promise<JobTables> {
   const { DatabaseSync } = await import('node:sqlite');
   const connection = new DatabaseSync(':memory:');
-  connection.exec(JOB_TABLES);
+  for (const step of JOB_TABLES) connection.exec(step);
   return new JobTables(connection, () => false);
 }

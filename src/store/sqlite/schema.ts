@@ -29,7 +29,7 @@ const migrations: readonly string[] = [
      expires_at INTEGER NOT NULL
    ) STRICT;
    CREATE INDEX answers_by_expiry ON answers (expires_at);`,
-  JOB_TABLES,
+  ...JOB_TABLES,
 ];
 
 /** A process without a write for this time does not repeat a batch. */

@@ -31,16 +31,45 @@ export function readReferring(body: Uint8Array): Referring {
   return { previous: typeof previous === 'string' && previous !== '' ? previous : null, input: itemsOf(input), keeps: store !== false };
 }
 
-/** The body without `previous_response_id`, its input after the earlier items. */
-export function withHistory(body: Uint8Array, earlier: readonly Exchanged[]): Uint8Array {
-  const { previous_response_id: _previous, input, ...rest } = parse(body);
-  const items = earlier.flatMap(({ input: asked, response }) => [
-    ...asked,
-    ...recordsIn(response['output'])
-      .filter(({ type }) => PORTABLE.has(type))
-      .map(({ id: _id, status: _status, ...item }) => item),
-  ]);
-  return Buffer.from(writeJson({ ...rest, input: [...items, ...itemsOf(input)] }));
+/** The body without `previous_response_id`, its input after the earlier items: written one earlier response at a time. */
+export class HistoryWriter {
+  readonly #earlier: readonly Exchanged[];
+  readonly #own: readonly unknown[];
+  readonly #pieces: Buffer[];
+  #at = 0;
+  #hasItems = false;
+
+  constructor(body: Uint8Array, earlier: readonly Exchanged[]) {
+    const { previous_response_id: _previous, input, ...rest } = parse(body);
+    const head = writeJson(rest).slice(0, -1);
+    this.#earlier = earlier;
+    this.#own = itemsOf(input);
+    this.#pieces = [Buffer.from(`${head}${head.length > 1 ? ',' : ''}"input":[`)];
+  }
+
+  /** True: all is written. */
+  step(): boolean {
+    const exchanged = this.#earlier[this.#at++];
+    if (exchanged !== undefined) {
+      const said = recordsIn(exchanged.response['output']).filter(({ type }) => PORTABLE.has(type));
+      this.#add([...exchanged.input, ...said.map(({ id: _id, status: _status, ...item }) => item)]);
+      return false;
+    }
+    this.#add(this.#own);
+    this.#pieces.push(Buffer.from(']}'));
+    return true;
+  }
+
+  take(): Uint8Array {
+    return Buffer.concat(this.#pieces);
+  }
+
+  #add(items: readonly unknown[]): void {
+    if (items.length === 0) return;
+    const text = writeJson(items).slice(1, -1);
+    this.#pieces.push(Buffer.from(this.#hasItems ? `,${text}` : text));
+    this.#hasItems = true;
+  }
 }
 
 /** The response in the bytes that a caller got, plain or streamed; null: they hold none that has ended well. */

@@ -1,0 +1,67 @@
+/** A line of a message batch's results, as Anthropic's API has it. */
+import { ERROR_CATALOGUE, type ErrorCode } from '../../core/errors.ts';
+import type { DoneItem } from '../../store/jobs/job-store.ts';
+import { DIALECTS } from '../../wire/dialects.ts';
+import { isRecord } from '../../wire/json-values.ts';
+
+export const CANCELED = 'batch_canceled';
+export const EXPIRED = 'batch_expired';
+
+export const RESULT_TYPES = ['succeeded', 'errored', 'canceled', 'expired'] as const;
+export type ResultType = (typeof RESULT_TYPES)[number];
+
+export function resultType({ succeeded, error }: DoneItem): ResultType {
+  if (succeeded) return 'succeeded';
+  if (error?.code === CANCELED) return 'canceled';
+  return error?.code === EXPIRED ? 'expired' : 'errored';
+}
+
+/** With its line feed. The message stands in it as it came. */
+export function messageResultLine(item: DoneItem): Uint8Array {
+  const type = resultType(item);
+  const start = `{"custom_id":${JSON.stringify(item.customId)},"result":{"type":"${type}"`;
+  const end = `}${marks(item)}}\n`;
+  if (type === 'succeeded') return Buffer.concat([Buffer.from(`${start},"message":`), item.body ?? Buffer.from('null'), Buffer.from(end)]);
+  if (type !== 'errored') return Buffer.from(start + end);
+  return Buffer.concat([Buffer.from(`${start},"error":`), errorOf(item), Buffer.from(end)]);
+}
+
+/** The body of the failed response, or of an error of ours. */
+function errorOf({ body, status, error, facts }: DoneItem): Uint8Array {
+  const requestId = typeof facts['requestId'] === 'string' ? facts['requestId'] : null;
+  if (body !== null && isErrorBody(body)) return body;
+  const entry = error !== null && error.code in ERROR_CATALOGUE ? ERROR_CATALOGUE[error.code as ErrorCode] : null;
+  const words = {
+    status: entry?.status ?? status ?? 500,
+    type: entry?.anthropicType ?? null,
+    message: error?.message ?? `the response had status ${status}`,
+    param: null,
+    code: error?.code ?? null,
+    retryAfterMs: null,
+  };
+  const found = DIALECTS['anthropic-messages'].error.body(words, requestId ?? '');
+  // No request was made that an id could lead to.
+  return requestId === null ? Buffer.from(JSON.stringify({ ...parse(found), request_id: null })) : found;
+}
+
+function isErrorBody(body: Uint8Array): boolean {
+  const value = parse(body);
+  return value !== null && value['type'] === 'error' && isRecord(value['error']);
+}
+
+/** Null: it is no JSON object. */
+function parse(body: Uint8Array): Readonly<Record<string, unknown>> | null {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What is worth knowing beside the result; absent where there is nothing. */
+function marks({ repeated, facts }: DoneItem): string {
+  const quality = facts['quality'];
+  if (repeated === 0 && quality === undefined) return '';
+  return `,"breakwater":${JSON.stringify({ ...(repeated > 0 && { repeated }), ...(quality !== undefined && { quality }) })}`;
+}

@@ -1,0 +1,51 @@
+/** The object of a background response, whatever has become of it. */
+import type { DoneItem, Job } from '../../store/jobs/job-store.ts';
+import { isRecord } from '../../wire/json-values.ts';
+import { parseExact } from '../../wire/json-exact.ts';
+import type { Fields } from '../../wire/loose-values.ts';
+
+/** `error.code` of the API by the status of the failed response. */
+function errorCode(status: number | null): string {
+  if (status === 429) return 'rate_limit_exceeded';
+  return status !== null && status >= 400 && status < 500 ? 'invalid_prompt' : 'server_error';
+}
+
+/** `done`: how its item ended; null: it has not. */
+export function responseObject(job: Job, done: DoneItem | null): Fields {
+  const { data } = job;
+  const begun = {
+    id: job.id,
+    object: 'response',
+    created_at: Math.floor(job.createdAtMs / 1000),
+    background: true,
+    error: null,
+    incomplete_details: null,
+    ...(data['echo'] as Fields),
+    model: data['model'],
+  };
+  const none = { ...begun, output: [], usage: null };
+  if (job.ending === 'cancelled' || job.state === 'cancelled') return { ...none, status: 'cancelled' };
+  if (done === null) return { ...none, status: typeof data['in_progress_at'] === 'number' ? 'in_progress' : 'queued' };
+  const made = done.body === null ? null : parse(done.body);
+  const repeated = done.repeated > 0 ? { breakwater: { repeated: done.repeated } } : {};
+  if (!done.succeeded || made === null) return { ...none, status: 'failed', error: errorOf(done, made), ...repeated };
+  const { id, object, created_at: createdAt, background, previous_response_id: previous } = begun as Fields;
+  // What the caller has asked for is as it was asked; all else is the response's own word.
+  const status = FINAL_STATUSES.has(made['status']) ? made['status'] : 'completed';
+  return { ...begun, ...made, id, object, created_at: createdAt, status, background, previous_response_id: previous, ...repeated };
+}
+
+/** `breakwater` beside the API's own members says what it was. */
+function errorOf({ status, error }: DoneItem, body: Fields | null): Fields {
+  if (error !== null) return { code: 'server_error', message: error.message };
+  const said = body?.['error'];
+  const message = isRecord(said) && typeof said['message'] === 'string' ? said['message'] : `the response had status ${status}`;
+  return { code: errorCode(status), message };
+}
+
+function parse(body: Uint8Array): Fields | null {
+  const value = parseExact(Buffer.from(body).toString('utf8'));
+  return isRecord(value) ? value : null;
+}
+
+export const FINAL_STATUSES: ReadonlySet<unknown> = new Set(['completed', 'failed', 'incomplete', 'cancelled']);

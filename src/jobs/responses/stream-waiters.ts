@@ -1,0 +1,46 @@
+import type { Clock } from '../../core/clock.ts';
+
+export interface NextChange {
+  /** True: something has changed; false: nothing has for a while. */
+  readonly came: Promise<boolean>;
+  /** It is not waited for any more. */
+  end(): void;
+}
+
+/** Readers of streams that wait for the next event of their job. */
+export class StreamWaiters {
+  readonly #clock: Clock;
+  readonly #waiting = new Map<string, Set<() => void>>(); // as many as there are readers
+  isClosed = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  /** Counts from now: what changes before `came` is awaited is not missed. */
+  next(job: string, lookMs: number): NextChange {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const wake = (): void => resolve(true);
+    const timer = this.#clock.schedule(lookMs, () => resolve(false));
+    const ofJob = this.#waiting.get(job) ?? new Set();
+    this.#waiting.set(job, ofJob.add(wake));
+    if (this.isClosed) wake();
+    return {
+      came: promise,
+      end: () => {
+        timer.cancel();
+        ofJob.delete(wake);
+        if (ofJob.size === 0 && this.#waiting.get(job) === ofJob) this.#waiting.delete(job);
+      },
+    };
+  }
+
+  wake(job: string): void {
+    for (const wake of this.#waiting.get(job) ?? []) wake();
+  }
+
+  close(): void {
+    this.isClosed = true;
+    for (const job of this.#waiting.keys()) this.wake(job);
+  }
+}
