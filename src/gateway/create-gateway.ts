@@ -1,4 +1,6 @@
 /** Config in, running gateway out: makes every part, and puts a changed config in their place without a stop. */
+import type { Fleet } from '../cluster/fleet.ts';
+import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
@@ -47,6 +49,7 @@ import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
+import { createFleet } from './create-fleet.ts';
 import { createJobs } from './create-jobs.ts';
 import { KeyCheck } from './key-check.ts';
 import { LimitRegistry } from './limits.ts';
@@ -104,6 +107,7 @@ class RunningGateway implements Gateway {
   readonly #lists: ProviderLists;
   readonly #checks = new QualityChecks();
   readonly #saved: SavedState;
+  readonly #fleet: Fleet | null;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: Engine;
   readonly #keyCheck: KeyCheck;
@@ -131,7 +135,8 @@ class RunningGateway implements Gateway {
     const transport = http instanceof LocalTransport ? http : new LocalTransport(http, clock);
     this.#transport = transport;
     transport.onTrouble = (message) => events.emit({ type: 'warning', at: clock.now(), message });
-    this.#limits = new LimitRegistry(clock);
+    this.#fleet = createFleet({ store, clock, events, engine: () => this.#engine, targets: () => this.#targets.all() });
+    this.#limits = new LimitRegistry(clock, this.#fleet);
     this.#targets = new TargetRegistry(clock, random, this.#limits);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
@@ -171,28 +176,19 @@ class RunningGateway implements Gateway {
     await this.#checks.load(this.#config);
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
+    await this.#fleet?.start();
     await keepMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
     this.#warnOfSharing();
     // What is in memory only ended with the last process.
     if (this.#store.kind !== 'memory') this.jobs?.start();
-    this.#store.onHealthChange((health) => {
-      if (health.state !== 'ok') return;
-      // It may be another file now: everything is written anew.
-      this.#saved.writeAll();
-      this.#engine.makers.saveAll();
-      this.events.emit({
-        type: 'lifecycle',
-        at: this.clock.now(),
-        state: 'store_recovered',
-        detail: 'the store works again; all state is saved anew',
-      });
-    });
+    this.#saved.writeAllOnRecovery(this.#engine.makers, this.events);
   }
 
   /** It could not be started: what it was given is closed all the same. */
   async abandon(): Promise<void> {
     this.#keyCheck.close();
+    await this.#fleet?.leave();
     await this.#engine.schemas.close();
     await this.#conversions.close();
     await this.#transport.close();
@@ -205,6 +201,10 @@ class RunningGateway implements Gateway {
 
   get secrets(): SecretMask {
     return this.#engine.secrets;
+  }
+
+  get fleet(): FleetStatus | null {
+    return this.#fleet?.status ?? null;
   }
 
   authenticate(credential: string | null): KnownClient | null {
@@ -345,6 +345,7 @@ class RunningGateway implements Gateway {
     await this.jobs?.close();
     this.#keyCheck.close();
     this.#saved.stop();
+    await this.#fleet?.leave();
     await this.#engine.schemas.close();
     await this.#conversions.close();
     await this.#transport.close();
@@ -390,6 +391,7 @@ class RunningGateway implements Gateway {
       change(state);
       tellBreaker(this.#engine, state);
     }
+    this.#fleet?.health.changed();
     this.#engine.admission.pump(true);
     return states.length > 0;
   }

@@ -1,16 +1,18 @@
 /** What is known of targets, limits and credentials survives a restart: read once at the start, saved while it runs. */
 import type { Clock, Timer } from '../core/clock.ts';
+import type { EventSink } from '../core/events.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import type { BreakerRecord } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { BenchCause, BenchRecord } from '../policy/cooldown/bench.ts';
 import type { Cooldown } from '../policy/cooldown/cooldown.ts';
+import type { MakerBook } from '../policy/opaque/maker-book.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
 import { TokenBucket } from '../policy/rate-limiter/token-bucket.ts';
 import type { LimitLearner } from '../pipeline/limit-learner.ts';
 import type { TargetState } from '../pipeline/route.ts';
 import type { Store } from '../store/store.ts';
 import type { KeptCredential } from './credentials.ts';
-import { isUntouched } from './limits.ts';
+import { isLeased, isUntouched } from './limits.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import { restoreRates, restoreTarget, saveRates, saveTarget } from './saved-learning.ts';
 import type { TargetRegistry } from './targets.ts';
@@ -99,9 +101,15 @@ export class SavedState {
     });
   }
 
-  /** The next round writes everything, not only what has changed. */
-  writeAll(): void {
-    this.#saved.clear();
+  /** After the store was away it may be another one: then the next round writes everything, not only what has changed. */
+  writeAllOnRecovery(makers: MakerBook, events: EventSink): void {
+    this.#store.onHealthChange((health) => {
+      if (health.state !== 'ok') return;
+      this.#saved.clear();
+      makers.saveAll();
+      const detail = 'the store works again; all state is saved anew';
+      events.emit({ type: 'lifecycle', at: this.#clock.now(), state: 'store_recovered', detail });
+    });
   }
 
   stop(): void {
@@ -129,7 +137,7 @@ export class SavedState {
     }
     for (const [scope, learner] of this.#targets.learners.all()) this.#put(RATES, scope, saveRates(learner, now, epochMs));
     for (const [id, { resource }] of this.#limits.all()) {
-      if (resource instanceof ConcurrencyLimiter) continue;
+      if (resource instanceof ConcurrencyLimiter || isLeased(resource)) continue; // those of a fleet are in its ledgers
       this.#put(BUCKETS, id, isUntouched(resource, now) ? null : resource.save(now, epochMs));
     }
     this.#prune();
@@ -176,7 +184,7 @@ export class SavedState {
   }
 
   #restoreLimit(id: string, resource: LimitResource, { buckets }: Left): void {
-    if (!this.#isFirst(BUCKETS, id, buckets)) return;
+    if (isLeased(resource) || !this.#isFirst(BUCKETS, id, buckets)) return;
     const level = buckets.get(id);
     const now = this.#clock.now();
     const epochMs = this.#clock.epochMs();

@@ -1,5 +1,5 @@
 /** Kept answers on their way to a driver with a connection: written in groups, read when asked for, lost rather than waited for. */
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { AnswerStore } from './answer-store.ts';
 import { toStoreFailure, within, type AnswerConnection, type AnswerRow, type Connection, type StoreFailure } from './backend.ts';
 
@@ -29,11 +29,17 @@ const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 /** At the bound so many keys are kept: to find the first of a set from which the first ones were taken takes as long as many were. */
 const KEPT_SHARE = 0.98;
 
+/** A request waits no longer for what may be in a shared store, in milliseconds; a server that is slower is not asked for a while. */
+const SHARED_READ_MS = 100;
+const SHARED_PAUSE_MS = 1_000;
+
 export interface AnswerQueueOptions {
   readonly clock: Clock;
   readonly readTimeoutMs: number;
   readonly writeTimeoutMs: number;
   readonly limits: AnswerLimits;
+  /** Other processes add answers too: what this one knows of is not all there is. */
+  readonly isShared?: boolean;
   /** A call on the connection failed. */
   readonly onFailure: (connection: Connection, failure: StoreFailure) => void;
 }
@@ -47,6 +53,8 @@ export class AnswerQueue implements AnswerStore {
   #connection: Connection | null = null;
   #timer: Timer | null = null;
   #sending: Promise<void> | null = null;
+  /** A shared store that was slow is not asked before this. */
+  #askAgainAt: Instant = -Infinity;
   /** Answers thrown away before they were written. */
   dropped = 0;
 
@@ -73,7 +81,12 @@ export class AnswerQueue implements AnswerStore {
   }
 
   mayHold(key: string): boolean {
-    return this.#stored.has(key) || this.#waiting.has(key);
+    return this.#stored.has(key) || this.#waiting.has(key) || this.#mayHoldOthers;
+  }
+
+  get #mayHoldOthers(): boolean {
+    const { isShared = false, clock } = this.#options;
+    return isShared && this.#connection !== null && clock.now() >= this.#askAgainAt;
   }
 
   async get(key: string): Promise<Uint8Array | null> {
@@ -82,10 +95,23 @@ export class AnswerQueue implements AnswerStore {
     const waiting = this.#waiting.get(key);
     if (waiting !== undefined) return waiting.expiresAtMs > nowMs ? waiting.bytes : null;
     const connection = this.#connection;
-    if (connection === null || !this.#stored.has(key)) return null;
+    if (connection === null) return null;
+    if (this.#options.isShared === true) return this.#getShared(connection, key, nowMs);
+    if (!this.#stored.has(key)) return null;
     const found = await this.#ask(connection, 'reading', readTimeoutMs, (answers) => answers.get(key, nowMs));
     if (found === null) this.#stored.delete(key);
     return found ?? null;
+  }
+
+  async #getShared({ answers }: Connection, key: string, nowMs: number): Promise<Uint8Array | null> {
+    if (!this.#mayHoldOthers) return null;
+    const { clock } = this.#options;
+    try {
+      return await within(clock, SHARED_READ_MS, 'reading', answers!.get(key, nowMs));
+    } catch {
+      this.#askAgainAt = clock.now() + SHARED_PAUSE_MS;
+      return null;
+    }
   }
 
   put(key: string, head: Uint8Array, body: Uint8Array, expiresAtMs: number): void {

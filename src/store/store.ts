@@ -6,14 +6,13 @@
  * `degraded`, goes on in memory within its limits, warns once, and heals by itself in the background.
  *
  * Jobs and files (`store.jobs`) write through calls of their own that resolve when durable: a checkpoint has to be on disk before a
- * dispatch. Room for what comes later, as a further member of `Store`:
- * - many instances: leases, membership and messages as `store.shared`, absent where a driver serves one machine only.
- *   Collections map to Redis keys one to one, and `increment` to one script, so nothing here speaks against it.
+ * dispatch. Leases, membership and messages of many instances are `store.shared`, absent where a driver serves one machine only.
  */
 
 import type { StoreFault } from './store-fault.ts';
 import type { AnswerStore } from './answer-store.ts';
 import type { JobStore } from './jobs/job-store.ts';
+import type { SharedStore } from './shared-store.ts';
 
 export const STORE_KINDS = ['memory', 'sqlite', 'redis'] as const;
 export type StoreKind = (typeof STORE_KINDS)[number];
@@ -75,6 +74,8 @@ export interface Store {
   readonly answers: AnswerStore | null;
   /** Files and batches; null: this store keeps none. Its own connection, whose faults are told by its calls. */
   readonly jobs: JobStore | null;
+  /** What several instances share through it; absent: a driver of one machine. */
+  readonly shared?: SharedStore;
   /** Looks, now and then, whether what lies under the store is still what was opened: called every second by its owner. */
   check?(): void;
   /** Hears every change between `ok` and `degraded`, and of the fault. Returns how to stop hearing. */

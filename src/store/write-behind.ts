@@ -11,6 +11,7 @@ import { parseJson, type Change, type Row } from './change.ts';
 import { ANSWER_LIMITS, AnswerQueue } from './answer-queue.ts';
 import { HealthBoard } from './health-board.ts';
 import type { JobStore } from './jobs/job-store.ts';
+import type { SharedStore } from './shared-store.ts';
 import {
   STORE_LIMITS,
   type Store,
@@ -69,10 +70,12 @@ export interface WriteBehindOptions {
   readonly kind: StoreKind;
   /** Names the store in warnings; holds no secret. */
   readonly name: string;
-  /** Its connections keep answers. Default false. */
-  readonly keepsAnswers?: boolean;
+  /** Its connections keep answers; `shared`: other processes add to them. Default false. */
+  readonly keepsAnswers?: boolean | 'shared';
   /** Closed with the store. Default: none. */
   readonly jobs?: JobStore;
+  /** For several instances; ended by whoever opens it. Default: none. */
+  readonly shared?: SharedStore;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
@@ -97,6 +100,7 @@ class WriteBehindStore implements Store {
   readonly opened: Promise<void>;
   readonly answers: AnswerQueue | null;
   readonly jobs: JobStore | null;
+  readonly shared?: SharedStore;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
@@ -119,21 +123,23 @@ class WriteBehindStore implements Store {
   constructor(backend: Backend, options: WriteBehindOptions) {
     this.kind = options.kind;
     this.jobs = options.jobs ?? null;
+    if (options.shared !== undefined) this.shared = options.shared;
     this.#backend = backend;
     this.#clock = options.clock;
     this.#limits = { ...STORE_LIMITS, ...options.limits };
     this.#timing = { ...STORE_TIMING, ...options.timing };
     this.#queue = new WriteQueue(this.#limits);
     this.#board = new HealthBoard(options);
-    this.answers = options.keepsAnswers === true ? this.#createAnswers() : null;
+    this.answers = (options.keepsAnswers ?? false) ? this.#createAnswers(options.keepsAnswers === 'shared') : null;
     this.opened = new Promise((resolve) => {
       this.#markOpened = resolve;
     });
     this.#connect();
   }
 
-  #createAnswers(): AnswerQueue {
+  #createAnswers(isShared: boolean): AnswerQueue {
     return new AnswerQueue({
+      isShared,
       clock: this.#clock,
       readTimeoutMs: this.#timing.readTimeoutMs,
       writeTimeoutMs: this.#timing.applyTimeoutMs,

@@ -57,6 +57,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     clock,
     slices: new SlicedWork(systemClock),
     jobs: null,
+    fleet: null,
     secrets: new SecretMask(config.secrets),
     events: new EventBus(fail),
     requests: [],

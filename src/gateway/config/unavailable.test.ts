@@ -25,7 +25,6 @@ const refused: readonly (readonly [input: object, line: string])[] = [
     'providers.azure: not available in this version (got "azure")',
   ],
   [{ providers: { y: { preset: 'bedrock' } } }, 'providers.y.preset: not available in this version (got "bedrock")'],
-  [{ store: 'redis://h' }, 'store: not available in this version (got "redis://h")'],
   [
     { clients: [{ name: 'a', key: 'k', budget: { usd: 20, per: 'day' } }] },
     'clients[0].budget: not available in this version (got an object)',

@@ -47,6 +47,11 @@ export class SlidingWindow implements Resource {
     return this.#limit;
   }
 
+  /** The same as `limit`, unless that is one instance's part of it. */
+  get wholeLimit(): number {
+    return this.#limit;
+  }
+
   /** From now on: what was taken stays taken, and those who wait for it wait for the new limit. */
   setLimit(limit: number): void {
     this.#limit = limit;
@@ -90,7 +95,7 @@ export class SlidingWindow implements Resource {
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     if (settlement.unsent === true) return this.cancel(now, ticket);
     const start = this.#find(now, ticket);
-    const used = settledAmount(this.#measure, this.limit, settlement.usage, need);
+    const used = settledAmount(this.#measure, this.wholeLimit, settlement.usage, need);
     if (start !== undefined && used !== null) this.#correct(start, used);
   }
 
