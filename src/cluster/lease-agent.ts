@@ -16,6 +16,8 @@ const CALLED_MS = 400;
 const GAP_MS = 25;
 /** Without an answer for so long the store is away: everything goes on with its last known share. */
 const AWAY_MS = 1_000;
+/** An exchange without an answer for so much longer is given up, and another one tried, in milliseconds. */
+const GIVE_UP_MS = 2_000;
 /** The start waits so long for the first exchange. */
 const FIRST_MS = 1_000;
 /** The most claims of one exchange; the rest follows in the next. */
@@ -95,6 +97,8 @@ export class LeaseAgent {
     this.#round++;
     this.#sentAt = null;
     this.#away?.cancel();
+    this.#timer?.cancel();
+    this.#firesAt = Infinity;
     this.#detach();
   }
 
@@ -182,7 +186,10 @@ export class LeaseAgent {
     this.#sentAt = this.#lastAt = now;
     this.exchanges++;
     this.#away?.cancel();
-    this.#away = clock.schedule(AWAY_MS, () => this.#detach());
+    this.#away = clock.schedule(AWAY_MS, () => {
+      this.#detach();
+      this.#away = clock.schedule(GIVE_UP_MS, () => this.#giveUp());
+    });
     shared.exchange(claims).then(
       (reply) => {
         if (round === this.#round) this.#take(reply, sent, claims.length === CLAIMS_MAX);
@@ -217,8 +224,15 @@ export class LeaseAgent {
 
   #failed(): void {
     this.#sentAt = null;
+    this.#away?.cancel();
     this.#detach();
     this.#schedule(BEAT_MS);
+  }
+
+  #giveUp(): void {
+    this.#round++;
+    this.#sentAt = null;
+    this.#schedule(0);
   }
 
   #settleFirst(): void {

@@ -10,6 +10,8 @@ export interface LeaseClaim {
   /** Of the whole limit. */
   readonly capacity: number;
   readonly rate: number;
+  /** So long after its end what it held still counts as used, in milliseconds: the provider remembers it. */
+  readonly countedMs: number;
   /** The ledger that it took its part from; 0: it has none yet. A ledger that was lost begins anew under another number. */
   readonly epoch: number;
   /** The level of the pool as it knew it last. */

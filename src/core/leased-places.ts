@@ -24,8 +24,12 @@ export class LeasedPlaces {
   /** What the ledger knows of as held. */
   #said = 0;
 
-  constructor(id: string, whole: number) {
+  readonly #countedMs: number;
+
+  /** `countedMs`: so long what was used counts, whatever has ended; 0: until it ends. */
+  constructor(id: string, whole: number, countedMs: number) {
     this.#id = id;
+    this.#countedMs = countedMs;
     this.whole = whole;
   }
 
@@ -51,8 +55,9 @@ export class LeasedPlaces {
     const kept = Math.min(KEPT_UNITS * Math.max(meter.unit, Math.min(1, this.whole)), this.whole / (4 * this.members));
     const wanted = used + Math.max(first, ahead + (kept < 1 ? 0 : kept));
     const wantCapacity = isAlone || first > 0 ? this.whole : Math.min(this.whole, wanted);
-    if (!isAlone && this.held > wantCapacity * SLACK) this.held = wantCapacity;
-    if (!isAlone && this.#fair.isContested && this.held > this.#fair.capacity * SLACK) this.held = this.#fair.capacity;
+    const mayShrink = !isAlone && !this.#isDetached;
+    if (mayShrink && this.held > wantCapacity * SLACK) this.held = wantCapacity;
+    if (mayShrink && this.#fair.isContested && this.held > this.#fair.capacity * SLACK) this.held = this.#fair.capacity;
     // What it uses already is no part of what the first that waits needs.
     return this.#toClaim(Math.max(this.held, used), wantCapacity, first > 0 ? Math.min(this.whole, used + first) : 0, hasStarted);
   }
@@ -83,7 +88,17 @@ export class LeasedPlaces {
 
   #toClaim(held: number, wantCapacity: number, first: number, hasStarted: boolean): LeaseClaim {
     this.#said = held;
-    const none = { rate: 0, poolLevel: 0, heldRate: 0, level: 0, returned: 0, debt: 0, wantRate: 0, wantTokens: 0 };
+    const none = {
+      countedMs: this.#countedMs,
+      rate: 0,
+      poolLevel: 0,
+      heldRate: 0,
+      level: 0,
+      returned: 0,
+      debt: 0,
+      wantRate: 0,
+      wantTokens: 0,
+    };
     return {
       id: this.#id,
       capacity: this.whole,

@@ -116,7 +116,7 @@ class FleetStore implements VirtualFleetStore {
       let ledger = this.ledgers.get(claim.id);
       if (ledger === undefined) this.ledgers.set(claim.id, (ledger = createLedger(now, claim.capacity, now + 1)));
       const grant = exchange(ledger, member, claim, now, (name) => this.#seen.has(name));
-      if (leaves) ledger.parts.delete(member);
+      if (leaves && claim.countedMs === 0) ledger.parts.delete(member);
       if (grant.lacks) called.push(claim.id);
       return grant;
     });

@@ -20,7 +20,8 @@ void test('1,000 random exchanges are granted the same by the script and by the 
   const terms = [
     { id: 'bucket', capacity: 600, rate: 0.01 },
     { id: 'small', capacity: 3, rate: 0.00005 },
-    { id: 'window', capacity: 100, rate: 0 },
+    { id: 'window', capacity: 100, rate: 0, countedMs: 5_000 },
+    { id: 'places', capacity: 10, rate: 0 },
   ];
   const ledgers = new Map<string, Ledger>();
   const seen = new Map<string, number>();
@@ -29,7 +30,7 @@ void test('1,000 random exchanges are granted the same by the script and by the 
   for (let i = 0; i < 1_000; i++) {
     now += Math.floor(random.next() * 400);
     const me = names[Math.floor(random.next() * names.length)]!;
-    const { id, capacity, rate } = terms[Math.floor(random.next() * terms.length)]!;
+    const { id, capacity, rate, countedMs = 0 } = terms[Math.floor(random.next() * terms.length)]!;
     const own = held.get(`${me} ${id}`) ?? { capacity: 0, rate: 0, level: 0, epoch: 0, poolLevel: 0 };
     const isShort = random.next() < 0.5;
     const returned = random.next() < 0.2 ? own.level / 2 : 0;
@@ -37,6 +38,7 @@ void test('1,000 random exchanges are granted the same by the script and by the 
       id,
       capacity,
       rate,
+      countedMs,
       epoch: own.epoch,
       poolLevel: own.poolLevel,
       heldCapacity: own.capacity * (random.next() < 0.3 ? 0.5 : 1),

@@ -44,6 +44,9 @@ export class CountingProvider {
   readonly calls: { at: number; tokens: number }[] = [];
   readonly #levels: [number, number];
   #at = 0;
+  /** Of a sliding minute. */
+  #oldest = 0;
+  #recentTokens = 0;
   running = 0;
   /** By how much a limit was exceeded, at most, as a share of it. */
   overshoot = 0;
@@ -63,9 +66,10 @@ export class CountingProvider {
     this.running++;
     if (concurrency !== undefined) this.overshoot = Math.max(this.overshoot, (this.running - concurrency) / concurrency);
     if (window === 'sliding') {
-      const recent = this.calls.filter(({ at }) => at > now - MINUTE_MS);
-      const sum = recent.reduce((all, call) => all + call.tokens, 0);
-      this.overshoot = Math.max(this.overshoot, (recent.length - requests) / requests, (sum - perMinute) / perMinute);
+      this.#recentTokens += tokens;
+      while (this.calls[this.#oldest]!.at <= now - MINUTE_MS) this.#recentTokens -= this.calls[this.#oldest++]!.tokens;
+      const recent = this.calls.length - this.#oldest;
+      this.overshoot = Math.max(this.overshoot, (recent - requests) / requests, (this.#recentTokens - perMinute) / perMinute);
       return;
     }
     const passed = (now - this.#at) / MINUTE_MS;

@@ -17,7 +17,7 @@ export class LeasedConcurrency extends ConcurrencyLimiter implements Leasable {
   constructor(id: string, limit: number, now: Instant, onShort: () => void) {
     super(id, 0);
     this.#meter = new DemandMeter(now);
-    this.#places = new LeasedPlaces(id, limit);
+    this.#places = new LeasedPlaces(id, limit, 0);
     this.#onShort = onShort;
   }
 

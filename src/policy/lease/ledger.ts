@@ -28,6 +28,8 @@ export interface LedgerPart {
   first: number;
   rank: number;
   since: Instant;
+  /** When its member spoke last; for a dead one, until when it counts. */
+  at: Instant;
 }
 
 export interface Ledger {
@@ -41,6 +43,9 @@ export interface Ledger {
 /** A limit of which each member can't have so many of the largest waiting request is not divided: its refill stays in the pool. */
 const DIVISIBLE_MIN = 2;
 
+/** A member may have started something for so long after it spoke last, in milliseconds. */
+const LAST_STARTS_MS = 2_000;
+
 export function createLedger(now: Instant, capacity: number, epoch: number): Ledger {
   return { epoch, at: now, level: capacity, parts: new Map() };
 }
@@ -49,7 +54,7 @@ export function createLedger(now: Instant, capacity: number, epoch: number): Led
 export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Instant, isLive: (member: string) => boolean): LeaseGrant {
   const { parts } = ledger;
   advance(ledger, claim, now);
-  for (const name of parts.keys()) if (name !== me && !isLive(name)) parts.delete(name);
+  for (const [name, part] of parts) if (name !== me && !isLive(name)) bury(parts, name, part, claim, now);
   if (claim.epoch !== 0 && claim.epoch !== ledger.epoch) ledger.level = Math.min(ledger.level, claim.poolLevel);
   const before = parts.get(me);
   const others = sumOfOthers(parts, me);
@@ -61,6 +66,7 @@ export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Ins
     wantRate: claim.wantRate,
     first: claim.first,
     rank: claim.rank,
+    at: now,
     since: isWaiting && before !== undefined && before.first > 0 && !claim.hasStarted ? before.since : now,
   };
   parts.set(me, part);
@@ -69,6 +75,12 @@ export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Ins
   const debt = before !== undefined && claim.epoch === ledger.epoch ? claim.debt : Math.max(0, claim.debt);
   ledger.level = clamp(ledger.level + claim.returned - debt, -claim.capacity, room);
   return grant(ledger, me, part, claim, others);
+}
+
+/** Its member is dead, or has left: what it used is given back once the provider has forgotten it, all else at once. */
+export function bury(parts: Map<string, LedgerPart>, name: string, part: LedgerPart, { countedMs }: LeaseClaim, now: Instant): void {
+  if (countedMs === 0 || now >= part.at + countedMs + LAST_STARTS_MS) parts.delete(name);
+  else Object.assign(part, { wantCapacity: part.capacity, first: 0 });
 }
 
 function advance(ledger: Ledger, { capacity, rate }: LeaseClaim, now: Instant): void {

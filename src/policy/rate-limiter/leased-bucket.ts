@@ -176,15 +176,18 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     return Math.max(this.#held.rate, this.#wholeRate / Math.max(1, this.#members));
   }
 
-  #said(level: number): Pick<LeaseClaim, 'id' | 'capacity' | 'rate' | 'epoch' | 'poolLevel' | 'heldCapacity' | 'heldRate' | 'level'> {
+  #said(
+    level: number,
+  ): Pick<LeaseClaim, 'id' | 'capacity' | 'rate' | 'countedMs' | 'epoch' | 'poolLevel' | 'heldCapacity' | 'heldRate' | 'level'> {
     const { capacity, rate } = this.#held;
-    const known = { epoch: this.#epoch, poolLevel: this.#poolLevel };
+    const known = { countedMs: 0, epoch: this.#epoch, poolLevel: this.#poolLevel };
     return { id: this.id, capacity: this.wholeCapacity, rate: this.#wholeRate, ...known, heldCapacity: capacity, heldRate: rate, level };
   }
 
   /** Lets go of what it does not want, and, where others wait, of what is more than its fair part. Returns how many tokens that are. */
   #giveBack(now: Instant, isAlone: boolean, want: { kept: number; wantCapacity: number; wantRate: number }): number {
-    if (isAlone) return 0;
+    // On its own it keeps its share until it is heard of again.
+    if (isAlone || this.#detachedAt !== null) return 0;
     let { capacity, rate } = this.#held;
     if (rate > want.wantRate * SLACK) rate = want.wantRate;
     if (capacity > want.wantCapacity * SLACK) capacity = want.wantCapacity;

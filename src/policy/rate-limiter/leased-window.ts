@@ -4,6 +4,7 @@ import { LeasedPlaces } from '../../core/leased-places.ts';
 import type { Leasable, LeaseClaim, LeaseGrant } from '../../core/lease.ts';
 import type { Need } from '../../core/resource.ts';
 import { SlidingWindow } from './sliding-window.ts';
+import { guardMs } from './token-bucket.ts';
 import type { LimitOptions } from './token-bucket.ts';
 
 /** An instance asks again in so long if nothing else is known, in milliseconds. */
@@ -21,7 +22,7 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
   constructor(options: LimitOptions, now: Instant, onShort: () => void) {
     super({ ...options, limit: 0 });
     this.#meter = new DemandMeter(now);
-    this.#places = new LeasedPlaces(options.id, options.limit);
+    this.#places = new LeasedPlaces(options.id, options.limit, options.windowMs + guardMs(options.windowMs));
     this.#onShort = onShort;
     this.#counts = (need) => options.measure.of(need);
   }

@@ -10,7 +10,7 @@ const KEPT_MIN_MS = 600_000;
 
 /**
  * KEYS: the members, then a ledger for each claim. ARGV: the member, its silence limit in ms, the instant in ms (empty: the server's),
- * the channel, whether it leaves (1), then 15 numbers for each claim. Returns the members and 10 numbers for each claim.
+ * the channel, whether it leaves (1), then 16 numbers for each claim. Returns the members and 10 numbers for each claim.
  */
 export const EXCHANGE_SCRIPT = redisScript(`
 local me, silence, channel, leaves = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5] == '1'
@@ -35,14 +35,14 @@ for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do live[name] = true
 local function clamp(value, least, most) return math.min(math.max(value, least), math.max(least, most)) end
 
 local function pack(part)
-  return string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g',
-    part.capacity, part.rate, part.wantCapacity, part.wantRate, part.first, part.rank, part.since)
+  return string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g',
+    part.capacity, part.rate, part.wantCapacity, part.wantRate, part.first, part.rank, part.since, part.at)
 end
 
 local function unpackPart(text)
   local n = {}
   for word in string.gmatch(text, '%S+') do n[#n + 1] = tonumber(word) end
-  return { capacity = n[1], rate = n[2], wantCapacity = n[3], wantRate = n[4], first = n[5], rank = n[6], since = n[7] }
+  return { capacity = n[1], rate = n[2], wantCapacity = n[3], wantRate = n[4], first = n[5], rank = n[6], since = n[7], at = n[8] }
 end
 
 local function fairShare(parts, total, ahead, want)
@@ -65,9 +65,9 @@ end
 local replies, called = {}, {}
 for k = 2, #KEYS do
   local key, c = KEYS[k], {}
-  for i = 1, 15 do c[i] = tonumber(ARGV[5 + (k - 2) * 15 + i]) end
+  for i = 1, 16 do c[i] = tonumber(ARGV[5 + (k - 2) * 16 + i]) end
   local capacity, rate, claimEpoch, claimPool, heldCapacity, heldRate, claimLevel = c[1], c[2], c[3], c[4], c[5], c[6], c[7]
-  local returned, claimDebt, wantCapacity, wantRate, wantTokens, first, rank, hasStarted = c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15] == 1
+  local returned, claimDebt, wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs = c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15] == 1, c[16]
   local parts, epoch, at, level, size = {}, nil, now, capacity, 0
   local fields = redis.call('HGETALL', key)
   for i = 1, #fields, 2 do
@@ -84,10 +84,14 @@ for k = 2, #KEYS do
     freeCapacity, freeRate = freeCapacity - part.capacity, freeRate - part.rate
   end
   level = math.min(math.max(0, freeCapacity), level + math.max(0, freeRate) * math.max(0, now - at))
-  for name in pairs(parts) do
+  for name, part in pairs(parts) do
     if name ~= me and not live[name] then
-      parts[name] = nil
-      redis.call('HDEL', key, 'm:' .. name)
+      if countedMs == 0 or now >= part.at + countedMs + 2000 then
+        parts[name] = nil
+        redis.call('HDEL', key, 'm:' .. name)
+      else
+        part.wantCapacity, part.first = part.capacity, 0
+      end
     end
   end
   if claimEpoch ~= 0 and claimEpoch ~= epoch then level = math.min(level, claimPool) end
@@ -104,7 +108,7 @@ for k = 2, #KEYS do
   local isWaiting = first > 0
   local part = {
     capacity = clamp(heldCapacity, 0, capacity - othersCapacity), rate = clamp(heldRate, 0, rate - othersRate),
-    wantCapacity = wantCapacity, wantRate = wantRate, first = first, rank = rank,
+    wantCapacity = wantCapacity, wantRate = wantRate, first = first, rank = rank, at = now,
     since = (isWaiting and before and before.first > 0 and not hasStarted) and before.since or now,
   }
   parts[me] = part
@@ -112,7 +116,7 @@ for k = 2, #KEYS do
   level = clamp(level + returned - debt, -capacity, capacity - othersCapacity - part.capacity)
 
   if leaves then
-    redis.call('HDEL', key, 'm:' .. me)
+    if countedMs == 0 then redis.call('HDEL', key, 'm:' .. me) else redis.call('HSET', key, 'm:' .. me, pack(part)) end
     redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level))
   else
     local oldest = nil
@@ -157,6 +161,7 @@ for k = 2, #KEYS do
       fairCapacity, fairRate), (othersWaiting > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0 }, ' ')
   end
   local kept = ${KEPT_MIN_MS}
+  kept = math.max(kept, 2 * countedMs)
   if rate > 0 then kept = math.max(kept, 2 * capacity / rate) end
   redis.call('PEXPIRE', key, string.format('%.0f', kept))
 end

@@ -159,9 +159,9 @@ class RedisShared implements SharedStore {
 
 export function toArguments(claim: LeaseClaim): RedisArgument[] {
   const { capacity, rate, epoch, poolLevel, heldCapacity, heldRate, level, returned, debt } = claim;
-  const { wantCapacity, wantRate, wantTokens, first, rank, hasStarted } = claim;
+  const { wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs } = claim;
   const held = [capacity, rate, epoch, poolLevel, heldCapacity, heldRate, level, returned, debt];
-  return [...held, wantCapacity, wantRate, wantTokens, first, rank, hasStarted ? 1 : 0];
+  return [...held, wantCapacity, wantRate, wantTokens, first, rank, hasStarted ? 1 : 0, countedMs];
 }
 
 export function toGrant(text: string): LeaseGrant {
