@@ -3,13 +3,19 @@
  * parts with the store in the background, all limits in one step. While the store is away each limit goes on with its last known share.
  */
 import type { Clock, Instant, Timer } from '../core/clock.ts';
-import type { Leasable, LeaseClaim } from '../core/lease.ts';
+import type { Leasable, LeaseClaim, LeaseGrant } from '../core/lease.ts';
 import type { ExchangeReply, SharedStore } from '../store/shared-store.ts';
 
 /** A member says that it lives, and exchanges what has changed, so often, in milliseconds. */
 const BEAT_MS = 1_000;
 /** A limit that is short asks at once, and then so often. */
 const SHORT_MS = 600;
+/** What it lacked others give back meanwhile: it asks again after this, the first time, in milliseconds. */
+const LACKED_MS = 60;
+/** Holding so much more than its fair part, it gives back at once. */
+const TOO_MUCH = 1.05;
+/** After this, in milliseconds; what is in use and can't be given back waits for the next beat. */
+const TOO_MUCH_MS = 50;
 /** Calls of others are followed at most so often, in milliseconds. */
 const CALLED_MS = 400;
 /** Two exchanges are at least so far apart. */
@@ -45,13 +51,19 @@ interface Known {
   /** It is short: since its last exchange somebody asked in vain. */
   isShort: boolean;
   isLeaving: boolean;
-  saidAt: Instant;
+  /** When it last asked because it was short. */
+  askedAt: Instant;
+  /** When it last gave back out of turn. */
+  gaveAt: Instant;
+  /** It lacked something the last time, too. */
+  hasLacked: boolean;
 }
 
 export class LeaseAgent {
   readonly #options: LeaseAgentOptions;
   readonly #known = new Map<string, Known>();
   #members: readonly string[] = [];
+  #isStarted = false;
   #isLinked = false;
   /** The connection stands; an exchange may still be due. */
   #isConnected = false;
@@ -78,6 +90,7 @@ export class LeaseAgent {
   /** Resolves after the first exchange, or when it is not to be had now. */
   start(): Promise<void> {
     const { clock } = this.#options;
+    this.#isStarted = true;
     return new Promise((resolve) => {
       const timer = clock.schedule(FIRST_MS, () => {
         if (!this.#isLinked) this.#detach();
@@ -104,8 +117,10 @@ export class LeaseAgent {
 
   /** A new limit. It is asked for at once. */
   add(lease: Leasable): void {
-    this.#known.set(lease.id, { lease, isShort: true, isLeaving: false, saidAt: -Infinity });
-    if (this.#isLinked || this.#whenFirst !== null) this.#schedule(0);
+    this.#known.set(lease.id, { lease, isShort: true, isLeaving: false, askedAt: -Infinity, gaveAt: -Infinity, hasLacked: false });
+    // Before the start there is nobody to share with yet, and nothing to start.
+    if (!this.#isStarted || this.#whenFirst !== null) return;
+    if (this.#isLinked) this.#schedule(0);
     else lease.detach(this.#options.clock.now(), Math.max(1, this.#members.length));
   }
 
@@ -122,7 +137,7 @@ export class LeaseAgent {
     const known = this.#known.get(id);
     if (known === undefined || known.isShort) return;
     known.isShort = true;
-    this.#schedule(known.saidAt + SHORT_MS - this.#options.clock.now());
+    this.#schedule(known.askedAt + SHORT_MS - this.#options.clock.now());
   }
 
   /** Another member waits for what this one may have too much of. */
@@ -176,8 +191,8 @@ export class LeaseAgent {
       if (claim === null) continue;
       claims.push(claim);
       sent.push(known);
+      if (known.isShort) known.askedAt = now;
       known.isShort = false;
-      known.saidAt = now;
       // Those behind come first in the next one.
       this.#known.delete(claim.id);
       if (!known.isLeaving) this.#known.set(claim.id, known);
@@ -206,15 +221,15 @@ export class LeaseAgent {
     this.#sentAt = null;
     this.#away?.cancel();
     const isNews = !this.#isLinked || members.length !== this.#members.length;
+    // How much to keep depends on how many there are.
+    if (members.length > this.#members.length && this.#members.length > 0) hasMore = true;
     this.#members = members;
     this.#isLinked = true;
     let isMore = false;
     let nextMs = hasMore ? 0 : BEAT_MS;
     grants.forEach((grant, i) => {
-      const { lease, isShort } = sent[i]!;
-      if (lease.granted(now, grant)) isMore = true;
-      if (grant.readyInMs >= 0) nextMs = Math.min(nextMs, grant.readyInMs + 1);
-      else if (grant.lacks || isShort) nextMs = Math.min(nextMs, SHORT_MS);
+      if (sent[i]!.lease.granted(now, grant)) isMore = true;
+      nextMs = Math.min(nextMs, nextAfter(grant, sent[i]!, now));
     });
     this.#settleFirst();
     this.#schedule(Math.max(0, nextMs - tookMs));
@@ -249,4 +264,18 @@ export class LeaseAgent {
     if (wasLinked) this.#options.onFleet?.(this.status);
     this.#options.onGranted();
   }
+}
+
+function nextAfter(grant: LeaseGrant, known: Known, now: Instant): number {
+  const { isContested, capacity, rate, fairCapacity, fairRate, lacks, readyInMs } = grant;
+  const hasLacked = known.hasLacked;
+  known.hasLacked = lacks;
+  const isTooMuch = isContested && (capacity > fairCapacity * TOO_MUCH || rate > fairRate * TOO_MUCH);
+  if (isTooMuch && now - known.gaveAt >= BEAT_MS) {
+    known.gaveAt = now;
+    return TOO_MUCH_MS;
+  }
+  if (readyInMs >= 0) return readyInMs + 1;
+  if (lacks && !hasLacked) return LACKED_MS;
+  return lacks || known.isShort ? SHORT_MS : BEAT_MS;
 }

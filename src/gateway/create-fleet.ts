@@ -22,7 +22,8 @@ export function createFleet({ store, clock, events, engine, targets }: FleetPart
     clock,
     shared: store.shared,
     subjects: targets,
-    onGranted: () => engine().admission.pump(),
+    // A supply that changes is no clock's matter: all who wait are looked at.
+    onGranted: () => engine().admission.pump(true),
     onAdopted() {
       for (const state of targets()) tellBreaker(engine(), state);
       engine().admission.pump(true);

@@ -114,6 +114,7 @@ function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, 
   ledger.level -= given;
   const poolRate = claim.rate - others.rate - part.rate;
   const missing = part.first - claim.level - given;
+  const due = Math.min(evenCapacity, claim.wantCapacity);
   const ahead = oldest !== null && oldest !== me && isWaiting ? parts.get(oldest)!.first : 0;
   return {
     epoch: ledger.epoch,
@@ -123,31 +124,33 @@ function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, 
     tokens: given,
     fairCapacity,
     fairRate,
-    isContested: others.waiting > 0 || !isDivided,
+    isContested: others.starved > 0 || !isDivided,
     readyInMs:
       !isWaiting || missing <= 0 || part.rate > 0 || poolRate <= claim.rate * 1e-9
         ? -1
         : Math.max(0, (missing + ahead - ledger.level) / poolRate),
-    lacks: isWaiting && (part.capacity < Math.min(evenCapacity, claim.wantCapacity) * 0.98 || part.rate < fairRate * 0.98),
+    lacks: (isWaiting && (part.capacity < due * 0.98 || part.rate < fairRate * 0.98)) || (isDivided && part.capacity < due / 2),
   };
 }
 
 interface Sums {
   capacity: number;
   rate: number;
-  /** Members that wait. */
+  /** Members that wait, and those that have too little for their next request. */
   waiting: number;
+  starved: number;
   /** The largest request that is first somewhere. */
   first: number;
 }
 
 function sumOfOthers(parts: ReadonlyMap<string, LedgerPart>, me: string): Sums {
-  const sums = { capacity: 0, rate: 0, waiting: 0, first: 0 };
+  const sums = { capacity: 0, rate: 0, waiting: 0, starved: 0, first: 0 };
   for (const [name, part] of parts) {
     if (name === me) continue;
     sums.capacity += part.capacity;
     sums.rate += part.rate;
     if (part.first > 0) sums.waiting++;
+    if (part.first > 0 || part.capacity < part.wantCapacity / 2) sums.starved++;
     sums.first = Math.max(sums.first, part.first);
   }
   return sums;

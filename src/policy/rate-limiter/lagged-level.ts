@@ -114,6 +114,18 @@ export class LaggedLevel {
     for (const { at, level } of raised) this.#notePeak(at, level + back);
   }
 
+  /** Puts in what is there elsewhere, or takes it out to give it away: no call is counted for it, so that it holds at once. */
+  move(now: Instant, amount: number): void {
+    this.#advance(now);
+    this.#level += amount;
+  }
+
+  /** The level with what was taken a moment ago and is still to be counted: a capacity below it would lose some. */
+  uncounted(now: Instant): number {
+    this.#advance(now);
+    return this.#level;
+  }
+
   /** What `take` would tell of an amount taken at that instant. */
   ticketAt(takenAt: Instant): Instant {
     return this.#slotMs === 0 ? takenAt : Math.ceil(takenAt / this.#slotMs) * this.#slotMs;

@@ -23,17 +23,18 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   readonly #meter: DemandMeter;
   readonly #options: LimitOptions;
   readonly #onShort: () => void;
-  #measured: { of(need: Need): number };
+  readonly #measured: { of(need: Need): number };
   #held = { capacity: 0, rate: 0 };
   #fair = { capacity: Infinity, rate: Infinity, isContested: false };
   #epoch = 0;
   #poolLevel = 0;
+  #grantedAt: Instant = 0;
   #members = 1;
   /** Since when it is on its own; null: it is not. */
   #detachedAt: Instant | null = null;
   /** What it held then, in units per millisecond. */
   #rateBefore = 0;
-  #debt = 0;
+  #isIdle = false;
   #saidAt: Instant = -Infinity;
 
   constructor(options: LimitOptions, now: Instant, onShort: () => void) {
@@ -64,18 +65,24 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     const wanted = Math.min(amount, this.wholeCapacity);
     this.#meter.block(now, wanted);
     this.#onShort();
-    const missing = wanted - this.available(now);
-    // In the pool there may be enough; its level is as old as the last exchange.
-    const fromPool = this.#detachedAt === null && missing <= this.#poolLevel ? 0 : missing / this.#rateOrShare();
-    return wanted <= this.#held.capacity && at < Infinity
-      ? Math.min(at, now + Math.max(ASK_AGAIN_MS, fromPool))
-      : now + Math.max(ASK_AGAIN_MS, fromPool);
+    const missing = wanted - this.available(now) - this.#pool(now);
+    const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
+    return wanted <= this.#held.capacity ? Math.min(at, guess) : guess;
+  }
+
+  /** What the others have left over, as far as is known; what is there for all is not there for each, but a wrong guess only waits. */
+  #pool(now: Instant): number {
+    if (this.#detachedAt !== null) return 0;
+    if (this.#fair.isContested) return Math.max(0, this.#poolLevel);
+    const filled = this.#poolLevel + (this.#wholeRate - this.#held.rate) * (now - this.#grantedAt);
+    return Math.max(0, Math.min(this.wholeCapacity - this.#held.capacity, filled));
   }
 
   override earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
     const at = super.earliestAfter(now, ahead, need);
     if (at <= now) return at;
-    const missing = Math.max(0, this.#measured.of(ahead)) + Math.min(this.#measured.of(need), this.wholeCapacity) - this.available(now);
+    const missing =
+      Math.max(0, this.#measured.of(ahead)) + Math.min(this.#measured.of(need), this.wholeCapacity) - this.available(now) - this.#pool(now);
     if (this.#measured.of(need) > this.limit * (1 + 1e-9)) return Infinity;
     return now + Math.max(0, missing) / this.#rateOrShare();
   }
@@ -126,6 +133,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   granted(now: Instant, grant: LeaseGrant): boolean {
     const { capacity, rate } = this.#held;
     this.#detachedAt = null;
+    this.#grantedAt = now;
     this.#epoch = grant.epoch;
     this.#poolLevel = grant.poolLevel;
     this.#fair = { capacity: grant.fairCapacity, rate: grant.fairRate, isContested: grant.isContested };
@@ -166,8 +174,6 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     return super.capacity;
   }
 
-  #isIdle = false;
-
   get #wholeRate(): number {
     return this.limit / this.windowMs;
   }
@@ -198,14 +204,15 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     if (this.#fair.rate === 0) capacity = Math.min(capacity, Math.max(0, level));
     const returned = Math.max(0, level - Math.min(capacity, Math.max(want.kept * 1.5, want.kept + 1)));
     if (returned > 0) this.shift(now, -returned);
-    this.#hold(now, capacity, rate);
+    this.#hold(now, Math.min(this.#held.capacity, Math.max(capacity, this.shareMin(now))), rate);
     return returned;
   }
 
   #takeDebt(now: Instant): number {
     if (this.#detachedAt === null) return 0;
-    this.#debt = (this.#held.rate - this.#rateBefore) * (now - this.#detachedAt);
-    return this.#epoch === 0 ? Math.max(0, this.wholeCapacity / Math.max(1, this.#members) - this.available(now)) : this.#debt;
+    // It took a share of a full bucket without asking: what is left of it, it still holds.
+    if (this.#epoch === 0) return this.wholeCapacity / Math.max(1, this.#members);
+    return (this.#held.rate - this.#rateBefore) * (now - this.#detachedAt);
   }
 
   #hold(now: Instant, capacity: number, rate: number): void {

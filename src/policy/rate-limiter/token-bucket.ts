@@ -147,7 +147,12 @@ export class TokenBucket implements Resource {
 
   /** Puts in what another part of the bucket has given, or takes out what this one gives back. */
   shift(now: Instant, amount: number): void {
-    this.#level.take(now, -amount);
+    this.#level.move(now, amount);
+  }
+
+  /** The least capacity with which nothing is lost. */
+  shareMin(now: Instant): number {
+    return Math.max(0, this.#level.uncounted(now));
   }
 
   /** Nothing is taken: there is nothing to remember. */

@@ -97,11 +97,12 @@ for k = 2, #KEYS do
   if claimEpoch ~= 0 and claimEpoch ~= epoch then level = math.min(level, claimPool) end
 
   local before = parts[me]
-  local othersCapacity, othersRate, othersWaiting, othersFirst = 0, 0, 0, 0
+  local othersCapacity, othersRate, othersWaiting, othersStarved, othersFirst = 0, 0, 0, 0, 0
   for name, part in pairs(parts) do
     if name ~= me then
       othersCapacity, othersRate = othersCapacity + part.capacity, othersRate + part.rate
       if part.first > 0 then othersWaiting = othersWaiting + 1 end
+      if part.first > 0 or part.capacity < part.wantCapacity / 2 then othersStarved = othersStarved + 1 end
       othersFirst = math.max(othersFirst, part.first)
     end
   end
@@ -154,11 +155,12 @@ for k = 2, #KEYS do
     local ahead = (oldest and oldest ~= me and isWaiting) and parts[oldest].first or 0
     local ready = -1
     if isWaiting and missing > 0 and part.rate == 0 and poolRate > rate * 1e-9 then ready = math.max(0, (missing + ahead - level) / poolRate) end
-    local lacks = isWaiting and (part.capacity < math.min(evenCapacity, wantCapacity) * 0.98 or part.rate < fairRate * 0.98)
+    local due = math.min(evenCapacity, wantCapacity)
+    local lacks = (isWaiting and (part.capacity < due * 0.98 or part.rate < fairRate * 0.98)) or (isDivided and part.capacity < due / 2)
     if lacks then called[#called + 1] = string.match(key, '}:lease:(.*)$') end
     redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
     replies[#replies + 1] = table.concat({ string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g', epoch, level, part.capacity, part.rate, given,
-      fairCapacity, fairRate), (othersWaiting > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0 }, ' ')
+      fairCapacity, fairRate), (othersStarved > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0 }, ' ')
   end
   local kept = ${KEPT_MIN_MS}
   kept = math.max(kept, 2 * countedMs)
