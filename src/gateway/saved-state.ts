@@ -1,5 +1,5 @@
 /** What is known of targets, limits and credentials survives a restart: read once at the start, saved while it runs. */
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { EventSink } from '../core/events.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import type { BreakerRecord } from '../policy/circuit-breaker/circuit-breaker.ts';
@@ -18,6 +18,9 @@ import { restoreRates, restoreTarget, saveRates, saveTarget } from './saved-lear
 import type { TargetRegistry } from './targets.ts';
 
 const SAVE_EVERY_MS = 1_000;
+/** Where other instances hear of changes by message, what is saved is for restarts only: so often a store is written to less. */
+const SAVE_EVERY_SHARED_MS = 5_000;
+const CHECK_EVERY_MS = 1_000;
 /** Levels older than a day say nothing any more. */
 const KEPT_MS = 2 * 86_400_000;
 
@@ -61,9 +64,12 @@ export class SavedState {
   /** What has taken over what an earlier process knew; at most as many as it had saved. */
   readonly #restored = new Set<string>();
   #timer: Timer | null = null;
+  readonly #everyMs: number;
+  #saveAt: Instant = -Infinity;
 
   constructor(store: Store, clock: Clock, limits: LimitRegistry, targets: TargetRegistry) {
     this.#store = store;
+    this.#everyMs = store.shared === undefined ? SAVE_EVERY_MS : SAVE_EVERY_SHARED_MS;
     this.#clock = clock;
     this.#limits = limits;
     this.#targets = targets;
@@ -94,8 +100,8 @@ export class SavedState {
   }
 
   start(): void {
-    this.#timer = this.#clock.schedule(SAVE_EVERY_MS, () => {
-      this.save();
+    this.#timer = this.#clock.schedule(Math.min(this.#everyMs, CHECK_EVERY_MS), () => {
+      if (this.#clock.now() >= this.#saveAt) this.save();
       this.#store.check?.();
       this.start();
     });
@@ -121,6 +127,7 @@ export class SavedState {
   save(): void {
     this.#round++;
     const now = this.#clock.now();
+    this.#saveAt = now + this.#everyMs - CHECK_EVERY_MS / 2;
     const epochMs = this.#clock.epochMs();
     for (const { bench, cooldown, id } of this.#targets.credentials.all()) {
       const record = bench.save(now, epochMs);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { eventually } from '../e2e/world.ts';
 import { startFleet } from './fleet-world.ts';
@@ -55,3 +56,57 @@ void test('two instances together stay within a limit, and use it', options, asy
   await Promise.all(more);
   assert.equal(fleet.storm.stats().violations.total, 0);
 });
+
+void test('a response that one instance has cached another one gives, without a call', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const fleet = await startFleet(t, {
+    url: redis.url,
+    config: { policy: { cache: { enabled: true, ttl: '1h', staleIfError: '1h', coalesce: true } } },
+  });
+  const [first, second] = [await fleet.join(), await fleet.join()];
+  const body = { temperature: 0, max_tokens: 1_000 };
+  const given = await first.ask(body);
+  assert.equal(given.status, 200);
+  // It is written in the background.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  const cached = await second.ask(body);
+  assert.equal(cached.text, given.text);
+  assert.equal(fleet.storm.stats().calls, 1);
+});
+
+void test('at 20 and more starts a second on each instance, a request costs at most 0.1 operations of the store', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const limits = { requestsPerMinute: 60_000 };
+  const fleet = await startFleet(t, { url: redis.url, storm: { limits }, provider: { limits } });
+  const members = [await fleet.join(), await fleet.join()];
+  const [before, beganAt] = [await countedCommands(redis.port), performance.now()];
+  const asked: Promise<{ status: number }>[] = [];
+  for (let i = 0; i < 400; i++) {
+    asked.push(members[i % 2]!.ask());
+    await new Promise((resolve) => setTimeout(resolve, 12));
+  }
+  const answers = await Promise.all(asked);
+  assert.ok(answers.every(({ status }) => status === 200));
+  const operations = (await countedCommands(redis.port)) - before;
+  // A machine that is too slow for 20 starts a second on each has as many operations in more time.
+  const requests = Math.max(answers.length, (2 * 20 * (performance.now() - beganAt)) / 1_000);
+  t.diagnostic(`${operations} operations, ${answers.length} requests`);
+  assert.ok(operations <= 0.1 * requests, `${operations} operations`);
+});
+
+/** Calls of clients: what a script does inside is part of one. */
+async function countedCommands(port: number): Promise<number> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write('INFO commandstats\r\n');
+  let text = '';
+  for await (const bytes of socket) {
+    text += String(bytes);
+    if (/cmdstat_info:|\r\n\r\n$/.test(text)) break;
+  }
+  const ofClients = new Set(['evalsha', 'eval', 'hmget', 'publish']);
+  let calls = 0;
+  for (const [, name, count] of text.matchAll(/cmdstat_(\w+):calls=(\d+)/g)) if (ofClients.has(name!)) calls += Number(count);
+  return calls;
+}
