@@ -185,7 +185,7 @@ export class LeaseAgent {
     const now = clock.now();
     const sent: Known[] = [];
     const claims: LeaseClaim[] = [];
-    for (const known of [...this.#known.values()]) {
+    for (const known of this.#known.values()) {
       if (claims.length === CLAIMS_MAX) break;
       const claim = known.isLeaving ? known.lease.leave(now) : known.lease.claim(now, this.#members.length);
       if (claim === null) continue;
@@ -193,9 +193,11 @@ export class LeaseAgent {
       sent.push(known);
       if (known.isShort) known.askedAt = now;
       known.isShort = false;
+    }
+    for (const known of sent) {
       // Those behind come first in the next one.
-      this.#known.delete(claim.id);
-      if (!known.isLeaving) this.#known.set(claim.id, known);
+      this.#known.delete(known.lease.id);
+      if (!known.isLeaving) this.#known.set(known.lease.id, known);
     }
     const round = ++this.#round;
     this.#sentAt = this.#lastAt = now;

@@ -32,7 +32,7 @@ function fleet(over: Partial<LeaseClaim> = {}) {
   return {
     ledger,
     dead,
-    claim(now: number, name: string, claim: Partial<LeaseClaim>): LeaseGrant {
+    claim: (now: number, name: string, claim: Partial<LeaseClaim>): LeaseGrant => {
       const before = held.get(name);
       const kept = before && { epoch: before.epoch, poolLevel: before.poolLevel, heldCapacity: before.capacity, heldRate: before.rate };
       const granted = exchange(ledger, name, { ...NOBODY, ...over, ...kept, ...claim }, now, (member) => !dead.has(member));

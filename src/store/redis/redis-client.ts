@@ -55,7 +55,10 @@ export async function connectRedis(options: RedisClientOptions): Promise<RedisCl
   return connection;
 }
 
-type Library = Pick<typeof import('ioredis'), 'Redis' | 'Cluster'>;
+interface Library {
+  readonly Redis: typeof Redis;
+  readonly Cluster: typeof Cluster;
+}
 
 async function loadLibrary(): Promise<Library> {
   try {
