@@ -81,6 +81,8 @@ function createClient(library: Library, { address, connectTimeoutMs }: RedisClie
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     autoResubscribe: false,
+    // It asks INFO, which a user may not be allowed; a server that still loads refuses commands by itself.
+    enableReadyCheck: false,
   };
   if (mode === 'cluster') {
     const options = {
