@@ -65,6 +65,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     const wanted = Math.min(amount, this.wholeCapacity);
     this.#meter.block(now, wanted);
     this.#onShort();
+    // With all refill there is nothing that others could give.
+    if (this.#held.rate >= this.#wholeRate && wanted <= this.#held.capacity) return at;
     const missing = wanted - this.available(now) - this.#pool(now);
     const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
     return wanted <= this.#held.capacity ? Math.min(at, guess) : guess;
