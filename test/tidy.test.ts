@@ -27,14 +27,15 @@ const mayKnow: Record<string, readonly string[]> = {
   local: ['core', 'wire'],
   transport: ['core', 'policy', 'wire', 'local'],
   store: ['core', 'policy', 'wire'],
+  cluster: ['core', 'policy', 'store'],
   pipeline: ['core', 'policy', 'wire', 'endpoint', 'transport', 'store'],
   jobs: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline'],
-  gateway: ['core', 'policy', 'wire', 'local', 'transport', 'store', 'pipeline', 'jobs', 'telemetry', 'endpoint'],
+  gateway: ['core', 'policy', 'wire', 'local', 'transport', 'store', 'cluster', 'pipeline', 'jobs', 'telemetry', 'endpoint'],
   server: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline', 'jobs', 'telemetry', 'gateway'],
   cli: ['core', 'policy', 'wire', 'transport', 'store', 'pipeline', 'jobs', 'telemetry', 'gateway', 'server', 'storm', 'testing'],
   storm: ['core', 'wire'],
   // Stands beside; what it makes is a whole gateway with everything around it simulated.
-  testing: ['core', 'store', 'transport', 'gateway', 'server'],
+  testing: ['core', 'policy', 'store', 'transport', 'gateway', 'server'],
   'index.ts': ['core', 'pipeline', 'gateway', 'server'],
 };
 const forTests = ['testing', 'storm'];

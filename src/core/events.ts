@@ -221,7 +221,7 @@ export interface WarningEvent {
 export interface LifecycleEvent {
   readonly type: 'lifecycle';
   readonly at: Instant;
-  readonly state: 'started' | 'reloaded' | 'reload_failed' | 'store_recovered' | 'draining' | 'stopped';
+  readonly state: 'started' | 'reloaded' | 'reload_failed' | 'store_recovered' | 'fleet_changed' | 'fleet_lost' | 'draining' | 'stopped';
   readonly detail?: string;
   /** Of `started`: version, config file, store, proxy. */
   readonly facts?: Readonly<Record<string, string>>;

@@ -1,4 +1,6 @@
 /** Config in, running gateway out: makes every part, and puts a changed config in their place without a stop. */
+import type { Fleet } from '../cluster/fleet.ts';
+import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
 import { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
@@ -49,6 +51,7 @@ import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
 import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
+import { createFleet } from './create-fleet.ts';
 import { createJobs } from './create-jobs.ts';
 import { LoadedSecrets } from './identity/loaded-secrets.ts';
 import { createSigners } from './identity/signers.ts';
@@ -110,6 +113,7 @@ class RunningGateway implements Gateway {
   readonly #lists: ProviderLists;
   readonly #checks = new QualityChecks();
   readonly #saved: SavedState;
+  readonly #fleet: Fleet | null;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: PipelineEngine;
   readonly #keyCheck: KeyCheck;
@@ -137,7 +141,8 @@ class RunningGateway implements Gateway {
     this.#config = config;
     const transport = http instanceof LocalTransport ? http : new LocalTransport(new SigningTransport(http, clock), clock);
     this.#transport = transport;
-    this.#limits = new LimitRegistry(clock);
+    this.#fleet = createFleet({ store, clock, events, engine: () => this.#engine, targets: () => this.#targets.all() });
+    this.#limits = new LimitRegistry(clock, this.#fleet);
     const onTrouble = (message: string): void => this.#warn(message);
     transport.onTrouble = onTrouble;
     const signers = createSigners({ transport: http, clock, slices: this.slices, onSecret: this.#loaded.add, onTrouble });
@@ -179,6 +184,7 @@ class RunningGateway implements Gateway {
     await this.#checks.load(this.#config);
     this.#transport.configure(localModels(this.#config));
     await this.#saved.load();
+    await this.#fleet?.start();
     await keepMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
     this.#warnOfSharing();
@@ -191,6 +197,7 @@ class RunningGateway implements Gateway {
   async abandon(): Promise<void> {
     this.#keyCheck.close();
     this.#targets.credentials.close();
+    await this.#fleet?.leave();
     await this.#engine.schemas.close();
     await this.#engine.conversions.close();
     await this.#transport.close();
@@ -203,6 +210,10 @@ class RunningGateway implements Gateway {
 
   get secrets(): SecretMask {
     return this.#engine.secrets;
+  }
+
+  get fleet(): FleetStatus | null {
+    return this.#fleet?.status ?? null;
   }
 
   authenticate(credential: string | null): KnownClient | null {
@@ -347,6 +358,7 @@ class RunningGateway implements Gateway {
     this.#keyCheck.close();
     this.#targets.credentials.close();
     this.#saved.stop();
+    await this.#fleet?.leave();
     await this.#engine.schemas.close();
     await this.#engine.conversions.close();
     await this.#transport.close();
@@ -392,6 +404,7 @@ class RunningGateway implements Gateway {
       change(state);
       emitBreakerChange(this.#engine, state);
     }
+    this.#fleet?.health.changed();
     this.#engine.admission.pump(true);
     return states.length > 0;
   }

@@ -1,3 +1,4 @@
+import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
 import type { SecretMask } from '../core/secrets/secret-mask.ts';
@@ -48,7 +49,8 @@ export interface TargetStatus {
   /** Its credential was refused to one request, which may itself be the cause. */
   readonly suspected: boolean;
   readonly health: number;
-  readonly limits: readonly { readonly kind: string; readonly limit: number; readonly available: number }[];
+  /** `share`: what this instance may use at once of a limit that several share. */
+  readonly limits: readonly { readonly kind: string; readonly limit: number; readonly available: number; readonly share?: number }[];
   readonly inFlight: number;
   /** Answers that were not good enough, by what they lacked, since the start. */
   readonly shortfalls: Readonly<Partial<Record<Shortfall, number>>>;
@@ -107,6 +109,8 @@ export interface Gateway {
   authenticate(credential: string | null): KnownClient | null;
   /** Files and batches; null: the store keeps none. */
   readonly jobs: Jobs | null;
+  /** Instances that share the store; null: it is this one's own. */
+  readonly fleet: FleetStatus | null;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */

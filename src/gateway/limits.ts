@@ -2,12 +2,17 @@
 import type { Clock, Instant } from '../core/clock.ts';
 import type { TokenUsage } from '../core/facts.ts';
 import type { Need, Resource, ResourceKind } from '../core/resource.ts';
+import type { Leasable } from '../core/lease.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
+import { LeasedConcurrency } from '../policy/concurrency-limiter/leased-concurrency.ts';
+import { LeasedBucket } from '../policy/rate-limiter/leased-bucket.ts';
+import { LeasedWindow } from '../policy/rate-limiter/leased-window.ts';
 import { SlidingWindow } from '../policy/rate-limiter/sliding-window.ts';
 import { TokenBucket } from '../policy/rate-limiter/token-bucket.ts';
 import type { LimitMeasure, LimitOptions } from '../policy/rate-limiter/token-bucket.ts';
 import type { LimitsConfig } from './config/index.ts';
 
+type LeasedLimit = LeasedBucket | LeasedWindow | LeasedConcurrency;
 export type LimitResource = TokenBucket | SlidingWindow | ConcurrencyLimiter;
 
 const SECOND_MS = 1_000;
@@ -46,6 +51,14 @@ interface KnownLimit {
   shownAs: string | null;
 }
 
+/** Where several instances share their limits: who keeps this one's parts in step with the others'. */
+export interface LimitFleet {
+  add(lease: Leasable): void;
+  remove(id: string): void;
+  /** Somebody asks for it in vain. */
+  short(id: string): void;
+}
+
 /**
  * Limits by their id, the same object over reloads: what they know stays, and a changed limit holds at once for those who wait for
  * it already. Only another way of counting makes a new one, which begins full.
@@ -53,11 +66,13 @@ interface KnownLimit {
 export class LimitRegistry {
   readonly #clock: Clock;
   readonly #limits = new Map<string, KnownLimit>();
+  readonly #fleet: LimitFleet | null;
   /** Hears of every limit that is made anew. */
   onMade: ((id: string, resource: LimitResource) => void) | null = null;
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, fleet: LimitFleet | null = null) {
     this.#clock = clock;
+    this.#fleet = fleet;
   }
 
   /**
@@ -86,7 +101,9 @@ export class LimitRegistry {
     for (const [id, known] of this.#limits) {
       if (used.has(known.resource)) continue;
       known.shownAs = null;
-      if (isUntouched(known.resource, now)) this.#limits.delete(id);
+      if (!isLeased(known.resource) && !isUntouched(known.resource, now)) continue;
+      this.#limits.delete(id);
+      this.#fleet?.remove(id);
     }
   }
 
@@ -108,8 +125,24 @@ export class LimitRegistry {
     }
     const { windowMs, measure, kind: ownKind } = KINDS[name];
     const options: LimitOptions = { id, kind: kind ?? ownKind, limit, windowMs, burst: limits.burst, measure };
-    const resource = limits.window === 'sliding' ? new SlidingWindow(options) : new TokenBucket(options, now);
-    return this.#keep(id, resource, known === undefined);
+    return this.#keep(id, this.#makeRate(options, limits.window === 'sliding', now), known === undefined);
+  }
+
+  #makeRate(options: LimitOptions, isSliding: boolean, now: Instant): LimitResource {
+    const fleet = this.#fleet;
+    if (fleet === null) return isSliding ? new SlidingWindow(options) : new TokenBucket(options, now);
+    const onShort = (): void => fleet.short(options.id);
+    const lease = isSliding ? new LeasedWindow(options, now, onShort) : new LeasedBucket(options, now, onShort);
+    fleet.add(lease);
+    return lease;
+  }
+
+  #makeConcurrency(id: string, limit: number): LimitResource {
+    const fleet = this.#fleet;
+    if (fleet === null) return new ConcurrencyLimiter(id, limit);
+    const lease = new LeasedConcurrency(id, limit, this.#clock.now(), () => fleet.short(id));
+    fleet.add(lease);
+    return lease;
   }
 
   #keep(id: string, resource: LimitResource, isNew: boolean): LimitResource {
@@ -124,8 +157,23 @@ export class LimitRegistry {
       known.resource.setLimit(limit);
       return known.resource;
     }
-    return this.#keep(id, new ConcurrencyLimiter(id, limit), known === undefined);
+    return this.#keep(id, this.#makeConcurrency(id, limit), known === undefined);
   }
+}
+
+/** This instance's part of a limit that several share. */
+export function isLeased(resource: LimitResource): resource is LeasedLimit {
+  return resource instanceof LeasedBucket || resource instanceof LeasedWindow || resource instanceof LeasedConcurrency;
+}
+
+/** What this instance may use at once of a limit that several share. */
+export function shareOf(resource: LeasedLimit): number {
+  return resource instanceof LeasedBucket ? resource.capacity : resource.limit;
+}
+
+/** What the limit allows in all, over all instances. */
+export function wholeLimitOf(resource: LimitResource): number {
+  return isLeased(resource) && !(resource instanceof LeasedBucket) ? resource.wholeLimit : resource.limit;
 }
 
 /** Nothing is taken from it: a new one would be the same. */

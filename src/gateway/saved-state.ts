@@ -1,5 +1,5 @@
 /** What is known of targets, limits and credentials survives a restart: read once at the start, saved while it runs. */
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock, Instant, Timer } from '../core/clock.ts';
 import { ConcurrencyLimiter } from '../policy/concurrency-limiter/concurrency-limiter.ts';
 import type { BreakerRecord } from '../policy/circuit-breaker/circuit-breaker.ts';
 import type { BenchCause, BenchRecord } from '../policy/cooldown/bench.ts';
@@ -10,12 +10,15 @@ import type { LimitLearner } from '../pipeline/route/limit-learner.ts';
 import type { TargetState } from '../pipeline/route/route.ts';
 import type { Store } from '../store/store.ts';
 import type { KeptCredential } from './credentials.ts';
-import { isUntouched } from './limits.ts';
+import { isLeased, isUntouched } from './limits.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import { restoreRates, restoreTarget, saveRates, saveTarget } from './saved-learning.ts';
 import type { TargetRegistry } from './targets.ts';
 
 const SAVE_EVERY_MS = 1_000;
+/** Where other instances hear of changes by message, what is saved is for restarts only: so often a store is written to less. */
+const SAVE_EVERY_SHARED_MS = 5_000;
+const CHECK_EVERY_MS = 1_000;
 /** Levels older than a day say nothing any more. */
 const KEPT_MS = 2 * 86_400_000;
 
@@ -59,9 +62,12 @@ export class SavedState {
   /** What has taken over what an earlier process knew; at most as many as it had saved. */
   readonly #restored = new Set<string>();
   #timer: Timer | null = null;
+  readonly #everyMs: number;
+  #saveAt: Instant = -Infinity;
 
   constructor(store: Store, clock: Clock, limits: LimitRegistry, targets: TargetRegistry) {
     this.#store = store;
+    this.#everyMs = store.shared === undefined ? SAVE_EVERY_MS : SAVE_EVERY_SHARED_MS;
     this.#clock = clock;
     this.#limits = limits;
     this.#targets = targets;
@@ -92,14 +98,14 @@ export class SavedState {
   }
 
   start(): void {
-    this.#timer = this.#clock.schedule(SAVE_EVERY_MS, () => {
-      this.save();
+    this.#timer = this.#clock.schedule(Math.min(this.#everyMs, CHECK_EVERY_MS), () => {
+      if (this.#clock.now() >= this.#saveAt) this.save();
       this.#store.check?.();
       this.start();
     });
   }
 
-  /** The next round writes everything, not only what has changed. */
+  /** The store may be another one after an outage: the next round writes everything, not only what has changed. */
   writeAll(): void {
     this.#saved.clear();
   }
@@ -113,6 +119,7 @@ export class SavedState {
   save(): void {
     this.#round++;
     const now = this.#clock.now();
+    this.#saveAt = now + this.#everyMs - CHECK_EVERY_MS / 2;
     const epochMs = this.#clock.epochMs();
     for (const { bench, cooldown, id } of this.#targets.credentials.all()) {
       const record = bench.save(now, epochMs);
@@ -129,7 +136,7 @@ export class SavedState {
     }
     for (const [scope, learner] of this.#targets.learners.all()) this.#put(RATES, scope, saveRates(learner, now, epochMs));
     for (const [id, { resource }] of this.#limits.all()) {
-      if (resource instanceof ConcurrencyLimiter) continue;
+      if (resource instanceof ConcurrencyLimiter || isLeased(resource)) continue; // those of a fleet are in its ledgers
       this.#put(BUCKETS, id, isUntouched(resource, now) ? null : resource.save(now, epochMs));
     }
     this.#prune();
@@ -176,7 +183,7 @@ export class SavedState {
   }
 
   #restoreLimit(id: string, resource: LimitResource, { buckets }: Left): void {
-    if (!this.#isFirst(BUCKETS, id, buckets)) return;
+    if (isLeased(resource) || !this.#isFirst(BUCKETS, id, buckets)) return;
     const level = buckets.get(id);
     const now = this.#clock.now();
     const epochMs = this.#clock.epochMs();

@@ -15,6 +15,7 @@ import type { ResourceLevel, Snapshot } from '../telemetry/snapshot.ts';
 import type { QueueGroup, QueueStatus, TargetStatus } from './gateway.ts';
 import { learnedStatus } from './learning.ts';
 import { estimateLevels, learnedLevels } from './learned-levels.ts';
+import { isLeased, shareOf, wholeLimitOf } from './limits.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import type { TargetRegistry } from './targets.ts';
 
@@ -43,8 +44,10 @@ export function targetStatus(state: TargetState, engine: EngineStatus | undefine
     health: state.health.valueAt(now),
     limits: (state.limits as readonly LimitResource[]).map((limit) => ({
       kind: limit.id.slice(limit.id.lastIndexOf(':') + 1),
-      limit: limit.limit,
+      limit: wholeLimitOf(limit),
       available: availableOf(limit, now),
+      // Of the limit, this instance's part.
+      ...(isLeased(limit) && { share: shareOf(limit) }),
     })),
     inFlight: state.inFlight,
     shortfalls: { ...state.shortfalls },
@@ -108,7 +111,7 @@ export function snapshotOf(
 function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
   return [...limits.all()].flatMap(([, { resource, shownAs }]) => {
     if (shownAs === null) return [];
-    return [{ id: shownAs, kind: resource.kind, limit: resource.limit, available: availableOf(resource, now) }];
+    return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), available: availableOf(resource, now) }];
   });
 }
 

@@ -1,5 +1,5 @@
 /** Cached responses of a driver with a connection: written in groups, read on demand. A slow write is dropped rather than awaited. */
-import type { Clock, Timer } from '../core/clock.ts';
+import type { Clock, Instant, Timer } from '../core/clock.ts';
 import type { CachedResponses } from './cached-responses.ts';
 import {
   toStoreFailure,
@@ -36,11 +36,17 @@ const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 /** The share of keys kept at the limit. Several are removed at once: finding the first key of a set takes time in proportion to the keys removed before it. */
 const KEPT_SHARE = 0.98;
 
+/** A request waits no longer for what may be in a shared store, in milliseconds; a server that is slower is not asked for a while. */
+const SHARED_READ_MS = 100;
+const SHARED_PAUSE_MS = 1_000;
+
 export interface CachedResponseQueueOptions {
   readonly clock: Clock;
   readonly readTimeoutMs: number;
   readonly writeTimeoutMs: number;
   readonly limits: CachedResponseLimits;
+  /** Other processes add answers too: what this one knows of is not all there is. */
+  readonly isShared?: boolean;
   /** A call on the connection failed. */
   readonly onFailure: (connection: Connection, failure: StoreFailure) => void;
 }
@@ -54,6 +60,8 @@ export class CachedResponseQueue implements CachedResponses {
   #connection: Connection | null = null;
   #timer: Timer | null = null;
   #sending: Promise<void> | null = null;
+  /** A shared store that was slow is not read before this. */
+  #askAgainAt: Instant = -Infinity;
   /** Number of responses dropped before they were written. */
   dropped = 0;
 
@@ -80,7 +88,12 @@ export class CachedResponseQueue implements CachedResponses {
   }
 
   mayHold(key: string): boolean {
-    return this.#stored.has(key) || this.#waiting.has(key);
+    return this.#stored.has(key) || this.#waiting.has(key) || this.#mayHoldOthers;
+  }
+
+  get #mayHoldOthers(): boolean {
+    const { isShared = false, clock } = this.#options;
+    return isShared && this.#connection !== null && clock.now() >= this.#askAgainAt;
   }
 
   async get(key: string): Promise<Uint8Array | null> {
@@ -89,10 +102,23 @@ export class CachedResponseQueue implements CachedResponses {
     const waiting = this.#waiting.get(key);
     if (waiting !== undefined) return waiting.expiresAtMs > nowMs ? waiting.bytes : null;
     const connection = this.#connection;
-    if (connection === null || !this.#stored.has(key)) return null;
+    if (connection === null) return null;
+    if (this.#options.isShared === true) return this.#getShared(connection, key, nowMs);
+    if (!this.#stored.has(key)) return null;
     const found = await this.#ask(connection, 'reading', readTimeoutMs, (responses) => responses.get(key, nowMs));
     if (found === null) this.#stored.delete(key);
     return found ?? null;
+  }
+
+  async #getShared({ responses }: Connection, key: string, nowMs: number): Promise<Uint8Array | null> {
+    if (!this.#mayHoldOthers) return null;
+    const { clock } = this.#options;
+    try {
+      return await within(clock, SHARED_READ_MS, 'reading', responses!.get(key, nowMs));
+    } catch {
+      this.#askAgainAt = clock.now() + SHARED_PAUSE_MS;
+      return null;
+    }
   }
 
   put(key: string, head: Uint8Array, body: Uint8Array, expiresAtMs: number): void {

@@ -13,11 +13,13 @@ test('a URL names the driver and its path', () => {
 });
 
 test('a URL that can not be used is refused in words that help, and without its secrets', () => {
-  assert.throws(() => parseStoreUrl('redis://:secret@host'), /redis:\/\/ is not available in this version/);
-  assert.throws(() => parseStoreUrl('valkey://host'), /not available in this version/);
+  assert.throws(
+    () => parseStoreUrl('redis://:secret@'),
+    (error: Error) => /a host is missing/.test(error.message) && !error.message.includes('secret'),
+  );
   assert.throws(() => parseStoreUrl('sqlite:'), /a path is missing/);
   assert.throws(() => parseStoreUrl('sqlite::memory:'), /use "memory:"/);
-  assert.throws(() => parseStoreUrl('./state.db'), /expected "memory:" or "sqlite:PATH", got no scheme/);
+  assert.throws(() => parseStoreUrl('./state.db'), /expected "memory:", "sqlite:PATH" or "redis:\/\/HOST", got no scheme/);
   assert.throws(
     () => parseStoreUrl('postgres://user:secret@host/db'),
     (error: Error) => /got "postgres:"/.test(error.message) && !error.message.includes('secret'),
@@ -33,5 +35,4 @@ test('each URL opens its store', async (t) => {
   assert.deepEqual(sqlite.health, { state: 'ok' });
   await memory.close();
   await sqlite.close();
-  await assert.rejects(openStore('redis://host', options), /not available/);
 });

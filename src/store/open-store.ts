@@ -1,6 +1,7 @@
 import type { Clock } from '../core/clock.ts';
 import { createMemoryStore } from './memory/memory-store.ts';
 import { openSqliteStore } from './sqlite/sqlite-store.ts';
+import { parseRedisUrl, REDIS_SCHEMES, type RedisAddress } from './redis/address.ts';
 import type { Store, StoreLimits, WarningListener } from './store.ts';
 
 export interface OpenStoreOptions {
@@ -10,14 +11,18 @@ export interface OpenStoreOptions {
   readonly limits?: Partial<StoreLimits>;
 }
 
-export type StoreUrl = { readonly kind: 'memory' } | { readonly kind: 'sqlite'; readonly path: string };
+export type StoreUrl =
+  | { readonly kind: 'memory' }
+  | { readonly kind: 'sqlite'; readonly path: string }
+  | { readonly kind: 'redis'; readonly address: RedisAddress };
 
 /**
- * Reads `memory:` or `sqlite:PATH` (also `sqlite:///absolute/path`; a path is relative to the working directory).
+ * Reads `memory:`, `sqlite:PATH` (also `sqlite:///absolute/path`; a path is relative to the working directory) or `redis://…`.
  * Throws an Error with a message for an operator. It quotes the scheme only: the rest may contain a password.
  */
 export function parseStoreUrl(url: string): StoreUrl {
   const scheme = /^[a-z][a-z0-9+.-]*(?=:)/i.exec(url)?.[0].toLowerCase();
+  if (scheme !== undefined && REDIS_SCHEMES.has(scheme)) return { kind: 'redis', address: parseRedisUrl(url) };
   const rest = url.slice((scheme?.length ?? 0) + 1);
   switch (scheme) {
     case 'memory':
@@ -29,13 +34,10 @@ export function parseStoreUrl(url: string): StoreUrl {
       if (path.includes('\0')) throw new Error('store: the path after "sqlite:" holds a NUL');
       return { kind: 'sqlite', path };
     }
-    case 'redis':
-    case 'rediss':
-    case 'valkey':
-    case 'valkeys':
-      throw new Error(`store: ${scheme}:// is not available in this version; use "sqlite:PATH" or "memory:"`);
     default:
-      throw new Error(`store: expected "memory:" or "sqlite:PATH", got ${scheme === undefined ? 'no scheme' : `"${scheme}:"`}`);
+      throw new Error(
+        `store: expected "memory:", "sqlite:PATH" or "redis://HOST", got ${scheme === undefined ? 'no scheme' : `"${scheme}:"`}`,
+      );
   }
 }
 
@@ -45,5 +47,8 @@ export function parseStoreUrl(url: string): StoreUrl {
  */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<Store> {
   const parsed = parseStoreUrl(url);
-  return parsed.kind === 'memory' ? createMemoryStore(options) : openSqliteStore(parsed.path, options);
+  if (parsed.kind === 'memory') return createMemoryStore(options);
+  if (parsed.kind === 'sqlite') return openSqliteStore(parsed.path, options);
+  const { openRedisStore } = await import('./redis/redis-store.ts');
+  return openRedisStore(parsed.address, options);
 }

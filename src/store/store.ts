@@ -5,15 +5,14 @@
  * write of this process, durable or not. A store that is slow, hung, broken or missing never stops the gateway: it is
  * `degraded`, continues in memory within its limits, warns once, and recovers in the background.
  *
- * Jobs and files (`store.jobs`) use calls of their own that resolve when durable: a checkpoint must be on disk before a dispatch. Possible
- * later members of `Store`:
- * - many instances: leases, membership and messages as `store.shared`, absent where a driver serves one machine only.
- *   Collections map to Redis keys one to one.
+ * Jobs and files (`store.jobs`) use calls of their own that resolve when durable: a checkpoint must be on disk before a dispatch. Leases,
+ * membership and messages of several instances are `store.shared`, absent where a driver serves one machine only.
  */
 
 import type { StoreFault } from './store-fault.ts';
 import type { CachedResponses } from './cached-responses.ts';
 import type { JobStore } from './jobs/job-store.ts';
+import type { SharedStore } from './shared-store.ts';
 
 export const STORE_KINDS = ['memory', 'sqlite', 'redis'] as const;
 export type StoreKind = (typeof STORE_KINDS)[number];
@@ -75,6 +74,8 @@ export interface Store {
   readonly responses: CachedResponses | null;
   /** Files and batches; null: this store has none. Uses a connection of its own; its calls report faults. */
   readonly jobs: JobStore | null;
+  /** What several instances share; absent: a driver of one machine. */
+  readonly shared?: SharedStore;
   /** Checks from time to time whether the opened file was replaced; called every second by its owner. */
   check?(): void;
   /** Calls the listener at every change between `ok` and `degraded`, and of the fault. Returns a function that removes it. */

@@ -11,6 +11,7 @@ import { parseJson, type Change, type Row } from './change.ts';
 import { CACHED_RESPONSE_LIMITS, CachedResponseQueue } from './cached-response-queue.ts';
 import { HealthBoard } from './health-board.ts';
 import type { JobStore } from './jobs/job-store.ts';
+import type { SharedStore } from './shared-store.ts';
 import {
   STORE_LIMITS,
   type Store,
@@ -69,10 +70,12 @@ export interface WriteBehindOptions {
   readonly kind: StoreKind;
   /** The name of the store in warnings; contains no secret. */
   readonly name: string;
-  /** Its connections store responses. Default false. */
-  readonly cachesResponses?: boolean;
+  /** Its connections store responses; `shared`: other processes add to them. Default false. */
+  readonly cachesResponses?: boolean | 'shared';
   /** Closed with the store. Default: none. */
   readonly jobs?: JobStore;
+  /** For several instances; ended by whoever opens it. Default: none. */
+  readonly shared?: SharedStore;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
   /** Default: `STORE_TIMING`. */
@@ -97,6 +100,7 @@ class WriteBehindStore implements Store {
   readonly opened: Promise<void>;
   readonly responses: CachedResponseQueue | null;
   readonly jobs: JobStore | null;
+  readonly shared?: SharedStore;
   readonly #backend: Backend;
   readonly #clock: Clock;
   readonly #limits: StoreLimits;
@@ -119,21 +123,23 @@ class WriteBehindStore implements Store {
   constructor(backend: Backend, options: WriteBehindOptions) {
     this.kind = options.kind;
     this.jobs = options.jobs ?? null;
+    if (options.shared !== undefined) this.shared = options.shared;
     this.#backend = backend;
     this.#clock = options.clock;
     this.#limits = { ...STORE_LIMITS, ...options.limits };
     this.#timing = { ...STORE_TIMING, ...options.timing };
     this.#queue = new WriteQueue(this.#limits);
     this.#board = new HealthBoard(options);
-    this.responses = options.cachesResponses === true ? this.#createResponseQueue() : null;
+    this.responses = (options.cachesResponses ?? false) ? this.#createResponseQueue(options.cachesResponses === 'shared') : null;
     this.opened = new Promise((resolve) => {
       this.#markOpened = resolve;
     });
     this.#connect();
   }
 
-  #createResponseQueue(): CachedResponseQueue {
+  #createResponseQueue(isShared: boolean): CachedResponseQueue {
     return new CachedResponseQueue({
+      isShared,
       clock: this.#clock,
       readTimeoutMs: this.#timing.readTimeoutMs,
       writeTimeoutMs: this.#timing.applyTimeoutMs,

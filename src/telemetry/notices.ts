@@ -89,6 +89,10 @@ function lifecycleNotice({ state, detail }: LifecycleEvent): Words {
       return { tone: 'bad', text: `configuration not reloaded: ${detail ?? 'it is not valid'}` };
     case 'store_recovered':
       return { tone: 'good', text: 'the store works again' };
+    case 'fleet_changed':
+      return { tone: 'info', text: detail ?? 'the fleet has changed' };
+    case 'fleet_lost':
+      return { tone: 'bad', text: detail ?? 'the shared store does not answer' };
     case 'draining':
       return { tone: 'warn', text: 'gateway is shutting down: running requests finish, new ones are refused' };
     case 'stopped':

@@ -64,6 +64,7 @@ export function createFakeGateway(input: ConfigInput = {}): FakeGateway {
     clock,
     ...conversations(clock),
     jobs: null,
+    fleet: null,
     secrets: new SecretMask(config.secrets),
     events: new EventBus(fail),
     requests: [],

@@ -5,6 +5,7 @@ import { buildModel } from './build-models.ts';
 import { checkPolicy } from './build-policy.ts';
 import { buildProvider } from './build-provider.ts';
 import { record } from './record.ts';
+import { parseRedisUrl } from '../../store/redis/address.ts';
 import { builtinProvider, builtinProviderName } from './builtin-provider.ts';
 import type { Config, ModelConfig, PassThroughConfig, ProviderConfig, StoreConfig } from './config.ts';
 import { FaultList, valueAt, type ConfigFault } from './faults.ts';
@@ -130,7 +131,7 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
       cacheWrite: price.cacheWrite ?? price.input,
       output: price.output ?? 0,
     })),
-    store: buildStore(parsed.store, options),
+    store: buildStore(parsed.store, options, faults),
     batch: overlay(batchSettings.defaults, parsed.batch),
     telemetry: buildTelemetry(parsed, options),
     secrets: [],
@@ -164,12 +165,25 @@ function buildServer(parsed: ParsedInput, providerNames: ReadonlySet<string>, fa
   return { ...overlay(serverSettings.defaults, parsed.server), passThrough };
 }
 
-function buildStore(given: string | undefined, { source, directory }: ParseOptions): StoreConfig {
+function buildStore(given: string | undefined, { source, directory }: ParseOptions, faults: FaultList): StoreConfig {
   const text = given ?? (source === 'file' ? 'sqlite:./breakwater.db' : 'memory:');
   if (text === 'memory:') return { kind: 'memory' };
-  if (!text.startsWith('sqlite:')) return { kind: 'redis', url: text };
+  if (!text.startsWith('sqlite:')) {
+    const fault = redisUrlFault(text);
+    if (fault !== null) faults.add(['store'], fault);
+    return { kind: 'redis', url: text };
+  }
   const path = text.slice('sqlite:'.length);
   return { kind: 'sqlite', path: path === ':memory:' ? path : resolve(directory ?? '.', path) };
+}
+
+function redisUrlFault(url: string): string | null {
+  try {
+    parseRedisUrl(url);
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message.replace(/^store: /, '') : String(error);
+  }
 }
 
 function buildTelemetry(parsed: ParsedInput, { directory }: ParseOptions): Config['telemetry'] {

@@ -153,10 +153,10 @@ export const configSchema = z
       .optional(),
     store: z
       .string({ error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
-      .regex(/^(memory:|sqlite:.+|rediss?:\/\/.+)$/, { error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
+      .regex(/^(memory:|sqlite:.+|(?:rediss?|valkeys?):\/\/.+)$/, { error: 'must be memory:, sqlite:PATH or redis://HOST:PORT' })
       .meta({
         description:
-          'Where state is kept: memory:, sqlite:PATH (relative to the config) or redis://…. Default: sqlite:./breakwater.db with a file, else memory:.',
+          'Where state is kept: memory:, sqlite:PATH (relative to the config), or redis://HOST:PORT for several instances that share their limits (rediss:// for TLS). Default: sqlite:./breakwater.db with a file, else memory:.',
       })
       .optional(),
     batch: batchSettings.schema.optional(),

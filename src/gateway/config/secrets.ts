@@ -29,7 +29,7 @@ export function secretsOf(config: Config, inserted: readonly Inserted[]): readon
     if (provider.identity !== null) for (const secret of identitySecrets(provider.identity)) addKey(found, secret);
     for (const [name, value] of Object.entries(provider.headers)) addHeader(found, name.toLowerCase(), value);
   }
-  if (config.store.kind === 'redis') addUrl(found, config.store.url);
+  if (config.store.kind === 'redis') addStoreUrl(found, config.store.url);
   addUrl(found, config.telemetry.traces.endpoint);
   for (const one of inserted) addInserted(found, one);
   return [...found];
@@ -103,6 +103,14 @@ function addUrl(to: Set<string>, text: string): void {
     addKey(to, decoded(part));
   }
   for (const [name, value] of searchParams) if (isSecretVariable(name)) addKey(to, value);
+}
+
+/** With several hosts it is no URL by the standard. */
+function addStoreUrl(to: Set<string>, text: string): void {
+  addUrl(to, text);
+  const login = /^[a-z]+:\/\/([^@/?]*)@/i.exec(text)?.[1] ?? '';
+  const password = login.includes(':') ? login.slice(login.indexOf(':') + 1) : login;
+  for (const part of [password, decoded(password)]) addKey(to, part);
 }
 
 function decoded(part: string): string {

@@ -18,7 +18,6 @@ const refused: readonly (readonly [input: object, line: string])[] = [
     'providers.x.policy.cache.enabled: not available in this version (got true)',
   ],
   [{ providers: { x: { ...x, cache: { enabled: true } } } }, 'providers.x.cache.enabled: not available in this version (got true)'],
-  [{ store: 'redis://h' }, 'store: not available in this version (got "redis://h")'],
   [
     { clients: [{ name: 'a', key: 'k', budget: { usd: 20, per: 'day' } }] },
     'clients[0].budget: not available in this version (got an object)',

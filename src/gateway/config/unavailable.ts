@@ -19,7 +19,6 @@ const rules: readonly Rule[] = [
   { at: 'providers.*.cache.enabled', refuses: isTrue },
   { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
   { at: 'clients.*.budget', refuses: isFilled },
-  { at: 'store', refuses: (value) => /^rediss?:/.test(String(value)) },
   { at: 'telemetry.logs.prompts', refuses: isTrue },
   { at: 'telemetry.requests.bodies', refuses: isTrue },
   { at: 'telemetry.traces.endpoint', refuses: isFilled },

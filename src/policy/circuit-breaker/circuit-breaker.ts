@@ -207,6 +207,22 @@ export class CircuitBreaker implements Resource {
     this.#missedUntil = Math.min(now + (record.missedUntilEpochMs - epochMs), this.#openUntil);
   }
 
+  /**
+   * Another instance has found out how the target is: its record, as saved at `epochMs`; null: it is closed, and ramps here too. A probe is
+   * that instance's own first: here it waits `laterMs` longer.
+   */
+  adopt(now: Instant, epochMs: number, record: BreakerRecord | null, laterMs: number): void {
+    if (record !== null) {
+      this.restore(now, epochMs, record);
+      this.#openUntil += laterMs;
+      this.#missedUntil += laterMs;
+      return;
+    }
+    if (this.#state === 'closed') return;
+    this.#close();
+    this.#ramp();
+  }
+
   get #opensAt(): Instant {
     return this.#isMissed ? this.#missedUntil : this.#openUntil;
   }
@@ -285,6 +301,10 @@ export class CircuitBreaker implements Resource {
     this.#sources.served(now, source);
     this.#window.record(now, false);
     this.#sources.holdContradicted(now);
+    this.#ramp();
+  }
+
+  #ramp(): void {
     this.#allowed = this.#options.probes + 1;
     this.#wanted = GOOD_MIN;
   }

@@ -114,6 +114,18 @@ export class LaggedLevel {
     for (const { at, level } of raised) this.#notePeak(at, level + back);
   }
 
+  /** Adds to the level, or takes from it, what another instance's part of the bucket gave or got: no call is counted, so it applies at once. */
+  move(now: Instant, amount: number): void {
+    this.#advance(now);
+    this.#level += amount;
+  }
+
+  /** The level including takes that are not counted yet: a smaller capacity would lose some. */
+  uncounted(now: Instant): number {
+    this.#advance(now);
+    return this.#level;
+  }
+
   /** What `take` would return for an amount taken at that instant. */
   ticketAt(takenAt: Instant): Instant {
     return this.#slotMs === 0 ? takenAt : Math.ceil(takenAt / this.#slotMs) * this.#slotMs;

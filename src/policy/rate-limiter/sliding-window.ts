@@ -47,6 +47,11 @@ export class SlidingWindow implements Resource {
     return this.#limit;
   }
 
+  /** Equals `limit`, unless that is one instance's part. */
+  get wholeLimit(): number {
+    return this.#limit;
+  }
+
   /** Applies from now on, for waiting requests too; what was taken stays taken. */
   setLimit(limit: number): void {
     this.#limit = limit;
@@ -95,7 +100,7 @@ export class SlidingWindow implements Resource {
   settle(now: Instant, ticket: number, need: Need, settlement: Settlement): void {
     if (settlement.unsent === true) return this.cancel(now, ticket);
     const start = this.#find(now, ticket);
-    const used = settledAmount(this.#measure, this.limit, settlement.usage, need);
+    const used = settledAmount(this.#measure, this.wholeLimit, settlement.usage, need);
     if (start !== undefined && used !== null) this.#correct(start, used);
   }
 

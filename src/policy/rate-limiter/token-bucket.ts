@@ -102,13 +102,13 @@ export class TokenBucket implements Resource {
     const amount = this.#measure.of(need);
     if (amount <= 0) return now;
     if (amount > this.limit + this.#epsilon) return Infinity;
-    const wanted = Math.min(amount, this.#level.capacity);
+    const wanted = Math.min(amount, this.#capacity);
     return wanted - this.#level.at(now) <= this.#epsilon ? now : this.#level.reaches(now, wanted);
   }
 
   earliestAfter(now: Instant, ahead: Need, need: Need): Instant {
     const [before, amount] = [Math.max(0, this.#measure.of(ahead)), this.#measure.of(need)];
-    const missing = before + Math.min(amount, this.#level.capacity) - this.#level.at(now);
+    const missing = before + Math.min(amount, this.#capacity) - this.#level.at(now);
     if (amount <= 0 || before <= 0 || missing <= this.#epsilon) return this.earliest(now, need);
     return Math.max(this.earliest(now, need), now + (missing * this.windowMs) / this.limit);
   }
@@ -138,6 +138,21 @@ export class TokenBucket implements Resource {
   /** What could be taken now; below zero after a large request. */
   available(now: Instant): number {
     return this.#level.at(now);
+  }
+
+  /** From now on this process has a part of the bucket. Below its capacity nothing is lost. */
+  share(now: Instant, capacity: number, ratePerMs: number): void {
+    this.#level.configure(now, capacity, ratePerMs);
+  }
+
+  /** Adds what another part of the bucket gave, or takes out what this one returns. */
+  shift(now: Instant, amount: number): void {
+    this.#level.move(now, amount);
+  }
+
+  /** The smallest capacity at which nothing is lost. */
+  shareMin(now: Instant): number {
+    return Math.max(0, this.#level.uncounted(now));
   }
 
   /** Nothing is taken: there is nothing to save. */

@@ -1,0 +1,71 @@
+/** This instance among others that share a store: parts of limits, and what is known of targets. */
+import type { Clock } from '../core/clock.ts';
+import type { Leasable } from '../core/lease.ts';
+import type { SharedStore } from '../store/shared-store.ts';
+import { LeaseAgent, type FleetStatus } from './lease-agent.ts';
+import { SharedHealth, type HealthSubject } from './shared-health.ts';
+
+export interface FleetOptions {
+  readonly clock: Clock;
+  readonly shared: SharedStore;
+  readonly subjects: () => Iterable<HealthSubject>;
+  /** Who waits may be able to start. */
+  readonly onGranted: () => void;
+  /** The health of targets was taken over from another instance. */
+  readonly onAdopted: () => void;
+  readonly onFleet: (status: FleetStatus) => void;
+}
+
+export class Fleet {
+  readonly health: SharedHealth;
+  readonly #shared: SharedStore;
+  readonly #agent: LeaseAgent;
+
+  constructor({ clock, shared, subjects, onGranted, onAdopted, onFleet }: FleetOptions) {
+    this.#shared = shared;
+    this.#agent = new LeaseAgent({ clock, shared, onGranted, onFleet });
+    const publish = (text: string): void => shared.publish(text);
+    this.health = new SharedHealth({ clock, subjects, publish, onAdopted, fleet: () => this.#agent.status });
+  }
+
+  get status(): FleetStatus {
+    return this.#agent.status;
+  }
+
+  get exchanges(): number {
+    return this.#agent.exchanges;
+  }
+
+  /** Resolves when this instance has its parts, or when they are not to be had now. */
+  start(): Promise<void> {
+    const started = this.#agent.start();
+    this.#shared.open({
+      linked: (isLinked) => this.#agent.linked(isLinked),
+      message: (text) => this.#take(text),
+    });
+    return started;
+  }
+
+  add(lease: Leasable): void {
+    this.#agent.add(lease);
+  }
+
+  remove(id: string): void {
+    this.#agent.remove(id);
+  }
+
+  short(id: string): void {
+    this.#agent.short(id);
+  }
+
+  leave(): Promise<void> {
+    this.health.stop();
+    return this.#agent.leave();
+  }
+
+  #take(text: string): void {
+    const [kind, ...lines] = text.split('\n');
+    if (kind === 'call') this.#agent.called(lines);
+    else if (kind === 'health') this.health.take(lines.join('\n'));
+  }
+}

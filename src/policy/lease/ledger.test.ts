@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
+import { createLedger, exchange } from './ledger.ts';
+
+const NOBODY: LeaseClaim = {
+  id: 'requests',
+  capacity: 100,
+  rate: 0.01,
+  countedMs: 0,
+  epoch: 0,
+  poolLevel: 0,
+  heldCapacity: 0,
+  heldRate: 0,
+  level: 0,
+  returned: 0,
+  debt: 0,
+  wantCapacity: 0,
+  wantRate: 0,
+  wantTokens: 0,
+  first: 0,
+  rank: 1,
+  hasStarted: false,
+};
+const WAITING: Partial<LeaseClaim> = { wantCapacity: 100, wantRate: 0.01, wantTokens: 100, first: 1 };
+
+/** A ledger of 100 requests and 0.01 a millisecond, and members that keep what they are granted. */
+function fleet(over: Partial<LeaseClaim> = {}) {
+  const ledger = createLedger(0, over.capacity ?? NOBODY.capacity, 1);
+  const held = new Map<string, LeaseGrant>();
+  const dead = new Set<string>();
+  return {
+    ledger,
+    dead,
+    claim: (now: number, name: string, claim: Partial<LeaseClaim>): LeaseGrant => {
+      const before = held.get(name);
+      const kept = before && { epoch: before.epoch, poolLevel: before.poolLevel, heldCapacity: before.capacity, heldRate: before.rate };
+      const granted = exchange(ledger, name, { ...NOBODY, ...over, ...kept, ...claim }, now, (member) => !dead.has(member));
+      held.set(name, granted);
+      return granted;
+    },
+  };
+}
+
+test('a lone member that waits is given all', () => {
+  const { capacity, rate, tokens, lacks } = fleet().claim(0, 'a', WAITING);
+  assert.deepEqual([capacity, rate, tokens, lacks], [100, 0.01, 100, false]);
+});
+
+test('what one member holds another does not get, and is told its fair part', () => {
+  const { claim } = fleet();
+  claim(0, 'a', WAITING);
+  const granted = claim(10, 'b', WAITING);
+  assert.deepEqual([granted.capacity, granted.rate, granted.tokens, granted.lacks], [0, 0, 0, true]);
+  const told = claim(20, 'a', WAITING);
+  assert.ok(told.isContested);
+  assert.equal(told.fairRate, 0.005);
+});
+
+test('what a member gives back the one that waits has with its next claim', () => {
+  const { claim } = fleet();
+  claim(0, 'a', WAITING);
+  claim(10, 'b', WAITING);
+  claim(20, 'a', { ...WAITING, heldCapacity: 50, heldRate: 0.005, level: 50, returned: 50, wantTokens: 0 });
+  const granted = claim(30, 'b', WAITING);
+  assert.ok(granted.capacity >= 49);
+  assert.equal(granted.rate, 0.005);
+  assert.ok(granted.tokens > 0);
+});
+
+test('unequal wants are met as far as the smaller one goes, and the rest is the larger one’s', () => {
+  const { claim } = fleet();
+  claim(0, 'a', { wantRate: 0.002, wantCapacity: 10 });
+  assert.equal(claim(1, 'b', WAITING).rate, 0.008);
+});
+
+test('a dead member’s part is free again, but not the tokens that it had', () => {
+  const { claim, dead, ledger } = fleet();
+  claim(0, 'a', WAITING);
+  dead.add('a');
+  const granted = claim(5_000, 'b', WAITING);
+  assert.deepEqual([granted.capacity, granted.rate, granted.tokens], [100, 0.01, 0]);
+  assert.equal(ledger.parts.has('a'), false);
+});
+
+test('what a dead member used of a window stays reserved until the provider forgets it', () => {
+  const { claim, dead } = fleet({ rate: 0, countedMs: 60_000 });
+  const wants = { wantCapacity: 100, first: 1 };
+  claim(0, 'a', { ...wants, heldCapacity: 80 });
+  dead.add('a');
+  assert.equal(claim(30_000, 'b', wants).capacity, 0);
+  assert.equal(claim(62_000, 'b', wants).capacity, 100);
+});
+
+test('a ledger that was lost begins no higher than a member knew it last', () => {
+  const { claim, ledger } = fleet();
+  claim(0, 'a', { ...WAITING, epoch: 77, poolLevel: 3 });
+  assert.ok(ledger.level <= 3);
+});
+
+test('where a member can’t have two requests, refill stays in the pool and whole requests go to who waited longest', () => {
+  const { claim } = fleet({ capacity: 2, rate: 0.001 });
+  const waiting = { ...WAITING, wantCapacity: 2, wantRate: 0.001, wantTokens: 2 };
+  claim(0, 'a', { ...waiting, heldCapacity: 0 });
+  claim(0, 'a', { ...waiting, heldCapacity: 0, heldRate: 0, first: 0, wantCapacity: 0, wantRate: 0, wantTokens: 0 });
+  claim(100, 'b', { ...waiting, heldRate: 0 });
+  const [third, again] = [
+    claim(200, 'a', { ...waiting, heldCapacity: 0, heldRate: 0 }),
+    claim(1_200, 'b', { ...waiting, heldCapacity: 0, heldRate: 0 }),
+  ];
+  assert.equal(third.rate, 0);
+  assert.equal(third.tokens, 0);
+  assert.ok(third.readyInMs > 0);
+  assert.ok(again.tokens >= 1);
+});
+
+test('a higher class goes before one that has waited longer', () => {
+  const { claim } = fleet({ capacity: 10, rate: 0.001 });
+  claim(0, 'busy', { wantCapacity: 10, wantTokens: 10, first: 1, wantRate: 0.001 });
+  claim(1, 'low', { ...WAITING, first: 4, rank: 2, wantCapacity: 10, wantTokens: 10 });
+  claim(2, 'high', { ...WAITING, first: 4, rank: 0, wantCapacity: 10, wantTokens: 10 });
+  claim(3, 'busy', { heldCapacity: 0, heldRate: 0, returned: 5 });
+  assert.equal(claim(4, 'low', { ...WAITING, first: 4, rank: 2, wantCapacity: 10, wantTokens: 10 }).tokens < 4, true);
+  assert.ok(claim(5, 'high', { ...WAITING, first: 4, rank: 0, wantCapacity: 10, wantTokens: 10 }).tokens >= 4);
+});

@@ -1,0 +1,218 @@
+/**
+ * The ledger of one limit that several instances (members) share: who holds which part of it.
+ *
+ * ## The choice made
+ *
+ * A token bucket of capacity C and rate r can be divided into buckets whose capacities add up to at most C, whose rates add up to at
+ * most r, and whose levels were taken out of it: together they never let through more than the whole one. So each member spends a
+ * bucket of its own, in memory, without asking anybody, and keeps it while the store is away. What no member holds is the pool, a bucket
+ * like the others. An exchange moves capacity, rate and tokens between one member and the pool. A sliding window, or a number of places,
+ * is divided in the same way, without rate and tokens.
+ *
+ * Parts follow demand: each member says what it wants, and the pool is filled up to what max-min fairness gives each. A member that holds
+ * more than that, while another waits, gives back before it says so: what a lost reply leaves open is never spent twice.
+ *
+ * The waiting member that has waited longest comes first with what its first request needs, so that parts too small for one request end
+ * up in one place. Where a limit is too small to be divided, refill stays in the pool, and whoever comes first is given whole requests.
+ *
+ * The Redis driver runs the same arithmetic as a script; a test compares the two.
+ */
+import type { Instant } from '../../core/clock.ts';
+import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
+
+export interface LedgerPart {
+  capacity: number;
+  rate: number;
+  wantCapacity: number;
+  wantRate: number;
+  first: number;
+  rank: number;
+  since: Instant;
+  /** When its member spoke last; for a dead one, until when it counts. */
+  at: Instant;
+}
+
+export interface Ledger {
+  epoch: number;
+  at: Instant;
+  /** Of the pool; below zero after a debt. */
+  level: number;
+  readonly parts: Map<string, LedgerPart>;
+}
+
+/** A limit of which each member can't have so many of the largest waiting request is not divided: its refill stays in the pool. */
+const DIVISIBLE_MIN = 2;
+
+/** A member may have started something for so long after it spoke last, in milliseconds. */
+const LAST_STARTS_MS = 2_000;
+
+export function createLedger(now: Instant, capacity: number, epoch: number): Ledger {
+  return { epoch, at: now, level: capacity, parts: new Map() };
+}
+
+/** `isLive`: whether a member still belongs to the fleet. */
+export function exchange(ledger: Ledger, me: string, claim: LeaseClaim, now: Instant, isLive: (member: string) => boolean): LeaseGrant {
+  const { parts } = ledger;
+  advance(ledger, claim, now);
+  for (const [name, part] of parts) if (name !== me && !isLive(name)) bury(parts, name, part, claim, now);
+  if (claim.epoch !== 0 && claim.epoch !== ledger.epoch) ledger.level = Math.min(ledger.level, claim.poolLevel);
+  const before = parts.get(me);
+  const others = sumOfOthers(parts, me);
+  const isWaiting = claim.first > 0;
+  const part: LedgerPart = {
+    capacity: clamp(claim.heldCapacity, 0, claim.capacity - others.capacity),
+    rate: clamp(claim.heldRate, 0, claim.rate - others.rate),
+    wantCapacity: claim.wantCapacity,
+    wantRate: claim.wantRate,
+    first: claim.first,
+    rank: claim.rank,
+    at: now,
+    since: isWaiting && before !== undefined && before.first > 0 && !claim.hasStarted ? before.since : now,
+  };
+  parts.set(me, part);
+  const room = claim.capacity - others.capacity - part.capacity;
+  // What it did not refill while it was cut off is to be had only if nobody else was given its part meanwhile.
+  const debt = before !== undefined && claim.epoch === ledger.epoch ? claim.debt : Math.max(0, claim.debt);
+  ledger.level = clamp(ledger.level + claim.returned - debt, -claim.capacity, room);
+  return grant(ledger, me, part, claim, others);
+}
+
+/** Its member is dead, or has left: what it used is given back once the provider has forgotten it, all else at once. */
+export function bury(parts: Map<string, LedgerPart>, name: string, part: LedgerPart, { countedMs }: LeaseClaim, now: Instant): void {
+  if (countedMs === 0 || now >= part.at + countedMs + LAST_STARTS_MS) parts.delete(name);
+  else Object.assign(part, { wantCapacity: part.capacity, first: 0 });
+}
+
+function advance(ledger: Ledger, { capacity, rate }: LeaseClaim, now: Instant): void {
+  let [freeCapacity, freeRate] = [capacity, rate];
+  for (const part of ledger.parts.values()) {
+    freeCapacity -= part.capacity;
+    freeRate -= part.rate;
+  }
+  const passedMs = Math.max(0, now - ledger.at);
+  ledger.level = Math.min(Math.max(0, freeCapacity), ledger.level + Math.max(0, freeRate) * passedMs);
+  ledger.at = Math.max(now, ledger.at);
+}
+
+function grant(ledger: Ledger, me: string, part: LedgerPart, claim: LeaseClaim, others: Sums): LeaseGrant {
+  const { parts } = ledger;
+  const isWaiting = part.first > 0;
+  const oldest = oldestWaiting(parts);
+  const isDivided = claim.capacity >= DIVISIBLE_MIN * parts.size * Math.max(1, others.first, part.first) || parts.size === 1;
+  // Without refill it may be places, of which there are no parts: who comes first has the whole one.
+  const evenCapacity = fairShare(parts, me, claim.capacity, oldest, 'wantCapacity');
+  const fairRate = isDivided ? fairShare(parts, me, claim.rate, null, 'wantRate') : 0;
+  const freeRate = claim.rate - others.rate - part.rate;
+  part.rate = isDivided ? part.rate + clamp(fairRate - part.rate, 0, freeRate) : part.rate;
+  const tokens = claim.rate > 0 ? tokensFor(ledger, me, claim, { oldest, others: others.waiting, isDivided }) : 0;
+  // Undivided, room without tokens in it would be taken from the pool's.
+  const fairCapacity = !isDivided && claim.rate > 0 ? claim.level + tokens : claim.rate > 0 ? evenCapacity : Math.ceil(evenCapacity - 1e-9);
+  const freeCapacity = claim.capacity - others.capacity - part.capacity;
+  const neededCapacity = Math.max(fairCapacity, claim.level + tokens);
+  part.capacity += clamp(Math.min(neededCapacity, Math.max(claim.wantCapacity, claim.level + tokens)) - part.capacity, 0, freeCapacity);
+  const given = clamp(Math.min(tokens, part.capacity - claim.level), 0, tokens);
+  ledger.level -= given;
+  const poolRate = claim.rate - others.rate - part.rate;
+  const missing = part.first - claim.level - given;
+  const due = Math.min(evenCapacity, claim.wantCapacity);
+  const ahead = oldest !== null && oldest !== me && isWaiting ? parts.get(oldest)!.first : 0;
+  return {
+    epoch: ledger.epoch,
+    poolLevel: ledger.level,
+    capacity: part.capacity,
+    rate: part.rate,
+    tokens: given,
+    fairCapacity,
+    fairRate,
+    isContested: others.starved > 0 || !isDivided,
+    readyInMs:
+      !isWaiting || missing <= 0 || part.rate > 0 || poolRate <= claim.rate * 1e-9
+        ? -1
+        : Math.max(0, (missing + ahead - ledger.level) / poolRate),
+    lacks: (isWaiting && (part.capacity < due * 0.98 || part.rate < fairRate * 0.98)) || (isDivided && part.capacity < due / 2),
+  };
+}
+
+interface Sums {
+  capacity: number;
+  rate: number;
+  /** Members that wait, and those that have too little for their next request. */
+  waiting: number;
+  starved: number;
+  /** The largest request that is first somewhere. */
+  first: number;
+}
+
+function sumOfOthers(parts: ReadonlyMap<string, LedgerPart>, me: string): Sums {
+  const sums = { capacity: 0, rate: 0, waiting: 0, starved: 0, first: 0 };
+  for (const [name, part] of parts) {
+    if (name === me) continue;
+    sums.capacity += part.capacity;
+    sums.rate += part.rate;
+    if (part.first > 0) sums.waiting++;
+    if (part.first > 0 || part.capacity < part.wantCapacity / 2) sums.starved++;
+    sums.first = Math.max(sums.first, part.first);
+  }
+  return sums;
+}
+
+/** By class, then by how long it has waited, then by name, so that all agree. */
+function oldestWaiting(parts: ReadonlyMap<string, LedgerPart>): string | null {
+  let oldest: string | null = null;
+  for (const [name, part] of parts) {
+    if (part.first <= 0) continue;
+    const best = oldest === null ? null : parts.get(oldest)!;
+    if (
+      best === null ||
+      part.rank < best.rank ||
+      (part.rank === best.rank && (part.since < best.since || (part.since === best.since && name < oldest!)))
+    )
+      oldest = name;
+  }
+  return oldest;
+}
+
+/** Max-min fairness: everybody gets the same, but not more than it wants. `ahead`: has what its first needs before that. */
+function fairShare(
+  parts: ReadonlyMap<string, LedgerPart>,
+  me: string,
+  total: number,
+  ahead: string | null,
+  want: 'wantCapacity' | 'wantRate',
+): number {
+  const reserved = ahead === null ? 0 : Math.min(parts.get(ahead)!.first, total);
+  const wants = [...parts].map(([name, part]) => Math.max(0, part[want] - (name === ahead ? reserved : 0))).sort((a, b) => a - b);
+  let left = total - reserved;
+  let level = 0;
+  for (let i = 0; i < wants.length; i++) {
+    level = left / (wants.length - i);
+    if (wants[i]! >= level) break;
+    left -= wants[i]!;
+    level = wants[i]!;
+  }
+  const own = ahead === me ? reserved : 0;
+  return own + Math.min(Math.max(0, parts.get(me)![want] - own), level);
+}
+
+/** Of the pool's level: what the one that comes first needs is its own; the rest is shared by those who wait. */
+function tokensFor(ledger: Ledger, me: string, claim: LeaseClaim, who: Waiting): number {
+  if (claim.wantTokens <= 0 || ledger.level <= 0) return 0;
+  const isFirst = who.oldest === null || who.oldest === me;
+  const free = Math.max(0, ledger.level - (isFirst ? 0 : ledger.parts.get(who.oldest)!.first));
+  const missing = Math.max(0, claim.first - claim.level);
+  const needed = isFirst && missing <= free ? missing : 0;
+  const tokens = Math.min(claim.wantTokens, Math.max(free / (who.others + 1), needed));
+  // Without refill of its own, less than a whole request would lie idle.
+  return who.isDivided || (claim.first > 0 && tokens >= missing) ? tokens : 0;
+}
+
+interface Waiting {
+  readonly oldest: string | null;
+  /** Other members that wait. */
+  readonly others: number;
+  readonly isDivided: boolean;
+}
+
+function clamp(value: number, least: number, most: number): number {
+  return Math.min(Math.max(value, least), Math.max(least, most));
+}

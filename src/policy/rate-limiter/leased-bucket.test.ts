@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LeaseGrant } from '../../core/lease.ts';
+import { testResourceContract } from '../../core/resource.contract.ts';
+import { LeasedBucket } from './leased-bucket.ts';
+import { LeasedWindow } from './leased-window.ts';
+import { requestLimit } from './measures.fixture.ts';
+
+const MINUTE = 60_000;
+const ONE = { requests: 1, inputTokens: 0, outputTokens: 0 };
+
+const GRANT: LeaseGrant = {
+  epoch: 1,
+  poolLevel: 0,
+  capacity: 10,
+  rate: 10 / MINUTE,
+  tokens: 10,
+  fairCapacity: 10,
+  fairRate: 10 / MINUTE,
+  isContested: false,
+  readyInMs: -1,
+  lacks: false,
+};
+
+function bucket(now = 0, grant: Partial<LeaseGrant> = {}): { bucket: LeasedBucket; asked: () => number } {
+  let asked = 0;
+  const leased = new LeasedBucket(requestLimit(60, MINUTE), now, () => void asked++);
+  leased.granted(now, { ...GRANT, ...grant });
+  return { bucket: leased, asked: () => asked };
+}
+
+// Of a smaller part the instant is a guess: others may give something sooner.
+testResourceContract('a part that is the whole bucket', (now) => bucket(now, { capacity: 60, rate: 60 / MINUTE, tokens: 60 }).bucket);
+testResourceContract('a part of a window', (now) => {
+  const leased = new LeasedWindow(requestLimit(60, MINUTE), now, () => {});
+  leased.granted(now, { ...GRANT, rate: 0, tokens: 0 });
+  return leased;
+});
+
+test('nothing starts before a part is granted, and it asks for one', () => {
+  let asked = 0;
+  const leased = new LeasedBucket(requestLimit(60, MINUTE), 0, () => void asked++);
+  assert.ok(leased.earliest(0, ONE) > 0);
+  assert.equal(asked, 1);
+  assert.equal(leased.claim(10, 2)!.first, 1);
+});
+
+test('a part is spent without asking, and more is asked for once it is used up', () => {
+  const { bucket: leased, asked } = bucket();
+  for (let i = 0; i < 10; i++) {
+    assert.equal(leased.earliest(0, ONE), 0);
+    leased.reserve(0, ONE);
+  }
+  assert.equal(asked(), 0);
+  assert.ok(leased.earliest(0, ONE) > 0);
+  assert.equal(asked(), 1);
+});
+
+test('what is given back is not there any more, and nothing else is lost by it', () => {
+  const { bucket: leased } = bucket(0, { capacity: 60, tokens: 60 });
+  for (let i = 0; i < 5; i++) leased.reserve(0, ONE);
+  const claim = leased.claim(1_000, 4)!;
+  assert.ok(claim.returned > 0);
+  assert.ok(Math.abs(leased.available(1_000) + claim.returned - 55) < 0.2, `${leased.available(1_000)} ${claim.returned}`);
+  assert.equal(claim.level, leased.available(1_000));
+});
+
+test('on its own it goes on with its share of the limit, from the level that it has', () => {
+  const { bucket: leased } = bucket();
+  for (let i = 0; i < 10; i++) leased.reserve(0, ONE);
+  leased.detach(1_000, 4);
+  assert.ok(leased.available(1_000) < 1);
+  assert.equal(leased.capacity, 15);
+  assert.ok(Math.abs(leased.available(1_000 + MINUTE) - 15) < 0.5);
+});
+
+test('a part that nobody asks for says nothing, but for a confirmation every minute', () => {
+  const { bucket: leased } = bucket();
+  leased.claim(1_000, 2);
+  leased.claim(2_000, 2);
+  assert.equal(leased.claim(3_000, 2), null);
+  assert.notEqual(leased.claim(70_000, 2), null);
+});

@@ -1,0 +1,177 @@
+/**
+ * The ledger of `policy/lease/ledger.ts` as one script, so that an exchange is atomic and takes one round trip however many limits it
+ * is about. A limit is a hash: epoch, instant and level of the pool, and a packed part for each member. The instant is the server's, so
+ * that the clocks of the instances don't matter.
+ */
+import { redisScript } from './redis-client.ts';
+
+/** A ledger that is not used is forgotten once its bucket is full again, and not sooner than this, in milliseconds. */
+const KEPT_MIN_MS = 600_000;
+
+/**
+ * KEYS: the members, then a ledger for each claim. ARGV: the member, its silence limit in ms, the instant in ms (empty: the server's),
+ * the channel, whether it leaves (1), then 16 numbers for each claim. Returns the members and 10 numbers for each claim.
+ */
+export const EXCHANGE_SCRIPT = redisScript(`
+local me, silence, channel, leaves = ARGV[1], tonumber(ARGV[2]), ARGV[4], ARGV[5] == '1'
+local now = tonumber(ARGV[3])
+if not now then
+  local time = redis.call('TIME')
+  now = tonumber(time[1]) * 1000 + tonumber(time[2]) / 1000
+end
+
+-- After a time in which nobody could say anything, everybody has the whole silence before them again.
+local newest = redis.call('ZREVRANGE', KEYS[1], 0, 0, 'WITHSCORES')
+local gap = newest[2] and now - tonumber(newest[2]) or 0
+if gap > silence / 2 then
+  for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do redis.call('ZADD', KEYS[1], now, name) end
+end
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. string.format('%.17g', now - silence))
+redis.call('ZADD', KEYS[1], string.format('%.17g', now), me)
+redis.call('PEXPIRE', KEYS[1], ${KEPT_MIN_MS})
+local live = {}
+for _, name in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do live[name] = true end
+
+local function clamp(value, least, most) return math.min(math.max(value, least), math.max(least, most)) end
+
+local function pack(part)
+  return string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g %.17g',
+    part.capacity, part.rate, part.wantCapacity, part.wantRate, part.first, part.rank, part.since, part.at)
+end
+
+local function unpackPart(text)
+  local n = {}
+  for word in string.gmatch(text, '%S+') do n[#n + 1] = tonumber(word) end
+  return { capacity = n[1], rate = n[2], wantCapacity = n[3], wantRate = n[4], first = n[5], rank = n[6], since = n[7], at = n[8] }
+end
+
+local function fairShare(parts, total, ahead, want)
+  local reserved = 0
+  if ahead then reserved = math.min(parts[ahead].first, total) end
+  local wants = {}
+  for name, part in pairs(parts) do wants[#wants + 1] = math.max(0, part[want] - (name == ahead and reserved or 0)) end
+  table.sort(wants)
+  local left, level = total - reserved, 0
+  for i = 1, #wants do
+    level = left / (#wants - i + 1)
+    if wants[i] >= level then break end
+    left = left - wants[i]
+    level = wants[i]
+  end
+  local own = ahead == me and reserved or 0
+  return own + math.min(math.max(0, parts[me][want] - own), level)
+end
+
+local replies, called = {}, {}
+for k = 2, #KEYS do
+  local key, c = KEYS[k], {}
+  for i = 1, 16 do c[i] = tonumber(ARGV[5 + (k - 2) * 16 + i]) end
+  local capacity, rate, claimEpoch, claimPool, heldCapacity, heldRate, claimLevel = c[1], c[2], c[3], c[4], c[5], c[6], c[7]
+  local returned, claimDebt, wantCapacity, wantRate, wantTokens, first, rank, hasStarted, countedMs = c[8], c[9], c[10], c[11], c[12], c[13], c[14], c[15] == 1, c[16]
+  local parts, epoch, at, level, size = {}, nil, now, capacity, 0
+  local fields = redis.call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    local name, value = fields[i], fields[i + 1]
+    if name == 'e' then epoch = tonumber(value)
+    elseif name == 't' then at = tonumber(value)
+    elseif name == 'l' then level = tonumber(value)
+    else parts[string.sub(name, 3)] = unpackPart(value) end
+  end
+  epoch = epoch or now
+
+  local freeCapacity, freeRate = capacity, rate
+  for _, part in pairs(parts) do
+    freeCapacity, freeRate = freeCapacity - part.capacity, freeRate - part.rate
+  end
+  level = math.min(math.max(0, freeCapacity), level + math.max(0, freeRate) * math.max(0, now - at))
+  for name, part in pairs(parts) do
+    if name ~= me and not live[name] then
+      if countedMs == 0 or now >= part.at + countedMs + 2000 then
+        parts[name] = nil
+        redis.call('HDEL', key, 'm:' .. name)
+      else
+        part.wantCapacity, part.first = part.capacity, 0
+      end
+    end
+  end
+  if claimEpoch ~= 0 and claimEpoch ~= epoch then level = math.min(level, claimPool) end
+
+  local before = parts[me]
+  local othersCapacity, othersRate, othersWaiting, othersStarved, othersFirst = 0, 0, 0, 0, 0
+  for name, part in pairs(parts) do
+    if name ~= me then
+      othersCapacity, othersRate = othersCapacity + part.capacity, othersRate + part.rate
+      if part.first > 0 then othersWaiting = othersWaiting + 1 end
+      if part.first > 0 or part.capacity < part.wantCapacity / 2 then othersStarved = othersStarved + 1 end
+      othersFirst = math.max(othersFirst, part.first)
+    end
+  end
+  local isWaiting = first > 0
+  local part = {
+    capacity = clamp(heldCapacity, 0, capacity - othersCapacity), rate = clamp(heldRate, 0, rate - othersRate),
+    wantCapacity = wantCapacity, wantRate = wantRate, first = first, rank = rank, at = now,
+    since = (isWaiting and before and before.first > 0 and not hasStarted) and before.since or now,
+  }
+  parts[me] = part
+  local debt = (before and claimEpoch == epoch) and claimDebt or math.max(0, claimDebt)
+  level = clamp(level + returned - debt, -capacity, capacity - othersCapacity - part.capacity)
+
+  if leaves then
+    if countedMs == 0 then redis.call('HDEL', key, 'm:' .. me) else redis.call('HSET', key, 'm:' .. me, pack(part)) end
+    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level))
+  else
+    local oldest = nil
+    for name, each in pairs(parts) do
+      size = size + 1
+      if each.first > 0 then
+        local best = oldest and parts[oldest]
+        if not best or each.rank < best.rank or (each.rank == best.rank and (each.since < best.since or (each.since == best.since and name < oldest))) then
+          oldest = name
+        end
+      end
+    end
+    local isDivided = size == 1 or capacity >= 2 * size * math.max(1, othersFirst, part.first)
+    local evenCapacity = fairShare(parts, capacity, oldest, 'wantCapacity')
+    local fairRate = isDivided and fairShare(parts, rate, nil, 'wantRate') or 0
+    if isDivided then part.rate = part.rate + clamp(fairRate - part.rate, 0, rate - othersRate - part.rate) end
+    local tokens = 0
+    if rate > 0 and wantTokens > 0 and level > 0 then
+      local isFirst = oldest == nil or oldest == me
+      local free = math.max(0, level - (isFirst and 0 or parts[oldest].first))
+      local missing = math.max(0, first - claimLevel)
+      local needed = (isFirst and missing <= free) and missing or 0
+      tokens = math.min(wantTokens, math.max(free / (othersWaiting + 1), needed))
+      if not (isDivided or (first > 0 and tokens >= missing)) then tokens = 0 end
+    end
+    local fairCapacity = evenCapacity
+    if rate == 0 then fairCapacity = math.ceil(evenCapacity - 1e-9) elseif not isDivided then fairCapacity = claimLevel + tokens end
+    local needed = math.max(fairCapacity, claimLevel + tokens)
+    part.capacity = part.capacity +
+      clamp(math.min(needed, math.max(wantCapacity, claimLevel + tokens)) - part.capacity, 0, capacity - othersCapacity - part.capacity)
+    local given = clamp(math.min(tokens, part.capacity - claimLevel), 0, tokens)
+    level = level - given
+    local poolRate = rate - othersRate - part.rate
+    local missing = first - claimLevel - given
+    local ahead = (oldest and oldest ~= me and isWaiting) and parts[oldest].first or 0
+    local ready = -1
+    if isWaiting and missing > 0 and part.rate == 0 and poolRate > rate * 1e-9 then ready = math.max(0, (missing + ahead - level) / poolRate) end
+    local due = math.min(evenCapacity, wantCapacity)
+    local lacks = (isWaiting and (part.capacity < due * 0.98 or part.rate < fairRate * 0.98)) or (isDivided and part.capacity < due / 2)
+    if lacks then called[#called + 1] = string.match(key, '}:lease:(.*)$') end
+    redis.call('HSET', key, 'e', string.format('%.17g', epoch), 't', string.format('%.17g', now), 'l', string.format('%.17g', level), 'm:' .. me, pack(part))
+    replies[#replies + 1] = table.concat({ string.format('%.17g %.17g %.17g %.17g %.17g %.17g %.17g', epoch, level, part.capacity, part.rate, given,
+      fairCapacity, fairRate), (othersStarved > 0 or not isDivided) and 1 or 0, string.format('%.17g', ready), lacks and 1 or 0 }, ' ')
+  end
+  local kept = ${KEPT_MIN_MS}
+  kept = math.max(kept, 2 * countedMs)
+  if rate > 0 then kept = math.max(kept, 2 * capacity / rate) end
+  redis.call('PEXPIRE', key, string.format('%.0f', kept))
+end
+if leaves then redis.call('ZREM', KEYS[1], me) end
+local names = {}
+for name in pairs(live) do names[#names + 1] = name end
+table.sort(names)
+-- Others have too much of it: they give back.
+if #called > 0 then redis.call('PUBLISH', channel, me .. '\\ncall\\n' .. table.concat(called, '\\n')) end
+return { names, replies }
+`);

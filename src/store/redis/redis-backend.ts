@@ -1,0 +1,201 @@
+/** Small state and cached responses over one connection to Redis or Valkey. */
+import {
+  StoreFailure,
+  type CachedResponseConnection,
+  type Backend,
+  type Batch,
+  type Connection,
+  type KeyedChange,
+  type ReadResult,
+} from '../backend.ts';
+import { isExpired, type Row } from '../change.ts';
+import type { RedisAddress } from './address.ts';
+import { PUT_ANSWERS_SCRIPT } from './answer-scripts.ts';
+import { connectRedis, type RedisArgument, type RedisClient } from './redis-client.ts';
+import { APPLY_SCRIPT, OPEN_SCRIPT, READ_SCRIPT } from './state-scripts.ts';
+
+/** Entries read by one command. */
+const PAGE_SIZE = 500;
+/** While a collection is read others may write to it; a read is repeated so often at most. */
+const READS_MAX = 3;
+
+export interface RedisBackendOptions {
+  readonly address: RedisAddress;
+  readonly connectTimeoutMs: number;
+}
+
+export function createRedisBackend(options: RedisBackendOptions): Backend {
+  const keys = new StateKeys(options.address.namespace);
+  /** This process's name among those that write; kept over connections. */
+  const writer: Writer = { name: null };
+  return { connect: (onLost) => new RedisConnection(options, keys, writer, onLost) };
+}
+
+interface Writer {
+  name: string | null;
+}
+
+/** The names of keys. What a script touches together has one hash tag. */
+class StateKeys {
+  readonly #state: string;
+  readonly #answers: string;
+
+  constructor(namespace: string) {
+    this.#state = `{${namespace}}`;
+    this.#answers = `{${namespace}:answers}`;
+  }
+
+  get writers(): string {
+    return `${this.#state}:writers`;
+  }
+
+  writer(name: string): string {
+    return `${this.#state}:writer:${name}`;
+  }
+
+  entry(collection: string, key: string): string {
+    return `${this.#state}:entry:${collection}:${key}`;
+  }
+
+  index(collection: string): string {
+    return `${this.#state}:index:${collection}`;
+  }
+
+  answer(key: string): string {
+    return `${this.#answers}:${key}`;
+  }
+
+  get answerIndexes(): string[] {
+    // An answer's key is a digest, so that these are none.
+    return ['order', 'sizes', 'totals'].map((name) => `${this.#answers}.${name}`);
+  }
+}
+
+class RedisConnection implements Connection {
+  readonly ready: Promise<void>;
+  readonly responses: CachedResponseConnection = {
+    put: (rows, bounds, nowMs) => this.#putResponses(rows, bounds, nowMs),
+    get: (key, nowMs) => this.#getResponse(key, nowMs),
+    keys: async () => [],
+  };
+  readonly #keys: StateKeys;
+  readonly #writer: Writer;
+  #client: RedisClient | null = null;
+  #isAbandoned = false;
+
+  constructor(options: RedisBackendOptions, keys: StateKeys, writer: Writer, onLost: (failure: StoreFailure) => void) {
+    this.#keys = keys;
+    this.#writer = writer;
+    this.ready = this.#open(options, onLost);
+  }
+
+  async #open(options: RedisBackendOptions, onLost: (failure: StoreFailure) => void): Promise<void> {
+    const client = await connectRedis({ ...options, onLost });
+    if (this.#isAbandoned) return client.destroy();
+    this.#client = client;
+    // Also shows that the server takes writes: a replica, or one that is full, does not.
+    const name = String(await client.run(OPEN_SCRIPT, [this.#keys.writers], []));
+    this.#writer.name ??= name;
+  }
+
+  get #connected(): RedisClient {
+    if (this.#client === null) throw new StoreFailure('unavailable', 'the connection is not open');
+    return this.#client;
+  }
+
+  async apply({ sequence, changes }: Batch, nowMs: number): Promise<void> {
+    const keys = [this.#writerKey()];
+    const args: RedisArgument[] = [sequence, nowMs];
+    for (const keyed of changes) this.#addChange(keyed, keys, args);
+    await this.#connected.run(APPLY_SCRIPT, keys, args);
+  }
+
+  #addChange({ collection, key, change }: KeyedChange, keys: string[], args: RedisArgument[]): void {
+    keys.push(this.#keys.entry(collection, key), this.#keys.index(collection));
+    switch (change.kind) {
+      case 'delete':
+        return void args.push('d', key, '', 0);
+      case 'put':
+        return void args.push('p', key, change.expiresAtMs ?? '', 1, change.text);
+    }
+  }
+
+  async read(collection: string, key: string | undefined, nowMs: number): Promise<ReadResult> {
+    if (key !== undefined) return this.#readRows(collection, [key], nowMs);
+    for (let reads = 1; ; reads++) {
+      const found = await this.#readAll(collection, nowMs);
+      if (found !== null) return found;
+      if (reads === READS_MAX) throw new StoreFailure('timeout', 'a collection changed while it was read, again and again');
+    }
+  }
+
+  /** Null: a batch of this process came between two pages. */
+  async #readAll(collection: string, nowMs: number): Promise<ReadResult | null> {
+    const rows = new Map<string, Row>();
+    let applied: number | null = null;
+    const names = await this.#connected.call('ZRANGEBYSCORE', this.#keys.index(collection), `(${nowMs}`, '+inf');
+    const keys = (names as readonly unknown[]).map(String);
+    for (let at = 0; at === 0 || at < keys.length; at += PAGE_SIZE) {
+      const page = await this.#readRows(collection, keys.slice(at, at + PAGE_SIZE), nowMs);
+      if (applied !== null && page.applied !== applied) return null;
+      applied = page.applied;
+      for (const [key, row] of page.rows) rows.set(key, row);
+    }
+    return { rows, applied: applied ?? 0 };
+  }
+
+  async #readRows(collection: string, keys: readonly string[], nowMs: number): Promise<ReadResult> {
+    const entries = keys.map((key) => this.#keys.entry(collection, key));
+    const [applied, ...found] = (await this.#connected.run(READ_SCRIPT, [this.#writerKey(), ...entries], [])) as [unknown, ...unknown[]];
+    const rows = new Map<string, Row>();
+    keys.forEach((key, i) => {
+      const row = toRow(found[i] as readonly string[], nowMs);
+      if (row !== null) rows.set(key, row);
+    });
+    return { rows, applied: Number(applied) };
+  }
+
+  async check(): Promise<void> {
+    await this.#connected.call('EXISTS', this.#keys.writers);
+  }
+
+  async close(): Promise<void> {
+    await this.#client?.quit();
+  }
+
+  abandon(): void {
+    this.#isAbandoned = true;
+    this.#client?.destroy();
+  }
+
+  #writerKey(): string {
+    return this.#keys.writer(this.#writer.name ?? '');
+  }
+
+  async #putResponses(...[rows, { rowsMax, bytesMax }, nowMs]: Parameters<CachedResponseConnection['put']>): Promise<void> {
+    const args: RedisArgument[] = [rowsMax, bytesMax, nowMs, this.#keys.answer('')];
+    for (const { key, bytes, expiresAtMs } of rows)
+      args.push(key, Math.ceil(expiresAtMs), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    await this.#connected.run(PUT_ANSWERS_SCRIPT, [...this.#keys.answerIndexes, ...rows.map(({ key }) => this.#keys.answer(key))], args);
+  }
+
+  async #getResponse(key: string, nowMs: number): Promise<Uint8Array | null> {
+    const [bytes, expires] = (await this.#connected.callBuffer('HMGET', this.#keys.answer(key), 'b', 'x')) as [
+      Buffer | null,
+      Buffer | null,
+    ];
+    return bytes === null || expires === null || Number(expires.toString()) <= nowMs ? null : bytes;
+  }
+}
+
+/** Fields of a hash, name and value in turn; null: there is no live entry. */
+function toRow(fields: readonly string[], nowMs: number): Row | null {
+  let text: string | null = null;
+  let expires = '';
+  for (let i = 0; i + 1 < fields.length; i += 2) {
+    if (fields[i] === 'v') text = fields[i + 1]!;
+    else if (fields[i] === 'x') expires = fields[i + 1]!;
+  }
+  const expiresAtMs = expires === '' ? null : Number(expires);
+  return text === null || isExpired({ expiresAtMs }, nowMs) ? null : { text, expiresAtMs };
+}

@@ -1,0 +1,207 @@
+/**
+ * One connection to Redis or Valkey over ioredis, which is loaded when a store needs it. It never reconnects by itself and never
+ * repeats a command: a lost connection fails, and the store makes a new one, as with every driver.
+ */
+import { createHash } from 'node:crypto';
+import type { Cluster, Redis } from 'ioredis';
+import { StoreFailure } from '../backend.ts';
+import type { StoreFault } from '../store-fault.ts';
+import type { RedisAddress } from './address.ts';
+
+export type RedisArgument = string | number | Buffer;
+
+export interface RedisScript {
+  readonly lua: string;
+  readonly sha: string;
+}
+
+export function redisScript(lua: string): RedisScript {
+  return { lua, sha: createHash('sha1').update(lua).digest('hex') };
+}
+
+/** Every call rejects with a `StoreFailure`. */
+export interface RedisClient {
+  /** Replies as strings, numbers, null and arrays of these. */
+  call(command: string, ...args: RedisArgument[]): Promise<unknown>;
+  /** The same, with Buffers in place of strings. */
+  callBuffer(command: string, ...args: RedisArgument[]): Promise<unknown>;
+  /** One atomic script; sent by its hash, and whole where the server does not have it yet. */
+  run(script: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown>;
+  /** Messages of one channel. The connection takes no other command afterwards. */
+  subscribe(channel: string, onMessage: (message: string) => void): Promise<void>;
+  /** Ends in good order. */
+  quit(): Promise<void>;
+  /** Ends at once. */
+  destroy(): void;
+}
+
+export interface RedisClientOptions {
+  readonly address: RedisAddress;
+  readonly connectTimeoutMs: number;
+  /** The connection ended by itself; called once at most. */
+  readonly onLost: (failure: StoreFailure) => void;
+}
+
+/** Rejects with a `StoreFailure` where it can't connect, or ioredis is not installed. */
+export async function connectRedis(options: RedisClientOptions): Promise<RedisClient> {
+  const client = createClient(await loadLibrary(), options);
+  const connection = new IoredisClient(client, options.onLost);
+  try {
+    await client.connect();
+  } catch (error) {
+    connection.destroy();
+    throw connection.toFailure(error);
+  }
+  return connection;
+}
+
+interface Library {
+  readonly Redis: typeof Redis;
+  readonly Cluster: typeof Cluster;
+}
+
+async function loadLibrary(): Promise<Library> {
+  try {
+    return await import('ioredis');
+  } catch (error) {
+    const message = 'a Redis store needs the package ioredis: install it with "npm install ioredis"';
+    throw new StoreFailure('unavailable', message, { cause: error });
+  }
+}
+
+function createClient(library: Library, { address, connectTimeoutMs }: RedisClientOptions): Redis | Cluster {
+  const { mode, nodes, primary, tls, username, password, database } = address;
+  const shared = {
+    ...(username !== null && { username }),
+    ...(password !== null && { password }),
+    ...(tls && { tls: {} }),
+    connectTimeout: connectTimeoutMs,
+    connectionName: 'breakwater',
+    protocol: 2 as const,
+    maxRetriesPerRequest: 0,
+    autoResendUnfulfilledCommands: false,
+    autoResubscribe: false,
+    // It asks INFO, which a user may not be allowed; a server that still loads refuses commands by itself.
+    enableReadyCheck: false,
+  };
+  if (mode === 'cluster') {
+    const options = {
+      lazyConnect: true,
+      enableOfflineQueue: false,
+      clusterRetryStrategy: () => null,
+      slotsRefreshTimeout: connectTimeoutMs,
+      // By the name a certificate is issued for, not by its address.
+      ...(tls && { dnsLookup: (host: string, done: (error: null, address: string) => void) => done(null, host) }),
+      redisOptions: shared,
+    };
+    return new library.Cluster([...nodes], options);
+  }
+  const single = { ...shared, db: database, lazyConnect: true, enableOfflineQueue: false, retryStrategy: () => null };
+  if (mode === 'single') return new library.Redis({ ...single, ...nodes[0]! });
+  // Sentinels of most installations have no login of their own; where they do it is the same one.
+  const sentinelLogin = password === null ? {} : { sentinelPassword: password, ...(username !== null && { sentinelUsername: username }) };
+  return new library.Redis({
+    ...single,
+    ...sentinelLogin,
+    name: primary,
+    sentinels: [...nodes],
+    sentinelRetryStrategy: () => null,
+    ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: {} }),
+  });
+}
+
+class IoredisClient implements RedisClient {
+  readonly #client: Redis | Cluster;
+  readonly #onLost: (failure: StoreFailure) => void;
+  #ended = false;
+  #isConnected = false;
+  #lastError: unknown = null;
+
+  constructor(client: Redis | Cluster, onLost: (failure: StoreFailure) => void) {
+    this.#client = client;
+    this.#onLost = onLost;
+    client.on('error', (error: unknown) => void (this.#lastError = error));
+    client.on('ready', () => void (this.#isConnected = true));
+    client.on('end', () => this.#lost());
+    client.on('close', () => this.#lost());
+  }
+
+  call(command: string, ...args: RedisArgument[]): Promise<unknown> {
+    return this.#guard(this.#client.call(command, ...args));
+  }
+
+  callBuffer(command: string, ...args: RedisArgument[]): Promise<unknown> {
+    return this.#guard(this.#client.callBuffer(command, ...args));
+  }
+
+  async run({ lua, sha }: RedisScript, keys: readonly string[], args: readonly RedisArgument[]): Promise<unknown> {
+    try {
+      return await this.#client.call('EVALSHA', sha, keys.length, ...keys, ...args);
+    } catch (error) {
+      if (!messageOf(error).startsWith('NOSCRIPT')) throw this.toFailure(error);
+      return this.#guard(this.#client.call('EVAL', lua, keys.length, ...keys, ...args));
+    }
+  }
+
+  async subscribe(channel: string, onMessage: (message: string) => void): Promise<void> {
+    this.#client.on('message', (from: string, message: string) => {
+      if (from === channel) onMessage(message);
+    });
+    await this.#guard(this.#client.subscribe(channel));
+  }
+
+  async quit(): Promise<void> {
+    this.#ended = true;
+    await this.#guard(this.#client.quit());
+  }
+
+  destroy(): void {
+    this.#ended = true;
+    this.#client.disconnect();
+  }
+
+  toFailure(error: unknown): StoreFailure {
+    if (error instanceof StoreFailure) return error;
+    // "Connection is closed." says less than the error before it.
+    const isVague = /^(?:Connection is closed|Failed to refresh slots cache|None of startup nodes)/.test(messageOf(error));
+    return toRedisFailure(isVague && this.#lastError !== null ? this.#lastError : error);
+  }
+
+  async #guard<T>(reply: Promise<T>): Promise<T> {
+    try {
+      return await reply;
+    } catch (error) {
+      throw this.toFailure(error);
+    }
+  }
+
+  #lost(): void {
+    if (this.#ended || !this.#isConnected) return;
+    this.#ended = true;
+    this.#client.disconnect();
+    this.#onLost(this.#lastError === null ? new StoreFailure('unavailable', 'the connection was closed') : this.toFailure(this.#lastError));
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** The first word of an error reply says what it is. */
+const FAULTS: readonly (readonly [pattern: RegExp, fault: StoreFault])[] = [
+  [/^OOM\b/, 'full'],
+  [/^(?:READONLY|NOREPLICAS)\b/, 'read_only'],
+  [/^MISCONF\b/, 'io_error'],
+  [/^(?:WRONGTYPE)\b/, 'foreign'],
+  [/timed? ?out|ETIMEDOUT/i, 'timeout'],
+];
+
+export function toRedisFailure(error: unknown): StoreFailure {
+  const { lastNodeError } = error as { lastNodeError?: unknown };
+  const cause = lastNodeError ?? error;
+  const message = messageOf(cause);
+  const fault = FAULTS.find(([pattern]) => pattern.test(message))?.[1] ?? 'unavailable';
+  return new StoreFailure(fault, message === '' ? String((cause as { code?: unknown }).code ?? 'it can not be reached') : message, {
+    cause: error,
+  });
+}

@@ -1,0 +1,39 @@
+import type { Clock } from '../../core/clock.ts';
+import type { Store, StoreLimits, WarningListener } from '../store.ts';
+import { openWriteBehindStore, type StoreTiming } from '../write-behind.ts';
+import { describeAddress, type RedisAddress } from './address.ts';
+import { createRedisBackend } from './redis-backend.ts';
+import { createRedisShared } from './redis-shared.ts';
+
+export interface RedisStoreOptions {
+  readonly clock: Clock;
+  readonly onWarning: WarningListener;
+  /** Default: `STORE_LIMITS`. */
+  readonly limits?: Partial<StoreLimits>;
+  /** Default: `REDIS_TIMING`. */
+  readonly timing?: Partial<StoreTiming>;
+}
+
+/** A server that is back is used again within seconds; one that is slow is not waited for as a disk is. */
+const REDIS_TIMING: Partial<StoreTiming> = {
+  connectTimeoutMs: 2_000,
+  applyTimeoutMs: 5_000,
+  readTimeoutMs: 2_000,
+  flushTimeoutMs: 2_000,
+  closeTimeoutMs: 1_000,
+  retryDelayMaxMs: 2_000,
+};
+
+/** State that many instances share. Never rejects: a server that can't be reached gives a degraded store, which heals by itself. */
+export function openRedisStore(address: RedisAddress, options: RedisStoreOptions): Promise<Store> {
+  const timing = { ...REDIS_TIMING, ...options.timing };
+  const backend = createRedisBackend({ address, connectTimeoutMs: timing.connectTimeoutMs ?? 2_000 });
+  return openWriteBehindStore(backend, {
+    ...options,
+    timing,
+    kind: 'redis',
+    cachesResponses: 'shared',
+    shared: createRedisShared(address, options.clock),
+    name: `the store ${describeAddress(address)}`,
+  });
+}

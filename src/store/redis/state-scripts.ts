@@ -1,0 +1,69 @@
+/**
+ * The small state in Redis: an entry is a hash of its JSON text (`v`) and its expiry by the callers' clock (`x`, empty: none). A sorted set
+ * for each collection holds its keys by expiry. All of it has one hash tag, so that a batch is one atomic script on a cluster too.
+ */
+import { redisScript } from './redis-client.ts';
+
+/** What has no expiry is kept so long after its last write, in milliseconds: 400 days. */
+const KEPT_MS = 34_560_000_000;
+/** An expired entry is invisible by the callers' clock at once, and deleted so much later, in milliseconds. */
+const SLACK_MS = 3_600_000;
+/** A process that is silent for longer doesn't repeat its last batch, in milliseconds: 7 days. */
+const WRITER_KEPT_MS = 604_800_000;
+/** Entries of one collection; beyond it those that expire first go. */
+const ENTRIES_MAX = 200_000;
+
+/** A number for this process that no other has had, also where the server lost everything in between. */
+export const OPEN_SCRIPT = redisScript(`
+local time = redis.call('TIME')
+local count = redis.call('INCR', KEYS[1])
+redis.call('PEXPIRE', KEYS[1], ${KEPT_MS})
+return time[1] .. '-' .. time[2] .. '-' .. count
+`);
+
+/**
+ * KEYS: the writer, then entry and index of each change. ARGV: sequence, now; then for each change its kind, key, expiry, how many values
+ * follow, and these.
+ */
+export const APPLY_SCRIPT = redisScript(`
+local now = tonumber(ARGV[2])
+if tonumber(redis.call('GET', KEYS[1]) or '0') >= tonumber(ARGV[1]) then return 0 end
+local prefixes = {}
+local a = 3
+for k = 2, #KEYS, 2 do
+  local entry, index = KEYS[k], KEYS[k + 1]
+  local kind, member, expires, count = ARGV[a], ARGV[a + 1], ARGV[a + 2], tonumber(ARGV[a + 3])
+  a = a + 4
+  prefixes[index] = string.sub(entry, 1, #entry - #member)
+  if kind == 'd' then
+    redis.call('DEL', entry)
+    redis.call('ZREM', index, member)
+  else
+    redis.call('DEL', entry)
+    redis.call('HSET', entry, 'v', ARGV[a], 'x', expires)
+    local ttl = ${KEPT_MS}
+    if expires ~= '' then ttl = math.max(0, tonumber(expires) - now) + ${SLACK_MS} end
+    redis.call('PEXPIRE', entry, string.format('%.0f', math.min(ttl, ${KEPT_MS})))
+    redis.call('ZADD', index, expires == '' and '+inf' or expires, member)
+  end
+  a = a + count
+end
+for index, prefix in pairs(prefixes) do
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', ARGV[2])
+  redis.call('PEXPIRE', index, ${KEPT_MS})
+  local over = redis.call('ZCARD', index) - ${ENTRIES_MAX}
+  if over > 0 then
+    local gone = redis.call('ZPOPMIN', index, over)
+    for i = 1, #gone, 2 do redis.call('DEL', prefix .. gone[i]) end
+  end
+end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ${WRITER_KEPT_MS})
+return 1
+`);
+
+/** KEYS: the writer, then entries. The writer's last batch, then the fields of each entry. */
+export const READ_SCRIPT = redisScript(`
+local found = { redis.call('GET', KEYS[1]) or '0' }
+for k = 2, #KEYS do found[k] = redis.call('HGETALL', KEYS[k]) end
+return found
+`);

@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { test } from 'node:test';
+import { eventually } from '../e2e/world.ts';
+import { startFleet } from './fleet-world.ts';
+import { skipWithoutRedis, startRedis } from './server.ts';
+
+const options = { skip: skipWithoutRedis };
+
+void test('a 429 with Retry-After at one instance stops the others within 100 ms', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const fleet = await startFleet(t, { url: redis.url });
+  const [first, second] = [await fleet.join(), await fleet.join()];
+  fleet.storm.setFaults([{ kind: '429', calls: [1], retryAfter: 5 }]);
+  const refused = await first.ask({}, { 'x-breakwater-deadline-ms': '500' });
+  assert.equal(refused.status, 429);
+  const toldAt = performance.now();
+  await eventually(() => second.gateway.targets()[0]!.cooldownMs > 3_000, 'the cooldown at the other instance');
+  assert.ok(performance.now() - toldAt < 100);
+  const calls = fleet.storm.stats().calls;
+  assert.equal((await second.ask({}, { 'x-breakwater-deadline-ms': '500' })).status, 429);
+  assert.equal(fleet.storm.stats().calls, calls);
+});
+
+void test('a breaker that opens at one instance is open at all, one of them probes, and all close with it', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const fleet = await startFleet(t, { url: redis.url, config: { policy: { breaker: { openFor: '1s' }, maxAttempts: 1 } } });
+  const members = [await fleet.join(), await fleet.join(), await fleet.join(), await fleet.join()];
+  fleet.storm.setFaults([{ kind: '500' }]);
+  // Requests of several clients: one alone proves nothing.
+  for (let i = 0; i < 12; i++) await members[0]!.ask({}, { 'x-breakwater-deadline-ms': '300' });
+  assert.equal(members[0]!.gateway.targets()[0]!.breaker.state, 'open');
+  await eventually(() => members.every(({ gateway }) => gateway.targets()[0]!.breaker.state === 'open'), 'open everywhere');
+  fleet.storm.setFaults([]);
+  const before = fleet.storm.stats();
+  const asked = members.flatMap((member) => Array.from({ length: 5 }, () => member.ask({}, { 'x-breakwater-deadline-ms': '8000' })));
+  const answers = await Promise.all(asked);
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  assert.equal(fleet.storm.stats().calls - before.calls, 20);
+  await eventually(() => members.every(({ gateway }) => gateway.targets()[0]!.breaker.state === 'closed'), 'closed everywhere');
+});
+
+void test('two instances together stay within a limit, and use it', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const limits = { requestsPerMinute: 60 };
+  const fleet = await startFleet(t, { url: redis.url, storm: { limits: { requestsPerMinute: 60 } }, provider: { limits } });
+  const [first, second] = [await fleet.join(), await fleet.join()];
+  const answers = await Promise.all(
+    Array.from({ length: 40 }, (_, i) => (i % 4 === 0 ? second : first).ask({}, { 'x-breakwater-deadline-ms': '20000' })),
+  );
+  assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([200]));
+  const more = Array.from({ length: 40 }, (_, i) => (i % 2 === 0 ? second : first).ask({}, { 'x-breakwater-deadline-ms': '3000' }));
+  await Promise.all(more);
+  assert.equal(fleet.storm.stats().violations.total, 0);
+});
+
+void test('a response that one instance has cached another one gives, without a call', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const fleet = await startFleet(t, {
+    url: redis.url,
+    config: { policy: { cache: { enabled: true, ttl: '1h', staleIfError: '1h', coalesce: true } } },
+  });
+  const [first, second] = [await fleet.join(), await fleet.join()];
+  const body = { temperature: 0, max_tokens: 1_000 };
+  const given = await first.ask(body);
+  assert.equal(given.status, 200);
+  // It is written in the background.
+  await new Promise((resolve) => setTimeout(resolve, 600));
+  const cached = await second.ask(body);
+  assert.equal(cached.text, given.text);
+  assert.equal(fleet.storm.stats().calls, 1);
+});
+
+void test('at 20 and more starts a second on each instance, a request costs at most 0.1 operations of the store', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const limits = { requestsPerMinute: 60_000 };
+  const fleet = await startFleet(t, { url: redis.url, storm: { limits }, provider: { limits } });
+  const members = [await fleet.join(), await fleet.join()];
+  const [before, beganAt] = [await countedCommands(redis.port), performance.now()];
+  const asked: Promise<{ status: number }>[] = [];
+  for (let i = 0; i < 400; i++) {
+    asked.push(members[i % 2]!.ask());
+    await new Promise((resolve) => setTimeout(resolve, 12));
+  }
+  const answers = await Promise.all(asked);
+  assert.ok(answers.every(({ status }) => status === 200));
+  const operations = (await countedCommands(redis.port)) - before;
+  // A machine that is too slow for 20 starts a second on each has as many operations in more time.
+  const requests = Math.max(answers.length, (2 * 20 * (performance.now() - beganAt)) / 1_000);
+  t.diagnostic(`${operations} operations, ${answers.length} requests`);
+  assert.ok(operations <= 0.1 * requests, `${operations} operations`);
+});
+
+/** Calls of clients: what a script does inside is part of one. */
+async function countedCommands(port: number): Promise<number> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write('INFO commandstats\r\n');
+  let text = '';
+  for await (const bytes of socket) {
+    text += String(bytes);
+    if (/cmdstat_info:|\r\n\r\n$/.test(text)) break;
+  }
+  const ofClients = new Set(['evalsha', 'eval', 'hmget', 'publish']);
+  let calls = 0;
+  for (const [, name, count] of text.matchAll(/cmdstat_(\w+):calls=(\d+)/g)) if (ofClients.has(name!)) calls += Number(count);
+  return calls;
+}

@@ -1,0 +1,133 @@
+/** Ways to reach a server: as an ACL user, over TLS, as a cluster, through sentinels. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { systemClock } from '../../src/gateway/system-clock.ts';
+import { openStore } from '../../src/store/open-store.ts';
+import type { ExchangeReply } from '../../src/store/shared-store.ts';
+import { freePort, redisServer, skipWithoutRedis, startRedis } from './server.ts';
+
+const options = { skip: skipWithoutRedis };
+
+/** State, a cached response and an exchange, through a store of that URL. */
+async function assertWorks(t: TestContext, url: string): Promise<void> {
+  const store = await openStore(url, { clock: systemClock, onWarning: () => {} });
+  t.after(() => store.close());
+  assert.deepEqual(store.health, { state: 'ok' });
+  store.put('breaker', 'a', { state: 'open' });
+  store.put('usage', 'b', { calls: 2 });
+  assert.equal(await store.flush(), true);
+  assert.deepEqual(await store.get('breaker', 'a'), { state: 'open' });
+  assert.deepEqual([...(await store.getAll('usage')).values()], [{ calls: 2 }]);
+  const shared = store.shared!;
+  const linked = new Promise<void>((resolve) => shared.open({ message: () => {}, linked: (isLinked) => isLinked && resolve() }));
+  await linked;
+  const reply: ExchangeReply = await shared.exchange([]);
+  assert.deepEqual(reply, { members: [shared.member], grants: [] });
+  await shared.leave([]);
+}
+
+async function command(port: number, ...texts: readonly string[]): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  for (const text of texts) {
+    socket.write(`${text}\r\n`);
+    const [reply] = (await once(socket, 'data')) as [Buffer];
+    assert.match(reply.toString(), /^\+OK/, text);
+  }
+  socket.destroy();
+}
+
+void test('a user with a password of its own', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  await command(redis.port, 'ACL SETUSER team on >p@ss ~{breakwater* &{breakwater* +@all -@dangerous', 'ACL SETUSER default off');
+  await assertWorks(t, `redis://team:p%40ss@127.0.0.1:${redis.port}`);
+  const refused = await openStore(`redis://team:wrong@127.0.0.1:${redis.port}`, { clock: systemClock, onWarning: () => {} });
+  t.after(() => refused.close());
+  assert.equal(refused.health.state, 'degraded');
+});
+
+void test('a cluster, by one of its nodes', options, async (t) => {
+  const redis = await startRedis('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1');
+  t.after(() => redis.stop());
+  await command(redis.port, 'CLUSTER ADDSLOTSRANGE 0 16383');
+  await eventuallyOk(redis.port);
+  await assertWorks(t, `redis://127.0.0.1:${redis.port}?cluster=true`);
+});
+
+async function eventuallyOk(port: number): Promise<void> {
+  for (let tries = 0; tries < 100; tries++) {
+    const socket = connect(port, '127.0.0.1');
+    socket.write('CLUSTER INFO\r\n');
+    const [reply] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    if (reply.toString().includes('cluster_state:ok')) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the cluster does not come up');
+}
+
+void test('the primary that sentinels know', options, async (t) => {
+  const redis = await startRedis();
+  t.after(() => redis.stop());
+  const folder = mkdtempSync(join(tmpdir(), 'breakwater-sentinel-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const port = await freePort();
+  writeFileSync(
+    join(folder, 'sentinel.conf'),
+    `port ${port}\nbind 127.0.0.1\ndir ${folder}\nsentinel monitor main 127.0.0.1 ${redis.port} 1\n`,
+  );
+  const sentinel = spawn(redisServer!, [join(folder, 'sentinel.conf'), '--sentinel', '--loglevel', 'warning'], { stdio: 'ignore' });
+  t.after(async () => {
+    sentinel.kill('SIGKILL');
+    await once(sentinel, 'exit');
+  });
+  for (let tries = 0; tries < 100 && !(await isListening(port)); tries++) await new Promise((resolve) => setTimeout(resolve, 50));
+  await assertWorks(t, `redis://127.0.0.1:${port}?sentinel=main`);
+});
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(socket.destroy() !== null));
+    socket.once('error', () => resolve(false));
+  });
+}
+
+void test('over TLS, to a certificate that is not trusted: refused, and degraded', { skip: skipWithoutRedis || !hasTls() }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'breakwater-tls-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  const subject = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost,IP:127.0.0.1'];
+  spawnSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-keyout', key, '-out', cert, ...subject]);
+  const tlsPort = await freePort();
+  const redis = await startRedis('--tls-port', String(tlsPort), '--tls-cert-file', cert, '--tls-key-file', key, '--tls-auth-clients', 'no');
+  t.after(() => redis.stop());
+  const script = `
+    import { systemClock } from './src/gateway/system-clock.ts';
+    import { openStore } from './src/store/open-store.ts';
+    const store = await openStore('rediss://127.0.0.1:${tlsPort}', { clock: systemClock, onWarning: () => {} });
+    console.log(store.health.state);
+    await store.close();`;
+  const run = async (env: Record<string, string>): Promise<string> => {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    let text = '';
+    child.stdout.on('data', (bytes: Buffer) => (text += bytes.toString()));
+    await once(child, 'close');
+    return text.trim();
+  };
+  assert.equal(await run({}), 'degraded');
+  assert.equal(await run({ NODE_EXTRA_CA_CERTS: cert }), 'ok');
+});
+
+function hasTls(): boolean {
+  return redisServer !== null && spawnSync('openssl', ['version']).status === 0;
+}

@@ -1,0 +1,142 @@
+/** Four instances and one provider, in virtual time: what the provider counts, and what the limits are used for. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { Random } from '../../src/core/random.ts';
+import { createSeededRandom } from '../../src/testing/seeded-random.ts';
+import { createFleet, type FleetInstance, type FleetLimits, type FleetWorld } from './fleet-world.ts';
+
+const MINUTE_MS = 60_000;
+/** Of each kind; together 201. */
+const SEEDS = 67;
+/** Uneven: most of the load is at one instance. */
+const SHARES = [0.7, 0.2, 0.08, 0.02];
+
+function load(world: FleetWorld, random: Random, perMinute: number): () => void {
+  let isOver = false;
+  const next = (): void => {
+    if (isOver) return;
+    let [at, i] = [random.next(), 0];
+    while (i < SHARES.length - 1 && at > SHARES[i]!) at -= SHARES[i++]!;
+    const live = world.instances.filter(({ isDead }) => !isDead);
+    live[i % live.length]!.ask(Math.round(50 + 150 * random.next()));
+    world.clock.schedule((-Math.log(1 - random.next()) * MINUTE_MS) / perMinute, next);
+  };
+  next();
+  return () => void (isOver = true);
+}
+
+async function startFleet(limits: FleetLimits, random: Random): Promise<FleetWorld> {
+  const world = createFleet(limits, random);
+  for (let i = 0; i < 4; i++) await world.join();
+  return world;
+}
+
+const KINDS: readonly (readonly [name: string, limits: FleetLimits, usedMin: number])[] = [
+  ['a bucket', { requests: 600, tokens: 100_000 }, 0.95],
+  ['a bucket with a small burst', { requests: 600, tokens: 100_000, burst: 0.1 }, 0.95],
+  ['a sliding window', { requests: 600, tokens: 100_000, window: 'sliding' }, 0.95],
+];
+
+for (const [name, limits, usedMin] of KINDS) {
+  void test(`${SEEDS} seeds of ${name}: the limit holds while members join, leave and die, and is used`, async () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      const random = createSeededRandom(seed);
+      const world = await startFleet(limits, random);
+      const stop = load(world, random, limits.requests * 1.2);
+      await world.clock.advanceAsync(1.5 * MINUTE_MS);
+      const [calls, tokens] = [world.provider.calls.length, world.provider.tokens];
+      await world.clock.advanceAsync(3 * MINUTE_MS);
+      // Of the limit that is the narrower one for these requests.
+      const ofRequests = (world.provider.calls.length - calls) / (3 * limits.requests);
+      const used = Math.max(ofRequests, (world.provider.tokens - tokens) / (3 * limits.tokens));
+      assert.ok(used >= usedMin, `seed ${seed}: ${(used * 100).toFixed(1)} % used`);
+      world.instances[seed % 4]!.kill();
+      await world.clock.advanceAsync(10_000);
+      await world.join();
+      await world.clock.advanceAsync(10_000);
+      await world.instances.find(({ isDead }) => !isDead)!.leave();
+      await world.clock.advanceAsync(20_000);
+      assert.ok(world.provider.overshoot <= 0, `seed ${seed}: ${(world.provider.overshoot * 100).toFixed(2)} % over the limit`);
+      stop();
+    }
+  });
+}
+
+void test('at 20 starts a second and more for each instance, a request costs at most 0.1 exchanges', async () => {
+  const random = createSeededRandom(3);
+  const world = await startFleet({ requests: 12_000, tokens: 10_000_000 }, random);
+  const asking = world.instances.map((instance) => evenly(world, instance, 25));
+  await world.clock.advanceAsync(5_000);
+  const [exchanges, calls] = [world.store.exchanges, world.provider.calls.length];
+  await world.clock.advanceAsync(MINUTE_MS);
+  const perRequest = (world.store.exchanges - exchanges) / (world.provider.calls.length - calls);
+  assert.ok(perRequest <= 0.1, `${perRequest}`);
+  for (const stop of asking) stop();
+});
+
+function evenly({ clock }: FleetWorld, instance: FleetInstance, perSecond: number): () => void {
+  let isOver = false;
+  const next = (): void => {
+    if (isOver) return;
+    instance.ask(100);
+    clock.schedule(1_000 / perSecond, next);
+  };
+  next();
+  return () => void (isOver = true);
+}
+
+void test('a newcomer has a part within a second, though the others use all there is', async () => {
+  const random = createSeededRandom(5);
+  const world = createFleet({ requests: 600, tokens: 100_000, burst: 0.05 }, random);
+  for (let i = 0; i < 3; i++) await world.join();
+  const asking = world.instances.map((instance) => evenly(world, instance, 10));
+  await world.clock.advanceAsync(20_000);
+  const newcomer = await world.join();
+  for (let i = 0; i < 20; i++) newcomer.ask(100);
+  await world.clock.advanceAsync(1_000);
+  assert.ok(newcomer.started >= 1, `${newcomer.started}`);
+  await world.clock.advanceAsync(9_000);
+  assert.ok(newcomer.started >= 15, `${newcomer.started}`);
+  for (const stop of asking) stop();
+});
+
+const OUTAGES: readonly (readonly [name: string, begin: (world: FleetWorld) => void, end: (world: FleetWorld) => void])[] = [
+  ['gone', ({ store }) => void (store.isGone = true), ({ store }) => void (store.isGone = false)],
+  ['frozen', ({ store }) => void (store.isFrozen = true), ({ store }) => void (store.isFrozen = false)],
+  ['500 ms slow', ({ store }) => void (store.delayMs = 500), ({ store }) => void (store.delayMs = 1)],
+  [
+    'gone, and empty when it is back',
+    ({ store }) => void (store.isGone = true),
+    ({ store }) => {
+      store.clear();
+      store.isGone = false;
+    },
+  ],
+];
+
+for (const [name, begin, end] of OUTAGES) {
+  void test(`a store that is ${name} stops nobody, and the provider sees at most one share too much`, async () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const random = createSeededRandom(seed);
+      const limits = { requests: 600, tokens: 100_000, burst: 0.1 };
+      const world = await startFleet(limits, random);
+      const stop = load(world, random, limits.requests * 1.2);
+      await world.clock.advanceAsync(30_000);
+      begin(world);
+      const before = world.instances.map(({ started }) => started);
+      await world.clock.advanceAsync(30_000);
+      // Whoever asks is served, at its share of a quarter at least.
+      world.instances.forEach(({ started, queue }, i) =>
+        assert.ok(started - before[i]! >= 0.9 * 0.25 * 300 || queue.length < 10, `seed ${seed}: ${i}`),
+      );
+      end(world);
+      await world.clock.advanceAsync(5_000);
+      const [calls, since] = [world.provider.calls.length, world.clock.now()];
+      await world.clock.advanceAsync(MINUTE_MS);
+      const used = (world.provider.calls.length - calls) / ((limits.requests * (world.clock.now() - since)) / MINUTE_MS);
+      assert.ok(used >= 0.9, `seed ${seed}: ${used} used afterwards`);
+      assert.ok(world.provider.overshoot <= limits.burst / 4, `seed ${seed}: ${world.provider.overshoot}`);
+      stop();
+    }
+  });
+}
