@@ -93,7 +93,7 @@ export async function createGateway(options: CreateGatewayOptions): Promise<Gate
   try {
     await gateway.start();
   } catch (error) {
-    await gateway.abandon();
+    await gateway.release();
     throw error;
   }
   return gateway;
@@ -187,14 +187,13 @@ class RunningGateway implements Gateway {
     await this.#fleet?.start();
     await keepMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
-    this.#warnOfSharing();
-    // What is in memory only ended with the last process.
-    if (this.#store.kind !== 'memory') this.jobs?.start();
+    sharedAccounts(this.#config).forEach((message) => this.#warn(message));
+    if (this.#store.kind !== 'memory') this.jobs?.start(); // jobs in memory ended with the last process
     saveAfterRecovery(this.#store, this.events, this.clock, [() => this.#saved.writeAll(), () => this.#engine.makers.saveAll()]);
   }
 
-  /** It could not be started: what it was given is closed all the same. */
-  async abandon(): Promise<void> {
+  /** Closes everything that it was given or opened; also called where it could not be started. */
+  async release(): Promise<void> {
     this.#keyCheck.close();
     this.#targets.credentials.close();
     await this.#fleet?.leave();
@@ -332,11 +331,7 @@ class RunningGateway implements Gateway {
     this.#engine.responses.resize(next.server.maxCacheBytes);
     this.#engine.admission.pump();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'reloaded' });
-    this.#warnOfSharing();
-  }
-
-  #warnOfSharing(): void {
-    for (const message of sharedAccounts(this.#config)) this.#warn(message);
+    sharedAccounts(this.#config).forEach((message) => this.#warn(message));
   }
 
   #warn(message: string): void {
@@ -355,21 +350,14 @@ class RunningGateway implements Gateway {
     for (const run of this.#engine.running.all()) run.stop(shuttingDown());
     await this.#idle();
     await this.jobs?.close();
-    this.#keyCheck.close();
-    this.#targets.credentials.close();
     this.#saved.stop();
-    await this.#fleet?.leave();
-    await this.#engine.schemas.close();
-    await this.#engine.conversions.close();
-    await this.#transport.close();
-    await this.#store.close();
+    await this.release();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });
   }
 
   async #askModel(question: ModelQuery): Promise<ModelReply> {
     const answer = await askModel(this.#engine, this.#routes.find(question.model, '', this.#lists.known), question);
-    // It may be the last that ran, if nobody waited for it any more.
-    this.#tellIdle();
+    this.#tellIdle(); // it may be the last that ran
     return answer;
   }
 
@@ -378,8 +366,7 @@ class RunningGateway implements Gateway {
   }
 
   #idle(): Promise<void> {
-    if (this.#engine.running.size === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#whenIdle.push(resolve));
+    return this.#engine.running.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#whenIdle.push(resolve));
   }
 
   /** A name that nobody knows yet may stand in a provider's own list. */
@@ -393,9 +380,9 @@ class RunningGateway implements Gateway {
     const { operation, model } = facts;
     const asked = { method, path: `/v1${path}`, protocol: dialect.protocol, operation, model, client: client.name };
     this.events.emit(rejectedEvent(id, this.clock.now(), error, asked));
-    const answer = errorResponse(dialect.error, error, id, program);
-    sink.head(answer.status, this.#engine.simulated ? [...answer.headers, 'x-breakwater-simulated', 'true'] : answer.headers);
-    sink.end(answer.body);
+    const { status, headers, body } = errorResponse(dialect.error, error, id, program);
+    sink.head(status, this.#engine.simulated ? [...headers, 'x-breakwater-simulated', 'true'] : headers);
+    sink.end(body);
   }
 
   #change(target: string, change: (state: TargetState) => void): boolean {
