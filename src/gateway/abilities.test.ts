@@ -30,7 +30,7 @@ for (const [model, thinking, least] of [
   ['gemini-3.5-flash', 'adaptive', 0],
 ] as const) {
   test(`${model} is asked to think by: ${thinking}`, () => {
-    const abilities = abilitiesOf({ preset: 'gemini', protocol: 'gemini' } as ProviderConfig, model);
+    const abilities = abilitiesOf({ preset: 'gemini', protocol: 'gemini', models: {} } as unknown as ProviderConfig, model);
     assert.deepEqual([abilities.thinking, abilities.thinkingBudgetMin], [thinking, least]);
   });
 }
