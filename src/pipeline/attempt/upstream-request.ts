@@ -45,7 +45,7 @@ export function bodyOf(options: UpstreamRequest): Uint8Array | readonly Uint8Arr
   return dialect.request.edit(sent, rules === undefined ? edits : ruledEdits(options, sent, edits, rules));
 }
 
-/** The edits together with what the endpoint wants otherwise; what the caller or the route sets of it stays. */
+/** The edits together with what the endpoint needs otherwise; what the caller or the route sets of it stays. */
 function ruledEdits(options: UpstreamRequest, sent: RequestBody, edits: RequestEdits, { omit, set, listHeader }: BodyRules): RequestEdits {
   const missing = Object.entries(set).filter(([name]) => memberOf(sent, name) === undefined);
   const moved = listHeader === null ? [] : listOf(forwardedValue(options, listHeader.header));
