@@ -2,6 +2,7 @@
  * Faults put into the source as it is loaded, to see that the simulation finds them. Nothing of this is in the product: a loader
  * replaces a few words of one file, and fails where they are not there any more.
  */
+import { existsSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 
 export interface Mutation {
@@ -99,15 +100,15 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   'deadline: an attempt ignores it': {
     what: 'deadline',
-    file: 'pipeline/attempt.ts',
+    file: 'pipeline/attempt/attempt.ts',
     from: 'Math.min(options.deadline, this.startedAt + policy.timeouts.attempt)',
     to: 'this.startedAt + policy.timeouts.attempt',
     foundBy: /^deadline: /,
   },
   'deadline: the queue ignores it': {
     what: 'deadline',
-    file: 'pipeline/permission.ts',
-    from: 'return Math.min(this.#waitUntil, this.#run.deadline - this.usualMs);',
+    file: 'pipeline/retry/request-applicant.ts',
+    from: 'return Math.min(this.#waitUntil, this.#retry.active.deadline - this.usualMs);',
     to: 'return 1e9;',
     foundBy: /^deadline: /,
   },
@@ -120,9 +121,9 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   'attempts: one more than allowed': {
     what: 'attempts',
-    file: 'pipeline/next-attempt.ts',
-    from: 'run.attempts >= run.route.maxAttempts',
-    to: 'run.attempts > run.route.maxAttempts',
+    file: 'pipeline/retry/next-attempt.ts',
+    from: 'retry.attempts >= active.route.maxAttempts',
+    to: 'retry.attempts > active.route.maxAttempts',
     foundBy: /^attempts: /,
   },
   'attempts: the retry budget has no end': {
@@ -134,28 +135,28 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   'queue: whoever leaves keeps the place': {
     what: 'permit',
-    file: 'pipeline/admit.ts',
+    file: 'pipeline/admission/admission.ts',
     from: 'this.#scheduler.cancel(this.#clock.now(), applicant);',
     to: '',
     foundBy: /invariant broken|^permits: /,
   },
   'hedges: nobody pays for them': {
     what: 'hedges',
-    file: 'pipeline/race.ts',
+    file: 'pipeline/group/attempt-group.ts',
     from: 'hedgeBudget.take();',
     to: '',
     foundBy: /^hedges: /,
   },
   'hedges: the one that is outrun goes on': {
     what: 'hedges',
-    file: 'pipeline/race.ts',
-    from: 'for (const attempt of left) end(attempt);',
+    file: 'pipeline/group/attempt-group.ts',
+    from: 'for (const attempt of remaining) end(attempt);',
     to: '',
     foundBy: /^commit: while another attempt runs/,
   },
   'attempts: who waits for a repeat has not paid for it': {
     what: 'attempts',
-    file: 'pipeline/next-attempt.ts',
+    file: 'pipeline/retry/next-attempt.ts',
     from: '!held.some((one) => one.budget === budget)',
     to: 'held.length > 0',
     foundBy: /^attempts: .* was asked again/,
@@ -209,9 +210,9 @@ export const MUTATIONS: Readonly<Record<string, Mutation>> = {
   },
   'commit: a broken stream ends as if it were whole': {
     what: 'commit',
-    file: 'pipeline/relay.ts',
-    from: 'this.#run.downstream.fail(error);',
-    to: "this.#run.downstream.endWith(Buffer.from('data: [DONE]\\n\\n'));",
+    file: 'pipeline/delivery/relay.ts',
+    from: 'downstream.fail(error);',
+    to: "downstream.endWith(Buffer.from('data: [DONE]\\n\\n'));",
     foundBy: /^answer: /,
   },
 };
@@ -221,6 +222,7 @@ export function applyMutation(name: string): void {
   const mutation = MUTATIONS[name];
   if (mutation === undefined) throw new Error(`there is no mutation ${name}`);
   const url = new URL(`../../src/${mutation.file}`, import.meta.url).href;
+  if (!existsSync(new URL(url))) throw new Error(`there is no file ${mutation.file} to mutate`);
   registerHooks({
     load(loaded, context, nextLoad) {
       const found = nextLoad(loaded, context);
