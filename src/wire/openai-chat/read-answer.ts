@@ -47,10 +47,14 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
   if (operation === 'embeddings') return facts.usage !== null ? { ok: true, facts } : { ok: true, facts, estimatedOutputTokens: 0 };
   const shaped = reshape(operation, value, outline === null);
   if (shaped === 'too large') return refuse(malformed('the answer has the shape of another endpoint'), facts.usage);
+  const converted = shaped === null ? NOT_CONVERTED : { converted: shaped };
+  if (facts.usage !== null) return { ok: true, facts, ...converted };
   // An outline holds no long texts.
   const estimatedOutputTokens = outline === null ? estimatedTokens(value['choices']) : Math.ceil(bytes.length / CHARS_PER_TOKEN);
-  return { ok: true, facts, ...(facts.usage === null && { estimatedOutputTokens }), ...(shaped !== null && { converted: shaped }) };
+  return { ok: true, facts, estimatedOutputTokens, ...converted };
 }
+
+const NOT_CONVERTED = {};
 
 function malformed(message: string): Failure {
   return createFailure('malformed', 'answer', message);
