@@ -105,14 +105,13 @@ async function runAttempts(execution: Execution): Promise<void> {
   for (;;) {
     let attempt: Attempt | null;
     if (active.group === null) {
-      if (conversions?.isDone === false && retry.attempts > 0 && !(await isConverted(execution, conversions))) return;
       const decision = nextPermit(retry);
       const admitted = admit(execution, decision instanceof Promise ? await decision : decision);
       if (admitted === null) return;
       if (!takesAsItIs(active.request, admitted.target.state)) {
         const found = await examine(execution, admitted);
         if (found === 'ended') return;
-        if (found === 'incapable') continue;
+        if (found === 'again') continue;
       }
       if (retry.attempts === 0 && active.request.beforeSending !== undefined && !(await checkpoint(output, admitted))) return;
       attempt = await send(output, admitted);
@@ -154,21 +153,29 @@ function speaksFirst({ active, tiers }: RetryState): boolean {
 
 /** Waits for the conversions of a large request; false: the request has ended. */
 async function isConverted({ engine, active, retry, output }: Execution, { done }: Preparation): Promise<boolean> {
-  const waited = await waitForWork(active, done, active.deadline - engine.clock.now());
-  if (waited.kind === 'late') output.fail(deadlineError(retry));
-  else if (active.isOver) endStopped(output);
-  else return true;
+  let waited = await waitForWork(active, done, active.deadline - engine.clock.now());
+  // Another reader with a later deadline may have joined meanwhile.
+  while (waited.kind === 'late' && engine.clock.now() < active.deadline)
+    waited = await waitForWork(active, done, active.deadline - engine.clock.now());
+  if (active.isOver) endStopped(output);
+  else if (waited.kind !== 'late') return true;
+  else if (retry.attempts > 0) respondWithFailure(output);
+  else output.fail(deadlineError(retry));
   return false;
 }
 
-/** Whether a target that needs a conversion can carry the request; unless it can, the permit is given back. */
-async function examine(execution: Execution, { target, permit }: Admitted): Promise<'capable' | 'incapable' | 'ended'> {
+/**
+ * Whether a target that needs a conversion can carry the request. Unless it can, the permit is given back: no place is held while a large
+ * conversion waits for its turn.
+ */
+async function examine(execution: Execution, admitted: Admitted): Promise<'capable' | 'again' | 'ended'> {
   const { engine, retry, conversions } = execution;
-  const isEnded = conversions?.isDone === false && !(await isConverted(execution, conversions));
-  if (!isEnded && retry.keepIfCapable(target)) return 'capable';
-  engine.admission.cancel(permit);
-  if (isEnded) return 'ended';
-  if (retry.tiers.length > 0) return 'incapable';
+  if (conversions?.isDone === false) {
+    engine.admission.cancel(admitted.permit);
+    return (await isConverted(execution, conversions)) ? 'again' : 'ended';
+  }
+  if (retry.keepIfCapable(admitted)) return 'capable';
+  if (retry.tiers.length > 0) return 'again';
   endIncapable(execution);
   return 'ended';
 }

@@ -5,6 +5,9 @@ import type { DialectName, ModelEvent, StreamParser, StreamWriter, WriteOptions 
 /** A longer text is not continued, in characters: it is kept, read again and sent. */
 export const CONTINUABLE_CHARS_MAX = 256 * 1024;
 
+/** Characters of text and reasoning that are kept; a stream with more is not continued. */
+const DELTA_CHARS_MAX = 1024 * 1024;
+
 /** The events delivered, with the deltas of a part joined. Only text and reasoning of one choice can be continued. */
 export class DeliveredStream {
   readonly #dialect: DialectName;
@@ -17,6 +20,9 @@ export class DeliveredStream {
   /** Parts begun. */
   parts = 0;
   #text = '';
+  /** Of all deltas. */
+  #chars = 0;
+  #usage: ModelEvent | null = null;
   #isContinuable = true;
   /** Deltas, reasoning included: each holds at least one token. */
   deltas = 0;
@@ -43,10 +49,12 @@ export class DeliveredStream {
     else if (event.type === 'part_end' && event.part === this.openPart) this.openPart = null;
     else if (event.type === 'delta') {
       this.deltas++;
+      this.#chars += event.text.length;
       if (this.#textParts.has(event.part)) this.#text += event.text;
     }
     const isOther = ('choice' in event && event.choice !== 0) || event.type === 'finish' || event.type === 'end';
-    if (isOther || this.#text.length > CONTINUABLE_CHARS_MAX) this.#giveUp();
+    if (isOther || this.#text.length > CONTINUABLE_CHARS_MAX || this.#chars > DELTA_CHARS_MAX) this.#giveUp();
+    else if (event.type === 'usage') this.#usage = event;
     else this.#keep(event);
   }
 
@@ -56,6 +64,7 @@ export class DeliveredStream {
     const createdAt = (started?.type === 'start' ? started.createdAt : null) ?? this.#options.createdAt;
     const writer = CODECS[this.#dialect].createWriter({ ...this.#options, createdAt });
     for (const event of this.#events) writer.write(event);
+    if (this.#usage !== null) writer.write(this.#usage);
     return writer;
   }
 

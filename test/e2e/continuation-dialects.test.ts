@@ -89,3 +89,27 @@ for (const caller of DIALECTS) {
     });
   }
 }
+
+test('a broken stream is not continued at a target that can not carry the request', async (t) => {
+  const broken = (): SimulatedAnswer => {
+    const bytes = streamOf('openai-chat', [...BEGIN, ...(WHOLE.slice(0, AT).match(/.{1,9}/gs) ?? []).map(says)]);
+    return { steps: [headStep(true), { do: 'send', bytes }, { do: 'wait', ms: 5 }, { do: 'break', code: 'ECONNRESET' }] };
+  };
+  const world = await startVirtualWorld(t, {
+    providers: { a: broken, b: broken },
+    configured: {
+      a: { protocol: 'openai', baseUrl: 'http://a/v1', apiKey: 'sk-a' },
+      b: { protocol: 'anthropic', baseUrl: 'http://b', apiKey: 'sk-b' },
+    },
+    models: {
+      fast: [
+        { target: 'a/m', prefill: true },
+        { target: 'b/m', prefill: true },
+      ],
+    },
+    config: { policy: { stream: { recover: 'continue' }, conversion: 'strict', retry: { baseDelay: '1ms', maxDelay: '2ms' } } },
+  });
+  const { text } = await world.answerTo({ stream: true, max_tokens: undefined, seed: 7 });
+  assert.match(text, /stream_interrupted/);
+  assert.equal(world.callsTo('b'), 0);
+});

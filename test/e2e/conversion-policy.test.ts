@@ -64,6 +64,15 @@ describe('policy.conversion', () => {
     assert.equal(world.callsTo('claude'), 0);
   });
 
+  it('strict: a slow target keeps its time where no fallback can carry the request', async (t) => {
+    const slow: SimulatedAnswer = { steps: [{ do: 'wait', ms: 25_000 }, ...wholeAnswer(WIRES.openai, false).steps] };
+    const world = await start(t, { fast: { targets: ['gpt/m', 'claude/m'], policy: { deadline: '30s' } } }, 'strict', slow);
+    const { status, headers } = await world.answerTo({ seed: 7 });
+    assert.equal(status, 200);
+    assert.equal(headers.get('x-breakwater-target'), 'gpt/m');
+    assert.deepEqual([world.callsTo('gpt'), world.callsTo('claude')], [1, 0]);
+  });
+
   it('may be set for one model', async (t) => {
     const world = await start(t, { fast: { targets: ['claude/m'], policy: { conversion: 'strict' } }, deep: ['claude/m'] });
     assert.equal((await world.answerTo({ seed: 7 })).status, 400);

@@ -78,7 +78,11 @@ const IMAGES = [{ role: 'user', content: [imageFor('openai'), { type: 'text', te
 const FAILS: SimulatedAnswer = { steps: [headStep(false, 503), { do: 'send', bytes: '{"error":{"message":"down"}}' }] };
 
 /** Targets of both dialects, the caller's first. */
-async function startBoth(t: TestContext, first: 'serves' | 'fails'): Promise<{ gateway: TestGateway; upstream: SimulatedUpstream }> {
+async function startBoth(
+  t: TestContext,
+  first: 'serves' | 'fails',
+  tiers: 'apart' | 'together' = 'apart',
+): Promise<{ gateway: TestGateway; upstream: SimulatedUpstream }> {
   const upstream = createSimulatedUpstream(systemClock, ({ request }) => {
     if (request.origin === 'http://claude') return wholeAnswer(WIRES.anthropic, false);
     return first === 'serves' ? wholeAnswer(WIRES.openai, false) : FAILS;
@@ -89,7 +93,7 @@ async function startBoth(t: TestContext, first: 'serves' | 'fails'): Promise<{ g
         gpt: { protocol: 'openai', baseUrl: 'http://gpt/v1', apiKey: 'sk-g' },
         claude: { protocol: 'anthropic', baseUrl: 'http://claude', apiKey: 'sk-c' },
       },
-      models: { fast: ['gpt/m', 'claude/m'] },
+      models: { fast: tiers === 'apart' ? ['gpt/m', 'claude/m'] : [['gpt/m', 'claude/m']] },
       policy: { retry: { baseDelay: '1ms', maxDelay: '2ms' } },
     },
     { transport: upstream },
@@ -115,6 +119,16 @@ describe('a large request whose first target speaks its dialect', () => {
     assert.equal(heard.error, null, heard.raw);
     const [sent] = upstream.calls.filter(({ request }) => request.origin === 'http://claude');
     assert.ok(sent!.body.includes(IMAGE));
+  });
+
+  it('reaches either target of one tier whole', async (t) => {
+    const { gateway, upstream } = await startBoth(t, 'serves', 'together');
+    const heard = await Promise.all(
+      Array.from({ length: 6 }, () => askBy('openai', gateway.url, fetch, { stream: false, body: { messages: IMAGES } })),
+    );
+    for (const { error, raw, text } of heard) assert.equal(error === null ? text : raw, TEXT);
+    assert.equal(upstream.calls.length, 6);
+    assert.ok(upstream.calls.every(({ body }) => body.includes(IMAGE)));
   });
 
   it('ends with the error of its first target where no fallback can carry it', async (t) => {

@@ -31,8 +31,8 @@ export function capableOf(request: GatewayRequest, route: Route, tiers: Tiers): 
   const { operation } = request.facts;
   if (areAllSpeaking && operation !== 'bytes' && isModest(request)) return { tiers, incapable: NONE };
   const targets = tiers.flat();
-  const unable =
-    areAllSpeaking && operation !== 'bytes' ? NONE : firstTiers(request, tiers).flatMap((target) => whyIncapable(request, target) ?? []);
+  const isExamined = !areAllSpeaking || operation === 'bytes';
+  const unable = isExamined ? firstTiers(request, tiers).flatMap((target) => whyIncapableNow(request, target) ?? []) : NONE;
   const incapable = [...unable, ...unlikely(request, targets, unable)];
   if (incapable.length === 0) return { tiers, incapable };
   const removed = incapable.map(({ target }) => target);
@@ -64,7 +64,8 @@ function isModest({ facts }: GatewayRequest): boolean {
 const ESTIMATE_SLACK = 2;
 
 /** Models that are known to be too small for the prompt, or to call no tools, as long as another one is left: what is known may be wrong. */
-function unlikely({ facts }: GatewayRequest, targets: readonly RouteTarget[], unable: readonly Incapable[]): readonly Incapable[] {
+function unlikely(request: GatewayRequest, targets: readonly RouteTarget[], unable: readonly Incapable[]): readonly Incapable[] {
+  const { facts } = request;
   const left = targets.filter((target) => !unable.some((other) => other.target === target));
   const unfit = left.flatMap((target): Incapable[] => {
     const { name, contextTokens, callsTools } = target.state;
@@ -72,7 +73,8 @@ function unlikely({ facts }: GatewayRequest, targets: readonly RouteTarget[], un
     if (contextTokens === null || facts.inputTokens / ESTIMATE_SLACK <= contextTokens) return [];
     return [{ target, field: null, message: `the prompt is larger than the ${contextTokens} tokens that ${name} takes` }];
   });
-  return unfit.length < left.length ? unfit : NONE;
+  const isUnfit = (target: RouteTarget): boolean => unfit.some((other) => other.target === target);
+  return unfit.length > 0 && left.some((target) => !isUnfit(target) && whyIncapableNow(request, target) === null) ? unfit : NONE;
 }
 
 /** False: the target speaks the dialect, but not this part of it. */
@@ -87,10 +89,18 @@ export function takesAsItIs({ dialect, facts, path }: GatewayRequest, state: Tar
 
 /** True if the request can be sent to the target at once: it needs no conversion, or one that is small or made already. */
 export function isCarriedAtOnce(request: GatewayRequest, target: RouteTarget): boolean {
-  const { state } = target;
-  if (takesAsItIs(request, state)) return true;
+  return isExaminedAtOnce(request, target) && whyIncapable(request, target) === null;
+}
+
+/** Its conversion is not to be made on the event loop: it is none, small, or made already. */
+function isExaminedAtOnce(request: GatewayRequest, { state }: RouteTarget): boolean {
   const body = callerBody(request, state);
-  return (!isLarge(body) || isConversionKnown(body, state.wire.key)) && whyIncapable(request, target) === null;
+  return takesAsItIs(request, state) || !isLarge(body) || isConversionKnown(body, state.wire.key);
+}
+
+/** As `whyIncapable`; null too where that is not known without a large conversion. */
+function whyIncapableNow(request: GatewayRequest, target: RouteTarget): Incapable | null {
+  return isExaminedAtOnce(request, target) ? whyIncapable(request, target) : null;
 }
 
 /** Why the target can't carry the request; null: it can. */

@@ -97,10 +97,16 @@ export class LargeConversions {
     }
     const wire = task.wires.shift()!;
     const id = ++this.#lastId;
+    try {
+      this.#worker ??= this.#start();
+      this.#worker.ref();
+      this.#worker.postMessage({ ...task.question, id, to: wire.dialect.name, can: wire.can } satisfies ConversionQuestion);
+    } catch {
+      // No thread can be started (ERR_WORKER_INIT_FAILED): the request is converted where it is used.
+      task.cancel();
+      return this.#next();
+    }
     this.#running = { id, task, wire };
-    this.#worker ??= this.#start();
-    this.#worker.ref();
-    this.#worker.postMessage({ ...task.question, id, to: wire.dialect.name, can: wire.can } satisfies ConversionQuestion);
   }
 
   /** The oldest task of another client than the last one, if there is one; cancelled tasks are dropped. */

@@ -162,9 +162,11 @@ class ResponseRelay implements StalledReader {
   }
 
   onEnd(): void {
+    if (this.#over) return;
     if (this.#continuation !== null) {
       const { filter } = this.#continuation;
       const last = filter.end();
+      if (this.#over) return; // a listener of its events has stopped the gateway
       if (filter.refused !== null) return this.#refuse(this.#continuation, filter.refused);
       if (last.length > 0) this.#output.downstream.write(last);
     }
@@ -176,6 +178,7 @@ class ResponseRelay implements StalledReader {
   }
 
   onFailure(failure: Failure): void {
+    if (this.#over) return;
     this.#decide();
     const { active, retry, downstream } = this.#output;
     const { options, facts } = this.#attempt;

@@ -264,7 +264,8 @@ export class AttemptGroup implements RunningAttempts, AttemptListener {
     if (admitted === null) {
       // An attempt within its usual time may still respond.
       if (alternative === 'stand-in' && oldest.overdue(now) !== 'slow') oldest.recheckAt(now + STAND_IN_RETRY_MS);
-      else if (mustYield && this.#running.length === 1 && !oldest.isInUsualTime(now)) oldest.expire();
+      else if (mustYield && this.#running.length === 1 && !oldest.isInUsualTime(now) && retry.alternativeTo(target, now, true) !== 'none')
+        oldest.expire();
       return;
     }
     if (this.#running.length > 1) this.#replace(oldest, now);

@@ -7,8 +7,9 @@ import type { Judgement } from '../../policy/verdict.ts';
 import type { ActiveRequest } from '../active/active-request.ts';
 import type { Attempt } from '../attempt/attempt.ts';
 import type { Alternative, Alternatives } from '../attempt/attempt-options.ts';
-import { capableOf, whyIncapable, without } from '../conversion/capability.ts';
+import { capableOf, isCarriedAtOnce, whyIncapable, without } from '../conversion/capability.ts';
 import type { Incapable } from '../conversion/capability.ts';
+import type { Admitted } from '../admission/admission.ts';
 import { holdingOnly } from '../opaque/preference.ts';
 import { callKindOf } from '../request/call-kind.ts';
 import { isOutOfOrder, isStandInFor } from '../route/route.ts';
@@ -95,14 +96,20 @@ export class RetryState implements Alternatives {
     for (const one of incapable) this.#addIncapable(one);
   }
 
-  /** True if the target can serve the request; else it is removed. */
-  keepIfCapable(target: RouteTarget): boolean {
-    const { request, route } = this.active;
-    const found = whyIncapable(request, target);
-    if (found === null) return true;
-    this.tiers = without(route, this.tiers, [target]);
-    this.#addIncapable(found);
-    return false;
+  /** True if the chosen target can carry the request; else it is removed, and its permit given back. */
+  keepIfCapable({ target, permit }: Admitted): boolean {
+    const { engine, request, route } = this.active;
+    let isCapable = false;
+    try {
+      const found = whyIncapable(request, target);
+      isCapable = found === null;
+      if (found === null) return true;
+      this.tiers = without(route, this.tiers, [target]);
+      this.#addIncapable(found);
+      return false;
+    } finally {
+      if (!isCapable) engine.admission.cancel(permit);
+    }
   }
 
   #addIncapable(one: Incapable): void {
@@ -110,14 +117,18 @@ export class RetryState implements Alternatives {
     this.active.note(`left out: ${one.message}`, one.target);
   }
 
-  /** What is left besides `current`. Another credential of the same target does not count: it would be as silent. */
-  alternativeTo(current: RouteTarget, now: Instant): Alternative {
+  /**
+   * What is left besides `current`. Another credential of the same target does not count: it would be as silent. `atOnce`: only what the
+   * request can be sent to at once.
+   */
+  alternativeTo(current: RouteTarget, now: Instant, atOnce = false): Alternative {
     let found: Alternative = 'none';
     if (this.attemptsLeft <= 0) return found;
     for (const tier of this.tiers) {
       for (const target of tier) {
         if (target.state.name === current.state.name || this.tried.wasTried(target) || this.tried.isExcluded(target)) continue;
         if (isOutOfOrder(target, now, this.active.source) || now > this.latestStartOn(target)) continue;
+        if (atOnce && !isCarriedAtOnce(this.active.request, target)) continue;
         if (!isStandInFor(target, current)) return 'peer';
         found = 'stand-in';
       }

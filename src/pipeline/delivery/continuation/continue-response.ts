@@ -4,6 +4,7 @@ import { attemptComment } from '../response-headers.ts';
 import type { Attempt } from '../../attempt/attempt.ts';
 import type { Continuation } from './continuation.ts';
 import { SpliceFilter } from './splice-filter.ts';
+import { takesAsItIs } from '../../conversion/capability.ts';
 import { recordResponse } from '../../retry/record-response.ts';
 import { nextPermit } from '../../retry/next-attempt.ts';
 import { relayContinuation } from '../relay.ts';
@@ -44,12 +45,16 @@ export async function continueResponse(output: Output, continuation: Continuatio
 }
 
 async function admitContinuation(output: Output, continuation: Continuation): Promise<Admitted | null> {
-  const { active } = output;
-  const decision = await nextPermit(output.retry);
-  if (decision.kind === 'start') {
+  const { active, retry } = output;
+  while (retry.tiers.length > 0) {
+    const decision = await nextPermit(retry);
+    if (decision.kind !== 'start') break;
     active.clientPermit ??= decision.clientPermit;
-    if (!active.isOver) return decision;
-    active.engine.admission.cancel(decision.permit);
+    if (active.isOver) {
+      active.engine.admission.cancel(decision.permit);
+      break;
+    }
+    if (takesAsItIs(active.request, decision.target.state) || retry.keepIfCapable(decision)) return decision;
   }
   if (!active.isOver) continuation.giveUp();
   else if (active.stopError !== null) output.fail(active.stopError);
