@@ -81,3 +81,8 @@ export class BreakwaterError extends Error {
     return ERROR_CATALOGUE[this.code].refused;
   }
 }
+
+/** Of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -22,7 +22,7 @@ export interface LeaseClaim {
   readonly level: number;
   /** Tokens that it gives back with this claim. */
   readonly returned: number;
-  /** Tokens that it spent on its own account while the store was away. */
+  /** Tokens that it spent on its own account while the store was away, or owes when it leaves. */
   readonly debt: number;
   readonly wantCapacity: number;
   readonly wantRate: number;

@@ -18,7 +18,8 @@ export class LeasedPlaces {
   held = 0;
   #fair = { capacity: Infinity, isContested: false };
   #epoch = 0;
-  #isDetached = false;
+  /** It is on its own, with a share. */
+  isDetached = false;
   #isIdle = false;
   #saidAt: Instant = -Infinity;
   /** What the ledger knows of as held. */
@@ -35,6 +36,7 @@ export class LeasedPlaces {
 
   setWhole(whole: number): void {
     this.whole = whole;
+    if (this.isDetached) this.#takeShare();
     this.#saidAt = -Infinity;
   }
 
@@ -42,7 +44,7 @@ export class LeasedPlaces {
   claim(now: Instant, members: number, meter: DemandMeter, used: number, aheadMs: number): LeaseClaim | null {
     this.members = Math.max(1, members);
     const hasReturned = this.#said > Math.max(this.held, used) + 1e-9;
-    const isDue = now - this.#saidAt >= CONFIRM_MS || this.#isDetached;
+    const isDue = now - this.#saidAt >= CONFIRM_MS || this.isDetached;
     if (!meter.isActive(now) && !isDue && !this.#fair.isContested && !hasReturned && this.#isIdle) return null;
     this.#saidAt = now;
     const first = meter.first(now);
@@ -55,7 +57,7 @@ export class LeasedPlaces {
     const kept = Math.min(KEPT_UNITS * Math.max(meter.unit, Math.min(1, this.whole)), this.whole / (4 * this.members));
     const wanted = used + Math.max(first, ahead + (kept < 1 ? 0 : kept));
     const wantCapacity = isAlone || first > 0 ? this.whole : Math.min(this.whole, wanted);
-    const mayShrink = !isAlone && !this.#isDetached;
+    const mayShrink = !isAlone && !this.isDetached;
     if (mayShrink && this.held > wantCapacity * SLACK) this.held = wantCapacity;
     if (mayShrink && this.#fair.isContested && this.held > this.#fair.capacity * SLACK) this.held = this.#fair.capacity;
     // What it uses already is no part of what the first that waits needs.
@@ -64,7 +66,7 @@ export class LeasedPlaces {
 
   granted(grant: LeaseGrant): boolean {
     const before = this.held;
-    this.#isDetached = false;
+    this.isDetached = false;
     this.#epoch = grant.epoch;
     this.#fair = { capacity: grant.fairCapacity, isContested: grant.isContested };
     // In use beyond its part: only more than that is new.
@@ -74,10 +76,14 @@ export class LeasedPlaces {
   }
 
   detach(members: number): void {
-    if (this.#isDetached) return;
-    this.#isDetached = true;
+    if (this.isDetached) return;
+    this.isDetached = true;
     this.members = Math.max(1, members);
-    // At least one, so that an instance on its own is not wholly closed.
+    this.#takeShare();
+  }
+
+  /** At least one, so that an instance on its own is not wholly closed. */
+  #takeShare(): void {
     this.held = Math.min(this.whole, Math.max(Math.min(1, this.whole), this.whole / this.members));
   }
 

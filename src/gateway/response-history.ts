@@ -23,9 +23,9 @@ export class ConversationHistory implements ResponseHistory {
     this.#slices = slices;
   }
 
-  of(client: string, body: Uint8Array): Promise<GatewayRequest['history']> {
+  of(client: string, body: Uint8Array, hold?: (bytes: number) => void): Promise<GatewayRequest['history']> {
     if (body.byteLength > KEPT_BYTES_MAX) return Promise.resolve(undefined);
-    return this.follow(client, body, RESPONSE_HISTORY.readReferring(body));
+    return this.follow(client, body, RESPONSE_HISTORY.readReferring(body), hold);
   }
 
   /** `hold` is called with what is read, in bytes, and may throw to refuse. */

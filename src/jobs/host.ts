@@ -31,8 +31,8 @@ export interface AttemptListeners {
 
 /** What later requests of the Responses API refer to. */
 export interface ResponseHistory {
-  /** What the request with this body refers to. */
-  of(client: string, body: Uint8Array): Promise<GatewayRequest['history']>;
+  /** What the request with this body refers to. `hold` is called with what is read, in bytes, and may throw to refuse. */
+  of(client: string, body: Uint8Array, hold?: (bytes: number) => void): Promise<GatewayRequest['history']>;
   /** A background response begins: keeps the input of its request for what refers to it later. */
   begin(client: string, id: string, body: Uint8Array): void;
   /** It has ended. `maker`: `provider/model` that made it. */

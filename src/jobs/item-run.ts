@@ -1,6 +1,6 @@
 /** One item under way: a request that the pipeline runs, with a checkpoint before its first upstream call and after its end. */
 import type { Instant } from '../core/clock.ts';
-import { BreakwaterError } from '../core/errors.ts';
+import { BreakwaterError, messageOf } from '../core/errors.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { modelNamesIn } from '../wire/model-names.ts';
@@ -19,6 +19,17 @@ const INTERNAL_ERROR = 500;
 /** Of a response: the provider is down or overloaded, whatever the request. 0: there is none. */
 const OUTAGES: ReadonlySet<number> = new Set([0, 502, 503, 504, 529]);
 
+/** An item whose request can't be prepared now is tried again in so long, in milliseconds: between this and twice this. */
+const PREPARE_AGAIN_MS = 2_000;
+
+/** What an item needs of the runner. */
+export interface ItemHooks {
+  /** Its first upstream call begins. */
+  readonly sent: () => void;
+  /** Holds more memory until the item ends; false: there is no room. */
+  readonly hold: (bytes: number) => boolean;
+}
+
 /** What the items of one model share. */
 export interface Lane {
   job: OpenJob;
@@ -35,7 +46,7 @@ export class ItemRun {
   readonly item: LeasedItem;
   readonly #host: JobHost;
   readonly #lane: Lane;
-  readonly #onSent: () => void;
+  readonly #hooks: ItemHooks;
   readonly #closing: AbortSignal;
   readonly #startedAt: Instant;
   /** A permit was given, and the checkpoint before the upstream call is made. */
@@ -54,12 +65,12 @@ export class ItemRun {
   /** The round counts; false: the runner gave the place up before the request was sent. */
   #wasWithdrawn = false;
 
-  constructor(host: JobHost, lane: Lane, item: LeasedItem, onSent: () => void, closing: AbortSignal) {
+  constructor(host: JobHost, lane: Lane, item: LeasedItem, hooks: ItemHooks, closing: AbortSignal) {
     this.#host = host;
     this.#lane = lane;
     this.item = item;
     this.sink = lane.kind.createSink?.(lane.job, item, closing) ?? new ItemSink();
-    this.#onSent = onSent;
+    this.#hooks = hooks;
     this.#closing = closing;
     this.#startedAt = host.clock.now();
   }
@@ -104,7 +115,12 @@ export class ItemRun {
 
   /** Runs one round and saves how it ended. True: it was the last item of its job. Never rejects. */
   async run(): Promise<boolean> {
-    const refused = await this.#ask();
+    let refused: ItemResult | null;
+    try {
+      refused = await this.#ask();
+    } catch (error) {
+      return this.#unprepared(error);
+    }
     if (refused !== null) return this.#complete(refused);
     await this.sink.settled();
     if (this.#isLost) return false;
@@ -143,7 +159,9 @@ export class ItemRun {
       return refusal('invalid_request', 'stream: a request of a batch can not be streamed');
     const denied = deniedModel(client, decoded.facts.model, decoded.body);
     if (denied !== null) return refusal('model_not_allowed', denied);
-    const extras = await kind.extras?.(job, this.item.body);
+    const extras = await kind.extras?.(job, this.item.body, (bytes) => {
+      if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'there is no memory for the conversation');
+    });
     const now = this.#host.clock.now();
     const request: GatewayRequest = {
       id: this.requestId,
@@ -171,10 +189,24 @@ export class ItemRun {
     return null;
   }
 
+  /** What its request refers to can't be read now, is too large for now, or makes no valid request. */
+  async #unprepared(error: unknown): Promise<boolean> {
+    if (error instanceof BreakwaterError && error.code === 'invalid_request') return this.#complete(refusal(error.code, error.message));
+    const { clock, random } = this.#host;
+    const requeue = {
+      notBeforeMs: clock.epochMs() + PREPARE_AGAIN_MS * (1 + random.next()),
+      round: false,
+      strike: false,
+      note: messageOf(error),
+    };
+    await saved(this.#host, this.#closing, () => this.#host.store.requeueItem(this.key, requeue));
+    return false;
+  }
+
   /** The checkpoint before dispatch: whoever finds the item after a crash knows that it may have been sent. */
   async #beforeSending(): Promise<void> {
     this.wasSent = true;
-    this.#onSent();
+    this.#hooks.sent();
     let isOurs: boolean;
     this.#isSaving = true;
     try {

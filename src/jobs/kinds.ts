@@ -19,8 +19,8 @@ export interface JobKind {
   readonly cancelled: ItemError;
   /** Where the response to an item goes. Default: it is collected. */
   createSink?(job: Job, item: LeasedItem, closing: AbortSignal): ItemSink;
-  /** What the request of an item has beside its body. Default: nothing. */
-  extras?(job: Job, body: Uint8Array): Promise<Partial<GatewayRequest>>;
+  /** What the request of an item has beside its body. Default: nothing. `hold` is called with what is read, in bytes, and may throw. */
+  extras?(job: Job, body: Uint8Array, hold: (bytes: number) => void): Promise<Partial<GatewayRequest>>;
   /** The first upstream call of an item begins. */
   onSent?(job: Job): void;
   /** Its requests may be streamed. Default: such an item fails. */

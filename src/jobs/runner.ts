@@ -6,10 +6,11 @@
  * has to be put back at a stop.
  */
 import type { Instant, Timer } from '../core/clock.ts';
+import { messageOf } from '../core/errors.ts';
 import type { Identity, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
 import { FailingItems } from './failing-items.ts';
 import type { JobHost } from './host.ts';
-import { ItemRun, type Lane } from './item-run.ts';
+import { ItemRun, type ItemHooks, type Lane } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
 import type { Registration } from './registration.ts';
 
@@ -23,7 +24,7 @@ const SILENCE_MAX_MS = 15_000;
 /** Items of one lane that wait at least, and of all lanes at most. */
 const WAITING_MIN = 4;
 const ITEMS_MAX = 2_000;
-/** Bodies of all items in memory, in bytes. */
+/** Bodies of all items in memory and the conversations that they continue, in bytes. */
 const BODIES_MAX = 64 * 1024 * 1024;
 /** Bodies read for one lane at once, in bytes. */
 const LEASE_BYTES_MAX = 8 * 1024 * 1024;
@@ -340,11 +341,20 @@ export class JobRunner {
   }
 
   #start(lane: RunningLane, item: LeasedItem): void {
-    const onSent = (): void => {
-      lane.running++;
-      this.#pump(lane);
+    let bytes = item.body.byteLength;
+    const hooks: ItemHooks = {
+      sent: () => {
+        lane.running++;
+        this.#pump(lane);
+      },
+      hold: (more) => {
+        if (this.#bodyBytes + more > BODIES_MAX) return false;
+        this.#bodyBytes += more;
+        bytes += more;
+        return true;
+      },
     };
-    const run = new ItemRun(this.#host, lane, item, onSent, this.#closing.signal);
+    const run = new ItemRun(this.#host, lane, item, hooks, this.#closing.signal);
     lane.runs.add(run);
     this.#byRequest.set(run.requestId, run);
     this.#stopListening ??= this.#host.onAttempts({
@@ -352,14 +362,14 @@ export class JobRunner {
       ended: (id, end) => this.#byRequest.get(id)?.callEnded(end),
     });
     this.#items++;
-    this.#bodyBytes += item.body.byteLength;
+    this.#bodyBytes += bytes;
     if (this.#stopped || lane.isEnding) run.withdraw();
     void run.run().then((isLast) => {
       lane.runs.delete(run);
       this.#byRequest.delete(run.requestId);
       if (run.wasSent) lane.running--;
       this.#items--;
-      this.#bodyBytes -= item.body.byteLength;
+      this.#bodyBytes -= bytes;
       this.#ended(lane, run, isLast);
     });
   }
@@ -385,8 +395,4 @@ export class JobRunner {
     lane.timer?.cancel();
     this.#lanes.delete(lane.key);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

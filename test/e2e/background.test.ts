@@ -207,7 +207,7 @@ test('one that hangs ends at its deadline, plain and streamed, and its call is g
     const request = { model: 'openai', input: 'x', background: true, stream };
     const created = await gateway.post('/v1/responses', request, { headers: { 'x-breakwater-deadline-ms': '1500' } });
     const text = await created.text();
-    const [, id] = /"id":"(resp_bg[^"]+)"/.exec(text)!;
+    const [, id] = /"id":"(resp_bg_[^"]+)"/.exec(text)!;
     const response = await ended(id!);
     assert.deepEqual([response.status, response.error!.code], ['failed', 'server_error']);
     assert.match(response.error!.message, /the deadline passed/);
@@ -254,7 +254,7 @@ test('what a background response can not be is refused at once', async (t) => {
   }
   const { id } = await openai.responses.create({ model: 'openai', input: 'x', background: true });
   await assert.rejects(openai.responses.retrieve(id, { stream: true }), /created with stream: true/);
-  await assert.rejects(openai.responses.retrieve('resp_bgnone'), OpenAI.NotFoundError);
+  await assert.rejects(openai.responses.retrieve('resp_bg_none'), OpenAI.NotFoundError);
 });
 
 test('a later request refers to a background response, on a target of any dialect', async (t) => {

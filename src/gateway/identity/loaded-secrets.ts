@@ -1,7 +1,7 @@
 import { SecretMask } from '../../core/secrets/secret-mask.ts';
 
 /** Of earlier ones the last are kept: they may still be quoted. */
-const SECRETS_MAX = 200;
+const SECRETS_MAX = 2_000;
 /** Shorter texts stand in ordinary text. */
 const LENGTH_MIN = 8;
 

@@ -53,3 +53,12 @@ test('a frame that is no object with one list of objects is a fault, at every si
     for (const size of [1, 7, 100_000]) assert.match(split(text, size).fault ?? 'none', fault, `${text.slice(0, 40)} by ${size}`);
   }
 });
+
+test('a request that comes one byte at a time takes memory by its bytes, not by its pieces', () => {
+  const splitter = new RequestSplitter(1_000_000);
+  const bytes = Buffer.from(`{"requests":[{"x":"${'x'.repeat(400_000)}`);
+  const before = process.memoryUsage().arrayBuffers;
+  for (let at = 0; at < bytes.length; at++) assert.equal([...splitter.read(bytes.subarray(at, at + 1))].length, 0);
+  assert.equal(splitter.heldBytes, bytes.length - '{"requests":['.length);
+  assert.ok(process.memoryUsage().arrayBuffers - before < 4 * bytes.length);
+});

@@ -5,6 +5,8 @@
  * Only the frame is read here: where a request begins and ends. What is inside is read strictly afterwards, by the scan of each request.
  * Other members of the body are skipped; they are short.
  */
+import { ChunkList } from '../../core/chunk-list.ts';
+
 export type SplitFault = { readonly fault: string; readonly isTooLarge?: boolean };
 
 const QUOTE = 0x22;
@@ -32,8 +34,7 @@ export class RequestSplitter {
   #depth = 0;
   #isInString = false;
   #isEscaped = false;
-  #held: Uint8Array[] = [];
-  #heldBytes = 0;
+  readonly #held = new ChunkList();
   #key = '';
   #hasRequests = false;
   #count = 0;
@@ -45,7 +46,7 @@ export class RequestSplitter {
 
   /** Bytes of a request that has not ended yet. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#held.bytes;
   }
 
   /** The requests that end in this piece, each a copy of its own; a fault is the last thing. */
@@ -110,16 +111,13 @@ export class RequestSplitter {
   #take(piece: Uint8Array, from: number, to: number): Uint8Array | null {
     const isRequest = this.#state === 'first request' || this.#state === 'request';
     if (!isRequest && (this.#frameBytes += to - from) > FRAME_BYTES_MAX) return this.#fail('the body holds too much beside its requests');
-    this.#held.push(piece.slice(from, to));
-    this.#heldBytes += to - from;
-    if (isRequest && this.#heldBytes > this.#requestBytesMax) {
+    this.#held.add(piece.subarray(from, to));
+    if (isRequest && this.#held.bytes > this.#requestBytesMax) {
       this.#fault = { fault: `requests.${this.#count}: it is larger than ${this.#requestBytesMax / 1024 / 1024} MB`, isTooLarge: true };
       return null;
     }
     if (this.#depth > 0 || this.#isInString) return null;
-    const bytes = this.#held.length === 1 ? this.#held[0]! : new Uint8Array(Buffer.concat(this.#held));
-    this.#held = [];
-    this.#heldBytes = 0;
+    const bytes = new Uint8Array(Buffer.concat(this.#held.take()));
     if (isRequest) {
       this.#count++;
       this.#state = 'after request';

@@ -17,7 +17,7 @@ import { StreamWaiters } from './stream-waiters.ts';
 export const BACKGROUND_RESPONSE = 'response';
 
 /** Tells their ids from those of other responses. */
-const PREFIX = 'resp_bg';
+const PREFIX = 'resp_bg_';
 /** Events that are read at once, in bytes. */
 const EVENTS_BYTES = 256 * 1024;
 /** How long a reader waits before it looks whether another process has saved something, in milliseconds. */
@@ -65,8 +65,8 @@ export class BackgroundResponses {
       onSent: (job) => this.#begun(job),
       createSink: (job, item, closing) =>
         job.data['stream'] === true ? new EventSink(host, job, item, closing, () => this.#waiters.wake(job.id)) : new ItemSink(),
-      extras: async ({ client, data }, body) => ({
-        history: await host.history.of(client, body),
+      extras: async ({ client, data }, body, hold) => ({
+        history: await host.history.of(client, body, hold),
         forwardHeaders: data['forward'] as readonly string[],
         ...(data['settings'] as NewResponse['settings']),
       }),
@@ -110,7 +110,7 @@ export class BackgroundResponses {
 
   async get(client: string, id: string): Promise<Fields> {
     const job = await this.#find(client, id);
-    return responseObject(job, await this.#done(job));
+    return responseObject(job, await this.#result(job));
   }
 
   /** One that has ended stays as it is. */
@@ -170,7 +170,7 @@ export class BackgroundResponses {
       try {
         const current = await asStoreError(store.getJob(job.client, job.id));
         if (current === null) throw new BreakwaterError('not_found', `the response ${job.id} was deleted`);
-        const done = await this.#done(current);
+        const done = await this.#result(current);
         // Everything was saved before it was done: what is read now is all there is.
         const { groups, end } = await asStoreError(store.readEvents(job.id, last, EVENTS_BYTES));
         for (const group of groups) {
@@ -208,6 +208,11 @@ export class BackgroundResponses {
   async #done({ id, succeeded, failed }: Job): Promise<DoneItem | null> {
     if (succeeded + failed === 0) return null;
     return (await asStoreError(this.#host.store.readResults(id, null, -1, 1)))[0] ?? null;
+  }
+
+  /** The same once all that belongs to it is saved: a request that refers to it finds it. */
+  async #result(job: Job): Promise<DoneItem | null> {
+    return FINAL_STATES.includes(job.state) ? this.#done(job) : null;
   }
 
   /** From now on it is in progress, whatever happens to this attempt. */

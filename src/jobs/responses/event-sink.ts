@@ -150,7 +150,10 @@ export class EventSink extends ItemSink {
       const text = events.map((event, i) => namedEvent({ ...event, sequence_number: first + i })).join('');
       const group = { first, count: events.length, bytes: Buffer.from(text) };
       const isOurs = await saved(this.#host, this.#closing, () => store.appendEvents(this.#key, group));
-      if (isOurs !== true) break;
+      if (isOurs !== true) {
+        this.leave();
+        break;
+      }
       this.#next = first + events.length;
       this.#onSaved();
       const drained = this.#onDrain;

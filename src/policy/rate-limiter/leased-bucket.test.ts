@@ -81,3 +81,48 @@ test('a part that nobody asks for says nothing, but for a confirmation every min
   assert.equal(leased.claim(3_000, 2), null);
   assert.notEqual(leased.claim(70_000, 2), null);
 });
+
+test('on its own, a request above its share starts on a full share and is paid back before the next', () => {
+  const { bucket: leased } = bucket();
+  leased.detach(0, 12); // a share of five
+  const large = { ...ONE, requests: 20 };
+  let now = 0;
+  for (let i = 0; i < 1_000 && leased.earliest(now, large) > now; i++) now = leased.earliest(now, large);
+  assert.ok(now <= MINUTE, `after ${now} ms`);
+  leased.reserve(now, large);
+  const next = now + 16 * (MINUTE / 5);
+  assert.ok(leased.earliest(now, ONE) > now);
+  assert.ok(leased.available(next - 1) < 1 && leased.available(next + 200) >= 1);
+});
+
+test('on its own, a request above its share of a window starts when nothing else counts', () => {
+  const leased = new LeasedWindow(requestLimit(60, MINUTE), 0, () => {});
+  leased.granted(0, { ...GRANT, rate: 0, tokens: 0 });
+  leased.reserve(0, ONE);
+  leased.detach(0, 12);
+  const large = { ...ONE, requests: 20 };
+  assert.ok(leased.earliest(1, large) > 1);
+  const later = MINUTE + 100;
+  assert.equal(leased.earliest(later, large), later);
+  leased.reserve(later, large);
+  assert.ok(leased.earliest(later, ONE) > later);
+});
+
+test('on its own, a new limit gives a new share', () => {
+  const { bucket: leased } = bucket();
+  leased.detach(0, 2);
+  leased.setLimit(0, 600, 1);
+  assert.equal(leased.capacity, 300);
+  const window = new LeasedWindow(requestLimit(60, MINUTE), 0, () => {});
+  window.detach(0, 2);
+  window.setLimit(600);
+  assert.equal(window.limit, 300);
+});
+
+test('what is owed at the end is said', () => {
+  const { bucket: leased } = bucket(0, { capacity: 60, rate: 60 / MINUTE, tokens: 60 });
+  leased.reserve(0, { ...ONE, requests: 60 });
+  leased.reserve(0, { ...ONE, requests: 5 });
+  const { returned, debt } = leased.leave(0);
+  assert.deepEqual([returned, debt], [0, 5]);
+});

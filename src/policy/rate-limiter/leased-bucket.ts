@@ -53,7 +53,8 @@ export class LeasedBucket extends TokenBucket implements Leasable {
 
   override setLimit(now: Instant, limit: number, burst: number): void {
     super.setLimit(now, limit, burst);
-    this.share(now, this.#held.capacity, this.#held.rate);
+    if (this.#detachedAt === null) this.share(now, this.#held.capacity, this.#held.rate);
+    else this.#hold(now, this.wholeCapacity / this.#members, this.#wholeRate / this.#members);
     this.#saidAt = -Infinity;
   }
 
@@ -65,11 +66,18 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     const wanted = Math.min(amount, this.wholeCapacity);
     this.#meter.block(now, wanted);
     this.#onShort();
+    if (this.#detachedAt !== null && wanted > this.#held.capacity) return this.#earliestBeyondShare(now);
     // With all refill there is nothing that others could give.
     if (this.#held.rate >= this.#wholeRate && wanted <= this.#held.capacity) return at;
     const missing = wanted - this.available(now) - this.#pool(now);
     const guess = now + Math.max(ASK_AGAIN_MS, missing / this.#rateOrShare());
     return wanted <= this.#held.capacity ? Math.min(at, guess) : guess;
+  }
+
+  /** On its own: what its share can't hold starts on a full share and takes it below zero, as one above the burst does. */
+  #earliestBeyondShare(now: Instant): Instant {
+    if (this.isFull(now)) return now;
+    return now + Math.max(ASK_AGAIN_MS, (this.#held.capacity - this.available(now)) / this.#held.rate);
   }
 
   /** What the others have left over, as far as is known; what is there for all is not there for each, but a wrong guess only waits. */
@@ -155,13 +163,14 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   }
 
   leave(now: Instant): LeaseClaim {
-    const level = Math.max(0, this.available(now));
+    const available = this.available(now);
+    const level = Math.max(0, available);
     this.shift(now, -level);
     this.#hold(now, 0, 0);
     return {
       ...this.#said(0),
       returned: level,
-      debt: 0,
+      debt: Math.max(0, -available),
       wantCapacity: 0,
       wantRate: 0,
       wantTokens: 0,

@@ -34,6 +34,7 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
 
   override setLimit(limit: number): void {
     this.#places.setWhole(limit);
+    super.setLimit(this.#places.held);
   }
 
   override earliest(now: Instant, need: Need): Instant {
@@ -43,7 +44,9 @@ export class LeasedWindow extends SlidingWindow implements Leasable {
     if (amount > this.wholeLimit + 1e-6) return Infinity;
     this.#meter.block(now, amount);
     this.#onShort();
-    return amount <= this.limit ? at : now + ASK_AGAIN_MS;
+    if (amount <= this.limit) return at;
+    // On its own: what its share can't hold starts when all of it is free.
+    return this.#places.isDetached && this.isEmpty(now) ? now : now + ASK_AGAIN_MS;
   }
 
   override earliestAfter(now: Instant, ahead: Need, need: Need): Instant {

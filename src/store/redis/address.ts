@@ -33,9 +33,7 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (match === null) throw new Error(`store: ${EXPECTED}`);
   const [, scheme = '', login = '', hosts = '', path = '', query = ''] = match;
   const parameters = new URLSearchParams(query);
-  for (const name of parameters.keys()) {
-    if (!PARAMETERS.has(name)) throw new Error(`store: unknown parameter "${name}" in the URL; ${EXPECTED}`);
-  }
+  for (const name of parameters.keys()) if (!PARAMETERS.has(name)) throw new Error(`store: unknown parameter in the URL; ${EXPECTED}`);
   const primary = parameters.get('sentinel') ?? '';
   const names = hosts.split(',').filter((host) => host !== '');
   if (names.length === 0) throw new Error(`store: a host is missing; ${EXPECTED}`);

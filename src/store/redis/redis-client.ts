@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Cluster, Redis } from 'ioredis';
+import { messageOf } from '../../core/errors.ts';
 import { StoreFailure } from '../backend.ts';
 import type { StoreFault } from '../store-fault.ts';
 import type { RedisAddress } from './address.ts';
@@ -181,10 +182,6 @@ class IoredisClient implements RedisClient {
     this.#client.disconnect();
     this.#onLost(this.#lastError === null ? new StoreFailure('unavailable', 'the connection was closed') : this.toFailure(this.#lastError));
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The first word of an error reply says what it is. */
