@@ -117,7 +117,9 @@ export class LeaseAgent {
 
   /** A new limit. It is asked for at once. */
   add(lease: Leasable): void {
+    const replaced = this.#known.get(lease.id);
     this.#known.set(lease.id, { lease, isShort: true, isLeaving: false, askedAt: -Infinity, gaveAt: -Infinity, hasLacked: false });
+    if (replaced !== undefined) this.#retire(replaced.lease);
     // Before the start there is nobody to share with yet, and nothing to start.
     if (!this.#isStarted || this.#whenFirst !== null) return;
     if (this.#isLinked) this.#schedule(0);
@@ -187,7 +189,7 @@ export class LeaseAgent {
     const claims: LeaseClaim[] = [];
     for (const known of this.#known.values()) {
       if (claims.length === CLAIMS_MAX) break;
-      const claim = known.isLeaving ? known.lease.leave(now) : known.lease.claim(now, this.#members.length);
+      const claim = known.isLeaving ? this.#retire(known.lease) : known.lease.claim(now, this.#members.length);
       if (claim === null) continue;
       claims.push(claim);
       sent.push(known);
@@ -230,6 +232,7 @@ export class LeaseAgent {
     let isMore = false;
     let nextMs = hasMore ? 0 : BEAT_MS;
     grants.forEach((grant, i) => {
+      if (sent[i]!.isLeaving) return;
       if (sent[i]!.lease.granted(now, grant)) isMore = true;
       nextMs = Math.min(nextMs, nextAfter(grant, sent[i]!, now));
     });
@@ -250,6 +253,14 @@ export class LeaseAgent {
     this.#round++;
     this.#sentAt = null;
     this.#schedule(0);
+  }
+
+  /** Its part is given back. Requests that are queued for it still go on with this instance's share. */
+  #retire(lease: Leasable): LeaseClaim {
+    const now = this.#options.clock.now();
+    const claim = lease.leave(now);
+    lease.detach(now, Math.max(1, this.#members.length));
+    return claim;
   }
 
   #settleFirst(): void {

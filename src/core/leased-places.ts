@@ -88,6 +88,7 @@ export class LeasedPlaces {
   }
 
   leave(used: number): LeaseClaim {
+    this.isDetached = false;
     this.held = 0;
     return this.#toClaim(used, 0, 0, false);
   }

@@ -126,3 +126,21 @@ test('what is owed at the end is said', () => {
   const { returned, debt } = leased.leave(0);
   assert.deepEqual([returned, debt], [0, 5]);
 });
+
+test('what was spent on its own before a slow answer came is taken off', () => {
+  const { bucket: leased } = bucket();
+  leased.detach(1_000, 2); // 30 a minute instead of 10
+  leased.reserve(1_000, { ...ONE, requests: 10 });
+  const level = leased.available(4_000);
+  leased.granted(4_000, { ...GRANT, tokens: 0 });
+  assert.ok(Math.abs(level - leased.available(4_000) - 1) < 1e-6, 'a second of refill at 20 a minute more, three times');
+});
+
+test('so is the share of an instance that began on its own', () => {
+  const leased = new LeasedBucket(requestLimit(60, MINUTE), 0, () => {});
+  leased.claim(0, 2);
+  leased.detach(1_000, 2);
+  leased.reserve(1_000, { ...ONE, requests: 5 });
+  leased.granted(1_000, { ...GRANT, tokens: 10 });
+  assert.equal(leased.available(1_000), 10 - 5);
+});

@@ -142,6 +142,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
 
   granted(now: Instant, grant: LeaseGrant): boolean {
     const { capacity, rate } = this.#held;
+    this.shift(now, -this.#unsaidDebt(now));
     this.#detachedAt = null;
     this.#grantedAt = now;
     this.#epoch = grant.epoch;
@@ -165,6 +166,7 @@ export class LeasedBucket extends TokenBucket implements Leasable {
   leave(now: Instant): LeaseClaim {
     const available = this.available(now);
     const level = Math.max(0, available);
+    this.#detachedAt = null;
     this.shift(now, -level);
     this.#hold(now, 0, 0);
     return {
@@ -224,6 +226,13 @@ export class LeasedBucket extends TokenBucket implements Leasable {
     // It took a share of a full bucket without asking: what is left of it, it still holds.
     if (this.#epoch === 0) return this.wholeCapacity / Math.max(1, this.#members);
     return (this.#held.rate - this.#rateBefore) * (now - this.#detachedAt);
+  }
+
+  /** What it spent on its own account since the claim that is answered now. */
+  #unsaidDebt(now: Instant): number {
+    if (this.#detachedAt === null) return 0;
+    if (this.#epoch === 0 && this.#saidAt < this.#detachedAt) return this.wholeCapacity / Math.max(1, this.#members);
+    return Math.max(0, this.#held.rate - this.#rateBefore) * (now - Math.max(this.#detachedAt, this.#saidAt));
   }
 
   #hold(now: Instant, capacity: number, rate: number): void {

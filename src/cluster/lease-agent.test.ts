@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LeaseClaim, LeaseGrant } from '../core/lease.ts';
+import { LeasedBucket } from '../policy/rate-limiter/leased-bucket.ts';
+import { LeasedWindow } from '../policy/rate-limiter/leased-window.ts';
+import { requestLimit } from '../policy/rate-limiter/measures.fixture.ts';
+import type { SharedStore } from '../store/shared-store.ts';
+import { createManualClock, type ManualClock } from '../testing/manual-clock.ts';
+import { LeaseAgent } from './lease-agent.ts';
+
+const MINUTE = 60_000;
+const ONE = { requests: 1, inputTokens: 0, outputTokens: 0 };
+
+/** Gives every claim a fixed part: ten requests, nothing of it refilled. */
+function stage(): { agent: LeaseAgent; clock: ManualClock; claims: LeaseClaim[] } {
+  const clock = createManualClock();
+  const claims: LeaseClaim[] = [];
+  const shared = {
+    member: 'a',
+    exchange: async (sent: readonly LeaseClaim[]) => {
+      claims.push(...sent);
+      return { members: ['a', 'b'], grants: sent.map(({ wantCapacity }) => granted(wantCapacity)) };
+    },
+  } as unknown as SharedStore;
+  const agent = new LeaseAgent({ clock, shared, onGranted: () => {} });
+  return { agent, clock, claims };
+}
+
+function granted(wanted: number): LeaseGrant {
+  const capacity = Math.min(10, wanted);
+  return {
+    epoch: 1,
+    poolLevel: 0,
+    capacity,
+    rate: 0,
+    tokens: 0,
+    fairCapacity: 10,
+    fairRate: 0,
+    isContested: false,
+    readyInMs: -1,
+    lacks: false,
+  };
+}
+
+for (const how of ['removed', 'replaced'] as const) {
+  test(`a limit that is ${how} gives its part back, and requests queued for it still start`, async () => {
+    const { agent, clock, claims } = stage();
+    void agent.start();
+    const old = [
+      new LeasedBucket(requestLimit(60, MINUTE), clock.now(), () => agent.short('limit')),
+      new LeasedWindow({ ...requestLimit(60, MINUTE), id: 'window' }, clock.now(), () => agent.short('window')),
+    ];
+    for (const lease of old) agent.add(lease);
+    agent.linked(true);
+    await clock.advanceAsync(100);
+    claims.length = 0;
+    if (how === 'removed') for (const { id } of old) agent.remove(id);
+    else for (const { id } of old) agent.add(new LeasedBucket({ ...requestLimit(60, MINUTE), id }, clock.now(), () => {}));
+    await clock.advanceAsync(5_000);
+    if (how === 'removed')
+      assert.deepEqual(
+        claims.slice(0, 2).map(({ heldCapacity }) => heldCapacity),
+        [0, 0],
+      );
+    await clock.advanceAsync(MINUTE);
+    for (const lease of old) assert.equal(lease.earliest(clock.now(), ONE), clock.now(), lease.id);
+  });
+}
