@@ -81,7 +81,7 @@ class RedisConnection implements Connection {
   readonly #keys: StateKeys;
   readonly #writer: Writer;
   #client: RedisClient | null = null;
-  #isAbandoned = false;
+  readonly #abandon = new AbortController();
 
   constructor(options: RedisBackendOptions, keys: StateKeys, writer: Writer, onLost: (failure: StoreFailure) => void) {
     this.#keys = keys;
@@ -90,11 +90,9 @@ class RedisConnection implements Connection {
   }
 
   async #open(options: RedisBackendOptions, onLost: (failure: StoreFailure) => void): Promise<void> {
-    const client = await connectRedis({ ...options, onLost });
-    if (this.#isAbandoned) return client.destroy();
-    this.#client = client;
+    this.#client = await connectRedis({ ...options, onLost, signal: this.#abandon.signal });
     // Also shows that the server takes writes: a replica, or one that is full, does not.
-    const name = String(await client.run(OPEN_SCRIPT, [this.#keys.writers], []));
+    const name = String(await this.#client.run(OPEN_SCRIPT, [this.#keys.writers], []));
     this.#writer.name ??= name;
   }
 
@@ -164,8 +162,7 @@ class RedisConnection implements Connection {
   }
 
   abandon(): void {
-    this.#isAbandoned = true;
-    this.#client?.destroy();
+    this.#abandon.abort();
   }
 
   #writerKey(): string {

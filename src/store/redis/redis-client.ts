@@ -41,13 +41,17 @@ export interface RedisClientOptions {
   readonly connectTimeoutMs: number;
   /** The connection ended by itself; called once at most. */
   readonly onLost: (failure: StoreFailure) => void;
+  /** Ends the connection at once, also while it is being made. */
+  readonly signal?: AbortSignal;
 }
 
 /** Rejects with a `StoreFailure` where it can't connect, or ioredis is not installed. */
 export async function connectRedis(options: RedisClientOptions): Promise<RedisClient> {
   const client = createClient(await loadLibrary(), options);
   const connection = new IoredisClient(client, options.onLost);
+  options.signal?.addEventListener('abort', () => connection.destroy(), { once: true });
   try {
+    options.signal?.throwIfAborted();
     await client.connect();
   } catch (error) {
     connection.destroy();

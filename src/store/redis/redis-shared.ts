@@ -100,36 +100,32 @@ class RedisShared implements SharedStore {
   #connect(): void {
     if (this.#isClosed) return;
     const attempt = ++this.#attempt;
-    within(this.#clock, CONNECT_TIMEOUT_MS, 'connecting', this.#open(attempt)).then(
+    const abandon = new AbortController();
+    within(this.#clock, CONNECT_TIMEOUT_MS, 'connecting', this.#open(attempt, abandon.signal)).then(
       (link) => {
         if (attempt !== this.#attempt || this.#isClosed) return this.#drop(link);
         this.#link = link;
         this.#listener?.linked(true);
       },
-      () => this.#retry(attempt),
+      () => {
+        abandon.abort();
+        this.#retry(attempt);
+      },
     );
   }
 
-  async #open(attempt: number): Promise<Link> {
-    const opened: RedisClient[] = [];
-    const connect = async (): Promise<RedisClient> => {
+  /** `signal` ends what has connected, and what still connects. */
+  async #open(attempt: number, signal: AbortSignal): Promise<Link> {
+    const connect = (): Promise<RedisClient> => {
       const onLost = (): void => this.#onConnectionLost(this.#link, attempt);
-      const client = await connectRedis({ address: this.#address, connectTimeoutMs: CONNECT_TIMEOUT_MS, onLost });
-      opened.push(client);
-      return client;
+      return connectRedis({ address: this.#address, connectTimeoutMs: CONNECT_TIMEOUT_MS, onLost, signal });
     };
-    try {
-      const commands = await connect();
-      const name = String(await commands.run(OPEN_SCRIPT, [`${this.#tag}:writers`], []));
-      this.member ??= name;
-      const messages = await connect();
-      await messages.subscribe(this.#channel, (text) => this.#take(text));
-      if (attempt !== this.#attempt) throw new StoreFailure('timeout', 'it took too long');
-      return { commands, messages };
-    } catch (error) {
-      for (const client of opened) client.destroy();
-      throw error;
-    }
+    const commands = await connect();
+    const name = String(await commands.run(OPEN_SCRIPT, [`${this.#tag}:writers`], []));
+    this.member ??= name;
+    const messages = await connect();
+    await messages.subscribe(this.#channel, (text) => this.#take(text));
+    return { commands, messages };
   }
 
   #take(text: string): void {
