@@ -76,11 +76,29 @@ export function cantCarry(field: string): ConversionFault {
   return { field, message: `'${field}' can't be carried to a provider of another protocol` };
 }
 
+/** What exists in the caller's dialect only, and without which the response would be another one. */
+export function foreignFault(request: ModelRequest, dropped: DropList): ConversionFault | null {
+  return foreignContentFault(request) ?? hostedToolFault(request, dropped);
+}
+
+/** Unknown parts beside others are dropped. Where there is nothing else, the model would be asked nothing. */
+function foreignContentFault({ turns }: ModelRequest): ConversionFault | null {
+  let name: string | null = null;
+  for (const { role, parts } of turns) {
+    if (role === 'system') continue;
+    for (const part of parts) {
+      if (part.type !== 'foreign') return null;
+      name ??= part.name;
+    }
+  }
+  return name === null ? null : cantCarry(`messages.${name}`);
+}
+
 /**
  * Tools that the provider runs itself exist in one dialect only. An offer beside other tools is dropped: the model does without. Where
  * nothing else is offered, or the choice insists on a tool that is not there, the response would be another one.
  */
-export function hostedToolFault(request: ModelRequest, dropped: DropList): ConversionFault | null {
+function hostedToolFault(request: ModelRequest, dropped: DropList): ConversionFault | null {
   const hosted = request.tools.filter((tool) => tool.type === 'foreign');
   if (hosted.length === 0) return null;
   const names = new Set(request.tools.flatMap((tool) => (tool.type === 'foreign' ? [] : [tool.name])));

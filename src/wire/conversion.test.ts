@@ -64,6 +64,19 @@ test('a format that the model has no place for refuses the target', () => {
   assert.deepEqual(toMessages({ response_format: { type: 'text' } }).dropped, []);
 });
 
+test('a request with no content but what the target has no place for is refused; beside other content that is dropped', () => {
+  const video = { type: 'video', url: 'https://example.com/tide.mp4' };
+  const parts = [{ executableCode: { language: 'PYTHON', code: '1' } }];
+  for (const to of ['openai-chat', 'openai-responses', 'anthropic-messages'] as const) {
+    const gemini = { contents: [{ role: 'user', parts }], systemInstruction: { parts: [{ text: 'Be brief.' }] } };
+    assert.equal(convert('gemini', to, gemini), 'messages.executableCode');
+    const more = { contents: [{ role: 'user', parts: [...parts, { text: 'Hi' }] }] };
+    assert.deepEqual((convert('gemini', to, more) as Converted).dropped, ['messages.executableCode']);
+  }
+  assert.equal(convert('openai-chat', 'gemini', { messages: [{ role: 'user', content: [video] }] }), 'messages.video');
+  assert.ok(typeof convert('openai-chat', 'gemini', { messages: [] }) === 'object');
+});
+
 test('structured output becomes the own form of the target where it has one', () => {
   const { body } = toMessages(jsonSchema(tide));
   assert.deepEqual(body['output_config'], { format: { type: 'json_schema', schema: tide } });

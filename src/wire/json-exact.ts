@@ -3,6 +3,8 @@
  * that it doesn't understand (schemas, tool arguments) between texts; JSON.parse alone would round them.
  */
 
+import { isRecord } from './json-values.ts';
+
 /** `JSON.rawJSON` and the `context` of a reviver are newer than the library types (ES2025 proposal, in V8 since 11.4). */
 interface ExactJson {
   parse(text: string, reviver: (key: string, value: unknown, context: { source?: string }) => unknown): unknown;
@@ -21,6 +23,16 @@ export function parseExact(text: string): unknown {
   return exact.parse(text, (_key, value, { source }) =>
     typeof value === 'number' && source !== undefined && String(value) !== source ? exact.rawJSON(source) : value,
   );
+}
+
+/** The same for text from elsewhere; null: it is no JSON object. */
+export function parseRecord(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const value = parseExact(text);
+    return isRecord(value) ? value : null;
+  } catch {
+    return null;
+  }
 }
 
 /** The number that a value of `parseExact` holds; null: it is none. */

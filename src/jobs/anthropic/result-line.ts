@@ -2,6 +2,7 @@
 import { ERROR_CATALOGUE, type ErrorCode } from '../../core/errors.ts';
 import type { DoneItem } from '../../store/jobs/job-store.ts';
 import { DIALECTS } from '../../wire/dialects.ts';
+import { parseRecord } from '../../wire/json-exact.ts';
 import { isRecord } from '../../wire/json-values.ts';
 
 export const CANCELED = 'batch_canceled';
@@ -41,22 +42,14 @@ function errorOf({ body, status, error, facts }: DoneItem): Uint8Array {
   };
   const found = DIALECTS['anthropic-messages'].error.body(words, requestId ?? '');
   // No request was made that an id could lead to.
-  return requestId === null ? Buffer.from(JSON.stringify({ ...parse(found), request_id: null })) : found;
+  return requestId === null
+    ? Buffer.from(JSON.stringify({ ...parseRecord(Buffer.from(found).toString('utf8')), request_id: null }))
+    : found;
 }
 
 function isErrorBody(body: Uint8Array): boolean {
-  const value = parse(body);
+  const value = parseRecord(Buffer.from(body).toString('utf8'));
   return value !== null && value['type'] === 'error' && isRecord(value['error']);
-}
-
-/** Null: it is no JSON object. */
-function parse(body: Uint8Array): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(body).toString('utf8'));
-    return isRecord(value) ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 /** What is worth knowing beside the result; absent where there is nothing. */

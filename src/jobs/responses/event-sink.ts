@@ -8,7 +8,7 @@
 import type { HeaderPairs } from '../../core/headers.ts';
 import { ERROR_CATALOGUE, type ErrorCode } from '../../core/errors.ts';
 import type { ItemKey, Job } from '../../store/jobs/job-store.ts';
-import { parseExact } from '../../wire/json-exact.ts';
+import { parseRecord } from '../../wire/json-exact.ts';
 import { isRecord } from '../../wire/json-values.ts';
 import { recordsIn, textIn, type Fields } from '../../wire/loose-values.ts';
 import { SseFramer } from '../../wire/sse/sse-framer.ts';
@@ -108,7 +108,7 @@ export class EventSink extends ItemSink {
     framer.push(bytes);
     while (framer.next()) {
       const data = framer.readData();
-      const event = data === null ? null : parse(data);
+      const event = data === null ? null : parseRecord(data);
       if (event !== null) this.#take(event, data!.length);
     }
   }
@@ -163,15 +163,6 @@ export class EventSink extends ItemSink {
     this.#saving = null;
     // The job was cancelled, or another process took this one for dead.
     if (this.#waiting.length > 0) this.leave();
-  }
-}
-
-function parse(data: string): Fields | null {
-  try {
-    const value = parseExact(data);
-    return isRecord(value) ? value : null;
-  } catch {
-    return null;
   }
 }
 

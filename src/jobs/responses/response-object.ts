@@ -1,7 +1,7 @@
 /** The object of a background response, whatever has become of it. */
 import type { DoneItem, Job } from '../../store/jobs/job-store.ts';
 import { isRecord } from '../../wire/json-values.ts';
-import { parseExact } from '../../wire/json-exact.ts';
+import { parseRecord } from '../../wire/json-exact.ts';
 import type { Fields } from '../../wire/loose-values.ts';
 
 /** `error.code` of the API by the status of the failed response. */
@@ -26,7 +26,7 @@ export function responseObject(job: Job, done: DoneItem | null): Fields {
   const none = { ...begun, output: [], usage: null };
   if (job.ending === 'cancelled' || job.state === 'cancelled') return { ...none, status: 'cancelled' };
   if (done === null) return { ...none, status: typeof data['in_progress_at'] === 'number' ? 'in_progress' : 'queued' };
-  const made = done.body === null ? null : parse(done.body);
+  const made = done.body === null ? null : parseRecord(Buffer.from(done.body).toString('utf8'));
   const repeated = done.repeated > 0 ? { breakwater: { repeated: done.repeated } } : {};
   if (!done.succeeded || made === null) return { ...none, status: 'failed', error: errorOf(done, made), ...repeated };
   const { id, object, created_at: createdAt, background, previous_response_id: previous } = begun as Fields;
@@ -41,11 +41,6 @@ function errorOf({ status, error }: DoneItem, body: Fields | null): Fields {
   const said = body?.['error'];
   const message = isRecord(said) && typeof said['message'] === 'string' ? said['message'] : `the response had status ${status}`;
   return { code: errorCode(status), message };
-}
-
-function parse(body: Uint8Array): Fields | null {
-  const value = parseExact(Buffer.from(body).toString('utf8'));
-  return isRecord(value) ? value : null;
 }
 
 export const FINAL_STATUSES: ReadonlySet<unknown> = new Set(['completed', 'failed', 'incomplete', 'cancelled']);

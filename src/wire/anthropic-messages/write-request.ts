@@ -1,7 +1,7 @@
 /** Writes what a request of another dialect asks for as a Messages request. */
 import { Buffer } from 'node:buffer';
 import { isDeepStrictEqual } from 'node:util';
-import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
+import { cantCarry, DropList, foreignFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import { isOpenSchema, toClosedSchema } from '../json-schemas.ts';
 import { isRecord } from '../json-values.ts';
@@ -30,7 +30,7 @@ const JSON_INSTRUCTION = 'Respond with a single valid JSON object and nothing el
 
 export function writeMessagesRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? faultIn(request) ?? hostedToolFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? foreignFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const bound = request.outputBound ?? can.outputMax ?? OUTPUT_BOUND_DEFAULT;
   const turns = writeTurns(request.turns, can, dropped);

@@ -1,6 +1,6 @@
 /** Writes what a request of another dialect asks for as a generateContent request. Model and stream stand in the path. */
 import { Buffer } from 'node:buffer';
-import { DropList, hostedToolFault } from '../conversion-loss.ts';
+import { DropList, foreignFault } from '../conversion-loss.ts';
 import type { TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Effort, Encoded, ModelRequest, ModelTool, ReasoningRequest, ToolChoice } from '../model.ts';
@@ -19,7 +19,7 @@ const EFFORT_BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {
 
 export function writeGeminiRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? hostedToolFault(request, dropped);
+  const fault = dropped.refusal ?? foreignFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const written = writeContents(request.turns, can, dropped);
   if ('field' in written) return { ok: false, ...written };

@@ -3,7 +3,7 @@ import { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
 import type { Fields } from '../loose-values.ts';
-import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
+import { cantCarry, DropList, foreignFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import { isStrictSchema } from '../json-schemas.ts';
 import { toTargetName } from '../tool-names.ts';
@@ -18,7 +18,7 @@ const BUDGET_EFFORTS = [
 
 export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? faultIn(request) ?? hostedToolFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? foreignFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const messages = writeMessages(request.turns, can, dropped);
   if ('field' in messages) return { ok: false, ...messages };

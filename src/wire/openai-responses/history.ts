@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import { asBuffer, byteOrderMarkLength } from '../bytes.ts';
 import { isRecord } from '../json-values.ts';
-import { parseExact } from '../json-exact.ts';
+import { parseExact, parseRecord } from '../json-exact.ts';
 import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
@@ -75,7 +75,7 @@ export class HistoryWriter {
 /** The response in the bytes that a caller got, plain or streamed; null: they hold none that has ended well. */
 export function responseIn(bytes: Uint8Array): Fields | null {
   const text = asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes));
-  const response = text.trimStart().startsWith('{') ? parseOrNull(text) : lastResponse(bytes);
+  const response = text.trimStart().startsWith('{') ? parseRecord(text) : lastResponse(bytes);
   return response !== null &&
     typeof response['id'] === 'string' &&
     (response['status'] === 'completed' || response['status'] === 'incomplete')
@@ -90,7 +90,7 @@ function lastResponse(bytes: Uint8Array): Fields | null {
   framer.push(bytes);
   while (framer.next()) {
     const data = framer.readData();
-    const event = data === null ? null : parseOrNull(data);
+    const event = data === null ? null : parseRecord(data);
     if (event === null) continue;
     if (event['type'] === 'response.output_item.done' && isRecord(event['item'])) items.push(event['item']);
     if (isRecord(event['response'])) last = event['response'];
@@ -106,13 +106,4 @@ function itemsOf(input: unknown): readonly unknown[] {
 
 function parse(body: Uint8Array): Fields {
   return parseExact(asBuffer(body).toString('utf8', byteOrderMarkLength(body))) as Fields;
-}
-
-function parseOrNull(text: string): Fields | null {
-  try {
-    const value = parseExact(text);
-    return isRecord(value) ? value : null;
-  } catch {
-    return null;
-  }
 }

@@ -1,6 +1,6 @@
 /** Writes what a request of another dialect asks for as a Responses request, of which the provider keeps nothing. */
 import { Buffer } from 'node:buffer';
-import { cantCarry, DropList, hostedToolFault } from '../conversion-loss.ts';
+import { cantCarry, DropList, foreignFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
@@ -12,7 +12,7 @@ const OUTPUT_BOUND_MIN = 16;
 
 export function writeResponsesRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? faultIn(request) ?? hostedToolFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? foreignFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const written = writeItems(request.turns, can, dropped);
   if ('field' in written) return { ok: false, ...written };
