@@ -3,7 +3,7 @@
  * when it is durable, and rejects with a `StoreFailure` where the store can't be used: a checkpoint that may be lost is none.
  *
  * A job is a batch of items (or one item). An item is queued, leased by a runner (it waits for a permit), sent (an upstream call may have
- * been made), or done. A runner is one process; each of its leases has a number, and only the holder of the latest lease of an item can
+ * been made), handed over (to a batch of a provider's own), or done. A runner is one process; each of its leases has a number, and only the holder of the latest lease of an item can
  * change it. So a process that was frozen and comes back late can't overwrite what another one has done since.
  */
 
@@ -208,6 +208,22 @@ export interface Requeue {
   readonly note: string;
 }
 
+export interface TakeBack {
+  readonly job: string;
+  readonly n: number;
+  readonly batch: string;
+  readonly runner: number;
+}
+
+export interface HandoverEnd {
+  readonly job: string;
+  readonly batch: string;
+  /** The provider may have processed them: each counts as sent again after a crash (`REPEATS_MAX`). */
+  readonly repeated: boolean;
+  /** Why they have no result yet. */
+  readonly note: string;
+}
+
 export interface JobLimits {
   /** Files, requests and results together, in bytes; beyond it nothing new is taken. */
   readonly bytesMax: number;
@@ -285,6 +301,18 @@ export interface JobStore {
   /** `last`: every item of the job is done now; `lost`: the item is no longer this runner's, and keeps what it has. */
   completeItem(key: ItemKey, result: ItemResult): Promise<'done' | 'last' | 'lost'>;
   requeueItem(key: ItemKey, requeue: Requeue): Promise<boolean>;
+  /**
+   * Hands leased items over to a batch of a provider's own: no runner holds them until they are taken back, and none is lost with a runner.
+   * The numbers of those that the batch holds now; the others are no longer this runner's. Repeated, it has the same outcome.
+   */
+  handOver(keys: readonly ItemKey[], batch: string): Promise<readonly number[]>;
+  /**
+   * Leases an item that the batch holds, to end it with its result. If the runner dies before the item is marked as sent, completed or
+   * requeued, the batch holds it again. Null: the batch does not hold it.
+   */
+  takeBack(query: TakeBack): Promise<LeasedItem | null>;
+  /** Queues some of the items that the batch holds. How many; 0: it holds none. */
+  endHandover(end: HandoverEnd): Promise<number>;
   /** The item's stream begins anew: earlier events are dropped. The number of its next event; null: the item is no longer this runner's. */
   restartEvents(key: ItemKey): Promise<number | null>;
   /** False: the item is no longer this runner's. */
