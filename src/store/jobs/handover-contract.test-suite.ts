@@ -3,14 +3,13 @@ import assert from 'node:assert/strict';
 import { identity, inProgress, succeeded, take, text, type Story } from './job-contract.fixture.ts';
 import type { JobStore } from './job-store.ts';
 
+const back = (store: JobStore, n: number, runner: number, batch = 'b1') => store.takeBack({ job: 'batch_1', n, batch, runner });
+const end = async (store: JobStore, repeated: boolean, batch = 'b1'): Promise<number> => {
+  let ended = 0;
+  for (let more = 1; more > 0; ended += more) more = await store.endHandover({ job: 'batch_1', batch, repeated, note: 'late' });
+  return ended;
+};
 export function testHandovers(story: Story): void {
-  const back = (store: JobStore, n: number, runner: number, batch = 'b1') => store.takeBack({ job: 'batch_1', n, batch, runner });
-  const end = async (store: JobStore, repeated: boolean, batch = 'b1'): Promise<number> => {
-    let ended = 0;
-    for (let more = 1; more > 0; ended += more) more = await store.endHandover({ job: 'batch_1', batch, repeated, note: 'late' });
-    return ended;
-  };
-
   story('items handed over are leased by no runner, and each is taken back once for its result', async (store) => {
     const runner = await inProgress(store, 3);
     const taken = await take(store, runner, 2);
@@ -58,6 +57,7 @@ export function testHandovers(story: Story): void {
     for (let round = 0; round < 3; round++) {
       const taken = await take(store, runner, 4);
       repeated.push(taken.map((item) => item.repeated));
+      assert.equal(taken.find(({ n }) => n === 0)!.rounds, round + 1);
       await store.handOver(taken, `r${round}`);
       assert.equal(await end(store, true, `r${round}`), 4);
     }
@@ -65,5 +65,27 @@ export function testHandovers(story: Story): void {
     const results = await store.readResults('batch_1', false, -1, 1e6);
     assert.deepEqual(results.map(({ error }) => error!.code), Array(4).fill('interrupted')); // prettier-ignore
     assert.equal((await store.getJob('web', 'batch_1'))!.failed, 4);
+  });
+
+  testHolding(story);
+}
+
+function testHolding(story: Story): void {
+  story('the state of batches is saved by the runner that holds the job, which keeps it over a cancellation', async (store) => {
+    const runner = await inProgress(store, 1);
+    const other = await store.register(identity('there', 3), 2_000);
+    const save = (heldBy: number) => store.changeJob('batch_1', ['in_progress', 'cancelling'], { heldBy, data: { native: heldBy } });
+    assert.equal(await save(runner), null, 'it does not hold it yet');
+    assert.equal(await store.claimJob('batch_1', runner), true);
+    assert.deepEqual((await save(runner))!.data['native'], runner);
+    assert.equal(await save(other), null);
+    assert.notEqual(await store.changeJob('batch_1', ['in_progress'], { state: 'cancelling', ending: 'cancelled' }), null);
+    assert.equal(await store.claimJob('batch_1', other), false);
+    assert.notEqual(await save(runner), null);
+    await store.unregister(runner, 2_000);
+    assert.equal(await store.claimJob('batch_1', other), true);
+    assert.equal(await save(runner), null);
+    assert.notEqual(await store.changeJob('batch_1', ['cancelling'], { state: 'finalizing' }), null);
+    assert.equal(await store.claimJob('batch_1', await store.register(identity('there', 4), 2_000)), true);
   });
 }

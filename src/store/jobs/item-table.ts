@@ -213,7 +213,7 @@ export class ItemTable {
     const held = `rowid IN (SELECT rowid FROM items WHERE job = ? AND state = ${HANDED} AND batch = ? LIMIT ${SLICE_ROWS})`;
     const interrupted = repeated ? this.#interrupt(`${held} AND repeated >= ${REPEATS_MAX}`, seq, batch) : 0;
     const queued = this.#sql.run(
-      `UPDATE items SET state = ${QUEUED}, batch = NULL, repeated = repeated + ?, note = ? WHERE ${held}`,
+      `UPDATE items SET state = ${QUEUED}, batch = NULL, rounds = rounds + 1, repeated = repeated + ?, note = ? WHERE ${held}`,
       repeated ? 1 : 0,
       note,
       seq,

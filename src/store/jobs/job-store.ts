@@ -113,6 +113,8 @@ export interface OpenJob extends Job {
 }
 
 export interface JobChange {
+  /** Only if this runner holds the job. */
+  readonly heldBy?: number;
   readonly state?: JobState;
   readonly ending?: Job['ending'];
   /** Merged into the job's data. */
@@ -275,7 +277,10 @@ export interface JobStore {
   changeJob(id: string, from: readonly JobState[], change: JobChange): Promise<Job | null>;
   /** Deletes a job in one of the states, with its items and result files. False: there is none. */
   deleteJob(client: string, id: string, from: readonly JobState[]): Promise<boolean>;
-  /** For work on the job itself (validation, finalization). False: another live runner has it. A change of its state gives it back. */
+  /**
+   * For work on the job itself: validation, finalization, batches of providers. False: another live runner has it. A change of its state,
+   * except to `cancelling`, gives it back.
+   */
   claimJob(id: string, runner: number): Promise<boolean>;
   /** Takes some of what an earlier validation has added, by a runner that holds the job. How many; 0: all are gone. */
   clearItems(job: string, runner: number): Promise<number>;
@@ -311,7 +316,7 @@ export interface JobStore {
    * requeued, the batch holds it again. Null: the batch does not hold it.
    */
   takeBack(query: TakeBack): Promise<LeasedItem | null>;
-  /** Queues some of the items that the batch holds. How many; 0: it holds none. */
+  /** Queues some of the items that the batch holds, after a round without a result. How many; 0: it holds none. */
   endHandover(end: HandoverEnd): Promise<number>;
   /** The item's stream begins anew: earlier events are dropped. The number of its next event; null: the item is no longer this runner's. */
   restartEvents(key: ItemKey): Promise<number | null>;
