@@ -1,5 +1,6 @@
 /** The flags of `breakwater storm`: StormOptions, one by one. */
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { BATCH_FAULTS, type BatchFault } from '../storm/batches/options.ts';
 
 /** What the flags give, before faults are read. */
 export interface StormFlags {
@@ -35,6 +36,8 @@ export interface StormFlags {
   readonly faultMix?: string | true;
   readonly listFaults?: boolean;
   readonly keepBodies?: number;
+  readonly batchAfterMs?: number;
+  readonly batchFault?: BatchFault;
 }
 
 type SpreadFlag = number | { min: number; max: number } | { p50: number; p99: number };
@@ -91,6 +94,8 @@ export function addStormOptions(command: Command): void {
       'a fault drawn for each call, such as "503:1,cut:1,any:2,none:16" (default: any); comes after every --fault',
     )
     .option('--list-faults', 'print every kind of fault with what it does, and exit')
+    .option('--batch-after-ms <ms>', 'from the creation of a batch to its results (default: 0)', wholeNumber)
+    .addOption(new Option('--batch-fault <fault>', 'what goes wrong with batches (docs/storm.md)').choices(BATCH_FAULTS))
     .option('--keep-bodies <n>', 'keep headers and bodies of this many last calls for GET /storm/stats (default: 0)', wholeNumber);
 }
 

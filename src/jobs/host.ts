@@ -4,6 +4,7 @@ import type { Random } from '../core/random.ts';
 import type { SlicedWork } from '../core/sliced-work.ts';
 import type { Client, GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
+import type { NativeHost } from './native/native-host.ts';
 import type { JobLimits, JobStore } from '../store/jobs/job-store.ts';
 
 /** Whose requests the items are. */
@@ -52,6 +53,8 @@ export interface JobHost {
   /** Runs one request to its end; ends the sink whatever happens. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   readonly history: ResponseHistory;
+  /** Batches of providers' own. */
+  readonly native: NativeHost;
   /** Listens to the attempts of all requests; returns how to stop. */
   onAttempts(listeners: AttemptListeners): () => void;
   /** Something that an operator should know. */

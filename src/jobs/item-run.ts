@@ -1,13 +1,12 @@
 /** One item under way: a request that the pipeline runs, with a checkpoint before its first upstream call and after its end. */
 import type { Instant } from '../core/clock.ts';
 import { BreakwaterError, messageOf } from '../core/errors.ts';
-import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
+import type { DeliveredResponse, GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ItemKey, ItemResult, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
-import { modelNamesIn } from '../wire/model-names.ts';
-import { requestKindOf, type JobKind } from './kinds.ts';
-import { decodeItem } from './decode-item.ts';
+import { prepareItem, refusal } from './item-request.ts';
+import type { JobKind } from './kinds.ts';
 import { WITNESS_MS, type FailingItems } from './failing-items.ts';
-import type { AttemptEnd, JobClient, JobHost } from './host.ts';
+import type { AttemptEnd, JobHost } from './host.ts';
 import { ItemSink } from './item-sink.ts';
 import { judgeRound, STRIKES_MAX } from './judge-round.ts';
 import { saved } from './saved.ts';
@@ -49,6 +48,7 @@ export class ItemRun {
   readonly #hooks: ItemHooks;
   readonly #closing: AbortSignal;
   readonly #startedAt: Instant;
+  readonly #delivered: DeliveredResponse | null;
   /** A permit was given, and the checkpoint before the upstream call is made. */
   wasSent = false;
   /** It has its result. */
@@ -65,7 +65,16 @@ export class ItemRun {
   /** The round counts; false: the runner gave the place up before the request was sent. */
   #wasWithdrawn = false;
 
-  constructor(host: JobHost, lane: Lane, item: LeasedItem, hooks: ItemHooks, closing: AbortSignal) {
+  /** `delivered`: its response, which a provider's own batch has made; null: there is none. */
+  constructor(
+    host: JobHost,
+    lane: Lane,
+    item: LeasedItem,
+    hooks: ItemHooks,
+    closing: AbortSignal,
+    delivered: DeliveredResponse | null = null,
+  ) {
+    this.#delivered = delivered;
     this.#host = host;
     this.#lane = lane;
     this.item = item;
@@ -85,8 +94,9 @@ export class ItemRun {
     return { job, n, lease };
   }
 
-  /** Gives up a place in the queue. A call that runs goes on to its end; no other follows it. */
+  /** Gives up a place in the queue. A call that runs goes on to its end; no other follows it. A delivered response is read to its end. */
   withdraw(): void {
+    if (this.#delivered !== null && !this.wasSent) return;
     this.#isUnwanted = true;
     if (this.#calls > 0 || this.#isSaving) return;
     this.#wasWithdrawn = true;
@@ -150,40 +160,20 @@ export class ItemRun {
 
   /** Null: it was asked, and the sink says how it ended. */
   async #ask(): Promise<ItemResult | null> {
-    const { job, kind } = this.#lane;
-    const client = this.#host.client(job.client);
-    if (client === null) return refusal('invalid_api_key', `the client ${JSON.stringify(job.client)} is no longer configured`);
-    const decoded = await decodeItem(job, this.item.body, this.#host.slices);
-    if (!decoded.ok) return refusal('invalid_request', decoded.message);
-    if (decoded.facts.stream && kind.streams !== true)
-      return refusal('invalid_request', 'stream: a request of a batch can not be streamed');
-    const denied = deniedModel(client, decoded.facts.model, decoded.body);
-    if (denied !== null) return refusal('model_not_allowed', denied);
-    const extras = await kind.extras?.(job, this.item.body, (bytes) => {
+    const prepared = await prepareItem(this.#host, this.#lane, this.item.body, (bytes) => {
       if (!this.#hooks.hold(bytes)) throw new BreakwaterError('queue_full', 'there is no memory for the conversation');
     });
+    if ('refused' in prepared) return prepared.refused;
     const now = this.#host.clock.now();
     const request: GatewayRequest = {
+      ...prepared.request,
       id: this.requestId,
-      dialect: requestKindOf(job)!.dialect,
-      path: job.path,
-      method: 'POST',
-      facts: decoded.facts,
-      body: decoded.body,
-      client,
-      priority: job.priority as GatewayRequest['priority'],
       receivedAt: now,
       deadline: Math.min(this.#lane.endsAt, now + ROUND_MAX_MS),
-      deadlineGiven: true,
-      fallback: true,
-      callerCredential: null,
-      sessionKey: decoded.facts.cacheKey,
-      forwardHeaders: [],
       caller: this.sink,
-      idempotencyKey: null,
-      cache: 'on',
-      ...extras,
       beforeSending: () => this.#beforeSending(),
+      // What it costs is counted, also where the cache has a response.
+      ...(this.#delivered !== null && { delivered: this.#delivered, cache: 'refresh' }),
     };
     await this.#host.handle(request, this.sink);
     return null;
@@ -228,16 +218,4 @@ export class ItemRun {
     this.#lane.failing.forget(this.item.n);
     return outcome === 'last';
   }
-}
-
-function refusal(code: string, message: string): ItemResult {
-  return { succeeded: false, status: null, facts: {}, body: null, error: { code, message } };
-}
-
-function deniedModel(client: JobClient, model: string, body: GatewayRequest['body']): string | null {
-  if (!client.mayUse(model)) return `this client may not use the model ${JSON.stringify(model.slice(0, 200))}`;
-  if (!client.isLimited) return null;
-  const { names, unreadable } = modelNamesIn(body.bytes, body.members);
-  for (const name of names) if (!client.mayUse(name)) return `this client may not use the model ${JSON.stringify(name.slice(0, 200))}`;
-  return unreadable === null ? null : `this client may not use every model, and '${unreadable}' is too large to be checked`;
 }

@@ -23,6 +23,7 @@ export class Jobs {
     const registration = new Registration(host, identity);
     this.files = new Files(host, wake);
     const openaiBatch: JobKind = {
+      mayBeHandedOver: true,
       prepare: (job, runner, signal) => prepareBatch(host, this.files, job, runner, signal),
       finish: (job) => finishBatch(host, job),
       expired: { code: 'batch_expired', message: 'the completion window of the batch ended before this request could be completed' },

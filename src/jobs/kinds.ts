@@ -23,6 +23,8 @@ export interface JobKind {
   extras?(job: Job, body: Uint8Array, hold: (bytes: number) => void): Promise<Partial<GatewayRequest>>;
   /** The first upstream call of an item begins. */
   onSent?(job: Job): void;
+  /** Its items may be handed over to batches of providers. Default: not. */
+  readonly mayBeHandedOver?: boolean;
   /** Its requests may be streamed. Default: such an item fails. */
   readonly streams?: boolean;
   /** A job has one item, and nothing to compare it with: it is blamed for failures that are no outage. */

@@ -7,11 +7,13 @@
  */
 import type { Instant, Timer } from '../core/clock.ts';
 import { messageOf } from '../core/errors.ts';
+import type { DeliveredResponse } from '../pipeline/request/gateway-request.ts';
 import type { Identity, LeasedItem, OpenJob } from '../store/jobs/job-store.ts';
-import { FailingItems } from './failing-items.ts';
 import type { JobHost } from './host.ts';
-import { ItemRun, type ItemHooks, type Lane } from './item-run.ts';
+import { ItemRun, type ItemHooks } from './item-run.ts';
 import type { JobKind } from './kinds.ts';
+import { createLane, laneKey, type RunningLane } from './lane.ts';
+import { NativeBatches } from './native/native-batches.ts';
 import type { Registration } from './registration.ts';
 
 /** How often it looks, in milliseconds: with open jobs, and without. */
@@ -33,21 +35,6 @@ const CANCEL_MAX_MS = 10 * 60_000;
 /** So many jobs are validated or finished at once: each reads a file. */
 const WORKING_MAX = 2;
 
-interface RunningLane extends Lane {
-  readonly key: string;
-  readonly model: string;
-  readonly runs: Set<ItemRun>;
-  running: number;
-  isLeasing: boolean;
-  /** The outcome of a lease was lost: the store may hold items for this runner that it does not have. */
-  isUnsure: boolean;
-  /** The store may have items that are due. */
-  hasMore: boolean;
-  timer: Timer | null;
-  /** Nothing more is leased: the job ends. */
-  isEnding: boolean;
-}
-
 export class JobRunner {
   readonly #host: JobHost;
   readonly #kinds: ReadonlyMap<string, JobKind>;
@@ -60,6 +47,7 @@ export class JobRunner {
   /** When a job that is being cancelled was first seen. */
   readonly #cancelledAt = new Map<string, Instant>();
   readonly #registration: Registration;
+  readonly #native: NativeBatches;
   #sweeping: Promise<void> | null = null;
   #timer: Timer | null = null;
   #beating: Promise<void> | null = null;
@@ -84,6 +72,15 @@ export class JobRunner {
     this.#host = host;
     this.#kinds = kinds;
     this.#identity = identity;
+    const runner = {
+      run: (job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null) => this.#runOf(job, model, item, delivered),
+      known: (job: string, model: string) => [...(this.#lanes.get(laneKey(job, model))?.runs ?? [])].map(({ item }) => item.n),
+      onQueued: (job: string) => this.#onQueued(job),
+      get number() {
+        return registration.number;
+      },
+    };
+    this.#native = new NativeBatches(host, runner, { stopping: this.#stopping.signal, closing: this.#closing.signal });
   }
 
   /** Looks for what an earlier process has left, once the gateway had time to begin. */
@@ -121,6 +118,7 @@ export class JobRunner {
     await this.#beating;
     await this.#sweeping;
     await Promise.allSettled(this.#working.values());
+    await this.#native.idle();
     if (this.#items > 0) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
   }
 
@@ -184,6 +182,7 @@ export class JobRunner {
         this.#host.warn(`the state of ${job.id} can not be saved`, messageOf(error));
       }
     }
+    this.#native.keepOnly(open);
     for (const lane of this.#lanes.values()) {
       if (known.has(lane.key)) continue;
       // The job is over: it was cancelled or deleted while this was running, or another process has it.
@@ -208,6 +207,7 @@ export class JobRunner {
       await store.changeJob(job.id, ['in_progress'], { ending });
     }
     for (const model of job.models) known.add(this.#laneOf(job, kind, model, ending !== null).key);
+    this.#native.look({ ...job, ending }, kind);
     if (ending !== null) await this.#end(job, ending, kind);
     else if (job.succeeded + job.failed < job.total) return;
     const left = ending === null ? 0 : await this.#leftOf(job);
@@ -265,29 +265,10 @@ export class JobRunner {
 
   #laneOf(job: OpenJob, kind: JobKind, model: string, isEnding: boolean): RunningLane {
     const { clock } = this.#host;
-    const key = `${job.id} ${model}`;
     const endsAt = clock.now() + job.endsAtMs - clock.epochMs();
-    let lane = this.#lanes.get(key);
-    if (lane === undefined) {
-      const runs = new Set<ItemRun>();
-      lane = {
-        key,
-        job,
-        kind,
-        model,
-        runs,
-        running: 0,
-        isLeasing: false,
-        isUnsure: false,
-        hasMore: true,
-        timer: null,
-        isEnding,
-        succeededAt: -Infinity,
-        endsAt,
-        failing: new FailingItems(),
-      };
-      this.#lanes.set(key, lane);
-    }
+    const key = laneKey(job.id, model);
+    const lane = this.#lanes.get(key) ?? createLane(job, kind, model);
+    this.#lanes.set(key, lane);
     lane.job = job;
     lane.endsAt = endsAt;
     lane.isEnding = isEnding;
@@ -302,6 +283,7 @@ export class JobRunner {
   #pump(lane: RunningLane): void {
     const runner = this.#registration.number;
     if (this.#stopped || runner === null || lane.isEnding || lane.isLeasing || !lane.hasMore) return;
+    if (this.#native.keeps(lane.job.id, lane.model)) return;
     const waiting = lane.runs.size - lane.running;
     const wanted = Math.max(WAITING_MIN, 2 * lane.running) - waiting;
     if (wanted <= 0) return;
@@ -325,7 +307,7 @@ export class JobRunner {
       const { items, nextAtMs, hasMore } = await store.lease({ ...query, ...known });
       lane.isUnsure = false;
       lane.hasMore = hasMore;
-      for (const item of items) this.#start(lane, item);
+      for (const item of items) void this.#start(lane, item);
       lane.timer?.cancel();
       lane.timer = nextAtMs === null || this.#stopped ? null : clock.schedule(nextAtMs - clock.epochMs(), () => this.#due(lane));
     } catch {
@@ -335,12 +317,26 @@ export class JobRunner {
   }
 
   #due(lane: RunningLane): void {
+    lane.timer?.cancel();
     lane.timer = null;
     lane.hasMore = true;
     this.#pump(lane);
   }
 
-  #start(lane: RunningLane, item: LeasedItem): void {
+  /** An item that was leased to be handed over, or to be ended with its result. */
+  async #runOf(job: string, model: string, item: LeasedItem, delivered: DeliveredResponse | null): Promise<void> {
+    const lane = this.#lanes.get(laneKey(job, model));
+    if (lane !== undefined) await this.#start(lane, item, delivered);
+  }
+
+  /** Providers' batches have returned items to the queue, or leave the rest of them to this runner. */
+  #onQueued(job: string): void {
+    for (const lane of this.#lanes.values()) if (lane.job.id === job) this.#due(lane);
+    this.wake();
+  }
+
+  /** Resolves when its round has ended. */
+  #start(lane: RunningLane, item: LeasedItem, delivered: DeliveredResponse | null = null): Promise<void> {
     let bytes = item.body.byteLength;
     const hooks: ItemHooks = {
       sent: () => {
@@ -354,7 +350,7 @@ export class JobRunner {
         return true;
       },
     };
-    const run = new ItemRun(this.#host, lane, item, hooks, this.#closing.signal);
+    const run = new ItemRun(this.#host, lane, item, hooks, this.#closing.signal, delivered);
     lane.runs.add(run);
     this.#byRequest.set(run.requestId, run);
     this.#stopListening ??= this.#host.onAttempts({
@@ -364,7 +360,7 @@ export class JobRunner {
     this.#items++;
     this.#bodyBytes += bytes;
     if (this.#stopped || lane.isEnding) run.withdraw();
-    void run.run().then((isLast) => {
+    return run.run().then((isLast) => {
       lane.runs.delete(run);
       this.#byRequest.delete(run.requestId);
       if (run.wasSent) lane.running--;

@@ -16,7 +16,9 @@ export async function saved<T>(host: JobHost, closing: AbortSignal, save: () => 
   }
 }
 
-function sleep({ clock }: JobHost, ms: number, signal: AbortSignal): Promise<void> {
+/** Until then, or until the signal is aborted. */
+export function sleep({ clock }: Pick<JobHost, 'clock'>, ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const end = (): void => {
       timer.cancel();

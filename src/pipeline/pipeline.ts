@@ -114,7 +114,7 @@ async function runAttempts(execution: Execution): Promise<void> {
         if (found === 'ended') return;
         if (found === 'again') continue;
       }
-      if (isUnsaved) {
+      if (isUnsaved && admitted.target !== active.request.delivered?.target) {
         const saved = await checkpoint(output, admitted);
         if (saved === 'ended') return;
         isUnsaved = false;

@@ -1,5 +1,6 @@
 /** `/storm/…`: Storm's own endpoints, for whoever runs it as a process of its own. */
 import type { ServerResponse } from 'node:http';
+import type { StormBatchOptions, StormBatchStats } from './batches/options.ts';
 import type { Received } from './dialect.ts';
 import type { StormFault } from './options.ts';
 import type { StormStats } from './stats.ts';
@@ -8,6 +9,8 @@ export interface Controls {
   stats(): StormStats;
   reset(): void;
   setFaults(faults: readonly StormFault[]): void;
+  batches(): StormBatchStats;
+  setBatches(options: StormBatchOptions): void;
   /** Goes down for so many milliseconds. */
   downFor(ms: number): void;
 }
@@ -17,7 +20,7 @@ const LOG_SHOWN = 100;
 
 /**
  * Answers `GET /storm/stats`, `POST /storm/reset`, `POST /storm/faults` (an array of faults, replacing the old ones) and
- * `POST /storm/down` (`{"ms": 5000}`).
+ * `POST /storm/down` (`{"ms": 5000}`), and `GET` and `POST /storm/batches` (`{"afterMs": 1000, "fault": "expire"}`).
  */
 export function answerControl({ method, path, body }: Received, res: ServerResponse, controls: Controls): void {
   const route = `${method} ${path}`;
@@ -33,6 +36,12 @@ export function answerControl({ method, path, body }: Received, res: ServerRespo
       if (!Array.isArray(faults)) throw new Error('an array of faults is wanted');
       controls.setFaults(faults as StormFault[]);
       reply(res, 200, { faults: faults.length });
+    } else if (route === 'GET /storm/batches') {
+      reply(res, 200, controls.batches());
+    } else if (route === 'POST /storm/batches') {
+      const options = JSON.parse(body.toString('utf8')) as StormBatchOptions;
+      controls.setBatches(options);
+      reply(res, 200, options);
     } else if (route === 'POST /storm/down') {
       const { ms } = JSON.parse(body.toString('utf8')) as { ms?: unknown };
       if (typeof ms !== 'number' || !(ms > 0)) throw new Error('ms above 0 is wanted');

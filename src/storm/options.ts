@@ -1,4 +1,5 @@
 /** Everything that can be set on a Storm, with defaults and units. Times are milliseconds. */
+import type { StormBatchOptions } from './batches/options.ts';
 import type { ErrorShape, FailureReason } from './failure-words.ts';
 import type { StormFaultKind } from './fault-names.ts';
 
@@ -125,6 +126,8 @@ export interface StormOptions {
   limits?: StormLimits;
   timing?: StormTiming;
   faults?: StormFault[];
+  /** The batch APIs of OpenAI and Anthropic. Default: each batch is done at once. */
+  batches?: StormBatchOptions;
   /** Keep headers and body of this many last calls in the log of `stats()`. Default 0. */
   keepBodies?: number;
 }

@@ -133,6 +133,11 @@ export const providerSchema = z
     prefill: flag<never>()
       .describe('Whether it continues a partial answer given as the last message. Default: what the preset says, else false.')
       .optional(),
+    nativeBatches: flag<never>()
+      .describe(
+        'Whether it has a batch API of its own at half the price: /files and /batches of OpenAI, or /messages/batches of Anthropic. Used with batch.native: prefer. Default: what the preset says, else false.',
+      )
+      .optional(),
     ...cloudKeys,
     ...policyKeys,
   })

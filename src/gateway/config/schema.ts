@@ -72,6 +72,11 @@ export const batchSettings = block('Batch', 'Files and batches, which are kept i
   retention: setting(duration('1h', '365d'), '30d', 'How long files, finished batches and their results are kept.'),
   maxBytes: setting(size('1mb', '1024gb'), '10gb', 'The most that the store may take before new files and batches are refused.'),
   maxOpen: setting(count(1, 100_000), 1_000, 'Batches of all clients that are not finished.'),
+  native: setting(
+    word('off', 'prefer'),
+    'off',
+    "prefer: requests whose first target has a batch API of its own at half the price are handed over to it, and taken back before the batch's window ends.",
+  ),
 });
 
 export const telemetrySettings = block('Telemetry', 'What is written about requests.', {

@@ -53,6 +53,7 @@ export class MessageBatches {
       finish: (job) => this.#finish(job),
       expired: { code: EXPIRED, message: 'the time of the batch was over before this request could be completed' },
       cancelled: { code: CANCELED, message: 'the batch was canceled before this request was completed' },
+      mayBeHandedOver: true,
       extras: async ({ data }) => ({ forwardHeaders: data['forward'] as readonly string[] }),
     };
   }

@@ -1,0 +1,59 @@
+/** Hands items of jobs over to batches of providers, and ends them with the results. */
+import type { OpenJob } from '../../store/jobs/job-store.ts';
+import type { JobHost } from '../host.ts';
+import type { JobKind } from '../kinds.ts';
+import { NativeJob, nativeData, WINDOW_MIN_MS, type NativeRunner } from './native-job.ts';
+
+export class NativeBatches {
+  readonly #host: JobHost;
+  readonly #runner: NativeRunner;
+  readonly #signals: { stopping: AbortSignal; closing: AbortSignal };
+  readonly #jobs = new Map<string, NativeJob>(); // as many as there are open jobs
+  readonly #abandoned = new Set<Promise<void>>();
+
+  /** `stopping`: nothing new is started. `closing`: nothing is waited for. */
+  constructor(host: JobHost, runner: NativeRunner, signals: { stopping: AbortSignal; closing: AbortSignal }) {
+    this.#host = host;
+    this.#runner = runner;
+    this.#signals = signals;
+  }
+
+  /** A job in progress, as it was last read. */
+  look(job: OpenJob, kind: JobKind): void {
+    let native = this.#jobs.get(job.id);
+    if (native === undefined || native.isLost) {
+      if (kind.mayBeHandedOver !== true || !this.#concerns(job)) return;
+      native = new NativeJob(this.#host, this.#runner, kind, job, this.#signals);
+      this.#jobs.set(job.id, native);
+    }
+    native.look(job);
+  }
+
+  /** Items of the model that are queued wait for their turn to be handed over. */
+  keeps(job: string, model: string): boolean {
+    return this.#jobs.get(job)?.keeps(model) ?? false;
+  }
+
+  /** The jobs that are open. */
+  keepOnly(open: readonly OpenJob[]): void {
+    for (const [id, native] of this.#jobs) {
+      if (open.some((job) => job.id === id)) continue;
+      this.#jobs.delete(id);
+      const abandoned = native.abandon().finally(() => this.#abandoned.delete(abandoned));
+      this.#abandoned.add(abandoned);
+    }
+  }
+
+  /** Once `stopping` is aborted: resolves when nothing runs any more. */
+  async idle(): Promise<void> {
+    await Promise.all([...this.#abandoned, ...[...this.#jobs.values()].map((native) => native.idle())]);
+  }
+
+  #concerns(job: OpenJob): boolean {
+    const { batches, planned } = nativeData(job);
+    if (batches.length > 0) return true;
+    const { native, clock } = this.#host;
+    if (!native.isOn() || job.ending !== null || job.endsAtMs - clock.epochMs() < WINDOW_MIN_MS) return false;
+    return job.models.some((model) => !planned.includes(model) && native.find(model) !== null);
+  }
+}

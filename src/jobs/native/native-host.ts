@@ -1,0 +1,64 @@
+/** Batches of providers' own: what the jobs need of the gateway, and what is saved of each batch. */
+import type { RouteTarget } from '../../pipeline/route/route.ts';
+import type { Transport } from '../../transport/transport.ts';
+
+/** Where items can be handed over to. */
+export interface NativeTarget {
+  readonly api: 'openai' | 'anthropic';
+  /** Its state is apart from that of calls, and it costs what a batch costs. */
+  readonly target: RouteTarget;
+}
+
+/** Which target and credential a batch belongs to: files and batches of one key are unknown to another. */
+export interface NativeOwner {
+  /** `provider/model`. */
+  readonly target: string;
+  /** The id of the credential. */
+  readonly credential: string;
+}
+
+export interface NativeHost {
+  readonly transport: Transport;
+  /** Whether new batches are created. */
+  readonly isOn: () => boolean;
+  /** For new items of a model; null: its first targets have no batch API, or none that works now. */
+  find(model: string): NativeTarget | null;
+  /** That of an existing batch; null: the config does not have it any more. */
+  findOwner(model: string, owner: NativeOwner): NativeTarget | null;
+}
+
+/**
+ * - `uploading`: the provider may have a file, and has no batch
+ * - `creating`: the provider may have a batch
+ * - `running`: it has one, named by `remote`
+ */
+export type NativeStage = 'uploading' | 'creating' | 'running';
+
+/** One batch at a provider, as it is saved with its job. */
+export interface NativeRecord extends NativeOwner {
+  /** Ours. Items are handed over under it, and the custom ids at the provider begin with it. */
+  readonly id: string;
+  readonly model: string;
+  readonly items: number;
+  readonly createdAtMs: number;
+  /** What is not done by then is taken back. */
+  readonly takeBackAtMs: number;
+  stage: NativeStage;
+  /** The provider's ids of the input file and of the batch. */
+  file: string | null;
+  remote: string | null;
+}
+
+/** In the data of a job, under `native`. */
+export interface NativeData {
+  readonly batches: readonly NativeRecord[];
+  /** Models whose items are all handed over, or run here. */
+  readonly planned: readonly string[];
+}
+
+/** A lost claim: another process goes on with the batches of the job. */
+export class HeldElsewhere extends Error {
+  constructor() {
+    super('another process holds the batches of this job');
+  }
+}
