@@ -26,6 +26,8 @@ const BATCHES_MAX = 20;
 /** One lease: its items are encoded in one turn. */
 const LEASE_MAX = 100;
 const LEASE_BYTES_MAX = 4 * 1024 * 1024;
+/** Items that one call of the store changes. */
+const SAVED_MAX = 500;
 /** Items that can't be handed over run here; after so many of one batch, all others do. */
 const UNFIT_MAX = 200;
 /** After a fault of the store, in milliseconds. */
@@ -209,7 +211,10 @@ export class NativeJob implements BatchOwner {
     };
     this.#records.push(record);
     await this.save();
-    await saved(this.#host, this.closing, () => store.handOver(gathered.items, id));
+    for (let from = 0; from < gathered.items.length; from += SAVED_MAX) {
+      const items = gathered.items.slice(from, from + SAVED_MAX);
+      await saved(this.#host, this.closing, () => store.handOver(items, id));
+    }
     const batch = new NativeBatch(this.#host, this.#job.id, this, record, target, api);
     const isTaken = await batch.submit(gathered);
     if (isTaken) this.#start(record, () => Promise.resolve(true), batch);

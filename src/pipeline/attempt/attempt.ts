@@ -341,7 +341,8 @@ export class Attempt implements GuardListener, GuardLimits {
   onSent(): void {
     this.sent = true;
     const now = this.#clock.now();
-    if (now - this.startedAt >= SENT_LATE_MS) this.options.permit.sent(now);
+    const { permit } = this.options;
+    if (permit.isHeld || now - this.startedAt >= SENT_LATE_MS) permit.sent(now);
   }
 
   onCandidate(): void {

@@ -13,6 +13,7 @@ export function deliveredPermit(retry: RetryState, { target }: DeliveredResponse
   const { inputTokens, outputBound } = request.facts;
   const now = engine.clock.now();
   const need = { requests: 1, inputTokens, outputTokens: outputBound ?? 0, source: active.source, model: target.state.model };
+  active.note('the response was made in a batch of the provider', target);
   tried.exclude(target);
   for (const other of retry.tiers.flat()) if (other.state.name === target.state.name) tried.exclude(other);
   const clientPermit = active.clientPermit === null ? Permit.reserve(now, need, request.client.resources) : null;

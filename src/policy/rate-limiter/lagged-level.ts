@@ -8,12 +8,19 @@ import type { Instant } from '../../core/clock.ts';
  * costs a start of every small limit. Instead refill is counted late: the level is that of a plain bucket `lagMs` ago, less what was
  * taken since. Takes are kept in slots, each counted at its end: late, never early.
  *
+ * What is held is taken, and not sent yet: it is counted from when it is sent. Meanwhile the provider's bucket fills up to its capacity, and
+ * ours up to its capacity less what is held.
+ *
  * What is given back was never taken, as the provider sees it; but a fuller bucket would have been full sooner, and inflow into a full
  * bucket is lost. So no more comes back than had room at the fullest moment since the take.
  */
 const SLOTS = 10;
 /** Peaks that are kept; beyond it the oldest count for longer than they should, and less is given back. */
 const PEAKS_MAX = 64;
+/** The ticket of what is held. */
+export const HELD: Instant = Infinity;
+/** A level that can't be reached before something held is sent is looked at again so soon, in milliseconds. */
+const HELD_AGAIN_MS = 20;
 
 interface Slot {
   /** The end of the slot. */
@@ -32,6 +39,7 @@ export class LaggedLevel {
   /** What was taken since, oldest first: at most one more than there are slots. */
   readonly #pending: Slot[] = [];
   #pendingSum = 0;
+  #held = 0;
   /** Each entry is the highest level since the one before it; levels only fall. */
   readonly #peaks: { at: Instant; level: number }[] = [];
 
@@ -60,12 +68,16 @@ export class LaggedLevel {
   /** At most `capacity`; below zero where more was taken than available. */
   at(now: Instant): number {
     this.#advance(now);
-    return this.#level - this.#pendingSum;
+    return this.#level - this.#pendingSum - this.#held;
   }
 
   /** When the level reaches `wanted` (at most the capacity) if nothing is taken; only called while it is lower. */
   reaches(now: Instant, wanted: number): Instant {
     this.#advance(now);
+    return wanted + this.#held > this.#capacity ? now + HELD_AGAIN_MS : this.#reaches(wanted + this.#held);
+  }
+
+  #reaches(wanted: number): Instant {
     let level = this.#level;
     let at = this.#at;
     let pending = this.#pendingSum;
@@ -93,9 +105,26 @@ export class LaggedLevel {
     return this.#pending.at(-1)!.at;
   }
 
+  /** Holds what was taken at `takenAt` until `send`. Returns its ticket. */
+  hold(now: Instant, amount: number, takenAt: Instant): Instant {
+    this.giveBack(now, amount, takenAt);
+    this.#held += amount;
+    return HELD;
+  }
+
+  /** What is held is sent now. Returns when it counts as taken. */
+  send(now: Instant, amount: number): Instant {
+    this.giveBack(now, amount, HELD);
+    return this.take(now, amount);
+  }
+
   /** Gives back a part of what was taken at `takenAt`; never above the capacity. */
   giveBack(now: Instant, amount: number, takenAt: Instant): void {
     this.#advance(now);
+    if (takenAt === HELD) {
+      this.#held = Math.max(0, this.#held - amount);
+      return;
+    }
     for (const slot of this.#pending) {
       if (slot.at !== takenAt) continue;
       slot.amount -= amount;
