@@ -149,6 +149,8 @@ test('cancelling a batch cancels that of the provider, and keeps what it has don
     const world = await startNativeWorld(t, { protocol, batches: { fault: 'stuck' } });
     const { id } = await world.create(ITEMS);
     await soon(() => world.storm.batches().processed === HALF, 'half of it');
+    const running = (await world.openai.batches.retrieve(id)) as { breakwater?: { handed_over: number } };
+    assert.equal(running.breakwater?.handed_over, ITEMS);
     await world.openai.batches.cancel(id);
     const batch = await world.ended(id);
     assert.equal(batch.status, 'cancelled');

@@ -2,7 +2,8 @@
 import type { OpenJob } from '../../store/jobs/job-store.ts';
 import type { JobHost } from '../host.ts';
 import type { JobKind } from '../kinds.ts';
-import { NativeJob, nativeData, WINDOW_MIN_MS, type NativeRunner } from './native-job.ts';
+import { nativeData } from './native-host.ts';
+import { NativeJob, WINDOW_MIN_MS, type NativeRunner } from './native-job.ts';
 
 export class NativeBatches {
   readonly #host: JobHost;

@@ -1,4 +1,5 @@
 /** Batches of providers' own: what the jobs need of the gateway, and what is saved of each batch. */
+import type { Job } from '../../store/jobs/job-store.ts';
 import type { RouteTarget } from '../../pipeline/route/route.ts';
 import type { Transport } from '../../transport/transport.ts';
 
@@ -61,4 +62,14 @@ export class HeldElsewhere extends Error {
   constructor() {
     super('another process holds the batches of this job');
   }
+}
+
+export function nativeData({ data }: Pick<Job, 'data'>): NativeData {
+  return (data['native'] as NativeData | undefined) ?? { batches: [], planned: [] };
+}
+
+/** For the batch object of an API: how many of its items are at providers. Undefined: none. */
+export function handedOver(job: Pick<Job, 'data'>): { readonly handed_over: number } | undefined {
+  const { batches } = nativeData(job);
+  return batches.length === 0 ? undefined : { handed_over: batches.reduce((sum, { items }) => sum + items, 0) };
 }

@@ -10,7 +10,7 @@ import { AnthropicApi } from './anthropic-api.ts';
 import type { BatchApi } from './batch-api.ts';
 import { encodeItem } from './encode-item.ts';
 import { NativeBatch, type BatchInput, type BatchOwner } from './native-batch.ts';
-import { HeldElsewhere, type NativeData, type NativeRecord, type NativeTarget } from './native-host.ts';
+import { HeldElsewhere, nativeData, type NativeData, type NativeRecord, type NativeTarget } from './native-host.ts';
 import { OpenaiApi } from './openai-api.ts';
 import { ProviderClient } from './provider-client.ts';
 
@@ -312,10 +312,6 @@ export class NativeJob implements BatchOwner {
     const client = new ProviderClient(this.#host.native.transport, this.#host.clock, state, this.closing);
     return api === 'openai' ? new OpenaiApi(client, state.basePath) : new AnthropicApi(client);
   }
-}
-
-export function nativeData({ data }: Pick<OpenJob, 'data'>): NativeData {
-  return (data['native'] as NativeData | undefined) ?? { batches: [], planned: [] };
 }
 
 const NO_BODY = new Uint8Array(0);

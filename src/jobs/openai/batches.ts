@@ -9,6 +9,7 @@ import type { Files } from '../files.ts';
 import type { JobHost } from '../host.ts';
 import { createId, keyedId } from '../ids.ts';
 import { requestKindOf } from '../kinds.ts';
+import { handedOver } from '../native/native-host.ts';
 import { asStoreError, tooManyJobs } from '../store-error.ts';
 import { WINDOW_RULE, windowMs } from '../window.ts';
 
@@ -197,6 +198,7 @@ function toObject(job: Job): object {
       : { total: job.total, completed: job.succeeded, failed: job.failed },
     usage: data['usage'] ?? undefined,
     metadata: data['metadata'] ?? null,
+    breakwater: handedOver(job),
   };
 }
 
