@@ -40,6 +40,12 @@ const ABILITIES = {
   a: 'supports_adaptive_thinking',
 };
 
+/** Prompt sizes in tokens above which a price changes; those of `src/core/price.ts`. */
+const SIZES = [32, 64, 100, 128, 200, 256, 272, 512];
+
+/** Classes of service by the end of their names in the source. */
+const TIERS = { batch: '_batches', flex: '_flex', priority: '_priority' };
+
 const [file, version] = process.argv.slice(2);
 if (file === undefined || version === undefined) {
   process.stderr.write('usage: npm run models -- FILE VERSION (the table, and the version of the package that it is from)\n');
@@ -61,13 +67,44 @@ const lines = Object.entries(table).map(([preset, models]) => {
 });
 writeFileSync(join(root, 'data/models.json'), `{"day":"${day}","source":${JSON.stringify(source)},"models":{\n${lines.join(',\n')}\n}}\n`);
 
-function compact(entry) {
-  const perMillion = (price) => (typeof price === 'number' ? Number((price * 1e6).toPrecision(6)) : undefined);
+/** US dollars per million tokens, with at most six decimals. */
+function perMillion(price) {
+  return typeof price === 'number' ? Number((price * 1e6).toFixed(6)) : undefined;
+}
+
+/** The prices of one class of service (`tier`: the end of the names) for prompts above a size (`above`: another part of the names). */
+function rates(entry, above, tier) {
+  const price = (name) => perMillion(entry[`${name}${above}${tier}`]);
   return {
-    in: perMillion(entry.input_cost_per_token),
-    out: perMillion(entry.output_cost_per_token),
-    cached: perMillion(entry.cache_read_input_token_cost),
-    written: perMillion(entry.cache_creation_input_token_cost),
+    in: price('input_cost_per_token'),
+    out: price('output_cost_per_token'),
+    cached: price('cache_read_input_token_cost'),
+    written: price('cache_creation_input_token_cost'),
+    written1h: perMillion(entry[`cache_creation_input_token_cost_above_1hr${above}${tier}`]),
+    audioIn: above === '' ? price('input_cost_per_audio_token') : undefined,
+    audioOut: above === '' ? price('output_cost_per_audio_token') : undefined,
+    imageIn: above === '' ? price('input_cost_per_image_token') : undefined,
+  };
+}
+
+function steps(entry, tier) {
+  const found = {};
+  for (const size of SIZES) {
+    const step = rates(entry, `_above_${size}k_tokens`, tier);
+    if (step.in !== undefined) found[size * 1000] = step;
+  }
+  return { ...rates(entry, '', tier), above: Object.keys(found).length === 0 ? undefined : found };
+}
+
+function compact(entry) {
+  const tiers = {};
+  for (const [name, suffix] of Object.entries(TIERS)) {
+    const tier = steps(entry, suffix);
+    if (tier.in !== undefined) tiers[name] = tier;
+  }
+  return {
+    ...steps(entry, ''),
+    tiers: Object.keys(tiers).length === 0 ? undefined : tiers,
     context: count(entry.max_input_tokens),
     most: count(entry.max_output_tokens),
     can:

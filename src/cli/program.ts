@@ -1,4 +1,5 @@
 /** The command line: what may be written, and which file does it. A command's own code is loaded when it is called. */
+import type { UsageOptions } from './usage.ts';
 import { Command, Option } from 'commander';
 import { addBatch } from './batch-options.ts';
 import { fail } from './fail.ts';
@@ -129,6 +130,26 @@ The admin key is taken from the config or from BREAKWATER_ADMIN_KEY. Exits with 
     .action(async (id: string, options: { config?: string; url?: string; file?: string }) => {
       const { why } = await import('./why.ts');
       await why(id, options);
+    });
+  program
+    .command('usage')
+    .description('show tokens and costs by client, model, target, provider or day')
+    .option('-b, --by <groups>', 'what to group by: a list of day, client, model, target, provider', 'client,model,target')
+    .option('--from <day>', 'the first day, as YYYY-MM-DD in UTC (default: 29 days before the last)')
+    .option('--to <day>', 'the last day (default: today)')
+    .option('-c, --config <file>', 'config file: its address and admin key are used (default: the one that serve would use)')
+    .option('-u, --url <url>', 'the gateway to ask (default: the address in the config)')
+    .option('--json', 'print the JSON of /admin/usage')
+    .option('--csv', 'print CSV')
+    .addHelpText(
+      'after',
+      `
+Asks the running gateway. Wasted calls are those whose responses no caller received: discarded, failed a check, lost a race.
+The admin key is taken from the config or from BREAKWATER_ADMIN_KEY.`,
+    )
+    .action(async (options: UsageOptions) => {
+      const { usage } = await import('./usage.ts');
+      await usage(options);
     });
 }
 

@@ -4,9 +4,14 @@ import { createClients } from './clients.ts';
 import type { Clients } from './clients.ts';
 import type { ClientConfig, Config } from './config/index.ts';
 import type { LimitRegistry } from './limits.ts';
+import type { ClientMoney } from './money/client-money.ts';
 
-export function makeClients(config: Config, limits: LimitRegistry): Clients {
-  return createClients(config, (client) => clientLimits(client, limits));
+export function makeClients(config: Config, limits: LimitRegistry, money: ClientMoney): Clients {
+  return createClients(config, (client) => ({
+    resources: clientLimits(client, limits),
+    budget: money.budgetOf(client),
+    sessions: money.sessionsOf(client),
+  }));
 }
 
 export function clientLimits(client: ClientConfig, limits: LimitRegistry): readonly Resource[] {

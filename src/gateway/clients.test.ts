@@ -2,13 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Resource } from '../core/resource.ts';
 import { createClients } from './clients.ts';
+import type { ClientBounds } from './clients.ts';
 import { hashKey, parseConfig, type ConfigInput } from './config/index.ts';
 
-function clientsOf(clients: ConfigInput['clients'], makeLimits: Parameters<typeof createClients>[1] = () => []) {
+function clientsOf(clients: ConfigInput['clients'], makeBounds: Parameters<typeof createClients>[1] = () => boundsOf([])) {
   const parsed = parseConfig({ ...(clients !== undefined && { clients }) }, { source: 'library' });
   assert.ok(parsed.ok);
-  return createClients(parsed.config, makeLimits);
+  return createClients(parsed.config, makeBounds);
 }
+
+const boundsOf = (resources: readonly Resource[]): ClientBounds => ({ resources, budget: null, sessions: null });
 
 test('without clients everybody is the same one, with or without a key', () => {
   const clients = clientsOf(undefined);
@@ -42,7 +45,7 @@ test('a client may use what its patterns fit', () => {
 test('the limits of each client are made once', () => {
   const made: string[] = [];
   const limit = {} as Resource;
-  const clients = clientsOf([{ name: 'web', key: 'web-key' }], ({ name }) => (made.push(name), [limit]));
+  const clients = clientsOf([{ name: 'web', key: 'web-key' }], ({ name }) => (made.push(name), boundsOf([limit])));
   assert.deepEqual(clients.authenticate('web-key')?.resources, [limit]);
   assert.equal(clients.authenticate('web-key'), clients.authenticate('web-key'));
   assert.deepEqual(made, ['web']);

@@ -56,6 +56,7 @@ import { createJobs } from './create-jobs.ts';
 import { LoadedSecrets } from './identity/loaded-secrets.ts';
 import { createSigners } from './identity/signers.ts';
 import { KeyCheck } from './key-check.ts';
+import { Money } from './money/money.ts';
 import { LimitRegistry } from './limits.ts';
 import { localModels } from './local-models.ts';
 import { ProviderLists } from './model-lists.ts';
@@ -113,6 +114,7 @@ class RunningGateway implements Gateway {
   readonly #lists: ProviderLists;
   readonly #checks = new QualityChecks();
   readonly #saved: SavedState;
+  readonly money: Money;
   readonly #fleet: Fleet | null;
   readonly #scheduler: Scheduler<RouteTarget, RouteApplicant>;
   readonly #engine: PipelineEngine;
@@ -149,6 +151,7 @@ class RunningGateway implements Gateway {
     this.#targets = new TargetRegistry(clock, random, this.#limits, signers);
     this.#lists = new ProviderLists(transport, clock, this.#targets.credentials);
     this.#saved = new SavedState(store, clock, this.#limits, this.#targets);
+    this.money = new Money({ store, clock, events, config: () => this.#config, warn: onTrouble });
     this.#scheduler = new Scheduler(schedulerOptions(config, random));
     const admission = new Admission(this.#scheduler, clock);
     this.#keyCheck = new KeyCheck(transport, clock, (state, found) => {
@@ -176,7 +179,7 @@ class RunningGateway implements Gateway {
       askModel: (question) => this.#askModel(question),
     };
     this.#routes = new Routes(config, this.#targets, this.#checks);
-    this.#clients = makeClients(config, this.#limits);
+    this.#clients = makeClients(config, this.#limits, this.money.clients);
     this.jobs = createJobs(this, store, random, (name) => this.#clients.named(name));
   }
 
@@ -187,6 +190,7 @@ class RunningGateway implements Gateway {
     await this.#fleet?.start();
     await keepMakers(this.#store, this.#engine.makers, this.clock.epochMs());
     this.#saved.start();
+    await this.money.start();
     sharedAccounts(this.#config).forEach((message) => this.#warn(message));
     if (this.#store.kind !== 'memory') this.jobs?.start(); // jobs in memory ended with the last process
     saveAfterRecovery(this.#store, this.events, this.clock, [() => this.#saved.writeAll(), () => this.#engine.makers.saveAll()]);
@@ -237,7 +241,14 @@ class RunningGateway implements Gateway {
     }
     // Where clients have keys of ours, the caller's credential is one of them: it must never reach a provider.
     const own = this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request;
-    await runRequest(this.#engine, own, route, sink);
+    const refused = this.money.refusal(own);
+    if (refused !== null) return this.#refuse(own, sink, refused);
+    await runRequest(
+      this.#engine,
+      own,
+      this.money.routeFor(route, own.client, (name) => this.#routes.find(name, holder)),
+      sink,
+    );
     this.#tellIdle();
   }
 
@@ -311,7 +322,7 @@ class RunningGateway implements Gateway {
     // Made whole before anything is replaced: a fault leaves the old one serving.
     await this.#checks.load(next);
     const routes = new Routes(next, this.#targets, this.#checks);
-    const clients = makeClients(next, this.#limits);
+    const clients = makeClients(next, this.#limits, this.money.clients);
     [this.#config, this.#routes, this.#clients] = [next, routes, clients];
     this.#engine.secrets = this.#loaded.maskWith(next);
     this.#targets.forgetOthers(next);
@@ -351,6 +362,7 @@ class RunningGateway implements Gateway {
     await this.#idle();
     await this.jobs?.close();
     this.#saved.stop();
+    this.money.stop();
     await this.release();
     this.events.emit({ type: 'lifecycle', at: this.clock.now(), state: 'stopped' });
   }

@@ -1,3 +1,4 @@
+import type { Money } from './money/money.ts';
 import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Blocker, EventBus } from '../core/events.ts';
@@ -111,6 +112,8 @@ export interface Gateway {
   readonly jobs: Jobs | null;
   /** Instances that share the store; null: it is this one's own. */
   readonly fleet: FleetStatus | null;
+  /** Usage, costs, budgets. */
+  readonly money: Money;
   /** Runs one request to its end. Always ends the sink, in the caller's protocol; never rejects. */
   handle(request: GatewayRequest, sink: ResponseSink): Promise<void>;
   /** The configured model names that the client may use, and what is known of the providers' own lists. */

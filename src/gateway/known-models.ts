@@ -1,7 +1,8 @@
 /** What is known of models by their names (data/models.json, made by `npm run models`): prices, sizes, abilities, ends of life. */
 import { readFileSync } from 'node:fs';
 import { isRecord } from '../wire/json-values.ts';
-import type { PriceConfig } from './config/config.ts';
+import { completeRates } from '../core/price.ts';
+import type { Price, PriceSteps, Rates } from '../core/price.ts';
 
 /**
  * - `t`: calls tools
@@ -15,7 +16,7 @@ export type ModelAbility = 't' | 'i' | 's' | 'r' | 'p' | 'a';
 
 export interface KnownModel {
   /** In US dollars for a million tokens; null: not known. */
-  readonly price: PriceConfig | null;
+  readonly price: Price | null;
   /** Tokens of input that it takes; null: not known. */
   readonly contextTokens: number | null;
   /** Tokens that it writes in one response; null: not known. */
@@ -32,11 +33,24 @@ export interface KnownModel {
   readonly successor: string | null;
 }
 
-interface Entry {
+interface EntryRates {
   readonly in?: number;
   readonly out?: number;
   readonly cached?: number;
   readonly written?: number;
+  readonly written1h?: number;
+  readonly audioIn?: number;
+  readonly audioOut?: number;
+  readonly imageIn?: number;
+}
+
+interface EntrySteps extends EntryRates {
+  /** By prompt size in tokens. */
+  readonly above?: Readonly<Record<string, EntryRates>>;
+}
+
+interface Entry extends EntrySteps {
+  readonly tiers?: Readonly<Record<string, EntrySteps>>;
   readonly context?: number;
   readonly most?: number;
   readonly can?: string;
@@ -83,7 +97,35 @@ export function knownModel(preset: string | null, model: string): KnownModel | n
   };
 }
 
-function priceOf({ in: input, out: output, cached, written }: Entry): PriceConfig | null {
-  if (input === undefined) return null;
-  return { input, output: output ?? 0, cachedInput: cached ?? input, cacheWrite: written ?? input };
+/** The day on which the table was made, and its source and licence. */
+export function tableOrigin(): { readonly day: string; readonly source: string } {
+  const { day, source } = load();
+  return { day, source };
+}
+
+function priceOf(entry: Entry): Price | null {
+  if (entry.in === undefined) return null;
+  const tiers = Object.fromEntries(Object.entries(entry.tiers ?? {}).map(([name, tier]) => [name, stepsOf(tier, entry)]));
+  return { ...stepsOf(entry, entry), tiers };
+}
+
+function stepsOf(entry: EntrySteps, standard: EntryRates): PriceSteps {
+  const above = Object.entries(entry.above ?? {}).map(([tokens, rates]) => ({ tokens: Number(tokens), ...ratesOf(rates, entry) }));
+  return { ...ratesOf(entry, standard), above };
+}
+
+/** `usual`: of which prices that `rates` lacks are taken. */
+function ratesOf(rates: EntryRates, usual: EntryRates): Rates {
+  const { in: input = usual.in ?? 0, out = usual.out, cached = usual.cached, written = usual.written } = rates;
+  const { written1h = usual.written1h, audioIn = usual.audioIn, audioOut = usual.audioOut, imageIn = usual.imageIn } = rates;
+  return completeRates({
+    input,
+    ...(cached !== undefined && { cachedInput: cached }),
+    ...(written !== undefined && { cacheWrite: written }),
+    ...(written1h !== undefined && { cacheWrite1h: written1h }),
+    ...(audioIn !== undefined && { audioInput: audioIn }),
+    ...(imageIn !== undefined && { imageInput: imageIn }),
+    ...(out !== undefined && { output: out }),
+    ...(audioOut !== undefined && { audioOutput: audioOut }),
+  });
 }

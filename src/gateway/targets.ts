@@ -26,6 +26,7 @@ import { CredentialRegistry } from './credentials.ts';
 import type { KeptCredential } from './credentials.ts';
 import type { CreateSigner } from './identity/signers.ts';
 import { knownModel } from './known-models.ts';
+import { priceOf } from './money/prices.ts';
 import { createTargetLearning, LimitLearners } from './learning.ts';
 import type { LimitRegistry, LimitResource } from './limits.ts';
 import { protocolOf } from './model-protocol.ts';
@@ -280,7 +281,7 @@ export class TargetRegistry {
       cooldownSubject: isLimitedWhole(provider) ? `${provider.name}#${number}` : credentials > 1 ? `${name}#${number}` : name,
       limits: [...shared, ...ownLimits],
       rates: this.#rates(provider, keyOf(name, credential), credential, own?.limits, shared, ownLimits),
-      price: config.prices[name] ?? config.prices[model] ?? known?.price ?? null,
+      price: priceOf(config, provider, model),
     };
   }
 }

@@ -19,7 +19,7 @@ import { rejectedByHead } from './rejected.ts';
 import { createRequestIds } from './request-id.ts';
 import { createRouter, type Match, type Router } from './router.ts';
 import { StallWatch } from './stall-watch.ts';
-import { laterPaths, routes, type Route } from './routes.ts';
+import { routes, type Route } from './routes.ts';
 
 export interface AppOptions {
   readonly gateway: Gateway;
@@ -166,8 +166,7 @@ function serveOther(call: Call, { path }: Match): void | Promise<void> {
       throw new BreakwaterError('invalid_request', 'the path is encoded twice, or has dots that may be read in two ways');
     return passListed(call, listed);
   }
-  const isLater = laterPaths.some((later) => [path, withVersion(path)].some((given) => given === later || given.startsWith(`${later}/`)));
-  throw new BreakwaterError('not_found', isLater ? `${path} is not available in this version` : `there is nothing at ${path}`);
+  throw new BreakwaterError('not_found', `there is nothing at ${path}`);
 }
 
 function protocolOf(call: Call, { path, place }: Match): Call['protocol'] {

@@ -1,5 +1,6 @@
 /** Every path that is answered. API paths (`/v1/…`) also answer without `/v1`, and with it doubled. */
 import * as admin from './admin.ts';
+import { showUsage } from './usage.ts';
 import * as batches from './batches.ts';
 import * as files from './files.ts';
 import type { Call } from './call.ts';
@@ -93,11 +94,9 @@ export const routes: readonly Route[] = [
   get('/admin/requests/*', 'operator', admin.showRequest),
   get('/admin/targets', 'operator', admin.listTargets),
   get('/admin/queue', 'operator', admin.showQueue),
+  get('/admin/usage', 'operator', showUsage),
   get('/admin/config', 'operator', admin.showConfig),
   post('/admin/targets/*/isolate', 'operator', admin.isolateTarget),
   post('/admin/targets/*/reset', 'operator', admin.resetTarget),
   post('/admin/reload', 'operator', admin.reloadConfig),
 ];
-
-/** What a later version answers, with everything below it. Whoever builds one deletes its line here. */
-export const laterPaths: readonly string[] = ['/admin/usage'];

@@ -7,9 +7,9 @@ const TOKENS_MAX = 10_000_000;
 /**
  * Token counts of a `usage` object in any dialect of the OpenAI protocol, or null if it holds none. Cached input stands in
  * `prompt_tokens_details` (OpenAI), `prompt_cache_hit_tokens` (DeepSeek) or `cached_tokens` (Moonshot), and is part of
- * the input everywhere here.
+ * the input everywhere here. `serviceTier`: as the response names it.
  */
-export function readUsage(usage: unknown): TokenUsage | null {
+export function readUsage(usage: unknown, serviceTier: unknown = null): TokenUsage | null {
   if (!isRecord(usage)) return null;
   const input = tokenCount(usage['prompt_tokens'] ?? usage['input_tokens']);
   const output = tokenCount(usage['completion_tokens'] ?? usage['output_tokens']);
@@ -24,6 +24,7 @@ export function readUsage(usage: unknown): TokenUsage | null {
     0;
   const written = tokenCount(isRecord(details) ? details['cache_write_tokens'] : null);
   const outputDetails = usage['completion_tokens_details'] ?? usage['output_tokens_details'];
+  const audioOutput = isRecord(outputDetails) ? tokenCount(outputDetails['audio_tokens']) : null;
   const reasoning = tokenCount(isRecord(outputDetails) ? outputDetails['reasoning_tokens'] : null);
   return {
     inputTokens,
@@ -32,7 +33,23 @@ export function readUsage(usage: unknown): TokenUsage | null {
     outputTokens: Math.max(output ?? 0, total - inputTokens),
     ...(written === null || written === 0 ? {} : { cacheWriteTokens: written }),
     ...(reasoning === null || reasoning === 0 ? {} : { reasoningTokens: reasoning }),
+    ...(isRecord(details) ? inputKinds(tokenCount(details['audio_tokens']), tokenCount(details['image_tokens'])) : {}),
+    ...(audioOutput === null || audioOutput === 0 ? {} : { audioOutputTokens: audioOutput }),
+    ...billedTier(serviceTier),
   };
+}
+
+/** Input of kinds that have prices of their own. */
+export function inputKinds(audio: number | null, image: number | null): Pick<TokenUsage, 'audioInputTokens' | 'imageInputTokens'> {
+  return {
+    ...(audio === null || audio === 0 ? {} : { audioInputTokens: audio }),
+    ...(image === null || image === 0 ? {} : { imageInputTokens: image }),
+  };
+}
+
+/** The class of service that a response names, where it is not the standard one. */
+export function billedTier(value: unknown): Pick<TokenUsage, 'serviceTier'> {
+  return value === 'batch' || value === 'flex' || value === 'priority' ? { serviceTier: value } : {};
 }
 
 /** A token count, or null for what no call can have. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { PRIORITIES } from '../../core/request.ts';
 import { buildLimits } from './build-limits.ts';
+import type { SessionBounds } from '../../policy/budget/session-limits.ts';
 import type { ClientConfig } from './config.ts';
 import { valueAt, type FaultList, type Path } from './faults.ts';
 import type { ClientInput } from './schema.ts';
@@ -11,12 +12,14 @@ export function hashKey(key: string): string {
   return `sha256:${createHash('sha256').update(key).digest('hex')}`;
 }
 
-export function buildClients(inputs: readonly ClientInput[], faults: FaultList): ClientConfig[] {
+/** `providers`: names of those that a budget may fall back to. */
+export function buildClients(inputs: readonly ClientInput[], providers: ReadonlySet<string>, faults: FaultList): ClientConfig[] {
   const names = new Map<string, number>();
   const hashes = new Map<string, number>();
   return inputs.map((input, index) => {
     const path: Path = ['clients', index];
     const client = buildClient(input, path, faults);
+    checkFallback(client, path, providers, faults);
     const sameName = names.get(client.name);
     if (sameName !== undefined) faults.add([...path, 'name'], `is the name of clients[${sameName}] too`);
     const sameKey = hashes.get(client.keyHash);
@@ -43,8 +46,22 @@ function buildClient(input: ClientInput, path: Path, faults: FaultList): ClientC
     maxPriority,
     models: input.models ?? null,
     limits: buildLimits(input.limits),
-    budget: input.budget ?? null,
+    budget: input.budget === undefined ? null : { ...input.budget, onExhausted: input.budget.onExhausted ?? null },
+    sessionLimits: input.sessionLimits === undefined ? null : buildSessionLimits(input.sessionLimits),
   };
+}
+
+function buildSessionLimits({ requestsPerMinute, tokens, usd }: NonNullable<ClientInput['sessionLimits']>): SessionBounds {
+  return { requestsPerMinute: requestsPerMinute ?? Infinity, tokens: tokens ?? Infinity, usd: usd ?? Infinity };
+}
+
+function checkFallback({ budget }: ClientConfig, path: Path, providers: ReadonlySet<string>, faults: FaultList): void {
+  const target = budget?.onExhausted ?? null;
+  if (target === null) return;
+  const slash = target.indexOf('/');
+  const at: Path = [...path, 'budget', 'onExhausted'];
+  if (slash <= 0 || slash === target.length - 1) faults.add(at, 'must be a target, provider/model');
+  else if (!providers.has(target.slice(0, slash))) faults.add(at, 'names a provider that is not configured');
 }
 
 function checkKey(key: string | undefined, path: Path, faults: FaultList): void {

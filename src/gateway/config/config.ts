@@ -1,5 +1,8 @@
 /** The config that the gateway is built from: complete, checked, frozen. Durations are in ms, sizes in bytes. */
+import type { Price } from '../../core/price.ts';
 import type { Priority } from '../../core/request.ts';
+import type { BudgetPeriod } from '../../policy/budget/money-budget.ts';
+import type { SessionBounds } from '../../policy/budget/session-limits.ts';
 import type { Policy, PolicyOverrides } from './policy-schema.ts';
 import type { EngineName, LocalTask } from '../../local/engine.ts';
 import type { EndpointSettings } from '../../endpoint/settings.ts';
@@ -134,15 +137,15 @@ export interface ClientConfig {
   /** Names and patterns (`isModelAllowed`); null: every model. */
   readonly models: readonly string[] | null;
   readonly limits: LimitsConfig;
-  readonly budget: { readonly usd: number; readonly per: 'hour' | 'day' | 'month' } | null;
+  readonly budget: BudgetConfig | null;
+  readonly sessionLimits: SessionBounds | null;
 }
 
-/** US dollars per million tokens. */
-export interface PriceConfig {
-  readonly input: number;
-  readonly cachedInput: number;
-  readonly cacheWrite: number;
-  readonly output: number;
+export interface BudgetConfig {
+  readonly usd: number;
+  readonly per: BudgetPeriod;
+  /** A target, `provider/model`, for requests that the budget has no room for; null: they are refused. */
+  readonly onExhausted: string | null;
 }
 
 export interface PassThroughConfig {
@@ -174,7 +177,7 @@ export interface Config {
   readonly policy: Frozen<Policy>;
   readonly clients: readonly ClientConfig[];
   /** By `provider/model` or model. */
-  readonly prices: Readonly<Record<string, PriceConfig>>;
+  readonly prices: Readonly<Record<string, Price>>;
   readonly store: StoreConfig;
   readonly batch: Frozen<typeof batchSettings.defaults>;
   readonly telemetry: TelemetryConfig;

@@ -1,4 +1,5 @@
 /** The config as it is in effect, in the form of a config file: defaults filled in, every secret masked. */
+import { showPrice } from './build-prices.ts';
 import { SecretMask } from '../../core/secrets/secret-mask.ts';
 import type { ClientConfig, Config, ModelConfig, ProviderConfig, StoreConfig, TargetSpec } from './config.ts';
 import type { IdentityConfig } from './identity.ts';
@@ -35,7 +36,7 @@ function showConfig(config: Config): Record<string, unknown> {
     models: mapValues(config.models, showModel),
     policy: withUnits(config.policy),
     clients: config.clients.map(showClient),
-    prices: mapValues(config.prices, (price) => ({ ...price })),
+    prices: mapValues(config.prices, showPrice),
     store: showStore(config.store),
     batch: withUnits(config.batch),
     telemetry: { ...telemetry, traces: { endpoint: maskUrls(traces.endpoint) } },
@@ -133,14 +134,19 @@ function showTarget({ provider, model, set, ...rest }: TargetSpec): Record<strin
   return { target: `${provider}/${model}`, ...rest, set: { ...set } };
 }
 
-function showClient({ key, keyHash, models, budget, ...client }: ClientConfig): Record<string, unknown> {
+function showClient({ key, keyHash, models, budget, sessionLimits, ...client }: ClientConfig): Record<string, unknown> {
   return {
     ...client,
     // The hash of a key that was written is not shown: a weak key could be guessed from it.
     ...(key === null ? { keyHash } : { key: maskSecret(key) }),
     ...(models === null ? {} : { models }),
-    ...(budget === null ? {} : { budget }),
+    ...(budget === null ? {} : { budget: { ...budget, onExhausted: budget.onExhausted ?? undefined } }),
+    ...(sessionLimits === null ? {} : { sessionLimits: finite(sessionLimits) }),
   };
+}
+
+function finite(limits: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(limits).filter(([, value]) => value !== Infinity));
 }
 
 function showStore(store: StoreConfig): string {

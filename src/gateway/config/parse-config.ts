@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { buildClients } from './build-clients.ts';
 import { buildModel } from './build-models.ts';
+import { buildPrice } from './build-prices.ts';
 import { checkPolicy } from './build-policy.ts';
 import { buildProvider } from './build-provider.ts';
 import { record } from './record.ts';
@@ -124,13 +125,8 @@ function build(parsed: ParsedInput, providerNames: ReadonlySet<string>, options:
     providers,
     models,
     policy: overlay(policySettings.defaults, parsed.policy),
-    clients: buildClients(parsed.clients ?? [], faults),
-    prices: record(Object.entries(parsed.prices ?? {}), (price) => ({
-      input: price.input,
-      cachedInput: price.cachedInput ?? price.input,
-      cacheWrite: price.cacheWrite ?? price.input,
-      output: price.output ?? 0,
-    })),
+    clients: buildClients(parsed.clients ?? [], providerNames, faults),
+    prices: record(Object.entries(parsed.prices ?? {}), buildPrice),
     store: buildStore(parsed.store, options, faults),
     batch: overlay(batchSettings.defaults, parsed.batch),
     telemetry: buildTelemetry(parsed, options),

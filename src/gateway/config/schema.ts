@@ -1,6 +1,8 @@
 /** The whole config as it is written: one schema for the file and the library. Unknown keys are faults. */
 import * as z from 'zod';
+import { PROMPT_SIZES } from '../../core/price.ts';
 import { PRIORITIES } from '../../core/request.ts';
+import { BUDGET_PERIODS } from '../../policy/budget/money-budget.ts';
 import { amount, block, count, duration, flag, setting, size, text, word } from './fields.ts';
 import { modelSchema } from './model-schema.ts';
 import { policySettings } from './policy-schema.ts';
@@ -112,21 +114,56 @@ const clientSchema = z
     budget: z
       .strictObject({
         usd: amount(0, 1e9).describe('US dollars per period.'),
-        per: word('hour', 'day', 'month').describe('The period.'),
+        per: word(...BUDGET_PERIODS).describe('The period, in UTC; a week begins on Monday.'),
+        onExhausted: text()
+          .describe('A cheaper target, provider/model, for requests that the budget has no room for. Default: they are refused.')
+          .optional(),
       })
-      .describe('The money that it may spend. Default: no bound.')
+      .describe('The money that it may spend. Default: no limit.')
+      .optional(),
+    sessionLimits: z
+      .strictObject({
+        requestsPerMinute: amount(0.001, 1e9).describe('Requests of one session per minute. Default: no limit.').optional(),
+        tokens: amount(1, 1e12).describe('Input and output tokens of one session in all. Default: no limit.').optional(),
+        usd: amount(0, 1e9).describe('US dollars of one session in all. Default: no limit.').optional(),
+      })
+      .describe('Limits of one session, a conversation or run of an agent, so that a loop ends. Default: none.')
       .optional(),
   })
   .meta({ id: 'Client', description: 'Who may call, with which key and rights.' });
 
 const usdPerMillion = () => amount(0, 1e6);
+const rates = {
+  input: usdPerMillion().describe('USD per million input tokens.'),
+  cachedInput: usdPerMillion().describe('USD per million input tokens read from a cache. Default: the price of input.').optional(),
+  cacheWrite: usdPerMillion().describe('USD per million input tokens written to a cache. Default: the price of input.').optional(),
+  cacheWrite1h: usdPerMillion()
+    .describe('USD per million input tokens written to a cache for an hour. Default: the price of cacheWrite.')
+    .optional(),
+  audioInput: usdPerMillion().describe('USD per million input tokens of audio. Default: the price of input.').optional(),
+  imageInput: usdPerMillion().describe('USD per million input tokens of images. Default: the price of input.').optional(),
+  output: usdPerMillion().describe('USD per million output tokens, reasoning included. Default: 0.').optional(),
+  audioOutput: usdPerMillion().describe('USD per million output tokens of audio. Default: the price of output.').optional(),
+};
+const above = z
+  .array(
+    z.strictObject({
+      tokens: amount(1, 1e9)
+        .refine((size) => (PROMPT_SIZES as readonly number[]).includes(size), { error: `must be one of ${PROMPT_SIZES.join(', ')}` })
+        .describe('Prompts of more input tokens cost this, as a whole.'),
+      ...rates,
+    }),
+    { error: 'must be a list of prices' },
+  )
+  .describe('Prices of long prompts. Default: none.')
+  .optional();
+const tierPrice = (tier: string) =>
+  z
+    .strictObject({ ...rates, above })
+    .describe(`Prices of the ${tier} tier. Default: as above.`)
+    .optional();
 const priceSchema = z
-  .strictObject({
-    input: usdPerMillion().describe('USD per million input tokens.'),
-    cachedInput: usdPerMillion().describe('USD per million input tokens read from a cache. Default: the price of input.').optional(),
-    cacheWrite: usdPerMillion().describe('USD per million input tokens written to a cache. Default: the price of input.').optional(),
-    output: usdPerMillion().describe('USD per million output tokens. Default: 0.').optional(),
-  })
+  .strictObject({ ...rates, above, batch: tierPrice('batch'), flex: tierPrice('flex'), priority: tierPrice('priority') })
   .meta({ id: 'Price', description: 'US dollars per million tokens.' });
 
 export const configSchema = z
@@ -174,3 +211,4 @@ export type ConfigInput = Omit<WrittenConfig, 'clients'> & {
 /** The same with its values read (ms, bytes), before presets and defaults are filled in. */
 export type ParsedInput = z.output<typeof configSchema>;
 export type ClientInput = z.output<typeof clientSchema>;
+export type PriceInput = z.output<typeof priceSchema>;

@@ -18,7 +18,6 @@ const rules: readonly Rule[] = [
   // Answers are kept for a model, whoever gave them.
   { at: 'providers.*.cache.enabled', refuses: isTrue },
   { at: 'providers.*.policy.cache.enabled', refuses: isTrue },
-  { at: 'clients.*.budget', refuses: isFilled },
   { at: 'telemetry.logs.prompts', refuses: isTrue },
   { at: 'telemetry.requests.bodies', refuses: isTrue },
   { at: 'telemetry.traces.endpoint', refuses: isFilled },

@@ -1,4 +1,5 @@
 /** Routes over targets, and the state of targets. Built by `gateway`, used by the pipeline. */
+import type { Price } from '../../core/price.ts';
 import type { Instant } from '../../core/clock.ts';
 import type { Endpoint } from '../../endpoint/endpoint.ts';
 import type { CredentialSigner } from '../../transport/transport.ts';
@@ -120,7 +121,8 @@ export interface TargetState {
   readonly repairs: RepairBook;
   /** Refusals that match no rule. */
   readonly refusals: RefusalBook;
-  readonly price: { readonly input: number; readonly cachedInput: number; readonly cacheWrite: number; readonly output: number } | null;
+  /** Null: not known. */
+  readonly price: Price | null;
   /** The breaker state last emitted; one object for all credentials. */
   readonly emitted: { breaker: BreakerState };
   inFlight: number;
@@ -143,6 +145,8 @@ export interface RouteTarget extends Capacity, Weighted {
   readonly prefill: boolean;
   readonly policy: RequestPolicy;
   readonly quality: TargetQuality;
+  /** True: only for requests that the budget of their client has no room for, and not charged to it in advance. */
+  readonly isOverBudget?: boolean;
 }
 
 export type Tiers = readonly (readonly RouteTarget[])[];
@@ -176,6 +180,12 @@ export class Route {
     this.maxAttempts = parts.maxAttempts;
     this.maxWaitMs = parts.maxWaitMs;
     this.policy = parts.policy;
+  }
+
+  /** The same route with a last tier of `target`, for requests that the budget of their client has no room for. */
+  withOverBudget(target: RouteTarget): Route {
+    const last: RouteTarget = { ...target, tier: this.tiers.length, isOverBudget: true };
+    return new Route({ ...this, tiers: [...this.tiers, [last]] });
   }
 
   /** True if no target needs a request of this dialect converted. */

@@ -1,7 +1,8 @@
 import type { TokenUsage } from '../../core/facts.ts';
 import { isRecord } from '../json-values.ts';
+import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { tokenCount } from '../usage.ts';
+import { inputKinds, tokenCount } from '../usage.ts';
 
 /** Token counts of `usageMetadata`, or null: it holds none. Thoughts and tool prompts stand beside the candidates there. */
 export function readGeminiUsage(metadata: unknown): TokenUsage | null {
@@ -12,8 +13,22 @@ export function readGeminiUsage(metadata: unknown): TokenUsage | null {
   if (prompt === null && candidates === null && thoughts === 0) return null;
   const inputTokens = (prompt ?? 0) + (tokenCount(metadata['toolUsePromptTokenCount']) ?? 0);
   const cached = Math.min(tokenCount(metadata['cachedContentTokenCount']) ?? 0, inputTokens);
-  const counts = { inputTokens, cachedInputTokens: cached, outputTokens: (candidates ?? 0) + thoughts };
+  const audioOutput = tokensOf(metadata['candidatesTokensDetails'], 'AUDIO');
+  const counts = {
+    inputTokens,
+    cachedInputTokens: cached,
+    outputTokens: (candidates ?? 0) + thoughts,
+    ...inputKinds(tokensOf(metadata['promptTokensDetails'], 'AUDIO'), tokensOf(metadata['promptTokensDetails'], 'IMAGE')),
+    ...(audioOutput === 0 ? {} : { audioOutputTokens: audioOutput }),
+  };
   return thoughts === 0 ? counts : { ...counts, reasoningTokens: thoughts };
+}
+
+/** The tokens of one modality. */
+function tokensOf(details: unknown, modality: string): number {
+  let sum = 0;
+  for (const detail of recordsIn(details)) if (detail['modality'] === modality) sum += tokenCount(detail['tokenCount']) ?? 0;
+  return sum;
 }
 
 /** The same counts as `usageMetadata`. */

@@ -60,7 +60,7 @@ class ChatStreamParser implements StreamParser {
       if (isRecord(choice)) this.#choiceOf(typeof choice['index'] === 'number' ? choice['index'] : position).read(choice);
     }
     const groq = chunk['x_groq'];
-    const usage = readUsage(chunk['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
+    const usage = readUsage(chunk['usage'], chunk['service_tier']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
     if (usage !== null) this.#events.push({ type: 'usage', usage });
   }
 

@@ -35,7 +35,7 @@ export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1,
   if (value === null) return refuse(createFailure('malformed', 'answer', 'the answer is not one JSON object'));
   const facts = noFacts();
   const groq = value['x_groq'];
-  facts.usage = readUsage(value['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
+  facts.usage = readUsage(value['usage'], value['service_tier']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
   const error = findError(value);
   if (error !== null) return refuse(failureFromErrorValue(error, 'answer', bytes), facts.usage);
   facts.model = typeof value['model'] === 'string' && value['model'] !== '' ? value['model'].slice(0, MODEL_LENGTH_MAX) : null;

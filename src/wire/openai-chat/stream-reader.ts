@@ -154,7 +154,7 @@ class ChatStreamReader extends EventWatcher {
     const model = typeof chunk['model'] === 'string' && chunk['model'] !== '' ? chunk['model'] : null;
     this.facts.model = model ?? this.facts.model;
     const groq = chunk['x_groq'];
-    const usage = readUsage(chunk['usage']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
+    const usage = readUsage(chunk['usage'], chunk['service_tier']) ?? (isRecord(groq) ? readUsage(groq['usage']) : null);
     if (usage !== null) this.facts.usage = usage;
     const choices: unknown[] = Array.isArray(chunk['choices']) ? chunk['choices'] : [];
     if (choices.length === 0) return this.#readWithoutChoices(chunk, usage !== null);

@@ -147,7 +147,7 @@ class OutputParser {
   finish(response: Fields): void {
     if (this.#events.length === 0 && this.#partCount === 0) this.start(response);
     for (const [at, item] of recordsIn(response['output']).entries()) this.itemDone(at, item);
-    const usage = readUsage(response['usage']);
+    const usage = readUsage(response['usage'], response['service_tier']);
     if (usage !== null) this.#events.push({ type: 'usage', usage });
     const status = textIn(response['status']);
     const details = response['incomplete_details'];

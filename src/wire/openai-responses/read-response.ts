@@ -16,7 +16,7 @@ import { errorOf, finishOf, isReasoning, saysSomething } from './outcome.ts';
 export function readResponsesResponse(body: Uint8Array, outline: JsonOutline | null): ReadResponse {
   if (isBlank(body)) return refuse(createFailure('empty', 'answer', 'the response has no body'), null);
   const value = outline === null ? parse(body) : outline.parse();
-  const usage = isRecord(value) ? readUsage(value['usage']) : null;
+  const usage = isRecord(value) ? readUsage(value['usage'], value['service_tier']) : null;
   const error = value === undefined ? null : isRecord(value) && Array.isArray(value['output']) ? errorOf(value) : findWrappedError(value);
   if (error !== null) return refuse(failureFromErrorValue({ error }, 'answer', body), usage);
   if (!isRecord(value)) return refuse(createFailure('malformed', 'answer', 'the response is not one JSON object'), null);

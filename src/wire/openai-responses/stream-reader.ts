@@ -64,7 +64,7 @@ class ResponsesStreamReader extends EventWatcher {
 
   #readResponse(response: Fields, data: Buffer): Failure | null {
     this.facts.model = textOrNull(response['model']) ?? this.facts.model;
-    this.facts.usage = readUsage(response['usage']) ?? this.facts.usage;
+    this.facts.usage = readUsage(response['usage'], response['service_tier']) ?? this.facts.usage;
     const error = errorOf(response);
     if (error !== null) return failureFromErrorValue({ error }, this.phase, data);
     noteResponse(this.facts, response);
