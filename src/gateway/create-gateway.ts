@@ -8,7 +8,6 @@ import { HeldBytes } from '../core/held-bytes.ts';
 import { Pace } from '../core/pace.ts';
 import { SlicedWork } from '../core/sliced-work.ts';
 import type { Random } from '../core/random.ts';
-import type { Resource } from '../core/resource.ts';
 import { SecretMask } from '../core/secrets/secret-mask.ts';
 import type { Jobs } from '../jobs/jobs.ts';
 import { Scheduler } from '../policy/scheduler/scheduler.ts';
@@ -45,9 +44,9 @@ import { LocalTransport } from '../transport/local/local-transport.ts';
 import { SigningTransport } from '../transport/signing-transport.ts';
 import type { Transport } from '../transport/transport.ts';
 import { createHttpTransport } from '../transport/http-transport.ts';
-import { clientLimits, makeClients } from './client-limits.ts';
+import { limitsInUse, makeClients } from './client-limits.ts';
 import { mayBeShared, originsOf } from './config-questions.ts';
-import { longModel, MODEL_LENGTH_MAX, shuttingDown } from './refusals.ts';
+import { longModel, MODEL_LENGTH_MAX, shuttingDown, unknownModel } from './refusals.ts';
 import type { Clients } from './clients.ts';
 import { sharedAccounts, type Config } from './config/index.ts';
 import type { Gateway, KnownClient, ModelEntry, QueueStatus, TargetStatus } from './gateway.ts';
@@ -235,10 +234,7 @@ class RunningGateway implements Gateway {
       if (this.#draining) return this.#refuse(request, sink, shuttingDown());
       if (request.caller.hasLeft) return sink.abort();
     }
-    if (route === null) {
-      const message = `there is no model ${JSON.stringify(model.slice(0, 200))} here: configure it under models, or ask for PROVIDER/MODEL`;
-      return this.#refuse(request, sink, new BreakwaterError('model_not_found', message, { param: 'model' }));
-    }
+    if (route === null) return this.#refuse(request, sink, unknownModel(model));
     // Where clients have keys of ours, the caller's credential is one of them: it must never reach a provider.
     const own = this.#config.clients.length > 0 ? { ...request, callerCredential: null } : request;
     const refused = this.money.refusal(own);
@@ -328,15 +324,7 @@ class RunningGateway implements Gateway {
     this.#targets.forgetOthers(next);
     this.#transport.configure(localModels(next));
     this.#transport.keepOnly(originsOf(next));
-    const ofClients = next.clients.flatMap((client) => clientLimits(client, this.#limits));
-    this.#limits.showOnly(
-      new Set<Resource>(
-        this.#targets
-          .all()
-          .flatMap((state) => state.limits)
-          .concat(ofClients),
-      ),
-    );
+    this.#limits.showOnly(limitsInUse(next, this.#limits, this.#targets.all()));
     this.#scheduler.configure(schedulerOptions(next, this.#random));
     this.#lists.forget();
     this.#engine.responses.resize(next.server.maxCacheBytes);

@@ -14,3 +14,8 @@ export function longModel(): BreakwaterError {
 export function shuttingDown(): BreakwaterError {
   return new BreakwaterError('shutting_down', 'this instance is shutting down; retry', { retryAfterMs: DRAINING_RETRY_MS });
 }
+
+export function unknownModel(model: string): BreakwaterError {
+  const message = `there is no model ${JSON.stringify(model.slice(0, 200))} here: configure it under models, or ask for PROVIDER/MODEL`;
+  return new BreakwaterError('model_not_found', message, { param: 'model' });
+}

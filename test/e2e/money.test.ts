@@ -161,7 +161,7 @@ describe('a budget', () => {
     const world = await startPaid(
       t,
       { name: 'web', key: 'web-key-1234', budget: { usd: 100, per: 'day' } },
-      { storms: { a: { timing: { tokensPerSecond: 20 } } as never, b: {} } },
+      { storms: { a: { timing: { tokensPerSecond: 20 } }, b: {} } },
     );
     const leaving = new AbortController();
     const response = await world.post('/v1/chat/completions', chatBody({ stream: true }), { headers: WEB, signal: leaving.signal });

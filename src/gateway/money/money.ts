@@ -1,5 +1,4 @@
 /** Everything about money: the usage ledger, budgets, session limits, and warnings about models that end soon. */
-import { randomUUID } from 'node:crypto';
 import type { Clock, Timer } from '../../core/clock.ts';
 import { BreakwaterError } from '../../core/errors.ts';
 import type { EventBus } from '../../core/events.ts';
@@ -8,6 +7,7 @@ import type { Route } from '../../pipeline/route/route.ts';
 import type { SessionRefusal } from '../../policy/budget/session-limits.ts';
 import type { Store } from '../../store/store.ts';
 import type { Config } from '../config/index.ts';
+import { uniqueName } from '../system-random.ts';
 import { ClientMoney } from './client-money.ts';
 import { endOfLifeWarnings, priceOfTarget } from './prices.ts';
 import { UsageLedger } from './usage-ledger.ts';
@@ -36,7 +36,7 @@ export class Money {
   #warnTimer: Timer | null = null;
 
   constructor({ store, clock, events, config, warn }: MoneyOptions) {
-    const process = randomUUID().slice(0, 13);
+    const process = uniqueName();
     this.clients = new ClientMoney(store, clock, process);
     this.#ledger = new UsageLedger(store, clock, process);
     this.#clock = clock;

@@ -185,7 +185,8 @@ export class Route {
   /** The same route with a last tier of `target`, for requests that the budget of their client has no room for. */
   withOverBudget(target: RouteTarget): Route {
     const last: RouteTarget = { ...target, tier: this.tiers.length, isOverBudget: true };
-    return new Route({ ...this, tiers: [...this.tiers, [last]] });
+    const { name, patienceMs, deadlineMs, maxAttempts, maxWaitMs, policy } = this;
+    return new Route({ name, tiers: [...this.tiers, [last]], patienceMs, deadlineMs, maxAttempts, maxWaitMs, policy });
   }
 
   /** True if no target needs a request of this dialect converted. */
