@@ -1,4 +1,4 @@
-/** What a caller sees through a conversion is what the provider meant, in every pair of dialects. */
+/** A conversion preserves the meaning of requests and responses, for every pair of dialects. */
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
@@ -47,7 +47,7 @@ const response: fc.Arbitrary<ModelResponse> = fc
     return { id: 'r', model: 'm', choices: [{ index: 0, parts, finish: { reason, raw: '', stopSequence: null } }], usage };
   });
 
-/** Text of each kind joined, and calls in order: dialects cut text differently. */
+/** Text of each kind joined, and calls in order: dialects split text differently. */
 function meaning({ choices, usage }: ModelResponse): unknown {
   const { parts, finish } = choices[0] ?? { parts: [], finish: null };
   const joined = (type: string): string => parts.map((one) => (one.head.type === type ? one.text : '')).join('');
@@ -55,7 +55,7 @@ function meaning({ choices, usage }: ModelResponse): unknown {
     head.type === 'tool_call' ? [{ name: head.name, arguments: JSON.parse(text) as unknown }] : [],
   );
   const counts = usage === null ? null : [usage.inputTokens, usage.cachedInputTokens, usage.outputTokens, usage.reasoningTokens ?? 0];
-  // A length limit amid calls: some dialects have one word for the end only.
+  // A length limit during calls: some dialects have one finish reason for both.
   return { text: joined('text'), reasoning: joined('reasoning'), calls, finish: finish?.reason, counts };
 }
 
@@ -66,7 +66,7 @@ function pieces(bytes: Buffer, size: number): Buffer[] {
 for (const name of DIALECT_NAMES) {
   const codec = CODECS[name];
 
-  test(`a response written as ${name} means the same when it is read again, plain and streamed, in any chunks`, () => {
+  test(`a response written as ${name} has the same meaning when parsed again, streaming or not, in any chunking`, () => {
     fc.assert(
       fc.property(response, fc.integer({ min: 1, max: 40 }), (given, size) => {
         const expected = meaning(given);
@@ -148,7 +148,7 @@ const request: fc.Arbitrary<ModelRequest> = fc
     rest: [],
   }));
 
-/** Parts in order, whatever turns they stand in. */
+/** Parts in order, in whatever turns they are. */
 function asked({ turns, tools, toolChoice, outputBound, temperature, format }: ModelRequest): unknown {
   const parts = turns.flatMap(({ role, parts: inTurn }) =>
     inTurn.map((one) => {
@@ -168,7 +168,7 @@ function asked({ turns, tools, toolChoice, outputBound, temperature, format }: M
 }
 
 for (const name of DIALECT_NAMES) {
-  test(`a request written as ${name} asks the same when it is read again`, () => {
+  test(`a request written as ${name} has the same meaning when parsed again`, () => {
     fc.assert(
       fc.property(request, (given) => {
         const written = CODECS[name].writeRequest(given, EDITS, ABLE);
@@ -179,7 +179,7 @@ for (const name of DIALECT_NAMES) {
           ...(asked(given) as object),
           ...(given.outputBound === null && name === 'anthropic-messages' && { outputBound: 4096 }),
         };
-        // Gemini matches calls that it gave no id by their place.
+        // Gemini matches calls without an id by their position.
         const ids = (value: unknown): unknown =>
           JSON.parse(JSON.stringify(value).replaceAll(/"(call|result)":"[^"]*"/g, '"$1":""')) as unknown;
         if (name === 'gemini') assert.deepEqual(ids(asked(read)), ids(expected));

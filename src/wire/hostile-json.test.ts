@@ -1,4 +1,4 @@
-/** Whatever valid JSON a provider sends, reading it ends in a value: what throws here would end the whole gateway. */
+/** Reading any valid JSON from a provider returns a value: an exception here would end the gateway. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -10,7 +10,7 @@ import { readAnswer } from './openai-chat/read-answer.ts';
 import { streamAsAnswer } from './openai-chat/stream-as-answer.ts';
 import { createChatStreamReader } from './openai-chat/stream-reader.ts';
 
-/** Names that the readers look for, and names that all objects have: as a member they hide what a conversion to text would call. */
+/** Names that the parsers look for, and names that all objects have: such a member hides a method that conversion to a string calls. */
 const NAMES = [
   'error,errors,message,code,type,param,loc,detail,details,metadata,raw,status,retryDelay,retry_after,violations,quotaId,reason',
   'choices,index,delta,message,content,refusal,reasoning_content,reasoning_details,tool_calls,function,arguments,function_call,audio,data',
@@ -48,7 +48,7 @@ function readInEveryWay(json: string): void {
   delivered.resume();
 }
 
-test('no JSON makes a reader throw', () => {
+test('no JSON makes a parser throw', () => {
   fc.assert(
     fc.property(anyValue, anyValue, (value, inner) => {
       readInEveryWay(JSON.stringify(value));
@@ -59,7 +59,7 @@ test('no JSON makes a reader throw', () => {
   );
 });
 
-test('no depth of nesting does either', () => {
+test('nor does any depth of nesting', () => {
   const depth = 30_000;
   const values = [`${'['.repeat(depth)}${']'.repeat(depth)}`, `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`];
   for (const deep of values) {
@@ -71,7 +71,7 @@ test('no depth of nesting does either', () => {
   }
 });
 
-test('an error whose place is no path of names has the names that are in it', () => {
+test('from an error path with other values than names, the names are used', () => {
   const paramIn = (param: unknown): string | null => readErrorBody(Buffer.from(JSON.stringify({ error: { message: 'm', param } }))).param;
   assert.equal(paramIn(['body', 'tools', 0, 'name']), 'body.tools.0.name');
   assert.equal(paramIn(['body', { toString: 1, valueOf: 1 }, [['deep']]]), 'body');

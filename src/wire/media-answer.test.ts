@@ -11,7 +11,7 @@ const kindOfFailure = (kind: MediaKind, value: unknown) => {
   return answer.ok ? null : answer.failure.kind;
 };
 
-test('endpoints are known by their path', () => {
+test('endpoints are recognized by their path', () => {
   assert.equal(mediaKindOf('/images/generations?x=1'), 'images');
   assert.equal(mediaKindOf('/v2/rerank'), 'rerank');
   assert.equal(mediaKindOf('/moderations'), 'moderations');
@@ -37,7 +37,7 @@ const GOOD: readonly (readonly [MediaKind, unknown])[] = [
 ];
 
 for (const [kind, value] of GOOD) {
-  test(`${kind}: ${JSON.stringify(value).slice(0, 80)} is an answer`, () => assert.equal(kindOfFailure(kind, value), null));
+  test(`${kind}: ${JSON.stringify(value).slice(0, 80)} is a response`, () => assert.equal(kindOfFailure(kind, value), null));
 }
 
 const HOLLOW: readonly (readonly [MediaKind, unknown])[] = [
@@ -63,7 +63,7 @@ for (const [kind, value] of HOLLOW) {
   test(`${kind}: ${JSON.stringify(value)} is empty`, () => assert.equal(kindOfFailure(kind, value), 'empty'));
 }
 
-test('an error under a success status is an error, and a cut text is malformed', () => {
+test('an error with a success status is an error, and a cut text is malformed', () => {
   assert.equal(kindOfFailure('images', { error: { message: 'no' } }), 'error');
   assert.equal(kindOfFailure('rerank', { message: 'no' }), 'error');
   assert.equal(kindOfFailure('rerank', { message: 'fine', results: [{ index: 0, relevance_score: 1 }] }), null);

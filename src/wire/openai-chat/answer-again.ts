@@ -1,4 +1,4 @@
-/** An answer that was kept, in the form that another caller of the same asks for. */
+/** Converts a stored response to the form that another caller requests. */
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import { asBuffer } from '../bytes.ts';
@@ -12,23 +12,23 @@ import { streamAsAnswer } from './stream-as-answer.ts';
 import { TERMINATOR } from './terminator.ts';
 
 /** True if `inForm` may be called. */
-export function canBeInForm(answer: WholeResponse, wanted: WantedForm): boolean {
-  const { isStream, tellsUsage } = answer;
-  return fitsForm(answer, isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage));
+export function canBeInForm(response: WholeResponse, wanted: WantedForm): boolean {
+  const { isStream, tellsUsage } = response;
+  return fitsForm(response, isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage));
 }
 
-/** The same answer in the wanted form; the same bytes where that is the form they have. */
-export function inForm(answer: WholeResponse, wanted: WantedForm): Uint8Array {
-  if (!wanted.stream) return answer.isStream ? asPlain(answer) : answer.body;
-  if (!answer.isStream) return answerAsStream(answer.body, wanted.usage);
-  if (wanted.usage === answer.tellsUsage) return answer.body;
-  return wanted.usage ? withUsage(answer) : withoutUsage(answer.body);
+/** The response in the requested form; the same bytes if it has that form. */
+export function inForm(response: WholeResponse, wanted: WantedForm): Uint8Array {
+  if (!wanted.stream) return response.isStream ? asNonStreaming(response) : response.body;
+  if (!response.isStream) return answerAsStream(response.body, wanted.usage);
+  if (wanted.usage === response.tellsUsage) return response.body;
+  return wanted.usage ? withUsage(response) : withoutUsage(response.body);
 }
 
-function asPlain({ body, tellsUsage, usage }: WholeResponse): Uint8Array {
-  const plain = streamAsAnswer(body);
-  if (tellsUsage || usage === null) return plain;
-  return Buffer.from(writeJson({ ...(JSON.parse(asBuffer(plain).toString()) as object), usage: usageMember(usage) }));
+function asNonStreaming({ body, tellsUsage, usage }: WholeResponse): Uint8Array {
+  const response = streamAsAnswer(body);
+  if (tellsUsage || usage === null) return response;
+  return Buffer.from(writeJson({ ...(JSON.parse(asBuffer(response).toString()) as object), usage: usageMember(usage) }));
 }
 
 function withUsage({ body, usage }: WholeResponse): Uint8Array {
@@ -39,7 +39,7 @@ function withUsage({ body, usage }: WholeResponse): Uint8Array {
   return Buffer.concat([body.subarray(0, end), Buffer.from(`data: ${writeJson(event)}\n\n`), TERMINATOR]);
 }
 
-/** Without the event that tells nothing but the usage. */
+/** Without the event that holds only usage. */
 function withoutUsage(body: Uint8Array): Uint8Array {
   const kept = dataEvents(body).filter(
     ({ value }) => !(Array.isArray(value['choices']) && value['choices'].length === 0 && isRecord(value['usage'])),
@@ -69,10 +69,10 @@ function usageMember({ inputTokens, cachedInputTokens, outputTokens }: TokenUsag
   };
 }
 
-/** In strings of JSON every quote is escaped, so this is found in no content. */
+/** Quotes inside JSON strings are escaped, so this does not match content. */
 const UNFINISHED = /"finish_reason"\s*:\s*"(?:length|max_tokens|content_filter)"/;
 
-/** True if some choice came to its end before what it had to say did: at its length limit, or by a filter. */
-export function isUnfinished(answer: Uint8Array): boolean {
-  return UNFINISHED.test(asBuffer(answer).toString('latin1'));
+/** True if a choice was cut short by its output limit or a filter. */
+export function isUnfinished(response: Uint8Array): boolean {
+  return UNFINISHED.test(asBuffer(response).toString('latin1'));
 }

@@ -13,7 +13,7 @@ function eventsOf(answer: object, keepUsage = false): unknown[] {
   return lines.map((line) => JSON.parse(line.slice('data: '.length)) as unknown);
 }
 
-test('a whole answer becomes what is said, and its end', () => {
+test('a complete response becomes its content and its end', () => {
   const message = { role: 'assistant', content: 'hello' };
   const answer = { id: 'x', object: 'chat.completion', model: 'm', choices: [{ index: 0, message, finish_reason: 'length' }], usage };
   const head = { id: 'x', model: 'm', object: 'chat.completion.chunk' };
@@ -24,7 +24,7 @@ test('a whole answer becomes what is said, and its end', () => {
   assert.deepEqual(eventsOf(answer, true)[2], { ...head, choices: [], usage });
 });
 
-test('tool calls get their index, and the answer ends with their finish reason', () => {
+test('tool calls get their index, and the response ends with their finish reason', () => {
   const call = { id: 'call_1', type: 'function', function: { name: 'f', arguments: '{}' } };
   const message = { role: 'assistant', content: null, tool_calls: [call, { ...call, id: 'call_2' }] };
   const [said, end] = eventsOf({ object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'tool_calls' }] }) as {

@@ -6,7 +6,7 @@ import { parseChatResponse } from './parse-response.ts';
 import { readAnswer } from './read-answer.ts';
 import { readChoices } from './answer-choices.ts';
 
-/** A message in which the host sends every member, those that are not used empty. */
+/** A message in which the host sends every member, the unused ones empty. */
 const FULL = {
   role: 'assistant',
   content: '',
@@ -20,7 +20,7 @@ function answer(message: object): Buffer {
   return Buffer.from(JSON.stringify({ id: 'a', model: 'm', choices: [{ index: 0, message, finish_reason: '' }] }));
 }
 
-test('the empty members beside a function call are no calls of their own', () => {
+test('empty members beside a function call are not calls of their own', () => {
   const { choices } = parseChatResponse(answer({ ...FULL, tool_calls: [call] }));
   assert.deepEqual(
     choices[0]!.parts.map(({ head, text }) => [head, text]),
@@ -36,7 +36,7 @@ test('a custom tool beside an empty function is a call of the custom tool', () =
   assert.equal(choices[0]!.parts[0]!.text, 'low tide');
 });
 
-test('a message of empty members holds nothing', () => {
+test('a message of empty members has no content', () => {
   const read = readAnswer('chat', answer(FULL));
   assert.equal(read.ok ? 'ok' : read.failure.kind, 'empty');
   const [choice] = readChoices(answer(FULL));

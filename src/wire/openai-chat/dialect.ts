@@ -15,13 +15,13 @@ import { readAnswer } from './read-answer.ts';
 import { StreamFold, streamAsAnswer } from './stream-as-answer.ts';
 import { createChatStreamReader } from './stream-reader.ts';
 
-/** Members that do not change what is answered. */
+/** Members that do not change the response. */
 export const IGNORED: ReadonlySet<string> = new Set([
   'stream', 'stream_options', 'user', 'safety_identifier', 'metadata', 'store', 'service_tier',
   'prompt_cache_key', 'prompt_cache_options', 'prompt_cache_retention',
 ]); // prettier-ignore
 
-/** Chat completions, and what shares their paths and errors: legacy completions, embeddings, and bodies that pass unread. */
+/** Chat completions, and what shares their paths and errors: legacy completions, embeddings, and bodies passed through as bytes. */
 export const openaiChat: Dialect = {
   name: 'openai-chat',
   protocol: 'openai',

@@ -16,7 +16,7 @@ const says = (delta: object, more: object = {}) => ({ choices: [{ index: 0, delt
 const ends = (finish: string) => ({ choices: [{ index: 0, delta: {}, finish_reason: finish }] });
 const messageOf = (answer: Record<string, unknown>) => (answer['choices'] as { message: Record<string, unknown> }[])[0]!.message;
 
-test('text, reasoning and refusal are joined, and what is said of the whole is kept', () => {
+test('text, reasoning and refusal are joined, and members of the whole response are kept', () => {
   const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
   const answer = folded(
     { ...says({ role: 'assistant', content: '' }), system_fingerprint: 'fp', service_tier: 'auto', usage: null, obfuscation: 'aa' },
@@ -47,7 +47,7 @@ test('text, reasoning and refusal are joined, and what is said of the whole is k
   assert.equal(messageOf(folded(says({ refusal: 'I ' }), says({ refusal: 'will not' }), ends('stop')))['refusal'], 'I will not');
 });
 
-test('interleaved fragments of tool calls come together by index, in order', () => {
+test('interleaved fragments of tool calls are joined by index, in order', () => {
   const call = (index: number, more: object) => says({ tool_calls: [{ index, ...more }] });
   const answer = folded(
     call(0, { id: 'a', type: 'function', function: { name: 'f', arguments: '' } }),
@@ -68,7 +68,7 @@ test('interleaved fragments of tool calls come together by index, in order', () 
   });
 });
 
-test('whole calls that all have the same index, or none, stay apart', () => {
+test('complete calls that all have the same index, or none, stay separate', () => {
   for (const index of [{ index: 0 }, {}]) {
     const call = (id: string) => ({ ...index, id, type: 'function', function: { name: id, arguments: '{}' } });
     const answer = folded(says({ tool_calls: [call('a')] }), says({ tool_calls: [call('b'), call('c')] }), ends('tool_calls'));
@@ -86,7 +86,7 @@ test('the old function call is joined', () => {
   assert.deepEqual(messageOf(answer)['function_call'], { name: 'f', arguments: '{}' });
 });
 
-test('choices and the probabilities of their tokens are told apart', () => {
+test('choices and their token probabilities stay separate', () => {
   const token = (text: string) => ({ token: text, logprob: -1, bytes: null, top_logprobs: [] });
   const part = (index: number, content: string, finish: string | null = null) => ({
     choices: [{ index, delta: { content }, finish_reason: finish, logprobs: { content: [token(content)], refusal: null } }],
@@ -102,7 +102,7 @@ test('choices and the probabilities of their tokens are told apart', () => {
   );
 });
 
-test('what is not known is kept: fragments joined, lists in a row, items with an index gone on with', () => {
+test('unknown members are kept: strings joined, lists appended, items with the same index joined', () => {
   const answer = folded(
     says({
       thinking: 'a',
@@ -142,13 +142,13 @@ test('an old completion keeps its form', () => {
   ]);
 });
 
-test('names that all objects share are not reached', () => {
+test('names can not change the prototype of all objects', () => {
   const events = `data: {"choices":[{"index":0,"delta":{"content":"x","__proto__":{"bad":1},"audio":{"__proto__":{"bad":1}}}}]}\n\n`;
   streamAsAnswer(Buffer.from(events + events));
   assert.equal(({} as Record<string, unknown>)['bad'], undefined);
 });
 
-test('a whole answer as a stream and back is the same answer', () => {
+test('a response converted to a stream and back is the same response', () => {
   const call = { id: 'c', type: 'function', function: { name: 'f', arguments: '{}' } };
   const answer = {
     id: 'x',
