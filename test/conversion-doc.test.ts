@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { MESSAGES_FIELDS } from '../src/wire/anthropic-messages/request-fields.ts';
 import { CODECS } from '../src/wire/codecs.ts';
-import type { FieldFate, TargetAbilities } from '../src/wire/conversion-loss.ts';
+import type { FieldFate, TargetCapabilities } from '../src/wire/conversion-loss.ts';
 import { FINISH_CLASSES } from '../src/wire/model.ts';
 import type { DialectName, WriteOptions } from '../src/wire/model.ts';
 import { CHAT_FIELDS } from '../src/wire/openai-chat/request-fields.ts';
@@ -13,12 +13,12 @@ import { CHAT_FIELDS } from '../src/wire/openai-chat/request-fields.ts';
 const doc = readFileSync(new URL('../docs/conversion.md', import.meta.url), 'utf8');
 
 /** A current model of each vendor. */
-const ABLE: TargetAbilities = {
+const ABLE: TargetCapabilities = {
   outputBoundField: 'max_completion_tokens',
   reasons: true,
   thinking: 'adaptive',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: false,
   formats: true,
   outputMax: 64_000,

@@ -39,8 +39,8 @@ test('one header is looked up for an unknown program', () => {
   assert.deepEqual(asked, ['user-agent']);
 });
 
-const afterMs = (waitMs: number) => ({ comesBack: true, waitMs });
-const final = { comesBack: false, waitMs: null };
+const afterMs = (waitMs: number) => ({ isRetryable: true, waitMs });
+const final = { isRetryable: false, waitMs: null };
 const SHOULD_NOT = ['x-should-retry', 'false'];
 const wait = (should: boolean, seconds: string, ms: string) => [
   'x-should-retry',
@@ -90,8 +90,8 @@ test('Cline retries after a 429, the only status that it retries', () => {
 
 test('a wait that is not a finite number is not sent', () => {
   for (const waitMs of [null, Number.NaN, Infinity]) {
-    assert.deepEqual(retrySignals('codex', 503, { comesBack: true, waitMs }), { status: 429, headers: SHOULD_NOT });
-    assert.deepEqual(retrySignals(null, 503, { comesBack: true, waitMs }), { status: 503, headers: SHOULD_NOT });
+    assert.deepEqual(retrySignals('codex', 503, { isRetryable: true, waitMs }), { status: 429, headers: SHOULD_NOT });
+    assert.deepEqual(retrySignals(null, 503, { isRetryable: true, waitMs }), { status: 503, headers: SHOULD_NOT });
   }
   assert.deepEqual(retrySignals(null, 429, afterMs(-5)).headers, wait(true, '0', '0'));
 });

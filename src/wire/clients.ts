@@ -18,12 +18,12 @@ interface HasHeaders {
 /** Whether and when the caller should retry. */
 export interface RetryAdvice {
   /** The same request may succeed after the wait. */
-  readonly comesBack: boolean;
+  readonly isRetryable: boolean;
   /** In milliseconds; null: unknown. */
   readonly waitMs: number | null;
 }
 
-export const DO_NOT_RETRY: RetryAdvice = { comesBack: false, waitMs: null };
+export const DO_NOT_RETRY: RetryAdvice = { isRetryable: false, waitMs: null };
 
 export interface RetrySignals {
   readonly status: number;
@@ -110,10 +110,10 @@ function stopByStatus(status: number, isWaitKnown: boolean): number {
 const WAIT_MAX_MS = 60_000;
 
 /** The status and headers that make `program` retry or stop: `x-should-retry`, `retry-after` in whole seconds, rounded up, and `retry-after-ms`. */
-export function retrySignals(program: ClientProgram | null, status: number, { comesBack, waitMs }: RetryAdvice): RetrySignals {
+export function retrySignals(program: ClientProgram | null, status: number, { isRetryable, waitMs }: RetryAdvice): RetrySignals {
   const isKnown = waitMs !== null && Number.isFinite(waitMs);
   const ms = isKnown ? Math.max(0, Math.ceil(waitMs)) : 0;
-  const shouldRetry = isKnown && comesBack && ms <= WAIT_MAX_MS;
+  const shouldRetry = isKnown && isRetryable && ms <= WAIT_MAX_MS;
   const habits = program === null ? undefined : HABITS[program];
   const headers = ['x-should-retry', String(shouldRetry)];
   if (isKnown && (shouldRetry || habits?.obeysEveryWait !== true)) {

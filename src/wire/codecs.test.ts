@@ -4,18 +4,18 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CODECS } from './codecs.ts';
-import type { TargetAbilities, WriteEdits } from './conversion-loss.ts';
+import type { TargetCapabilities, WriteEdits } from './conversion-loss.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
 import { DIALECT_NAMES } from './model.ts';
 import type { FinishClass, ModelRequest, ModelResponse, RequestPart, ResponsePart, Turn, WriteOptions } from './model.ts';
 
 const OPTIONS: WriteOptions = { id: 'req_1', model: 'asked', createdAt: 1_780_000_000, includeUsage: true, tools: [], echo: {} };
-const ABLE: TargetAbilities = {
+const ABLE: TargetCapabilities = {
   outputBoundField: 'max_completion_tokens',
   reasons: true,
   thinking: 'adaptive',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: true,
   formats: true,
   outputMax: null,

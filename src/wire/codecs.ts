@@ -19,14 +19,14 @@ import { writeResponsesRequest } from './openai-responses/write-request.ts';
 import { createResponsesStreamWriter, writeResponse } from './openai-responses/write-response.ts';
 import type { Fields } from './loose-values.ts';
 import { echoOf } from './openai-responses/echo.ts';
-import type { TargetAbilities, WriteEdits } from './conversion-loss.ts';
+import type { TargetCapabilities, WriteEdits } from './conversion-loss.ts';
 import type { DialectName, Encoded, ModelRequest, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
 
 /** Converts one dialect to and from the model. Its inputs have been validated and are complete. */
 export interface Codec {
   /** `stream`: whether streaming was requested, which Gemini states in the path. */
   parseRequest(text: string, stream: boolean): ModelRequest;
-  writeRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded;
+  writeRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded;
   parseResponse(body: Uint8Array): ModelResponse;
   writeResponse(response: ModelResponse, options: WriteOptions): Uint8Array;
   /** The request fields that the response echoes. */

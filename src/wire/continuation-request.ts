@@ -34,7 +34,7 @@ const FORMS: Readonly<Partial<Record<DialectName, Form>>> = {
 };
 
 /** True for dialects whose requests may end with a partial response. */
-export function continuesIn(dialect: DialectName): boolean {
+export function supportsContinuation(dialect: DialectName): boolean {
   return FORMS[dialect] !== undefined;
 }
 

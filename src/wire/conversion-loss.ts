@@ -6,7 +6,7 @@ import type { ModelRequest, Unmodelled } from './model.ts';
 export type FieldFate = 'model' | 'ignore' | Unmodelled['fate'];
 
 /** What the target's model and host support; unknown hosts get what nearly all support. */
-export interface TargetAbilities {
+export interface TargetCapabilities {
   /** The field that limits the output in a chat request. */
   readonly outputBoundField: 'max_tokens' | 'max_completion_tokens';
   /** Supports a reasoning effort. */
@@ -18,7 +18,7 @@ export interface TargetAbilities {
   /** Supports sampling parameters (`temperature`, `top_p`, `top_k`). */
   readonly samples: boolean;
   /** Supports images. */
-  readonly seesImages: boolean;
+  readonly supportsImages: boolean;
   /** Can continue a response that the last message begins. */
   readonly prefills: boolean;
   /** Supports structured output natively. */
@@ -60,7 +60,7 @@ export class DropList {
   constructor(rest: readonly Unmodelled[]) {
     for (const { name, fate } of rest) if (fate === 'drop') this.add(name);
     const refused = rest.find(({ fate }) => fate === 'refuse');
-    this.refusal = refused === undefined ? null : cantCarry(refused.name);
+    this.refusal = refused === undefined ? null : conversionFault(refused.name);
   }
 
   add(name: string): void {
@@ -72,12 +72,12 @@ export class DropList {
   }
 }
 
-export function cantCarry(field: string): ConversionFault {
+export function conversionFault(field: string): ConversionFault {
   return { field, message: `'${field}' can't be converted to the protocol of another provider` };
 }
 
 /** A feature that only the caller's dialect has and the response depends on; null: none. */
-export function foreignFault(request: ModelRequest, dropped: DropList): ConversionFault | null {
+export function findConversionFault(request: ModelRequest, dropped: DropList): ConversionFault | null {
   return foreignContentFault(request) ?? hostedToolFault(request, dropped);
 }
 
@@ -91,7 +91,7 @@ function foreignContentFault({ turns }: ModelRequest): ConversionFault | null {
       name ??= part.name;
     }
   }
-  return name === null ? null : cantCarry(`messages.${name}`);
+  return name === null ? null : conversionFault(`messages.${name}`);
 }
 
 /**
@@ -104,7 +104,7 @@ function hostedToolFault(request: ModelRequest, dropped: DropList): ConversionFa
   const names = new Set(request.tools.flatMap((tool) => (tool.type === 'foreign' ? [] : [tool.name])));
   const { toolChoice } = request;
   const requiresHosted = toolChoice?.type === 'tool' && !names.has(toolChoice.name);
-  if (names.size === 0 || requiresHosted) return cantCarry(`tools.${hosted[0]!.name}`);
+  if (names.size === 0 || requiresHosted) return conversionFault(`tools.${hosted[0]!.name}`);
   for (const { name } of hosted) dropped.add(`tools.${name}`);
   return null;
 }

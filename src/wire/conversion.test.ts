@@ -3,15 +3,15 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { CODECS } from './codecs.ts';
-import type { TargetAbilities } from './conversion-loss.ts';
+import type { TargetCapabilities } from './conversion-loss.ts';
 import type { DialectName } from './model.ts';
 
-const ABLE: TargetAbilities = {
+const ABLE: TargetCapabilities = {
   outputBoundField: 'max_tokens',
   reasons: true,
   thinking: 'adaptive',
   samples: true,
-  seesImages: true,
+  supportsImages: true,
   prefills: true,
   formats: true,
   outputMax: 64_000,
@@ -26,19 +26,19 @@ interface Converted {
   readonly dropped: readonly string[];
 }
 
-function convert(from: DialectName, to: DialectName, request: object, can: Partial<TargetAbilities> = {}): Converted | string {
+function convert(from: DialectName, to: DialectName, request: object, can: Partial<TargetCapabilities> = {}): Converted | string {
   const parsed = CODECS[from].parseRequest(JSON.stringify({ model: 'x', ...request }), false);
   const encoded = CODECS[to].writeRequest(parsed, { model: 'm', askUsage: false, apply: (body) => body }, { ...ABLE, ...can });
   return encoded.ok ? { body: JSON.parse(Buffer.from(encoded.body).toString()) as Json, dropped: encoded.dropped } : encoded.field;
 }
 
-function toMessages(request: object, can: Partial<TargetAbilities> = {}): Converted {
+function toMessages(request: object, can: Partial<TargetCapabilities> = {}): Converted {
   const converted = convert('openai-chat', 'anthropic-messages', { messages: [{ role: 'user', content: 'Hi' }], ...request }, can);
   assert.ok(typeof converted === 'object', `refused for ${String(converted)}`);
   return converted;
 }
 
-function toChat(request: object, can: Partial<TargetAbilities> = {}): Converted {
+function toChat(request: object, can: Partial<TargetCapabilities> = {}): Converted {
   const converted = convert(
     'anthropic-messages',
     'openai-chat',

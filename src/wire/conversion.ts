@@ -5,15 +5,15 @@ import type { Clock, Instant } from '../core/clock.ts';
 import { mayBeEmpty } from '../core/finish-reason.ts';
 import { asBuffer } from './bytes.ts';
 import { CODECS } from './codecs.ts';
-import type { TargetAbilities } from './conversion-loss.ts';
-import { ConvertedStreamReader, convertResponse, nothingLeft, tooLarge } from './converted-response.ts';
+import type { TargetCapabilities } from './conversion-loss.ts';
+import { ConvertedStreamReader, convertResponse, emptyConversion, tooLarge } from './converted-response.ts';
 import type { Dialect, ReadResponse, StreamReader } from './dialect.ts';
 import { framed } from './framing/framed-reader.ts';
 import { scanObject } from './json-scan.ts';
 import type { Fields } from './loose-values.ts';
 import type { DialectName, ModelTool, WriteOptions } from './model.ts';
 import type { RequestBody } from './request-body.ts';
-import { isConvertible } from './whole-bounds.ts';
+import { isConvertible } from './parse-limits.ts';
 
 /** The dialects of a target, and what its model supports. */
 export interface TargetWire {
@@ -23,7 +23,7 @@ export interface TargetWire {
   readonly other: Dialect | null;
   /** False: `other` is documented to be supported. */
   readonly mayLackOther: boolean;
-  readonly can: TargetAbilities;
+  readonly can: TargetCapabilities;
   /** Equal for targets that get the same conversion of a request. */
   readonly key: string;
 }
@@ -32,7 +32,7 @@ export interface TargetWire {
 const LACKING_MS = 60 * 60 * 1000;
 
 /** What a provider's model was found not to support; shared by all its credentials. */
-export class FoundWire {
+export class DetectedSupport {
   readonly #clock: Pick<Clock, 'now'>;
   #lackingUntil: Instant = -Infinity;
 
@@ -44,7 +44,7 @@ export class FoundWire {
     return this.#lackingUntil !== -Infinity && this.#clock.now() < this.#lackingUntil;
   }
 
-  noteLack(): void {
+  markUnsupported(): void {
     this.#lackingUntil = this.#clock.now() + LACKING_MS;
   }
 
@@ -53,7 +53,7 @@ export class FoundWire {
   }
 }
 
-export function speaks(dialect: Dialect, { wire, found }: { readonly wire: TargetWire; readonly found: FoundWire }): boolean {
+export function speaks(dialect: Dialect, { wire, found }: { readonly wire: TargetWire; readonly found: DetectedSupport }): boolean {
   return wire.dialect === dialect || (wire.other === dialect && !found.lacksOther);
 }
 
@@ -79,17 +79,17 @@ const conversions = new WeakMap<RequestBody, Map<string, ConvertedRequest>>();
 /** Cached by request and key. */
 export const convertRequest: RequestConverter = (from, body, stream, target) => {
   let converted = conversions.get(body)?.get(target.key);
-  if (converted === undefined) rememberConversion(body, target.key, (converted = convert(from, body, stream, target)));
+  if (converted === undefined) cacheConversion(body, target.key, (converted = convert(from, body, stream, target)));
   return converted;
 };
 
 /** True if `convertRequest` would return a cached conversion. */
-export function isConversionKnown(body: RequestBody, key: string): boolean {
+export function isConversionCached(body: RequestBody, key: string): boolean {
   return conversions.get(body)?.has(key) === true;
 }
 
 /** Caches a conversion of this body that was made elsewhere. */
-export function rememberConversion(body: RequestBody, key: string, converted: ConvertedRequest): void {
+export function cacheConversion(body: RequestBody, key: string, converted: ConvertedRequest): void {
   let byKey = conversions.get(body);
   if (byKey === undefined) conversions.set(body, (byKey = new Map()));
   byKey.set(key, converted);
@@ -98,7 +98,13 @@ export function rememberConversion(body: RequestBody, key: string, converted: Co
 const convert: RequestConverter = (from, body, stream, { dialect, can }) => convertBytes(from.name, body.bytes, stream, dialect, can);
 
 /** Converts the bytes of a decoded request. */
-export function convertBytes(from: DialectName, bytes: Uint8Array, stream: boolean, to: Dialect, can: TargetAbilities): ConvertedRequest {
+export function convertBytes(
+  from: DialectName,
+  bytes: Uint8Array,
+  stream: boolean,
+  to: Dialect,
+  can: TargetCapabilities,
+): ConvertedRequest {
   const codec = CODECS[from];
   const text = asBuffer(bytes).toString();
   const request = codec.parseRequest(text, stream);
@@ -139,7 +145,7 @@ export class ResponseConversion {
     const converted = this.#convert(read.converted ?? body);
     const { finishReason, usage } = read.facts;
     if (read.facts.hasContent && !converted.hasContent && !mayBeEmpty(finishReason, usage)) {
-      return { ok: false, failure: nothingLeft('answer'), usage };
+      return { ok: false, failure: emptyConversion('answer'), usage };
     }
     return { ...read, facts: { ...read.facts, hasContent: read.facts.hasContent && converted.hasContent }, converted: converted.body };
   }

@@ -9,7 +9,7 @@ import type { EventFilter } from './custom-tools.ts';
 import { foldEvents, unfoldResponse } from './model-fold.ts';
 import type { DialectName, ModelEvent, ModelResponse, StreamParser, StreamWriter, WriteOptions } from './model.ts';
 import type { StreamPush, StreamReader } from './dialect.ts';
-import { isConvertible } from './whole-bounds.ts';
+import { isConvertible } from './parse-limits.ts';
 
 const NO_CHUNKS: readonly Uint8Array[] = [];
 
@@ -66,7 +66,8 @@ export class ConvertedStreamReader implements StreamReader {
       }
     }
     this.#updateFacts(hasContent);
-    if (push.done && this.#isLost()) return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: nothingLeft('first_content') };
+    if (push.done && this.#isLost())
+      return { pieces: NO_CHUNKS, hasContent: false, done: false, failure: emptyConversion('first_content') };
     return { pieces: text === '' ? NO_CHUNKS : [Buffer.from(text)], hasContent, done: push.done, failure: push.failure };
   }
 
@@ -96,7 +97,7 @@ export class ConvertedStreamReader implements StreamReader {
 }
 
 /** Unlike an empty response from the provider, it is not passed to the caller as a last resort. */
-export function nothingLeft(phase: Phase): Failure {
+export function emptyConversion(phase: Phase): Failure {
   return createFailure('empty', phase, "nothing in the response has an equivalent in the caller's protocol");
 }
 

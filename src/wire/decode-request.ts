@@ -52,12 +52,12 @@ export const NO_PATH_FACTS: PathFacts = { model: null, stream: false };
  * caller and the name of the field, as in `error.param`. `body.bytes` are the given bytes, without their byte order mark.
  */
 export function decodeRequest(dialect: Dialect, operation: Operation, input: Uint8Array, path = NO_PATH_FACTS): DecodedRequest {
-  const bytes = withoutMark(input);
+  const bytes = withoutByteOrderMark(input);
   return dialect.request.decode(operation, bytes, scanObject(bytes), path);
 }
 
 /** The bytes without their byte order mark, as they are scanned and sent. */
-export function withoutMark(input: Uint8Array): Uint8Array {
+export function withoutByteOrderMark(input: Uint8Array): Uint8Array {
   const mark = byteOrderMarkLength(input);
   return mark === 0 ? input : input.subarray(mark);
 }

@@ -110,7 +110,7 @@ export interface DialectResponse {
   /** Converts a complete response to the events of a stream. */
   toStream(body: Uint8Array, wantsUsage: boolean): Uint8Array;
   /** Converts the events of a complete stream to a non-streaming response. */
-  toPlain(events: Uint8Array): Uint8Array;
+  fromStream(events: Uint8Array): Uint8Array;
   /** The same, as the events arrive. */
   createFold(): StreamFold;
   /** True if `inForm` may be called: a large response is available in its own form only. */
@@ -126,7 +126,7 @@ export interface WholeResponse {
   readonly body: Uint8Array;
   readonly isStream: boolean;
   /** The stream's events include usage. A non-streaming response always does, if the provider reported it. */
-  readonly tellsUsage: boolean;
+  readonly includesUsage: boolean;
   readonly usage: TokenUsage | null;
 }
 
@@ -201,7 +201,7 @@ export interface DialectStream {
 }
 
 /** An error for a caller, from Breakwater or a provider. `type` and `code` may be another dialect's terms. */
-export interface ErrorWords {
+export interface ErrorDetails {
   /** When the caller may retry, in milliseconds; null or absent: unknown, or a retry would not help. */
   readonly retryAfterMs?: number | null;
   readonly status: number;
@@ -213,15 +213,15 @@ export interface ErrorWords {
 
 export interface DialectError {
   /** The body of an error response. */
-  body(words: ErrorWords, requestId: string): Uint8Array;
+  body(words: ErrorDetails, requestId: string): Uint8Array;
   /** A provider's error body, rewritten for another status; absent: the body does not contain the status. */
   restated?(body: Uint8Array, status: number): Uint8Array;
   /** The error as the last event of a stream; no terminator may follow. */
-  event(words: ErrorWords, requestId: string): Uint8Array;
+  event(words: ErrorDetails, requestId: string): Uint8Array;
   /** False: an error body has the form of another protocol or platform, whose terms clients of this dialect do not recognize. */
   isOwn(body: Readonly<Record<string, unknown>>): boolean;
   /** A provider's error of another dialect in the terms of this one. `reason`: its classification. */
-  foreign(words: ErrorWords, reason: string): ErrorWords;
+  foreign(words: ErrorDetails, reason: string): ErrorDetails;
   /** `type` of an error that Breakwater generates. */
   typeOf(error: BreakwaterError): string;
   /** The header in which the dialect's own SDK looks for the request id; null: none. */

@@ -4,10 +4,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { readErrorBody } from './error-shape.ts';
 import { failureFromResponse } from './failure.ts';
-import { answerAsStream } from './openai-chat/answer-as-stream.ts';
+import { completionToStream } from './openai-chat/completion-to-stream.ts';
 import { DeliveredStream } from './delivered-stream.ts';
-import { readAnswer } from './openai-chat/read-answer.ts';
-import { streamAsAnswer } from './openai-chat/stream-as-answer.ts';
+import { readChatResponse } from './openai-chat/read-response.ts';
+import { streamToCompletion } from './openai-chat/stream-to-completion.ts';
 import { createChatStreamReader } from './openai-chat/stream-reader.ts';
 
 /** Names that the parsers look for, and names that all objects have: such a member hides a method that conversion to a string calls. */
@@ -36,13 +36,13 @@ function readInEveryWay(json: string): void {
   const bytes = Buffer.from(json);
   readErrorBody(bytes);
   for (const status of [400, 424, 429]) failureFromResponse({ status, headers: { get: () => null }, body: bytes, epochMs: 0 });
-  if (readAnswer('chat', bytes).ok) answerAsStream(bytes, true);
-  readAnswer('embeddings', bytes);
+  if (readChatResponse('chat', bytes).ok) completionToStream(bytes, true);
+  readChatResponse('embeddings', bytes);
   const event = Buffer.from(`data: ${json}\n\n`);
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: true, maxEventSize: 1e9 });
   if (reader.push(event).failure !== null || reader.push(event).failure !== null) return;
   reader.end();
-  streamAsAnswer(Buffer.concat([event, event, event]));
+  streamToCompletion(Buffer.concat([event, event, event]));
   const delivered = new DeliveredStream('openai-chat', { id: 'r', model: 'm', createdAt: 0, includeUsage: true, tools: [], echo: {} });
   delivered.read([event]);
   delivered.resume();

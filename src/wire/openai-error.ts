@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { ErrorWords } from './dialect.ts';
+import type { ErrorDetails } from './dialect.ts';
 
 /** The error object of the OpenAI protocol. */
 export interface WireError {
@@ -35,6 +35,6 @@ const CODES: Readonly<Record<string, string>> = {
   content_filter: 'content_filter',
 };
 
-export function fromForeign(words: ErrorWords, reason: string): ErrorWords {
+export function fromForeign(words: ErrorDetails, reason: string): ErrorDetails {
   return { ...words, code: CODES[reason] ?? words.code };
 }

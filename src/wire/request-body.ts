@@ -13,10 +13,10 @@ export interface RequestBody {
   /** The caller's content type; null for JSON. */
   readonly contentType: string | null;
   /** For a body that is passed through as bytes: what was found in it; null: it was decoded, or not inspected. */
-  readonly passed: PassedBody | null;
+  readonly passed: PassthroughBody | null;
 }
 
-export interface PassedBody {
+export interface PassthroughBody {
   /** The position of the model's name; null: it names none. */
   readonly model: { readonly start: number; readonly end: number; readonly name: string; readonly isJson: boolean } | null;
   /** Null: not multipart. */

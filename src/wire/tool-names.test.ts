@@ -55,7 +55,7 @@ test("such a call in a conversation has the name of the target's tool", () => {
     reasons: true,
     thinking: 'none',
     samples: true,
-    seesImages: true,
+    supportsImages: true,
     prefills: true,
     formats: true,
     outputMax: null,

@@ -4,7 +4,7 @@ import { requestIdHeaders } from '../delivery/error-response.ts';
 import type { CacheUse } from '../../core/events.ts';
 import type { TokenUsage } from '../../core/facts.ts';
 import type { CachePolicy } from '../../policy/cache/freshness.ts';
-import type { Dialect, ErrorWords } from '../../wire/dialect.ts';
+import type { Dialect, ErrorDetails } from '../../wire/dialect.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 
 export interface WholeResponse {
@@ -14,10 +14,10 @@ export interface WholeResponse {
   readonly body: Uint8Array;
   readonly isStream: boolean;
   /** Of a stream: usage is in its events. */
-  readonly tellsUsage: boolean;
+  readonly includesUsage: boolean;
   readonly usage: TokenUsage | null;
   /** The error of a final refusal, for use in other forms; null: it is not an error. */
-  readonly refusal: ErrorWords | null;
+  readonly refusal: ErrorDetails | null;
   /** Time of its completion, in milliseconds since the Unix epoch. */
   readonly madeAtMs: number;
 }

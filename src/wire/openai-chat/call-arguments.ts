@@ -14,7 +14,7 @@ const CALLS_MAX = 1_024;
 const CHECKED_LENGTH_MAX = 256 * 1024;
 
 /** True if a complete message holds a call whose arguments were cut off. */
-export function holdsHalfCall(message: Fields): boolean {
+export function holdsCutCall(message: Fields): boolean {
   return callsOf(message).some((call) => {
     const text = argumentsOf(call);
     return text !== null && text.length <= CHECKED_LENGTH_MAX && isCut(text);

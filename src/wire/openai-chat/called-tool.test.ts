@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
 import { parseChatRequest } from './parse-request.ts';
 import { parseChatResponse } from './parse-response.ts';
-import { readAnswer } from './read-answer.ts';
-import { readChoices } from './answer-choices.ts';
+import { readChatResponse } from './read-response.ts';
+import { readChoices } from './response-choices.ts';
 
 /** A message in which the host sends every member, the unused ones empty. */
 const FULL = {
@@ -37,7 +37,7 @@ test('a custom tool beside an empty function is a call of the custom tool', () =
 });
 
 test('a message of empty members has no content', () => {
-  const read = readAnswer('chat', answer(FULL));
+  const read = readChatResponse('chat', answer(FULL));
   assert.equal(read.ok ? 'ok' : read.failure.kind, 'empty');
   const [choice] = readChoices(answer(FULL));
   assert.equal(choice!.callsTool, false);

@@ -2,17 +2,17 @@ import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
-import { canBeInForm, inForm, isUnfinished } from './answer-again.ts';
-import { answerAsStream } from './answer-as-stream.ts';
-import { readChoices, withTexts } from './answer-choices.ts';
-import { readFormat } from './answer-format.ts';
+import { canBeInForm, inForm, isUnfinished } from './response-forms.ts';
+import { completionToStream } from './completion-to-stream.ts';
+import { readChoices, withTexts } from './response-choices.ts';
+import { readFormat } from './response-format.ts';
 import { decodeScanned } from '../decode-request.ts';
 import { encodeComment } from '../sse/comment.ts';
 import { encodeErrorBody, encodeStreamError, fromForeign } from '../openai-error.ts';
 import { chatOpaque } from './opaque.ts';
 import { OpeningReader } from './opening-reader.ts';
-import { readAnswer } from './read-answer.ts';
-import { StreamFold, streamAsAnswer } from './stream-as-answer.ts';
+import { readChatResponse } from './read-response.ts';
+import { StreamFold, streamToCompletion } from './stream-to-completion.ts';
 import { createChatStreamReader } from './stream-reader.ts';
 
 /** Members that do not change the response. */
@@ -32,11 +32,11 @@ export const openaiChat: Dialect = {
     format: readFormat,
   },
   response: {
-    read: readAnswer,
+    read: readChatResponse,
     choices: readChoices,
     withTexts,
-    toStream: answerAsStream,
-    toPlain: streamAsAnswer,
+    toStream: completionToStream,
+    fromStream: streamToCompletion,
     createFold: () => new StreamFold(),
     canBeInForm,
     inForm,

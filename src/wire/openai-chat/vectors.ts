@@ -4,7 +4,7 @@ import { kindOf } from '../json-values.ts';
 import type { BodyMember } from '../request-body.ts';
 
 /** Returned instead of a count if a vector is empty, or contains anything but numbers. */
-export const HOLLOW_VECTOR = -1;
+export const INVALID_VECTOR = -1;
 
 const VECTOR_KEY = Buffer.from('"embedding"');
 const NULL = Buffer.from('null');
@@ -16,7 +16,7 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /**
- * The number of vectors in a list, or `HOLLOW_VECTOR`. OpenAI's shape is a list of objects, each with the key `embedding` (which also occurs
+ * The number of vectors in a list, or `INVALID_VECTOR`. OpenAI's shape is a list of objects, each with the key `embedding` (which also occurs
  * as a value); others return a list of vectors, or an object of such lists by type. `bytes` must be valid JSON.
  */
 export function countVectors(bytes: Uint8Array, member: BodyMember): number {
@@ -48,7 +48,7 @@ class VectorReader {
     for (let at = data.indexOf(VECTOR_KEY); at >= 0; at = data.indexOf(VECTOR_KEY, at)) {
       at = this.skipBlanks(at + VECTOR_KEY.length);
       if (data[at] !== COLON) continue;
-      if (!this.#isFilled(this.skipBlanks(at + 1))) return HOLLOW_VECTOR;
+      if (!this.#isFilled(this.skipBlanks(at + 1))) return INVALID_VECTOR;
       count++;
     }
     return count;
@@ -61,7 +61,7 @@ class VectorReader {
     for (let at = data.indexOf(OPEN_BRACKET); at >= 0; at = data.indexOf(OPEN_BRACKET, at + 1)) {
       const first = data[this.skipBlanks(at + 1)];
       if (first === OPEN_BRACKET) continue;
-      if (first !== QUOTE && !this.#isVector(at)) return HOLLOW_VECTOR;
+      if (first !== QUOTE && !this.#isVector(at)) return INVALID_VECTOR;
       count++;
     }
     return count;

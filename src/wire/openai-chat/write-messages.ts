@@ -1,6 +1,6 @@
 /** Writes turns as the messages of a chat request. */
-import { cantCarry } from '../conversion-loss.ts';
-import type { ConversionFault, DropList, TargetAbilities } from '../conversion-loss.ts';
+import { conversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
 import { urlOfSource } from '../media-source.ts';
 import type { RequestPart, ToolResult, Turn } from '../model.ts';
@@ -10,7 +10,7 @@ import { toTargetId } from '../tool-call-ids.ts';
 
 export function writeMessages(
   turns: readonly Turn[],
-  can: TargetAbilities,
+  can: TargetCapabilities,
   dropped: DropList,
 ): { readonly list: readonly Fields[] } | ConversionFault {
   const writer = new MessageWriter(can, dropped);
@@ -21,10 +21,10 @@ export function writeMessages(
 class MessageWriter {
   readonly list: Fields[] = [];
   fault: ConversionFault | null = null;
-  readonly #can: TargetAbilities;
+  readonly #can: TargetCapabilities;
   readonly #dropped: DropList;
 
-  constructor(can: TargetAbilities, dropped: DropList) {
+  constructor(can: TargetCapabilities, dropped: DropList) {
     this.#can = can;
     this.#dropped = dropped;
   }
@@ -108,7 +108,7 @@ class MessageWriter {
 
   #image({ source, detail }: Extract<RequestPart, { type: 'image' }>): Fields[] {
     const url = urlOfSource(source);
-    if (url === null || !this.#can.seesImages) return this.#refuse('image');
+    if (url === null || !this.#can.supportsImages) return this.#refuse('image');
     return [{ type: 'image_url', image_url: detail === null ? { url } : { url, detail } }];
   }
 
@@ -122,7 +122,7 @@ class MessageWriter {
   }
 
   #refuse(what: string): Fields[] {
-    this.fault ??= cantCarry(`messages.${what}`);
+    this.fault ??= conversionFault(`messages.${what}`);
     return [];
   }
 }

@@ -3,8 +3,8 @@ import { Buffer } from 'node:buffer';
 import { hash } from 'node:crypto';
 import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from '../model.ts';
 import type { Fields } from '../loose-values.ts';
-import { cantCarry, DropList, foreignFault } from '../conversion-loss.ts';
-import type { ConversionFault, TargetAbilities, WriteEdits } from '../conversion-loss.ts';
+import { conversionFault, DropList, findConversionFault } from '../conversion-loss.ts';
+import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
 import { isStrictSchema } from '../json-schemas.ts';
 import { toTargetName } from '../tool-names.ts';
 import { writeMessages } from './write-messages.ts';
@@ -16,9 +16,9 @@ const BUDGET_EFFORTS = [
   { upTo: Infinity, effort: 'high' },
 ] as const;
 
-export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: TargetAbilities): Encoded {
+export function writeChatRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
   const dropped = new DropList(request.rest);
-  const fault = dropped.refusal ?? faultIn(request) ?? foreignFault(request, dropped);
+  const fault = dropped.refusal ?? faultIn(request) ?? findConversionFault(request, dropped);
   if (fault !== null) return { ok: false, ...fault };
   const messages = writeMessages(request.turns, can, dropped);
   if ('field' in messages) return { ok: false, ...messages };
@@ -48,11 +48,11 @@ const STOPS_MAX = 4;
 
 function faultIn({ outputBound, stop }: ModelRequest): ConversionFault | null {
   // Such a request fills the provider's prompt cache and generates nothing.
-  if (outputBound === 0) return cantCarry('max_tokens');
-  return stop.length > STOPS_MAX ? cantCarry('stop_sequences') : null;
+  if (outputBound === 0) return conversionFault('max_tokens');
+  return stop.length > STOPS_MAX ? conversionFault('stop_sequences') : null;
 }
 
-function writeBounds(body: Fields, request: ModelRequest, can: TargetAbilities, dropped: DropList): void {
+function writeBounds(body: Fields, request: ModelRequest, can: TargetCapabilities, dropped: DropList): void {
   if (request.outputBound !== null) body[can.outputBoundField] = request.outputBound;
   if (request.choices > 1) body['n'] = request.choices;
   if (request.temperature !== null) body['temperature'] = request.temperature;

@@ -68,7 +68,7 @@ export class SseFramer {
   }
 
   push(bytes: Uint8Array): void {
-    const chunk = this.#atStreamStart ? this.#withoutMark(asBuffer(bytes)) : asBuffer(bytes);
+    const chunk = this.#atStreamStart ? this.#withoutByteOrderMark(asBuffer(bytes)) : asBuffer(bytes);
     this.chunk = chunk;
     this.#text = null;
     this.position = 0;
@@ -166,7 +166,7 @@ export class SseFramer {
     return line?.[1] ?? '';
   }
 
-  #withoutMark(chunk: Buffer): Buffer {
+  #withoutByteOrderMark(chunk: Buffer): Buffer {
     const bytes = this.#mark.length === 0 ? chunk : Buffer.concat([this.#mark, chunk]);
     if (bytes.length < 3 && bytes.equals(BYTE_ORDER_MARK.subarray(0, bytes.length))) {
       this.#mark = Buffer.from(bytes);

@@ -10,14 +10,14 @@ import type { JsonOutline } from '../json-outline.ts';
 import { scanObject } from '../json-scan.ts';
 import { isRecord, parseMember } from '../json-values.ts';
 import { readUsage } from '../usage.ts';
-import { findError } from '../answer-error.ts';
+import { findError } from '../response-error.ts';
 import { writeJson } from '../write-json.ts';
-import { objectName, shapedChoice } from './answer-shape.ts';
-import type { ShapedOperation } from './answer-shape.ts';
-import { holdsHalfCall } from './call-arguments.ts';
+import { objectName, shapedChoice } from './response-shape.ts';
+import type { ShapedOperation } from './response-shape.ts';
+import { holdsCutCall } from './call-arguments.ts';
 import { CHARS_PER_TOKEN, estimatedTokens, holdsOutput, holdsContent } from './content.ts';
 import { noteChatMessage } from './opaque.ts';
-import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
+import { INVALID_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
 
 /**
  * Classifies a complete body that came with a success status: a response, an error, an empty response, or not JSON. A byte order mark and
@@ -28,7 +28,7 @@ import { HOLLOW_VECTOR, countVectors, countVectorsIn } from './vectors.ts';
  * `converted`: the response in the requested shape, if it came in another.
  * An `empty` failure includes the body if it is a response: it is the last resort if every attempt fails.
  */
-export function readAnswer(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadResponse {
+export function readChatResponse(operation: Operation, bytes: Uint8Array, choices = 1, outline: JsonOutline | null = null): ReadResponse {
   if (operation === 'bytes') return { ok: true, facts: { ...noFacts(), hasContent: bytes.length > 0 } };
   if (isBlank(bytes)) return refuse(empty('the response has no body', null));
   const value = operation === 'embeddings' ? readAroundVectors(bytes, outline) : parseWhole(bytes, outline);
@@ -127,7 +127,7 @@ function empty(message: string, bytes: Uint8Array | null): Failure {
 }
 
 function readVectors(count: unknown, asked: number, facts: ResponseFacts): Failure | null {
-  if (count === HOLLOW_VECTOR) return empty('the response contains an embedding without numbers', null);
+  if (count === INVALID_VECTOR) return empty('the response contains an embedding without numbers', null);
   if (typeof count !== 'number' || count === 0) return empty('the response contains no embedding', null);
   if (count < asked) return createFailure('malformed', 'answer', `the response contains ${count} embeddings for ${asked} inputs`);
   facts.hasContent = true;
@@ -160,7 +160,7 @@ function readChoices(value: unknown, facts: ResponseFacts, bytes: Uint8Array): F
 
 /** A limit or a filter may end a response anywhere. */
 function isCutCall(message: Record<string, unknown>, finish: string | null): boolean {
-  return !isAtLimit(finish) && !isWithheld(finish) && holdsHalfCall(message);
+  return !isAtLimit(finish) && !isWithheld(finish) && holdsCutCall(message);
 }
 
 function failureOfChoice(choice: Record<string, unknown>, finish: string, bytes: Uint8Array): Failure {

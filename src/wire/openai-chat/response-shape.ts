@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer';
 import { isRecord } from '../json-values.ts';
 import { writeJson } from '../write-json.ts';
 import { holdsContent, holdsMore } from './content.ts';
-import { numbered } from './answer-as-stream.ts';
+import { numbered } from './completion-to-stream.ts';
 
 type Fields = Record<string, unknown>;
 export type ShapedOperation = 'chat' | 'completions';

@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { describe, it, test } from 'node:test';
 import fc from 'fast-check';
-import { PassedBodyScan, replaceModel, type ReadPassed } from './passed-body.ts';
+import { PassthroughScan, replaceModel, type PassthroughResult } from './passthrough-body.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const TYPE = 'multipart/form-data; boundary=XX';
 
-function read(type: string | null, body: string | Uint8Array): ReadPassed {
-  const scan = new PassedBodyScan(type, typeof body === 'string' ? Buffer.from(body, 'latin1') : body);
+function read(type: string | null, body: string | Uint8Array): PassthroughResult {
+  const scan = new PassthroughScan(type, typeof body === 'string' ? Buffer.from(body, 'latin1') : body);
   while (!scan.step());
   return scan.take();
 }

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerAsStream } from './answer-as-stream.ts';
-import { readAnswer } from './read-answer.ts';
-import { streamAsAnswer } from './stream-as-answer.ts';
+import { completionToStream } from './completion-to-stream.ts';
+import { readChatResponse } from './read-response.ts';
+import { streamToCompletion } from './stream-to-completion.ts';
 
 const head = { id: 'x', object: 'chat.completion.chunk', created: 7, model: 'm' };
 
 function folded(...chunks: object[]): Record<string, unknown> {
   const events = chunks.map((chunk) => `data: ${JSON.stringify({ ...head, ...chunk })}\n\n`).join(': ping\n\n');
-  const bytes = streamAsAnswer(Buffer.from(`${events}data: [DONE]\n\n`));
+  const bytes = streamToCompletion(Buffer.from(`${events}data: [DONE]\n\n`));
   return JSON.parse(Buffer.from(bytes).toString()) as Record<string, unknown>;
 }
 
@@ -144,7 +144,7 @@ test('an old completion keeps its form', () => {
 
 test('names can not change the prototype of all objects', () => {
   const events = `data: {"choices":[{"index":0,"delta":{"content":"x","__proto__":{"bad":1},"audio":{"__proto__":{"bad":1}}}}]}\n\n`;
-  streamAsAnswer(Buffer.from(events + events));
+  streamToCompletion(Buffer.from(events + events));
   assert.equal(({} as Record<string, unknown>)['bad'], undefined);
 });
 
@@ -167,8 +167,8 @@ test('a response converted to a stream and back is the same response', () => {
     ],
     usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 },
   };
-  const bytes = streamAsAnswer(answerAsStream(Buffer.from(JSON.stringify(answer)), true));
+  const bytes = streamToCompletion(completionToStream(Buffer.from(JSON.stringify(answer)), true));
   assert.deepEqual(JSON.parse(Buffer.from(bytes).toString()), answer);
-  const read = readAnswer('chat', bytes);
+  const read = readChatResponse('chat', bytes);
   assert.deepEqual(read.ok && [read.facts.finishReason, read.facts.usage?.outputTokens, read.facts.hasContent], ['stop', 2, true]);
 });

@@ -7,7 +7,7 @@ import { createFailure, failureFromErrorValue } from './failure.ts';
 import { asBuffer } from './bytes.ts';
 import { scanObject } from './json-scan.ts';
 import { isRecord, parseMember } from './json-values.ts';
-import { findError } from './answer-error.ts';
+import { findError } from './response-error.ts';
 import type { ReadResponse } from './dialect.ts';
 import { readUsage } from './usage.ts';
 import type { Failure, TokenUsage } from '../core/facts.ts';
@@ -65,7 +65,7 @@ export function mediaKindOf(path: string): MediaKind | null {
 }
 
 /** Checks a complete JSON response; its bytes are passed on unchanged. */
-export function readMediaAnswer(kind: MediaKind, bytes: Uint8Array): ReadResponse {
+export function readMediaResponse(kind: MediaKind, bytes: Uint8Array): ReadResponse {
   const list = bareList(bytes);
   if (list !== null) return isFilledBy(kind, list) ? passed(null) : refused(kind, null);
   const scan = scanObject(bytes);

@@ -4,18 +4,18 @@ import { test } from 'node:test';
 import type { ResponseFacts, Failure } from '../../core/facts.ts';
 import type { Operation } from '../../core/request.ts';
 import { JsonOutline } from '../json-outline.ts';
-import { readAnswer } from './read-answer.ts';
+import { readChatResponse } from './read-response.ts';
 
 const bytesOf = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
 
 function facts(value: unknown, operation: Operation = 'chat'): ResponseFacts {
-  const answer = readAnswer(operation, bytesOf(value));
+  const answer = readChatResponse(operation, bytesOf(value));
   assert.ok(answer.ok, JSON.stringify(answer));
   return answer.facts;
 }
 
 function failure(value: unknown, operation: Operation = 'chat'): Failure {
-  const answer = readAnswer(operation, bytesOf(value));
+  const answer = readChatResponse(operation, bytesOf(value));
   assert.ok(!answer.ok);
   return answer.failure;
 }
@@ -46,7 +46,7 @@ test('trailing garbage, a cut text and anything but an object are malformed', ()
   for (const bad of [`${good}x`, good + good, good.slice(0, -1), '[]', '<html>', 'null', '"text"']) {
     assert.equal(failure(bad).kind, 'malformed', bad);
   }
-  assert.equal(readAnswer('chat', Buffer.concat([bytesOf(good.slice(0, -2)), Buffer.from([0xff]), bytesOf('}')])).ok, false);
+  assert.equal(readChatResponse('chat', Buffer.concat([bytesOf(good.slice(0, -2)), Buffer.from([0xff]), bytesOf('}')])).ok, false);
 });
 
 test('an error with a success status is an error', () => {
@@ -203,7 +203,7 @@ test('a response with fewer embeddings than inputs is malformed', () => {
   const vectors = (count: number) => Array.from({ length: count }, (_, index) => ({ object: 'embedding', index, embedding: [0.5, 1] }));
   for (const indent of [0, 2]) {
     const read = (count: number, asked: number) =>
-      readAnswer('embeddings', Buffer.from(JSON.stringify({ object: 'list', data: vectors(count) }, null, indent)), asked);
+      readChatResponse('embeddings', Buffer.from(JSON.stringify({ object: 'list', data: vectors(count) }, null, indent)), asked);
     assert.equal(read(3, 3).ok, true);
     assert.equal(read(4, 3).ok, true);
     const short = read(2, 3);
@@ -220,7 +220,7 @@ test('a deeply nested embedding is read without recursion', () => {
   const bytes = Buffer.from(`{"data":[{"embedding":${'['.repeat(depth)}1${']'.repeat(depth)}}]}`);
   const outline = new JsonOutline();
   outline.push(bytes);
-  assert.equal(readAnswer('embeddings', bytes, 1, outline).ok, true);
+  assert.equal(readChatResponse('embeddings', bytes, 1, outline).ok, true);
 });
 
 const answered = (choices: object[], more: object = {}) =>
@@ -237,18 +237,18 @@ const calling = (text: unknown, finish: string | null) =>
 test('a call whose arguments end inside their JSON is a cut response, except at a limit', () => {
   for (const half of ['{', '{"a":"b', '{"a":[1,2']) {
     for (const finish of ['tool_calls', 'stop', null]) {
-      const seen = readAnswer('chat', calling(half, finish));
+      const seen = readChatResponse('chat', calling(half, finish));
       assert.equal(seen.ok ? 'passed' : seen.failure.kind, 'cut', `${half} ${finish}`);
     }
-    assert.equal(readAnswer('chat', calling(half, 'length')).ok, true);
+    assert.equal(readChatResponse('chat', calling(half, 'length')).ok, true);
   }
   for (const text of ['', '{}', '{"a":1}', 'free {', "{'a': 1", '{"a" 1', null, { a: 1 }])
-    assert.equal(readAnswer('chat', calling(text, 'tool_calls')).ok, true, JSON.stringify(text));
+    assert.equal(readChatResponse('chat', calling(text, 'tool_calls')).ok, true, JSON.stringify(text));
 });
 
 test('a response in the shape of the other endpoint is converted to the requested one', () => {
   const completion = answered([{ index: 0, text: 'hello', finish_reason: 'stop' }], { object: 'text_completion' });
-  const chat = readAnswer('chat', completion);
+  const chat = readChatResponse('chat', completion);
   assert.ok(chat.ok && chat.converted !== undefined);
   assert.deepEqual(JSON.parse(Buffer.from(chat.converted).toString()), {
     object: 'chat.completion',
@@ -256,7 +256,7 @@ test('a response in the shape of the other endpoint is converted to the requeste
     choices: [{ index: 0, finish_reason: 'stop', message: { role: 'assistant', content: 'hello' } }],
   });
   const message = answered([{ index: 0, message: { role: 'assistant', content: 'hello' }, finish_reason: 'stop' }]);
-  const text = readAnswer('completions', message);
+  const text = readChatResponse('completions', message);
   assert.ok(text.ok && text.converted !== undefined);
   assert.deepEqual((JSON.parse(Buffer.from(text.converted).toString()) as { choices: unknown[] }).choices, [
     { index: 0, finish_reason: 'stop', text: 'hello' },
@@ -265,7 +265,7 @@ test('a response in the shape of the other endpoint is converted to the requeste
     ['chat', message],
     ['completions', completion],
   ] as const) {
-    const same = readAnswer(operation, bytes);
+    const same = readChatResponse(operation, bytes);
     assert.equal(same.ok && same.converted === undefined, true);
   }
 });

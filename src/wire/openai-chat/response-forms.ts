@@ -5,29 +5,29 @@ import { asBuffer } from '../bytes.ts';
 import type { WantedForm, WholeResponse } from '../dialect.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
-import { fitsForm } from '../whole-bounds.ts';
+import { fitsForm } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
-import { answerAsStream } from './answer-as-stream.ts';
-import { streamAsAnswer } from './stream-as-answer.ts';
+import { completionToStream } from './completion-to-stream.ts';
+import { streamToCompletion } from './stream-to-completion.ts';
 import { TERMINATOR } from './terminator.ts';
 
 /** True if `inForm` may be called. */
 export function canBeInForm(response: WholeResponse, wanted: WantedForm): boolean {
-  const { isStream, tellsUsage } = response;
-  return fitsForm(response, isStream === wanted.stream && (!isStream || tellsUsage === wanted.usage));
+  const { isStream, includesUsage } = response;
+  return fitsForm(response, isStream === wanted.stream && (!isStream || includesUsage === wanted.usage));
 }
 
 /** The response in the requested form; the same bytes if it has that form. */
 export function inForm(response: WholeResponse, wanted: WantedForm): Uint8Array {
   if (!wanted.stream) return response.isStream ? asNonStreaming(response) : response.body;
-  if (!response.isStream) return answerAsStream(response.body, wanted.usage);
-  if (wanted.usage === response.tellsUsage) return response.body;
+  if (!response.isStream) return completionToStream(response.body, wanted.usage);
+  if (wanted.usage === response.includesUsage) return response.body;
   return wanted.usage ? withUsage(response) : withoutUsage(response.body);
 }
 
-function asNonStreaming({ body, tellsUsage, usage }: WholeResponse): Uint8Array {
-  const response = streamAsAnswer(body);
-  if (tellsUsage || usage === null) return response;
+function asNonStreaming({ body, includesUsage, usage }: WholeResponse): Uint8Array {
+  const response = streamToCompletion(body);
+  if (includesUsage || usage === null) return response;
   return Buffer.from(writeJson({ ...(JSON.parse(asBuffer(response).toString()) as object), usage: usageMember(usage) }));
 }
 

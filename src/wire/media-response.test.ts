@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { Buffer } from 'node:buffer';
 import { test } from 'node:test';
-import { mediaKindOf, readMediaAnswer } from './media-answer.ts';
-import type { MediaKind } from './media-answer.ts';
+import { mediaKindOf, readMediaResponse } from './media-response.ts';
+import type { MediaKind } from './media-response.ts';
 
 const read = (kind: MediaKind, value: unknown) =>
-  readMediaAnswer(kind, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
+  readMediaResponse(kind, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
 const kindOfFailure = (kind: MediaKind, value: unknown) => {
   const answer = read(kind, value);
   return answer.ok ? null : answer.failure.kind;

@@ -8,7 +8,7 @@ import { TERMINATOR } from './terminator.ts';
  * Some servers respond to a streaming request with one JSON text. Converts it to the requested events: the content of each choice, its
  * end, and usage if the caller requested it. `bytes` must be a valid response.
  */
-export function answerAsStream(bytes: Uint8Array, keepUsage: boolean): Uint8Array {
+export function completionToStream(bytes: Uint8Array, keepUsage: boolean): Uint8Array {
   const response = JSON.parse(asBuffer(bytes).toString('utf8', byteOrderMarkLength(bytes))) as Record<string, unknown>;
   const { choices, usage, object, x_groq: _, ...rest } = response;
   const all = Array.isArray(choices) ? choices.filter(isRecord) : [];

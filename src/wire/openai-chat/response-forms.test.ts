@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { inForm, isUnfinished } from './answer-again.ts';
+import { inForm, isUnfinished } from './response-forms.ts';
 import { decodeRequest } from '../decode-request.ts';
 import { openaiChat } from './dialect.ts';
 import { normalForm } from '../request-identity.ts';
@@ -14,17 +14,17 @@ const usageEvent =
   'data: {"id":"x","object":"chat.completion.chunk","model":"m","choices":[],"usage":{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}}\n\n';
 const words = event({ role: 'assistant', content: 'two ' }) + event({ content: 'words' }) + event({}, 'stop');
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
-const stream = (tellsUsage: boolean) => ({
-  body: Buffer.from(`${words}${tellsUsage ? usageEvent : ''}data: [DONE]\n\n`),
+const stream = (includesUsage: boolean) => ({
+  body: Buffer.from(`${words}${includesUsage ? usageEvent : ''}data: [DONE]\n\n`),
   isStream: true,
-  tellsUsage,
+  includesUsage,
   usage,
 });
 
 test('a response that already has the requested form is returned as the same bytes', () => {
   const kept = stream(true);
   assert.equal(inForm(kept, { stream: true, usage: true }), kept.body);
-  const plain = { body: Buffer.from('{}'), isStream: false, tellsUsage: false, usage: null };
+  const plain = { body: Buffer.from('{}'), isStream: false, includesUsage: false, usage: null };
   assert.equal(inForm(plain, { stream: false, usage: false }), plain.body);
 });
 

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerAsStream } from './answer-as-stream.ts';
+import { completionToStream } from './completion-to-stream.ts';
 import { createChatStreamReader } from './stream-reader.ts';
 
 const usage = { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 };
 
 function eventsOf(answer: object, keepUsage = false): unknown[] {
-  const bytes = answerAsStream(Buffer.from(`\uFEFF\n${JSON.stringify(answer)}`), keepUsage);
+  const bytes = completionToStream(Buffer.from(`\uFEFF\n${JSON.stringify(answer)}`), keepUsage);
   const reader = createChatStreamReader({ operation: 'chat', keepUsage: true, maxEventSize: 1e6 });
   assert.equal(reader.push(bytes).done, true, 'a whole stream');
   const lines = Buffer.from(bytes).toString().split('\n\n').slice(0, -2);

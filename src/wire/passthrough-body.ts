@@ -12,10 +12,10 @@ import { modelNamesIn, namesModel } from './model-names.ts';
 import type { ModelNames } from './model-names.ts';
 import { isMultipart, MultipartScan } from './multipart.ts';
 import type { MultipartPart } from './multipart.ts';
-import type { PassedBody, RequestBody } from './request-body.ts';
+import type { PassthroughBody, RequestBody } from './request-body.ts';
 
-export type ReadPassed =
-  | { readonly ok: true; readonly passed: PassedBody; readonly others: () => ModelNames }
+export type PassthroughResult =
+  | { readonly ok: true; readonly passed: PassthroughBody; readonly others: () => ModelNames }
   | { readonly ok: false; readonly message: string; readonly param: string | null };
 
 /** Read in one step of a scan. */
@@ -25,7 +25,7 @@ const MODEL_BYTES_MAX = 1024;
 const NAMES_BYTES_MAX = 64 * 1024;
 
 /** Reads the body step by step; a body that is not multipart is read as JSON. */
-export class PassedBodyScan {
+export class PassthroughScan {
   readonly #contentType: string | null;
   readonly #bytes: Uint8Array;
   readonly #multipart: MultipartScan | null;
@@ -47,7 +47,7 @@ export class PassedBodyScan {
   }
 
   /** The result, after the last step. */
-  take(): ReadPassed {
+  take(): PassthroughResult {
     if (this.#json !== null) return readJson(this.#contentType, this.#bytes, this.#json.take());
     const { result } = this.#multipart!;
     if (result === null || !result.ok) return { ok: false, message: result?.message ?? '', param: null };
@@ -64,16 +64,16 @@ export function replaceModel({ bytes, passed }: RequestBody, model: string): Uin
   return [bytes.subarray(0, place.start), Buffer.from(text), bytes.subarray(place.end)];
 }
 
-function refuse(message: string): ReadPassed {
+function refuse(message: string): PassthroughResult {
   return { ok: false, message, param: 'model' };
 }
 
-function readJson(contentType: string | null, bytes: Uint8Array, scan: JsonObjectScan | JsonFault): ReadPassed {
+function readJson(contentType: string | null, bytes: Uint8Array, scan: JsonObjectScan | JsonFault): PassthroughResult {
   if (!scan.ok) return { ok: false, message: `The request body is ${scan.message}.`, param: null };
   const charset = /;\s*charset\s*=\s*"?([^\s;"]*)/i.exec(contentType ?? '')?.[1];
   if (charset !== undefined && !/^(?:utf-?8|us-ascii)$/i.test(charset))
     return refuse('A JSON body must be UTF-8, whatever its content type says.');
-  let found: PassedBody['model'] = null;
+  let found: PassthroughBody['model'] = null;
   for (const member of scan.members) {
     if (member.name !== 'model') {
       if (foldName(member.name) === 'model')
@@ -88,8 +88,8 @@ function readJson(contentType: string | null, bytes: Uint8Array, scan: JsonObjec
   return { ok: true, passed: { model: found, parts: null }, others: () => modelNamesIn(bytes, scan.members) };
 }
 
-function readParts(bytes: Buffer, parts: readonly MultipartPart[]): ReadPassed {
-  let found: PassedBody['model'] = null;
+function readParts(bytes: Buffer, parts: readonly MultipartPart[]): PassthroughResult {
+  let found: PassthroughBody['model'] = null;
   const names: string[] = [];
   let unreadable: string | null = null;
   for (const part of parts) {

@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import { isRecord } from '../json-values.ts';
 import { isFilledCall } from './called-tool.ts';
-import { FoldBudget, objectsIn } from '../whole-bounds.ts';
+import { FoldBudget, objectsIn } from '../parse-limits.ts';
 import { writeJson } from '../write-json.ts';
 
 type Fields = Record<string, unknown>;
@@ -20,8 +20,8 @@ const FIRST_VALUE_COUNTS: ReadonlySet<string> = new Set(['id', 'created']);
 /** Deeper inside an event the last value counts: no provider nests fragments, and recursion must be bounded. */
 const NESTING_MAX = 20;
 
-/** `events`: those of a complete stream, in order. `readAnswer` classifies the result. */
-export function streamAsAnswer(events: Uint8Array): Uint8Array {
+/** `events`: those of a complete stream, in order. `readChatResponse` classifies the result. */
+export function streamToCompletion(events: Uint8Array): Uint8Array {
   const fold = new StreamFold();
   fold.push(events);
   return fold.finish();
