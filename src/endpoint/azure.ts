@@ -38,9 +38,9 @@ function pathOf({ style, apiVersion }: AzureSettings, root: string, call: Endpoi
 
 /** Replaces a version that the caller sent: it does not apply to this resource. */
 function queryOf(given: string, apiVersion: string | null): string {
-  const kept = given.split('&').filter((part) => part !== '' && !/^api-version(?:=|$)/i.test(part));
-  if (apiVersion !== null) kept.push(`api-version=${encodeURIComponent(apiVersion)}`);
-  return kept.length === 0 ? '' : `?${kept.join('&')}`;
+  const parts = given.split('&').filter((part) => part !== '' && !/^api-version(?:=|$)/i.test(part));
+  if (apiVersion !== null) parts.push(`api-version=${encodeURIComponent(apiVersion)}`);
+  return parts.length === 0 ? '' : `?${parts.join('&')}`;
 }
 
 /** Microsoft Entra tokens are JSON Web Tokens; resource keys have no dots. */

@@ -63,15 +63,15 @@ export function canonicalRequest({ method, path, bodyHash }: CallToSign, headers
 
 /** Without `.`, `..` and repeated slashes, and encoded once more than it is sent, as for all services but S3. */
 function canonicalPath(path: string): string {
-  const kept: string[] = [];
+  const resolved: string[] = [];
   const segments = path.split('/');
   for (const segment of segments) {
-    if (segment === '..') kept.pop();
-    else if (segment !== '' && segment !== '.') kept.push(encode(segment));
+    if (segment === '..') resolved.pop();
+    else if (segment !== '' && segment !== '.') resolved.push(encode(segment));
   }
   const last = segments.at(-1)!;
-  const isFolder = kept.length > 0 && (last === '' || last === '.' || last === '..');
-  return `/${kept.join('/')}${isFolder ? '/' : ''}`;
+  const isFolder = resolved.length > 0 && (last === '' || last === '.' || last === '..');
+  return `/${resolved.join('/')}${isFolder ? '/' : ''}`;
 }
 
 function canonicalQuery(query: string): string {

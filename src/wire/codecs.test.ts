@@ -88,23 +88,23 @@ const image: RequestPart = { type: 'image', source: { kind: 'data', mime: 'image
 /** A conversation in which every call has its result. */
 const conversation: fc.Arbitrary<Turn[]> = fc
   .array(
-    fc.record({ asked: fc.array(textPart, { minLength: 1, maxLength: 2 }), shown: fc.boolean(), said: word, called: fc.option(args) }),
+    fc.record({ asked: fc.array(textPart, { minLength: 1, maxLength: 2 }), shown: fc.boolean(), text: word, called: fc.option(args) }),
     {
       minLength: 1,
       maxLength: 4,
     },
   )
   .map((rounds) =>
-    rounds.flatMap(({ asked, shown, said, called }, i): Turn[] => {
+    rounds.flatMap(({ asked, shown, text, called }, i): Turn[] => {
       const turns: Turn[] = [
         { role: 'user', parts: shown ? [...asked, image] : asked },
-        { role: 'assistant', parts: [{ type: 'text', text: said }] },
+        { role: 'assistant', parts: [{ type: 'text', text }] },
       ];
       if (called === null) return turns;
       const id = `call_${i}`;
       const call: RequestPart = { type: 'tool_call', id, name: 'tide', kind: 'function', arguments: JSON.stringify(called), opaque: null };
-      const result: RequestPart = { type: 'tool_result', callId: id, name: 'tide', parts: [{ type: 'text', text: said }], isError: false };
-      return [turns[0]!, { role: 'assistant', parts: [{ type: 'text', text: said }, call] }, { role: 'user', parts: [result] }];
+      const result: RequestPart = { type: 'tool_result', callId: id, name: 'tide', parts: [{ type: 'text', text }], isError: false };
+      return [turns[0]!, { role: 'assistant', parts: [{ type: 'text', text }, call] }, { role: 'user', parts: [result] }];
     }),
   );
 
@@ -156,7 +156,7 @@ function asked({ turns, tools, toolChoice, outputBound, temperature, format }: M
       if (one.type === 'image') return one.source;
       if (one.type === 'tool_call') return { call: one.id, name: one.name, arguments: JSON.parse(one.arguments) as unknown };
       return one.type === 'tool_result'
-        ? { result: one.callId, said: one.parts.map((inner) => (inner.type === 'text' ? inner.text : '')).join('') }
+        ? { result: one.callId, text: one.parts.map((inner) => (inner.type === 'text' ? inner.text : '')).join('') }
         : one.type;
     }),
   );

@@ -113,10 +113,10 @@ export interface DialectResponse {
   fromStream(events: Uint8Array): Uint8Array;
   /** The same, as the events arrive. */
   createFold(): StreamFold;
-  /** True if `inForm` may be called: a large response is available in its own form only. */
-  canBeInForm(response: WholeResponse, wanted: WantedForm): boolean;
+  /** True if `convertForm` may be called: a large response is available in its own form only. */
+  canConvertForm(response: WholeResponse, requested: RequestedForm): boolean;
   /** The response in the requested form; the same bytes if it has that form. */
-  inForm(response: WholeResponse, wanted: WantedForm): Uint8Array;
+  convertForm(response: WholeResponse, requested: RequestedForm): Uint8Array;
   /** True if a choice was cut short by its output limit or a filter. */
   isUnfinished(body: Uint8Array): boolean;
 }
@@ -130,7 +130,7 @@ export interface WholeResponse {
   readonly usage: TokenUsage | null;
 }
 
-export interface WantedForm {
+export interface RequestedForm {
   readonly stream: boolean;
   /** Whether a stream ends with usage. */
   readonly usage: boolean;
@@ -213,15 +213,15 @@ export interface ErrorDetails {
 
 export interface DialectError {
   /** The body of an error response. */
-  body(words: ErrorDetails, requestId: string): Uint8Array;
+  body(error: ErrorDetails, requestId: string): Uint8Array;
   /** A provider's error body, rewritten for another status; absent: the body does not contain the status. */
   restated?(body: Uint8Array, status: number): Uint8Array;
   /** The error as the last event of a stream; no terminator may follow. */
-  event(words: ErrorDetails, requestId: string): Uint8Array;
+  event(error: ErrorDetails, requestId: string): Uint8Array;
   /** False: an error body has the form of another protocol or platform, whose terms clients of this dialect do not recognize. */
   isOwn(body: Readonly<Record<string, unknown>>): boolean;
   /** A provider's error of another dialect in the terms of this one. `reason`: its classification. */
-  foreign(words: ErrorDetails, reason: string): ErrorDetails;
+  foreign(error: ErrorDetails, reason: string): ErrorDetails;
   /** `type` of an error that Breakwater generates. */
   typeOf(error: BreakwaterError): string;
   /** The header in which the dialect's own SDK looks for the request id; null: none. */

@@ -92,12 +92,12 @@ function read(value: unknown, depth: number): ErrorShape | null {
 }
 
 function fromRecord(error: Record<string, unknown>, depth: number): ErrorShape {
-  const words = messageOf(error);
+  const message = messageOf(error);
   const inner =
-    typeof words === 'string' && /^\s*[[{"]/.test(words)
-      ? read(parseJson(words), depth - 1)
-      : read(isRecord(words) ? words : null, depth - 1);
-  const text = typeof words === 'string' ? words.slice(0, TEXT_LENGTH_MAX) : null;
+    typeof message === 'string' && /^\s*[[{"]/.test(message)
+      ? read(parseJson(message), depth - 1)
+      : read(isRecord(message) ? message : null, depth - 1);
+  const text = typeof message === 'string' ? message.slice(0, TEXT_LENGTH_MAX) : null;
   const raw = metadataOf(error)['raw'];
   const number = STATUS_NAMES.map((name) => statusNumber(error[name])).find((found) => found !== null) ?? null;
   const own: ErrorShape = {
@@ -217,8 +217,8 @@ function fromText(text: string): ErrorShape {
       resetEpochMs: resetFromText(bounded),
     };
   const title = /<title[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1] ?? /<h1[^<>]{0,200}>([^<]{1,500})/i.exec(bounded)?.[1];
-  const words = title === undefined ? '' : clean(unescapeHtml(title));
-  return { ...NO_SHAPE, message: words === '' ? 'an HTML page' : `an HTML page: ${words}` };
+  const message = title === undefined ? '' : clean(unescapeHtml(title));
+  return { ...NO_SHAPE, message: message === '' ? 'an HTML page' : `an HTML page: ${message}` };
 }
 
 function unescapeHtml(text: string): string {

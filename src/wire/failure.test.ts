@@ -301,11 +301,11 @@ test('reads anything without throwing, and always has a message', () => {
 });
 
 test('invalid HTTP, or too large headers, are not reported as a broken connection', () => {
-  const told = ['HTTPParserError', 'HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW', 'ECONNRESET'].map((named) =>
-    resetFailure(named, false),
+  const failures = ['HTTPParserError', 'HPE_INVALID_CONSTANT', 'UND_ERR_HEADERS_OVERFLOW', 'HPE_HEADER_OVERFLOW', 'ECONNRESET'].map(
+    (named) => resetFailure(named, false),
   );
   assert.deepEqual(
-    told.map(({ kind, message }) => [kind, message]),
+    failures.map(({ kind, message }) => [kind, message]),
     [
       ['reset', 'the response is not valid HTTP: check the scheme and port of baseUrl (HTTPParserError)'],
       ['reset', 'the response is not valid HTTP: check the scheme and port of baseUrl (HPE_INVALID_CONSTANT)'],

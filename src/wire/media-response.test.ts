@@ -7,8 +7,8 @@ import type { MediaKind } from './media-response.ts';
 const read = (kind: MediaKind, value: unknown) =>
   readMediaResponse(kind, Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)));
 const kindOfFailure = (kind: MediaKind, value: unknown) => {
-  const answer = read(kind, value);
-  return answer.ok ? null : answer.failure.kind;
+  const response = read(kind, value);
+  return response.ok ? null : response.failure.kind;
 };
 
 test('endpoints are recognized by their path', () => {

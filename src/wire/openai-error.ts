@@ -35,6 +35,6 @@ const CODES: Readonly<Record<string, string>> = {
   content_filter: 'content_filter',
 };
 
-export function fromForeign(words: ErrorDetails, reason: string): ErrorDetails {
-  return { ...words, code: CODES[reason] ?? words.code };
+export function fromForeign(error: ErrorDetails, reason: string): ErrorDetails {
+  return { ...error, code: CODES[reason] ?? error.code };
 }

@@ -1,6 +1,6 @@
 /** Limits on what is parsed in one turn of the event loop: conversions between forms and dialects are synchronous. */
 import { asBuffer } from './bytes.ts';
-import type { WantedForm, WholeResponse } from './dialect.ts';
+import type { RequestedForm, WholeResponse } from './dialect.ts';
 import { commasIn } from './json-outline.ts';
 import { SseFramer } from './sse/sse-framer.ts';
 
@@ -22,8 +22,8 @@ export function fitsForm({ body }: WholeResponse, isSame: boolean): boolean {
 }
 
 /** As `fitsForm`, for dialects whose streams always report their usage. */
-export function canBeInForm(response: WholeResponse, wanted: WantedForm): boolean {
-  return fitsForm(response, response.isStream === wanted.stream);
+export function canConvertForm(response: WholeResponse, requested: RequestedForm): boolean {
+  return fitsForm(response, response.isStream === requested.stream);
 }
 
 /** True if the bytes may be converted to another dialect. */

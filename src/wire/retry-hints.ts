@@ -131,10 +131,10 @@ const HINT = new RegExp(
 
 /** The wait in text such as "Please try again in 1.2s", "retry after 7 seconds", "wait for 6m0s"; null: none found. */
 export function retryAfterFromText(text: string): number | null {
-  const words = HINT.exec(text)?.[1];
-  if (words === undefined) return null;
+  const hint = HINT.exec(text)?.[1];
+  if (hint === undefined) return null;
   let total = 0;
-  for (const [, number, unit] of words.matchAll(/(\d+(?:\.\d+)?)\s?([a-z]+)/gi)) total += Number(number) * unitMilliseconds(unit ?? '');
+  for (const [, number, unit] of hint.matchAll(/(\d+(?:\.\d+)?)\s?([a-z]+)/gi)) total += Number(number) * unitMilliseconds(unit ?? '');
   return plausible(total);
 }
 

@@ -68,13 +68,13 @@ export function replayHeaders(
 /** True if `bodyFor` may be called: a large response is not converted to another form. */
 export function canServe(response: WholeResponse, { dialect, facts }: GatewayRequest): boolean {
   if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return true;
-  return dialect.response.canBeInForm(response, { stream: facts.stream, usage: facts.wantsUsage });
+  return dialect.response.canConvertForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 /** The body in the form that `request` asks for. */
 export function bodyFor(response: WholeResponse, { dialect, facts }: GatewayRequest): Uint8Array {
   if (response.refusal !== null || (facts.operation !== 'chat' && facts.operation !== 'completions')) return response.body;
-  return dialect.response.inForm(response, { stream: facts.stream, usage: facts.wantsUsage });
+  return dialect.response.convertForm(response, { stream: facts.stream, usage: facts.wantsUsage });
 }
 
 const STREAM_FORM = ['content-type', 'text/event-stream; charset=utf-8', 'cache-control', 'no-cache', 'x-accel-buffering', 'no'];

@@ -2,7 +2,7 @@ import { ERROR_CATALOGUE } from '../../core/errors.ts';
 import type { Dialect } from '../dialect.ts';
 import { encodePieces } from '../edit-request.ts';
 import { identityParts } from '../request-identity.ts';
-import { canBeInForm, inForm, isUnfinished } from './response-forms.ts';
+import { canConvertForm, convertForm, isUnfinished } from './response-forms.ts';
 import { completionToStream } from './completion-to-stream.ts';
 import { readChoices, withTexts } from './response-choices.ts';
 import { readFormat } from './response-format.ts';
@@ -38,8 +38,8 @@ export const openaiChat: Dialect = {
     toStream: completionToStream,
     fromStream: streamToCompletion,
     createFold: () => new StreamFold(),
-    canBeInForm,
-    inForm,
+    canConvertForm,
+    convertForm,
     isUnfinished,
   },
   stream: {

@@ -9,15 +9,15 @@ import { readChatResponse } from './read-response.ts';
 const bytesOf = (value: unknown): Buffer => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
 
 function facts(value: unknown, operation: Operation = 'chat'): ResponseFacts {
-  const answer = readChatResponse(operation, bytesOf(value));
-  assert.ok(answer.ok, JSON.stringify(answer));
-  return answer.facts;
+  const response = readChatResponse(operation, bytesOf(value));
+  assert.ok(response.ok, JSON.stringify(response));
+  return response.facts;
 }
 
 function failure(value: unknown, operation: Operation = 'chat'): Failure {
-  const answer = readChatResponse(operation, bytesOf(value));
-  assert.ok(!answer.ok);
-  return answer.failure;
+  const response = readChatResponse(operation, bytesOf(value));
+  assert.ok(!response.ok);
+  return response.failure;
 }
 
 const chat = (message: unknown, finish: string | null = 'stop', more: object = {}): object => ({

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { inForm, isUnfinished } from './response-forms.ts';
+import { convertForm, isUnfinished } from './response-forms.ts';
 import { decodeRequest } from '../decode-request.ts';
 import { openaiChat } from './dialect.ts';
 import { normalForm } from '../request-identity.ts';
@@ -22,31 +22,31 @@ const stream = (includesUsage: boolean) => ({
 });
 
 test('a response that already has the requested form is returned as the same bytes', () => {
-  const kept = stream(true);
-  assert.equal(inForm(kept, { stream: true, usage: true }), kept.body);
-  const plain = { body: Buffer.from('{}'), isStream: false, includesUsage: false, usage: null };
-  assert.equal(inForm(plain, { stream: false, usage: false }), plain.body);
+  const stored = stream(true);
+  assert.equal(convertForm(stored, { stream: true, usage: true }), stored.body);
+  const nonStreaming = { body: Buffer.from('{}'), isStream: false, includesUsage: false, usage: null };
+  assert.equal(convertForm(nonStreaming, { stream: false, usage: false }), nonStreaming.body);
 });
 
 test('a stream that was stored without usage has it where requested', () => {
-  const told = text(inForm(stream(false), { stream: true, usage: true }));
-  assert.ok(told.startsWith(words));
-  assert.match(told, /"choices":\[\],"usage":\{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11/);
-  assert.match(told, /\n\ndata: \[DONE\]\n\n$/);
-  const plain = JSON.parse(text(inForm(stream(false), { stream: false, usage: false }))) as { usage: { total_tokens: number } };
-  assert.equal(plain.usage.total_tokens, 11);
+  const streamed = text(convertForm(stream(false), { stream: true, usage: true }));
+  assert.ok(streamed.startsWith(words));
+  assert.match(streamed, /"choices":\[\],"usage":\{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11/);
+  assert.match(streamed, /\n\ndata: \[DONE\]\n\n$/);
+  const nonStreaming = JSON.parse(text(convertForm(stream(false), { stream: false, usage: false }))) as { usage: { total_tokens: number } };
+  assert.equal(nonStreaming.usage.total_tokens, 11);
 });
 
 test('a stream that was stored with usage has none where not requested', () => {
-  assert.equal(text(inForm(stream(true), { stream: true, usage: false })), `${words}data: [DONE]\n\n`);
+  assert.equal(text(convertForm(stream(true), { stream: true, usage: false })), `${words}data: [DONE]\n\n`);
 });
 
 test('a response is unfinished by the finish reason of a choice, never by its text', () => {
-  const answer = (content: string, finish: string) =>
+  const response = (content: string, finish: string) =>
     Buffer.from(JSON.stringify({ choices: [{ message: { content }, finish_reason: finish }] }, null, 1));
-  assert.equal(isUnfinished(answer('words', 'length')), true);
-  assert.equal(isUnfinished(answer('words', 'content_filter')), true);
-  assert.equal(isUnfinished(answer('"finish_reason": "length"', 'stop')), false);
+  assert.equal(isUnfinished(response('words', 'length')), true);
+  assert.equal(isUnfinished(response('words', 'content_filter')), true);
+  assert.equal(isUnfinished(response('"finish_reason": "length"', 'stop')), false);
 });
 
 function formOf(json: string): string {

@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { TokenUsage } from '../../core/facts.ts';
 import { asBuffer } from '../bytes.ts';
-import type { WantedForm, WholeResponse } from '../dialect.ts';
+import type { RequestedForm, WholeResponse } from '../dialect.ts';
 import { isRecord } from '../json-values.ts';
 import { SseFramer } from '../sse/sse-framer.ts';
 import { fitsForm } from '../parse-limits.ts';
@@ -11,18 +11,18 @@ import { completionToStream } from './completion-to-stream.ts';
 import { streamToCompletion } from './stream-to-completion.ts';
 import { TERMINATOR } from './terminator.ts';
 
-/** True if `inForm` may be called. */
-export function canBeInForm(response: WholeResponse, wanted: WantedForm): boolean {
+/** True if `convertForm` may be called. */
+export function canConvertForm(response: WholeResponse, requested: RequestedForm): boolean {
   const { isStream, includesUsage } = response;
-  return fitsForm(response, isStream === wanted.stream && (!isStream || includesUsage === wanted.usage));
+  return fitsForm(response, isStream === requested.stream && (!isStream || includesUsage === requested.usage));
 }
 
 /** The response in the requested form; the same bytes if it has that form. */
-export function inForm(response: WholeResponse, wanted: WantedForm): Uint8Array {
-  if (!wanted.stream) return response.isStream ? asNonStreaming(response) : response.body;
-  if (!response.isStream) return completionToStream(response.body, wanted.usage);
-  if (wanted.usage === response.includesUsage) return response.body;
-  return wanted.usage ? withUsage(response) : withoutUsage(response.body);
+export function convertForm(response: WholeResponse, requested: RequestedForm): Uint8Array {
+  if (!requested.stream) return response.isStream ? asNonStreaming(response) : response.body;
+  if (!response.isStream) return completionToStream(response.body, requested.usage);
+  if (requested.usage === response.includesUsage) return response.body;
+  return requested.usage ? withUsage(response) : withoutUsage(response.body);
 }
 
 function asNonStreaming({ body, includesUsage, usage }: WholeResponse): Uint8Array {
@@ -41,10 +41,10 @@ function withUsage({ body, usage }: WholeResponse): Uint8Array {
 
 /** Without the event that holds only usage. */
 function withoutUsage(body: Uint8Array): Uint8Array {
-  const kept = dataEvents(body).filter(
+  const events = dataEvents(body).filter(
     ({ value }) => !(Array.isArray(value['choices']) && value['choices'].length === 0 && isRecord(value['usage'])),
   );
-  return Buffer.concat([...kept.map(({ data }) => Buffer.from(`data: ${data}\n\n`)), TERMINATOR]);
+  return Buffer.concat([...events.map(({ data }) => Buffer.from(`data: ${data}\n\n`)), TERMINATOR]);
 }
 
 function dataEvents(body: Uint8Array): { data: string; value: Record<string, unknown> }[] {

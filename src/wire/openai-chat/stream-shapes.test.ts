@@ -24,9 +24,9 @@ const callChunk = (index: number, text: unknown, more: object = {}) =>
 test('arguments that end inside their JSON are a cut response, and its finish reason is not passed on', () => {
   for (const half of ['{', '{"a', '{"a":', '{"a":"b', '{"a":[1,', '{"a":{"b":1}', ' {"a":tru']) {
     for (const finish of ['tool_calls', 'stop', 'function_call']) {
-      const said = callChunk(0, half.slice(0, 2)) + callChunk(0, half.slice(2));
-      const outcome = read(said + chunk({}, finish) + DONE);
-      assert.deepEqual([outcome.failure?.kind, outcome.text], ['cut', said], `${half} ${finish}`);
+      const calls = callChunk(0, half.slice(0, 2)) + callChunk(0, half.slice(2));
+      const outcome = read(calls + chunk({}, finish) + DONE);
+      assert.deepEqual([outcome.failure?.kind, outcome.text], ['cut', calls], `${half} ${finish}`);
     }
     const together = event({
       choices: [{ index: 0, delta: { tool_calls: [{ index: 0, function: { arguments: half } }] }, finish_reason: 'stop' }],
