@@ -3,7 +3,7 @@ import type { Fields } from './loose-values.ts';
 import type { ModelRequest, Unmodelled } from './model.ts';
 
 /** How a request field is converted. `model`: it has a place in ModelRequest; `ignore`: it has no noticeable effect; else see `Unmodelled`. */
-export type FieldFate = 'model' | 'ignore' | Unmodelled['fate'];
+export type FieldHandling = 'model' | 'ignore' | Unmodelled['handling'];
 
 /** What the target's model and host support; unknown hosts get what nearly all support. */
 export interface TargetCapabilities {
@@ -58,8 +58,8 @@ export class DropList {
   readonly refusal: ConversionFault | null;
 
   constructor(rest: readonly Unmodelled[]) {
-    for (const { name, fate } of rest) if (fate === 'drop') this.add(name);
-    const refused = rest.find(({ fate }) => fate === 'refuse');
+    for (const { name, handling } of rest) if (handling === 'drop') this.add(name);
+    const refused = rest.find(({ handling }) => handling === 'refuse');
     this.refusal = refused === undefined ? null : conversionFault(refused.name);
   }
 

@@ -139,7 +139,7 @@ export class JsonOutline {
   /** The kept text, parsed; undefined: not JSON. */
   parse(): unknown {
     const { text } = this;
-    return parseExactly(text.startsWith('\ufeff') ? text.slice(1) : text);
+    return parseOrUndefined(text.startsWith('\ufeff') ? text.slice(1) : text);
   }
 
   /** True if the container that has just been opened may have items. */
@@ -227,14 +227,14 @@ function safeCut(bytes: Buffer, start: number, at: number): number {
 
 /** Parses JSON, through an outline if the text is long; undefined: not JSON. */
 export function parseBounded(text: string): unknown {
-  if (text.length <= PARSED_BYTES_MAX) return parseExactly(text);
+  if (text.length <= PARSED_BYTES_MAX) return parseOrUndefined(text);
   const outline = new JsonOutline();
   outline.push(Buffer.from(text));
   return outline.parse();
 }
 
 /** Undefined: not JSON. */
-export function parseExactly(text: string): unknown {
+export function parseOrUndefined(text: string): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -144,7 +144,7 @@ export interface ModelRequest {
  */
 export interface Unmodelled {
   readonly name: string;
-  readonly fate: 'drop' | 'refuse';
+  readonly handling: 'drop' | 'refuse';
 }
 
 /** A request in the target's dialect, or the field that can't be converted. */

@@ -3,7 +3,7 @@ import { textIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 
 /** The tool that an entry of `tool_calls` calls. Some hosts (Snowflake) send all members that an entry may have, the unused ones empty. */
-export function calledIn(call: Fields): { readonly kind: 'function' | 'custom'; readonly fields: Fields } {
+export function calledTool(call: Fields): { readonly kind: 'function' | 'custom'; readonly fields: Fields } {
   const { custom, function: called } = call;
   if (isRecord(custom) && (!isRecord(called) || (isFilledCall(custom) && !isFilledCall(called)))) return { kind: 'custom', fields: custom };
   return { kind: 'function', fields: isRecord(called) ? called : {} };

@@ -27,7 +27,7 @@ export function completionToStream(bytes: Uint8Array, keepUsage: boolean): Uint8
 function chunksOf(choice: Record<string, unknown>, position: number): Record<string, unknown>[] {
   const { message, finish_reason: _, ...rest } = choice;
   const index = typeof choice['index'] === 'number' ? choice['index'] : position;
-  const fields = isRecord(message) ? numbered(message) : {};
+  const fields = isRecord(message) ? withCallIndexes(message) : {};
   const hasCall = Array.isArray(fields['tool_calls']) && fields['tool_calls'].length > 0;
   return [
     { ...rest, index, delta: { role: 'assistant', ...fields }, finish_reason: null },
@@ -43,7 +43,7 @@ function finishOf(choice: Record<string, unknown>, hasCall: boolean): string {
 }
 
 /** Tool calls of a stream are distinguished by their index, which those of a complete response lack, or all have alike. */
-export function numbered(message: Record<string, unknown>): Record<string, unknown> {
+export function withCallIndexes(message: Record<string, unknown>): Record<string, unknown> {
   const calls = message['tool_calls'];
   if (!Array.isArray(calls)) return message;
   return { ...message, tool_calls: calls.map((call: unknown, index) => (isRecord(call) ? { ...call, index } : call)) };

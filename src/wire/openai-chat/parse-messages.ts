@@ -2,7 +2,7 @@
 import { isRecord } from '../json-values.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
-import { calledIn, isFilledCall } from './called-tool.ts';
+import { calledTool, isFilledCall } from './called-tool.ts';
 import { sourceOfUrl } from '../media-source.ts';
 import type { MediaSource, Opaque, RequestPart, ToolCall, Turn } from '../model.ts';
 
@@ -50,7 +50,7 @@ export class MessageReader {
 
   #toolCall(call: Fields): ToolCall {
     const id = textIn(call['id']);
-    const { kind, fields } = calledIn(call);
+    const { kind, fields } = calledTool(call);
     const isCustom = kind === 'custom';
     const name = textIn(fields['name']);
     this.#toolNames.set(id, name);

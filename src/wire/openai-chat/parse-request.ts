@@ -16,19 +16,19 @@ export function parseChatRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];
   for (const [name, value] of Object.entries(body)) {
-    const fate = ownOf(CHAT_FIELDS, name) ?? 'drop';
-    if ((fate === 'drop' || fate === 'refuse') && hasEffect(value)) rest.push({ name, fate });
+    const handling = ownOf(CHAT_FIELDS, name) ?? 'drop';
+    if ((handling === 'drop' || handling === 'refuse') && hasEffect(value)) rest.push({ name, handling });
   }
-  if (listOf(body['modalities']).some((modality) => modality !== 'text')) rest.push({ name: 'modalities', fate: 'refuse' });
+  if (listOf(body['modalities']).some((modality) => modality !== 'text')) rest.push({ name: 'modalities', handling: 'refuse' });
   const format = formatOf(body['response_format']);
-  if (format === null && isUnknownFormat(body['response_format'])) rest.push({ name: 'response_format', fate: 'refuse' });
+  if (format === null && isUnknownFormat(body['response_format'])) rest.push({ name: 'response_format', handling: 'refuse' });
   const messages = new MessageReader();
   const turns: Turn[] = [];
   for (const message of listOf(body['messages'])) {
     const turn = isRecord(message) ? messages.read(message) : null;
     if (turn !== null) turns.push(turn);
   }
-  if (messages.hasNames) rest.push({ name: 'messages.name', fate: 'drop' });
+  if (messages.hasNames) rest.push({ name: 'messages.name', handling: 'drop' });
   const bound = numberIn(body['max_completion_tokens']) ?? numberIn(body['max_tokens']);
   const streamOptions = body['stream_options'];
   return {

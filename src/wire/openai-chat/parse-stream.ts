@@ -2,7 +2,7 @@
 import { readUsage } from '../usage.ts';
 import { numberIn } from '../json-exact.ts';
 import { isRecord } from '../json-values.ts';
-import { calledIn, isFilledCall } from './called-tool.ts';
+import { calledTool, isFilledCall } from './called-tool.ts';
 import { listOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { sourceOfUrl } from '../media-source.ts';
@@ -177,7 +177,7 @@ class ChoiceParser {
     const id = textOrNull(call['id']);
     let part = index === null ? (id === null ? this.#lastCall : (this.#calls.get(id) ?? null)) : (this.#calls.get(index) ?? null);
     if (part !== null && id !== null && this.#callIds.get(part) !== id) part = null;
-    const { kind, fields: named } = calledIn(call);
+    const { kind, fields: named } = calledTool(call);
     if (part === null) part = this.#beginCall(id, textIn(named['name']), kind, index);
     this.#lastCall = part;
     const value = named['arguments'] ?? named['input'];

@@ -3,9 +3,9 @@
  * in ModelRequest; `refuse` and `drop`: see `Unmodelled`; `ignore`: it has no noticeable effect. Members that are not listed are dropped
  * and reported.
  */
-import type { FieldFate } from '../conversion-loss.ts';
+import type { FieldHandling } from '../conversion-loss.ts';
 
-export const CHAT_FIELDS: Readonly<Record<string, FieldFate>> = {
+export const CHAT_FIELDS: Readonly<Record<string, FieldHandling>> = {
   model: 'model',
   messages: 'model',
   stream: 'model',

@@ -6,7 +6,7 @@ import { Buffer } from 'node:buffer';
 import { isRecord } from '../json-values.ts';
 import { writeJson } from '../write-json.ts';
 import { holdsContent, holdsMore } from './content.ts';
-import { numbered } from './completion-to-stream.ts';
+import { withCallIndexes } from './completion-to-stream.ts';
 
 type Fields = Record<string, unknown>;
 export type ShapedOperation = 'chat' | 'completions';
@@ -83,7 +83,7 @@ function shapedPiece(choice: Fields, operation: ShapedOperation, isRepeated: boo
   if (operation === 'completions') return { ...rest, text: isRepeated ? '' : textOf(fields['content']) };
   if (isRepeated) return { ...rest, delta: {} };
   const withText = typeof text === 'string' && text !== '' ? { ...fields, content: text } : fields;
-  return { ...rest, delta: isRecord(message) && !isRecord(delta) ? numbered(withText) : withText };
+  return { ...rest, delta: isRecord(message) && !isRecord(delta) ? withCallIndexes(withText) : withText };
 }
 
 /** The `object` of a response or event of the operation. */

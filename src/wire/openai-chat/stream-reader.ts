@@ -8,7 +8,7 @@ import type { Failure } from '../../core/facts.ts';
 import type { StreamReader } from '../dialect.ts';
 import { isAtLimit, isFailedFinish, isWithheld } from '../../core/finish-reason.ts';
 import { createFailure, failureFromErrorText, failureFromErrorValue } from '../failure.ts';
-import { parseBounded, parseExactly } from '../json-outline.ts';
+import { parseBounded, parseOrUndefined } from '../json-outline.ts';
 import { isRecord } from '../json-values.ts';
 import { EventWatcher } from '../sse/event-watcher.ts';
 import type { Step } from '../sse/event-watcher.ts';
@@ -122,7 +122,7 @@ class ChatStreamReader extends EventWatcher {
   /** An event of one line that is too large to be decoded and parsed completely. */
   #readLargeEvent(data: Buffer): Step {
     this.sawEvent = true;
-    const value = parseExactly(this.framer.outlinedData);
+    const value = parseOrUndefined(this.framer.outlinedData);
     if (this.framer.eventName === 'error') return failureFromErrorValue(value, this.phase, data);
     return this.#readValue(value, data);
   }
