@@ -69,7 +69,7 @@ export const CODECS: Readonly<Record<DialectName, Codec>> = {
     createParser: createGeminiStreamParser,
     createWriter: (options) => createGeminiStreamWriter(options, 'sse'),
   },
-  // Its responses are read in the form of the Messages API; it is no caller's dialect.
+  // Its responses are read in the form of the Messages API. Callers can't use this dialect.
   'bedrock-converse': {
     parseRequest: parseMessagesRequest,
     writeRequest: writeConverseRequest,

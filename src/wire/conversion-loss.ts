@@ -2,7 +2,7 @@
 import type { Fields } from './loose-values.ts';
 import type { ModelRequest, Unmodelled } from './model.ts';
 
-/** How a request field is converted. `model`: it has a place in ModelRequest; `ignore`: it has no noticeable effect; else see `Unmodelled`. */
+/** How a request field is converted. `model`: ModelRequest has a field for it; `ignore`: it has no noticeable effect; else see `Unmodelled`. */
 export type FieldHandling = 'model' | 'ignore' | Unmodelled['handling'];
 
 /** What the target's model and host support; unknown hosts get what nearly all support. */

@@ -150,7 +150,7 @@ function messageOf(error: Record<string, unknown>): unknown {
 
 /**
  * The most specific code: Google's daily quota, the code itself, Anthropic's `details.error_code`, Google's reason or status, OpenRouter's
- * mark of a moderated input, else a number.
+ * flag for moderated input, else a number.
  */
 function codeOf(error: Record<string, unknown>): string | null {
   const { code, details } = error;

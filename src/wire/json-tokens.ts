@@ -21,7 +21,7 @@ export let resumeAt = 0;
 
 // All functions below return the position after the token, or -1 minus the position of the fault.
 
-/** In longer strings, reading by words pays for its set-up. */
+/** In longer strings, reading by words is worth its set-up. */
 const SHORT_STRING_LENGTH = 24;
 
 /** From `start`, which is inside the string; 0: incomplete at `stop`, to be resumed at `resumeAt`. */

@@ -3,7 +3,7 @@ import type { Failure } from '../core/facts.ts';
 const TOKENS = /\btokens? per |\btokens?PerM|\bTPM\b|\bTPD\b/i;
 const REQUESTS = /\brequests? per |\brequests?PerM|\bRPM\b|\bRPD\b/i;
 
-/** The kind of limit that a rate-limit response is about, from OpenAI's type or the words of the message; null: neither, or both. */
+/** The kind of limit that a rate-limit response is about, from OpenAI's type or the message; null: neither, or both. */
 export function limitedKind({ type, code, message }: Pick<Failure, 'type' | 'code' | 'message'>): 'requests' | 'tokens' | null {
   if (type === 'tokens' || type === 'requests') return type;
   const text = code === null ? message : `${code} ${message}`;

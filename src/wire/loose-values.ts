@@ -23,7 +23,7 @@ export function recordsOrOne(value: unknown): readonly Fields[] {
   return recordsIn(Array.isArray(value) ? value : [value]);
 }
 
-/** An own entry of a table: names from outside such as `constructor` find nothing. */
+/** An own entry of a table: undefined for inherited names such as `constructor`, which may come from outside. */
 export function ownOf<T>(table: Readonly<Record<string, T>>, name: string): T | undefined {
   return Object.hasOwn(table, name) ? table[name] : undefined;
 }

@@ -26,7 +26,7 @@ const WINDOW_MS: Readonly<Record<LimitWindow, number>> = { second: 1_000, minute
 /** A window of a minute never takes longer to be restored. */
 const MINUTE_RESET_MAX_MS = 90_000;
 const SECOND_RESET_MAX_MS = 1_500;
-/** All names are checked in this many responses at first, and then in one of so many. */
+/** All names are checked in the first responses, and later in one of every `FULL_READ_INTERVAL`. */
 const FULL_READS_AT_FIRST = 4;
 const FULL_READ_INTERVAL = 64;
 

@@ -1,5 +1,5 @@
 /**
- * The headers by which agents name the conversation of a request. A conversation stays with one credential, so that the provider's prompt
+ * The headers by which agents identify the conversation of a request. A conversation stays with one credential, so that the provider's prompt
  * cache is used. The first header present counts, and takes precedence over the body's `prompt_cache_key`.
  *
  * `user` and `safety_identifier` are not included: they name a person, who may have many conversations, and an application that sends one

@@ -19,7 +19,7 @@ const BASE_RESP: Readonly<Record<number, string>> = {
   2056: 'usage_limit_reached',
 };
 
-/** Null: there is none. */
+/** Null: none. */
 export function findVendorError(value: Record<string, unknown>): object | null {
   const { base_resp: base, Response: response, ResponseMetadata: metadata, header, success } = value;
   if (isRecord(base) && typeof base['status_code'] === 'number' && base['status_code'] !== 0) {

@@ -4,7 +4,8 @@
  * another text has the same meaning, and need not be parsed.
  *
  * Templates are exact. The text is accepted only if it is the inside of one valid JSON string, so the event parses to the same value except
- * for that string. Which string the hole is, is verified when the template is made: a marker is put in its place, parsed, and searched for.
+ * for that string. That the hole is this string is verified when the template is made: it is replaced with a marker, the event is parsed, and
+ * the marker must be at the expected place.
  * OpenAI's `obfuscation` (random padding) is a second hole.
  */
 import { isRecord } from '../json-values.ts';

@@ -158,7 +158,7 @@ function isOther(call: Fields, delta: Fields): boolean {
 /** Adds the members of a delta to `known`. */
 function join(known: Fields, delta: Fields, depth = NESTING_MAX): void {
   for (const [name, value] of Object.entries(delta)) {
-    // Names come from outside: this one would change the prototype of all objects.
+    // Names come from outside: this one would change the object's prototype.
     if (isNothing(value) || name === '__proto__') continue;
     known[name] = LAST_VALUE_COUNTS.has(name) ? lastValue(known[name], value) : joined(known[name], value, depth);
   }

@@ -5,7 +5,7 @@ const CARRIAGE_RETURN = 0x0d;
 const SPACE = 0x20;
 const COLON = 0x3a;
 const LONG_BLOCK_BYTES = 64 * 1024;
-/** Lines read of one long event. Cutting an event makes it invalid JSON, but no provider writes JSON in so many lines. */
+/** Lines read of one long event. Cutting an event makes it invalid JSON, but no provider writes JSON in that many lines. */
 const LINES_MAX = 20_000;
 const DATA = Buffer.from('data');
 const EVENT = Buffer.from('event');
