@@ -1,7 +1,7 @@
 /** Which targets can carry a request at all: those of other dialects have no place for some of what may be asked. */
 import { BreakwaterError } from '../../core/errors.ts';
 import type { Operation } from '../../core/request.ts';
-import { convertRequest, isConversionKnown, speaks } from '../../wire/conversion.ts';
+import { convertRequest, isConversionCached, speaks } from '../../wire/conversion.ts';
 import { isLarge } from './large-conversions.ts';
 import type { GatewayRequest } from '../request/gateway-request.ts';
 import { callerBody, isConverted } from './sent-body.ts';
@@ -95,7 +95,7 @@ export function isCarriedAtOnce(request: GatewayRequest, target: RouteTarget): b
 /** Its conversion is not to be made on the event loop: it is none, small, or made already. */
 function isExaminedAtOnce(request: GatewayRequest, { state }: RouteTarget): boolean {
   const body = callerBody(request, state);
-  return takesAsItIs(request, state) || !isLarge(body) || isConversionKnown(body, state.wire.key);
+  return takesAsItIs(request, state) || !isLarge(body) || isConversionCached(body, state.wire.key);
 }
 
 /** As `whyIncapable`; null too where that is not known without a large conversion. */
