@@ -2,7 +2,7 @@
 import type { Fleet } from '../cluster/fleet.ts';
 import type { FleetStatus } from '../cluster/lease-agent.ts';
 import type { Clock } from '../core/clock.ts';
-import { BreakwaterError } from '../core/errors.ts';
+import type { BreakwaterError } from '../core/errors.ts';
 import type { EventBus } from '../core/events.ts';
 import { HeldBytes } from '../core/held-bytes.ts';
 import { Pace } from '../core/pace.ts';
@@ -65,7 +65,7 @@ import { keepMakers } from './saved-makers.ts';
 import { saveAfterRecovery } from './save-after-recovery.ts';
 import { SavedState } from './saved-state.ts';
 import { schedulerOptions } from './scheduler-options.ts';
-import { queueStatus, snapshotOf, targetStatus } from './status.ts';
+import { configuredLevels, queueStatus, snapshotOf, targetStatus } from './status.ts';
 import { forgetTrouble } from './forget-trouble.ts';
 import { TargetRegistry } from './targets.ts';
 
@@ -303,7 +303,8 @@ class RunningGateway implements Gateway {
   snapshot(): Snapshot {
     // One that was never asked takes nothing, and nobody may even know of it.
     const engines = this.#transport.status().filter(({ state }) => state !== 'idle');
-    return snapshotOf(this.#scheduler, this.#engine, this.#limits, this.#targets, engines, this.#held.total);
+    const levels = [...this.money.clients.levels(), ...configuredLevels(this.#limits, this.clock.now())];
+    return snapshotOf(this.#scheduler, this.#engine, levels, this.#targets, engines, this.#held.total);
   }
 
   isolate(target: string): boolean {

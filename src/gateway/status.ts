@@ -91,7 +91,7 @@ function queueGroup(group: WaitingGroup<RouteTarget, RouteApplicant>, now: Insta
 export function snapshotOf(
   scheduler: Queue,
   engine: Engine,
-  limits: LimitRegistry,
+  levels: readonly ResourceLevel[],
   targets: TargetRegistry,
   engines: readonly EngineStatus[],
   heldBytes: number,
@@ -101,14 +101,14 @@ export function snapshotOf(
     queueLength: waitingByClass(scheduler),
     inFlight: engine.running.size,
     heldBytes,
-    resources: [...configuredLevels(limits, now), ...learnedLevels(targets, now)],
+    resources: [...levels, ...learnedLevels(targets, now)],
     estimates: estimateLevels(targets),
     engines: engines.map(({ name, state, memory }) => ({ target: name, loaded: state === 'ready', ...memory })),
     breakers: [...new Map(targets.all().map((state) => [state.name, state.breaker.state]))].map(([target, state]) => ({ target, state })),
   };
 }
 
-function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
+export function configuredLevels(limits: LimitRegistry, now: Instant): ResourceLevel[] {
   return [...limits.all()].flatMap(([, { resource, shownAs }]) => {
     if (shownAs === null) return [];
     return [{ id: shownAs, kind: resource.kind, limit: wholeLimitOf(resource), available: availableOf(resource, now) }];

@@ -6,6 +6,7 @@ import type { Clock, Timer } from '../../core/clock.ts';
 import { MoneyBudget } from '../../policy/budget/money-budget.ts';
 import type { BudgetRecord } from '../../policy/budget/money-budget.ts';
 import { SessionLimits } from '../../policy/budget/session-limits.ts';
+import type { ResourceLevel } from '../../telemetry/snapshot.ts';
 import type { Store } from '../../store/store.ts';
 import { isRecord } from '../../wire/json-values.ts';
 import type { ClientConfig } from '../config/index.ts';
@@ -86,6 +87,17 @@ export class ClientMoney {
         },
       ]),
     );
+  }
+
+  /** Budgets as resources, for metrics and the dashboard. */
+  levels(): ResourceLevel[] {
+    const now = this.#clock.now();
+    return Array.from(this.#budgets.values(), (budget) => ({
+      id: budget.id,
+      kind: budget.kind,
+      limit: budget.limit,
+      available: rounded(Math.max(0, budget.remainingUsd(now))),
+    }));
   }
 
   /** Reads what was spent before this process began. */

@@ -38,13 +38,25 @@ export function endOfLife(provider: ProviderConfig, model: string): EndOfLife | 
   return known === null || known.endsOn === null ? null : { endsOn: known.endsOn, successor: known.successor };
 }
 
+/** Targets that the models of a config name, without patterns. */
+function namedTargets({ models }: Pick<Config, 'models'>): string[] {
+  const specs = Object.values(models).flatMap(({ tiers }) => tiers.flat());
+  return [...new Set(specs.flatMap(({ provider, model }) => (model.includes('*') ? [] : [`${provider}/${model}`])))];
+}
+
+/** A warning where clients have budgets and a target has no price: its calls are not charged. */
+export function unpricedBudgets(config: Config): string[] {
+  if (!config.clients.some(({ budget, sessionLimits }) => budget !== null || (sessionLimits !== null && sessionLimits.usd < Infinity)))
+    return [];
+  const unpriced = namedTargets(config).filter((target) => priceOfTarget(config, target) === null);
+  if (unpriced.length === 0) return [];
+  const listed = unpriced.length <= 5 ? unpriced.join(', ') : `${unpriced.slice(0, 5).join(', ')} and ${unpriced.length - 5} more`;
+  return [`no price is known for ${listed}: budgets are not charged for calls to ${unpriced.length === 1 ? 'it' : 'them'}; set prices`];
+}
+
 /** One sentence for each configured target whose model ends within 30 days, or has ended. */
 export function endOfLifeWarnings(config: Pick<Config, 'models' | 'providers'>, epochMs: number): string[] {
-  const targets = new Set<string>();
-  for (const { tiers } of Object.values(config.models)) {
-    for (const { provider, model } of tiers.flat()) if (!model.includes('*')) targets.add(`${provider}/${model}`);
-  }
-  return [...targets].flatMap((target) => {
+  return namedTargets(config).flatMap((target) => {
     const slash = target.indexOf('/');
     const provider = config.providers[target.slice(0, slash)];
     const end = provider === undefined ? null : endOfLife(provider, target.slice(slash + 1));
