@@ -7,7 +7,7 @@ import { gemini } from './gemini/dialect.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
 import { echoOf } from './openai-responses/echo.ts';
-import { HistoryWriter, readReferring, responseIn } from './openai-responses/history.ts';
+import { HistoryWriter, readHistoryReference, responseIn } from './openai-responses/history.ts';
 import { openaiResponses } from './openai-responses/dialect.ts';
 
 export const DIALECTS = {
@@ -19,7 +19,7 @@ export const DIALECTS = {
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
 /** What requests of the Responses API refer to. */
-export const RESPONSE_HISTORY = { readReferring, responseIn, HistoryWriter };
+export const RESPONSE_HISTORY = { readHistoryReference, responseIn, HistoryWriter };
 
 /** What a response repeats of its request, whose JSON this is. */
 export const responseEcho = echoOf;

@@ -3,7 +3,7 @@ import { isRecord } from '../json-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { tokenCount } from '../usage.ts';
 
-/** Token counts of `usageMetadata`, or null: it holds none. Thoughts and tool prompts stand beside the candidates there. */
+/** Token counts of `usageMetadata`; null if there are none. Reasoning and tool-use prompt tokens are counted separately there. */
 export function readGeminiUsage(metadata: unknown): TokenUsage | null {
   if (!isRecord(metadata)) return null;
   const prompt = tokenCount(metadata['promptTokenCount']);
@@ -16,7 +16,7 @@ export function readGeminiUsage(metadata: unknown): TokenUsage | null {
   return thoughts === 0 ? counts : { ...counts, reasoningTokens: thoughts };
 }
 
-/** The same counts as `usageMetadata`. */
+/** The counts as `usageMetadata`. */
 export function geminiUsage({ inputTokens, cachedInputTokens, outputTokens, reasoningTokens }: TokenUsage): Fields {
   const thoughts = reasoningTokens ?? 0;
   return {
