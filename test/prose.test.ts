@@ -7,7 +7,7 @@ import { listFiles, readSource } from './tidy/scan.ts';
 const rewritten = [
   /^src\/pipeline\/(?!conversion\/|opaque\/)/,
   /^src\/wire\/(?:openai-responses|anthropic-messages|gemini|bedrock-converse)\//,
-  /^src\/local\//,
+  /^src\/(?:local|store|telemetry|cluster)\//,
 ];
 
 const banned =

@@ -33,10 +33,10 @@ const GROUP_MS = 200;
 /** Maximum size of one group, so that posting it does not block the event loop. */
 const GROUP_BYTES_MAX = 4 * 1024 * 1024;
 
-/** The share of keys kept at the limit. Several are removed at once: finding the first key of a set takes time in proportion to the keys removed before it. */
+/** The share of keys kept at the limit. Removing several at once is cheaper: finding a set's first key takes time proportional to the keys removed before it. */
 const KEPT_SHARE = 0.98;
 
-/** A request waits no longer for what may be in a shared store, in milliseconds; a server that is slower is not asked for a while. */
+/** Read timeout of a shared store, in milliseconds; a slow server is then skipped for `SHARED_PAUSE_MS`. */
 const SHARED_READ_MS = 100;
 const SHARED_PAUSE_MS = 1_000;
 
@@ -45,7 +45,7 @@ export interface CachedResponseQueueOptions {
   readonly readTimeoutMs: number;
   readonly writeTimeoutMs: number;
   readonly limits: CachedResponseLimits;
-  /** Other processes add answers too: what this one knows of is not all there is. */
+  /** Other processes add responses too, so the local key list is incomplete. */
   readonly isShared?: boolean;
   /** A call on the connection failed. */
   readonly onFailure: (connection: Connection, failure: StoreFailure) => void;
@@ -60,7 +60,7 @@ export class CachedResponseQueue implements CachedResponses {
   #connection: Connection | null = null;
   #timer: Timer | null = null;
   #sending: Promise<void> | null = null;
-  /** A shared store that was slow is not read before this. */
+  /** A slow shared store is not read before this instant. */
   #askAgainAt: Instant = -Infinity;
   /** Number of responses dropped before they were written. */
   dropped = 0;
@@ -139,7 +139,7 @@ export class CachedResponseQueue implements CachedResponses {
     this.#schedule();
   }
 
-  /** Writes all waiting responses. */
+  /** Writes all pending responses. */
   async flush(): Promise<void> {
     await this.#sending;
     while (this.#connection !== null && this.#waiting.size > 0) await this.#send();
@@ -177,7 +177,7 @@ export class CachedResponseQueue implements CachedResponses {
     return rows;
   }
 
-  /** Undefined: it failed. */
+  /** Undefined if the call failed. */
   async #ask<T>(
     connection: Connection,
     what: string,

@@ -1,8 +1,7 @@
 /**
- * A store over a connection that may be slow, hang or break. Writes wait in a bounded queue and are committed in groups,
- * one batch at a time; reads use the connection and are overlaid with changes that are not durable yet. Any failure drops
- * the connection: the store is degraded, and a new connection is tried with exponential backoff. There is only this one way to recover,
- * so it is well tested.
+ * A store over a connection that may be slow, hang or break. Writes wait in a bounded queue and are committed in groups, one batch at a
+ * time; reads use the connection and are overlaid with changes that are not durable yet. Any failure drops the connection: the store is
+ * degraded and reconnects with exponential backoff. This is the only recovery path, so it is well tested.
  */
 import type { Clock, Timer } from '../core/clock.ts';
 import { toKey, toPut } from './accept.ts';
@@ -58,10 +57,10 @@ export const STORE_TIMING: StoreTiming = {
   checkIntervalMs: 5_000,
 };
 
-/** A read is repeated if a batch became durable meanwhile; this often only by coincidence. */
+/** A read is repeated if a batch became durable meanwhile; more repeats would be needed only by coincidence. */
 const readAttemptsMax = 3;
 
-/** Maximum number of callers that wait for a flush; others get `false`. */
+/** Maximum number of callers waiting for a flush; others get `false`. */
 const flushWaitersMax = 10_000;
 
 export interface WriteBehindOptions {
@@ -74,7 +73,7 @@ export interface WriteBehindOptions {
   readonly cachesResponses?: boolean | 'shared';
   /** Closed with the store. Default: none. */
   readonly jobs?: JobStore;
-  /** For several instances; ended by whoever opens it. Default: none. */
+  /** For several instances; closed by the code that opens it. Default: none. */
   readonly shared?: SharedStore;
   /** Default: `STORE_LIMITS`. */
   readonly limits?: Partial<StoreLimits>;
@@ -241,7 +240,7 @@ class WriteBehindStore implements Store {
     this.#scheduleCommit();
     if (this.#queue.dropped > dropped && !this.#warnedOfDrops) {
       this.#warnedOfDrops = true;
-      this.#board.warn('the store drops its oldest unsaved state: too much of it waits', { entriesMax: this.#limits.entriesMax });
+      this.#board.warn('the store drops its oldest unsaved state: the limit is reached', { entriesMax: this.#limits.entriesMax });
     }
   }
 
@@ -280,7 +279,7 @@ class WriteBehindStore implements Store {
   #connected(connection: Connection): void {
     if (connection !== this.#connection) return;
     this.#state = 'up';
-    // With unsaved state, only a successful save shows recovery (a full disk can be opened).
+    // With unsaved state, only a successful save proves recovery: a full disk can still be opened.
     this.#send();
     // Cached responses must be available from the first request on.
     if (this.responses === null) this.#markOpened();

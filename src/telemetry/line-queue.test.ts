@@ -26,7 +26,7 @@ function setUp(change: Partial<LineQueueOptions> = {}) {
   return { clock, queue, told, writes: held.writes };
 }
 
-test('the lines of one turn go out in one write, after it', () => {
+test('the lines of one turn are written together after it', () => {
   const { clock, queue, writes } = setUp();
   queue.push('a\n');
   queue.push('b\n');
@@ -38,7 +38,7 @@ test('the lines of one turn go out in one write, after it', () => {
   );
 });
 
-test('one write at a time: what comes meanwhile goes out with the next', () => {
+test('one write at a time: lines pushed meanwhile are in the next one', () => {
   const { clock, queue, writes } = setUp();
   queue.push('a\n');
   clock.advance(0);
@@ -53,7 +53,7 @@ test('one write at a time: what comes meanwhile goes out with the next', () => {
   );
 });
 
-test('under load lines gather: one write per moment, and none waits longer', () => {
+test('under load lines are batched, and none waits longer than one interval', () => {
   const { clock, queue, writes } = setUp();
   for (let turn = 0; turn < 3 * gatherMs; turn++) {
     queue.push(`${turn}\n`);
@@ -66,7 +66,7 @@ test('under load lines gather: one write per moment, and none waits longer', () 
   );
 });
 
-test('a burst goes out after its turn, however short ago the last write was', () => {
+test('a burst is written after its turn, however recent the last write', () => {
   const { clock, queue, writes } = setUp({ bufferedLengthMax: 1_000_000 });
   for (const length of [1, 1, 70_000, 70_000]) {
     queue.push('x'.repeat(length));
@@ -80,7 +80,7 @@ test('a burst goes out after its turn, however short ago the last write was', ()
   );
 });
 
-test('a sink that never finishes holds no more than the bound, and the rest is counted', () => {
+test('a sink that never finishes buffers no more than the limit, and the rest is counted', () => {
   const { clock, queue } = setUp();
   for (let i = 0; i < 1_000; i++) {
     queue.push('123456789\n');
@@ -90,7 +90,7 @@ test('a sink that never finishes holds no more than the bound, and the rest is c
   assert.equal(queue.dropped, 990);
 });
 
-test('a slow sink that catches up is told how many lines were lost, once', () => {
+test('the number of lines lost to a slow sink is reported once when it catches up', () => {
   const { clock, queue, told, writes } = setUp();
   for (let i = 0; i < 15; i++) queue.push('123456789\n');
   clock.advance(0);
@@ -102,7 +102,7 @@ test('a slow sink that catches up is told how many lines were lost, once', () =>
   assert.deepEqual(told, ['lost 5']);
 });
 
-test('a sink that failed is asked again after a pause; trouble is told once', () => {
+test('a failed sink is retried after a delay; the failure is reported once', () => {
   const { clock, queue, told, writes } = setUp();
   queue.push('a\n');
   clock.advance(0);
@@ -132,7 +132,7 @@ test('a sink that throws has failed', () => {
   assert.deepEqual(told, ['gone']);
 });
 
-test('a sink that says twice that it is done is heard once', () => {
+test('a second done callback is ignored', () => {
   const { clock, queue, writes } = setUp();
   queue.push('a\n');
   clock.advance(0);
@@ -142,7 +142,7 @@ test('a sink that says twice that it is done is heard once', () => {
   assert.equal(queue.bufferedLength, 0);
 });
 
-test('flush resolves when what was pushed before it is written', async () => {
+test('flush resolves when all earlier lines are written', async () => {
   const { clock, queue, writes } = setUp();
   let isFlushed = false;
   queue.push('a\n');
@@ -159,7 +159,7 @@ test('flush resolves when what was pushed before it is written', async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('flush gives up on a sink that does not move', async () => {
+test('flush times out on a stuck sink', async () => {
   const { clock, queue } = setUp();
   queue.push('a\n');
   const flushed = queue.flush(1_000);
@@ -175,7 +175,7 @@ test('flush does not wait for a sink that fails', async () => {
   await flushed;
 });
 
-test('after close nothing is kept, written or left running', async () => {
+test('after close nothing is stored, written or left running', async () => {
   const { clock, queue, writes } = setUp();
   queue.push('a\n');
   const closed = queue.close(1_000);
@@ -189,7 +189,7 @@ test('after close nothing is kept, written or left running', async () => {
   assert.equal(clock.pendingTimers, 0);
 });
 
-test('whatever the sink does, every line is written, lost or held, and the bound holds', () => {
+test('for any sink behavior every line is written, lost or queued, and the limit applies', () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant('push' as const), length: fc.integer({ min: 1, max: 60 }) }),
     fc.record({ do: fc.constantFrom('succeed' as const, 'fail' as const, 'wait' as const) }),

@@ -45,7 +45,7 @@ export class CachedResponseTable {
     return value instanceof Uint8Array ? value : null;
   }
 
-  /** The oldest first. */
+  /** Oldest first. */
   keys(nowMs: number): string[] {
     return this.#connection
       .prepare('SELECT key FROM answers WHERE expires_at > ? ORDER BY id')
