@@ -44,7 +44,10 @@ test('parallel attempts give their reason, and overlapping times are noted', () 
     ],
     finished: finished({ at: 900, durationMs: 900, attempts: 2, target: 'claude/haiku' }),
   });
-  assert.match(story.steps[2]!.text, /^attempt 2, claude\/haiku, a rescue beside an attempt that has been silent for too long: succeeded in 600 ms/);
+  assert.match(
+    story.steps[2]!.text,
+    /^attempt 2, claude\/haiku, a rescue beside an attempt that has been silent for too long: succeeded in 600 ms/,
+  );
   assert.match(story.steps[1]!.text, /^attempt 1, openai\/gpt: cancelled after 900 ms$/);
   assert.match(story.time, /1\.5 s in 2 attempts \(some ran in parallel\)$/);
 });
