@@ -37,14 +37,14 @@ export function createResponse(call: Call): Promise<void> {
 
 /** Keeps the response for requests that refer to it, and follows what this one refers to. */
 async function submitKept(call: Call, bytes: Uint8Array, decoded: SoundRequest, arrival: Arrival): Promise<void> {
-  const reference = RESPONSE_HISTORY.readHistoryReference(bytes);
-  const wrap = reference.wantsStored
+  const referring = RESPONSE_HISTORY.readHistoryReference(bytes);
+  const wrap = referring.wantsStored
     ? (sink: ResponseSink) =>
-        keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, reference, body, header, bytes.byteLength + body.byteLength))
+        keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, referring, body, header, bytes.byteLength + body.byteLength))
     : undefined;
   const room = new HistoryRoom(call, arrival);
   try {
-    const history: GatewayRequest['history'] = await call.gateway.history.follow(call.client!.name, bytes, reference, (more) =>
+    const history: GatewayRequest['history'] = await call.gateway.history.follow(call.client!.name, bytes, referring, (more) =>
       room.hold(more),
     );
     return await submitDecoded(call, { ...asked, history, wrap }, decoded, arrival);
