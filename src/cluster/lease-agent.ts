@@ -128,28 +128,28 @@ export class LeaseAgent {
 
   /** The limit is no longer used: the next exchange returns its lease. */
   remove(id: string): void {
-    const known = this.#leases.get(id);
-    if (known === undefined) return;
-    known.isLeaving = true;
+    const tracked = this.#leases.get(id);
+    if (tracked === undefined) return;
+    tracked.isLeaving = true;
     this.#schedule(0);
   }
 
   /** The limit refused a request. */
   short(id: string): void {
-    const known = this.#leases.get(id);
-    if (known === undefined || known.isShort) return;
-    known.isShort = true;
-    this.#schedule(known.shortAt + SHORT_MS - this.#options.clock.now());
+    const tracked = this.#leases.get(id);
+    if (tracked === undefined || tracked.isShort) return;
+    tracked.isShort = true;
+    this.#schedule(tracked.shortAt + SHORT_MS - this.#options.clock.now());
   }
 
   /** Another member is short of these limits. */
   called(ids: readonly string[]): void {
     let isHeld = false;
     for (const id of ids) {
-      const known = this.#leases.get(id);
-      if (known === undefined) continue;
+      const tracked = this.#leases.get(id);
+      if (tracked === undefined) continue;
       isHeld = true;
-      known.isShort = true;
+      tracked.isShort = true;
     }
     if (!isHeld) return;
     const now = this.#options.clock.now();
@@ -187,19 +187,19 @@ export class LeaseAgent {
     const now = clock.now();
     const sent: TrackedLease[] = [];
     const claims: LeaseClaim[] = [];
-    for (const known of this.#leases.values()) {
+    for (const tracked of this.#leases.values()) {
       if (claims.length === CLAIMS_MAX) break;
-      const claim = known.isLeaving ? this.#retire(known.lease) : known.lease.claim(now, this.#members.length);
+      const claim = tracked.isLeaving ? this.#retire(tracked.lease) : tracked.lease.claim(now, this.#members.length);
       if (claim === null) continue;
       claims.push(claim);
-      sent.push(known);
-      if (known.isShort) known.shortAt = now;
-      known.isShort = false;
+      sent.push(tracked);
+      if (tracked.isShort) tracked.shortAt = now;
+      tracked.isShort = false;
     }
-    for (const known of sent) {
+    for (const tracked of sent) {
       // Claims beyond CLAIMS_MAX come first in the next exchange.
-      this.#leases.delete(known.lease.id);
-      if (!known.isLeaving) this.#leases.set(known.lease.id, known);
+      this.#leases.delete(tracked.lease.id);
+      if (!tracked.isLeaving) this.#leases.set(tracked.lease.id, tracked);
     }
     const round = ++this.#round;
     this.#sentAt = this.#lastAt = now;
@@ -279,16 +279,16 @@ export class LeaseAgent {
   }
 }
 
-function nextAfter(grant: LeaseGrant, known: TrackedLease, now: Instant): number {
+function nextAfter(grant: LeaseGrant, tracked: TrackedLease, now: Instant): number {
   const { isContested, capacity, rate, fairCapacity, fairRate, lacks, readyInMs } = grant;
-  const wasLacking = known.wasLacking;
-  known.wasLacking = lacks;
+  const wasLacking = tracked.wasLacking;
+  tracked.wasLacking = lacks;
   const isExcess = isContested && (capacity > fairCapacity * EXCESS_FACTOR || rate > fairRate * EXCESS_FACTOR);
-  if (isExcess && now - known.reducedAt >= HEARTBEAT_MS) {
-    known.reducedAt = now;
+  if (isExcess && now - tracked.reducedAt >= HEARTBEAT_MS) {
+    tracked.reducedAt = now;
     return EXCESS_MS;
   }
   if (readyInMs >= 0) return readyInMs + 1;
   if (lacks && !wasLacking) return LACKING_RETRY_MS;
-  return lacks || known.isShort ? SHORT_MS : HEARTBEAT_MS;
+  return lacks || tracked.isShort ? SHORT_MS : HEARTBEAT_MS;
 }

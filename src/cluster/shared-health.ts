@@ -14,7 +14,7 @@ const PROBE_STEP_MS = 150;
 const PROBE_MS = 1_500;
 const PROBE_AGAIN_MS = 1_000;
 /** Differences below this are rounding, in milliseconds. */
-const SAME_MS = 200;
+const ROUNDING_MS = 200;
 /** Maximum number of updates in one message; further ones are ignored. */
 const UPDATES_MAX = 4_000;
 
@@ -110,7 +110,7 @@ export class SharedHealth {
     const state = leftMs > 0 ? cooldown.kind : 'closed';
     const at = `cooldown ${cooldown.id}`;
     // The expiry of a cooldown needs no message; an early reset does.
-    if (leftMs === 0 && (this.#published.get(at)?.until ?? 0) < now + SAME_MS) return void this.#published.delete(at);
+    if (leftMs === 0 && (this.#published.get(at)?.until ?? 0) < now + ROUNDING_MS) return void this.#published.delete(at);
     if (this.#isPublished(at, state, leftMs > 0 ? now + leftMs : 0)) return;
     updates.push({ kind: 'cooldown', id: cooldown.id, leftMs, as: cooldown.kind });
   }
@@ -125,7 +125,7 @@ export class SharedHealth {
   #isPublished(at: string, state: string, until: number): boolean {
     const published = this.#published.get(at);
     if (published === undefined && state === 'closed') return true;
-    if (published !== undefined && published.state === state && Math.abs(published.until - until) < SAME_MS) return true;
+    if (published !== undefined && published.state === state && Math.abs(published.until - until) < ROUNDING_MS) return true;
     if (state === 'closed') this.#published.delete(at);
     else this.#published.set(at, { state, until });
     return false;

@@ -83,7 +83,7 @@ export function toStoreFailure(error: unknown): StoreFailure {
 }
 
 /** The result of the promise, or a `timeout` failure after `timeoutMs`. */
-export function within<T>(clock: Clock, timeoutMs: number, what: string, promise: Promise<T>): Promise<T> {
+export function withTimeout<T>(clock: Clock, timeoutMs: number, what: string, promise: Promise<T>): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = clock.schedule(timeoutMs, () => {
       reject(new StoreFailure('timeout', `${what} took longer than ${timeoutMs} ms`));

@@ -5,7 +5,7 @@
  */
 import type { Clock, Timer } from '../core/clock.ts';
 import { toKey, toPut } from './accept.ts';
-import { type StoreFailure, toStoreFailure, within, type Backend, type Connection, type ReadResult } from './backend.ts';
+import { type StoreFailure, toStoreFailure, withTimeout, type Backend, type Connection, type ReadResult } from './backend.ts';
 import { parseJson, type Change, type Row } from './change.ts';
 import { CACHED_RESPONSE_LIMITS, CachedResponseQueue } from './cached-response-queue.ts';
 import { HealthBoard } from './health-board.ts';
@@ -215,7 +215,7 @@ class WriteBehindStore implements Store {
     this.#disconnect();
     this.#markOpened();
     if (connection !== undefined) {
-      await within(this.#clock, this.#timing.closeTimeoutMs, 'closing', connection.close()).catch(() => {});
+      await withTimeout(this.#clock, this.#timing.closeTimeoutMs, 'closing', connection.close()).catch(() => {});
       connection.abandon();
     }
     const { length } = this.#queue;
@@ -226,7 +226,7 @@ class WriteBehindStore implements Store {
   async #ready(): Promise<void> {
     const connection = this.#connection;
     if (this.#state !== 'connecting' || connection === undefined) return;
-    await within(this.#clock, this.#timing.connectTimeoutMs, 'opening', connection.ready).catch(() => {});
+    await withTimeout(this.#clock, this.#timing.connectTimeoutMs, 'opening', connection.ready).catch(() => {});
   }
 
   #write(collection: string, key: string, change: Change | undefined): void {
@@ -251,7 +251,7 @@ class WriteBehindStore implements Store {
       const connection = this.#connection as Connection;
       try {
         const reading = connection.read(collection, key, this.#clock.epochMs());
-        found = await within(this.#clock, this.#timing.readTimeoutMs, 'reading', reading);
+        found = await withTimeout(this.#clock, this.#timing.readTimeoutMs, 'reading', reading);
         if (found.applied >= this.#queue.durableSequence) break;
       } catch (error) {
         const failure = toStoreFailure(error);
@@ -270,7 +270,7 @@ class WriteBehindStore implements Store {
     connection = this.#backend.connect((failure) => connection && this.#onConnectionLost(connection, failure));
     this.#connection = connection;
     const made = connection;
-    within(this.#clock, this.#timing.connectTimeoutMs, 'opening', made.ready).then(
+    withTimeout(this.#clock, this.#timing.connectTimeoutMs, 'opening', made.ready).then(
       () => this.#connected(made),
       (error: unknown) => this.#onConnectionLost(made, toStoreFailure(error)),
     );
@@ -292,7 +292,7 @@ class WriteBehindStore implements Store {
     const now = this.#clock.now();
     if (this.#state !== 'up' || connection?.check === undefined || now < this.#nextCheckAt) return;
     this.#nextCheckAt = now + this.#timing.checkIntervalMs;
-    within(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) => {
+    withTimeout(this.#clock, this.#timing.readTimeoutMs, 'checking', connection.check()).catch((error: unknown) => {
       const failure = toStoreFailure(error);
       // A check may time out behind a slow batch.
       if (failure.fault !== 'timeout' || !this.#sending) this.#onConnectionLost(connection, failure);
@@ -340,7 +340,7 @@ class WriteBehindStore implements Store {
     if (batch === undefined) return;
     this.#sending = true;
     const connection = this.#connection as Connection;
-    within(this.#clock, this.#timing.applyTimeoutMs, 'saving', connection.apply(batch, this.#clock.epochMs())).then(
+    withTimeout(this.#clock, this.#timing.applyTimeoutMs, 'saving', connection.apply(batch, this.#clock.epochMs())).then(
       () => this.#sent(connection),
       (error: unknown) => this.#onConnectionLost(connection, toStoreFailure(error)),
     );

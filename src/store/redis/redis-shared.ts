@@ -4,7 +4,7 @@
  */
 import type { Clock, Timer } from '../../core/clock.ts';
 import type { LeaseClaim, LeaseGrant } from '../../core/lease.ts';
-import { StoreFailure, toStoreFailure, within } from '../backend.ts';
+import { StoreFailure, toStoreFailure, withTimeout } from '../backend.ts';
 import { MEMBER_SILENCE_MS, type ExchangeReply, type SharedStore, type SharedStoreListener } from '../shared-store.ts';
 import type { RedisAddress } from './address.ts';
 import { EXCHANGE_SCRIPT } from './lease-script.ts';
@@ -56,7 +56,7 @@ class RedisShared implements SharedStore {
     const link = this.#link;
     if (link === null) throw new StoreFailure('unavailable', 'there is no connection');
     try {
-      return await within(this.#clock, EXCHANGE_TIMEOUT_MS, 'an exchange', this.#run(link, claims, false));
+      return await withTimeout(this.#clock, EXCHANGE_TIMEOUT_MS, 'an exchange', this.#run(link, claims, false));
     } catch (error) {
       const failure = toStoreFailure(error);
       this.#onConnectionLost(link);
@@ -80,7 +80,7 @@ class RedisShared implements SharedStore {
     const link = this.#link;
     this.#link = null;
     if (link === null) return;
-    await within(this.#clock, LEAVE_TIMEOUT_MS, 'leaving', this.#run(link, claims, true)).catch(() => {});
+    await withTimeout(this.#clock, LEAVE_TIMEOUT_MS, 'leaving', this.#run(link, claims, true)).catch(() => {});
     link.commands.destroy();
     link.messages.destroy();
   }
@@ -101,7 +101,7 @@ class RedisShared implements SharedStore {
     if (this.#isClosed) return;
     const attempt = ++this.#attempt;
     const abandon = new AbortController();
-    within(this.#clock, CONNECT_TIMEOUT_MS, 'connecting', this.#open(attempt, abandon.signal)).then(
+    withTimeout(this.#clock, CONNECT_TIMEOUT_MS, 'connecting', this.#open(attempt, abandon.signal)).then(
       (link) => {
         if (attempt !== this.#attempt || this.#isClosed) return this.#drop(link);
         this.#link = link;
