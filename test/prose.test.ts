@@ -31,3 +31,17 @@ test('comments and messages use the terms of the field', () => {
     );
   assert.equal(offenders.length, 0, `say it in the words of the field:\n  ${offenders.join('\n  ')}`);
 });
+
+test('the docs use the terms of the field', () => {
+  const offenders = listFiles(['docs'], /\.md$/)
+    .map(readSource)
+    .flatMap(({ path, text }) => {
+      // Not checked: code, quotations, and the verdict table (failures-doc.test.ts).
+      const prose = text.replaceAll(
+        /```[\s\S]*?```|`[^`\n]*`|"[^"]{0,80}"|^\|.*`(?:retry|switch|reject)` \|.*$|^\| what comes .*$/gm,
+        (code) => code.replaceAll(/[^\n]/g, ' '),
+      );
+      return [...prose.matchAll(banned)].map((word) => `${path}:${prose.slice(0, word.index).split('\n').length} ${word[0]}`);
+    });
+  assert.equal(offenders.length, 0, `say it in the words of the field:\n  ${offenders.join('\n  ')}`);
+});

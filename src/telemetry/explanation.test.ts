@@ -112,5 +112,5 @@ test('the cost of calls whose response was not used is shown separately', () => 
 });
 
 test('dropped events are counted', () => {
-  assert.equal(texts({ received: received(), events: [], finished: finished(), skippedEvents: 7 })[1], '7 further events were not kept');
+  assert.equal(texts({ received: received(), events: [], finished: finished(), skippedEvents: 7 })[1], '7 further events were dropped');
 });

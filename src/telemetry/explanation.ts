@@ -120,7 +120,7 @@ function stepsOf({ received, events, finished, nowMs, skippedEvents = 0 }: Expla
   }
   steps.sort((a, b) => a.fromMs - b.fromMs);
   if (skippedEvents > 0 && endMs !== null)
-    steps.push({ kind: 'note', fromMs: endMs, toMs: null, tone: 'neutral', text: `${skippedEvents} further events were not kept` });
+    steps.push({ kind: 'note', fromMs: endMs, toMs: null, tone: 'neutral', text: `${skippedEvents} further events were dropped` });
   if (finished !== null && events[0]?.type !== 'rejected') steps.push(finishedStep(finished, at(finished.at)));
   return steps;
 }

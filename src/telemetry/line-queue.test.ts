@@ -14,16 +14,16 @@ function heldSink() {
 function setUp(change: Partial<LineQueueOptions> = {}) {
   const clock = createManualClock();
   const held = heldSink();
-  const told: string[] = [];
+  const reports: string[] = [];
   const queue = new LineQueue({
     sink: held.sink,
     clock,
     bufferedLengthMax: 100,
-    onTrouble: (error) => told.push(error.message),
-    onRecovered: (dropped) => told.push(`lost ${dropped}`),
+    onTrouble: (error) => reports.push(error.message),
+    onRecovered: (dropped) => reports.push(`lost ${dropped}`),
     ...change,
   });
-  return { clock, queue, told, writes: held.writes };
+  return { clock, queue, reports, writes: held.writes };
 }
 
 test('the lines of one turn are written together after it', () => {
@@ -91,19 +91,19 @@ test('a sink that never finishes buffers no more than the limit, and the rest is
 });
 
 test('the number of lines lost to a slow sink is reported once when it catches up', () => {
-  const { clock, queue, told, writes } = setUp();
+  const { clock, queue, reports, writes } = setUp();
   for (let i = 0; i < 15; i++) queue.push('123456789\n');
   clock.advance(0);
   writes[0]!.done(null);
-  assert.deepEqual(told, ['lost 5']);
+  assert.deepEqual(reports, ['lost 5']);
   queue.push('again\n');
   clock.advance(gatherMs);
   writes[1]!.done(null);
-  assert.deepEqual(told, ['lost 5']);
+  assert.deepEqual(reports, ['lost 5']);
 });
 
 test('a failed sink is retried after a delay; the failure is reported once', () => {
-  const { clock, queue, told, writes } = setUp();
+  const { clock, queue, reports, writes } = setUp();
   queue.push('a\n');
   clock.advance(0);
   writes[0]!.done(new Error('EPIPE'));
@@ -115,12 +115,12 @@ test('a failed sink is retried after a delay; the failure is reported once', () 
   queue.push('c\n');
   clock.advance(1_000);
   writes[2]!.done(null);
-  assert.deepEqual(told, ['EPIPE', 'lost 2']);
+  assert.deepEqual(reports, ['EPIPE', 'lost 2']);
   assert.equal(queue.dropped, 2);
 });
 
 test('a sink that throws has failed', () => {
-  const { clock, queue, told } = setUp({
+  const { clock, queue, reports } = setUp({
     sink: {
       write() {
         throw new Error('gone');
@@ -129,7 +129,7 @@ test('a sink that throws has failed', () => {
   });
   queue.push('a\n');
   clock.advance(0);
-  assert.deepEqual(told, ['gone']);
+  assert.deepEqual(reports, ['gone']);
 });
 
 test('a second done callback is ignored', () => {
