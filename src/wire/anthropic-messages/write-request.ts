@@ -135,7 +135,7 @@ function writeTools(body: Fields, request: ModelRequest, can: TargetAbilities, d
   if (choice !== null) body['tool_choice'] = choice;
 }
 
-/** Adds the format as a tool and returns the tool choice that forces a tool call. A choice that already forces one is left as it is. */
+/** Adds the format as a tool and returns a tool choice that forces a call. If the caller already forces a call, there is no text to format. */
 function offerFormat(tools: Fields[], choice: Fields | null, { description, schema }: JsonSchemaFormat): Fields | null {
   if (choice?.['type'] === 'any' || choice?.['type'] === 'tool') return choice;
   const calls = choice?.['type'] === 'none' ? [] : tools.splice(0);
