@@ -1,6 +1,6 @@
 /**
  * node bench/choosing.ts: ways to choose within a tier, in the simulator. Two targets of one tier, ten minutes for each case; what a
- * caller waits for its first content, and who was asked. The figures of docs/decisions/013-turns-by-weight.md.
+ * caller waits for its first content, and who was asked. The figures of docs/decisions/013-weighted-rotation.md.
  */
 import { spawnSync } from 'node:child_process';
 import { registerHooks } from 'node:module';

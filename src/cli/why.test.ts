@@ -102,7 +102,7 @@ test('the story of a running gateway is told with its times, causes and cost', a
   const { code, stdout, stderr } = await runCli(['why', 'req_1'], { cwd });
   assert.equal(code, 0, stderr);
   assert.deepEqual(stdout.split('\n'), [
-    'req_1: non-streaming chat for fast succeeded after 2.2 s and 2 attempts, answered by claude/haiku as a fallback (first choice: rate limit)',
+    'req_1: non-streaming chat for fast succeeded after 2.2 s and 2 attempts, served by claude/haiku as a fallback (first choice: rate limit)',
     '',
     '           0 ms  received from web, priority normal, deadline in 10 min, about 250 input tokens',
     '   0 ms – 1.2 s  queued, no target can start: openai/gpt: token limit, for another 1.2 s',
@@ -110,7 +110,7 @@ test('the story of a running gateway is told with its times, causes and cost', a
     '  1.7 s – 2.2 s  attempt 2, claude/haiku: succeeded in 500 ms, first content after 120 ms, 240 + 60 tokens ($0.002)',
     '          2.2 s  success, status 200',
     '',
-    'Time: 2.2 s in all, 1.2 s in the queue, 1 s in 2 attempts',
+    'Time: 2.2 s in total, 1.2 s in the queue, 1 s in 2 attempts',
     'Cost: 240 input + 60 output tokens, $0.002',
     '',
   ]);
@@ -126,9 +126,9 @@ test('what the gateway does not know is looked for in its requests file', async 
   assert.equal(code, 0, stderr);
   assert.match(
     stdout,
-    /^req_kept: streaming chat for fast succeeded after 2 s and 2 attempts, answered by b\/two as a fallback \(first choice: overloaded\)$/m,
+    /^req_kept: streaming chat for fast succeeded after 2 s and 2 attempts, served by b\/two as a fallback \(first choice: overloaded\)$/m,
   );
-  assert.match(stdout, /0 ms – 900 ms {2}queued; the record does not say for what$/m);
+  assert.match(stdout, /0 ms – 900 ms {2}queued; the record has no details$/m);
   assert.match(stdout, /900 ms – 1\.2 s {2}attempt 1, a\/one: failed after 300 ms: 503 overloaded\. Only another target may work$/m);
   const alone = await runCli(['why', 'req_kept', '--file', 'requests.jsonl'], { cwd });
   assert.equal(alone.stdout, stdout);

@@ -12,7 +12,7 @@ const dialect = DIALECTS['openai-responses'];
 /** A larger response is not kept, nor is one to a larger request, in bytes. */
 export const KEPT_BYTES_MAX = 256 * 1024;
 
-type Referring = ReturnType<typeof RESPONSE_HISTORY.readReferring>;
+type HistoryReference = ReturnType<typeof RESPONSE_HISTORY.readHistoryReference>;
 
 export class ConversationHistory implements ResponseHistory {
   readonly #responses: ResponseStore;
@@ -25,14 +25,14 @@ export class ConversationHistory implements ResponseHistory {
 
   of(client: string, body: Uint8Array, hold?: (bytes: number) => void): Promise<GatewayRequest['history']> {
     if (body.byteLength > KEPT_BYTES_MAX) return Promise.resolve(undefined);
-    return this.follow(client, body, RESPONSE_HISTORY.readReferring(body), hold);
+    return this.follow(client, body, RESPONSE_HISTORY.readHistoryReference(body), hold);
   }
 
   /** `hold` is called with what is read, in bytes, and may throw to refuse. */
   async follow(
     client: string,
     body: Uint8Array,
-    { previous }: Referring,
+    { previous }: HistoryReference,
     hold?: (bytes: number) => void,
   ): Promise<GatewayRequest['history']> {
     if (previous === null) return undefined;
@@ -48,7 +48,7 @@ export class ConversationHistory implements ResponseHistory {
 
   begin(client: string, id: string, body: Uint8Array): void {
     if (body.byteLength > KEPT_BYTES_MAX) return;
-    const { previous, input } = RESPONSE_HISTORY.readReferring(body);
+    const { previous, input } = RESPONSE_HISTORY.readHistoryReference(body);
     this.#responses.put(client, id, { previous, input, response: { id, status: 'queued' }, maker: '' }, body.byteLength);
   }
 

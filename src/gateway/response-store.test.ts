@@ -47,14 +47,14 @@ test('what is read of a conversation is counted, and refused where there is no r
   const { responses, history } = stage();
   responses.put('web', 'a', { previous: null, input: [message('x'.repeat(1_000))], response: response('a'), maker: 'p/m' }, 100);
   let held = 0;
-  const referring = { previous: 'a', input: [], keeps: true };
+  const reference = { previous: 'a', input: [], wantsStored: true };
   const request = body({ model: 'm', previous_response_id: 'a', input: 'x' });
-  await history.follow('web', request, referring, (bytes) => (held += bytes));
+  await history.follow('web', request, reference, (bytes) => (held += bytes));
   assert.ok(held > 1_000, `${held}`);
   const refuse = (): void => {
     throw new Error('no room');
   };
-  await assert.rejects(history.follow('web', request, referring, refuse), /no room/);
+  await assert.rejects(history.follow('web', request, reference, refuse), /no room/);
 });
 
 test('a background response can be referred to once it has ended', async () => {

@@ -37,8 +37,8 @@ export function createResponse(call: Call): Promise<void> {
 
 /** Keeps the response for requests that refer to it, and follows what this one refers to. */
 async function submitKept(call: Call, bytes: Uint8Array, decoded: SoundRequest, arrival: Arrival): Promise<void> {
-  const referring = RESPONSE_HISTORY.readReferring(bytes);
-  const wrap = referring.keeps
+  const referring = RESPONSE_HISTORY.readHistoryReference(bytes);
+  const wrap = referring.wantsStored
     ? (sink: ResponseSink) =>
         keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, referring, body, header, bytes.byteLength + body.byteLength))
     : undefined;

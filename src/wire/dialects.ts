@@ -7,7 +7,7 @@ import { gemini } from './gemini/dialect.ts';
 import type { DialectName } from './model.ts';
 import { openaiChat } from './openai-chat/dialect.ts';
 import { echoOf } from './openai-responses/echo.ts';
-import { HistoryWriter, readReferring, responseIn } from './openai-responses/history.ts';
+import { HistoryWriter, readHistoryReference, responseIn } from './openai-responses/history.ts';
 import { openaiResponses } from './openai-responses/dialect.ts';
 
 export const DIALECTS = {
@@ -18,8 +18,8 @@ export const DIALECTS = {
   'bedrock-converse': bedrockConverse,
 } as const satisfies Partial<Record<DialectName, Dialect>>;
 
-/** Reads and writes the history that Responses API requests refer to. */
-export const RESPONSE_HISTORY = { readReferring, responseIn, HistoryWriter };
+/** What requests of the Responses API refer to. */
+export const RESPONSE_HISTORY = { readHistoryReference, responseIn, HistoryWriter };
 
 /** The request fields that a response echoes, from the request's JSON. */
 export const responseEcho = echoOf;

@@ -1,4 +1,4 @@
-/** Which of a tier's targets that can start now gets the request (docs/decisions/013-turns-by-weight.md). */
+/** Which of a tier's targets that can start now gets the request (docs/decisions/013-weighted-rotation.md). */
 import type { Instant } from '../../core/clock.ts';
 import type { Random } from '../../core/random.ts';
 

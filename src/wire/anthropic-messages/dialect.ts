@@ -19,7 +19,7 @@ import {
   isUnfinished, messageChoices, messageInForm, MessageStreamFold, messageToStream, streamToMessage, withMessageTexts,
 } from './whole-message.ts'; // prettier-ignore
 
-/** Members that do not change what is answered. */
+/** Members that do not affect the content of the response. */
 const IGNORED: ReadonlySet<string> = new Set(['stream', 'metadata', 'service_tier', 'diagnostics', 'workspace_id', 'user_profile_id']);
 
 export const anthropicMessages: Dialect = {
@@ -52,7 +52,7 @@ export const anthropicMessages: Dialect = {
   error: {
     body: encodeErrorBody,
     event: encodeErrorEvent,
-    // A platform that serves Claude may have an error form of its own.
+    // A platform that serves Claude may have its own error format.
     isOwn: ({ type }) => type === 'error',
     foreign: fromForeign,
     typeOf: ({ code, status }) => (code === 'all_targets_failed' ? typeOfStatus(status) : ERROR_CATALOGUE[code].anthropicType),

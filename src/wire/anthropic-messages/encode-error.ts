@@ -17,10 +17,10 @@ function errorJson({ status, type, message }: ErrorDetails, requestId: string): 
   return JSON.stringify({ type: 'error', error: { type: known, message }, request_id: requestId });
 }
 
-/** What agents look for in an error before they shorten the conversation. */
+/** Agents search an error's message for this text before they compact the conversation. */
 const TOO_LONG = 'prompt is too long';
 
-/** The type by the status: the same word of another dialect may stand with another one. */
+/** The type follows the status: other dialects use the same word with other statuses. */
 export function fromForeign(words: ErrorDetails, reason: string): ErrorDetails {
   const { message } = words;
   const isTooLong = reason === 'context_length' && !message.toLowerCase().includes(TOO_LONG);

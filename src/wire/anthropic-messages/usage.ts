@@ -4,8 +4,8 @@ import type { Fields } from '../loose-values.ts';
 import { billedTier, tokenCount } from '../usage.ts';
 
 /**
- * Token counts of a Messages `usage` object, added to what an earlier event of the same stream said; null: it holds none. Here the
- * input excludes what was read from the cache and written to it.
+ * Token counts of a Messages `usage` object, merged over those of an earlier event of the stream; null if there are none. `input_tokens`
+ * excludes cache reads and writes.
  */
 export function readMessagesUsage(usage: unknown, before: Fields = {}): { readonly usage: TokenUsage; readonly fields: Fields } | null {
   if (!isRecord(usage)) return null;
@@ -33,7 +33,7 @@ export function readMessagesUsage(usage: unknown, before: Fields = {}): { readon
   };
 }
 
-/** The same counts as a Messages `usage` object. */
+/** The counts as a Messages `usage` object. */
 export function messagesUsage({ inputTokens, cachedInputTokens, cacheWriteTokens, outputTokens, reasoningTokens }: TokenUsage): Fields {
   const written = cacheWriteTokens ?? 0;
   return {

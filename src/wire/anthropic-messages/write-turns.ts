@@ -1,4 +1,4 @@
-/** Turns as `system` and `messages` of a Messages request. */
+/** Writes turns as `system` and `messages` of a Messages request. */
 import { conversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
@@ -7,7 +7,7 @@ import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetName } from '../tool-names.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 
-/** The user's turn where the API wants one: before a conversation that the model began, and after one that it is to go on with but can't. */
+/** User turn inserted where the API requires one: before an initial assistant turn, and after a final one if the model takes no prefill. */
 const OPENING = 'Continue.';
 
 interface Message {
@@ -25,7 +25,7 @@ export function writeTurns(
   return writer.fault ?? writer.finish();
 }
 
-/** Consecutive turns of one role become one message; system text after the first turn becomes the user's. */
+/** Merges consecutive turns of one role; system text after the first turn becomes user text. */
 class TurnWriter {
   fault: ConversionFault | null = null;
   readonly #can: TargetCapabilities;
@@ -103,7 +103,7 @@ class TurnWriter {
     return result;
   }
 
-  /** Only signed reasoning of the same dialect is taken back. */
+  /** Only signed reasoning of this dialect is accepted back. */
   #reasoning({ text, opaque }: Extract<RequestPart, { type: 'reasoning' }>): Fields[] {
     if (opaque?.dialect === 'anthropic-messages') {
       return [
@@ -136,12 +136,12 @@ class TurnWriter {
   }
 }
 
-/** Tool results come first in their message. */
+/** The API requires tool results first in their message. */
 function sortResults(content: Fields[]): void {
   content.sort((a, b) => Number(b['type'] === 'tool_result') - Number(a['type'] === 'tool_result'));
 }
 
-/** A response that the model is to go on with may not end in white space. */
+/** A prefill must not end in whitespace. */
 function trimPrefill({ role, content }: Message): void {
   const last = content.at(-1);
   if (role === 'assistant' && last?.['type'] === 'text') last['text'] = String(last['text']).trimEnd();

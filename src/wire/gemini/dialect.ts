@@ -15,9 +15,9 @@ import {
   geminiChoices, geminiInForm, GeminiStreamFold, geminiToStream, isUnfinished, streamToGemini, withGeminiTexts,
 } from './whole-response.ts'; // prettier-ignore
 
-/** Members that do not change what is answered. */
+/** Members that do not affect the content of the response. */
 const IGNORED: ReadonlySet<string> = new Set(['labels', 'serviceTier', 'service_tier']);
-/** Google's SDK skips blank lines and nothing else. */
+/** Google's SDK skips blank lines but not comments. */
 const BLANK: Uint8Array = Buffer.from('\n\n');
 const NOTHING: Uint8Array = Buffer.alloc(0);
 

@@ -1,4 +1,4 @@
-/** A generateContent request as what it asks for, to be written in another dialect. */
+/** Parses a generateContent request into the neutral model, from which it is written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { booleanOf, listOf, ownOf, recordsIn, recordsOrOne, textIn, textOrNull } from '../loose-values.ts';
@@ -9,7 +9,7 @@ import { PartReader } from './parse-parts.ts';
 import { GEMINI_FIELDS, GENERATION_FIELDS } from './request-fields.ts';
 import { toJsonSchema } from './schema.ts';
 
-/** `text` is the body of a request that was decoded before; whether it asks for a stream stands in its path. */
+/** `text`: a request body that passed decoding; `stream`, from the path: whether a stream is requested. */
 export function parseGeminiRequest(text: string, stream: boolean): ModelRequest {
   const body = camelCased(parseExact(text) as Fields);
   const config = isRecord(body['generationConfig']) ? camelCased(body['generationConfig']) : {};
@@ -95,7 +95,7 @@ function formatOf(config: Fields): OutputFormat | null {
 
 const LEVELS: Readonly<Record<string, Effort>> = { minimal: 'minimal', low: 'low', medium: 'medium', high: 'high' };
 
-/** A budget of -1 leaves the amount to the model. */
+/** A budget of -1 leaves the choice to the model. */
 function reasoningOf(config: unknown): ReasoningRequest | null {
   if (!isRecord(config)) return null;
   const fields = camelCased(config);

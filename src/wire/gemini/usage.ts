@@ -4,7 +4,7 @@ import { recordsIn } from '../loose-values.ts';
 import type { Fields } from '../loose-values.ts';
 import { inputKinds, tokenCount } from '../usage.ts';
 
-/** Token counts of `usageMetadata`, or null: it holds none. Thoughts and tool prompts stand beside the candidates there. */
+/** Token counts of `usageMetadata`; null if there are none. Reasoning and tool-use prompt tokens are counted separately there. */
 export function readGeminiUsage(metadata: unknown): TokenUsage | null {
   if (!isRecord(metadata)) return null;
   const prompt = tokenCount(metadata['promptTokenCount']);
@@ -31,7 +31,7 @@ function tokensOf(details: unknown, modality: string): number {
   return sum;
 }
 
-/** The same counts as `usageMetadata`. */
+/** The counts as `usageMetadata`. */
 export function geminiUsage({ inputTokens, cachedInputTokens, outputTokens, reasoningTokens }: TokenUsage): Fields {
   const thoughts = reasoningTokens ?? 0;
   return {

@@ -1,4 +1,4 @@
-/** Turns as `systemInstruction` and `contents` of a generateContent request. */
+/** Writes turns as `systemInstruction` and `contents` of a generateContent request. */
 import { FOREIGN_CALL_SIGNATURE } from './opaque.ts';
 import { conversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
@@ -10,7 +10,7 @@ import { textOf } from '../request-text.ts';
 import { argumentsObject } from '../tool-arguments.ts';
 import { toTargetId } from '../tool-call-ids.ts';
 import { toTargetName } from '../tool-names.ts';
-import { PLACE_ID } from './call-ids.ts';
+import { POSITIONAL_ID_PREFIX } from './call-ids.ts';
 
 interface Content {
   readonly role: 'user' | 'model';
@@ -27,7 +27,7 @@ export function writeContents(
   return writer.fault ?? writer.finish();
 }
 
-/** Consecutive turns of one role become one content; system text after the first turn becomes the user's. */
+/** Merges consecutive turns of one role; system text after the first turn becomes user text. */
 class ContentWriter {
   fault: ConversionFault | null = null;
   readonly #can: TargetCapabilities;
@@ -35,7 +35,7 @@ class ContentWriter {
   readonly #system: Fields[] = [];
   readonly #contents: Content[] = [];
   readonly #toolNames = new Map<string, string>();
-  /** The API wants a signature at the first call of a turn. */
+  /** The API requires a signature on the first call of a turn. */
   #turnHasCall = false;
 
   constructor(can: TargetCapabilities, dropped: DropList) {
@@ -100,7 +100,7 @@ class ContentWriter {
     return [{ functionResponse: { ...idOf(result.callId), name, response } }, ...media];
   }
 
-  /** Only signed thoughts of the same dialect are taken back. */
+  /** Only signed reasoning of this dialect is accepted back. */
   #reasoning({ text, opaque }: Extract<RequestPart, { type: 'reasoning' }>): Fields[] {
     if (opaque?.dialect === 'gemini') return [{ text, thought: true, thoughtSignature: opaque.value }];
     this.#dropped.add('reasoning');
@@ -137,10 +137,10 @@ function mimeOfUrl(url: string): string | null {
   return MIME_BY_ENDING[ending] ?? null;
 }
 
-/** A call to which Gemini gave no id goes back without one. */
+/** Omits ids that were made for calls without one. */
 function idOf(id: string): Fields {
   const own = toTargetId('gemini', id);
-  return own.startsWith(PLACE_ID) ? {} : { id: own };
+  return own.startsWith(POSITIONAL_ID_PREFIX) ? {} : { id: own };
 }
 
 function responseOf(text: string): Fields {

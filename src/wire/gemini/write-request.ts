@@ -1,4 +1,4 @@
-/** Writes what a request of another dialect asks for as a generateContent request. Model and stream stand in the path. */
+/** Writes a neutral request as a generateContent request. Model and streaming are given in the path. */
 import { Buffer } from 'node:buffer';
 import { DropList, findConversionFault } from '../conversion-loss.ts';
 import type { TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
@@ -7,7 +7,7 @@ import type { Effort, Encoded, ModelRequest, ModelTool, ReasoningRequest, ToolCh
 import { toTargetName } from '../tool-names.ts';
 import { writeContents } from './write-contents.ts';
 
-/** What each effort may spend on reasoning where the model takes only a budget, in tokens. */
+/** Thinking budget per effort, in tokens, for models that accept only a budget. */
 const EFFORT_BUDGETS: Readonly<Record<Exclude<Effort, 'none'>, number>> = {
   minimal: 512,
   low: 1_024,
@@ -99,7 +99,7 @@ function declarationOf(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
 function callingConfig(choice: ToolChoice): Fields {
   if (choice.type === 'tool') return { mode: 'ANY', allowedFunctionNames: [targetName(choice.name)] };
   if (choice.type === 'none') return { mode: 'NONE' };
-  // The names count in mode ANY only.
+  // Only mode ANY accepts a list of names.
   if (choice.type === 'allowed')
     return choice.mode === 'required' ? { mode: 'ANY', allowedFunctionNames: choice.names.map(targetName) } : { mode: 'AUTO' };
   return { mode: choice.type === 'required' ? 'ANY' : 'AUTO' };

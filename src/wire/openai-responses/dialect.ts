@@ -17,7 +17,7 @@ import {
   isUnfinished, responseChoices, responseInForm, ResponseStreamFold, responseToStream, streamToResponse, withResponseTexts,
 } from './whole-response.ts'; // prettier-ignore
 
-/** Members that do not change what is answered. */
+/** Members that do not affect the content of the response. */
 const IGNORED: ReadonlySet<string> = new Set([
   'stream', 'stream_options', 'user', 'safety_identifier', 'metadata', 'client_metadata', 'service_tier', 'prompt_cache_key',
   'prompt_cache_options', 'prompt_cache_retention',

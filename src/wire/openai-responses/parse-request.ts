@@ -1,4 +1,4 @@
-/** A Responses request as what it asks for, to be written in another dialect. */
+/** Parses a Responses request into the neutral model, from which it is written in another dialect. */
 import { isRecord } from '../json-values.ts';
 import { numberIn, parseExact } from '../json-exact.ts';
 import { booleanOf, listOf, ownOf, recordsIn, textIn, textOrNull } from '../loose-values.ts';
@@ -9,7 +9,7 @@ import { ItemReader } from './parse-items.ts';
 import { RESPONSES_FIELDS } from './request-fields.ts';
 import { flatToolName } from './tool-names.ts';
 
-/** `text` is the body of a request that was decoded before; a `previous_response_id` of ours has been expanded. */
+/** `text`: a request body that passed decoding; a `previous_response_id` of this proxy has been expanded. */
 export function parseResponsesRequest(text: string): ModelRequest {
   const body = parseExact(text) as Fields;
   const rest: Unmodelled[] = [];

@@ -1,4 +1,4 @@
-/** Turns as `instructions` and input items of a Responses request. */
+/** Writes turns as `instructions` and input items of a Responses request. */
 import { conversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, DropList, TargetCapabilities } from '../conversion-loss.ts';
 import type { Fields } from '../loose-values.ts';
@@ -20,7 +20,7 @@ export function writeItems(
 
 class ItemWriter {
   readonly items: Fields[] = [];
-  /** The system text before the first other turn. */
+  /** System text before the first other turn. */
   instructions: string | null = null;
   fault: ConversionFault | null = null;
   readonly #can: TargetCapabilities;
@@ -57,21 +57,21 @@ class ItemWriter {
 
   #addAssistant(parts: readonly RequestPart[]): void {
     for (const part of parts) {
-      if (part.type === 'text') this.#say({ type: 'output_text', text: part.text, annotations: [] });
-      else if (part.type === 'refusal') this.#say({ type: 'refusal', refusal: part.text });
+      if (part.type === 'text') this.#append({ type: 'output_text', text: part.text, annotations: [] });
+      else if (part.type === 'refusal') this.#append({ type: 'refusal', refusal: part.text });
       else if (part.type === 'tool_call') this.items.push(callItem(part));
       else if (part.type === 'reasoning') this.#addReasoning(part);
       else this.#dropped.add(`messages.${part.type === 'foreign' ? part.name : part.type}`);
     }
   }
 
-  #say(content: Fields): void {
+  #append(content: Fields): void {
     const last = this.items.at(-1);
     if (last?.['type'] === 'message' && last['role'] === 'assistant') (last['content'] as Fields[]).push(content);
     else this.items.push({ type: 'message', role: 'assistant', content: [content] });
   }
 
-  /** Only encrypted reasoning of the same dialect is taken back. */
+  /** Only encrypted reasoning of this dialect is accepted back. */
   #addReasoning({ text, opaque }: Extract<RequestPart, { type: 'reasoning' }>): void {
     if (opaque?.dialect !== 'openai-responses') return this.#dropped.add('reasoning');
     const summary = text === '' ? [] : [{ type: 'summary_text', text }];
@@ -81,8 +81,8 @@ class ItemWriter {
   #result({ callId, parts, isError }: ToolResult): Fields {
     const isText = parts.every(({ type }) => type === 'text');
     const text = textOf(parts);
-    const said = isError && !/^\W*error/i.test(text) ? `Error: ${text}` : text;
-    const output = isText ? said : parts.flatMap((part) => this.#content(part));
+    const marked = isError && !/^\W*error/i.test(text) ? `Error: ${text}` : text;
+    const output = isText ? marked : parts.flatMap((part) => this.#content(part));
     return { type: 'function_call_output', call_id: toTargetId('openai-responses', callId), output };
   }
 

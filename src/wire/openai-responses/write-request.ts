@@ -1,4 +1,4 @@
-/** Writes what a request of another dialect asks for as a Responses request, of which the provider keeps nothing. */
+/** Writes a neutral request as a Responses request with `store: false`. */
 import { Buffer } from 'node:buffer';
 import { conversionFault, DropList, findConversionFault } from '../conversion-loss.ts';
 import type { ConversionFault, TargetCapabilities, WriteEdits } from '../conversion-loss.ts';
@@ -7,7 +7,7 @@ import type { Encoded, ModelRequest, ModelTool, OutputFormat, ToolChoice } from 
 import { toTargetName } from '../tool-names.ts';
 import { writeItems } from './write-items.ts';
 
-/** The API's least output bound, in tokens. */
+/** The API's minimum for `max_output_tokens`. */
 const OUTPUT_BOUND_MIN = 16;
 
 export function writeResponsesRequest(request: ModelRequest, edits: WriteEdits, can: TargetCapabilities): Encoded {
@@ -65,7 +65,7 @@ function writeTools(body: Fields, request: ModelRequest): void {
   if (request.parallelToolCalls !== null) body['parallel_tool_calls'] = request.parallelToolCalls;
 }
 
-/** Here a schema is strict unless it says otherwise. */
+/** Schemas are strict by default in this API. */
 function writeTool(tool: Exclude<ModelTool, { type: 'foreign' }>): Fields {
   const name = targetName(tool.name);
   const described = tool.description === null ? {} : { description: tool.description };

@@ -1,14 +1,14 @@
 /**
- * Cached responses in Redis: a hash each (bytes, expiry by the callers' clock), a sorted set of their keys by age, and one of their sizes,
- * so that the oldest go beyond a number or a size.
+ * Cached responses in Redis: one hash each (bytes, expiry by the callers' clock), a sorted set of keys by age and a hash of sizes, so that
+ * the oldest are deleted at a limit in number or size.
  */
 import { redisScript } from './redis-client.ts';
 
-/** The sets outlive the last answer by so long, in milliseconds: 30 days. */
+/** How long the sets outlive the last response, in milliseconds: 30 days. */
 const KEPT_MS = 2_592_000_000;
 
-/** KEYS: order, sizes, totals, then answers. ARGV: rowsMax, bytesMax, now, the prefix of answers; then of each its key, expiry and bytes. */
-export const PUT_ANSWERS_SCRIPT = redisScript(`
+/** KEYS: order, sizes, totals, then responses. ARGV: rowsMax, bytesMax, now, key prefix; then key, expiry and bytes of each response. */
+export const PUT_RESPONSES_SCRIPT = redisScript(`
 local order, sizes, totals = KEYS[1], KEYS[2], KEYS[3]
 local rowsMax, bytesMax, now, prefix = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[4]
 local function forget(key)
