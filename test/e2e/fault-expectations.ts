@@ -2,7 +2,7 @@
  * What becomes of a request when one of its providers has a fault: one entry for every kind that Storm knows. A fault is
  * passed on, falls back, is told, or breaks a stream that has begun; `fault-fates.ts` has the words.
  */
-import { PRODUCTS } from '../../src/storm/fault-names.ts';
+import { NAME_FACTORS } from '../../src/storm/fault-names.ts';
 import type { StormFaultKind } from '../../src/storm/index.ts';
 import {
   bodiless,
@@ -129,7 +129,7 @@ function shapedRefusals(): Table<string> {
   const fates = { '400': unknown, '429': limited, '503': overloaded };
   return Object.fromEntries(
     Object.entries(fates).flatMap(([status, fate]) =>
-      PRODUCTS.SHAPED.map((shape) => [`${status}-${shape}`, READABLE.has(shape) ? both(fate) : page(fate)]),
+      NAME_FACTORS.SHAPED.map((shape) => [`${status}-${shape}`, READABLE.has(shape) ? both(fate) : page(fate)]),
     ),
   );
 }
@@ -217,7 +217,7 @@ const STREAM_ERRORS: Table<string> = {
 /** A number for the code is a status, and is told as such. */
 function shapedEvents(): Table<string> {
   return Object.fromEntries(
-    PRODUCTS.EVENT_SHAPES.flatMap((shape) => {
+    NAME_FACTORS.EVENT_SHAPES.flatMap((shape) => {
       const before: Fails = shape === 'double' ? { ...toldInside, status: 500 } : toldInside;
       return [
         [`error-first-${shape}`, both(before)],
