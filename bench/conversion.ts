@@ -74,7 +74,7 @@ function chatStream(chars: number): Buffer {
   );
 }
 
-const chatResponse = Buffer.from(
+const chatBody = Buffer.from(
   JSON.stringify({
     id: 'chatcmpl-1',
     object: 'chat.completion',
@@ -100,8 +100,8 @@ function streamIn(to: DialectName, chat: Buffer): Uint8Array {
 }
 
 function responseIn(to: DialectName): Uint8Array {
-  if (to === 'openai-chat') return chatResponse;
-  const read = new ResponseConversion(DIALECTS['openai-chat'], DIALECTS[to], WRITE).read(chatResponse, 1);
+  if (to === 'openai-chat') return chatBody;
+  const read = new ResponseConversion(DIALECTS['openai-chat'], DIALECTS[to], WRITE).read(chatBody, 1);
   return read.converted!;
 }
 

@@ -1,13 +1,13 @@
 /** What `/admin/queue` shows of those who wait, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 
 describe('the queue as it is shown', () => {
   it('tells who waits for what, how long, and why, and nothing that is secret', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: () => chatAnswer(), b: () => chatAnswer() },
+      providers: { a: () => chatResponse(), b: () => chatResponse() },
       models: { fast: ['a/m'], both: [['a/m', 'b/m']] },
       limits: { requestsPerMinute: 6 },
     });
@@ -45,7 +45,7 @@ describe('the queue as it is shown', () => {
 
   it('is bounded, whatever names callers invent', async (t) => {
     const world = await startVirtualWorld(t, {
-      providers: { a: () => chatAnswer({ headersAfterMs: 60_000 }) },
+      providers: { a: () => chatResponse({ headersAfterMs: 60_000 }) },
       limits: { concurrency: 1 },
     });
     const asked = Array.from({ length: 61 }, (_, i) => world.ask({ model: `a/${'x'.repeat(300)}${i}` }));

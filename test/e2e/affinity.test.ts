@@ -1,7 +1,7 @@
 /** A conversation stays with one key of a provider, as long as that key would answer soon. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { ascending, badKey, keyed, limited, MINUTE, times } from './keyed.ts';
 import type { Keyed } from './keyed.ts';
 
@@ -32,7 +32,7 @@ describe('a conversation', () => {
   });
 
   it('waits for its key within patience, and others are served by the free key meanwhile', async (t) => {
-    const world = await keyed(t, 2, () => chatAnswer({ headersAfterMs: 600 }), { limits: { concurrency: 1 } });
+    const world = await keyed(t, 2, () => chatResponse({ headersAfterMs: 600 }), { limits: { concurrency: 1 } });
     const home = await homeOf(world, session('s'));
     const busy = world.ask({}, session('s')).done;
     await world.clock.advanceAsync(10);
@@ -48,7 +48,7 @@ describe('a conversation', () => {
   });
 
   it('goes elsewhere when its key would start later than patience, at once where that is known', async (t) => {
-    const world = await keyed(t, 2, () => chatAnswer({ headersAfterMs: 3000 }), { limits: { concurrency: 1 } });
+    const world = await keyed(t, 2, () => chatResponse({ headersAfterMs: 3000 }), { limits: { concurrency: 1 } });
     const home = await homeOf(world, session('s'));
     const busy = world.ask({}, session('s')).done;
     await world.clock.advanceAsync(10);
@@ -91,7 +91,9 @@ describe('a conversation', () => {
   });
 
   it('with little time left does not wait for its key until it is too late', async (t) => {
-    const world = await keyed(t, 2, (_key, nth) => chatAnswer({ headersAfterMs: nth === 2 ? 5000 : 200 }), { limits: { concurrency: 1 } });
+    const world = await keyed(t, 2, (_key, nth) => chatResponse({ headersAfterMs: nth === 2 ? 5000 : 200 }), {
+      limits: { concurrency: 1 },
+    });
     await homeOf(world, session('s'));
     const busy = world.ask({}, session('s')).done;
     await world.clock.advanceAsync(1);
@@ -101,7 +103,7 @@ describe('a conversation', () => {
   });
 
   it('that floods its key holds nobody up who has another', async (t) => {
-    const world = await keyed(t, 2, () => chatAnswer({ headersAfterMs: 5000 }), { limits: { concurrency: 2 } });
+    const world = await keyed(t, 2, () => chatResponse({ headersAfterMs: 5000 }), { limits: { concurrency: 2 } });
     const home = await homeOf(world, session('s'));
     const flood = times(40, () => world.ask({}, session('s')).done);
     await world.clock.advanceAsync(10);

@@ -1,7 +1,7 @@
 /** What programs that are known by name get of an error: a status and headers with which they come back, or don't. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { SimulatedAnswer } from '../../src/testing/index.ts';
+import type { SimulatedResponse } from '../../src/testing/index.ts';
 import { anthropic, json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen } from './virtual.ts';
@@ -13,7 +13,7 @@ const CLAUDE_CODE = { 'user-agent': 'claude-cli/2.1.332 (external, sdk-cli)' };
 
 const OVERLOADED = '{"error": {"message":"Overloaded, sorry.","type":"server_error","param":null,"code":"overloaded"},"trace":7}';
 
-function refusal(status: number, headers: Record<string, string> = {}): SimulatedAnswer {
+function refusal(status: number, headers: Record<string, string> = {}): SimulatedResponse {
   return json(status, OVERLOADED, headers);
 }
 
@@ -41,7 +41,7 @@ describe('a program that is known by name', () => {
 
   it('finds the status that it gets in the body too, where it looks there first', async (t) => {
     const body = (code: number): string => `{"error": {"code":${code},"message":"Overloaded.","status":"UNAVAILABLE"},"trace":7}`;
-    const provider: SimulatedAnswer = json(503, body(503));
+    const provider: SimulatedResponse = json(503, body(503));
     const world = await startVirtualWorld(t, {
       providers: { a: () => provider },
       configured: { a: { protocol: 'gemini', baseUrl: 'http://a', apiKey: 'sk-test' } },
@@ -87,7 +87,7 @@ describe('a program that is known by name', () => {
 
   it('gets its own status where the failure is shared with other programs, and where it is given again', async (t) => {
     const error = { message: "Missing required parameter: 'messages'.", type: 'invalid_request_error', param: 'messages', code: null };
-    const providers = { a: (): SimulatedAnswer => ({ steps: [{ do: 'wait', ms: 100 }, ...json(422, { error }).steps] }) };
+    const providers = { a: (): SimulatedResponse => ({ steps: [{ do: 'wait', ms: 100 }, ...json(422, { error }).steps] }) };
     const world = await startVirtualWorld(t, { providers, config: ONE_ATTEMPT });
     const key = { 'idempotency-key': 'k' };
     const asked = [world.ask({}, { ...key, ...CODEX }), world.ask({}, key), world.ask({}, { ...key, ...OPENCODE })];

@@ -1,8 +1,8 @@
 /** What one request causes is no evidence against a credential: a second, different one has to fail the same way. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { keyed, MINUTE, statuses, targetsOf, times } from './keyed.ts';
 import { json, openai } from './provider-bodies.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -13,12 +13,12 @@ const POISON = 'poison';
 const isPoison = ({ body }: SimulatedCall): boolean => body.includes(POISON);
 const isOwnQuestion = ({ request }: SimulatedCall): boolean => request.method === 'GET';
 const says = (content: string, more: object = {}) => ({ messages: [{ role: 'user', content }], ...more });
-const error = (status: number, message: string): SimulatedAnswer => json(status, { error: { message, code: status } });
-const bare = (status: number): SimulatedAnswer => json(status, '');
+const error = (status: number, message: string): SimulatedResponse => json(status, { error: { message, code: status } });
+const bare = (status: number): SimulatedResponse => json(status, '');
 
 const CLIENTS = ['one', 'two', 'three'].map((name) => ({ name, key: `sk-client-${name}` }));
 const as = (client: string) => ({ authorization: `Bearer sk-client-${client}` });
-const OF_REQUEST: Readonly<Record<string, SimulatedAnswer>> = {
+const OF_REQUEST: Readonly<Record<string, SimulatedResponse>> = {
   '402: fewer max_tokens': error(
     402,
     'This request requires more credits, or fewer max_tokens. You requested up to 65536 tokens, but can only afford 1209.',
@@ -32,7 +32,7 @@ const OF_REQUEST: Readonly<Record<string, SimulatedAnswer>> = {
 describe('a request that is refused for its own sake', () => {
   for (const [what, refusal] of Object.entries(OF_REQUEST)) {
     it(`${what}: is carried to one other credential, and the other clients lose nothing`, async (t) => {
-      const answer = (call: SimulatedCall) => (isPoison(call) ? refusal : chatAnswer());
+      const answer = (call: SimulatedCall) => (isPoison(call) ? refusal : chatResponse());
       const world = await startVirtualWorld(t, {
         keys: ['sk-key-one-1', 'sk-key-two-2'],
         providers: { a: answer, b: answer },
@@ -58,7 +58,7 @@ describe('a request that is refused for its own sake', () => {
   });
 
   it('is answered by another provider, though the first one has another key', async (t) => {
-    const world = await keyed(t, 2, () => OF_REQUEST['401: a scope']!, { providers: { b: () => chatAnswer() } });
+    const world = await keyed(t, 2, () => OF_REQUEST['401: a scope']!, { providers: { b: () => chatResponse() } });
     const seen = await world.answerTo();
     assert.deepEqual([seen.status, seen.headers.get('x-breakwater-target'), seen.headers.get('x-breakwater-attempts')], [200, 'b/m', '2']);
     assert.equal(seen.headers.get('x-breakwater-fallback'), 'auth');
@@ -138,7 +138,7 @@ for (const status of [401, 402, 403]) {
 }
 
 describe('the free question about a suspected key', () => {
-  const dead = (call: SimulatedCall, listing: SimulatedAnswer) => (isOwnQuestion(call) ? listing : bare(401));
+  const dead = (call: SimulatedCall, listing: SimulatedResponse) => (isOwnQuestion(call) ? listing : bare(401));
 
   it('decides where no other request comes: refused too, the key is quarantined', async (t) => {
     const world = await keyed(t, 1, (_key, _nth, call) => dead(call, bare(401)));
@@ -172,7 +172,7 @@ describe('the free question about a suspected key', () => {
   });
 
   it('that is never answered is broken off, and none outlives the gateway', async (t) => {
-    const hangs: SimulatedAnswer = { steps: [{ do: 'wait', ms: 3_600_000 }] };
+    const hangs: SimulatedResponse = { steps: [{ do: 'wait', ms: 3_600_000 }] };
     const world = await keyed(t, 1, (_key, _nth, call) => dead(call, hangs));
     await world.answerTo();
     await world.clock.advanceAsync(20 * SECOND);
@@ -214,7 +214,7 @@ describe('a dead key of a provider whose /models needs no key, with one client a
   }
 
   it('with another provider in order, the key is left alone', async (t) => {
-    const world = await keyed(t, 1, (_key, _nth, call) => publicModels(call) ?? bare(401), { providers: { b: () => chatAnswer() } });
+    const world = await keyed(t, 1, (_key, _nth, call) => publicModels(call) ?? bare(401), { providers: { b: () => chatResponse() } });
     for (let i = 0; i < 120; i++) {
       assert.equal((await world.answerTo(says(`question ${i}`))).status, 200);
       await world.clock.advanceAsync(SECOND);
@@ -270,7 +270,7 @@ describe('a lone key in quarantine', () => {
   });
 
   it('is left alone while another provider is in order', async (t) => {
-    const world = await keyed(t, 1, () => openai(401, 'invalid_api_key', 'x'), { providers: { b: () => chatAnswer() } });
+    const world = await keyed(t, 1, () => openai(401, 'invalid_api_key', 'x'), { providers: { b: () => chatResponse() } });
     for (let i = 0; i < 60; i++) {
       assert.equal((await world.answerTo()).status, 200);
       await world.clock.advanceAsync(SECOND);

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, chatStream, streamStart } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse, chatError, chatStream, streamStart } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import { errorOf } from './world.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -12,7 +12,7 @@ const cache = { enabled: true };
 
 async function start(
   t: TestContext,
-  answer: (nth: number, call: SimulatedCall) => SimulatedAnswer = () => chatAnswer(),
+  answer: (nth: number, call: SimulatedCall) => SimulatedResponse = () => chatResponse(),
   more: Partial<VirtualOptions> = {},
 ): Promise<VirtualWorld> {
   let nth = 0;
@@ -22,7 +22,7 @@ async function start(
 const bodyOf = (call: SimulatedCall) => JSON.parse(Buffer.from(call.request.body ?? []).toString()) as Record<string, unknown>;
 const useOf = (seen: { headers: Headers }) => seen.headers.get('x-breakwater-cache');
 
-function plain(finish: string, content: string | null = 'some words', choices = 1): SimulatedAnswer {
+function plain(finish: string, content: string | null = 'some words', choices = 1): SimulatedResponse {
   const each = Array.from({ length: choices }, (_, index) => ({
     index,
     message: { role: 'assistant', content },
@@ -142,14 +142,14 @@ describe('the same request', () => {
 
   it('is another client’s own', async (t) => {
     const clients = ['web', 'nightly'].map((name) => ({ name, key: `${name}-key-1234` }));
-    const world = await start(t, () => chatAnswer(), { config: { clients, policy: { cache } } });
+    const world = await start(t, () => chatResponse(), { config: { clients, policy: { cache } } });
     for (const name of ['web', 'nightly']) assert.equal(useOf(await world.answerTo({}, { 'x-api-key': `${name}-key-1234` })), null);
     for (const name of ['web', 'nightly']) assert.equal(useOf(await world.answerTo({}, { 'x-api-key': `${name}-key-1234` })), 'hit');
     assert.equal(world.callsTo('a'), 2);
   });
 
   it('is another caller’s own, where the provider gets the caller’s key', async (t) => {
-    const world = await start(t, () => chatAnswer(), { keys: 'caller' });
+    const world = await start(t, () => chatResponse(), { keys: 'caller' });
     for (const key of ['sk-one', 'sk-two']) assert.equal(useOf(await world.answerTo({}, { authorization: `Bearer ${key}` })), null);
     assert.equal(useOf(await world.answerTo({}, { authorization: 'Bearer sk-one' })), 'hit');
     assert.equal(useOf(await world.answerTo({}, { authorization: 'Bearer sk-three', 'idempotency-key': 'k' })), null);
@@ -159,7 +159,7 @@ describe('the same request', () => {
 
 describe('a caller', () => {
   it('may leave the cache out, or have it renewed', async (t) => {
-    const world = await start(t, (nth) => chatAnswer({ words: [`answer ${nth}`] }));
+    const world = await start(t, (nth) => chatResponse({ words: [`answer ${nth}`] }));
     await world.answerTo();
     assert.match((await world.answerTo({}, { 'x-breakwater-cache': 'off' })).text, /answer 1/);
     assert.match((await world.answerTo()).text, /answer 0/, 'what came without the cache is not kept');
@@ -170,7 +170,7 @@ describe('a caller', () => {
   });
 
   it('shares nothing at the same time without coalescing, or without the cache', async (t) => {
-    const slow = () => chatAnswer({ headersAfterMs: 100 });
+    const slow = () => chatResponse({ headersAfterMs: 100 });
     for (const policy of [{ cache: { ...cache, coalesce: false } }, { cache: { coalesce: true } }]) {
       const world = await start(t, slow, { config: { policy } });
       await world.until(Promise.all([world.ask().done, world.ask().done]));
@@ -180,7 +180,7 @@ describe('a caller', () => {
 
   it('takes nothing from its limits for a kept answer', async (t) => {
     const clients = [{ name: 'web', key: 'web-key-1234', limits: { requestsPerMinute: 1 } }];
-    const world = await start(t, () => chatAnswer(), { config: { clients, policy: { cache } } });
+    const world = await start(t, () => chatResponse(), { config: { clients, policy: { cache } } });
     for (let i = 0; i < 5; i++) assert.equal((await world.answerTo({}, { 'x-api-key': 'web-key-1234' })).status, 200);
   });
 });
@@ -199,7 +199,7 @@ describe('an answer beyond its time', () => {
 
   it('stands in for a refusal by limits, plain and streamed, and is gone after staleIfError', async (t) => {
     const limits = { requestsPerDay: 1 };
-    const world = await start(t, () => chatAnswer(), {
+    const world = await start(t, () => chatResponse(), {
       limits,
       config: { policy: { cache: { ...cache, ttl: '1m', staleIfError: '10m' } } },
     });
@@ -217,7 +217,7 @@ describe('an answer beyond its time', () => {
 
   it('does not hide that the request itself is at fault', async (t) => {
     const world = await start(t, (nth) =>
-      nth === 0 ? chatAnswer() : chatError(400, { code: 'invalid_value', type: 'invalid_request_error' }),
+      nth === 0 ? chatResponse() : chatError(400, { code: 'invalid_value', type: 'invalid_request_error' }),
     );
     await world.answerTo();
     world.clock.advance(HOUR_MS);
@@ -226,7 +226,7 @@ describe('an answer beyond its time', () => {
 
   it('is waited with no longer than for a better tier while a breaker is open', async (t) => {
     let isDown = false;
-    const world = await start(t, () => (isDown ? chatError(503) : chatAnswer()), {
+    const world = await start(t, () => (isDown ? chatError(503) : chatResponse()), {
       config: { policy: { cache, breaker: { consecutiveFailures: 2, minRequests: 2, openFor: '1m' }, maxAttempts: 2 } },
     });
     await world.answerTo();
@@ -241,7 +241,7 @@ describe('an answer beyond its time', () => {
 
   it('stands in for all who wait for the same', async (t) => {
     let isDown = false;
-    const world = await start(t, () => (isDown ? chatError(503) : chatAnswer()));
+    const world = await start(t, () => (isDown ? chatError(503) : chatResponse()));
     await world.answerTo();
     isDown = true;
     world.clock.advance(HOUR_MS);
@@ -258,7 +258,7 @@ describe('those who share an answer', () => {
     const order: unknown[] = [];
     const answer = (_: number, call: SimulatedCall) => {
       order.push(bodyOf(call)['max_tokens']);
-      return chatAnswer({ headersAfterMs: 100 });
+      return chatResponse({ headersAfterMs: 100 });
     };
     const world = await start(t, answer, { limits: { concurrency: 1 } });
     const asks = [
@@ -299,7 +299,7 @@ describe('those who share an answer', () => {
   });
 
   it('are told when the gateway closes', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 10_000 }));
+    const world = await start(t, () => chatResponse({ headersAfterMs: 10_000 }));
     const asks = [world.ask(), world.ask()];
     await world.until(new Promise<void>((resolve) => void world.clock.schedule(10, resolve)));
     const closing = world.gateway.close();

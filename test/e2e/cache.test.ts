@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, chatStream } from '../../src/testing/index.ts';
+import { chatResponse, chatError, chatStream } from '../../src/testing/index.ts';
 import { contentOf } from './world.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
@@ -12,7 +12,7 @@ const cacheOn: NonNullable<VirtualOptions['config']> = { policy: { cache: { enab
 async function start(t: TestContext, options: Partial<VirtualOptions> = {}): Promise<VirtualWorld> {
   return startVirtualWorld(t, {
     providers: {
-      a: (call) => (isStream(call.request.body) ? chatStream({ headersAfterMs: 50, gapMs: 10 }) : chatAnswer({ headersAfterMs: 100 })),
+      a: (call) => (isStream(call.request.body) ? chatStream({ headersAfterMs: 50, gapMs: 10 }) : chatResponse({ headersAfterMs: 100 })),
     },
     config: cacheOn,
     ...options,
@@ -113,7 +113,7 @@ describe('identical requests at the same time', () => {
 describe('a total outage', () => {
   it('is bridged by answers beyond their time', async (t) => {
     let isDown = false;
-    const world = await start(t, { providers: { a: () => (isDown ? chatError(500) : chatAnswer()) } });
+    const world = await start(t, { providers: { a: () => (isDown ? chatError(500) : chatResponse()) } });
     const made = await world.answerTo();
     isDown = true;
     world.clock.advance(3_700_000);

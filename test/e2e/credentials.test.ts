@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseConfig } from '../../src/gateway/config/index.ts';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { ascending, badKey, keyed, keyOf, KEYS, limited, MINUTE, refusing, spent, statuses, targetsOf, times } from './keyed.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { startWorld } from './world.ts';
 import type { World } from './world.ts';
@@ -141,7 +141,7 @@ for (const [what, refusal, benchMs] of [
     });
 
     it('is tried by one request when the time is over, and rests twice as long each time, up to an hour', async (t) => {
-      const world = await keyed(t, 2, (key) => (key === 0 ? refusal() : chatAnswer({ headersAfterMs: 50 })));
+      const world = await keyed(t, 2, (key) => (key === 0 ? refusal() : chatResponse({ headersAfterMs: 50 })));
       await statuses(world, 2);
       assert.equal(world.byKey()[0], 1);
       const rests: number[] = [];
@@ -170,9 +170,14 @@ for (const [what, refusal, benchMs] of [
 
 describe('a key that dies', () => {
   it('under a hundred requests is called by those that were on the way and by nobody else, and rests once', async (t) => {
-    const world = await keyed(t, 2, (key) => (key === 0 ? refusing(401, 'invalid_api_key', {}, 20) : chatAnswer({ headersAfterMs: 20 })), {
-      limits: { concurrency: 10 },
-    });
+    const world = await keyed(
+      t,
+      2,
+      (key) => (key === 0 ? refusing(401, 'invalid_api_key', {}, 20) : chatResponse({ headersAfterMs: 20 })),
+      {
+        limits: { concurrency: 10 },
+      },
+    );
     assert.deepEqual(await statuses(world, 100), [200]);
     assert.deepEqual(world.byKey(), [10, 100]);
     assert.equal(world.eventsOf('cooldown').length, 1);
@@ -209,7 +214,7 @@ describe('a key that dies', () => {
   });
 
   it('lets the other keys answer while its trial hangs', async (t) => {
-    const world = await keyed(t, 2, (key, nth) => (key !== 0 ? null : nth === 1 ? badKey() : chatAnswer({ headersAfterMs: 30_000 })));
+    const world = await keyed(t, 2, (key, nth) => (key !== 0 ? null : nth === 1 ? badKey() : chatResponse({ headersAfterMs: 30_000 })));
     await statuses(world, 2);
     await world.clock.advanceAsync(6 * MINUTE);
     const asked = times(20, (i) => world.ask({}, i % 2 === 0 ? { 'session-id': `s${i}` } : {}).done);
@@ -223,7 +228,7 @@ describe('a key that dies', () => {
 
 describe('an outage of a provider with many keys', () => {
   it('is no reason to ask with each of them before the next provider', async (t) => {
-    const world = await keyed(t, 3, () => refusing(500, 'server_error'), { providers: { b: () => chatAnswer() } });
+    const world = await keyed(t, 3, () => refusing(500, 'server_error'), { providers: { b: () => chatResponse() } });
     for (let i = 0; i < 20; i++) assert.equal((await world.answerTo()).status, 200);
     assert.equal(
       world.byKey().reduce((sum, calls) => sum + calls, 0),
@@ -288,7 +293,7 @@ describe('a reload that changes the keys', () => {
   });
 
   it('lets requests on the way with a key that is gone end in peace', async (t) => {
-    const world = await keyed(t, 2, () => chatAnswer({ headersAfterMs: 100 }));
+    const world = await keyed(t, 2, () => chatResponse({ headersAfterMs: 100 }));
     const asked = times(4, () => world.ask().done);
     await world.clock.advanceAsync(1);
     assert.deepEqual(world.byKey(), [2, 2]);
@@ -305,7 +310,7 @@ describe("the caller's own key", () => {
   it('that is limited or refused holds nobody else back', async (t) => {
     const world = await startVirtualWorld(t, {
       keys: 'caller',
-      providers: { a: (call) => (keyOf(call) === 'limited' ? limited('30') : keyOf(call) === 'bad' ? badKey() : chatAnswer()) },
+      providers: { a: (call) => (keyOf(call) === 'limited' ? limited('30') : keyOf(call) === 'bad' ? badKey() : chatResponse()) },
       config: { policy: { maxAttempts: 2 } },
     });
     const as = (key: string) => world.answerTo({}, { authorization: `Bearer ${key}`, 'x-breakwater-deadline-ms': '1000' });
@@ -332,7 +337,7 @@ describe('the list of models of a provider', () => {
     assert.equal(world.byKey()[0], 1);
   });
 
-  function listing(id: string): SimulatedAnswer {
+  function listing(id: string): SimulatedResponse {
     return {
       steps: [
         { do: 'head', status: 200 },

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatStream, silence, streamStart } from '../../src/testing/simulated-chat.ts';
+import { chatResponse, chatStream, silence, streamStart } from '../../src/testing/simulated-chat.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { HEDGE, after, assertSettled, failing } from './hedge-world.ts';
 import type { Script } from './hedge-world.ts';
@@ -36,7 +36,7 @@ function chanceOf(seed: number): Chance {
     () => silence,
     () => () => ({ steps: [...streamStart({ headersAfterMs: at(), gapMs: at() }), { do: 'break', code: 'ECONNRESET' }] }),
     () => () => chatStream({ firstContentAfterMs: at(), gapMs: at() }),
-    () => () => chatAnswer({ headersAfterMs: at(), firstContentAfterMs: at() }),
+    () => () => chatResponse({ headersAfterMs: at(), firstContentAfterMs: at() }),
   ];
   return { isSo: (share) => random.next() < share, pick, at, script: () => pick(scripts)() };
 }

@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
-import { chatAnswer, chatError, chatStream } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, chatStream } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
 
-export type Script = (call: SimulatedCall) => SimulatedAnswer;
+export type Script = (call: SimulatedCall) => SimulatedResponse;
 
 /** The form that was asked for, after so long. */
 export const after =
@@ -15,7 +15,7 @@ export const after =
   ({ body }) =>
     body.includes('"stream":true')
       ? chatStream({ headersAfterMs: ms / 2, firstContentAfterMs: ms / 2, words: [word] })
-      : chatAnswer({ headersAfterMs: ms, words: [word] });
+      : chatResponse({ headersAfterMs: ms, words: [word] });
 export const failing =
   (ms: number, status = 500, error: Record<string, unknown> = {}): Script =>
   () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
 import { chatStream, silence, streamEnd, streamStart } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { HEDGE, after, answeredBy, assertSettled, endsOf, failing, startHedged } from './hedge-world.ts';
 import type { HedgedOptions, Script } from './hedge-world.ts';
 import { startVirtualWorld } from './virtual.ts';
@@ -170,7 +170,7 @@ describe('a stream', () => {
   });
 
   it('breaks off like any other after its hedge was committed', async (t) => {
-    const broken = (): SimulatedAnswer => ({ steps: [...streamStart(), { do: 'break', code: 'ECONNRESET' }] });
+    const broken = (): SimulatedResponse => ({ steps: [...streamStart(), { do: 'break', code: 'ECONNRESET' }] });
     const world = await startHedged(t, { providers: { a: silence, b: broken } });
     const seen = await world.answerTo({ stream: true });
     assert.equal(errorOf(seen.text).code, 'stream_interrupted');
@@ -179,7 +179,7 @@ describe('a stream', () => {
   });
 
   it('is let go by its caller while the winner still writes', async (t) => {
-    const slow = (): SimulatedAnswer => ({ steps: [...streamStart({ gapMs: 10_000 }), ...streamEnd()] });
+    const slow = (): SimulatedResponse => ({ steps: [...streamStart({ gapMs: 10_000 }), ...streamEnd()] });
     const world = await startHedged(t, { providers: { a: silence, b: slow } });
     const asked = world.ask({ stream: true });
     await world.clock.advanceAsync(5000);
@@ -349,7 +349,7 @@ describe('who is told of an attempt may end its request at once, and nothing is 
 });
 
 it('what is passed through unread is not hedged', async (t) => {
-  const image = (): SimulatedAnswer => ({
+  const image = (): SimulatedResponse => ({
     steps: [
       { do: 'wait', ms: 5000 },
       { do: 'head', status: 200 },

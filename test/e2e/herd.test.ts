@@ -1,7 +1,7 @@
 /** Many at once, and all are told to wait: nobody comes back too early, and they do not come back together. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer, chatError } from '../../src/testing/index.ts';
+import { chatResponse, chatError } from '../../src/testing/index.ts';
 import { startVirtualWorld } from './virtual.ts';
 import { errorOf, startWorld } from './world.ts';
 
@@ -18,7 +18,7 @@ describe('a herd in virtual time', () => {
       const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 } };
       const world = await startVirtualWorld(t, {
         // The first call is answered: a target that nobody has heard of yet would get a part of the herd only.
-        providers: { a: (call) => (call.number > 1 && call.number <= 1 + HERD ? refuse : chatAnswer()) },
+        providers: { a: (call) => (call.number > 1 && call.number <= 1 + HERD ? refuse : chatResponse()) },
         config: { policy },
       });
       await world.answerTo();

@@ -2,15 +2,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, chatStream, streamStart } from '../../src/testing/index.ts';
-import type { SimulatedAnswer, SimulatedCall } from '../../src/testing/index.ts';
+import { chatResponse, chatError, chatStream, streamStart } from '../../src/testing/index.ts';
+import type { SimulatedResponse, SimulatedCall } from '../../src/testing/index.ts';
 import { contentOf, errorOf } from './world.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualWorld } from './virtual.ts';
 
 const KEY = { 'idempotency-key': 'order-17' };
 
-async function start(t: TestContext, answer: (call: SimulatedCall, nth: number) => SimulatedAnswer, more: Partial<VirtualOptions> = {}) {
+async function start(t: TestContext, answer: (call: SimulatedCall, nth: number) => SimulatedResponse, more: Partial<VirtualOptions> = {}) {
   let nth = 0;
   const world = await startVirtualWorld(t, { providers: { a: (call) => answer(call, nth++) }, ...more });
   return world;
@@ -28,7 +28,7 @@ function assertNothingHeld(world: VirtualWorld): void {
 describe('a repeated request', () => {
   for (const stream of [false, true]) {
     it(`is answered with what the first one was, ${stream ? 'streamed' : 'plain'}`, async (t) => {
-      const world = await start(t, () => (stream ? slowStream() : chatAnswer()));
+      const world = await start(t, () => (stream ? slowStream() : chatResponse()));
       const first = await world.answerTo({ stream }, KEY);
       const again = await world.answerTo({ stream }, KEY);
       assert.equal(world.callsTo('a'), 1);
@@ -39,7 +39,7 @@ describe('a repeated request', () => {
     });
 
     it(`joins the first one while it runs, ${stream ? 'streamed' : 'plain'}`, async (t) => {
-      const world = await start(t, () => (stream ? slowStream() : chatAnswer({ headersAfterMs: 3_000 })));
+      const world = await start(t, () => (stream ? slowStream() : chatResponse({ headersAfterMs: 3_000 })));
       const first = world.ask({ stream }, KEY);
       await world.until(new Promise<void>((resolve) => void world.clock.schedule(1_500, resolve)));
       const second = await world.until(world.ask({ stream }, KEY).done);
@@ -58,7 +58,7 @@ describe('a repeated request', () => {
 
   it('runs anew for another key, and for another client', async (t) => {
     const clients = ['web', 'nightly'].map((name) => ({ name, key: `${name}-key-1234` }));
-    const world = await start(t, () => chatAnswer(), { config: { clients } });
+    const world = await start(t, () => chatResponse(), { config: { clients } });
     for (const key of ['web', 'nightly']) await world.answerTo({}, { ...KEY, 'x-api-key': `${key}-key-1234` });
     await world.answerTo({}, { 'idempotency-key': 'order-18', 'x-api-key': 'web-key-1234' });
     assert.equal(world.callsTo('a'), 3);
@@ -66,8 +66,8 @@ describe('a repeated request', () => {
   });
 
   for (const [what, answer] of [
-    ['under way', () => chatAnswer({ headersAfterMs: 1_000 })],
-    ['answered', () => chatAnswer()],
+    ['under way', () => chatResponse({ headersAfterMs: 1_000 })],
+    ['answered', () => chatResponse()],
   ] as const) {
     it(`with another body is refused while the first is ${what}`, async (t) => {
       const world = await start(t, answer);
@@ -86,7 +86,7 @@ describe('a repeated request', () => {
   }
 
   it('runs anew after a 5xx, as an SDK that repeats by itself needs it', async (t) => {
-    const world = await start(t, (_, nth) => (nth === 0 ? chatError(500) : chatAnswer()), { config: { policy: { maxAttempts: 1 } } });
+    const world = await start(t, (_, nth) => (nth === 0 ? chatError(500) : chatResponse()), { config: { policy: { maxAttempts: 1 } } });
     assert.equal((await world.answerTo({}, KEY)).status, 500);
     const again = await world.answerTo({}, KEY);
     assert.equal(again.status, 200);
@@ -117,7 +117,7 @@ describe('a repeated request', () => {
   });
 
   it('runs anew after a day', async (t) => {
-    const world = await start(t, () => chatAnswer());
+    const world = await start(t, () => chatResponse());
     await world.answerTo({}, KEY);
     world.clock.advance(86_400_000 - 1_000);
     await world.answerTo({}, KEY);
@@ -128,7 +128,7 @@ describe('a repeated request', () => {
   });
 
   it('is told the stream’s own form of another caller’s plain wish as a conflict', async (t) => {
-    const world = await start(t, () => chatAnswer());
+    const world = await start(t, () => chatResponse());
     await world.answerTo({}, KEY);
     assert.equal((await world.answerTo({ stream: true }, KEY)).status, 409);
   });
@@ -136,7 +136,7 @@ describe('a repeated request', () => {
 
 describe('callers who leave', () => {
   it('leave a keyed request running for a minute, so that its answer can be fetched', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 50_000 }));
+    const world = await start(t, () => chatResponse({ headersAfterMs: 50_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
     world.clock.schedule(1_000, () => first.leave());
@@ -150,7 +150,7 @@ describe('callers who leave', () => {
   });
 
   it('and do not come back within it end it', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 120_000 }));
+    const world = await start(t, () => chatResponse({ headersAfterMs: 120_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
     world.clock.schedule(1_000, () => first.leave());
@@ -162,7 +162,7 @@ describe('callers who leave', () => {
   });
 
   it('keep the one who comes back in time', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 120_000 }));
+    const world = await start(t, () => chatResponse({ headersAfterMs: 120_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
     world.clock.schedule(1_000, () => first.leave());
@@ -175,7 +175,7 @@ describe('callers who leave', () => {
 
 describe('deadlines', () => {
   it('of each caller hold for that caller; the answer is made for the most patient', async (t) => {
-    const world = await start(t, () => chatAnswer({ headersAfterMs: 20_000 }));
+    const world = await start(t, () => chatResponse({ headersAfterMs: 20_000 }));
     const first = world.ask({}, { ...KEY, 'x-breakwater-deadline-ms': '5000' });
     await world.until(new Promise<void>((resolve) => void world.clock.schedule(1_000, resolve)));
     const second = world.ask({}, { ...KEY, 'x-breakwater-deadline-ms': '60000' });
@@ -198,7 +198,7 @@ describe('the key itself', () => {
     ['too long', 'k'.repeat(256)],
   ] as const) {
     it(`is refused when it is ${what}`, async (t) => {
-      const world = await start(t, () => chatAnswer());
+      const world = await start(t, () => chatResponse());
       const seen = await world.answerTo({}, { 'idempotency-key': key });
       assert.equal(seen.status, 400);
       assert.equal(errorOf(seen.text).param, 'idempotency-key');

@@ -1,7 +1,7 @@
 /** Ten virtual minutes with keys that are limited, die and come back, by seed: no caller ever learns that it was a key. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { createSeededRandom } from '../../src/testing/seeded-random.ts';
 import { badKey, keyed, limited, MINUTE, spent, times } from './keyed.ts';
 
@@ -53,7 +53,7 @@ describe('keys that are limited, die and come back', { concurrency: 2 }, () => {
         }
         const minute = Math.floor(at / MINUTE);
         if (minute !== life.minute) [life.minute, life.taken] = [minute, 0];
-        if (++life.taken <= life.perMinute) return chatAnswer();
+        if (++life.taken <= life.perMinute) return chatResponse();
         const restMs = (minute + 1) * MINUTE - at;
         life.restsUntil = at + restMs;
         return limited(String(restMs / SECOND));

@@ -2,13 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
-import { chatAnswer, chatError, silence } from '../../src/testing/simulated-chat.ts';
-import type { SimulatedAnswer } from '../../src/testing/simulated-upstream.ts';
+import { chatResponse, chatError, silence } from '../../src/testing/simulated-chat.ts';
+import type { SimulatedResponse } from '../../src/testing/simulated-upstream.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
 
 const SECOND = 1_000;
-const answer = () => chatAnswer({ headersAfterMs: 2 * SECOND });
+const answer = () => chatResponse({ headersAfterMs: 2 * SECOND });
 const deadline = (ms: number) => ({ 'x-breakwater-deadline-ms': String(ms) });
 
 /** Providers elsewhere, and below them a model on this machine that answers one request at a time, in 50 ms. */
@@ -25,7 +25,7 @@ function start(
     ...(limits && { limits }),
   });
   return startVirtualWorld(t, {
-    providers: { ...scripts, '127.0.0.1': () => chatAnswer({ headersAfterMs: 50 }) },
+    providers: { ...scripts, '127.0.0.1': () => chatResponse({ headersAfterMs: 50 }) },
     configured: {
       ...Object.fromEntries(names.map((name) => [name, provider(name)])),
       ollama: { baseUrl: 'http://127.0.0.1:11434/v1', limits: { concurrency: 1 } },
@@ -113,7 +113,7 @@ describe('a local tier below healthy providers', () => {
   });
 
   it('leaves a slow provider the time that it has', async (t) => {
-    const world = await start(t, { alpha: () => chatAnswer({ headersAfterMs: 35 * SECOND }) });
+    const world = await start(t, { alpha: () => chatResponse({ headersAfterMs: 35 * SECOND }) });
     const seen = await world.answerTo({}, deadline(40 * SECOND));
     assert.equal(seen.headers.get('x-breakwater-target'), 'alpha/small');
     assert.equal(seen.headers.get('x-breakwater-attempts'), '1');
@@ -121,7 +121,7 @@ describe('a local tier below healthy providers', () => {
 
   it('takes over before queue.maxWait is over', async (t) => {
     const config = { policy: { queue: { maxWait: '10s' } } } as const;
-    const slow = (): SimulatedAnswer => chatAnswer({ headersAfterMs: 20 * SECOND });
+    const slow = (): SimulatedResponse => chatResponse({ headersAfterMs: 20 * SECOND });
     const world = await start(t, { alpha: slow }, { limits: { concurrency: 1 }, config });
     const busy = world.ask();
     await world.clock.advanceAsync(1);
@@ -145,7 +145,7 @@ describe('a server on this machine', () => {
       ['http://gpu.example.com/v1', 'ollama/m'],
     ] as const) {
       const world = await startVirtualWorld(t, {
-        providers: { 'alpha.test': () => chatAnswer({ headersAfterMs: 5 * SECOND }), [new URL(baseUrl).hostname]: () => chatAnswer() },
+        providers: { 'alpha.test': () => chatResponse({ headersAfterMs: 5 * SECOND }), [new URL(baseUrl).hostname]: () => chatResponse() },
         configured: providersOf(baseUrl),
         models,
       });

@@ -1,7 +1,7 @@
 /** Who was let into the queue and can't be answered in time any more is told what is true: why, when it would help, and what deadline would do. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chatAnswer } from '../../src/testing/simulated-chat.ts';
+import { chatResponse } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 import type { VirtualSeen, VirtualWorld } from './virtual.ts';
 import { errorOf } from './world.ts';
@@ -11,7 +11,7 @@ const ANSWER_MS = 500;
 /** One start a second, answers of half a second; ten of them have shown that. */
 async function paced(t: Parameters<typeof startVirtualWorld>[0], queue: Record<string, unknown> = {}): Promise<VirtualWorld> {
   const world = await startVirtualWorld(t, {
-    providers: { a: () => chatAnswer({ headersAfterMs: ANSWER_MS }) },
+    providers: { a: () => chatResponse({ headersAfterMs: ANSWER_MS }) },
     limits: { requestsPerMinute: 60, burst: 1 / 60 },
     config: { policy: { queue } },
   });

@@ -6,7 +6,7 @@ import type { Store } from '../../src/store/store.ts';
 import { createManualClock } from '../../src/testing/manual-clock.ts';
 import type { ManualClock } from '../../src/testing/manual-clock.ts';
 import { createSimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
-import type { SimulatedAnswer, SimulatedCall, SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
+import type { SimulatedResponse, SimulatedCall, SimulatedUpstream } from '../../src/testing/simulated-upstream.ts';
 import { chatBody, startGateway } from './harness.ts';
 import type { TestGateway } from './harness.ts';
 
@@ -40,7 +40,7 @@ export interface VirtualAnswer {
 
 export interface VirtualOptions {
   /** One script for each provider; the provider's name is the host of its address, with `domain` behind it. */
-  readonly providers: Readonly<Record<string, (call: SimulatedCall) => SimulatedAnswer>>;
+  readonly providers: Readonly<Record<string, (call: SimulatedCall) => SimulatedResponse>>;
   /** Providers as configured, where they are of other kinds; then `providers` is by host. */
   readonly configured?: ConfigInput['providers'];
   /** Default: none. A bare name is the operator's own server, which may be silent for longer; `.test` is anybody's. */
