@@ -6,8 +6,7 @@ import type { Random } from '../core/random.ts';
  * - `server_error`, `overloaded`: 500 and 503, or `status`
  * - `refused`: no connection; `reset`: the connection breaks before the response
  * - `silence`: no response ever
- * - `stall`, `cut`: half of the response, then silence or a broken connection; a non-streaming response never arrives
- * or breaks
+ * - `stall`, `cut`: half of the response, then silence or a broken connection; non-streaming: no response, or it breaks
  * - `error_event`: an error in place of the content; a non-streaming response with status 200 contains an error
  * - `empty`: a complete response without content
  * - `refusal`: 403 or `status`, with `message`: of a key, a balance or a scope
