@@ -1,4 +1,4 @@
-/** A half-open probe that hangs costs its caller a moment, and not its patience. In virtual time, with hedging off. */
+/** A half-open probe that hangs delays its caller briefly. In virtual time, with hedging off. */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -11,14 +11,14 @@ const USUAL_MS = 800;
 const OPEN_FOR_MS = 6_000; // with its jitter
 
 interface Stage extends VirtualWorld {
-  /** What `a` does from now on. */
+  /** Sets the behaviour of `a`. */
   become(answer: () => SimulatedResponse): void;
-  /** What `b` does from now on. */
+  /** Sets the behaviour of `b`. */
   answerB(answer: () => SimulatedResponse): void;
   stateOf(target: string): string;
 }
 
-/** `a` has answered sixty times, then failed until its breaker opened, and rested for long enough: the next request is its probe. */
+/** `a` has responded sixty times, then failed until its breaker opened, and the open time is over: the next request is its probe. */
 async function startHalfOpen(t: TestContext, options: Partial<VirtualOptions> = {}): Promise<Stage> {
   let [answer, other] = [() => chatResponse({ headersAfterMs: USUAL_MS }), () => chatResponse({ headersAfterMs: 100 })];
   const world = await startVirtualWorld(t, { providers: { a: () => answer(), b: () => other() }, ...options });
@@ -38,7 +38,7 @@ function assertSettled(world: VirtualWorld): void {
   assert.ok(world.gateway.targets().every((target) => target.inFlight === 0));
 }
 
-it('a probe that hangs is raced by the next target after twice the usual silence, and its breaker opens again', async (t) => {
+it('a hanging probe is raced by the next target after twice the usual silence, and its breaker opens again', async (t) => {
   const world = await startHalfOpen(t);
   world.become(silence);
   const seen = await world.answerTo();
@@ -64,7 +64,7 @@ it('a probe that hangs is raced by the next target after twice the usual silence
   assert.equal(world.callsTo('a'), callsToA);
 });
 
-it('a probe that answers first closes its breaker, and the one beside it is closed', async (t) => {
+it('a probe that responds first closes its breaker, and the other attempt is closed', async (t) => {
   const world = await startHalfOpen(t);
   world.become(() => chatResponse({ headersAfterMs: 2 * USUAL_MS + 250 }));
   world.answerB(() => silence());
@@ -78,7 +78,7 @@ it('a probe that answers first closes its breaker, and the one beside it is clos
   assertSettled(world);
 });
 
-it('a probe that answers in its usual time is not raced', async (t) => {
+it('a probe that responds in its usual time is not raced', async (t) => {
   const world = await startHalfOpen(t);
   world.become(() => chatResponse({ headersAfterMs: USUAL_MS }));
   const callsToB = world.callsTo('b');
@@ -88,7 +88,7 @@ it('a probe that answers in its usual time is not raced', async (t) => {
   assertSettled(world);
 });
 
-it('a probe that fails while it is raced opens its breaker, and its caller gets the answer of the other', async (t) => {
+it('a probe that fails while it is raced opens its breaker, and its caller gets the other response', async (t) => {
   const world = await startHalfOpen(t);
   const failsLate = chatError(500);
   world.become(() => ({ steps: [{ do: 'wait', ms: 2 * USUAL_MS + 250 }, ...failsLate.steps] }));
@@ -100,7 +100,7 @@ it('a probe that fails while it is raced opens its breaker, and its caller gets 
   assertSettled(world);
 });
 
-it('a probe whose caller leaves gives its place to the next request, raced or not', async (t) => {
+it('a probe whose caller disconnects passes its slot to the next request, raced or not', async (t) => {
   for (const leaveAfterMs of [500, 2 * USUAL_MS + 500]) {
     const world = await startHalfOpen(t);
     world.become(silence);
@@ -121,7 +121,7 @@ it('a probe whose caller leaves gives its place to the next request, raced or no
   }
 });
 
-it('a probe with nobody to race it waits as any attempt does', async (t) => {
+it('a probe without another target waits like any attempt', async (t) => {
   const world = await startHalfOpen(t);
   world.become(() => chatResponse({ headersAfterMs: 20_000 }));
   const seen = await world.answerTo({}, { 'x-breakwater-fallback': 'off' });
@@ -130,7 +130,7 @@ it('a probe with nobody to race it waits as any attempt does', async (t) => {
   assertSettled(world);
 });
 
-it('where the next target has no place yet, the probe is raced once it has one', async (t) => {
+it('if the next target has no capacity yet, the probe is raced once it has', async (t) => {
   const world = await startHalfOpen(t, { limits: { concurrency: 2 } });
   world.become(silence);
   world.answerB(() => chatResponse({ headersAfterMs: 3000 }));
@@ -144,7 +144,7 @@ it('where the next target has no place yet, the probe is raced once it has one',
   assertSettled(world);
 });
 
-it('a probe that has begun to answer when the other one is done has not failed', async (t) => {
+it('a probe that has started to respond when the other attempt is done has not failed', async (t) => {
   const world = await startHalfOpen(t);
   // Its answer is on its way, and not whole.
   const [head, ...body] = [...chatResponse({ headersAfterMs: 0 }).steps].filter(({ do: what }) => what !== 'wait');
@@ -159,7 +159,7 @@ it('a probe that has begun to answer when the other one is done has not failed',
   assertSettled(world);
 });
 
-it('a probe that answers while the answer of the other one is checked has not failed', async (t) => {
+it('a probe that responds while the other response is checked has not failed', async (t) => {
   const world = await startHalfOpen(t, {
     config: {
       policy: {

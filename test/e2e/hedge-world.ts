@@ -1,4 +1,4 @@
-/** A virtual world in which slow attempts are hedged after half a second, and what its tests look at. */
+/** A virtual world in which slow attempts are hedged after half a second, with helpers for its tests. */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import type { ConfigInput } from '../../src/gateway/config/index.ts';
@@ -9,7 +9,7 @@ import type { VirtualOptions, VirtualSeen, VirtualWorld } from './virtual.ts';
 
 export type Script = (call: SimulatedCall) => SimulatedResponse;
 
-/** The form that was asked for, after so long. */
+/** A response in the requested form after a delay. */
 export const after =
   (ms: number, word = 'well'): Script =>
   ({ body }) =>

@@ -1,4 +1,4 @@
-/** A request repeated under its `idempotency-key`, with the cache off: it runs once, and who asks gets what it became. */
+/** A request repeated under its `idempotency-key`, with the cache off: it runs once, and repeats get its result. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -27,7 +27,7 @@ function assertNothingHeld(world: VirtualWorld): void {
 
 describe('a repeated request', () => {
   for (const stream of [false, true]) {
-    it(`is answered with what the first one was, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+    it(`gets the first response, ${stream ? 'streaming' : 'non-streaming'}`, async (t) => {
       const world = await start(t, () => (stream ? slowStream() : chatResponse()));
       const first = await world.answerTo({ stream }, KEY);
       const again = await world.answerTo({ stream }, KEY);
@@ -38,7 +38,7 @@ describe('a repeated request', () => {
       assertNothingHeld(world);
     });
 
-    it(`joins the first one while it runs, ${stream ? 'streamed' : 'plain'}`, async (t) => {
+    it(`joins the first one while it runs, ${stream ? 'streaming' : 'non-streaming'}`, async (t) => {
       const world = await start(t, () => (stream ? slowStream() : chatResponse({ headersAfterMs: 3_000 })));
       const first = world.ask({ stream }, KEY);
       await world.until(new Promise<void>((resolve) => void world.clock.schedule(1_500, resolve)));
@@ -50,13 +50,13 @@ describe('a repeated request', () => {
         assert.deepEqual(
           [second.pieces[0]!.atMs < 500, second.pieces.length > 1],
           [true, true],
-          'what there was at once, then the rest as it came',
+          'everything so far at once, then the rest as it arrives',
         );
       assertNothingHeld(world);
     });
   }
 
-  it('runs anew for another key, and for another client', async (t) => {
+  it('runs again for another key, and for another client', async (t) => {
     const clients = ['web', 'nightly'].map((name) => ({ name, key: `${name}-key-1234` }));
     const world = await start(t, () => chatResponse(), { config: { clients } });
     for (const key of ['web', 'nightly']) await world.answerTo({}, { ...KEY, 'x-api-key': `${key}-key-1234` });
@@ -69,7 +69,7 @@ describe('a repeated request', () => {
     ['under way', () => chatResponse({ headersAfterMs: 1_000 })],
     ['answered', () => chatResponse()],
   ] as const) {
-    it(`with another body is refused while the first is ${what}`, async (t) => {
+    it(`with another body is rejected while the first is ${what}`, async (t) => {
       const world = await start(t, answer);
       const first = world.ask({}, KEY);
       if (what === 'answered') await world.until(first.done);
@@ -79,13 +79,13 @@ describe('a repeated request', () => {
       assert.equal(errorOf(other.text).code, 'idempotency_conflict');
       assert.equal(errorOf(other.text).param, 'idempotency-key');
       assert.equal(other.headers.get('x-should-retry'), 'false');
-      assert.equal((await world.until(first.done)).status, 200, 'the first one is not touched');
+      assert.equal((await world.until(first.done)).status, 200, 'the first one is not affected');
       assert.equal(world.callsTo('a'), 1);
       assertNothingHeld(world);
     });
   }
 
-  it('runs anew after a 5xx, as an SDK that repeats by itself needs it', async (t) => {
+  it('runs again after a 5xx, as SDKs that retry need it', async (t) => {
     const world = await start(t, (_, nth) => (nth === 0 ? chatError(500) : chatResponse()), { config: { policy: { maxAttempts: 1 } } });
     assert.equal((await world.answerTo({}, KEY)).status, 500);
     const again = await world.answerTo({}, KEY);
@@ -94,7 +94,7 @@ describe('a repeated request', () => {
     assert.equal(world.callsTo('a'), 2);
   });
 
-  it('is told the same no, where nothing would change it', async (t) => {
+  it('gets the same permanent failure', async (t) => {
     const world = await start(t, () => chatError(400, { code: 'invalid_value', type: 'invalid_request_error', param: 'n' }));
     const first = await world.answerTo({}, KEY);
     const again = await world.answerTo({}, KEY);
@@ -105,7 +105,7 @@ describe('a repeated request', () => {
     assert.equal(world.eventsOf('finished').at(-1)!.outcome, 'failed');
   });
 
-  it('runs anew after an answer that broke off', async (t) => {
+  it('runs again after a broken response', async (t) => {
     const broken = { steps: [...streamStart(), { do: 'break' as const, code: 'ECONNRESET' }] };
     const world = await start(t, (_, nth) => (nth === 0 ? broken : chatStream()));
     const first = await world.answerTo({ stream: true }, KEY);
@@ -116,7 +116,7 @@ describe('a repeated request', () => {
     assertNothingHeld(world);
   });
 
-  it('runs anew after a day', async (t) => {
+  it('runs again after a day', async (t) => {
     const world = await start(t, () => chatResponse());
     await world.answerTo({}, KEY);
     world.clock.advance(86_400_000 - 1_000);
@@ -127,15 +127,15 @@ describe('a repeated request', () => {
     assert.equal(world.callsTo('a'), 2);
   });
 
-  it('is told the stream’s own form of another caller’s plain wish as a conflict', async (t) => {
+  it('gets a conflict in its own form, streaming or not', async (t) => {
     const world = await start(t, () => chatResponse());
     await world.answerTo({}, KEY);
     assert.equal((await world.answerTo({ stream: true }, KEY)).status, 409);
   });
 });
 
-describe('callers who leave', () => {
-  it('leave a keyed request running for a minute, so that its answer can be fetched', async (t) => {
+describe('callers who disconnect', () => {
+  it('leave a keyed request running for a minute, so that its response can be fetched', async (t) => {
     const world = await start(t, () => chatResponse({ headersAfterMs: 50_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
@@ -149,7 +149,7 @@ describe('callers who leave', () => {
     assertNothingHeld(world);
   });
 
-  it('and do not come back within it end it', async (t) => {
+  it('and do not return within it end it', async (t) => {
     const world = await start(t, () => chatResponse({ headersAfterMs: 120_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
@@ -158,10 +158,10 @@ describe('callers who leave', () => {
     assertNothingHeld(world);
     assert.equal(world.eventsOf('attempt_end').at(-1)!.verdict, 'cancelled');
     await world.answerTo({}, KEY);
-    assert.equal(world.callsTo('a'), 2, 'it was never answered, so it runs anew');
+    assert.equal(world.callsTo('a'), 2, 'it never got a response, so it runs again');
   });
 
-  it('keep the one who comes back in time', async (t) => {
+  it('and return in time keep it', async (t) => {
     const world = await start(t, () => chatResponse({ headersAfterMs: 120_000 }));
     const first = world.ask({}, KEY);
     first.done.catch(() => {});
@@ -174,7 +174,7 @@ describe('callers who leave', () => {
 });
 
 describe('deadlines', () => {
-  it('of each caller hold for that caller; the answer is made for the most patient', async (t) => {
+  it('have their own deadlines; the response is generated for the longest', async (t) => {
     const world = await start(t, () => chatResponse({ headersAfterMs: 20_000 }));
     const first = world.ask({}, { ...KEY, 'x-breakwater-deadline-ms': '5000' });
     await world.until(new Promise<void>((resolve) => void world.clock.schedule(1_000, resolve)));
@@ -197,7 +197,7 @@ describe('the key itself', () => {
     ['empty', ''],
     ['too long', 'k'.repeat(256)],
   ] as const) {
-    it(`is refused when it is ${what}`, async (t) => {
+    it(`is rejected when it is ${what}`, async (t) => {
       const world = await start(t, () => chatResponse());
       const seen = await world.answerTo({}, { 'idempotency-key': key });
       assert.equal(seen.status, 400);

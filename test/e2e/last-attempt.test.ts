@@ -4,7 +4,7 @@ import { chatResponse, chatError } from '../../src/testing/simulated-chat.ts';
 import { startVirtualWorld } from './virtual.ts';
 
 describe('the last attempt of a request', () => {
-  it('waits for a busy target that was never asked, and is no repeat on one that failed', async (t) => {
+  it('waits for a busy unused target, and is not repeated on one that failed', async (t) => {
     const world = await startVirtualWorld(t, {
       providers: { a: () => chatError(503), b: () => chatResponse({ headersAfterMs: 5_000 }) },
       models: { fast: ['a/m', 'b/m'], second: ['b/m'] },
@@ -19,7 +19,7 @@ describe('the last attempt of a request', () => {
     assert.equal(seen.headers.get('x-breakwater-target'), 'b/m');
   });
 
-  it('is a repeat where the one that was never asked does not come free in half of the time', async (t) => {
+  it('is repeated if the unused target is not available within half of the time', async (t) => {
     let calls = 0;
     const world = await startVirtualWorld(t, {
       providers: { a: () => (++calls === 1 ? chatError(503) : chatResponse()), b: () => chatResponse({ headersAfterMs: 60_000 }) },

@@ -1,4 +1,4 @@
-/** A model on this machine is the last resort, not spare capacity (design 4.7), in virtual time. */
+/** A local model is the last resort, not spare capacity, in virtual time. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -50,7 +50,7 @@ const askMany = (world: VirtualWorld, count: number, deadlineMs: number): Promis
   );
 
 describe('a local tier below healthy providers', () => {
-  it('answers none of a hundred requests that the providers can answer in time', async (t) => {
+  it('serves none of a hundred requests that the providers can serve in time', async (t) => {
     const world = await start(t, { alpha: answer, beta: answer }, { limits: { concurrency: 4 } });
     const seen = await askMany(world, 100, 300 * SECOND);
     assert.deepEqual(Object.keys(targetsOf(seen)).toSorted(), ['alpha/small', 'beta/small']);
@@ -58,7 +58,7 @@ describe('a local tier below healthy providers', () => {
     assert.ok(Math.max(...seen.map(({ endAtMs }) => endAtMs)) <= 28 * SECOND);
   });
 
-  it('answers those that the providers can not answer in time, at their pace', async (t) => {
+  it('serves those that the providers cannot serve in time, at its pace', async (t) => {
     const world = await start(t, { alpha: answer, beta: answer }, { limits: { concurrency: 4 } });
     const seen = await askMany(world, 100, 12 * SECOND);
     const counts = targetsOf(seen);
@@ -67,14 +67,14 @@ describe('a local tier below healthy providers', () => {
     for (const { endAtMs } of seen) assert.ok(endAtMs <= 12 * SECOND, `${endAtMs}`);
   });
 
-  it('answers as spare capacity where patience says so', async (t) => {
+  it('serves as spare capacity if patience is configured', async (t) => {
     const models = { fast: { targets: ['alpha/small', 'beta/small', 'ollama/m'], patience: '1s' } };
     const world = await start(t, { alpha: answer, beta: answer }, { limits: { concurrency: 4 }, models });
     const counts = targetsOf(await askMany(world, 100, 300 * SECOND));
     assert.ok(counts['ollama/m']! >= 80, JSON.stringify(counts));
   });
 
-  it('answers at once where every better tier has failed the request, or is open', async (t) => {
+  it('serves at once if every better tier has failed the request, or is open', async (t) => {
     const world = await start(t, { alpha: () => chatError(500), beta: () => chatError(500) });
     for (let i = 0; i < 8; i++) {
       const seen = await world.answerTo({}, deadline(60 * SECOND));
@@ -84,7 +84,7 @@ describe('a local tier below healthy providers', () => {
     assert.deepEqual([world.callsTo('alpha'), world.callsTo('beta')], [5, 5]);
   });
 
-  it('is not used while a better tier that is busy has not failed the request', async (t) => {
+  it('is not used while a busy better tier has not failed the request', async (t) => {
     const world = await start(t, { alpha: () => chatError(500), beta: answer }, { limits: { concurrency: 1 } });
     const seen = await askMany(world, 4, 60 * SECOND);
     assert.deepEqual(targetsOf(seen), { 'beta/small': 4 });
@@ -101,7 +101,7 @@ describe('a local tier below healthy providers', () => {
     assert.ok(early.endAtMs < SECOND, `${early.endAtMs}`);
   });
 
-  it('takes over from a silent provider a tenth of the deadline before its end', async (t) => {
+  it('takes over from a silent provider with a tenth of the deadline left', async (t) => {
     for (const stream of [false, true]) {
       const world = await start(t, { alpha: silence });
       const seen = await world.answerTo({ stream }, deadline(40 * SECOND));
@@ -112,7 +112,7 @@ describe('a local tier below healthy providers', () => {
     }
   });
 
-  it('leaves a slow provider the time that it has', async (t) => {
+  it('leaves a slow provider its time', async (t) => {
     const world = await start(t, { alpha: () => chatResponse({ headersAfterMs: 35 * SECOND }) });
     const seen = await world.answerTo({}, deadline(40 * SECOND));
     assert.equal(seen.headers.get('x-breakwater-target'), 'alpha/small');
@@ -139,7 +139,7 @@ describe('a server on this machine', () => {
     ollama: { preset: 'ollama' as const, baseUrl: ollama },
   });
 
-  it('of a known local kind is a last resort too; elsewhere it is a tier like any other', async (t) => {
+  it('of a known local kind is also a last resort; elsewhere it is an ordinary tier', async (t) => {
     for (const [baseUrl, expected] of [
       ['http://127.0.0.1:11434/v1', 'alpha/small'],
       ['http://gpu.example.com/v1', 'ollama/m'],

@@ -1,4 +1,4 @@
-/** What was learned of a target is shown, holds at once, and is forgotten on demand; that it outlives the process stands in `restart.test.ts`. */
+/** What is learned of a target is shown, applies at once, and is cleared on demand; `restart.test.ts` covers persistence. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { chatResponse, chatError, chatStream } from '../../src/testing/simulated-chat.ts';
@@ -14,7 +14,7 @@ function withHeaders(answer: SimulatedResponse, headers: Record<string, string>)
 }
 
 describe('what was learned', () => {
-  it('is shown with the target, and forgotten when it is reset', async (t) => {
+  it('is shown with the target, and cleared when it is reset', async (t) => {
     const world = await startVirtualWorld(t, { providers: { a: () => withHeaders(chatResponse(), TOLD) } });
     await world.answerTo();
     const limits = () => targetsOf(world)[0]!.learned.limits;
@@ -30,17 +30,17 @@ describe('what was learned', () => {
     assert.deepEqual(limits(), []);
   });
 
-  it('holds what comes after it, without a restart', async (t) => {
+  it('applies to later requests without a restart', async (t) => {
     const told = { 'x-ratelimit-limit-requests': '60', 'x-ratelimit-remaining-requests': '0', 'x-ratelimit-reset-requests': '60s' };
     const world = await startVirtualWorld(t, { providers: { a: (call) => withHeaders(chatResponse(), call.number === 1 ? told : {}) } });
     await world.answerTo();
     const at = world.clock.now();
     await world.answerTo();
     const waitedMs = world.upstream.calls[1]!.at - at;
-    assert.ok(waitedMs >= 1000 && waitedMs < 1300, `${waitedMs} ms for one of sixty a minute`);
+    assert.ok(waitedMs >= 1000 && waitedMs < 1300, `${waitedMs} ms for one of sixty per minute`);
   });
 
-  it('belongs to one key and model where nothing says otherwise', async (t) => {
+  it('belongs to one key and model by default', async (t) => {
     const world = await keyed(t, 2, (key) => withHeaders(chatResponse(), key === 0 ? TOLD : {}));
     for (let i = 0; i < 2; i++) await world.answerTo();
     assert.deepEqual(
@@ -49,7 +49,7 @@ describe('what was learned', () => {
     );
   });
 
-  it('of a caller’s own key is nothing', async (t) => {
+  it('of a caller’s own key is not kept', async (t) => {
     const world = await startVirtualWorld(t, { providers: { a: () => withHeaders(chatResponse(), TOLD) }, keys: 'caller' });
     await world.answerTo();
     assert.deepEqual(targetsOf(world)[0]!.learned.limits, []);
@@ -84,7 +84,7 @@ describe('what was learned', () => {
     assert.deepEqual(targetsOf(world)[0]!.learned.limits, []);
   });
 
-  it('of an overload holds back the next ones, not those that run', async (t) => {
+  it('of an overload delays later requests, not running ones', async (t) => {
     const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 }, maxAttempts: 1 };
     let refuses = false;
     const slow = { steps: [{ do: 'wait', ms: 5000 } as const, ...chatResponse().steps] };
@@ -99,7 +99,7 @@ describe('what was learned', () => {
     for (const { status } of await world.until(Promise.all(running))) assert.equal(status, 200);
   });
 
-  it('lets the next one in as soon as an answer begins and shows that there is room, not when one has ended', async (t) => {
+  it('admits the next one as soon as a response starts and shows that there is capacity', async (t) => {
     const policy = { breaker: { consecutiveFailures: 1000, minRequests: 1000 }, maxAttempts: 1 };
     let refuses = false;
     const long = () => chatStream({ headersAfterMs: 1000, gapMs: 60_000 });
