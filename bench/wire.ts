@@ -1,4 +1,4 @@
-/** What the wire room costs for one request and one stream, beside plain JSON.parse. Run: `node bench/wire.ts`. */
+/** CPU cost of the wire layer for one request and one stream, compared with plain JSON.parse. Run: `node bench/wire.ts`. */
 import { Buffer } from 'node:buffer';
 import { performance } from 'node:perf_hooks';
 import { decodeRequest } from '../src/wire/decode-request.ts';
@@ -55,7 +55,7 @@ function watch(packetSize: number): void {
   if (!done) throw new Error('the stream did not end');
 }
 
-/** The median of several rounds, in microseconds a run. */
+/** The median of several rounds, in microseconds per run. */
 function measure(name: string, runs: number, task: () => unknown): void {
   for (let i = 0; i < runs; i++) task();
   const rounds = Array.from({ length: 7 }, () => {
@@ -69,13 +69,13 @@ function measure(name: string, runs: number, task: () => unknown): void {
 
 for (const [name, body, runs] of [
   ['1 KB prompt', small, 20_000],
-  ['1 MB picture', picture, 20],
+  ['1 MB image', picture, 20],
   ['1 MB code', code, 20],
 ] as const) {
   measure(`${name}: decode and encode`, runs, () => edit(body));
   measure(`${name}: JSON.parse and stringify`, runs, () => parseAndWrite(body));
 }
-measure('1 KB answer: read', 20_000, () => readChatResponse('chat', answer));
+measure('1 KB response: read', 20_000, () => readChatResponse('chat', answer));
 measure(`${(vectors.length / 1e6).toFixed(1)} MB of vectors: read`, 10, () => readChatResponse('embeddings', vectors));
 measure(`${(vectors.length / 1e6).toFixed(1)} MB of vectors: JSON.parse`, 10, () => JSON.parse(vectors.toString()) as unknown);
 measure('100 events in one packet', 2_000, () => watch(stream.length));

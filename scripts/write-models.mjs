@@ -1,10 +1,11 @@
-// npm run models -- FILE: what is known of models (prices, sizes, abilities, ends of life), written to data/models.json.
-// FILE is `model_prices_and_context_window_backup.json` of LiteLLM's Python package (MIT licence), which keeps such a table of many providers.
+// npm run models -- FILE VERSION: writes data/models.json, the known models with prices, sizes, abilities and end-of-life
+// dates. FILE is `model_prices_and_context_window_backup.json` of LiteLLM's Python package (MIT licence), a table of
+// models of many providers.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './setup.mjs';
 
-/** Presets by the names that the source has for them, and what stands before a model's name there. */
+/** Preset name by provider name in the source, and the prefix of its model names there. */
 const PROVIDERS = {
   openai: ['openai', ''],
   'text-completion-openai': ['openai', ''],
@@ -30,7 +31,7 @@ const PROVIDERS = {
 
 const MODES = new Set(['chat', 'responses', 'completion', 'embedding']);
 
-/** One letter for each ability; see `src/gateway/known-models.ts`. */
+/** A letter per ability; see `src/gateway/known-models.ts`. */
 const ABILITIES = {
   t: 'supports_function_calling',
   i: 'supports_vision',
@@ -48,7 +49,7 @@ const TIERS = { batch: '_batches', flex: '_flex', priority: '_priority' };
 
 const [file, version] = process.argv.slice(2);
 if (file === undefined || version === undefined) {
-  process.stderr.write('usage: npm run models -- FILE VERSION (the table, and the version of the package that it is from)\n');
+  process.stderr.write('usage: npm run models -- FILE VERSION (the table, and the version of its package)\n');
   process.exit(1);
 }
 
@@ -113,7 +114,7 @@ function compact(entry) {
         .join('') || undefined,
     ends: entry.deprecation_date,
     next: entry.successor_model,
-    // Not to be had by chat completions.
+    // Not available through chat completions.
     responses: isResponsesOnly(entry) ? 1 : undefined,
     unsampled: entry.supports_sampling_params === false ? 1 : undefined,
   };

@@ -4,7 +4,7 @@ import { systemClock } from '../gateway/system-clock.ts';
 import { OperatorError } from './fail.ts';
 import { readConfigFile } from './find-config.ts';
 
-/** A response of the admin API takes milliseconds. */
+/** Timeout of a query to the admin API, which normally takes milliseconds. */
 const RESPONSE_TIMEOUT_MS = 10_000;
 
 /** The config that `serve` would use. */
@@ -16,7 +16,7 @@ export async function configOf({ config }: { readonly config?: string }): Promis
   return parsed.config;
 }
 
-/** Where a gateway with this config is reached from this machine. */
+/** The address of a gateway bound to all interfaces is the loopback address. */
 export function addressOf({ server }: Config): string {
   const host = isLoopbackHost(server.host) || !/^(?:0\.0\.0\.0|\[?::\]?)$/.test(server.host) ? server.host : '127.0.0.1';
   return `http://${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${server.port}`;
@@ -40,7 +40,7 @@ export async function askAdmin(url: string, path: string, adminKey: string): Pro
     const body = await response.text();
     if (response.ok) return { ok: true, body };
     if (response.status === 404) return { ok: false, isAway: false, why: messageOf(body) };
-    throw new OperatorError([`the gateway at ${url} answered with ${response.status}: ${messageOf(body)}`]);
+    throw new OperatorError([`the gateway at ${url} responded with ${response.status}: ${messageOf(body)}`]);
   } catch (error) {
     if (error instanceof OperatorError) throw error;
     const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;

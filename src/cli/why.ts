@@ -1,4 +1,4 @@
-/** `breakwater why ID`: one request's story, from a running gateway or from the requests file. */
+/** `breakwater why ID`: explains one request, from a running gateway or from the request log. */
 import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { explainRecord } from '../telemetry/explain-record.ts';
@@ -15,32 +15,32 @@ export interface WhyOptions {
 }
 
 export async function why(id: string, options: WhyOptions): Promise<void> {
-  const story = options.file === undefined ? await lookEverywhere(id, options) : await fromFile(id, options.file);
-  if (story === null) throw new OperatorError([`no request ${JSON.stringify(id)} in ${options.file}`]);
-  process.stdout.write(`${explanationLines(id, story).join('\n')}\n`);
+  const explanation = options.file === undefined ? await lookEverywhere(id, options) : await fromFile(id, options.file);
+  if (explanation === null) throw new OperatorError([`no request ${JSON.stringify(id)} in ${options.file}`]);
+  process.stdout.write(`${explanationLines(id, explanation).join('\n')}\n`);
 }
 
-/** The gateway knows more of a request than its requests file; the file reaches further back. */
+/** The gateway has more detail on a request than its request log, which covers a longer period. */
 async function lookEverywhere(id: string, options: WhyOptions): Promise<Explanation> {
   const config = await configOf(options);
   const url = options.url ?? addressOf(config);
   const asked = await fromGateway(id, url, config.server.adminKey);
   if (typeof asked !== 'string') return asked;
   const { file } = config.telemetry.requests;
-  const story = file === '' ? null : await fromFile(id, file);
-  if (story !== null) return story;
-  const more = file === '' ? 'telemetry.requests.file would keep a record of every request' : `and it is not in ${file}`;
+  const explanation = file === '' ? null : await fromFile(id, file);
+  if (explanation !== null) return explanation;
+  const more = file === '' ? 'set telemetry.requests.file to keep a record of every request' : `not in ${file} either`;
   throw new OperatorError([asked, more]);
 }
 
-/** The story, or why there is none. */
+/** The explanation, or the reason why there is none. */
 async function fromGateway(id: string, url: string, adminKey: string): Promise<Explanation | string> {
   const reply = await askAdmin(url, `/admin/requests/${encodeURIComponent(id)}`, adminKey);
   if (reply.ok) return (JSON.parse(reply.body) as Timeline).story;
-  return reply.isAway ? reply.why : `the gateway at ${url} does not know the request ${JSON.stringify(id)}`;
+  return reply.isAway ? reply.why : `the gateway at ${url} has no request ${JSON.stringify(id)}`;
 }
 
-/** The last record with this id; null: none. */
+/** The last record with this id; null if there is none. */
 async function fromFile(id: string, file: string): Promise<Explanation | null> {
   let found: RequestRecord | null = null;
   try {
@@ -55,11 +55,11 @@ async function fromFile(id: string, file: string): Promise<Explanation | null> {
   try {
     return explainRecord(found);
   } catch {
-    throw new OperatorError([`${file}: the record of ${JSON.stringify(id)} is not one that this version can read`]);
+    throw new OperatorError([`${file}: this version cannot read the record of ${JSON.stringify(id)}`]);
   }
 }
 
-/** A line that is cut off, or another request's, is none. */
+/** Null for truncated lines and other requests. */
 function recordOf(line: string, id: string): RequestRecord | null {
   try {
     const value = JSON.parse(line) as RequestRecord;

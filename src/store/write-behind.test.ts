@@ -167,7 +167,7 @@ test('closing a degraded store tries once more to save', async () => {
 test('a write whose commit was not confirmed is not applied again over a later one of another process', async (t) => {
   const { clock, disk, open } = createScene(t);
   const [store, other] = [await open(), await open()];
-  disk.setFaults({ lostAnswerRatio: 1 });
+  disk.setFaults({ lostReplyRatio: 1 });
   store.put('usage', 'a', { calls: 1 });
   await clock.advanceAsync(25);
   assert.equal(faultOf(store.health), 'io_error');
@@ -244,7 +244,7 @@ test('the last state of every key survives any sequence of disk faults', async (
   const faults = fc.record({
     delayMs: fc.constantFrom<readonly [number, number]>([0, 0], [0, 40], [0, 12_000]),
     failureRatio: fc.constantFrom(0, 0.2),
-    lostAnswerRatio: fc.constantFrom(0, 0.3),
+    lostReplyRatio: fc.constantFrom(0, 0.3),
     freezeRatio: fc.constantFrom(0, 0.1),
     refuse: fc.constantFrom(null, null, 'locked' as const),
   });

@@ -163,7 +163,7 @@ function assertOneEach({ results, calls, state }: Played, items: number): void {
   assert.deepEqual(new Set(results), new Set(Array.from({ length: items }, (_, n) => `c${n} true`)));
   assert.equal(results.length, items);
   const answered = new Map<string, number>();
-  for (const { ask, fate } of calls) if (fate === null) answered.set(ask.id, (answered.get(ask.id) ?? 0) + 1);
+  for (const { request, fate } of calls) if (fate === null) answered.set(request.id, (answered.get(request.id) ?? 0) + 1);
   for (let n = 0; n < items; n++) assert.equal(answered.get(`item ${n}`), 1, `item ${n}`);
 }
 

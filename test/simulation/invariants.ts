@@ -90,15 +90,15 @@ export class Invariants {
   onCall(provider: string, call: ProviderCall): void {
     const { count, behaviour } = this.#simulation.providers.get(provider)!;
     if (call.fate !== null && call.fate in count.violationsBy && !this.#rules.unknown.has(provider))
-      this.#fault(`limit: ${provider} was sent more than its ${call.fate} allow`, call.ask.id);
-    const calls = (this.#callsById.get(call.ask.id) ?? 0) + 1;
-    this.#callsById.set(call.ask.id, calls);
-    if (calls > this.#rules.maxAttempts) this.#fault(`attempts: providers saw ${calls} calls`, call.ask.id);
+      this.#fault(`limit: ${provider} was sent more than its ${call.fate} allow`, call.request.id);
+    const calls = (this.#callsById.get(call.request.id) ?? 0) + 1;
+    this.#callsById.set(call.request.id, calls);
+    if (calls > this.#rules.maxAttempts) this.#fault(`attempts: providers saw ${calls} calls`, call.request.id);
     this.#watchOutage(provider, isDown(behaviour.faults ?? [], call.at), call);
   }
 
   onOver(caller: SimulatedCaller): void {
-    const fault = caller.faultOfAnswer();
+    const fault = caller.faultOfResponse();
     if (fault !== null) this.#fault(`answer: ${fault}`, caller.request.id);
   }
 
@@ -280,7 +280,7 @@ export class Invariants {
     const targets = this.#simulation.gateway.targets().filter((target) => target.provider === provider).length;
     const probes = targets * this.#rules.probes * (lastingMs / this.#rules.openForMs);
     if (outage.calls > probes + targets * OUTAGE_SLACK) {
-      this.#fault(`breaker: ${provider} fails everything, and saw ${outage.calls} calls in ${Math.round(lastingMs)} ms`, call.ask.id);
+      this.#fault(`breaker: ${provider} fails everything, and saw ${outage.calls} calls in ${Math.round(lastingMs)} ms`, call.request.id);
       outage.calls = -Infinity;
     }
   }

@@ -30,7 +30,7 @@ function coldStart(behaviour: ProviderBehaviour, more: Partial<ScenarioParts> = 
 function usedOf(calls: Observed['calls'], fromMs: number, untilMs: number): number {
   const minutes = (untilMs - fromMs) / MINUTE_MS;
   const starts = startsOf(calls, fromMs, untilMs);
-  const tokens = starts.reduce((sum, { ask }) => sum + ask.inputTokens + (ask.outputBound ?? 0), 0);
+  const tokens = starts.reduce((sum, { request }) => sum + request.inputTokens + (request.outputBound ?? 0), 0);
   return Math.max(starts.length / (LIMITS.requestsPerMinute * minutes), tokens / (LIMITS.tokensPerMinute * minutes));
 }
 
@@ -73,7 +73,7 @@ test('a token limit of which nothing is told', { timeout: 170_000 }, async (t) =
   const [from, until] = [2 * MINUTE_MS, 8 * MINUTE_MS];
   const refused = refusalsOf(calls, from, until).length;
   const starts = startsOf(calls, from, until);
-  const tokens = starts.reduce((sum, { ask }) => sum + ask.inputTokens + 80, 0);
+  const tokens = starts.reduce((sum, { request }) => sum + request.inputTokens + 80, 0);
   t.diagnostic(
     `${percent(refused, refused + starts.length)} rate-limit answers after two minutes, about ${percent(tokens, 20_000 * 6)} used`,
   );

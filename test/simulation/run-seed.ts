@@ -62,7 +62,7 @@ export async function runSeed(seed: number): Promise<SeedReport> {
     });
     const chance = createSeededRandom(seed + 0.125);
     await simulation.play(requests, (caller) => {
-      const what = caller.answerEnd === 'left' ? 'left' : String(caller.status);
+      const what = caller.responseEnd === 'left' ? 'left' : String(caller.status);
       seen[what] = (seen[what] ?? 0) + 1;
       invariants!.onOver(caller);
       if (chance.next() < scene.jostling) pick(simulation.callers, chance)?.leave();

@@ -79,7 +79,7 @@ export function sceneOf(seed: number): Scene {
     load: loadOf(dice, requestsPerMinute, clients.length > 0, Object.keys(modelsOf(dice, names, unknown))),
     poison: poisonOf(new Dice(createSeededRandom(seed + 0.6)), clients.length > 0),
     jostling: dice.one([0, 0, 0.05]),
-    storeFaults: dice.hits(0.2) ? { delayMs: [0, 50], failureRatio: 0.05, lostAnswerRatio: 0.05, freezeRatio: 0.01 } : null,
+    storeFaults: dice.hits(0.2) ? { delayMs: [0, 50], failureRatio: 0.05, lostReplyRatio: 0.05, freezeRatio: 0.01 } : null,
   };
 }
 

@@ -1,15 +1,15 @@
-/** Rate limits, and every way of saying when to come again. */
+/** Rate limits, with every kind of retry hint. */
 import type { Family, FaultBehaviour } from '../fault-behaviour.ts';
 import type { WaitKind } from '../fault-names.ts';
 import type { StormFault } from '../options.ts';
 import { refusing } from './refusals.ts';
 
-/** Waits that no client can take at their word. */
+/** Invalid or unusable hints. */
 const ABSURD = ['-1', 'soon', '99999999999', '1e400', 'NaN', '', 'Thu, 01 Jan 1970 00:00:00 GMT'];
 
 const limited = (headers: Record<string, string>) => ({ reason: 'rate-limit' as const, headers });
 
-/** A rate limit whose headers are made from the fault's settings. */
+/** A rate limit with headers derived from the fault's settings. */
 function withHeaders(
   about: string,
   arg: 'ms' | 'retryAfter' | 'retryAfterMs' | undefined,
@@ -25,10 +25,10 @@ function withHeaders(
   return behaviour;
 }
 
-/** A rate limit that says in its message how long to wait. */
+/** A rate limit that states the wait in its message. */
 function withText(about: string, sentence: (ms: number) => string): FaultBehaviour {
   return {
-    about: `rate limit, the wait only in the message: ${about} (ARG ms, default 1200)`,
+    about: `rate limit with the wait only in the message: ${about} (ARG ms, default 1200)`,
     on: 'both',
     harm: 'before',
     arg: 'ms',
@@ -39,7 +39,7 @@ function withText(about: string, sentence: (ms: number) => string): FaultBehavio
 /** A rate limit with Google's RetryInfo. */
 function withRetryInfo(about: string, shape: 'google' | 'array'): FaultBehaviour {
   return {
-    about: `${about} (ARG ms, default 1500), and no header`,
+    about: `${about} (ARG ms, default 1500), without a header`,
     on: 'both',
     harm: 'before',
     arg: 'ms',
@@ -53,21 +53,21 @@ function withRetryInfo(about: string, shape: 'google' | 'array'): FaultBehaviour
 }
 
 export const WAITS: Family<WaitKind> = {
-  '429': refusing('rate limit, no word about waiting', 'rate-limit'),
+  '429': refusing('rate limit without a hint', 'rate-limit'),
   '429-retry': withHeaders('Retry-After in seconds (ARG, default 1)', 'retryAfter', (fault) => ({
     'retry-after': String(fault.retryAfter ?? 1),
   })),
   '429-date': withHeaders(
-    'Retry-After as an HTTP date, ms ahead (ARG, default 2000; may be negative by header)',
+    'Retry-After as an HTTP date, ms ahead (ARG, default 2000; may be negative in a header)',
     'ms',
     (fault, epochMs) => ({
       'retry-after': new Date(epochMs + (fault.ms ?? 2000)).toUTCString(),
     }),
   ),
-  '429-date-past': withHeaders('Retry-After as an HTTP date ARG ms ago (default 60000)', 'ms', (fault, epochMs) => ({
+  '429-date-past': withHeaders('Retry-After as an HTTP date ARG ms in the past (default 60000)', 'ms', (fault, epochMs) => ({
     'retry-after': new Date(epochMs - (fault.ms ?? 60_000)).toUTCString(),
   })),
-  '429-date-minus': withHeaders('Retry-After as a date whose zone is -0000 (ARG ms ahead, default 2000)', 'ms', (fault, epochMs) => ({
+  '429-date-minus': withHeaders('Retry-After as a date with zone -0000 (ARG ms ahead, default 2000)', 'ms', (fault, epochMs) => ({
     'retry-after': new Date(epochMs + (fault.ms ?? 2000)).toUTCString().replace('GMT', '-0000'),
   })),
   '429-ms': withHeaders('retry-after-ms only (ARG, default 250)', 'retryAfterMs', (fault) => ({
@@ -76,12 +76,12 @@ export const WAITS: Family<WaitKind> = {
   '429-x-ms': withHeaders('x-ms-retry-after-ms only (ARG, default 250)', 'ms', (fault) => ({
     'x-ms-retry-after-ms': String(fault.ms ?? 250),
   })),
-  '429-both': withHeaders('retry-after-ms (ARG, default 250) beside a coarser Retry-After of 1 s', 'retryAfterMs', (fault) => ({
+  '429-both': withHeaders('retry-after-ms (ARG, default 250) with a coarser Retry-After of 1 s', 'retryAfterMs', (fault) => ({
     'retry-after-ms': String(fault.retryAfterMs ?? 250),
     'retry-after': '1',
   })),
   '429-zero': withHeaders('Retry-After: 0', undefined, () => ({ 'retry-after': '0' })),
-  '429-long': withHeaders('a Retry-After of a day', undefined, () => ({ 'retry-after': '86400' })),
+  '429-long': withHeaders('Retry-After of a day', undefined, () => ({ 'retry-after': '86400' })),
   '429-reset': withHeaders('x-ratelimit-reset-requests only (ARG ms, default 1200)', 'ms', (fault) => ({
     'x-ratelimit-limit-requests': '60',
     'x-ratelimit-remaining-requests': '0',
@@ -96,17 +96,17 @@ export const WAITS: Family<WaitKind> = {
   ),
   '429-text-plain': withText('in words', (ms) => `Please retry after ${ms / 1000} seconds.`),
   '429-absurd': {
-    about: 'rate limit with a Retry-After that makes no sense, another one each call (or retryAfter)',
+    about: 'rate limit with an invalid Retry-After, a different one each call (or retryAfter)',
     on: 'both',
     harm: 'before',
     arg: 'retryAfter',
     refuse: (fault, { call }) => limited({ 'retry-after': String(fault.retryAfter ?? ABSURD[(call - 1) % ABSURD.length]) }),
   },
   '429-empty': refusing('rate limit with an empty body', 'rate-limit', { shape: 'empty' }),
-  '429-html': refusing('rate limit of a proxy in front, as HTML', 'rate-limit', { shape: 'html' }),
+  '429-html': refusing('rate limit of a reverse proxy, as HTML', 'rate-limit', { shape: 'html' }),
   '429-tokens': refusing('rate limit of tokens', 'rate-limit', { type: 'tokens', message: 'Rate limit reached on tokens per min (TPM).' }),
   '429-quota': refusing('insufficient_quota', 'quota'),
-  '429-quota-day': refusing("Google's quota of a day, with a RetryInfo that is far too short", 'rate-limit', {
+  '429-quota-day': refusing("Google's daily quota, with a RetryInfo that is far too short", 'rate-limit', {
     shape: 'google',
     retryDelay: '1s',
     extra: {

@@ -2,9 +2,9 @@ import { wholeBody } from '../transport/transport.ts';
 import type { UpstreamRequest } from '../transport/transport.ts';
 import { PROMPT_MARKS, TEXT_MARKS } from './workload.ts';
 
-/** A request as a simulated provider understands it. */
-export interface ProviderAsk {
-  /** `user` of the body: what a simulation marks its requests with; empty: none. */
+/** A request as parsed by a simulated provider. */
+export interface ProviderRequest {
+  /** The body's `user` field, which a simulation uses to identify requests; empty if absent. */
   readonly id: string;
   readonly isEmbedding: boolean;
   readonly model: string;
@@ -14,12 +14,12 @@ export interface ProviderAsk {
   readonly outputBound: number | null;
 }
 
-/** Images count alike, whatever their bytes. */
+/** Every image counts the same, whatever its size. */
 const IMAGE_TOKENS = 1_000;
 const BYTES_PER_TOKEN = 4;
 
-/** Reads the body of a chat or of an embeddings request; what is no JSON counts as an empty request. */
-export function readAsk(request: UpstreamRequest): ProviderAsk {
+/** Parses the body of a chat or embeddings request; invalid JSON counts as an empty request. */
+export function parseProviderRequest(request: UpstreamRequest): ProviderRequest {
   const body = parse(wholeBody(request));
   const bound = body['max_completion_tokens'] ?? body['max_tokens'];
   const options = body['stream_options'];

@@ -1,61 +1,61 @@
 /**
- * An answer is a small program: wait, send the head, send bytes, hang, break. Timing lays its waits between the pieces
- * and a fault changes the program; the player in `player.ts` only runs it. Thus every fault works with every timing.
+ * A response is a script of steps: wait, send the head, send bytes, hang, break the connection. Timing inserts waits
+ * and faults edit the steps; `player.ts` runs them. Every fault therefore works with every timing.
  */
 import type { Random } from '../core/random.ts';
-import { sample } from './chance.ts';
-import type { EventPart, PlainBody, StreamEvent } from './dialect.ts';
+import { sample } from './random.ts';
+import type { EventPart, ResponseBody, StreamEvent } from './dialect.ts';
 import type { Framing } from './framings.ts';
 import type { Spread, StormTiming } from './options.ts';
 
 export type Step =
   | { do: 'wait'; ms: number }
-  /** Lets the event loop turn, so that the next send is a write of its own. */
+  /** Yields to the event loop, so that the next send is a separate write. */
   | { do: 'turn' }
   | { do: 'head' }
   | { do: 'send'; part: EventPart | 'body'; bytes: string | Buffer }
-  /** Sends the same again and again until the caller leaves, each after `ms`; no faster than it is taken. */
+  /** Repeats a send, each after `ms`, until the caller disconnects. Respects back-pressure. */
   | { do: 'repeat'; bytes: string | Buffer; ms: number }
-  /** An informational answer before the real one (RFC 9110, 15.2). */
+  /** An informational response before the final one (RFC 9110, 15.2). */
   | { do: 'inform'; status: 100 | 103 }
-  /** Nothing more, until the caller leaves. */
+  /** Sends nothing more until the caller disconnects. */
   | { do: 'hang' }
-  /** Closes the connection without ending the answer. */
+  /** Closes the connection before the response is complete. */
   | { do: 'fin' }
   /** Resets the connection. */
   | { do: 'reset' };
 
-export interface Answer {
+export interface ResponseScript {
   status: number;
   headers: Record<string, string>;
-  /** Whether it is a stream of events. */
+  /** Whether the response is a stream of events. */
   streamed: boolean;
-  /** How the events of a stream are laid out. */
+  /** Framing of the stream's events. */
   framing?: Framing;
   steps: Step[];
-  /** Set when a fault must hold every byte of the wire itself: see `wire.ts`. */
+  /** Set if a fault controls every byte on the wire; see `wire.ts`. */
   wire?: Wire;
 }
 
-/** An answer written past node's HTTP: head, framing and body are bytes like any others. The connection ends with it. */
+/** A response written to the socket directly, bypassing Node's HTTP framing. The connection closes after it. */
 export interface Wire {
-  /** `chunked` marks each send as a chunk; `plain` leaves the bytes as they are. */
-  framing: 'chunked' | 'plain';
-  /** Changes the program once it is nothing but bytes: the first send is the head. */
+  /** `chunked` encodes each send as a chunk; `raw` sends the bytes as they are. */
+  framing: 'chunked' | 'raw';
+  /** Edits the steps after head and framing have become sends; the first send is the head. */
   edit?: (steps: Step[]) => Step[];
 }
 
-/** A whole body, after the time that it takes. `tokens` is the length of what was generated. */
-export function toPlainAnswer(plain: PlainBody, timing: StormTiming, tokens: number, random: Random): Answer {
-  const answer = toBodyAnswer(200, plain.contentType, plain.body);
-  Object.assign(answer.headers, plain.headers);
+/** A complete body, sent after its generation time. `tokens` is the number of generated tokens. */
+export function toNonStreamingScript(body: ResponseBody, timing: StormTiming, tokens: number, random: Random): ResponseScript {
+  const script = toBodyScript(200, body.contentType, body.body);
+  Object.assign(script.headers, body.headers);
   const ms = timing.plainMs === undefined ? streamMs(timing, tokens, random) : draw(timing.plainMs, timing, random);
-  if (ms > 0) answer.steps.unshift({ do: 'wait', ms });
-  return answer;
+  if (ms > 0) script.steps.unshift({ do: 'wait', ms });
+  return script;
 }
 
-/** A body as it is, at once. */
-export function toBodyAnswer(status: number, contentType: string, body: string | Buffer): Answer {
+/** A body sent at once. */
+export function toBodyScript(status: number, contentType: string, body: string | Buffer): ResponseScript {
   return {
     status,
     headers: { 'content-type': contentType, 'content-length': String(Buffer.byteLength(body)) },
@@ -64,8 +64,8 @@ export function toBodyAnswer(status: number, contentType: string, body: string |
   };
 }
 
-/** A stream: head, preamble, silence until the first token, then events at their pace. */
-export function toStreamAnswer(events: readonly StreamEvent[], framing: Framing, timing: StormTiming, random: Random): Answer {
+/** A stream: head, preamble, time to first token, then events at the configured pace. */
+export function toStreamScript(events: readonly StreamEvent[], framing: Framing, timing: StormTiming, random: Random): ResponseScript {
   const steps: Step[] = [];
   addWait(steps, draw(timing.headersMs, timing, random));
   steps.push({ do: 'head' });
@@ -87,7 +87,7 @@ export function toStreamAnswer(events: readonly StreamEvent[], framing: Framing,
   return { status: 200, headers: { ...framing.headers }, streamed: true, framing, steps };
 }
 
-/** Joins neighbouring sends into packets of at most `perPacket` events: one write for many events is what real servers do. */
+/** Joins adjacent sends into packets of at most `perPacket` events, as real servers write several events at once. */
 export function toPackets(steps: readonly Step[], perPacket: number): Step[] {
   const packed: Step[] = [];
   let text = '';
@@ -131,7 +131,7 @@ function tokenMs(timing: StormTiming, random: Random): number {
   return timing.tokensPerSecond === undefined ? 0 : 1000 / sample(timing.tokensPerSecond, random);
 }
 
-/** Providers send a plain answer when it is finished: it takes as long as its stream. */
+/** A non-streaming response is sent when generation ends, so it takes as long as its stream. */
 function streamMs(timing: StormTiming, tokens: number, random: Random): number {
   const untilContent = draw(timing.headersMs, timing, random) + draw(timing.firstTokenMs, timing, random);
   return untilContent + tokenMs(timing, random) * Math.max(0, tokens - 1);

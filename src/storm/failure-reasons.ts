@@ -1,6 +1,6 @@
-/** The words for failures: why, and in whose writing. */
+/** Failure reasons and error shapes. */
 
-/** Why a call fails, in words that belong to no protocol. */
+/** Failure reasons, independent of protocol. */
 export const FAILURE_REASONS = [
   'bad-json',
   'bad-key',
@@ -28,9 +28,9 @@ export const FAILURE_REASONS = [
 export type FailureReason = (typeof FAILURE_REASONS)[number];
 
 /**
- * How a failure is written down. `nested` is OpenAI's own; `flat` (Mistral, Cerebras), `message` (Cohere), `string` (xAI,
- * Ollama), `array` (Gemini), `double` (a gateway that wraps the JSON of another in its message), `quoted` (JSON in a JSON
- * string), `numeric` (OpenRouter), `google`, `detail` (FastAPI) and `event` (SSE's `event: error`) are those of others.
+ * Error formats. `nested` is OpenAI's; `flat` (Mistral, Cerebras), `message` (Cohere), `string` (xAI, Ollama), `array`
+ * (Gemini), `double` (a gateway that wraps another error's JSON in its message), `quoted` (JSON in a JSON string),
+ * `numeric` (OpenRouter), `google`, `detail` (FastAPI) and `event` (SSE `event: error`) are those of other providers.
  */
 export const ERROR_SHAPES = [
   'nested',

@@ -1,11 +1,11 @@
 /**
- * Chance in Storm is a function of the seed and of what is asked, never of the order in which calls happen to arrive:
- * the same request gets the same answer, and call number 7 meets the same fault in every run.
+ * Randomness in Storm depends on the seed and the request, never on arrival order: the same request gets the same
+ * response, and call number 7 gets the same fault in every run.
  */
 import type { Random } from '../core/random.ts';
 import type { Spread } from './options.ts';
 
-/** Mixes text into a 32-bit hash (FNV-1a). Long texts count by their length, head and tail: a prompt of 1 MB must cost nothing. */
+/** Hashes text into 32 bits (FNV-1a). Of a long text only the length, start and end are hashed, so that a 1 MB prompt stays cheap. */
 export function hashText(text: string, start = 0x811c9dc5): number {
   let hash = start ^ Math.imul(text.length, 0x9e3779b1);
   const { length } = text;
@@ -15,7 +15,7 @@ export function hashText(text: string, start = 0x811c9dc5): number {
   return hash >>> 0;
 }
 
-/** Mixes numbers into a 32-bit hash. */
+/** Hashes numbers into 32 bits. */
 export function hashNumbers(...numbers: number[]): number {
   let hash = 0x9e3779b9;
   for (const number of numbers) {
@@ -26,7 +26,7 @@ export function hashNumbers(...numbers: number[]): number {
   return hash >>> 0;
 }
 
-/** A small seeded generator (mulberry32). */
+/** A seeded generator (mulberry32). */
 export function createSeededRandom(seed: number): Random {
   let state = seed >>> 0;
   return {
@@ -39,15 +39,15 @@ export function createSeededRandom(seed: number): Random {
   };
 }
 
-/** Draws from a spread: a number as it is, `{min,max}` evenly, `{p50,p99}` log-normally. */
+/** Samples a spread: a number is constant, `{min,max}` uniform, `{p50,p99}` log-normal. */
 export function sample(spread: Spread, random: Random): number {
   if (typeof spread === 'number') return spread;
   if ('min' in spread) return spread.min + (spread.max - spread.min) * random.next();
-  const sigma = Math.log(spread.p99 / spread.p50) / 2.3263478740408408; // the 99th percentile of the standard normal
+  const sigma = Math.log(spread.p99 / spread.p50) / 2.3263478740408408; // The 99th percentile of the standard normal distribution.
   return spread.p50 * Math.exp(sigma * normal(random));
 }
 
-/** A standard normal draw (Box-Muller). */
+/** Samples the standard normal distribution (Box-Muller). */
 function normal(random: Random): number {
   const radius = Math.sqrt(-2 * Math.log(1 - random.next()));
   return radius * Math.cos(2 * Math.PI * random.next());
