@@ -52,7 +52,7 @@ test('a package or weights that a local model lacks are faults, with the cure', 
     const { code, stderr } = await runCli(args, { cwd });
     assert.equal(code, 1);
     const lines = stderr.trimEnd().split('\n');
-    assert.match(lines.at(-1)!, /providers\.offline\.models\.chat\.weights: there is nothing at .*chat\.gguf$/);
+    assert.match(lines.at(-1)!, /providers\.offline\.models\.chat\.weights: .*chat\.gguf does not exist$/);
     // Where somebody has installed the package beside Breakwater, it isn't missing.
     if (lines.length > 1) assert.match(lines[0]!, /providers\.offline\.engine: engine llama needs .*npm install node-llama-cpp$/);
   }

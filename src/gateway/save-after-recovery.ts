@@ -2,7 +2,7 @@ import type { Clock } from '../core/clock.ts';
 import type { EventBus } from '../core/events.ts';
 import type { Store } from '../store/store.ts';
 
-/** A store that works again may be another file now: everything is written anew. */
+/** Writes all state again when the store recovers, since it may be a new file. */
 export function saveAfterRecovery(store: Store, events: EventBus, clock: Clock, saves: readonly (() => void)[]): void {
   store.onHealthChange((health) => {
     if (health.state !== 'ok') return;

@@ -1,4 +1,4 @@
-/** Chance from the system: for spreading and weighing, not for secrets. Made here and nowhere else. */
+/** The system's random numbers, for jitter and weighted choice, not for secrets: the only use of `Math.random`. */
 import type { Random } from '../core/random.ts';
 
 export const systemRandom: Random = { next: () => Math.random() };

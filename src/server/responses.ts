@@ -1,7 +1,7 @@
 /** The Responses API around a request: what a later request refers to, and what was answered before. */
 import { BreakwaterError } from '../core/errors.ts';
-import { KEPT_BYTES_MAX } from '../gateway/response-history.ts';
-import type { KeptResponse } from '../gateway/response-store.ts';
+import { STORED_BYTES_MAX } from '../gateway/response-history.ts';
+import type { StoredTurn } from '../gateway/response-store.ts';
 import { isBackgroundId } from '../jobs/responses/background.ts';
 import type { GatewayRequest } from '../pipeline/request/gateway-request.ts';
 import type { ResponseSink } from '../pipeline/request/response-sink.ts';
@@ -30,7 +30,7 @@ export function createResponse(call: Call): Promise<void> {
     const isBackground = members.findLast(({ name }) => name === 'background');
     if (isBackground !== undefined && readBoolean(bytes, isBackground) === true) return background.create(call, decoded, arrival);
     // What is large is not kept.
-    if (bytes.byteLength > KEPT_BYTES_MAX) return submitDecoded(call, asked, decoded, arrival);
+    if (bytes.byteLength > STORED_BYTES_MAX) return submitDecoded(call, asked, decoded, arrival);
     return submitKept(call, bytes, decoded, arrival);
   });
 }
@@ -40,7 +40,7 @@ async function submitKept(call: Call, bytes: Uint8Array, decoded: SoundRequest, 
   const referring = RESPONSE_HISTORY.readReferring(bytes);
   const wrap = referring.keeps
     ? (sink: ResponseSink) =>
-        keepBody(sink, KEPT_BYTES_MAX, (body, header) => keep(call, referring, body, header, bytes.byteLength + body.byteLength))
+        keepBody(sink, STORED_BYTES_MAX, (body, header) => keep(call, referring, body, header, bytes.byteLength + body.byteLength))
     : undefined;
   const room = new HistoryRoom(call, arrival);
   try {
@@ -82,7 +82,7 @@ class HistoryRoom {
 
 function keep(
   call: Call,
-  { previous, input }: Pick<KeptResponse, 'previous' | 'input'>,
+  { previous, input }: Pick<StoredTurn, 'previous' | 'input'>,
   body: Uint8Array,
   header: (name: string) => string | null,
   length: number,
@@ -151,7 +151,7 @@ function pageOf(items: readonly unknown[], query: URLSearchParams) {
   };
 }
 
-async function find(call: Call, id: string): Promise<KeptResponse> {
+async function find(call: Call, id: string): Promise<StoredTurn> {
   const kept = await call.gateway.responses.get(call.client!.name, id);
   if (kept === null)
     throw new BreakwaterError('not_found', `there is no response ${JSON.stringify(id.slice(0, 200))} here`, { param: 'id' });

@@ -92,7 +92,7 @@ function lifecycleNotice({ state, detail }: LifecycleEvent): Words {
     case 'fleet_changed':
       return { tone: 'info', text: detail ?? 'the fleet has changed' };
     case 'fleet_lost':
-      return { tone: 'bad', text: detail ?? 'the shared store does not answer' };
+      return { tone: 'bad', text: detail ?? 'the shared store does not respond' };
     case 'draining':
       return { tone: 'warn', text: 'gateway is shutting down: running requests finish, new ones are refused' };
     case 'stopped':
