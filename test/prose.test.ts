@@ -7,6 +7,7 @@ import { listFiles, readSource } from './tidy/scan.ts';
 const rewritten = [
   'src/pipeline/(?!conversion/|opaque/)', // one entry per line
   'src/gateway/',
+  'src/server/',
 ];
 const isRewritten = (path: string): boolean => rewritten.some((folder) => new RegExp(`^${folder}`).test(path));
 

@@ -61,7 +61,7 @@ export interface LimitFleet {
 
 /**
  * Limit resources by id. They survive reloads with their state, and a changed limit applies at once, also to waiting requests. Only a
-  * different kind of window creates a new resource, which starts full.
+ * different kind of window creates a new resource, which starts full.
  */
 export class LimitRegistry {
   readonly #clock: Clock;

@@ -28,7 +28,7 @@ test('out of file descriptors: a warning with the cure, running connections go o
     sockets.push(socket);
   }
   t.after(() => sockets.forEach((socket) => socket.destroy()));
-  const [warning] = await cli.until('stderr', /[^\n]*no file descriptor is free \(EMFILE\)[^\n]*/);
+  const [warning] = await cli.until('stderr', /[^\n]*out of file descriptors \(EMFILE\)[^\n]*/);
   assert.match(warning, /"level":"warn"/);
   assert.match(warning, /ulimit -n/);
 
