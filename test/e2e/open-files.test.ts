@@ -38,6 +38,6 @@ test('out of file descriptors: a warning with the cure, running connections go o
   assert.match(answer.toString(), /^HTTP\/1\.1 200/);
 
   for (const socket of sockets) socket.destroy();
-  await cli.until('stderr', /file descriptors are free again/);
+  await cli.until('stderr', /file descriptors are available again/);
   assert.equal((await fetch(`${url}/health/live`)).status, 200);
 });
