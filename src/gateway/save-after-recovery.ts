@@ -7,6 +7,11 @@ export function saveAfterRecovery(store: Store, events: EventBus, clock: Clock, 
   store.onHealthChange((health) => {
     if (health.state !== 'ok') return;
     for (const save of saves) save();
-    events.emit({ type: 'lifecycle', at: clock.now(), state: 'store_recovered', detail: 'the store works again; all state is saved anew' });
+    events.emit({
+      type: 'lifecycle',
+      at: clock.now(),
+      state: 'store_recovered',
+      detail: 'the store has recovered; all state is saved again',
+    });
   });
 }

@@ -44,11 +44,11 @@ export function refusalError(output: Output, refused: Refusal): BreakwaterError 
   return new BreakwaterError('no_target_available', `no target for ${model} can be used (${why})`, { retryAfterMs: waitMs });
 }
 
-const UNKNOWN_END = ': running calls hold every place of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
+const UNKNOWN_END = ': running calls hold every slot of a concurrency limit, and it is unknown when one ends; retry later, or use a batch';
 
 /**
- * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited in vain, or callers that
- * do not read their responses hold places.
+ * True if only the end of running calls could have let the request start, and that end is unpredictable: it waited too long, or callers that
+ * do not read their responses hold slots.
  */
 function waitsForUnknownEnd({ engine, active, retry }: Output, { why, blockers }: Refusal): boolean {
   if (why === 'expired' && active.queueMs + ROUNDING_MS >= active.route.maxWaitMs) return false; // its own limit
